@@ -1,0 +1,27 @@
+//! Compiles the messages, and their JSON mapping, without a `protoc` on the machine.
+
+use std::{env, error::Error, path::PathBuf};
+
+use prost::Message;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let files = ["submission", "policy", "decision", "status", "outcome"]
+        .map(|name| format!("proto/countersign/v1/{name}.proto"));
+    let descriptors = protox::compile(files, ["proto"])?;
+
+    prost_build::Config::new()
+        .enable_type_names()
+        .compile_well_known_types()
+        .extern_path(".google.protobuf", "::pbjson_types")
+        .compile_fds(descriptors.clone())?;
+
+    pbjson_build::Builder::new()
+        .register_descriptors(&descriptors.encode_to_vec())?
+        .extern_path(".google.protobuf", "::pbjson_types")
+        .ignore_unknown_fields()
+        .out_dir(PathBuf::from(env::var("OUT_DIR")?))
+        .build(&[".countersign.v1"])?;
+
+    println!("cargo::rerun-if-changed=proto");
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! What the worker and the signaler must agree on: messages, names, payloads and approval IDs.
+//!
+//! Nothing here talks to anybody: no I/O, no clock, no randomness.
+
+mod approval_id;
+
+pub mod names;
+pub mod payload;
+pub mod submission;
+pub mod words;
+
+pub use approval_id::{ApprovalId, Asked, LinkHash, LinkKeys, LinkKeysError, NotAnApprovalId};
+
+/// The messages, as their `.proto` files describe them, with protobuf's JSON mapping.
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+pub mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/countersign.v1.rs"));
+    include!(concat!(env!("OUT_DIR"), "/countersign.v1.serde.rs"));
+}

@@ -1,0 +1,30 @@
+//! The names by which the worker, the signaler and everybody outside call the same things.
+
+/// The workflow type.
+pub const WORKFLOW_TYPE: &str = "ApprovalWorkflow";
+/// The task queue, unless a setting says otherwise.
+pub const DEFAULT_TASK_QUEUE: &str = "approvals";
+/// The signal by which a reviewer approves.
+pub const SIGNAL_APPROVE: &str = "approve";
+/// The signal by which a reviewer rejects.
+pub const SIGNAL_REJECT: &str = "reject";
+/// The query that answers with [`ApprovalState`](crate::v1::ApprovalState).
+pub const QUERY_STATUS: &str = "status";
+/// Search attribute (Keyword): the name of a [`Status`](crate::v1::Status).
+pub const ATTRIBUTE_STATUS: &str = "ApprovalStatus";
+/// Search attribute (KeywordList): the reviewers who are still asked.
+pub const ATTRIBUTE_REVIEWERS: &str = "ApprovalReviewers";
+/// Search attribute (KeywordList): the hashes of all approval IDs issued so far.
+pub const ATTRIBUTE_LINKS: &str = "ApprovalLinks";
+/// The failure type of a workflow whose submission cannot be used.
+pub const FAILURE_INVALID_SUBMISSION: &str = "InvalidSubmission";
+/// The longest comment on a decision, in characters.
+pub const COMMENT_MAX_CHARS: usize = 2_000;
+
+/// The signal that carries `verdict`.
+pub fn signal_of(verdict: crate::v1::Verdict) -> &'static str {
+    match verdict {
+        crate::v1::Verdict::Reject => SIGNAL_REJECT,
+        _ => SIGNAL_APPROVE,
+    }
+}

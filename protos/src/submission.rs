@@ -1,0 +1,330 @@
+//! Reads a submission as people write it, and names everything that has the wrong shape.
+//!
+//! Deserializers stop at the first mistake. This reader goes on: it returns what could be read
+//! together with every [`Problem`], each with its JSON path.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use temporalio_common::protos::temporal::api::common::v1::Payload;
+
+use crate::{
+    payload::{self, Encoding, Unreadable},
+    v1::{Document, Item, Policy, Problem, Stage, Submission, Submitter},
+    words,
+};
+
+/// The largest submission, in bytes: one mail's worth, and far below Temporal's 2 MiB for a payload,
+/// since a history holds it several times.
+pub const MAX_BYTES: usize = 256 * 1024;
+
+/// Reads a workflow's start input. Without problems the submission has the right shape; whether it
+/// makes sense is the worker's to say.
+pub fn read(payloads: &[Payload]) -> (Submission, Vec<Problem>) {
+    match read_payload(payloads) {
+        Ok(read) => read,
+        Err(unreadable) => (Submission::default(), vec![problem("$", unreadable.to_string())]),
+    }
+}
+
+fn read_payload(payloads: &[Payload]) -> Result<(Submission, Vec<Problem>), Unreadable> {
+    let payload = payload::single(payloads)?;
+    let encoding = Encoding::of(payload)?;
+    if payload.data.len() > MAX_BYTES {
+        return Err(Unreadable::Data(format!(
+            "the submission has {} bytes; at most {MAX_BYTES} are accepted: put large content \
+             behind an attachment's URI",
+            payload.data.len()
+        )));
+    }
+    if encoding == Encoding::BinaryProtobuf {
+        return Ok((payload::decode_binary(payload)?, Vec::new()));
+    }
+    let json = serde_json::from_slice::<&RawValue>(&payload.data)
+        .map_err(|error| Unreadable::Data(format!("not JSON: {error}")))?;
+    let problems = RefCell::default();
+    let root = Value { path: "$".to_owned(), json, problems: &problems };
+    let submission = root.object().map(submission).unwrap_or_default();
+    Ok((submission, problems.into_inner()))
+}
+
+/// One problem at `path`.
+pub fn problem(path: impl Into<String>, message: impl Into<String>) -> Problem {
+    Problem { path: path.into(), message: message.into() }
+}
+
+fn submission(object: Object<'_>) -> Submission {
+    Submission {
+        submission_id: object.text("submissionId"),
+        submission_type: object.text("submissionType"),
+        submitter: object.object("submitter").map(|submitter| Submitter {
+            name: submitter.text("name"),
+            email: submitter.text("email"),
+            department: submitter.text("department"),
+            employee_id: submitter.text("employeeId"),
+        }),
+        document: object.object("document").map(|document| Document {
+            title: document.text("title"),
+            amount: document.number("amount"),
+            currency: document.text("currency"),
+            category: document.text("category"),
+            description: document.text("description"),
+            items: document.objects("items", |item| Item {
+                description: item.text("description"),
+                amount: item.number("amount"),
+                date: item.text("date"),
+            }),
+            attachments: document.texts("attachments"),
+        }),
+        submitted_at: object.time("submittedAt"),
+        approval: object.object("approval").map(|approval| {
+            // A misspelt rule that is silently left out would let the wrong people approve.
+            approval.only(&["stages"]);
+            Policy { stages: approval.objects("stages", stage) }
+        }),
+    }
+}
+
+fn stage(object: Object<'_>) -> Stage {
+    object.only(&["name", "reviewers", "quorum", "deadline", "reminders", "onDeadline"]);
+    Stage {
+        name: object.text("name"),
+        reviewers: object.texts("reviewers"),
+        quorum: object.number("quorum"),
+        deadline: object.text("deadline"),
+        reminders: object.texts("reminders"),
+        on_deadline: object.text("onDeadline"),
+    }
+}
+
+/// One JSON value, where it stands, and where to report what is wrong with it.
+struct Value<'a> {
+    path: String,
+    json: &'a RawValue,
+    problems: &'a RefCell<Vec<Problem>>,
+}
+
+/// The fields of a JSON object, by protobuf's JSON names or the .proto files' own.
+struct Object<'a> {
+    path: String,
+    fields: BTreeMap<String, &'a RawValue>,
+    problems: &'a RefCell<Vec<Problem>>,
+}
+
+impl<'a> Value<'a> {
+    fn expected<T>(&self, what: &str) -> Option<T> {
+        let found = match self.json.get().as_bytes().first() {
+            Some(b'{') => "an object",
+            Some(b'[') => "a list",
+            Some(b'"') => "a text",
+            Some(b't' | b'f') => "true or false",
+            Some(b'n') => "null",
+            _ => "a number",
+        };
+        let problem = problem(&self.path, format!("must be {what}, not {found}"));
+        self.problems.borrow_mut().push(problem);
+        None
+    }
+
+    fn text(&self) -> Option<String> {
+        match serde_json::from_str(self.json.get()) {
+            Ok(text) => Some(text),
+            Err(_) => self.expected("a text"),
+        }
+    }
+
+    /// A number's own digits, whether it is written as a number or as a text.
+    fn number(&self) -> Option<String> {
+        let json = self.json.get();
+        match json.as_bytes().first() {
+            Some(b'-' | b'0'..=b'9') => Some(json.to_owned()),
+            Some(b'"') => self.text(),
+            _ => self.expected("a number"),
+        }
+    }
+
+    fn object(self) -> Option<Object<'a>> {
+        match serde_json::from_str(self.json.get()) {
+            Ok(fields) => Some(Object { path: self.path, fields, problems: self.problems }),
+            Err(_) => self.expected("an object"),
+        }
+    }
+
+    fn list(&self) -> Vec<Value<'a>> {
+        let Ok(values) = serde_json::from_str::<Vec<&RawValue>>(self.json.get()) else {
+            return self.expected("a list").unwrap_or_default();
+        };
+        let value = |(i, json)| Value {
+            path: format!("{}[{i}]", self.path),
+            json,
+            problems: self.problems,
+        };
+        values.into_iter().enumerate().map(value).collect()
+    }
+}
+
+impl<'a> Object<'a> {
+    /// `null` is the same as absent, as in protobuf's JSON mapping.
+    fn value(&self, name: &str) -> Option<Value<'a>> {
+        let json = self.fields.get(name).or_else(|| self.fields.get(&snake_case(name)))?;
+        let path = format!("{}.{name}", self.path);
+        (json.get() != "null").then_some(Value { path, json, problems: self.problems })
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.value(name).and_then(|value| value.text()).unwrap_or_default()
+    }
+
+    fn number(&self, name: &str) -> String {
+        self.value(name).and_then(|value| value.number()).unwrap_or_default()
+    }
+
+    fn object(&self, name: &str) -> Option<Object<'a>> {
+        self.value(name).and_then(Value::object)
+    }
+
+    fn list(&self, name: &str) -> Vec<Value<'a>> {
+        self.value(name).map(|value| value.list()).unwrap_or_default()
+    }
+
+    /// Elements of the wrong shape stay in the list, empty, so that positions stay right.
+    fn objects<T: Default>(&self, name: &str, read: impl Fn(Object<'a>) -> T) -> Vec<T> {
+        let read = |value: Value<'a>| value.object().map(&read).unwrap_or_default();
+        self.list(name).into_iter().map(read).collect()
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        let read = |value: Value<'a>| value.text().unwrap_or_default();
+        self.list(name).into_iter().map(read).collect()
+    }
+
+    fn time(&self, name: &str) -> Option<pbjson_types::Timestamp> {
+        let value = self.value(name)?;
+        match value.text()?.parse::<Timestamp>() {
+            Ok(time) => Some(words::to_message(time)),
+            Err(_) => {
+                let message = "must be an RFC 3339 time, such as 2026-11-24T09:30:00Z";
+                self.problems.borrow_mut().push(problem(value.path, message));
+                None
+            }
+        }
+    }
+
+    /// Reports every field that is not one of `names`.
+    fn only(&self, names: &[&str]) {
+        let known =
+            |field: &str| names.iter().any(|name| *name == field || snake_case(name) == field);
+        for field in self.fields.keys().filter(|field| !known(field)) {
+            let message = format!("is not known; there are {}", names.join(", "));
+            self.problems.borrow_mut().push(problem(format!("{}.{field}", self.path), message));
+        }
+    }
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: impl AsRef<[u8]>) -> Vec<Payload> {
+        let mut payload = payload::encode(&Submission::default(), Encoding::JsonPlain);
+        payload.data = text.as_ref().to_vec();
+        vec![payload]
+    }
+
+    fn paths(problems: &[Problem]) -> Vec<&str> {
+        problems.iter().map(|problem| problem.path.as_str()).collect()
+    }
+
+    #[test]
+    fn both_spellings_of_a_name_and_both_forms_of_an_amount_are_read() {
+        let (camel, problems) = read(&json(
+            r#"{"submissionId": "x", "document": {"amount": 15750.00}, "submittedAt": "2026-11-24T09:30:00+01:00",
+                "approval": {"stages": [{"quorum": 2, "onDeadline": "reject"}]}}"#,
+        ));
+        assert_eq!(problems, []);
+        assert_eq!(camel.document.as_ref().map(|d| d.amount.as_str()), Some("15750.00"));
+        assert_eq!(camel.submitted_at.as_ref().map(|t| t.seconds), Some(1_795_509_000));
+        let (snake, problems) = read(&json(
+            r#"{"submission_id": "x", "document": {"amount": "15750.00"}, "submitted_at": "2026-11-24T08:30:00Z",
+                "approval": {"stages": [{"quorum": "2", "on_deadline": "reject"}]}}"#,
+        ));
+        assert_eq!(problems, []);
+        assert_eq!(camel, snake);
+    }
+
+    #[test]
+    fn a_number_keeps_more_digits_than_a_float_has() {
+        let (read, _) = read(&json(r#"{"document": {"amount": 123456789012345678.01}}"#));
+        assert_eq!(read.document.map(|d| d.amount), Some("123456789012345678.01".into()));
+    }
+
+    #[test]
+    fn every_field_of_the_wrong_type_is_named_and_the_rest_is_read() {
+        let (read, problems) = read(&json(
+            r#"{"submissionId": 5, "submitter": "ann", "submittedAt": "yesterday", "submissionType": null,
+                "document": {"title": ["x"], "currency": "USD", "amount": {}, "items": [7, {"date": true}], "attachments": "a"},
+                "approval": {"stages": [{"reviewrs": [], "reviewers": [1]}], "mode": 1}}"#,
+        ));
+        assert_eq!(read.document.map(|d| d.currency), Some("USD".into()));
+        assert_eq!(
+            paths(&problems),
+            [
+                "$.submissionId",
+                "$.submitter",
+                "$.document.title",
+                "$.document.amount",
+                "$.document.items[0]",
+                "$.document.items[1].date",
+                "$.document.attachments",
+                "$.submittedAt",
+                "$.approval.mode",
+                "$.approval.stages[0].reviewrs",
+                "$.approval.stages[0].reviewers[0]",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_submission_at_all_has_one_problem_at_the_root() {
+        let two = [json("{}"), json("{}")].concat();
+        let large = json(format!("{{\"document\": \"{}\"}}", "x".repeat(3_000_000)));
+        for payloads in [
+            vec![],
+            two,
+            large,
+            json("nonsense"),
+            json("[]"),
+            json("7"),
+            json(b"\xff\xfe"),
+            vec![Payload::default()],
+        ] {
+            let (read, problems) = read(&payloads);
+            assert_eq!(read, Submission::default());
+            assert_eq!(paths(&problems), ["$"], "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn all_three_encodings_are_read_alike() {
+        let (submission, _) = read(&json(
+            r#"{"submissionId": "x", "document": {"title": "t", "amount": "1.50", "items": [{"amount": "1.50"}]},
+                "submittedAt": "2026-11-24T08:30:00Z", "approval": {"stages": [{"reviewers": ["a@example.com"]}]}}"#,
+        ));
+        for encoding in [Encoding::JsonPlain, Encoding::JsonProtobuf, Encoding::BinaryProtobuf] {
+            let payload = payload::encode(&submission, encoding);
+            assert_eq!(read(&[payload]), (submission.clone(), vec![]), "{encoding:?}");
+        }
+    }
+}
