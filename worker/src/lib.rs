@@ -1,1 +1,5 @@
-//! Nothing here yet.
+//! The worker's side of Countersign.
+
+pub mod approval;
+pub mod money;
+pub mod validation;

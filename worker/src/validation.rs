@@ -1,0 +1,421 @@
+//! From a submission as it was sent to a plan: every problem at once, or who is asked what.
+//!
+//! Pure: the worker's settings come in as [`Routing`], and what applies to a submission is
+//! recorded in its history by the local activity around this.
+
+use std::collections::HashSet;
+
+use countersign_protos::{
+    submission::problem,
+    v1::{Document, Policy, Problem, Submission, Submitter},
+};
+use iso_currency::Currency;
+use jiff::{SignedDuration, Span, SpanRelativeTo, civil::Date};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{
+    approval::{EmailAddress, OnDeadline, Quorum, StagePlan},
+    money::{self, Money},
+};
+
+/// What the worker's settings say about every submission.
+#[derive(Debug, Clone, Default)]
+pub struct Routing {
+    /// Who is asked when the submission does not say.
+    pub reviewers: Vec<EmailAddress>,
+    /// Whether outcomes are handed on.
+    pub webhook: bool,
+}
+
+/// A submission that can be decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// As sent, but with every amount in its currency's decimals.
+    pub submission: Submission,
+    /// Who asks.
+    pub submitter: EmailAddress,
+    /// Who is asked, stage after stage; at least one.
+    pub stages: Vec<StagePlan>,
+    /// Whether the outcome is handed on.
+    pub webhook: bool,
+}
+
+/// What validation says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Validated {
+    /// It can be decided.
+    Plan(Box<Plan>),
+    /// It cannot; at most 200 problems, the last of which says how many more there are.
+    Problems(Vec<Problem>),
+}
+
+/// How long a stage waits unless it says otherwise.
+const DEFAULT_DEADLINE: SignedDuration = SignedDuration::from_hours(7 * 24);
+const MAX_DEADLINE: SignedDuration = SignedDuration::from_hours(366 * 24);
+const MAX_PROBLEMS: usize = 200;
+const MAX_ITEMS: usize = 1_000;
+const MAX_ATTACHMENTS: usize = 50;
+/// Temporal holds 2 KiB a search attribute: so many hashes fit into `ApprovalLinks`.
+const MAX_REVIEWERS: usize = 80;
+/// And so many bytes of addresses into `ApprovalReviewers`.
+const MAX_REVIEWER_BYTES: usize = 1_900;
+
+/// Checks a submission that was read with these problems already.
+pub fn validate(submission: Submission, problems: Vec<Problem>, routing: &Routing) -> Validated {
+    let mut checks = Checks { problems };
+    let plan = checks.submission(submission, routing);
+    match plan {
+        Some(plan) if checks.problems.is_empty() => Validated::Plan(Box::new(plan)),
+        _ => Validated::Problems(checks.finish()),
+    }
+}
+
+struct Checks {
+    problems: Vec<Problem>,
+}
+
+impl Checks {
+    fn finish(mut self) -> Vec<Problem> {
+        if self.problems.len() > MAX_PROBLEMS {
+            let more = self.problems.len() - (MAX_PROBLEMS - 1);
+            self.problems.truncate(MAX_PROBLEMS - 1);
+            self.problems.push(problem("$", format!("has {more} more problems")));
+        }
+        self.problems
+    }
+
+    /// Reports a problem, unless something at or above this path is wrong already.
+    fn report(&mut self, path: &str, message: impl Into<String>) {
+        let covered = |known: &Problem| {
+            path.strip_prefix(known.path.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        if !self.problems.iter().any(covered) {
+            self.problems.push(problem(path, message));
+        }
+    }
+
+    /// Keeps a value, or reports why there is none.
+    fn accept<T, E: std::fmt::Display>(&mut self, path: &str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|error| self.report(path, error.to_string())).ok()
+    }
+
+    fn submission(&mut self, mut submission: Submission, routing: &Routing) -> Option<Plan> {
+        self.required("$.submissionId", &submission.submission_id, 128);
+        self.line("$.submissionType", &submission.submission_type, 128);
+        if submission.submitter.is_none() {
+            self.report("$.submitter", "is required: an object with name and email");
+        }
+        if submission.document.is_none() {
+            self.report("$.document", "is required: an object with title, amount and currency");
+        }
+        let submitter = submission.submitter.as_ref().and_then(|who| self.submitter(who));
+        if let Some(document) = &mut submission.document {
+            self.document(document);
+        }
+        let stages = match &submission.approval {
+            Some(policy) => self.policy(policy, submitter.as_ref()),
+            None => self.default_stage(routing, submitter.as_ref()),
+        };
+        Some(Plan { submission, submitter: submitter?, stages, webhook: routing.webhook })
+    }
+
+    fn submitter(&mut self, submitter: &Submitter) -> Option<EmailAddress> {
+        self.required("$.submitter.name", &submitter.name, 200);
+        self.line("$.submitter.department", &submitter.department, 200);
+        self.line("$.submitter.employeeId", &submitter.employee_id, 200);
+        if submitter.email.is_empty() {
+            self.report("$.submitter.email", "is required");
+            return None;
+        }
+        self.accept("$.submitter.email", submitter.email.parse())
+    }
+
+    fn document(&mut self, document: &mut Document) {
+        self.required("$.document.title", &document.title, 200);
+        self.line("$.document.category", &document.category, 200);
+        self.text("$.document.description", &document.description, 10_000);
+        let currency = match document.currency.as_str() {
+            "" => {
+                self.report("$.document.currency", "is required");
+                None
+            }
+            code => self.accept("$.document.currency", money::currency(code)),
+        };
+        if document.amount.is_empty() {
+            self.report("$.document.amount", "is required");
+        }
+        let amount = self.amount("$.document.amount", &mut document.amount, currency);
+        if amount.is_some_and(|amount| amount.is_negative()) {
+            self.report("$.document.amount", "must not be negative");
+        }
+        self.items(document, amount, currency);
+        if document.attachments.len() > MAX_ATTACHMENTS {
+            self.report(
+                "$.document.attachments",
+                format!("has more than {MAX_ATTACHMENTS} elements"),
+            );
+            return;
+        }
+        for (i, uri) in document.attachments.iter().enumerate() {
+            let path = format!("$.document.attachments[{i}]");
+            self.line(&path, uri, 2_048);
+            if Url::parse(uri).is_err() {
+                self.report(&path, "must be a URI, such as s3://bucket/invoice.pdf");
+            }
+        }
+    }
+
+    /// Puts an amount into its currency's decimals. Without a currency only its form is checked.
+    fn amount(
+        &mut self,
+        path: &str,
+        text: &mut String,
+        currency: Option<Currency>,
+    ) -> Option<Money> {
+        if text.is_empty() {
+            return None;
+        }
+        let lenient = Currency::CLF;
+        let money = self.accept(path, Money::parse(text, currency.unwrap_or(lenient)))?;
+        currency?;
+        *text = money.digits();
+        Some(money)
+    }
+
+    fn items(
+        &mut self,
+        document: &mut Document,
+        amount: Option<Money>,
+        currency: Option<Currency>,
+    ) {
+        if document.items.len() > MAX_ITEMS {
+            return self.report("$.document.items", format!("has more than {MAX_ITEMS} elements"));
+        }
+        let mut amounts = Vec::new();
+        for (i, item) in document.items.iter_mut().enumerate() {
+            let path = format!("$.document.items[{i}]");
+            self.line(&format!("{path}.description"), &item.description, 500);
+            if item.amount.is_empty() {
+                self.report(&format!("{path}.amount"), "is required");
+            }
+            amounts.extend(self.amount(&format!("{path}.amount"), &mut item.amount, currency));
+            if !item.date.is_empty() && !is_date(&item.date) {
+                self.report(&format!("{path}.date"), "must be a date, such as 2026-11-24");
+            }
+        }
+        let (Some(amount), Some(currency)) = (amount, currency) else { return };
+        if amounts.len() == document.items.len() && !amounts.is_empty() {
+            let sum = Money::sum(currency, amounts);
+            if sum != amount {
+                let (sum, amount) = (sum.digits(), amount.digits());
+                self.report(
+                    "$.document.items",
+                    format!("add up to {sum}, not to the amount {amount}"),
+                );
+            }
+        }
+    }
+
+    fn default_stage(
+        &mut self,
+        routing: &Routing,
+        submitter: Option<&EmailAddress>,
+    ) -> Vec<StagePlan> {
+        let mut reviewers = routing.reviewers.clone();
+        reviewers.retain(|reviewer| Some(reviewer) != submitter);
+        if reviewers.is_empty() {
+            let message = match routing.reviewers.is_empty() {
+                true => "is required: the worker has no default reviewers (COUNTERSIGN_REVIEWERS)",
+                false => "is required: the only default reviewer is the submitter",
+            };
+            self.report("$.approval", message);
+        }
+        vec![StagePlan {
+            name: "Approval".into(),
+            reviewers,
+            quorum: Quorum::Any,
+            deadline: DEFAULT_DEADLINE,
+            reminders: Vec::new(),
+            on_deadline: OnDeadline::Expire,
+        }]
+    }
+
+    fn policy(&mut self, policy: &Policy, submitter: Option<&EmailAddress>) -> Vec<StagePlan> {
+        if policy.stages.is_empty() {
+            self.report("$.approval.stages", "is required: at least one stage");
+        }
+        let reviewers: usize = policy.stages.iter().map(|stage| stage.reviewers.len()).sum();
+        if reviewers > MAX_REVIEWERS {
+            let message =
+                format!("ask {reviewers} reviewers; at most {MAX_REVIEWERS} can be asked");
+            self.report("$.approval.stages", message);
+        }
+        let stages = policy.stages.iter().enumerate();
+        stages.map(|(i, stage)| self.stage(i, stage, submitter)).collect()
+    }
+
+    fn stage(
+        &mut self,
+        i: usize,
+        stage: &countersign_protos::v1::Stage,
+        submitter: Option<&EmailAddress>,
+    ) -> StagePlan {
+        let path = format!("$.approval.stages[{i}]");
+        self.line(&format!("{path}.name"), &stage.name, 100);
+        let name = match stage.name.trim() {
+            "" => format!("Stage {}", i + 1),
+            name => name.to_owned(),
+        };
+        let reviewers = self.reviewers(&format!("{path}.reviewers"), &stage.reviewers, submitter);
+        let quorum = match stage.quorum.as_str() {
+            "" => Quorum::Any,
+            text => self.accept(&format!("{path}.quorum"), text.parse()).unwrap_or(Quorum::Any),
+        };
+        if !stage.reviewers.is_empty()
+            && quorum.approvals(stage.reviewers.len()) > stage.reviewers.len()
+        {
+            let message = format!(
+                "{quorum} approvals can never come from {} reviewers",
+                stage.reviewers.len()
+            );
+            self.report(&format!("{path}.quorum"), message);
+        }
+        let deadline = match stage.deadline.as_str() {
+            "" => DEFAULT_DEADLINE,
+            text => self.duration(&format!("{path}.deadline"), text).unwrap_or(DEFAULT_DEADLINE),
+        };
+        let on_deadline = match stage.on_deadline.as_str() {
+            "" | "expire" => OnDeadline::Expire,
+            "reject" => OnDeadline::Reject,
+            "approve" => OnDeadline::Approve,
+            _ => {
+                let message = "must be \"expire\", \"reject\" or \"approve\"";
+                self.report(&format!("{path}.onDeadline"), message);
+                OnDeadline::Expire
+            }
+        };
+        let reminders = self.reminders(&format!("{path}.reminders"), &stage.reminders, deadline);
+        StagePlan { name, reviewers, quorum, deadline, reminders, on_deadline }
+    }
+
+    fn reviewers(
+        &mut self,
+        path: &str,
+        reviewers: &[String],
+        submitter: Option<&EmailAddress>,
+    ) -> Vec<EmailAddress> {
+        if reviewers.is_empty() {
+            self.report(path, "is required: at least one e-mail address");
+        }
+        let mut seen = HashSet::new();
+        let mut accepted = Vec::new();
+        for (i, reviewer) in reviewers.iter().enumerate() {
+            let path = format!("{path}[{i}]");
+            let Some(reviewer) = self.accept(&path, reviewer.parse::<EmailAddress>()) else {
+                continue;
+            };
+            if Some(&reviewer) == submitter {
+                self.report(&path, "is the submitter, who does not approve their own submission");
+            } else if !seen.insert(reviewer.clone()) {
+                self.report(&path, "is in this stage already: one reviewer has one vote");
+            }
+            accepted.push(reviewer);
+        }
+        let bytes: usize = accepted.iter().map(|reviewer| reviewer.as_str().len() + 3).sum();
+        if bytes > MAX_REVIEWER_BYTES {
+            let message =
+                format!("take {bytes} bytes; at most {MAX_REVIEWER_BYTES} can be asked at once");
+            self.report(path, message);
+        }
+        accepted
+    }
+
+    fn reminders(
+        &mut self,
+        path: &str,
+        reminders: &[String],
+        deadline: SignedDuration,
+    ) -> Vec<SignedDuration> {
+        if reminders.len() > 20 {
+            self.report(path, "has more than 20 elements");
+            return Vec::new();
+        }
+        let mut accepted = Vec::new();
+        for (i, reminder) in reminders.iter().enumerate() {
+            let path = format!("{path}[{i}]");
+            match self.duration(&path, reminder) {
+                Some(reminder) if reminder >= deadline => {
+                    self.report(&path, "must come before the stage's deadline");
+                }
+                reminder => accepted.extend(reminder),
+            }
+        }
+        accepted.sort();
+        accepted.dedup();
+        accepted
+    }
+
+    /// A span of time: friendly (`36h`, `2 days`) or ISO 8601 (`PT36H`), with days of 24 hours.
+    fn duration(&mut self, path: &str, text: &str) -> Option<SignedDuration> {
+        let whole_days = SpanRelativeTo::days_are_24_hours();
+        let duration = text.parse::<Span>().ok().and_then(|span| span.to_duration(whole_days).ok());
+        match duration {
+            Some(duration) if duration < SignedDuration::from_secs(1) => {
+                self.report(path, "must be at least a second");
+                None
+            }
+            Some(duration) if duration > MAX_DEADLINE => {
+                self.report(path, "must be at most 366 days");
+                None
+            }
+            None => {
+                self.report(path, "must be a span of time, such as 36h, 3 days or PT45M");
+                None
+            }
+            duration => duration,
+        }
+    }
+
+    fn required(&mut self, path: &str, text: &str, max_chars: usize) {
+        if text.trim().is_empty() {
+            self.report(path, "is required");
+        }
+        self.line(path, text, max_chars);
+    }
+
+    /// A text of one line: goes into subjects, headings and table cells.
+    fn line(&mut self, path: &str, text: &str, max_chars: usize) {
+        if text.chars().any(char::is_control) {
+            self.report(path, "must not contain line breaks or other control characters");
+        }
+        self.length(path, text, max_chars);
+    }
+
+    /// A text that may have several lines.
+    fn text(&mut self, path: &str, text: &str, max_chars: usize) {
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            self.report(
+                path,
+                "must not contain control characters other than line breaks and tabs",
+            );
+        }
+        self.length(path, text, max_chars);
+    }
+
+    fn length(&mut self, path: &str, text: &str, max_chars: usize) {
+        let chars = text.chars().count();
+        if chars > max_chars {
+            self.report(path, format!("has {chars} characters; at most {max_chars} are accepted"));
+        }
+    }
+}
+
+fn is_date(text: &str) -> bool {
+    text.len() == 10 && text.parse::<Date>().is_ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+use countersign_protos::{
+    payload::{self, Encoding},
+    submission,
+};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn routing() -> Routing {
+    Routing { reviewers: vec!["boss@example.com".parse().expect("an address")], webhook: false }
+}
+
+fn validated(json: &Value) -> Validated {
+    let mut payload = payload::encode(&Submission::default(), Encoding::JsonPlain);
+    payload.data = json.to_string().into_bytes();
+    let (submission, problems) = submission::read(&[payload]);
+    validate(submission, problems, &routing())
+}
+
+fn plan(json: &Value) -> Plan {
+    match validated(json) {
+        Validated::Plan(plan) => *plan,
+        Validated::Problems(problems) => panic!("{problems:#?}"),
+    }
+}
+
+/// The problems as `path: message`.
+fn problems(json: &Value) -> Vec<String> {
+    match validated(json) {
+        Validated::Plan(plan) => panic!("{plan:#?}"),
+        Validated::Problems(problems) => problems
+            .iter()
+            .map(|problem| format!("{}: {}", problem.path, problem.message))
+            .collect(),
+    }
+}
+
+fn minimal() -> Value {
+    json!({
+        "submissionId": "EXP-1",
+        "submitter": {"name": "Sue", "email": "sue@example.com"},
+        "document": {"title": "Train to Lyon", "amount": 125.5, "currency": "EUR"},
+    })
+}
+
+/// The minimal submission with one value replaced.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut json = minimal();
+    let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
+    json.pointer_mut(parent).expect("a parent")[field] = value;
+    json
+}
+
+fn stage(stage: Value) -> Value {
+    with("/approval", json!({"stages": [stage]}))
+}
+
+#[test]
+fn the_required_fields_are_enough_and_the_default_reviewers_are_asked() {
+    let plan = plan(&minimal());
+    assert_eq!(plan.submission.document.as_ref().map(|d| d.amount.as_str()), Some("125.50"));
+    assert_eq!(plan.stages.len(), 1);
+    assert_eq!(plan.stages[0].reviewers, routing().reviewers);
+    assert_eq!(plan.stages[0].quorum, Quorum::Any);
+    assert_eq!(plan.stages[0].deadline, SignedDuration::from_hours(168));
+}
+
+#[test]
+fn a_full_purchase_is_planned_as_it_says() {
+    let plan = plan(&json!({
+        "submissionId": "PO-2041", "submissionType": "equipment_purchase",
+        "submitter": {"name": "Sue", "email": "Sue@Example.com", "department": "R&D", "employeeId": "E7"},
+        "document": {
+            "title": "15 laptops", "amount": 15750.00, "currency": "USD", "category": "hardware",
+            "description": "For the new hires.\nQuote attached.",
+            "items": [
+                {"description": "14 laptops", "amount": "14700", "date": "2026-11-20"},
+                {"description": "1 workstation", "amount": 1050.0},
+            ],
+            "attachments": ["s3://quotes/a.pdf", "s3://quotes/b.pdf"],
+        },
+        "submittedAt": "2026-11-24T09:30:00Z",
+        "approval": {"stages": [
+            {"name": "Manager", "reviewers": ["Ann@Example.com"], "deadline": "36h", "reminders": ["1 day", "PT2H"]},
+            {"reviewers": ["bob@example.com", "cy@example.com", "di@example.com"], "quorum": 2, "onDeadline": "reject"},
+        ]},
+    }));
+    let document = plan.submission.document.expect("a document");
+    assert_eq!(document.amount, "15750.00");
+    assert_eq!(document.items[0].amount, "14700.00");
+    assert_eq!(plan.submitter.as_str(), "sue@example.com");
+    assert_eq!(plan.stages[0].name, "Manager");
+    assert_eq!(plan.stages[0].reviewers[0].as_str(), "ann@example.com");
+    assert_eq!(plan.stages[0].reminders, [2, 24].map(SignedDuration::from_hours));
+    assert_eq!(plan.stages[1].name, "Stage 2");
+    assert_eq!(plan.stages[1].quorum, Quorum::at_least(2).expect("positive"));
+    assert_eq!(plan.stages[1].on_deadline, OnDeadline::Reject);
+}
+
+#[test]
+fn everything_that_is_missing_is_named_at_once() {
+    assert_eq!(
+        problems(&json!({"document": {"title": " "}, "submitter": {}})),
+        [
+            "$.submissionId: is required",
+            "$.submitter.name: is required",
+            "$.submitter.email: is required",
+            "$.document.title: is required",
+            "$.document.currency: is required",
+            "$.document.amount: is required",
+        ]
+    );
+    assert_eq!(
+        problems(&json!({})),
+        [
+            "$.submissionId: is required",
+            "$.submitter: is required: an object with name and email",
+            "$.document: is required: an object with title, amount and currency",
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_type_is_named_once_and_not_also_as_missing() {
+    assert_eq!(
+        problems(
+            &json!({"submissionId": 7, "submitter": [], "document": {"title": {}, "amount": true, "currency": "EUR"}})
+        ),
+        [
+            "$.submissionId: must be a text, not a number",
+            "$.submitter: must be an object, not a list",
+            "$.document.title: must be a text, not an object",
+            "$.document.amount: must be a number, not true or false",
+        ]
+    );
+}
+
+#[test]
+fn each_rule_names_its_field() {
+    for (json, problem) in [
+        (
+            with("/submissionId", json!("x".repeat(129))),
+            "$.submissionId: has 129 characters; at most 128 are accepted",
+        ),
+        (
+            with("/submitter/email", json!("sue at example")),
+            "$.submitter.email: must be an e-mail address, such as ann@example.com",
+        ),
+        (
+            with("/document/title", json!("a\r\nBcc: eve@example.com")),
+            "$.document.title: must not contain line breaks or other control characters",
+        ),
+        (
+            with("/document/title", json!("a\u{0}b")),
+            "$.document.title: must not contain line breaks or other control characters",
+        ),
+        (with("/document/amount", json!(-5)), "$.document.amount: must not be negative"),
+        (
+            with("/document/amount", json!("1e999")),
+            "$.document.amount: must be below 1,000,000,000,000,000",
+        ),
+        (
+            with("/document/amount", json!("125.505")),
+            "$.document.amount: EUR has 2 decimals at most",
+        ),
+        (
+            with("/document/amount", json!("a lot")),
+            "$.document.amount: must be a decimal number, such as 125.50",
+        ),
+        (
+            with("/document/currency", json!("EURO")),
+            "$.document.currency: must be an ISO 4217 currency code in capitals, such as USD",
+        ),
+        (
+            with("/document/description", json!("\u{7}")),
+            "$.document.description: must not contain control characters other than line breaks and tabs",
+        ),
+        (
+            with("/document/items", json!([{"amount": 100}, {"amount": "25.40"}])),
+            "$.document.items: add up to 125.40, not to the amount 125.50",
+        ),
+        (
+            with("/document/items", json!([{"amount": 125.5, "date": "24.11.2026"}])),
+            "$.document.items[0].date: must be a date, such as 2026-11-24",
+        ),
+        (
+            with("/document/items", json!([{"description": "x"}])),
+            "$.document.items[0].amount: is required",
+        ),
+        (
+            with("/document/attachments", json!(["s3://ok/a", "quote.pdf"])),
+            "$.document.attachments[1]: must be a URI, such as s3://bucket/invoice.pdf",
+        ),
+        (
+            with("/submittedAt", json!("24 November")),
+            "$.submittedAt: must be an RFC 3339 time, such as 2026-11-24T09:30:00Z",
+        ),
+        (
+            with("/submitter/email", json!("boss@example.com")),
+            "$.approval: is required: the only default reviewer is the submitter",
+        ),
+        (with("/approval", json!({})), "$.approval.stages: is required: at least one stage"),
+        (
+            stage(json!({})),
+            "$.approval.stages[0].reviewers: is required: at least one e-mail address",
+        ),
+        (
+            stage(json!({"reviewers": ["Sue@example.com", "a@example.com"]})),
+            "$.approval.stages[0].reviewers[0]: is the submitter, who does not approve their own submission",
+        ),
+        (
+            stage(json!({"reviewers": ["a@example.com", "A@example.com"]})),
+            "$.approval.stages[0].reviewers[1]: is in this stage already: one reviewer has one vote",
+        ),
+        (
+            stage(json!({"reviewers": ["a@example.com"], "quorum": 2})),
+            "$.approval.stages[0].quorum: 2 approvals can never come from 1 reviewers",
+        ),
+        (
+            stage(json!({"reviewers": ["a@example.com"], "quorum": "most"})),
+            "$.approval.stages[0].quorum: must be \"any\", \"all\" or a number from 1",
+        ),
+        (
+            stage(json!({"reviewers": ["a@example.com"], "deadline": "soon"})),
+            "$.approval.stages[0].deadline: must be a span of time, such as 36h, 3 days or PT45M",
+        ),
+        (
+            stage(json!({"reviewers": ["a@example.com"], "deadline": "-1h"})),
+            "$.approval.stages[0].deadline: must be at least a second",
+        ),
+        (
+            stage(json!({"reviewers": ["a@example.com"], "deadline": "400 days"})),
+            "$.approval.stages[0].deadline: must be at most 366 days",
+        ),
+        (
+            stage(json!({"reviewers": ["a@example.com"], "deadline": "1h", "reminders": ["2h"]})),
+            "$.approval.stages[0].reminders[0]: must come before the stage's deadline",
+        ),
+        (
+            stage(json!({"reviewers": ["a@example.com"], "onDeadline": "panic"})),
+            "$.approval.stages[0].onDeadline: must be \"expire\", \"reject\" or \"approve\"",
+        ),
+        (
+            stage(json!({"reviewers": ["a@example.com"], "quorom": 1})),
+            "$.approval.stages[0].quorom: is not known; there are name, reviewers, quorum, deadline, reminders, onDeadline",
+        ),
+    ] {
+        assert_eq!(problems(&json), [problem]);
+    }
+}
+
+#[test]
+fn credits_are_negative_items_and_yen_have_no_decimals() {
+    plan(&with(
+        "/document/items",
+        json!([{"amount": 130}, {"amount": "-4.50", "description": "discount"}]),
+    ));
+    let mut yen = with("/document/currency", json!("JPY"));
+    yen["document"]["amount"] = json!("120000");
+    assert_eq!(plan(&yen).submission.document.map(|d| d.amount), Some("120000".into()));
+}
+
+#[test]
+fn more_reviewers_than_a_search_attribute_holds_are_refused() {
+    let reviewers: Vec<String> = (0..81).map(|i| format!("r{i}@x.io")).collect();
+    let found = problems(&stage(json!({"reviewers": reviewers})));
+    assert_eq!(found, ["$.approval.stages: ask 81 reviewers; at most 80 can be asked"]);
+    let long: Vec<String> =
+        (0..10).map(|i| format!("{i}@{}example.com", "a.".repeat(100))).collect();
+    assert!(problems(&stage(json!({"reviewers": long})))[0].contains("bytes"));
+}
+
+#[test]
+fn a_flood_of_problems_is_cut_and_counted() {
+    let items: Vec<Value> = (0..900).map(|_| json!({"amount": "x"})).collect();
+    let found = problems(&with("/document/items", json!(items)));
+    assert_eq!(found.len(), 200);
+    assert_eq!(found[199], "$: has 701 more problems");
+}
