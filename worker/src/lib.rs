@@ -1,5 +1,22 @@
-//! The worker's side of Countersign.
+//! The worker's side of Countersign: the approval workflow, its activities, and the Temporal
+//! plugin that adds both to a worker.
 
+// The SDK's macros make markers without documentation in these two.
+#[allow(missing_docs)]
+pub mod activities;
 pub mod approval;
+mod case;
+pub mod mail;
 pub mod money;
+pub mod notifier;
+mod plugin;
+mod report;
+pub mod settings;
+pub mod startup;
 pub mod validation;
+pub mod webhook;
+#[allow(missing_docs)]
+mod workflow;
+
+pub use plugin::{plugin, workflows};
+pub use workflow::ApprovalWorkflow;

@@ -1,0 +1,207 @@
+//! Activities: each converts, makes one call, and maps the error.
+
+use std::{sync::Arc, time::SystemTime};
+
+use countersign_protos::{
+    Asked, LinkKeys, submission,
+    v1::{Outcome, Submission},
+};
+use serde::{Deserialize, Serialize};
+use temporalio_common::{data_converters::RawValue, error::ApplicationFailure};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError, ActivityInfo};
+use uuid::Uuid;
+
+use crate::{
+    approval::{EmailAddress, OnDeadline},
+    mail::{self, Letter, Links, PublicUrl},
+    notifier::{Envelope, Notifier, NotifyError},
+    validation::{self, Routing, Validated},
+    webhook::{Webhook, WebhookError},
+};
+
+/// What the activities need to know and to reach.
+pub struct Countersign {
+    /// What applies to every submission.
+    pub routing: Routing,
+    /// Sign the links.
+    pub link_keys: LinkKeys,
+    /// Where the signaler is.
+    pub public_url: PublicUrl,
+    /// How mail goes out.
+    pub notifier: Notifier,
+    /// Where outcomes go.
+    pub webhook: Option<Webhook>,
+}
+
+/// Whom to issue links to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Issue {
+    /// Made by the workflow at its start.
+    pub approval: Uuid,
+    /// The stage's position.
+    pub stage: u32,
+    /// How often the stage was opened before.
+    pub round: u32,
+    /// One link each.
+    pub reviewers: Vec<EmailAddress>,
+}
+
+/// One reviewer's request, or a reminder of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReviewRequest {
+    /// Made by the workflow at its start.
+    pub approval: Uuid,
+    /// The stage's position.
+    pub stage: u32,
+    /// How often the stage was opened before.
+    pub round: u32,
+    /// What the stage is called.
+    pub stage_name: String,
+    /// Who is asked.
+    pub reviewer: EmailAddress,
+    /// The hash of their approval ID.
+    pub link: String,
+    /// Until when.
+    pub deadline: Option<pbjson_types::Timestamp>,
+    /// What happens then.
+    pub on_deadline: OnDeadline,
+    /// Whether they were asked before.
+    pub reminder: bool,
+    /// What is to be approved.
+    pub submission: Submission,
+}
+
+/// An outcome on its way to somebody who waits for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Announcement {
+    /// To whom.
+    pub recipient: EmailAddress,
+    /// Whether to a reviewer who need not act any more, or else to the submitter.
+    pub reviewer: bool,
+    /// What was decided, or so far.
+    pub outcome: Outcome,
+}
+
+#[activities]
+impl Countersign {
+    /// Reads, checks and routes a workflow's start input, whatever it is.
+    #[activity(name = "validate_submission")]
+    pub async fn validate_submission(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: RawValue,
+    ) -> Result<Validated, ActivityError> {
+        let (submission, problems) = submission::read(&input.payloads);
+        Ok(validation::validate(submission, problems, &self.routing))
+    }
+
+    /// Issues one approval ID a reviewer. Only their hashes leave this process.
+    #[activity(name = "issue_links")]
+    pub async fn issue_links(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        issue: Issue,
+    ) -> Result<Vec<String>, ActivityError> {
+        let Issue { approval, stage, round, reviewers } = issue;
+        let hash = |reviewer: &EmailAddress| {
+            let asked = Asked { approval, stage, round, reviewer: reviewer.as_str() };
+            self.link_keys.issue(asked).hash().as_str().to_owned()
+        };
+        Ok(reviewers.iter().map(hash).collect())
+    }
+
+    /// Mails one reviewer their links.
+    #[activity(name = "request_approval")]
+    pub async fn request_approval(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        request: ReviewRequest,
+    ) -> Result<(), ActivityError> {
+        let asked = Asked {
+            approval: request.approval,
+            stage: request.stage,
+            round: request.round,
+            reviewer: request.reviewer.as_str(),
+        };
+        // Retryable: it goes away when the key is back in COUNTERSIGN_LINK_KEYS.
+        let id = self.link_keys.reissue(asked, &request.link).ok_or_else(|| {
+            failure(
+                "LinkKeyMissing",
+                "the key that issued this link is not in COUNTERSIGN_LINK_KEYS",
+            )
+        })?;
+        let links = Links::new(&self.public_url, &id);
+        let letter = mail::request(&request, &links);
+        self.send(&ctx, &request.reviewer, letter).await
+    }
+
+    /// Mails the outcome to somebody who waits for it.
+    #[activity(name = "announce_decision")]
+    pub async fn announce_decision(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        announcement: Announcement,
+    ) -> Result<(), ActivityError> {
+        let letter = match announcement.reviewer {
+            true => mail::release(&announcement.outcome),
+            false => mail::outcome(&announcement.outcome),
+        };
+        self.send(&ctx, &announcement.recipient, letter).await
+    }
+
+    /// Hands the outcome on to whatever acts on it.
+    #[activity(name = "process_decision")]
+    pub async fn process_decision(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        outcome: Outcome,
+    ) -> Result<(), ActivityError> {
+        let Some(webhook) = &self.webhook else {
+            return Err(failure(
+                "WebhookMissing",
+                "this worker has no COUNTERSIGN_WEBHOOK_URL, unlike the one that planned this approval",
+            ));
+        };
+        let workflow_id = ctx.info().workflow_id.clone().unwrap_or_default();
+        webhook
+            .deliver(&workflow_id, &outcome)
+            .await
+            .map_err(|error: WebhookError| failure("WebhookRefused", error.to_string()))
+    }
+}
+
+impl Countersign {
+    async fn send(
+        &self,
+        ctx: &ActivityContext,
+        recipient: &EmailAddress,
+        letter: Letter,
+    ) -> Result<(), ActivityError> {
+        let envelope = envelope(ctx.info(), recipient.clone());
+        self.notifier.send(&envelope, &letter).await.map_err(|error| match error {
+            NotifyError::Rejected(why) => ApplicationFailure::builder(why)
+                .type_name("MailRejected".to_owned())
+                .non_retryable(true)
+                .build()
+                .into(),
+            NotifyError::Unavailable(why) => failure("MailUnavailable", why),
+        })
+    }
+}
+
+/// The same for each attempt, so that a mail that is sent twice can be told to be one.
+fn envelope(info: &ActivityInfo, recipient: EmailAddress) -> Envelope {
+    let run = info.workflow_run_id.as_deref().unwrap_or_default();
+    Envelope {
+        recipient,
+        key: format!("{run}.{}", info.activity_id),
+        written_at: info.scheduled_time.unwrap_or_else(SystemTime::now),
+    }
+}
+
+/// A failure that Temporal retries; its message is what people see in the Web UI.
+fn failure(kind: &str, message: impl Into<String>) -> ActivityError {
+    ApplicationFailure::builder(message.into()).type_name(kind.to_owned()).build().into()
+}

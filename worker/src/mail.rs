@@ -1,0 +1,325 @@
+//! The mails' words. Pure: a letter depends on nothing but what is written about.
+
+use askama::Template;
+use countersign_protos::{
+    ApprovalId,
+    v1::{Document, Outcome, Status, Submitter, Verdict},
+    words::{attachment_name, moment, money},
+};
+use deunicode::deunicode;
+use url::Url;
+
+use crate::{activities::ReviewRequest, approval::OnDeadline};
+
+/// What is written to somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// What kind of letter it is, for file names.
+    pub kind: &'static str,
+    /// One line.
+    pub subject: String,
+    /// For every reader.
+    pub text: String,
+    /// For most readers.
+    pub html: String,
+}
+
+/// Items that a mail lists; a page has room for the rest.
+const MAX_ITEMS: usize = 200;
+/// Amazon SNS: "Subject … must be less than 100 characters long."
+const SNS_SUBJECT_MAX: usize = 99;
+
+/// Where the signaler is, as people reach it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl(Url);
+
+/// Why a text is no public URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must be an http or https address without query or fragment, such as https://approve.example.com"
+)]
+pub struct NotAPublicUrl;
+
+impl std::str::FromStr for PublicUrl {
+    type Err = NotAPublicUrl;
+
+    fn from_str(text: &str) -> Result<Self, NotAPublicUrl> {
+        let url: Url = text.trim().parse().map_err(|_| NotAPublicUrl)?;
+        let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        match url.scheme() {
+            "http" | "https" if plain && url.has_host() => Ok(Self(url)),
+            _ => Err(NotAPublicUrl),
+        }
+    }
+}
+
+/// The links in one request.
+#[derive(Debug, Clone)]
+pub struct Links {
+    approve: String,
+    reject: String,
+    home: String,
+    id: String,
+}
+
+impl Links {
+    /// The links for one approval ID.
+    pub fn new(base: &PublicUrl, id: &ApprovalId) -> Self {
+        let home = base.0.as_str().trim_end_matches('/');
+        let id = id.reveal();
+        Self {
+            approve: format!("{home}/a/{id}?choice=approve"),
+            reject: format!("{home}/a/{id}?choice=reject"),
+            home: format!("{home}/"),
+            id,
+        }
+    }
+}
+
+/// What every mail says of a submission.
+struct Facts {
+    title: String,
+    amount: String,
+    category: String,
+    description: String,
+    submission_id: String,
+    submission_type: String,
+    submitter: String,
+    submitter_email: String,
+    department: String,
+    employee_id: String,
+    submitted: String,
+    items: Vec<ItemFacts>,
+    more_items: usize,
+    attachments: Vec<AttachmentFacts>,
+}
+
+struct ItemFacts {
+    description: String,
+    amount: String,
+    date: String,
+}
+
+struct AttachmentFacts {
+    name: String,
+    uri: String,
+}
+
+impl Facts {
+    fn new(
+        submission_id: &str,
+        submission_type: &str,
+        submitter: Option<&Submitter>,
+        document: Option<&Document>,
+    ) -> Self {
+        let submitter = submitter.cloned().unwrap_or_default();
+        let document = document.cloned().unwrap_or_default();
+        let item = |item: &countersign_protos::v1::Item| ItemFacts {
+            description: shown(&item.description),
+            amount: money(&item.amount, &document.currency),
+            date: shown(&item.date),
+        };
+        let attachment =
+            |uri: &String| AttachmentFacts { name: shown(attachment_name(uri)), uri: shown(uri) };
+        Self {
+            title: shown(&document.title),
+            amount: money(&document.amount, &document.currency),
+            category: shown(&document.category),
+            description: shown(&document.description),
+            submission_id: shown(submission_id),
+            submission_type: shown(submission_type).replace('_', " "),
+            submitter: shown(&submitter.name),
+            submitter_email: shown(&submitter.email),
+            department: shown(&submitter.department),
+            employee_id: shown(&submitter.employee_id),
+            submitted: String::new(),
+            items: document.items.iter().take(MAX_ITEMS).map(item).collect(),
+            more_items: document.items.len().saturating_sub(MAX_ITEMS),
+            attachments: document.attachments.iter().map(attachment).collect(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "request.txt")]
+struct RequestText<'a> {
+    facts: &'a Facts,
+    links: &'a Links,
+    reminder: bool,
+    stage: &'a str,
+    deadline: &'a str,
+    consequence: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "request.html")]
+struct RequestHtml<'a> {
+    facts: &'a Facts,
+    links: &'a Links,
+    reminder: bool,
+    stage: &'a str,
+    deadline: &'a str,
+    consequence: &'a str,
+}
+
+/// Asks a reviewer, or reminds them.
+pub fn request(request: &ReviewRequest, links: &Links) -> Letter {
+    let submission = &request.submission;
+    let mut facts = Facts::new(
+        &submission.submission_id,
+        &submission.submission_type,
+        submission.submitter.as_ref(),
+        submission.document.as_ref(),
+    );
+    facts.submitted = moment(submission.submitted_at.as_ref());
+    let (facts, stage) = (&facts, shown(&request.stage_name));
+    let (stage, reminder) = (stage.as_str(), request.reminder);
+    let deadline = moment(request.deadline.as_ref());
+    let deadline = deadline.as_str();
+    let consequence = match request.on_deadline {
+        OnDeadline::Expire => "it ends undecided",
+        OnDeadline::Reject => "it counts as rejected",
+        OnDeadline::Approve => "it counts as approved",
+    };
+    let start = if reminder { "Reminder: please decide" } else { "Please decide" };
+    let text = RequestText { facts, links, reminder, stage, deadline, consequence };
+    let html = RequestHtml { facts, links, reminder, stage, deadline, consequence };
+    Letter {
+        kind: if reminder { "reminder" } else { "request" },
+        subject: format!("{start}: {}, {}", facts.title, facts.amount),
+        text: rendered(&text),
+        html: rendered(&html),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "outcome.txt")]
+struct OutcomeText<'a> {
+    facts: &'a Facts,
+    decision: &'a DecisionFacts,
+    released: bool,
+}
+
+#[derive(Template)]
+#[template(path = "outcome.html")]
+struct OutcomeHtml<'a> {
+    facts: &'a Facts,
+    decision: &'a DecisionFacts,
+    released: bool,
+}
+
+struct DecisionFacts {
+    word: &'static str,
+    reason: String,
+    decided: String,
+    stages: Vec<StageFacts>,
+}
+
+struct StageFacts {
+    name: String,
+    word: &'static str,
+    votes: Vec<VoteFacts>,
+}
+
+struct VoteFacts {
+    reviewer: String,
+    word: &'static str,
+    decided: String,
+    comment: String,
+}
+
+impl DecisionFacts {
+    fn new(outcome: &Outcome) -> Self {
+        let vote = |vote: &countersign_protos::v1::Vote| VoteFacts {
+            reviewer: shown(&vote.reviewer),
+            word: if vote.verdict() == Verdict::Approve { "approved" } else { "rejected" },
+            decided: moment(vote.decided_at.as_ref()),
+            comment: shown(&vote.comment),
+        };
+        let stage = |stage: &countersign_protos::v1::StageOutcome| StageFacts {
+            name: shown(&stage.name),
+            word: status_word(stage.status()),
+            votes: stage.decisions.iter().map(vote).collect(),
+        };
+        Self {
+            word: status_word(outcome.status()),
+            reason: shown(&outcome.reason),
+            decided: moment(outcome.decided_at.as_ref()),
+            stages: outcome.stages.iter().map(stage).collect(),
+        }
+    }
+}
+
+/// Tells the submitter what was decided, by whom and why.
+pub fn outcome(outcome: &Outcome) -> Letter {
+    let start = match outcome.status() {
+        Status::Approved => "Approved",
+        Status::Rejected => "Rejected",
+        Status::Expired => "Not decided in time",
+        _ => "Withdrawn",
+    };
+    about("outcome", start, outcome, false)
+}
+
+/// Tells a reviewer that they need not decide any more.
+pub fn release(outcome: &Outcome) -> Letter {
+    about("release", "No longer needed", outcome, true)
+}
+
+fn about(kind: &'static str, start: &str, outcome: &Outcome, released: bool) -> Letter {
+    let facts = &Facts::new(
+        &outcome.submission_id,
+        &outcome.submission_type,
+        outcome.submitter.as_ref(),
+        outcome.document.as_ref(),
+    );
+    let decision = &DecisionFacts::new(outcome);
+    Letter {
+        kind,
+        subject: format!("{start}: {}, {}", facts.title, facts.amount),
+        text: rendered(&OutcomeText { facts, decision, released }),
+        html: rendered(&OutcomeHtml { facts, decision, released }),
+    }
+}
+
+fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Approved => "approved",
+        Status::Rejected => "rejected",
+        Status::Expired => "not decided in time",
+        Status::Withdrawn => "withdrawn",
+        Status::Pending | Status::Unspecified => "still open",
+    }
+}
+
+impl Letter {
+    /// The subject within the rules of Amazon SNS's `Publish`: printable ASCII, at most 99
+    /// characters. Other scripts are transliterated.
+    pub fn ascii_subject(&self) -> String {
+        let ascii = deunicode(&self.subject);
+        let printable = ascii.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' });
+        let words: String = printable.collect();
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        if words.len() <= SNS_SUBJECT_MAX {
+            return words;
+        }
+        format!("{}...", words[..SNS_SUBJECT_MAX - 3].trim_end())
+    }
+}
+
+/// Text as people should see it: without control characters and without what reverses or hides
+/// its neighbours (Unicode's bidirectional controls, UAX #9).
+fn shown(text: &str) -> String {
+    let hidden = |c: &char| {
+        matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}')
+            || (c.is_control() && *c != '\n')
+    };
+    text.chars().filter(|c| !hidden(c)).collect()
+}
+
+fn rendered(template: &impl Template) -> String {
+    template.render().expect("the templates print only strings")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! The worker: settings, logging, Temporal, run until told to stop.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use countersign_worker::{
+    notifier::Sns,
+    plugin,
+    settings::{Cli, Command, Logging, RawSettings, Settings},
+    startup,
+};
+use temporalio_client::Client;
+use temporalio_sdk::{Runtime, Worker, WorkerOptions};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+/// What is under way at a stop may take so long to end.
+const GRACE: Duration = Duration::from_secs(7);
+/// After a worker died, its workflows wait so long for it before another one takes over.
+const STICKY: Duration = Duration::from_secs(3);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Some(Command::Subscribe { reviewer }) => subscribe(&cli.settings, reviewer).await,
+        None => work(&cli.settings).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("countersign-worker: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn work(settings: &RawSettings) -> anyhow::Result<()> {
+    let settings = settings.check()?;
+    log(&settings.logging);
+    run(settings).await
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
+    let started = tokio::select! {
+        client = start() => Some(client?),
+        () = stop_requested() => None,
+    };
+    let Some(client) = started else { return Ok(()) };
+    if !settings.has_default_reviewers() {
+        warn!("COUNTERSIGN_REVIEWERS is empty: only submissions that name reviewers are accepted");
+    }
+    let task_queue = settings.task_queue.clone();
+    let countersign = settings.countersign().await.map_err(anyhow::Error::msg)?;
+    let options = WorkerOptions::new(task_queue.clone())
+        .worker_plugin(plugin(countersign))
+        .graceful_shutdown_period(GRACE)
+        .sticky_queue_schedule_to_start_timeout(STICKY)
+        .build();
+    let runtime = Runtime::from_current_tokio(Default::default())?;
+    let mut worker = Worker::new(&runtime, client, options)?;
+    let shut_down = worker.shutdown_handle();
+    tokio::spawn(async move {
+        stop_requested().await;
+        info!("stopping");
+        shut_down();
+    });
+    info!(task_queue, "working");
+    worker.run().await.context("the worker stopped")?;
+    info!("stopped");
+    Ok(())
+}
+
+async fn start() -> anyhow::Result<Client> {
+    let client = startup::connect().await?;
+    startup::register_search_attributes(&client).await?;
+    Ok(client)
+}
+
+async fn subscribe(
+    settings: &RawSettings,
+    reviewer: countersign_worker::approval::EmailAddress,
+) -> anyhow::Result<()> {
+    let topic = settings.topic_arn()?;
+    let subscription =
+        Sns::new(topic).await.subscribe(&reviewer).await.map_err(anyhow::Error::msg)?;
+    println!("{reviewer}: {subscription}");
+    println!("SNS has sent {reviewer} a mail; they get requests after they have confirmed it.");
+    Ok(())
+}
+
+async fn stop_requested() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => drop(terminate.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminate => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+fn log(logging: &Logging) {
+    let filter = tracing_subscriber::EnvFilter::new(&logging.filter);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match logging.json {
+        true => log.json().init(),
+        false => log.init(),
+    }
+}

@@ -1,0 +1,311 @@
+//! How a [`Case`] looks from outside: the query's answer, the outcome, search attributes, and the
+//! Web UI's current details. The sentences that people read about an outcome are here too.
+
+use std::fmt::Write;
+
+use countersign_protos::{
+    names::{ATTRIBUTE_LINKS, ATTRIBUTE_REVIEWERS, ATTRIBUTE_STATUS},
+    v1,
+    words::{self, to_message},
+};
+use jiff::Timestamp;
+use temporalio_common::search_attributes::{SearchAttributeKey, SearchAttributeUpdate};
+
+use crate::{
+    approval::{Approval, EmailAddress, End, OnDeadline, Seat, Stage, Status, Verdict, Vote},
+    case::{Begun, Case},
+};
+
+const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STATUS);
+const REVIEWERS: SearchAttributeKey<Vec<String>> =
+    SearchAttributeKey::keyword_list(ATTRIBUTE_REVIEWERS);
+const LINKS: SearchAttributeKey<Vec<String>> = SearchAttributeKey::keyword_list(ATTRIBUTE_LINKS);
+
+impl Case {
+    /// The answer of the query `status`.
+    pub(crate) fn state(&self) -> v1::ApprovalState {
+        let (ignored_signals, because) = self.ignored();
+        let ignored_because = because.cloned().collect();
+        let Some(begun) = self.begun() else {
+            let status = v1::Status::Pending.into();
+            return v1::ApprovalState {
+                status,
+                ignored_signals,
+                ignored_because,
+                ..Default::default()
+            };
+        };
+        let approval = &begun.approval;
+        v1::ApprovalState {
+            status: status(approval).into(),
+            submission: Some(begun.plan.submission.clone()),
+            stages: approval.stages().iter().map(|stage| begun.stage_state(stage)).collect(),
+            decided_at: decided_at(approval).map(to_message),
+            reason: reason(approval),
+            ignored_signals,
+            ignored_because,
+        }
+    }
+
+    /// The outcome; of a case that is still pending, what it would be.
+    pub(crate) fn outcome(&self) -> v1::Outcome {
+        let Some(begun) = self.begun() else { return v1::Outcome::default() };
+        let (approval, submission) = (&begun.approval, &begun.plan.submission);
+        let opened = approval.stages().iter().filter(|stage| stage.opened_at().is_some());
+        v1::Outcome {
+            status: status(approval).into(),
+            submission_id: submission.submission_id.clone(),
+            submission_type: submission.submission_type.clone(),
+            decided_at: decided_at(approval).map(to_message),
+            reason: reason(approval),
+            submitter: submission.submitter.clone(),
+            document: submission.document.clone(),
+            stages: opened.map(stage_outcome).collect(),
+        }
+    }
+
+    /// What a search finds the approval by.
+    pub(crate) fn search_attributes(&self) -> Vec<SearchAttributeUpdate> {
+        let Some(begun) = self.begun() else { return Vec::new() };
+        let approval = &begun.approval;
+        let asked = approval.open_stage().into_iter().flat_map(Stage::undecided);
+        let seats = approval.stages().iter().flat_map(Stage::seats);
+        let links = seats.map(|seat| seat.link.clone()).filter(|link| !link.is_empty());
+        vec![
+            STATUS.value_set(status(approval).as_str_name().to_owned()),
+            REVIEWERS.value_set(asked.map(|seat| seat.reviewer.to_string()).collect()),
+            LINKS.value_set(links.collect()),
+        ]
+    }
+
+    /// What the Web UI shows of a workflow at a glance, in Markdown.
+    pub(crate) fn details(&self) -> String {
+        let Some(begun) = self.begun() else { return String::new() };
+        begun.details(self.ignored().0)
+    }
+}
+
+impl Begun {
+    fn stage_state(&self, stage: &Stage) -> v1::StageState {
+        let plan = stage.plan();
+        v1::StageState {
+            name: plan.name.clone(),
+            status: stage_status(stage).into(),
+            quorum: plan.quorum.to_string(),
+            opened_at: stage.opened_at().map(to_message),
+            deadline: stage.deadline().map(to_message),
+            on_deadline: on_deadline(plan.on_deadline).into(),
+            closed_at: stage.end().map(|(_, at)| to_message(at)),
+            reviewers: stage.seats().iter().map(|seat| self.reviewer_state(stage, seat)).collect(),
+        }
+    }
+
+    fn reviewer_state(&self, stage: &Stage, seat: &Seat) -> v1::ReviewerState {
+        let mail = self.mails.get(&seat.link);
+        v1::ReviewerState {
+            reviewer: seat.reviewer.to_string(),
+            link: seat.link.clone(),
+            delivery: self.delivery(stage, seat).into(),
+            delivery_error: mail.map(|mail| mail.error.clone()).unwrap_or_default(),
+            vote: seat.vote.as_ref().map(|vote| vote_message(&seat.reviewer, vote)),
+            reminders: mail.map(|mail| mail.reminders).unwrap_or_default(),
+        }
+    }
+
+    fn delivery(&self, stage: &Stage, seat: &Seat) -> v1::Delivery {
+        let waits = self.approval.open_stage().is_some_and(|open| std::ptr::eq(open, stage));
+        match self.mails.get(&seat.link) {
+            _ if stage.opened_at().is_none() => v1::Delivery::Unspecified,
+            Some(mail) if !mail.error.is_empty() => v1::Delivery::Undeliverable,
+            Some(mail) if mail.sent => v1::Delivery::Sent,
+            _ if waits && seat.vote.is_none() => v1::Delivery::Sending,
+            _ => v1::Delivery::NotNeeded,
+        }
+    }
+
+    fn details(&self, ignored: u32) -> String {
+        let submission = &self.plan.submission;
+        let document = submission.document.clone().unwrap_or_default();
+        let submitter = submission.submitter.clone().unwrap_or_default();
+        let mut text = String::new();
+        let _ = writeln!(
+            text,
+            "### {}\n\n**{}** for {}, submitted by {} ({})\n\n**{}** {}\n",
+            markdown(&document.title),
+            markdown(&words::money(&document.amount, &document.currency)),
+            markdown(&submission.submission_id),
+            markdown(&submitter.name),
+            markdown(self.plan.submitter.as_str()),
+            status(&self.approval).as_str_name(),
+            markdown(&reason(&self.approval)),
+        );
+        for stage in self.approval.stages() {
+            self.stage_details(&mut text, stage);
+        }
+        if ignored > 0 {
+            let _ =
+                writeln!(text, "\n{ignored} signals did not count; the query `status` says why.");
+        }
+        text
+    }
+
+    fn stage_details(&self, text: &mut String, stage: &Stage) {
+        let name = markdown(&stage.plan().name);
+        let Some(deadline) = stage.deadline().map(to_message) else {
+            let _ = writeln!(text, "- **{name}**: not opened yet");
+            return;
+        };
+        let until = match stage.end() {
+            Some((_, at)) => format!("closed {}", words::moment(Some(&to_message(at)))),
+            None => format!(
+                "{} at {}",
+                on_deadline(stage.plan().on_deadline),
+                words::moment(Some(&deadline))
+            ),
+        };
+        let _ = writeln!(text, "- **{name}** (quorum {}): {until}", stage.plan().quorum);
+        for seat in stage.seats() {
+            let reviewer = markdown(seat.reviewer.as_str());
+            let said = match &seat.vote {
+                Some(vote) => verdict_word(vote.verdict).to_owned(),
+                None => match self.delivery(stage, seat) {
+                    v1::Delivery::Undeliverable => format!(
+                        "**the mail cannot be delivered**: {}",
+                        markdown(&self.mails[&seat.link].error)
+                    ),
+                    v1::Delivery::Sent => "asked".to_owned(),
+                    v1::Delivery::Sending => "is being asked".to_owned(),
+                    _ => "no longer needed".to_owned(),
+                },
+            };
+            let _ = writeln!(text, "  - {reviewer}: {said}");
+        }
+    }
+}
+
+fn status(approval: &Approval) -> v1::Status {
+    match approval.status() {
+        Status::Pending(_) => v1::Status::Pending,
+        Status::Approved(..) => v1::Status::Approved,
+        Status::Rejected(..) => v1::Status::Rejected,
+        Status::Expired(..) => v1::Status::Expired,
+        Status::Withdrawn(_) => v1::Status::Withdrawn,
+    }
+}
+
+fn stage_status(stage: &Stage) -> v1::Status {
+    match stage.end() {
+        None => v1::Status::Pending,
+        Some((End::Approved, _)) => v1::Status::Approved,
+        Some((End::Rejected, _)) => v1::Status::Rejected,
+        Some((End::Expired, _)) => v1::Status::Expired,
+    }
+}
+
+fn decided_at(approval: &Approval) -> Option<Timestamp> {
+    match approval.status() {
+        Status::Pending(_) => None,
+        Status::Approved(_, at) | Status::Rejected(_, at) | Status::Expired(_, at) => Some(at),
+        Status::Withdrawn(withdrawal) => Some(withdrawal.at),
+    }
+}
+
+/// Why an approval has its status, in one sentence.
+fn reason(approval: &Approval) -> String {
+    match approval.status() {
+        Status::Pending(stage) => waits_for(stage),
+        Status::Approved(stage, _) | Status::Rejected(stage, _) if !stage.ended_by_deadline() => {
+            decided_by(stage)
+        }
+        Status::Approved(stage, _) => deadline_passed(stage, "which counts as approval"),
+        Status::Rejected(stage, _) => deadline_passed(stage, "which counts as rejection"),
+        Status::Expired(stage, _) => deadline_passed(stage, "which ends the approval"),
+        Status::Withdrawn(withdrawal) if withdrawal.reason.is_empty() => {
+            "Withdrawn before it was decided.".into()
+        }
+        Status::Withdrawn(withdrawal) => format!("Withdrawn: {}", withdrawal.reason),
+    }
+}
+
+fn waits_for(stage: &Stage) -> String {
+    let name = &stage.plan().name;
+    let seats = stage.seats().len();
+    let approvals =
+        stage.votes().iter().filter(|(_, vote)| vote.verdict == Verdict::Approve).count();
+    match stage.plan().quorum.approvals(seats) {
+        1 => format!("{name} waits for a decision."),
+        needed => format!("{name} has {approvals} of the {needed} approvals it needs."),
+    }
+}
+
+fn decided_by(stage: &Stage) -> String {
+    let Some((end, _)) = stage.end() else { return String::new() };
+    let decisive = if end == End::Approved { Verdict::Approve } else { Verdict::Reject };
+    let votes = stage.votes();
+    let names: Vec<&str> = votes
+        .iter()
+        .filter(|(_, vote)| vote.verdict == decisive)
+        .map(|(reviewer, _)| reviewer.as_str())
+        .collect();
+    let names = match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => "nobody".to_owned(),
+    };
+    let word = if end == End::Approved { "Approved" } else { "Rejected" };
+    format!("{word} by {names}.")
+}
+
+fn deadline_passed(stage: &Stage, consequence: &str) -> String {
+    format!("{} was not decided before its deadline, {consequence}.", stage.plan().name)
+}
+
+fn stage_outcome(stage: &Stage) -> v1::StageOutcome {
+    let votes = stage.votes();
+    v1::StageOutcome {
+        name: stage.plan().name.clone(),
+        status: stage_status(stage).into(),
+        decisions: votes.iter().map(|(reviewer, vote)| vote_message(reviewer, vote)).collect(),
+        undecided: stage.undecided().map(|seat| seat.reviewer.to_string()).collect(),
+    }
+}
+
+fn vote_message(reviewer: &EmailAddress, vote: &Vote) -> v1::Vote {
+    v1::Vote {
+        reviewer: reviewer.to_string(),
+        verdict: v1::Verdict::from(vote.verdict).into(),
+        comment: vote.comment.clone(),
+        decided_at: Some(to_message(vote.at)),
+    }
+}
+
+fn on_deadline(on_deadline: OnDeadline) -> &'static str {
+    match on_deadline {
+        OnDeadline::Expire => "expire",
+        OnDeadline::Reject => "reject",
+        OnDeadline::Approve => "approve",
+    }
+}
+
+fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approve => "**approved**",
+        Verdict::Reject => "**rejected**",
+    }
+}
+
+/// Text as data in Markdown: what would be markup is escaped.
+fn markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' => escaped.push(' '),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '!' | '(' | ')' => {
+                escaped.push('\\');
+                escaped.push(c);
+            }
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

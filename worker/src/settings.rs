@@ -1,0 +1,425 @@
+//! The worker's settings: read once, checked all at once.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use clap::{Args, Parser, Subcommand};
+use countersign_protos::{LinkKeys, names::DEFAULT_TASK_QUEUE};
+use lettre::message::Mailbox;
+use url::Url;
+
+use crate::{
+    activities::Countersign,
+    approval::EmailAddress,
+    mail::PublicUrl,
+    notifier::{Notifier, Outbox, Smtp, Sns},
+    validation::Routing,
+    webhook::Webhook,
+};
+
+/// Runs approval workflows: asks reviewers by mail, waits for their decisions, acts on them.
+///
+/// Where Temporal is, say TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*
+/// and temporal.toml, as for every Temporal client.
+#[derive(Debug, Parser)]
+#[command(name = "countersign-worker", version)]
+pub struct Cli {
+    /// What to do instead of running the worker.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The settings of the worker.
+    #[command(flatten)]
+    pub settings: RawSettings,
+}
+
+/// What else the program does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Subscribe a reviewer to the SNS topic of COUNTERSIGN_NOTIFY, so that they get their own
+    /// mails and nobody else's. SNS then asks them to confirm.
+    Subscribe {
+        /// The reviewer's e-mail address.
+        reviewer: EmailAddress,
+    },
+}
+
+/// The settings as they come; [`Settings::check`] says what is wrong with them.
+#[derive(Debug, Args)]
+pub struct RawSettings {
+    /// The task queue that is worked on.
+    #[arg(long, env = "COUNTERSIGN_TASK_QUEUE", default_value = DEFAULT_TASK_QUEUE, global = true)]
+    task_queue: String,
+
+    /// Comma-separated base64 keys of 32 bytes; the first one signs links, all verify them. The
+    /// signaler needs the same. Make one with: openssl rand -base64 32
+    #[arg(long, env = "COUNTERSIGN_LINK_KEYS", hide_env_values = true, global = true)]
+    link_keys: Option<String>,
+
+    /// The base of every link, such as https://approve.example.com: where people reach the
+    /// signaler.
+    #[arg(long, env = "COUNTERSIGN_PUBLIC_URL", global = true)]
+    public_url: Option<String>,
+
+    /// How mail goes out: outbox:DIR, sns:TOPIC_ARN, smtp://USER:PASSWORD@HOST:PORT?tls=required
+    /// or smtps://USER:PASSWORD@HOST
+    #[arg(long, env = "COUNTERSIGN_NOTIFY", hide_env_values = true, global = true)]
+    notify: Option<String>,
+
+    /// The sender of mails, such as "Approvals <approvals@example.com>"; for outbox and SMTP.
+    #[arg(long, env = "COUNTERSIGN_MAIL_FROM", global = true)]
+    mail_from: Option<String>,
+
+    /// Comma-separated addresses: who is asked when a submission does not say.
+    #[arg(long, env = "COUNTERSIGN_REVIEWERS", global = true)]
+    reviewers: Option<String>,
+
+    /// Where outcomes are POSTed.
+    #[arg(long, env = "COUNTERSIGN_WEBHOOK_URL", hide_env_values = true, global = true)]
+    webhook_url: Option<String>,
+
+    /// The secret that signs them, whsec_ and base64, by the Standard Webhooks specification.
+    #[arg(long, env = "COUNTERSIGN_WEBHOOK_SECRET", hide_env_values = true, global = true)]
+    webhook_secret: Option<String>,
+
+    /// What is logged, as a tracing filter, such as info or countersign_worker=debug.
+    #[arg(long, env = "COUNTERSIGN_LOG", default_value = "info", global = true)]
+    log: String,
+
+    /// How it is logged: text or json.
+    #[arg(long, env = "COUNTERSIGN_LOG_FORMAT", default_value = "text", global = true)]
+    log_format: String,
+}
+
+/// How the process logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logging {
+    /// A `tracing` filter.
+    pub filter: String,
+    /// For machines rather than people.
+    pub json: bool,
+}
+
+/// Settings that make sense, each and together.
+#[derive(Debug)]
+pub struct Settings {
+    /// The task queue.
+    pub task_queue: String,
+    link_keys: LinkKeys,
+    public_url: PublicUrl,
+    notify: Notify,
+    routing: Routing,
+    webhook: Option<Webhook>,
+    /// How the process logs.
+    pub logging: Logging,
+}
+
+#[derive(Debug)]
+enum Notify {
+    Outbox(PathBuf, Mailbox),
+    Sns(String),
+    // Checked once; the value may hold a password.
+    Smtp(Secret, Mailbox),
+}
+
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, Default)]
+pub struct WrongSettings(Vec<(&'static str, String)>);
+
+impl fmt::Display for WrongSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("these settings are wrong (--help explains each):")?;
+        for (name, why) in &self.0 {
+            write!(f, "\n  {name}: {why}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for WrongSettings {}
+
+impl WrongSettings {
+    fn add(&mut self, name: &'static str, why: impl fmt::Display) {
+        self.0.push((name, why.to_string()));
+    }
+
+    fn required<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        name: &'static str,
+        value: Option<&str>,
+    ) -> Option<T> {
+        match value {
+            None => {
+                self.add(name, "is required");
+                None
+            }
+            Some(value) => value.parse().map_err(|error: T::Err| self.add(name, error)).ok(),
+        }
+    }
+}
+
+impl RawSettings {
+    /// The topic of `sns:TOPIC_ARN`, which is all that subscribing needs.
+    ///
+    /// # Errors
+    /// When mail does not go out through SNS.
+    pub fn topic_arn(&self) -> Result<String, WrongSettings> {
+        let arn = set(&self.notify).and_then(|notify| notify.strip_prefix("sns:"));
+        arn.map(str::to_owned).ok_or_else(|| {
+            WrongSettings(vec![("COUNTERSIGN_NOTIFY", "must be sns:TOPIC_ARN to subscribe".into())])
+        })
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// Every setting that is wrong, by its name, and why.
+    pub fn check(&self) -> Result<Settings, WrongSettings> {
+        let mut wrong = WrongSettings::default();
+        if self.task_queue.trim().is_empty() {
+            wrong.add("COUNTERSIGN_TASK_QUEUE", "must not be empty");
+        }
+        let link_keys = wrong.required("COUNTERSIGN_LINK_KEYS", set(&self.link_keys));
+        let public_url = wrong.required("COUNTERSIGN_PUBLIC_URL", set(&self.public_url));
+        let notify = self.notify(&mut wrong);
+        let reviewers = self.reviewers(&mut wrong);
+        let webhook = self.webhook(&mut wrong);
+        let logging = self.logging(&mut wrong);
+        match (link_keys, public_url, notify, wrong.0.is_empty()) {
+            (Some(link_keys), Some(public_url), Some(notify), true) => Ok(Settings {
+                task_queue: self.task_queue.trim().to_owned(),
+                link_keys,
+                public_url,
+                notify,
+                routing: Routing { reviewers, webhook: webhook.is_some() },
+                webhook,
+                logging,
+            }),
+            _ => Err(wrong),
+        }
+    }
+
+    fn notify(&self, wrong: &mut WrongSettings) -> Option<Notify> {
+        const NAME: &str = "COUNTERSIGN_NOTIFY";
+        let Some(notify) = set(&self.notify) else {
+            wrong.add(NAME, "is required");
+            return None;
+        };
+        if let Some(arn) = notify.strip_prefix("sns:") {
+            // RFC-less, but fixed: arn:partition:sns:region:account:name
+            let parts: Vec<&str> = arn.split(':').collect();
+            if parts.len() != 6 || parts[0] != "arn" || parts[2] != "sns" {
+                wrong.add(
+                    NAME,
+                    "needs a topic's ARN, such as sns:arn:aws:sns:eu-west-1:123456789012:approvals",
+                );
+                return None;
+            }
+            if arn.ends_with(".fifo") {
+                wrong.add(NAME, "needs a standard topic: FIFO topics have no e-mail subscriptions");
+                return None;
+            }
+            return Some(Notify::Sns(arn.to_owned()));
+        }
+        let from = wrong.required("COUNTERSIGN_MAIL_FROM", set(&self.mail_from));
+        if let Some(folder) = notify.strip_prefix("outbox:") {
+            if folder.is_empty() {
+                wrong.add(NAME, "needs a folder, such as outbox:/var/mail/outbox");
+                return None;
+            }
+            return Some(Notify::Outbox(folder.into(), from?));
+        }
+        if notify.starts_with("smtp://") || notify.starts_with("smtps://") {
+            let from: Mailbox = from?;
+            return match Smtp::new(notify, from.clone()) {
+                Ok(_) => Some(Notify::Smtp(Secret(notify.to_owned()), from)),
+                Err(why) => {
+                    wrong.add(NAME, format!("is no mail server's address: {why}"));
+                    None
+                }
+            };
+        }
+        wrong.add(NAME, "must start with outbox:, sns:, smtp:// or smtps://");
+        None
+    }
+
+    fn reviewers(&self, wrong: &mut WrongSettings) -> Vec<EmailAddress> {
+        let list = set(&self.reviewers).unwrap_or_default();
+        let mut reviewers = Vec::new();
+        for reviewer in list.split(',').map(str::trim).filter(|reviewer| !reviewer.is_empty()) {
+            match reviewer.parse::<EmailAddress>() {
+                Ok(reviewer) if reviewers.contains(&reviewer) => {
+                    wrong.add("COUNTERSIGN_REVIEWERS", format!("{reviewer} is listed twice"));
+                }
+                Ok(reviewer) => reviewers.push(reviewer),
+                Err(error) => wrong.add("COUNTERSIGN_REVIEWERS", format!("{reviewer:?} {error}")),
+            }
+        }
+        reviewers
+    }
+
+    fn webhook(&self, wrong: &mut WrongSettings) -> Option<Webhook> {
+        let (url, secret) = (set(&self.webhook_url), set(&self.webhook_secret));
+        if url.is_none() && secret.is_none() {
+            return None;
+        }
+        let url = wrong.required::<Url>("COUNTERSIGN_WEBHOOK_URL", url);
+        if url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
+            wrong.add("COUNTERSIGN_WEBHOOK_URL", "must start with https:// or http://");
+            return None;
+        }
+        let secret = wrong.required::<String>("COUNTERSIGN_WEBHOOK_SECRET", secret);
+        Webhook::new(url?, &secret?)
+            .map_err(|why| wrong.add("COUNTERSIGN_WEBHOOK_SECRET", why))
+            .ok()
+    }
+
+    fn logging(&self, wrong: &mut WrongSettings) -> Logging {
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log) {
+            wrong.add("COUNTERSIGN_LOG", format!("is no tracing filter: {error}"));
+        }
+        if !matches!(self.log_format.as_str(), "text" | "json") {
+            wrong.add("COUNTERSIGN_LOG_FORMAT", "must be text or json");
+        }
+        Logging { filter: self.log.clone(), json: self.log_format == "json" }
+    }
+}
+
+impl Settings {
+    /// Whether a submission without reviewers of its own can be decided.
+    pub fn has_default_reviewers(&self) -> bool {
+        !self.routing.reviewers.is_empty()
+    }
+
+    /// What the activities work with.
+    ///
+    /// # Errors
+    /// When the mail server's address, checked before, is no address any more.
+    pub async fn countersign(self) -> Result<Countersign, String> {
+        let notifier = match self.notify {
+            Notify::Outbox(folder, from) => Notifier::Outbox(Outbox::new(folder, from)),
+            Notify::Sns(arn) => Notifier::Sns(Sns::new(arn).await),
+            Notify::Smtp(url, from) => Notifier::Smtp(Smtp::new(&url.0, from)?),
+        };
+        Ok(Countersign {
+            routing: self.routing,
+            link_keys: self.link_keys,
+            public_url: self.public_url,
+            notifier,
+            webhook: self.webhook,
+        })
+    }
+}
+
+/// A setting that is there but empty is not there.
+fn set(value: &Option<String>) -> Option<&str> {
+    value.as_deref().map(str::trim).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    fn check(args: &[&str]) -> Result<Settings, String> {
+        let args = ["countersign-worker"].iter().chain(args);
+        let cli = Cli::try_parse_from(args).expect("known flags");
+        cli.settings.check().map_err(|wrong| wrong.to_string())
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_named_at_once() {
+        let wrong = check(&[
+            "--link-keys",
+            "c2hvcnQ=",
+            "--public-url",
+            "approve.example.com",
+            "--notify",
+            "pigeon:coop",
+            "--reviewers",
+            "ann, bob@example.com, BOB@example.com",
+            "--webhook-url",
+            "ftp://x.example",
+            "--log",
+            "a=b=c",
+            "--log-format",
+            "xml",
+            "--task-queue",
+            " ",
+        ])
+        .expect_err("wrong");
+        for name in [
+            "COUNTERSIGN_LINK_KEYS: key 1 has 5 bytes, not 32",
+            "COUNTERSIGN_PUBLIC_URL: must be an http or https address",
+            "COUNTERSIGN_NOTIFY: must start with",
+            "COUNTERSIGN_MAIL_FROM: is required",
+            "COUNTERSIGN_REVIEWERS: \"ann\" must be an e-mail address",
+            "COUNTERSIGN_REVIEWERS: bob@example.com is listed twice",
+            "COUNTERSIGN_WEBHOOK_URL: must start with https://",
+            "COUNTERSIGN_LOG: is no tracing filter",
+            "COUNTERSIGN_LOG_FORMAT: must be text or json",
+            "COUNTERSIGN_TASK_QUEUE: must not be empty",
+        ] {
+            assert!(wrong.contains(name), "{name} is missing in:\n{wrong}");
+        }
+    }
+
+    #[test]
+    fn no_settings_at_all_name_the_three_that_are_required() {
+        let wrong = check(&[]).expect_err("wrong");
+        for name in ["COUNTERSIGN_LINK_KEYS", "COUNTERSIGN_PUBLIC_URL", "COUNTERSIGN_NOTIFY"] {
+            assert!(wrong.contains(&format!("{name}: is required")), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_way_of_sending_is_understood() {
+        for notify in [
+            "outbox:mails",
+            "smtp://localhost:1025",
+            "smtps://me:secret@mail.example.com",
+            "smtp://me:secret@mail.example.com:587?tls=required",
+            "sns:arn:aws:sns:eu-west-1:123456789012:approvals",
+        ] {
+            let settings = check(&[
+                "--link-keys",
+                KEY,
+                "--public-url",
+                "https://a.example/x/",
+                "--notify",
+                notify,
+                "--mail-from",
+                "Approvals <approvals@example.com>",
+            ]);
+            let shown = format!("{settings:?}");
+            assert!(settings.is_ok(), "{notify}: {shown}");
+            assert!(!shown.contains("secret"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_sns_cannot_do_is_refused_at_the_start() {
+        for notify in [
+            "sns:approvals",
+            "sns:arn:aws:sqs:eu-west-1:123456789012:q",
+            "sns:arn:aws:sns:eu-west-1:1:a.fifo",
+        ] {
+            let wrong = check(&[
+                "--link-keys",
+                KEY,
+                "--public-url",
+                "https://a.example",
+                "--notify",
+                notify,
+            ]);
+            assert!(wrong.expect_err(notify).contains("COUNTERSIGN_NOTIFY: needs a"), "{notify}");
+        }
+    }
+}
