@@ -18,5 +18,5 @@ pub mod webhook;
 #[allow(missing_docs)]
 mod workflow;
 
-pub use plugin::{plugin, workflows};
+pub use plugin::plugin;
 pub use workflow::ApprovalWorkflow;

@@ -1,6 +1,6 @@
 //! The worker: settings, logging, Temporal, run until told to stop.
 
-use std::{process::ExitCode, time::Duration};
+use std::{io::IsTerminal, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
@@ -105,7 +105,10 @@ async fn stop_requested() {
 
 fn log(logging: &Logging) {
     let filter = tracing_subscriber::EnvFilter::new(&logging.filter);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match logging.json {
         true => log.json().init(),
         false => log.init(),

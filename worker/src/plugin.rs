@@ -11,12 +11,7 @@ use crate::{activities::Countersign, workflow::ApprovalWorkflow};
 pub fn plugin(countersign: Countersign) -> SimplePlugin {
     let mut activities = ActivityDefinitions::default();
     activities.register_activities(countersign);
-    SimplePlugin::builder("countersign").activities(activities).workflows(workflows()).build()
-}
-
-/// The workflow alone, which is all that a replay needs.
-pub fn workflows() -> WorkflowDefinitions {
     let mut workflows = WorkflowDefinitions::default();
     workflows.register_workflow::<ApprovalWorkflow>().expect("one type is registered once");
-    workflows
+    SimplePlugin::builder("countersign").activities(activities).workflows(workflows).build()
 }

@@ -60,7 +60,7 @@ impl Case {
             reason: reason(approval),
             submitter: submission.submitter.clone(),
             document: submission.document.clone(),
-            stages: opened.map(stage_outcome).collect(),
+            stages: opened.map(|stage| stage_outcome(approval, stage)).collect(),
         }
     }
 
@@ -90,7 +90,7 @@ impl Begun {
         let plan = stage.plan();
         v1::StageState {
             name: plan.name.clone(),
-            status: stage_status(stage).into(),
+            status: stage_status(&self.approval, stage).into(),
             quorum: plan.quorum.to_string(),
             opened_at: stage.opened_at().map(to_message),
             deadline: stage.deadline().map(to_message),
@@ -193,8 +193,9 @@ fn status(approval: &Approval) -> v1::Status {
     }
 }
 
-fn stage_status(stage: &Stage) -> v1::Status {
+fn stage_status(approval: &Approval, stage: &Stage) -> v1::Status {
     match stage.end() {
+        None if matches!(approval.status(), Status::Withdrawn(_)) => v1::Status::Withdrawn,
         None => v1::Status::Pending,
         Some((End::Approved, _)) => v1::Status::Approved,
         Some((End::Rejected, _)) => v1::Status::Rejected,
@@ -260,11 +261,11 @@ fn deadline_passed(stage: &Stage, consequence: &str) -> String {
     format!("{} was not decided before its deadline, {consequence}.", stage.plan().name)
 }
 
-fn stage_outcome(stage: &Stage) -> v1::StageOutcome {
+fn stage_outcome(approval: &Approval, stage: &Stage) -> v1::StageOutcome {
     let votes = stage.votes();
     v1::StageOutcome {
         name: stage.plan().name.clone(),
-        status: stage_status(stage).into(),
+        status: stage_status(approval, stage).into(),
         decisions: votes.iter().map(|(reviewer, vote)| vote_message(reviewer, vote)).collect(),
         undecided: stage.undecided().map(|seat| seat.reviewer.to_string()).collect(),
     }

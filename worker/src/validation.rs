@@ -168,7 +168,8 @@ impl Checks {
         }
     }
 
-    /// Puts an amount into its currency's decimals. Without a currency only its form is checked.
+    /// Puts an amount into its currency's decimals. Without a currency its form is checked, with
+    /// as many decimals as any currency has.
     fn amount(
         &mut self,
         path: &str,
@@ -178,10 +179,11 @@ impl Checks {
         if text.is_empty() {
             return None;
         }
-        let lenient = Currency::CLF;
-        let money = self.accept(path, Money::parse(text, currency.unwrap_or(lenient)))?;
-        currency?;
-        *text = money.digits();
+        let money = Money::parse(text, currency.unwrap_or(Currency::CLF));
+        let money = self.accept(path, money)?;
+        if currency.is_some() {
+            *text = money.digits();
+        }
         Some(money)
     }
 

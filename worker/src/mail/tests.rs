@@ -1,1 +1,242 @@
+use countersign_protos::{
+    Asked, LinkKeys,
+    v1::{Document, Item, StageOutcome, Submission, Vote},
+    words::to_message,
+};
+use jiff::Timestamp;
+use uuid::Uuid;
 
+use super::*;
+
+fn links() -> Links {
+    let keys: LinkKeys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key");
+    let asked = Asked { approval: Uuid::nil(), stage: 0, round: 0, reviewer: "ann@example.com" };
+    let base = "https://approve.example.com/x/".parse().expect("a URL");
+    Links::new(&base, &keys.issue(asked))
+}
+
+fn submission() -> Submission {
+    Submission {
+        submission_id: "PO-2041".into(),
+        submission_type: "equipment_purchase".into(),
+        submitter: Some(Submitter {
+            name: "Sue Storm".into(),
+            email: "sue@example.com".into(),
+            department: "R&D".into(),
+            employee_id: "E7".into(),
+        }),
+        document: Some(Document {
+            title: "15 laptops".into(),
+            amount: "15750.00".into(),
+            currency: "USD".into(),
+            category: "hardware".into(),
+            description: "For the new hires.\nQuote attached.".into(),
+            items: vec![
+                Item {
+                    description: "14 laptops".into(),
+                    amount: "14700.00".into(),
+                    date: "2026-11-20".into(),
+                },
+                Item { description: String::new(), amount: "1050.00".into(), date: String::new() },
+            ],
+            attachments: vec!["s3://quotes/dell.pdf".into()],
+        }),
+        submitted_at: Some(to_message(time("2026-11-24T09:30:00Z"))),
+        approval: None,
+    }
+}
+
+fn time(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn review() -> ReviewRequest {
+    ReviewRequest {
+        approval: Uuid::nil(),
+        stage: 0,
+        round: 0,
+        stage_name: "Finance".into(),
+        reviewer: "ann@example.com".parse().expect("an address"),
+        link: String::new(),
+        deadline: Some(to_message(time("2026-11-27T16:00:00Z"))),
+        on_deadline: OnDeadline::Reject,
+        reminder: false,
+        submission: submission(),
+    }
+}
+
+fn decided() -> Outcome {
+    let Submission { submission_id, submission_type, submitter, document, .. } = submission();
+    Outcome {
+        status: Status::Rejected.into(),
+        submission_id,
+        submission_type,
+        submitter,
+        document,
+        decided_at: Some(to_message(time("2026-11-25T08:05:00Z"))),
+        reason: "Rejected by ann@example.com.".into(),
+        stages: vec![StageOutcome {
+            name: "Finance".into(),
+            status: Status::Rejected.into(),
+            decisions: vec![Vote {
+                reviewer: "ann@example.com".into(),
+                verdict: Verdict::Reject.into(),
+                comment: "Too many".into(),
+                decided_at: Some(to_message(time("2026-11-25T08:05:00Z"))),
+            }],
+            undecided: vec![],
+        }],
+    }
+}
+
+#[test]
+fn a_request_says_who_asks_for_what_until_when_and_how_to_answer() {
+    let letter = request(&review(), &links());
+    assert_eq!(letter.subject, "Please decide: 15 laptops, 15,750.00 USD");
+    let id = links().id;
+    assert_eq!(
+        letter.text,
+        format!(
+            "Sue Storm asks for your decision.
+
+15 laptops
+15,750.00 USD
+
+Look and approve:
+https://approve.example.com/x/a/{id}?choice=approve
+
+Look and reject:
+https://approve.example.com/x/a/{id}?choice=reject
+
+Both links open a page that shows everything and asks you to confirm. Opening them decides
+nothing. You can also type the approval ID at https://approve.example.com/x/
+Approval ID: {id}
+
+Please decide by Fri 27 Nov 2026, 16:00 UTC. After that it counts as rejected.
+
+Stage: Finance
+Submitted by: Sue Storm <sue@example.com>, R&D, E7
+Submission: PO-2041 (equipment purchase), Tue 24 Nov 2026, 09:30 UTC
+Category: hardware
+
+For the new hires.
+Quote attached.
+
+Items:
+- 14,700.00 USD  14 laptops (2026-11-20)
+- 1,050.00 USD
+
+Attachments:
+- dell.pdf (s3://quotes/dell.pdf)
+
+These links are yours alone: whoever has them can decide in your name, so please do not forward
+this mail."
+        )
+    );
+    for part in [
+        "?choice=approve\"",
+        "?choice=reject\"",
+        "15,750.00 USD",
+        "dell.pdf",
+        "R&#38;D",
+        id.as_str(),
+    ] {
+        assert!(letter.html.contains(part), "{part} is missing in {}", letter.html);
+    }
+}
+
+#[test]
+fn a_reminder_says_so() {
+    let letter = request(&ReviewRequest { reminder: true, ..review() }, &links());
+    assert!(letter.subject.starts_with("Reminder: please decide: 15 laptops"));
+    assert!(letter.text.starts_with("This waits for your decision.\n"));
+    assert_eq!(letter.kind, "reminder");
+}
+
+#[test]
+fn an_outcome_says_who_decided_what_and_why() {
+    let letter = outcome(&decided());
+    assert_eq!(letter.subject, "Rejected: 15 laptops, 15,750.00 USD");
+    assert_eq!(
+        letter.text,
+        "Your submission is rejected.
+
+15 laptops
+15,750.00 USD
+
+Rejected by ann@example.com.
+Wed 25 Nov 2026, 08:05 UTC
+
+Finance: rejected
+- ann@example.com rejected, Wed 25 Nov 2026, 08:05 UTC
+  \"Too many\"
+
+Submitted by: Sue Storm <sue@example.com>
+Submission: PO-2041 (equipment purchase)"
+    );
+}
+
+#[test]
+fn a_released_reviewer_reads_that_nothing_is_left_to_do() {
+    let letter = release(&decided());
+    assert!(letter.subject.starts_with("No longer needed: "));
+    assert!(letter.text.starts_with("You need not decide this any more.\n"));
+}
+
+#[test]
+fn what_people_write_is_never_markup() {
+    let mut hostile = review();
+    let document = hostile.submission.document.as_mut().expect("a document");
+    document.title = "<script>alert(1)</script>\u{202e}".into();
+    document.description = "{{ links.id }} <img src=x>".into();
+    document.attachments = vec!["https://x.example/\"><b>".into()];
+    let letter = request(&hostile, &links());
+    assert!(!letter.html.contains("<script"), "{}", letter.html);
+    assert!(!letter.html.contains("<img"));
+    assert!(!letter.html.contains("\"><b>"));
+    assert!(letter.text.contains("{{ links.id }}"));
+    assert!(!letter.subject.contains('\u{202e}'));
+}
+
+#[test]
+fn two_hundred_items_are_listed_and_the_rest_is_counted() {
+    let mut long = review();
+    let document = long.submission.document.as_mut().expect("a document");
+    let item =
+        |i| Item { description: format!("item {i}"), amount: "1.00".into(), date: String::new() };
+    document.items = (1..=203).map(item).collect();
+    let letter = request(&long, &links());
+    assert!(letter.text.contains("item 200\n- and 3 more, on the page\n"));
+    assert!(!letter.text.contains("item 201"));
+}
+
+#[test]
+fn an_sns_subject_is_short_printable_ascii() {
+    let subject = |title: &str| {
+        let mut review = review();
+        review.submission.document.as_mut().expect("a document").title = title.into();
+        request(&review, &links()).ascii_subject()
+    };
+    assert_eq!(subject("Café für Zoë"), "Please decide: Cafe fur Zoe, 15,750.00 USD");
+    for title in ["領収書 東京 🗼", &"very long ".repeat(20), "a\u{7f}b\tc"] {
+        let subject = subject(title);
+        assert!(subject.len() < 100, "{subject}");
+        assert!(subject.chars().all(|c| c == ' ' || c.is_ascii_graphic()), "{subject}");
+        assert!(subject.starts_with("Please decide: "), "{subject}");
+    }
+}
+
+#[test]
+fn a_public_url_is_an_address_and_nothing_more() {
+    for text in [
+        "",
+        "approve.example.com",
+        "ftp://x.example",
+        "https://",
+        "https://x.example/?a=b",
+        "https://x.example/#a",
+        "https://me@x.example/",
+    ] {
+        assert_eq!(text.parse::<PublicUrl>(), Err(NotAPublicUrl), "{text}");
+    }
+}

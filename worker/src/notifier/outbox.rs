@@ -1,9 +1,6 @@
 //! A folder of `.eml` files, one a mail.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use lettre::message::Mailbox;
@@ -48,8 +45,6 @@ fn file_name(envelope: &Envelope, letter: &Letter) -> String {
     let time = Timestamp::try_from(envelope.written_at).unwrap_or(Timestamp::UNIX_EPOCH);
     let safe = |c: char| if c.is_ascii_alphanumeric() || "@.-+_".contains(c) { c } else { '_' };
     let recipient: String = envelope.recipient.as_str().chars().map(safe).take(100).collect();
-    let mut hasher = DefaultHasher::new();
-    envelope.key.hash(&mut hasher);
     let time = time.strftime("%Y%m%dT%H%M%S%3f");
-    format!("{time}-{}-{recipient}-{:08x}.eml", letter.kind, hasher.finish() as u32)
+    format!("{time}-{}-{recipient}-{}.eml", letter.kind, envelope.key)
 }

@@ -136,6 +136,15 @@ fn a_wrong_type_is_named_once_and_not_also_as_missing() {
 }
 
 #[test]
+fn one_wrong_field_does_not_hide_another() {
+    let mut json = with("/document/currency", json!("ABC"));
+    json["document"]["amount"] = json!(-3);
+    let found = problems(&json);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[1], "$.document.amount: must not be negative");
+}
+
+#[test]
 fn each_rule_names_its_field() {
     for (json, problem) in [
         (

@@ -1,0 +1,32 @@
+//! Approvals in a Rust worker of your own: build [`Countersign`], register [`plugin`], done.
+//!
+//! `TEMPORAL_ADDRESS=localhost:7233 cargo run -p countersign-worker --example embedded`
+
+use countersign_worker::{
+    activities::Countersign,
+    notifier::{Notifier, Outbox},
+    plugin, startup,
+    validation::Routing,
+};
+use temporalio_sdk::{Runtime, Worker, WorkerOptions};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let countersign = Countersign {
+        routing: Routing { reviewers: vec!["reviewer@example.com".parse()?], webhook: false },
+        link_keys: std::env::var("COUNTERSIGN_LINK_KEYS")?.parse()?,
+        public_url: "http://127.0.0.1:8088".parse()?,
+        notifier: Notifier::Outbox(Outbox::new("outbox".into(), "approvals@example.com".parse()?)),
+        webhook: None,
+    };
+    let client = startup::connect().await?;
+    startup::register_search_attributes(&client).await?;
+
+    let options = WorkerOptions::new("my-task-queue")
+        .worker_plugin(plugin(countersign))
+        // .register_workflow::<YourWorkflow>()? .register_activities(YourActivities)
+        .build();
+    let runtime = Runtime::from_current_tokio(Default::default())?;
+    Worker::new(&runtime, client, options)?.run().await?;
+    Ok(())
+}
