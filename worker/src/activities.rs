@@ -118,7 +118,7 @@ impl Countersign {
         self: Arc<Self>,
         ctx: ActivityContext,
         request: ReviewRequest,
-    ) -> Result<(), ActivityError> {
+    ) -> Result<String, ActivityError> {
         let asked = Asked {
             approval: request.approval,
             stage: request.stage,
@@ -143,7 +143,7 @@ impl Countersign {
         self: Arc<Self>,
         ctx: ActivityContext,
         announcement: Announcement,
-    ) -> Result<(), ActivityError> {
+    ) -> Result<String, ActivityError> {
         let letter = match announcement.reviewer {
             true => mail::release(&announcement.outcome),
             false => mail::outcome(&announcement.outcome),
@@ -157,7 +157,7 @@ impl Countersign {
         self: Arc<Self>,
         ctx: ActivityContext,
         outcome: Outcome,
-    ) -> Result<(), ActivityError> {
+    ) -> Result<String, ActivityError> {
         let Some(webhook) = &self.webhook else {
             return Err(failure(
                 "WebhookMissing",
@@ -178,7 +178,7 @@ impl Countersign {
         ctx: &ActivityContext,
         recipient: &EmailAddress,
         letter: Letter,
-    ) -> Result<(), ActivityError> {
+    ) -> Result<String, ActivityError> {
         let envelope = envelope(ctx.info(), recipient.clone());
         self.notifier.send(&envelope, &letter).await.map_err(|error| match error {
             NotifyError::Rejected(why) => ApplicationFailure::builder(why)

@@ -152,7 +152,7 @@ impl Begun {
     fn stage_details(&self, text: &mut String, stage: &Stage) {
         let name = markdown(&stage.plan().name);
         let Some(deadline) = stage.deadline().map(to_message) else {
-            let _ = writeln!(text, "- **{name}**: not opened yet");
+            let _ = writeln!(text, "\n**{name}** is not opened yet");
             return;
         };
         let until = match stage.end() {
@@ -163,22 +163,25 @@ impl Begun {
                 words::moment(Some(&deadline))
             ),
         };
-        let _ = writeln!(text, "- **{name}** (quorum {}): {until}", stage.plan().quorum);
+        let _ = writeln!(text, "\n**{name}** (quorum {}), {until}\n", stage.plan().quorum);
         for seat in stage.seats() {
             let reviewer = markdown(seat.reviewer.as_str());
-            let said = match &seat.vote {
-                Some(vote) => verdict_word(vote.verdict).to_owned(),
-                None => match self.delivery(stage, seat) {
-                    v1::Delivery::Undeliverable => format!(
-                        "**the mail cannot be delivered**: {}",
-                        markdown(&self.mails[&seat.link].error)
-                    ),
-                    v1::Delivery::Sent => "asked".to_owned(),
-                    v1::Delivery::Sending => "is being asked".to_owned(),
-                    _ => "no longer needed".to_owned(),
-                },
-            };
-            let _ = writeln!(text, "  - {reviewer}: {said}");
+            let _ = writeln!(text, "- {reviewer} {}", self.said(stage, seat));
+        }
+    }
+
+    fn said(&self, stage: &Stage, seat: &Seat) -> String {
+        let waits = self.approval.open_stage().is_some_and(|open| std::ptr::eq(open, stage));
+        match (&seat.vote, self.delivery(stage, seat)) {
+            (Some(vote), _) if vote.verdict == Verdict::Approve => "**approved**".to_owned(),
+            (Some(_), _) => "**rejected**".to_owned(),
+            (None, v1::Delivery::Undeliverable) => {
+                let why = self.mails.get(&seat.link).map(|mail| mail.error.as_str());
+                format!("**cannot be reached**: {}", markdown(why.unwrap_or_default()))
+            }
+            (None, _) if !waits => "did not decide".to_owned(),
+            (None, v1::Delivery::Sent) => "was asked".to_owned(),
+            (None, _) => "is being asked".to_owned(),
         }
     }
 }
@@ -288,13 +291,6 @@ fn on_deadline(on_deadline: OnDeadline) -> &'static str {
     }
 }
 
-fn verdict_word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Approve => "**approved**",
-        Verdict::Reject => "**rejected**",
-    }
-}
-
 /// Text as data in Markdown: what would be markup is escaped.
 fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -309,4 +305,149 @@ fn markdown(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_protos::payload::{self, Encoding};
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{
+        approval::{Quorum, StagePlan},
+        validation::Plan,
+    };
+
+    fn address(name: &str) -> EmailAddress {
+        format!("{name}@example.com").parse().expect("an address")
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn stage(name: &str, reviewers: &[&str], quorum: Quorum) -> StagePlan {
+        StagePlan {
+            name: name.into(),
+            reviewers: reviewers.iter().map(|name| address(name)).collect(),
+            quorum,
+            deadline: SignedDuration::from_hours(24),
+            reminders: vec![],
+            on_deadline: OnDeadline::Reject,
+        }
+    }
+
+    /// A manager approved; of Finance, two of three are needed and one has approved.
+    fn case() -> Case {
+        let document = v1::Document {
+            title: "15 *new* laptops".into(),
+            amount: "15750.00".into(),
+            currency: "USD".into(),
+            ..Default::default()
+        };
+        let submitter = v1::Submitter { name: "Sue".into(), ..Default::default() };
+        let mut case = Case::default();
+        case.begin(Plan {
+            submission: v1::Submission {
+                submission_id: "PO_1".into(),
+                submitter: Some(submitter),
+                document: Some(document),
+                ..Default::default()
+            },
+            submitter: address("sue"),
+            stages: vec![
+                stage("Manager", &["ann", "zed"], Quorum::Any),
+                stage("Finance", &["bob", "cy", "di"], Quorum::at_least(2).expect("positive")),
+            ],
+            webhook: false,
+        });
+        case.open(vec!["a".into(), "z".into()], at("2026-11-24T09:00:00Z"));
+        case.delivered("a", false, Ok(()));
+        decide(&mut case, Verdict::Approve, "ann", "2026-11-24T10:00:00Z");
+        case.open(vec!["b".into(), "c".into(), "d".into()], at("2026-11-24T10:00:01Z"));
+        case.delivered("b", false, Ok(()));
+        case.delivered("d", false, Err("no such mailbox".into()));
+        decide(&mut case, Verdict::Approve, "bob", "2026-11-24T11:00:00Z");
+        case
+    }
+
+    fn decide(case: &mut Case, verdict: Verdict, name: &str, time: &str) {
+        let decision = v1::Decision { reviewer: address(name).to_string(), ..Default::default() };
+        case.decide(verdict, &[payload::encode(&decision, Encoding::JsonPlain)], at(time));
+    }
+
+    #[test]
+    fn the_details_tell_the_story_so_far() {
+        let mut case = case();
+        decide(&mut case, Verdict::Approve, "eve", "2026-11-24T11:00:00Z");
+        assert_eq!(
+            case.details(),
+            "### 15 \\*new\\* laptops
+
+**15,750.00 USD** for PO\\_1, submitted by Sue (sue@example.com)
+
+**PENDING** Finance has 1 of the 2 approvals it needs.
+
+
+**Manager** (quorum any), closed Tue 24 Nov 2026, 10:00 UTC
+
+- ann@example.com **approved**
+- zed@example.com did not decide
+
+**Finance** (quorum 2), reject at Wed 25 Nov 2026, 10:00 UTC
+
+- bob@example.com **approved**
+- cy@example.com is being asked
+- di@example.com **cannot be reached**: no such mailbox
+
+1 signals did not count; the query `status` says why.
+"
+        );
+    }
+
+    #[test]
+    fn the_state_says_what_became_of_each_mail() {
+        let state = case().state();
+        let deliveries = |stage: usize| -> Vec<v1::Delivery> {
+            state.stages[stage].reviewers.iter().map(v1::ReviewerState::delivery).collect()
+        };
+        use v1::Delivery::{NotNeeded, Sending, Sent, Undeliverable};
+        assert_eq!(deliveries(0), [Sent, NotNeeded]);
+        assert_eq!(deliveries(1), [Sent, Sending, Undeliverable]);
+        assert_eq!(state.stages[1].reviewers[2].delivery_error, "no such mailbox");
+        assert_eq!(state.status(), v1::Status::Pending);
+    }
+
+    #[test]
+    fn each_end_has_its_reason() {
+        let approved =
+            |case: &mut Case| decide(case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
+        let rejected = |case: &mut Case| {
+            decide(case, Verdict::Reject, "di", "2026-11-24T12:00:00Z");
+            decide(case, Verdict::Reject, "cy", "2026-11-24T12:00:00Z");
+        };
+        let late = |case: &mut Case| {
+            case.tick(at("2026-11-30T00:00:00Z"));
+        };
+        let withdrawn =
+            |case: &mut Case| case.withdraw("ordered twice".into(), at("2026-11-24T12:00:00Z"));
+        let ends: [(&dyn Fn(&mut Case), v1::Status, &str); 4] = [
+            (&approved, v1::Status::Approved, "Approved by bob@example.com and di@example.com."),
+            (&rejected, v1::Status::Rejected, "Rejected by di@example.com and cy@example.com."),
+            (
+                &late,
+                v1::Status::Rejected,
+                "Finance was not decided before its deadline, which counts as rejection.",
+            ),
+            (&withdrawn, v1::Status::Withdrawn, "Withdrawn: ordered twice"),
+        ];
+        for (end, status, reason) in ends {
+            let mut case = case();
+            end(&mut case);
+            let outcome = case.outcome();
+            assert_eq!((outcome.status(), outcome.reason.as_str()), (status, reason));
+            assert_eq!(outcome.stages[0].status(), v1::Status::Approved);
+            assert_eq!(outcome.stages[1].status(), status);
+        }
+    }
 }

@@ -47,8 +47,12 @@ impl Webhook {
     }
 
     /// POSTs one outcome. The workflow's ID identifies it, so that a receiver that gets it twice
-    /// acts once.
-    pub async fn deliver(&self, workflow_id: &str, outcome: &Outcome) -> Result<(), WebhookError> {
+    /// acts once. Returns what the receiver answered, for the history.
+    pub async fn deliver(
+        &self,
+        workflow_id: &str,
+        outcome: &Outcome,
+    ) -> Result<String, WebhookError> {
         let now = Timestamp::now();
         let body = body(workflow_id, outcome, now);
         let signature = self.key.sign(workflow_id, now.as_second(), body.as_bytes())?;
@@ -64,7 +68,7 @@ impl Webhook {
             .await
             .map_err(|error| WebhookError::Unreachable(root_cause(&error.without_url())))?;
         match response.status() {
-            status if status.is_success() => Ok(()),
+            status if status.is_success() => Ok(format!("taken: {status}")),
             status => Err(WebhookError::Refused(status)),
         }
     }

@@ -302,9 +302,9 @@ fn retry(maximum_interval: Duration) -> RetryPolicy {
 }
 
 /// What became of a request; `None` where its stage was over before it was sent.
-fn delivery(sent: Result<(), ActivityExecutionError>) -> Option<Result<(), String>> {
+fn delivery(sent: Result<String, ActivityExecutionError>) -> Option<Result<(), String>> {
     match sent {
-        Ok(()) => Some(Ok(())),
+        Ok(_) => Some(Ok(())),
         Err(ActivityExecutionError::Cancelled(_)) => None,
         Err(error) => {
             let why = error.reason().map_or_else(|| error.to_string(), ToString::to_string);

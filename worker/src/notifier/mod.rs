@@ -46,8 +46,9 @@ pub enum NotifyError {
 }
 
 impl Notifier {
-    /// Sends one mail. Sending it again does no harm: it is the same mail.
-    pub async fn send(&self, envelope: &Envelope, letter: &Letter) -> Result<(), NotifyError> {
+    /// Sends one mail and says what became of it, for the history. Sending it again does no harm:
+    /// it is the same mail.
+    pub async fn send(&self, envelope: &Envelope, letter: &Letter) -> Result<String, NotifyError> {
         match self {
             Notifier::Outbox(outbox) => outbox.send(envelope, letter).await,
             Notifier::Smtp(smtp) => smtp.send(envelope, letter).await,

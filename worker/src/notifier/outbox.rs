@@ -24,7 +24,7 @@ impl Outbox {
         &self,
         envelope: &Envelope,
         letter: &Letter,
-    ) -> Result<(), NotifyError> {
+    ) -> Result<String, NotifyError> {
         let message = mime::message(&self.from, envelope, letter)?.formatted();
         let name = file_name(envelope, letter);
         let written = async {
@@ -36,7 +36,8 @@ impl Outbox {
         };
         written.await.map_err(|error: std::io::Error| {
             NotifyError::Unavailable(format!("{}: {error}", self.folder.display()))
-        })
+        })?;
+        Ok(format!("written as {name}"))
     }
 }
 
@@ -47,4 +48,61 @@ fn file_name(envelope: &Envelope, letter: &Letter) -> String {
     let recipient: String = envelope.recipient.as_str().chars().map(safe).take(100).collect();
     let time = time.strftime("%Y%m%dT%H%M%S%3f");
     format!("{time}-{}-{recipient}-{}.eml", letter.kind, envelope.key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::SystemTime};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_mail_that_is_sent_again_is_the_same_file_and_drafts_do_not_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("new/outbox");
+        let from = "Approvals <approvals@example.com>".parse().expect("a mailbox");
+        let outbox = Outbox::new(path.clone(), from);
+        let envelope = Envelope {
+            recipient: "ann/x@example.com".parse().expect("an address"),
+            key: "run.3".into(),
+            written_at: SystemTime::UNIX_EPOCH,
+        };
+        let letter = Letter {
+            kind: "request",
+            subject: "Größe: 領収書".into(),
+            text: "text".into(),
+            html: "<p>html</p>".into(),
+        };
+        for _ in 0..2 {
+            outbox.send(&envelope, &letter).await.expect("written");
+        }
+        let names: Vec<_> = fs::read_dir(&path)
+            .expect("the outbox")
+            .map(|file| file.expect("a file").file_name().into_string().expect("UTF-8"))
+            .collect();
+        assert_eq!(names, ["19700101T000000000-request-ann_x@example.com-run.3.eml"]);
+        let mail = fs::read(path.join(&names[0])).expect("readable");
+        assert!(mail.is_ascii(), "headers are encoded");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_written_may_be_one_later() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("file");
+        fs::write(&file, "").expect("written");
+        let outbox = Outbox::new(file, "approvals@example.com".parse().expect("a mailbox"));
+        let envelope = Envelope {
+            recipient: "ann@example.com".parse().expect("an address"),
+            key: "run.3".into(),
+            written_at: SystemTime::UNIX_EPOCH,
+        };
+        let letter = Letter {
+            kind: "request",
+            subject: String::new(),
+            text: String::new(),
+            html: String::new(),
+        };
+        let refused = outbox.send(&envelope, &letter).await;
+        assert!(matches!(refused, Err(NotifyError::Unavailable(_))), "{refused:?}");
+    }
 }

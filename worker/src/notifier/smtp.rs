@@ -34,9 +34,14 @@ impl Smtp {
         &self,
         envelope: &Envelope,
         letter: &Letter,
-    ) -> Result<(), NotifyError> {
+    ) -> Result<String, NotifyError> {
         let message = mime::message(&self.from, envelope, letter)?;
-        self.transport.send(message).await.map(|_| ()).map_err(|error| classify(&error))
+        let reply = self.transport.send(message).await.map_err(|error| classify(&error))?;
+        Ok(format!(
+            "taken by the mail server: {} {}",
+            reply.code(),
+            reply.first_line().unwrap_or("")
+        ))
     }
 }
 

@@ -36,13 +36,14 @@ impl Sns {
         &self,
         envelope: &Envelope,
         letter: &Letter,
-    ) -> Result<(), NotifyError> {
+    ) -> Result<String, NotifyError> {
         let reviewer = MessageAttributeValue::builder()
             .data_type("String")
             .string_value(envelope.recipient.as_str())
             .build()
             .map_err(|error| NotifyError::Rejected(error.to_string()))?;
-        self.client
+        let published = self
+            .client
             .publish()
             .topic_arn(&self.topic_arn)
             .subject(letter.ascii_subject())
@@ -50,8 +51,8 @@ impl Sns {
             .message_attributes(REVIEWER, reviewer)
             .send()
             .await
-            .map(|_| ())
-            .map_err(|error| classify(&error))
+            .map_err(|error| classify(&error))?;
+        Ok(format!("published as {}", published.message_id().unwrap_or_default()))
     }
 
     /// Subscribes an address to its own mails; SNS sends it a request to confirm. Returns the
