@@ -431,15 +431,15 @@ mod tests {
         };
         let withdrawn =
             |case: &mut Case| case.withdraw("ordered twice".into(), at("2026-11-24T12:00:00Z"));
-        let ends: [(&dyn Fn(&mut Case), v1::Status, &str); 4] = [
-            (&approved, v1::Status::Approved, "Approved by bob@example.com and di@example.com."),
-            (&rejected, v1::Status::Rejected, "Rejected by di@example.com and cy@example.com."),
+        let ends: [(fn(&mut Case), v1::Status, &str); 4] = [
+            (approved, v1::Status::Approved, "Approved by bob@example.com and di@example.com."),
+            (rejected, v1::Status::Rejected, "Rejected by di@example.com and cy@example.com."),
             (
-                &late,
+                late,
                 v1::Status::Rejected,
                 "Finance was not decided before its deadline, which counts as rejection.",
             ),
-            (&withdrawn, v1::Status::Withdrawn, "Withdrawn: ordered twice"),
+            (withdrawn, v1::Status::Withdrawn, "Withdrawn: ordered twice"),
         ];
         for (end, status, reason) in ends {
             let mut case = case();

@@ -5,6 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use clap::{Args, Parser, Subcommand};
 use countersign_protos::{LinkKeys, names::DEFAULT_TASK_QUEUE};
 use lettre::message::Mailbox;
+use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::{
@@ -45,9 +46,9 @@ pub enum Command {
 /// The settings as they come; [`Settings::check`] says what is wrong with them.
 #[derive(Debug, Args)]
 pub struct RawSettings {
-    /// The task queue that is worked on.
-    #[arg(long, env = "COUNTERSIGN_TASK_QUEUE", default_value = DEFAULT_TASK_QUEUE, global = true)]
-    task_queue: String,
+    /// The task queue that is worked on. [default: approvals]
+    #[arg(long, env = "COUNTERSIGN_TASK_QUEUE", global = true)]
+    task_queue: Option<String>,
 
     /// Comma-separated base64 keys of 32 bytes; the first one signs links, all verify them. The
     /// signaler needs the same. Make one with: openssl rand -base64 32
@@ -80,13 +81,13 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_WEBHOOK_SECRET", hide_env_values = true, global = true)]
     webhook_secret: Option<String>,
 
-    /// What is logged, as a tracing filter, such as info or countersign_worker=debug.
-    #[arg(long, env = "COUNTERSIGN_LOG", default_value = "info", global = true)]
-    log: String,
+    /// What is logged, as a tracing filter, such as info,countersign_worker=debug. [default: info]
+    #[arg(long, env = "COUNTERSIGN_LOG", global = true)]
+    log: Option<String>,
 
-    /// How it is logged: text or json.
-    #[arg(long, env = "COUNTERSIGN_LOG_FORMAT", default_value = "text", global = true)]
-    log_format: String,
+    /// How it is logged: text or json. [default: text]
+    #[arg(long, env = "COUNTERSIGN_LOG_FORMAT", global = true)]
+    log_format: Option<String>,
 }
 
 /// How the process logs.
@@ -182,9 +183,6 @@ impl RawSettings {
     /// Every setting that is wrong, by its name, and why.
     pub fn check(&self) -> Result<Settings, WrongSettings> {
         let mut wrong = WrongSettings::default();
-        if self.task_queue.trim().is_empty() {
-            wrong.add("COUNTERSIGN_TASK_QUEUE", "must not be empty");
-        }
         let link_keys = wrong.required("COUNTERSIGN_LINK_KEYS", set(&self.link_keys));
         let public_url = wrong.required("COUNTERSIGN_PUBLIC_URL", set(&self.public_url));
         let notify = self.notify(&mut wrong);
@@ -193,7 +191,7 @@ impl RawSettings {
         let logging = self.logging(&mut wrong);
         match (link_keys, public_url, notify, wrong.0.is_empty()) {
             (Some(link_keys), Some(public_url), Some(notify), true) => Ok(Settings {
-                task_queue: self.task_queue.trim().to_owned(),
+                task_queue: set(&self.task_queue).unwrap_or(DEFAULT_TASK_QUEUE).to_owned(),
                 link_keys,
                 public_url,
                 notify,
@@ -212,7 +210,7 @@ impl RawSettings {
             return None;
         };
         if let Some(arn) = notify.strip_prefix("sns:") {
-            // RFC-less, but fixed: arn:partition:sns:region:account:name
+            // arn:partition:sns:region:account:name
             let parts: Vec<&str> = arn.split(':').collect();
             if parts.len() != 6 || parts[0] != "arn" || parts[2] != "sns" {
                 wrong.add(
@@ -281,13 +279,15 @@ impl RawSettings {
     }
 
     fn logging(&self, wrong: &mut WrongSettings) -> Logging {
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log) {
+        let filter = set(&self.log).unwrap_or("info");
+        if let Err(error) = EnvFilter::try_new(filter) {
             wrong.add("COUNTERSIGN_LOG", format!("is no tracing filter: {error}"));
         }
-        if !matches!(self.log_format.as_str(), "text" | "json") {
+        let format = set(&self.log_format).unwrap_or("text");
+        if !matches!(format, "text" | "json") {
             wrong.add("COUNTERSIGN_LOG_FORMAT", "must be text or json");
         }
-        Logging { filter: self.log.clone(), json: self.log_format == "json" }
+        Logging { filter: filter.to_owned(), json: format == "json" }
     }
 }
 
@@ -351,8 +351,6 @@ mod tests {
             "a=b=c",
             "--log-format",
             "xml",
-            "--task-queue",
-            " ",
         ])
         .expect_err("wrong");
         for name in [
@@ -365,7 +363,6 @@ mod tests {
             "COUNTERSIGN_WEBHOOK_URL: must start with https://",
             "COUNTERSIGN_LOG: is no tracing filter",
             "COUNTERSIGN_LOG_FORMAT: must be text or json",
-            "COUNTERSIGN_TASK_QUEUE: must not be empty",
         ] {
             assert!(wrong.contains(name), "{name} is missing in:\n{wrong}");
         }

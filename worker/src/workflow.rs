@@ -278,7 +278,7 @@ fn mail(
     no_longer_wanted: WorkflowCancellationToken,
     give_up: Option<Duration>,
 ) -> ActivityOptions {
-    let attempt = Duration::from_secs(60);
+    let attempt = Duration::from_secs(30);
     let timeouts = match give_up {
         Some(give_up) => temporalio_sdk::ActivityCloseTimeouts::ScheduleAndStartToClose {
             schedule_to_close: give_up,
