@@ -431,23 +431,18 @@ mod tests {
         };
         let withdrawn =
             |case: &mut Case| case.withdraw("ordered twice".into(), at("2026-11-24T12:00:00Z"));
-        let ends: [(fn(&mut Case), v1::Status, &str); 4] = [
-            (approved, v1::Status::Approved, "Approved by bob@example.com and di@example.com."),
-            (rejected, v1::Status::Rejected, "Rejected by di@example.com and cy@example.com."),
-            (
-                late,
-                v1::Status::Rejected,
-                "Finance was not decided before its deadline, which counts as rejection.",
-            ),
-            (withdrawn, v1::Status::Withdrawn, "Withdrawn: ordered twice"),
-        ];
-        for (end, status, reason) in ends {
+        let check = |end: fn(&mut Case), status: v1::Status, reason: &str| {
             let mut case = case();
             end(&mut case);
             let outcome = case.outcome();
             assert_eq!((outcome.status(), outcome.reason.as_str()), (status, reason));
             assert_eq!(outcome.stages[0].status(), v1::Status::Approved);
             assert_eq!(outcome.stages[1].status(), status);
-        }
+        };
+        check(approved, v1::Status::Approved, "Approved by bob@example.com and di@example.com.");
+        check(rejected, v1::Status::Rejected, "Rejected by di@example.com and cy@example.com.");
+        let by_deadline = "Finance was not decided before its deadline, which counts as rejection.";
+        check(late, v1::Status::Rejected, by_deadline);
+        check(withdrawn, v1::Status::Withdrawn, "Withdrawn: ordered twice");
     }
 }

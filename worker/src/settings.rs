@@ -73,6 +73,10 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_REVIEWERS", global = true)]
     reviewers: Option<String>,
 
+    // Refused rather than ignored: whoever sets it counts on it.
+    #[arg(long, env = "COUNTERSIGN_POLICY", hide = true, global = true)]
+    policy: Option<String>,
+
     /// Where outcomes are POSTed.
     #[arg(long, env = "COUNTERSIGN_WEBHOOK_URL", hide_env_values = true, global = true)]
     webhook_url: Option<String>,
@@ -187,6 +191,9 @@ impl RawSettings {
         let public_url = wrong.required("COUNTERSIGN_PUBLIC_URL", set(&self.public_url));
         let notify = self.notify(&mut wrong);
         let reviewers = self.reviewers(&mut wrong);
+        if set(&self.policy).is_some() {
+            wrong.add("COUNTERSIGN_POLICY", "this version has no routing rules: unset it");
+        }
         let webhook = self.webhook(&mut wrong);
         let logging = self.logging(&mut wrong);
         match (link_keys, public_url, notify, wrong.0.is_empty()) {

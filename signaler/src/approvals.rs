@@ -1,0 +1,331 @@
+//! Approvals as Temporal holds them: which workflow a link belongs to, what it says, and how it is
+//! told a decision.
+
+use std::{sync::Arc, time::Duration};
+
+use countersign_protos::{
+    LinkHash, names,
+    payload::{self, Encoding},
+    v1::{ApprovalState, Decision, Verdict},
+};
+use futures_util::StreamExt;
+use moka::future::Cache;
+use temporalio_client::{
+    Client, ClientOptions, ConnectionOptions, HistoryEventFilterType, NamespacedClient,
+    QueryRejectCondition, UntypedQuery, UntypedSignal, UntypedWorkflowHandle,
+    WorkflowDescribeOptions, WorkflowExecutionInfo, WorkflowExecutionStatus,
+    WorkflowFetchHistoryOptions, WorkflowListOptions, WorkflowQueryOptions, WorkflowSignalOptions,
+    errors::{WorkflowInteractionError, WorkflowQueryError},
+};
+use temporalio_common::{
+    data_converters::RawValue, protos::temporal::api::history::v1::HistoryEvent,
+};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{
+    history,
+    judgement::{Ending, Reading, pending},
+    temporal::{Failure, Temporal, call},
+};
+
+const LOOK_UP: Duration = Duration::from_secs(3);
+const QUERY: Duration = Duration::from_secs(2);
+const SIGNAL: Duration = Duration::from_secs(5);
+const HISTORY: Duration = Duration::from_secs(3);
+
+/// The visibility index lags: how long a genuine link that is not there yet is looked for.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(500);
+/// A link that was not found is not looked for again before this long.
+const FORGET_MISSING: Duration = Duration::from_secs(5);
+const FORGET_FOUND: Duration = Duration::from_secs(24 * 3600);
+const CACHED_LINKS: u64 = 100_000;
+
+/// Finds, reads and signals approvals. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Approvals {
+    temporal: Temporal,
+    located: Cache<LinkHash, Run>,
+    missing: Cache<LinkHash, ()>,
+    rechecked: Cache<LinkHash, ()>,
+}
+
+/// The run of a workflow that a link was issued by.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    workflow_id: Arc<str>,
+    run_id: Arc<str>,
+}
+
+/// Why an approval cannot be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// Temporal does not know it any more.
+    Gone,
+    /// Temporal does not answer.
+    Unavailable,
+}
+
+/// Why a decision was not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotSent {
+    /// The workflow is over.
+    Closed,
+    /// Nothing was recorded.
+    Unavailable,
+    /// It may or may not have been recorded.
+    Unknown,
+}
+
+impl Approvals {
+    /// Starts connecting; until then every answer is that Temporal is unavailable.
+    pub(crate) fn connect(connection: ConnectionOptions, client: ClientOptions) -> Self {
+        let short =
+            || Cache::builder().max_capacity(CACHED_LINKS).time_to_live(FORGET_MISSING).build();
+        Approvals {
+            temporal: Temporal::connect(connection, client),
+            located: Cache::builder().max_capacity(CACHED_LINKS).time_to_live(FORGET_FOUND).build(),
+            missing: short(),
+            rechecked: short(),
+        }
+    }
+
+    /// Whether Temporal answers right now.
+    pub(crate) async fn ready(&self) -> bool {
+        let ready = self.temporal.ready().await;
+        if let Err(failure) = &ready {
+            tracing::warn!(error = %failure, "not ready");
+        }
+        ready.is_ok()
+    }
+
+    /// The approval that `link` belongs to, and what can be learned about it.
+    pub(crate) async fn find(&self, link: &LinkHash) -> Result<(Run, Reading), Unreadable> {
+        let run = self.locate(link).await?;
+        let found = self.read(link, &run).await;
+        let over = matches!(found, Err(Unreadable::Gone) | Ok(Reading::Ended(..)));
+        if !over || self.rechecked.get(link).await.is_some() {
+            return found.map(|reading| (run, reading));
+        }
+        // A workflow that was reset goes on in another run, with the same links.
+        self.rechecked.insert(link.clone(), ()).await;
+        self.located.invalidate(link).await;
+        let run = self.locate(link).await?;
+        self.read(link, &run).await.map(|reading| (run, reading))
+    }
+
+    async fn locate(&self, link: &LinkHash) -> Result<Run, Unreadable> {
+        if self.missing.get(link).await.is_some() {
+            return Err(Unreadable::Gone);
+        }
+        let located = self.located.try_get_with_by_ref(link, self.look_up(link)).await;
+        let run = located.map_err(|failure| match &*failure {
+            Failure::NotFound(_) => Unreadable::Gone,
+            failure => unavailable(link, "look-up", failure),
+        });
+        if run == Err(Unreadable::Gone) {
+            self.missing.insert(link.clone(), ()).await;
+        }
+        run
+    }
+
+    async fn look_up(&self, link: &LinkHash) -> Result<Run, Failure> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let client = self.temporal.client()?;
+            if let Some(run) = look_up_once(&client, link).await? {
+                return Ok(run);
+            }
+            if Instant::now() + PAUSE > until {
+                return Err(Failure::NotFound("no workflow has this link".to_owned()));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// What the workflow says; where no worker answers, what its history says.
+    pub(crate) async fn read(&self, link: &LinkHash, run: &Run) -> Result<Reading, Unreadable> {
+        let failed = |what| {
+            move |failure: Failure| match failure {
+                Failure::NotFound(_) => Unreadable::Gone,
+                failure => unavailable(link, what, &failure),
+            }
+        };
+        let client = self.temporal.client().map_err(failed("read"))?;
+        let handle = run.handle(&client);
+        match query(&handle).await {
+            Ok(reading) => Ok(reading),
+            Err(failure @ (Failure::NotFound(_) | Failure::NotSent(_))) => {
+                Err(failed("query")(failure))
+            }
+            Err(failure) => {
+                tracing::info!(link = link.short(), error = %failure, "no worker answers; reading the history");
+                let history = timeout(HISTORY, read_history(&handle)).await;
+                let late = |_| Err(Failure::Uncertain(format!("no answer within {HISTORY:?}")));
+                history.unwrap_or_else(late).map_err(failed("history"))
+            }
+        }
+    }
+
+    /// Tells the workflow a decision. However often this is repeated, it is one event.
+    pub(crate) async fn send(
+        &self,
+        link: &LinkHash,
+        run: &Run,
+        verdict: Verdict,
+        comment: &str,
+    ) -> Result<(), NotSent> {
+        let decision = Decision {
+            link: link.as_str().to_owned(),
+            comment: comment.to_owned(),
+            ..Decision::default()
+        };
+        let payload = payload::encode(&decision, Encoding::JsonPlain);
+        let signal = names::signal_of(verdict);
+        let request_id = format!("countersign-{}-{signal}", link.as_str());
+        let send = async {
+            let handle = run.handle(&self.temporal.client()?);
+            call(SIGNAL, |rpc| {
+                let options = WorkflowSignalOptions::builder()
+                    .request_id(request_id.clone())
+                    .rpc_options(rpc)
+                    .build();
+                let input = RawValue::new(vec![payload.clone()]);
+                let handle = &handle;
+                async move { handle.signal(UntypedSignal::new(signal), input, options).await }
+            })
+            .await
+        };
+        send.await.map_err(|failure| {
+            tracing::warn!(link = link.short(), signal, error = %failure, "signal failed");
+            match failure {
+                Failure::NotFound(_) => NotSent::Closed,
+                Failure::NotSent(_) | Failure::Busy(_) | Failure::Refused(_) => {
+                    NotSent::Unavailable
+                }
+                Failure::Uncertain(_) => NotSent::Unknown,
+            }
+        })
+    }
+}
+
+impl PartialEq for Run {
+    fn eq(&self, other: &Self) -> bool {
+        self.run_id == other.run_id
+    }
+}
+
+impl Run {
+    fn handle(&self, client: &Client) -> UntypedWorkflowHandle<Client> {
+        WorkflowExecutionInfo::builder()
+            .namespace(client.namespace())
+            .workflow_id(&*self.workflow_id)
+            .run_id(&*self.run_id)
+            .build()
+            .bind_untyped(client.clone())
+    }
+}
+
+fn unavailable(link: &LinkHash, what: &str, failure: &Failure) -> Unreadable {
+    tracing::warn!(link = link.short(), error = %failure, "{what} failed");
+    Unreadable::Unavailable
+}
+
+async fn look_up_once(client: &Client, link: &LinkHash) -> Result<Option<Run>, Failure> {
+    let query = format!("{} = '{}'", names::ATTRIBUTE_LINKS, link.as_str());
+    let runs: Vec<_> = call(LOOK_UP, |rpc| {
+        let options = WorkflowListOptions::builder().limit(10).rpc_options(rpc).build();
+        let runs = client.list_workflows(&query, options);
+        async { runs.collect::<Vec<_>>().await.into_iter().collect::<Result<_, _>>() }
+    })
+    .await?;
+    // After a reset several runs have the link; the one that goes on matters.
+    let running = runs.iter().find(|run| run.status() == WorkflowExecutionStatus::Running);
+    Ok(running
+        .or_else(|| runs.iter().max_by_key(|run| run.start_time()))
+        .map(|run| Run { workflow_id: run.id().into(), run_id: run.run_id().into() }))
+}
+
+type Handle = UntypedWorkflowHandle<Client>;
+
+async fn query(handle: &Handle) -> Result<Reading, Failure> {
+    // A terminated workflow still answers, and would say that it is pending.
+    match query_status(handle, QueryRejectCondition::NotCompletedCleanly).await? {
+        Ok(state) => Ok(Reading::Current(state)),
+        Err(status) => {
+            let state = query_status(handle, QueryRejectCondition::None).await?;
+            let state = state.map_err(|_| Failure::Refused("the query is rejected".to_owned()))?;
+            Ok(match ending(status) {
+                Some(ending) if pending(state.status()) => Reading::Ended(ending, state),
+                _ => Reading::Current(state),
+            })
+        }
+    }
+}
+
+/// The workflow's state, or how it ended where the condition rejects the query.
+async fn query_status(
+    handle: &Handle,
+    condition: QueryRejectCondition,
+) -> Result<Result<ApprovalState, WorkflowExecutionStatus>, Failure> {
+    let answer = call(QUERY, |rpc| {
+        let options =
+            WorkflowQueryOptions::builder().reject_condition(condition).rpc_options(rpc).build();
+        async {
+            let query = UntypedQuery::new(names::QUERY_STATUS);
+            match handle.query(query, RawValue::new(vec![]), options).await {
+                Ok(value) => Ok(Ok(value)),
+                Err(WorkflowQueryError::Rejected { status }) => {
+                    Ok(Err(status.unwrap_or(WorkflowExecutionStatus::Unknown)))
+                }
+                Err(error) => Err(error),
+            }
+        }
+    })
+    .await?;
+    match answer {
+        Ok(value) => payload::decode(&value.payloads).map(Ok).map_err(|error| {
+            Failure::Refused(format!("the workflow's state cannot be read: {error}"))
+        }),
+        Err(status) => Ok(Err(status)),
+    }
+}
+
+fn ending(status: WorkflowExecutionStatus) -> Option<Ending> {
+    match status {
+        WorkflowExecutionStatus::Failed => Some(Ending::Failed),
+        WorkflowExecutionStatus::Terminated => Some(Ending::Terminated),
+        WorkflowExecutionStatus::TimedOut => Some(Ending::TimedOut),
+        _ => None,
+    }
+}
+
+async fn read_history(handle: &Handle) -> Result<Reading, Failure> {
+    let description = call(HISTORY, |rpc| {
+        handle.describe(WorkflowDescribeOptions::builder().rpc_options(rpc).build())
+    })
+    .await?;
+    let first = one_event(handle, HistoryEventFilterType::AllEvent).await?;
+    // Temporal takes seconds to say that an open workflow has no closing event.
+    let closing = match description.close_time() {
+        Some(_) => one_event(handle, HistoryEventFilterType::CloseEvent).await?,
+        None => None,
+    };
+    Ok(history::read(first, closing))
+}
+
+/// The first event of the history, or its closing one.
+async fn one_event(
+    handle: &Handle,
+    filter: HistoryEventFilterType,
+) -> Result<Option<HistoryEvent>, Failure> {
+    call(HISTORY, |rpc| {
+        let options = WorkflowFetchHistoryOptions::builder()
+            .event_filter_type(filter)
+            .rpc_options(rpc)
+            .build();
+        let mut events = handle.fetch_history(options);
+        async move { events.next().await.transpose() as Result<_, WorkflowInteractionError> }
+    })
+    .await
+}

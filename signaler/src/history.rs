@@ -1,0 +1,209 @@
+//! What a history says of an approval while no worker can answer for it.
+
+use countersign_protos::{
+    payload, submission,
+    v1::{ApprovalState, Outcome, ReviewerState, StageOutcome, StageState, Status, Submission},
+};
+use temporalio_common::protos::temporal::api::history::v1::{
+    HistoryEvent, history_event::Attributes,
+};
+
+use crate::judgement::{Ending, Reading};
+
+/// Reads the first and the closing event of a workflow.
+pub(crate) fn read(first: Option<HistoryEvent>, closing: Option<HistoryEvent>) -> Reading {
+    let submission = match first.and_then(|event| event.attributes) {
+        Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
+            // What has the wrong shape is the worker's to complain about.
+            submission::read(&started.input.unwrap_or_default().payloads).0
+        }
+        _ => Submission::default(),
+    };
+    let pending = ApprovalState {
+        status: Status::Pending.into(),
+        submission: Some(submission),
+        ..ApprovalState::default()
+    };
+    let closed_at = closing.as_ref().and_then(|event| event.event_time);
+    match closing.and_then(|event| event.attributes) {
+        Some(Attributes::WorkflowExecutionCompletedEventAttributes(completed)) => {
+            match payload::decode(&completed.result.unwrap_or_default().payloads) {
+                Ok(outcome) => Reading::Closed(decided(outcome, pending)),
+                Err(_) => Reading::Ended(Ending::Unreadable, pending),
+            }
+        }
+        Some(Attributes::WorkflowExecutionCanceledEventAttributes(_)) => {
+            Reading::Closed(ApprovalState {
+                status: Status::Withdrawn.into(),
+                decided_at: closed_at.map(|time| pbjson_types::Timestamp {
+                    seconds: time.seconds,
+                    nanos: time.nanos,
+                }),
+                ..pending
+            })
+        }
+        Some(Attributes::WorkflowExecutionFailedEventAttributes(_)) => {
+            Reading::Ended(Ending::Failed, pending)
+        }
+        Some(Attributes::WorkflowExecutionTerminatedEventAttributes(_)) => {
+            Reading::Ended(Ending::Terminated, pending)
+        }
+        Some(Attributes::WorkflowExecutionTimedOutEventAttributes(_)) => {
+            Reading::Ended(Ending::TimedOut, pending)
+        }
+        _ => Reading::Unattended(pending),
+    }
+}
+
+/// An outcome in the shape of the workflow's own answer.
+fn decided(outcome: Outcome, pending: ApprovalState) -> ApprovalState {
+    let submission = pending.submission.unwrap_or_default();
+    ApprovalState {
+        status: outcome.status,
+        submission: Some(Submission {
+            submitter: outcome.submitter.or(submission.submitter),
+            document: outcome.document.or(submission.document),
+            ..submission
+        }),
+        stages: outcome.stages.into_iter().map(stage).collect(),
+        decided_at: outcome.decided_at,
+        reason: outcome.reason,
+        ..ApprovalState::default()
+    }
+}
+
+fn stage(stage: StageOutcome) -> StageState {
+    let decided = stage.decisions.into_iter().map(|vote| ReviewerState {
+        reviewer: vote.reviewer.clone(),
+        vote: Some(vote),
+        ..ReviewerState::default()
+    });
+    let undecided = stage
+        .undecided
+        .into_iter()
+        .map(|reviewer| ReviewerState { reviewer, ..ReviewerState::default() });
+    StageState {
+        name: stage.name,
+        status: stage.status,
+        reviewers: decided.chain(undecided).collect(),
+        ..StageState::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_protos::{
+        payload::Encoding,
+        v1::{Document, Verdict, Vote},
+    };
+    use temporalio_common::protos::temporal::api::{
+        common::v1::{Payload, Payloads},
+        history::v1::{
+            WorkflowExecutionCanceledEventAttributes, WorkflowExecutionCompletedEventAttributes,
+            WorkflowExecutionFailedEventAttributes, WorkflowExecutionStartedEventAttributes,
+            WorkflowExecutionTerminatedEventAttributes, WorkflowExecutionTimedOutEventAttributes,
+            WorkflowTaskScheduledEventAttributes,
+        },
+    };
+
+    use super::*;
+
+    fn event(attributes: Attributes) -> Option<HistoryEvent> {
+        Some(HistoryEvent { attributes: Some(attributes), ..HistoryEvent::default() })
+    }
+
+    fn started() -> Option<HistoryEvent> {
+        let document = Some(Document { title: "Ten laptops".into(), ..Document::default() });
+        let submission = Submission { document, ..Submission::default() };
+        let payloads = vec![payload::encode(&submission, Encoding::JsonPlain)];
+        event(Attributes::WorkflowExecutionStartedEventAttributes(
+            WorkflowExecutionStartedEventAttributes {
+                input: Some(Payloads { payloads }),
+                ..Default::default()
+            },
+        ))
+    }
+
+    fn completed(payloads: Vec<Payload>) -> Option<HistoryEvent> {
+        event(Attributes::WorkflowExecutionCompletedEventAttributes(
+            WorkflowExecutionCompletedEventAttributes {
+                result: Some(Payloads { payloads }),
+                ..Default::default()
+            },
+        ))
+    }
+
+    fn title(state: &ApprovalState) -> &str {
+        let document = state.submission.as_ref().and_then(|s| s.document.as_ref());
+        document.map_or("", |document| &document.title)
+    }
+
+    #[test]
+    fn an_open_workflow_shows_its_submission() {
+        let scheduled = event(Attributes::WorkflowTaskScheduledEventAttributes(
+            WorkflowTaskScheduledEventAttributes::default(),
+        ));
+        for closing in [None, scheduled] {
+            let Reading::Unattended(state) = read(started(), closing) else { panic!("not open") };
+            assert_eq!(title(&state), "Ten laptops");
+            assert_eq!(state.status(), Status::Pending);
+        }
+        assert!(matches!(read(None, None), Reading::Unattended(_)));
+    }
+
+    #[test]
+    fn a_completed_workflow_shows_who_decided_and_who_did_not() {
+        let vote = Vote {
+            reviewer: "ann@example.com".into(),
+            verdict: Verdict::Approve.into(),
+            ..Vote::default()
+        };
+        let outcome = Outcome {
+            status: Status::Approved.into(),
+            stages: vec![StageOutcome {
+                name: "Managers".into(),
+                status: Status::Approved.into(),
+                decisions: vec![vote.clone()],
+                undecided: vec!["bob@example.com".into()],
+            }],
+            ..Outcome::default()
+        };
+        for encoding in [Encoding::JsonPlain, Encoding::BinaryProtobuf] {
+            let closing = completed(vec![payload::encode(&outcome, encoding)]);
+            let Reading::Closed(state) = read(started(), closing) else { panic!("not closed") };
+            assert_eq!(state.status(), Status::Approved);
+            assert_eq!(title(&state), "Ten laptops");
+            let reviewers = &state.stages[0].reviewers;
+            assert_eq!(reviewers[0].vote, Some(vote.clone()));
+            assert_eq!(reviewers[1].reviewer, "bob@example.com");
+            assert_eq!(reviewers[1].vote, None);
+        }
+    }
+
+    #[test]
+    fn a_workflow_without_an_outcome_says_how_it_ended() {
+        let failed = event(Attributes::WorkflowExecutionFailedEventAttributes(
+            WorkflowExecutionFailedEventAttributes::default(),
+        ));
+        let terminated = event(Attributes::WorkflowExecutionTerminatedEventAttributes(
+            WorkflowExecutionTerminatedEventAttributes::default(),
+        ));
+        let timed_out = event(Attributes::WorkflowExecutionTimedOutEventAttributes(
+            WorkflowExecutionTimedOutEventAttributes::default(),
+        ));
+        for (closing, how) in [
+            (failed, Ending::Failed),
+            (terminated, Ending::Terminated),
+            (timed_out, Ending::TimedOut),
+            (completed(vec![]), Ending::Unreadable),
+        ] {
+            let Reading::Ended(ending, state) = read(started(), closing) else { panic!("{how:?}") };
+            assert_eq!((ending, title(&state)), (how, "Ten laptops"));
+        }
+        let cancelled = event(Attributes::WorkflowExecutionCanceledEventAttributes(
+            WorkflowExecutionCanceledEventAttributes::default(),
+        ));
+        let Reading::Closed(state) = read(started(), cancelled) else { panic!("not closed") };
+        assert_eq!(state.status(), Status::Withdrawn);
+    }
+}

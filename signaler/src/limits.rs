@@ -1,0 +1,234 @@
+//! How often one client, and one link, may ask.
+
+use std::{
+    fmt,
+    hash::Hash,
+    net::{IpAddr, Ipv6Addr},
+    num::NonZeroU32,
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::http::{HeaderMap, header::HeaderName};
+use countersign_protos::LinkHash;
+use governor::{
+    DefaultDirectRateLimiter, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+};
+use ipnet::IpNet;
+use moka::sync::Cache;
+
+/// More clients or links than this at a time share no memory: the oldest are forgotten.
+const REMEMBERED: u64 = 50_000;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// A limit: so many at once, and so many a second after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    burst: NonZeroU32,
+    per_second: NonZeroU32,
+}
+
+/// A text that is no [`Rate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it must be BURST/PER_SECOND, two whole numbers above 0, such as 300/10")]
+pub(crate) struct NotARate;
+
+impl Rate {
+    /// A limit that is known at compile time.
+    ///
+    /// # Panics
+    ///
+    /// Where one of the numbers is 0.
+    pub(crate) const fn new(burst: u32, per_second: u32) -> Self {
+        match (NonZeroU32::new(burst), NonZeroU32::new(per_second)) {
+            (Some(burst), Some(per_second)) => Rate { burst, per_second },
+            _ => panic!("a limit of 0 lets nobody in"),
+        }
+    }
+
+    fn quota(self) -> Quota {
+        Quota::per_second(self.per_second).allow_burst(self.burst)
+    }
+
+    /// How long until an unused limit is as good as new.
+    fn refill(self) -> Duration {
+        let seconds = self.burst.get().div_ceil(self.per_second.get());
+        Duration::from_secs(u64::from(seconds).max(60))
+    }
+}
+
+impl FromStr for Rate {
+    type Err = NotARate;
+
+    fn from_str(text: &str) -> Result<Self, NotARate> {
+        let (burst, per_second) = text.split_once('/').ok_or(NotARate)?;
+        Ok(Rate {
+            burst: burst.trim().parse().map_err(|_| NotARate)?,
+            per_second: per_second.trim().parse().map_err(|_| NotARate)?,
+        })
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.burst, self.per_second)
+    }
+}
+
+/// The limits of one process. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Limits {
+    addresses: Keyed<IpAddr>,
+    links: Keyed<LinkHash>,
+    decisions: Keyed<LinkHash>,
+}
+
+/// Come again after this long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooMany(pub(crate) Duration);
+
+impl Limits {
+    const DECISIONS: Rate = Rate::new(30, 1);
+
+    pub(crate) fn new(address: Rate, link: Rate) -> Self {
+        Limits {
+            addresses: Keyed::new(address),
+            links: Keyed::new(link),
+            decisions: Keyed::new(Self::DECISIONS),
+        }
+    }
+
+    pub(crate) fn by_address(&self, address: IpAddr) -> Result<(), TooMany> {
+        self.addresses.check(network(address))
+    }
+
+    /// `link` is that of a genuine approval ID, so that nobody can make up others.
+    pub(crate) fn by_link(&self, link: &LinkHash) -> Result<(), TooMany> {
+        self.links.check(link.clone())
+    }
+
+    pub(crate) fn by_decision(&self, link: &LinkHash) -> Result<(), TooMany> {
+        self.decisions.check(link.clone())
+    }
+}
+
+struct Keyed<K> {
+    rate: Rate,
+    limiters: Cache<K, Arc<DefaultDirectRateLimiter>>,
+}
+
+impl<K> Clone for Keyed<K> {
+    fn clone(&self) -> Self {
+        Keyed { rate: self.rate, limiters: self.limiters.clone() }
+    }
+}
+
+impl<K: Hash + Eq + Send + Sync + 'static> Keyed<K> {
+    fn new(rate: Rate) -> Self {
+        let limiters =
+            Cache::builder().max_capacity(REMEMBERED).time_to_idle(rate.refill()).build();
+        Keyed { rate, limiters }
+    }
+
+    fn check(&self, key: K) -> Result<(), TooMany> {
+        let limiter =
+            self.limiters.get_with(key, || Arc::new(RateLimiter::direct(self.rate.quota())));
+        limiter
+            .check()
+            .map_err(|not_until| TooMany(not_until.wait_time_from(DefaultClock::default().now())))
+    }
+}
+
+/// One IPv6 customer has a /64 to himself.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+        }
+        address => address,
+    }
+}
+
+/// Who asks: the peer, or whom trusted proxies name. What anybody else names is not believed.
+pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: IpAddr| {
+        let address = address.to_canonical();
+        trusted.iter().any(|network| network.contains(&address))
+    };
+    let mut address = peer;
+    let forwarded = headers.get_all(FORWARDED_FOR).iter().collect::<Vec<_>>();
+    // Each proxy appends whom it heard from, so that the last one is the nearest.
+    let named = forwarded.iter().rev().flat_map(|value| value.to_str().unwrap_or("").rsplit(','));
+    for name in named {
+        if !is_trusted(address) {
+            break;
+        }
+        match name.trim().parse() {
+            Ok(named) => address = named,
+            Err(_) => break,
+        }
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn a_burst_is_let_in_and_the_next_one_has_to_wait() {
+        let limits = Limits::new(Rate::new(3, 1), Rate::new(1, 1));
+        let ask = |address| limits.by_address(ip(address));
+        for _ in 0..3 {
+            assert_eq!(ask("192.0.2.1"), Ok(()));
+        }
+        let TooMany(wait) = ask("192.0.2.1").expect_err("a fourth");
+        assert!(wait <= Duration::from_secs(1), "{wait:?}");
+        assert_eq!(ask("192.0.2.2"), Ok(()));
+    }
+
+    #[test]
+    fn one_ipv6_network_is_one_client() {
+        let limits = Limits::new(Rate::new(1, 1), Rate::new(1, 1));
+        assert_eq!(limits.by_address(ip("2001:db8:0:1::1")), Ok(()));
+        assert!(limits.by_address(ip("2001:db8:0:1:ffff::2")).is_err());
+        assert_eq!(limits.by_address(ip("2001:db8:0:2::1")), Ok(()));
+        assert_eq!(limits.by_address(ip("::ffff:192.0.2.1")), Ok(()));
+        assert!(limits.by_address(ip("192.0.2.1")).is_err());
+    }
+
+    #[test]
+    fn only_trusted_proxies_may_say_who_asks() {
+        let trusted: Vec<IpNet> =
+            ["10.0.0.0/8", "::1/128"].map(|net| net.parse().expect("a network")).into();
+        let seen = |peer, forwarded: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in forwarded {
+                headers.append(FORWARDED_FOR, value.parse().expect("a header"));
+            }
+            client_address(ip(peer), &headers, &trusted).to_string()
+        };
+        assert_eq!(seen("198.51.100.7", &["192.0.2.1"]), "198.51.100.7");
+        assert_eq!(seen("10.0.0.1", &["192.0.2.1"]), "192.0.2.1");
+        assert_eq!(seen("::ffff:10.0.0.1", &["192.0.2.1"]), "192.0.2.1");
+        assert_eq!(seen("10.0.0.1", &["203.0.113.9, 192.0.2.1", "10.0.0.2"]), "192.0.2.1");
+        assert_eq!(seen("10.0.0.1", &["192.0.2.1, nonsense"]), "10.0.0.1");
+        assert_eq!(seen("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn rates_are_two_whole_numbers() {
+        assert_eq!("3000/100".parse(), Ok(Rate::new(3000, 100)));
+        assert_eq!("3000/100".parse::<Rate>().map(|rate| rate.to_string()), Ok("3000/100".into()));
+        for text in ["", "5", "0/1", "1/0", "a/b", "-1/2", "1/2/3", "1.5/2"] {
+            assert_eq!(text.parse::<Rate>(), Err(NotARate), "{text}");
+        }
+    }
+}

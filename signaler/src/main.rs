@@ -1,0 +1,37 @@
+//! The signaler: reads the settings, and serves until it is told to stop.
+
+use countersign_signaler::{App, LogFormat, Settings, serve};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let mut settings = Settings::from_environment();
+    let log = tracing_subscriber::fmt().with_env_filter(std::mem::take(&mut settings.log));
+    match settings.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    let listener = match TcpListener::bind(settings.listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("COUNTERSIGN_LISTEN: cannot listen on {}: {error}", settings.listen);
+            std::process::exit(2);
+        }
+    };
+    tracing::info!(address = %settings.listen, public_url = %settings.public_url, "listening");
+    if settings.outbox.is_some() {
+        tracing::warn!("/outbox shows every mail and its links to everybody: for trying out only");
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    serve(listener, App::new(settings), shutdown).await;
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! What happens to every request, whatever it asks for.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    extract::{ConnectInfo, MatchedPath, Request, State},
+    http::{
+        HeaderName, HeaderValue, Method,
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+            X_FRAME_OPTIONS,
+        },
+    },
+    middleware::Next,
+    response::Response,
+};
+use countersign_protos::LinkHash;
+
+use crate::{
+    App,
+    limits::{TooMany, client_address},
+    reply::{Problem, Reply, Wants},
+};
+
+/// Longer than all deadlines of one decision together.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const HEADERS: [(HeaderName, &str); 7] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    // With no-referrer, browsers may send `Origin: null` on the form's POST.
+    (REFERRER_POLICY, "same-origin"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("x-robots-tag"), "noindex"),
+    (CACHE_CONTROL, "no-store"),
+];
+
+/// Which link a response is about, for the access log.
+#[derive(Clone)]
+pub(crate) struct About(pub(crate) LinkHash);
+
+/// Logs what was asked and answered: never a path, a query or anything else that may hold an
+/// approval ID or a comment.
+pub(crate) async fn log(request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    tracing::info!(
+        method = if known(&method) { method.as_str() } else { "other" },
+        route = path.as_ref().map_or("none", |path| path.as_str()),
+        status = response.status().as_u16(),
+        ms = began.elapsed().as_millis() as u64,
+        link = response.extensions().get::<About>().map(|about| about.0.short()),
+        "request"
+    );
+    response
+}
+
+/// Adds the headers that keep a page private and unframed.
+pub(crate) async fn protect(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Answers when nothing else has.
+pub(crate) async fn in_time(State(app): State<App>, request: Request, next: Next) -> Response {
+    let wants = Wants::of(request.headers());
+    let problem = match *request.method() {
+        Method::POST => Problem::Unknown,
+        _ => Problem::Unavailable,
+    };
+    match tokio::time::timeout(PATIENCE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Reply::Problem(problem).respond(app.site(), wants),
+    }
+}
+
+/// Refuses a client that asks too often.
+pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    let address = client_address(peer, request.headers(), app.trusted_proxies());
+    match app.limits().by_address(address) {
+        Ok(()) => next.run(request).await,
+        Err(TooMany(wait)) => {
+            Reply::Problem(Problem::TooMany(wait)).respond(app.site(), Wants::of(request.headers()))
+        }
+    }
+}
+
+fn known(method: &Method) -> bool {
+    [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ]
+    .contains(method)
+}

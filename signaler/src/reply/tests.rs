@@ -1,0 +1,282 @@
+//! Every answer, as a page and as JSON.
+
+use axum::body::to_bytes;
+use countersign_protos::{
+    ApprovalId,
+    v1::{Document, Item, ReviewerState, StageState, Status, Submission, Submitter, Verdict, Vote},
+};
+
+use super::*;
+use crate::judgement::{Ending, after_sending, on_look, settled};
+
+const ID: &str = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T";
+
+fn link() -> LinkHash {
+    ID.parse::<ApprovalId>().expect("well-formed").hash()
+}
+
+fn site() -> Site {
+    Site { root: String::new(), stylesheet: "/assets/s.css".into(), outbox: false }
+}
+
+fn at(seconds: i64) -> Option<pbjson_types::Timestamp> {
+    Some(pbjson_types::Timestamp { seconds: 1_795_795_200 + seconds, nanos: 0 })
+}
+
+fn vote(reviewer: &str, verdict: Verdict, comment: &str) -> Option<Vote> {
+    Some(Vote {
+        reviewer: reviewer.into(),
+        verdict: verdict.into(),
+        comment: comment.into(),
+        decided_at: at(0),
+    })
+}
+
+/// Ann, whose link it is, and Bob are asked first, Fay after them.
+fn approval(status: Status, stage: Status, ann: Option<Vote>, bob: Option<Vote>) -> ApprovalState {
+    let reviewer = |name: &str, link: &str, vote| ReviewerState {
+        reviewer: name.into(),
+        link: link.into(),
+        vote,
+        ..ReviewerState::default()
+    };
+    let first = StageState {
+        name: "Managers".into(),
+        status: stage.into(),
+        quorum: "all".into(),
+        opened_at: at(-60),
+        deadline: at(86_400),
+        reviewers: vec![
+            reviewer("ann@example.com", link().as_str(), ann),
+            reviewer("bob@example.com", "hash-of-bob", bob),
+        ],
+        ..StageState::default()
+    };
+    let second = StageState {
+        name: "Finance".into(),
+        status: Status::Pending.into(),
+        reviewers: vec![reviewer("fay@example.com", "", None)],
+        ..StageState::default()
+    };
+    ApprovalState {
+        status: status.into(),
+        submission: Some(Submission {
+            submission_id: "R-1".into(),
+            submission_type: "equipment_purchase".into(),
+            submitter: Some(Submitter {
+                name: "Sam".into(),
+                email: "sam@example.com".into(),
+                ..Submitter::default()
+            }),
+            document: Some(Document {
+                title: "Ten laptops".into(),
+                amount: "15750.00".into(),
+                currency: "USD".into(),
+                ..Document::default()
+            }),
+            ..Submission::default()
+        }),
+        stages: vec![first, second],
+        decided_at: (status != Status::Pending).then(|| at(0)).flatten(),
+        ..ApprovalState::default()
+    }
+}
+
+async fn said(answer: Answer, reading: Reading, wants: Wants) -> (u16, String) {
+    let reply = Reply::Approval { answer, reading: reading.into(), link: link(), choice: None };
+    let response = reply.respond(&site(), wants);
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+    (status, String::from_utf8(body.to_vec()).expect("text"))
+}
+
+#[tokio::test]
+async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_decide() {
+    use Status::{Approved, Expired, Pending, Rejected, Withdrawn};
+    let open = approval(Pending, Pending, None, None);
+    let ann = || vote("ann@example.com", Verdict::Approve, "fine");
+    let bob = || vote("bob@example.com", Verdict::Reject, "too dear");
+    let voted = approval(Pending, Pending, ann(), None);
+    let stage_over = approval(Pending, Approved, ann(), bob());
+    let approved = approval(Approved, Approved, ann(), None);
+    let rejected = approval(Rejected, Rejected, None, bob());
+    let expired = ApprovalState {
+        reason: "Nobody decided in time.".into(),
+        ..approval(Expired, Expired, None, None)
+    };
+    let withdrawn = approval(Withdrawn, Pending, None, None);
+    let looked = |state: &ApprovalState| {
+        let reading = Reading::Current(state.clone());
+        (on_look(&reading, link().as_str()), reading)
+    };
+    let decided = |state: &ApprovalState, verdict| {
+        let reading = Reading::Current(state.clone());
+        (settled(&reading, link().as_str(), verdict).expect("settled"), reading)
+    };
+    let sent = |state: &ApprovalState| {
+        let reading = Reading::Current(state.clone());
+        (after_sending(&reading, link().as_str(), Verdict::Approve), reading)
+    };
+    let unattended = Reading::Unattended(open.clone());
+    let ended = Reading::Ended(Ending::Terminated, open.clone());
+    for ((answer, reading), status, name, words) in [
+        (looked(&open), 200, "open", "Your decision is needed"),
+        ((Answer::Unattended, unattended.clone()), 200, "unattended", "not running right now"),
+        (looked(&voted), 200, "voted", "still waits for others: 1 of 2 approvals"),
+        (looked(&stage_over), 200, "stage_over", "goes on to the stage “Finance”"),
+        (looked(&approved), 200, "decided", "The request was APPROVED on Fri 27 Nov 2026"),
+        (looked(&expired), 410, "expired", "Nobody decided in time. It ended on Fri 27 Nov"),
+        (looked(&withdrawn), 410, "withdrawn", "It was called off before it was decided on Fri"),
+        ((Answer::Ended(Ending::Terminated), ended), 410, "ended", "Somebody stopped the process"),
+        ((Answer::Superseded, Reading::Current(open.clone())), 410, "superseded", "newest mail"),
+        (sent(&voted), 200, "recorded", "still waits for others: 1 of 2 approvals"),
+        (sent(&approved), 200, "recorded", "The request is now APPROVED."),
+        (sent(&rejected), 409, "too_late", "The request was REJECTED"),
+        (sent(&open), 202, "accepted", "Your decision is recorded"),
+        ((Answer::Accepted, unattended), 202, "accepted", "when the service that counts"),
+        (
+            decided(&voted, Verdict::Approve),
+            200,
+            "already_recorded",
+            "Already recorded: you approved",
+        ),
+        (decided(&voted, Verdict::Reject), 409, "other_verdict", "Your first decision stands"),
+        (decided(&rejected, Verdict::Approve), 409, "too_late", "Already decided"),
+        (decided(&expired, Verdict::Approve), 410, "expired", "This request has expired"),
+    ] {
+        let (page_status, page) = said(answer, reading.clone(), Wants::Html).await;
+        assert_eq!(page_status, status, "{name}");
+        assert!(page.contains(words), "{name}: {words}\n{page}");
+        assert!(page.contains("15,750.00 USD") && page.contains("Ten laptops"), "{name}");
+        let form = matches!(answer, Answer::Open | Answer::Unattended);
+        assert_eq!(page.contains("<form method=\"post\""), form, "{name}");
+        let (json_status, json) = said(answer, reading, Wants::Json).await;
+        assert_eq!(json_status, status, "{name}");
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(json["answer"], name);
+        assert!(json["message"].as_str().is_some_and(|text| text.contains(words)), "{json}");
+    }
+}
+
+#[tokio::test]
+async fn who_decided_what_and_why_is_shown_and_no_hash_is() {
+    let votes = (
+        vote("ann@example.com", Verdict::Approve, "fine with me\nreally"),
+        vote("bob@example.com", Verdict::Reject, "too dear"),
+    );
+    let state = approval(Status::Rejected, Status::Rejected, votes.0, votes.1);
+    let reading = Reading::Current(state);
+    let (_, page) = said(Answer::Decided, reading.clone(), Wants::Html).await;
+    for text in ["ann@example.com (you)", "approved on Fri 27 Nov 2026, 16:00 UTC", "too dear"] {
+        assert!(page.contains(text), "{text}\n{page}");
+    }
+    let (_, json) = said(Answer::Decided, reading, Wants::Json).await;
+    assert!(json.contains("\"reviewer\":\"ann@example.com\""), "{json}");
+    assert!(json.contains("fine with me\\nreally"), "{json}");
+    for body in [page, json] {
+        assert!(!body.contains(link().as_str()) && !body.contains("hash-of-bob"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_submission_says_is_text() {
+    let evil = "\"><script>alert(1)</script>\u{202E}&'";
+    let mut state = approval(
+        Status::Pending,
+        Status::Pending,
+        None,
+        vote("bob@example.com", Verdict::Approve, evil),
+    );
+    state.submission = Some(Submission {
+        submission_id: evil.into(),
+        submission_type: evil.into(),
+        submitter: Some(Submitter {
+            name: evil.into(),
+            email: evil.into(),
+            department: evil.into(),
+            employee_id: evil.into(),
+        }),
+        document: Some(Document {
+            title: evil.into(),
+            amount: evil.into(),
+            currency: evil.into(),
+            category: evil.into(),
+            description: evil.into(),
+            items: vec![Item { description: evil.into(), amount: evil.into(), date: evil.into() }],
+            attachments: [
+                "s3://bucket/quote.pdf",
+                "https://files.example/quote.pdf",
+                "javascript:alert(1)",
+                "data:text/html,<script>1</script>",
+                "https:x\" onclick=\"1",
+                evil,
+            ]
+            .map(str::to_owned)
+            .into(),
+        }),
+        ..Submission::default()
+    });
+    state.reason = evil.into();
+    state.stages[0].name = evil.into();
+    state.stages[1].reviewers[0].reviewer = evil.into();
+    let (_, page) = said(Answer::Open, Reading::Current(state), Wants::Html).await;
+    assert!(!page.contains("<script") && !page.contains('\u{202E}'), "{page}");
+    assert!(page.contains("&#60;script&#62;"), "{page}");
+    let hrefs: Vec<&str> = page.split("<a href=\"").skip(1).collect();
+    let hrefs: Vec<&str> = hrefs.iter().filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(hrefs, ["/", "https://files.example/quote.pdf"]);
+    assert!(page.contains("rel=\"noopener noreferrer nofollow\""));
+    assert!(page.contains("s3://bucket/quote.pdf"));
+}
+
+#[tokio::test]
+async fn the_choice_of_the_mailed_link_only_emphasises_a_button() {
+    for (choice, approve, reject) in [
+        (None, "class=\"approve\"", "class=\"reject\""),
+        (Some(Verdict::Approve), "class=\"approve chosen\"", "class=\"reject quiet\""),
+        (Some(Verdict::Reject), "class=\"approve quiet\"", "class=\"reject chosen\""),
+    ] {
+        let reading = Reading::Current(approval(Status::Pending, Status::Pending, None, None));
+        let reply =
+            Reply::Approval { answer: Answer::Open, reading: reading.into(), link: link(), choice };
+        let body = reply.respond(&site(), Wants::Html).into_body();
+        let body = to_bytes(body, 1 << 20).await.expect("a body");
+        let page = String::from_utf8_lossy(&body);
+        assert!(page.contains(approve) && page.contains(reject), "{page}");
+        assert!(page.contains("<textarea") && !page.contains("autofocus"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn each_problem_has_its_status_and_says_truly_what_was_recorded() {
+    let field =
+        Problem::Field { field: "comment", wrong: "comment: too long", comment: "<i>".into() };
+    for (problem, status, name, words, retry) in [
+        (Problem::NotFound, 404, "not_found", "no such page", false),
+        (Problem::NotIssued, 404, "not_issued", "was not issued here", false),
+        (Problem::Gone, 410, "gone", "was issued once", false),
+        (field, 422, "invalid", "comment: too long", false),
+        (Problem::NotAForm, 415, "unsupported_media_type", "Nothing was recorded", false),
+        (Problem::TooLarge, 413, "too_large", "comment: ", false),
+        (Problem::Method, 405, "method_not_allowed", "can be opened", false),
+        (Problem::TooMany(Duration::from_millis(10)), 429, "too_many_requests", "wait", true),
+        (Problem::Unavailable, 503, "unavailable", "Nothing was changed", true),
+        (Problem::NothingRecorded, 503, "nothing_recorded", "Nothing was recorded", true),
+        (Problem::Unknown, 503, "unknown", "pressing again is safe", true),
+        (Problem::Unreadable, 500, "unreadable", "log", false),
+    ] {
+        let page = Reply::Problem(problem.clone()).respond(&site(), Wants::Html);
+        let json = Reply::Problem(problem.clone()).respond(&site(), Wants::Json);
+        assert_eq!((page.status().as_u16(), json.status().as_u16()), (status, status), "{name}");
+        assert_eq!(page.headers().contains_key(RETRY_AFTER), retry, "{name}");
+        let page = to_bytes(page.into_body(), 1 << 20).await.expect("a body");
+        let page = String::from_utf8_lossy(&page);
+        assert!(page.contains(words) && !page.contains("<i>"), "{name}: {page}");
+        let json = to_bytes(json.into_body(), 1 << 20).await.expect("a body");
+        let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        assert_eq!(json["answer"], name);
+        if problem == Problem::Unknown {
+            assert!(!page.contains("Nothing was recorded"), "{page}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The routes.
+
+use std::sync::LazyLock;
+
+use axum::{
+    Form, Router,
+    extract::{
+        DefaultBodyLimit, Path, Query, State,
+        rejection::{FormRejection, PathRejection, QueryRejection},
+    },
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION},
+    },
+    middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use countersign_protos::{ApprovalId, LinkHash, names, v1::Verdict};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    App,
+    judgement::on_look,
+    middleware::{self, About},
+    outbox::Outbox,
+    reply::{Problem, Reply, Wants, page},
+    views::{HomePage, MailPage, OutboxPage},
+};
+
+const FORM_BYTES: usize = 64 * 1024;
+
+const STYLESHEET: &str = include_str!("../assets/style.css");
+
+/// The stylesheet's name changes with its content, so that it may be cached for ever.
+pub(crate) static STYLESHEET_NAME: LazyLock<String> = LazyLock::new(|| {
+    let hash = Sha256::digest(STYLESHEET);
+    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("style-{hash}.css")
+});
+
+/// All routes: at the root, and under the public URL's path where it has one, whether or not a
+/// proxy takes that away.
+pub(crate) fn router(app: App) -> Router {
+    let mut routes = Router::new()
+        .route("/", get(home))
+        .route("/a/{approval-id}", get(look).post(decide))
+        .route("/assets/{file}", get(stylesheet))
+        .route("/readyz", get(ready));
+    if app.outbox().is_some() {
+        routes = routes.route("/outbox", get(outbox)).route("/outbox/{mail}", get(mail));
+    }
+    let root = app.site().root.clone();
+    let mut all = routes.clone();
+    if !root.is_empty() {
+        all = all.nest(&root, routes).route(&format!("{root}/"), get(home));
+    }
+    all.method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(DefaultBodyLimit::max(FORM_BYTES))
+        .layer(from_fn_with_state(app.clone(), middleware::limit))
+        .route("/healthz", get("ok\n").fallback(method_not_allowed))
+        .layer(from_fn_with_state(app.clone(), middleware::in_time))
+        .layer(from_fn(middleware::protect))
+        .layer(from_fn(middleware::log))
+        .with_state(app)
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    choice: Option<String>,
+}
+
+async fn look(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    choice: Result<Query<Choice>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let id = id.map(|Path(id)| id).unwrap_or_default();
+    about(&app, &id, &headers, async |link| {
+        let (_, reading) = app.approvals().find(link).await?;
+        let choice = choice.ok().and_then(|Query(choice)| verdict(choice.choice.as_deref()?));
+        let answer = on_look(&reading, link.as_str());
+        Ok(Reply::Approval { answer, reading: reading.into(), link: link.clone(), choice })
+    })
+    .await
+}
+
+async fn decide(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    form: Result<Form<Vec<(String, String)>>, FormRejection>,
+) -> Response {
+    let id = id.map(|Path(id)| id).unwrap_or_default();
+    about(&app, &id, &headers, async |link| {
+        app.limits().by_decision(link)?;
+        let (verdict, comment) = decision(form)?;
+        let (answer, reading) = app.approvals().decide(link, verdict, &comment).await?;
+        Ok(Reply::Approval { answer, reading: reading.into(), link: link.clone(), choice: None })
+    })
+    .await
+}
+
+/// Answers for a genuine approval ID. A forged one never gets as far as Temporal.
+async fn about(
+    app: &App,
+    id: &str,
+    headers: &HeaderMap,
+    answer: impl AsyncFnOnce(&LinkHash) -> Result<Reply, Problem>,
+) -> Response {
+    let wants = Wants::of(headers);
+    let Some(link) =
+        id.parse::<ApprovalId>().ok().filter(|id| app.keys().verify(id)).map(|id| id.hash())
+    else {
+        return Reply::Problem(Problem::NotIssued).respond(app.site(), wants);
+    };
+    let reply = match app.limits().by_link(&link) {
+        Ok(()) => answer(&link).await.unwrap_or_else(Reply::Problem),
+        Err(wait) => Reply::Problem(wait.into()),
+    };
+    let mut response = reply.respond(app.site(), wants);
+    response.extensions_mut().insert(About(link));
+    response
+}
+
+/// The verdict and the comment of a form.
+fn decision(
+    form: Result<Form<Vec<(String, String)>>, FormRejection>,
+) -> Result<(Verdict, String), Problem> {
+    let fields = match form {
+        Ok(Form(fields)) => fields,
+        Err(FormRejection::InvalidFormContentType(_)) => return Err(Problem::NotAForm),
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return Err(Problem::TooLarge);
+        }
+        Err(_) => Vec::new(),
+    };
+    let all = |name: &str| -> Vec<&str> {
+        fields.iter().filter(|(field, _)| field == name).map(|(_, value)| &**value).collect()
+    };
+    let comment = crate::display::clean(all("comment").first().unwrap_or(&"").trim());
+    let invalid = |field, wrong| Problem::Field { field, wrong, comment: comment.clone() };
+    let verdict = match all("verdict")[..] {
+        [one] => verdict(one),
+        _ => None,
+    };
+    let verdict = verdict.ok_or_else(|| {
+        invalid(
+            "verdict",
+            "verdict: please press either Approve or Reject. It must be approve or reject.",
+        )
+    })?;
+    if comment.chars().count() > names::COMMENT_MAX_CHARS {
+        return Err(invalid(
+            "comment",
+            "comment: it may have 2,000 characters. Please shorten it; here it is, to copy.",
+        ));
+    }
+    Ok((verdict, comment))
+}
+
+fn verdict(text: &str) -> Option<Verdict> {
+    match text {
+        "approve" => Some(Verdict::Approve),
+        "reject" => Some(Verdict::Reject),
+        _ => None,
+    }
+}
+
+#[derive(Deserialize)]
+struct Typed {
+    id: Option<String>,
+}
+
+async fn home(State(app): State<App>, typed: Result<Query<Typed>, QueryRejection>) -> Response {
+    let typed = typed.ok().and_then(|Query(typed)| typed.id);
+    let (status, problem) = match typed.as_deref().map(str::parse::<ApprovalId>) {
+        Some(Ok(id)) => {
+            let location = format!("{}/a/{}", app.site().root, id.reveal());
+            return match HeaderValue::try_from(location) {
+                Ok(location) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),
+                Err(_) => Reply::Problem(Problem::NotIssued).respond(app.site(), Wants::Html),
+            };
+        }
+        Some(Err(error)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}.")),
+        None => (StatusCode::OK, String::new()),
+    };
+    page(status, &HomePage { site: app.site(), problem: &problem })
+}
+
+async fn stylesheet(
+    State(app): State<App>,
+    file: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response {
+    match file {
+        Ok(Path(file)) if file == *STYLESHEET_NAME => {
+            let headers = [
+                (CONTENT_TYPE, "text/css; charset=utf-8"),
+                (CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            ];
+            (headers, STYLESHEET).into_response()
+        }
+        _ => Reply::Problem(Problem::NotFound).respond(app.site(), Wants::of(&headers)),
+    }
+}
+
+async fn ready(State(app): State<App>) -> Response {
+    match app.approvals().ready().await {
+        true => "ready\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "Temporal does not answer\n").into_response(),
+    }
+}
+
+async fn outbox(State(app): State<App>, headers: HeaderMap) -> Response {
+    let listed = match app.outbox().cloned() {
+        Some(outbox) => tokio::task::spawn_blocking(move || outbox.list()).await,
+        None => Ok(Ok(Vec::new())),
+    };
+    match listed.map_err(std::io::Error::other).flatten() {
+        Ok(mails) => page(StatusCode::OK, &OutboxPage { site: app.site(), mails: &mails }),
+        Err(error) => {
+            tracing::error!(%error, "the outbox cannot be read");
+            Reply::Problem(Problem::Unreadable).respond(app.site(), Wants::of(&headers))
+        }
+    }
+}
+
+async fn mail(
+    State(app): State<App>,
+    file: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let file = file.map(|Path(file)| file).unwrap_or_default();
+    let read = |outbox: Outbox| tokio::task::spawn_blocking(move || outbox.mail(&file));
+    let mail = match app.outbox().cloned() {
+        Some(outbox) => read(outbox).await.unwrap_or_default(),
+        None => None,
+    };
+    match mail {
+        Some(mail) => page(StatusCode::OK, &MailPage { site: app.site(), mail: &mail }),
+        None => Reply::Problem(Problem::NotFound).respond(app.site(), Wants::of(&headers)),
+    }
+}
+
+async fn not_found(State(app): State<App>, headers: HeaderMap) -> Response {
+    Reply::Problem(Problem::NotFound).respond(app.site(), Wants::of(&headers))
+}
+
+async fn method_not_allowed(State(app): State<App>, headers: HeaderMap) -> Response {
+    Reply::Problem(Problem::Method).respond(app.site(), Wants::of(&headers))
+}

@@ -1,0 +1,229 @@
+//! Every sentence that a reviewer reads about an approval.
+
+use countersign_protos::{
+    v1::{ApprovalState, StageState, Status, Verdict, Vote},
+    words,
+};
+
+use crate::judgement::{Answer, Ending, asked, own_vote, pending};
+
+/// One answer about one approval, to the reviewer behind one link.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case<'a> {
+    /// What the request came to.
+    pub(crate) answer: Answer,
+    /// What is known of the approval.
+    pub(crate) state: &'a ApprovalState,
+    /// The hash of the reviewer's approval ID.
+    pub(crate) link: &'a str,
+}
+
+/// The page's first line.
+pub(crate) fn headline(case: Case<'_>) -> String {
+    let own = own_vote(case.state, case.link);
+    match case.answer {
+        Answer::Open | Answer::Unattended => "Your decision is needed".to_owned(),
+        Answer::Voted | Answer::StageOver if own.is_some() => {
+            format!("You {} this", past(own.map(Vote::verdict)))
+        }
+        Answer::Voted | Answer::StageOver => match own_stage(case) {
+            Some(stage) => format!("Stage {}", outcome_word(stage.status()).to_lowercase()),
+            None => "This stage is over".to_owned(),
+        },
+        Answer::Decided => outcome_word(case.state.status()).to_owned(),
+        Answer::Expired => "This request has expired".to_owned(),
+        Answer::Withdrawn => "This request was withdrawn".to_owned(),
+        Answer::Ended(_) => "This request ended without a decision".to_owned(),
+        Answer::Superseded => "This link is no longer in use".to_owned(),
+        Answer::Recorded => format!("Recorded: you {}", past(own.map(Vote::verdict))),
+        Answer::AlreadyRecorded => {
+            format!("Already recorded: you {}", past(own.map(Vote::verdict)))
+        }
+        Answer::OtherVerdict => format!("You had already {} this", past(own.map(Vote::verdict))),
+        Answer::TooLate => "Already decided".to_owned(),
+        Answer::Accepted => "Your decision is recorded".to_owned(),
+    }
+}
+
+/// What that means, in a sentence or two.
+pub(crate) fn explanation(case: Case<'_>) -> String {
+    let own = own_vote(case.state, case.link);
+    match case.answer {
+        Answer::Open => match own_stage(case) {
+            Some(stage) => asked_in(stage),
+            None => String::new(),
+        },
+        Answer::Unattended => {
+            "The service that counts decisions is not running right now. You can \
+            decide all the same: it takes effect when the service is back. If you have decided \
+            already, there is nothing more to do."
+                .to_owned()
+        }
+        Answer::Voted | Answer::StageOver | Answer::Decided => whereabouts(case),
+        Answer::Expired => when_over(case, "The deadline passed before it was decided"),
+        Answer::Withdrawn => when_over(case, "It was called off before it was decided"),
+        Answer::Ended(ending) => ended(ending).to_owned(),
+        Answer::Superseded => {
+            "The request goes on, but with other links than this one. Please use \
+            the newest mail about it."
+                .to_owned()
+        }
+        Answer::Recorded => whereabouts(case),
+        Answer::AlreadyRecorded => {
+            let when = own.map(|vote| words::moment(vote.decided_at.as_ref())).unwrap_or_default();
+            join([sentence("Your decision counted", &when), whereabouts(case)])
+        }
+        Answer::OtherVerdict => {
+            let when = own.map(|vote| words::moment(vote.decided_at.as_ref())).unwrap_or_default();
+            join([
+                sentence("Your first decision stands; it was recorded", &when),
+                "Nothing was changed just now.".to_owned(),
+                whereabouts(case),
+            ])
+        }
+        Answer::TooLate => join([
+            "It was decided before you pressed the button; nothing was changed just now."
+                .to_owned(),
+            whereabouts(case),
+        ]),
+        Answer::Accepted => "It is stored safely. It takes effect when the service that counts \
+            decisions is back; this page will then show what became of it. There is no need to \
+            press again."
+            .to_owned(),
+    }
+}
+
+/// How many have to agree, for people who are asked.
+pub(crate) fn quorum(stage: &StageState) -> String {
+    let asked = stage.reviewers.len();
+    match stage.quorum.as_str() {
+        "all" if asked > 1 => format!("All {asked} reviewers have to approve."),
+        "any" | "" if asked > 1 => {
+            format!("{asked} reviewers are asked; the first decision counts.")
+        }
+        number if asked > 1 && number.parse::<usize>().is_ok() => {
+            format!("{number} of {asked} reviewers have to approve.")
+        }
+        _ => String::new(),
+    }
+}
+
+/// What happens at a stage's deadline.
+pub(crate) fn at_deadline(stage: &StageState) -> &'static str {
+    match stage.on_deadline.as_str() {
+        "approve" => "If nobody decides by then, it counts as approved.",
+        "reject" => "If nobody decides by then, it counts as rejected.",
+        _ => "If nobody decides by then, the request expires.",
+    }
+}
+
+/// A status, as a heading.
+pub(crate) fn outcome_word(status: Status) -> &'static str {
+    match status {
+        Status::Pending | Status::Unspecified => "Waiting",
+        Status::Approved => "Approved",
+        Status::Rejected => "Rejected",
+        Status::Expired => "Expired",
+        Status::Withdrawn => "Withdrawn",
+    }
+}
+
+/// What a reviewer did.
+pub(crate) fn past(verdict: Option<Verdict>) -> &'static str {
+    match verdict {
+        Some(Verdict::Approve) => "approved",
+        Some(Verdict::Reject) => "rejected",
+        Some(Verdict::Unspecified) | None => "decided",
+    }
+}
+
+fn own_stage(case: Case<'_>) -> Option<&StageState> {
+    asked(case.state, case.link).map(|(stage, _)| stage)
+}
+
+fn asked_in(stage: &StageState) -> String {
+    let deadline = words::moment(stage.deadline.as_ref());
+    if deadline.is_empty() {
+        return quorum(stage);
+    }
+    join([format!("Please decide by {deadline}."), at_deadline(stage).to_owned(), quorum(stage)])
+}
+
+/// Where the approval stands now, whoever decided what.
+fn whereabouts(case: Case<'_>) -> String {
+    let status = case.state.status();
+    if !pending(status) {
+        let when = words::moment(case.state.decided_at.as_ref());
+        let word = outcome_word(status).to_uppercase();
+        let now = match case.answer {
+            Answer::Recorded => format!("The request is now {word}."),
+            _ => sentence(&format!("The request was {word}"), &when),
+        };
+        return join([now, case.state.reason.clone()]);
+    }
+    match own_stage(case) {
+        Some(stage) if pending(stage.status()) => waits(stage),
+        Some(stage) => {
+            let next = case.state.stages.iter().find(|stage| pending(stage.status()));
+            let over = format!("This stage is {}.", outcome_word(stage.status()).to_lowercase());
+            let goes_on = match next {
+                Some(next) if !next.name.is_empty() => {
+                    format!("The request goes on to the stage “{}”.", next.name)
+                }
+                _ => "The request goes on.".to_owned(),
+            };
+            join([over, goes_on])
+        }
+        None => "The request is not decided yet.".to_owned(),
+    }
+}
+
+fn waits(stage: &StageState) -> String {
+    let asked = stage.reviewers.len();
+    let needed = match stage.quorum.as_str() {
+        "all" => asked,
+        number => number.parse().unwrap_or(1),
+    };
+    let approved = stage
+        .reviewers
+        .iter()
+        .filter_map(|reviewer| reviewer.vote.as_ref())
+        .filter(|vote| vote.verdict() == Verdict::Approve)
+        .count();
+    format!("The stage still waits for others: {approved} of {needed} approvals so far.")
+}
+
+fn when_over(case: Case<'_>, what: &str) -> String {
+    let when = words::moment(case.state.decided_at.as_ref());
+    let reason = case.state.reason.clone();
+    if reason.is_empty() {
+        return sentence(what, &when);
+    }
+    let closed = match when.is_empty() {
+        true => String::new(),
+        false => format!("It ended on {when}."),
+    };
+    join([reason, closed])
+}
+
+fn ended(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Failed => "The process behind it failed. Whoever runs it can say why.",
+        Ending::Terminated => {
+            "Somebody stopped the process behind it. Whoever runs it can say why."
+        }
+        Ending::TimedOut => "The process behind it ran out of time. Whoever runs it can say why.",
+        Ending::Unreadable => {
+            "The process behind it is over, and its outcome cannot be read. Whoever runs it can say why."
+        }
+    }
+}
+
+fn sentence(what: &str, when: &str) -> String {
+    if when.is_empty() { format!("{what}.") } else { format!("{what} on {when}.") }
+}
+
+fn join<const N: usize>(sentences: [String; N]) -> String {
+    let said: Vec<String> = sentences.into_iter().filter(|one| !one.is_empty()).collect();
+    said.join(" ")
+}

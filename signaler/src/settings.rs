@@ -1,0 +1,376 @@
+//! The settings, read once at the start. Whatever is wrong with them is reported in one go.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+
+use clap::Parser;
+use countersign_protos::LinkKeys;
+use ipnet::IpNet;
+use temporalio_client::{
+    ClientOptions, ConnectionOptions, envconfig::LoadClientConfigProfileOptions,
+};
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use crate::limits::Rate;
+
+const TEMPORAL_HELP: &str = "\
+Temporal's own settings, read by its SDK from the environment and from temporal.toml:
+  TEMPORAL_ADDRESS           host:port or URL of the server [default: localhost:7233]
+  TEMPORAL_NAMESPACE         [default: default]
+  TEMPORAL_API_KEY           for Temporal Cloud; switches TLS on
+  TEMPORAL_TLS, TEMPORAL_TLS_CLIENT_CERT_PATH, TEMPORAL_TLS_CLIENT_KEY_PATH,
+  TEMPORAL_TLS_SERVER_CA_CERT_PATH, TEMPORAL_TLS_SERVER_NAME
+  TEMPORAL_CONFIG_FILE, TEMPORAL_PROFILE
+                             where temporal.toml is, and which part of it counts";
+
+/// Shows reviewers what they are asked to approve, and tells the workflow what they decide.
+#[derive(Debug, Parser)]
+#[command(name = "countersign-signaler", version, about, after_help = TEMPORAL_HELP)]
+pub struct Arguments {
+    /// Comma-separated base64 keys of 32 bytes, as the worker has them: the first one signs
+    /// approval IDs, all verify. Make one with `openssl rand -base64 32`. Required.
+    #[arg(long, env = "COUNTERSIGN_LINK_KEYS", value_name = "KEYS", hide_env_values = true)]
+    link_keys: Option<String>,
+
+    /// The URL that people reach this service under, such as https://approvals.example.com. A
+    /// base path is allowed. Required.
+    #[arg(long, env = "COUNTERSIGN_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+
+    /// The address to listen on. [default: 127.0.0.1:8088]
+    #[arg(long, env = "COUNTERSIGN_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+
+    /// How the worker sends mails. With outbox:DIR they are shown under /outbox, together with
+    /// their links: for trying things out only. Anything else is the worker's concern.
+    #[arg(long, env = "COUNTERSIGN_NOTIFY", value_name = "NOTIFIER", hide_env_values = true)]
+    notify: Option<String>,
+
+    /// Comma-separated addresses or networks of proxies whose X-Forwarded-For is believed.
+    /// [default: none]
+    #[arg(long, env = "COUNTERSIGN_TRUSTED_PROXIES", value_name = "NETWORKS")]
+    trusted_proxies: Option<String>,
+
+    /// How many requests one client address may make at once, and how many a second after that.
+    /// An IPv6 /64 counts as one address. [default: 3000/100]
+    #[arg(long, env = "COUNTERSIGN_LIMIT_ADDRESS", value_name = "BURST/PER_SECOND")]
+    limit_address: Option<String>,
+
+    /// The same for one approval ID. [default: 1500/50]
+    #[arg(long, env = "COUNTERSIGN_LIMIT_LINK", value_name = "BURST/PER_SECOND")]
+    limit_link: Option<String>,
+
+    /// What to log: a level, or a filter such as info,countersign_signaler=debug.
+    /// [default: info]
+    #[arg(long, env = "COUNTERSIGN_LOG", value_name = "FILTER")]
+    log: Option<String>,
+
+    /// How to log: text or json. [default: text]
+    #[arg(long, env = "COUNTERSIGN_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+/// Everything that the service needs to know.
+#[derive(Debug)]
+pub struct Settings {
+    /// Which approval IDs are genuine.
+    pub(crate) link_keys: LinkKeys,
+    /// What every link starts with.
+    pub public_url: Url,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The directory of the outbox, where there is one.
+    pub outbox: Option<PathBuf>,
+    /// Whose X-Forwarded-For is believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// How often one client may ask.
+    pub(crate) limit_address: Rate,
+    /// How often may be asked about one link.
+    pub(crate) limit_link: Rate,
+    /// What to log.
+    pub log: EnvFilter,
+    /// How to log.
+    pub log_format: LogFormat,
+    /// How to reach Temporal.
+    pub(crate) temporal: (ConnectionOptions, ClientOptions),
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// A setting that is wrong: its name, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    name: &'static str,
+    why: String,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.why)
+    }
+}
+
+impl Settings {
+    /// Reads flags and environment. Prints what is wrong, and leaves with exit code 2, if anything
+    /// is.
+    pub fn from_environment() -> Self {
+        Settings::read(Arguments::parse(), Default::default()).unwrap_or_else(|wrong| {
+            eprintln!("countersign-signaler cannot start:");
+            for wrong in wrong {
+                eprintln!("  {wrong}");
+            }
+            eprintln!("--help lists all settings.");
+            std::process::exit(2)
+        })
+    }
+
+    /// Checks all settings, and names every one that is wrong. `temporal` says where Temporal's
+    /// own are read from.
+    pub fn read(
+        arguments: Arguments,
+        temporal: LoadClientConfigProfileOptions,
+    ) -> Result<Self, Vec<Wrong>> {
+        let mut check = Check::default();
+        let link_keys = check.required("COUNTERSIGN_LINK_KEYS", arguments.link_keys, |text| {
+            text.parse::<LinkKeys>().map_err(|error| {
+                format!("{error}; it must have the worker's keys, comma-separated base64 of 32 bytes each")
+            })
+        });
+        let public_url = check.required("COUNTERSIGN_PUBLIC_URL", arguments.public_url, public_url);
+        let listen = check.optional("COUNTERSIGN_LISTEN", arguments.listen, |text| {
+            text.parse().map_err(|_| "it must be ADDRESS:PORT, such as 0.0.0.0:8088".to_owned())
+        });
+        let outbox = check.optional("COUNTERSIGN_NOTIFY", arguments.notify, outbox);
+        let trusted_proxies =
+            check.optional("COUNTERSIGN_TRUSTED_PROXIES", arguments.trusted_proxies, networks);
+        let limit_address =
+            check.optional("COUNTERSIGN_LIMIT_ADDRESS", arguments.limit_address, parsed);
+        let limit_link = check.optional("COUNTERSIGN_LIMIT_LINK", arguments.limit_link, parsed);
+        let log = check.optional("COUNTERSIGN_LOG", arguments.log, |text| {
+            EnvFilter::try_new(text).map_err(|error| {
+                format!(
+                    "{error}; it must be a level such as info, or a filter such as info,hyper=warn"
+                )
+            })
+        });
+        let log_format =
+            check.optional("COUNTERSIGN_LOG_FORMAT", arguments.log_format, |text| match text {
+                "text" => Ok(LogFormat::Text),
+                "json" => Ok(LogFormat::Json),
+                _ => Err("it must be text or json".to_owned()),
+            });
+        let temporal = ClientOptions::load_from_config(temporal).map_err(|error| {
+            let why = format!("{error}; see the settings of Temporal in --help");
+            check.wrong.push(Wrong { name: "TEMPORAL_*", why });
+        });
+        match (link_keys, public_url, temporal) {
+            (Some(link_keys), Some(public_url), Ok(temporal)) if check.wrong.is_empty() => {
+                Ok(Settings {
+                    link_keys,
+                    public_url,
+                    listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8088))),
+                    outbox: outbox.flatten(),
+                    trusted_proxies: trusted_proxies.unwrap_or_default(),
+                    limit_address: limit_address.unwrap_or(Rate::new(3000, 100)),
+                    limit_link: limit_link.unwrap_or(Rate::new(1500, 50)),
+                    log: log.unwrap_or_else(|| EnvFilter::new("info")),
+                    log_format: log_format.unwrap_or(LogFormat::Text),
+                    temporal,
+                })
+            }
+            _ => Err(check.wrong),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Check {
+    wrong: Vec<Wrong>,
+}
+
+impl Check {
+    /// An empty value is the same as none: that is how compose files leave a variable out.
+    fn optional<T>(
+        &mut self,
+        name: &'static str,
+        value: Option<String>,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = value.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())?;
+        read(&value).map_err(|why| self.wrong.push(Wrong { name, why })).ok()
+    }
+
+    fn required<T>(
+        &mut self,
+        name: &'static str,
+        value: Option<String>,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = value.filter(|text| !text.trim().is_empty());
+        if value.is_none() {
+            let why = "it is required, and not set".to_owned();
+            self.wrong.push(Wrong { name, why });
+        }
+        self.optional(name, value, read)
+    }
+}
+
+fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn public_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| {
+        format!("{error}; it must be a URL such as https://approvals.example.com")
+    })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("it must start with https:// or http://".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("it must not have a query or a fragment".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("it must not have a user name or a password".to_owned());
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/-._~".contains(&b);
+    if !url.path().bytes().all(plain) || url.path().contains("//") {
+        return Err("its path may have letters, digits and -._~ only".to_owned());
+    }
+    Ok(url)
+}
+
+fn outbox(text: &str) -> Result<Option<PathBuf>, String> {
+    match text.strip_prefix("outbox:") {
+        Some(directory) if directory.trim().is_empty() => {
+            Err("outbox: must be followed by a directory, such as outbox:/var/mails".to_owned())
+        }
+        Some(directory) => Ok(Some(PathBuf::from(directory.trim()))),
+        None => Ok(None),
+    }
+}
+
+fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let network = |text: &str| {
+        let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+        text.parse::<IpNet>()
+            .or_else(|_| address())
+            .map_err(|_| format!("{text:?} is neither an address nor a network such as 10.0.0.0/8"))
+    };
+    text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(network).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use temporalio_client::envconfig::DataSource;
+
+    use super::*;
+
+    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    /// Temporal's own settings, with nothing from the environment.
+    fn temporal(toml: &str) -> LoadClientConfigProfileOptions {
+        LoadClientConfigProfileOptions::builder()
+            .config_source(DataSource::Data(toml.into()))
+            .disable_env(true)
+            .build()
+    }
+
+    /// As given, with nothing from the environment.
+    fn read(flags: &[(&str, &str)]) -> Result<Settings, Vec<Wrong>> {
+        let none = [
+            "link-keys",
+            "public-url",
+            "listen",
+            "notify",
+            "trusted-proxies",
+            "limit-address",
+            "limit-link",
+            "log",
+            "log-format",
+        ];
+        let flags = none.map(|name| {
+            let value = flags.iter().find(|(given, _)| *given == name).map_or("", |(_, v)| v);
+            format!("--{name}={value}")
+        });
+        let arguments = ["signaler".to_owned()].into_iter().chain(flags);
+        Settings::read(Arguments::parse_from(arguments), temporal(""))
+    }
+
+    #[test]
+    fn keys_and_a_public_url_are_enough() {
+        let settings =
+            read(&[("link-keys", KEY), ("public-url", "https://ok.example/base")]).expect("good");
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8088");
+        assert_eq!(settings.limit_address, Rate::new(3000, 100));
+        assert_eq!(settings.outbox, None);
+        assert_eq!(settings.temporal.0.target.as_str(), "http://localhost:7233/");
+        assert_eq!(settings.temporal.1.namespace, "default");
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_named_at_once() {
+        let wrong = read(&[
+            ("link-keys", "c2hvcnQ="),
+            ("public-url", "ftp://x"),
+            ("listen", "8088"),
+            ("notify", "outbox:"),
+            ("trusted-proxies", "10.0.0.0/8, everybody"),
+            ("limit-address", "0/0"),
+            ("limit-link", "many"),
+            ("log", "info,=="),
+            ("log-format", "xml"),
+        ])
+        .expect_err("all wrong");
+        let names: Vec<&str> = wrong.iter().map(|wrong| wrong.name).collect();
+        assert_eq!(
+            names,
+            [
+                "COUNTERSIGN_LINK_KEYS",
+                "COUNTERSIGN_PUBLIC_URL",
+                "COUNTERSIGN_LISTEN",
+                "COUNTERSIGN_NOTIFY",
+                "COUNTERSIGN_TRUSTED_PROXIES",
+                "COUNTERSIGN_LIMIT_ADDRESS",
+                "COUNTERSIGN_LIMIT_LINK",
+                "COUNTERSIGN_LOG",
+                "COUNTERSIGN_LOG_FORMAT",
+            ]
+        );
+        let missing = read(&[]).expect_err("two missing");
+        assert_eq!(missing.len(), 2, "{missing:?}");
+        assert!(missing[0].to_string().contains("required"));
+        let arguments =
+            Arguments::parse_from(["s", "--link-keys", KEY, "--public-url", "https://ok.example"]);
+        let wrong = Settings::read(arguments, temporal("[profile.default")).expect_err("bad TOML");
+        assert_eq!(wrong.len(), 1);
+        assert_eq!(wrong[0].name, "TEMPORAL_*");
+    }
+
+    #[test]
+    fn a_key_never_shows_in_what_is_printed() {
+        let wrong = read(&[("link-keys", &format!("{KEY},{KEY}x"))]).expect_err("a bad key");
+        assert!(!format!("{wrong:?}").contains(&KEY[..6]), "{wrong:?}");
+    }
+
+    #[test]
+    fn public_urls_and_notifiers_are_checked() {
+        for url in
+            ["x", "https://", "https://u:p@x", "https://x/?q", "https://x/#f", "https://x/{a}"]
+        {
+            assert!(public_url(url).is_err(), "{url}");
+        }
+        for url in ["http://localhost:8088", "https://ok.example/", "https://ok.example/base/"] {
+            assert!(public_url(url).is_ok(), "{url}");
+        }
+        assert_eq!(outbox("smtp://mail.example"), Ok(None));
+        assert_eq!(outbox("outbox:/mails"), Ok(Some("/mails".into())));
+        assert_eq!(networks("10.0.0.1,2001:db8::/32").map(|n| n.len()), Ok(2));
+    }
+}

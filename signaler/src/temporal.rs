@@ -1,0 +1,276 @@
+//! The connection to Temporal: made in the background, and every call with its own deadline.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient, RetryOptions,
+    RpcOptions,
+    errors::{ClientError, WorkflowInteractionError, WorkflowQueryError},
+    grpc::WorkflowService,
+    tonic::{self, Code, ConnectError, IntoRequest},
+};
+use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+const CONNECT: Duration = Duration::from_secs(3);
+const RECONNECT: Duration = Duration::from_secs(1);
+const READY: Duration = Duration::from_secs(2);
+
+/// A handle on Temporal that may not be there yet. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Temporal {
+    client: watch::Receiver<Option<Client>>,
+    _connecting: Arc<AbortOnDrop>,
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// It was not sent.
+    #[error("not connected to Temporal: {0}")]
+    NotSent(String),
+    /// What it is about does not exist, or is closed.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// Temporal refused it for now.
+    #[error("refused for now: {0}")]
+    Busy(String),
+    /// Temporal refused it.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// There was no answer: it may have happened.
+    #[error("no answer: {0}")]
+    Uncertain(String),
+}
+
+impl Temporal {
+    /// Starts connecting, and goes on until it succeeds. From then on the channel itself reconnects.
+    pub(crate) fn connect(mut connection: ConnectionOptions, client: ClientOptions) -> Self {
+        // Retries are counted against each call's own deadline, in `call`.
+        connection.retry_options = RetryOptions::no_retries();
+        connection.connect_timeout = Some(CONNECT);
+        connection.identity = format!("countersign-signaler@{}", std::process::id());
+        let target = connection.target.clone();
+        let (sender, receiver) = watch::channel(None);
+        let connecting = tokio::spawn(async move {
+            let mut last_error = String::new();
+            loop {
+                let error = match timeout(CONNECT, Connection::connect(connection.clone())).await {
+                    Ok(Ok(connected)) => match Client::new(connected, client.clone()) {
+                        Ok(client) => {
+                            let namespace = client.namespace();
+                            tracing::info!(%target, namespace, "connected to Temporal");
+                            sender.send_replace(Some(client));
+                            return;
+                        }
+                        Err(error) => error.to_string(),
+                    },
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => format!("no answer within {CONNECT:?}"),
+                };
+                if error != last_error {
+                    tracing::warn!(%target, error, "cannot reach Temporal; trying again and again");
+                    last_error = error;
+                }
+                sleep(RECONNECT).await;
+            }
+        });
+        Temporal { client: receiver, _connecting: Arc::new(AbortOnDrop(connecting)) }
+    }
+
+    /// The client, once there is one.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let client = self.client.borrow().clone();
+        client.ok_or_else(|| Failure::NotSent("it has not been reached yet".to_owned()))
+    }
+
+    /// Whether Temporal answers for the namespace right now.
+    pub(crate) async fn ready(&self) -> Result<(), Failure> {
+        let client = self.client()?;
+        call(READY, |options| {
+            let mut client = client.clone();
+            async move {
+                let namespace = client.namespace();
+                let mut request =
+                    DescribeNamespaceRequest { namespace, ..Default::default() }.into_request();
+                if let Some(timeout) = options.timeout {
+                    request.set_timeout(timeout);
+                }
+                client.describe_namespace(request).await
+            }
+        })
+        .await
+        .map(drop)
+    }
+}
+
+/// Makes a call that may be repeated safely, until it is answered or the deadline has passed.
+pub(crate) async fn call<T, E, Fut>(
+    deadline: Duration,
+    attempt: impl Fn(RpcOptions) -> Fut,
+) -> Result<T, Failure>
+where
+    Fut: Future<Output = Result<T, E>>,
+    Failure: From<E>,
+{
+    let until = Instant::now() + deadline;
+    let mut pause = Duration::from_millis(50);
+    let mut unanswered = 0;
+    let mut maybe_done = false;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let options = RpcOptions::builder().timeout(left).build();
+        let failure = match timeout(left, attempt(options)).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Failure::from(error),
+            Err(_) => Failure::Uncertain(format!("no answer within {deadline:?}")),
+        };
+        maybe_done |= matches!(failure, Failure::Uncertain(_));
+        let again = match &failure {
+            Failure::Busy(_) => true,
+            Failure::NotSent(_) | Failure::Uncertain(_) => {
+                unanswered += 1;
+                unanswered < 3
+            }
+            Failure::NotFound(_) | Failure::Refused(_) => false,
+        };
+        if !again || Instant::now() + pause >= until {
+            return Err(match failure {
+                Failure::NotSent(why) | Failure::Busy(why) | Failure::Refused(why)
+                    if maybe_done =>
+                {
+                    Failure::Uncertain(why)
+                }
+                failure => failure,
+            });
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(400));
+    }
+}
+
+impl From<tonic::Status> for Failure {
+    fn from(status: tonic::Status) -> Self {
+        let why = format!("{:?}: {}", status.code(), status.message());
+        match status.code() {
+            Code::NotFound => Failure::NotFound(why),
+            Code::ResourceExhausted => Failure::Busy(why),
+            Code::Unavailable if never_connected(&status) => Failure::NotSent(why),
+            Code::InvalidArgument
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::FailedPrecondition
+            | Code::Unimplemented
+            | Code::AlreadyExists
+            | Code::OutOfRange => Failure::Refused(why),
+            _ => Failure::Uncertain(why),
+        }
+    }
+}
+
+/// Whether the connection could not be made, so that nothing can have been sent.
+fn never_connected(status: &tonic::Status) -> bool {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if error.is::<ConnectError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Rpc(status) => status.into(),
+            other => Failure::Refused(other.to_string()),
+        }
+    }
+}
+
+impl From<WorkflowInteractionError> for Failure {
+    fn from(error: WorkflowInteractionError) -> Self {
+        match error {
+            WorkflowInteractionError::NotFound(status) | WorkflowInteractionError::Rpc(status) => {
+                status.into()
+            }
+            other => Failure::Refused(other.to_string()),
+        }
+    }
+}
+
+impl From<WorkflowQueryError> for Failure {
+    fn from(error: WorkflowQueryError) -> Self {
+        match error {
+            WorkflowQueryError::NotFound(status) | WorkflowQueryError::Rpc(status) => status.into(),
+            other => Failure::Refused(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    async fn outcome(answers: &[Result<(), Code>]) -> (Result<(), Failure>, usize) {
+        let calls = AtomicUsize::new(0);
+        let result = call(Duration::from_secs(2), |_| {
+            let i = calls.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1);
+            let answer = answers[i].map_err(|code| tonic::Status::new(code, "as told"));
+            async move { answer }
+        })
+        .await;
+        (result, calls.into_inner())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_busy_is_asked_again_until_the_deadline() {
+        let (result, calls) = outcome(&[Err(Code::ResourceExhausted), Ok(())]).await;
+        assert!(matches!((result, calls), (Ok(()), 2)));
+        let (result, calls) = outcome(&[Err(Code::ResourceExhausted)]).await;
+        assert!(matches!(result, Err(Failure::Busy(_))));
+        assert!((4..12).contains(&calls), "{calls}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_final() {
+        let (result, calls) = outcome(&[Err(Code::NotFound)]).await;
+        assert!(matches!((result, calls), (Err(Failure::NotFound(_)), 1)));
+        let (result, calls) = outcome(&[Err(Code::PermissionDenied)]).await;
+        assert!(matches!((result, calls), (Err(Failure::Refused(_)), 1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_a_call_may_have_happened_no_later_refusal_takes_that_back() {
+        let (result, _) = outcome(&[Err(Code::Unavailable), Err(Code::PermissionDenied)]).await;
+        assert!(matches!(result, Err(Failure::Uncertain(_))), "{result:?}");
+        let (result, _) = outcome(&[Err(Code::Unavailable), Err(Code::ResourceExhausted)]).await;
+        assert!(matches!(result, Err(Failure::Uncertain(_))), "{result:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_call_outlives_its_deadline() {
+        let began = Instant::now();
+        let result: Result<(), Failure> = call(Duration::from_secs(2), |_| async {
+            std::future::pending::<Result<(), tonic::Status>>().await
+        })
+        .await;
+        assert!(matches!(result, Err(Failure::Uncertain(_))));
+        assert_eq!(began.elapsed(), Duration::from_secs(2));
+    }
+}

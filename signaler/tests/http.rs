@@ -1,0 +1,320 @@
+//! The service as its clients see it, through its own router, while Temporal cannot be reached.
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request, StatusCode, header},
+};
+use clap::Parser;
+use countersign_protos::{ApprovalId, Asked, LinkKeys};
+use countersign_signaler::{App, Arguments, Settings};
+use http_body_util::BodyExt;
+use temporalio_client::envconfig::{DataSource, LoadClientConfigProfileOptions};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const OTHER_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The service, with its settings changed by `flags`.
+fn service(flags: &[&str]) -> Router {
+    service_at("https://ok.example", flags)
+}
+
+fn service_at(public_url: &str, flags: &[&str]) -> Router {
+    let given = ["signaler", "--link-keys", KEY, "--public-url", public_url];
+    let arguments = Arguments::parse_from(given.iter().chain(flags));
+    let nowhere = b"[profile.default]\naddress = \"127.0.0.1:1\"\n".to_vec();
+    let temporal = LoadClientConfigProfileOptions::builder()
+        .config_source(DataSource::Data(nowhere))
+        .disable_env(true)
+        .build();
+    let settings = Settings::read(arguments, temporal).expect("good settings");
+    App::new(settings).router()
+}
+
+fn approval_id(key: &str) -> ApprovalId {
+    let keys: LinkKeys = key.parse().expect("a key");
+    let approval = Uuid::from_u128(7);
+    keys.issue(Asked { approval, stage: 0, round: 0, reviewer: "ann@example.com" })
+}
+
+fn genuine() -> String {
+    format!("/a/{}", approval_id(KEY).reveal())
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+async fn send(service: &Router, request: Request<Body>) -> Answer {
+    let response = service.clone().oneshot(request).await.expect("infallible");
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    let body = String::from_utf8(body.to_vec()).expect("text");
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+fn request(method: Method, path: &str) -> axum::http::request::Builder {
+    Request::builder().method(method).uri(path)
+}
+
+async fn get(service: &Router, path: &str) -> Answer {
+    send(service, request(Method::GET, path).body(Body::empty()).expect("a request")).await
+}
+
+async fn post(service: &Router, path: &str, form: &str) -> Answer {
+    let request = request(Method::POST, path).header(header::CONTENT_TYPE, FORM);
+    send(service, request.body(form.to_owned().into()).expect("a request")).await
+}
+
+async fn post_for_json(service: &Router, path: &str, form: &str) -> Answer {
+    let request = request(Method::POST, path)
+        .header(header::CONTENT_TYPE, FORM)
+        .header(header::ACCEPT, "application/json");
+    send(service, request.body(form.to_owned().into()).expect("a request")).await
+}
+
+fn assert_protected(answer: &Answer) {
+    let csp = answer.header("content-security-policy");
+    assert!(csp.starts_with("default-src 'none';"), "{csp}");
+    assert!(csp.contains("frame-ancestors 'none'") && csp.contains("form-action 'self'"), "{csp}");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    assert_eq!(answer.header("referrer-policy"), "same-origin");
+    assert_eq!(answer.header("x-frame-options"), "DENY");
+    assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin");
+    assert_eq!(answer.header("x-robots-tag"), "noindex");
+    assert!(!answer.header("cache-control").is_empty());
+}
+
+#[tokio::test]
+async fn a_malformed_or_forged_approval_id_is_refused_without_asking_temporal() {
+    let service = service(&[]);
+    let forged = format!("/a/{}", approval_id(OTHER_KEY).reveal());
+    for path in ["/a/x", "/a/7K3Q", "/a/%FF", "/a/..%2f..", forged.as_str()] {
+        // Asking Temporal, which is not there, would make this a 503.
+        assert_eq!(get(&service, path).await.status, StatusCode::NOT_FOUND, "{path}");
+        let posted = post(&service, path, "verdict=approve").await;
+        assert_eq!(posted.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_temporal_the_answer_comes_at_once_and_says_that_nothing_was_recorded() {
+    let service = service(&[]);
+    let began = Instant::now();
+    let seen = get(&service, &genuine()).await;
+    assert_eq!(seen.status, StatusCode::SERVICE_UNAVAILABLE);
+    let posted = post(&service, &genuine(), "verdict=approve").await;
+    assert_eq!(posted.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(posted.body.contains("Nothing was recorded"), "{}", posted.body);
+    assert!(!posted.header("retry-after").is_empty());
+    assert_eq!(get(&service, "/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(get(&service, "/healthz").await.status, StatusCode::OK);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_wrong_form_is_refused_with_the_field_that_is_wrong() {
+    let service = service(&[]);
+    let long = format!("verdict=approve&comment={}", "%C3%A9".repeat(2_001));
+    let longest = format!("verdict=approve&comment={}", "%C3%A9".repeat(2_000));
+    let huge = format!("verdict=approve&comment={}", "x".repeat(70_000));
+    for (form, status, field) in [
+        ("", 422, Some("verdict")),
+        ("comment=hello", 422, Some("verdict")),
+        ("verdict=maybe", 422, Some("verdict")),
+        ("verdict=approve&verdict=reject", 422, Some("verdict")),
+        (&long, 422, Some("comment")),
+        (&huge, 413, None),
+        // These are good, and get as far as Temporal, which is not there.
+        (&longest, 503, None),
+        ("verdict=reject&comment=%00%FFx&unknown=1", 503, None),
+    ] {
+        let shown = &form[..form.len().min(60)];
+        let answer = post_for_json(&service, &genuine(), form).await;
+        assert_eq!(answer.status, status, "{shown}");
+        assert_eq!(answer.json()["field"].as_str(), field, "{shown}");
+        assert_eq!(post(&service, &genuine(), form).await.status, status, "{shown}");
+    }
+    let no_form = request(Method::POST, &genuine()).header(header::CONTENT_TYPE, "text/plain");
+    let answer = send(&service, no_form.body("verdict=approve".into()).expect("a request")).await;
+    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn a_comment_that_is_too_long_is_given_back_and_escaped() {
+    let form = format!("verdict=approve&comment=%3Cscript%3E{}", "x".repeat(2_000));
+    let answer = post(&service(&[]), &genuine(), &form).await;
+    assert!(answer.body.contains(&"x".repeat(2_000)));
+    assert!(!answer.body.contains("<script"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers_that_protect_it() {
+    let service = service(&["--limit-link", "4/1"]);
+    let link = genuine();
+    let (a, b) = (get(&service, "/").await, get(&service, "/nowhere").await);
+    let (c, d) = (get(&service, "/a/x").await, get(&service, "/healthz").await);
+    let (e, f) = (get(&service, "/readyz").await, get(&service, &link).await);
+    let (g, h) =
+        (post(&service, &link, "").await, post(&service, &link, &"x".repeat(70_000)).await);
+    let delete = request(Method::DELETE, &link).body(Body::empty()).expect("a request");
+    let delete_probe = request(Method::PUT, "/healthz").body(Body::empty()).expect("a request");
+    let (i, j) = (send(&service, delete).await, send(&service, delete_probe).await);
+    let found = get(&service, &format!("/?id={}", &link[3..])).await;
+    let _ = get(&service, &link).await;
+    let limited = get(&service, &link).await;
+    let answers = [a, b, c, d, e, f, g, h, i, j, found, limited];
+    let statuses = answers.iter().map(|answer| answer.status.as_u16()).collect::<Vec<_>>();
+    assert_eq!(statuses, [200, 404, 404, 200, 503, 503, 422, 413, 405, 405, 303, 429]);
+    for answer in &answers {
+        assert_protected(answer);
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    assert_eq!(answers[8].header("allow"), "GET,HEAD,POST");
+}
+
+#[tokio::test]
+async fn the_stylesheet_is_found_and_may_be_cached_for_ever() {
+    let service = service(&[]);
+    let home = get(&service, "/").await;
+    let (_, rest) = home.body.split_once("href=\"/assets/").expect("a stylesheet");
+    let path = format!("/assets/{}", rest.split('"').next().expect("a name"));
+    let style = get(&service, &path).await;
+    assert_eq!(style.status, StatusCode::OK);
+    assert_eq!(style.header("content-type"), "text/css; charset=utf-8");
+    assert!(style.header("cache-control").contains("immutable"));
+    assert_protected(&style);
+    assert_eq!(get(&service, "/assets/other.css").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let service = service(&[]);
+    for path in ["/", "/nowhere", genuine().as_str()] {
+        let head = request(Method::HEAD, path).body(Body::empty()).expect("a request");
+        let head = send(&service, head).await;
+        assert_eq!(head.status, get(&service, path).await.status, "{path}");
+        assert_eq!(head.body, "", "{path}");
+        assert_protected(&head);
+    }
+}
+
+#[tokio::test]
+async fn a_typed_approval_id_leads_to_its_page_however_it_is_typed() {
+    let service = service(&[]);
+    let id = approval_id(KEY).reveal();
+    for typed in [id.clone(), id.to_lowercase(), id.replace('-', ""), id.replace('-', "+")] {
+        let answer = get(&service, &format!("/?id={typed}")).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{typed}");
+        assert_eq!(answer.header("location"), format!("/a/{id}"));
+    }
+    let wrong = get(&service, "/?id=%3Cb%3E7K3Q").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(!wrong.body.contains("<b>"));
+}
+
+#[tokio::test]
+async fn too_many_requests_of_one_client_are_refused_and_others_are_not() {
+    let service = service(&["--limit-address", "2/1", "--trusted-proxies", "0.0.0.0"]);
+    let ask = async |client: &str| {
+        let request = request(Method::GET, "/").header("x-forwarded-for", client);
+        send(&service, request.body(Body::empty()).expect("a request")).await
+    };
+    assert_eq!(ask("192.0.2.1").await.status, StatusCode::OK);
+    assert_eq!(ask("192.0.2.1").await.status, StatusCode::OK);
+    let refused = ask("192.0.2.1").await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(ask("192.0.2.2").await.status, StatusCode::OK);
+    assert_eq!(get(&service, "/healthz").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn decisions_on_one_link_are_limited_more_than_looking_at_it() {
+    let service = service(&[]);
+    for _ in 0..30 {
+        assert_eq!(post(&service, &genuine(), "").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let refused = post_for_json(&service, &genuine(), "").await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.json()["answer"], "too_many_requests");
+    assert_eq!(get(&service, &genuine()).await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn under_a_base_path_every_link_has_it_and_both_paths_work() {
+    let service = service_at("https://ok.example/some/base/", &[]);
+    for path in ["/", "/some/base/", "/some/base"] {
+        let home = get(&service, path).await;
+        assert_eq!(home.status, StatusCode::OK, "{path}");
+        assert!(home.body.contains("action=\"/some/base/\""), "{}", home.body);
+        assert!(home.body.contains("href=\"/some/base/assets/style-"), "{}", home.body);
+    }
+    let found = get(&service, &format!("/some/base/?id={}", approval_id(KEY).reveal())).await;
+    assert!(found.header("location").starts_with("/some/base/a/"));
+    let page = get(&service, &format!("/some/base{}", genuine())).await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn the_outbox_is_there_only_with_its_notifier_and_shows_nothing_else() {
+    assert_eq!(get(&service(&[]), "/outbox").await.status, StatusCode::NOT_FOUND);
+    let smtp = service(&["--notify", "smtp://mail.example"]);
+    assert_eq!(get(&smtp, "/outbox").await.status, StatusCode::NOT_FOUND);
+
+    let root = tempfile::tempdir().expect("a directory");
+    let directory = root.path().join("mails");
+    std::fs::create_dir(&directory).expect("created");
+    std::fs::write(root.path().join("secret.eml"), "Subject: secret\r\n\r\n").expect("written");
+    let mail = "Subject: <i>Hi</i>\r\nTo: ann@example.com\r\n\r\n\
+                See https://ok.example/a/ID <script>\r\n";
+    std::fs::write(directory.join("1-ann@example.com.eml"), mail).expect("written");
+    let service = service(&["--notify", &format!("outbox:{}", directory.display())]);
+    let list = get(&service, "/outbox").await;
+    assert_eq!(list.status, StatusCode::OK);
+    assert!(list.body.contains("href=\"/outbox/1-ann@example.com.eml\""), "{}", list.body);
+    let mail = get(&service, "/outbox/1-ann@example.com.eml").await;
+    assert_eq!(mail.status, StatusCode::OK);
+    assert!(mail.body.contains("<a href=\"https://ok.example/a/ID\">"), "{}", mail.body);
+    assert!(!mail.body.contains("<script") && !mail.body.contains("<i>"), "{}", mail.body);
+    for path in ["..%2fsecret.eml", "%2e%2e/secret.eml", "none.eml", "..", "%FF.eml"] {
+        let answer = get(&service, &format!("/outbox/{path}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn browsers_get_pages_and_programs_get_json() {
+    let service = service(&[]);
+    for (accept, mime) in [
+        ("application/json", "application/json"),
+        ("application/json;q=0.9, */*;q=0.1", "application/json"),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html; charset=utf-8"),
+        ("text/html, application/json", "text/html; charset=utf-8"),
+        ("*/*", "text/html; charset=utf-8"),
+    ] {
+        for path in ["/nowhere", "/a/x", genuine().as_str()] {
+            let request = request(Method::GET, path).header(header::ACCEPT, accept);
+            let answer = send(&service, request.body(Body::empty()).expect("a request")).await;
+            assert_eq!(answer.header("content-type"), mime, "{accept} {path}");
+            assert_eq!(answer.header("vary"), "accept");
+        }
+    }
+}

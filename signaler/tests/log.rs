@@ -1,0 +1,98 @@
+//! What is logged, and what is not.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    body::Body,
+    http::{Request, header},
+};
+use clap::Parser;
+use countersign_protos::{Asked, LinkKeys};
+use countersign_signaler::{App, Arguments, Settings};
+use temporalio_client::envconfig::{DataSource, LoadClientConfigProfileOptions};
+use tower::ServiceExt;
+use tracing_subscriber::fmt::MakeWriter;
+use uuid::Uuid;
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("a lock").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Log;
+
+    fn make_writer(&'a self) -> Log {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn each_request_is_one_line_without_its_approval_id_query_comment_or_referer() {
+    let log = Log::default();
+    // More than is logged by default, so that no dependency can give an ID away either.
+    let subscriber =
+        tracing_subscriber::fmt().json().with_env_filter("trace").with_writer(log.clone());
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+
+    let id = LinkKeys::issue(
+        &KEY.parse().expect("a key"),
+        Asked { approval: Uuid::from_u128(9), stage: 0, round: 0, reviewer: "ann@example.com" },
+    );
+    let arguments = ["signaler", "--link-keys", KEY, "--public-url", "https://ok.example"];
+    let nowhere = b"[profile.default]\naddress = \"127.0.0.1:1\"\n".to_vec();
+    let temporal = LoadClientConfigProfileOptions::builder()
+        .config_source(DataSource::Data(nowhere))
+        .disable_env(true)
+        .build();
+    let settings = Settings::read(Arguments::parse_from(arguments), temporal).expect("good");
+    let service = App::new(settings).router();
+    let revealed = id.reveal();
+    for (method, path) in [
+        ("GET", format!("/a/{revealed}?choice=approve")),
+        ("HEAD", format!("/a/{revealed}")),
+        ("POST", format!("/a/{revealed}")),
+        ("GET", format!("/?id={revealed}")),
+        ("GET", format!("/a/{revealed}/more")),
+        ("BREW", format!("/a/{revealed}")),
+    ] {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::REFERER, format!("https://ok.example/a/{revealed}"))
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from("verdict=approve&comment=confidential"))
+            .expect("a request");
+        service.clone().oneshot(request).await.expect("infallible");
+    }
+
+    let log = String::from_utf8(log.0.lock().expect("a lock").clone()).expect("text");
+    let flat = revealed.replace('-', "");
+    for secret in [revealed.as_str(), &flat, "choice=", "confidential", "BREW", KEY] {
+        assert!(!log.contains(secret), "{secret} is logged:\n{log}");
+    }
+    let requests: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|line: &serde_json::Value| line["fields"]["message"] == "request")
+        .collect();
+    assert_eq!(requests.len(), 6, "{log}");
+    assert_eq!(requests[0]["fields"]["route"], "/a/{approval-id}");
+    assert_eq!(requests[0]["fields"]["status"], 503);
+    assert_eq!(requests[0]["fields"]["link"], id.hash().short());
+    assert!(requests[0]["fields"]["ms"].is_u64());
+}
