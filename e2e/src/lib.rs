@@ -1,1 +1,31 @@
-//! Nothing here yet.
+//! Stories about Countersign, told with real processes: a Temporal server, workers, a signaler,
+//! a browser, an SMTP server and an emulator of SNS.
+//!
+//! The stories are in `tests/stories`. This library is their vocabulary: a [`Stack`] is one
+//! installation of the product beside a [`Temporal`] server, and everything that a story starts
+//! ends with it, also when it fails or is killed. Stories see the product from outside only:
+//! its binaries, settings, mails, pages, and what Temporal knows.
+
+mod browser;
+mod mail;
+mod page;
+mod process;
+mod python;
+mod smtp;
+mod sns;
+mod stack;
+pub mod submission;
+mod temporal;
+mod wait;
+mod webhook;
+
+pub use browser::Browser;
+pub use mail::Mail;
+pub use page::{Page, Reader};
+pub use process::{Exit, Process, free_port, product, scratch, tool, workspace};
+pub use smtp::{Delivered, MailServer};
+pub use sns::{Queue, Topic};
+pub use stack::{DEFAULT_REVIEWER, Installation, Settings, Stack, link_key};
+pub use temporal::{End, History, Payload, Temporal, Workflow, list, text};
+pub use wait::{eventually, until, within};
+pub use webhook::{Delivery, Receiver};

@@ -1,0 +1,279 @@
+//! What Countersign costs over the Temporal calls that it cannot do without.
+//!
+//! Everything runs against one local server in one run, and the product and the raw calls take
+//! turns, so that the ratios mean something on any machine. Prints a table in Markdown.
+
+use std::{
+    fs,
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use countersign_e2e::{Stack, Temporal, submission, within};
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+use temporalio_client::{Client, grpc::WorkflowService, tonic::IntoRequest};
+use temporalio_common::protos::temporal::api::{
+    common::v1::{Payload, Payloads, WorkflowExecution, WorkflowType},
+    query::v1::WorkflowQuery,
+    taskqueue::v1::TaskQueue,
+    workflowservice::v1::{
+        QueryWorkflowRequest, SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest,
+    },
+};
+
+const ROUNDS: usize = 200;
+const APPROVALS: usize = 200;
+const WAITING: usize = 1_000;
+const FORGED: usize = 20_000;
+const CONNECTIONS: usize = 16;
+const PATIENCE: Duration = Duration::from_secs(180);
+/// The kernel counts processor time in hundredths of a second.
+const TICK: Duration = Duration::from_millis(10);
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    if cfg!(debug_assertions) {
+        eprintln!("This is a debug build: the figures say little. Use `make bench`.");
+    }
+    let temporal = Temporal::start().await;
+    let stack = Stack::beside(temporal.clone()).without("COUNTERSIGN_LOG").start().await;
+    let bench = Bench { client: temporal.client().await, stack };
+
+    eprintln!("Deciding {APPROVALS} approvals ...");
+    bench.whole_approvals(20, "warm-up").await?;
+    let before = bench.worker_cpu()?;
+    bench.whole_approvals(APPROVALS, "measured").await?;
+    let cpu = (bench.worker_cpu()? - before) / APPROVALS as u32;
+
+    let (get, query) = bench.get_against_query().await?;
+    let (post, calls) = bench.post_against_calls().await?;
+    let forged = bench.forged_per_second().await?;
+    eprintln!("Starting {WAITING} approvals that wait ...");
+    let idle = bench.worker_memory()?;
+    bench.start_many(WAITING, "waiting").await?;
+    let full = bench.worker_memory()?;
+
+    println!("| what | Countersign | the Temporal calls it needs | ratio |");
+    println!("| --- | ---: | ---: | ---: |");
+    println!(
+        "| open a review page (GET: one query) | {} | {} | {} |",
+        ms(get),
+        ms(query),
+        ratio(get, query)
+    );
+    println!(
+        "| decide (POST: query, signal, query) | {} | {} | {} |",
+        ms(post),
+        ms(calls),
+        ratio(post, calls)
+    );
+    println!("| refuse forged approval IDs | {forged:.0} a second | none | |");
+    println!("| worker's processor time for one approval | {} | | |", ms(cpu));
+    println!("| worker's memory, {WAITING} approvals waiting | {full} MB ({idle} MB before) | | |");
+    println!();
+    println!(
+        "Medians of {ROUNDS}; {APPROVALS} approvals for the processor time; {} processors; {}.",
+        std::thread::available_parallelism()?,
+        temporal.must(["--version"]).await.trim()
+    );
+    Ok(())
+}
+
+struct Bench {
+    client: Client,
+    stack: Stack,
+}
+
+impl Bench {
+    /// Starts approvals, each with a reviewer of its own; returns when all mails are written.
+    async fn start_many(&self, count: usize, name: &str) -> Result<Vec<(String, String)>> {
+        let mails = self.stack.outbox_size();
+        let approvals: Vec<(String, String)> = (0..count)
+            .map(|i| (self.stack.new_workflow_id(), format!("{name}-{i}@example.com")))
+            .collect();
+        for batch in approvals.chunks(CONNECTIONS) {
+            try_join_all(batch.iter().map(|(id, reviewer)| self.start(id, reviewer))).await?;
+        }
+        self.until_mails(mails + count).await;
+        Ok(approvals)
+    }
+
+    /// Starts and decides approvals, a few at a time; returns when all outcomes are mailed.
+    async fn whole_approvals(&self, count: usize, name: &str) -> Result<()> {
+        for batch in 0..count / 10 {
+            let mails = self.stack.outbox_size();
+            let approvals = self.start_many(10, &format!("{name}-{batch}")).await?;
+            try_join_all(approvals.iter().map(|(id, reviewer)| self.approve(id, reviewer))).await?;
+            self.until_mails(mails + 2 * approvals.len()).await;
+        }
+        Ok(())
+    }
+
+    async fn get_against_query(&self) -> Result<(Duration, Duration)> {
+        eprintln!("Opening pages, and asking Temporal directly ...");
+        let approvals = self.start_many(1, "get").await?;
+        let (id, reviewer) = &approvals[0];
+        let link = self.stack.mail_to(reviewer).await.link("approve");
+        let open = || async {
+            let page = self.stack.open(&link).await;
+            ensure!(page.status == 200, "a page is shown: {} {}", page.status, page.words());
+            Ok(())
+        };
+        within(PATIENCE, "Temporal's index to know the link", async || open().await.ok()).await;
+        self.query(id).await?;
+        let (mut gets, mut queries) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            gets.push(timed(open()).await?);
+            queries.push(timed(self.query(id)).await?);
+        }
+        Ok((median(gets), median(queries)))
+    }
+
+    async fn post_against_calls(&self) -> Result<(Duration, Duration)> {
+        eprintln!("Deciding, and telling Temporal directly ...");
+        let approvals = self.start_many(2 * ROUNDS, "post").await?;
+        let mails = self.stack.outbox();
+        let link_of = |reviewer: &String| {
+            let mail = mails.iter().find(|mail| mail.to.contains(reviewer)).context("a mail")?;
+            anyhow::Ok(mail.link("approve"))
+        };
+        let (mut posts, mut calls) = (Vec::new(), Vec::new());
+        for pair in approvals.chunks(2) {
+            // People read the page first; that also teaches the signaler whose link it is.
+            let link = link_of(&pair[0].1)?;
+            within(PATIENCE, "the page to decide on", async || {
+                (self.stack.open(&link).await.status == 200).then_some(())
+            })
+            .await;
+            posts.push(
+                timed(async {
+                    let page = self.stack.press(&link, "approve", "").await;
+                    ensure!(page.status == 200, "a decision is shown: {}", page.words());
+                    Ok(())
+                })
+                .await?,
+            );
+            let (id, reviewer) = &pair[1];
+            self.query(id).await?;
+            calls.push(
+                timed(async {
+                    self.query(id).await?;
+                    self.approve(id, reviewer).await?;
+                    self.query(id).await
+                })
+                .await?,
+            );
+        }
+        Ok((median(posts), median(calls)))
+    }
+
+    async fn forged_per_second(&self) -> Result<f64> {
+        eprintln!("Trying forged approval IDs ...");
+        let link = self.stack.url("/a/7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T");
+        let start = Instant::now();
+        try_join_all((0..CONNECTIONS).map(|_| async {
+            for _ in 0..FORGED / CONNECTIONS {
+                ensure!(self.stack.open(&link).await.status == 404, "a forged ID is refused");
+            }
+            Ok(())
+        }))
+        .await?;
+        Ok(FORGED as f64 / start.elapsed().as_secs_f64())
+    }
+
+    async fn until_mails(&self, count: usize) {
+        within(PATIENCE, format!("{count} mails"), async || {
+            (self.stack.outbox_size() >= count).then_some(())
+        })
+        .await;
+    }
+
+    async fn start(&self, id: &str, reviewer: &str) -> Result<()> {
+        let request = StartWorkflowExecutionRequest {
+            namespace: "default".to_owned(),
+            workflow_id: id.to_owned(),
+            workflow_type: Some(WorkflowType { name: "ApprovalWorkflow".to_owned() }),
+            task_queue: Some(TaskQueue { name: self.stack.queue.clone(), ..TaskQueue::default() }),
+            input: Some(payloads(&submission::expense(&[reviewer]))),
+            request_id: id.to_owned(),
+            ..StartWorkflowExecutionRequest::default()
+        };
+        self.client.clone().start_workflow_execution(request.into_request()).await?;
+        Ok(())
+    }
+
+    async fn approve(&self, id: &str, reviewer: &str) -> Result<()> {
+        let request = SignalWorkflowExecutionRequest {
+            namespace: "default".to_owned(),
+            workflow_execution: Some(execution(id)),
+            signal_name: "approve".to_owned(),
+            input: Some(payloads(&json!({"reviewer": reviewer}))),
+            request_id: format!("approve-{id}"),
+            ..SignalWorkflowExecutionRequest::default()
+        };
+        self.client.clone().signal_workflow_execution(request.into_request()).await?;
+        Ok(())
+    }
+
+    async fn query(&self, id: &str) -> Result<()> {
+        let query = WorkflowQuery { query_type: "status".to_owned(), ..WorkflowQuery::default() };
+        let request = QueryWorkflowRequest {
+            namespace: "default".to_owned(),
+            execution: Some(execution(id)),
+            query: Some(query),
+            ..QueryWorkflowRequest::default()
+        };
+        let answer = self.client.clone().query_workflow(request.into_request()).await?;
+        ensure!(answer.into_inner().query_result.is_some(), "the query is answered");
+        Ok(())
+    }
+
+    /// The processor time that the worker has used so far.
+    fn worker_cpu(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.stack.worker().pid()))?;
+        let (_, fields) = stat.rsplit_once(") ").context("a process's name")?;
+        let fields: Vec<&str> = fields.split(' ').collect();
+        let ticks: u32 = fields[11].parse::<u32>()? + fields[12].parse::<u32>()?;
+        Ok(TICK * ticks)
+    }
+
+    /// The worker's resident memory, in MB.
+    fn worker_memory(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.stack.worker().pid()))?;
+        let resident =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        let kilobytes: u64 = resident.trim().trim_end_matches(" kB").parse()?;
+        Ok(kilobytes / 1024)
+    }
+}
+
+fn payloads(json: &Value) -> Payloads {
+    let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
+    let data = json.to_string().into_bytes();
+    Payloads { payloads: vec![Payload { metadata, data, ..Payload::default() }] }
+}
+
+fn execution(id: &str) -> WorkflowExecution {
+    WorkflowExecution { workflow_id: id.to_owned(), ..WorkflowExecution::default() }
+}
+
+async fn timed(work: impl Future<Output = Result<()>>) -> Result<Duration> {
+    let start = Instant::now();
+    work.await?;
+    Ok(start.elapsed())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
+}
+
+fn ratio(ours: Duration, theirs: Duration) -> String {
+    format!("{:.2}", ours.as_secs_f64() / theirs.as_secs_f64())
+}

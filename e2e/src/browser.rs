@@ -1,0 +1,103 @@
+//! A person's browser: Chromium without a window.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+
+use crate::{
+    process::{Process, free_port},
+    wait::{eventually, until},
+};
+
+/// A running browser with one window, the size of a phone's.
+pub struct Browser {
+    client: Client,
+    _driver: Process,
+}
+
+impl Browser {
+    /// Starts Chromium with an empty profile below `dir`.
+    pub async fn start(dir: &Path) -> Browser {
+        let port = free_port();
+        let mut command = Command::new("chromedriver");
+        command.arg(format!("--port={port}"));
+        let driver = Process::start("chromedriver", dir, &command);
+        let profile = format!("--user-data-dir={}", dir.join("chromium").display());
+        let options = json!({
+            "args": [
+                "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--disable-dev-shm-usage", "--window-size=412,915", profile,
+            ],
+        });
+        let capabilities: serde_json::Map<String, Value> =
+            [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
+        let url = format!("http://127.0.0.1:{port}");
+        eventually("chromedriver to start", async || {
+            driver.log().contains("started successfully").then_some(())
+        })
+        .await;
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        let client = builder.capabilities(capabilities).connect(&url).await;
+        let client = client.unwrap_or_else(|error| panic!("{error:?}\n{}", driver.recent_log()));
+        Browser { client, _driver: driver }
+    }
+
+    /// Follows a link.
+    pub async fn open(&self, link: &str) {
+        self.client.goto(link).await.expect("the link opens");
+    }
+
+    /// The words that are visible on the page.
+    pub async fn words(&self) -> String {
+        let body = self.client.find(Locator::Css("body")).await.expect("a page");
+        let text = body.text().await.expect("text");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Insists that these words become visible on the page, in whatever case.
+    pub async fn expect(&self, words: &str) {
+        until(Duration::from_secs(20), format!("the page to say {words:?}"), async || {
+            let seen = self.words().await;
+            match seen.to_lowercase().contains(&words.to_lowercase()) {
+                true => Ok(()),
+                false => Err(seen),
+            }
+        })
+        .await;
+    }
+
+    /// Writes into the page's comment field.
+    pub async fn write_comment(&self, comment: &str) {
+        let field = self.client.find(Locator::Css("textarea[name=comment]")).await;
+        field.expect("a field for the comment").send_keys(comment).await.expect("it takes text");
+    }
+
+    /// The verdicts that the page offers, and whether each one stands out.
+    pub async fn button(&self, verdict: &str) -> fantoccini::elements::Element {
+        let button = format!("button[name=verdict][value={verdict}]");
+        self.client.find(Locator::Css(&button)).await.expect("a button for the verdict")
+    }
+
+    /// Presses the button of a verdict.
+    pub async fn press(&self, verdict: &str) {
+        self.button(verdict).await.click().await.expect("it can be pressed");
+    }
+
+    /// What a script on the page returns.
+    pub async fn evaluate(&self, script: &str) -> Value {
+        self.client.execute(script, vec![]).await.expect("a script")
+    }
+
+    /// A picture of the page, as PNG.
+    pub async fn picture(&self) -> Vec<u8> {
+        self.client.screenshot().await.expect("a picture")
+    }
+
+    /// Ends the session.
+    pub async fn close(self) {
+        self.client.close().await.expect("it closes");
+    }
+}

@@ -1,0 +1,95 @@
+//! Mails as their recipients see them.
+
+use std::{fs, path::Path, time::SystemTime};
+
+use mail_parser::{Address, MessageParser, MimeHeaders};
+
+/// A mail that was delivered.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// The sender's address.
+    pub from: String,
+    /// The recipients' addresses.
+    pub to: Vec<String>,
+    /// The decoded subject.
+    pub subject: String,
+    /// The content type of the whole, such as `multipart/alternative`.
+    pub content_type: String,
+    /// The plain text.
+    pub text: String,
+    /// The HTML.
+    pub html: String,
+    /// The message as it was written.
+    pub raw: Vec<u8>,
+}
+
+impl Mail {
+    /// Reads an RFC 5322 message.
+    pub fn parse(raw: &[u8]) -> Mail {
+        let message = MessageParser::default().parse(raw).expect("an RFC 5322 message");
+        let content_type = message.content_type().map(|kind| match kind.subtype() {
+            Some(subtype) => format!("{}/{subtype}", kind.ctype()),
+            None => kind.ctype().to_owned(),
+        });
+        Mail {
+            from: addresses(message.from()).into_iter().next().unwrap_or_default(),
+            to: addresses(message.to()),
+            subject: message.subject().unwrap_or_default().to_owned(),
+            content_type: content_type.unwrap_or_default(),
+            text: message.body_text(0).unwrap_or_default().into_owned(),
+            html: message.body_html(0).unwrap_or_default().into_owned(),
+            raw: raw.to_owned(),
+        }
+    }
+
+    /// The link that preselects a choice: `approve` or `reject`.
+    pub fn link(&self, choice: &str) -> String {
+        let ending = format!("?choice={choice}");
+        links(&self.text)
+            .find(|link| link.ends_with(&ending))
+            .unwrap_or_else(|| panic!("no link ends with {ending} in this mail:\n{}", self.text))
+            .to_owned()
+    }
+
+    /// Whether there is something to decide in it.
+    pub fn has_links(&self) -> bool {
+        links(&self.text).any(|link| link.contains("?choice="))
+    }
+
+    /// The approval ID, which is part of both links.
+    pub fn approval_id(&self) -> String {
+        let ids = ["approve", "reject"].map(|choice| {
+            let link = self.link(choice);
+            let (_, id) = link.rsplit_once("/a/").expect("a review link");
+            id.split('?').next().expect("an ID").to_owned()
+        });
+        assert_eq!(ids[0], ids[1], "both links are the same reviewer's");
+        ids[0].clone()
+    }
+}
+
+/// The mails in an outbox, oldest first.
+pub(crate) fn outbox(dir: &Path) -> Vec<Mail> {
+    let mut files: Vec<_> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
+        .map(|path| {
+            let written = fs::metadata(&path).and_then(|file| file.modified());
+            (written.unwrap_or(SystemTime::UNIX_EPOCH), path)
+        })
+        .collect();
+    files.sort();
+    files.iter().map(|(_, path)| Mail::parse(&fs::read(path).expect("a readable mail"))).collect()
+}
+
+fn addresses(field: Option<&Address>) -> Vec<String> {
+    let addresses = field.map(|field| field.clone().into_list()).unwrap_or_default();
+    addresses.iter().filter_map(|each| each.address()).map(str::to_owned).collect()
+}
+
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || "<>()\"".contains(c))
+        .filter(|word| word.starts_with("http://") || word.starts_with("https://"))
+}

@@ -1,0 +1,101 @@
+//! The signaler's answers, and what a reader finds on them.
+
+use std::time::Duration;
+
+use mail_parser::decoders::html::html_to_text;
+use reqwest::{Client, RequestBuilder, Response, header::HeaderMap};
+
+/// An answer of the signaler.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: String,
+}
+
+impl Page {
+    /// The words on the page, without the markup, with single spaces.
+    pub fn words(&self) -> String {
+        // The parser leaves out what links and buttons say only where they say nothing.
+        html_to_text(&self.body).split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// A header's value; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Whether a reader finds these words on the page, in whatever case.
+    pub fn says(&self, words: &str) -> bool {
+        self.words().to_lowercase().contains(&words.to_lowercase())
+    }
+
+    /// Insists on a status and on words on the page.
+    #[track_caller]
+    pub fn expect(&self, status: u16, says: &[&str]) {
+        assert_eq!(self.status, status, "the page says: {}", self.words());
+        for words in says {
+            assert!(self.says(words), "the page does not say {words:?}: {}", self.words());
+        }
+    }
+}
+
+/// Somebody's browser, as far as HTTP goes: keeps connections, follows no redirects.
+#[derive(Clone)]
+pub struct Reader(Client);
+
+impl Default for Reader {
+    fn default() -> Self {
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(40));
+        Reader(client.build().expect("an HTTP client"))
+    }
+}
+
+impl Reader {
+    /// Opens a link.
+    pub async fn open(&self, link: &str) -> Page {
+        read(self.0.get(link)).await
+    }
+
+    /// Opens a link where there may be no server.
+    pub async fn try_open(&self, link: &str) -> Option<Page> {
+        let answer = self.0.get(link).send().await.ok()?;
+        Some(page(answer).await)
+    }
+
+    /// Asks for a link's headers only, as a mail scanner may do.
+    pub async fn head(&self, link: &str) -> Page {
+        read(self.0.head(link)).await
+    }
+
+    /// Opens a link as a program does.
+    pub async fn open_as_json(&self, link: &str) -> Page {
+        read(self.0.get(link).header("accept", "application/json")).await
+    }
+
+    /// Presses the button on a link's page.
+    pub async fn press(&self, link: &str, verdict: &str, comment: &str) -> Page {
+        self.submit(link, &[("verdict", verdict), ("comment", comment)]).await
+    }
+
+    /// Sends a form with these fields to a link's page.
+    pub async fn submit(&self, link: &str, fields: &[(&str, &str)]) -> Page {
+        let link = link.split('?').next().expect("a link");
+        read(self.0.post(link).form(fields)).await
+    }
+}
+
+async fn read(request: RequestBuilder) -> Page {
+    page(request.send().await.expect("the signaler answers")).await
+}
+
+async fn page(answer: Response) -> Page {
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    Page { status, headers, body: answer.text().await.expect("a body") }
+}

@@ -1,0 +1,193 @@
+//! Processes that end with the test that started them, whichever way it ends.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Write},
+    net::{Ipv4Addr, TcpListener},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::wait::within;
+
+/// A running program, tied to this process by `tied.py`: it is killed when this value is dropped
+/// and when this process dies.
+pub struct Process {
+    name: String,
+    log: PathBuf,
+    pid: u32,
+    tied: Child,
+    signals: Option<ChildStdin>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code, or 128 plus the number of the signal that ended it.
+    pub code: i32,
+    /// How long it took from the request to end.
+    pub took: Duration,
+}
+
+impl Process {
+    /// Starts `command`. What it writes goes to `name.log` in `dir`, behind what is there already.
+    ///
+    /// It sees no environment variables but those of `command`, `PATH` and a `HOME` of its own.
+    pub fn start(name: &str, dir: &Path, command: &Command) -> Process {
+        let log = dir.join(format!("{name}.log"));
+        let file = fs::File::options().create(true).append(true).open(&log).expect("a log file");
+        let mut tied = Command::new(tool("python"));
+        tied.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tied.py"))
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env_clear()
+            .env("PATH", env::var_os("PATH").unwrap_or_default())
+            .env("HOME", dir)
+            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .current_dir(command.get_current_dir().unwrap_or(dir))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(file)
+            // Ctrl-C reaches the tests only; the processes then go in order.
+            .process_group(0);
+        let mut tied =
+            tied.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let mut pid = String::new();
+        BufReader::new(tied.stdout.take().expect("a pipe")).read_line(&mut pid).expect("a line");
+        let Ok(pid) = pid.trim().parse() else {
+            let _ = tied.wait();
+            panic!("{name} does not start: {}", fs::read_to_string(&log).unwrap_or_default());
+        };
+        let signals = tied.stdin.take();
+        Process { name: name.to_owned(), log, pid, tied, signals }
+    }
+
+    /// The program's own process ID.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Everything that it has written so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The end of what it has written, for failure messages.
+    pub fn recent_log(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let recent = &lines[lines.len().saturating_sub(40)..];
+        format!("---- {} (pid {}) ----\n{}\n", self.name, self.pid, recent.join("\n"))
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    pub async fn kill(mut self) {
+        self.signal("KILL");
+        self.exit().await;
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub async fn terminate(mut self) -> Exit {
+        self.signal("TERM");
+        self.exit().await
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn exit(&mut self) -> Exit {
+        let start = Instant::now();
+        let what = format!("{} to end\n{}", self.name, self.recent_log());
+        let code = within(Duration::from_secs(60), what, async || {
+            self.tied.try_wait().expect("a child of ours").map(|status| status.code().unwrap_or(-1))
+        })
+        .await;
+        Exit { code, took: start.elapsed() }
+    }
+
+    fn signal(&mut self, name: &str) {
+        let pipe = self.signals.as_mut().expect("open until it is dropped");
+        // Where it is gone already there is nobody to tell.
+        let _ = writeln!(pipe, "{name}");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.signals.take());
+        let _ = self.tied.wait();
+    }
+}
+
+/// A temporary directory that is removed when it is dropped and when this process dies.
+pub fn scratch(name: &str) -> TempDir {
+    static ALL: OnceLock<(PathBuf, Child)> = OnceLock::new();
+    let (all, _tidy) = ALL.get_or_init(|| {
+        let all = tempfile::Builder::new().prefix("countersign-").tempdir();
+        let all = all.expect("a temporary directory").keep();
+        let mut tidy = Command::new(tool("python"));
+        tidy.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tidy.py")).arg(&all);
+        let tidy = tidy.stdin(Stdio::piped()).process_group(0).spawn().expect("Python runs");
+        (all, tidy)
+    });
+    tempfile::Builder::new().prefix(name).tempdir_in(all).expect("a temporary directory")
+}
+
+/// A TCP port of the loopback interface that nobody uses.
+///
+/// It lies below the range from which systems take ports for outgoing connections: a client that
+/// keeps trying to reach a stopped server there can end up connected to itself.
+pub fn free_port() -> u16 {
+    const FIRST: u16 = 15_000;
+    const COUNT: u16 = 15_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() % 149) as u16 * 100;
+    (0..COUNT)
+        .map(|_| FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("a free port")
+}
+
+/// A program of the tests' tools: below `COUNTERSIGN_TEST_TOOLS` or the workspace's `.tools`.
+pub fn tool(name: &str) -> PathBuf {
+    let tools = env::var_os("COUNTERSIGN_TEST_TOOLS")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| workspace().join(".tools"));
+    let path = tools.join("bin").join(name);
+    assert!(
+        path.exists(),
+        "{} is not there: run scripts/tools, or set COUNTERSIGN_TEST_TOOLS to a directory with \
+         bin/temporal and bin/python",
+        path.display()
+    );
+    path
+}
+
+/// A binary of the product: where the environment says, such as `COUNTERSIGN_WORKER_BIN` for the
+/// worker, or beside the running executable.
+pub fn product(name: &str) -> PathBuf {
+    let variable = format!("{}_BIN", name.replace('-', "_").to_uppercase());
+    let path = env::var_os(&variable).map(PathBuf::from).unwrap_or_else(|| {
+        let test = env::current_exe().expect("the running executable");
+        let dir = test.parent().expect("a directory");
+        let dir = if dir.ends_with("deps") { dir.parent().expect("a directory") } else { dir };
+        dir.join(name)
+    });
+    assert!(
+        path.exists(),
+        "{} is not there: run `cargo build --workspace`, or set {variable}",
+        path.display()
+    );
+    path
+}
+
+/// The workspace's root.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace").to_owned()
+}

@@ -1,0 +1,24 @@
+//! Programs of others, written in Python, that check what the product does.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use crate::process::tool;
+
+/// Runs a Python program of the tools; returns its exit code and what it prints, errors last.
+pub(crate) async fn python(program: &str, arguments: &[&str], input: &str) -> (i32, String) {
+    let mut command = Command::new(tool("python"));
+    command.arg("-c").arg(program).args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let input = input.to_owned();
+    let run = move || {
+        let mut child = command.spawn().expect("Python runs");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+        child.wait_with_output().expect("it ends")
+    };
+    let output = tokio::task::spawn_blocking(run).await.expect("no panic");
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&printed).into_owned())
+}

@@ -1,0 +1,314 @@
+//! One installation of Countersign: workers, a signaler and an outbox, beside a Temporal server.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::Value;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{
+    mail::{self, Mail},
+    page::{Page, Reader},
+    process::{Exit, Process, free_port, product, scratch},
+    submission,
+    temporal::{Temporal, Workflow},
+    wait::eventually,
+};
+
+/// Who is asked when a submission does not say.
+pub const DEFAULT_REVIEWER: &str = "default-reviewer@example.com";
+
+/// Settings as an operator gives them: names and values.
+pub type Settings = Vec<(String, String)>;
+
+/// A running installation. Everything in it has its own task queue, key and directory.
+pub struct Stack {
+    /// The Temporal server beside which it runs.
+    pub temporal: Arc<Temporal>,
+    /// The task queue.
+    pub queue: String,
+    dir: TempDir,
+    settings: Settings,
+    worker: Option<Process>,
+    signaler: Option<Process>,
+    reader: Reader,
+    started: AtomicU32,
+}
+
+/// An installation about to be started.
+pub struct Installation {
+    temporal: Arc<Temporal>,
+    queue: String,
+    dir: TempDir,
+    settings: Settings,
+}
+
+impl Stack {
+    /// Starts a worker and a signaler with the usual settings, beside the shared server.
+    pub async fn start() -> Stack {
+        Stack::beside(Temporal::shared().await).start().await
+    }
+
+    /// Prepares an installation beside a server.
+    pub fn beside(temporal: Arc<Temporal>) -> Installation {
+        let dir = scratch("stack-");
+        let port = free_port();
+        let queue = format!("queue-{}", Uuid::new_v4().simple());
+        let outbox = dir.path().join("outbox");
+        fs::create_dir(&outbox).expect("a writable directory");
+        let settings = [
+            ("TEMPORAL_ADDRESS", temporal.address()),
+            ("TEMPORAL_NAMESPACE", "default".to_owned()),
+            ("COUNTERSIGN_TASK_QUEUE", queue.clone()),
+            ("COUNTERSIGN_LINK_KEYS", link_key()),
+            ("COUNTERSIGN_PUBLIC_URL", format!("http://127.0.0.1:{port}")),
+            ("COUNTERSIGN_LISTEN", format!("127.0.0.1:{port}")),
+            ("COUNTERSIGN_NOTIFY", format!("outbox:{}", outbox.display())),
+            ("COUNTERSIGN_MAIL_FROM", "Countersign <approvals@example.com>".to_owned()),
+            ("COUNTERSIGN_REVIEWERS", DEFAULT_REVIEWER.to_owned()),
+            ("COUNTERSIGN_LOG", "info".to_owned()),
+            // All readers of a story share one address.
+            ("COUNTERSIGN_LIMIT_ADDRESS", "1000000/1000000".to_owned()),
+            ("COUNTERSIGN_LIMIT_LINK", "1000000/1000000".to_owned()),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
+        Installation { temporal, queue, dir, settings }
+    }
+
+    /// Starts an approval with `temporal workflow start --input-file`.
+    pub async fn submit(&self, submission: &Value) -> Workflow {
+        let id = self.new_workflow_id();
+        let file = submission::write(self.dir.path(), &id, submission);
+        self.temporal.start_workflow(&self.queue, &id, &file).await
+    }
+
+    /// A workflow ID that nobody has.
+    pub fn new_workflow_id(&self) -> String {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        format!("approval-{number}-{}", &self.queue["queue-".len()..][..12])
+    }
+
+    /// Waits for the first mail to an address.
+    pub async fn mail_to(&self, address: &str) -> Mail {
+        self.mails_to(address, 1).await.swap_remove(0)
+    }
+
+    /// Waits until there are at least `count` mails to an address; oldest first.
+    pub async fn mails_to(&self, address: &str, count: usize) -> Vec<Mail> {
+        eventually(format!("{count} mails to {address}"), async || {
+            let mails = self.mails_so_far(address);
+            (mails.len() >= count).then_some(mails)
+        })
+        .await
+    }
+
+    /// The mails to an address that are there now; oldest first.
+    pub fn mails_so_far(&self, address: &str) -> Vec<Mail> {
+        let to = |mail: &Mail| mail.to.iter().any(|to| to == address);
+        self.outbox().into_iter().filter(to).collect()
+    }
+
+    /// All mails that are there now, oldest first.
+    pub fn outbox(&self) -> Vec<Mail> {
+        mail::outbox(&self.dir.path().join("outbox"))
+    }
+
+    /// How many mails are there now.
+    pub fn outbox_size(&self) -> usize {
+        fs::read_dir(self.dir.path().join("outbox")).expect("an outbox").count()
+    }
+
+    /// Opens a link.
+    pub async fn open(&self, link: &str) -> Page {
+        self.reader.open(link).await
+    }
+
+    /// Opens the page of a mail's link and presses the button there.
+    pub async fn press(&self, link: &str, verdict: &str, comment: &str) -> Page {
+        self.reader.press(link, verdict, comment).await
+    }
+
+    /// Somebody who opens links and presses buttons.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// A URL of the signaler.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.setting("COUNTERSIGN_PUBLIC_URL"))
+    }
+
+    /// A setting's value.
+    pub fn setting(&self, name: &str) -> &str {
+        setting(&self.settings, name).expect("a setting of this stack")
+    }
+
+    /// The directory of logs, submissions and the outbox.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What worker and signaler have written so far, also those that are gone.
+    pub fn logs(&self) -> String {
+        ["worker", "signaler"]
+            .map(|name| fs::read(self.dir.path().join(format!("{name}.log"))).unwrap_or_default())
+            .map(|log| String::from_utf8_lossy(&log).into_owned())
+            .concat()
+    }
+
+    /// The worker's process.
+    pub fn worker(&self) -> &Process {
+        self.worker.as_ref().expect("a running worker")
+    }
+
+    /// The signaler's process.
+    pub fn signaler(&self) -> &Process {
+        self.signaler.as_ref().expect("a running signaler")
+    }
+
+    /// Starts worker and signaler again with one setting changed.
+    pub async fn restart_with(&mut self, name: &str, value: impl Into<String>) {
+        self.stop_worker().await;
+        self.stop_signaler().await;
+        self.settings.retain(|(other, _)| other != name);
+        self.settings.push((name.to_owned(), value.into()));
+        self.signaler = Some(start_product("signaler", self.dir.path(), &self.settings));
+        self.until_ready().await;
+        self.start_worker();
+    }
+
+    /// Waits until the signaler reaches Temporal.
+    pub async fn until_ready(&self) {
+        let ready = self.url("/readyz");
+        eventually("the signaler to be ready", async || {
+            (self.reader.try_open(&ready).await?.status == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// Kills the worker without warning.
+    pub async fn kill_worker(&mut self) {
+        self.worker.take().expect("a running worker").kill().await;
+    }
+
+    /// Asks the worker to stop, and waits for it.
+    pub async fn stop_worker(&mut self) -> Exit {
+        self.worker.take().expect("a running worker").terminate().await
+    }
+
+    /// Asks the signaler to stop, and waits for it.
+    pub async fn stop_signaler(&mut self) -> Exit {
+        self.signaler.take().expect("a running signaler").terminate().await
+    }
+
+    /// Starts a worker where none is running.
+    pub fn start_worker(&mut self) {
+        assert!(self.worker.is_none(), "there is a worker already");
+        self.worker = Some(start_product("worker", self.dir.path(), &self.settings));
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for process in self.worker.iter().chain(&self.signaler) {
+                eprintln!("{}", process.recent_log());
+            }
+            for mail in self.outbox() {
+                eprintln!("mail to {:?}: {}", mail.to, mail.subject);
+            }
+        }
+    }
+}
+
+impl Installation {
+    /// Adds a setting or replaces one.
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.settings.retain(|(other, _)| other != name);
+        self.settings.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Leaves a setting out.
+    pub fn without(mut self, name: &str) -> Self {
+        self.settings.retain(|(other, _)| other != name);
+        self
+    }
+
+    /// Starts the worker and the signaler, and waits until the signaler serves.
+    pub async fn start(self) -> Stack {
+        let mut stack = self.start_without_worker().await;
+        stack.start_worker();
+        stack
+    }
+
+    /// Starts only the signaler, and waits until it serves.
+    pub async fn start_without_worker(self) -> Stack {
+        let stack = self.start_unready().await;
+        stack.until_ready().await;
+        stack
+    }
+
+    /// Starts only the signaler, and waits until it answers at all, without Temporal if need be.
+    pub async fn start_unready(self) -> Stack {
+        let Installation { temporal, queue, dir, settings } = self;
+        let signaler = start_product("signaler", dir.path(), &settings);
+        let stack = Stack {
+            temporal,
+            queue,
+            dir,
+            settings,
+            worker: None,
+            signaler: Some(signaler),
+            reader: Reader::default(),
+            started: AtomicU32::new(0),
+        };
+        let alive = stack.url("/healthz");
+        let what = "the signaler to answer";
+        eventually(what, async || stack.reader.try_open(&alive).await).await;
+        stack
+    }
+
+    /// Starts only a product's binary, which is expected to end by itself.
+    pub async fn run(&self, name: &str, arguments: &[&str]) -> (Exit, String) {
+        let mut command = product_command(name, &self.settings);
+        command.args(arguments);
+        let mut process = Process::start(name, self.dir.path(), &command);
+        let exit = process.exit().await;
+        (exit, process.log())
+    }
+
+    /// The directory of logs and the outbox.
+    pub fn dir(&self) -> PathBuf {
+        self.dir.path().to_owned()
+    }
+}
+
+fn start_product(name: &str, dir: &Path, settings: &Settings) -> Process {
+    Process::start(name, dir, &product_command(name, settings))
+}
+
+fn product_command(name: &str, settings: &Settings) -> Command {
+    let mut command = Command::new(product(&format!("countersign-{name}")));
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+fn setting<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
+    settings.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+}
+
+/// A new key for links.
+pub fn link_key() -> String {
+    let bytes = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
+    BASE64_STANDARD.encode(bytes)
+}

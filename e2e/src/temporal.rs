@@ -1,0 +1,436 @@
+//! A real Temporal server, and its command line as an operator uses it.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::Value;
+use tempfile::TempDir;
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, Url};
+use tokio::{sync::OnceCell, time::timeout};
+
+use crate::{
+    process::{Process, free_port, scratch, tool},
+    wait::{eventually, until},
+};
+
+/// How long Temporal and the workflows may take when nobody has to act any more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A Temporal server that keeps its data in an SQLite file.
+pub struct Temporal {
+    dir: TempDir,
+    port: u16,
+    server: Mutex<Option<Process>>,
+}
+
+impl Temporal {
+    /// The server that all stories of one test binary share, each with a task queue of its own.
+    pub async fn shared() -> Arc<Temporal> {
+        static SHARED: OnceCell<Arc<Temporal>> = OnceCell::const_new();
+        SHARED.get_or_init(Temporal::start).await.clone()
+    }
+
+    /// A server for one story, which may then stop it.
+    pub async fn start() -> Arc<Temporal> {
+        let temporal =
+            Temporal { dir: scratch("temporal-"), port: free_port(), server: Mutex::default() };
+        temporal.run().await;
+        Arc::new(temporal)
+    }
+
+    /// Starts the server again, with the data it had.
+    pub async fn restart(&self) {
+        self.run().await;
+    }
+
+    /// Kills the server without warning.
+    pub async fn kill(&self) {
+        let server = self.server.lock().expect("not poisoned").take();
+        server.expect("a running server").kill().await;
+    }
+
+    async fn run(&self) {
+        let mut command = Command::new(tool("temporal"));
+        command.args(["server", "start-dev", "--headless", "--log-level", "warn"]);
+        command.args(["--ip", "127.0.0.1", "--port", &self.port.to_string()]);
+        command.arg("--db-filename").arg(self.database());
+        // The development server paces itself for one developer; the stories are many at once.
+        for lifted in
+            ["history.transferProcessorMaxPollRPS=200", "frontend.namespaceRPS.visibility=200"]
+        {
+            command.args(["--dynamic-config-value", lifted]);
+        }
+        let server = Process::start("temporal", self.dir.path(), &command);
+        *self.server.lock().expect("not poisoned") = Some(server);
+        let what = format!("Temporal at {}", self.address());
+        eventually(what, async || {
+            let health = self.cli(["operator", "cluster", "health"]).await;
+            let namespace = self.cli(["operator", "namespace", "describe", "default"]).await;
+            (health.status.success() && namespace.status.success()).then_some(())
+        })
+        .await;
+    }
+
+    /// Where clients find it.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The file with everything it knows; more is in a second one with `-wal` behind its name.
+    pub fn database(&self) -> PathBuf {
+        self.dir.path().join("temporal.db")
+    }
+
+    /// What the server has written.
+    pub fn log(&self) -> String {
+        self.server.lock().expect("not poisoned").as_ref().map(Process::log).unwrap_or_default()
+    }
+
+    /// A gRPC client, for what the command line cannot send.
+    pub async fn client(&self) -> Client {
+        let url: Url = format!("http://{}", self.address()).parse().expect("a URL");
+        let options = ConnectionOptions::new(url).identity("countersign-e2e".to_owned()).build();
+        let connection = Connection::connect(options).await.expect("Temporal answers");
+        Client::new(connection, ClientOptions::new("default").build()).expect("a client")
+    }
+
+    /// Runs `temporal` with these arguments.
+    pub async fn cli<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Output {
+        let mut command = tokio::process::Command::new(tool("temporal"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .env("TEMPORAL_ADDRESS", self.address())
+            .kill_on_drop(true);
+        match timeout(PATIENCE, command.output()).await {
+            Ok(output) => output.expect("the Temporal CLI runs"),
+            Err(_) => panic!("after {PATIENCE:?} still waiting for {command:?}"),
+        }
+    }
+
+    /// Runs `temporal`, which has to succeed, and returns what it prints.
+    pub async fn must<S: AsRef<std::ffi::OsStr> + fmt::Debug>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> String {
+        let arguments: Vec<S> = arguments.into_iter().collect();
+        let output = self.cli(&arguments).await;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "temporal {arguments:?} failed: {errors}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// Starts an approval with the submission in `file`.
+    pub async fn start_workflow(self: &Arc<Self>, queue: &str, id: &str, file: &Path) -> Workflow {
+        let file = file.to_str().expect("a UTF-8 path");
+        self.start_workflow_with(queue, id, &["--input-file", file]).await
+    }
+
+    /// Starts an approval with whatever input `arguments` say.
+    pub async fn start_workflow_with(
+        self: &Arc<Self>,
+        queue: &str,
+        id: &str,
+        arguments: &[&str],
+    ) -> Workflow {
+        self.must(start_arguments(queue, id, arguments)).await;
+        self.workflow(id)
+    }
+
+    /// Tries to start an approval; the error where the server refuses it.
+    pub async fn try_start_workflow(
+        self: &Arc<Self>,
+        queue: &str,
+        id: &str,
+        arguments: &[&str],
+    ) -> Result<Workflow, String> {
+        let output = self.cli(start_arguments(queue, id, arguments)).await;
+        match output.status.success() {
+            true => Ok(self.workflow(id)),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
+    /// A handle on a workflow.
+    pub fn workflow(self: &Arc<Self>, id: &str) -> Workflow {
+        Workflow { temporal: self.clone(), id: id.to_owned() }
+    }
+
+    /// The IDs of the workflows that match a visibility query.
+    pub async fn list(&self, query: &str) -> Vec<String> {
+        let printed = self.must(["workflow", "list", "--query", query, "--output", "json"]).await;
+        let found: Vec<Value> = serde_json::from_str(&printed).expect("a JSON list");
+        found.iter().map(|each| text(&each["execution"]["workflowId"])).collect()
+    }
+}
+
+fn start_arguments<'a>(queue: &'a str, id: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+    let mut all = vec!["workflow", "start", "--type", "ApprovalWorkflow", "--fail-existing"];
+    all.extend(["--task-queue", queue, "--workflow-id", id]);
+    all.extend(arguments);
+    all
+}
+
+/// One workflow, seen from outside.
+#[derive(Clone)]
+pub struct Workflow {
+    temporal: Arc<Temporal>,
+    /// The workflow ID.
+    pub id: String,
+}
+
+impl Workflow {
+    /// Everything that has happened, as Temporal tells it.
+    pub async fn history(&self) -> History {
+        History(self.temporal.must(self.command("show", &["--output", "json"])).await)
+    }
+
+    /// Sends a signal with one JSON payload.
+    pub async fn signal(&self, name: &str, input: &Value) {
+        self.signal_with(name, &["--input", &input.to_string()]).await;
+    }
+
+    /// Sends a signal with whatever input `arguments` say.
+    pub async fn signal_with(&self, name: &str, arguments: &[&str]) {
+        let arguments = [&["--name", name][..], arguments].concat();
+        self.temporal.must(self.command("signal", &arguments)).await;
+    }
+
+    /// Asks it to stop.
+    pub async fn cancel(&self) {
+        self.temporal.must(self.command("cancel", &[])).await;
+    }
+
+    /// The answer of the query `status`; `None` while no worker answers it.
+    pub async fn try_status(&self) -> Option<Value> {
+        let arguments = self.command("query", &["--name", "status", "--output", "json"]);
+        let output = self.temporal.cli(arguments).await;
+        let answer: Value = serde_json::from_slice(&output.stdout).ok()?;
+        answer["queryResult"].as_array()?.first().cloned()
+    }
+
+    /// The answer of the query `status`, once a worker answers it.
+    pub async fn status(&self) -> Value {
+        self.status_where("anything", |_| true).await
+    }
+
+    /// The answer of the query `status`, once it is as expected.
+    pub async fn status_where(&self, what: &str, expected: impl Fn(&Value) -> bool) -> Value {
+        let what = format!("the status of {} to have {what}", self.id);
+        until(PATIENCE, what, async || match self.try_status().await {
+            Some(status) if expected(&status) => Ok(status),
+            other => Err(other.unwrap_or_default()),
+        })
+        .await
+    }
+
+    /// How it ended, once it has.
+    pub async fn end(&self) -> End {
+        self.end_within(PATIENCE)
+            .await
+            .unwrap_or_else(|| panic!("after {PATIENCE:?} still waiting for {} to end", self.id))
+    }
+
+    /// How it ended, or `None` where it goes on.
+    pub async fn end_within(&self, patience: Duration) -> Option<End> {
+        // The printed result has a form of its own; the history shows the payload as it is.
+        timeout(patience, self.temporal.cli(self.command("result", &[]))).await.ok()?;
+        Some(End::of(self.history().await.events().last().expect("an event")))
+    }
+
+    /// Its result, once it has completed.
+    pub async fn outcome(&self) -> Value {
+        match self.end().await {
+            End::Completed(result) => result.json(),
+            other => panic!("{} ended without an outcome: {other:?}", self.id),
+        }
+    }
+
+    /// Waits until everybody who is asked has been sent the request, and nothing is under way.
+    pub async fn until_asked(&self) {
+        let deliveries = |status: &Value| -> Vec<String> {
+            list(&status["stages"])
+                .filter(|stage| stage["openedAt"].is_string())
+                .flat_map(|stage| list(&stage["reviewers"]))
+                .map(|reviewer| text(&reviewer["delivery"]))
+                .collect()
+        };
+        self.status_where("all requests sent", |status| {
+            let deliveries = deliveries(status);
+            !deliveries.is_empty() && deliveries.iter().all(|delivery| delivery == "SENT")
+        })
+        .await;
+    }
+
+    /// Its search attributes, once they are as expected.
+    pub async fn attributes_where(&self, what: &str, expected: impl Fn(&Value) -> bool) -> Value {
+        let what = format!("the search attributes of {} to have {what}", self.id);
+        until(PATIENCE, what, async || {
+            let arguments = self.command("describe", &["--raw", "--output", "json"]);
+            let described: Value =
+                serde_json::from_str(&self.temporal.must(arguments).await).expect("JSON");
+            let attributes = decoded(&described["workflowExecutionInfo"]["searchAttributes"]);
+            if expected(&attributes) { Ok(attributes) } else { Err(attributes) }
+        })
+        .await
+    }
+
+    /// Waits until an activity is being tried again because of something that says `why`.
+    pub async fn pending_failure(&self, why: &str) {
+        let what = format!("an activity of {} to fail because of {why:?}", self.id);
+        until(PATIENCE, what, async || {
+            let arguments = self.command("describe", &["--raw", "--output", "json"]);
+            let described: Value =
+                serde_json::from_str(&self.temporal.must(arguments).await).expect("JSON");
+            let pending = &described["pendingActivities"];
+            let failed = list(pending)
+                .any(|activity| text(&activity["lastFailure"]["message"]).contains(why));
+            if failed { Ok(()) } else { Err(pending.clone()) }
+        })
+        .await
+    }
+
+    fn command<'a>(&'a self, verb: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+        [&["workflow", verb, "--workflow-id", &self.id][..], arguments].concat()
+    }
+}
+
+/// How a workflow ended.
+#[derive(Debug, Clone)]
+pub enum End {
+    /// With a result.
+    Completed(Payload),
+    /// With an application failure.
+    Failed {
+        /// The failure's type.
+        kind: String,
+        /// Whether it says that trying again is no use.
+        non_retryable: bool,
+        /// Its details.
+        details: Vec<Payload>,
+    },
+    /// Otherwise: the type of the last event.
+    Other(String),
+}
+
+/// A payload in an event.
+#[derive(Debug, Clone)]
+pub struct Payload {
+    /// Its encoding, such as `json/plain`.
+    pub encoding: String,
+    /// Its data.
+    pub data: Vec<u8>,
+}
+
+impl End {
+    fn of(event: &Value) -> End {
+        let failure = &event["workflowExecutionFailedEventAttributes"]["failure"];
+        let application = &failure["applicationFailureInfo"];
+        let completed = &event["workflowExecutionCompletedEventAttributes"]["result"];
+        match text(&event["eventType"]).as_str() {
+            "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED" => {
+                End::Completed(Payload::of(&completed["payloads"][0]))
+            }
+            "EVENT_TYPE_WORKFLOW_EXECUTION_FAILED" => End::Failed {
+                kind: text(&application["type"]),
+                non_retryable: application["nonRetryable"] == true,
+                details: list(&application["details"]["payloads"]).map(Payload::of).collect(),
+            },
+            other => End::Other(other.to_owned()),
+        }
+    }
+}
+
+impl Payload {
+    fn of(json: &Value) -> Payload {
+        let bytes = |json: &Value| BASE64_STANDARD.decode(text(json)).expect("base64");
+        Payload {
+            encoding: String::from_utf8(bytes(&json["metadata"]["encoding"])).expect("UTF-8"),
+            data: bytes(&json["data"]),
+        }
+    }
+
+    /// The data as JSON, which it has to be.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.data).unwrap_or_else(|error| {
+            panic!("{error}: {} {}", self.encoding, String::from_utf8_lossy(&self.data))
+        })
+    }
+}
+
+/// A history as `temporal workflow show --output json` prints it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History(pub String);
+
+impl History {
+    /// The events, in order.
+    pub fn events(&self) -> Vec<Value> {
+        let history: Value = serde_json::from_str(&self.0).expect("JSON");
+        list(&history["events"]).cloned().collect()
+    }
+
+    /// How many events are of a type, such as `WORKFLOW_EXECUTION_SIGNALED`.
+    pub fn count(&self, kind: &str) -> usize {
+        let kind = format!("EVENT_TYPE_{kind}");
+        self.events().iter().filter(|event| event["eventType"] == kind).count()
+    }
+
+    /// The events' types, for failure messages and for reading a history like a story.
+    pub fn outline(&self) -> String {
+        let events = self.events();
+        let kind = |event: &Value| text(&event["eventType"]).replace("EVENT_TYPE_", "");
+        events.iter().map(kind).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The history with every payload's data readable too: what somebody who searches it sees.
+    pub fn with_payloads_decoded(&self) -> String {
+        fn collect(json: &Value, found: &mut String) {
+            match json {
+                Value::String(text) => {
+                    if let Ok(bytes) = BASE64_STANDARD.decode(text) {
+                        found.push_str(&String::from_utf8_lossy(&bytes));
+                        found.push('\n');
+                    }
+                }
+                Value::Array(all) => all.iter().for_each(|each| collect(each, found)),
+                Value::Object(all) => all.values().for_each(|each| collect(each, found)),
+                _ => {}
+            }
+        }
+        let mut found = self.0.clone();
+        collect(&serde_json::from_str(&self.0).expect("JSON"), &mut found);
+        found
+    }
+}
+
+/// Search attributes by name, whether they are shown as payloads or as plain JSON.
+fn decoded(attributes: &Value) -> Value {
+    let Some(fields) = attributes["indexedFields"].as_object() else {
+        return attributes.clone();
+    };
+    let value = |field: &Value| match field["data"].as_str() {
+        Some(_) => Payload::of(field).json(),
+        None => field.clone(),
+    };
+    fields.iter().map(|(name, field)| (name.clone(), value(field))).collect()
+}
+
+/// The elements of a JSON list; none where it is none.
+pub fn list(json: &Value) -> impl Iterator<Item = &Value> {
+    json.as_array().into_iter().flatten()
+}
+
+/// A JSON text; empty where it is none.
+pub fn text(json: &Value) -> String {
+    json.as_str().unwrap_or_default().to_owned()
+}

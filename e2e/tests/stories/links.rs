@@ -1,0 +1,201 @@
+//! Links: opening one changes nothing, pressing counts once, and the page tells the truth.
+
+use countersign_e2e::{Stack, Temporal, eventually, submission};
+use futures_util::future::join_all;
+
+#[tokio::test]
+async fn opening_both_links_a_thousand_times_changes_nothing() {
+    let stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let mail = stack.mail_to("ann@example.com").await;
+    let links = ["approve", "reject"].map(|choice| mail.link(choice));
+    stack.open(&links[0]).await.expect(200, &["125.50 USD"]);
+    let before = workflow.history().await;
+    let reader = &stack.reader();
+    for link in &links {
+        assert_eq!(reader.head(link).await.status, 200);
+        assert_eq!(reader.head(link).await.body, "");
+    }
+    for batch in 0..125 {
+        let pages = (0..8).map(|i| reader.open(&links[(batch + i) % 2]));
+        for page in join_all(pages).await {
+            page.expect(200, &["Train to the fair"]);
+        }
+    }
+    assert_eq!(workflow.history().await, before);
+    stack.press(&links[1], "reject", "read it").await.expect(200, &["rejected"]);
+    assert_ne!(workflow.history().await, before, "the comparison notices a decision");
+}
+
+#[tokio::test]
+async fn two_reviewers_who_race_get_one_outcome_and_two_pages_that_agree_with_it() {
+    let stack = Stack::start().await;
+    let mut winners = [0, 0];
+    for round in 0..10 {
+        let reviewers = ["ann", "bob"].map(|name| format!("{name}-{round}@example.com"));
+        let workflow =
+            stack.submit(&submission::expense(&reviewers.each_ref().map(|r| &**r))).await;
+        let approve = stack.mail_to(&reviewers[0]).await.link("approve");
+        let reject = stack.mail_to(&reviewers[1]).await.link("reject");
+        let (approved, rejected) = if round % 2 == 0 {
+            tokio::join!(stack.press(&approve, "approve", ""), stack.press(&reject, "reject", ""))
+        } else {
+            let (second, first) = tokio::join!(
+                stack.press(&reject, "reject", ""),
+                stack.press(&approve, "approve", "")
+            );
+            (first, second)
+        };
+        let outcome = workflow.outcome().await;
+        let (winner, says, denies) = match outcome["status"].as_str() {
+            Some("APPROVED") => (0, "approved", "rejected"),
+            Some("REJECTED") => (1, "rejected", "approved"),
+            other => panic!("undecided: {other:?}"),
+        };
+        winners[winner] += 1;
+        let pages = [approved, rejected];
+        pages[winner].expect(200, &[says]);
+        pages[1 - winner].expect(409, &[says, &reviewers[winner]]);
+        for page in &pages {
+            assert!(!page.says(denies), "{outcome}: {}", page.words());
+        }
+        let decisions = &outcome["stages"][0]["decisions"];
+        assert_eq!(decisions.as_array().map(Vec::len), Some(1), "{outcome}");
+        assert_eq!(decisions[0]["reviewer"], reviewers[winner], "{outcome}");
+    }
+    println!("approve won {} times, reject {} times", winners[0], winners[1]);
+}
+
+#[tokio::test]
+async fn the_same_press_ten_times_at_once_is_one_event() {
+    let stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    let reader = stack.reader();
+    let pages = join_all((0..10).map(|_| reader.press(&link, "approve", "once"))).await;
+    for page in pages {
+        page.expect(200, &["approved"]);
+    }
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    assert_eq!(workflow.history().await.count("WORKFLOW_EXECUTION_SIGNALED"), 1);
+}
+
+#[tokio::test]
+async fn a_press_right_after_the_mail_is_not_too_early() {
+    let stack = Stack::start().await;
+    for round in 0..5 {
+        let reviewer = format!("quick-{round}@example.com");
+        let workflow = stack.submit(&submission::expense(&[&reviewer])).await;
+        let link = stack.mail_to(&reviewer).await.link("approve");
+        stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+        assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    }
+}
+
+#[tokio::test]
+async fn forged_and_mistyped_ids_are_told_apart() {
+    let stack = Stack::start().await;
+    stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let id = stack.mail_to("ann@example.com").await.approval_id();
+    let swapped = if id.starts_with('A') { "B" } else { "A" };
+    let forged = format!("{swapped}{}", &id[1..]);
+    for wrong in [forged.as_str(), "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T", "x", "a%00b"] {
+        let link = stack.url(&format!("/a/{wrong}"));
+        assert_eq!(stack.open(&link).await.status, 404, "{wrong}");
+        assert_eq!(stack.press(&link, "approve", "").await.status, 404, "{wrong}");
+    }
+    let typed = id.to_lowercase().replace('-', "").replace('0', "o").replace('1', "l");
+    stack.open(&stack.url(&format!("/a/{typed}"))).await.expect(200, &["125.50 USD"]);
+    // Another installation's link, however genuine it is there.
+    let other = Stack::start().await;
+    assert_eq!(other.open(&other.url(&format!("/a/{id}"))).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_form_that_makes_no_sense_is_refused_and_the_field_named() {
+    let stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    let reader = stack.reader();
+    let before = workflow.history().await;
+    reader.submit(&link, &[("comment", "hm")]).await.expect(422, &["verdict"]);
+    reader.submit(&link, &[("verdict", "maybe")]).await.expect(422, &["verdict"]);
+    let long = "x".repeat(2_001);
+    reader.press(&link, "approve", &long).await.expect(422, &["comment"]);
+    let huge = "x".repeat(100_000);
+    assert_eq!(reader.press(&link, "approve", &huge).await.status, 413);
+    assert_eq!(workflow.history().await, before);
+    let longest = "é".repeat(2_000);
+    reader.press(&link, "approve", &longest).await.expect(200, &["approved", &longest]);
+    let decision = &workflow.outcome().await["stages"][0]["decisions"][0];
+    assert_eq!(decision["comment"], longest);
+}
+
+#[tokio::test]
+async fn programs_get_the_same_answers_as_json() {
+    let stack = Stack::start().await;
+    stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    let answer = stack.reader().open_as_json(&link).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.header("content-type").starts_with("application/json"), "{:?}", answer.headers);
+    let json: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+    assert!(answer.body.contains("125.50"), "{json}");
+    let missing = stack.reader().open_as_json(&stack.url("/a/nonsense")).await;
+    assert_eq!(missing.status, 404);
+    serde_json::from_str::<serde_json::Value>(&missing.body).expect("JSON");
+}
+
+#[tokio::test]
+async fn every_answer_is_safe_to_show_in_a_browser() {
+    let stack = Stack::start().await;
+    stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    let pages = [
+        stack.open(&link).await,
+        stack.open(&stack.url("/")).await,
+        stack.open(&stack.url("/nowhere")).await,
+        stack.press(&link, "", "").await,
+        stack.press(&link, "approve", "").await,
+    ];
+    for page in pages {
+        let policy = page.header("content-security-policy");
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe-inline"), "{policy}");
+        assert!(page.header("cache-control").contains("no-store"), "{:?}", page.headers);
+        assert_eq!(page.header("x-content-type-options"), "nosniff");
+        assert_eq!(page.header("referrer-policy"), "same-origin");
+    }
+}
+
+#[tokio::test]
+async fn too_many_requests_for_one_link_are_told_when_to_come_back() {
+    let stack =
+        Stack::beside(Temporal::shared().await).with("COUNTERSIGN_LIMIT_LINK", "5/1").start().await;
+    let both = ["ann@example.com", "bob@example.com"];
+    stack.submit(&submission::expense(&both)).await;
+    let busy = stack.mail_to(both[0]).await.link("approve");
+    let other = stack.mail_to(both[1]).await.link("approve");
+    let pages = join_all((0..20).map(|_| stack.open(&busy))).await;
+    assert!(pages.iter().filter(|page| page.status == 200).count() >= 5);
+    let limited = pages.iter().find(|page| page.status == 429).expect("a limit");
+    assert!(limited.header("retry-after").parse::<u32>().is_ok(), "{:?}", limited.headers);
+    stack.open(&other).await.expect(200, &["125.50 USD"]);
+}
+
+#[tokio::test]
+async fn too_many_requests_from_one_address_are_told_when_to_come_back() {
+    let stack = Stack::beside(Temporal::shared().await)
+        .with("COUNTERSIGN_LIMIT_ADDRESS", "20/1")
+        .start()
+        .await;
+    let front = stack.url("/");
+    let pages = join_all((0..60).map(|_| stack.open(&front))).await;
+    assert!(pages.iter().any(|page| page.status == 200));
+    let limited = pages.iter().find(|page| page.status == 429).expect("a limit");
+    assert!(limited.header("retry-after").parse::<u32>().is_ok(), "{:?}", limited.headers);
+    eventually("the limit to be over", async || {
+        (stack.open(&front).await.status == 200).then_some(())
+    })
+    .await;
+}

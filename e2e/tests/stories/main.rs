@@ -1,0 +1,14 @@
+//! What Countersign is for, told with real processes. Each module is a theme, each test a sentence.
+
+mod harness;
+mod histories;
+mod links;
+mod notifiers;
+mod operation;
+mod outages;
+mod person;
+mod secrets;
+mod signals;
+mod stages;
+mod submissions;
+mod webhook;

@@ -1,0 +1,118 @@
+//! Mails leave by SNS or SMTP as they do by the outbox.
+
+use countersign_e2e::{Installation, MailServer, Stack, Temporal, Topic, submission, text};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn by_sns_each_reviewer_gets_exactly_their_own_message() {
+    let installation = Stack::beside(Temporal::shared().await);
+    let topic = Topic::start(&installation.dir()).await;
+    let ann = topic.subscribe("ann", "ann@example.com").await;
+    let bob = topic.subscribe("bob", "bob@example.com").await;
+    let stack = by_sns(installation, &topic).start().await;
+    let stage = json!({"reviewers": ["ann@example.com", "bob@example.com"], "quorum": "all"});
+    let mut asking = submission::asking(json!({"stages": [stage]}));
+    asking["document"]["title"] = json!("Überraschung für das 会議 🎉 ".repeat(6).trim());
+    let workflow = stack.submit(&asking).await;
+    let mut links = Vec::new();
+    for (queue, reviewer) in [(&ann, "ann@example.com"), (&bob, "bob@example.com")] {
+        let messages = queue.messages(1).await;
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        let message = &messages[0];
+        assert_eq!(message["MessageAttributes"]["reviewer"]["Value"], reviewer, "{message}");
+        assert_eq!(message["MessageAttributes"]["reviewer"]["Type"], "String", "{message}");
+        let subject = text(&message["Subject"]);
+        assert!(subject.is_ascii() && !subject.is_empty() && subject.len() < 100, "{subject:?}");
+        assert!(!subject.contains(|c: char| c.is_control()), "{subject:?}");
+        let body = text(&message["Message"]);
+        assert!(body.contains("125.50 USD") && body.contains("会議"), "{body}");
+        let link = body.split_whitespace().find(|word| word.ends_with("?choice=approve"));
+        links.push(link.unwrap_or_else(|| panic!("no link in {body}")).to_owned());
+    }
+    assert_ne!(links[0], links[1]);
+    for link in &links {
+        assert_eq!(stack.press(link, "approve", "").await.status, 200);
+    }
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    for queue in [&ann, &bob] {
+        assert!(queue.is_empty().await, "nobody gets the submitter's or the other's message");
+    }
+}
+
+#[tokio::test]
+async fn a_reviewer_is_subscribed_to_their_own_mails_only() {
+    let installation = Stack::beside(Temporal::shared().await);
+    let topic = Topic::start(&installation.dir()).await;
+    let installation = by_sns(installation, &topic);
+    let (exit, log) = installation.run("worker", &["subscribe", "ann@example.com"]).await;
+    assert_eq!(exit.code, 0, "{log}");
+    let subscriptions = topic.subscriptions().await;
+    assert_eq!(subscriptions.len(), 1, "{subscriptions:?}");
+    assert_eq!(subscriptions[0]["Protocol"], "email");
+    assert_eq!(subscriptions[0]["Endpoint"], "ann@example.com");
+    let filter: Value =
+        serde_json::from_str(&text(&subscriptions[0]["FilterPolicy"])).expect("JSON");
+    assert_eq!(filter, json!({"reviewer": ["ann@example.com"]}));
+    let (exit, log) = installation.run("worker", &["subscribe", "nobody"]).await;
+    assert_ne!(exit.code, 0, "{log}");
+}
+
+fn by_sns(installation: Installation, topic: &Topic) -> Installation {
+    installation
+        .with("COUNTERSIGN_NOTIFY", format!("sns:{}", topic.arn()))
+        .with("AWS_ENDPOINT_URL_SNS", topic.endpoint())
+        .with("AWS_REGION", Topic::REGION)
+        .with("AWS_ACCESS_KEY_ID", "test")
+        .with("AWS_SECRET_ACCESS_KEY", "test")
+}
+
+#[tokio::test]
+async fn by_smtp_envelope_headers_and_both_bodies_are_right() {
+    let installation = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(&installation.dir()).await;
+    let stack = installation
+        .with("COUNTERSIGN_NOTIFY", server.url())
+        .with("COUNTERSIGN_MAIL_FROM", "Approvals <approvals@corp.example>")
+        .start()
+        .await;
+    let mut expense = submission::expense(&["ann@example.com"]);
+    expense["document"]["title"] = json!("Zugfahrt nach Köln 🚆");
+    let workflow = stack.submit(&expense).await;
+    let delivered = server.mails_to("ann@example.com", 1).await.swap_remove(0);
+    assert_eq!(delivered.from, "approvals@corp.example");
+    assert_eq!(delivered.to, ["ann@example.com"]);
+    let mail = delivered.mail;
+    assert_eq!(mail.from, "approvals@corp.example");
+    assert_eq!(mail.to, ["ann@example.com"]);
+    assert!(mail.subject.contains("Zugfahrt nach Köln 🚆"), "{}", mail.subject);
+    assert_eq!(mail.content_type, "multipart/alternative");
+    for body in [&mail.text, &mail.html] {
+        assert!(body.contains("125.50 USD") && body.contains(&mail.approval_id()), "{body}");
+    }
+    for choice in ["approve", "reject"] {
+        assert!(mail.html.contains(&mail.link(choice)), "{}", mail.html);
+    }
+    stack.press(&mail.link("reject"), "reject", "zu teuer").await.expect(200, &["rejected"]);
+    assert_eq!(workflow.outcome().await["status"], "REJECTED");
+    let told = server.mails_to("sam@example.com", 1).await.swap_remove(0).mail;
+    assert!(told.text.contains("zu teuer"), "{}", told.text);
+}
+
+#[tokio::test]
+async fn a_mail_server_that_is_away_delays_mails_and_everybody_can_see_why() {
+    let installation = Stack::beside(Temporal::shared().await);
+    let port = countersign_e2e::free_port();
+    let stack =
+        installation.with("COUNTERSIGN_NOTIFY", format!("smtp://127.0.0.1:{port}")).start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    workflow
+        .status_where("a request that is being sent", |status| {
+            status["stages"][0]["reviewers"][0]["delivery"] == "SENDING"
+        })
+        .await;
+    workflow.pending_failure("onnect").await;
+    let server = MailServer::start_at(port, stack.dir()).await;
+    let link = server.mails_to("ann@example.com", 1).await[0].mail.link("approve");
+    stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+}

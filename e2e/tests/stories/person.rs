@@ -1,0 +1,126 @@
+//! A person's path: mail, link, page, comment, button, outcome.
+
+use countersign_e2e::{Browser, Stack, Workflow, submission};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_reviewer_reads_the_page_in_a_browser_comments_and_approves() {
+    let (stack, workflow, browser) = a_reviewer_with_a_browser().await;
+    let mail = stack.mail_to("lee@example.com").await;
+    browser.open(&mail.link("approve")).await;
+    for words in [
+        "15 laptops for the platform team",
+        "15,750.00 USD",
+        "Laptop, 14 inch, 32 GB",
+        "14,250.00",
+        "USB-C dock",
+        "quote-7781.pdf",
+        "budget.xlsx",
+        "Priya Natarajan",
+        "Replaces machines from 2021.",
+    ] {
+        browser.expect(words).await;
+    }
+    let too_wide = "return document.documentElement.scrollWidth > window.innerWidth";
+    assert_eq!(browser.evaluate(too_wide).await, false, "a phone shows the page's whole width");
+    browser.write_comment("Within budget 👍").await;
+    browser.press("approve").await;
+    browser.expect("approved").await;
+    browser.expect("Within budget 👍").await;
+
+    let outcome = workflow.outcome().await;
+    assert_decided(&outcome, "APPROVED", "APPROVE", "Within budget 👍");
+    let mail = stack.mail_to("priya@example.com").await;
+    for words in ["approved", "lee@example.com", "Within budget 👍", "15,750.00 USD"] {
+        assert!(mail.text.to_lowercase().contains(&words.to_lowercase()), "{words}: {}", mail.text);
+    }
+    assert!(!mail.has_links(), "the submitter has nothing to decide");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_reviewer_rejects_in_a_browser_and_the_submitter_reads_why() {
+    let (stack, workflow, browser) = a_reviewer_with_a_browser().await;
+    let mail = stack.mail_to("lee@example.com").await;
+    browser.open(&mail.link("reject")).await;
+    browser.expect("15,750.00 USD").await;
+    browser.write_comment("Not this quarter").await;
+    browser.press("reject").await;
+    browser.expect("rejected").await;
+
+    let outcome = workflow.outcome().await;
+    assert_decided(&outcome, "REJECTED", "REJECT", "Not this quarter");
+    let mail = stack.mail_to("priya@example.com").await;
+    assert!(mail.text.contains("Not this quarter"), "{}", mail.text);
+    assert!(mail.subject.to_lowercase().contains("rejected"), "{}", mail.subject);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn nobody_answers_and_the_deadline_does_what_the_rules_say() {
+    let stack = Stack::start().await;
+    for (rule, status) in [("expire", "EXPIRED"), ("reject", "REJECTED"), ("approve", "APPROVED")] {
+        let reviewer = format!("late-{rule}@example.com");
+        let stage = json!({"reviewers": [reviewer], "deadline": "2s", "onDeadline": rule});
+        let workflow = stack.submit(&submission::asking(json!({"stages": [stage]}))).await;
+        let mail = stack.mail_to(&reviewer).await;
+        let outcome = workflow.outcome().await;
+        assert_eq!(outcome["status"], status, "{outcome}");
+        assert_eq!(outcome["stages"][0]["undecided"], json!([reviewer]), "{outcome}");
+        // Too late: nobody is told that this click counted.
+        let page = stack.press(&mail.link("reject"), "reject", "too late").await;
+        let gone = if rule == "expire" { 410 } else { 409 };
+        page.expect(gone, &[status]);
+        assert_eq!(workflow.outcome().await, outcome);
+    }
+    let mails = stack.mails_to("sam@example.com", 3).await;
+    assert_eq!(mails.len(), 3, "one mail for each outcome");
+}
+
+#[tokio::test]
+async fn a_reviewer_is_reminded_and_the_reminder_has_the_same_links() {
+    let stack = Stack::start().await;
+    let stage = json!({"reviewers": ["busy@example.com"], "deadline": "1h", "reminders": ["1s"]});
+    let workflow = stack.submit(&submission::asking(json!({"stages": [stage]}))).await;
+    let mails = stack.mails_to("busy@example.com", 2).await;
+    assert_eq!(mails[0].approval_id(), mails[1].approval_id());
+    stack.press(&mails[1].link("approve"), "approve", "").await.expect(200, &["approved"]);
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+}
+
+#[tokio::test]
+async fn a_second_press_changes_nothing_and_the_page_says_so() {
+    let stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    stack.press(&link, "approve", "first").await.expect(200, &["approved"]);
+    let outcome = workflow.outcome().await;
+    let again = stack.press(&link, "approve", "second").await;
+    again.expect(200, &["already", "first"]);
+    assert!(!again.says("second"), "what was not recorded is not shown: {}", again.words());
+    stack.press(&link, "reject", "third").await.expect(409, &["approved", "ann@example.com"]);
+    assert_eq!(workflow.outcome().await, outcome);
+}
+
+async fn a_reviewer_with_a_browser() -> (Stack, Workflow, Browser) {
+    let stack = Stack::start().await;
+    let mut laptops = submission::laptops();
+    laptops["approval"] = json!({"stages": [{"reviewers": ["lee@example.com"]}]});
+    let workflow = stack.submit(&laptops).await;
+    let browser = Browser::start(stack.dir()).await;
+    (stack, workflow, browser)
+}
+
+#[track_caller]
+fn assert_decided(outcome: &Value, status: &str, verdict: &str, comment: &str) {
+    let decision = &outcome["stages"][0]["decisions"][0];
+    assert_eq!(outcome["status"], status, "{outcome}");
+    assert_eq!(decision["verdict"], verdict, "{outcome}");
+    assert_eq!(decision["reviewer"], "lee@example.com", "{outcome}");
+    assert_eq!(decision["comment"], comment, "{outcome}");
+    for time in [&decision["decidedAt"], &outcome["decidedAt"]] {
+        let time = time.as_str().unwrap_or_else(|| panic!("no time in {outcome}"));
+        let in_utc = time.ends_with('Z') || time.ends_with("+00:00");
+        assert!(time.contains('T') && in_utc, "{time} is no RFC 3339 time in UTC");
+    }
+}

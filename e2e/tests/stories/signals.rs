@@ -1,0 +1,110 @@
+//! Signals by hand, good and bad: none of them wedges an approval.
+
+use countersign_e2e::{Stack, list, submission, text};
+use serde_json::{Value, json};
+use temporalio_client::{grpc::WorkflowService, tonic::IntoRequest};
+use temporalio_common::protos::temporal::api::{
+    common::v1::{Payload, Payloads, WorkflowExecution},
+    workflowservice::v1::SignalWorkflowExecutionRequest,
+};
+
+#[tokio::test]
+async fn an_operator_decides_by_hand_for_a_reviewer() {
+    let stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let decision = json!({"reviewer": "ann@example.com", "comment": "by phone"});
+    workflow.signal("reject", &decision).await;
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["status"], "REJECTED");
+    assert_eq!(outcome["stages"][0]["decisions"][0]["comment"], "by phone");
+}
+
+#[tokio::test]
+async fn a_decision_that_comes_before_the_workflow_waits_for_it_counts() {
+    let mut stack = Stack::start().await;
+    stack.kill_worker().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    workflow.signal("approve", &json!({"reviewer": "ann@example.com"})).await;
+    stack.start_worker();
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+}
+
+#[tokio::test]
+async fn bad_signals_are_counted_and_leave_the_approval_decidable() {
+    let stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    stack.mail_to("ann@example.com").await;
+    let ann = json!({"reviewer": "ann@example.com"}).to_string();
+    let bad: [&[&str]; 9] = [
+        &[],
+        &["--input", &ann, "--input", &ann],
+        &["--input", "7"],
+        &["--input", "[]"],
+        &["--input", "null"],
+        &["--input", "{}"],
+        &["--input", r#"{"reviewer": "eve@example.com"}"#],
+        &["--input", r#"{"link": "00000000000000000000"}"#],
+        &["--input-base64", "--input", "/////w==", "--input-meta", "encoding=binary/plain"],
+    ];
+    for arguments in bad {
+        workflow.signal_with("approve", arguments).await;
+    }
+    send_raw(&stack, &workflow.id, b"\xff{{ not JSON").await;
+    let status =
+        workflow.status_where("ten ignored signals", |status| status["ignoredSignals"] == 10).await;
+    assert_eq!(status["status"], "PENDING", "{status}");
+    assert_eq!(list(&status["ignoredBecause"]).count(), 10, "{status}");
+    // Nobody listens to this name: it is in the history, and that is all.
+    workflow.signal("aprove", &json!({"reviewer": "ann@example.com"})).await;
+    assert_eq!(workflow.status().await["status"], "PENDING");
+    let failed = workflow.history().await.count("WORKFLOW_TASK_FAILED");
+    assert_eq!(failed, 0, "no signal may wedge the workflow");
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+}
+
+#[tokio::test]
+async fn the_status_and_the_search_attributes_say_who_is_still_asked() {
+    let stack = Stack::start().await;
+    let stage = json!({"reviewers": ["ann@example.com", "bob@example.com"], "quorum": "all"});
+    let workflow = stack.submit(&submission::asking(json!({"stages": [stage]}))).await;
+    let asked = |attributes: &Value| {
+        let mut asked: Vec<_> = list(&attributes["ApprovalReviewers"]).map(text).collect();
+        asked.sort();
+        asked
+    };
+    let both = ["ann@example.com", "bob@example.com"];
+    workflow.attributes_where("both reviewers", |attributes| asked(attributes) == both).await;
+    workflow.signal("approve", &json!({"reviewer": "ann@example.com"})).await;
+    workflow.attributes_where("bob only", |attributes| asked(attributes) == both[1..]).await;
+    let status = workflow.status().await;
+    assert_eq!(status["stages"][0]["reviewers"][0]["vote"]["verdict"], "APPROVE", "{status}");
+    let waiting =
+        format!("ApprovalReviewers = 'bob@example.com' AND TaskQueue = '{}'", stack.queue);
+    countersign_e2e::eventually("the list of what waits for bob", async || {
+        (stack.temporal.list(&waiting).await == [workflow.id.clone()]).then_some(())
+    })
+    .await;
+    workflow.signal("approve", &json!({"reviewer": "bob@example.com"})).await;
+    workflow.outcome().await;
+    let done = workflow.attributes_where("nobody", |attributes| asked(attributes).is_empty()).await;
+    assert_eq!(done["ApprovalStatus"], "APPROVED", "{done}");
+}
+
+/// Sends the signal `approve` with bytes that the command line would refuse to send.
+async fn send_raw(stack: &Stack, workflow_id: &str, data: &[u8]) {
+    let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
+    let payload = Payload { metadata, data: data.to_vec(), ..Payload::default() };
+    let execution =
+        WorkflowExecution { workflow_id: workflow_id.to_owned(), ..WorkflowExecution::default() };
+    let request = SignalWorkflowExecutionRequest {
+        namespace: "default".to_owned(),
+        workflow_execution: Some(execution),
+        signal_name: "approve".to_owned(),
+        input: Some(Payloads { payloads: vec![payload] }),
+        ..SignalWorkflowExecutionRequest::default()
+    };
+    let mut client = stack.temporal.client().await;
+    client.signal_workflow_execution(request.into_request()).await.expect("it is taken");
+}
