@@ -40,7 +40,8 @@ pub struct Exit {
 impl Process {
     /// Starts `command`. What it writes goes to `name.log` in `dir`, behind what is there already.
     ///
-    /// It sees no environment variables but those of `command`, `PATH` and a `HOME` of its own.
+    /// It sees no environment variables but those of `command`, `PATH`, and `dir` as its `HOME`
+    /// and `TMPDIR`.
     pub fn start(name: &str, dir: &Path, command: &Command) -> Process {
         let log = dir.join(format!("{name}.log"));
         let file = fs::File::options().create(true).append(true).open(&log).expect("a log file");
@@ -51,6 +52,7 @@ impl Process {
             .env_clear()
             .env("PATH", env::var_os("PATH").unwrap_or_default())
             .env("HOME", dir)
+            .env("TMPDIR", dir)
             .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
             .current_dir(command.get_current_dir().unwrap_or(dir))
             .stdin(Stdio::piped())

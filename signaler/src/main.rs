@@ -1,5 +1,7 @@
 //! The signaler: reads the settings, and serves until it is told to stop.
 
+use std::io::IsTerminal;
+
 use countersign_signaler::{App, LogFormat, Settings, serve};
 use tokio::{
     net::TcpListener,
@@ -9,7 +11,9 @@ use tokio::{
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let mut settings = Settings::from_environment();
-    let log = tracing_subscriber::fmt().with_env_filter(std::mem::take(&mut settings.log));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(std::mem::take(&mut settings.log))
+        .with_ansi(std::io::stdout().is_terminal());
     match settings.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

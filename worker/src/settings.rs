@@ -232,7 +232,7 @@ impl RawSettings {
             }
             return Some(Notify::Sns(arn.to_owned()));
         }
-        let from = wrong.required("COUNTERSIGN_MAIL_FROM", set(&self.mail_from));
+        let from = self.mail_from(wrong);
         if let Some(folder) = notify.strip_prefix("outbox:") {
             if folder.is_empty() {
                 wrong.add(NAME, "needs a folder, such as outbox:/var/mail/outbox");
@@ -241,7 +241,7 @@ impl RawSettings {
             return Some(Notify::Outbox(folder.into(), from?));
         }
         if notify.starts_with("smtp://") || notify.starts_with("smtps://") {
-            let from: Mailbox = from?;
+            let from = from?;
             return match Smtp::new(notify, from.clone()) {
                 Ok(_) => Some(Notify::Smtp(Secret(notify.to_owned()), from)),
                 Err(why) => {
@@ -252,6 +252,13 @@ impl RawSettings {
         }
         wrong.add(NAME, "must start with outbox:, sns:, smtp:// or smtps://");
         None
+    }
+
+    fn mail_from(&self, wrong: &mut WrongSettings) -> Option<Mailbox> {
+        const NAME: &str = "COUNTERSIGN_MAIL_FROM";
+        let from: String = wrong.required(NAME, set(&self.mail_from))?;
+        let example = "must be an address, such as Approvals <approvals@example.com>";
+        from.parse().map_err(|_| wrong.add(NAME, example)).ok()
     }
 
     fn reviewers(&self, wrong: &mut WrongSettings) -> Vec<EmailAddress> {
@@ -274,15 +281,13 @@ impl RawSettings {
         if url.is_none() && secret.is_none() {
             return None;
         }
-        let url = wrong.required::<Url>("COUNTERSIGN_WEBHOOK_URL", url);
-        if url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
+        let secret = wrong.required("COUNTERSIGN_WEBHOOK_SECRET", secret);
+        let url = wrong.required::<Url>("COUNTERSIGN_WEBHOOK_URL", url)?;
+        if !matches!(url.scheme(), "http" | "https") {
             wrong.add("COUNTERSIGN_WEBHOOK_URL", "must start with https:// or http://");
             return None;
         }
-        let secret = wrong.required::<String>("COUNTERSIGN_WEBHOOK_SECRET", secret);
-        Webhook::new(url?, &secret?)
-            .map_err(|why| wrong.add("COUNTERSIGN_WEBHOOK_SECRET", why))
-            .ok()
+        Webhook::new(url, secret?).map_err(|why| wrong.add("COUNTERSIGN_WEBHOOK_URL", why)).ok()
     }
 
     fn logging(&self, wrong: &mut WrongSettings) -> Logging {

@@ -1,7 +1,7 @@
 //! Outcomes as webhooks, signed by the Standard Webhooks specification
 //! (<https://www.standardwebhooks.com>).
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use countersign_protos::v1::{Outcome, Status};
 use jiff::Timestamp;
@@ -11,8 +11,32 @@ use serde_json::json;
 /// Where outcomes are POSTed.
 pub struct Webhook {
     url: Url,
-    key: standardwebhooks::Webhook,
+    secret: WebhookSecret,
     client: Client,
+}
+
+/// The secret that signs webhooks: `whsec_` and base64.
+pub struct WebhookSecret(standardwebhooks::Webhook);
+
+/// A text that is no webhook secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must be whsec_ and base64, such as the output of: echo \"whsec_$(openssl rand -base64 32)\""
+)]
+pub struct NotAWebhookSecret;
+
+impl FromStr for WebhookSecret {
+    type Err = NotAWebhookSecret;
+
+    fn from_str(text: &str) -> Result<Self, NotAWebhookSecret> {
+        // The library would also take a secret without its prefix, and an empty one.
+        match text.strip_prefix("whsec_") {
+            Some(base64) if base64.len() >= 32 => {
+                standardwebhooks::Webhook::new(text).map(Self).map_err(|_| NotAWebhookSecret)
+            }
+            _ => Err(NotAWebhookSecret),
+        }
+    }
 }
 
 /// Why an outcome was not taken; it is tried again.
@@ -30,20 +54,18 @@ pub enum WebhookError {
 }
 
 impl Webhook {
-    /// A receiver and the secret it shares with us, `whsec_` and base64.
+    /// A receiver, and the secret that it shares with us.
     ///
     /// # Errors
-    /// What is wrong with the secret, without the secret.
-    pub fn new(url: Url, secret: &str) -> Result<Self, String> {
-        let key = standardwebhooks::Webhook::new(secret)
-            .map_err(|_| "must be whsec_ and base64".to_owned())?;
+    /// When this machine has no certificates to trust.
+    pub fn new(url: Url, secret: WebhookSecret) -> Result<Self, String> {
         let client = Client::builder()
             .timeout(Duration::from_secs(20))
             .redirect(Policy::none())
             .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| error.to_string())?;
-        Ok(Self { url, key, client })
+            .map_err(|error| root_cause(&error))?;
+        Ok(Self { url, secret, client })
     }
 
     /// POSTs one outcome. The workflow's ID identifies it, so that a receiver that gets it twice
@@ -55,7 +77,7 @@ impl Webhook {
     ) -> Result<String, WebhookError> {
         let now = Timestamp::now();
         let body = body(workflow_id, outcome, now);
-        let signature = self.key.sign(workflow_id, now.as_second(), body.as_bytes())?;
+        let signature = self.secret.0.sign(workflow_id, now.as_second(), body.as_bytes())?;
         let response = self
             .client
             .post(self.url.clone())
