@@ -26,6 +26,7 @@ Temporal's own settings, read by its SDK from the environment and from temporal.
 /// Shows reviewers what they are asked to approve, and tells the workflow what they decide.
 #[derive(Debug, Parser)]
 #[command(name = "countersign-signaler", version, about, after_help = TEMPORAL_HELP)]
+#[allow(rustdoc::bare_urls)] // These are the words of --help.
 pub struct Arguments {
     /// Comma-separated base64 keys of 32 bytes, as the worker has them: the first one signs
     /// approval IDs, all verify. Make one with `openssl rand -base64 32`. Required.

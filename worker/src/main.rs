@@ -10,6 +10,7 @@ use countersign_worker::{
     settings::{Cli, Command, Logging, RawSettings, Settings},
     startup,
 };
+use futures::FutureExt;
 use temporalio_client::Client;
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,9 +44,11 @@ async fn work(settings: &RawSettings) -> anyhow::Result<()> {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
+    // One listener from here to the end: a signal that comes in between is not lost.
+    let stop = stop_requested().shared();
     let started = tokio::select! {
         client = start() => Some(client?),
-        () = stop_requested() => None,
+        () = stop.clone() => None,
     };
     let Some(client) = started else { return Ok(()) };
     if !settings.has_default_reviewers() {
@@ -62,7 +65,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut worker = Worker::new(&runtime, client, options)?;
     let shut_down = worker.shutdown_handle();
     tokio::spawn(async move {
-        stop_requested().await;
+        stop.await;
         info!("stopping");
         shut_down();
     });

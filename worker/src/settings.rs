@@ -43,8 +43,9 @@ pub enum Command {
     },
 }
 
-/// The settings as they come; [`Settings::check`] says what is wrong with them.
+/// The settings as they come; [`RawSettings::check`] says what is wrong with them.
 #[derive(Debug, Args)]
+#[allow(rustdoc::bare_urls)] // These are the words of --help.
 pub struct RawSettings {
     /// The task queue that is worked on. [default: approvals]
     #[arg(long, env = "COUNTERSIGN_TASK_QUEUE", global = true)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_e2e::{Stack, Temporal, link_key, submission};
+use countersign_e2e::{Stack, Temporal, eventually, link_key, submission};
 
 #[tokio::test]
 async fn wrong_settings_stop_the_start_and_are_all_named_at_once() {
@@ -71,6 +71,22 @@ async fn worker_and_signaler_stop_in_time_when_asked_and_another_worker_goes_on(
     let stopped = stack.stop_signaler().await;
     assert_eq!(stopped.code, 0, "{}", stack.logs());
     assert!(stopped.took < Duration::from_secs(10), "{stopped:?}");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_asked_to_stop_while_it_starts_stops() {
+    let mut stack = Stack::beside(Temporal::shared().await).start_without_worker().await;
+    for attempt in 1..=5 {
+        stack.start_worker();
+        eventually("the worker to reach Temporal", async || {
+            let reached = stack.worker().log().matches("connected to Temporal").count();
+            (reached == attempt).then_some(())
+        })
+        .await;
+        let stopped = stack.stop_worker().await;
+        assert_eq!(stopped.code, 0, "{}", stack.logs());
+        assert!(stopped.took < Duration::from_secs(10), "{stopped:?}");
+    }
 }
 
 #[tokio::test]
