@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench
+.PHONY: help demo test lint bench soak
 
 help: ## Show this.
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -28,3 +28,8 @@ bench: ## Measure what Countersign costs over the bare Temporal calls.
 	@scripts/tools bench
 	cargo build --release --locked --bins -p countersign-worker -p countersign-signaler
 	cargo run --release --locked -p countersign-e2e --bin bench
+
+soak: ## Kill, cut and freeze everything under load, and count what was lost. SOAK="--help" tells more.
+	@scripts/tools bench
+	cargo build --release --locked -p countersign-worker -p countersign-signaler -p countersign-soak
+	target/release/soak $(or $(SOAK),--short)

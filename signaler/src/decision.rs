@@ -45,15 +45,11 @@ impl Approvals {
         }
         match sent {
             Ok(()) => Ok(match self.read(link, &run).await {
-                Ok(after) => {
-                    let after = after.recognised_by(before.state());
-                    (after_sending(&after, link.as_str(), verdict), after)
-                }
+                Ok(after) => (after_sending(&after, link.as_str(), verdict), after),
                 Err(_) => (Answer::Accepted, before),
             }),
             Err(NotSent::Closed) => {
                 let after = self.read(link, &run).await.map_err(NotDecided::from)?;
-                let after = after.recognised_by(before.state());
                 let answer = settled(&after, link.as_str(), verdict);
                 answer.map(|answer| (answer, after)).ok_or(NotDecided::NothingRecorded)
             }

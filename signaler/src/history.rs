@@ -75,6 +75,7 @@ fn decided(outcome: Outcome, pending: ApprovalState) -> ApprovalState {
 fn stage(stage: StageOutcome) -> StageState {
     let decided = stage.decisions.into_iter().map(|vote| ReviewerState {
         reviewer: vote.reviewer.clone(),
+        link: vote.link.clone(),
         vote: Some(vote),
         ..ReviewerState::default()
     });

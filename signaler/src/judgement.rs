@@ -11,7 +11,7 @@ pub(crate) enum Reading {
     Current(ApprovalState),
     /// No worker answers, and the approval is open: no more than its submission is known.
     Unattended(ApprovalState),
-    /// No worker answers, and the approval has an outcome. It does not say whose link is whose.
+    /// No worker answers, and the approval has an outcome, which knows the links of those who decided.
     Closed(ApprovalState),
     /// The workflow ended without an outcome.
     Ended(Ending, ApprovalState),
@@ -73,18 +73,6 @@ impl Reading {
             | Reading::Ended(_, state) => state,
         }
     }
-
-    /// An outcome does not say whose link is whose, but what the workflow said before does.
-    pub(crate) fn recognised_by(self, before: &ApprovalState) -> Self {
-        let Reading::Closed(mut state) = self else { return self };
-        for (stage, before) in state.stages.iter_mut().zip(&before.stages) {
-            for asked in &mut stage.reviewers {
-                let same = before.reviewers.iter().find(|same| same.reviewer == asked.reviewer);
-                asked.link = same.map(|same| same.link.clone()).unwrap_or_default();
-            }
-        }
-        Reading::Current(state)
-    }
 }
 
 /// The reviewer who was asked by `link`, and in which stage.
@@ -127,10 +115,7 @@ pub(crate) fn settled(reading: &Reading, link: &str, verdict: Verdict) -> Option
     let state = match reading {
         Reading::Ended(ending, _) => return Some(Answer::Ended(*ending)),
         Reading::Unattended(_) => return None,
-        Reading::Closed(state) => {
-            return Some(over(state.status(), Answer::TooLate).unwrap_or(Answer::TooLate));
-        }
-        Reading::Current(state) => state,
+        Reading::Current(state) | Reading::Closed(state) => state,
     };
     if let Some(vote) = own_vote(state, link) {
         let same = vote.verdict() == verdict;
@@ -196,6 +181,7 @@ mod tests {
 
     #[test]
     fn every_state_has_its_answer() {
+        let closed = |reading: Reading| Reading::Closed(reading.state().clone());
         use Status::{Approved, Expired, Pending, Rejected, Unspecified, Withdrawn};
         use Verdict::{Approve, Reject};
         let table = [
@@ -264,6 +250,18 @@ mod tests {
                 Answer::TooLate,
             ),
             (
+                closed(state(Approved, Approved, Some(Approve), None)),
+                Answer::Decided,
+                Some(Answer::AlreadyRecorded),
+                Answer::Recorded,
+            ),
+            (
+                closed(state(Rejected, Rejected, Some(Reject), None)),
+                Answer::Decided,
+                Some(Answer::OtherVerdict),
+                Answer::OtherVerdict,
+            ),
+            (
                 Reading::Closed(elsewhere(Withdrawn)),
                 Answer::Withdrawn,
                 Some(Answer::Withdrawn),
@@ -302,23 +300,5 @@ mod tests {
         assert_eq!(on_look(&reading, BOB), Answer::Voted);
         assert_eq!(settled(&reading, ANN, Verdict::Reject), None);
         assert_eq!(settled(&reading, BOB, Verdict::Reject), Some(Answer::OtherVerdict));
-    }
-
-    #[test]
-    fn an_outcome_is_recognised_by_what_the_workflow_said_before() {
-        let named = |link: &str, vote| ReviewerState {
-            reviewer: "ann@example.com".into(),
-            ..reviewer(link, vote)
-        };
-        let with = |status: Status, reviewer| ApprovalState {
-            status: status.into(),
-            stages: vec![StageState { reviewers: vec![reviewer], ..StageState::default() }],
-            ..ApprovalState::default()
-        };
-        let before = with(Status::Pending, named(ANN, None));
-        let outcome = with(Status::Approved, named("", Some(Verdict::Approve)));
-        let after = Reading::Closed(outcome).recognised_by(&before);
-        assert_eq!(after_sending(&after, ANN, Verdict::Approve), Answer::Recorded);
-        assert_eq!(after_sending(&after, ANN, Verdict::Reject), Answer::OtherVerdict);
     }
 }

@@ -195,9 +195,10 @@ impl Problem {
             Problem::Gone => (
                 StatusCode::GONE,
                 "gone",
-                "This request is gone",
-                "Its link was issued once, but the request is no longer there. Requests are \
-                 removed some time after they have ended.",
+                "This request is not there any more",
+                "Its link was issued once, but no request can be found for it. Requests are \
+                 removed some time after they have ended. If your mail has only just arrived, \
+                 please try again in a minute.",
             ),
             Problem::Field { wrong, .. } => (
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -283,6 +284,9 @@ fn approval_json(case: Case<'_>) -> ApprovalJson {
     let mut approval = case.state.clone();
     for reviewer in approval.stages.iter_mut().flat_map(|stage| &mut stage.reviewers) {
         reviewer.link.clear();
+        if let Some(vote) = &mut reviewer.vote {
+            vote.link.clear();
+        }
     }
     ApprovalJson {
         answer: name_of(case.answer),

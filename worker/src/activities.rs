@@ -1,6 +1,10 @@
 //! Activities: each converts, makes one call, and maps the error.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use countersign_protos::{
     Asked, LinkKeys, submission,
@@ -10,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use temporalio_common::{data_converters::RawValue, error::ApplicationFailure};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError, ActivityInfo};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{
@@ -19,6 +24,10 @@ use crate::{
     validation::{self, Routing, Validated},
     webhook::{Webhook, WebhookError},
 };
+
+/// An attempt that is silent for so long is taken for dead.
+pub(crate) const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 
 /// What the activities need to know and to reach.
 pub struct Countersign {
@@ -165,8 +174,7 @@ impl Countersign {
             ));
         };
         let workflow_id = ctx.info().workflow_id.clone().unwrap_or_default();
-        webhook
-            .deliver(&workflow_id, &outcome)
+        alive(&ctx, webhook.deliver(&workflow_id, &outcome))
             .await
             .map_err(|error: WebhookError| failure("WebhookRefused", error.to_string()))
     }
@@ -180,7 +188,7 @@ impl Countersign {
         letter: Letter,
     ) -> Result<String, ActivityError> {
         let envelope = envelope(ctx.info(), recipient.clone());
-        self.notifier.send(&envelope, &letter).await.map_err(|error| match error {
+        alive(ctx, self.notifier.send(&envelope, &letter)).await.map_err(|error| match error {
             NotifyError::Rejected(why) => ApplicationFailure::builder(why)
                 .type_name("MailRejected".to_owned())
                 .non_retryable(true)
@@ -188,6 +196,21 @@ impl Countersign {
                 .into(),
             NotifyError::Unavailable(why) => failure("MailUnavailable", why),
         })
+    }
+}
+
+/// Does the work, and tells Temporal meanwhile that this worker lives: where it does not, another
+/// one takes over within [`HEARTBEAT_TIMEOUT`].
+async fn alive<T>(ctx: &ActivityContext, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = sleep(HEARTBEAT_EVERY) => {
+                // A heartbeat that cannot be sent changes nothing about the work.
+                let _ = ctx.record_heartbeat(()).await;
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use temporalio_common::search_attributes::{SearchAttributeKey, SearchAttributeUpdate};
 
 use crate::{
-    approval::{Approval, EmailAddress, End, OnDeadline, Seat, Stage, Status, Verdict, Vote},
+    approval::{Approval, End, OnDeadline, Seat, Stage, Status, Verdict, Vote},
     case::{Begun, Case},
 };
 
@@ -107,7 +107,7 @@ impl Begun {
             link: seat.link.clone(),
             delivery: self.delivery(stage, seat).into(),
             delivery_error: mail.map(|mail| mail.error.clone()).unwrap_or_default(),
-            vote: seat.vote.as_ref().map(|vote| vote_message(&seat.reviewer, vote)),
+            vote: seat.vote.as_ref().map(|vote| vote_message(seat, vote)),
             reminders: mail.map(|mail| mail.reminders).unwrap_or_default(),
         }
     }
@@ -249,7 +249,7 @@ fn decided_by(stage: &Stage) -> String {
     let names: Vec<&str> = votes
         .iter()
         .filter(|(_, vote)| vote.verdict == decisive)
-        .map(|(reviewer, _)| reviewer.as_str())
+        .map(|(seat, _)| seat.reviewer.as_str())
         .collect();
     let names = match names.split_last() {
         Some((last, [])) => (*last).to_owned(),
@@ -269,14 +269,15 @@ fn stage_outcome(approval: &Approval, stage: &Stage) -> v1::StageOutcome {
     v1::StageOutcome {
         name: stage.plan().name.clone(),
         status: stage_status(approval, stage).into(),
-        decisions: votes.iter().map(|(reviewer, vote)| vote_message(reviewer, vote)).collect(),
+        decisions: votes.iter().map(|(seat, vote)| vote_message(seat, vote)).collect(),
         undecided: stage.undecided().map(|seat| seat.reviewer.to_string()).collect(),
     }
 }
 
-fn vote_message(reviewer: &EmailAddress, vote: &Vote) -> v1::Vote {
+fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
     v1::Vote {
-        reviewer: reviewer.to_string(),
+        reviewer: seat.reviewer.to_string(),
+        link: seat.link.clone(),
         verdict: v1::Verdict::from(vote.verdict).into(),
         comment: vote.comment.clone(),
         decided_at: Some(to_message(vote.at)),
@@ -314,7 +315,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        approval::{Quorum, StagePlan},
+        approval::{EmailAddress, Quorum, StagePlan},
         validation::Plan,
     };
 

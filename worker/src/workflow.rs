@@ -24,7 +24,7 @@ use temporalio_sdk::{
 use uuid::Uuid;
 
 use crate::{
-    activities::{Announcement, Countersign, Issue, ReviewRequest},
+    activities::{Announcement, Countersign, HEARTBEAT_TIMEOUT, Issue, ReviewRequest},
     approval::Verdict,
     case::Case,
     validation::{Plan, Validated},
@@ -235,6 +235,7 @@ impl ApprovalWorkflow {
     /// Hands the outcome to the webhook, for as long as it takes.
     async fn hand_on(ctx: WorkflowContext<Self>, outcome: v1::Outcome) {
         let options = ActivityOptions::with_start_to_close_timeout(Duration::from_secs(30))
+            .heartbeat_timeout(HEARTBEAT_TIMEOUT)
             .summary("Hand the outcome on".to_owned())
             .cancellation_token(WorkflowCancellationToken::new())
             .retry_policy(retry(Duration::from_secs(300)))
@@ -287,6 +288,7 @@ fn mail(
         None => temporalio_sdk::ActivityCloseTimeouts::StartToClose(attempt),
     };
     ActivityOptions::with_close_timeouts(timeouts)
+        .heartbeat_timeout(HEARTBEAT_TIMEOUT)
         .summary(summary)
         .cancellation_token(no_longer_wanted)
         .retry_policy(retry(Duration::from_secs(60)))

@@ -29,6 +29,7 @@ fn vote(reviewer: &str, verdict: Verdict, comment: &str) -> Option<Vote> {
         verdict: verdict.into(),
         comment: comment.into(),
         decided_at: at(0),
+        link: String::new(),
     })
 }
 

@@ -166,7 +166,7 @@ proptest! {
         });
         for stage in approval.stages() {
             let votes = stage.votes();
-            let mut voters: Vec<_> = votes.iter().map(|(reviewer, _)| *reviewer).collect();
+            let mut voters: Vec<_> = votes.iter().map(|(seat, _)| &seat.reviewer).collect();
             prop_assert!(!voters.contains(&approval.submitter()));
             voters.sort();
             voters.dedup();

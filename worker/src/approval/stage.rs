@@ -112,12 +112,9 @@ impl Stage {
     }
 
     /// Its votes, in the order in which they counted.
-    pub fn votes(&self) -> Vec<(&EmailAddress, &Vote)> {
-        let mut votes: Vec<_> = self
-            .seats
-            .iter()
-            .filter_map(|seat| Some((&seat.reviewer, seat.vote.as_ref()?)))
-            .collect();
+    pub fn votes(&self) -> Vec<(&Seat, &Vote)> {
+        let mut votes: Vec<_> =
+            self.seats.iter().filter_map(|seat| Some((seat, seat.vote.as_ref()?))).collect();
         votes.sort_by_key(|(_, vote)| vote.order);
         votes
     }

@@ -81,6 +81,7 @@ fn decided() -> Outcome {
             decisions: vec![Vote {
                 reviewer: "ann@example.com".into(),
                 verdict: Verdict::Reject.into(),
+                link: String::new(),
                 comment: "Too many".into(),
                 decided_at: Some(to_message(time("2026-11-25T08:05:00Z"))),
             }],

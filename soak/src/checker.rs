@@ -1,0 +1,635 @@
+//! The reconciliation: what people were told, against what every workflow's history says.
+//!
+//! The votes are counted again here, by rules written a second time from the README, so that the
+//! product's own counting is checked and not repeated.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
+
+use serde_json::Value;
+use temporalio_common::protos::temporal::api::{
+    common::v1::Payloads,
+    history::v1::{HistoryEvent, history_event::Attributes},
+};
+
+use crate::{
+    ledger::{Act, Entry},
+    people::{Case, Quorum, Stage},
+    receiver::Taken,
+};
+
+/// What must never be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A decision was acknowledged and is not there, or not once.
+    Lost,
+    /// An outcome that does not follow from its history, or two outcomes.
+    Contradiction,
+    /// Somebody was told what is not so.
+    Disagreement,
+    /// An outcome was not handed on as it is.
+    Effect,
+    /// It did not come to its end.
+    Stuck,
+    /// An approval ID is where nobody may find it.
+    Leak,
+}
+
+impl Kind {
+    /// All of them, in the report's order.
+    pub(crate) const ALL: [Kind; 6] = [
+        Kind::Lost,
+        Kind::Contradiction,
+        Kind::Disagreement,
+        Kind::Effect,
+        Kind::Stuck,
+        Kind::Leak,
+    ];
+
+    /// What the report calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Lost => "acknowledged decisions lost or doubled",
+            Kind::Contradiction => "contradictory outcomes",
+            Kind::Disagreement => "answers that disagree with the history",
+            Kind::Effect => "outcomes not handed on, or differently",
+            Kind::Stuck => "stuck workflows",
+            Kind::Leak => "approval IDs outside of mails",
+        }
+    }
+}
+
+/// Something that must not be, with the evidence.
+#[derive(Debug, Clone)]
+pub(crate) struct Finding {
+    /// What.
+    pub(crate) kind: Kind,
+    /// Where.
+    pub(crate) workflow: String,
+    /// Why.
+    pub(crate) why: String,
+}
+
+/// An event that matters here.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Event {
+    /// A decision arrived, or something else by its name.
+    Signal {
+        /// The signal's name.
+        name: String,
+        /// What it carries; `null` where that is no JSON.
+        decision: Value,
+    },
+    /// The deadline's timer of this stage fired.
+    Deadline(usize),
+    /// A reminder's timer of this stage fired; the workflow acted on it so long after the stage's
+    /// opening, which may be after the deadline too.
+    Reminder(usize, Duration),
+    /// Somebody asked to call it off.
+    Cancelled,
+    /// A reviewer was asked: link, stage, reviewer.
+    Asked(String, usize, String),
+    /// An attempt at a mail that was not the first: the mail may have been sent twice.
+    MailedAgain,
+    /// The workflow acted on everything before this.
+    Acted,
+    /// It ended with a result.
+    Completed(Value),
+    /// It failed with an error of this type.
+    Failed(String),
+}
+
+/// What matters of a history.
+pub(crate) fn story(history: &[HistoryEvent]) -> Vec<Event> {
+    let (mut timers, mut opened) = (HashMap::new(), HashMap::new());
+    let mut mails: HashSet<i64> = HashSet::new();
+    let (mut task, mut reminders) = (Duration::ZERO, Vec::new());
+    let mut events = Vec::new();
+    for event in history {
+        let summary = || {
+            let summary = event.user_metadata.as_ref().and_then(|data| data.summary.as_ref());
+            summary.map(|payload| String::from_utf8_lossy(&payload.data).into_owned())
+        };
+        let told = match &event.attributes {
+            Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) => {
+                let (name, decision) = (signal.signal_name.clone(), only(&signal.input));
+                Some(Event::Signal { name, decision })
+            }
+            Some(Attributes::WorkflowTaskStartedEventAttributes(_)) => {
+                task = time(event);
+                None
+            }
+            Some(Attributes::TimerStartedEventAttributes(timer)) => {
+                let summary = summary().unwrap_or_default();
+                if let Some((what, Ok(stage))) =
+                    summary.trim_matches('"').rsplit_once(" S").map(|(w, s)| (w, s.parse()))
+                {
+                    opened.entry(stage).or_insert(task);
+                    timers.insert(timer.timer_id.clone(), (what == "Deadline of", stage));
+                }
+                None
+            }
+            Some(Attributes::TimerFiredEventAttributes(timer)) => match timers.get(&timer.timer_id)
+            {
+                Some((true, stage)) => Some(Event::Deadline(*stage)),
+                Some((false, stage)) => {
+                    reminders.push(*stage);
+                    None
+                }
+                None => None,
+            },
+            Some(Attributes::ActivityTaskScheduledEventAttributes(activity)) => {
+                let name = activity.activity_type.as_ref().map(|kind| kind.name.as_str());
+                if name != Some("process_decision") {
+                    mails.insert(event.event_id);
+                }
+                let request = only(&activity.input);
+                let stage = request["stage"].as_u64().unwrap_or_default() as usize;
+                (name == Some("request_approval")).then(|| {
+                    Event::Asked(text(&request["link"]), stage, text(&request["reviewer"]))
+                })
+            }
+            Some(Attributes::ActivityTaskStartedEventAttributes(started)) => {
+                let again = started.attempt > 1 && mails.contains(&started.scheduled_event_id);
+                again.then_some(Event::MailedAgain)
+            }
+            Some(Attributes::WorkflowExecutionCancelRequestedEventAttributes(_)) => {
+                Some(Event::Cancelled)
+            }
+            Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => {
+                let late = |stage| Event::Reminder(stage, task.saturating_sub(opened[&stage]));
+                events.extend(reminders.drain(..).map(late));
+                Some(Event::Acted)
+            }
+            Some(Attributes::WorkflowExecutionCompletedEventAttributes(completed)) => {
+                Some(Event::Completed(only(&completed.result)))
+            }
+            Some(Attributes::WorkflowExecutionFailedEventAttributes(failed)) => {
+                use temporalio_common::protos::temporal::api::failure::v1::failure::FailureInfo;
+                let info =
+                    failed.failure.as_ref().and_then(|failure| failure.failure_info.as_ref());
+                Some(Event::Failed(match info {
+                    Some(FailureInfo::ApplicationFailureInfo(info)) => info.r#type.clone(),
+                    other => format!("{other:?}"),
+                }))
+            }
+            _ => None,
+        };
+        events.extend(told);
+    }
+    events
+}
+
+/// Between which two events of a history most time passed: where a slow recovery was slow.
+pub(crate) fn longest_pause(history: &[HistoryEvent]) -> String {
+    let pause = |pair: &[HistoryEvent]| time(&pair[1]).saturating_sub(time(&pair[0]));
+    let Some(pair) = history.windows(2).max_by_key(|pair| pause(pair)) else {
+        return "no history".to_owned();
+    };
+    let name = |event: &HistoryEvent| event.event_type().as_str_name().replace("EVENT_TYPE_", "");
+    format!("{:.1?} from {} to {}", pause(pair), name(&pair[0]), name(&pair[1]))
+}
+
+/// The part of a history that begins with its first signal.
+pub(crate) fn since_the_decision(history: &[HistoryEvent]) -> &[HistoryEvent] {
+    let signal = |event: &HistoryEvent| {
+        matches!(event.attributes, Some(Attributes::WorkflowExecutionSignaledEventAttributes(_)))
+    };
+    history.iter().position(signal).map_or(&[], |first| &history[first..])
+}
+
+fn time(event: &HistoryEvent) -> Duration {
+    let time = event.event_time.unwrap_or_default();
+    Duration::new(time.seconds as u64, time.nanos as u32)
+}
+
+/// Whether there is nothing more to come.
+pub(crate) fn is_over(story: &[Event]) -> bool {
+    story.iter().any(|event| matches!(event, Event::Completed(_) | Event::Failed(_)))
+}
+
+/// The only payload as JSON; `null` where it is something else.
+fn only(payloads: &Option<Payloads>) -> Value {
+    match payloads.as_ref().map(|payloads| payloads.payloads.as_slice()) {
+        Some([only]) => serde_json::from_slice(&only.data).unwrap_or_default(),
+        _ => Value::Null,
+    }
+}
+
+fn text(json: &Value) -> String {
+    json.as_str().unwrap_or_default().to_owned()
+}
+
+/// One stage as it is counted here.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Count {
+    votes: Vec<(String, bool)>,
+    end: Option<&'static str>,
+}
+
+/// The votes in the history's order, counted again.
+struct Tally<'a> {
+    plan: &'a [Stage],
+    links: HashMap<&'a str, (usize, &'a str)>,
+    counts: Vec<Count>,
+    withdrawn: bool,
+}
+
+impl<'a> Tally<'a> {
+    fn of(plan: &'a [Stage], story: &'a [Event]) -> Self {
+        let links = story.iter().filter_map(|event| match event {
+            Event::Asked(link, stage, reviewer) => Some((&**link, (*stage, &**reviewer))),
+            _ => None,
+        });
+        let mut tally = Tally {
+            plan,
+            links: links.collect(),
+            counts: vec![Count::default(); plan.len()],
+            withdrawn: false,
+        };
+        // Decisions that are there when the workflow acts count before a withdrawal or a deadline.
+        let (mut deadlines, mut cancelled) = (Vec::new(), false);
+        for event in story {
+            match event {
+                Event::Signal { name, decision } => tally.signal(name, decision),
+                Event::Deadline(stage) => deadlines.push(*stage),
+                Event::Reminder(stage, after) => {
+                    let deadline = tally.plan[*stage].deadline;
+                    if deadline.is_some_and(|s| *after >= Duration::from_secs(s as u64)) {
+                        deadlines.push(*stage);
+                    }
+                }
+                Event::Cancelled => cancelled = true,
+                Event::Acted => {
+                    // Withdrawing comes before the deadline where both are there.
+                    tally.withdrawn |= cancelled && tally.open().is_some();
+                    deadlines.drain(..).for_each(|stage| tally.deadline(stage));
+                }
+                Event::Asked(..) | Event::MailedAgain | Event::Completed(_) | Event::Failed(_) => {}
+            }
+        }
+        tally
+    }
+
+    /// The stage that takes decisions now.
+    fn open(&self) -> Option<usize> {
+        if self.withdrawn {
+            return None;
+        }
+        let open = self.counts.iter().position(|count| count.end != Some("APPROVED"))?;
+        self.counts[open].end.is_none().then_some(open)
+    }
+
+    fn status(&self) -> &'static str {
+        match self.open() {
+            _ if self.withdrawn => "WITHDRAWN",
+            Some(_) => "PENDING",
+            None => self
+                .counts
+                .iter()
+                .find_map(|c| c.end.filter(|end| *end != "APPROVED"))
+                .unwrap_or("APPROVED"),
+        }
+    }
+
+    fn signal(&mut self, name: &str, decision: &Value) {
+        let approves = match name {
+            "approve" => true,
+            "reject" => false,
+            _ => return,
+        };
+        let Some(open) = self.open() else { return };
+        let (link, reviewer) = (text(&decision["link"]), text(&decision["reviewer"]));
+        let reviewer = match (link.as_str(), self.links.get(link.as_str())) {
+            ("", _) => reviewer,
+            (_, Some((stage, reviewer))) if *stage == open => (*reviewer).to_owned(),
+            _ => return,
+        };
+        let (plan, count) = (&self.plan[open], &mut self.counts[open]);
+        let again = count.votes.iter().any(|(other, _)| *other == reviewer);
+        if again || !plan.reviewers.contains(&reviewer) {
+            return;
+        }
+        count.votes.push((reviewer, approves));
+        let asked = plan.reviewers.len();
+        let needed = match plan.quorum {
+            Quorum::Any => 1,
+            Quorum::All => asked,
+            Quorum::Of(needed) => needed,
+        };
+        let approvals = count.votes.iter().filter(|(_, approves)| *approves).count();
+        let rejections = count.votes.len() - approvals;
+        let hopeless = match plan.quorum {
+            Quorum::Any => rejections > 0,
+            _ => asked - rejections < needed,
+        };
+        if approvals >= needed {
+            count.end = Some("APPROVED");
+        } else if hopeless {
+            count.end = Some("REJECTED");
+        }
+    }
+
+    fn deadline(&mut self, stage: usize) {
+        if self.open() == Some(stage) {
+            self.counts[stage].end = Some(match self.plan[stage].on_deadline {
+                "approve" => "APPROVED",
+                "reject" => "REJECTED",
+                _ => "EXPIRED",
+            });
+        }
+    }
+}
+
+/// Holds one workflow's history against what was submitted, told, and handed on.
+pub(crate) fn check(
+    case: &Case,
+    story: &[Event],
+    entries: &[Entry],
+    taken: &[&Taken],
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut find = |kind, why: String| {
+        findings.push(Finding { kind, workflow: case.workflow.clone(), why });
+    };
+    lost(story, entries, &mut find);
+    let ends: Vec<&Event> = story
+        .iter()
+        .filter(|event| matches!(event, Event::Completed(_) | Event::Failed(_)))
+        .collect();
+    match (ends.as_slice(), case.stages.is_empty()) {
+        ([], _) => find(Kind::Stuck, format!("its history has no end: {story:?}")),
+        ([Event::Failed(kind)], true) if kind == "InvalidSubmission" => {}
+        ([Event::Completed(outcome)], false) => {
+            contradicted(case, story, outcome, &mut find);
+            disagreed(story, entries, outcome, &mut find);
+            if taken.is_empty() {
+                find(Kind::Effect, "its outcome was not handed on".to_owned());
+            }
+            for (_, data) in taken {
+                let mut data = data.clone();
+                data.as_object_mut().map(|data| data.remove("workflowId"));
+                if data != *outcome {
+                    find(Kind::Contradiction, format!("handed on {data}, ended with {outcome}"));
+                }
+            }
+        }
+        (ends, _) => find(Kind::Contradiction, format!("it ended so: {ends:?}")),
+    }
+    findings
+}
+
+/// Every decision that was acknowledged is one event.
+fn lost(story: &[Event], entries: &[Entry], find: &mut impl FnMut(Kind, String)) {
+    let mut acknowledged = BTreeMap::new();
+    for entry in entries {
+        let sent = matches!(entry.answer.as_str(), "recorded" | "accepted" | "acknowledged");
+        if let (true, Some(approves)) = (sent && entry.act != Act::Look, entry.approves) {
+            acknowledged.insert((entry.key.as_str(), approves), entry);
+        }
+    }
+    for ((key, approves), entry) in acknowledged {
+        let wanted = if approves { "approve" } else { "reject" };
+        let is_it = |event: &&Event| match event {
+            Event::Signal { name, decision } => {
+                name == wanted && (decision["link"] == key || decision["comment"] == key)
+            }
+            _ => false,
+        };
+        let events = story.iter().filter(is_it).count();
+        if events != 1 {
+            find(Kind::Lost, format!("{events} events of {entry:?}"));
+        }
+    }
+}
+
+/// The outcome follows from the votes.
+fn contradicted(
+    case: &Case,
+    story: &[Event],
+    outcome: &Value,
+    find: &mut impl FnMut(Kind, String),
+) {
+    let tally = Tally::of(&case.stages, story);
+    if outcome["status"] != tally.status() {
+        find(Kind::Contradiction, format!("counted {}, ended with {outcome}", tally.status()));
+    }
+    let stages = outcome["stages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for (i, count) in tally.counts.iter().enumerate() {
+        let decisions = stages.get(i).map(decisions).unwrap_or_default();
+        let end = stages.get(i).and_then(|stage| stage["status"].as_str());
+        // A stage that was open at the withdrawal is told as withdrawn.
+        let end = end.filter(|end| !(tally.withdrawn && *end == "WITHDRAWN"));
+        if decisions != count.votes || end != count.end {
+            let told = stages.get(i);
+            find(Kind::Contradiction, format!("stage {i}: counted {count:?}, outcome {told:?}"));
+        }
+    }
+}
+
+fn decisions(stage: &Value) -> Vec<(String, bool)> {
+    let all = stage["decisions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter().map(|vote| (text(&vote["reviewer"]), vote["verdict"] == "APPROVE")).collect()
+}
+
+/// What the pages said is so.
+fn disagreed(
+    story: &[Event],
+    entries: &[Entry],
+    outcome: &Value,
+    find: &mut impl FnMut(Kind, String),
+) {
+    let asked: HashMap<&str, usize> = story
+        .iter()
+        .filter_map(|event| match event {
+            Event::Asked(link, stage, _) => Some((&**link, *stage)),
+            _ => None,
+        })
+        .collect();
+    for entry in entries.iter().filter(|entry| entry.act != Act::Signal) {
+        let stage = asked.get(entry.key.as_str()).map(|stage| &outcome["stages"][*stage]);
+        let votes = stage.map(decisions).unwrap_or_default();
+        let vote = votes.iter().find(|(who, _)| *who == entry.reviewer).map(|(_, vote)| *vote);
+        let said = matches!(entry.said.as_str(), "" | "PENDING" | "STATUS_UNSPECIFIED")
+            || outcome["status"] == entry.said;
+        let true_answer = match entry.answer.as_str() {
+            "recorded" | "already_recorded" => vote.is_some() && vote == entry.approves,
+            "other_verdict" => vote.is_some() && vote != entry.approves,
+            "voted" => vote.is_some(),
+            "too_late" => vote.is_none(),
+            "expired" => outcome["status"] == "EXPIRED",
+            "withdrawn" => outcome["status"] == "WITHDRAWN",
+            "decided" => outcome["status"] == "APPROVED" || outcome["status"] == "REJECTED",
+            "gone" | "not_issued" | "superseded" | "ended" => false,
+            _ => true,
+        };
+        if !said || !true_answer {
+            find(Kind::Disagreement, format!("told {entry:?}, it ended with {outcome}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn signal(reviewer: &str, name: &str) -> Event {
+        let decision = json!({"link": format!("link-{reviewer}")});
+        Event::Signal { name: name.into(), decision }
+    }
+
+    fn asked(reviewer: &str) -> Event {
+        Event::Asked(format!("link-{reviewer}"), 0, reviewer.into())
+    }
+
+    fn case() -> Case {
+        let mut case = Case::simple("w".into());
+        case.stages[0].reviewers = vec!["ann".into(), "bob".into()];
+        case.stages[0].quorum = Quorum::All;
+        case
+    }
+
+    fn outcome(status: &str, votes: &[(&str, &str)]) -> Value {
+        let votes: Vec<_> =
+            votes.iter().map(|(who, what)| json!({"reviewer": who, "verdict": what})).collect();
+        json!({"status": status, "stages": [{"status": status, "decisions": votes}]})
+    }
+
+    fn told(reviewer: &str, approves: bool, answer: &str) -> Entry {
+        Entry {
+            workflow: "w".into(),
+            act: Act::Press,
+            reviewer: reviewer.into(),
+            key: format!("link-{reviewer}"),
+            approves: Some(approves),
+            status: 200,
+            answer: answer.into(),
+            said: "PENDING".into(),
+        }
+    }
+
+    fn good() -> (Vec<Event>, Vec<Entry>, Value) {
+        let outcome = outcome("APPROVED", &[("ann", "APPROVE"), ("bob", "APPROVE")]);
+        let story = vec![
+            asked("ann"),
+            asked("bob"),
+            signal("ann", "approve"),
+            signal("ann", "reject"),
+            signal("bob", "approve"),
+            Event::Acted,
+            Event::Completed(outcome.clone()),
+        ];
+        (story, vec![told("ann", true, "recorded"), told("bob", true, "accepted")], outcome)
+    }
+
+    fn kinds(story: &[Event], entries: &[Entry], handed_on: &Value) -> Vec<Kind> {
+        let taken = ("w".to_owned(), handed_on.clone());
+        check(&case(), story, entries, &[&taken]).iter().map(|finding| finding.kind).collect()
+    }
+
+    #[test]
+    fn where_all_is_well_nothing_is_found() {
+        let (story, entries, outcome) = good();
+        assert_eq!(kinds(&story, &entries, &outcome), []);
+    }
+
+    #[test]
+    fn a_decision_that_was_acknowledged_and_is_no_event_is_lost() {
+        let (story, mut entries, outcome) = good();
+        entries.push(told("ann", true, "accepted"));
+        assert_eq!(kinds(&story, &entries, &outcome), [], "told twice, one event");
+        entries.push(told("cy", true, "accepted"));
+        assert_eq!(kinds(&story, &entries, &outcome), [Kind::Lost]);
+    }
+
+    #[test]
+    fn a_decision_that_is_two_events_is_found() {
+        let (mut story, entries, outcome) = good();
+        story.insert(3, signal("ann", "approve"));
+        assert_eq!(kinds(&story, &entries, &outcome), [Kind::Lost]);
+    }
+
+    #[test]
+    fn an_outcome_that_does_not_follow_from_the_votes_is_found() {
+        let (mut story, entries, _) = good();
+        let wrong = outcome("REJECTED", &[("ann", "APPROVE"), ("bob", "APPROVE")]);
+        story.pop();
+        story.push(Event::Completed(wrong.clone()));
+        let found = kinds(&story, &entries, &wrong);
+        assert_eq!(found, [Kind::Contradiction, Kind::Contradiction], "the stage and the whole");
+    }
+
+    #[test]
+    fn an_outcome_that_is_handed_on_differently_is_found() {
+        let (story, entries, _) = good();
+        assert_eq!(kinds(&story, &entries, &json!({})), [Kind::Contradiction]);
+        let unhanded = check(&case(), &story, &entries, &[]);
+        assert_eq!(unhanded[0].kind, Kind::Effect);
+    }
+
+    #[test]
+    fn an_answer_that_is_not_so_is_found() {
+        let (story, mut entries, outcome) = good();
+        entries.push(told("ann", false, "already_recorded"));
+        assert_eq!(kinds(&story, &entries, &outcome), [Kind::Disagreement]);
+        let said = Entry { said: "EXPIRED".into(), ..told("ann", true, "too_late") };
+        let (story, _, outcome) = good();
+        assert_eq!(kinds(&story, &[said], &outcome), [Kind::Disagreement]);
+    }
+
+    #[test]
+    fn a_workflow_without_an_end_is_stuck() {
+        let (mut story, entries, outcome) = good();
+        story.pop();
+        assert!(!is_over(&story));
+        assert_eq!(kinds(&story, &entries, &outcome), [Kind::Stuck]);
+    }
+
+    #[test]
+    fn what_is_there_when_the_deadline_is_acted_on_counts() {
+        let mut case = case();
+        case.stages[0].quorum = Quorum::Any;
+        let late = [asked("ann"), Event::Deadline(0), signal("ann", "approve"), Event::Acted];
+        assert_eq!(Tally::of(&case.stages, &late).status(), "APPROVED");
+        let too_late = [asked("ann"), Event::Deadline(0), Event::Acted, signal("ann", "approve")];
+        assert_eq!(Tally::of(&case.stages, &too_late).status(), "EXPIRED");
+    }
+
+    #[test]
+    fn a_reminder_that_is_acted_on_after_the_deadline_is_the_deadline() {
+        let mut case = case();
+        case.stages[0].deadline = Some(4);
+        let reminded = |seconds| {
+            let late = Event::Reminder(0, Duration::from_secs(seconds));
+            let story = [asked("ann"), late, Event::Acted];
+            Tally::of(&case.stages, &story).status()
+        };
+        assert_eq!((reminded(3), reminded(4)), ("PENDING", "EXPIRED"));
+    }
+
+    #[test]
+    fn what_is_called_off_is_withdrawn_unless_it_was_decided() {
+        let case = case();
+        let mut story =
+            vec![asked("ann"), asked("bob"), signal("ann", "approve"), Event::Cancelled];
+        story.extend([Event::Acted, signal("bob", "approve"), Event::Acted]);
+        assert_eq!(Tally::of(&case.stages, &story).status(), "WITHDRAWN");
+        story.swap(3, 5);
+        assert_eq!(Tally::of(&case.stages, &story).status(), "APPROVED");
+    }
+
+    #[test]
+    fn a_quorum_that_cannot_be_reached_any_more_rejects() {
+        let mut case = case();
+        case.stages[0].reviewers.push("cy".into());
+        case.stages[0].quorum = Quorum::Of(2);
+        let mut story = vec![asked("ann"), asked("bob"), signal("ann", "reject")];
+        assert_eq!(Tally::of(&case.stages, &story).status(), "PENDING");
+        story.push(signal("bob", "reject"));
+        assert_eq!(Tally::of(&case.stages, &story).status(), "REJECTED");
+    }
+}

@@ -1,0 +1,273 @@
+//! The soak: many people, real processes that are really killed, and a ledger of what people were
+//! told, which is held against every workflow's history afterwards.
+//!
+//! `soak --short` takes about two minutes. `soak --short --control` runs the same against a
+//! signaler that is wrong on purpose, and has to fail.
+
+mod checker;
+mod control;
+mod dice;
+mod faults;
+mod installation;
+mod leaks;
+mod ledger;
+mod outbox;
+mod people;
+mod proxy;
+mod receiver;
+mod report;
+mod temporal;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    checker::{Event, Finding, Kind},
+    dice::Dice,
+    installation::{Installation, Part},
+    leaks::Secrets,
+    ledger::Ledger,
+    people::{Case, World},
+    receiver::Receiver,
+    report::Report,
+};
+
+/// Kills an installation of Countersign again and again while people use it, and shows that
+/// nothing is lost.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// How many approvals are started.
+    #[arg(long, default_value_t = 10_000)]
+    approvals: usize,
+    /// What happens, and in which order.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Over how many minutes the approvals are spread; after that nothing goes wrong any more.
+    #[arg(long, default_value_t = 60.0)]
+    minutes: f64,
+    /// How many approvals are under way at once, at most.
+    #[arg(long, default_value_t = 60)]
+    concurrency: usize,
+    /// About two minutes: 150 approvals in 1.6 of them.
+    #[arg(long)]
+    short: bool,
+    /// Has a wrong signaler tried instead of the product's, which must be noticed.
+    #[arg(long)]
+    control: bool,
+    /// Where to keep the logs of the processes.
+    #[arg(long)]
+    keep_logs: Option<PathBuf>,
+}
+
+/// How long everybody and everything may take when nothing goes wrong any more.
+const REST: Duration = Duration::from_secs(180);
+/// The same for the control, which is known not to come to rest.
+const REST_OF_CONTROL: Duration = Duration::from_secs(20);
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let mut args = Args::parse();
+    if args.short {
+        (args.approvals, args.minutes) = (150, 1.6);
+    }
+    let began = Instant::now();
+    let rest = if args.control { REST_OF_CONTROL } else { REST };
+    let receiver = Receiver::start(Dice::of(args.seed, u64::MAX - 1)).await?;
+    let world = Arc::new(World {
+        installation: Installation::start(&receiver, args.control).await?,
+        ledger: Ledger::default(),
+        browser: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15)).build()?,
+    });
+    let cases = Mutex::new(Vec::new());
+
+    let (end, ended) = watch::channel(false);
+    let load = async {
+        let people = crowd(&args, &world, &cases).await;
+        eprintln!("{:.0?}: all are started; what is broken is mended ...", began.elapsed());
+        end.send_replace(true);
+        people
+    };
+    let (toll, mut people) = tokio::join!(faults::strike(&world, &cases, args.seed, ended), load);
+    let toll = toll?;
+    let all_done = async { while people.join_next().await.is_some() {} };
+    if timeout(rest, all_done).await.is_err() {
+        eprintln!("{} approvals have people who still wait", people.len());
+        people.abort_all();
+    }
+
+    eprintln!("{:.0?}: reading the histories ...", began.elapsed());
+    let cases = cases.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let secrets = Secrets::of(
+        world
+            .installation
+            .outbox
+            .look(|found| found.ids.values().flatten().cloned().collect::<Vec<_>>())
+            .into_iter(),
+    );
+    let (stories, mut findings) = histories(&world, &cases, &secrets, rest).await?;
+    let ledger = world.ledger.by_workflow();
+    let taken = receiver.taken();
+    let mut deliveries: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for each in &taken {
+        deliveries.entry(&each.0).or_default().push(each);
+    }
+    for case in &cases {
+        let id = case.workflow.as_str();
+        let entries = ledger.get(id).map(Vec::as_slice).unwrap_or_default();
+        let taken = deliveries.get(id).map(Vec::as_slice).unwrap_or_default();
+        let story = stories.get(id).map(Vec::as_slice).unwrap_or_default();
+        findings.extend(checker::check(case, story, entries, taken));
+    }
+
+    let mut slowest = toll.recoveries.clone();
+    slowest.sort_by_key(|recovery| std::cmp::Reverse(recovery.asked.max(recovery.decided)));
+    slowest.truncate(3);
+    let mut slow = Vec::new();
+    for recovery in slowest {
+        // An approval that was open before has waited for its decision, which is no delay.
+        let new_is_slow = recovery.asked >= recovery.decided;
+        let probe = if new_is_slow { &recovery.probes[0] } else { &recovery.probes[1] };
+        let pause = match world.installation.direct.history(probe).await {
+            Ok(history) if new_is_slow => checker::longest_pause(&history),
+            Ok(history) => checker::longest_pause(checker::since_the_decision(&history)),
+            Err(error) => error.to_string(),
+        };
+        slow.push((recovery, pause));
+    }
+
+    for part in Part::ALL {
+        world.installation.kill(part).await;
+    }
+    for path in world.installation.files() {
+        let found = secrets.count_in_file(&path).with_context(|| path.display().to_string())?;
+        if found > 0 {
+            let (workflow, why) = (String::new(), format!("{found} in {:?}", path.file_name()));
+            findings.push(Finding { kind: Kind::Leak, workflow, why });
+        }
+    }
+    if let Some(to) = &args.keep_logs {
+        world.installation.keep_logs(to)?;
+    }
+
+    let signals = stories.values().flatten().filter(|e| matches!(e, Event::Signal { .. })).count();
+    let failed = stories.values().flatten().filter(|e| matches!(e, Event::Failed(_))).count();
+    let mailed_again = stories.values().flatten().filter(|e| **e == Event::MailedAgain).count();
+    let mails = world.installation.outbox.look(|found| found.mails);
+    let again = taken.len() - deliveries.len();
+    let counts = vec![
+        ("approvals started", cases.len().to_string()),
+        ("of these, submissions that cannot be used, and failed so", failed.to_string()),
+        ("signals in histories", signals.to_string()),
+        ("answers in the ledger", ledger.values().map(Vec::len).sum::<usize>().to_string()),
+        ("outcomes handed on", deliveries.len().to_string()),
+        ("of these, more than once (same outcome)", share(again, deliveries.len())),
+        ("mails", mails.to_string()),
+        ("of these, tried more than once (may have come twice)", share(mailed_again, mails)),
+    ];
+    let report = Report {
+        command: command(&args),
+        took: began.elapsed(),
+        toll: &toll,
+        entries: ledger.values().flatten().collect(),
+        findings: &findings,
+        counts,
+        slow,
+    };
+    report.print();
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Starts approvals one after the other, spread over the time there is.
+async fn crowd(args: &Args, world: &Arc<World>, cases: &Mutex<Vec<Arc<Case>>>) -> JoinSet<()> {
+    let room = Arc::new(Semaphore::new(args.concurrency));
+    let between = Duration::from_secs_f64(args.minutes * 60.0 / args.approvals.max(1) as f64);
+    let end = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0);
+    let mut people = JoinSet::new();
+    for i in 0..args.approvals {
+        let Ok(seat) =
+            timeout(end.saturating_duration_since(Instant::now()), room.clone().acquire_owned())
+                .await
+        else {
+            eprintln!("there was time for {i} approvals only");
+            break;
+        };
+        let mut dice = Dice::of(args.seed, i as u64);
+        let case = Arc::new(Case::by(format!("soak-{}-{i}", args.seed), &mut dice));
+        cases.lock().unwrap_or_else(PoisonError::into_inner).push(case.clone());
+        let world = world.clone();
+        people.spawn(async move {
+            world.live(case, dice).await;
+            drop(seat);
+        });
+        sleep(between).await;
+    }
+    people
+}
+
+/// Every workflow's story, once it is over or there is no more patience.
+async fn histories(
+    world: &World,
+    cases: &[Arc<Case>],
+    secrets: &Secrets,
+    patience: Duration,
+) -> Result<(BTreeMap<String, Vec<Event>>, Vec<Finding>)> {
+    let until = Instant::now() + patience;
+    let (mut stories, mut findings) = (BTreeMap::new(), Vec::new());
+    for case in cases {
+        loop {
+            let history = world.installation.direct.history(&case.workflow).await;
+            let patient = Instant::now() < until;
+            let history = match history {
+                Ok(history) => history,
+                Err(_) if patient => {
+                    sleep(Duration::from_millis(500)).await;
+                    continue;
+                }
+                Err(error) => {
+                    eprintln!("{} cannot be read: {error}", case.workflow);
+                    break;
+                }
+            };
+            let story = checker::story(&history);
+            if !checker::is_over(&story) && patient {
+                sleep(Duration::from_millis(500)).await;
+                continue;
+            }
+            let leaks = secrets.count_in(format!("{story:?}").as_bytes());
+            if leaks > 0 {
+                let (workflow, why) = (case.workflow.clone(), format!("{leaks} in its history"));
+                findings.push(Finding { kind: Kind::Leak, workflow, why });
+            }
+            stories.insert(case.workflow.clone(), story);
+            break;
+        }
+    }
+    Ok((stories, findings))
+}
+
+fn share(part: usize, whole: usize) -> String {
+    format!("{part} ({:.2}%)", 100.0 * part as f64 / whole.max(1) as f64)
+}
+
+fn command(args: &Args) -> String {
+    let control = if args.control { " --control" } else { "" };
+    let Args { approvals, seed, minutes, concurrency, .. } = args;
+    let name = env!("CARGO_BIN_NAME");
+    format!(
+        "{name} --approvals {approvals} --minutes {minutes} --concurrency {concurrency} --seed {seed}{control}"
+    )
+}
