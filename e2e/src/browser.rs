@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
-use fantoccini::{Client, ClientBuilder, Locator};
+use fantoccini::{Client, ClientBuilder, Locator, error::CmdError};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
@@ -50,17 +50,16 @@ impl Browser {
         self.client.goto(link).await.expect("the link opens");
     }
 
-    /// The words that are visible on the page.
-    pub async fn words(&self) -> String {
-        let body = self.client.find(Locator::Css("body")).await.expect("a page");
-        let text = body.text().await.expect("text");
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    /// The words that are visible on the page; an error while one page gives way to the next.
+    async fn words(&self) -> Result<String, CmdError> {
+        let body = self.client.find(Locator::Css("body")).await?;
+        Ok(body.text().await?.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
     /// Insists that these words become visible on the page, in whatever case.
     pub async fn expect(&self, words: &str) {
         until(Duration::from_secs(20), format!("the page to say {words:?}"), async || {
-            let seen = self.words().await;
+            let seen = self.words().await.map_err(|error| error.to_string())?;
             match seen.to_lowercase().contains(&words.to_lowercase()) {
                 true => Ok(()),
                 false => Err(seen),

@@ -10,6 +10,9 @@ use tokio::{
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
+    // From here on a signal asks to stop, and does not end the process.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut settings = Settings::from_environment();
     let log = tracing_subscriber::fmt()
         .with_env_filter(std::mem::take(&mut settings.log))
@@ -29,11 +32,10 @@ async fn main() -> std::io::Result<()> {
     if settings.outbox.is_some() {
         tracing::warn!("/outbox shows every mail and its links to everybody: for trying out only");
     }
-    let mut terminate = signal(SignalKind::terminate())?;
     let shutdown = async move {
         tokio::select! {
             _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
         }
     };
     serve(listener, App::new(settings), shutdown).await;

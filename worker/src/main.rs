@@ -45,7 +45,7 @@ async fn work(settings: &RawSettings) -> anyhow::Result<()> {
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
     // One listener from here to the end: a signal that comes in between is not lost.
-    let stop = stop_requested().shared();
+    let stop = stop_requested()?.shared();
     let started = tokio::select! {
         client = start() => Some(client?),
         () = stop.clone() => None,
@@ -93,17 +93,17 @@ async fn subscribe(
     Ok(())
 }
 
-async fn stop_requested() {
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => drop(terminate.recv().await),
-            Err(_) => std::future::pending().await,
+/// Listens at once, and not only when the future is first polled: until somebody listens, a signal
+/// ends the process.
+fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    };
-    tokio::select! {
-        () = terminate => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+    })
 }
 
 fn log(logging: &Logging) {
