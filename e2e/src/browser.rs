@@ -39,9 +39,13 @@ impl Browser {
             driver.log().contains("started successfully").then_some(())
         })
         .await;
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        let client = builder.capabilities(capabilities).connect(&url).await;
-        let client = client.unwrap_or_else(|error| panic!("{error:?}\n{}", driver.recent_log()));
+        // On a busy machine Chromium can be too late for its driver, which then gives up.
+        let client = eventually("Chromium to start", async || {
+            let mut builder = ClientBuilder::new(HttpConnector::new());
+            let client = builder.capabilities(capabilities.clone()).connect(&url).await;
+            client.inspect_err(|error| eprintln!("{error:?}\n{}", driver.recent_log())).ok()
+        })
+        .await;
         Browser { client, _driver: driver }
     }
 

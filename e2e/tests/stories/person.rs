@@ -25,11 +25,13 @@ async fn a_reviewer_reads_the_page_in_a_browser_comments_and_approves() {
     assert_eq!(browser.evaluate(too_wide).await, false, "a phone shows the page's whole width");
     browser.write_comment("Within budget 👍").await;
     browser.press("approve").await;
-    browser.expect("approved").await;
-    browser.expect("Within budget 👍").await;
+    browser.expect("recorded").await;
 
     let outcome = workflow.outcome().await;
     assert_decided(&outcome, "APPROVED", "APPROVE", "Within budget 👍");
+    browser.open(&mail.link("approve")).await;
+    browser.expect("lee@example.com (you) approved").await;
+    browser.expect("Within budget 👍").await;
     let mail = stack.mail_to("priya@example.com").await;
     for words in ["approved", "lee@example.com", "Within budget 👍", "15,750.00 USD"] {
         assert!(mail.text.to_lowercase().contains(&words.to_lowercase()), "{words}: {}", mail.text);
@@ -46,7 +48,7 @@ async fn a_reviewer_rejects_in_a_browser_and_the_submitter_reads_why() {
     browser.expect("15,750.00 USD").await;
     browser.write_comment("Not this quarter").await;
     browser.press("reject").await;
-    browser.expect("rejected").await;
+    browser.expect("recorded").await;
 
     let outcome = workflow.outcome().await;
     assert_decided(&outcome, "REJECTED", "REJECT", "Not this quarter");
