@@ -5,7 +5,7 @@ use std::{env, error::Error, path::PathBuf};
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files = ["submission", "policy", "decision", "status", "outcome"]
+    let files = ["submission", "policy", "decision", "operation", "status", "outcome"]
         .map(|name| format!("proto/countersign/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["proto"])?;
 

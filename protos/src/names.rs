@@ -8,6 +8,15 @@ pub const DEFAULT_TASK_QUEUE: &str = "approvals";
 pub const SIGNAL_APPROVE: &str = "approve";
 /// The signal by which a reviewer rejects.
 pub const SIGNAL_REJECT: &str = "reject";
+/// The signal by which an operator has somebody else asked: a
+/// [`Reassignment`](crate::v1::Reassignment).
+pub const SIGNAL_REASSIGN: &str = "reassign";
+/// The signal by which an operator has reviewers reminded now: a
+/// [`Reminder`](crate::v1::Reminder), or nothing.
+pub const SIGNAL_REMIND: &str = "remind";
+/// The signal by which an operator calls an approval off: a [`Withdrawal`](crate::v1::Withdrawal),
+/// or nothing.
+pub const SIGNAL_WITHDRAW: &str = "withdraw";
 /// The query that answers with [`ApprovalState`](crate::v1::ApprovalState).
 pub const QUERY_STATUS: &str = "status";
 /// Search attribute (Keyword): the name of a [`Status`](crate::v1::Status).
@@ -16,6 +25,8 @@ pub const ATTRIBUTE_STATUS: &str = "ApprovalStatus";
 pub const ATTRIBUTE_REVIEWERS: &str = "ApprovalReviewers";
 /// Search attribute (KeywordList): the hashes of all approval IDs issued so far.
 pub const ATTRIBUTE_LINKS: &str = "ApprovalLinks";
+/// Search attribute (Bool): whether a request to somebody who is still asked was refused for good.
+pub const ATTRIBUTE_UNDELIVERABLE: &str = "ApprovalUndeliverable";
 /// The failure type of a workflow whose submission cannot be used.
 pub const FAILURE_INVALID_SUBMISSION: &str = "InvalidSubmission";
 /// The longest comment on a decision, in characters.

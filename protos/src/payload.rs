@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 
 use prost::{Message, Name};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 /// An encoding that Countersign reads and writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Encoding {
     /// `json/plain`: what people write and most SDKs send.
     #[default]
@@ -83,6 +83,17 @@ where
         Encoding::BinaryProtobuf => decode_binary(payload),
         Encoding::JsonPlain | Encoding::JsonProtobuf => serde_json::from_slice(&payload.data)
             .map_err(|error| Unreadable::Data(format!("not the expected JSON: {error}"))),
+    }
+}
+
+/// As [`decode`], but no payload at all is a message in which nothing is set.
+pub fn decode_optional<M>(payloads: &[Payload]) -> Result<M, Unreadable>
+where
+    M: Message + Name + Default + DeserializeOwned,
+{
+    match payloads {
+        [] => Ok(M::default()),
+        payloads => decode(payloads),
     }
 }
 

@@ -10,6 +10,7 @@ use countersign_protos::{
     Asked, LinkKeys, submission,
     v1::{Outcome, Submission},
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use temporalio_common::{data_converters::RawValue, error::ApplicationFailure};
 use temporalio_macros::activities;
@@ -18,9 +19,10 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{
-    approval::{EmailAddress, OnDeadline},
+    approval::{Due, EmailAddress, Invited, OnDeadline},
     mail::{self, Letter, Links, PublicUrl},
     notifier::{Envelope, Notifier, NotifyError},
+    policy::{Absence, Calendar, Invitee, TimePlan, schedule, stand_ins},
     validation::{self, Routing, Validated},
     webhook::{Webhook, WebhookError},
 };
@@ -44,16 +46,44 @@ pub struct Countersign {
 }
 
 /// Whom to issue links to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Issue {
     /// Made by the workflow at its start.
     pub approval: Uuid,
     /// The stage's position.
     pub stage: u32,
-    /// How often the stage was opened before.
+    /// How many seats the stage had before.
     pub round: u32,
-    /// One link each.
+    /// Who is planned.
     pub reviewers: Vec<EmailAddress>,
+    /// When they are asked.
+    pub opened_at: Timestamp,
+    /// How long they have; nothing where others' time goes on.
+    pub time: Option<TimePlan>,
+    /// By which working time is counted and days away are meant.
+    pub calendar: Option<Calendar>,
+    /// Who is away when, and who stands in.
+    pub absences: Vec<Absence>,
+    /// Never asked.
+    pub submitter: Option<EmailAddress>,
+    /// Who has a place in the stage already.
+    pub asked: Vec<EmailAddress>,
+}
+
+/// What an [`Issue`] came to. From here on no calendar is asked any more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Issued {
+    /// Who is asked, and until when.
+    People {
+        /// Each with a link.
+        invited: Vec<Invited>,
+        /// When time has an effect.
+        due: Option<Due>,
+    },
+    /// One link a reviewer, in their order: release 0.1.0 recorded no more.
+    Links(Vec<String>),
 }
 
 /// One reviewer's request, or a reminder of it.
@@ -64,18 +94,24 @@ pub struct ReviewRequest {
     pub approval: Uuid,
     /// The stage's position.
     pub stage: u32,
-    /// How often the stage was opened before.
+    /// How many seats the stage had before they were asked.
     pub round: u32,
     /// What the stage is called.
     pub stage_name: String,
     /// Who is asked.
     pub reviewer: EmailAddress,
+    /// Whose deputy they are.
+    #[serde(default)]
+    pub on_behalf_of: Option<EmailAddress>,
     /// The hash of their approval ID.
     pub link: String,
     /// Until when.
     pub deadline: Option<pbjson_types::Timestamp>,
-    /// What happens then.
+    /// What happens then, unless others are asked.
     pub on_deadline: OnDeadline,
+    /// Whether others are asked then.
+    #[serde(default)]
+    pub escalates: bool,
     /// Whether they were asked before.
     pub reminder: bool,
     /// What is to be approved.
@@ -106,19 +142,30 @@ impl Countersign {
         Ok(validation::validate(submission, problems, &self.routing))
     }
 
-    /// Issues one approval ID a reviewer. Only their hashes leave this process.
+    /// Issues one approval ID to each who is there, or to their deputy, and says until when they
+    /// have time. Only the IDs' hashes leave this process.
     #[activity(name = "issue_links")]
     pub async fn issue_links(
         self: Arc<Self>,
         _ctx: ActivityContext,
         issue: Issue,
-    ) -> Result<Vec<String>, ActivityError> {
-        let Issue { approval, stage, round, reviewers } = issue;
-        let hash = |reviewer: &EmailAddress| {
-            let asked = Asked { approval, stage, round, reviewer: reviewer.as_str() };
-            self.link_keys.issue(asked).hash().as_str().to_owned()
+    ) -> Result<Issued, ActivityError> {
+        let Issue { approval, stage, round, .. } = issue;
+        let calendar = issue.calendar.unwrap_or_default();
+        let invitees = match &issue.submitter {
+            Some(submitter) => {
+                let on = calendar.date(issue.opened_at);
+                stand_ins(&issue.reviewers, &issue.asked, &issue.absences, on, submitter)
+            }
+            None => issue.reviewers.into_iter().map(Invitee::from).collect(),
         };
-        Ok(reviewers.iter().map(hash).collect())
+        let invite = |Invitee { reviewer, on_behalf_of }| {
+            let asked = Asked { approval, stage, round, reviewer: EmailAddress::as_str(&reviewer) };
+            let link = self.link_keys.issue(asked).hash().as_str().to_owned();
+            Invited { reviewer, on_behalf_of, link }
+        };
+        let due = issue.time.map(|time| schedule(&time, &calendar, issue.opened_at));
+        Ok(Issued::People { invited: invitees.into_iter().map(invite).collect(), due })
     }
 
     /// Mails one reviewer their links.

@@ -10,41 +10,72 @@ use countersign_protos::{
     words::to_message,
 };
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 use uuid::Uuid;
 
 use crate::{
-    activities::{Announcement, ReviewRequest},
-    approval::{Approval, Ballot, Claim, EmailAddress, Receipt, Stage, Verdict},
+    activities::{Announcement, Issue, Issued, ReviewRequest},
+    approval::{
+        Approval, Ballot, Claim, EmailAddress, Invited, Receipt, Ruling, Seat, Stage, Standing,
+        ToAsk, Verdict, Whom,
+    },
+    policy::{Continuation, schedule},
     validation::Plan,
 };
 
-/// Decisions that are kept while no stage is open; more of them are no mistake but a flood.
+/// Signals that are kept while no stage is open; more of them are no mistake but a flood.
 const MAX_EARLY: usize = 200;
 /// Reasons that are kept for signals that did not count.
 const MAX_REASONS: usize = 20;
+/// Rounds of reminders that operators may ask for, so that a history stays small.
+const MAX_REMINDED_BY_HAND: u32 = 100;
 
-/// See the module.
-#[derive(Debug, Default)]
+/// See the module. Serialised, it is what a workflow that continues as new goes on from.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Case {
     begun: Option<Begun>,
-    /// Decisions that came while no stage was open.
-    early: Vec<Ballot>,
+    /// What was told while no stage was open.
+    early: Vec<Told>,
     ignored: u32,
     ignored_because: VecDeque<String>,
+    /// Reviewers whom an operator wants to be reminded now.
+    to_remind: Vec<EmailAddress>,
+    reminded_by_hand: u32,
+    /// How often an operator's signal had an effect.
+    orders: u32,
+}
+
+/// A signal that can be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Told {
+    /// By a reviewer, or by an operator for one.
+    Decision(Ballot),
+    /// By an operator: whom to replace, by whom.
+    Reassign(EmailAddress, EmailAddress),
+    /// By an operator: whom; `None` for all who have not decided.
+    Remind(Option<EmailAddress>),
+    /// By an operator: why.
+    Withdraw(String),
 }
 
 /// A case whose submission can be decided.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Begun {
+    /// Makes its links its own.
+    id: Uuid,
     pub(crate) plan: Plan,
     pub(crate) approval: Approval,
-    /// By link. No entry while nothing was sent.
+    /// By link.
     pub(crate) mails: BTreeMap<String, Mail>,
+    /// To those who wait for an outcome and have not been written to yet, by number.
+    announcements: BTreeMap<u32, Announcement>,
+    announced: u32,
+    pub(crate) child_workflow_id: String,
 }
 
 /// What became of the requests to one reviewer.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Mail {
     pub(crate) sent: bool,
     pub(crate) error: String,
@@ -52,10 +83,44 @@ pub(crate) struct Mail {
 }
 
 impl Case {
-    /// The submission is valid; this is who is asked.
-    pub(crate) fn begin(&mut self, plan: Plan) {
-        let approval = Approval::new(plan.submitter.clone(), plan.stages.clone());
-        self.begun = Some(Begun { plan, approval, mails: BTreeMap::new() });
+    /// The submission is valid; this is who is asked, or what a rule has decided.
+    pub(crate) fn begin(&mut self, id: Uuid, plan: Plan, now: Timestamp) {
+        let submitter = plan.submitter.clone();
+        let approval = match plan.ruling {
+            Some(verdict) => {
+                let rule = plan.rule.clone();
+                Approval::ruled(submitter, Ruling { verdict, rule, at: now })
+            }
+            None => Approval::new(submitter, plan.stages.iter().map(Into::into).collect()),
+        };
+        self.begun = Some(Begun {
+            id,
+            plan,
+            approval,
+            mails: BTreeMap::new(),
+            announcements: BTreeMap::new(),
+            announced: 0,
+            child_workflow_id: String::new(),
+        });
+        self.catch_up(now);
+    }
+
+    /// Goes on in another run, which was told something already: what was on its way is sent again.
+    pub(crate) fn resume(&mut self, told_first: Case, now: Timestamp) {
+        if let Some(begun) = &mut self.begun {
+            begun.mails.retain(|_, mail| mail.sent || !mail.error.is_empty());
+        }
+        self.ignored = self.ignored.saturating_add(told_first.ignored);
+        self.ignored_because.extend(told_first.ignored_because);
+        self.early.extend(told_first.early);
+        self.catch_up(now);
+    }
+
+    /// Takes what was told too early, as far as it is time for it.
+    fn catch_up(&mut self, now: Timestamp) {
+        for told in std::mem::take(&mut self.early) {
+            self.hear(told, now);
+        }
     }
 
     pub(crate) fn begun(&self) -> Option<&Begun> {
@@ -75,15 +140,50 @@ impl Case {
         self.approval()?.open_stage()
     }
 
-    /// The position of the stage that has to be opened now.
-    pub(crate) fn stage_to_open(&self) -> Option<usize> {
-        self.approval()?.stage_to_open()
+    /// The position of the stage that the approval waits for.
+    pub(crate) fn pending_stage(&self) -> Option<usize> {
+        let approval = self.approval()?;
+        match approval.open_stage() {
+            Some(open) => approval.stages().iter().position(|stage| std::ptr::eq(stage, open)),
+            None => approval.to_ask().map(|to_ask| to_ask.stage),
+        }
     }
 
-    /// The name of a stage and who is asked there.
-    pub(crate) fn reviewers(&self, stage: usize) -> (String, Vec<EmailAddress>) {
-        let plan = self.begun().map(|begun| &begun.plan.stages[stage]);
-        plan.map(|plan| (plan.name.clone(), plan.reviewers.clone())).unwrap_or_default()
+    /// Whom to issue links to now, and what the history says about it.
+    pub(crate) fn to_issue(&self, now: Timestamp) -> Option<(String, Issue)> {
+        let begun = self.begun()?;
+        let ToAsk { stage, round, whom } = begun.approval.to_ask()?;
+        let planned = &begun.plan.stages[stage];
+        let name = &planned.name;
+        let mut issue = Issue {
+            approval: begun.id,
+            stage: stage as u32,
+            round,
+            opened_at: now,
+            submitter: Some(begun.plan.submitter.clone()),
+            calendar: begun.plan.calendar.clone(),
+            ..Default::default()
+        };
+        let summary = match whom {
+            Whom::Instead(from, to) => {
+                issue.reviewers = vec![to];
+                format!("Issue an approval link for {name} in the place of {from}")
+            }
+            Whom::Level(level) => {
+                let (reviewers, time) = planned.level(level)?;
+                let seats = begun.approval.stages()[stage].seats();
+                let active = seats.iter().filter(|seat| seat.standing != Standing::Released);
+                issue.reviewers = reviewers.to_vec();
+                issue.asked = active.map(|seat| seat.reviewer.clone()).collect();
+                issue.time = Some(time.clone());
+                issue.absences = begun.plan.absences.clone();
+                match level {
+                    0 => format!("Issue approval links for {name}"),
+                    level => format!("Escalate {name} (level {level})"),
+                }
+            }
+        };
+        Some((summary, issue))
     }
 
     /// When time next has an effect, and what it does then.
@@ -104,29 +204,81 @@ impl Case {
         stages.iter().map(|stage| stage.votes().len()).sum()
     }
 
-    /// Opens the next stage with one link a reviewer, and takes the decisions that came early.
-    pub(crate) fn open(&mut self, links: Vec<String>, now: Timestamp) {
-        if let Some(begun) = &mut self.begun {
-            begun.approval.open(links, now);
-        }
-        for ballot in std::mem::take(&mut self.early) {
-            self.vote(ballot, now);
-        }
+    /// What changes when the workflow has something to do: decisions, orders, and whether somebody
+    /// has to be asked.
+    pub(crate) fn news(&self) -> (usize, u32, bool) {
+        let to_ask = self.approval().is_some_and(|approval| approval.to_ask().is_some());
+        (self.decisions(), self.orders, to_ask)
     }
 
-    /// Takes the payloads of a signal, whatever they are.
-    pub(crate) fn decide(&mut self, verdict: Verdict, payloads: &[Payload], now: Timestamp) {
-        match ballot(verdict, payloads) {
-            Err(why) => self.ignore(verdict, &why),
-            Ok(ballot) if self.is_between_stages() && self.early.len() < MAX_EARLY => {
-                self.early.push(ballot);
+    /// Those of [`to_issue`](Self::to_issue) have their links. Whoever is released by that is told,
+    /// and their links are answered; decisions that came early are taken.
+    pub(crate) fn issued(&mut self, issue: Issue, issued: Issued, now: Timestamp) -> Vec<String> {
+        let Some(begun) = &mut self.begun else { return Vec::new() };
+        let (invited, due) = match issued {
+            Issued::People { invited, due } => (invited, due),
+            Issued::Links(links) => {
+                let invited = |(reviewer, link)| Invited { reviewer, on_behalf_of: None, link };
+                let calendar = Default::default();
+                let due = issue.time.map(|time| schedule(&time, &calendar, now));
+                (issue.reviewers.into_iter().zip(links).map(invited).collect(), due)
             }
-            Ok(ballot) => self.vote(ballot, now),
+        };
+        let released = begun.approval.ask(invited, due, now);
+        self.catch_up(now);
+        let told: Vec<Seat> = released.into_iter().filter(|seat| self.was_asked(seat)).collect();
+        let outcome = self.outcome();
+        told.iter().for_each(|seat| self.tell(release(seat, &outcome)));
+        told.into_iter().map(|seat| seat.link).collect()
+    }
+
+    /// Takes the payloads of a decision, whatever they are.
+    pub(crate) fn decide(&mut self, verdict: Verdict, payloads: &[Payload], now: Timestamp) {
+        let decision = ballot(verdict, payloads).map(Told::Decision);
+        self.signalled(signal_of(verdict), decision, now);
+    }
+
+    /// Takes an operator's order to ask somebody else.
+    pub(crate) fn reassign(&mut self, payloads: &[Payload], now: Timestamp) {
+        self.signalled(names::SIGNAL_REASSIGN, reassignment(payloads), now);
+    }
+
+    /// Takes an operator's order to remind people.
+    pub(crate) fn remind(&mut self, payloads: &[Payload], now: Timestamp) {
+        self.signalled(names::SIGNAL_REMIND, reminder(payloads), now);
+    }
+
+    /// Takes an operator's order to call the approval off.
+    pub(crate) fn withdraw_by_order(&mut self, payloads: &[Payload], now: Timestamp) {
+        self.signalled(names::SIGNAL_WITHDRAW, withdrawal(payloads), now);
+    }
+
+    fn signalled(&mut self, signal: &str, told: Result<Told, String>, now: Timestamp) {
+        match told {
+            Ok(told) => self.hear(told, now),
+            Err(why) => self.ignore(signal, &why),
         }
     }
 
-    fn is_between_stages(&self) -> bool {
-        self.open_stage().is_none() && !self.approval().is_some_and(Approval::is_final)
+    fn hear(&mut self, told: Told, now: Timestamp) {
+        // A withdrawal needs no open stage.
+        let waits = match told {
+            Told::Withdraw(_) => self.begun.is_none(),
+            _ => self.open_stage().is_none() && !self.approval().is_some_and(Approval::is_final),
+        };
+        if waits && self.early.len() < MAX_EARLY {
+            return self.early.push(told);
+        }
+        let (signal, done) = match told {
+            Told::Decision(ballot) => return self.vote(ballot, now),
+            Told::Reassign(from, to) => (names::SIGNAL_REASSIGN, self.replace(from, to)),
+            Told::Remind(whom) => (names::SIGNAL_REMIND, self.remind_again(whom)),
+            Told::Withdraw(reason) => (names::SIGNAL_WITHDRAW, self.withdraw(reason, now)),
+        };
+        match done {
+            Ok(()) => self.orders = self.orders.wrapping_add(1),
+            Err(why) => self.ignore(signal, &why),
+        }
     }
 
     fn vote(&mut self, ballot: Ballot, now: Timestamp) {
@@ -140,17 +292,49 @@ impl Case {
             Receipt::Contradiction => "the reviewer decided otherwise before",
             Receipt::NotAReviewer => "it is from nobody who is asked",
             Receipt::SelfVote => "the submitter does not decide their own submission",
+            Receipt::Released => "somebody else was asked in the reviewer's place",
             Receipt::StageNotOpen => "the reviewer's stage is not open",
         };
-        self.ignore(verdict, why);
+        self.ignore(signal_of(verdict), why);
     }
 
-    fn ignore(&mut self, verdict: Verdict, why: &str) {
+    fn replace(&mut self, from: EmailAddress, to: EmailAddress) -> Result<(), String> {
+        let begun = self.begun.as_mut().ok_or("there is no stage yet")?;
+        begun.approval.reassign(from, to).map_err(|why| why.to_string())
+    }
+
+    fn remind_again(&mut self, whom: Option<EmailAddress>) -> Result<(), String> {
+        let waiting = self.open_stage().into_iter().flat_map(Stage::undecided);
+        let late = waiting.map(|seat| seat.reviewer.clone());
+        let late: Vec<_> =
+            late.filter(|late| whom.as_ref().is_none_or(|whom| whom == late)).collect();
+        if late.is_empty() {
+            return Err("there is nobody to remind".to_owned());
+        }
+        if self.reminded_by_hand >= MAX_REMINDED_BY_HAND {
+            return Err(format!("people were reminded {MAX_REMINDED_BY_HAND} times already"));
+        }
+        self.reminded_by_hand += 1;
+        for late in late {
+            if !self.to_remind.contains(&late) {
+                self.to_remind.push(late);
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls the approval off.
+    pub(crate) fn withdraw(&mut self, reason: String, now: Timestamp) -> Result<(), String> {
+        let begun = self.begun.as_mut().ok_or("there is nothing to call off yet")?;
+        let withdrawn = begun.approval.withdraw(clean(&reason), now);
+        withdrawn.then_some(()).ok_or_else(|| "it is decided already".to_owned())
+    }
+
+    fn ignore(&mut self, signal: &str, why: &str) {
         self.ignored = self.ignored.saturating_add(1);
         if self.ignored_because.len() == MAX_REASONS {
             self.ignored_because.pop_front();
         }
-        let signal = names::signal_of(verdict.into());
         self.ignored_because.push_back(format!("{signal}: {why}"));
     }
 
@@ -159,45 +343,61 @@ impl Case {
         self.begun.as_mut().map(|begun| begun.approval.tick(now)).unwrap_or_default()
     }
 
-    /// Calls the approval off.
-    pub(crate) fn withdraw(&mut self, reason: String, now: Timestamp) {
-        if let Some(begun) = &mut self.begun {
-            begun.approval.withdraw(clean(&reason), now);
-        }
+    /// Whom operators want to be reminded, once.
+    pub(crate) fn take_reminders(&mut self) -> Vec<EmailAddress> {
+        std::mem::take(&mut self.to_remind)
     }
 
-    /// The requests to the open stage's reviewers who have not decided: all of them, or reminders
-    /// to some.
-    pub(crate) fn requests(
-        &self,
-        approval: Uuid,
-        late: Option<&[EmailAddress]>,
-    ) -> Vec<ReviewRequest> {
+    /// The requests to those of the open stage who have been asked by no mail yet.
+    pub(crate) fn new_requests(&mut self) -> Vec<ReviewRequest> {
+        let Some(begun) = &mut self.begun else { return Vec::new() };
+        let open = begun.approval.open_stage().into_iter();
+        let links = open.flat_map(Stage::undecided).map(|seat| seat.link.clone());
+        let new: Vec<String> = links.filter(|link| !begun.mails.contains_key(link)).collect();
+        for link in &new {
+            begun.mails.insert(link.clone(), Mail::default());
+        }
+        self.requests(|seat| new.contains(&seat.link), false)
+    }
+
+    /// Reminders to some of the open stage who have not decided.
+    pub(crate) fn reminders(&self, late: &[EmailAddress]) -> Vec<ReviewRequest> {
+        self.requests(|seat| late.contains(&seat.reviewer), true)
+    }
+
+    fn requests(&self, wanted: impl Fn(&Seat) -> bool, reminder: bool) -> Vec<ReviewRequest> {
         let (Some(begun), Some(stage)) = (self.begun(), self.open_stage()) else {
             return Vec::new();
         };
         let position = begun.approval.stages().iter().position(|other| std::ptr::eq(other, stage));
-        let request = |seat: &crate::approval::Seat| ReviewRequest {
-            approval,
+        let request = |seat: &Seat| ReviewRequest {
+            approval: begun.id,
             stage: position.unwrap_or_default() as u32,
-            round: 0,
+            round: seat.round,
             stage_name: stage.plan().name.clone(),
             reviewer: seat.reviewer.clone(),
+            on_behalf_of: seat.on_behalf_of.clone(),
             link: seat.link.clone(),
             deadline: stage.deadline().map(to_message),
             on_deadline: stage.plan().on_deadline,
-            reminder: late.is_some(),
+            escalates: stage.has_next_level(),
+            reminder,
             submission: begun.plan.submission.clone(),
         };
-        let wanted =
-            |seat: &&crate::approval::Seat| late.is_none_or(|late| late.contains(&seat.reviewer));
-        stage.undecided().filter(wanted).map(request).collect()
+        stage.undecided().filter(|seat| wanted(seat)).map(request).collect()
     }
 
-    /// Keeps account of a request that was sent, or refused for good.
-    pub(crate) fn delivered(&mut self, link: &str, reminder: bool, result: Result<(), String>) {
-        let Some(begun) = &mut self.begun else { return };
+    /// Keeps account of a request that was sent, or refused for good. Says whether that changes who
+    /// can be reached.
+    pub(crate) fn delivered(
+        &mut self,
+        link: &str,
+        reminder: bool,
+        result: Result<(), String>,
+    ) -> bool {
+        let Some(begun) = &mut self.begun else { return false };
         let mail = begun.mails.entry(link.to_owned()).or_default();
+        let was_reached = mail.error.is_empty();
         match result {
             Ok(()) => {
                 mail.sent = true;
@@ -206,6 +406,9 @@ impl Case {
             }
             Err(error) => mail.error = error,
         }
+        let reached = mail.error.is_empty();
+        begun.approval.reached(link, reached);
+        reached != was_reached
     }
 
     /// Whether the outcome is handed on.
@@ -213,35 +416,86 @@ impl Case {
         self.begun().is_some_and(|begun| begun.plan.webhook)
     }
 
-    /// To the reviewers of a stage that is over: those who were asked and need not act any more.
-    pub(crate) fn releases(&self, stage: usize) -> Vec<Announcement> {
-        let Some(begun) = self.begun() else { return Vec::new() };
-        let stage = &begun.approval.stages()[stage];
-        let asked = |seat: &&crate::approval::Seat| {
-            begun.mails.get(&seat.link).is_some_and(|mail| mail.sent)
-        };
-        let outcome = self.outcome();
-        let release = |seat: &crate::approval::Seat| Announcement {
-            recipient: seat.reviewer.clone(),
-            reviewer: true,
-            outcome: outcome.clone(),
-        };
-        stage.undecided().filter(asked).map(release).collect()
+    /// The child workflow that goes on with the outcome.
+    pub(crate) fn continuation(&self) -> Option<Continuation> {
+        let begun = self.begun()?;
+        match self.outcome().status() {
+            v1::Status::Approved => begun.plan.then.approved.clone(),
+            v1::Status::Rejected => begun.plan.then.rejected.clone(),
+            _ => None,
+        }
     }
 
-    /// To the submitter.
-    pub(crate) fn announcement(&self) -> Option<Announcement> {
-        let recipient = self.approval()?.submitter().clone();
-        Some(Announcement { recipient, reviewer: false, outcome: self.outcome() })
+    /// The child workflow has this ID.
+    pub(crate) fn continued_by(&mut self, workflow_id: String) {
+        if let Some(begun) = &mut self.begun {
+            begun.child_workflow_id = workflow_id;
+        }
+    }
+
+    fn was_asked(&self, seat: &Seat) -> bool {
+        self.begun().and_then(|begun| begun.mails.get(&seat.link)).is_some_and(|mail| mail.sent)
+    }
+
+    /// A stage is over: those who were asked and need not act any more are told.
+    pub(crate) fn release(&mut self, stage: usize) {
+        let Some(begun) = self.begun() else { return };
+        let outcome = self.outcome();
+        let seats = begun.approval.stages()[stage].undecided();
+        let told: Vec<_> =
+            seats.filter(|seat| self.was_asked(seat)).map(|seat| release(seat, &outcome)).collect();
+        told.into_iter().for_each(|announcement| self.tell(announcement));
+    }
+
+    /// It is decided: the submitter is told.
+    pub(crate) fn conclude(&mut self) {
+        let outcome = self.outcome();
+        if let Some(recipient) = self.begun().map(|begun| begun.plan.submitter.clone()) {
+            self.tell(Announcement { recipient, reviewer: false, outcome });
+        }
+    }
+
+    fn tell(&mut self, announcement: Announcement) {
+        if let Some(begun) = &mut self.begun {
+            begun.announcements.insert(begun.announced, announcement);
+            begun.announced += 1;
+        }
+    }
+
+    /// Who has to be told something, from a number on.
+    pub(crate) fn announcements(&self, from: u32) -> Vec<(u32, Announcement)> {
+        let all = self.begun().map(|begun| begun.announcements.range(from..));
+        all.into_iter().flatten().map(|(number, to)| (*number, to.clone())).collect()
+    }
+
+    /// They have been told, or cannot be.
+    pub(crate) fn told(&mut self, number: u32) {
+        if let Some(begun) = &mut self.begun {
+            begun.announcements.remove(&number);
+        }
     }
 }
 
-/// Reads a signal. The reasons name no content: it might be somebody's approval ID.
-fn ballot(verdict: Verdict, payloads: &[Payload]) -> Result<Ballot, String> {
-    let decision: v1::Decision = payload::decode(payloads).map_err(|why| match why {
+fn release(seat: &Seat, outcome: &v1::Outcome) -> Announcement {
+    Announcement { recipient: seat.reviewer.clone(), reviewer: true, outcome: outcome.clone() }
+}
+
+fn signal_of(verdict: Verdict) -> &'static str {
+    names::signal_of(verdict.into())
+}
+
+/// Why a payload cannot be read. The reasons name no content: it might be somebody's approval ID.
+fn unread(why: Unreadable, shape: &str) -> String {
+    match why {
         Unreadable::Missing | Unreadable::TooMany(_) => why.to_string(),
-        _ => "the payload is no decision: a JSON object with link or reviewer, and comment".into(),
-    })?;
+        _ => shape.to_owned(),
+    }
+}
+
+fn ballot(verdict: Verdict, payloads: &[Payload]) -> Result<Ballot, String> {
+    const SHAPE: &str =
+        "the payload is no decision: a JSON object with link or reviewer, and comment";
+    let decision: v1::Decision = payload::decode(payloads).map_err(|why| unread(why, SHAPE))?;
     let claim = match (decision.link.as_str(), decision.reviewer.as_str()) {
         ("", "") => return Err("it names neither link nor reviewer".into()),
         (link, "") => Claim::Link(link.to_owned()),
@@ -252,6 +506,35 @@ fn ballot(verdict: Verdict, payloads: &[Payload]) -> Result<Ballot, String> {
         _ => return Err("it names both link and reviewer".into()),
     };
     Ok(Ballot { claim, verdict, comment: clean(&decision.comment) })
+}
+
+fn reassignment(payloads: &[Payload]) -> Result<Told, String> {
+    const SHAPE: &str = "the payload is no reassignment: a JSON object with reviewer and to";
+    let order: v1::Reassignment = payload::decode(payloads).map_err(|why| unread(why, SHAPE))?;
+    let address = |name, text: &str| {
+        text.parse::<EmailAddress>().map_err(|_| format!("its {name} is no e-mail address"))
+    };
+    Ok(Told::Reassign(address("reviewer", &order.reviewer)?, address("to", &order.to)?))
+}
+
+fn reminder(payloads: &[Payload]) -> Result<Told, String> {
+    const SHAPE: &str = "the payload is no reminder: nothing, or a JSON object with reviewer";
+    let order: v1::Reminder =
+        payload::decode_optional(payloads).map_err(|why| unread(why, SHAPE))?;
+    match order.reviewer.as_str() {
+        "" => Ok(Told::Remind(None)),
+        reviewer => match reviewer.parse() {
+            Ok(reviewer) => Ok(Told::Remind(Some(reviewer))),
+            Err(_) => Err("its reviewer is no e-mail address".into()),
+        },
+    }
+}
+
+fn withdrawal(payloads: &[Payload]) -> Result<Told, String> {
+    const SHAPE: &str = "the payload is no withdrawal: nothing, or a JSON object with reason";
+    let order: v1::Withdrawal =
+        payload::decode_optional(payloads).map_err(|why| unread(why, SHAPE))?;
+    Ok(Told::Withdraw(order.reason))
 }
 
 /// A text that somebody typed, without what cannot be shown, and no longer than a comment may be.
@@ -272,29 +555,39 @@ impl From<Verdict> for v1::Verdict {
 #[cfg(test)]
 mod tests {
     use countersign_protos::payload::Encoding;
-    use jiff::SignedDuration;
+    use serde_json::json;
 
     use super::*;
-    use crate::approval::{OnDeadline, Quorum, StagePlan, Status};
+    use crate::{
+        approval::{OnDeadline, Quorum, Status},
+        policy::{StageRule, TimePlan},
+    };
 
     fn address(text: &str) -> EmailAddress {
         text.parse().expect("an address")
     }
 
     fn plan() -> Plan {
-        Plan {
-            submission: v1::Submission::default(),
-            submitter: address("sue@example.com"),
-            stages: vec![StagePlan {
-                name: "Finance".into(),
-                reviewers: vec![address("ann@example.com"), address("bob@example.com")],
-                quorum: Quorum::All,
-                deadline: SignedDuration::from_hours(1),
-                reminders: vec![],
-                on_deadline: OnDeadline::Expire,
-            }],
-            webhook: false,
-        }
+        let reviewers = vec![address("ann@example.com"), address("bob@example.com")];
+        let stage = StageRule {
+            name: "Finance".into(),
+            reviewers,
+            quorum: Quorum::All,
+            time: TimePlan { deadline: "1h".parse().expect("a wait"), reminders: vec![] },
+            on_deadline: OnDeadline::Expire,
+            escalations: vec![],
+        };
+        Plan::asking(v1::Submission::default(), address("sue@example.com"), vec![stage])
+    }
+
+    fn begin(case: &mut Case) {
+        case.begin(Uuid::nil(), plan(), NOW);
+    }
+
+    fn open(case: &mut Case, links: &[&str]) {
+        let (_, issue) = case.to_issue(NOW).expect("somebody to ask");
+        let links = links.iter().map(ToString::to_string).collect();
+        case.issued(issue, Issued::Links(links), NOW);
     }
 
     fn signal(reviewer: &str, comment: &str) -> Vec<Payload> {
@@ -316,10 +609,10 @@ mod tests {
     fn decisions_that_come_before_the_stage_is_open_are_taken_when_it_opens() {
         let mut case = Case::default();
         case.decide(Verdict::Approve, &signal("ann@example.com", "early"), NOW);
-        case.begin(plan());
+        begin(&mut case);
         case.decide(Verdict::Approve, &signal("bob@example.com", ""), NOW);
         assert_eq!(case.decisions(), 0);
-        case.open(vec!["a".into(), "b".into()], NOW);
+        open(&mut case, &["a", "b"]);
         let status =
             case.approval().map(|approval| matches!(approval.status(), Status::Approved(..)));
         assert_eq!(status, Some(true));
@@ -339,8 +632,8 @@ mod tests {
     #[test]
     fn what_does_not_count_is_counted_with_its_reason_and_without_its_content() {
         let mut case = Case::default();
-        case.begin(plan());
-        case.open(vec!["a".into(), "b".into()], NOW);
+        begin(&mut case);
+        open(&mut case, &["a", "b"]);
         let mut garbage = signal("ann@example.com", "");
         garbage[0].data = b"\"7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T\"".to_vec();
         case.decide(Verdict::Approve, &garbage, NOW);
@@ -367,6 +660,92 @@ mod tests {
             ]
         );
         assert_eq!((case.ignored().0, case.decisions()), (8, 1));
+    }
+
+    fn order(json: serde_json::Value) -> Vec<Payload> {
+        let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
+        vec![Payload { metadata, data: json.to_string().into_bytes(), ..Default::default() }]
+    }
+
+    #[test]
+    fn orders_have_their_effect_or_a_reason() {
+        let mut case = Case::default();
+        begin(&mut case);
+        open(&mut case, &["a", "b"]);
+        let to = |reviewer: &str, to: &str| order(json!({"reviewer": reviewer, "to": to}));
+        let whom = |reviewer: &str| order(json!({"reviewer": reviewer}));
+        case.reassign(&to("ann@example.com", "sue@example.com"), NOW);
+        case.reassign(&to("ann@example.com", "cy"), NOW);
+        case.reassign(&[], NOW);
+        case.remind(&whom("eve@example.com"), NOW);
+        case.remind(&[order(json!({})), whom("")].concat(), NOW);
+        assert_eq!(case.news(), (0, 0, false));
+        assert_eq!(
+            reasons(&case),
+            [
+                "reassign: the submitter does not decide their own submission",
+                "reassign: its to is no e-mail address",
+                "reassign: one input is expected, and there is none",
+                "remind: there is nobody to remind",
+                "remind: one input is expected, and there are 2",
+            ]
+        );
+        case.reassign(&to("ann@example.com", "cy@example.com"), NOW);
+        case.remind(&whom("Bob@Example.com"), NOW);
+        assert_eq!(case.news(), (0, 2, true));
+        assert_eq!(case.take_reminders(), [address("bob@example.com")]);
+        open(&mut case, &["c"]);
+        case.remind(&[], NOW);
+        let everybody = [address("bob@example.com"), address("cy@example.com")];
+        assert_eq!(case.take_reminders(), everybody);
+        case.withdraw_by_order(&order(json!({"reason": "ordered twice"})), NOW);
+        case.withdraw_by_order(&[], NOW);
+        assert_eq!(case.outcome().reason, "Withdrawn: ordered twice");
+        assert_eq!(case.ignored().0, 6, "the second withdrawal is one too many");
+    }
+
+    #[test]
+    fn orders_that_come_early_are_taken_when_it_is_time() {
+        let mut case = Case::default();
+        case.withdraw_by_order(&[], NOW);
+        begin(&mut case);
+        assert_eq!(case.outcome().status(), v1::Status::Withdrawn);
+    }
+
+    #[test]
+    fn reminders_by_hand_are_bounded() {
+        let mut case = Case::default();
+        begin(&mut case);
+        open(&mut case, &["a", "b"]);
+        for _ in 0..MAX_REMINDED_BY_HAND + 3 {
+            case.remind(&[], NOW);
+            case.take_reminders();
+        }
+        assert_eq!(case.ignored().0, 3);
+    }
+
+    #[test]
+    fn another_run_goes_on_where_this_one_stopped() {
+        let mut case = Case::default();
+        begin(&mut case);
+        open(&mut case, &["a", "b"]);
+        assert_eq!(case.new_requests().len(), 2);
+        case.delivered("a", false, Ok(()));
+        case.decide(Verdict::Approve, &signal("ann@example.com", "fine"), NOW);
+        let json = serde_json::to_string(&case).expect("it can be written");
+        let mut next: Case = serde_json::from_str(&json).expect("it can be read");
+        let mut told_first = Case::default();
+        told_first.decide(Verdict::Approve, &signal("bob@example.com", ""), NOW);
+        told_first.decide(Verdict::Approve, &[], NOW);
+        let mut without_signals: Case = serde_json::from_str(&json).expect("it can be read");
+        without_signals.resume(Case::default(), NOW);
+        let again = without_signals.new_requests();
+        assert_eq!(again.len(), 1, "Bob's mail was not sent yet");
+        assert_eq!(again[0].link, "b");
+        next.resume(told_first, NOW);
+        assert_eq!(next.outcome().status(), v1::Status::Approved);
+        assert_eq!(next.outcome().stages[0].decisions[0].comment, "fine");
+        assert_eq!(next.ignored().0, 1);
     }
 
     #[test]

@@ -146,6 +146,7 @@ struct RequestText<'a> {
     facts: &'a Facts,
     links: &'a Links,
     reminder: bool,
+    absent: &'a str,
     stage: &'a str,
     deadline: &'a str,
     consequence: &'a str,
@@ -157,6 +158,7 @@ struct RequestHtml<'a> {
     facts: &'a Facts,
     links: &'a Links,
     reminder: bool,
+    absent: &'a str,
     stage: &'a str,
     deadline: &'a str,
     consequence: &'a str,
@@ -177,13 +179,16 @@ pub fn request(request: &ReviewRequest, links: &Links) -> Letter {
     let deadline = moment(request.deadline.as_ref());
     let deadline = deadline.as_str();
     let consequence = match request.on_deadline {
+        _ if request.escalates => "others are asked",
         OnDeadline::Expire => "it ends undecided",
         OnDeadline::Reject => "it counts as rejected",
         OnDeadline::Approve => "it counts as approved",
     };
     let start = if reminder { "Reminder: please decide" } else { "Please decide" };
-    let text = RequestText { facts, links, reminder, stage, deadline, consequence };
-    let html = RequestHtml { facts, links, reminder, stage, deadline, consequence };
+    let absent = request.on_behalf_of.as_ref().map(|absent| shown(absent.as_str()));
+    let absent = absent.as_deref().unwrap_or_default();
+    let text = RequestText { facts, links, reminder, absent, stage, deadline, consequence };
+    let html = RequestHtml { facts, links, reminder, absent, stage, deadline, consequence };
     Letter {
         kind: if reminder { "reminder" } else { "request" },
         subject: format!("{start}: {}, {}", facts.title, facts.amount),
@@ -231,7 +236,10 @@ struct VoteFacts {
 impl DecisionFacts {
     fn new(outcome: &Outcome) -> Self {
         let vote = |vote: &countersign_protos::v1::Vote| VoteFacts {
-            reviewer: shown(&vote.reviewer),
+            reviewer: match vote.on_behalf_of.as_str() {
+                "" => shown(&vote.reviewer),
+                absent => shown(&format!("{} (for {absent})", vote.reviewer)),
+            },
             word: if vote.verdict() == Verdict::Approve { "approved" } else { "rejected" },
             decided: moment(vote.decided_at.as_ref()),
             comment: shown(&vote.comment),

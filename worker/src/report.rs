@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use countersign_protos::{
-    names::{ATTRIBUTE_LINKS, ATTRIBUTE_REVIEWERS, ATTRIBUTE_STATUS},
+    names::{ATTRIBUTE_LINKS, ATTRIBUTE_REVIEWERS, ATTRIBUTE_STATUS, ATTRIBUTE_UNDELIVERABLE},
     v1,
     words::{self, to_message},
 };
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use temporalio_common::search_attributes::{SearchAttributeKey, SearchAttributeUpdate};
 
 use crate::{
-    approval::{Approval, End, OnDeadline, Seat, Stage, Status, Verdict, Vote},
+    approval::{Approval, End, Grounds, OnDeadline, Seat, Stage, Standing, Status, Verdict, Vote},
     case::{Begun, Case},
 };
 
@@ -20,6 +20,7 @@ const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE
 const REVIEWERS: SearchAttributeKey<Vec<String>> =
     SearchAttributeKey::keyword_list(ATTRIBUTE_REVIEWERS);
 const LINKS: SearchAttributeKey<Vec<String>> = SearchAttributeKey::keyword_list(ATTRIBUTE_LINKS);
+const UNDELIVERABLE: SearchAttributeKey<bool> = SearchAttributeKey::bool(ATTRIBUTE_UNDELIVERABLE);
 
 impl Case {
     /// The answer of the query `status`.
@@ -44,6 +45,7 @@ impl Case {
             reason: reason(approval),
             ignored_signals,
             ignored_because,
+            rule: begun.plan.rule.clone(),
         }
     }
 
@@ -61,6 +63,8 @@ impl Case {
             submitter: submission.submitter.clone(),
             document: submission.document.clone(),
             stages: opened.map(|stage| stage_outcome(approval, stage)).collect(),
+            rule: begun.plan.rule.clone(),
+            child_workflow_id: begun.child_workflow_id.clone(),
         }
     }
 
@@ -69,12 +73,15 @@ impl Case {
         let Some(begun) = self.begun() else { return Vec::new() };
         let approval = &begun.approval;
         let asked = approval.open_stage().into_iter().flat_map(Stage::undecided);
+        let waiting = approval.open_stage().into_iter().flat_map(Stage::undecided);
+        let mut unreachable = waiting.filter(|seat| seat.standing == Standing::Unreachable);
         let seats = approval.stages().iter().flat_map(Stage::seats);
         let links = seats.map(|seat| seat.link.clone()).filter(|link| !link.is_empty());
         vec![
             STATUS.value_set(status(approval).as_str_name().to_owned()),
             REVIEWERS.value_set(asked.map(|seat| seat.reviewer.to_string()).collect()),
             LINKS.value_set(links.collect()),
+            UNDELIVERABLE.value_set(unreachable.next().is_some()),
         ]
     }
 
@@ -87,16 +94,20 @@ impl Case {
 
 impl Begun {
     fn stage_state(&self, stage: &Stage) -> v1::StageState {
-        let plan = stage.plan();
+        let (plan, seats) = (stage.plan(), stage.seats().iter());
         v1::StageState {
             name: plan.name.clone(),
             status: stage_status(&self.approval, stage).into(),
             quorum: plan.quorum.to_string(),
             opened_at: stage.opened_at().map(to_message),
             deadline: stage.deadline().map(to_message),
-            on_deadline: on_deadline(plan.on_deadline).into(),
+            on_deadline: on_deadline(stage).into(),
             closed_at: stage.end().map(|(_, at)| to_message(at)),
-            reviewers: stage.seats().iter().map(|seat| self.reviewer_state(stage, seat)).collect(),
+            reviewers: match stage.opened_at() {
+                Some(_) => seats.map(|seat| self.reviewer_state(stage, seat)).collect(),
+                None => planned(stage).collect(),
+            },
+            escalations: stage.level() as u32,
         }
     }
 
@@ -109,16 +120,18 @@ impl Begun {
             delivery_error: mail.map(|mail| mail.error.clone()).unwrap_or_default(),
             vote: seat.vote.as_ref().map(|vote| vote_message(seat, vote)),
             reminders: mail.map(|mail| mail.reminders).unwrap_or_default(),
+            on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),
+            released: seat.standing == Standing::Released && seat.vote.is_none(),
         }
     }
 
     fn delivery(&self, stage: &Stage, seat: &Seat) -> v1::Delivery {
         let waits = self.approval.open_stage().is_some_and(|open| std::ptr::eq(open, stage));
+        let released = seat.standing == Standing::Released;
         match self.mails.get(&seat.link) {
-            _ if stage.opened_at().is_none() => v1::Delivery::Unspecified,
             Some(mail) if !mail.error.is_empty() => v1::Delivery::Undeliverable,
             Some(mail) if mail.sent => v1::Delivery::Sent,
-            _ if waits && seat.vote.is_none() => v1::Delivery::Sending,
+            _ if waits && seat.vote.is_none() && !released => v1::Delivery::Sending,
             _ => v1::Delivery::NotNeeded,
         }
     }
@@ -157,15 +170,17 @@ impl Begun {
         };
         let until = match stage.end() {
             Some((_, at)) => format!("closed {}", words::moment(Some(&to_message(at)))),
-            None => format!(
-                "{} at {}",
-                on_deadline(stage.plan().on_deadline),
-                words::moment(Some(&deadline))
-            ),
+            None => format!("{} at {}", on_deadline(stage), words::moment(Some(&deadline))),
         };
-        let _ = writeln!(text, "\n**{name}** (quorum {}), {until}\n", stage.plan().quorum);
+        let escalated = match stage.level() {
+            0 => String::new(),
+            1 => ", escalated once".to_owned(),
+            level => format!(", escalated {level} times"),
+        };
+        let quorum = stage.plan().quorum;
+        let _ = writeln!(text, "\n**{name}** (quorum {quorum}{escalated}), {until}\n");
         for seat in stage.seats() {
-            let reviewer = markdown(seat.reviewer.as_str());
+            let reviewer = markdown(&person(seat));
             let _ = writeln!(text, "- {reviewer} {}", self.said(stage, seat));
         }
     }
@@ -178,6 +193,9 @@ impl Begun {
             (None, v1::Delivery::Undeliverable) => {
                 let why = self.mails.get(&seat.link).map(|mail| mail.error.as_str());
                 format!("**cannot be reached**: {}", markdown(why.unwrap_or_default()))
+            }
+            (None, _) if seat.standing == Standing::Released => {
+                "did not decide; others were asked".to_owned()
             }
             (None, _) if !waits => "did not decide".to_owned(),
             (None, v1::Delivery::Sent) => "was asked".to_owned(),
@@ -218,11 +236,17 @@ fn decided_at(approval: &Approval) -> Option<Timestamp> {
 fn reason(approval: &Approval) -> String {
     match approval.status() {
         Status::Pending(stage) => waits_for(stage),
-        Status::Approved(stage, _) | Status::Rejected(stage, _) if !stage.ended_by_deadline() => {
+        Status::Approved(Grounds::Rule(rule), _) => format!("Approved by the rule {rule}."),
+        Status::Rejected(Grounds::Rule(rule), _) => format!("Rejected by the rule {rule}."),
+        Status::Approved(Grounds::Stage(stage), _) if stage.ended_by_deadline() => {
+            deadline_passed(stage, "which counts as approval")
+        }
+        Status::Rejected(Grounds::Stage(stage), _) if stage.ended_by_deadline() => {
+            deadline_passed(stage, "which counts as rejection")
+        }
+        Status::Approved(Grounds::Stage(stage), _) | Status::Rejected(Grounds::Stage(stage), _) => {
             decided_by(stage)
         }
-        Status::Approved(stage, _) => deadline_passed(stage, "which counts as approval"),
-        Status::Rejected(stage, _) => deadline_passed(stage, "which counts as rejection"),
         Status::Expired(stage, _) => deadline_passed(stage, "which ends the approval"),
         Status::Withdrawn(withdrawal) if withdrawal.reason.is_empty() => {
             "Withdrawn before it was decided.".into()
@@ -233,7 +257,7 @@ fn reason(approval: &Approval) -> String {
 
 fn waits_for(stage: &Stage) -> String {
     let name = &stage.plan().name;
-    let seats = stage.seats().len();
+    let seats = stage.electorate();
     let approvals =
         stage.votes().iter().filter(|(_, vote)| vote.verdict == Verdict::Approve).count();
     match stage.plan().quorum.approvals(seats) {
@@ -266,11 +290,12 @@ fn deadline_passed(stage: &Stage, consequence: &str) -> String {
 
 fn stage_outcome(approval: &Approval, stage: &Stage) -> v1::StageOutcome {
     let votes = stage.votes();
+    let silent = stage.seats().iter().filter(|seat| seat.vote.is_none());
     v1::StageOutcome {
         name: stage.plan().name.clone(),
         status: stage_status(approval, stage).into(),
         decisions: votes.iter().map(|(seat, vote)| vote_message(seat, vote)).collect(),
-        undecided: stage.undecided().map(|seat| seat.reviewer.to_string()).collect(),
+        undecided: silent.map(|seat| seat.reviewer.to_string()).collect(),
     }
 }
 
@@ -281,14 +306,30 @@ fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
         verdict: v1::Verdict::from(vote.verdict).into(),
         comment: vote.comment.clone(),
         decided_at: Some(to_message(vote.at)),
+        on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 
-fn on_deadline(on_deadline: OnDeadline) -> &'static str {
-    match on_deadline {
+fn on_deadline(stage: &Stage) -> &'static str {
+    match stage.plan().on_deadline {
+        _ if stage.has_next_level() => "escalate",
         OnDeadline::Expire => "expire",
         OnDeadline::Reject => "reject",
         OnDeadline::Approve => "approve",
+    }
+}
+
+/// Who is asked first in a stage that is not open yet.
+fn planned(stage: &Stage) -> impl Iterator<Item = v1::ReviewerState> {
+    let first = stage.plan().levels.first().into_iter().flat_map(|level| &level.reviewers);
+    first.map(|reviewer| v1::ReviewerState { reviewer: reviewer.to_string(), ..Default::default() })
+}
+
+/// A reviewer, and whose deputy they are.
+fn person(seat: &Seat) -> String {
+    match &seat.on_behalf_of {
+        Some(absent) => format!("{} (for {absent})", seat.reviewer),
+        None => seat.reviewer.to_string(),
     }
 }
 
@@ -310,14 +351,14 @@ fn markdown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use countersign_protos::payload::{self, Encoding};
-    use jiff::SignedDuration;
-
     use super::*;
     use crate::{
-        approval::{EmailAddress, Quorum, StagePlan},
+        activities::Issued,
+        approval::{EmailAddress, Quorum},
+        policy::{StageRule, TimePlan},
         validation::Plan,
     };
+    use countersign_protos::payload::{self, Encoding};
 
     fn address(name: &str) -> EmailAddress {
         format!("{name}@example.com").parse().expect("an address")
@@ -327,15 +368,21 @@ mod tests {
         text.parse().expect("a time")
     }
 
-    fn stage(name: &str, reviewers: &[&str], quorum: Quorum) -> StagePlan {
-        StagePlan {
+    fn stage(name: &str, reviewers: &[&str], quorum: Quorum) -> StageRule {
+        StageRule {
             name: name.into(),
             reviewers: reviewers.iter().map(|name| address(name)).collect(),
             quorum,
-            deadline: SignedDuration::from_hours(24),
-            reminders: vec![],
+            time: TimePlan { deadline: "24h".parse().expect("a wait"), reminders: vec![] },
             on_deadline: OnDeadline::Reject,
+            escalations: vec![],
         }
+    }
+
+    fn open(case: &mut Case, links: &[&str], time: &str) {
+        let (_, issue) = case.to_issue(at(time)).expect("somebody to ask");
+        let links = links.iter().map(ToString::to_string).collect();
+        case.issued(issue, Issued::Links(links), at(time));
     }
 
     /// A manager approved; of Finance, two of three are needed and one has approved.
@@ -348,24 +395,22 @@ mod tests {
         };
         let submitter = v1::Submitter { name: "Sue".into(), ..Default::default() };
         let mut case = Case::default();
-        case.begin(Plan {
-            submission: v1::Submission {
-                submission_id: "PO_1".into(),
-                submitter: Some(submitter),
-                document: Some(document),
-                ..Default::default()
-            },
-            submitter: address("sue"),
-            stages: vec![
-                stage("Manager", &["ann", "zed"], Quorum::Any),
-                stage("Finance", &["bob", "cy", "di"], Quorum::at_least(2).expect("positive")),
-            ],
-            webhook: false,
-        });
-        case.open(vec!["a".into(), "z".into()], at("2026-11-24T09:00:00Z"));
+        let submission = v1::Submission {
+            submission_id: "PO_1".into(),
+            submitter: Some(submitter),
+            document: Some(document),
+            ..Default::default()
+        };
+        let stages = vec![
+            stage("Manager", &["ann", "zed"], Quorum::Any),
+            stage("Finance", &["bob", "cy", "di"], Quorum::at_least(2).expect("positive")),
+        ];
+        let plan = Plan::asking(submission, address("sue"), stages);
+        case.begin(Default::default(), plan, at("2026-11-24T09:00:00Z"));
+        open(&mut case, &["a", "z"], "2026-11-24T09:00:00Z");
         case.delivered("a", false, Ok(()));
         decide(&mut case, Verdict::Approve, "ann", "2026-11-24T10:00:00Z");
-        case.open(vec!["b".into(), "c".into(), "d".into()], at("2026-11-24T10:00:01Z"));
+        open(&mut case, &["b", "c", "d"], "2026-11-24T10:00:01Z");
         case.delivered("b", false, Ok(()));
         case.delivered("d", false, Err("no such mailbox".into()));
         decide(&mut case, Verdict::Approve, "bob", "2026-11-24T11:00:00Z");
@@ -430,8 +475,9 @@ mod tests {
         let late = |case: &mut Case| {
             case.tick(at("2026-11-30T00:00:00Z"));
         };
-        let withdrawn =
-            |case: &mut Case| case.withdraw("ordered twice".into(), at("2026-11-24T12:00:00Z"));
+        let withdrawn = |case: &mut Case| {
+            let _ = case.withdraw("ordered twice".into(), at("2026-11-24T12:00:00Z"));
+        };
         let check = |end: fn(&mut Case), status: v1::Status, reason: &str| {
             let mut case = case();
             end(&mut case);

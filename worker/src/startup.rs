@@ -3,7 +3,9 @@
 use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
-use countersign_protos::names::{ATTRIBUTE_LINKS, ATTRIBUTE_REVIEWERS, ATTRIBUTE_STATUS};
+use countersign_protos::names::{
+    ATTRIBUTE_LINKS, ATTRIBUTE_REVIEWERS, ATTRIBUTE_STATUS, ATTRIBUTE_UNDELIVERABLE,
+};
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions,
     envconfig::LoadClientConfigProfileOptions,
@@ -20,10 +22,11 @@ use tracing::{info, warn};
 
 const RETRY_EVERY: Duration = Duration::from_secs(2);
 
-const ATTRIBUTES: [(&str, IndexedValueType); 3] = [
+const ATTRIBUTES: [(&str, IndexedValueType); 4] = [
     (ATTRIBUTE_STATUS, IndexedValueType::Keyword),
     (ATTRIBUTE_REVIEWERS, IndexedValueType::KeywordList),
     (ATTRIBUTE_LINKS, IndexedValueType::KeywordList),
+    (ATTRIBUTE_UNDELIVERABLE, IndexedValueType::Bool),
 ];
 
 /// Connects to the Temporal that its own settings name, and waits for it as long as it takes.

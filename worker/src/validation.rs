@@ -10,13 +10,16 @@ use countersign_protos::{
     v1::{Document, Policy, Problem, Submission, Submitter},
 };
 use iso_currency::Currency;
-use jiff::{SignedDuration, Span, SpanRelativeTo, civil::Date};
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
-    approval::{EmailAddress, OnDeadline, Quorum, StagePlan},
+    approval::{EmailAddress, MAX_SEATS, OnDeadline, Quorum, Verdict},
     money::{self, Money},
+    policy::{
+        Absence, Calendar, Continuations, MAX_REMINDERS, Reminder, StageRule, TimePlan, Wait,
+    },
 };
 
 /// What the worker's settings say about every submission.
@@ -35,10 +38,42 @@ pub struct Plan {
     pub submission: Submission,
     /// Who asks.
     pub submitter: EmailAddress,
-    /// Who is asked, stage after stage; at least one.
-    pub stages: Vec<StagePlan>,
+    /// Who is asked, stage after stage; at least one, unless a rule has decided.
+    pub stages: Vec<StageRule>,
     /// Whether the outcome is handed on.
     pub webhook: bool,
+    /// The rule that applies; empty where none was asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rule: String,
+    /// What the rule decided without asking anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruling: Option<Verdict>,
+    /// By which working time is counted and days away are meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<Calendar>,
+    /// Who of the reviewers is away when, and who stands in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absences: Vec<Absence>,
+    /// What goes on with the outcome.
+    #[serde(default)]
+    pub then: Continuations,
+}
+
+impl Plan {
+    /// These stages' reviewers are asked, and nothing else happens.
+    pub fn asking(submission: Submission, submitter: EmailAddress, stages: Vec<StageRule>) -> Self {
+        Self {
+            submission,
+            submitter,
+            stages,
+            webhook: false,
+            rule: String::new(),
+            ruling: None,
+            calendar: None,
+            absences: Vec::new(),
+            then: Continuations::default(),
+        }
+    }
 }
 
 /// What validation says.
@@ -52,14 +87,12 @@ pub enum Validated {
 }
 
 /// How long a stage waits unless it says otherwise.
-const DEFAULT_DEADLINE: SignedDuration = SignedDuration::from_hours(7 * 24);
-const MAX_DEADLINE: SignedDuration = SignedDuration::from_hours(366 * 24);
+const DEFAULT_DEADLINE: Wait = Wait::Plain(jiff::SignedDuration::from_hours(7 * 24));
 const MAX_PROBLEMS: usize = 200;
 const MAX_ITEMS: usize = 1_000;
 const MAX_ATTACHMENTS: usize = 50;
-/// Temporal holds 2 KiB a search attribute: so many hashes fit into `ApprovalLinks`.
-const MAX_REVIEWERS: usize = 80;
-/// And so many bytes of addresses into `ApprovalReviewers`.
+/// Temporal holds 2 KiB a search attribute: so many bytes of addresses fit into
+/// `ApprovalReviewers`.
 const MAX_REVIEWER_BYTES: usize = 1_900;
 
 /// Checks a submission that was read with these problems already.
@@ -119,7 +152,8 @@ impl Checks {
             Some(policy) => self.policy(policy, submitter.as_ref()),
             None => self.default_stage(routing, submitter.as_ref()),
         };
-        Some(Plan { submission, submitter: submitter?, stages, webhook: routing.webhook })
+        let webhook = routing.webhook;
+        Some(Plan { webhook, ..Plan::asking(submission, submitter?, stages) })
     }
 
     fn submitter(&mut self, submitter: &Submitter) -> Option<EmailAddress> {
@@ -225,7 +259,7 @@ impl Checks {
         &mut self,
         routing: &Routing,
         submitter: Option<&EmailAddress>,
-    ) -> Vec<StagePlan> {
+    ) -> Vec<StageRule> {
         let mut reviewers = routing.reviewers.clone();
         reviewers.retain(|reviewer| Some(reviewer) != submitter);
         if reviewers.is_empty() {
@@ -235,24 +269,23 @@ impl Checks {
             };
             self.report("$.approval", message);
         }
-        vec![StagePlan {
+        vec![StageRule {
             name: "Approval".into(),
             reviewers,
             quorum: Quorum::Any,
-            deadline: DEFAULT_DEADLINE,
-            reminders: Vec::new(),
+            time: TimePlan { deadline: DEFAULT_DEADLINE, reminders: Vec::new() },
             on_deadline: OnDeadline::Expire,
+            escalations: Vec::new(),
         }]
     }
 
-    fn policy(&mut self, policy: &Policy, submitter: Option<&EmailAddress>) -> Vec<StagePlan> {
+    fn policy(&mut self, policy: &Policy, submitter: Option<&EmailAddress>) -> Vec<StageRule> {
         if policy.stages.is_empty() {
             self.report("$.approval.stages", "is required: at least one stage");
         }
         let reviewers: usize = policy.stages.iter().map(|stage| stage.reviewers.len()).sum();
-        if reviewers > MAX_REVIEWERS {
-            let message =
-                format!("ask {reviewers} reviewers; at most {MAX_REVIEWERS} can be asked");
+        if reviewers > MAX_SEATS {
+            let message = format!("ask {reviewers} reviewers; at most {MAX_SEATS} can be asked");
             self.report("$.approval.stages", message);
         }
         let stages = policy.stages.iter().enumerate();
@@ -264,7 +297,7 @@ impl Checks {
         i: usize,
         stage: &countersign_protos::v1::Stage,
         submitter: Option<&EmailAddress>,
-    ) -> StagePlan {
+    ) -> StageRule {
         let path = format!("$.approval.stages[{i}]");
         self.line(&format!("{path}.name"), &stage.name, 100);
         let name = match stage.name.trim() {
@@ -287,7 +320,9 @@ impl Checks {
         }
         let deadline = match stage.deadline.as_str() {
             "" => DEFAULT_DEADLINE,
-            text => self.duration(&format!("{path}.deadline"), text).unwrap_or(DEFAULT_DEADLINE),
+            text => {
+                self.accept(&format!("{path}.deadline"), text.parse()).unwrap_or(DEFAULT_DEADLINE)
+            }
         };
         let on_deadline = match stage.on_deadline.as_str() {
             "" | "expire" => OnDeadline::Expire,
@@ -300,7 +335,8 @@ impl Checks {
             }
         };
         let reminders = self.reminders(&format!("{path}.reminders"), &stage.reminders, deadline);
-        StagePlan { name, reviewers, quorum, deadline, reminders, on_deadline }
+        let time = TimePlan { deadline, reminders };
+        StageRule { name, reviewers, quorum, time, on_deadline, escalations: Vec::new() }
     }
 
     fn reviewers(
@@ -335,50 +371,24 @@ impl Checks {
         accepted
     }
 
-    fn reminders(
-        &mut self,
-        path: &str,
-        reminders: &[String],
-        deadline: SignedDuration,
-    ) -> Vec<SignedDuration> {
-        if reminders.len() > 20 {
-            self.report(path, "has more than 20 elements");
+    fn reminders(&mut self, path: &str, reminders: &[String], deadline: Wait) -> Vec<Reminder> {
+        if reminders.len() > MAX_REMINDERS {
+            self.report(path, format!("has more than {MAX_REMINDERS} elements"));
             return Vec::new();
         }
         let mut accepted = Vec::new();
         for (i, reminder) in reminders.iter().enumerate() {
             let path = format!("{path}[{i}]");
-            match self.duration(&path, reminder) {
-                Some(reminder) if reminder >= deadline => {
+            match (self.accept(&path, reminder.parse::<Reminder>()), deadline) {
+                (Some(reminder), Wait::Plain(deadline)) if matches!(reminder.wait(), Wait::Plain(wait) if wait >= deadline) =>
+                {
                     self.report(&path, "must come before the stage's deadline");
                 }
-                reminder => accepted.extend(reminder),
+                (reminder, _) if !accepted.contains(&reminder) => accepted.push(reminder),
+                _ => {}
             }
         }
-        accepted.sort();
-        accepted.dedup();
-        accepted
-    }
-
-    /// A span of time: friendly (`36h`, `2 days`) or ISO 8601 (`PT36H`), with days of 24 hours.
-    fn duration(&mut self, path: &str, text: &str) -> Option<SignedDuration> {
-        let whole_days = SpanRelativeTo::days_are_24_hours();
-        let duration = text.parse::<Span>().ok().and_then(|span| span.to_duration(whole_days).ok());
-        match duration {
-            Some(duration) if duration < SignedDuration::from_secs(1) => {
-                self.report(path, "must be at least a second");
-                None
-            }
-            Some(duration) if duration > MAX_DEADLINE => {
-                self.report(path, "must be at most 366 days");
-                None
-            }
-            None => {
-                self.report(path, "must be a span of time, such as 36h, 3 days or PT45M");
-                None
-            }
-            duration => duration,
-        }
+        accepted.into_iter().flatten().collect()
     }
 
     fn required(&mut self, path: &str, text: &str, max_chars: usize) {

@@ -2,7 +2,7 @@
 //!
 //! Handlers only tell the core what happened. `run` asks the core what follows, and does it.
 
-use std::{future::Future, time::Duration};
+use std::{convert::Infallible, future::Future, pin::Pin, time::Duration};
 
 use countersign_protos::{
     names,
@@ -14,30 +14,38 @@ use futures::{
     future::{Fuse, FusedFuture, LocalBoxFuture},
 };
 use jiff::Timestamp;
-use temporalio_common::{RetryPolicy, data_converters::RawValue, error::ApplicationFailure};
+use serde::{Deserialize, Serialize};
+use temporalio_common::{
+    RetryPolicy, UntypedWorkflow, data_converters::RawValue, error::ApplicationFailure,
+    protos::temporal::api::common::v1::Payload,
+};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
-    ActivityExecutionError, ActivityOptions, LocalActivityOptions, SyncWorkflowContext,
-    TimerOptions, WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult,
+    ActivityExecutionError, ActivityOptions, ChildWorkflowOptions, ContinueAsNewOptions,
+    LocalActivityOptions, ParentClosePolicy, SyncWorkflowContext, TimerOptions,
+    WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult,
     workflows::{join, select},
 };
 use uuid::Uuid;
 
 use crate::{
-    activities::{Announcement, Countersign, HEARTBEAT_TIMEOUT, Issue, ReviewRequest},
+    activities::{Announcement, Countersign, HEARTBEAT_TIMEOUT, ReviewRequest},
     approval::Verdict,
     case::Case,
+    policy::Continuation,
     validation::{Plan, Validated},
 };
 
 /// Work that goes on while the workflow waits for something else.
 struct Background {
     work: Fuse<LocalBoxFuture<'static, ()>>,
+    /// The number of the next announcement.
+    next_told: u32,
 }
 
 impl Default for Background {
     fn default() -> Self {
-        Self { work: Fuse::terminated() }
+        Self { work: Fuse::terminated(), next_told: 0 }
     }
 }
 
@@ -59,11 +67,38 @@ impl Background {
 /// After that an outcome is no news any more.
 const ANNOUNCE_WITHIN: Duration = Duration::from_secs(7 * 24 * 3_600);
 
+/// A run with so many events makes room for the next one, whatever is on its way. Temporal takes
+/// 10,000 signals and 51,200 events a run.
+const MAX_EVENTS: u32 = 8_000;
+/// Release 0.1.0 did neither.
+const PATCH_CONTINUE_AS_NEW: &str = "continue-as-new";
+const PATCH_UNDELIVERABLE: &str = "undeliverable-attribute";
+
 /// One approval, from its submission to its outcome.
 #[workflow]
 #[derive(Default)]
 pub struct ApprovalWorkflow {
     case: Case,
+}
+
+/// What the next run of a workflow that continues as new starts from.
+#[derive(Serialize, Deserialize)]
+struct Continued {
+    case: Case,
+    encoding: Option<Encoding>,
+}
+
+/// The name by which a next run knows [`Continued`].
+const CONTINUED: &str = "countersign.Continued";
+
+/// What the wait for a stage's end was for.
+enum Woken {
+    /// Something was told: by people, by operators, or about a mail.
+    News,
+    /// Time has come.
+    Timer,
+    /// The run has had enough events.
+    Crowded,
 }
 
 #[workflow_methods]
@@ -72,20 +107,29 @@ impl ApprovalWorkflow {
     /// encoding; fails with `InvalidSubmission` where the submission cannot be used.
     #[run(name = names::WORKFLOW_TYPE)]
     pub async fn run(ctx: &mut WorkflowContext<Self>, input: RawValue) -> WorkflowResult<RawValue> {
-        let encoding = input.payloads.first().and_then(|payload| Encoding::of(payload).ok());
-        let plan = Self::validate(ctx, input).await?;
-        let approval_id = ctx.uuid4().parse::<Uuid>().map_err(ApplicationFailure::new)?;
-        ctx.state_mut(|workflow| workflow.case.begin(plan));
         let mut background = Background::default();
-        while let Some(stage) = ctx.state(|workflow| workflow.case.stage_to_open()) {
-            Self::ask(ctx, approval_id, stage, &mut background).await?;
-            for release in ctx.state(|workflow| workflow.case.releases(stage)) {
-                background.add(Self::announce(ctx.clone(), release));
+        let encoding = match continued(ctx, &input) {
+            Some(Continued { case, encoding }) => {
+                Self::resume(ctx, case, &mut background);
+                encoding
             }
+            None => {
+                let encoding = input.payloads.first().and_then(|input| Encoding::of(input).ok());
+                let plan = Self::validate(ctx, input).await?;
+                let id = ctx.uuid4().parse::<Uuid>().map_err(ApplicationFailure::new)?;
+                let now = now(ctx.workflow_time());
+                ctx.state_mut(|workflow| workflow.case.begin(id, plan, now));
+                encoding
+            }
+        };
+        while let Some(stage) = ctx.state(|workflow| workflow.case.pending_stage()) {
+            Self::ask(ctx, stage, encoding, &mut background).await?;
+            ctx.state_mut(|workflow| workflow.case.release(stage));
+            Self::tell(ctx, &mut background);
         }
-        let outcome = Self::conclude(ctx, background).await;
-        let payload = payload::encode(&outcome, encoding.unwrap_or_default());
-        Ok(RawValue::new(vec![payload]))
+        let encoding = encoding.unwrap_or_default();
+        let outcome = Self::conclude(ctx, background, encoding).await;
+        Ok(RawValue::new(vec![payload::encode(&outcome, encoding)]))
     }
 
     /// A reviewer approves. The payload is a [`v1::Decision`].
@@ -98,6 +142,24 @@ impl ApprovalWorkflow {
     #[signal(name = names::SIGNAL_REJECT)]
     pub fn reject(&mut self, ctx: &mut SyncWorkflowContext<Self>, decision: RawValue) {
         self.case.decide(Verdict::Reject, &decision.payloads, now(ctx.workflow_time()));
+    }
+
+    /// An operator has somebody else asked. The payload is a [`v1::Reassignment`].
+    #[signal(name = names::SIGNAL_REASSIGN)]
+    pub fn reassign(&mut self, ctx: &mut SyncWorkflowContext<Self>, order: RawValue) {
+        self.case.reassign(&order.payloads, now(ctx.workflow_time()));
+    }
+
+    /// An operator has reviewers reminded. The payload is a [`v1::Reminder`], or nothing.
+    #[signal(name = names::SIGNAL_REMIND)]
+    pub fn remind(&mut self, ctx: &mut SyncWorkflowContext<Self>, order: RawValue) {
+        self.case.remind(&order.payloads, now(ctx.workflow_time()));
+    }
+
+    /// An operator calls it off. The payload is a [`v1::Withdrawal`], or nothing.
+    #[signal(name = names::SIGNAL_WITHDRAW)]
+    pub fn withdraw(&mut self, ctx: &mut SyncWorkflowContext<Self>, order: RawValue) {
+        self.case.withdraw_by_order(&order.payloads, now(ctx.workflow_time()));
     }
 
     /// Answers with the whole state, a [`v1::ApprovalState`]: as JSON, or in the encoding of an
@@ -117,69 +179,126 @@ impl ApprovalWorkflow {
         }
     }
 
-    /// Opens one stage, asks its reviewers, and waits until it is decided.
+    /// Goes on from where the run before has stopped.
+    fn resume(ctx: &WorkflowContext<Self>, case: Case, background: &mut Background) {
+        let now = now(ctx.workflow_time());
+        ctx.state_mut(|workflow| {
+            // Signals that came before this run began were told to an empty case.
+            let told_first = std::mem::replace(&mut workflow.case, case);
+            workflow.case.resume(told_first, now);
+        });
+        Self::publish(ctx);
+        Self::tell(ctx, background);
+    }
+
+    /// Asks one stage's reviewers, level after level, and waits until it is decided.
     async fn ask(
         ctx: &WorkflowContext<Self>,
-        approval: Uuid,
         stage: usize,
+        encoding: Option<Encoding>,
         background: &mut Background,
     ) -> WorkflowResult<()> {
-        let (name, reviewers) = ctx.state(|workflow| workflow.case.reviewers(stage));
-        let issue = Issue { approval, stage: stage as u32, round: 0, reviewers };
-        let options = local_activity(format!("Issue approval links for {name}"));
-        let links = ctx.execute_local_activity(Countersign::issue_links, issue, options).await?;
-        ctx.state_mut(|workflow| workflow.case.open(links, now(ctx.workflow_time())));
-        Self::publish(ctx);
-
         let stage_is_over = WorkflowCancellationToken::new();
-        for request in ctx.state(|workflow| workflow.case.requests(approval, None)) {
-            background.add(Self::request(ctx.clone(), request, stage_is_over.clone()));
-        }
-        while let Some((due, summary)) = ctx.state(|workflow| workflow.case.next_deadline()) {
-            let options = TimerOptions::builder(until(due, now(ctx.workflow_time())))
-                .summary(summary)
-                .cancellation_token(stage_is_over.clone())
-                .build();
-            let timer = Box::pin(ctx.timer(options));
-            if Self::wait(ctx, timer, background).await {
-                let at = now(ctx.workflow_time());
-                let late = ctx.state_mut(|workflow| workflow.case.tick(at));
-                for reminder in ctx.state(|workflow| workflow.case.requests(approval, Some(&late)))
-                {
-                    background.add(Self::request(ctx.clone(), reminder, stage_is_over.clone()));
+        let mut mails = Mails::until(stage_is_over.clone());
+        let mut timer: Option<Timer> = None;
+        let mut may_continue = true;
+        while ctx.state(|workflow| workflow.case.pending_stage()) == Some(stage) {
+            let opened_at = now(ctx.workflow_time());
+            if let Some((summary, issue)) = ctx.state(|w| w.case.to_issue(opened_at)) {
+                let options = local_activity(summary);
+                let issuing =
+                    ctx.execute_local_activity(Countersign::issue_links, issue.clone(), options);
+                let issued = issuing.await?;
+                mails.stop(&ctx.state_mut(|w| w.case.issued(issue, issued, opened_at)));
+                Self::publish(ctx);
+                Self::tell(ctx, background);
+            }
+            let requests = ctx.state_mut(|workflow| workflow.case.new_requests());
+            let by_hand = ctx.state_mut(|workflow| workflow.case.take_reminders());
+            let reminders = ctx.state(|workflow| workflow.case.reminders(&by_hand));
+            for request in requests.into_iter().chain(reminders) {
+                mails.send(ctx, request, background);
+            }
+            let Some((due, summary)) = ctx.state(|workflow| workflow.case.next_deadline()) else {
+                continue;
+            };
+            if let Some(wrong) = timer.take_if(|timer| timer.due != due) {
+                wrong.token.cancel();
+            }
+            let decisions = ctx.state(|workflow| workflow.case.decisions());
+            let set = timer.get_or_insert_with(|| Timer::set(ctx, due, summary, &stage_is_over));
+            match Self::wait(ctx, &mut set.firing, background, may_continue).await {
+                Woken::News => {
+                    let decided = ctx.state(|workflow| workflow.case.decisions()) > decisions;
+                    if decided && ctx.state(|workflow| workflow.case.next_deadline()).is_some() {
+                        Self::publish(ctx);
+                    }
                 }
+                Woken::Timer => {
+                    timer = None;
+                    let now = now(ctx.workflow_time());
+                    let late = ctx.state_mut(|workflow| workflow.case.tick(now));
+                    for reminder in ctx.state(|workflow| workflow.case.reminders(&late)) {
+                        mails.send(ctx, reminder, background);
+                    }
+                }
+                Woken::Crowded if ctx.patched(PATCH_CONTINUE_AS_NEW) => {
+                    match Self::continue_as_new(ctx, encoding)? {}
+                }
+                Woken::Crowded => may_continue = false,
             }
         }
         stage_is_over.cancel();
         Ok(())
     }
 
-    /// Waits for the stage's end or for its timer, whose firing it returns.
+    /// Waits for a decision, an order, or the stage's timer, or until the run is too long.
     async fn wait(
         ctx: &WorkflowContext<Self>,
         mut timer: impl FusedFuture + Unpin,
         background: &mut Background,
-    ) -> bool {
+        may_continue: bool,
+    ) -> Woken {
         loop {
-            let decisions = ctx.state(|workflow| workflow.case.decisions());
+            let news = ctx.state(|workflow| workflow.case.news());
+            let idle = background.work.is_terminated();
             let mut work = &mut background.work;
-            let changed = |workflow: &Self| workflow.case.decisions() != decisions;
+            let crowded = || {
+                let events = ctx.history_length();
+                may_continue && (idle && ctx.continue_as_new_suggested() || events > MAX_EVENTS)
+            };
+            let changed = |workflow: &Self| workflow.case.news() != news || crowded();
             select! {
                 _ = Self::until(ctx, changed).fuse() => {
-                    if ctx.state(|workflow| workflow.case.next_deadline()).is_none() {
-                        return false;
-                    }
-                    Self::publish(ctx);
+                    let still = ctx.state(|workflow| workflow.case.news()) == news;
+                    return if still { Woken::Crowded } else { Woken::News };
                 }
                 reason = ctx.cancelled() => {
                     let at = now(ctx.workflow_time());
-                    ctx.state_mut(|workflow| workflow.case.withdraw(reason.unwrap_or_default(), at));
-                    return false;
+                    let reason = reason.unwrap_or_default();
+                    // Whoever is late with a withdrawal is late; the outcome stands.
+                    let _ = ctx.state_mut(|workflow| workflow.case.withdraw(reason, at));
+                    return Woken::News;
                 }
-                _ = timer => return true,
+                _ = timer => return Woken::Timer,
                 _ = work => {}
             }
         }
+    }
+
+    /// Makes room: the same approval goes on in a new run, whose history is empty.
+    fn continue_as_new(
+        ctx: &WorkflowContext<Self>,
+        encoding: Option<Encoding>,
+    ) -> WorkflowResult<Infallible> {
+        let case = ctx.state_mut(|workflow| std::mem::take(&mut workflow.case));
+        let continued = Continued { case, encoding };
+        let data = serde_json::to_vec(&continued).map_err(ApplicationFailure::new)?;
+        let name = |name: &str| name.as_bytes().to_vec();
+        let metadata = [("encoding", name("json/plain")), ("messageType", name(CONTINUED))];
+        let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+        let input = RawValue::new(vec![Payload { metadata, data, ..Default::default() }]);
+        ctx.continue_as_new(input, ContinueAsNewOptions::default())
     }
 
     /// Waits for a condition, whether or not the workflow is cancelled.
@@ -194,29 +313,44 @@ impl ApprovalWorkflow {
     async fn request(
         ctx: WorkflowContext<Self>,
         request: ReviewRequest,
-        stage_is_over: WorkflowCancellationToken,
+        no_longer_wanted: WorkflowCancellationToken,
     ) {
-        let summary = match request.reminder {
-            true => format!("Remind {}", request.reviewer),
-            false => format!("Ask {}", request.reviewer),
+        let summary = match (request.reminder, &request.on_behalf_of) {
+            (true, _) => format!("Remind {}", request.reviewer),
+            (false, Some(absent)) => format!("Ask {} for {absent}", request.reviewer),
+            (false, None) => format!("Ask {}", request.reviewer),
         };
         let (link, reminder) = (request.link.clone(), request.reminder);
-        let options = mail(summary, stage_is_over, None);
+        let options = mail(summary, no_longer_wanted, None);
         let sent = ctx.execute_activity(Countersign::request_approval, request, options).await;
-        if let Some(delivered) = delivery(sent) {
-            ctx.state_mut(|workflow| workflow.case.delivered(&link, reminder, delivered));
-            Self::describe(&ctx);
+        let Some(delivered) = delivery(sent) else { return };
+        match ctx.state_mut(|workflow| workflow.case.delivered(&link, reminder, delivered)) {
+            true if ctx.patched(PATCH_UNDELIVERABLE) => Self::publish(&ctx),
+            _ => Self::describe(&ctx),
+        }
+    }
+
+    /// Writes to those who wait for an outcome and have not been written to.
+    fn tell(ctx: &WorkflowContext<Self>, background: &mut Background) {
+        for (number, to) in ctx.state(|w| w.case.announcements(background.next_told)) {
+            background.next_told = number + 1;
+            background.add(Self::announce(ctx.clone(), number, to));
         }
     }
 
     /// Tells the world: hands the outcome on, and writes to whoever waits for it.
-    async fn conclude(ctx: &WorkflowContext<Self>, mut background: Background) -> v1::Outcome {
-        let (outcome, announcement) =
-            ctx.state(|workflow| (workflow.case.outcome(), workflow.case.announcement()));
+    async fn conclude(
+        ctx: &WorkflowContext<Self>,
+        mut background: Background,
+        encoding: Encoding,
+    ) -> v1::Outcome {
+        ctx.state_mut(|workflow| workflow.case.conclude());
         Self::publish(ctx);
-        if let Some(announcement) = announcement {
-            background.add(Self::announce(ctx.clone(), announcement));
+        if let Some(next) = ctx.state(|workflow| workflow.case.continuation()) {
+            Self::go_on(ctx, next, encoding).await;
         }
+        Self::tell(ctx, &mut background);
+        let outcome = ctx.state(|workflow| workflow.case.outcome());
         if ctx.state(|workflow| workflow.case.has_webhook()) {
             background.add(Self::hand_on(ctx.clone(), outcome.clone()));
         }
@@ -224,12 +358,32 @@ impl ApprovalWorkflow {
         outcome
     }
 
+    /// Starts the child workflow that goes on with the outcome. Where it cannot be started, the
+    /// history says why.
+    async fn go_on(ctx: &WorkflowContext<Self>, next: Continuation, encoding: Encoding) {
+        let outcome = ctx.state(|workflow| workflow.case.outcome());
+        let id = format!("{}-{}", ctx.workflow_id(), outcome.status().as_str_name().to_lowercase());
+        let options = ChildWorkflowOptions::builder()
+            .workflow_id(id.clone())
+            .task_queue(next.task_queue)
+            .parent_close_policy(ParentClosePolicy::Abandon)
+            .cancellation_token(WorkflowCancellationToken::new())
+            .static_summary(format!("Goes on with {}", outcome.submission_id))
+            .build();
+        let input = RawValue::new(vec![payload::encode(&outcome, encoding)]);
+        let child = UntypedWorkflow::new(next.workflow);
+        if ctx.start_child_workflow(child, input, options).await.is_ok() {
+            ctx.state_mut(|workflow| workflow.case.continued_by(id));
+        }
+    }
+
     /// Writes to somebody who waits for the outcome. A mail that cannot be sent stands in the
     /// history; the outcome does not depend on it.
-    async fn announce(ctx: WorkflowContext<Self>, announcement: Announcement) {
-        let summary = format!("Tell {}", announcement.recipient);
+    async fn announce(ctx: WorkflowContext<Self>, number: u32, to: Announcement) {
+        let summary = format!("Tell {}", to.recipient);
         let options = mail(summary, WorkflowCancellationToken::new(), Some(ANNOUNCE_WITHIN));
-        let _ = ctx.execute_activity(Countersign::announce_decision, announcement, options).await;
+        let _ = ctx.execute_activity(Countersign::announce_decision, to, options).await;
+        ctx.state_mut(|workflow| workflow.case.told(number));
     }
 
     /// Hands the outcome to the webhook, for as long as it takes.
@@ -253,6 +407,67 @@ impl ApprovalWorkflow {
     fn describe(ctx: &WorkflowContext<Self>) {
         ctx.set_current_details(ctx.state(|workflow| workflow.case.details()));
     }
+}
+
+/// The mails of one stage, each of which can be stopped.
+struct Mails {
+    stage_is_over: WorkflowCancellationToken,
+    by_link: Vec<(String, WorkflowCancellationToken)>,
+}
+
+impl Mails {
+    fn until(stage_is_over: WorkflowCancellationToken) -> Self {
+        Self { stage_is_over, by_link: Vec::new() }
+    }
+
+    fn send(
+        &mut self,
+        ctx: &WorkflowContext<ApprovalWorkflow>,
+        request: ReviewRequest,
+        background: &mut Background,
+    ) {
+        let no_longer_wanted = self.stage_is_over.child_token();
+        self.by_link.push((request.link.clone(), no_longer_wanted.clone()));
+        background.add(ApprovalWorkflow::request(ctx.clone(), request, no_longer_wanted));
+    }
+
+    /// Whoever has one of these links is not mailed any more.
+    fn stop(&mut self, links: &[String]) {
+        let stopped = self.by_link.extract_if(.., |(link, _)| links.contains(link));
+        stopped.for_each(|(_, no_longer_wanted)| no_longer_wanted.cancel());
+    }
+}
+
+/// A timer that is set for a moment.
+struct Timer<'a> {
+    due: Timestamp,
+    firing: Pin<Box<dyn FusedFuture<Output = ()> + 'a>>,
+    token: WorkflowCancellationToken,
+}
+
+impl<'a> Timer<'a> {
+    fn set(
+        ctx: &'a WorkflowContext<ApprovalWorkflow>,
+        due: Timestamp,
+        summary: String,
+        stage_is_over: &WorkflowCancellationToken,
+    ) -> Self {
+        let token = stage_is_over.child_token();
+        let options = TimerOptions::builder(until(due, now(ctx.workflow_time())))
+            .summary(summary)
+            .cancellation_token(token.clone())
+            .build();
+        let firing = Box::pin(ctx.timer(options).map(drop).fuse());
+        Self { due, firing, token }
+    }
+}
+
+/// The case that the run before has left, where there was one.
+fn continued(ctx: &WorkflowContext<ApprovalWorkflow>, input: &RawValue) -> Option<Continued> {
+    ctx.info().continued_from_run_id()?;
+    let [payload] = input.payloads.as_slice() else { return None };
+    let ours = payload.metadata.get("messageType").is_some_and(|name| name == CONTINUED.as_bytes());
+    ours.then(|| serde_json::from_slice(&payload.data).ok()).flatten()
 }
 
 /// The time of the workflow task; deterministic.

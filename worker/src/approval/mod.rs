@@ -2,7 +2,8 @@
 //!
 //! Pure: no clock, no randomness, no I/O, and nothing of Temporal. Whatever happens is told to an
 //! [`Approval`] together with the time; it answers with a [`Receipt`], with a derived [`Status`],
-//! and with the moment at which it next wants to be told that time has passed.
+//! with whom to [`ask`](Approval::to_ask) now, and with the moment at which it next wants to be
+//! told that time has passed.
 //!
 //! The tie rule: a decision that is told before the deadline's [`tick`](Approval::tick) counts,
 //! however late it is. So what reached the history while every worker was down is never lost.
@@ -15,21 +16,40 @@ mod stage;
 mod properties;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 pub use email::{EmailAddress, NotAnEmailAddress};
 pub use quorum::{NotAQuorum, Quorum, Verdict};
-pub use stage::{End, OnDeadline, Seat, Stage, StagePlan, Vote};
+pub use stage::{
+    Due, End, Invited, Level, OnDeadline, Seat, Stage, StagePlan, Standing, Vote, Whom,
+};
+
+/// How many may be asked in all: Temporal holds 2 KiB a search attribute, and so many hashes fit
+/// into `ApprovalLinks`.
+pub const MAX_SEATS: usize = 80;
 
 /// One submission on its way through its stages.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Approval {
     submitter: EmailAddress,
     stages: Vec<Stage>,
+    ruling: Option<Ruling>,
     withdrawn: Option<Withdrawal>,
 }
 
+/// That a rule decided, and nobody is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ruling {
+    /// Which way.
+    pub verdict: Verdict,
+    /// What the rule is called.
+    pub rule: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// That an approval was called off, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawal {
     /// When it happened.
     pub at: Timestamp,
@@ -42,18 +62,27 @@ pub struct Withdrawal {
 pub enum Status<'a> {
     /// Somebody is still to be asked or to answer; the stage that is open or next to be opened.
     Pending(&'a Stage),
-    /// Every stage approved; the last one.
-    Approved(&'a Stage, Timestamp),
-    /// A stage rejected.
-    Rejected(&'a Stage, Timestamp),
+    /// Every stage approved, or a rule did.
+    Approved(Grounds<'a>, Timestamp),
+    /// A stage rejected, or a rule did.
+    Rejected(Grounds<'a>, Timestamp),
     /// A stage's deadline ended the approval undecided.
     Expired(&'a Stage, Timestamp),
     /// It was called off.
     Withdrawn(&'a Withdrawal),
 }
 
+/// What an approval was decided by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Grounds<'a> {
+    /// Its last stage.
+    Stage(&'a Stage),
+    /// A rule of this name.
+    Rule(&'a str),
+}
+
 /// Who says that they decide.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Claim {
     /// The hash of an approval ID.
     Link(String),
@@ -62,7 +91,7 @@ pub enum Claim {
 }
 
 /// A decision as it arrives.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ballot {
     /// Whose decision it is.
     pub claim: Claim,
@@ -85,8 +114,38 @@ pub enum Receipt {
     NotAReviewer,
     /// The submitter does not approve their own submission.
     SelfVote,
+    /// Somebody else was asked in the reviewer's place.
+    Released,
     /// The reviewer's stage is not open: it was decided before, or is not reached yet.
     StageNotOpen,
+}
+
+/// Why somebody is not asked in another's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotReassigned {
+    /// There is nobody to replace.
+    #[error("the reviewer to replace is not being asked")]
+    NotAsked,
+    /// They would have two votes.
+    #[error("the new reviewer is asked in this stage already")]
+    AskedAlready,
+    /// They would decide about themselves.
+    #[error("the submitter does not decide their own submission")]
+    Submitter,
+    /// There is no room for another link.
+    #[error("no more reviewers can be asked in this approval")]
+    TooMany,
+}
+
+/// People who have to be asked now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToAsk {
+    /// The position of their stage.
+    pub stage: usize,
+    /// With the reviewer, this makes a link.
+    pub round: u32,
+    /// Who.
+    pub whom: Whom,
 }
 
 impl Approval {
@@ -97,10 +156,15 @@ impl Approval {
     pub fn new(submitter: EmailAddress, plans: Vec<StagePlan>) -> Self {
         assert!(!plans.is_empty(), "an approval has at least one stage");
         let stages = plans.into_iter().map(Stage::new).collect();
-        Self { submitter, stages, withdrawn: None }
+        Self { submitter, stages, ruling: None, withdrawn: None }
     }
 
-    /// Who asks.
+    /// An approval that a rule has decided.
+    pub fn ruled(submitter: EmailAddress, ruling: Ruling) -> Self {
+        Self { submitter, stages: Vec::new(), ruling: Some(ruling), withdrawn: None }
+    }
+
+    /// Who submitted it.
     pub fn submitter(&self) -> &EmailAddress {
         &self.submitter
     }
@@ -112,6 +176,12 @@ impl Approval {
 
     /// Where it stands.
     pub fn status(&self) -> Status<'_> {
+        if let Some(Ruling { verdict, rule, at }) = &self.ruling {
+            return match verdict {
+                Verdict::Approve => Status::Approved(Grounds::Rule(rule), *at),
+                Verdict::Reject => Status::Rejected(Grounds::Rule(rule), *at),
+            };
+        }
         if let Some(withdrawal) = &self.withdrawn {
             return Status::Withdrawn(withdrawal);
         }
@@ -121,23 +191,17 @@ impl Approval {
             match stage.end() {
                 None => return Status::Pending(stage),
                 Some((End::Approved, _)) => {}
-                Some((End::Rejected, at)) => return Status::Rejected(stage, at),
+                Some((End::Rejected, at)) => return Status::Rejected(Grounds::Stage(stage), at),
                 Some((End::Expired, at)) => return Status::Expired(stage, at),
             }
         }
         let at = last.end().map_or(Timestamp::MIN, |(_, at)| at);
-        Status::Approved(last, at)
+        Status::Approved(Grounds::Stage(last), at)
     }
 
     /// Whether it has its final status.
     pub fn is_final(&self) -> bool {
         !matches!(self.status(), Status::Pending(_))
-    }
-
-    /// The position of the stage that has to be opened now.
-    pub fn stage_to_open(&self) -> Option<usize> {
-        let position = self.pending()?;
-        self.stages[position].opened_at().is_none().then_some(position)
     }
 
     /// The stage whose reviewers are being asked.
@@ -146,12 +210,22 @@ impl Approval {
         stage.opened_at().map(|_| stage)
     }
 
-    /// Opens the stage of [`stage_to_open`](Self::stage_to_open) with one link a reviewer, in the
-    /// reviewers' order. Without such a stage nothing happens.
-    pub fn open(&mut self, links: Vec<String>, now: Timestamp) {
-        if let Some(position) = self.stage_to_open() {
-            self.stages[position].open(links, now);
-        }
+    /// Who has to be asked now: the next stage, the next level of the open one, or somebody in
+    /// another's place.
+    pub fn to_ask(&self) -> Option<ToAsk> {
+        let stage = self.pending()?;
+        let round = self.stages[stage].seats().len() as u32;
+        self.stages[stage].whom().map(|whom| ToAsk { stage, round, whom })
+    }
+
+    /// Tells that those of [`to_ask`](Self::to_ask) are asked, each with a link of their own; of a
+    /// level, also until when. Answers with the seats of those who are released from now on.
+    /// Whoever would decide about themselves or twice is left out.
+    pub fn ask(&mut self, invited: Vec<Invited>, due: Option<Due>, now: Timestamp) -> Vec<Seat> {
+        let Some(stage) = self.pending() else { return Vec::new() };
+        let stage = &mut self.stages[stage];
+        let released = stage.ask(invited, due, &self.submitter, now);
+        released.into_iter().map(|seat| stage.seats()[seat].clone()).collect()
     }
 
     /// Takes a decision.
@@ -167,17 +241,58 @@ impl Approval {
             .into_iter()
             .chain(newest_first)
             .find_map(|i| self.stages[i].seat_of(&ballot.claim).map(|seat| (i, seat)));
-        let Some((i, seat)) = seat else { return Receipt::NotAReviewer };
-        let seat = &self.stages[i].seats()[seat];
+        let Some((i, position)) = seat else { return self.not_asked(&ballot.claim) };
+        let seat = &self.stages[i].seats()[position];
         match &seat.vote {
-            _ if seat.reviewer == *submitter => Receipt::SelfVote,
             Some(vote) if vote.verdict == ballot.verdict => Receipt::Duplicate,
             Some(_) => Receipt::Contradiction,
+            None if seat.standing == Standing::Released => Receipt::Released,
             None if open != Some(i) => Receipt::StageNotOpen,
             None => {
-                self.stages[i].count(ballot, now);
+                self.stages[i].count(position, ballot, now);
                 Receipt::Counted
             }
+        }
+    }
+
+    /// Whoever is planned for a stage that is not open yet is no stranger.
+    fn not_asked(&self, claim: &Claim) -> Receipt {
+        let planned = |reviewer| {
+            self.stages.iter().any(|stage| stage.plan().reviewers().any(|other| other == reviewer))
+        };
+        match claim {
+            Claim::Reviewer(reviewer) if planned(reviewer) => Receipt::StageNotOpen,
+            _ => Receipt::NotAReviewer,
+        }
+    }
+
+    /// Has somebody asked in the place of another, who has not decided.
+    ///
+    /// # Errors
+    /// Why that cannot be.
+    pub fn reassign(&mut self, from: EmailAddress, to: EmailAddress) -> Result<(), NotReassigned> {
+        let seats: usize = self.stages.iter().map(|stage| stage.seats().len()).sum();
+        let planned: usize = self.stages.iter().map(Stage::planned).sum();
+        let Some(stage) = self.pending().map(|stage| &mut self.stages[stage]) else {
+            return Err(NotReassigned::NotAsked);
+        };
+        match () {
+            () if to == self.submitter => Err(NotReassigned::Submitter),
+            () if !stage.can_be_replaced(&from) => Err(NotReassigned::NotAsked),
+            () if stage.knows(&to) => Err(NotReassigned::AskedAlready),
+            () if seats + planned >= MAX_SEATS => Err(NotReassigned::TooMany),
+            () => {
+                stage.replace(from, to);
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells whether a request reached its reviewer: where nobody is reached, the next level is
+    /// asked at once.
+    pub fn reached(&mut self, link: &str, reached: bool) {
+        if let Some(stage) = self.pending() {
+            self.stages[stage].reached(link, reached);
         }
     }
 
@@ -199,7 +314,8 @@ impl Approval {
         }
     }
 
-    /// When [`tick`](Self::tick) next has an effect.
+    /// When [`tick`](Self::tick) next has an effect; `None` also while others have to be asked
+    /// because the deadline has passed.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.open_stage()?.next_deadline()
     }
@@ -217,8 +333,6 @@ impl Approval {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
     use Verdict::{Approve, Reject};
 
@@ -230,14 +344,20 @@ mod tests {
         format!("{name}@example.com").parse().expect("an address")
     }
 
+    fn addresses(names: &[&str]) -> Vec<EmailAddress> {
+        names.iter().map(|name| address(name)).collect()
+    }
+
+    fn level(reviewers: &[&str], keep_earlier: bool) -> Level {
+        Level { reviewers: addresses(reviewers), keep_earlier }
+    }
+
     fn plan(reviewers: &[&str], quorum: Quorum) -> StagePlan {
         StagePlan {
             name: "finance".into(),
-            reviewers: reviewers.iter().map(|name| address(name)).collect(),
             quorum,
-            deadline: SignedDuration::from_secs(100),
-            reminders: vec![],
             on_deadline: OnDeadline::Expire,
+            levels: vec![level(reviewers, false)],
         }
     }
 
@@ -247,11 +367,31 @@ mod tests {
         approval
     }
 
-    fn open(approval: &mut Approval, seconds: i64) {
-        let stage = approval.stage_to_open().expect("a stage to open");
-        let seats = approval.stages()[stage].seats();
-        let links = seats.iter().map(|seat| format!("{stage}-{}", seat.reviewer)).collect();
-        approval.open(links, at(seconds));
+    /// Asks whoever is to be asked, for 100 seconds.
+    fn open(approval: &mut Approval, seconds: i64) -> Vec<Seat> {
+        open_with(approval, seconds, &[])
+    }
+
+    fn open_with(approval: &mut Approval, seconds: i64, reminders: &[i64]) -> Vec<Seat> {
+        let ToAsk { stage, round, whom } = approval.to_ask().expect("somebody to ask");
+        let (reviewers, due) = match whom {
+            Whom::Instead(_, to) => (vec![to], None),
+            Whom::Level(level) => {
+                let plan = &approval.stages()[stage].plan().levels[level];
+                let reminders = reminders.iter().map(|after| at(seconds + after)).collect();
+                (plan.reviewers.clone(), Some(Due { deadline: at(seconds + 100), reminders }))
+            }
+        };
+        let invited = |reviewer: EmailAddress| {
+            let link = format!("{stage}-{round}-{reviewer}");
+            Invited { reviewer, on_behalf_of: None, link }
+        };
+        approval.ask(reviewers.into_iter().map(invited).collect(), due, at(seconds))
+    }
+
+    fn link(approval: &mut Approval, link: &str, verdict: Verdict, seconds: i64) -> Receipt {
+        let claim = Claim::Link(link.into());
+        approval.vote(Ballot { claim, verdict, comment: "ok".into() }, at(seconds))
     }
 
     fn vote(approval: &mut Approval, name: &str, verdict: Verdict, seconds: i64) -> Receipt {
@@ -308,26 +448,176 @@ mod tests {
         assert_eq!(vote(&mut approval, "ann", Reject, 3), Receipt::Contradiction);
         assert_eq!(vote(&mut approval, "eve", Approve, 3), Receipt::NotAReviewer);
         assert_eq!(vote(&mut approval, "sue", Approve, 3), Receipt::SelfVote);
-        let link = |link: &str| Ballot {
-            claim: Claim::Link(link.into()),
-            verdict: Approve,
-            comment: "ok".into(),
-        };
-        assert_eq!(approval.vote(link("1-bob@example.com"), at(4)), Receipt::NotAReviewer);
-        assert_eq!(approval.vote(link(""), at(4)), Receipt::NotAReviewer);
-        assert_eq!(approval.vote(link("0-bob@example.com"), at(4)), Receipt::Counted);
+        let bob = "0-0-bob@example.com";
+        assert_eq!(link(&mut approval, "1-0-bob@example.com", Approve, 4), Receipt::NotAReviewer);
+        assert_eq!(link(&mut approval, "", Approve, 4), Receipt::NotAReviewer);
+        assert_eq!(link(&mut approval, bob, Approve, 4), Receipt::Counted);
         assert_eq!(vote(&mut approval, "bob", Approve, 5), Receipt::Duplicate);
     }
 
     #[test]
-    fn a_submitter_who_is_listed_as_reviewer_still_has_no_vote() {
+    fn a_submitter_who_is_listed_as_reviewer_has_no_seat() {
         let mut approval = opened(vec![plan(&["sue", "bob"], Quorum::Any)]);
-        let ballot = Ballot {
-            claim: Claim::Link("0-sue@example.com".into()),
-            verdict: Approve,
-            comment: String::new(),
+        assert_eq!(approval.stages()[0].seats().len(), 1);
+        assert_eq!(link(&mut approval, "0-0-sue@example.com", Approve, 1), Receipt::NotAReviewer);
+        assert_eq!(vote(&mut approval, "sue", Approve, 1), Receipt::SelfVote);
+    }
+
+    #[test]
+    fn what_a_rule_decided_is_decided() {
+        for verdict in [Approve, Reject] {
+            let ruling = Ruling { verdict, rule: "small".into(), at: at(1) };
+            let mut approval = Approval::ruled(address("sue"), ruling);
+            assert_eq!(vote(&mut approval, "ann", Reject, 2), Receipt::NotAReviewer);
+            assert!(!approval.withdraw(String::new(), at(2)));
+            let grounds = Grounds::Rule("small");
+            assert_eq!(
+                approval.status(),
+                match verdict {
+                    Approve => Status::Approved(grounds, at(1)),
+                    Reject => Status::Rejected(grounds, at(1)),
+                }
+            );
+            assert_eq!((approval.to_ask(), approval.next_deadline()), (None, None));
+        }
+    }
+
+    fn escalating(keep_earlier: bool) -> Approval {
+        let mut plan = plan(&["ann", "bob"], Quorum::All);
+        plan.levels.extend([level(&["boss", "cfo"], keep_earlier), level(&["ceo"], false)]);
+        opened(vec![plan])
+    }
+
+    #[test]
+    fn level_after_level_is_asked_and_the_last_deadline_ends_it() {
+        let mut approval = escalating(false);
+        assert_eq!(approval.tick(at(100)), []);
+        let next = ToAsk { stage: 0, round: 2, whom: Whom::Level(1) };
+        assert_eq!(approval.to_ask(), Some(next));
+        assert_eq!(open(&mut approval, 100).len(), 2, "both are released");
+        assert_eq!(approval.next_deadline(), Some(at(200)));
+        approval.tick(at(200));
+        open(&mut approval, 200);
+        assert!(!approval.is_final());
+        approval.tick(at(300));
+        assert_eq!(approval.stages()[0].end(), Some((End::Expired, at(300))));
+        assert_eq!(approval.to_ask(), None);
+    }
+
+    #[test]
+    fn who_was_released_has_no_vote_but_their_earlier_one_counts() {
+        let mut approval = escalating(false);
+        vote(&mut approval, "ann", Approve, 1);
+        approval.tick(at(100));
+        assert_eq!(
+            vote(&mut approval, "bob", Approve, 100),
+            Receipt::Counted,
+            "until others are asked"
+        );
+        assert!(matches!(approval.status(), Status::Approved(..)));
+
+        let mut approval = escalating(false);
+        vote(&mut approval, "ann", Approve, 1);
+        approval.tick(at(100));
+        open(&mut approval, 100);
+        assert_eq!(vote(&mut approval, "bob", Reject, 101), Receipt::Released);
+        assert_eq!(link(&mut approval, "0-0-bob@example.com", Reject, 101), Receipt::Released);
+        assert_eq!(vote(&mut approval, "ann", Approve, 101), Receipt::Duplicate);
+        vote(&mut approval, "boss", Approve, 102);
+        assert!(!approval.is_final());
+        vote(&mut approval, "cfo", Approve, 103);
+        assert!(matches!(approval.status(), Status::Approved(..)));
+    }
+
+    #[test]
+    fn earlier_reviewers_may_still_decide_where_the_plan_says_so() {
+        let mut approval = escalating(true);
+        approval.tick(at(100));
+        assert_eq!(open(&mut approval, 100), []);
+        for name in ["ann", "boss", "bob"] {
+            assert_eq!(vote(&mut approval, name, Approve, 101), Receipt::Counted);
+        }
+        assert!(!approval.is_final(), "the CFO is asked too");
+        vote(&mut approval, "cfo", Approve, 102);
+        assert!(matches!(approval.status(), Status::Approved(..)));
+    }
+
+    #[test]
+    fn where_nobody_is_reached_the_next_level_is_asked_at_once() {
+        let mut approval = escalating(false);
+        approval.reached("0-0-ann@example.com", false);
+        assert_eq!(approval.to_ask(), None, "Bob may be reached");
+        approval.reached("0-0-bob@example.com", false);
+        assert_eq!(approval.to_ask().map(|ask| ask.whom), Some(Whom::Level(1)));
+        open(&mut approval, 5);
+        assert_eq!(approval.next_deadline(), Some(at(105)));
+        open_all_unreachable(&mut approval);
+        open(&mut approval, 6);
+        open_all_unreachable(&mut approval);
+        assert_eq!(approval.to_ask(), None, "there is no level after the last");
+        assert_eq!(approval.next_deadline(), Some(at(106)));
+    }
+
+    fn open_all_unreachable(approval: &mut Approval) {
+        let stage = approval.open_stage().expect("an open stage");
+        let links: Vec<_> = stage.undecided().map(|seat| seat.link.clone()).collect();
+        links.iter().for_each(|link| approval.reached(link, false));
+    }
+
+    #[test]
+    fn a_vote_that_leaves_only_the_unreachable_escalates() {
+        let mut approval = escalating(false);
+        approval.reached("0-0-bob@example.com", false);
+        vote(&mut approval, "ann", Approve, 1);
+        assert_eq!(approval.to_ask().map(|ask| ask.whom), Some(Whom::Level(1)));
+    }
+
+    #[test]
+    fn somebody_is_asked_in_the_place_of_another() {
+        let mut approval = opened(vec![plan(&["ann", "bob"], Quorum::All)]);
+        assert_eq!(approval.reassign(address("ann"), address("cy")), Ok(()));
+        assert_eq!(
+            approval.reassign(address("ann"), address("di")),
+            Err(NotReassigned::NotAsked),
+            "Cy is on the way"
+        );
+        let released = open(&mut approval, 1);
+        assert_eq!(released[0].reviewer, address("ann"));
+        assert_eq!(approval.next_deadline(), Some(at(100)), "the deadline stays");
+        assert_eq!(vote(&mut approval, "ann", Approve, 2), Receipt::Released);
+        assert_eq!(link(&mut approval, "0-2-cy@example.com", Approve, 2), Receipt::Counted);
+        vote(&mut approval, "bob", Approve, 3);
+        assert!(matches!(approval.status(), Status::Approved(..)));
+    }
+
+    #[test]
+    fn nobody_gets_two_votes_or_their_own_submission_by_being_put_in_a_place() {
+        let mut approval = opened(vec![plan(&["ann", "bob"], Quorum::All)]);
+        let mut reassign = |from, to| approval.reassign(address(from), address(to));
+        assert_eq!(reassign("ann", "sue"), Err(NotReassigned::Submitter));
+        assert_eq!(reassign("ann", "bob"), Err(NotReassigned::AskedAlready));
+        assert_eq!(reassign("ann", "ann"), Err(NotReassigned::AskedAlready));
+        assert_eq!(reassign("eve", "cy"), Err(NotReassigned::NotAsked));
+        vote(&mut approval, "ann", Approve, 1);
+        assert_eq!(approval.reassign(address("ann"), address("cy")), Err(NotReassigned::NotAsked));
+    }
+
+    #[test]
+    fn back_and_forth_ends_where_there_is_no_room_for_more_links() {
+        let mut approval = opened(vec![plan(&["ann"], Quorum::Any)]);
+        let mut names = ["ann", "bob"].into_iter().cycle();
+        let mut from = names.next().expect("endless");
+        let refused = loop {
+            let to = names.next().expect("endless");
+            match approval.reassign(address(from), address(to)) {
+                Ok(()) => drop(open(&mut approval, 1)),
+                Err(refused) => break refused,
+            }
+            from = to;
         };
-        assert_eq!(approval.vote(ballot, at(1)), Receipt::SelfVote);
+        assert_eq!(refused, NotReassigned::TooMany);
+        assert_eq!(approval.stages()[0].seats().len(), MAX_SEATS);
+        assert_eq!(vote(&mut approval, from, Approve, 2), Receipt::Counted);
     }
 
     #[test]
@@ -335,17 +625,17 @@ mod tests {
         let first = plan(&["ann"], Quorum::Any);
         let second = plan(&["ann", "bob"], Quorum::All);
         let mut approval = opened(vec![first, second]);
-        assert_eq!(approval.stage_to_open(), None);
+        assert_eq!(approval.to_ask(), None);
         assert_eq!(vote(&mut approval, "bob", Approve, 1), Receipt::StageNotOpen);
         vote(&mut approval, "ann", Approve, 1);
-        assert_eq!(approval.stage_to_open(), Some(1));
+        assert_eq!(approval.to_ask().map(|ask| ask.stage), Some(1));
         assert_eq!(approval.next_deadline(), None);
         open(&mut approval, 50);
         assert_eq!(approval.next_deadline(), Some(at(150)));
         assert_eq!(vote(&mut approval, "ann", Approve, 51), Receipt::Counted);
         assert_eq!(vote(&mut approval, "bob", Reject, 52), Receipt::Counted);
         assert!(
-            matches!(approval.status(), Status::Rejected(stage, _) if stage.seats().len() == 2)
+            matches!(approval.status(), Status::Rejected(Grounds::Stage(stage), _) if stage.seats().len() == 2)
         );
     }
 
@@ -378,9 +668,9 @@ mod tests {
 
     #[test]
     fn reminders_go_once_to_those_who_have_not_decided() {
-        let reminders = [10, 20, 200].map(SignedDuration::from_secs).to_vec();
-        let mut approval =
-            opened(vec![StagePlan { reminders, ..plan(&["ann", "bob"], Quorum::All) }]);
+        let plans = vec![plan(&["ann", "bob"], Quorum::All)];
+        let mut approval = Approval::new(address("sue"), plans);
+        open_with(&mut approval, 0, &[10, 20, 200]);
         assert_eq!(approval.next_deadline(), Some(at(10)));
         assert_eq!(approval.tick(at(9)), []);
         assert_eq!(approval.tick(at(10)), [address("ann"), address("bob")]);
@@ -392,8 +682,8 @@ mod tests {
 
     #[test]
     fn reminders_that_were_missed_together_go_as_one() {
-        let reminders = [10, 20].map(SignedDuration::from_secs).to_vec();
-        let mut approval = opened(vec![StagePlan { reminders, ..plan(&["ann"], Quorum::All) }]);
+        let mut approval = Approval::new(address("sue"), vec![plan(&["ann"], Quorum::All)]);
+        open_with(&mut approval, 0, &[10, 20]);
         assert_eq!(approval.tick(at(50)), [address("ann")]);
         assert_eq!(approval.next_deadline(), Some(at(100)));
     }

@@ -8,10 +8,9 @@ use super::*;
 #[derive(Debug, Clone)]
 enum Event {
     Open,
-    /// By the link of a seat in a stage; some of these do not exist.
+    /// By the link of a person; some of these do not exist.
     ClickLink {
-        stage: usize,
-        seat: usize,
+        link: String,
         verdict: Verdict,
     },
     /// Named by an operator; person 0 is the submitter, some are nobody.
@@ -20,6 +19,15 @@ enum Event {
         verdict: Verdict,
     },
     Tick,
+    /// A request came through, or never will.
+    Reached {
+        link: String,
+        reached: bool,
+    },
+    Reassign {
+        from: usize,
+        to: usize,
+    },
     Withdraw,
 }
 
@@ -31,56 +39,81 @@ fn verdicts() -> impl Strategy<Value = Verdict> {
     prop_oneof![Just(Verdict::Approve), Just(Verdict::Reject)]
 }
 
-fn plans() -> impl Strategy<Value = Vec<StagePlan>> {
+fn levels() -> impl Strategy<Value = Level> {
     let reviewers = proptest::sample::subsequence((0..6).collect::<Vec<_>>(), 1..=5);
+    (reviewers, any::<bool>()).prop_map(|(reviewers, keep_earlier)| Level {
+        reviewers: reviewers.into_iter().map(person).collect(),
+        keep_earlier,
+    })
+}
+
+fn plans() -> impl Strategy<Value = Vec<StagePlan>> {
     let on_deadline =
         prop_oneof![Just(OnDeadline::Expire), Just(OnDeadline::Reject), Just(OnDeadline::Approve)];
-    let plan =
-        (reviewers, 0..7usize, on_deadline, 1..50i64, proptest::collection::vec(0..60i64, 0..3))
-            .prop_map(|(reviewers, quorum, on_deadline, deadline, mut reminders)| {
-                reminders.sort_unstable();
-                let quorum = match quorum {
-                    0 => Quorum::All,
-                    n if n > reviewers.len() => Quorum::Any,
-                    n => Quorum::at_least(n).expect("positive"),
-                };
-                StagePlan {
-                    name: "stage".into(),
-                    reviewers: reviewers.into_iter().map(person).collect(),
-                    quorum,
-                    deadline: SignedDuration::from_secs(deadline),
-                    reminders: reminders.into_iter().map(SignedDuration::from_secs).collect(),
-                    on_deadline,
-                }
-            });
+    let levels = proptest::collection::vec(levels(), 1..4);
+    let plan = (levels, 0..7usize, on_deadline).prop_map(|(levels, quorum, on_deadline)| {
+        let others = levels[0].reviewers.iter().filter(|other| **other != person(0)).count();
+        let quorum = match quorum {
+            0 => Quorum::All,
+            n if n > others => Quorum::Any,
+            n => Quorum::at_least(n).expect("positive"),
+        };
+        StagePlan { name: "stage".into(), quorum, on_deadline, levels }
+    });
     proptest::collection::vec(plan, 1..4)
+}
+
+fn link(stage: usize, round: usize, reviewer: &EmailAddress) -> String {
+    format!("{stage}/{round}/{reviewer}")
+}
+
+fn links() -> impl Strategy<Value = String> {
+    (0..3usize, prop_oneof![2 => Just(0), 1 => 0..8usize], 0..7usize)
+        .prop_map(|(stage, round, i)| link(stage, round, &person(i)))
 }
 
 /// Events, each with the seconds that pass before it: often none.
 fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
     let event = prop_oneof![
         3 => Just(Event::Open),
-        6 => (0..4usize, 0..6usize, verdicts())
-            .prop_map(|(stage, seat, verdict)| Event::ClickLink { stage, seat, verdict }),
+        6 => (links(), verdicts()).prop_map(|(link, verdict)| Event::ClickLink { link, verdict }),
         6 => (0..8usize, verdicts()).prop_map(|(person, verdict)| Event::Signal { person, verdict }),
         2 => Just(Event::Tick),
+        2 => (links(), any::<bool>()).prop_map(|(link, reached)| Event::Reached { link, reached }),
+        2 => (0..7usize, 0..9usize).prop_map(|(from, to)| Event::Reassign { from, to }),
         1 => Just(Event::Withdraw),
     ];
     proptest::collection::vec((prop_oneof![3 => Just(0), 1 => 0..20i64], event), 0..60)
+}
+
+/// Asks whoever is to be asked, as the plan says.
+fn ask(approval: &mut Approval, now: Timestamp) {
+    let Some(ToAsk { stage, round, whom }) = approval.to_ask() else { return };
+    let plan = approval.stages()[stage].plan();
+    let (reviewers, due) = match whom {
+        Whom::Instead(_, to) => (vec![to], None),
+        Whom::Level(level) => {
+            let seconds = |seconds| now + SignedDuration::from_secs(seconds);
+            let due = Due { deadline: seconds(30), reminders: vec![seconds(7), seconds(20)] };
+            (plan.levels[level].reviewers.clone(), Some(due))
+        }
+    };
+    let invited = |reviewer| {
+        let link = link(stage, round as usize, &reviewer);
+        Invited { reviewer, on_behalf_of: None, link }
+    };
+    approval.ask(reviewers.into_iter().map(invited).collect(), due, now);
 }
 
 fn apply(approval: &mut Approval, event: &Event, now: Timestamp) -> Option<Receipt> {
     let comment = String::new();
     match event {
         Event::Open => {
-            if let Some(stage) = approval.stage_to_open() {
-                let seats = approval.stages()[stage].seats().len();
-                approval.open((0..seats).map(|seat| format!("{stage}/{seat}")).collect(), now);
-            }
+            ask(approval, now);
             None
         }
-        Event::ClickLink { stage, seat, verdict } => {
-            let claim = Claim::Link(format!("{stage}/{seat}"));
+        Event::ClickLink { link, verdict } => {
+            let claim = Claim::Link(link.clone());
             Some(approval.vote(Ballot { claim, verdict: *verdict, comment }, now))
         }
         Event::Signal { person: i, verdict } => {
@@ -89,6 +122,14 @@ fn apply(approval: &mut Approval, event: &Event, now: Timestamp) -> Option<Recei
         }
         Event::Tick => {
             approval.tick(now);
+            None
+        }
+        Event::Reached { link, reached } => {
+            approval.reached(link, *reached);
+            None
+        }
+        Event::Reassign { from, to } => {
+            let _ = approval.reassign(person(*from), person(*to));
             None
         }
         Event::Withdraw => {
@@ -139,17 +180,19 @@ proptest! {
     fn everything_ends_in_exactly_one_final_status_once_time_goes_on(
         plans in plans(), events in events()
     ) {
-        let stages = plans.len();
         let mut approval = play(plans, &events, |_, _, _, _| {});
-        for _ in 0..=stages * 4 {
-            apply(&mut approval, &Event::Open, start() + SignedDuration::from_secs(10_000));
+        let mut now = start() + SignedDuration::from_secs(10_000);
+        // Each step asks somebody, reminds, passes a deadline, or ends: there are not many.
+        for _ in 0..100 {
+            ask(&mut approval, now);
             if let Some(due) = approval.next_deadline() {
-                approval.tick(due);
+                now = now.max(due);
+                approval.tick(now);
             }
         }
         prop_assert!(approval.is_final());
         prop_assert_eq!(approval.next_deadline(), None);
-        prop_assert_eq!(approval.stage_to_open(), None);
+        prop_assert_eq!(approval.to_ask(), None);
     }
 
     #[test]
@@ -180,18 +223,18 @@ proptest! {
     ) {
         let approval = play(plans, &events, |_, _, _, _| {});
         for stage in approval.stages() {
-            let seats = stage.seats().len();
+            let seats = stage.electorate();
             let quorum = stage.plan().quorum;
             let approvals = counts(stage, Verdict::Approve);
             let rejections = counts(stage, Verdict::Reject);
             match stage.end() {
                 None => {
-                    prop_assert!(approvals < quorum.approvals(seats));
-                    prop_assert!(rejections < quorum.rejections(seats));
+                    prop_assert!(approvals < quorum.approvals(seats).max(1));
+                    prop_assert!(rejections < quorum.rejections(seats).max(1));
                 }
                 Some(_) if stage.ended_by_deadline() => {
-                    prop_assert!(approvals < quorum.approvals(seats));
-                    prop_assert!(rejections < quorum.rejections(seats));
+                    prop_assert!(approvals < quorum.approvals(seats).max(1));
+                    prop_assert!(rejections < quorum.rejections(seats).max(1));
                 }
                 Some((End::Approved, _)) => prop_assert_eq!(approvals, quorum.approvals(seats)),
                 Some((End::Rejected, _)) => prop_assert_eq!(rejections, quorum.rejections(seats)),
@@ -214,6 +257,54 @@ proptest! {
         play(plans.clone(), &events, |_, _, receipt, _| spread_receipts.push(receipt));
         play(plans, &squeezed, |_, _, receipt, _| squeezed_receipts.push(receipt));
         prop_assert_eq!(spread_receipts, squeezed_receipts);
+    }
+
+    #[test]
+    fn an_open_stage_has_asked_somebody_or_asks_others(plans in plans(), events in events()) {
+        play(plans, &events, |_, after, _, _| {
+            let Some(stage) = after.open_stage() else { return };
+            let reached = stage.undecided().any(|seat| seat.standing == Standing::Asked);
+            assert!(reached || after.to_ask().is_some() || !stage.has_next_level());
+            assert!(after.next_deadline().is_some() || after.to_ask().is_some(), "it goes on");
+        });
+    }
+
+    #[test]
+    fn asking_others_decides_nothing_and_no_link_is_issued_twice(
+        plans in plans(), events in events()
+    ) {
+        let votes = |a: &Approval| a.stages().iter().map(|s| s.votes().len()).sum::<usize>();
+        let told = |a: &Approval| {
+            let ticked = a.stages().iter().any(Stage::ended_by_deadline);
+            ticked || matches!(a.status(), Status::Withdrawn(_))
+        };
+        let approval = play(plans, &events, |before, after, _, _| {
+            let ended = |a: &Approval| a.stages().iter().filter(|s| s.end().is_some()).count();
+            assert!(ended(before) == ended(after) || votes(before) < votes(after) || told(after));
+        });
+        let seats = approval.stages().iter().enumerate().flat_map(|(stage, open)| {
+            open.seats().iter().map(move |seat| (stage, seat.round, &seat.reviewer))
+        });
+        let mut links: Vec<_> = seats.collect();
+        let all = links.len();
+        links.sort();
+        links.dedup();
+        prop_assert_eq!(links.len(), all);
+    }
+
+    #[test]
+    fn nobody_is_asked_twice_at_once_and_the_submitter_never(plans in plans(), events in events()) {
+        play(plans, &events, |_, after, _, _| {
+            for stage in after.stages() {
+                let active = stage.seats().iter().filter(|seat| seat.standing != Standing::Released);
+                let mut active: Vec<_> = active.map(|seat| &seat.reviewer).collect();
+                assert!(!active.contains(&after.submitter()));
+                let all = active.len();
+                active.sort();
+                active.dedup();
+                assert_eq!(active.len(), all);
+            }
+        });
     }
 
     #[test]

@@ -1,28 +1,33 @@
-//! One stage: people who are asked at the same time.
+//! One stage: people who are asked at the same time, and those who are asked after them.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Ballot, Claim, EmailAddress, Quorum, Verdict};
 
-/// A stage as routing planned it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A stage as it was planned. How long anybody has is said when they are asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagePlan {
     /// What people call it.
     pub name: String,
-    /// Who is asked: each once, never the submitter.
-    pub reviewers: Vec<EmailAddress>,
-    /// How many have to agree.
+    /// How many have to agree, of those who have decided or may still decide.
     pub quorum: Quorum,
-    /// How long after its opening the stage ends.
-    pub deadline: SignedDuration,
-    /// How long after its opening those who have not decided are reminded, ascending.
-    pub reminders: Vec<SignedDuration>,
-    /// How it ends then.
+    /// How it ends when the last deadline has passed.
     pub on_deadline: OnDeadline,
+    /// Who is asked first, and who is asked when those before have let their deadline pass.
+    pub levels: Vec<Level>,
 }
 
-/// What the deadline does to a stage.
+/// People who are asked together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// Who: each once, never the submitter.
+    pub reviewers: Vec<EmailAddress>,
+    /// Whether those of the levels before may still decide.
+    pub keep_earlier: bool,
+}
+
+/// What the last deadline does to a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDeadline {
@@ -34,30 +39,86 @@ pub enum OnDeadline {
     Approve,
 }
 
+/// When time has an effect on a level that has been opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// When its time is up.
+    pub deadline: Timestamp,
+    /// When those who have not decided are reminded, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reminders: Vec<Timestamp>,
+}
+
 /// A stage and what has happened in it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     plan: StagePlan,
     seats: Vec<Seat>,
     opened_at: Option<Timestamp>,
+    /// How many levels have been opened.
+    levels: usize,
+    /// Of the level that was opened last.
+    due: Option<Due>,
     reminded: usize,
-    /// When the deadline was told to a stage without a decision.
+    /// Whether the next level has to be opened.
+    escalates: bool,
+    /// Reviewers who have to be replaced, and by whom.
+    replacements: Vec<(EmailAddress, EmailAddress)>,
+    /// When the last deadline was told to a stage without a decision.
     timed_out: Option<Timestamp>,
 }
 
 /// A reviewer in a stage.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seat {
     /// Who.
     pub reviewer: EmailAddress,
-    /// The hash of their approval ID; empty until the stage is opened.
+    /// Whose deputy they are.
+    pub on_behalf_of: Option<EmailAddress>,
+    /// How many seats the stage had before they were asked: with the reviewer, this makes a link.
+    pub round: u32,
+    /// The hash of their approval ID.
     pub link: String,
+    /// Whether they may decide.
+    pub standing: Standing,
     /// Their decision.
     pub vote: Option<Vote>,
 }
 
+/// Whether a reviewer may decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// They may.
+    Asked,
+    /// They may, but their request was refused for good.
+    Unreachable,
+    /// Somebody else was asked in their place.
+    Released,
+}
+
+/// Somebody who is asked, with their link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invited {
+    /// Who.
+    pub reviewer: EmailAddress,
+    /// Whose deputy they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<EmailAddress>,
+    /// The hash of their approval ID.
+    pub link: String,
+}
+
+/// Whom a stage has to ask now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom {
+    /// The reviewers of a level.
+    Level(usize),
+    /// Somebody in the place of another.
+    Instead(EmailAddress, EmailAddress),
+}
+
 /// A decision that counted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Vote {
     /// Which way.
     pub verdict: Verdict,
@@ -80,15 +141,32 @@ pub enum End {
     Expired,
 }
 
+impl StagePlan {
+    /// Everybody who may be asked.
+    pub fn reviewers(&self) -> impl Iterator<Item = &EmailAddress> {
+        self.levels.iter().flat_map(|level| &level.reviewers)
+    }
+}
+
+impl Seat {
+    fn waits(&self) -> bool {
+        self.vote.is_none() && self.standing != Standing::Released
+    }
+}
+
 impl Stage {
     pub(super) fn new(plan: StagePlan) -> Self {
-        let seat = |reviewer: &EmailAddress| Seat {
-            reviewer: reviewer.clone(),
-            link: String::new(),
-            vote: None,
-        };
-        let seats = plan.reviewers.iter().map(seat).collect();
-        Self { plan, seats, opened_at: None, reminded: 0, timed_out: None }
+        Self {
+            plan,
+            seats: Vec::new(),
+            opened_at: None,
+            levels: 0,
+            due: None,
+            reminded: 0,
+            escalates: false,
+            replacements: Vec::new(),
+            timed_out: None,
+        }
     }
 
     /// What was planned.
@@ -96,7 +174,7 @@ impl Stage {
         &self.plan
     }
 
-    /// Its reviewers, in the plan's order.
+    /// Everybody who was asked, in that order.
     pub fn seats(&self) -> &[Seat] {
         &self.seats
     }
@@ -106,9 +184,19 @@ impl Stage {
         self.opened_at
     }
 
-    /// When it ends by itself.
+    /// When the time of those who are asked now is up.
     pub fn deadline(&self) -> Option<Timestamp> {
-        self.opened_at.map(|at| at.saturating_add(self.plan.deadline).unwrap_or(Timestamp::MAX))
+        self.due.as_ref().map(|due| due.deadline)
+    }
+
+    /// The number of the level that is asked now; 0 also before anybody is.
+    pub fn level(&self) -> usize {
+        self.levels.saturating_sub(1)
+    }
+
+    /// Whether others are asked when the deadline passes.
+    pub fn has_next_level(&self) -> bool {
+        self.levels < self.plan.levels.len()
     }
 
     /// Its votes, in the order in which they counted.
@@ -119,9 +207,14 @@ impl Stage {
         votes
     }
 
-    /// Who has not decided.
+    /// Who has not decided and may.
     pub fn undecided(&self) -> impl Iterator<Item = &Seat> {
-        self.seats.iter().filter(|seat| seat.vote.is_none())
+        self.seats.iter().filter(|seat| seat.waits())
+    }
+
+    /// How many have decided or may.
+    pub fn electorate(&self) -> usize {
+        self.seats.iter().filter(|seat| seat.vote.is_some() || seat.waits()).count()
     }
 
     /// How and when it ended.
@@ -142,7 +235,7 @@ impl Stage {
     }
 
     fn quorum_reached(&self) -> Option<(End, Timestamp)> {
-        let reviewers = self.seats.len();
+        let electorate = self.electorate();
         let last = |verdict, needed: usize| {
             let mut votes = self.votes();
             votes.retain(|(_, vote)| vote.verdict == verdict);
@@ -150,60 +243,155 @@ impl Stage {
         };
         let quorum = self.plan.quorum;
         let approved =
-            last(Verdict::Approve, quorum.approvals(reviewers)).map(|at| (End::Approved, at));
+            last(Verdict::Approve, quorum.approvals(electorate)).map(|at| (End::Approved, at));
         let rejected =
-            || last(Verdict::Reject, quorum.rejections(reviewers)).map(|at| (End::Rejected, at));
+            || last(Verdict::Reject, quorum.rejections(electorate)).map(|at| (End::Rejected, at));
         approved.or_else(rejected)
     }
 
-    pub(super) fn open(&mut self, links: Vec<String>, now: Timestamp) {
-        for (seat, link) in self.seats.iter_mut().zip(links) {
-            seat.link = link;
+    /// Whom it has to ask now, while it has not ended.
+    pub(super) fn whom(&self) -> Option<Whom> {
+        if self.levels == 0 || self.escalates {
+            return Some(Whom::Level(self.levels));
         }
-        self.opened_at = Some(now);
+        let (from, to) = self.replacements.first()?;
+        Some(Whom::Instead(from.clone(), to.clone()))
+    }
+
+    /// Asks those of [`whom`](Self::whom). Answers with the seats of those who are released.
+    pub(super) fn ask(
+        &mut self,
+        invited: Vec<Invited>,
+        due: Option<Due>,
+        submitter: &EmailAddress,
+        now: Timestamp,
+    ) -> Vec<usize> {
+        let round = self.seats.len() as u32;
+        let mut released: Vec<usize> = match self.whom() {
+            None => return Vec::new(),
+            Some(Whom::Level(level)) => {
+                let keep = self.plan.levels.get(level).is_none_or(|level| level.keep_earlier);
+                self.opened_at.get_or_insert(now);
+                (self.levels, self.escalates, self.reminded) = (level + 1, false, 0);
+                self.due = due;
+                (0..round as usize).filter(|i| !keep && self.seats[*i].waits()).collect()
+            }
+            Some(Whom::Instead(from, _)) => {
+                self.replacements.remove(0);
+                // Whoever has decided in the meantime is not replaced any more.
+                let Some(seat) = self.seat_that_waits(&from) else { return Vec::new() };
+                vec![seat]
+            }
+        };
+        for Invited { reviewer, on_behalf_of, link } in invited {
+            if reviewer != *submitter && !self.has_active(&reviewer) {
+                let standing = Standing::Asked;
+                self.seats.push(Seat { reviewer, on_behalf_of, round, link, standing, vote: None });
+            }
+        }
+        let before: Vec<Standing> = self.seats.iter().map(|seat| seat.standing).collect();
+        for seat in &released {
+            self.seats[*seat].standing = Standing::Released;
+        }
+        // Asking others decides nothing. Where nobody new came, or too few, nobody is released.
+        if self.seats.len() == round as usize || self.quorum_reached().is_some() {
+            for (seat, standing) in self.seats.iter_mut().zip(before) {
+                seat.standing = standing;
+            }
+            released.clear();
+        }
+        self.escalate_if_nobody_is_reached();
+        released
+    }
+
+    fn has_active(&self, reviewer: &EmailAddress) -> bool {
+        let mut same = self.seats.iter().filter(|seat| seat.reviewer == *reviewer);
+        same.any(|seat| seat.vote.is_some() || seat.waits())
+    }
+
+    fn seat_that_waits(&self, reviewer: &EmailAddress) -> Option<usize> {
+        self.seats.iter().position(|seat| seat.reviewer == *reviewer && seat.waits())
+    }
+
+    /// How many more are asked if all goes on as planned.
+    pub(super) fn planned(&self) -> usize {
+        let levels = self.plan.levels.iter().skip(self.levels);
+        levels.map(|level| level.reviewers.len()).sum::<usize>() + self.replacements.len()
+    }
+
+    /// Whether somebody waits here to decide, and is not about to be replaced.
+    pub(super) fn can_be_replaced(&self, reviewer: &EmailAddress) -> bool {
+        self.seat_that_waits(reviewer).is_some()
+            && !self.replacements.iter().any(|(from, _)| from == reviewer)
+    }
+
+    /// Whether somebody is asked here already, or is about to be.
+    pub(super) fn knows(&self, reviewer: &EmailAddress) -> bool {
+        self.has_active(reviewer) || self.replacements.iter().any(|(_, to)| to == reviewer)
+    }
+
+    pub(super) fn replace(&mut self, from: EmailAddress, to: EmailAddress) {
+        self.replacements.push((from, to));
+    }
+
+    /// Tells whether a request reached its reviewer.
+    pub(super) fn reached(&mut self, link: &str, reached: bool) {
+        let standing = if reached { Standing::Asked } else { Standing::Unreachable };
+        let asked = self.seats.iter_mut().find(|seat| seat.link == link);
+        if let Some(seat) = asked.filter(|seat| seat.standing != Standing::Released) {
+            seat.standing = standing;
+        }
+        self.escalate_if_nobody_is_reached();
+    }
+
+    /// Waiting is in vain where no request came through.
+    fn escalate_if_nobody_is_reached(&mut self) {
+        let somebody = self.undecided().any(|seat| seat.standing == Standing::Asked);
+        self.escalates |= self.levels > 0 && !somebody && self.has_next_level();
     }
 
     /// The position of the seat that a claim is for.
     pub(super) fn seat_of(&self, claim: &Claim) -> Option<usize> {
-        self.seats.iter().position(|seat| match claim {
-            Claim::Link(link) => !link.is_empty() && seat.link == *link,
-            Claim::Reviewer(reviewer) => seat.reviewer == *reviewer,
-        })
+        match claim {
+            Claim::Link(link) => {
+                self.seats.iter().position(|seat| !link.is_empty() && seat.link == *link)
+            }
+            // Whoever was asked again means the seat that counts.
+            Claim::Reviewer(reviewer) => self.seat_that_waits(reviewer).or_else(|| {
+                let own = |seat: &Seat| seat.reviewer == *reviewer;
+                let voted = self.seats.iter().position(|seat| own(seat) && seat.vote.is_some());
+                voted.or_else(|| self.seats.iter().position(own))
+            }),
+        }
     }
 
-    pub(super) fn count(&mut self, ballot: Ballot, now: Timestamp) {
+    pub(super) fn count(&mut self, seat: usize, ballot: Ballot, now: Timestamp) {
         let order = self.votes().len();
-        if let Some(seat) = self.seat_of(&ballot.claim) {
-            let Ballot { verdict, comment, .. } = ballot;
-            self.seats[seat].vote = Some(Vote { verdict, comment, at: now, order });
-        }
+        let Ballot { verdict, comment, .. } = ballot;
+        self.seats[seat].vote = Some(Vote { verdict, comment, at: now, order });
+        self.escalate_if_nobody_is_reached();
     }
 
     pub(super) fn tick(&mut self, now: Timestamp) -> Vec<EmailAddress> {
-        let Some(deadline) = self.deadline() else { return Vec::new() };
-        if now >= deadline {
-            self.timed_out = Some(now);
+        let Some(due) = &self.due else { return Vec::new() };
+        if now >= due.deadline {
+            match self.has_next_level() {
+                true => self.escalates = true,
+                false => self.timed_out = Some(now),
+            }
             return Vec::new();
         }
-        let due = self.reminder_times().take_while(|time| *time <= now).count();
-        if due <= self.reminded {
+        let passed = due.reminders.iter().take_while(|time| **time <= now).count();
+        if passed <= self.reminded {
             return Vec::new();
         }
-        self.reminded = due;
+        self.reminded = passed;
         self.undecided().map(|seat| seat.reviewer.clone()).collect()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        let deadline = self.deadline()?;
-        let reminder = self.reminder_times().nth(self.reminded).filter(|time| *time < deadline);
-        Some(reminder.unwrap_or(deadline))
-    }
-
-    fn reminder_times(&self) -> impl Iterator<Item = Timestamp> {
-        let opened_at = self.opened_at.unwrap_or(Timestamp::MAX);
-        let time = move |after: &SignedDuration| {
-            opened_at.saturating_add(*after).unwrap_or(Timestamp::MAX)
-        };
-        self.plan.reminders.iter().map(time)
+        let due = self.due.as_ref().filter(|_| !self.escalates)?;
+        let reminder = due.reminders.get(self.reminded).filter(|time| **time < due.deadline);
+        Some(*reminder.unwrap_or(&due.deadline))
     }
 }

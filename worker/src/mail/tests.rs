@@ -60,6 +60,8 @@ fn review() -> ReviewRequest {
         link: String::new(),
         deadline: Some(to_message(time("2026-11-27T16:00:00Z"))),
         on_deadline: OnDeadline::Reject,
+        on_behalf_of: None,
+        escalates: false,
         reminder: false,
         submission: submission(),
     }
@@ -79,6 +81,7 @@ fn decided() -> Outcome {
             name: "Finance".into(),
             status: Status::Rejected.into(),
             decisions: vec![Vote {
+                on_behalf_of: String::new(),
                 reviewer: "ann@example.com".into(),
                 verdict: Verdict::Reject.into(),
                 link: String::new(),
@@ -87,6 +90,19 @@ fn decided() -> Outcome {
             }],
             undecided: vec![],
         }],
+        rule: String::new(),
+        child_workflow_id: String::new(),
+    }
+}
+
+#[test]
+fn a_deputy_reads_for_whom_and_that_others_are_asked_after_them() {
+    let absent = Some("cfo@example.com".parse().expect("an address"));
+    let request =
+        request(&ReviewRequest { on_behalf_of: absent, escalates: true, ..review() }, &links());
+    for letter in [request.text, request.html] {
+        assert!(letter.contains("in the place of cfo@example.com, who is away"), "{letter}");
+        assert!(letter.contains("After that others are asked."), "{letter}");
     }
 }
 

@@ -62,7 +62,7 @@ fn the_required_fields_are_enough_and_the_default_reviewers_are_asked() {
     assert_eq!(plan.stages.len(), 1);
     assert_eq!(plan.stages[0].reviewers, routing().reviewers);
     assert_eq!(plan.stages[0].quorum, Quorum::Any);
-    assert_eq!(plan.stages[0].deadline, SignedDuration::from_hours(168));
+    assert_eq!(plan.stages[0].time.deadline.to_string(), "7 days");
 }
 
 #[test]
@@ -91,7 +91,8 @@ fn a_full_purchase_is_planned_as_it_says() {
     assert_eq!(plan.submitter.as_str(), "sue@example.com");
     assert_eq!(plan.stages[0].name, "Manager");
     assert_eq!(plan.stages[0].reviewers[0].as_str(), "ann@example.com");
-    assert_eq!(plan.stages[0].reminders, [2, 24].map(SignedDuration::from_hours));
+    let reminders: Vec<_> = plan.stages[0].time.reminders.iter().map(ToString::to_string).collect();
+    assert_eq!(reminders, ["1 day", "2h"]);
     assert_eq!(plan.stages[1].name, "Stage 2");
     assert_eq!(plan.stages[1].quorum, Quorum::at_least(2).expect("positive"));
     assert_eq!(plan.stages[1].on_deadline, OnDeadline::Reject);
@@ -231,7 +232,7 @@ fn each_rule_names_its_field() {
         ),
         (
             stage(json!({"reviewers": ["a@example.com"], "deadline": "soon"})),
-            "$.approval.stages[0].deadline: must be a span of time, such as 36h, 3 days or PT45M",
+            "$.approval.stages[0].deadline: must be a span of time, such as 36h, 3 days, PT45M or 2 working days",
         ),
         (
             stage(json!({"reviewers": ["a@example.com"], "deadline": "-1h"})),
