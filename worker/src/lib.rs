@@ -10,6 +10,7 @@ pub mod mail;
 pub mod money;
 pub mod notifier;
 mod plugin;
+pub mod policy;
 mod report;
 pub mod settings;
 pub mod startup;
