@@ -314,7 +314,7 @@ impl DayOfWeek {
     }
 
     /// The days of `Mon`, `Monday`, or `Mon-Fri`; a span may go over the end of the week.
-    pub(crate) fn span(text: &str) -> Result<Vec<Self>, NotADayOfWeek> {
+    pub fn span(text: &str) -> Result<Vec<Self>, NotADayOfWeek> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let (first, last): (Self, Self) = (first.trim().parse()?, last.trim().parse()?);
         let days = (last.0 - first.0).rem_euclid(7);

@@ -471,13 +471,8 @@ mod tests {
 
     #[test]
     fn a_calendar_of_holidays_only_still_ends_every_wait() {
-        let days = (1..=366).map(|day| {
-            format!("2024-01-01")
-                .parse::<jiff::civil::Date>()
-                .expect("a date")
-                .checked_add(jiff::Span::new().days(day - 1))
-                .expect("a date")
-        });
+        let new_year = jiff::civil::date(2024, 1, 1);
+        let days = new_year.series(jiff::Span::new().days(1)).take(366);
         let never = Calendar {
             yearly_holidays: days.map(super::super::MonthDay::of).collect(),
             ..berlin()
