@@ -1,0 +1,18 @@
+// Runs PurchaseWorkflow. Where Temporal is, TEMPORAL_ADDRESS and the like say.
+
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { NativeConnection, Worker } from '@temporalio/worker';
+
+async function main() {
+  const { connectionOptions, namespace } = loadClientConnectConfig();
+  const connection = await NativeConnection.connect(connectionOptions);
+  const worker = await Worker.create({
+    connection,
+    namespace,
+    taskQueue: 'purchases',
+    workflowsPath: require.resolve('./purchase'),
+  });
+  await worker.run();
+}
+
+void main();
