@@ -206,10 +206,15 @@ fn start_temporal(dir: &Path, port: u16) -> Process {
     command.args(["--ip", "127.0.0.1", "--port", &port.to_string()]);
     command.arg("--db-filename").arg(dir.join("temporal.db"));
     // The development server paces itself for one developer; here are many people at once.
-    for lifted in
-        ["history.transferProcessorMaxPollRPS=200", "frontend.namespaceRPS.visibility=200"]
-    {
-        command.args(["--dynamic-config-value", lifted]);
+    for setting in [
+        "history.transferProcessorMaxPollRPS=200",
+        "history.timerProcessorMaxPollRPS=200",
+        "history.visibilityProcessorMaxPollRPS=200",
+        "frontend.namespaceRPS.visibility=200",
+        // As in production: deploy/temporal/dynamicconfig.yaml.
+        "history.defaultWorkflowTaskTimeout=\"5s\"",
+    ] {
+        command.args(["--dynamic-config-value", setting]);
     }
     Process::start("temporal", dir, &command)
 }
