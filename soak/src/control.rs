@@ -46,7 +46,7 @@ struct Unsent {
 }
 
 impl Unsent {
-    fn is_sent(mut self) {
+    fn sent(mut self) {
         self.killed = None;
     }
 }
@@ -139,7 +139,7 @@ async fn press(
         let input = temporal::json(&json!({"link": link}));
         let mark = format!("{link}-{verdict}");
         direct.signal(people::workflow_of(&to), &verdict, &mark, Some(input)).await;
-        unsent.is_sent();
+        unsent.sent();
     });
     answer(StatusCode::OK, "recorded")
 }

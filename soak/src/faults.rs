@@ -158,15 +158,15 @@ pub(crate) async fn strike(
         cases.lock().unwrap_or_else(PoisonError::into_inner).push(case.clone());
         case
     };
-    // In a brief run the next fault does not wait until work goes on.
-    let patience = if brief { Duration::from_millis(1_500) } else { PATIENCE };
+    // In a brief run faults are short, and the next one does not wait until work goes on.
+    let (patience, pace) = if brief { (Duration::from_secs(1), 3) } else { (PATIENCE, 1) };
     let mut under_way = Vec::new();
     let mut open = probe(0);
     ask(world, &open).await;
     let mut deck = Fault::deck(&mut dice, brief);
     let mut all_happened = false;
     for i in 1.. {
-        let pause = dice.millis(300, 1_200);
+        let pause = dice.millis(300, 1_200) / pace;
         tokio::select! {
             _ = end.wait_for(|end| *end), if all_happened => break,
             () = sleep(pause) => {}
@@ -178,12 +178,12 @@ pub(crate) async fn strike(
         };
         let struck;
         if let Fault::Mail(fault) = fault {
-            suffer(world, fault, &mut dice).await;
+            suffer(world, fault, dice.millis(1_500, 3_000) / pace).await;
             struck = Struck::default();
         } else {
             let new = probe(i);
             let recovery = tokio::spawn(recover(world.clone(), new.clone(), open.clone(), i));
-            struck = inflict(world, &fault, &mut dice).await?;
+            struck = inflict(world, &fault, &mut dice, pace).await?;
             let probes = [new.workflow.clone(), open.workflow.clone()];
             let mut recovering =
                 Recovering { fault: fault.name(), probes, at: struck.at, recovery };
@@ -231,9 +231,9 @@ impl Recovering {
     }
 }
 
-async fn inflict(world: &World, fault: &Fault, dice: &mut Dice) -> Result<Struck> {
+async fn inflict(world: &World, fault: &Fault, dice: &mut Dice, pace: u32) -> Result<Struck> {
     let installation = &world.installation;
-    let downtime = dice.millis(100, 2_000);
+    let downtime = dice.millis(100, 2_000) / pace;
     match fault {
         Fault::Kill(parts) => kill(world, parts.clone(), downtime).await,
         Fault::NoWorker => kill(world, Part::WORKERS.to_vec(), dice.millis(4_000, 6_000)).await,
@@ -247,7 +247,7 @@ async fn inflict(world: &World, fault: &Fault, dice: &mut Dice) -> Result<Struck
         },
         Fault::Freeze(part) => {
             installation.freeze(*part, true);
-            sleep(dice.millis(1_000, 5_000)).await;
+            sleep(dice.millis(1_000, 5_000) / pace).await;
             installation.freeze(*part, false);
             Ok(Struck::default())
         }
@@ -265,7 +265,7 @@ async fn inflict(world: &World, fault: &Fault, dice: &mut Dice) -> Result<Struck
             let worker = Part::Worker(BY_OUTBOX);
             installation.kill(worker).await;
             installation.run_later(BY_OUTBOX);
-            sleep(dice.millis(3_000, 6_000)).await;
+            sleep(dice.millis(4_000, 8_000) / pace).await;
             let mut struck = kill(world, vec![worker], Duration::ZERO).await?;
             struck.killed.push(worker);
             Ok(struck)
@@ -291,14 +291,14 @@ async fn caught(world: &World, point: Point) -> Option<Part> {
     timeout(AMBUSH, world.installation.traps.set(point)).await.ok()?.ok()
 }
 
-async fn suffer(world: &World, fault: mails::Fault, dice: &mut Dice) {
+async fn suffer(world: &World, fault: mails::Fault, time: Duration) {
     let mails = &world.installation.mails;
     mails.suffer(Some(fault));
     match fault {
         mails::Fault::SmtpNever | mails::Fault::SnsNever => {
             let _ = timeout(AMBUSH, mails.suffered()).await;
         }
-        _ => sleep(dice.millis(1_000, 3_000)).await,
+        _ => sleep(time).await,
     }
     mails.suffer(None);
 }

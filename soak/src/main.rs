@@ -53,18 +53,18 @@ use crate::{
 #[command(version)]
 struct Args {
     /// How many approvals are started.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 3_500)]
     approvals: usize,
     /// What happens, and in which order.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Over how many minutes the approvals are spread; after that nothing goes wrong any more.
-    #[arg(long, default_value_t = 60.0)]
+    #[arg(long, default_value_t = 14.0)]
     minutes: f64,
     /// How many approvals are under way at once, at most.
     #[arg(long, default_value_t = 60)]
     concurrency: usize,
-    /// About two minutes: 150 approvals in 1.6 of them.
+    /// About two minutes: 100 approvals in one of them, and each fault once.
     #[arg(long)]
     short: bool,
     /// Has a wrong signaler tried instead of the product's, which must be noticed.
@@ -87,7 +87,7 @@ const LATE: Duration = Duration::from_secs(90);
 async fn main() -> Result<ExitCode> {
     let mut args = Args::parse();
     if args.short {
-        (args.approvals, args.minutes) = (150, 1.6);
+        (args.approvals, args.minutes) = (100, 1.0);
     }
     let began = Instant::now();
     let rest = if args.control { REST_OF_CONTROL } else { REST };
@@ -103,7 +103,7 @@ async fn main() -> Result<ExitCode> {
     let (end, ended) = watch::channel(false);
     let load = async {
         let people = crowd(&args, &world, &cases).await;
-        eprintln!("{:.0?}: all are started; what is broken is mended ...", began.elapsed());
+        eprintln!("{:.0?}: all are started ...", began.elapsed());
         end.send_replace(true);
         people
     };
@@ -113,6 +113,7 @@ async fn main() -> Result<ExitCode> {
     let strike = faults::strike(&world, &cases, args.seed, args.short, ended);
     let (toll, mut people) = tokio::join!(strike, load);
     let toll = toll?;
+    eprintln!("{:.0?}: nothing goes wrong any more ...", began.elapsed());
     let all_done = async { while people.join_next().await.is_some() {} };
     if timeout(rest, all_done).await.is_err() {
         eprintln!("{} approvals have people who still wait", people.len());
