@@ -11,6 +11,7 @@ test: ## Run all tests, after installing what they need.
 	@scripts/tools test
 	cargo build --workspace --locked
 	cargo test --workspace --locked --no-fail-fast
+	cargo run --locked -p countersign-soak -- --short
 
 lint: ## Check formatting, lints, documentation, licences and docker-compose.yml.
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || \
@@ -29,7 +30,8 @@ bench: ## Measure what Countersign costs over the bare Temporal calls.
 	cargo build --release --locked --bins -p countersign-worker -p countersign-signaler
 	cargo run --release --locked -p countersign-e2e --bin bench
 
-soak: ## Kill, cut and freeze everything under load, and count what was lost. SOAK="--help" tells more.
-	@scripts/tools bench
+soak: ## Kill, cut and freeze everything under load for three quarters of an hour (docs/SOAK.md).
+	@scripts/tools soak
 	cargo build --release --locked -p countersign-worker -p countersign-signaler -p countersign-soak
-	target/release/soak $(or $(SOAK),--short)
+	@set -e; for run in $(or $(SEEDS),1 2 3); do \
+		cargo run --release --locked --quiet -p countersign-soak -- --seed $$run $(SOAK); done

@@ -120,8 +120,10 @@ impl Approvals {
         }
         let located = self.located.try_get_with_by_ref(link, self.look_up(link)).await;
         let run = located.map_err(|failure| match &*failure {
-            Failure::NotFound(_) => Unreadable::Gone,
-            failure => unavailable(link, "look-up", failure),
+            Failure::NotFound(_) if self.temporal.is_steady() => Unreadable::Gone,
+            // After an outage the index may lag for longer than anybody waits for a page.
+            Failure::NotFound(_) => Unreadable::Unavailable,
+            failure => self.unavailable(link, "look-up", failure),
         });
         if run == Err(Unreadable::Gone) {
             self.missing.insert(link.clone(), ()).await;
@@ -148,7 +150,7 @@ impl Approvals {
         let failed = |what| {
             move |failure: Failure| match failure {
                 Failure::NotFound(_) => Unreadable::Gone,
-                failure => unavailable(link, what, &failure),
+                failure => self.unavailable(link, what, &failure),
             }
         };
         let client = self.temporal.client().map_err(failed("read"))?;
@@ -200,12 +202,23 @@ impl Approvals {
             tracing::warn!(link = link.short(), signal, error = %failure, "signal failed");
             match failure {
                 Failure::NotFound(_) => NotSent::Closed,
-                Failure::NotSent(_) | Failure::Busy(_) | Failure::Refused(_) => {
+                Failure::Refused(_) => NotSent::Unavailable,
+                Failure::NotSent(_) | Failure::Busy(_) => {
+                    self.temporal.note_trouble();
                     NotSent::Unavailable
                 }
-                Failure::Uncertain(_) => NotSent::Unknown,
+                Failure::Uncertain(_) => {
+                    self.temporal.note_trouble();
+                    NotSent::Unknown
+                }
             }
         })
+    }
+
+    fn unavailable(&self, link: &LinkHash, what: &str, failure: &Failure) -> Unreadable {
+        tracing::warn!(link = link.short(), error = %failure, "{what} failed");
+        self.temporal.note_trouble();
+        Unreadable::Unavailable
     }
 }
 
@@ -224,11 +237,6 @@ impl Run {
             .build()
             .bind_untyped(client.clone())
     }
-}
-
-fn unavailable(link: &LinkHash, what: &str, failure: &Failure) -> Unreadable {
-    tracing::warn!(link = link.short(), error = %failure, "{what} failed");
-    Unreadable::Unavailable
 }
 
 async fn look_up_once(client: &Client, link: &LinkHash) -> Result<Option<Run>, Failure> {

@@ -1,6 +1,10 @@
 //! The connection to Temporal: made in the background, and every call with its own deadline.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient, RetryOptions,
@@ -19,12 +23,32 @@ use tokio::{
 const CONNECT: Duration = Duration::from_secs(3);
 const RECONNECT: Duration = Duration::from_secs(1);
 const READY: Duration = Duration::from_secs(2);
+/// A server that was away for so long, or longer, is noticed.
+const WATCH: Duration = Duration::from_secs(2);
+/// After an outage the visibility index has so long to catch up.
+const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// A handle on Temporal that may not be there yet. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Temporal {
     client: watch::Receiver<Option<Client>>,
+    trouble: Trouble,
     _connecting: Arc<AbortOnDrop>,
+}
+
+/// When Temporal last failed to answer this process, if it ever did.
+#[derive(Clone, Default)]
+struct Trouble(Arc<Mutex<Option<Instant>>>);
+
+impl Trouble {
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn is_over(&self) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_none_or(|last| last.elapsed() >= CATCH_UP)
+    }
 }
 
 struct AbortOnDrop(JoinHandle<()>);
@@ -56,7 +80,8 @@ pub(crate) enum Failure {
 }
 
 impl Temporal {
-    /// Starts connecting, and goes on until it succeeds. From then on the channel itself reconnects.
+    /// Starts connecting, and goes on until it succeeds. From then on the channel itself reconnects,
+    /// and Temporal is watched.
     pub(crate) fn connect(mut connection: ConnectionOptions, client: ClientOptions) -> Self {
         // Retries are counted against each call's own deadline, in `call`.
         connection.retry_options = RetryOptions::no_retries();
@@ -64,6 +89,8 @@ impl Temporal {
         connection.identity = format!("countersign-signaler@{}", std::process::id());
         let target = connection.target.clone();
         let (sender, receiver) = watch::channel(None);
+        let trouble = Trouble::default();
+        let noted = trouble.clone();
         let connecting = tokio::spawn(async move {
             let mut last_error = String::new();
             loop {
@@ -72,7 +99,8 @@ impl Temporal {
                         Ok(client) => {
                             let namespace = client.namespace();
                             tracing::info!(%target, namespace, "connected to Temporal");
-                            sender.send_replace(Some(client));
+                            sender.send_replace(Some(client.clone()));
+                            watch(&client, &noted).await;
                             return;
                         }
                         Err(error) => error.to_string(),
@@ -84,10 +112,11 @@ impl Temporal {
                     tracing::warn!(%target, error, "cannot reach Temporal; trying again and again");
                     last_error = error;
                 }
+                noted.note();
                 sleep(RECONNECT).await;
             }
         });
-        Temporal { client: receiver, _connecting: Arc::new(AbortOnDrop(connecting)) }
+        Temporal { client: receiver, trouble, _connecting: Arc::new(AbortOnDrop(connecting)) }
     }
 
     /// The client, once there is one.
@@ -99,21 +128,38 @@ impl Temporal {
     /// Whether Temporal answers for the namespace right now.
     pub(crate) async fn ready(&self) -> Result<(), Failure> {
         let client = self.client()?;
-        call(READY, |options| {
-            let mut client = client.clone();
-            async move {
-                let namespace = client.namespace();
-                let mut request =
-                    DescribeNamespaceRequest { namespace, ..Default::default() }.into_request();
-                if let Some(timeout) = options.timeout {
-                    request.set_timeout(timeout);
-                }
-                client.describe_namespace(request).await
-            }
-        })
-        .await
-        .map(drop)
+        call(READY, |options| describe(client.clone(), options.timeout.unwrap_or(READY))).await
     }
+
+    /// Remembers that a call was not answered.
+    pub(crate) fn note_trouble(&self) {
+        self.trouble.note();
+    }
+
+    /// Whether Temporal has answered for long enough for its index to be up to date.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.trouble.is_over()
+    }
+}
+
+/// Notices outages also while nobody asks for anything.
+async fn watch(client: &Client, trouble: &Trouble) {
+    loop {
+        match timeout(READY, describe(client.clone(), READY)).await {
+            Ok(Ok(())) => sleep(WATCH).await,
+            Ok(Err(_)) | Err(_) => {
+                trouble.note();
+                sleep(RECONNECT).await;
+            }
+        }
+    }
+}
+
+async fn describe(mut client: Client, timeout: Duration) -> Result<(), tonic::Status> {
+    let namespace = client.namespace();
+    let mut request = DescribeNamespaceRequest { namespace, ..Default::default() }.into_request();
+    request.set_timeout(timeout);
+    client.describe_namespace(request).await.map(drop)
 }
 
 /// Makes a call that may be repeated safely, until it is answered or the deadline has passed.
@@ -245,6 +291,16 @@ mod tests {
         let (result, calls) = outcome(&[Err(Code::ResourceExhausted)]).await;
         assert!(matches!(result, Err(Failure::Busy(_))));
         assert!((4..12).contains(&calls), "{calls}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_trouble_it_takes_a_while_until_all_is_well() {
+        let trouble = Trouble::default();
+        assert!(trouble.is_over());
+        trouble.note();
+        assert!(!trouble.is_over());
+        sleep(CATCH_UP).await;
+        assert!(trouble.is_over());
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use crate::{
-    ledger::{Act, Entry},
+    ledger::{Act, Entry, Misuse},
     people::{Case, Quorum, Stage},
     receiver::Taken,
 };
@@ -35,17 +35,20 @@ pub(crate) enum Kind {
     Stuck,
     /// An approval ID is where nobody may find it.
     Leak,
+    /// A row of the answer table that nobody got.
+    Unseen,
 }
 
 impl Kind {
     /// All of them, in the report's order.
-    pub(crate) const ALL: [Kind; 6] = [
+    pub(crate) const ALL: [Kind; 7] = [
         Kind::Lost,
         Kind::Contradiction,
         Kind::Disagreement,
         Kind::Effect,
         Kind::Stuck,
         Kind::Leak,
+        Kind::Unseen,
     ];
 
     /// What the report calls it.
@@ -57,6 +60,7 @@ impl Kind {
             Kind::Effect => "outcomes not handed on, or differently",
             Kind::Stuck => "stuck workflows",
             Kind::Leak => "approval IDs outside of mails",
+            Kind::Unseen => "rows of the answer table that nobody got",
         }
     }
 }
@@ -68,6 +72,8 @@ pub(crate) struct Finding {
     pub(crate) kind: Kind,
     /// Where.
     pub(crate) workflow: String,
+    /// The hash of the link, or the mark of the signal, of a decision that was lost.
+    pub(crate) key: String,
     /// Why.
     pub(crate) why: String,
 }
@@ -351,10 +357,15 @@ pub(crate) fn check(
     taken: &[&Taken],
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut find = |kind, why: String| {
-        findings.push(Finding { kind, workflow: case.workflow.clone(), why });
+    lost(case, story, entries, &mut findings);
+    let mut find = |kind, why: String| findings.push(finding(case, kind, why));
+    let refused = |event: &Event| match event {
+        Event::Signal { decision, .. } => text(&decision["comment"]).len() > 2_000,
+        _ => false,
     };
-    lost(story, entries, &mut find);
+    if story.iter().any(refused) {
+        find(Kind::Disagreement, "a comment that was refused as too long was sent on".to_owned());
+    }
     let ends: Vec<&Event> = story
         .iter()
         .filter(|event| matches!(event, Event::Completed(_) | Event::Failed(_)))
@@ -381,12 +392,17 @@ pub(crate) fn check(
     findings
 }
 
+fn finding(case: &Case, kind: Kind, why: String) -> Finding {
+    Finding { kind, workflow: case.workflow.clone(), key: String::new(), why }
+}
+
 /// Every decision that was acknowledged is one event.
-fn lost(story: &[Event], entries: &[Entry], find: &mut impl FnMut(Kind, String)) {
+fn lost(case: &Case, story: &[Event], entries: &[Entry], findings: &mut Vec<Finding>) {
     let mut acknowledged = BTreeMap::new();
     for entry in entries {
         let sent = matches!(entry.answer.as_str(), "recorded" | "accepted" | "acknowledged");
-        if let (true, Some(approves)) = (sent && entry.act != Act::Look, entry.approves) {
+        let decided = matches!(entry.act, Act::Press | Act::Signal);
+        if let (true, Some(approves)) = (sent && decided, entry.approves) {
             acknowledged.insert((entry.key.as_str(), approves), entry);
         }
     }
@@ -400,7 +416,8 @@ fn lost(story: &[Event], entries: &[Entry], find: &mut impl FnMut(Kind, String))
         };
         let events = story.iter().filter(is_it).count();
         if events != 1 {
-            find(Kind::Lost, format!("{events} events of {entry:?}"));
+            let why = format!("{events} events of {entry:?}");
+            findings.push(Finding { key: key.to_owned(), ..finding(case, Kind::Lost, why) });
         }
     }
 }
@@ -448,7 +465,7 @@ fn disagreed(
             _ => None,
         })
         .collect();
-    for entry in entries.iter().filter(|entry| entry.act != Act::Signal) {
+    for entry in entries.iter().filter(|entry| matches!(entry.act, Act::Look | Act::Press)) {
         let stage = asked.get(entry.key.as_str()).map(|stage| &outcome["stages"][*stage]);
         let votes = stage.map(decisions).unwrap_or_default();
         let vote = votes.iter().find(|(who, _)| *who == entry.reviewer).map(|(_, vote)| *vote);
@@ -469,6 +486,30 @@ fn disagreed(
             find(Kind::Disagreement, format!("told {entry:?}, it ended with {outcome}"));
         }
     }
+}
+
+/// What does not work is answered with what the contract says, or not at all.
+pub(crate) fn misused(entries: &[Entry]) -> Vec<Finding> {
+    let expected = |how: Misuse, status: u16, answer: &str| match (how, status) {
+        (_, 0) => true,
+        (Misuse::Malformed | Misuse::Forged, _) => answer == "not_issued" && status == 404,
+        (Misuse::Unknown | Misuse::UnknownPress, 410) => answer == "gone",
+        (Misuse::Unknown | Misuse::UnknownPress, _) => status == 503,
+        (_, 429) => answer == "too_many_requests",
+        (Misuse::LargeBody, _) => status == 413,
+        _ => status == 422 && answer == "invalid",
+    };
+    let unexpected = |entry: &&Entry| match entry.act {
+        Act::Misuse(how) => !expected(how, entry.status, &entry.answer),
+        _ => false,
+    };
+    let told = |entry: &Entry| Finding {
+        kind: Kind::Disagreement,
+        workflow: entry.workflow.clone(),
+        key: entry.key.clone(),
+        why: format!("told {entry:?}"),
+    };
+    entries.iter().filter(unexpected).map(told).collect()
 }
 
 #[cfg(test)]

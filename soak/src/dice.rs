@@ -37,6 +37,13 @@ impl Dice {
         Duration::from_millis((from + self.below(to - from)) as u64)
     }
 
+    /// Brings things into some order (Fisher-Yates).
+    pub(crate) fn shuffle<T>(&mut self, things: &mut [T]) {
+        for i in (1..things.len()).rev() {
+            things.swap(i, self.below(i + 1));
+        }
+    }
+
     /// Dice of their own for somebody else.
     pub(crate) fn split(&mut self) -> Self {
         Dice(self.next())

@@ -8,26 +8,32 @@ use std::{
 
 use anyhow::Result;
 use tokio::{
+    join,
     sync::watch,
+    task::JoinHandle,
     time::{sleep, timeout},
 };
 
 use crate::{
     dice::Dice,
-    installation::Part,
+    installation::{BY_OUTBOX, Part},
+    mails,
     people::{Case, World},
+    traps::{MAIL, Moment, Point, WEBHOOK},
 };
 
 /// After so long it is not a recovery any more.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// So long somebody is waited for at a named point.
+const AMBUSH: Duration = Duration::from_secs(10);
 
 /// What happened.
 #[derive(Debug, Default)]
 pub(crate) struct Toll {
     /// How often each fault happened.
     pub(crate) faults: BTreeMap<String, usize>,
-    /// How many processes were killed.
-    pub(crate) kills: usize,
+    /// How many processes of each kind were killed.
+    pub(crate) kills: BTreeMap<&'static str, usize>,
     /// From each kill until work went on.
     pub(crate) recoveries: Vec<Recovery>,
 }
@@ -39,58 +45,110 @@ pub(crate) struct Recovery {
     pub(crate) fault: String,
     /// The new submission and the open approval by which it was measured.
     pub(crate) probes: [String; 2],
-    /// Until a new submission's mail was written.
-    pub(crate) asked: Duration,
-    /// Until an approval that was open before was decided by its page, and the outcome mailed.
-    pub(crate) decided: Duration,
+    /// Until a new submission's mail was written; nothing where it was before the kill.
+    pub(crate) asked: Option<Duration>,
+    /// Until an approval that was open before was decided by its page, and the outcome mailed;
+    /// nothing where it was before the kill.
+    pub(crate) decided: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]
 enum Fault {
+    /// Kills these.
     Kill(Vec<Part>),
+    /// Kills all workers for long enough that people are told so.
+    NoWorker,
+    /// Kills whoever comes to a point there.
+    Caught(Point),
+    /// Kills Temporal when somebody comes to a point.
+    TemporalAt(Point),
     Freeze(Part),
     Cut,
     LostAnswers,
+    /// Sets a worker's clock forward.
+    Clock,
+    Mail(mails::Fault),
 }
 
+/// What a fault did.
+#[derive(Default)]
+struct Struck {
+    killed: Vec<Part>,
+    at: Option<Instant>,
+}
+
+const SIGNAL: &str = "SignalWorkflowExecution";
+const WORKFLOW_TASK: &str = "RespondWorkflowTaskCompleted";
+const ACTIVITY: &str = "RespondActivityTaskCompleted";
+
 impl Fault {
-    fn by(dice: &mut Dice) -> Fault {
-        let one = |dice: &mut Dice| match dice.below(100) {
-            0..40 => Part::Worker(dice.below(2)),
-            40..70 => Part::Signaler(dice.below(2)),
-            _ => Part::Temporal,
-        };
-        match dice.below(100) {
-            0..50 => Fault::Kill(vec![one(dice)]),
-            50..65 => {
-                let (first, second) = (one(dice), one(dice));
-                Fault::Kill(if first == second { vec![first] } else { vec![first, second] })
-            }
-            65..70 => Fault::Kill(vec![Part::Worker(0), Part::Worker(1)]),
-            70..85 => Fault::Freeze(Part::ALL[dice.below(5)]),
-            85..93 => Fault::Cut,
-            _ => Fault::LostAnswers,
+    /// What happens until it all happens again: each kind at least once, in some order.
+    fn deck(dice: &mut Dice, brief: bool) -> Vec<Fault> {
+        let point = |what, moment| Point { what, moment };
+        let mut deck = vec![
+            Fault::NoWorker,
+            Fault::Freeze(Part::Temporal),
+            Fault::Freeze(Part::WORKERS[dice.below(3)]),
+            Fault::Freeze(Part::Signaler(dice.below(2))),
+            Fault::Cut,
+            Fault::LostAnswers,
+            Fault::Clock,
+            Fault::Caught(MAIL),
+            Fault::Caught(WEBHOOK),
+        ];
+        for what in [SIGNAL, WORKFLOW_TASK, ACTIVITY] {
+            deck.push(Fault::Caught(point(what, Moment::Before)));
+            deck.push(Fault::Caught(point(what, Moment::After)));
         }
+        deck.push(Fault::TemporalAt(point(SIGNAL, Moment::During)));
+        deck.push(Fault::TemporalAt(point(SIGNAL, Moment::After)));
+        for _ in 0..if brief { 1 } else { 4 } {
+            deck.push(Fault::Kill(vec![Part::WORKERS[dice.below(3)]]));
+            deck.push(Fault::Kill(vec![Part::Signaler(dice.below(2))]));
+            deck.push(Fault::Kill(vec![Part::Temporal]));
+            let (first, second) = (dice.below(6), 1 + dice.below(5));
+            deck.push(Fault::Kill(vec![Part::ALL[first], Part::ALL[(first + second) % 6]]));
+        }
+        if !brief {
+            for moment in [Moment::During, Moment::After] {
+                deck.push(Fault::TemporalAt(point(WORKFLOW_TASK, moment)));
+                deck.push(Fault::TemporalAt(point(ACTIVITY, moment)));
+            }
+        }
+        deck.extend(mails::Fault::ALL.map(Fault::Mail));
+        dice.shuffle(&mut deck);
+        deck
     }
 
     fn name(&self) -> String {
         match self {
             Fault::Kill(parts) => {
-                let kinds: Vec<_> = parts.iter().map(|part| part.kind()).collect();
+                let mut kinds: Vec<_> = parts.iter().map(|part| part.kind()).collect();
+                kinds.sort();
                 format!("kill {}", kinds.join(" and "))
             }
+            Fault::NoWorker => "kill all workers".to_owned(),
+            Fault::Caught(point) => {
+                let victim = if point.what == SIGNAL { "signaler" } else { "worker" };
+                format!("kill {victim} {}", point.name())
+            }
+            Fault::TemporalAt(point) => format!("kill Temporal {}", point.name()),
             Fault::Freeze(part) => format!("freeze {}", part.kind()),
-            Fault::Cut => "cut connections".to_owned(),
-            Fault::LostAnswers => "lose answers".to_owned(),
+            Fault::Cut => "network: connections cut".to_owned(),
+            Fault::LostAnswers => "network: answers lost".to_owned(),
+            Fault::Clock => "a worker's clock set forward".to_owned(),
+            Fault::Mail(fault) => fault.name().to_owned(),
         }
     }
 }
 
-/// Lets things go wrong until there is an end to it, and then mends everything.
+/// Lets things go wrong until there is an end to it and everything has happened, and then mends
+/// everything.
 pub(crate) async fn strike(
-    world: &World,
+    world: &Arc<World>,
     cases: &Mutex<Vec<Arc<Case>>>,
     seed: u64,
+    brief: bool,
     mut end: watch::Receiver<bool>,
 ) -> Result<Toll> {
     let mut dice = Dice::of(seed, u64::MAX);
@@ -100,68 +158,163 @@ pub(crate) async fn strike(
         cases.lock().unwrap_or_else(PoisonError::into_inner).push(case.clone());
         case
     };
+    // In a brief run faults are short, and the next one does not wait until work goes on.
+    let (patience, pace) = if brief { (Duration::from_secs(1), 3) } else { (PATIENCE, 1) };
+    let mut under_way = Vec::new();
     let mut open = probe(0);
     ask(world, &open).await;
+    let mut deck = Fault::deck(&mut dice, brief);
+    let mut all_happened = false;
     for i in 1.. {
-        let pause = dice.millis(500, 3_000);
+        let pause = dice.millis(300, 1_200) / pace;
         tokio::select! {
-            _ = end.wait_for(|end| *end) => break,
+            _ = end.wait_for(|end| *end), if all_happened => break,
             () = sleep(pause) => {}
         }
-        let fault = Fault::by(&mut dice);
-        *toll.faults.entry(fault.name()).or_default() += 1;
-        let began = Instant::now();
-        let new = probe(i);
-        let (struck, asked, decided) = tokio::join!(
-            inflict(world, &fault, &mut dice),
-            async {
-                let _ = timeout(PATIENCE, ask(world, &new)).await;
-                began.elapsed()
-            },
-            async {
-                sleep(Duration::from_millis(50)).await;
-                let _ = timeout(PATIENCE, decide(world, &open, i)).await;
-                began.elapsed()
-            }
-        );
-        struck?;
-        if let Fault::Kill(parts) = &fault {
-            toll.kills += parts.len();
+        let Some(fault) = deck.pop() else {
+            all_happened = true;
+            deck = Fault::deck(&mut dice, brief);
+            continue;
+        };
+        let struck;
+        if let Fault::Mail(fault) = fault {
+            suffer(world, fault, dice.millis(1_500, 3_000) / pace).await;
+            struck = Struck::default();
+        } else {
+            let new = probe(i);
+            let recovery = tokio::spawn(recover(world.clone(), new.clone(), open.clone(), i));
+            struck = inflict(world, &fault, &mut dice, pace).await?;
             let probes = [new.workflow.clone(), open.workflow.clone()];
-            toll.recoveries.push(Recovery { fault: fault.name(), probes, asked, decided });
+            let mut recovering =
+                Recovering { fault: fault.name(), probes, at: struck.at, recovery };
+            if !recovering.is_over(patience, &mut toll).await {
+                under_way.push(recovering);
+            }
+            open = new;
         }
-        open = new;
+        for part in &struck.killed {
+            *toll.kills.entry(part.kind()).or_default() += 1;
+        }
+        *toll.faults.entry(fault.name()).or_default() += 1;
     }
     world.installation.mend().await?;
+    for mut recovering in under_way {
+        recovering.is_over(PATIENCE, &mut toll).await;
+    }
     let _ = timeout(PATIENCE, decide(world, &open, 0)).await;
     Ok(toll)
 }
 
-async fn inflict(world: &World, fault: &Fault, dice: &mut Dice) -> Result<()> {
-    let installation = &world.installation;
-    match fault {
-        Fault::Kill(parts) => {
-            for part in parts {
-                installation.kill(*part).await;
-            }
-            sleep(dice.millis(100, 2_000)).await;
-            for part in parts {
-                installation.run(*part).await?;
-            }
+/// A recovery that is being measured.
+struct Recovering {
+    fault: String,
+    probes: [String; 2],
+    at: Option<Instant>,
+    recovery: JoinHandle<[Instant; 2]>,
+}
+
+impl Recovering {
+    /// Waits for it, and writes it down.
+    async fn is_over(&mut self, patience: Duration, toll: &mut Toll) -> bool {
+        let Ok(Ok([asked, decided])) = timeout(patience, &mut self.recovery).await else {
+            return false;
+        };
+        if let Some(at) = self.at {
+            toll.recoveries.push(Recovery {
+                fault: self.fault.clone(),
+                probes: self.probes.clone(),
+                asked: asked.checked_duration_since(at),
+                decided: decided.checked_duration_since(at),
+            });
         }
+        true
+    }
+}
+
+async fn inflict(world: &World, fault: &Fault, dice: &mut Dice, pace: u32) -> Result<Struck> {
+    let installation = &world.installation;
+    let downtime = dice.millis(100, 2_000) / pace;
+    match fault {
+        Fault::Kill(parts) => kill(world, parts.clone(), downtime).await,
+        Fault::NoWorker => kill(world, Part::WORKERS.to_vec(), dice.millis(4_000, 6_000)).await,
+        Fault::Caught(point) => match caught(world, *point).await {
+            Some(part) => kill(world, vec![part], downtime).await,
+            None => Ok(Struck::default()),
+        },
+        Fault::TemporalAt(point) => match caught(world, *point).await {
+            Some(_) => kill(world, vec![Part::Temporal], downtime).await,
+            None => Ok(Struck::default()),
+        },
         Fault::Freeze(part) => {
             installation.freeze(*part, true);
-            sleep(dice.millis(1_000, 5_000)).await;
+            sleep(dice.millis(1_000, 5_000) / pace).await;
             installation.freeze(*part, false);
+            Ok(Struck::default())
         }
-        Fault::Cut => installation.proxy.cut(),
+        Fault::Cut => {
+            installation.proxy.cut();
+            Ok(Struck::default())
+        }
         Fault::LostAnswers => {
             installation.proxy.lose_answers();
-            sleep(dice.millis(200, 2_000)).await;
+            sleep(downtime).await;
             installation.proxy.clear();
+            Ok(Struck::default())
         }
+        Fault::Clock if installation.can_run_later() => {
+            let worker = Part::Worker(BY_OUTBOX);
+            installation.kill(worker).await;
+            installation.run_later(BY_OUTBOX);
+            sleep(dice.millis(4_000, 8_000) / pace).await;
+            let mut struck = kill(world, vec![worker], Duration::ZERO).await?;
+            struck.killed.push(worker);
+            Ok(struck)
+        }
+        Fault::Clock | Fault::Mail(_) => Ok(Struck::default()),
     }
-    Ok(())
+}
+
+async fn kill(world: &World, parts: Vec<Part>, downtime: Duration) -> Result<Struck> {
+    let at = Instant::now();
+    for part in &parts {
+        world.installation.kill(*part).await;
+    }
+    sleep(downtime).await;
+    for part in &parts {
+        world.installation.run(*part).await?;
+    }
+    Ok(Struck { killed: parts, at: Some(at) })
+}
+
+/// Who comes to a point.
+async fn caught(world: &World, point: Point) -> Option<Part> {
+    timeout(AMBUSH, world.installation.traps.set(point)).await.ok()?.ok()
+}
+
+async fn suffer(world: &World, fault: mails::Fault, time: Duration) {
+    let mails = &world.installation.mails;
+    mails.suffer(Some(fault));
+    match fault {
+        mails::Fault::SmtpNever | mails::Fault::SnsNever => {
+            let _ = timeout(AMBUSH, mails.suffered()).await;
+        }
+        _ => sleep(time).await,
+    }
+    mails.suffer(None);
+}
+
+/// When a new submission's mail was there, and when an open approval was over.
+async fn recover(world: Arc<World>, new: Arc<Case>, open: Arc<Case>, i: usize) -> [Instant; 2] {
+    let asked = async {
+        let _ = timeout(PATIENCE, ask(&world, &new)).await;
+        Instant::now()
+    };
+    let decided = async {
+        sleep(Duration::from_millis(50)).await;
+        let _ = timeout(PATIENCE, decide(&world, &open, i)).await;
+        Instant::now()
+    };
+    join!(asked, decided).into()
 }
 
 /// Submits, and waits for the mail.
@@ -171,12 +324,14 @@ async fn ask(world: &World, case: &Case) {
     world.link(case, &case.stages[0].reviewers[0], 0).await;
 }
 
-/// Decides, and waits for the outcome's mail.
+/// Looks and decides, and waits for the outcome's mail.
 async fn decide(world: &World, case: &Case, signaler: usize) {
     let reviewer = &case.stages[0].reviewers[0];
-    if let Some(id) = world.link(case, reviewer, 0).await {
-        world.press(reviewer, &id, true, signaler).await;
+    if let Some(link) = world.link(case, reviewer, 0).await {
+        join!(
+            world.look(reviewer, &link.id, signaler + 1),
+            world.press(reviewer, &link.id, true, signaler)
+        );
     }
-    let submitter = case.submitter();
-    world.installation.outbox.until(|found| found.news.get(&submitter).copied()).await;
+    world.outcome(case).await;
 }

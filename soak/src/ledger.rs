@@ -14,6 +14,46 @@ pub(crate) enum Act {
     Press,
     /// Sent a signal past the signaler.
     Signal,
+    /// Sent a signal that cannot be read.
+    Nonsense,
+    /// Did what a page does not allow, or asked for what is not there.
+    Misuse(Misuse),
+}
+
+/// What people and programs try that does not work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Misuse {
+    /// Opened a link with a part missing.
+    Malformed,
+    /// Opened a link that nobody issued.
+    Forged,
+    /// Sent the form without a verdict.
+    NoVerdict,
+    /// Sent the form with a verdict that does not exist.
+    UnknownVerdict,
+    /// Wrote 2,001 characters.
+    LongComment,
+    /// Sent more than a form may have.
+    LargeBody,
+    /// Sent forms faster than anybody reads.
+    Flood,
+    /// Opened a genuine link whose approval is not there.
+    Unknown,
+    /// Decided by such a link.
+    UnknownPress,
+}
+
+impl Misuse {
+    /// What is tried at a link that works otherwise.
+    pub(crate) const AT_A_LINK: [Misuse; 7] = [
+        Misuse::Malformed,
+        Misuse::Forged,
+        Misuse::NoVerdict,
+        Misuse::UnknownVerdict,
+        Misuse::LongComment,
+        Misuse::LargeBody,
+        Misuse::Flood,
+    ];
 }
 
 /// One answer that somebody got.
@@ -45,6 +85,11 @@ impl Ledger {
     /// Writes down an answer.
     pub(crate) fn note(&self, entry: Entry) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+    }
+
+    /// Whether there is an answer of this kind.
+    pub(crate) fn has(&self, like: impl Fn(&Entry) -> bool) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().any(like)
     }
 
     /// Everything so far, by workflow.

@@ -11,12 +11,13 @@ mod faults;
 mod installation;
 mod leaks;
 mod ledger;
-mod outbox;
+mod mails;
 mod people;
 mod proxy;
 mod receiver;
 mod report;
 mod temporal;
+mod traps;
 
 use std::{
     collections::BTreeMap,
@@ -43,6 +44,7 @@ use crate::{
     people::{Case, World},
     receiver::Receiver,
     report::Report,
+    traps::Traps,
 };
 
 /// Kills an installation of Countersign again and again while people use it, and shows that
@@ -51,18 +53,18 @@ use crate::{
 #[command(version)]
 struct Args {
     /// How many approvals are started.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 3_500)]
     approvals: usize,
     /// What happens, and in which order.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Over how many minutes the approvals are spread; after that nothing goes wrong any more.
-    #[arg(long, default_value_t = 60.0)]
+    #[arg(long, default_value_t = 14.0)]
     minutes: f64,
     /// How many approvals are under way at once, at most.
     #[arg(long, default_value_t = 60)]
     concurrency: usize,
-    /// About two minutes: 150 approvals in 1.6 of them.
+    /// About two minutes: 100 approvals in one of them, and each fault once.
     #[arg(long)]
     short: bool,
     /// Has a wrong signaler tried instead of the product's, which must be noticed.
@@ -78,17 +80,21 @@ const REST: Duration = Duration::from_secs(180);
 /// The same for the control, which is known not to come to rest.
 const REST_OF_CONTROL: Duration = Duration::from_secs(20);
 
+/// How long after the last fault somebody is told at last that an approval is gone.
+const LATE: Duration = Duration::from_secs(90);
+
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let mut args = Args::parse();
     if args.short {
-        (args.approvals, args.minutes) = (150, 1.6);
+        (args.approvals, args.minutes) = (100, 1.0);
     }
     let began = Instant::now();
     let rest = if args.control { REST_OF_CONTROL } else { REST };
-    let receiver = Receiver::start(Dice::of(args.seed, u64::MAX - 1)).await?;
+    let traps = Arc::new(Traps::default());
+    let receiver = Receiver::start(Dice::of(args.seed, u64::MAX - 1), &traps).await?;
     let world = Arc::new(World {
-        installation: Installation::start(&receiver, args.control).await?,
+        installation: Installation::start(&receiver, &traps, args.control).await?,
         ledger: Ledger::default(),
         browser: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15)).build()?,
     });
@@ -97,27 +103,31 @@ async fn main() -> Result<ExitCode> {
     let (end, ended) = watch::channel(false);
     let load = async {
         let people = crowd(&args, &world, &cases).await;
-        eprintln!("{:.0?}: all are started; what is broken is mended ...", began.elapsed());
+        eprintln!("{:.0?}: all are started ...", began.elapsed());
         end.send_replace(true);
         people
     };
-    let (toll, mut people) = tokio::join!(faults::strike(&world, &cases, args.seed, ended), load);
+    let mut late = JoinSet::new();
+    let (latecomer, dice) = (world.clone(), Dice::of(args.seed, u64::MAX - 2));
+    late.spawn(async move { latecomer.come_too_late(dice).await });
+    let strike = faults::strike(&world, &cases, args.seed, args.short, ended);
+    let (toll, mut people) = tokio::join!(strike, load);
     let toll = toll?;
+    eprintln!("{:.0?}: nothing goes wrong any more ...", began.elapsed());
     let all_done = async { while people.join_next().await.is_some() {} };
     if timeout(rest, all_done).await.is_err() {
         eprintln!("{} approvals have people who still wait", people.len());
         people.abort_all();
     }
+    // They need a while without faults, which there may not have been before.
+    let _ = timeout(rest.min(LATE), late.join_next()).await;
 
     eprintln!("{:.0?}: reading the histories ...", began.elapsed());
     let cases = cases.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let secrets = Secrets::of(
-        world
-            .installation
-            .outbox
-            .look(|found| found.ids.values().flatten().cloned().collect::<Vec<_>>())
-            .into_iter(),
-    );
+    let mails = &world.installation.mails;
+    let secrets = Secrets::of(mails.look(|found| {
+        found.links.values().flatten().map(|link| link.id.clone()).collect::<Vec<_>>().into_iter()
+    }));
     let (stories, mut findings) = histories(&world, &cases, &secrets, rest).await?;
     let ledger = world.ledger.by_workflow();
     let taken = receiver.taken();
@@ -131,6 +141,15 @@ async fn main() -> Result<ExitCode> {
         let taken = deliveries.get(id).map(Vec::as_slice).unwrap_or_default();
         let story = stories.get(id).map(Vec::as_slice).unwrap_or_default();
         findings.extend(checker::check(case, story, entries, taken));
+    }
+    findings.extend(ledger.values().flat_map(|entries| checker::misused(entries)));
+    let entries: Vec<_> = ledger.values().flatten().collect();
+    for (row, times) in report::contract(entries.iter().copied()) {
+        // A brief run may not come by everything.
+        if times == 0 && !args.short {
+            let (workflow, key, why) = (String::new(), String::new(), row.to_owned());
+            findings.push(Finding { kind: Kind::Unseen, workflow, key, why });
+        }
     }
 
     let mut slowest = toll.recoveries.clone();
@@ -155,37 +174,50 @@ async fn main() -> Result<ExitCode> {
     for path in world.installation.files() {
         let found = secrets.count_in_file(&path).with_context(|| path.display().to_string())?;
         if found > 0 {
-            let (workflow, why) = (String::new(), format!("{found} in {:?}", path.file_name()));
-            findings.push(Finding { kind: Kind::Leak, workflow, why });
+            let why = format!("{found} in {:?}", path.file_name());
+            let (workflow, key) = (String::new(), String::new());
+            findings.push(Finding { kind: Kind::Leak, workflow, key, why });
         }
     }
     if let Some(to) = &args.keep_logs {
         world.installation.keep_logs(to)?;
     }
 
-    let signals = stories.values().flatten().filter(|e| matches!(e, Event::Signal { .. })).count();
-    let failed = stories.values().flatten().filter(|e| matches!(e, Event::Failed(_))).count();
-    let mailed_again = stories.values().flatten().filter(|e| **e == Event::MailedAgain).count();
-    let mails = world.installation.outbox.look(|found| found.mails);
-    let again = taken.len() - deliveries.len();
-    let counts = vec![
+    let events = |is_it: fn(&Event) -> bool| {
+        stories.values().flatten().filter(|event| is_it(event)).count().to_string()
+    };
+    let nonsense = |entry: &&&ledger::Entry| {
+        entry.act == ledger::Act::Nonsense && entry.answer == "acknowledged"
+    };
+    let [all, again, refused] = mails.look(|found| [found.mails, found.again, found.refused]);
+    let repeated = taken.len() - deliveries.len();
+    let mut counts = vec![
         ("approvals started", cases.len().to_string()),
-        ("of these, submissions that cannot be used, and failed so", failed.to_string()),
-        ("signals in histories", signals.to_string()),
-        ("answers in the ledger", ledger.values().map(Vec::len).sum::<usize>().to_string()),
+        ("of these malformed, and failed so", events(|event| matches!(event, Event::Failed(_)))),
+        ("signals in histories", events(|event| matches!(event, Event::Signal { .. }))),
+        ("malformed signals acknowledged", entries.iter().filter(nonsense).count().to_string()),
+        ("answers in the ledger", entries.len().to_string()),
         ("outcomes handed on", deliveries.len().to_string()),
-        ("of these, more than once (same outcome)", share(again, deliveries.len())),
-        ("mails", mails.to_string()),
-        ("of these, tried more than once (may have come twice)", share(mailed_again, mails)),
+        ("delivered once more, with the same key and outcome", share(repeated, deliveries.len())),
+        ("mails", all.to_string()),
+        ("came once more", share(again, all)),
+        ("attempts at mails that were not the first", events(|e| *e == Event::MailedAgain)),
+        ("mails refused for good, and decided by an operator instead", refused.to_string()),
     ];
+    if let Some(control) = &world.installation.control {
+        let lost: Vec<_> = findings.iter().filter(|f| f.kind == Kind::Lost).collect();
+        let killed = lost.iter().filter(|finding| control.was_killed(&finding.key)).count();
+        counts.push(("of the lost decisions, lost by a kill", killed.to_string()));
+    }
     let report = Report {
         command: command(&args),
         took: began.elapsed(),
         toll: &toll,
-        entries: ledger.values().flatten().collect(),
+        entries,
         findings: &findings,
         counts,
         slow,
+        untried: world.installation.untried(),
     };
     report.print();
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -249,8 +281,9 @@ async fn histories(
             }
             let leaks = secrets.count_in(format!("{story:?}").as_bytes());
             if leaks > 0 {
-                let (workflow, why) = (case.workflow.clone(), format!("{leaks} in its history"));
-                findings.push(Finding { kind: Kind::Leak, workflow, why });
+                let why = format!("{leaks} in its history");
+                let (workflow, key) = (case.workflow.clone(), String::new());
+                findings.push(Finding { kind: Kind::Leak, workflow, key, why });
             }
             stories.insert(case.workflow.clone(), story);
             break;

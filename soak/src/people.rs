@@ -2,17 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use countersign_protos::ApprovalId;
+use countersign_protos::{ApprovalId, Asked};
 use reqwest::{Client, RequestBuilder, header::ACCEPT};
 use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 use tokio::{join, task::JoinSet, time::sleep};
+use uuid::Uuid;
 
 use crate::{
     dice::Dice,
     installation::Installation,
-    ledger::{Act, Entry, Ledger},
-    outbox::Found,
+    ledger::{Act, Entry, Ledger, Misuse},
+    mails::{Found, Link},
     temporal::{self, Sent},
 };
 
@@ -67,7 +68,7 @@ pub(crate) struct World {
 impl Case {
     /// A submission of some shape.
     pub(crate) fn by(workflow: String, dice: &mut Dice) -> Case {
-        if dice.percent(5) {
+        if dice.percent(12) {
             return Case { workflow, stages: Vec::new() };
         }
         let count = [1, 1, 1, 2, 2, 3][dice.below(6)];
@@ -209,14 +210,27 @@ impl World {
         self.installation.direct.start(&case.workflow, case.input(dice)).await
     }
 
-    /// Waits for the `seat`th link that an address is sent; `None` when the outcome comes first.
-    pub(crate) async fn link(&self, case: &Case, reviewer: &str, seat: usize) -> Option<String> {
+    /// Waits for the `seat`th link for an address; `None` when the outcome comes first.
+    pub(crate) async fn link(&self, case: &Case, reviewer: &str, seat: usize) -> Option<Link> {
         let submitter = case.submitter();
         let look = |found: &Found| {
-            let id = found.ids.get(reviewer).and_then(|ids| ids.get(seat)).cloned();
-            (id.is_some() || found.news.contains_key(&submitter)).then_some(id)
+            let link = found.links.get(reviewer).and_then(|links| links.get(seat)).cloned();
+            (link.is_some() || found.told.contains(&submitter)).then_some(link)
         };
-        self.installation.outbox.until(look).await
+        self.installation.mails.until(look).await
+    }
+
+    /// Waits until the submitter is told the outcome.
+    pub(crate) async fn outcome(&self, case: &Case) {
+        let submitter = case.submitter();
+        let told = |found: &Found| found.told.contains(&submitter).then_some(());
+        self.installation.mails.until(told).await;
+    }
+
+    /// Opens the page.
+    pub(crate) async fn look(&self, reviewer: &str, id: &str, signaler: usize) {
+        let request = self.browser.get(self.installation.url(signaler, id));
+        self.ask(request, Act::Look, reviewer, id, None).await;
     }
 
     /// Presses a button until there is a definite answer.
@@ -232,6 +246,56 @@ impl World {
                 return;
             }
             sleep(Duration::from_millis(200 + 100 * attempt.min(10) as u64)).await;
+        }
+    }
+
+    /// Comes again and again with a link whose approval has been gone for long, until both ways of
+    /// using it were answered.
+    pub(crate) async fn come_too_late(&self, mut dice: Dice) {
+        let nobody = "nobody.old@example.com";
+        let gone = |how| move |e: &Entry| e.act == Act::Misuse(how) && e.answer == "gone";
+        for i in 0.. {
+            let approval = Uuid::from_u128(dice.below(usize::MAX) as u128);
+            let asked = Asked { approval, stage: 0, round: 0, reviewer: nobody };
+            let id = self.installation.keys.issue(asked).reveal();
+            let url = self.installation.url(i, &id);
+            let form = [("verdict", "approve")];
+            let (how, request) = match i / 2 % 2 {
+                0 => (Misuse::Unknown, self.browser.get(url)),
+                _ => (Misuse::UnknownPress, self.browser.post(url).form(&form)),
+            };
+            self.ask(request, Act::Misuse(how), nobody, &id, None).await;
+            let all = [Misuse::Unknown, Misuse::UnknownPress];
+            if all.into_iter().all(|how| self.ledger.has(gone(how))) {
+                return;
+            }
+            sleep(dice.millis(1_000, 3_000)).await;
+        }
+    }
+
+    /// Does something with a link that does not work.
+    async fn misuse(&self, how: Misuse, reviewer: &str, id: &str, signaler: usize) {
+        let link = |id: &str| self.installation.url(signaler, id);
+        let form = |verdict: &str, length| {
+            let comment = "x".repeat(length);
+            self.browser.post(link(id)).form(&[("verdict", verdict), ("comment", &comment)])
+        };
+        let empty = || self.browser.post(link(id)).form(&[("comment", "")]);
+        let requests = match how {
+            Misuse::Malformed => vec![self.browser.get(link(&id[..id.len() - 2]))],
+            Misuse::Forged => {
+                let other = if id.ends_with('7') { '8' } else { '7' };
+                vec![self.browser.get(link(&format!("{}{other}", &id[..id.len() - 1])))]
+            }
+            Misuse::NoVerdict => vec![empty()],
+            Misuse::UnknownVerdict => vec![form("perhaps", 0)],
+            Misuse::LongComment => vec![form("approve", 2_001)],
+            Misuse::LargeBody => vec![form("approve", 70_000)],
+            Misuse::Flood => (0..35).map(|_| empty()).collect(),
+            Misuse::Unknown | Misuse::UnknownPress => Vec::new(),
+        };
+        for request in requests {
+            self.ask(request, Act::Misuse(how), reviewer, id, None).await;
         }
     }
 
@@ -274,17 +338,24 @@ struct Person {
 
 impl Person {
     async fn act(mut self, seat: usize, hurried: bool, silent: bool) {
-        let Some(id) = self.world.link(&self.case, &self.reviewer, seat).await else { return };
+        let Some(link) = self.world.link(&self.case, &self.reviewer, seat).await else { return };
+        let id = link.id;
+        if link.refused {
+            // Their mail cannot be delivered; an operator sees that, and asks them by phone.
+            return self.signal(true, &format!("{}-{seat}", self.reviewer)).await;
+        }
         if !hurried {
             self.look(&id).await;
             sleep(self.dice.millis(0, 2_500)).await;
         }
+        if self.dice.percent(8) {
+            let how = Misuse::AT_A_LINK[self.dice.below(Misuse::AT_A_LINK.len())];
+            self.world.misuse(how, &self.reviewer, &id, self.dice.below(2)).await;
+        }
         if silent {
             if self.dice.percent(50) {
                 // Their mail is read when it is too late.
-                let submitter = self.case.submitter();
-                let over = |found: &Found| found.news.get(&submitter).copied();
-                self.world.installation.outbox.until(over).await;
+                self.world.outcome(&self.case).await;
                 self.press(&id, true, 0).await;
                 self.look(&id).await;
             }
@@ -316,7 +387,8 @@ impl Person {
                     let name = ["approve", "reject", "what"][self.dice.below(3)];
                     let input = nonsense(&mut self.dice);
                     let direct = &self.world.installation.direct;
-                    direct.signal(&self.case.workflow, name, &mark, input).await;
+                    let sent = direct.signal(&self.case.workflow, name, &mark, input).await;
+                    self.note(Act::Nonsense, &mark, None, sent);
                 }
                 self.press(&id, approves, first).await;
             }
@@ -329,9 +401,8 @@ impl Person {
     }
 
     async fn look(&mut self, id: &str) {
-        let url = self.world.installation.url(self.dice.below(2), id);
-        let request = self.world.browser.get(url);
-        self.world.ask(request, Act::Look, &self.reviewer, id, None).await;
+        let signaler = self.dice.below(2);
+        self.world.look(&self.reviewer, id, signaler).await;
     }
 
     async fn press(&self, id: &str, approves: bool, first: usize) {
@@ -344,6 +415,10 @@ impl Person {
         let input = temporal::json(&json!({"reviewer": self.reviewer, "comment": mark}));
         let direct = &self.world.installation.direct;
         let sent = direct.signal(&self.case.workflow, name, mark, Some(input)).await;
+        self.note(Act::Signal, mark, Some(approves), sent);
+    }
+
+    fn note(&self, act: Act, mark: &str, approves: Option<bool>, sent: Sent) {
         let answer = match sent {
             Sent::Acknowledged => "acknowledged",
             Sent::Refused => "refused: closed",
@@ -351,10 +426,10 @@ impl Person {
         };
         self.world.ledger.note(Entry {
             workflow: self.case.workflow.clone(),
-            act: Act::Signal,
+            act,
             reviewer: self.reviewer.clone(),
             key: mark.to_owned(),
-            approves: Some(approves),
+            approves,
             status: 0,
             answer: answer.to_owned(),
             said: String::new(),

@@ -1,15 +1,26 @@
 //! Whoever acts on outcomes: takes the webhook, and refuses some deliveries.
 
 use std::{
+    future::pending,
     net::Ipv4Addr,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    routing::post,
+};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::dice::Dice;
+use crate::{
+    dice::Dice,
+    installation::Part,
+    traps::{Traps, WEBHOOK},
+};
 
 /// An outcome that was taken: for which workflow, and its `data`.
 pub(crate) type Taken = (String, Value);
@@ -19,23 +30,25 @@ pub(crate) type Taken = (String, Value);
 pub(crate) struct Receiver {
     shared: Arc<Mutex<(Dice, Vec<Taken>)>>,
     url: String,
+    traps: Arc<Traps>,
 }
 
 impl Receiver {
     /// Starts it.
-    pub(crate) async fn start(dice: Dice) -> std::io::Result<Receiver> {
+    pub(crate) async fn start(dice: Dice, traps: &Arc<Traps>) -> std::io::Result<Receiver> {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, countersign_e2e::free_port())).await?;
         let url = format!("http://{}/hook", listener.local_addr()?);
-        let receiver = Receiver { shared: Arc::new(Mutex::new((dice, Vec::new()))), url };
-        let routes = Router::new().route("/hook", post(take)).with_state(receiver.clone());
+        let shared = Arc::new(Mutex::new((dice, Vec::new())));
+        let receiver = Receiver { shared, url, traps: traps.clone() };
+        let routes = Router::new().route("/hook/{worker}", post(take)).with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Ok(receiver)
     }
 
-    /// Where it takes deliveries.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// Where it takes the deliveries of one of the workers.
+    pub(crate) fn url(&self, worker: usize) -> String {
+        format!("{}/{worker}", self.url)
     }
 
     /// All that was taken, in order.
@@ -44,13 +57,30 @@ impl Receiver {
     }
 }
 
-async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let mut shared = receiver.shared.lock().unwrap_or_else(PoisonError::into_inner);
-    if shared.0.percent(10) {
+async fn take(
+    State(receiver): State<Receiver>,
+    Path(worker): Path<usize>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    if !receiver.take(&headers, &body) {
         return StatusCode::SERVICE_UNAVAILABLE;
     }
-    let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    shared.1.push((id.to_owned(), body["data"].clone()));
+    if receiver.traps.catches(WEBHOOK.what, WEBHOOK.moment, Part::Worker(worker)) {
+        return pending().await;
+    }
     StatusCode::NO_CONTENT
+}
+
+impl Receiver {
+    fn take(&self, headers: &HeaderMap, body: &[u8]) -> bool {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.0.percent(10) {
+            return false;
+        }
+        let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        shared.1.push((id.to_owned(), body["data"].clone()));
+        true
+    }
 }
