@@ -1,10 +1,15 @@
 //! The worker: settings, logging, Temporal, run until told to stop.
 
-use std::{io::IsTerminal, process::ExitCode, time::Duration};
+use std::{
+    io::{IsTerminal, stderr},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::Parser;
 use countersign_worker::{
+    check_policy::check_policy,
     notifier::Sns,
     plugin,
     settings::{Cli, Command, Logging, RawSettings, Settings},
@@ -26,6 +31,9 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Subscribe { reviewer }) => subscribe(&cli.settings, reviewer).await,
+        Some(Command::CheckPolicy { file, explain, at }) => {
+            return said(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()));
+        }
         None => work(&cli.settings).await,
     };
     match done {
@@ -33,6 +41,19 @@ async fn main() -> ExitCode {
         Err(error) => {
             eprintln!("countersign-worker: {error:#}");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn said(checked: Result<String, String>) -> ExitCode {
+    match checked {
+        Ok(words) => {
+            println!("{}", words.trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand};
 use countersign_protos::{LinkKeys, names::DEFAULT_TASK_QUEUE};
+use jiff::Timestamp;
 use lettre::message::Mailbox;
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -40,6 +41,18 @@ pub enum Command {
     Subscribe {
         /// The reviewer's e-mail address.
         reviewer: EmailAddress,
+    },
+    /// Check a file of routing rules: every mistake at once, with its place. Needs no settings.
+    CheckPolicy {
+        /// The file, such as examples/policy.toml.
+        file: PathBuf,
+        /// Say which rule matches this submission, why the earlier ones do not, who would be asked,
+        /// and until when.
+        #[arg(long, value_name = "SUBMISSION.json")]
+        explain: Option<PathBuf>,
+        /// As if it were submitted at that time, such as 2026-11-24T09:00:00+01:00. [default: now]
+        #[arg(long, requires = "explain", value_name = "TIME")]
+        at: Option<Timestamp>,
     },
 }
 

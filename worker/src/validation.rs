@@ -52,15 +52,15 @@ pub enum Validated {
 }
 
 /// How long a stage waits unless it says otherwise.
-const DEFAULT_DEADLINE: SignedDuration = SignedDuration::from_hours(7 * 24);
+pub(crate) const DEFAULT_DEADLINE: SignedDuration = SignedDuration::from_hours(7 * 24);
 const MAX_DEADLINE: SignedDuration = SignedDuration::from_hours(366 * 24);
 const MAX_PROBLEMS: usize = 200;
 const MAX_ITEMS: usize = 1_000;
 const MAX_ATTACHMENTS: usize = 50;
 /// Temporal holds 2 KiB a search attribute: so many hashes fit into `ApprovalLinks`.
-const MAX_REVIEWERS: usize = 80;
+pub(crate) const MAX_REVIEWERS: usize = 80;
 /// And so many bytes of addresses into `ApprovalReviewers`.
-const MAX_REVIEWER_BYTES: usize = 1_900;
+pub(crate) const MAX_REVIEWER_BYTES: usize = 1_900;
 
 /// Checks a submission that was read with these problems already.
 pub fn validate(submission: Submission, problems: Vec<Problem>, routing: &Routing) -> Validated {
@@ -69,6 +69,26 @@ pub fn validate(submission: Submission, problems: Vec<Problem>, routing: &Routin
     match plan {
         Some(plan) if checks.problems.is_empty() => Validated::Plan(Box::new(plan)),
         _ => Validated::Problems(checks.finish()),
+    }
+}
+
+/// As [`validate`], whoever decides: the submission with its amounts in their currency's decimals,
+/// and who asks.
+///
+/// # Errors
+/// Every problem.
+pub fn check(
+    mut submission: Submission,
+    problems: Vec<Problem>,
+) -> Result<(Submission, EmailAddress), Vec<Problem>> {
+    let mut checks = Checks { problems };
+    let submitter = checks.content(&mut submission);
+    if let Some(policy) = &submission.approval {
+        checks.policy(policy, submitter.as_ref());
+    }
+    match submitter {
+        Some(submitter) if checks.problems.is_empty() => Ok((submission, submitter)),
+        _ => Err(checks.finish()),
     }
 }
 
@@ -103,6 +123,16 @@ impl Checks {
     }
 
     fn submission(&mut self, mut submission: Submission, routing: &Routing) -> Option<Plan> {
+        let submitter = self.content(&mut submission);
+        let stages = match &submission.approval {
+            Some(policy) => self.policy(policy, submitter.as_ref()),
+            None => self.default_stage(routing, submitter.as_ref()),
+        };
+        Some(Plan { submission, submitter: submitter?, stages, webhook: routing.webhook })
+    }
+
+    /// What is submitted, by whom.
+    fn content(&mut self, submission: &mut Submission) -> Option<EmailAddress> {
         self.required("$.submissionId", &submission.submission_id, 128);
         self.line("$.submissionType", &submission.submission_type, 128);
         if submission.submitter.is_none() {
@@ -115,11 +145,7 @@ impl Checks {
         if let Some(document) = &mut submission.document {
             self.document(document);
         }
-        let stages = match &submission.approval {
-            Some(policy) => self.policy(policy, submitter.as_ref()),
-            None => self.default_stage(routing, submitter.as_ref()),
-        };
-        Some(Plan { submission, submitter: submitter?, stages, webhook: routing.webhook })
+        submitter
     }
 
     fn submitter(&mut self, submitter: &Submitter) -> Option<EmailAddress> {
