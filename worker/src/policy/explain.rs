@@ -72,7 +72,7 @@ impl Policy {
             }
             Ok(Route::Stages { stages, then, .. }) => {
                 for (i, stage) in stages.iter().enumerate() {
-                    self.stage(out, i, stage, submitter, at)?;
+                    self.stage(out, i, stage, submitter, rule.asks(i, submitter), at)?;
                 }
                 then
             }
@@ -104,6 +104,7 @@ impl Policy {
         i: usize,
         stage: &StageRule,
         submitter: &EmailAddress,
+        asks_submitter: bool,
         at: Timestamp,
     ) -> std::fmt::Result {
         let StageRule { name, reviewers, quorum, time, on_deadline, escalations } = stage;
@@ -113,6 +114,9 @@ impl Policy {
             Quorum::AtLeast(number) => format!("{number} have to approve"),
         };
         writeln!(out, "Stage {}, {name:?}: {number}", i + 1)?;
+        if asks_submitter {
+            writeln!(out, "  not {submitter}, who submits")?;
+        }
         let mut opens = (i == 0).then_some(at);
         let mut asked = Vec::new();
         opens = self.ask(out, reviewers, &mut asked, submitter, time, opens, at)?;

@@ -75,13 +75,19 @@ impl Policy {
 /// A rules file, and what rules can refer to in it.
 struct File<'a> {
     root: Table<'a>,
-    groups: BTreeMap<String, Vec<EmailAddress>>,
+    groups: BTreeMap<String, Group>,
     managers: Managers,
     has_managers: bool,
     has_calendar: bool,
 }
 
-/// Who is asked, with the place of each; `None` where a mistake was reported.
+/// People who are asked together; not complete where a mistake was reported.
+struct Group {
+    members: Vec<EmailAddress>,
+    complete: bool,
+}
+
+/// Who is asked, and where it says so; not complete where a mistake was reported.
 struct Asked {
     span: Range<usize>,
     people: Vec<Ask>,
@@ -115,7 +121,7 @@ impl<'a> File<'a> {
         Some(Policy { calendar, managers: self.managers, absences, rules, default: default? })
     }
 
-    fn groups(&self) -> BTreeMap<String, Vec<EmailAddress>> {
+    fn groups(&self) -> BTreeMap<String, Group> {
         let mut groups = BTreeMap::new();
         for (name, value) in self.root.table("groups").map(|t| t.entries()).unwrap_or_default() {
             if name.text == Ask::MANAGER || name.text == Ask::MANAGERS_MANAGER {
@@ -128,6 +134,7 @@ impl<'a> File<'a> {
                 value.report(Mistake::new(name.span, message));
                 continue;
             }
+            let before = self.root.mistakes();
             let mut members: Vec<EmailAddress> = Vec::new();
             for member in value.texts() {
                 let Some(address) = address(&self.root, &member) else { continue };
@@ -138,7 +145,8 @@ impl<'a> File<'a> {
                     members.push(address);
                 }
             }
-            groups.insert(name.text, members);
+            let complete = self.root.mistakes() == before;
+            groups.insert(name.text, Group { members, complete });
         }
         groups
     }
@@ -393,6 +401,7 @@ impl<'a> File<'a> {
         let value = table.required("reviewers")?;
         let before = table.mistakes();
         let mut people: Vec<Ask> = Vec::new();
+        let mut complete = true;
         for text in value.texts() {
             let asks = match text.text.trim() {
                 Ask::MANAGER => vec![Ask::Manager],
@@ -400,7 +409,13 @@ impl<'a> File<'a> {
                 name if name.contains('@') => {
                     address(table, &text).map(Ask::Person).into_iter().collect()
                 }
-                name => self.group(&value, &text, name),
+                name => match self.groups.get(name) {
+                    Some(group) => {
+                        complete &= group.complete;
+                        group.members.iter().cloned().map(Ask::Person).collect()
+                    }
+                    None => self.no_group(&value, &text, name),
+                },
             };
             if !self.has_managers && asks.iter().any(|ask| !matches!(ask, Ask::Person(_))) {
                 let message = "nobody is known to be anybody's manager";
@@ -417,14 +432,11 @@ impl<'a> File<'a> {
                 }
             }
         }
-        let complete = table.mistakes() == before;
+        complete &= table.mistakes() == before;
         Some(Asked { span: value.span, people, complete })
     }
 
-    fn group(&self, value: &Value<'_>, text: &Text, name: &str) -> Vec<Ask> {
-        if let Some(members) = self.groups.get(name) {
-            return members.iter().cloned().map(Ask::Person).collect();
-        }
+    fn no_group(&self, value: &Value<'_>, text: &Text, name: &str) -> Vec<Ask> {
         let names = self.groups.keys().map(String::as_str);
         let known = names.chain([Ask::MANAGER, Ask::MANAGERS_MANAGER]);
         let help = match meant(name, known) {

@@ -82,7 +82,13 @@ impl<'a> Table<'a> {
     /// The value, or a report that it is missing.
     pub(super) fn required(&self, key: &str) -> Option<Value<'a>> {
         let value = self.get(key);
-        if value.is_none() {
+        // Misspelt is not missing, and reported already.
+        let reported = |place| self.reports.borrow().iter().any(|known| known.span == place);
+        let misspelt = || {
+            let similar = |name: &str| meant(name, [key]).is_some();
+            self.table.keys().any(|name| similar(name.get_ref()) && reported(name.span()))
+        };
+        if value.is_none() && !misspelt() {
             self.report(Mistake::new(self.span.clone(), format!("`{key}` is required")).missing());
         }
         value

@@ -24,6 +24,15 @@ pub struct Rule {
     pub(super) then: Continuations,
 }
 
+impl Rule {
+    /// Whether a stage would ask this person, were they not the submitter.
+    pub(super) fn asks(&self, stage: usize, person: &EmailAddress) -> bool {
+        let Decision::Stages(stages) = &self.decision else { return false };
+        let is = |ask: &Ask| matches!(ask, Ask::Person(asked) if asked == person);
+        stages.get(stage).is_some_and(|stage| stage.reviewers.iter().any(is))
+    }
+}
+
 /// What becomes of a submission.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Decision {
