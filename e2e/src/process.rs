@@ -102,6 +102,11 @@ impl Process {
         self.exit().await
     }
 
+    /// Sends SIGHUP.
+    pub fn hang_up(&mut self) {
+        self.signal("HUP");
+    }
+
     /// Waits until it ends by itself.
     pub async fn exit(&mut self) -> Exit {
         let start = Instant::now();

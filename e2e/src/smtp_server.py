@@ -1,6 +1,7 @@
 """An SMTP server that keeps what it is sent: smtp_server.py PORT DIRECTORY
 
-Each mail becomes a file of JSON: the envelope's sender and recipients, and the message.
+Each mail becomes a file of JSON: the envelope's sender and recipients, and the message. Addresses
+that start with "nobody" are refused for good.
 """
 
 import asyncio
@@ -15,6 +16,12 @@ class Keep:
     def __init__(self, directory):
         self.directory = directory
         self.count = 0
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("nobody"):
+            return "550 5.1.1 No such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
         self.count += 1

@@ -170,6 +170,11 @@ impl Stack {
         self.worker.as_ref().expect("a running worker")
     }
 
+    /// Has the worker read its routing rules again.
+    pub fn hang_up_worker(&mut self) {
+        self.worker.as_mut().expect("a running worker").hang_up();
+    }
+
     /// The signaler's process.
     pub fn signaler(&self) -> &Process {
         self.signaler.as_ref().expect("a running signaler")

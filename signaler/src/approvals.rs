@@ -103,6 +103,9 @@ impl Approvals {
     pub(crate) async fn find(&self, link: &LinkHash) -> Result<(Run, Reading), Unreadable> {
         let run = self.locate(link).await?;
         let found = self.read(link, &run).await;
+        if let Ok(Reading::Ended(Ending::Continued, _)) = found {
+            return self.find_next(link).await;
+        }
         let over = matches!(found, Err(Unreadable::Gone) | Ok(Reading::Ended(..)));
         if !over || self.rechecked.get(link).await.is_some() {
             return found.map(|reading| (run, reading));
@@ -112,6 +115,17 @@ impl Approvals {
         self.located.invalidate(link).await;
         let run = self.locate(link).await?;
         self.read(link, &run).await.map(|reading| (run, reading))
+    }
+
+    /// The run that follows one that continued as new, and has the same links.
+    async fn find_next(&self, link: &LinkHash) -> Result<(Run, Reading), Unreadable> {
+        self.located.invalidate(link).await;
+        let run = self.locate(link).await?;
+        match self.read(link, &run).await? {
+            // The index does not show it yet.
+            Reading::Ended(Ending::Continued, _) => Err(Unreadable::Unavailable),
+            reading => Ok((run, reading)),
+        }
     }
 
     async fn locate(&self, link: &LinkHash) -> Result<Run, Unreadable> {
@@ -304,6 +318,7 @@ fn ending(status: WorkflowExecutionStatus) -> Option<Ending> {
         WorkflowExecutionStatus::Failed => Some(Ending::Failed),
         WorkflowExecutionStatus::Terminated => Some(Ending::Terminated),
         WorkflowExecutionStatus::TimedOut => Some(Ending::TimedOut),
+        WorkflowExecutionStatus::ContinuedAsNew => Some(Ending::Continued),
         _ => None,
     }
 }

@@ -7,6 +7,9 @@ use crate::{
     judgement::{Answer, Reading, after_sending, settled},
 };
 
+/// A decision that comes too late for a run is told to the one that follows, once.
+const ATTEMPTS: usize = 2;
+
 /// Why there is no answer to a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotDecided {
@@ -35,26 +38,27 @@ impl Approvals {
         verdict: Verdict,
         comment: &str,
     ) -> Result<(Answer, Reading), NotDecided> {
-        let (run, before) = self.find(link).await.map_err(NotDecided::from)?;
-        if let Some(answer) = settled(&before, link.as_str(), verdict) {
-            return Ok((answer, before));
-        }
-        let sent = self.send(link, &run, verdict, comment).await;
-        if sent.is_ok() && matches!(before, Reading::Unattended(_)) {
-            return Ok((Answer::Accepted, before));
-        }
-        match sent {
-            Ok(()) => Ok(match self.read(link, &run).await {
-                Ok(after) => (after_sending(&after, link.as_str(), verdict), after),
-                Err(_) => (Answer::Accepted, before),
-            }),
-            Err(NotSent::Closed) => {
-                let after = self.read(link, &run).await.map_err(NotDecided::from)?;
-                let answer = settled(&after, link.as_str(), verdict);
-                answer.map(|answer| (answer, after)).ok_or(NotDecided::NothingRecorded)
+        for _ in 0..ATTEMPTS {
+            let (run, before) = self.find(link).await.map_err(NotDecided::from)?;
+            if let Some(answer) = settled(&before, link.as_str(), verdict) {
+                return Ok((answer, before));
             }
-            Err(NotSent::Unavailable) => Err(NotDecided::NothingRecorded),
-            Err(NotSent::Unknown) => Err(NotDecided::Unknown),
+            match self.send(link, &run, verdict, comment).await {
+                Ok(()) if matches!(before, Reading::Unattended(_)) => {
+                    return Ok((Answer::Accepted, before));
+                }
+                Ok(()) => {
+                    return Ok(match self.read(link, &run).await {
+                        Ok(after) => (after_sending(&after, link.as_str(), verdict), after),
+                        Err(_) => (Answer::Accepted, before),
+                    });
+                }
+                // It ended in the meantime, or goes on in another run: look again.
+                Err(NotSent::Closed) => {}
+                Err(NotSent::Unavailable) => return Err(NotDecided::NothingRecorded),
+                Err(NotSent::Unknown) => return Err(NotDecided::Unknown),
+            }
         }
+        Err(NotDecided::NothingRecorded)
     }
 }

@@ -51,6 +51,9 @@ pub(crate) fn read(first: Option<HistoryEvent>, closing: Option<HistoryEvent>) -
         Some(Attributes::WorkflowExecutionTimedOutEventAttributes(_)) => {
             Reading::Ended(Ending::TimedOut, pending)
         }
+        Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(_)) => {
+            Reading::Ended(Ending::Continued, pending)
+        }
         _ => Reading::Unattended(pending),
     }
 }
@@ -76,6 +79,7 @@ fn stage(stage: StageOutcome) -> StageState {
     let decided = stage.decisions.into_iter().map(|vote| ReviewerState {
         reviewer: vote.reviewer.clone(),
         link: vote.link.clone(),
+        on_behalf_of: vote.on_behalf_of.clone(),
         vote: Some(vote),
         ..ReviewerState::default()
     });

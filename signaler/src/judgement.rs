@@ -28,6 +28,8 @@ pub(crate) enum Ending {
     TimedOut,
     /// It completed, but not with an outcome that can be read.
     Unreadable,
+    /// It goes on in another run, which the index does not show yet.
+    Continued,
 }
 
 /// What a request about an approval comes to.
@@ -49,7 +51,7 @@ pub(crate) enum Answer {
     Withdrawn,
     /// The workflow ended without an outcome.
     Ended(Ending),
-    /// The workflow does not know this link any more.
+    /// Somebody else was asked in this reviewer's place.
     Superseded,
     /// Decided: it counts.
     Recorded,
@@ -104,6 +106,7 @@ pub(crate) fn on_look(reading: &Reading, link: &str) -> Answer {
                 None => Answer::Superseded,
                 Some((stage, _)) if !pending(stage.status()) => Answer::StageOver,
                 Some((_, reviewer)) if reviewer.vote.is_some() => Answer::Voted,
+                Some((_, reviewer)) if reviewer.released => Answer::Superseded,
                 Some(_) => Answer::Open,
             }
         }
@@ -127,6 +130,7 @@ pub(crate) fn settled(reading: &Reading, link: &str, verdict: Verdict) -> Option
     match asked(state, link) {
         None => Some(Answer::Superseded),
         Some((stage, _)) if !pending(stage.status()) => Some(Answer::TooLate),
+        Some((_, reviewer)) if reviewer.released => Some(Answer::Superseded),
         Some(_) => None,
     }
 }
@@ -182,6 +186,12 @@ mod tests {
     #[test]
     fn every_state_has_its_answer() {
         let closed = |reading: Reading| Reading::Closed(reading.state().clone());
+        // Others were asked in everybody's place.
+        let released = |reading: Reading| {
+            let mut state = reading.state().clone();
+            state.stages[0].reviewers.iter_mut().for_each(|asked| asked.released = true);
+            Reading::Current(state)
+        };
         use Status::{Approved, Expired, Pending, Rejected, Unspecified, Withdrawn};
         use Verdict::{Approve, Reject};
         let table = [
@@ -241,6 +251,12 @@ mod tests {
                 Answer::Withdrawn,
                 Some(Answer::Withdrawn),
                 Answer::Withdrawn,
+            ),
+            (
+                released(state(Pending, Pending, None, None)),
+                Answer::Superseded,
+                Some(Answer::Superseded),
+                Answer::Superseded,
             ),
             (Reading::Unattended(elsewhere(Pending)), Answer::Unattended, None, Answer::Accepted),
             (

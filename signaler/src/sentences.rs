@@ -64,8 +64,8 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
         Answer::Withdrawn => when_over(case, "It was called off before it was decided"),
         Answer::Ended(ending) => ended(ending).to_owned(),
         Answer::Superseded => {
-            "The request goes on, but with other links than this one. Please use \
-            the newest mail about it."
+            "The request goes on, but others were asked in your place, or you got a \
+            newer mail with other links. There is nothing to do here."
                 .to_owned()
         }
         Answer::Recorded => whereabouts(case),
@@ -111,6 +111,7 @@ pub(crate) fn quorum(stage: &StageState) -> String {
 /// What happens at a stage's deadline.
 pub(crate) fn at_deadline(stage: &StageState) -> &'static str {
     match stage.on_deadline.as_str() {
+        "escalate" => "If it is not decided by then, others are asked.",
         "approve" => "If nobody decides by then, it counts as approved.",
         "reject" => "If nobody decides by then, it counts as rejected.",
         _ => "If nobody decides by then, the request expires.",
@@ -213,6 +214,7 @@ fn ended(ending: Ending) -> &'static str {
             "Somebody stopped the process behind it. Whoever runs it can say why."
         }
         Ending::TimedOut => "The process behind it ran out of time. Whoever runs it can say why.",
+        Ending::Continued => "It goes on, and can be shown in a moment. Please try again.",
         Ending::Unreadable => {
             "The process behind it is over, and its outcome cannot be read. Whoever runs it can say why."
         }

@@ -96,7 +96,7 @@ impl<'a> ApprovalPage<'a> {
             attachments: document.attachments.iter().map(|uri| attachment(uri)).collect(),
             stages: case.state.stages.iter().map(|s| stage(s, case)).collect(),
             reviewer: asked(case.state, case.link)
-                .map(|(_, reviewer)| clean_line(&reviewer.reviewer))
+                .map(|(_, reviewer)| clean_line(&as_whom(reviewer)))
                 .unwrap_or_default(),
             form: open.then_some(Form {
                 emphasis: match choice {
@@ -245,9 +245,21 @@ fn stage(stage: &StageState, case: Case<'_>) -> Stage {
     }
 }
 
+/// As whom somebody decides.
+fn as_whom(reviewer: &ReviewerState) -> String {
+    match reviewer.on_behalf_of.as_str() {
+        "" => reviewer.reviewer.clone(),
+        absent => format!("{}, in the place of {absent}", reviewer.reviewer),
+    }
+}
+
 fn reviewer(reviewer: &ReviewerState, waiting: bool, link: &str) -> Reviewer {
     let you = if reviewer.link == link { " (you)" } else { "" };
-    let name = clean_line(&format!("{}{you}", reviewer.reviewer));
+    let absent = match reviewer.on_behalf_of.as_str() {
+        "" => String::new(),
+        absent => format!(" for {absent}"),
+    };
+    let name = clean_line(&format!("{}{absent}{you}", reviewer.reviewer));
     match &reviewer.vote {
         Some(vote) => {
             let when = words::moment(vote.decided_at.as_ref());
@@ -262,7 +274,12 @@ fn reviewer(reviewer: &ReviewerState, waiting: bool, link: &str) -> Reviewer {
         None => Reviewer {
             name,
             tone: "wait",
-            did: if waiting { "has not decided yet" } else { "" }.to_owned(),
+            did: match (reviewer.released, waiting) {
+                (true, _) => "did not decide; others were asked",
+                (false, true) => "has not decided yet",
+                (false, false) => "",
+            }
+            .to_owned(),
             comment: String::new(),
         },
     }

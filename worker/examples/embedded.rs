@@ -14,6 +14,7 @@ use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 async fn main() -> anyhow::Result<()> {
     let countersign = Countersign {
         routing: Routing { reviewers: vec!["reviewer@example.com".parse()?], webhook: false },
+        policy: None,
         link_keys: std::env::var("COUNTERSIGN_LINK_KEYS")?.parse()?,
         public_url: "http://127.0.0.1:8088".parse()?,
         notifier: Notifier::Outbox(Outbox::new("outbox".into(), "approvals@example.com".parse()?)),

@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 use temporalio_common::{data_converters::RawValue, error::ApplicationFailure};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError, ActivityInfo};
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use uuid::Uuid;
 
 use crate::{
     approval::{Due, EmailAddress, Invited, OnDeadline},
     mail::{self, Letter, Links, PublicUrl},
     notifier::{Envelope, Notifier, NotifyError},
-    policy::{Absence, Calendar, Invitee, TimePlan, schedule, stand_ins},
+    policy::{Absence, Calendar, Invitee, Policy, TimePlan, schedule, stand_ins},
     validation::{self, Routing, Validated},
     webhook::{Webhook, WebhookError},
 };
@@ -35,6 +35,8 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 pub struct Countersign {
     /// What applies to every submission.
     pub routing: Routing,
+    /// The routing rules, whenever they change.
+    pub policy: Option<watch::Receiver<Arc<Policy>>>,
     /// Sign the links.
     pub link_keys: LinkKeys,
     /// Where the signaler is.
@@ -139,7 +141,9 @@ impl Countersign {
         input: RawValue,
     ) -> Result<Validated, ActivityError> {
         let (submission, problems) = submission::read(&input.payloads);
-        Ok(validation::validate(submission, problems, &self.routing))
+        let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
+        let (rules, now) = (rules.as_deref(), Timestamp::now());
+        Ok(validation::validate(submission, problems, &self.routing, rules, now))
     }
 
     /// Issues one approval ID to each who is there, or to their deputy, and says until when they

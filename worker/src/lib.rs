@@ -6,6 +6,7 @@
 pub mod activities;
 pub mod approval;
 mod case;
+pub mod check_policy;
 pub mod mail;
 pub mod money;
 pub mod notifier;

@@ -1,20 +1,25 @@
 //! The worker: settings, logging, Temporal, run until told to stop.
 
-use std::{io::IsTerminal, process::ExitCode, time::Duration};
+use std::{
+    io::{IsTerminal, stderr},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::Parser;
 use countersign_worker::{
+    check_policy::check_policy,
     notifier::Sns,
     plugin,
-    settings::{Cli, Command, Logging, RawSettings, Settings},
+    settings::{Cli, Command, Logging, PolicyFile, RawSettings, Settings},
     startup,
 };
 use futures::FutureExt;
 use temporalio_client::Client;
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
-use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
 
 /// What is under way at a stop may take so long to end.
 const GRACE: Duration = Duration::from_secs(7);
@@ -26,6 +31,9 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Subscribe { reviewer }) => subscribe(&cli.settings, reviewer).await,
+        Some(Command::CheckPolicy { file, explain, at }) => {
+            return said(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()));
+        }
         None => work(&cli.settings).await,
     };
     match done {
@@ -33,6 +41,19 @@ async fn main() -> ExitCode {
         Err(error) => {
             eprintln!("countersign-worker: {error:#}");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn said(checked: Result<String, String>) -> ExitCode {
+    match checked {
+        Ok(words) => {
+            println!("{}", words.trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            ExitCode::FAILURE
         }
     }
 }
@@ -51,8 +72,15 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         () = stop.clone() => None,
     };
     let Some(client) = started else { return Ok(()) };
-    if !settings.has_default_reviewers() {
-        warn!("COUNTERSIGN_REVIEWERS is empty: only submissions that name reviewers are accepted");
+    if !settings.decides_by_default() {
+        warn!(
+            "neither COUNTERSIGN_POLICY nor COUNTERSIGN_REVIEWERS is set: only submissions that name \
+             reviewers are accepted"
+        );
+    }
+    if let Some(policy) = settings.policy() {
+        info!(rules = policy.summary(), "routing rules in force");
+        tokio::spawn(read_again_on_hangup(policy.clone(), signal(SignalKind::hangup())?));
     }
     let task_queue = settings.task_queue.clone();
     let countersign = settings.countersign().await.map_err(anyhow::Error::msg)?;
@@ -104,6 +132,16 @@ fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// A file with mistakes changes nothing.
+async fn read_again_on_hangup(policy: PolicyFile, mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        match policy.read_again() {
+            Ok(rules) => info!(rules, "routing rules read again"),
+            Err(mistakes) => error!("routing rules stay as they were: {mistakes}"),
+        }
+    }
 }
 
 fn log(logging: &Logging) {

@@ -69,6 +69,11 @@ impl Money {
         Self { amount, currency }
     }
 
+    /// The amount alone.
+    pub fn amount(&self) -> Decimal {
+        self.amount
+    }
+
     /// The digits alone, such as `15750.00`.
     pub fn digits(&self) -> String {
         self.amount.to_string()

@@ -1,10 +1,12 @@
 //! The worker's settings: read once, checked all at once.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use countersign_protos::{LinkKeys, names::DEFAULT_TASK_QUEUE};
+use jiff::Timestamp;
 use lettre::message::Mailbox;
+use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
@@ -13,6 +15,7 @@ use crate::{
     approval::EmailAddress,
     mail::PublicUrl,
     notifier::{Notifier, Outbox, Smtp, Sns},
+    policy::Policy,
     validation::Routing,
     webhook::Webhook,
 };
@@ -40,6 +43,18 @@ pub enum Command {
     Subscribe {
         /// The reviewer's e-mail address.
         reviewer: EmailAddress,
+    },
+    /// Check a file of routing rules: every mistake at once, with its place. Needs no settings.
+    CheckPolicy {
+        /// The file, such as examples/policy.toml.
+        file: PathBuf,
+        /// Say which rule matches this submission, why the earlier ones do not, who would be asked,
+        /// and until when.
+        #[arg(long, value_name = "SUBMISSION.json")]
+        explain: Option<PathBuf>,
+        /// As if it were submitted at that time, such as 2026-11-24T09:00:00+01:00. [default: now]
+        #[arg(long, requires = "explain", value_name = "TIME")]
+        at: Option<Timestamp>,
     },
 }
 
@@ -70,12 +85,14 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_MAIL_FROM", global = true)]
     mail_from: Option<String>,
 
-    /// Comma-separated addresses: who is asked when a submission does not say.
+    /// Comma-separated addresses: who is asked when a submission does not say, and there are no
+    /// routing rules.
     #[arg(long, env = "COUNTERSIGN_REVIEWERS", global = true)]
     reviewers: Option<String>,
 
-    // Refused rather than ignored: whoever sets it counts on it.
-    #[arg(long, env = "COUNTERSIGN_POLICY", hide = true, global = true)]
+    /// A file of routing rules (TOML), read at the start and again on SIGHUP: who is asked when a
+    /// submission does not say. countersign-worker check-policy FILE says what is wrong in it.
+    #[arg(long, env = "COUNTERSIGN_POLICY", global = true)]
     policy: Option<String>,
 
     /// Where outcomes are POSTed.
@@ -113,6 +130,7 @@ pub struct Settings {
     public_url: PublicUrl,
     notify: Notify,
     routing: Routing,
+    policy: Option<PolicyFile>,
     webhook: Option<Webhook>,
     /// How the process logs.
     pub logging: Logging,
@@ -192,9 +210,7 @@ impl RawSettings {
         let public_url = wrong.required("COUNTERSIGN_PUBLIC_URL", set(&self.public_url));
         let notify = self.notify(&mut wrong);
         let reviewers = self.reviewers(&mut wrong);
-        if set(&self.policy).is_some() {
-            wrong.add("COUNTERSIGN_POLICY", "this version has no routing rules: unset it");
-        }
+        let policy = self.policy(&mut wrong);
         let webhook = self.webhook(&mut wrong);
         let logging = self.logging(&mut wrong);
         match (link_keys, public_url, notify, wrong.0.is_empty()) {
@@ -204,6 +220,7 @@ impl RawSettings {
                 public_url,
                 notify,
                 routing: Routing { reviewers, webhook: webhook.is_some() },
+                policy,
                 webhook,
                 logging,
             }),
@@ -277,6 +294,12 @@ impl RawSettings {
         reviewers
     }
 
+    fn policy(&self, wrong: &mut WrongSettings) -> Option<PolicyFile> {
+        const NAME: &str = "COUNTERSIGN_POLICY";
+        let file = PolicyFile::open(set(&self.policy)?.into());
+        file.map_err(|mistakes| wrong.add(NAME, mistakes)).ok()
+    }
+
     fn webhook(&self, wrong: &mut WrongSettings) -> Option<Webhook> {
         let (url, secret) = (set(&self.webhook_url), set(&self.webhook_secret));
         if url.is_none() && secret.is_none() {
@@ -306,8 +329,13 @@ impl RawSettings {
 
 impl Settings {
     /// Whether a submission without reviewers of its own can be decided.
-    pub fn has_default_reviewers(&self) -> bool {
-        !self.routing.reviewers.is_empty()
+    pub fn decides_by_default(&self) -> bool {
+        self.policy.is_some() || !self.routing.reviewers.is_empty()
+    }
+
+    /// The routing rules, which may be read again.
+    pub fn policy(&self) -> Option<&PolicyFile> {
+        self.policy.as_ref()
     }
 
     /// What the activities work with.
@@ -322,11 +350,42 @@ impl Settings {
         };
         Ok(Countersign {
             routing: self.routing,
+            policy: self.policy.map(|policy| policy.rules.subscribe()),
             link_keys: self.link_keys,
             public_url: self.public_url,
             notifier,
             webhook: self.webhook,
         })
+    }
+}
+
+/// A file of routing rules, and what was last read from it.
+#[derive(Debug, Clone)]
+pub struct PolicyFile {
+    path: PathBuf,
+    rules: watch::Sender<Arc<Policy>>,
+}
+
+impl PolicyFile {
+    fn open(path: PathBuf) -> Result<Self, String> {
+        let rules = watch::Sender::new(Arc::new(Policy::load(&path)?));
+        Ok(Self { path, rules })
+    }
+
+    /// Reads the file again. Approvals that are under way keep what applied to them.
+    ///
+    /// # Errors
+    /// What is wrong in it; the rules that were read before stay in force.
+    pub fn read_again(&self) -> Result<String, String> {
+        let policy = Policy::load(&self.path)?;
+        let summary = policy.summary();
+        self.rules.send_replace(Arc::new(policy));
+        Ok(summary)
+    }
+
+    /// What is in force, in one line.
+    pub fn summary(&self) -> String {
+        self.rules.borrow().summary()
     }
 }
 

@@ -10,7 +10,7 @@ use countersign_protos::{
     v1::{Document, Policy, Problem, Submission, Submitter},
 };
 use iso_currency::Currency;
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -18,7 +18,8 @@ use crate::{
     approval::{EmailAddress, MAX_SEATS, OnDeadline, Quorum, Verdict},
     money::{self, Money},
     policy::{
-        Absence, Calendar, Continuations, MAX_REMINDERS, Reminder, StageRule, TimePlan, Wait,
+        Absence, Calendar, Continuations, MAX_REMINDERS, Policy as Rules, Reminder, Route,
+        StageRule, TimePlan, Wait,
     },
 };
 
@@ -87,21 +88,48 @@ pub enum Validated {
 }
 
 /// How long a stage waits unless it says otherwise.
-const DEFAULT_DEADLINE: Wait = Wait::Plain(jiff::SignedDuration::from_hours(7 * 24));
+pub(crate) const DEFAULT_DEADLINE: Wait = Wait::Plain(jiff::SignedDuration::from_hours(7 * 24));
 const MAX_PROBLEMS: usize = 200;
 const MAX_ITEMS: usize = 1_000;
 const MAX_ATTACHMENTS: usize = 50;
 /// Temporal holds 2 KiB a search attribute: so many bytes of addresses fit into
 /// `ApprovalReviewers`.
-const MAX_REVIEWER_BYTES: usize = 1_900;
+pub(crate) const MAX_REVIEWER_BYTES: usize = 1_900;
 
-/// Checks a submission that was read with these problems already.
-pub fn validate(submission: Submission, problems: Vec<Problem>, routing: &Routing) -> Validated {
+/// Checks a submission that was read with these problems already, and routes it, by rules where
+/// there are any, as of a moment.
+pub fn validate(
+    submission: Submission,
+    problems: Vec<Problem>,
+    routing: &Routing,
+    rules: Option<&Rules>,
+    at: Timestamp,
+) -> Validated {
     let mut checks = Checks { problems };
-    let plan = checks.submission(submission, routing);
+    let plan = checks.submission(submission, routing, rules, at);
     match plan {
         Some(plan) if checks.problems.is_empty() => Validated::Plan(Box::new(plan)),
         _ => Validated::Problems(checks.finish()),
+    }
+}
+
+/// As [`validate`], whoever decides: the submission with its amounts in their currency's decimals,
+/// and who asks.
+///
+/// # Errors
+/// Every problem.
+pub fn check(
+    mut submission: Submission,
+    problems: Vec<Problem>,
+) -> Result<(Submission, EmailAddress), Vec<Problem>> {
+    let mut checks = Checks { problems };
+    let submitter = checks.content(&mut submission);
+    if let Some(policy) = &submission.approval {
+        checks.policy(policy, submitter.as_ref());
+    }
+    match submitter {
+        Some(submitter) if checks.problems.is_empty() => Ok((submission, submitter)),
+        _ => Err(checks.finish()),
     }
 }
 
@@ -135,7 +163,57 @@ impl Checks {
         value.map_err(|error| self.report(path, error.to_string())).ok()
     }
 
-    fn submission(&mut self, mut submission: Submission, routing: &Routing) -> Option<Plan> {
+    fn submission(
+        &mut self,
+        mut submission: Submission,
+        routing: &Routing,
+        rules: Option<&Rules>,
+        at: Timestamp,
+    ) -> Option<Plan> {
+        let submitter = self.content(&mut submission);
+        let stages = match (&submission.approval, rules) {
+            (Some(policy), _) => self.policy(policy, submitter.as_ref()),
+            // Rules decide about what is right; what is wrong is reported first.
+            (None, Some(_)) => Vec::new(),
+            (None, None) => self.default_stage(routing, submitter.as_ref()),
+        };
+        let mut plan = Plan::asking(submission, submitter?, stages);
+        plan.webhook = routing.webhook;
+        if self.problems.is_empty() {
+            self.apply(rules, &mut plan, at);
+        }
+        Some(plan)
+    }
+
+    /// Adds to a plan what rules say about it.
+    fn apply(&mut self, rules: Option<&Rules>, plan: &mut Plan, at: Timestamp) {
+        let Some(rules) = rules else {
+            let needed = |stage: &StageRule| stage.time.needs_calendar();
+            plan.calendar = plan.stages.iter().any(needed).then(Calendar::default);
+            return;
+        };
+        if plan.submission.approval.is_none() {
+            let routed = rules.route(&plan.submission, &plan.submitter);
+            plan.rule.clone_from(&routed.rule.name);
+            match routed.route {
+                Ok(Route::Approve { then, .. }) => {
+                    (plan.ruling, plan.then) = (Some(Verdict::Approve), then);
+                }
+                Ok(Route::Reject { then, .. }) => {
+                    (plan.ruling, plan.then) = (Some(Verdict::Reject), then);
+                }
+                Ok(Route::Stages { stages, then, .. }) => {
+                    (plan.stages, plan.then) = (stages, then);
+                }
+                Err(problems) => self.problems.extend(problems),
+            }
+        }
+        plan.absences = rules.absences_for(&plan.stages, at);
+        plan.calendar = rules.calendar_for(&plan.stages, &plan.absences, at);
+    }
+
+    /// What is submitted, by whom.
+    fn content(&mut self, submission: &mut Submission) -> Option<EmailAddress> {
         self.required("$.submissionId", &submission.submission_id, 128);
         self.line("$.submissionType", &submission.submission_type, 128);
         if submission.submitter.is_none() {
@@ -148,12 +226,7 @@ impl Checks {
         if let Some(document) = &mut submission.document {
             self.document(document);
         }
-        let stages = match &submission.approval {
-            Some(policy) => self.policy(policy, submitter.as_ref()),
-            None => self.default_stage(routing, submitter.as_ref()),
-        };
-        let webhook = routing.webhook;
-        Some(Plan { webhook, ..Plan::asking(submission, submitter?, stages) })
+        submitter
     }
 
     fn submitter(&mut self, submitter: &Submitter) -> Option<EmailAddress> {

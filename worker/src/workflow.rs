@@ -81,9 +81,12 @@ pub struct ApprovalWorkflow {
     case: Case,
 }
 
-/// What the next run of a workflow that continues as new starts from.
+/// What the next run of a workflow that continues as new starts from: the submission, for whoever
+/// reads the history, and the case.
 #[derive(Serialize, Deserialize)]
 struct Continued {
+    #[serde(flatten)]
+    submission: v1::Submission,
     case: Case,
     encoding: Option<Encoding>,
 }
@@ -109,7 +112,7 @@ impl ApprovalWorkflow {
     pub async fn run(ctx: &mut WorkflowContext<Self>, input: RawValue) -> WorkflowResult<RawValue> {
         let mut background = Background::default();
         let encoding = match continued(ctx, &input) {
-            Some(Continued { case, encoding }) => {
+            Some(Continued { case, encoding, .. }) => {
                 Self::resume(ctx, case, &mut background);
                 encoding
             }
@@ -292,7 +295,8 @@ impl ApprovalWorkflow {
         encoding: Option<Encoding>,
     ) -> WorkflowResult<Infallible> {
         let case = ctx.state_mut(|workflow| std::mem::take(&mut workflow.case));
-        let continued = Continued { case, encoding };
+        let submission = case.begun().map(|begun| begun.plan.submission.clone());
+        let continued = Continued { submission: submission.unwrap_or_default(), case, encoding };
         let data = serde_json::to_vec(&continued).map_err(ApplicationFailure::new)?;
         let name = |name: &str| name.as_bytes().to_vec();
         let metadata = [("encoding", name("json/plain")), ("messageType", name(CONTINUED))];

@@ -8,6 +8,7 @@ mod notifiers;
 mod operation;
 mod outages;
 mod person;
+mod policies;
 mod secrets;
 mod signals;
 mod stages;

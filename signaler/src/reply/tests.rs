@@ -25,6 +25,7 @@ fn at(seconds: i64) -> Option<pbjson_types::Timestamp> {
 
 fn vote(reviewer: &str, verdict: Verdict, comment: &str) -> Option<Vote> {
     Some(Vote {
+        on_behalf_of: String::new(),
         reviewer: reviewer.into(),
         verdict: verdict.into(),
         comment: comment.into(),

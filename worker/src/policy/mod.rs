@@ -4,10 +4,49 @@
 
 mod absence;
 mod calendar;
+mod explain;
+mod file;
+mod holidays;
+mod mistakes;
 mod plan;
+mod reader;
+mod routing;
+mod rules;
 mod schedule;
+
+#[cfg(test)]
+mod tests;
 
 pub use absence::{Absence, Invitee, Kept, Place, concerning, places, stand_ins};
 pub use calendar::{Calendar, DayOfWeek, Hours, MonthDay, NotADayOfWeek, NotAMonthDay, NotHours};
+pub use mistakes::{Mistake, Mistakes};
 pub use plan::{Continuation, Continuations, Level, StageRule};
+pub use routing::{PassedOver, Route, Routed};
+pub use rules::Rule;
 pub use schedule::{MAX_DAYS, MAX_REMINDERS, NotAWait, Reminder, TimePlan, Wait, schedule};
+
+/// Rules that make sense, each and together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    calendar: Calendar,
+    managers: rules::Managers,
+    absences: Vec<Absence>,
+    rules: Vec<Rule>,
+    default: Rule,
+}
+
+impl Policy {
+    /// What is in it, in one line.
+    pub fn summary(&self) -> String {
+        let count = |number: usize, what: &str| match number {
+            1 => format!("1 {what}"),
+            number => format!("{number} {what}s"),
+        };
+        format!(
+            "{} and a default, {}, time zone {}",
+            count(self.rules.len(), "rule"),
+            count(self.absences.len(), "absence"),
+            self.calendar.time_zone.iana_name().unwrap_or("unknown"),
+        )
+    }
+}

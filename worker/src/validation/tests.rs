@@ -14,7 +14,7 @@ fn validated(json: &Value) -> Validated {
     let mut payload = payload::encode(&Submission::default(), Encoding::JsonPlain);
     payload.data = json.to_string().into_bytes();
     let (submission, problems) = submission::read(&[payload]);
-    validate(submission, problems, &routing())
+    validate(submission, problems, &routing(), None, Timestamp::UNIX_EPOCH)
 }
 
 fn plan(json: &Value) -> Plan {

@@ -1,0 +1,296 @@
+//! Routing rules: who is asked, who else is asked when time passes, and what happens next.
+
+use std::fs;
+
+use countersign_e2e::{MailServer, Stack, Temporal, submission, text};
+use serde_json::{Value, json};
+
+/// Small amounts need nobody, gifts are refused, and everything else goes to people.
+const RULES: &str = r#"
+[calendar]
+time_zone = "Europe/Berlin"
+
+[[rules]]
+name = "Small expenses"
+when.amount = { USD = { up_to = 20 } }
+decision = "approve"
+on_approved = { workflow = "PayExpense", task_queue = "payments" }
+
+[[rules]]
+name = "Gifts are not refunded"
+when.category = "Gifts"
+decision = "reject"
+
+[default]
+name = "Everything else"
+
+[[default.stages]]
+name = "Review"
+reviewers = ["ann@example.com"]
+deadline = "1h"
+on_deadline = "reject"
+"#;
+
+/// One stage that somebody is asked in, and somebody else three seconds later.
+fn escalating(first: &str, keep_earlier: bool) -> String {
+    format!(
+        r#"
+[default]
+name = "Everything"
+
+[[default.stages]]
+name = "Review"
+reviewers = ["{first}"]
+deadline = "3s"
+escalate = [{{ reviewers = ["boss@example.com"], deadline = "1h", keep_earlier = {keep_earlier} }}]
+on_deadline = "reject"
+"#
+    )
+}
+
+async fn stack_with(rules: &str) -> Stack {
+    let installation = Stack::beside(Temporal::shared().await);
+    let file = installation.dir().join("policy.toml");
+    fs::write(&file, rules).expect("a writable directory");
+    let file = file.to_str().expect("a path in UTF-8").to_owned();
+    installation.without("COUNTERSIGN_REVIEWERS").with("COUNTERSIGN_POLICY", file).start().await
+}
+
+/// An expense report that does not say who is asked.
+fn expense(amount: &str) -> Value {
+    let mut expense = submission::expense(&[]);
+    expense["document"]["amount"] = amount.into();
+    expense.as_object_mut().expect("an object").remove("approval");
+    expense
+}
+
+#[tokio::test]
+async fn a_rule_approves_without_asking_anybody_and_a_child_workflow_goes_on() {
+    let stack = stack_with(RULES).await;
+    let workflow = stack.submit(&expense("19.99")).await;
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["status"], "APPROVED", "{outcome}");
+    assert_eq!(outcome["rule"], "Small expenses", "{outcome}");
+    assert_eq!(outcome["reason"], "Approved by the rule Small expenses.", "{outcome}");
+    let child = format!("{}-approved", workflow.id);
+    assert_eq!(outcome["childWorkflowId"], child, "{outcome}");
+    let child = stack.temporal.workflow(&child).history().await;
+    let started = &child.events()[0]["workflowExecutionStartedEventAttributes"];
+    assert_eq!(started["workflowType"]["name"], "PayExpense");
+    assert_eq!(started["taskQueue"]["name"], "payments");
+    assert!(child.with_payloads_decoded().contains("Small expenses"), "the outcome is its input");
+    let mails = stack.mails_to("sam@example.com", 1).await;
+    assert!(mails[0].text.contains("Approved by the rule Small expenses."), "{}", mails[0].text);
+    assert_eq!(stack.outbox_size(), 1, "nobody else gets a mail");
+}
+
+#[tokio::test]
+async fn a_rule_rejects_without_asking_anybody() {
+    let stack = stack_with(RULES).await;
+    let mut gift = expense("99.00");
+    gift["document"]["category"] = "Gifts".into();
+    let outcome = stack.submit(&gift).await.outcome().await;
+    assert_eq!(outcome["status"], "REJECTED", "{outcome}");
+    assert_eq!(outcome["reason"], "Rejected by the rule Gifts are not refunded.", "{outcome}");
+    assert_eq!(outcome["childWorkflowId"], "", "{outcome}");
+}
+
+#[tokio::test]
+async fn rules_that_change_touch_only_new_submissions_and_mistakes_change_nothing() {
+    let mut stack = stack_with(RULES).await;
+    let file = stack.setting("COUNTERSIGN_POLICY").to_owned();
+    let open = stack.submit(&expense("50.00")).await;
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+
+    fs::write(&file, "[default]\nname = 7\n").expect("a writable file");
+    stack.hang_up_worker();
+    let told = "routing rules stay as they were";
+    countersign_e2e::eventually(told, async || stack.logs().contains(told).then_some(())).await;
+
+    fs::write(&file, RULES.replace("ann@", "bea@")).expect("a writable file");
+    stack.hang_up_worker();
+    let told = "routing rules read again";
+    countersign_e2e::eventually(told, async || stack.logs().contains(told).then_some(())).await;
+    let new = stack.submit(&expense("50.00")).await;
+    let new_link = stack.mail_to("bea@example.com").await.link("approve");
+
+    stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+    stack.press(&new_link, "reject", "").await.expect(200, &["rejected"]);
+    assert_eq!(open.outcome().await["status"], "APPROVED");
+    assert_eq!(new.outcome().await["status"], "REJECTED");
+}
+
+#[tokio::test]
+async fn when_nobody_answers_others_are_asked_with_links_of_their_own() {
+    let stack = stack_with(&escalating("ann@example.com", false)).await;
+    let workflow = stack.submit(&expense("50.00")).await;
+    let ann = stack.mail_to("ann@example.com").await;
+    assert!(ann.text.contains("After that others are asked."), "{}", ann.text);
+    let boss = stack.mail_to("boss@example.com").await;
+    let released = stack.mails_to("ann@example.com", 2).await;
+    assert!(released[1].subject.starts_with("No longer needed"), "{}", released[1].subject);
+
+    stack.open(&ann.link("approve")).await.expect(410, &["others were asked in your place"]);
+    stack.press(&ann.link("approve"), "approve", "").await.expect(410, &["others were asked"]);
+    let status = workflow.status().await;
+    assert_eq!(status["status"], "PENDING", "{status}");
+    assert_eq!(status["stages"][0]["escalations"], 1, "{status}");
+    assert_eq!(status["stages"][0]["reviewers"][0]["released"], true, "{status}");
+    stack.press(&boss.link("approve"), "approve", "for Ann").await.expect(200, &["approved"]);
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["reason"], "Approved by boss@example.com.", "{outcome}");
+    assert_eq!(outcome["stages"][0]["undecided"], json!(["ann@example.com"]), "{outcome}");
+}
+
+#[tokio::test]
+async fn earlier_reviewers_may_still_decide_where_the_rules_say_so() {
+    let stack = stack_with(&escalating("ann@example.com", true)).await;
+    let workflow = stack.submit(&expense("50.00")).await;
+    let ann = stack.mail_to("ann@example.com").await;
+    stack.mail_to("boss@example.com").await;
+    stack.press(&ann.link("approve"), "approve", "late").await.expect(200, &["approved"]);
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["reason"], "Approved by ann@example.com.", "{outcome}");
+}
+
+#[tokio::test]
+async fn a_deputy_is_asked_and_everybody_reads_for_whom() {
+    let absences = r#"
+[[absences]]
+reviewer = "ann@example.com"
+deputy = "dee@example.com"
+from = 2020-01-01
+to = 2099-12-31
+"#;
+    let stack = stack_with(&format!("{absences}{}", escalating("ann@example.com", false))).await;
+    let workflow = stack.submit(&expense("50.00")).await;
+    let mail = stack.mail_to("dee@example.com").await;
+    let place = "in the place of ann@example.com, who is away";
+    assert!(mail.text.contains(place), "{}", mail.text);
+    let page = stack.open(&mail.link("approve")).await;
+    page.expect(200, &["dee@example.com, in the place of ann@example.com"]);
+    stack.press(&mail.link("approve"), "approve", "").await.expect(200, &["approved"]);
+    let outcome = workflow.outcome().await;
+    let decision = &outcome["stages"][0]["decisions"][0];
+    assert_eq!(decision["reviewer"], "dee@example.com", "{outcome}");
+    assert_eq!(decision["onBehalfOf"], "ann@example.com", "{outcome}");
+    assert!(stack.mails_so_far("ann@example.com").is_empty());
+    let history = workflow.history().await;
+    assert!(history.outline().contains("Ask dee@example.com for ann@example.com"));
+}
+
+#[tokio::test]
+async fn where_no_mail_comes_through_others_are_asked_at_once_and_everybody_can_see_it() {
+    let installation = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(&installation.dir()).await;
+    let rules = escalating("nobody@example.com", false).replace("3s", "1h");
+    let file = installation.dir().join("policy.toml");
+    fs::write(&file, rules).expect("a writable directory");
+    let stack = installation
+        .with("COUNTERSIGN_POLICY", file.to_str().expect("a path in UTF-8"))
+        .with("COUNTERSIGN_NOTIFY", server.url())
+        .start()
+        .await;
+    let workflow = stack.submit(&expense("50.00")).await;
+    server.mails_to("boss@example.com", 1).await;
+    let status = workflow.status().await;
+    let asked = &status["stages"][0]["reviewers"][0];
+    assert_eq!(asked["delivery"], "UNDELIVERABLE", "{status}");
+    assert!(text(&asked["deliveryError"]).contains("No such mailbox"), "{status}");
+
+    // Without anybody else to ask, it waits where it can be seen.
+    let alone = stack.submit(&submission::expense(&["nobody@example.com"])).await;
+    let attributes = alone
+        .attributes_where("somebody who cannot be reached", |found| {
+            found["ApprovalUndeliverable"] == true
+        })
+        .await;
+    assert_eq!(attributes["ApprovalReviewers"], json!(["nobody@example.com"]), "{attributes}");
+    alone
+        .signal("reassign", &json!({"reviewer": "nobody@example.com", "to": "cy@example.com"}))
+        .await;
+    server.mails_to("cy@example.com", 1).await;
+    alone
+        .attributes_where("that everybody can be reached", |found| {
+            found["ApprovalUndeliverable"] == false
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_operator_has_somebody_else_asked_reminds_and_withdraws() {
+    let stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let ann = stack.mail_to("ann@example.com").await;
+    let to = |to: &str| json!({"reviewer": "ann@example.com", "to": to});
+    workflow.signal("reassign", &to("sam@example.com")).await;
+    workflow.signal("reassign", &to("cy@example.com")).await;
+    let cy = stack.mail_to("cy@example.com").await;
+    stack.open(&ann.link("approve")).await.expect(410, &["others were asked in your place"]);
+    workflow.signal("remind", &json!({})).await;
+    let reminder = &stack.mails_to("cy@example.com", 2).await[1];
+    assert!(reminder.subject.starts_with("Reminder"), "{}", reminder.subject);
+    assert_eq!(reminder.link("approve"), cy.link("approve"));
+    let status = workflow.status().await;
+    let ignored = json!(["reassign: the submitter does not decide their own submission"]);
+    assert_eq!(status["ignoredBecause"], ignored, "{status}");
+
+    workflow.signal("withdraw", &json!({"reason": "ordered twice"})).await;
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["status"], "WITHDRAWN", "{outcome}");
+    assert_eq!(outcome["reason"], "Withdrawn: ordered twice", "{outcome}");
+    stack.open(&cy.link("approve")).await.expect(410, &["withdrawn"]);
+}
+
+/// A reminder, an escalation, a deputy, and a second stage of which two of three are needed.
+#[tokio::test]
+async fn a_long_way_is_a_short_history() {
+    let rules = r#"
+[[absences]]
+reviewer = "lee@example.com"
+deputy = "dee@example.com"
+from = 2020-01-01
+to = 2099-12-31
+
+[default]
+name = "Everything"
+
+[[default.stages]]
+name = "Manager"
+reviewers = ["lee@example.com"]
+deadline = "4s"
+reminders = ["2s"]
+escalate = [{ reviewers = ["boss@example.com"], deadline = "1h" }]
+on_deadline = "reject"
+
+[[default.stages]]
+name = "Finance"
+reviewers = ["ann@example.com", "bob@example.com", "cem@example.com"]
+quorum = 2
+deadline = "1h"
+on_deadline = "expire"
+"#;
+    let stack = stack_with(rules).await;
+    let workflow = stack.submit(&expense("5000.00")).await;
+    stack.mails_to("dee@example.com", 2).await;
+    let boss = stack.mail_to("boss@example.com").await;
+    stack.press(&boss.link("approve"), "approve", "Go on").await.expect(200, &["approved"]);
+    for (reviewer, verdict) in [("bob", "approve"), ("ann", "reject"), ("cem", "approve")] {
+        let mail = stack.mail_to(&format!("{reviewer}@example.com")).await;
+        stack.press(&mail.link(verdict), verdict, "").await;
+    }
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["reason"], "Approved by bob@example.com and cem@example.com.", "{outcome}");
+    let history = workflow.history().await;
+    let outline = history.outline();
+    assert!(history.events().len() < 60, "{} events: {outline}", history.events().len());
+    for words in [
+        "Ask dee@example.com for lee@example.com",
+        "Remind dee@example.com",
+        "Escalate Manager (level 1)",
+        "Ask boss@example.com",
+        "Issue approval links for Finance",
+    ] {
+        assert!(outline.contains(words), "{words}: {outline}");
+    }
+}

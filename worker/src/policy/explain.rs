@@ -1,0 +1,187 @@
+//! Why a submission is decided by whom: `check-policy --explain`.
+
+use std::fmt::Write;
+
+use countersign_protos::v1::Submission;
+use jiff::Timestamp;
+
+use super::{
+    Continuation, Continuations, Invitee, Policy, Route, Routed, StageRule, TimePlan, places,
+    schedule,
+};
+use crate::approval::{Due, EmailAddress, OnDeadline, Quorum};
+
+impl Policy {
+    /// Which rule matches a submission that was checked, why each earlier one does not, who would be
+    /// asked, and until when, were it submitted at that moment.
+    pub fn explain(
+        &self,
+        submission: &Submission,
+        submitter: &EmailAddress,
+        at: Timestamp,
+    ) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write(&mut text, submission, submitter, at);
+        text
+    }
+
+    fn write(
+        &self,
+        out: &mut String,
+        submission: &Submission,
+        submitter: &EmailAddress,
+        at: Timestamp,
+    ) -> std::fmt::Result {
+        let document = submission.document.clone().unwrap_or_default();
+        let (title, amount, currency) = (document.title, document.amount, document.currency);
+        writeln!(
+            out,
+            "{}: {title}, {amount} {currency}, by {submitter}",
+            submission.submission_id
+        )?;
+        writeln!(out, "as if submitted {}", self.moment(at))?;
+        if submission.approval.is_some() {
+            return writeln!(out, "\nIt says itself who decides (approval): no rule is asked.");
+        }
+        writeln!(out)?;
+        let passed_over = self.passed_over(submission, submitter);
+        for (i, rule) in passed_over.iter().enumerate() {
+            writeln!(
+                out,
+                "{:>3}. {:?} does not match: {}",
+                i + 1,
+                rule.rule,
+                rule.reasons.join("; ")
+            )?;
+        }
+        let Routed { rule, route } = self.route(submission, submitter);
+        match passed_over.len() == self.rules.len() {
+            true => writeln!(out, "     {:?}, the default, applies.", rule.name)?,
+            false => writeln!(out, "{:>3}. {:?} matches.", passed_over.len() + 1, rule.name)?,
+        }
+        writeln!(out)?;
+        let then = match route {
+            Ok(Route::Approve { then, .. }) => {
+                writeln!(out, "Approved at once; nobody is asked.")?;
+                then
+            }
+            Ok(Route::Reject { then, .. }) => {
+                writeln!(out, "Rejected at once; nobody is asked.")?;
+                then
+            }
+            Ok(Route::Stages { stages, then, .. }) => {
+                for (i, stage) in stages.iter().enumerate() {
+                    self.stage(out, i, stage, submitter, rule.asks(i, submitter), at)?;
+                }
+                then
+            }
+            Err(problems) => {
+                writeln!(out, "It cannot be decided:")?;
+                for problem in problems {
+                    writeln!(out, "  {} {}", problem.path, problem.message)?;
+                }
+                return Ok(());
+            }
+        };
+        let Continuations { approved, rejected } = then;
+        for (outcome, continuation) in [("approved", approved), ("rejected", rejected)] {
+            if let Some(Continuation { workflow, task_queue, namespace }) = continuation {
+                write!(out, "Once {outcome}: workflow {workflow} on task queue {task_queue}")?;
+                match namespace {
+                    Some(namespace) => writeln!(out, " in namespace {namespace}")?,
+                    None => writeln!(out)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The first stage opens at that moment; when a later one does, nobody knows yet.
+    fn stage(
+        &self,
+        out: &mut String,
+        i: usize,
+        stage: &StageRule,
+        submitter: &EmailAddress,
+        asks_submitter: bool,
+        at: Timestamp,
+    ) -> std::fmt::Result {
+        let StageRule { name, reviewers, quorum, time, on_deadline, escalations } = stage;
+        let number = match quorum {
+            Quorum::Any => "the first decision counts".to_owned(),
+            Quorum::All => "all have to approve".to_owned(),
+            Quorum::AtLeast(number) => format!("{number} have to approve"),
+        };
+        writeln!(out, "Stage {}, {name:?}: {number}", i + 1)?;
+        if asks_submitter {
+            writeln!(out, "  not {submitter}, who submits")?;
+        }
+        let mut opens = (i == 0).then_some(at);
+        let mut asked = Vec::new();
+        opens = self.ask(out, reviewers, &mut asked, submitter, time, opens, at)?;
+        for level in escalations {
+            let links =
+                if level.keep_earlier { "earlier links stay valid" } else { "earlier links end" };
+            writeln!(out, "  without a decision then, {links}, and these are asked:")?;
+            opens =
+                self.ask(out, &level.reviewers, &mut asked, submitter, &level.time, opens, at)?;
+        }
+        let end = match on_deadline {
+            OnDeadline::Approve => "is approved",
+            OnDeadline::Reject => "is rejected",
+            OnDeadline::Expire => "expires",
+        };
+        writeln!(out, "  without a decision then, it {end}\n")
+    }
+
+    /// Who is asked, and until when. Who is away when a later stage opens, nobody knows yet either.
+    #[allow(clippy::too_many_arguments)]
+    fn ask(
+        &self,
+        out: &mut String,
+        reviewers: &[EmailAddress],
+        asked: &mut Vec<EmailAddress>,
+        submitter: &EmailAddress,
+        time: &TimePlan,
+        opens: Option<Timestamp>,
+        at: Timestamp,
+    ) -> Result<Option<Timestamp>, std::fmt::Error> {
+        let on = self.calendar.date(opens.unwrap_or(at));
+        let places = places(reviewers, asked, &self.absences, on, submitter);
+        if places.is_empty() {
+            writeln!(out, "  nobody: all of them are asked already")?;
+            return Ok(opens);
+        }
+        for place in places {
+            let Invitee { reviewer, on_behalf_of } = place.invitee;
+            asked.push(reviewer.clone());
+            write!(out, "  {reviewer}")?;
+            match (on_behalf_of, place.kept) {
+                (Some(absent), _) => {
+                    asked.push(absent.clone());
+                    writeln!(out, " for {absent}, who is away on {on}")?;
+                }
+                (None, Some(kept)) => writeln!(out, ", although away on {on}: {kept}")?,
+                (None, None) => writeln!(out)?,
+            }
+        }
+        let Some(opens) = opens else {
+            writeln!(out, "    until {} after they are asked", time.deadline)?;
+            for reminder in &time.reminders {
+                writeln!(out, "    reminded: {reminder}")?;
+            }
+            return Ok(None);
+        };
+        let Due { deadline, reminders } = schedule(time, &self.calendar, opens);
+        writeln!(out, "    until {} ({})", self.moment(deadline), time.deadline)?;
+        for reminder in reminders {
+            writeln!(out, "    reminded {}", self.moment(reminder))?;
+        }
+        Ok(Some(deadline))
+    }
+
+    fn moment(&self, at: Timestamp) -> String {
+        at.to_zoned(self.calendar.time_zone.clone()).strftime("%A, %-d %B %Y, %H:%M %Z").to_string()
+    }
+}

@@ -1,0 +1,329 @@
+//! Rules, what they match, and which of them can never be reached.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use countersign_protos::v1::Submission;
+use rust_decimal::Decimal;
+
+use super::{Continuations, TimePlan};
+use crate::{
+    approval::{EmailAddress, OnDeadline, Quorum},
+    money,
+};
+
+/// A rule: which submissions it is for, and what becomes of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// What people call it; the reason of a decision that it makes itself.
+    pub name: String,
+    pub(super) when: When,
+    pub(super) decision: Decision,
+    pub(super) then: Continuations,
+}
+
+impl Rule {
+    /// Whether a stage would ask this person, were they not the submitter.
+    pub(super) fn asks(&self, stage: usize, person: &EmailAddress) -> bool {
+        let Decision::Stages(stages) = &self.decision else { return false };
+        let is = |ask: &Ask| matches!(ask, Ask::Person(asked) if asked == person);
+        stages.get(stage).is_some_and(|stage| stage.reviewers.iter().any(is))
+    }
+}
+
+/// What becomes of a submission.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Decision {
+    Approve,
+    Reject,
+    Stages(Vec<Stage>),
+}
+
+/// A stage before it is known who submits.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Stage {
+    pub(super) name: String,
+    pub(super) reviewers: Vec<Ask>,
+    pub(super) quorum: Quorum,
+    pub(super) time: TimePlan,
+    pub(super) on_deadline: OnDeadline,
+    pub(super) escalations: Vec<Escalation>,
+}
+
+/// A level of escalation before it is known who submits.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Escalation {
+    pub(super) reviewers: Vec<Ask>,
+    pub(super) time: TimePlan,
+    pub(super) keep_earlier: bool,
+}
+
+/// Somebody to be asked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ask {
+    Person(EmailAddress),
+    /// The submitter's.
+    Manager,
+    /// Theirs.
+    ManagersManager,
+}
+
+impl Ask {
+    pub(super) const MANAGER: &'static str = "manager";
+    pub(super) const MANAGERS_MANAGER: &'static str = "manager's manager";
+}
+
+/// What a submission has to be like; what is empty is no condition.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct When {
+    pub(super) types: Vec<String>,
+    pub(super) categories: Vec<String>,
+    pub(super) departments: Vec<String>,
+    pub(super) submitters: Vec<String>,
+    pub(super) currencies: Vec<String>,
+    pub(super) amounts: BTreeMap<String, Bounds>,
+}
+
+/// A range of amounts; each bound with whether it is inside.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) low: Option<(Decimal, bool)>,
+    pub(super) high: Option<(Decimal, bool)>,
+}
+
+/// What rules look at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Facts<'a> {
+    pub(super) kind: &'a str,
+    pub(super) category: &'a str,
+    pub(super) department: &'a str,
+    pub(super) submitter: &'a str,
+    pub(super) currency: &'a str,
+    pub(super) amount: Decimal,
+}
+
+/// What a condition is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aspect {
+    Type,
+    Category,
+    Department,
+    Submitter,
+    Money,
+}
+
+impl Aspect {
+    pub(super) const ALL: [Aspect; 5] =
+        [Aspect::Type, Aspect::Category, Aspect::Department, Aspect::Submitter, Aspect::Money];
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn of(submission: &'a Submission, submitter: &'a EmailAddress) -> Self {
+        let document = submission.document.as_ref();
+        let department = submission.submitter.as_ref().map(|who| who.department.trim());
+        Self {
+            kind: submission.submission_type.trim(),
+            category: document.map(|document| document.category.trim()).unwrap_or_default(),
+            department: department.unwrap_or_default(),
+            submitter: submitter.as_str(),
+            currency: document.map(|document| document.currency.as_str()).unwrap_or_default(),
+            amount: document
+                .and_then(|document| Decimal::from_str_exact(&document.amount).ok())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl Bounds {
+    pub(super) fn contain(&self, amount: Decimal) -> bool {
+        let low = self.low.is_none_or(|(low, inside)| amount > low || (inside && amount == low));
+        let high =
+            self.high.is_none_or(|(high, inside)| amount < high || (inside && amount == high));
+        low && high
+    }
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let low = self.low.map(|(low, inside)| match inside {
+            true => format!("from {low}"),
+            false => format!("above {low}"),
+        });
+        let high = self.high.map(|(high, inside)| match inside {
+            true => format!("up to {high}"),
+            false => format!("below {high}"),
+        });
+        let bounds: Vec<String> = low.into_iter().chain(high).collect();
+        f.write_str(&bounds.join(" "))
+    }
+}
+
+impl When {
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(super) fn matches(&self, facts: &Facts<'_>) -> bool {
+        Aspect::ALL.iter().all(|aspect| self.admits(*aspect, facts))
+    }
+
+    /// Whether one aspect is as it has to be.
+    pub(super) fn admits(&self, aspect: Aspect, facts: &Facts<'_>) -> bool {
+        let one_of = |values: &[String], value: &str| {
+            values.is_empty() || values.iter().any(|known| same(known, value))
+        };
+        match aspect {
+            Aspect::Type => one_of(&self.types, facts.kind),
+            Aspect::Category => one_of(&self.categories, facts.category),
+            Aspect::Department => one_of(&self.departments, facts.department),
+            Aspect::Submitter => one_of(&self.submitters, facts.submitter),
+            Aspect::Money => {
+                let currency = self.currencies.is_empty()
+                    || self.currencies.iter().any(|code| code == facts.currency);
+                let amount = self.amounts.is_empty()
+                    || self.amounts.get(facts.currency).is_some_and(|b| b.contain(facts.amount));
+                currency && amount
+            }
+        }
+    }
+
+    /// Why one aspect is not as it has to be.
+    pub(super) fn refusal(&self, aspect: Aspect, facts: &Facts<'_>) -> String {
+        let not_one_of = |what: &str, value: &str, values: &[String]| match value {
+            "" => format!("it has no {what}; the rule is for {}", values.join(", ")),
+            value => format!("its {what} is {value}, not {}", values.join(" or ")),
+        };
+        match aspect {
+            Aspect::Type => not_one_of("type", facts.kind, &self.types),
+            Aspect::Category => not_one_of("category", facts.category, &self.categories),
+            Aspect::Department => not_one_of("department", facts.department, &self.departments),
+            Aspect::Submitter => not_one_of("submitter", facts.submitter, &self.submitters),
+            Aspect::Money => match self.amounts.get(facts.currency) {
+                Some(bounds) => {
+                    format!("its amount is {} {}, not {bounds}", facts.amount, facts.currency)
+                }
+                None => {
+                    let codes = self.amounts.keys().chain(&self.currencies).cloned();
+                    not_one_of("currency", facts.currency, &codes.collect::<Vec<_>>())
+                }
+            },
+        }
+    }
+}
+
+/// Names are compared as people read them.
+fn same(one: &str, other: &str) -> bool {
+    one == other || one.to_lowercase() == other.to_lowercase()
+}
+
+/// Whether everything that a rule matches is matched by one of the earlier ones already.
+///
+/// Exact: conditions only tell apart the values that rules name, so that it is enough to try those,
+/// one more that no rule names, and for amounts each bound with its neighbours. Aspect by aspect,
+/// the earlier rules that match so far are kept; where none is left, the rule is reached.
+pub(super) fn is_covered(rule: &When, earlier: &[&When]) -> bool {
+    covered(rule, earlier, &Aspect::ALL)
+}
+
+fn covered(rule: &When, earlier: &[&When], aspects: &[Aspect]) -> bool {
+    let Some((aspect, rest)) = aspects.split_first() else { return !earlier.is_empty() };
+    let mut tried = BTreeSet::new();
+    !earlier.is_empty()
+        && samples(*aspect, rule, earlier).iter().all(|facts| {
+            let still: Vec<usize> =
+                (0..earlier.len()).filter(|i| earlier[*i].admits(*aspect, facts)).collect();
+            let still_earlier: Vec<&When> = still.iter().map(|i| earlier[*i]).collect();
+            !tried.insert(still) || covered(rule, &still_earlier, rest)
+        })
+}
+
+/// Facts that the rule admits, one of each kind that it and the earlier ones tell apart.
+fn samples<'a>(aspect: Aspect, rule: &'a When, earlier: &[&'a When]) -> Vec<Facts<'a>> {
+    let all = || [rule].into_iter().chain(earlier.iter().copied());
+    let named = |values: fn(&When) -> &Vec<String>| {
+        let mut named: BTreeSet<&str> = all().flat_map(values).map(String::as_str).collect();
+        // No rule can name this one.
+        named.insert("");
+        named
+    };
+    let facts: Vec<Facts<'a>> = match aspect {
+        Aspect::Type => named(|when| &when.types)
+            .into_iter()
+            .map(|kind| Facts { kind, ..Facts::default() })
+            .collect(),
+        Aspect::Category => named(|when| &when.categories)
+            .into_iter()
+            .map(|category| Facts { category, ..Facts::default() })
+            .collect(),
+        Aspect::Department => named(|when| &when.departments)
+            .into_iter()
+            .map(|department| Facts { department, ..Facts::default() })
+            .collect(),
+        Aspect::Submitter => named(|when| &when.submitters)
+            .into_iter()
+            .map(|submitter| Facts { submitter, ..Facts::default() })
+            .collect(),
+        Aspect::Money => {
+            let mut currencies = named(|when| &when.currencies);
+            currencies.extend(all().flat_map(|when| when.amounts.keys()).map(String::as_str));
+            let amounts = |currency: &'a str| {
+                let bounds = all().filter_map(|when| when.amounts.get(currency));
+                let step = smallest(currency);
+                let near = bounds
+                    .flat_map(|bounds| bounds.low.into_iter().chain(bounds.high))
+                    .flat_map(|(bound, _)| [bound - step, bound, bound + step]);
+                near.chain([Decimal::ZERO])
+                    .filter(|amount| *amount >= Decimal::ZERO)
+                    .map(|amount| Facts { currency, amount, ..Facts::default() })
+                    .collect::<Vec<_>>()
+            };
+            currencies.into_iter().flat_map(amounts).collect()
+        }
+    };
+    facts.into_iter().filter(|facts| rule.admits(aspect, facts)).collect()
+}
+
+/// The smallest amount of a currency.
+fn smallest(code: &str) -> Decimal {
+    let decimals = money::currency(code).ok().and_then(|currency| currency.exponent());
+    Decimal::new(1, decimals.unwrap_or(0).into())
+}
+
+/// Who is above whom.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Managers {
+    /// By e-mail address or employee ID, in lower case.
+    pub(super) employees: BTreeMap<String, EmailAddress>,
+    /// By department, in lower case.
+    pub(super) departments: BTreeMap<String, EmailAddress>,
+    pub(super) default: Option<EmailAddress>,
+}
+
+impl Managers {
+    /// Who is above a submitter, step by step; each once, never the submitter.
+    pub(super) fn above(
+        &self,
+        submission: &Submission,
+        submitter: &EmailAddress,
+    ) -> Vec<EmailAddress> {
+        let who = submission.submitter.as_ref();
+        let key =
+            |text: Option<&String>| text.map(|text| text.trim().to_lowercase()).unwrap_or_default();
+        let own = [
+            self.employees.get(&key(who.map(|who| &who.employee_id))),
+            self.employees.get(submitter.as_str()),
+            self.departments.get(&key(who.map(|who| &who.department))),
+        ];
+        let mut above: Vec<EmailAddress> = Vec::new();
+        let mut next = own.into_iter().flatten().find(|manager| *manager != submitter);
+        while let Some(manager) = next.filter(|m| *m != submitter && !above.contains(m)) {
+            above.push(manager.clone());
+            next = self.employees.get(manager.as_str());
+        }
+        let last = self.default.as_ref().filter(|m| *m != submitter && !above.contains(m));
+        above.extend(last.cloned());
+        above
+    }
+}

@@ -1,0 +1,757 @@
+use std::{collections::BTreeSet, io};
+
+use countersign_protos::v1::{Document, Submission, Submitter};
+use jiff::Timestamp;
+
+use super::*;
+use crate::{
+    approval::{EmailAddress, OnDeadline, Quorum},
+    check_policy::check_policy,
+};
+
+const VALID: &str = r#"[calendar]
+time_zone = "Europe/Berlin"
+working_days = ["Mon-Fri"]
+working_hours = ["09:00-17:00"]
+holidays = [2026-12-24, "12-25"]
+
+[groups]
+finance = ["ann@example.com", "bob@example.com"]
+
+[managers]
+default = "hr@example.com"
+
+[managers.employees]
+"E-1" = "ann@example.com"
+"ann@example.com" = "cfo@example.com"
+
+[[absences]]
+reviewer = "ann@example.com"
+deputy = "bob@example.com"
+from = 2026-12-01
+to = 2026-12-11
+
+[[rules]]
+name = "Small"
+when.type = "expense_report"
+when.amount.EUR = { up_to = 100 }
+decision = "approve"
+
+[[rules]]
+name = "Large"
+when.type = "expense_report"
+
+[[rules.stages]]
+name = "Finance"
+reviewers = ["finance"]
+quorum = 2
+deadline = "2 working days"
+reminders = ["1 working day"]
+on_deadline = "reject"
+escalate = [{ reviewers = ["cfo@example.com"], deadline = "1 day" }]
+
+[default]
+decision = "reject"
+"#;
+
+/// In `VALID`, what is replaced by what, with «the text that has to be marked», and what is said.
+const SEEDED: &[(&str, &str, &str)] = &[
+    ("time_zone = \"Europe/Berlin\"\n", "", "`time_zone` is required"),
+    ("\"Europe/Berlin\"", "«\"Europe/Belin\"»", "there is no time zone \"Europe/Belin\""),
+    (
+        "[\"Mon-Fri\"]",
+        "[\"Mon-Wed\", «\"Fry\"»]",
+        "must be a day or days of the week, such as Mon or Mon-Fri",
+    ),
+    ("[\"09:00-17:00\"]", "[«\"9 to 5\"»]", "must be a span of a day, such as 09:00-17:30"),
+    ("[\"09:00-17:00\"]", "«\"17:00-09:00\"»", "must end after it starts, on the same day"),
+    (
+        "[\"09:00-17:00\"]",
+        "[\"09:00-13:00\", «\"12:00-17:00\"»]",
+        "must start after the hours before it end",
+    ),
+    ("2026-12-24", "«\"2026-13-24\"»", "must be a date, such as 2026-12-24"),
+    (
+        "\"12-25\"",
+        "«\"25 Dec\"»",
+        "must be a date, such as 2026-12-25, or a month and day of every year, such as 12-25",
+    ),
+    (
+        "\"12-25\"]",
+        "\"12-25\"]\nholidays_file = «\"missing.ics\"»",
+        "missing.ics: cannot be read: entity not found",
+    ),
+    (
+        "\"12-25\"]",
+        "\"12-25\"]\nholidays_file = «\"monthly.ics\"»",
+        "monthly.ics: event \"Stocktaking\": RRULE FREQ=MONTHLY is not supported, only FREQ=YEARLY: list such holidays one by one",
+    ),
+    ("[groups]", "«roups» = 1\n[groups]", "`roups` is not known here"),
+    (
+        "\"bob@example.com\"]",
+        "«\"bob at example.com\"»]",
+        "must be an e-mail address, such as ann@example.com",
+    ),
+    (
+        "\"bob@example.com\"]",
+        "«\"Ann@Example.com\"»]\nmore = [\"bob@example.com\"]",
+        "ann@example.com is in this group already",
+    ),
+    (
+        "finance = [",
+        "«manager» = [\"x@example.com\"]\nfinance = [",
+        "\"manager\" always means the submitter's",
+    ),
+    (
+        "\"ann@example.com\" = \"cfo@example.com\"",
+        "\"ann@example.com\" = «\"ann@example.com\"»",
+        "ann@example.com would approve their own submissions",
+    ),
+    (
+        "\"E-1\" = \"ann@example.com\"",
+        "\"e-1\" = \"bob@example.com\"\n«\"E-1\"» = \"ann@example.com\"",
+        "\"E-1\" has a manager already",
+    ),
+    ("to = 2026-12-11", "to = «2026-11-11»", "the last day is before the first one"),
+    (
+        "deputy = \"bob@example.com\"",
+        "deputy = «\"ann@example.com\"»",
+        "ann@example.com cannot stand in for themselves",
+    ),
+    ("from = 2026-12-01\n", "", "`from` is required"),
+    (
+        "to = 2026-12-11",
+        "to = 2026-12-11\n[[absences]]\nreviewer = «\"ann@example.com\"»\ndeputy = \"cfo@example.com\"\nfrom = 2026-12-11\nto = 2026-12-12",
+        "ann@example.com is away on some of these days already",
+    ),
+    (
+        "to = 2026-12-11",
+        "to = 2026-12-11\n[[absences]]\nreviewer = \"bob@example.com\"\ndeputy = «\"ann@example.com\"»\nfrom = 2026-12-10\nto = 2026-12-20",
+        "deputies go round in a circle from 2026-12-10 to 2026-12-11",
+    ),
+    ("name = \"Small\"", "«nmae» = \"Small\"", "`nmae` is not known here"),
+    ("name = \"Large\"", "name = «\"Small\"»", "another rule is called \"Small\" too"),
+    (
+        "when.type = \"expense_report\"\nwhen.amount",
+        "when.«typ» = \"expense_report\"\nwhen.amount",
+        "`typ` is not known here",
+    ),
+    (
+        "when.type = \"expense_report\"\nwhen.amount",
+        "when.type = «7»\nwhen.amount",
+        "must be a text, not a number",
+    ),
+    (
+        "when.type = \"expense_report\"\nwhen.amount",
+        "when.department = «[]»\nwhen.amount",
+        "must not be empty",
+    ),
+    (
+        "when.amount.EUR",
+        "when.amount.«EURO»",
+        "must be an ISO 4217 currency code in capitals, such as USD",
+    ),
+    (
+        "when.amount.EUR",
+        "when.currency = «\"USD\"»\nwhen.amount.EUR",
+        "`amount` says the currencies already: leave `currency` out",
+    ),
+    ("{ up_to = 100 }", "{ up_to = «100.005» }", "EUR has 2 decimals at most"),
+    ("{ up_to = 100 }", "{ up_to = «-100» }", "must not be negative"),
+    ("{ up_to = 100 }", "«{ above = 100, below = 100 }»", "no amount is in this range"),
+    ("{ up_to = 100 }", "«{}»", "must have a bound: `from`, `above`, `below` or `up_to`"),
+    ("{ up_to = 100 }", "{ up_to = 100, below = «200» }", "`up_to` or `below`, not both"),
+    ("decision = \"approve\"", "decision = «\"aprove\"»", "must be \"approve\" or \"reject\""),
+    (
+        "decision = \"approve\"",
+        "decision = «\"approve\"»\nstages = [{ reviewers = [\"finance\"] }]",
+        "a rule has either a `decision` or `stages`",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\non_approved = «{ workflow = \"Pay\" }»",
+        "`task_queue` is required",
+    ),
+    (
+        "decision = \"approve\"\n\n[[rules]]\nname = \"Large\"\nwhen.type = \"expense_report\"",
+        "decision = \"approve\"\n\n[[rules]]\nname = «\"Large\"»\nwhen.type = [\"Expense_Report\"]\nwhen.amount.EUR = { below = 50 }",
+        "rule \"Large\" can never be reached",
+    ),
+    (
+        "[default]",
+        "[[rules]]\nname = «\"Tiny\"»\nwhen.type = \"expense_report\"\nwhen.department = \"Sales\"\ndecision = \"reject\"\n[default]",
+        "rule \"Tiny\" can never be reached",
+    ),
+    ("[\"finance\"]", "[«\"finanse\"»]", "there is no group \"finanse\""),
+    ("reviewers = [\"finance\"]\n", "", "`reviewers` is required"),
+    (
+        "[\"finance\"]",
+        "[\"finance\", «\"bob@example.com\"»]",
+        "bob@example.com is asked here already",
+    ),
+    ("quorum = 2", "quorum = «3»", "3 approvals can never come from 2 people"),
+    ("quorum = 2", "quorum = «\"most\"»", "must be \"any\", \"all\" or a number from 1"),
+    (
+        "[\"cfo@example.com\"], deadline",
+        "«[\"cfo@example.com\"]», keep_earlier = false, deadline",
+        "2 approvals can never come from 1 person",
+    ),
+    (
+        "[\"cfo@example.com\"], deadline",
+        "«[\"bob@example.com\"]», deadline",
+        "everybody here is asked before: this level asks nobody",
+    ),
+    (
+        "name = \"Large\"\nwhen.type = \"expense_report\"\n\n[[rules.stages]]\nname = \"Finance\"\nreviewers = [\"finance\"]\nquorum = 2",
+        "name = \"Large\"\nwhen.submitter = \"Ann@example.com\"\n\n[[rules.stages]]\nname = \"Finance\"\nreviewers = «[\"ann@example.com\"]»",
+        "asks only ann@example.com, who is the submitter",
+    ),
+    (
+        "deadline = \"2 working days\"",
+        "deadline = «\"soon\"»",
+        "must be a span of time, such as 36h, 3 days, PT45M or 2 working days",
+    ),
+    ("deadline = \"1 day\"", "deadline = «\"400 days\"»", "must be at most 366 days"),
+    (
+        "[\"1 working day\"]",
+        "[«\"3 working days\"»]",
+        "must come between the asking and the deadline, 2 working days later",
+    ),
+    (
+        "deadline = \"1 day\"",
+        "deadline = \"1 day\", reminders = [«\"every 1h\"»]",
+        "would come more than 20 times in 1 day",
+    ),
+    (
+        "on_deadline = \"reject\"",
+        "on_deadline = «\"panic\"»",
+        "must be \"expire\", \"reject\" or \"approve\"",
+    ),
+    (
+        "deadline = \"1 day\" }",
+        "deadline = \"1 day\", keep_earlier = «\"no\"» }",
+        "must be true or false, not a text",
+    ),
+    ("[default]\ndecision = \"reject\"\n", "", "`default` is required"),
+];
+
+fn parse(text: &str) -> Result<Policy, Mistakes> {
+    Policy::parse(text, "policy.toml", |file| match file {
+        "monthly.ics" => {
+            Ok(ics("SUMMARY:Stocktaking\nDTSTART;VALUE=DATE:20260131\nRRULE:FREQ=MONTHLY"))
+        }
+        _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+    })
+}
+
+fn ics(event: &str) -> String {
+    let text =
+        format!("BEGIN:VCALENDAR\nVERSION:2.0\nBEGIN:VEVENT\n{event}\nEND:VEVENT\nEND:VCALENDAR\n");
+    text.replace('\n', "\r\n")
+}
+
+fn address(name: &str) -> EmailAddress {
+    format!("{name}@example.com").parse().expect("an address")
+}
+
+/// Line, column, marked text and message of each mistake.
+fn found(text: &str) -> Vec<(usize, usize, String, String)> {
+    let mistakes = parse(text).expect_err(text);
+    mistakes
+        .iter()
+        .map(|mistake| {
+            let (line, column) = mistakes.position(mistake);
+            (line, column, text[mistake.span.clone()].to_owned(), mistake.message.clone())
+        })
+        .collect()
+}
+
+#[test]
+fn each_seeded_mistake_is_found_alone_and_in_its_place() {
+    assert!(parse(VALID).is_ok(), "{}", parse(VALID).expect_err("wrong"));
+    assert!(SEEDED.len() >= 25);
+    let mut failures = Vec::new();
+    for (right, wrong, message) in SEEDED {
+        assert!(VALID.contains(right), "{right} is not in the file");
+        let seeded = VALID.replacen(right, wrong, 1);
+        let mistakes = found(&seeded.replace(['«', '»'], ""));
+        // What is missing altogether has no text to mark.
+        let expected = seeded.split_once('«').map(|(before, after)| {
+            let (lines, last) = before.rsplit_once('\n').unwrap_or(("", before));
+            let line = if lines.is_empty() { 1 } else { lines.split('\n').count() + 1 };
+            let marked = after.split_once('»').expect("the marker's end").0;
+            (line, last.chars().count() + 1, marked.to_owned())
+        });
+        let right_place = |line: usize, column: usize, marked: &str| match &expected {
+            Some((l, c, text)) => (line, column, marked) == (*l, *c, text.as_str()),
+            None => true,
+        };
+        match &mistakes[..] {
+            [(line, column, marked, said)]
+                if said == message && right_place(*line, *column, marked) => {}
+            mistakes => failures.push(format!("{wrong}\n  {expected:?} {message}\n  {mistakes:?}")),
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_from_top_to_bottom() {
+    let mut text = VALID.to_owned();
+    for (right, wrong) in [
+        ("Europe/Berlin", "Europe/Belin"),
+        ("2026-12-24", "\"Christmas\""),
+        ("up_to = 100", "up_to = \"lots\""),
+        ("[\"finance\"]", "[\"finanse\"]"),
+        ("quorum = 2", "quorum = 0"),
+    ] {
+        text = text.replacen(right, wrong, 1);
+    }
+    let lines: Vec<usize> = found(&text).iter().map(|mistake| mistake.0).collect();
+    assert_eq!(lines, [2, 5, 26, 35, 36]);
+    let rendered = parse(&text).expect_err("wrong").to_string();
+    for words in [
+        "error: there is no group \"finanse\"",
+        "policy.toml:35:14",
+        "35 | reviewers = [\"finanse\"]",
+        "             ^^^^^^^^^",
+        "help: did you mean \"finance\"?",
+        "policy.toml: 5 mistakes",
+    ] {
+        assert!(rendered.contains(words), "{words} is missing in:\n{rendered}");
+    }
+}
+
+#[test]
+fn what_is_no_toml_is_reported_with_what_else_is_wrong_but_not_with_what_seems_missing() {
+    let text = VALID
+        .replace("finance = [", "finance [")
+        .replace("deputy = \"bob", "deputy = bob")
+        .replace("decision = \"reject\"", "decision = \"refuse\"");
+    let lines: BTreeSet<usize> = found(&text).iter().map(|mistake| mistake.0).collect();
+    assert_eq!(lines.into_iter().collect::<Vec<_>>(), [8, 19, 43]);
+}
+
+fn submission(kind: &str, department: &str, amount: &str, currency: &str) -> Submission {
+    Submission {
+        submission_id: "S-1".into(),
+        submission_type: kind.into(),
+        submitter: Some(Submitter {
+            name: "Sue".into(),
+            email: "sue@example.com".into(),
+            department: department.into(),
+            employee_id: String::new(),
+        }),
+        document: Some(Document {
+            title: "Things".into(),
+            amount: amount.into(),
+            currency: currency.into(),
+            ..Document::default()
+        }),
+        ..Submission::default()
+    }
+}
+
+fn policy(text: &str) -> Policy {
+    parse(text).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn stages(policy: &Policy, submission: &Submission, submitter: &EmailAddress) -> Vec<StageRule> {
+    match policy.route(submission, submitter).route {
+        Ok(Route::Stages { stages, .. }) => stages,
+        route => panic!("{route:?}"),
+    }
+}
+
+fn names(people: &[EmailAddress]) -> Vec<&str> {
+    people.iter().map(|person| person.as_str().trim_end_matches("@example.com")).collect()
+}
+
+#[test]
+fn the_first_rule_that_matches_decides() {
+    let policy = policy(VALID);
+    for (kind, amount, currency, rule) in [
+        ("expense_report", "100.00", "EUR", "Small"),
+        ("Expense_Report", "0.00", "EUR", "Small"),
+        ("expense_report", "100.01", "EUR", "Large"),
+        // Amounts compare only within the rule's own currencies.
+        ("expense_report", "5.00", "USD", "Large"),
+        ("expense_report", "5", "JPY", "Large"),
+        ("contract", "5.00", "EUR", "default"),
+        ("", "5.00", "EUR", "default"),
+    ] {
+        let submission = submission(kind, "", amount, currency);
+        assert_eq!(policy.route(&submission, &address("sue")).rule.name, rule, "{kind} {amount}");
+    }
+}
+
+#[test]
+fn a_route_is_recorded_as_a_rule_has_it_and_read_again() {
+    let route = policy(VALID)
+        .route(&submission("expense_report", "", "500.00", "EUR"), &address("sue"))
+        .route
+        .expect("a route");
+    let recorded = serde_json::to_string(&route).expect("JSON");
+    assert_eq!(
+        recorded,
+        r#"{"stages":{"rule":"Large","stages":[{"name":"Finance","reviewers":["ann@example.com","bob@example.com"],"quorum":"2","deadline":"2 working days","reminders":["1 working day"],"onDeadline":"reject","escalations":[{"reviewers":["cfo@example.com"],"deadline":"1 day","keepEarlier":true}]}],"then":{}}}"#
+    );
+    assert_eq!(serde_json::from_str::<Route>(&recorded).expect("a route"), route);
+}
+
+const MANAGED: &str = r#"
+[groups]
+pair = ["ann@example.com", "bob@example.com"]
+[managers]
+default = "hr@example.com"
+employees = { "E-7" = "ann@example.com", "ann@example.com" = "cfo@example.com", "cfo@example.com" = "ceo@example.com" }
+departments = { Sales = "lead@example.com" }
+[default]
+[[default.stages]]
+reviewers = ["manager"]
+escalate = [
+    { reviewers = ["manager's manager"] },
+    { reviewers = ["ceo@example.com", "cfo@example.com"], keep_earlier = false },
+]
+[[default.stages]]
+reviewers = ["pair"]
+quorum = 2
+"#;
+
+#[test]
+fn a_manager_is_found_by_employee_then_department_then_default() {
+    let policy = policy(MANAGED);
+    let first = |employee: &str, email: &str, department: &str| {
+        let mut submission = submission("", department, "5.00", "EUR");
+        submission.submitter.as_mut().expect("there").employee_id = employee.into();
+        let stage = stages(&policy, &submission, &address(email)).remove(0);
+        let levels = stage.escalations.iter().map(|level| names(&level.reviewers).join(" "));
+        format!(
+            "{} / {}",
+            names(&stage.reviewers).join(" "),
+            levels.collect::<Vec<_>>().join(" / ")
+        )
+    };
+    assert_eq!(first("e-7", "sue", "Sales"), "ann / cfo / ceo");
+    assert_eq!(first("", "ann", "Sales"), "cfo / ceo");
+    assert_eq!(first("", "sue", "SALES"), "lead / hr / ceo cfo");
+    // The head of a department does not approve their own submission.
+    assert_eq!(first("", "lead", "Sales"), "hr / ceo cfo");
+    assert_eq!(first("", "sue", ""), "hr / ceo cfo");
+}
+
+#[test]
+fn a_submitters_place_is_taken_by_who_is_above_them() {
+    let policy = policy(MANAGED);
+    let second = |email: &str| {
+        let submission = submission("", "", "5.00", "EUR");
+        stages(&policy, &submission, &address(email)).remove(1).reviewers
+    };
+    assert_eq!(names(&second("sue")), ["ann", "bob"]);
+    assert_eq!(names(&second("ann")), ["bob", "cfo"]);
+    assert_eq!(names(&second("bob")), ["ann", "hr"]);
+}
+
+#[test]
+fn a_submission_that_only_its_submitter_could_approve_says_so() {
+    let policy = policy(
+        "[managers]\ndefault = \"hr@example.com\"\n[default]\nstages = [{ name = \"M\", reviewers = [\"manager\"] }]",
+    );
+    let routed = policy.route(&submission("", "", "5.00", "EUR"), &address("hr"));
+    let problems = routed.route.expect_err("nobody");
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].path, "$.submitter");
+    assert_eq!(
+        problems[0].message,
+        "has no manager in the rules but themselves (rule \"default\", stage \"M\")"
+    );
+    let policy = self::policy(
+        "[groups]\npair = [\"ann@example.com\", \"bob@example.com\"]\n[default]\nstages = [{ reviewers = [\"pair\"], quorum = 2 }]",
+    );
+    let routed = policy.route(&submission("", "", "5.00", "EUR"), &address("bob"));
+    assert!(
+        routed.route.expect_err("one is left")[0]
+            .message
+            .starts_with("leaves 1 to approve, of whom 2")
+    );
+}
+
+#[test]
+fn holidays_come_from_an_icalendar_file() {
+    let read = |event: &str| holidays::read(&ics(event));
+    let holidays = read("SUMMARY:Closed\nDTSTART;VALUE=DATE:20261228\nDTEND;VALUE=DATE:20261231")
+        .expect("dates");
+    let dates: Vec<String> = holidays.dates.iter().map(|date| date.to_string()).collect();
+    assert_eq!(dates, ["2026-12-28", "2026-12-29", "2026-12-30"]);
+    let yearly = read("DTSTART;VALUE=DATE:20201224\nDURATION:P2D\nRRULE:FREQ=YEARLY;INTERVAL=1;BYMONTH=12;BYMONTHDAY=24").expect("days");
+    let days: Vec<String> = yearly.yearly.iter().map(|day| day.to_string()).collect();
+    assert_eq!((yearly.dates.len(), days), (0, vec!["12-24".to_owned(), "12-25".to_owned()]));
+    for no_day_off in ["DTSTART:20261224T090000Z", "STATUS:CANCELLED\nDTSTART;VALUE=DATE:20261224"]
+    {
+        assert_eq!(read(no_day_off), Ok(holidays::Holidays::default()), "{no_day_off}");
+    }
+    for (event, why) in [
+        ("SUMMARY:X", "event \"X\": has no DTSTART"),
+        ("SUMMARY:X\nDTSTART;VALUE=DATE:20261324", "event \"X\": DTSTART 20261324 is no date"),
+        (
+            "SUMMARY:X\nDTSTART;VALUE=DATE:20261224\nDTEND;VALUE=DATE:20261224",
+            "event \"X\": must last 1 to 60 days",
+        ),
+        (
+            "SUMMARY:X\nDTSTART;VALUE=DATE:20260101\nRRULE:FREQ=YEARLY;UNTIL=20300101",
+            "event \"X\": RRULE FREQ=YEARLY;UNTIL=20300101 is not supported, only FREQ=YEARLY: list such holidays one by one",
+        ),
+        (
+            "SUMMARY:Easter\nDTSTART;VALUE=DATE:20260405\nRDATE;VALUE=DATE:20270328",
+            "event \"Easter\": RDATE is not supported: list such holidays one by one",
+        ),
+    ] {
+        assert_eq!(read(event), Err(vec![why.to_owned()]));
+    }
+    assert!(holidays::read("no calendar").is_err());
+}
+
+/// Random numbers, the same at each run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        // Xorshift, by George Marsaglia.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 33) as usize % sides
+    }
+}
+
+const TYPES: [&str; 4] = ["a", "b", "c", ""];
+const DEPARTMENTS: [&str; 4] = ["Sales", "IT", "Legal", ""];
+// Without decimals, so that whole amounts are all there are.
+const CURRENCIES: [&str; 4] = ["JPY", "KRW", "ISK", "EUR"];
+const AMOUNTS: usize = 8;
+
+/// A rule as its author meant it: what it matches is said a second time, apart from the product.
+#[derive(Clone)]
+struct Meant {
+    types: Vec<usize>,
+    department: Option<usize>,
+    amount: Option<(usize, usize, usize)>,
+    outcome: usize,
+}
+
+impl Meant {
+    fn random(dice: &mut Dice) -> Self {
+        let types = (0..3).filter(|_| dice.roll(3) == 0).collect();
+        let department = (dice.roll(2) == 0).then(|| dice.roll(3));
+        let low = dice.roll(AMOUNTS - 1);
+        let amount =
+            (dice.roll(3) > 0).then(|| (dice.roll(3), low, low + dice.roll(AMOUNTS - low)));
+        Self { types, department, amount, outcome: dice.roll(4) }
+    }
+
+    fn matches(&self, kind: usize, department: usize, currency: usize, amount: usize) -> bool {
+        (self.types.is_empty() || self.types.contains(&kind))
+            && self.department.is_none_or(|known| known == department)
+            && self
+                .amount
+                .is_none_or(|(known, from, to)| known == currency && from <= amount && amount <= to)
+    }
+
+    fn toml(&self, name: usize) -> String {
+        let mut toml = format!("[[rules]]\nname = \"{name}\"\n");
+        if !self.types.is_empty() {
+            let types: Vec<&str> = self.types.iter().map(|kind| TYPES[*kind]).collect();
+            toml += &format!("when.type = {types:?}\n");
+        }
+        if let Some(department) = self.department {
+            toml += &format!("when.department = {:?}\n", DEPARTMENTS[department]);
+        }
+        if let Some((currency, from, to)) = self.amount {
+            // Both ways of writing the same range.
+            toml += &match from {
+                0 => format!("when.amount.{} = {{ below = {} }}\n", CURRENCIES[currency], to + 1),
+                _ => format!(
+                    "when.amount.{} = {{ above = {}, up_to = {to} }}\n",
+                    CURRENCIES[currency],
+                    from - 1
+                ),
+            };
+        }
+        toml + match self.outcome {
+            0 => "decision = \"approve\"\n",
+            1 => "decision = \"reject\"\n",
+            2 => {
+                "stages = [{ reviewers = [\"manager\"], escalate = [{ reviewers = [\"manager's manager\"] }, { reviewers = [\"board\"] }] }]\n"
+            }
+            _ => {
+                "stages = [{ reviewers = [\"board\"], quorum = 2 }, { reviewers = [\"board\", \"manager\"], quorum = \"all\" }]\n"
+            }
+        }
+    }
+}
+
+const PEOPLE: &str = "[groups]\nboard = [\"p0@example.com\", \"p1@example.com\", \"p2@example.com\"]\n\
+    [managers]\ndefault = \"p0@example.com\"\n\
+    employees = { \"p0@example.com\" = \"p1@example.com\", \"p3@example.com\" = \"p2@example.com\" }\n\
+    departments = { Sales = \"p3@example.com\" }\n[default]\ndecision = \"reject\"\n";
+
+#[test]
+fn every_one_of_100_000_submissions_has_exactly_one_route_and_nobody_approves_their_own() {
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    let mut routed = 0;
+    let (mut refused, mut reached) = (0, BTreeSet::new());
+    while routed < 100_000 {
+        let mut rules: Vec<Meant> = Vec::new();
+        let mut toml = PEOPLE.to_owned();
+        let mut policy = self::policy(&toml);
+        for _ in 0..1 + dice.roll(8) {
+            let rule = Meant::random(&mut dice);
+            let longer = format!("{toml}{}", rule.toml(rules.len()));
+            match parse(&longer) {
+                Ok(valid) => {
+                    policy = valid;
+                    toml = longer;
+                    rules.push(rule);
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        for _ in 0..500 {
+            let (kind, department) = (dice.roll(4), dice.roll(4));
+            let (currency, amount) = (dice.roll(4), dice.roll(AMOUNTS));
+            let submitter = address(&format!("p{}", dice.roll(6)));
+            let amount_text =
+                if currency == 3 { format!("{amount}.00") } else { amount.to_string() };
+            let submission = submission(
+                TYPES[kind],
+                DEPARTMENTS[department],
+                &amount_text,
+                CURRENCIES[currency],
+            );
+            let Routed { rule, route } = policy.route(&submission, &submitter);
+            let first =
+                rules.iter().position(|rule| rule.matches(kind, department, currency, amount));
+            let expected = first.map_or("default".to_owned(), |rule| rule.to_string());
+            assert_eq!(rule.name, expected, "{submission:?}\n{toml}");
+            let outcome = first.map_or(1, |rule| rules[rule].outcome);
+            reached.insert(outcome);
+            match route.expect("somebody is always above somebody here") {
+                Route::Approve { .. } => assert_eq!(outcome, 0),
+                Route::Reject { .. } => assert_eq!(outcome, 1),
+                Route::Stages { stages, .. } => {
+                    assert!(outcome >= 2 && !stages.is_empty());
+                    stages.iter().for_each(|stage| sound(stage, &submitter));
+                }
+            }
+            routed += 1;
+        }
+    }
+    assert!(refused > 0 && reached.len() == 4, "{refused} {reached:?}");
+}
+
+/// Nobody twice, never the submitter, and every quorum in reach.
+fn sound(stage: &StageRule, submitter: &EmailAddress) {
+    let levels = stage.escalations.iter();
+    let all: Vec<&EmailAddress> =
+        stage.reviewers.iter().chain(levels.flat_map(|level| &level.reviewers)).collect();
+    assert!(!all.contains(&submitter), "{stage:?}");
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{stage:?}");
+    assert!(!stage.reviewers.is_empty());
+    assert!(stage.quorum.approvals(stage.reviewers.len()) <= stage.reviewers.len(), "{stage:?}");
+    assert!(stage.escalations.iter().all(|level| !level.reviewers.is_empty()), "{stage:?}");
+}
+
+#[test]
+fn a_rule_is_unreachable_just_when_no_submission_reaches_it() {
+    let mut dice = Dice(0x2545_F491_4F6C_DD1D);
+    let (mut reachable, mut unreachable) = (0, 0);
+    for _ in 0..400 {
+        let rules: Vec<Meant> = (0..2 + dice.roll(6)).map(|_| Meant::random(&mut dice)).collect();
+        let rules: Vec<Meant> = rules
+            .into_iter()
+            .filter(|rule| {
+                !rule.types.is_empty() || rule.department.is_some() || rule.amount.is_some()
+            })
+            .collect();
+        let toml: String = rules.iter().enumerate().map(|(i, rule)| rule.toml(i)).collect();
+        let toml = format!("{PEOPLE}{toml}");
+        let reported: BTreeSet<String> = parse(&toml)
+            .err()
+            .iter()
+            .flat_map(|mistakes| mistakes.iter().map(|mistake| mistake.message.clone()))
+            .collect();
+        let mut reached = BTreeSet::new();
+        for (kind, department, currency, amount) in every_submission() {
+            let matches = |rule: &Meant| rule.matches(kind, department, currency, amount);
+            reached.extend(rules.iter().position(matches));
+        }
+        let expected: BTreeSet<String> = (0..rules.len())
+            .filter(|rule| !reached.contains(rule))
+            .map(|rule| format!("rule \"{rule}\" can never be reached"))
+            .collect();
+        reachable += reached.len();
+        unreachable += expected.len();
+        assert_eq!(reported, expected, "{toml}");
+    }
+    assert!(reachable > 500 && unreachable > 50, "{reachable} {unreachable}");
+}
+
+fn every_submission() -> impl Iterator<Item = (usize, usize, usize, usize)> {
+    (0..4 * 4 * 4 * (AMOUNTS + 1)).map(|i| (i % 4, i / 4 % 4, i / 16 % 4, i / 64))
+}
+
+fn example(file: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(file)
+}
+
+#[test]
+fn the_example_covers_a_company() {
+    let policy = Policy::load(&example("policy.toml")).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let calendar = policy.calendar();
+    for (date, works) in [
+        ("2026-12-23", true),
+        ("2026-12-24", false),
+        ("2026-12-29", false),
+        ("2026-12-31", false),
+        ("2027-12-24", false),
+        ("2026-07-10", true),
+    ] {
+        assert_eq!(calendar.is_working_day(date.parse().expect("a date")), works, "{date}");
+    }
+    let mut contract = submission("contract", "Facilities", "48600.00", "EUR");
+    contract.submitter.as_mut().expect("there").employee_id = "E-1904".into();
+    let stages = stages(&policy, &contract, &address("amira.haddad"));
+    assert_eq!(stages[1].escalations.len(), 3);
+    assert_eq!(stages[1].on_deadline, OnDeadline::Reject);
+    assert_eq!(stages[0].quorum, Quorum::Any);
+    let at: Timestamp = "2026-11-24T08:00:00Z".parse().expect("a time");
+    assert!(policy.absences_for(&stages, at).is_empty());
+    assert!(policy.calendar_for(&stages, &[], at).is_some());
+}
+
+/// What the documentation shows is what the program says.
+#[test]
+fn the_documentation_shows_what_explain_says_of_five_submissions() {
+    let docs = std::fs::read_to_string(example("../docs/POLICY.md")).expect("the documentation");
+    let at: Timestamp = "2026-11-24T09:00:00+01:00".parse().expect("a time");
+    for name in ["taxi", "conference", "monitors", "cleaning", "generator"] {
+        let submission = example(&format!("submissions/{name}.json"));
+        let explained = check_policy(&example("policy.toml"), Some(&submission), Some(at), false);
+        let explained = explained.unwrap_or_else(|wrong| panic!("{wrong}"));
+        let shown = format!("```text\n{}\n```", explained.trim_end());
+        assert!(docs.contains(&shown), "docs/POLICY.md does not show, for {name}:\n{shown}");
+    }
+}
+
+#[test]
+fn a_submission_that_cannot_be_decided_is_not_explained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("broken.json");
+    std::fs::write(&file, r#"{"submissionId": "S-1", "submitter": {"name": "Sue"}}"#)
+        .expect("written");
+    let wrong = check_policy(&example("policy.toml"), Some(&file), None, false).expect_err("wrong");
+    assert!(wrong.contains("\n  $.submitter.email: is required"), "{wrong}");
+    assert!(wrong.contains("\n  $.document: is required"), "{wrong}");
+    let missing = check_policy(&folder.path().join("none.toml"), None, None, false);
+    assert!(missing.expect_err("wrong").contains("none.toml cannot be read"));
+}
