@@ -1,6 +1,7 @@
-"""An SMTP server that keeps what it is sent: smtp_server.py PORT DIRECTORY
+"""An SMTP server that keeps what it is sent: smtp_server.py PORT DIRECTORY SECONDS
 
-Each mail becomes a file of JSON: the envelope's sender and recipients, and the message.
+Each mail becomes a file of JSON: the envelope's sender and recipients, and the message. It is taken
+after so many seconds.
 """
 
 import asyncio
@@ -12,11 +13,13 @@ from aiosmtpd.controller import Controller
 
 
 class Keep:
-    def __init__(self, directory):
+    def __init__(self, directory, seconds):
         self.directory = directory
+        self.seconds = seconds
         self.count = 0
 
     async def handle_DATA(self, server, session, envelope):
+        await asyncio.sleep(self.seconds)
         self.count += 1
         mail = {
             "from": envelope.mail_from,
@@ -30,6 +33,7 @@ class Keep:
         return "250 OK"
 
 
-Controller(Keep(sys.argv[2]), hostname="127.0.0.1", port=int(sys.argv[1])).start()
+keep = Keep(sys.argv[2], float(sys.argv[3]))
+Controller(keep, hostname="127.0.0.1", port=int(sys.argv[1])).start()
 print("serving", flush=True)
 asyncio.new_event_loop().run_forever()

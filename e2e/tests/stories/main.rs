@@ -1,5 +1,7 @@
 //! What Countersign is for, told with real processes. Each module is a theme, each test a sentence.
 
+mod decoders;
+mod floods;
 mod harness;
 mod histories;
 mod links;
@@ -11,4 +13,5 @@ mod secrets;
 mod signals;
 mod stages;
 mod submissions;
+mod upgrade;
 mod webhook;
