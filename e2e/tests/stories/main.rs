@@ -12,6 +12,7 @@ mod person;
 mod secrets;
 mod signals;
 mod stages;
+mod stops;
 mod submissions;
 mod upgrade;
 mod webhook;
