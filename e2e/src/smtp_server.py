@@ -1,7 +1,7 @@
 """An SMTP server that keeps what it is sent: smtp_server.py PORT DIRECTORY SECONDS
 
-Each mail becomes a file of JSON: the envelope's sender and recipients, and the message. It is taken
-after so many seconds.
+Each mail becomes a file of JSON: the envelope's sender and recipients, and the message. The server
+takes four mails at a time, and so many seconds for each.
 """
 
 import asyncio
@@ -16,10 +16,12 @@ class Keep:
     def __init__(self, directory, seconds):
         self.directory = directory
         self.seconds = seconds
+        self.hands = asyncio.Semaphore(4)
         self.count = 0
 
     async def handle_DATA(self, server, session, envelope):
-        await asyncio.sleep(self.seconds)
+        async with self.hands:
+            await asyncio.sleep(self.seconds)
         self.count += 1
         mail = {
             "from": envelope.mail_from,
