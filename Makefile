@@ -9,6 +9,7 @@ demo: ## Start everything on this machine, with one submission to decide. Ctrl-C
 
 test: ## Run all tests, after installing what they need.
 	@scripts/tools test
+	@scripts/previous-release
 	cargo build --workspace --locked
 	cargo test --workspace --locked --no-fail-fast
 	cargo run --locked -p countersign-soak -- --short

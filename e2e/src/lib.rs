@@ -18,6 +18,7 @@ pub mod submission;
 mod temporal;
 mod wait;
 mod webhook;
+mod wire;
 
 pub use browser::Browser;
 pub use mail::Mail;
@@ -29,3 +30,4 @@ pub use stack::{DEFAULT_REVIEWER, Installation, Settings, Stack, link_key};
 pub use temporal::{End, History, Payload, Temporal, Workflow, list, text};
 pub use wait::{eventually, until, within};
 pub use webhook::{Delivery, Receiver};
+pub use wire::{Wire, application_failure, payload, task_failures};

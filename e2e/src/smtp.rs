@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -42,11 +43,20 @@ impl MailServer {
 
     /// Starts a server at a port.
     pub async fn start_at(port: u16, dir: &Path) -> MailServer {
+        MailServer::start_that_takes(Duration::ZERO, port, dir).await
+    }
+
+    /// Starts a server that takes its time for each mail.
+    pub async fn start_slow(time: Duration, dir: &Path) -> MailServer {
+        MailServer::start_that_takes(time, free_port(), dir).await
+    }
+
+    async fn start_that_takes(time: Duration, port: u16, dir: &Path) -> MailServer {
         let mails = dir.join("smtp");
         fs::create_dir(&mails).expect("a writable directory");
         let mut command = Command::new(tool("python"));
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/smtp_server.py"));
-        command.arg(port.to_string()).arg(&mails);
+        command.arg(port.to_string()).arg(&mails).arg(time.as_secs_f64().to_string());
         let server = Process::start("smtp", dir, &command);
         eventually("the SMTP server to serve", async || {
             server.log().contains("serving").then_some(())
@@ -81,7 +91,8 @@ smtplib.SMTP('127.0.0.1', int(sys.argv[1])).sendmail(sys.argv[2], sys.argv[3], s
         assert_eq!(code, 0, "{printed}");
     }
 
-    fn delivered(&self) -> Vec<Delivered> {
+    /// The mails that it has taken so far.
+    pub fn delivered(&self) -> Vec<Delivered> {
         let mut files: Vec<PathBuf> = fs::read_dir(&self.mails)
             .expect("a directory")
             .map(|entry| entry.expect("an entry").path())

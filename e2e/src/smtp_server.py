@@ -1,7 +1,8 @@
-"""An SMTP server that keeps what it is sent: smtp_server.py PORT DIRECTORY
+"""An SMTP server that keeps what it is sent: smtp_server.py PORT DIRECTORY SECONDS
 
-Each mail becomes a file of JSON: the envelope's sender and recipients, and the message. Addresses
-that start with "nobody" are refused for good.
+Each mail becomes a file of JSON: the envelope's sender and recipients, and the message. The server
+takes four mails at a time, and so many seconds for each. Addresses that start with "nobody" are
+refused for good.
 """
 
 import asyncio
@@ -13,8 +14,10 @@ from aiosmtpd.controller import Controller
 
 
 class Keep:
-    def __init__(self, directory):
+    def __init__(self, directory, seconds):
         self.directory = directory
+        self.seconds = seconds
+        self.hands = asyncio.Semaphore(4)
         self.count = 0
 
     async def handle_RCPT(self, server, session, envelope, address, options):
@@ -24,6 +27,8 @@ class Keep:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
+        async with self.hands:
+            await asyncio.sleep(self.seconds)
         self.count += 1
         mail = {
             "from": envelope.mail_from,
@@ -37,6 +42,7 @@ class Keep:
         return "250 OK"
 
 
-Controller(Keep(sys.argv[2]), hostname="127.0.0.1", port=int(sys.argv[1])).start()
+keep = Keep(sys.argv[2], float(sys.argv[3]))
+Controller(keep, hostname="127.0.0.1", port=int(sys.argv[1])).start()
 print("serving", flush=True)
 asyncio.new_event_loop().run_forever()

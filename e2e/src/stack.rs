@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{
     mail::{self, Mail},
     page::{Page, Reader},
-    process::{Exit, Process, free_port, product, scratch},
+    process::{Exit, Process, free_port, previous_worker, product, scratch},
     submission,
     temporal::{Temporal, Workflow},
     wait::eventually,
@@ -215,10 +215,40 @@ impl Stack {
         self.signaler.take().expect("a running signaler").terminate().await
     }
 
+    /// Asks worker and signaler to stop at once, and waits for both.
+    pub async fn stop(&mut self) -> [Exit; 2] {
+        let worker = self.worker.take().expect("a running worker");
+        let signaler = self.signaler.take().expect("a running signaler");
+        let (worker, signaler) = tokio::join!(worker.terminate(), signaler.terminate());
+        [worker, signaler]
+    }
+
     /// Starts a worker where none is running.
     pub fn start_worker(&mut self) {
+        self.run_as_worker(&product("countersign-worker"));
+    }
+
+    /// Starts a worker of the previous release where none is running.
+    pub fn start_previous_worker(&mut self) {
+        self.run_as_worker(&previous_worker());
+    }
+
+    /// Starts another program with the worker's settings where no worker is running.
+    pub fn run_as_worker(&mut self, program: &Path) {
         assert!(self.worker.is_none(), "there is a worker already");
-        self.worker = Some(start_product("worker", self.dir.path(), &self.settings));
+        let command = command(program, &self.settings);
+        self.worker = Some(Process::start("worker", self.dir.path(), &command));
+    }
+
+    /// Waits until the worker ends by itself.
+    pub async fn worker_exit(&mut self) -> Exit {
+        self.worker.take().expect("a running worker").exit().await
+    }
+
+    /// Starts a signaler where none is running.
+    pub fn start_signaler(&mut self) {
+        assert!(self.signaler.is_none(), "there is a signaler already");
+        self.signaler = Some(start_product("signaler", self.dir.path(), &self.settings));
     }
 }
 
@@ -303,7 +333,11 @@ fn start_product(name: &str, dir: &Path, settings: &Settings) -> Process {
 }
 
 fn product_command(name: &str, settings: &Settings) -> Command {
-    let mut command = Command::new(product(&format!("countersign-{name}")));
+    command(&product(&format!("countersign-{name}")), settings)
+}
+
+fn command(program: &Path, settings: &Settings) -> Command {
+    let mut command = Command::new(program);
     command.envs(settings.iter().map(|(name, value)| (name, value)));
     command
 }

@@ -203,7 +203,18 @@ impl Workflow {
     /// Sends a signal with whatever input `arguments` say.
     pub async fn signal_with(&self, name: &str, arguments: &[&str]) {
         let arguments = [&["--name", name][..], arguments].concat();
-        self.temporal.must(self.command("signal", &arguments)).await;
+        let what = format!("{} to take the signal {name}", self.id);
+        until(PATIENCE, what, async || {
+            let output = self.temporal.cli(self.command("signal", &arguments)).await;
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            match output.status.success() {
+                true => Ok(()),
+                // Refused for the moment, and not recorded.
+                false if errors.contains("Workflow is busy") => Err(errors),
+                false => panic!("temporal workflow signal {arguments:?} failed: {errors}"),
+            }
+        })
+        .await;
     }
 
     /// Asks it to stop.

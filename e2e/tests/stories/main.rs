@@ -1,6 +1,8 @@
 //! What Countersign is for, told with real processes. Each module is a theme, each test a sentence.
 
+mod decoders;
 mod examples;
+mod floods;
 mod harness;
 mod histories;
 mod links;
@@ -12,5 +14,7 @@ mod policies;
 mod secrets;
 mod signals;
 mod stages;
+mod stops;
 mod submissions;
+mod upgrade;
 mod webhook;

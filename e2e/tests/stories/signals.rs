@@ -1,12 +1,7 @@
 //! Signals by hand, good and bad: none of them wedges an approval.
 
-use countersign_e2e::{Stack, list, submission, text};
+use countersign_e2e::{Stack, list, payload, submission, text};
 use serde_json::{Value, json};
-use temporalio_client::{grpc::WorkflowService, tonic::IntoRequest};
-use temporalio_common::protos::temporal::api::{
-    common::v1::{Payload, Payloads, WorkflowExecution},
-    workflowservice::v1::SignalWorkflowExecutionRequest,
-};
 
 #[tokio::test]
 async fn an_operator_decides_by_hand_for_a_reviewer() {
@@ -49,7 +44,9 @@ async fn bad_signals_are_counted_and_leave_the_approval_decidable() {
     for arguments in bad {
         workflow.signal_with("approve", arguments).await;
     }
-    send_raw(&stack, &workflow.id, b"\xff{{ not JSON").await;
+    // The command line would refuse to send this.
+    let garbage = payload("json/plain", *b"\xff{{ not JSON");
+    stack.temporal.wire().await.signal(&workflow.id, "approve", vec![garbage]).await;
     let status =
         workflow.status_where("ten ignored signals", |status| status["ignoredSignals"] == 10).await;
     assert_eq!(status["status"], "PENDING", "{status}");
@@ -90,21 +87,4 @@ async fn the_status_and_the_search_attributes_say_who_is_still_asked() {
     workflow.outcome().await;
     let done = workflow.attributes_where("nobody", |attributes| asked(attributes).is_empty()).await;
     assert_eq!(done["ApprovalStatus"], "APPROVED", "{done}");
-}
-
-/// Sends the signal `approve` with bytes that the command line would refuse to send.
-async fn send_raw(stack: &Stack, workflow_id: &str, data: &[u8]) {
-    let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
-    let payload = Payload { metadata, data: data.to_vec(), ..Payload::default() };
-    let execution =
-        WorkflowExecution { workflow_id: workflow_id.to_owned(), ..WorkflowExecution::default() };
-    let request = SignalWorkflowExecutionRequest {
-        namespace: "default".to_owned(),
-        workflow_execution: Some(execution),
-        signal_name: "approve".to_owned(),
-        input: Some(Payloads { payloads: vec![payload] }),
-        ..SignalWorkflowExecutionRequest::default()
-    };
-    let mut client = stack.temporal.client().await;
-    client.signal_workflow_execution(request.into_request()).await.expect("it is taken");
 }

@@ -3,14 +3,8 @@
 use std::{fmt::Write, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use countersign_e2e::{DEFAULT_REVIEWER, End, Stack, Workflow, list, submission, text};
+use countersign_e2e::{DEFAULT_REVIEWER, End, Stack, Workflow, list, payload, submission, text};
 use serde_json::{Value, json};
-use temporalio_client::{grpc::WorkflowService, tonic::IntoRequest};
-use temporalio_common::protos::temporal::api::{
-    common::v1::{Payload, Payloads, WorkflowType},
-    taskqueue::v1::TaskQueue,
-    workflowservice::v1::StartWorkflowExecutionRequest,
-};
 
 #[tokio::test]
 async fn laptops_with_two_items_and_two_attachments() {
@@ -280,21 +274,10 @@ async fn bad_submissions_fail_promptly_and_name_every_problem() {
 async fn what_is_not_json_at_all_fails_too() {
     // The command line checks JSON itself, so this goes to the server directly.
     let stack = Stack::start().await;
-    let mut client = stack.temporal.client().await;
+    let wire = stack.temporal.wire().await;
     for data in [&b"hello"[..], b"", b"\xff\xfe\x00", b"{\"submissionId\": ", b"\"\\ud800\""] {
         let id = stack.new_workflow_id();
-        let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
-        let payload = Payload { metadata, data: data.to_vec(), ..Payload::default() };
-        let request = StartWorkflowExecutionRequest {
-            namespace: "default".to_owned(),
-            workflow_id: id.clone(),
-            workflow_type: Some(WorkflowType { name: "ApprovalWorkflow".to_owned() }),
-            task_queue: Some(TaskQueue { name: stack.queue.clone(), ..TaskQueue::default() }),
-            input: Some(Payloads { payloads: vec![payload] }),
-            request_id: id.clone(),
-            ..StartWorkflowExecutionRequest::default()
-        };
-        client.start_workflow_execution(request.into_request()).await.expect("it starts");
+        wire.start(&stack.queue, &id, vec![payload("json/plain", data)]).await;
         let failed = fails_naming(&stack.temporal.workflow(&id), &["$"]).await;
         assert_eq!(failed, Ok(()), "{:?}", String::from_utf8_lossy(data));
     }

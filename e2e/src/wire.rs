@@ -1,0 +1,169 @@
+//! Temporal's own calls, for what its command line cannot send or cannot send often enough.
+
+use std::time::Duration;
+
+use temporalio_client::{
+    Client,
+    grpc::WorkflowService,
+    tonic::{Code, IntoRequest},
+};
+use temporalio_common::protos::temporal::api::{
+    common::v1::{Payload, Payloads, WorkflowExecution, WorkflowType},
+    enums::v1::HistoryEventFilterType,
+    failure::v1::{Failure, failure::FailureInfo},
+    history::v1::{HistoryEvent, history_event::Attributes},
+    taskqueue::v1::TaskQueue,
+    workflowservice::v1::{
+        GetWorkflowExecutionHistoryRequest, SignalWorkflowExecutionRequest,
+        StartWorkflowExecutionRequest,
+    },
+};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::{temporal::Temporal, wait::until};
+
+const NAMESPACE: &str = "default";
+/// How long Temporal and a workflow may take among many others, when nobody has to act any more.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A connection to Temporal; clones share it.
+#[derive(Clone)]
+pub struct Wire(Client);
+
+impl Temporal {
+    /// Connects to this server.
+    pub async fn wire(&self) -> Wire {
+        Wire(self.client().await)
+    }
+}
+
+impl Wire {
+    /// Starts an approval with this input, whatever it is.
+    pub async fn start(&self, queue: &str, id: &str, input: Vec<Payload>) {
+        let request = StartWorkflowExecutionRequest {
+            namespace: NAMESPACE.to_owned(),
+            workflow_id: id.to_owned(),
+            workflow_type: Some(WorkflowType { name: "ApprovalWorkflow".to_owned() }),
+            task_queue: Some(TaskQueue { name: queue.to_owned(), ..TaskQueue::default() }),
+            input: Some(Payloads { payloads: input }),
+            request_id: Uuid::new_v4().to_string(),
+            ..StartWorkflowExecutionRequest::default()
+        };
+        let started = self.0.clone().start_workflow_execution(request.into_request()).await;
+        started.unwrap_or_else(|status| panic!("{id} does not start: {status}"));
+    }
+
+    /// Sends a signal with this input, whatever it is.
+    pub async fn signal(&self, id: &str, name: &str, input: Vec<Payload>) {
+        let request = SignalWorkflowExecutionRequest {
+            namespace: NAMESPACE.to_owned(),
+            workflow_execution: Some(execution(id)),
+            signal_name: name.to_owned(),
+            input: Some(Payloads { payloads: input }),
+            request_id: Uuid::new_v4().to_string(),
+            ..SignalWorkflowExecutionRequest::default()
+        };
+        let what = format!("{id} to take the signal {name}");
+        until(PATIENCE, what, async || {
+            let request = request.clone().into_request();
+            match self.0.clone().signal_workflow_execution(request).await {
+                Ok(_) => Ok(()),
+                // Refused for the moment; the request ID makes it one signal in any case.
+                Err(status) if status.code() == Code::ResourceExhausted => Err(status),
+                Err(status) => panic!("{id} does not take {name}: {status}"),
+            }
+        })
+        .await;
+    }
+
+    /// Everything that has happened to a workflow.
+    pub async fn events(&self, id: &str) -> Vec<HistoryEvent> {
+        let (mut all, mut request) = (Vec::new(), history(id));
+        loop {
+            let (events, next) = self.page(request.clone()).await;
+            all.extend(events);
+            if next.is_empty() {
+                return all;
+            }
+            request.next_page_token = next;
+        }
+    }
+
+    /// Waits until a workflow has closed; returns everything that has happened to it.
+    pub async fn closed(&self, id: &str) -> Vec<HistoryEvent> {
+        let closing = async {
+            let mut request = history(id);
+            request.wait_new_event = true;
+            request.history_event_filter_type = HistoryEventFilterType::CloseEvent as i32;
+            loop {
+                let (events, next) = self.page(request.clone()).await;
+                if !events.is_empty() {
+                    return;
+                }
+                request.next_page_token = next;
+            }
+        };
+        let closed = timeout(PATIENCE, closing).await;
+        assert!(closed.is_ok(), "after {PATIENCE:?} still waiting for {id} to close");
+        self.events(id).await
+    }
+
+    async fn page(
+        &self,
+        request: GetWorkflowExecutionHistoryRequest,
+    ) -> (Vec<HistoryEvent>, Vec<u8>) {
+        let mut client = self.0.clone();
+        let answer = client.get_workflow_execution_history(request.into_request()).await;
+        let answer = answer.expect("a history").into_inner();
+        (answer.history.unwrap_or_default().events, answer.next_page_token)
+    }
+}
+
+/// The causes and messages of the workflow tasks that failed.
+///
+/// A task that the server itself ended, because more signals came during it than it keeps aside, is
+/// none of them: the worker had no part in it.
+pub fn task_failures(events: &[HistoryEvent]) -> Vec<String> {
+    let failure = |event: &HistoryEvent| match &event.attributes {
+        Some(Attributes::WorkflowTaskFailedEventAttributes(failed)) => {
+            let cause = failed.cause().as_str_name();
+            let message = failed.failure.as_ref().map_or("", |failure| &failure.message);
+            (!cause.ends_with("FORCE_CLOSE_COMMAND")).then(|| format!("{cause}: {message}"))
+        }
+        _ => None,
+    };
+    events.iter().filter_map(failure).collect()
+}
+
+/// The failure with which a workflow ended, and its type; `None` where it did not fail.
+pub fn application_failure(events: &[HistoryEvent]) -> Option<(String, &Failure)> {
+    let Some(Attributes::WorkflowExecutionFailedEventAttributes(failed)) =
+        &events.last()?.attributes
+    else {
+        return None;
+    };
+    let failure = failed.failure.as_ref()?;
+    match &failure.failure_info {
+        Some(FailureInfo::ApplicationFailureInfo(info)) => Some((info.r#type.clone(), failure)),
+        _ => None,
+    }
+}
+
+/// A payload that says it is in `encoding`, whatever its data is.
+pub fn payload(encoding: &str, data: impl Into<Vec<u8>>) -> Payload {
+    let metadata = [("encoding".to_owned(), encoding.as_bytes().to_vec())].into();
+    Payload { metadata, data: data.into(), ..Payload::default() }
+}
+
+fn execution(id: &str) -> WorkflowExecution {
+    WorkflowExecution { workflow_id: id.to_owned(), ..WorkflowExecution::default() }
+}
+
+fn history(id: &str) -> GetWorkflowExecutionHistoryRequest {
+    GetWorkflowExecutionHistoryRequest {
+        namespace: NAMESPACE.to_owned(),
+        execution: Some(execution(id)),
+        ..GetWorkflowExecutionHistoryRequest::default()
+    }
+}
