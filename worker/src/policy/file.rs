@@ -35,15 +35,16 @@ impl Policy {
         read_file: impl Fn(&str) -> io::Result<String>,
     ) -> Result<Policy, Mistakes> {
         let reports = Reports::default();
-        let (root, errors) = DeTable::parse_recoverable(text);
-        let mut mistakes: Vec<Mistake> = errors
-            .iter()
-            .map(|error| Mistake::new(error.span().unwrap_or(0..0), error.message()))
-            .collect();
+        let (readable, mut mistakes) = syntax(text);
+        let (root, _) = DeTable::parse_recoverable(&readable);
         let policy = File::new(Table::new(&root, &reports)).policy(&read_file);
-        let broken = !mistakes.is_empty();
+        let lines: BTreeSet<usize> = mistakes.iter().map(|m| line(text, m.span.start)).collect();
         // A file that is read in part only seems to lack what is in the other part.
-        mistakes.extend(reports.into_inner().into_iter().filter(|m| !(broken && m.missing)));
+        let genuine = |mistake: &Mistake| {
+            lines.is_empty()
+                || !(mistake.missing || lines.contains(&line(text, mistake.span.start)))
+        };
+        mistakes.extend(reports.into_inner().into_iter().filter(genuine));
         match policy {
             Some(policy) if mistakes.is_empty() => Ok(policy),
             _ => Err(Mistakes::new(name, text, mistakes)),
@@ -70,6 +71,32 @@ impl Policy {
         Self::parse(&text, &path.display().to_string(), read_file)
             .map_err(|mistakes| mistakes.render(colours))
     }
+}
+
+/// What is no TOML in a text, and the text without what keeps the rest from being read.
+fn syntax(text: &str) -> (String, Vec<Mistake>) {
+    let mut readable = text.to_owned();
+    let mut mistakes: Vec<Mistake> = Vec::new();
+    loop {
+        let errors = DeTable::parse_recoverable(&readable).1;
+        let mistake =
+            |error: &toml::de::Error| Mistake::new(error.span().unwrap_or(0..0), error.message());
+        let new: Vec<Mistake> =
+            errors.iter().map(mistake).filter(|new| !mistakes.contains(new)).collect();
+        // The parser gives up at a key without a value, and goes on after everything else.
+        let stop = new.iter().find(|new| new.message.starts_with("key with no value")).cloned();
+        mistakes.extend(new);
+        let Some(stop) = stop else { return (readable, mistakes) };
+        let is_end = |byte: &u8| *byte == b'\n';
+        let (before, after) = readable.as_bytes().split_at(stop.span.start.min(readable.len()));
+        let start = before.iter().rposition(is_end).map_or(0, |end| end + 1);
+        let end = before.len() + after.iter().position(is_end).unwrap_or(after.len());
+        readable.replace_range(start..end, &" ".repeat(end - start));
+    }
+}
+
+fn line(text: &str, at: usize) -> usize {
+    text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
 }
 
 /// A rules file, and what rules can refer to in it.

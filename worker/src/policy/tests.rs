@@ -755,3 +755,28 @@ fn a_submission_that_cannot_be_decided_is_not_explained() {
     let missing = check_policy(&folder.path().join("none.toml"), None, None, false);
     assert!(missing.expect_err("wrong").contains("none.toml cannot be read"));
 }
+
+proptest::proptest! {
+    /// Broken rules are reported, whatever is wrong with them.
+    #[test]
+    fn no_damage_to_a_file_is_more_than_mistakes(
+        cuts in proptest::collection::vec((0..VALID.len(), 0..12_usize, "[\\[\\]{}\"'=.,#\\n a1\u{e9}-]{0,3}"), 1..6)
+    ) {
+        let mut text = VALID.to_owned();
+        for (at, length, inserted) in cuts {
+            let at = at.min(text.len());
+            if let Some(cut) = text.get(at..(at + length).min(text.len())) {
+                let end = at + cut.len();
+                text.replace_range(at..end, &inserted);
+            }
+        }
+        if let Err(mistakes) = parse(&text) {
+            proptest::prop_assert!(mistakes.iter().count() > 0, "{text}");
+            let rendered = mistakes.render(true);
+            for mistake in mistakes.iter() {
+                proptest::prop_assert!(rendered.contains(mistake.message.lines().next().unwrap_or("")));
+                proptest::prop_assert!(text.get(mistake.span.clone()).is_some(), "{mistake:?}");
+            }
+        }
+    }
+}
