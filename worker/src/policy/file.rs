@@ -223,31 +223,33 @@ impl<'a> File<'a> {
 
     fn rules(&self) -> Vec<Rule> {
         let mut rules: Vec<Rule> = Vec::new();
-        let mut places: Vec<Range<usize>> = Vec::new();
+        let mut names: Vec<Text> = Vec::new();
+        let mut conditions: Vec<(Text, When)> = Vec::new();
         for (i, table) in self.root.tables("rules").iter().enumerate() {
             table.only(&["name", "when", "decision", "stages", "on_approved", "on_rejected"]);
-            let (name, place) = match table.required("name").and_then(|value| value.text()) {
-                Some(name) => (name.text, name.span),
-                None => (format!("rule {}", i + 1), table.span.clone()),
-            };
-            if let Some(same) = rules.iter().position(|rule| rule.name == name) {
-                let message = format!("another rule is called {name:?} too");
-                let also = (places[same].clone(), "this one");
-                table.report(Mistake::new(place.clone(), message).also(also.0, also.1));
+            let unnamed = || Text { span: table.span.clone(), text: format!("rule {}", i + 1) };
+            table.required("name");
+            let name = table.texts("name").into_iter().next().unwrap_or_else(unnamed);
+            if let Some(same) = names.iter().find(|known| known.text == name.text) {
+                let message = format!("another rule is called {:?} too", name.text);
+                let mistake = Mistake::new(name.span.clone(), message);
+                table.report(mistake.also(same.span.clone(), "this one"));
             }
+            names.push(name.clone());
             let when = table.table("when").map(|when| self.when(&when));
             if when.as_ref().is_none_or(|when| when.as_ref().is_some_and(When::is_empty)) {
-                let message = format!("rule {name:?} has no conditions");
+                let message = format!("rule {:?} has no conditions", name.text);
                 let help = "what applies to every submission belongs into [default]";
-                table.report(Mistake::new(place.clone(), message).help(help).missing());
+                table.report(Mistake::new(name.span.clone(), message).help(help).missing());
             }
-            let complete = when.flatten();
-            let outcome = self.outcome(table, name, complete.clone().unwrap_or_default());
-            // What is wrong with a rule must not make others seem unreachable.
-            let (Some(rule), Some(_)) = (outcome, complete) else { continue };
-            unreachable(table, &rule, &place, &rules, &places);
-            rules.push(rule);
-            places.push(place);
+            let when = when.flatten();
+            let outcome = self.outcome(table, name.text.clone(), when.clone().unwrap_or_default());
+            // Conditions that are wrong must not make other rules seem unreachable.
+            if let Some(when) = when.filter(|when| !when.is_empty()) {
+                unreachable(table, &name, &when, &conditions);
+                conditions.push((name, when));
+            }
+            rules.extend(outcome);
         }
         rules
     }
@@ -663,21 +665,16 @@ fn continuation(table: &Table<'_>, key: &str) -> Option<Continuation> {
 }
 
 /// Reports a rule that nothing reaches.
-fn unreachable(
-    table: &Table<'_>,
-    rule: &Rule,
-    place: &Range<usize>,
-    earlier: &[Rule],
-    places: &[Range<usize>],
-) {
-    let conditions: Vec<&When> = earlier.iter().map(|rule| &rule.when).collect();
-    if !is_covered(&rule.when, &conditions) {
+fn unreachable(table: &Table<'_>, name: &Text, when: &When, earlier: &[(Text, When)]) {
+    let conditions: Vec<&When> = earlier.iter().map(|(_, when)| when).collect();
+    if !is_covered(when, &conditions) {
         return;
     }
-    let mistake = Mistake::new(place.clone(), format!("rule {:?} can never be reached", rule.name));
-    let alone = (0..earlier.len()).find(|i| is_covered(&rule.when, &conditions[*i..=*i]));
+    let message = format!("rule {:?} can never be reached", name.text);
+    let mistake = Mistake::new(name.span.clone(), message);
+    let alone = earlier.iter().find(|(_, other)| is_covered(when, &[other]));
     table.report(match alone {
-        Some(i) => mistake.also(places[i].clone(), "this one matches everything that it would"),
+        Some((by, _)) => mistake.also(by.span.clone(), "this one matches everything that it would"),
         None => mistake.help("the rules before it together match everything that it would"),
     });
 }
