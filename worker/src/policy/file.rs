@@ -372,7 +372,7 @@ impl<'a> File<'a> {
         let asked = asked?;
         if asked.complete {
             self.reach(table, &asked, quorum, quorum_place, asked.people.len());
-            self.self_approval(table, &asked, when);
+            self.self_approval(table, &asked, quorum, when);
         }
         let mut people = asked.people.clone();
         let mut valid = asked.people.len();
@@ -503,16 +503,21 @@ impl<'a> File<'a> {
         table.report(mistake);
     }
 
-    /// Reports a stage that asks only the submitter.
-    fn self_approval(&self, table: &Table<'_>, asked: &Asked, when: &When) {
+    /// Reports a stage that asks only the submitter, or too few others with nobody above to step in.
+    fn self_approval(&self, table: &Table<'_>, asked: &Asked, quorum: Quorum, when: &When) {
         for submitter in &when.submitters {
-            let is_submitter =
-                |ask: &Ask| matches!(ask, Ask::Person(person) if person.as_str() == submitter);
-            if asked.people.iter().all(is_submitter) {
-                let message = format!("asks only {submitter}, who is the submitter");
-                let help = "nobody approves their own submission: ask somebody else too";
-                table.report(Mistake::new(asked.span.clone(), message).help(help));
-            }
+            let is_other =
+                |ask: &&Ask| !matches!(ask, Ask::Person(person) if person.as_str() == submitter);
+            let others = asked.people.iter().filter(is_other).count();
+            let message = match others {
+                0 => format!("asks only {submitter}, who is the submitter"),
+                others if !self.has_managers && !in_reach(quorum, others) => {
+                    format!("asks {submitter}, who is the submitter, and too few others")
+                }
+                _ => continue,
+            };
+            let help = "nobody approves their own submission: ask somebody else too";
+            table.report(Mistake::new(asked.span.clone(), message).help(help));
         }
     }
 
