@@ -606,15 +606,17 @@ impl Meant {
             toml += &format!("when.department = {:?}\n", DEPARTMENTS[department]);
         }
         if let Some((currency, from, to)) = self.amount {
-            // Both ways of writing the same range.
-            toml += &match from {
-                0 => format!("when.amount.{} = {{ below = {} }}\n", CURRENCIES[currency], to + 1),
-                _ => format!(
-                    "when.amount.{} = {{ above = {}, up_to = {to} }}\n",
-                    CURRENCIES[currency],
-                    from - 1
-                ),
+            // Every way of writing the same range comes up.
+            let low = match from {
+                0 => String::new(),
+                from if to % 2 == 0 => format!("from = {from}, "),
+                from => format!("above = {}, ", from - 1),
             };
+            let high = match from % 2 {
+                0 => format!("up_to = {to}"),
+                _ => format!("below = {}", to + 1),
+            };
+            toml += &format!("when.amount.{} = {{ {low}{high} }}\n", CURRENCIES[currency]);
         }
         toml + match self.outcome {
             0 => "decision = \"approve\"\n",
