@@ -328,7 +328,7 @@ impl FromStr for DayOfWeek {
     fn from_str(text: &str) -> Result<Self, NotADayOfWeek> {
         let is =
             |name: &&str| text.eq_ignore_ascii_case(name) || text.eq_ignore_ascii_case(&name[..3]);
-        let offset = Self::NAMES.iter().position(|name| is(&name)).ok_or(NotADayOfWeek)?;
+        let offset = Self::NAMES.iter().position(is).ok_or(NotADayOfWeek)?;
         Ok(Self(offset as i8))
     }
 }

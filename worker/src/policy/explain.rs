@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use countersign_protos::v1::Submission;
+use countersign_protos::{v1::Submission, words};
 use jiff::Timestamp;
 
 use super::{
@@ -34,12 +34,8 @@ impl Policy {
         at: Timestamp,
     ) -> std::fmt::Result {
         let document = submission.document.clone().unwrap_or_default();
-        let (title, amount, currency) = (document.title, document.amount, document.currency);
-        writeln!(
-            out,
-            "{}: {title}, {amount} {currency}, by {submitter}",
-            submission.submission_id
-        )?;
+        let (title, amount) = (document.title, words::money(&document.amount, &document.currency));
+        writeln!(out, "{}: {title}, {amount}, by {submitter}", submission.submission_id)?;
         writeln!(out, "as if submitted {}", self.moment(at))?;
         if submission.approval.is_some() {
             return writeln!(out, "\nIt says itself who decides (approval): no rule is asked.");

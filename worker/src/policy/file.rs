@@ -36,15 +36,16 @@ impl Policy {
         read_file: impl Fn(&str) -> io::Result<String>,
     ) -> Result<Policy, Mistakes> {
         let reports = Reports::default();
-        let (root, errors) = DeTable::parse_recoverable(text);
-        let mut mistakes: Vec<Mistake> = errors
-            .iter()
-            .map(|error| Mistake::new(error.span().unwrap_or(0..0), error.message()))
-            .collect();
+        let (readable, mut mistakes) = syntax(text);
+        let (root, _) = DeTable::parse_recoverable(&readable);
         let policy = File::new(Table::new(&root, &reports)).policy(&read_file);
-        let broken = !mistakes.is_empty();
+        let lines: BTreeSet<usize> = mistakes.iter().map(|m| line(text, m.span.start)).collect();
         // A file that is read in part only seems to lack what is in the other part.
-        mistakes.extend(reports.into_inner().into_iter().filter(|m| !(broken && m.missing)));
+        let genuine = |mistake: &Mistake| {
+            lines.is_empty()
+                || !(mistake.missing || lines.contains(&line(text, mistake.span.start)))
+        };
+        mistakes.extend(reports.into_inner().into_iter().filter(genuine));
         match policy {
             Some(policy) if mistakes.is_empty() => Ok(policy),
             _ => Err(Mistakes::new(name, text, mistakes)),
@@ -71,6 +72,32 @@ impl Policy {
         Self::parse(&text, &path.display().to_string(), read_file)
             .map_err(|mistakes| mistakes.render(colours))
     }
+}
+
+/// What is no TOML in a text, and the text without what keeps the rest from being read.
+fn syntax(text: &str) -> (String, Vec<Mistake>) {
+    let mut readable = text.to_owned();
+    let mut mistakes: Vec<Mistake> = Vec::new();
+    loop {
+        let errors = DeTable::parse_recoverable(&readable).1;
+        let mistake =
+            |error: &toml::de::Error| Mistake::new(error.span().unwrap_or(0..0), error.message());
+        let new: Vec<Mistake> =
+            errors.iter().map(mistake).filter(|new| !mistakes.contains(new)).collect();
+        // The parser gives up at a key without a value, and goes on after everything else.
+        let stop = new.iter().find(|new| new.message.starts_with("key with no value")).cloned();
+        mistakes.extend(new);
+        let Some(stop) = stop else { return (readable, mistakes) };
+        let is_end = |byte: &u8| *byte == b'\n';
+        let (before, after) = readable.as_bytes().split_at(stop.span.start.min(readable.len()));
+        let start = before.iter().rposition(is_end).map_or(0, |end| end + 1);
+        let end = before.len() + after.iter().position(is_end).unwrap_or(after.len());
+        readable.replace_range(start..end, &" ".repeat(end - start));
+    }
+}
+
+fn line(text: &str, at: usize) -> usize {
+    text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
 }
 
 /// A rules file, and what rules can refer to in it.
@@ -197,31 +224,33 @@ impl<'a> File<'a> {
 
     fn rules(&self) -> Vec<Rule> {
         let mut rules: Vec<Rule> = Vec::new();
-        let mut places: Vec<Range<usize>> = Vec::new();
+        let mut names: Vec<Text> = Vec::new();
+        let mut conditions: Vec<(Text, When)> = Vec::new();
         for (i, table) in self.root.tables("rules").iter().enumerate() {
             table.only(&["name", "when", "decision", "stages", "on_approved", "on_rejected"]);
-            let (name, place) = match table.required("name").and_then(|value| value.text()) {
-                Some(name) => (name.text, name.span),
-                None => (format!("rule {}", i + 1), table.span.clone()),
-            };
-            if let Some(same) = rules.iter().position(|rule| rule.name == name) {
-                let message = format!("another rule is called {name:?} too");
-                let also = (places[same].clone(), "this one");
-                table.report(Mistake::new(place.clone(), message).also(also.0, also.1));
+            let unnamed = || Text { span: table.span.clone(), text: format!("rule {}", i + 1) };
+            table.required("name");
+            let name = table.texts("name").into_iter().next().unwrap_or_else(unnamed);
+            if let Some(same) = names.iter().find(|known| known.text == name.text) {
+                let message = format!("another rule is called {:?} too", name.text);
+                let mistake = Mistake::new(name.span.clone(), message);
+                table.report(mistake.also(same.span.clone(), "this one"));
             }
+            names.push(name.clone());
             let when = table.table("when").map(|when| self.when(&when));
             if when.as_ref().is_none_or(|when| when.as_ref().is_some_and(When::is_empty)) {
-                let message = format!("rule {name:?} has no conditions");
+                let message = format!("rule {:?} has no conditions", name.text);
                 let help = "what applies to every submission belongs into [default]";
-                table.report(Mistake::new(place.clone(), message).help(help).missing());
+                table.report(Mistake::new(name.span.clone(), message).help(help).missing());
             }
-            let complete = when.flatten();
-            let outcome = self.outcome(table, name, complete.clone().unwrap_or_default());
-            // What is wrong with a rule must not make others seem unreachable.
-            let (Some(rule), Some(_)) = (outcome, complete) else { continue };
-            unreachable(table, &rule, &place, &rules, &places);
-            rules.push(rule);
-            places.push(place);
+            let when = when.flatten();
+            let outcome = self.outcome(table, name.text.clone(), when.clone().unwrap_or_default());
+            // Conditions that are wrong must not make other rules seem unreachable.
+            if let Some(when) = when.filter(|when| !when.is_empty()) {
+                unreachable(table, &name, &when, &conditions);
+                conditions.push((name, when));
+            }
+            rules.extend(outcome);
         }
         rules
     }
@@ -343,7 +372,7 @@ impl<'a> File<'a> {
         let asked = asked?;
         if asked.complete {
             self.reach(table, &asked, quorum, quorum_place, asked.people.len());
-            self.self_approval(table, &asked, when);
+            self.self_approval(table, &asked, quorum, when);
         }
         let mut people = asked.people.clone();
         let mut valid = asked.people.len();
@@ -474,16 +503,21 @@ impl<'a> File<'a> {
         table.report(mistake);
     }
 
-    /// Reports a stage that asks only the submitter.
-    fn self_approval(&self, table: &Table<'_>, asked: &Asked, when: &When) {
+    /// Reports a stage that asks only the submitter, or too few others with nobody above to step in.
+    fn self_approval(&self, table: &Table<'_>, asked: &Asked, quorum: Quorum, when: &When) {
         for submitter in &when.submitters {
-            let is_submitter =
-                |ask: &Ask| matches!(ask, Ask::Person(person) if person.as_str() == submitter);
-            if asked.people.iter().all(is_submitter) {
-                let message = format!("asks only {submitter}, who is the submitter");
-                let help = "nobody approves their own submission: ask somebody else too";
-                table.report(Mistake::new(asked.span.clone(), message).help(help));
-            }
+            let is_other =
+                |ask: &&Ask| !matches!(ask, Ask::Person(person) if person.as_str() == submitter);
+            let others = asked.people.iter().filter(is_other).count();
+            let message = match others {
+                0 => format!("asks only {submitter}, who is the submitter"),
+                others if !self.has_managers && !in_reach(quorum, others) => {
+                    format!("asks {submitter}, who is the submitter, and too few others")
+                }
+                _ => continue,
+            };
+            let help = "nobody approves their own submission: ask somebody else too";
+            table.report(Mistake::new(asked.span.clone(), message).help(help));
         }
     }
 
@@ -636,21 +670,16 @@ fn continuation(table: &Table<'_>, key: &str) -> Option<Continuation> {
 }
 
 /// Reports a rule that nothing reaches.
-fn unreachable(
-    table: &Table<'_>,
-    rule: &Rule,
-    place: &Range<usize>,
-    earlier: &[Rule],
-    places: &[Range<usize>],
-) {
-    let conditions: Vec<&When> = earlier.iter().map(|rule| &rule.when).collect();
-    if !is_covered(&rule.when, &conditions) {
+fn unreachable(table: &Table<'_>, name: &Text, when: &When, earlier: &[(Text, When)]) {
+    let conditions: Vec<&When> = earlier.iter().map(|(_, when)| when).collect();
+    if !is_covered(when, &conditions) {
         return;
     }
-    let mistake = Mistake::new(place.clone(), format!("rule {:?} can never be reached", rule.name));
-    let alone = (0..earlier.len()).find(|i| is_covered(&rule.when, &conditions[*i..=*i]));
+    let message = format!("rule {:?} can never be reached", name.text);
+    let mistake = Mistake::new(name.span.clone(), message);
+    let alone = earlier.iter().find(|(_, other)| is_covered(when, &[other]));
     table.report(match alone {
-        Some(i) => mistake.also(places[i].clone(), "this one matches everything that it would"),
+        Some((by, _)) => mistake.also(by.span.clone(), "this one matches everything that it would"),
         None => mistake.help("the rules before it together match everything that it would"),
     });
 }

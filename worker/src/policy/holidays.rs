@@ -20,7 +20,7 @@ pub(super) struct Holidays {
 /// Reads the all-day events of a calendar. What is no whole day is no holiday and left out; what
 /// recurs in another way than every year is refused, because leaving it out would be wrong.
 pub(super) fn read(text: &str) -> Result<Holidays, Vec<String>> {
-    let text = unfold(text);
+    let text = unfold(text.trim_start_matches('\u{feff}'));
     let calendar = read_calendar(&text).map_err(|_| vec!["is no iCalendar file".to_owned()])?;
     let mut holidays = Holidays::default();
     let mut wrong = Vec::new();

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use countersign_protos::v1::Submission;
+use countersign_protos::{v1::Submission, words};
 use rust_decimal::Decimal;
 
 use super::{Continuations, TimePlan};
@@ -147,14 +147,12 @@ impl Bounds {
 
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let low = self.low.map(|(low, inside)| match inside {
-            true => format!("from {low}"),
-            false => format!("above {low}"),
-        });
-        let high = self.high.map(|(high, inside)| match inside {
-            true => format!("up to {high}"),
-            false => format!("below {high}"),
-        });
+        let bound = |word: &str, amount: Decimal| {
+            format!("{word} {}", words::money(&amount.to_string(), "").trim_end())
+        };
+        let low = self.low.map(|(low, inside)| bound(if inside { "from" } else { "above" }, low));
+        let high =
+            self.high.map(|(high, inside)| bound(if inside { "up to" } else { "below" }, high));
         let bounds: Vec<String> = low.into_iter().chain(high).collect();
         f.write_str(&bounds.join(" "))
     }
@@ -202,7 +200,8 @@ impl When {
             Aspect::Submitter => not_one_of("submitter", facts.submitter, &self.submitters),
             Aspect::Money => match self.amounts.get(facts.currency) {
                 Some(bounds) => {
-                    format!("its amount is {} {}, not {bounds}", facts.amount, facts.currency)
+                    let amount = words::money(&facts.amount.to_string(), facts.currency);
+                    format!("its amount is {amount}, not {bounds}")
                 }
                 None => {
                     let codes = self.amounts.keys().chain(&self.currencies).cloned();

@@ -323,6 +323,35 @@ fn all_mistakes_are_reported_at_once_from_top_to_bottom() {
 }
 
 #[test]
+fn a_submitter_without_whom_too_few_are_asked_is_a_mistake_unless_somebody_is_above() {
+    let text = |managers: &str| {
+        format!(
+            "{managers}[[rules]]\nname = \"Ann\"\nwhen.submitter = \"ann@example.com\"\n\
+             stages = [{{ reviewers = [\"ann@example.com\", \"bob@example.com\"], quorum = 2 }}]\n\
+             [default]\ndecision = \"reject\"\n"
+        )
+    };
+    let mistakes = found(&text(""));
+    assert_eq!(mistakes.len(), 1);
+    assert_eq!((mistakes[0].0, mistakes[0].1), (4, 25));
+    assert_eq!(mistakes[0].3, "asks ann@example.com, who is the submitter, and too few others");
+    policy(&text("managers.default = \"hr@example.com\"\n"));
+}
+
+#[test]
+fn more_reviewers_than_an_approval_holds_are_a_mistake() {
+    let asking = |number: usize, domain: &str| {
+        let people: Vec<String> = (0..number).map(|i| format!("p{i}@{domain}")).collect();
+        format!("[default]\nstages = [{{ reviewers = {people:?} }}]\n")
+    };
+    policy(&asking(80, "x.io"));
+    let mistakes = found(&asking(81, "x.io"));
+    assert_eq!(mistakes[0].3, "asks 81 people; at most 80 can be asked");
+    let mistakes = found(&asking(30, &format!("{}example.com", "a.".repeat(40))));
+    assert!(mistakes[0].3.starts_with("the addresses take 2"), "{mistakes:?}");
+}
+
+#[test]
 fn what_is_no_toml_is_reported_with_what_else_is_wrong_but_not_with_what_seems_missing() {
     let text = VALID
         .replace("finance = [", "finance [")
@@ -509,6 +538,16 @@ fn holidays_come_from_an_icalendar_file() {
         assert_eq!(read(event), Err(vec![why.to_owned()]));
     }
     assert!(holidays::read("no calendar").is_err());
+    // Folded, with a byte order mark, and with the line ends of the other systems.
+    let folded =
+        ics("SUMMARY:A very\n  long name\nDTSTART;VALUE=DATE:20261\n 224\nX-LONG;X=\"a:b\":c");
+    for text in [format!("\u{feff}{folded}"), folded.replace("\r\n", "\n")] {
+        let dates = holidays::read(&text).expect("a date").dates;
+        assert_eq!(
+            dates.into_iter().map(|date| date.to_string()).collect::<Vec<_>>(),
+            ["2026-12-24"]
+        );
+    }
 }
 
 /// Random numbers, the same at each run.
@@ -567,15 +606,17 @@ impl Meant {
             toml += &format!("when.department = {:?}\n", DEPARTMENTS[department]);
         }
         if let Some((currency, from, to)) = self.amount {
-            // Both ways of writing the same range.
-            toml += &match from {
-                0 => format!("when.amount.{} = {{ below = {} }}\n", CURRENCIES[currency], to + 1),
-                _ => format!(
-                    "when.amount.{} = {{ above = {}, up_to = {to} }}\n",
-                    CURRENCIES[currency],
-                    from - 1
-                ),
+            // Every way of writing the same range comes up.
+            let low = match from {
+                0 => String::new(),
+                from if to % 2 == 0 => format!("from = {from}, "),
+                from => format!("above = {}, ", from - 1),
             };
+            let high = match from % 2 {
+                0 => format!("up_to = {to}"),
+                _ => format!("below = {}", to + 1),
+            };
+            toml += &format!("when.amount.{} = {{ {low}{high} }}\n", CURRENCIES[currency]);
         }
         toml + match self.outcome {
             0 => "decision = \"approve\"\n",
@@ -754,4 +795,29 @@ fn a_submission_that_cannot_be_decided_is_not_explained() {
     assert!(wrong.contains("\n  $.document: is required"), "{wrong}");
     let missing = check_policy(&folder.path().join("none.toml"), None, None, false);
     assert!(missing.expect_err("wrong").contains("none.toml cannot be read"));
+}
+
+proptest::proptest! {
+    /// Broken rules are reported, whatever is wrong with them.
+    #[test]
+    fn no_damage_to_a_file_is_more_than_mistakes(
+        cuts in proptest::collection::vec((0..VALID.len(), 0..12_usize, "[\\[\\]{}\"'=.,#\\n a1\u{e9}-]{0,3}"), 1..6)
+    ) {
+        let mut text = VALID.to_owned();
+        for (at, length, inserted) in cuts {
+            let at = at.min(text.len());
+            if let Some(cut) = text.get(at..(at + length).min(text.len())) {
+                let end = at + cut.len();
+                text.replace_range(at..end, &inserted);
+            }
+        }
+        if let Err(mistakes) = parse(&text) {
+            proptest::prop_assert!(mistakes.iter().count() > 0, "{text}");
+            let rendered = mistakes.render(true);
+            for mistake in mistakes.iter() {
+                proptest::prop_assert!(rendered.contains(mistake.message.lines().next().unwrap_or("")));
+                proptest::prop_assert!(text.get(mistake.span.clone()).is_some(), "{mistake:?}");
+            }
+        }
+    }
 }
