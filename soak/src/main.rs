@@ -70,7 +70,7 @@ struct Args {
     /// Has a wrong signaler tried instead of the product's, which must be noticed.
     #[arg(long)]
     control: bool,
-    /// Where to keep the logs of the processes.
+    /// Where to keep the logs of the processes, and the histories of what was found.
     #[arg(long)]
     keep_logs: Option<PathBuf>,
 }
@@ -168,6 +168,15 @@ async fn main() -> Result<ExitCode> {
         slow.push((recovery, pause));
     }
 
+    if let Some(to) = &args.keep_logs {
+        std::fs::create_dir_all(to)?;
+        for finding in &findings {
+            if let Ok(history) = world.installation.direct.history(&finding.workflow).await {
+                let path = to.join(format!("{}.history", finding.workflow));
+                std::fs::write(path, checker::outline(&history))?;
+            }
+        }
+    }
     for part in Part::ALL {
         world.installation.kill(part).await;
     }
