@@ -198,6 +198,17 @@ pub(crate) fn longest_pause(history: &[HistoryEvent]) -> String {
     format!("{:.1?} from {} to {}", pause(pair), name(&pair[0]), name(&pair[1]))
 }
 
+/// A history as a list of when what happened, for whoever wants to understand a finding.
+pub(crate) fn outline(history: &[HistoryEvent]) -> String {
+    let first = history.first().map(time).unwrap_or_default();
+    let line = |event: &HistoryEvent| {
+        let at = (time(event) - first).as_secs_f64();
+        let name = event.event_type().as_str_name().replace("EVENT_TYPE_", "");
+        format!("{:3} {at:8.3} {name} {:?}\n", event.event_id, event.attributes)
+    };
+    history.iter().map(line).collect()
+}
+
 /// The part of a history that begins with its first signal.
 pub(crate) fn since_the_decision(history: &[HistoryEvent]) -> &[HistoryEvent] {
     let signal = |event: &HistoryEvent| {

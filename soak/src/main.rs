@@ -58,7 +58,8 @@ struct Args {
     /// What happens, and in which order.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Over how many minutes the approvals are spread; after that nothing goes wrong any more.
+    /// Over how many minutes the approvals are spread, if not too many are under way; after that
+    /// nothing goes wrong any more.
     #[arg(long, default_value_t = 14.0)]
     minutes: f64,
     /// How many approvals are under way at once, at most.
@@ -70,11 +71,13 @@ struct Args {
     /// Has a wrong signaler tried instead of the product's, which must be noticed.
     #[arg(long)]
     control: bool,
-    /// Where to keep the logs of the processes.
+    /// Where to keep the logs of the processes, and the histories of what was found.
     #[arg(long)]
     keep_logs: Option<PathBuf>,
 }
 
+/// So many times as long as it should take to start all approvals it may take.
+const PATIENCE: u32 = 3;
 /// How long everybody and everything may take when nothing goes wrong any more.
 const REST: Duration = Duration::from_secs(180);
 /// The same for the control, which is known not to come to rest.
@@ -168,6 +171,15 @@ async fn main() -> Result<ExitCode> {
         slow.push((recovery, pause));
     }
 
+    if let Some(to) = &args.keep_logs {
+        std::fs::create_dir_all(to)?;
+        for finding in &findings {
+            if let Ok(history) = world.installation.direct.history(&finding.workflow).await {
+                let path = to.join(format!("{}.history", finding.workflow));
+                std::fs::write(path, checker::outline(&history))?;
+            }
+        }
+    }
     for part in Part::ALL {
         world.installation.kill(part).await;
     }
@@ -227,7 +239,7 @@ async fn main() -> Result<ExitCode> {
 async fn crowd(args: &Args, world: &Arc<World>, cases: &Mutex<Vec<Arc<Case>>>) -> JoinSet<()> {
     let room = Arc::new(Semaphore::new(args.concurrency));
     let between = Duration::from_secs_f64(args.minutes * 60.0 / args.approvals.max(1) as f64);
-    let end = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0);
+    let end = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0) * PATIENCE;
     let mut people = JoinSet::new();
     for i in 0..args.approvals {
         let Ok(seat) =
