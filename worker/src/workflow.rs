@@ -262,8 +262,8 @@ impl ApprovalWorkflow {
         background: &mut Background,
         may_continue: bool,
     ) -> Woken {
+        let news = ctx.state(|workflow| workflow.case.news());
         loop {
-            let news = ctx.state(|workflow| workflow.case.news());
             let idle = background.work.is_terminated();
             let mut work = &mut background.work;
             let crowded = || {
