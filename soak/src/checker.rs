@@ -90,9 +90,9 @@ pub(crate) enum Event {
     },
     /// The deadline's timer of this stage fired.
     Deadline(usize),
-    /// A reminder's timer of this stage fired; the workflow acted on it so long after the stage's
-    /// opening, which may be after the deadline too.
-    Reminder(usize, Duration),
+    /// A reminder's timer of this stage fired; whether the workflow acted on it only when the
+    /// deadline had passed too.
+    Reminder(usize, bool),
     /// Somebody asked to call it off.
     Cancelled,
     /// A reviewer was asked: link, stage, reviewer.
@@ -109,7 +109,8 @@ pub(crate) enum Event {
 
 /// What matters of a history.
 pub(crate) fn story(history: &[HistoryEvent]) -> Vec<Event> {
-    let (mut timers, mut opened) = (HashMap::new(), HashMap::new());
+    let (mut timers, mut deadlines) = (HashMap::new(), HashMap::new());
+    let mut deadline = None;
     let mut mails: HashSet<i64> = HashSet::new();
     let (mut task, mut reminders) = (Duration::ZERO, Vec::new());
     let mut events = Vec::new();
@@ -132,9 +133,14 @@ pub(crate) fn story(history: &[HistoryEvent]) -> Vec<Event> {
                 if let Some((what, Ok(stage))) =
                     summary.trim_matches('"').rsplit_once(" S").map(|(w, s)| (w, s.parse()))
                 {
-                    opened.entry(stage).or_insert(task);
+                    deadlines.entry(stage).or_insert(deadline);
                     timers.insert(timer.timer_id.clone(), (what == "Deadline of", stage));
                 }
+                None
+            }
+            Some(Attributes::MarkerRecordedEventAttributes(marker)) => {
+                let details = marker.details.values().map(|details| only(&Some(details.clone())));
+                deadline = details.filter_map(|json| due(&json)).next().or(deadline);
                 None
             }
             Some(Attributes::TimerFiredEventAttributes(timer)) => match timers.get(&timer.timer_id)
@@ -165,7 +171,11 @@ pub(crate) fn story(history: &[HistoryEvent]) -> Vec<Event> {
                 Some(Event::Cancelled)
             }
             Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => {
-                let late = |stage| Event::Reminder(stage, task.saturating_sub(opened[&stage]));
+                let late = |stage| {
+                    let passed =
+                        deadlines.get(&stage).copied().flatten().is_some_and(|d| task >= d);
+                    Event::Reminder(stage, passed)
+                };
                 events.extend(reminders.drain(..).map(late));
                 Some(Event::Acted)
             }
@@ -235,6 +245,12 @@ fn only(payloads: &Option<Payloads>) -> Value {
     }
 }
 
+/// Until when a stage waits, as the local activity has said that issued its links.
+fn due(issued: &Value) -> Option<Duration> {
+    let deadline: jiff::Timestamp = issued["due"]["deadline"].as_str()?.parse().ok()?;
+    deadline.as_duration().try_into().ok()
+}
+
 fn text(json: &Value) -> String {
     json.as_str().unwrap_or_default().to_owned()
 }
@@ -272,12 +288,8 @@ impl<'a> Tally<'a> {
             match event {
                 Event::Signal { name, decision } => tally.signal(name, decision),
                 Event::Deadline(stage) => deadlines.push(*stage),
-                Event::Reminder(stage, after) => {
-                    let deadline = tally.plan[*stage].deadline;
-                    if deadline.is_some_and(|s| *after >= Duration::from_secs(s as u64)) {
-                        deadlines.push(*stage);
-                    }
-                }
+                Event::Reminder(stage, true) => deadlines.push(*stage),
+                Event::Reminder(_, false) => {}
                 Event::Cancelled => cancelled = true,
                 Event::Acted => {
                     // Withdrawing comes before the deadline where both are there.
@@ -655,12 +667,12 @@ mod tests {
     fn a_reminder_that_is_acted_on_after_the_deadline_is_the_deadline() {
         let mut case = case();
         case.stages[0].deadline = Some(4);
-        let reminded = |seconds| {
-            let late = Event::Reminder(0, Duration::from_secs(seconds));
+        let reminded = |too_late| {
+            let late = Event::Reminder(0, too_late);
             let story = [asked("ann"), late, Event::Acted];
             Tally::of(&case.stages, &story).status()
         };
-        assert_eq!((reminded(3), reminded(4)), ("PENDING", "EXPIRED"));
+        assert_eq!((reminded(false), reminded(true)), ("PENDING", "EXPIRED"));
     }
 
     #[test]

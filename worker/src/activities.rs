@@ -131,6 +131,21 @@ pub struct Announcement {
     pub outcome: Outcome,
 }
 
+/// What was handed on, which is what the workflow then returns.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum HandedOn {
+    /// An outcome, and what the receiver answered.
+    Outcome {
+        /// The answer.
+        taken: String,
+        /// Exactly what was taken.
+        outcome: Box<Outcome>,
+    },
+    /// The receiver's answer: release 0.1.0 recorded no more.
+    Taken(String),
+}
+
 #[activities]
 impl Countersign {
     /// Reads, checks and routes a workflow's start input, whatever it is.
@@ -217,7 +232,7 @@ impl Countersign {
         self: Arc<Self>,
         ctx: ActivityContext,
         outcome: Outcome,
-    ) -> Result<String, ActivityError> {
+    ) -> Result<HandedOn, ActivityError> {
         let Some(webhook) = &self.webhook else {
             return Err(failure(
                 "WebhookMissing",
@@ -225,9 +240,10 @@ impl Countersign {
             ));
         };
         let workflow_id = ctx.info().workflow_id.clone().unwrap_or_default();
-        alive(&ctx, webhook.deliver(&workflow_id, &outcome))
+        let taken = alive(&ctx, webhook.deliver(&workflow_id, &outcome))
             .await
-            .map_err(|error: WebhookError| failure("WebhookRefused", error.to_string()))
+            .map_err(|error: WebhookError| failure("WebhookRefused", error.to_string()))?;
+        Ok(HandedOn::Outcome { taken, outcome: Box::new(outcome) })
     }
 }
 

@@ -72,6 +72,8 @@ pub(crate) struct Begun {
     announcements: BTreeMap<u32, Announcement>,
     announced: u32,
     pub(crate) child_workflow_id: String,
+    /// The outcome as it was handed on: times in a replay may differ from those.
+    handed_on: Option<v1::Outcome>,
 }
 
 /// What became of the requests to one reviewer.
@@ -101,6 +103,7 @@ impl Case {
             announcements: BTreeMap::new(),
             announced: 0,
             child_workflow_id: String::new(),
+            handed_on: None,
         });
         self.catch_up(now);
     }
@@ -414,6 +417,19 @@ impl Case {
     /// Whether the outcome is handed on.
     pub(crate) fn has_webhook(&self) -> bool {
         self.begun().is_some_and(|begun| begun.plan.webhook)
+    }
+
+    /// The outcome was handed on so.
+    pub(crate) fn handed_on(&mut self, outcome: v1::Outcome) {
+        if let Some(begun) = &mut self.begun {
+            begun.handed_on = Some(outcome);
+        }
+    }
+
+    /// What the workflow returns: what was handed on, where that was.
+    pub(crate) fn result(&self) -> v1::Outcome {
+        let handed_on = self.begun().and_then(|begun| begun.handed_on.clone());
+        handed_on.unwrap_or_else(|| self.outcome())
     }
 
     /// The child workflow that goes on with the outcome.

@@ -29,7 +29,7 @@ use temporalio_sdk::{
 use uuid::Uuid;
 
 use crate::{
-    activities::{Announcement, Countersign, HEARTBEAT_TIMEOUT, ReviewRequest},
+    activities::{Announcement, Countersign, HEARTBEAT_TIMEOUT, HandedOn, ReviewRequest},
     approval::Verdict,
     case::Case,
     policy::Continuation,
@@ -356,10 +356,10 @@ impl ApprovalWorkflow {
         Self::tell(ctx, &mut background);
         let outcome = ctx.state(|workflow| workflow.case.outcome());
         if ctx.state(|workflow| workflow.case.has_webhook()) {
-            background.add(Self::hand_on(ctx.clone(), outcome.clone()));
+            background.add(Self::hand_on(ctx.clone(), outcome));
         }
         background.work.await;
-        outcome
+        ctx.state(|workflow| workflow.case.result())
     }
 
     /// Starts the child workflow that goes on with the outcome. Where it cannot be started, the
@@ -398,7 +398,10 @@ impl ApprovalWorkflow {
             .cancellation_token(WorkflowCancellationToken::new())
             .retry_policy(retry(Duration::from_secs(300)))
             .build();
-        let _ = ctx.execute_activity(Countersign::process_decision, outcome, options).await;
+        let handed_on = ctx.execute_activity(Countersign::process_decision, outcome, options).await;
+        if let Ok(HandedOn::Outcome { outcome, .. }) = handed_on {
+            ctx.state_mut(|workflow| workflow.case.handed_on(*outcome));
+        }
     }
 
     /// Makes the state visible from outside: search attributes and the Web UI's current details.
