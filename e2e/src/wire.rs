@@ -14,8 +14,8 @@ use temporalio_common::protos::temporal::api::{
     history::v1::{HistoryEvent, history_event::Attributes},
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
-        GetWorkflowExecutionHistoryRequest, SignalWorkflowExecutionRequest,
-        StartWorkflowExecutionRequest,
+        DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest,
+        SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest,
     },
 };
 use tokio::time::timeout;
@@ -75,6 +75,17 @@ impl Wire {
             }
         })
         .await;
+    }
+
+    /// The ID of a workflow's latest run.
+    pub async fn run(&self, id: &str) -> String {
+        let request = DescribeWorkflowExecutionRequest {
+            namespace: NAMESPACE.to_owned(),
+            execution: Some(execution(id)),
+        };
+        let answer = self.0.clone().describe_workflow_execution(request.into_request()).await;
+        let info = answer.expect("a description").into_inner().workflow_execution_info;
+        info.and_then(|info| info.execution).expect("a run").run_id
     }
 
     /// Everything that has happened to a workflow.

@@ -241,7 +241,7 @@ impl Countersign {
         };
         let workflow_id = ctx.info().workflow_id.clone().unwrap_or_default();
         let taken = alive(&ctx, webhook.deliver(&workflow_id, &outcome))
-            .await
+            .await?
             .map_err(|error: WebhookError| failure("WebhookRefused", error.to_string()))?;
         Ok(HandedOn::Outcome { taken, outcome: Box::new(outcome) })
     }
@@ -255,7 +255,7 @@ impl Countersign {
         letter: Letter,
     ) -> Result<String, ActivityError> {
         let envelope = envelope(ctx.info(), recipient.clone());
-        alive(ctx, self.notifier.send(&envelope, &letter)).await.map_err(|error| match error {
+        alive(ctx, self.notifier.send(&envelope, &letter)).await?.map_err(|error| match error {
             NotifyError::Rejected(why) => ApplicationFailure::builder(why)
                 .type_name("MailRejected".to_owned())
                 .non_retryable(true)
@@ -267,12 +267,17 @@ impl Countersign {
 }
 
 /// Does the work, and tells Temporal meanwhile that this worker lives: where it does not, another
-/// one takes over within [`HEARTBEAT_TIMEOUT`].
-async fn alive<T>(ctx: &ActivityContext, work: impl Future<Output = T>) -> T {
+/// one takes over within [`HEARTBEAT_TIMEOUT`]. Work that is no longer wanted is left, and so is
+/// work that would hold up a worker that has to stop: Temporal has it tried again elsewhere.
+async fn alive<T>(
+    ctx: &ActivityContext,
+    work: impl Future<Output = T>,
+) -> Result<T, ActivityError> {
     let mut work = pin!(work);
     loop {
         tokio::select! {
-            done = &mut work => return done,
+            done = &mut work => return Ok(done),
+            () = ctx.cancelled() => return Err(ActivityError::cancelled()),
             () = sleep(HEARTBEAT_EVERY) => {
                 // A heartbeat that cannot be sent changes nothing about the work.
                 let _ = ctx.record_heartbeat(()).await;

@@ -102,6 +102,47 @@ async fn a_thousand_malformed_signals_are_counted_and_the_earlier_vote_stands() 
     assert_eq!(task_failures(&wire.events(&workflow.id).await), Vec::<String>::new());
 }
 
+/// Temporal takes 10,000 signals a run: the approval goes on in another one, with all it knows.
+#[tokio::test]
+async fn twelve_thousand_signals_move_an_approval_into_another_run_with_its_votes_intact() {
+    const SIGNALS: usize = 12_000;
+    let stack = Stack::start().await;
+    let wire = stack.temporal.wire().await;
+    let both = ["ann@example.com", "bob@example.com"];
+    let stage = json!({"reviewers": both, "quorum": "all"});
+    let workflow = stack.submit(&submission::asking(json!({"stages": [stage]}))).await;
+    let ann = stack.mail_to(both[0]).await.link("approve");
+    let bob = stack.mail_to(both[1]).await.link("approve");
+    stack.press(&ann, "approve", "before the flood").await.expect(200, &["recorded"]);
+    let first_run = wire.run(&workflow.id).await;
+
+    let eve = payload("json/plain", json!({"reviewer": "eve@example.com"}).to_string());
+    let mut status = Value::Null;
+    for sent in (FLOOD..=SIGNALS).step_by(FLOOD) {
+        stream::iter(0..FLOOD)
+            .for_each_concurrent(AT_ONCE, async |_| {
+                wire.signal(&workflow.id, "approve", vec![eve.clone()]).await;
+            })
+            .await;
+        // Temporal starts no other run while signals pour in.
+        status = workflow
+            .status_where("all of them to be ignored", |status| status["ignoredSignals"] == sent)
+            .await;
+    }
+    assert_eq!(status["stages"][0]["reviewers"][0]["vote"]["comment"], "before the flood");
+    assert_ne!(wire.run(&workflow.id).await, first_run, "it goes on in another run");
+
+    // The links from before are the links of now, also for a signaler that knew the first run.
+    stack.press(&ann, "approve", "").await.expect(200, &["already recorded"]);
+    stack.press(&bob, "approve", "after the flood").await.expect(200, &["approved"]);
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["status"], "APPROVED", "{outcome}");
+    let comments: Vec<String> =
+        list(&outcome["stages"][0]["decisions"]).map(|each| text(&each["comment"])).collect();
+    assert_eq!(comments, ["before the flood", "after the flood"], "{outcome}");
+    assert_eq!(stack.mails_so_far(both[1]).len(), 1, "nobody is asked twice");
+}
+
 /// A submission that would be decided, and whose every part is required.
 fn good_submission() -> Value {
     json!({
