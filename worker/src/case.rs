@@ -177,7 +177,11 @@ impl Case {
                 let seats = begun.approval.stages()[stage].seats();
                 let active = seats.iter().filter(|seat| seat.standing != Standing::Released);
                 issue.reviewers = reviewers.to_vec();
-                issue.asked = active.map(|seat| seat.reviewer.clone()).collect();
+                issue.asked = active
+                    .flat_map(|seat| [Some(&seat.reviewer), seat.on_behalf_of.as_ref()])
+                    .flatten()
+                    .cloned()
+                    .collect();
                 issue.time = Some(time.clone());
                 issue.absences = begun.plan.absences.clone();
                 match level {

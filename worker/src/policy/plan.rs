@@ -85,7 +85,7 @@ pub struct Continuations {
     pub rejected: Option<Continuation>,
 }
 
-/// A child workflow.
+/// A child workflow, in the approval's own namespace: Temporal's Rust SDK starts none in another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Continuation {
@@ -93,7 +93,4 @@ pub struct Continuation {
     pub workflow: String,
     /// Where its worker takes tasks from.
     pub task_queue: String,
-    /// In which namespace; the approval's own unless it says otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
 }

@@ -129,6 +129,12 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "to = 2026-12-11\n[[absences]]\nreviewer = \"bob@example.com\"\ndeputy = «\"ann@example.com\"»\nfrom = 2026-12-10\nto = 2026-12-20",
         "deputies go round in a circle from 2026-12-10 to 2026-12-11",
     ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\non_approved = { workflow = \"Pay\", task_queue = \"payments\", \
+         namespace = «\"finance\"» }",
+        "a child workflow runs in the approval's own namespace: leave this out",
+    ),
     ("name = \"Small\"", "«nmae» = \"Small\"", "`nmae` is not known here"),
     ("name = \"Large\"", "name = «\"Small\"»", "another rule is called \"Small\" too"),
     (
