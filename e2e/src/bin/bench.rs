@@ -6,11 +6,14 @@
 use std::{
     fs,
     future::Future,
+    hint::black_box,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
-use countersign_e2e::{Stack, Temporal, submission, within};
+use anyhow::{Context, Error, Result, ensure};
+use countersign_e2e::{Stack, Temporal, submission, within, workspace};
+use countersign_protos::v1::Submission;
+use countersign_worker::policy::Policy;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use temporalio_client::{Client, grpc::WorkflowService, tonic::IntoRequest};
@@ -27,6 +30,7 @@ const ROUNDS: usize = 200;
 const APPROVALS: usize = 200;
 const WAITING: usize = 1_000;
 const FORGED: usize = 20_000;
+const ROUTED: usize = 100_000;
 const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(180);
 /// The kernel counts processor time in hundredths of a second.
@@ -50,6 +54,7 @@ async fn main() -> Result<()> {
     let (get, query) = bench.get_against_query().await?;
     let (post, calls) = bench.post_against_calls().await?;
     let forged = bench.forged_per_second().await?;
+    let routing = routed_per_second()?;
     eprintln!("Starting {WAITING} approvals that wait ...");
     let idle = bench.worker_memory()?;
     bench.start_many(WAITING, "waiting").await?;
@@ -70,6 +75,7 @@ async fn main() -> Result<()> {
         ratio(post, calls)
     );
     println!("| refuse forged approval IDs | {forged:.0} a second | none | |");
+    println!("| route a submission by the rules of examples/policy.toml | {routing} a second | none | |");
     println!("| worker's processor time for one approval | {} | | |", ms(cpu));
     println!("| worker's memory, {WAITING} approvals waiting | {full} MB ({idle} MB before) | | |");
     println!();
@@ -247,6 +253,24 @@ impl Bench {
         let kilobytes: u64 = resident.trim().trim_end_matches(" kB").parse()?;
         Ok(kilobytes / 1024)
     }
+}
+
+/// How many submissions a second the example's rules route, in one thread.
+fn routed_per_second() -> Result<u64> {
+    eprintln!("Routing submissions ...");
+    let examples = workspace().join("examples");
+    let policy = Policy::load(&examples.join("policy.toml")).map_err(Error::msg)?;
+    let mut submissions = Vec::new();
+    for file in fs::read_dir(examples.join("submissions"))? {
+        let submission: Submission = serde_json::from_slice(&fs::read(file?.path())?)?;
+        let submitter = submission.submitter.clone().unwrap_or_default().email.parse()?;
+        submissions.push((submission, submitter));
+    }
+    let start = Instant::now();
+    for (submission, submitter) in submissions.iter().cycle().take(ROUTED) {
+        black_box(policy.route(submission, submitter));
+    }
+    Ok((ROUTED as f64 / start.elapsed().as_secs_f64()) as u64)
 }
 
 fn payloads(json: &Value) -> Payloads {
