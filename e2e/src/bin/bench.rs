@@ -75,7 +75,9 @@ async fn main() -> Result<()> {
         ratio(post, calls)
     );
     println!("| refuse forged approval IDs | {forged:.0} a second | none | |");
-    println!("| route a submission by the rules of examples/policy.toml | {routing} a second | none | |");
+    println!(
+        "| route a submission by the rules of examples/policy.toml | {routing} a second | none | |"
+    );
     println!("| worker's processor time for one approval | {} | | |", ms(cpu));
     println!("| worker's memory, {WAITING} approvals waiting | {full} MB ({idle} MB before) | | |");
     println!();
