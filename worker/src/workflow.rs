@@ -268,7 +268,9 @@ impl ApprovalWorkflow {
             let mut work = &mut background.work;
             let crowded = || {
                 let events = ctx.history_length();
-                may_continue && (idle && ctx.continue_as_new_suggested() || events > MAX_EVENTS)
+                // A withdrawal would not follow into the next run.
+                let stays = !may_continue || ctx.cancellation_token().is_cancelled();
+                !stays && (idle && ctx.continue_as_new_suggested() || events > MAX_EVENTS)
             };
             let changed = |workflow: &Self| workflow.case.news() != news || crowded();
             select! {
