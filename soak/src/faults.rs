@@ -319,8 +319,11 @@ async fn recover(world: Arc<World>, new: Arc<Case>, open: Arc<Case>, i: usize) -
 
 /// Submits, and waits for the mail.
 async fn ask(world: &World, case: &Case) {
-    // A server that is away is asked again, and a submission that came to nothing is stuck.
-    let _ = world.submit(case, &mut Dice::of(0, 0)).await;
+    // The same start again and again is one start.
+    while let Err(status) = world.submit(case, &mut Dice::of(0, 0)).await {
+        eprintln!("{} is not started yet: {status}", case.workflow);
+        sleep(Duration::from_millis(500)).await;
+    }
     world.link(case, &case.stages[0].reviewers[0], 0).await;
 }
 
