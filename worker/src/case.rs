@@ -44,6 +44,8 @@ pub(crate) struct Case {
     reminded_by_hand: u32,
     /// How often an operator's signal had an effect.
     orders: u32,
+    /// Votes that left their stage open and have not been published.
+    unpublished: usize,
 }
 
 /// A signal that can be read.
@@ -233,6 +235,7 @@ impl Case {
         };
         let released = begun.approval.ask(invited, due, now);
         self.catch_up(now);
+        self.unpublished = 0;
         let told: Vec<Seat> = released.into_iter().filter(|seat| self.was_asked(seat)).collect();
         let outcome = self.outcome();
         told.iter().for_each(|seat| self.tell(release(seat, &outcome)));
@@ -294,6 +297,9 @@ impl Case {
             Some(begun) => begun.approval.vote(ballot, now),
             None => Receipt::StageNotOpen,
         };
+        if receipt == Receipt::Counted && self.open_stage().is_some() {
+            self.unpublished += 1;
+        }
         let why = match receipt {
             Receipt::Counted | Receipt::Duplicate => return,
             Receipt::Contradiction => "the reviewer decided otherwise before",
@@ -328,6 +334,17 @@ impl Case {
             }
         }
         Ok(())
+    }
+
+    /// How often to publish now that so many decisions have come. The SDK may show signals one by
+    /// one (a query does that), and a replay shows them together: so each vote counts by itself, and
+    /// not each time the workflow looks.
+    pub(crate) fn publications(&mut self, decided: usize) -> usize {
+        let votes = std::mem::take(&mut self.unpublished);
+        match self.begun().is_some_and(|begun| begun.plan.publishes_each_vote) {
+            true => votes,
+            false => usize::from(decided > 0 && self.next_deadline().is_some()),
+        }
     }
 
     /// Calls the approval off.
