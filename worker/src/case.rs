@@ -762,6 +762,24 @@ mod tests {
     }
 
     #[test]
+    fn votes_are_published_one_by_one_whether_they_come_together_or_not() {
+        let published = |together: bool| {
+            let mut case = Case::default();
+            let mut plan = plan();
+            plan.stages[0].reviewers.push(address("cy@example.com"));
+            case.begin(Uuid::nil(), plan, NOW);
+            open(&mut case, &["a", "b", "c"]);
+            let mut times = 0;
+            for name in ["ann", "bob", "cy"] {
+                case.decide(Verdict::Approve, &signal(&format!("{name}@example.com"), ""), NOW);
+                times += if together { 0 } else { case.publications(1) };
+            }
+            times + case.publications(3)
+        };
+        assert_eq!((published(true), published(false)), (2, 2), "the last one ends the stage");
+    }
+
+    #[test]
     fn another_run_goes_on_where_this_one_stopped() {
         let mut case = Case::default();
         begin(&mut case);
