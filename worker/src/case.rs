@@ -117,6 +117,8 @@ impl Case {
         }
         self.ignored = self.ignored.saturating_add(told_first.ignored);
         self.ignored_because.extend(told_first.ignored_because);
+        let too_many = self.ignored_because.len().saturating_sub(MAX_REASONS);
+        self.ignored_because.drain(..too_many);
         self.early.extend(told_first.early);
         self.catch_up(now);
     }
@@ -220,8 +222,8 @@ impl Case {
         (self.decisions(), self.orders, to_ask)
     }
 
-    /// Those of [`to_issue`](Self::to_issue) have their links. Whoever is released by that is told,
-    /// and their links are answered; decisions that came early are taken.
+    /// Those of [`to_issue`](Self::to_issue) have their links. Answers with the links of those who are
+    /// released by that, who are told where they were asked; decisions that came early are taken.
     pub(crate) fn issued(&mut self, issue: Issue, issued: Issued, now: Timestamp) -> Vec<String> {
         let Some(begun) = &mut self.begun else { return Vec::new() };
         let (invited, due) = match issued {
@@ -236,10 +238,11 @@ impl Case {
         let released = begun.approval.ask(invited, due, now);
         self.catch_up(now);
         self.unpublished = 0;
-        let told: Vec<Seat> = released.into_iter().filter(|seat| self.was_asked(seat)).collect();
         let outcome = self.outcome();
-        told.iter().for_each(|seat| self.tell(release(seat, &outcome)));
-        told.into_iter().map(|seat| seat.link).collect()
+        for seat in released.iter().filter(|seat| self.was_asked(seat)).collect::<Vec<_>>() {
+            self.tell(release(seat, &outcome));
+        }
+        released.into_iter().map(|seat| seat.link).collect()
     }
 
     /// Takes the payloads of a decision, whatever they are.
@@ -759,6 +762,23 @@ mod tests {
             case.take_reminders();
         }
         assert_eq!(case.ignored().0, 3);
+    }
+
+    #[test]
+    fn whoever_is_replaced_is_mailed_no_more_and_told_only_if_they_were_asked() {
+        for sent in [false, true] {
+            let mut case = Case::default();
+            begin(&mut case);
+            open(&mut case, &["a", "b"]);
+            if sent {
+                case.delivered("a", false, Ok(()));
+            }
+            let to = json!({"reviewer": "ann@example.com", "to": "cy@example.com"});
+            case.reassign(&order(to), NOW);
+            let (_, issue) = case.to_issue(NOW).expect("somebody to ask");
+            assert_eq!(case.issued(issue, Issued::Links(vec!["c".into()]), NOW), ["a"]);
+            assert_eq!(case.announcements(0).len(), usize::from(sent));
+        }
     }
 
     #[test]
