@@ -37,11 +37,6 @@ impl StageRule {
             }
         }
     }
-
-    /// Everybody who may be asked.
-    pub fn everybody(&self) -> impl Iterator<Item = &EmailAddress> {
-        self.reviewers.iter().chain(self.escalations.iter().flat_map(|level| &level.reviewers))
-    }
 }
 
 impl From<&StageRule> for StagePlan {
