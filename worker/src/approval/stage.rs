@@ -294,7 +294,9 @@ impl Stage {
             self.seats[*seat].standing = Standing::Released;
         }
         // Asking others decides nothing. Where nobody new came, or too few, nobody is released.
-        if self.seats.len() == round as usize || self.quorum_reached().is_some() {
+        let electorate = self.electorate();
+        let too_few = electorate < self.plan.quorum.approvals(electorate);
+        if too_few || self.seats.len() == round as usize || self.quorum_reached().is_some() {
             for (seat, standing) in self.seats.iter_mut().zip(before) {
                 seat.standing = standing;
             }
