@@ -5,16 +5,17 @@ use std::time::Duration;
 use temporalio_client::{
     Client,
     grpc::WorkflowService,
-    tonic::{Code, IntoRequest},
+    tonic::{Code, IntoRequest, Status},
 };
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payload, Payloads, WorkflowExecution, WorkflowType},
     enums::v1::HistoryEventFilterType,
     failure::v1::{Failure, failure::FailureInfo},
     history::v1::{HistoryEvent, history_event::Attributes},
+    query::v1::WorkflowQuery,
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
-        DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest,
+        DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest, QueryWorkflowRequest,
         SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest,
     },
 };
@@ -56,6 +57,17 @@ impl Wire {
 
     /// Sends a signal with this input, whatever it is.
     pub async fn signal(&self, id: &str, name: &str, input: Vec<Payload>) {
+        let sent = self.try_signal(id, name, input).await;
+        sent.unwrap_or_else(|status| panic!("{id} does not take {name}: {status}"));
+    }
+
+    /// The same, or why it is refused.
+    pub async fn try_signal(
+        &self,
+        id: &str,
+        name: &str,
+        input: Vec<Payload>,
+    ) -> Result<(), Status> {
         let request = SignalWorkflowExecutionRequest {
             namespace: NAMESPACE.to_owned(),
             workflow_execution: Some(execution(id)),
@@ -68,13 +80,27 @@ impl Wire {
         until(PATIENCE, what, async || {
             let request = request.clone().into_request();
             match self.0.clone().signal_workflow_execution(request).await {
-                Ok(_) => Ok(()),
                 // Refused for the moment; the request ID makes it one signal in any case.
                 Err(status) if status.code() == Code::ResourceExhausted => Err(status),
-                Err(status) => panic!("{id} does not take {name}: {status}"),
+                answer => Ok(answer.map(drop)),
             }
         })
-        .await;
+        .await
+    }
+
+    /// Asks a workflow for its status; waits for the answer as long as it takes.
+    pub async fn status(&self, id: &str) -> Option<Payload> {
+        let request = QueryWorkflowRequest {
+            namespace: NAMESPACE.to_owned(),
+            execution: Some(execution(id)),
+            query: Some(WorkflowQuery {
+                query_type: "status".to_owned(),
+                ..WorkflowQuery::default()
+            }),
+            ..QueryWorkflowRequest::default()
+        };
+        let answer = self.0.clone().query_workflow(request.into_request()).await.ok()?.into_inner();
+        answer.query_result?.payloads.into_iter().next()
     }
 
     /// The ID of a workflow's latest run.

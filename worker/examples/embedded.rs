@@ -1,14 +1,15 @@
-//! Approvals in a Rust worker of your own: build [`Countersign`], register [`plugin`], done.
+//! Approvals in a Rust worker of your own: build [`Countersign`], make a [`worker`], done.
 //!
 //! `TEMPORAL_ADDRESS=localhost:7233 cargo run -p countersign-worker --example embedded`
 
 use countersign_worker::{
     activities::Countersign,
     notifier::{Notifier, Outbox},
-    plugin, startup,
+    startup,
     validation::Routing,
+    worker,
 };
-use temporalio_sdk::{Runtime, Worker, WorkerOptions};
+use temporalio_sdk::WorkerOptions;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -24,10 +25,8 @@ async fn main() -> anyhow::Result<()> {
     startup::register_search_attributes(&client).await?;
 
     let options = WorkerOptions::new("my-task-queue")
-        .worker_plugin(plugin(countersign))
         // .register_workflow::<YourWorkflow>()? .register_activities(YourActivities)
         .build();
-    let runtime = Runtime::from_current_tokio(Default::default())?;
-    Worker::new(&runtime, client, options)?.run().await?;
+    worker(&client, countersign, options)?.run().await?;
     Ok(())
 }

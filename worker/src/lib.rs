@@ -4,6 +4,7 @@
 // The SDK's macros make markers without documentation in these two.
 #[allow(missing_docs)]
 pub mod activities;
+mod ahead;
 pub mod approval;
 mod case;
 pub mod check_policy;
@@ -20,5 +21,5 @@ pub mod webhook;
 #[allow(missing_docs)]
 mod workflow;
 
-pub use plugin::plugin;
+pub use plugin::{plugin, worker};
 pub use workflow::ApprovalWorkflow;

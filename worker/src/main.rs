@@ -11,13 +11,12 @@ use clap::Parser;
 use countersign_worker::{
     check_policy::check_policy,
     notifier::Sns,
-    plugin,
     settings::{Cli, Command, Logging, PolicyFile, RawSettings, Settings},
-    startup,
+    startup, worker,
 };
 use futures::FutureExt;
 use temporalio_client::Client;
-use temporalio_sdk::{Runtime, Worker, WorkerOptions};
+use temporalio_sdk::WorkerOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -85,12 +84,10 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let task_queue = settings.task_queue.clone();
     let countersign = settings.countersign().await.map_err(anyhow::Error::msg)?;
     let options = WorkerOptions::new(task_queue.clone())
-        .worker_plugin(plugin(countersign))
         .graceful_shutdown_period(GRACE)
         .sticky_queue_schedule_to_start_timeout(STICKY)
         .build();
-    let runtime = Runtime::from_current_tokio(Default::default())?;
-    let mut worker = Worker::new(&runtime, client, options)?;
+    let mut worker = worker(&client, countersign, options)?;
     let shut_down = worker.shutdown_handle();
     tokio::spawn(async move {
         stop.await;

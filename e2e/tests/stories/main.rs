@@ -16,5 +16,6 @@ mod signals;
 mod stages;
 mod stops;
 mod submissions;
+mod takeovers;
 mod upgrade;
 mod webhook;
