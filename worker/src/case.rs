@@ -44,8 +44,6 @@ pub(crate) struct Case {
     reminded_by_hand: u32,
     /// How often an operator's signal had an effect.
     orders: u32,
-    /// Votes that left their stage open and have not been published.
-    unpublished: usize,
 }
 
 /// A signal that can be read.
@@ -237,7 +235,6 @@ impl Case {
         };
         let released = begun.approval.ask(invited, due, now);
         self.catch_up(now);
-        self.unpublished = 0;
         let outcome = self.outcome();
         for seat in released.iter().filter(|seat| self.was_asked(seat)).collect::<Vec<_>>() {
             self.tell(release(seat, &outcome));
@@ -300,9 +297,6 @@ impl Case {
             Some(begun) => begun.approval.vote(ballot, now),
             None => Receipt::StageNotOpen,
         };
-        if receipt == Receipt::Counted && self.open_stage().is_some() {
-            self.unpublished += 1;
-        }
         let why = match receipt {
             Receipt::Counted | Receipt::Duplicate => return,
             Receipt::Contradiction => "the reviewer decided otherwise before",
@@ -337,17 +331,6 @@ impl Case {
             }
         }
         Ok(())
-    }
-
-    /// How often to publish now that so many decisions have come. The SDK may show signals one by
-    /// one (a query does that), and a replay shows them together: so each vote counts by itself, and
-    /// not each time the workflow looks.
-    pub(crate) fn publications(&mut self, decided: usize) -> usize {
-        let votes = std::mem::take(&mut self.unpublished);
-        match self.begun().is_some_and(|begun| begun.plan.publishes_each_vote) {
-            true => votes,
-            false => usize::from(decided > 0 && self.next_deadline().is_some()),
-        }
     }
 
     /// Calls the approval off.
@@ -779,24 +762,6 @@ mod tests {
             assert_eq!(case.issued(issue, Issued::Links(vec!["c".into()]), NOW), ["a"]);
             assert_eq!(case.announcements(0).len(), usize::from(sent));
         }
-    }
-
-    #[test]
-    fn votes_are_published_one_by_one_whether_they_come_together_or_not() {
-        let published = |together: bool| {
-            let mut case = Case::default();
-            let mut plan = plan();
-            plan.stages[0].reviewers.push(address("cy@example.com"));
-            case.begin(Uuid::nil(), plan, NOW);
-            open(&mut case, &["a", "b", "c"]);
-            let mut times = 0;
-            for name in ["ann", "bob", "cy"] {
-                case.decide(Verdict::Approve, &signal(&format!("{name}@example.com"), ""), NOW);
-                times += if together { 0 } else { case.publications(1) };
-            }
-            times + case.publications(3)
-        };
-        assert_eq!((published(true), published(false)), (2, 2), "the last one ends the stage");
     }
 
     #[test]

@@ -58,9 +58,6 @@ pub struct Plan {
     /// What goes on with the outcome.
     #[serde(default)]
     pub then: Continuations,
-    /// Whether each vote is published by itself, which release 0.1.0 did not do.
-    #[serde(default)]
-    pub publishes_each_vote: bool,
 }
 
 impl Plan {
@@ -76,7 +73,6 @@ impl Plan {
             calendar: None,
             absences: Vec::new(),
             then: Continuations::default(),
-            publishes_each_vote: true,
         }
     }
 }

@@ -232,9 +232,10 @@ impl ApprovalWorkflow {
             let set = timer.get_or_insert_with(|| Timer::set(ctx, due, summary, &stage_is_over));
             match Self::wait(ctx, &mut set.firing, background, may_continue).await {
                 Woken::News => {
-                    let decided = ctx.state(|workflow| workflow.case.decisions()) - decisions;
-                    let times = ctx.state_mut(|workflow| workflow.case.publications(decided));
-                    (0..times).for_each(|_| Self::publish(ctx));
+                    let decided = ctx.state(|workflow| workflow.case.decisions()) > decisions;
+                    if decided && ctx.state(|workflow| workflow.case.next_deadline()).is_some() {
+                        Self::publish(ctx);
+                    }
                 }
                 Woken::Timer => {
                     timer = None;
