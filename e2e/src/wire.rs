@@ -89,18 +89,15 @@ impl Wire {
     }
 
     /// Asks a workflow for its status; waits for the answer as long as it takes.
-    pub async fn status(&self, id: &str) -> Option<Payload> {
+    pub async fn try_status(&self, id: &str) -> Result<(), Status> {
+        let query = WorkflowQuery { query_type: "status".to_owned(), ..WorkflowQuery::default() };
         let request = QueryWorkflowRequest {
             namespace: NAMESPACE.to_owned(),
             execution: Some(execution(id)),
-            query: Some(WorkflowQuery {
-                query_type: "status".to_owned(),
-                ..WorkflowQuery::default()
-            }),
+            query: Some(query),
             ..QueryWorkflowRequest::default()
         };
-        let answer = self.0.clone().query_workflow(request.into_request()).await.ok()?.into_inner();
-        answer.query_result?.payloads.into_iter().next()
+        self.0.clone().query_workflow(request.into_request()).await.map(drop)
     }
 
     /// The ID of a workflow's latest run.

@@ -16,6 +16,7 @@ use temporalio_client::{
     WorkflowDescribeOptions, WorkflowExecutionInfo, WorkflowExecutionStatus,
     WorkflowFetchHistoryOptions, WorkflowListOptions, WorkflowQueryOptions, WorkflowSignalOptions,
     errors::{WorkflowInteractionError, WorkflowQueryError},
+    tonic::Code,
 };
 use temporalio_common::{
     data_converters::RawValue, protos::temporal::api::history::v1::HistoryEvent,
@@ -300,7 +301,11 @@ async fn query_status(
                 Err(WorkflowQueryError::Rejected { status }) => {
                     Ok(Err(status.unwrap_or(WorkflowExecutionStatus::Unknown)))
                 }
-                Err(error) => Err(error),
+                // The worker has refused it: it takes over from another one, and is asked again.
+                Err(WorkflowQueryError::Rpc(status)) if status.code() == Code::InvalidArgument => {
+                    Err(Failure::Busy(status.message().to_owned()))
+                }
+                Err(error) => Err(error.into()),
             }
         }
     })

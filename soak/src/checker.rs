@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Effect,
     /// It did not come to its end.
     Stuck,
+    /// The workflow code would not do again what it did.
+    Unrepeatable,
     /// An approval ID is where nobody may find it.
     Leak,
     /// A row of the answer table that nobody got.
@@ -41,12 +43,13 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them, in the report's order.
-    pub(crate) const ALL: [Kind; 7] = [
+    pub(crate) const ALL: [Kind; 8] = [
         Kind::Lost,
         Kind::Contradiction,
         Kind::Disagreement,
         Kind::Effect,
         Kind::Stuck,
+        Kind::Unrepeatable,
         Kind::Leak,
         Kind::Unseen,
     ];
@@ -59,6 +62,7 @@ impl Kind {
             Kind::Disagreement => "answers that disagree with the history",
             Kind::Effect => "outcomes not handed on, or differently",
             Kind::Stuck => "stuck workflows",
+            Kind::Unrepeatable => "histories that do not replay",
             Kind::Leak => "approval IDs outside of mails",
             Kind::Unseen => "rows of the answer table that nobody got",
         }
@@ -271,9 +275,7 @@ struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    /// With `at_once`, a withdrawal counts where it stands in the history, and not only when the
-    /// workflow acts next.
-    fn of(plan: &'a [Stage], story: &'a [Event], at_once: bool) -> Self {
+    fn of(plan: &'a [Stage], story: &'a [Event]) -> Self {
         let links = story.iter().filter_map(|event| match event {
             Event::Asked(link, stage, reviewer) => Some((&**link, (*stage, &**reviewer))),
             _ => None,
@@ -284,7 +286,7 @@ impl<'a> Tally<'a> {
             counts: vec![Count::default(); plan.len()],
             withdrawn: false,
         };
-        // Decisions that are there when the workflow acts count before a deadline.
+        // Decisions that are there when the workflow acts count before a withdrawal or a deadline.
         let (mut deadlines, mut cancelled) = (Vec::new(), false);
         for event in story {
             match event {
@@ -292,7 +294,6 @@ impl<'a> Tally<'a> {
                 Event::Deadline(stage) => deadlines.push(*stage),
                 Event::Reminder(stage, true) => deadlines.push(*stage),
                 Event::Reminder(_, false) => {}
-                Event::Cancelled if at_once => tally.withdrawn |= tally.open().is_some(),
                 Event::Cancelled => cancelled = true,
                 Event::Acted => {
                     // Withdrawing comes before the deadline where both are there.
@@ -455,11 +456,7 @@ fn contradicted(
     outcome: &Value,
     find: &mut impl FnMut(Kind, String),
 ) {
-    // A withdrawal may be acted on before decisions that came after it, or together with them.
-    let tallies = [false, true].map(|at_once| Tally::of(&case.stages, story, at_once));
-    let fits = tallies.iter().position(|tally| outcome["status"] == tally.status());
-    let [counted, withdrawn] = tallies;
-    let tally = if fits == Some(1) { withdrawn } else { counted };
+    let tally = Tally::of(&case.stages, story);
     if outcome["status"] != tally.status() {
         find(Kind::Contradiction, format!("counted {}, ended with {outcome}", tally.status()));
     }
@@ -665,9 +662,9 @@ mod tests {
         let mut case = case();
         case.stages[0].quorum = Quorum::Any;
         let late = [asked("ann"), Event::Deadline(0), signal("ann", "approve"), Event::Acted];
-        assert_eq!(Tally::of(&case.stages, &late, false).status(), "APPROVED");
+        assert_eq!(Tally::of(&case.stages, &late).status(), "APPROVED");
         let too_late = [asked("ann"), Event::Deadline(0), Event::Acted, signal("ann", "approve")];
-        assert_eq!(Tally::of(&case.stages, &too_late, false).status(), "EXPIRED");
+        assert_eq!(Tally::of(&case.stages, &too_late).status(), "EXPIRED");
     }
 
     #[test]
@@ -677,7 +674,7 @@ mod tests {
         let reminded = |too_late| {
             let late = Event::Reminder(0, too_late);
             let story = [asked("ann"), late, Event::Acted];
-            Tally::of(&case.stages, &story, false).status()
+            Tally::of(&case.stages, &story).status()
         };
         assert_eq!((reminded(false), reminded(true)), ("PENDING", "EXPIRED"));
     }
@@ -688,10 +685,9 @@ mod tests {
         let mut story =
             vec![asked("ann"), asked("bob"), signal("ann", "approve"), Event::Cancelled];
         story.extend([Event::Acted, signal("bob", "approve"), Event::Acted]);
-        assert_eq!(Tally::of(&case.stages, &story, false).status(), "WITHDRAWN");
-        assert_eq!(Tally::of(&case.stages, &story, true).status(), "WITHDRAWN");
+        assert_eq!(Tally::of(&case.stages, &story).status(), "WITHDRAWN");
         story.swap(3, 5);
-        assert_eq!(Tally::of(&case.stages, &story, false).status(), "APPROVED");
+        assert_eq!(Tally::of(&case.stages, &story).status(), "APPROVED");
     }
 
     #[test]
@@ -700,8 +696,8 @@ mod tests {
         case.stages[0].reviewers.push("cy".into());
         case.stages[0].quorum = Quorum::Of(2);
         let mut story = vec![asked("ann"), asked("bob"), signal("ann", "reject")];
-        assert_eq!(Tally::of(&case.stages, &story, false).status(), "PENDING");
+        assert_eq!(Tally::of(&case.stages, &story).status(), "PENDING");
         story.push(signal("bob", "reject"));
-        assert_eq!(Tally::of(&case.stages, &story, false).status(), "REJECTED");
+        assert_eq!(Tally::of(&case.stages, &story).status(), "REJECTED");
     }
 }

@@ -291,11 +291,16 @@ async fn histories(
                 sleep(Duration::from_millis(500)).await;
                 continue;
             }
+            let mut find = |kind, why| {
+                let (workflow, key) = (case.workflow.clone(), String::new());
+                findings.push(Finding { kind, workflow, key, why });
+            };
             let leaks = secrets.count_in(format!("{story:?}").as_bytes());
             if leaks > 0 {
-                let why = format!("{leaks} in its history");
-                let (workflow, key) = (case.workflow.clone(), String::new());
-                findings.push(Finding { kind: Kind::Leak, workflow, key, why });
+                find(Kind::Leak, format!("{leaks} in its history"));
+            }
+            if let Err(why) = countersign_e2e::replay(history).await {
+                find(Kind::Unrepeatable, why);
             }
             stories.insert(case.workflow.clone(), story);
             break;

@@ -3,18 +3,27 @@
 //! After a worker's death Temporal may ask another one a query while a workflow task is pending. The
 //! SDK (1.1) then shows the workflow what is in the history so far, and keeps the workflow as it is:
 //! what comes until the task begins is shown later, one thing after the other. A replay shows all of
-//! that at once, signals first, and may come to something else. A workflow that has run ahead of its
-//! tasks is therefore forgotten as soon as the query is answered, and replayed for the task.
+//! that at once, signals first, and may come to something else. So such a query is refused, since its
+//! answer might not last, and the workflow is forgotten, and replayed for its task.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    error::Error,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use temporalio_common::protos::coresdk::workflow_activation::{
     WorkflowActivation, workflow_activation_job::Variant,
 };
-use temporalio_sdk::{interceptors::WorkerInterceptor, runtime::CoreWorker};
+use temporalio_sdk::{
+    WorkerOptions,
+    interceptors::WorkerInterceptor,
+    runtime::CoreWorker,
+    workflow_interceptors::{
+        HandleQueryInput, HandleQueryResult, SyncWorkflowInterceptorContext, WorkflowInterceptor,
+        WorkflowInterceptorConstructor, WorkflowNext,
+    },
+};
 
 /// Watches a worker's workflows. Clones share what they know.
 #[derive(Clone, Default)]
@@ -27,56 +36,76 @@ struct Shared {
     shown: Mutex<HashMap<String, Shown>>,
 }
 
-/// How much of its history a workflow has been shown, and the time of its latest workflow task.
-#[derive(Clone, Copy, PartialEq)]
+/// What a workflow has been shown.
 struct Shown {
+    /// How much of its history.
     events: u32,
-    time: Option<(i64, i32)>,
-}
-
-impl Shown {
-    fn by(activation: &WorkflowActivation) -> Self {
-        let time = activation.timestamp.as_ref().map(|time| (time.seconds, time.nanos));
-        Self { events: activation.history_length, time }
-    }
-
-    /// Events without a workflow task.
-    fn is_ahead_of(self, before: Shown) -> bool {
-        self.events > before.events && self.time == before.time
-    }
+    /// The seconds and nanoseconds of its latest workflow task.
+    task: Option<(i64, i32)>,
+    /// Whether there was more than that task is about.
+    ahead: bool,
 }
 
 impl RunsAhead {
-    /// The worker whose workflows are watched.
-    pub(crate) fn watch(&self, worker: Arc<CoreWorker>) {
+    /// Has a worker's workflows watched, as soon as it is there.
+    pub(crate) fn watch(&self, options: &mut WorkerOptions) {
+        let watching = self.clone();
+        options.worker_interceptor(self.clone());
+        options
+            .workflow_interceptor(WorkflowInterceptorConstructor::new(move |_| watching.clone()));
+    }
+
+    /// The worker that has been made.
+    pub(crate) fn is_there(&self, worker: Arc<CoreWorker>) {
         self.0.worker.get_or_init(|| worker);
     }
 
-    /// Whether this shows a workflow more than its tasks have.
-    fn runs_ahead(&self, activation: &WorkflowActivation) -> bool {
-        let mut shown = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if activation
-            .jobs
-            .iter()
-            .any(|job| matches!(job.variant, Some(Variant::RemoveFromCache(_))))
-        {
+    fn shown(&self) -> MutexGuard<'_, HashMap<String, Shown>> {
+        self.0.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what a workflow is shown now; answers whether it runs ahead of its tasks.
+    fn note(&self, activation: &WorkflowActivation) -> bool {
+        let leaves = |variant: &Variant| matches!(variant, Variant::RemoveFromCache(_));
+        let mut shown = self.shown();
+        if activation.jobs.iter().filter_map(|job| job.variant.as_ref()).any(leaves) {
             shown.remove(&activation.run_id);
             return false;
         }
-        let now = Shown::by(activation);
-        let before = shown.insert(activation.run_id.clone(), now);
-        before.is_some_and(|before| now.is_ahead_of(before))
+        let events = activation.history_length;
+        let task = activation.timestamp.as_ref().map(|time| (time.seconds, time.nanos));
+        let before = shown.get(&activation.run_id);
+        let ahead = before
+            .is_some_and(|before| before.ahead || before.events < events && before.task == task);
+        shown.insert(activation.run_id.clone(), Shown { events, task, ahead });
+        ahead
     }
 }
 
 #[async_trait::async_trait(?Send)]
 impl WorkerInterceptor for RunsAhead {
     async fn on_workflow_activation(&self, activation: &WorkflowActivation) -> anyhow::Result<()> {
-        if self.runs_ahead(activation)
+        if self.note(activation)
             && let Some(worker) = self.0.worker.get()
         {
             worker.request_workflow_eviction(&activation.run_id);
         }
         Ok(())
+    }
+}
+
+impl WorkflowInterceptor for RunsAhead {
+    fn handle_query(
+        &self,
+        ctx: SyncWorkflowInterceptorContext,
+        input: HandleQueryInput,
+        next: WorkflowNext<'_, HandleQueryInput, HandleQueryResult>,
+    ) -> HandleQueryResult {
+        if self.shown().get(ctx.run_id()).is_some_and(|shown| shown.ahead) {
+            let refusal: Box<dyn Error + Send + Sync> =
+                "another worker takes over this workflow; ask again in a moment".into();
+            return Err(refusal.into());
+        }
+        next.run(input)
     }
 }

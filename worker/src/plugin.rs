@@ -26,7 +26,7 @@ pub fn worker(
     mut options: WorkerOptions,
 ) -> anyhow::Result<Worker> {
     let ahead = RunsAhead::default();
-    options.worker_interceptor(ahead.clone());
+    ahead.watch(&mut options);
     plugin(countersign).configure_worker_options(&mut options)?;
     let config = options
         .to_core_options(client.namespace(), client.identity())
@@ -35,7 +35,7 @@ pub fn worker(
     let runtime = RuntimeOptions::builder().build().map_err(anyhow::Error::msg)?;
     let runtime = CoreRuntime::new_assume_tokio(runtime)?;
     let core = Arc::new(init_worker(&runtime, config, client.connection().clone())?);
-    ahead.watch(core.clone());
+    ahead.is_there(core.clone());
     Ok(Worker::new_from_core_options(core, client.options().clone(), options)?)
 }
 

@@ -1,0 +1,17 @@
+//! Whether the workflow code would do again what a history says it did.
+
+use countersign_worker::ApprovalWorkflow;
+use temporalio_client::WorkflowHistory;
+use temporalio_common::protos::temporal::api::history::v1::{History, HistoryEvent};
+use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
+
+/// Runs the workflow code of this build on a history; why it comes to other commands, if it does.
+pub async fn replay(events: Vec<HistoryEvent>) -> Result<(), String> {
+    let options = WorkflowReplayerOptions::new()
+        .register_workflow::<ApprovalWorkflow>()
+        .map_err(|error| error.to_string())?
+        .build();
+    let replayer = WorkflowReplayer::new(options).map_err(|error| error.to_string())?;
+    let history = WorkflowHistory::from(History { events });
+    replayer.replay_workflow(history).await.map_err(|error| error.to_string())
+}
