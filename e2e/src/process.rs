@@ -107,6 +107,11 @@ impl Process {
         self.signal("HUP");
     }
 
+    /// Stops its clock, or lets it go on.
+    pub fn freeze(&mut self, frozen: bool) {
+        self.signal(if frozen { "STOP" } else { "CONT" });
+    }
+
     /// Waits until it ends by itself.
     pub async fn exit(&mut self) -> Exit {
         let start = Instant::now();

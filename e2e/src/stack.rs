@@ -175,6 +175,11 @@ impl Stack {
         self.worker.as_mut().expect("a running worker").hang_up();
     }
 
+    /// Stops the worker's clock, or lets it go on.
+    pub fn freeze_worker(&mut self, frozen: bool) {
+        self.worker.as_mut().expect("a running worker").freeze(frozen);
+    }
+
     /// The signaler's process.
     pub fn signaler(&self) -> &Process {
         self.signaler.as_ref().expect("a running signaler")

@@ -16,7 +16,8 @@ use temporalio_common::protos::temporal::api::{
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
         DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest, QueryWorkflowRequest,
-        SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest,
+        RequestCancelWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
+        StartWorkflowExecutionRequest,
     },
 };
 use tokio::time::timeout;
@@ -86,6 +87,18 @@ impl Wire {
             }
         })
         .await
+    }
+
+    /// Asks a workflow to stop.
+    pub async fn cancel(&self, id: &str) {
+        let request = RequestCancelWorkflowExecutionRequest {
+            namespace: NAMESPACE.to_owned(),
+            workflow_execution: Some(execution(id)),
+            request_id: Uuid::new_v4().to_string(),
+            ..RequestCancelWorkflowExecutionRequest::default()
+        };
+        let asked = self.0.clone().request_cancel_workflow_execution(request.into_request()).await;
+        asked.unwrap_or_else(|status| panic!("{id} cannot be cancelled: {status}"));
     }
 
     /// Asks a workflow for its status; waits for the answer as long as it takes.

@@ -74,9 +74,10 @@ impl RunsAhead {
         }
         let events = activation.history_length;
         let task = activation.timestamp.as_ref().map(|time| (time.seconds, time.nanos));
-        let before = shown.get(&activation.run_id);
-        let ahead = before
-            .is_some_and(|before| before.ahead || before.events < events && before.task == task);
+        let ahead = shown.get(&activation.run_id).is_some_and(|before| {
+            let without_task = before.events < events && before.task == task;
+            before.ahead || without_task && !activation.is_replaying
+        });
         shown.insert(activation.run_id.clone(), Shown { events, task, ahead });
         ahead
     }
@@ -107,5 +108,54 @@ impl WorkflowInterceptor for RunsAhead {
             return Err(refusal.into());
         }
         next.run(input)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use temporalio_common::protos::coresdk::workflow_activation::{
+        QueryWorkflow, RemoveFromCache, SignalWorkflow, WorkflowActivationJob,
+    };
+
+    use super::*;
+
+    fn shown(job: Variant, events: u32, task: u64, is_replaying: bool) -> WorkflowActivation {
+        WorkflowActivation {
+            run_id: "run".to_owned(),
+            timestamp: Some((SystemTime::UNIX_EPOCH + Duration::from_secs(task)).into()),
+            history_length: events,
+            is_replaying,
+            jobs: vec![WorkflowActivationJob { variant: Some(job) }],
+            ..Default::default()
+        }
+    }
+
+    fn signal(events: u32, task: u64) -> WorkflowActivation {
+        shown(Variant::SignalWorkflow(SignalWorkflow::default()), events, task, false)
+    }
+
+    fn query(events: u32, task: u64) -> WorkflowActivation {
+        shown(Variant::QueryWorkflow(QueryWorkflow::default()), events, task, true)
+    }
+
+    #[test]
+    fn tasks_and_queries_between_them_run_ahead_of_nothing() {
+        let watch = RunsAhead::default();
+        let tasks = [signal(3, 1), query(3, 1), signal(9, 2), signal(9, 3), query(9, 3)];
+        assert!(tasks.iter().all(|task| !watch.note(task)));
+        assert!(!watch.note(&query(12, 3)), "the last events of a workflow that has closed");
+    }
+
+    #[test]
+    fn events_without_a_task_run_ahead_until_the_workflow_is_forgotten() {
+        let watch = RunsAhead::default();
+        assert!(!watch.note(&signal(3, 1)));
+        assert!(watch.note(&signal(5, 1)));
+        assert!(watch.note(&query(5, 1)));
+        let forgotten = Variant::RemoveFromCache(RemoveFromCache::default());
+        assert!(!watch.note(&shown(forgotten, 5, 1, false)));
+        assert!(!watch.note(&signal(8, 2)), "replayed for its task");
     }
 }

@@ -3,12 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use countersign_protos::{
-    names::{self, COMMENT_MAX_CHARS},
-    payload::{self, Unreadable},
-    v1,
-    words::to_message,
-};
+use countersign_protos::{names, v1, words::to_message};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
@@ -17,10 +12,11 @@ use uuid::Uuid;
 use crate::{
     activities::{Announcement, Issue, Issued, ReviewRequest},
     approval::{
-        Approval, Ballot, Claim, EmailAddress, Invited, Receipt, Ruling, Seat, Stage, Standing,
-        ToAsk, Verdict, Whom,
+        Approval, Ballot, EmailAddress, Invited, Receipt, Ruling, Seat, Stage, Standing, ToAsk,
+        Verdict, Whom,
     },
     policy::{Continuation, schedule},
+    signals::{self, Told, clean, signal_of},
     validation::Plan,
 };
 
@@ -33,10 +29,14 @@ const MAX_REMINDED_BY_HAND: u32 = 100;
 
 /// See the module. Serialised, it is what a workflow that continues as new goes on from.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Case {
     begun: Option<Begun>,
     /// What was told while no stage was open.
     early: Vec<Told>,
+    /// Whether links are being issued, and what was told meanwhile.
+    opening: bool,
+    meanwhile: Vec<Told>,
     ignored: u32,
     ignored_because: VecDeque<String>,
     /// Reviewers whom an operator wants to be reminded now.
@@ -44,19 +44,6 @@ pub(crate) struct Case {
     reminded_by_hand: u32,
     /// How often an operator's signal had an effect.
     orders: u32,
-}
-
-/// A signal that can be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum Told {
-    /// By a reviewer, or by an operator for one.
-    Decision(Ballot),
-    /// By an operator: whom to replace, by whom.
-    Reassign(EmailAddress, EmailAddress),
-    /// By an operator: whom; `None` for all who have not decided.
-    Remind(Option<EmailAddress>),
-    /// By an operator: why.
-    Withdraw(String),
 }
 
 /// A case whose submission can be decided.
@@ -195,6 +182,26 @@ impl Case {
         Some((summary, issue))
     }
 
+    /// Whether a level is opened completely before anything else is looked at.
+    pub(crate) fn opens_first(&self) -> bool {
+        self.begun().is_some_and(|begun| begun.plan.opens_first)
+    }
+
+    /// Links are being issued: what is told now counts when all that follows has been begun.
+    ///
+    /// A query that comes meanwhile splits the workflow task in two, and the SDK then shows the links
+    /// together with what came later; a replay shows them before.
+    pub(crate) fn opening(&mut self) {
+        self.opening = self.opens_first();
+    }
+
+    /// All that follows from new links has been begun.
+    pub(crate) fn opened(&mut self, now: Timestamp) {
+        for told in std::mem::take(&mut self.meanwhile) {
+            self.hear(told, now);
+        }
+    }
+
     /// When time next has an effect, and what it does then.
     pub(crate) fn next_deadline(&self) -> Option<(Timestamp, String)> {
         let stage = self.open_stage()?;
@@ -223,6 +230,7 @@ impl Case {
     /// Those of [`to_issue`](Self::to_issue) have their links. Answers with the links of those who are
     /// released by that, who are told where they were asked; decisions that came early are taken.
     pub(crate) fn issued(&mut self, issue: Issue, issued: Issued, now: Timestamp) -> Vec<String> {
+        self.opening = false;
         let Some(begun) = &mut self.begun else { return Vec::new() };
         let (invited, due) = match issued {
             Issued::People { invited, due } => (invited, due),
@@ -244,23 +252,22 @@ impl Case {
 
     /// Takes the payloads of a decision, whatever they are.
     pub(crate) fn decide(&mut self, verdict: Verdict, payloads: &[Payload], now: Timestamp) {
-        let decision = ballot(verdict, payloads).map(Told::Decision);
-        self.signalled(signal_of(verdict), decision, now);
+        self.signalled(signal_of(verdict), signals::decision(verdict, payloads), now);
     }
 
     /// Takes an operator's order to ask somebody else.
     pub(crate) fn reassign(&mut self, payloads: &[Payload], now: Timestamp) {
-        self.signalled(names::SIGNAL_REASSIGN, reassignment(payloads), now);
+        self.signalled(names::SIGNAL_REASSIGN, signals::reassignment(payloads), now);
     }
 
     /// Takes an operator's order to remind people.
     pub(crate) fn remind(&mut self, payloads: &[Payload], now: Timestamp) {
-        self.signalled(names::SIGNAL_REMIND, reminder(payloads), now);
+        self.signalled(names::SIGNAL_REMIND, signals::reminder(payloads), now);
     }
 
     /// Takes an operator's order to call the approval off.
     pub(crate) fn withdraw_by_order(&mut self, payloads: &[Payload], now: Timestamp) {
-        self.signalled(names::SIGNAL_WITHDRAW, withdrawal(payloads), now);
+        self.signalled(names::SIGNAL_WITHDRAW, signals::withdrawal(payloads), now);
     }
 
     fn signalled(&mut self, signal: &str, told: Result<Told, String>, now: Timestamp) {
@@ -271,6 +278,9 @@ impl Case {
     }
 
     fn hear(&mut self, told: Told, now: Timestamp) {
+        if self.opening && self.meanwhile.len() < MAX_EARLY {
+            return self.meanwhile.push(told);
+        }
         // A withdrawal needs no open stage.
         let waits = match told {
             Told::Withdraw(_) => self.begun.is_none(),
@@ -503,81 +513,9 @@ fn release(seat: &Seat, outcome: &v1::Outcome) -> Announcement {
     Announcement { recipient: seat.reviewer.clone(), reviewer: true, outcome: outcome.clone() }
 }
 
-fn signal_of(verdict: Verdict) -> &'static str {
-    names::signal_of(verdict.into())
-}
-
-/// Why a payload cannot be read. The reasons name no content: it might be somebody's approval ID.
-fn unread(why: Unreadable, shape: &str) -> String {
-    match why {
-        Unreadable::Missing | Unreadable::TooMany(_) => why.to_string(),
-        _ => shape.to_owned(),
-    }
-}
-
-fn ballot(verdict: Verdict, payloads: &[Payload]) -> Result<Ballot, String> {
-    const SHAPE: &str =
-        "the payload is no decision: a JSON object with link or reviewer, and comment";
-    let decision: v1::Decision = payload::decode(payloads).map_err(|why| unread(why, SHAPE))?;
-    let claim = match (decision.link.as_str(), decision.reviewer.as_str()) {
-        ("", "") => return Err("it names neither link nor reviewer".into()),
-        (link, "") => Claim::Link(link.to_owned()),
-        ("", reviewer) => match reviewer.parse() {
-            Ok(reviewer) => Claim::Reviewer(reviewer),
-            Err(_) => return Err("its reviewer is no e-mail address".into()),
-        },
-        _ => return Err("it names both link and reviewer".into()),
-    };
-    Ok(Ballot { claim, verdict, comment: clean(&decision.comment) })
-}
-
-fn reassignment(payloads: &[Payload]) -> Result<Told, String> {
-    const SHAPE: &str = "the payload is no reassignment: a JSON object with reviewer and to";
-    let order: v1::Reassignment = payload::decode(payloads).map_err(|why| unread(why, SHAPE))?;
-    let address = |name, text: &str| {
-        text.parse::<EmailAddress>().map_err(|_| format!("its {name} is no e-mail address"))
-    };
-    Ok(Told::Reassign(address("reviewer", &order.reviewer)?, address("to", &order.to)?))
-}
-
-fn reminder(payloads: &[Payload]) -> Result<Told, String> {
-    const SHAPE: &str = "the payload is no reminder: nothing, or a JSON object with reviewer";
-    let order: v1::Reminder =
-        payload::decode_optional(payloads).map_err(|why| unread(why, SHAPE))?;
-    match order.reviewer.as_str() {
-        "" => Ok(Told::Remind(None)),
-        reviewer => match reviewer.parse() {
-            Ok(reviewer) => Ok(Told::Remind(Some(reviewer))),
-            Err(_) => Err("its reviewer is no e-mail address".into()),
-        },
-    }
-}
-
-fn withdrawal(payloads: &[Payload]) -> Result<Told, String> {
-    const SHAPE: &str = "the payload is no withdrawal: nothing, or a JSON object with reason";
-    let order: v1::Withdrawal =
-        payload::decode_optional(payloads).map_err(|why| unread(why, SHAPE))?;
-    Ok(Told::Withdraw(order.reason))
-}
-
-/// A text that somebody typed, without what cannot be shown, and no longer than a comment may be.
-fn clean(text: &str) -> String {
-    let shown = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
-    text.trim().chars().filter(shown).take(COMMENT_MAX_CHARS).collect()
-}
-
-impl From<Verdict> for v1::Verdict {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Approve => v1::Verdict::Approve,
-            Verdict::Reject => v1::Verdict::Reject,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use countersign_protos::payload::Encoding;
+    use countersign_protos::payload::{self, Encoding};
     use serde_json::json;
 
     use super::*;
@@ -765,6 +703,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_while_links_are_issued_waits_until_all_that_follows_has_begun() {
+        let mut case = Case::default();
+        case.decide(Verdict::Approve, &signal("ann@example.com", "early"), NOW);
+        begin(&mut case);
+        case.opening();
+        case.decide(Verdict::Approve, &signal("bob@example.com", ""), NOW);
+        open(&mut case, &["a", "b"]);
+        assert_eq!(case.decisions(), 1, "the early one counts as the stage opens");
+        assert_eq!(case.new_requests().len(), 1, "Bob is asked");
+        case.opened(NOW);
+        assert_eq!(case.outcome().status(), v1::Status::Approved);
+    }
+
+    #[test]
     fn another_run_goes_on_where_this_one_stopped() {
         let mut case = Case::default();
         begin(&mut case);
@@ -796,11 +748,5 @@ mod tests {
         }
         assert_eq!(case.ignored().0, 12_000);
         assert_eq!(reasons(&case).len(), MAX_REASONS);
-    }
-
-    #[test]
-    fn comments_are_cut_and_cleaned_but_keep_their_lines() {
-        assert_eq!(clean("  fine\u{0}\nsecond\u{1b}[31m line \r\n"), "fine\nsecond[31m line");
-        assert_eq!(clean(&"é".repeat(3_000)).chars().count(), COMMENT_MAX_CHARS);
     }
 }

@@ -15,6 +15,7 @@ mod plugin;
 pub mod policy;
 mod report;
 pub mod settings;
+mod signals;
 pub mod startup;
 pub mod validation;
 pub mod webhook;

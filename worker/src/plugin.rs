@@ -10,6 +10,7 @@ use temporalio_sdk::{
     plugins::{WorkerPlugin, WorkflowDefinitions},
 };
 use temporalio_sdk_core::{CoreRuntime, RuntimeOptions, init_worker};
+use tokio::runtime::Handle;
 
 use crate::{activities::Countersign, ahead::RunsAhead, workflow::ApprovalWorkflow};
 
@@ -32,6 +33,7 @@ pub fn worker(
         .to_core_options(client.namespace(), client.identity())
         .map_err(anyhow::Error::msg)
         .context("the worker's options")?;
+    Handle::try_current()?;
     let runtime = RuntimeOptions::builder().build().map_err(anyhow::Error::msg)?;
     let runtime = CoreRuntime::new_assume_tokio(runtime)?;
     let core = Arc::new(init_worker(&runtime, config, client.connection().clone())?);

@@ -58,6 +58,10 @@ pub struct Plan {
     /// What goes on with the outcome.
     #[serde(default)]
     pub then: Continuations,
+    /// Whether a level is opened completely before anything else is looked at, which release 0.1.0
+    /// did not do.
+    #[serde(default)]
+    pub opens_first: bool,
 }
 
 impl Plan {
@@ -73,6 +77,7 @@ impl Plan {
             calendar: None,
             absences: Vec::new(),
             then: Continuations::default(),
+            opens_first: true,
         }
     }
 }

@@ -2,7 +2,12 @@
 //!
 //! Handlers only tell the core what happened. `run` asks the core what follows, and does it.
 
-use std::{convert::Infallible, future::Future, pin::Pin, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use countersign_protos::{
     names,
@@ -12,6 +17,7 @@ use countersign_protos::{
 use futures::{
     FutureExt,
     future::{Fuse, FusedFuture, LocalBoxFuture},
+    poll,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -39,25 +45,27 @@ use crate::{
 /// Work that goes on while the workflow waits for something else.
 struct Background {
     work: Fuse<LocalBoxFuture<'static, ()>>,
+    /// Whether what is new begins before anything else goes on.
+    new_first: bool,
     /// The number of the next announcement.
     next_told: u32,
 }
 
 impl Default for Background {
     fn default() -> Self {
-        Self { work: Fuse::terminated(), next_told: 0 }
+        Self { work: Fuse::terminated(), new_first: false, next_told: 0 }
     }
 }
 
 impl Background {
     fn add(&mut self, new: impl Future<Output = ()> + 'static) {
         let earlier = std::mem::replace(&mut self.work, Fuse::terminated());
+        let new_first = self.new_first;
         let both = async move {
-            match earlier.is_terminated() {
-                true => new.await,
-                false => {
-                    join!(earlier, new);
-                }
+            match (earlier.is_terminated(), new_first) {
+                (true, _) => new.await,
+                (false, true) => drop(join!(new, earlier)),
+                (false, false) => drop(join!(earlier, new)),
             }
         };
         self.work = both.boxed_local().fuse();
@@ -125,6 +133,7 @@ impl ApprovalWorkflow {
                 encoding
             }
         };
+        background.new_first = ctx.state(|workflow| workflow.case.opens_first());
         while let Some(stage) = ctx.state(|workflow| workflow.case.pending_stage()) {
             Self::ask(ctx, stage, encoding, &mut background).await?;
             ctx.state_mut(|workflow| workflow.case.release(stage));
@@ -208,6 +217,7 @@ impl ApprovalWorkflow {
         while ctx.state(|workflow| workflow.case.pending_stage()) == Some(stage) {
             let opened_at = now(ctx.workflow_time());
             if let Some((summary, issue)) = ctx.state(|w| w.case.to_issue(opened_at)) {
+                ctx.state_mut(|workflow| workflow.case.opening());
                 let options = local_activity(summary);
                 let issuing =
                     ctx.execute_local_activity(Countersign::issue_links, issue.clone(), options);
@@ -230,7 +240,7 @@ impl ApprovalWorkflow {
             }
             let decisions = ctx.state(|workflow| workflow.case.decisions());
             let set = timer.get_or_insert_with(|| Timer::set(ctx, due, summary, &stage_is_over));
-            match Self::wait(ctx, &mut set.firing, background, may_continue).await {
+            match Self::wait(ctx, set, background, may_continue).await {
                 Woken::News => {
                     let decided = ctx.state(|workflow| workflow.case.decisions()) > decisions;
                     if decided && ctx.state(|workflow| workflow.case.next_deadline()).is_some() {
@@ -258,11 +268,16 @@ impl ApprovalWorkflow {
     /// Waits for a decision, an order, or the stage's timer, or until the run is too long.
     async fn wait(
         ctx: &WorkflowContext<Self>,
-        mut timer: impl FusedFuture + Unpin,
+        timer: &mut Timer<'_>,
         background: &mut Background,
         may_continue: bool,
     ) -> Woken {
+        if ctx.state(|workflow| workflow.case.opens_first()) {
+            let _ = poll!(pin!(timer.fires()));
+            let _ = poll!(&mut background.work);
+        }
         let news = ctx.state(|workflow| workflow.case.news());
+        ctx.state_mut(|workflow| workflow.case.opened(now(ctx.workflow_time())));
         loop {
             let idle = background.work.is_terminated();
             let mut work = &mut background.work;
@@ -285,7 +300,7 @@ impl ApprovalWorkflow {
                     let _ = ctx.state_mut(|workflow| workflow.case.withdraw(reason, at));
                     return Woken::News;
                 }
-                _ = timer => return Woken::Timer,
+                _ = timer.fires().fuse() => return Woken::Timer,
                 _ = work => {}
             }
         }
@@ -350,7 +365,10 @@ impl ApprovalWorkflow {
         mut background: Background,
         encoding: Encoding,
     ) -> v1::Outcome {
-        ctx.state_mut(|workflow| workflow.case.conclude());
+        ctx.state_mut(|workflow| {
+            workflow.case.opened(now(ctx.workflow_time()));
+            workflow.case.conclude();
+        });
         Self::publish(ctx);
         if let Some(next) = ctx.state(|workflow| workflow.case.continuation()) {
             Self::go_on(ctx, next, encoding).await;
@@ -451,6 +469,7 @@ impl Mails {
 struct Timer<'a> {
     due: Timestamp,
     firing: Pin<Box<dyn FusedFuture<Output = ()> + 'a>>,
+    fired: bool,
     token: WorkflowCancellationToken,
 }
 
@@ -467,7 +486,15 @@ impl<'a> Timer<'a> {
             .cancellation_token(token.clone())
             .build();
         let firing = Box::pin(ctx.timer(options).map(drop).fuse());
-        Self { due, firing, token }
+        Self { due, firing, fired: false, token }
+    }
+
+    /// Waits until it fires; not at all where it has.
+    async fn fires(&mut self) {
+        if !self.fired {
+            self.firing.as_mut().await;
+            self.fired = true;
+        }
     }
 }
 

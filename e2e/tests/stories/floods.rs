@@ -6,7 +6,9 @@ use std::{
     iter,
 };
 
-use countersign_e2e::{Stack, application_failure, list, payload, submission, task_failures, text};
+use countersign_e2e::{
+    Stack, application_failure, eventually, list, payload, submission, task_failures, text,
+};
 use countersign_protos::v1;
 use futures_util::{StreamExt, stream};
 use prost::Message;
@@ -113,7 +115,8 @@ async fn twelve_thousand_signals_move_an_approval_into_another_run_with_its_vote
     let workflow = stack.submit(&submission::asking(json!({"stages": [stage]}))).await;
     let ann = stack.mail_to(both[0]).await.link("approve");
     let bob = stack.mail_to(both[1]).await.link("approve");
-    stack.press(&ann, "approve", "before the flood").await.expect(200, &["recorded"]);
+    workflow.until_asked().await;
+    stack.press(&ann, "approve", "before the flood").await;
     let first_run = wire.run(&workflow.id).await;
 
     let eve = payload("json/plain", json!({"reviewer": "eve@example.com"}).to_string());
@@ -133,7 +136,10 @@ async fn twelve_thousand_signals_move_an_approval_into_another_run_with_its_vote
     assert_ne!(wire.run(&workflow.id).await, first_run, "it goes on in another run");
 
     // The links from before are the links of now, also for a signaler that knew the first run.
-    stack.press(&ann, "approve", "").await.expect(200, &["already recorded"]);
+    eventually("the page to know the earlier decision", async || {
+        stack.press(&ann, "approve", "").await.says("already recorded").then_some(())
+    })
+    .await;
     stack.press(&bob, "approve", "after the flood").await;
     let outcome = workflow.outcome().await;
     assert_eq!(outcome["status"], "APPROVED", "{outcome}");

@@ -9,6 +9,7 @@ async fn opening_both_links_a_thousand_times_changes_nothing() {
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     let mail = stack.mail_to("ann@example.com").await;
     let links = ["approve", "reject"].map(|choice| mail.link(choice));
+    workflow.until_asked().await;
     stack.open(&links[0]).await.expect(200, &["125.50 USD"]);
     let before = workflow.history().await;
     let reader = &stack.reader();
@@ -117,6 +118,7 @@ async fn a_form_that_makes_no_sense_is_refused_and_the_field_named() {
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     let link = stack.mail_to("ann@example.com").await.link("approve");
     let reader = stack.reader();
+    workflow.until_asked().await;
     let before = workflow.history().await;
     reader.submit(&link, &[("comment", "hm")]).await.expect(422, &["verdict"]);
     reader.submit(&link, &[("verdict", "maybe")]).await.expect(422, &["verdict"]);

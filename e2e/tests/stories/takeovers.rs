@@ -1,8 +1,12 @@
-//! Another worker takes over what a dead one has begun.
+//! Another worker takes over what a dead one has begun, and would do the same.
 
-use countersign_e2e::{Stack, eventually, payload, replay, submission};
+use countersign_e2e::{Stack, Wire, eventually, payload, replay, submission};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
-use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1::HistoryEvent};
+use temporalio_common::protos::temporal::api::{
+    enums::v1::EventType,
+    history::v1::{HistoryEvent, history_event::Attributes},
+};
 
 /// A query that a dead worker no longer answers goes to another one, and shows it what is in the
 /// history by then. Here that is a cancellation; a decision comes before its workflow task begins.
@@ -44,4 +48,69 @@ async fn cancelled_queried_and_approved() -> Option<(Value, Vec<HistoryEvent>)> 
     let task: Vec<_> = kinds.take_while(|kind| *kind != EventType::WorkflowTaskCompleted).collect();
     let decided = task.contains(&EventType::WorkflowExecutionSignaled);
     (refused.message().contains("takes over") && decided).then_some((outcome, history))
+}
+
+/// A query in a workflow task that issues links has the task end early: the workflow is shown the
+/// links only in the next one, together with what came meanwhile. A replay shows them before.
+#[tokio::test]
+async fn a_query_while_links_are_issued_changes_nothing() {
+    let mut stack = Stack::start().await;
+    let wire = stack.temporal.wire().await;
+    let (mut cancelled, mut approved) = (0, 0);
+    for _ in 0..10 {
+        let ids = join_all((0..20).map(|_| two_stages(&stack))).await;
+        stack.freeze_worker(true);
+        join_all(ids.iter().map(|id| approve(&wire, id, "ann@example.com"))).await;
+        let asking = ids.iter().map(|id| {
+            let (wire, id) = (wire.clone(), id.clone());
+            tokio::spawn(async move { wire.try_status(&id).await })
+        });
+        let questions: Vec<_> = asking.collect();
+        stack.freeze_worker(false);
+        let (to_cancel, to_approve) = ids.split_at(10);
+        for (one, other) in to_cancel.iter().zip(to_approve) {
+            wire.cancel(one).await;
+            approve(&wire, other, "bob@example.com").await;
+        }
+        join_all(questions).await;
+        for id in &ids {
+            let history = wire.closed(id).await;
+            match came_while_links_were_issued(&history) {
+                Some(EventType::WorkflowExecutionCancelRequested) => cancelled += 1,
+                Some(_) => approved += 1,
+                None => {}
+            }
+            replay(history).await.unwrap_or_else(|why| panic!("{id} would do otherwise: {why}"));
+        }
+        if cancelled > 0 && approved > 0 {
+            return;
+        }
+    }
+    panic!("{cancelled} cancellations and {approved} decisions came while links were issued");
+}
+
+async fn two_stages(stack: &Stack) -> String {
+    let stage = |reviewer| json!({"reviewers": [reviewer, "eve@example.com"]});
+    let stages = json!({"stages": [stage("ann@example.com"), stage("bob@example.com")]});
+    let workflow = stack.submit(&submission::asking(stages)).await;
+    workflow.until_asked().await;
+    workflow.id
+}
+
+async fn approve(wire: &Wire, id: &str, reviewer: &str) {
+    let decision = json!({"reviewer": reviewer}).to_string();
+    wire.signal(id, "approve", vec![payload("json/plain", decision)]).await;
+}
+
+/// What came last, where that was during a workflow task that a query ended early.
+fn came_while_links_were_issued(history: &[HistoryEvent]) -> Option<EventType> {
+    use EventType::{WorkflowExecutionCancelRequested, WorkflowExecutionSignaled};
+    let told = [WorkflowExecutionCancelRequested, WorkflowExecutionSignaled];
+    let last = history.iter().rposition(|event| told.contains(&event.event_type()))?;
+    let mut tasks = history[last..].iter().filter_map(|event| match &event.attributes {
+        Some(Attributes::WorkflowTaskStartedEventAttributes(task)) => Some(&task.request_id),
+        _ => None,
+    });
+    let early = tasks.next()? == "request-from-RespondWorkflowTaskCompleted";
+    early.then(|| history[last].event_type())
 }

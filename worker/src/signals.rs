@@ -1,0 +1,113 @@
+//! Signals as people send them: each is read to what it tells, or to why it cannot be read, and
+//! whatever it is, nothing panics.
+
+use countersign_protos::{
+    names::{self, COMMENT_MAX_CHARS},
+    payload::{self, Unreadable},
+    v1,
+};
+use serde::{Deserialize, Serialize};
+use temporalio_common::protos::temporal::api::common::v1::Payload;
+
+use crate::approval::{Ballot, Claim, EmailAddress, Verdict};
+
+/// A signal that can be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Told {
+    /// By a reviewer, or by an operator for one.
+    Decision(Ballot),
+    /// By an operator: whom to replace, by whom.
+    Reassign(EmailAddress, EmailAddress),
+    /// By an operator: whom; `None` for all who have not decided.
+    Remind(Option<EmailAddress>),
+    /// By an operator: why.
+    Withdraw(String),
+}
+
+/// The signal that carries a verdict.
+pub(crate) fn signal_of(verdict: Verdict) -> &'static str {
+    names::signal_of(verdict.into())
+}
+
+/// Why a payload cannot be read. The reasons name no content: it might be somebody's approval ID.
+fn unread(why: Unreadable, shape: &str) -> String {
+    match why {
+        Unreadable::Missing | Unreadable::TooMany(_) => why.to_string(),
+        _ => shape.to_owned(),
+    }
+}
+
+/// Reads the payload of `approve` or `reject`.
+pub(crate) fn decision(verdict: Verdict, payloads: &[Payload]) -> Result<Told, String> {
+    const SHAPE: &str =
+        "the payload is no decision: a JSON object with link or reviewer, and comment";
+    let decision: v1::Decision = payload::decode(payloads).map_err(|why| unread(why, SHAPE))?;
+    let claim = match (decision.link.as_str(), decision.reviewer.as_str()) {
+        ("", "") => return Err("it names neither link nor reviewer".into()),
+        (link, "") => Claim::Link(link.to_owned()),
+        ("", reviewer) => match reviewer.parse() {
+            Ok(reviewer) => Claim::Reviewer(reviewer),
+            Err(_) => return Err("its reviewer is no e-mail address".into()),
+        },
+        _ => return Err("it names both link and reviewer".into()),
+    };
+    Ok(Told::Decision(Ballot { claim, verdict, comment: clean(&decision.comment) }))
+}
+
+/// Reads the payload of `reassign`.
+pub(crate) fn reassignment(payloads: &[Payload]) -> Result<Told, String> {
+    const SHAPE: &str = "the payload is no reassignment: a JSON object with reviewer and to";
+    let order: v1::Reassignment = payload::decode(payloads).map_err(|why| unread(why, SHAPE))?;
+    let address = |name, text: &str| {
+        text.parse::<EmailAddress>().map_err(|_| format!("its {name} is no e-mail address"))
+    };
+    Ok(Told::Reassign(address("reviewer", &order.reviewer)?, address("to", &order.to)?))
+}
+
+/// Reads the payload of `remind`.
+pub(crate) fn reminder(payloads: &[Payload]) -> Result<Told, String> {
+    const SHAPE: &str = "the payload is no reminder: nothing, or a JSON object with reviewer";
+    let order: v1::Reminder =
+        payload::decode_optional(payloads).map_err(|why| unread(why, SHAPE))?;
+    match order.reviewer.as_str() {
+        "" => Ok(Told::Remind(None)),
+        reviewer => match reviewer.parse() {
+            Ok(reviewer) => Ok(Told::Remind(Some(reviewer))),
+            Err(_) => Err("its reviewer is no e-mail address".into()),
+        },
+    }
+}
+
+/// Reads the payload of `withdraw`.
+pub(crate) fn withdrawal(payloads: &[Payload]) -> Result<Told, String> {
+    const SHAPE: &str = "the payload is no withdrawal: nothing, or a JSON object with reason";
+    let order: v1::Withdrawal =
+        payload::decode_optional(payloads).map_err(|why| unread(why, SHAPE))?;
+    Ok(Told::Withdraw(order.reason))
+}
+
+/// A text that somebody typed, without what cannot be shown, and no longer than a comment may be.
+pub(crate) fn clean(text: &str) -> String {
+    let shown = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+    text.trim().chars().filter(shown).take(COMMENT_MAX_CHARS).collect()
+}
+
+impl From<Verdict> for v1::Verdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Approve => v1::Verdict::Approve,
+            Verdict::Reject => v1::Verdict::Reject,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_are_cut_and_cleaned_but_keep_their_lines() {
+        assert_eq!(clean("  fine\u{0}\nsecond\u{1b}[31m line \r\n"), "fine\nsecond[31m line");
+        assert_eq!(clean(&"é".repeat(3_000)).chars().count(), COMMENT_MAX_CHARS);
+    }
+}
