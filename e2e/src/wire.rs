@@ -81,8 +81,13 @@ impl Wire {
         until(PATIENCE, what, async || {
             let request = request.clone().into_request();
             match self.0.clone().signal_workflow_execution(request).await {
-                // Refused for the moment; the request ID makes it one signal in any case.
-                Err(status) if status.code() == Code::ResourceExhausted => Err(status),
+                // Refused for the moment, or not answered; the request ID makes it one signal in
+                // any case.
+                Err(status)
+                    if matches!(status.code(), Code::ResourceExhausted | Code::Cancelled) =>
+                {
+                    Err(status)
+                }
                 answer => Ok(answer.map(drop)),
             }
         })

@@ -284,7 +284,9 @@ on_deadline = "expire"
     assert_eq!(outcome["reason"], "Approved by bob@example.com and cem@example.com.", "{outcome}");
     let history = workflow.history().await;
     let (outline, told) = (history.outline(), history.with_payloads_decoded());
-    assert!(history.events().len() <= 82, "{} events: {outline}", history.events().len());
+    // How many workflow tasks there are depends on how many mails are taken at once.
+    let events = outline.lines().filter(|kind| !kind.starts_with("WORKFLOW_TASK_")).count();
+    assert!(events <= 49, "{events} events: {outline}");
     for words in [
         "Ask dee@example.com for lee@example.com",
         "Remind dee@example.com",
