@@ -33,6 +33,7 @@ pub fn worker(
         .to_core_options(client.namespace(), client.identity())
         .map_err(anyhow::Error::msg)
         .context("the worker's options")?;
+    // Core would panic.
     Handle::try_current()?;
     let runtime = RuntimeOptions::builder().build().map_err(anyhow::Error::msg)?;
     let runtime = CoreRuntime::new_assume_tokio(runtime)?;

@@ -272,11 +272,11 @@ impl ApprovalWorkflow {
         background: &mut Background,
         may_continue: bool,
     ) -> Woken {
+        let news = ctx.state(|workflow| workflow.case.news());
         if ctx.state(|workflow| workflow.case.opens_first()) {
             let _ = poll!(pin!(timer.fires()));
             let _ = poll!(&mut background.work);
         }
-        let news = ctx.state(|workflow| workflow.case.news());
         ctx.state_mut(|workflow| workflow.case.opened(now(ctx.workflow_time())));
         loop {
             let idle = background.work.is_terminated();
