@@ -182,9 +182,9 @@ impl Case {
         Some((summary, issue))
     }
 
-    /// Whether a level is opened completely before anything else is looked at.
-    pub(crate) fn opens_first(&self) -> bool {
-        self.begun().is_some_and(|begun| begun.plan.opens_first)
+    /// Whether it was planned by a release after 0.1.0, whose commands were others.
+    pub(crate) fn is_current(&self) -> bool {
+        self.begun().is_some_and(|begun| begun.plan.edition > 0)
     }
 
     /// Links are being issued: what is told now counts when all that follows has been begun.
@@ -192,7 +192,7 @@ impl Case {
     /// A query that comes meanwhile splits the workflow task in two, and the SDK then shows the links
     /// together with what came later; a replay shows them before.
     pub(crate) fn opening(&mut self) {
-        self.opening = self.opens_first();
+        self.opening = self.is_current();
     }
 
     /// All that follows from new links has been begun.

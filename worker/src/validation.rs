@@ -58,11 +58,14 @@ pub struct Plan {
     /// What goes on with the outcome.
     #[serde(default)]
     pub then: Continuations,
-    /// Whether a level is opened completely before anything else is looked at, which release 0.1.0
-    /// did not do.
+    /// Whose commands the workflow makes: 0 stands for release 0.1.0, which opened a level together
+    /// with whatever else came, did not publish that a mail was refused, and went on in no other run.
     #[serde(default)]
-    pub opens_first: bool,
+    pub edition: u32,
 }
+
+/// Today's [`Plan::edition`].
+const EDITION: u32 = 1;
 
 impl Plan {
     /// These stages' reviewers are asked, and nothing else happens.
@@ -77,7 +80,7 @@ impl Plan {
             calendar: None,
             absences: Vec::new(),
             then: Continuations::default(),
-            opens_first: true,
+            edition: EDITION,
         }
     }
 }

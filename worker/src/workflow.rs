@@ -78,9 +78,6 @@ const ANNOUNCE_WITHIN: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// A run with so many events makes room for the next one, whatever is on its way. Temporal takes
 /// 10,000 signals and 51,200 events a run.
 const MAX_EVENTS: u32 = 8_000;
-/// Release 0.1.0 did neither.
-const PATCH_CONTINUE_AS_NEW: &str = "continue-as-new";
-const PATCH_UNDELIVERABLE: &str = "undeliverable-attribute";
 
 /// One approval, from its submission to its outcome.
 #[workflow]
@@ -133,7 +130,7 @@ impl ApprovalWorkflow {
                 encoding
             }
         };
-        background.new_first = ctx.state(|workflow| workflow.case.opens_first());
+        background.new_first = ctx.state(|workflow| workflow.case.is_current());
         while let Some(stage) = ctx.state(|workflow| workflow.case.pending_stage()) {
             Self::ask(ctx, stage, encoding, &mut background).await?;
             ctx.state_mut(|workflow| workflow.case.release(stage));
@@ -213,7 +210,7 @@ impl ApprovalWorkflow {
         let stage_is_over = WorkflowCancellationToken::new();
         let mut mails = Mails::until(stage_is_over.clone());
         let mut timer: Option<Timer> = None;
-        let mut may_continue = true;
+        let may_continue = ctx.state(|workflow| workflow.case.is_current());
         while ctx.state(|workflow| workflow.case.pending_stage()) == Some(stage) {
             let opened_at = now(ctx.workflow_time());
             if let Some((summary, issue)) = ctx.state(|w| w.case.to_issue(opened_at)) {
@@ -255,10 +252,7 @@ impl ApprovalWorkflow {
                         mails.send(ctx, reminder, background);
                     }
                 }
-                Woken::Crowded if ctx.patched(PATCH_CONTINUE_AS_NEW) => {
-                    match Self::continue_as_new(ctx, encoding)? {}
-                }
-                Woken::Crowded => may_continue = false,
+                Woken::Crowded => match Self::continue_as_new(ctx, encoding)? {},
             }
         }
         stage_is_over.cancel();
@@ -273,7 +267,7 @@ impl ApprovalWorkflow {
         may_continue: bool,
     ) -> Woken {
         let news = ctx.state(|workflow| workflow.case.news());
-        if ctx.state(|workflow| workflow.case.opens_first()) {
+        if ctx.state(|workflow| workflow.case.is_current()) {
             let _ = poll!(pin!(timer.fires()));
             let _ = poll!(&mut background.work);
         }
@@ -346,7 +340,7 @@ impl ApprovalWorkflow {
         let sent = ctx.execute_activity(Countersign::request_approval, request, options).await;
         let Some(delivered) = delivery(sent) else { return };
         match ctx.state_mut(|workflow| workflow.case.delivered(&link, reminder, delivered)) {
-            true if ctx.patched(PATCH_UNDELIVERABLE) => Self::publish(&ctx),
+            true if ctx.state(|workflow| workflow.case.is_current()) => Self::publish(&ctx),
             _ => Self::describe(&ctx),
         }
     }

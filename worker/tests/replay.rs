@@ -1,7 +1,7 @@
 //! Every released version's recorded histories replay with today's workflow code.
 //!
 //! `tests/histories/<version>/` holds them. After a release they are never recorded again: code
-//! that no longer replays one of them needs a patch (`ctx.patched`), not another recording.
+//! that no longer replays one of them needs another edition (`Plan::edition`), not another recording.
 
 use std::{fs, path::PathBuf};
 
