@@ -211,6 +211,8 @@ impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
         let why = format!("{:?}: {}", status.code(), status.message());
         match status.code() {
+            // A server that comes back may answer before it has read its namespaces.
+            Code::NotFound if misses_namespace(&status) => Failure::Busy(why),
             Code::NotFound => Failure::NotFound(why),
             Code::ResourceExhausted => Failure::Busy(why),
             Code::Unavailable if never_connected(&status) => Failure::NotSent(why),
@@ -224,6 +226,12 @@ impl From<tonic::Status> for Failure {
             _ => Failure::Uncertain(why),
         }
     }
+}
+
+/// Whether it is the namespace that was not found, which says nothing about a workflow. The details
+/// are a `google.rpc.Status`, which names the type of the failure.
+fn misses_namespace(status: &tonic::Status) -> bool {
+    String::from_utf8_lossy(status.details()).contains("errordetails.v1.NamespaceNotFoundFailure")
 }
 
 /// Whether the connection could not be made, so that nothing can have been sent.
@@ -309,6 +317,21 @@ mod tests {
         assert!(matches!((result, calls), (Err(Failure::NotFound(_)), 1)));
         let (result, calls) = outcome(&[Err(Code::PermissionDenied)]).await;
         assert!(matches!((result, calls), (Err(Failure::Refused(_)), 1)));
+    }
+
+    /// What a server says of a namespace that it has not read yet.
+    const NO_NAMESPACE: &[u8] = b"\x08\x05\x12\x1eNamespace absent is not found.\x1aU\n\
+        Itype.googleapis.com/temporal.api.errordetails.v1.NamespaceNotFoundFailure\
+        \x12\x08\n\x06absent";
+
+    #[test]
+    fn a_namespace_that_is_not_there_yet_says_nothing_about_a_workflow() {
+        let message = "Namespace absent is not found.";
+        let details = NO_NAMESPACE.to_vec().into();
+        let status = tonic::Status::with_details(Code::NotFound, message, details);
+        assert!(matches!(Failure::from(status), Failure::Busy(_)));
+        let status = tonic::Status::new(Code::NotFound, "workflow not found for ID: x");
+        assert!(matches!(Failure::from(status), Failure::NotFound(_)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -319,10 +319,9 @@ async fn recover(world: Arc<World>, new: Arc<Case>, open: Arc<Case>, i: usize) -
 
 /// Submits, and waits for the mail.
 async fn ask(world: &World, case: &Case) {
-    // The same start again and again is one start.
-    while let Err(status) = world.submit(case, &mut Dice::of(0, 0)).await {
-        eprintln!("{} is not started yet: {status}", case.workflow);
-        sleep(Duration::from_millis(500)).await;
+    if let Err(status) = world.submit(case, &mut Dice::of(0, 0)).await {
+        eprintln!("{} was not started: {status}", case.workflow);
+        return;
     }
     world.link(case, &case.stages[0].reviewers[0], 0).await;
 }

@@ -173,10 +173,20 @@ where
             Ok(Err(status)) => status,
             Err(_) => Status::deadline_exceeded("no answer"),
         };
-        if matches!(last.code(), Code::NotFound | Code::InvalidArgument | Code::AlreadyExists) {
+        if is_definite(&last) {
             break;
         }
         sleep(PAUSE).await;
     }
     Err(last)
+}
+
+/// Whether the answer would be the same the next time. A server that comes back may answer before it
+/// has read its namespaces.
+fn is_definite(status: &Status) -> bool {
+    match status.code() {
+        Code::NotFound => !status.message().starts_with("Namespace "),
+        Code::InvalidArgument | Code::AlreadyExists => true,
+        _ => false,
+    }
 }
