@@ -99,6 +99,16 @@ pub async fn register_search_attributes(client: &Client) -> anyhow::Result<()> {
                 warn!(cause = status.message(), "waiting for Temporal");
                 sleep(RETRY_EVERY).await;
             }
+            // A server that comes back may answer before it has read its namespaces.
+            Err(status) if status.code() == Code::NotFound => {
+                let namespace = &client.options().namespace;
+                warn!(
+                    cause = status.message(),
+                    "waiting for the namespace that TEMPORAL_NAMESPACE names; if there is none yet: \
+                     temporal operator namespace create --namespace {namespace}"
+                );
+                sleep(RETRY_EVERY).await;
+            }
             Err(status) => bail!("{}", commands(&client.options().namespace, &status)),
         }
     }

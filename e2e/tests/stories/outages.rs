@@ -126,6 +126,42 @@ async fn worker_and_signaler_wait_for_a_temporal_that_is_not_there_yet() {
     assert_eq!(workflow.outcome().await["status"], "APPROVED");
 }
 
+#[tokio::test]
+async fn worker_and_signaler_wait_for_a_namespace_that_is_not_there_yet() {
+    let temporal = Temporal::start().await;
+    let elsewhere = Stack::beside(temporal.clone()).start().await;
+    elsewhere.submit(&submission::expense(&["ann@example.com"])).await;
+    let genuine = elsewhere.mail_to("ann@example.com").await.approval_id();
+    let mut stack = Stack::beside(temporal.clone())
+        .with("TEMPORAL_NAMESPACE", "finance")
+        .with("COUNTERSIGN_LINK_KEYS", elsewhere.setting("COUNTERSIGN_LINK_KEYS"))
+        .start_unready()
+        .await;
+    stack.start_worker();
+    let create = ["operator", "namespace", "create", "--namespace", "finance"];
+    eventually("the worker to say what it waits for", async || {
+        stack.worker().log().contains(&create.join(" ")).then_some(())
+    })
+    .await;
+    assert_eq!(stack.open(&stack.url("/readyz")).await.status, 503);
+    let link = stack.url(&format!("/a/{genuine}"));
+    refused(&stack.open(&link).await, "nothing was changed");
+
+    temporal.must(create).await;
+    stack.until_ready().await;
+    let expense = submission::expense(&["bob@example.com"]);
+    let file = submission::write(stack.dir(), "expense", &expense);
+    let file = file.to_str().expect("a UTF-8 path");
+    let arguments = ["--namespace", "finance", "--input-file", file];
+    // Temporal itself knows a new namespace only after a while.
+    eventually("the namespace to take a workflow", async || {
+        temporal.try_start_workflow(&stack.queue, "expense", &arguments).await.ok()
+    })
+    .await;
+    let link = stack.mail_to("bob@example.com").await.link("approve");
+    stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+}
+
 async fn approved_once(workflow: &Workflow) {
     let outcome = workflow.outcome().await;
     assert_eq!(outcome["status"], "APPROVED", "{outcome}");
