@@ -25,11 +25,13 @@ use crate::{
 pub(crate) enum Kind {
     /// A decision was acknowledged and is not there, or not once.
     Lost,
+    /// A decision is there that nobody has made.
+    Invented,
     /// An outcome that does not follow from its history, or two outcomes.
     Contradiction,
     /// Somebody was told what is not so.
     Disagreement,
-    /// An outcome was not handed on as it is.
+    /// An outcome was not handed on, or not as one message; or its submitter was not told.
     Effect,
     /// It did not come to its end.
     Stuck,
@@ -43,8 +45,9 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them, in the report's order.
-    pub(crate) const ALL: [Kind; 8] = [
+    pub(crate) const ALL: [Kind; 9] = [
         Kind::Lost,
+        Kind::Invented,
         Kind::Contradiction,
         Kind::Disagreement,
         Kind::Effect,
@@ -58,9 +61,10 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Lost => "acknowledged decisions lost or doubled",
+            Kind::Invented => "decisions that nobody made",
             Kind::Contradiction => "contradictory outcomes",
             Kind::Disagreement => "answers that disagree with the history",
-            Kind::Effect => "outcomes not handed on, or differently",
+            Kind::Effect => "outcomes not handed on, or not told",
             Kind::Stuck => "stuck workflows",
             Kind::Unrepeatable => "histories that do not replay",
             Kind::Leak => "approval IDs outside of mails",
@@ -91,6 +95,8 @@ pub(crate) enum Event {
         name: String,
         /// What it carries; `null` where that is no JSON.
         decision: Value,
+        /// When Temporal had it, since 1970.
+        at: Duration,
     },
     /// The deadline's timer of this stage fired.
     Deadline(usize),
@@ -126,7 +132,7 @@ pub(crate) fn story(history: &[HistoryEvent]) -> Vec<Event> {
         let told = match &event.attributes {
             Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) => {
                 let (name, decision) = (signal.signal_name.clone(), only(&signal.input));
-                Some(Event::Signal { name, decision })
+                Some(Event::Signal { name, decision, at: time(event) })
             }
             Some(Attributes::WorkflowTaskStartedEventAttributes(_)) => {
                 task = time(event);
@@ -290,7 +296,7 @@ impl<'a> Tally<'a> {
         let (mut deadlines, mut cancelled) = (Vec::new(), false);
         for event in story {
             match event {
-                Event::Signal { name, decision } => tally.signal(name, decision),
+                Event::Signal { name, decision, .. } => tally.signal(name, decision),
                 Event::Deadline(stage) => deadlines.push(*stage),
                 Event::Reminder(stage, true) => deadlines.push(*stage),
                 Event::Reminder(_, false) => {}
@@ -382,10 +388,12 @@ pub(crate) fn check(
     story: &[Event],
     entries: &[Entry],
     taken: &[&Taken],
+    is_told: bool,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     lost(case, story, entries, &mut findings);
     let mut find = |kind, why: String| findings.push(finding(case, kind, why));
+    invented(story, entries, &mut find);
     let refused = |event: &Event| match event {
         Event::Signal { decision, .. } => text(&decision["comment"]).len() > 2_000,
         _ => false,
@@ -406,12 +414,17 @@ pub(crate) fn check(
             if taken.is_empty() {
                 find(Kind::Effect, "its outcome was not handed on".to_owned());
             }
-            for (_, data) in taken {
-                let mut data = data.clone();
-                data.as_object_mut().map(|data| data.remove("workflowId"));
-                if data != *outcome {
-                    find(Kind::Contradiction, format!("handed on {data}, ended with {outcome}"));
+            for Taken { webhook_id, outcome: handed_on, .. } in taken.iter().copied() {
+                if handed_on != outcome {
+                    let why = format!("handed on {handed_on}, ended with {outcome}");
+                    find(Kind::Contradiction, why);
                 }
+                if webhook_id.is_empty() || *webhook_id != taken[0].webhook_id {
+                    find(Kind::Effect, format!("handed on as {webhook_id} too"));
+                }
+            }
+            if !is_told {
+                find(Kind::Effect, "its submitter was not told".to_owned());
             }
         }
         (ends, _) => find(Kind::Contradiction, format!("it ended so: {ends:?}")),
@@ -436,7 +449,7 @@ fn lost(case: &Case, story: &[Event], entries: &[Entry], findings: &mut Vec<Find
     for ((key, approves), entry) in acknowledged {
         let wanted = if approves { "approve" } else { "reject" };
         let is_it = |event: &&Event| match event {
-            Event::Signal { name, decision } => {
+            Event::Signal { name, decision, .. } => {
                 name == wanted && (decision["link"] == key || decision["comment"] == key)
             }
             _ => false,
@@ -445,6 +458,36 @@ fn lost(case: &Case, story: &[Event], entries: &[Entry], findings: &mut Vec<Find
         if events != 1 {
             let why = format!("{events} events of {entry:?}");
             findings.push(Finding { key: key.to_owned(), ..finding(case, Kind::Lost, why) });
+        }
+    }
+}
+
+/// Every decision that is an event was made by somebody, who was not told that it was not recorded.
+fn invented(story: &[Event], entries: &[Entry], find: &mut impl FnMut(Kind, String)) {
+    for event in story {
+        let Event::Signal { name, decision, at } = event else { continue };
+        let approves = match name.as_str() {
+            "approve" => true,
+            "reject" => false,
+            _ => continue,
+        };
+        let [link, comment] = ["link", "comment"].map(|field| text(&decision[field]));
+        let key = if link.is_empty() { comment } else { link };
+        if key.is_empty() {
+            // Nonsense, which decides nothing.
+            continue;
+        }
+        let mut attempts = entries.iter().filter(|entry| {
+            let decided = matches!(entry.act, Act::Press | Act::Signal);
+            decided && entry.key == key && entry.approves == Some(approves) && entry.begun <= *at
+        });
+        let Some(first) = attempts.next() else {
+            find(Kind::Invented, format!("{event:?}"));
+            continue;
+        };
+        let denied = |entry: &Entry| entry.answer == "nothing_recorded";
+        if denied(first) && attempts.all(denied) {
+            find(Kind::Disagreement, format!("told {first:?}, and there is {event:?}"));
         }
     }
 }
@@ -545,9 +588,11 @@ mod tests {
 
     use super::*;
 
+    const NOW: Duration = Duration::from_secs(1_800_000_000);
+
     fn signal(reviewer: &str, name: &str) -> Event {
         let decision = json!({"link": format!("link-{reviewer}")});
-        Event::Signal { name: name.into(), decision }
+        Event::Signal { name: name.into(), decision, at: NOW }
     }
 
     fn asked(reviewer: &str) -> Event {
@@ -569,6 +614,7 @@ mod tests {
 
     fn told(reviewer: &str, approves: bool, answer: &str) -> Entry {
         Entry {
+            begun: NOW,
             workflow: "w".into(),
             act: Act::Press,
             reviewer: reviewer.into(),
@@ -591,12 +637,23 @@ mod tests {
             Event::Acted,
             Event::Completed(outcome.clone()),
         ];
-        (story, vec![told("ann", true, "recorded"), told("bob", true, "accepted")], outcome)
+        let entries = vec![
+            told("ann", true, "recorded"),
+            told("ann", false, "other_verdict"),
+            told("bob", true, "accepted"),
+        ];
+        (story, entries, outcome)
+    }
+
+    fn taken(webhook_id: &str, outcome: &Value) -> Taken {
+        let [workflow, webhook_id] = ["w", webhook_id].map(str::to_owned);
+        Taken { workflow, webhook_id, outcome: outcome.clone() }
     }
 
     fn kinds(story: &[Event], entries: &[Entry], handed_on: &Value) -> Vec<Kind> {
-        let taken = ("w".to_owned(), handed_on.clone());
-        check(&case(), story, entries, &[&taken]).iter().map(|finding| finding.kind).collect()
+        let taken = taken("one", handed_on);
+        let findings = check(&case(), story, entries, &[&taken, &taken], true);
+        findings.iter().map(|finding| finding.kind).collect()
     }
 
     #[test]
@@ -633,10 +690,32 @@ mod tests {
 
     #[test]
     fn an_outcome_that_is_handed_on_differently_is_found() {
-        let (story, entries, _) = good();
-        assert_eq!(kinds(&story, &entries, &json!({})), [Kind::Contradiction]);
-        let unhanded = check(&case(), &story, &entries, &[]);
-        assert_eq!(unhanded[0].kind, Kind::Effect);
+        let (story, entries, outcome) = good();
+        assert_eq!(kinds(&story, &entries, &json!({}))[0], Kind::Contradiction);
+        let [one, other] = ["one", "other"].map(|id| taken(id, &outcome));
+        let found = |taken: &[&Taken], is_told| {
+            let findings = check(&case(), &story, &entries, taken, is_told);
+            findings.iter().map(|finding| finding.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&[&one], true), []);
+        assert_eq!(found(&[], true), [Kind::Effect], "nobody has it");
+        assert_eq!(found(&[&one, &other], true), [Kind::Effect], "as two messages");
+        assert_eq!(found(&[&one], false), [Kind::Effect], "the submitter waits");
+    }
+
+    #[test]
+    fn a_decision_that_nobody_has_made_or_that_was_denied_is_found() {
+        let (story, entries, outcome) = good();
+        let unmade: Vec<_> = entries.iter().filter(|e| e.reviewer != "bob").cloned().collect();
+        assert_eq!(kinds(&story, &unmade, &outcome), [Kind::Invented]);
+        let mut late = entries.clone();
+        late[2].begun += Duration::from_secs(1);
+        assert_eq!(kinds(&story, &late, &outcome), [Kind::Invented]);
+        let mut denied = entries;
+        denied[2].answer = "nothing_recorded".into();
+        assert_eq!(kinds(&story, &denied, &outcome), [Kind::Disagreement]);
+        denied.push(told("bob", true, "no answer"));
+        assert_eq!(kinds(&story, &denied, &outcome), [], "it may have been the other press");
     }
 
     #[test]
@@ -644,9 +723,8 @@ mod tests {
         let (story, mut entries, outcome) = good();
         entries.push(told("ann", false, "already_recorded"));
         assert_eq!(kinds(&story, &entries, &outcome), [Kind::Disagreement]);
-        let said = Entry { said: "EXPIRED".into(), ..told("ann", true, "too_late") };
-        let (story, _, outcome) = good();
-        assert_eq!(kinds(&story, &[said], &outcome), [Kind::Disagreement]);
+        entries[3] = Entry { said: "EXPIRED".into(), ..told("ann", true, "too_late") };
+        assert_eq!(kinds(&story, &entries, &outcome), [Kind::Disagreement]);
     }
 
     #[test]

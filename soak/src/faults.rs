@@ -178,24 +178,29 @@ pub(crate) async fn strike(
         };
         let struck;
         if let Fault::Mail(fault) = fault {
-            suffer(world, fault, dice.millis(1_500, 3_000) / pace).await;
-            struck = Struck::default();
+            let time = dice.millis(1_500, 3_000) / pace;
+            struck = suffer(world, fault, time).await.then(Struck::default);
         } else {
             let new = probe(i);
             let recovery = tokio::spawn(recover(world.clone(), new.clone(), open.clone(), i));
             struck = inflict(world, &fault, &mut dice, pace).await?;
             let probes = [new.workflow.clone(), open.workflow.clone()];
-            let mut recovering =
-                Recovering { fault: fault.name(), probes, at: struck.at, recovery };
+            let mut recovering = Recovering {
+                fault: fault.name(),
+                probes,
+                at: struck.as_ref().and_then(|s| s.at),
+                recovery,
+            };
             if !recovering.is_over(patience, &mut toll).await {
                 under_way.push(recovering);
             }
             open = new;
         }
-        for part in &struck.killed {
+        // A fault that struck nobody is shown as one that did not happen.
+        *toll.faults.entry(fault.name()).or_default() += usize::from(struck.is_some());
+        for part in struck.iter().flat_map(|struck| &struck.killed) {
             *toll.kills.entry(part.kind()).or_default() += 1;
         }
-        *toll.faults.entry(fault.name()).or_default() += 1;
     }
     world.installation.mend().await?;
     for mut recovering in under_way {
@@ -231,35 +236,41 @@ impl Recovering {
     }
 }
 
-async fn inflict(world: &World, fault: &Fault, dice: &mut Dice, pace: u32) -> Result<Struck> {
+/// Nothing where it could not happen, or nobody came by.
+async fn inflict(
+    world: &World,
+    fault: &Fault,
+    dice: &mut Dice,
+    pace: u32,
+) -> Result<Option<Struck>> {
     let installation = &world.installation;
     let downtime = dice.millis(100, 2_000) / pace;
-    match fault {
-        Fault::Kill(parts) => kill(world, parts.clone(), downtime).await,
-        Fault::NoWorker => kill(world, Part::WORKERS.to_vec(), dice.millis(4_000, 6_000)).await,
+    let struck = match fault {
+        Fault::Kill(parts) => kill(world, parts.clone(), downtime).await?,
+        Fault::NoWorker => kill(world, Part::WORKERS.to_vec(), dice.millis(4_000, 6_000)).await?,
         Fault::Caught(point) => match caught(world, *point).await {
-            Some(part) => kill(world, vec![part], downtime).await,
-            None => Ok(Struck::default()),
+            Some(part) => kill(world, vec![part], downtime).await?,
+            None => return Ok(None),
         },
         Fault::TemporalAt(point) => match caught(world, *point).await {
-            Some(_) => kill(world, vec![Part::Temporal], downtime).await,
-            None => Ok(Struck::default()),
+            Some(_) => kill(world, vec![Part::Temporal], downtime).await?,
+            None => return Ok(None),
         },
         Fault::Freeze(part) => {
             installation.freeze(*part, true);
             sleep(dice.millis(1_000, 5_000) / pace).await;
             installation.freeze(*part, false);
-            Ok(Struck::default())
+            Struck::default()
         }
         Fault::Cut => {
             installation.proxy.cut();
-            Ok(Struck::default())
+            Struck::default()
         }
         Fault::LostAnswers => {
             installation.proxy.lose_answers();
             sleep(downtime).await;
             installation.proxy.clear();
-            Ok(Struck::default())
+            Struck::default()
         }
         Fault::Clock if installation.can_run_later() => {
             let worker = Part::Worker(BY_OUTBOX);
@@ -268,10 +279,11 @@ async fn inflict(world: &World, fault: &Fault, dice: &mut Dice, pace: u32) -> Re
             sleep(dice.millis(4_000, 8_000) / pace).await;
             let mut struck = kill(world, vec![worker], Duration::ZERO).await?;
             struck.killed.push(worker);
-            Ok(struck)
+            struck
         }
-        Fault::Clock | Fault::Mail(_) => Ok(Struck::default()),
-    }
+        Fault::Clock | Fault::Mail(_) => return Ok(None),
+    };
+    Ok(Some(struck))
 }
 
 async fn kill(world: &World, parts: Vec<Part>, downtime: Duration) -> Result<Struck> {
@@ -291,16 +303,21 @@ async fn caught(world: &World, point: Point) -> Option<Part> {
     timeout(AMBUSH, world.installation.traps.set(point)).await.ok()?.ok()
 }
 
-async fn suffer(world: &World, fault: mails::Fault, time: Duration) {
+/// Whether it could happen, and where it is one mail that suffers, whether there was one.
+async fn suffer(world: &World, fault: mails::Fault, time: Duration) -> bool {
     let mails = &world.installation.mails;
     mails.suffer(Some(fault));
-    match fault {
+    let suffered = match fault {
         mails::Fault::SmtpNever | mails::Fault::SnsNever => {
-            let _ = timeout(AMBUSH, mails.suffered()).await;
+            timeout(AMBUSH, mails.suffered()).await.is_ok()
         }
-        _ => sleep(time).await,
-    }
+        _ => {
+            sleep(time).await;
+            fault != mails::Fault::DiskFull || world.installation.can_fill_disk()
+        }
+    };
     mails.suffer(None);
+    suffered
 }
 
 /// When a new submission's mail was there, and when an open approval was over.

@@ -177,7 +177,7 @@ impl Installation {
     /// What this system does not allow to be tried.
     pub(crate) fn untried(&self) -> Vec<&'static str> {
         let mut untried = Vec::new();
-        if !self.outbox.has_disk() {
+        if !self.can_fill_disk() {
             untried.push("a full disk: a small file system cannot be mounted here");
         }
         if !self.can_run_later() {
@@ -205,6 +205,11 @@ impl Installation {
         };
         self.running.lock().unwrap_or_else(PoisonError::into_inner)[part.slot()] = Some(running);
         Ok(())
+    }
+
+    /// Whether a disk can be filled here.
+    pub(crate) fn can_fill_disk(&self) -> bool {
+        self.outbox.has_disk()
     }
 
     /// Whether a clock can be set forward here.

@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    ops::{Deref, DerefMut},
     sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// What somebody did.
@@ -59,6 +61,8 @@ impl Misuse {
 /// One answer that somebody got.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
+    /// When they began, since 1970.
+    pub(crate) begun: Duration,
     /// The workflow.
     pub(crate) workflow: String,
     /// What was done.
@@ -81,10 +85,51 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(Mutex<Vec<Entry>>);
 
+/// What somebody is about: it is written down when they have their answer, or leave without one.
+pub(crate) struct Attempt<'a>(&'a Ledger, Entry);
+
+impl Deref for Attempt<'_> {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        &self.1
+    }
+}
+
+impl DerefMut for Attempt<'_> {
+    fn deref_mut(&mut self) -> &mut Entry {
+        &mut self.1
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).push(self.1.clone());
+    }
+}
+
 impl Ledger {
-    /// Writes down an answer.
-    pub(crate) fn note(&self, entry: Entry) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+    /// Somebody begins, and has no answer yet.
+    pub(crate) fn begin(
+        &self,
+        workflow: &str,
+        act: Act,
+        reviewer: &str,
+        key: String,
+        approves: Option<bool>,
+    ) -> Attempt<'_> {
+        let entry = Entry {
+            begun: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            workflow: workflow.to_owned(),
+            act,
+            reviewer: reviewer.to_owned(),
+            key,
+            approves,
+            status: 0,
+            answer: "no answer".to_owned(),
+            said: String::new(),
+        };
+        Attempt(self, entry)
     }
 
     /// Whether there is an answer of this kind.

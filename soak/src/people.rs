@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     dice::Dice,
     installation::Installation,
-    ledger::{Act, Entry, Ledger, Misuse},
+    ledger::{Act, Attempt, Entry, Ledger, Misuse},
     mails::{Found, Link},
     temporal::{self, Sent},
 };
@@ -307,25 +307,22 @@ impl World {
         id: &str,
         approves: Option<bool>,
     ) -> (u16, String) {
+        let key = id.parse::<ApprovalId>().map(|id| id.hash().as_str().to_owned());
+        let workflow = workflow_of(reviewer);
+        let mut attempt =
+            self.ledger.begin(workflow, act, reviewer, key.unwrap_or_default(), approves);
         let answered = async {
             let answer = request.header(ACCEPT, "application/json").send().await?;
             let status = answer.status().as_u16();
             Ok::<_, reqwest::Error>((status, answer.json::<Value>().await?))
         };
-        let (status, body) = answered.await.unwrap_or((0, json!({"answer": "no answer"})));
-        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-        let key = id.parse::<ApprovalId>().map(|id| id.hash().as_str().to_owned());
-        self.ledger.note(Entry {
-            workflow: workflow_of(reviewer).to_owned(),
-            act,
-            reviewer: reviewer.to_owned(),
-            key: key.unwrap_or_default(),
-            approves,
-            status,
-            answer: text("answer"),
-            said: text("status"),
-        });
-        (status, text("answer"))
+        if let Ok((status, body)) = answered.await {
+            let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+            attempt.status = status;
+            attempt.answer = text("answer");
+            attempt.said = text("status");
+        }
+        (attempt.status, attempt.answer.clone())
     }
 }
 
@@ -386,9 +383,8 @@ impl Person {
                     let mark = format!("nonsense-{}-{seat}-{i}", self.reviewer);
                     let name = ["approve", "reject", "what"][self.dice.below(3)];
                     let input = nonsense(&mut self.dice);
-                    let direct = &self.world.installation.direct;
-                    let sent = direct.signal(&self.case.workflow, name, &mark, input).await;
-                    self.note(Act::Nonsense, &mark, None, sent);
+                    let attempt = self.begin(Act::Nonsense, &mark, None);
+                    self.send(attempt, name, input).await;
                 }
                 self.press(&id, approves, first).await;
             }
@@ -413,26 +409,22 @@ impl Person {
     async fn signal(&self, approves: bool, mark: &str) {
         let name = if approves { "approve" } else { "reject" };
         let input = temporal::json(&json!({"reviewer": self.reviewer, "comment": mark}));
-        let direct = &self.world.installation.direct;
-        let sent = direct.signal(&self.case.workflow, name, mark, Some(input)).await;
-        self.note(Act::Signal, mark, Some(approves), sent);
+        let attempt = self.begin(Act::Signal, mark, Some(approves));
+        self.send(attempt, name, Some(input)).await;
     }
 
-    fn note(&self, act: Act, mark: &str, approves: Option<bool>, sent: Sent) {
-        let answer = match sent {
+    fn begin(&self, act: Act, mark: &str, approves: Option<bool>) -> Attempt<'_> {
+        let workflow = &self.case.workflow;
+        self.world.ledger.begin(workflow, act, &self.reviewer, mark.to_owned(), approves)
+    }
+
+    async fn send(&self, mut attempt: Attempt<'_>, name: &str, input: Option<Payload>) {
+        let direct = &self.world.installation.direct;
+        let answer = match direct.signal(&attempt.workflow, name, &attempt.key, input).await {
             Sent::Acknowledged => "acknowledged",
             Sent::Refused => "refused: closed",
-            Sent::Unknown => "no answer",
+            Sent::Unknown => return,
         };
-        self.world.ledger.note(Entry {
-            workflow: self.case.workflow.clone(),
-            act,
-            reviewer: self.reviewer.clone(),
-            key: mark.to_owned(),
-            approves,
-            status: 0,
-            answer: answer.to_owned(),
-            said: String::new(),
-        });
+        attempt.answer = answer.to_owned();
     }
 }

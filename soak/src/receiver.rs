@@ -22,8 +22,16 @@ use crate::{
     traps::{Traps, WEBHOOK},
 };
 
-/// An outcome that was taken: for which workflow, and its `data`.
-pub(crate) type Taken = (String, Value);
+/// An outcome that was taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Taken {
+    /// The workflow.
+    pub(crate) workflow: String,
+    /// By what a receiver knows one that it has taken before.
+    pub(crate) webhook_id: String,
+    /// The outcome.
+    pub(crate) outcome: Value,
+}
 
 /// A server that takes most deliveries.
 #[derive(Clone)]
@@ -79,8 +87,14 @@ impl Receiver {
             return false;
         }
         let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        shared.1.push((id.to_owned(), body["data"].clone()));
+        let mut body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let mut outcome = body["data"].take();
+        let workflow = outcome.as_object_mut().and_then(|data| data.remove("workflowId"));
+        shared.1.push(Taken {
+            workflow: workflow.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
+            webhook_id: id.to_owned(),
+            outcome,
+        });
         true
     }
 }

@@ -182,9 +182,9 @@ impl Case {
         Some((summary, issue))
     }
 
-    /// Whether it was planned by a release after 0.1.0, whose commands were others.
-    pub(crate) fn is_current(&self) -> bool {
-        self.begun().is_some_and(|begun| begun.plan.edition > 0)
+    /// Whether its commands are those of this edition or a later one.
+    pub(crate) fn is_since(&self, edition: u32) -> bool {
+        self.begun().is_some_and(|begun| begun.plan.edition >= edition)
     }
 
     /// Links are being issued: what is told now counts when all that follows has been begun.
@@ -192,7 +192,7 @@ impl Case {
     /// A query that comes meanwhile splits the workflow task in two, and the SDK then shows the links
     /// together with what came later; a replay shows them before.
     pub(crate) fn opening(&mut self) {
-        self.opening = self.is_current();
+        self.opening = self.is_since(1);
     }
 
     /// All that follows from new links has been begun.
@@ -278,8 +278,11 @@ impl Case {
     }
 
     fn hear(&mut self, told: Told, now: Timestamp) {
-        if self.opening && self.meanwhile.len() < MAX_EARLY {
-            return self.meanwhile.push(told);
+        if self.opening {
+            return match self.meanwhile.len() < MAX_EARLY {
+                true => self.meanwhile.push(told),
+                false => self.ignore(told.signal(), "too much was told at once"),
+            };
         }
         // A withdrawal needs no open stage.
         let waits = match told {
@@ -289,11 +292,12 @@ impl Case {
         if waits && self.early.len() < MAX_EARLY {
             return self.early.push(told);
         }
-        let (signal, done) = match told {
+        let signal = told.signal();
+        let done = match told {
             Told::Decision(ballot) => return self.vote(ballot, now),
-            Told::Reassign(from, to) => (names::SIGNAL_REASSIGN, self.replace(from, to)),
-            Told::Remind(whom) => (names::SIGNAL_REMIND, self.remind_again(whom)),
-            Told::Withdraw(reason) => (names::SIGNAL_WITHDRAW, self.withdraw(reason, now)),
+            Told::Reassign(from, to) => self.replace(from, to),
+            Told::Remind(whom) => self.remind_again(whom),
+            Told::Withdraw(reason) => self.withdraw(reason, now),
         };
         match done {
             Ok(()) => self.orders = self.orders.wrapping_add(1),
@@ -714,6 +718,20 @@ mod tests {
         assert_eq!(case.new_requests().len(), 1, "Bob is asked");
         case.opened(NOW);
         assert_eq!(case.outcome().status(), v1::Status::Approved);
+    }
+
+    #[test]
+    fn a_flood_while_links_are_issued_is_bounded_and_overtakes_nothing() {
+        let mut case = Case::default();
+        begin(&mut case);
+        open(&mut case, &["a", "b"]);
+        case.opening = true;
+        for _ in 0..MAX_EARLY {
+            case.decide(Verdict::Approve, &signal("eve@example.com", ""), NOW);
+        }
+        case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+        assert_eq!((case.decisions(), case.ignored().0), (0, 1));
+        assert_eq!(reasons(&case), ["approve: too much was told at once"]);
     }
 
     #[test]

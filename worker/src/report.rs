@@ -14,6 +14,7 @@ use temporalio_common::search_attributes::{SearchAttributeKey, SearchAttributeUp
 use crate::{
     approval::{Approval, End, Grounds, OnDeadline, Seat, Stage, Standing, Status, Verdict, Vote},
     case::{Begun, Case},
+    validation::MAX_REVIEWER_BYTES,
 };
 
 const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STATUS);
@@ -79,7 +80,7 @@ impl Case {
         let links = seats.map(|seat| seat.link.clone()).filter(|link| !link.is_empty());
         vec![
             STATUS.value_set(status(approval).as_str_name().to_owned()),
-            REVIEWERS.value_set(asked.map(|seat| seat.reviewer.to_string()).collect()),
+            REVIEWERS.value_set(fitting(asked.map(|seat| seat.reviewer.to_string()))),
             LINKS.value_set(links.collect()),
             UNDELIVERABLE.value_set(unreachable.next().is_some()),
         ]
@@ -90,6 +91,17 @@ impl Case {
         let Some(begun) = self.begun() else { return String::new() };
         begun.details(self.ignored().0)
     }
+}
+
+/// As many addresses as a search attribute holds: whoever is asked in another's place may have a
+/// longer one, and a search attribute that is too large fails the workflow task.
+fn fitting(addresses: impl Iterator<Item = String>) -> Vec<String> {
+    let mut bytes = 0;
+    let fits = |address: &String| {
+        bytes += address.len() + 3;
+        bytes <= MAX_REVIEWER_BYTES
+    };
+    addresses.take_while(fits).collect()
 }
 
 impl Begun {

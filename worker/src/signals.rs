@@ -24,6 +24,18 @@ pub(crate) enum Told {
     Withdraw(String),
 }
 
+impl Told {
+    /// The signal that told it.
+    pub(crate) fn signal(&self) -> &'static str {
+        match self {
+            Told::Decision(ballot) => signal_of(ballot.verdict),
+            Told::Reassign(..) => names::SIGNAL_REASSIGN,
+            Told::Remind(_) => names::SIGNAL_REMIND,
+            Told::Withdraw(_) => names::SIGNAL_WITHDRAW,
+        }
+    }
+}
+
 /// The signal that carries a verdict.
 pub(crate) fn signal_of(verdict: Verdict) -> &'static str {
     names::signal_of(verdict.into())

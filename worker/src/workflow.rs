@@ -35,7 +35,7 @@ use temporalio_sdk::{
 use uuid::Uuid;
 
 use crate::{
-    activities::{Announcement, Countersign, HEARTBEAT_TIMEOUT, HandedOn, ReviewRequest},
+    activities::{Announcement, Countersign, HEARTBEAT_TIMEOUT, HandedOn, Issue, ReviewRequest},
     approval::Verdict,
     case::Case,
     policy::Continuation,
@@ -130,7 +130,7 @@ impl ApprovalWorkflow {
                 encoding
             }
         };
-        background.new_first = ctx.state(|workflow| workflow.case.is_current());
+        background.new_first = ctx.state(|workflow| workflow.case.is_since(1));
         while let Some(stage) = ctx.state(|workflow| workflow.case.pending_stage()) {
             Self::ask(ctx, stage, encoding, &mut background).await?;
             ctx.state_mut(|workflow| workflow.case.release(stage));
@@ -210,10 +210,10 @@ impl ApprovalWorkflow {
         let stage_is_over = WorkflowCancellationToken::new();
         let mut mails = Mails::until(stage_is_over.clone());
         let mut timer: Option<Timer> = None;
-        let may_continue = ctx.state(|workflow| workflow.case.is_current());
+        let may_continue = ctx.state(|workflow| workflow.case.is_since(1));
         while ctx.state(|workflow| workflow.case.pending_stage()) == Some(stage) {
-            let opened_at = now(ctx.workflow_time());
-            if let Some((summary, issue)) = ctx.state(|w| w.case.to_issue(opened_at)) {
+            // All who are to be asked, however many: what follows is waited for only then.
+            while let Some((opened_at, summary, issue)) = Self::to_issue(ctx, stage) {
                 ctx.state_mut(|workflow| workflow.case.opening());
                 let options = local_activity(summary);
                 let issuing =
@@ -259,6 +259,13 @@ impl ApprovalWorkflow {
         Ok(())
     }
 
+    /// Who of this stage gets links now, if somebody does.
+    fn to_issue(ctx: &WorkflowContext<Self>, stage: usize) -> Option<(Timestamp, String, Issue)> {
+        let opened_at = now(ctx.workflow_time());
+        let (summary, issue) = ctx.state(|workflow| workflow.case.to_issue(opened_at))?;
+        (issue.stage as usize == stage).then_some((opened_at, summary, issue))
+    }
+
     /// Waits for a decision, an order, or the stage's timer, or until the run is too long.
     async fn wait(
         ctx: &WorkflowContext<Self>,
@@ -267,7 +274,7 @@ impl ApprovalWorkflow {
         may_continue: bool,
     ) -> Woken {
         let news = ctx.state(|workflow| workflow.case.news());
-        if ctx.state(|workflow| workflow.case.is_current()) {
+        if ctx.state(|workflow| workflow.case.is_since(1)) {
             let _ = poll!(pin!(timer.fires()));
             let _ = poll!(&mut background.work);
         }
@@ -340,7 +347,7 @@ impl ApprovalWorkflow {
         let sent = ctx.execute_activity(Countersign::request_approval, request, options).await;
         let Some(delivered) = delivery(sent) else { return };
         match ctx.state_mut(|workflow| workflow.case.delivered(&link, reminder, delivered)) {
-            true if ctx.state(|workflow| workflow.case.is_current()) => Self::publish(&ctx),
+            true if ctx.state(|workflow| workflow.case.is_since(1)) => Self::publish(&ctx),
             _ => Self::describe(&ctx),
         }
     }
@@ -506,7 +513,9 @@ fn now(workflow_time: Option<std::time::SystemTime>) -> Timestamp {
 }
 
 fn until(due: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(due.duration_since(now)).unwrap_or(Duration::ZERO)
+    // Temporal takes no timer of no time at all.
+    let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+    left.max(Duration::from_millis(1))
 }
 
 /// Local activities run inside the workflow task, also of a workflow that is being cancelled.

@@ -243,6 +243,31 @@ async fn an_operator_has_somebody_else_asked_reminds_and_withdraws() {
     stack.open(&cy.link("approve")).await.expect(410, &["withdrawn"]);
 }
 
+#[tokio::test]
+async fn orders_that_come_together_or_before_anybody_is_asked_all_have_their_effect() {
+    let mut stack = Stack::start().await;
+    stack.kill_worker().await;
+    let reviewers = ["ann@example.com", "bob@example.com"];
+    let workflow = stack
+        .submit(&submission::asking(json!({"stages": [{"reviewers": reviewers, "quorum": "all"}]})))
+        .await;
+    let reassign = async |from: &str, to: &str| {
+        workflow.signal("reassign", &json!({"reviewer": from, "to": to})).await;
+    };
+    reassign("ann@example.com", "cy@example.com").await;
+    stack.start_worker();
+    stack.mail_to("cy@example.com").await;
+    stack.kill_worker().await;
+    reassign("bob@example.com", "di@example.com").await;
+    reassign("cy@example.com", "eve@example.com").await;
+    stack.start_worker();
+    for reviewer in ["di@example.com", "eve@example.com"] {
+        let link = stack.mail_to(reviewer).await.link("approve");
+        stack.press(&link, "approve", "").await;
+    }
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+}
+
 /// A reminder, an escalation, a deputy, and a second stage of which two of three are needed.
 #[tokio::test]
 async fn a_long_way_is_a_short_history() {

@@ -4,10 +4,11 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// An e-mail address, in lower case: one person, however it is written.
+/// An e-mail address in lower case, its domain in ASCII: one person, however it is written.
 ///
 /// RFC 5321 lets a mailbox distinguish case; no provider in use does, and two spellings must not
-/// be two votes.
+/// be two votes. So a quoted local part, which is another spelling of the plain one (RFC 5321,
+/// 4.1.2), is no address here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EmailAddress(String);
@@ -28,12 +29,18 @@ impl FromStr for EmailAddress {
     type Err = NotAnEmailAddress;
 
     fn from_str(text: &str) -> Result<Self, NotAnEmailAddress> {
+        // A letter may become longer, or two, in lower case: what is kept is what is checked.
+        let text = text.to_lowercase();
+        let (local, domain) = text.rsplit_once('@').ok_or(NotAnEmailAddress)?;
+        let domain = idna::domain_to_ascii(domain).map_err(|_| NotAnEmailAddress)?;
+        let text = format!("{local}@{domain}");
         // RFC 5321, 4.5.3.1: 64 and 255 octets; 254 in all by the erratum to RFC 3696.
-        if text.len() > 254 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        let is_line = !text.chars().any(|c| c.is_control() || c.is_whitespace());
+        if text.len() > 254 || !is_line || local.starts_with('"') {
             return Err(NotAnEmailAddress);
         }
         let address: lettre::Address = text.parse().map_err(|_| NotAnEmailAddress)?;
-        Ok(Self(address.to_string().to_lowercase()))
+        Ok(Self(address.to_string()))
     }
 }
 
@@ -59,13 +66,32 @@ impl fmt::Display for EmailAddress {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn spellings_of_one_address_are_one_person() {
-        let spelt = ["Ann@Example.com", "ann@example.com", "ANN@EXAMPLE.COM"];
-        let parsed = spelt.map(|text| text.parse::<EmailAddress>());
-        assert!(parsed.iter().all(|address| *address == parsed[0]));
+        for spelt in [
+            ["Ann@Example.com", "ann@example.com", "ANN@EXAMPLE.COM"],
+            ["ann@münchen.de", "ann@MÜNCHEN.de", "ann@xn--mnchen-3ya.de"],
+        ] {
+            let parsed = spelt.map(|text| text.parse::<EmailAddress>());
+            assert!(parsed[0].is_ok() && parsed.iter().all(|address| *address == parsed[0]));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn what_is_an_address_is_read_again_as_the_same(
+            local in "[a-zäÄİȺßΣK.+\"-]{1,40}", domain in "[a-zA-ZİßΣ-]{1,9}\\.(de|com|İ)"
+        ) {
+            if let Ok(address) = format!("{local}@{domain}").parse::<EmailAddress>() {
+                prop_assert_eq!(address.as_str().parse(), Ok(address.clone()));
+            }
+        }
     }
 
     #[test]
@@ -80,10 +106,14 @@ mod tests {
             "Ann <ann@example.com>",
             "a@b@c",
             " ann@example.com",
+            "\"ann\"@example.com",
+            "İnfo@example.com",
         ] {
             assert_eq!(text.parse::<EmailAddress>(), Err(NotAnEmailAddress), "{text:?}");
         }
-        let long = format!("{}@example.com", "a".repeat(250));
-        assert_eq!(long.parse::<EmailAddress>(), Err(NotAnEmailAddress));
+        for long in ["a".repeat(250), "Ⱥ".repeat(32)] {
+            let long = format!("{long}@example.com");
+            assert_eq!(long.parse::<EmailAddress>(), Err(NotAnEmailAddress));
+        }
     }
 }

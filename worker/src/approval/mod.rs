@@ -543,6 +543,43 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_of_the_next_level_too_keeps_their_place() {
+        let mut plan = plan(&["ann"], Quorum::All);
+        plan.levels.push(level(&["coo", "cfo"], false));
+        let mut approval = opened(vec![plan]);
+        assert_eq!(approval.reassign(address("ann"), address("coo")), Ok(()));
+        open(&mut approval, 1);
+        approval.tick(at(100));
+        assert_eq!(open(&mut approval, 100), [], "the COO stays");
+        assert_eq!(approval.next_deadline(), Some(at(200)));
+        vote(&mut approval, "cfo", Approve, 101);
+        assert!(!approval.is_final(), "all have to approve");
+        vote(&mut approval, "coo", Approve, 102);
+        assert!(matches!(approval.status(), Status::Approved(..)));
+    }
+
+    #[test]
+    fn a_level_without_anybody_new_takes_no_time() {
+        let mut plan = plan(&["ann"], Quorum::All);
+        plan.levels.extend([level(&["ann"], false), level(&["cfo"], true)]);
+        let mut shorter = plan.clone();
+        shorter.levels.truncate(2);
+        let mut approval = opened(vec![plan]);
+        approval.tick(at(100));
+        open(&mut approval, 100);
+        assert_eq!(approval.to_ask().map(|ask| ask.whom), Some(Whom::Level(2)));
+        open(&mut approval, 100);
+        assert_eq!(approval.next_deadline(), Some(at(200)));
+
+        let mut approval = opened(vec![shorter]);
+        approval.tick(at(100));
+        open(&mut approval, 100);
+        assert_eq!((approval.to_ask(), approval.next_deadline()), (None, Some(at(100))));
+        approval.tick(at(100));
+        assert_eq!(approval.stages()[0].end(), Some((End::Expired, at(100))));
+    }
+
+    #[test]
     fn where_nobody_is_reached_the_next_level_is_asked_at_once() {
         let mut approval = escalating(false);
         approval.reached("0-0-ann@example.com", false);

@@ -270,6 +270,25 @@ proptest! {
     }
 
     #[test]
+    fn whoever_a_level_names_may_decide_when_it_is_asked(plans in plans(), events in events()) {
+        play(plans, &events, |before, after, _, _| {
+            for (before, stage) in before.stages().iter().zip(after.stages()) {
+                let level = |stage: &Stage| (stage.opened_at().is_some(), stage.level());
+                if level(before) == level(stage) {
+                    continue;
+                }
+                for reviewer in &stage.plan().levels[stage.level()].reviewers {
+                    let own = |seat: &&Seat| seat.reviewer == *reviewer;
+                    let mut seats = stage.seats().iter().filter(own);
+                    let may =
+                        seats.any(|seat| seat.vote.is_some() || seat.standing != Standing::Released);
+                    assert!(may || reviewer == after.submitter(), "{reviewer}");
+                }
+            }
+        });
+    }
+
+    #[test]
     fn asking_others_decides_nothing_and_no_link_is_issued_twice(
         plans in plans(), events in events()
     ) {

@@ -259,6 +259,9 @@ impl Stage {
     }
 
     /// Asks those of [`whom`](Self::whom). Answers with the seats of those who are released.
+    ///
+    /// Whoever is asked already keeps their seat. A level without anybody new is passed over: the next
+    /// one is asked, or the time that those before have had is the last.
     pub(super) fn ask(
         &mut self,
         invited: Vec<Invited>,
@@ -266,15 +269,12 @@ impl Stage {
         submitter: &EmailAddress,
         now: Timestamp,
     ) -> Vec<usize> {
-        let round = self.seats.len() as u32;
-        let mut released: Vec<usize> = match self.whom() {
+        let leaving = match self.whom() {
             None => return Vec::new(),
             Some(Whom::Level(level)) => {
-                let keep = self.plan.levels.get(level).is_none_or(|level| level.keep_earlier);
                 self.opened_at.get_or_insert(now);
-                (self.levels, self.escalates, self.reminded) = (level + 1, false, 0);
-                self.due = due;
-                (0..round as usize).filter(|i| !keep && self.seats[*i].waits()).collect()
+                (self.levels, self.escalates) = (level + 1, false);
+                self.leaving_for(level)
             }
             Some(Whom::Instead(from, _)) => {
                 self.replacements.remove(0);
@@ -283,27 +283,53 @@ impl Stage {
                 vec![seat]
             }
         };
+        let round = self.seats.len() as u32;
         for Invited { reviewer, on_behalf_of, link } in invited {
             if reviewer != *submitter && !self.has_active(&reviewer) {
                 let standing = Standing::Asked;
                 self.seats.push(Seat { reviewer, on_behalf_of, round, link, standing, vote: None });
             }
         }
-        let before: Vec<Standing> = self.seats.iter().map(|seat| seat.standing).collect();
-        for seat in &released {
-            self.seats[*seat].standing = Standing::Released;
-        }
-        // Asking others decides nothing. Where nobody new came, or too few, nobody is released.
-        let electorate = self.electorate();
-        let too_few = electorate < self.plan.quorum.approvals(electorate);
-        if too_few || self.seats.len() == round as usize || self.quorum_reached().is_some() {
-            for (seat, standing) in self.seats.iter_mut().zip(before) {
-                seat.standing = standing;
+        let somebody_new = self.seats.len() > round as usize;
+        match due {
+            Some(_) if !somebody_new && self.due.is_some() => {
+                self.escalates = self.has_next_level();
             }
-            released.clear();
+            Some(due) => (self.due, self.reminded) = (Some(due), 0),
+            None => {}
         }
+        let released = if somebody_new { self.release(leaving) } else { Vec::new() };
         self.escalate_if_nobody_is_reached();
         released
+    }
+
+    /// The seats of those who may decide no more when this level is asked.
+    fn leaving_for(&self, level: usize) -> Vec<usize> {
+        let Some(Level { reviewers, keep_earlier: false }) = self.plan.levels.get(level) else {
+            return Vec::new();
+        };
+        let leaves = |seat: &Seat| {
+            // A deputy holds the place of somebody of this level too.
+            let mut whose =
+                [Some(&seat.reviewer), seat.on_behalf_of.as_ref()].into_iter().flatten();
+            seat.waits() && !whose.any(|who| reviewers.contains(who))
+        };
+        (0..self.seats.len()).filter(|seat| leaves(&self.seats[*seat])).collect()
+    }
+
+    /// Releases these seats, or nobody: asking others decides nothing, and leaves enough people.
+    fn release(&mut self, seats: Vec<usize>) -> Vec<usize> {
+        let mut without = self.clone();
+        for seat in &seats {
+            without.seats[*seat].standing = Standing::Released;
+        }
+        let electorate = without.electorate();
+        let too_few = electorate < self.plan.quorum.approvals(electorate);
+        if too_few || without.quorum_reached().is_some() {
+            return Vec::new();
+        }
+        *self = without;
+        seats
     }
 
     fn has_active(&self, reviewer: &EmailAddress) -> bool {
