@@ -1,6 +1,11 @@
 //! Approvals in a Rust worker of your own: build [`Countersign`], make a [`worker`], done.
 //!
-//! `TEMPORAL_ADDRESS=localhost:7233 cargo run -p countersign-worker --example embedded`
+//! ```sh
+//! export TEMPORAL_ADDRESS=localhost:7233 COUNTERSIGN_LINK_KEYS=$(openssl rand -base64 32)
+//! cargo run -p countersign-worker --example embedded
+//! ```
+//!
+//! A signaler that shows its links needs the same keys.
 
 use countersign_worker::{
     activities::Countersign,

@@ -1,25 +1,35 @@
 //! Records the histories that the worker's replay test replays, for the version that is being
 //! built: `worker/tests/histories/VERSION/NAME.json`, or `NAME.json` in the directory that is given.
+//!
+//! What a release did is recorded once: nothing that is there already is written again.
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use countersign_e2e::{Stack, Workflow, submission, workspace};
 use serde_json::{Value, json};
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
 
+/// What is recorded, each in a file of its name.
+const NAMES: [&str; 4] = ["approve", "reject", "deadline", "two_stages"];
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    let histories = || workspace().join("worker/tests/histories").join(env!("CARGO_PKG_VERSION"));
-    let dir = env::args_os().nth(1).map_or_else(histories, PathBuf::from);
-    fs::create_dir_all(&dir)?;
+    let given = env::args_os().nth(1).map(PathBuf::from);
+    let version = workspace().join("worker/tests/histories").join(env!("CARGO_PKG_VERSION"));
+    let [approve, reject, deadline, two_stages] = destination(given, version)?;
     let stack = Stack::start().await;
     let client = stack.temporal.client().await;
-    for (name, workflow) in [
-        ("approve", decide(&stack, "ann@example.com", "approve").await),
-        ("reject", decide(&stack, "bob@example.com", "reject").await),
-        ("deadline", miss_the_deadline(&stack).await),
-        ("two_stages", pass_two_stages(&stack).await),
+    let mut recorded = Vec::new();
+    for (file, workflow) in [
+        (approve, decide(&stack, "ann@example.com", "approve").await),
+        (reject, decide(&stack, "bob@example.com", "reject").await),
+        (deadline, miss_the_deadline(&stack).await),
+        (two_stages, pass_two_stages(&stack).await),
     ] {
         workflow.outcome().await;
         let handle = client.get_workflow_handle::<UntypedWorkflow>(&workflow.id);
@@ -27,11 +37,37 @@ async fn main() -> Result<()> {
         // The SDK's own JSON, which its replayer reads; the command line's is another one.
         let mut history: Value = serde_json::from_slice(&history.to_json().await?)?;
         forget_who_recorded(&mut history);
-        let file = dir.join(format!("{name}.json"));
-        fs::write(&file, format!("{history:#}\n")).with_context(|| file.display().to_string())?;
+        recorded.push((file, format!("{history:#}\n")));
+    }
+    // All or none: a folder with some of them would stand in the way of the next try.
+    for (file, history) in recorded {
+        write_new(&file, &history).with_context(|| file.display().to_string())?;
         println!("{}", file.display());
     }
     Ok(())
+}
+
+/// Where each history goes: into the directory that is given, or into the folder of the version that
+/// is being built, which must not be there yet.
+fn destination(given: Option<PathBuf>, version: PathBuf) -> Result<[PathBuf; NAMES.len()]> {
+    ensure!(
+        given.is_some() || !version.exists(),
+        "{} is there already, and what a release recorded is never recorded again: raise the \
+         version in Cargo.toml first",
+        version.display(),
+    );
+    let dir = given.unwrap_or(version);
+    let files = NAMES.map(|name| dir.join(format!("{name}.json")));
+    for file in &files {
+        ensure!(!file.exists(), "{} is there already, and is not overwritten", file.display());
+    }
+    Ok(files)
+}
+
+/// Writes a file that is not there yet, in a directory that may not be there yet.
+fn write_new(file: &Path, text: &str) -> io::Result<()> {
+    fs::create_dir_all(file.parent().unwrap_or(file))?;
+    fs::File::create_new(file)?.write_all(text.as_bytes())
 }
 
 async fn decide(stack: &Stack, reviewer: &str, verdict: &str) -> Workflow {
@@ -80,5 +116,33 @@ fn forget_who_recorded(json: &mut Value) {
         }
         Value::Array(all) => all.iter_mut().for_each(forget_who_recorded),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_has_its_histories_is_not_recorded_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let version = dir.path().join("0.1.0");
+        let files = destination(None, version.clone()).expect("nothing is there yet");
+        assert_eq!(files, NAMES.map(|name| version.join(format!("{name}.json"))));
+        fs::create_dir(&version).expect("a folder");
+        let refusal = destination(None, version).expect_err("refused").to_string();
+        assert!(refusal.contains("raise the version"), "{refusal}");
+    }
+
+    #[test]
+    fn a_file_in_the_directory_that_is_given_is_not_overwritten() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let given = || Some(dir.path().to_owned());
+        let [_, _, deadline, _] = destination(given(), PathBuf::new()).expect("nothing is there");
+        write_new(&deadline, "recorded").expect("written");
+        let refusal = destination(given(), PathBuf::new()).expect_err("refused").to_string();
+        assert!(refusal.contains("deadline.json"), "{refusal}");
+        write_new(&deadline, "again").expect_err("refused");
+        assert_eq!(fs::read_to_string(&deadline).expect("readable"), "recorded");
     }
 }

@@ -192,7 +192,7 @@ async fn stuck(wire: &Wire, open: &Open) -> String {
                 return Some(format!(
                     "the worker cannot go on with {}, which the previous release began, and would \
                      leave every such approval undecided. {failure}\nA change of the workflow's \
-                     commands needs ctx.patched: see \"Changing workflow code\" in ARCHITECTURE.md.",
+                     commands needs an edition: see \"Changing workflow code\" in ARCHITECTURE.md.",
                     workflow.id,
                 ));
             }

@@ -1,5 +1,7 @@
 //! What holds for every sequence of events.
 
+#![cfg(test)]
+
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
