@@ -45,7 +45,8 @@ impl Smtp {
     }
 }
 
-/// RFC 5321, 4.2.1: a 5yz reply is final, a 4yz reply and everything else may pass.
+/// Final is what is said of this mail. What is said of us, such as that our password is wrong, holds
+/// for every mail until somebody mends it.
 fn classify(error: &smtp::Error) -> NotifyError {
     let mut why = format!("the mail server: {error}");
     let mut source = std::error::Error::source(error);
@@ -56,8 +57,98 @@ fn classify(error: &smtp::Error) -> NotifyError {
         }
         source = cause.source();
     }
-    match error.is_permanent() {
+    match error.is_permanent() && (!is_about_us(error) || is_about_the_recipient(error)) {
         true => NotifyError::Rejected(why),
         false => NotifyError::Unavailable(why),
+    }
+}
+
+/// Replies to the command or to who gives it: RFC 5321, 4.2.2 (500 to 504), RFC 7504 (521) and
+/// RFC 4954, 6 (530 to 538).
+fn is_about_us(error: &smtp::Error) -> bool {
+    let code = error.status().map(u16::from);
+    matches!(code, Some(500..=504 | 521 | 530 | 534 | 535 | 538))
+}
+
+/// Servers refuse addresses by 501 and 504, too, and then the enhanced code tells: RFC 3463, 3.2.
+fn is_about_the_recipient(error: &smtp::Error) -> bool {
+    let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    ["5.1.1 ", "5.1.2 ", "5.1.3 ", "5.1.6 "].iter().any(|code| text.starts_with(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        net::TcpListener,
+        thread,
+        time::SystemTime,
+    };
+
+    use super::*;
+
+    /// What becomes of a mail where a server has these extensions and answers a command so.
+    async fn sent(to: &str, extensions: &str, command: &str, answer: &str) -> NotifyError {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("smtp://{}", listener.local_addr().expect("an address"));
+        let ehlo = format!("250-localhost\r\n{extensions}250 8BITMIME\r\n");
+        let (command, answer) = (command.to_owned(), format!("{answer}\r\n"));
+        thread::spawn(move || {
+            let (mut client, _) = listener.accept().expect("a client");
+            let lines = BufReader::new(client.try_clone().expect("a socket")).lines();
+            client.write_all(b"220 localhost\r\n").expect("written");
+            for line in lines.map_while(Result::ok) {
+                let answer = match line {
+                    line if line.starts_with(&command) => &answer,
+                    line if line.starts_with("EHLO") => &ehlo,
+                    _ => "250 2.0.0 OK\r\n",
+                };
+                let _ = client.write_all(answer.as_bytes());
+            }
+        });
+        let smtp = Smtp::new(&url, "approvals@example.com".parse().expect("a mailbox"));
+        let envelope = Envelope {
+            recipient: to.parse().expect("an address"),
+            key: "run.3".into(),
+            written_at: SystemTime::UNIX_EPOCH,
+        };
+        let letter = Letter {
+            kind: "request",
+            subject: "subject".into(),
+            text: "text".into(),
+            html: "html".into(),
+        };
+        smtp.expect("a server").send(&envelope, &letter).await.expect_err("refused")
+    }
+
+    #[tokio::test]
+    async fn a_reply_to_the_mail_is_final_and_one_to_the_sender_is_not() {
+        for (command, answer) in [
+            ("RCPT", "550 5.1.1 no such mailbox"),
+            ("RCPT", "501 5.1.3 bad recipient address syntax"),
+            ("RCPT", "504 5.1.2 need a fully-qualified address"),
+            ("RCPT", "553 mailbox name not allowed"),
+            ("DATA", "554 5.7.1 not wanted here"),
+        ] {
+            let error = sent("ann@example.com", "", command, answer).await;
+            assert!(
+                matches!(&error, NotifyError::Rejected(why) if why.contains(answer[4..].trim()))
+            );
+        }
+        for (command, answer) in [
+            ("EHLO", "500 5.5.2 syntax error"),
+            ("EHLO", "502 5.5.1 command not implemented"),
+            ("EHLO", "521 5.3.2 no mail here"),
+            ("MAIL", "501 5.1.7 bad sender address syntax"),
+            ("MAIL", "503 5.5.1 bad sequence of commands"),
+            ("MAIL", "530 5.7.0 authentication required"),
+            ("MAIL", "534 5.7.9 mechanism too weak"),
+            ("MAIL", "535 5.7.8 credentials invalid"),
+            ("MAIL", "538 5.7.11 encryption required"),
+            ("RCPT", "450 4.2.0 mailbox busy"),
+        ] {
+            let error = sent("ann@example.com", "", command, answer).await;
+            assert!(matches!(&error, NotifyError::Unavailable(_)), "{answer}: {error:?}");
+        }
     }
 }
