@@ -7,7 +7,7 @@ use lettre::{
 };
 
 use super::{Envelope, NotifyError, mime};
-use crate::mail::Letter;
+use crate::{approval::EmailAddress, mail::Letter};
 
 /// Below the activity's own time-out, so that the cause is what people see.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -36,7 +36,8 @@ impl Smtp {
         letter: &Letter,
     ) -> Result<String, NotifyError> {
         let message = mime::message(&self.from, envelope, letter)?;
-        let reply = self.transport.send(message).await.map_err(|error| classify(&error))?;
+        let sent = self.transport.send(message).await;
+        let reply = sent.map_err(|error| classify(&error, &envelope.recipient))?;
         Ok(format!(
             "taken by the mail server: {} {}",
             reply.code(),
@@ -47,7 +48,7 @@ impl Smtp {
 
 /// Final is what is said of this mail. What is said of us, such as that our password is wrong, holds
 /// for every mail until somebody mends it.
-fn classify(error: &smtp::Error) -> NotifyError {
+fn classify(error: &smtp::Error, recipient: &EmailAddress) -> NotifyError {
     let mut why = format!("the mail server: {error}");
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -56,6 +57,12 @@ fn classify(error: &smtp::Error) -> NotifyError {
             why = format!("{why}: {cause_text}");
         }
         source = cause.source();
+    }
+    // RFC 6531; lettre tells it by its words alone.
+    if error.is_client() && why.contains("SMTPUTF8") && !recipient.as_str().is_ascii() {
+        return NotifyError::Rejected(format!(
+            "the mail server takes ASCII addresses only (it has no SMTPUTF8), and {recipient} is none"
+        ));
     }
     match error.is_permanent() && (!is_about_us(error) || is_about_the_recipient(error)) {
         true => NotifyError::Rejected(why),
@@ -150,5 +157,15 @@ mod tests {
             let error = sent("ann@example.com", "", command, answer).await;
             assert!(matches!(&error, NotifyError::Unavailable(_)), "{answer}: {error:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_the_server_cannot_take_is_refused_for_good() {
+        let error = sent("jürgen@example.com", "", "none", "").await;
+        let why = "the mail server takes ASCII addresses only (it has no SMTPUTF8), and \
+                   jürgen@example.com is none";
+        assert_eq!(error, NotifyError::Rejected(why.into()));
+        let error = sent("jürgen@example.com", "250-SMTPUTF8\r\n", "RCPT", "450 later").await;
+        assert!(matches!(error, NotifyError::Unavailable(_)), "{error:?}");
     }
 }
