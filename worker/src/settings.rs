@@ -263,7 +263,7 @@ impl RawSettings {
             return match Smtp::new(notify, from.clone()) {
                 Ok(_) => Some(Notify::Smtp(Secret(notify.to_owned()), from)),
                 Err(why) => {
-                    wrong.add(NAME, format!("is no mail server's address: {why}"));
+                    wrong.add(NAME, why);
                     None
                 }
             };
@@ -471,6 +471,14 @@ mod tests {
             assert!(settings.is_ok(), "{notify}: {shown}");
             assert!(!shown.contains("secret"), "{shown}");
         }
+    }
+
+    #[test]
+    fn no_password_travels_in_clear() {
+        let notify = "smtp://me:secret@mail.example.com";
+        let wrong =
+            check(&["--notify", notify, "--mail-from", "a@example.com"]).expect_err("wrong");
+        assert!(wrong.contains("COUNTERSIGN_NOTIFY: would send the password in clear"), "{wrong}");
     }
 
     #[test]

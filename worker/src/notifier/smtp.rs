@@ -1,10 +1,11 @@
 //! A mail server.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor, message::Mailbox, transport::smtp,
 };
+use url::Url;
 
 use super::{Envelope, NotifyError, mime};
 use crate::{approval::EmailAddress, mail::Letter};
@@ -19,14 +20,17 @@ pub struct Smtp {
 }
 
 impl Smtp {
-    /// `smtp://user:password@host:port` with `?tls=required` for STARTTLS, or `smtps://…`.
+    /// `smtp://user:password@host:port` with `?tls=required` for STARTTLS, or `smtps://…`. A path is
+    /// the name by which this machine greets (EHLO).
     ///
     /// # Errors
-    /// When the address is not of that form. The message does not repeat it: it may hold a
-    /// password.
+    /// When the address is not of that form, or would give the password away. The message does not
+    /// repeat it: any part may be a password's.
     pub fn new(url: &str, from: Mailbox) -> Result<Self, String> {
+        let parsed: Url = url.parse().map_err(|error| format!("is no address: {error}"))?;
+        check(&parsed)?;
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| format!("is no mail server's address: {error}"))?;
         Ok(Self { transport: builder.timeout(Some(TIMEOUT)).build(), from })
     }
 
@@ -43,6 +47,37 @@ impl Smtp {
             reply.code(),
             reply.first_line().unwrap_or("")
         ))
+    }
+}
+
+const NOTHING_ELSE: &str = "takes nothing but ?tls=required after the host; in a password, write %3F \
+                            for ? and %23 for #";
+const WHICH_TLS: &str = "must say ?tls=required for STARTTLS, or start with smtps:// for TLS";
+const HALF: &str = "needs both user and password, as in smtps://USER:PASSWORD@HOST";
+const IN_CLEAR: &str = "would send the password in clear: write \
+                        smtp://USER:PASSWORD@HOST?tls=required or smtps://USER:PASSWORD@HOST";
+
+/// What lettre would take, and understand otherwise than it is meant.
+fn check(url: &Url) -> Result<(), &'static str> {
+    let queries: Vec<_> = url.query_pairs().collect();
+    let tls = match (queries.as_slice(), url.fragment()) {
+        ([], None) => None,
+        ([(key, value)], None) if key == "tls" => Some(value.as_ref()),
+        _ => return Err(NOTHING_ELSE),
+    };
+    let is_encrypted = match (url.scheme(), tls) {
+        ("smtps", None | Some("required")) | ("smtp", Some("required")) => true,
+        ("smtp", None | Some("opportunistic")) => false,
+        _ => return Err(WHICH_TLS),
+    };
+    let is_this_machine = url.host_str().is_some_and(|host| {
+        host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    });
+    match (url.username(), url.password()) {
+        ("", None) => Ok(()),
+        ("", _) | (_, None) => Err(HALF),
+        _ if is_encrypted || is_this_machine => Ok(()),
+        _ => Err(IN_CLEAR),
     }
 }
 
@@ -126,6 +161,42 @@ mod tests {
             html: "html".into(),
         };
         smtp.expect("a server").send(&envelope, &letter).await.expect_err("refused")
+    }
+
+    #[test]
+    fn an_address_that_means_something_else_than_it_seems_is_refused() {
+        let refusal = |url: &str| {
+            let from = "approvals@example.com".parse().expect("a mailbox");
+            let why = Smtp::new(url, from).err().unwrap_or_default();
+            assert!(!why.contains("secret"), "{url}: {why}");
+            why
+        };
+        for (url, why) in [
+            ("smtp://me:secret@mail.example.com", "in clear"),
+            ("smtp://me:secret@mail.example.com?tls=opportunistic", "in clear"),
+            ("smtp://me:secret@10.0.0.1:25", "in clear"),
+            ("smtp://me:secret@localhost.example.com", "in clear"),
+            ("smtp://me@mail.example.com?tls=required", "both user and password"),
+            ("smtps://:secret@mail.example.com", "both user and password"),
+            ("smtp://mail.example.com?starttls=true", "nothing but ?tls=required"),
+            ("smtp://mail.example.com?tls=required&timeout=3", "nothing but ?tls=required"),
+            ("smtps://me:12?secret@mail.example.com", "%3F for ?"),
+            ("smtps://me:12#secret@mail.example.com", "%23 for #"),
+            ("smtp://me:secret@mail.example.com?tls=true", "must say ?tls=required"),
+            ("smtps://mail.example.com?tls=opportunistic", "must say ?tls=required"),
+        ] {
+            assert!(refusal(url).contains(why), "{url}: {}", refusal(url));
+        }
+        for url in [
+            "smtp://mail.example.com",
+            "smtp://mailpit:1025?tls=opportunistic",
+            "smtp://me:secret@localhost:25",
+            "smtp://me:secret@127.0.0.1:25",
+            "smtp://me:secret@mail.example.com:587/approve.example.com?tls=required",
+            "smtps://me:secret@mail.example.com?tls=required",
+        ] {
+            assert_eq!(refusal(url), "", "{url}");
+        }
     }
 
     #[tokio::test]
