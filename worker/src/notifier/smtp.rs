@@ -13,7 +13,8 @@ use crate::{approval::EmailAddress, mail::Letter};
 /// Below the activity's own time-out, so that the cause is what people see.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Sends mail by SMTP (RFC 5321), with pooled connections.
+/// Sends mail by SMTP (RFC 5321), each over its own connection: one of a pool whose mail is called
+/// off half-way would come back in the middle of its conversation.
 pub struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
