@@ -4,7 +4,7 @@ use askama::Template;
 use countersign_protos::{
     ApprovalId,
     v1::{Document, Outcome, Status, Submitter, Verdict},
-    words::{attachment_name, clean, moment, money},
+    words::{attachment_name, clean, clean_line, moment, money},
 };
 use deunicode::deunicode;
 use url::Url;
@@ -115,23 +115,25 @@ impl Facts {
         let submitter = submitter.cloned().unwrap_or_default();
         let document = document.cloned().unwrap_or_default();
         let item = |item: &countersign_protos::v1::Item| ItemFacts {
-            description: clean(&item.description),
+            description: clean_line(&item.description),
             amount: money(&item.amount, &document.currency),
-            date: clean(&item.date),
+            date: clean_line(&item.date),
         };
-        let attachment =
-            |uri: &String| AttachmentFacts { name: clean(attachment_name(uri)), uri: clean(uri) };
+        let attachment = |uri: &String| AttachmentFacts {
+            name: clean_line(attachment_name(uri)),
+            uri: clean_line(uri),
+        };
         Self {
-            title: clean(&document.title),
+            title: clean_line(&document.title),
             amount: money(&document.amount, &document.currency),
-            category: clean(&document.category),
+            category: clean_line(&document.category),
             description: clean(&document.description),
-            submission_id: clean(submission_id),
-            submission_type: clean(submission_type).replace('_', " "),
-            submitter: clean(&submitter.name),
-            submitter_email: clean(&submitter.email),
-            department: clean(&submitter.department),
-            employee_id: clean(&submitter.employee_id),
+            submission_id: clean_line(submission_id),
+            submission_type: clean_line(submission_type).replace('_', " "),
+            submitter: clean_line(&submitter.name),
+            submitter_email: clean_line(&submitter.email),
+            department: clean_line(&submitter.department),
+            employee_id: clean_line(&submitter.employee_id),
             submitted: String::new(),
             items: document.items.iter().take(MAX_ITEMS).map(item).collect(),
             more_items: document.items.len().saturating_sub(MAX_ITEMS),
@@ -174,7 +176,7 @@ pub fn request(request: &ReviewRequest, links: &Links) -> Letter {
         submission.document.as_ref(),
     );
     facts.submitted = moment(submission.submitted_at.as_ref());
-    let (facts, stage) = (&facts, clean(&request.stage_name));
+    let (facts, stage) = (&facts, clean_line(&request.stage_name));
     let (stage, reminder) = (stage.as_str(), request.reminder);
     let deadline = moment(request.deadline.as_ref());
     let deadline = deadline.as_str();
@@ -185,7 +187,7 @@ pub fn request(request: &ReviewRequest, links: &Links) -> Letter {
         OnDeadline::Approve => "it counts as approved",
     };
     let start = if reminder { "Reminder: please decide" } else { "Please decide" };
-    let absent = request.on_behalf_of.as_ref().map(|absent| clean(absent.as_str()));
+    let absent = request.on_behalf_of.as_ref().map(|absent| clean_line(absent.as_str()));
     let absent = absent.as_deref().unwrap_or_default();
     let text = RequestText { facts, links, reminder, absent, stage, deadline, consequence };
     let html = RequestHtml { facts, links, reminder, absent, stage, deadline, consequence };
@@ -237,21 +239,21 @@ impl DecisionFacts {
     fn new(outcome: &Outcome) -> Self {
         let vote = |vote: &countersign_protos::v1::Vote| VoteFacts {
             reviewer: match vote.on_behalf_of.as_str() {
-                "" => clean(&vote.reviewer),
-                absent => clean(&format!("{} (for {absent})", vote.reviewer)),
+                "" => clean_line(&vote.reviewer),
+                absent => clean_line(&format!("{} (for {absent})", vote.reviewer)),
             },
             word: if vote.verdict() == Verdict::Approve { "approved" } else { "rejected" },
             decided: moment(vote.decided_at.as_ref()),
             comment: clean(&vote.comment),
         };
         let stage = |stage: &countersign_protos::v1::StageOutcome| StageFacts {
-            name: clean(&stage.name),
+            name: clean_line(&stage.name),
             word: status_word(stage.status()),
             votes: stage.decisions.iter().map(vote).collect(),
         };
         Self {
             word: status_word(outcome.status()),
-            reason: clean(&outcome.reason),
+            reason: clean_line(&outcome.reason),
             decided: moment(outcome.decided_at.as_ref()),
             stages: outcome.stages.iter().map(stage).collect(),
         }
