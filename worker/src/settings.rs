@@ -12,11 +12,11 @@ use url::Url;
 
 use crate::{
     activities::Countersign,
-    approval::EmailAddress,
+    approval::{EmailAddress, MAX_SEATS},
     mail::PublicUrl,
     notifier::{Notifier, Outbox, Smtp, Sns},
     policy::Policy,
-    validation::Routing,
+    validation::{MAX_REVIEWER_BYTES, Routing},
     webhook::Webhook,
 };
 
@@ -280,16 +280,27 @@ impl RawSettings {
     }
 
     fn reviewers(&self, wrong: &mut WrongSettings) -> Vec<EmailAddress> {
+        const NAME: &str = "COUNTERSIGN_REVIEWERS";
         let list = set(&self.reviewers).unwrap_or_default();
-        let mut reviewers = Vec::new();
+        let mut reviewers: Vec<EmailAddress> = Vec::new();
         for reviewer in list.split(',').map(str::trim).filter(|reviewer| !reviewer.is_empty()) {
             match reviewer.parse::<EmailAddress>() {
                 Ok(reviewer) if reviewers.contains(&reviewer) => {
-                    wrong.add("COUNTERSIGN_REVIEWERS", format!("{reviewer} is listed twice"));
+                    wrong.add(NAME, format!("{reviewer} is listed twice"));
                 }
                 Ok(reviewer) => reviewers.push(reviewer),
-                Err(error) => wrong.add("COUNTERSIGN_REVIEWERS", format!("{reviewer:?} {error}")),
+                Err(error) => wrong.add(NAME, format!("{reviewer:?} {error}")),
             }
+        }
+        // As for the stages of submissions and rules: they are all asked at once.
+        let count = reviewers.len();
+        if count > MAX_SEATS {
+            wrong.add(NAME, format!("names {count} people; at most {MAX_SEATS} can be asked"));
+        }
+        let bytes: usize = reviewers.iter().map(|reviewer| reviewer.as_str().len() + 3).sum();
+        if bytes > MAX_REVIEWER_BYTES {
+            let most = format!("at most {MAX_REVIEWER_BYTES} can be asked at once");
+            wrong.add(NAME, format!("the addresses take {bytes} bytes; {most}"));
         }
         reviewers
     }
@@ -471,6 +482,22 @@ mod tests {
             assert!(settings.is_ok(), "{notify}: {shown}");
             assert!(!shown.contains("secret"), "{shown}");
         }
+    }
+
+    #[test]
+    fn more_default_reviewers_than_can_be_asked_are_refused_at_the_start() {
+        let refusal = |count: usize, domain: &str| {
+            let reviewers: Vec<_> = (0..count).map(|i| format!("{i}@{domain}")).collect();
+            check(&["--reviewers", &reviewers.join(",")]).expect_err("no other setting is there")
+        };
+        assert!(!refusal(80, "x.example").contains("COUNTERSIGN_REVIEWERS"));
+        let many = refusal(81, "x.example");
+        assert!(many.contains("COUNTERSIGN_REVIEWERS: names 81 people; at most 80 can"), "{many}");
+        let long = refusal(80, "department.company.example.com");
+        assert!(
+            long.contains("COUNTERSIGN_REVIEWERS: the addresses take 2870 bytes; at most"),
+            "{long}"
+        );
     }
 
     #[test]
