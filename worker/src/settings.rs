@@ -24,7 +24,7 @@ use crate::{
 ///
 /// Where Temporal is, say TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*
 /// and temporal.toml, as for every Temporal client.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "countersign-worker", version)]
 pub struct Cli {
     /// What to do instead of running the worker.
@@ -58,8 +58,9 @@ pub enum Command {
     },
 }
 
-/// The settings as they come; [`RawSettings::check`] says what is wrong with them.
-#[derive(Debug, Args)]
+/// The settings as they come; [`RawSettings::check`] says what is wrong with them. Without `Debug`:
+/// keys and passwords are among them.
+#[derive(Args)]
 #[allow(rustdoc::bare_urls)] // These are the words of --help.
 pub struct RawSettings {
     /// The task queue that is worked on. [default: approvals]
