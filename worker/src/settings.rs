@@ -7,7 +7,12 @@ use countersign_protos::{LinkKeys, names::DEFAULT_TASK_QUEUE};
 use jiff::Timestamp;
 use lettre::message::Mailbox;
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter,
+    filter::{FilterExt, LevelFilter, Targets},
+    layer::Filter,
+};
 use url::Url;
 
 use crate::{
@@ -116,10 +121,19 @@ pub struct RawSettings {
 /// How the process logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logging {
-    /// A `tracing` filter.
-    pub filter: String,
+    filter: String,
     /// For machines rather than people.
     pub json: bool,
+}
+
+impl Logging {
+    /// What is logged, but never a mail, which holds an approval ID: below debug the AWS SDK logs
+    /// whole requests. What else sends something (lettre, hyper, h2) logs no bodies.
+    pub fn filter<S: Subscriber>(&self) -> impl Filter<S> + use<S> {
+        let no_bodies = Targets::new().with_default(LevelFilter::TRACE);
+        let no_bodies = no_bodies.with_target("aws_", LevelFilter::DEBUG);
+        FilterExt::<S>::and(EnvFilter::new(&self.filter), no_bodies)
+    }
 }
 
 /// Settings that make sense, each and together.
@@ -408,6 +422,9 @@ fn set(value: &Option<String>) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+    use tracing_subscriber::prelude::*;
+
     use super::*;
 
     const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -458,6 +475,24 @@ mod tests {
         for name in ["COUNTERSIGN_LINK_KEYS", "COUNTERSIGN_PUBLIC_URL", "COUNTERSIGN_NOTIFY"] {
             assert!(wrong.contains(&format!("{name}: is required")), "{wrong}");
         }
+    }
+
+    #[test]
+    fn no_filter_has_what_is_sent_logged() {
+        let logged = |filter: &str| {
+            let logging = Logging { filter: filter.to_owned(), json: false };
+            let log = tracing_subscriber::fmt::layer().with_filter(logging.filter());
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(log), || {
+                [
+                    tracing::enabled!(target: "countersign_worker::mail", Level::TRACE),
+                    tracing::enabled!(target: "aws_smithy_runtime::client::orchestrator", Level::TRACE),
+                    tracing::enabled!(target: "aws_smithy_runtime::client::orchestrator", Level::DEBUG),
+                ]
+            })
+        };
+        assert_eq!(logged("trace"), [true, false, true]);
+        assert_eq!(logged("aws_smithy_runtime::client::orchestrator=trace"), [false, false, true]);
+        assert_eq!(logged("info"), [false, false, false]);
     }
 
     #[tokio::test]
