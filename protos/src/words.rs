@@ -1,4 +1,4 @@
-//! Amounts and times as mails and pages show them.
+//! Amounts and times as mails and pages show them, and text that others wrote.
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -62,6 +62,29 @@ pub fn attachment_name(uri: &str) -> &str {
     path.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(uri)
 }
 
+/// Text that others wrote, without what is invisible and could mislead: control characters, and those
+/// that reorder or hide the text around them. Line breaks and tabs stay.
+pub fn clean(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n").chars().filter(|c| !misleads(*c)).collect()
+}
+
+/// [`clean`], on one line.
+pub fn clean_line(text: &str) -> String {
+    clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Also other line breaks, and tags (Unicode's own for languages), which nobody sees. What joins
+/// letters and emoji (U+200C, U+200D) stays.
+fn misleads(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t')
+        || matches!(c,
+            '\u{061C}' | '\u{200B}' | '\u{200E}' | '\u{200F}'
+            | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
+            | '\u{E0000}'..='\u{E0FFF}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +120,14 @@ mod tests {
             let time = Timestamp::from_nanosecond(nanos).expect("in range");
             assert_eq!(timestamp(&to_message(time)), Some(time));
         }
+    }
+
+    #[test]
+    fn what_would_mislead_is_left_out_and_the_rest_stays() {
+        assert_eq!(clean("a\u{202E}gpj.exe\u{2066}\0\u{7}b\r\nc\td\re"), "agpj.exeb\nc\td\ne");
+        assert_eq!(clean("a\u{200B}b\u{61C}c\u{2028}d\u{2029}e\u{FEFF}f\u{E0041}g"), "abcdefg");
+        assert_eq!(clean("Łódź 東京 مرحبا 👩‍💻"), "Łódź 東京 مرحبا 👩‍💻");
+        assert_eq!(clean_line(" a\n\n b\t\u{200B}c "), "a b c");
     }
 
     #[test]

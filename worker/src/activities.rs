@@ -239,8 +239,10 @@ impl Countersign {
                 "this worker has no COUNTERSIGN_WEBHOOK_URL, unlike the one that planned this approval",
             ));
         };
-        let workflow_id = ctx.info().workflow_id.clone().unwrap_or_default();
-        let taken = alive(&ctx, webhook.deliver(&workflow_id, &outcome))
+        let info = ctx.info();
+        let run = info.workflow_run_id.as_deref().unwrap_or_default();
+        let workflow = info.workflow_id.as_deref().unwrap_or_default();
+        let taken = alive(&ctx, webhook.deliver(run, workflow, &outcome))
             .await?
             .map_err(|error: WebhookError| failure("WebhookRefused", error.to_string()))?;
         Ok(HandedOn::Outcome { taken, outcome: Box::new(outcome) })

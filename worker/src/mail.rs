@@ -4,7 +4,7 @@ use askama::Template;
 use countersign_protos::{
     ApprovalId,
     v1::{Document, Outcome, Status, Submitter, Verdict},
-    words::{attachment_name, moment, money},
+    words::{attachment_name, clean, clean_line, moment, money},
 };
 use deunicode::deunicode;
 use url::Url;
@@ -115,23 +115,25 @@ impl Facts {
         let submitter = submitter.cloned().unwrap_or_default();
         let document = document.cloned().unwrap_or_default();
         let item = |item: &countersign_protos::v1::Item| ItemFacts {
-            description: shown(&item.description),
+            description: clean_line(&item.description),
             amount: money(&item.amount, &document.currency),
-            date: shown(&item.date),
+            date: clean_line(&item.date),
         };
-        let attachment =
-            |uri: &String| AttachmentFacts { name: shown(attachment_name(uri)), uri: shown(uri) };
+        let attachment = |uri: &String| AttachmentFacts {
+            name: clean_line(attachment_name(uri)),
+            uri: clean_line(uri),
+        };
         Self {
-            title: shown(&document.title),
+            title: clean_line(&document.title),
             amount: money(&document.amount, &document.currency),
-            category: shown(&document.category),
-            description: shown(&document.description),
-            submission_id: shown(submission_id),
-            submission_type: shown(submission_type).replace('_', " "),
-            submitter: shown(&submitter.name),
-            submitter_email: shown(&submitter.email),
-            department: shown(&submitter.department),
-            employee_id: shown(&submitter.employee_id),
+            category: clean_line(&document.category),
+            description: clean(&document.description),
+            submission_id: clean_line(submission_id),
+            submission_type: clean_line(submission_type).replace('_', " "),
+            submitter: clean_line(&submitter.name),
+            submitter_email: clean_line(&submitter.email),
+            department: clean_line(&submitter.department),
+            employee_id: clean_line(&submitter.employee_id),
             submitted: String::new(),
             items: document.items.iter().take(MAX_ITEMS).map(item).collect(),
             more_items: document.items.len().saturating_sub(MAX_ITEMS),
@@ -174,7 +176,7 @@ pub fn request(request: &ReviewRequest, links: &Links) -> Letter {
         submission.document.as_ref(),
     );
     facts.submitted = moment(submission.submitted_at.as_ref());
-    let (facts, stage) = (&facts, shown(&request.stage_name));
+    let (facts, stage) = (&facts, clean_line(&request.stage_name));
     let (stage, reminder) = (stage.as_str(), request.reminder);
     let deadline = moment(request.deadline.as_ref());
     let deadline = deadline.as_str();
@@ -185,7 +187,7 @@ pub fn request(request: &ReviewRequest, links: &Links) -> Letter {
         OnDeadline::Approve => "it counts as approved",
     };
     let start = if reminder { "Reminder: please decide" } else { "Please decide" };
-    let absent = request.on_behalf_of.as_ref().map(|absent| shown(absent.as_str()));
+    let absent = request.on_behalf_of.as_ref().map(|absent| clean_line(absent.as_str()));
     let absent = absent.as_deref().unwrap_or_default();
     let text = RequestText { facts, links, reminder, absent, stage, deadline, consequence };
     let html = RequestHtml { facts, links, reminder, absent, stage, deadline, consequence };
@@ -237,21 +239,21 @@ impl DecisionFacts {
     fn new(outcome: &Outcome) -> Self {
         let vote = |vote: &countersign_protos::v1::Vote| VoteFacts {
             reviewer: match vote.on_behalf_of.as_str() {
-                "" => shown(&vote.reviewer),
-                absent => shown(&format!("{} (for {absent})", vote.reviewer)),
+                "" => clean_line(&vote.reviewer),
+                absent => clean_line(&format!("{} (for {absent})", vote.reviewer)),
             },
             word: if vote.verdict() == Verdict::Approve { "approved" } else { "rejected" },
             decided: moment(vote.decided_at.as_ref()),
-            comment: shown(&vote.comment),
+            comment: clean(&vote.comment),
         };
         let stage = |stage: &countersign_protos::v1::StageOutcome| StageFacts {
-            name: shown(&stage.name),
+            name: clean_line(&stage.name),
             word: status_word(stage.status()),
             votes: stage.decisions.iter().map(vote).collect(),
         };
         Self {
             word: status_word(outcome.status()),
-            reason: shown(&outcome.reason),
+            reason: clean_line(&outcome.reason),
             decided: moment(outcome.decided_at.as_ref()),
             stages: outcome.stages.iter().map(stage).collect(),
         }
@@ -313,16 +315,6 @@ impl Letter {
         }
         format!("{}...", words[..SNS_SUBJECT_MAX - 3].trim_end())
     }
-}
-
-/// Text as people should see it: without control characters and without what reverses or hides
-/// its neighbours (Unicode's bidirectional controls, UAX #9).
-fn shown(text: &str) -> String {
-    let hidden = |c: &char| {
-        matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}')
-            || (c.is_control() && *c != '\n')
-    };
-    text.chars().filter(|c| !hidden(c)).collect()
 }
 
 fn rendered(template: &impl Template) -> String {

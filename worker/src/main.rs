@@ -19,6 +19,7 @@ use temporalio_client::Client;
 use temporalio_sdk::WorkerOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
+use tracing_subscriber::prelude::*;
 
 /// What is under way at a stop may take so long to end.
 const GRACE: Duration = Duration::from_secs(7);
@@ -142,13 +143,11 @@ async fn read_again_on_hangup(policy: PolicyFile, mut hangup: Signal) {
 }
 
 fn log(logging: &Logging) {
-    let filter = tracing_subscriber::EnvFilter::new(&logging.filter);
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match logging.json {
-        true => log.json().init(),
-        false => log.init(),
-    }
+    let log =
+        tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
+    let log = match logging.json {
+        true => log.json().boxed(),
+        false => log.boxed(),
+    };
+    tracing_subscriber::registry().with(log.with_filter(logging.filter())).init();
 }

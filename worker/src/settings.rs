@@ -7,16 +7,21 @@ use countersign_protos::{LinkKeys, names::DEFAULT_TASK_QUEUE};
 use jiff::Timestamp;
 use lettre::message::Mailbox;
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter,
+    filter::{FilterExt, LevelFilter, Targets},
+    layer::Filter,
+};
 use url::Url;
 
 use crate::{
     activities::Countersign,
-    approval::EmailAddress,
+    approval::{EmailAddress, MAX_SEATS},
     mail::PublicUrl,
     notifier::{Notifier, Outbox, Smtp, Sns},
     policy::Policy,
-    validation::Routing,
+    validation::{MAX_REVIEWER_BYTES, Routing},
     webhook::Webhook,
 };
 
@@ -24,7 +29,7 @@ use crate::{
 ///
 /// Where Temporal is, say TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*
 /// and temporal.toml, as for every Temporal client.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "countersign-worker", version)]
 pub struct Cli {
     /// What to do instead of running the worker.
@@ -58,8 +63,9 @@ pub enum Command {
     },
 }
 
-/// The settings as they come; [`RawSettings::check`] says what is wrong with them.
-#[derive(Debug, Args)]
+/// The settings as they come; [`RawSettings::check`] says what is wrong with them. Without `Debug`:
+/// keys and passwords are among them.
+#[derive(Args)]
 #[allow(rustdoc::bare_urls)] // These are the words of --help.
 pub struct RawSettings {
     /// The task queue that is worked on. [default: approvals]
@@ -115,10 +121,19 @@ pub struct RawSettings {
 /// How the process logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logging {
-    /// A `tracing` filter.
-    pub filter: String,
+    filter: String,
     /// For machines rather than people.
     pub json: bool,
+}
+
+impl Logging {
+    /// What is logged, but never a mail, which holds an approval ID: below debug the AWS SDK logs
+    /// whole requests. What else sends something (lettre, hyper, h2) logs no bodies.
+    pub fn filter<S: Subscriber>(&self) -> impl Filter<S> + use<S> {
+        let no_bodies = Targets::new().with_default(LevelFilter::TRACE);
+        let no_bodies = no_bodies.with_target("aws_", LevelFilter::DEBUG);
+        FilterExt::<S>::and(EnvFilter::new(&self.filter), no_bodies)
+    }
 }
 
 /// Settings that make sense, each and together.
@@ -263,7 +278,7 @@ impl RawSettings {
             return match Smtp::new(notify, from.clone()) {
                 Ok(_) => Some(Notify::Smtp(Secret(notify.to_owned()), from)),
                 Err(why) => {
-                    wrong.add(NAME, format!("is no mail server's address: {why}"));
+                    wrong.add(NAME, why);
                     None
                 }
             };
@@ -280,16 +295,27 @@ impl RawSettings {
     }
 
     fn reviewers(&self, wrong: &mut WrongSettings) -> Vec<EmailAddress> {
+        const NAME: &str = "COUNTERSIGN_REVIEWERS";
         let list = set(&self.reviewers).unwrap_or_default();
-        let mut reviewers = Vec::new();
+        let mut reviewers: Vec<EmailAddress> = Vec::new();
         for reviewer in list.split(',').map(str::trim).filter(|reviewer| !reviewer.is_empty()) {
             match reviewer.parse::<EmailAddress>() {
                 Ok(reviewer) if reviewers.contains(&reviewer) => {
-                    wrong.add("COUNTERSIGN_REVIEWERS", format!("{reviewer} is listed twice"));
+                    wrong.add(NAME, format!("{reviewer} is listed twice"));
                 }
                 Ok(reviewer) => reviewers.push(reviewer),
-                Err(error) => wrong.add("COUNTERSIGN_REVIEWERS", format!("{reviewer:?} {error}")),
+                Err(error) => wrong.add(NAME, format!("{reviewer:?} {error}")),
             }
+        }
+        // As for the stages of submissions and rules: they are all asked at once.
+        let count = reviewers.len();
+        if count > MAX_SEATS {
+            wrong.add(NAME, format!("names {count} people; at most {MAX_SEATS} can be asked"));
+        }
+        let bytes: usize = reviewers.iter().map(|reviewer| reviewer.as_str().len() + 3).sum();
+        if bytes > MAX_REVIEWER_BYTES {
+            let most = format!("at most {MAX_REVIEWER_BYTES} can be asked at once");
+            wrong.add(NAME, format!("the addresses take {bytes} bytes; {most}"));
         }
         reviewers
     }
@@ -396,6 +422,9 @@ fn set(value: &Option<String>) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+    use tracing_subscriber::prelude::*;
+
     use super::*;
 
     const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -448,6 +477,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn no_filter_has_what_is_sent_logged() {
+        let logged = |filter: &str| {
+            let logging = Logging { filter: filter.to_owned(), json: false };
+            let log = tracing_subscriber::fmt::layer().with_filter(logging.filter());
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(log), || {
+                [
+                    tracing::enabled!(target: "countersign_worker::mail", Level::TRACE),
+                    tracing::enabled!(target: "aws_smithy_runtime::client::orchestrator", Level::TRACE),
+                    tracing::enabled!(target: "aws_smithy_runtime::client::orchestrator", Level::DEBUG),
+                ]
+            })
+        };
+        assert_eq!(logged("trace"), [true, false, true]);
+        assert_eq!(logged("aws_smithy_runtime::client::orchestrator=trace"), [false, false, true]);
+        assert_eq!(logged("info"), [false, false, false]);
+    }
+
     #[tokio::test]
     async fn each_way_of_sending_is_understood() {
         for notify in [
@@ -471,6 +518,30 @@ mod tests {
             assert!(settings.is_ok(), "{notify}: {shown}");
             assert!(!shown.contains("secret"), "{shown}");
         }
+    }
+
+    #[test]
+    fn more_default_reviewers_than_can_be_asked_are_refused_at_the_start() {
+        let refusal = |count: usize, domain: &str| {
+            let reviewers: Vec<_> = (0..count).map(|i| format!("{i}@{domain}")).collect();
+            check(&["--reviewers", &reviewers.join(",")]).expect_err("no other setting is there")
+        };
+        assert!(!refusal(80, "x.example").contains("COUNTERSIGN_REVIEWERS"));
+        let many = refusal(81, "x.example");
+        assert!(many.contains("COUNTERSIGN_REVIEWERS: names 81 people; at most 80 can"), "{many}");
+        let long = refusal(80, "department.company.example.com");
+        assert!(
+            long.contains("COUNTERSIGN_REVIEWERS: the addresses take 2870 bytes; at most"),
+            "{long}"
+        );
+    }
+
+    #[test]
+    fn no_password_travels_in_clear() {
+        let notify = "smtp://me:secret@mail.example.com";
+        let wrong =
+            check(&["--notify", notify, "--mail-from", "a@example.com"]).expect_err("wrong");
+        assert!(wrong.contains("COUNTERSIGN_NOTIFY: would send the password in clear"), "{wrong}");
     }
 
     #[test]

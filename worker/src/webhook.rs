@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use countersign_protos::v1::{Outcome, Status};
 use jiff::Timestamp;
-use reqwest::{Client, Url, header::CONTENT_TYPE, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Url, header::CONTENT_TYPE, redirect::Policy};
 use serde_json::json;
 
 /// Where outcomes are POSTed.
@@ -68,24 +68,16 @@ impl Webhook {
         Ok(Self { url, secret, client })
     }
 
-    /// POSTs one outcome. The workflow's ID identifies it, so that a receiver that gets it twice
-    /// acts once. Returns what the receiver answered, for the history.
+    /// POSTs one outcome. The ID of the run that came to it identifies it, so that a receiver that
+    /// gets it twice acts once. Returns what the receiver answered, for the history.
     pub async fn deliver(
         &self,
+        run_id: &str,
         workflow_id: &str,
         outcome: &Outcome,
     ) -> Result<String, WebhookError> {
-        let now = Timestamp::now();
-        let body = body(workflow_id, outcome, now);
-        let signature = self.secret.0.sign(workflow_id, now.as_second(), body.as_bytes())?;
-        let response = self
-            .client
-            .post(self.url.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", workflow_id)
-            .header("webhook-timestamp", now.as_second().to_string())
-            .header("webhook-signature", signature)
-            .body(body)
+        let request = self.request(run_id, workflow_id, outcome, Timestamp::now())?;
+        let response = request
             .send()
             .await
             .map_err(|error| WebhookError::Unreachable(root_cause(&error.without_url())))?;
@@ -94,9 +86,31 @@ impl Webhook {
             status => Err(WebhookError::Refused(status)),
         }
     }
+
+    /// A workflow's ID would not do as `webhook-id`: whoever starts it chooses it, again for another
+    /// approval, or such that no header takes it.
+    fn request(
+        &self,
+        run_id: &str,
+        workflow_id: &str,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<RequestBuilder, WebhookError> {
+        let body = body(workflow_id, outcome);
+        let signature = self.secret.0.sign(run_id, now.as_second(), body.as_bytes())?;
+        Ok(self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", run_id)
+            .header("webhook-timestamp", now.as_second().to_string())
+            .header("webhook-signature", signature)
+            .body(body))
+    }
 }
 
-fn body(workflow_id: &str, outcome: &Outcome, now: Timestamp) -> String {
+/// The same for each attempt: what happened, and when it did.
+fn body(workflow_id: &str, outcome: &Outcome) -> String {
     let kind = match outcome.status() {
         Status::Approved => "approval.approved",
         Status::Rejected => "approval.rejected",
@@ -106,7 +120,7 @@ fn body(workflow_id: &str, outcome: &Outcome, now: Timestamp) -> String {
     };
     let mut data = json!(outcome);
     data["workflowId"] = json!(workflow_id);
-    json!({"type": kind, "timestamp": now.to_string(), "data": data}).to_string()
+    json!({"type": kind, "timestamp": data["decidedAt"], "data": data}).to_string()
 }
 
 /// The innermost reason, which is what an operator can act on.
@@ -121,5 +135,37 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 impl fmt::Debug for Webhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Webhook({})", self.url.host_str().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_protos::words::to_message;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn each_attempt_tells_of_the_same_event_whatever_the_workflow_is_called() {
+        let url = "https://hooks.example.com/x".parse().expect("a URL");
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().expect("a secret");
+        let webhook = Webhook::new(url, secret).expect("certificates");
+        let time = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let outcome = Outcome {
+            status: Status::Approved.into(),
+            decided_at: Some(to_message(time("2026-11-25T08:05:00Z"))),
+            ..Outcome::default()
+        };
+        for attempt in ["2026-11-25T08:05:01Z", "2026-11-25T09:00:00Z"].map(time) {
+            let request = webhook.request("0198-run", "Einkauf/Köln\n42", &outcome, attempt);
+            let request = request.expect("signed").build().expect("a request");
+            let header = |name| request.headers()[name].to_str().expect("ASCII");
+            assert_eq!(header("webhook-id"), "0198-run");
+            assert_eq!(header("webhook-timestamp"), attempt.as_second().to_string());
+            let body = request.body().and_then(reqwest::Body::as_bytes).expect("a body");
+            let body: Value = serde_json::from_slice(body).expect("JSON");
+            assert_eq!(body["timestamp"], "2026-11-25T08:05:00+00:00");
+            assert_eq!(body["data"]["workflowId"], "Einkauf/Köln\n42");
+        }
     }
 }

@@ -40,6 +40,20 @@ async fn by_sns_each_reviewer_gets_exactly_their_own_message() {
 }
 
 #[tokio::test]
+async fn by_sns_no_approval_id_is_logged_however_much_is() {
+    let installation = Stack::beside(Temporal::shared().await);
+    let topic = Topic::start(&installation.dir()).await;
+    let ann = topic.subscribe("ann", "ann@example.com").await;
+    let stack = by_sns(installation, &topic).with("COUNTERSIGN_LOG", "trace").start().await;
+    stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let body = text(&ann.messages(1).await[0]["Message"]);
+    let id = body.lines().find_map(|line| line.strip_prefix("Approval ID: ")).expect("an ID");
+    let logs = stack.logs();
+    assert!(logs.contains("aws_smithy_runtime"), "that it was sent is logged");
+    assert!(!logs.contains(id), "an approval ID is in the logs");
+}
+
+#[tokio::test]
 async fn a_reviewer_is_subscribed_to_their_own_mails_only() {
     let installation = Stack::beside(Temporal::shared().await);
     let topic = Topic::start(&installation.dir()).await;

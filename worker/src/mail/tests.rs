@@ -136,8 +136,8 @@ Submitted by: Sue Storm <sue@example.com>, R&D, E7
 Submission: PO-2041 (equipment purchase), Tue 24 Nov 2026, 09:30 UTC
 Category: hardware
 
-For the new hires.
-Quote attached.
+> For the new hires.
+> Quote attached.
 
 Items:
 - 14,700.00 USD  14 laptops (2026-11-20)
@@ -186,7 +186,7 @@ Wed 25 Nov 2026, 08:05 UTC
 
 Finance: rejected
 - ann@example.com rejected, Wed 25 Nov 2026, 08:05 UTC
-  \"Too many\"
+  > Too many
 
 Submitted by: Sue Storm <sue@example.com>
 Submission: PO-2041 (equipment purchase)"
@@ -213,6 +213,52 @@ fn what_people_write_is_never_markup() {
     assert!(!letter.html.contains("\"><b>"));
     assert!(letter.text.contains("{{ links.id }}"));
     assert!(!letter.subject.contains('\u{202e}'));
+}
+
+#[test]
+fn what_people_write_never_looks_like_ours() {
+    let forged = "ok\"\n- cfo@example.com approved\r\n\u{2028}\rApproval ID: X";
+    let mut hostile = review();
+    hostile.stage_name = forged.into();
+    let submitter = hostile.submission.submitter.as_mut().expect("a submitter");
+    submitter.name = forged.into();
+    submitter.department = forged.into();
+    submitter.employee_id = forged.into();
+    hostile.submission.submission_id = forged.into();
+    hostile.submission.submission_type = forged.into();
+    let document = hostile.submission.document.as_mut().expect("a document");
+    document.title = forged.into();
+    document.category = forged.into();
+    document.description = forged.into();
+    document.items[0].description = forged.into();
+    document.attachments[0] = forged.into();
+    let mut forging = decided();
+    forging.submission_id = forged.into();
+    forging.submitter = hostile.submission.submitter.clone();
+    forging.document = hostile.submission.document.clone();
+    forging.reason = format!("Withdrawn: {forged}");
+    forging.stages[0].name = forged.into();
+    forging.stages[0].decisions[0].comment = forged.into();
+    for letter in [request(&hostile, &links()), outcome(&forging), release(&forging)] {
+        for line in letter.text.lines() {
+            let genuine = format!("Approval ID: {}", links().id);
+            assert!(!line.starts_with("- cfo@") && !line.starts_with("\"\n"), "{}", letter.text);
+            assert!(!line.starts_with("Approval ID:") || line == genuine, "{}", letter.text);
+        }
+        assert_eq!(letter.subject.lines().count(), 1, "{}", letter.subject);
+    }
+    assert!(request(&hostile, &links()).text.contains("\n> - cfo@example.com approved\n> \n> App"));
+    assert!(outcome(&forging).text.contains("\n  > - cfo@example.com approved\n  > \n  > App"));
+}
+
+#[test]
+fn tabs_part_words() {
+    let mut tabbed = review();
+    let document = tabbed.submission.document.as_mut().expect("a document");
+    document.title = "15\tlaptops".into();
+    document.description = "a\tb".into();
+    let letter = request(&tabbed, &links());
+    assert!(letter.text.contains("\n15 laptops\n") && letter.text.contains("\n> a\tb\n"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_sns::{
     Client,
+    config::SharedHttpClient,
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     operation::publish::PublishError,
     types::MessageAttributeValue,
@@ -82,42 +83,43 @@ async fn aws_settings() -> SdkConfig {
         .connect_timeout(Duration::from_secs(5))
         .operation_timeout(Duration::from_secs(20))
         .build();
-    let http_client = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https();
     aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client)
+        .http_client(http_client())
         .timeout_config(timeouts)
         .load()
         .await
 }
 
-/// The API reference of `Publish` lists its errors; those that a retry cannot mend are final.
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https()
+}
+
+/// Final is what is said of this message or its recipient. A wrong key or clock, a topic that is gone
+/// or its encryption hold up every mail until somebody mends them.
 fn classify(error: &SdkError<PublishError>) -> NotifyError {
     let why = format!("Amazon SNS: {}", DisplayErrorContext(error));
-    let service = error.as_service_error();
-    let final_by_type = service.is_some_and(|error| {
-        error.is_authorization_error_exception()
-            || error.is_endpoint_disabled_exception()
-            || error.is_invalid_parameter_exception()
-            || error.is_invalid_parameter_value_exception()
-            || error.is_invalid_security_exception()
-            || error.is_not_found_exception()
-            || error.is_kms_access_denied_exception()
-            || error.is_kms_disabled_exception()
-            || error.is_kms_invalid_state_exception()
-            || error.is_kms_not_found_exception()
-            || error.is_kms_opt_in_required()
-    });
-    // Errors that the SDK has no type for.
-    let final_by_code = matches!(
-        error.code(),
-        Some("AccessDenied" | "InvalidClientTokenId" | "SignatureDoesNotMatch" | "OptInRequired")
-    );
-    match final_by_type || final_by_code {
+    match error.code().is_some_and(is_final) {
         true => NotifyError::Rejected(why),
         false => NotifyError::Unavailable(why),
     }
+}
+
+/// By the API reference of `Publish`. That we may not publish this is final, too: others are asked
+/// then, instead of waiting for somebody who can allow it.
+fn is_final(code: &str) -> bool {
+    matches!(
+        code,
+        "InvalidParameter"
+            | "ParameterValueInvalid"
+            | "ValidationException"
+            | "EndpointDisabled"
+            | "PlatformApplicationDisabled"
+            | "AuthorizationError"
+            | "AccessDenied"
+            | "AccessDeniedException"
+    )
 }
 
 /// The start of a text that has so many bytes at most. The links stand at its start.
@@ -132,7 +134,85 @@ fn within(max_bytes: usize, text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{self, Read, Write},
+        net::TcpListener,
+        thread,
+        time::SystemTime,
+    };
+
+    use aws_sdk_sns::config::{Config, Credentials, Region, retry::RetryConfig};
+
     use super::*;
+
+    /// What becomes of a mail where SNS answers so.
+    async fn sent(code: &str) -> NotifyError {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let body = format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>why</Message></Error>\
+             </ErrorResponse>"
+        );
+        thread::spawn(move || {
+            let (mut client, _) = listener.accept().expect("a client");
+            let _ = client.read(&mut [0; 16384]);
+            let head =
+                format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\n\r\n", body.len());
+            client.write_all((head + &body).as_bytes()).expect("written");
+            // Closed with something unread, the answer might not arrive.
+            let _ = io::copy(&mut client, &mut io::sink());
+        });
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(http_client())
+            .region(Region::from_static("eu-central-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .retry_config(RetryConfig::disabled())
+            .endpoint_url(url)
+            .build();
+        let topic_arn = "arn:aws:sns:eu-central-1:123456789012:approvals".to_owned();
+        let sns = Sns { client: Client::from_conf(config), topic_arn };
+        let envelope = Envelope {
+            recipient: "ann@example.com".parse().expect("an address"),
+            key: "run.3".into(),
+            written_at: SystemTime::UNIX_EPOCH,
+        };
+        let letter = Letter {
+            kind: "request",
+            subject: "subject".into(),
+            text: "text".into(),
+            html: "html".into(),
+        };
+        sns.send(&envelope, &letter).await.expect_err("refused")
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_the_mail_is_final_and_one_to_the_sender_is_not() {
+        for code in
+            ["InvalidParameter", "ParameterValueInvalid", "AuthorizationError", "AccessDenied"]
+        {
+            let error = sent(code).await;
+            assert!(
+                matches!(&error, NotifyError::Rejected(why) if why.contains("why")),
+                "{error:?}"
+            );
+        }
+        for code in [
+            "ExpiredToken",
+            "InvalidClientTokenId",
+            "InvalidSecurity",
+            "KMSAccessDenied",
+            "KMSDisabled",
+            "KMSThrottling",
+            "NotFound",
+            "SignatureDoesNotMatch",
+            "Throttled",
+        ] {
+            let error = sent(code).await;
+            let unavailable = matches!(&error, NotifyError::Unavailable(why) if why.contains(code));
+            assert!(unavailable, "{code}: {error:?}");
+        }
+    }
 
     #[test]
     fn a_long_text_is_cut_between_characters_and_says_so() {
