@@ -1,7 +1,7 @@
 //! What is due when: waiting times, in plain or in working time, and what becomes of them at an
 //! opening.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::approval::Due;
 
 /// The longest wait, in days.
 pub const MAX_DAYS: i64 = 366;
-/// How often a reviewer is reminded at most.
+/// How often a reviewer is reminded at most by one level's plan.
 pub const MAX_REMINDERS: usize = 20;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -214,23 +214,24 @@ impl TimePlan {
 /// Says once what is due when for people who are asked at `opened_at`.
 pub fn schedule(plan: &TimePlan, calendar: &Calendar, opened_at: Timestamp) -> Due {
     let deadline = plan.deadline.after(opened_at, calendar);
-    let mut reminders = Vec::new();
+    let (mut single, mut repeated) = (BTreeSet::new(), BTreeSet::new());
     for reminder in &plan.reminders {
         match reminder {
-            Reminder::After(wait) => reminders.push(wait.after(opened_at, calendar)),
-            Reminder::Before(wait) => reminders.push(wait.before(deadline, calendar)),
+            Reminder::After(wait) => _ = single.insert(wait.after(opened_at, calendar)),
+            Reminder::Before(wait) => _ = single.insert(wait.before(deadline, calendar)),
             Reminder::Every(wait) => {
                 let next = |last: &Timestamp| Some(wait.after(*last, calendar));
                 let times = std::iter::successors(next(&opened_at), next);
-                reminders.extend(times.take_while(|at| *at < deadline).take(MAX_REMINDERS));
+                repeated.extend(times.take_while(|at| *at < deadline).take(MAX_REMINDERS));
             }
         }
     }
-    reminders.retain(|at| opened_at < *at && *at < deadline);
-    reminders.sort_unstable();
-    reminders.dedup();
-    reminders.truncate(MAX_REMINDERS);
-    Due { deadline, reminders }
+    // Those that come once have their places; those that come again and again fill up the others.
+    single.retain(|at| opened_at < *at && *at < deadline);
+    let room = MAX_REMINDERS.saturating_sub(single.len());
+    let more: Vec<Timestamp> = repeated.difference(&single).take(room).copied().collect();
+    single.extend(more);
+    Due { deadline, reminders: single.into_iter().take(MAX_REMINDERS).collect() }
 }
 
 #[cfg(test)]
@@ -428,6 +429,22 @@ mod tests {
     }
 
     #[test]
+    fn a_reminder_that_is_meant_alone_has_its_place_before_those_that_come_again_and_again() {
+        let plan = TimePlan {
+            deadline: wait("3 days"),
+            reminders: ["every 1h", "1h before the deadline", "2 days"]
+                .map(|text| text.parse().expect(text))
+                .into(),
+        };
+        let opened_at = at(&berlin(), "2026-11-23 09:00");
+        let due = schedule(&plan, &berlin(), opened_at);
+        let hours: Vec<i64> =
+            due.reminders.iter().map(|at| at.duration_since(opened_at).as_hours()).collect();
+        let first_ones: Vec<i64> = (1..=18).collect();
+        assert_eq!(hours, [&first_ones[..], &[48, 71]].concat());
+    }
+
+    #[test]
     fn what_is_recorded_reads_like_the_rule_and_is_read_again() {
         let plan: TimePlan = serde_json::from_str(
             r#"{"deadline": "PT168H", "reminders": ["PT36H", "every 4 working hours", "1 working day before"]}"#,
@@ -531,6 +548,16 @@ mod tests {
             prop_assert!(due.reminders.len() <= MAX_REMINDERS);
             prop_assert!(due.reminders.is_sorted());
             prop_assert!(due.reminders.iter().all(|at| start < *at && *at < due.deadline));
+            // Whatever else there is, those that are meant alone are there.
+            for reminder in &plan.reminders {
+                let at = match reminder {
+                    Reminder::Every(_) => continue,
+                    Reminder::After(wait) => wait.after(start, &calendar),
+                    Reminder::Before(wait) => wait.before(due.deadline, &calendar),
+                };
+                let in_time = start < at && at < due.deadline;
+                prop_assert_eq!(due.reminders.contains(&at), in_time, "{}", reminder);
+            }
         }
     }
 }
