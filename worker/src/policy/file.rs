@@ -640,19 +640,12 @@ fn bounds(table: &Table<'_>, currency: iso_currency::Currency) -> Option<Bounds>
         bounds.0.map(|low| (low, true)).or(bounds.1.map(|low| (low, false)))
     };
     let bounds = Bounds { low: one("from", "above"), high: one("up_to", "below") };
-    let empty = match bounds {
-        Bounds { low: Some((low, low_in)), high: Some((high, high_in)) } => {
-            low > high || (low == high && !(low_in && high_in))
-        }
-        Bounds { high: Some((high, false)), .. } => high.is_zero(),
-        _ => false,
-    };
     if table.entries().is_empty() {
         let message = "must have a bound: `from`, `above`, `below` or `up_to`";
         table.report(Mistake::new(table.span.clone(), message));
         return None;
     }
-    if empty {
+    if bounds.is_empty(currency) {
         table.report(Mistake::new(table.span.clone(), "no amount is in this range"));
         return None;
     }

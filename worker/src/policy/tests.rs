@@ -165,6 +165,13 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ("{ up_to = 100 }", "{ up_to = «100.005» }", "EUR has 2 decimals at most"),
     ("{ up_to = 100 }", "{ up_to = «-100» }", "must not be negative"),
     ("{ up_to = 100 }", "«{ above = 100, below = 100 }»", "no amount is in this range"),
+    // Euros have no amount between these, and yen none between those.
+    ("{ up_to = 100 }", "«{ above = 100, below = 100.01 }»", "no amount is in this range"),
+    (
+        "amount.EUR = { up_to = 100 }",
+        "amount.JPY = «{ above = 7, below = 8 }»",
+        "no amount is in this range",
+    ),
     ("{ up_to = 100 }", "«{}»", "must have a bound: `from`, `above`, `below` or `up_to`"),
     ("{ up_to = 100 }", "{ up_to = 100, below = «200» }", "`up_to` or `below`, not both"),
     ("decision = \"approve\"", "decision = «\"aprove\"»", "must be \"approve\" or \"reject\""),
