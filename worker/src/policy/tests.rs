@@ -543,6 +543,11 @@ fn holidays_come_from_an_icalendar_file() {
             "SUMMARY:X\nDTSTART;VALUE=DATE:20260101\nRRULE:FREQ=YEARLY;UNTIL=20300101",
             "event \"X\": RRULE FREQ=YEARLY;UNTIL=20300101 is not supported, only FREQ=YEARLY: list such holidays one by one",
         ),
+        // The 24th of every month.
+        (
+            "SUMMARY:X\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=YEARLY;BYMONTHDAY=24",
+            "event \"X\": RRULE FREQ=YEARLY;BYMONTHDAY=24 is not supported, only FREQ=YEARLY: list such holidays one by one",
+        ),
         (
             "SUMMARY:Easter\nDTSTART;VALUE=DATE:20260405\nRDATE;VALUE=DATE:20270328",
             "event \"Easter\": RDATE is not supported: list such holidays one by one",
