@@ -267,8 +267,13 @@ impl<'a> File<'a> {
         for code in &currencies {
             currency(table, code);
         }
+        let ranges = table.table("amount").map(|ranges| (ranges.span.clone(), ranges.entries()));
+        if let Some((place, _)) = ranges.as_ref().filter(|(_, ranges)| ranges.is_empty()) {
+            let message = "must have a currency, such as `EUR = { up_to = 100 }`";
+            table.report(Mistake::new(place.clone(), message));
+        }
         let mut amounts = BTreeMap::new();
-        for (code, value) in table.table("amount").map(|t| t.entries()).unwrap_or_default() {
+        for (code, value) in ranges.map(|(_, ranges)| ranges).unwrap_or_default() {
             let Some(currency) = currency(table, &code) else { continue };
             let bounds = value.table().and_then(|bounds| self::bounds(&bounds, currency));
             amounts.extend(bounds.map(|bounds| (code.text, bounds)));

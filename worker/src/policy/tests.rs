@@ -172,6 +172,11 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "amount.JPY = «{ above = 7, below = 8 }»",
         "no amount is in this range",
     ),
+    (
+        "amount.EUR = { up_to = 100 }",
+        "amount = «{}»",
+        "must have a currency, such as `EUR = { up_to = 100 }`",
+    ),
     ("{ up_to = 100 }", "«{}»", "must have a bound: `from`, `above`, `below` or `up_to`"),
     ("{ up_to = 100 }", "{ up_to = 100, below = «200» }", "`up_to` or `below`, not both"),
     ("decision = \"approve\"", "decision = «\"aprove\"»", "must be \"approve\" or \"reject\""),
