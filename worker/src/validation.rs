@@ -460,16 +460,13 @@ impl Checks {
         let mut accepted = Vec::new();
         for (i, reminder) in reminders.iter().enumerate() {
             let path = format!("{path}[{i}]");
-            match (self.accept(&path, reminder.parse::<Reminder>()), deadline) {
-                (Some(reminder), Wait::Plain(deadline)) if matches!(reminder.wait(), Wait::Plain(wait) if wait >= deadline) =>
-                {
-                    self.report(&path, "must come before the stage's deadline");
-                }
-                (reminder, _) if !accepted.contains(&reminder) => accepted.push(reminder),
-                _ => {}
+            let Some(reminder) = self.accept(&path, reminder.parse::<Reminder>()) else { continue };
+            self.accept(&path, reminder.suits(deadline));
+            if !accepted.contains(&reminder) {
+                accepted.push(reminder);
             }
         }
-        accepted.into_iter().flatten().collect()
+        accepted
     }
 
     fn required(&mut self, path: &str, text: &str, max_chars: usize) {

@@ -529,11 +529,7 @@ impl<'a> File<'a> {
     fn time(&self, table: &Table<'_>) -> TimePlan {
         let deadline =
             self.waits(table, "deadline", |text: &Text| text.text.parse::<Wait>(), |wait| *wait);
-        let deadline = deadline.into_iter().next().map(|(_, wait)| wait);
-        let plain = |wait: Wait| match wait {
-            Wait::Plain(wait) => Some(wait),
-            _ => None,
-        };
+        let deadline = deadline.into_iter().next().map_or(DEFAULT_DEADLINE, |(_, wait)| wait);
         let reminders = self.waits(
             table,
             "reminders",
@@ -544,30 +540,9 @@ impl<'a> File<'a> {
             let message = format!("at most {MAX_REMINDERS} reminders can be given");
             table.report(Mistake::new(extra.clone(), message));
         }
-        let deadline = deadline.unwrap_or(DEFAULT_DEADLINE);
         for (span, reminder) in &reminders {
-            let late = match (reminder.wait(), deadline) {
-                (Wait::WorkingHours(wait), Wait::WorkingHours(deadline))
-                | (Wait::WorkingDays(wait), Wait::WorkingDays(deadline)) => wait >= deadline,
-                (wait, deadline) => match (plain(wait), plain(deadline)) {
-                    (Some(wait), Some(deadline)) => wait >= deadline,
-                    _ => false,
-                },
-            };
-            if late {
-                let message =
-                    format!("must come between the asking and the deadline, {deadline} later");
-                table.report(Mistake::new(span.clone(), message));
-            }
-            if let (Reminder::Every(wait), Some(deadline)) = (reminder, plain(deadline))
-                && let Some(wait) = plain(*wait)
-                && deadline.as_secs() / wait.as_secs().max(1) > MAX_REMINDERS as i64
-            {
-                let message = format!(
-                    "would come more than {MAX_REMINDERS} times in {}",
-                    Wait::Plain(deadline)
-                );
-                table.report(Mistake::new(span.clone(), message));
+            if let Err(unsuited) = reminder.suits(deadline) {
+                table.report(Mistake::new(span.clone(), unsuited.to_string()));
             }
         }
         TimePlan {

@@ -23,7 +23,9 @@ pub use mistakes::{Mistake, Mistakes};
 pub use plan::{Continuation, Continuations, Level, StageRule};
 pub use routing::{PassedOver, Route, Routed};
 pub use rules::Rule;
-pub use schedule::{MAX_DAYS, MAX_REMINDERS, NotAWait, Reminder, TimePlan, Wait, schedule};
+pub use schedule::{
+    MAX_DAYS, MAX_REMINDERS, NotAWait, Reminder, TimePlan, Unsuited, Wait, schedule,
+};
 
 /// Rules that make sense, each and together.
 #[derive(Debug, Clone, PartialEq)]

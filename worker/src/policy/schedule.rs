@@ -70,6 +70,37 @@ impl Wait {
     }
 }
 
+impl Wait {
+    /// Whether it surely takes longer than another wait from the same moment on, whatever the
+    /// calendar.
+    fn outlasts(self, other: Wait) -> bool {
+        match (self, other) {
+            (Wait::WorkingHours(own), Wait::WorkingHours(other))
+            | (Wait::WorkingDays(own), Wait::WorkingDays(other)) => own > other,
+            (own, Wait::Plain(other)) => own.at_least() > other,
+            _ => false,
+        }
+    }
+
+    /// By the clock, over no closing hours.
+    fn at_least(self) -> SignedDuration {
+        match self {
+            Wait::Plain(wait) => wait,
+            Wait::WorkingHours(hours) => SignedDuration::from_hours(hours.into()),
+            // No change of clocks takes more than two hours.
+            Wait::WorkingDays(days) => DAY * (days as i32) - SignedDuration::from_hours(2),
+        }
+    }
+
+    fn times(self, number: u32) -> Self {
+        match self {
+            Wait::Plain(wait) => Wait::Plain(wait * (number as i32)),
+            Wait::WorkingHours(hours) => Wait::WorkingHours(hours * number),
+            Wait::WorkingDays(days) => Wait::WorkingDays(days * number),
+        }
+    }
+}
+
 impl FromStr for Wait {
     type Err = NotAWait;
 
@@ -188,6 +219,33 @@ impl Reminder {
     pub fn wait(self) -> Wait {
         match self {
             Reminder::After(wait) | Reminder::Every(wait) | Reminder::Before(wait) => wait,
+        }
+    }
+}
+
+/// Why a reminder does not go with a deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unsuited {
+    /// It is never sent, or at once.
+    #[error("must come between the asking and the deadline, {0} later")]
+    Late(Wait),
+    /// Most of it is never sent.
+    #[error("would come more than {MAX_REMINDERS} times in {0}")]
+    TooOften(Wait),
+}
+
+impl Reminder {
+    /// Whether it goes with a deadline, as far as that is known without a calendar.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn suits(self, deadline: Wait) -> Result<(), Unsuited> {
+        let wait = self.wait();
+        let too_often = || deadline.outlasts(wait.times(MAX_REMINDERS as u32 + 1));
+        match self {
+            _ if wait == deadline || wait.outlasts(deadline) => Err(Unsuited::Late(deadline)),
+            Reminder::Every(_) if too_often() => Err(Unsuited::TooOften(deadline)),
+            _ => Ok(()),
         }
     }
 }
@@ -445,6 +503,42 @@ mod tests {
     }
 
     #[test]
+    fn a_reminder_suits_a_deadline_unless_it_surely_comes_too_late_or_too_often() {
+        let suits = |reminder: &str, deadline: &str| {
+            reminder.parse::<Reminder>().expect(reminder).suits(wait(deadline))
+        };
+        for (reminder, deadline) in [
+            ("2h", "2h"),
+            ("3 working days", "2 working days"),
+            ("every 2 working hours", "2 working hours"),
+            ("25 working hours before the deadline", "1 day"),
+            ("2 working days", "1 day"),
+        ] {
+            let late = Err(Unsuited::Late(wait(deadline)));
+            assert_eq!(suits(reminder, deadline), late, "{reminder} in {deadline}");
+        }
+        for (reminder, deadline) in [
+            ("every 1h", "22h"),
+            ("every 1h", "3 working days"),
+            ("every 1 working hour", "22 working hours"),
+            ("every 1 working day", "22 working days"),
+        ] {
+            let too_often = Err(Unsuited::TooOften(wait(deadline)));
+            assert_eq!(suits(reminder, deadline), too_often, "{reminder} in {deadline}");
+        }
+        for (reminder, deadline) in [
+            ("every 1h", "21h"),
+            ("every 1 working day", "21 working days"),
+            // Over a weekend, a change of clocks, in a long working day.
+            ("1 day", "4 working hours"),
+            ("1 working day", "23h"),
+            ("1 working day", "20 working hours"),
+        ] {
+            assert_eq!(suits(reminder, deadline), Ok(()), "{reminder} in {deadline}");
+        }
+    }
+
+    #[test]
     fn what_is_recorded_reads_like_the_rule_and_is_read_again() {
         let plan: TimePlan = serde_json::from_str(
             r#"{"deadline": "PT168H", "reminders": ["PT36H", "every 4 working hours", "1 working day before"]}"#,
@@ -548,6 +642,17 @@ mod tests {
             prop_assert!(due.reminders.len() <= MAX_REMINDERS);
             prop_assert!(due.reminders.is_sorted());
             prop_assert!(due.reminders.iter().all(|at| start < *at && *at < due.deadline));
+            for reminder in &plan.reminders {
+                let alone = TimePlan { reminders: vec![*reminder], ..plan.clone() };
+                let sent = schedule(&alone, &calendar, start).reminders.len();
+                match reminder.suits(plan.deadline) {
+                    Ok(()) => {}
+                    // So long before the deadline may be the opening after the asking.
+                    Err(Unsuited::Late(deadline)) if reminder.wait() == deadline => {}
+                    Err(Unsuited::Late(_)) => prop_assert_eq!(sent, 0, "{}", reminder),
+                    Err(Unsuited::TooOften(_)) => prop_assert_eq!(sent, MAX_REMINDERS),
+                }
+            }
             // Whatever else there is, those that are meant alone are there.
             for reminder in &plan.reminders {
                 let at = match reminder {

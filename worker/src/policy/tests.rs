@@ -235,6 +235,7 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "[«\"3 working days\"»]",
         "must come between the asking and the deadline, 2 working days later",
     ),
+    ("[\"1 working day\"]", "[«\"every 1h\"»]", "would come more than 20 times in 2 working days"),
     (
         "deadline = \"1 day\"",
         "deadline = \"1 day\", reminders = [«\"every 1h\"»]",

@@ -244,7 +244,18 @@ fn each_rule_names_its_field() {
         ),
         (
             stage(json!({"reviewers": ["a@example.com"], "deadline": "1h", "reminders": ["2h"]})),
-            "$.approval.stages[0].reminders[0]: must come before the stage's deadline",
+            "$.approval.stages[0].reminders[0]: must come between the asking and the deadline, 1h later",
+        ),
+        (
+            stage(json!({
+                "reviewers": ["a@example.com"], "deadline": "2 working days",
+                "reminders": ["1h", "3 working days"],
+            })),
+            "$.approval.stages[0].reminders[1]: must come between the asking and the deadline, 2 working days later",
+        ),
+        (
+            stage(json!({"reviewers": ["a@example.com"], "reminders": ["every 1h"]})),
+            "$.approval.stages[0].reminders[0]: would come more than 20 times in 7 days",
         ),
         (
             stage(json!({"reviewers": ["a@example.com"], "onDeadline": "panic"})),
