@@ -434,17 +434,16 @@ fn the_first_rule_that_matches_decides() {
 }
 
 #[test]
-fn a_route_is_recorded_as_a_rule_has_it_and_read_again() {
-    let route = policy(VALID)
-        .route(&submission("expense_report", "", "500.00", "EUR"), &address("sue"))
-        .route
-        .expect("a route");
-    let recorded = serde_json::to_string(&route).expect("JSON");
+fn a_stage_is_recorded_as_a_rule_has_it_and_read_again() {
+    let large = submission("expense_report", "", "500.00", "EUR");
+    let stages = stages(&policy(VALID), &large, &address("sue"));
+    let recorded = serde_json::to_string(&stages).expect("JSON");
     assert_eq!(
         recorded,
-        r#"{"stages":{"rule":"Large","stages":[{"name":"Finance","reviewers":["ann@example.com","bob@example.com"],"quorum":"2","deadline":"2 working days","reminders":["1 working day"],"onDeadline":"reject","escalations":[{"reviewers":["cfo@example.com"],"deadline":"1 day","keepEarlier":true}]}],"then":{}}}"#
+        r#"[{"name":"Finance","reviewers":["ann@example.com","bob@example.com"],"quorum":"2","deadline":"2 working days","reminders":["1 working day"],"onDeadline":"reject","escalations":[{"reviewers":["cfo@example.com"],"deadline":"1 day","keepEarlier":true}]}]"#
     );
-    assert_eq!(serde_json::from_str::<Route>(&recorded).expect("a route"), route);
+    let read: Vec<StageRule> = serde_json::from_str(&recorded).expect("stages");
+    assert_eq!(read, stages);
 }
 
 const MANAGED: &str = r#"
