@@ -19,7 +19,7 @@ use crate::{
     money::{self, Money},
     policy::{
         Absence, Calendar, Continuations, MAX_REMINDERS, Policy as Rules, Reminder, Route,
-        StageRule, TimePlan, Wait,
+        StageRule, TimePlan, Wait, most_bytes,
     },
 };
 
@@ -217,6 +217,13 @@ impl Checks {
             }
         }
         plan.absences = rules.absences_for(&plan.stages, at);
+        // Rules have room for whomever they ask.
+        if plan.submission.approval.is_some() {
+            for (i, stage) in plan.stages.iter().enumerate() {
+                let path = format!("$.approval.stages[{i}].reviewers");
+                self.room(&path, &stage.reviewers, &plan.absences);
+            }
+        }
         plan.calendar = rules.calendar_for(&plan.stages, &plan.absences, at);
     }
 
@@ -350,6 +357,14 @@ impl Checks {
             };
             self.report("$.approval", message);
         }
+        let (number, bytes) = (reviewers.len(), most_bytes(&reviewers, &[]));
+        if number > MAX_SEATS || bytes > MAX_REVIEWER_BYTES {
+            let message = format!(
+                "is required: the worker has {number} default reviewers (COUNTERSIGN_REVIEWERS), who \
+                 take {bytes} bytes; at most {MAX_SEATS} and {MAX_REVIEWER_BYTES} bytes can be asked"
+            );
+            self.report("$.approval", message);
+        }
         vec![StageRule {
             name: "Approval".into(),
             reviewers,
@@ -443,13 +458,22 @@ impl Checks {
             }
             accepted.push(reviewer);
         }
-        let bytes: usize = accepted.iter().map(|reviewer| reviewer.as_str().len() + 3).sum();
-        if bytes > MAX_REVIEWER_BYTES {
-            let message =
-                format!("take {bytes} bytes; at most {MAX_REVIEWER_BYTES} can be asked at once");
-            self.report(path, message);
-        }
+        self.room(path, &accepted, &[]);
         accepted
+    }
+
+    /// Reports reviewers who do not fit into a search attribute, themselves or their deputies.
+    fn room(&mut self, path: &str, reviewers: &[EmailAddress], absences: &[Absence]) {
+        let bytes = most_bytes(reviewers, absences);
+        if bytes > MAX_REVIEWER_BYTES {
+            let who = if absences.is_empty() { "" } else { " with their deputies" };
+            self.report(
+                path,
+                format!(
+                    "take {bytes} bytes{who}; at most {MAX_REVIEWER_BYTES} can be asked at once"
+                ),
+            );
+        }
     }
 
     fn reminders(&mut self, path: &str, reminders: &[String], deadline: Wait) -> Vec<Reminder> {

@@ -14,6 +14,7 @@ use super::{
     Absence, Calendar, Continuation, Continuations, DayOfWeek, Hours, MAX_REMINDERS, Mistakes,
     Policy, Reminder, TimePlan, Wait, holidays,
     mistakes::{Mistake, meant},
+    most_bytes,
     reader::{Holiday, Reports, Table, Text, Value},
     routing::in_reach,
     rules::{Ask, Bounds, Decision, Escalation, Managers, Rule, Stage, When, is_covered},
@@ -105,6 +106,7 @@ struct File<'a> {
     root: Table<'a>,
     groups: BTreeMap<String, Group>,
     managers: Managers,
+    absences: Vec<Absence>,
     has_managers: bool,
     has_calendar: bool,
 }
@@ -127,7 +129,7 @@ impl<'a> File<'a> {
         let has = |key| root.get(key).is_some();
         let (has_managers, has_calendar) = (has("managers"), has("calendar"));
         let (groups, managers) = (BTreeMap::new(), Managers::default());
-        Self { root, groups, managers, has_managers, has_calendar }
+        Self { root, groups, managers, absences: Vec::new(), has_managers, has_calendar }
     }
 
     fn policy(mut self, read_file: &dyn Fn(&str) -> io::Result<String>) -> Option<Policy> {
@@ -138,7 +140,7 @@ impl<'a> File<'a> {
         };
         self.groups = self.groups();
         self.managers = self.managers();
-        let absences = absences(&self.root);
+        self.absences = absences(&self.root);
         let rules = self.rules();
         let default = self.root.required("default").and_then(|value| value.table());
         let default = default.and_then(|table| {
@@ -146,7 +148,8 @@ impl<'a> File<'a> {
             let name = name(&table, "default");
             self.outcome(&table, name, When::default())
         });
-        Some(Policy { calendar, managers: self.managers, absences, rules, default: default? })
+        let Self { managers, absences, .. } = self;
+        Some(Policy { calendar, managers, absences, rules, default: default? })
     }
 
     fn groups(&self) -> BTreeMap<String, Group> {
@@ -406,14 +409,7 @@ impl<'a> File<'a> {
         }
         people.sort();
         people.dedup();
-        let longest = self.longest_manager();
-        let bytes: usize = people
-            .iter()
-            .map(|ask| match ask {
-                Ask::Person(person) => person.as_str().len() + 3,
-                Ask::Manager | Ask::ManagersManager => longest + 3,
-            })
-            .sum();
+        let bytes = self.most_bytes(&asked.people, &people, quorum);
         if bytes > MAX_REVIEWER_BYTES {
             let message = format!(
                 "the addresses take {bytes} bytes; at most {MAX_REVIEWER_BYTES} can be asked in a stage"
@@ -424,10 +420,20 @@ impl<'a> File<'a> {
         Some(Stage { name, reviewers: asked.people, quorum, time, on_deadline, escalations })
     }
 
-    fn longest_manager(&self) -> usize {
+    /// The bytes of all addresses in a stage at most: whoever is somebody's manager, stands in, or
+    /// takes the place of a submitter.
+    fn most_bytes(&self, first: &[Ask], all: &[Ask], quorum: Quorum) -> usize {
+        let person = |person: &EmailAddress| most_bytes([person], &self.absences);
         let managers = self.managers.employees.values().chain(self.managers.departments.values());
-        let all = managers.chain(&self.managers.default);
-        all.map(|manager| manager.as_str().len()).max().unwrap_or(0)
+        let manager = managers.chain(&self.managers.default).map(person).max().unwrap_or(0);
+        let bytes = |ask: &Ask| match ask {
+            Ask::Person(who) => person(who),
+            Ask::Manager | Ask::ManagersManager => manager,
+        };
+        let needs_all = !in_reach(quorum, first.len().saturating_sub(1));
+        let submitter = first.iter().map(bytes).min().filter(|_| needs_all);
+        let more = submitter.map_or(0, |submitter| manager.saturating_sub(submitter));
+        all.iter().map(bytes).sum::<usize>() + more
     }
 
     /// Who a stage or level asks; `None` where it says nothing of it.

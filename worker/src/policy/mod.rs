@@ -17,7 +17,7 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-pub use absence::{Absence, Invitee, Kept, Place, concerning, places, stand_ins};
+pub use absence::{Absence, Invitee, Kept, Place, concerning, most_bytes, places, stand_ins};
 pub use calendar::{Calendar, DayOfWeek, Hours, MonthDay, NotADayOfWeek, NotAMonthDay, NotHours};
 pub use mistakes::{Mistake, Mistakes};
 pub use plan::{Continuation, Continuations, Level, StageRule};

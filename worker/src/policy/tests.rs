@@ -371,6 +371,40 @@ fn more_reviewers_than_an_approval_holds_are_a_mistake() {
 }
 
 #[test]
+fn whoever_may_be_asked_instead_has_to_fit_too() {
+    let long = format!("{}@{}example.com", "b".repeat(60), "a.".repeat(60));
+    let stage = |number: usize, quorum: &str| {
+        let people: Vec<String> = (0..number).map(|i| format!("p{i}@x.io")).collect();
+        format!("[default]\nstages = [{{ reviewers = {people:?}, quorum = {quorum} }}]\n")
+    };
+    let away = |i: usize, deputy: &str| {
+        format!(
+            "[[absences]]\nreviewer = \"p{i}@x.io\"\ndeputy = \"{deputy}\"\n\
+             from = 2026-12-01\nto = 2026-12-02\n"
+        )
+    };
+    let deputies = |number| (0..number).map(|i| away(i, &format!("{i}{long}"))).collect::<String>();
+    let number_of_mistakes = |text: String| parse(&text).map_or_else(|m| m.iter().count(), |_| 0);
+    assert_eq!(number_of_mistakes(stage(9, "1") + &deputies(9)), 0);
+    let mistakes = found(&(stage(10, "1") + &deputies(10)));
+    assert_eq!(
+        mistakes[0].3,
+        "the addresses take 1960 bytes; at most 1900 can be asked in a stage"
+    );
+    // A deputy's deputy too.
+    let next = format!(
+        "[[absences]]\nreviewer = \"d@x.io\"\ndeputy = \"{long}\"\nfrom = 2026-12-01\nto = 2026-12-02\n"
+    );
+    let chain: String = (0..10).map(|i| away(i, "d@x.io")).collect();
+    assert_eq!(number_of_mistakes(stage(10, "1") + &chain), 0);
+    assert_eq!(number_of_mistakes(stage(10, "1") + &chain + &next), 1);
+    // Where everybody is needed, a manager takes the submitter's place.
+    let managers = format!("[managers]\ndefault = \"{long}\"\n");
+    assert_eq!(number_of_mistakes(stage(70, "69") + &managers + &deputies(6)), 0);
+    assert_eq!(number_of_mistakes(stage(70, "70") + &managers + &deputies(6)), 1);
+}
+
+#[test]
 fn what_is_no_toml_is_reported_with_what_else_is_wrong_but_not_with_what_seems_missing() {
     let text = VALID
         .replace("finance = [", "finance [")

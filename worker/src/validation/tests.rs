@@ -11,10 +11,14 @@ fn routing() -> Routing {
 }
 
 fn validated(json: &Value) -> Validated {
+    validated_by(json, &routing(), None)
+}
+
+fn validated_by(json: &Value, routing: &Routing, rules: Option<&Rules>) -> Validated {
     let mut payload = payload::encode(&Submission::default(), Encoding::JsonPlain);
     payload.data = json.to_string().into_bytes();
     let (submission, problems) = submission::read(&[payload]);
-    validate(submission, problems, &routing(), None, Timestamp::UNIX_EPOCH)
+    validate(submission, problems, routing, rules, Timestamp::UNIX_EPOCH)
 }
 
 fn plan(json: &Value) -> Plan {
@@ -26,7 +30,11 @@ fn plan(json: &Value) -> Plan {
 
 /// The problems as `path: message`.
 fn problems(json: &Value) -> Vec<String> {
-    match validated(json) {
+    problems_of(validated(json))
+}
+
+fn problems_of(validated: Validated) -> Vec<String> {
+    match validated {
         Validated::Plan(plan) => panic!("{plan:#?}"),
         Validated::Problems(problems) => problems
             .iter()
@@ -289,6 +297,50 @@ fn more_reviewers_than_a_search_attribute_holds_are_refused() {
     let long: Vec<String> =
         (0..10).map(|i| format!("{i}@{}example.com", "a.".repeat(100))).collect();
     assert!(problems(&stage(json!({"reviewers": long})))[0].contains("bytes"));
+}
+
+#[test]
+fn default_reviewers_and_deputies_have_to_fit_too() {
+    let long = "a.".repeat(100);
+    let people = |number: usize, domain: &str| {
+        (0..number).map(|i| format!("r{i}@{domain}").parse().expect("an address")).collect()
+    };
+    let asking = |reviewers| validated_by(&minimal(), &Routing { reviewers, webhook: false }, None);
+    assert!(matches!(asking(people(80, "x.io")), Validated::Plan(_)));
+    for (reviewers, found) in [
+        (people(81, "x.io"), "81 default reviewers (COUNTERSIGN_REVIEWERS), who take 881 bytes"),
+        (
+            people(9, &format!("{long}example.com")),
+            "9 default reviewers (COUNTERSIGN_REVIEWERS), who take 1953 bytes",
+        ),
+    ] {
+        assert_eq!(
+            problems_of(asking(reviewers)),
+            [format!(
+                "$.approval: is required: the worker has {found}; at most 80 and 1900 bytes can be asked"
+            )]
+        );
+    }
+    let away: String = (0..9)
+        .map(|i| {
+            format!(
+                "[[absences]]\nreviewer = \"r{i}@x.io\"\ndeputy = \"d{i}@{long}example.com\"\n\
+                 from = 2026-12-01\nto = 2026-12-02\n"
+            )
+        })
+        .collect();
+    let rules = format!("[default]\ndecision = \"reject\"\n{away}");
+    let rules = Rules::parse(&rules, "rules.toml", |_| Err(std::io::ErrorKind::NotFound.into()));
+    let rules = rules.expect("rules");
+    let reviewers: Vec<String> = (0..9).map(|i| format!("r{i}@x.io")).collect();
+    let own = stage(json!({"reviewers": reviewers}));
+    assert!(matches!(validated(&own), Validated::Plan(_)));
+    assert_eq!(
+        problems_of(validated_by(&own, &routing(), Some(&rules))),
+        [
+            "$.approval.stages[0].reviewers: take 1953 bytes with their deputies; at most 1900 can be asked at once"
+        ]
+    );
 }
 
 #[test]
