@@ -103,6 +103,9 @@ const MAX_ATTACHMENTS: usize = 50;
 /// Temporal holds 2 KiB a search attribute: so many bytes of addresses fit into
 /// `ApprovalReviewers`.
 pub(crate) const MAX_REVIEWER_BYTES: usize = 1_900;
+/// A submission is carried in the input of each mail's activity, and once more with its workflow.
+/// Temporal takes 4 MiB a message and 2 MiB a payload: <https://docs.temporal.io/cloud/limits>.
+const MAX_CARRIED_BYTES: usize = 2 * 1024 * 1024;
 
 /// Checks a submission that was read with these problems already, and routes it, by rules where
 /// there are any, as of a moment.
@@ -189,6 +192,7 @@ impl Checks {
         plan.webhook = routing.webhook;
         if self.problems.is_empty() {
             self.apply(rules, &mut plan, at);
+            self.carried(&plan);
         }
         Some(plan)
     }
@@ -225,6 +229,21 @@ impl Checks {
             }
         }
         plan.calendar = rules.calendar_for(&plan.stages, &plan.absences, at);
+    }
+
+    /// Reports a submission that is too large for as many people.
+    fn carried(&mut self, plan: &Plan) {
+        let size = serde_json::to_vec(&plan.submission).map_or(0, |json| json.len());
+        let people = plan.stages.iter().flat_map(StageRule::everybody).count();
+        let carried = size * (people + 1);
+        if carried > MAX_CARRIED_BYTES {
+            let message = format!(
+                "is too large: the submission has {size} bytes, and is carried once for each of \
+                 {people} people and once more: {carried} bytes of at most {MAX_CARRIED_BYTES}. \
+                 Shorten it, attach what is long, or ask fewer people"
+            );
+            self.report("$.document", message);
+        }
     }
 
     /// What is submitted, by whom.

@@ -112,13 +112,8 @@ impl Policy {
 
     /// The absences from now on that can matter to these stages.
     pub fn absences_for(&self, stages: &[StageRule], at: jiff::Timestamp) -> Vec<Absence> {
-        let levels = |stage: &StageRule| {
-            stage.escalations.iter().flat_map(|level| level.reviewers.clone()).collect::<Vec<_>>()
-        };
-        let reviewers: Vec<EmailAddress> = stages
-            .iter()
-            .flat_map(|stage| stage.reviewers.iter().cloned().chain(levels(stage)))
-            .collect();
+        let reviewers: Vec<EmailAddress> =
+            stages.iter().flat_map(StageRule::everybody).cloned().collect();
         concerning(&reviewers, &self.absences, self.calendar.date(at))
     }
 

@@ -344,6 +344,29 @@ fn default_reviewers_and_deputies_have_to_fit_too() {
 }
 
 #[test]
+fn a_submission_is_as_large_as_can_be_carried_to_all_who_are_asked() {
+    let reviewers: Vec<String> = (0..79).map(|i| format!("r{i}@x.io")).collect();
+    let asking = |people: usize, more: usize| {
+        let mut json = stage(json!({"reviewers": reviewers[..people]}));
+        json["document"]["description"] = json!("会".repeat(8_000) + &"x".repeat(more));
+        json
+    };
+    let size = serde_json::to_vec(&plan(&asking(79, 0)).submission).expect("JSON").len();
+    // 80 times 26,214 bytes are 2 MiB but for 32.
+    let more = 26_214 - size;
+    plan(&asking(79, more));
+    assert_eq!(
+        problems(&asking(79, more + 1)),
+        [
+            "$.document: is too large: the submission has 26215 bytes, and is carried once for each of \
+          79 people and once more: 2097200 bytes of at most 2097152. Shorten it, attach what is long, \
+          or ask fewer people"
+        ]
+    );
+    plan(&asking(78, more + 1));
+}
+
+#[test]
 fn a_flood_of_problems_is_cut_and_counted() {
     let items: Vec<Value> = (0..900).map(|_| json!({"amount": "x"})).collect();
     let found = problems(&with("/document/items", json!(items)));
