@@ -841,6 +841,54 @@ fn the_documentation_shows_what_explain_says_of_five_submissions() {
     }
 }
 
+/// Who was released can stand in again, and a level in which all are asked already takes no time.
+#[test]
+fn the_levels_are_explained_as_the_workflow_asks_them() {
+    let policy = policy(
+        r#"
+[default]
+[[default.stages]]
+reviewers = ["ann@example.com"]
+deadline = "1 day"
+on_deadline = "reject"
+escalate = [
+    { reviewers = ["dep@example.com"], deadline = "5 days" },
+    { reviewers = ["cfo@example.com"], deadline = "1 day", keep_earlier = false },
+    { reviewers = ["boss@example.com"], deadline = "1 day" },
+]
+[[absences]]
+reviewer = "ann@example.com"
+deputy = "dep@example.com"
+from = 2026-12-01
+to = 2026-12-31
+[[absences]]
+reviewer = "boss@example.com"
+deputy = "dep@example.com"
+from = 2026-12-01
+to = 2026-12-31
+"#,
+    );
+    let at: Timestamp = "2026-12-01T12:00:00Z".parse().expect("a time");
+    let explained = policy.explain(&submission("", "", "5.00", "EUR"), &address("sue"), at);
+    let stage = explained.split_once("Stage 1").expect("a stage").1;
+    assert_eq!(
+        stage,
+        r#", "Stage 1": the first decision counts
+  dep@example.com for ann@example.com, who is away on 2026-12-01
+    until Wednesday, 2 December 2026, 12:00 UTC (1 day)
+  the next level is left out: all of it are asked already
+  without a decision then, earlier links end, and these are asked:
+  cfo@example.com
+    until Thursday, 3 December 2026, 12:00 UTC (1 day)
+  without a decision then, earlier links stay valid, and these are asked:
+  dep@example.com for boss@example.com, who is away on 2026-12-03
+    until Friday, 4 December 2026, 12:00 UTC (1 day)
+  without a decision then, it is rejected
+
+"#
+    );
+}
+
 #[test]
 fn a_submission_that_cannot_be_decided_is_not_explained() {
     let folder = tempfile::tempdir().expect("a folder");
