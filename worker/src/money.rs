@@ -40,10 +40,12 @@ impl Money {
     pub fn parse(text: &str, currency: Currency) -> Result<Self, NotMoney> {
         let decimals = currency.exponent().map_or(0, u32::from);
         // Every digit has to arrive: a number with more than a Decimal holds is refused, not
-        // rounded.
-        let amount = match text.contains(['e', 'E']) {
-            true => Decimal::from_scientific(text),
-            false => Decimal::from_str_exact(text),
+        // rounded, as `from_scientific` alone would do before the exponent.
+        let amount = match text.split_once(['e', 'E']) {
+            Some((digits, _)) => {
+                Decimal::from_str_exact(digits).and_then(|_| Decimal::from_scientific(text))
+            }
+            None => Decimal::from_str_exact(text),
         };
         let amount = amount.map_err(|_| why_not(text, currency.code(), decimals))?;
         if amount.abs() >= Decimal::from(1_000_000_000_000_000_u64) {
@@ -87,10 +89,9 @@ fn why_not(text: &str, code: &'static str, decimals: u32) -> NotMoney {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let numeric =
         !whole.is_empty() && format!("{whole}{fraction}").bytes().all(|b| b.is_ascii_digit());
+    let places = whole.trim_start_matches('0').len() as i64;
     match exponent.parse::<i32>() {
-        Ok(exponent) if numeric && (exponent > 0 || (exponent == 0 && whole.len() > 15)) => {
-            NotMoney::TooLarge
-        }
+        Ok(exponent) if numeric && places + i64::from(exponent) > 15 => NotMoney::TooLarge,
         Ok(_) if numeric => NotMoney::TooManyDecimals(code, decimals),
         _ => NotMoney::NotANumber,
     }
@@ -135,6 +136,15 @@ mod tests {
                 Err(NotMoney::TooManyDecimals(if code == "JPY" { "JPY" } else { "USD" }, decimals)),
                 "{text}"
             );
+        }
+        for digits in [format!("100.00{}1", "0".repeat(30)), format!("0.{}", "3".repeat(40))] {
+            for text in [format!("{digits}e0"), format!("{digits}E1"), digits] {
+                assert_eq!(
+                    parsed(&text, "USD"),
+                    Err(NotMoney::TooManyDecimals("USD", 2)),
+                    "{text}"
+                );
+            }
         }
         for text in ["1000000000000000", "1e300", "99999999999999999999999999999999999999"] {
             assert_eq!(parsed(text, "USD"), Err(NotMoney::TooLarge), "{text}");

@@ -19,7 +19,7 @@ use crate::{
     money::{self, Money},
     policy::{
         Absence, Calendar, Continuations, MAX_REMINDERS, Policy as Rules, Reminder, Route,
-        StageRule, TimePlan, Wait,
+        StageRule, TimePlan, Wait, most_bytes,
     },
 };
 
@@ -103,6 +103,9 @@ const MAX_ATTACHMENTS: usize = 50;
 /// Temporal holds 2 KiB a search attribute: so many bytes of addresses fit into
 /// `ApprovalReviewers`.
 pub(crate) const MAX_REVIEWER_BYTES: usize = 1_900;
+/// A submission is carried in the input of each mail's activity, and once more with its workflow.
+/// Temporal takes 4 MiB a message and 2 MiB a payload: <https://docs.temporal.io/cloud/limits>.
+const MAX_CARRIED_BYTES: usize = 2 * 1024 * 1024;
 
 /// Checks a submission that was read with these problems already, and routes it, by rules where
 /// there are any, as of a moment.
@@ -189,6 +192,7 @@ impl Checks {
         plan.webhook = routing.webhook;
         if self.problems.is_empty() {
             self.apply(rules, &mut plan, at);
+            self.carried(&plan);
         }
         Some(plan)
     }
@@ -217,7 +221,29 @@ impl Checks {
             }
         }
         plan.absences = rules.absences_for(&plan.stages, at);
+        // Rules have room for whomever they ask.
+        if plan.submission.approval.is_some() {
+            for (i, stage) in plan.stages.iter().enumerate() {
+                let path = format!("$.approval.stages[{i}].reviewers");
+                self.room(&path, &stage.reviewers, &plan.absences);
+            }
+        }
         plan.calendar = rules.calendar_for(&plan.stages, &plan.absences, at);
+    }
+
+    /// Reports a submission that is too large for as many people.
+    fn carried(&mut self, plan: &Plan) {
+        let size = serde_json::to_vec(&plan.submission).map_or(0, |json| json.len());
+        let people = plan.stages.iter().flat_map(StageRule::everybody).count();
+        let carried = size * (people + 1);
+        if carried > MAX_CARRIED_BYTES {
+            let message = format!(
+                "is too large: the submission has {size} bytes, and is carried once for each of \
+                 {people} people and once more: {carried} bytes of at most {MAX_CARRIED_BYTES}. \
+                 Shorten it, attach what is long, or ask fewer people"
+            );
+            self.report("$.document", message);
+        }
     }
 
     /// What is submitted, by whom.
@@ -350,6 +376,14 @@ impl Checks {
             };
             self.report("$.approval", message);
         }
+        let (number, bytes) = (reviewers.len(), most_bytes(&reviewers, &[]));
+        if number > MAX_SEATS || bytes > MAX_REVIEWER_BYTES {
+            let message = format!(
+                "is required: the worker has {number} default reviewers (COUNTERSIGN_REVIEWERS), who \
+                 take {bytes} bytes; at most {MAX_SEATS} and {MAX_REVIEWER_BYTES} bytes can be asked"
+            );
+            self.report("$.approval", message);
+        }
         vec![StageRule {
             name: "Approval".into(),
             reviewers,
@@ -443,13 +477,22 @@ impl Checks {
             }
             accepted.push(reviewer);
         }
-        let bytes: usize = accepted.iter().map(|reviewer| reviewer.as_str().len() + 3).sum();
-        if bytes > MAX_REVIEWER_BYTES {
-            let message =
-                format!("take {bytes} bytes; at most {MAX_REVIEWER_BYTES} can be asked at once");
-            self.report(path, message);
-        }
+        self.room(path, &accepted, &[]);
         accepted
+    }
+
+    /// Reports reviewers who do not fit into a search attribute, themselves or their deputies.
+    fn room(&mut self, path: &str, reviewers: &[EmailAddress], absences: &[Absence]) {
+        let bytes = most_bytes(reviewers, absences);
+        if bytes > MAX_REVIEWER_BYTES {
+            let who = if absences.is_empty() { "" } else { " with their deputies" };
+            self.report(
+                path,
+                format!(
+                    "take {bytes} bytes{who}; at most {MAX_REVIEWER_BYTES} can be asked at once"
+                ),
+            );
+        }
     }
 
     fn reminders(&mut self, path: &str, reminders: &[String], deadline: Wait) -> Vec<Reminder> {
@@ -460,16 +503,13 @@ impl Checks {
         let mut accepted = Vec::new();
         for (i, reminder) in reminders.iter().enumerate() {
             let path = format!("{path}[{i}]");
-            match (self.accept(&path, reminder.parse::<Reminder>()), deadline) {
-                (Some(reminder), Wait::Plain(deadline)) if matches!(reminder.wait(), Wait::Plain(wait) if wait >= deadline) =>
-                {
-                    self.report(&path, "must come before the stage's deadline");
-                }
-                (reminder, _) if !accepted.contains(&reminder) => accepted.push(reminder),
-                _ => {}
+            let Some(reminder) = self.accept(&path, reminder.parse::<Reminder>()) else { continue };
+            self.accept(&path, reminder.suits(deadline));
+            if !accepted.contains(&reminder) {
+                accepted.push(reminder);
             }
         }
-        accepted.into_iter().flatten().collect()
+        accepted
     }
 
     fn required(&mut self, path: &str, text: &str, max_chars: usize) {

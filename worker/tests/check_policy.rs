@@ -34,12 +34,22 @@ fn mistakes_go_to_standard_error_with_their_places() {
     }
 }
 
+/// The date, where the rules have their calendar.
+fn today() -> String {
+    let now = jiff::Timestamp::now().in_tz("Europe/Berlin").expect("a time zone");
+    now.strftime("%A, %-d %B %Y").to_string()
+}
+
 #[test]
 fn a_submission_is_explained_from_now_on_unless_a_time_is_given() {
     let submission = "examples/submissions/conference.json";
+    // Midnight may come in between.
+    let before = today();
     let (code, out, err) = check_policy(&["examples/policy.toml", "--explain", submission]);
     assert_eq!(code, Some(0), "{err}");
     assert!(out.contains("\"Expenses\" matches."), "{out}");
+    let on = |day: &str| out.contains(&format!("\nas if submitted {day}, "));
+    assert!(on(&before) || on(&today()), "{before}\n{out}");
     let at = ["--at", "2026-12-23T16:00:00Z"];
     let (_, out, _) =
         check_policy(&["examples/policy.toml", "--explain", submission, at[0], at[1]]);

@@ -140,7 +140,27 @@ fn deputy<'a>(
 
 /// The absences that can matter to these reviewers: their own, their deputies', and so on.
 pub fn concerning(reviewers: &[EmailAddress], absences: &[Absence], from: Date) -> Vec<Absence> {
-    let mut people = reviewers.to_vec();
+    let people = with_deputies(reviewers, absences);
+    let concerns = |absence: &&Absence| absence.to >= from && people.contains(&absence.reviewer);
+    absences.iter().filter(concerns).cloned().collect()
+}
+
+/// The bytes that these reviewers take in a search attribute at most, whoever stands in: each address
+/// has two quotes and a comma.
+pub fn most_bytes<'a>(
+    reviewers: impl IntoIterator<Item = &'a EmailAddress>,
+    absences: &[Absence],
+) -> usize {
+    let longest = |reviewer: &EmailAddress| {
+        let people = with_deputies(std::slice::from_ref(reviewer), absences);
+        people.iter().map(|person| person.as_str().len() + 3).max().unwrap_or(0)
+    };
+    reviewers.into_iter().map(longest).sum()
+}
+
+/// These people, their deputies, and so on.
+fn with_deputies(people: &[EmailAddress], absences: &[Absence]) -> Vec<EmailAddress> {
+    let mut people = people.to_vec();
     let mut i = 0;
     while let Some(person) = people.get(i).cloned() {
         for absence in absences.iter().filter(|absence| absence.reviewer == person) {
@@ -150,8 +170,7 @@ pub fn concerning(reviewers: &[EmailAddress], absences: &[Absence], from: Date) 
         }
         i += 1;
     }
-    let concerns = |absence: &&Absence| absence.to >= from && people.contains(&absence.reviewer);
-    absences.iter().filter(concerns).cloned().collect()
+    people
 }
 
 #[cfg(test)]

@@ -3,13 +3,15 @@
 use std::fmt::Write;
 
 use countersign_protos::{v1::Submission, words};
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 
 use super::{
-    Continuation, Continuations, Invitee, Policy, Route, Routed, StageRule, TimePlan, places,
-    schedule,
+    Continuation, Continuations, Invitee, Level, Place, Policy, Route, Routed, StageRule, TimePlan,
+    places, schedule,
 };
-use crate::approval::{Due, EmailAddress, OnDeadline, Quorum};
+use crate::approval::{
+    Approval, Due, EmailAddress, Invited, OnDeadline, Quorum, Standing, ToAsk, Whom,
+};
 
 impl Policy {
     /// Which rule matches a submission that was checked, why each earlier one does not, who would be
@@ -99,7 +101,7 @@ impl Policy {
         asks_submitter: bool,
         at: Timestamp,
     ) -> std::fmt::Result {
-        let StageRule { name, reviewers, quorum, time, on_deadline, escalations } = stage;
+        let StageRule { name, quorum, on_deadline, .. } = stage;
         let number = match quorum {
             Quorum::Any => "the first decision counts".to_owned(),
             Quorum::All => "all have to approve".to_owned(),
@@ -109,15 +111,52 @@ impl Policy {
         if asks_submitter {
             writeln!(out, "  not {submitter}, who submits")?;
         }
-        let mut opens = (i == 0).then_some(at);
-        let mut asked = Vec::new();
-        opens = self.ask(out, reviewers, &mut asked, submitter, time, opens, at)?;
-        for level in escalations {
-            let links =
-                if level.keep_earlier { "earlier links stay valid" } else { "earlier links end" };
-            writeln!(out, "  without a decision then, {links}, and these are asked:")?;
-            opens =
-                self.ask(out, &level.reviewers, &mut asked, submitter, &level.time, opens, at)?;
+        // The core says who is asked next, and who is released by that, as it does for the workflow.
+        let mut approval = Approval::new(submitter.clone(), vec![stage.into()]);
+        let mut now = at;
+        while let Some(ToAsk { whom: Whom::Level(level), .. }) = approval.to_ask() {
+            let Some((reviewers, time)) = stage.level(level) else { break };
+            let active = approval.stages()[0].seats().iter();
+            let active = active.filter(|seat| seat.standing != Standing::Released);
+            let asked: Vec<EmailAddress> = active
+                .flat_map(|seat| [Some(&seat.reviewer), seat.on_behalf_of.as_ref()])
+                .flatten()
+                .cloned()
+                .collect();
+            // Who is away when a later stage opens, nobody knows yet either.
+            let opens = (i == 0).then_some(now);
+            let on = self.calendar.date(opens.unwrap_or(at));
+            let places = places(reviewers, &asked, &self.absences, on, submitter);
+            let due = match places.is_empty() {
+                true => Due { deadline: now, reminders: Vec::new() },
+                false => schedule(time, &self.calendar, now),
+            };
+            match level.checked_sub(1).map(|level| &stage.escalations[level]) {
+                _ if places.is_empty() => {
+                    writeln!(out, "  the next level is left out: all of it are asked already")?;
+                }
+                None => {}
+                Some(Level { keep_earlier: true, .. }) => writeln!(
+                    out,
+                    "  without a decision then, earlier links stay valid, and these are asked:"
+                )?,
+                Some(_) => writeln!(
+                    out,
+                    "  without a decision then, earlier links end, and these are asked:"
+                )?,
+            }
+            if !places.is_empty() {
+                self.ask(out, &places, on, time, opens.map(|_| &due))?;
+            }
+            let invited = places.into_iter().map(|Place { invitee, .. }| Invited {
+                link: format!("{level} {}", invitee.reviewer),
+                reviewer: invitee.reviewer,
+                on_behalf_of: invitee.on_behalf_of,
+            });
+            let deadline = due.deadline;
+            approval.ask(invited.collect(), Some(due), now);
+            approval.tick(deadline);
+            now = deadline;
         }
         let end = match on_deadline {
             OnDeadline::Approve => "is approved",
@@ -127,50 +166,35 @@ impl Policy {
         writeln!(out, "  without a decision then, it {end}\n")
     }
 
-    /// Who is asked, and until when. Who is away when a later stage opens, nobody knows yet either.
-    #[allow(clippy::too_many_arguments)]
+    /// Who is asked, and until when, as far as that is known.
     fn ask(
         &self,
         out: &mut String,
-        reviewers: &[EmailAddress],
-        asked: &mut Vec<EmailAddress>,
-        submitter: &EmailAddress,
+        places: &[Place],
+        on: Date,
         time: &TimePlan,
-        opens: Option<Timestamp>,
-        at: Timestamp,
-    ) -> Result<Option<Timestamp>, std::fmt::Error> {
-        let on = self.calendar.date(opens.unwrap_or(at));
-        let places = places(reviewers, asked, &self.absences, on, submitter);
-        if places.is_empty() {
-            writeln!(out, "  nobody: all of them are asked already")?;
-            return Ok(opens);
-        }
-        for place in places {
-            let Invitee { reviewer, on_behalf_of } = place.invitee;
-            asked.push(reviewer.clone());
+        due: Option<&Due>,
+    ) -> std::fmt::Result {
+        for Place { invitee: Invitee { reviewer, on_behalf_of }, kept } in places {
             write!(out, "  {reviewer}")?;
-            match (on_behalf_of, place.kept) {
-                (Some(absent), _) => {
-                    asked.push(absent.clone());
-                    writeln!(out, " for {absent}, who is away on {on}")?;
-                }
+            match (on_behalf_of, kept) {
+                (Some(absent), _) => writeln!(out, " for {absent}, who is away on {on}")?,
                 (None, Some(kept)) => writeln!(out, ", although away on {on}: {kept}")?,
                 (None, None) => writeln!(out)?,
             }
         }
-        let Some(opens) = opens else {
+        let Some(Due { deadline, reminders }) = due else {
             writeln!(out, "    until {} after they are asked", time.deadline)?;
             for reminder in &time.reminders {
                 writeln!(out, "    reminded: {reminder}")?;
             }
-            return Ok(None);
+            return Ok(());
         };
-        let Due { deadline, reminders } = schedule(time, &self.calendar, opens);
-        writeln!(out, "    until {} ({})", self.moment(deadline), time.deadline)?;
+        writeln!(out, "    until {} ({})", self.moment(*deadline), time.deadline)?;
         for reminder in reminders {
-            writeln!(out, "    reminded {}", self.moment(reminder))?;
+            writeln!(out, "    reminded {}", self.moment(*reminder))?;
         }
-        Ok(Some(deadline))
+        Ok(())
     }
 
     fn moment(&self, at: Timestamp) -> String {

@@ -14,6 +14,7 @@ use super::{
     Absence, Calendar, Continuation, Continuations, DayOfWeek, Hours, MAX_REMINDERS, Mistakes,
     Policy, Reminder, TimePlan, Wait, holidays,
     mistakes::{Mistake, meant},
+    most_bytes,
     reader::{Holiday, Reports, Table, Text, Value},
     routing::in_reach,
     rules::{Ask, Bounds, Decision, Escalation, Managers, Rule, Stage, When, is_covered},
@@ -105,6 +106,7 @@ struct File<'a> {
     root: Table<'a>,
     groups: BTreeMap<String, Group>,
     managers: Managers,
+    absences: Vec<Absence>,
     has_managers: bool,
     has_calendar: bool,
 }
@@ -127,7 +129,7 @@ impl<'a> File<'a> {
         let has = |key| root.get(key).is_some();
         let (has_managers, has_calendar) = (has("managers"), has("calendar"));
         let (groups, managers) = (BTreeMap::new(), Managers::default());
-        Self { root, groups, managers, has_managers, has_calendar }
+        Self { root, groups, managers, absences: Vec::new(), has_managers, has_calendar }
     }
 
     fn policy(mut self, read_file: &dyn Fn(&str) -> io::Result<String>) -> Option<Policy> {
@@ -138,7 +140,7 @@ impl<'a> File<'a> {
         };
         self.groups = self.groups();
         self.managers = self.managers();
-        let absences = absences(&self.root);
+        self.absences = absences(&self.root);
         let rules = self.rules();
         let default = self.root.required("default").and_then(|value| value.table());
         let default = default.and_then(|table| {
@@ -146,7 +148,8 @@ impl<'a> File<'a> {
             let name = name(&table, "default");
             self.outcome(&table, name, When::default())
         });
-        Some(Policy { calendar, managers: self.managers, absences, rules, default: default? })
+        let Self { managers, absences, .. } = self;
+        Some(Policy { calendar, managers, absences, rules, default: default? })
     }
 
     fn groups(&self) -> BTreeMap<String, Group> {
@@ -267,8 +270,13 @@ impl<'a> File<'a> {
         for code in &currencies {
             currency(table, code);
         }
+        let ranges = table.table("amount").map(|ranges| (ranges.span.clone(), ranges.entries()));
+        if let Some((place, _)) = ranges.as_ref().filter(|(_, ranges)| ranges.is_empty()) {
+            let message = "must have a currency, such as `EUR = { up_to = 100 }`";
+            table.report(Mistake::new(place.clone(), message));
+        }
         let mut amounts = BTreeMap::new();
-        for (code, value) in table.table("amount").map(|t| t.entries()).unwrap_or_default() {
+        for (code, value) in ranges.map(|(_, ranges)| ranges).unwrap_or_default() {
             let Some(currency) = currency(table, &code) else { continue };
             let bounds = value.table().and_then(|bounds| self::bounds(&bounds, currency));
             amounts.extend(bounds.map(|bounds| (code.text, bounds)));
@@ -401,14 +409,7 @@ impl<'a> File<'a> {
         }
         people.sort();
         people.dedup();
-        let longest = self.longest_manager();
-        let bytes: usize = people
-            .iter()
-            .map(|ask| match ask {
-                Ask::Person(person) => person.as_str().len() + 3,
-                Ask::Manager | Ask::ManagersManager => longest + 3,
-            })
-            .sum();
+        let bytes = self.most_bytes(&asked.people, &people, quorum);
         if bytes > MAX_REVIEWER_BYTES {
             let message = format!(
                 "the addresses take {bytes} bytes; at most {MAX_REVIEWER_BYTES} can be asked in a stage"
@@ -419,10 +420,20 @@ impl<'a> File<'a> {
         Some(Stage { name, reviewers: asked.people, quorum, time, on_deadline, escalations })
     }
 
-    fn longest_manager(&self) -> usize {
+    /// The bytes of all addresses in a stage at most: whoever is somebody's manager, stands in, or
+    /// takes the place of a submitter.
+    fn most_bytes(&self, first: &[Ask], all: &[Ask], quorum: Quorum) -> usize {
+        let person = |person: &EmailAddress| most_bytes([person], &self.absences);
         let managers = self.managers.employees.values().chain(self.managers.departments.values());
-        let all = managers.chain(&self.managers.default);
-        all.map(|manager| manager.as_str().len()).max().unwrap_or(0)
+        let manager = managers.chain(&self.managers.default).map(person).max().unwrap_or(0);
+        let bytes = |ask: &Ask| match ask {
+            Ask::Person(who) => person(who),
+            Ask::Manager | Ask::ManagersManager => manager,
+        };
+        let needs_all = !in_reach(quorum, first.len().saturating_sub(1));
+        let submitter = first.iter().map(bytes).min().filter(|_| needs_all);
+        let more = submitter.map_or(0, |submitter| manager.saturating_sub(submitter));
+        all.iter().map(bytes).sum::<usize>() + more
     }
 
     /// Who a stage or level asks; `None` where it says nothing of it.
@@ -524,11 +535,7 @@ impl<'a> File<'a> {
     fn time(&self, table: &Table<'_>) -> TimePlan {
         let deadline =
             self.waits(table, "deadline", |text: &Text| text.text.parse::<Wait>(), |wait| *wait);
-        let deadline = deadline.into_iter().next().map(|(_, wait)| wait);
-        let plain = |wait: Wait| match wait {
-            Wait::Plain(wait) => Some(wait),
-            _ => None,
-        };
+        let deadline = deadline.into_iter().next().map_or(DEFAULT_DEADLINE, |(_, wait)| wait);
         let reminders = self.waits(
             table,
             "reminders",
@@ -539,30 +546,9 @@ impl<'a> File<'a> {
             let message = format!("at most {MAX_REMINDERS} reminders can be given");
             table.report(Mistake::new(extra.clone(), message));
         }
-        let deadline = deadline.unwrap_or(DEFAULT_DEADLINE);
         for (span, reminder) in &reminders {
-            let late = match (reminder.wait(), deadline) {
-                (Wait::WorkingHours(wait), Wait::WorkingHours(deadline))
-                | (Wait::WorkingDays(wait), Wait::WorkingDays(deadline)) => wait >= deadline,
-                (wait, deadline) => match (plain(wait), plain(deadline)) {
-                    (Some(wait), Some(deadline)) => wait >= deadline,
-                    _ => false,
-                },
-            };
-            if late {
-                let message =
-                    format!("must come between the asking and the deadline, {deadline} later");
-                table.report(Mistake::new(span.clone(), message));
-            }
-            if let (Reminder::Every(wait), Some(deadline)) = (reminder, plain(deadline))
-                && let Some(wait) = plain(*wait)
-                && deadline.as_secs() / wait.as_secs().max(1) > MAX_REMINDERS as i64
-            {
-                let message = format!(
-                    "would come more than {MAX_REMINDERS} times in {}",
-                    Wait::Plain(deadline)
-                );
-                table.report(Mistake::new(span.clone(), message));
+            if let Err(unsuited) = reminder.suits(deadline) {
+                table.report(Mistake::new(span.clone(), unsuited.to_string()));
             }
         }
         TimePlan {
@@ -640,19 +626,12 @@ fn bounds(table: &Table<'_>, currency: iso_currency::Currency) -> Option<Bounds>
         bounds.0.map(|low| (low, true)).or(bounds.1.map(|low| (low, false)))
     };
     let bounds = Bounds { low: one("from", "above"), high: one("up_to", "below") };
-    let empty = match bounds {
-        Bounds { low: Some((low, low_in)), high: Some((high, high_in)) } => {
-            low > high || (low == high && !(low_in && high_in))
-        }
-        Bounds { high: Some((high, false)), .. } => high.is_zero(),
-        _ => false,
-    };
     if table.entries().is_empty() {
         let message = "must have a bound: `from`, `above`, `below` or `up_to`";
         table.report(Mistake::new(table.span.clone(), message));
         return None;
     }
-    if empty {
+    if bounds.is_empty(currency) {
         table.report(Mistake::new(table.span.clone(), "no amount is in this range"));
         return None;
     }

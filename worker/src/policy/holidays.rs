@@ -77,13 +77,15 @@ impl Holidays {
 
 /// Whether it recurs on the same day of every year, for ever.
 fn is_yearly(rule: &str, first: Date) -> bool {
-    let same_day = [format!("BYMONTH={}", first.month()), format!("BYMONTHDAY={}", first.day())];
+    let parts: Vec<&str> = rule.split(';').collect();
+    let month = format!("BYMONTH={}", first.month());
+    let day = format!("BYMONTHDAY={}", first.day());
+    // By RFC 5545, 3.3.10, a day without its month is one of every month.
+    let same_day = |part: &str| part == month || part == day && parts.contains(&month.as_str());
     let harmless = |part: &str| {
-        part == "INTERVAL=1" || part.starts_with("WKST=") || same_day.iter().any(|by| by == part)
+        matches!(part, "FREQ=YEARLY" | "INTERVAL=1") || part.starts_with("WKST=") || same_day(part)
     };
-    let mut parts: Vec<&str> = rule.split(';').collect();
-    let yearly = parts.iter().position(|part| *part == "FREQ=YEARLY").map(|i| parts.remove(i));
-    yearly.is_some() && parts.iter().all(|part| harmless(part))
+    parts.contains(&"FREQ=YEARLY") && parts.iter().all(|part| harmless(part))
 }
 
 fn property<'a>(event: &'a Component<'_>, name: &str) -> Option<&'a str> {

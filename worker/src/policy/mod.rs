@@ -17,13 +17,15 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-pub use absence::{Absence, Invitee, Kept, Place, concerning, places, stand_ins};
+pub use absence::{Absence, Invitee, Kept, Place, concerning, most_bytes, places, stand_ins};
 pub use calendar::{Calendar, DayOfWeek, Hours, MonthDay, NotADayOfWeek, NotAMonthDay, NotHours};
 pub use mistakes::{Mistake, Mistakes};
 pub use plan::{Continuation, Continuations, Level, StageRule};
 pub use routing::{PassedOver, Route, Routed};
 pub use rules::Rule;
-pub use schedule::{MAX_DAYS, MAX_REMINDERS, NotAWait, Reminder, TimePlan, Wait, schedule};
+pub use schedule::{
+    MAX_DAYS, MAX_REMINDERS, NotAWait, Reminder, TimePlan, Unsuited, Wait, schedule,
+};
 
 /// Rules that make sense, each and together.
 #[derive(Debug, Clone, PartialEq)]

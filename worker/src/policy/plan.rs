@@ -27,6 +27,12 @@ pub struct StageRule {
 }
 
 impl StageRule {
+    /// Who may be asked, unless they are away.
+    pub fn everybody(&self) -> impl Iterator<Item = &EmailAddress> {
+        let later = self.escalations.iter().flat_map(|level| &level.reviewers);
+        self.reviewers.iter().chain(later)
+    }
+
     /// A level: who is asked, and for how long. 0 is asked first.
     pub fn level(&self, level: usize) -> Option<(&[EmailAddress], &TimePlan)> {
         match level {

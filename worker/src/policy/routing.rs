@@ -4,7 +4,6 @@ use countersign_protos::{
     submission::problem,
     v1::{Problem, Submission},
 };
-use serde::{Deserialize, Serialize};
 
 use super::{
     Absence, Calendar, Continuations, Level, Policy, StageRule, concerning,
@@ -21,9 +20,8 @@ pub struct Routed<'a> {
     pub route: Result<Route, Vec<Problem>>,
 }
 
-/// What a rule says: recorded, so that later rules change nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+/// What a rule says.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
     /// It is approved without anybody being asked.
     Approve {
@@ -114,13 +112,8 @@ impl Policy {
 
     /// The absences from now on that can matter to these stages.
     pub fn absences_for(&self, stages: &[StageRule], at: jiff::Timestamp) -> Vec<Absence> {
-        let levels = |stage: &StageRule| {
-            stage.escalations.iter().flat_map(|level| level.reviewers.clone()).collect::<Vec<_>>()
-        };
-        let reviewers: Vec<EmailAddress> = stages
-            .iter()
-            .flat_map(|stage| stage.reviewers.iter().cloned().chain(levels(stage)))
-            .collect();
+        let reviewers: Vec<EmailAddress> =
+            stages.iter().flat_map(StageRule::everybody).cloned().collect();
         concerning(&reviewers, &self.absences, self.calendar.date(at))
     }
 

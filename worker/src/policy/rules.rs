@@ -6,6 +6,7 @@ use std::{
 };
 
 use countersign_protos::{v1::Submission, words};
+use iso_currency::Currency;
 use rust_decimal::Decimal;
 
 use super::{Continuations, TimePlan};
@@ -143,6 +144,14 @@ impl Bounds {
             self.high.is_none_or(|(high, inside)| amount < high || (inside && amount == high));
         low && high
     }
+
+    /// Whether no amount of the currency is inside.
+    pub(super) fn is_empty(&self, currency: Currency) -> bool {
+        let step = smallest(currency);
+        let first = self.low.map(|(low, inside)| if inside { low } else { low + step });
+        let last = self.high.map(|(high, inside)| if inside { high } else { high - step });
+        last.is_some_and(|last| last < first.unwrap_or(Decimal::ZERO))
+    }
 }
 
 impl fmt::Display for Bounds {
@@ -269,7 +278,7 @@ fn samples<'a>(aspect: Aspect, rule: &'a When, earlier: &[&'a When]) -> Vec<Fact
             currencies.extend(all().flat_map(|when| when.amounts.keys()).map(String::as_str));
             let amounts = |currency: &'a str| {
                 let bounds = all().filter_map(|when| when.amounts.get(currency));
-                let step = smallest(currency);
+                let step = money::currency(currency).map_or(Decimal::ONE, smallest);
                 let near = bounds
                     .flat_map(|bounds| bounds.low.into_iter().chain(bounds.high))
                     .flat_map(|(bound, _)| [bound - step, bound, bound + step]);
@@ -285,9 +294,8 @@ fn samples<'a>(aspect: Aspect, rule: &'a When, earlier: &[&'a When]) -> Vec<Fact
 }
 
 /// The smallest amount of a currency.
-fn smallest(code: &str) -> Decimal {
-    let decimals = money::currency(code).ok().and_then(|currency| currency.exponent());
-    Decimal::new(1, decimals.unwrap_or(0).into())
+fn smallest(currency: Currency) -> Decimal {
+    Decimal::new(1, currency.exponent().unwrap_or(0).into())
 }
 
 /// Who is above whom.

@@ -1,7 +1,7 @@
 //! What is due when: waiting times, in plain or in working time, and what becomes of them at an
 //! opening.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::approval::Due;
 
 /// The longest wait, in days.
 pub const MAX_DAYS: i64 = 366;
-/// How often a reviewer is reminded at most.
+/// How often a reviewer is reminded at most by one level's plan.
 pub const MAX_REMINDERS: usize = 20;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -66,6 +66,37 @@ impl Wait {
                 calendar.sub_hours(end, SignedDuration::from_hours(hours.into()))
             }
             Wait::WorkingDays(days) => calendar.sub_days(end, days),
+        }
+    }
+}
+
+impl Wait {
+    /// Whether it surely takes longer than another wait from the same moment on, whatever the
+    /// calendar.
+    fn outlasts(self, other: Wait) -> bool {
+        match (self, other) {
+            (Wait::WorkingHours(own), Wait::WorkingHours(other))
+            | (Wait::WorkingDays(own), Wait::WorkingDays(other)) => own > other,
+            (own, Wait::Plain(other)) => own.at_least() > other,
+            _ => false,
+        }
+    }
+
+    /// By the clock, over no closing hours.
+    fn at_least(self) -> SignedDuration {
+        match self {
+            Wait::Plain(wait) => wait,
+            Wait::WorkingHours(hours) => SignedDuration::from_hours(hours.into()),
+            // No change of clocks takes more than two hours.
+            Wait::WorkingDays(days) => DAY * (days as i32) - SignedDuration::from_hours(2),
+        }
+    }
+
+    fn times(self, number: u32) -> Self {
+        match self {
+            Wait::Plain(wait) => Wait::Plain(wait * (number as i32)),
+            Wait::WorkingHours(hours) => Wait::WorkingHours(hours * number),
+            Wait::WorkingDays(days) => Wait::WorkingDays(days * number),
         }
     }
 }
@@ -192,6 +223,33 @@ impl Reminder {
     }
 }
 
+/// Why a reminder does not go with a deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unsuited {
+    /// It is never sent, or at once.
+    #[error("must come between the asking and the deadline, {0} later")]
+    Late(Wait),
+    /// Most of it is never sent.
+    #[error("would come more than {MAX_REMINDERS} times in {0}")]
+    TooOften(Wait),
+}
+
+impl Reminder {
+    /// Whether it goes with a deadline, as far as that is known without a calendar.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn suits(self, deadline: Wait) -> Result<(), Unsuited> {
+        let wait = self.wait();
+        let too_often = || deadline.outlasts(wait.times(MAX_REMINDERS as u32 + 1));
+        match self {
+            _ if wait == deadline || wait.outlasts(deadline) => Err(Unsuited::Late(deadline)),
+            Reminder::Every(_) if too_often() => Err(Unsuited::TooOften(deadline)),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// How long people have, and when they are reminded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -214,23 +272,24 @@ impl TimePlan {
 /// Says once what is due when for people who are asked at `opened_at`.
 pub fn schedule(plan: &TimePlan, calendar: &Calendar, opened_at: Timestamp) -> Due {
     let deadline = plan.deadline.after(opened_at, calendar);
-    let mut reminders = Vec::new();
+    let (mut single, mut repeated) = (BTreeSet::new(), BTreeSet::new());
     for reminder in &plan.reminders {
         match reminder {
-            Reminder::After(wait) => reminders.push(wait.after(opened_at, calendar)),
-            Reminder::Before(wait) => reminders.push(wait.before(deadline, calendar)),
+            Reminder::After(wait) => _ = single.insert(wait.after(opened_at, calendar)),
+            Reminder::Before(wait) => _ = single.insert(wait.before(deadline, calendar)),
             Reminder::Every(wait) => {
                 let next = |last: &Timestamp| Some(wait.after(*last, calendar));
                 let times = std::iter::successors(next(&opened_at), next);
-                reminders.extend(times.take_while(|at| *at < deadline).take(MAX_REMINDERS));
+                repeated.extend(times.take_while(|at| *at < deadline).take(MAX_REMINDERS));
             }
         }
     }
-    reminders.retain(|at| opened_at < *at && *at < deadline);
-    reminders.sort_unstable();
-    reminders.dedup();
-    reminders.truncate(MAX_REMINDERS);
-    Due { deadline, reminders }
+    // Those that come once have their places; those that come again and again fill up the others.
+    single.retain(|at| opened_at < *at && *at < deadline);
+    let room = MAX_REMINDERS.saturating_sub(single.len());
+    let more: Vec<Timestamp> = repeated.difference(&single).take(room).copied().collect();
+    single.extend(more);
+    Due { deadline, reminders: single.into_iter().take(MAX_REMINDERS).collect() }
 }
 
 #[cfg(test)]
@@ -428,6 +487,58 @@ mod tests {
     }
 
     #[test]
+    fn a_reminder_that_is_meant_alone_has_its_place_before_those_that_come_again_and_again() {
+        let plan = TimePlan {
+            deadline: wait("3 days"),
+            reminders: ["every 1h", "1h before the deadline", "2 days"]
+                .map(|text| text.parse().expect(text))
+                .into(),
+        };
+        let opened_at = at(&berlin(), "2026-11-23 09:00");
+        let due = schedule(&plan, &berlin(), opened_at);
+        let hours: Vec<i64> =
+            due.reminders.iter().map(|at| at.duration_since(opened_at).as_hours()).collect();
+        let first_ones: Vec<i64> = (1..=18).collect();
+        assert_eq!(hours, [&first_ones[..], &[48, 71]].concat());
+    }
+
+    #[test]
+    fn a_reminder_suits_a_deadline_unless_it_surely_comes_too_late_or_too_often() {
+        let suits = |reminder: &str, deadline: &str| {
+            reminder.parse::<Reminder>().expect(reminder).suits(wait(deadline))
+        };
+        for (reminder, deadline) in [
+            ("2h", "2h"),
+            ("3 working days", "2 working days"),
+            ("every 2 working hours", "2 working hours"),
+            ("25 working hours before the deadline", "1 day"),
+            ("2 working days", "1 day"),
+        ] {
+            let late = Err(Unsuited::Late(wait(deadline)));
+            assert_eq!(suits(reminder, deadline), late, "{reminder} in {deadline}");
+        }
+        for (reminder, deadline) in [
+            ("every 1h", "22h"),
+            ("every 1h", "3 working days"),
+            ("every 1 working hour", "22 working hours"),
+            ("every 1 working day", "22 working days"),
+        ] {
+            let too_often = Err(Unsuited::TooOften(wait(deadline)));
+            assert_eq!(suits(reminder, deadline), too_often, "{reminder} in {deadline}");
+        }
+        for (reminder, deadline) in [
+            ("every 1h", "21h"),
+            ("every 1 working day", "21 working days"),
+            // Over a weekend, a change of clocks, in a long working day.
+            ("1 day", "4 working hours"),
+            ("1 working day", "23h"),
+            ("1 working day", "20 working hours"),
+        ] {
+            assert_eq!(suits(reminder, deadline), Ok(()), "{reminder} in {deadline}");
+        }
+    }
+
+    #[test]
     fn what_is_recorded_reads_like_the_rule_and_is_read_again() {
         let plan: TimePlan = serde_json::from_str(
             r#"{"deadline": "PT168H", "reminders": ["PT36H", "every 4 working hours", "1 working day before"]}"#,
@@ -531,6 +642,27 @@ mod tests {
             prop_assert!(due.reminders.len() <= MAX_REMINDERS);
             prop_assert!(due.reminders.is_sorted());
             prop_assert!(due.reminders.iter().all(|at| start < *at && *at < due.deadline));
+            for reminder in &plan.reminders {
+                let alone = TimePlan { reminders: vec![*reminder], ..plan.clone() };
+                let sent = schedule(&alone, &calendar, start).reminders.len();
+                match reminder.suits(plan.deadline) {
+                    Ok(()) => {}
+                    // So long before the deadline may be the opening after the asking.
+                    Err(Unsuited::Late(deadline)) if reminder.wait() == deadline => {}
+                    Err(Unsuited::Late(_)) => prop_assert_eq!(sent, 0, "{}", reminder),
+                    Err(Unsuited::TooOften(_)) => prop_assert_eq!(sent, MAX_REMINDERS),
+                }
+            }
+            // Whatever else there is, those that are meant alone are there.
+            for reminder in &plan.reminders {
+                let at = match reminder {
+                    Reminder::Every(_) => continue,
+                    Reminder::After(wait) => wait.after(start, &calendar),
+                    Reminder::Before(wait) => wait.before(due.deadline, &calendar),
+                };
+                let in_time = start < at && at < due.deadline;
+                prop_assert_eq!(due.reminders.contains(&at), in_time, "{}", reminder);
+            }
         }
     }
 }

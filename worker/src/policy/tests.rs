@@ -165,6 +165,18 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ("{ up_to = 100 }", "{ up_to = «100.005» }", "EUR has 2 decimals at most"),
     ("{ up_to = 100 }", "{ up_to = «-100» }", "must not be negative"),
     ("{ up_to = 100 }", "«{ above = 100, below = 100 }»", "no amount is in this range"),
+    // Euros have no amount between these, and yen none between those.
+    ("{ up_to = 100 }", "«{ above = 100, below = 100.01 }»", "no amount is in this range"),
+    (
+        "amount.EUR = { up_to = 100 }",
+        "amount.JPY = «{ above = 7, below = 8 }»",
+        "no amount is in this range",
+    ),
+    (
+        "amount.EUR = { up_to = 100 }",
+        "amount = «{}»",
+        "must have a currency, such as `EUR = { up_to = 100 }`",
+    ),
     ("{ up_to = 100 }", "«{}»", "must have a bound: `from`, `above`, `below` or `up_to`"),
     ("{ up_to = 100 }", "{ up_to = 100, below = «200» }", "`up_to` or `below`, not both"),
     ("decision = \"approve\"", "decision = «\"aprove\"»", "must be \"approve\" or \"reject\""),
@@ -223,6 +235,7 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "[«\"3 working days\"»]",
         "must come between the asking and the deadline, 2 working days later",
     ),
+    ("[\"1 working day\"]", "[«\"every 1h\"»]", "would come more than 20 times in 2 working days"),
     (
         "deadline = \"1 day\"",
         "deadline = \"1 day\", reminders = [«\"every 1h\"»]",
@@ -358,6 +371,40 @@ fn more_reviewers_than_an_approval_holds_are_a_mistake() {
 }
 
 #[test]
+fn whoever_may_be_asked_instead_has_to_fit_too() {
+    let long = format!("{}@{}example.com", "b".repeat(60), "a.".repeat(60));
+    let stage = |number: usize, quorum: &str| {
+        let people: Vec<String> = (0..number).map(|i| format!("p{i}@x.io")).collect();
+        format!("[default]\nstages = [{{ reviewers = {people:?}, quorum = {quorum} }}]\n")
+    };
+    let away = |i: usize, deputy: &str| {
+        format!(
+            "[[absences]]\nreviewer = \"p{i}@x.io\"\ndeputy = \"{deputy}\"\n\
+             from = 2026-12-01\nto = 2026-12-02\n"
+        )
+    };
+    let deputies = |number| (0..number).map(|i| away(i, &format!("{i}{long}"))).collect::<String>();
+    let number_of_mistakes = |text: String| parse(&text).map_or_else(|m| m.iter().count(), |_| 0);
+    assert_eq!(number_of_mistakes(stage(9, "1") + &deputies(9)), 0);
+    let mistakes = found(&(stage(10, "1") + &deputies(10)));
+    assert_eq!(
+        mistakes[0].3,
+        "the addresses take 1960 bytes; at most 1900 can be asked in a stage"
+    );
+    // A deputy's deputy too.
+    let next = format!(
+        "[[absences]]\nreviewer = \"d@x.io\"\ndeputy = \"{long}\"\nfrom = 2026-12-01\nto = 2026-12-02\n"
+    );
+    let chain: String = (0..10).map(|i| away(i, "d@x.io")).collect();
+    assert_eq!(number_of_mistakes(stage(10, "1") + &chain), 0);
+    assert_eq!(number_of_mistakes(stage(10, "1") + &chain + &next), 1);
+    // Where everybody is needed, a manager takes the submitter's place.
+    let managers = format!("[managers]\ndefault = \"{long}\"\n");
+    assert_eq!(number_of_mistakes(stage(70, "69") + &managers + &deputies(6)), 0);
+    assert_eq!(number_of_mistakes(stage(70, "70") + &managers + &deputies(6)), 1);
+}
+
+#[test]
 fn what_is_no_toml_is_reported_with_what_else_is_wrong_but_not_with_what_seems_missing() {
     let text = VALID
         .replace("finance = [", "finance [")
@@ -421,17 +468,16 @@ fn the_first_rule_that_matches_decides() {
 }
 
 #[test]
-fn a_route_is_recorded_as_a_rule_has_it_and_read_again() {
-    let route = policy(VALID)
-        .route(&submission("expense_report", "", "500.00", "EUR"), &address("sue"))
-        .route
-        .expect("a route");
-    let recorded = serde_json::to_string(&route).expect("JSON");
+fn a_stage_is_recorded_as_a_rule_has_it_and_read_again() {
+    let large = submission("expense_report", "", "500.00", "EUR");
+    let stages = stages(&policy(VALID), &large, &address("sue"));
+    let recorded = serde_json::to_string(&stages).expect("JSON");
     assert_eq!(
         recorded,
-        r#"{"stages":{"rule":"Large","stages":[{"name":"Finance","reviewers":["ann@example.com","bob@example.com"],"quorum":"2","deadline":"2 working days","reminders":["1 working day"],"onDeadline":"reject","escalations":[{"reviewers":["cfo@example.com"],"deadline":"1 day","keepEarlier":true}]}],"then":{}}}"#
+        r#"[{"name":"Finance","reviewers":["ann@example.com","bob@example.com"],"quorum":"2","deadline":"2 working days","reminders":["1 working day"],"onDeadline":"reject","escalations":[{"reviewers":["cfo@example.com"],"deadline":"1 day","keepEarlier":true}]}]"#
     );
-    assert_eq!(serde_json::from_str::<Route>(&recorded).expect("a route"), route);
+    let read: Vec<StageRule> = serde_json::from_str(&recorded).expect("stages");
+    assert_eq!(read, stages);
 }
 
 const MANAGED: &str = r#"
@@ -535,6 +581,11 @@ fn holidays_come_from_an_icalendar_file() {
         (
             "SUMMARY:X\nDTSTART;VALUE=DATE:20260101\nRRULE:FREQ=YEARLY;UNTIL=20300101",
             "event \"X\": RRULE FREQ=YEARLY;UNTIL=20300101 is not supported, only FREQ=YEARLY: list such holidays one by one",
+        ),
+        // The 24th of every month.
+        (
+            "SUMMARY:X\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=YEARLY;BYMONTHDAY=24",
+            "event \"X\": RRULE FREQ=YEARLY;BYMONTHDAY=24 is not supported, only FREQ=YEARLY: list such holidays one by one",
         ),
         (
             "SUMMARY:Easter\nDTSTART;VALUE=DATE:20260405\nRDATE;VALUE=DATE:20270328",
@@ -788,6 +839,54 @@ fn the_documentation_shows_what_explain_says_of_five_submissions() {
         let shown = format!("```text\n{}\n```", explained.trim_end());
         assert!(docs.contains(&shown), "docs/POLICY.md does not show, for {name}:\n{shown}");
     }
+}
+
+/// Who was released can stand in again, and a level in which all are asked already takes no time.
+#[test]
+fn the_levels_are_explained_as_the_workflow_asks_them() {
+    let policy = policy(
+        r#"
+[default]
+[[default.stages]]
+reviewers = ["ann@example.com"]
+deadline = "1 day"
+on_deadline = "reject"
+escalate = [
+    { reviewers = ["dep@example.com"], deadline = "5 days" },
+    { reviewers = ["cfo@example.com"], deadline = "1 day", keep_earlier = false },
+    { reviewers = ["boss@example.com"], deadline = "1 day" },
+]
+[[absences]]
+reviewer = "ann@example.com"
+deputy = "dep@example.com"
+from = 2026-12-01
+to = 2026-12-31
+[[absences]]
+reviewer = "boss@example.com"
+deputy = "dep@example.com"
+from = 2026-12-01
+to = 2026-12-31
+"#,
+    );
+    let at: Timestamp = "2026-12-01T12:00:00Z".parse().expect("a time");
+    let explained = policy.explain(&submission("", "", "5.00", "EUR"), &address("sue"), at);
+    let stage = explained.split_once("Stage 1").expect("a stage").1;
+    assert_eq!(
+        stage,
+        r#", "Stage 1": the first decision counts
+  dep@example.com for ann@example.com, who is away on 2026-12-01
+    until Wednesday, 2 December 2026, 12:00 UTC (1 day)
+  the next level is left out: all of it are asked already
+  without a decision then, earlier links end, and these are asked:
+  cfo@example.com
+    until Thursday, 3 December 2026, 12:00 UTC (1 day)
+  without a decision then, earlier links stay valid, and these are asked:
+  dep@example.com for boss@example.com, who is away on 2026-12-03
+    until Friday, 4 December 2026, 12:00 UTC (1 day)
+  without a decision then, it is rejected
+
+"#
+    );
 }
 
 #[test]

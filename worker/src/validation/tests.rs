@@ -11,10 +11,14 @@ fn routing() -> Routing {
 }
 
 fn validated(json: &Value) -> Validated {
+    validated_by(json, &routing(), None)
+}
+
+fn validated_by(json: &Value, routing: &Routing, rules: Option<&Rules>) -> Validated {
     let mut payload = payload::encode(&Submission::default(), Encoding::JsonPlain);
     payload.data = json.to_string().into_bytes();
     let (submission, problems) = submission::read(&[payload]);
-    validate(submission, problems, &routing(), None, Timestamp::UNIX_EPOCH)
+    validate(submission, problems, routing, rules, Timestamp::UNIX_EPOCH)
 }
 
 fn plan(json: &Value) -> Plan {
@@ -26,7 +30,11 @@ fn plan(json: &Value) -> Plan {
 
 /// The problems as `path: message`.
 fn problems(json: &Value) -> Vec<String> {
-    match validated(json) {
+    problems_of(validated(json))
+}
+
+fn problems_of(validated: Validated) -> Vec<String> {
+    match validated {
         Validated::Plan(plan) => panic!("{plan:#?}"),
         Validated::Problems(problems) => problems
             .iter()
@@ -244,7 +252,18 @@ fn each_rule_names_its_field() {
         ),
         (
             stage(json!({"reviewers": ["a@example.com"], "deadline": "1h", "reminders": ["2h"]})),
-            "$.approval.stages[0].reminders[0]: must come before the stage's deadline",
+            "$.approval.stages[0].reminders[0]: must come between the asking and the deadline, 1h later",
+        ),
+        (
+            stage(json!({
+                "reviewers": ["a@example.com"], "deadline": "2 working days",
+                "reminders": ["1h", "3 working days"],
+            })),
+            "$.approval.stages[0].reminders[1]: must come between the asking and the deadline, 2 working days later",
+        ),
+        (
+            stage(json!({"reviewers": ["a@example.com"], "reminders": ["every 1h"]})),
+            "$.approval.stages[0].reminders[0]: would come more than 20 times in 7 days",
         ),
         (
             stage(json!({"reviewers": ["a@example.com"], "onDeadline": "panic"})),
@@ -278,6 +297,73 @@ fn more_reviewers_than_a_search_attribute_holds_are_refused() {
     let long: Vec<String> =
         (0..10).map(|i| format!("{i}@{}example.com", "a.".repeat(100))).collect();
     assert!(problems(&stage(json!({"reviewers": long})))[0].contains("bytes"));
+}
+
+#[test]
+fn default_reviewers_and_deputies_have_to_fit_too() {
+    let long = "a.".repeat(100);
+    let people = |number: usize, domain: &str| {
+        (0..number).map(|i| format!("r{i}@{domain}").parse().expect("an address")).collect()
+    };
+    let asking = |reviewers| validated_by(&minimal(), &Routing { reviewers, webhook: false }, None);
+    assert!(matches!(asking(people(80, "x.io")), Validated::Plan(_)));
+    for (reviewers, found) in [
+        (people(81, "x.io"), "81 default reviewers (COUNTERSIGN_REVIEWERS), who take 881 bytes"),
+        (
+            people(9, &format!("{long}example.com")),
+            "9 default reviewers (COUNTERSIGN_REVIEWERS), who take 1953 bytes",
+        ),
+    ] {
+        assert_eq!(
+            problems_of(asking(reviewers)),
+            [format!(
+                "$.approval: is required: the worker has {found}; at most 80 and 1900 bytes can be asked"
+            )]
+        );
+    }
+    let away: String = (0..9)
+        .map(|i| {
+            format!(
+                "[[absences]]\nreviewer = \"r{i}@x.io\"\ndeputy = \"d{i}@{long}example.com\"\n\
+                 from = 2026-12-01\nto = 2026-12-02\n"
+            )
+        })
+        .collect();
+    let rules = format!("[default]\ndecision = \"reject\"\n{away}");
+    let rules = Rules::parse(&rules, "rules.toml", |_| Err(std::io::ErrorKind::NotFound.into()));
+    let rules = rules.expect("rules");
+    let reviewers: Vec<String> = (0..9).map(|i| format!("r{i}@x.io")).collect();
+    let own = stage(json!({"reviewers": reviewers}));
+    assert!(matches!(validated(&own), Validated::Plan(_)));
+    assert_eq!(
+        problems_of(validated_by(&own, &routing(), Some(&rules))),
+        [
+            "$.approval.stages[0].reviewers: take 1953 bytes with their deputies; at most 1900 can be asked at once"
+        ]
+    );
+}
+
+#[test]
+fn a_submission_is_as_large_as_can_be_carried_to_all_who_are_asked() {
+    let reviewers: Vec<String> = (0..79).map(|i| format!("r{i}@x.io")).collect();
+    let asking = |people: usize, more: usize| {
+        let mut json = stage(json!({"reviewers": reviewers[..people]}));
+        json["document"]["description"] = json!("会".repeat(8_000) + &"x".repeat(more));
+        json
+    };
+    let size = serde_json::to_vec(&plan(&asking(79, 0)).submission).expect("JSON").len();
+    // 80 times 26,214 bytes are 2 MiB but for 32.
+    let more = 26_214 - size;
+    plan(&asking(79, more));
+    assert_eq!(
+        problems(&asking(79, more + 1)),
+        [
+            "$.document: is too large: the submission has 26215 bytes, and is carried once for each of \
+          79 people and once more: 2097200 bytes of at most 2097152. Shorten it, attach what is long, \
+          or ask fewer people"
+        ]
+    );
+    plan(&asking(78, more + 1));
 }
 
 #[test]
