@@ -12,8 +12,7 @@ use uuid::Uuid;
 use crate::{
     activities::{Announcement, Issue, Issued, ReviewRequest},
     approval::{
-        Approval, Ballot, EmailAddress, Invited, Receipt, Ruling, Seat, Stage, Standing, ToAsk,
-        Verdict, Whom,
+        Approval, Ballot, EmailAddress, Invited, Receipt, Ruling, Seat, Stage, ToAsk, Verdict, Whom,
     },
     policy::{Continuation, schedule},
     signals::{self, Told, clean, signal_of},
@@ -163,14 +162,8 @@ impl Case {
             }
             Whom::Level(level) => {
                 let (reviewers, time) = planned.level(level)?;
-                let seats = begun.approval.stages()[stage].seats();
-                let active = seats.iter().filter(|seat| seat.standing != Standing::Released);
                 issue.reviewers = reviewers.to_vec();
-                issue.asked = active
-                    .flat_map(|seat| [Some(&seat.reviewer), seat.on_behalf_of.as_ref()])
-                    .flatten()
-                    .cloned()
-                    .collect();
+                issue.asked = begun.approval.stages()[stage].represented().cloned().collect();
                 issue.time = Some(time.clone());
                 issue.absences = begun.plan.absences.clone();
                 match level {

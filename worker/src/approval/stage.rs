@@ -179,6 +179,12 @@ impl Stage {
         &self.seats
     }
 
+    /// Whose place is taken: those who are asked or have decided, and those for whom they do.
+    pub fn represented(&self) -> impl Iterator<Item = &EmailAddress> {
+        let active = self.seats.iter().filter(|seat| seat.standing != Standing::Released);
+        active.flat_map(|seat| std::iter::once(&seat.reviewer).chain(&seat.on_behalf_of))
+    }
+
     /// When its reviewers were first asked.
     pub fn opened_at(&self) -> Option<Timestamp> {
         self.opened_at
@@ -310,8 +316,7 @@ impl Stage {
         };
         let leaves = |seat: &Seat| {
             // A deputy holds the place of somebody of this level too.
-            let mut whose =
-                [Some(&seat.reviewer), seat.on_behalf_of.as_ref()].into_iter().flatten();
+            let mut whose = std::iter::once(&seat.reviewer).chain(&seat.on_behalf_of);
             seat.waits() && !whose.any(|who| reviewers.contains(who))
         };
         (0..self.seats.len()).filter(|seat| leaves(&self.seats[*seat])).collect()

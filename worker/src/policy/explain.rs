@@ -9,9 +9,7 @@ use super::{
     Continuation, Continuations, Invitee, Level, Place, Policy, Route, Routed, StageRule, TimePlan,
     places, schedule,
 };
-use crate::approval::{
-    Approval, Due, EmailAddress, Invited, OnDeadline, Quorum, Standing, ToAsk, Whom,
-};
+use crate::approval::{Approval, Due, EmailAddress, Invited, OnDeadline, Quorum, ToAsk, Whom};
 
 impl Policy {
     /// Which rule matches a submission that was checked, why each earlier one does not, who would be
@@ -116,13 +114,7 @@ impl Policy {
         let mut now = at;
         while let Some(ToAsk { whom: Whom::Level(level), .. }) = approval.to_ask() {
             let Some((reviewers, time)) = stage.level(level) else { break };
-            let active = approval.stages()[0].seats().iter();
-            let active = active.filter(|seat| seat.standing != Standing::Released);
-            let asked: Vec<EmailAddress> = active
-                .flat_map(|seat| [Some(&seat.reviewer), seat.on_behalf_of.as_ref()])
-                .flatten()
-                .cloned()
-                .collect();
+            let asked: Vec<_> = approval.stages()[0].represented().cloned().collect();
             // Who is away when a later stage opens, nobody knows yet either.
             let opens = (i == 0).then_some(now);
             let on = self.calendar.date(opens.unwrap_or(at));
