@@ -8,6 +8,7 @@ use std::{fs, path::Path};
 const MODULES: &[&str] = &[
     "email",
     "fmt",
+    "idna",
     "iter",
     "jiff",
     "lettre",
