@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     history,
     judgement::{Ending, Reading, pending},
-    temporal::{Failure, Temporal, call},
+    temporal::{Failure, Temporal, call, tell},
 };
 
 const LOOK_UP: Duration = Duration::from_secs(3);
@@ -202,7 +202,7 @@ impl Approvals {
         let request_id = format!("countersign-{}-{signal}", link.as_str());
         let send = async {
             let handle = run.handle(&self.temporal.client()?);
-            call(SIGNAL, |rpc| {
+            tell(SIGNAL, |rpc| {
                 let options = WorkflowSignalOptions::builder()
                     .request_id(request_id.clone())
                     .rpc_options(rpc)

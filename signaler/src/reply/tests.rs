@@ -117,7 +117,8 @@ async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_deci
     };
     let sent = |state: &ApprovalState| {
         let reading = Reading::Current(state.clone());
-        (after_sending(&reading, link().as_str(), Verdict::Approve), reading)
+        let said = after_sending(&reading, link().as_str(), Verdict::Approve);
+        (said.unwrap_or(Answer::Accepted), reading)
     };
     let unattended = Reading::Unattended(open.clone());
     let ended = Reading::Ended(Ending::Terminated, open.clone());
