@@ -103,22 +103,29 @@ impl Approvals {
     /// The approval that `link` belongs to, and what can be learned about it.
     pub(crate) async fn find(&self, link: &LinkHash) -> Result<(Run, Reading), Unreadable> {
         let run = self.locate(link).await?;
-        let found = self.read(link, &run).await;
-        if let Ok(Reading::Ended(Ending::Continued, _)) = found {
-            return self.find_next(link).await;
-        }
-        let over = matches!(found, Err(Unreadable::Gone) | Ok(Reading::Ended(..)));
+        let found = self.follow(link, run).await;
+        let over = matches!(found, Err(Unreadable::Gone) | Ok((_, Reading::Ended(..))));
         if !over || self.rechecked.get(link).await.is_some() {
-            return found.map(|reading| (run, reading));
+            return found;
         }
         // A workflow that was reset goes on in another run, with the same links.
         self.rechecked.insert(link.clone(), ()).await;
-        self.located.invalidate(link).await;
-        let run = self.locate(link).await?;
-        self.read(link, &run).await.map(|reading| (run, reading))
+        self.find_next(link).await
     }
 
-    /// The run that follows one that continued as new, and has the same links.
+    /// What a run says, or the one that it goes on in.
+    pub(crate) async fn follow(
+        &self,
+        link: &LinkHash,
+        run: Run,
+    ) -> Result<(Run, Reading), Unreadable> {
+        match self.read(link, &run).await? {
+            Reading::Ended(Ending::Continued, _) => self.find_next(link).await,
+            reading => Ok((run, reading)),
+        }
+    }
+
+    /// The run that follows one that continued as new or was reset, and has the same links.
     async fn find_next(&self, link: &LinkHash) -> Result<(Run, Reading), Unreadable> {
         self.located.invalidate(link).await;
         let run = self.locate(link).await?;
@@ -161,7 +168,7 @@ impl Approvals {
     }
 
     /// What the workflow says; where no worker answers, what its history says.
-    pub(crate) async fn read(&self, link: &LinkHash, run: &Run) -> Result<Reading, Unreadable> {
+    async fn read(&self, link: &LinkHash, run: &Run) -> Result<Reading, Unreadable> {
         let failed = |what| {
             move |failure: Failure| match failure {
                 Failure::NotFound(_) => Unreadable::Gone,
@@ -275,6 +282,10 @@ async fn query(handle: &Handle) -> Result<Reading, Failure> {
     // A terminated workflow still answers, and would say that it is pending.
     match query_status(handle, QueryRejectCondition::NotCompletedCleanly).await? {
         Ok(state) => Ok(Reading::Current(state)),
+        // What it has to say has gone into the next run.
+        Err(WorkflowExecutionStatus::ContinuedAsNew) => {
+            Ok(Reading::Ended(Ending::Continued, ApprovalState::default()))
+        }
         Err(status) => {
             let state = query_status(handle, QueryRejectCondition::None).await?;
             let state = state.map_err(|_| Failure::Refused("the query is rejected".to_owned()))?;
@@ -311,9 +322,16 @@ async fn query_status(
     })
     .await?;
     match answer {
-        Ok(value) => payload::decode(&value.payloads).map(Ok).map_err(|error| {
-            Failure::Refused(format!("the workflow's state cannot be read: {error}"))
-        }),
+        Ok(value) => match payload::decode::<ApprovalState>(&value.payloads) {
+            // A run that is about to continue as new has handed over all that it knew.
+            Ok(ApprovalState { submission: None, .. }) => {
+                Err(Failure::Refused("the workflow's state is empty".to_owned()))
+            }
+            Ok(state) => Ok(Ok(state)),
+            Err(error) => {
+                Err(Failure::Refused(format!("the workflow's state cannot be read: {error}")))
+            }
+        },
         Err(status) => Ok(Err(status)),
     }
 }
@@ -323,7 +341,6 @@ fn ending(status: WorkflowExecutionStatus) -> Option<Ending> {
         WorkflowExecutionStatus::Failed => Some(Ending::Failed),
         WorkflowExecutionStatus::Terminated => Some(Ending::Terminated),
         WorkflowExecutionStatus::TimedOut => Some(Ending::TimedOut),
-        WorkflowExecutionStatus::ContinuedAsNew => Some(Ending::Continued),
         _ => None,
     }
 }

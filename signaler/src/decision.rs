@@ -54,8 +54,8 @@ impl Approvals {
                 Err(NotSent::Closed) => continue,
                 Err(NotSent::Unavailable) => return Err(NotDecided::NothingRecorded),
             };
-            let (said, shown) = match self.read(link, &run).await {
-                Ok(after) => (after_sending(&after, link.as_str(), verdict), after),
+            let (said, shown) = match self.follow(link, run).await {
+                Ok((_, after)) => (after_sending(&after, link.as_str(), verdict), after),
                 Err(_) => (None, before),
             };
             let answer = said.or(acknowledged).ok_or(NotDecided::Unknown)?;

@@ -18,7 +18,7 @@ use temporalio_client::{
 };
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payloads, WorkflowExecution},
-    enums::v1::WorkflowExecutionStatus::{self, Completed, Running},
+    enums::v1::WorkflowExecutionStatus::{self, Completed, ContinuedAsNew, Running},
     query::v1::QueryRejected,
     workflow::v1::WorkflowExecutionInfo,
     workflowservice::v1::{
@@ -184,4 +184,30 @@ async fn nothing_was_recorded_where_every_attempt_was_refused() {
         .signal(|_| Err(Code::NotFound))
         .signal(|_| Err(Code::NotFound));
     assert_eq!(approve(closed).await, Err(NotDecided::NothingRecorded));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vote_that_makes_the_run_continue_is_answered_by_the_next_run() {
+    let continues = |indexed| {
+        move |world: &mut World| {
+            world.runs[0].status = ContinuedAsNew;
+            world.runs[0].says = ApprovalState::default();
+            let says = state(Status::Pending, Some(Verdict::Approve));
+            world.runs.push(Run { id: "next", status: Running, says, indexed });
+            Ok(())
+        }
+    };
+    let pending = || World::default().run("first", Running, state(Status::Pending, None));
+    assert_eq!(approve(pending().signal(continues(true))).await, Ok(Answer::Recorded));
+    assert_eq!(approve(pending().signal(continues(false))).await, Ok(Answer::Accepted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_handed_over_all_that_it_knew_says_nothing_about_a_vote() {
+    let hands_over = |world: &mut World| {
+        world.runs[0].says = ApprovalState::default();
+        Ok(())
+    };
+    let pending = World::default().run("first", Running, state(Status::Pending, None));
+    assert_eq!(approve(pending.signal(hands_over)).await, Ok(Answer::Accepted));
 }
