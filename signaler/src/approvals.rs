@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     history,
-    judgement::{Ending, Reading, pending},
+    judgement::{Ending, Reading, asked, pending},
     temporal::{Failure, Temporal, call, tell},
 };
 
@@ -104,13 +104,42 @@ impl Approvals {
     pub(crate) async fn find(&self, link: &LinkHash) -> Result<(Run, Reading), Unreadable> {
         let run = self.locate(link).await?;
         let found = self.follow(link, run).await;
-        let over = matches!(found, Err(Unreadable::Gone) | Ok((_, Reading::Ended(..))));
+        let over = match &found {
+            Ok((_, Reading::Current(state))) => !pending(state.status()),
+            Ok((_, Reading::Closed(_) | Reading::Ended(..))) | Err(Unreadable::Gone) => true,
+            Ok((_, Reading::Unattended(_))) | Err(Unreadable::Unavailable) => false,
+        };
         if !over || self.rechecked.get(link).await.is_some() {
             return found;
         }
         // A workflow that was reset goes on in another run, with the same links.
         self.rechecked.insert(link.clone(), ()).await;
-        self.find_next(link).await
+        match found {
+            Ok((run, decided @ (Reading::Current(_) | Reading::Closed(_)))) => {
+                Ok(self.reset(link, &run).await.unwrap_or((run, decided)))
+            }
+            _ => self.find_next(link).await,
+        }
+    }
+
+    /// The run in which a workflow that had an outcome goes on with the same link. That is asked
+    /// without the index, which may be asked only so often.
+    async fn reset(&self, link: &LinkHash, run: &Run) -> Option<(Run, Reading)> {
+        let client = self.temporal.client().ok()?;
+        let handle = handle(&client, &run.workflow_id, None);
+        let latest = call(QUERY, |rpc| {
+            handle.describe(WorkflowDescribeOptions::builder().rpc_options(rpc).build())
+        });
+        let run_id = latest.await.ok()?.run_id().into();
+        let latest = Run { workflow_id: run.workflow_id.clone(), run_id };
+        if latest == *run {
+            return None;
+        }
+        let reading = self.read(link, &latest).await.ok()?;
+        // Another approval may have the workflow ID by now.
+        asked(reading.state(), link.as_str())?;
+        self.located.insert(link.clone(), latest.clone()).await;
+        Some((latest, reading))
     }
 
     /// What a run says, or the one that it goes on in.
@@ -125,7 +154,7 @@ impl Approvals {
         }
     }
 
-    /// The run that follows one that continued as new or was reset, and has the same links.
+    /// The run that follows another one, and has the same links.
     async fn find_next(&self, link: &LinkHash) -> Result<(Run, Reading), Unreadable> {
         self.located.invalidate(link).await;
         let run = self.locate(link).await?;
@@ -251,14 +280,21 @@ impl PartialEq for Run {
 }
 
 impl Run {
-    fn handle(&self, client: &Client) -> UntypedWorkflowHandle<Client> {
-        WorkflowExecutionInfo::builder()
-            .namespace(client.namespace())
-            .workflow_id(&*self.workflow_id)
-            .run_id(&*self.run_id)
-            .build()
-            .bind_untyped(client.clone())
+    fn handle(&self, client: &Client) -> Handle {
+        handle(client, &self.workflow_id, Some(&self.run_id))
     }
+}
+
+type Handle = UntypedWorkflowHandle<Client>;
+
+/// A workflow's run, or its latest one.
+fn handle(client: &Client, workflow_id: &str, run_id: Option<&str>) -> Handle {
+    WorkflowExecutionInfo::builder()
+        .namespace(client.namespace())
+        .workflow_id(workflow_id)
+        .maybe_run_id(run_id)
+        .build()
+        .bind_untyped(client.clone())
 }
 
 async fn look_up_once(client: &Client, link: &LinkHash) -> Result<Option<Run>, Failure> {
@@ -275,8 +311,6 @@ async fn look_up_once(client: &Client, link: &LinkHash) -> Result<Option<Run>, F
         .or_else(|| runs.iter().max_by_key(|run| run.start_time()))
         .map(|run| Run { workflow_id: run.id().into(), run_id: run.run_id().into() }))
 }
-
-type Handle = UntypedWorkflowHandle<Client>;
 
 async fn query(handle: &Handle) -> Result<Reading, Failure> {
     // A terminated workflow still answers, and would say that it is pending.

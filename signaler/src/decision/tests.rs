@@ -22,12 +22,14 @@ use temporalio_common::protos::temporal::api::{
     query::v1::QueryRejected,
     workflow::v1::WorkflowExecutionInfo,
     workflowservice::v1::{
-        ListWorkflowExecutionsResponse, QueryWorkflowRequest, QueryWorkflowResponse,
+        DescribeWorkflowExecutionResponse, ListWorkflowExecutionsResponse, QueryWorkflowRequest,
+        QueryWorkflowResponse,
     },
 };
 use tokio::task::yield_now;
 
 use super::*;
+use crate::judgement::on_look;
 
 fn link() -> LinkHash {
     "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash()
@@ -63,7 +65,7 @@ type Signal = Box<dyn FnOnce(&mut World) -> Result<(), Code> + Send>;
 struct World {
     runs: Vec<Run>,
     signals: VecDeque<Signal>,
-    look_ups: usize,
+    descriptions: usize,
 }
 
 impl World {
@@ -86,18 +88,17 @@ impl World {
     }
 
     fn answer(&mut self, request: &GrpcRequest) -> Result<Vec<u8>, tonic::Status> {
+        let info = |run: &Run| WorkflowExecutionInfo {
+            execution: Some(WorkflowExecution {
+                workflow_id: "approval".into(),
+                run_id: run.id.into(),
+            }),
+            status: run.status.into(),
+            ..Default::default()
+        };
         match request.rpc.as_str() {
             "GetSystemInfo" | "DescribeNamespace" => Ok(Vec::new()),
             "ListWorkflowExecutions" => {
-                self.look_ups += 1;
-                let info = |run: &Run| WorkflowExecutionInfo {
-                    execution: Some(WorkflowExecution {
-                        workflow_id: "approval".into(),
-                        run_id: run.id.into(),
-                    }),
-                    status: run.status.into(),
-                    ..Default::default()
-                };
                 let executions = self.runs.iter().filter(|run| run.indexed).map(info).collect();
                 Ok(ListWorkflowExecutionsResponse { executions, ..Default::default() }
                     .encode_to_vec())
@@ -112,6 +113,15 @@ impl World {
                 Ok(QueryWorkflowResponse {
                     query_result: (!rejects).then_some(Payloads { payloads }),
                     query_rejected: rejects.then_some(QueryRejected { status: run.status.into() }),
+                    ..Default::default()
+                }
+                .encode_to_vec())
+            }
+            "DescribeWorkflowExecution" => {
+                self.descriptions += 1;
+                let latest = self.runs.last().map(info);
+                Ok(DescribeWorkflowExecutionResponse {
+                    workflow_execution_info: latest,
                     ..Default::default()
                 }
                 .encode_to_vec())
@@ -210,4 +220,39 @@ async fn a_run_that_has_handed_over_all_that_it_knew_says_nothing_about_a_vote()
     };
     let pending = World::default().run("first", Running, state(Status::Pending, None));
     assert_eq!(approve(pending.signal(hands_over)).await, Ok(Answer::Accepted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_that_is_reset_after_its_outcome_can_be_decided_again() {
+    let decides = |world: &mut World| {
+        world.runs[0].status = Completed;
+        world.runs[0].says = state(Status::Approved, Some(Verdict::Approve));
+        Ok(())
+    };
+    let pending = World::default().run("first", Running, state(Status::Pending, None));
+    let (approvals, world) = approvals(pending.signal(decides)).await;
+    let answer = approvals.decide(&link(), Verdict::Approve, "").await.map(|(answer, _)| answer);
+    assert_eq!(answer, Ok(Answer::Recorded));
+
+    let says = state(Status::Pending, None);
+    let goes_on = Run { id: "reset", status: Running, says, indexed: false };
+    world.lock().expect("a lock").runs.push(goes_on);
+    for _ in 0..2 {
+        let (_, reading) = approvals.find(&link()).await.expect("found");
+        assert_eq!(on_look(&reading, link().as_str()), Answer::Open);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_stays_that_of_its_link_and_is_seldom_looked_at_again() {
+    let elsewhere = ApprovalState { stages: Vec::new(), ..state(Status::Pending, None) };
+    let reused = World::default().run("first", Completed, state(Status::Approved, None));
+    let (approvals, world) = approvals(reused).await;
+    let says_otherwise = Run { id: "other", status: Running, says: elsewhere, indexed: false };
+    world.lock().expect("a lock").runs.push(says_otherwise);
+    for _ in 0..3 {
+        let (_, reading) = approvals.find(&link()).await.expect("found");
+        assert_eq!(on_look(&reading, link().as_str()), Answer::Decided);
+    }
+    assert_eq!(world.lock().expect("a lock").descriptions, 1);
 }
