@@ -1,7 +1,7 @@
 //! Every sentence that a reviewer reads about an approval.
 
 use countersign_protos::{
-    v1::{ApprovalState, StageState, Status, Verdict, Vote},
+    v1::{ApprovalState, ReviewerState, StageState, Status, Verdict, Vote},
     words,
 };
 
@@ -95,7 +95,7 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
 
 /// How many have to agree, for people who are asked.
 pub(crate) fn quorum(stage: &StageState) -> String {
-    let asked = stage.reviewers.len();
+    let asked = counted(stage);
     match stage.quorum.as_str() {
         "all" if asked > 1 => format!("All {asked} reviewers have to approve."),
         "any" | "" if asked > 1 => {
@@ -136,6 +136,12 @@ pub(crate) fn past(verdict: Option<Verdict>) -> &'static str {
         Some(Verdict::Reject) => "rejected",
         Some(Verdict::Unspecified) | None => "decided",
     }
+}
+
+/// How many reviewers a stage's quorum is about: whoever was released without a vote is not.
+fn counted(stage: &StageState) -> usize {
+    let counts = |asked: &&ReviewerState| asked.vote.is_some() || !asked.released;
+    stage.reviewers.iter().filter(counts).count()
 }
 
 fn own_stage(case: Case<'_>) -> Option<&StageState> {
@@ -180,9 +186,8 @@ fn whereabouts(case: Case<'_>) -> String {
 }
 
 fn waits(stage: &StageState) -> String {
-    let asked = stage.reviewers.len();
     let needed = match stage.quorum.as_str() {
-        "all" => asked,
+        "all" => counted(stage),
         number => number.parse().unwrap_or(1),
     };
     let approved = stage
@@ -228,4 +233,30 @@ fn sentence(what: &str, when: &str) -> String {
 fn join<const N: usize>(sentences: [String; N]) -> String {
     let said: Vec<String> = sentences.into_iter().filter(|one| !one.is_empty()).collect();
     said.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_released_without_a_vote_does_not_count() {
+        let approved = Vote { verdict: Verdict::Approve.into(), ..Vote::default() };
+        let asked = |vote: bool, released| ReviewerState {
+            vote: vote.then(|| approved.clone()),
+            released,
+            ..ReviewerState::default()
+        };
+        let reviewers =
+            vec![asked(true, true), asked(false, true), asked(false, false), asked(false, false)];
+        let of = |quorum: &str| StageState {
+            quorum: quorum.into(),
+            reviewers: reviewers.clone(),
+            ..StageState::default()
+        };
+        assert_eq!(quorum(&of("all")), "All 3 reviewers have to approve.");
+        assert_eq!(quorum(&of("any")), "3 reviewers are asked; the first decision counts.");
+        assert_eq!(quorum(&of("2")), "2 of 3 reviewers have to approve.");
+        assert!(waits(&of("all")).contains("1 of 3 approvals"), "{}", waits(&of("all")));
+    }
 }
