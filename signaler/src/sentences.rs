@@ -22,7 +22,9 @@ pub(crate) struct Case<'a> {
 pub(crate) fn headline(case: Case<'_>) -> String {
     let own = own_vote(case.state, case.link);
     match case.answer {
-        Answer::Open | Answer::Unattended => "Your decision is needed".to_owned(),
+        Answer::Open => "Your decision is needed".to_owned(),
+        // Perhaps they have decided already: nobody is there to say so.
+        Answer::Unattended => "You were asked to decide".to_owned(),
         Answer::Voted | Answer::StageOver if own.is_some() => {
             format!("You {} this", past(own.map(Vote::verdict)))
         }

@@ -124,6 +124,7 @@ async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_deci
     let ended = Reading::Ended(Ending::Terminated, open.clone());
     for ((answer, reading), status, name, words) in [
         (looked(&open), 200, "open", "Your decision is needed"),
+        ((Answer::Unattended, unattended.clone()), 200, "unattended", "You were asked to decide"),
         ((Answer::Unattended, unattended.clone()), 200, "unattended", "not running right now"),
         (looked(&voted), 200, "voted", "still waits for others: 1 of 2 approvals"),
         (looked(&stage_over), 200, "stage_over", "goes on to the stage “Finance”"),
