@@ -114,9 +114,9 @@ pub(crate) fn quorum(stage: &StageState) -> String {
 pub(crate) fn at_deadline(stage: &StageState) -> &'static str {
     match stage.on_deadline.as_str() {
         "escalate" => "If it is not decided by then, others are asked.",
-        "approve" => "If nobody decides by then, it counts as approved.",
-        "reject" => "If nobody decides by then, it counts as rejected.",
-        _ => "If nobody decides by then, the request expires.",
+        "approve" => "If it is not decided by then, it counts as approved.",
+        "reject" => "If it is not decided by then, it counts as rejected.",
+        _ => "If it is not decided by then, the request expires.",
     }
 }
 
@@ -240,6 +240,15 @@ fn join<const N: usize>(sentences: [String; N]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deadline_may_pass_although_some_have_decided() {
+        for on_deadline in ["escalate", "approve", "reject", "expire", ""] {
+            let stage = StageState { on_deadline: on_deadline.into(), ..StageState::default() };
+            let said = at_deadline(&stage);
+            assert!(said.starts_with("If it is not decided by then, "), "{said}");
+        }
+    }
 
     #[test]
     fn who_was_released_without_a_vote_does_not_count() {
