@@ -137,6 +137,8 @@ impl Problem {
             Wants::Json => {
                 let field = match self {
                     Problem::Field { field, .. } => Some(*field),
+                    // It was not read, so that nobody knows which part of it is so large.
+                    Problem::TooLarge => Some("body"),
                     _ => None,
                 };
                 (status, Json(ProblemJson { answer: kind, message, field })).into_response()
@@ -216,8 +218,9 @@ impl Problem {
             Problem::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",
-                "Your comment is too long",
-                "comment: it may have 2,000 characters. Nothing was recorded.",
+                "What was sent is too large",
+                "body: it may have 64 KiB in all, and a comment in it 2,000 characters. Nothing \
+                 was recorded.",
             ),
             Problem::Method => (
                 StatusCode::METHOD_NOT_ALLOWED,

@@ -141,7 +141,7 @@ async fn a_wrong_form_is_refused_with_the_field_that_is_wrong() {
         ("verdict=maybe", 422, Some("verdict")),
         ("verdict=approve&verdict=reject", 422, Some("verdict")),
         (&long, 422, Some("comment")),
-        (&huge, 413, None),
+        (&huge, 413, Some("body")),
         // These are good, and get as far as Temporal, which is not there.
         (&longest, 503, None),
         ("verdict=reject&comment=%00%FFx&unknown=1", 503, None),
