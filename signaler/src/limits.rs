@@ -3,7 +3,7 @@
 use std::{
     fmt,
     hash::Hash,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     num::NonZeroU32,
     str::FromStr,
     sync::Arc,
@@ -166,12 +166,18 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
         if !is_trusted(address) {
             break;
         }
-        match name.trim().parse() {
-            Ok(named) => address = named,
-            Err(_) => break,
+        match forwarded_address(name.trim()) {
+            Some(named) => address = named,
+            None => break,
         }
     }
     address
+}
+
+/// Some proxies add the client's port.
+fn forwarded_address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse().map(|address: SocketAddr| address.ip());
+    text.parse().or_else(|_| with_port()).ok()
 }
 
 #[cfg(test)]
@@ -221,6 +227,9 @@ mod tests {
         assert_eq!(seen("10.0.0.1", &["203.0.113.9, 192.0.2.1", "10.0.0.2"]), "192.0.2.1");
         assert_eq!(seen("10.0.0.1", &["192.0.2.1, nonsense"]), "10.0.0.1");
         assert_eq!(seen("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(seen("10.0.0.1", &["192.0.2.1:4711"]), "192.0.2.1");
+        assert_eq!(seen("10.0.0.1", &["[2001:db8::1]:4711, 10.0.0.2:80"]), "2001:db8::1");
+        assert_eq!(seen("198.51.100.7", &["192.0.2.1:4711"]), "198.51.100.7");
     }
 
     #[test]
