@@ -20,6 +20,7 @@ use serde::Serialize;
 use crate::{
     approvals::Unreadable,
     decision::NotDecided,
+    display::clean_line,
     judgement::{Answer, Reading, asked},
     limits::TooMany,
     sentences::{self, Case},
@@ -41,8 +42,8 @@ pub(crate) enum Reply {
 pub(crate) enum Problem {
     /// There is no such page.
     NotFound,
-    /// The approval ID was never issued.
-    NotIssued,
+    /// This approval ID was never issued.
+    NotIssued(String),
     /// It was issued once, and what it belonged to is gone.
     Gone,
     /// The form cannot be used: the field, what is wrong with it, and the comment to give back.
@@ -152,7 +153,11 @@ impl Problem {
                         Problem::Field { comment, .. } => comment,
                         _ => "",
                     },
-                    ask_for_id: matches!(self, Problem::NotFound | Problem::NotIssued),
+                    ask_for_id: matches!(self, Problem::NotFound | Problem::NotIssued(_)),
+                    typed: &match self {
+                        Problem::NotIssued(id) => clean_line(id),
+                        _ => String::new(),
+                    },
                     again: matches!(
                         self,
                         Problem::Field { .. }
@@ -187,7 +192,7 @@ impl Problem {
                 "The link in your mail leads to your request. You can also type the approval ID \
                  from the mail.",
             ),
-            Problem::NotIssued => (
+            Problem::NotIssued(_) => (
                 StatusCode::NOT_FOUND,
                 "not_issued",
                 "This link does not work",

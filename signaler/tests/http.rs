@@ -231,6 +231,23 @@ async fn a_typed_approval_id_leads_to_its_page_however_it_is_typed() {
 }
 
 #[tokio::test]
+async fn a_mistyped_approval_id_is_given_back_to_be_corrected() {
+    let service = service(&[]);
+    let field = |text: &str| format!("value=\"{text}\"");
+    let too_short = get(&service, "/?id=%22%3E7K3Q").await;
+    assert!(too_short.body.contains(&field("&#34;&#62;7K3Q")), "{}", too_short.body);
+    let forged = approval_id(OTHER_KEY).reveal();
+    let not_issued = get(&service, &format!("/a/{forged}")).await;
+    assert!(not_issued.body.contains(&field(&forged)), "{}", not_issued.body);
+    for answer in [too_short, not_issued] {
+        assert_protected(&answer);
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    let nothing_typed = get(&service, "/").await;
+    assert!(nothing_typed.body.contains(&field("")), "{}", nothing_typed.body);
+}
+
+#[tokio::test]
 async fn too_many_requests_of_one_client_are_refused_and_others_are_not() {
     let service = service(&["--limit-address", "2/1", "--trusted-proxies", "0.0.0.0"]);
     let ask = async |client: &str| {

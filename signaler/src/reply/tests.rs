@@ -257,7 +257,7 @@ async fn each_problem_has_its_status_and_says_truly_what_was_recorded() {
         Problem::Field { field: "comment", wrong: "comment: too long", comment: "<i>".into() };
     for (problem, status, name, words, retry) in [
         (Problem::NotFound, 404, "not_found", "no such page", false),
-        (Problem::NotIssued, 404, "not_issued", "was not issued here", false),
+        (Problem::NotIssued(ID.into()), 404, "not_issued", "was not issued here", false),
         (Problem::Gone, 410, "gone", "was issued once", false),
         (field, 422, "invalid", "comment: too long", false),
         (Problem::NotAForm, 415, "unsupported_media_type", "Nothing was recorded", false),
