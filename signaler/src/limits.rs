@@ -143,7 +143,7 @@ impl<K: Hash + Eq + Send + Sync + 'static> Keyed<K> {
 }
 
 /// One IPv6 customer has a /64 to himself.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
@@ -154,16 +154,12 @@ fn network(address: IpAddr) -> IpAddr {
 
 /// Who asks: the peer, or whom trusted proxies name. What anybody else names is not believed.
 pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: IpAddr| {
-        let address = address.to_canonical();
-        trusted.iter().any(|network| network.contains(&address))
-    };
     let mut address = peer;
     let forwarded = headers.get_all(FORWARDED_FOR).iter().collect::<Vec<_>>();
     // Each proxy appends whom it heard from, so that the last one is the nearest.
     let named = forwarded.iter().rev().flat_map(|value| value.to_str().unwrap_or("").rsplit(','));
     for name in named {
-        if !is_trusted(address) {
+        if !is_trusted(address, trusted) {
             break;
         }
         match forwarded_address(name.trim()) {
@@ -172,6 +168,11 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
         }
     }
     address
+}
+
+pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    trusted.iter().any(|network| network.contains(&address))
 }
 
 /// Some proxies add the client's port.
