@@ -25,8 +25,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     history,
-    judgement::{Ending, Reading, pending},
-    temporal::{Failure, Temporal, call},
+    judgement::{Ending, Reading, asked, pending},
+    temporal::{Failure, Temporal, call, tell},
 };
 
 const LOOK_UP: Duration = Duration::from_secs(3);
@@ -103,22 +103,58 @@ impl Approvals {
     /// The approval that `link` belongs to, and what can be learned about it.
     pub(crate) async fn find(&self, link: &LinkHash) -> Result<(Run, Reading), Unreadable> {
         let run = self.locate(link).await?;
-        let found = self.read(link, &run).await;
-        if let Ok(Reading::Ended(Ending::Continued, _)) = found {
-            return self.find_next(link).await;
-        }
-        let over = matches!(found, Err(Unreadable::Gone) | Ok(Reading::Ended(..)));
+        let found = self.follow(link, run).await;
+        let over = match &found {
+            Ok((_, Reading::Current(state))) => !pending(state.status()),
+            Ok((_, Reading::Closed(_) | Reading::Ended(..))) | Err(Unreadable::Gone) => true,
+            Ok((_, Reading::Unattended(_))) | Err(Unreadable::Unavailable) => false,
+        };
         if !over || self.rechecked.get(link).await.is_some() {
-            return found.map(|reading| (run, reading));
+            return found;
         }
         // A workflow that was reset goes on in another run, with the same links.
         self.rechecked.insert(link.clone(), ()).await;
-        self.located.invalidate(link).await;
-        let run = self.locate(link).await?;
-        self.read(link, &run).await.map(|reading| (run, reading))
+        match found {
+            Ok((run, decided @ (Reading::Current(_) | Reading::Closed(_)))) => {
+                Ok(self.reset(link, &run).await.unwrap_or((run, decided)))
+            }
+            _ => self.find_next(link).await,
+        }
     }
 
-    /// The run that follows one that continued as new, and has the same links.
+    /// The run in which a workflow that had an outcome goes on with the same link. That is asked
+    /// without the index, which may be asked only so often.
+    async fn reset(&self, link: &LinkHash, run: &Run) -> Option<(Run, Reading)> {
+        let client = self.temporal.client().ok()?;
+        let handle = handle(&client, &run.workflow_id, None);
+        let latest = call(QUERY, |rpc| {
+            handle.describe(WorkflowDescribeOptions::builder().rpc_options(rpc).build())
+        });
+        let run_id = latest.await.ok()?.run_id().into();
+        let latest = Run { workflow_id: run.workflow_id.clone(), run_id };
+        if latest == *run {
+            return None;
+        }
+        let reading = self.read(link, &latest).await.ok()?;
+        // Another approval may have the workflow ID by now.
+        asked(reading.state(), link.as_str())?;
+        self.located.insert(link.clone(), latest.clone()).await;
+        Some((latest, reading))
+    }
+
+    /// What a run says, or the one that it goes on in.
+    pub(crate) async fn follow(
+        &self,
+        link: &LinkHash,
+        run: Run,
+    ) -> Result<(Run, Reading), Unreadable> {
+        match self.read(link, &run).await? {
+            Reading::Ended(Ending::Continued, _) => self.find_next(link).await,
+            reading => Ok((run, reading)),
+        }
+    }
+
+    /// The run that follows another one, and has the same links.
     async fn find_next(&self, link: &LinkHash) -> Result<(Run, Reading), Unreadable> {
         self.located.invalidate(link).await;
         let run = self.locate(link).await?;
@@ -161,7 +197,7 @@ impl Approvals {
     }
 
     /// What the workflow says; where no worker answers, what its history says.
-    pub(crate) async fn read(&self, link: &LinkHash, run: &Run) -> Result<Reading, Unreadable> {
+    async fn read(&self, link: &LinkHash, run: &Run) -> Result<Reading, Unreadable> {
         let failed = |what| {
             move |failure: Failure| match failure {
                 Failure::NotFound(_) => Unreadable::Gone,
@@ -202,7 +238,7 @@ impl Approvals {
         let request_id = format!("countersign-{}-{signal}", link.as_str());
         let send = async {
             let handle = run.handle(&self.temporal.client()?);
-            call(SIGNAL, |rpc| {
+            tell(SIGNAL, |rpc| {
                 let options = WorkflowSignalOptions::builder()
                     .request_id(request_id.clone())
                     .rpc_options(rpc)
@@ -244,14 +280,21 @@ impl PartialEq for Run {
 }
 
 impl Run {
-    fn handle(&self, client: &Client) -> UntypedWorkflowHandle<Client> {
-        WorkflowExecutionInfo::builder()
-            .namespace(client.namespace())
-            .workflow_id(&*self.workflow_id)
-            .run_id(&*self.run_id)
-            .build()
-            .bind_untyped(client.clone())
+    fn handle(&self, client: &Client) -> Handle {
+        handle(client, &self.workflow_id, Some(&self.run_id))
     }
+}
+
+type Handle = UntypedWorkflowHandle<Client>;
+
+/// A workflow's run, or its latest one.
+fn handle(client: &Client, workflow_id: &str, run_id: Option<&str>) -> Handle {
+    WorkflowExecutionInfo::builder()
+        .namespace(client.namespace())
+        .workflow_id(workflow_id)
+        .maybe_run_id(run_id)
+        .build()
+        .bind_untyped(client.clone())
 }
 
 async fn look_up_once(client: &Client, link: &LinkHash) -> Result<Option<Run>, Failure> {
@@ -269,12 +312,14 @@ async fn look_up_once(client: &Client, link: &LinkHash) -> Result<Option<Run>, F
         .map(|run| Run { workflow_id: run.id().into(), run_id: run.run_id().into() }))
 }
 
-type Handle = UntypedWorkflowHandle<Client>;
-
 async fn query(handle: &Handle) -> Result<Reading, Failure> {
     // A terminated workflow still answers, and would say that it is pending.
     match query_status(handle, QueryRejectCondition::NotCompletedCleanly).await? {
         Ok(state) => Ok(Reading::Current(state)),
+        // What it has to say has gone into the next run.
+        Err(WorkflowExecutionStatus::ContinuedAsNew) => {
+            Ok(Reading::Ended(Ending::Continued, ApprovalState::default()))
+        }
         Err(status) => {
             let state = query_status(handle, QueryRejectCondition::None).await?;
             let state = state.map_err(|_| Failure::Refused("the query is rejected".to_owned()))?;
@@ -311,9 +356,16 @@ async fn query_status(
     })
     .await?;
     match answer {
-        Ok(value) => payload::decode(&value.payloads).map(Ok).map_err(|error| {
-            Failure::Refused(format!("the workflow's state cannot be read: {error}"))
-        }),
+        Ok(value) => match payload::decode::<ApprovalState>(&value.payloads) {
+            // A run that is about to continue as new has handed over all that it knew.
+            Ok(ApprovalState { submission: None, .. }) => {
+                Err(Failure::Refused("the workflow's state is empty".to_owned()))
+            }
+            Ok(state) => Ok(Ok(state)),
+            Err(error) => {
+                Err(Failure::Refused(format!("the workflow's state cannot be read: {error}")))
+            }
+        },
         Err(status) => Ok(Err(status)),
     }
 }
@@ -323,7 +375,6 @@ fn ending(status: WorkflowExecutionStatus) -> Option<Ending> {
         WorkflowExecutionStatus::Failed => Some(Ending::Failed),
         WorkflowExecutionStatus::Terminated => Some(Ending::Terminated),
         WorkflowExecutionStatus::TimedOut => Some(Ending::TimedOut),
-        WorkflowExecutionStatus::ContinuedAsNew => Some(Ending::Continued),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     hash::Hash,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     num::NonZeroU32,
     str::FromStr,
     sync::Arc,
@@ -143,7 +143,7 @@ impl<K: Hash + Eq + Send + Sync + 'static> Keyed<K> {
 }
 
 /// One IPv6 customer has a /64 to himself.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
@@ -154,24 +154,31 @@ fn network(address: IpAddr) -> IpAddr {
 
 /// Who asks: the peer, or whom trusted proxies name. What anybody else names is not believed.
 pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: IpAddr| {
-        let address = address.to_canonical();
-        trusted.iter().any(|network| network.contains(&address))
-    };
     let mut address = peer;
     let forwarded = headers.get_all(FORWARDED_FOR).iter().collect::<Vec<_>>();
     // Each proxy appends whom it heard from, so that the last one is the nearest.
     let named = forwarded.iter().rev().flat_map(|value| value.to_str().unwrap_or("").rsplit(','));
     for name in named {
-        if !is_trusted(address) {
+        if !is_trusted(address, trusted) {
             break;
         }
-        match name.trim().parse() {
-            Ok(named) => address = named,
-            Err(_) => break,
+        match forwarded_address(name.trim()) {
+            Some(named) => address = named,
+            None => break,
         }
     }
     address
+}
+
+pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    trusted.iter().any(|network| network.contains(&address))
+}
+
+/// Some proxies add the client's port.
+fn forwarded_address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse().map(|address: SocketAddr| address.ip());
+    text.parse().or_else(|_| with_port()).ok()
 }
 
 #[cfg(test)]
@@ -221,6 +228,9 @@ mod tests {
         assert_eq!(seen("10.0.0.1", &["203.0.113.9, 192.0.2.1", "10.0.0.2"]), "192.0.2.1");
         assert_eq!(seen("10.0.0.1", &["192.0.2.1, nonsense"]), "10.0.0.1");
         assert_eq!(seen("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(seen("10.0.0.1", &["192.0.2.1:4711"]), "192.0.2.1");
+        assert_eq!(seen("10.0.0.1", &["[2001:db8::1]:4711, 10.0.0.2:80"]), "2001:db8::1");
+        assert_eq!(seen("198.51.100.7", &["192.0.2.1:4711"]), "198.51.100.7");
     }
 
     #[test]

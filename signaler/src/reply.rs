@@ -20,6 +20,7 @@ use serde::Serialize;
 use crate::{
     approvals::Unreadable,
     decision::NotDecided,
+    display::clean_line,
     judgement::{Answer, Reading, asked},
     limits::TooMany,
     sentences::{self, Case},
@@ -41,8 +42,8 @@ pub(crate) enum Reply {
 pub(crate) enum Problem {
     /// There is no such page.
     NotFound,
-    /// The approval ID was never issued.
-    NotIssued,
+    /// This approval ID was never issued.
+    NotIssued(String),
     /// It was issued once, and what it belonged to is gone.
     Gone,
     /// The form cannot be used: the field, what is wrong with it, and the comment to give back.
@@ -137,6 +138,8 @@ impl Problem {
             Wants::Json => {
                 let field = match self {
                     Problem::Field { field, .. } => Some(*field),
+                    // It was not read, so that nobody knows which part of it is so large.
+                    Problem::TooLarge => Some("body"),
                     _ => None,
                 };
                 (status, Json(ProblemJson { answer: kind, message, field })).into_response()
@@ -150,7 +153,11 @@ impl Problem {
                         Problem::Field { comment, .. } => comment,
                         _ => "",
                     },
-                    ask_for_id: matches!(self, Problem::NotFound | Problem::NotIssued),
+                    ask_for_id: matches!(self, Problem::NotFound | Problem::NotIssued(_)),
+                    typed: &match self {
+                        Problem::NotIssued(id) => clean_line(id),
+                        _ => String::new(),
+                    },
                     again: matches!(
                         self,
                         Problem::Field { .. }
@@ -185,7 +192,7 @@ impl Problem {
                 "The link in your mail leads to your request. You can also type the approval ID \
                  from the mail.",
             ),
-            Problem::NotIssued => (
+            Problem::NotIssued(_) => (
                 StatusCode::NOT_FOUND,
                 "not_issued",
                 "This link does not work",
@@ -216,8 +223,9 @@ impl Problem {
             Problem::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",
-                "Your comment is too long",
-                "comment: it may have 2,000 characters. Nothing was recorded.",
+                "What was sent is too large",
+                "body: it may have 64 KiB in all, and a comment in it 2,000 characters. Nothing \
+                 was recorded.",
             ),
             Problem::Method => (
                 StatusCode::METHOD_NOT_ALLOWED,

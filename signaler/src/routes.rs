@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     App,
+    display::clean_line,
     judgement::on_look,
     middleware::{self, About},
     outbox::Outbox,
@@ -115,7 +116,7 @@ async fn about(
     let Some(link) =
         id.parse::<ApprovalId>().ok().filter(|id| app.keys().verify(id)).map(|id| id.hash())
     else {
-        return Reply::Problem(Problem::NotIssued).respond(app.site(), wants);
+        return Reply::Problem(Problem::NotIssued(id.to_owned())).respond(app.site(), wants);
     };
     let reply = match app.limits().by_link(&link) {
         Ok(()) => answer(&link).await.unwrap_or_else(Reply::Problem),
@@ -182,13 +183,16 @@ async fn home(State(app): State<App>, typed: Result<Query<Typed>, QueryRejection
             let location = format!("{}/a/{}", app.site().root, id.reveal());
             return match HeaderValue::try_from(location) {
                 Ok(location) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),
-                Err(_) => Reply::Problem(Problem::NotIssued).respond(app.site(), Wants::Html),
+                Err(_) => {
+                    Reply::Problem(Problem::NotIssued(id.reveal())).respond(app.site(), Wants::Html)
+                }
             };
         }
         Some(Err(error)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}.")),
         None => (StatusCode::OK, String::new()),
     };
-    page(status, &HomePage { site: app.site(), problem: &problem })
+    let typed = clean_line(&typed.unwrap_or_default());
+    page(status, &HomePage { site: app.site(), problem: &problem, typed: &typed })
 }
 
 async fn stylesheet(

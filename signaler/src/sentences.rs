@@ -1,7 +1,7 @@
 //! Every sentence that a reviewer reads about an approval.
 
 use countersign_protos::{
-    v1::{ApprovalState, StageState, Status, Verdict, Vote},
+    v1::{ApprovalState, ReviewerState, StageState, Status, Verdict, Vote},
     words,
 };
 
@@ -22,7 +22,9 @@ pub(crate) struct Case<'a> {
 pub(crate) fn headline(case: Case<'_>) -> String {
     let own = own_vote(case.state, case.link);
     match case.answer {
-        Answer::Open | Answer::Unattended => "Your decision is needed".to_owned(),
+        Answer::Open => "Your decision is needed".to_owned(),
+        // Perhaps they have decided already: nobody is there to say so.
+        Answer::Unattended => "You were asked to decide".to_owned(),
         Answer::Voted | Answer::StageOver if own.is_some() => {
             format!("You {} this", past(own.map(Vote::verdict)))
         }
@@ -95,7 +97,7 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
 
 /// How many have to agree, for people who are asked.
 pub(crate) fn quorum(stage: &StageState) -> String {
-    let asked = stage.reviewers.len();
+    let asked = counted(stage);
     match stage.quorum.as_str() {
         "all" if asked > 1 => format!("All {asked} reviewers have to approve."),
         "any" | "" if asked > 1 => {
@@ -112,9 +114,9 @@ pub(crate) fn quorum(stage: &StageState) -> String {
 pub(crate) fn at_deadline(stage: &StageState) -> &'static str {
     match stage.on_deadline.as_str() {
         "escalate" => "If it is not decided by then, others are asked.",
-        "approve" => "If nobody decides by then, it counts as approved.",
-        "reject" => "If nobody decides by then, it counts as rejected.",
-        _ => "If nobody decides by then, the request expires.",
+        "approve" => "If it is not decided by then, it counts as approved.",
+        "reject" => "If it is not decided by then, it counts as rejected.",
+        _ => "If it is not decided by then, the request expires.",
     }
 }
 
@@ -136,6 +138,12 @@ pub(crate) fn past(verdict: Option<Verdict>) -> &'static str {
         Some(Verdict::Reject) => "rejected",
         Some(Verdict::Unspecified) | None => "decided",
     }
+}
+
+/// How many reviewers a stage's quorum is about: whoever was released without a vote is not.
+fn counted(stage: &StageState) -> usize {
+    let counts = |asked: &&ReviewerState| asked.vote.is_some() || !asked.released;
+    stage.reviewers.iter().filter(counts).count()
 }
 
 fn own_stage(case: Case<'_>) -> Option<&StageState> {
@@ -180,9 +188,8 @@ fn whereabouts(case: Case<'_>) -> String {
 }
 
 fn waits(stage: &StageState) -> String {
-    let asked = stage.reviewers.len();
     let needed = match stage.quorum.as_str() {
-        "all" => asked,
+        "all" => counted(stage),
         number => number.parse().unwrap_or(1),
     };
     let approved = stage
@@ -228,4 +235,39 @@ fn sentence(what: &str, when: &str) -> String {
 fn join<const N: usize>(sentences: [String; N]) -> String {
     let said: Vec<String> = sentences.into_iter().filter(|one| !one.is_empty()).collect();
     said.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_may_pass_although_some_have_decided() {
+        for on_deadline in ["escalate", "approve", "reject", "expire", ""] {
+            let stage = StageState { on_deadline: on_deadline.into(), ..StageState::default() };
+            let said = at_deadline(&stage);
+            assert!(said.starts_with("If it is not decided by then, "), "{said}");
+        }
+    }
+
+    #[test]
+    fn who_was_released_without_a_vote_does_not_count() {
+        let approved = Vote { verdict: Verdict::Approve.into(), ..Vote::default() };
+        let asked = |vote: bool, released| ReviewerState {
+            vote: vote.then(|| approved.clone()),
+            released,
+            ..ReviewerState::default()
+        };
+        let reviewers =
+            vec![asked(true, true), asked(false, true), asked(false, false), asked(false, false)];
+        let of = |quorum: &str| StageState {
+            quorum: quorum.into(),
+            reviewers: reviewers.clone(),
+            ..StageState::default()
+        };
+        assert_eq!(quorum(&of("all")), "All 3 reviewers have to approve.");
+        assert_eq!(quorum(&of("any")), "3 reviewers are asked; the first decision counts.");
+        assert_eq!(quorum(&of("2")), "2 of 3 reviewers have to approve.");
+        assert!(waits(&of("all")).contains("1 of 3 approvals"), "{}", waits(&of("all")));
+    }
 }

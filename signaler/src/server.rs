@@ -1,6 +1,6 @@
 //! Serves connections until told to stop.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::HashMap, convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -12,22 +12,35 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use ipnet::IpNet;
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tower::Service;
 
-use crate::App;
+use crate::{
+    App,
+    limits::{is_trusted, network},
+};
 
 /// How long a client may take to send a request's headers, or be idle.
 const HEADERS: Duration = Duration::from_secs(15);
 /// How long requests that are being answered may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(9);
 const CONNECTIONS: usize = 2_000;
+/// How many of them one client may have; a trusted proxy, all.
+const CONNECTIONS_EACH: usize = CONNECTIONS / 8;
+/// How much of a connection is read ahead, so that a request's headers have to fit in.
+const BUFFER: usize = 64 * 1024;
 
 /// Answers requests on `listener` until `shutdown` is ready, and then finishes those under way.
 pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()>) {
     let router = app.router();
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut clients = Clients::new(CONNECTIONS_EACH);
     let accept = async {
         loop {
             let permit = connections.clone().acquire_owned().await;
@@ -40,6 +53,10 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
                     continue;
                 }
             };
+            let Some(place) = clients.admit(peer.ip(), app.trusted_proxies()) else {
+                tracing::debug!(%peer, "too many connections");
+                continue;
+            };
             let _ = stream.set_nodelay(true);
             let router = router.clone();
             let service = service_fn(move |mut request: Request<Incoming>| {
@@ -49,6 +66,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADERS)
+                .max_buf_size(BUFFER)
                 .serve_connection(TokioIo::new(stream), service);
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
@@ -56,7 +74,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
                 if let Err(error) = connection.await {
                     tracing::debug!(%error, "connection");
                 }
-                drop(permit);
+                drop((place, permit));
             });
         }
     };
@@ -71,9 +89,53 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     }
 }
 
+/// The clients that have connections.
+struct Clients {
+    each: usize,
+    places: HashMap<IpAddr, Arc<Semaphore>>,
+}
+
+impl Clients {
+    fn new(each: usize) -> Self {
+        Clients { each, places: HashMap::new() }
+    }
+
+    /// A place for one more connection of `peer`, for as long as it is kept.
+    fn admit(&mut self, peer: IpAddr, trusted: &[IpNet]) -> Option<OwnedSemaphorePermit> {
+        let places = if is_trusted(peer, trusted) { CONNECTIONS } else { self.each };
+        self.places.retain(|_, places| Arc::strong_count(places) > 1);
+        let new = || Arc::new(Semaphore::new(places));
+        self.places.entry(network(peer)).or_insert_with(new).clone().try_acquire_owned().ok()
+    }
+}
+
 fn respond(
     mut router: Router,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<axum::response::Response, Infallible>> {
     router.call(request.map(Body::new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_has_so_many_connections_and_trusted_proxies_have_all() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let trusted: [IpNet; 1] = ["10.0.0.0/8".parse().expect("a network")];
+        let mut clients = Clients::new(2);
+        let mut admit = |address| clients.admit(ip(address), &trusted);
+        let (one, two) = (admit("192.0.2.1"), admit("::ffff:192.0.2.1"));
+        assert!(one.is_some() && two.is_some());
+        assert!(admit("192.0.2.1").is_none());
+        assert!(admit("192.0.2.2").is_some());
+        let proxy: Vec<_> = (0..CONNECTIONS).map_while(|_| admit("10.0.0.1")).collect();
+        assert_eq!(proxy.len(), CONNECTIONS);
+        drop(one);
+        assert!(admit("192.0.2.1").is_some());
+        drop((two, proxy));
+        assert!(admit("192.0.2.2").is_some());
+        assert_eq!(clients.places.len(), 1, "who has no connection is forgotten");
+    }
 }

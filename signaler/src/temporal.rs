@@ -162,11 +162,47 @@ async fn describe(mut client: Client, timeout: Duration) -> Result<(), tonic::St
     client.describe_namespace(request).await.map(drop)
 }
 
-/// Makes a call that may be repeated safely, until it is answered or the deadline has passed.
+/// Makes a call that only reads, again and again until it is answered or the deadline has passed.
 pub(crate) async fn call<T, E, Fut>(
     deadline: Duration,
     attempt: impl Fn(RpcOptions) -> Fut,
 ) -> Result<T, Failure>
+where
+    Fut: Future<Output = Result<T, E>>,
+    Failure: From<E>,
+{
+    attempts(deadline, attempt).await.map_err(|came_to| came_to.failure)
+}
+
+/// [`call`], for what has an effect, which must be one effect however often it is repeated.
+pub(crate) async fn tell<E, Fut>(
+    deadline: Duration,
+    attempt: impl Fn(RpcOptions) -> Fut,
+) -> Result<(), Failure>
+where
+    Fut: Future<Output = Result<(), E>>,
+    Failure: From<E>,
+{
+    attempts(deadline, attempt).await.map_err(|came_to| match came_to.failure {
+        failure @ Failure::Uncertain(_) => failure,
+        // Not even where it is not found: what was told may be what has closed the workflow.
+        failure if came_to.maybe_done => Failure::Uncertain(failure.to_string()),
+        failure => failure,
+    })
+}
+
+/// How all attempts at a call together came to nothing.
+struct CameToNothing {
+    /// What the last one said.
+    failure: Failure,
+    /// Whether one of them had no answer.
+    maybe_done: bool,
+}
+
+async fn attempts<T, E, Fut>(
+    deadline: Duration,
+    attempt: impl Fn(RpcOptions) -> Fut,
+) -> Result<T, CameToNothing>
 where
     Fut: Future<Output = Result<T, E>>,
     Failure: From<E>,
@@ -193,14 +229,7 @@ where
             Failure::NotFound(_) | Failure::Refused(_) => false,
         };
         if !again || Instant::now() + pause >= until {
-            return Err(match failure {
-                Failure::NotSent(why) | Failure::Busy(why) | Failure::Refused(why)
-                    if maybe_done =>
-                {
-                    Failure::Uncertain(why)
-                }
-                failure => failure,
-            });
+            return Err(CameToNothing { failure, maybe_done });
         }
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(400));
@@ -283,13 +312,16 @@ mod tests {
 
     async fn outcome(answers: &[Result<(), Code>]) -> (Result<(), Failure>, usize) {
         let calls = AtomicUsize::new(0);
-        let result = call(Duration::from_secs(2), |_| {
-            let i = calls.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1);
-            let answer = answers[i].map_err(|code| tonic::Status::new(code, "as told"));
-            async move { answer }
-        })
-        .await;
+        let result = call(Duration::from_secs(2), |_| one_of(answers, &calls)).await;
         (result, calls.into_inner())
+    }
+
+    async fn one_of(
+        answers: &[Result<(), Code>],
+        calls: &AtomicUsize,
+    ) -> Result<(), tonic::Status> {
+        let i = calls.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1);
+        answers[i].map_err(|code| tonic::Status::new(code, "as told"))
     }
 
     #[tokio::test(start_paused = true)]
@@ -336,10 +368,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn once_a_call_may_have_happened_no_later_refusal_takes_that_back() {
-        let (result, _) = outcome(&[Err(Code::Unavailable), Err(Code::PermissionDenied)]).await;
-        assert!(matches!(result, Err(Failure::Uncertain(_))), "{result:?}");
-        let (result, _) = outcome(&[Err(Code::Unavailable), Err(Code::ResourceExhausted)]).await;
-        assert!(matches!(result, Err(Failure::Uncertain(_))), "{result:?}");
+        for refusal in [Code::PermissionDenied, Code::ResourceExhausted, Code::NotFound] {
+            let (answers, calls) = ([Err(Code::Unavailable), Err(refusal)], AtomicUsize::new(0));
+            let result = tell(Duration::from_secs(2), |_| one_of(&answers, &calls)).await;
+            assert!(matches!(result, Err(Failure::Uncertain(_))), "{result:?}");
+            let result = tell(Duration::from_secs(2), |_| one_of(&answers[1..], &calls)).await;
+            assert!(!matches!(result, Err(Failure::Uncertain(_))), "{result:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_read_did_not_find_is_not_there_whatever_came_before() {
+        let (result, _) = outcome(&[Err(Code::Unavailable), Err(Code::NotFound)]).await;
+        assert!(matches!(result, Err(Failure::NotFound(_))), "{result:?}");
     }
 
     #[tokio::test(start_paused = true)]

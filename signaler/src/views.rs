@@ -124,6 +124,8 @@ pub(crate) struct MessagePage<'a> {
     pub(crate) comment: &'a str,
     /// Whether a field for an approval ID would help.
     pub(crate) ask_for_id: bool,
+    /// What that field has in it: an approval ID that does not work, to be corrected.
+    pub(crate) typed: &'a str,
     /// Whether opening the same page again would help.
     pub(crate) again: bool,
 }
@@ -136,6 +138,8 @@ pub(crate) struct HomePage<'a> {
     pub(crate) site: &'a Site,
     /// What is wrong with what was typed, if anything.
     pub(crate) problem: &'a str,
+    /// What was typed and is wrong, to be corrected.
+    pub(crate) typed: &'a str,
 }
 
 /// The list of mails in the outbox.

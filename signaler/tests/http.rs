@@ -141,7 +141,7 @@ async fn a_wrong_form_is_refused_with_the_field_that_is_wrong() {
         ("verdict=maybe", 422, Some("verdict")),
         ("verdict=approve&verdict=reject", 422, Some("verdict")),
         (&long, 422, Some("comment")),
-        (&huge, 413, None),
+        (&huge, 413, Some("body")),
         // These are good, and get as far as Temporal, which is not there.
         (&longest, 503, None),
         ("verdict=reject&comment=%00%FFx&unknown=1", 503, None),
@@ -228,6 +228,23 @@ async fn a_typed_approval_id_leads_to_its_page_however_it_is_typed() {
     let wrong = get(&service, "/?id=%3Cb%3E7K3Q").await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(!wrong.body.contains("<b>"));
+}
+
+#[tokio::test]
+async fn a_mistyped_approval_id_is_given_back_to_be_corrected() {
+    let service = service(&[]);
+    let field = |text: &str| format!("value=\"{text}\"");
+    let too_short = get(&service, "/?id=%22%3E7K3Q").await;
+    assert!(too_short.body.contains(&field("&#34;&#62;7K3Q")), "{}", too_short.body);
+    let forged = approval_id(OTHER_KEY).reveal();
+    let not_issued = get(&service, &format!("/a/{forged}")).await;
+    assert!(not_issued.body.contains(&field(&forged)), "{}", not_issued.body);
+    for answer in [too_short, not_issued] {
+        assert_protected(&answer);
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    let nothing_typed = get(&service, "/").await;
+    assert!(nothing_typed.body.contains(&field("")), "{}", nothing_typed.body);
 }
 
 #[tokio::test]

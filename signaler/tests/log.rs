@@ -67,6 +67,7 @@ async fn each_request_is_one_line_without_its_approval_id_query_comment_or_refer
         ("HEAD", format!("/a/{revealed}")),
         ("POST", format!("/a/{revealed}")),
         ("GET", format!("/?id={revealed}")),
+        ("GET", "/?id=mistyped".to_owned()),
         ("GET", format!("/a/{revealed}/more")),
         ("BREW", format!("/a/{revealed}")),
     ] {
@@ -82,7 +83,7 @@ async fn each_request_is_one_line_without_its_approval_id_query_comment_or_refer
 
     let log = String::from_utf8(log.0.lock().expect("a lock").clone()).expect("text");
     let flat = revealed.replace('-', "");
-    for secret in [revealed.as_str(), &flat, "choice=", "confidential", "BREW", KEY] {
+    for secret in [revealed.as_str(), &flat, "choice=", "mistyped", "confidential", "BREW", KEY] {
         assert!(!log.contains(secret), "{secret} is logged:\n{log}");
     }
     let requests: Vec<serde_json::Value> = log
@@ -90,7 +91,7 @@ async fn each_request_is_one_line_without_its_approval_id_query_comment_or_refer
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .filter(|line: &serde_json::Value| line["fields"]["message"] == "request")
         .collect();
-    assert_eq!(requests.len(), 6, "{log}");
+    assert_eq!(requests.len(), 7, "{log}");
     assert_eq!(requests[0]["fields"]["route"], "/a/{approval-id}");
     assert_eq!(requests[0]["fields"]["status"], 503);
     assert_eq!(requests[0]["fields"]["link"], id.hash().short());

@@ -117,12 +117,14 @@ async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_deci
     };
     let sent = |state: &ApprovalState| {
         let reading = Reading::Current(state.clone());
-        (after_sending(&reading, link().as_str(), Verdict::Approve), reading)
+        let said = after_sending(&reading, link().as_str(), Verdict::Approve);
+        (said.unwrap_or(Answer::Accepted), reading)
     };
     let unattended = Reading::Unattended(open.clone());
     let ended = Reading::Ended(Ending::Terminated, open.clone());
     for ((answer, reading), status, name, words) in [
         (looked(&open), 200, "open", "Your decision is needed"),
+        ((Answer::Unattended, unattended.clone()), 200, "unattended", "You were asked to decide"),
         ((Answer::Unattended, unattended.clone()), 200, "unattended", "not running right now"),
         (looked(&voted), 200, "voted", "still waits for others: 1 of 2 approvals"),
         (looked(&stage_over), 200, "stage_over", "goes on to the stage “Finance”"),
@@ -255,11 +257,11 @@ async fn each_problem_has_its_status_and_says_truly_what_was_recorded() {
         Problem::Field { field: "comment", wrong: "comment: too long", comment: "<i>".into() };
     for (problem, status, name, words, retry) in [
         (Problem::NotFound, 404, "not_found", "no such page", false),
-        (Problem::NotIssued, 404, "not_issued", "was not issued here", false),
+        (Problem::NotIssued(ID.into()), 404, "not_issued", "was not issued here", false),
         (Problem::Gone, 410, "gone", "was issued once", false),
         (field, 422, "invalid", "comment: too long", false),
         (Problem::NotAForm, 415, "unsupported_media_type", "Nothing was recorded", false),
-        (Problem::TooLarge, 413, "too_large", "comment: ", false),
+        (Problem::TooLarge, 413, "too_large", "body: ", false),
         (Problem::Method, 405, "method_not_allowed", "can be opened", false),
         (Problem::TooMany(Duration::from_millis(10)), 429, "too_many_requests", "wait", true),
         (Problem::Unavailable, 503, "unavailable", "Nothing was changed", true),

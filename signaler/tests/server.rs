@@ -1,0 +1,78 @@
+//! The service on a real socket.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use countersign_signaler::{App, Arguments, Settings, serve};
+use temporalio_client::envconfig::{DataSource, LoadClientConfigProfileOptions};
+use tokio::net::TcpListener;
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// Serves until the test is over.
+async fn listening() -> SocketAddr {
+    let arguments = ["signaler", "--link-keys", KEY, "--public-url", "https://ok.example"];
+    let nowhere = b"[profile.default]\naddress = \"127.0.0.1:1\"\n".to_vec();
+    let temporal = LoadClientConfigProfileOptions::builder()
+        .config_source(DataSource::Data(nowhere))
+        .disable_env(true)
+        .build();
+    let settings = Settings::read(Arguments::parse_from(arguments), temporal).expect("good");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(serve(listener, App::new(settings), std::future::pending()));
+    address
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+    stream
+}
+
+const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: ok.example\r\n\r\n";
+
+/// The answer's first line, which is empty where the connection is closed.
+fn ask(mut stream: &TcpStream, request: &str) -> String {
+    // Whoever is refused may notice while still writing.
+    let _ = stream.write_all(request.as_bytes());
+    let mut answer = [0; 4096];
+    let read = stream.read(&mut answer).unwrap_or(0);
+    String::from_utf8_lossy(&answer[..read]).lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_cannot_hold_all_connections() {
+    let address = listening().await;
+    let mut held = Vec::new();
+    loop {
+        let next = connect(address);
+        match ask(&next, HEALTH).as_str() {
+            "" => break,
+            answer => assert_eq!(answer, "HTTP/1.1 200 OK"),
+        }
+        held.push(next);
+        assert!(held.len() <= 300, "one client holds {} connections", held.len());
+    }
+    assert!(held.len() >= 100, "one client may hold {} connections", held.len());
+    drop(held);
+    let until = Instant::now() + Duration::from_secs(10);
+    while ask(&connect(address), HEALTH).is_empty() {
+        assert!(Instant::now() < until, "a client that has hung up is still refused");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_do_not_fit_are_refused() {
+    let address = listening().await;
+    let long = HEALTH.replace("\r\n\r\n", &format!("\r\nX-Long: {}", "x".repeat(64 * 1024)));
+    let ended = format!("{}\r\n\r\n", &long[..60 * 1024]);
+    assert_eq!(ask(&connect(address), &ended), "HTTP/1.1 200 OK");
+    // No more than what is read before it is refused, so that the refusal is read too.
+    let refused = ask(&connect(address), &long[..64 * 1024]);
+    assert_eq!(refused, "HTTP/1.1 431 Request Header Fields Too Large");
+}
