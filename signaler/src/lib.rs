@@ -5,7 +5,6 @@
 
 mod approvals;
 mod decision;
-mod display;
 mod history;
 mod judgement;
 mod limits;

@@ -7,10 +7,9 @@ use std::{
     time::SystemTime,
 };
 
+use countersign_protos::words::{clean, clean_line};
 use mail_parser::{Address, Message, MessageParser};
 use url::Url;
-
-use crate::display::{clean, clean_line};
 
 /// How many mails the list shows.
 const LISTED: usize = 200;

@@ -14,13 +14,13 @@ use axum::{
 use countersign_protos::{
     LinkHash,
     v1::{ApprovalState, Verdict},
+    words::clean_line,
 };
 use serde::Serialize;
 
 use crate::{
     approvals::Unreadable,
     decision::NotDecided,
-    display::clean_line,
     judgement::{Answer, Reading, asked},
     limits::TooMany,
     sentences::{self, Case},

@@ -16,13 +16,16 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use countersign_protos::{ApprovalId, LinkHash, names, v1::Verdict};
+use countersign_protos::{
+    ApprovalId, LinkHash, names,
+    v1::Verdict,
+    words::{clean, clean_line},
+};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
     App,
-    display::clean_line,
     judgement::on_look,
     middleware::{self, About},
     outbox::Outbox,
@@ -142,7 +145,7 @@ fn decision(
     let all = |name: &str| -> Vec<&str> {
         fields.iter().filter(|(field, _)| field == name).map(|(_, value)| &**value).collect()
     };
-    let comment = crate::display::clean(all("comment").first().unwrap_or(&"").trim());
+    let comment = clean(all("comment").first().unwrap_or(&"").trim());
     let invalid = |field, wrong| Problem::Field { field, wrong, comment: comment.clone() };
     let verdict = match all("verdict")[..] {
         [one] => verdict(one),

@@ -3,12 +3,11 @@
 use askama::Template;
 use countersign_protos::{
     v1::{Document, Item, ReviewerState, StageState, Status, Verdict},
-    words,
+    words::{self, clean, clean_line},
 };
 use url::Url;
 
 use crate::{
-    display::{clean, clean_line},
     judgement::{Answer, asked, own_vote, pending},
     sentences::{self, Case},
 };

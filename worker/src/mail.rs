@@ -45,7 +45,8 @@ impl std::str::FromStr for PublicUrl {
 
     fn from_str(text: &str) -> Result<Self, NotAPublicUrl> {
         let url: Url = text.trim().parse().map_err(|_| NotAPublicUrl)?;
-        let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        let nobody = url.username().is_empty() && url.password().is_none();
+        let plain = url.query().is_none() && url.fragment().is_none() && nobody;
         match url.scheme() {
             "http" | "https" if plain && url.has_host() => Ok(Self(url)),
             _ => Err(NotAPublicUrl),

@@ -4,7 +4,7 @@
 use countersign_protos::{
     names::{self, COMMENT_MAX_CHARS},
     payload::{self, Unreadable},
-    v1,
+    v1, words,
 };
 use serde::{Deserialize, Serialize};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
@@ -100,8 +100,7 @@ pub(crate) fn withdrawal(payloads: &[Payload]) -> Result<Told, String> {
 
 /// A text that somebody typed, without what cannot be shown, and no longer than a comment may be.
 pub(crate) fn clean(text: &str) -> String {
-    let shown = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
-    text.trim().chars().filter(shown).take(COMMENT_MAX_CHARS).collect()
+    words::clean(text).trim().chars().take(COMMENT_MAX_CHARS).collect()
 }
 
 impl From<Verdict> for v1::Verdict {

@@ -299,6 +299,7 @@ fn a_public_url_is_an_address_and_nothing_more() {
         "https://x.example/?a=b",
         "https://x.example/#a",
         "https://me@x.example/",
+        "https://:secret@x.example/",
     ] {
         assert_eq!(text.parse::<PublicUrl>(), Err(NotAPublicUrl), "{text}");
     }
