@@ -13,6 +13,8 @@ test: ## Run all tests, after installing what they need.
 	cargo build --workspace --locked
 	cargo test --workspace --locked --no-fail-fast
 	cargo run --locked -p countersign-soak -- --short
+	@echo "The same with a signaler that loses decisions, which has to be noticed:"
+	cargo run --locked -p countersign-soak -- --short --control
 
 lint: ## Check formatting, lints, documentation, licences and docker-compose.yml.
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || \

@@ -284,6 +284,14 @@ impl Installation {
         self
     }
 
+    /// Has routing rules in the place of default reviewers.
+    pub fn with_rules(self, rules: &str) -> Self {
+        let file = self.dir.path().join("policy.toml");
+        fs::write(&file, rules).expect("a writable directory");
+        let file = file.to_str().expect("a UTF-8 path").to_owned();
+        self.without("COUNTERSIGN_REVIEWERS").with("COUNTERSIGN_POLICY", file)
+    }
+
     /// Starts the worker and the signaler, and waits until the signaler serves.
     pub async fn start(self) -> Stack {
         let mut stack = self.start_without_worker().await;

@@ -20,6 +20,14 @@ pub fn asking(approval: Value) -> Value {
     })
 }
 
+/// The same expense report of so much, which does not say who is asked.
+pub fn routed(amount: &str) -> Value {
+    let mut expense = expense(&[]);
+    expense["document"]["amount"] = amount.into();
+    expense.as_object_mut().expect("an object").remove("approval");
+    expense
+}
+
 /// The contract's own example: 15 laptops with their docks for 15,750.00 USD.
 pub fn laptops() -> Value {
     json!({

@@ -10,26 +10,90 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use countersign_e2e::{Stack, Workflow, submission, workspace};
+use countersign_e2e::{MailServer, Stack, Temporal, Workflow, submission, workspace};
 use serde_json::{Value, json};
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
 
 /// What is recorded, each in a file of its name.
-const NAMES: [&str; 4] = ["approve", "reject", "deadline", "two_stages"];
+const NAMES: [&str; 8] = [
+    "approve",
+    "reject",
+    "deadline",
+    "two_stages",
+    "long_way",
+    "orders",
+    "rule",
+    "undeliverable",
+];
+
+/// Small amounts need nobody; otherwise somebody stands in, and others are asked after that.
+const RULES: &str = r#"
+[[absences]]
+reviewer = "lee@example.com"
+deputy = "dee@example.com"
+from = 2020-01-01
+to = 2099-12-31
+
+[[rules]]
+name = "Small expenses"
+when.amount = { USD = { up_to = 20 } }
+decision = "approve"
+on_approved = { workflow = "PayExpense", task_queue = "payments" }
+
+[default]
+name = "Everything else"
+
+[[default.stages]]
+name = "Manager"
+reviewers = ["lee@example.com"]
+deadline = "4s"
+reminders = ["2s"]
+escalate = [{ reviewers = ["boss@example.com"], deadline = "1h", keep_earlier = false }]
+on_deadline = "reject"
+
+[[default.stages]]
+name = "Finance"
+reviewers = ["kim@example.com", "max@example.com", "noa@example.com"]
+quorum = 2
+deadline = "1h"
+on_deadline = "expire"
+"#;
+
+/// Somebody whose mail is refused, and somebody who is asked then.
+const UNREACHABLE: &str = r#"
+[default]
+name = "Everything"
+
+[[default.stages]]
+name = "Review"
+reviewers = ["nobody@example.com"]
+deadline = "1h"
+escalate = [{ reviewers = ["chief@example.com"], deadline = "1h" }]
+on_deadline = "reject"
+"#;
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let given = env::args_os().nth(1).map(PathBuf::from);
     let version = workspace().join("worker/tests/histories").join(env!("CARGO_PKG_VERSION"));
-    let [approve, reject, deadline, two_stages] = destination(given, version)?;
-    let stack = Stack::start().await;
-    let client = stack.temporal.client().await;
+    let [approve, reject, deadline, two_stages, long_way, orders, rule, undeliverable] =
+        destination(given, version)?;
+    let temporal = Temporal::shared().await;
+    let stack = Stack::beside(temporal.clone()).with_rules(RULES).start().await;
+    let by_smtp = Stack::beside(temporal.clone()).with_rules(UNREACHABLE);
+    let server = MailServer::start(&by_smtp.dir()).await;
+    let by_smtp = by_smtp.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let client = temporal.client().await;
     let mut recorded = Vec::new();
     for (file, workflow) in [
         (approve, decide(&stack, "ann@example.com", "approve").await),
         (reject, decide(&stack, "bob@example.com", "reject").await),
         (deadline, miss_the_deadline(&stack).await),
         (two_stages, pass_two_stages(&stack).await),
+        (long_way, go_a_long_way(&stack).await),
+        (orders, follow_orders(&stack).await),
+        (rule, stack.submit(&submission::routed("19.99")).await),
+        (undeliverable, ask_somebody_unreachable(&by_smtp, &server).await),
     ] {
         workflow.outcome().await;
         let handle = client.get_workflow_handle::<UntypedWorkflow>(&workflow.id);
@@ -101,6 +165,37 @@ async fn pass_two_stages(stack: &Stack) -> Workflow {
         workflow.until_asked().await;
         stack.press(&link, verdict, "as recorded").await;
     }
+    workflow
+}
+
+/// A deputy, a reminder, an escalation, and two of three.
+async fn go_a_long_way(stack: &Stack) -> Workflow {
+    let workflow = stack.submit(&submission::routed("5000.00")).await;
+    stack.mails_to("dee@example.com", 2).await;
+    for reviewer in ["boss@example.com", "kim@example.com", "max@example.com"] {
+        let link = stack.mail_to(reviewer).await.link("approve");
+        workflow.until_asked().await;
+        stack.press(&link, "approve", "as recorded").await;
+    }
+    workflow
+}
+
+async fn follow_orders(stack: &Stack) -> Workflow {
+    let workflow = stack.submit(&submission::expense(&["ava@example.com"])).await;
+    stack.mail_to("ava@example.com").await;
+    let order = json!({"reviewer": "ava@example.com", "to": "ben@example.com"});
+    workflow.signal("reassign", &order).await;
+    stack.mail_to("ben@example.com").await;
+    workflow.signal("remind", &json!({})).await;
+    stack.mails_to("ben@example.com", 2).await;
+    workflow.signal("withdraw", &json!({"reason": "as recorded"})).await;
+    workflow
+}
+
+async fn ask_somebody_unreachable(stack: &Stack, server: &MailServer) -> Workflow {
+    let workflow = stack.submit(&submission::routed("50.00")).await;
+    server.mails_to("chief@example.com", 1).await;
+    workflow.signal("approve", &json!({"reviewer": "chief@example.com"})).await;
     workflow
 }
 

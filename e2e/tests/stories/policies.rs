@@ -2,8 +2,12 @@
 
 use std::fs;
 
-use countersign_e2e::{MailServer, Stack, Temporal, submission, text};
-use serde_json::{Value, json};
+use countersign_e2e::{
+    MailServer, Stack, Temporal,
+    submission::{self, routed},
+    text,
+};
+use serde_json::json;
 
 /// Small amounts need nobody, gifts are refused, and everything else goes to people.
 const RULES: &str = r#"
@@ -49,25 +53,13 @@ on_deadline = "reject"
 }
 
 async fn stack_with(rules: &str) -> Stack {
-    let installation = Stack::beside(Temporal::shared().await);
-    let file = installation.dir().join("policy.toml");
-    fs::write(&file, rules).expect("a writable directory");
-    let file = file.to_str().expect("a path in UTF-8").to_owned();
-    installation.without("COUNTERSIGN_REVIEWERS").with("COUNTERSIGN_POLICY", file).start().await
-}
-
-/// An expense report that does not say who is asked.
-fn expense(amount: &str) -> Value {
-    let mut expense = submission::expense(&[]);
-    expense["document"]["amount"] = amount.into();
-    expense.as_object_mut().expect("an object").remove("approval");
-    expense
+    Stack::beside(Temporal::shared().await).with_rules(rules).start().await
 }
 
 #[tokio::test]
 async fn a_rule_approves_without_asking_anybody_and_a_child_workflow_goes_on() {
     let stack = stack_with(RULES).await;
-    let workflow = stack.submit(&expense("19.99")).await;
+    let workflow = stack.submit(&routed("19.99")).await;
     let outcome = workflow.outcome().await;
     assert_eq!(outcome["status"], "APPROVED", "{outcome}");
     assert_eq!(outcome["rule"], "Small expenses", "{outcome}");
@@ -87,7 +79,7 @@ async fn a_rule_approves_without_asking_anybody_and_a_child_workflow_goes_on() {
 #[tokio::test]
 async fn a_rule_rejects_without_asking_anybody() {
     let stack = stack_with(RULES).await;
-    let mut gift = expense("99.00");
+    let mut gift = routed("99.00");
     gift["document"]["category"] = "Gifts".into();
     let outcome = stack.submit(&gift).await.outcome().await;
     assert_eq!(outcome["status"], "REJECTED", "{outcome}");
@@ -99,7 +91,7 @@ async fn a_rule_rejects_without_asking_anybody() {
 async fn rules_that_change_touch_only_new_submissions_and_mistakes_change_nothing() {
     let mut stack = stack_with(RULES).await;
     let file = stack.setting("COUNTERSIGN_POLICY").to_owned();
-    let open = stack.submit(&expense("50.00")).await;
+    let open = stack.submit(&routed("50.00")).await;
     let link = stack.mail_to("ann@example.com").await.link("approve");
 
     fs::write(&file, "[default]\nname = 7\n").expect("a writable file");
@@ -111,7 +103,7 @@ async fn rules_that_change_touch_only_new_submissions_and_mistakes_change_nothin
     stack.hang_up_worker();
     let told = "routing rules read again";
     countersign_e2e::eventually(told, async || stack.logs().contains(told).then_some(())).await;
-    let new = stack.submit(&expense("50.00")).await;
+    let new = stack.submit(&routed("50.00")).await;
     let new_link = stack.mail_to("bea@example.com").await.link("approve");
 
     stack.press(&link, "approve", "").await.expect(200, &["approved"]);
@@ -123,7 +115,7 @@ async fn rules_that_change_touch_only_new_submissions_and_mistakes_change_nothin
 #[tokio::test]
 async fn when_nobody_answers_others_are_asked_with_links_of_their_own() {
     let stack = stack_with(&escalating("ann@example.com", false)).await;
-    let workflow = stack.submit(&expense("50.00")).await;
+    let workflow = stack.submit(&routed("50.00")).await;
     let ann = stack.mail_to("ann@example.com").await;
     assert!(ann.text.contains("After that others are asked."), "{}", ann.text);
     let boss = stack.mail_to("boss@example.com").await;
@@ -145,7 +137,7 @@ async fn when_nobody_answers_others_are_asked_with_links_of_their_own() {
 #[tokio::test]
 async fn earlier_reviewers_may_still_decide_where_the_rules_say_so() {
     let stack = stack_with(&escalating("ann@example.com", true)).await;
-    let workflow = stack.submit(&expense("50.00")).await;
+    let workflow = stack.submit(&routed("50.00")).await;
     let ann = stack.mail_to("ann@example.com").await;
     stack.mail_to("boss@example.com").await;
     stack.press(&ann.link("approve"), "approve", "late").await.expect(200, &["approved"]);
@@ -163,7 +155,7 @@ from = 2020-01-01
 to = 2099-12-31
 "#;
     let stack = stack_with(&format!("{absences}{}", escalating("ann@example.com", false))).await;
-    let workflow = stack.submit(&expense("50.00")).await;
+    let workflow = stack.submit(&routed("50.00")).await;
     let mail = stack.mail_to("dee@example.com").await;
     let place = "in the place of ann@example.com, who is away";
     assert!(mail.text.contains(place), "{}", mail.text);
@@ -185,14 +177,9 @@ async fn where_no_mail_comes_through_others_are_asked_at_once_and_everybody_can_
     let installation = Stack::beside(Temporal::shared().await);
     let server = MailServer::start(&installation.dir()).await;
     let rules = escalating("nobody@example.com", false).replace("3s", "1h");
-    let file = installation.dir().join("policy.toml");
-    fs::write(&file, rules).expect("a writable directory");
-    let stack = installation
-        .with("COUNTERSIGN_POLICY", file.to_str().expect("a path in UTF-8"))
-        .with("COUNTERSIGN_NOTIFY", server.url())
-        .start()
-        .await;
-    let workflow = stack.submit(&expense("50.00")).await;
+    let stack =
+        installation.with_rules(&rules).with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let workflow = stack.submit(&routed("50.00")).await;
     server.mails_to("boss@example.com", 1).await;
     let status = workflow.status().await;
     let asked = &status["stages"][0]["reviewers"][0];
@@ -297,7 +284,7 @@ deadline = "1h"
 on_deadline = "expire"
 "#;
     let stack = stack_with(rules).await;
-    let workflow = stack.submit(&expense("5000.00")).await;
+    let workflow = stack.submit(&routed("5000.00")).await;
     stack.mails_to("dee@example.com", 2).await;
     let boss = stack.mail_to("boss@example.com").await;
     stack.press(&boss.link("approve"), "approve", "Go on").await.expect(200, &["approved"]);
