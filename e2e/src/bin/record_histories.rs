@@ -233,7 +233,7 @@ mod tests {
     fn a_file_in_the_directory_that_is_given_is_not_overwritten() {
         let dir = tempfile::tempdir().expect("a directory");
         let given = || Some(dir.path().to_owned());
-        let [_, _, deadline, _] = destination(given(), PathBuf::new()).expect("nothing is there");
+        let [_, _, deadline, ..] = destination(given(), PathBuf::new()).expect("nothing is there");
         write_new(&deadline, "recorded").expect("written");
         let refusal = destination(given(), PathBuf::new()).expect_err("refused").to_string();
         assert!(refusal.contains("deadline.json"), "{refusal}");
