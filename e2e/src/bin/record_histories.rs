@@ -15,16 +15,8 @@ use serde_json::{Value, json};
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
 
 /// What is recorded, each in a file of its name.
-const NAMES: [&str; 8] = [
-    "approve",
-    "reject",
-    "deadline",
-    "two_stages",
-    "long_way",
-    "orders",
-    "rule",
-    "undeliverable",
-];
+const NAMES: [&str; 8] =
+    ["approve", "reject", "deadline", "two_stages", "long_way", "orders", "rule", "undeliverable"];
 
 /// Small amounts need nobody; otherwise somebody stands in, and others are asked after that.
 const RULES: &str = r#"
