@@ -7,15 +7,15 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use clap::Parser;
 use countersign_protos::{ApprovalId, Asked, LinkKeys};
-use countersign_signaler::{App, Arguments, Settings};
 use http_body_util::BodyExt;
-use temporalio_client::envconfig::{DataSource, LoadClientConfigProfileOptions};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+mod service;
+
+use service::KEY;
+
 const OTHER_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -25,15 +25,7 @@ fn service(flags: &[&str]) -> Router {
 }
 
 fn service_at(public_url: &str, flags: &[&str]) -> Router {
-    let given = ["signaler", "--link-keys", KEY, "--public-url", public_url];
-    let arguments = Arguments::parse_from(given.iter().chain(flags));
-    let nowhere = b"[profile.default]\naddress = \"127.0.0.1:1\"\n".to_vec();
-    let temporal = LoadClientConfigProfileOptions::builder()
-        .config_source(DataSource::Data(nowhere))
-        .disable_env(true)
-        .build();
-    let settings = Settings::read(arguments, temporal).expect("good settings");
-    App::new(settings).router()
+    service::service(public_url, flags).router()
 }
 
 fn approval_id(key: &str) -> ApprovalId {

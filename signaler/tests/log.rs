@@ -9,15 +9,14 @@ use axum::{
     body::Body,
     http::{Request, header},
 };
-use clap::Parser;
 use countersign_protos::{Asked, LinkKeys};
-use countersign_signaler::{App, Arguments, Settings};
-use temporalio_client::envconfig::{DataSource, LoadClientConfigProfileOptions};
 use tower::ServiceExt;
 use tracing_subscriber::fmt::MakeWriter;
 use uuid::Uuid;
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+mod service;
+
+use service::{KEY, service};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -53,14 +52,7 @@ async fn each_request_is_one_line_without_its_approval_id_query_comment_or_refer
         &KEY.parse().expect("a key"),
         Asked { approval: Uuid::from_u128(9), stage: 0, round: 0, reviewer: "ann@example.com" },
     );
-    let arguments = ["signaler", "--link-keys", KEY, "--public-url", "https://ok.example"];
-    let nowhere = b"[profile.default]\naddress = \"127.0.0.1:1\"\n".to_vec();
-    let temporal = LoadClientConfigProfileOptions::builder()
-        .config_source(DataSource::Data(nowhere))
-        .disable_env(true)
-        .build();
-    let settings = Settings::read(Arguments::parse_from(arguments), temporal).expect("good");
-    let service = App::new(settings).router();
+    let service = service("https://ok.example", &[]).router();
     let revealed = id.reveal();
     for (method, path) in [
         ("GET", format!("/a/{revealed}?choice=approve")),

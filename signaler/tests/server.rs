@@ -6,25 +6,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::Parser;
-use countersign_signaler::{App, Arguments, Settings, serve};
-use temporalio_client::envconfig::{DataSource, LoadClientConfigProfileOptions};
+use countersign_signaler::serve;
 use tokio::net::TcpListener;
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+mod service;
+
+use service::service;
 
 /// Serves until the test is over.
 async fn listening() -> SocketAddr {
-    let arguments = ["signaler", "--link-keys", KEY, "--public-url", "https://ok.example"];
-    let nowhere = b"[profile.default]\naddress = \"127.0.0.1:1\"\n".to_vec();
-    let temporal = LoadClientConfigProfileOptions::builder()
-        .config_source(DataSource::Data(nowhere))
-        .disable_env(true)
-        .build();
-    let settings = Settings::read(Arguments::parse_from(arguments), temporal).expect("good");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(serve(listener, App::new(settings), std::future::pending()));
+    tokio::spawn(serve(listener, service("https://ok.example", &[]), std::future::pending()));
     address
 }
 

@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 /// RFC 5321 lets a mailbox distinguish case; no provider in use does, and two spellings must not
 /// be two votes. So a quoted local part, which is another spelling of the plain one (RFC 5321,
 /// 4.1.2), is no address here.
+///
+/// What was recorded is read as it is: it was checked, and stricter rules must not stop an approval
+/// that is open.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(transparent)]
 pub struct EmailAddress(String);
 
 /// A text that is no e-mail address by RFC 5321.
@@ -41,20 +44,6 @@ impl FromStr for EmailAddress {
         }
         let address: lettre::Address = text.parse().map_err(|_| NotAnEmailAddress)?;
         Ok(Self(address.to_string()))
-    }
-}
-
-impl TryFrom<String> for EmailAddress {
-    type Error = NotAnEmailAddress;
-
-    fn try_from(text: String) -> Result<Self, NotAnEmailAddress> {
-        text.parse()
-    }
-}
-
-impl From<EmailAddress> for String {
-    fn from(address: EmailAddress) -> Self {
-        address.0
     }
 }
 
@@ -91,6 +80,15 @@ mod tests {
             if let Ok(address) = format!("{local}@{domain}").parse::<EmailAddress>() {
                 prop_assert_eq!(address.as_str().parse(), Ok(address.clone()));
             }
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_is_read_as_it_is() {
+        for recorded in ["\"ann\"@example.com", "ann@münchen.de", "i\u{307}nfo@example.com"] {
+            let json = serde_json::json!(recorded);
+            let read: EmailAddress = serde_json::from_value(json.clone()).expect("a text");
+            assert_eq!(serde_json::json!(read), json);
         }
     }
 

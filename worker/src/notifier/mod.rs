@@ -45,6 +45,22 @@ pub enum NotifyError {
     Unavailable(String),
 }
 
+#[cfg(test)]
+fn example(recipient: &str) -> (Envelope, Letter) {
+    let envelope = Envelope {
+        recipient: recipient.parse().expect("an address"),
+        key: "run.3".into(),
+        written_at: SystemTime::UNIX_EPOCH,
+    };
+    let letter = Letter {
+        kind: "request",
+        subject: "Größe: 領収書".into(),
+        text: "text".into(),
+        html: "<p>html</p>".into(),
+    };
+    (envelope, letter)
+}
+
 impl Notifier {
     /// Sends one mail and says what became of it, for the history. Sending it again does no harm:
     /// it is the same mail.

@@ -52,9 +52,9 @@ fn file_name(envelope: &Envelope, letter: &Letter) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, time::SystemTime};
+    use std::fs;
 
-    use super::*;
+    use super::{super::example, *};
 
     #[tokio::test]
     async fn a_mail_that_is_sent_again_is_the_same_file_and_drafts_do_not_stay() {
@@ -62,17 +62,7 @@ mod tests {
         let path = folder.path().join("new/outbox");
         let from = "Approvals <approvals@example.com>".parse().expect("a mailbox");
         let outbox = Outbox::new(path.clone(), from);
-        let envelope = Envelope {
-            recipient: "ann/x@example.com".parse().expect("an address"),
-            key: "run.3".into(),
-            written_at: SystemTime::UNIX_EPOCH,
-        };
-        let letter = Letter {
-            kind: "request",
-            subject: "Größe: 領収書".into(),
-            text: "text".into(),
-            html: "<p>html</p>".into(),
-        };
+        let (envelope, letter) = example("ann/x@example.com");
         for _ in 0..2 {
             outbox.send(&envelope, &letter).await.expect("written");
         }
@@ -91,17 +81,7 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "").expect("written");
         let outbox = Outbox::new(file, "approvals@example.com".parse().expect("a mailbox"));
-        let envelope = Envelope {
-            recipient: "ann@example.com".parse().expect("an address"),
-            key: "run.3".into(),
-            written_at: SystemTime::UNIX_EPOCH,
-        };
-        let letter = Letter {
-            kind: "request",
-            subject: String::new(),
-            text: String::new(),
-            html: String::new(),
-        };
+        let (envelope, letter) = example("ann@example.com");
         let refused = outbox.send(&envelope, &letter).await;
         assert!(matches!(refused, Err(NotifyError::Unavailable(_))), "{refused:?}");
     }

@@ -125,10 +125,9 @@ mod tests {
         io::{BufRead, BufReader, Write},
         net::TcpListener,
         thread,
-        time::SystemTime,
     };
 
-    use super::*;
+    use super::{super::example, *};
 
     /// What becomes of a mail where a server has these extensions and answers a command so.
     async fn sent(to: &str, extensions: &str, command: &str, answer: &str) -> NotifyError {
@@ -150,17 +149,7 @@ mod tests {
             }
         });
         let smtp = Smtp::new(&url, "approvals@example.com".parse().expect("a mailbox"));
-        let envelope = Envelope {
-            recipient: to.parse().expect("an address"),
-            key: "run.3".into(),
-            written_at: SystemTime::UNIX_EPOCH,
-        };
-        let letter = Letter {
-            kind: "request",
-            subject: "subject".into(),
-            text: "text".into(),
-            html: "html".into(),
-        };
+        let (envelope, letter) = example(to);
         smtp.expect("a server").send(&envelope, &letter).await.expect_err("refused")
     }
 

@@ -138,12 +138,11 @@ mod tests {
         io::{self, Read, Write},
         net::TcpListener,
         thread,
-        time::SystemTime,
     };
 
     use aws_sdk_sns::config::{Config, Credentials, Region, retry::RetryConfig};
 
-    use super::*;
+    use super::{super::example, *};
 
     /// What becomes of a mail where SNS answers so.
     async fn sent(code: &str) -> NotifyError {
@@ -172,17 +171,7 @@ mod tests {
             .build();
         let topic_arn = "arn:aws:sns:eu-central-1:123456789012:approvals".to_owned();
         let sns = Sns { client: Client::from_conf(config), topic_arn };
-        let envelope = Envelope {
-            recipient: "ann@example.com".parse().expect("an address"),
-            key: "run.3".into(),
-            written_at: SystemTime::UNIX_EPOCH,
-        };
-        let letter = Letter {
-            kind: "request",
-            subject: "subject".into(),
-            text: "text".into(),
-            html: "html".into(),
-        };
+        let (envelope, letter) = example("ann@example.com");
         sns.send(&envelope, &letter).await.expect_err("refused")
     }
 

@@ -288,7 +288,7 @@ impl<'a> File<'a> {
             types: names("type"),
             categories: names("category"),
             departments: names("department"),
-            submitters: submitters.map(String::from).collect(),
+            submitters: submitters.map(|submitter| submitter.to_string()).collect(),
             currencies: currencies.into_iter().map(|code| code.text).collect(),
             amounts,
         };
