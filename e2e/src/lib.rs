@@ -12,6 +12,7 @@ mod page;
 mod process;
 mod python;
 mod replay;
+pub mod rules;
 mod smtp;
 mod sns;
 mod stack;

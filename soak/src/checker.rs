@@ -3,21 +3,15 @@
 //! The votes are counted again here, by rules written a second time from the README, so that the
 //! product's own counting is checked and not repeated.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
-use temporalio_common::protos::temporal::api::{
-    common::v1::Payloads,
-    history::v1::{HistoryEvent, history_event::Attributes},
-};
 
 use crate::{
     ledger::{Act, Entry, Misuse},
     people::{Case, Quorum, Stage},
     receiver::Taken,
+    story::{Event, text},
 };
 
 /// What must never be.
@@ -84,185 +78,6 @@ pub(crate) struct Finding {
     pub(crate) key: String,
     /// Why.
     pub(crate) why: String,
-}
-
-/// An event that matters here.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Event {
-    /// A decision arrived, or something else by its name.
-    Signal {
-        /// The signal's name.
-        name: String,
-        /// What it carries; `null` where that is no JSON.
-        decision: Value,
-        /// When Temporal had it, since 1970.
-        at: Duration,
-    },
-    /// The deadline's timer of this stage fired.
-    Deadline(usize),
-    /// A reminder's timer of this stage fired; whether the workflow acted on it only when the
-    /// deadline had passed too.
-    Reminder(usize, bool),
-    /// Somebody asked to call it off.
-    Cancelled,
-    /// A reviewer was asked: link, stage, reviewer.
-    Asked(String, usize, String),
-    /// An attempt at a mail that was not the first: the mail may have been sent twice.
-    MailedAgain,
-    /// The workflow acted on everything before this.
-    Acted,
-    /// It ended with a result.
-    Completed(Value),
-    /// It failed with an error of this type.
-    Failed(String),
-}
-
-/// What matters of a history.
-pub(crate) fn story(history: &[HistoryEvent]) -> Vec<Event> {
-    let (mut timers, mut deadlines) = (HashMap::new(), HashMap::new());
-    let mut deadline = None;
-    let mut mails: HashSet<i64> = HashSet::new();
-    let (mut task, mut reminders) = (Duration::ZERO, Vec::new());
-    let mut events = Vec::new();
-    for event in history {
-        let summary = || {
-            let summary = event.user_metadata.as_ref().and_then(|data| data.summary.as_ref());
-            summary.map(|payload| String::from_utf8_lossy(&payload.data).into_owned())
-        };
-        let told = match &event.attributes {
-            Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) => {
-                let (name, decision) = (signal.signal_name.clone(), only(&signal.input));
-                Some(Event::Signal { name, decision, at: time(event) })
-            }
-            Some(Attributes::WorkflowTaskStartedEventAttributes(_)) => {
-                task = time(event);
-                None
-            }
-            Some(Attributes::TimerStartedEventAttributes(timer)) => {
-                let summary = summary().unwrap_or_default();
-                if let Some((what, Ok(stage))) =
-                    summary.trim_matches('"').rsplit_once(" S").map(|(w, s)| (w, s.parse()))
-                {
-                    deadlines.entry(stage).or_insert(deadline);
-                    timers.insert(timer.timer_id.clone(), (what == "Deadline of", stage));
-                }
-                None
-            }
-            Some(Attributes::MarkerRecordedEventAttributes(marker)) => {
-                let details = marker.details.values().map(|details| only(&Some(details.clone())));
-                deadline = details.filter_map(|json| due(&json)).next().or(deadline);
-                None
-            }
-            Some(Attributes::TimerFiredEventAttributes(timer)) => match timers.get(&timer.timer_id)
-            {
-                Some((true, stage)) => Some(Event::Deadline(*stage)),
-                Some((false, stage)) => {
-                    reminders.push(*stage);
-                    None
-                }
-                None => None,
-            },
-            Some(Attributes::ActivityTaskScheduledEventAttributes(activity)) => {
-                let name = activity.activity_type.as_ref().map(|kind| kind.name.as_str());
-                if name != Some("process_decision") {
-                    mails.insert(event.event_id);
-                }
-                let request = only(&activity.input);
-                let stage = request["stage"].as_u64().unwrap_or_default() as usize;
-                (name == Some("request_approval")).then(|| {
-                    Event::Asked(text(&request["link"]), stage, text(&request["reviewer"]))
-                })
-            }
-            Some(Attributes::ActivityTaskStartedEventAttributes(started)) => {
-                let again = started.attempt > 1 && mails.contains(&started.scheduled_event_id);
-                again.then_some(Event::MailedAgain)
-            }
-            Some(Attributes::WorkflowExecutionCancelRequestedEventAttributes(_)) => {
-                Some(Event::Cancelled)
-            }
-            Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => {
-                let late = |stage| {
-                    let passed =
-                        deadlines.get(&stage).copied().flatten().is_some_and(|d| task >= d);
-                    Event::Reminder(stage, passed)
-                };
-                events.extend(reminders.drain(..).map(late));
-                Some(Event::Acted)
-            }
-            Some(Attributes::WorkflowExecutionCompletedEventAttributes(completed)) => {
-                Some(Event::Completed(only(&completed.result)))
-            }
-            Some(Attributes::WorkflowExecutionFailedEventAttributes(failed)) => {
-                use temporalio_common::protos::temporal::api::failure::v1::failure::FailureInfo;
-                let info =
-                    failed.failure.as_ref().and_then(|failure| failure.failure_info.as_ref());
-                Some(Event::Failed(match info {
-                    Some(FailureInfo::ApplicationFailureInfo(info)) => info.r#type.clone(),
-                    other => format!("{other:?}"),
-                }))
-            }
-            _ => None,
-        };
-        events.extend(told);
-    }
-    events
-}
-
-/// Between which two events of a history most time passed: where a slow recovery was slow.
-pub(crate) fn longest_pause(history: &[HistoryEvent]) -> String {
-    let pause = |pair: &[HistoryEvent]| time(&pair[1]).saturating_sub(time(&pair[0]));
-    let Some(pair) = history.windows(2).max_by_key(|pair| pause(pair)) else {
-        return "no history".to_owned();
-    };
-    let name = |event: &HistoryEvent| event.event_type().as_str_name().replace("EVENT_TYPE_", "");
-    format!("{:.1?} from {} to {}", pause(pair), name(&pair[0]), name(&pair[1]))
-}
-
-/// A history as a list of when what happened, for whoever wants to understand a finding.
-pub(crate) fn outline(history: &[HistoryEvent]) -> String {
-    let first = history.first().map(time).unwrap_or_default();
-    let line = |event: &HistoryEvent| {
-        let at = (time(event) - first).as_secs_f64();
-        let name = event.event_type().as_str_name().replace("EVENT_TYPE_", "");
-        format!("{:3} {at:8.3} {name} {:?}\n", event.event_id, event.attributes)
-    };
-    history.iter().map(line).collect()
-}
-
-/// The part of a history that begins with its first signal.
-pub(crate) fn since_the_decision(history: &[HistoryEvent]) -> &[HistoryEvent] {
-    let signal = |event: &HistoryEvent| {
-        matches!(event.attributes, Some(Attributes::WorkflowExecutionSignaledEventAttributes(_)))
-    };
-    history.iter().position(signal).map_or(&[], |first| &history[first..])
-}
-
-fn time(event: &HistoryEvent) -> Duration {
-    let time = event.event_time.unwrap_or_default();
-    Duration::new(time.seconds as u64, time.nanos as u32)
-}
-
-/// Whether there is nothing more to come.
-pub(crate) fn is_over(story: &[Event]) -> bool {
-    story.iter().any(|event| matches!(event, Event::Completed(_) | Event::Failed(_)))
-}
-
-/// The only payload as JSON; `null` where it is something else.
-fn only(payloads: &Option<Payloads>) -> Value {
-    match payloads.as_ref().map(|payloads| payloads.payloads.as_slice()) {
-        Some([only]) => serde_json::from_slice(&only.data).unwrap_or_default(),
-        _ => Value::Null,
-    }
-}
-
-/// Until when a stage waits, as the local activity has said that issued its links.
-fn due(issued: &Value) -> Option<Duration> {
-    let deadline: jiff::Timestamp = issued["due"]["deadline"].as_str()?.parse().ok()?;
-    deadline.as_duration().try_into().ok()
-}
-
-fn text(json: &Value) -> String {
-    json.as_str().unwrap_or_default().to_owned()
 }
 
 /// One stage as it is counted here.
@@ -584,9 +399,12 @@ pub(crate) fn misused(entries: &[Entry]) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
+    use crate::story;
 
     const NOW: Duration = Duration::from_secs(1_800_000_000);
 
@@ -731,7 +549,7 @@ mod tests {
     fn a_workflow_without_an_end_is_stuck() {
         let (mut story, entries, outcome) = good();
         story.pop();
-        assert!(!is_over(&story));
+        assert!(!story::is_over(&story));
         assert_eq!(kinds(&story, &entries, &outcome), [Kind::Stuck]);
     }
 

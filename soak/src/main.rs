@@ -16,6 +16,7 @@ mod people;
 mod proxy;
 mod receiver;
 mod report;
+mod story;
 mod temporal;
 mod traps;
 
@@ -37,7 +38,7 @@ use tokio::{
 };
 
 use crate::{
-    checker::{Event, Finding, Kind},
+    checker::{Finding, Kind},
     dice::Dice,
     installation::{Installation, Part},
     leaks::Secrets,
@@ -45,6 +46,7 @@ use crate::{
     people::{Case, World},
     receiver::Receiver,
     report::Report,
+    story::Event,
     traps::Traps,
 };
 
@@ -175,8 +177,8 @@ async fn main() -> Result<ExitCode> {
         let new_is_slow = recovery.asked >= recovery.decided;
         let probe = if new_is_slow { &recovery.probes[0] } else { &recovery.probes[1] };
         let pause = match world.installation.direct.history(probe).await {
-            Ok(history) if new_is_slow => checker::longest_pause(&history),
-            Ok(history) => checker::longest_pause(checker::since_the_decision(&history)),
+            Ok(history) if new_is_slow => story::longest_pause(&history),
+            Ok(history) => story::longest_pause(story::since_the_decision(&history)),
             Err(error) => error.to_string(),
         };
         slow.push((recovery, pause));
@@ -187,7 +189,7 @@ async fn main() -> Result<ExitCode> {
         for finding in &findings {
             if let Ok(history) = world.installation.direct.history(&finding.workflow).await {
                 let path = to.join(format!("{}.history", finding.workflow));
-                std::fs::write(path, checker::outline(&history))?;
+                std::fs::write(path, story::outline(&history))?;
             }
         }
     }
@@ -301,8 +303,8 @@ async fn histories(
                     break;
                 }
             };
-            let story = checker::story(&history);
-            if !checker::is_over(&story) && patient {
+            let story = story::story(&history);
+            if !story::is_over(&story) && patient {
                 sleep(Duration::from_millis(500)).await;
                 continue;
             }

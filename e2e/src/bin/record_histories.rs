@@ -10,46 +10,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use countersign_e2e::{MailServer, Stack, Temporal, Workflow, submission, workspace};
+use countersign_e2e::{MailServer, Stack, Temporal, Workflow, rules, submission, workspace};
 use serde_json::{Value, json};
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
 
 /// What is recorded, each in a file of its name.
 const NAMES: [&str; 8] =
     ["approve", "reject", "deadline", "two_stages", "long_way", "orders", "rule", "undeliverable"];
-
-/// Small amounts need nobody; otherwise somebody stands in, and others are asked after that.
-const RULES: &str = r#"
-[[absences]]
-reviewer = "lee@example.com"
-deputy = "dee@example.com"
-from = 2020-01-01
-to = 2099-12-31
-
-[[rules]]
-name = "Small expenses"
-when.amount = { USD = { up_to = 20 } }
-decision = "approve"
-on_approved = { workflow = "PayExpense", task_queue = "payments" }
-
-[default]
-name = "Everything else"
-
-[[default.stages]]
-name = "Manager"
-reviewers = ["lee@example.com"]
-deadline = "4s"
-reminders = ["2s"]
-escalate = [{ reviewers = ["boss@example.com"], deadline = "1h", keep_earlier = false }]
-on_deadline = "reject"
-
-[[default.stages]]
-name = "Finance"
-reviewers = ["kim@example.com", "max@example.com", "noa@example.com"]
-quorum = 2
-deadline = "1h"
-on_deadline = "expire"
-"#;
 
 /// Somebody whose mail is refused, and somebody who is asked then.
 const UNREACHABLE: &str = r#"
@@ -71,7 +38,7 @@ async fn main() -> Result<()> {
     let [approve, reject, deadline, two_stages, long_way, orders, rule, undeliverable] =
         destination(given, version)?;
     let temporal = Temporal::shared().await;
-    let stack = Stack::beside(temporal.clone()).with_rules(RULES).start().await;
+    let stack = Stack::beside(temporal.clone()).with_rules(rules::LONG_WAY).start().await;
     let by_smtp = Stack::beside(temporal.clone()).with_rules(UNREACHABLE);
     let server = MailServer::start(&by_smtp.dir()).await;
     let by_smtp = by_smtp.with("COUNTERSIGN_NOTIFY", server.url()).start().await;

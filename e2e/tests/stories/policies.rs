@@ -3,7 +3,7 @@
 use std::fs;
 
 use countersign_e2e::{
-    MailServer, Stack, Temporal,
+    MailServer, Stack, Temporal, rules,
     submission::{self, routed},
     text,
 };
@@ -258,42 +258,17 @@ async fn orders_that_come_together_or_before_anybody_is_asked_all_have_their_eff
 /// A reminder, an escalation, a deputy, and a second stage of which two of three are needed.
 #[tokio::test]
 async fn a_long_way_is_a_short_history() {
-    let rules = r#"
-[[absences]]
-reviewer = "lee@example.com"
-deputy = "dee@example.com"
-from = 2020-01-01
-to = 2099-12-31
-
-[default]
-name = "Everything"
-
-[[default.stages]]
-name = "Manager"
-reviewers = ["lee@example.com"]
-deadline = "4s"
-reminders = ["2s"]
-escalate = [{ reviewers = ["boss@example.com"], deadline = "1h" }]
-on_deadline = "reject"
-
-[[default.stages]]
-name = "Finance"
-reviewers = ["ann@example.com", "bob@example.com", "cem@example.com"]
-quorum = 2
-deadline = "1h"
-on_deadline = "expire"
-"#;
-    let stack = stack_with(rules).await;
+    let stack = stack_with(rules::LONG_WAY).await;
     let workflow = stack.submit(&routed("5000.00")).await;
     stack.mails_to("dee@example.com", 2).await;
     let boss = stack.mail_to("boss@example.com").await;
     stack.press(&boss.link("approve"), "approve", "Go on").await.expect(200, &["approved"]);
-    for reviewer in ["bob@example.com", "cem@example.com"] {
+    for reviewer in ["kim@example.com", "max@example.com"] {
         let mail = stack.mail_to(reviewer).await;
         stack.press(&mail.link("approve"), "approve", "").await;
     }
     let outcome = workflow.outcome().await;
-    assert_eq!(outcome["reason"], "Approved by bob@example.com and cem@example.com.", "{outcome}");
+    assert_eq!(outcome["reason"], "Approved by kim@example.com and max@example.com.", "{outcome}");
     let history = workflow.history().await;
     let (outline, told) = (history.outline(), history.with_payloads_decoded());
     // How many workflow tasks there are depends on how many mails are taken at once.
