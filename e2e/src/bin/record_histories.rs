@@ -110,12 +110,12 @@ async fn pass_two_stages(stack: &Stack) -> Workflow {
     let board = ["cem@example.com", "dan@example.com", "eva@example.com"];
     let workflow = stack
         .submit(&submission::asking(json!({"stages": [
-            {"name": "Manager", "reviewers": ["lee@example.com"]},
+            {"name": "Manager", "reviewers": ["mia@example.com"]},
             {"name": "Board", "reviewers": board, "quorum": 2},
         ]})))
         .await;
     for (reviewer, verdict) in [
-        ("lee@example.com", "approve"),
+        ("mia@example.com", "approve"),
         (board[0], "approve"),
         (board[1], "reject"),
         (board[2], "approve"),
