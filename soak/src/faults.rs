@@ -38,7 +38,8 @@ pub(crate) struct Toll {
     pub(crate) recoveries: Vec<Recovery>,
 }
 
-/// How long it took until work went on, measured from the kill itself.
+/// How long it took until work went on: from the kill itself, with the time until what was killed
+/// was started again; after an outage of all workers, from its end.
 #[derive(Debug, Clone)]
 pub(crate) struct Recovery {
     /// What was killed.
@@ -247,7 +248,11 @@ async fn inflict(
     let downtime = dice.millis(100, 2_000) / pace;
     let struck = match fault {
         Fault::Kill(parts) => kill(world, parts.clone(), downtime).await?,
-        Fault::NoWorker => kill(world, Part::WORKERS.to_vec(), dice.millis(4_000, 6_000)).await?,
+        Fault::NoWorker => {
+            let struck = kill(world, Part::WORKERS.to_vec(), dice.millis(4_000, 6_000)).await?;
+            // How long nobody starts them is no property of what is started.
+            Struck { at: Some(Instant::now()), ..struck }
+        }
         Fault::Caught(point) => match caught(world, *point).await {
             Some(part) => kill(world, vec![part], downtime).await?,
             None => return Ok(None),

@@ -321,6 +321,9 @@ fn start_temporal(dir: &Path, port: u16) -> Process {
         "frontend.namespaceRPS.visibility=200",
         // As in production: deploy/temporal/dynamicconfig.yaml.
         "history.defaultWorkflowTaskTimeout=\"5s\"",
+        "history.transferProcessorUpdateAckInterval=\"1s\"",
+        "history.timerProcessorUpdateAckInterval=\"1s\"",
+        "history.visibilityProcessorUpdateAckInterval=\"1s\"",
     ] {
         command.args(["--dynamic-config-value", setting]);
     }
