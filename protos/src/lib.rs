@@ -1,8 +1,10 @@
-//! What the worker and the signaler must agree on: messages, names, payloads and approval IDs.
+//! What the worker and the signaler must agree on: messages, names, payloads, approval IDs and
+//! what their links start with.
 //!
 //! Nothing here talks to anybody: no I/O, no clock, no randomness.
 
 mod approval_id;
+mod public_url;
 
 pub mod names;
 pub mod payload;
@@ -10,6 +12,7 @@ pub mod submission;
 pub mod words;
 
 pub use approval_id::{ApprovalId, Asked, LinkHash, LinkKeys, LinkKeysError, NotAnApprovalId};
+pub use public_url::{NotAPublicUrl, PublicUrl};
 
 /// The messages, as their `.proto` files describe them, with protobuf's JSON mapping.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

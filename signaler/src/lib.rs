@@ -51,7 +51,7 @@ impl App {
     /// Outside a Tokio runtime.
     pub fn new(settings: Settings) -> Self {
         let (connection, client) = settings.temporal;
-        let root = settings.public_url.path().trim_end_matches('/').to_owned();
+        let root = settings.public_url.path().to_owned();
         App(Arc::new(Inner {
             approvals: Approvals::connect(connection, client),
             keys: settings.link_keys,

@@ -7,9 +7,11 @@ use std::{
     time::SystemTime,
 };
 
-use countersign_protos::words::{clean, clean_line};
+use countersign_protos::{
+    PublicUrl,
+    words::{clean, clean_line},
+};
 use mail_parser::{Address, Message, MessageParser};
-use url::Url;
 
 /// How many mails the list shows.
 const LISTED: usize = 200;
@@ -58,8 +60,8 @@ pub(crate) struct Part {
 
 impl Outbox {
     /// The outbox in `directory`; links are those that start with `public_url`.
-    pub(crate) fn new(directory: PathBuf, public_url: &Url) -> Self {
-        let public_url = format!("{}/", public_url.as_str().trim_end_matches('/'));
+    pub(crate) fn new(directory: PathBuf, public_url: &PublicUrl) -> Self {
+        let public_url = format!("{public_url}/");
         Outbox { directory: directory.into(), public_url: public_url.into() }
     }
 

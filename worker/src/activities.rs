@@ -7,7 +7,7 @@ use std::{
 };
 
 use countersign_protos::{
-    Asked, LinkKeys, submission,
+    Asked, LinkKeys, PublicUrl, submission,
     v1::{Outcome, Submission},
 };
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     approval::{Due, EmailAddress, Invited, OnDeadline},
-    mail::{self, Letter, Links, PublicUrl},
+    mail::{self, Letter, Links},
     notifier::{Envelope, Notifier, NotifyError},
     policy::{Absence, Calendar, Invitee, Policy, TimePlan, schedule, stand_ins},
     validation::{self, Routing, Validated},

@@ -134,10 +134,7 @@ impl Case {
     /// The position of the stage that the approval waits for.
     pub(crate) fn pending_stage(&self) -> Option<usize> {
         let approval = self.approval()?;
-        match approval.open_stage() {
-            Some(open) => approval.stages().iter().position(|stage| std::ptr::eq(stage, open)),
-            None => approval.to_ask().map(|to_ask| to_ask.stage),
-        }
+        approval.open().or_else(|| approval.to_ask().map(|to_ask| to_ask.stage))
     }
 
     /// Whom to issue links to now, and what the history says about it.
@@ -383,13 +380,12 @@ impl Case {
     }
 
     fn requests(&self, wanted: impl Fn(&Seat) -> bool, reminder: bool) -> Vec<ReviewRequest> {
-        let (Some(begun), Some(stage)) = (self.begun(), self.open_stage()) else {
-            return Vec::new();
-        };
-        let position = begun.approval.stages().iter().position(|other| std::ptr::eq(other, stage));
+        let Some(begun) = self.begun() else { return Vec::new() };
+        let Some(position) = begun.approval.open() else { return Vec::new() };
+        let stage = &begun.approval.stages()[position];
         let request = |seat: &Seat| ReviewRequest {
             approval: begun.id,
-            stage: position.unwrap_or_default() as u32,
+            stage: position as u32,
             round: seat.round,
             stage_name: stage.plan().name.clone(),
             reviewer: seat.reviewer.clone(),

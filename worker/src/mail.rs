@@ -2,12 +2,11 @@
 
 use askama::Template;
 use countersign_protos::{
-    ApprovalId,
+    ApprovalId, PublicUrl,
     v1::{Document, Outcome, Status, Submitter, Verdict},
     words::{attachment_name, clean, clean_line, moment, money},
 };
 use deunicode::deunicode;
-use url::Url;
 
 use crate::{activities::ReviewRequest, approval::OnDeadline};
 
@@ -29,31 +28,6 @@ const MAX_ITEMS: usize = 200;
 /// Amazon SNS: "Subject … must be less than 100 characters long."
 const SNS_SUBJECT_MAX: usize = 99;
 
-/// Where the signaler is, as people reach it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublicUrl(Url);
-
-/// Why a text is no public URL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "must be an http or https address without query or fragment, such as https://approve.example.com"
-)]
-pub struct NotAPublicUrl;
-
-impl std::str::FromStr for PublicUrl {
-    type Err = NotAPublicUrl;
-
-    fn from_str(text: &str) -> Result<Self, NotAPublicUrl> {
-        let url: Url = text.trim().parse().map_err(|_| NotAPublicUrl)?;
-        let nobody = url.username().is_empty() && url.password().is_none();
-        let plain = url.query().is_none() && url.fragment().is_none() && nobody;
-        match url.scheme() {
-            "http" | "https" if plain && url.has_host() => Ok(Self(url)),
-            _ => Err(NotAPublicUrl),
-        }
-    }
-}
-
 /// The links in one request.
 #[derive(Debug, Clone)]
 pub struct Links {
@@ -66,7 +40,7 @@ pub struct Links {
 impl Links {
     /// The links for one approval ID.
     pub fn new(base: &PublicUrl, id: &ApprovalId) -> Self {
-        let home = base.0.as_str().trim_end_matches('/');
+        let home = base.as_str();
         let id = id.reveal();
         Self {
             approve: format!("{home}/a/{id}?choice=approve"),

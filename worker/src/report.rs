@@ -138,7 +138,7 @@ impl Begun {
     }
 
     fn delivery(&self, stage: &Stage, seat: &Seat) -> v1::Delivery {
-        let waits = self.approval.open_stage().is_some_and(|open| std::ptr::eq(open, stage));
+        let waits = self.approval.open_stage() == Some(stage);
         let released = seat.standing == Standing::Released;
         match self.mails.get(&seat.link) {
             Some(mail) if !mail.error.is_empty() => v1::Delivery::Undeliverable,
@@ -198,7 +198,7 @@ impl Begun {
     }
 
     fn said(&self, stage: &Stage, seat: &Seat) -> String {
-        let waits = self.approval.open_stage().is_some_and(|open| std::ptr::eq(open, stage));
+        let waits = self.approval.open_stage() == Some(stage);
         match (&seat.vote, self.delivery(stage, seat)) {
             (Some(vote), _) if vote.verdict == Verdict::Approve => "**approved**".to_owned(),
             (Some(_), _) => "**rejected**".to_owned(),
@@ -218,7 +218,7 @@ impl Begun {
 
 fn status(approval: &Approval) -> v1::Status {
     match approval.status() {
-        Status::Pending(_) => v1::Status::Pending,
+        Status::Pending(..) => v1::Status::Pending,
         Status::Approved(..) => v1::Status::Approved,
         Status::Rejected(..) => v1::Status::Rejected,
         Status::Expired(..) => v1::Status::Expired,
@@ -238,7 +238,7 @@ fn stage_status(approval: &Approval, stage: &Stage) -> v1::Status {
 
 fn decided_at(approval: &Approval) -> Option<Timestamp> {
     match approval.status() {
-        Status::Pending(_) => None,
+        Status::Pending(..) => None,
         Status::Approved(_, at) | Status::Rejected(_, at) | Status::Expired(_, at) => Some(at),
         Status::Withdrawn(withdrawal) => Some(withdrawal.at),
     }
@@ -247,7 +247,7 @@ fn decided_at(approval: &Approval) -> Option<Timestamp> {
 /// Why an approval has its status, in one sentence.
 fn reason(approval: &Approval) -> String {
     match approval.status() {
-        Status::Pending(stage) => waits_for(stage),
+        Status::Pending(_, stage) => waits_for(stage),
         Status::Approved(Grounds::Rule(rule), _) => format!("Approved by the rule {rule}."),
         Status::Rejected(Grounds::Rule(rule), _) => format!("Rejected by the rule {rule}."),
         Status::Approved(Grounds::Stage(stage), _) if stage.ended_by_deadline() => {

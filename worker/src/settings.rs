@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
-use countersign_protos::{LinkKeys, names::DEFAULT_TASK_QUEUE};
+use countersign_protos::{LinkKeys, PublicUrl, names::DEFAULT_TASK_QUEUE};
 use jiff::Timestamp;
 use lettre::message::Mailbox;
 use tokio::sync::watch;
@@ -18,7 +18,6 @@ use url::Url;
 use crate::{
     activities::Countersign,
     approval::{EmailAddress, MAX_SEATS},
-    mail::PublicUrl,
     notifier::{Notifier, Outbox, Smtp, Sns},
     policy::Policy,
     validation::{MAX_REVIEWER_BYTES, Routing},
@@ -456,7 +455,7 @@ mod tests {
         .expect_err("wrong");
         for name in [
             "COUNTERSIGN_LINK_KEYS: key 1 has 5 bytes, not 32",
-            "COUNTERSIGN_PUBLIC_URL: must be an http or https address",
+            "COUNTERSIGN_PUBLIC_URL: must be a URL such as https://",
             "COUNTERSIGN_NOTIFY: must start with",
             "COUNTERSIGN_MAIL_FROM: is required",
             "COUNTERSIGN_REVIEWERS: \"ann\" must be an e-mail address",

@@ -58,8 +58,9 @@ pub struct Withdrawal {
 /// Where an approval stands, with what it stands on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Status<'a> {
-    /// Somebody is still to be asked or to answer; the stage that is open or next to be opened.
-    Pending(&'a Stage),
+    /// Somebody is still to be asked or to answer; the stage that is open or next to be opened, and
+    /// its position.
+    Pending(usize, &'a Stage),
     /// Every stage approved, or a rule did.
     Approved(Grounds<'a>, Timestamp),
     /// A stage rejected, or a rule did.
@@ -184,10 +185,10 @@ impl Approval {
             return Status::Withdrawn(withdrawal);
         }
         let mut last = &self.stages[0];
-        for stage in &self.stages {
+        for (position, stage) in self.stages.iter().enumerate() {
             last = stage;
             match stage.end() {
-                None => return Status::Pending(stage),
+                None => return Status::Pending(position, stage),
                 Some((End::Approved, _)) => {}
                 Some((End::Rejected, at)) => return Status::Rejected(Grounds::Stage(stage), at),
                 Some((End::Expired, at)) => return Status::Expired(stage, at),
@@ -199,13 +200,17 @@ impl Approval {
 
     /// Whether it has its final status.
     pub fn is_final(&self) -> bool {
-        !matches!(self.status(), Status::Pending(_))
+        !matches!(self.status(), Status::Pending(..))
+    }
+
+    /// The position of the stage whose reviewers are being asked.
+    pub fn open(&self) -> Option<usize> {
+        self.pending().filter(|stage| self.stages[*stage].opened_at().is_some())
     }
 
     /// The stage whose reviewers are being asked.
     pub fn open_stage(&self) -> Option<&Stage> {
-        let stage = &self.stages[self.pending()?];
-        stage.opened_at().map(|_| stage)
+        self.open().map(|stage| &self.stages[stage])
     }
 
     /// Who has to be asked now: the next stage, the next level of the open one, or somebody in
@@ -232,7 +237,7 @@ impl Approval {
         if matches!(&ballot.claim, Claim::Reviewer(reviewer) if reviewer == submitter) {
             return Receipt::SelfVote;
         }
-        let open = self.pending().filter(|i| self.stages[*i].opened_at().is_some());
+        let open = self.open();
         // Somebody who sits in two stages means the one that asks them now, or else the last one.
         let newest_first = (0..self.stages.len()).rev();
         let seat = open
@@ -321,9 +326,7 @@ impl Approval {
     /// The position of the stage that the approval waits for.
     fn pending(&self) -> Option<usize> {
         match self.status() {
-            Status::Pending(pending) => {
-                self.stages.iter().position(|stage| std::ptr::eq(stage, pending))
-            }
+            Status::Pending(position, _) => Some(position),
             _ => None,
         }
     }
@@ -415,7 +418,7 @@ mod tests {
     fn with_all_everybody_approves_and_one_rejection_is_enough() {
         let mut approval = opened(vec![plan(&["ann", "bob"], Quorum::All)]);
         vote(&mut approval, "ann", Approve, 1);
-        assert!(matches!(approval.status(), Status::Pending(_)));
+        assert!(matches!(approval.status(), Status::Pending(..)));
         vote(&mut approval, "bob", Approve, 2);
         assert!(matches!(approval.status(), Status::Approved(..)));
         let mut approval = opened(vec![plan(&["ann", "bob"], Quorum::All)]);
@@ -429,7 +432,7 @@ mod tests {
         let mut approval = opened(plans());
         vote(&mut approval, "ann", Reject, 1);
         vote(&mut approval, "bob", Approve, 1);
-        assert!(matches!(approval.status(), Status::Pending(_)));
+        assert!(matches!(approval.status(), Status::Pending(..)));
         vote(&mut approval, "cy", Approve, 1);
         assert!(matches!(approval.status(), Status::Approved(..)));
         let mut approval = opened(plans());

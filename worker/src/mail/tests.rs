@@ -288,19 +288,3 @@ fn an_sns_subject_is_short_printable_ascii() {
         assert!(subject.starts_with("Please decide: "), "{subject}");
     }
 }
-
-#[test]
-fn a_public_url_is_an_address_and_nothing_more() {
-    for text in [
-        "",
-        "approve.example.com",
-        "ftp://x.example",
-        "https://",
-        "https://x.example/?a=b",
-        "https://x.example/#a",
-        "https://me@x.example/",
-        "https://:secret@x.example/",
-    ] {
-        assert_eq!(text.parse::<PublicUrl>(), Err(NotAPublicUrl), "{text}");
-    }
-}

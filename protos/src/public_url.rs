@@ -1,0 +1,113 @@
+//! The base of every link.
+
+use std::{fmt, str::FromStr};
+
+use url::Url;
+
+/// Where people reach the signaler, as `COUNTERSIGN_PUBLIC_URL` says: the worker writes links that
+/// start with it, and the signaler answers below its path. Without a slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    text: String,
+    path: String,
+}
+
+/// Why a text is no public URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAPublicUrl {
+    /// It is no URL at all.
+    #[error("must be a URL such as https://approvals.example.com: {0}")]
+    Malformed(#[from] url::ParseError),
+    /// Nothing that a browser opens.
+    #[error("must start with https:// or http://")]
+    Scheme,
+    /// It could not be a link's beginning.
+    #[error("must not have a query or a fragment")]
+    Tail,
+    /// Everybody who is mailed a link would read them.
+    #[error("must not have a user name or a password")]
+    Credentials,
+    /// Somebody on the way may write such a path in another way.
+    #[error("may have only letters, digits and -._~ between the slashes of its path")]
+    Path,
+}
+
+impl PublicUrl {
+    /// All of it, such as `https://example.com/approvals`.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What comes after the host, such as `/approvals`; nothing where that is all.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = NotAPublicUrl;
+
+    fn from_str(text: &str) -> Result<Self, NotAPublicUrl> {
+        let url = Url::parse(text.trim())?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(NotAPublicUrl::Scheme);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(NotAPublicUrl::Tail);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(NotAPublicUrl::Credentials);
+        }
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"/-._~".contains(&b);
+        let path = url.path().trim_end_matches('/');
+        if !path.bytes().all(plain) || path.contains("//") {
+            return Err(NotAPublicUrl::Path);
+        }
+        Ok(Self { text: url.as_str().trim_end_matches('/').to_owned(), path: path.to_owned() })
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_is_an_address_perhaps_with_a_path() {
+        for (text, whole, path) in [
+            ("https://approvals.example.com", "https://approvals.example.com", ""),
+            (" http://127.0.0.1:8088/ ", "http://127.0.0.1:8088", ""),
+            ("https://example.com/sign/off-2/", "https://example.com/sign/off-2", "/sign/off-2"),
+        ] {
+            let url: PublicUrl = text.parse().expect("a public URL");
+            assert_eq!((url.as_str(), url.path()), (whole, path), "{text}");
+        }
+    }
+
+    #[test]
+    fn it_is_nothing_more() {
+        for (text, why) in [
+            ("", NotAPublicUrl::Malformed(url::ParseError::RelativeUrlWithoutBase)),
+            (
+                "approve.example.com",
+                NotAPublicUrl::Malformed(url::ParseError::RelativeUrlWithoutBase),
+            ),
+            ("https://", NotAPublicUrl::Malformed(url::ParseError::EmptyHost)),
+            ("ftp://x.example", NotAPublicUrl::Scheme),
+            ("https://x.example/?a=b", NotAPublicUrl::Tail),
+            ("https://x.example/#a", NotAPublicUrl::Tail),
+            ("https://me@x.example/", NotAPublicUrl::Credentials),
+            ("https://:secret@x.example/", NotAPublicUrl::Credentials),
+            ("https://x.example/a//b", NotAPublicUrl::Path),
+            ("https://x.example/a%20b", NotAPublicUrl::Path),
+            ("https://x.example/ö", NotAPublicUrl::Path),
+        ] {
+            assert_eq!(text.parse::<PublicUrl>(), Err(why), "{text}");
+        }
+    }
+}
