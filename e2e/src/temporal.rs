@@ -130,6 +130,12 @@ impl Temporal {
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
+    /// The history of a workflow in another namespace than the approvals'.
+    pub async fn history_in(&self, namespace: &str, workflow_id: &str) -> History {
+        let which = ["--namespace", namespace, "--workflow-id", workflow_id];
+        History(self.must([&["workflow", "show", "--output", "json"], &which[..]].concat()).await)
+    }
+
     /// Starts an approval with the submission in `file`.
     pub async fn start_workflow(self: &Arc<Self>, queue: &str, id: &str, file: &Path) -> Workflow {
         let file = file.to_str().expect("a UTF-8 path");

@@ -12,7 +12,10 @@ use countersign_protos::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use temporalio_common::{data_converters::RawValue, error::ApplicationFailure};
+use temporalio_common::{
+    data_converters::RawValue, error::ApplicationFailure,
+    protos::temporal::api::common::v1::link::WorkflowEvent,
+};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError, ActivityInfo};
 use tokio::{sync::watch, time::sleep};
@@ -20,6 +23,7 @@ use uuid::Uuid;
 
 use crate::{
     approval::{Due, EmailAddress, Invited, OnDeadline},
+    elsewhere::{Elsewhere, NotStarted},
     mail::{self, Letter, Links},
     notifier::{Envelope, Notifier, NotifyError},
     policy::{Absence, Calendar, Invitee, Policy, TimePlan, schedule, stand_ins},
@@ -247,6 +251,27 @@ impl Countersign {
             .map_err(|error: WebhookError| failure("WebhookRefused", error.to_string()))?;
         Ok(HandedOn::Outcome { taken, outcome: Box::new(outcome) })
     }
+
+    /// Starts the workflow that goes on in another namespace.
+    #[activity(name = "start_workflow")]
+    pub async fn start_workflow(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        elsewhere: Elsewhere,
+    ) -> Result<String, ActivityError> {
+        let (info, client) = (ctx.info(), ctx.client());
+        let from = WorkflowEvent {
+            namespace: info.namespace.clone(),
+            workflow_id: info.workflow_id.clone().unwrap_or_default(),
+            run_id: info.workflow_run_id.clone().unwrap_or_default(),
+            reference: None,
+        };
+        let start = elsewhere.start(&client, from, key(info));
+        alive(&ctx, start).await?.map_err(|error| match error {
+            NotStarted::Refused(..) => refusal("WorkflowRefused", error.to_string()),
+            NotStarted::Unavailable(..) => failure("NamespaceUnavailable", error.to_string()),
+        })
+    }
 }
 
 impl Countersign {
@@ -258,11 +283,7 @@ impl Countersign {
     ) -> Result<String, ActivityError> {
         let envelope = envelope(ctx.info(), recipient.clone());
         alive(ctx, self.notifier.send(&envelope, &letter)).await?.map_err(|error| match error {
-            NotifyError::Rejected(why) => ApplicationFailure::builder(why)
-                .type_name("MailRejected".to_owned())
-                .non_retryable(true)
-                .build()
-                .into(),
+            NotifyError::Rejected(why) => refusal("MailRejected", why),
             NotifyError::Unavailable(why) => failure("MailUnavailable", why),
         })
     }
@@ -290,15 +311,25 @@ async fn alive<T>(
 
 /// The same for each attempt, so that a mail that is sent twice can be told to be one.
 fn envelope(info: &ActivityInfo, recipient: EmailAddress) -> Envelope {
-    let run = info.workflow_run_id.as_deref().unwrap_or_default();
     Envelope {
         recipient,
-        key: format!("{run}.{}", info.activity_id),
+        key: key(info),
         written_at: info.scheduled_time.unwrap_or_else(SystemTime::now),
     }
+}
+
+/// The same for each attempt, and for nothing else.
+fn key(info: &ActivityInfo) -> String {
+    format!("{}.{}", info.workflow_run_id.as_deref().unwrap_or_default(), info.activity_id)
 }
 
 /// A failure that Temporal retries; its message is what people see in the Web UI.
 fn failure(kind: &str, message: impl Into<String>) -> ActivityError {
     ApplicationFailure::builder(message.into()).type_name(kind.to_owned()).build().into()
+}
+
+/// A failure that no retry would change.
+fn refusal(kind: &str, message: impl Into<String>) -> ActivityError {
+    let refusal = ApplicationFailure::builder(message.into()).type_name(kind.to_owned());
+    refusal.non_retryable(true).build().into()
 }

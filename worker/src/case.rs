@@ -58,6 +58,8 @@ pub(crate) struct Begun {
     announcements: BTreeMap<u32, Announcement>,
     announced: u32,
     pub(crate) child_workflow_id: String,
+    #[serde(default)]
+    pub(crate) child_namespace: String,
     /// The outcome as it was handed on: times in a replay may differ from those.
     handed_on: Option<v1::Outcome>,
 }
@@ -89,6 +91,7 @@ impl Case {
             announcements: BTreeMap::new(),
             announced: 0,
             child_workflow_id: String::new(),
+            child_namespace: String::new(),
             handed_on: None,
         });
         self.catch_up(now);
@@ -442,7 +445,7 @@ impl Case {
         handed_on.unwrap_or_else(|| self.outcome())
     }
 
-    /// The child workflow that goes on with the outcome.
+    /// The workflow that goes on with the outcome.
     pub(crate) fn continuation(&self) -> Option<Continuation> {
         let begun = self.begun()?;
         match self.outcome().status() {
@@ -452,10 +455,11 @@ impl Case {
         }
     }
 
-    /// The child workflow has this ID.
-    pub(crate) fn continued_by(&mut self, workflow_id: String) {
+    /// The workflow that goes on has this ID, and a namespace where it has one of its own.
+    pub(crate) fn continued_by(&mut self, workflow_id: String, namespace: Option<String>) {
         if let Some(begun) = &mut self.begun {
             begun.child_workflow_id = workflow_id;
+            begun.child_namespace = namespace.unwrap_or_default();
         }
     }
 

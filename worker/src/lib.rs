@@ -8,6 +8,7 @@ mod ahead;
 pub mod approval;
 mod case;
 pub mod check_policy;
+pub mod elsewhere;
 pub mod mail;
 pub mod money;
 pub mod notifier;

@@ -66,6 +66,7 @@ impl Case {
             stages: opened.map(|stage| stage_outcome(approval, stage)).collect(),
             rule: begun.plan.rule.clone(),
             child_workflow_id: begun.child_workflow_id.clone(),
+            child_namespace: begun.child_namespace.clone(),
         }
     }
 

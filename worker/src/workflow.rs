@@ -38,6 +38,7 @@ use crate::{
     activities::{Announcement, Countersign, HEARTBEAT_TIMEOUT, HandedOn, Issue, ReviewRequest},
     approval::Verdict,
     case::Case,
+    elsewhere::Elsewhere,
     policy::Continuation,
     validation::{Plan, Validated},
 };
@@ -371,23 +372,26 @@ impl ApprovalWorkflow {
             workflow.case.conclude();
         });
         Self::publish(ctx);
-        if let Some(next) = ctx.state(|workflow| workflow.case.continuation()) {
-            Self::go_on(ctx, next, encoding).await;
+        let mut next = ctx.state(|workflow| workflow.case.continuation());
+        if let Some(child) = next.take_if(|next| next.namespace.is_none()) {
+            Self::go_on(ctx, child, encoding).await;
         }
         Self::tell(ctx, &mut background);
-        let outcome = ctx.state(|workflow| workflow.case.outcome());
-        if ctx.state(|workflow| workflow.case.has_webhook()) {
-            background.add(Self::hand_on(ctx.clone(), outcome));
-        }
+        background.add(Self::hand_on(ctx.clone(), next, encoding));
         background.work.await;
         ctx.state(|workflow| workflow.case.result())
+    }
+
+    /// The ID of the workflow that goes on with an outcome.
+    fn next_id(ctx: &WorkflowContext<Self>, outcome: &v1::Outcome) -> String {
+        format!("{}-{}", ctx.workflow_id(), outcome.status().as_str_name().to_lowercase())
     }
 
     /// Starts the child workflow that goes on with the outcome. Where it cannot be started, the
     /// history says why.
     async fn go_on(ctx: &WorkflowContext<Self>, next: Continuation, encoding: Encoding) {
         let outcome = ctx.state(|workflow| workflow.case.outcome());
-        let id = format!("{}-{}", ctx.workflow_id(), outcome.status().as_str_name().to_lowercase());
+        let id = Self::next_id(ctx, &outcome);
         let options = ChildWorkflowOptions::builder()
             .workflow_id(id.clone())
             .task_queue(next.task_queue)
@@ -398,7 +402,19 @@ impl ApprovalWorkflow {
         let input = RawValue::new(vec![payload::encode(&outcome, encoding)]);
         let child = UntypedWorkflow::new(next.workflow);
         if ctx.start_child_workflow(child, input, options).await.is_ok() {
-            ctx.state_mut(|workflow| workflow.case.continued_by(id));
+            ctx.state_mut(|workflow| workflow.case.continued_by(id, None));
+        }
+    }
+
+    /// Starts the workflow that goes on with the outcome in another namespace, for as long as it
+    /// takes. Where it is refused, the history says why.
+    async fn go_on_elsewhere(ctx: &WorkflowContext<Self>, next: Continuation, encoding: Encoding) {
+        let outcome = ctx.state(|workflow| workflow.case.outcome());
+        let (workflow_id, namespace) = (Self::next_id(ctx, &outcome), next.namespace.clone());
+        let options = acting(format!("Start {workflow_id}"));
+        let elsewhere = Elsewhere { workflow_id: workflow_id.clone(), next, outcome, encoding };
+        if ctx.execute_activity(Countersign::start_workflow, elsewhere, options).await.is_ok() {
+            ctx.state_mut(|workflow| workflow.case.continued_by(workflow_id, namespace));
         }
     }
 
@@ -411,14 +427,16 @@ impl ApprovalWorkflow {
         ctx.state_mut(|workflow| workflow.case.told(number));
     }
 
-    /// Hands the outcome to the webhook, for as long as it takes.
-    async fn hand_on(ctx: WorkflowContext<Self>, outcome: v1::Outcome) {
-        let options = ActivityOptions::with_start_to_close_timeout(Duration::from_secs(30))
-            .heartbeat_timeout(HEARTBEAT_TIMEOUT)
-            .summary("Hand the outcome on".to_owned())
-            .cancellation_token(WorkflowCancellationToken::new())
-            .retry_policy(retry(Duration::from_secs(300)))
-            .build();
+    /// Hands the outcome to another namespace and to the webhook, for as long as it takes.
+    async fn hand_on(ctx: WorkflowContext<Self>, next: Option<Continuation>, encoding: Encoding) {
+        if let Some(next) = next {
+            Self::go_on_elsewhere(&ctx, next, encoding).await;
+        }
+        if !ctx.state(|workflow| workflow.case.has_webhook()) {
+            return;
+        }
+        let outcome = ctx.state(|workflow| workflow.case.outcome());
+        let options = acting("Hand the outcome on".to_owned());
         let handed_on = ctx.execute_activity(Countersign::process_decision, outcome, options).await;
         if let Ok(HandedOn::Outcome { outcome, .. }) = handed_on {
             ctx.state_mut(|workflow| workflow.case.handed_on(*outcome));
@@ -546,6 +564,16 @@ fn mail(
         .summary(summary)
         .cancellation_token(no_longer_wanted)
         .retry_policy(retry(Duration::from_secs(60)))
+        .build()
+}
+
+/// What acts on an outcome is tried again and again until it is done or refused for good.
+fn acting(summary: String) -> ActivityOptions {
+    ActivityOptions::with_start_to_close_timeout(Duration::from_secs(30))
+        .heartbeat_timeout(HEARTBEAT_TIMEOUT)
+        .summary(summary)
+        .cancellation_token(WorkflowCancellationToken::new())
+        .retry_policy(retry(Duration::from_secs(300)))
         .build()
 }
 

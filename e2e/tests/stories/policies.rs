@@ -7,7 +7,13 @@ use countersign_e2e::{
     submission::{self, routed},
     text,
 };
+use countersign_protos::{payload::Encoding, v1::Outcome};
+use countersign_worker::{
+    elsewhere::{Elsewhere, NotStarted},
+    policy::Continuation,
+};
 use serde_json::json;
+use temporalio_common::protos::temporal::api::common::v1::link::WorkflowEvent;
 
 /// Small amounts need nobody, gifts are refused, and everything else goes to people.
 const RULES: &str = r#"
@@ -74,6 +80,59 @@ async fn a_rule_approves_without_asking_anybody_and_a_child_workflow_goes_on() {
     let mails = stack.mails_to("sam@example.com", 1).await;
     assert!(mails[0].text.contains("Approved by the rule Small expenses."), "{}", mails[0].text);
     assert_eq!(stack.outbox_size(), 1, "nobody else gets a mail");
+}
+
+#[tokio::test]
+async fn a_workflow_in_another_namespace_goes_on_as_soon_as_the_namespace_is_there() {
+    let there = r#"task_queue = "payments", namespace = "finance" }"#;
+    let rules = RULES.replace(r#"task_queue = "payments" }"#, there);
+    let stack = stack_with(&rules).await;
+    let workflow = stack.submit(&routed("19.99")).await;
+    workflow.pending_failure("the namespace \"finance\" does not take the workflow").await;
+    let mails = stack.mails_to("sam@example.com", 1).await;
+    assert!(mails[0].text.contains("Approved by the rule Small expenses."), "{}", mails[0].text);
+
+    stack.temporal.must(["operator", "namespace", "create", "--namespace", "finance"]).await;
+    let outcome = workflow.outcome().await;
+    let next = format!("{}-approved", workflow.id);
+    assert_eq!(outcome["childWorkflowId"], next, "{outcome}");
+    assert_eq!(outcome["childNamespace"], "finance", "{outcome}");
+    let history = stack.temporal.history_in("finance", &next).await;
+    let started = &history.events()[0];
+    assert_eq!(started["links"][0]["workflowEvent"]["workflowId"], workflow.id, "{started}");
+    let started = &started["workflowExecutionStartedEventAttributes"];
+    assert_eq!(started["workflowType"]["name"], "PayExpense");
+    assert_eq!(started["taskQueue"]["name"], "payments");
+    assert!(history.with_payloads_decoded().contains("Small expenses"), "the outcome is its input");
+}
+
+#[tokio::test]
+async fn a_workflow_that_is_started_twice_in_another_namespace_runs_once() {
+    let client = Temporal::shared().await.client().await;
+    let start = async |request: &str| {
+        let next = Continuation {
+            workflow: "PayExpense".to_owned(),
+            task_queue: "payments".to_owned(),
+            namespace: Some("default".to_owned()),
+        };
+        let elsewhere = Elsewhere {
+            workflow_id: "started-twice".to_owned(),
+            next,
+            outcome: Outcome::default(),
+            encoding: Encoding::JsonPlain,
+        };
+        let from = WorkflowEvent {
+            namespace: "default".to_owned(),
+            workflow_id: "approval".to_owned(),
+            run_id: "01a21515-4dc2-7201-bc9f-28b77c492899".to_owned(),
+            reference: None,
+        };
+        elsewhere.start(&client, from, request.to_owned()).await
+    };
+    let run = start("run.7").await.expect("a start");
+    assert_eq!(start("run.7").await.expect("the same"), run);
+    let refused = start("another run.7").await.expect_err("its ID is in use");
+    assert!(matches!(refused, NotStarted::Refused(..)), "{refused}");
 }
 
 #[tokio::test]

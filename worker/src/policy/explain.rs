@@ -82,8 +82,12 @@ impl Policy {
         };
         let Continuations { approved, rejected } = then;
         for (outcome, continuation) in [("approved", approved), ("rejected", rejected)] {
-            if let Some(Continuation { workflow, task_queue }) = continuation {
-                writeln!(out, "Once {outcome}: workflow {workflow} on task queue {task_queue}")?;
+            if let Some(Continuation { workflow, task_queue, namespace }) = continuation {
+                write!(out, "Once {outcome}: workflow {workflow} on task queue {task_queue}")?;
+                match namespace {
+                    Some(namespace) => writeln!(out, ", in the namespace {namespace}")?,
+                    None => writeln!(out)?,
+                }
             }
         }
         Ok(())

@@ -644,10 +644,8 @@ fn continuation(table: &Table<'_>, key: &str) -> Option<Continuation> {
     let text = |value: Value<'_>| value.texts().into_iter().next().map(|text| text.text);
     let workflow = table.required("workflow").and_then(text);
     let task_queue = table.required("task_queue").and_then(text);
-    if let Some(namespace) = table.get("namespace") {
-        namespace.wrong("a child workflow runs in the approval's own namespace: leave this out");
-    }
-    Some(Continuation { workflow: workflow?, task_queue: task_queue? })
+    let namespace = table.get("namespace").and_then(text);
+    Some(Continuation { workflow: workflow?, task_queue: task_queue?, namespace })
 }
 
 /// Reports a rule that nothing reaches.

@@ -86,7 +86,7 @@ pub struct Continuations {
     pub rejected: Option<Continuation>,
 }
 
-/// A child workflow, in the approval's own namespace: Temporal's Rust SDK starts none in another.
+/// A workflow that goes on with an outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Continuation {
@@ -94,4 +94,7 @@ pub struct Continuation {
     pub workflow: String,
     /// Where its worker takes tasks from.
     pub task_queue: String,
+    /// Where it runs. Nothing: as a child workflow, in the approval's own namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
 }

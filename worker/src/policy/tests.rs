@@ -132,8 +132,8 @@ const SEEDED: &[(&str, &str, &str)] = &[
     (
         "decision = \"approve\"",
         "decision = \"approve\"\non_approved = { workflow = \"Pay\", task_queue = \"payments\", \
-         namespace = «\"finance\"» }",
-        "a child workflow runs in the approval's own namespace: leave this out",
+         namespace = «\"\"» }",
+        "must be a text of one line, and not empty",
     ),
     ("name = \"Small\"", "«nmae» = \"Small\"", "`nmae` is not known here"),
     ("name = \"Large\"", "name = «\"Small\"»", "another rule is called \"Small\" too"),
@@ -887,6 +887,21 @@ to = 2026-12-31
 
 "#
     );
+}
+
+#[test]
+fn what_goes_on_is_explained_with_its_namespace() {
+    let policy = policy(
+        r#"
+[default]
+decision = "approve"
+on_approved = { workflow = "Pay", task_queue = "payments", namespace = "finance" }
+"#,
+    );
+    let explained =
+        policy.explain(&submission("", "", "5.00", "EUR"), &address("sue"), Timestamp::UNIX_EPOCH);
+    let last = "Once approved: workflow Pay on task queue payments, in the namespace finance\n";
+    assert!(explained.ends_with(last), "{explained}");
 }
 
 #[test]
