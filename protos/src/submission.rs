@@ -22,23 +22,31 @@ pub const MAX_BYTES: usize = 256 * 1024;
 /// Reads a workflow's start input. Without problems the submission has the right shape; whether it
 /// makes sense is the worker's to say.
 pub fn read(payloads: &[Payload]) -> (Submission, Vec<Problem>) {
-    match read_payload(payloads) {
+    match small(payloads).and_then(read_payload) {
         Ok(read) => read,
         Err(unreadable) => (Submission::default(), vec![problem("$", unreadable.to_string())]),
     }
 }
 
-fn read_payload(payloads: &[Payload]) -> Result<(Submission, Vec<Problem>), Unreadable> {
+/// Reads a start input as a history has it, whatever is wrong with it: a run that follows another
+/// one starts from more than the submission, which no limit must hide.
+pub fn recorded(payloads: &[Payload]) -> Submission {
+    payload::single(payloads).and_then(read_payload).unwrap_or_default().0
+}
+
+fn small(payloads: &[Payload]) -> Result<&Payload, Unreadable> {
     let payload = payload::single(payloads)?;
-    let encoding = Encoding::of(payload)?;
-    if payload.data.len() > MAX_BYTES {
-        return Err(Unreadable::Data(format!(
-            "the submission has {} bytes; at most {MAX_BYTES} are accepted: put large content \
-             behind an attachment's URI",
-            payload.data.len()
-        )));
+    match payload.data.len() {
+        0..=MAX_BYTES => Ok(payload),
+        size => Err(Unreadable::Data(format!(
+            "the submission has {size} bytes; at most {MAX_BYTES} are accepted: put large content \
+             behind an attachment's URI"
+        ))),
     }
-    if encoding == Encoding::BinaryProtobuf {
+}
+
+fn read_payload(payload: &Payload) -> Result<(Submission, Vec<Problem>), Unreadable> {
+    if Encoding::of(payload)? == Encoding::BinaryProtobuf {
         return Ok((payload::decode_binary(payload)?, Vec::new()));
     }
     let json = serde_json::from_slice::<&RawValue>(&payload.data)

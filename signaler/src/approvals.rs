@@ -36,6 +36,7 @@ const HISTORY: Duration = Duration::from_secs(3);
 
 /// The visibility index lags: how long a genuine link that is not there yet is looked for.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Each pause is longer by this: Temporal answers ten such questions a second and namespace.
 const PAUSE: Duration = Duration::from_millis(500);
 /// A link that was not found is not looked for again before this long.
 const FORGET_MISSING: Duration = Duration::from_secs(5);
@@ -47,7 +48,7 @@ const CACHED_LINKS: u64 = 100_000;
 pub(crate) struct Approvals {
     temporal: Temporal,
     located: Cache<LinkHash, Run>,
-    missing: Cache<LinkHash, ()>,
+    missing: Cache<LinkHash, Unreadable>,
     rechecked: Cache<LinkHash, ()>,
 }
 
@@ -81,13 +82,11 @@ pub(crate) enum NotSent {
 impl Approvals {
     /// Starts connecting; until then every answer is that Temporal is unavailable.
     pub(crate) fn connect(connection: ConnectionOptions, client: ClientOptions) -> Self {
-        let short =
-            || Cache::builder().max_capacity(CACHED_LINKS).time_to_live(FORGET_MISSING).build();
         Approvals {
             temporal: Temporal::connect(connection, client),
-            located: Cache::builder().max_capacity(CACHED_LINKS).time_to_live(FORGET_FOUND).build(),
-            missing: short(),
-            rechecked: short(),
+            located: by_link(FORGET_FOUND),
+            missing: by_link(FORGET_MISSING),
+            rechecked: by_link(FORGET_MISSING),
         }
     }
 
@@ -166,34 +165,38 @@ impl Approvals {
     }
 
     async fn locate(&self, link: &LinkHash) -> Result<Run, Unreadable> {
-        if self.missing.get(link).await.is_some() {
-            return Err(Unreadable::Gone);
+        if let Some(missing) = self.missing.get(link).await {
+            return Err(missing);
         }
         let located = self.located.try_get_with_by_ref(link, self.look_up(link)).await;
-        let run = located.map_err(|failure| match &*failure {
-            Failure::NotFound(_) if self.temporal.is_steady() => Unreadable::Gone,
-            // After an outage the index may lag for longer than anybody waits for a page.
-            Failure::NotFound(_) => Unreadable::Unavailable,
-            failure => self.unavailable(link, "look-up", failure),
-        });
-        if run == Err(Unreadable::Gone) {
-            self.missing.insert(link.clone(), ()).await;
+        match located.as_ref().map_err(|failure| &**failure) {
+            Ok(run) => Ok(run.clone()),
+            Err(Failure::NotFound(_)) => {
+                let missing = match self.temporal.is_steady() {
+                    true => Unreadable::Gone,
+                    // After an outage the index may lag for longer than anybody waits for a page.
+                    false => Unreadable::Unavailable,
+                };
+                self.missing.insert(link.clone(), missing).await;
+                Err(missing)
+            }
+            Err(failure) => Err(self.unavailable(link, "look-up", failure)),
         }
-        run
     }
 
     async fn look_up(&self, link: &LinkHash) -> Result<Run, Failure> {
         let until = Instant::now() + PATIENCE;
-        loop {
+        for pause in (1..).map(|tries| tries * PAUSE) {
             let client = self.temporal.client()?;
             if let Some(run) = look_up_once(&client, link).await? {
                 return Ok(run);
             }
-            if Instant::now() + PAUSE > until {
-                return Err(Failure::NotFound("no workflow has this link".to_owned()));
+            if Instant::now() + pause > until {
+                break;
             }
-            sleep(PAUSE).await;
+            sleep(pause).await;
         }
+        Err(Failure::NotFound("no workflow has this link".to_owned()))
     }
 
     /// What the workflow says; where no worker answers, what its history says.
@@ -268,7 +271,10 @@ impl Approvals {
 
     fn unavailable(&self, link: &LinkHash, what: &str, failure: &Failure) -> Unreadable {
         tracing::warn!(link = link.short(), error = %failure, "{what} failed");
-        self.temporal.note_trouble();
+        // A Temporal that was asked too often has lost nothing.
+        if !matches!(failure, Failure::Busy(_)) {
+            self.temporal.note_trouble();
+        }
         Unreadable::Unavailable
     }
 }
@@ -283,6 +289,10 @@ impl Run {
     fn handle(&self, client: &Client) -> Handle {
         handle(client, &self.workflow_id, Some(&self.run_id))
     }
+}
+
+fn by_link<V: Clone + Send + Sync + 'static>(forget: Duration) -> Cache<LinkHash, V> {
+    Cache::builder().max_capacity(CACHED_LINKS).time_to_live(forget).build()
 }
 
 type Handle = UntypedWorkflowHandle<Client>;

@@ -15,7 +15,7 @@ pub(crate) fn read(first: Option<HistoryEvent>, closing: Option<HistoryEvent>) -
     let submission = match first.and_then(|event| event.attributes) {
         Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
             // What has the wrong shape is the worker's to complain about.
-            submission::read(&started.input.unwrap_or_default().payloads).0
+            submission::recorded(&started.input.unwrap_or_default().payloads)
         }
         _ => Submission::default(),
     };
@@ -154,6 +154,23 @@ mod tests {
             assert_eq!(state.status(), Status::Pending);
         }
         assert!(matches!(read(None, None), Reading::Unattended(_)));
+    }
+
+    #[test]
+    fn a_run_that_follows_another_one_shows_its_submission_however_much_comes_with_it() {
+        let mut first = started().expect("an event");
+        let Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) =
+            &mut first.attributes
+        else {
+            panic!("not the start")
+        };
+        let input = &mut started.input.as_mut().expect("an input").payloads[0].data;
+        let case = serde_json::json!({"comments": "x".repeat(submission::MAX_BYTES)});
+        let mut continued: serde_json::Value = serde_json::from_slice(input).expect("JSON");
+        continued["case"] = case;
+        *input = continued.to_string().into_bytes();
+        let Reading::Unattended(state) = read(Some(first), None) else { panic!("not open") };
+        assert_eq!(title(&state), "Ten laptops");
     }
 
     #[test]

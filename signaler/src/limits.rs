@@ -17,7 +17,7 @@ use governor::{
     clock::{Clock, DefaultClock},
 };
 use ipnet::IpNet;
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 
 /// More clients or links than this at a time share no memory: the oldest are forgotten.
 const REMEMBERED: u64 = 50_000;
@@ -128,8 +128,11 @@ impl<K> Clone for Keyed<K> {
 
 impl<K: Hash + Eq + Send + Sync + 'static> Keyed<K> {
     fn new(rate: Rate) -> Self {
-        let limiters =
-            Cache::builder().max_capacity(REMEMBERED).time_to_idle(rate.refill()).build();
+        let limiters = Cache::builder()
+            .max_capacity(REMEMBERED)
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_idle(rate.refill())
+            .build();
         Keyed { rate, limiters }
     }
 
@@ -175,10 +178,11 @@ pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 
-/// Some proxies add the client's port.
+/// Some proxies add the client's port, and the brackets that go with it.
 fn forwarded_address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse().map(|address: SocketAddr| address.ip());
-    text.parse().or_else(|_| with_port()).ok()
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().or_else(|_| with_port()).ok()
 }
 
 #[cfg(test)]
@@ -230,6 +234,7 @@ mod tests {
         assert_eq!(seen("10.0.0.1", &[]), "10.0.0.1");
         assert_eq!(seen("10.0.0.1", &["192.0.2.1:4711"]), "192.0.2.1");
         assert_eq!(seen("10.0.0.1", &["[2001:db8::1]:4711, 10.0.0.2:80"]), "2001:db8::1");
+        assert_eq!(seen("10.0.0.1", &["[2001:db8::1]"]), "2001:db8::1");
         assert_eq!(seen("198.51.100.7", &["192.0.2.1:4711"]), "198.51.100.7");
     }
 

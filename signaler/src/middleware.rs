@@ -25,7 +25,7 @@ use crate::{
     reply::{Problem, Reply, Wants},
 };
 
-/// Longer than all deadlines of one decision together.
+/// Longer than anybody waits for a page. What takes longer is not known to be recorded.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const HEADERS: [(HeaderName, &str); 7] = [

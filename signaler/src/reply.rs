@@ -237,7 +237,7 @@ impl Problem {
                 StatusCode::TOO_MANY_REQUESTS,
                 "too_many_requests",
                 "That was a little too often",
-                "Please wait a moment, and try again. Nothing was recorded.",
+                "Please wait a moment, and try again. Nothing was recorded this time.",
             ),
             Problem::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -250,8 +250,8 @@ impl Problem {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "nothing_recorded",
                 "Please try again in a moment",
-                "Nothing was recorded, because the system behind this page does not answer. Your \
-                 decision is still needed.",
+                "Nothing was recorded this time, because the system behind this page does not \
+                 answer. Unless you have decided before, your decision is still needed.",
             ),
             Problem::Unknown => (
                 StatusCode::SERVICE_UNAVAILABLE,

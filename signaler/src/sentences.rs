@@ -89,8 +89,8 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
             whereabouts(case),
         ]),
         Answer::Accepted => "It is stored safely. It takes effect when the service that counts \
-            decisions is back; this page will then show what became of it. There is no need to \
-            press again."
+            decisions is back, unless you or others have decided already; this page will then \
+            show what became of it. There is no need to press again."
             .to_owned(),
     }
 }

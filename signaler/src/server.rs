@@ -18,6 +18,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
+use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 
 use crate::{
@@ -29,6 +30,8 @@ use crate::{
 const HEADERS: Duration = Duration::from_secs(15);
 /// How long requests that are being answered may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(9);
+/// How long a client may read nothing of what it is sent.
+const WRITE: Duration = Duration::from_secs(30);
 const CONNECTIONS: usize = 2_000;
 /// How many of them one client may have; a trusted proxy, all.
 const CONNECTIONS_EACH: usize = CONNECTIONS / 8;
@@ -58,6 +61,8 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
                 continue;
             };
             let _ = stream.set_nodelay(true);
+            let mut stream = TimeoutStream::new(stream);
+            stream.set_write_timeout(Some(WRITE));
             let router = router.clone();
             let service = service_fn(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(ConnectInfo(peer));
@@ -67,7 +72,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADERS)
                 .max_buf_size(BUFFER)
-                .serve_connection(TokioIo::new(stream), service);
+                .serve_connection(TokioIo::new(Box::pin(stream)), service);
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
                 // What goes wrong on a connection is the client's: it hangs up, or speaks nonsense.
@@ -102,10 +107,13 @@ impl Clients {
 
     /// A place for one more connection of `peer`, for as long as it is kept.
     fn admit(&mut self, peer: IpAddr, trusted: &[IpNet]) -> Option<OwnedSemaphorePermit> {
-        let places = if is_trusted(peer, trusted) { CONNECTIONS } else { self.each };
+        let (client, places) = match is_trusted(peer, trusted) {
+            true => (peer.to_canonical(), CONNECTIONS),
+            false => (network(peer), self.each),
+        };
         self.places.retain(|_, places| Arc::strong_count(places) > 1);
         let new = || Arc::new(Semaphore::new(places));
-        self.places.entry(network(peer)).or_insert_with(new).clone().try_acquire_owned().ok()
+        self.places.entry(client).or_insert_with(new).clone().try_acquire_owned().ok()
     }
 }
 
@@ -123,7 +131,8 @@ mod tests {
     #[test]
     fn each_client_has_so_many_connections_and_trusted_proxies_have_all() {
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let trusted: [IpNet; 1] = ["10.0.0.0/8".parse().expect("a network")];
+        let trusted: [IpNet; 2] =
+            ["10.0.0.0/8", "fd00::5/128"].map(|network| network.parse().expect("a network"));
         let mut clients = Clients::new(2);
         let mut admit = |address| clients.admit(ip(address), &trusted);
         let (one, two) = (admit("192.0.2.1"), admit("::ffff:192.0.2.1"));
@@ -132,7 +141,11 @@ mod tests {
         assert!(admit("192.0.2.2").is_some());
         let proxy: Vec<_> = (0..CONNECTIONS).map_while(|_| admit("10.0.0.1")).collect();
         assert_eq!(proxy.len(), CONNECTIONS);
-        drop(one);
+        let neighbour = (admit("fd00::9"), admit("fd00::8"));
+        assert!(neighbour.1.is_some() && admit("fd00::9").is_none());
+        let proxy_by_ipv6: Vec<_> = (0..3).map_while(|_| admit("fd00::5")).collect();
+        assert_eq!(proxy_by_ipv6.len(), 3, "its neighbours take none of its places");
+        drop((one, neighbour, proxy_by_ipv6));
         assert!(admit("192.0.2.1").is_some());
         drop((two, proxy));
         assert!(admit("192.0.2.2").is_some());

@@ -142,7 +142,7 @@ impl Settings {
                 format!("{error}; it must have the worker's keys, comma-separated base64 of 32 bytes each")
             })
         });
-        let public_url = check.required("COUNTERSIGN_PUBLIC_URL", arguments.public_url, parsed);
+        let public_url = check.required("COUNTERSIGN_PUBLIC_URL", arguments.public_url, base);
         let listen = check.optional("COUNTERSIGN_LISTEN", arguments.listen, |text| {
             text.parse().map_err(|_| "it must be ADDRESS:PORT, such as 0.0.0.0:8088".to_owned())
         });
@@ -223,6 +223,17 @@ impl Check {
 
 fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// Pages under it stand at the root too, for proxies that take its path away.
+fn base(text: &str) -> Result<PublicUrl, String> {
+    let url: PublicUrl = parsed(text)?;
+    match url.path() {
+        own @ ("/healthz" | "/readyz" | "/outbox") => {
+            Err(format!("its path must not be {own}, where this service has a page of its own"))
+        }
+        _ => Ok(url),
+    }
 }
 
 fn outbox(text: &str) -> Result<Option<PathBuf>, String> {
@@ -332,6 +343,23 @@ mod tests {
             Settings::read(arguments, temporal("[profile.default")).err().expect("bad TOML");
         assert_eq!(wrong.len(), 1);
         assert_eq!(wrong[0].name, "TEMPORAL_*");
+    }
+
+    #[tokio::test]
+    async fn the_public_url_may_have_a_path_but_no_page_s_own() {
+        for (path, good) in [
+            ("", true),
+            ("/approvals", true),
+            ("/outbox/mine", true),
+            ("/outbox", false),
+            ("/readyz/", false),
+        ] {
+            let url = format!("https://ok.example{path}");
+            let read =
+                read(&[("link-keys", KEY), ("public-url", &url), ("notify", "outbox:/mails")]);
+            assert_eq!(read.is_ok(), good, "{path}");
+            read.map(|settings| crate::App::new(settings).router()).ok();
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use countersign_signaler::serve;
-use tokio::net::TcpListener;
+use tokio::{io::AsyncWriteExt, net::TcpListener, time::timeout};
 
 mod service;
 
@@ -68,4 +68,13 @@ async fn headers_that_do_not_fit_are_refused() {
     // No more than what is read before it is refused, so that the refusal is read too.
     let refused = ask(&connect(address), &long[..64 * 1024]);
     assert_eq!(refused, "HTTP/1.1 431 Request Header Fields Too Large");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_nothing_loses_its_connection() {
+    let address = listening().await;
+    let mut client = tokio::net::TcpStream::connect(address).await.expect("connected");
+    let requests = HEALTH.repeat(1_000);
+    let asking = async { while client.write_all(requests.as_bytes()).await.is_ok() {} };
+    timeout(Duration::from_secs(3_600), asking).await.expect("it is hung up on");
 }

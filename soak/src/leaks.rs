@@ -10,7 +10,7 @@ use std::{
 const DASHED: usize = 29;
 const PLAIN: usize = 24;
 
-/// The approval IDs that were mailed, with and without dashes.
+/// Genuine approval IDs, with and without dashes.
 pub(crate) struct Secrets(HashSet<Vec<u8>>);
 
 impl Secrets {

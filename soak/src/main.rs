@@ -103,6 +103,7 @@ async fn main() -> Result<ExitCode> {
         installation: Installation::start(&receiver, &traps, args.control).await?,
         ledger: Ledger::default(),
         browser: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15)).build()?,
+        unmailed: Mutex::default(),
     });
     let cases = Mutex::new(Vec::new());
 
@@ -132,9 +133,10 @@ async fn main() -> Result<ExitCode> {
     eprintln!("{:.0?}: reading the histories ...", began.elapsed());
     let cases = cases.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mails = &world.installation.mails;
-    let secrets = Secrets::of(mails.look(|found| {
-        found.links.values().flatten().map(|link| link.id.clone()).collect::<Vec<_>>().into_iter()
-    }));
+    let mailed: Vec<String> =
+        mails.look(|found| found.links.values().flatten().map(|link| link.id.clone()).collect());
+    let unmailed = world.unmailed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let secrets = Secrets::of(mailed.into_iter().chain(unmailed));
     let (stories, mut findings) = histories(&world, &cases, &secrets, rest).await?;
     let mut find = |kind, why| {
         let (workflow, key) = (String::new(), String::new());

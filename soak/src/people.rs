@@ -1,6 +1,9 @@
 //! People: they submit, read their mails, look at pages, and decide, not always in good order.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use countersign_protos::{ApprovalId, Asked};
 use reqwest::{Client, RequestBuilder, header::ACCEPT};
@@ -63,6 +66,8 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     /// Their browser.
     pub(crate) browser: Client,
+    /// Genuine approval IDs that no mail has.
+    pub(crate) unmailed: Mutex<Vec<String>>,
 }
 
 impl Case {
@@ -258,6 +263,7 @@ impl World {
             let approval = Uuid::from_u128(dice.below(usize::MAX) as u128);
             let asked = Asked { approval, stage: 0, round: 0, reviewer: nobody };
             let id = self.installation.keys.issue(asked).reveal();
+            self.unmailed.lock().unwrap_or_else(PoisonError::into_inner).push(id.clone());
             let url = self.installation.url(i, &id);
             let form = [("verdict", "approve")];
             let (how, request) = match i / 2 % 2 {

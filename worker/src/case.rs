@@ -67,6 +67,9 @@ pub(crate) struct Begun {
 /// What became of the requests to one reviewer.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Mail {
+    /// Whether a request or a reminder is being sent.
+    #[serde(default)]
+    on_its_way: bool,
     pub(crate) sent: bool,
     pub(crate) error: String,
     pub(crate) reminders: u32,
@@ -97,10 +100,12 @@ impl Case {
         self.catch_up(now);
     }
 
-    /// Goes on in another run, which was told something already: what was on its way is sent again.
+    /// Goes on in another run, which was told something already: requests that were on their way are
+    /// sent again, reminders are not.
     pub(crate) fn resume(&mut self, told_first: Case, now: Timestamp) {
         if let Some(begun) = &mut self.begun {
             begun.mails.retain(|_, mail| mail.sent || !mail.error.is_empty());
+            begun.mails.values_mut().for_each(|mail| mail.on_its_way = false);
         }
         self.ignored = self.ignored.saturating_add(told_first.ignored);
         self.ignored_because.extend(told_first.ignored_because);
@@ -372,14 +377,29 @@ impl Case {
         let links = open.flat_map(Stage::undecided).map(|seat| seat.link.clone());
         let new: Vec<String> = links.filter(|link| !begun.mails.contains_key(link)).collect();
         for link in &new {
-            begun.mails.insert(link.clone(), Mail::default());
+            begun.mails.insert(link.clone(), Mail { on_its_way: true, ..Mail::default() });
         }
         self.requests(|seat| new.contains(&seat.link), false)
     }
 
-    /// Reminders to some of the open stage who have not decided.
-    pub(crate) fn reminders(&self, late: &[EmailAddress]) -> Vec<ReviewRequest> {
-        self.requests(|seat| late.contains(&seat.reviewer), true)
+    /// Reminders to some of the open stage who have not decided. Whoever is being mailed is not
+    /// reminded too: after an outage, one mail comes.
+    pub(crate) fn reminders(&mut self, late: &[EmailAddress]) -> Vec<ReviewRequest> {
+        let one_at_a_time = self.is_since(2);
+        let mails = self.begun().map(|begun| &begun.mails);
+        let busy = |seat: &Seat| {
+            mails.and_then(|mails| mails.get(&seat.link)).is_some_and(|mail| mail.on_its_way)
+        };
+        let wanted = |seat: &Seat| late.contains(&seat.reviewer) && !(one_at_a_time && busy(seat));
+        let reminders = self.requests(wanted, true);
+        for reminder in &reminders {
+            if let Some(mail) =
+                self.begun.as_mut().and_then(|begun| begun.mails.get_mut(&reminder.link))
+            {
+                mail.on_its_way = true;
+            }
+        }
+        reminders
     }
 
     fn requests(&self, wanted: impl Fn(&Seat) -> bool, reminder: bool) -> Vec<ReviewRequest> {
@@ -413,6 +433,7 @@ impl Case {
     ) -> bool {
         let Some(begun) = &mut self.begun else { return false };
         let mail = begun.mails.entry(link.to_owned()).or_default();
+        mail.on_its_way = false;
         let was_reached = mail.error.is_empty();
         match result {
             Ok(()) => {
@@ -443,6 +464,11 @@ impl Case {
     pub(crate) fn result(&self) -> v1::Outcome {
         let handed_on = self.begun().and_then(|begun| begun.handed_on.clone());
         handed_on.unwrap_or_else(|| self.outcome())
+    }
+
+    /// A name that is its own.
+    pub(crate) fn name(&self, what: &str) -> String {
+        format!("{}-{what}", self.begun().map(|begun| begun.id).unwrap_or_default())
     }
 
     /// The workflow that goes on with the outcome.
@@ -668,6 +694,28 @@ mod tests {
         case.withdraw_by_order(&[], NOW);
         begin(&mut case);
         assert_eq!(case.outcome().status(), v1::Status::Withdrawn);
+    }
+
+    #[test]
+    fn whoever_is_being_mailed_is_not_reminded_too() {
+        let mut case = Case::default();
+        begin(&mut case);
+        open(&mut case, &["a", "b"]);
+        case.new_requests();
+        case.delivered("a", false, Ok(()));
+        let both = [address("ann@example.com"), address("bob@example.com")];
+        let reminded = |case: &mut Case| -> Vec<String> {
+            case.reminders(&both).into_iter().map(|reminder| reminder.link).collect()
+        };
+        assert_eq!(reminded(&mut case), ["a"], "Bob's first mail is on its way");
+        assert_eq!(reminded(&mut case), [""; 0], "so is Ann's reminder");
+        case.delivered("a", true, Ok(()));
+        case.delivered("b", false, Err("refused".into()));
+        assert_eq!(reminded(&mut case), ["a", "b"]);
+        case.resume(Case::default(), NOW);
+        assert_eq!(reminded(&mut case), ["a", "b"], "another run sends no earlier reminder");
+        case.begun.as_mut().expect("begun").plan.edition = 1;
+        assert_eq!(reminded(&mut case), ["a", "b"], "release 0.2.0 went on reminding");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! 1.30.1 on unless they are told otherwise, refuse to do so in another
 //! (<https://github.com/temporalio/temporal/pull/8971>). A client may.
 
+use std::time::Duration;
+
 use countersign_protos::{
     payload::{self, Encoding},
     v1::Outcome,
@@ -27,6 +29,9 @@ use temporalio_common::protos::{
 };
 
 use crate::policy::Continuation;
+
+/// Less than an activity's attempt may take, so that the cause is seen.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A workflow to start, and the outcome that is its input.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -80,8 +85,10 @@ impl Elsewhere {
             user_metadata: Some(UserMetadata { summary, details: None }),
             ..StartWorkflowExecutionRequest::default()
         };
+        let mut request = request.into_request();
+        request.set_timeout(TIMEOUT);
         let mut temporal = client.connection().workflow_service();
-        let answer = temporal.start_workflow_execution(request.into_request()).await;
+        let answer = temporal.start_workflow_execution(request).await;
         let started = answer.map_err(|status| {
             let why = status.message().to_owned();
             match status.code() {

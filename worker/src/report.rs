@@ -270,6 +270,9 @@ fn reason(approval: &Approval) -> String {
 
 fn waits_for(stage: &Stage) -> String {
     let name = &stage.plan().name;
+    if stage.opened_at().is_none() {
+        return format!("{name} is asked next.");
+    }
     let seats = stage.electorate();
     let approvals =
         stage.votes().iter().filter(|(_, vote)| vote.verdict == Verdict::Approve).count();
@@ -396,6 +399,28 @@ mod tests {
         let (_, issue) = case.to_issue(at(time)).expect("somebody to ask");
         let links = links.iter().map(ToString::to_string).collect();
         case.issued(issue, Issued::Links(links), at(time));
+    }
+
+    #[test]
+    fn a_stage_that_is_not_open_yet_has_no_approvals_to_count() {
+        let stages = vec![
+            stage("Manager", &["ann"], Quorum::Any),
+            stage("Finance", &["bob", "cy"], Quorum::All),
+        ];
+        let mut case = Case::default();
+        let now = "2026-11-24T09:00:00Z";
+        case.begin(
+            Default::default(),
+            Plan::asking(Default::default(), address("sue"), stages),
+            at(now),
+        );
+        assert_eq!(case.outcome().reason, "Manager is asked next.");
+        open(&mut case, &["a"], now);
+        assert_eq!(case.outcome().reason, "Manager waits for a decision.");
+        decide(&mut case, Verdict::Approve, "ann", now);
+        assert_eq!(case.outcome().reason, "Finance is asked next.");
+        open(&mut case, &["b", "c"], now);
+        assert_eq!(case.outcome().reason, "Finance has 0 of the 2 approvals it needs.");
     }
 
     /// A manager approved; of Finance, two of three are needed and one has approved.

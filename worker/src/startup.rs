@@ -109,6 +109,10 @@ pub async fn register_search_attributes(client: &Client) -> anyhow::Result<()> {
                 );
                 sleep(RETRY_EVERY).await;
             }
+            // No command makes another type of what is there.
+            Err(status) if status.code() == Code::FailedPrecondition => {
+                bail!("{}", status.message())
+            }
             Err(status) => bail!("{}", commands(&client.options().namespace, &status)),
         }
     }
@@ -126,7 +130,10 @@ async fn try_to_register(client: &Client) -> Result<(), Status> {
         .iter()
         .find(|(name, kind)| known.get(*name).is_some_and(|k| k != &(*kind as i32)))
     {
-        let message = format!("the search attribute {name} exists with another type than {kind:?}");
+        let message = format!(
+            "the search attribute {name} exists with another type than {kind:?}: remove it, or use \
+             another namespace"
+        );
         return Err(Status::failed_precondition(message));
     }
     if missing.is_empty() {

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use countersign_protos::{
     submission::problem,
     v1::{Document, Policy, Problem, Submission, Submitter},
+    words,
 };
 use iso_currency::Currency;
 use jiff::{Timestamp, civil::Date};
@@ -59,13 +60,14 @@ pub struct Plan {
     #[serde(default)]
     pub then: Continuations,
     /// Whose commands the workflow makes: 0 stands for release 0.1.0, which opened a level together
-    /// with whatever else came, did not publish that a mail was refused, and went on in no other run.
+    /// with whatever else came, did not publish that a mail was refused, and went on in no other run;
+    /// 1 for release 0.2.0, which reminded people whose mail was still on its way.
     #[serde(default)]
     pub edition: u32,
 }
 
 /// Today's [`Plan::edition`].
-const EDITION: u32 = 1;
+const EDITION: u32 = 2;
 
 impl Plan {
     /// These stages' reviewers are asked, and nothing else happens.
@@ -259,6 +261,10 @@ impl Checks {
         let submitter = submission.submitter.as_ref().and_then(|who| self.submitter(who));
         if let Some(document) = &mut submission.document {
             self.document(document);
+        }
+        // Another time could be written into the history, and not be read from it again.
+        if submission.submitted_at.as_ref().is_some_and(|time| words::timestamp(time).is_none()) {
+            self.report("$.submittedAt", "must be a time in the years 1 to 9999");
         }
         submitter
     }

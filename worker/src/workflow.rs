@@ -39,7 +39,7 @@ use crate::{
     approval::Verdict,
     case::Case,
     elsewhere::Elsewhere,
-    policy::Continuation,
+    policy::{Continuation, MAX_NAME_BYTES},
     validation::{Plan, Validated},
 };
 
@@ -226,7 +226,7 @@ impl ApprovalWorkflow {
             }
             let requests = ctx.state_mut(|workflow| workflow.case.new_requests());
             let by_hand = ctx.state_mut(|workflow| workflow.case.take_reminders());
-            let reminders = ctx.state(|workflow| workflow.case.reminders(&by_hand));
+            let reminders = ctx.state_mut(|workflow| workflow.case.reminders(&by_hand));
             for request in requests.into_iter().chain(reminders) {
                 mails.send(ctx, request, background);
             }
@@ -249,7 +249,7 @@ impl ApprovalWorkflow {
                     timer = None;
                     let now = now(ctx.workflow_time());
                     let late = ctx.state_mut(|workflow| workflow.case.tick(now));
-                    for reminder in ctx.state(|workflow| workflow.case.reminders(&late)) {
+                    for reminder in ctx.state_mut(|workflow| workflow.case.reminders(&late)) {
                         mails.send(ctx, reminder, background);
                     }
                 }
@@ -384,7 +384,12 @@ impl ApprovalWorkflow {
 
     /// The ID of the workflow that goes on with an outcome.
     fn next_id(ctx: &WorkflowContext<Self>, outcome: &v1::Outcome) -> String {
-        format!("{}-{}", ctx.workflow_id(), outcome.status().as_str_name().to_lowercase())
+        let outcome = outcome.status().as_str_name().to_lowercase();
+        let id = format!("{}-{outcome}", ctx.workflow_id());
+        match id.len() <= MAX_NAME_BYTES {
+            true => id,
+            false => ctx.state(|workflow| workflow.case.name(&outcome)),
+        }
     }
 
     /// Starts the child workflow that goes on with the outcome. Where it cannot be started, the
@@ -518,11 +523,16 @@ impl<'a> Timer<'a> {
 }
 
 /// The case that the run before has left, where there was one.
+///
+/// # Panics
+/// Where this worker cannot read it. The workflow task then fails and is tried again, until a worker
+/// has it that can: beginning anew would forget the votes.
 fn continued(ctx: &WorkflowContext<ApprovalWorkflow>, input: &RawValue) -> Option<Continued> {
     ctx.info().continued_from_run_id()?;
     let [payload] = input.payloads.as_slice() else { return None };
     let ours = payload.metadata.get("messageType").is_some_and(|name| name == CONTINUED.as_bytes());
-    ours.then(|| serde_json::from_slice(&payload.data).ok()).flatten()
+    let read = || serde_json::from_slice(&payload.data);
+    ours.then(|| read().unwrap_or_else(|error| panic!("written by a newer worker: {error}")))
 }
 
 /// The time of the workflow task; deterministic.

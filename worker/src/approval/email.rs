@@ -1,14 +1,16 @@
 //! E-mail addresses as identities.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 
 /// An e-mail address in lower case, its domain in ASCII: one person, however it is written.
 ///
 /// RFC 5321 lets a mailbox distinguish case; no provider in use does, and two spellings must not
 /// be two votes. So a quoted local part, which is another spelling of the plain one (RFC 5321,
-/// 4.1.2), is no address here.
+/// 4.1.2), is no address here, nor is one with an IP address for a domain; and letters that Unicode
+/// spells in several ways are composed (NFC).
 ///
 /// What was recorded is read as it is: it was checked, and stricter rules must not stop an approval
 /// that is open.
@@ -33,13 +35,15 @@ impl FromStr for EmailAddress {
 
     fn from_str(text: &str) -> Result<Self, NotAnEmailAddress> {
         // A letter may become longer, or two, in lower case: what is kept is what is checked.
-        let text = text.to_lowercase();
+        let text =
+            ComposingNormalizerBorrowed::new_nfc().normalize(&text.to_lowercase()).into_owned();
         let (local, domain) = text.rsplit_once('@').ok_or(NotAnEmailAddress)?;
         let domain = idna::domain_to_ascii(domain).map_err(|_| NotAnEmailAddress)?;
         let text = format!("{local}@{domain}");
         // RFC 5321, 4.5.3.1: 64 and 255 octets; 254 in all by the erratum to RFC 3696.
+        let is_name = !domain.starts_with('[') && domain.parse::<IpAddr>().is_err();
         let is_line = !text.chars().any(|c| c.is_control() || c.is_whitespace());
-        if text.len() > 254 || !is_line || local.starts_with('"') {
+        if text.len() > 254 || !is_line || local.starts_with('"') || !is_name {
             return Err(NotAnEmailAddress);
         }
         let address: lettre::Address = text.parse().map_err(|_| NotAnEmailAddress)?;
@@ -64,6 +68,7 @@ mod tests {
         for spelt in [
             ["Ann@Example.com", "ann@example.com", "ANN@EXAMPLE.COM"],
             ["ann@münchen.de", "ann@MÜNCHEN.de", "ann@xn--mnchen-3ya.de"],
+            ["jürgen@example.com", "ju\u{308}rgen@example.com", "JU\u{308}RGEN@example.com"],
         ] {
             let parsed = spelt.map(|text| text.parse::<EmailAddress>());
             assert!(parsed[0].is_ok() && parsed.iter().all(|address| *address == parsed[0]));
@@ -105,6 +110,8 @@ mod tests {
             "a@b@c",
             " ann@example.com",
             "\"ann\"@example.com",
+            "ann@[192.0.2.1]",
+            "ann@192.0.2.1",
             "İnfo@example.com",
         ] {
             assert_eq!(text.parse::<EmailAddress>(), Err(NotAnEmailAddress), "{text:?}");

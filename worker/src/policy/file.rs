@@ -641,10 +641,9 @@ fn bounds(table: &Table<'_>, currency: iso_currency::Currency) -> Option<Bounds>
 fn continuation(table: &Table<'_>, key: &str) -> Option<Continuation> {
     let table = table.table(key)?;
     table.only(&["workflow", "task_queue", "namespace"]);
-    let text = |value: Value<'_>| value.texts().into_iter().next().map(|text| text.text);
-    let workflow = table.required("workflow").and_then(text);
-    let task_queue = table.required("task_queue").and_then(text);
-    let namespace = table.get("namespace").and_then(text);
+    let workflow = table.required("workflow").and_then(|value| value.name());
+    let task_queue = table.required("task_queue").and_then(|value| value.name());
+    let namespace = table.get("namespace").and_then(|value| value.name());
     Some(Continuation { workflow: workflow?, task_queue: task_queue?, namespace })
 }
 
@@ -770,6 +769,7 @@ fn absences(root: &Table<'_>) -> Vec<Absence> {
         if absences.iter().filter(overlaps).any(|other| other.reviewer == absence.reviewer) {
             let message = format!("{} is away on some of these days already", absence.reviewer);
             table.report(Mistake::new(place("reviewer"), message));
+            continue;
         }
         absences.push(absence);
         if let Some(circle) = circle(&absences) {

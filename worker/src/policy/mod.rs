@@ -20,7 +20,7 @@ mod tests;
 pub use absence::{Absence, Invitee, Kept, Place, concerning, most_bytes, places, stand_ins};
 pub use calendar::{Calendar, DayOfWeek, Hours, MonthDay, NotADayOfWeek, NotAMonthDay, NotHours};
 pub use mistakes::{Mistake, Mistakes};
-pub use plan::{Continuation, Continuations, Level, StageRule};
+pub use plan::{Continuation, Continuations, Level, MAX_NAME_BYTES, StageRule};
 pub use routing::{PassedOver, Route, Routed};
 pub use rules::Rule;
 pub use schedule::{

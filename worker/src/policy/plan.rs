@@ -86,6 +86,9 @@ pub struct Continuations {
     pub rejected: Option<Continuation>,
 }
 
+/// The longest name or ID that Temporal takes (its `limit.maxIDLength`), in bytes.
+pub const MAX_NAME_BYTES: usize = 1_000;
+
 /// A workflow that goes on with an outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -9,9 +9,11 @@ use toml::{
 };
 
 use super::{
-    MonthDay,
+    MAX_NAME_BYTES, MonthDay,
     mistakes::{Mistake, meant},
 };
+
+const ONE_LINE: &str = "must be a text of one line, and not empty";
 
 /// Where mistakes are reported.
 pub(super) type Reports = RefCell<Vec<Mistake>>;
@@ -157,6 +159,24 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A name that Temporal takes.
+    pub(super) fn name(&self) -> Option<String> {
+        let name = self.text()?.text;
+        let message = match () {
+            () if name.trim().is_empty() || name.chars().any(char::is_control) => ONE_LINE.into(),
+            () if name.trim() != name => "must not begin or end with a blank".to_owned(),
+            () if name.len() > MAX_NAME_BYTES => {
+                format!("must have at most {MAX_NAME_BYTES} bytes, as Temporal's names have")
+            }
+            () if name.starts_with("/_sys/") => {
+                "must not begin with /_sys/, which Temporal keeps for itself".to_owned()
+            }
+            () => return Some(name),
+        };
+        self.report(Mistake::new(self.span.clone(), message));
+        None
+    }
+
     /// A number's own digits, whether it is written as a number or as a text.
     pub(super) fn number(&self) -> Option<Text> {
         let text = match self.value {
@@ -236,8 +256,7 @@ impl<'a> Value<'a> {
         }
         for text in &texts {
             if text.text.trim().is_empty() || text.text.chars().any(char::is_control) {
-                let message = "must be a text of one line, and not empty";
-                self.report(Mistake::new(text.span.clone(), message));
+                self.report(Mistake::new(text.span.clone(), ONE_LINE));
             }
         }
         texts

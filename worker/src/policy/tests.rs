@@ -135,6 +135,21 @@ const SEEDED: &[(&str, &str, &str)] = &[
          namespace = «\"\"» }",
         "must be a text of one line, and not empty",
     ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\non_approved = { workflow = «[\"Pay\", \"Tell\"]», task_queue = \"payments\" }",
+        "must be a text, not a list",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\non_approved = { workflow = \"Pay\", task_queue = «\"payments \"» }",
+        "must not begin or end with a blank",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\non_approved = { workflow = \"Pay\", task_queue = «\"/_sys/payments\"» }",
+        "must not begin with /_sys/, which Temporal keeps for itself",
+    ),
     ("name = \"Small\"", "«nmae» = \"Small\"", "`nmae` is not known here"),
     ("name = \"Large\"", "name = «\"Small\"»", "another rule is called \"Small\" too"),
     (

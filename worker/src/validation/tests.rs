@@ -73,6 +73,42 @@ fn the_required_fields_are_enough_and_the_default_reviewers_are_asked() {
     assert_eq!(plan.stages[0].time.deadline.to_string(), "7 days");
 }
 
+/// A local activity's result that cannot be read again would fail the workflow task for ever.
+#[test]
+fn what_is_recorded_of_any_time_is_read_again_as_it_is() {
+    let submission = plan(&minimal()).submission;
+    let year_1 = -62_135_596_800;
+    for (seconds, nanos, usable) in [
+        (1_795_509_000, 0, true),
+        (year_1, 0, true),
+        (year_1 - 1, 0, false),
+        (253_402_207_200, 999_999_999, true),
+        (1_795_509_000_000, 0, false),
+        (i64::MAX, i32::MAX, false),
+        (i64::MIN, i32::MIN, false),
+        (0, -1, false),
+        (0, 1_000_000_000, false),
+    ] {
+        let submitted_at = Some(pbjson_types::Timestamp { seconds, nanos });
+        let submission = Submission { submitted_at, ..submission.clone() };
+        let now = Timestamp::UNIX_EPOCH;
+        let validated = validate(submission, Vec::new(), &routing(), None, now);
+        let recorded = serde_json::to_string(&validated).expect("it can be written");
+        let read: Validated = serde_json::from_str(&recorded).expect("it can be read");
+        assert_eq!(read, validated);
+        match usable {
+            true => assert!(matches!(read, Validated::Plan(_)), "{seconds} {nanos}"),
+            false => assert_eq!(
+                problems_of(read),
+                ["$.submittedAt: must be a time in the years 1 to 9999"],
+                "{seconds} {nanos}"
+            ),
+        }
+    }
+    let bc = with("/submittedAt", json!("-000001-01-01T00:00:00Z"));
+    assert_eq!(problems(&bc), ["$.submittedAt: must be a time in the years 1 to 9999"]);
+}
+
 #[test]
 fn a_full_purchase_is_planned_as_it_says() {
     let plan = plan(&json!({
