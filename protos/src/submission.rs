@@ -3,9 +3,13 @@
 //! Deserializers stop at the first mistake. This reader goes on: it returns what could be read
 //! together with every [`Problem`], each with its JSON path.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
@@ -113,11 +117,45 @@ struct Value<'a> {
     problems: &'a RefCell<Vec<Problem>>,
 }
 
-/// The fields of a JSON object, by protobuf's JSON names or the .proto files' own.
+/// The fields of a JSON object, whether they have protobuf's JSON names or the .proto files' own.
 struct Object<'a> {
     path: String,
-    fields: BTreeMap<String, &'a RawValue>,
+    /// By the .proto files' names.
+    fields: BTreeMap<String, Field<'a>>,
     problems: &'a RefCell<Vec<Problem>>,
+}
+
+/// A field as it is written.
+struct Field<'a> {
+    name: String,
+    json: &'a RawValue,
+}
+
+/// All fields of a JSON object, in their order, also those that are there twice.
+struct Fields<'a>(Vec<Field<'a>>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All;
+
+        impl<'de> Visitor<'de> for All {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some((name, json)) = map.next_entry()? {
+                    fields.push(Field { name, json });
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(All)
+    }
 }
 
 impl<'a> Value<'a> {
@@ -153,10 +191,18 @@ impl<'a> Value<'a> {
     }
 
     fn object(self) -> Option<Object<'a>> {
-        match serde_json::from_str(self.json.get()) {
-            Ok(fields) => Some(Object { path: self.path, fields, problems: self.problems }),
-            Err(_) => self.expected("an object"),
+        let Ok(Fields(all)) = serde_json::from_str(self.json.get()) else {
+            return self.expected("an object");
+        };
+        let mut fields = BTreeMap::new();
+        for field in all {
+            let path = format!("{}.{}", self.path, field.name);
+            if fields.insert(snake_case(&field.name), field).is_some() {
+                // Which one counts would be a guess.
+                self.problems.borrow_mut().push(problem(path, "is given twice"));
+            }
         }
+        Some(Object { path: self.path, fields, problems: self.problems })
     }
 
     fn list(&self) -> Vec<Value<'a>> {
@@ -175,7 +221,7 @@ impl<'a> Value<'a> {
 impl<'a> Object<'a> {
     /// `null` is the same as absent, as in protobuf's JSON mapping.
     fn value(&self, name: &str) -> Option<Value<'a>> {
-        let json = self.fields.get(name).or_else(|| self.fields.get(&snake_case(name)))?;
+        let json = self.fields.get(&snake_case(name))?.json;
         let path = format!("{}.{name}", self.path);
         (json.get() != "null").then_some(Value { path, json, problems: self.problems })
     }
@@ -223,9 +269,9 @@ impl<'a> Object<'a> {
     fn only(&self, names: &[&str]) {
         let known =
             |field: &str| names.iter().any(|name| *name == field || snake_case(name) == field);
-        for field in self.fields.keys().filter(|field| !known(field)) {
+        for Field { name, .. } in self.fields.values().filter(|field| !known(&field.name)) {
             let message = format!("is not known; there are {}", names.join(", "));
-            self.problems.borrow_mut().push(problem(format!("{}.{field}", self.path), message));
+            self.problems.borrow_mut().push(problem(format!("{}.{name}", self.path), message));
         }
     }
 }
@@ -302,6 +348,23 @@ mod tests {
                 "$.approval.stages[0].reviewers[0]",
             ]
         );
+    }
+
+    #[test]
+    fn a_field_that_is_given_twice_is_a_problem_in_either_spelling() {
+        let (_, problems) = read(&json(
+            r#"{"submissionId": "x", "document": {"amount": 1, "amount": 2},
+                "approval": {"stages": [{"quorum": "all", "reviewers": ["a@example.com"], "quorum": "any",
+                    "onDeadline": "reject", "on_deadline": "approve"}]}, "approval": {"stages": [{"name": "x"}]}}"#,
+        ));
+        assert_eq!(paths(&problems), ["$.approval", "$.document.amount"], "{problems:?}");
+        let (_, problems) = read(&json(
+            r#"{"approval": {"stages": [{"quorum": "all", "reviewers": [], "quorum": "any",
+                "onDeadline": "reject", "on_deadline": "approve"}]}}"#,
+        ));
+        let twice = ["$.approval.stages[0].quorum", "$.approval.stages[0].on_deadline"];
+        assert_eq!(paths(&problems), twice, "{problems:?}");
+        assert!(problems.iter().all(|problem| problem.message == "is given twice"));
     }
 
     #[test]

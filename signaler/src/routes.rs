@@ -160,7 +160,7 @@ fn decision(
     if comment.chars().count() > names::COMMENT_MAX_CHARS {
         return Err(invalid(
             "comment",
-            "comment: it may have 2,000 characters. Please shorten it; here it is, to copy.",
+            "comment: it may have 2,000 characters. Please shorten it.",
         ));
     }
     Ok((verdict, comment))

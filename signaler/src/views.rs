@@ -216,34 +216,31 @@ fn stage(stage: &StageState, case: Case<'_>) -> Stage {
     let state = case.state;
     let opened = stage.opened_at.is_some() || stage.reviewers.iter().any(|r| r.vote.is_some());
     let waiting = pending(stage.status());
+    let goes_on = pending(state.status()) && !matches!(case.answer, Answer::Ended(_));
     let name = match clean_line(&stage.name) {
         name if name.is_empty() && state.stages.len() > 1 => "Stage".to_owned(),
         name => or(name, "Reviewers"),
     };
     let deadline = words::moment(stage.deadline.as_ref());
-    let note = match (waiting, opened, deadline.is_empty()) {
+    let note = match (waiting && goes_on, opened, deadline.is_empty()) {
         (true, true, false) => format!("Until {deadline}. {}", sentences::quorum(stage)),
         (true, _, _) => sentences::quorum(stage),
         (false, ..) => String::new(),
     };
     Stage {
         name,
-        status: match (waiting, opened, pending(state.status())) {
+        status: match (waiting, opened, goes_on) {
             (true, false, true) => "Not asked yet",
             (true, false, false) => "Not asked",
             (true, true, false) => "Not decided",
             _ => sentences::outcome_word(stage.status()),
         },
-        tone: if waiting && !(opened && pending(state.status())) {
-            "over"
-        } else {
-            status_tone(stage.status())
-        },
+        tone: if waiting && !(opened && goes_on) { "over" } else { status_tone(stage.status()) },
         note: note.trim().to_owned(),
         reviewers: stage
             .reviewers
             .iter()
-            .map(|one| reviewer(one, waiting && opened && pending(state.status()), case.link))
+            .map(|one| reviewer(one, waiting && opened && goes_on, case.link))
             .collect(),
     }
 }

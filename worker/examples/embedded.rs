@@ -26,7 +26,7 @@ async fn main() -> anyhow::Result<()> {
         notifier: Notifier::Outbox(Outbox::new("outbox".into(), "approvals@example.com".parse()?)),
         webhook: None,
     };
-    let client = startup::connect().await?;
+    let client = startup::connect(startup::temporal_settings()?).await?;
     startup::register_search_attributes(&client).await?;
 
     let options = WorkerOptions::new("my-task-queue")

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use crate::{
     activities::{Announcement, Issue, Issued, ReviewRequest},
     approval::{
-        Approval, Ballot, EmailAddress, Invited, Receipt, Ruling, Seat, Stage, ToAsk, Verdict, Whom,
+        Approval, Ballot, Claim, EmailAddress, Invited, Receipt, Ruling, Seat, Stage, ToAsk,
+        Verdict, Whom,
     },
     policy::{Continuation, schedule},
     signals::{self, Told, clean, signal_of},
@@ -31,6 +32,8 @@ const MAX_REMINDED_BY_HAND: u32 = 100;
 #[serde(default)]
 pub(crate) struct Case {
     begun: Option<Begun>,
+    /// Whether its submission cannot be used.
+    refused: bool,
     /// What was told while no stage was open.
     early: Vec<Told>,
     /// Whether links are being issued, and what was told meanwhile.
@@ -60,6 +63,12 @@ pub(crate) struct Begun {
     pub(crate) child_workflow_id: String,
     #[serde(default)]
     pub(crate) child_namespace: String,
+    /// Why the submitter could not be mailed the outcome, where that is so.
+    #[serde(default)]
+    pub(crate) untold: String,
+    /// Why nothing goes on with the outcome, where something should.
+    #[serde(default)]
+    pub(crate) not_continued: String,
     /// The outcome as it was handed on: times in a replay may differ from those.
     handed_on: Option<v1::Outcome>,
 }
@@ -95,9 +104,20 @@ impl Case {
             announced: 0,
             child_workflow_id: String::new(),
             child_namespace: String::new(),
+            untold: String::new(),
+            not_continued: String::new(),
             handed_on: None,
         });
         self.catch_up(now);
+    }
+
+    /// The submission cannot be used; the workflow's failure says why.
+    pub(crate) fn refuse(&mut self) {
+        self.refused = true;
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused
     }
 
     /// Goes on in another run, which was told something already: requests that were on their way are
@@ -285,6 +305,7 @@ impl Case {
         // A withdrawal needs no open stage.
         let waits = match told {
             Told::Withdraw(_) => self.begun.is_none(),
+            _ if self.is_about_to_ask(&told) => true,
             _ => self.open_stage().is_none() && !self.approval().is_some_and(Approval::is_final),
         };
         if waits && self.early.len() < MAX_EARLY {
@@ -303,9 +324,25 @@ impl Case {
         }
     }
 
+    /// Whether it is about somebody who is about to be asked in another's place.
+    fn is_about_to_ask(&self, told: &Told) -> bool {
+        let who = match told {
+            Told::Decision(Ballot { claim: Claim::Reviewer(reviewer), .. }) => Some(reviewer),
+            Told::Reassign(from, _) => Some(from),
+            Told::Remind(whom) => whom.as_ref(),
+            _ => None,
+        };
+        let asks = |who| self.approval().is_some_and(|approval| approval.is_about_to_ask(who));
+        self.is_since(2) && who.is_some_and(asks)
+    }
+
     fn vote(&mut self, ballot: Ballot, now: Timestamp) {
         let verdict = ballot.verdict;
+        let at_once = self.is_since(2);
         let receipt = match &mut self.begun {
+            Some(begun) if at_once && begun.approval.is_about_to_release(&ballot.claim) => {
+                Receipt::Released
+            }
             Some(begun) => begun.approval.vote(ballot, now),
             None => Receipt::StageNotOpen,
         };
@@ -481,11 +518,21 @@ impl Case {
         }
     }
 
-    /// The workflow that goes on has this ID, and a namespace where it has one of its own.
-    pub(crate) fn continued_by(&mut self, workflow_id: String, namespace: Option<String>) {
-        if let Some(begun) = &mut self.begun {
-            begun.child_workflow_id = workflow_id;
-            begun.child_namespace = namespace.unwrap_or_default();
+    /// The workflow that goes on has this ID, and a namespace where it has one of its own; or it
+    /// could not be started.
+    pub(crate) fn continued_by(
+        &mut self,
+        workflow_id: String,
+        namespace: Option<String>,
+        started: Result<(), String>,
+    ) {
+        let Some(begun) = &mut self.begun else { return };
+        match started {
+            Ok(()) => {
+                begun.child_workflow_id = workflow_id;
+                begun.child_namespace = namespace.unwrap_or_default();
+            }
+            Err(why) => begun.not_continued = format!("{workflow_id} could not be started: {why}"),
         }
     }
 
@@ -524,10 +571,16 @@ impl Case {
         all.into_iter().flatten().map(|(number, to)| (*number, to.clone())).collect()
     }
 
-    /// They have been told, or cannot be.
-    pub(crate) fn told(&mut self, number: u32) {
-        if let Some(begun) = &mut self.begun {
-            begun.announcements.remove(&number);
+    /// They have been told, or cannot be. Says whether that is to be seen.
+    pub(crate) fn told(&mut self, number: u32, told: Result<(), String>) -> bool {
+        let Some(begun) = &mut self.begun else { return false };
+        let announcement = begun.announcements.remove(&number);
+        match (announcement, told) {
+            (Some(Announcement { reviewer: false, .. }), Err(why)) => {
+                begun.untold = why;
+                true
+            }
+            _ => false,
         }
     }
 }
@@ -686,6 +739,46 @@ mod tests {
         case.withdraw_by_order(&[], NOW);
         assert_eq!(case.outcome().reason, "Withdrawn: ordered twice");
         assert_eq!(case.ignored().0, 6, "the second withdrawal is one too many");
+    }
+
+    #[test]
+    fn decisions_behind_a_reassignment_are_taken_in_their_order() {
+        let decided = |edition| {
+            let mut case = Case::default();
+            begin(&mut case);
+            case.begun.as_mut().expect("begun").plan.edition = edition;
+            open(&mut case, &["a", "b"]);
+            let to = |from: &str, to: &str| order(json!({"reviewer": from, "to": to}));
+            case.reassign(&to("ann@example.com", "cy@example.com"), NOW);
+            case.decide(Verdict::Reject, &signal("ann@example.com", "too late"), NOW);
+            case.decide(Verdict::Approve, &signal("cy@example.com", "by phone"), NOW);
+            case.decide(Verdict::Approve, &signal("bob@example.com", ""), NOW);
+            if case.to_issue(NOW).is_some() {
+                open(&mut case, &["c"]);
+            }
+            (case.outcome().reason, reasons(&case).into_iter().cloned().collect::<Vec<_>>())
+        };
+        let (reason, ignored) = decided(2);
+        assert_eq!(reason, "Approved by bob@example.com and cy@example.com.");
+        assert_eq!(ignored, ["reject: somebody else was asked in the reviewer's place"]);
+        let (reason, _) = decided(1);
+        assert_eq!(reason, "Rejected by ann@example.com.", "as release 0.2.0 took them");
+    }
+
+    #[test]
+    fn whoever_is_about_to_be_asked_can_be_replaced_and_reminded() {
+        let mut case = Case::default();
+        begin(&mut case);
+        open(&mut case, &["a", "b"]);
+        let to = |from: &str, to: &str| order(json!({"reviewer": from, "to": to}));
+        case.reassign(&to("ann@example.com", "cy@example.com"), NOW);
+        case.reassign(&to("cy@example.com", "di@example.com"), NOW);
+        case.remind(&order(json!({"reviewer": "di@example.com"})), NOW);
+        open(&mut case, &["c"]);
+        open(&mut case, &["d"]);
+        assert_eq!(case.ignored().0, 1, "{:?}", reasons(&case));
+        case.decide(Verdict::Approve, &signal("di@example.com", ""), NOW);
+        assert_eq!(case.decisions(), 1);
     }
 
     #[test]

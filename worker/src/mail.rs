@@ -168,7 +168,7 @@ pub fn request(request: &ReviewRequest, links: &Links) -> Letter {
     let html = RequestHtml { facts, links, reminder, absent, stage, deadline, consequence };
     Letter {
         kind: if reminder { "reminder" } else { "request" },
-        subject: format!("{start}: {}, {}", facts.title, facts.amount),
+        subject: subject(start, facts),
         text: rendered(&text),
         html: rendered(&html),
     }
@@ -261,7 +261,7 @@ fn about(kind: &'static str, start: &str, outcome: &Outcome, released: bool) -> 
     let decision = &DecisionFacts::new(outcome);
     Letter {
         kind,
-        subject: format!("{start}: {}, {}", facts.title, facts.amount),
+        subject: subject(start, facts),
         text: rendered(&OutcomeText { facts, decision, released }),
         html: rendered(&OutcomeHtml { facts, decision, released }),
     }
@@ -275,6 +275,12 @@ fn status_word(status: Status) -> &'static str {
         Status::Withdrawn => "withdrawn",
         Status::Pending | Status::Unspecified => "still open",
     }
+}
+
+/// Mail programs decode `=?…?=` (RFC 2047, 2), and would show other words than the page does, or
+/// characters that are taken away elsewhere.
+fn subject(start: &str, facts: &Facts) -> String {
+    format!("{start}: {}, {}", facts.title, facts.amount).replace("=?", "= ?")
 }
 
 impl Letter {

@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Parser;
 use countersign_worker::{
     check_policy::check_policy,
     notifier::Sns,
     settings::{Cli, Command, Logging, PolicyFile, RawSettings, Settings},
-    startup, worker,
+    startup::{self, TemporalSettings},
+    worker,
 };
 use futures::FutureExt;
 use temporalio_client::Client;
@@ -59,16 +60,19 @@ fn said(checked: Result<String, String>) -> ExitCode {
 }
 
 async fn work(settings: &RawSettings) -> anyhow::Result<()> {
-    let settings = settings.check()?;
+    let (settings, temporal) = match (settings.check(), startup::temporal_settings()) {
+        (Err(wrong), Err(temporal)) => bail!("{wrong}\n  {temporal}"),
+        (settings, temporal) => (settings?, temporal?),
+    };
     log(&settings.logging);
-    run(settings).await
+    run(settings, temporal).await
 }
 
-async fn run(settings: Settings) -> anyhow::Result<()> {
+async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<()> {
     // One listener from here to the end: a signal that comes in between is not lost.
     let stop = stop_requested()?.shared();
     let started = tokio::select! {
-        client = start() => Some(client?),
+        client = start(temporal) => Some(client?),
         () = stop.clone() => None,
     };
     let Some(client) = started else { return Ok(()) };
@@ -101,8 +105,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start() -> anyhow::Result<Client> {
-    let client = startup::connect().await?;
+async fn start(temporal: TemporalSettings) -> anyhow::Result<Client> {
+    let client = startup::connect(temporal).await?;
     startup::register_search_attributes(&client).await?;
     Ok(client)
 }

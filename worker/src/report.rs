@@ -29,9 +29,13 @@ impl Case {
         let (ignored_signals, because) = self.ignored();
         let ignored_because = because.cloned().collect();
         let Some(begun) = self.begun() else {
-            let status = v1::Status::Pending.into();
+            let (status, reason) = match self.is_refused() {
+                true => (v1::Status::Unspecified, "The submission cannot be used."),
+                false => (v1::Status::Pending, ""),
+            };
             return v1::ApprovalState {
-                status,
+                status: status.into(),
+                reason: reason.to_owned(),
                 ignored_signals,
                 ignored_because,
                 ..Default::default()
@@ -47,6 +51,7 @@ impl Case {
             ignored_signals,
             ignored_because,
             rule: begun.plan.rule.clone(),
+            announcement_error: begun.untold.clone(),
         }
     }
 
@@ -83,7 +88,7 @@ impl Case {
             STATUS.value_set(status(approval).as_str_name().to_owned()),
             REVIEWERS.value_set(fitting(asked.map(|seat| seat.reviewer.to_string()))),
             LINKS.value_set(links.collect()),
-            UNDELIVERABLE.value_set(unreachable.next().is_some()),
+            UNDELIVERABLE.value_set(unreachable.next().is_some() || !begun.untold.is_empty()),
         ]
     }
 
@@ -167,6 +172,18 @@ impl Begun {
         );
         for stage in self.approval.stages() {
             self.stage_details(&mut text, stage);
+        }
+        if !self.untold.is_empty() {
+            let submitter = markdown(self.plan.submitter.as_str());
+            let _ =
+                writeln!(text, "\n{submitter} **cannot be reached**: {}", markdown(&self.untold));
+        }
+        if !self.child_workflow_id.is_empty() {
+            let _ = writeln!(text, "\nIt goes on as {}", markdown(&self.child_workflow_id));
+        }
+        if !self.not_continued.is_empty() {
+            let _ =
+                writeln!(text, "\n**Nothing goes on with it**: {}", markdown(&self.not_continued));
         }
         if ignored > 0 {
             let _ =
@@ -327,8 +344,12 @@ fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
 }
 
 fn on_deadline(stage: &Stage) -> &'static str {
+    let escalates = match stage.opened_at() {
+        Some(_) => stage.has_next_level(),
+        None => stage.plan().levels.len() > 1,
+    };
     match stage.plan().on_deadline {
-        _ if stage.has_next_level() => "escalate",
+        _ if escalates => "escalate",
         OnDeadline::Expire => "expire",
         OnDeadline::Reject => "reject",
         OnDeadline::Approve => "approve",
@@ -402,6 +423,30 @@ mod tests {
     }
 
     #[test]
+    fn a_submission_that_cannot_be_used_waits_for_nobody() {
+        let mut case = Case::default();
+        assert_eq!(case.state().status(), v1::Status::Pending);
+        case.refuse();
+        assert_eq!(case.state().status(), v1::Status::Unspecified);
+        assert_eq!(case.state().reason, "The submission cannot be used.");
+    }
+
+    #[test]
+    fn what_goes_on_and_whoever_cannot_be_told_stand_in_the_details() {
+        let mut case = case();
+        case.continued_by("po-1-approved".into(), Some("finance".into()), Ok(()));
+        assert!(case.details().contains("\nIt goes on as po-1-approved\n"), "{}", case.details());
+        assert_eq!(case.outcome().child_namespace, "finance");
+        case.continued_by("po-1-approved".into(), None, Err("it is there".into()));
+        let told = "**Nothing goes on with it**: po-1-approved could not be started: it is there";
+        assert!(case.details().contains(told), "{}", case.details());
+        case.conclude();
+        let (number, _) = case.announcements(0).pop().expect("the submitter is told");
+        assert!(case.told(number, Err("no such mailbox".into())));
+        assert!(case.details().contains("**cannot be reached**: no such mailbox"));
+    }
+
+    #[test]
     fn a_stage_that_is_not_open_yet_has_no_approvals_to_count() {
         let stages = vec![
             stage("Manager", &["ann"], Quorum::Any),
@@ -415,6 +460,9 @@ mod tests {
             at(now),
         );
         assert_eq!(case.outcome().reason, "Manager is asked next.");
+        let stages = case.state().stages;
+        let on_deadline = stages.iter().map(|stage| stage.on_deadline.as_str());
+        assert_eq!(on_deadline.collect::<Vec<_>>(), ["reject", "reject"], "nobody else is asked");
         open(&mut case, &["a"], now);
         assert_eq!(case.outcome().reason, "Manager waits for a decision.");
         decide(&mut case, Verdict::Approve, "ann", now);

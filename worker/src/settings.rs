@@ -273,9 +273,8 @@ impl RawSettings {
             return Some(Notify::Outbox(folder.into(), from?));
         }
         if notify.starts_with("smtp://") || notify.starts_with("smtps://") {
-            let from = from?;
-            return match Smtp::new(notify, from.clone()) {
-                Ok(_) => Some(Notify::Smtp(Secret(notify.to_owned()), from)),
+            return match Smtp::check(notify) {
+                Ok(()) => Some(Notify::Smtp(Secret(notify.to_owned()), from?)),
                 Err(why) => {
                     wrong.add(NAME, why);
                     None
@@ -538,9 +537,9 @@ mod tests {
     #[test]
     fn no_password_travels_in_clear() {
         let notify = "smtp://me:secret@mail.example.com";
-        let wrong =
-            check(&["--notify", notify, "--mail-from", "a@example.com"]).expect_err("wrong");
+        let wrong = check(&["--notify", notify]).expect_err("wrong");
         assert!(wrong.contains("COUNTERSIGN_NOTIFY: would send the password in clear"), "{wrong}");
+        assert!(wrong.contains("COUNTERSIGN_MAIL_FROM: is required"), "all at once: {wrong}");
     }
 
     #[test]

@@ -29,11 +29,20 @@ const ATTRIBUTES: [(&str, IndexedValueType); 4] = [
     (ATTRIBUTE_UNDELIVERABLE, IndexedValueType::Bool),
 ];
 
+/// Temporal's own settings.
+pub type TemporalSettings = (ConnectionOptions, ClientOptions);
+
+/// Reads Temporal's own settings, as every client of it does.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn temporal_settings() -> anyhow::Result<TemporalSettings> {
+    ClientOptions::load_from_config(LoadClientConfigProfileOptions::default())
+        .map_err(|error| anyhow!("TEMPORAL_…, temporal.toml: {error}"))
+}
+
 /// Connects to the Temporal that its own settings name, and waits for it as long as it takes.
-pub async fn connect() -> anyhow::Result<Client> {
-    let (mut connection, client) =
-        ClientOptions::load_from_config(LoadClientConfigProfileOptions::default())
-            .map_err(|error| anyhow!("TEMPORAL_…, temporal.toml: {error}"))?;
+pub async fn connect((mut connection, client): TemporalSettings) -> anyhow::Result<Client> {
     connection.connect_timeout.get_or_insert(Duration::from_secs(5));
     let connection = wait_for(connection).await?;
     info!(namespace = client.namespace, "connected to Temporal");

@@ -61,7 +61,9 @@ pub struct Plan {
     pub then: Continuations,
     /// Whose commands the workflow makes: 0 stands for release 0.1.0, which opened a level together
     /// with whatever else came, did not publish that a mail was refused, and went on in no other run;
-    /// 1 for release 0.2.0, which reminded people whose mail was still on its way.
+    /// 1 for release 0.2.0, which reminded people whose mail was still on its way, took decisions of
+    /// those who were about to be replaced and none of those about to be asked for them, and did not
+    /// publish that the submitter's mail was refused.
     #[serde(default)]
     pub edition: u32,
 }
@@ -529,6 +531,8 @@ impl Checks {
     fn line(&mut self, path: &str, text: &str, max_chars: usize) {
         if text.chars().any(char::is_control) {
             self.report(path, "must not contain line breaks or other control characters");
+        } else if !text.trim().is_empty() && words::clean_line(text).is_empty() {
+            self.report(path, "has only characters that nobody sees");
         }
         self.length(path, text, max_chars);
     }

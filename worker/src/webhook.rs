@@ -21,7 +21,8 @@ pub struct WebhookSecret(standardwebhooks::Webhook);
 /// A text that is no webhook secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must be whsec_ and base64, such as the output of: echo \"whsec_$(openssl rand -base64 32)\""
+    "must be whsec_ and the base64 of at least 24 bytes, such as the output of: \
+     echo \"whsec_$(openssl rand -base64 32)\""
 )]
 pub struct NotAWebhookSecret;
 

@@ -185,7 +185,10 @@ impl ApprovalWorkflow {
         let options = local_activity("Check the submission and route it".to_owned());
         match ctx.execute_local_activity(Countersign::validate_submission, input, options).await? {
             Validated::Plan(plan) => Ok(*plan),
-            Validated::Problems(problems) => Err(invalid_submission(problems).into()),
+            Validated::Problems(problems) => {
+                ctx.state_mut(|workflow| workflow.case.refuse());
+                Err(invalid_submission(problems).into())
+            }
         }
     }
 
@@ -392,8 +395,8 @@ impl ApprovalWorkflow {
         }
     }
 
-    /// Starts the child workflow that goes on with the outcome. Where it cannot be started, the
-    /// history says why.
+    /// Starts the child workflow that goes on with the outcome. Where it cannot be started, history
+    /// and details say why.
     async fn go_on(ctx: &WorkflowContext<Self>, next: Continuation, encoding: Encoding) {
         let outcome = ctx.state(|workflow| workflow.case.outcome());
         let id = Self::next_id(ctx, &outcome);
@@ -406,30 +409,35 @@ impl ApprovalWorkflow {
             .build();
         let input = RawValue::new(vec![payload::encode(&outcome, encoding)]);
         let child = UntypedWorkflow::new(next.workflow);
-        if ctx.start_child_workflow(child, input, options).await.is_ok() {
-            ctx.state_mut(|workflow| workflow.case.continued_by(id, None));
-        }
+        let started = ctx.start_child_workflow(child, input, options).await;
+        let started = started.map(drop).map_err(|error| error.to_string());
+        ctx.state_mut(|workflow| workflow.case.continued_by(id, None, started));
+        Self::describe(ctx);
     }
 
     /// Starts the workflow that goes on with the outcome in another namespace, for as long as it
-    /// takes. Where it is refused, the history says why.
+    /// takes. Where it is refused, history and details say why.
     async fn go_on_elsewhere(ctx: &WorkflowContext<Self>, next: Continuation, encoding: Encoding) {
         let outcome = ctx.state(|workflow| workflow.case.outcome());
         let (workflow_id, namespace) = (Self::next_id(ctx, &outcome), next.namespace.clone());
         let options = acting(format!("Start {workflow_id}"));
         let elsewhere = Elsewhere { workflow_id: workflow_id.clone(), next, outcome, encoding };
-        if ctx.execute_activity(Countersign::start_workflow, elsewhere, options).await.is_ok() {
-            ctx.state_mut(|workflow| workflow.case.continued_by(workflow_id, namespace));
-        }
+        let started = ctx.execute_activity(Countersign::start_workflow, elsewhere, options).await;
+        let started = started.map(drop).map_err(|error| why(&error));
+        ctx.state_mut(|workflow| workflow.case.continued_by(workflow_id, namespace, started));
+        Self::describe(ctx);
     }
 
-    /// Writes to somebody who waits for the outcome. A mail that cannot be sent stands in the
-    /// history; the outcome does not depend on it.
+    /// Writes to somebody who waits for the outcome, which does not depend on it.
     async fn announce(ctx: WorkflowContext<Self>, number: u32, to: Announcement) {
         let summary = format!("Tell {}", to.recipient);
         let options = mail(summary, WorkflowCancellationToken::new(), Some(ANNOUNCE_WITHIN));
-        let _ = ctx.execute_activity(Countersign::announce_decision, to, options).await;
-        ctx.state_mut(|workflow| workflow.case.told(number));
+        let told = ctx.execute_activity(Countersign::announce_decision, to, options).await;
+        let told = told.map(drop).map_err(|error| why(&error));
+        let unreachable = ctx.state_mut(|workflow| workflow.case.told(number, told));
+        if unreachable && ctx.state(|workflow| workflow.case.is_since(2)) {
+            Self::publish(&ctx);
+        }
     }
 
     /// Hands the outcome to another namespace and to the webhook, for as long as it takes.
@@ -600,11 +608,12 @@ fn delivery(sent: Result<String, ActivityExecutionError>) -> Option<Result<(), S
     match sent {
         Ok(_) => Some(Ok(())),
         Err(ActivityExecutionError::Cancelled(_)) => None,
-        Err(error) => {
-            let why = error.reason().map_or_else(|| error.to_string(), ToString::to_string);
-            Some(Err(why))
-        }
+        Err(error) => Some(Err(why(&error))),
     }
+}
+
+fn why(error: &ActivityExecutionError) -> String {
+    error.reason().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn invalid_submission(problems: Vec<v1::Problem>) -> ApplicationFailure {

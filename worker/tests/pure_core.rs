@@ -8,12 +8,12 @@ use std::{fs, path::Path};
 const MODULES: &[&str] = &[
     "email",
     "fmt",
+    "icu_normalizer",
     "idna",
     "iter",
     "jiff",
     "lettre",
     "num",
-    "ptr",
     "quorum",
     "serde",
     "stage",

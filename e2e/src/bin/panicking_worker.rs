@@ -113,7 +113,7 @@ async fn main() -> anyhow::Result<()> {
     let task_queue = settings.task_queue.clone();
     let countersign = settings.countersign().await.map_err(anyhow::Error::msg)?;
 
-    let mut client = startup::connect().await?;
+    let mut client = startup::connect(startup::temporal_settings()?).await?;
     startup::register_search_attributes(&client).await?;
     let mut options = WorkerOptions::new(task_queue).worker_plugin(plugin(countersign));
     match panics_over.as_str() {

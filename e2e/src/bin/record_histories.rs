@@ -15,8 +15,17 @@ use serde_json::{Value, json};
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
 
 /// What is recorded, each in a file of its name.
-const NAMES: [&str; 8] =
-    ["approve", "reject", "deadline", "two_stages", "long_way", "orders", "rule", "undeliverable"];
+const NAMES: [&str; 9] = [
+    "approve",
+    "reject",
+    "deadline",
+    "two_stages",
+    "long_way",
+    "orders",
+    "rule",
+    "undeliverable",
+    "elsewhere",
+];
 
 /// Somebody whose mail is refused, and somebody who is asked then.
 const UNREACHABLE: &str = r#"
@@ -31,17 +40,27 @@ escalate = [{ reviewers = ["chief@example.com"], deadline = "1h" }]
 on_deadline = "reject"
 "#;
 
+/// Something goes on in another namespace.
+const ELSEWHERE: &str = r#"
+[default]
+name = "Everything"
+decision = "approve"
+on_approved = { workflow = "PayExpense", task_queue = "payments", namespace = "finance" }
+"#;
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let given = env::args_os().nth(1).map(PathBuf::from);
     let version = workspace().join("worker/tests/histories").join(env!("CARGO_PKG_VERSION"));
-    let [approve, reject, deadline, two_stages, long_way, orders, rule, undeliverable] =
+    let [approve, reject, deadline, two_stages, long_way, orders, rule, undeliverable, elsewhere] =
         destination(given, version)?;
     let temporal = Temporal::shared().await;
     let stack = Stack::beside(temporal.clone()).with_rules(rules::LONG_WAY).start().await;
     let by_smtp = Stack::beside(temporal.clone()).with_rules(UNREACHABLE);
     let server = MailServer::start(&by_smtp.dir()).await;
     let by_smtp = by_smtp.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let handing_over = Stack::beside(temporal.clone()).with_rules(ELSEWHERE).start().await;
+    temporal.must(["operator", "namespace", "create", "--namespace", "finance"]).await;
     let client = temporal.client().await;
     let mut recorded = Vec::new();
     for (file, workflow) in [
@@ -53,6 +72,7 @@ async fn main() -> Result<()> {
         (orders, follow_orders(&stack).await),
         (rule, stack.submit(&submission::routed("19.99")).await),
         (undeliverable, ask_somebody_unreachable(&by_smtp, &server).await),
+        (elsewhere, handing_over.submit(&submission::routed("50.00")).await),
     ] {
         workflow.outcome().await;
         let handle = client.get_workflow_handle::<UntypedWorkflow>(&workflow.id);

@@ -314,6 +314,44 @@ async fn orders_that_come_together_or_before_anybody_is_asked_all_have_their_eff
     assert_eq!(workflow.outcome().await["status"], "APPROVED");
 }
 
+#[tokio::test]
+async fn what_comes_behind_a_reassignment_while_no_worker_runs_is_taken_in_its_order() {
+    let mut stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let ann = stack.mail_to("ann@example.com").await.link("reject");
+    stack.kill_worker().await;
+    let to = json!({"reviewer": "ann@example.com", "to": "cy@example.com"});
+    workflow.signal("reassign", &to).await;
+    stack.press(&ann, "reject", "too late").await.expect(202, &["recorded"]);
+    let by_phone = json!({"reviewer": "cy@example.com", "comment": "By phone"});
+    workflow.signal("approve", &by_phone).await;
+    stack.start_worker();
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["reason"], "Approved by cy@example.com.", "{outcome}");
+    let ignored = json!(["reject: somebody else was asked in the reviewer's place"]);
+    assert_eq!(workflow.status().await["ignoredBecause"], ignored);
+}
+
+#[tokio::test]
+async fn a_submitter_who_cannot_be_told_is_to_be_seen() {
+    let installation = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(&installation.dir()).await;
+    let stack = installation.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let mut expense = submission::expense(&["ann@example.com"]);
+    expense["submitter"]["email"] = "nobody@example.com".into();
+    let workflow = stack.submit(&expense).await;
+    server.mails_to("ann@example.com", 1).await;
+    workflow.signal("approve", &json!({"reviewer": "ann@example.com"})).await;
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    let status = workflow.status().await;
+    assert!(text(&status["announcementError"]).contains("No such mailbox"), "{status}");
+    workflow
+        .attributes_where("somebody who cannot be reached", |found| {
+            found["ApprovalUndeliverable"] == true
+        })
+        .await;
+}
+
 /// A reminder, an escalation, a deputy, and a second stage of which two of three are needed.
 #[tokio::test]
 async fn a_long_way_is_a_short_history() {

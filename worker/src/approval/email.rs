@@ -1,6 +1,6 @@
 //! E-mail addresses as identities.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,9 @@ impl FromStr for EmailAddress {
         let domain = idna::domain_to_ascii(domain).map_err(|_| NotAnEmailAddress)?;
         let text = format!("{local}@{domain}");
         // RFC 5321, 4.5.3.1: 64 and 255 octets; 254 in all by the erratum to RFC 3696.
-        let is_name = !domain.starts_with('[') && domain.parse::<IpAddr>().is_err();
+        // An IP address is none: no top-level domain is a number (RFC 3696, 2).
+        let top = domain.rsplit('.').next().unwrap_or_default();
+        let is_name = !domain.contains(['[', ':']) && !top.chars().all(|c| c.is_ascii_digit());
         let is_line = !text.chars().any(|c| c.is_control() || c.is_whitespace());
         if text.len() > 254 || !is_line || local.starts_with('"') || !is_name {
             return Err(NotAnEmailAddress);
@@ -112,6 +114,8 @@ mod tests {
             "\"ann\"@example.com",
             "ann@[192.0.2.1]",
             "ann@192.0.2.1",
+            "ann@[IPv6:2001:db8::1]",
+            "ann@2001:db8::1",
             "İnfo@example.com",
         ] {
             assert_eq!(text.parse::<EmailAddress>(), Err(NotAnEmailAddress), "{text:?}");

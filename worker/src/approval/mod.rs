@@ -258,12 +258,15 @@ impl Approval {
         }
     }
 
-    /// Whoever is planned for a stage that is not open yet is no stranger.
+    /// Whoever is planned for a stage that is not open yet, or has a deputy, is no stranger.
     fn not_asked(&self, claim: &Claim) -> Receipt {
         let planned = |reviewer| {
             self.stages.iter().any(|stage| stage.plan().reviewers().any(|other| other == reviewer))
         };
+        let represented =
+            |reviewer| self.open_stage().is_some_and(|stage| stage.represents(reviewer));
         match claim {
+            Claim::Reviewer(reviewer) if represented(reviewer) => Receipt::Released,
             Claim::Reviewer(reviewer) if planned(reviewer) => Receipt::StageNotOpen,
             _ => Receipt::NotAReviewer,
         }
@@ -289,6 +292,16 @@ impl Approval {
                 Ok(())
             }
         }
+    }
+
+    /// Whether this claim is that of somebody in whose place another is about to be asked.
+    pub fn is_about_to_release(&self, claim: &Claim) -> bool {
+        self.open_stage().is_some_and(|stage| stage.is_about_to_release(claim))
+    }
+
+    /// Whether this reviewer is about to be asked in another's place.
+    pub fn is_about_to_ask(&self, reviewer: &EmailAddress) -> bool {
+        self.open_stage().is_some_and(|stage| stage.is_about_to_ask(reviewer))
     }
 
     /// Tells whether a request reached its reviewer: where nobody is reached, the next level is

@@ -185,6 +185,11 @@ impl Stage {
         active.flat_map(|seat| std::iter::once(&seat.reviewer).chain(&seat.on_behalf_of))
     }
 
+    /// Whether this reviewer's place is taken.
+    pub fn represents(&self, reviewer: &EmailAddress) -> bool {
+        self.represented().any(|other| other == reviewer)
+    }
+
     /// When its reviewers were first asked.
     pub fn opened_at(&self) -> Option<Timestamp> {
         self.opened_at
@@ -360,7 +365,18 @@ impl Stage {
 
     /// Whether somebody is asked here already, or is about to be.
     pub(super) fn knows(&self, reviewer: &EmailAddress) -> bool {
-        self.has_active(reviewer) || self.replacements.iter().any(|(_, to)| to == reviewer)
+        self.has_active(reviewer) || self.is_about_to_ask(reviewer)
+    }
+
+    /// Whether this claim is that of somebody in whose place another is about to be asked.
+    pub(super) fn is_about_to_release(&self, claim: &Claim) -> bool {
+        let reviewer = self.seat_of(claim).map(|seat| &self.seats[seat].reviewer);
+        reviewer.is_some_and(|reviewer| self.replacements.iter().any(|(from, _)| from == reviewer))
+    }
+
+    /// Whether this reviewer is about to be asked in another's place.
+    pub(super) fn is_about_to_ask(&self, reviewer: &EmailAddress) -> bool {
+        self.replacements.iter().any(|(_, to)| to == reviewer)
     }
 
     pub(super) fn replace(&mut self, from: EmailAddress, to: EmailAddress) {

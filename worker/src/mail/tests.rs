@@ -275,6 +275,21 @@ fn two_hundred_items_are_listed_and_the_rest_is_counted() {
 }
 
 #[test]
+fn no_mail_program_decodes_a_subject_to_other_words() {
+    let mut review = review();
+    let document = review.submission.document.as_mut().expect("a document");
+    document.title = "=?utf-8?b?4oCuMTAwIEVVUg0KQmNjOiB4QHku?= Chairs".into();
+    let letter = request(&review, &links());
+    let sent = format!("Subject: {}\r\n\r\n", letter.subject);
+    let read = mail_parser::MessageParser::default().parse(sent.as_bytes()).expect("a mail");
+    assert_eq!(
+        read.subject(),
+        Some("Please decide: = ?utf-8?b?4oCuMTAwIEVVUg0KQmNjOiB4QHku?= Chairs, 15,750.00 USD")
+    );
+    assert!(!letter.ascii_subject().contains("=?"));
+}
+
+#[test]
 fn an_sns_subject_is_short_printable_ascii() {
     let subject = |title: &str| {
         let mut review = review();

@@ -3,7 +3,9 @@
 use std::{net::IpAddr, time::Duration};
 
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport, Tokio1Executor, message::Mailbox, transport::smtp,
+    AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
+    message::Mailbox,
+    transport::smtp::{self, AsyncSmtpTransportBuilder},
 };
 use url::Url;
 
@@ -28,11 +30,15 @@ impl Smtp {
     /// When the address is not of that form, or would give the password away. The message does not
     /// repeat it: any part may be a password's.
     pub fn new(url: &str, from: Mailbox) -> Result<Self, String> {
-        let parsed: Url = url.parse().map_err(|error| format!("is no address: {error}"))?;
-        check(&parsed)?;
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            .map_err(|error| format!("is no mail server's address: {error}"))?;
-        Ok(Self { transport: builder.timeout(Some(TIMEOUT)).build(), from })
+        Ok(Self { transport: transport(url)?.timeout(Some(TIMEOUT)).build(), from })
+    }
+
+    /// Whether [`new`](Self::new) takes that address.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(url: &str) -> Result<(), String> {
+        transport(url).map(drop)
     }
 
     pub(super) async fn send(
@@ -57,6 +63,13 @@ const WHICH_TLS: &str = "must say ?tls=required for STARTTLS, or start with smtp
 const HALF: &str = "needs both user and password, as in smtps://USER:PASSWORD@HOST";
 const IN_CLEAR: &str = "would send the password in clear: write \
                         smtp://USER:PASSWORD@HOST?tls=required or smtps://USER:PASSWORD@HOST";
+
+fn transport(url: &str) -> Result<AsyncSmtpTransportBuilder, String> {
+    let parsed: Url = url.parse().map_err(|error| format!("is no address: {error}"))?;
+    check(&parsed)?;
+    AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+        .map_err(|error| format!("is no mail server's address: {error}"))
+}
 
 /// What lettre would take, and understand otherwise than it is meant.
 fn check(url: &Url) -> Result<(), &'static str> {

@@ -73,6 +73,16 @@ fn the_required_fields_are_enough_and_the_default_reviewers_are_asked() {
     assert_eq!(plan.stages[0].time.deadline.to_string(), "7 days");
 }
 
+#[test]
+fn what_nobody_sees_is_no_title_and_no_name() {
+    let json = with("/document/title", json!("\u{202e}\u{200b}"));
+    assert_eq!(problems(&json), ["$.document.title: has only characters that nobody sees"]);
+    let json = with("/submitter/name", json!("\u{200b}"));
+    assert_eq!(problems(&json), ["$.submitter.name: has only characters that nobody sees"]);
+    let json = with("/document/category", json!(""));
+    assert!(matches!(validated(&json), Validated::Plan(_)));
+}
+
 /// A local activity's result that cannot be read again would fail the workflow task for ever.
 #[test]
 fn what_is_recorded_of_any_time_is_read_again_as_it_is() {
