@@ -131,12 +131,7 @@ async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_deci
         (looked(&approved), 200, "decided", "The request was APPROVED on Fri 27 Nov 2026"),
         (looked(&expired), 410, "expired", "Nobody decided in time. It ended on Fri 27 Nov"),
         (looked(&withdrawn), 410, "withdrawn", "It was called off before it was decided on Fri"),
-        (
-            (Answer::Ended(Ending::Terminated), ended.clone()),
-            410,
-            "ended",
-            "Somebody stopped the process",
-        ),
+        ((Answer::Ended(Ending::Terminated), ended), 410, "ended", "Somebody stopped the process"),
         ((Answer::Superseded, Reading::Current(open.clone())), 410, "superseded", "in your place"),
         (sent(&voted), 200, "recorded", "still waits for others: 1 of 2 approvals"),
         (sent(&approved), 200, "recorded", "The request is now APPROVED."),
