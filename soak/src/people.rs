@@ -189,13 +189,12 @@ impl World {
         let mut people = JoinSet::new();
         for (i, stage) in case.stages.iter().enumerate() {
             for reviewer in &stage.reviewers {
-                let before = case.stages[..i].iter().filter(|s| s.reviewers.contains(reviewer));
-                let (seat, silent) = (before.count(), stage.deadline.is_some() && dice.percent(50));
+                let silent = stage.deadline.is_some() && dice.percent(50);
                 let (world, case, dice) = (self.clone(), case.clone(), dice.split());
                 let reviewer = reviewer.clone();
                 people.spawn(async move {
                     let person = Person { world, case, reviewer, dice };
-                    person.act(seat, hurried, silent).await;
+                    person.act(i, hurried, silent).await;
                 });
             }
         }
@@ -215,11 +214,13 @@ impl World {
         self.installation.direct.start(&case.workflow, case.input(dice)).await
     }
 
-    /// Waits for the `seat`th link for an address; `None` when the outcome comes first.
-    pub(crate) async fn link(&self, case: &Case, reviewer: &str, seat: usize) -> Option<Link> {
-        let submitter = case.submitter();
+    /// Waits for a stage's link for an address, whoever has another one from an earlier stage or was
+    /// never mailed that; `None` when the outcome comes first.
+    pub(crate) async fn link(&self, case: &Case, reviewer: &str, stage: usize) -> Option<Link> {
+        let (submitter, stage) = (case.submitter(), format!("S{stage}"));
         let look = |found: &Found| {
-            let link = found.links.get(reviewer).and_then(|links| links.get(seat)).cloned();
+            let mut links = found.links.get(reviewer).into_iter().flatten();
+            let link = links.find(|link| link.stage == stage).cloned();
             (link.is_some() || found.told.contains(&submitter)).then_some(link)
         };
         self.installation.mails.until(look).await
@@ -340,12 +341,12 @@ struct Person {
 }
 
 impl Person {
-    async fn act(mut self, seat: usize, hurried: bool, silent: bool) {
-        let Some(link) = self.world.link(&self.case, &self.reviewer, seat).await else { return };
+    async fn act(mut self, stage: usize, hurried: bool, silent: bool) {
+        let Some(link) = self.world.link(&self.case, &self.reviewer, stage).await else { return };
         let id = link.id;
         if link.refused {
             // Their mail cannot be delivered; an operator sees that, and asks them by phone.
-            return self.signal(true, &format!("{}-{seat}", self.reviewer)).await;
+            return self.signal(true, &format!("{}-{stage}", self.reviewer)).await;
         }
         if !hurried {
             self.look(&id).await;
@@ -380,13 +381,13 @@ impl Person {
                 self.press(&id, approves, first + 1).await;
             }
             14 => {
-                let mark = format!("{}-{seat}", self.reviewer);
+                let mark = format!("{}-{stage}", self.reviewer);
                 join!(self.press(&id, approves, first), self.signal(approves, &mark));
             }
-            15..17 => self.signal(approves, &format!("{}-{seat}", self.reviewer)).await,
+            15..17 => self.signal(approves, &format!("{}-{stage}", self.reviewer)).await,
             17 => {
                 for i in 0..1 + self.dice.below(4) {
-                    let mark = format!("nonsense-{}-{seat}-{i}", self.reviewer);
+                    let mark = format!("nonsense-{}-{stage}-{i}", self.reviewer);
                     let name = ["approve", "reject", "what"][self.dice.below(3)];
                     let input = nonsense(&mut self.dice);
                     let attempt = self.begin(Act::Nonsense, &mark, None);

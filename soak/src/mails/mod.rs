@@ -88,6 +88,8 @@ impl Fault {
 pub(crate) struct Link {
     /// The approval ID.
     pub(crate) id: String,
+    /// The name of the stage that asks.
+    pub(crate) stage: String,
     /// Whether its mail was refused for good, so that they never got it.
     pub(crate) refused: bool,
 }
@@ -95,7 +97,7 @@ pub(crate) struct Link {
 /// What people got so far.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The links for an address, each once, in order.
+    /// The links for an address, each once.
     pub(crate) links: HashMap<String, Vec<Link>>,
     /// Who was told an outcome, or never will be by mail.
     pub(crate) told: HashSet<String>,
@@ -126,7 +128,11 @@ impl Found {
             let (links, id) = (self.links.entry(to.clone()).or_default(), mail.approval_id());
             match links.iter_mut().find(|link| link.id == id) {
                 Some(link) => link.refused &= refused,
-                None => links.push(Link { id, refused }),
+                None => {
+                    let stage = mail.text.lines().find_map(|line| line.strip_prefix("Stage: "));
+                    let stage = stage.unwrap_or_default().trim().to_owned();
+                    links.push(Link { id, stage, refused });
+                }
             }
         }
     }
