@@ -86,9 +86,13 @@ impl Stack {
 
     /// Starts an approval with `temporal workflow start --input-file`.
     pub async fn submit(&self, submission: &Value) -> Workflow {
-        let id = self.new_workflow_id();
-        let file = submission::write(self.dir.path(), &id, submission);
-        self.temporal.start_workflow(&self.queue, &id, &file).await
+        self.submit_as(&self.new_workflow_id(), submission).await
+    }
+
+    /// Starts an approval under a workflow ID.
+    pub async fn submit_as(&self, id: &str, submission: &Value) -> Workflow {
+        let file = submission::write(self.dir.path(), &self.new_workflow_id(), submission);
+        self.temporal.start_workflow(&self.queue, id, &file).await
     }
 
     /// A workflow ID that nobody has.

@@ -280,14 +280,19 @@ fn status_word(status: Status) -> &'static str {
 /// Mail programs decode `=?…?=` (RFC 2047, 2), and would show other words than the page does, or
 /// characters that are taken away elsewhere.
 fn subject(start: &str, facts: &Facts) -> String {
-    format!("{start}: {}, {}", facts.title, facts.amount).replace("=?", "= ?")
+    not_encoded(&format!("{start}: {}, {}", facts.title, facts.amount))
+}
+
+fn not_encoded(text: &str) -> String {
+    text.replace("=?", "= ?")
 }
 
 impl Letter {
     /// The subject within the rules of Amazon SNS's `Publish`: printable ASCII, at most 99
     /// characters. Other scripts are transliterated.
     pub fn ascii_subject(&self) -> String {
-        let ascii = deunicode(&self.subject);
+        // Other scripts have such characters too.
+        let ascii = not_encoded(&deunicode(&self.subject));
         let printable = ascii.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' });
         let words: String = printable.collect();
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -83,6 +83,18 @@ async fn a_rule_approves_without_asking_anybody_and_a_child_workflow_goes_on() {
 }
 
 #[tokio::test]
+async fn what_goes_on_has_an_id_of_its_own_where_the_approval_s_is_as_long_as_can_be() {
+    let stack = stack_with(RULES).await;
+    let mut id = stack.new_workflow_id();
+    id.push_str(&"x".repeat(1_000 - id.len()));
+    let outcome = stack.submit_as(&id, &routed("19.99")).await.outcome().await;
+    let child = text(&outcome["childWorkflowId"]);
+    assert!(child.ends_with("-approved") && child.len() < 100, "{outcome}");
+    let history = stack.temporal.workflow(&child).history().await;
+    assert!(history.with_payloads_decoded().contains("Small expenses"), "the outcome is its input");
+}
+
+#[tokio::test]
 async fn a_workflow_in_another_namespace_goes_on_as_soon_as_the_namespace_is_there() {
     let there = r#"task_queue = "payments", namespace = "finance" }"#;
     let rules = RULES.replace(r#"task_queue = "payments" }"#, there);

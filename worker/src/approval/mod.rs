@@ -624,6 +624,20 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_a_deputy_hears_that_somebody_else_is_asked() {
+        let mut approval = Approval::new(address("sue"), vec![plan(&["ann"], Quorum::Any)]);
+        let deputy = Invited {
+            reviewer: address("dee"),
+            on_behalf_of: Some(address("ann")),
+            link: "d".into(),
+        };
+        approval.ask(vec![deputy], Some(Due { deadline: at(100), reminders: vec![] }), at(0));
+        assert_eq!(vote(&mut approval, "ann", Approve, 1), Receipt::Released);
+        assert_eq!(vote(&mut approval, "eve", Approve, 1), Receipt::NotAReviewer);
+        assert_eq!(vote(&mut approval, "dee", Approve, 1), Receipt::Counted);
+    }
+
+    #[test]
     fn somebody_is_asked_in_the_place_of_another() {
         let mut approval = opened(vec![plan(&["ann", "bob"], Quorum::All)]);
         assert_eq!(approval.reassign(address("ann"), address("cy")), Ok(()));

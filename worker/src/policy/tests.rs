@@ -904,6 +904,24 @@ to = 2026-12-31
     );
 }
 
+/// Each of them twice would be 2^40 ways to go through.
+#[test]
+fn a_long_chain_of_deputies_that_is_there_twice_is_reported_soon() {
+    let absence = |i: usize| {
+        format!(
+            "[[absences]]\nreviewer = \"p{i}@example.com\"\ndeputy = \"p{}@example.com\"\n\
+             from = 2026-12-01\nto = 2026-12-02\n",
+            i + 1
+        )
+    };
+    let chain: String = (0..40).rev().map(absence).collect();
+    let Err(mistakes) = parse(&format!("[default]\ndecision = \"approve\"\n{chain}{chain}")) else {
+        panic!("no mistakes")
+    };
+    let away = |mistake: &&Mistake| mistake.message.contains("is away on some of these days");
+    assert_eq!(mistakes.iter().filter(away).count(), 40);
+}
+
 #[test]
 fn what_goes_on_is_explained_with_its_namespace() {
     let policy = policy(
