@@ -12,9 +12,9 @@ test: ## Run all tests, after installing what they need.
 	@scripts/previous-release
 	cargo build --workspace --locked
 	cargo test --workspace --locked --no-fail-fast
-	cargo run --locked -p countersign-soak -- --short
+	cargo run --locked --bin soak -- --short
 	@echo "The same with a signaler that loses decisions, which has to be noticed:"
-	cargo run --locked -p countersign-soak -- --short --control
+	cargo run --locked --bin soak -- --short --control
 
 lint: ## Check formatting, lints, documentation, licences and docker-compose.yml.
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || \
@@ -37,4 +37,4 @@ soak: ## Kill, cut and freeze everything under load for three quarters of an hou
 	@scripts/tools soak
 	cargo build --release --locked -p countersign-worker -p countersign-signaler -p countersign-soak
 	@set -e; for run in $(or $(SEEDS),1 2 3); do \
-		cargo run --release --locked --quiet -p countersign-soak -- --seed $$run $(SOAK); done
+		cargo run --release --locked --quiet --bin soak -- --seed $$run $(SOAK); done
