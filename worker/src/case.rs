@@ -24,6 +24,9 @@ use crate::{
 const MAX_EARLY: usize = 200;
 /// Reasons that are kept for signals that did not count.
 const MAX_REASONS: usize = 20;
+/// Bytes of others' comments that one who is released is told, so that the notices to all of them
+/// fit into one message to Temporal, which takes 4 MiB.
+const MAX_TOLD_COMMENTS: usize = 16 * 1024;
 /// Rounds of reminders that operators may ask for, so that a history stays small.
 const MAX_REMINDED_BY_HAND: u32 = 100;
 
@@ -586,7 +589,15 @@ impl Case {
 }
 
 fn release(seat: &Seat, outcome: &v1::Outcome) -> Announcement {
-    Announcement { recipient: seat.reviewer.clone(), reviewer: true, outcome: outcome.clone() }
+    let mut outcome = outcome.clone();
+    let mut room = MAX_TOLD_COMMENTS;
+    for vote in outcome.stages.iter_mut().flat_map(|stage| &mut stage.decisions) {
+        match room.checked_sub(vote.comment.len()) {
+            Some(left) => room = left,
+            None => vote.comment = "…".to_owned(),
+        }
+    }
+    Announcement { recipient: seat.reviewer.clone(), reviewer: true, outcome }
 }
 
 #[cfg(test)]
@@ -596,7 +607,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        approval::{OnDeadline, Quorum, Status},
+        approval::{MAX_SEATS, OnDeadline, Quorum, Status},
         policy::{StageRule, TimePlan},
     };
 
@@ -838,6 +849,31 @@ mod tests {
             assert_eq!(case.issued(issue, Issued::Links(vec!["c".into()]), NOW), ["a"]);
             assert_eq!(case.announcements(0).len(), usize::from(sent));
         }
+    }
+
+    #[test]
+    fn those_who_are_released_are_told_as_many_comments_as_fit() {
+        let mut case = Case::default();
+        let mut plan = plan();
+        let reviewers = (0..MAX_SEATS).map(|i| address(&format!("{i}@example.com")));
+        plan.stages[0].reviewers = reviewers.collect();
+        case.begin(Uuid::nil(), plan, NOW);
+        let links: Vec<String> = (0..MAX_SEATS).map(|i| i.to_string()).collect();
+        open(&mut case, &links.iter().map(String::as_str).collect::<Vec<_>>());
+        links.iter().for_each(|link| drop(case.delivered(link, false, Ok(()))));
+        let long = "\u{1F600}".repeat(names::COMMENT_MAX_CHARS);
+        for i in 0..MAX_SEATS / 2 {
+            case.decide(Verdict::Approve, &signal(&format!("{i}@example.com"), &long), NOW);
+        }
+        case.decide(Verdict::Reject, &signal("79@example.com", "no"), NOW);
+        case.release(0);
+        let told = case.announcements(0);
+        assert_eq!(told.len(), MAX_SEATS / 2 - 1);
+        let comments: Vec<&str> =
+            told[0].1.outcome.stages[0].decisions.iter().map(|vote| &*vote.comment).collect();
+        assert_eq!((comments[1], comments[2], comments[40]), (&*long, "…", "no"));
+        let bytes: usize = told.iter().map(|told| json!(told.1).to_string().len()).sum();
+        assert!(bytes < 1024 * 1024, "{bytes} bytes");
     }
 
     #[test]
