@@ -52,6 +52,8 @@ pub(crate) enum Problem {
     NotAForm,
     /// The body is too large.
     TooLarge,
+    /// The body did not come, or not all of it.
+    Incomplete,
     /// The page cannot be asked for that way.
     Method,
     /// Too many requests.
@@ -162,6 +164,7 @@ impl Problem {
                         self,
                         Problem::Field { .. }
                             | Problem::TooLarge
+                            | Problem::Incomplete
                             | Problem::Unavailable
                             | Problem::NothingRecorded
                             | Problem::Unknown
@@ -226,6 +229,12 @@ impl Problem {
                 "What was sent is too large",
                 "body: it may have 64 KiB in all, and a comment in it 2,000 characters. Nothing \
                  was recorded.",
+            ),
+            Problem::Incomplete => (
+                StatusCode::REQUEST_TIMEOUT,
+                "incomplete",
+                "Please try again",
+                "Your decision did not arrive completely. Nothing was recorded this time.",
             ),
             Problem::Method => (
                 StatusCode::METHOD_NOT_ALLOWED,

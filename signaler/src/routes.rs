@@ -1,11 +1,11 @@
 //! The routes.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use axum::{
     Form, Router,
     extract::{
-        DefaultBodyLimit, Path, Query, State,
+        DefaultBodyLimit, FromRequest, Path, Query, Request, State,
         rejection::{FormRejection, PathRejection, QueryRejection},
     },
     http::{
@@ -23,6 +23,7 @@ use countersign_protos::{
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
 use crate::{
     App,
@@ -34,6 +35,8 @@ use crate::{
 };
 
 const FORM_BYTES: usize = 64 * 1024;
+/// How long a client may take to send them.
+const FORM_WITHIN: Duration = Duration::from_secs(15);
 
 const STYLESHEET: &str = include_str!("../assets/style.css");
 
@@ -96,12 +99,13 @@ async fn decide(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
-    form: Result<Form<Vec<(String, String)>>, FormRejection>,
+    request: Request,
 ) -> Response {
     let id = id.map(|Path(id)| id).unwrap_or_default();
+    let fields = fields(request).await;
     about(&app, &id, &headers, async |link| {
         app.limits().by_decision(link)?;
-        let (verdict, comment) = decision(form)?;
+        let (verdict, comment) = decision(fields?)?;
         let (answer, reading) = app.approvals().decide(link, verdict, &comment).await?;
         Ok(Reply::Approval { answer, reading: reading.into(), link: link.clone(), choice: None })
     })
@@ -130,18 +134,22 @@ async fn about(
     response
 }
 
+/// A form's fields; none where it is not one inside.
+async fn fields(request: Request) -> Result<Vec<(String, String)>, Problem> {
+    let form = timeout(FORM_WITHIN, Form::from_request(request, &())).await;
+    match form.map_err(|_| Problem::Incomplete)? {
+        Ok(Form(fields)) => Ok(fields),
+        Err(FormRejection::InvalidFormContentType(_)) => Err(Problem::NotAForm),
+        Err(FormRejection::BytesRejection(rejection)) => Err(match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
+            _ => Problem::Incomplete,
+        }),
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
 /// The verdict and the comment of a form.
-fn decision(
-    form: Result<Form<Vec<(String, String)>>, FormRejection>,
-) -> Result<(Verdict, String), Problem> {
-    let fields = match form {
-        Ok(Form(fields)) => fields,
-        Err(FormRejection::InvalidFormContentType(_)) => return Err(Problem::NotAForm),
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return Err(Problem::TooLarge);
-        }
-        Err(_) => Vec::new(),
-    };
+fn decision(fields: Vec<(String, String)>) -> Result<(Verdict, String), Problem> {
     let all = |name: &str| -> Vec<&str> {
         fields.iter().filter(|(field, _)| field == name).map(|(_, value)| &**value).collect()
     };

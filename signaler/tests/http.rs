@@ -1,6 +1,9 @@
 //! The service as its clients see it, through its own router, while Temporal cannot be reached.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::ErrorKind,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -8,6 +11,7 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use countersign_protos::{ApprovalId, Asked, LinkKeys};
+use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -147,6 +151,21 @@ async fn a_wrong_form_is_refused_with_the_field_that_is_wrong() {
     let no_form = request(Method::POST, &genuine()).header(header::CONTENT_TYPE, "text/plain");
     let answer = send(&service, no_form.body("verdict=approve".into()).expect("a request")).await;
     assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_that_does_not_arrive_is_not_recorded_and_that_is_known() {
+    let service = service(&[]);
+    let begun = || stream::once(async { Ok("verdict=approve&comm") });
+    let broken = begun().chain(stream::once(async { Err(ErrorKind::ConnectionReset.into()) }));
+    let silent = begun().chain(stream::pending::<std::io::Result<_>>());
+    for body in [Body::from_stream(broken), Body::from_stream(silent)] {
+        let request = request(Method::POST, &genuine()).header(header::CONTENT_TYPE, FORM);
+        let answer = send(&service, request.body(body).expect("a request")).await;
+        assert_eq!(answer.status, StatusCode::REQUEST_TIMEOUT);
+        assert!(answer.body.contains("Nothing was recorded"), "{}", answer.body);
+        assert_protected(&answer);
+    }
 }
 
 #[tokio::test]

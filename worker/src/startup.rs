@@ -55,7 +55,8 @@ async fn wait_for(options: ConnectionOptions) -> anyhow::Result<Connection> {
         match Connection::connect(options.clone()).await {
             Ok(connection) => return Ok(connection),
             Err(error) if may_pass(&error) => {
-                warn!(%address, cause = %innermost(&error), "waiting for Temporal");
+                let error = anyhow!(error);
+                warn!(%address, cause = %error.root_cause(), "waiting for Temporal");
                 sleep(RETRY_EVERY).await;
             }
             Err(error) => {
@@ -86,14 +87,6 @@ fn may_pass_later(status: &Status) -> bool {
             | Code::Cancelled
             | Code::Internal
     )
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
 }
 
 /// Registers the search attributes that are missing.

@@ -65,7 +65,7 @@ impl Webhook {
             .redirect(Policy::none())
             .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| root_cause(&error))?;
+            .map_err(|error| anyhow::Error::new(error).root_cause().to_string())?;
         Ok(Self { url, secret, client })
     }
 
@@ -78,10 +78,10 @@ impl Webhook {
         outcome: &Outcome,
     ) -> Result<String, WebhookError> {
         let request = self.request(run_id, workflow_id, outcome, Timestamp::now())?;
-        let response = request
-            .send()
-            .await
-            .map_err(|error| WebhookError::Unreachable(root_cause(&error.without_url())))?;
+        let response = request.send().await.map_err(|error| {
+            let error = anyhow::Error::new(error.without_url());
+            WebhookError::Unreachable(error.root_cause().to_string())
+        })?;
         match response.status() {
             status if status.is_success() => Ok(format!("taken: {status}")),
             status => Err(WebhookError::Refused(status)),
@@ -122,15 +122,6 @@ fn body(workflow_id: &str, outcome: &Outcome) -> String {
     let mut data = json!(outcome);
     data["workflowId"] = json!(workflow_id);
     json!({"type": kind, "timestamp": data["decidedAt"], "data": data}).to_string()
-}
-
-/// The innermost reason, which is what an operator can act on.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
 }
 
 impl fmt::Debug for Webhook {

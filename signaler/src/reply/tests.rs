@@ -273,6 +273,7 @@ async fn each_problem_has_its_status_and_says_truly_what_was_recorded() {
         (field, 422, "invalid", "comment: too long", false),
         (Problem::NotAForm, 415, "unsupported_media_type", "Nothing was recorded", false),
         (Problem::TooLarge, 413, "too_large", "body: ", false),
+        (Problem::Incomplete, 408, "incomplete", "Nothing was recorded", false),
         (Problem::Method, 405, "method_not_allowed", "can be opened", false),
         (Problem::TooMany(Duration::from_millis(10)), 429, "too_many_requests", "wait", true),
         (Problem::Unavailable, 503, "unavailable", "Nothing was changed", true),
