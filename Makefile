@@ -9,8 +9,8 @@ demo: ## Start everything on this machine, with one submission to decide. Ctrl-C
 
 test: ## Run all tests, after installing what they need.
 	@scripts/tools test
-	@scripts/previous-release
 	cargo build --workspace --locked
+	@scripts/previous-release
 	cargo test --workspace --locked --no-fail-fast
 	cargo run --locked --bin soak -- --short
 	@echo "The same with a signaler that loses decisions, which has to be noticed:"
