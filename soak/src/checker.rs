@@ -80,6 +80,18 @@ pub(crate) struct Finding {
     pub(crate) why: String,
 }
 
+impl Finding {
+    /// About one workflow.
+    pub(crate) fn about(workflow: &str, kind: Kind, why: String) -> Self {
+        Finding { kind, workflow: workflow.to_owned(), key: String::new(), why }
+    }
+
+    /// About the whole run.
+    pub(crate) fn of_all(kind: Kind, why: String) -> Self {
+        Self::about("", kind, why)
+    }
+}
+
 /// One stage as it is counted here.
 #[derive(Debug, Default, Clone, PartialEq)]
 struct Count {
@@ -202,12 +214,12 @@ pub(crate) fn check(
     case: &Case,
     story: &[Event],
     entries: &[Entry],
-    taken: &[&Taken],
+    taken: &[Taken],
     is_told: bool,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     lost(case, story, entries, &mut findings);
-    let mut find = |kind, why: String| findings.push(finding(case, kind, why));
+    let mut find = |kind, why: String| findings.push(Finding::about(&case.workflow, kind, why));
     invented(story, entries, &mut find);
     let refused = |event: &Event| match event {
         Event::Signal { decision, .. } => text(&decision["comment"]).len() > 2_000,
@@ -229,7 +241,7 @@ pub(crate) fn check(
             if taken.is_empty() {
                 find(Kind::Effect, "its outcome was not handed on".to_owned());
             }
-            for Taken { webhook_id, outcome: handed_on, .. } in taken.iter().copied() {
+            for Taken { webhook_id, outcome: handed_on, .. } in taken {
                 if handed_on != outcome {
                     let why = format!("handed on {handed_on}, ended with {outcome}");
                     find(Kind::Contradiction, why);
@@ -245,10 +257,6 @@ pub(crate) fn check(
         (ends, _) => find(Kind::Contradiction, format!("it ended so: {ends:?}")),
     }
     findings
-}
-
-fn finding(case: &Case, kind: Kind, why: String) -> Finding {
-    Finding { kind, workflow: case.workflow.clone(), key: String::new(), why }
 }
 
 /// Every decision that was acknowledged is one event.
@@ -272,7 +280,10 @@ fn lost(case: &Case, story: &[Event], entries: &[Entry], findings: &mut Vec<Find
         let events = story.iter().filter(is_it).count();
         if events != 1 {
             let why = format!("{events} events of {entry:?}");
-            findings.push(Finding { key: key.to_owned(), ..finding(case, Kind::Lost, why) });
+            findings.push(Finding {
+                key: key.to_owned(),
+                ..Finding::about(&case.workflow, Kind::Lost, why)
+            });
         }
     }
 }
@@ -388,11 +399,8 @@ pub(crate) fn misused(entries: &[Entry]) -> Vec<Finding> {
         Act::Misuse(how) => !expected(how, entry.status, &entry.answer),
         _ => false,
     };
-    let told = |entry: &Entry| Finding {
-        kind: Kind::Disagreement,
-        workflow: entry.workflow.clone(),
-        key: entry.key.clone(),
-        why: format!("told {entry:?}"),
+    let told = |entry: &Entry| {
+        Finding::about(&entry.workflow, Kind::Disagreement, format!("told {entry:?}"))
     };
     entries.iter().filter(unexpected).map(told).collect()
 }
@@ -469,8 +477,8 @@ mod tests {
     }
 
     fn kinds(story: &[Event], entries: &[Entry], handed_on: &Value) -> Vec<Kind> {
-        let taken = taken("one", handed_on);
-        let findings = check(&case(), story, entries, &[&taken, &taken], true);
+        let taken = [taken("one", handed_on), taken("one", handed_on)];
+        let findings = check(&case(), story, entries, &taken, true);
         findings.iter().map(|finding| finding.kind).collect()
     }
 
@@ -510,15 +518,15 @@ mod tests {
     fn an_outcome_that_is_handed_on_differently_is_found() {
         let (story, entries, outcome) = good();
         assert_eq!(kinds(&story, &entries, &json!({}))[0], Kind::Contradiction);
-        let [one, other] = ["one", "other"].map(|id| taken(id, &outcome));
-        let found = |taken: &[&Taken], is_told| {
+        let both = ["one", "other"].map(|id| taken(id, &outcome));
+        let found = |taken: &[Taken], is_told| {
             let findings = check(&case(), &story, &entries, taken, is_told);
             findings.iter().map(|finding| finding.kind).collect::<Vec<_>>()
         };
-        assert_eq!(found(&[&one], true), []);
+        assert_eq!(found(&both[..1], true), []);
         assert_eq!(found(&[], true), [Kind::Effect], "nobody has it");
-        assert_eq!(found(&[&one, &other], true), [Kind::Effect], "as two messages");
-        assert_eq!(found(&[&one], false), [Kind::Effect], "the submitter waits");
+        assert_eq!(found(&both, true), [Kind::Effect], "as two messages");
+        assert_eq!(found(&both[..1], false), [Kind::Effect], "the submitter waits");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What goes wrong, one after the other, and how long it takes until work goes on.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -19,6 +20,8 @@ use crate::{
     installation::{BY_OUTBOX, Part},
     mails,
     people::{Case, World},
+    story,
+    temporal::Direct,
     traps::{MAIL, Moment, Point, WEBHOOK},
 };
 
@@ -36,6 +39,28 @@ pub(crate) struct Toll {
     pub(crate) kills: BTreeMap<&'static str, usize>,
     /// From each kill until work went on.
     pub(crate) recoveries: Vec<Recovery>,
+}
+
+impl Toll {
+    /// The slowest recoveries, and in which pause of the probe's history the time went.
+    pub(crate) async fn slowest(&self, temporal: &Direct) -> Vec<(Recovery, String)> {
+        let mut slowest = self.recoveries.clone();
+        slowest.sort_by_key(|recovery| Reverse(recovery.asked.max(recovery.decided)));
+        slowest.truncate(3);
+        let mut explained = Vec::new();
+        for recovery in slowest {
+            // An approval that was open before has waited for its decision, which is no delay.
+            let new_is_slow = recovery.asked >= recovery.decided;
+            let probe = if new_is_slow { &recovery.probes[0] } else { &recovery.probes[1] };
+            let pause = match temporal.history(probe).await {
+                Ok(history) if new_is_slow => story::longest_pause(&history),
+                Ok(history) => story::longest_pause(story::since_the_decision(&history)),
+                Err(error) => error.to_string(),
+            };
+            explained.push((recovery, pause));
+        }
+        explained
+    }
 }
 
 /// How long it took until work went on: from the kill itself, with the time until what was killed
