@@ -26,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Temporal {
     dir: TempDir,
     port: u16,
+    settings: &'static [&'static str],
     server: Mutex<Option<Process>>,
 }
 
@@ -38,8 +39,13 @@ impl Temporal {
 
     /// A server for one story, which may then stop it.
     pub async fn start() -> Arc<Temporal> {
-        let temporal =
-            Temporal { dir: scratch("temporal-"), port: free_port(), server: Mutex::default() };
+        Temporal::start_with(&[]).await
+    }
+
+    /// The same, with these dynamic settings, each `NAME=VALUE`.
+    pub async fn start_with(settings: &'static [&'static str]) -> Arc<Temporal> {
+        let (dir, port) = (scratch("temporal-"), free_port());
+        let temporal = Temporal { dir, port, settings, server: Mutex::default() };
         temporal.run().await;
         Arc::new(temporal)
     }
@@ -61,10 +67,10 @@ impl Temporal {
         command.args(["--ip", "127.0.0.1", "--port", &self.port.to_string()]);
         command.arg("--db-filename").arg(self.database());
         // The development server paces itself for one developer; the stories are many at once.
-        for lifted in
-            ["history.transferProcessorMaxPollRPS=200", "frontend.namespaceRPS.visibility=200"]
-        {
-            command.args(["--dynamic-config-value", lifted]);
+        let lifted =
+            ["history.transferProcessorMaxPollRPS=200", "frontend.namespaceRPS.visibility=200"];
+        for setting in lifted.iter().chain(self.settings) {
+            command.args(["--dynamic-config-value", setting]);
         }
         let server = Process::start("temporal", self.dir.path(), &command);
         *self.server.lock().expect("not poisoned") = Some(server);
@@ -190,7 +196,8 @@ fn start_arguments<'a>(queue: &'a str, id: &'a str, arguments: &[&'a str]) -> Ve
 /// One workflow, seen from outside.
 #[derive(Clone)]
 pub struct Workflow {
-    temporal: Arc<Temporal>,
+    /// Where it runs.
+    pub temporal: Arc<Temporal>,
     /// The workflow ID.
     pub id: String,
 }

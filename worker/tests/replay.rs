@@ -67,3 +67,24 @@ async fn a_history_of_other_commands_does_not_replay() {
         assert!(replayed.is_err(), "{} replayed", path.display());
     }
 }
+
+/// It would forget who has decided.
+#[tokio::test]
+async fn a_run_that_cannot_read_what_the_one_before_has_left_does_not_begin_anew() {
+    let histories = histories().into_iter().filter(|(path, _)| path.ends_with("continued.json"));
+    let mut tried = 0;
+    for (path, json) in histories {
+        let mut history: Value = serde_json::from_str(&json).expect("JSON");
+        let input = history
+            .pointer_mut(
+                "/events/0/attributes/WorkflowExecutionStartedEventAttributes/input/payloads/0/data",
+            )
+            .expect("an input");
+        // `{"case":1}`
+        *input = "eyJjYXNlIjoxfQ==".into();
+        let replayed = replay(&history.to_string()).await.expect_err("it cannot be read");
+        assert!(replayed.contains("written by a newer worker"), "{}: {replayed}", path.display());
+        tried += 1;
+    }
+    assert!(tried > 0, "no history of a run that goes on");
+}

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
 
 /// What is recorded, each in a file of its name.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "approve",
     "reject",
     "deadline",
@@ -25,6 +25,7 @@ const NAMES: [&str; 9] = [
     "rule",
     "undeliverable",
     "elsewhere",
+    "continued",
 ];
 
 /// Somebody whose mail is refused, and somebody who is asked then.
@@ -48,12 +49,25 @@ decision = "approve"
 on_approved = { workflow = "PayExpense", task_queue = "payments", namespace = "finance" }
 "#;
 
+/// After so many events Temporal wants a run to make room for the next one.
+const SHORT_RUNS: &str = "limit.historyCount.suggestContinueAsNew=30";
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let given = env::args_os().nth(1).map(PathBuf::from);
     let version = workspace().join("worker/tests/histories").join(env!("CARGO_PKG_VERSION"));
-    let [approve, reject, deadline, two_stages, long_way, orders, rule, undeliverable, elsewhere] =
-        destination(given, version)?;
+    let [
+        approve,
+        reject,
+        deadline,
+        two_stages,
+        long_way,
+        orders,
+        rule,
+        undeliverable,
+        elsewhere,
+        continued,
+    ] = destination(given, version)?;
     let temporal = Temporal::shared().await;
     let stack = Stack::beside(temporal.clone()).with_rules(rules::LONG_WAY).start().await;
     let by_smtp = Stack::beside(temporal.clone()).with_rules(UNREACHABLE);
@@ -61,7 +75,7 @@ async fn main() -> Result<()> {
     let by_smtp = by_smtp.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
     let handing_over = Stack::beside(temporal.clone()).with_rules(ELSEWHERE).start().await;
     temporal.must(["operator", "namespace", "create", "--namespace", "finance"]).await;
-    let client = temporal.client().await;
+    let crowded = Stack::beside(Temporal::start_with(&[SHORT_RUNS]).await).start().await;
     let mut recorded = Vec::new();
     for (file, workflow) in [
         (approve, decide(&stack, "ann@example.com", "approve").await),
@@ -73,8 +87,10 @@ async fn main() -> Result<()> {
         (rule, stack.submit(&submission::routed("19.99")).await),
         (undeliverable, ask_somebody_unreachable(&by_smtp, &server).await),
         (elsewhere, handing_over.submit(&submission::routed("50.00")).await),
+        (continued, go_on_in_another_run(&crowded).await),
     ] {
         workflow.outcome().await;
+        let client = workflow.temporal.client().await;
         let handle = client.get_workflow_handle::<UntypedWorkflow>(&workflow.id);
         let history = handle.fetch_history(WorkflowFetchHistoryOptions::default());
         // The SDK's own JSON, which its replayer reads; the command line's is another one.
@@ -175,6 +191,27 @@ async fn ask_somebody_unreachable(stack: &Stack, server: &MailServer) -> Workflo
     let workflow = stack.submit(&submission::routed("50.00")).await;
     server.mails_to("chief@example.com", 1).await;
     workflow.signal("approve", &json!({"reviewer": "chief@example.com"})).await;
+    workflow
+}
+
+/// One of two has decided in the run before.
+async fn go_on_in_another_run(stack: &Stack) -> Workflow {
+    let both = ["ann@example.com", "bob@example.com"];
+    let stage = json!({"reviewers": both, "quorum": "all"});
+    let workflow = stack.submit(&submission::asking(json!({"stages": [stage]}))).await;
+    let links = [stack.mail_to(both[0]).await, stack.mail_to(both[1]).await];
+    let [ann, bob] = links.map(|mail| mail.link("approve"));
+    workflow.until_asked().await;
+    stack.press(&ann, "approve", "in the first run").await;
+    let wire = stack.temporal.wire().await;
+    let first = wire.run(&workflow.id).await;
+    let mut mails = 1;
+    while wire.run(&workflow.id).await == first {
+        workflow.signal("remind", &json!({})).await;
+        mails += 1;
+        stack.mails_to(both[1], mails).await;
+    }
+    stack.press(&bob, "approve", "in another one").await;
     workflow
 }
 
