@@ -6,26 +6,28 @@ use std::{sync::Arc, time::Duration};
 use countersign_protos::{
     LinkHash, names,
     payload::{self, Encoding},
-    v1::{ApprovalState, Decision, Verdict},
+    v1::{ApprovalState, Decision, Status, Verdict},
 };
 use futures_util::StreamExt;
 use moka::future::Cache;
 use temporalio_client::{
     Client, ClientOptions, ConnectionOptions, HistoryEventFilterType, NamespacedClient,
     QueryRejectCondition, UntypedQuery, UntypedSignal, UntypedWorkflowHandle,
-    WorkflowDescribeOptions, WorkflowExecutionInfo, WorkflowExecutionStatus,
-    WorkflowFetchHistoryOptions, WorkflowListOptions, WorkflowQueryOptions, WorkflowSignalOptions,
+    WorkflowDescribeOptions, WorkflowExecutionDescription, WorkflowExecutionInfo,
+    WorkflowExecutionStatus, WorkflowFetchHistoryOptions, WorkflowListOptions,
+    WorkflowQueryOptions, WorkflowSignalOptions,
     errors::{WorkflowInteractionError, WorkflowQueryError},
     tonic::Code,
 };
 use temporalio_common::{
     data_converters::RawValue, protos::temporal::api::history::v1::HistoryEvent,
+    search_attributes::SearchAttributeKey,
 };
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     history,
-    judgement::{Ending, Reading, asked, pending},
+    judgement::{Ending, Reading, pending},
     temporal::{Failure, Temporal, call, tell},
 };
 
@@ -43,8 +45,11 @@ const FORGET_MISSING: Duration = Duration::from_secs(5);
 const FORGET_FOUND: Duration = Duration::from_secs(24 * 3600);
 const CACHED_LINKS: u64 = 100_000;
 
-/// Finds, reads and signals approvals. Cheap to clone.
-#[derive(Clone)]
+const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(names::ATTRIBUTE_STATUS);
+pub(crate) const LINKS: SearchAttributeKey<Vec<String>> =
+    SearchAttributeKey::keyword_list(names::ATTRIBUTE_LINKS);
+
+/// Finds, reads and signals approvals.
 pub(crate) struct Approvals {
     temporal: Temporal,
     located: Cache<LinkHash, Run>,
@@ -113,32 +118,14 @@ impl Approvals {
         }
         // A workflow that was reset goes on in another run, with the same links.
         self.rechecked.insert(link.clone(), ()).await;
-        match found {
-            Ok((run, decided @ (Reading::Current(_) | Reading::Closed(_)))) => {
-                Ok(self.reset(link, &run).await.unwrap_or((run, decided)))
-            }
-            _ => self.find_next(link).await,
+        let next = match &found {
+            Ok((run, _)) => self.latest(link, run).await,
+            Err(_) => Some(self.locate_again(link).await?),
+        };
+        match next {
+            Some(next) => self.follow(link, next).await,
+            None => found,
         }
-    }
-
-    /// The run in which a workflow that had an outcome goes on with the same link. That is asked
-    /// without the index, which may be asked only so often.
-    async fn reset(&self, link: &LinkHash, run: &Run) -> Option<(Run, Reading)> {
-        let client = self.temporal.client().ok()?;
-        let handle = handle(&client, &run.workflow_id, None);
-        let latest = call(QUERY, |rpc| {
-            handle.describe(WorkflowDescribeOptions::builder().rpc_options(rpc).build())
-        });
-        let run_id = latest.await.ok()?.run_id().into();
-        let latest = Run { workflow_id: run.workflow_id.clone(), run_id };
-        if latest == *run {
-            return None;
-        }
-        let reading = self.read(link, &latest).await.ok()?;
-        // Another approval may have the workflow ID by now.
-        asked(reading.state(), link.as_str())?;
-        self.located.insert(link.clone(), latest.clone()).await;
-        Some((latest, reading))
     }
 
     /// What a run says, or the one that it goes on in.
@@ -147,21 +134,37 @@ impl Approvals {
         link: &LinkHash,
         run: Run,
     ) -> Result<(Run, Reading), Unreadable> {
-        match self.read(link, &run).await? {
-            Reading::Ended(Ending::Continued, _) => self.find_next(link).await,
-            reading => Ok((run, reading)),
+        if let Some(reading) = self.read(link, &run).await? {
+            return Ok((run, reading));
         }
+        let next = match self.latest(link, &run).await {
+            Some(next) => next,
+            None => self.locate_again(link).await?,
+        };
+        let reading = self.read(link, &next).await?.ok_or(Unreadable::Unavailable)?;
+        Ok((next, reading))
     }
 
-    /// The run that follows another one, and has the same links.
-    async fn find_next(&self, link: &LinkHash) -> Result<(Run, Reading), Unreadable> {
-        self.located.invalidate(link).await;
-        let run = self.locate(link).await?;
-        match self.read(link, &run).await? {
-            // The index does not show it yet.
-            Reading::Ended(Ending::Continued, _) => Err(Unreadable::Unavailable),
-            reading => Ok((run, reading)),
+    /// The latest run of the same workflow, where that is another one with the same link. It is asked
+    /// for without the index, which lags, and may be asked only so often.
+    async fn latest(&self, link: &LinkHash, run: &Run) -> Option<Run> {
+        let client = self.temporal.client().ok()?;
+        let handle = handle(&client, &run.workflow_id, None);
+        let latest = describe(&handle).await.ok()?;
+        // Another approval may have the workflow ID by now.
+        let links = latest.search_attributes().get(&LINKS).unwrap_or_default();
+        if *latest.run_id() == *run.run_id || !links.iter().any(|other| other == link.as_str()) {
+            return None;
         }
+        let run_id = latest.run_id().into();
+        let latest = Run { workflow_id: run.workflow_id.clone(), run_id };
+        self.located.insert(link.clone(), latest.clone()).await;
+        Some(latest)
+    }
+
+    async fn locate_again(&self, link: &LinkHash) -> Result<Run, Unreadable> {
+        self.located.invalidate(link).await;
+        self.locate(link).await
     }
 
     async fn locate(&self, link: &LinkHash) -> Result<Run, Unreadable> {
@@ -199,8 +202,9 @@ impl Approvals {
         Err(Failure::NotFound("no workflow has this link".to_owned()))
     }
 
-    /// What the workflow says; where no worker answers, what its history says.
-    async fn read(&self, link: &LinkHash, run: &Run) -> Result<Reading, Unreadable> {
+    /// What the workflow says; where no worker answers, what its history says. Nothing where it goes
+    /// on in another run.
+    async fn read(&self, link: &LinkHash, run: &Run) -> Result<Option<Reading>, Unreadable> {
         let failed = |what| {
             move |failure: Failure| match failure {
                 Failure::NotFound(_) => Unreadable::Gone,
@@ -279,12 +283,6 @@ impl Approvals {
     }
 }
 
-impl PartialEq for Run {
-    fn eq(&self, other: &Self) -> bool {
-        self.run_id == other.run_id
-    }
-}
-
 impl Run {
     fn handle(&self, client: &Client) -> Handle {
         handle(client, &self.workflow_id, Some(&self.run_id))
@@ -322,21 +320,19 @@ async fn look_up_once(client: &Client, link: &LinkHash) -> Result<Option<Run>, F
         .map(|run| Run { workflow_id: run.id().into(), run_id: run.run_id().into() }))
 }
 
-async fn query(handle: &Handle) -> Result<Reading, Failure> {
+async fn query(handle: &Handle) -> Result<Option<Reading>, Failure> {
     // A terminated workflow still answers, and would say that it is pending.
     match query_status(handle, QueryRejectCondition::NotCompletedCleanly).await? {
-        Ok(state) => Ok(Reading::Current(state)),
+        Ok(state) => Ok(Some(Reading::Current(state))),
         // What it has to say has gone into the next run.
-        Err(WorkflowExecutionStatus::ContinuedAsNew) => {
-            Ok(Reading::Ended(Ending::Continued, ApprovalState::default()))
-        }
+        Err(WorkflowExecutionStatus::ContinuedAsNew) => Ok(None),
         Err(status) => {
             let state = query_status(handle, QueryRejectCondition::None).await?;
             let state = state.map_err(|_| Failure::Refused("the query is rejected".to_owned()))?;
-            Ok(match ending(status) {
+            Ok(Some(match ending(status) {
                 Some(ending) if pending(state.status()) => Reading::Ended(ending, state),
                 _ => Reading::Current(state),
-            })
+            }))
         }
     }
 }
@@ -389,18 +385,21 @@ fn ending(status: WorkflowExecutionStatus) -> Option<Ending> {
     }
 }
 
-async fn read_history(handle: &Handle) -> Result<Reading, Failure> {
-    let description = call(HISTORY, |rpc| {
-        handle.describe(WorkflowDescribeOptions::builder().rpc_options(rpc).build())
-    })
-    .await?;
+async fn describe(handle: &Handle) -> Result<WorkflowExecutionDescription, Failure> {
+    call(QUERY, |rpc| handle.describe(WorkflowDescribeOptions::builder().rpc_options(rpc).build()))
+        .await
+}
+
+async fn read_history(handle: &Handle) -> Result<Option<Reading>, Failure> {
+    let description = describe(handle).await?;
     let first = one_event(handle, HistoryEventFilterType::AllEvent).await?;
     // Temporal takes seconds to say that an open workflow has no closing event.
     let closing = match description.close_time() {
         Some(_) => one_event(handle, HistoryEventFilterType::CloseEvent).await?,
         None => None,
     };
-    Ok(history::read(first, closing))
+    let status = description.search_attributes().get(&STATUS).unwrap_or_default();
+    Ok(history::read(first, closing, Status::from_str_name(&status).unwrap_or_default()))
 }
 
 /// The first event of the history, or its closing one.

@@ -8,10 +8,15 @@ use temporalio_common::protos::temporal::api::history::v1::{
     HistoryEvent, history_event::Attributes,
 };
 
-use crate::judgement::{Ending, Reading};
+use crate::judgement::{self, Ending, Reading};
 
-/// Reads the first and the closing event of a workflow.
-pub(crate) fn read(first: Option<HistoryEvent>, closing: Option<HistoryEvent>) -> Reading {
+/// Reads the first and the closing event of a workflow, whose search attribute says this status.
+/// Nothing where the workflow goes on in another run.
+pub(crate) fn read(
+    first: Option<HistoryEvent>,
+    closing: Option<HistoryEvent>,
+    status: Status,
+) -> Option<Reading> {
     let submission = match first.and_then(|event| event.attributes) {
         Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
             // What has the wrong shape is the worker's to complain about.
@@ -24,8 +29,13 @@ pub(crate) fn read(first: Option<HistoryEvent>, closing: Option<HistoryEvent>) -
         submission: Some(submission),
         ..ApprovalState::default()
     };
+    // It may have been decided before, and still have had something to do.
+    let ended = |ending, state| match judgement::pending(status) {
+        true => Reading::Ended(ending, state),
+        false => Reading::Closed(ApprovalState { status: status.into(), ..state }),
+    };
     let closed_at = closing.as_ref().and_then(|event| event.event_time);
-    match closing.and_then(|event| event.attributes) {
+    Some(match closing.and_then(|event| event.attributes) {
         Some(Attributes::WorkflowExecutionCompletedEventAttributes(completed)) => {
             match payload::decode(&completed.result.unwrap_or_default().payloads) {
                 Ok(outcome) => Reading::Closed(decided(outcome, pending)),
@@ -43,19 +53,17 @@ pub(crate) fn read(first: Option<HistoryEvent>, closing: Option<HistoryEvent>) -
             })
         }
         Some(Attributes::WorkflowExecutionFailedEventAttributes(_)) => {
-            Reading::Ended(Ending::Failed, pending)
+            ended(Ending::Failed, pending)
         }
         Some(Attributes::WorkflowExecutionTerminatedEventAttributes(_)) => {
-            Reading::Ended(Ending::Terminated, pending)
+            ended(Ending::Terminated, pending)
         }
         Some(Attributes::WorkflowExecutionTimedOutEventAttributes(_)) => {
-            Reading::Ended(Ending::TimedOut, pending)
+            ended(Ending::TimedOut, pending)
         }
-        Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(_)) => {
-            Reading::Ended(Ending::Continued, pending)
-        }
+        Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(_)) => return None,
         _ => Reading::Unattended(pending),
-    }
+    })
 }
 
 /// An outcome in the shape of the workflow's own answer.
@@ -149,11 +157,14 @@ mod tests {
             WorkflowTaskScheduledEventAttributes::default(),
         ));
         for closing in [None, scheduled] {
-            let Reading::Unattended(state) = read(started(), closing) else { panic!("not open") };
+            let Some(Reading::Unattended(state)) = read(started(), closing, Status::Pending) else {
+                panic!("not open")
+            };
             assert_eq!(title(&state), "Ten laptops");
             assert_eq!(state.status(), Status::Pending);
         }
-        assert!(matches!(read(None, None), Reading::Unattended(_)));
+        let nothing = read(None, None, Status::Unspecified);
+        assert!(matches!(nothing, Some(Reading::Unattended(_))));
     }
 
     #[test]
@@ -169,7 +180,9 @@ mod tests {
         let mut continued: serde_json::Value = serde_json::from_slice(input).expect("JSON");
         continued["case"] = case;
         *input = continued.to_string().into_bytes();
-        let Reading::Unattended(state) = read(Some(first), None) else { panic!("not open") };
+        let Some(Reading::Unattended(state)) = read(Some(first), None, Status::Pending) else {
+            panic!("not open")
+        };
         assert_eq!(title(&state), "Ten laptops");
     }
 
@@ -192,7 +205,9 @@ mod tests {
         };
         for encoding in [Encoding::JsonPlain, Encoding::BinaryProtobuf] {
             let closing = completed(vec![payload::encode(&outcome, encoding)]);
-            let Reading::Closed(state) = read(started(), closing) else { panic!("not closed") };
+            let Some(Reading::Closed(state)) = read(started(), closing, Status::Approved) else {
+                panic!("not closed")
+            };
             assert_eq!(state.status(), Status::Approved);
             assert_eq!(title(&state), "Ten laptops");
             let reviewers = &state.stages[0].reviewers;
@@ -219,13 +234,21 @@ mod tests {
             (timed_out, Ending::TimedOut),
             (completed(vec![]), Ending::Unreadable),
         ] {
-            let Reading::Ended(ending, state) = read(started(), closing) else { panic!("{how:?}") };
+            let ended = read(started(), closing.clone(), Status::Pending);
+            let Some(Reading::Ended(ending, state)) = ended else { panic!("{how:?}") };
             assert_eq!((ending, title(&state)), (how, "Ten laptops"));
+            if ending != Ending::Unreadable {
+                let after_its_outcome = read(started(), closing, Status::Approved);
+                let Some(Reading::Closed(state)) = after_its_outcome else { panic!("{how:?}") };
+                assert_eq!((state.status(), title(&state)), (Status::Approved, "Ten laptops"));
+            }
         }
         let cancelled = event(Attributes::WorkflowExecutionCanceledEventAttributes(
             WorkflowExecutionCanceledEventAttributes::default(),
         ));
-        let Reading::Closed(state) = read(started(), cancelled) else { panic!("not closed") };
+        let Some(Reading::Closed(state)) = read(started(), cancelled, Status::Pending) else {
+            panic!("not closed")
+        };
         assert_eq!(state.status(), Status::Withdrawn);
     }
 }

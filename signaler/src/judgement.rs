@@ -28,8 +28,6 @@ pub(crate) enum Ending {
     TimedOut,
     /// It completed, but not with an outcome that can be read.
     Unreadable,
-    /// It goes on in another run, which the index does not show yet.
-    Continued,
 }
 
 /// What a request about an approval comes to.

@@ -83,7 +83,7 @@ pub(crate) async fn in_time(State(app): State<App>, request: Request, next: Next
     };
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Reply::Problem(problem).respond(app.site(), wants),
+        Err(_) => Reply::from(problem).respond(app.site(), wants),
     }
 }
 
@@ -95,7 +95,7 @@ pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) 
     match app.limits().by_address(address) {
         Ok(()) => next.run(request).await,
         Err(TooMany(wait)) => {
-            Reply::Problem(Problem::TooMany(wait)).respond(app.site(), Wants::of(request.headers()))
+            Reply::from(Problem::TooMany(wait)).respond(app.site(), Wants::of(request.headers()))
         }
     }
 }

@@ -33,8 +33,8 @@ const RETRY_SOON: Duration = Duration::from_secs(5);
 pub(crate) enum Reply {
     /// An approval was found.
     Approval { answer: Answer, reading: Box<Reading>, link: LinkHash, choice: Option<Verdict> },
-    /// There is no approval to show.
-    Problem(Problem),
+    /// There is no approval to show, and a comment to give back.
+    Problem(Problem, String),
 }
 
 /// Why there is no approval to show.
@@ -46,8 +46,8 @@ pub(crate) enum Problem {
     NotIssued(String),
     /// It was issued once, and what it belonged to is gone.
     Gone,
-    /// The form cannot be used: the field, what is wrong with it, and the comment to give back.
-    Field { field: &'static str, wrong: &'static str, comment: String },
+    /// The form cannot be used: the field, and what is wrong with it.
+    Field { field: &'static str, wrong: &'static str },
     /// The body is no form.
     NotAForm,
     /// The body is too large.
@@ -90,6 +90,13 @@ impl Wants {
     }
 }
 
+/// Where there was no comment.
+impl From<Problem> for Reply {
+    fn from(problem: Problem) -> Self {
+        Reply::Problem(problem, String::new())
+    }
+}
+
 impl From<Unreadable> for Problem {
     fn from(unreadable: Unreadable) -> Self {
         match unreadable {
@@ -126,7 +133,7 @@ impl Reply {
                     Wants::Html => page(status, &ApprovalPage::new(site, case, *choice)),
                 }
             }
-            Reply::Problem(problem) => problem.respond(site, wants),
+            Reply::Problem(problem, comment) => problem.respond(site, wants, comment),
         };
         response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
         response
@@ -134,7 +141,7 @@ impl Reply {
 }
 
 impl Problem {
-    fn respond(&self, site: &Site, wants: Wants) -> Response {
+    fn respond(&self, site: &Site, wants: Wants, comment: &str) -> Response {
         let (status, kind, headline, message) = self.words();
         let mut response = match wants {
             Wants::Json => {
@@ -151,10 +158,7 @@ impl Problem {
                     site,
                     headline,
                     message,
-                    comment: match self {
-                        Problem::Field { comment, .. } => comment,
-                        _ => "",
-                    },
+                    comment,
                     ask_for_id: matches!(self, Problem::NotFound | Problem::NotIssued(_)),
                     typed: &match self {
                         Problem::NotIssued(id) => clean_line(id),
@@ -165,6 +169,7 @@ impl Problem {
                         Problem::Field { .. }
                             | Problem::TooLarge
                             | Problem::Incomplete
+                            | Problem::TooMany(_)
                             | Problem::Unavailable
                             | Problem::NothingRecorded
                             | Problem::Unknown
@@ -297,10 +302,14 @@ struct ApprovalJson {
     approval: ApprovalState,
 }
 
+/// Links are their reviewers', and what went wrong with mails and signals is the operator's.
 fn approval_json(case: Case<'_>) -> ApprovalJson {
     let mut approval = case.state.clone();
+    approval.announcement_error.clear();
+    approval.ignored_because.clear();
     for reviewer in approval.stages.iter_mut().flat_map(|stage| &mut stage.reviewers) {
         reviewer.link.clear();
+        reviewer.delivery_error.clear();
         if let Some(vote) = &mut reviewer.vote {
             vote.link.clear();
         }

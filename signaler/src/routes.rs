@@ -9,11 +9,11 @@ use axum::{
         rejection::{FormRejection, PathRejection, QueryRejection},
     },
     http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION},
+        HeaderMap, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
     },
     middleware::{from_fn, from_fn_with_state},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use countersign_protos::{
@@ -86,7 +86,7 @@ async fn look(
     headers: HeaderMap,
 ) -> Response {
     let id = id.map(|Path(id)| id).unwrap_or_default();
-    about(&app, &id, &headers, async |link| {
+    about(&app, &id, &headers, "", async |link| {
         let (_, reading) = app.approvals().find(link).await?;
         let choice = choice.ok().and_then(|Query(choice)| verdict(choice.choice.as_deref()?));
         let answer = on_look(&reading, link.as_str());
@@ -103,32 +103,36 @@ async fn decide(
 ) -> Response {
     let id = id.map(|Path(id)| id).unwrap_or_default();
     let fields = fields(request).await;
-    about(&app, &id, &headers, async |link| {
+    let comment = fields.as_deref().map(comment).unwrap_or_default();
+    about(&app, &id, &headers, &comment, async |link| {
         app.limits().by_decision(link)?;
-        let (verdict, comment) = decision(fields?)?;
+        let verdict = decision(&fields?, &comment)?;
         let (answer, reading) = app.approvals().decide(link, verdict, &comment).await?;
         Ok(Reply::Approval { answer, reading: reading.into(), link: link.clone(), choice: None })
     })
     .await
 }
 
-/// Answers for a genuine approval ID. A forged one never gets as far as Temporal.
+/// Answers for a genuine approval ID, and gives a comment back that comes to nothing. A forged ID
+/// never gets as far as Temporal.
 async fn about(
     app: &App,
     id: &str,
     headers: &HeaderMap,
+    comment: &str,
     answer: impl AsyncFnOnce(&LinkHash) -> Result<Reply, Problem>,
 ) -> Response {
     let wants = Wants::of(headers);
     let Some(link) =
         id.parse::<ApprovalId>().ok().filter(|id| app.keys().verify(id)).map(|id| id.hash())
     else {
-        return Reply::Problem(Problem::NotIssued(id.to_owned())).respond(app.site(), wants);
+        return Reply::from(Problem::NotIssued(id.to_owned())).respond(app.site(), wants);
     };
     let reply = match app.limits().by_link(&link) {
-        Ok(()) => answer(&link).await.unwrap_or_else(Reply::Problem),
-        Err(wait) => Reply::Problem(wait.into()),
+        Ok(()) => answer(&link).await,
+        Err(wait) => Err(wait.into()),
     };
+    let reply = reply.unwrap_or_else(|problem| Reply::Problem(problem, comment.to_owned()));
     let mut response = reply.respond(app.site(), wants);
     response.extensions_mut().insert(About(link));
     response
@@ -148,30 +152,33 @@ async fn fields(request: Request) -> Result<Vec<(String, String)>, Problem> {
     }
 }
 
-/// The verdict and the comment of a form.
-fn decision(fields: Vec<(String, String)>) -> Result<(Verdict, String), Problem> {
-    let all = |name: &str| -> Vec<&str> {
-        fields.iter().filter(|(field, _)| field == name).map(|(_, value)| &**value).collect()
-    };
-    let comment = clean(all("comment").first().unwrap_or(&"").trim());
-    let invalid = |field, wrong| Problem::Field { field, wrong, comment: comment.clone() };
-    let verdict = match all("verdict")[..] {
+/// All that a form says of a field.
+fn all<'a>(fields: &'a [(String, String)], name: &str) -> Vec<&'a str> {
+    fields.iter().filter(|(field, _)| field == name).map(|(_, value)| &**value).collect()
+}
+
+/// A form's comment, as it is shown.
+fn comment(fields: &[(String, String)]) -> String {
+    clean(all(fields, "comment").first().unwrap_or(&"").trim())
+}
+
+/// A form's verdict, where its comment can be taken too.
+fn decision(fields: &[(String, String)], comment: &str) -> Result<Verdict, Problem> {
+    let verdict = match all(fields, "verdict")[..] {
         [one] => verdict(one),
         _ => None,
     };
-    let verdict = verdict.ok_or_else(|| {
-        invalid(
-            "verdict",
-            "verdict: please press either Approve or Reject. It must be approve or reject.",
-        )
+    let verdict = verdict.ok_or(Problem::Field {
+        field: "verdict",
+        wrong: "verdict: please press either Approve or Reject. It must be approve or reject.",
     })?;
     if comment.chars().count() > names::COMMENT_MAX_CHARS {
-        return Err(invalid(
-            "comment",
-            "comment: it may have 2,000 characters. Please shorten it.",
-        ));
+        return Err(Problem::Field {
+            field: "comment",
+            wrong: "comment: it may have 2,000 characters. Please shorten it.",
+        });
     }
-    Ok((verdict, comment))
+    Ok(verdict)
 }
 
 fn verdict(text: &str) -> Option<Verdict> {
@@ -191,13 +198,8 @@ async fn home(State(app): State<App>, typed: Result<Query<Typed>, QueryRejection
     let typed = typed.ok().and_then(|Query(typed)| typed.id);
     let (status, problem) = match typed.as_deref().map(str::parse::<ApprovalId>) {
         Some(Ok(id)) => {
-            let location = format!("{}/a/{}", app.site().root, id.reveal());
-            return match HeaderValue::try_from(location) {
-                Ok(location) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),
-                Err(_) => {
-                    Reply::Problem(Problem::NotIssued(id.reveal())).respond(app.site(), Wants::Html)
-                }
-            };
+            let page = format!("{}/a/{}", app.site().root, id.reveal());
+            return Redirect::to(&page).into_response();
         }
         Some(Err(error)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}.")),
         None => (StatusCode::OK, String::new()),
@@ -219,7 +221,7 @@ async fn stylesheet(
             ];
             (headers, STYLESHEET).into_response()
         }
-        _ => Reply::Problem(Problem::NotFound).respond(app.site(), Wants::of(&headers)),
+        _ => Reply::from(Problem::NotFound).respond(app.site(), Wants::of(&headers)),
     }
 }
 
@@ -239,7 +241,7 @@ async fn outbox(State(app): State<App>, headers: HeaderMap) -> Response {
         Ok(mails) => page(StatusCode::OK, &OutboxPage { site: app.site(), mails: &mails }),
         Err(error) => {
             tracing::error!(%error, "the outbox cannot be read");
-            Reply::Problem(Problem::Unreadable).respond(app.site(), Wants::of(&headers))
+            Reply::from(Problem::Unreadable).respond(app.site(), Wants::of(&headers))
         }
     }
 }
@@ -257,14 +259,14 @@ async fn mail(
     };
     match mail {
         Some(mail) => page(StatusCode::OK, &MailPage { site: app.site(), mail: &mail }),
-        None => Reply::Problem(Problem::NotFound).respond(app.site(), Wants::of(&headers)),
+        None => Reply::from(Problem::NotFound).respond(app.site(), Wants::of(&headers)),
     }
 }
 
 async fn not_found(State(app): State<App>, headers: HeaderMap) -> Response {
-    Reply::Problem(Problem::NotFound).respond(app.site(), Wants::of(&headers))
+    Reply::from(Problem::NotFound).respond(app.site(), Wants::of(&headers))
 }
 
 async fn method_not_allowed(State(app): State<App>, headers: HeaderMap) -> Response {
-    Reply::Problem(Problem::Method).respond(app.site(), Wants::of(&headers))
+    Reply::from(Problem::Method).respond(app.site(), Wants::of(&headers))
 }

@@ -221,7 +221,6 @@ fn ended(ending: Ending) -> &'static str {
             "Somebody stopped the process behind it. Whoever runs it can say why."
         }
         Ending::TimedOut => "The process behind it ran out of time. Whoever runs it can say why.",
-        Ending::Continued => "It goes on, and can be shown in a moment. Please try again.",
         Ending::Unreadable => {
             "The process behind it is over, and its outcome cannot be read. Whoever runs it can say why."
         }

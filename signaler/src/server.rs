@@ -28,6 +28,9 @@ use crate::{
 
 /// How long a client may take to send a request's headers, or be idle.
 const HEADERS: Duration = Duration::from_secs(15);
+/// The same for a trusted proxy: longer than proxies keep an idle connection, mostly 60 s, so that
+/// none sends a decision into one that is just being closed.
+const PROXY_HEADERS: Duration = Duration::from_secs(75);
 /// How long requests that are being answered may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(9);
 /// How long a client may read nothing of what it is sent.
@@ -68,9 +71,10 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
                 request.extensions_mut().insert(ConnectInfo(peer));
                 respond(router.clone(), request)
             });
+            let is_proxy = is_trusted(peer.ip(), app.trusted_proxies());
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEADERS)
+                .header_read_timeout(if is_proxy { PROXY_HEADERS } else { HEADERS })
                 .max_buf_size(BUFFER)
                 .serve_connection(TokioIo::new(Box::pin(stream)), service);
             let connection = graceful.watch(connection);

@@ -28,12 +28,11 @@ const WATCH: Duration = Duration::from_secs(2);
 /// After an outage the visibility index has so long to catch up.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
-/// A handle on Temporal that may not be there yet. Cheap to clone.
-#[derive(Clone)]
+/// A handle on Temporal that may not be there yet.
 pub(crate) struct Temporal {
     client: watch::Receiver<Option<Client>>,
     trouble: Trouble,
-    _connecting: Arc<AbortOnDrop>,
+    _connecting: AbortOnDrop,
 }
 
 /// When Temporal last failed to answer this process, if it ever did.
@@ -116,7 +115,7 @@ impl Temporal {
                 sleep(RECONNECT).await;
             }
         });
-        Temporal { client: receiver, trouble, _connecting: Arc::new(AbortOnDrop(connecting)) }
+        Temporal { client: receiver, trouble, _connecting: AbortOnDrop(connecting) }
     }
 
     /// The client, once there is one.
@@ -147,6 +146,8 @@ async fn watch(client: &Client, trouble: &Trouble) {
     loop {
         match timeout(READY, describe(client.clone(), READY)).await {
             Ok(Ok(())) => sleep(WATCH).await,
+            // One that is asked too often has lost nothing.
+            Ok(Err(status)) if status.code() == Code::ResourceExhausted => sleep(WATCH).await,
             Ok(Err(_)) | Err(_) => {
                 trouble.note();
                 sleep(RECONNECT).await;

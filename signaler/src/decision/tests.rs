@@ -3,12 +3,15 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
 };
 
 use countersign_protos::{
     ApprovalId,
     payload::{self, Encoding},
-    v1::{ApprovalState, ReviewerState, StageState, Status, Submission, Vote},
+    v1::{
+        ApprovalState, Outcome, ReviewerState, StageOutcome, StageState, Status, Submission, Vote,
+    },
 };
 use prost::Message;
 use temporalio_client::{
@@ -16,20 +19,31 @@ use temporalio_client::{
     callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse},
     tonic::{self, Code},
 };
-use temporalio_common::protos::temporal::api::{
-    common::v1::{Payloads, WorkflowExecution},
-    enums::v1::WorkflowExecutionStatus::{self, Completed, ContinuedAsNew, Running},
-    query::v1::QueryRejected,
-    workflow::v1::WorkflowExecutionInfo,
-    workflowservice::v1::{
-        DescribeWorkflowExecutionResponse, ListWorkflowExecutionsResponse, QueryWorkflowRequest,
-        QueryWorkflowResponse,
+use temporalio_common::{
+    protos::temporal::api::{
+        common::v1::{Payloads, WorkflowExecution},
+        enums::v1::WorkflowExecutionStatus::{
+            self, Completed, ContinuedAsNew, Running, Terminated,
+        },
+        history::v1::{
+            History, HistoryEvent, WorkflowExecutionCompletedEventAttributes,
+            WorkflowExecutionStartedEventAttributes, history_event::Attributes,
+        },
+        query::v1::QueryRejected,
+        workflow::v1::WorkflowExecutionInfo,
+        workflowservice::v1::{
+            DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse,
+            GetWorkflowExecutionHistoryRequest, GetWorkflowExecutionHistoryResponse,
+            ListWorkflowExecutionsRequest, ListWorkflowExecutionsResponse, QueryWorkflowRequest,
+            QueryWorkflowResponse,
+        },
     },
+    search_attributes::SearchAttributes,
 };
 use tokio::task::yield_now;
 
 use super::*;
-use crate::judgement::on_look;
+use crate::{approvals::LINKS, judgement::on_look};
 
 fn link() -> LinkHash {
     "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash()
@@ -37,7 +51,11 @@ fn link() -> LinkHash {
 
 /// What the workflow says of Ann, whose link it is, and of the approval.
 fn state(status: Status, vote: Option<Verdict>) -> ApprovalState {
-    let vote = vote.map(|verdict| Vote { verdict: verdict.into(), ..Vote::default() });
+    let vote = vote.map(|verdict| Vote {
+        verdict: verdict.into(),
+        link: link().as_str().into(),
+        ..Vote::default()
+    });
     let ann = ReviewerState { link: link().as_str().into(), vote, ..ReviewerState::default() };
     let stage = StageState { status: status.into(), reviewers: vec![ann], ..StageState::default() };
     ApprovalState {
@@ -57,6 +75,52 @@ struct Run {
     indexed: bool,
 }
 
+impl Run {
+    fn info(&self, started: u64) -> WorkflowExecutionInfo {
+        let reviewers = self.says.stages.iter().flat_map(|stage| &stage.reviewers);
+        let links: Vec<String> = reviewers.map(|reviewer| reviewer.link.clone()).collect();
+        let execution =
+            WorkflowExecution { workflow_id: "approval".into(), run_id: self.id.into() };
+        let at = |nanos| SystemTime::UNIX_EPOCH + Duration::new(started, nanos);
+        let over = self.status != Running;
+        WorkflowExecutionInfo {
+            execution: Some(execution),
+            status: self.status.into(),
+            start_time: Some(at(0).into()),
+            close_time: over.then_some(at(1).into()),
+            search_attributes: Some(SearchAttributes::new([LINKS.value_set(links)]).to_proto()),
+            ..Default::default()
+        }
+    }
+
+    fn begins(&self) -> Attributes {
+        let payloads = vec![payload::encode(&Submission::default(), Encoding::JsonPlain)];
+        Attributes::WorkflowExecutionStartedEventAttributes(
+            WorkflowExecutionStartedEventAttributes {
+                input: Some(Payloads { payloads }),
+                ..Default::default()
+            },
+        )
+    }
+
+    fn ends(&self) -> Attributes {
+        let stages = self.says.stages.iter().map(|stage| StageOutcome {
+            status: stage.status,
+            decisions: stage.reviewers.iter().filter_map(|asked| asked.vote.clone()).collect(),
+            ..StageOutcome::default()
+        });
+        let outcome =
+            Outcome { status: self.says.status, stages: stages.collect(), ..Outcome::default() };
+        let payloads = vec![payload::encode(&outcome, Encoding::JsonPlain)];
+        Attributes::WorkflowExecutionCompletedEventAttributes(
+            WorkflowExecutionCompletedEventAttributes {
+                result: Some(Payloads { payloads }),
+                ..Default::default()
+            },
+        )
+    }
+}
+
 /// What a signal does, and how it is answered.
 type Signal = Box<dyn FnOnce(&mut World) -> Result<(), Code> + Send>;
 
@@ -66,6 +130,8 @@ struct World {
     runs: Vec<Run>,
     signals: VecDeque<Signal>,
     descriptions: usize,
+    /// Whether no worker runs.
+    unattended: bool,
 }
 
 impl World {
@@ -88,20 +154,19 @@ impl World {
     }
 
     fn answer(&mut self, request: &GrpcRequest) -> Result<Vec<u8>, tonic::Status> {
-        let info = |run: &Run| WorkflowExecutionInfo {
-            execution: Some(WorkflowExecution {
-                workflow_id: "approval".into(),
-                run_id: run.id.into(),
-            }),
-            status: run.status.into(),
-            ..Default::default()
-        };
         match request.rpc.as_str() {
             "GetSystemInfo" | "DescribeNamespace" => Ok(Vec::new()),
             "ListWorkflowExecutions" => {
-                let executions = self.runs.iter().filter(|run| run.indexed).map(info).collect();
+                let asked = ListWorkflowExecutionsRequest::decode(request.proto.clone());
+                let query = asked.expect("a query").query;
+                assert_eq!(query, format!("ApprovalLinks = '{}'", link().as_str()));
+                let indexed = (0..).zip(&self.runs).filter(|(_, run)| run.indexed);
+                let executions = indexed.map(|(started, run)| run.info(started)).collect();
                 Ok(ListWorkflowExecutionsResponse { executions, ..Default::default() }
                     .encode_to_vec())
+            }
+            "QueryWorkflow" if self.unattended => {
+                Err(tonic::Status::failed_precondition("no worker"))
             }
             "QueryWorkflow" => {
                 let asked = QueryWorkflowRequest::decode(request.proto.clone()).expect("a query");
@@ -118,10 +183,30 @@ impl World {
                 .encode_to_vec())
             }
             "DescribeWorkflowExecution" => {
-                self.descriptions += 1;
-                let latest = self.runs.last().map(info);
+                let asked = DescribeWorkflowExecutionRequest::decode(request.proto.clone());
+                let run_id = asked.expect("a request").execution.unwrap_or_default().run_id;
+                let mut runs = (0..).zip(&self.runs);
+                let run = match run_id.as_str() {
+                    "" => runs.last(),
+                    run_id => runs.find(|(_, run)| run.id == run_id),
+                };
+                self.descriptions += usize::from(run_id.is_empty());
                 Ok(DescribeWorkflowExecutionResponse {
-                    workflow_execution_info: latest,
+                    workflow_execution_info: run.map(|(started, run)| run.info(started)),
+                    ..Default::default()
+                }
+                .encode_to_vec())
+            }
+            "GetWorkflowExecutionHistory" => {
+                let asked = GetWorkflowExecutionHistoryRequest::decode(request.proto.clone())
+                    .expect("a request");
+                let run_id = asked.execution.unwrap_or_default().run_id;
+                let run = self.runs.iter().find(|run| run.id == run_id).expect("a run");
+                let closing = asked.history_event_filter_type == 2;
+                let attributes = Some(if closing { run.ends() } else { run.begins() });
+                let events = vec![HistoryEvent { attributes, ..HistoryEvent::default() }];
+                Ok(GetWorkflowExecutionHistoryResponse {
+                    history: Some(History { events }),
                     ..Default::default()
                 }
                 .encode_to_vec())
@@ -208,8 +293,10 @@ async fn a_vote_that_makes_the_run_continue_is_answered_by_the_next_run() {
         }
     };
     let pending = || World::default().run("first", Running, state(Status::Pending, None));
-    assert_eq!(approve(pending().signal(continues(true))).await, Ok(Answer::Recorded));
-    assert_eq!(approve(pending().signal(continues(false))).await, Ok(Answer::Accepted));
+    for indexed in [true, false] {
+        let answer = approve(pending().signal(continues(indexed))).await;
+        assert_eq!(answer, Ok(Answer::Recorded), "indexed: {indexed}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,6 +328,58 @@ async fn an_approval_that_is_reset_after_its_outcome_can_be_decided_again() {
         let (_, reading) = approvals.find(&link()).await.expect("found");
         assert_eq!(on_look(&reading, link().as_str()), Answer::Open);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_that_is_reset_while_no_worker_runs_takes_decisions_again() {
+    let pending = World::default().run("first", Running, state(Status::Pending, None));
+    let (approvals, world) = approvals(pending.signal(|_| Ok(()))).await;
+    approvals.find(&link()).await.expect("found");
+    {
+        let mut world = world.lock().expect("a lock");
+        world.runs[0].status = Completed;
+        world.runs[0].says = state(Status::Approved, Some(Verdict::Approve));
+        let says = state(Status::Pending, None);
+        world.runs.push(Run { id: "reset", status: Running, says, indexed: false });
+        world.unattended = true;
+    }
+    let answer = approvals.decide(&link(), Verdict::Approve, "").await.map(|(answer, _)| answer);
+    assert_eq!(answer, Ok(Answer::Accepted), "the earlier vote is no longer there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pending_approval_that_is_reset_goes_on_before_the_index_shows_it() {
+    let pending = || state(Status::Pending, None);
+    let (approvals, world) = approvals(World::default().run("first", Running, pending())).await;
+    approvals.find(&link()).await.expect("found");
+    {
+        let mut world = world.lock().expect("a lock");
+        world.runs[0].status = Terminated;
+        world.runs.push(Run { id: "reset", status: Running, says: pending(), indexed: false });
+    }
+    let (_, reading) = approvals.find(&link()).await.expect("found");
+    assert_eq!(on_look(&reading, link().as_str()), Answer::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_runs_in_the_index_the_one_that_goes_on_matters() {
+    let voted = || state(Status::Pending, Some(Verdict::Reject));
+    let world = World::default().run("first", Running, state(Status::Pending, None)).run(
+        "second",
+        Terminated,
+        voted(),
+    );
+    let (approvals, _) = approvals(world).await;
+    let (_, reading) = approvals.find(&link()).await.expect("found");
+    assert_eq!(on_look(&reading, link().as_str()), Answer::Open);
+    let over = World::default().run("first", Terminated, voted()).run(
+        "second",
+        Completed,
+        state(Status::Approved, Some(Verdict::Approve)),
+    );
+    let (approvals, _) = self::approvals(over).await;
+    let (_, reading) = approvals.find(&link()).await.expect("found");
+    assert_eq!(on_look(&reading, link().as_str()), Answer::Decided);
 }
 
 #[tokio::test(start_paused = true)]

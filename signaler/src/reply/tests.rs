@@ -264,8 +264,7 @@ async fn the_choice_of_the_mailed_link_only_emphasises_a_button() {
 
 #[tokio::test]
 async fn each_problem_has_its_status_and_says_truly_what_was_recorded() {
-    let field =
-        Problem::Field { field: "comment", wrong: "comment: too long", comment: "<i>".into() };
+    let field = Problem::Field { field: "comment", wrong: "comment: too long" };
     for (problem, status, name, words, retry) in [
         (Problem::NotFound, 404, "not_found", "no such page", false),
         (Problem::NotIssued(ID.into()), 404, "not_issued", "was not issued here", false),
@@ -281,13 +280,18 @@ async fn each_problem_has_its_status_and_says_truly_what_was_recorded() {
         (Problem::Unknown, 503, "unknown", "pressing again is safe", true),
         (Problem::Unreadable, 500, "unreadable", "log", false),
     ] {
-        let page = Reply::Problem(problem.clone()).respond(&site(), Wants::Html);
-        let json = Reply::Problem(problem.clone()).respond(&site(), Wants::Json);
+        let reply = || Reply::Problem(problem.clone(), "<i>".to_owned());
+        let page = reply().respond(&site(), Wants::Html);
+        let json = reply().respond(&site(), Wants::Json);
         assert_eq!((page.status().as_u16(), json.status().as_u16()), (status, status), "{name}");
         assert_eq!(page.headers().contains_key(RETRY_AFTER), retry, "{name}");
         let page = to_bytes(page.into_body(), 1 << 20).await.expect("a body");
         let page = String::from_utf8_lossy(&page);
         assert!(page.contains(words) && !page.contains("<i>"), "{name}: {page}");
+        assert!(
+            page.contains("&#60;i&#62;</textarea>"),
+            "{name}: the comment is given back: {page}"
+        );
         let json = to_bytes(json.into_body(), 1 << 20).await.expect("a body");
         let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
         assert_eq!(json["answer"], name);
