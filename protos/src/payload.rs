@@ -60,7 +60,17 @@ impl Encoding {
         [Encoding::JsonPlain, Encoding::JsonProtobuf, Encoding::BinaryProtobuf]
             .into_iter()
             .find(|encoding| encoding.as_str().as_bytes() == name)
-            .ok_or_else(|| Unreadable::Encoding(String::from_utf8_lossy(name).into_owned()))
+            .ok_or_else(|| Unreadable::Encoding(quoted(name)))
+    }
+}
+
+/// The beginning of a name that somebody else chose: whoever is told of it need not read more, and it
+/// is told in places that have room for little.
+fn quoted(name: &[u8]) -> String {
+    const MAX: usize = 100;
+    match name.len() {
+        0..=MAX => String::from_utf8_lossy(name).into_owned(),
+        _ => format!("{}…", String::from_utf8_lossy(&name[..MAX])),
     }
 }
 
@@ -105,10 +115,7 @@ where
     if let Some(name) = payload.metadata.get(MESSAGE_TYPE)
         && name != M::full_name().as_bytes()
     {
-        return Err(Unreadable::MessageType(
-            String::from_utf8_lossy(name).into_owned(),
-            M::full_name(),
-        ));
+        return Err(Unreadable::MessageType(quoted(name), M::full_name()));
     }
     M::decode(payload.data.as_slice())
         .map_err(|error| Unreadable::Data(format!("not the expected message: {error}")))
@@ -171,6 +178,13 @@ mod tests {
         assert_eq!(decode::<Decision>(&[good.clone(), good.clone()]), Err(Unreadable::TooMany(2)));
         let unknown = Payload::default();
         assert_eq!(decode::<Decision>(&[unknown]), Err(Unreadable::Encoding(String::new())));
+        let endless = "\u{1}".repeat(1_000_000).into_bytes();
+        for name in [ENCODING, MESSAGE_TYPE] {
+            let mut payload = encode(&decision(), Encoding::BinaryProtobuf);
+            payload.metadata.insert(name.to_owned(), endless.clone());
+            let why = decode::<Decision>(&[payload]).expect_err("unknown").to_string();
+            assert!(why.len() < 1_000, "{} bytes", why.len());
+        }
         for encoding in ENCODINGS {
             let mut garbage = encode(&decision(), encoding);
             garbage.data = b"\xff{{".to_vec();

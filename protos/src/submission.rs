@@ -121,7 +121,7 @@ struct Value<'a> {
 struct Object<'a> {
     path: String,
     /// By the .proto files' names.
-    fields: BTreeMap<String, Field<'a>>,
+    fields: BTreeMap<String, Vec<Field<'a>>>,
     problems: &'a RefCell<Vec<Problem>>,
 }
 
@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 }
 
 impl<'a> Value<'a> {
-    fn expected<T>(&self, what: &str) -> Option<T> {
+    fn expected<T>(&self, what: &str, error: Option<serde_json::Error>) -> Option<T> {
         let found = match self.json.get().as_bytes().first() {
             Some(b'{') => "an object",
             Some(b'[') => "a list",
@@ -168,7 +168,12 @@ impl<'a> Value<'a> {
             Some(b'n') => "null",
             _ => "a number",
         };
-        let problem = problem(&self.path, format!("must be {what}, not {found}"));
+        let message = match error {
+            // Such as half of a surrogate pair, of a text that was cut.
+            Some(error) if found == what => format!("cannot be read as {what}: {error}"),
+            _ => format!("must be {what}, not {found}"),
+        };
+        let problem = problem(&self.path, message);
         self.problems.borrow_mut().push(problem);
         None
     }
@@ -176,7 +181,7 @@ impl<'a> Value<'a> {
     fn text(&self) -> Option<String> {
         match serde_json::from_str(self.json.get()) {
             Ok(text) => Some(text),
-            Err(_) => self.expected("a text"),
+            Err(error) => self.expected("a text", Some(error)),
         }
     }
 
@@ -186,28 +191,26 @@ impl<'a> Value<'a> {
         match json.as_bytes().first() {
             Some(b'-' | b'0'..=b'9') => Some(json.to_owned()),
             Some(b'"') => self.text(),
-            _ => self.expected("a number"),
+            _ => self.expected("a number", None),
         }
     }
 
     fn object(self) -> Option<Object<'a>> {
-        let Ok(Fields(all)) = serde_json::from_str(self.json.get()) else {
-            return self.expected("an object");
+        let Fields(all) = match serde_json::from_str(self.json.get()) {
+            Ok(all) => all,
+            Err(error) => return self.expected("an object", Some(error)),
         };
-        let mut fields = BTreeMap::new();
+        let mut fields: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for field in all {
-            let path = format!("{}.{}", self.path, field.name);
-            if fields.insert(snake_case(&field.name), field).is_some() {
-                // Which one counts would be a guess.
-                self.problems.borrow_mut().push(problem(path, "is given twice"));
-            }
+            fields.entry(snake_case(&field.name)).or_default().push(field);
         }
         Some(Object { path: self.path, fields, problems: self.problems })
     }
 
     fn list(&self) -> Vec<Value<'a>> {
-        let Ok(values) = serde_json::from_str::<Vec<&RawValue>>(self.json.get()) else {
-            return self.expected("a list").unwrap_or_default();
+        let values: Vec<&RawValue> = match serde_json::from_str(self.json.get()) {
+            Ok(values) => values,
+            Err(error) => return self.expected("a list", Some(error)).unwrap_or_default(),
         };
         let value = |(i, json)| Value {
             path: format!("{}[{i}]", self.path),
@@ -221,8 +224,14 @@ impl<'a> Value<'a> {
 impl<'a> Object<'a> {
     /// `null` is the same as absent, as in protobuf's JSON mapping.
     fn value(&self, name: &str) -> Option<Value<'a>> {
-        let json = self.fields.get(&snake_case(name))?.json;
+        let fields = self.fields.get(&snake_case(name))?;
+        for other in &fields[1..] {
+            // Which one counts would be a guess.
+            let path = format!("{}.{}", self.path, other.name);
+            self.problems.borrow_mut().push(problem(path, "is given twice"));
+        }
         let path = format!("{}.{name}", self.path);
+        let json = fields.last()?.json;
         (json.get() != "null").then_some(Value { path, json, problems: self.problems })
     }
 
@@ -269,7 +278,8 @@ impl<'a> Object<'a> {
     fn only(&self, names: &[&str]) {
         let known =
             |field: &str| names.iter().any(|name| *name == field || snake_case(name) == field);
-        for Field { name, .. } in self.fields.values().filter(|field| !known(&field.name)) {
+        for Field { name, .. } in self.fields.values().flatten().filter(|field| !known(&field.name))
+        {
             let message = format!("is not known; there are {}", names.join(", "));
             self.problems.borrow_mut().push(problem(format!("{}.{name}", self.path), message));
         }
@@ -357,7 +367,7 @@ mod tests {
                 "approval": {"stages": [{"quorum": "all", "reviewers": ["a@example.com"], "quorum": "any",
                     "onDeadline": "reject", "on_deadline": "approve"}]}, "approval": {"stages": [{"name": "x"}]}}"#,
         ));
-        assert_eq!(paths(&problems), ["$.approval", "$.document.amount"], "{problems:?}");
+        assert_eq!(paths(&problems), ["$.document.amount", "$.approval"], "{problems:?}");
         let (_, problems) = read(&json(
             r#"{"approval": {"stages": [{"quorum": "all", "reviewers": [], "quorum": "any",
                 "onDeadline": "reject", "on_deadline": "approve"}]}}"#,
@@ -365,6 +375,15 @@ mod tests {
         let twice = ["$.approval.stages[0].quorum", "$.approval.stages[0].on_deadline"];
         assert_eq!(paths(&problems), twice, "{problems:?}");
         assert!(problems.iter().all(|problem| problem.message == "is given twice"));
+        let ignored = json(r#"{"document": {"costCenter": 1, "cost_center": 2, "costCenter": 3}}"#);
+        assert_eq!(read(&ignored).1, [], "what nobody knows may be given in any number");
+    }
+
+    #[test]
+    fn a_text_that_was_cut_within_a_character_is_named_as_what_it_is() {
+        let (_, problems) = read(&json(r#"{"document": {"title": "Tick\ud83d"}}"#));
+        assert_eq!(paths(&problems), ["$.document.title"]);
+        assert!(problems[0].message.contains("hex escape"), "{problems:?}");
     }
 
     #[test]

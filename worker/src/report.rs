@@ -79,16 +79,15 @@ impl Case {
     pub(crate) fn search_attributes(&self) -> Vec<SearchAttributeUpdate> {
         let Some(begun) = self.begun() else { return Vec::new() };
         let approval = &begun.approval;
-        let asked = approval.open_stage().into_iter().flat_map(Stage::undecided);
-        let waiting = approval.open_stage().into_iter().flat_map(Stage::undecided);
-        let mut unreachable = waiting.filter(|seat| seat.standing == Standing::Unreachable);
+        let asked = || approval.open_stage().into_iter().flat_map(Stage::undecided);
+        let unreachable = asked().any(|seat| seat.standing == Standing::Unreachable);
         let seats = approval.stages().iter().flat_map(Stage::seats);
         let links = seats.map(|seat| seat.link.clone()).filter(|link| !link.is_empty());
         vec![
             STATUS.value_set(status(approval).as_str_name().to_owned()),
-            REVIEWERS.value_set(fitting(asked.map(|seat| seat.reviewer.to_string()))),
+            REVIEWERS.value_set(fitting(asked().map(|seat| seat.reviewer.to_string()))),
             LINKS.value_set(links.collect()),
-            UNDELIVERABLE.value_set(unreachable.next().is_some() || !begun.untold.is_empty()),
+            UNDELIVERABLE.value_set(unreachable || !begun.untold.is_empty()),
         ]
     }
 

@@ -120,7 +120,7 @@ pub fn validate(
     rules: Option<&Rules>,
     at: Timestamp,
 ) -> Validated {
-    let mut checks = Checks { problems };
+    let mut checks = Checks::new(problems);
     let plan = checks.submission(submission, routing, rules, at);
     match plan {
         Some(plan) if checks.problems.is_empty() => Validated::Plan(Box::new(plan)),
@@ -137,7 +137,7 @@ pub fn check(
     mut submission: Submission,
     problems: Vec<Problem>,
 ) -> Result<(Submission, EmailAddress), Vec<Problem>> {
-    let mut checks = Checks { problems };
+    let mut checks = Checks::new(problems);
     let submitter = checks.content(&mut submission);
     if let Some(policy) = &submission.approval {
         checks.policy(policy, submitter.as_ref());
@@ -150,9 +150,16 @@ pub fn check(
 
 struct Checks {
     problems: Vec<Problem>,
+    /// Their paths: there may be a hundred thousand.
+    wrong: HashSet<String>,
 }
 
 impl Checks {
+    fn new(problems: Vec<Problem>) -> Self {
+        let wrong = problems.iter().map(|problem| problem.path.clone()).collect();
+        Self { problems, wrong }
+    }
+
     fn finish(mut self) -> Vec<Problem> {
         if self.problems.len() > MAX_PROBLEMS {
             let more = self.problems.len() - (MAX_PROBLEMS - 1);
@@ -164,11 +171,9 @@ impl Checks {
 
     /// Reports a problem, unless something at or above this path is wrong already.
     fn report(&mut self, path: &str, message: impl Into<String>) {
-        let covered = |known: &Problem| {
-            path.strip_prefix(known.path.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
-        if !self.problems.iter().any(covered) {
+        let above = path.match_indices(['.', '[']).map(|(end, _)| &path[..end]);
+        if !above.chain([path]).any(|path| self.wrong.contains(path)) {
+            self.wrong.insert(path.to_owned());
             self.problems.push(problem(path, message));
         }
     }

@@ -230,11 +230,21 @@ fn malformed(count: usize, json: &Value, message: &[u8]) -> Vec<Malformed> {
     let unknown = UNKNOWN
         .iter()
         .map(|encoding| one(named("an unknown encoding", encoding), encoding, text.clone().into()));
+    let endless = [ENCODINGS[0], "x", "\u{1}"].map(|name| {
+        let encoding = name.repeat(1_000_000 / name.len());
+        one(named("an encoding of a million bytes", &name), &encoding, text.clone().into())
+    });
     let mut bare = payload("", text.clone());
     bare.metadata.clear();
     let mut other = payload(ENCODINGS[2], message);
     other.metadata.insert("messageType".to_owned(), b"google.protobuf.Empty".to_vec());
-    let labels = [("no encoding".to_owned(), vec![bare]), ("another type".to_owned(), vec![other])];
+    let mut long = payload(ENCODINGS[2], message);
+    long.metadata.insert("messageType".to_owned(), b"x".repeat(1_000_000));
+    let labels = [
+        ("a type of a million bytes".to_owned(), vec![long]),
+        ("no encoding".to_owned(), vec![bare]),
+        ("another type".to_owned(), vec![other]),
+    ];
     let several = [0, 2, 3, 50].into_iter().map(|count| {
         let input = iter::repeat_n(payload(ENCODINGS[0], text.clone()), count).collect();
         (named("so many inputs", &count), input)
@@ -252,6 +262,10 @@ fn malformed(count: usize, json: &Value, message: &[u8]) -> Vec<Malformed> {
         ("deep and closed", format!("{}{}", "[".repeat(50_000), "]".repeat(50_000)).into_bytes()),
         ("a number of 100,000 digits", "7".repeat(100_000).into_bytes()),
         ("a list of 100,000", format!("[{}0]", "0,".repeat(99_999)).into_bytes()),
+        (
+            "stages that are none",
+            format!("{{\"approval\":{{\"stages\":[{}0]}}}}", "0,".repeat(120_000)).into(),
+        ),
         ("half a megabyte of text", format!("\"{}\"", "x".repeat(500_000)).into_bytes()),
         ("half a megabyte of zeros", vec![0; 500_000]),
     ];
@@ -263,7 +277,7 @@ fn malformed(count: usize, json: &Value, message: &[u8]) -> Vec<Malformed> {
         one(named("noise", &data), ENCODINGS[seed % 3], data)
     });
 
-    let kinds = cut.chain(spoilt).chain(cut_message).chain(swapped).chain(unknown);
+    let kinds = cut.chain(spoilt).chain(cut_message).chain(swapped).chain(unknown).chain(endless);
     let kinds = kinds.chain(labels).chain(several).chain(wrong_types).chain(large);
     let all: Vec<Malformed> = kinds.chain(noise).take(count).collect();
     // Neighbours are of one kind; a flood is a mixture. 7 and 1,000 have no factor in common.

@@ -7,6 +7,7 @@ use lettre::{
     message::Mailbox,
     transport::smtp::{self, AsyncSmtpTransportBuilder},
 };
+use tokio::time::timeout;
 use url::Url;
 
 use super::{Envelope, NotifyError, mime};
@@ -30,7 +31,8 @@ impl Smtp {
     /// When the address is not of that form, or would give the password away. The message does not
     /// repeat it: any part may be a password's.
     pub fn new(url: &str, from: Mailbox) -> Result<Self, String> {
-        Ok(Self { transport: transport(url)?.timeout(Some(TIMEOUT)).build(), from })
+        // Its own time-out is only for connecting.
+        Ok(Self { transport: transport(url)?.timeout(None).build(), from })
     }
 
     /// Whether [`new`](Self::new) takes that address.
@@ -47,7 +49,8 @@ impl Smtp {
         letter: &Letter,
     ) -> Result<String, NotifyError> {
         let message = mime::message(&self.from, envelope, letter)?;
-        let sent = self.transport.send(message).await;
+        let sent = timeout(TIMEOUT, self.transport.send(message)).await;
+        let sent = sent.map_err(|_| NotifyError::Unavailable(SILENT.to_owned()))?;
         let reply = sent.map_err(|error| classify(&error, &envelope.recipient))?;
         Ok(format!(
             "taken by the mail server: {} {}",
@@ -57,6 +60,8 @@ impl Smtp {
     }
 }
 
+const SILENT: &str = "the mail server did not answer within 20 s; if it wants TLS from the start, its \
+                      address begins with smtps://, and if STARTTLS, it has ?tls=required";
 const NOTHING_ELSE: &str = "takes nothing but ?tls=required after the host; in a password, write %3F \
                             for ? and %23 for #";
 const WHICH_TLS: &str = "must say ?tls=required for STARTTLS, or start with smtps:// for TLS";
@@ -120,16 +125,23 @@ fn classify(error: &smtp::Error, recipient: &EmailAddress) -> NotifyError {
 }
 
 /// Replies to the command or to who gives it: RFC 5321, 4.2.2 (500 to 504), RFC 7504 (521) and
-/// RFC 4954, 6 (530 to 538).
+/// RFC 4954, 6 (530 to 538). To the sender's address or quota: RFC 3463, 3.2, and what Gmail (5.4.5),
+/// Exchange (5.7.60) and Postfix say.
 fn is_about_us(error: &smtp::Error) -> bool {
     let code = error.status().map(u16::from);
+    let sender = ["5.1.7 ", "5.1.8 ", "5.4.5 ", "5.7.60 "];
     matches!(code, Some(500..=504 | 521 | 530 | 534 | 535 | 538))
+        || sender.iter().any(|code| reply(error).starts_with(code))
+        || reply(error).contains(": Sender address rejected: ")
 }
 
 /// Servers refuse addresses by 501 and 504, too, and then the enhanced code tells: RFC 3463, 3.2.
 fn is_about_the_recipient(error: &smtp::Error) -> bool {
-    let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    ["5.1.1 ", "5.1.2 ", "5.1.3 ", "5.1.6 "].iter().any(|code| text.starts_with(code))
+    ["5.1.1 ", "5.1.2 ", "5.1.3 ", "5.1.6 "].iter().any(|code| reply(error).starts_with(code))
+}
+
+fn reply(error: &smtp::Error) -> String {
+    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -221,6 +233,10 @@ mod tests {
             ("EHLO", "502 5.5.1 command not implemented"),
             ("EHLO", "521 5.3.2 no mail here"),
             ("MAIL", "501 5.1.7 bad sender address syntax"),
+            ("MAIL", "550 5.1.8 sender domain does not exist"),
+            ("MAIL", "550 5.4.5 daily sending limit exceeded"),
+            ("RCPT", "550 5.7.60 client has no permission to send as this sender"),
+            ("RCPT", "553 5.7.1 <a@b.example>: Sender address rejected: not owned by user me"),
             ("MAIL", "503 5.5.1 bad sequence of commands"),
             ("MAIL", "530 5.7.0 authentication required"),
             ("MAIL", "534 5.7.9 mechanism too weak"),
@@ -231,6 +247,16 @@ mod tests {
             let error = sent("ann@example.com", "", command, answer).await;
             assert!(matches!(&error, NotifyError::Unavailable(_)), "{answer}: {error:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_is_left_with_a_hint_before_the_attempt_is_over() {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("smtp://{}", silent.local_addr().expect("an address"));
+        let smtp = Smtp::new(&url, "approvals@example.com".parse().expect("a mailbox"));
+        let (envelope, letter) = example("ann@example.com");
+        let sent = smtp.expect("a server").send(&envelope, &letter).await;
+        assert_eq!(sent, Err(NotifyError::Unavailable(SILENT.to_owned())));
     }
 
     #[tokio::test]

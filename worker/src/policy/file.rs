@@ -17,7 +17,10 @@ use super::{
     most_bytes,
     reader::{Holiday, Reports, Table, Text, Value},
     routing::in_reach,
-    rules::{Ask, Bounds, Decision, Escalation, Managers, Rule, Stage, When, is_covered},
+    rules::{
+        Ask, Bounds, Decision, Escalation, Managers, Rule, Stage, When, as_read, employee,
+        is_covered,
+    },
 };
 use crate::{
     approval::MAX_SEATS,
@@ -186,13 +189,13 @@ impl<'a> File<'a> {
         let Some(table) = self.root.table("managers") else { return Managers::default() };
         table.only(&["employees", "departments", "default"]);
         let default = table.text("default").and_then(|text| address(&table, &text));
-        let read = |key: &str| {
+        let read = |key: &str, called: fn(&str) -> String| {
             let entries = table.table(key).map(|table| table.entries()).unwrap_or_default();
             let mut managers = BTreeMap::new();
             for (name, value) in entries {
                 let Some(text) = value.text() else { continue };
                 let Some(manager) = address(&table, &text) else { continue };
-                let key = name.text.trim().to_lowercase();
+                let key = called(&name.text);
                 if key == manager.as_str() {
                     let message = format!("{manager} would approve their own submissions");
                     let help = "name somebody else as their manager";
@@ -204,10 +207,10 @@ impl<'a> File<'a> {
             }
             managers
         };
-        let managers =
-            Managers { employees: read("employees"), departments: read("departments"), default };
+        let (employees, departments) = (read("employees", employee), read("departments", as_read));
+        let managers = Managers { employees, departments, default };
         for (name, value) in table.table("employees").map(|t| t.entries()).unwrap_or_default() {
-            let mut seen = vec![name.text.trim().to_lowercase()];
+            let mut seen = vec![employee(&name.text)];
             while let Some(next) = seen.last().and_then(|who| managers.employees.get(who)) {
                 if seen[0] == next.as_str() {
                     let circle = seen[1..].join(", ");

@@ -6,6 +6,7 @@ use std::{
 };
 
 use countersign_protos::{v1::Submission, words};
+use icu_normalizer::ComposingNormalizerBorrowed;
 use iso_currency::Currency;
 use rust_decimal::Decimal;
 
@@ -223,7 +224,24 @@ impl When {
 
 /// Names are compared as people read them.
 fn same(one: &str, other: &str) -> bool {
-    one == other || one.to_lowercase() == other.to_lowercase()
+    // Most are different, and have nothing that their reading would change.
+    let plain = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') && !text.contains("  ")
+    };
+    let maybe = || !(plain(one) && plain(other)) && as_read(one) == as_read(other);
+    one.eq_ignore_ascii_case(other) || maybe()
+}
+
+/// A name without its capitals, without what nobody sees, and with its accents written in one way.
+pub(super) fn as_read(text: &str) -> String {
+    let lower = words::clean_line(text).to_lowercase();
+    ComposingNormalizerBorrowed::new_nfc().normalize(&lower).into_owned()
+}
+
+/// An employee's address or ID, by which [`Managers`] knows them.
+pub(super) fn employee(text: &str) -> String {
+    let address = text.trim().parse::<EmailAddress>();
+    address.map_or_else(|_| as_read(text), |address| address.as_str().to_owned())
 }
 
 /// Whether everything that a rule matches is matched by one of the earlier ones already.
@@ -301,9 +319,9 @@ fn smallest(currency: Currency) -> Decimal {
 /// Who is above whom.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Managers {
-    /// By e-mail address or employee ID, in lower case.
+    /// By [`employee`].
     pub(super) employees: BTreeMap<String, EmailAddress>,
-    /// By department, in lower case.
+    /// By department, [`as_read`].
     pub(super) departments: BTreeMap<String, EmailAddress>,
     pub(super) default: Option<EmailAddress>,
 }
@@ -316,12 +334,13 @@ impl Managers {
         submitter: &EmailAddress,
     ) -> Vec<EmailAddress> {
         let who = submission.submitter.as_ref();
-        let key =
-            |text: Option<&String>| text.map(|text| text.trim().to_lowercase()).unwrap_or_default();
+        let [id, department] = who
+            .map(|who| [employee(&who.employee_id), as_read(&who.department)])
+            .unwrap_or_default();
         let own = [
-            self.employees.get(&key(who.map(|who| &who.employee_id))),
+            self.employees.get(&id),
             self.employees.get(submitter.as_str()),
-            self.departments.get(&key(who.map(|who| &who.department))),
+            self.departments.get(&department),
         ];
         let mut above: Vec<EmailAddress> = Vec::new();
         let mut next = own.into_iter().flatten().find(|manager| *manager != submitter);

@@ -537,6 +537,36 @@ fn a_manager_is_found_by_employee_then_department_then_default() {
 }
 
 #[test]
+fn names_and_addresses_are_compared_as_people_read_them() {
+    let policy = policy(
+        r#"
+[managers]
+employees = { "Ann@München.example" = "boss@example.com" }
+departments = { "Büro 2" = "office@example.com" }
+[[rules]]
+name = "Gifts"
+when.type = "Größere Geschenke"
+decision = "reject"
+[default]
+[[default.stages]]
+reviewers = ["manager"]
+"#,
+    );
+    let ann = "ann@xn--mnchen-3ya.example".parse().expect("an address");
+    let asked = stages(&policy, &submission("", "", "5.00", "EUR"), &ann);
+    assert_eq!(names(&asked[0].reviewers), ["boss"]);
+    for department in ["BÜRO 2", "Bu\u{308}ro  2", "Bü\u{200b}ro 2"] {
+        let asked = stages(&policy, &submission("", department, "5.00", "EUR"), &address("sue"));
+        assert_eq!(names(&asked[0].reviewers), ["office"], "{department:?}");
+    }
+    for kind in ["größere geschenke", "Gro\u{308}ßere  Geschenke", "Größere Ge\u{2060}schenke"]
+    {
+        let routed = policy.route(&submission(kind, "", "5.00", "EUR"), &address("sue"));
+        assert!(matches!(routed.route, Ok(Route::Reject { .. })), "{kind:?}: {routed:?}");
+    }
+}
+
+#[test]
 fn a_submitters_place_is_taken_by_who_is_above_them() {
     let policy = policy(MANAGED);
     let second = |email: &str| {

@@ -419,3 +419,13 @@ fn a_flood_of_problems_is_cut_and_counted() {
     assert_eq!(found.len(), 200);
     assert_eq!(found[199], "$: has 701 more problems");
 }
+
+/// In a time that grows with their number, and not with its square.
+#[test]
+fn a_hundred_thousand_mistakes_are_told_as_two_hundred() {
+    let stages = vec![json!(0); 100_000];
+    let problems = problems(&with("/approval", json!({ "stages": stages })));
+    assert_eq!(problems.len(), MAX_PROBLEMS);
+    assert_eq!(problems[0], "$.approval.stages[0]: must be an object, not a number");
+    assert_eq!(problems.last().expect("many"), "$: has 99801 more problems");
+}
