@@ -276,9 +276,11 @@ impl Installation {
         Ok(())
     }
 
-    /// A page of one of the signalers.
+    /// A page of one of the signalers, as the mails' links have it: one says approve, one reject.
     pub(crate) fn url(&self, signaler: usize, id: &str) -> String {
-        format!("http://127.0.0.1:{}/a/{id}", self.signaler_ports[signaler % 2])
+        let (port, choice) =
+            (self.signaler_ports[signaler % 2], ["approve", "reject"][signaler % 2]);
+        format!("http://127.0.0.1:{port}/a/{id}?choice={choice}")
     }
 
     /// The files in which nobody may find an approval ID: logs and the server's data.
