@@ -2,12 +2,15 @@
 
 Each mail becomes a file of JSON: the envelope's sender and recipients, and the message. The server
 takes four mails at a time, and so many seconds for each. Addresses that start with "nobody" are
-refused for good.
+refused for good; so are mails to those that start with "filtered", and the reply quotes their links.
 """
 
 import asyncio
+import email
+import email.policy
 import json
 import os
+import re
 import sys
 
 from aiosmtpd.controller import Controller
@@ -29,6 +32,10 @@ class Keep:
     async def handle_DATA(self, server, session, envelope):
         async with self.hands:
             await asyncio.sleep(self.seconds)
+        if any(address.startswith("filtered") for address in envelope.rcpt_tos):
+            message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+            text = message.get_body(("plain",)).get_content()
+            return f"554 5.7.1 Blocked: {' '.join(re.findall('https?://[^ ]+/a/[^ ]+', text))}".strip()
         self.count += 1
         mail = {
             "from": envelope.mail_from,

@@ -116,9 +116,10 @@ async fn without_temporal_the_answer_comes_at_once_and_says_that_nothing_was_rec
     let began = Instant::now();
     let seen = get(&service, &genuine()).await;
     assert_eq!(seen.status, StatusCode::SERVICE_UNAVAILABLE);
-    let posted = post(&service, &genuine(), "verdict=approve").await;
+    let posted = post(&service, &genuine(), "verdict=approve&comment=Three+quotes").await;
     assert_eq!(posted.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(posted.body.contains("Nothing was recorded"), "{}", posted.body);
+    assert!(posted.body.contains("Three quotes</textarea>"), "it is given back: {}", posted.body);
     assert!(!posted.header("retry-after").is_empty());
     assert_eq!(get(&service, "/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(get(&service, "/healthz").await.status, StatusCode::OK);

@@ -7,7 +7,11 @@ use std::{
 };
 
 use countersign_signaler::serve;
-use tokio::{io::AsyncWriteExt, net::TcpListener, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    time::{sleep, timeout},
+};
 
 mod service;
 
@@ -15,9 +19,14 @@ use service::service;
 
 /// Serves until the test is over.
 async fn listening() -> SocketAddr {
+    listening_with(&[]).await
+}
+
+/// The same, with its settings changed by `flags`.
+async fn listening_with(flags: &[&str]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(serve(listener, service("https://ok.example", &[]), std::future::pending()));
+    tokio::spawn(serve(listener, service("https://ok.example", flags), std::future::pending()));
     address
 }
 
@@ -68,6 +77,23 @@ async fn headers_that_do_not_fit_are_refused() {
     // No more than what is read before it is refused, so that the refusal is read too.
     let refused = ask(&connect(address), &long[..64 * 1024]);
     assert_eq!(refused, "HTTP/1.1 431 Request Header Fields Too Large");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proxy_may_keep_a_connection_idle_for_longer_than_others() {
+    for (flags, kept) in [(&["--trusted-proxies", "127.0.0.1"][..], true), (&[], false)] {
+        let address = listening_with(flags).await;
+        let mut client = tokio::net::TcpStream::connect(address).await.expect("connected");
+        let mut answers = Vec::new();
+        for _ in 0..2 {
+            let mut answer = [0; 4096];
+            // Whoever is hung up on may notice while still writing.
+            let _ = client.write_all(HEALTH.as_bytes()).await;
+            answers.push(client.read(&mut answer).await.unwrap_or(0) > 0);
+            sleep(Duration::from_secs(60)).await;
+        }
+        assert_eq!(answers, [true, kept], "{flags:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

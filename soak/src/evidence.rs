@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use prost::Message;
+use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use tokio::time::sleep;
 
 use crate::{
@@ -32,6 +33,7 @@ pub(crate) struct Evidence {
     answers: BTreeMap<String, Vec<Entry>>,
     taken: BTreeMap<String, Vec<Taken>>,
     told: HashSet<String>,
+    /// How many came, came again, and were refused.
     mails: [usize; 3],
     secrets: Secrets,
 }
@@ -49,55 +51,23 @@ impl Evidence {
         let mailed: Vec<String> = mails
             .look(|found| found.links.values().flatten().map(|link| link.id.clone()).collect());
         let unmailed = world.unmailed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut evidence = Evidence {
-            findings: Vec::new(),
-            stories: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            taken: BTreeMap::new(),
-            told: HashSet::new(),
-            mails: [0; 3],
-            secrets: Secrets::of(mailed.into_iter().chain(unmailed)),
-            cases,
-        };
+        let secrets = Secrets::of(mailed.into_iter().chain(unmailed));
+        let (mut stories, mut findings) = (BTreeMap::new(), Vec::new());
         let until = Instant::now() + patience;
-        for case in evidence.cases.clone() {
-            evidence.read(&case.workflow, temporal, until).await;
-        }
-        for each in receiver.taken() {
-            evidence.taken.entry(each.workflow.clone()).or_default().push(each);
-        }
-        evidence.answers = world.ledger.by_workflow();
-        evidence.told = mails.look(|found| found.told.clone());
-        evidence.mails = mails.look(|found| [found.mails, found.again, found.refused]);
-        evidence
-    }
-
-    /// Reads one workflow's history, and what is wrong with it by itself.
-    async fn read(&mut self, workflow: &str, temporal: &Direct, until: Instant) {
-        let (history, story) = loop {
-            let patient = Instant::now() < until;
-            match temporal.history(workflow).await {
-                Ok(history) => {
-                    let story = story::story(&history);
-                    if story::is_over(&story) || !patient {
-                        break (history, story);
-                    }
-                }
-                Err(_) if patient => {}
-                Err(error) => return eprintln!("{workflow} cannot be read: {error}"),
+        for Case { workflow, .. } in cases.iter().map(Arc::as_ref) {
+            if let Some((history, story)) = read(workflow, temporal, until).await {
+                findings.extend(wrong_by_itself(workflow, history, &secrets).await);
+                stories.insert(workflow.clone(), story);
             }
-            sleep(Duration::from_millis(500)).await;
-        };
-        let mut find = |kind, why| self.findings.push(Finding::about(workflow, kind, why));
-        let leaks = history.iter().map(|event| self.secrets.count_in(&event.encode_to_vec()));
-        let leaks: usize = leaks.sum();
-        if leaks > 0 {
-            find(Kind::Leak, format!("{leaks} in its history"));
         }
-        if let Err(why) = countersign_e2e::replay(history).await {
-            find(Kind::Unrepeatable, why);
+        let mut taken: BTreeMap<String, Vec<Taken>> = BTreeMap::new();
+        for each in receiver.taken() {
+            taken.entry(each.workflow.clone()).or_default().push(each);
         }
-        self.stories.insert(workflow.to_owned(), story);
+        let (told, mails) =
+            mails.look(|found| (found.told.clone(), [found.mails, found.again, found.refused]));
+        let answers = world.ledger.by_workflow();
+        Evidence { findings, cases, stories, answers, taken, told, mails, secrets }
     }
 
     /// Holds what everybody was told against what the histories say. Whether it was `complete`: a
@@ -178,6 +148,46 @@ impl Evidence {
         }
         counts
     }
+}
+
+/// One workflow's history, once it is over or there is no more patience.
+async fn read(
+    workflow: &str,
+    temporal: &Direct,
+    until: Instant,
+) -> Option<(Vec<HistoryEvent>, Vec<Event>)> {
+    loop {
+        let patient = Instant::now() < until;
+        match temporal.history(workflow).await {
+            Ok(history) => {
+                let story = story::story(&history);
+                if story::is_over(&story) || !patient {
+                    return Some((history, story));
+                }
+            }
+            Err(_) if patient => {}
+            Err(error) => {
+                eprintln!("{workflow} cannot be read: {error}");
+                return None;
+            }
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// What is wrong with a history, whatever anybody was told.
+async fn wrong_by_itself(
+    workflow: &str,
+    history: Vec<HistoryEvent>,
+    secrets: &Secrets,
+) -> Vec<Finding> {
+    let leaks = history.iter().map(|event| secrets.count_in(&event.encode_to_vec()));
+    let leaks: usize = leaks.sum();
+    let leaked = (leaks > 0).then(|| (Kind::Leak, format!("{leaks} in its history")));
+    let replayed = countersign_e2e::replay(history).await;
+    let unrepeatable = replayed.err().map(|why| (Kind::Unrepeatable, why));
+    let found = leaked.into_iter().chain(unrepeatable);
+    found.map(|(kind, why)| Finding::about(workflow, kind, why)).collect()
 }
 
 fn share(part: usize, whole: usize) -> String {

@@ -213,10 +213,7 @@ impl Countersign {
         })?;
         let links = Links::new(&self.public_url, &id);
         let letter = mail::request(&request, &links);
-        // A mail server may quote what it does not like.
-        let reply = self.send(&ctx, &request.reviewer, letter).await?;
-        let reply = reply.map_err(|error| unsent(error, |why| without(&id, why)))?;
-        Ok(without(&id, reply))
+        self.send(&ctx, &request.reviewer, letter, Some(&id)).await
     }
 
     /// Mails the outcome to somebody who waits for it.
@@ -230,9 +227,7 @@ impl Countersign {
             true => mail::release(&announcement.outcome),
             false => mail::outcome(&announcement.outcome),
         };
-        self.send(&ctx, &announcement.recipient, letter)
-            .await?
-            .map_err(|error| unsent(error, |w| w))
+        self.send(&ctx, &announcement.recipient, letter, None).await
     }
 
     /// Hands the outcome on to whatever acts on it.
@@ -280,25 +275,29 @@ impl Countersign {
 }
 
 impl Countersign {
+    /// Sends a letter, in which this approval ID may be: a mail server may quote what it does not
+    /// like, and no history may have it.
     async fn send(
         &self,
         ctx: &ActivityContext,
         recipient: &EmailAddress,
         letter: Letter,
-    ) -> Result<Result<String, NotifyError>, ActivityError> {
+        id: Option<&ApprovalId>,
+    ) -> Result<String, ActivityError> {
         let envelope = envelope(ctx.info(), recipient.clone());
-        alive(ctx, self.notifier.send(&envelope, &letter)).await
+        let told = |reply: String| match id {
+            Some(id) => without(id, reply),
+            None => reply,
+        };
+        let sent = alive(ctx, self.notifier.send(&envelope, &letter)).await?;
+        sent.map(told).map_err(|error| match error {
+            NotifyError::Rejected(why) => refusal("MailRejected", told(why)),
+            NotifyError::Unavailable(why) => failure("MailUnavailable", told(why)),
+        })
     }
 }
 
-fn unsent(error: NotifyError, told: impl Fn(String) -> String) -> ActivityError {
-    match error {
-        NotifyError::Rejected(why) => refusal("MailRejected", told(why)),
-        NotifyError::Unavailable(why) => failure("MailUnavailable", told(why)),
-    }
-}
-
-/// A text of somebody else's that goes into the history, where no approval ID may be.
+/// A text without this approval ID, with dashes or without, in whatever case.
 fn without(id: &ApprovalId, mut text: String) -> String {
     let dashed = id.reveal();
     for secret in [dashed.replace('-', ""), dashed] {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use countersign_e2e::{Receiver, Stack, Temporal, list, submission, text};
+use countersign_e2e::{MailServer, Receiver, Stack, Temporal, list, submission, text};
 use serde_json::json;
 
 #[tokio::test]
@@ -85,6 +85,25 @@ async fn no_raw_approval_id_is_in_logs_histories_search_attributes_or_temporals_
     }
     assert!(hashes.iter().any(|hash| logs.contains(&hash[..6])), "logs name links by their hash");
     assert!(holds(&lee.raw, &lee.approval_id()));
+}
+
+#[tokio::test]
+async fn a_mail_server_that_quotes_links_brings_none_into_history_status_or_logs() {
+    let installation = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(&installation.dir()).await;
+    let stack = installation.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let workflow = stack.submit(&submission::expense(&["filtered@example.com"])).await;
+    let unreachable = |found: &serde_json::Value| found["ApprovalUndeliverable"] == true;
+    workflow.attributes_where("a mail that was refused", unreachable).await;
+    let status = workflow.status().await;
+    let error = text(&status["stages"][0]["reviewers"][0]["deliveryError"]);
+    assert!(error.contains("Blocked: http"), "{error}");
+    let places = [error, workflow.history().await.with_payloads_decoded(), stack.logs()];
+    for place in places {
+        for quoted in place.split("/a/").skip(1) {
+            assert!(quoted.starts_with('…'), "{place}");
+        }
+    }
 }
 
 /// Whether a text holds an ID, with dashes or without, in whatever case.

@@ -132,6 +132,8 @@ struct World {
     descriptions: usize,
     /// Whether no worker runs.
     unattended: bool,
+    /// Whether it is asked for its namespace too often.
+    busy: bool,
 }
 
 impl World {
@@ -155,6 +157,9 @@ impl World {
 
     fn answer(&mut self, request: &GrpcRequest) -> Result<Vec<u8>, tonic::Status> {
         match request.rpc.as_str() {
+            "DescribeNamespace" if self.busy => {
+                Err(tonic::Status::resource_exhausted("too many requests"))
+            }
             "GetSystemInfo" | "DescribeNamespace" => Ok(Vec::new()),
             "ListWorkflowExecutions" => {
                 let asked = ListWorkflowExecutionsRequest::decode(request.proto.clone());
@@ -359,6 +364,15 @@ async fn a_pending_approval_that_is_reset_goes_on_before_the_index_shows_it() {
     }
     let (_, reading) = approvals.find(&link()).await.expect("found");
     assert_eq!(on_look(&reading, link().as_str()), Answer::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_temporal_that_is_asked_too_often_still_knows_what_is_gone() {
+    let (approvals, world) = approvals(World::default()).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.lock().expect("a lock").busy = true;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(approvals.find(&link()).await.map(drop), Err(Unreadable::Gone));
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,7 +50,7 @@ impl Smtp {
     ) -> Result<String, NotifyError> {
         let message = mime::message(&self.from, envelope, letter)?;
         let sent = timeout(TIMEOUT, self.transport.send(message)).await;
-        let sent = sent.map_err(|_| NotifyError::Unavailable(SILENT.to_owned()))?;
+        let sent = sent.map_err(|_| NotifyError::Unavailable(silent()))?;
         let reply = sent.map_err(|error| classify(&error, &envelope.recipient))?;
         Ok(format!(
             "taken by the mail server: {} {}",
@@ -60,8 +60,6 @@ impl Smtp {
     }
 }
 
-const SILENT: &str = "the mail server did not answer within 20 s; if it wants TLS from the start, its \
-                      address begins with smtps://, and if STARTTLS, it has ?tls=required";
 const NOTHING_ELSE: &str = "takes nothing but ?tls=required after the host; in a password, write %3F \
                             for ? and %23 for #";
 const WHICH_TLS: &str = "must say ?tls=required for STARTTLS, or start with smtps:// for TLS";
@@ -100,6 +98,13 @@ fn check(url: &Url) -> Result<(), &'static str> {
     }
 }
 
+fn silent() -> String {
+    format!(
+        "the mail server did not answer within {TIMEOUT:?}; if it wants TLS from the start, its address \
+         begins with smtps://, and if STARTTLS, it has ?tls=required"
+    )
+}
+
 /// Final is what is said of this mail. What is said of us, such as that our password is wrong, holds
 /// for every mail until somebody mends it.
 fn classify(error: &smtp::Error, recipient: &EmailAddress) -> NotifyError {
@@ -118,7 +123,9 @@ fn classify(error: &smtp::Error, recipient: &EmailAddress) -> NotifyError {
             "the mail server takes ASCII addresses only (it has no SMTPUTF8), and {recipient} is none"
         ));
     }
-    match error.is_permanent() && (!is_about_us(error) || is_about_the_recipient(error)) {
+    let reply = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let about_us = is_about_us(error.status().map(u16::from), &reply);
+    match error.is_permanent() && (!about_us || is_about_the_recipient(&reply)) {
         true => NotifyError::Rejected(why),
         false => NotifyError::Unavailable(why),
     }
@@ -127,21 +134,16 @@ fn classify(error: &smtp::Error, recipient: &EmailAddress) -> NotifyError {
 /// Replies to the command or to who gives it: RFC 5321, 4.2.2 (500 to 504), RFC 7504 (521) and
 /// RFC 4954, 6 (530 to 538). To the sender's address or quota: RFC 3463, 3.2, and what Gmail (5.4.5),
 /// Exchange (5.7.60) and Postfix say.
-fn is_about_us(error: &smtp::Error) -> bool {
-    let code = error.status().map(u16::from);
+fn is_about_us(code: Option<u16>, reply: &str) -> bool {
     let sender = ["5.1.7 ", "5.1.8 ", "5.4.5 ", "5.7.60 "];
     matches!(code, Some(500..=504 | 521 | 530 | 534 | 535 | 538))
-        || sender.iter().any(|code| reply(error).starts_with(code))
-        || reply(error).contains(": Sender address rejected: ")
+        || sender.iter().any(|code| reply.starts_with(code))
+        || reply.contains(": Sender address rejected: ")
 }
 
 /// Servers refuse addresses by 501 and 504, too, and then the enhanced code tells: RFC 3463, 3.2.
-fn is_about_the_recipient(error: &smtp::Error) -> bool {
-    ["5.1.1 ", "5.1.2 ", "5.1.3 ", "5.1.6 "].iter().any(|code| reply(error).starts_with(code))
-}
-
-fn reply(error: &smtp::Error) -> String {
-    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+fn is_about_the_recipient(reply: &str) -> bool {
+    ["5.1.1 ", "5.1.2 ", "5.1.3 ", "5.1.6 "].iter().any(|code| reply.starts_with(code))
 }
 
 #[cfg(test)]
@@ -251,12 +253,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_says_nothing_is_left_with_a_hint_before_the_attempt_is_over() {
-        let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("smtp://{}", silent.local_addr().expect("an address"));
+        let mute = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("smtp://{}", mute.local_addr().expect("an address"));
         let smtp = Smtp::new(&url, "approvals@example.com".parse().expect("a mailbox"));
         let (envelope, letter) = example("ann@example.com");
         let sent = smtp.expect("a server").send(&envelope, &letter).await;
-        assert_eq!(sent, Err(NotifyError::Unavailable(SILENT.to_owned())));
+        assert_eq!(sent, Err(NotifyError::Unavailable(silent())));
     }
 
     #[tokio::test]
