@@ -78,13 +78,13 @@ fn submission(object: Object<'_>) -> Submission {
         }),
         document: object.object("document").map(|document| Document {
             title: document.text("title"),
-            amount: document.number("amount"),
+            amount: document.amount("amount"),
             currency: document.text("currency"),
             category: document.text("category"),
             description: document.text("description"),
             items: document.objects("items", |item| Item {
                 description: item.text("description"),
-                amount: item.number("amount"),
+                amount: item.amount("amount"),
                 date: item.text("date"),
             }),
             attachments: document.texts("attachments"),
@@ -195,6 +195,16 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// As [`number`](Self::number), for an amount. Three digits behind a text's point may be thousands;
+    /// behind a number's they are decimals (RFC 8259, 6), and get a fourth one, which says so.
+    fn amount(&self) -> Option<String> {
+        let number = self.number()?;
+        let decimals = number.split_once('.').map_or("", |(_, decimals)| decimals);
+        let is_text = self.json.get().starts_with('"');
+        let is_plain = decimals.len() == 3 && decimals.bytes().all(|byte| byte.is_ascii_digit());
+        Some(if is_plain && !is_text { number + "0" } else { number })
+    }
+
     fn object(self) -> Option<Object<'a>> {
         let Fields(all) = match serde_json::from_str(self.json.get()) {
             Ok(all) => all,
@@ -241,6 +251,10 @@ impl<'a> Object<'a> {
 
     fn number(&self, name: &str) -> String {
         self.value(name).and_then(|value| value.number()).unwrap_or_default()
+    }
+
+    fn amount(&self, name: &str) -> String {
+        self.value(name).and_then(|value| value.amount()).unwrap_or_default()
     }
 
     fn object(&self, name: &str) -> Option<Object<'a>> {
@@ -415,6 +429,23 @@ mod tests {
         for encoding in [Encoding::JsonPlain, Encoding::JsonProtobuf, Encoding::BinaryProtobuf] {
             let payload = payload::encode(&submission, encoding);
             assert_eq!(read(&[payload]), (submission.clone(), vec![]), "{encoding:?}");
+        }
+    }
+    #[test]
+    fn a_number_s_point_is_never_one_of_thousands() {
+        for (number, read_as) in [
+            ("15.000", "15.0000"),
+            ("-4.125", "-4.1250"),
+            ("15.00", "15.00"),
+            ("15.0000", "15.0000"),
+            ("1.500e3", "1.500e3"),
+            ("15000", "15000"),
+            ("\"15.000\"", "15.000"),
+        ] {
+            let (read, problems) =
+                read(&json(format!(r#"{{"document": {{"amount": {number}}}}}"#)));
+            assert_eq!(problems, []);
+            assert_eq!(read.document.expect("there").amount, read_as);
         }
     }
 }

@@ -14,11 +14,29 @@ pub struct Money {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotMoney {
     /// Not a decimal number.
-    #[error("must be a decimal number, such as 125.50")]
+    #[error(
+        "must be a decimal number, such as 1500 or 125.50: a point before the decimals, digits on \
+         both sides of it, and no spaces or other signs"
+    )]
     NotANumber,
+    /// One separator with three digits behind it: it may group thousands.
+    #[error(
+        "{text:?} could mean {thousands} or {decimals}: write the one that is meant ({})",
+        at_most(.currency)
+    )]
+    Ambiguous {
+        /// As it is written.
+        text: String,
+        /// The amount if the separator groups thousands.
+        thousands: String,
+        /// The amount if it is a decimal point.
+        decimals: String,
+        /// In which currency.
+        currency: Currency,
+    },
     /// More decimals than the currency has.
-    #[error("{0} has {1} decimals at most")]
-    TooManyDecimals(&'static str, u32),
+    #[error("{}", at_most(.0))]
+    TooManyDecimals(Currency),
     /// Beyond what is handled exactly everywhere.
     #[error("must be below 1,000,000,000,000,000")]
     TooLarge,
@@ -26,37 +44,35 @@ pub enum NotMoney {
 
 /// Why a text names no currency.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be an ISO 4217 currency code in capitals, such as USD")]
+#[error("must be an ISO 4217 currency code, such as USD")]
 pub struct NotACurrency;
 
-/// A currency by its ISO 4217 code. Codes without a minor unit, such as gold's, are none.
+/// The most places before the decimals: every amount is below 10^15.
+const MAX_PLACES: usize = 15;
+
+/// A currency by its ISO 4217 code, in any case. Codes without a minor unit, such as gold's, are none.
 pub fn currency(code: &str) -> Result<Currency, NotACurrency> {
-    Currency::from_code(code).filter(|currency| currency.exponent().is_some()).ok_or(NotACurrency)
+    let currency = Currency::from_code(&code.to_ascii_uppercase());
+    currency.filter(|currency| currency.exponent().is_some()).ok_or(NotACurrency)
 }
 
 impl Money {
-    /// An amount as people write it: `15750`, `15750.00`, `1.575e4`. The sign is the caller's to
+    /// An amount as systems write it: `15750`, `15750.00`, `1.575e4`. The sign is the caller's to
     /// judge.
+    ///
+    /// # Errors
+    /// Everything that has more than one reading, such as `15.000` in a currency with fewer decimals,
+    /// is refused rather than read as the smaller amount.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, NotMoney> {
-        let decimals = currency.exponent().map_or(0, u32::from);
-        // Every digit has to arrive: a number with more than a Decimal holds is refused, not
-        // rounded, as `from_scientific` alone would do before the exponent.
-        let amount = match text.split_once(['e', 'E']) {
-            Some((digits, _)) => {
-                Decimal::from_str_exact(digits).and_then(|_| Decimal::from_scientific(text))
-            }
-            None => Decimal::from_str_exact(text),
+        let Some(written) = Written::parse(text, '.') else {
+            // No decimal comma is read, but whoever writes one is asked in the same way.
+            let comma = Written::parse(text, ',').filter(Written::has_three_decimals);
+            return Err(comma.map_or(NotMoney::NotANumber, |it| it.ambiguous(',', currency)));
         };
-        let amount = amount.map_err(|_| why_not(text, currency.code(), decimals))?;
-        if amount.abs() >= Decimal::from(1_000_000_000_000_000_u64) {
-            return Err(NotMoney::TooLarge);
+        if written.has_three_decimals() && decimals(currency) < 3 {
+            return Err(written.ambiguous('.', currency));
         }
-        let mut amount = amount.normalize();
-        if amount.scale() > decimals {
-            return Err(NotMoney::TooManyDecimals(currency.code(), decimals));
-        }
-        amount.rescale(decimals);
-        Ok(Self { amount, currency })
+        written.amount(currency)
     }
 
     /// Whether it is below zero.
@@ -67,7 +83,7 @@ impl Money {
     /// The sum of amounts in one currency.
     pub fn sum(currency: Currency, amounts: impl IntoIterator<Item = Self>) -> Self {
         let mut amount: Decimal = amounts.into_iter().map(|money| money.amount).sum();
-        amount.rescale(currency.exponent().map_or(0, u32::from));
+        amount.rescale(decimals(currency));
         Self { amount, currency }
     }
 
@@ -82,19 +98,110 @@ impl Money {
     }
 }
 
-/// Why a text that is no Decimal is none.
-fn why_not(text: &str, code: &'static str, decimals: u32) -> NotMoney {
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let digits = mantissa.strip_prefix('-').unwrap_or(mantissa);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let numeric =
-        !whole.is_empty() && format!("{whole}{fraction}").bytes().all(|b| b.is_ascii_digit());
-    let places = whole.trim_start_matches('0').len() as i64;
-    match exponent.parse::<i32>() {
-        Ok(exponent) if numeric && places + i64::from(exponent) > 15 => NotMoney::TooLarge,
-        Ok(_) if numeric => NotMoney::TooManyDecimals(code, decimals),
-        _ => NotMoney::NotANumber,
+/// How many decimals a currency has.
+fn decimals(currency: Currency) -> u32 {
+    currency.exponent().map_or(0, u32::from)
+}
+
+fn at_most(currency: &Currency) -> String {
+    match (currency.code(), decimals(*currency)) {
+        (code, 0) => format!("{code} has no decimals"),
+        (code, decimals) => format!("{code} has {decimals} decimals at most"),
     }
+}
+
+/// A decimal number, in its parts.
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    /// A minus or nothing.
+    sign: &'a str,
+    /// The digits before the decimals, without leading zeros.
+    whole: &'a str,
+    /// The decimals; empty where there is no point.
+    fraction: &'a str,
+    /// What is behind an `e`.
+    exponent: Option<i64>,
+}
+
+impl<'a> Written<'a> {
+    /// Reads a number that has this character before its decimals.
+    fn parse(text: &'a str, point: char) -> Option<Self> {
+        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, Some(self::exponent(exponent)?)),
+            None => (text, None),
+        };
+        let (sign, digits) = mantissa.split_at(usize::from(mantissa.starts_with('-')));
+        let (whole, fraction) = match digits.split_once(point) {
+            Some((whole, fraction)) => (whole, Some(fraction)),
+            None => (digits, None),
+        };
+        (are_digits(whole) && fraction.is_none_or(are_digits)).then(|| Self {
+            sign,
+            whole: whole.trim_start_matches('0'),
+            fraction: fraction.unwrap_or_default(),
+            exponent,
+        })
+    }
+
+    fn has_three_decimals(&self) -> bool {
+        self.fraction.len() == 3 && self.exponent.is_none()
+    }
+
+    /// The exact amount. The digits are counted here, since no library says of a number of any length
+    /// whether each of its digits arrives.
+    fn amount(self, currency: Currency) -> Result<Money, NotMoney> {
+        let digits = format!("{}{}", self.whole, self.fraction);
+        let digits = digits.trim_start_matches('0');
+        let significant = digits.trim_end_matches('0');
+        let decimals = decimals(currency);
+        if significant.is_empty() {
+            return Ok(Money { amount: Decimal::new(0, decimals), currency });
+        }
+        // The amount is the significant digits times ten to this power.
+        let zeros = (digits.len() - significant.len()) as i64 - self.fraction.len() as i64;
+        let power = self.exponent.unwrap_or(0).saturating_add(zeros);
+        if power.saturating_add(significant.len() as i64) > MAX_PLACES as i64 {
+            return Err(NotMoney::TooLarge);
+        }
+        let shift = u32::try_from(power.saturating_add(decimals.into()))
+            .map_err(|_| NotMoney::TooManyDecimals(currency))?;
+        let units: i128 = significant.parse().map_err(|_| NotMoney::TooLarge)?;
+        let mut amount = Decimal::from_i128_with_scale(units * 10_i128.pow(shift), decimals);
+        amount.set_sign_negative(!self.sign.is_empty());
+        Ok(Money { amount, currency })
+    }
+
+    /// Why three digits behind this character are refused, with both readings.
+    fn ambiguous(self, point: char, currency: Currency) -> NotMoney {
+        // Nobody is asked about what is too large anyway; the problem stays short.
+        if self.whole.len() > MAX_PLACES {
+            return NotMoney::TooLarge;
+        }
+        let Self { sign, whole, fraction, .. } = self;
+        let whole = if whole.is_empty() { "0" } else { whole };
+        let joined = format!("{whole}{fraction}");
+        let thousands = Written { whole: &joined, fraction: "", ..self };
+        let shown = |written: Written<'_>, otherwise: String| {
+            written.amount(currency).map_or(otherwise, |money| money.digits())
+        };
+        NotMoney::Ambiguous {
+            text: format!("{sign}{whole}{point}{fraction}"),
+            thousands: shown(thousands, format!("{sign}{joined}")),
+            decimals: shown(self, format!("{sign}{whole}.{fraction}")),
+            currency,
+        }
+    }
+}
+
+fn are_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What is behind an `e`. Beyond 64 bits it is as far beyond every amount.
+fn exponent(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let size: i64 = are_digits(digits).then(|| digits.parse().unwrap_or(i64::MAX))?;
+    Some(if text.starts_with('-') { -size } else { size })
 }
 
 #[cfg(test)]
@@ -125,23 +232,21 @@ mod tests {
 
     #[test]
     fn what_is_no_exact_amount_is_refused_with_its_reason() {
-        for text in ["", "twelve", "1,000.00", "0x10", "NaN", "Infinity", "1..2", "1e", "$5"] {
+        for text in ["", "twelve", "1,000.00", "0x10", "NaN", "Infinity", "1..2", "1e", "$5", "--1"]
+        {
             assert_eq!(parsed(text, "USD"), Err(NotMoney::NotANumber), "{text}");
         }
-        for (text, code, decimals) in [("1.005", "USD", 2), ("0.5", "JPY", 0), ("1e-40", "USD", 2)]
+        for (text, currency) in
+            [("1.0051", Currency::USD), ("0.5", Currency::JPY), ("1e-40", Currency::USD)]
         {
-            let refused = parsed(text, code);
-            assert_eq!(
-                refused,
-                Err(NotMoney::TooManyDecimals(if code == "JPY" { "JPY" } else { "USD" }, decimals)),
-                "{text}"
-            );
+            let refused = parsed(text, currency.code());
+            assert_eq!(refused, Err(NotMoney::TooManyDecimals(currency)), "{text}");
         }
         for digits in [format!("100.00{}1", "0".repeat(30)), format!("0.{}", "3".repeat(40))] {
             for text in [format!("{digits}e0"), format!("{digits}E1"), digits] {
                 assert_eq!(
                     parsed(&text, "USD"),
-                    Err(NotMoney::TooManyDecimals("USD", 2)),
+                    Err(NotMoney::TooManyDecimals(Currency::USD)),
                     "{text}"
                 );
             }
@@ -153,7 +258,7 @@ mod tests {
 
     #[test]
     fn only_currencies_that_money_is_counted_in_are_known() {
-        for code in ["usd", "US", "XXX", "XAU", "ABC", "", "USDT"] {
+        for code in ["US", " USD", "ſek", "XXX", "XAU", "ABC", "", "USDT"] {
             assert_eq!(currency(code), Err(NotACurrency), "{code}");
         }
     }

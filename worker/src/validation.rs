@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::{
     approval::{EmailAddress, MAX_SEATS, OnDeadline, Quorum, Verdict},
-    money::{self, Money},
+    money::{self, Money, NotMoney},
     policy::{
         Absence, Calendar, Continuations, MAX_REMINDERS, Policy as Rules, Reminder, Route,
         StageRule, TimePlan, Wait, most_bytes,
@@ -298,6 +298,9 @@ impl Checks {
             }
             code => self.accept("$.document.currency", money::currency(code)),
         };
+        if let Some(currency) = currency {
+            document.currency = currency.code().to_owned();
+        }
         if document.amount.is_empty() {
             self.report("$.document.amount", "is required");
         }
@@ -322,8 +325,7 @@ impl Checks {
         }
     }
 
-    /// Puts an amount into its currency's decimals. Without a currency its form is checked, with
-    /// as many decimals as any currency has.
+    /// Puts an amount into its currency's decimals. Without a currency only its form is checked.
     fn amount(
         &mut self,
         path: &str,
@@ -333,12 +335,14 @@ impl Checks {
         if text.is_empty() {
             return None;
         }
+        // CLF has as many decimals as any currency.
         let money = Money::parse(text, currency.unwrap_or(Currency::CLF));
-        let money = self.accept(path, money)?;
-        if currency.is_some() {
-            *text = money.digits();
+        match (&money, currency) {
+            (Err(NotMoney::Ambiguous { .. } | NotMoney::TooManyDecimals(_)), None) => return None,
+            (Ok(money), Some(_)) => *text = money.digits(),
+            _ => {}
         }
-        Some(money)
+        self.accept(path, money)
     }
 
     fn items(

@@ -270,9 +270,7 @@ impl<'a> File<'a> {
         let submitters = table.texts("submitter");
         let submitters = submitters.iter().filter_map(|text| address(table, text));
         let currencies = table.texts("currency");
-        for code in &currencies {
-            currency(table, code);
-        }
+        let currencies = currencies.iter().filter_map(|code| currency(table, code));
         let ranges = table.table("amount").map(|ranges| (ranges.span.clone(), ranges.entries()));
         if let Some((place, _)) = ranges.as_ref().filter(|(_, ranges)| ranges.is_empty()) {
             let message = "must have a currency, such as `EUR = { up_to = 100 }`";
@@ -281,8 +279,13 @@ impl<'a> File<'a> {
         let mut amounts = BTreeMap::new();
         for (code, value) in ranges.map(|(_, ranges)| ranges).unwrap_or_default() {
             let Some(currency) = currency(table, &code) else { continue };
-            let bounds = value.table().and_then(|bounds| self::bounds(&bounds, currency));
-            amounts.extend(bounds.map(|bounds| (code.text, bounds)));
+            let Some(bounds) = value.table().and_then(|table| bounds(&table, currency)) else {
+                continue;
+            };
+            if amounts.insert(currency.code().to_owned(), bounds).is_some() {
+                let message = format!("{} has a range already", currency.code());
+                table.report(Mistake::new(code.span, message));
+            }
         }
         if let (Some(both), false) = (table.get("currency"), amounts.is_empty()) {
             both.wrong("`amount` says the currencies already: leave `currency` out");
@@ -292,7 +295,7 @@ impl<'a> File<'a> {
             categories: names("category"),
             departments: names("department"),
             submitters: submitters.map(|submitter| submitter.to_string()).collect(),
-            currencies: currencies.into_iter().map(|code| code.text).collect(),
+            currencies: currencies.map(|currency| currency.code().to_owned()).collect(),
             amounts,
         };
         (table.mistakes() == before).then_some(when)

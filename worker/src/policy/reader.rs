@@ -177,11 +177,13 @@ impl<'a> Value<'a> {
         None
     }
 
-    /// A number's own digits, whether it is written as a number or as a text.
+    /// A number's own digits, whether it is written as a number or as a text. Of a number the parser
+    /// has taken TOML's underscores, and TOML's plus goes here; a text stays as it is.
     pub(super) fn number(&self) -> Option<Text> {
+        let unsigned = |number: &str| number.trim_start_matches('+').to_owned();
         let text = match self.value {
-            DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
-            DeValue::Float(number) => number.as_str().to_owned(),
+            DeValue::Integer(number) if number.radix() == 10 => unsigned(number.as_str()),
+            DeValue::Float(number) => unsigned(number.as_str()),
             DeValue::String(text) => text.to_string(),
             _ => return self.expected("a number"),
         };

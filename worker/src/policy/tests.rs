@@ -54,6 +54,9 @@ escalate = [{ reviewers = ["cfo@example.com"], deadline = "1 day" }]
 decision = "reject"
 "#;
 
+const NOT_A_NUMBER: &str = "must be a decimal number, such as 1500 or 125.50: a point before the decimals, \
+    digits on both sides of it, and no spaces or other signs";
+
 /// In `VALID`, what is replaced by what, with «the text that has to be marked», and what is said.
 const SEEDED: &[(&str, &str, &str)] = &[
     ("time_zone = \"Europe/Berlin\"\n", "", "`time_zone` is required"),
@@ -167,17 +170,38 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "when.department = «[]»\nwhen.amount",
         "must not be empty",
     ),
-    (
-        "when.amount.EUR",
-        "when.amount.«EURO»",
-        "must be an ISO 4217 currency code in capitals, such as USD",
-    ),
+    ("when.amount.EUR", "when.amount.«EURO»", "must be an ISO 4217 currency code, such as USD"),
     (
         "when.amount.EUR",
         "when.currency = «\"USD\"»\nwhen.amount.EUR",
         "`amount` says the currencies already: leave `currency` out",
     ),
-    ("{ up_to = 100 }", "{ up_to = «100.005» }", "EUR has 2 decimals at most"),
+    ("{ up_to = 100 }", "{ up_to = «100.0055» }", "EUR has 2 decimals at most"),
+    (
+        "{ up_to = 100 }",
+        "{ up_to = «10.000» }",
+        "\"10.000\" could mean 10000.00 or 10.00: write the one that is meant (EUR has 2 decimals at most)",
+    ),
+    (
+        "{ up_to = 100 }",
+        "{ up_to = «\"15,000\"» }",
+        "\"15,000\" could mean 15000.00 or 15.00: write the one that is meant (EUR has 2 decimals at most)",
+    ),
+    (
+        "amount.EUR = { up_to = 100 }",
+        "amount.JPY = { up_to = «\"10.000\"» }",
+        "\"10.000\" could mean 10000 or 10: write the one that is meant (JPY has no decimals)",
+    ),
+    ("{ up_to = 100 }", "{ up_to = «\"1_000\"» }", NOT_A_NUMBER),
+    ("{ up_to = 100 }", "{ up_to = «\"+100\"» }", NOT_A_NUMBER),
+    ("{ up_to = 100 }", "{ up_to = «\"100.\"» }", NOT_A_NUMBER),
+    ("{ up_to = 100 }", "{ up_to = «\"1,000.00\"» }", NOT_A_NUMBER),
+    ("{ up_to = 100 }", "{ up_to = «inf» }", NOT_A_NUMBER),
+    (
+        "amount.EUR = { up_to = 100 }",
+        "amount = { EUR = { up_to = 100 }, «eur» = { up_to = 200 } }",
+        "EUR has a range already",
+    ),
     ("{ up_to = 100 }", "{ up_to = «-100» }", "must not be negative"),
     ("{ up_to = 100 }", "«{ above = 100, below = 100 }»", "no amount is in this range"),
     // Euros have no amount between these, and yen none between those.
@@ -563,6 +587,40 @@ reviewers = ["manager"]
     {
         let routed = policy.route(&submission(kind, "", "5.00", "EUR"), &address("sue"));
         assert!(matches!(routed.route, Ok(Route::Reject { .. })), "{kind:?}: {routed:?}");
+    }
+}
+
+#[test]
+fn bounds_are_numbers_as_toml_writes_them_and_currencies_in_any_case() {
+    let policy = policy(
+        r#"
+[[rules]]
+name = "Small"
+when.amount = { eur = { above = 0.5, up_to = +1_000.50 }, JPY = { up_to = 1e4 }, KWD = { up_to = 30.125 }, Usd = { up_to = "99.9" } }
+decision = "approve"
+[[rules]]
+name = "Francs"
+when.currency = "chf"
+decision = "approve"
+[default]
+decision = "reject"
+"#,
+    );
+    for (amount, currency, rule) in [
+        ("1000.50", "EUR", "Small"),
+        ("1000.51", "EUR", "default"),
+        ("0.50", "EUR", "default"),
+        ("10000", "JPY", "Small"),
+        ("10001", "JPY", "default"),
+        ("30.125", "KWD", "Small"),
+        ("30.126", "KWD", "default"),
+        ("99.90", "USD", "Small"),
+        ("99.91", "USD", "default"),
+        ("5.00", "CHF", "Francs"),
+    ] {
+        let submission = submission("", "", amount, currency);
+        let found = &policy.route(&submission, &address("sue")).rule.name;
+        assert_eq!(found, rule, "{amount} {currency}");
     }
 }
 

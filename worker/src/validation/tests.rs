@@ -15,8 +15,12 @@ fn validated(json: &Value) -> Validated {
 }
 
 fn validated_by(json: &Value, routing: &Routing, rules: Option<&Rules>) -> Validated {
+    validated_text(&json.to_string(), routing, rules)
+}
+
+fn validated_text(json: &str, routing: &Routing, rules: Option<&Rules>) -> Validated {
     let mut payload = payload::encode(&Submission::default(), Encoding::JsonPlain);
-    payload.data = json.to_string().into_bytes();
+    payload.data = json.as_bytes().to_vec();
     let (submission, problems) = submission::read(&[payload]);
     validate(submission, problems, routing, rules, Timestamp::UNIX_EPOCH)
 }
@@ -224,16 +228,17 @@ fn each_rule_names_its_field() {
             "$.document.amount: must be below 1,000,000,000,000,000",
         ),
         (
-            with("/document/amount", json!("125.505")),
+            with("/document/amount", json!("125.5055")),
             "$.document.amount: EUR has 2 decimals at most",
         ),
         (
             with("/document/amount", json!("a lot")),
-            "$.document.amount: must be a decimal number, such as 125.50",
+            "$.document.amount: must be a decimal number, such as 1500 or 125.50: a point before the \
+             decimals, digits on both sides of it, and no spaces or other signs",
         ),
         (
             with("/document/currency", json!("EURO")),
-            "$.document.currency: must be an ISO 4217 currency code in capitals, such as USD",
+            "$.document.currency: must be an ISO 4217 currency code, such as USD",
         ),
         (
             with("/document/description", json!("\u{7}")),
@@ -429,3 +434,139 @@ fn a_hundred_thousand_mistakes_are_told_as_two_hundred() {
     assert_eq!(problems[0], "$.approval.stages[0]: must be an object, not a number");
     assert_eq!(problems.last().expect("many"), "$: has 99801 more problems");
 }
+
+/// What is written for an amount as JSON, in which currency, and what is right: the amount, or how the
+/// problem begins.
+const AMOUNTS: &[(&str, &str, Result<&str, &str>)] = &[
+    // As other systems write them.
+    (r#""125.50""#, "EUR", Ok("125.50")),
+    (r#""1234.5""#, "EUR", Ok("1234.50")),
+    (r#""10.000""#, "JPY", Err(r#""10.000" could mean 10000 or 10: write the one that is meant"#)),
+    (
+        r#""15.000""#,
+        "EUR",
+        Err(r#""15.000" could mean 15000.00 or 15.00: write the one that is meant"#),
+    ),
+    (r#""1.500""#, "KWD", Ok("1.500")),
+    (r#""12_50""#, "EUR", Err("must be a decimal number")),
+    (r#""99_""#, "EUR", Err("must be a decimal number")),
+    (r#""+125.50""#, "EUR", Err("must be a decimal number")),
+    (r#""5.""#, "EUR", Err("must be a decimal number")),
+    (r#"".5""#, "EUR", Err("must be a decimal number")),
+    (r#""1,500.00""#, "EUR", Err("must be a decimal number")),
+    ("1e5", "JPY", Ok("100000")),
+    ("1e400", "EUR", Err("must be below 1,000,000,000,000,000")),
+    ("-0", "EUR", Ok("0.00")),
+    ("6E+2", "EUR", Ok("600.00")),
+    ("0.30000000000000004", "EUR", Err("EUR has 2 decimals at most")),
+    // Others of their kinds.
+    (r#""15,000""#, "EUR", Err(r#""15,000" could mean 15000.00 or 15.00"#)),
+    (r#""1,500""#, "KWD", Err(r#""1,500" could mean 1500.000 or 1.500"#)),
+    (r#""15.125""#, "EUR", Err(r#""15.125" could mean 15125.00 or 15.125"#)),
+    (r#""0.500""#, "EUR", Err(r#""0.500" could mean 500.00 or 0.50"#)),
+    (r#""15750.000""#, "EUR", Err(r#""15750.000" could mean 15750000.00 or 15750.00"#)),
+    (r#""1.000.000""#, "EUR", Err("must be a decimal number")),
+    (r#""1.234,56""#, "EUR", Err("must be a decimal number")),
+    (r#""15,50""#, "EUR", Err("must be a decimal number")),
+    (r#""1'000""#, "EUR", Err("must be a decimal number")),
+    (r#""1 000""#, "EUR", Err("must be a decimal number")),
+    ("\"1\u{202f}000\"", "EUR", Err("must be a decimal number")),
+    (r#"" 125.50""#, "EUR", Err("must be a decimal number")),
+    (r#""125.50 ""#, "EUR", Err("must be a decimal number")),
+    (r#""１２５.50""#, "EUR", Err("must be a decimal number")),
+    (r#""١٢٥""#, "EUR", Err("must be a decimal number")),
+    ("\"\u{2212}5\"", "EUR", Err("must be a decimal number")),
+    (r#""1_0e2""#, "EUR", Err("must be a decimal number")),
+    (r#""1.e2""#, "EUR", Err("must be a decimal number")),
+    (r#""1e1_0""#, "EUR", Err("must be a decimal number")),
+    (r#""-""#, "EUR", Err("must be a decimal number")),
+    (r#""125.5000""#, "EUR", Ok("125.50")),
+    (r#""1.500e3""#, "EUR", Ok("1500.00")),
+    (r#""-0.00""#, "EUR", Ok("0.00")),
+    ("0e400", "EUR", Ok("0.00")),
+    ("1e99999999999999999999", "EUR", Err("must be below 1,000,000,000,000,000")),
+    ("1e-99999999999999999999", "EUR", Err("EUR has 2 decimals at most")),
+    ("0.5", "JPY", Err("JPY has no decimals")),
+    // The point of a JSON number is never one of thousands.
+    ("15.000", "EUR", Ok("15.00")),
+    ("10.000", "JPY", Ok("10")),
+    ("15.125", "EUR", Err("EUR has 2 decimals at most")),
+    ("15.125", "KWD", Ok("15.125")),
+];
+
+#[test]
+fn an_amount_is_read_as_it_was_meant_or_the_problem_asks() {
+    let of = |document: &str| {
+        let json = format!(
+            r#"{{"submissionId": "E", "submitter": {{"name": "S", "email": "s@example.com"}},
+                "document": {{"title": "T", {document}}}}}"#
+        );
+        match validated_text(&json, &routing(), None) {
+            Validated::Plan(plan) => Ok(plan.submission.document.expect("a document")),
+            problems => Err(problems_of(problems)),
+        }
+    };
+    let mut failures = Vec::new();
+    for (amount, currency, right) in AMOUNTS {
+        let fits = |path: &str, found: Result<String, Vec<String>>| match (&found, right) {
+            (Ok(found), Ok(right)) => found == right,
+            (Err(problems), Err(right)) => {
+                problems.len() == 1 && problems[0].starts_with(&format!("{path}: {right}"))
+            }
+            _ => false,
+        };
+        let found = of(&format!(r#""amount": {amount}, "currency": "{currency}""#));
+        let found = found.map(|document| document.amount);
+        if !fits("$.document.amount", found.clone()) {
+            failures.push(format!("{amount} {currency}: {found:?}, not {right:?}"));
+        }
+        // An item's amount is read in the same way.
+        let total = right.unwrap_or("7");
+        let found = of(&format!(
+            r#""amount": "{total}", "currency": "{currency}", "items": [{{"amount": {amount}}}]"#
+        ));
+        let found = found.map(|document| document.items[0].amount.clone());
+        if !fits("$.document.items[0].amount", found.clone()) {
+            failures.push(format!("item {amount} {currency}: {found:?}, not {right:?}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// However long the text is, what a problem says of it is not.
+#[test]
+fn an_amount_of_endless_digits_is_a_short_problem() {
+    for amount in [format!("{}.000", "9".repeat(50_000)), format!("{}15.000", "0".repeat(50_000))] {
+        let found = problems(&with("/document/amount", json!(amount)));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].len() < 200, "{found:?}");
+    }
+}
+
+/// What an amount may have depends on its currency: without one, only what is no number is named.
+#[test]
+fn without_a_currency_an_amount_is_asked_about_later() {
+    for (amount, found) in
+        [("15.000", vec![]), ("125.55555", vec![]), ("-1", vec!["must not be negative"])]
+    {
+        let mut json = with("/document/amount", json!(amount));
+        json["document"]["currency"] = json!("EURO");
+        let currency = "$.document.currency: must be an ISO 4217 currency code, such as USD";
+        let found = found.into_iter().map(|wrong| format!("$.document.amount: {wrong}"));
+        let expected: Vec<String> = [currency.to_owned()].into_iter().chain(found).collect();
+        assert_eq!(problems(&json), expected, "{amount}");
+    }
+}
+
+#[test]
+fn a_currency_is_read_in_any_case_and_kept_in_capitals() {
+    for code in ["EUR", "eur", "Eur"] {
+        let document = plan(&with("/document/currency", json!(code))).submission.document;
+        assert_eq!(document.map(|document| document.currency), Some("EUR".into()), "{code}");
+    }
+    // A long s is no s.
+    let found = problems(&with("/document/currency", json!("u\u{17f}d")));
+    let message = "$.document.currency: must be an ISO 4217 currency code, such as USD";
+    assert_eq!(found, [message]);
+}
+
