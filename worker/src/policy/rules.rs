@@ -6,7 +6,8 @@ use std::{
 };
 
 use countersign_protos::{v1::Submission, words};
-use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_casemap::CaseMapper;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use iso_currency::Currency;
 use rust_decimal::Decimal;
 
@@ -186,7 +187,11 @@ impl When {
             Aspect::Type => one_of(&self.types, facts.kind),
             Aspect::Category => one_of(&self.categories, facts.category),
             Aspect::Department => one_of(&self.departments, facts.department),
-            Aspect::Submitter => one_of(&self.submitters, facts.submitter),
+            // Addresses are no names: `ann-lee@` and `ann_lee@` are two people.
+            Aspect::Submitter => {
+                self.submitters.is_empty()
+                    || self.submitters.iter().any(|known| known == facts.submitter)
+            }
             Aspect::Money => {
                 let currency = self.currencies.is_empty()
                     || self.currencies.iter().any(|code| code == facts.currency);
@@ -222,26 +227,57 @@ impl When {
     }
 }
 
-/// Names are compared as people read them.
+/// Whether two names are one, [`as_read`].
 fn same(one: &str, other: &str) -> bool {
-    // Most are different, and have nothing that their reading would change.
-    let plain = |text: &str| {
-        text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') && !text.contains("  ")
-    };
-    let maybe = || !(plain(one) && plain(other)) && as_read(one) == as_read(other);
-    one.eq_ignore_ascii_case(other) || maybe()
+    let read =
+        |byte: u8| if matches!(byte, b'_' | b'-') { b' ' } else { byte.to_ascii_lowercase() };
+    let alike = one.len() == other.len() && one.bytes().map(read).eq(other.bytes().map(read));
+    alike || !(is_plain(one) && is_plain(other)) && as_read(one) == as_read(other)
 }
 
-/// A name without its capitals, without what nobody sees, and with its accents written in one way.
+/// Whether reading a name changes no more than its capitals and single signs between its words. Most
+/// names are like that, and are compared without being read.
+fn is_plain(name: &str) -> bool {
+    let mut after_blank = !name.is_empty();
+    for byte in name.bytes() {
+        let is_blank = matches!(byte, b' ' | b'_' | b'-');
+        if (is_blank && after_blank) || !(byte.is_ascii_graphic() || is_blank) {
+            return false;
+        }
+        after_blank = is_blank;
+    }
+    !after_blank
+}
+
+/// A name as people read it: `expense_report` as `Expense Report`, STRASSE as Straße.
 pub(super) fn as_read(text: &str) -> String {
-    let lower = words::clean_line(text).to_lowercase();
-    ComposingNormalizerBorrowed::new_nfc().normalize(&lower).into_owned()
+    let folded = folded(text);
+    let words: Vec<&str> = name_words(&folded).collect();
+    // A dash alone is one.
+    if words.is_empty() { folded } else { words.join(" ") }
 }
 
-/// An employee's address or ID, by which [`Managers`] knows them.
+/// What a name consists of between the signs that stand for blanks: `_`, `-` and the other dashes.
+fn name_words(name: &str) -> impl Iterator<Item = &str> {
+    let is_blank = |c: char| {
+        c.is_whitespace() || matches!(c, '_' | '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
+    };
+    name.split(is_blank).filter(|word| !word.is_empty())
+}
+
+/// A text without its capitals, without what nobody sees, and with its accents written in one way:
+/// two are a canonical caseless match (the Unicode Standard, 3.13, D145) when these are the same.
+fn folded(text: &str) -> String {
+    let decomposed = DecomposingNormalizerBorrowed::new_nfd();
+    let text = words::clean_line(text);
+    let folded = CaseMapper::new().fold_string(&decomposed.normalize(&text)).into_owned();
+    ComposingNormalizerBorrowed::new_nfc().normalize(&folded).into_owned()
+}
+
+/// An employee's address or ID, by which [`Managers`] knows them. An ID is no name: its dashes count.
 pub(super) fn employee(text: &str) -> String {
     let address = text.trim().parse::<EmailAddress>();
-    address.map_or_else(|_| as_read(text), |address| address.as_str().to_owned())
+    address.map_or_else(|_| folded(text), |address| address.as_str().to_owned())
 }
 
 /// Whether everything that a rule matches is matched by one of the earlier ones already.

@@ -583,11 +583,103 @@ reviewers = ["manager"]
         let asked = stages(&policy, &submission("", department, "5.00", "EUR"), &address("sue"));
         assert_eq!(names(&asked[0].reviewers), ["office"], "{department:?}");
     }
-    for kind in ["größere geschenke", "Gro\u{308}ßere  Geschenke", "Größere Ge\u{2060}schenke"]
-    {
+    for kind in [
+        "größere geschenke",
+        "Gro\u{308}ßere  Geschenke",
+        "Größere Ge\u{2060}schenke",
+        "GRÖSSERE GESCHENKE",
+        "größere_geschenke",
+    ] {
         let routed = policy.route(&submission(kind, "", "5.00", "EUR"), &address("sue"));
         assert!(matches!(routed.route, Ok(Route::Reject { .. })), "{kind:?}: {routed:?}");
     }
+}
+
+#[test]
+fn names_match_however_a_system_writes_them() {
+    let policy = policy(
+        r#"
+[managers]
+departments = { "Außendienst" = "field@example.com", "R&D Support" = "lab@example.com" }
+employees = { "E-1" = "one@example.com" }
+[[rules]]
+name = "Reports"
+when.type = "expense_report"
+when.category = ["Straße", "ΟΔΟΣ", "-"]
+decision = "reject"
+[[rules]]
+name = "Lee"
+when.submitter = "ann-lee@example.com"
+decision = "approve"
+[default]
+[[default.stages]]
+reviewers = ["manager", "hr@example.com"]
+"#,
+    );
+    let rule = |kind: &str, category: &str, submitter: &str| {
+        let mut submission = submission(kind, "", "5.00", "EUR");
+        submission.document.as_mut().expect("there").category = category.into();
+        policy.route(&submission, &address(submitter)).rule.name.clone()
+    };
+    for kind in [
+        "expense_report",
+        "Expense Report",
+        "expense-report",
+        "EXPENSE_REPORT",
+        "expense  report",
+        "Expense\u{2010}Report",
+        "expense \u{2013} report",
+        "_expense_report_",
+        "expense\u{a0}report",
+    ] {
+        assert_eq!(rule(kind, "Straße", "sue"), "Reports", "{kind:?}");
+    }
+    for kind in ["expensereport", "expense.report", "expense_reports", "expense_report_2", ""] {
+        assert_eq!(rule(kind, "Straße", "sue"), "default", "{kind:?}");
+    }
+    // All letters fold as Unicode has it, also those that become two, and a sigma at a word's end.
+    for category in ["STRASSE", "strasse", "STRAẞE", "straße", "οδος", "οδοσ"] {
+        assert_eq!(rule("expense_report", category, "sue"), "Reports", "{category:?}");
+    }
+    assert_eq!(rule("expense_report", "Strase", "sue"), "default");
+    // A sign alone stays one, and is no missing category.
+    assert_eq!(rule("expense_report", "-", "sue"), "Reports");
+    assert_eq!(rule("expense_report", "", "sue"), "default");
+    // Addresses are no names: these are two people.
+    assert_eq!(rule("", "", "ann-lee"), "Lee");
+    assert_eq!(rule("", "", "ann_lee"), "default");
+
+    let managers = |department: &str, employee: &str| {
+        let mut submission = submission("", department, "5.00", "EUR");
+        submission.submitter.as_mut().expect("there").employee_id = employee.into();
+        names(&stages_or_none(&policy, &submission)).join(" ")
+    };
+    for department in ["Außendienst", "AUSSENDIENST", "aussendienst", "Aussen\u{200b}dienst"] {
+        assert_eq!(managers(department, ""), "field hr", "{department:?}");
+    }
+    for department in ["R&D-Support", "r&d_support"] {
+        assert_eq!(managers(department, ""), "lab hr", "{department:?}");
+    }
+    assert_eq!(managers("", "e-1"), "one hr");
+    assert_eq!(managers("", "e 1"), "", "an ID is no name");
+}
+
+/// Who is asked in the first stage; nobody where somebody has no manager.
+fn stages_or_none(policy: &Policy, submission: &Submission) -> Vec<EmailAddress> {
+    match policy.route(submission, &address("sue")).route {
+        Ok(Route::Stages { mut stages, .. }) => stages.remove(0).reviewers,
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn two_departments_that_people_read_alike_are_one() {
+    let text = "[managers.departments]\n\"Field Sales\" = \"a@example.com\"\n\
+                \"field_sales\" = \"b@example.com\"\n[default]\ndecision = \"reject\"\n";
+    let mistakes = found(text);
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert_eq!((mistakes[0].0, mistakes[0].1), (3, 1));
+    assert_eq!(mistakes[0].3, "\"field_sales\" has a manager already");
 }
 
 #[test]
