@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, fmt};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::DateTime};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -51,14 +51,41 @@ fn small(payloads: &[Payload]) -> Result<&Payload, Unreadable> {
 
 fn read_payload(payload: &Payload) -> Result<(Submission, Vec<Problem>), Unreadable> {
     if Encoding::of(payload)? == Encoding::BinaryProtobuf {
-        return Ok((payload::decode_binary(payload)?, Vec::new()));
+        return Ok((without_unset_times(payload::decode_binary(payload)?), Vec::new()));
     }
     let json = serde_json::from_slice::<&RawValue>(&payload.data)
         .map_err(|error| Unreadable::Data(format!("not JSON: {error}")))?;
     let problems = RefCell::default();
     let root = Value { path: "$".to_owned(), json, problems: &problems };
     let submission = root.object().map(submission).unwrap_or_default();
-    Ok((submission, problems.into_inner()))
+    Ok((without_unset_times(submission), problems.into_inner()))
+}
+
+/// Leaves out the times that nobody has set: languages whose times cannot be absent, such as Go, send
+/// the first moment of year 1 for one.
+fn without_unset_times(mut submission: Submission) -> Submission {
+    submission.submitted_at = submission.submitted_at.filter(|time| !is_unset(time.seconds));
+    for item in submission.document.iter_mut().flat_map(|document| &mut document.items) {
+        if is_written_unset(&item.date) {
+            item.date.clear();
+        }
+    }
+    submission
+}
+
+/// Whether this is the first moment of year 1, in whatever time zone it was written: the offsets that
+/// zones had then have seconds, which RFC 3339 leaves out.
+fn is_unset(seconds: i64) -> bool {
+    (words::YEAR_1 - 59..words::YEAR_1 + 60).contains(&seconds)
+}
+
+/// As [`is_unset`], for a text; also without a zone, as .NET writes it.
+fn is_written_unset(text: &str) -> bool {
+    const LOCAL: DateTime = DateTime::constant(1, 1, 1, 0, 0, 0, 0);
+    match text.parse::<Timestamp>() {
+        Ok(time) => is_unset(time.as_second()),
+        Err(_) => text.parse().is_ok_and(|local: DateTime| local == LOCAL),
+    }
 }
 
 /// One problem at `path`.
@@ -232,7 +259,8 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// `null` is the same as absent, as in protobuf's JSON mapping.
+    /// `null` is the same as absent, as in protobuf's JSON mapping, and so is `""`, as exports write
+    /// what they do not have.
     fn value(&self, name: &str) -> Option<Value<'a>> {
         let fields = self.fields.get(&snake_case(name))?;
         for other in &fields[1..] {
@@ -242,7 +270,11 @@ impl<'a> Object<'a> {
         }
         let path = format!("{}.{name}", self.path);
         let json = fields.last()?.json;
-        (json.get() != "null").then_some(Value { path, json, problems: self.problems })
+        (!matches!(json.get(), "null" | "\"\"")).then_some(Value {
+            path,
+            json,
+            problems: self.problems,
+        })
     }
 
     fn text(&self, name: &str) -> String {
@@ -278,8 +310,10 @@ impl<'a> Object<'a> {
 
     fn time(&self, name: &str) -> Option<pbjson_types::Timestamp> {
         let value = self.value(name)?;
-        match value.text()?.parse::<Timestamp>() {
+        let text = value.text()?;
+        match text.parse::<Timestamp>() {
             Ok(time) => Some(words::to_message(time)),
+            Err(_) if is_written_unset(&text) => None,
             Err(_) => {
                 let message = "must be an RFC 3339 time, such as 2026-11-24T09:30:00Z";
                 self.problems.borrow_mut().push(problem(value.path, message));
@@ -431,6 +465,86 @@ mod tests {
             assert_eq!(read(&[payload]), (submission.clone(), vec![]), "{encoding:?}");
         }
     }
+
+    /// What the SDKs' languages write for a time that nobody has set.
+    #[test]
+    fn a_time_that_nobody_has_set_is_absent() {
+        for unset in [
+            "0001-01-01T00:00:00Z",
+            "0001-01-01T00:00:00.000Z",
+            "0001-01-01T00:00:00+00:00",
+            "0001-01-01T01:00:00+01:00",
+            // Of zones whose first offset has seconds, which RFC 3339 leaves out.
+            "0001-01-01T00:53:28+00:53",
+            "0000-12-31T19:03:58-04:56",
+            "0001-01-01T00:00:00",
+            "",
+        ] {
+            let text = format!(
+                r#"{{"submittedAt": "{unset}", "document": {{"items": [{{"date": "{unset}"}}]}}}}"#
+            );
+            let (read, problems) = read(&json(&text));
+            assert_eq!(problems, [], "{unset}");
+            assert_eq!(read.submitted_at, None, "{unset}");
+            assert_eq!(read.document.expect("there").items[0].date, "", "{unset}");
+            assert_eq!(recorded(&json(&text)).submitted_at, None, "{unset}");
+        }
+        let (read, _) = read(&json(r#"{"document": {"items": [{"date": "0001-01-01"}]}}"#));
+        assert_eq!(read.document.expect("there").items[0].date, "");
+        let message = Submission {
+            submitted_at: Some(pbjson_types::Timestamp { seconds: -62_135_596_800, nanos: 0 }),
+            ..Submission::default()
+        };
+        for encoding in [Encoding::JsonPlain, Encoding::JsonProtobuf, Encoding::BinaryProtobuf] {
+            let (read, problems) = super::read(&[payload::encode(&message, encoding)]);
+            assert_eq!((read, problems), (Submission::default(), vec![]), "{encoding:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_was_set_stays_and_one_without_a_zone_is_a_problem() {
+        for set in ["0001-01-02T00:00:00Z", "1970-01-01T00:00:00Z", "2026-11-24T08:30:00Z"] {
+            let (read, problems) = read(&json(format!(r#"{{"submittedAt": "{set}"}}"#)));
+            assert_eq!(problems, []);
+            assert!(read.submitted_at.is_some(), "{set}");
+        }
+        let (_, problems) = read(&json(r#"{"submittedAt": "2026-11-24T08:30:00"}"#));
+        assert_eq!(paths(&problems), ["$.submittedAt"]);
+    }
+
+    /// As exports write what they do not have.
+    #[test]
+    fn an_empty_text_is_an_absent_field() {
+        let fields = [
+            "submissionType",
+            "submittedAt",
+            "approval",
+            "submitter",
+            "submitter.department",
+            "submitter.employeeId",
+            "document",
+            "document.category",
+            "document.description",
+            "document.items",
+            "document.attachments",
+        ];
+        for field in fields {
+            let text = match field.split_once('.') {
+                Some((object, field)) => format!(r#"{{"{object}": {{"{field}": ""}}}}"#),
+                None => format!(r#"{{"{field}": ""}}"#),
+            };
+            let (found, problems) = read(&json(&text));
+            assert_eq!(problems, [], "{field}");
+            assert_eq!(found, read(&json(text.replace("\"\"", "null"))).0, "{field}");
+        }
+        for field in ["name", "reviewers", "quorum", "deadline", "reminders", "onDeadline"] {
+            let text = format!(r#"{{"approval": {{"stages": [{{"{field}": ""}}]}}}}"#);
+            let (read, problems) = read(&json(text));
+            assert_eq!(problems, [], "{field}");
+            assert_eq!(read.approval.expect("there").stages, [Stage::default()], "{field}");
+        }
+    }
+
     #[test]
     fn a_number_s_point_is_never_one_of_thousands() {
         for (number, read_as) in [

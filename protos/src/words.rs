@@ -41,10 +41,12 @@ pub fn moment(time: Option<&pbjson_types::Timestamp>) -> String {
     time.to_zoned(TimeZone::UTC).strftime("%a %-d %b %Y, %H:%M UTC").to_string()
 }
 
+/// The first second of year 1, since 1970: protobuf's first one.
+pub(crate) const YEAR_1: i64 = -62_135_596_800;
+
 /// The time of a message; `None` where it is none by protobuf's own rules: from year 1 to 9999, with
 /// nanoseconds that count forward (`google/protobuf/timestamp.proto`).
 pub fn timestamp(time: &pbjson_types::Timestamp) -> Option<Timestamp> {
-    const YEAR_1: i64 = -62_135_596_800;
     let time = (time.seconds >= YEAR_1 && time.nanos >= 0).then_some(time)?;
     Timestamp::new(time.seconds, time.nanos).ok()
 }

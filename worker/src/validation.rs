@@ -104,6 +104,8 @@ pub(crate) const DEFAULT_DEADLINE: Wait = Wait::Plain(jiff::SignedDuration::from
 const MAX_PROBLEMS: usize = 200;
 const MAX_ITEMS: usize = 1_000;
 const MAX_ATTACHMENTS: usize = 50;
+/// As long as signed URLs get: servers take a request line of 8,000 octets and more (RFC 9112, 3).
+const MAX_URI_CHARS: usize = 8_192;
 /// Temporal holds 2 KiB a search attribute: so many bytes of addresses fit into
 /// `ApprovalReviewers`.
 pub(crate) const MAX_REVIEWER_BYTES: usize = 1_900;
@@ -257,6 +259,7 @@ impl Checks {
 
     /// What is submitted, by whom.
     fn content(&mut self, submission: &mut Submission) -> Option<EmailAddress> {
+        cut_ends(submission);
         self.required("$.submissionId", &submission.submission_id, 128);
         self.line("$.submissionType", &submission.submission_type, 128);
         if submission.submitter.is_none() {
@@ -318,7 +321,7 @@ impl Checks {
         }
         for (i, uri) in document.attachments.iter().enumerate() {
             let path = format!("$.document.attachments[{i}]");
-            self.line(&path, uri, 2_048);
+            self.line(&path, uri, MAX_URI_CHARS);
             if Url::parse(uri).is_err() {
                 self.report(&path, "must be a URI, such as s3://bucket/invoice.pdf");
             }
@@ -431,11 +434,9 @@ impl Checks {
         submitter: Option<&EmailAddress>,
     ) -> StageRule {
         let path = format!("$.approval.stages[{i}]");
-        self.line(&format!("{path}.name"), &stage.name, 100);
-        let name = match stage.name.trim() {
-            "" => format!("Stage {}", i + 1),
-            name => name.to_owned(),
-        };
+        let name = stage.name.trim();
+        self.line(&format!("{path}.name"), name, 100);
+        let name = if name.is_empty() { format!("Stage {}", i + 1) } else { name.to_owned() };
         let reviewers = self.reviewers(&format!("{path}.reviewers"), &stage.reviewers, submitter);
         let quorum = match stage.quorum.as_str() {
             "" => Quorum::Any,
@@ -561,6 +562,25 @@ impl Checks {
         let chars = text.chars().count();
         if chars > max_chars {
             self.report(path, format!("has {chars} characters; at most {max_chars} are accepted"));
+        }
+    }
+}
+
+/// Cuts the white space around what is one line, which exports leave there. The submission's ID is
+/// somebody's key, and stays as it is.
+fn cut_ends(submission: &mut Submission) {
+    let Submission { submission_type, submitter, document, .. } = submission;
+    let submitter = submitter.iter_mut().flat_map(|who| {
+        let Submitter { name, department, employee_id, .. } = who;
+        [name, department, employee_id]
+    });
+    let document = document.iter_mut().flat_map(|document| {
+        let Document { title, category, items, .. } = document;
+        items.iter_mut().map(|item| &mut item.description).chain([title, category])
+    });
+    for text in submitter.chain(document).chain([submission_type]) {
+        if text.trim().len() < text.len() {
+            *text = text.trim().to_owned();
         }
     }
 }

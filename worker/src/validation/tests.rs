@@ -570,3 +570,36 @@ fn a_currency_is_read_in_any_case_and_kept_in_capitals() {
     assert_eq!(found, [message]);
 }
 
+#[test]
+fn blanks_and_line_ends_around_what_is_one_line_are_cut() {
+    let submission = plan(&json!({
+        "submissionId": "EXP-1", "submissionType": " expense_report\n",
+        "submitter": {"name": "Sue\r\n", "email": "sue@example.com", "department": "Sales\u{a0}", "employeeId": "\tE7 "},
+        "document": {
+            "title": "Train to Lyon \r\n", "amount": 5, "currency": "EUR", "category": "Travel ",
+            "description": " two\nlines\n", "items": [{"description": "Ticket\n", "amount": 5}],
+        },
+    }))
+    .submission;
+    let (document, who) =
+        (submission.document.expect("there"), submission.submitter.expect("there"));
+    assert_eq!(submission.submission_type, "expense_report");
+    assert_eq!([who.name, who.department, who.employee_id], ["Sue", "Sales", "E7"]);
+    assert_eq!([document.title, document.category], ["Train to Lyon", "Travel"]);
+    assert_eq!(document.items[0].description, "Ticket");
+    let named = plan(&stage(json!({"name": "Review\n", "reviewers": ["a@example.com"]})));
+    assert_eq!(named.stages[0].name, "Review");
+    assert_eq!(document.description, " two\nlines\n", "a text of several lines stays as it is");
+    // An ID is somebody's key: it comes back as it was, or not at all.
+    let message = "$.submissionId: must not contain line breaks or other control characters";
+    assert_eq!(problems(&with("/submissionId", json!("EXP-1\n"))), [message]);
+}
+
+#[test]
+fn an_attachment_s_uri_may_be_as_long_as_signed_ones_are() {
+    let uri = |length: usize| format!("s3://bucket/{}", "x".repeat(length - "s3://bucket/".len()));
+    plan(&with("/document/attachments", json!([uri(8_192)])));
+    let found = problems(&with("/document/attachments", json!([uri(8_193)])));
+    let message = "$.document.attachments[0]: has 8193 characters; at most 8192 are accepted";
+    assert_eq!(found, [message]);
+}
