@@ -1,5 +1,8 @@
 //! Routing rules as a company writes them.
 
+/// Added to rules: a submission may say itself who is asked.
+pub const MAY_NAME_REVIEWERS: &str = "[submissions]\nmay_name_reviewers = true\n";
+
 /// Small amounts need nobody. Otherwise it is a long way: a deputy, a reminder, an escalation, and a
 /// second stage of which two of three are needed.
 pub const LONG_WAY: &str = r#"

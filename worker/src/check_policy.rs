@@ -25,17 +25,20 @@ pub fn check_policy(
     let Some(path) = explain else {
         return Ok(format!("{}: {}", file.display(), policy.summary()));
     };
-    let (submission, submitter) = read(path)?;
+    let (submission, submitter) = read(path, &policy)?;
     Ok(policy.explain(&submission, &submitter, at.unwrap_or_else(Timestamp::now)))
 }
 
-/// Reads a submission as the worker does.
-fn read(path: &Path) -> Result<(Submission, crate::approval::EmailAddress), String> {
+/// Reads a submission as the worker does that has these rules.
+fn read(
+    path: &Path,
+    rules: &Policy,
+) -> Result<(Submission, crate::approval::EmailAddress), String> {
     let json = fs::read(path).map_err(|why| format!("{} cannot be read: {why}", path.display()))?;
     let mut payload = payload::encode(&Submission::default(), Encoding::JsonPlain);
     payload.data = json;
     let (submission, problems) = submission::read(&[payload]);
-    validation::check(submission, problems).map_err(|problems| {
+    validation::check(submission, problems, rules).map_err(|problems| {
         let problems: Vec<String> = problems
             .iter()
             .map(|problem| format!("\n  {}: {}", problem.path, problem.message))

@@ -95,8 +95,9 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_REVIEWERS", global = true)]
     reviewers: Option<String>,
 
-    /// A file of routing rules (TOML), read at the start and again on SIGHUP: who is asked when a
-    /// submission does not say. countersign-worker check-policy FILE says what is wrong in it.
+    /// A file of routing rules (TOML), read at the start and again on SIGHUP: who is asked. A
+    /// submission may say so itself only if the file lets it. countersign-worker check-policy FILE
+    /// says what is wrong in it.
     #[arg(long, env = "COUNTERSIGN_POLICY", global = true)]
     policy: Option<String>,
 

@@ -130,19 +130,20 @@ pub fn validate(
     }
 }
 
-/// As [`validate`], whoever decides: the submission with its amounts in their currency's decimals,
-/// and who asks.
+/// As [`validate`] by rules, but without applying them: the submission with its amounts in their
+/// currency's decimals, and who asks.
 ///
 /// # Errors
 /// Every problem.
 pub fn check(
     mut submission: Submission,
     problems: Vec<Problem>,
+    rules: &Rules,
 ) -> Result<(Submission, EmailAddress), Vec<Problem>> {
     let mut checks = Checks::new(problems);
     let submitter = checks.content(&mut submission);
     if let Some(policy) = &submission.approval {
-        checks.policy(policy, submitter.as_ref());
+        checks.own_policy(policy, Some(rules), submitter.as_ref());
     }
     match submitter {
         Some(submitter) if checks.problems.is_empty() => Ok((submission, submitter)),
@@ -194,7 +195,7 @@ impl Checks {
     ) -> Option<Plan> {
         let submitter = self.content(&mut submission);
         let stages = match (&submission.approval, rules) {
-            (Some(policy), _) => self.policy(policy, submitter.as_ref()),
+            (Some(policy), rules) => self.own_policy(policy, rules, submitter.as_ref()),
             // Rules decide about what is right; what is wrong is reported first.
             (None, Some(_)) => Vec::new(),
             (None, None) => self.default_stage(routing, submitter.as_ref()),
@@ -412,6 +413,25 @@ impl Checks {
             on_deadline: OnDeadline::Expire,
             escalations: Vec::new(),
         }]
+    }
+
+    /// Whom a submission asks itself. Where there are rules that is theirs to say, unless they let it:
+    /// whoever may submit could otherwise ask an accomplice, or nobody.
+    fn own_policy(
+        &mut self,
+        policy: &Policy,
+        rules: Option<&Rules>,
+        submitter: Option<&EmailAddress>,
+    ) -> Vec<StageRule> {
+        if rules.is_none_or(Rules::may_name_reviewers) {
+            return self.policy(policy, submitter);
+        }
+        self.report(
+            "$.approval",
+            "must be left out: the routing rules (COUNTERSIGN_POLICY) decide who is asked. They let \
+             submissions name reviewers only with `may_name_reviewers = true` in [submissions]",
+        );
+        Vec::new()
     }
 
     fn policy(&mut self, policy: &Policy, submitter: Option<&EmailAddress>) -> Vec<StageRule> {

@@ -69,7 +69,8 @@ async fn main() -> Result<()> {
         continued,
     ] = destination(given, version)?;
     let temporal = Temporal::shared().await;
-    let stack = Stack::beside(temporal.clone()).with_rules(rules::LONG_WAY).start().await;
+    let rules = format!("{}{}", rules::MAY_NAME_REVIEWERS, rules::LONG_WAY);
+    let stack = Stack::beside(temporal.clone()).with_rules(&rules).start().await;
     let by_smtp = Stack::beside(temporal.clone()).with_rules(UNREACHABLE);
     let server = MailServer::start(&by_smtp.dir()).await;
     let by_smtp = by_smtp.with("COUNTERSIGN_NOTIFY", server.url()).start().await;

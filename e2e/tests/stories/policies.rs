@@ -3,7 +3,7 @@
 use std::fs;
 
 use countersign_e2e::{
-    MailServer, Stack, Temporal, rules,
+    End, MailServer, Stack, Temporal, rules,
     submission::{self, routed},
     text,
 };
@@ -159,6 +159,31 @@ async fn a_rule_rejects_without_asking_anybody() {
 }
 
 #[tokio::test]
+async fn where_there_are_rules_nobody_chooses_who_approves_what_they_submit() {
+    let accomplice = json!({"stages": [
+        {"reviewers": ["accomplice@example.org"], "deadline": "1s", "onDeadline": "approve"},
+    ]});
+    let mut own = submission::asking(accomplice);
+    own["document"]["amount"] = "1000000.00".into();
+    let stack = stack_with(RULES).await;
+    let End::Failed { kind, details, .. } = stack.submit(&own).await.end().await else {
+        panic!("it goes on");
+    };
+    assert_eq!(kind, "InvalidSubmission");
+    let problems = details[0].json();
+    assert_eq!(problems[0]["path"], "$.approval", "{problems}");
+    assert!(text(&problems[0]["message"]).contains("may_name_reviewers = true"), "{problems}");
+    assert!(stack.mails_so_far("accomplice@example.org").is_empty());
+
+    let stack = stack_with(&format!("{}{RULES}", rules::MAY_NAME_REVIEWERS)).await;
+    let workflow = stack.submit(&submission::expense(&["lee@example.com"])).await;
+    let mail = stack.mail_to("lee@example.com").await;
+    stack.press(&mail.link("approve"), "approve", "").await.expect(200, &["approved"]);
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["reason"], "Approved by lee@example.com.", "{outcome}");
+}
+
+#[tokio::test]
 async fn rules_that_change_touch_only_new_submissions_and_mistakes_change_nothing() {
     let mut stack = stack_with(RULES).await;
     let file = stack.setting("COUNTERSIGN_POLICY").to_owned();
@@ -247,7 +272,8 @@ to = 2099-12-31
 async fn where_no_mail_comes_through_others_are_asked_at_once_and_everybody_can_see_it() {
     let installation = Stack::beside(Temporal::shared().await);
     let server = MailServer::start(&installation.dir()).await;
-    let rules = escalating("nobody@example.com", false).replace("3s", "1h");
+    let escalating = escalating("nobody@example.com", false).replace("3s", "1h");
+    let rules = format!("{}{escalating}", rules::MAY_NAME_REVIEWERS);
     let stack =
         installation.with_rules(&rules).with("COUNTERSIGN_NOTIFY", server.url()).start().await;
     let workflow = stack.submit(&routed("50.00")).await;

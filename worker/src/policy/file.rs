@@ -136,7 +136,16 @@ impl<'a> File<'a> {
     }
 
     fn policy(mut self, read_file: &dyn Fn(&str) -> io::Result<String>) -> Option<Policy> {
-        self.root.only(&["calendar", "groups", "managers", "absences", "rules", "default"]);
+        self.root.only(&[
+            "submissions",
+            "calendar",
+            "groups",
+            "managers",
+            "absences",
+            "rules",
+            "default",
+        ]);
+        let may_name_reviewers = may_name_reviewers(&self.root);
         let calendar = match self.root.table("calendar") {
             Some(table) => calendar(&table, read_file),
             None => Calendar::default(),
@@ -152,7 +161,7 @@ impl<'a> File<'a> {
             self.outcome(&table, name, When::default())
         });
         let Self { managers, absences, .. } = self;
-        Some(Policy { calendar, managers, absences, rules, default: default? })
+        Some(Policy { may_name_reviewers, calendar, managers, absences, rules, default: default? })
     }
 
     fn groups(&self) -> BTreeMap<String, Group> {
@@ -590,6 +599,13 @@ impl<'a> File<'a> {
         }
         waits
     }
+}
+
+/// Whether submissions may say who is asked; only where the file says so.
+fn may_name_reviewers(root: &Table<'_>) -> bool {
+    let Some(table) = root.table("submissions") else { return false };
+    table.only(&["may_name_reviewers"]);
+    table.get("may_name_reviewers").and_then(|value| value.boolean()).unwrap_or(false)
 }
 
 fn name(table: &Table<'_>, default: &str) -> String {

@@ -30,6 +30,7 @@ pub use schedule::{
 /// Rules that make sense, each and together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
+    may_name_reviewers: bool,
     calendar: Calendar,
     managers: rules::Managers,
     absences: Vec<Absence>,
@@ -38,14 +39,23 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether a submission may say itself who is asked, in the rules' place.
+    pub fn may_name_reviewers(&self) -> bool {
+        self.may_name_reviewers
+    }
+
     /// What is in it, in one line.
     pub fn summary(&self) -> String {
         let count = |number: usize, what: &str| match number {
             1 => format!("1 {what}"),
             number => format!("{number} {what}s"),
         };
+        let named = match self.may_name_reviewers {
+            true => ", submissions may name reviewers",
+            false => "",
+        };
         format!(
-            "{} and a default, {}, time zone {}",
+            "{} and a default, {}, time zone {}{named}",
             count(self.rules.len(), "rule"),
             count(self.absences.len(), "absence"),
             self.calendar.time_zone.iana_name().unwrap_or("unknown"),

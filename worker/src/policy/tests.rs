@@ -202,6 +202,16 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "amount = { EUR = { up_to = 100 }, «eur» = { up_to = 200 } }",
         "EUR has a range already",
     ),
+    (
+        "[groups]",
+        "[submissions]\n«may_name_reviewer» = true\n[groups]",
+        "`may_name_reviewer` is not known here",
+    ),
+    (
+        "[groups]",
+        "[submissions]\nmay_name_reviewers = «\"yes\"»\n[groups]",
+        "must be true or false, not a text",
+    ),
     ("{ up_to = 100 }", "{ up_to = «-100» }", "must not be negative"),
     ("{ up_to = 100 }", "«{ above = 100, below = 100 }»", "no amount is in this range"),
     // Euros have no amount between these, and yen none between those.
@@ -1153,4 +1163,30 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn explain_refuses_a_submission_that_names_reviewers_as_the_worker_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let own = write(
+        "own.json",
+        r#"{"submissionId": "S-1", "submitter": {"name": "Sue", "email": "sue@example.com"},
+            "document": {"title": "T", "amount": 1000000, "currency": "USD"},
+            "approval": {"stages": [{"reviewers": ["a@example.com"]}]}}"#,
+    );
+    let board = "[default]\nstages = [{ reviewers = [\"board@example.com\"] }]\n";
+    let rules = write("rules.toml", board);
+    let wrong = check_policy(&rules, Some(&own), None, false).expect_err("wrong");
+    assert!(wrong.contains("\n  $.approval: must be left out: the routing rules"), "{wrong}");
+    let may = format!("[submissions]\nmay_name_reviewers = true\n{board}");
+    let rules = write("may.toml", &may);
+    let explained = check_policy(&rules, Some(&own), None, false).expect("explained");
+    assert!(explained.contains("It says itself who decides (approval)"), "{explained}");
+    let summary = check_policy(&rules, None, None, false).expect("rules");
+    assert!(summary.ends_with(", submissions may name reviewers"), "{summary}");
 }

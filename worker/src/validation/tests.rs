@@ -25,6 +25,11 @@ fn validated_text(json: &str, routing: &Routing, rules: Option<&Rules>) -> Valid
     validate(submission, problems, routing, rules, Timestamp::UNIX_EPOCH)
 }
 
+fn rules(text: &str) -> Rules {
+    let no_file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+    Rules::parse(text, "rules.toml", no_file).unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
 fn plan(json: &Value) -> Plan {
     match validated(json) {
         Validated::Plan(plan) => *plan,
@@ -380,9 +385,8 @@ fn default_reviewers_and_deputies_have_to_fit_too() {
             )
         })
         .collect();
-    let rules = format!("[default]\ndecision = \"reject\"\n{away}");
-    let rules = Rules::parse(&rules, "rules.toml", |_| Err(std::io::ErrorKind::NotFound.into()));
-    let rules = rules.expect("rules");
+    let rules = format!("{MAY_NAME}[default]\ndecision = \"reject\"\n{away}");
+    let rules = self::rules(&rules);
     let reviewers: Vec<String> = (0..9).map(|i| format!("r{i}@x.io")).collect();
     let own = stage(json!({"reviewers": reviewers}));
     assert!(matches!(validated(&own), Validated::Plan(_)));
@@ -568,6 +572,53 @@ fn a_currency_is_read_in_any_case_and_kept_in_capitals() {
     let found = problems(&with("/document/currency", json!("u\u{17f}d")));
     let message = "$.document.currency: must be an ISO 4217 currency code, such as USD";
     assert_eq!(found, [message]);
+}
+
+const BOARD: &str = "[default]\nstages = [{ reviewers = [\"board@example.com\"] }]\n";
+const MAY_NAME: &str = "[submissions]\nmay_name_reviewers = true\n";
+
+#[test]
+fn where_there_are_rules_a_submission_does_not_say_who_decides() {
+    let accomplice = json!({"stages": [
+        {"reviewers": ["nobody@example.org"], "deadline": "1s", "onDeadline": "approve"},
+    ]});
+    let message = "$.approval: must be left out: the routing rules (COUNTERSIGN_POLICY) decide who is \
+                   asked. They let submissions name reviewers only with `may_name_reviewers = true` \
+                   in [submissions]";
+    for own in [accomplice.clone(), json!({}), json!({"stages": []}), json!({"stages": [7]})] {
+        let own = with("/approval", own);
+        for text in [BOARD.to_owned(), format!("[submissions]\n{BOARD}")] {
+            let rules = rules(&text);
+            let found = problems_of(validated_by(&own, &routing(), Some(&rules)));
+            assert!(found.contains(&message.to_owned()), "{own} {found:?}");
+        }
+        let rules = rules(&format!("[submissions]\nmay_name_reviewers = false\n{BOARD}"));
+        let found = problems_of(validated_by(&own, &routing(), Some(&rules)));
+        assert!(found.contains(&message.to_owned()), "{own} {found:?}");
+    }
+    // Whoever keeps the rules may say otherwise.
+    let rules = rules(&format!("{MAY_NAME}{BOARD}"));
+    let own = with("/approval", accomplice);
+    let Validated::Plan(plan) = validated_by(&own, &routing(), Some(&rules)) else {
+        panic!("it may name reviewers")
+    };
+    assert_eq!(plan.stages[0].reviewers[0].as_str(), "nobody@example.org");
+    assert_eq!(plan.rule, "");
+    // A submission that names nobody is routed in either case.
+    let Validated::Plan(plan) = validated_by(&minimal(), &routing(), Some(&rules)) else {
+        panic!("the rules say who is asked")
+    };
+    assert_eq!(plan.stages[0].reviewers[0].as_str(), "board@example.com");
+}
+
+#[test]
+fn where_rules_decide_all_else_that_is_wrong_is_named_too() {
+    let mut own = stage(json!({"reviewers": ["nobody"]}));
+    own["document"]["amount"] = json!("-1");
+    let found = problems_of(validated_by(&own, &routing(), Some(&rules(BOARD))));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[0], "$.document.amount: must not be negative");
+    assert!(found[1].starts_with("$.approval: must be left out"), "{found:?}");
 }
 
 #[test]
