@@ -1,20 +1,30 @@
 //! E-mail addresses as identities.
 
-use std::{fmt, str::FromStr};
+use std::{
+    borrow::Cow,
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+};
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 
-/// An e-mail address in lower case, its domain in ASCII: one person, however it is written.
+/// An e-mail address in lower case, its domain in ASCII.
 ///
-/// RFC 5321 lets a mailbox distinguish case; no provider in use does, and two spellings must not
-/// be two votes. So a quoted local part, which is another spelling of the plain one (RFC 5321,
-/// 4.1.2), is no address here, nor is one with an IP address for a domain; and letters that Unicode
-/// spells in several ways are composed (NFC).
+/// Two of them are equal where they are one person's mailbox, because two spellings must not be two
+/// votes: `==`, `Ord` and `Hash` ignore a `+tag` (RFC 5233), and at Gmail, which is `gmail.com` and
+/// `googlemail.com`, dots too (<https://support.google.com/mail/answer/7436150>). Mail goes to the
+/// address as it is written, which is [`as_str`](Self::as_str); never compare people by that.
+///
+/// RFC 5321 lets a mailbox distinguish case; no provider in use does. A quoted local part, which is
+/// another spelling of the plain one (RFC 5321, 4.1.2), is no address here, nor is one with an IP
+/// address for a domain; and letters that Unicode spells in several ways are composed (NFC).
 ///
 /// What was recorded is read as it is: it was checked, and stricter rules must not stop an approval
 /// that is open.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EmailAddress(String);
 
@@ -24,9 +34,47 @@ pub struct EmailAddress(String);
 pub struct NotAnEmailAddress;
 
 impl EmailAddress {
-    /// The address, in lower case.
+    /// The address as mail is sent to it, in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whose it is: the mailbox and its domain, without what makes no other mailbox.
+    fn person(&self) -> (Cow<'_, str>, &str) {
+        let (local, domain) = self.0.rsplit_once('@').unwrap_or((&self.0, ""));
+        // Of +4930123456@example.com, nothing would be left.
+        let tag = local.char_indices().find(|(at, c)| *at > 0 && *c == '+');
+        let mailbox = tag.map_or(local, |(at, _)| &local[..at]);
+        match domain {
+            "gmail.com" | "googlemail.com" => (mailbox.replace('.', "").into(), "gmail.com"),
+            domain => (mailbox.into(), domain),
+        }
+    }
+}
+
+impl PartialEq for EmailAddress {
+    fn eq(&self, other: &Self) -> bool {
+        self.person() == other.person()
+    }
+}
+
+impl Eq for EmailAddress {}
+
+impl Hash for EmailAddress {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.person().hash(state);
+    }
+}
+
+impl PartialOrd for EmailAddress {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for EmailAddress {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.person().cmp(&other.person())
     }
 }
 
@@ -43,7 +91,7 @@ impl FromStr for EmailAddress {
         // RFC 5321, 4.5.3.1: 64 and 255 octets; 254 in all by the erratum to RFC 3696.
         // An IP address is none: no top-level domain is a number (RFC 3696, 2).
         let top = domain.rsplit('.').next().unwrap_or_default();
-        let is_name = !domain.contains(['[', ':']) && !top.chars().all(|c| c.is_ascii_digit());
+        let is_name = domain.split('.').all(is_label) && !top.chars().all(|c| c.is_ascii_digit());
         let is_line = !text.chars().any(|c| c.is_control() || c.is_whitespace());
         if text.len() > 254 || !is_line || local.starts_with('"') || !is_name {
             return Err(NotAnEmailAddress);
@@ -51,6 +99,15 @@ impl FromStr for EmailAddress {
         let address: lettre::Address = text.parse().map_err(|_| NotAnEmailAddress)?;
         Ok(Self(address.to_string()))
     }
+}
+
+/// Whether this is a part of a domain's name: letters, digits, and hyphens inside (RFC 5321, 4.1.2);
+/// underscores too, which names of old networks have. What is pasted behind an address, such as
+/// `?subject=`, is not, nor is the dot that ends a name in the DNS.
+fn is_label(label: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let inside = !label.starts_with('-') && !label.ends_with('-');
+    (1..=63).contains(&label.len()) && label.chars().all(allowed) && inside
 }
 
 impl fmt::Display for EmailAddress {
@@ -61,19 +118,59 @@ impl fmt::Display for EmailAddress {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::{BTreeSet, HashSet},
+        hash::{BuildHasher, RandomState},
+    };
+
     use proptest::prelude::*;
 
     use super::*;
+
+    fn address(text: &str) -> EmailAddress {
+        text.parse().unwrap_or_else(|_| panic!("{text} is an address"))
+    }
 
     #[test]
     fn spellings_of_one_address_are_one_person() {
         for spelt in [
             ["Ann@Example.com", "ann@example.com", "ANN@EXAMPLE.COM"],
             ["ann@münchen.de", "ann@MÜNCHEN.de", "ann@xn--mnchen-3ya.de"],
+            ["ann@müller.example", "Ann+Boss@MÜLLER.example", "ann@xn--mller-kva.example"],
             ["jürgen@example.com", "ju\u{308}rgen@example.com", "JU\u{308}RGEN@example.com"],
+            ["carol.davis+boss@example.com", "CAROL.DAVIS@EXAMPLE.COM", "carol.davis+@example.com"],
+            ["ann+a@example.com", "ann+b+c@example.com", "ann@example.com"],
+            ["annlee@gmail.com", "Ann.Lee+x@GoogleMail.com", "a.n.n.l.e.e@googlemail.com"],
         ] {
-            let parsed = spelt.map(|text| text.parse::<EmailAddress>());
-            assert!(parsed[0].is_ok() && parsed.iter().all(|address| *address == parsed[0]));
+            let set: BTreeSet<EmailAddress> = spelt.map(address).into_iter().collect();
+            let hashed: HashSet<EmailAddress> = spelt.map(address).into_iter().collect();
+            assert_eq!((set.len(), hashed.len()), (1, 1), "{spelt:?}");
+        }
+    }
+
+    #[test]
+    fn other_people_stay_other_people() {
+        for [one, other] in [
+            ["carol.davis@example.com", "caroldavis@example.com"],
+            ["ann@example.com", "ann@mail.example.com"],
+            ["ann@gmail.com", "ann@example.com"],
+            ["+491@example.com", "+492@example.com"],
+            ["ann-lee@example.com", "ann@example.com"],
+            ["ann@mueller.example", "ann@müller.example"],
+        ] {
+            assert_ne!(address(one), address(other));
+        }
+    }
+
+    #[test]
+    fn mail_goes_to_the_address_as_it_is_written() {
+        for [written, sent] in [
+            ["Carol.Davis+Boss@Example.com", "carol.davis+boss@example.com"],
+            ["Ann.Lee+x@GoogleMail.com", "ann.lee+x@googlemail.com"],
+            ["ann@localhost", "ann@localhost"],
+        ] {
+            assert_eq!(address(written).as_str(), sent);
+            assert_eq!(serde_json::json!(address(written)), sent);
         }
     }
 
@@ -85,7 +182,20 @@ mod tests {
             local in "[a-zäÄİȺßΣK.+\"-]{1,40}", domain in "[a-zA-ZİßΣ-]{1,9}\\.(de|com|İ)"
         ) {
             if let Ok(address) = format!("{local}@{domain}").parse::<EmailAddress>() {
-                prop_assert_eq!(address.as_str().parse(), Ok(address.clone()));
+                let again = address.as_str().parse().map(|again: EmailAddress| again.0);
+                prop_assert_eq!(again, Ok(address.0));
+            }
+        }
+
+        #[test]
+        fn equal_addresses_are_equal_in_every_way(
+            one in "[ab.+]{1,5}@(gmail|googlemail|a)\\.com",
+            other in "[ab.+]{1,5}@(gmail|googlemail|a)\\.com",
+        ) {
+            if let (Ok(one), Ok(other)) = (one.parse::<EmailAddress>(), other.parse()) {
+                prop_assert_eq!(one == other, one.cmp(&other).is_eq());
+                let state = RandomState::default();
+                prop_assert!(one != other || state.hash_one(&one) == state.hash_one(&other));
             }
         }
     }
@@ -117,6 +227,15 @@ mod tests {
             "ann@[IPv6:2001:db8::1]",
             "ann@2001:db8::1",
             "İnfo@example.com",
+            // What is copied from a sentence or a link along with it.
+            "carol.davis@example.com.",
+            "nia@example.com?subject=x",
+            "boss@example.com#x",
+            "boss@example.com/x",
+            "nia@ex%61mple.com",
+            "\"carol.davis\"@example.com",
+            "nia@example..com",
+            "nia@-example.com",
         ] {
             assert_eq!(text.parse::<EmailAddress>(), Err(NotAnEmailAddress), "{text:?}");
         }
