@@ -200,9 +200,10 @@ impl<'a> Tally<'a> {
 
     fn deadline(&mut self, stage: usize) {
         if self.open() == Some(stage) {
+            let rejected = self.counts[stage].votes.iter().any(|(_, approves)| !approves);
             self.counts[stage].end = Some(match self.plan[stage].on_deadline {
-                "approve" => "APPROVED",
-                "reject" => "REJECTED",
+                "approve" if !rejected => "APPROVED",
+                "approve" | "reject" => "REJECTED",
                 _ => "EXPIRED",
             });
         }

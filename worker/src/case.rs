@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::{
     activities::{Announcement, Issue, Issued, ReviewRequest},
     approval::{
-        Approval, Ballot, Claim, EmailAddress, Invited, Receipt, Ruling, Seat, Stage, ToAsk,
-        Verdict, Whom,
+        Approval, Ballot, Claim, EmailAddress, Invited, NotReassigned, Receipt, Ruling, Seat,
+        Stage, ToAsk, Verdict, Whom,
     },
     policy::{Continuation, schedule},
     signals::{self, Told, clean, signal_of},
@@ -171,7 +171,7 @@ impl Case {
     /// Whom to issue links to now, and what the history says about it.
     pub(crate) fn to_issue(&self, now: Timestamp) -> Option<(String, Issue)> {
         let begun = self.begun()?;
-        let ToAsk { stage, round, whom } = begun.approval.to_ask()?;
+        let ToAsk { stage, round, whom, taken } = begun.approval.to_ask()?;
         let planned = &begun.plan.stages[stage];
         let name = &planned.name;
         let mut issue = Issue {
@@ -181,6 +181,8 @@ impl Case {
             opened_at: now,
             submitter: Some(begun.plan.submitter.clone()),
             calendar: begun.plan.calendar.clone(),
+            absences: begun.plan.absences.clone(),
+            asked: taken,
             ..Default::default()
         };
         let summary = match whom {
@@ -191,9 +193,7 @@ impl Case {
             Whom::Level(level) => {
                 let (reviewers, time) = planned.level(level)?;
                 issue.reviewers = reviewers.to_vec();
-                issue.asked = begun.approval.stages()[stage].represented().cloned().collect();
                 issue.time = Some(time.clone());
-                issue.absences = begun.plan.absences.clone();
                 match level {
                     0 => format!("Issue approval links for {name}"),
                     level => format!("Escalate {name} (level {level})"),
@@ -249,7 +249,8 @@ impl Case {
     }
 
     /// Those of [`to_issue`](Self::to_issue) have their links. Answers with the links of those who are
-    /// released by that, who are told where they were asked; decisions that came early are taken.
+    /// released by that, who are told where they were asked; decisions that came early are taken. A
+    /// reassignment that has become pointless meanwhile is a signal that does not count.
     pub(crate) fn issued(&mut self, issue: Issue, issued: Issued, now: Timestamp) -> Vec<String> {
         self.opening = false;
         let Some(begun) = &mut self.begun else { return Vec::new() };
@@ -262,7 +263,18 @@ impl Case {
                 (issue.reviewers.into_iter().zip(links).map(invited).collect(), due)
             }
         };
+        let to_ask = begun.approval.to_ask();
         let released = begun.approval.ask(invited, due, now);
+        if let Some(ToAsk { stage, round, whom: Whom::Instead(from, _), .. }) = to_ask {
+            let stage = &begun.approval.stages()[stage];
+            let why = match stage.undecided().any(|seat| seat.reviewer == from) {
+                true => NotReassigned::AskedAlready,
+                false => NotReassigned::NotAsked,
+            };
+            if stage.seats().len() == round as usize {
+                self.ignore(names::SIGNAL_REASSIGN, &why.to_string());
+            }
+        }
         self.catch_up(now);
         let outcome = self.outcome();
         for seat in released.iter().filter(|seat| self.was_asked(seat)).collect::<Vec<_>>() {
@@ -308,7 +320,7 @@ impl Case {
         // A withdrawal needs no open stage.
         let waits = match told {
             Told::Withdraw(_) => self.begun.is_none(),
-            _ if self.is_about_to_ask(&told) => true,
+            _ if self.may_ask_soon(&told) => true,
             _ => self.open_stage().is_none() && !self.approval().is_some_and(Approval::is_final),
         };
         if waits && self.early.len() < MAX_EARLY {
@@ -327,15 +339,15 @@ impl Case {
         }
     }
 
-    /// Whether it is about somebody who is about to be asked in another's place.
-    fn is_about_to_ask(&self, told: &Told) -> bool {
+    /// Whether it is about somebody who may be about to be asked in another's place.
+    fn may_ask_soon(&self, told: &Told) -> bool {
         let who = match told {
             Told::Decision(Ballot { claim: Claim::Reviewer(reviewer), .. }) => Some(reviewer),
             Told::Reassign(from, _) => Some(from),
             Told::Remind(whom) => whom.as_ref(),
             _ => None,
         };
-        let asks = |who| self.approval().is_some_and(|approval| approval.is_about_to_ask(who));
+        let asks = |who| self.approval().is_some_and(|approval| approval.may_ask_soon(who));
         self.is_since(2) && who.is_some_and(asks)
     }
 
@@ -455,7 +467,7 @@ impl Case {
             on_behalf_of: seat.on_behalf_of.clone(),
             link: seat.link.clone(),
             deadline: stage.deadline().map(to_message),
-            on_deadline: stage.plan().on_deadline,
+            on_deadline: stage.on_deadline(),
             escalates: stage.has_next_level(),
             reminder,
             submission: begun.plan.submission.clone(),
@@ -608,7 +620,7 @@ mod tests {
     use super::*;
     use crate::{
         approval::{MAX_SEATS, OnDeadline, Quorum, Status},
-        policy::{StageRule, TimePlan},
+        policy::{Absence, StageRule, TimePlan, stand_ins},
     };
 
     fn address(text: &str) -> EmailAddress {
@@ -787,9 +799,97 @@ mod tests {
         case.remind(&order(json!({"reviewer": "di@example.com"})), NOW);
         open(&mut case, &["c"]);
         open(&mut case, &["d"]);
-        assert_eq!(case.ignored().0, 1, "{:?}", reasons(&case));
+        assert_eq!(case.ignored().0, 0, "{:?}", reasons(&case));
+        assert_eq!(case.take_reminders(), [address("di@example.com")]);
         case.decide(Verdict::Approve, &signal("di@example.com", ""), NOW);
         assert_eq!(case.decisions(), 1);
+    }
+
+    /// Asks whoever is to be asked, as the activity does that issues links: Dee stands in for Fay.
+    fn open_for_fay(case: &mut Case, link: &str) {
+        let today = "1970-01-01".parse().expect("a date");
+        let (reviewer, deputy) = (address("fay@example.com"), address("dee@example.com"));
+        let absences = [Absence { reviewer, deputy, from: today, to: today }];
+        let (_, issue) = case.to_issue(NOW).expect("somebody to ask");
+        let submitter = issue.submitter.as_ref().expect("somebody submits");
+        let invitees = stand_ins(&issue.reviewers, &issue.asked, &absences, today, submitter);
+        let invited = invitees.into_iter().map(|invitee| Invited {
+            reviewer: invitee.reviewer,
+            on_behalf_of: invitee.on_behalf_of,
+            link: link.into(),
+        });
+        let issued = Issued::People { invited: invited.collect(), due: None };
+        case.issued(issue, issued, NOW);
+    }
+
+    #[test]
+    fn a_reassignment_that_turns_out_to_give_somebody_two_votes_is_counted_as_ignored() {
+        let mut case = Case::default();
+        begin(&mut case);
+        open(&mut case, &["a", "b"]);
+        let to = |from: &str, to: &str| order(json!({"reviewer": from, "to": to}));
+        // Before the links are issued, nobody knows that Dee stands in for Fay.
+        case.reassign(&to("ann@example.com", "fay@example.com"), NOW);
+        case.reassign(&to("bob@example.com", "dee@example.com"), NOW);
+        open_for_fay(&mut case, "d");
+        open_for_fay(&mut case, "e");
+        let stage = case.open_stage().expect("an open stage");
+        let waiting: Vec<&str> = stage.undecided().map(|seat| seat.link.as_str()).collect();
+        assert_eq!(waiting, ["b", "d"], "Bob keeps his place");
+        let why = "reassign: the new reviewer, or their deputy, is asked in this stage already";
+        assert_eq!(reasons(&case), [why]);
+        // Nor does Fay get a vote beside that of her deputy.
+        case.reassign(&to("bob@example.com", "fay+x@example.com"), NOW);
+        assert_eq!(reasons(&case), [why, why]);
+    }
+
+    #[test]
+    fn a_decision_behind_a_reassignment_waits_for_the_deputy_to_be_asked() {
+        let mut case = Case::default();
+        begin(&mut case);
+        open(&mut case, &["a", "b"]);
+        let to = json!({"reviewer": "ann@example.com", "to": "fay@example.com"});
+        case.reassign(&order(to), NOW);
+        case.decide(Verdict::Approve, &signal("fay@example.com", "from the beach"), NOW);
+        case.decide(Verdict::Approve, &signal("dee@example.com", "by phone"), NOW);
+        case.decide(Verdict::Approve, &signal("bob@example.com", ""), NOW);
+        open_for_fay(&mut case, "d");
+        assert_eq!(case.outcome().reason, "Approved by bob@example.com and dee@example.com.");
+        assert_eq!(case.outcome().stages[0].decisions[1].on_behalf_of, "fay@example.com");
+        assert_eq!(reasons(&case), ["approve: somebody else was asked in the reviewer's place"]);
+    }
+
+    #[test]
+    fn the_place_of_somebody_who_is_back_is_given_back_by_their_deputy() {
+        let mut case = Case::default();
+        begin(&mut case);
+        open(&mut case, &["a", "b"]);
+        let to = |from: &str, to: &str| order(json!({"reviewer": from, "to": to}));
+        case.reassign(&to("ann@example.com", "fay@example.com"), NOW);
+        open_for_fay(&mut case, "d");
+        // Even while the rules still say that she is away: Dee is not asked in her own place.
+        case.reassign(&to("dee@example.com", "fay@example.com"), NOW);
+        open_for_fay(&mut case, "f");
+        let stage = case.open_stage().expect("an open stage");
+        let waiting: Vec<_> = stage.undecided().map(|seat| seat.reviewer.as_str()).collect();
+        assert_eq!(waiting, ["bob@example.com", "fay@example.com"]);
+        assert_eq!(case.ignored().0, 0, "{:?}", reasons(&case));
+    }
+
+    #[test]
+    fn a_reassignment_told_while_links_are_issued_is_held_against_those_who_get_them() {
+        let mut case = Case::default();
+        begin(&mut case);
+        open(&mut case, &["a", "b"]);
+        let to = |from: &str, to: &str| order(json!({"reviewer": from, "to": to}));
+        case.reassign(&to("ann@example.com", "fay@example.com"), NOW);
+        case.opening();
+        case.reassign(&to("bob@example.com", "dee@example.com"), NOW);
+        open_for_fay(&mut case, "d");
+        case.opened(NOW);
+        assert_eq!(case.to_issue(NOW).map(|(summary, _)| summary), None);
+        let why = "reassign: the new reviewer, or their deputy, is asked in this stage already";
+        assert_eq!(reasons(&case), [why]);
     }
 
     #[test]

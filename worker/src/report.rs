@@ -271,7 +271,13 @@ fn reason(approval: &Approval) -> String {
             deadline_passed(stage, "which counts as approval")
         }
         Status::Rejected(Grounds::Stage(stage), _) if stage.ended_by_deadline() => {
-            deadline_passed(stage, "which counts as rejection")
+            match stage.plan().on_deadline {
+                OnDeadline::Approve => {
+                    let by = voters(stage, Verdict::Reject);
+                    deadline_passed(stage, &format!("and counts as rejected, as {by} rejected it"))
+                }
+                _ => deadline_passed(stage, "which counts as rejection"),
+            }
         }
         Status::Approved(Grounds::Stage(stage), _) | Status::Rejected(Grounds::Stage(stage), _) => {
             decided_by(stage)
@@ -300,20 +306,22 @@ fn waits_for(stage: &Stage) -> String {
 
 fn decided_by(stage: &Stage) -> String {
     let Some((end, _)) = stage.end() else { return String::new() };
-    let decisive = if end == End::Approved { Verdict::Approve } else { Verdict::Reject };
+    match end {
+        End::Approved => format!("Approved by {}.", voters(stage, Verdict::Approve)),
+        _ => format!("Rejected by {}.", voters(stage, Verdict::Reject)),
+    }
+}
+
+/// Who decided so, in the order in which they did.
+fn voters(stage: &Stage, verdict: Verdict) -> String {
     let votes = stage.votes();
-    let names: Vec<&str> = votes
-        .iter()
-        .filter(|(_, vote)| vote.verdict == decisive)
-        .map(|(seat, _)| seat.reviewer.as_str())
-        .collect();
-    let names = match names.split_last() {
+    let so = votes.iter().filter(|(_, vote)| vote.verdict == verdict);
+    let names: Vec<&str> = so.map(|(seat, _)| seat.reviewer.as_str()).collect();
+    match names.split_last() {
         Some((last, [])) => (*last).to_owned(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
         None => "nobody".to_owned(),
-    };
-    let word = if end == End::Approved { "Approved" } else { "Rejected" };
-    format!("{word} by {names}.")
+    }
 }
 
 fn deadline_passed(stage: &Stage, consequence: &str) -> String {
@@ -347,7 +355,7 @@ fn on_deadline(stage: &Stage) -> &'static str {
         Some(_) => stage.has_next_level(),
         None => stage.plan().levels.len() > 1,
     };
-    match stage.plan().on_deadline {
+    match stage.on_deadline() {
         _ if escalates => "escalate",
         OnDeadline::Expire => "expire",
         OnDeadline::Reject => "reject",
@@ -547,6 +555,36 @@ mod tests {
         assert_eq!(deliveries(1), [Sent, Sending, Undeliverable]);
         assert_eq!(state.stages[1].reviewers[2].delivery_error, "no such mailbox");
         assert_eq!(state.status(), v1::Status::Pending);
+    }
+
+    #[test]
+    fn silence_does_not_approve_what_somebody_rejected_and_people_are_told_so() {
+        let mut finance =
+            stage("Finance", &["ann", "bob", "cy"], Quorum::at_least(2).expect("two"));
+        finance.on_deadline = OnDeadline::Approve;
+        let plan = Plan::asking(Default::default(), address("sue"), vec![finance]);
+        let mut case = Case::default();
+        let now = "2026-11-24T09:00:00Z";
+        case.begin(Default::default(), plan, at(now));
+        open(&mut case, &["a", "b", "c"], now);
+        let consequences = |case: &mut Case| {
+            let mail = case.reminders(&[address("cy")]).remove(0);
+            case.delivered("c", true, Ok(()));
+            (case.state().stages[0].on_deadline.clone(), mail.on_deadline)
+        };
+        assert_eq!(consequences(&mut case), ("approve".to_owned(), OnDeadline::Approve));
+        decide(&mut case, Verdict::Approve, "ann", now);
+        decide(&mut case, Verdict::Reject, "bob", now);
+        assert_eq!(case.state().status(), v1::Status::Pending, "two of three may still approve");
+        assert_eq!(consequences(&mut case), ("reject".to_owned(), OnDeadline::Reject));
+        case.tick(at("2026-11-30T00:00:00Z"));
+        let outcome = case.outcome();
+        assert_eq!(outcome.status(), v1::Status::Rejected);
+        assert_eq!(
+            outcome.reason,
+            "Finance was not decided before its deadline, and counts as rejected, as \
+             bob@example.com rejected it."
+        );
     }
 
     #[test]

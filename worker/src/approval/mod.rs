@@ -126,7 +126,7 @@ pub enum NotReassigned {
     #[error("the reviewer to replace is not being asked")]
     NotAsked,
     /// They would have two votes.
-    #[error("the new reviewer is asked in this stage already")]
+    #[error("the new reviewer, or their deputy, is asked in this stage already")]
     AskedAlready,
     /// They would decide about themselves.
     #[error("the submitter does not decide their own submission")]
@@ -145,6 +145,8 @@ pub struct ToAsk {
     pub round: u32,
     /// Who.
     pub whom: Whom,
+    /// Whose place is taken: neither they nor anybody in their stead is asked.
+    pub taken: Vec<EmailAddress>,
 }
 
 impl Approval {
@@ -217,8 +219,10 @@ impl Approval {
     /// another's place.
     pub fn to_ask(&self) -> Option<ToAsk> {
         let stage = self.pending()?;
-        let round = self.stages[stage].seats().len() as u32;
-        self.stages[stage].whom().map(|whom| ToAsk { stage, round, whom })
+        let open = &self.stages[stage];
+        let whom = open.whom()?;
+        let taken = open.taken(&whom);
+        Some(ToAsk { stage, round: open.seats().len() as u32, whom, taken })
     }
 
     /// Tells that those of [`to_ask`](Self::to_ask) are asked, each with a link of their own; of a
@@ -285,7 +289,7 @@ impl Approval {
         match () {
             () if to == self.submitter => Err(NotReassigned::Submitter),
             () if !stage.can_be_replaced(&from) => Err(NotReassigned::NotAsked),
-            () if stage.knows(&to) => Err(NotReassigned::AskedAlready),
+            () if stage.is_taken(&from, &to) => Err(NotReassigned::AskedAlready),
             () if seats + planned >= MAX_SEATS => Err(NotReassigned::TooMany),
             () => {
                 stage.replace(from, to);
@@ -299,9 +303,9 @@ impl Approval {
         self.open_stage().is_some_and(|stage| stage.is_about_to_release(claim))
     }
 
-    /// Whether this reviewer is about to be asked in another's place.
-    pub fn is_about_to_ask(&self, reviewer: &EmailAddress) -> bool {
-        self.open_stage().is_some_and(|stage| stage.is_about_to_ask(reviewer))
+    /// Whether this reviewer may be about to be asked in another's place, themselves or as a deputy.
+    pub fn may_ask_soon(&self, reviewer: &EmailAddress) -> bool {
+        self.open_stage().is_some_and(|stage| stage.may_ask_soon(reviewer))
     }
 
     /// Tells whether a request reached its reviewer: where nobody is reached, the next level is
@@ -387,7 +391,7 @@ mod tests {
     }
 
     fn open_with(approval: &mut Approval, seconds: i64, reminders: &[i64]) -> Vec<Seat> {
-        let ToAsk { stage, round, whom } = approval.to_ask().expect("somebody to ask");
+        let ToAsk { stage, round, whom, .. } = approval.to_ask().expect("somebody to ask");
         let (reviewers, due) = match whom {
             Whom::Instead(_, to) => (vec![to], None),
             Whom::Level(level) => {
@@ -506,7 +510,8 @@ mod tests {
     fn level_after_level_is_asked_and_the_last_deadline_ends_it() {
         let mut approval = escalating(false);
         assert_eq!(approval.tick(at(100)), []);
-        let next = ToAsk { stage: 0, round: 2, whom: Whom::Level(1) };
+        let taken = addresses(&["ann", "bob"]);
+        let next = ToAsk { stage: 0, round: 2, whom: Whom::Level(1), taken };
         assert_eq!(approval.to_ask(), Some(next));
         assert_eq!(open(&mut approval, 100).len(), 2, "both are released");
         assert_eq!(approval.next_deadline(), Some(at(200)));
@@ -668,6 +673,51 @@ mod tests {
     }
 
     #[test]
+    fn a_deputy_and_whom_they_stand_in_for_have_one_vote() {
+        let mut approval = Approval::new(address("sue"), vec![plan(&["ann", "bob"], Quorum::All)]);
+        let invite = |reviewer: &str, absent: Option<&str>| Invited {
+            reviewer: address(reviewer),
+            on_behalf_of: absent.map(address),
+            link: reviewer.into(),
+        };
+        let due = Due { deadline: at(100), reminders: vec![] };
+        let invited = vec![invite("dee", Some("ann")), invite("bob", None)];
+        approval.ask(invited, Some(due), at(0));
+        let mut reassign = |from, to| approval.reassign(address(from), address(to));
+        assert_eq!(reassign("bob", "ann"), Err(NotReassigned::AskedAlready));
+        assert_eq!(reassign("bob", "ann+x"), Err(NotReassigned::AskedAlready));
+        assert_eq!(reassign("bob", "dee"), Err(NotReassigned::AskedAlready));
+        assert_eq!(reassign("dee", "bob"), Err(NotReassigned::AskedAlready));
+        assert_eq!(reassign("dee", "sue+x"), Err(NotReassigned::Submitter));
+        assert_eq!(reassign("ann", "eve"), Err(NotReassigned::NotAsked), "it is Dee's seat");
+        // Whoever Cy turns out to be away for, nobody gets a second vote, and Bob keeps his.
+        assert_eq!(reassign("bob", "cy"), Ok(()));
+        assert_eq!(approval.ask(vec![invite("dee", Some("cy"))], None, at(1)), []);
+        assert_eq!(approval.ask(vec![invite("cy", Some("ann"))], None, at(1)), []);
+        // Ann is back.
+        assert_eq!(approval.reassign(address("dee"), address("ann")), Ok(()));
+        let taken = approval.to_ask().expect("somebody to ask").taken;
+        assert_eq!(taken, [address("bob"), address("dee")]);
+        open(&mut approval, 2);
+        assert_eq!(vote(&mut approval, "dee", Approve, 3), Receipt::Released);
+        assert_eq!(vote(&mut approval, "ann", Approve, 3), Receipt::Counted);
+        assert_eq!(approval.reassign(address("bob"), address("dee")), Ok(()), "who has none now");
+    }
+
+    #[test]
+    fn whoever_writes_their_address_in_another_way_is_the_same_person() {
+        let carol: EmailAddress = "carol.davis@example.com".parse().expect("an address");
+        let mut approval =
+            Approval::new(carol, vec![plan(&["carol.davis+boss", "ann"], Quorum::All)]);
+        open(&mut approval, 0);
+        assert_eq!(approval.stages()[0].seats().len(), 1, "the submitter is not asked");
+        assert_eq!(vote(&mut approval, "Carol.Davis+x", Approve, 1), Receipt::SelfVote);
+        assert_eq!(vote(&mut approval, "ANN+by.phone", Approve, 1), Receipt::Counted);
+        assert_eq!(vote(&mut approval, "ann", Reject, 1), Receipt::Contradiction);
+        assert!(matches!(approval.status(), Status::Approved(..)));
+    }
+
+    #[test]
     fn back_and_forth_ends_where_there_is_no_room_for_more_links() {
         let mut approval = opened(vec![plan(&["ann"], Quorum::Any)]);
         let mut names = ["ann", "bob"].into_iter().cycle();
@@ -721,6 +771,60 @@ mod tests {
             assert_eq!(approval.next_deadline(), None);
             assert_eq!(vote(&mut approval, "ann", Approve, 100), Receipt::StageNotOpen);
         }
+    }
+
+    #[test]
+    fn silence_approves_only_what_nobody_has_rejected() {
+        let two = Quorum::at_least(2).expect("positive");
+        for (votes, end) in [
+            (&[][..], End::Approved),
+            (&[("ann", Approve)], End::Approved),
+            (&[("ann", Reject)], End::Rejected),
+            (&[("ann", Approve), ("bob", Reject)], End::Rejected),
+            (&[("ann", Reject), ("bob", Approve)], End::Rejected),
+        ] {
+            let first =
+                StagePlan { on_deadline: OnDeadline::Approve, ..plan(&["ann", "bob", "cy"], two) };
+            let mut escalated = first.clone();
+            escalated.levels.push(level(&["cfo"], false));
+            for (plan, deadline) in [(first, 100), (escalated, 200)] {
+                let mut approval = opened(vec![plan]);
+                for (name, verdict) in votes {
+                    assert_eq!(vote(&mut approval, name, *verdict, 1), Receipt::Counted);
+                }
+                approval.tick(at(100));
+                if deadline > 100 {
+                    open(&mut approval, 100);
+                }
+                approval.tick(at(deadline));
+                assert_eq!(approval.stages()[0].end(), Some((end, at(deadline))), "{votes:?}");
+            }
+        }
+        // A rejection that an earlier stage's quorum has overruled is over with that stage.
+        let second = StagePlan { on_deadline: OnDeadline::Approve, ..plan(&["di"], Quorum::Any) };
+        let mut approval = opened(vec![plan(&["ann", "bob", "cy"], two), second]);
+        for (name, verdict) in [("ann", Reject), ("bob", Approve), ("cy", Approve)] {
+            vote(&mut approval, name, verdict, 1);
+        }
+        open(&mut approval, 2);
+        approval.tick(at(102));
+        assert!(matches!(approval.status(), Status::Approved(..)));
+    }
+
+    #[test]
+    fn a_level_that_ends_earlier_links_leaves_those_it_names_theirs() {
+        let mut plan = plan(&["ann", "bob"], Quorum::All);
+        plan.levels.push(level(&["ann", "cy"], false));
+        let mut approval = opened(vec![plan]);
+        approval.tick(at(100));
+        let released = open(&mut approval, 100);
+        let released: Vec<_> = released.iter().map(|seat| seat.link.as_str()).collect();
+        assert_eq!(released, ["0-0-bob@example.com"]);
+        assert_eq!(link(&mut approval, "0-0-ann@example.com", Approve, 101), Receipt::Counted);
+        assert_eq!(vote(&mut approval, "bob", Approve, 101), Receipt::Released);
+        assert!(!approval.is_final());
+        assert_eq!(vote(&mut approval, "cy", Approve, 102), Receipt::Counted);
+        assert!(matches!(approval.status(), Status::Approved(..)));
     }
 
     #[test]

@@ -6,10 +6,18 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::{Absence, stand_ins};
 
 #[derive(Debug, Clone)]
 enum Event {
-    Open,
+    /// Whoever is to be asked is asked, or stood in for: person after person, by whom.
+    Open {
+        deputies: Vec<Option<EmailAddress>>,
+    },
+    /// Anybody is asked, for anybody.
+    Invite {
+        invited: Vec<(EmailAddress, Option<EmailAddress>)>,
+    },
     /// By the link of a person; some of these do not exist.
     ClickLink {
         link: String,
@@ -17,7 +25,7 @@ enum Event {
     },
     /// Named by an operator; person 0 is the submitter, some are nobody.
     Signal {
-        person: usize,
+        person: EmailAddress,
         verdict: Verdict,
     },
     Tick,
@@ -27,14 +35,36 @@ enum Event {
         reached: bool,
     },
     Reassign {
-        from: usize,
-        to: usize,
+        from: EmailAddress,
+        to: EmailAddress,
     },
     Withdraw,
 }
 
+/// Every other person is with Gmail.
+const SPELLINGS: [[&str; 3]; 2] = [
+    ["person#@example.com", "Person#+boss@Example.com", "person#+a+b@example.com"],
+    ["person#@gmail.com", "per.son#@gmail.com", "P.erson#+x@GoogleMail.com"],
+];
+
+fn spelt(i: usize, spelling: usize) -> EmailAddress {
+    let address = SPELLINGS[i % 2][spelling].replace('#', &i.to_string());
+    address.parse().expect("an address")
+}
+
 fn person(i: usize) -> EmailAddress {
-    format!("person{i}@example.com").parse().expect("an address")
+    spelt(i, 0)
+}
+
+/// One of so many people, by any of their addresses.
+fn people(number: usize) -> impl Strategy<Value = EmailAddress> + Clone {
+    (0..number, 0..3usize).prop_map(|(i, spelling)| spelt(i, spelling))
+}
+
+/// Which person an address is of.
+fn number(person: &EmailAddress) -> usize {
+    let digit = person.as_str().chars().find_map(|c| c.to_digit(10));
+    digit.expect("everybody has a number") as usize
 }
 
 fn verdicts() -> impl Strategy<Value = Verdict> {
@@ -43,8 +73,8 @@ fn verdicts() -> impl Strategy<Value = Verdict> {
 
 fn levels() -> impl Strategy<Value = Level> {
     let reviewers = proptest::sample::subsequence((0..6).collect::<Vec<_>>(), 1..=5);
-    (reviewers, any::<bool>()).prop_map(|(reviewers, keep_earlier)| Level {
-        reviewers: reviewers.into_iter().map(person).collect(),
+    (reviewers, 0..3usize, any::<bool>()).prop_map(|(reviewers, spelling, keep_earlier)| Level {
+        reviewers: reviewers.into_iter().map(|i| spelt(i, (i + spelling) % 3)).collect(),
         keep_earlier,
     })
 }
@@ -66,7 +96,7 @@ fn plans() -> impl Strategy<Value = Vec<StagePlan>> {
 }
 
 fn link(stage: usize, round: usize, reviewer: &EmailAddress) -> String {
-    format!("{stage}/{round}/{reviewer}")
+    format!("{stage}/{round}/{}", number(reviewer))
 }
 
 fn links() -> impl Strategy<Value = String> {
@@ -74,23 +104,39 @@ fn links() -> impl Strategy<Value = String> {
         .prop_map(|(stage, round, i)| link(stage, round, &person(i)))
 }
 
+/// Most are there; somebody who is away may have any deputy, themselves and the submitter too.
+fn deputy() -> impl Strategy<Value = Option<EmailAddress>> {
+    prop_oneof![3 => Just(None), 1 => people(7).prop_map(Some)]
+}
+
+/// Invitations as no rule makes them, each with where in a sequence it comes.
+fn invitations() -> impl Strategy<Value = Vec<(usize, Event)>> {
+    let seat = (people(7), deputy());
+    let seat =
+        seat.prop_map(|(who, for_whom)| (who.clone(), for_whom.filter(|other| *other != who)));
+    let invited = proptest::collection::vec(seat, 0..4);
+    let event = invited.prop_map(|invited| Event::Invite { invited });
+    proptest::collection::vec((0..60usize, event), 1..4)
+}
+
 /// Events, each with the seconds that pass before it: often none.
 fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
+    let deputies = proptest::collection::vec(deputy(), 9);
     let event = prop_oneof![
-        3 => Just(Event::Open),
+        3 => deputies.prop_map(|deputies| Event::Open { deputies }),
         6 => (links(), verdicts()).prop_map(|(link, verdict)| Event::ClickLink { link, verdict }),
-        6 => (0..8usize, verdicts()).prop_map(|(person, verdict)| Event::Signal { person, verdict }),
+        6 => (people(8), verdicts()).prop_map(|(person, verdict)| Event::Signal { person, verdict }),
         2 => Just(Event::Tick),
         2 => (links(), any::<bool>()).prop_map(|(link, reached)| Event::Reached { link, reached }),
-        2 => (0..7usize, 0..9usize).prop_map(|(from, to)| Event::Reassign { from, to }),
+        2 => (people(7), people(9)).prop_map(|(from, to)| Event::Reassign { from, to }),
         1 => Just(Event::Withdraw),
     ];
     proptest::collection::vec((prop_oneof![3 => Just(0), 1 => 0..20i64], event), 0..60)
 }
 
-/// Asks whoever is to be asked, as the plan says.
-fn ask(approval: &mut Approval, now: Timestamp) {
-    let Some(ToAsk { stage, round, whom }) = approval.to_ask() else { return };
+/// Asks whoever is to be asked, as the plan says, or their deputies.
+fn ask(approval: &mut Approval, deputies: &[Option<EmailAddress>], now: Timestamp) {
+    let Some(ToAsk { stage, round, whom, taken }) = approval.to_ask() else { return };
     let plan = approval.stages()[stage].plan();
     let (reviewers, due) = match whom {
         Whom::Instead(_, to) => (vec![to], None),
@@ -100,26 +146,44 @@ fn ask(approval: &mut Approval, now: Timestamp) {
             (plan.levels[level].reviewers.clone(), Some(due))
         }
     };
-    let invited = |reviewer| {
-        let link = link(stage, round as usize, &reviewer);
-        Invited { reviewer, on_behalf_of: None, link }
+    let today = jiff::civil::date(2027, 1, 15);
+    let away = |(reviewer, deputy): (usize, &Option<EmailAddress>)| {
+        let (reviewer, deputy) = (person(reviewer), deputy.clone()?);
+        Some(Absence { reviewer, deputy, from: today, to: today })
     };
-    approval.ask(reviewers.into_iter().map(invited).collect(), due, now);
+    let absences: Vec<Absence> = deputies.iter().enumerate().filter_map(away).collect();
+    let invitees = stand_ins(&reviewers, &taken, &absences, today, approval.submitter());
+    let invited = |invitee: crate::policy::Invitee| {
+        let link = link(stage, round as usize, &invitee.reviewer);
+        Invited { reviewer: invitee.reviewer, on_behalf_of: invitee.on_behalf_of, link }
+    };
+    approval.ask(invitees.into_iter().map(invited).collect(), due, now);
 }
 
 fn apply(approval: &mut Approval, event: &Event, now: Timestamp) -> Option<Receipt> {
     let comment = String::new();
     match event {
-        Event::Open => {
-            ask(approval, now);
+        Event::Open { deputies } => {
+            ask(approval, deputies, now);
+            None
+        }
+        Event::Invite { invited } => {
+            let ToAsk { stage, round, whom, .. } = approval.to_ask()?;
+            let invited = invited.iter().cloned().map(|(reviewer, on_behalf_of)| {
+                let link = link(stage, round as usize, &reviewer);
+                Invited { reviewer, on_behalf_of, link }
+            });
+            let deadline = now + SignedDuration::from_secs(30);
+            let due = matches!(whom, Whom::Level(_)).then(|| Due { deadline, reminders: vec![] });
+            approval.ask(invited.collect(), due, now);
             None
         }
         Event::ClickLink { link, verdict } => {
             let claim = Claim::Link(link.clone());
             Some(approval.vote(Ballot { claim, verdict: *verdict, comment }, now))
         }
-        Event::Signal { person: i, verdict } => {
-            let claim = Claim::Reviewer(person(*i));
+        Event::Signal { person, verdict } => {
+            let claim = Claim::Reviewer(person.clone());
             Some(approval.vote(Ballot { claim, verdict: *verdict, comment }, now))
         }
         Event::Tick => {
@@ -131,7 +195,7 @@ fn apply(approval: &mut Approval, event: &Event, now: Timestamp) -> Option<Recei
             None
         }
         Event::Reassign { from, to } => {
-            let _ = approval.reassign(person(*from), person(*to));
+            let _ = approval.reassign(from.clone(), to.clone());
             None
         }
         Event::Withdraw => {
@@ -162,6 +226,16 @@ fn play(
     approval
 }
 
+/// Each person is in these seats once: as whom it is for, or as whom they stand in for.
+fn each_once_and_not_the_submitter<'a>(approval: &Approval, seats: impl Iterator<Item = &'a Seat>) {
+    let mut numbers: Vec<usize> = seats.flat_map(Seat::people).map(number).collect();
+    assert!(!numbers.contains(&number(approval.submitter())), "{numbers:?}");
+    let all = numbers.len();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), all, "{approval:?}");
+}
+
 fn counts(stage: &Stage, verdict: Verdict) -> usize {
     stage.votes().iter().filter(|(_, vote)| vote.verdict == verdict).count()
 }
@@ -186,7 +260,7 @@ proptest! {
         let mut now = start() + SignedDuration::from_secs(10_000);
         // Each step asks somebody, reminds, passes a deadline, or ends: there are not many.
         for _ in 0..100 {
-            ask(&mut approval, now);
+            ask(&mut approval, &[], now);
             if let Some(due) = approval.next_deadline() {
                 now = now.max(due);
                 approval.tick(now);
@@ -211,11 +285,22 @@ proptest! {
         });
         for stage in approval.stages() {
             let votes = stage.votes();
-            let mut voters: Vec<_> = votes.iter().map(|(seat, _)| &seat.reviewer).collect();
-            prop_assert!(!voters.contains(&approval.submitter()));
-            voters.sort();
-            voters.dedup();
-            prop_assert_eq!(voters.len(), votes.len());
+            each_once_and_not_the_submitter(&approval, votes.iter().map(|(seat, _)| *seat));
+        }
+    }
+
+    #[test]
+    fn nobody_votes_twice_whomever_the_shell_invites(
+        plans in plans(), mut events in events(), invitations in invitations()
+    ) {
+        for (at, invitation) in invitations {
+            events.insert(at.min(events.len()), (0, invitation));
+        }
+        let approval = play(plans, &events, |_, _, _, _| {});
+        for stage in approval.stages() {
+            each_once_and_not_the_submitter(&approval, stage.seats().iter().filter(|seat| {
+                seat.standing != Standing::Released
+            }));
         }
     }
 
@@ -280,10 +365,7 @@ proptest! {
                     continue;
                 }
                 for reviewer in &stage.plan().levels[stage.level()].reviewers {
-                    let own = |seat: &&Seat| seat.reviewer == *reviewer;
-                    let mut seats = stage.seats().iter().filter(own);
-                    let may =
-                        seats.any(|seat| seat.vote.is_some() || seat.standing != Standing::Released);
+                    let may = stage.represents(reviewer);
                     assert!(may || reviewer == after.submitter(), "{reviewer}");
                 }
             }
@@ -318,12 +400,7 @@ proptest! {
         play(plans, &events, |_, after, _, _| {
             for stage in after.stages() {
                 let active = stage.seats().iter().filter(|seat| seat.standing != Standing::Released);
-                let mut active: Vec<_> = active.map(|seat| &seat.reviewer).collect();
-                assert!(!active.contains(&after.submitter()));
-                let all = active.len();
-                active.sort();
-                active.dedup();
-                assert_eq!(active.len(), all);
+                each_once_and_not_the_submitter(after, active);
             }
         });
     }

@@ -152,6 +152,11 @@ impl Seat {
     fn waits(&self) -> bool {
         self.vote.is_none() && self.standing != Standing::Released
     }
+
+    /// Whose vote this is: the reviewer's, and that of whom they stand in for.
+    pub fn people(&self) -> impl Iterator<Item = &EmailAddress> {
+        std::iter::once(&self.reviewer).chain(&self.on_behalf_of)
+    }
 }
 
 impl Stage {
@@ -181,8 +186,15 @@ impl Stage {
 
     /// Whose place is taken: those who are asked or have decided, and those for whom they do.
     pub fn represented(&self) -> impl Iterator<Item = &EmailAddress> {
-        let active = self.seats.iter().filter(|seat| seat.standing != Standing::Released);
-        active.flat_map(|seat| std::iter::once(&seat.reviewer).chain(&seat.on_behalf_of))
+        self.represented_besides(None)
+    }
+
+    /// As [`represented`](Self::represented), were this seat empty.
+    fn represented_besides(&self, seat: Option<usize>) -> impl Iterator<Item = &EmailAddress> {
+        let active = self.seats.iter().enumerate().filter(move |(position, other)| {
+            Some(*position) != seat && other.standing != Standing::Released
+        });
+        active.flat_map(|(_, seat)| seat.people())
     }
 
     /// Whether this reviewer's place is taken.
@@ -231,13 +243,24 @@ impl Stage {
     /// How and when it ended.
     pub fn end(&self) -> Option<(End, Timestamp)> {
         self.quorum_reached().or_else(|| {
-            let end = match self.plan.on_deadline {
+            let end = match self.on_deadline() {
                 OnDeadline::Expire => End::Expired,
                 OnDeadline::Reject => End::Rejected,
                 OnDeadline::Approve => End::Approved,
             };
             self.timed_out.map(|at| (end, at))
         })
+    }
+
+    /// What the last deadline does as votes stand: silence is no yes to what somebody has rejected,
+    /// even where one rejection is too few to end the stage.
+    pub fn on_deadline(&self) -> OnDeadline {
+        let rejects =
+            |seat: &Seat| seat.vote.as_ref().is_some_and(|vote| vote.verdict == Verdict::Reject);
+        match self.plan.on_deadline {
+            OnDeadline::Approve if self.seats.iter().any(rejects) => OnDeadline::Reject,
+            planned => planned,
+        }
     }
 
     /// Whether its deadline ended it, rather than its reviewers.
@@ -269,10 +292,23 @@ impl Stage {
         Some(Whom::Instead(from.clone(), to.clone()))
     }
 
+    /// Who must not be asked along with them: those whose place is taken. Whoever is replaced leaves
+    /// theirs, and that of whom they stand in for, and is not asked again.
+    pub(super) fn taken(&self, whom: &Whom) -> Vec<EmailAddress> {
+        match whom {
+            Whom::Level(_) => self.represented().cloned().collect(),
+            Whom::Instead(from, _) => {
+                let others = self.represented_besides(self.seat_that_waits(from));
+                others.chain([from]).cloned().collect()
+            }
+        }
+    }
+
     /// Asks those of [`whom`](Self::whom). Answers with the seats of those who are released.
     ///
-    /// Whoever is asked already keeps their seat. A level without anybody new is passed over: the next
-    /// one is asked, or the time that those before have had is the last.
+    /// Whoever is asked already keeps their seat; nobody gets a second one, by whatever deputy. A level
+    /// without anybody new is passed over: the next one is asked, or the time that those before have
+    /// had is the last.
     pub(super) fn ask(
         &mut self,
         invited: Vec<Invited>,
@@ -280,14 +316,15 @@ impl Stage {
         submitter: &EmailAddress,
         now: Timestamp,
     ) -> Vec<usize> {
-        let leaving = match self.whom() {
-            None => return Vec::new(),
-            Some(Whom::Level(level)) => {
+        let Some(whom) = self.whom() else { return Vec::new() };
+        let mut taken = self.taken(&whom);
+        let leaving = match whom {
+            Whom::Level(level) => {
                 self.opened_at.get_or_insert(now);
                 (self.levels, self.escalates) = (level + 1, false);
                 self.leaving_for(level)
             }
-            Some(Whom::Instead(from, _)) => {
+            Whom::Instead(from, _) => {
                 self.replacements.remove(0);
                 // Whoever has decided in the meantime is not replaced any more.
                 let Some(seat) = self.seat_that_waits(&from) else { return Vec::new() };
@@ -296,9 +333,11 @@ impl Stage {
         };
         let round = self.seats.len() as u32;
         for Invited { reviewer, on_behalf_of, link } in invited {
-            if reviewer != *submitter && !self.has_active(&reviewer) {
-                let standing = Standing::Asked;
-                self.seats.push(Seat { reviewer, on_behalf_of, round, link, standing, vote: None });
+            let standing = Standing::Asked;
+            let seat = Seat { reviewer, on_behalf_of, round, link, standing, vote: None };
+            if !seat.people().any(|person| person == submitter || taken.contains(person)) {
+                taken.extend(seat.people().cloned());
+                self.seats.push(seat);
             }
         }
         let somebody_new = self.seats.len() > round as usize;
@@ -319,11 +358,9 @@ impl Stage {
         let Some(Level { reviewers, keep_earlier: false }) = self.plan.levels.get(level) else {
             return Vec::new();
         };
-        let leaves = |seat: &Seat| {
-            // A deputy holds the place of somebody of this level too.
-            let mut whose = std::iter::once(&seat.reviewer).chain(&seat.on_behalf_of);
-            seat.waits() && !whose.any(|who| reviewers.contains(who))
-        };
+        // A deputy holds the place of somebody of this level too.
+        let leaves =
+            |seat: &Seat| seat.waits() && !seat.people().any(|person| reviewers.contains(person));
         (0..self.seats.len()).filter(|seat| leaves(&self.seats[*seat])).collect()
     }
 
@@ -342,11 +379,6 @@ impl Stage {
         seats
     }
 
-    fn has_active(&self, reviewer: &EmailAddress) -> bool {
-        let mut same = self.seats.iter().filter(|seat| seat.reviewer == *reviewer);
-        same.any(|seat| seat.vote.is_some() || seat.waits())
-    }
-
     fn seat_that_waits(&self, reviewer: &EmailAddress) -> Option<usize> {
         self.seats.iter().position(|seat| seat.reviewer == *reviewer && seat.waits())
     }
@@ -363,9 +395,11 @@ impl Stage {
             && !self.replacements.iter().any(|(from, _)| from == reviewer)
     }
 
-    /// Whether somebody is asked here already, or is about to be.
-    pub(super) fn knows(&self, reviewer: &EmailAddress) -> bool {
-        self.has_active(reviewer) || self.is_about_to_ask(reviewer)
+    /// Whether somebody cannot be asked in the place of another, because theirs is taken, or is about
+    /// to be.
+    pub(super) fn is_taken(&self, from: &EmailAddress, to: &EmailAddress) -> bool {
+        let whom = Whom::Instead(from.clone(), to.clone());
+        self.taken(&whom).contains(to) || self.replacements.iter().any(|(_, other)| other == to)
     }
 
     /// Whether this claim is that of somebody in whose place another is about to be asked.
@@ -374,9 +408,11 @@ impl Stage {
         reviewer.is_some_and(|reviewer| self.replacements.iter().any(|(from, _)| from == reviewer))
     }
 
-    /// Whether this reviewer is about to be asked in another's place.
-    pub(super) fn is_about_to_ask(&self, reviewer: &EmailAddress) -> bool {
-        self.replacements.iter().any(|(_, to)| to == reviewer)
+    /// Whether this reviewer may be about to be asked in another's place, themselves or as a deputy:
+    /// who that is turns out when they get their link.
+    pub(super) fn may_ask_soon(&self, reviewer: &EmailAddress) -> bool {
+        let own = |seat: &Seat| seat.standing != Standing::Released && seat.reviewer == *reviewer;
+        !self.replacements.is_empty() && !self.seats.iter().any(own)
     }
 
     pub(super) fn replace(&mut self, from: EmailAddress, to: EmailAddress) {

@@ -6,10 +6,12 @@ use countersign_protos::{v1::Submission, words};
 use jiff::{Timestamp, civil::Date};
 
 use super::{
-    Continuation, Continuations, Invitee, Level, Place, Policy, Route, Routed, StageRule, TimePlan,
+    Continuation, Continuations, Invitee, Place, Policy, Route, Routed, StageRule, TimePlan,
     places, schedule,
 };
-use crate::approval::{Approval, Due, EmailAddress, Invited, OnDeadline, Quorum, ToAsk, Whom};
+use crate::approval::{
+    Approval, Due, EmailAddress, Invited, OnDeadline, Quorum, Seat, ToAsk, Whom,
+};
 
 impl Policy {
     /// Which rule matches a submission that was checked, why each earlier one does not, who would be
@@ -116,32 +118,39 @@ impl Policy {
         // The core says who is asked next, and who is released by that, as it does for the workflow.
         let mut approval = Approval::new(submitter.clone(), vec![stage.into()]);
         let mut now = at;
-        while let Some(ToAsk { whom: Whom::Level(level), .. }) = approval.to_ask() {
+        while let Some(ToAsk { whom: Whom::Level(level), taken, .. }) = approval.to_ask() {
             let Some((reviewers, time)) = stage.level(level) else { break };
-            let asked: Vec<_> = approval.stages()[0].represented().cloned().collect();
             // Who is away when a later stage opens, nobody knows yet either.
             let opens = (i == 0).then_some(now);
             let on = self.calendar.date(opens.unwrap_or(at));
-            let places = places(reviewers, &asked, &self.absences, on, submitter);
+            let places = places(reviewers, &taken, &self.absences, on, submitter);
             let due = match places.is_empty() {
                 true => Due { deadline: now, reminders: Vec::new() },
                 false => schedule(time, &self.calendar, now),
             };
-            match level.checked_sub(1).map(|level| &stage.escalations[level]) {
-                _ if places.is_empty() => {
-                    writeln!(out, "  the next level is left out: all of it are asked already")?;
+            let ends = level.checked_sub(1).is_some_and(|i| !stage.escalations[i].keep_earlier);
+            let is_named = |seat: &&Seat| seat.people().any(|person| reviewers.contains(person));
+            let earlier = approval.stages()[0].undecided().filter(|_| ends);
+            let kept: Vec<&Seat> = earlier.filter(is_named).collect();
+            let then = match level {
+                _ if places.is_empty() => "the next level is left out: all of it are asked already",
+                0 => "",
+                _ if !ends => {
+                    "without a decision then, earlier links stay valid, and these are asked:"
                 }
-                None => {}
-                Some(Level { keep_earlier: true, .. }) => writeln!(
-                    out,
-                    "  without a decision then, earlier links stay valid, and these are asked:"
-                )?,
-                Some(_) => writeln!(
-                    out,
-                    "  without a decision then, earlier links end, and these are asked:"
-                )?,
+                _ if kept.is_empty() => {
+                    "without a decision then, earlier links end, and these are asked:"
+                }
+                _ => "without a decision then, only these can decide:",
+            };
+            if !then.is_empty() {
+                writeln!(out, "  {then}")?;
             }
             if !places.is_empty() {
+                for Seat { reviewer, on_behalf_of, .. } in kept {
+                    let absent = on_behalf_of.iter().map(|absent| format!(" for {absent}"));
+                    writeln!(out, "  {reviewer}{}", absent.collect::<String>())?;
+                }
                 self.ask(out, &places, on, time, opens.map(|_| &due))?;
             }
             let invited = places.into_iter().map(|Place { invitee, .. }| Invited {
