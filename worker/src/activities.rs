@@ -73,7 +73,7 @@ pub struct Issue {
     pub absences: Vec<Absence>,
     /// Never asked.
     pub submitter: Option<EmailAddress>,
-    /// Who has a place in the stage already.
+    /// Who has a place in the stage already, or is being replaced.
     pub asked: Vec<EmailAddress>,
 }
 
@@ -174,19 +174,14 @@ impl Countersign {
         issue: Issue,
     ) -> Result<Issued, ActivityError> {
         let Issue { approval, stage, round, .. } = issue;
-        let calendar = issue.calendar.unwrap_or_default();
-        let invitees = match &issue.submitter {
-            Some(submitter) => {
-                let on = calendar.date(issue.opened_at);
-                stand_ins(&issue.reviewers, &issue.asked, &issue.absences, on, submitter)
-            }
-            None => issue.reviewers.into_iter().map(Invitee::from).collect(),
-        };
+        let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
+        let invitees = invitees(&issue, rules.as_deref());
         let invite = |Invitee { reviewer, on_behalf_of }| {
             let asked = Asked { approval, stage, round, reviewer: EmailAddress::as_str(&reviewer) };
             let link = self.link_keys.issue(asked).hash().as_str().to_owned();
             Invited { reviewer, on_behalf_of, link }
         };
+        let calendar = issue.calendar.unwrap_or_default();
         let due = issue.time.map(|time| schedule(&time, &calendar, issue.opened_at));
         Ok(Issued::People { invited: invitees.into_iter().map(invite).collect(), due })
     }
@@ -295,6 +290,23 @@ impl Countersign {
             NotifyError::Unavailable(why) => failure("MailUnavailable", told(why)),
         })
     }
+}
+
+/// Who gets a link: those who are there, or else their deputies.
+///
+/// A plan has the absences of those whom it names. Whoever an operator has asked in another's place
+/// need not be one of them, and goes by today's rules, where the worker has some.
+fn invitees(issue: &Issue, rules: Option<&Policy>) -> Vec<Invitee> {
+    let Some(submitter) = &issue.submitter else {
+        return issue.reviewers.iter().cloned().map(Invitee::from).collect();
+    };
+    let recorded = issue.calendar.clone().unwrap_or_default();
+    let (calendar, absences) = match rules.filter(|_| issue.time.is_none()) {
+        Some(today) => (today.calendar(), today.absences()),
+        None => (&recorded, &issue.absences[..]),
+    };
+    let on = calendar.date(issue.opened_at);
+    stand_ins(&issue.reviewers, &issue.asked, absences, on, submitter)
 }
 
 /// A text without this approval ID, with dashes or without, in whatever case.

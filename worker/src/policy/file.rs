@@ -16,9 +16,9 @@ use super::{
     mistakes::{Mistake, meant},
     most_bytes,
     reader::{Holiday, Reports, Table, Text, Value},
-    routing::in_reach,
+    routing::{deciding, in_reach},
     rules::{
-        Ask, Bounds, Decision, Escalation, Managers, Rule, Stage, When, as_read, employee,
+        Ask, Bounds, Decision, Employee, Escalation, Managers, Rule, Stage, When, as_read,
         is_covered,
     },
 };
@@ -181,8 +181,8 @@ impl<'a> File<'a> {
             let mut members: Vec<EmailAddress> = Vec::new();
             for member in value.texts() {
                 let Some(address) = address(&self.root, &member) else { continue };
-                if members.contains(&address) {
-                    let message = format!("{address} is in this group already");
+                if let Some(same) = members.iter().find(|same| **same == address) {
+                    let message = format!("{} is in this group already", spelt(&address, same));
                     value.report(Mistake::new(member.span, message));
                 } else {
                     members.push(address);
@@ -198,40 +198,26 @@ impl<'a> File<'a> {
         let Some(table) = self.root.table("managers") else { return Managers::default() };
         table.only(&["employees", "departments", "default"]);
         let default = table.text("default").and_then(|text| address(&table, &text));
-        let read = |key: &str, called: fn(&str) -> String| {
-            let entries = table.table(key).map(|table| table.entries()).unwrap_or_default();
-            let mut managers = BTreeMap::new();
-            for (name, value) in entries {
-                let Some(text) = value.text() else { continue };
-                let Some(manager) = address(&table, &text) else { continue };
-                let key = called(&name.text);
-                if key == manager.as_str() {
-                    let message = format!("{manager} would approve their own submissions");
-                    let help = "name somebody else as their manager";
-                    value.report(Mistake::new(text.span, message).help(help));
-                } else if managers.insert(key, manager).is_some() {
-                    let message = format!("{:?} has a manager already", name.text);
-                    value.report(Mistake::new(name.span, message));
-                }
-            }
-            managers
-        };
-        let (employees, departments) = (read("employees", employee), read("departments", as_read));
+        let employees = entries(&table, "employees", Employee::named, |employee, manager| {
+            *employee == Employee::Address(manager.clone())
+        });
+        let departments = entries(&table, "departments", as_read, |_, _| false);
         let managers = Managers { employees, departments, default };
         for (name, value) in table.table("employees").map(|t| t.entries()).unwrap_or_default() {
-            let mut seen = vec![employee(&name.text)];
-            while let Some(next) = seen.last().and_then(|who| managers.employees.get(who)) {
-                if seen[0] == next.as_str() {
-                    let circle = seen[1..].join(", ");
+            let first = Employee::named(&name.text);
+            let mut seen: Vec<&EmailAddress> = Vec::new();
+            let mut next = managers.employees.get(&first);
+            while let Some(manager) = next.filter(|manager| !seen.contains(manager)) {
+                if first == Employee::Address(manager.clone()) {
+                    let circle: Vec<&str> = seen.iter().map(|who| who.as_str()).collect();
+                    let circle = circle.join(", ");
                     let message =
                         format!("{} would be above themselves, by way of {circle}", name.text);
                     value.report(Mistake::new(name.span, message));
                     break;
                 }
-                if seen.iter().any(|who| who == next.as_str()) {
-                    break;
-                }
-                seen.push(next.as_str().to_owned());
+                seen.push(manager);
+                next = managers.manager(manager);
             }
         }
         managers
@@ -303,7 +289,7 @@ impl<'a> File<'a> {
             types: names("type"),
             categories: names("category"),
             departments: names("department"),
-            submitters: submitters.map(|submitter| submitter.to_string()).collect(),
+            submitters: submitters.collect(),
             currencies: currencies.map(|currency| currency.code().to_owned()).collect(),
             amounts,
         };
@@ -344,7 +330,7 @@ impl<'a> File<'a> {
 
     fn stages(&self, table: &Table<'_>, when: &When) -> Vec<Stage> {
         let mut stages = Vec::new();
-        let mut asked = Vec::new();
+        let mut seats = 0;
         let tables = table.tables("stages");
         if tables.is_empty() {
             let message = "must have at least one stage";
@@ -360,16 +346,16 @@ impl<'a> File<'a> {
                 "on_deadline",
                 "escalate",
             ]);
-            stages.extend(self.stage(i, stage, when, &mut asked));
+            stages.extend(self.stage(i, stage, when, &mut seats));
         }
-        if asked.len() > MAX_SEATS {
-            let message = format!("asks {} people; at most {MAX_SEATS} can be asked", asked.len());
+        if seats > MAX_SEATS {
+            let message = format!("asks {seats} people; at most {MAX_SEATS} can be asked");
             table.report(Mistake::new(table.span.clone(), message));
         }
         stages
     }
 
-    fn stage(&self, i: usize, table: &Table<'_>, when: &When, all: &mut Vec<Ask>) -> Option<Stage> {
+    fn stage(&self, i: usize, table: &Table<'_>, when: &When, seats: &mut usize) -> Option<Stage> {
         let name = name(table, &format!("Stage {}", i + 1));
         let asked = self.asked(table);
         let quorum = table.get("quorum");
@@ -398,7 +384,8 @@ impl<'a> File<'a> {
             self.self_approval(table, &asked, quorum, when);
         }
         let mut people = asked.people.clone();
-        let mut valid = asked.people.len();
+        let mut able = asked.people.clone();
+        *seats += able.len();
         let mut escalations = Vec::new();
         for level in &levels {
             level.only(&["reviewers", "deadline", "reminders", "keep_earlier"]);
@@ -406,18 +393,20 @@ impl<'a> File<'a> {
                 level.get("keep_earlier").and_then(|keep| keep.boolean()).unwrap_or(true);
             let time = self.time(level);
             let Some(next) = self.asked(level) else { continue };
-            if next.complete && asked.complete {
-                let again: Vec<&Ask> =
-                    next.people.iter().filter(|ask| people.contains(ask)).collect();
-                if again.len() == next.people.len() {
+            *seats += next.people.iter().filter(|ask| !able.contains(ask)).count();
+            match deciding(&able, &next.people, keep_earlier) {
+                Some(after) => {
+                    if next.complete && asked.complete {
+                        self.reach(level, &next, quorum, None, after.len());
+                    }
+                    able = after;
+                }
+                None if next.complete && asked.complete => {
                     let message = "everybody here is asked before: this level asks nobody";
                     let help = "escalate to others; nobody has two votes";
                     level.report(Mistake::new(next.span.clone(), message).help(help));
-                } else {
-                    let new = next.people.len() - again.len();
-                    valid = new + if keep_earlier { valid } else { 0 };
-                    self.reach(level, &next, quorum, None, valid);
                 }
+                None => {}
             }
             people.extend(next.people.iter().cloned());
             escalations.push(Escalation { reviewers: next.people, time, keep_earlier });
@@ -431,7 +420,6 @@ impl<'a> File<'a> {
             );
             table.report(Mistake::new(asked.span, message));
         }
-        all.extend(people);
         Some(Stage { name, reviewers: asked.people, quorum, time, on_deadline, escalations })
     }
 
@@ -478,12 +466,14 @@ impl<'a> File<'a> {
                 value.report(Mistake::new(text.span.clone(), message).help(help).missing());
             }
             for ask in asks {
-                if !people.contains(&ask) {
-                    people.push(ask);
-                } else if let Ask::Person(person) = &ask {
-                    let message = format!("{person} is asked here already");
-                    let help = "one reviewer has one vote";
-                    value.report(Mistake::new(text.span.clone(), message).help(help));
+                match (people.iter().find(|same| **same == ask), &ask) {
+                    (None, _) => people.push(ask),
+                    (Some(Ask::Person(same)), Ask::Person(person)) => {
+                        let message = format!("{} is asked here already", spelt(person, same));
+                        let help = "one reviewer has one vote";
+                        value.report(Mistake::new(text.span.clone(), message).help(help));
+                    }
+                    _ => {}
                 }
             }
         }
@@ -532,8 +522,7 @@ impl<'a> File<'a> {
     /// Reports a stage that asks only the submitter, or too few others with nobody above to step in.
     fn self_approval(&self, table: &Table<'_>, asked: &Asked, quorum: Quorum, when: &When) {
         for submitter in &when.submitters {
-            let is_other =
-                |ask: &&Ask| !matches!(ask, Ask::Person(person) if person.as_str() == submitter);
+            let is_other = |ask: &&Ask| !matches!(ask, Ask::Person(person) if person == submitter);
             let others = asked.people.iter().filter(is_other).count();
             let message = match others {
                 0 => format!("asks only {submitter}, who is the submitter"),
@@ -616,6 +605,38 @@ fn name(table: &Table<'_>, default: &str) -> String {
 fn address(table: &Table<'_>, text: &Text) -> Option<EmailAddress> {
     let address = text.text.parse();
     address.map_err(|error| table.report(Mistake::new(text.span.clone(), format!("{error}")))).ok()
+}
+
+/// A person who is named again, with the other spelling where it is another one.
+fn spelt(person: &EmailAddress, before: &EmailAddress) -> String {
+    match person.as_str() == before.as_str() {
+        true => person.to_string(),
+        false => format!("{person}, who is {before},"),
+    }
+}
+
+/// Who is whose manager in a table; `is_own` says who would be their own.
+fn entries<K: Ord>(
+    table: &Table<'_>,
+    key: &str,
+    read: fn(&str) -> K,
+    is_own: fn(&K, &EmailAddress) -> bool,
+) -> BTreeMap<K, EmailAddress> {
+    let mut managers = BTreeMap::new();
+    for (name, value) in table.table(key).map(|table| table.entries()).unwrap_or_default() {
+        let Some(text) = value.text() else { continue };
+        let Some(manager) = address(table, &text) else { continue };
+        let who = read(&name.text);
+        if is_own(&who, &manager) {
+            let message = format!("{manager} would approve their own submissions");
+            let help = "name somebody else as their manager";
+            value.report(Mistake::new(text.span, message).help(help));
+        } else if managers.insert(who, manager).is_some() {
+            let message = format!("{:?} has a manager already", name.text);
+            value.report(Mistake::new(name.span, message));
+        }
+    }
+    managers
 }
 
 fn currency(table: &Table<'_>, code: &Text) -> Option<iso_currency::Currency> {

@@ -1,5 +1,7 @@
 //! What a rule makes of a submission: recorded with it, so that later rules change nothing.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::TimePlan;
@@ -27,10 +29,10 @@ pub struct StageRule {
 }
 
 impl StageRule {
-    /// Who may be asked, unless they are away.
+    /// Who may be asked, unless they are away: each once.
     pub fn everybody(&self) -> impl Iterator<Item = &EmailAddress> {
         let later = self.escalations.iter().flat_map(|level| &level.reviewers);
-        self.reviewers.iter().chain(later)
+        self.reviewers.iter().chain(later).collect::<BTreeSet<_>>().into_iter()
     }
 
     /// A level: who is asked, and for how long. 0 is asked first.
@@ -65,7 +67,8 @@ impl From<&StageRule> for StagePlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Level {
-    /// Who is asked, unless they are away: nobody whom the stage asked before, never the submitter.
+    /// Who is asked, unless they are away or asked already: each once, never the submitter. They may
+    /// decide in any case.
     pub reviewers: Vec<EmailAddress>,
     /// How long they have, and when they are reminded.
     #[serde(flatten)]

@@ -64,13 +64,19 @@ impl Policy {
         let rule =
             self.rules.iter().find(|rule| rule.when.matches(&facts)).unwrap_or(&self.default);
         let (name, then) = (rule.name.clone(), rule.then.clone());
-        let route = match &rule.decision {
+        let own = self.managers.own(submission, submitter);
+        let route = own.map_err(|problem| vec![problem]).and_then(|own| match &rule.decision {
             Decision::Approve => Ok(Route::Approve { rule: name, then }),
             Decision::Reject => Ok(Route::Reject { rule: name, then }),
-            Decision::Stages(stages) => self
-                .stages(rule, stages, submission, submitter)
-                .map(|stages| Route::Stages { rule: name, stages, then }),
-        };
+            Decision::Stages(stages) => {
+                let above = self.managers.above(own, submitter);
+                staffed(rule, stages, &above, submitter).map(|stages| Route::Stages {
+                    rule: name,
+                    stages,
+                    then,
+                })
+            }
+        });
         Routed { rule, route }
     }
 
@@ -92,6 +98,11 @@ impl Policy {
     /// The calendar that waits and absences are meant by.
     pub fn calendar(&self) -> &Calendar {
         &self.calendar
+    }
+
+    /// Who is away when, and who stands in.
+    pub fn absences(&self) -> &[Absence] {
+        &self.absences
     }
 
     /// What to record of the calendar with these stages: nothing where they wait by the clock only
@@ -116,28 +127,27 @@ impl Policy {
             stages.iter().flat_map(StageRule::everybody).cloned().collect();
         concerning(&reviewers, &self.absences, self.calendar.date(at))
     }
+}
 
-    fn stages(
-        &self,
-        rule: &Rule,
-        stages: &[Stage],
-        submission: &Submission,
-        submitter: &EmailAddress,
-    ) -> Result<Vec<StageRule>, Vec<Problem>> {
-        let above = self.managers.above(submission, submitter);
-        let mut planned = Vec::new();
-        let mut problems = Vec::new();
-        for stage in stages {
-            match staff(stage, &above, submitter) {
-                Ok(stage) => planned.push(stage),
-                Err(why) => problems.push(problem(
-                    "$.submitter",
-                    format!("{why} (rule {:?}, stage {:?})", rule.name, stage.name),
-                )),
-            }
+/// Fills the places of a rule's stages.
+fn staffed(
+    rule: &Rule,
+    stages: &[Stage],
+    above: &[EmailAddress],
+    submitter: &EmailAddress,
+) -> Result<Vec<StageRule>, Vec<Problem>> {
+    let mut planned = Vec::new();
+    let mut problems = Vec::new();
+    for stage in stages {
+        match staff(stage, above, submitter) {
+            Ok(stage) => planned.push(stage),
+            Err(why) => problems.push(problem(
+                "$.submitter",
+                format!("{why} (rule {:?}, stage {:?})", rule.name, stage.name),
+            )),
         }
-        if problems.is_empty() { Ok(planned) } else { Err(problems) }
     }
+    if problems.is_empty() { Ok(planned) } else { Err(problems) }
 }
 
 /// Fills a stage's places for a submitter, who gets none. Where the quorum would be out of reach
@@ -151,7 +161,7 @@ fn staff(
     if asks_manager && above.is_empty() {
         return Err("has no manager in the rules but themselves".into());
     }
-    let mut reviewers = people(&stage.reviewers, above, submitter, &[]);
+    let mut reviewers = people(&stage.reviewers, above, submitter);
     let mut higher = above.iter();
     while !in_reach(stage.quorum, reviewers.len()) {
         match higher.next() {
@@ -178,37 +188,43 @@ fn staff(
     })
 }
 
-/// The levels of escalation. Nobody is asked twice in a stage, so that a level may have nobody left
-/// who could decide: it is left out.
+/// The levels of escalation. One that asks nobody who could not decide before, or leaves too few for
+/// the quorum, is left out.
 fn levels(
     stage: &Stage,
     reviewers: &[EmailAddress],
     above: &[EmailAddress],
     submitter: &EmailAddress,
 ) -> Vec<Level> {
-    let mut asked = reviewers.to_vec();
-    let mut valid = reviewers.len();
+    let mut able = reviewers.to_vec();
     let mut levels = Vec::new();
     for Escalation { reviewers, time, keep_earlier } in &stage.escalations {
-        let reviewers = people(reviewers, above, submitter, &asked);
-        let deciding = reviewers.len() + if *keep_earlier { valid } else { 0 };
-        if reviewers.is_empty() || !in_reach(stage.quorum, deciding) {
-            continue;
+        let reviewers = people(reviewers, above, submitter);
+        let Some(after) = deciding(&able, &reviewers, *keep_earlier) else { continue };
+        if in_reach(stage.quorum, after.len()) {
+            able = after;
+            levels.push(Level { reviewers, time: time.clone(), keep_earlier: *keep_earlier });
         }
-        valid = deciding;
-        asked.extend(reviewers.iter().cloned());
-        levels.push(Level { reviewers, time: time.clone(), keep_earlier: *keep_earlier });
     }
     levels
 }
 
-/// Who that is, for a submitter: each once, and nobody of those who are asked already.
-fn people(
-    asks: &[Ask],
-    above: &[EmailAddress],
-    submitter: &EmailAddress,
-    asked: &[EmailAddress],
-) -> Vec<EmailAddress> {
+/// Who can decide once a level is asked, those whom it names among them: nobody is told to stay who
+/// stays anyway. `None` where all of them could before.
+pub(super) fn deciding<T: Clone + PartialEq>(
+    able: &[T],
+    named: &[T],
+    keep_earlier: bool,
+) -> Option<Vec<T>> {
+    if named.iter().all(|who| able.contains(who)) {
+        return None;
+    }
+    let kept = able.iter().filter(|who| keep_earlier && !named.contains(who));
+    Some(kept.chain(named).cloned().collect())
+}
+
+/// Who that is, for a submitter: each once.
+fn people(asks: &[Ask], above: &[EmailAddress], submitter: &EmailAddress) -> Vec<EmailAddress> {
     let mut people: Vec<EmailAddress> = Vec::new();
     for ask in asks {
         let person = match ask {
@@ -217,9 +233,7 @@ fn people(
             // Or the highest there is.
             Ask::ManagersManager => above.get(1).or(above.first()),
         };
-        let new = |who: &&EmailAddress| {
-            *who != submitter && !asked.contains(who) && !people.contains(who)
-        };
+        let new = |who: &&EmailAddress| *who != submitter && !people.contains(who);
         people.extend(person.filter(new).cloned());
     }
     people

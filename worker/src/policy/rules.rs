@@ -5,7 +5,11 @@ use std::{
     fmt,
 };
 
-use countersign_protos::{v1::Submission, words};
+use countersign_protos::{
+    submission::problem,
+    v1::{Problem, Submission},
+    words,
+};
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use iso_currency::Currency;
@@ -84,7 +88,7 @@ pub(super) struct When {
     pub(super) types: Vec<String>,
     pub(super) categories: Vec<String>,
     pub(super) departments: Vec<String>,
-    pub(super) submitters: Vec<String>,
+    pub(super) submitters: Vec<EmailAddress>,
     pub(super) currencies: Vec<String>,
     pub(super) amounts: BTreeMap<String, Bounds>,
 }
@@ -102,7 +106,7 @@ pub(super) struct Facts<'a> {
     pub(super) kind: &'a str,
     pub(super) category: &'a str,
     pub(super) department: &'a str,
-    pub(super) submitter: &'a str,
+    pub(super) submitter: Option<&'a EmailAddress>,
     pub(super) currency: &'a str,
     pub(super) amount: Decimal,
 }
@@ -130,7 +134,7 @@ impl<'a> Facts<'a> {
             kind: submission.submission_type.trim(),
             category: document.map(|document| document.category.trim()).unwrap_or_default(),
             department: department.unwrap_or_default(),
-            submitter: submitter.as_str(),
+            submitter: Some(submitter),
             currency: document.map(|document| document.currency.as_str()).unwrap_or_default(),
             amount: document
                 .and_then(|document| Decimal::from_str_exact(&document.amount).ok())
@@ -187,10 +191,9 @@ impl When {
             Aspect::Type => one_of(&self.types, facts.kind),
             Aspect::Category => one_of(&self.categories, facts.category),
             Aspect::Department => one_of(&self.departments, facts.department),
-            // Addresses are no names: `ann-lee@` and `ann_lee@` are two people.
             Aspect::Submitter => {
-                self.submitters.is_empty()
-                    || self.submitters.iter().any(|known| known == facts.submitter)
+                let is_named = |submitter| self.submitters.contains(submitter);
+                self.submitters.is_empty() || facts.submitter.is_some_and(is_named)
             }
             Aspect::Money => {
                 let currency = self.currencies.is_empty()
@@ -212,7 +215,11 @@ impl When {
             Aspect::Type => not_one_of("type", facts.kind, &self.types),
             Aspect::Category => not_one_of("category", facts.category, &self.categories),
             Aspect::Department => not_one_of("department", facts.department, &self.departments),
-            Aspect::Submitter => not_one_of("submitter", facts.submitter, &self.submitters),
+            Aspect::Submitter => {
+                let named: Vec<String> = self.submitters.iter().map(ToString::to_string).collect();
+                let submitter = facts.submitter.map(EmailAddress::as_str).unwrap_or_default();
+                not_one_of("submitter", submitter, &named)
+            }
             Aspect::Money => match self.amounts.get(facts.currency) {
                 Some(bounds) => {
                     let amount = words::money(&facts.amount.to_string(), facts.currency);
@@ -274,10 +281,20 @@ fn folded(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(&folded).into_owned()
 }
 
-/// An employee's address or ID, by which [`Managers`] knows them. An ID is no name: its dashes count.
-pub(super) fn employee(text: &str) -> String {
-    let address = text.trim().parse::<EmailAddress>();
-    address.map_or_else(|_| folded(text), |address| address.as_str().to_owned())
+/// What [`Managers`] knows an employee by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Employee {
+    Address(EmailAddress),
+    /// [`folded`]: an ID is not a name, and its dashes count.
+    Id(String),
+}
+
+impl Employee {
+    /// By an address or an ID, whichever it is.
+    pub(super) fn named(text: &str) -> Self {
+        let address = text.trim().parse();
+        address.map_or_else(|_| Self::Id(folded(text)), Self::Address)
+    }
 }
 
 /// Whether everything that a rule matches is matched by one of the earlier ones already.
@@ -323,8 +340,9 @@ fn samples<'a>(aspect: Aspect, rule: &'a When, earlier: &[&'a When]) -> Vec<Fact
             .into_iter()
             .map(|department| Facts { department, ..Facts::default() })
             .collect(),
-        Aspect::Submitter => named(|when| &when.submitters)
-            .into_iter()
+        Aspect::Submitter => all()
+            .flat_map(|when| when.submitters.iter().map(Some))
+            .chain([None])
             .map(|submitter| Facts { submitter, ..Facts::default() })
             .collect(),
         Aspect::Money => {
@@ -355,37 +373,61 @@ fn smallest(currency: Currency) -> Decimal {
 /// Who is above whom.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Managers {
-    /// By [`employee`].
-    pub(super) employees: BTreeMap<String, EmailAddress>,
+    pub(super) employees: BTreeMap<Employee, EmailAddress>,
     /// By department, [`as_read`].
     pub(super) departments: BTreeMap<String, EmailAddress>,
     pub(super) default: Option<EmailAddress>,
 }
 
 impl Managers {
-    /// Who is above a submitter, step by step; each once, never the submitter.
-    pub(super) fn above(
+    /// A submitter's own manager, as far as somebody is named for them or their department.
+    ///
+    /// # Errors
+    /// Where the employee ID is that of somebody else: people write it themselves, and must not
+    /// choose by it who decides.
+    pub(super) fn own(
         &self,
         submission: &Submission,
         submitter: &EmailAddress,
-    ) -> Vec<EmailAddress> {
-        let who = submission.submitter.as_ref();
-        let [id, department] = who
-            .map(|who| [employee(&who.employee_id), as_read(&who.department)])
-            .unwrap_or_default();
-        let own = [
-            self.employees.get(&id),
-            self.employees.get(submitter.as_str()),
-            self.departments.get(&department),
-        ];
-        let mut above: Vec<EmailAddress> = Vec::new();
-        let mut next = own.into_iter().flatten().find(|manager| *manager != submitter);
-        while let Some(manager) = next.filter(|m| *m != submitter && !above.contains(m)) {
-            above.push(manager.clone());
-            next = self.employees.get(manager.as_str());
+    ) -> Result<Option<&EmailAddress>, Problem> {
+        let Some(who) = &submission.submitter else { return Ok(None) };
+        let by_id = self.employees.get(&Employee::named(&who.employee_id));
+        let by_address = self.manager(submitter);
+        if let (Some(one), Some(other)) = (by_id, by_address)
+            && one != other
+        {
+            let id = words::clean_line(&who.employee_id);
+            let message = format!(
+                "names somebody else than the e-mail address: in the rules, the manager of {id} is \
+                 {one}, and that of {submitter} is {other}"
+            );
+            return Err(problem("$.submitter.employeeId", message));
         }
-        let last = self.default.as_ref().filter(|m| *m != submitter && !above.contains(m));
-        above.extend(last.cloned());
+        let by_department = self.departments.get(&as_read(&who.department));
+        let mut named = [by_id, by_address, by_department].into_iter().flatten();
+        Ok(named.find(|manager| *manager != submitter))
+    }
+
+    /// Who is above a submitter with this manager, step by step, and then above whom nobody else is;
+    /// each once, never the submitter.
+    pub(super) fn above(
+        &self,
+        own: Option<&EmailAddress>,
+        submitter: &EmailAddress,
+    ) -> Vec<EmailAddress> {
+        let mut above: Vec<EmailAddress> = Vec::new();
+        for first in [own, self.default.as_ref()] {
+            let mut next = first;
+            while let Some(manager) = next.filter(|m| *m != submitter && !above.contains(m)) {
+                above.push(manager.clone());
+                next = self.manager(manager);
+            }
+        }
         above
+    }
+
+    /// The entry of somebody's address.
+    pub(super) fn manager(&self, person: &EmailAddress) -> Option<&EmailAddress> {
+        self.employees.get(&Employee::Address(person.clone()))
     }
 }

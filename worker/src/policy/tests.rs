@@ -562,12 +562,206 @@ fn a_manager_is_found_by_employee_then_department_then_default() {
             levels.collect::<Vec<_>>().join(" / ")
         )
     };
-    assert_eq!(first("e-7", "sue", "Sales"), "ann / cfo / ceo");
+    assert_eq!(first("e-7", "sue", "Sales"), "ann / cfo / ceo cfo");
     assert_eq!(first("", "ann", "Sales"), "cfo / ceo");
     assert_eq!(first("", "sue", "SALES"), "lead / hr / ceo cfo");
     // The head of a department does not approve their own submission.
     assert_eq!(first("", "lead", "Sales"), "hr / ceo cfo");
     assert_eq!(first("", "sue", ""), "hr / ceo cfo");
+}
+
+#[test]
+fn whoever_is_above_has_managers_too_by_whatever_entry_they_are_found() {
+    let above = |managers: &str, department: &str| {
+        let policy = policy(&format!(
+            "[managers]\n{managers}\n[default]\nstages = \
+             [{{ reviewers = [\"manager\", \"manager's manager\"], quorum = \"all\" }}]\n"
+        ));
+        let stage = stages(&policy, &submission("", department, "5.00", "EUR"), &address("sue"));
+        names(&stage[0].reviewers).join(" ")
+    };
+    let chain = "employees = { \"hr@example.com\" = \"coo@example.com\", \
+                 \"coo@example.com\" = \"ceo@example.com\" }";
+    let default = "default = \"hr@example.com\"";
+    assert_eq!(above(&format!("{default}\n{chain}"), ""), "hr coo", "the default");
+    let department = "departments = { Sales = \"hr@example.com\" }";
+    assert_eq!(above(&format!("{department}\n{chain}"), "Sales"), "hr coo", "a department's");
+    // Above whom the table has nobody, there is the default, and above that one theirs.
+    let lead = "departments = { Sales = \"lead@example.com\" }";
+    assert_eq!(above(&format!("{default}\n{lead}\n{chain}"), "Sales"), "lead hr");
+    assert_eq!(above(default, ""), "hr", "or the highest there is");
+    // Nobody is above themselves, nor asked twice.
+    let round = "employees = { \"hr@example.com\" = \"sue@example.com\" }";
+    assert_eq!(above(&format!("{default}\n{round}"), ""), "hr");
+    let own = "employees = { \"sue@example.com\" = \"hr@example.com\" }";
+    assert_eq!(above(&format!("{default}\n{own}"), ""), "hr");
+}
+
+#[test]
+fn a_submitters_places_go_up_as_far_as_the_defaults_managers() {
+    let policy = policy(
+        r#"
+[managers]
+default = "ann@example.com"
+employees = { "ann@example.com" = "cfo@example.com" }
+[default]
+stages = [{ reviewers = ["sue@example.com", "ann@example.com"], quorum = 2 }]
+"#,
+    );
+    let stage = stages(&policy, &submission("", "", "5.00", "EUR"), &address("sue"));
+    assert_eq!(names(&stage[0].reviewers), ["ann", "cfo"]);
+}
+
+#[test]
+fn an_employee_id_that_is_somebody_elses_is_a_problem() {
+    let policy = policy(
+        r#"
+[managers]
+default = "hr@example.com"
+departments = { Sales = "lead@example.com" }
+[managers.employees]
+"E-7" = "ann@example.com"
+"E-8" = "bob@example.com"
+"E-9" = "Bob+team@example.com"
+"sue@example.com" = "bob@example.com"
+[[rules]]
+name = "Gifts"
+when.type = "gift"
+decision = "approve"
+[default]
+stages = [{ reviewers = ["manager"] }]
+"#,
+    );
+    let route = |kind: &str, id: &str, email: &str| {
+        let mut submission = submission(kind, "Sales", "5.00", "EUR");
+        submission.submitter.as_mut().expect("there").employee_id = id.into();
+        match policy.route(&submission, &email.parse().expect("an address")).route {
+            Ok(Route::Stages { stages, .. }) => names(&stages[0].reviewers).join(" "),
+            Ok(_) => "nobody".into(),
+            Err(problems) => {
+                problems.iter().map(|p| format!("{}: {}", p.path, p.message)).collect()
+            }
+        }
+    };
+    let problem = "$.submitter.employeeId: names somebody else than the e-mail address: in the \
+                   rules, the manager of e-7 is ann@example.com, and that of sue@example.com is \
+                   bob@example.com";
+    assert_eq!(route("", " e-7", "sue@example.com"), problem);
+    assert_eq!(route("gift", "e-7", "sue@example.com"), problem, "whatever is decided about it");
+    let tagged = problem.replace("that of sue@", "that of sue+me@");
+    assert_eq!(route("", "e-7", "sue+me@example.com"), tagged);
+    assert_eq!(route("", "E-8", "sue@example.com"), "bob");
+    assert_eq!(route("", "E-9", "sue+me@example.com"), "bob+team", "one person in two spellings");
+    // What only one of the two names is no contradiction.
+    assert_eq!(route("", "E-7", "cy@example.com"), "ann");
+    assert_eq!(route("", "E-1", "sue@example.com"), "bob");
+    assert_eq!(route("", "", "sue@example.com"), "bob");
+    assert_eq!(route("", "E-1", "cy@example.com"), "lead");
+}
+
+#[test]
+fn a_level_that_ends_earlier_links_keeps_those_whom_it_names() {
+    let text = |quorum: &str, levels: &str| {
+        format!(
+            "[default]\n[[default.stages]]\nquorum = {quorum}\non_deadline = \"reject\"\n\
+             reviewers = [\"a@example.com\", \"b@example.com\"]\ndeadline = \"5s\"\n\
+             escalate = [{levels}]\n"
+        )
+    };
+    let ends = |people: &str| format!("{{ reviewers = [{people}], keep_earlier = false }}");
+    let ac = ends(r#""A+x@example.com", "c@example.com""#);
+    for quorum in ["\"all\"", "2"] {
+        let policy = policy(&text(quorum, &ac));
+        let submission = submission("", "", "5.00", "EUR");
+        let stage = stages(&policy, &submission, &address("sue")).remove(0);
+        assert_eq!(names(&stage.escalations[0].reviewers), ["a+x", "c"]);
+        let explained = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH);
+        let level = explained.split_once("without a decision then, ").expect("a level").1;
+        let lines: Vec<&str> = level.lines().take(3).collect();
+        assert_eq!(
+            lines,
+            ["only these can decide:", "  a@example.com", "  c@example.com"],
+            "{explained}"
+        );
+    }
+    // Whoever an earlier level has released is asked again.
+    let again = format!("{}, {}", ends(r#""c@example.com""#), ends(r#""a@example.com""#));
+    let policy = policy(&text("1", &again));
+    let stage = stages(&policy, &submission("", "", "5.00", "EUR"), &address("sue")).remove(0);
+    let levels: Vec<_> = stage.escalations.iter().map(|level| names(&level.reviewers)).collect();
+    assert_eq!(levels, [["c"], ["a"]]);
+    // Two are needed, and one would be left.
+    let mistakes = found(&text("2", &ends(r#""c@example.com""#)));
+    assert_eq!(mistakes[0].3, "2 approvals can never come from 1 person");
+    let mistakes = found(&text("2", &ends(r#""a@example.com", "B@example.com""#)));
+    assert_eq!(mistakes[0].3, "everybody here is asked before: this level asks nobody");
+}
+
+#[test]
+fn people_are_told_apart_by_their_mailboxes_and_not_by_how_they_are_written() {
+    let policy = policy(
+        r#"
+[managers]
+default = "hr@example.com"
+employees = { "Sue+Work@example.com" = "cfo@example.com" }
+[[rules]]
+name = "Sue's"
+when.submitter = "sue+expenses@example.com"
+[[rules.stages]]
+reviewers = ["Sue+Boss@example.com", "ann@example.com"]
+quorum = 2
+[default]
+decision = "reject"
+"#,
+    );
+    let routed = |who: &str| {
+        let submitter = format!("{who}@example.com").parse().expect("an address");
+        match policy.route(&submission("", "", "5.00", "EUR"), &submitter).route {
+            Ok(Route::Stages { stages, .. }) => names(&stages[0].reviewers).join(" "),
+            route => format!("{route:?}"),
+        }
+    };
+    assert_eq!(routed("sue"), "ann cfo");
+    assert_eq!(routed("SUE+other"), "ann cfo");
+    assert!(routed("sue.b").contains("Reject"));
+    for (text, message) in [
+        (
+            "[groups]\ng = [\"ann@example.com\", \"Ann+x@example.com\"]\n",
+            "ann+x@example.com, who is ann@example.com, is in this group already",
+        ),
+        (
+            "[managers.employees]\n\"a+x@example.com\" = \"b@example.com\"\n\
+             \"a@example.com\" = \"c@example.com\"\n",
+            "\"a@example.com\" has a manager already",
+        ),
+        (
+            "[managers.employees]\n\"a+x@example.com\" = \"a@example.com\"\n",
+            "a@example.com would approve their own submissions",
+        ),
+        (
+            "[managers.employees]\n\"a@example.com\" = \"b+x@example.com\"\n\
+             \"b@example.com\" = \"a+y@example.com\"\n",
+            "a@example.com would be above themselves, by way of b+x@example.com",
+        ),
+        (
+            "[[absences]]\nreviewer = \"a@example.com\"\ndeputy = \"a+x@example.com\"\n\
+             from = 2026-12-01\nto = 2026-12-02\n",
+            "a+x@example.com cannot stand in for themselves",
+        ),
+        (
+            "[[rules]]\nname = \"Own\"\nwhen.submitter = \"a@example.com\"\n\
+             stages = [{ reviewers = [\"a+x@example.com\"] }]\n",
+            "asks only a@example.com, who is the submitter",
+        ),
+        (
+            "[[rules]]\nname = \"One\"\nwhen.submitter = \"a@example.com\"\ndecision = \"reject\"\n\
+             [[rules]]\nname = \"Two\"\nwhen.submitter = \"a+x@example.com\"\ndecision = \"approve\"\n",
+            "rule \"Two\" can never be reached",
+        ),
+    ] {
+        let mistakes = found(&format!("{text}[default]\ndecision = \"reject\"\n"));
+        assert_eq!(mistakes[0].3, message);
+    }
 }
 
 #[test]
@@ -954,14 +1148,15 @@ fn every_one_of_100_000_submissions_has_exactly_one_route_and_nobody_approves_th
 
 /// Nobody twice, never the submitter, and every quorum in reach.
 fn sound(stage: &StageRule, submitter: &EmailAddress) {
-    let levels = stage.escalations.iter();
-    let all: Vec<&EmailAddress> =
-        stage.reviewers.iter().chain(levels.flat_map(|level| &level.reviewers)).collect();
-    assert!(!all.contains(&submitter), "{stage:?}");
-    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{stage:?}");
-    assert!(!stage.reviewers.is_empty());
+    let mut asked: BTreeSet<&EmailAddress> = BTreeSet::new();
+    for level in 0..=stage.escalations.len() {
+        let (people, _) = stage.level(level).expect("a level");
+        let once: BTreeSet<_> = people.iter().collect();
+        assert!(!once.contains(submitter) && once.len() == people.len(), "{stage:?}");
+        assert!(!once.is_subset(&asked), "somebody new: {stage:?}");
+        asked.extend(once);
+    }
     assert!(stage.quorum.approvals(stage.reviewers.len()) <= stage.reviewers.len(), "{stage:?}");
-    assert!(stage.escalations.iter().all(|level| !level.reviewers.is_empty()), "{stage:?}");
 }
 
 #[test]
