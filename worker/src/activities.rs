@@ -369,6 +369,63 @@ fn refusal(kind: &str, message: impl Into<String>) -> ActivityError {
 mod tests {
     use super::*;
 
+    fn address(name: &str) -> EmailAddress {
+        format!("{name}@example.com").parse().expect("an address")
+    }
+
+    #[test]
+    fn reassigning_to_somebody_who_is_away_today_asks_their_deputy() {
+        let away = |name: &str, deputy: &str| {
+            format!(
+                "[[absences]]\nreviewer = \"{name}@example.com\"\n\
+                 deputy = \"{deputy}@example.com\"\nfrom = 2026-11-25\nto = 2026-11-25\n"
+            )
+        };
+        let rules = |absences: &[(&str, &str)]| {
+            let absences: String = absences.iter().map(|(who, by)| away(who, by)).collect();
+            let text = format!(
+                "[calendar]\ntime_zone = \"Europe/Berlin\"\n{absences}\
+                 [default]\ndecision = \"reject\"\n"
+            );
+            Policy::parse(&text, "rules", |_| Ok(String::new())).expect("rules")
+        };
+        let order = |to: &str, taken: &[&str]| Issue {
+            reviewers: vec![address(to)],
+            // In Berlin, it is the 25th already.
+            opened_at: "2026-11-24T23:30:00Z".parse().expect("a time"),
+            submitter: Some(address("sue")),
+            asked: taken.iter().map(|name| address(name)).collect(),
+            ..Issue::default()
+        };
+        let asked = |issue: &Issue, rules: Option<&Policy>| {
+            let name = |who: &EmailAddress| who.as_str().replace("@example.com", "");
+            let invitee = invitees(issue, rules).pop().expect("somebody is asked");
+            (name(&invitee.reviewer), invitee.on_behalf_of.as_ref().map(name))
+        };
+        let chain = rules(&[("fay", "gil"), ("gil", "hal"), ("ida", "hal"), ("jo", "sue+x")]);
+        let for_whom = |who: &str, absent: &str| (who.to_owned(), Some(absent.to_owned()));
+        let own = |who: &str| (who.to_owned(), None);
+        let ann = ["ann"];
+        assert_eq!(asked(&order("gil", &ann), Some(&chain)), for_whom("hal", "gil"));
+        assert_eq!(asked(&order("fay+x", &ann), Some(&chain)), for_whom("hal", "fay+x"));
+        assert_eq!(asked(&order("cy", &ann), Some(&chain)), own("cy"));
+        // Two who are away have one deputy, who has one vote.
+        assert_eq!(asked(&order("ida", &["ann", "hal", "fay"]), Some(&chain)), own("ida"));
+        assert_eq!(asked(&order("jo", &ann), Some(&chain)), own("jo"), "not the submitter");
+        assert_eq!(asked(&order("gil", &["hal"]), Some(&chain)), own("gil"), "whom she replaces");
+
+        // Without rules, and for those whom the plan asks, what the plan has recorded counts.
+        let recorded = chain.absences().to_vec();
+        let mut planned = Issue { absences: recorded, ..order("gil", &ann) };
+        planned.calendar = Some(chain.calendar().clone());
+        assert_eq!(asked(&planned, None), for_whom("hal", "gil"));
+        let today = rules(&[]);
+        assert_eq!(asked(&planned, Some(&today)), own("gil"), "an order goes by today's rules");
+        let deadline = "1h".parse().expect("a wait");
+        planned.time = Some(TimePlan { deadline, reminders: Vec::new() });
+        assert_eq!(asked(&planned, Some(&today)), for_whom("hal", "gil"));
+    }
+
     #[test]
     fn a_mail_servers_words_have_no_approval_id_in_them() {
         let id: ApprovalId = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse().expect("an approval ID");

@@ -328,6 +328,46 @@ async fn an_operator_has_somebody_else_asked_reminds_and_withdraws() {
 }
 
 #[tokio::test]
+async fn reassigning_to_somebody_who_is_away_asks_their_deputy_and_gives_nobody_two_votes() {
+    let stack = stack_with(
+        r#"
+[[absences]]
+reviewer = "lee@example.com"
+deputy = "dee@example.com"
+from = 2020-01-01
+to = 2099-12-31
+
+[default]
+name = "Everything"
+stages = [{ reviewers = ["ann@example.com", "bob@example.com"], quorum = "all" }]
+"#,
+    )
+    .await;
+    let workflow = stack.submit(&routed("50.00")).await;
+    stack.mail_to("ann@example.com").await;
+    let reassign = async |from: &str, to: &str| {
+        workflow.signal("reassign", &json!({"reviewer": from, "to": to})).await;
+    };
+    reassign("ann@example.com", "lee@example.com").await;
+    let dee = stack.mail_to("dee@example.com").await;
+    assert!(dee.text.contains("lee@example.com"), "{}", dee.text);
+    reassign("bob@example.com", "Lee+holiday@example.com").await;
+    reassign("bob@example.com", "sam+me@example.com").await;
+    stack.press(&dee.link("approve"), "approve", "").await.expect(200, &["approved"]);
+    let by_phone = json!({"reviewer": "Bob+mobile@Example.com", "comment": "By phone"});
+    workflow.signal("approve", &by_phone).await;
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["reason"], "Approved by dee@example.com and bob@example.com.", "{outcome}");
+    let decision = &outcome["stages"][0]["decisions"][0];
+    assert_eq!(decision["onBehalfOf"], "lee@example.com", "{outcome}");
+    let ignored = json!([
+        "reassign: the new reviewer, or their deputy, is asked in this stage already",
+        "reassign: the submitter does not decide their own submission",
+    ]);
+    assert_eq!(workflow.status().await["ignoredBecause"], ignored);
+}
+
+#[tokio::test]
 async fn orders_that_come_together_or_before_anybody_is_asked_all_have_their_effect() {
     let mut stack = Stack::start().await;
     stack.kill_worker().await;

@@ -287,6 +287,14 @@ fn each_rule_names_its_field() {
             "$.approval.stages[0].reviewers[1]: is in this stage already: one reviewer has one vote",
         ),
         (
+            stage(json!({"reviewers": ["sue+boss@example.com", "a@example.com"]})),
+            "$.approval.stages[0].reviewers[0]: is the submitter, who does not approve their own submission",
+        ),
+        (
+            stage(json!({"reviewers": ["a.b@gmail.com", "AB+x@googlemail.com"]})),
+            "$.approval.stages[0].reviewers[1]: is in this stage already: one reviewer has one vote",
+        ),
+        (
             stage(json!({"reviewers": ["a@example.com"], "quorum": 2})),
             "$.approval.stages[0].quorum: 2 approvals can never come from 1 reviewers",
         ),
