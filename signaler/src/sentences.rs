@@ -114,7 +114,9 @@ pub(crate) fn quorum(stage: &StageState) -> String {
 pub(crate) fn at_deadline(stage: &StageState) -> &'static str {
     match stage.on_deadline.as_str() {
         "escalate" => "If it is not decided by then, others are asked.",
-        "approve" => "If it is not decided by then, it counts as approved.",
+        "approve" => {
+            "If it is not decided by then, it counts as approved unless somebody has rejected it."
+        }
         "reject" => "If it is not decided by then, it counts as rejected.",
         _ => "If it is not decided by then, the request expires.",
     }

@@ -159,7 +159,7 @@ pub fn request(request: &ReviewRequest, links: &Links) -> Letter {
         _ if request.escalates => "others are asked",
         OnDeadline::Expire => "it ends undecided",
         OnDeadline::Reject => "it counts as rejected",
-        OnDeadline::Approve => "it counts as approved",
+        OnDeadline::Approve => "it counts as approved unless somebody has rejected it",
     };
     let start = if reminder { "Reminder: please decide" } else { "Please decide" };
     let absent = request.on_behalf_of.as_ref().map(|absent| clean_line(absent.as_str()));

@@ -135,13 +135,7 @@ impl Policy {
             let then = match level {
                 _ if places.is_empty() => "the next level is left out: all of it are asked already",
                 0 => "",
-                _ if !ends => {
-                    "without a decision then, earlier links stay valid, and these are asked:"
-                }
-                _ if kept.is_empty() => {
-                    "without a decision then, earlier links end, and these are asked:"
-                }
-                _ => "without a decision then, only these can decide:",
+                _ => once_asked(ends, !kept.is_empty()),
             };
             if !then.is_empty() {
                 writeln!(out, "  {then}")?;
@@ -164,7 +158,7 @@ impl Policy {
             now = deadline;
         }
         let end = match on_deadline {
-            OnDeadline::Approve => "is approved",
+            OnDeadline::Approve => "is approved unless somebody has rejected it",
             OnDeadline::Reject => "is rejected",
             OnDeadline::Expire => "expires",
         };
@@ -204,5 +198,14 @@ impl Policy {
 
     fn moment(&self, at: Timestamp) -> String {
         at.to_zoned(self.calendar.time_zone.clone()).strftime("%A, %-d %B %Y, %H:%M %Z").to_string()
+    }
+}
+
+/// What a later level's opening does to those who were asked before.
+fn once_asked(ends_links: bool, keeps_some: bool) -> &'static str {
+    match (ends_links, keeps_some) {
+        (false, _) => "without a decision then, earlier links stay valid, and these are asked:",
+        (true, false) => "without a decision then, earlier links end, and these are asked:",
+        (true, true) => "without a decision then, only these can decide:",
     }
 }

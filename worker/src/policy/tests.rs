@@ -1289,6 +1289,23 @@ to = 2026-12-31
     );
 }
 
+#[test]
+fn what_the_last_deadline_does_is_explained() {
+    let explained = |on_deadline: &str| {
+        let policy = policy(&format!(
+            "[default]\nstages = [{{ reviewers = [\"a@example.com\", \"b@example.com\"], quorum = 2, \
+             on_deadline = \"{on_deadline}\" }}]\n"
+        ));
+        let submission = submission("", "", "5.00", "EUR");
+        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH);
+        text.trim_end().lines().last().unwrap_or_default().to_owned()
+    };
+    let end = "  without a decision then, it ";
+    assert_eq!(explained("expire"), format!("{end}expires"));
+    assert_eq!(explained("reject"), format!("{end}is rejected"));
+    assert_eq!(explained("approve"), format!("{end}is approved unless somebody has rejected it"));
+}
+
 /// Each of them twice would be 2^40 ways to go through.
 #[test]
 fn a_long_chain_of_deputies_that_is_there_twice_is_reported_soon() {
