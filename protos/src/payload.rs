@@ -3,10 +3,14 @@
 //! Decoding never panics and never goes through the SDK's own conversion, where a payload that
 //! does not decode fails the workflow task for ever.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use prost::{Message, Name};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapDeserializer},
+};
+use serde_json::value::RawValue;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 /// An encoding that Countersign reads and writes.
@@ -43,6 +47,8 @@ pub enum Unreadable {
 
 const ENCODING: &str = "encoding";
 const MESSAGE_TYPE: &str = "messageType";
+/// How SDKs encode an argument of nil, None, null or undefined.
+const NULL: &[u8] = b"binary/null";
 
 impl Encoding {
     /// The name in a payload's metadata.
@@ -74,10 +80,20 @@ fn quoted(name: &[u8]) -> String {
     }
 }
 
-/// The one payload of an input.
+/// Whether an argument is nil: `binary/null`, or the JSON `null`.
+fn is_nil(payload: &Payload) -> bool {
+    match Encoding::of(payload) {
+        Ok(Encoding::JsonPlain | Encoding::JsonProtobuf) => payload.data.trim_ascii() == b"null",
+        Ok(Encoding::BinaryProtobuf) => false,
+        Err(_) => payload.metadata.get(ENCODING).is_some_and(|name| name == NULL),
+    }
+}
+
+/// The one payload of an input. A nil argument is none.
 pub fn single(payloads: &[Payload]) -> Result<&Payload, Unreadable> {
     match payloads {
         [] => Err(Unreadable::Missing),
+        [nil] if is_nil(nil) => Err(Unreadable::Missing),
         [payload] => Ok(payload),
         more => Err(Unreadable::TooMany(more.len())),
     }
@@ -91,19 +107,56 @@ where
     let payload = single(payloads)?;
     match Encoding::of(payload)? {
         Encoding::BinaryProtobuf => decode_binary(payload),
-        Encoding::JsonPlain | Encoding::JsonProtobuf => serde_json::from_slice(&payload.data)
+        Encoding::JsonPlain | Encoding::JsonProtobuf => from_json(&payload.data)
             .map_err(|error| Unreadable::Data(format!("not the expected JSON: {error}"))),
     }
 }
 
-/// As [`decode`], but no payload at all is a message in which nothing is set.
+/// As [`decode`], but no payload, or a nil one, is a message in which nothing is set.
 pub fn decode_optional<M>(payloads: &[Payload]) -> Result<M, Unreadable>
 where
     M: Message + Name + Default + DeserializeOwned,
 {
-    match payloads {
-        [] => Ok(M::default()),
-        payloads => decode(payloads),
+    match decode(payloads) {
+        Err(Unreadable::Missing) => Ok(M::default()),
+        decoded => decoded,
+    }
+}
+
+/// A field that is `null` is absent, as in protobuf's JSON mapping: SDKs with typed objects send
+/// unset fields so. The messages that others write are flat, so only the outermost fields matter.
+fn from_json<M: DeserializeOwned>(data: &[u8]) -> serde_json::Result<M> {
+    let Present(fields) = serde_json::from_slice(data)?;
+    M::deserialize(MapDeserializer::new(fields.into_iter()))
+}
+
+/// The fields of a JSON object that are not `null`. One that is given twice stays twice, for the
+/// message's own reader to refuse.
+struct Present<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Present<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Present<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Present<'de>, A::Error> {
+                let mut present = Vec::new();
+                while let Some((name, json)) = map.next_entry::<String, &RawValue>()? {
+                    if json.get() != "null" {
+                        present.push((name, json));
+                    }
+                }
+                Ok(Present(present))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
     }
 }
 
@@ -163,6 +216,40 @@ mod tests {
             assert_eq!(Encoding::of(&payload), Ok(encoding));
             assert_eq!(decode(&[payload]), Ok(decision()));
         }
+    }
+
+    fn json(data: &str) -> Payload {
+        Payload { data: data.into(), ..encode(&decision(), Encoding::JsonPlain) }
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let ann = Decision { reviewer: "ann@example.com".into(), ..Decision::default() };
+        for same in [
+            r#"{"reviewer": "ann@example.com"}"#,
+            r#"{"reviewer": "ann@example.com", "comment": null}"#,
+            r#"{"link": null, "reviewer": "ann@example.com", "comment": null, "unknown": null}"#,
+            r#" { "reviewer" : null , "reviewer" : "ann@example.com" } "#,
+        ] {
+            assert_eq!(decode(&[json(same)]), Ok(ann.clone()), "{same}");
+        }
+        for other in [r#"{"comment": 7}"#, r#"{"comment": "a", "comment": "b"}"#, "[null]", "7"] {
+            let read = decode::<Decision>(&[json(other)]);
+            assert!(matches!(read, Err(Unreadable::Data(_))), "{other}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn a_nil_argument_is_none() {
+        let null = [(ENCODING.to_owned(), b"binary/null".to_vec())];
+        let nil = Payload { metadata: null.into(), ..Payload::default() };
+        for nil in [nil, json("null"), json(" null\n")] {
+            assert_eq!(decode::<Decision>(&[nil.clone()]), Err(Unreadable::Missing), "{nil:?}");
+            assert_eq!(decode_optional(&[nil.clone()]), Ok(Decision::default()), "{nil:?}");
+            let two = decode_optional::<Decision>(&[nil.clone(), nil]);
+            assert_eq!(two, Err(Unreadable::TooMany(2)));
+        }
+        assert_eq!(decode_optional(&[]), Ok(Decision::default()));
     }
 
     #[test]

@@ -363,13 +363,17 @@ impl Case {
         };
         let why = match receipt {
             Receipt::Counted | Receipt::Duplicate => return,
-            Receipt::Contradiction => "the reviewer decided otherwise before",
-            Receipt::NotAReviewer => "it is from nobody who is asked",
-            Receipt::SelfVote => "the submitter does not decide their own submission",
-            Receipt::Released => "somebody else was asked in the reviewer's place",
-            Receipt::StageNotOpen => "the reviewer's stage is not open",
+            Receipt::Contradiction => format!("{who} decided otherwise before"),
+            Receipt::NotAReviewer => unknown,
+            Receipt::SelfVote => format!("{who} does not decide their own submission"),
+            Receipt::Released => format!("somebody else was asked in the place of {who}"),
+            Receipt::StageNotOpen => format!("the stage of {who} is not open"),
         };
-        self.ignore(signal_of(verdict), why);
+        self.ignore(signal_of(verdict), &why);
+        let (who, unknown) = match &ballot.claim {
+            Claim::Reviewer(who) => (who.to_string(), format!("{who} is not asked")),
+            Claim::Link(_) => ("the reviewer".into(), "nobody who is asked has its link".into()),
+        };
     }
 
     fn replace(&mut self, from: EmailAddress, to: EmailAddress) -> Result<(), String> {
@@ -383,7 +387,10 @@ impl Case {
         let late: Vec<_> =
             late.filter(|late| whom.as_ref().is_none_or(|whom| whom == late)).collect();
         if late.is_empty() {
-            return Err("there is nobody to remind".to_owned());
+            return Err(match whom {
+                Some(whom) => format!("{whom} has nothing to decide now"),
+                None => "there is nobody to remind".to_owned(),
+            });
         }
         if self.reminded_by_hand >= MAX_REMINDED_BY_HAND {
             return Err(format!("people were reminded {MAX_REMINDED_BY_HAND} times already"));
@@ -714,9 +721,9 @@ mod tests {
                 "reject: one input is expected, and there are 2",
                 "reject: it names neither link nor reviewer",
                 "reject: its reviewer is no e-mail address",
-                "reject: it is from nobody who is asked",
-                "approve: the submitter does not decide their own submission",
-                "reject: the reviewer decided otherwise before",
+                "reject: eve@example.com is not asked",
+                "approve: sue@example.com does not decide their own submission",
+                "reject: ann@example.com decided otherwise before",
             ]
         );
         assert_eq!((case.ignored().0, case.decisions()), (8, 1));
@@ -746,7 +753,7 @@ mod tests {
                 "reassign: the submitter does not decide their own submission",
                 "reassign: its to is no e-mail address",
                 "reassign: one input is expected, and there is none",
-                "remind: there is nobody to remind",
+                "remind: eve@example.com has nothing to decide now",
                 "remind: one input is expected, and there are 2",
             ]
         );
@@ -783,7 +790,7 @@ mod tests {
         };
         let (reason, ignored) = decided(2);
         assert_eq!(reason, "Approved by bob@example.com and cy@example.com.");
-        assert_eq!(ignored, ["reject: somebody else was asked in the reviewer's place"]);
+        assert_eq!(ignored, ["reject: somebody else was asked in the place of ann@example.com"]);
         let (reason, _) = decided(1);
         assert_eq!(reason, "Rejected by ann@example.com.", "as release 0.2.0 took them");
     }

@@ -41,12 +41,17 @@ pub(crate) fn signal_of(verdict: Verdict) -> &'static str {
     names::signal_of(verdict.into())
 }
 
-/// Why a payload cannot be read. The reasons name no content: it might be somebody's approval ID.
+/// Why a payload cannot be read. The reasons quote no data: it might be somebody's approval ID.
 fn unread(why: Unreadable, shape: &str) -> String {
     match why {
-        Unreadable::Missing | Unreadable::TooMany(_) => why.to_string(),
-        _ => shape.to_owned(),
+        Unreadable::Data(_) => shape.to_owned(),
+        _ => why.to_string(),
     }
+}
+
+/// An address as somebody typed it; the reason names the field where it cannot be read.
+fn address(field: &str, text: &str) -> Result<EmailAddress, String> {
+    text.trim().parse().map_err(|_| format!("its {field} is no e-mail address"))
 }
 
 /// Reads the payload of `approve` or `reject`.
@@ -54,13 +59,10 @@ pub(crate) fn decision(verdict: Verdict, payloads: &[Payload]) -> Result<Told, S
     const SHAPE: &str =
         "the payload is no decision: a JSON object with link or reviewer, and comment";
     let decision: v1::Decision = payload::decode(payloads).map_err(|why| unread(why, SHAPE))?;
-    let claim = match (decision.link.as_str(), decision.reviewer.as_str()) {
+    let claim = match (decision.link.trim(), decision.reviewer.trim()) {
         ("", "") => return Err("it names neither link nor reviewer".into()),
         (link, "") => Claim::Link(link.to_owned()),
-        ("", reviewer) => match reviewer.parse() {
-            Ok(reviewer) => Claim::Reviewer(reviewer),
-            Err(_) => return Err("its reviewer is no e-mail address".into()),
-        },
+        ("", reviewer) => Claim::Reviewer(address("reviewer", reviewer)?),
         _ => return Err("it names both link and reviewer".into()),
     };
     Ok(Told::Decision(Ballot { claim, verdict, comment: clean(&decision.comment) }))
@@ -70,9 +72,6 @@ pub(crate) fn decision(verdict: Verdict, payloads: &[Payload]) -> Result<Told, S
 pub(crate) fn reassignment(payloads: &[Payload]) -> Result<Told, String> {
     const SHAPE: &str = "the payload is no reassignment: a JSON object with reviewer and to";
     let order: v1::Reassignment = payload::decode(payloads).map_err(|why| unread(why, SHAPE))?;
-    let address = |name, text: &str| {
-        text.parse::<EmailAddress>().map_err(|_| format!("its {name} is no e-mail address"))
-    };
     Ok(Told::Reassign(address("reviewer", &order.reviewer)?, address("to", &order.to)?))
 }
 
@@ -81,12 +80,9 @@ pub(crate) fn reminder(payloads: &[Payload]) -> Result<Told, String> {
     const SHAPE: &str = "the payload is no reminder: nothing, or a JSON object with reviewer";
     let order: v1::Reminder =
         payload::decode_optional(payloads).map_err(|why| unread(why, SHAPE))?;
-    match order.reviewer.as_str() {
+    match order.reviewer.trim() {
         "" => Ok(Told::Remind(None)),
-        reviewer => match reviewer.parse() {
-            Ok(reviewer) => Ok(Told::Remind(Some(reviewer))),
-            Err(_) => Err("its reviewer is no e-mail address".into()),
-        },
+        reviewer => Ok(Told::Remind(Some(address("reviewer", reviewer)?))),
     }
 }
 
@@ -115,6 +111,62 @@ impl From<Verdict> for v1::Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn json(data: &str) -> Vec<Payload> {
+        vec![encoded("json/plain", data)]
+    }
+
+    fn encoded(encoding: &str, data: &str) -> Payload {
+        let metadata = [("encoding".to_owned(), encoding.into())].into();
+        Payload { metadata, data: data.into(), ..Payload::default() }
+    }
+
+    /// As SDKs with typed objects send them, and people.
+    #[test]
+    fn what_is_null_is_absent_and_a_nil_argument_is_none() {
+        let reviewer = || address("reviewer", "manager@example.com").expect("an address");
+        for decided in [
+            r#"{"reviewer":"manager@example.com","comment":null}"#,
+            r#"{"link":null,"reviewer":"manager@example.com","comment":null}"#,
+            r#"{"reviewer":" Manager@Example.com "}"#,
+            "{\"reviewer\":\"\u{a0}manager@example.com\\n\",\"link\":\" \"}",
+        ] {
+            let (claim, comment) = (Claim::Reviewer(reviewer()), String::new());
+            let ballot = Ballot { claim, verdict: Verdict::Approve, comment };
+            let read = decision(Verdict::Approve, &json(decided));
+            assert_eq!(read, Ok(Told::Decision(ballot)), "{decided}");
+        }
+        let nil = [vec![], json("null"), vec![encoded("binary/null", "")]];
+        for nothing in nil.iter().chain(&[json("{}"), json(r#"{"reason":null}"#)]) {
+            assert_eq!(withdrawal(nothing), Ok(Told::Withdraw(String::new())), "{nothing:?}");
+        }
+        for nothing in nil.iter().chain(&[json("{}"), json(r#"{"reviewer":null}"#)]) {
+            assert_eq!(reminder(nothing), Ok(Told::Remind(None)), "{nothing:?}");
+        }
+        for nothing in &nil {
+            let missing = Err("one input is expected, and there is none".to_owned());
+            assert_eq!(decision(Verdict::Reject, nothing), missing, "{nothing:?}");
+            assert_eq!(reassignment(nothing), missing, "{nothing:?}");
+        }
+        let to =
+            json(r#"{"reviewer": " manager@example.com", "to": "cy@example.com ", "x": null}"#);
+        let cy = address("to", "cy@example.com").expect("an address");
+        assert_eq!(reassignment(&to), Ok(Told::Reassign(reviewer(), cy)));
+    }
+
+    #[test]
+    fn an_encoding_that_cannot_be_read_is_named() {
+        let sealed = [encoded("binary/encrypted", "\u{1}\u{2}")];
+        let named = "the encoding \"binary/encrypted\" is not";
+        for why in [
+            decision(Verdict::Approve, &sealed).expect_err("unreadable"),
+            reassignment(&sealed).expect_err("unreadable"),
+            reminder(&sealed).expect_err("unreadable"),
+            withdrawal(&sealed).expect_err("unreadable"),
+        ] {
+            assert!(why.contains(named), "{why}");
+        }
+    }
 
     #[test]
     fn comments_are_cut_and_cleaned_but_keep_their_lines() {

@@ -61,6 +61,71 @@ async fn bad_signals_are_counted_and_leave_the_approval_decidable() {
     assert_eq!(workflow.outcome().await["status"], "APPROVED");
 }
 
+/// What has to come of a signal.
+#[derive(Debug)]
+enum Right {
+    Counts,
+    Withdrawn,
+    Reminded,
+    /// It is counted, and its reason has these words.
+    Ignored(&'static str),
+}
+
+#[tokio::test]
+async fn signals_as_sdks_and_people_send_them_have_their_effect_or_a_reason() {
+    use Right::{Counts, Ignored, Reminded, Withdrawn};
+    let json = |data: &str| payload("json/plain", data);
+    let cases = [
+        ("approve", json(r#"{"reviewer":"manager@example.com","comment":null}"#), Counts),
+        (
+            "approve",
+            json(r#"{"link":null,"reviewer":"manager@example.com","comment":null}"#),
+            Counts,
+        ),
+        ("approve", json(r#"{"reviewer":" Manager@Example.com "}"#), Counts),
+        ("withdraw", json(r#"{"reason":null}"#), Withdrawn),
+        ("withdraw", json("null"), Withdrawn),
+        ("withdraw", payload("binary/null", ""), Withdrawn),
+        ("remind", payload("binary/null", ""), Reminded),
+        ("remind", json(r#"{"reviewer":null}"#), Reminded),
+        ("approve", payload("binary/encrypted", "\u{1}\u{2}"), Ignored("\"binary/encrypted\"")),
+        (
+            "approve",
+            json(r#"{"reviewer":"boss@example.com"}"#),
+            Ignored("boss@example.com is not asked"),
+        ),
+        ("approve", json("null"), Ignored("there is none")),
+    ];
+    let stack = Stack::start().await;
+    let wire = stack.temporal.wire().await;
+    let mut sent = Vec::new();
+    for (name, payload, right) in cases {
+        let workflow = stack.submit(&submission::expense(&["manager@example.com"])).await;
+        // Nobody is reminded whose first mail is on its way.
+        workflow.until_asked().await;
+        wire.signal(&workflow.id, name, vec![payload.clone()]).await;
+        sent.push((workflow, format!("{name} {payload:?}"), right));
+    }
+    for (workflow, signal, right) in sent {
+        match right {
+            Counts => assert_eq!(workflow.outcome().await["status"], "APPROVED", "{signal}"),
+            Withdrawn => assert_eq!(workflow.outcome().await["status"], "WITHDRAWN", "{signal}"),
+            Reminded => {
+                let reminders =
+                    |status: &Value| status["stages"][0]["reviewers"][0]["reminders"] == 1;
+                workflow.status_where(&format!("a reminder: {signal}"), reminders).await;
+            }
+            Ignored(why) => {
+                let ignored = |status: &Value| status["ignoredSignals"] == 1;
+                let status = workflow.status_where(&format!("it counted: {signal}"), ignored).await;
+                let reason = text(&status["ignoredBecause"][0]);
+                assert!(reason.contains(why), "{signal}: {reason}");
+                assert_eq!(status["status"], "PENDING", "{signal}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_status_and_the_search_attributes_say_who_is_still_asked() {
     let stack = Stack::start().await;
