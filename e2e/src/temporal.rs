@@ -309,8 +309,8 @@ impl Workflow {
         .await
     }
 
-    /// Waits until an activity is being tried again because of something that says `why`.
-    pub async fn pending_failure(&self, why: &str) {
+    /// Waits until an activity is being tried again because of something that says `why`; its ID.
+    pub async fn pending_failure(&self, why: &str) -> String {
         let what = format!("an activity of {} to fail because of {why:?}", self.id);
         until(PATIENCE, what, async || {
             let arguments = self.command("describe", &["--raw", "--output", "json"]);
@@ -318,8 +318,8 @@ impl Workflow {
                 serde_json::from_str(&self.temporal.must(arguments).await).expect("JSON");
             let pending = &described["pendingActivities"];
             let failed = list(pending)
-                .any(|activity| text(&activity["lastFailure"]["message"]).contains(why));
-            if failed { Ok(()) } else { Err(pending.clone()) }
+                .find(|activity| text(&activity["lastFailure"]["message"]).contains(why));
+            failed.map(|activity| text(&activity["activityId"])).ok_or_else(|| pending.clone())
         })
         .await
     }
@@ -328,6 +328,20 @@ impl Workflow {
         [&["workflow", verb, "--workflow-id", &self.id][..], arguments].concat()
     }
 }
+
+    /// What the Web UI shows of it at a glance.
+    pub async fn details(&self) -> String {
+        let arguments = self.command("metadata", &["--output", "json"]);
+        let metadata: Value =
+            serde_json::from_str(&self.temporal.must(arguments).await).expect("JSON");
+        text(&metadata["queryResult"][0]["currentDetails"])
+    }
+
+    /// Runs `temporal activity` with a verb and more arguments on one of its activities.
+    pub async fn on_activity(&self, verb: &str, activity: &str, arguments: &[&str]) {
+        let which = ["--workflow-id", &self.id, "--activity-id", activity];
+        self.temporal.must([&["activity", verb], &which[..], arguments].concat()).await;
+    }
 
 /// How a workflow ended.
 #[derive(Debug, Clone)]

@@ -307,6 +307,9 @@ fn approval_json(case: Case<'_>) -> ApprovalJson {
     let mut approval = case.state.clone();
     approval.announcement_error.clear();
     approval.ignored_because.clear();
+    if !approval.handing_on.is_empty() {
+        approval.handing_on = sentences::HANDING_ON.to_owned();
+    }
     for reviewer in approval.stages.iter_mut().flat_map(|stage| &mut stage.reviewers) {
         reviewer.link.clear();
         reviewer.delivery_error.clear();

@@ -160,6 +160,16 @@ fn asked_in(stage: &StageState) -> String {
     join([format!("Please decide by {deadline}."), at_deadline(stage).to_owned(), quorum(stage)])
 }
 
+/// What is said while the outcome is not where it has to go. Who has to take it is the operator's.
+pub(crate) const HANDING_ON: &str = "Decided; handing the outcome on.";
+
+fn handing_on(case: Case<'_>) -> String {
+    match case.state.handing_on.as_str() {
+        "" => String::new(),
+        _ => HANDING_ON.to_owned(),
+    }
+}
+
 /// Where the approval stands now, whoever decided what.
 fn whereabouts(case: Case<'_>) -> String {
     let status = case.state.status();
@@ -170,7 +180,7 @@ fn whereabouts(case: Case<'_>) -> String {
             Answer::Recorded => format!("The request is now {word}."),
             _ => sentence(&format!("The request was {word}"), &when),
         };
-        return join([now, case.state.reason.clone()]);
+        return join([now, case.state.reason.clone(), handing_on(case)]);
     }
     match own_stage(case) {
         Some(stage) if pending(stage.status()) => waits(stage),
@@ -207,13 +217,13 @@ fn when_over(case: Case<'_>, what: &str) -> String {
     let when = words::moment(case.state.decided_at.as_ref());
     let reason = case.state.reason.clone();
     if reason.is_empty() {
-        return sentence(what, &when);
+        return join([sentence(what, &when), handing_on(case)]);
     }
-    let closed = match when.is_empty() {
+    let ended = match when.is_empty() {
         true => String::new(),
         false => format!("It ended on {when}."),
     };
-    join([reason, closed])
+    join([reason, ended, handing_on(case)])
 }
 
 fn ended(ending: Ending) -> &'static str {

@@ -75,6 +75,9 @@ pub(crate) struct Begun {
     /// The outcome as it was handed on: times in a replay may differ from those.
     handed_on: Option<v1::Outcome>,
 }
+    /// Whether the webhook is done with, whatever came of it. That is after the last run has begun.
+    #[serde(skip)]
+    webhook_is_over: bool,
 
 /// What became of the requests to one reviewer.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -111,6 +114,7 @@ impl Case {
             not_continued: String::new(),
             handed_on: None,
         });
+            webhook_is_over: false,
         self.catch_up(now);
     }
 
@@ -532,6 +536,25 @@ impl Case {
 
     /// The workflow that goes on with the outcome.
     pub(crate) fn continuation(&self) -> Option<Continuation> {
+    /// The webhook has the outcome, or is not tried any more.
+    pub(crate) fn webhook_is_over(&mut self) {
+        if let Some(begun) = &mut self.begun {
+            begun.webhook_is_over = true;
+        }
+    }
+
+    /// Who still has to take the outcome before the workflow completes.
+    pub(crate) fn handing_on_to(&self) -> Vec<String> {
+        let Some(begun) = self.begun().filter(|begun| begun.approval.is_final()) else {
+            return Vec::new();
+        };
+        let started = !begun.child_workflow_id.is_empty() || !begun.not_continued.is_empty();
+        let next = self.continuation().filter(|_| !started);
+        let next = next.map(|next| format!("the workflow {}", next.workflow));
+        let webhook = begun.plan.webhook && !begun.webhook_is_over;
+        next.into_iter().chain(webhook.then(|| "the webhook".to_owned())).collect()
+    }
+
         let begun = self.begun()?;
         match self.outcome().status() {
             v1::Status::Approved => begun.plan.then.approved.clone(),

@@ -54,9 +54,17 @@ impl Case {
             announcement_error: begun.untold.clone(),
         }
     }
+            handing_on: self.handing_on().unwrap_or_default(),
 
     /// The outcome; of a case that is still pending, what it would be.
     pub(crate) fn outcome(&self) -> v1::Outcome {
+    /// What the workflow waits for when it is decided, in one sentence.
+    fn handing_on(&self) -> Option<String> {
+        let to = self.handing_on_to();
+        let sentence = format!("Decided; handing the outcome on to {}.", to.join(" and "));
+        (!to.is_empty()).then_some(sentence)
+    }
+
         let Some(begun) = self.begun() else { return v1::Outcome::default() };
         let (approval, submission) = (&begun.approval, &begun.plan.submission);
         let opened = approval.stages().iter().filter(|stage| stage.opened_at().is_some());
@@ -94,7 +102,7 @@ impl Case {
     /// What the Web UI shows of a workflow at a glance, in Markdown.
     pub(crate) fn details(&self) -> String {
         let Some(begun) = self.begun() else { return String::new() };
-        begun.details(self.ignored().0)
+        begun.details(self.handing_on(), self.ignored().0)
     }
 }
 
@@ -153,7 +161,7 @@ impl Begun {
         }
     }
 
-    fn details(&self, ignored: u32) -> String {
+    fn details(&self, handing_on: Option<String>, ignored: u32) -> String {
         let submission = &self.plan.submission;
         let document = submission.document.clone().unwrap_or_default();
         let submitter = submission.submitter.clone().unwrap_or_default();
@@ -187,6 +195,9 @@ impl Begun {
         if ignored > 0 {
             let _ =
                 writeln!(text, "\n{ignored} signals did not count; the query `status` says why.");
+        if let Some(handing_on) = handing_on {
+            let _ = writeln!(text, "{}\n", markdown(&handing_on));
+        }
         }
         text
     }
@@ -198,7 +209,7 @@ impl Begun {
             return;
         };
         let until = match stage.end() {
-            Some((_, at)) => format!("closed {}", words::moment(Some(&to_message(at)))),
+            Some((_, at)) => format!("ended {}", words::moment(Some(&to_message(at)))),
             None => format!("{} at {}", on_deadline(stage), words::moment(Some(&deadline))),
         };
         let escalated = match stage.level() {
@@ -399,7 +410,7 @@ mod tests {
     use crate::{
         activities::Issued,
         approval::{EmailAddress, Quorum},
-        policy::{StageRule, TimePlan},
+        policy::{Continuation, StageRule, TimePlan},
         validation::Plan,
     };
     use countersign_protos::payload::{self, Encoding};
@@ -498,7 +509,12 @@ mod tests {
             stage("Manager", &["ann", "zed"], Quorum::Any),
             stage("Finance", &["bob", "cy", "di"], Quorum::at_least(2).expect("positive")),
         ];
-        let plan = Plan::asking(submission, address("sue"), stages);
+        planned_case(|_| ())
+    }
+
+    fn planned_case(plan_further: impl FnOnce(&mut Plan)) -> Case {
+        let mut plan = Plan::asking(submission, address("sue"), stages);
+        plan_further(&mut plan);
         case.begin(Default::default(), plan, at("2026-11-24T09:00:00Z"));
         open(&mut case, &["a", "z"], "2026-11-24T09:00:00Z");
         case.delivered("a", false, Ok(()));
@@ -528,7 +544,7 @@ mod tests {
 **PENDING** Finance has 1 of the 2 approvals it needs.
 
 
-**Manager** (quorum any), closed Tue 24 Nov 2026, 10:00 UTC
+**Manager** (quorum any), ended Tue 24 Nov 2026, 10:00 UTC
 
 - ann@example.com **approved**
 - zed@example.com did not decide
@@ -593,6 +609,64 @@ mod tests {
             |case: &mut Case| decide(case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
         let rejected = |case: &mut Case| {
             decide(case, Verdict::Reject, "di", "2026-11-24T12:00:00Z");
+    fn what_has_not_taken_the_outcome_yet_is_said_until_it_has() {
+        let next = Continuation {
+            workflow: "Purchase_1".into(),
+            task_queue: "purchases".into(),
+            namespace: Some("finance".into()),
+        };
+        let decided = || {
+            let mut case = planned_case(|plan| {
+                plan.webhook = true;
+                plan.then.approved = Some(next.clone());
+            });
+            assert_eq!(case.state().handing_on, "", "it is not decided");
+            assert!(!case.details().contains("Decided"), "{}", case.details());
+            decide(&mut case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
+            case
+        };
+        let said = |case: &Case, to: &str| {
+            let (handing_on, details) = (case.state().handing_on, case.details());
+            assert_eq!(handing_on, format!("Decided; handing the outcome on to {to}."));
+            let shown = format!("\n\n{}\n\n", markdown(&handing_on));
+            assert!(details.contains(&shown), "{details}");
+            assert!(!details.contains("closed"), "{details}");
+        };
+        let starts: [fn(&mut Case); 2] = [
+            |case| case.continued_by("po-1".into(), Some("finance".into()), Ok(())),
+            |case| case.continued_by("po-1".into(), None, Err("it is there".into())),
+        ];
+        for start in starts {
+            let mut case = decided();
+            said(&case, "the workflow Purchase_1 and the webhook");
+            start(&mut case);
+            said(&case, "the webhook");
+            case.webhook_is_over();
+            assert_eq!(case.state().handing_on, "");
+            assert!(!case.details().contains("Decided"), "{}", case.details());
+        }
+        let mut case = planned_case(|plan| plan.webhook = true);
+        let _ = case.withdraw("ordered twice".into(), at("2026-11-24T12:00:00Z"));
+        said(&case, "the webhook");
+    }
+
+    #[test]
+    fn only_what_a_workflow_has_is_unset() {
+        let foreign = SearchAttributeKey::<String>::keyword("Department").value_set("IT".into());
+        assert!(unset(&SearchAttributes::new([foreign.clone()])).is_empty());
+        let present = SearchAttributes::new([
+            STATUS.value_set("PENDING".into()),
+            LINKS.value_set(vec!["a".into()]),
+            foreign,
+        ]);
+        let unset = unset(&present);
+        let names: Vec<&str> = unset.iter().map(SearchAttributeUpdate::name).collect();
+        assert_eq!(names, [ATTRIBUTE_STATUS, ATTRIBUTE_LINKS]);
+        let sent = SearchAttributes::updates_to_proto(unset).indexed_fields;
+        assert!(sent.values().all(|payload| payload.data == b"[]"), "{sent:?}");
+    }
+
+    #[test]
             decide(case, Verdict::Reject, "cy", "2026-11-24T12:00:00Z");
         };
         let late = |case: &mut Case| {

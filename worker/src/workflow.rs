@@ -473,6 +473,8 @@ struct Mails {
     stage_is_over: WorkflowCancellationToken,
     by_link: Vec<(String, WorkflowCancellationToken)>,
 }
+        ctx.state_mut(|workflow| workflow.case.webhook_is_over());
+        Self::describe(&ctx);
 
 impl Mails {
     fn until(stage_is_over: WorkflowCancellationToken) -> Self {

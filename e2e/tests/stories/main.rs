@@ -3,6 +3,7 @@
 mod decoders;
 mod examples;
 mod floods;
+mod handing_on;
 mod harness;
 mod histories;
 mod links;

@@ -257,6 +257,29 @@ async fn what_is_the_operators_is_not_told_to_reviewers() {
 }
 
 #[tokio::test]
+async fn while_the_outcome_is_handed_on_that_is_said_and_not_to_whom() {
+    for (answer, status) in [
+        (Answer::Decided, Status::Approved),
+        (Answer::Recorded, Status::Rejected),
+        (Answer::TooLate, Status::Approved),
+        (Answer::Expired, Status::Expired),
+        (Answer::Withdrawn, Status::Withdrawn),
+    ] {
+        let mut state = approval(status, status, None, None);
+        let handing_on = "Decided; handing the outcome on";
+        for wants in [Wants::Html, Wants::Json] {
+            state.handing_on = format!("{handing_on} to the webhook.");
+            let (_, told) = said(answer, Reading::Current(state.clone()), wants).await;
+            assert!(told.contains(&format!("{handing_on}.")), "{answer:?}: {told}");
+            assert!(!told.contains("webhook") && !told.contains("closed"), "{answer:?}: {told}");
+            state.handing_on.clear();
+            let (_, told) = said(answer, Reading::Current(state.clone()), wants).await;
+            assert!(!told.contains("handing"), "{answer:?}: {told}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_choice_of_the_mailed_link_only_emphasises_a_button() {
     for (choice, approve, reject) in [
         (None, "class=\"approve\"", "class=\"reject\""),
