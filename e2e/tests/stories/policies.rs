@@ -82,16 +82,24 @@ async fn a_rule_approves_without_asking_anybody_and_a_child_workflow_goes_on() {
     assert_eq!(stack.outbox_size(), 1, "nobody else gets a mail");
 }
 
+/// Temporal's SQL stores hold IDs of 255 characters, and `-approved` is nine of them.
 #[tokio::test]
-async fn what_goes_on_has_an_id_of_its_own_where_the_approval_s_is_as_long_as_can_be() {
-    let stack = stack_with(RULES).await;
-    let mut id = stack.new_workflow_id();
-    id.push_str(&"x".repeat(1_000 - id.len()));
-    let outcome = stack.submit_as(&id, &routed("19.99")).await.outcome().await;
-    let child = text(&outcome["childWorkflowId"]);
-    assert!(child.ends_with("-approved") && child.len() < 100, "{outcome}");
-    let history = stack.temporal.workflow(&child).history().await;
-    assert!(history.with_payloads_decoded().contains("Small expenses"), "the outcome is its input");
+async fn what_goes_on_has_an_id_that_fits_however_long_the_approval_s_is() {
+    for namespace in ["", ", namespace = \"default\""] {
+        let queue = format!(r#"task_queue = "payments"{namespace} }}"#);
+        let stack = stack_with(&RULES.replace(r#"task_queue = "payments" }"#, &queue)).await;
+        for (length, is_derived) in [(246, true), (247, false), (255, false)] {
+            let mut id = stack.new_workflow_id();
+            id.push_str(&"x".repeat(length - id.len()));
+            let outcome = stack.submit_as(&id, &routed("19.99")).await.outcome().await;
+            let child = text(&outcome["childWorkflowId"]);
+            assert_eq!(child == format!("{id}-approved"), is_derived, "{outcome}");
+            assert!(child.ends_with("-approved") && child.len() <= 255, "{outcome}");
+            let history = stack.temporal.workflow(&child).history().await;
+            let input = history.with_payloads_decoded();
+            assert!(input.contains("Small expenses"), "the outcome is its input: {input}");
+        }
+    }
 }
 
 #[tokio::test]

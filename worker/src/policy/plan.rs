@@ -89,8 +89,9 @@ pub struct Continuations {
     pub rejected: Option<Continuation>,
 }
 
-/// The longest name or ID that Temporal takes (its `limit.maxIDLength`), in bytes.
-pub const MAX_NAME_BYTES: usize = 1_000;
+/// The longest name or ID that every Temporal takes, in bytes. Its own `limit.maxIDLength` is 1,000 by
+/// default, but its SQL stores hold 255 characters, and refuse a longer one for ever.
+pub const MAX_NAME_BYTES: usize = 255;
 
 /// A workflow that goes on with an outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
