@@ -30,7 +30,7 @@ pub use replay::replay;
 pub use smtp::{Delivered, MailServer};
 pub use sns::{Queue, Topic};
 pub use stack::{DEFAULT_REVIEWER, Installation, Settings, Stack, link_key};
-pub use temporal::{End, History, Payload, Temporal, Workflow, list, text};
+pub use temporal::{AS_WITH_SQL_STORES, End, History, Payload, Temporal, Workflow, list, text};
 pub use wait::{eventually, until, within};
 pub use webhook::{Delivery, Receiver};
 pub use wire::{Wire, application_failure, payload, task_failures};

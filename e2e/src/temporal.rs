@@ -22,6 +22,11 @@ use crate::{
 /// How long Temporal and the workflows may take when nobody has to act any more.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a development server is more generous with than one with PostgreSQL or MySQL: those hold IDs
+/// of 255 characters, and accept a new search attribute some two seconds late.
+pub const AS_WITH_SQL_STORES: [&str; 2] =
+    ["limit.maxIDLength=255", "system.forceSearchAttributesCacheRefreshOnRead=false"];
+
 /// A Temporal server that keeps its data in an SQLite file.
 pub struct Temporal {
     dir: TempDir,
@@ -69,7 +74,7 @@ impl Temporal {
         // The development server paces itself for one developer; the stories are many at once.
         let lifted =
             ["history.transferProcessorMaxPollRPS=200", "frontend.namespaceRPS.visibility=200"];
-        for setting in lifted.iter().chain(self.settings) {
+        for setting in lifted.iter().chain(&AS_WITH_SQL_STORES).chain(self.settings) {
             command.args(["--dynamic-config-value", setting]);
         }
         let server = Process::start("temporal", self.dir.path(), &command);
@@ -324,11 +329,6 @@ impl Workflow {
         .await
     }
 
-    fn command<'a>(&'a self, verb: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
-        [&["workflow", verb, "--workflow-id", &self.id][..], arguments].concat()
-    }
-}
-
     /// What the Web UI shows of it at a glance.
     pub async fn details(&self) -> String {
         let arguments = self.command("metadata", &["--output", "json"]);
@@ -342,6 +342,11 @@ impl Workflow {
         let which = ["--workflow-id", &self.id, "--activity-id", activity];
         self.temporal.must([&["activity", verb], &which[..], arguments].concat()).await;
     }
+
+    fn command<'a>(&'a self, verb: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+        [&["workflow", verb, "--workflow-id", &self.id][..], arguments].concat()
+    }
+}
 
 /// How a workflow ended.
 #[derive(Debug, Clone)]

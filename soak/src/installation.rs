@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Result;
-use countersign_e2e::{Process, free_port, link_key, product, scratch, tool};
+use countersign_e2e::{AS_WITH_SQL_STORES, Process, free_port, link_key, product, scratch, tool};
 use countersign_protos::LinkKeys;
 use tempfile::TempDir;
 
@@ -326,7 +326,10 @@ fn start_temporal(dir: &Path, port: u16) -> Process {
         "history.transferProcessorUpdateAckInterval=\"1s\"",
         "history.timerProcessorUpdateAckInterval=\"1s\"",
         "history.visibilityProcessorUpdateAckInterval=\"1s\"",
-    ] {
+    ]
+    .iter()
+    .chain(&AS_WITH_SQL_STORES)
+    {
         command.args(["--dynamic-config-value", setting]);
     }
     Process::start("temporal", dir, &command)

@@ -89,6 +89,33 @@ async fn a_worker_that_is_asked_to_stop_while_it_starts_stops() {
     }
 }
 
+/// SQL stores accept search attributes some two seconds after they were registered.
+#[tokio::test]
+async fn in_a_new_namespace_no_first_task_fails_and_links_open_at_once() {
+    let temporal = Temporal::shared().await;
+    let namespace = format!("new-{}", uuid::Uuid::new_v4().simple());
+    temporal.must(["operator", "namespace", "create", "--namespace", &namespace]).await;
+    let mut stack = Stack::beside(temporal.clone())
+        .with("TEMPORAL_NAMESPACE", &namespace)
+        .start_without_worker()
+        .await;
+    let expense = submission::expense(&["ann@example.com"]);
+    let file = submission::write(stack.dir(), "expense", &expense);
+    let file = file.to_str().expect("a UTF-8 path");
+    let arguments = ["--namespace", &namespace, "--input-file", file];
+    // Temporal itself knows a new namespace only after a while.
+    eventually("the namespace to take a workflow", async || {
+        temporal.try_start_workflow(&stack.queue, "expense", &arguments).await.ok()
+    })
+    .await;
+    stack.start_worker();
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    stack.open(&link).await.expect(200, &["Your decision is needed"]);
+    stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+    let history = temporal.history_in(&namespace, "expense").await;
+    assert_eq!(history.count("WORKFLOW_TASK_FAILED"), 0, "{}", history.outline());
+}
+
 #[tokio::test]
 async fn links_outlive_their_key_as_long_as_it_is_still_listed() {
     let mut stack = Stack::start().await;
