@@ -7,8 +7,8 @@ use std::{
 };
 
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient, RetryOptions,
-    RpcOptions,
+    Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, NamespacedClient,
+    RetryOptions, RpcOptions,
     errors::{ClientError, WorkflowInteractionError, WorkflowQueryError},
     grpc::WorkflowService,
     tonic::{self, Code, ConnectError, IntoRequest},
@@ -85,6 +85,8 @@ impl Temporal {
         // Retries are counted against each call's own deadline, in `call`.
         connection.retry_options = RetryOptions::no_retries();
         connection.connect_timeout = Some(CONNECT);
+        // Compressing every message takes more time than it saves.
+        connection.grpc_compression = GrpcCompression::None;
         connection.identity = format!("countersign-signaler@{}", std::process::id());
         let target = connection.target.clone();
         let (sender, receiver) = watch::channel(None);
