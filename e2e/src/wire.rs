@@ -43,7 +43,18 @@ impl Temporal {
 impl Wire {
     /// Starts an approval with this input, whatever it is.
     pub async fn start(&self, queue: &str, id: &str, input: Vec<Payload>) {
-        let request = StartWorkflowExecutionRequest {
+        self.start_with(queue, id, input, |_| ()).await;
+    }
+
+    /// The same, with more in the request.
+    pub async fn start_with(
+        &self,
+        queue: &str,
+        id: &str,
+        input: Vec<Payload>,
+        more: impl FnOnce(&mut StartWorkflowExecutionRequest),
+    ) {
+        let mut request = StartWorkflowExecutionRequest {
             namespace: NAMESPACE.to_owned(),
             workflow_id: id.to_owned(),
             workflow_type: Some(WorkflowType { name: "ApprovalWorkflow".to_owned() }),
@@ -52,6 +63,7 @@ impl Wire {
             request_id: Uuid::new_v4().to_string(),
             ..StartWorkflowExecutionRequest::default()
         };
+        more(&mut request);
         let started = self.0.clone().start_workflow_execution(request.into_request()).await;
         started.unwrap_or_else(|status| panic!("{id} does not start: {status}"));
     }

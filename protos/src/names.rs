@@ -29,6 +29,9 @@ pub const ATTRIBUTE_LINKS: &str = "ApprovalLinks";
 pub const ATTRIBUTE_UNDELIVERABLE: &str = "ApprovalUndeliverable";
 /// The failure type of a workflow whose submission cannot be used.
 pub const FAILURE_INVALID_SUBMISSION: &str = "InvalidSubmission";
+/// The failure type of a workflow that cannot run as it was started: on a cron schedule, with a retry
+/// policy, or from what looks like an earlier run and is not.
+pub const FAILURE_INVALID_START: &str = "InvalidStart";
 /// The longest comment on a decision, in characters.
 pub const COMMENT_MAX_CHARS: usize = 2_000;
 

@@ -35,8 +35,9 @@ const MAX_REMINDED_BY_HAND: u32 = 100;
 #[serde(default)]
 pub(crate) struct Case {
     begun: Option<Begun>,
-    /// Whether its submission cannot be used.
-    refused: bool,
+    /// Why nobody is asked about it; such a case goes on in no other run.
+    #[serde(skip)]
+    refused: Option<String>,
     /// What was told while no stage was open.
     early: Vec<Told>,
     /// Whether links are being issued, and what was told meanwhile.
@@ -74,10 +75,10 @@ pub(crate) struct Begun {
     pub(crate) not_continued: String,
     /// The outcome as it was handed on: times in a replay may differ from those.
     handed_on: Option<v1::Outcome>,
-}
     /// Whether the webhook is done with, whatever came of it. That is after the last run has begun.
     #[serde(skip)]
     webhook_is_over: bool,
+}
 
 /// What became of the requests to one reviewer.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -113,18 +114,19 @@ impl Case {
             untold: String::new(),
             not_continued: String::new(),
             handed_on: None,
-        });
             webhook_is_over: false,
+        });
         self.catch_up(now);
     }
 
-    /// The submission cannot be used; the workflow's failure says why.
-    pub(crate) fn refuse(&mut self) {
-        self.refused = true;
+    /// Nobody is asked about it, for this reason. Nothing else is known of it from then on.
+    pub(crate) fn refuse(&mut self, why: String) {
+        self.begun = None;
+        self.refused = Some(why);
     }
 
-    pub(crate) fn is_refused(&self) -> bool {
-        self.refused
+    pub(crate) fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
     }
 
     /// Goes on in another run, which was told something already: requests that were on their way are
@@ -237,6 +239,17 @@ impl Case {
             false => format!("Reminder for {name}"),
         };
         Some((due, summary))
+    }
+
+    /// Whether this stage is pending with nobody to ask and no deadline, which no approval comes to by
+    /// itself: a forged one would have its workflow task go round for ever.
+    pub(crate) fn waits_for_nothing(&self, stage: usize) -> bool {
+        self.pending_stage() == Some(stage) && self.next_deadline().is_none()
+    }
+
+    /// Whether a run can go on from it: it has begun, and each of its stages is in its plan.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.begun().is_some_and(|begun| begun.approval.stages().len() == begun.plan.stages.len())
     }
 
     /// How many decisions counted so far.
@@ -357,6 +370,10 @@ impl Case {
 
     fn vote(&mut self, ballot: Ballot, now: Timestamp) {
         let verdict = ballot.verdict;
+        let (who, unknown) = match &ballot.claim {
+            Claim::Reviewer(who) => (who.to_string(), format!("{who} is not asked")),
+            Claim::Link(_) => ("the reviewer".into(), "nobody who is asked has its link".into()),
+        };
         let at_once = self.is_since(2);
         let receipt = match &mut self.begun {
             Some(begun) if at_once && begun.approval.is_about_to_release(&ballot.claim) => {
@@ -374,10 +391,6 @@ impl Case {
             Receipt::StageNotOpen => format!("the stage of {who} is not open"),
         };
         self.ignore(signal_of(verdict), &why);
-        let (who, unknown) = match &ballot.claim {
-            Claim::Reviewer(who) => (who.to_string(), format!("{who} is not asked")),
-            Claim::Link(_) => ("the reviewer".into(), "nobody who is asked has its link".into()),
-        };
     }
 
     fn replace(&mut self, from: EmailAddress, to: EmailAddress) -> Result<(), String> {
@@ -523,19 +536,6 @@ impl Case {
         }
     }
 
-    /// What the workflow returns: what was handed on, where that was.
-    pub(crate) fn result(&self) -> v1::Outcome {
-        let handed_on = self.begun().and_then(|begun| begun.handed_on.clone());
-        handed_on.unwrap_or_else(|| self.outcome())
-    }
-
-    /// A name that is its own.
-    pub(crate) fn name(&self, what: &str) -> String {
-        format!("{}-{what}", self.begun().map(|begun| begun.id).unwrap_or_default())
-    }
-
-    /// The workflow that goes on with the outcome.
-    pub(crate) fn continuation(&self) -> Option<Continuation> {
     /// The webhook has the outcome, or is not tried any more.
     pub(crate) fn webhook_is_over(&mut self) {
         if let Some(begun) = &mut self.begun {
@@ -555,6 +555,19 @@ impl Case {
         next.into_iter().chain(webhook.then(|| "the webhook".to_owned())).collect()
     }
 
+    /// What the workflow returns: what was handed on, where that was.
+    pub(crate) fn result(&self) -> v1::Outcome {
+        let handed_on = self.begun().and_then(|begun| begun.handed_on.clone());
+        handed_on.unwrap_or_else(|| self.outcome())
+    }
+
+    /// A name that is its own.
+    pub(crate) fn name(&self, what: &str) -> String {
+        format!("{}-{what}", self.begun().map(|begun| begun.id).unwrap_or_default())
+    }
+
+    /// The workflow that goes on with the outcome.
+    pub(crate) fn continuation(&self) -> Option<Continuation> {
         let begun = self.begun()?;
         match self.outcome().status() {
             v1::Status::Approved => begun.plan.then.approved.clone(),

@@ -12,6 +12,7 @@ pub mod elsewhere;
 pub mod mail;
 pub mod money;
 pub mod notifier;
+mod origin;
 mod plugin;
 pub mod policy;
 mod report;

@@ -20,16 +20,15 @@ use futures::{
     poll,
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use temporalio_common::{
     RetryPolicy, UntypedWorkflow, data_converters::RawValue, error::ApplicationFailure,
-    protos::temporal::api::common::v1::Payload,
 };
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
     ActivityExecutionError, ActivityOptions, ChildWorkflowOptions, ContinueAsNewOptions,
     LocalActivityOptions, ParentClosePolicy, SyncWorkflowContext, TimerOptions,
     WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult,
+    WorkflowTermination,
     workflows::{join, select},
 };
 use uuid::Uuid;
@@ -39,7 +38,9 @@ use crate::{
     approval::Verdict,
     case::Case,
     elsewhere::Elsewhere,
+    origin::{Continued, Origin, Refused},
     policy::{Continuation, MAX_NAME_BYTES},
+    report::unset,
     validation::{Plan, Validated},
 };
 
@@ -87,19 +88,6 @@ pub struct ApprovalWorkflow {
     case: Case,
 }
 
-/// What the next run of a workflow that continues as new starts from: the submission, for whoever
-/// reads the history, and the case.
-#[derive(Serialize, Deserialize)]
-struct Continued {
-    #[serde(flatten)]
-    submission: v1::Submission,
-    case: Case,
-    encoding: Option<Encoding>,
-}
-
-/// The name by which a next run knows [`Continued`].
-const CONTINUED: &str = "countersign.Continued";
-
 /// What the wait for a stage's end was for.
 enum Woken {
     /// Something was told: by people, by operators, or about a mail.
@@ -113,16 +101,17 @@ enum Woken {
 #[workflow_methods]
 impl ApprovalWorkflow {
     /// Runs the approval. Takes a [`v1::Submission`] and returns a [`v1::Outcome`] in the same
-    /// encoding; fails with `InvalidSubmission` where the submission cannot be used.
+    /// encoding; fails with `InvalidSubmission` where the submission cannot be used, and with
+    /// `InvalidStart` where an approval does not run as it was started.
     #[run(name = names::WORKFLOW_TYPE)]
     pub async fn run(ctx: &mut WorkflowContext<Self>, input: RawValue) -> WorkflowResult<RawValue> {
         let mut background = Background::default();
-        let encoding = match continued(ctx, &input) {
-            Some(Continued { case, encoding, .. }) => {
-                Self::resume(ctx, case, &mut background);
-                encoding
+        let encoding = match Self::origin(ctx, &input)? {
+            Origin::Case(continued) => {
+                Self::resume(ctx, continued.case, &mut background);
+                continued.encoding
             }
-            None => {
+            Origin::Submission => {
                 let encoding = input.payloads.first().and_then(|input| Encoding::of(input).ok());
                 let plan = Self::validate(ctx, input).await?;
                 let id = ctx.uuid4().parse::<Uuid>().map_err(ApplicationFailure::new)?;
@@ -181,12 +170,42 @@ impl ApprovalWorkflow {
         RawValue::new(vec![payload::encode(&state, encoding.unwrap_or_default())])
     }
 
+    /// What this run starts from. Search attributes that it was started with go, in its first workflow
+    /// task and before anything else: they may be those of another approval. A run that goes on has
+    /// its own, and publishes them at once.
+    fn origin(ctx: &WorkflowContext<Self>, input: &RawValue) -> WorkflowResult<Origin> {
+        match Origin::of(ctx.info().raw(), &input.payloads) {
+            Ok(Origin::Submission) => {
+                Self::unset_search_attributes(ctx);
+                Ok(Origin::Submission)
+            }
+            Ok(case) => Ok(case),
+            Err(refused) => Err(Self::refuse(ctx, refused)),
+        }
+    }
+
+    /// Fails the workflow, which leaves nothing behind that a search finds.
+    fn refuse(ctx: &WorkflowContext<Self>, refused: Refused) -> WorkflowTermination {
+        let why = refused.to_string();
+        Self::unset_search_attributes(ctx);
+        ctx.state_mut(|workflow| workflow.case.refuse(why.clone()));
+        invalid_start(why).into()
+    }
+
+    fn unset_search_attributes(ctx: &WorkflowContext<Self>) {
+        let unset = unset(&ctx.search_attributes());
+        if !unset.is_empty() {
+            ctx.upsert_search_attributes(unset);
+        }
+    }
+
     async fn validate(ctx: &WorkflowContext<Self>, input: RawValue) -> WorkflowResult<Plan> {
         let options = local_activity("Check the submission and route it".to_owned());
         match ctx.execute_local_activity(Countersign::validate_submission, input, options).await? {
             Validated::Plan(plan) => Ok(*plan),
             Validated::Problems(problems) => {
-                ctx.state_mut(|workflow| workflow.case.refuse());
+                let why = "The submission cannot be used.".to_owned();
+                ctx.state_mut(|workflow| workflow.case.refuse(why));
                 Err(invalid_submission(problems).into())
             }
         }
@@ -226,6 +245,9 @@ impl ApprovalWorkflow {
                 mails.stop(&ctx.state_mut(|w| w.case.issued(issue, issued, opened_at)));
                 Self::publish(ctx);
                 Self::tell(ctx, background);
+            }
+            if ctx.state(|workflow| workflow.case.waits_for_nothing(stage)) {
+                return Err(Self::refuse(ctx, Refused::Contradictory));
             }
             let requests = ctx.state_mut(|workflow| workflow.case.new_requests());
             let by_hand = ctx.state_mut(|workflow| workflow.case.take_reminders());
@@ -319,11 +341,8 @@ impl ApprovalWorkflow {
         let case = ctx.state_mut(|workflow| std::mem::take(&mut workflow.case));
         let submission = case.begun().map(|begun| begun.plan.submission.clone());
         let continued = Continued { submission: submission.unwrap_or_default(), case, encoding };
-        let data = serde_json::to_vec(&continued).map_err(ApplicationFailure::new)?;
-        let name = |name: &str| name.as_bytes().to_vec();
-        let metadata = [("encoding", name("json/plain")), ("messageType", name(CONTINUED))];
-        let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
-        let input = RawValue::new(vec![Payload { metadata, data, ..Default::default() }]);
+        let input = continued.to_payload().map_err(ApplicationFailure::new)?;
+        let input = RawValue::new(vec![input]);
         ctx.continue_as_new(input, ContinueAsNewOptions::default())
     }
 
@@ -454,6 +473,8 @@ impl ApprovalWorkflow {
         if let Ok(HandedOn::Outcome { outcome, .. }) = handed_on {
             ctx.state_mut(|workflow| workflow.case.handed_on(*outcome));
         }
+        ctx.state_mut(|workflow| workflow.case.webhook_is_over());
+        Self::describe(&ctx);
     }
 
     /// Makes the state visible from outside: search attributes and the Web UI's current details.
@@ -473,8 +494,6 @@ struct Mails {
     stage_is_over: WorkflowCancellationToken,
     by_link: Vec<(String, WorkflowCancellationToken)>,
 }
-        ctx.state_mut(|workflow| workflow.case.webhook_is_over());
-        Self::describe(&ctx);
 
 impl Mails {
     fn until(stage_is_over: WorkflowCancellationToken) -> Self {
@@ -530,19 +549,6 @@ impl<'a> Timer<'a> {
             self.fired = true;
         }
     }
-}
-
-/// The case that the run before has left, where there was one.
-///
-/// # Panics
-/// Where this worker cannot read it. The workflow task then fails and is tried again, until a worker
-/// has it that can: beginning anew would forget the votes.
-fn continued(ctx: &WorkflowContext<ApprovalWorkflow>, input: &RawValue) -> Option<Continued> {
-    ctx.info().continued_from_run_id()?;
-    let [payload] = input.payloads.as_slice() else { return None };
-    let ours = payload.metadata.get("messageType").is_some_and(|name| name == CONTINUED.as_bytes());
-    let read = || serde_json::from_slice(&payload.data);
-    ours.then(|| read().unwrap_or_else(|error| panic!("written by a newer worker: {error}")))
 }
 
 /// The time of the workflow task; deterministic.
@@ -616,6 +622,13 @@ fn delivery(sent: Result<String, ActivityExecutionError>) -> Option<Result<(), S
 
 fn why(error: &ActivityExecutionError) -> String {
     error.reason().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn invalid_start(why: String) -> ApplicationFailure {
+    ApplicationFailure::builder(why)
+        .type_name(names::FAILURE_INVALID_START.to_owned())
+        .non_retryable(true)
+        .build()
 }
 
 fn invalid_submission(problems: Vec<v1::Problem>) -> ApplicationFailure {

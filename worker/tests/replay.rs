@@ -5,8 +5,9 @@
 
 use std::{fs, path::PathBuf};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use countersign_worker::ApprovalWorkflow;
-use serde_json::Value;
+use serde_json::{Value, json};
 use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
@@ -68,23 +69,61 @@ async fn a_history_of_other_commands_does_not_replay() {
     }
 }
 
-/// It would forget who has decided.
+/// What changes the case that a run goes on from.
+type Change = fn(&mut Value);
+
+/// To begin anew would forget who has decided, and a task that fails is tried again for ever.
 #[tokio::test]
-async fn a_run_that_cannot_read_what_the_one_before_has_left_does_not_begin_anew() {
+async fn a_run_that_cannot_go_on_from_what_the_one_before_has_left_fails_and_not_its_task() {
+    // Each with how often search attributes are written: those of the run before are unset, and where
+    // only a stage is wrong, they are published first.
+    let changes: [(Change, usize); 4] = [
+        (|left| *left = json!({"case": 1}), 1),
+        (|left| left["case"]["begun"] = Value::Null, 1),
+        (|left| left["case"]["begun"]["plan"]["stages"] = json!([]), 1),
+        (|left| left["case"]["begun"]["approval"]["stages"][0]["due"] = Value::Null, 2),
+    ];
     let histories = histories().into_iter().filter(|(path, _)| path.ends_with("continued.json"));
     let mut tried = 0;
     for (path, json) in histories {
-        let mut history: Value = serde_json::from_str(&json).expect("JSON");
-        let input = history
-            .pointer_mut(
-                "/events/0/attributes/WorkflowExecutionStartedEventAttributes/input/payloads/0/data",
-            )
-            .expect("an input");
-        // `{"case":1}`
-        *input = "eyJjYXNlIjoxfQ==".into();
-        let replayed = replay(&history.to_string()).await.expect_err("it cannot be read");
-        assert!(replayed.contains("written by a newer worker"), "{}: {replayed}", path.display());
-        tried += 1;
+        for (which, (change, writes)) in changes.iter().enumerate() {
+            let mut history: Value = serde_json::from_str(&json).expect("JSON");
+            let events = history["events"].as_array_mut().expect("events");
+            change_input(&mut events[0], *change);
+            // Started; a first workflow task, scheduled, started, completed; search attributes.
+            let (written, completed) = (events[4].clone(), events[3].clone());
+            events.truncate(4);
+            events.extend(std::iter::repeat_n(written, *writes));
+            events.push(failed_instead_of(completed));
+            for (id, event) in (1..).zip(events.iter_mut()) {
+                event["event_id"] = id.into();
+            }
+            let replayed = replay(&history.to_string()).await;
+            assert_eq!(replayed, Ok(()), "{}, change {which}", path.display());
+            tried += 1;
+        }
     }
     assert!(tried > 0, "no history of a run that goes on");
+}
+
+fn failed_instead_of(mut event: Value) -> Value {
+    event["event_type"] = 3.into();
+    event["attributes"] = json!({"WorkflowExecutionFailedEventAttributes": {
+        "failure": null,
+        "retry_state": 0,
+        "workflow_task_completed_event_id": 4,
+        "new_execution_run_id": "",
+    }});
+    event
+}
+
+fn change_input(started: &mut Value, change: Change) {
+    let input = "/attributes/WorkflowExecutionStartedEventAttributes/input/payloads/0/data";
+    let data = started.pointer_mut(input).expect("an input");
+    let bytes = BASE64_STANDARD.decode(data.as_str().expect("base64")).expect("base64");
+    let mut left = serde_json::from_slice(&bytes).expect("JSON");
+    let before = std::mem::replace(data, Value::Null);
+    change(&mut left);
+    *data = BASE64_STANDARD.encode(left.to_string()).into();
+    assert_ne!(*data, before, "nothing was changed");
 }

@@ -15,6 +15,7 @@ mod policies;
 mod secrets;
 mod signals;
 mod stages;
+mod starts;
 mod stops;
 mod submissions;
 mod takeovers;

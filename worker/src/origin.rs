@@ -1,0 +1,211 @@
+//! What a run of the workflow starts from, as its start event says: a submission, or the case that the
+//! run before has left. Deterministic.
+
+use countersign_protos::{payload::Encoding, v1};
+use serde::{Deserialize, Serialize};
+use temporalio_common::protos::{
+    coresdk::workflow_activation::InitializeWorkflow,
+    temporal::api::{common::v1::Payload, enums::v1::ContinueAsNewInitiator},
+};
+
+use crate::case::Case;
+
+/// The name by which a next run knows [`Continued`].
+const CONTINUED: &str = "countersign.Continued";
+
+/// What the next run of a workflow that continues as new starts from: the submission, for whoever
+/// reads the history, and the case.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Continued {
+    #[serde(flatten)]
+    pub(crate) submission: v1::Submission,
+    pub(crate) case: Case,
+    pub(crate) encoding: Option<Encoding>,
+}
+
+impl Continued {
+    /// The next run's input.
+    pub(crate) fn to_payload(&self) -> serde_json::Result<Payload> {
+        let data = serde_json::to_vec(self)?;
+        let name = |name: &str| name.as_bytes().to_vec();
+        let metadata = [("encoding", name("json/plain")), ("messageType", name(CONTINUED))];
+        let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+        Ok(Payload { metadata, data, ..Default::default() })
+    }
+}
+
+/// What a run starts from.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// Whatever somebody sent.
+    Submission,
+    /// An earlier run.
+    Case(Box<Continued>),
+}
+
+/// Why a run cannot go on from what it was started with. Each would be so again.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    /// Temporal would start the same approval again and again, and says of each run that it continues
+    /// another one.
+    #[error(
+        "an approval does not run on a cron schedule ({0:?}): start it without one, or by a Temporal \
+         Schedule, which starts a new approval each time. Temporal goes on starting runs of this one, \
+         until somebody terminates the workflow"
+    )]
+    CronSchedule(String),
+    /// A run that was stopped by a time-out would begin anew, without its votes.
+    #[error(
+        "an approval has no workflow retry policy: start it without one. The worker itself retries \
+         mails, webhooks and follow-up workflows"
+    )]
+    RetryPolicy,
+    /// Only we write such an input, for our own next run.
+    #[error(
+        "the input is what an earlier run of an approval left, but this run does not continue one: \
+         start it with a submission"
+    )]
+    ContinuesNothing,
+    /// We leave no such case.
+    #[error("what this run started from contradicts itself: its open stage waits for nobody")]
+    Contradictory,
+    /// Beginning anew would forget the votes.
+    #[error(
+        "this worker cannot read what the run {run} left: {cause}. Where a newer worker wrote it, let \
+         only newer workers run, and then reset this run to its first workflow task"
+    )]
+    Unreadable {
+        /// The run before.
+        run: String,
+        /// Where it is wrong.
+        cause: String,
+    },
+}
+
+impl Origin {
+    /// Looks at a start event and at the input in it.
+    ///
+    /// # Errors
+    /// Why no approval can go on from it.
+    pub(crate) fn of(start: &InitializeWorkflow, input: &[Payload]) -> Result<Self, Refused> {
+        if !start.cron_schedule.is_empty() {
+            return Err(Refused::CronSchedule(start.cron_schedule.clone()));
+        }
+        // One attempt is what everybody has without a policy.
+        if start.retry_policy.as_ref().is_some_and(|policy| policy.maximum_attempts != 1) {
+            return Err(Refused::RetryPolicy);
+        }
+        let [input] = input else { return Ok(Self::Submission) };
+        if input.metadata.get("messageType").is_none_or(|name| name != CONTINUED.as_bytes()) {
+            return Ok(Self::Submission);
+        }
+        let run = start.continued_from_execution_run_id.clone();
+        if run.is_empty() || start.continued_initiator() != ContinueAsNewInitiator::Workflow {
+            return Err(Refused::ContinuesNothing);
+        }
+        match serde_json::from_slice::<Continued>(&input.data) {
+            Ok(continued) if continued.case.is_whole() => Ok(Self::Case(Box::new(continued))),
+            Ok(_) => {
+                Err(Refused::Unreadable { run, cause: "its plan has other stages".to_owned() })
+            }
+            Err(error) => Err(Refused::Unreadable { run, cause: error.to_string() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use temporalio_common::protos::temporal::api::common::v1::RetryPolicy;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::validation::Plan;
+
+    const EARLIER: &str = "01a215fa-70c1-7bd4-950a-a6885394f83c";
+
+    fn continued() -> Payload {
+        let submission = v1::Submission::default();
+        let submitter = "sue@example.com".parse().expect("an address");
+        let mut case = Case::default();
+        let plan = Plan::asking(submission.clone(), submitter, vec![]);
+        case.begin(Uuid::nil(), plan, Timestamp::UNIX_EPOCH);
+        let continued = Continued { submission, case, encoding: Some(Encoding::JsonProtobuf) };
+        continued.to_payload().expect("it can be written")
+    }
+
+    /// A run that goes on from an earlier one.
+    fn next_run() -> InitializeWorkflow {
+        InitializeWorkflow {
+            continued_from_execution_run_id: EARLIER.to_owned(),
+            continued_initiator: ContinueAsNewInitiator::Workflow.into(),
+            attempt: 1,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_run_goes_on_from_what_we_left_and_from_nothing_else() {
+        let Ok(Origin::Case(read)) = Origin::of(&next_run(), &[continued()]) else {
+            panic!("it goes on");
+        };
+        assert_eq!(read.encoding, Some(Encoding::JsonProtobuf));
+        let initiated = |initiator: ContinueAsNewInitiator| InitializeWorkflow {
+            continued_initiator: initiator.into(),
+            ..next_run()
+        };
+        for other in [
+            InitializeWorkflow::default(),
+            initiated(ContinueAsNewInitiator::Unspecified),
+            initiated(ContinueAsNewInitiator::Retry),
+            initiated(ContinueAsNewInitiator::CronSchedule),
+        ] {
+            let refused = Origin::of(&other, &[continued()]).expect_err("it continues nothing");
+            assert_eq!(refused, Refused::ContinuesNothing);
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_marked_as_ours_is_a_submission() {
+        let mut plain = continued();
+        plain.metadata.remove("messageType");
+        let inputs =
+            [vec![], vec![plain], vec![continued(), continued()], vec![Payload::default()]];
+        for input in inputs {
+            let origin = Origin::of(&next_run(), &input);
+            assert!(matches!(origin, Ok(Origin::Submission)), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_and_cannot_be_read_is_refused_with_its_cause() {
+        for garbage in [&b"{\"case\": 1}"[..], b"{\"case\": {}}", b"", b"\xff", b"[]"] {
+            let input = Payload { data: garbage.to_vec(), ..continued() };
+            let refused = Origin::of(&next_run(), &[input]).expect_err("unreadable");
+            let Refused::Unreadable { run, cause } = &refused else { panic!("{refused}") };
+            assert_eq!(run, EARLIER);
+            assert!(!cause.is_empty(), "{refused}");
+            assert!(refused.to_string().contains("reset this run"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn neither_cron_schedules_nor_retry_policies_are_accepted_with_whatever_input() {
+        let retried = |maximum_attempts| {
+            let policy = RetryPolicy { maximum_attempts, ..RetryPolicy::default() };
+            InitializeWorkflow { retry_policy: Some(policy), ..next_run() }
+        };
+        for input in [vec![continued()], vec![Payload::default()], vec![]] {
+            let cron = "@every 3s".to_owned();
+            let start = InitializeWorkflow { cron_schedule: cron.clone(), ..next_run() };
+            let refused = Origin::of(&start, &input).expect_err("a cron schedule");
+            assert_eq!(refused, Refused::CronSchedule(cron));
+            for attempts in [0, 2] {
+                let refused = Origin::of(&retried(attempts), &input).expect_err("a retry policy");
+                assert_eq!(refused, Refused::RetryPolicy, "{attempts}");
+            }
+        }
+        let once = Origin::of(&retried(1), &[continued()]);
+        assert!(matches!(once, Ok(Origin::Case(_))), "it is never retried");
+    }
+}
