@@ -370,10 +370,7 @@ impl Case {
 
     fn vote(&mut self, ballot: Ballot, now: Timestamp) {
         let verdict = ballot.verdict;
-        let (who, unknown) = match &ballot.claim {
-            Claim::Reviewer(who) => (who.to_string(), format!("{who} is not asked")),
-            Claim::Link(_) => ("the reviewer".into(), "nobody who is asked has its link".into()),
-        };
+        let who = self.who(&ballot.claim);
         let at_once = self.is_since(2);
         let receipt = match &mut self.begun {
             Some(begun) if at_once && begun.approval.is_about_to_release(&ballot.claim) => {
@@ -385,7 +382,7 @@ impl Case {
         let why = match receipt {
             Receipt::Counted | Receipt::Duplicate => return,
             Receipt::Contradiction => format!("{who} decided otherwise before"),
-            Receipt::NotAReviewer => unknown,
+            Receipt::NotAReviewer => format!("{who} is not asked"),
             Receipt::SelfVote => format!("{who} does not decide their own submission"),
             Receipt::Released => format!("somebody else was asked in the place of {who}"),
             Receipt::StageNotOpen => format!("the stage of {who} is not open"),
@@ -396,6 +393,17 @@ impl Case {
     fn replace(&mut self, from: EmailAddress, to: EmailAddress) -> Result<(), String> {
         let begun = self.begun.as_mut().ok_or("there is no stage yet")?;
         begun.approval.reassign(from, to).map_err(|why| why.to_string())
+    /// Whose decision it claims to be.
+    fn who(&self, claim: &Claim) -> String {
+        let link = match claim {
+            Claim::Reviewer(reviewer) => return reviewer.to_string(),
+            Claim::Link(link) => link,
+        };
+        let seats = self.approval().into_iter().flat_map(Approval::stages).flat_map(Stage::seats);
+        let reviewer = seats.into_iter().find(|seat| seat.link == *link);
+        reviewer.map_or("whoever has this link".to_owned(), |seat| seat.reviewer.to_string())
+    }
+
     }
 
     fn remind_again(&mut self, whom: Option<EmailAddress>) -> Result<(), String> {

@@ -414,7 +414,7 @@ async fn what_comes_behind_a_reassignment_while_no_worker_runs_is_taken_in_its_o
     stack.start_worker();
     let outcome = workflow.outcome().await;
     assert_eq!(outcome["reason"], "Approved by cy@example.com.", "{outcome}");
-    let ignored = json!(["reject: somebody else was asked in the reviewer's place"]);
+    let ignored = json!(["reject: somebody else was asked in the place of ann@example.com"]);
     assert_eq!(workflow.status().await["ignoredBecause"], ignored);
 }
 
