@@ -247,9 +247,12 @@ impl Case {
         self.pending_stage() == Some(stage) && self.next_deadline().is_none()
     }
 
-    /// Whether a run can go on from it: it has begun, and each of its stages is in its plan.
+    /// Whether a run can go on from it: it has begun, has stages, and each of them is in its plan.
     pub(crate) fn is_whole(&self) -> bool {
-        self.begun().is_some_and(|begun| begun.approval.stages().len() == begun.plan.stages.len())
+        self.begun().is_some_and(|begun| {
+            let stages = begun.approval.stages().len();
+            stages > 0 && stages == begun.plan.stages.len()
+        })
     }
 
     /// How many decisions counted so far.
@@ -390,9 +393,6 @@ impl Case {
         self.ignore(signal_of(verdict), &why);
     }
 
-    fn replace(&mut self, from: EmailAddress, to: EmailAddress) -> Result<(), String> {
-        let begun = self.begun.as_mut().ok_or("there is no stage yet")?;
-        begun.approval.reassign(from, to).map_err(|why| why.to_string())
     /// Whose decision it claims to be.
     fn who(&self, claim: &Claim) -> String {
         let link = match claim {
@@ -404,6 +404,9 @@ impl Case {
         reviewer.map_or("whoever has this link".to_owned(), |seat| seat.reviewer.to_string())
     }
 
+    fn replace(&mut self, from: EmailAddress, to: EmailAddress) -> Result<(), String> {
+        let begun = self.begun.as_mut().ok_or("there is no stage yet")?;
+        begun.approval.reassign(from, to).map_err(|why| why.to_string())
     }
 
     fn remind_again(&mut self, whom: Option<EmailAddress>) -> Result<(), String> {

@@ -120,7 +120,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::validation::Plan;
+    use crate::{
+        approval::{OnDeadline, Quorum},
+        policy::{StageRule, TimePlan},
+        validation::Plan,
+    };
 
     const EARLIER: &str = "01a215fa-70c1-7bd4-950a-a6885394f83c";
 
@@ -128,7 +132,15 @@ mod tests {
         let submission = v1::Submission::default();
         let submitter = "sue@example.com".parse().expect("an address");
         let mut case = Case::default();
-        let plan = Plan::asking(submission.clone(), submitter, vec![]);
+        let stage = StageRule {
+            name: "Finance".into(),
+            reviewers: vec!["ann@example.com".parse().expect("an address")],
+            quorum: Quorum::All,
+            time: TimePlan { deadline: "1h".parse().expect("a wait"), reminders: vec![] },
+            on_deadline: OnDeadline::Expire,
+            escalations: vec![],
+        };
+        let plan = Plan::asking(submission.clone(), submitter, vec![stage]);
         case.begin(Uuid::nil(), plan, Timestamp::UNIX_EPOCH);
         let continued = Continued { submission, case, encoding: Some(Encoding::JsonProtobuf) };
         continued.to_payload().expect("it can be written")

@@ -77,10 +77,17 @@ type Change = fn(&mut Value);
 async fn a_run_that_cannot_go_on_from_what_the_one_before_has_left_fails_and_not_its_task() {
     // Each with how often search attributes are written: those of the run before are unset, and where
     // only a stage is wrong, they are published first.
-    let changes: [(Change, usize); 4] = [
+    let changes: [(Change, usize); 5] = [
         (|left| *left = json!({"case": 1}), 1),
         (|left| left["case"]["begun"] = Value::Null, 1),
         (|left| left["case"]["begun"]["plan"]["stages"] = json!([]), 1),
+        (
+            |left| {
+                left["case"]["begun"]["plan"]["stages"] = json!([]);
+                left["case"]["begun"]["approval"]["stages"] = json!([]);
+            },
+            1,
+        ),
         (|left| left["case"]["begun"]["approval"]["stages"][0]["due"] = Value::Null, 2),
     ];
     let histories = histories().into_iter().filter(|(path, _)| path.ends_with("continued.json"));
