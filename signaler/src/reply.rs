@@ -306,6 +306,7 @@ struct ApprovalJson {
 fn approval_json(case: Case<'_>) -> ApprovalJson {
     let mut approval = case.state.clone();
     approval.announcement_error.clear();
+    approval.webhook_error.clear();
     approval.ignored_because.clear();
     if !approval.handing_on.is_empty() {
         approval.handing_on = sentences::HANDING_ON.to_owned();

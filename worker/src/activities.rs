@@ -17,7 +17,9 @@ use temporalio_common::{
     protos::temporal::api::common::v1::link::WorkflowEvent,
 };
 use temporalio_macros::activities;
-use temporalio_sdk::activities::{ActivityContext, ActivityError, ActivityInfo};
+use temporalio_sdk::activities::{
+    ActivityContext, ActivityDefinitions, ActivityError, ActivityInfo,
+};
 use tokio::{sync::watch, time::sleep};
 use uuid::Uuid;
 
@@ -28,7 +30,7 @@ use crate::{
     notifier::{Envelope, Notifier, NotifyError},
     policy::{Absence, Calendar, Invitee, Policy, TimePlan, schedule, stand_ins},
     validation::{self, Routing, Validated},
-    webhook::{Webhook, WebhookError},
+    webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 
 /// An attempt that is silent for so long is taken for dead.
@@ -162,7 +164,11 @@ impl Countersign {
         let (submission, problems) = submission::read(&input.payloads);
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (rules, now) = (rules.as_deref(), Timestamp::now());
-        Ok(validation::validate(submission, problems, &self.routing, rules, now))
+        let mut validated = validation::validate(submission, problems, &self.routing, rules, now);
+        if let (Validated::Plan(plan), Some(webhook)) = (&mut validated, &self.webhook) {
+            plan.webhook_queue = webhook.task_queue();
+        }
+        Ok(validated)
     }
 
     /// Issues one approval ID to each who is there, or to their deputy, and says until when they
@@ -241,9 +247,8 @@ impl Countersign {
         let info = ctx.info();
         let run = info.workflow_run_id.as_deref().unwrap_or_default();
         let workflow = info.workflow_id.as_deref().unwrap_or_default();
-        let taken = alive(&ctx, webhook.deliver(run, workflow, &outcome))
-            .await?
-            .map_err(|error: WebhookError| failure("WebhookRefused", error.to_string()))?;
+        let taken =
+            alive(&ctx, webhook.deliver(run, workflow, &outcome)).await?.map_err(not_taken)?;
         Ok(HandedOn::Outcome { taken, outcome: Box::new(outcome) })
     }
 
@@ -267,6 +272,13 @@ impl Countersign {
             NotStarted::Unavailable(..) => failure("NamespaceUnavailable", error.to_string()),
         })
     }
+}
+
+/// The one activity of the worker that delivers outcomes.
+pub(crate) fn deliveries(countersign: Arc<Countersign>) -> ActivityDefinitions {
+    let mut activities = ActivityDefinitions::default();
+    activities.register_activity::<countersign::ProcessDecision>(countersign);
+    activities
 }
 
 impl Countersign {
@@ -354,6 +366,23 @@ fn key(info: &ActivityInfo) -> String {
     format!("{}.{}", info.workflow_run_id.as_deref().unwrap_or_default(), info.activity_id)
 }
 
+/// What becomes of an outcome that the webhook did not take.
+fn not_taken(error: WebhookError) -> ActivityError {
+    match error {
+        WebhookError::Gone(_) => refusal("WebhookGone", error.to_string()),
+        WebhookError::Refused { retry_after: Some(wait), .. } => {
+            // Whoever is sent away together does not come back together.
+            let later = wait + wait.mul_f64(fastrand::f64() / 10.0);
+            ApplicationFailure::builder(error.to_string())
+                .type_name("WebhookRefused".to_owned())
+                .next_retry_delay(later.min(MAX_RETRY_AFTER))
+                .build()
+                .into()
+        }
+        _ => failure("WebhookRefused", error.to_string()),
+    }
+}
+
 /// A failure that Temporal retries; its message is what people see in the Web UI.
 fn failure(kind: &str, message: impl Into<String>) -> ActivityError {
     ApplicationFailure::builder(message.into()).type_name(kind.to_owned()).build().into()
@@ -433,5 +462,31 @@ mod tests {
                     7k3q9xht2m4vzb8djw5pqr6t";
         let told = without(&id, said.to_owned());
         assert_eq!(told, "554 5.7.1 blocked: http://a.example/a/…?choice=approve, …");
+    }
+
+    #[test]
+    fn what_the_webhook_answers_says_whether_and_when_it_is_tried_again() {
+        let refused = |seconds: Option<u64>| WebhookError::Refused {
+            answer: "503 Service Unavailable".into(),
+            retry_after: seconds.map(Duration::from_secs),
+        };
+        let unreachable = WebhookError::Unreachable("no answer within 20s".into());
+        for (error, kind, is_final, wait) in [
+            (WebhookError::Gone("410 Gone".into()), "WebhookGone", true, None),
+            (refused(None), "WebhookRefused", false, None),
+            (refused(Some(20)), "WebhookRefused", false, Some(20..=22)),
+            (refused(Some(3_600)), "WebhookRefused", false, Some(3_600..=3_600)),
+            (unreachable, "WebhookRefused", false, None),
+        ] {
+            let said = error.to_string();
+            let ActivityError::Application(failure) = not_taken(error) else { panic!("{said}") };
+            assert_eq!((failure.to_string(), failure.type_name()), (said.clone(), Some(kind)));
+            assert_eq!(failure.is_non_retryable(), is_final, "{said}");
+            match (wait, failure.next_retry_delay()) {
+                (None, None) => {}
+                (Some(expected), Some(delay)) if expected.contains(&delay.as_secs()) => {}
+                other => panic!("{said}: {other:?}"),
+            }
+        }
     }
 }

@@ -73,6 +73,9 @@ pub(crate) struct Begun {
     /// Why nothing goes on with the outcome, where something should.
     #[serde(default)]
     pub(crate) not_continued: String,
+    /// Why the webhook takes no outcome, where that is so.
+    #[serde(default)]
+    pub(crate) webhook_error: String,
     /// The outcome as it was handed on: times in a replay may differ from those.
     handed_on: Option<v1::Outcome>,
     /// Whether the webhook is done with, whatever came of it. That is after the last run has begun.
@@ -113,6 +116,7 @@ impl Case {
             child_namespace: String::new(),
             untold: String::new(),
             not_continued: String::new(),
+            webhook_error: String::new(),
             handed_on: None,
             webhook_is_over: false,
         });
@@ -538,6 +542,18 @@ impl Case {
     /// Whether the outcome is handed on.
     pub(crate) fn has_webhook(&self) -> bool {
         self.begun().is_some_and(|begun| begun.plan.webhook)
+    }
+
+    /// The task queue of the webhook, where it is another than the workflow's.
+    pub(crate) fn webhook_queue(&self) -> Option<String> {
+        self.begun().and_then(|begun| begun.plan.webhook_queue.clone())
+    }
+
+    /// The webhook takes no outcome, and is not tried any more.
+    pub(crate) fn webhook_refused(&mut self, why: String) {
+        if let Some(begun) = &mut self.begun {
+            begun.webhook_error = why;
+        }
     }
 
     /// The outcome was handed on so.

@@ -6,6 +6,7 @@
 pub mod activities;
 mod ahead;
 pub mod approval;
+mod attempts;
 mod case;
 pub mod check_policy;
 pub mod elsewhere;
@@ -24,5 +25,5 @@ pub mod webhook;
 #[allow(missing_docs)]
 mod workflow;
 
-pub use plugin::{plugin, worker};
+pub use plugin::{Workers, plugin, slots, worker};
 pub use workflow::ApprovalWorkflow;

@@ -12,7 +12,9 @@ use countersign_worker::{
     check_policy::check_policy,
     notifier::Sns,
     settings::{Cli, Command, Logging, PolicyFile, RawSettings, Settings},
+    slots,
     startup::{self, TemporalSettings},
+    webhook::WebhookError,
     worker,
 };
 use futures::FutureExt;
@@ -26,24 +28,46 @@ use tracing_subscriber::prelude::*;
 const GRACE: Duration = Duration::from_secs(7);
 /// After a worker died, its workflows wait so long for it before another one takes over.
 const STICKY: Duration = Duration::from_secs(3);
+/// Activities wait for mail servers and cost little more than a socket each; where nothing else is said
+/// a process may have 1,024 of these.
+const ACTIVITIES_AT_ONCE: usize = 500;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let done = match cli.command {
-        Some(Command::Subscribe { reviewer }) => subscribe(&cli.settings, reviewer).await,
-        Some(Command::CheckPolicy { file, explain, at }) => {
-            return said(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()));
+    let cli = Cli::try_parse().unwrap_or_else(|usage| wrong_usage(&usage));
+    match cli.command {
+        Some(Command::Subscribe { reviewer }) => {
+            ended(subscribe(&cli.settings, reviewer).await, false)
         }
-        None => work(&cli.settings).await,
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("countersign-worker: {error:#}");
-            ExitCode::from(2)
+        Some(Command::CheckPolicy { file, explain, at }) => {
+            said(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()))
+        }
+        None => {
+            let logging = cli.settings.logging();
+            log(&logging);
+            ended(work(&cli.settings).await, logging.json)
         }
     }
+}
+
+/// Prints what was asked for, or what is wrong with the flags: in JSON where the environment says that
+/// logs are.
+fn wrong_usage(usage: &clap::Error) -> ! {
+    if !usage.use_stderr() || !Logging::of_environment().json {
+        usage.exit();
+    }
+    log(&Logging::of_environment());
+    error!("{}", usage.render().to_string().trim_end());
+    std::process::exit(usage.exit_code())
+}
+
+fn ended(done: anyhow::Result<()>, in_json: bool) -> ExitCode {
+    match done {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(error) if in_json => error!("{error:#}"),
+        Err(error) => eprintln!("countersign-worker: {error:#}"),
+    }
+    ExitCode::from(2)
 }
 
 fn said(checked: Result<String, String>) -> ExitCode {
@@ -64,7 +88,6 @@ async fn work(settings: &RawSettings) -> anyhow::Result<()> {
         (Err(wrong), Err(temporal)) => bail!("{wrong}\n  {temporal}"),
         (settings, temporal) => (settings?, temporal?),
     };
-    log(&settings.logging);
     run(settings, temporal).await
 }
 
@@ -88,9 +111,13 @@ async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<(
     }
     let task_queue = settings.task_queue.clone();
     let countersign = settings.countersign().await.map_err(anyhow::Error::msg)?;
+    if let Some(webhook) = &countersign.webhook {
+        tokio::spawn(warn_where_refused(webhook.connect()));
+    }
     let options = WorkerOptions::new(task_queue.clone())
         .graceful_shutdown_period(GRACE)
         .sticky_queue_schedule_to_start_timeout(STICKY)
+        .tuner(slots(ACTIVITIES_AT_ONCE))
         .build();
     let mut worker = worker(&client, countersign, options)?;
     let shut_down = worker.shutdown_handle();
@@ -109,6 +136,13 @@ async fn start(temporal: TemporalSettings) -> anyhow::Result<Client> {
     let client = startup::connect(temporal).await?;
     startup::register_search_attributes(&client).await?;
     Ok(client)
+}
+
+/// An address that is wrong is better seen now than when there is an outcome.
+async fn warn_where_refused(connecting: impl Future<Output = Result<(), WebhookError>>) {
+    if let Err(error) = connecting.await {
+        warn!(cause = %error, "COUNTERSIGN_WEBHOOK_URL: no outcome would arrive now");
+    }
 }
 
 async fn subscribe(

@@ -1,45 +1,117 @@
-//! A worker with the approval workflow and its activities, and the Temporal plugin that adds them.
+//! Workers with the approval workflow and its activities, and the Temporal plugin that adds them.
 
 use std::sync::Arc;
 
 use anyhow::Context;
+use futures::{FutureExt, join};
 use temporalio_client::{Client, NamespacedClient};
 use temporalio_sdk::{
-    SimplePlugin, Worker, WorkerOptions,
-    activities::ActivityDefinitions,
+    SimplePlugin, Worker, WorkerOptions, WorkerRunError,
+    activities::{ActivityDefinitions, ActivityImplementer},
+    interceptors::ActivityInboundInterceptor,
     plugins::{WorkerPlugin, WorkflowDefinitions},
+    runtime::{
+        PollerBehavior,
+        worker_tuner::{FixedSizeSlotSupplier, TunerHolder},
+    },
 };
 use temporalio_sdk_core::{CoreRuntime, RuntimeOptions, init_worker};
 use tokio::runtime::Handle;
 
-use crate::{activities::Countersign, ahead::RunsAhead, workflow::ApprovalWorkflow};
+use crate::{
+    activities::{self, Countersign},
+    ahead::RunsAhead,
+    attempts::Attempts,
+    webhook::{AT_ONCE, WEBHOOK_QUEUE_SUFFIX},
+    workflow::ApprovalWorkflow,
+};
+
+/// A worker that runs approvals, and one beside it that delivers their outcomes to the webhook, on a
+/// task queue of its own: a receiver that hangs takes none of the slots that mails need, and what it
+/// does not take yet waits in Temporal.
+pub struct Workers {
+    approvals: Worker,
+    webhook: Worker,
+}
+
+impl Workers {
+    /// Runs both until they are shut down. Where one of them stops by itself, so does the other.
+    ///
+    /// # Errors
+    /// Where one of them cannot go on.
+    pub async fn run(&mut self) -> Result<(), WorkerRunError> {
+        let stop = self.shutdown_handle();
+        let approvals = self.approvals.run().inspect(|_| stop());
+        let webhook = self.webhook.run().inspect(|_| stop());
+        let (approvals, webhook) = join!(approvals, webhook);
+        approvals.and(webhook)
+    }
+
+    /// What shuts both down.
+    pub fn shutdown_handle(&self) -> impl Fn() + use<> {
+        let (approvals, webhook) =
+            (self.approvals.shutdown_handle(), self.webhook.shutdown_handle());
+        move || {
+            approvals();
+            webhook();
+        }
+    }
+}
 
 /// A worker that runs approvals, besides what `options` register; `examples/embedded.rs` shows it.
 ///
 /// Other than a worker that has only the [`plugin`], it lets no query change what a workflow does
-/// after another worker's death.
+/// after another worker's death, and no webhook hold up mails.
 ///
 /// # Errors
 /// Where `options` are no worker's, or this is called outside of a Tokio runtime.
 pub fn worker(
     client: &Client,
-    countersign: Countersign,
+    mut countersign: Countersign,
     mut options: WorkerOptions,
-) -> anyhow::Result<Worker> {
+) -> anyhow::Result<Workers> {
+    let webhook_queue = format!("{}{WEBHOOK_QUEUE_SUFFIX}", options.task_queue);
+    if let Some(webhook) = &mut countersign.webhook {
+        webhook.on_task_queue(webhook_queue.clone());
+    }
+    let (countersign, attempts) = (Arc::new(countersign), Attempts::new(Some(client.namespace())));
+    let mut for_webhook = WorkerOptions::new(webhook_queue)
+        .tuner(slots(AT_ONCE))
+        .activity_task_poller_behavior(PollerBehavior::SimpleMaximum(2))
+        .maybe_client_identity_override(options.client_identity_override.clone())
+        .maybe_graceful_shutdown_period(options.graceful_shutdown_period)
+        .build();
+    delivering(countersign.clone(), attempts.clone()).configure_worker_options(&mut for_webhook)?;
     let ahead = RunsAhead::default();
     ahead.watch(&mut options);
-    plugin(countersign).configure_worker_options(&mut options)?;
-    let config = options
-        .to_core_options(client.namespace(), client.identity())
-        .map_err(anyhow::Error::msg)
-        .context("the worker's options")?;
+    approving(countersign, attempts).configure_worker_options(&mut options)?;
     // Core would panic.
     Handle::try_current()?;
     let runtime = RuntimeOptions::builder().build().map_err(anyhow::Error::msg)?;
     let runtime = CoreRuntime::new_assume_tokio(runtime)?;
-    let core = Arc::new(init_worker(&runtime, config, client.connection().clone())?);
-    ahead.is_there(core.clone());
-    Ok(Worker::new_from_core_options(core, client.options().clone(), options)?)
+    let core = |options: &WorkerOptions| {
+        let config = options
+            .to_core_options(client.namespace(), client.identity())
+            .map_err(anyhow::Error::msg)
+            .context("the worker's options")?;
+        init_worker(&runtime, config, client.connection().clone()).map(Arc::new)
+    };
+    let (approvals, webhook) = (core(&options)?, core(&for_webhook)?);
+    ahead.is_there(approvals.clone());
+    let made =
+        |core, options| Worker::new_from_core_options(core, client.options().clone(), options);
+    Ok(Workers { approvals: made(approvals, options)?, webhook: made(webhook, for_webhook)? })
+}
+
+/// Slots for this many activities at once, and for as many other tasks as the SDK has by default.
+pub fn slots(activities: usize) -> TunerHolder {
+    const DEFAULT: usize = 100;
+    TunerHolder::builder()
+        .activity_task_slot_supplier(FixedSizeSlotSupplier::new(activities))
+        .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(DEFAULT))
+        .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(DEFAULT))
+        .nexus_task_slot_supplier(FixedSizeSlotSupplier::new(DEFAULT))
+        .build()
 }
 
 /// Adds `ApprovalWorkflow` to a worker that is made elsewhere; [`worker`] makes one that has it.
@@ -47,9 +119,31 @@ pub fn worker(
 /// # Panics
 /// Never: it registers one workflow type, once.
 pub fn plugin(countersign: Countersign) -> SimplePlugin {
+    approving(Arc::new(countersign), Attempts::new(None))
+}
+
+/// The workflow and all its activities: also a delivery may be asked of it, by approvals that an older
+/// worker has planned, or one that has only the [`plugin`].
+fn approving(countersign: Arc<Countersign>, attempts: Attempts) -> SimplePlugin {
     let mut activities = ActivityDefinitions::default();
-    activities.register_activities(countersign);
+    countersign.register_all(&mut activities);
     let mut workflows = WorkflowDefinitions::default();
     workflows.register_workflow::<ApprovalWorkflow>().expect("one type is registered once");
-    SimplePlugin::builder("countersign").activities(activities).workflows(workflows).build()
+    SimplePlugin::builder("countersign")
+        .activities(activities)
+        .workflows(workflows)
+        .activity_inbound_interceptors(watched_by(attempts))
+        .build()
+}
+
+/// Deliveries alone.
+fn delivering(countersign: Arc<Countersign>, attempts: Attempts) -> SimplePlugin {
+    SimplePlugin::builder("countersign-webhook")
+        .activities(activities::deliveries(countersign))
+        .activity_inbound_interceptors(watched_by(attempts))
+        .build()
+}
+
+fn watched_by(attempts: Attempts) -> Vec<Arc<dyn ActivityInboundInterceptor>> {
+    vec![Arc::new(attempts)]
 }

@@ -55,6 +55,7 @@ impl Case {
             rule: begun.plan.rule.clone(),
             announcement_error: begun.untold.clone(),
             handing_on: self.handing_on().unwrap_or_default(),
+            webhook_error: begun.webhook_error.clone(),
         }
     }
 
@@ -97,7 +98,7 @@ impl Case {
             STATUS.value_set(status(approval).as_str_name().to_owned()),
             REVIEWERS.value_set(fitting(asked().map(|seat| seat.reviewer.to_string()))),
             LINKS.value_set(links.collect()),
-            UNDELIVERABLE.value_set(unreachable || !begun.untold.is_empty()),
+            UNDELIVERABLE.value_set(unreachable || begun.has_not_arrived()),
         ]
     }
 
@@ -136,6 +137,11 @@ fn fitting(addresses: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 impl Begun {
+    /// Whether the outcome cannot be delivered, to the submitter or to the webhook.
+    fn has_not_arrived(&self) -> bool {
+        !self.untold.is_empty() || !self.webhook_error.is_empty()
+    }
+
     fn stage_state(&self, stage: &Stage) -> v1::StageState {
         let (plan, seats) = (stage.plan(), stage.seats().iter());
         v1::StageState {
@@ -212,6 +218,10 @@ impl Begun {
         if !self.not_continued.is_empty() {
             let _ =
                 writeln!(text, "\n**Nothing goes on with it**: {}", markdown(&self.not_continued));
+        }
+        if !self.webhook_error.is_empty() {
+            let why = markdown(&self.webhook_error);
+            let _ = writeln!(text, "\n**The webhook does not have the outcome**: {why}");
         }
         if ignored > 0 {
             let _ =
@@ -480,6 +490,24 @@ mod tests {
         let (number, _) = case.announcements(0).pop().expect("the submitter is told");
         assert!(case.told(number, Err("no such mailbox".into())));
         assert!(case.details().contains("**cannot be reached**: no such mailbox"));
+    }
+
+    #[test]
+    fn a_webhook_that_takes_no_outcome_is_to_be_seen_wherever_one_looks() {
+        let undeliverable = |case: &Case| {
+            let name = ATTRIBUTE_UNDELIVERABLE;
+            let attributes = case.search_attributes();
+            let shown = attributes.iter().find(|update| format!("{update:?}").contains(name));
+            format!("{:?}", shown.expect("the attribute"))
+        };
+        let mut case = case();
+        case.delivered("d", true, Ok(()));
+        let before = undeliverable(&case);
+        case.webhook_refused("the webhook answered 410 Gone".into());
+        assert_ne!(undeliverable(&case), before, "a search finds it");
+        assert_eq!(case.state().webhook_error, "the webhook answered 410 Gone");
+        let told = "**The webhook does not have the outcome**: the webhook answered 410 Gone";
+        assert!(case.details().contains(told), "{}", case.details());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::{
     notifier::{Notifier, Outbox, Smtp, Sns},
     policy::Policy,
     validation::{MAX_REVIEWER_BYTES, Routing},
-    webhook::Webhook,
+    webhook::{WEBHOOK_QUEUE_SUFFIX, Webhook},
 };
 
 /// Runs approval workflows: asks reviewers by mail, waits for their decisions, acts on them.
@@ -105,7 +105,9 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_WEBHOOK_URL", hide_env_values = true, global = true)]
     webhook_url: Option<String>,
 
-    /// The secret that signs them, whsec_ and base64, by the Standard Webhooks specification.
+    /// The secret that signs them, whsec_ and base64 of at least 24 bytes, by the Standard Webhooks
+    /// specification. Of several, separated by commas, each signs: receivers can change from one to
+    /// the other at any time.
     #[arg(long, env = "COUNTERSIGN_WEBHOOK_SECRET", hide_env_values = true, global = true)]
     webhook_secret: Option<String>,
 
@@ -118,6 +120,9 @@ pub struct RawSettings {
     log_format: Option<String>,
 }
 
+/// How long a task queue's name may be on every store that Temporal has.
+const MAX_QUEUE_BYTES: usize = 255;
+
 /// How the process logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logging {
@@ -127,6 +132,20 @@ pub struct Logging {
 }
 
 impl Logging {
+    /// What the environment says, where the flags cannot be read.
+    pub fn of_environment() -> Self {
+        let [filter, format] =
+            ["COUNTERSIGN_LOG", "COUNTERSIGN_LOG_FORMAT"].map(|name| std::env::var(name).ok());
+        Self::of(&filter, &format)
+    }
+
+    /// What can be used of these; [`RawSettings::check`] says what cannot.
+    fn of(filter: &Option<String>, format: &Option<String>) -> Self {
+        let usable = |filter: &&str| EnvFilter::try_new(filter).is_ok();
+        let filter = set(filter).filter(usable).unwrap_or("info").to_owned();
+        Self { filter, json: set(format) == Some("json") }
+    }
+
     /// What is logged, but never a mail, which holds an approval ID: below debug the AWS SDK logs
     /// whole requests. What else sends something (lettre, hyper, h2) logs no bodies.
     pub fn filter<S: Subscriber>(&self) -> impl Filter<S> + use<S> {
@@ -147,8 +166,6 @@ pub struct Settings {
     routing: Routing,
     policy: Option<PolicyFile>,
     webhook: Option<Webhook>,
-    /// How the process logs.
-    pub logging: Logging,
 }
 
 #[derive(Debug)]
@@ -215,6 +232,11 @@ impl RawSettings {
         })
     }
 
+    /// How the process logs, also where other settings are wrong.
+    pub fn logging(&self) -> Logging {
+        Logging::of(&self.log, &self.log_format)
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -227,17 +249,17 @@ impl RawSettings {
         let reviewers = self.reviewers(&mut wrong);
         let policy = self.policy(&mut wrong);
         let webhook = self.webhook(&mut wrong);
-        let logging = self.logging(&mut wrong);
+        let task_queue = self.task_queue(&mut wrong);
+        self.check_logging(&mut wrong);
         match (link_keys, public_url, notify, wrong.0.is_empty()) {
             (Some(link_keys), Some(public_url), Some(notify), true) => Ok(Settings {
-                task_queue: set(&self.task_queue).unwrap_or(DEFAULT_TASK_QUEUE).to_owned(),
+                task_queue,
                 link_keys,
                 public_url,
                 notify,
                 routing: Routing { reviewers, webhook: webhook.is_some() },
                 policy,
                 webhook,
-                logging,
             }),
             _ => Err(wrong),
         }
@@ -339,7 +361,23 @@ impl RawSettings {
         Webhook::new(url, secret?).map_err(|why| wrong.add("COUNTERSIGN_WEBHOOK_URL", why)).ok()
     }
 
-    fn logging(&self, wrong: &mut WrongSettings) -> Logging {
+    fn task_queue(&self, wrong: &mut WrongSettings) -> String {
+        let task_queue = set(&self.task_queue).unwrap_or(DEFAULT_TASK_QUEUE);
+        let most = MAX_QUEUE_BYTES - WEBHOOK_QUEUE_SUFFIX.len();
+        if task_queue.len() > most {
+            let bytes = task_queue.len();
+            wrong.add(
+                "COUNTERSIGN_TASK_QUEUE",
+                format!(
+                    "has {bytes} bytes; at most {most} leave room for the webhook's queue, which is \
+                     called the same with {WEBHOOK_QUEUE_SUFFIX} behind"
+                ),
+            );
+        }
+        task_queue.to_owned()
+    }
+
+    fn check_logging(&self, wrong: &mut WrongSettings) {
         let filter = set(&self.log).unwrap_or("info");
         if let Err(error) = EnvFilter::try_new(filter) {
             wrong.add("COUNTERSIGN_LOG", format!("is no tracing filter: {error}"));
@@ -348,7 +386,6 @@ impl RawSettings {
         if !matches!(format, "text" | "json") {
             wrong.add("COUNTERSIGN_LOG_FORMAT", "must be text or json");
         }
-        Logging { filter: filter.to_owned(), json: format == "json" }
     }
 }
 
@@ -447,6 +484,10 @@ mod tests {
             "ann, bob@example.com, BOB+x@example.com",
             "--webhook-url",
             "ftp://x.example",
+            "--webhook-secret",
+            "whsec_AAEC,hush",
+            "--task-queue",
+            &"q".repeat(248),
             "--log",
             "a=b=c",
             "--log-format",
@@ -461,11 +502,14 @@ mod tests {
             "COUNTERSIGN_REVIEWERS: \"ann\" must be an e-mail address",
             "COUNTERSIGN_REVIEWERS: bob+x@example.com is listed twice",
             "COUNTERSIGN_WEBHOOK_URL: must start with https://",
+            "COUNTERSIGN_WEBHOOK_SECRET: secret 1 has 3 bytes, and needs at least 24, secret 2 must be",
+            "COUNTERSIGN_TASK_QUEUE: has 248 bytes; at most 247 leave room",
             "COUNTERSIGN_LOG: is no tracing filter",
             "COUNTERSIGN_LOG_FORMAT: must be text or json",
         ] {
             assert!(wrong.contains(name), "{name} is missing in:\n{wrong}");
         }
+        assert!(!wrong.contains("hush"), "a secret: {wrong}");
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub struct Plan {
     pub stages: Vec<StageRule>,
     /// Whether the outcome is handed on.
     pub webhook: bool,
+    /// The task queue of the webhook, where it is another than the workflow's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_queue: Option<String>,
     /// The rule that applies; empty where none was asked.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub rule: String,
@@ -79,6 +82,7 @@ impl Plan {
             submitter,
             stages,
             webhook: false,
+            webhook_queue: None,
             rule: String::new(),
             ruling: None,
             calendar: None,

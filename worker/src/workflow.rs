@@ -468,10 +468,18 @@ impl ApprovalWorkflow {
             return;
         }
         let outcome = ctx.state(|workflow| workflow.case.outcome());
-        let options = acting("Hand the outcome on".to_owned());
+        let mut options = acting("Hand the outcome on".to_owned());
+        options.task_queue = ctx.state(|workflow| workflow.case.webhook_queue());
         let handed_on = ctx.execute_activity(Countersign::process_decision, outcome, options).await;
-        if let Ok(HandedOn::Outcome { outcome, .. }) = handed_on {
-            ctx.state_mut(|workflow| workflow.case.handed_on(*outcome));
+        match handed_on {
+            Ok(HandedOn::Outcome { outcome, .. }) => {
+                ctx.state_mut(|workflow| workflow.case.handed_on(*outcome));
+            }
+            Ok(HandedOn::Taken(_)) => {}
+            Err(error) => {
+                ctx.state_mut(|workflow| workflow.case.webhook_refused(why(&error)));
+                Self::publish(&ctx);
+            }
         }
         ctx.state_mut(|workflow| workflow.case.webhook_is_over());
         Self::describe(&ctx);

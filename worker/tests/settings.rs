@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
 #[test]
 fn all_that_is_wrong_is_named_at_once_and_temporals_own_settings_too() {
     let output = Command::new(env!("CARGO_BIN_EXE_countersign-worker"))
@@ -23,4 +25,33 @@ fn all_that_is_wrong_is_named_at_once_and_temporals_own_settings_too() {
         assert!(said.contains(named), "{named} is missing in:\n{said}");
     }
     assert!(!said.contains("pigeon"), "a setting's value may be a secret: {said}");
+}
+
+/// Whatever stops a start is one line of JSON where logs are JSON, and nothing else is written.
+#[test]
+fn failures_at_the_start_are_json_where_logs_are() {
+    let worker = || {
+        let mut worker = Command::new(env!("CARGO_BIN_EXE_countersign-worker"));
+        worker.env_clear();
+        worker
+    };
+    let mut wrong = worker();
+    wrong.env("COUNTERSIGN_LOG_FORMAT", "json").env("COUNTERSIGN_LOG", "a=b=c");
+    let mut by_flag = worker();
+    by_flag.args(["--log-format", "json", "--notify", "pigeon:loft"]);
+    let mut usage = worker();
+    usage.env("COUNTERSIGN_LOG_FORMAT", "json").arg("--pigeon");
+    for (mut start, said) in [
+        (wrong, "COUNTERSIGN_LOG: is no tracing filter"),
+        (by_flag, "COUNTERSIGN_NOTIFY: must start with"),
+        (usage, "unexpected argument '--pigeon'"),
+    ] {
+        let output = start.output().expect("the program runs");
+        let errors = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{errors}");
+        let line: Value = serde_json::from_str(&errors).expect("one line of JSON");
+        assert_eq!(line["level"], "ERROR");
+        let message = line["fields"]["message"].as_str().expect("a message");
+        assert!(message.contains(said), "{message}");
+    }
 }

@@ -248,6 +248,7 @@ async fn whatever_a_submission_says_is_text() {
 async fn what_is_the_operators_is_not_told_to_reviewers() {
     let mut state = approval(Status::Pending, Status::Pending, None, None);
     state.announcement_error = "secret: mx1.internal refused it".into();
+    state.webhook_error = "secret: the webhook answered 410 Gone".into();
     state.ignored_because = vec!["secret: approve: eve@example.com is not asked".into()];
     state.stages[0].reviewers[1].delivery_error = "secret: 550 no such mailbox".into();
     for wants in [Wants::Html, Wants::Json] {

@@ -1,0 +1,410 @@
+//! Every attempt of an activity: who may have it made, how its failure is logged, and when it is tried
+//! again.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use countersign_protos::{names::WORKFLOW_TYPE, v1::Outcome, words::clean_line};
+use futures::{FutureExt, future::ready};
+use temporalio_common::{RetryPolicy, error::ApplicationFailure};
+use temporalio_sdk::{
+    activities::{ActivityError, ActivityInfo},
+    interceptors::{ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next},
+};
+use tokio::time::sleep;
+use tracing::warn;
+
+use crate::{
+    activities::{Announcement, ReviewRequest},
+    elsewhere::Elsewhere,
+};
+
+/// What runs inside a workflow task. Others cannot have it run, unless they ask for it as for a regular
+/// activity.
+const LOCAL: [&str; 2] = ["validate_submission", "issue_links"];
+/// What Temporal hands to whichever worker is free, whoever asks for it.
+const REGULAR: [&str; 4] =
+    ["request_approval", "announce_decision", "process_decision", "start_workflow"];
+/// How often the same cause is logged.
+const LOG_EVERY: Duration = Duration::from_secs(1);
+
+/// Watches the attempts of our activities on a worker; those of others go by. Clones log together.
+#[derive(Clone)]
+pub(crate) struct Attempts {
+    /// The worker's own, where it is known.
+    namespace: Option<String>,
+    failures: Failures,
+}
+
+impl Attempts {
+    /// Of a worker for this namespace.
+    pub(crate) fn new(namespace: Option<String>) -> Self {
+        Self { namespace, failures: Failures::default() }
+    }
+}
+
+impl ActivityInboundInterceptor for Attempts {
+    fn execute_activity<'a>(
+        &'a self,
+        input: ExecuteActivityInput,
+        next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
+    ) -> ExecuteActivityOutput<'a> {
+        let info = input.activity_info().clone();
+        let what = what(&input);
+        let asked = Caller::of(&info).may_ask(self.namespace.as_deref());
+        if let Err(why) = asked {
+            let refusal = ApplicationFailure::builder(why).type_name("NotAnApproval".to_owned());
+            let refusal = refusal.non_retryable(true).build();
+            self.failures.note(Failed::new(&info, what, &refusal));
+            return ready(Err(refusal.into())).boxed();
+        }
+        async move {
+            match next.run(input).await {
+                Err(ActivityError::Application(failure)) if is_ours(&info.activity_type) => {
+                    self.failures.note(Failed::new(&info, what, &failure));
+                    Err(spread(*failure, &info).into())
+                }
+                done => done,
+            }
+        }
+        .boxed()
+    }
+}
+
+fn is_ours(activity: &str) -> bool {
+    LOCAL.contains(&activity) || REGULAR.contains(&activity)
+}
+
+/// Who asks for an activity, as Temporal says: anybody who may write to the namespace can schedule
+/// one on the worker's task queue, from a workflow of their own or from none.
+struct Caller<'a> {
+    activity: &'a str,
+    is_local: bool,
+    workflow_type: Option<&'a str>,
+    namespace: &'a str,
+}
+
+impl<'a> Caller<'a> {
+    fn of(info: &'a ActivityInfo) -> Self {
+        Self {
+            activity: &info.activity_type,
+            is_local: info.is_local,
+            workflow_type: info.workflow_type.as_deref(),
+            namespace: &info.namespace,
+        }
+    }
+
+    /// Whether it is an approval, in the worker's own namespace where that is known, which asks as our
+    /// workflow does. Other people's activities are none of our business.
+    fn may_ask(&self, own: Option<&str>) -> Result<(), String> {
+        let (activity, inside) = (self.activity, LOCAL.contains(&self.activity));
+        let of_an_approval = self.workflow_type == Some(WORKFLOW_TYPE)
+            && own.is_none_or(|namespace| namespace == self.namespace);
+        if !is_ours(activity) || of_an_approval && self.is_local == inside {
+            return Ok(());
+        }
+        let whom = match self.workflow_type {
+            Some(workflow) => format!("by {workflow} in the namespace {}", self.namespace),
+            None => "by no workflow".to_owned(),
+        };
+        let rule = match inside {
+            true => format!("runs inside {WORKFLOW_TYPE} and cannot be called from outside"),
+            false => format!("acts for {WORKFLOW_TYPE} in the worker's own namespace alone"),
+        };
+        Err(format!("{activity} {rule}; it was called {whom}"))
+    }
+}
+
+/// What an attempt is to do, in words for an operator.
+fn what(input: &ExecuteActivityInput) -> String {
+    if let Some(request) = input.args_ref::<ReviewRequest>() {
+        let kind = if request.reminder { "reminder" } else { "request" };
+        return format!("{kind} to {}", request.reviewer);
+    }
+    if let Some(announcement) = input.args_ref::<Announcement>() {
+        return format!("outcome to {}", announcement.recipient);
+    }
+    if let Some(elsewhere) = input.args_ref::<Elsewhere>() {
+        return format!("start of {}", elsewhere.workflow_id);
+    }
+    match input.args_ref::<Outcome>() {
+        Some(_) => "webhook".to_owned(),
+        None => input.activity_info().activity_type.clone(),
+    }
+}
+
+/// The same failure, with the next attempt at a moment of its own: those who failed together, for
+/// instance while a receiver was away, do not come back together. Temporal's retry policy has no jitter.
+fn spread(failure: ApplicationFailure, info: &ActivityInfo) -> ApplicationFailure {
+    let has_its_time = failure.is_non_retryable() || failure.next_retry_delay().is_some();
+    if has_its_time || info.is_local {
+        return failure;
+    }
+    let policy = info.retry_policy.clone().unwrap_or_default();
+    let delay = backoff(&policy, info.attempt).mul_f64(0.5 + fastrand::f64() / 2.0);
+    ApplicationFailure::builder(failure.to_string())
+        .maybe_type_name(failure.type_name().map(str::to_owned))
+        .category(failure.category())
+        .next_retry_delay(delay)
+        .build()
+}
+
+/// How long Temporal would wait after an attempt, the first of which is 1.
+fn backoff(policy: &RetryPolicy, attempt: u32) -> Duration {
+    let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+    let seconds =
+        policy.initial_interval().as_secs_f64() * policy.backoff_coefficient().powi(exponent);
+    // Temporal's own limit, where none is set.
+    let most = policy.maximum_interval().unwrap_or(100 * policy.initial_interval());
+    Duration::try_from_secs_f64(seconds).map_or(most, |wait| wait.min(most))
+}
+
+/// One failed attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Failed {
+    workflow_id: String,
+    what: String,
+    attempt: u32,
+    cause: String,
+    is_final: bool,
+}
+
+impl Failed {
+    fn new(info: &ActivityInfo, what: String, failure: &ApplicationFailure) -> Self {
+        Self {
+            workflow_id: clean_line(info.workflow_id.as_deref().unwrap_or("(none)")),
+            what: clean_line(&what),
+            attempt: info.attempt,
+            cause: clean_line(&failure.to_string()),
+            is_final: failure.is_non_retryable(),
+        }
+    }
+
+    /// Says it, and how many others with this cause are not said.
+    fn log(&self, left_out: u32) {
+        let Self { workflow_id, what, attempt, cause, is_final } = self;
+        let left_out = (left_out > 0).then_some(left_out);
+        match is_final {
+            true => warn!(workflow_id, what, attempt, cause, left_out, "failed for good"),
+            false => {
+                warn!(workflow_id, what, attempt, cause, left_out, "failed; it is tried again")
+            }
+        }
+    }
+}
+
+/// Logs failures: the same cause at most once in [`LOG_EVERY`], with how many were left out.
+#[derive(Clone, Default)]
+struct Failures(Arc<Mutex<HashMap<String, LeftOut>>>);
+
+/// Of one cause, what has come since it was logged.
+#[derive(Default)]
+struct LeftOut {
+    count: u32,
+    latest: Option<Failed>,
+}
+
+impl Failures {
+    fn note(&self, failed: Failed) {
+        match self.recent().entry(failed.cause.clone()) {
+            Entry::Occupied(same) => {
+                let same = same.into_mut();
+                same.count += 1;
+                same.latest = Some(failed);
+            }
+            Entry::Vacant(new) => {
+                new.insert(LeftOut::default());
+                failed.log(0);
+                tokio::spawn(self.clone().log_later(failed.cause));
+            }
+        }
+    }
+
+    /// Logs what comes of one cause, until nothing does.
+    async fn log_later(self, cause: String) {
+        loop {
+            sleep(LOG_EVERY).await;
+            let Some((failed, left_out)) = self.take(&cause) else { return };
+            failed.log(left_out);
+        }
+    }
+
+    /// The latest that was left out, and how many others were; none is left out then, or the cause
+    /// is forgotten where none came.
+    fn take(&self, cause: &str) -> Option<(Failed, u32)> {
+        let mut recent = self.recent();
+        let LeftOut { count, latest } = recent.get_mut(cause).map(std::mem::take)?;
+        if latest.is_none() {
+            recent.remove(cause);
+        }
+        latest.map(|failed| (failed, count - 1))
+    }
+
+    fn recent(&self) -> MutexGuard<'_, HashMap<String, LeftOut>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use temporalio_sdk::activities::{ActivityDefinitions, ActivityImplementer};
+    use tokio::time::advance;
+    use tracing::subscriber::{DefaultGuard, set_default};
+
+    use super::*;
+    use crate::activities::Countersign;
+
+    fn caller<'a>(activity: &'a str, is_local: bool, workflow: Option<&'a str>) -> Caller<'a> {
+        Caller { activity, is_local, workflow_type: workflow, namespace: "payments" }
+    }
+
+    #[test]
+    fn activities_act_for_approvals_of_their_own_namespace_alone() {
+        for activity in LOCAL.iter().chain(&REGULAR) {
+            let inside = LOCAL.contains(activity);
+            let approval = Some("ApprovalWorkflow");
+            let own = |caller: Caller<'_>| caller.may_ask(Some("payments"));
+            own(caller(activity, inside, approval)).expect("an approval asks");
+            caller(activity, inside, approval).may_ask(None).expect("its namespace is its own");
+            for (who, asks) in [
+                ("nobody", caller(activity, inside, None)),
+                ("nobody, as from outside", caller(activity, false, None)),
+                ("another workflow", caller(activity, inside, Some("Rogue"))),
+                (
+                    "a workflow of nearly that name",
+                    caller(activity, inside, Some("approvalworkflow")),
+                ),
+                ("an approval, the other way", caller(activity, !inside, approval)),
+            ] {
+                let why = own(asks).expect_err(who);
+                assert!(why.starts_with(activity) && why.contains("ApprovalWorkflow"), "{why}");
+            }
+            let elsewhere = caller(activity, inside, approval).may_ask(Some("default"));
+            elsewhere.expect_err("an approval of another namespace");
+        }
+        let theirs = caller("charge_card", false, Some("Purchase"));
+        theirs.may_ask(Some("payments")).expect("what others register is their own");
+    }
+
+    #[test]
+    fn each_registered_activity_is_known_here() {
+        fn registered<A: ActivityImplementer>(instance: Arc<A>) -> ActivityDefinitions {
+            let mut activities = ActivityDefinitions::default();
+            instance.register_all(&mut activities);
+            activities
+        }
+        let countersign = Countersign {
+            routing: Default::default(),
+            policy: None,
+            link_keys: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key"),
+            public_url: "https://a.example".parse().expect("a URL"),
+            notifier: crate::notifier::Notifier::Outbox(crate::notifier::Outbox::new(
+                "outbox".into(),
+                "approvals@example.com".parse().expect("an address"),
+            )),
+            webhook: None,
+        };
+        let shown = format!("{:?}", registered(Arc::new(countersign)));
+        let known = LOCAL.iter().chain(&REGULAR);
+        assert!(known.clone().all(|name| shown.contains(&format!("\"{name}\""))), "{shown}");
+        assert_eq!(shown.matches('"').count(), 2 * known.count(), "one is unknown here: {shown}");
+    }
+
+    #[test]
+    fn waits_grow_as_the_policy_says_until_they_are_as_long_as_it_allows() {
+        let policy = RetryPolicy::builder()
+            .initial_interval(Duration::from_secs(1))
+            .backoff_coefficient(2.0)
+            .maximum_interval(Duration::from_secs(300))
+            .build();
+        let waits = [1, 2, 3, 9, 10, 1_000, u32::MAX].map(|attempt| backoff(&policy, attempt));
+        assert_eq!(waits.map(|wait| wait.as_secs()), [1, 2, 4, 256, 300, 300, 300]);
+    }
+
+    /// What is logged in this thread while it lives.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        fn listen(&self) -> DefaultGuard {
+            let log = self.clone();
+            let writer = move || log.clone();
+            let lines = tracing_subscriber::fmt().with_writer(writer).with_ansi(false);
+            set_default(lines.without_time().finish())
+        }
+
+        /// The lines since the last time.
+        fn lines(&self) -> Vec<String> {
+            let written = std::mem::take(&mut *self.0.lock().expect("not poisoned"));
+            let written = String::from_utf8(written).expect("UTF-8");
+            let target = " WARN countersign_worker::attempts: ";
+            written.lines().map(|line| line.replace(target, "")).collect()
+        }
+    }
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("not poisoned").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn failed(workflow: &str, cause: &str) -> Failed {
+        Failed {
+            workflow_id: workflow.to_owned(),
+            what: "webhook".to_owned(),
+            attempt: 3,
+            cause: cause.to_owned(),
+            is_final: false,
+        }
+    }
+
+    /// Lets time pass, and whoever waits for it act.
+    async fn later(time: Duration) {
+        tokio::task::yield_now().await;
+        advance(time).await;
+        tokio::task::yield_now().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_cause_is_logged_once_a_second_with_how_many_were_left_out() {
+        let (log, failures) = (Log::default(), Failures::default());
+        let _listening = log.listen();
+        for i in 1..=100 {
+            failures.note(failed(&format!("po-{i}"), "the webhook answered 503"));
+        }
+        failures.note(Failed { is_final: true, ..failed("po-7", "the webhook answered 410") });
+        assert_eq!(
+            log.lines(),
+            [
+                r#"failed; it is tried again workflow_id="po-1" what="webhook" attempt=3 cause="the webhook answered 503""#,
+                r#"failed for good workflow_id="po-7" what="webhook" attempt=3 cause="the webhook answered 410""#,
+            ]
+        );
+        later(LOG_EVERY).await;
+        assert_eq!(
+            log.lines(),
+            [
+                r#"failed; it is tried again workflow_id="po-100" what="webhook" attempt=3 cause="the webhook answered 503" left_out=98"#
+            ]
+        );
+        failures.note(failed("po-101", "the webhook answered 503"));
+        assert_eq!(log.lines(), [""; 0], "a second has not passed");
+        later(LOG_EVERY).await;
+        let lines = log.lines();
+        assert!(lines.len() == 1 && lines[0].contains("po-101"), "{lines:?}");
+        later(LOG_EVERY).await;
+        assert_eq!(log.lines(), [""; 0]);
+        assert!(failures.recent().is_empty(), "what no longer fails is forgotten");
+        failures.note(failed("po-102", "the webhook answered 503"));
+        assert_eq!(log.lines().len(), 1, "it fails anew");
+    }
+}

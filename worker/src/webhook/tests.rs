@@ -1,0 +1,294 @@
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::mpsc::{self, Receiver},
+    thread,
+};
+
+use countersign_protos::words::to_message;
+use serde_json::Value;
+use tokio::net::TcpSocket;
+
+use super::*;
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const OTHER_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+
+fn webhook(url: &str, client: ClientBuilder) -> Webhook {
+    let url = url.parse().expect("a URL");
+    let mut webhook = Webhook::new(url, SECRET.parse().expect("a secret")).expect("certificates");
+    webhook.client = client.build().expect("certificates");
+    webhook
+}
+
+async fn delivered(webhook: &Webhook) -> Result<String, WebhookError> {
+    webhook.deliver("run", "po-1", &Outcome::default()).await
+}
+
+/// A receiver with an answer to everything, if it has one; and the requests' first lines.
+fn receiver(answer: Option<String>) -> (SocketAddr, Receiver<String>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let (sender, requests) = mpsc::channel();
+    thread::spawn(move || {
+        let mut unanswered = Vec::new();
+        for stream in listener.incoming() {
+            let stream = stream.expect("a connection");
+            sender.send(read(&stream)).expect("a test that goes on");
+            match &answer {
+                Some(answer) => (&stream).write_all(answer.as_bytes()).expect("it reads"),
+                None => unanswered.push(stream),
+            }
+        }
+    });
+    (address, requests)
+}
+
+/// Reads a request; answers with its first line, or nothing where there is none.
+fn read(stream: &TcpStream) -> String {
+    let mut lines = BufReader::new(stream);
+    let (mut first, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("a line");
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a length");
+        }
+        if first.is_empty() {
+            first.clone_from(&line);
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    lines.read_exact(&mut vec![0; length]).expect("a body");
+    first
+}
+
+fn response(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+#[tokio::test]
+async fn each_answer_of_a_receiver_means_what_it_says() {
+    let long = "signature\u{7} expired\n".repeat(50);
+    let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(600));
+    let far = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(5 * 3_600));
+    let after = |value: &str| format!("Retry-After: {value}\r\n");
+    // Status, headers, body; what the history says, and how long Temporal waits where it is told.
+    let rows = [
+        ("200 OK", String::new(), "", "taken: 200 OK", None),
+        ("201 Created", String::new(), "{}", "taken: 201 Created", None),
+        ("204 No Content", String::new(), "", "taken: 204 No Content", None),
+        (
+            "302 Found",
+            "Location: https://elsewhere.example/hook\r\n".to_owned(),
+            "",
+            "the webhook answered 302 Found, which points to https://elsewhere.example/hook",
+            None,
+        ),
+        (
+            "400 Bad Request",
+            String::new(),
+            &long,
+            "the webhook answered 400 Bad Request: signature expired signature expired",
+            None,
+        ),
+        (
+            "410 Gone",
+            String::new(),
+            "moved away",
+            "the webhook answered 410 Gone: moved away, which means that it takes no more outcomes",
+            None,
+        ),
+        (
+            "429 Too Many Requests",
+            after("20"),
+            "",
+            "the webhook answered 429 Too Many Requests",
+            Some(20..=20),
+        ),
+        (
+            "503 Service Unavailable",
+            after(&soon),
+            "",
+            "the webhook answered 503 Service Unavailable",
+            Some(590..=600),
+        ),
+        (
+            "503 Service Unavailable",
+            after(&far),
+            "",
+            "the webhook answered 503 Service Unavailable",
+            Some(3_600..=3_600),
+        ),
+    ];
+    for (status, headers, body, said, wait) in rows {
+        let (address, requests) = receiver(Some(response(status, &headers, body)));
+        let delivered = delivered(&webhook(&format!("http://{address}/hook"), client())).await;
+        assert_eq!(requests.try_iter().count(), 1, "{status} is asked once, and not followed");
+        let told = match &delivered {
+            Ok(taken) => taken.clone(),
+            Err(error) => error.to_string(),
+        };
+        assert!(told.starts_with(said), "{status}: {told}");
+        let kept = told.split_once(": signature").map_or(0, |(_, kept)| kept.len());
+        assert!(kept <= KEPT_CHARS && !told.contains(char::is_control), "{told}");
+        assert_eq!(delivered.is_ok(), status.starts_with('2'), "{told}");
+        let gone = matches!(delivered, Err(WebhookError::Gone(_)));
+        assert_eq!(gone, status.starts_with("410"), "{told}");
+        let waits = match delivered {
+            Err(WebhookError::Refused { retry_after, .. }) => retry_after,
+            _ => None,
+        };
+        match (wait, waits.map(|wait| wait.as_secs())) {
+            (None, None) => {}
+            (Some(expected), Some(seconds)) if expected.contains(&seconds) => {}
+            other => panic!("{status}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_receiver_that_asks_for_time_gets_a_second_to_an_hour() {
+    let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date");
+    for (value, seconds) in [
+        ("20", Some(20)),
+        (" 20 ", Some(20)),
+        ("0", Some(1)),
+        ("86400", Some(3_600)),
+        ("18446744073709551615", Some(3_600)),
+        ("Sun, 06 Nov 1994 08:59:37 GMT", Some(600)),
+        ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
+        ("Sun Nov  6 08:49:47 1994", Some(10)),
+        ("Sun, 06 Nov 1994 07:00:00 GMT", Some(1)),
+        ("Tue, 08 Nov 1994 08:49:37 GMT", Some(3_600)),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+    ] {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().expect("a value"))]);
+        let expected = seconds.map(Duration::from_secs);
+        assert_eq!(retry_after(&headers, now), expected, "{value:?}");
+    }
+    assert_eq!(retry_after(&HeaderMap::new(), now), None);
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_answers_is_left_in_time() {
+    let (address, _requests) = receiver(None);
+    let impatient = client().timeout(Duration::from_millis(300));
+    let error = delivered(&webhook(&format!("http://{address}/hook"), impatient)).await;
+    let error = error.expect_err("no answer").to_string();
+    assert_eq!(error, "the webhook cannot be reached: no answer within 20s");
+}
+
+/// A listener whose queue is full drops what comes, as a firewall does.
+async fn one_that_drops_packets() -> (SocketAddr, Vec<tokio::net::TcpStream>) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+    let address = socket.local_addr().expect("an address");
+    let listener = socket.listen(0).expect("it listens");
+    let mut queue = Vec::new();
+    let patience = Duration::from_millis(200);
+    while let Ok(waiting) =
+        tokio::time::timeout(patience, tokio::net::TcpStream::connect(address)).await
+    {
+        queue.push(waiting.expect("nobody refuses"));
+    }
+    // It listens for as long as the process lives, and accepts nobody.
+    std::mem::forget(listener);
+    (address, queue)
+}
+
+#[tokio::test]
+async fn the_second_address_of_a_name_is_tried_where_the_first_drops_packets() {
+    let (first, _queue) = one_that_drops_packets().await;
+    let (second, requests) = receiver(Some(response("204 No Content", "", "")));
+    let two = client().resolve_to_addrs("hooks.example", &[first, second]);
+    let delivered = delivered(&webhook("http://hooks.example/hook", two)).await;
+    assert_eq!(delivered.expect("it has another address"), "taken: 204 No Content");
+    assert_eq!(requests.recv().expect("a request"), "POST /hook HTTP/1.1\r\n");
+    const { assert!(CONNECT_WITHIN.as_secs() < 10, "all addresses have had their turn") };
+
+    let one = client().connect_timeout(Duration::from_millis(300));
+    let one = one.resolve_to_addrs("hooks.example", &[first]);
+    let error = self::delivered(&webhook("http://hooks.example/hook", one)).await;
+    let error = error.expect_err("nobody is there").to_string();
+    assert_eq!(error, "the webhook cannot be reached: no connection within 8s");
+}
+
+#[tokio::test]
+async fn a_receiver_is_tried_by_a_connection_and_sent_nothing() {
+    let (address, requests) = receiver(None);
+    let there = webhook(&format!("http://{address}/hook"), client());
+    there.connect().await.expect("it accepts connections");
+    assert_eq!(requests.recv().expect("a connection"), "", "and nothing came");
+    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = nobody.local_addr().expect("an address");
+    drop(nobody);
+    let error = webhook(&format!("http://{address}/hook"), client()).connect().await;
+    let error = error.expect_err("nobody listens").to_string();
+    assert!(error.contains("Connection refused"), "{error}");
+}
+
+#[test]
+fn secrets_are_separated_by_commas_and_each_that_is_wrong_is_named() {
+    for (text, count) in [
+        (SECRET.to_owned(), 1),
+        (format!("{SECRET},{OTHER_SECRET}"), 2),
+        (format!(" {SECRET} ,\n{OTHER_SECRET}, "), 2),
+    ] {
+        let secrets: WebhookSecrets = text.parse().expect("secrets");
+        assert_eq!(secrets.0.len(), count, "{text}");
+    }
+    for (text, why) in [
+        ("", "there is no secret"),
+        (",", "there is no secret"),
+        ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "secret 1 must be whsec_ and base64"),
+        ("whsec_****", "secret 1 must be whsec_ and base64"),
+        // 32 characters of base64 that are 23 bytes.
+        ("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRY=", "secret 1 has 23 bytes, and needs at least 24"),
+        (
+            "whsec_AAEC,whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX,pigeon",
+            "secret 1 has 3 bytes, and needs at least 24, secret 3 must be whsec_ and base64",
+        ),
+    ] {
+        let error = text.parse::<WebhookSecrets>().err().expect("wrong").to_string();
+        let example = "make one with: echo \"whsec_$(openssl rand -base64 32)\"";
+        assert_eq!(error, format!("{why}; {example}"), "{text:?}");
+    }
+}
+
+#[test]
+fn each_attempt_tells_of_the_same_event_whatever_the_workflow_is_called() {
+    let url = "https://hooks.example.com/x".parse().expect("a URL");
+    let secrets = format!("{SECRET},{OTHER_SECRET}").parse().expect("secrets");
+    let webhook = Webhook::new(url, secrets).expect("certificates");
+    let time = |text: &str| text.parse::<Timestamp>().expect("a time");
+    let outcome = Outcome {
+        status: Status::Approved.into(),
+        decided_at: Some(to_message(time("2026-11-25T08:05:00Z"))),
+        ..Outcome::default()
+    };
+    for attempt in ["2026-11-25T08:05:01Z", "2026-11-25T09:00:00Z"].map(time) {
+        let request = webhook.request("0198-run", "Einkauf/Köln\n42", &outcome, attempt);
+        let request = request.expect("signed").build().expect("a request");
+        let header = |name| request.headers()[name].to_str().expect("ASCII");
+        assert_eq!(header("webhook-id"), "0198-run");
+        assert_eq!(header("webhook-timestamp"), attempt.as_second().to_string());
+        let signed = request.body().and_then(reqwest::Body::as_bytes).expect("a body");
+        let signature = |secret| {
+            let signer = standardwebhooks::Webhook::new(secret).expect("a secret");
+            signer.sign("0198-run", attempt.as_second(), signed).expect("text")
+        };
+        let both = [SECRET, OTHER_SECRET].map(signature).join(" ");
+        assert_eq!(header("webhook-signature"), both, "whichever of the two a receiver knows");
+        let body: Value = serde_json::from_slice(signed).expect("JSON");
+        assert_eq!(body["timestamp"], "2026-11-25T08:05:00+00:00");
+        assert_eq!(body["data"]["workflowId"], "Einkauf/Köln\n42");
+    }
+}
