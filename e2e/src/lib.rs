@@ -32,5 +32,5 @@ pub use sns::{Queue, Topic};
 pub use stack::{DEFAULT_REVIEWER, Installation, Settings, Stack, link_key};
 pub use temporal::{AS_WITH_SQL_STORES, End, History, Payload, Temporal, Workflow, list, text};
 pub use wait::{eventually, until, within};
-pub use webhook::{Delivery, Receiver};
+pub use webhook::{Answer, Delivery, Receiver, SelfSigned};
 pub use wire::{Wire, application_failure, payload, task_failures};

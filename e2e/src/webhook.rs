@@ -1,28 +1,57 @@
 //! Whoever acts on outcomes: an HTTP server that takes the product's webhook.
 
 use std::{
+    collections::BTreeSet,
+    future::pending,
     net::Ipv4Addr,
-    sync::{Arc, Mutex},
+    path::Path,
+    process::Command,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
 };
 
-use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::post,
+};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 
-use crate::{python::python, wait::eventually};
+use crate::{
+    process::{Process, free_port, tool},
+    python::python,
+    wait::eventually,
+};
 
 /// One request to the webhook.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// Whether it was taken.
     pub taken: bool,
+    /// When it came.
+    pub at: Instant,
     /// The request's headers.
     pub headers: Vec<(String, String)>,
     /// The request's body.
     pub body: Vec<u8>,
 }
 
-/// A server that refuses some deliveries and takes the others.
+/// How a receiver answers a delivery.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// With this status, a header where one is named, and a body.
+    Says(u16, Option<(&'static str, &'static str)>, &'static str),
+    /// With 204, after so long.
+    Takes(Duration),
+    /// Never.
+    Hangs,
+}
+
+/// A server that answers deliveries as a story has it.
 pub struct Receiver {
     url: String,
     shared: Arc<Shared>,
@@ -30,14 +59,29 @@ pub struct Receiver {
 }
 
 struct Shared {
-    refusals: usize,
+    /// In order; the last one for all that follow.
+    answers: Vec<Answer>,
     deliveries: Mutex<Vec<Delivery>>,
+    /// The numbers of those that wait for their answer.
+    under_way: Mutex<BTreeSet<usize>>,
 }
 
 impl Receiver {
-    /// Starts a server that answers the first `refusals` deliveries with 503.
+    /// Starts a server that answers the first `refusals` deliveries with 503, and takes the others.
     pub async fn refusing(refusals: usize) -> Receiver {
-        let shared = Arc::new(Shared { refusals, deliveries: Mutex::default() });
+        let refusal = Answer::Says(503, None, "");
+        let taken = Answer::Takes(Duration::ZERO);
+        let answers = std::iter::repeat_n(refusal, refusals).chain([taken]);
+        Receiver::that_answers(answers).await
+    }
+
+    /// Starts a server with these answers, the last of which is for all that follow.
+    pub async fn that_answers(answers: impl IntoIterator<Item = Answer>) -> Receiver {
+        let shared = Arc::new(Shared {
+            answers: answers.into_iter().collect(),
+            deliveries: Mutex::default(),
+            under_way: Mutex::default(),
+        });
         let routes = Router::new().route("/hook", post(take)).with_state(shared.clone());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -63,7 +107,12 @@ impl Receiver {
 
     /// The deliveries so far, in order.
     pub fn deliveries_so_far(&self) -> Vec<Delivery> {
-        self.shared.deliveries.lock().expect("not poisoned").clone()
+        self.shared.deliveries().clone()
+    }
+
+    /// The numbers of the deliveries that wait for their answer now.
+    pub fn under_way(&self) -> BTreeSet<usize> {
+        self.shared.under_way().clone()
     }
 }
 
@@ -73,14 +122,79 @@ impl Drop for Receiver {
     }
 }
 
-async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let mut deliveries = shared.deliveries.lock().expect("not poisoned");
-    let taken = deliveries.len() >= shared.refusals;
+impl Shared {
+    fn deliveries(&self) -> MutexGuard<'_, Vec<Delivery>> {
+        self.deliveries.lock().expect("not poisoned")
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        self.under_way.lock().expect("not poisoned")
+    }
+}
+
+/// A delivery that waits for its answer, or whose sender has gone when this is dropped.
+struct UnderWay {
+    shared: Arc<Shared>,
+    number: usize,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.shared.under_way().remove(&self.number);
+    }
+}
+
+async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     let text = |value: &axum::http::HeaderValue| value.to_str().expect("ASCII").to_owned();
     let headers =
         headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-    deliveries.push(Delivery { taken, headers, body: body.to_vec() });
-    if taken { StatusCode::NO_CONTENT } else { StatusCode::SERVICE_UNAVAILABLE }
+    let delivery = Delivery { taken: false, at: Instant::now(), headers, body: body.to_vec() };
+    let number = {
+        let mut deliveries = shared.deliveries();
+        deliveries.push(delivery);
+        deliveries.len() - 1
+    };
+    shared.under_way().insert(number);
+    let _under_way = UnderWay { shared: shared.clone(), number };
+    match shared.answers.get(number).or(shared.answers.last()).expect("an answer").clone() {
+        Answer::Hangs => pending().await,
+        Answer::Takes(time) => {
+            sleep(time).await;
+            shared.deliveries()[number].taken = true;
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Answer::Says(status, header, body) => {
+            let status = StatusCode::from_u16(status).expect("a status");
+            (status, header.map(|header| [header]), body).into_response()
+        }
+    }
+}
+
+/// A receiver by HTTPS whose certificate is its own, so that nobody trusts it.
+pub struct SelfSigned {
+    port: u16,
+    _server: Process,
+}
+
+impl SelfSigned {
+    /// Starts a server that keeps its certificate in `dir`.
+    pub async fn start(dir: &Path) -> SelfSigned {
+        let port = free_port();
+        let mut command = Command::new(tool("python"));
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/self_signed.py"));
+        command.arg(port.to_string()).arg(dir);
+        let server = Process::start("self-signed", dir, &command);
+        eventually("the receiver to serve", async || {
+            server.log().contains("serving").then_some(())
+        })
+        .await;
+        SelfSigned { port, _server: server }
+    }
+
+    /// Where it takes deliveries.
+    pub fn url(&self) -> String {
+        format!("https://localhost:{}/hook", self.port)
+    }
 }
 
 impl Delivery {

@@ -8,15 +8,19 @@ use temporalio_client::{
     tonic::{Code, IntoRequest, Status},
 };
 use temporalio_common::protos::temporal::api::{
-    common::v1::{Payload, Payloads, WorkflowExecution, WorkflowType},
-    enums::v1::HistoryEventFilterType,
+    command::v1::{
+        Command, ScheduleActivityTaskCommandAttributes, command::Attributes as CommandAttributes,
+    },
+    common::v1::{ActivityType, Payload, Payloads, RetryPolicy, WorkflowExecution, WorkflowType},
+    enums::v1::{CommandType, HistoryEventFilterType},
     failure::v1::{Failure, failure::FailureInfo},
     history::v1::{HistoryEvent, history_event::Attributes},
     query::v1::WorkflowQuery,
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
-        DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest, QueryWorkflowRequest,
-        RequestCancelWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
+        DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest,
+        PollWorkflowTaskQueueRequest, QueryWorkflowRequest, RequestCancelWorkflowExecutionRequest,
+        RespondWorkflowTaskCompletedRequest, SignalWorkflowExecutionRequest,
         StartWorkflowExecutionRequest,
     },
 };
@@ -128,6 +132,62 @@ impl Wire {
             ..QueryWorkflowRequest::default()
         };
         self.0.clone().query_workflow(request.into_request()).await.map(drop)
+    }
+
+    /// Has an activity run on a worker's task queue, once, by a workflow of another type; returns the
+    /// message of its failure, or nothing where it completes.
+    pub async fn run_for_another(
+        &self,
+        queue: &str,
+        activity: &str,
+        input: Vec<Payload>,
+    ) -> Option<String> {
+        let own = TaskQueue { name: format!("rogue-{}", Uuid::new_v4()), ..TaskQueue::default() };
+        let id = own.name.clone();
+        let rogue = Some(WorkflowType { name: "Rogue".to_owned() });
+        self.start_with(&own.name, &id, Vec::new(), |request| request.workflow_type = rogue).await;
+        let mut client = self.0.clone();
+        let poll = PollWorkflowTaskQueueRequest {
+            namespace: NAMESPACE.to_owned(),
+            task_queue: Some(own),
+            ..PollWorkflowTaskQueueRequest::default()
+        };
+        let task = client.poll_workflow_task_queue(poll.into_request()).await.expect("a task");
+        let schedule = ScheduleActivityTaskCommandAttributes {
+            activity_id: "1".to_owned(),
+            activity_type: Some(ActivityType { name: activity.to_owned() }),
+            task_queue: Some(TaskQueue { name: queue.to_owned(), ..TaskQueue::default() }),
+            input: Some(Payloads { payloads: input }),
+            start_to_close_timeout: Duration::from_secs(30).try_into().ok(),
+            retry_policy: Some(RetryPolicy { maximum_attempts: 1, ..RetryPolicy::default() }),
+            ..ScheduleActivityTaskCommandAttributes::default()
+        };
+        let command = Command {
+            command_type: CommandType::ScheduleActivityTask as i32,
+            attributes: Some(CommandAttributes::ScheduleActivityTaskCommandAttributes(schedule)),
+            ..Command::default()
+        };
+        let completed = RespondWorkflowTaskCompletedRequest {
+            namespace: NAMESPACE.to_owned(),
+            task_token: task.into_inner().task_token,
+            commands: vec![command],
+            ..RespondWorkflowTaskCompletedRequest::default()
+        };
+        let answer = client.respond_workflow_task_completed(completed.into_request()).await;
+        answer.expect("the command is taken");
+        until(PATIENCE, format!("{activity} to end for {id}"), async || {
+            let events = self.events(&id).await;
+            let ended = events.iter().find_map(|event| match event.attributes.as_ref()? {
+                Attributes::ActivityTaskCompletedEventAttributes(_) => Some(None),
+                Attributes::ActivityTaskFailedEventAttributes(failed) => {
+                    Some(failed.failure.as_ref().map(|failure| failure.message.clone()))
+                }
+                Attributes::ActivityTaskTimedOutEventAttributes(_) => Some(Some("time".to_owned())),
+                _ => None,
+            });
+            ended.ok_or("no end")
+        })
+        .await
     }
 
     /// The ID of a workflow's latest run.

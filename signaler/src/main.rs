@@ -1,8 +1,6 @@
 //! The signaler: reads the settings, and serves until it is told to stop.
 
-use std::io::IsTerminal;
-
-use countersign_signaler::{App, LogFormat, Settings, serve};
+use countersign_signaler::{App, Settings, serve};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -14,18 +12,12 @@ async fn main() -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut settings = Settings::from_environment();
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(std::mem::take(&mut settings.log))
-        .with_ansi(std::io::stdout().is_terminal());
-    match settings.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
+    settings.log_format.log(std::mem::take(&mut settings.log));
     let listener = match TcpListener::bind(settings.listen).await {
         Ok(listener) => listener,
         Err(error) => {
-            eprintln!("COUNTERSIGN_LISTEN: cannot listen on {}: {error}", settings.listen);
-            std::process::exit(2);
+            let why = format!("cannot listen on {}: {error}", settings.listen);
+            settings.log_format.cannot_start(&format!("COUNTERSIGN_LISTEN: {why}"))
         }
     };
     tracing::info!(address = %settings.listen, public_url = %settings.public_url, "listening");

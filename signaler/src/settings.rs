@@ -1,6 +1,12 @@
 //! The settings, read once at the start. Whatever is wrong with them is reported in one go.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    io::{IsTerminal, stderr},
+    net::SocketAddr,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use clap::Parser;
 use countersign_protos::{LinkKeys, PublicUrl};
@@ -8,6 +14,7 @@ use ipnet::IpNet;
 use temporalio_client::{
     ClientOptions, ConnectionOptions, envconfig::LoadClientConfigProfileOptions,
 };
+use tracing::{error, subscriber::with_default};
 use tracing_subscriber::EnvFilter;
 
 use crate::limits::Rate;
@@ -103,6 +110,41 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// Logs to standard error from here on.
+    pub fn log(self, filter: EnvFilter) {
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(stderr)
+            .with_ansi(stderr().is_terminal());
+        match self {
+            LogFormat::Text => log.init(),
+            LogFormat::Json => log.json().init(),
+        }
+    }
+
+    /// Says why the program cannot start, in this format and whatever else is logged, and leaves with
+    /// exit code 2.
+    pub fn cannot_start(self, why: &str) -> ! {
+        match self {
+            LogFormat::Text => eprintln!("{why}"),
+            LogFormat::Json => {
+                let json = tracing_subscriber::fmt().json().with_writer(stderr).finish();
+                with_default(json, || error!("{why}"));
+            }
+        }
+        std::process::exit(2)
+    }
+
+    /// What this setting says, whatever the others do.
+    fn of(setting: Option<&str>) -> Self {
+        match setting.map(str::trim) {
+            Some("json") => LogFormat::Json,
+            _ => LogFormat::Text,
+        }
+    }
+}
+
 /// A setting that is wrong: its name, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
@@ -120,13 +162,21 @@ impl Settings {
     /// Reads flags and environment. Prints what is wrong, and leaves with exit code 2, if anything
     /// is.
     pub fn from_environment() -> Self {
-        Settings::read(Arguments::parse(), Default::default()).unwrap_or_else(|wrong| {
-            eprintln!("countersign-signaler cannot start:");
-            for wrong in wrong {
-                eprintln!("  {wrong}");
+        let arguments = Arguments::try_parse().unwrap_or_else(|usage| {
+            let format = std::env::var("COUNTERSIGN_LOG_FORMAT").ok();
+            match LogFormat::of(format.as_deref()) {
+                LogFormat::Json if usage.use_stderr() => {
+                    LogFormat::Json.cannot_start(usage.render().to_string().trim_end())
+                }
+                _ => usage.exit(),
             }
-            eprintln!("--help lists all settings.");
-            std::process::exit(2)
+        });
+        let format = LogFormat::of(arguments.log_format.as_deref());
+        Settings::read(arguments, Default::default()).unwrap_or_else(|wrong| {
+            let wrong: String = wrong.iter().map(|wrong| format!("  {wrong}\n")).collect();
+            format.cannot_start(&format!(
+                "countersign-signaler cannot start:\n{wrong}--help lists all settings."
+            ))
         })
     }
 

@@ -175,7 +175,7 @@ struct Failed {
 impl Failed {
     fn new(info: &ActivityInfo, what: String, failure: &ApplicationFailure) -> Self {
         Self {
-            workflow_id: clean_line(info.workflow_id.as_deref().unwrap_or("(none)")),
+            workflow_id: clean_line(info.workflow_id.as_deref().unwrap_or_default()),
             what: clean_line(&what),
             attempt: info.attempt,
             cause: clean_line(&failure.to_string()),

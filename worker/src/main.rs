@@ -21,7 +21,7 @@ use futures::FutureExt;
 use temporalio_client::Client;
 use temporalio_sdk::WorkerOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, info, warn};
+use tracing::{error, info, subscriber::with_default, warn};
 use tracing_subscriber::prelude::*;
 
 /// What is under way at a stop may take so long to end.
@@ -56,15 +56,20 @@ fn wrong_usage(usage: &clap::Error) -> ! {
     if !usage.use_stderr() || !Logging::of_environment().json {
         usage.exit();
     }
-    log(&Logging::of_environment());
-    error!("{}", usage.render().to_string().trim_end());
+    failed_in_json(usage.render().to_string().trim_end());
     std::process::exit(usage.exit_code())
+}
+
+/// Says why the program ends, whatever is logged otherwise.
+fn failed_in_json(why: &str) {
+    let json = tracing_subscriber::fmt().json().with_writer(stderr).finish();
+    with_default(json, || error!("{why}"));
 }
 
 fn ended(done: anyhow::Result<()>, in_json: bool) -> ExitCode {
     match done {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(error) if in_json => error!("{error:#}"),
+        Err(error) if in_json => failed_in_json(&format!("{error:#}")),
         Err(error) => eprintln!("countersign-worker: {error:#}"),
     }
     ExitCode::from(2)

@@ -1,8 +1,9 @@
 //! What an operator sees: wrong settings, stops, and mails in the outbox.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use countersign_e2e::{Stack, Temporal, eventually, link_key, submission};
+use countersign_e2e::{Stack, Temporal, eventually, free_port, link_key, submission, text};
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn wrong_settings_stop_the_start_and_are_all_named_at_once() {
@@ -179,4 +180,64 @@ async fn without_the_outbox_notifier_there_is_no_outbox() {
         .start_without_worker()
         .await;
     assert_eq!(stack.open(&stack.url("/outbox")).await.status, 404);
+}
+
+/// Twenty mails and twenty outcomes find nobody. Each attempt counts, and no cause is said twice within
+/// a second.
+#[tokio::test]
+async fn what_fails_is_logged_with_its_cause_and_a_flood_of_it_is_counted() {
+    let stack = Stack::beside(Temporal::shared().await)
+        .with("COUNTERSIGN_NOTIFY", format!("smtp://127.0.0.1:{}", free_port()))
+        .with("COUNTERSIGN_WEBHOOK_URL", format!("http://127.0.0.1:{}/hook", free_port()))
+        .with("COUNTERSIGN_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        .with("COUNTERSIGN_LOG_FORMAT", "json")
+        .start()
+        .await;
+    let mut workflows = Vec::new();
+    for _ in 0..20 {
+        let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+        workflow.signal("approve", &json!({"reviewer": "ann@example.com"})).await;
+        workflows.push(workflow);
+    }
+    for workflow in &workflows {
+        workflow.pending_failure("the webhook cannot be reached").await;
+    }
+    let failures = || -> Vec<Value> {
+        let log = stack.worker().log();
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines.filter(|line| line["fields"]["workflow_id"].is_string()).collect()
+    };
+    eventually("all failed attempts to be counted", async || {
+        let of_webhooks = |line: &&Value| line["fields"]["what"] == "webhook";
+        let counted: u64 = failures()
+            .iter()
+            .filter(of_webhooks)
+            .map(|line| 1 + line["fields"]["left_out"].as_u64().unwrap_or_default())
+            .sum();
+        (counted >= 20).then_some(())
+    })
+    .await;
+    let mut last: HashMap<String, f64> = HashMap::new();
+    for line in failures() {
+        let (fields, level) = (&line["fields"], text(&line["level"]));
+        assert_eq!(level, "WARN", "{line}");
+        let known = workflows.iter().any(|workflow| fields["workflow_id"] == workflow.id);
+        assert!(known && fields["attempt"].is_u64(), "{line}");
+        let time = seconds(&text(&line["timestamp"]));
+        let before = last.insert(text(&fields["cause"]), time);
+        assert!(before.is_none_or(|before| time - before >= 0.99), "twice within a second: {line}");
+    }
+    let whats: Vec<String> = failures().iter().map(|line| text(&line["fields"]["what"])).collect();
+    for what in ["webhook", "request to ann@example.com", "outcome to sam@example.com"] {
+        assert!(whats.iter().any(|said| said == what), "{what} is not among {whats:?}");
+    }
+    let log = stack.worker().log();
+    assert!(log.contains("COUNTERSIGN_WEBHOOK_URL: no outcome would arrive now"), "{log}");
+}
+
+/// The seconds of the day of a time as logs have it, such as 2026-11-25T08:05:00.25Z.
+fn seconds(timestamp: &str) -> f64 {
+    let time = timestamp.trim_end_matches('Z').split_once('T').expect("a time").1;
+    let parts: Vec<f64> = time.split(':').map(|part| part.parse().expect("a number")).collect();
+    parts[0] * 3_600.0 + parts[1] * 60.0 + parts[2]
 }

@@ -1,9 +1,19 @@
 //! Whoever acts on an outcome is told once it can be, and can check who tells it.
 
-use countersign_e2e::{Receiver, Stack, Temporal, submission};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use countersign_e2e::{
+    Answer, Installation, Receiver, SelfSigned, Stack, Temporal, eventually, payload, submission,
+    text, within,
+};
+use futures_util::future::join_all;
 use serde_json::json;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const OTHER_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
 
 #[tokio::test]
 async fn the_outcome_arrives_signed() {
@@ -18,11 +28,7 @@ async fn the_outcome_arrives_signed_also_after_five_refusals() {
 #[tokio::test]
 async fn a_workflow_id_that_is_used_again_and_fits_no_header_is_told_of_each_time() {
     let receiver = Receiver::refusing(0).await;
-    let stack = Stack::beside(Temporal::shared().await)
-        .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
-        .with("COUNTERSIGN_WEBHOOK_SECRET", SECRET)
-        .start()
-        .await;
+    let stack = telling(receiver.url()).await.start().await;
     let id = format!("Einkauf-Köln-{}", stack.new_workflow_id());
     let file = submission::write(stack.dir(), "again", &submission::expense(&["ann@example.com"]));
     for (verdict, status) in [("approve", "APPROVED"), ("reject", "REJECTED")] {
@@ -42,11 +48,7 @@ async fn a_workflow_id_that_is_used_again_and_fits_no_header_is_told_of_each_tim
 
 async fn told_after(refusals: usize) {
     let receiver = Receiver::refusing(refusals).await;
-    let stack = Stack::beside(Temporal::shared().await)
-        .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
-        .with("COUNTERSIGN_WEBHOOK_SECRET", SECRET)
-        .start()
-        .await;
+    let stack = telling(receiver.url()).await.start().await;
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     let decision = json!({"reviewer": "ann@example.com", "comment": "ok — ✓"});
     workflow.signal("approve", &decision).await;
@@ -69,4 +71,156 @@ async fn told_after(refusals: usize) {
     assert_eq!(told["data"], outcome);
     assert_eq!(told["timestamp"], outcome["decidedAt"], "when it was decided");
     assert_eq!(receiver.deliveries_so_far().len(), refusals + 1, "told once");
+}
+
+/// An installation that hands its outcomes on.
+async fn telling(url: &str) -> Installation {
+    Stack::beside(Temporal::shared().await)
+        .with("COUNTERSIGN_WEBHOOK_URL", url)
+        .with("COUNTERSIGN_WEBHOOK_SECRET", SECRET)
+}
+
+/// Small amounts need nobody; about others, somebody is asked.
+const RULES: &str = r#"
+[[rules]]
+name = "Small expenses"
+when.amount = { USD = { up_to = 20 } }
+decision = "approve"
+
+[default]
+name = "Everything else"
+
+[[default.stages]]
+name = "Review"
+reviewers = ["ann@example.com"]
+deadline = "1h"
+on_deadline = "reject"
+"#;
+
+/// How many outcomes wait for the receiver that hangs.
+const WAITING: usize = 400;
+
+#[tokio::test]
+async fn four_hundred_outcomes_to_a_receiver_that_hangs_delay_no_mail() {
+    let receiver = Receiver::that_answers([Answer::Hangs]).await;
+    let stack = Stack::beside(Temporal::start().await)
+        .with_rules(RULES)
+        .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
+        .with("COUNTERSIGN_WEBHOOK_SECRET", SECRET)
+        .start()
+        .await;
+    let wire = stack.temporal.wire().await;
+    let small = payload("json/plain", submission::routed("5.00").to_string());
+    let ids: Vec<String> = (0..WAITING).map(|_| stack.new_workflow_id()).collect();
+    for some in ids.chunks(16) {
+        join_all(some.iter().map(|id| wire.start(&stack.queue, id, vec![small.clone()]))).await;
+    }
+    let decided = "ApprovalStatus = 'APPROVED' AND ExecutionStatus = 'Running'";
+    within(Duration::from_secs(300), "all outcomes to be handed on", async || {
+        let counted = stack.temporal.must(["workflow", "count", "--query", decided]).await;
+        counted.contains(&format!("Total: {WAITING}")).then_some(())
+    })
+    .await;
+    // From here on, the latest of those under way waits for as long as any can.
+    let so_far = receiver.deliveries_so_far().len();
+    eventually("another delivery to begin", async || {
+        (receiver.deliveries_so_far().len() > so_far).then_some(())
+    })
+    .await;
+    let before = receiver.under_way();
+    let start = Instant::now();
+    let large = payload("json/plain", submission::routed("500.00").to_string());
+    let mails = stack.outbox_size();
+    wire.start(&stack.queue, &stack.new_workflow_id(), vec![large]).await;
+    eventually("a mail", async || (stack.outbox_size() > mails).then_some(())).await;
+    let took = start.elapsed();
+    assert_eq!(stack.mails_so_far("ann@example.com").len(), 1, "all others were there before");
+    let still = receiver.under_way();
+    eprintln!("mailed after {took:?}, beside {} deliveries under way", still.len());
+    assert!(!before.is_disjoint(&still), "the mail has waited for all that were under way");
+    assert!(still.len() <= 20, "{} at once are too many for a receiver", still.len());
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_is_not_tried_again_and_everybody_can_see_it() {
+    let receiver = Receiver::that_answers([Answer::Says(410, None, "moved\u{7} away")]).await;
+    let stack = telling(receiver.url()).await.start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    workflow.signal("approve", &json!({"reviewer": "ann@example.com"})).await;
+    assert_eq!(workflow.outcome().await["status"], "APPROVED", "the workflow goes on");
+    assert_eq!(receiver.deliveries_so_far().len(), 1);
+    let error = text(&workflow.status().await["webhookError"]);
+    assert!(error.contains("410 Gone: moved away"), "{error}");
+    workflow
+        .attributes_where("an outcome that is undeliverable", |attributes| {
+            attributes["ApprovalUndeliverable"] == true
+        })
+        .await;
+    let arguments = ["workflow", "metadata", "--workflow-id", &workflow.id];
+    let details = stack.temporal.must(arguments).await;
+    assert!(details.contains("The webhook does not have the outcome"), "{details}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_asks_for_time_gets_it() {
+    let later = Answer::Says(429, Some(("retry-after", "4")), "slowly, please");
+    let receiver = Receiver::that_answers([later, Answer::Takes(Duration::ZERO)]).await;
+    let stack = telling(receiver.url()).await.start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    workflow.signal("reject", &json!({"reviewer": "ann@example.com"})).await;
+    workflow.pending_failure("429 Too Many Requests: slowly, please").await;
+    let deliveries = receiver.deliveries_until_taken().await;
+    let between = deliveries[1].at - deliveries[0].at;
+    assert!(between >= Duration::from_secs(4), "{between:?} is sooner than it asked for");
+    assert_eq!(workflow.outcome().await["status"], "REJECTED");
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_has_the_same_event_sent_again() {
+    let late = Answer::Takes(Duration::from_secs(25));
+    let receiver = Receiver::that_answers([late, Answer::Takes(Duration::ZERO)]).await;
+    let stack = telling(receiver.url()).await.start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    workflow.signal("approve", &json!({"reviewer": "ann@example.com"})).await;
+    workflow.pending_failure("no answer within 20s").await;
+    let deliveries = receiver.deliveries_until_taken().await;
+    let ids: BTreeSet<&str> = deliveries.iter().map(|each| each.header("webhook-id")).collect();
+    assert_eq!((deliveries.len(), ids.len()), (2, 1), "a receiver counts one event");
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+}
+
+#[tokio::test]
+async fn a_receiver_whose_certificate_nobody_trusts_is_named_as_such() {
+    let installation = Stack::beside(Temporal::shared().await);
+    let receiver = SelfSigned::start(&installation.dir()).await;
+    let stack = installation
+        .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
+        .with("COUNTERSIGN_WEBHOOK_SECRET", SECRET)
+        .start()
+        .await;
+    eventually("a warning at the start", async || {
+        let warned = "COUNTERSIGN_WEBHOOK_URL: no outcome would arrive now";
+        let log = stack.worker().log();
+        (log.contains(warned) && log.contains("its certificate is self-signed")).then_some(())
+    })
+    .await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    workflow.signal("approve", &json!({"reviewer": "ann@example.com"})).await;
+    workflow.pending_failure("its certificate is self-signed").await;
+}
+
+#[tokio::test]
+async fn while_secrets_are_rotated_receivers_may_know_either() {
+    let receiver = Receiver::refusing(0).await;
+    let both = format!("{OTHER_SECRET}, {SECRET}");
+    let stack =
+        telling(receiver.url()).await.with("COUNTERSIGN_WEBHOOK_SECRET", both).start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    workflow.signal("approve", &json!({"reviewer": "ann@example.com"})).await;
+    let delivery = receiver.deliveries_until_taken().await.swap_remove(0);
+    for secret in [SECRET, OTHER_SECRET] {
+        assert!(delivery.is_verified_by_the_standard_library(secret).await, "{secret}");
+    }
+    let neither = "whsec_ZXZlbiBhbm90aGVyIHNlY3JldCBvZiBzb21lYm9keQ==";
+    assert!(!delivery.is_verified_by_the_standard_library(neither).await);
 }
