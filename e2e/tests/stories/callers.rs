@@ -27,7 +27,7 @@ async fn nobody_but_an_approval_has_a_mail_sent_a_webhook_signed_or_a_link_issue
     assert_eq!(asked.len(), 3, "a request, a webhook and an announcement");
     let elsewhere = json!({
         "workflowId": "forged", "outcome": {}, "encoding": "JsonPlain",
-        "next": {"workflow": "PayExpense", "task_queue": "payments", "namespace": "default"},
+        "next": {"workflow": "PayExpense", "taskQueue": "payments", "namespace": "default"},
     });
     for (activity, input) in [
         ("start_workflow", elsewhere),
