@@ -34,26 +34,12 @@ class Document(TypedDict):
     attachments: NotRequired[list[str]]
 
 
-class Stage(TypedDict):
-    reviewers: list[str]
-    name: NotRequired[str]
-    quorum: NotRequired[str | int]
-    deadline: NotRequired[str]
-    reminders: NotRequired[list[str]]
-    onDeadline: NotRequired[str]
-
-
-class Policy(TypedDict):
-    stages: list[Stage]
-
-
 class Submission(TypedDict):
     submissionId: str
     submitter: Submitter
     document: Document
     submissionType: NotRequired[str]
     submittedAt: NotRequired[str]
-    approval: NotRequired[Policy]
 
 
 class Status(StrEnum):

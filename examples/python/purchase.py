@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from temporalio import workflow
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, ChildWorkflowError
 from temporalio.workflow import ParentClosePolicy
 
@@ -16,7 +17,6 @@ class Purchase:
     amount: str
     currency: str
     buyer: Submitter
-    manager: str
 
 
 @dataclass
@@ -36,6 +36,9 @@ class PurchaseWorkflow:
                 submission(purchase),
                 id=f"approval-{workflow.info().workflow_id}",
                 task_queue="approvals",
+                # A reset starts this workflow again while its approval is still open. By default
+                # that one's ID would be refused.
+                id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
                 # However this workflow ends, nobody is left with something to decide: a pending
                 # approval is withdrawn. By default it would be terminated, and nobody told.
                 parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
@@ -65,5 +68,4 @@ def submission(purchase: Purchase) -> Submission:
             "amount": purchase.amount,
             "currency": purchase.currency,
         },
-        "approval": {"stages": [{"reviewers": [purchase.manager], "deadline": "3 days"}]},
     }

@@ -15,7 +15,6 @@ export interface Submission {
     attachments?: string[];
   };
   submittedAt?: string;
-  approval?: { stages: Stage[] };
 }
 
 export interface Submitter {
@@ -23,15 +22,6 @@ export interface Submitter {
   email: string;
   department?: string;
   employeeId?: string;
-}
-
-export interface Stage {
-  name?: string;
-  reviewers: string[];
-  quorum?: 'any' | 'all' | number;
-  deadline?: string;
-  reminders?: string[];
-  onDeadline?: 'expire' | 'reject' | 'approve';
 }
 
 export interface Outcome {

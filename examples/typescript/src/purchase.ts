@@ -16,7 +16,6 @@ export interface Purchase {
   amount: string;
   currency: string;
   buyer: Submitter;
-  manager: string;
 }
 
 export interface Result {
@@ -32,6 +31,9 @@ export async function PurchaseWorkflow(purchase: Purchase): Promise<Result> {
       args: [submission(purchase)],
       workflowId: `approval-${workflowInfo().workflowId}`,
       taskQueue: 'approvals',
+      // A reset starts this workflow again while its approval is still open. By default that one's
+      // ID would be refused.
+      workflowIdReusePolicy: 'TERMINATE_IF_RUNNING',
       // However this workflow ends, nobody is left with something to decide: a pending approval is
       // withdrawn. By default it would be terminated, and nobody told.
       parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
@@ -55,12 +57,11 @@ export async function PurchaseWorkflow(purchase: Purchase): Promise<Result> {
 }
 
 function submission(purchase: Purchase): Submission {
-  const { number, title, amount, currency, buyer, manager } = purchase;
+  const { number, title, amount, currency, buyer } = purchase;
   return {
     submissionId: number,
     submissionType: 'purchase',
     submitter: buyer,
     document: { title, amount, currency },
-    approval: { stages: [{ reviewers: [manager], deadline: '3 days' }] },
   };
 }
