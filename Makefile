@@ -12,6 +12,7 @@ test: ## Run all tests, after installing what they need.
 	cargo build --workspace --locked
 	@scripts/previous-release
 	cargo test --workspace --locked --no-fail-fast
+	scripts/check-readme
 	cargo run --locked --bin soak -- --short
 	@echo "The same with a signaler that loses decisions, which has to be noticed:"
 	cargo run --locked --bin soak -- --short --control
