@@ -51,6 +51,13 @@ impl Mail {
             .to_owned()
     }
 
+    /// A header field as it was written.
+    pub fn header(&self, name: &str) -> String {
+        let raw = String::from_utf8_lossy(&self.raw);
+        let field = format!("{name}: ");
+        raw.lines().find_map(|line| line.strip_prefix(&field)).unwrap_or_default().to_owned()
+    }
+
     /// Whether there is something to decide in it.
     pub fn has_links(&self) -> bool {
         links(&self.text).any(|link| link.contains("?choice="))

@@ -21,7 +21,7 @@ use crate::{
 pub struct MailServer {
     port: u16,
     mails: PathBuf,
-    _server: Process,
+    server: Process,
 }
 
 /// A mail with the envelope it came in.
@@ -62,7 +62,25 @@ impl MailServer {
             server.log().contains("serving").then_some(())
         })
         .await;
-        MailServer { port, mails, _server: server }
+        MailServer { port, mails, server }
+    }
+
+    /// Has it answer a command in its own way, such as `RCPT` with `554 5.7.1 Relay access denied`, or
+    /// as usual again.
+    pub fn reply(&self, own: Option<(&str, &str)>) {
+        let (file, draft) = (self.mails.join("reply"), self.mails.join("reply.part"));
+        match own {
+            Some((command, reply)) => {
+                fs::write(&draft, format!("{command} {reply}")).expect("a writable directory");
+                fs::rename(draft, file).expect("a writable directory");
+            }
+            None => fs::remove_file(file).expect("a reply of its own"),
+        }
+    }
+
+    /// How often it has received a mail to an address, kept or not.
+    pub fn times_received(&self, address: &str) -> usize {
+        self.server.log().matches(&format!("has a mail for {address}")).count()
     }
 
     /// Where it is, as a setting of the product.

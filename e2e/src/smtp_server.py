@@ -1,8 +1,12 @@
 """An SMTP server that keeps what it is sent: smtp_server.py PORT DIRECTORY SECONDS
 
 Each mail becomes a file of JSON: the envelope's sender and recipients, and the message. The server
-takes four mails at a time, and so many seconds for each. Addresses that start with "nobody" are
-refused for good; so are mails to those that start with "filtered", and the reply quotes their links.
+takes four mails at a time, and so many seconds for each, which it says in its log. Addresses that
+start with "nobody" are refused for good; so are mails to those that start with "filtered", and the
+reply quotes their links.
+
+A file "reply" in the directory holds one line, a command and a reply such as "RCPT 554 5.7.1 Relay
+access denied": as long as it is there, the server answers that command so.
 """
 
 import asyncio
@@ -23,19 +27,32 @@ class Keep:
         self.hands = asyncio.Semaphore(4)
         self.count = 0
 
+    def reply(self, command):
+        try:
+            with open(os.path.join(self.directory, "reply")) as file:
+                to, reply = file.read().strip().split(" ", 1)
+                return reply if to == command else None
+        except FileNotFoundError:
+            return None
+
     async def handle_RCPT(self, server, session, envelope, address, options):
+        if reply := self.reply("RCPT"):
+            return reply
         if address.startswith("nobody"):
             return "550 5.1.1 No such mailbox"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
+        if reply := self.reply("DATA"):
+            return reply
+        print("has a mail for", *envelope.rcpt_tos, flush=True)
         async with self.hands:
             await asyncio.sleep(self.seconds)
         if any(address.startswith("filtered") for address in envelope.rcpt_tos):
             message = email.message_from_bytes(envelope.content, policy=email.policy.default)
             text = message.get_body(("plain",)).get_content()
-            return f"554 5.7.1 Blocked: {' '.join(re.findall('https?://[^ ]+/a/[^ ]+', text))}".strip()
+            return f"550 5.2.1 Blocked: {' '.join(re.findall('https?://[^ ]+/a/[^ ]+', text))}".strip()
         self.count += 1
         mail = {
             "from": envelope.mail_from,

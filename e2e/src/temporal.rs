@@ -317,14 +317,39 @@ impl Workflow {
     /// Waits until an activity is being tried again because of something that says `why`; its ID.
     pub async fn pending_failure(&self, why: &str) -> String {
         let what = format!("an activity of {} to fail because of {why:?}", self.id);
+        self.pending(what, |activity| {
+            let is_it = text(&activity["lastFailure"]["message"]).contains(why);
+            is_it.then(|| text(&activity["activityId"]))
+        })
+        .await
+    }
+
+    /// Waits until an activity has come to an attempt.
+    pub async fn pending_attempt(&self, attempt: u64) {
+        let what = format!("attempt {attempt} of an activity of {}", self.id);
+        let number = |activity: &Value| activity["attempt"].as_u64().unwrap_or(0);
+        self.pending(what, |activity| (number(activity) >= attempt).then_some(())).await
+    }
+
+    /// Waits until an activity's heartbeat has this field, and returns what it says.
+    pub async fn pending_heartbeat(&self, field: &str) -> Value {
+        let what = format!("{field} in the heartbeat of an activity of {}", self.id);
+        self.pending(what, |activity| {
+            let data = text(&activity["heartbeatDetails"]["payloads"][0]["data"]);
+            let details = BASE64_STANDARD.decode(data).ok()?;
+            serde_json::from_slice::<Value>(&details).ok()?.get(field).cloned()
+        })
+        .await
+    }
+
+    /// Waits until there is something to see in an activity that is not done.
+    async fn pending<T>(&self, what: String, look: impl Fn(&Value) -> Option<T>) -> T {
         until(PATIENCE, what, async || {
             let arguments = self.command("describe", &["--raw", "--output", "json"]);
             let described: Value =
                 serde_json::from_str(&self.temporal.must(arguments).await).expect("JSON");
             let pending = &described["pendingActivities"];
-            let failed = list(pending)
-                .find(|activity| text(&activity["lastFailure"]["message"]).contains(why));
-            failed.map(|activity| text(&activity["activityId"])).ok_or_else(|| pending.clone())
+            list(pending).find_map(&look).ok_or_else(|| pending.clone())
         })
         .await
     }

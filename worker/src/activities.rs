@@ -10,7 +10,7 @@ use countersign_protos::{
     ApprovalId, Asked, LinkKeys, PublicUrl, submission,
     v1::{Outcome, Submission},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use temporalio_common::{
     data_converters::RawValue, error::ApplicationFailure,
@@ -36,6 +36,26 @@ use crate::{
 /// An attempt that is silent for so long is taken for dead.
 pub(crate) const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a mail is tried that is refused without anybody being named: as long as a rule or a
+/// greylist takes to settle.
+const UNEXPLAINED: SignedDuration = SignedDuration::from_mins(15);
+
+/// What the attempts of one mail hand on to each other, by their heartbeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Refused {
+    /// Since when the mail has been refused without anybody being named.
+    refused_since: Timestamp,
+}
+
+impl Refused {
+    /// Whether it has been tried for long enough. Counted from the first such refusal: until then the
+    /// mail may have waited for a worker, or for a server that was away.
+    fn is_final(self, now: Timestamp) -> bool {
+        now.duration_since(self.refused_since) >= UNEXPLAINED
+    }
+}
 
 /// What the activities need to know and to reach.
 pub struct Countersign {
@@ -296,10 +316,19 @@ impl Countersign {
             Some(id) => without(id, reply),
             None => reply,
         };
-        let sent = alive(ctx, self.notifier.send(&envelope, &letter)).await?;
-        sent.map(told).map_err(|error| match error {
-            NotifyError::Rejected(why) => refusal("MailRejected", told(why)),
-            NotifyError::Unavailable(why) => failure("MailUnavailable", told(why)),
+        let error = match alive(ctx, self.notifier.send(&envelope, &letter)).await? {
+            Ok(reply) => return Ok(told(reply)),
+            Err(error) => error,
+        };
+        let is_final = match error {
+            NotifyError::Rejected(_) => true,
+            NotifyError::Unavailable(_) => false,
+            NotifyError::Unexplained(_) => is_tried_for_long(ctx).await,
+        };
+        let why = told(error.to_string());
+        Err(match is_final {
+            true => refusal("MailRejected", why),
+            false => failure("MailUnavailable", why),
         })
     }
 }
@@ -319,6 +348,16 @@ fn invitees(issue: &Issue, rules: Option<&Policy>) -> Vec<Invitee> {
     };
     let on = calendar.date(issue.opened_at);
     stand_ins(&issue.reviewers, &issue.asked, absences, on, submitter)
+}
+
+/// Whether a mail that was refused without anybody being named has been tried for long enough. If not,
+/// the next attempt hears from this one's last heartbeat, which goes with the failure, since when.
+async fn is_tried_for_long(ctx: &ActivityContext) -> bool {
+    let now = Timestamp::now();
+    let earlier = ctx.heartbeat_details().deserialize::<Refused>().ok().flatten();
+    let refused = earlier.unwrap_or(Refused { refused_since: now });
+    let _ = ctx.record_heartbeat(refused).await;
+    refused.is_final(now)
 }
 
 /// A text without this approval ID, with dashes or without, in whatever case.
@@ -345,8 +384,9 @@ async fn alive<T>(
             done = &mut work => return Ok(done),
             () = ctx.cancelled() => return Err(ActivityError::cancelled()),
             () = sleep(HEARTBEAT_EVERY) => {
-                // A heartbeat that cannot be sent changes nothing about the work.
-                let _ = ctx.record_heartbeat(()).await;
+                // What earlier attempts have left for later ones must not be forgotten meanwhile. A
+                // heartbeat that cannot be sent changes nothing about the work.
+                let _ = ctx.record_heartbeat(ctx.heartbeat_details().clone().into_raw()).await;
             }
         }
     }
@@ -487,6 +527,22 @@ mod tests {
                 (Some(expected), Some(delay)) if expected.contains(&delay.as_secs()) => {}
                 other => panic!("{said}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_names_nobody_is_final_after_a_quarter_of_an_hour() {
+        let time = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let refused = Refused { refused_since: time("2026-11-25T08:00:00Z") };
+        for (now, is_final) in [
+            ("2026-11-25T08:00:00Z", false),
+            ("2026-11-25T08:14:59Z", false),
+            ("2026-11-25T08:15:00Z", true),
+            ("2026-11-26T08:00:00Z", true),
+            // A clock that is behind the one of the worker before.
+            ("2026-11-25T07:59:00Z", false),
+        ] {
+            assert_eq!(refused.is_final(time(now)), is_final, "{now}");
         }
     }
 }

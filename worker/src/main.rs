@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use countersign_worker::{
     check_policy::check_policy,
-    notifier::Sns,
+    notifier::{AwsEnvironment, Sns},
     settings::{Cli, Command, Logging, PolicyFile, RawSettings, Settings},
     slots,
     startup::{self, TemporalSettings},
@@ -119,6 +119,7 @@ async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<(
     if let Some(webhook) = &countersign.webhook {
         tokio::spawn(warn_where_refused(webhook.connect()));
     }
+    tokio::spawn(countersign.notifier.clone().try_out());
     let options = WorkerOptions::new(task_queue.clone())
         .graceful_shutdown_period(GRACE)
         .sticky_queue_schedule_to_start_timeout(STICKY)
@@ -154,9 +155,8 @@ async fn subscribe(
     settings: &RawSettings,
     reviewer: countersign_worker::approval::EmailAddress,
 ) -> anyhow::Result<()> {
-    let topic = settings.topic_arn()?;
-    let subscription =
-        Sns::new(topic).await.subscribe(&reviewer).await.map_err(anyhow::Error::msg)?;
+    let sns = Sns::new(settings.topic()?, AwsEnvironment::of_this_process()).await;
+    let subscription = sns.subscribe(&reviewer).await.map_err(anyhow::Error::msg)?;
     println!("{reviewer}: {subscription}");
     println!("SNS has sent {reviewer} a mail; they get requests after they have confirmed it.");
     Ok(())

@@ -18,7 +18,7 @@ use url::Url;
 use crate::{
     activities::Countersign,
     approval::{EmailAddress, MAX_SEATS},
-    notifier::{Notifier, Outbox, Smtp, Sns},
+    notifier::{AwsEnvironment, Notifier, Outbox, Smtp, Sns, TopicArn},
     policy::Policy,
     validation::{MAX_REVIEWER_BYTES, Routing},
     webhook::{WEBHOOK_QUEUE_SUFFIX, Webhook},
@@ -171,7 +171,7 @@ pub struct Settings {
 #[derive(Debug)]
 enum Notify {
     Outbox(PathBuf, Mailbox),
-    Sns(String),
+    Sns(TopicArn),
     // Checked once; the value may hold a password.
     Smtp(Secret, Mailbox),
 }
@@ -224,12 +224,18 @@ impl RawSettings {
     /// The topic of `sns:TOPIC_ARN`, which is all that subscribing needs.
     ///
     /// # Errors
-    /// When mail does not go out through SNS.
-    pub fn topic_arn(&self) -> Result<String, WrongSettings> {
+    /// When mail does not go out through SNS, or what is wrong with the topic.
+    pub fn topic(&self) -> Result<TopicArn, WrongSettings> {
+        let mut wrong = WrongSettings::default();
         let arn = set(&self.notify).and_then(|notify| notify.strip_prefix("sns:"));
-        arn.map(str::to_owned).ok_or_else(|| {
-            WrongSettings(vec![("COUNTERSIGN_NOTIFY", "must be sns:TOPIC_ARN to subscribe".into())])
-        })
+        let topic = match arn {
+            Some(arn) => topic(arn, &AwsEnvironment::of_this_process(), &mut wrong),
+            None => {
+                wrong.add(NOTIFY, "must be sns:TOPIC_ARN to subscribe");
+                None
+            }
+        };
+        topic.filter(|_| wrong.0.is_empty()).ok_or(wrong)
     }
 
     /// How the process logs, also where other settings are wrong.
@@ -242,10 +248,14 @@ impl RawSettings {
     /// # Errors
     /// Every setting that is wrong, by its name, and why.
     pub fn check(&self) -> Result<Settings, WrongSettings> {
+        self.check_beside(&AwsEnvironment::of_this_process())
+    }
+
+    fn check_beside(&self, aws: &AwsEnvironment) -> Result<Settings, WrongSettings> {
         let mut wrong = WrongSettings::default();
         let link_keys = wrong.required("COUNTERSIGN_LINK_KEYS", set(&self.link_keys));
         let public_url = wrong.required("COUNTERSIGN_PUBLIC_URL", set(&self.public_url));
-        let notify = self.notify(&mut wrong);
+        let notify = self.notify(aws, &mut wrong);
         let reviewers = self.reviewers(&mut wrong);
         let policy = self.policy(&mut wrong);
         let webhook = self.webhook(&mut wrong);
@@ -265,32 +275,18 @@ impl RawSettings {
         }
     }
 
-    fn notify(&self, wrong: &mut WrongSettings) -> Option<Notify> {
-        const NAME: &str = "COUNTERSIGN_NOTIFY";
+    fn notify(&self, aws: &AwsEnvironment, wrong: &mut WrongSettings) -> Option<Notify> {
         let Some(notify) = set(&self.notify) else {
-            wrong.add(NAME, "is required");
+            wrong.add(NOTIFY, "is required");
             return None;
         };
         if let Some(arn) = notify.strip_prefix("sns:") {
-            // arn:partition:sns:region:account:name
-            let parts: Vec<&str> = arn.split(':').collect();
-            if parts.len() != 6 || parts[0] != "arn" || parts[2] != "sns" {
-                wrong.add(
-                    NAME,
-                    "needs a topic's ARN, such as sns:arn:aws:sns:eu-west-1:123456789012:approvals",
-                );
-                return None;
-            }
-            if arn.ends_with(".fifo") {
-                wrong.add(NAME, "needs a standard topic: FIFO topics have no e-mail subscriptions");
-                return None;
-            }
-            return Some(Notify::Sns(arn.to_owned()));
+            return topic(arn, aws, wrong).map(Notify::Sns);
         }
         let from = self.mail_from(wrong);
         if let Some(folder) = notify.strip_prefix("outbox:") {
             if folder.is_empty() {
-                wrong.add(NAME, "needs a folder, such as outbox:/var/mail/outbox");
+                wrong.add(NOTIFY, "needs a folder, such as outbox:/var/mail/outbox");
                 return None;
             }
             return Some(Notify::Outbox(folder.into(), from?));
@@ -299,12 +295,12 @@ impl RawSettings {
             return match Smtp::check(notify) {
                 Ok(()) => Some(Notify::Smtp(Secret(notify.to_owned()), from?)),
                 Err(why) => {
-                    wrong.add(NAME, why);
+                    wrong.add(NOTIFY, why);
                     None
                 }
             };
         }
-        wrong.add(NAME, "must start with outbox:, sns:, smtp:// or smtps://");
+        wrong.add(NOTIFY, "must start with outbox:, sns:, smtp:// or smtps://");
         None
     }
 
@@ -407,7 +403,9 @@ impl Settings {
     pub async fn countersign(self) -> Result<Countersign, String> {
         let notifier = match self.notify {
             Notify::Outbox(folder, from) => Notifier::Outbox(Outbox::new(folder, from)),
-            Notify::Sns(arn) => Notifier::Sns(Sns::new(arn).await),
+            Notify::Sns(topic) => {
+                Notifier::Sns(Sns::new(topic, AwsEnvironment::of_this_process()).await)
+            }
             Notify::Smtp(url, from) => Notifier::Smtp(Smtp::new(&url.0, from)?),
         };
         Ok(Countersign {
@@ -451,6 +449,15 @@ impl PolicyFile {
     }
 }
 
+const NOTIFY: &str = "COUNTERSIGN_NOTIFY";
+
+/// A topic, and whatever contradicts it.
+fn topic(arn: &str, aws: &AwsEnvironment, wrong: &mut WrongSettings) -> Option<TopicArn> {
+    let topic: TopicArn = arn.parse().map_err(|error| wrong.add(NOTIFY, error)).ok()?;
+    aws.problems(&topic).into_iter().for_each(|(name, why)| wrong.add(name, why));
+    Some(topic)
+}
+
 /// A setting that is there but empty is not there.
 fn set(value: &Option<String>) -> Option<&str> {
     value.as_deref().map(str::trim).filter(|value| !value.is_empty())
@@ -468,7 +475,7 @@ mod tests {
     fn check(args: &[&str]) -> Result<Settings, String> {
         let args = ["countersign-worker"].iter().chain(args);
         let cli = Cli::try_parse_from(args).expect("known flags");
-        cli.settings.check().map_err(|wrong| wrong.to_string())
+        cli.settings.check_beside(&AwsEnvironment::default()).map_err(|wrong| wrong.to_string())
     }
 
     #[test]
@@ -604,5 +611,20 @@ mod tests {
             ]);
             assert!(wrong.expect_err(notify).contains("COUNTERSIGN_NOTIFY: needs a"), "{notify}");
         }
+    }
+
+    #[test]
+    fn a_region_that_contradicts_the_topic_stops_the_start() {
+        let notify = "sns:arn:aws:sns:eu-west-1:123456789012:approvals";
+        let arguments = ["countersign-worker", "--notify", notify];
+        let cli = Cli::try_parse_from(arguments).expect("known flags");
+        let refusal = |region: &str| {
+            let aws = [("AWS_REGION".to_owned(), region.to_owned())].into_iter().collect();
+            cli.settings.check_beside(&aws).expect_err("other settings are missing").to_string()
+        };
+        let wrong = refusal("us-east-1");
+        assert!(wrong.contains("AWS_REGION: is us-east-1, but the topic"), "{wrong}");
+        assert!(wrong.contains("COUNTERSIGN_LINK_KEYS: is required"), "all at once: {wrong}");
+        assert!(!refusal("eu-west-1").contains("AWS_REGION"));
     }
 }

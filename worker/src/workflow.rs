@@ -38,6 +38,7 @@ use crate::{
     approval::Verdict,
     case::Case,
     elsewhere::Elsewhere,
+    notifier::LONGEST_ATTEMPT,
     origin::{Continued, Origin, Refused},
     policy::{Continuation, MAX_NAME_BYTES},
     report::unset,
@@ -585,7 +586,8 @@ fn mail(
     no_longer_wanted: WorkflowCancellationToken,
     give_up: Option<Duration>,
 ) -> ActivityOptions {
-    let attempt = Duration::from_secs(30);
+    // Heartbeats find a worker that died; this is for one that waits for a slow mail server.
+    let attempt = LONGEST_ATTEMPT + Duration::from_mins(1);
     let timeouts = match give_up {
         Some(give_up) => temporalio_sdk::ActivityCloseTimeouts::ScheduleAndStartToClose {
             schedule_to_close: give_up,

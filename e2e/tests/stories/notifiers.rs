@@ -1,6 +1,10 @@
 //! Mails leave by SNS or SMTP as they do by the outbox.
 
-use countersign_e2e::{Installation, MailServer, Stack, Temporal, Topic, submission, text};
+use std::time::Duration;
+
+use countersign_e2e::{
+    Installation, MailServer, Stack, Temporal, Topic, eventually, list, submission, text,
+};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -110,6 +114,111 @@ async fn by_smtp_envelope_headers_and_both_bodies_are_right() {
     assert_eq!(workflow.outcome().await["status"], "REJECTED");
     let told = server.mails_to("sam@example.com", 1).await.swap_remove(0).mail;
     assert!(told.text.contains("zu teuer"), "{}", told.text);
+}
+
+#[tokio::test]
+async fn a_mail_server_that_refuses_us_uses_up_no_escalation_level_and_loses_no_outcome() {
+    let installation = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(&installation.dir()).await;
+    server.reply(Some(("RCPT", "554 5.7.1 <ann@example.com>: Relay access denied")));
+    let levels = r#"
+[default]
+name = "Two levels"
+
+[[default.stages]]
+name = "Review"
+reviewers = ["ann@example.com"]
+deadline = "1h"
+escalate = [{ reviewers = ["boss@example.com"], deadline = "1h" }]
+"#;
+    let stack =
+        installation.with_rules(levels).with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let workflow = stack.submit(&submission::routed("50.00")).await;
+    workflow.pending_failure("Relay access denied").await;
+    workflow.pending_attempt(3).await;
+    let status = workflow.status().await;
+    let reviewers: Vec<_> = list(&status["stages"][0]["reviewers"]).collect();
+    assert_eq!(reviewers.len(), 1, "nobody else was asked: {status}");
+    assert_eq!(reviewers[0]["delivery"], "SENDING", "{status}");
+
+    server.reply(None);
+    let link = server.mails_to("ann@example.com", 1).await[0].mail.link("approve");
+    server.reply(Some(("DATA", "554 5.7.1 Message rejected as spam by content filtering")));
+    stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+    // That names nobody: it is tried for a while, counted from the first such reply.
+    let first = workflow.pending_heartbeat("refusedSince").await;
+    workflow.pending_attempt(4).await;
+    assert_eq!(workflow.pending_heartbeat("refusedSince").await, first);
+    server.reply(None);
+    server.mails_to("sam@example.com", 1).await;
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    assert!(server.delivered().iter().all(|mail| mail.to != ["boss@example.com"]));
+}
+
+/// RFC 5321 gives a server ten minutes for this answer; it is the one that busy servers need.
+const LATE: Duration = Duration::from_secs(25);
+
+#[tokio::test]
+async fn a_mail_server_that_answers_late_stores_one_copy() {
+    let installation = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start_slow(LATE, &installation.dir()).await;
+    let stack = installation.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let sent = |status: &Value| status["stages"][0]["reviewers"][0]["delivery"] == "SENT";
+    workflow.status_where("a request that was taken", sent).await;
+    assert_eq!(server.delivered().len(), 1);
+    assert_eq!(server.times_received("ann@example.com"), 1, "it was never sent again");
+}
+
+#[tokio::test]
+async fn copies_that_cannot_be_avoided_have_one_message_id() {
+    let installation = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start_slow(Duration::from_secs(4), &installation.dir()).await;
+    let mut stack = installation.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    stack.submit(&submission::expense(&["ann@example.com"])).await;
+    eventually("a mail that the server has not kept yet", async || {
+        (server.times_received("ann@example.com") == 1).then_some(())
+    })
+    .await;
+    stack.kill_worker().await;
+    stack.start_worker();
+    let copies = server.mails_to("ann@example.com", 2).await;
+    let ids: Vec<String> = copies.iter().map(|copy| copy.mail.header("Message-ID")).collect();
+    assert_eq!(ids[0], ids[1]);
+    assert!(ids[0].ends_with("@example.com>"), "{ids:?}");
+    assert_eq!(copies[0].mail.approval_id(), copies[1].mail.approval_id());
+}
+
+#[tokio::test]
+async fn many_mails_to_one_person_at_once_keep_to_what_sns_allows() {
+    const APPROVALS: usize = 30;
+    let installation = Stack::beside(Temporal::shared().await);
+    let topic = Topic::start(&installation.dir()).await;
+    let ann = topic.subscribe("ann", "ann@example.com").await;
+    let stack = by_sns(installation, &topic).start().await;
+    let wire = stack.temporal.wire().await;
+    for _ in 0..APPROVALS {
+        let expense = submission::expense(&["ann@example.com"]).to_string();
+        let input = vec![countersign_e2e::payload("json/plain", expense)];
+        wire.start(&stack.queue, &stack.new_workflow_id(), input).await;
+    }
+    let times = ann.times(APPROVALS).await;
+    let in_a_second =
+        |start: &u64| times.iter().filter(|time| (*start..start + 1_000).contains(*time)).count();
+    assert!(times.iter().map(in_a_second).max() <= Some(10), "{times:?}");
+}
+
+#[tokio::test]
+async fn a_way_that_is_closed_is_warned_about_when_the_worker_starts_and_does_not_stop_it() {
+    let installation = Stack::beside(Temporal::shared().await);
+    let nowhere = format!("smtp://127.0.0.1:{}", countersign_e2e::free_port());
+    let stack = installation.with("COUNTERSIGN_NOTIFY", nowhere).start().await;
+    eventually("a warning and a working worker", async || {
+        let log = stack.worker().log();
+        let warned = log.contains("no mail can be sent now") && log.contains("onnection refused");
+        (warned && log.contains("working")).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

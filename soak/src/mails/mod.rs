@@ -35,7 +35,7 @@ pub(crate) enum Fault {
     SmtpHangs,
     /// The connection is cut when the mail server has the mail, before it says so.
     SmtpCut,
-    /// The mail server refuses one mail for good: 554.
+    /// The mail server refuses one mail for good: 550.
     SmtpNever,
     /// SNS answers that there were too many requests.
     SnsThrottled,
@@ -73,7 +73,7 @@ impl Fault {
             Fault::SmtpLater => "SMTP: 451",
             Fault::SmtpHangs => "SMTP: hangs",
             Fault::SmtpCut => "SMTP: cut after the mail was taken",
-            Fault::SmtpNever => "SMTP: one mail refused for good (554)",
+            Fault::SmtpNever => "SMTP: one mail refused for good (550)",
             Fault::SnsThrottled => "SNS: throttled",
             Fault::SnsBroken => "SNS: 500 and 503",
             Fault::SnsCut => "SNS: answers lost after the mail was taken",

@@ -140,7 +140,7 @@ async fn session(
         let mail = Mail { to: vec![recipient.clone()], ..Mail::parse(&message) };
         if mails.refuses(Fault::SmtpNever) {
             mails.add(&mail, true);
-            return client.1.write_all(b"554 5.7.1 not wanted here\r\n").await;
+            return client.1.write_all(b"550 5.1.1 no such mailbox\r\n").await;
         }
         server.1.write_all(b".\r\n").await?;
         let answer = reply(&mut server).await?;

@@ -69,7 +69,7 @@ async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> 
     }
     if mails.refuses(Fault::SnsNever) {
         mails.add(&mail, true);
-        return error(StatusCode::BAD_REQUEST, "Sender", "InvalidParameter");
+        return error(StatusCode::BAD_REQUEST, "Sender", "EndpointDisabled");
     }
     let mut request = front.client.post(&front.endpoint).body(body);
     for name in ["content-type", "authorization", "x-amz-date"] {

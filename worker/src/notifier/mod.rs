@@ -5,15 +5,28 @@ mod outbox;
 mod smtp;
 mod sns;
 
-use std::time::SystemTime;
+use std::{
+    error::Error,
+    time::{Duration, SystemTime},
+};
 
 pub use outbox::Outbox;
 pub use smtp::Smtp;
-pub use sns::Sns;
+pub use sns::{AwsEnvironment, NotATopicArn, Sns, TopicArn};
+use tokio::time::timeout;
+use tracing::warn;
 
 use crate::{approval::EmailAddress, mail::Letter};
 
+/// The most time that one attempt to send a mail can take: the activity's time-out has to be longer, so
+/// that people see the cause.
+pub(crate) const LONGEST_ATTEMPT: Duration = smtp::LONGEST;
+
+/// How long the way may take that is tried out when a worker starts.
+const PROBE: Duration = Duration::from_secs(10);
+
 /// One of the ways.
+#[derive(Clone)]
 pub enum Notifier {
     /// Files in a folder, for demonstrations and tests.
     Outbox(Outbox),
@@ -40,9 +53,12 @@ pub enum NotifyError {
     /// It never will: somebody has to change something.
     #[error("{0}")]
     Rejected(String),
-    /// It may the next time.
+    /// It may the next time, once something is mended that concerns more than this mail.
     #[error("{0}")]
     Unavailable(String),
+    /// It was refused, and nobody is named whom that speaks of: worth trying for a while.
+    #[error("{0}")]
+    Unexplained(String),
 }
 
 #[cfg(test)]
@@ -71,4 +87,43 @@ impl Notifier {
             Notifier::Sns(sns) => sns.send(envelope, letter).await,
         }
     }
+
+    /// Tries the way that mail goes out, without sending any, and warns where it is closed.
+    pub async fn try_out(self) {
+        if let Err(error) = self.probe().await {
+            warn!(%error, "no mail can be sent now; the worker goes on trying with each mail");
+        }
+    }
+
+    async fn probe(&self) -> Result<(), NotifyError> {
+        let probed = async {
+            match self {
+                Notifier::Outbox(outbox) => outbox.probe().await,
+                Notifier::Smtp(smtp) => smtp.probe().await,
+                Notifier::Sns(sns) => sns.probe().await,
+            }
+        };
+        timeout(PROBE, probed).await.unwrap_or_else(|_| {
+            let hint = match self {
+                Notifier::Smtp(_) => smtp::SILENT,
+                _ => "",
+            };
+            Err(NotifyError::Unavailable(format!("no answer within {PROBE:?}{hint}")))
+        })
+    }
+}
+
+/// An error and its causes in one line, without repeating what one of them has said.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = cause.source();
+    }
+    // The AWS SDK lists where it has looked for credentials, a line each.
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }

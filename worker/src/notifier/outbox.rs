@@ -9,6 +9,7 @@ use super::{Envelope, NotifyError, mime};
 use crate::mail::Letter;
 
 /// Writes mails into a folder.
+#[derive(Clone)]
 pub struct Outbox {
     folder: PathBuf,
     from: Mailbox,
@@ -34,10 +35,18 @@ impl Outbox {
             tokio::fs::write(&draft, message).await?;
             tokio::fs::rename(&draft, self.folder.join(&name)).await
         };
-        written.await.map_err(|error: std::io::Error| {
-            NotifyError::Unavailable(format!("{}: {error}", self.folder.display()))
-        })?;
+        written.await.map_err(|error| self.unwritable(&error))?;
         Ok(format!("written as {name}"))
+    }
+
+    /// Whether the folder is there, or can be made.
+    pub(super) async fn probe(&self) -> Result<(), NotifyError> {
+        let made = tokio::fs::create_dir_all(&self.folder).await;
+        made.map_err(|error| self.unwritable(&error))
+    }
+
+    fn unwritable(&self, error: &std::io::Error) -> NotifyError {
+        NotifyError::Unavailable(format!("{}: {error}", self.folder.display()))
     }
 }
 
@@ -84,5 +93,7 @@ mod tests {
         let (envelope, letter) = example("ann@example.com");
         let refused = outbox.send(&envelope, &letter).await;
         assert!(matches!(refused, Err(NotifyError::Unavailable(_))), "{refused:?}");
+        let probed = outbox.probe().await;
+        assert!(matches!(probed, Err(NotifyError::Unavailable(_))), "{probed:?}");
     }
 }

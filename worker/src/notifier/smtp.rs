@@ -1,27 +1,110 @@
 //! A mail server.
 
-use std::{net::IpAddr, time::Duration};
+mod replies;
+
+use std::{error::Error, net::IpAddr, time::Duration};
 
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     message::Mailbox,
-    transport::smtp::{self, AsyncSmtpTransportBuilder},
+    transport::smtp::{
+        self,
+        authentication::{Credentials, DEFAULT_MECHANISMS},
+        client::{AsyncSmtpConnection, Tls, TlsParameters},
+        commands::{Data, Mail, Rcpt},
+        extension::{ClientId, Extension, MailBodyParameter, MailParameter},
+        response::Response,
+    },
 };
+use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
-use url::Url;
+use url::{Host, Url};
 
-use super::{Envelope, NotifyError, mime};
+use self::replies::{Step, Subject};
+use super::{Envelope, NotifyError, chain, mime};
 use crate::{approval::EmailAddress, mail::Letter};
 
-/// Below the activity's own time-out, so that the cause is what people see.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// The most time that one mail can take: an activity that mails needs more.
+pub(super) const LONGEST: Duration = Timeouts::RFC_5321.longest();
 
 /// Sends mail by SMTP (RFC 5321), each over its own connection: one of a pool whose mail is called
 /// off half-way would come back in the middle of its conversation.
+#[derive(Clone)]
 pub struct Smtp {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    server: Server,
     from: Mailbox,
+    timeouts: Timeouts,
 }
+
+/// Where the server is, and how to talk to it.
+#[derive(Clone)]
+struct Server {
+    host: String,
+    port: u16,
+    tls: Tls,
+    /// The name by which this machine greets.
+    hello: ClientId,
+    credentials: Option<Credentials>,
+}
+
+/// How long to wait for the server.
+///
+/// A server that takes its time has perhaps stored the mail already, and gets it twice from a client
+/// that does not wait. RFC 5321, 4.5.3.2 therefore has minima for its commands. It has none for EHLO,
+/// STARTTLS and AUTH, which get what most commands get: five minutes for each reply.
+#[derive(Debug, Clone, Copy)]
+struct Timeouts {
+    /// For each address of the host to take the connection, so that the next one is tried. RFC 5321
+    /// has no such time-out; this is Postfix's.
+    connect: Duration,
+    /// From connecting to the reply to EHLO.
+    greeting: Duration,
+    /// STARTTLS, the handshake, and EHLO again.
+    start_tls: Duration,
+    /// Up to three replies.
+    auth: Duration,
+    mail: Duration,
+    recipient: Duration,
+    data: Duration,
+    /// Sending the mail (3 minutes), and the reply to its end (10 minutes).
+    content: Duration,
+}
+
+impl Timeouts {
+    const RFC_5321: Timeouts = Timeouts {
+        connect: Duration::from_secs(30),
+        greeting: Duration::from_mins(10),
+        start_tls: Duration::from_mins(10),
+        auth: Duration::from_mins(15),
+        mail: Duration::from_mins(5),
+        recipient: Duration::from_mins(5),
+        data: Duration::from_mins(2),
+        content: Duration::from_mins(13),
+    };
+
+    const fn of(&self, step: Step) -> Duration {
+        match step {
+            Step::Greeting => self.greeting,
+            Step::StartTls => self.start_tls,
+            Step::Auth => self.auth,
+            Step::Mail => self.mail,
+            Step::Recipient => self.recipient,
+            Step::Data => self.data,
+            Step::Content => self.content,
+        }
+    }
+
+    const fn longest(&self) -> Duration {
+        let (mut sum, mut step) = (Duration::ZERO, 0);
+        while step < Step::ALL.len() {
+            sum = sum.saturating_add(self.of(Step::ALL[step]));
+            step += 1;
+        }
+        sum
+    }
+}
+
+/// How long the server may take to say goodbye, which nothing depends on.
+const GOODBYE: Duration = Duration::from_secs(10);
 
 impl Smtp {
     /// `smtp://user:password@host:port` with `?tls=required` for STARTTLS, or `smtps://…`. A path is
@@ -31,8 +114,7 @@ impl Smtp {
     /// When the address is not of that form, or would give the password away. The message does not
     /// repeat it: any part may be a password's.
     pub fn new(url: &str, from: Mailbox) -> Result<Self, String> {
-        // Its own time-out is only for connecting.
-        Ok(Self { transport: transport(url)?.timeout(None).build(), from })
+        Ok(Self { server: Server::parse(url)?, from, timeouts: Timeouts::RFC_5321 })
     }
 
     /// Whether [`new`](Self::new) takes that address.
@@ -40,7 +122,7 @@ impl Smtp {
     /// # Errors
     /// As there.
     pub fn check(url: &str) -> Result<(), String> {
-        transport(url).map(drop)
+        Server::parse(url).map(drop)
     }
 
     pub(super) async fn send(
@@ -49,15 +131,138 @@ impl Smtp {
         letter: &Letter,
     ) -> Result<String, NotifyError> {
         let message = mime::message(&self.from, envelope, letter)?;
-        let sent = timeout(TIMEOUT, self.transport.send(message)).await;
-        let sent = sent.map_err(|_| NotifyError::Unavailable(silent()))?;
-        let reply = sent.map_err(|error| classify(&error, &envelope.recipient))?;
-        Ok(format!(
-            "taken by the mail server: {} {}",
-            reply.code(),
-            reply.first_line().unwrap_or("")
-        ))
+        let mut connection = self.open().await?;
+        let sent = self.transmit(&mut connection, &message, &envelope.recipient).await;
+        leave(connection);
+        let reply = sent?;
+        let first_line = reply.first_line().unwrap_or_default();
+        Ok(format!("taken by the mail server: {} {first_line}", reply.code()))
     }
+
+    /// Whether the server greets, and takes the user and password.
+    pub(super) async fn probe(&self) -> Result<(), NotifyError> {
+        leave(self.open().await?);
+        Ok(())
+    }
+
+    async fn open(&self) -> Result<AsyncSmtpConnection, NotifyError> {
+        let Server { host, port, tls, hello, credentials } = &self.server;
+        let from_the_start = match tls {
+            Tls::Wrapper(parameters) => Some(parameters.clone()),
+            _ => None,
+        };
+        let (address, wait) = ((host.as_str(), *port), Some(self.timeouts.connect));
+        let connect =
+            AsyncSmtpConnection::connect_tokio1(address, wait, hello, from_the_start, None);
+        let mut connection = self.step(Step::Greeting, None, connect).await?;
+        let start_tls = match tls {
+            Tls::Required(parameters) => Some(parameters),
+            Tls::Opportunistic(parameters) if connection.can_starttls() => Some(parameters),
+            _ => None,
+        };
+        if let Some(parameters) = start_tls {
+            let started = connection.starttls(parameters.clone(), hello);
+            self.step(Step::StartTls, None, started).await?;
+        }
+        if let Some(credentials) = credentials {
+            let known = connection.auth(DEFAULT_MECHANISMS, credentials);
+            self.step(Step::Auth, None, known).await?;
+        }
+        Ok(connection)
+    }
+
+    async fn transmit(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        message: &lettre::Message,
+        recipient: &EmailAddress,
+    ) -> Result<Response, NotifyError> {
+        let (addresses, content) = (message.envelope(), message.formatted());
+        let mut named = addresses.to().iter().chain(addresses.from());
+        let international = !named.all(|address| AsRef::<str>::as_ref(address).is_ascii());
+        if international && !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err(self.ascii_only(recipient));
+        }
+        // RFC 6531, 3.4: who takes such addresses takes 8BITMIME, too.
+        let eight_bit = MailParameter::Body(MailBodyParameter::EightBitMime);
+        let parameters = international.then_some(MailParameter::SmtpUtfEight);
+        let parameters = parameters.into_iter().chain((!content.is_ascii()).then_some(eight_bit));
+        let mail = Mail::new(addresses.from().cloned(), parameters.collect());
+        self.step(Step::Mail, None, connection.command(mail)).await?;
+        for address in addresses.to() {
+            let rcpt = Rcpt::new(address.clone(), Vec::new());
+            self.step(Step::Recipient, Some(recipient), connection.command(rcpt)).await?;
+        }
+        self.step(Step::Data, Some(recipient), connection.command(Data)).await?;
+        self.step(Step::Content, Some(recipient), connection.message(&content)).await
+    }
+
+    /// Waits for what the server says, for as long as this step may take. The recipient is whom the
+    /// server has heard of by then.
+    async fn step<T>(
+        &self,
+        step: Step,
+        recipient: Option<&EmailAddress>,
+        reply: impl Future<Output = Result<T, smtp::Error>>,
+    ) -> Result<T, NotifyError> {
+        let limit = self.timeouts.of(step);
+        match timeout(limit, reply).await {
+            Ok(reply) => reply.map_err(|error| self.classify(step, &error, recipient)),
+            Err(_) => Err(silent(step, limit)),
+        }
+    }
+
+    /// Sorts an error by what it speaks of.
+    fn classify(
+        &self,
+        step: Step,
+        error: &smtp::Error,
+        recipient: Option<&EmailAddress>,
+    ) -> NotifyError {
+        let Some(code) = error.status().map(u16::from) else {
+            return NotifyError::Unavailable(format!("the mail server: {}", chain(error)));
+        };
+        let text = error.source().map(ToString::to_string).unwrap_or_default();
+        let why = format!("the mail server answered {} with {code} {text}", step.name());
+        if !error.is_permanent() {
+            return NotifyError::Unavailable(why);
+        }
+        let sender = self.from.email.to_string();
+        match replies::subject(code, &text, &sender, recipient) {
+            Subject::Recipient => NotifyError::Rejected(why),
+            Subject::Us => NotifyError::Unavailable(why),
+            Subject::Nobody => NotifyError::Unexplained(why),
+        }
+    }
+
+    /// The server takes no addresses beyond ASCII (RFC 6531).
+    fn ascii_only(&self, recipient: &EmailAddress) -> NotifyError {
+        let only = "the mail server takes ASCII addresses only (it has no SMTPUTF8), and";
+        match recipient.as_str().is_ascii() {
+            true => NotifyError::Unavailable(format!("{only} the sender's is not ASCII")),
+            false => NotifyError::Rejected(format!("{only} {recipient} is none")),
+        }
+    }
+}
+
+/// Says goodbye without having anybody wait for it: a mail that was taken stays taken, whatever the
+/// server answers to QUIT.
+fn leave(mut connection: AsyncSmtpConnection) {
+    tokio::spawn(async move {
+        let _ = timeout(GOODBYE, connection.quit()).await;
+    });
+}
+
+/// What to look at where the server does not even greet.
+pub(super) const SILENT: &str = "; if the mail server wants TLS from the start, its address begins with \
+                                 smtps://, and if STARTTLS, it has ?tls=required";
+
+fn silent(step: Step, limit: Duration) -> NotifyError {
+    let hint = if step == Step::Greeting { SILENT } else { "" };
+    let name = step.name();
+    NotifyError::Unavailable(format!(
+        "the mail server did not answer {name} within {limit:?}{hint}"
+    ))
 }
 
 const NOTHING_ELSE: &str = "takes nothing but ?tls=required after the host; in a password, write %3F \
@@ -66,84 +271,82 @@ const WHICH_TLS: &str = "must say ?tls=required for STARTTLS, or start with smtp
 const HALF: &str = "needs both user and password, as in smtps://USER:PASSWORD@HOST";
 const IN_CLEAR: &str = "would send the password in clear: write \
                         smtp://USER:PASSWORD@HOST?tls=required or smtps://USER:PASSWORD@HOST";
+const NO_HOST: &str = "needs a host, as in smtps://USER:PASSWORD@HOST";
+const NOT_UTF_8: &str = "has a user or password that is not UTF-8 once its %XX are decoded";
 
-fn transport(url: &str) -> Result<AsyncSmtpTransportBuilder, String> {
-    let parsed: Url = url.parse().map_err(|error| format!("is no address: {error}"))?;
-    check(&parsed)?;
-    AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-        .map_err(|error| format!("is no mail server's address: {error}"))
+/// Encryption as the address asks for it.
+#[derive(Clone, Copy)]
+enum Encryption {
+    Never,
+    Opportunistic,
+    StartTls,
+    FromTheStart,
 }
 
-/// What lettre would take, and understand otherwise than it is meant.
-fn check(url: &Url) -> Result<(), &'static str> {
+impl Server {
+    fn parse(url: &str) -> Result<Self, String> {
+        let url: Url = url.parse().map_err(|error| format!("is no address: {error}"))?;
+        let encryption = check(&url)?;
+        let host = match url.host() {
+            Some(Host::Domain(name)) if !name.is_empty() => name.to_owned(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            // Without the brackets that only addresses have.
+            Some(Host::Ipv6(address)) => address.to_string(),
+            _ => return Err(NO_HOST.to_owned()),
+        };
+        let parameters = || {
+            TlsParameters::new(host.clone())
+                .map_err(|error| format!("cannot be reached by TLS: {}", chain(&error)))
+        };
+        // RFC 8314: 465 for TLS from the start, 587 for submission, 25 in clear.
+        let (port, tls) = match encryption {
+            Encryption::Never => (25, Tls::None),
+            Encryption::Opportunistic => (587, Tls::Opportunistic(parameters()?)),
+            Encryption::StartTls => (587, Tls::Required(parameters()?)),
+            Encryption::FromTheStart => (465, Tls::Wrapper(parameters()?)),
+        };
+        let hello = match url.path().trim_matches('/') {
+            "" => ClientId::default(),
+            name => ClientId::Domain(name.to_owned()),
+        };
+        let credentials = match url.password() {
+            Some(password) => Some(Credentials::new(decode(url.username())?, decode(password)?)),
+            None => None,
+        };
+        Ok(Self { host, port: url.port().unwrap_or(port), tls, hello, credentials })
+    }
+}
+
+fn decode(text: &str) -> Result<String, &'static str> {
+    Ok(percent_decode_str(text).decode_utf8().map_err(|_| NOT_UTF_8)?.into_owned())
+}
+
+/// What a URL may say, and what must not be understood otherwise than it is meant.
+fn check(url: &Url) -> Result<Encryption, &'static str> {
     let queries: Vec<_> = url.query_pairs().collect();
     let tls = match (queries.as_slice(), url.fragment()) {
         ([], None) => None,
         ([(key, value)], None) if key == "tls" => Some(value.as_ref()),
         _ => return Err(NOTHING_ELSE),
     };
-    let is_encrypted = match (url.scheme(), tls) {
-        ("smtps", None | Some("required")) | ("smtp", Some("required")) => true,
-        ("smtp", None | Some("opportunistic")) => false,
+    let encryption = match (url.scheme(), tls) {
+        ("smtps", None | Some("required")) => Encryption::FromTheStart,
+        ("smtp", Some("required")) => Encryption::StartTls,
+        ("smtp", Some("opportunistic")) => Encryption::Opportunistic,
+        ("smtp", None) => Encryption::Never,
         _ => return Err(WHICH_TLS),
     };
+    let is_encrypted = matches!(encryption, Encryption::FromTheStart | Encryption::StartTls);
     let is_this_machine = url.host_str().is_some_and(|host| {
-        host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+        let address = host.trim_matches(['[', ']']);
+        host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
     });
     match (url.username(), url.password()) {
-        ("", None) => Ok(()),
+        ("", None) => Ok(encryption),
         ("", _) | (_, None) => Err(HALF),
-        _ if is_encrypted || is_this_machine => Ok(()),
+        _ if is_encrypted || is_this_machine => Ok(encryption),
         _ => Err(IN_CLEAR),
     }
-}
-
-fn silent() -> String {
-    format!(
-        "the mail server did not answer within {TIMEOUT:?}; if it wants TLS from the start, its address \
-         begins with smtps://, and if STARTTLS, it has ?tls=required"
-    )
-}
-
-/// Final is what is said of this mail. What is said of us, such as that our password is wrong, holds
-/// for every mail until somebody mends it.
-fn classify(error: &smtp::Error, recipient: &EmailAddress) -> NotifyError {
-    let mut why = format!("the mail server: {error}");
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !why.contains(&cause_text) {
-            why = format!("{why}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    // RFC 6531; lettre tells it by its words alone.
-    if error.is_client() && why.contains("SMTPUTF8") && !recipient.as_str().is_ascii() {
-        return NotifyError::Rejected(format!(
-            "the mail server takes ASCII addresses only (it has no SMTPUTF8), and {recipient} is none"
-        ));
-    }
-    let reply = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    let about_us = is_about_us(error.status().map(u16::from), &reply);
-    match error.is_permanent() && (!about_us || is_about_the_recipient(&reply)) {
-        true => NotifyError::Rejected(why),
-        false => NotifyError::Unavailable(why),
-    }
-}
-
-/// Replies to the command or to who gives it: RFC 5321, 4.2.2 (500 to 504), RFC 7504 (521) and
-/// RFC 4954, 6 (530 to 538). To the sender's address or quota: RFC 3463, 3.2, and what Gmail (5.4.5),
-/// Exchange (5.7.60) and Postfix say.
-fn is_about_us(code: Option<u16>, reply: &str) -> bool {
-    let sender = ["5.1.7 ", "5.1.8 ", "5.4.5 ", "5.7.60 "];
-    matches!(code, Some(500..=504 | 521 | 530 | 534 | 535 | 538))
-        || sender.iter().any(|code| reply.starts_with(code))
-        || reply.contains(": Sender address rejected: ")
-}
-
-/// Servers refuse addresses by 501 and 504, too, and then the enhanced code tells: RFC 3463, 3.2.
-fn is_about_the_recipient(reply: &str) -> bool {
-    ["5.1.1 ", "5.1.2 ", "5.1.3 ", "5.1.6 "].iter().any(|code| reply.starts_with(code))
 }
 
 #[cfg(test)]
@@ -156,28 +359,54 @@ mod tests {
 
     use super::{super::example, *};
 
+    /// A server that answers one command in its own way, or not at all.
+    struct Listening(String);
+
+    impl Listening {
+        /// A command of `.` is the end of the mail; no answer leaves the client waiting.
+        fn with(extensions: &str, command: &str, answer: Option<&str>) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let url = format!("smtp://{}", listener.local_addr().expect("an address"));
+            let ehlo = format!("250-localhost\r\n{extensions}250 8BITMIME\r\n");
+            let (command, answer) = (command.to_owned(), answer.map(|it| format!("{it}\r\n")));
+            thread::spawn(move || {
+                let (mut client, _) = listener.accept().expect("a client");
+                let lines = BufReader::new(client.try_clone().expect("a socket")).lines();
+                client.write_all(b"220 localhost\r\n").expect("written");
+                let mut in_mail = false;
+                for line in lines.map_while(Result::ok) {
+                    let ends_mail = in_mail && line == ".";
+                    if in_mail && !ends_mail {
+                        continue;
+                    }
+                    in_mail = false;
+                    let reply = match &answer {
+                        _ if !line.starts_with(&command) => match line.as_str() {
+                            "DATA" => "354 go on\r\n",
+                            line if line.starts_with("EHLO") => &ehlo,
+                            _ => "250 2.0.0 OK\r\n",
+                        },
+                        Some(answer) => answer,
+                        None => continue,
+                    };
+                    in_mail = reply.starts_with("354");
+                    let _ = client.write_all(reply.as_bytes());
+                }
+            });
+            Self(url)
+        }
+
+        fn smtp(&self) -> Smtp {
+            let from = "approvals@example.com".parse().expect("a mailbox");
+            Smtp::new(&self.0, from).expect("a server")
+        }
+    }
+
     /// What becomes of a mail where a server has these extensions and answers a command so.
     async fn sent(to: &str, extensions: &str, command: &str, answer: &str) -> NotifyError {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("smtp://{}", listener.local_addr().expect("an address"));
-        let ehlo = format!("250-localhost\r\n{extensions}250 8BITMIME\r\n");
-        let (command, answer) = (command.to_owned(), format!("{answer}\r\n"));
-        thread::spawn(move || {
-            let (mut client, _) = listener.accept().expect("a client");
-            let lines = BufReader::new(client.try_clone().expect("a socket")).lines();
-            client.write_all(b"220 localhost\r\n").expect("written");
-            for line in lines.map_while(Result::ok) {
-                let answer = match line {
-                    line if line.starts_with(&command) => &answer,
-                    line if line.starts_with("EHLO") => &ehlo,
-                    _ => "250 2.0.0 OK\r\n",
-                };
-                let _ = client.write_all(answer.as_bytes());
-            }
-        });
-        let smtp = Smtp::new(&url, "approvals@example.com".parse().expect("a mailbox"));
+        let smtp = Listening::with(extensions, command, Some(answer)).smtp();
         let (envelope, letter) = example(to);
-        smtp.expect("a server").send(&envelope, &letter).await.expect_err("refused")
+        smtp.send(&envelope, &letter).await.expect_err("refused")
     }
 
     #[test]
@@ -216,54 +445,131 @@ mod tests {
         }
     }
 
+    /// What each kind of reply comes to: final, tried again until it is mended, or tried for a while.
     #[tokio::test]
-    async fn a_reply_to_the_mail_is_final_and_one_to_the_sender_is_not() {
-        for (command, answer) in [
-            ("RCPT", "550 5.1.1 no such mailbox"),
-            ("RCPT", "501 5.1.3 bad recipient address syntax"),
-            ("RCPT", "504 5.1.2 need a fully-qualified address"),
-            ("RCPT", "553 mailbox name not allowed"),
-            ("DATA", "554 5.7.1 not wanted here"),
-        ] {
-            let error = sent("ann@example.com", "", command, answer).await;
-            assert!(
-                matches!(&error, NotifyError::Rejected(why) if why.contains(answer[4..].trim()))
-            );
-        }
-        for (command, answer) in [
-            ("EHLO", "500 5.5.2 syntax error"),
-            ("EHLO", "502 5.5.1 command not implemented"),
-            ("EHLO", "521 5.3.2 no mail here"),
-            ("MAIL", "501 5.1.7 bad sender address syntax"),
-            ("MAIL", "550 5.1.8 sender domain does not exist"),
-            ("MAIL", "550 5.4.5 daily sending limit exceeded"),
-            ("RCPT", "550 5.7.60 client has no permission to send as this sender"),
-            ("RCPT", "553 5.7.1 <a@b.example>: Sender address rejected: not owned by user me"),
-            ("MAIL", "503 5.5.1 bad sequence of commands"),
-            ("MAIL", "530 5.7.0 authentication required"),
-            ("MAIL", "534 5.7.9 mechanism too weak"),
-            ("MAIL", "535 5.7.8 credentials invalid"),
-            ("MAIL", "538 5.7.11 encryption required"),
-            ("RCPT", "450 4.2.0 mailbox busy"),
-        ] {
-            let error = sent("ann@example.com", "", command, answer).await;
-            assert!(matches!(&error, NotifyError::Unavailable(_)), "{answer}: {error:?}");
+    async fn only_a_reply_that_speaks_of_the_recipient_is_final() {
+        let final_for = |why| NotifyError::Rejected(why);
+        let again = |why| NotifyError::Unavailable(why);
+        let for_a_while = |why| NotifyError::Unexplained(why);
+        type Kind = fn(String) -> NotifyError;
+        let rows: [(&str, &str, Kind); 25] = [
+            (
+                "RCPT",
+                "550 5.1.1 <x@example.com>: Recipient address rejected: User unknown",
+                final_for,
+            ),
+            ("RCPT", "550 5.2.1 The e-mail account that you tried to reach is disabled", final_for),
+            ("RCPT", "554 5.7.1 <x@example.com>: Relay access denied", again),
+            ("RCPT", "550 5.7.64 TenantAttribution; Relay Access Denied SMTP", again),
+            ("DATA", "550 5.7.26 This mail is unauthenticated, which is a risk (SPF, DKIM)", again),
+            (
+                "RCPT",
+                "554 5.7.1 Service unavailable; Client host [192.0.2.7] blocked using x",
+                again,
+            ),
+            ("RCPT", "550 5.7.708 Access denied, traffic not accepted from this IP", again),
+            ("MAIL", "553 5.1.8 Sender address rejected: Domain not found", again),
+            ("MAIL", "530 5.7.0 Must issue a STARTTLS command first", again),
+            ("RCPT", "452 4.2.2 Mailbox full, try later", again),
+            ("RCPT", "451 4.7.1 Greylisted, please try again", again),
+            ("EHLO", "421 4.7.0 Try again later, closing connection. (EHLO)", again),
+            ("DATA", "554 5.7.1 Message rejected as spam by content filtering", for_a_while),
+            ("RCPT", "550 requested action not taken", for_a_while),
+            (".", "554 5.7.1 not wanted here", for_a_while),
+            (".", "550 5.1.1 no such mailbox", final_for),
+            ("EHLO", "502 5.5.1 command not implemented", again),
+            ("EHLO", "521 5.3.2 no mail here", again),
+            ("MAIL", "501 5.1.7 bad sender address syntax", again),
+            ("MAIL", "550 5.4.5 daily sending limit exceeded", again),
+            ("RCPT", "553 5.7.1 <a@b.example>: Sender address rejected: not owned by me", again),
+            ("MAIL", "535 5.7.8 credentials invalid", again),
+            ("MAIL", "550 requested action not taken", again),
+            ("RCPT", "501 5.1.3 bad recipient address syntax", final_for),
+            ("RCPT", "450 4.2.0 mailbox busy", again),
+        ];
+        for (command, answer, kind) in rows {
+            let step = if command == "." { "the mail" } else { command };
+            let why = format!("the mail server answered {step} with {answer}");
+            assert_eq!(sent("ann@example.com", "", command, answer).await, kind(why));
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_server_that_says_nothing_is_left_with_a_hint_before_the_attempt_is_over() {
+    /// Waits for the mail server at a step, however short, and at all others for long.
+    fn impatient(step: Step) -> Timeouts {
+        let (long, short) = (Duration::from_mins(1), Duration::from_millis(50));
+        let wait = |of: Step| if of == step { short } else { long };
+        Timeouts {
+            connect: long,
+            greeting: wait(Step::Greeting),
+            start_tls: wait(Step::StartTls),
+            auth: wait(Step::Auth),
+            mail: wait(Step::Mail),
+            recipient: wait(Step::Recipient),
+            data: wait(Step::Data),
+            content: wait(Step::Content),
+        }
+    }
+
+    #[tokio::test]
+    async fn each_step_has_its_own_time_out_and_names_itself() {
+        for (step, command) in [
+            (Step::Greeting, "EHLO"),
+            (Step::Mail, "MAIL"),
+            (Step::Recipient, "RCPT"),
+            (Step::Data, "DATA"),
+            (Step::Content, "."),
+        ] {
+            let server = Listening::with("", command, None);
+            let smtp = Smtp { timeouts: impatient(step), ..server.smtp() };
+            let (envelope, letter) = example("ann@example.com");
+            let error = smtp.send(&envelope, &letter).await.expect_err("no answer");
+            assert_eq!(error, silent(step, Duration::from_millis(50)), "{command}");
+        }
         let mute = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("smtp://{}", mute.local_addr().expect("an address"));
-        let smtp = Smtp::new(&url, "approvals@example.com".parse().expect("a mailbox"));
+        let server = Listening(format!("smtp://{}", mute.local_addr().expect("an address")));
+        let smtp = Smtp { timeouts: impatient(Step::Greeting), ..server.smtp() };
+        let error = smtp.probe().await.expect_err("no greeting").to_string();
+        assert!(
+            error.contains("within 50ms; if the mail server wants TLS from the start"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_time_outs_are_those_of_rfc_5321_and_an_activity_has_time_for_all() {
+        let timeouts = Timeouts::RFC_5321;
+        let minutes = |step| timeouts.of(step).as_secs() / 60;
+        for (step, least) in [
+            (Step::Greeting, 5),
+            (Step::Mail, 5),
+            (Step::Recipient, 5),
+            (Step::Data, 2),
+            (Step::Content, 3 + 10),
+        ] {
+            assert!(minutes(step) >= least, "{step:?}");
+        }
+        assert_eq!(LONGEST, Step::ALL.map(|step| timeouts.of(step)).iter().sum::<Duration>());
+    }
+
+    #[tokio::test]
+    async fn a_mail_that_was_taken_is_sent_whatever_becomes_of_the_goodbye() {
+        let server = Listening::with("", "QUIT", None);
         let (envelope, letter) = example("ann@example.com");
-        let sent = smtp.expect("a server").send(&envelope, &letter).await;
-        assert_eq!(sent, Err(NotifyError::Unavailable(silent())));
+        let sent = server.smtp().send(&envelope, &letter).await.expect("taken");
+        assert_eq!(sent, "taken by the mail server: 250 2.0.0 OK");
+    }
+
+    #[tokio::test]
+    async fn a_server_is_probed_up_to_its_greeting() {
+        let error = Listening::with("", "EHLO", Some("554 5.7.1 no service")).smtp().probe().await;
+        let why = "the mail server answered EHLO with 554 5.7.1 no service";
+        assert_eq!(error, Err(NotifyError::Unavailable(why.into())));
+        assert_eq!(Listening::with("", "MAIL", None).smtp().probe().await, Ok(()));
     }
 
     #[tokio::test]
     async fn an_address_that_the_server_cannot_take_is_refused_for_good() {
-        let error = sent("jürgen@example.com", "", "none", "").await;
+        let error = sent("jürgen@example.com", "", "nothing", "").await;
         let why = "the mail server takes ASCII addresses only (it has no SMTPUTF8), and \
                    jürgen@example.com is none";
         assert_eq!(error, NotifyError::Rejected(why.into()));

@@ -1,18 +1,20 @@
 //! Amazon SNS: one topic, whose e-mail subscriptions each get their own reviewer's mails.
 
-use std::time::Duration;
+mod answers;
+mod aws;
+mod topic;
 
-use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
-use aws_sdk_sns::{
-    Client,
-    config::SharedHttpClient,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
-    operation::publish::PublishError,
-    types::MessageAttributeValue,
-};
-use aws_smithy_http_client::tls;
+use std::{num::NonZeroU32, sync::Arc};
+
+use aws_sdk_sns::{Client, config::SharedHttpClient, types::MessageAttributeValue};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::json;
+use tokio::sync::Mutex;
 
+pub use self::{
+    aws::AwsEnvironment,
+    topic::{NotATopicArn, TopicArn},
+};
 use super::{Envelope, NotifyError};
 use crate::{approval::EmailAddress, mail::Letter};
 
@@ -20,17 +22,39 @@ use crate::{approval::EmailAddress, mail::Letter};
 const REVIEWER: &str = "reviewer";
 /// SNS's `Publish`: at most 256 KiB, of which the attributes take a little.
 const MAX_BYTES: usize = 250 * 1024;
+/// Mails a second to one address, one at a time. SNS suspends a subscription that gets more than
+/// 10 (<https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html>); a worker does not
+/// know of its siblings, and two of them together stay below that.
+const MAILS_A_SECOND: NonZeroU32 = NonZeroU32::new(4).unwrap();
+/// More addresses than this are looked through for those that have been quiet.
+const REMEMBERED: usize = 10_000;
 
 /// Publishes plain text to a topic.
+#[derive(Clone)]
 pub struct Sns {
+    topic: TopicArn,
+    environment: AwsEnvironment,
+    http: SharedHttpClient,
+    session: Arc<Mutex<Session>>,
+    pace: Arc<DefaultKeyedRateLimiter<EmailAddress>>,
+}
+
+/// A client with the credentials that were found when it was made. Its number tells it from the next
+/// one.
+#[derive(Clone)]
+struct Session {
     client: Client,
-    topic_arn: String,
+    number: u64,
 }
 
 impl Sns {
-    /// A topic, reached with the AWS SDK's own settings (region, credentials, endpoint).
-    pub async fn new(topic_arn: String) -> Self {
-        Self { client: Client::new(&aws_settings().await), topic_arn }
+    /// A topic, reached in its own region with the AWS SDK's own settings (credentials, endpoint).
+    pub async fn new(topic: TopicArn, environment: AwsEnvironment) -> Self {
+        let http = aws::http_client();
+        let client = Client::new(&environment.load(&topic, http.clone()).await);
+        let session = Arc::new(Mutex::new(Session { client, number: 0 }));
+        let pace = Arc::new(RateLimiter::keyed(pace()));
+        Self { topic, environment, http, session, pace }
     }
 
     pub(super) async fn send(
@@ -43,17 +67,33 @@ impl Sns {
             .string_value(envelope.recipient.as_str())
             .build()
             .map_err(|error| NotifyError::Rejected(error.to_string()))?;
-        let published = self
+        self.wait_for_turn(&envelope.recipient).await;
+        let session = self.session.lock().await.clone();
+        let published = session
             .client
             .publish()
-            .topic_arn(&self.topic_arn)
+            .topic_arn(self.topic.as_str())
             .subject(letter.ascii_subject())
             .message(within(MAX_BYTES, &letter.text))
             .message_attributes(REVIEWER, reviewer)
             .send()
-            .await
-            .map_err(|error| classify(&error))?;
-        Ok(format!("published as {}", published.message_id().unwrap_or_default()))
+            .await;
+        match published {
+            Ok(taken) => Ok(format!("published as {}", taken.message_id().unwrap_or_default())),
+            Err(error) => {
+                if answers::doubts_credentials(&error) {
+                    self.renew(session.number).await;
+                }
+                Err(answers::classify(&error))
+            }
+        }
+    }
+
+    /// Whether the topic can be asked for its attributes.
+    pub(super) async fn probe(&self) -> Result<(), NotifyError> {
+        let session = self.session.lock().await.clone();
+        let asked = session.client.get_topic_attributes().topic_arn(self.topic.as_str());
+        asked.send().await.map(drop).map_err(|error| answers::classify(&error))
     }
 
     /// Subscribes an address to its own mails; SNS sends it a request to confirm. Returns the
@@ -63,63 +103,42 @@ impl Sns {
     /// What SNS says.
     pub async fn subscribe(&self, reviewer: &EmailAddress) -> Result<String, String> {
         let policy = json!({ REVIEWER: [reviewer.as_str()] }).to_string();
-        let subscribed = self
-            .client
+        let client = self.session.lock().await.client.clone();
+        let subscribed = client
             .subscribe()
-            .topic_arn(&self.topic_arn)
+            .topic_arn(self.topic.as_str())
             .protocol("email")
             .endpoint(reviewer.as_str())
             .attributes("FilterPolicy", policy)
             .return_subscription_arn(true)
             .send()
             .await
-            .map_err(|error| DisplayErrorContext(error).to_string())?;
+            .map_err(|error| format!("Amazon SNS: {}", answers::explain(&error)))?;
         Ok(subscribed.subscription_arn().unwrap_or("pending confirmation").to_owned())
     }
-}
 
-async fn aws_settings() -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .operation_timeout(Duration::from_secs(20))
-        .build();
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client())
-        .timeout_config(timeouts)
-        .load()
-        .await
-}
+    async fn wait_for_turn(&self, recipient: &EmailAddress) {
+        if self.pace.len() > REMEMBERED {
+            self.pace.retain_recent();
+        }
+        self.pace.until_key_ready(recipient).await;
+    }
 
-fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https()
-}
-
-/// Final is what is said of this message or its recipient. A wrong key or clock, a topic that is gone
-/// or its encryption hold up every mail until somebody mends them.
-fn classify(error: &SdkError<PublishError>) -> NotifyError {
-    let why = format!("Amazon SNS: {}", DisplayErrorContext(error));
-    match error.code().is_some_and(is_final) {
-        true => NotifyError::Rejected(why),
-        false => NotifyError::Unavailable(why),
+    /// Reads the AWS SDK's settings again, so that the next attempt has the credentials of a file or
+    /// a program as they are then: a client keeps what it has read. Many mails that fail at once
+    /// have it done once.
+    async fn renew(&self, number: u64) {
+        let mut session = self.session.lock().await;
+        if session.number == number {
+            let config = self.environment.load(&self.topic, self.http.clone()).await;
+            *session = Session { client: Client::new(&config), number: number + 1 };
+        }
     }
 }
 
-/// By the API reference of `Publish`. That we may not publish this is final, too: others are asked
-/// then, instead of waiting for somebody who can allow it.
-fn is_final(code: &str) -> bool {
-    matches!(
-        code,
-        "InvalidParameter"
-            | "ParameterValueInvalid"
-            | "ValidationException"
-            | "EndpointDisabled"
-            | "PlatformApplicationDisabled"
-            | "AuthorizationError"
-            | "AccessDenied"
-            | "AccessDeniedException"
-    )
+/// Without a burst: a second that begins with one would have twice as many.
+fn pace() -> Quota {
+    Quota::per_second(MAILS_A_SECOND).allow_burst(NonZeroU32::MIN)
 }
 
 /// The start of a text that has so many bytes at most. The links stand at its start.
@@ -135,72 +154,298 @@ fn within(max_bytes: usize, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::{
-        io::{self, Read, Write},
+        fs,
+        io::{Read, Write},
         net::TcpListener,
+        os::unix::fs::PermissionsExt,
+        path::Path,
         thread,
+        time::{Duration, Instant},
     };
 
-    use aws_sdk_sns::config::{Config, Credentials, Region, retry::RetryConfig};
+    use governor::clock::FakeRelativeClock;
 
     use super::{super::example, *};
 
-    /// What becomes of a mail where SNS answers so.
-    async fn sent(code: &str) -> NotifyError {
+    const TAKEN: &str = "<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult>\
+                         </PublishResponse>";
+
+    fn refusal(code: &str, message: &str) -> (u16, String) {
+        let error = format!("<Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>");
+        (400, format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>"))
+    }
+
+    /// An endpoint that answers each request by what is in it: a status and a body.
+    fn endpoint(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let body = format!(
-            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>why</Message></Error>\
-             </ErrorResponse>"
-        );
         thread::spawn(move || {
-            let (mut client, _) = listener.accept().expect("a client");
-            let _ = client.read(&mut [0; 16384]);
-            let head =
-                format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\n\r\n", body.len());
-            client.write_all((head + &body).as_bytes()).expect("written");
-            // Closed with something unread, the answer might not arrive.
-            let _ = io::copy(&mut client, &mut io::sink());
+            for client in listener.incoming() {
+                let mut client = client.expect("a client");
+                let request = read(&mut client);
+                let (status, body) = answer(&request);
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+                );
+                let _ = client.write_all((head + &body).as_bytes());
+            }
         });
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(http_client())
-            .region(Region::from_static("eu-central-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .retry_config(RetryConfig::disabled())
-            .endpoint_url(url)
-            .build();
-        let topic_arn = "arn:aws:sns:eu-central-1:123456789012:approvals".to_owned();
-        let sns = Sns { client: Client::from_conf(config), topic_arn };
+        url
+    }
+
+    /// A whole request: closed with something unread, its answer might not arrive.
+    fn read(client: &mut impl Read) -> String {
+        let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+        loop {
+            let text = String::from_utf8_lossy(&request).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let head = head.to_lowercase();
+                let length = head.split("content-length: ").nth(1).and_then(|it| it.lines().next());
+                if body.len() >= length.and_then(|it| it.parse().ok()).unwrap_or(0) {
+                    return text;
+                }
+            }
+            match client.read(&mut buffer) {
+                Ok(count) if count > 0 => request.extend_from_slice(&buffer[..count]),
+                _ => return text,
+            }
+        }
+    }
+
+    /// A topic at an endpoint, with variables of the AWS SDK and none of this process's.
+    async fn topic(url: &str, variables: &[(&str, &str)]) -> Sns {
+        let common = [
+            ("AWS_ENDPOINT_URL_SNS", url),
+            ("AWS_MAX_ATTEMPTS", "1"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ];
+        let variables = common.iter().chain(variables);
+        let environment =
+            variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let topic = "arn:aws:sns:eu-central-1:123456789012:approvals".parse().expect("an ARN");
+        Sns::new(topic, environment).await
+    }
+
+    const KEYS: &[(&str, &str)] =
+        &[("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
+
+    async fn mail(sns: &Sns) -> Result<String, NotifyError> {
         let (envelope, letter) = example("ann@example.com");
-        sns.send(&envelope, &letter).await.expect_err("refused")
+        sns.send(&envelope, &letter).await
+    }
+
+    /// What becomes of a mail where SNS answers so.
+    async fn sent(code: &'static str, message: &'static str) -> NotifyError {
+        let url = endpoint(move |_| refusal(code, message));
+        mail(&topic(&url, KEYS).await).await.expect_err("refused")
+    }
+
+    /// A cause for people: one line without Rust's own notation.
+    #[track_caller]
+    fn readable(why: &str) {
+        let rusts = ["{", "}", "(\"", "Some(", "Error(", "Kind", "\n"];
+        assert!(!rusts.iter().any(|part| why.contains(part)), "{why}");
+        assert!(why.starts_with("Amazon SNS: ") && why.len() < 1_000, "{why}");
     }
 
     #[tokio::test]
-    async fn an_answer_to_the_mail_is_final_and_one_to_the_sender_is_not() {
-        for code in
-            ["InvalidParameter", "ParameterValueInvalid", "AuthorizationError", "AccessDenied"]
-        {
-            let error = sent(code).await;
-            assert!(
-                matches!(&error, NotifyError::Rejected(why) if why.contains("why")),
-                "{error:?}"
-            );
-        }
-        for code in [
-            "ExpiredToken",
-            "InvalidClientTokenId",
-            "InvalidSecurity",
-            "KMSAccessDenied",
-            "KMSDisabled",
-            "KMSThrottling",
-            "NotFound",
-            "SignatureDoesNotMatch",
-            "Throttled",
+    async fn only_an_answer_about_the_message_or_its_recipient_is_final() {
+        type Kind = fn(String) -> NotifyError;
+        let (final_for, again) = (NotifyError::Rejected as Kind, NotifyError::Unavailable as Kind);
+        for (code, message, kind) in [
+            ("InvalidParameter", "Invalid parameter: TopicArn", again),
+            ("AuthorizationError", "User is not authorized to perform: SNS:Publish", again),
+            ("NotFound", "Topic does not exist", again),
+            ("KMSAccessDenied", "The ciphertext refers to a key that you may not use", again),
+            ("KMSThrottling", "Rate exceeded", again),
+            ("EndpointDisabled", "Endpoint is disabled", final_for),
+            ("InvalidParameter", "Invalid parameter: Subject", final_for),
+            ("InvalidParameter", "Invalid parameter: Message too long", final_for),
+            ("ExpiredToken", "The security token included in the request is expired", again),
+            ("SignatureDoesNotMatch", "Signature expired", again),
+            ("Throttling", "Rate exceeded", again),
+            ("ParameterValueInvalid", "The message attribute 'reviewer' is empty", final_for),
+            ("InvalidParameter", "Invalid parameter: Whatever", NotifyError::Unexplained as Kind),
+            ("AccessDenied", "no", again),
+            ("PlatformApplicationDisabled", "no", again),
+            ("InvalidClientTokenId", "no", again),
+            ("SomethingNew", "no", again),
         ] {
-            let error = sent(code).await;
-            let unavailable = matches!(&error, NotifyError::Unavailable(why) if why.contains(code));
-            assert!(unavailable, "{code}: {error:?}");
+            let why = format!("Amazon SNS: {code}: {message}");
+            assert_eq!(sent(code, message).await, kind(why));
         }
+    }
+
+    #[tokio::test]
+    async fn every_cause_is_written_for_people() {
+        let none = topic("http://127.0.0.1:1", &[("HOME", "/nowhere")]).await;
+        let refused = topic("http://127.0.0.1:1", KEYS).await;
+        let proxy = endpoint(|_| (407, "<html>Proxy login</html>".into()));
+        let proxy = topic(&proxy, KEYS).await;
+        let missing = [("AWS_PROFILE", "missing"), ("HOME", "/nowhere")];
+        let missing = topic("http://127.0.0.1:1", &missing).await;
+        for (sns, what) in [
+            (none, "credential"),
+            (refused, "refused"),
+            (proxy, "HTTP status 407"),
+            (missing, "credential"),
+        ] {
+            let Err(NotifyError::Unavailable(why)) = mail(&sns).await else { panic!("{what}") };
+            assert!(why.contains(what), "{why}");
+            readable(&why);
+        }
+    }
+
+    #[tokio::test]
+    async fn settings_with_nothing_in_them_are_no_settings() {
+        let url = endpoint(|request| match request.contains("Credential=AKIA/") {
+            true => (200, TAKEN.into()),
+            false => refusal("InvalidClientTokenId", "no such key"),
+        });
+        let sns = topic(
+            &format!(" {url}\n"),
+            &[
+                ("AWS_REGION", ""),
+                ("AWS_ACCESS_KEY_ID", "AKIA\n"),
+                ("AWS_SECRET_ACCESS_KEY", " secret "),
+                ("AWS_SESSION_TOKEN", ""),
+                ("AWS_PROFILE", ""),
+                ("AWS_ENDPOINT_URL", ""),
+            ],
+        )
+        .await;
+        assert_eq!(mail(&sns).await, Ok("published as m-1".into()));
+        // An endpoint of nothing is the real one, not a panic.
+        let real: AwsEnvironment =
+            [("AWS_ENDPOINT_URL_SNS".to_owned(), String::new())].into_iter().collect();
+        let config = real.load(&sns.topic, aws::http_client()).await;
+        assert_eq!(config.endpoint_url(), None);
+    }
+
+    /// An endpoint that knows these keys as expired.
+    fn knowing(expired: &'static str) -> String {
+        endpoint(move |request| match request.contains(&format!("Credential={expired}/")) {
+            true => refusal("ExpiredToken", "The security token included is expired"),
+            false => (200, TAKEN.into()),
+        })
+    }
+
+    fn credentials(key: &str) -> String {
+        format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = secret\n")
+    }
+
+    #[tokio::test]
+    async fn credentials_that_expired_are_read_again_from_a_rewritten_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("credentials");
+        fs::write(&file, credentials("OLD")).expect("written");
+        let path = file.to_str().expect("UTF-8");
+        let sns = topic(&knowing("OLD"), &[("AWS_SHARED_CREDENTIALS_FILE", path)]).await;
+        for _ in 0..2 {
+            let why = mail(&sns).await.expect_err("expired").to_string();
+            assert!(why.contains("ExpiredToken"), "{why}");
+        }
+        fs::write(&file, credentials("NEW")).expect("written");
+        // Read before, by the attempt that failed last: one more may fail, and the next does not.
+        let _ = mail(&sns).await;
+        assert_eq!(mail(&sns).await, Ok("published as m-1".into()));
+    }
+
+    #[tokio::test]
+    async fn a_credentials_file_that_comes_later_is_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("credentials");
+        let path = file.to_str().expect("UTF-8");
+        let sns = topic(&knowing("OLD"), &[("AWS_SHARED_CREDENTIALS_FILE", path)]).await;
+        mail(&sns).await.expect_err("no credentials");
+        fs::write(&file, credentials("NEW")).expect("written");
+        let _ = mail(&sns).await;
+        assert_eq!(mail(&sns).await, Ok("published as m-1".into()));
+    }
+
+    #[tokio::test]
+    async fn a_credential_process_is_asked_and_asked_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = folder.path().join("login");
+        let config = folder.path().join("config");
+        let profile = format!("[default]\ncredential_process = {}\n", program.display());
+        fs::write(&config, profile).expect("written");
+        write_program(&program, "OLD");
+        let path = config.to_str().expect("UTF-8");
+        let sns = topic(&knowing("OLD"), &[("AWS_CONFIG_FILE", path)]).await;
+        let why = mail(&sns).await.expect_err("expired").to_string();
+        assert!(why.contains("ExpiredToken"), "{why}");
+        write_program(&program, "NEW");
+        assert_eq!(mail(&sns).await, Ok("published as m-1".into()));
+    }
+
+    fn write_program(program: &Path, key: &str) {
+        let answer = json!({"Version": 1, "AccessKeyId": key, "SecretAccessKey": "secret"});
+        // A program that is being written cannot be run.
+        let new = program.with_extension("new");
+        fs::write(&new, format!("#!/bin/sh\necho '{answer}'\n")).expect("written");
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o700)).expect("executable");
+        fs::rename(new, program).expect("renamed");
+    }
+
+    #[tokio::test]
+    async fn the_topics_region_is_asked_whatever_a_profile_says() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("config");
+        fs::write(&config, "[default]\nregion = us-east-1\n").expect("written");
+        let path = config.to_str().expect("UTF-8");
+        let url = endpoint(|request| match request.contains("/eu-central-1/sns/") {
+            true => (200, TAKEN.into()),
+            false => refusal("InvalidParameter", "Invalid parameter: TopicArn"),
+        });
+        let sns = topic(&url, &[KEYS, &[("AWS_CONFIG_FILE", path)]].concat()).await;
+        assert_eq!(mail(&sns).await, Ok("published as m-1".into()));
+    }
+
+    #[tokio::test]
+    async fn a_topic_is_probed_by_its_attributes() {
+        let attributes = "<GetTopicAttributesResponse><GetTopicAttributesResult><Attributes/>\
+                          </GetTopicAttributesResult></GetTopicAttributesResponse>";
+        let url = endpoint(|request| match request.contains("Action=GetTopicAttributes") {
+            true => (200, attributes.into()),
+            false => refusal("InvalidAction", "something else was asked"),
+        });
+        assert_eq!(topic(&url, KEYS).await.probe().await, Ok(()));
+        let url = endpoint(|_| refusal("NotFound", "Topic does not exist"));
+        let error = topic(&url, KEYS).await.probe().await;
+        let why = "Amazon SNS: NotFound: Topic does not exist";
+        assert_eq!(error, Err(NotifyError::Unavailable(why.into())));
+    }
+
+    #[test]
+    fn nobody_gets_more_than_ten_mails_in_any_second_from_two_workers() {
+        let clock = FakeRelativeClock::default();
+        let pace = RateLimiter::hashmap_with_clock(pace(), clock.clone());
+        let mut mails: Vec<u64> = Vec::new();
+        for now in 0..5_000 {
+            while pace.check_key(&"ann").is_ok() {
+                mails.push(now);
+            }
+            clock.advance(Duration::from_millis(1));
+        }
+        let most =
+            |start: u64| mails.iter().filter(|at| (start..=start + 1_000).contains(*at)).count();
+        assert!((0..4_000).all(|start| 2 * most(start) <= 10), "{mails:?}");
+        assert!(mails.len() >= 20, "they are slowed down, not stopped: {mails:?}");
+    }
+
+    #[tokio::test]
+    async fn mails_to_one_address_wait_for_each_other_before_they_are_published() {
+        let url = endpoint(|_| (200, TAKEN.into()));
+        let sns = topic(&url, KEYS).await;
+        let start = Instant::now();
+        for sent in futures::future::join_all((0..5).map(|_| mail(&sns))).await {
+            sent.expect("published");
+        }
+        // The first one at once, and a quarter of a second before each other one.
+        assert!(start.elapsed() >= Duration::from_millis(990), "{:?}", start.elapsed());
+        assert_eq!(sns.pace.len(), 1);
     }
 
     #[test]
