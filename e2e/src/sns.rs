@@ -132,7 +132,8 @@ impl Queue<'_> {
         let mut times = Vec::new();
         eventually(format!("{count} messages in a queue"), async || {
             let received = self.receive().await;
-            let sent = |message: &Value| text(&message["Attributes"]["SentTimestamp"]).parse();
+            let sent =
+                |message: &Value| text(&message["Attributes"]["SentTimestamp"]).parse::<u64>();
             times.extend(list(&received["Messages"]).map(|it| sent(it).expect("a time")));
             (times.len() >= count).then(|| times.clone())
         })
