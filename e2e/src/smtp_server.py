@@ -1,9 +1,9 @@
 """An SMTP server that keeps what it is sent: smtp_server.py PORT DIRECTORY SECONDS
 
 Each mail becomes a file of JSON: the envelope's sender and recipients, and the message. The server
-takes four mails at a time, and so many seconds for each, which it says in its log. Addresses that
-start with "nobody" are refused for good; so are mails to those that start with "filtered", and the
-reply quotes their links.
+takes four mails at a time, and so many seconds for each, whether or not the sender waits for it; that
+it has received one is in its log. Addresses that start with "nobody" are refused for good; so are
+mails to those that start with "filtered", and the reply quotes their links.
 
 A file "reply" in the directory holds one line, a command and a reply such as "RCPT 554 5.7.1 Relay
 access denied": as long as it is there, the server answers that command so.
@@ -47,6 +47,9 @@ class Keep:
         if reply := self.reply("DATA"):
             return reply
         print("has a mail for", *envelope.rcpt_tos, flush=True)
+        return await asyncio.shield(self.keep(envelope))
+
+    async def keep(self, envelope):
         async with self.hands:
             await asyncio.sleep(self.seconds)
         if any(address.startswith("filtered") for address in envelope.rcpt_tos):

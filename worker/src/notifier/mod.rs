@@ -22,7 +22,7 @@ use crate::{approval::EmailAddress, mail::Letter};
 /// that people see the cause.
 pub(crate) const LONGEST_ATTEMPT: Duration = smtp::LONGEST;
 
-/// How long the way may take that is tried out when a worker starts.
+/// How long the check at a worker's start may take.
 const PROBE: Duration = Duration::from_secs(10);
 
 /// One of the ways.
@@ -88,10 +88,10 @@ impl Notifier {
         }
     }
 
-    /// Tries the way that mail goes out, without sending any, and warns where it is closed.
+    /// Checks how mail goes out, without sending any, and warns where that fails.
     pub async fn try_out(self) {
         if let Err(error) = self.probe().await {
-            warn!(%error, "no mail can be sent now; the worker goes on trying with each mail");
+            warn!(%error, "the check of COUNTERSIGN_NOTIFY failed; mails are tried all the same");
         }
     }
 

@@ -93,7 +93,12 @@ impl Sns {
     pub(super) async fn probe(&self) -> Result<(), NotifyError> {
         let session = self.session.lock().await.clone();
         let asked = session.client.get_topic_attributes().topic_arn(self.topic.as_str());
-        asked.send().await.map(drop).map_err(|error| answers::classify(&error))
+        asked.send().await.map(drop).map_err(|error| match answers::classify(&error) {
+            NotifyError::Unavailable(why) if answers::denies(&error) => NotifyError::Unavailable(
+                format!("{why} (this check needs sns:GetTopicAttributes, mails sns:Publish alone)"),
+            ),
+            error => error,
+        })
     }
 
     /// Subscribes an address to its own mails; SNS sends it a request to confirm. Returns the
@@ -416,6 +421,9 @@ mod tests {
         let error = topic(&url, KEYS).await.probe().await;
         let why = "Amazon SNS: NotFound: Topic does not exist";
         assert_eq!(error, Err(NotifyError::Unavailable(why.into())));
+        let url = endpoint(|_| refusal("AuthorizationError", "no"));
+        let error = topic(&url, KEYS).await.probe().await.expect_err("no right").to_string();
+        assert!(error.contains("needs sns:GetTopicAttributes"), "{error}");
     }
 
     #[test]

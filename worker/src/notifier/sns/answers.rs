@@ -69,6 +69,12 @@ where
     }
 }
 
+/// Whether a right is missing.
+pub(super) fn denies(error: &impl ProvideErrorMetadata) -> bool {
+    let denied = ["AuthorizationError", "AccessDenied", "AccessDeniedException"];
+    error.code().is_some_and(|code| denied.contains(&code))
+}
+
 /// By SNS's common errors, its API reference, and Signature Version 4's.
 const CREDENTIALS: &[&str] = &[
     "AccessDenied",
