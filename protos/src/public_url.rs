@@ -10,6 +10,7 @@ use url::Url;
 pub struct PublicUrl {
     text: String,
     path: String,
+    origin: String,
 }
 
 /// Why a text is no public URL.
@@ -38,6 +39,11 @@ impl PublicUrl {
         &self.text
     }
 
+    /// What browsers send as `Origin` from its pages, such as `https://example.com`.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// What comes after the host, such as `/approvals`; nothing where that is all.
     pub fn path(&self) -> &str {
         &self.path
@@ -63,7 +69,11 @@ impl FromStr for PublicUrl {
         if !path.bytes().all(plain) || path.contains("//") {
             return Err(NotAPublicUrl::Path);
         }
-        Ok(Self { text: url.as_str().trim_end_matches('/').to_owned(), path: path.to_owned() })
+        Ok(Self {
+            text: url.as_str().trim_end_matches('/').to_owned(),
+            path: path.to_owned(),
+            origin: url.origin().ascii_serialization(),
+        })
     }
 }
 
@@ -86,6 +96,20 @@ mod tests {
         ] {
             let url: PublicUrl = text.parse().expect("a public URL");
             assert_eq!((url.as_str(), url.path()), (whole, path), "{text}");
+        }
+    }
+
+    #[test]
+    fn its_origin_is_as_browsers_write_it() {
+        for (text, origin) in [
+            ("https://approvals.example.com/sign/off", "https://approvals.example.com"),
+            ("HTTPS://Approvals.Example.com:443/", "https://approvals.example.com"),
+            ("http://127.0.0.1:8088", "http://127.0.0.1:8088"),
+            ("https://prüfung.example/", "https://xn--prfung-4ya.example"),
+            ("http://[::1]:80/a", "http://[::1]"),
+        ] {
+            let url: PublicUrl = text.parse().expect("a public URL");
+            assert_eq!(url.origin(), origin, "{text}");
         }
     }
 

@@ -60,6 +60,7 @@ impl App {
             site: Site {
                 stylesheet: format!("{root}/assets/{}", *routes::STYLESHEET_NAME),
                 outbox: settings.outbox.is_some(),
+                origin: settings.public_url.origin().to_owned(),
                 root,
             },
             outbox: settings.outbox.map(|directory| Outbox::new(directory, &settings.public_url)),

@@ -8,16 +8,17 @@ use std::{
 use axum::{
     extract::{ConnectInfo, MatchedPath, Request, State},
     http::{
-        HeaderName, HeaderValue, Method,
+        HeaderMap, HeaderName, HeaderValue, Method, Uri,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-            X_FRAME_OPTIONS,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, ORIGIN, REFERRER_POLICY,
+            X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
     middleware::Next,
     response::Response,
 };
 use countersign_protos::LinkHash;
+use url::Url;
 
 use crate::{
     App,
@@ -40,8 +41,12 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (X_FRAME_OPTIONS, "DENY"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("x-robots-tag"), "noindex"),
-    (CACHE_CONTROL, "no-store"),
+    // Proxies that make pages smaller or hide addresses in them change what people decide on.
+    (CACHE_CONTROL, "no-store, no-transform"),
 ];
+
+/// From where a browser was led to send a request (<https://www.w3.org/TR/fetch-metadata/>).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Which link a response is about, for the access log.
 #[derive(Clone)]
@@ -85,6 +90,66 @@ pub(crate) async fn in_time(State(app): State<App>, request: Request, next: Next
         Ok(response) => response,
         Err(_) => Reply::from(problem).respond(app.site(), wants),
     }
+}
+
+/// Takes an empty part of the path for a slash too many: one that a base ends with meets one that a
+/// path begins with.
+pub(crate) async fn forgive_doubled_slashes(mut request: Request) -> Request {
+    if let Some(uri) = without_doubled_slashes(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+fn without_doubled_slashes(uri: &Uri) -> Option<Uri> {
+    if !uri.path().contains("//") {
+        return None;
+    }
+    let mut target = String::with_capacity(uri.path().len());
+    for c in uri.path().chars() {
+        if c != '/' || !target.ends_with('/') {
+            target.push(c);
+        }
+    }
+    if let Some(query) = uri.query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(target.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// Refuses a form that a browser sends from a page that is not ours: whoever made that page would
+/// decide with the reviewer's link, wherever they have it from.
+pub(crate) async fn refuse_cross_site(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.method() == Method::POST && is_cross_site(request.headers(), &app.site().origin) {
+        tracing::warn!(
+            expected = app.site().origin,
+            "a form of another site was refused; if people use this one under another name, \
+             COUNTERSIGN_PUBLIC_URL is wrong"
+        );
+        return Reply::from(Problem::CrossSite).respond(app.site(), Wants::of(request.headers()));
+    }
+    next.run(request).await
+}
+
+/// Whether a browser says so. Programs that are none send neither header.
+///
+/// Our origin is the public URL's and never what `Host` or a proxy says: that may be anything.
+fn is_cross_site(headers: &HeaderMap, origin: &str) -> bool {
+    // Another host of the same site is not ours either; `none` is what people do themselves.
+    let led_here = |value: &HeaderValue| !matches!(value.as_bytes(), b"same-origin" | b"none");
+    let is_ours = |value: &HeaderValue| {
+        let theirs = value.to_str().ok().and_then(|value| Url::parse(value).ok());
+        theirs.is_some_and(|theirs| theirs.origin().ascii_serialization() == origin)
+    };
+    headers.get_all(SEC_FETCH_SITE).iter().any(led_here)
+        || headers.get_all(ORIGIN).iter().any(|value| !is_ours(value))
 }
 
 /// Refuses a client that asks too often.

@@ -48,6 +48,8 @@ pub(crate) enum Problem {
     Gone,
     /// The form cannot be used: the field, and what is wrong with it.
     Field { field: &'static str, wrong: &'static str },
+    /// A browser sent the form from a page of another site.
+    CrossSite,
     /// The body is no form.
     NotAForm,
     /// The body is too large.
@@ -167,6 +169,7 @@ impl Problem {
                     again: matches!(
                         self,
                         Problem::Field { .. }
+                            | Problem::CrossSite
                             | Problem::TooLarge
                             | Problem::Incomplete
                             | Problem::TooMany(_)
@@ -220,6 +223,13 @@ impl Problem {
                 "invalid",
                 "Your decision could not be taken; nothing was recorded",
                 wrong,
+            ),
+            Problem::CrossSite => (
+                StatusCode::FORBIDDEN,
+                "cross_site",
+                "This decision was sent from another site",
+                "A page of another site sent it, so it was not taken. Nothing was recorded. To \
+                 decide, please open the request from your mail.",
             ),
             Problem::NotAForm => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

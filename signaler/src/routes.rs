@@ -1,18 +1,19 @@
 //! The routes.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 
 use axum::{
-    Form, Router,
+    Router,
+    body::Bytes,
     extract::{
         DefaultBodyLimit, FromRequest, Path, Query, Request, State,
-        rejection::{FormRejection, PathRejection, QueryRejection},
+        rejection::{PathRejection, QueryRejection},
     },
     http::{
         HeaderMap, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
+        header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
     },
-    middleware::{from_fn, from_fn_with_state},
+    middleware::{from_fn, from_fn_with_state, map_request},
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
@@ -24,6 +25,7 @@ use countersign_protos::{
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
+use url::form_urlencoded;
 
 use crate::{
     App,
@@ -34,6 +36,7 @@ use crate::{
     views::{HomePage, MailPage, OutboxPage},
 };
 
+const FORM: &str = "application/x-www-form-urlencoded";
 const FORM_BYTES: usize = 64 * 1024;
 /// How long a client may take to send them.
 const FORM_WITHIN: Duration = Duration::from_secs(15);
@@ -47,6 +50,9 @@ pub(crate) static STYLESHEET_NAME: LazyLock<String> = LazyLock::new(|| {
     format!("style-{hash}.css")
 });
 
+/// How the probes can be asked.
+const PROBE_METHODS: &str = "GET,HEAD,OPTIONS";
+
 /// All routes: at the root, and under the public URL's path where it has one, whether or not a
 /// proxy takes that away.
 pub(crate) fn router(app: App) -> Router {
@@ -54,7 +60,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/", get(home))
         .route("/a/{approval-id}", get(look).post(decide))
         .route("/assets/{file}", get(stylesheet))
-        .route("/readyz", get(ready));
+        .route("/readyz", get(ready).options(ready_by_options));
     if app.outbox().is_some() {
         routes = routes.route("/outbox", get(outbox)).route("/outbox/{mail}", get(mail));
     }
@@ -63,15 +69,24 @@ pub(crate) fn router(app: App) -> Router {
     if !root.is_empty() {
         all = all.nest(&root, routes).route(&format!("{root}/"), get(home));
     }
-    all.method_not_allowed_fallback(method_not_allowed)
+    let mut all = all
+        .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES))
-        .layer(from_fn_with_state(app.clone(), middleware::limit))
-        .route("/healthz", get("ok\n").fallback(method_not_allowed))
+        .layer(from_fn_with_state(app.clone(), middleware::refuse_cross_site))
+        .layer(from_fn_with_state(app.clone(), middleware::limit));
+    let alive =
+        get("ok\n").options(([(ALLOW, PROBE_METHODS)], "ok\n")).fallback(method_not_allowed);
+    for base in BTreeSet::from(["", root.as_str()]) {
+        all = all.route(&format!("{base}/healthz"), alive.clone());
+    }
+    let all = all
         .layer(from_fn_with_state(app.clone(), middleware::in_time))
         .layer(from_fn(middleware::protect))
         .layer(from_fn(middleware::log))
-        .with_state(app)
+        .with_state(app);
+    // Around all of it: what a layer does to a path comes too late for the routes in the same router.
+    Router::new().fallback_service(all).layer(map_request(middleware::forgive_doubled_slashes))
 }
 
 #[derive(Deserialize)]
@@ -138,18 +153,26 @@ async fn about(
     response
 }
 
-/// A form's fields; none where it is not one inside.
+/// A form's fields.
 async fn fields(request: Request) -> Result<Vec<(String, String)>, Problem> {
-    let form = timeout(FORM_WITHIN, Form::from_request(request, &())).await;
-    match form.map_err(|_| Problem::Incomplete)? {
-        Ok(Form(fields)) => Ok(fields),
-        Err(FormRejection::InvalidFormContentType(_)) => Err(Problem::NotAForm),
-        Err(FormRejection::BytesRejection(rejection)) => Err(match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
-            _ => Problem::Incomplete,
-        }),
-        Err(_) => Ok(Vec::new()),
+    if !is_form(request.headers()) {
+        return Err(Problem::NotAForm);
     }
+    let body = timeout(FORM_WITHIN, Bytes::from_request(request, &())).await;
+    match body.map_err(|_| Problem::Incomplete)? {
+        Ok(body) => Ok(form_urlencoded::parse(&body).into_owned().collect()),
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(Problem::TooLarge)
+        }
+        Err(_) => Err(Problem::Incomplete),
+    }
+}
+
+/// Whether the body's type is a form's: in any case (RFC 9110, 8.3.1), with whatever parameters.
+fn is_form(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(FORM)
 }
 
 /// All that a form says of a field.
@@ -214,15 +237,27 @@ async fn stylesheet(
     headers: HeaderMap,
 ) -> Response {
     match file {
-        Ok(Path(file)) if file == *STYLESHEET_NAME => {
-            let headers = [
-                (CONTENT_TYPE, "text/css; charset=utf-8"),
-                (CACHE_CONTROL, "public, max-age=31536000, immutable"),
-            ];
+        // While one version follows another, a page of one may ask the other for its stylesheet.
+        Ok(Path(file)) if is_stylesheet(&file) => {
+            let cached = match file == *STYLESHEET_NAME {
+                true => "public, max-age=31536000, immutable",
+                false => "no-store",
+            };
+            let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, cached)];
             (headers, STYLESHEET).into_response()
         }
         _ => Reply::from(Problem::NotFound).respond(app.site(), Wants::of(&headers)),
     }
+}
+
+/// Whether a version of this service may have called its stylesheet that.
+fn is_stylesheet(file: &str) -> bool {
+    file.strip_prefix("style-").is_some_and(|rest| rest.ends_with(".css"))
+}
+
+/// Some proxies probe by OPTIONS, and read no more than the status.
+async fn ready_by_options(app: State<App>) -> impl IntoResponse {
+    ([(ALLOW, PROBE_METHODS)], ready(app).await)
 }
 
 async fn ready(State(app): State<App>) -> Response {

@@ -3,14 +3,14 @@
 use std::{
     fmt,
     io::{IsTerminal, stderr},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     str::FromStr,
 };
 
 use clap::Parser;
 use countersign_protos::{LinkKeys, PublicUrl};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use temporalio_client::{
     ClientOptions, ConnectionOptions, envconfig::LoadClientConfigProfileOptions,
 };
@@ -298,12 +298,25 @@ fn outbox(text: &str) -> Result<Option<PathBuf>, String> {
 
 fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     let network = |text: &str| {
-        let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
         text.parse::<IpNet>()
             .or_else(|_| address())
+            .map(canonical)
             .map_err(|_| format!("{text:?} is neither an address nor a network such as 10.0.0.0/8"))
     };
     text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(network).collect()
+}
+
+/// A network of IPv4 addresses that is written in their IPv6 form (RFC 4291, 2.5.5.2) is one of
+/// IPv4: in that form addresses are compared.
+fn canonical(network: IpNet) -> IpNet {
+    const MAPPED: u8 = 96;
+    match (network, network.addr().to_canonical()) {
+        (IpNet::V6(mapped), IpAddr::V4(address)) if mapped.prefix_len() >= MAPPED => {
+            Ipv4Net::new(address, mapped.prefix_len() - MAPPED).map_or(network, IpNet::V4)
+        }
+        _ => network,
+    }
 }
 
 #[cfg(test)]
@@ -423,5 +436,27 @@ mod tests {
         assert_eq!(outbox("smtp://mail.example"), Ok(None));
         assert_eq!(outbox("outbox:/mails"), Ok(Some("/mails".into())));
         assert_eq!(networks("10.0.0.1,2001:db8::/32").map(|n| n.len()), Ok(2));
+    }
+
+    #[test]
+    fn a_proxy_may_be_written_in_ipv4_mapped_form() {
+        for (written, proxy, stranger) in [
+            ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.2"),
+            ("::ffff:10.0.0.0/104", "10.200.0.1", "11.0.0.1"),
+            ("::ffff:a00:1/128", "10.0.0.1", "10.0.0.2"),
+            ("::ffff:0:0/96", "192.0.2.1", "2001:db8::1"),
+            ("10.0.0.0/8", "10.200.0.1", "11.0.0.1"),
+            ("2001:db8::/32", "2001:db8::1", "32.1.13.184"),
+        ] {
+            let trusted = networks(written).expect("a network");
+            let trusts = |address: &str| {
+                let address: std::net::IpAddr = address.parse().expect("an address");
+                crate::limits::is_trusted(address, &trusted)
+            };
+            assert!(trusts(proxy) && !trusts(stranger), "{written}");
+            if let Ok(address) = proxy.parse::<std::net::Ipv4Addr>() {
+                assert!(trusts(&address.to_ipv6_mapped().to_string()), "{written}");
+            }
+        }
     }
 }

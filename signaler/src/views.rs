@@ -17,6 +17,8 @@ use crate::{
 pub(crate) struct Site {
     /// The path that every route is under, without a slash at its end.
     pub(crate) root: String,
+    /// What browsers call it.
+    pub(crate) origin: String,
     /// The path of the stylesheet.
     pub(crate) stylesheet: String,
     /// Whether the outbox is there.

@@ -197,7 +197,7 @@ async fn every_answer_has_the_headers_that_protect_it() {
     assert_eq!(statuses, [200, 404, 404, 200, 503, 503, 422, 413, 405, 405, 303, 429]);
     for answer in &answers {
         assert_protected(answer);
-        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.header("cache-control"), "no-store, no-transform");
     }
     assert_eq!(answers[8].header("allow"), "GET,HEAD,POST");
 }
@@ -213,7 +213,142 @@ async fn the_stylesheet_is_found_and_may_be_cached_for_ever() {
     assert_eq!(style.header("content-type"), "text/css; charset=utf-8");
     assert!(style.header("cache-control").contains("immutable"));
     assert_protected(&style);
-    assert_eq!(get(&service, "/assets/other.css").await.status, StatusCode::NOT_FOUND);
+    for other in ["other.css", "style.css", "style-1.js", "style-", "a/style-1.css"] {
+        let answer = get(&service, &format!("/assets/{other}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_version_is_styled_too_and_its_stylesheet_is_not_kept() {
+    let service = service_at("https://ok.example/base", &[]);
+    for path in ["/assets/style-0123456789abcdef.css", "/base/assets/style-.css"] {
+        let style = get(&service, path).await;
+        assert_eq!(style.status, StatusCode::OK, "{path}");
+        assert_eq!(style.header("content-type"), "text/css; charset=utf-8");
+        assert!(style.body.contains("--"), "today's stylesheet: {}", style.body);
+        assert_eq!(style.header("cache-control"), "no-store", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn probes_are_answered_at_the_root_and_under_the_base_path_also_to_options() {
+    let service = service_at("https://ok.example/some/base", &[]);
+    for (page, status) in [("healthz", 200), ("readyz", 503)] {
+        for path in [format!("/{page}"), format!("/some/base/{page}")] {
+            for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+                let probe = request(method.clone(), &path).body(Body::empty()).expect("a request");
+                let answer = send(&service, probe).await;
+                assert_eq!(answer.status, status, "{method} {path}");
+                assert_protected(&answer);
+                if method == Method::OPTIONS {
+                    assert_eq!(answer.header("allow"), "GET,HEAD,OPTIONS", "{path}");
+                }
+            }
+            assert_eq!(post(&service, &path, "").await.status, 405, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_doubled_slash_is_forgiven() {
+    let service = service_at("https://ok.example/base", &[]);
+    let id = approval_id(KEY).reveal();
+    for path in ["//a/ID", "/a//ID", "/base//a/ID", "//base/a///ID?choice=approve"] {
+        let path = path.replace("ID", &id);
+        // A genuine ID gets as far as Temporal, which is not there.
+        assert_eq!(get(&service, &path).await.status, 503, "{path}");
+        assert_eq!(post(&service, &path, "verdict=approve").await.status, 503, "{path}");
+    }
+    for path in ["//", "/base//", "//healthz", "//assets//style-.css"] {
+        assert_eq!(get(&service, path).await.status, 200, "{path}");
+    }
+    assert_eq!(get(&service, "//nowhere//at/all").await.status, 404);
+    let typed = get(&service, &format!("//?id={id}//")).await;
+    assert_eq!(typed.status, 422, "what is asked for stays as it is");
+}
+
+#[tokio::test]
+async fn media_types_are_read_in_any_case() {
+    let service = service(&[]);
+    for (content_type, status) in [
+        ("application/x-www-form-urlencoded", 503),
+        ("Application/X-WWW-Form-UrlEncoded", 503),
+        ("APPLICATION/X-WWW-FORM-URLENCODED; Charset=UTF-8", 503),
+        ("application/x-www-form-urlencoded ;charset=utf-8", 503),
+        ("application/x-www-form-urlencoded-not", 415),
+        ("text/plain", 415),
+        ("", 415),
+    ] {
+        let form = request(Method::POST, &genuine())
+            .header(header::CONTENT_TYPE, content_type)
+            .header(header::ACCEPT, "Application/JSON;Q=1");
+        let answer = send(&service, form.body("verdict=approve".into()).expect("a request")).await;
+        assert_eq!(answer.status, status, "{content_type}");
+        assert_eq!(answer.header("content-type"), "application/json", "{content_type}");
+    }
+}
+
+#[tokio::test]
+async fn a_post_that_a_browser_marks_as_another_sites_is_refused() {
+    // Good forms get as far as Temporal, which is not there.
+    const SENT: u16 = 503;
+    let service = service_at("https://ok.example/base", &["--trusted-proxies", "0.0.0.0"]);
+    let table: &[(&[(&str, &str)], u16)] = &[
+        // Programs, and browsers before 2020.
+        (&[], SENT),
+        (&[("host", "10.1.2.3:8088"), ("x-forwarded-host", "evil.example")], SENT),
+        (&[("sec-fetch-site", "same-origin"), ("origin", "https://ok.example")], SENT),
+        (&[("sec-fetch-site", "none")], SENT),
+        (&[("origin", "https://ok.example")], SENT),
+        (&[("origin", "https://OK.example:443")], SENT),
+        // The proxy asks under another name.
+        (&[("origin", "https://ok.example"), ("host", "signaler.internal:8088")], SENT),
+        (&[("sec-fetch-site", "cross-site")], 403),
+        (&[("sec-fetch-site", "same-site")], 403),
+        (&[("sec-fetch-site", "Cross-Site")], 403),
+        (&[("sec-fetch-site", "")], 403),
+        (&[("sec-fetch-site", "same-origin, cross-site")], 403),
+        (&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], 403),
+        (&[("origin", "null")], 403),
+        (&[("origin", "")], 403),
+        (&[("origin", "https://evil.example")], 403),
+        (&[("origin", "http://ok.example")], 403),
+        (&[("origin", "https://ok.example:8443")], 403),
+        (&[("origin", "https://ok.example.evil.example")], 403),
+        (&[("origin", "https://a.ok.example")], 403),
+        (&[("origin", "https://ok.example@evil.example")], 403),
+        (&[("origin", "file://")], 403),
+        (&[("origin", "https://ok.example"), ("origin", "https://evil.example")], 403),
+        // Who asks says who they are, and not who we are.
+        (&[("origin", "https://evil.example"), ("host", "evil.example")], 403),
+        (&[("origin", "https://evil.example"), ("x-forwarded-host", "evil.example")], 403),
+        // By a name that leads here, but is not the public one.
+        (&[("sec-fetch-site", "same-origin"), ("origin", "https://evil.example")], 403),
+        (&[("sec-fetch-site", "cross-site"), ("origin", "https://ok.example")], 403),
+    ];
+    for (headers, status) in table {
+        for path in [genuine(), format!("/base{}", genuine())] {
+            let mut form = request(Method::POST, &path).header(header::CONTENT_TYPE, FORM);
+            for (name, value) in *headers {
+                form = form.header(*name, *value);
+            }
+            let answer =
+                send(&service, form.body("verdict=approve".into()).expect("a request")).await;
+            assert_eq!(answer.status, *status, "{headers:?}");
+            assert_protected(&answer);
+            if *status == 403 {
+                assert!(answer.body.contains("Nothing was recorded"), "{}", answer.body);
+            }
+        }
+        // Whoever follows a link comes from elsewhere.
+        let mut look = request(Method::GET, &genuine()).header(header::ACCEPT, "application/json");
+        for (name, value) in *headers {
+            look = look.header(*name, *value);
+        }
+        let look = send(&service, look.body(Body::empty()).expect("a request")).await;
+        assert_eq!(look.json()["answer"], "unavailable", "{headers:?}");
+    }
 }
 
 #[tokio::test]
@@ -253,7 +388,7 @@ async fn a_mistyped_approval_id_is_given_back_to_be_corrected() {
     assert!(not_issued.body.contains(&field(&forged)), "{}", not_issued.body);
     for answer in [too_short, not_issued] {
         assert_protected(&answer);
-        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.header("cache-control"), "no-store, no-transform");
     }
     let nothing_typed = get(&service, "/").await;
     assert!(nothing_typed.body.contains(&field("")), "{}", nothing_typed.body);

@@ -1,7 +1,11 @@
 //! Links: opening one changes nothing, pressing counts once, and the page tells the truth.
 
-use countersign_e2e::{Stack, Temporal, eventually, submission};
+use std::net::Ipv4Addr;
+
+use axum::{Router, response::Html, routing::get};
+use countersign_e2e::{Browser, Stack, Temporal, eventually, submission};
 use futures_util::future::join_all;
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn opening_both_links_a_thousand_times_changes_nothing() {
@@ -131,6 +135,40 @@ async fn a_form_that_makes_no_sense_is_refused_and_the_field_named() {
     reader.press(&link, "approve", &longest).await.expect(200, &["approved", &longest]);
     let decision = &workflow.outcome().await["stages"][0]["decisions"][0];
     assert_eq!(decision["comment"], longest);
+}
+
+/// Whoever has got hold of a link, and of the reviewer's browser, must not have it decide: neither from
+/// another site nor from another port of the same host, which browsers take for the same site.
+#[tokio::test]
+async fn a_form_on_another_page_decides_nothing_and_ours_does() {
+    let stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    workflow.until_asked().await;
+    let before = workflow.history().await;
+    let target = link.split('?').next().expect("a link").to_owned();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let page = Html(format!(
+        "<!doctype html><title>Win a prize</title><form method=post action='{target}'>\
+         <input name=verdict value=approve></form>"
+    ));
+    let other_page = Router::new().route("/", get(async || page));
+    let other = tokio::spawn(async { axum::serve(listener, other_page).await });
+
+    let browser = Browser::start(stack.dir()).await;
+    for host in ["127.0.0.1", "localhost"] {
+        browser.open(&format!("http://{host}:{port}/")).await;
+        browser.evaluate("document.forms[0].submit()").await;
+        browser.expect("Nothing was recorded").await;
+        assert_eq!(workflow.history().await, before, "from {host}");
+    }
+    browser.open(&link).await;
+    browser.press("approve").await;
+    browser.expect("recorded").await;
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    browser.close().await;
+    other.abort();
 }
 
 #[tokio::test]

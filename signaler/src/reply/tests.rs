@@ -16,7 +16,12 @@ fn link() -> LinkHash {
 }
 
 fn site() -> Site {
-    Site { root: String::new(), stylesheet: "/assets/s.css".into(), outbox: false }
+    Site {
+        root: String::new(),
+        origin: "https://ok.example".into(),
+        stylesheet: "/assets/s.css".into(),
+        outbox: false,
+    }
 }
 
 fn at(seconds: i64) -> Option<pbjson_types::Timestamp> {
@@ -306,6 +311,7 @@ async fn each_problem_has_its_status_and_says_truly_what_was_recorded() {
         (Problem::NotIssued(ID.into()), 404, "not_issued", "was not issued here", false),
         (Problem::Gone, 410, "gone", "was issued once", false),
         (field, 422, "invalid", "comment: too long", false),
+        (Problem::CrossSite, 403, "cross_site", "Nothing was recorded", false),
         (Problem::NotAForm, 415, "unsupported_media_type", "Nothing was recorded", false),
         (Problem::TooLarge, 413, "too_large", "body: ", false),
         (Problem::Incomplete, 408, "incomplete", "Nothing was recorded", false),
