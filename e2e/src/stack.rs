@@ -254,6 +254,13 @@ impl Stack {
         self.worker.take().expect("a running worker").exit().await
     }
 
+    /// Replaces the signaler by one that remembers nothing.
+    pub async fn renew_signaler(&mut self) {
+        self.stop_signaler().await;
+        self.start_signaler();
+        self.until_ready().await;
+    }
+
     /// Starts a signaler where none is running.
     pub fn start_signaler(&mut self) {
         assert!(self.signaler.is_none(), "there is a signaler already");

@@ -314,6 +314,13 @@ impl Workflow {
         .await
     }
 
+    /// The hash of its newest link, once it has one.
+    pub async fn newest_link(&self) -> String {
+        let links = |attributes: &Value| list(&attributes["ApprovalLinks"]).map(text).last();
+        let attributes = self.attributes_where("a link", |found| links(found).is_some()).await;
+        links(&attributes).expect("a link")
+    }
+
     /// Waits until an activity is being tried again because of something that says `why`; its ID.
     pub async fn pending_failure(&self, why: &str) -> String {
         let what = format!("an activity of {} to fail because of {why:?}", self.id);

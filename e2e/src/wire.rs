@@ -11,7 +11,7 @@ use temporalio_common::protos::temporal::api::{
     command::v1::{
         Command, ScheduleActivityTaskCommandAttributes, command::Attributes as CommandAttributes,
     },
-    common::v1::{ActivityType, Payload, Payloads, RetryPolicy, WorkflowExecution, WorkflowType},
+    common::v1::{ActivityType, Payload, Payloads, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType},
     enums::v1::{CommandType, HistoryEventFilterType},
     failure::v1::{Failure, failure::FailureInfo},
     history::v1::{HistoryEvent, history_event::Attributes},
@@ -50,7 +50,22 @@ impl Wire {
         self.start_with(queue, id, input, |_| ()).await;
     }
 
-    /// The same, with more in the request.
+    /// The same with these hashes in its search attribute `ApprovalLinks`, as *Start Workflow Like
+    /// This One* in Temporal's Web UI copies them.
+    pub async fn start_with_links(
+        &self,
+        queue: &str,
+        id: &str,
+        input: Vec<Payload>,
+        links: &[&str],
+    ) {
+        let hashes = payload("json/plain", serde_json::json!(links).to_string());
+        let indexed_fields = [("ApprovalLinks".to_owned(), hashes)].into();
+        let attributes = Some(SearchAttributes { indexed_fields });
+        self.start_with(queue, id, input, |request| request.search_attributes = attributes).await;
+    }
+
+    /// Starts one with more in the request.
     pub async fn start_with(
         &self,
         queue: &str,
@@ -85,12 +100,23 @@ impl Wire {
         name: &str,
         input: Vec<Payload>,
     ) -> Result<(), Status> {
+        self.try_signal_as(&Uuid::new_v4().to_string(), id, name, input).await
+    }
+
+    /// The same under a request ID: of those that have the same one, Temporal takes the first.
+    pub async fn try_signal_as(
+        &self,
+        request_id: &str,
+        id: &str,
+        name: &str,
+        input: Vec<Payload>,
+    ) -> Result<(), Status> {
         let request = SignalWorkflowExecutionRequest {
             namespace: NAMESPACE.to_owned(),
             workflow_execution: Some(execution(id)),
             signal_name: name.to_owned(),
             input: Some(Payloads { payloads: input }),
-            request_id: Uuid::new_v4().to_string(),
+            request_id: request_id.to_owned(),
             ..SignalWorkflowExecutionRequest::default()
         };
         let what = format!("{id} to take the signal {name}");

@@ -14,11 +14,15 @@ use std::sync::LazyLock;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use crate::v1::Verdict;
+
 const BODY_LEN: usize = 10;
 const CHECK_LEN: usize = 5;
 const ID_LEN: usize = BODY_LEN + CHECK_LEN;
 const ID_CHARS: usize = 24;
 const HASH_CHARS: usize = 20;
+/// 160 bits: 32 characters of base32.
+const REQUEST_LEN: usize = 20;
 
 /// Crockford's base32 (<https://www.crockford.com/base32.html>), forgiving what people mistype.
 static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
@@ -95,6 +99,42 @@ impl LinkHash {
     }
 }
 
+/// The link of a genuine approval ID: its hash, and what only holders of its key derive for it.
+#[derive(Clone)]
+pub struct GenuineLink {
+    hash: LinkHash,
+    key: [u8; 32],
+}
+
+impl GenuineLink {
+    /// What Temporal may know of the approval ID.
+    pub fn hash(&self) -> &LinkHash {
+        &self.hash
+    }
+
+    /// The request ID of the signal that brings this verdict to a run: the same however often it is
+    /// sent, so that Temporal makes one event of it.
+    ///
+    /// Temporal drops a signal whose request ID it has seen. Without the key nobody can tell the ID
+    /// before it is used, and so use it up. Each attempt has another one.
+    pub fn request_id(&self, run_id: &str, verdict: Verdict, attempt: u32) -> String {
+        let parts = [
+            self.hash.0.as_bytes(),
+            &i32::from(verdict).to_be_bytes(),
+            &attempt.to_be_bytes(),
+            run_id.as_bytes(),
+        ];
+        let id = &mac(&self.key, b"signal request", &parts)[..REQUEST_LEN];
+        format!("countersign-{}", CROCKFORD.encode(id).to_ascii_lowercase())
+    }
+}
+
+impl fmt::Debug for GenuineLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GenuineLink(hash {})", self.hash.short())
+    }
+}
+
 /// Who is asked what: everything that an approval ID is derived from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asked<'a> {
@@ -141,10 +181,12 @@ impl LinkKeys {
         self.0.iter().map(|key| derive(key, asked)).find(|id| id.hash().as_str() == hash)
     }
 
-    /// Whether one of the keys made this ID.
-    pub fn verify(&self, id: &ApprovalId) -> bool {
+    /// The link of an ID that one of the keys made; `None` where none did.
+    pub fn verify(&self, id: &ApprovalId) -> Option<GenuineLink> {
         let (body, check) = id.0.split_at(BODY_LEN);
-        self.0.iter().any(|key| bool::from(mac(key, b"check", &[body])[..CHECK_LEN].ct_eq(check)))
+        let made =
+            |key: &&[u8; 32]| bool::from(mac(*key, b"check", &[body])[..CHECK_LEN].ct_eq(check));
+        self.0.iter().find(made).map(|key| GenuineLink { hash: id.hash(), key: *key })
     }
 }
 
@@ -291,7 +333,7 @@ mod tests {
             let mut forged = mailed.clone();
             forged.replace_range(i..=i, if c == 'A' { "B" } else { "A" });
             let forged: ApprovalId = forged.parse().expect("well-formed");
-            assert!(!keys.verify(&forged), "position {i}");
+            assert!(keys.verify(&forged).is_none(), "position {i}");
         }
     }
 
@@ -300,20 +342,53 @@ mod tests {
         let old = keys(KEY_A);
         let rotated = keys(&format!("{KEY_B},{KEY_A}"));
         let id = old.issue(asked("ann@example.com"));
-        assert!(rotated.verify(&id));
+        assert!(rotated.verify(&id).is_some());
         assert_ne!(rotated.issue(asked("ann@example.com")), id);
         let again = rotated.reissue(asked("ann@example.com"), id.hash().as_str());
         assert_eq!(again, Some(id.clone()));
         let retired = keys(KEY_B);
-        assert!(!retired.verify(&id));
+        assert!(retired.verify(&id).is_none());
         assert_eq!(retired.reissue(asked("ann@example.com"), id.hash().as_str()), None);
+    }
+
+    #[test]
+    fn a_signals_request_id_is_its_own_and_only_holders_of_the_key_know_it() {
+        use Verdict::{Approve, Reject};
+        let link = |keys: &LinkKeys, reviewer: &str| {
+            keys.verify(&keys.issue(asked(reviewer))).expect("genuine")
+        };
+        let ann = link(&keys(KEY_A), "ann@example.com");
+        let same = ann.request_id("run", Approve, 0);
+        assert_eq!(ann.request_id("run", Approve, 0), same);
+        let others = [
+            ann.request_id("run", Reject, 0),
+            ann.request_id("run", Approve, 1),
+            ann.request_id("other", Approve, 0),
+            link(&keys(KEY_A), "bob@example.com").request_id("run", Approve, 0),
+            // The same hash under another key.
+            GenuineLink { key: [7; 32], ..ann.clone() }.request_id("run", Approve, 0),
+        ];
+        let all: BTreeSet<&String> = others.iter().chain([&same]).collect();
+        assert_eq!(all.len(), 6, "{all:?}");
+        assert!(!same.contains(ann.hash().as_str()), "{same}");
+    }
+
+    #[test]
+    fn a_rotation_of_keys_leaves_request_ids_as_they_were() {
+        let old = keys(KEY_A);
+        let id = old.issue(asked("ann@example.com"));
+        let request = |keys: &LinkKeys| {
+            keys.verify(&id).expect("genuine").request_id("run", Verdict::Approve, 0)
+        };
+        assert_eq!(request(&keys(&format!("{KEY_B},{KEY_A}"))), request(&old));
     }
 
     #[test]
     fn neither_ids_nor_keys_show_in_debug_output() {
         let keys = keys(KEY_A);
         let id = keys.issue(asked("ann@example.com"));
-        let shown = format!("{id:?} {keys:?}");
+        let link = keys.verify(&id).expect("genuine");
+        let shown = format!("{id:?} {keys:?} {link:?}");
         assert!(!shown.contains(&id.reveal()[..4]), "{shown}");
         assert!(shown.contains(id.hash().short()));
         assert!(!shown.contains("AAEC"));

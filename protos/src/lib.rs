@@ -11,7 +11,9 @@ pub mod payload;
 pub mod submission;
 pub mod words;
 
-pub use approval_id::{ApprovalId, Asked, LinkHash, LinkKeys, LinkKeysError, NotAnApprovalId};
+pub use approval_id::{
+    ApprovalId, Asked, GenuineLink, LinkHash, LinkKeys, LinkKeysError, NotAnApprovalId,
+};
 pub use public_url::{NotAPublicUrl, PublicUrl};
 
 /// The messages, as their `.proto` files describe them, with protobuf's JSON mapping.

@@ -17,6 +17,9 @@ pub const SIGNAL_REMIND: &str = "remind";
 /// The signal by which an operator calls an approval off: a [`Withdrawal`](crate::v1::Withdrawal),
 /// or nothing.
 pub const SIGNAL_WITHDRAW: &str = "withdraw";
+/// The local activity that issues approval IDs. Its marker in a history has their hashes, each as a
+/// field `link`, and so has what a run leaves to the next one.
+pub const ACTIVITY_ISSUE_LINKS: &str = "issue_links";
 /// The query that answers with [`ApprovalState`](crate::v1::ApprovalState).
 pub const QUERY_STATUS: &str = "status";
 /// Search attribute (Keyword): the name of a [`Status`](crate::v1::Status).

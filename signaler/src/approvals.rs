@@ -1,67 +1,57 @@
 //! Approvals as Temporal holds them: which workflow a link belongs to, what it says, and how it is
 //! told a decision.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use countersign_protos::{
-    LinkHash, names,
+    GenuineLink, LinkHash, names,
     payload::{self, Encoding},
     v1::{ApprovalState, Decision, Status, Verdict},
 };
-use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 use moka::future::Cache;
 use temporalio_client::{
-    Client, ClientOptions, ConnectionOptions, HistoryEventFilterType, NamespacedClient,
-    QueryRejectCondition, UntypedQuery, UntypedSignal, UntypedWorkflowHandle,
-    WorkflowDescribeOptions, WorkflowExecutionDescription, WorkflowExecutionInfo,
-    WorkflowExecutionStatus, WorkflowFetchHistoryOptions, WorkflowListOptions,
-    WorkflowQueryOptions, WorkflowSignalOptions,
-    errors::{WorkflowInteractionError, WorkflowQueryError},
-    tonic::Code,
+    ClientOptions, ConnectionOptions, HistoryEventFilterType, QueryRejectCondition, UntypedQuery,
+    UntypedSignal, WorkflowDescribeOptions, WorkflowExecutionDescription, WorkflowExecutionStatus,
+    WorkflowFetchHistoryOptions, WorkflowQueryOptions, WorkflowSignalOptions,
+    errors::WorkflowQueryError, tonic::Code,
 };
 use temporalio_common::{
     data_converters::RawValue, protos::temporal::api::history::v1::HistoryEvent,
     search_attributes::SearchAttributeKey,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use crate::{
     history,
-    judgement::{Ending, Reading, pending},
+    judgement::{Ending, Reading, asked, pending},
+    lookup::{FORGET_MISSING, HISTORY, Handle, Lookup, Run, by_link, handle, issued},
     temporal::{Failure, Temporal, call, tell},
 };
 
-const LOOK_UP: Duration = Duration::from_secs(3);
 const QUERY: Duration = Duration::from_secs(2);
 const SIGNAL: Duration = Duration::from_secs(5);
-const HISTORY: Duration = Duration::from_secs(3);
 
-/// The visibility index lags: how long a genuine link that is not there yet is looked for.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Each pause is longer by this: Temporal answers ten such questions a second and namespace.
-const PAUSE: Duration = Duration::from_millis(500);
-/// A link that was not found is not looked for again before this long.
-const FORGET_MISSING: Duration = Duration::from_secs(5);
-const FORGET_FOUND: Duration = Duration::from_secs(24 * 3600);
-const CACHED_LINKS: u64 = 100_000;
+/// A link whose run only claims it, and has gone on in another run: its issuer may have, too.
+const MAX_RUNS: usize = 4;
 
 const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(names::ATTRIBUTE_STATUS);
-pub(crate) const LINKS: SearchAttributeKey<Vec<String>> =
-    SearchAttributeKey::keyword_list(names::ATTRIBUTE_LINKS);
 
 /// Finds, reads and signals approvals.
 pub(crate) struct Approvals {
     temporal: Temporal,
-    located: Cache<LinkHash, Run>,
-    missing: Cache<LinkHash, Unreadable>,
+    lookup: Lookup,
     rechecked: Cache<LinkHash, ()>,
 }
 
-/// The run of a workflow that a link was issued by.
-#[derive(Debug, Clone)]
-pub(crate) struct Run {
-    workflow_id: Arc<str>,
-    run_id: Arc<str>,
+/// What a run says about a link.
+enum Said {
+    /// Its approval, which the link belongs to.
+    Approval(Reading),
+    /// All that it had to say has gone into the next run.
+    Continued,
+    /// The link is not one of those that it has issued.
+    NotIssued,
 }
 
 /// Why an approval cannot be shown.
@@ -89,8 +79,7 @@ impl Approvals {
     pub(crate) fn connect(connection: ConnectionOptions, client: ClientOptions) -> Self {
         Approvals {
             temporal: Temporal::connect(connection, client),
-            located: by_link(FORGET_FOUND),
-            missing: by_link(FORGET_MISSING),
+            lookup: Lookup::new(),
             rechecked: by_link(FORGET_MISSING),
         }
     }
@@ -106,7 +95,7 @@ impl Approvals {
 
     /// The approval that `link` belongs to, and what can be learned about it.
     pub(crate) async fn find(&self, link: &LinkHash) -> Result<(Run, Reading), Unreadable> {
-        let run = self.locate(link).await?;
+        let run = self.lookup.locate(&self.temporal, link).await?;
         let found = self.follow(link, run).await;
         let over = match &found {
             Ok((_, Reading::Current(state))) => !pending(state.status()),
@@ -118,93 +107,77 @@ impl Approvals {
         }
         // A workflow that was reset goes on in another run, with the same links.
         self.rechecked.insert(link.clone(), ()).await;
-        let next = match &found {
-            Ok((run, _)) => self.latest(link, run).await,
-            Err(_) => Some(self.locate_again(link).await?),
-        };
-        match next {
-            Some(next) => self.follow(link, next).await,
-            None => found,
+        match &found {
+            Ok((run, _)) => match self.latest(run).await {
+                Some(latest) => self.prefer(link, latest, found).await,
+                None => found,
+            },
+            Err(_) => {
+                let again = self.lookup.locate_again(&self.temporal, link).await?;
+                self.follow(link, again).await
+            }
         }
     }
 
-    /// What a run says, or the one that it goes on in.
+    /// What the latest run says, or what was found before where the link is not one of its own: a
+    /// workflow may be reset to before it issued the link.
+    async fn prefer(
+        &self,
+        link: &LinkHash,
+        latest: Run,
+        found: Result<(Run, Reading), Unreadable>,
+    ) -> Result<(Run, Reading), Unreadable> {
+        match self.read(link, &latest).await? {
+            Said::Approval(reading) => {
+                self.lookup.remember(link, &latest).await;
+                Ok((latest, reading))
+            }
+            Said::Continued | Said::NotIssued => found,
+        }
+    }
+
+    /// What a run says, or the one that it goes on in, or else the one that did issue the link.
     pub(crate) async fn follow(
         &self,
         link: &LinkHash,
         run: Run,
     ) -> Result<(Run, Reading), Unreadable> {
-        if let Some(reading) = self.read(link, &run).await? {
-            return Ok((run, reading));
+        let mut next = run.clone();
+        for _ in 0..MAX_RUNS {
+            next = match self.read(link, &next).await? {
+                Said::Approval(reading) => {
+                    if next != run {
+                        self.lookup.remember(link, &next).await;
+                    }
+                    return Ok((next, reading));
+                }
+                Said::Continued => match self.latest(&next).await {
+                    Some(latest) => latest,
+                    None => self.lookup.locate_again(&self.temporal, link).await?,
+                },
+                Said::NotIssued => self.lookup.locate_issuer(&self.temporal, link).await?,
+            };
         }
-        let next = match self.latest(link, &run).await {
-            Some(next) => next,
-            None => self.locate_again(link).await?,
-        };
-        let reading = self.read(link, &next).await?.ok_or(Unreadable::Unavailable)?;
-        Ok((next, reading))
+        Err(Unreadable::Unavailable)
     }
 
-    /// The latest run of the same workflow, where that is another one with the same link. It is asked
-    /// for without the index, which lags, and may be asked only so often.
-    async fn latest(&self, link: &LinkHash, run: &Run) -> Option<Run> {
+    /// The latest run that this one goes on in, after a reset or as new. It is asked for without the
+    /// index, which lags, and may be asked only so often.
+    async fn latest(&self, run: &Run) -> Option<Run> {
         let client = self.temporal.client().ok()?;
-        let handle = handle(&client, &run.workflow_id, None);
-        let latest = describe(&handle).await.ok()?;
-        // Another approval may have the workflow ID by now.
-        let links = latest.search_attributes().get(&LINKS).unwrap_or_default();
-        if *latest.run_id() == *run.run_id || !links.iter().any(|other| other == link.as_str()) {
+        let latest = describe(&handle(&client, &run.workflow_id, None)).await.ok()?;
+        if *latest.run_id() == *run.run_id {
             return None;
         }
-        let run_id = latest.run_id().into();
-        let latest = Run { workflow_id: run.workflow_id.clone(), run_id };
-        self.located.insert(link.clone(), latest.clone()).await;
-        Some(latest)
+        // Another approval may have the workflow ID by now.
+        let this = describe(&run.handle(&client)).await.ok()?;
+        let follows = first_run(&latest) == first_run(&this);
+        let (workflow_id, run_id) = (run.workflow_id.clone(), latest.run_id().into());
+        follows.then_some(Run { workflow_id, run_id })
     }
 
-    async fn locate_again(&self, link: &LinkHash) -> Result<Run, Unreadable> {
-        self.located.invalidate(link).await;
-        self.locate(link).await
-    }
-
-    async fn locate(&self, link: &LinkHash) -> Result<Run, Unreadable> {
-        if let Some(missing) = self.missing.get(link).await {
-            return Err(missing);
-        }
-        let located = self.located.try_get_with_by_ref(link, self.look_up(link)).await;
-        match located.as_ref().map_err(|failure| &**failure) {
-            Ok(run) => Ok(run.clone()),
-            Err(Failure::NotFound(_)) => {
-                let missing = match self.temporal.is_steady() {
-                    true => Unreadable::Gone,
-                    // After an outage the index may lag for longer than anybody waits for a page.
-                    false => Unreadable::Unavailable,
-                };
-                self.missing.insert(link.clone(), missing).await;
-                Err(missing)
-            }
-            Err(failure) => Err(self.unavailable(link, "look-up", failure)),
-        }
-    }
-
-    async fn look_up(&self, link: &LinkHash) -> Result<Run, Failure> {
-        let until = Instant::now() + PATIENCE;
-        for pause in (1..).map(|tries| tries * PAUSE) {
-            let client = self.temporal.client()?;
-            if let Some(run) = look_up_once(&client, link).await? {
-                return Ok(run);
-            }
-            if Instant::now() + pause > until {
-                break;
-            }
-            sleep(pause).await;
-        }
-        Err(Failure::NotFound("no workflow has this link".to_owned()))
-    }
-
-    /// What the workflow says; where no worker answers, what its history says. Nothing where it goes
-    /// on in another run.
-    async fn read(&self, link: &LinkHash, run: &Run) -> Result<Option<Reading>, Unreadable> {
+    /// What the workflow says; where no worker answers, what its history says.
+    async fn read(&self, link: &LinkHash, run: &Run) -> Result<Said, Unreadable> {
         let failed = |what| {
             move |failure: Failure| match failure {
                 Failure::NotFound(_) => Unreadable::Gone,
@@ -214,35 +187,39 @@ impl Approvals {
         let client = self.temporal.client().map_err(failed("read"))?;
         let handle = run.handle(&client);
         match query(&handle).await {
-            Ok(reading) => Ok(reading),
+            Ok(Some(reading)) if asked(reading.state(), link.as_str()).is_none() => {
+                Ok(Said::NotIssued)
+            }
+            Ok(Some(reading)) => Ok(Said::Approval(reading)),
+            Ok(None) => Ok(Said::Continued),
             Err(failure @ (Failure::NotFound(_) | Failure::NotSent(_))) => {
                 Err(failed("query")(failure))
             }
             Err(failure) => {
                 tracing::info!(link = link.short(), error = %failure, "no worker answers; reading the history");
-                let history = timeout(HISTORY, read_history(&handle)).await;
+                let history = timeout(HISTORY, read_history(&handle, link)).await;
                 let late = |_| Err(Failure::Uncertain(format!("no answer within {HISTORY:?}")));
                 history.unwrap_or_else(late).map_err(failed("history"))
             }
         }
     }
 
-    /// Tells the workflow a decision. However often this is repeated, it is one event.
+    /// Tells the workflow a decision. However often this is repeated, each attempt is one event.
     pub(crate) async fn send(
         &self,
-        link: &LinkHash,
+        link: &GenuineLink,
         run: &Run,
-        verdict: Verdict,
-        comment: &str,
+        (verdict, comment): (Verdict, &str),
+        attempt: u32,
     ) -> Result<(), NotSent> {
         let decision = Decision {
-            link: link.as_str().to_owned(),
+            link: link.hash().as_str().to_owned(),
             comment: comment.to_owned(),
             ..Decision::default()
         };
         let payload = payload::encode(&decision, Encoding::JsonPlain);
         let signal = names::signal_of(verdict);
-        let request_id = format!("countersign-{}-{signal}", link.as_str());
+        let request_id = link.request_id(&run.run_id, verdict, attempt);
         let send = async {
             let handle = run.handle(&self.temporal.client()?);
             tell(SIGNAL, |rpc| {
@@ -257,7 +234,8 @@ impl Approvals {
             .await
         };
         send.await.map_err(|failure| {
-            tracing::warn!(link = link.short(), signal, error = %failure, "signal failed");
+            let link = link.hash().short();
+            tracing::warn!(link, signal, error = %failure, "signal failed");
             match failure {
                 Failure::NotFound(_) => NotSent::Closed,
                 Failure::Refused(_) => NotSent::Unavailable,
@@ -275,49 +253,9 @@ impl Approvals {
 
     fn unavailable(&self, link: &LinkHash, what: &str, failure: &Failure) -> Unreadable {
         tracing::warn!(link = link.short(), error = %failure, "{what} failed");
-        // A Temporal that was asked too often has lost nothing.
-        if !matches!(failure, Failure::Busy(_)) {
-            self.temporal.note_trouble();
-        }
+        self.temporal.note_failure(failure);
         Unreadable::Unavailable
     }
-}
-
-impl Run {
-    fn handle(&self, client: &Client) -> Handle {
-        handle(client, &self.workflow_id, Some(&self.run_id))
-    }
-}
-
-fn by_link<V: Clone + Send + Sync + 'static>(forget: Duration) -> Cache<LinkHash, V> {
-    Cache::builder().max_capacity(CACHED_LINKS).time_to_live(forget).build()
-}
-
-type Handle = UntypedWorkflowHandle<Client>;
-
-/// A workflow's run, or its latest one.
-fn handle(client: &Client, workflow_id: &str, run_id: Option<&str>) -> Handle {
-    WorkflowExecutionInfo::builder()
-        .namespace(client.namespace())
-        .workflow_id(workflow_id)
-        .maybe_run_id(run_id)
-        .build()
-        .bind_untyped(client.clone())
-}
-
-async fn look_up_once(client: &Client, link: &LinkHash) -> Result<Option<Run>, Failure> {
-    let query = format!("{} = '{}'", names::ATTRIBUTE_LINKS, link.as_str());
-    let runs: Vec<_> = call(LOOK_UP, |rpc| {
-        let options = WorkflowListOptions::builder().limit(10).rpc_options(rpc).build();
-        let runs = client.list_workflows(&query, options);
-        async { runs.collect::<Vec<_>>().await.into_iter().collect::<Result<_, _>>() }
-    })
-    .await?;
-    // After a reset several runs have the link; the one that goes on matters.
-    let running = runs.iter().find(|run| run.status() == WorkflowExecutionStatus::Running);
-    Ok(running
-        .or_else(|| runs.iter().max_by_key(|run| run.start_time()))
-        .map(|run| Run { workflow_id: run.id().into(), run_id: run.run_id().into() }))
 }
 
 async fn query(handle: &Handle) -> Result<Option<Reading>, Failure> {
@@ -390,30 +328,34 @@ async fn describe(handle: &Handle) -> Result<WorkflowExecutionDescription, Failu
         .await
 }
 
-async fn read_history(handle: &Handle) -> Result<Option<Reading>, Failure> {
+/// The first run of those that follow each other, which is the same for all of them.
+fn first_run(description: &WorkflowExecutionDescription) -> Option<&str> {
+    let info = description.raw().workflow_execution_info.as_ref();
+    info.map(|info| info.first_run_id.as_str())
+}
+
+async fn read_history(handle: &Handle, link: &LinkHash) -> Result<Said, Failure> {
     let description = describe(handle).await?;
-    let first = one_event(handle, HistoryEventFilterType::AllEvent).await?;
+    let Some(issued) = issued(handle, link).await? else { return Ok(Said::NotIssued) };
     // Temporal takes seconds to say that an open workflow has no closing event.
     let closing = match description.close_time() {
-        Some(_) => one_event(handle, HistoryEventFilterType::CloseEvent).await?,
+        Some(_) => closing_event(handle).await?,
         None => None,
     };
     let status = description.search_attributes().get(&STATUS).unwrap_or_default();
-    Ok(history::read(first, closing, Status::from_str_name(&status).unwrap_or_default()))
+    let status = Status::from_str_name(&status).unwrap_or_default();
+    let reading = history::read(Some(issued.first), closing, status);
+    Ok(reading.map_or(Said::Continued, Said::Approval))
 }
 
-/// The first event of the history, or its closing one.
-async fn one_event(
-    handle: &Handle,
-    filter: HistoryEventFilterType,
-) -> Result<Option<HistoryEvent>, Failure> {
+async fn closing_event(handle: &Handle) -> Result<Option<HistoryEvent>, Failure> {
     call(HISTORY, |rpc| {
         let options = WorkflowFetchHistoryOptions::builder()
-            .event_filter_type(filter)
+            .event_filter_type(HistoryEventFilterType::CloseEvent)
             .rpc_options(rpc)
             .build();
         let mut events = handle.fetch_history(options);
-        async move { events.next().await.transpose() as Result<_, WorkflowInteractionError> }
+        async move { events.try_next().await }
     })
     .await
 }

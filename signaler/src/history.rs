@@ -1,11 +1,21 @@
-//! What a history says of an approval while no worker can answer for it.
+//! What a history says of an approval while no worker can answer for it, and whether it issued a
+//! link.
 
 use countersign_protos::{
-    payload, submission,
+    LinkHash, names, payload, submission,
     v1::{ApprovalState, Outcome, ReviewerState, StageOutcome, StageState, Status, Submission},
 };
-use temporalio_common::protos::temporal::api::history::v1::{
-    HistoryEvent, history_event::Attributes,
+use serde_json::Value;
+use temporalio_common::protos::{
+    constants::LOCAL_ACTIVITY_MARKER_NAME,
+    temporal::api::{
+        common::v1::Payloads,
+        enums::v1::ContinueAsNewInitiator,
+        history::v1::{
+            HistoryEvent, MarkerRecordedEventAttributes, WorkflowExecutionStartedEventAttributes,
+            history_event::Attributes,
+        },
+    },
 };
 
 use crate::judgement::{self, Ending, Reading};
@@ -66,6 +76,50 @@ pub(crate) fn read(
     })
 }
 
+/// Whether this event shows that its run issued the link: the marker of the local activity that did,
+/// or the start of a run that goes on with what the run before it had.
+///
+/// Search attributes show nothing: whoever starts a workflow chooses them.
+pub(crate) fn shows(event: &HistoryEvent, link: &LinkHash) -> bool {
+    match &event.attributes {
+        Some(Attributes::MarkerRecordedEventAttributes(marker)) => issues(marker, link),
+        Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
+            inherits(started, link)
+        }
+        _ => false,
+    }
+}
+
+/// Such a marker's `data` says which activity it was, and `result` what it returned: Temporal Core,
+/// `external_data.proto`.
+fn issues(marker: &MarkerRecordedEventAttributes, link: &LinkHash) -> bool {
+    marker.marker_name == LOCAL_ACTIVITY_MARKER_NAME
+        && json(marker.details.get("data"))
+            .is_some_and(|data| data["activity_type"] == names::ACTIVITY_ISSUE_LINKS)
+        && json(marker.details.get("result")).is_some_and(|issued| has_link(&issued, link))
+}
+
+/// A cron schedule and a retry begin with what somebody started the workflow with.
+fn inherits(started: &WorkflowExecutionStartedEventAttributes, link: &LinkHash) -> bool {
+    started.initiator() == ContinueAsNewInitiator::Workflow
+        && json(started.input.as_ref()).is_some_and(|input| has_link(&input["case"], link))
+}
+
+fn json(payloads: Option<&Payloads>) -> Option<Value> {
+    serde_json::from_slice(&payloads?.payloads.first()?.data).ok()
+}
+
+/// Whether a field `link` somewhere inside has this hash.
+fn has_link(value: &Value, link: &LinkHash) -> bool {
+    match value {
+        Value::Array(values) => values.iter().any(|value| has_link(value, link)),
+        Value::Object(fields) => fields.iter().any(|(name, value)| {
+            name == "link" && value.as_str() == Some(link.as_str()) || has_link(value, link)
+        }),
+        _ => false,
+    }
+}
+
 /// An outcome in the shape of the workflow's own answer.
 fn decided(outcome: Outcome, pending: ApprovalState) -> ApprovalState {
     let submission = pending.submission.unwrap_or_default();
@@ -106,14 +160,16 @@ fn stage(stage: StageOutcome) -> StageState {
 #[cfg(test)]
 mod tests {
     use countersign_protos::{
+        ApprovalId,
         payload::Encoding,
         v1::{Document, Verdict, Vote},
     };
+    use serde_json::json;
     use temporalio_common::protos::temporal::api::{
-        common::v1::{Payload, Payloads},
+        common::v1::{Payload, Payloads, SearchAttributes},
         history::v1::{
             WorkflowExecutionCanceledEventAttributes, WorkflowExecutionCompletedEventAttributes,
-            WorkflowExecutionFailedEventAttributes, WorkflowExecutionStartedEventAttributes,
+            WorkflowExecutionFailedEventAttributes, WorkflowExecutionSignaledEventAttributes,
             WorkflowExecutionTerminatedEventAttributes, WorkflowExecutionTimedOutEventAttributes,
             WorkflowTaskScheduledEventAttributes,
         },
@@ -149,6 +205,81 @@ mod tests {
     fn title(state: &ApprovalState) -> &str {
         let document = state.submission.as_ref().and_then(|s| s.document.as_ref());
         document.map_or("", |document| &document.title)
+    }
+
+    fn link() -> LinkHash {
+        "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash()
+    }
+
+    fn one(data: Value) -> Payloads {
+        let data = data.to_string().into_bytes();
+        Payloads { payloads: vec![Payload { data, ..Payload::default() }] }
+    }
+
+    fn marker(name: &str, activity_type: &str, result: Value) -> HistoryEvent {
+        let data = json!({"seq": 1, "attempt": 1, "activity_type": activity_type});
+        let details = [("data", one(data)), ("result", one(result))];
+        let attributes = MarkerRecordedEventAttributes {
+            marker_name: name.to_owned(),
+            details: details.map(|(name, value)| (name.to_owned(), value)).into(),
+            ..Default::default()
+        };
+        event(Attributes::MarkerRecordedEventAttributes(attributes)).expect("an event")
+    }
+
+    fn begins(initiator: ContinueAsNewInitiator, input: Value) -> HistoryEvent {
+        let hashes =
+            Payload { data: json!([link().as_str()]).to_string().into(), ..Default::default() };
+        let attribute = (names::ATTRIBUTE_LINKS.to_owned(), hashes);
+        let attributes = WorkflowExecutionStartedEventAttributes {
+            initiator: initiator.into(),
+            input: Some(one(input)),
+            // As copied by whoever starts it.
+            search_attributes: Some(SearchAttributes { indexed_fields: [attribute].into() }),
+            ..Default::default()
+        };
+        event(Attributes::WorkflowExecutionStartedEventAttributes(attributes)).expect("an event")
+    }
+
+    #[test]
+    fn a_link_is_that_of_the_run_that_issued_it_and_of_those_that_follow() {
+        use ContinueAsNewInitiator::{CronSchedule, Retry, Unspecified, Workflow};
+        const LOCAL: &str = LOCAL_ACTIVITY_MARKER_NAME;
+        const ISSUE: &str = names::ACTIVITY_ISSUE_LINKS;
+        let hash = link().as_str().to_owned();
+        let people = |hash: &str| {
+            json!({"invited": [
+                {"reviewer": "bob@example.com", "link": "00000000000000000000"},
+                {"reviewer": "ann@example.com", "link": hash},
+            ], "due": null})
+        };
+        let case = json!({"case": {"begun": {"approval": {"stages": [
+            {"seats": [{"reviewer": "ann@example.com", "link": hash}]},
+        ]}}}});
+        let mentions = json!({"case": {"link": {"of": hash}, "early": [{"Link": hash}, hash]}});
+        let signal = WorkflowExecutionSignaledEventAttributes {
+            input: Some(one(people(&hash))),
+            ..Default::default()
+        };
+        let signalled = event(Attributes::WorkflowExecutionSignaledEventAttributes(signal));
+        for (event, shown) in [
+            (marker(LOCAL, ISSUE, people(&hash)), true),
+            (marker(LOCAL, ISSUE, people("11111111111111111111")), false),
+            (marker(LOCAL, ISSUE, json!({"invited": [], "due": hash})), false),
+            (marker(LOCAL, ISSUE, json!(null)), false),
+            (marker(LOCAL, "validate_submission", people(&hash)), false),
+            (marker("Version", ISSUE, people(&hash)), false),
+            (begins(Workflow, case.clone()), true),
+            (begins(Workflow, mentions), false),
+            (begins(Workflow, json!({"link": hash})), false),
+            (begins(Unspecified, case.clone()), false),
+            (begins(CronSchedule, case.clone()), false),
+            (begins(Retry, case), false),
+            (signalled.expect("an event"), false),
+            (HistoryEvent::default(), false),
+        ] {
+            assert_eq!(shows(&event, &link()), shown, "{event:?}");
+        }
     }
 
     #[test]

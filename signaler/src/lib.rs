@@ -1,13 +1,14 @@
 //! Shows reviewers what they are asked to approve, and tells the workflow what they decide.
 //!
-//! `routes` is what can be asked, `approvals` is how Temporal is asked, and `judgement` is what the
-//! answer is; `reply` says it with the words of `sentences` and the pages of `views`.
+//! `routes` is what can be asked, `approvals` is how Temporal is asked, `lookup` finds the run that
+//! issued a link, and `judgement` is what the answer is; `reply` says it with the words of `sentences` and the pages of `views`.
 
 mod approvals;
 mod decision;
 mod history;
 mod judgement;
 mod limits;
+mod lookup;
 mod middleware;
 mod outbox;
 mod reply;

@@ -18,7 +18,7 @@ use axum::{
     routing::get,
 };
 use countersign_protos::{
-    ApprovalId, LinkHash, names,
+    ApprovalId, GenuineLink, names,
     v1::Verdict,
     words::{clean, clean_line},
 };
@@ -102,10 +102,10 @@ async fn look(
 ) -> Response {
     let id = id.map(|Path(id)| id).unwrap_or_default();
     about(&app, &id, &headers, "", async |link| {
-        let (_, reading) = app.approvals().find(link).await?;
+        let (_, reading) = app.approvals().find(link.hash()).await?;
         let choice = choice.ok().and_then(|Query(choice)| verdict(choice.choice.as_deref()?));
-        let answer = on_look(&reading, link.as_str());
-        Ok(Reply::Approval { answer, reading: reading.into(), link: link.clone(), choice })
+        let answer = on_look(&reading, link.hash().as_str());
+        Ok(Reply::Approval { answer, reading: reading.into(), link: link.hash().clone(), choice })
     })
     .await
 }
@@ -120,10 +120,11 @@ async fn decide(
     let fields = fields(request).await;
     let comment = fields.as_deref().map(comment).unwrap_or_default();
     about(&app, &id, &headers, &comment, async |link| {
-        app.limits().by_decision(link)?;
+        app.limits().by_decision(link.hash())?;
         let verdict = decision(&fields?, &comment)?;
         let (answer, reading) = app.approvals().decide(link, verdict, &comment).await?;
-        Ok(Reply::Approval { answer, reading: reading.into(), link: link.clone(), choice: None })
+        let link = link.hash().clone();
+        Ok(Reply::Approval { answer, reading: reading.into(), link, choice: None })
     })
     .await
 }
@@ -135,21 +136,19 @@ async fn about(
     id: &str,
     headers: &HeaderMap,
     comment: &str,
-    answer: impl AsyncFnOnce(&LinkHash) -> Result<Reply, Problem>,
+    answer: impl AsyncFnOnce(&GenuineLink) -> Result<Reply, Problem>,
 ) -> Response {
     let wants = Wants::of(headers);
-    let Some(link) =
-        id.parse::<ApprovalId>().ok().filter(|id| app.keys().verify(id)).map(|id| id.hash())
-    else {
+    let Some(link) = id.parse::<ApprovalId>().ok().and_then(|id| app.keys().verify(&id)) else {
         return Reply::from(Problem::NotIssued(id.to_owned())).respond(app.site(), wants);
     };
-    let reply = match app.limits().by_link(&link) {
+    let reply = match app.limits().by_link(link.hash()) {
         Ok(()) => answer(&link).await,
         Err(wait) => Err(wait.into()),
     };
     let reply = reply.unwrap_or_else(|problem| Reply::Problem(problem, comment.to_owned()));
     let mut response = reply.respond(app.site(), wants);
-    response.extensions_mut().insert(About(link));
+    response.extensions_mut().insert(About(link.hash().clone()));
     response
 }
 

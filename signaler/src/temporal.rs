@@ -137,6 +137,14 @@ impl Temporal {
         self.trouble.note();
     }
 
+    /// The same for what a call came to, where that means that it was not answered: a Temporal that
+    /// was asked too often has lost nothing.
+    pub(crate) fn note_failure(&self, failure: &Failure) {
+        if !matches!(failure, Failure::Busy(_)) {
+            self.note_trouble();
+        }
+    }
+
     /// Whether Temporal has answered for long enough for its index to be up to date.
     pub(crate) fn is_steady(&self) -> bool {
         self.trouble.is_over()

@@ -7,7 +7,7 @@ use std::{
 };
 
 use countersign_protos::{
-    ApprovalId, Asked, LinkKeys, PublicUrl, submission,
+    ApprovalId, Asked, LinkKeys, PublicUrl, names, submission,
     v1::{Outcome, Submission},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -193,7 +193,7 @@ impl Countersign {
 
     /// Issues one approval ID to each who is there, or to their deputy, and says until when they
     /// have time. Only the IDs' hashes leave this process.
-    #[activity(name = "issue_links")]
+    #[activity(name = names::ACTIVITY_ISSUE_LINKS)]
     pub async fn issue_links(
         self: Arc<Self>,
         _ctx: ActivityContext,

@@ -1,6 +1,7 @@
 //! What Countersign is for, told with real processes. Each module is a theme, each test a sentence.
 
 mod callers;
+mod claims;
 mod decoders;
 mod examples;
 mod floods;

@@ -126,6 +126,32 @@ async fn signals_as_sdks_and_people_send_them_have_their_effect_or_a_reason() {
     }
 }
 
+/// Temporal drops a signal whose request ID it has seen: a press must not have one that others know.
+#[tokio::test]
+async fn nobody_can_use_up_a_press() {
+    let stack = Stack::start().await;
+    let wire = stack.temporal.wire().await;
+    let both = ["ann@example.com", "bob@example.com"];
+    let stage = json!({"reviewers": both, "quorum": "all"});
+    let workflow = stack.submit(&submission::asking(json!({"stages": [stage]}))).await;
+    let bob = stack.mail_to(both[1]).await.link("approve");
+    let ann = stack.mail_to(both[0]).await.link("approve");
+    workflow.until_asked().await;
+    let status = workflow.status().await;
+    let hash = text(&status["stages"][0]["reviewers"][0]["link"]);
+    stack.press(&bob, "approve", "").await.expect(200, &["approved"]);
+    let events = workflow.history().await.events();
+    let used = events.iter().map(|event| &event["workflowExecutionSignaledEventAttributes"]);
+    let used: Vec<String> = used.map(|signal| text(&signal["requestId"])).collect();
+    let of_bob = used.iter().find(|id| !id.is_empty()).expect("the request ID of a press");
+    for known in [format!("countersign-{hash}-approve"), hash, of_bob.clone()] {
+        let nonsense = vec![payload("json/plain", "{}")];
+        wire.try_signal_as(&known, &workflow.id, "approve", nonsense).await.expect("sent");
+    }
+    stack.press(&ann, "approve", "").await.expect(200, &["recorded", "approved"]);
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+}
+
 #[tokio::test]
 async fn the_status_and_the_search_attributes_say_who_is_still_asked() {
     let stack = Stack::start().await;

@@ -1,16 +1,17 @@
 //! Decisions, as a Temporal that is told what to answer takes them.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
 use countersign_protos::{
-    ApprovalId,
+    Asked, LinkKeys, names,
     payload::{self, Encoding},
     v1::{
-        ApprovalState, Outcome, ReviewerState, StageOutcome, StageState, Status, Submission, Vote,
+        ApprovalState, Document, Outcome, ReviewerState, StageOutcome, StageState, Status,
+        Submission, Vote,
     },
 };
 use prost::Message;
@@ -20,14 +21,16 @@ use temporalio_client::{
     tonic::{self, Code},
 };
 use temporalio_common::{
+    protos::constants::LOCAL_ACTIVITY_MARKER_NAME,
     protos::temporal::api::{
-        common::v1::{Payloads, WorkflowExecution},
+        common::v1::{Payload, Payloads, WorkflowExecution},
         enums::v1::WorkflowExecutionStatus::{
             self, Completed, ContinuedAsNew, Running, Terminated,
         },
         history::v1::{
-            History, HistoryEvent, WorkflowExecutionCompletedEventAttributes,
-            WorkflowExecutionStartedEventAttributes, history_event::Attributes,
+            History, HistoryEvent, MarkerRecordedEventAttributes,
+            WorkflowExecutionCompletedEventAttributes, WorkflowExecutionStartedEventAttributes,
+            history_event::Attributes,
         },
         query::v1::QueryRejected,
         workflow::v1::WorkflowExecutionInfo,
@@ -35,18 +38,25 @@ use temporalio_common::{
             DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse,
             GetWorkflowExecutionHistoryRequest, GetWorkflowExecutionHistoryResponse,
             ListWorkflowExecutionsRequest, ListWorkflowExecutionsResponse, QueryWorkflowRequest,
-            QueryWorkflowResponse,
+            QueryWorkflowResponse, SignalWorkflowExecutionRequest,
         },
     },
-    search_attributes::SearchAttributes,
 };
 use tokio::task::yield_now;
+use uuid::Uuid;
 
 use super::*;
-use crate::{approvals::LINKS, judgement::on_look};
+use crate::judgement::on_look;
+
+fn genuine() -> GenuineLink {
+    let keys: LinkKeys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key");
+    let approval = Uuid::from_u128(7);
+    let asked = Asked { approval, stage: 0, round: 0, reviewer: "ann@example.com" };
+    keys.verify(&keys.issue(asked)).expect("genuine")
+}
 
 fn link() -> LinkHash {
-    "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash()
+    genuine().hash().clone()
 }
 
 /// What the workflow says of Ann, whose link it is, and of the approval.
@@ -66,21 +76,54 @@ fn state(status: Status, vote: Option<Verdict>) -> ApprovalState {
     }
 }
 
+/// Another approval, as its workflow says it: nobody has voted on it.
+fn coffee() -> ApprovalState {
+    let document = Some(Document { title: "Team coffee".into(), ..Document::default() });
+    let submission = Some(Submission { document, ..Submission::default() });
+    ApprovalState { status: Status::Pending.into(), submission, ..ApprovalState::default() }
+}
+
+/// One that the index names for the link.
+#[derive(Clone)]
 struct Run {
-    id: &'static str,
+    workflow_id: String,
+    id: String,
+    /// The first of those that follow each other.
+    first: &'static str,
     status: WorkflowExecutionStatus,
     /// What its query answers.
     says: ApprovalState,
     /// Whether the index shows it.
     indexed: bool,
+    /// Whether its history has the link.
+    issued: bool,
+    /// Whether its history can be read.
+    readable: bool,
 }
 
 impl Run {
+    fn new(id: &str, status: WorkflowExecutionStatus, says: ApprovalState) -> Self {
+        Run {
+            workflow_id: "approval".into(),
+            id: id.into(),
+            first: "first",
+            status,
+            says,
+            indexed: true,
+            issued: true,
+            readable: true,
+        }
+    }
+
+    /// One that was started with the link among its search attributes.
+    fn copy(workflow_id: &str, id: &str) -> Self {
+        let workflow_id = workflow_id.into();
+        Run { workflow_id, first: "copy", issued: false, ..Run::new(id, Running, coffee()) }
+    }
+
     fn info(&self, started: u64) -> WorkflowExecutionInfo {
-        let reviewers = self.says.stages.iter().flat_map(|stage| &stage.reviewers);
-        let links: Vec<String> = reviewers.map(|reviewer| reviewer.link.clone()).collect();
         let execution =
-            WorkflowExecution { workflow_id: "approval".into(), run_id: self.id.into() };
+            WorkflowExecution { workflow_id: self.workflow_id.clone(), run_id: self.id.clone() };
         let at = |nanos| SystemTime::UNIX_EPOCH + Duration::new(started, nanos);
         let over = self.status != Running;
         WorkflowExecutionInfo {
@@ -88,16 +131,25 @@ impl Run {
             status: self.status.into(),
             start_time: Some(at(0).into()),
             close_time: over.then_some(at(1).into()),
-            search_attributes: Some(SearchAttributes::new([LINKS.value_set(links)]).to_proto()),
+            first_run_id: self.first.into(),
             ..Default::default()
         }
     }
 
+    fn history(&self) -> Vec<HistoryEvent> {
+        let event =
+            |attributes| HistoryEvent { attributes: Some(attributes), ..Default::default() };
+        let marker = self.issued.then(marker);
+        [self.begins()].into_iter().chain(marker).map(event).collect()
+    }
+
     fn begins(&self) -> Attributes {
-        let payloads = vec![payload::encode(&Submission::default(), Encoding::JsonPlain)];
+        let submission = self.says.submission.clone().unwrap_or_default();
+        let payloads = vec![payload::encode(&submission, Encoding::JsonPlain)];
         Attributes::WorkflowExecutionStartedEventAttributes(
             WorkflowExecutionStartedEventAttributes {
                 input: Some(Payloads { payloads }),
+                first_execution_run_id: self.first.into(),
                 ..Default::default()
             },
         )
@@ -121,6 +173,24 @@ impl Run {
     }
 }
 
+/// What the worker's SDK records when the link is issued.
+fn marker() -> Attributes {
+    let data = format!(
+        r#"{{"seq":1,"attempt":1,"activity_id":"1","activity_type":"{}"}}"#,
+        names::ACTIVITY_ISSUE_LINKS
+    );
+    let result = format!(r#"{{"invited":[{{"link":"{}"}}]}}"#, link().as_str());
+    let payloads = |json: String| Payloads {
+        payloads: vec![Payload { data: json.into_bytes(), ..Payload::default() }],
+    };
+    let details = [("data", payloads(data)), ("result", payloads(result))];
+    Attributes::MarkerRecordedEventAttributes(MarkerRecordedEventAttributes {
+        marker_name: LOCAL_ACTIVITY_MARKER_NAME.into(),
+        details: details.map(|(name, value)| (name.to_owned(), value)).into(),
+        ..Default::default()
+    })
+}
+
 /// What a signal does, and how it is answered.
 type Signal = Box<dyn FnOnce(&mut World) -> Result<(), Code> + Send>;
 
@@ -129,7 +199,10 @@ type Signal = Box<dyn FnOnce(&mut World) -> Result<(), Code> + Send>;
 struct World {
     runs: Vec<Run>,
     signals: VecDeque<Signal>,
+    /// The run and the request ID of each signal.
+    sent: Vec<(String, String)>,
     descriptions: usize,
+    look_ups: usize,
     /// Whether no worker runs.
     unattended: bool,
     /// Whether it is asked for its namespace too often.
@@ -137,14 +210,18 @@ struct World {
 }
 
 impl World {
-    fn run(
-        mut self,
-        id: &'static str,
-        status: WorkflowExecutionStatus,
-        says: ApprovalState,
-    ) -> Self {
-        self.runs.push(Run { id, status, says, indexed: true });
+    fn run(self, id: &str, status: WorkflowExecutionStatus, says: ApprovalState) -> Self {
+        self.with(Run::new(id, status, says))
+    }
+
+    fn with(mut self, run: Run) -> Self {
+        self.runs.push(run);
         self
+    }
+
+    fn find(&self, run_id: &str) -> Result<&Run, tonic::Status> {
+        let run = self.runs.iter().find(|run| run.id == run_id);
+        run.ok_or_else(|| tonic::Status::not_found(run_id))
     }
 
     fn signal(
@@ -164,7 +241,10 @@ impl World {
             "ListWorkflowExecutions" => {
                 let asked = ListWorkflowExecutionsRequest::decode(request.proto.clone());
                 let query = asked.expect("a query").query;
-                assert_eq!(query, format!("ApprovalLinks = '{}'", link().as_str()));
+                let link = link();
+                let claims = format!("ApprovalLinks = '{}'", link.as_str());
+                assert_eq!(query, format!("{claims} AND WorkflowType = 'ApprovalWorkflow'"));
+                self.look_ups += 1;
                 let indexed = (0..).zip(&self.runs).filter(|(_, run)| run.indexed);
                 let executions = indexed.map(|(started, run)| run.info(started)).collect();
                 Ok(ListWorkflowExecutionsResponse { executions, ..Default::default() }
@@ -176,7 +256,7 @@ impl World {
             "QueryWorkflow" => {
                 let asked = QueryWorkflowRequest::decode(request.proto.clone()).expect("a query");
                 let run_id = asked.execution.unwrap_or_default().run_id;
-                let run = self.runs.iter().find(|run| run.id == run_id).expect("a run");
+                let run = self.find(&run_id)?;
                 let clean = matches!(run.status, Running | Completed);
                 let rejects = asked.query_reject_condition == 3 && !clean;
                 let payloads = vec![payload::encode(&run.says, Encoding::JsonPlain)];
@@ -189,8 +269,10 @@ impl World {
             }
             "DescribeWorkflowExecution" => {
                 let asked = DescribeWorkflowExecutionRequest::decode(request.proto.clone());
-                let run_id = asked.expect("a request").execution.unwrap_or_default().run_id;
-                let mut runs = (0..).zip(&self.runs);
+                let WorkflowExecution { workflow_id, run_id } =
+                    asked.expect("a request").execution.unwrap_or_default();
+                let mut runs =
+                    (0..).zip(&self.runs).filter(|(_, run)| run.workflow_id == workflow_id);
                 let run = match run_id.as_str() {
                     "" => runs.last(),
                     run_id => runs.find(|(_, run)| run.id == run_id),
@@ -206,10 +288,15 @@ impl World {
                 let asked = GetWorkflowExecutionHistoryRequest::decode(request.proto.clone())
                     .expect("a request");
                 let run_id = asked.execution.unwrap_or_default().run_id;
-                let run = self.runs.iter().find(|run| run.id == run_id).expect("a run");
-                let closing = asked.history_event_filter_type == 2;
-                let attributes = Some(if closing { run.ends() } else { run.begins() });
-                let events = vec![HistoryEvent { attributes, ..HistoryEvent::default() }];
+                let run = self.find(&run_id)?;
+                if !run.readable {
+                    return Err(tonic::Status::unavailable("as told"));
+                }
+                let ends = || HistoryEvent { attributes: Some(run.ends()), ..Default::default() };
+                let events = match asked.history_event_filter_type {
+                    2 => vec![ends()],
+                    _ => run.history(),
+                };
                 Ok(GetWorkflowExecutionHistoryResponse {
                     history: Some(History { events }),
                     ..Default::default()
@@ -217,6 +304,10 @@ impl World {
                 .encode_to_vec())
             }
             "SignalWorkflowExecution" => {
+                let asked = SignalWorkflowExecutionRequest::decode(request.proto.clone())
+                    .expect("a request");
+                let run_id = asked.workflow_execution.unwrap_or_default().run_id;
+                self.sent.push((run_id, asked.request_id));
                 let signal = self.signals.pop_front().expect("no further signal");
                 signal(self)
                     .map(|()| Vec::new())
@@ -251,7 +342,7 @@ async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
 /// What comes of Ann's approval.
 async fn approve(world: World) -> Result<Answer, NotDecided> {
     let (approvals, _) = approvals(world).await;
-    approvals.decide(&link(), Verdict::Approve, "").await.map(|(answer, _)| answer)
+    approvals.decide(&genuine(), Verdict::Approve, "").await.map(|(answer, _)| answer)
 }
 
 #[tokio::test(start_paused = true)]
@@ -293,7 +384,7 @@ async fn a_vote_that_makes_the_run_continue_is_answered_by_the_next_run() {
             world.runs[0].status = ContinuedAsNew;
             world.runs[0].says = ApprovalState::default();
             let says = state(Status::Pending, Some(Verdict::Approve));
-            world.runs.push(Run { id: "next", status: Running, says, indexed });
+            world.runs.push(Run { indexed, ..Run::new("next", Running, says) });
             Ok(())
         }
     };
@@ -323,11 +414,11 @@ async fn an_approval_that_is_reset_after_its_outcome_can_be_decided_again() {
     };
     let pending = World::default().run("first", Running, state(Status::Pending, None));
     let (approvals, world) = approvals(pending.signal(decides)).await;
-    let answer = approvals.decide(&link(), Verdict::Approve, "").await.map(|(answer, _)| answer);
+    let answer = approvals.decide(&genuine(), Verdict::Approve, "").await.map(|(answer, _)| answer);
     assert_eq!(answer, Ok(Answer::Recorded));
 
     let says = state(Status::Pending, None);
-    let goes_on = Run { id: "reset", status: Running, says, indexed: false };
+    let goes_on = Run { indexed: false, ..Run::new("reset", Running, says) };
     world.lock().expect("a lock").runs.push(goes_on);
     for _ in 0..2 {
         let (_, reading) = approvals.find(&link()).await.expect("found");
@@ -345,10 +436,10 @@ async fn an_approval_that_is_reset_while_no_worker_runs_takes_decisions_again() 
         world.runs[0].status = Completed;
         world.runs[0].says = state(Status::Approved, Some(Verdict::Approve));
         let says = state(Status::Pending, None);
-        world.runs.push(Run { id: "reset", status: Running, says, indexed: false });
+        world.runs.push(Run { indexed: false, ..Run::new("reset", Running, says) });
         world.unattended = true;
     }
-    let answer = approvals.decide(&link(), Verdict::Approve, "").await.map(|(answer, _)| answer);
+    let answer = approvals.decide(&genuine(), Verdict::Approve, "").await.map(|(answer, _)| answer);
     assert_eq!(answer, Ok(Answer::Accepted), "the earlier vote is no longer there");
 }
 
@@ -360,7 +451,7 @@ async fn a_pending_approval_that_is_reset_goes_on_before_the_index_shows_it() {
     {
         let mut world = world.lock().expect("a lock");
         world.runs[0].status = Terminated;
-        world.runs.push(Run { id: "reset", status: Running, says: pending(), indexed: false });
+        world.runs.push(Run { indexed: false, ..Run::new("reset", Running, pending()) });
     }
     let (_, reading) = approvals.find(&link()).await.expect("found");
     assert_eq!(on_look(&reading, link().as_str()), Answer::Open);
@@ -378,10 +469,10 @@ async fn a_temporal_that_is_asked_too_often_still_knows_what_is_gone() {
 #[tokio::test(start_paused = true)]
 async fn of_several_runs_in_the_index_the_one_that_goes_on_matters() {
     let voted = || state(Status::Pending, Some(Verdict::Reject));
-    let world = World::default().run("first", Running, state(Status::Pending, None)).run(
+    let world = World::default().run("first", Terminated, voted()).run(
         "second",
-        Terminated,
-        voted(),
+        Running,
+        state(Status::Pending, None),
     );
     let (approvals, _) = approvals(world).await;
     let (_, reading) = approvals.find(&link()).await.expect("found");
@@ -398,14 +489,182 @@ async fn of_several_runs_in_the_index_the_one_that_goes_on_matters() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outcome_stays_that_of_its_link_and_is_seldom_looked_at_again() {
-    let elsewhere = ApprovalState { stages: Vec::new(), ..state(Status::Pending, None) };
     let reused = World::default().run("first", Completed, state(Status::Approved, None));
     let (approvals, world) = approvals(reused).await;
-    let says_otherwise = Run { id: "other", status: Running, says: elsewhere, indexed: false };
-    world.lock().expect("a lock").runs.push(says_otherwise);
+    let other = Run { indexed: false, ..Run::copy("approval", "other") };
+    world.lock().expect("a lock").runs.push(other);
     for _ in 0..3 {
         let (_, reading) = approvals.find(&link()).await.expect("found");
         assert_eq!(on_look(&reading, link().as_str()), Answer::Decided);
     }
     assert_eq!(world.lock().expect("a lock").descriptions, 1);
+}
+
+/// The same world with others that claim the link: on either side, more than a page of them, under
+/// other workflow IDs and the same one.
+fn among_copies(world: World) -> World {
+    let copies = |name: &'static str| {
+        (0..300).map(move |i| Run::copy(&format!("{name}-{i}"), &format!("{name}-{i}")))
+    };
+    let issued = world.runs.into_iter();
+    // A worker of somebody else's can write any history, but not an older one.
+    let forged = Run { issued: true, ..Run::copy("approval", "forged") };
+    let of_same_id = [Run::copy("approval", "same"), forged];
+    let runs = copies("older").chain(issued).chain(of_same_id).chain(copies("newer"));
+    World { runs: runs.collect(), ..world }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_copies_a_search_attribute_gets_no_link() {
+    let looked_at = async |world: World| {
+        let (approvals, world) = approvals(world).await;
+        let (_, reading) = approvals.find(&link()).await.expect("found");
+        assert_ne!(reading.state().submission, coffee().submission);
+        assert_eq!(world.lock().expect("a lock").look_ups, 1, "the index is asked once");
+        on_look(&reading, link().as_str())
+    };
+    let paid = || World::default().run("first", Completed, state(Status::Approved, None));
+    let open = || World::default().run("first", Running, state(Status::Pending, None));
+    let reset = || {
+        let reset = Run::new("reset", Running, state(Status::Pending, None));
+        World::default().run("first", Terminated, state(Status::Pending, None)).with(reset)
+    };
+    for (world, answer) in
+        [(paid(), Answer::Decided), (open(), Answer::Open), (reset(), Answer::Open)]
+    {
+        assert_eq!(looked_at(among_copies(world)).await, answer);
+    }
+    for (world, answer) in [(paid(), Answer::Decided), (reset(), Answer::Unattended)] {
+        let unattended = World { unattended: true, ..among_copies(world) };
+        assert_eq!(looked_at(unattended).await, answer);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_goes_to_the_run_that_issued_its_link() {
+    for unattended in [true, false] {
+        let counts = |world: &mut World| {
+            let first = world.runs.iter_mut().find(|run| run.id == "first").expect("a run");
+            first.says = state(Status::Approved, Some(Verdict::Approve));
+            Ok(())
+        };
+        let pending = World::default().run("first", Running, state(Status::Pending, None));
+        let world = World { unattended, ..among_copies(pending.signal(counts)) };
+        let (approvals, world) = approvals(world).await;
+        let answer = approvals.decide(&genuine(), Verdict::Approve, "").await;
+        let expected = if unattended { Answer::Accepted } else { Answer::Recorded };
+        assert_eq!(answer.map(|(answer, _)| answer), Ok(expected));
+        let world = world.lock().expect("a lock");
+        assert!(world.sent.iter().all(|(run, _)| run == "first"), "{:?}", world.sent);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_issued_it_any_more_a_link_is_gone() {
+    for (unattended, copies) in [(false, 1), (true, 1), (false, 20), (true, 20)] {
+        let runs = (0..copies).map(|i| Run::copy(&format!("copy-{i}"), &format!("copy-{i}")));
+        let (approvals, world) =
+            approvals(World { runs: runs.collect(), unattended, ..World::default() }).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let found = approvals.find(&link()).await.map(drop);
+        assert_eq!(found, Err(Unreadable::Gone), "{copies}, unattended: {unattended}");
+        let answer = approvals.decide(&genuine(), Verdict::Approve, "").await.map(drop);
+        assert_eq!(answer, Err(NotDecided::Gone), "{copies}, unattended: {unattended}");
+        assert_eq!(world.lock().expect("a lock").sent, []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_in_the_index_first_is_left_when_the_issuer_comes() {
+    let world = World::default().with(Run::copy("copy", "copy"));
+    let (approvals, world) = approvals(world).await;
+    let comes = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let first = Run::new("first", Running, state(Status::Pending, None));
+        world.lock().expect("a lock").runs.push(first);
+    };
+    let link = link();
+    let (found, ()) = tokio::join!(approvals.find(&link), comes);
+    let (_, reading) = found.expect("found");
+    assert_eq!(on_look(&reading, link.as_str()), Answer::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_cannot_be_read_is_no_reason_to_take_a_later_one() {
+    let first = Run::new("first", Running, state(Status::Pending, None));
+    let unreadable = World::default().with(Run { readable: false, ..first });
+    let (approvals, world) = approvals(among_copies(unreadable)).await;
+    assert_eq!(approvals.find(&link()).await.map(drop), Err(Unreadable::Unavailable));
+    for run in &mut world.lock().expect("a lock").runs {
+        run.readable = true;
+    }
+    let (_, reading) = approvals.find(&link()).await.expect("found");
+    assert_eq!(on_look(&reading, link().as_str()), Answer::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_claims_than_can_be_read_are_no_answer() {
+    let runs = (0..10_001).map(|i| Run::copy(&format!("copy-{i}"), &format!("copy-{i}")));
+    let (approvals, _) = approvals(World { runs: runs.collect(), ..World::default() }).await;
+    assert_eq!(approvals.find(&link()).await.map(drop), Err(Unreadable::Unavailable));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_that_was_taken_and_is_not_there_is_sent_once_more() {
+    let drops = |_: &mut World| Ok(());
+    let counts = |world: &mut World| {
+        world.runs[0].says = state(Status::Approved, Some(Verdict::Approve));
+        Ok(())
+    };
+    let pending = || World::default().run("first", Running, state(Status::Pending, None));
+    let (approvals, world) = approvals(pending().signal(drops).signal(counts)).await;
+    let answer = approvals.decide(&genuine(), Verdict::Approve, "").await.map(|(answer, _)| answer);
+    assert_eq!(answer, Ok(Answer::Recorded));
+    let sent: BTreeSet<_> = world.lock().expect("a lock").sent.iter().cloned().collect();
+    assert_eq!(sent.len(), 2, "each attempt is an event of its own: {sent:?}");
+
+    let lost = pending().signal(drops).signal(drops);
+    assert_eq!(approve(lost).await, Err(NotDecided::Unknown));
+
+    // Then no worker is left to say that it is not there.
+    let dies = |world: &mut World| {
+        world.unattended = true;
+        Ok(())
+    };
+    assert_eq!(approve(pending().signal(dies)).await, Ok(Answer::Accepted));
+    assert_eq!(approve(pending().signal(drops).signal(dies)).await, Ok(Answer::Accepted));
+    let dies_unheard = |world: &mut World| {
+        world.unattended = true;
+        Err(Code::Unavailable)
+    };
+    let refused = |_: &mut World| Err(Code::NotFound);
+    let unheard = pending().signal(dies_unheard).signal(refused);
+    assert_eq!(approve(unheard).await, Err(NotDecided::Unknown));
+
+    // Nothing can be read any more.
+    let breaks = |world: &mut World| {
+        world.unattended = true;
+        world.runs[0].readable = false;
+        Ok(())
+    };
+    assert_eq!(approve(pending().signal(breaks)).await, Err(NotDecided::Unknown));
+
+    // What was taken once is not said to be nothing.
+    let closed = pending().signal(drops).signal(refused);
+    assert_eq!(approve(closed).await, Err(NotDecided::Unknown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_press_again_has_the_same_request_id() {
+    let unheard = |_: &mut World| Ok(());
+    let world = World { unattended: true, ..World::default() };
+    let world = world.run("first", Running, state(Status::Pending, None));
+    let (approvals, world) = approvals(world.signal(unheard).signal(unheard).signal(unheard)).await;
+    for verdict in [Verdict::Approve, Verdict::Approve, Verdict::Reject] {
+        let answer = approvals.decide(&genuine(), verdict, "").await.map(|(answer, _)| answer);
+        assert_eq!(answer, Ok(Answer::Accepted));
+    }
+    let sent = world.lock().expect("a lock").sent.clone();
+    assert_eq!(sent[0], sent[1]);
+    assert_ne!(sent[0], sent[2]);
 }
