@@ -11,7 +11,10 @@ use temporalio_common::protos::temporal::api::{
     command::v1::{
         Command, ScheduleActivityTaskCommandAttributes, command::Attributes as CommandAttributes,
     },
-    common::v1::{ActivityType, Payload, Payloads, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType},
+    common::v1::{
+        ActivityType, Payload, Payloads, RetryPolicy, SearchAttributes, WorkflowExecution,
+        WorkflowType,
+    },
     enums::v1::{CommandType, HistoryEventFilterType},
     failure::v1::{Failure, failure::FailureInfo},
     history::v1::{HistoryEvent, history_event::Attributes},
