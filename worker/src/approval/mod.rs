@@ -691,9 +691,12 @@ mod tests {
         assert_eq!(reassign("dee", "sue+x"), Err(NotReassigned::Submitter));
         assert_eq!(reassign("ann", "eve"), Err(NotReassigned::NotAsked), "it is Dee's seat");
         // Whoever Cy turns out to be away for, nobody gets a second vote, and Bob keeps his.
-        assert_eq!(reassign("bob", "cy"), Ok(()));
-        assert_eq!(approval.ask(vec![invite("dee", Some("cy"))], None, at(1)), []);
-        assert_eq!(approval.ask(vec![invite("cy", Some("ann"))], None, at(1)), []);
+        for invited in [("dee", "cy"), ("cy", "ann"), ("cy", "bob"), ("cy", "sue+x")] {
+            assert_eq!(approval.reassign(address("bob"), address("cy")), Ok(()));
+            let invited = invite(invited.0, Some(invited.1));
+            assert_eq!(approval.ask(vec![invited], None, at(1)), []);
+            assert_eq!(approval.stages()[0].seats().len(), 2);
+        }
         // Ann is back.
         assert_eq!(approval.reassign(address("dee"), address("ann")), Ok(()));
         let taken = approval.to_ask().expect("somebody to ask").taken;

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+use std::sync::LazyLock;
+
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
@@ -10,9 +12,9 @@ use crate::policy::{Absence, stand_ins};
 
 #[derive(Debug, Clone)]
 enum Event {
-    /// Whoever is to be asked is asked, or stood in for: person after person, by whom.
+    /// Whoever is to be asked is asked, or stood in for: who is away, and by whom.
     Open {
-        deputies: Vec<Option<EmailAddress>>,
+        away: Vec<(EmailAddress, EmailAddress)>,
     },
     /// Anybody is asked, for anybody.
     Invite {
@@ -47,9 +49,17 @@ const SPELLINGS: [[&str; 3]; 2] = [
     ["person#@gmail.com", "per.son#@gmail.com", "P.erson#+x@GoogleMail.com"],
 ];
 
+/// Read once: every test needs thousands of them.
+static PEOPLE: LazyLock<Vec<[EmailAddress; 3]>> = LazyLock::new(|| {
+    let spellings = |i: usize| {
+        SPELLINGS[i % 2]
+            .map(|address| address.replace('#', &i.to_string()).parse().expect("an address"))
+    };
+    (0..9).map(spellings).collect()
+});
+
 fn spelt(i: usize, spelling: usize) -> EmailAddress {
-    let address = SPELLINGS[i % 2][spelling].replace('#', &i.to_string());
-    address.parse().expect("an address")
+    PEOPLE[i][spelling].clone()
 }
 
 fn person(i: usize) -> EmailAddress {
@@ -104,14 +114,9 @@ fn links() -> impl Strategy<Value = String> {
         .prop_map(|(stage, round, i)| link(stage, round, &person(i)))
 }
 
-/// Most are there; somebody who is away may have any deputy, themselves and the submitter too.
-fn deputy() -> impl Strategy<Value = Option<EmailAddress>> {
-    prop_oneof![3 => Just(None), 1 => people(7).prop_map(Some)]
-}
-
 /// Invitations as no rule makes them, each with where in a sequence it comes.
 fn invitations() -> impl Strategy<Value = Vec<(usize, Event)>> {
-    let seat = (people(7), deputy());
+    let seat = (people(7), proptest::option::of(people(7)));
     let seat =
         seat.prop_map(|(who, for_whom)| (who.clone(), for_whom.filter(|other| *other != who)));
     let invited = proptest::collection::vec(seat, 0..4);
@@ -121,9 +126,10 @@ fn invitations() -> impl Strategy<Value = Vec<(usize, Event)>> {
 
 /// Events, each with the seconds that pass before it: often none.
 fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
-    let deputies = proptest::collection::vec(deputy(), 9);
+    // Anybody's deputy may be anybody, themselves and the submitter too.
+    let away = proptest::collection::vec((people(9), people(7)), 0..4);
     let event = prop_oneof![
-        3 => deputies.prop_map(|deputies| Event::Open { deputies }),
+        3 => away.prop_map(|away| Event::Open { away }),
         6 => (links(), verdicts()).prop_map(|(link, verdict)| Event::ClickLink { link, verdict }),
         6 => (people(8), verdicts()).prop_map(|(person, verdict)| Event::Signal { person, verdict }),
         2 => Just(Event::Tick),
@@ -135,7 +141,7 @@ fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
 }
 
 /// Asks whoever is to be asked, as the plan says, or their deputies.
-fn ask(approval: &mut Approval, deputies: &[Option<EmailAddress>], now: Timestamp) {
+fn ask(approval: &mut Approval, away: &[(EmailAddress, EmailAddress)], now: Timestamp) {
     let Some(ToAsk { stage, round, whom, taken }) = approval.to_ask() else { return };
     let plan = approval.stages()[stage].plan();
     let (reviewers, due) = match whom {
@@ -147,11 +153,11 @@ fn ask(approval: &mut Approval, deputies: &[Option<EmailAddress>], now: Timestam
         }
     };
     let today = jiff::civil::date(2027, 1, 15);
-    let away = |(reviewer, deputy): (usize, &Option<EmailAddress>)| {
-        let (reviewer, deputy) = (person(reviewer), deputy.clone()?);
-        Some(Absence { reviewer, deputy, from: today, to: today })
+    let absence = |(reviewer, deputy): &(EmailAddress, EmailAddress)| {
+        let (reviewer, deputy) = (reviewer.clone(), deputy.clone());
+        Absence { reviewer, deputy, from: today, to: today }
     };
-    let absences: Vec<Absence> = deputies.iter().enumerate().filter_map(away).collect();
+    let absences: Vec<Absence> = away.iter().map(absence).collect();
     let invitees = stand_ins(&reviewers, &taken, &absences, today, approval.submitter());
     let invited = |invitee: crate::policy::Invitee| {
         let link = link(stage, round as usize, &invitee.reviewer);
@@ -163,8 +169,8 @@ fn ask(approval: &mut Approval, deputies: &[Option<EmailAddress>], now: Timestam
 fn apply(approval: &mut Approval, event: &Event, now: Timestamp) -> Option<Receipt> {
     let comment = String::new();
     match event {
-        Event::Open { deputies } => {
-            ask(approval, deputies, now);
+        Event::Open { away } => {
+            ask(approval, away, now);
             None
         }
         Event::Invite { invited } => {
