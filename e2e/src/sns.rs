@@ -127,40 +127,18 @@ impl Queue<'_> {
         .await
     }
 
-    /// Waits until `count` messages are there, and says when each came, in milliseconds since 1970.
-    pub async fn times(&self, count: usize) -> Vec<u64> {
-        let mut times = Vec::new();
-        eventually(format!("{count} messages in a queue"), async || {
-            let received = self.receive().await;
-            let sent =
-                |message: &Value| text(&message["Attributes"]["SentTimestamp"]).parse::<u64>();
-            times.extend(list(&received["Messages"]).map(|it| sent(it).expect("a time")));
-            (times.len() >= count).then(|| times.clone())
-        })
-        .await
-    }
-
     /// Whether no message is there now.
     pub async fn is_empty(&self) -> bool {
         self.take().await.is_empty()
     }
 
     async fn take(&self) -> Vec<Value> {
-        let received = self.receive().await;
+        // Taken messages are out of sight for half a minute; nothing here lasts longer.
+        let asked = json!({"QueueUrl": self.url, "MaxNumberOfMessages": 10});
+        let received = self.topic.call("sqs", "receive_message", asked).await;
         let envelope = |message: &Value| {
             serde_json::from_str(&text(&message["Body"])).expect("an envelope in JSON")
         };
         list(&received["Messages"]).map(envelope).collect()
-    }
-
-    async fn receive(&self) -> Value {
-        let asked = json!({
-            "QueueUrl": self.url,
-            "MaxNumberOfMessages": 10,
-            "AttributeNames": ["SentTimestamp"],
-            // Out of sight for longer than a story lasts, so that each is taken once.
-            "VisibilityTimeout": 600,
-        });
-        self.topic.call("sqs", "receive_message", asked).await
     }
 }

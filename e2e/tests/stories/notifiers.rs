@@ -190,25 +190,6 @@ async fn copies_that_cannot_be_avoided_have_one_message_id() {
 }
 
 #[tokio::test]
-async fn many_mails_to_one_person_at_once_keep_to_what_sns_allows() {
-    const APPROVALS: usize = 30;
-    let installation = Stack::beside(Temporal::shared().await);
-    let topic = Topic::start(&installation.dir()).await;
-    let ann = topic.subscribe("ann", "ann@example.com").await;
-    let stack = by_sns(installation, &topic).start().await;
-    let wire = stack.temporal.wire().await;
-    for _ in 0..APPROVALS {
-        let expense = submission::expense(&["ann@example.com"]).to_string();
-        let input = vec![countersign_e2e::payload("json/plain", expense)];
-        wire.start(&stack.queue, &stack.new_workflow_id(), input).await;
-    }
-    let times = ann.times(APPROVALS).await;
-    let in_a_second =
-        |start: &u64| times.iter().filter(|time| (*start..start + 1_000).contains(*time)).count();
-    assert!(times.iter().map(in_a_second).max() <= Some(10), "{times:?}");
-}
-
-#[tokio::test]
 async fn a_way_that_is_closed_is_warned_about_when_the_worker_starts_and_does_not_stop_it() {
     let installation = Stack::beside(Temporal::shared().await);
     let nowhere = format!("smtp://127.0.0.1:{}", countersign_e2e::free_port());
