@@ -48,7 +48,7 @@ pub(crate) enum Problem {
     Gone,
     /// The form cannot be used: the field, and what is wrong with it.
     Field { field: &'static str, wrong: &'static str },
-    /// A browser sent the form from a page of another site.
+    /// A browser says that a page of another site sent the form.
     CrossSite,
     /// The body is no form.
     NotAForm,

@@ -97,7 +97,7 @@ async fn where_only_copies_are_left_a_link_is_gone() {
     let hash = workflow.newest_link().await;
     let copied = stack.new_workflow_id();
     copy(&stack, NOWHERE, &copied, &hash).await;
-    stack.temporal.must(["workflow", "delete", "--workflow-id", &workflow.id]).await;
+    stack.temporal.must(["workflow", "delete", "--yes", "--workflow-id", &workflow.id]).await;
     let left = format!("ApprovalLinks = '{hash}'");
     eventually("only the copy to be in the index", async || {
         (stack.temporal.list(&left).await == [copied.clone()]).then_some(())
