@@ -926,7 +926,10 @@ mod tests {
         open_for_fay(&mut case, "d");
         assert_eq!(case.outcome().reason, "Approved by bob@example.com and dee@example.com.");
         assert_eq!(case.outcome().stages[0].decisions[1].on_behalf_of, "fay@example.com");
-        assert_eq!(reasons(&case), ["approve: somebody else was asked in the reviewer's place"]);
+        assert_eq!(
+            reasons(&case),
+            ["approve: somebody else was asked in the place of fay@example.com"]
+        );
     }
 
     #[test]
