@@ -185,7 +185,7 @@ impl LinkKeys {
     pub fn verify(&self, id: &ApprovalId) -> Option<GenuineLink> {
         let (body, check) = id.0.split_at(BODY_LEN);
         let made =
-            |key: &&[u8; 32]| bool::from(mac(*key, b"check", &[body])[..CHECK_LEN].ct_eq(check));
+            |key: &&[u8; 32]| bool::from(mac(key, b"check", &[body])[..CHECK_LEN].ct_eq(check));
         self.0.iter().find(made).map(|key| GenuineLink { hash: id.hash(), key: *key })
     }
 }

@@ -1,6 +1,6 @@
 //! A decision is there, and what has to take it is not: that is seen, and an operator can go on.
 
-use countersign_e2e::{Receiver, Stack, Temporal, Workflow, submission};
+use countersign_e2e::{Answer, Receiver, Stack, Temporal, Workflow, submission};
 use serde_json::{Value, json};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -27,7 +27,7 @@ async fn says(workflow: &Workflow, to: &str) -> Value {
 
 #[tokio::test]
 async fn an_outcome_that_is_not_taken_is_to_be_seen_and_an_operator_lets_it_go() {
-    let receiver = Receiver::refusing(usize::MAX).await;
+    let receiver = Receiver::that_answers([Answer::Says(503, None, "")]).await;
     let stack = Stack::beside(Temporal::shared().await)
         .with_rules(RULES)
         .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
@@ -71,7 +71,7 @@ async fn an_outcome_that_is_not_taken_is_to_be_seen_and_an_operator_lets_it_go()
 
 #[tokio::test]
 async fn a_withdrawn_approval_says_that_its_outcome_is_handed_on_too() {
-    let receiver = Receiver::refusing(usize::MAX).await;
+    let receiver = Receiver::that_answers([Answer::Says(503, None, "")]).await;
     let stack = Stack::beside(Temporal::shared().await)
         .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
         .with("COUNTERSIGN_WEBHOOK_SECRET", SECRET)
