@@ -244,8 +244,16 @@ mod tests {
         let null = [(ENCODING.to_owned(), b"binary/null".to_vec())];
         let nil = Payload { metadata: null.into(), ..Payload::default() };
         for nil in [nil, json("null"), json(" null\n")] {
-            assert_eq!(decode::<Decision>(&[nil.clone()]), Err(Unreadable::Missing), "{nil:?}");
-            assert_eq!(decode_optional(&[nil.clone()]), Ok(Decision::default()), "{nil:?}");
+            assert_eq!(
+                decode::<Decision>(std::slice::from_ref(&nil)),
+                Err(Unreadable::Missing),
+                "{nil:?}"
+            );
+            assert_eq!(
+                decode_optional(std::slice::from_ref(&nil)),
+                Ok(Decision::default()),
+                "{nil:?}"
+            );
             let two = decode_optional::<Decision>(&[nil.clone(), nil]);
             assert_eq!(two, Err(Unreadable::TooMany(2)));
         }

@@ -47,7 +47,7 @@ pub(crate) struct Approvals {
 /// What a run says about a link.
 enum Said {
     /// Its approval, which the link belongs to.
-    Approval(Reading),
+    Approval(Box<Reading>),
     /// All that it had to say has gone into the next run.
     Continued,
     /// The link is not one of those that it has issued.
@@ -130,7 +130,7 @@ impl Approvals {
         match self.read(link, &latest).await? {
             Said::Approval(reading) => {
                 self.lookup.remember(link, &latest).await;
-                Ok((latest, reading))
+                Ok((latest, *reading))
             }
             Said::Continued | Said::NotIssued => found,
         }
@@ -149,7 +149,7 @@ impl Approvals {
                     if next != run {
                         self.lookup.remember(link, &next).await;
                     }
-                    return Ok((next, reading));
+                    return Ok((next, *reading));
                 }
                 Said::Continued => match self.latest(&next).await {
                     Some(latest) => latest,
@@ -190,7 +190,7 @@ impl Approvals {
             Ok(Some(reading)) if asked(reading.state(), link.as_str()).is_none() => {
                 Ok(Said::NotIssued)
             }
-            Ok(Some(reading)) => Ok(Said::Approval(reading)),
+            Ok(Some(reading)) => Ok(Said::Approval(Box::new(reading))),
             Ok(None) => Ok(Said::Continued),
             Err(failure @ (Failure::NotFound(_) | Failure::NotSent(_))) => {
                 Err(failed("query")(failure))
@@ -345,7 +345,7 @@ async fn read_history(handle: &Handle, link: &LinkHash) -> Result<Said, Failure>
     let status = description.search_attributes().get(&STATUS).unwrap_or_default();
     let status = Status::from_str_name(&status).unwrap_or_default();
     let reading = history::read(Some(issued.first), closing, status);
-    Ok(reading.map_or(Said::Continued, Said::Approval))
+    Ok(reading.map_or(Said::Continued, |reading| Said::Approval(Box::new(reading))))
 }
 
 async fn closing_event(handle: &Handle) -> Result<Option<HistoryEvent>, Failure> {
