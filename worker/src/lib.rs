@@ -21,6 +21,7 @@ pub mod settings;
 mod signals;
 pub mod startup;
 pub mod validation;
+mod versions;
 pub mod webhook;
 #[allow(missing_docs)]
 mod workflow;

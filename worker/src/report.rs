@@ -436,7 +436,6 @@ fn markdown(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        activities::Issued,
         approval::{EmailAddress, Quorum},
         policy::{Continuation, StageRule, TimePlan},
         validation::Plan,
@@ -464,8 +463,7 @@ mod tests {
 
     fn open(case: &mut Case, links: &[&str], time: &str) {
         let (_, issue) = case.to_issue(at(time)).expect("somebody to ask");
-        let links = links.iter().map(ToString::to_string).collect();
-        case.issued(issue, Issued::Links(links), at(time));
+        case.issued(issue.with_links(links), at(time));
     }
 
     #[test]

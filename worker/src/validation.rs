@@ -22,6 +22,7 @@ use crate::{
         Absence, Calendar, Continuations, MAX_REMINDERS, Policy as Rules, Reminder, Route,
         StageRule, TimePlan, Wait, most_bytes,
     },
+    versions,
 };
 
 /// What the worker's settings say about every submission.
@@ -62,17 +63,9 @@ pub struct Plan {
     /// What goes on with the outcome.
     #[serde(default)]
     pub then: Continuations,
-    /// Whose commands the workflow makes: 0 stands for release 0.1.0, which opened a level together
-    /// with whatever else came, did not publish that a mail was refused, and went on in no other run;
-    /// 1 for release 0.2.0, which reminded people whose mail was still on its way, took decisions of
-    /// those who were about to be replaced and none of those about to be asked for them, and did not
-    /// publish that the submitter's mail was refused.
-    #[serde(default)]
-    pub edition: u32,
+    /// The workflow code that planned it: see [`versions`](crate::versions).
+    pub version: u32,
 }
-
-/// Today's [`Plan::edition`].
-const EDITION: u32 = 2;
 
 impl Plan {
     /// These stages' reviewers are asked, and nothing else happens.
@@ -88,7 +81,7 @@ impl Plan {
             calendar: None,
             absences: Vec::new(),
             then: Continuations::default(),
-            edition: EDITION,
+            version: versions::CURRENT,
         }
     }
 }

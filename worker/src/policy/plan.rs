@@ -21,7 +21,6 @@ pub struct StageRule {
     #[serde(flatten)]
     pub time: TimePlan,
     /// How it ends when nobody is left to be asked.
-    #[serde(alias = "on_deadline")] // Release 0.1.0 recorded it so.
     pub on_deadline: OnDeadline,
     /// Who is asked next, deadline after deadline.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
