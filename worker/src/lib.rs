@@ -3,28 +3,33 @@
 
 // The SDK's macros make markers without documentation in these two.
 #[allow(missing_docs)]
-pub mod activities;
-mod ahead;
+mod activities;
 pub mod approval;
-mod attempts;
 mod case;
-pub mod check_policy;
-pub mod elsewhere;
-pub mod mail;
+pub mod cli;
+mod mail;
 pub mod money;
-pub mod notifier;
-mod origin;
-mod plugin;
+mod notifier;
 pub mod policy;
-mod report;
-pub mod settings;
-mod signals;
-pub mod startup;
+mod recorded;
+mod temporal;
+#[cfg(test)]
+mod testing;
 pub mod validation;
 mod versions;
-pub mod webhook;
 #[allow(missing_docs)]
 mod workflow;
 
-pub use plugin::{Workers, plugin, slots, worker};
+pub use activities::{
+    Countersign,
+    start_workflow::{NotStarted, start as start_workflow},
+    webhook::{Webhook, WebhookError, WebhookSecrets},
+};
+pub use mail::Letter;
+pub use notifier::{AwsEnvironment, Notifier, Outbox, Smtp, Sns, TopicArn};
+pub use recorded::StartWorkflow;
+pub use temporal::{
+    TemporalSettings, Workers, connect, plugin, register_search_attributes, slots,
+    temporal_settings, worker,
+};
 pub use workflow::ApprovalWorkflow;

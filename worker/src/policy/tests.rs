@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     approval::{EmailAddress, OnDeadline, Quorum},
-    check_policy::check_policy,
+    cli::check_policy,
 };
 
 const VALID: &str = r#"[calendar]

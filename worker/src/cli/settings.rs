@@ -16,12 +16,14 @@ use tracing_subscriber::{
 use url::Url;
 
 use crate::{
-    activities::Countersign,
+    activities::{
+        Countersign,
+        webhook::{WEBHOOK_QUEUE_SUFFIX, Webhook},
+    },
     approval::{EmailAddress, MAX_SEATS},
     notifier::{AwsEnvironment, Notifier, Outbox, Smtp, Sns, TopicArn},
     policy::Policy,
     validation::{MAX_REVIEWER_BYTES, Routing},
-    webhook::{WEBHOOK_QUEUE_SUFFIX, Webhook},
 };
 
 /// Runs approval workflows: asks reviewers by mail, waits for their decisions, acts on them.
