@@ -253,7 +253,7 @@ mod tests {
                 {"reviewer": "ann@example.com", "link": hash},
             ], "due": null})
         };
-        let case = json!({"case": {"begun": {"approval": {"stages": [
+        let case = json!({"case": {"open": {"approval": {"stages": [
             {"seats": [{"reviewer": "ann@example.com", "link": hash}]},
         ]}}}});
         let mentions = json!({"case": {"link": {"of": hash}, "early": [{"Link": hash}, hash]}});

@@ -79,16 +79,16 @@ async fn a_run_that_cannot_go_on_from_what_the_one_before_has_left_fails_and_not
     // only a stage is wrong, they are published first.
     let changes: [(Change, usize); 5] = [
         (|left| *left = json!({"case": 1}), 1),
-        (|left| left["case"]["begun"] = Value::Null, 1),
-        (|left| left["case"]["begun"]["plan"]["stages"] = json!([]), 1),
+        (|left| left["case"]["open"] = Value::Null, 1),
+        (|left| left["case"]["open"]["plan"]["stages"] = json!([]), 1),
         (
             |left| {
-                left["case"]["begun"]["plan"]["stages"] = json!([]);
-                left["case"]["begun"]["approval"]["stages"] = json!([]);
+                left["case"]["open"]["plan"]["stages"] = json!([]);
+                left["case"]["open"]["approval"]["stages"] = json!([]);
             },
             1,
         ),
-        (|left| left["case"]["begun"]["approval"]["stages"][0]["due"] = Value::Null, 2),
+        (|left| left["case"]["open"]["approval"]["stages"][0]["due"] = Value::Null, 2),
     ];
     let histories = histories().into_iter().filter(|(path, _)| path.ends_with("continued.json"));
     let mut tried = 0;

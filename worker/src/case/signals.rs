@@ -1,5 +1,4 @@
-//! Signals as people send them: each is read to what it tells, or to why it cannot be read, and
-//! whatever it is, nothing panics.
+//! Signals as people send them: each is read, or refused with a reason. No payload makes it panic.
 
 use countersign_protos::{
     names::{self, COMMENT_MAX_CHARS},
@@ -11,91 +10,94 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use crate::approval::{Ballot, Claim, EmailAddress, Verdict};
 
-/// A signal that can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Told {
-    /// By a reviewer, or by an operator for one.
+pub(crate) enum Signal {
     Decision(Ballot),
-    /// By an operator: whom to replace, by whom.
-    Reassign(EmailAddress, EmailAddress),
-    /// By an operator: whom; `None` for all who have not decided.
+    Reassign {
+        from: EmailAddress,
+        to: EmailAddress,
+    },
+    /// `None` reminds all who have not decided.
     Remind(Option<EmailAddress>),
-    /// By an operator: why.
+    /// With a reason, which may be empty.
     Withdraw(String),
 }
 
-impl Told {
-    /// The signal that told it.
-    pub(crate) fn signal(&self) -> &'static str {
+impl Signal {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
-            Told::Decision(ballot) => signal_of(ballot.verdict),
-            Told::Reassign(..) => names::SIGNAL_REASSIGN,
-            Told::Remind(_) => names::SIGNAL_REMIND,
-            Told::Withdraw(_) => names::SIGNAL_WITHDRAW,
+            Signal::Decision(ballot) => names::signal_of(ballot.verdict.into()),
+            Signal::Reassign { .. } => names::SIGNAL_REASSIGN,
+            Signal::Remind(_) => names::SIGNAL_REMIND,
+            Signal::Withdraw(_) => names::SIGNAL_WITHDRAW,
         }
     }
 }
 
-/// The signal that carries a verdict.
-pub(crate) fn signal_of(verdict: Verdict) -> &'static str {
-    names::signal_of(verdict.into())
+/// Reads the payloads of the signal of this name.
+///
+/// # Errors
+/// Why they cannot be read. The reasons quote nothing: it might be somebody's approval ID.
+pub(super) fn read(name: &str, payloads: &[Payload]) -> Result<Signal, String> {
+    match name {
+        names::SIGNAL_APPROVE => decision(Verdict::Approve, payloads),
+        names::SIGNAL_REJECT => decision(Verdict::Reject, payloads),
+        names::SIGNAL_REASSIGN => reassignment(payloads),
+        names::SIGNAL_REMIND => reminder(payloads),
+        names::SIGNAL_WITHDRAW => withdrawal(payloads),
+        _ => Err("there is no such signal".to_owned()),
+    }
 }
 
-/// Why a payload cannot be read. The reasons quote no data: it might be somebody's approval ID.
-fn unread(why: Unreadable, shape: &str) -> String {
+fn unreadable(why: Unreadable, expected: &str) -> String {
     match why {
-        Unreadable::Data(_) => shape.to_owned(),
+        Unreadable::Data(_) => format!("expected {expected}"),
         _ => why.to_string(),
     }
 }
 
-/// An address as somebody typed it; the reason names the field where it cannot be read.
 fn address(field: &str, text: &str) -> Result<EmailAddress, String> {
-    text.trim().parse().map_err(|_| format!("its {field} is no e-mail address"))
+    text.trim().parse().map_err(|_| format!("`{field}` is not an e-mail address"))
 }
 
-/// Reads the payload of `approve` or `reject`.
-pub(crate) fn decision(verdict: Verdict, payloads: &[Payload]) -> Result<Told, String> {
-    const SHAPE: &str =
-        "the payload is no decision: a JSON object with link or reviewer, and comment";
-    let decision: v1::Decision = payload::decode(payloads).map_err(|why| unread(why, SHAPE))?;
+fn decision(verdict: Verdict, payloads: &[Payload]) -> Result<Signal, String> {
+    const EXPECTED: &str = "a JSON object with `link` or `reviewer`, and optionally `comment`";
+    let decision: v1::Decision =
+        payload::decode(payloads).map_err(|why| unreadable(why, EXPECTED))?;
     let claim = match (decision.link.trim(), decision.reviewer.trim()) {
-        ("", "") => return Err("it names neither link nor reviewer".into()),
+        ("", "") => return Err("neither `link` nor `reviewer` is given".into()),
         (link, "") => Claim::Link(link.to_owned()),
         ("", reviewer) => Claim::Reviewer(address("reviewer", reviewer)?),
-        _ => return Err("it names both link and reviewer".into()),
+        _ => return Err("both `link` and `reviewer` are given".into()),
     };
-    Ok(Told::Decision(Ballot { claim, verdict, comment: clean(&decision.comment) }))
+    Ok(Signal::Decision(Ballot { claim, verdict, comment: clean(&decision.comment) }))
 }
 
-/// Reads the payload of `reassign`.
-pub(crate) fn reassignment(payloads: &[Payload]) -> Result<Told, String> {
-    const SHAPE: &str = "the payload is no reassignment: a JSON object with reviewer and to";
-    let order: v1::Reassignment = payload::decode(payloads).map_err(|why| unread(why, SHAPE))?;
-    Ok(Told::Reassign(address("reviewer", &order.reviewer)?, address("to", &order.to)?))
+fn reassignment(payloads: &[Payload]) -> Result<Signal, String> {
+    const EXPECTED: &str = "a JSON object with `reviewer` and `to`";
+    let read: v1::Reassignment =
+        payload::decode(payloads).map_err(|why| unreadable(why, EXPECTED))?;
+    let (from, to) = (address("reviewer", &read.reviewer)?, address("to", &read.to)?);
+    Ok(Signal::Reassign { from, to })
 }
 
-/// Reads the payload of `remind`.
-pub(crate) fn reminder(payloads: &[Payload]) -> Result<Told, String> {
-    const SHAPE: &str = "the payload is no reminder: nothing, or a JSON object with reviewer";
-    let order: v1::Reminder =
-        payload::decode_optional(payloads).map_err(|why| unread(why, SHAPE))?;
-    match order.reviewer.trim() {
-        "" => Ok(Told::Remind(None)),
-        reviewer => Ok(Told::Remind(Some(address("reviewer", reviewer)?))),
-    }
+fn reminder(payloads: &[Payload]) -> Result<Signal, String> {
+    const EXPECTED: &str = "nothing, or a JSON object with `reviewer`";
+    let read: v1::Reminder =
+        payload::decode_optional(payloads).map_err(|why| unreadable(why, EXPECTED))?;
+    let whom = Some(read.reviewer.trim()).filter(|reviewer| !reviewer.is_empty());
+    Ok(Signal::Remind(whom.map(|reviewer| address("reviewer", reviewer)).transpose()?))
 }
 
-/// Reads the payload of `withdraw`.
-pub(crate) fn withdrawal(payloads: &[Payload]) -> Result<Told, String> {
-    const SHAPE: &str = "the payload is no withdrawal: nothing, or a JSON object with reason";
-    let order: v1::Withdrawal =
-        payload::decode_optional(payloads).map_err(|why| unread(why, SHAPE))?;
-    Ok(Told::Withdraw(order.reason))
+fn withdrawal(payloads: &[Payload]) -> Result<Signal, String> {
+    const EXPECTED: &str = "nothing, or a JSON object with `reason`";
+    let read: v1::Withdrawal =
+        payload::decode_optional(payloads).map_err(|why| unreadable(why, EXPECTED))?;
+    Ok(Signal::Withdraw(read.reason))
 }
 
-/// A text that somebody typed, without what cannot be shown, and no longer than a comment may be.
-pub(crate) fn clean(text: &str) -> String {
+/// Text that somebody typed: without control characters, and no longer than a comment may be.
+pub(super) fn clean(text: &str) -> String {
     words::clean(text).trim().chars().take(COMMENT_MAX_CHARS).collect()
 }
 
@@ -134,14 +136,14 @@ mod tests {
             let (claim, comment) = (Claim::Reviewer(reviewer()), String::new());
             let ballot = Ballot { claim, verdict: Verdict::Approve, comment };
             let read = decision(Verdict::Approve, &json(decided));
-            assert_eq!(read, Ok(Told::Decision(ballot)), "{decided}");
+            assert_eq!(read, Ok(Signal::Decision(ballot)), "{decided}");
         }
         let nil = [vec![], json("null"), vec![encoded("binary/null", "")]];
         for nothing in nil.iter().chain(&[json("{}"), json(r#"{"reason":null}"#)]) {
-            assert_eq!(withdrawal(nothing), Ok(Told::Withdraw(String::new())), "{nothing:?}");
+            assert_eq!(withdrawal(nothing), Ok(Signal::Withdraw(String::new())), "{nothing:?}");
         }
         for nothing in nil.iter().chain(&[json("{}"), json(r#"{"reviewer":null}"#)]) {
-            assert_eq!(reminder(nothing), Ok(Told::Remind(None)), "{nothing:?}");
+            assert_eq!(reminder(nothing), Ok(Signal::Remind(None)), "{nothing:?}");
         }
         for nothing in &nil {
             let missing = Err("one input is expected, and there is none".to_owned());
@@ -151,7 +153,7 @@ mod tests {
         let to =
             json(r#"{"reviewer": " manager@example.com", "to": "cy@example.com ", "x": null}"#);
         let cy = address("to", "cy@example.com").expect("an address");
-        assert_eq!(reassignment(&to), Ok(Told::Reassign(reviewer(), cy)));
+        assert_eq!(reassignment(&to), Ok(Signal::Reassign { from: reviewer(), to: cy }));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a run of the workflow starts from, as its start event says: a submission, or the case that the
 //! run before has left. Deterministic.
 
-use countersign_protos::{payload::Encoding, v1};
+use countersign_protos::v1;
 use serde::{Deserialize, Serialize};
 use temporalio_common::protos::{
     coresdk::workflow_activation::InitializeWorkflow,
@@ -20,7 +20,6 @@ pub(crate) struct Continued {
     #[serde(flatten)]
     pub(crate) submission: v1::Submission,
     pub(crate) case: Case,
-    pub(crate) encoding: Option<Encoding>,
 }
 
 impl Continued {
@@ -40,7 +39,7 @@ pub(crate) enum Origin {
     /// Whatever somebody sent.
     Submission,
     /// An earlier run.
-    Case(Box<Continued>),
+    Case(Box<Case>),
 }
 
 /// Why a run cannot go on from what it was started with. Each would be so again.
@@ -104,7 +103,7 @@ impl Origin {
             return Err(Refused::ContinuesNothing);
         }
         match serde_json::from_slice::<Continued>(&input.data) {
-            Ok(continued) if continued.case.is_whole() => Ok(Self::Case(Box::new(continued))),
+            Ok(continued) if continued.case.is_whole() => Ok(Self::Case(Box::new(continued.case))),
             Ok(_) => {
                 Err(Refused::Unreadable { run, cause: "its plan has other stages".to_owned() })
             }
@@ -115,6 +114,7 @@ impl Origin {
 
 #[cfg(test)]
 mod tests {
+    use countersign_protos::payload::Encoding;
     use jiff::Timestamp;
     use temporalio_common::protos::temporal::api::common::v1::RetryPolicy;
     use uuid::Uuid;
@@ -129,7 +129,7 @@ mod tests {
     const EARLIER: &str = "01a215fa-70c1-7bd4-950a-a6885394f83c";
 
     fn continued() -> Payload {
-        let submission = v1::Submission::default();
+        let submission = v1::Submission { submission_id: "PO-1".into(), ..<_>::default() };
         let submitter = "sue@example.com".parse().expect("an address");
         let mut case = Case::default();
         let stage = StageRule {
@@ -141,8 +141,8 @@ mod tests {
             escalations: vec![],
         };
         let plan = Plan::asking(submission.clone(), submitter, vec![stage]);
-        case.begin(Uuid::nil(), plan, Timestamp::UNIX_EPOCH);
-        let continued = Continued { submission, case, encoding: Some(Encoding::JsonProtobuf) };
+        case.begin(Uuid::nil(), plan, Encoding::JsonProtobuf, Timestamp::UNIX_EPOCH);
+        let continued = Continued { submission, case };
         continued.to_payload().expect("it can be written")
     }
 
@@ -161,7 +161,7 @@ mod tests {
         let Ok(Origin::Case(read)) = Origin::of(&next_run(), &[continued()]) else {
             panic!("it goes on");
         };
-        assert_eq!(read.encoding, Some(Encoding::JsonProtobuf));
+        assert_eq!(read.submission().submission_id, "PO-1");
         let initiated = |initiator: ContinueAsNewInitiator| InitializeWorkflow {
             continued_initiator: initiator.into(),
             ..next_run()

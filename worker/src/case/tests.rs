@@ -1,0 +1,509 @@
+use countersign_protos::payload::{self, Encoding};
+use serde_json::json;
+
+use super::{
+    deliveries::MAX_REMINDED_BY_OPERATORS,
+    inbox::{MAX_HELD, MAX_REASONS},
+    *,
+};
+use crate::{
+    approval::{Invited, MAX_SEATS, OnDeadline, Quorum, Verdict},
+    policy::{Absence, StageRule, TimePlan, stand_ins},
+    testing::{self, address},
+};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// What tests do to a case, and see of it.
+impl Case {
+    pub(super) fn send(&mut self, signal: &'static str, payloads: &[Payload], now: Timestamp) {
+        self.handle(Event::Signal(signal, payloads.to_vec()), now);
+    }
+
+    pub(super) fn decide(&mut self, verdict: Verdict, payloads: &[Payload], now: Timestamp) {
+        self.send(names::signal_of(verdict.into()), payloads, now);
+    }
+
+    fn reassign(&mut self, from: &str, to: &str) {
+        let order = json!({"reviewer": full(from), "to": full(to)});
+        self.send(names::SIGNAL_REASSIGN, &order_of(order), NOW);
+    }
+
+    fn remind(&mut self, payloads: &[Payload]) {
+        self.send(names::SIGNAL_REMIND, payloads, NOW);
+    }
+
+    /// Has links issued for whoever is to be asked.
+    pub(super) fn issue(&mut self, links: &[&str], now: Timestamp) {
+        let issue = self.next_issue(now).expect("somebody to ask");
+        self.handle(Event::LinksIssued(testing::issued(&issue, links)), now);
+    }
+
+    fn next_issue(&mut self, now: Timestamp) -> Option<Issue> {
+        loop {
+            match self.next(now) {
+                Step::Issue { issue, .. } => return Some(issue),
+                Step::EndStage => {}
+                _ => return None,
+            }
+        }
+    }
+
+    /// What the workflow waits for, and does before.
+    pub(super) fn next_wait(&mut self, now: Timestamp) -> Wait {
+        match self.next(now) {
+            Step::Wait(wait) => wait,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The links of those who get a mail now.
+    fn mailed(&mut self) -> Vec<String> {
+        self.next_wait(NOW).requests.into_iter().map(|request| request.link).collect()
+    }
+
+    /// That those who are to be asked have been mailed.
+    fn all_sent(&mut self) {
+        for request in self.next_wait(NOW).requests {
+            self.delivered(&request.link, request.reminder, Ok(()));
+        }
+    }
+
+    pub(super) fn delivered(
+        &mut self,
+        link: &str,
+        reminder: bool,
+        result: Result<(), String>,
+    ) -> bool {
+        self.handle(Event::RequestFinished { link: link.into(), reminder, result }, NOW)
+    }
+
+    pub(super) fn outcome(&self) -> v1::Outcome {
+        self.open.as_ref().map(Open::outcome).unwrap_or_default()
+    }
+
+    fn waiting(&self) -> Vec<&str> {
+        let stage = self.open.as_ref().and_then(|open| open.approval.open_stage());
+        let stage = stage.expect("an open stage");
+        stage
+            .undecided()
+            .map(|seat| seat.reviewer.as_str().trim_end_matches("@example.com"))
+            .collect()
+    }
+
+    fn votes(&self) -> usize {
+        let stages = self.open.iter().flat_map(|open| open.approval.stages());
+        stages.map(|stage| stage.votes().len()).sum()
+    }
+
+    fn reasons(&self) -> Vec<&String> {
+        self.inbox.reasons.iter().collect()
+    }
+}
+
+fn full(name: &str) -> String {
+    format!("{name}@example.com")
+}
+
+fn plan() -> Plan {
+    let stage = StageRule {
+        name: "Finance".into(),
+        reviewers: vec![address("ann"), address("bob")],
+        quorum: Quorum::All,
+        time: TimePlan { deadline: "1h".parse().expect("a wait"), reminders: vec![] },
+        on_deadline: OnDeadline::Expire,
+        escalations: vec![],
+    };
+    Plan::asking(v1::Submission::default(), address("sue"), vec![stage])
+}
+
+fn begin(case: &mut Case) {
+    case.begin(Uuid::nil(), plan(), Encoding::JsonPlain, NOW);
+}
+
+fn begun() -> Case {
+    let mut case = Case::default();
+    begin(&mut case);
+    case
+}
+
+/// Ann and Bob are asked, by the links `a` and `b`.
+fn opened_case() -> Case {
+    let mut case = begun();
+    open(&mut case, &["a", "b"]);
+    case
+}
+
+fn open(case: &mut Case, links: &[&str]) {
+    case.issue(links, NOW);
+}
+
+/// What a run leaves to the next one.
+fn left(case: &Case) -> Case {
+    let json = serde_json::to_string(case).expect("it can be written");
+    serde_json::from_str(&json).expect("it can be read")
+}
+
+fn order_of(json: serde_json::Value) -> Vec<Payload> {
+    let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
+    vec![Payload { metadata, data: json.to_string().into_bytes(), ..Default::default() }]
+}
+
+fn signal(reviewer: &str, comment: &str) -> Vec<Payload> {
+    let decision =
+        v1::Decision { reviewer: reviewer.into(), comment: comment.into(), ..Default::default() };
+    vec![payload::encode(&decision, Encoding::JsonPlain)]
+}
+
+#[test]
+fn decisions_that_come_before_the_stage_is_open_are_taken_when_it_opens() {
+    let mut case = Case::default();
+    case.decide(Verdict::Approve, &signal("ann@example.com", "early"), NOW);
+    begin(&mut case);
+    case.decide(Verdict::Approve, &signal("bob@example.com", ""), NOW);
+    assert_eq!(case.votes(), 0);
+    open(&mut case, &["a", "b"]);
+    assert_eq!(case.outcome().status(), v1::Status::Approved);
+    assert_eq!(case.inbox.ignored, 0);
+}
+
+#[test]
+fn a_flood_of_early_decisions_is_bounded_and_counted() {
+    let mut case = Case::default();
+    for _ in 0..MAX_HELD + 5 {
+        case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+    }
+    assert_eq!(case.inbox.until_open.len(), MAX_HELD);
+    assert_eq!(case.inbox.ignored, 5);
+}
+
+#[test]
+fn what_does_not_count_is_counted_with_its_reason_and_without_its_content() {
+    let mut case = opened_case();
+    let mut garbage = signal("ann@example.com", "");
+    garbage[0].data = b"\"7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T\"".to_vec();
+    case.decide(Verdict::Approve, &garbage, NOW);
+    case.decide(Verdict::Approve, &[], NOW);
+    case.decide(Verdict::Reject, &[signal("a@b.c", ""), signal("a@b.c", "")].concat(), NOW);
+    case.decide(Verdict::Reject, &signal("", ""), NOW);
+    case.decide(Verdict::Reject, &signal("eve", ""), NOW);
+    case.decide(Verdict::Reject, &signal("eve@example.com", ""), NOW);
+    case.decide(Verdict::Approve, &signal("sue@example.com", ""), NOW);
+    case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+    case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+    case.decide(Verdict::Reject, &signal("ann@example.com", ""), NOW);
+    assert_eq!(
+        case.reasons(),
+        [
+            "approve: expected a JSON object with `link` or `reviewer`, and optionally `comment`",
+            "approve: one input is expected, and there is none",
+            "reject: one input is expected, and there are 2",
+            "reject: neither `link` nor `reviewer` is given",
+            "reject: `reviewer` is not an e-mail address",
+            "reject: eve@example.com is not asked",
+            "approve: sue@example.com does not decide their own submission",
+            "reject: ann@example.com decided otherwise before",
+        ]
+    );
+    assert_eq!((case.inbox.ignored, case.votes()), (8, 1));
+}
+
+#[test]
+fn operators_signals_have_their_effect_or_a_reason() {
+    let mut case = opened_case();
+    case.all_sent();
+    let whom = |reviewer: &str| order_of(json!({"reviewer": reviewer}));
+    case.reassign("ann", "sue");
+    let to_nobody = order_of(json!({"reviewer": "ann@example.com", "to": "cy"}));
+    case.send(names::SIGNAL_REASSIGN, &to_nobody, NOW);
+    case.send(names::SIGNAL_REASSIGN, &[], NOW);
+    case.remind(&whom("eve@example.com"));
+    case.remind(&[order_of(json!({})), whom("")].concat());
+    assert!(!case.has_changed());
+    assert_eq!(
+        case.reasons(),
+        [
+            "reassign: the submitter does not decide their own submission",
+            "reassign: `to` is not an e-mail address",
+            "reassign: one input is expected, and there is none",
+            "remind: eve@example.com has nothing to decide now",
+            "remind: one input is expected, and there are 2",
+        ]
+    );
+    case.remind(&whom("Bob@Example.com"));
+    assert!(case.has_changed());
+    assert_eq!(case.mailed(), ["b"]);
+    case.delivered("b", true, Ok(()));
+    case.reassign("ann", "cy");
+    assert!(case.has_changed());
+    open(&mut case, &["c"]);
+    case.all_sent();
+    case.remind(&[]);
+    assert_eq!(case.mailed(), ["b", "c"]);
+    case.send(names::SIGNAL_WITHDRAW, &order_of(json!({"reason": "ordered twice"})), NOW);
+    case.send(names::SIGNAL_WITHDRAW, &[], NOW);
+    assert_eq!(case.outcome().reason, "Withdrawn: ordered twice");
+    assert_eq!(case.inbox.ignored, 6, "the second withdrawal is one too many");
+}
+
+#[test]
+fn decisions_behind_a_reassignment_are_taken_in_their_order() {
+    let mut case = opened_case();
+    case.reassign("ann", "cy");
+    case.decide(Verdict::Reject, &signal("ann@example.com", "too late"), NOW);
+    case.decide(Verdict::Approve, &signal("cy@example.com", "by phone"), NOW);
+    case.decide(Verdict::Approve, &signal("bob@example.com", ""), NOW);
+    open(&mut case, &["c"]);
+    assert_eq!(case.outcome().reason, "Approved by bob@example.com and cy@example.com.");
+    let late = "reject: somebody else was asked in the place of ann@example.com";
+    assert_eq!(case.reasons(), [late]);
+}
+
+#[test]
+fn whoever_is_about_to_be_asked_can_be_replaced_and_reminded() {
+    let mut case = opened_case();
+    case.reassign("ann", "cy");
+    case.reassign("cy", "di");
+    case.remind(&order_of(json!({"reviewer": "di@example.com"})));
+    open(&mut case, &["c"]);
+    open(&mut case, &["d"]);
+    assert_eq!(case.inbox.ignored, 0, "{:?}", case.reasons());
+    assert_eq!(case.mailed(), ["b", "d"], "one mail is enough");
+    case.decide(Verdict::Approve, &signal("di@example.com", ""), NOW);
+    assert_eq!(case.votes(), 1);
+}
+
+/// Asks whoever is to be asked, as the activity does that issues links: Dee stands in for Fay.
+fn open_for_fay(case: &mut Case, link: &str) {
+    let today = "1970-01-01".parse().expect("a date");
+    let (reviewer, deputy) = (address("fay"), address("dee"));
+    let absences = [Absence { reviewer, deputy, from: today, to: today }];
+    let issue = case.next_issue(NOW).expect("somebody to ask");
+    let submitter = issue.submitter.as_ref().expect("somebody submits");
+    let invitees = stand_ins(&issue.reviewers, &issue.asked, &absences, today, submitter);
+    let invited = invitees.into_iter().map(|invitee| Invited {
+        reviewer: invitee.reviewer,
+        on_behalf_of: invitee.on_behalf_of,
+        link: link.into(),
+    });
+    let issued = Issued { invited: invited.collect(), due: None };
+    case.handle(Event::LinksIssued(issued), NOW);
+}
+
+#[test]
+fn a_reassignment_that_turns_out_to_give_somebody_two_votes_is_counted_as_ignored() {
+    let mut case = opened_case();
+    // Before the links are issued, nobody knows that Dee stands in for Fay.
+    case.reassign("ann", "fay");
+    case.reassign("bob", "dee");
+    open_for_fay(&mut case, "d");
+    open_for_fay(&mut case, "e");
+    assert_eq!(case.waiting(), ["bob", "dee"], "Bob keeps his place");
+    let why = "reassign: the new reviewer, or their deputy, is asked in this stage already";
+    assert_eq!(case.reasons(), [why]);
+    // Nor does Fay get a vote beside that of her deputy.
+    case.reassign("bob", "fay+x");
+    assert_eq!(case.reasons(), [why, why]);
+}
+
+#[test]
+fn a_decision_behind_a_reassignment_waits_for_the_deputy_to_be_asked() {
+    let mut case = opened_case();
+    case.reassign("ann", "fay");
+    case.decide(Verdict::Approve, &signal("fay@example.com", "from the beach"), NOW);
+    case.decide(Verdict::Approve, &signal("dee@example.com", "by phone"), NOW);
+    case.decide(Verdict::Approve, &signal("bob@example.com", ""), NOW);
+    open_for_fay(&mut case, "d");
+    assert_eq!(case.outcome().reason, "Approved by bob@example.com and dee@example.com.");
+    assert_eq!(case.outcome().stages[0].decisions[1].on_behalf_of, "fay@example.com");
+    assert_eq!(
+        case.reasons(),
+        ["approve: somebody else was asked in the place of fay@example.com"]
+    );
+}
+
+#[test]
+fn the_place_of_somebody_who_is_back_is_given_back_by_their_deputy() {
+    let mut case = opened_case();
+    case.reassign("ann", "fay");
+    open_for_fay(&mut case, "d");
+    // Even while the rules still say that she is away: Dee is not asked in her own place.
+    case.reassign("dee", "fay");
+    open_for_fay(&mut case, "f");
+    assert_eq!(case.waiting(), ["bob", "fay"]);
+    assert_eq!(case.inbox.ignored, 0, "{:?}", case.reasons());
+}
+
+#[test]
+fn a_reassignment_that_comes_while_links_are_issued_counts_with_them() {
+    let mut case = opened_case();
+    case.reassign("ann", "fay");
+    case.next_issue(NOW).expect("Fay is asked");
+    case.reassign("bob", "dee");
+    assert_eq!(case.inbox.ignored, 0, "it is held");
+    let invited =
+        Invited { reviewer: address("dee"), on_behalf_of: Some(address("fay")), link: "d".into() };
+    case.handle(Event::LinksIssued(Issued { invited: vec![invited], due: None }), NOW);
+    case.drain(NOW);
+    assert!(case.next_issue(NOW).is_none());
+    let why = "reassign: the new reviewer, or their deputy, is asked in this stage already";
+    assert_eq!(case.reasons(), [why]);
+}
+
+#[test]
+fn a_withdrawal_that_comes_early_is_taken_when_it_is_time() {
+    let mut case = Case::default();
+    case.send(names::SIGNAL_WITHDRAW, &[], NOW);
+    begin(&mut case);
+    assert_eq!(case.outcome().status(), v1::Status::Withdrawn);
+}
+
+#[test]
+fn a_reviewer_who_is_being_mailed_is_not_reminded_too() {
+    let mut case = opened_case();
+    assert_eq!(case.mailed(), ["a", "b"]);
+    case.delivered("a", false, Ok(()));
+    let reminded = |case: &mut Case| {
+        case.remind(&[]);
+        case.mailed()
+    };
+    assert_eq!(reminded(&mut case), ["a"], "Bob's first mail is on its way");
+    assert_eq!(reminded(&mut case), [""; 0], "so is Ann's reminder");
+    case.delivered("a", true, Ok(()));
+    case.delivered("b", false, Err("refused".into()));
+    assert_eq!(reminded(&mut case), ["a", "b"]);
+    case.resume(left(&case), NOW);
+    assert_eq!(case.mailed(), [""; 0], "another run sends no earlier reminder");
+    assert_eq!(reminded(&mut case), ["a", "b"]);
+}
+
+#[test]
+fn reminders_by_operators_are_bounded() {
+    let mut case = opened_case();
+    for _ in 0..MAX_REMINDED_BY_OPERATORS + 3 {
+        case.remind(&[]);
+    }
+    assert_eq!(case.inbox.ignored, 3);
+}
+
+#[test]
+fn a_reviewer_who_is_replaced_gets_no_more_mail_and_a_notice_only_if_they_were_asked() {
+    for sent in [false, true] {
+        let mut case = opened_case();
+        assert_eq!(case.mailed(), ["a", "b"]);
+        if sent {
+            case.delivered("a", false, Ok(()));
+        }
+        case.reassign("ann", "cy");
+        open(&mut case, &["c"]);
+        let unsent: &[&str] = if sent { &[] } else { &["a"] };
+        assert_eq!(case.next_wait(NOW).stop, unsent);
+        assert_eq!(case.start_notices().len(), usize::from(sent));
+        assert!(case.start_notices().is_empty(), "each once");
+    }
+}
+
+#[test]
+fn search_attributes_are_written_once_for_each_change_that_stays_within_a_stage() {
+    let mut case = opened_case();
+    assert!(!case.next_wait(NOW).publish, "they were written with the links");
+    assert!(!case.delivered("a", false, Ok(())), "Ann could be reached all the time");
+    assert!(case.delivered("a", true, Err("refused".into())));
+    case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+    assert!(case.has_changed());
+    assert!(case.next_wait(NOW).publish);
+    assert!(!case.has_changed());
+    assert!(!case.next_wait(NOW).publish);
+    case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+    assert!(!case.has_changed(), "nothing new");
+}
+
+#[test]
+fn a_stage_without_anybody_or_a_deadline_is_not_waited_for() {
+    let mut case = begun();
+    case.next_issue(NOW).expect("somebody to ask");
+    case.handle(Event::LinksIssued(Issued { invited: Vec::new(), due: None }), NOW);
+    assert!(matches!(case.next(NOW), Step::Stuck));
+}
+
+#[test]
+fn notices_to_superseded_reviewers_have_as_many_comments_as_fit() {
+    let mut case = Case::default();
+    let mut plan = plan();
+    let reviewers = (0..MAX_SEATS).map(|i| address(&i.to_string()));
+    plan.stages[0].reviewers = reviewers.collect();
+    case.begin(Uuid::nil(), plan, Encoding::JsonPlain, NOW);
+    let links: Vec<String> = (0..MAX_SEATS).map(|i| i.to_string()).collect();
+    open(&mut case, &links.iter().map(String::as_str).collect::<Vec<_>>());
+    for link in &links {
+        case.delivered(link, false, Ok(()));
+    }
+    let long = "\u{1F600}".repeat(names::COMMENT_MAX_CHARS);
+    for i in 0..MAX_SEATS / 2 {
+        case.decide(Verdict::Approve, &signal(&format!("{i}@example.com"), &long), NOW);
+    }
+    case.decide(Verdict::Reject, &signal("79@example.com", "no"), NOW);
+    assert!(matches!(case.next(NOW), Step::EndStage));
+    let notices = case.start_notices();
+    assert_eq!(notices.len(), MAX_SEATS / 2 - 1);
+    let comments: Vec<&str> =
+        notices[0].1.outcome.stages[0].decisions.iter().map(|vote| &*vote.comment).collect();
+    assert_eq!((comments[1], comments[2], comments[40]), (&*long, "…", "no"));
+    let bytes: usize = notices.iter().map(|notice| json!(notice.1).to_string().len()).sum();
+    assert!(bytes < 1024 * 1024, "{bytes} bytes");
+}
+
+#[test]
+fn signals_that_come_while_links_are_issued_wait_until_all_that_follows_is_scheduled() {
+    let mut case = Case::default();
+    case.decide(Verdict::Approve, &signal("ann@example.com", "early"), NOW);
+    begin(&mut case);
+    let issue = case.next_issue(NOW).expect("somebody to ask");
+    case.decide(Verdict::Approve, &signal("bob@example.com", ""), NOW);
+    case.handle(Event::LinksIssued(testing::issued(&issue, &["a", "b"])), NOW);
+    assert_eq!(case.votes(), 1, "the early one counts as the stage opens");
+    assert_eq!(case.mailed(), ["b"], "Bob is asked");
+    case.drain(NOW);
+    assert_eq!(case.outcome().status(), v1::Status::Approved);
+}
+
+#[test]
+fn a_flood_while_links_are_issued_is_bounded_and_overtakes_nothing() {
+    let mut case = opened_case();
+    case.reassign("ann", "cy");
+    case.next_issue(NOW).expect("Cy is asked");
+    for _ in 0..MAX_HELD {
+        case.decide(Verdict::Approve, &signal("eve@example.com", ""), NOW);
+    }
+    case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+    assert_eq!((case.votes(), case.inbox.ignored), (0, 1));
+    assert_eq!(case.reasons(), ["approve: too many signals at once"]);
+}
+
+#[test]
+fn another_run_goes_on_where_this_one_stopped() {
+    let mut case = opened_case();
+    assert_eq!(case.mailed(), ["a", "b"]);
+    case.delivered("a", false, Ok(()));
+    case.decide(Verdict::Approve, &signal("ann@example.com", "fine"), NOW);
+    let mut without_signals = Case::default();
+    without_signals.resume(left(&case), NOW);
+    assert_eq!(without_signals.mailed(), ["b"], "Bob's mail was not sent yet");
+    let mut next = Case::default();
+    next.decide(Verdict::Approve, &signal("bob@example.com", ""), NOW);
+    next.decide(Verdict::Approve, &[], NOW);
+    next.resume(left(&case), NOW);
+    assert_eq!(next.outcome().status(), v1::Status::Approved);
+    assert_eq!(next.outcome().stages[0].decisions[0].comment, "fine");
+    assert_eq!(next.inbox.ignored, 1);
+}
+
+#[test]
+fn only_the_latest_reasons_are_kept() {
+    let mut case = Case::default();
+    for _ in 0..12_000 {
+        case.decide(Verdict::Approve, &[], NOW);
+    }
+    assert_eq!(case.inbox.ignored, 12_000);
+    assert_eq!(case.reasons().len(), MAX_REASONS);
+}

@@ -1,0 +1,272 @@
+//! How an approval looks from outside: the query's answer, search attributes, and the Web UI's current
+//! details.
+
+use std::fmt::Write;
+
+use countersign_protos::{
+    names::{ATTRIBUTE_LINKS, ATTRIBUTE_REVIEWERS, ATTRIBUTE_STATUS, ATTRIBUTE_UNDELIVERABLE},
+    v1,
+    words::{self, to_message},
+};
+use temporalio_common::search_attributes::{
+    SearchAttributeKey, SearchAttributeUpdate, SearchAttributes,
+};
+
+use super::{
+    Open,
+    outcome::{decided_at, is_superseded, reason, stage_status, status, verdict, vote_message},
+};
+use crate::{
+    approval::{OnDeadline, Seat, Stage, Standing, Verdict},
+    validation::MAX_REVIEWER_BYTES,
+};
+
+const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STATUS);
+const REVIEWERS: SearchAttributeKey<Vec<String>> =
+    SearchAttributeKey::keyword_list(ATTRIBUTE_REVIEWERS);
+const LINKS: SearchAttributeKey<Vec<String>> = SearchAttributeKey::keyword_list(ATTRIBUTE_LINKS);
+const UNDELIVERABLE: SearchAttributeKey<bool> = SearchAttributeKey::bool(ATTRIBUTE_UNDELIVERABLE);
+
+/// The answer to the query `status`, but for ignored signals.
+pub(super) fn state(open: &Open) -> v1::ApprovalState {
+    let approval = &open.approval;
+    v1::ApprovalState {
+        status: status(approval).into(),
+        submission: Some(open.plan.submission.clone()),
+        stages: approval.stages().iter().map(|stage| stage_state(open, stage)).collect(),
+        decided_at: decided_at(approval).map(to_message),
+        reason: reason(approval),
+        rule: open.plan.rule.clone(),
+        announcement_error: open.notices.submitter_error.clone(),
+        handing_on: handing_on(open).unwrap_or_default(),
+        webhook_error: open.consequences.webhook_error().to_owned(),
+        ..Default::default()
+    }
+}
+
+pub(super) fn search_attributes(open: &Open) -> Vec<SearchAttributeUpdate> {
+    let approval = &open.approval;
+    let asked = || approval.open_stage().into_iter().flat_map(Stage::undecided);
+    let unreachable = asked().any(|seat| seat.standing == Standing::Unreachable);
+    let outcome_undelivered =
+        !open.notices.submitter_error.is_empty() || !open.consequences.webhook_error().is_empty();
+    let seats = approval.stages().iter().flat_map(Stage::seats);
+    let links = seats.map(|seat| seat.link.clone()).filter(|link| !link.is_empty());
+    vec![
+        STATUS.value_set(status(approval).as_str_name().to_owned()),
+        REVIEWERS.value_set(fitting(asked().map(|seat| seat.reviewer.to_string()))),
+        LINKS.value_set(links.collect()),
+        UNDELIVERABLE.value_set(unreachable || outcome_undelivered),
+    ]
+}
+
+/// Unsets those of an approval's search attributes that a workflow has.
+///
+/// An empty list unsets one, whatever its type
+/// (<https://docs.temporal.io/search-attribute#remove-search-attribute>). What the SDK 1.1 sends for
+/// `value_unset`, a payload without an encoding, the server refuses for ever.
+pub(crate) fn unset(present: &SearchAttributes) -> Vec<SearchAttributeUpdate> {
+    let all = [
+        (present.contains_key(&STATUS), ATTRIBUTE_STATUS),
+        (present.contains_key(&REVIEWERS), ATTRIBUTE_REVIEWERS),
+        (present.contains_key(&LINKS), ATTRIBUTE_LINKS),
+        (present.contains_key(&UNDELIVERABLE), ATTRIBUTE_UNDELIVERABLE),
+    ];
+    let nothing = |(_, name)| SearchAttributeKey::keyword_list(name).value_set(Vec::new());
+    all.into_iter().filter(|(is_present, _)| *is_present).map(nothing).collect()
+}
+
+/// As many addresses as a search attribute holds: whoever is asked in another's place may have a
+/// longer one, and a search attribute that is too large fails the workflow task.
+fn fitting(addresses: impl Iterator<Item = String>) -> Vec<String> {
+    let mut bytes = 0;
+    let fits = |address: &String| {
+        bytes += address.len() + 3;
+        bytes <= MAX_REVIEWER_BYTES
+    };
+    addresses.take_while(fits).collect()
+}
+
+/// What a decided workflow still waits for.
+fn handing_on(open: &Open) -> Option<String> {
+    if !open.approval.is_final() {
+        return None;
+    }
+    let next = open.consequences.follow_up(&open.plan, verdict(&open.approval));
+    let next = next.map(|next| format!("the workflow {}", next.workflow));
+    let webhook = open.consequences.needs_webhook(&open.plan).then(|| "the webhook".to_owned());
+    let to: Vec<String> = next.into_iter().chain(webhook).collect();
+    let sentence = format!("Decided; handing the outcome on to {}.", to.join(" and "));
+    (!to.is_empty()).then_some(sentence)
+}
+
+fn stage_state(open: &Open, stage: &Stage) -> v1::StageState {
+    let (plan, seats) = (stage.plan(), stage.seats().iter());
+    v1::StageState {
+        name: plan.name.clone(),
+        status: stage_status(&open.approval, stage).into(),
+        quorum: plan.quorum.to_string(),
+        opened_at: stage.opened_at().map(to_message),
+        deadline: stage.deadline().map(to_message),
+        on_deadline: on_deadline(stage).into(),
+        closed_at: stage.end().map(|(_, at)| to_message(at)),
+        reviewers: match stage.opened_at() {
+            Some(_) => seats.map(|seat| reviewer_state(open, stage, seat)).collect(),
+            None => planned(stage).collect(),
+        },
+        escalations: stage.level() as u32,
+    }
+}
+
+fn reviewer_state(open: &Open, stage: &Stage, seat: &Seat) -> v1::ReviewerState {
+    let mail = open.deliveries.get(&seat.link);
+    v1::ReviewerState {
+        reviewer: seat.reviewer.to_string(),
+        link: seat.link.clone(),
+        delivery: delivery(open, stage, seat).into(),
+        delivery_error: mail.map(|mail| mail.error.clone()).unwrap_or_default(),
+        vote: seat.vote.as_ref().map(|vote| vote_message(seat, vote)),
+        reminders: mail.map(|mail| mail.reminders).unwrap_or_default(),
+        on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),
+        released: is_superseded(seat),
+    }
+}
+
+fn delivery(open: &Open, stage: &Stage, seat: &Seat) -> v1::Delivery {
+    let waits = open.approval.open_stage() == Some(stage);
+    let released = seat.standing == Standing::Released;
+    match open.deliveries.get(&seat.link) {
+        Some(mail) if !mail.error.is_empty() => v1::Delivery::Undeliverable,
+        Some(mail) if mail.sent => v1::Delivery::Sent,
+        _ if waits && seat.vote.is_none() && !released => v1::Delivery::Sending,
+        _ => v1::Delivery::NotNeeded,
+    }
+}
+
+pub(super) fn details(open: &Open, ignored: u32) -> String {
+    let submission = &open.plan.submission;
+    let document = submission.document.clone().unwrap_or_default();
+    let submitter = submission.submitter.clone().unwrap_or_default();
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "### {}\n\n**{}** for {}, submitted by {} ({})\n\n**{}** {}\n",
+        markdown(&document.title),
+        markdown(&words::money(&document.amount, &document.currency)),
+        markdown(&submission.submission_id),
+        markdown(&submitter.name),
+        markdown(open.plan.submitter.as_str()),
+        status(&open.approval).as_str_name(),
+        markdown(&reason(&open.approval)),
+    );
+    if let Some(handing_on) = handing_on(open) {
+        let _ = writeln!(text, "{}\n", markdown(&handing_on));
+    }
+    for stage in open.approval.stages() {
+        stage_details(&mut text, open, stage);
+    }
+    if let Some(started) = open.consequences.started() {
+        let _ = writeln!(text, "\nFollow-up workflow: {}", markdown(&started.workflow_id));
+    }
+    let submitter = markdown(open.plan.submitter.as_str());
+    for (what, why) in [
+        (format!("{submitter} cannot be reached"), &*open.notices.submitter_error),
+        ("The follow-up workflow was not started".into(), open.consequences.follow_up_error()),
+        ("The webhook did not take the outcome".into(), open.consequences.webhook_error()),
+    ] {
+        if !why.is_empty() {
+            let _ = writeln!(text, "\n**{what}**: {}", markdown(why));
+        }
+    }
+    if ignored > 0 {
+        let _ = writeln!(text, "\nIgnored signals: {ignored}. The query `status` says why.");
+    }
+    text
+}
+
+fn stage_details(text: &mut String, open: &Open, stage: &Stage) {
+    let name = markdown(&stage.plan().name);
+    let Some(deadline) = stage.deadline().map(to_message) else {
+        let _ = writeln!(text, "\n**{name}** is not opened yet");
+        return;
+    };
+    let until = match stage.end() {
+        Some((_, at)) => format!("ended {}", words::moment(Some(&to_message(at)))),
+        None => format!("{} at {}", on_deadline(stage), words::moment(Some(&deadline))),
+    };
+    let escalated = match stage.level() {
+        0 => String::new(),
+        1 => ", escalated once".to_owned(),
+        level => format!(", escalated {level} times"),
+    };
+    let quorum = stage.plan().quorum;
+    let _ = writeln!(text, "\n**{name}** (quorum {quorum}{escalated}), {until}\n");
+    for seat in stage.seats() {
+        let reviewer = markdown(&person(seat));
+        let _ = writeln!(text, "- {reviewer} {}", progress(open, stage, seat));
+    }
+}
+
+fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
+    let waits = open.approval.open_stage() == Some(stage);
+    match (&seat.vote, delivery(open, stage, seat)) {
+        (Some(vote), _) if vote.verdict == Verdict::Approve => "**approved**".to_owned(),
+        (Some(_), _) => "**rejected**".to_owned(),
+        (None, v1::Delivery::Undeliverable) => {
+            let why = open.deliveries.get(&seat.link).map(|mail| mail.error.as_str());
+            format!("**cannot be reached**: {}", markdown(why.unwrap_or_default()))
+        }
+        (None, _) if seat.standing == Standing::Released => {
+            "did not decide; others were asked".to_owned()
+        }
+        (None, _) if !waits => "did not decide".to_owned(),
+        (None, v1::Delivery::Sent) => "was asked".to_owned(),
+        (None, _) => "is being asked".to_owned(),
+    }
+}
+
+fn on_deadline(stage: &Stage) -> &'static str {
+    let escalates = match stage.opened_at() {
+        Some(_) => stage.has_next_level(),
+        None => stage.plan().levels.len() > 1,
+    };
+    match stage.on_deadline() {
+        _ if escalates => "escalate",
+        OnDeadline::Expire => "expire",
+        OnDeadline::Reject => "reject",
+        OnDeadline::Approve => "approve",
+    }
+}
+
+/// Who is asked first in a stage that is not open yet.
+fn planned(stage: &Stage) -> impl Iterator<Item = v1::ReviewerState> {
+    let first = stage.plan().levels.first().into_iter().flat_map(|level| &level.reviewers);
+    first.map(|reviewer| v1::ReviewerState { reviewer: reviewer.to_string(), ..Default::default() })
+}
+
+/// A reviewer, and whose deputy they are.
+fn person(seat: &Seat) -> String {
+    match &seat.on_behalf_of {
+        Some(absent) => format!("{} (for {absent})", seat.reviewer),
+        None => seat.reviewer.to_string(),
+    }
+}
+
+/// Text as data in Markdown: what would be markup is escaped.
+fn markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' => escaped.push(' '),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '!' | '(' | ')' => {
+                escaped.push('\\');
+                escaped.push(c);
+            }
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+use countersign_protos::payload::{self, Encoding};
+use jiff::Timestamp;
+
+use super::*;
+use crate::{
+    approval::Quorum,
+    case::{Case, Event, Started},
+    policy::{Continuation, StageRule, TimePlan},
+    testing::address,
+    validation::Plan,
+};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn stage(name: &str, reviewers: &[&str], quorum: Quorum) -> StageRule {
+    StageRule {
+        name: name.into(),
+        reviewers: reviewers.iter().map(|name| address(name)).collect(),
+        quorum,
+        time: TimePlan { deadline: "24h".parse().expect("a wait"), reminders: vec![] },
+        on_deadline: OnDeadline::Reject,
+        escalations: vec![],
+    }
+}
+
+fn open(case: &mut Case, links: &[&str], time: &str) {
+    case.issue(links, at(time));
+}
+
+#[test]
+fn a_submission_that_cannot_be_used_waits_for_nobody() {
+    let mut case = Case::default();
+    assert_eq!(case.status().status(), v1::Status::Pending);
+    case.refuse("The submission cannot be used.".to_owned());
+    assert_eq!(case.status().status(), v1::Status::Unspecified);
+    assert_eq!(case.status().reason, "The submission cannot be used.");
+}
+
+fn started(result: Result<&str, &str>) -> Event {
+    let started = |id: &str| Started { workflow_id: id.into(), namespace: Some("finance".into()) };
+    Event::FollowUpFinished(result.map(started).map_err(str::to_owned))
+}
+
+#[test]
+fn follow_up_workflows_and_notices_that_fail_stand_in_the_details() {
+    let now = at("2026-11-24T12:00:00Z");
+    let mut case = case();
+    case.handle(started(Ok("po-1-approved")), now);
+    let details = case.details();
+    assert!(details.contains("\nFollow-up workflow: po-1-approved\n"), "{details}");
+    assert_eq!(case.outcome().child_namespace, "finance");
+    case.handle(started(Err("po-1-approved: it is there")), now);
+    let error = "**The follow-up workflow was not started**: po-1-approved: it is there";
+    assert!(case.details().contains(error), "{}", case.details());
+    decide(&mut case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
+    case.next(now);
+    assert!(matches!(case.next(now), crate::case::Step::Conclude));
+    let (number, notice) = case.start_notices().pop().expect("the submitter gets one");
+    assert_eq!(notice.recipient, address("sue"));
+    let result = Err("no such mailbox".into());
+    assert!(case.handle(Event::NoticeFinished { number, result }, now));
+    let error = "**sue@example.com cannot be reached**: no such mailbox";
+    assert!(case.details().contains(error), "{}", case.details());
+}
+
+#[test]
+fn a_webhook_that_takes_no_outcome_is_to_be_seen_wherever_one_looks() {
+    let undeliverable = |case: &Case| {
+        let name = ATTRIBUTE_UNDELIVERABLE;
+        let attributes = case.search_attributes();
+        let shown = attributes.iter().find(|update| format!("{update:?}").contains(name));
+        format!("{:?}", shown.expect("the attribute"))
+    };
+    let mut case = case();
+    case.delivered("d", true, Ok(()));
+    let before = undeliverable(&case);
+    let refusal = Err("the webhook answered 410 Gone".to_owned());
+    let now = at("2026-11-24T12:00:00Z");
+    assert!(case.handle(Event::WebhookFinished(refusal), now));
+    assert_ne!(undeliverable(&case), before, "a search finds it");
+    assert_eq!(case.status().webhook_error, "the webhook answered 410 Gone");
+    let told = "**The webhook did not take the outcome**: the webhook answered 410 Gone";
+    assert!(case.details().contains(told), "{}", case.details());
+}
+
+#[test]
+fn a_stage_that_is_not_open_yet_has_no_approvals_to_count() {
+    let stages = vec![
+        stage("Manager", &["ann"], Quorum::Any),
+        stage("Finance", &["bob", "cy"], Quorum::All),
+    ];
+    let mut case = Case::default();
+    let now = "2026-11-24T09:00:00Z";
+    case.begin(
+        Default::default(),
+        Plan::asking(Default::default(), address("sue"), stages),
+        Encoding::JsonPlain,
+        at(now),
+    );
+    assert_eq!(case.outcome().reason, "Manager is asked next.");
+    let stages = case.status().stages;
+    let on_deadline = stages.iter().map(|stage| stage.on_deadline.as_str());
+    assert_eq!(on_deadline.collect::<Vec<_>>(), ["reject", "reject"], "nobody else is asked");
+    open(&mut case, &["a"], now);
+    assert_eq!(case.outcome().reason, "Manager waits for a decision.");
+    decide(&mut case, Verdict::Approve, "ann", now);
+    assert_eq!(case.outcome().reason, "Finance is asked next.");
+    open(&mut case, &["b", "c"], now);
+    assert_eq!(case.outcome().reason, "Finance has 0 of the 2 approvals it needs.");
+}
+
+/// A manager approved; of Finance, two of three are needed and one has approved.
+fn case() -> Case {
+    planned_case(|_| ())
+}
+
+fn planned_case(plan_further: impl FnOnce(&mut Plan)) -> Case {
+    let document = v1::Document {
+        title: "15 *new* laptops".into(),
+        amount: "15750.00".into(),
+        currency: "USD".into(),
+        ..Default::default()
+    };
+    let submitter = v1::Submitter { name: "Sue".into(), ..Default::default() };
+    let mut case = Case::default();
+    let submission = v1::Submission {
+        submission_id: "PO_1".into(),
+        submitter: Some(submitter),
+        document: Some(document),
+        ..Default::default()
+    };
+    let stages = vec![
+        stage("Manager", &["ann", "zed"], Quorum::Any),
+        stage("Finance", &["bob", "cy", "di"], Quorum::at_least(2).expect("positive")),
+    ];
+    let mut plan = Plan::asking(submission, address("sue"), stages);
+    plan_further(&mut plan);
+    case.begin(Default::default(), plan, Encoding::JsonPlain, at("2026-11-24T09:00:00Z"));
+    open(&mut case, &["a", "z"], "2026-11-24T09:00:00Z");
+    case.delivered("a", false, Ok(()));
+    decide(&mut case, Verdict::Approve, "ann", "2026-11-24T10:00:00Z");
+    open(&mut case, &["b", "c", "d"], "2026-11-24T10:00:01Z");
+    case.delivered("b", false, Ok(()));
+    case.delivered("d", false, Err("no such mailbox".into()));
+    decide(&mut case, Verdict::Approve, "bob", "2026-11-24T11:00:00Z");
+    case
+}
+
+fn decide(case: &mut Case, verdict: Verdict, name: &str, time: &str) {
+    let decision = v1::Decision { reviewer: address(name).to_string(), ..Default::default() };
+    case.decide(verdict, &[payload::encode(&decision, Encoding::JsonPlain)], at(time));
+}
+
+#[test]
+fn the_details_tell_the_story_so_far() {
+    let mut case = case();
+    decide(&mut case, Verdict::Approve, "eve", "2026-11-24T11:00:00Z");
+    assert_eq!(
+        case.details(),
+        "### 15 \\*new\\* laptops
+
+**15,750.00 USD** for PO\\_1, submitted by Sue (sue@example.com)
+
+**PENDING** Finance has 1 of the 2 approvals it needs.
+
+
+**Manager** (quorum any), ended Tue 24 Nov 2026, 10:00 UTC
+
+- ann@example.com **approved**
+- zed@example.com did not decide
+
+**Finance** (quorum 2), reject at Wed 25 Nov 2026, 10:00 UTC
+
+- bob@example.com **approved**
+- cy@example.com is being asked
+- di@example.com **cannot be reached**: no such mailbox
+
+Ignored signals: 1. The query `status` says why.
+"
+    );
+}
+
+#[test]
+fn silence_does_not_approve_what_somebody_rejected_and_people_are_told_so() {
+    let mut finance = stage("Finance", &["ann", "bob", "cy"], Quorum::at_least(2).expect("two"));
+    finance.on_deadline = OnDeadline::Approve;
+    let plan = Plan::asking(Default::default(), address("sue"), vec![finance]);
+    let mut case = Case::default();
+    let now = "2026-11-24T09:00:00Z";
+    case.begin(Default::default(), plan, Encoding::JsonPlain, at(now));
+    open(&mut case, &["a", "b", "c"], now);
+    let consequences = |case: &mut Case| {
+        let reminder = v1::Reminder { reviewer: address("cy").to_string() };
+        let reminder = payload::encode(&reminder, Encoding::JsonPlain);
+        case.send("remind", &[reminder], at(now));
+        let wait = case.next_wait(at(now));
+        for request in &wait.requests {
+            case.delivered(&request.link, request.reminder, Ok(()));
+        }
+        let mail = wait.requests.iter().find(|request| request.link == "c").expect("Cy's mail");
+        (case.status().stages[0].on_deadline.clone(), mail.on_deadline)
+    };
+    assert_eq!(consequences(&mut case), ("approve".to_owned(), OnDeadline::Approve));
+    decide(&mut case, Verdict::Approve, "ann", now);
+    decide(&mut case, Verdict::Reject, "bob", now);
+    assert_eq!(case.status().status(), v1::Status::Pending, "two of three may still approve");
+    assert_eq!(consequences(&mut case), ("reject".to_owned(), OnDeadline::Reject));
+    case.handle(Event::TimePassed, at("2026-11-30T00:00:00Z"));
+    let outcome = case.outcome();
+    assert_eq!(outcome.status(), v1::Status::Rejected);
+    assert_eq!(
+        outcome.reason,
+        "Finance was not decided before its deadline, and counts as rejected, as \
+         bob@example.com rejected it."
+    );
+}
+
+#[test]
+fn what_has_not_taken_the_outcome_yet_is_said_until_it_has() {
+    let next = Continuation {
+        workflow: "Purchase_1".into(),
+        task_queue: "purchases".into(),
+        namespace: Some("finance".into()),
+    };
+    let decided = || {
+        let mut case = planned_case(|plan| {
+            plan.webhook = true;
+            plan.then.approved = Some(next.clone());
+        });
+        assert_eq!(case.status().handing_on, "", "it is not decided");
+        assert!(!case.details().contains("Decided"), "{}", case.details());
+        decide(&mut case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
+        case
+    };
+    let said = |case: &Case, to: &str| {
+        let (handing_on, details) = (case.status().handing_on, case.details());
+        assert_eq!(handing_on, format!("Decided; handing the outcome on to {to}."));
+        let shown = format!("\n\n{}\n\n", markdown(&handing_on));
+        assert!(details.contains(&shown), "{details}");
+        assert!(!details.contains("closed"), "{details}");
+    };
+    let now = at("2026-11-24T12:00:00Z");
+    for start in [Ok("po-1"), Err("it is there")] {
+        let mut case = decided();
+        said(&case, "the workflow Purchase_1 and the webhook");
+        case.handle(started(start), now);
+        said(&case, "the webhook");
+        case.handle(Event::WebhookFinished(Ok(case.outcome())), now);
+        assert_eq!(case.status().handing_on, "");
+        assert!(!case.details().contains("Decided"), "{}", case.details());
+    }
+    let mut case = planned_case(|plan| plan.webhook = true);
+    case.handle(Event::Cancelled("ordered twice".into()), at("2026-11-24T12:00:00Z"));
+    said(&case, "the webhook");
+}
+
+#[test]
+fn only_what_a_workflow_has_is_unset() {
+    let foreign = SearchAttributeKey::<String>::keyword("Department").value_set("IT".into());
+    assert!(unset(&SearchAttributes::new([foreign.clone()])).is_empty());
+    let present = SearchAttributes::new([
+        STATUS.value_set("PENDING".into()),
+        LINKS.value_set(vec!["a".into()]),
+        foreign,
+    ]);
+    let unset = unset(&present);
+    let names: Vec<&str> = unset.iter().map(SearchAttributeUpdate::name).collect();
+    assert_eq!(names, [ATTRIBUTE_STATUS, ATTRIBUTE_LINKS]);
+    let sent = SearchAttributes::updates_to_proto(unset).indexed_fields;
+    assert!(sent.values().all(|payload| payload.data == b"[]"), "{sent:?}");
+}
+
+#[test]
+fn the_state_says_what_became_of_each_mail() {
+    let state = case().status();
+    let deliveries = |stage: usize| -> Vec<v1::Delivery> {
+        state.stages[stage].reviewers.iter().map(v1::ReviewerState::delivery).collect()
+    };
+    use v1::Delivery::{NotNeeded, Sending, Sent, Undeliverable};
+    assert_eq!(deliveries(0), [Sent, NotNeeded]);
+    assert_eq!(deliveries(1), [Sent, Sending, Undeliverable]);
+    assert_eq!(state.stages[1].reviewers[2].delivery_error, "no such mailbox");
+    assert_eq!(state.status(), v1::Status::Pending);
+}
+
+#[test]
+fn each_end_has_its_reason() {
+    let approved = |case: &mut Case| decide(case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
+    let rejected = |case: &mut Case| {
+        decide(case, Verdict::Reject, "di", "2026-11-24T12:00:00Z");
+        decide(case, Verdict::Reject, "cy", "2026-11-24T12:00:00Z");
+    };
+    let late = |case: &mut Case| {
+        case.handle(Event::TimePassed, at("2026-11-30T00:00:00Z"));
+    };
+    let withdrawn = |case: &mut Case| {
+        case.handle(Event::Cancelled("ordered twice".into()), at("2026-11-24T12:00:00Z"));
+    };
+    let check = |end: fn(&mut Case), status: v1::Status, reason: &str| {
+        let mut case = case();
+        end(&mut case);
+        let outcome = case.outcome();
+        assert_eq!((outcome.status(), outcome.reason.as_str()), (status, reason));
+        assert_eq!(outcome.stages[0].status(), v1::Status::Approved);
+        assert_eq!(outcome.stages[1].status(), status);
+    };
+    check(approved, v1::Status::Approved, "Approved by bob@example.com and di@example.com.");
+    check(rejected, v1::Status::Rejected, "Rejected by di@example.com and cy@example.com.");
+    let by_deadline = "Finance was not decided before its deadline, which counts as rejection.";
+    check(late, v1::Status::Rejected, by_deadline);
+    check(withdrawn, v1::Status::Withdrawn, "Withdrawn: ordered twice");
+}
