@@ -99,15 +99,6 @@ pub(crate) fn clean(text: &str) -> String {
     words::clean(text).trim().chars().take(COMMENT_MAX_CHARS).collect()
 }
 
-impl From<Verdict> for v1::Verdict {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Approve => v1::Verdict::Approve,
-            Verdict::Reject => v1::Verdict::Reject,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

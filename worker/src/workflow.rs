@@ -38,11 +38,12 @@ use crate::{
     approval::Verdict,
     case::Case,
     elsewhere::Elsewhere,
+    limits::MAX_NAME_BYTES,
     notifier::LONGEST_ATTEMPT,
     origin::{Continued, Origin, Refused},
-    policy::{Continuation, MAX_NAME_BYTES},
+    policy::{Continuation, Plan},
     report::unset,
-    validation::{Plan, Validated},
+    validation::Validated,
 };
 
 /// Work that goes on while the workflow waits for something else.

@@ -2,6 +2,7 @@
 
 use std::{fmt, num::NonZeroUsize, str::FromStr};
 
+use countersign_protos::v1;
 use serde::{Deserialize, Serialize};
 
 /// Which way somebody decided.
@@ -11,6 +12,15 @@ pub enum Verdict {
     Approve,
     /// Against.
     Reject,
+}
+
+impl From<Verdict> for v1::Verdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Approve => v1::Verdict::Approve,
+            Verdict::Reject => v1::Verdict::Reject,
+        }
+    }
 }
 
 /// How many approvals a stage needs, and so how many rejections end it.
