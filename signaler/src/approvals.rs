@@ -26,7 +26,7 @@ use crate::{
     history,
     judgement::{Ending, Reading, asked, pending},
     lookup::{FORGET_MISSING, HISTORY, Handle, Lookup, Run, by_link, handle, issued},
-    temporal::{Failure, Temporal, call, tell},
+    temporal::{Failure, Temporal, call, from_temporal, tell, to_temporal},
 };
 
 const QUERY: Duration = Duration::from_secs(2);
@@ -217,7 +217,7 @@ impl Approvals {
             comment: comment.to_owned(),
             ..Decision::default()
         };
-        let payload = payload::encode(&decision, Encoding::JsonPlain);
+        let payload = to_temporal(payload::encode(&decision, Encoding::JsonPlain));
         let signal = names::signal_of(verdict);
         let request_id = link.request_id(&run.run_id, verdict, attempt);
         let send = async {
@@ -300,7 +300,7 @@ async fn query_status(
     })
     .await?;
     match answer {
-        Ok(value) => match payload::decode::<ApprovalState>(&value.payloads) {
+        Ok(value) => match payload::decode::<ApprovalState>(&from_temporal(value.payloads)) {
             // A run that is about to continue as new has handed over all that it knew.
             Ok(ApprovalState { submission: None, .. }) => {
                 Err(Failure::Refused("the workflow's state is empty".to_owned()))

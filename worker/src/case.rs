@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use countersign_protos::{names, v1, words::to_message};
+use countersign_protos::{names, payload::Payload, v1, words::to_message};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use temporalio_common::protos::temporal::api::common::v1::Payload;
 use uuid::Uuid;
 
 use crate::{
@@ -794,7 +793,7 @@ mod tests {
 
     fn order(json: serde_json::Value) -> Vec<Payload> {
         let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
-        vec![Payload { metadata, data: json.to_string().into_bytes(), ..Default::default() }]
+        vec![Payload { metadata, data: json.to_string().into_bytes() }]
     }
 
     #[test]

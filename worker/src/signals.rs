@@ -3,11 +3,10 @@
 
 use countersign_protos::{
     names::{self, COMMENT_MAX_CHARS},
-    payload::{self, Unreadable},
+    payload::{self, Payload, Unreadable},
     v1, words,
 };
 use serde::{Deserialize, Serialize};
-use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use crate::approval::{Ballot, Claim, EmailAddress, Verdict};
 
@@ -118,7 +117,7 @@ mod tests {
 
     fn encoded(encoding: &str, data: &str) -> Payload {
         let metadata = [("encoding".to_owned(), encoding.into())].into();
-        Payload { metadata, data: data.into(), ..Payload::default() }
+        Payload { metadata, data: data.into() }
     }
 
     /// As SDKs with typed objects send them, and people.
