@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use countersign_protos::{
-    GenuineLink, LinkHash, names,
+    GenuineLink, LinkHash, Verdict, names,
     payload::{self, Encoding},
-    v1::{ApprovalState, Decision, Status, Verdict},
+    v1::{ApprovalState, Decision, Status},
 };
 use futures_util::TryStreamExt;
 use moka::future::Cache;
@@ -218,7 +218,7 @@ impl Approvals {
             ..Decision::default()
         };
         let payload = to_temporal(payload::encode(&decision, Encoding::JsonPlain));
-        let signal = names::signal_of(verdict);
+        let signal = verdict.name();
         let request_id = link.request_id(&run.run_id, verdict, attempt);
         let send = async {
             let handle = run.handle(&self.temporal.client()?);

@@ -166,11 +166,7 @@ fn stage(stage: StageOutcome) -> StageState {
 
 #[cfg(test)]
 mod tests {
-    use countersign_protos::{
-        ApprovalId,
-        payload::Encoding,
-        v1::{Document, Verdict},
-    };
+    use countersign_protos::{ApprovalId, Verdict, payload::Encoding, v1::Document};
     use serde_json::json;
     use temporalio_common::protos::temporal::api::{
         common::v1::{Payload, Payloads, SearchAttributes},

@@ -27,17 +27,12 @@ impl Told {
     /// The signal that told it.
     pub(crate) fn signal(&self) -> &'static str {
         match self {
-            Told::Decision(ballot) => signal_of(ballot.verdict),
+            Told::Decision(ballot) => ballot.verdict.name(),
             Told::Reassign(..) => names::SIGNAL_REASSIGN,
             Told::Remind(_) => names::SIGNAL_REMIND,
             Told::Withdraw(_) => names::SIGNAL_WITHDRAW,
         }
     }
-}
-
-/// The signal that carries a verdict.
-pub(crate) fn signal_of(verdict: Verdict) -> &'static str {
-    names::signal_of(verdict.into())
 }
 
 /// Why a payload cannot be read. The reasons quote no data: it might be somebody's approval ID.
@@ -96,15 +91,6 @@ pub(crate) fn withdrawal(payloads: &[Payload]) -> Result<Told, String> {
 /// A text that somebody typed, without what cannot be shown, and no longer than a comment may be.
 pub(crate) fn clean(text: &str) -> String {
     words::clean(text).trim().chars().take(COMMENT_MAX_CHARS).collect()
-}
-
-impl From<Verdict> for v1::Verdict {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Approve => v1::Verdict::Approve,
-            Verdict::Reject => v1::Verdict::Reject,
-        }
-    }
 }
 
 #[cfg(test)]
