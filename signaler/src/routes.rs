@@ -19,7 +19,7 @@ use axum::{
 };
 use countersign_protos::{
     ApprovalId, GenuineLink, Verdict, names,
-    words::{clean, clean_line},
+    text::{clean, clean_line},
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};

@@ -1,9 +1,8 @@
 //! Every sentence that a reviewer reads about an approval.
 
 use countersign_protos::{
-    Verdict,
+    Verdict, text,
     v1::{ApprovalState, ReviewerState, StageState, Status, Vote},
-    words,
 };
 
 use crate::judgement::{Answer, Ending, asked, own_vote, pending};
@@ -73,11 +72,11 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
         }
         Answer::Recorded => whereabouts(case),
         Answer::AlreadyRecorded => {
-            let when = own.map(|vote| words::moment(vote.decided_at.as_ref())).unwrap_or_default();
+            let when = own.map(|vote| text::moment(vote.decided_at.as_ref())).unwrap_or_default();
             join([sentence("Your decision counted", &when), whereabouts(case)])
         }
         Answer::OtherVerdict => {
-            let when = own.map(|vote| words::moment(vote.decided_at.as_ref())).unwrap_or_default();
+            let when = own.map(|vote| text::moment(vote.decided_at.as_ref())).unwrap_or_default();
             join([
                 sentence("Your first decision stands; it was recorded", &when),
                 "Nothing was changed just now.".to_owned(),
@@ -150,7 +149,7 @@ fn own_stage(case: Case<'_>) -> Option<&StageState> {
 }
 
 fn asked_in(stage: &StageState) -> String {
-    let deadline = words::moment(stage.deadline.as_ref());
+    let deadline = text::moment(stage.deadline.as_ref());
     if deadline.is_empty() {
         return quorum(stage);
     }
@@ -171,7 +170,7 @@ fn handing_on(case: Case<'_>) -> String {
 fn whereabouts(case: Case<'_>) -> String {
     let status = case.state.status();
     if !pending(status) {
-        let when = words::moment(case.state.decided_at.as_ref());
+        let when = text::moment(case.state.decided_at.as_ref());
         let word = outcome_word(status).to_uppercase();
         let now = match case.answer {
             Answer::Recorded => format!("The request is now {word}."),
@@ -211,7 +210,7 @@ fn waits(stage: &StageState) -> String {
 }
 
 fn when_over(case: Case<'_>, what: &str) -> String {
-    let when = words::moment(case.state.decided_at.as_ref());
+    let when = text::moment(case.state.decided_at.as_ref());
     let reason = case.state.reason.clone();
     if reason.is_empty() {
         return join([sentence(what, &when), handing_on(case)]);

@@ -3,8 +3,8 @@
 use askama::Template;
 use countersign_protos::{
     Verdict,
+    text::{self, clean, clean_line},
     v1::{Document, Item, ReviewerState, StageState, Status, Vote},
-    words::{self, clean, clean_line},
 };
 use url::Url;
 
@@ -83,7 +83,7 @@ impl<'a> ApprovalPage<'a> {
             ("E-mail", clean_line(&submitter.email)),
             ("Kind", words_of(&list([&submission.submission_type, &document.category]))),
             ("Reference", clean_line(&submission.submission_id)),
-            ("Submitted", words::moment(submission.submitted_at.as_ref())),
+            ("Submitted", text::moment(submission.submitted_at.as_ref())),
         ];
         let open = matches!(case.answer, Answer::Open | Answer::Unattended);
         ApprovalPage {
@@ -92,7 +92,7 @@ impl<'a> ApprovalPage<'a> {
             headline: sentences::headline(case),
             explanation: clean_line(&sentences::explanation(case)),
             title: or(clean_line(&document.title), "Untitled request"),
-            amount: clean_line(&words::money(&document.amount, &document.currency)),
+            amount: clean_line(&text::money(&document.amount, &document.currency)),
             facts: facts.into_iter().filter(|(_, text)| !text.is_empty()).collect(),
             description: clean(document.description.trim()),
             items: items(&document),
@@ -201,7 +201,7 @@ fn items(document: &Document) -> Vec<[String; 3]> {
         [
             or(clean_line(&item.description), "Item"),
             clean_line(&item.date),
-            clean_line(&words::money(&item.amount, &document.currency)),
+            clean_line(&text::money(&item.amount, &document.currency)),
         ]
     };
     document.items.iter().map(item).collect()
@@ -211,7 +211,7 @@ fn attachment(uri: &str) -> Attachment {
     let uri = clean_line(uri);
     let linked = Url::parse(&uri)
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
-    Attachment { name: words::attachment_name(&uri).to_owned(), linked, uri }
+    Attachment { name: text::attachment_name(&uri).to_owned(), linked, uri }
 }
 
 fn stage(stage: &StageState, case: Case<'_>) -> Stage {
@@ -223,7 +223,7 @@ fn stage(stage: &StageState, case: Case<'_>) -> Stage {
         name if name.is_empty() && state.stages.len() > 1 => "Stage".to_owned(),
         name => or(name, "Reviewers"),
     };
-    let deadline = words::moment(stage.deadline.as_ref());
+    let deadline = text::moment(stage.deadline.as_ref());
     let note = match (waiting && goes_on, opened, deadline.is_empty()) {
         (true, true, false) => format!("Until {deadline}. {}", sentences::quorum(stage)),
         (true, _, _) => sentences::quorum(stage),
@@ -264,7 +264,7 @@ fn reviewer(reviewer: &ReviewerState, waiting: bool, link: &str) -> Reviewer {
     let name = clean_line(&format!("{}{absent}{you}", reviewer.reviewer));
     match &reviewer.vote {
         Some(vote) => {
-            let when = words::moment(vote.decided_at.as_ref());
+            let when = text::moment(vote.decided_at.as_ref());
             let past = sentences::past(Some(vote));
             Reviewer {
                 name,

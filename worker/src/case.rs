@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use countersign_protos::{names, payload::Payload, v1, words::to_message};
+use countersign_protos::{names, payload::Payload, text::to_message, v1};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -779,8 +779,8 @@ mod tests {
             reasons(&case),
             [
                 "approve: the payload is no decision: a JSON object with link or reviewer, and comment",
-                "approve: one input is expected, and there is none",
-                "reject: one input is expected, and there are 2",
+                "approve: expected one input, got none",
+                "reject: expected one input, got 2",
                 "reject: it names neither link nor reviewer",
                 "reject: its reviewer is no e-mail address",
                 "reject: eve@example.com is not asked",
@@ -814,9 +814,9 @@ mod tests {
             [
                 "reassign: the submitter does not decide their own submission",
                 "reassign: its to is no e-mail address",
-                "reassign: one input is expected, and there is none",
+                "reassign: expected one input, got none",
                 "remind: eve@example.com has nothing to decide now",
-                "remind: one input is expected, and there are 2",
+                "remind: expected one input, got 2",
             ]
         );
         case.reassign(&to("ann@example.com", "cy@example.com"), NOW);

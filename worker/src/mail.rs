@@ -3,8 +3,8 @@
 use askama::Template;
 use countersign_protos::{
     ApprovalId, PublicUrl, Verdict,
+    text::{attachment_name, clean, clean_line, moment, money},
     v1::{Document, Outcome, Status, Submitter},
-    words::{attachment_name, clean, clean_line, moment, money},
 };
 use deunicode::deunicode;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use countersign_protos::{
-    Asked, LinkKeys, names,
+    LinkContext, LinkKeys, names,
     payload::{self, Encoding},
     v1::{
         ApprovalState, Document, Outcome, ReviewerState, StageOutcome, StageState, Status,
@@ -51,7 +51,7 @@ use crate::{judgement::on_look, temporal::to_temporal};
 fn genuine() -> GenuineLink {
     let keys: LinkKeys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key");
     let approval = Uuid::from_u128(7);
-    let asked = Asked { approval, stage: 0, round: 0, reviewer: "ann@example.com" };
+    let asked = LinkContext { approval, stage: 0, round: 0, reviewer: "ann@example.com" };
     keys.verify(&keys.issue(asked)).expect("genuine")
 }
 
