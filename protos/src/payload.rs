@@ -133,37 +133,35 @@ where
 /// A `null` field reads as absent, as in protobuf's JSON mapping: SDKs with typed objects send it for
 /// unset fields. Messages from outside are flat, so only the outermost fields are looked at.
 fn from_json<M: DeserializeOwned>(data: &[u8]) -> serde_json::Result<M> {
-    let Present(fields) = serde_json::from_slice(data)?;
-    M::deserialize(MapDeserializer::new(fields.into_iter()))
+    let Fields(fields) = serde_json::from_slice(data)?;
+    let present = fields.into_iter().filter(|(_, json)| json.get() != "null");
+    M::deserialize(MapDeserializer::new(present))
 }
 
-/// The fields of a JSON object that are not `null`. Duplicates are kept, for the message's own reader
-/// to refuse.
-struct Present<'a>(Vec<(String, &'a RawValue)>);
+/// The fields of a JSON object in their order, duplicates included, for their reader to refuse.
+pub(crate) struct Fields<'a>(pub(crate) Vec<(String, &'a RawValue)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Present<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
+        struct All;
 
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Present<'de>;
+        impl<'de> Visitor<'de> for All {
+            type Value = Fields<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Present<'de>, A::Error> {
-                let mut present = Vec::new();
-                while let Some((name, json)) = map.next_entry::<String, &RawValue>()? {
-                    if json.get() != "null" {
-                        present.push((name, json));
-                    }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
                 }
-                Ok(Present(present))
+                Ok(Fields(fields))
             }
         }
 
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(All)
     }
 }
 

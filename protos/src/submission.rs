@@ -3,17 +3,13 @@
 //! Deserializers stop at the first mistake. This reader continues: it returns what it could read
 //! together with every [`Problem`], each with its JSON path.
 
-use std::{cell::RefCell, collections::BTreeMap, fmt};
+use std::{cell::RefCell, collections::BTreeMap};
 
 use jiff::{Timestamp, civil::DateTime};
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
 use serde_json::value::RawValue;
 
 use crate::{
-    payload::{self, Encoding, Payload, PayloadError},
+    payload::{self, Encoding, Fields, Payload, PayloadError},
     text,
     v1::{Document, Item, Policy, Problem, Stage, Submission, Submitter},
 };
@@ -146,42 +142,9 @@ struct Value<'a> {
 /// The fields of a JSON object, under protobuf's JSON names or the names in the .proto files.
 struct Object<'a> {
     path: String,
-    /// By their names in the .proto files.
-    fields: BTreeMap<String, Vec<Field<'a>>>,
+    /// By their names in the .proto files: the name that the sender wrote, and the value.
+    fields: BTreeMap<String, Vec<(String, &'a RawValue)>>,
     problems: &'a RefCell<Vec<Problem>>,
-}
-
-/// A field under the name that the sender wrote.
-struct Field<'a> {
-    name: String,
-    json: &'a RawValue,
-}
-
-/// All fields of a JSON object in their order, duplicates included.
-struct Fields<'a>(Vec<Field<'a>>);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct All;
-
-        impl<'de> Visitor<'de> for All {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some((name, json)) = map.next_entry()? {
-                    fields.push(Field { name, json });
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(All)
-    }
 }
 
 impl<'a> Value<'a> {
@@ -238,7 +201,7 @@ impl<'a> Value<'a> {
         };
         let mut fields: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for field in all {
-            fields.entry(snake_case(&field.name)).or_default().push(field);
+            fields.entry(snake_case(&field.0)).or_default().push(field);
         }
         Some(Object { path: self.path, fields, problems: self.problems })
     }
@@ -262,13 +225,13 @@ impl<'a> Object<'a> {
     /// missing values.
     fn value(&self, name: &str) -> Option<Value<'a>> {
         let fields = self.fields.get(&snake_case(name))?;
-        for other in &fields[1..] {
+        for (other, _) in &fields[1..] {
             // Choosing one would be a guess.
-            let path = format!("{}.{}", self.path, other.name);
+            let path = format!("{}.{other}", self.path);
             self.problems.borrow_mut().push(problem(path, "is given twice"));
         }
         let path = format!("{}.{name}", self.path);
-        let json = fields.last()?.json;
+        let json = fields.last()?.1;
         (!matches!(json.get(), "null" | "\"\"")).then_some(Value {
             path,
             json,
@@ -325,8 +288,7 @@ impl<'a> Object<'a> {
     fn only(&self, names: &[&str]) {
         let known =
             |field: &str| names.iter().any(|name| *name == field || snake_case(name) == field);
-        for Field { name, .. } in self.fields.values().flatten().filter(|field| !known(&field.name))
-        {
+        for (name, _) in self.fields.values().flatten().filter(|(name, _)| !known(name)) {
             let message = format!("is not known; there are {}", names.join(", "));
             self.problems.borrow_mut().push(problem(format!("{}.{name}", self.path), message));
         }
