@@ -9,7 +9,7 @@ use std::{
 
 use countersign_protos::{
     PublicUrl,
-    words::{clean, clean_line},
+    text::{clean, clean_line},
 };
 use mail_parser::{Address, Message, MessageParser};
 

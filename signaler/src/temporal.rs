@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use countersign_protos::payload::Payload;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, NamespacedClient,
     RetryOptions, RpcOptions,
@@ -13,7 +14,9 @@ use temporalio_client::{
     grpc::WorkflowService,
     tonic::{self, Code, ConnectError, IntoRequest},
 };
-use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
+use temporalio_common::protos::temporal::api::{
+    common::v1, workflowservice::v1::DescribeNamespaceRequest,
+};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -245,6 +248,17 @@ where
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(400));
     }
+}
+
+/// Payloads, for messages to be read from.
+pub(crate) fn from_temporal(payloads: Vec<v1::Payload>) -> Vec<Payload> {
+    let convert = |v1::Payload { metadata, data, .. }| Payload { metadata, data };
+    payloads.into_iter().map(convert).collect()
+}
+
+/// A message's payload, to be sent.
+pub(crate) fn to_temporal(Payload { metadata, data }: Payload) -> v1::Payload {
+    v1::Payload { metadata, data, ..v1::Payload::default() }
 }
 
 impl From<tonic::Status> for Failure {

@@ -2,8 +2,9 @@
 
 use askama::Template;
 use countersign_protos::{
-    v1::{Document, Item, ReviewerState, StageState, Status, Verdict},
-    words::{self, clean, clean_line},
+    Verdict,
+    text::{self, clean, clean_line},
+    v1::{Document, Item, ReviewerState, StageState, Status, Vote},
 };
 use url::Url;
 
@@ -66,7 +67,8 @@ struct Reviewer {
 }
 
 struct Form {
-    emphasis: &'static str,
+    /// With what each button's class has besides its verdict.
+    buttons: [(Verdict, &'static str); Verdict::ALL.len()],
     comment_max: usize,
 }
 
@@ -81,7 +83,7 @@ impl<'a> ApprovalPage<'a> {
             ("E-mail", clean_line(&submitter.email)),
             ("Kind", words_of(&list([&submission.submission_type, &document.category]))),
             ("Reference", clean_line(&submission.submission_id)),
-            ("Submitted", words::moment(submission.submitted_at.as_ref())),
+            ("Submitted", text::moment(submission.submitted_at.as_ref())),
         ];
         let open = matches!(case.answer, Answer::Open | Answer::Unattended);
         ApprovalPage {
@@ -90,7 +92,7 @@ impl<'a> ApprovalPage<'a> {
             headline: sentences::headline(case),
             explanation: clean_line(&sentences::explanation(case)),
             title: or(clean_line(&document.title), "Untitled request"),
-            amount: clean_line(&words::money(&document.amount, &document.currency)),
+            amount: clean_line(&text::money(&document.amount, &document.currency)),
             facts: facts.into_iter().filter(|(_, text)| !text.is_empty()).collect(),
             description: clean(document.description.trim()),
             items: items(&document),
@@ -100,11 +102,7 @@ impl<'a> ApprovalPage<'a> {
                 .map(|(_, reviewer)| clean_line(&as_whom(reviewer)))
                 .unwrap_or_default(),
             form: open.then_some(Form {
-                emphasis: match choice {
-                    Some(Verdict::Approve) => "approve",
-                    Some(Verdict::Reject) => "reject",
-                    Some(Verdict::Unspecified) | None => "",
-                },
+                buttons: Verdict::ALL.map(|verdict| (verdict, emphasis(verdict, choice))),
                 comment_max: countersign_protos::names::COMMENT_MAX_CHARS,
             }),
         }
@@ -169,11 +167,9 @@ fn tone(case: Case<'_>) -> &'static str {
         Answer::Unattended | Answer::Accepted => "wait",
         Answer::Voted | Answer::StageOver | Answer::Decided => match case.state.status() {
             status if !pending(status) => status_tone(status),
-            _ => vote_tone(own_vote(case.state, case.link).map(|vote| vote.verdict())),
+            _ => vote_tone(own_vote(case.state, case.link)),
         },
-        Answer::Recorded | Answer::AlreadyRecorded => {
-            vote_tone(own_vote(case.state, case.link).map(|vote| vote.verdict()))
-        }
+        Answer::Recorded | Answer::AlreadyRecorded => vote_tone(own_vote(case.state, case.link)),
         Answer::OtherVerdict | Answer::TooLate => "wait",
         Answer::Expired | Answer::Withdrawn | Answer::Ended(_) | Answer::Superseded => "over",
     }
@@ -188,11 +184,15 @@ fn status_tone(status: Status) -> &'static str {
     }
 }
 
-fn vote_tone(verdict: Option<Verdict>) -> &'static str {
-    match verdict {
-        Some(Verdict::Approve) => "yes",
-        Some(Verdict::Reject) => "no",
-        Some(Verdict::Unspecified) | None => "wait",
+fn vote_tone(vote: Option<&Vote>) -> &'static str {
+    vote.and_then(|vote| vote.verdict().known()).map_or("wait", Verdict::tone)
+}
+
+fn emphasis(verdict: Verdict, choice: Option<Verdict>) -> &'static str {
+    match choice {
+        None => "",
+        Some(choice) if choice == verdict => " chosen",
+        Some(_) => " quiet",
     }
 }
 
@@ -201,7 +201,7 @@ fn items(document: &Document) -> Vec<[String; 3]> {
         [
             or(clean_line(&item.description), "Item"),
             clean_line(&item.date),
-            clean_line(&words::money(&item.amount, &document.currency)),
+            clean_line(&text::money(&item.amount, &document.currency)),
         ]
     };
     document.items.iter().map(item).collect()
@@ -211,7 +211,7 @@ fn attachment(uri: &str) -> Attachment {
     let uri = clean_line(uri);
     let linked = Url::parse(&uri)
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
-    Attachment { name: words::attachment_name(&uri).to_owned(), linked, uri }
+    Attachment { name: text::attachment_name(&uri).to_owned(), linked, uri }
 }
 
 fn stage(stage: &StageState, case: Case<'_>) -> Stage {
@@ -223,7 +223,7 @@ fn stage(stage: &StageState, case: Case<'_>) -> Stage {
         name if name.is_empty() && state.stages.len() > 1 => "Stage".to_owned(),
         name => or(name, "Reviewers"),
     };
-    let deadline = words::moment(stage.deadline.as_ref());
+    let deadline = text::moment(stage.deadline.as_ref());
     let note = match (waiting && goes_on, opened, deadline.is_empty()) {
         (true, true, false) => format!("Until {deadline}. {}", sentences::quorum(stage)),
         (true, _, _) => sentences::quorum(stage),
@@ -264,11 +264,11 @@ fn reviewer(reviewer: &ReviewerState, waiting: bool, link: &str) -> Reviewer {
     let name = clean_line(&format!("{}{absent}{you}", reviewer.reviewer));
     match &reviewer.vote {
         Some(vote) => {
-            let when = words::moment(vote.decided_at.as_ref());
-            let past = sentences::past(Some(vote.verdict()));
+            let when = text::moment(vote.decided_at.as_ref());
+            let past = sentences::past(Some(vote));
             Reviewer {
                 name,
-                tone: vote_tone(Some(vote.verdict())),
+                tone: vote_tone(Some(vote)),
                 did: if when.is_empty() { past.to_owned() } else { format!("{past} on {when}") },
                 comment: clean(vote.comment.trim()),
             }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use countersign_protos::{
-    ApprovalId, Asked, LinkKeys, PublicUrl, names, submission,
+    ApprovalId, LinkContext, LinkKeys, PublicUrl, names, submission,
     v1::{Outcome, Submission},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -28,6 +28,7 @@ use crate::{
     elsewhere::{Elsewhere, NotStarted},
     mail::{self, Letter, Links},
     notifier::{Envelope, Notifier, NotifyError},
+    payload::from_temporal,
     policy::{Absence, Calendar, Invitee, Policy, TimePlan, schedule, stand_ins},
     validation::{self, Routing, Validated},
     versions,
@@ -187,7 +188,7 @@ impl Countersign {
         _ctx: ActivityContext,
         input: RawValue,
     ) -> Result<Validated, ActivityError> {
-        let (submission, problems) = submission::read(&input.payloads);
+        let (submission, problems) = submission::read(&from_temporal(input.payloads));
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (rules, now) = (rules.as_deref(), Timestamp::now());
         let mut validated = validation::validate(submission, problems, &self.routing, rules, now);
@@ -210,7 +211,8 @@ impl Countersign {
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let invitees = invitees(&issue, rules.as_deref());
         let invite = |Invitee { reviewer, on_behalf_of }| {
-            let asked = Asked { approval, stage, round, reviewer: EmailAddress::as_str(&reviewer) };
+            let asked =
+                LinkContext { approval, stage, round, reviewer: EmailAddress::as_str(&reviewer) };
             let link = self.link_keys.issue(asked).hash().as_str().to_owned();
             Invited { reviewer, on_behalf_of, link }
         };
@@ -226,7 +228,7 @@ impl Countersign {
         ctx: ActivityContext,
         request: ReviewRequest,
     ) -> Result<String, ActivityError> {
-        let asked = Asked {
+        let asked = LinkContext {
             approval: request.approval,
             stage: request.stage,
             round: request.round,

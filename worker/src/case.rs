@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use countersign_protos::{names, v1, words::to_message};
+use countersign_protos::{names, payload::Payload, text::to_message, v1};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use temporalio_common::protos::temporal::api::common::v1::Payload;
 use uuid::Uuid;
 
 use crate::{
@@ -16,7 +15,7 @@ use crate::{
         Verdict, Whom,
     },
     policy::{Continuation, Plan},
-    signals::{self, Told, clean, signal_of},
+    signals::{self, Told, clean},
 };
 
 /// Signals that are kept while no stage is open; more of them are no mistake but a flood.
@@ -294,7 +293,7 @@ impl Case {
 
     /// Takes the payloads of a decision, whatever they are.
     pub(crate) fn decide(&mut self, verdict: Verdict, payloads: &[Payload], now: Timestamp) {
-        self.signalled(signal_of(verdict), signals::decision(verdict, payloads), now);
+        self.signalled(verdict.name(), signals::decision(verdict, payloads), now);
     }
 
     /// Takes an operator's order to ask somebody else.
@@ -376,7 +375,7 @@ impl Case {
             Receipt::Released => format!("somebody else was asked in the place of {who}"),
             Receipt::StageNotOpen => format!("the stage of {who} is not open"),
         };
-        self.ignore(signal_of(verdict), &why);
+        self.ignore(verdict.name(), &why);
     }
 
     /// Whose decision it claims to be.
@@ -761,8 +760,8 @@ mod tests {
             reasons(&case),
             [
                 "approve: the payload is no decision: a JSON object with link or reviewer, and comment",
-                "approve: one input is expected, and there is none",
-                "reject: one input is expected, and there are 2",
+                "approve: expected one input, got none",
+                "reject: expected one input, got 2",
                 "reject: it names neither link nor reviewer",
                 "reject: its reviewer is no e-mail address",
                 "reject: eve@example.com is not asked",
@@ -775,7 +774,7 @@ mod tests {
 
     fn order(json: serde_json::Value) -> Vec<Payload> {
         let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
-        vec![Payload { metadata, data: json.to_string().into_bytes(), ..Default::default() }]
+        vec![Payload { metadata, data: json.to_string().into_bytes() }]
     }
 
     #[test]
@@ -796,9 +795,9 @@ mod tests {
             [
                 "reassign: the submitter does not decide their own submission",
                 "reassign: its to is no e-mail address",
-                "reassign: one input is expected, and there is none",
+                "reassign: expected one input, got none",
                 "remind: eve@example.com has nothing to decide now",
-                "remind: one input is expected, and there are 2",
+                "remind: expected one input, got 2",
             ]
         );
         case.reassign(&to("ann@example.com", "cy@example.com"), NOW);

@@ -12,6 +12,7 @@ pub mod elsewhere;
 pub mod mail;
 pub mod notifier;
 mod origin;
+mod payload;
 mod plugin;
 mod report;
 pub mod settings;

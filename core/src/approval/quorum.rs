@@ -2,6 +2,7 @@
 
 use std::{fmt, num::NonZeroUsize, str::FromStr};
 
+<<<<<<< HEAD:core/src/approval/quorum.rs
 use countersign_protos::v1;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,11 @@ impl From<Verdict> for v1::Verdict {
     }
 }
 
+=======
+pub use countersign_protos::Verdict;
+use serde::{Deserialize, Serialize};
+
+>>>>>>> 26fff2a:worker/src/approval/quorum.rs
 /// How many approvals a stage needs, and so how many rejections end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

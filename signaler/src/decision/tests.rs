@@ -7,7 +7,7 @@ use std::{
 };
 
 use countersign_protos::{
-    Asked, LinkKeys, names,
+    LinkContext, LinkKeys, names,
     payload::{self, Encoding},
     v1::{
         ApprovalState, Document, Outcome, ReviewerState, StageOutcome, StageState, Status,
@@ -46,12 +46,12 @@ use tokio::task::yield_now;
 use uuid::Uuid;
 
 use super::*;
-use crate::judgement::on_look;
+use crate::{judgement::on_look, temporal::to_temporal};
 
 fn genuine() -> GenuineLink {
     let keys: LinkKeys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key");
     let approval = Uuid::from_u128(7);
-    let asked = Asked { approval, stage: 0, round: 0, reviewer: "ann@example.com" };
+    let asked = LinkContext { approval, stage: 0, round: 0, reviewer: "ann@example.com" };
     keys.verify(&keys.issue(asked)).expect("genuine")
 }
 
@@ -145,7 +145,7 @@ impl Run {
 
     fn begins(&self) -> Attributes {
         let submission = self.says.submission.clone().unwrap_or_default();
-        let payloads = vec![payload::encode(&submission, Encoding::JsonPlain)];
+        let payloads = vec![to_temporal(payload::encode(&submission, Encoding::JsonPlain))];
         Attributes::WorkflowExecutionStartedEventAttributes(
             WorkflowExecutionStartedEventAttributes {
                 input: Some(Payloads { payloads }),
@@ -163,7 +163,7 @@ impl Run {
         });
         let outcome =
             Outcome { status: self.says.status, stages: stages.collect(), ..Outcome::default() };
-        let payloads = vec![payload::encode(&outcome, Encoding::JsonPlain)];
+        let payloads = vec![to_temporal(payload::encode(&outcome, Encoding::JsonPlain))];
         Attributes::WorkflowExecutionCompletedEventAttributes(
             WorkflowExecutionCompletedEventAttributes {
                 result: Some(Payloads { payloads }),
@@ -259,7 +259,7 @@ impl World {
                 let run = self.find(&run_id)?;
                 let clean = matches!(run.status, Running | Completed);
                 let rejects = asked.query_reject_condition == 3 && !clean;
-                let payloads = vec![payload::encode(&run.says, Encoding::JsonPlain)];
+                let payloads = vec![to_temporal(payload::encode(&run.says, Encoding::JsonPlain))];
                 Ok(QueryWorkflowResponse {
                     query_result: (!rejects).then_some(Payloads { payloads }),
                     query_rejected: rejects.then_some(QueryRejected { status: run.status.into() }),

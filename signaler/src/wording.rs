@@ -1,8 +1,8 @@
 //! Every sentence that a reviewer reads about an approval.
 
 use countersign_protos::{
-    v1::{ApprovalState, ReviewerState, StageState, Status, Verdict, Vote},
-    words,
+    Verdict, text,
+    v1::{ApprovalState, ReviewerState, StageState, Status, Vote},
 };
 
 use crate::judgement::{Answer, Ending, asked, own_vote, pending};
@@ -26,7 +26,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         // Perhaps they have decided already: nobody is there to say so.
         Answer::Unattended => "You were asked to decide".to_owned(),
         Answer::Voted | Answer::StageOver if own.is_some() => {
-            format!("You {} this", past(own.map(Vote::verdict)))
+            format!("You {} this", past(own))
         }
         Answer::Voted | Answer::StageOver => match own_stage(case) {
             Some(stage) => format!("Stage {}", outcome_word(stage.status()).to_lowercase()),
@@ -37,11 +37,11 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         Answer::Withdrawn => "This request was withdrawn".to_owned(),
         Answer::Ended(_) => "This request ended without a decision".to_owned(),
         Answer::Superseded => "This link is no longer in use".to_owned(),
-        Answer::Recorded => format!("Recorded: you {}", past(own.map(Vote::verdict))),
+        Answer::Recorded => format!("Recorded: you {}", past(own)),
         Answer::AlreadyRecorded => {
-            format!("Already recorded: you {}", past(own.map(Vote::verdict)))
+            format!("Already recorded: you {}", past(own))
         }
-        Answer::OtherVerdict => format!("You had already {} this", past(own.map(Vote::verdict))),
+        Answer::OtherVerdict => format!("You had already {} this", past(own)),
         Answer::TooLate => "Already decided".to_owned(),
         Answer::Accepted => "Your decision is recorded".to_owned(),
     }
@@ -72,11 +72,11 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
         }
         Answer::Recorded => whereabouts(case),
         Answer::AlreadyRecorded => {
-            let when = own.map(|vote| words::moment(vote.decided_at.as_ref())).unwrap_or_default();
+            let when = own.map(|vote| text::moment(vote.decided_at.as_ref())).unwrap_or_default();
             join([sentence("Your decision counted", &when), whereabouts(case)])
         }
         Answer::OtherVerdict => {
-            let when = own.map(|vote| words::moment(vote.decided_at.as_ref())).unwrap_or_default();
+            let when = own.map(|vote| text::moment(vote.decided_at.as_ref())).unwrap_or_default();
             join([
                 sentence("Your first decision stands; it was recorded", &when),
                 "Nothing was changed just now.".to_owned(),
@@ -134,12 +134,8 @@ pub(crate) fn outcome_word(status: Status) -> &'static str {
 }
 
 /// What a reviewer did.
-pub(crate) fn past(verdict: Option<Verdict>) -> &'static str {
-    match verdict {
-        Some(Verdict::Approve) => "approved",
-        Some(Verdict::Reject) => "rejected",
-        Some(Verdict::Unspecified) | None => "decided",
-    }
+pub(crate) fn past(vote: Option<&Vote>) -> &'static str {
+    vote.and_then(|vote| vote.verdict().known()).map_or("decided", Verdict::past)
 }
 
 /// How many reviewers a stage's quorum is about: whoever was released without a vote is not.
@@ -153,7 +149,7 @@ fn own_stage(case: Case<'_>) -> Option<&StageState> {
 }
 
 fn asked_in(stage: &StageState) -> String {
-    let deadline = words::moment(stage.deadline.as_ref());
+    let deadline = text::moment(stage.deadline.as_ref());
     if deadline.is_empty() {
         return quorum(stage);
     }
@@ -174,7 +170,7 @@ fn handing_on(case: Case<'_>) -> String {
 fn whereabouts(case: Case<'_>) -> String {
     let status = case.state.status();
     if !pending(status) {
-        let when = words::moment(case.state.decided_at.as_ref());
+        let when = text::moment(case.state.decided_at.as_ref());
         let word = outcome_word(status).to_uppercase();
         let now = match case.answer {
             Answer::Recorded => format!("The request is now {word}."),
@@ -208,13 +204,13 @@ fn waits(stage: &StageState) -> String {
         .reviewers
         .iter()
         .filter_map(|reviewer| reviewer.vote.as_ref())
-        .filter(|vote| vote.verdict() == Verdict::Approve)
+        .filter(|vote| vote.verdict().known() == Some(Verdict::Approve))
         .count();
     format!("The stage still waits for others: {approved} of {needed} approvals so far.")
 }
 
 fn when_over(case: Case<'_>, what: &str) -> String {
-    let when = words::moment(case.state.decided_at.as_ref());
+    let when = text::moment(case.state.decided_at.as_ref());
     let reason = case.state.reason.clone();
     if reason.is_empty() {
         return join([sentence(what, &when), handing_on(case)]);
