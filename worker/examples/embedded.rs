@@ -8,11 +8,8 @@
 //! A signaler that shows its links needs the same keys.
 
 use countersign_worker::{
-    activities::Countersign,
-    notifier::{Notifier, Outbox},
-    startup,
-    validation::Routing,
-    worker,
+    Countersign, Notifier, Outbox, connect, register_search_attributes, temporal_settings,
+    validation::Routing, worker,
 };
 use temporalio_sdk::WorkerOptions;
 
@@ -26,8 +23,8 @@ async fn main() -> anyhow::Result<()> {
         notifier: Notifier::Outbox(Outbox::new("outbox".into(), "approvals@example.com".parse()?)),
         webhook: None,
     };
-    let client = startup::connect(startup::temporal_settings()?).await?;
-    startup::register_search_attributes(&client).await?;
+    let client = connect(temporal_settings()?).await?;
+    register_search_attributes(&client).await?;
 
     let options = WorkerOptions::new("my-task-queue")
         // .register_workflow::<YourWorkflow>()? .register_activities(YourActivities)

@@ -3,26 +3,31 @@
 
 // The SDK's macros make markers without documentation in these two.
 #[allow(missing_docs)]
-pub mod activities;
-mod ahead;
-mod attempts;
+mod activities;
 mod case;
-pub mod check_policy;
-pub mod elsewhere;
-pub mod mail;
-pub mod notifier;
-mod origin;
+pub mod cli;
+mod mail;
+mod notifier;
 mod payload;
-mod plugin;
-mod report;
-pub mod settings;
-mod signals;
-pub mod startup;
+mod recorded;
+mod temporal;
+#[cfg(test)]
+mod testing;
 mod versions;
-pub mod webhook;
 #[allow(missing_docs)]
 mod workflow;
 
+pub use activities::{
+    Countersign,
+    start_workflow::{NotStarted, start as start_workflow},
+    webhook::{Webhook, WebhookError, WebhookSecrets},
+};
 pub use countersign_core::{approval, limits, money, policy, validation};
-pub use plugin::{Workers, plugin, slots, worker};
+pub use mail::Letter;
+pub use notifier::{AwsEnvironment, Notifier, Outbox, Smtp, Sns, TopicArn};
+pub use recorded::StartWorkflow;
+pub use temporal::{
+    TemporalSettings, Workers, connect, plugin, register_search_attributes, slots,
+    temporal_settings, worker,
+};
 pub use workflow::ApprovalWorkflow;

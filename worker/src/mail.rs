@@ -8,7 +8,7 @@ use countersign_protos::{
 };
 use deunicode::deunicode;
 
-use crate::{activities::ReviewRequest, approval::OnDeadline};
+use crate::{approval::OnDeadline, recorded::ReviewRequest};
 
 /// What is written to somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ const SNS_SUBJECT_MAX: usize = 99;
 
 /// The links in one request.
 #[derive(Debug, Clone)]
-pub struct Links {
+pub(crate) struct Links {
     approve: String,
     reject: String,
     home: String,
@@ -39,7 +39,7 @@ pub struct Links {
 
 impl Links {
     /// The links for one approval ID.
-    pub fn new(base: &PublicUrl, id: &ApprovalId) -> Self {
+    pub(crate) fn new(base: &PublicUrl, id: &ApprovalId) -> Self {
         let home = base.as_str();
         let id = id.reveal();
         Self {
@@ -142,7 +142,7 @@ struct RequestHtml<'a> {
 }
 
 /// Asks a reviewer, or reminds them.
-pub fn request(request: &ReviewRequest, links: &Links) -> Letter {
+pub(crate) fn request(request: &ReviewRequest, links: &Links) -> Letter {
     let submission = &request.submission;
     let mut facts = Facts::new(
         &submission.submission_id,
@@ -236,7 +236,7 @@ impl DecisionFacts {
 }
 
 /// Tells the submitter what was decided, by whom and why.
-pub fn outcome(outcome: &Outcome) -> Letter {
+pub(crate) fn outcome(outcome: &Outcome) -> Letter {
     let start = match outcome.status() {
         Status::Approved => "Approved",
         Status::Rejected => "Rejected",
@@ -247,7 +247,7 @@ pub fn outcome(outcome: &Outcome) -> Letter {
 }
 
 /// Tells a reviewer that they need not decide any more.
-pub fn release(outcome: &Outcome) -> Letter {
+pub(crate) fn release(outcome: &Outcome) -> Letter {
     about("release", "No longer needed", outcome, true)
 }
 
@@ -290,7 +290,7 @@ fn not_encoded(text: &str) -> String {
 impl Letter {
     /// The subject within the rules of Amazon SNS's `Publish`: printable ASCII, at most 99
     /// characters. Other scripts are transliterated.
-    pub fn ascii_subject(&self) -> String {
+    pub(crate) fn ascii_subject(&self) -> String {
         // Other scripts have such characters too.
         let ascii = not_encoded(&deunicode(&self.subject));
         let printable = ascii.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' });

@@ -9,13 +9,9 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Parser;
 use countersign_worker::{
-    check_policy::check_policy,
-    notifier::{AwsEnvironment, Sns},
-    settings::{Cli, Command, Logging, PolicyFile, RawSettings, Settings},
-    slots,
-    startup::{self, TemporalSettings},
-    webhook::WebhookError,
-    worker,
+    AwsEnvironment, Sns, TemporalSettings, WebhookError,
+    cli::{Cli, Command, Logging, PolicyFile, RawSettings, Settings, check_policy},
+    connect, register_search_attributes, slots, temporal_settings, worker,
 };
 use futures::FutureExt;
 use temporalio_client::Client;
@@ -89,7 +85,7 @@ fn said(checked: Result<String, String>) -> ExitCode {
 }
 
 async fn work(settings: &RawSettings) -> anyhow::Result<()> {
-    let (settings, temporal) = match (settings.check(), startup::temporal_settings()) {
+    let (settings, temporal) = match (settings.check(), temporal_settings()) {
         (Err(wrong), Err(temporal)) => bail!("{wrong}\n  {temporal}"),
         (settings, temporal) => (settings?, temporal?),
     };
@@ -139,8 +135,8 @@ async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<(
 }
 
 async fn start(temporal: TemporalSettings) -> anyhow::Result<Client> {
-    let client = startup::connect(temporal).await?;
-    startup::register_search_attributes(&client).await?;
+    let client = connect(temporal).await?;
+    register_search_attributes(&client).await?;
     Ok(client)
 }
 

@@ -2,33 +2,9 @@
 
 use std::{fmt, num::NonZeroUsize, str::FromStr};
 
-<<<<<<< HEAD:core/src/approval/quorum.rs
-use countersign_protos::v1;
-use serde::{Deserialize, Serialize};
-
-/// Which way somebody decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Verdict {
-    /// For.
-    Approve,
-    /// Against.
-    Reject,
-}
-
-impl From<Verdict> for v1::Verdict {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Approve => v1::Verdict::Approve,
-            Verdict::Reject => v1::Verdict::Reject,
-        }
-    }
-}
-
-=======
 pub use countersign_protos::Verdict;
 use serde::{Deserialize, Serialize};
 
->>>>>>> 26fff2a:worker/src/approval/quorum.rs
 /// How many approvals a stage needs, and so how many rejections end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

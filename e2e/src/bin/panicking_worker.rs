@@ -5,7 +5,9 @@ use std::io::IsTerminal;
 
 use anyhow::Context;
 use clap::Parser;
-use countersign_worker::{plugin, settings, startup};
+use countersign_worker::{
+    cli::RawSettings, connect, plugin, register_search_attributes, temporal_settings,
+};
 use futures_util::{
     FutureExt,
     future::{BoxFuture, ready},
@@ -32,7 +34,7 @@ struct Embedding {
     #[arg(long, env = "PANICS_OVER", value_parser = ["signal", "submission", "codec"])]
     panics_over: String,
     #[command(flatten)]
-    settings: settings::RawSettings,
+    settings: RawSettings,
 }
 
 /// Reads what is encrypted, or rather does not.
@@ -113,8 +115,8 @@ async fn main() -> anyhow::Result<()> {
     let task_queue = settings.task_queue.clone();
     let countersign = settings.countersign().await.map_err(anyhow::Error::msg)?;
 
-    let mut client = startup::connect(startup::temporal_settings()?).await?;
-    startup::register_search_attributes(&client).await?;
+    let mut client = connect(temporal_settings()?).await?;
+    register_search_attributes(&client).await?;
     let mut options = WorkerOptions::new(task_queue).worker_plugin(plugin(countersign));
     match panics_over.as_str() {
         "signal" => {

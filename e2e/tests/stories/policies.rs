@@ -8,10 +8,7 @@ use countersign_e2e::{
     text,
 };
 use countersign_protos::{payload::Encoding, v1::Outcome};
-use countersign_worker::{
-    elsewhere::{Elsewhere, NotStarted},
-    policy::Continuation,
-};
+use countersign_worker::{NotStarted, StartWorkflow, policy::Continuation, start_workflow};
 use serde_json::json;
 use temporalio_common::protos::temporal::api::common::v1::link::WorkflowEvent;
 
@@ -135,7 +132,7 @@ async fn a_workflow_that_is_started_twice_in_another_namespace_runs_once() {
             task_queue: "payments".to_owned(),
             namespace: Some("default".to_owned()),
         };
-        let elsewhere = Elsewhere {
+        let follow_up = StartWorkflow {
             workflow_id: "started-twice".to_owned(),
             next,
             outcome: Outcome::default(),
@@ -147,7 +144,7 @@ async fn a_workflow_that_is_started_twice_in_another_namespace_runs_once() {
             run_id: "01a21515-4dc2-7201-bc9f-28b77c492899".to_owned(),
             reference: None,
         };
-        elsewhere.start(&client, from, request.to_owned()).await
+        start_workflow(follow_up, &client, from, request.to_owned()).await
     };
     let run = start("run.7").await.expect("a start");
     assert_eq!(start("run.7").await.expect("the same"), run);

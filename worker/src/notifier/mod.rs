@@ -12,7 +12,7 @@ use std::{
 
 pub use outbox::Outbox;
 pub use smtp::Smtp;
-pub use sns::{AwsEnvironment, NotATopicArn, Sns, TopicArn};
+pub use sns::{AwsEnvironment, Sns, TopicArn};
 use tokio::time::timeout;
 use tracing::warn;
 

@@ -11,10 +11,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::json;
 use tokio::sync::Mutex;
 
-pub use self::{
-    aws::AwsEnvironment,
-    topic::{NotATopicArn, TopicArn},
-};
+pub use self::{aws::AwsEnvironment, topic::TopicArn};
 use super::{Envelope, NotifyError};
 use crate::{approval::EmailAddress, mail::Letter};
 

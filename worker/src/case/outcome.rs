@@ -13,9 +13,9 @@ use temporalio_common::search_attributes::{
     SearchAttributeKey, SearchAttributeUpdate, SearchAttributes,
 };
 
+use super::{Begun, Case};
 use crate::{
     approval::{Approval, End, Grounds, OnDeadline, Seat, Stage, Standing, Status, Verdict, Vote},
-    case::{Begun, Case},
     limits::MAX_REVIEWER_BYTES,
 };
 
@@ -435,6 +435,7 @@ fn markdown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::issued;
     use crate::{
         approval::{EmailAddress, Quorum},
         policy::{Continuation, Plan, StageRule, TimePlan},
@@ -462,7 +463,7 @@ mod tests {
 
     fn open(case: &mut Case, links: &[&str], time: &str) {
         let (_, issue) = case.to_issue(at(time)).expect("somebody to ask");
-        case.issued(issue.with_links(links), at(time));
+        case.issued(issued(&issue, links), at(time));
     }
 
     #[test]

@@ -17,10 +17,7 @@ use temporalio_sdk::{
 use tokio::time::sleep;
 use tracing::warn;
 
-use crate::{
-    activities::{Announcement, ReviewRequest},
-    elsewhere::Elsewhere,
-};
+use crate::recorded::{Notice, ReviewRequest, StartWorkflow};
 
 /// What runs inside a workflow task. Others cannot have it run, unless they ask for it as for a regular
 /// activity.
@@ -124,11 +121,11 @@ fn what(input: &ExecuteActivityInput) -> String {
         let kind = if request.reminder { "reminder" } else { "request" };
         return format!("{kind} to {}", request.reviewer);
     }
-    if let Some(announcement) = input.args_ref::<Announcement>() {
-        return format!("outcome to {}", announcement.recipient);
+    if let Some(notice) = input.args_ref::<Notice>() {
+        return format!("outcome to {}", notice.recipient);
     }
-    if let Some(elsewhere) = input.args_ref::<Elsewhere>() {
-        return format!("start of {}", elsewhere.workflow_id);
+    if let Some(start) = input.args_ref::<StartWorkflow>() {
+        return format!("start of {}", start.workflow_id);
     }
     match input.args_ref::<Outcome>() {
         Some(_) => "webhook".to_owned(),
@@ -342,7 +339,7 @@ mod tests {
         fn lines(&self) -> Vec<String> {
             let written = std::mem::take(&mut *self.0.lock().expect("not poisoned"));
             let written = String::from_utf8(written).expect("UTF-8");
-            let target = " WARN countersign_worker::attempts: ";
+            let target = " WARN countersign_worker::activities::attempts: ";
             written.lines().map(|line| line.replace(target, "")).collect()
         }
     }

@@ -27,7 +27,7 @@ use temporalio_sdk::{
 
 /// Watches a worker's workflows. Clones share what they know.
 #[derive(Clone, Default)]
-pub(crate) struct RunsAhead(Arc<Shared>);
+pub(crate) struct StaleQueries(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -46,7 +46,7 @@ struct Shown {
     ahead: bool,
 }
 
-impl RunsAhead {
+impl StaleQueries {
     /// Has a worker's workflows watched, as soon as it is there.
     pub(crate) fn watch(&self, options: &mut WorkerOptions) {
         let watching = self.clone();
@@ -56,7 +56,7 @@ impl RunsAhead {
     }
 
     /// The worker that has been made.
-    pub(crate) fn is_there(&self, worker: Arc<CoreWorker>) {
+    pub(crate) fn set_worker(&self, worker: Arc<CoreWorker>) {
         self.0.worker.get_or_init(|| worker);
     }
 
@@ -84,7 +84,7 @@ impl RunsAhead {
 }
 
 #[async_trait::async_trait(?Send)]
-impl WorkerInterceptor for RunsAhead {
+impl WorkerInterceptor for StaleQueries {
     async fn on_workflow_activation(&self, activation: &WorkflowActivation) -> anyhow::Result<()> {
         if self.note(activation)
             && let Some(worker) = self.0.worker.get()
@@ -95,7 +95,7 @@ impl WorkerInterceptor for RunsAhead {
     }
 }
 
-impl WorkflowInterceptor for RunsAhead {
+impl WorkflowInterceptor for StaleQueries {
     fn handle_query(
         &self,
         ctx: SyncWorkflowInterceptorContext,
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn tasks_and_queries_between_them_run_ahead_of_nothing() {
-        let watch = RunsAhead::default();
+        let watch = StaleQueries::default();
         let tasks = [signal(3, 1), query(3, 1), signal(9, 2), signal(9, 3), query(9, 3)];
         assert!(tasks.iter().all(|task| !watch.note(task)));
         assert!(!watch.note(&query(12, 3)), "the last events of a workflow that has closed");
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn events_without_a_task_run_ahead_until_the_workflow_is_forgotten() {
-        let watch = RunsAhead::default();
+        let watch = StaleQueries::default();
         assert!(!watch.note(&signal(3, 1)));
         assert!(watch.note(&signal(5, 1)));
         assert!(watch.note(&query(5, 1)));

@@ -2,6 +2,8 @@
 //!
 //! Handlers only tell the core what happened. `run` asks the core what follows, and does it.
 
+mod origin;
+
 use std::{
     convert::Infallible,
     future::Future,
@@ -33,17 +35,16 @@ use temporalio_sdk::{
 };
 use uuid::Uuid;
 
+use self::origin::{Continued, Origin, Refused};
 use crate::{
-    activities::{Announcement, Countersign, HEARTBEAT_TIMEOUT, HandedOn, Issue, ReviewRequest},
+    activities::{Countersign, HEARTBEAT_TIMEOUT},
     approval::Verdict,
-    case::Case,
-    elsewhere::Elsewhere,
+    case::{Case, unset},
     limits::MAX_NAME_BYTES,
     notifier::LONGEST_ATTEMPT,
-    origin::{Continued, Origin, Refused},
     payload::{from_temporal, to_temporal},
     policy::{Continuation, Plan},
-    report::unset,
+    recorded::{Delivered, Issue, Notice, ReviewRequest, StartWorkflow},
     validation::Validated,
 };
 
@@ -443,7 +444,7 @@ impl ApprovalWorkflow {
         let outcome = ctx.state(|workflow| workflow.case.outcome());
         let (workflow_id, namespace) = (Self::next_id(ctx, &outcome), next.namespace.clone());
         let options = acting(format!("Start {workflow_id}"));
-        let elsewhere = Elsewhere { workflow_id: workflow_id.clone(), next, outcome, encoding };
+        let elsewhere = StartWorkflow { workflow_id: workflow_id.clone(), next, outcome, encoding };
         let started = ctx.execute_activity(Countersign::start_workflow, elsewhere, options).await;
         let started = started.map(drop).map_err(|error| why(&error));
         ctx.state_mut(|workflow| workflow.case.continued_by(workflow_id, namespace, started));
@@ -451,7 +452,7 @@ impl ApprovalWorkflow {
     }
 
     /// Writes to somebody who waits for the outcome, which does not depend on it.
-    async fn announce(ctx: WorkflowContext<Self>, number: u32, to: Announcement) {
+    async fn announce(ctx: WorkflowContext<Self>, number: u32, to: Notice) {
         let summary = format!("Tell {}", to.recipient);
         let options = mail(summary, WorkflowCancellationToken::new(), Some(ANNOUNCE_WITHIN));
         let told = ctx.execute_activity(Countersign::announce_decision, to, options).await;
@@ -474,7 +475,7 @@ impl ApprovalWorkflow {
         options.task_queue = ctx.state(|workflow| workflow.case.webhook_queue());
         let handed_on = ctx.execute_activity(Countersign::process_decision, outcome, options).await;
         match handed_on {
-            Ok(HandedOn { outcome, .. }) => {
+            Ok(Delivered { outcome, .. }) => {
                 ctx.state_mut(|workflow| workflow.case.handed_on(outcome));
             }
             Err(error) => {

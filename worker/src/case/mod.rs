@@ -1,6 +1,11 @@
 //! One approval as the workflow holds it: the core, the plan it follows, and what became of its
 //! mails. Deterministic, like the workflow that owns it.
 
+mod outcome;
+mod signals;
+
+pub(crate) use outcome::unset;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use countersign_protos::{names, payload::Payload, text::to_message, v1};
@@ -8,14 +13,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::signals::{Told, clean};
 use crate::{
-    activities::{Announcement, Issue, Issued, ReviewRequest},
     approval::{
         Approval, Ballot, Claim, EmailAddress, NotReassigned, Receipt, Ruling, Seat, Stage, ToAsk,
         Verdict, Whom,
     },
     policy::{Continuation, Plan},
-    signals::{self, Told, clean},
+    recorded::{Issue, Issued, Notice, ReviewRequest},
 };
 
 /// Signals that are kept while no stage is open; more of them are no mistake but a flood.
@@ -60,7 +65,7 @@ pub(crate) struct Begun {
     /// By link.
     pub(crate) mails: BTreeMap<String, Mail>,
     /// To those who wait for an outcome and have not been written to yet, by number.
-    announcements: BTreeMap<u32, Announcement>,
+    announcements: BTreeMap<u32, Notice>,
     announced: u32,
     pub(crate) child_workflow_id: String,
     #[serde(default)]
@@ -619,11 +624,11 @@ impl Case {
     pub(crate) fn conclude(&mut self) {
         let outcome = self.outcome();
         if let Some(recipient) = self.begun().map(|begun| begun.plan.submitter.clone()) {
-            self.tell(Announcement { recipient, reviewer: false, outcome });
+            self.tell(Notice { recipient, reviewer: false, outcome });
         }
     }
 
-    fn tell(&mut self, announcement: Announcement) {
+    fn tell(&mut self, announcement: Notice) {
         if let Some(begun) = &mut self.begun {
             begun.announcements.insert(begun.announced, announcement);
             begun.announced += 1;
@@ -631,7 +636,7 @@ impl Case {
     }
 
     /// Who has to be told something, from a number on.
-    pub(crate) fn announcements(&self, from: u32) -> Vec<(u32, Announcement)> {
+    pub(crate) fn announcements(&self, from: u32) -> Vec<(u32, Notice)> {
         let all = self.begun().map(|begun| begun.announcements.range(from..));
         all.into_iter().flatten().map(|(number, to)| (*number, to.clone())).collect()
     }
@@ -641,7 +646,7 @@ impl Case {
         let Some(begun) = &mut self.begun else { return false };
         let announcement = begun.announcements.remove(&number);
         match (announcement, told) {
-            (Some(Announcement { reviewer: false, .. }), Err(why)) => {
+            (Some(Notice { reviewer: false, .. }), Err(why)) => {
                 begun.untold = why;
                 true
             }
@@ -650,7 +655,7 @@ impl Case {
     }
 }
 
-fn release(seat: &Seat, outcome: &v1::Outcome) -> Announcement {
+fn release(seat: &Seat, outcome: &v1::Outcome) -> Notice {
     let mut outcome = outcome.clone();
     let mut room = MAX_TOLD_COMMENTS;
     for vote in outcome.stages.iter_mut().flat_map(|stage| &mut stage.decisions) {
@@ -659,11 +664,12 @@ fn release(seat: &Seat, outcome: &v1::Outcome) -> Announcement {
             None => vote.comment = "…".to_owned(),
         }
     }
-    Announcement { recipient: seat.reviewer.clone(), reviewer: true, outcome }
+    Notice { recipient: seat.reviewer.clone(), reviewer: true, outcome }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::testing::issued;
     use countersign_protos::payload::{self, Encoding};
     use serde_json::json;
 
@@ -697,7 +703,7 @@ mod tests {
 
     fn open(case: &mut Case, links: &[&str]) {
         let (_, issue) = case.to_issue(NOW).expect("somebody to ask");
-        case.issued(issue.with_links(links), NOW);
+        case.issued(issued(&issue, links), NOW);
     }
 
     fn signal(reviewer: &str, comment: &str) -> Vec<Payload> {
@@ -993,7 +999,7 @@ mod tests {
             let to = json!({"reviewer": "ann@example.com", "to": "cy@example.com"});
             case.reassign(&order(to), NOW);
             let (_, issue) = case.to_issue(NOW).expect("somebody to ask");
-            assert_eq!(case.issued(issue.with_links(&["c"]), NOW), ["a"]);
+            assert_eq!(case.issued(issued(&issue, &["c"]), NOW), ["a"]);
             assert_eq!(case.announcements(0).len(), usize::from(sent));
         }
     }

@@ -18,11 +18,13 @@ use temporalio_sdk::{
 use temporalio_sdk_core::{CoreRuntime, RuntimeOptions, init_worker};
 use tokio::runtime::Handle;
 
+use super::stale_queries::StaleQueries;
 use crate::{
-    activities::{self, Countersign},
-    ahead::RunsAhead,
-    attempts::Attempts,
-    webhook::{AT_ONCE, WEBHOOK_QUEUE_SUFFIX},
+    activities::{
+        self, Countersign,
+        attempts::Attempts,
+        webhook::{AT_ONCE, WEBHOOK_QUEUE_SUFFIX},
+    },
     workflow::ApprovalWorkflow,
 };
 
@@ -82,8 +84,8 @@ pub fn worker(
         .maybe_graceful_shutdown_period(options.graceful_shutdown_period)
         .build();
     delivering(countersign.clone(), attempts.clone()).configure_worker_options(&mut for_webhook)?;
-    let ahead = RunsAhead::default();
-    ahead.watch(&mut options);
+    let stale_queries = StaleQueries::default();
+    stale_queries.watch(&mut options);
     approving(countersign, attempts).configure_worker_options(&mut options)?;
     // Core would panic.
     Handle::try_current()?;
@@ -97,7 +99,7 @@ pub fn worker(
         init_worker(&runtime, config, client.connection().clone()).map(Arc::new)
     };
     let (approvals, webhook) = (core(&options)?, core(&for_webhook)?);
-    ahead.is_there(approvals.clone());
+    stale_queries.set_worker(approvals.clone());
     let made =
         |core, options| Worker::new_from_core_options(core, client.options().clone(), options);
     Ok(Workers { approvals: made(approvals, options)?, webhook: made(webhook, for_webhook)? })

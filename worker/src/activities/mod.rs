@@ -1,5 +1,9 @@
 //! Activities: each converts, makes one call, and maps the error.
 
+pub(crate) mod attempts;
+pub(crate) mod start_workflow;
+pub(crate) mod webhook;
+
 use std::{
     pin::pin,
     sync::Arc,
@@ -7,11 +11,9 @@ use std::{
 };
 
 use countersign_protos::{
-    ApprovalId, LinkContext, LinkKeys, PublicUrl, names, submission,
-    v1::{Outcome, Submission},
+    ApprovalId, LinkContext, LinkKeys, PublicUrl, names, submission, v1::Outcome,
 };
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use temporalio_common::{
     data_converters::RawValue, error::ApplicationFailure,
     protos::temporal::api::common::v1::link::WorkflowEvent,
@@ -21,18 +23,20 @@ use temporalio_sdk::activities::{
     ActivityContext, ActivityDefinitions, ActivityError, ActivityInfo,
 };
 use tokio::{sync::watch, time::sleep};
-use uuid::Uuid;
 
+use self::{
+    start_workflow::NotStarted,
+    webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
+};
 use crate::{
-    approval::{Due, EmailAddress, Invited, OnDeadline},
-    elsewhere::{Elsewhere, NotStarted},
+    approval::{EmailAddress, Invited},
     mail::{self, Letter, Links},
     notifier::{Envelope, Notifier, NotifyError},
     payload::from_temporal,
-    policy::{Absence, Calendar, Invitee, Policy, TimePlan, schedule, stand_ins},
+    policy::{Invitee, Policy, schedule, stand_ins},
+    recorded::{Delivered, Issue, Issued, Notice, RefusedSince, ReviewRequest, StartWorkflow},
     validation::{self, Routing, Validated},
     versions,
-    webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 
 /// An attempt that is silent for so long is taken for dead.
@@ -43,17 +47,9 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 /// greylist takes to settle.
 const UNEXPLAINED: SignedDuration = SignedDuration::from_mins(15);
 
-/// What the attempts of one mail hand on to each other, by their heartbeats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Refused {
-    /// Since when the mail has been refused without anybody being named.
-    refused_since: Timestamp,
-}
-
-impl Refused {
-    /// Whether it has been tried for long enough. Counted from the first such refusal: until then the
-    /// mail may have waited for a worker, or for a server that was away.
+impl RefusedSince {
+    /// Counted from the first such refusal: until then the mail may have waited for a worker, or for a
+    /// server that was away.
     fn is_final(self, now: Timestamp) -> bool {
         now.duration_since(self.refused_since) >= UNEXPLAINED
     }
@@ -73,110 +69,6 @@ pub struct Countersign {
     pub notifier: Notifier,
     /// Where outcomes go.
     pub webhook: Option<Webhook>,
-}
-
-/// Whom to issue links to.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Issue {
-    /// Made by the workflow at its start.
-    pub approval: Uuid,
-    /// The stage's position.
-    pub stage: u32,
-    /// How many seats the stage had before.
-    pub round: u32,
-    /// Who is planned.
-    pub reviewers: Vec<EmailAddress>,
-    /// When they are asked.
-    pub opened_at: Timestamp,
-    /// How long they have; nothing where others' time goes on.
-    pub time: Option<TimePlan>,
-    /// By which working time is counted and days away are meant.
-    pub calendar: Option<Calendar>,
-    /// Who is away when, and who stands in.
-    pub absences: Vec<Absence>,
-    /// Never asked.
-    pub submitter: Option<EmailAddress>,
-    /// Who has a place in the stage already, or is being replaced.
-    pub asked: Vec<EmailAddress>,
-}
-
-#[cfg(test)]
-impl Issue {
-    /// What it comes to where nobody is away.
-    pub(crate) fn with_links(&self, links: &[&str]) -> Issued {
-        let invite = |(reviewer, link): (&EmailAddress, &&str)| Invited {
-            reviewer: reviewer.clone(),
-            on_behalf_of: None,
-            link: (*link).to_owned(),
-        };
-        let calendar = self.calendar.clone().unwrap_or_default();
-        Issued {
-            invited: self.reviewers.iter().zip(links).map(invite).collect(),
-            due: self.time.as_ref().map(|time| schedule(time, &calendar, self.opened_at)),
-        }
-    }
-}
-
-/// What an [`Issue`] came to. From here on no calendar is asked any more.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Issued {
-    /// Who is asked, each with a link.
-    pub invited: Vec<Invited>,
-    /// When time has an effect; `None` where others' time goes on.
-    pub due: Option<Due>,
-}
-
-/// One reviewer's request, or a reminder of it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ReviewRequest {
-    /// Made by the workflow at its start.
-    pub approval: Uuid,
-    /// The stage's position.
-    pub stage: u32,
-    /// How many seats the stage had before they were asked.
-    pub round: u32,
-    /// What the stage is called.
-    pub stage_name: String,
-    /// Who is asked.
-    pub reviewer: EmailAddress,
-    /// Whose deputy they are.
-    #[serde(default)]
-    pub on_behalf_of: Option<EmailAddress>,
-    /// The hash of their approval ID.
-    pub link: String,
-    /// Until when.
-    pub deadline: Option<pbjson_types::Timestamp>,
-    /// What happens then, unless others are asked.
-    pub on_deadline: OnDeadline,
-    /// Whether others are asked then.
-    #[serde(default)]
-    pub escalates: bool,
-    /// Whether they were asked before.
-    pub reminder: bool,
-    /// What is to be approved.
-    pub submission: Submission,
-}
-
-/// An outcome on its way to somebody who waits for it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Announcement {
-    /// To whom.
-    pub recipient: EmailAddress,
-    /// Whether to a reviewer who need not act any more, or else to the submitter.
-    pub reviewer: bool,
-    /// What was decided, or so far.
-    pub outcome: Outcome,
-}
-
-/// What was handed on, which is what the workflow then returns.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct HandedOn {
-    /// The receiver's answer.
-    pub taken: String,
-    /// Exactly what was taken.
-    pub outcome: Outcome,
 }
 
 #[activities]
@@ -251,13 +143,13 @@ impl Countersign {
     pub async fn announce_decision(
         self: Arc<Self>,
         ctx: ActivityContext,
-        announcement: Announcement,
+        notice: Notice,
     ) -> Result<String, ActivityError> {
-        let letter = match announcement.reviewer {
-            true => mail::release(&announcement.outcome),
-            false => mail::outcome(&announcement.outcome),
+        let letter = match notice.reviewer {
+            true => mail::release(&notice.outcome),
+            false => mail::outcome(&notice.outcome),
         };
-        self.send(&ctx, &announcement.recipient, letter, None).await
+        self.send(&ctx, &notice.recipient, letter, None).await
     }
 
     /// Hands the outcome on to whatever acts on it.
@@ -266,7 +158,7 @@ impl Countersign {
         self: Arc<Self>,
         ctx: ActivityContext,
         outcome: Outcome,
-    ) -> Result<HandedOn, ActivityError> {
+    ) -> Result<Delivered, ActivityError> {
         let Some(webhook) = &self.webhook else {
             return Err(failure(
                 "WebhookMissing",
@@ -278,7 +170,7 @@ impl Countersign {
         let workflow = info.workflow_id.as_deref().unwrap_or_default();
         let taken =
             alive(&ctx, webhook.deliver(run, workflow, &outcome)).await?.map_err(not_taken)?;
-        Ok(HandedOn { taken, outcome })
+        Ok(Delivered { taken, outcome })
     }
 
     /// Starts the workflow that goes on in another namespace.
@@ -286,7 +178,7 @@ impl Countersign {
     pub async fn start_workflow(
         self: Arc<Self>,
         ctx: ActivityContext,
-        elsewhere: Elsewhere,
+        start: StartWorkflow,
     ) -> Result<String, ActivityError> {
         let (info, client) = (ctx.info(), ctx.client());
         let from = WorkflowEvent {
@@ -295,8 +187,8 @@ impl Countersign {
             run_id: info.workflow_run_id.clone().unwrap_or_default(),
             reference: None,
         };
-        let start = elsewhere.start(&client, from, key(info));
-        alive(&ctx, start).await?.map_err(|error| match error {
+        let starting = start_workflow::start(start, &client, from, key(info));
+        alive(&ctx, starting).await?.map_err(|error| match error {
             NotStarted::Refused(..) => refusal("WorkflowRefused", error.to_string()),
             NotStarted::Unavailable(..) => failure("NamespaceUnavailable", error.to_string()),
         })
@@ -363,8 +255,8 @@ fn invitees(issue: &Issue, rules: Option<&Policy>) -> Vec<Invitee> {
 /// the next attempt hears from this one's last heartbeat, which goes with the failure, since when.
 async fn is_tried_for_long(ctx: &ActivityContext) -> bool {
     let now = Timestamp::now();
-    let earlier = ctx.heartbeat_details().deserialize::<Refused>().ok().flatten();
-    let refused = earlier.unwrap_or(Refused { refused_since: now });
+    let earlier = ctx.heartbeat_details().deserialize::<RefusedSince>().ok().flatten();
+    let refused = earlier.unwrap_or(RefusedSince { refused_since: now });
     let _ = ctx.record_heartbeat(refused).await;
     refused.is_final(now)
 }
@@ -446,10 +338,7 @@ fn refusal(kind: &str, message: impl Into<String>) -> ActivityError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn address(name: &str) -> EmailAddress {
-        format!("{name}@example.com").parse().expect("an address")
-    }
+    use crate::{policy::TimePlan, testing::address};
 
     #[test]
     fn reassigning_to_somebody_who_is_away_today_asks_their_deputy() {
@@ -542,7 +431,7 @@ mod tests {
     #[test]
     fn a_refusal_that_names_nobody_is_final_after_a_quarter_of_an_hour() {
         let time = |text: &str| text.parse::<Timestamp>().expect("a time");
-        let refused = Refused { refused_since: time("2026-11-25T08:00:00Z") };
+        let refused = RefusedSince { refused_since: time("2026-11-25T08:00:00Z") };
         for (now, is_final) in [
             ("2026-11-25T08:00:00Z", false),
             ("2026-11-25T08:14:59Z", false),

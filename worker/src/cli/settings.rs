@@ -15,15 +15,17 @@ use tracing_subscriber::{
 };
 use url::Url;
 
+use super::load_policy;
 use crate::{
-    activities::Countersign,
+    activities::{
+        Countersign,
+        webhook::{WEBHOOK_QUEUE_SUFFIX, Webhook},
+    },
     approval::EmailAddress,
-    check_policy,
     limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
     notifier::{AwsEnvironment, Notifier, Outbox, Smtp, Sns, TopicArn},
     policy::Policy,
     validation::Routing,
-    webhook::{WEBHOOK_QUEUE_SUFFIX, Webhook},
 };
 
 /// Runs approval workflows: asks reviewers by mail, waits for their decisions, acts on them.
@@ -430,7 +432,7 @@ pub struct PolicyFile {
 
 impl PolicyFile {
     fn open(path: PathBuf) -> Result<Self, String> {
-        let rules = watch::Sender::new(Arc::new(check_policy::load(&path, false)?));
+        let rules = watch::Sender::new(Arc::new(load_policy(&path, false)?));
         Ok(Self { path, rules })
     }
 
@@ -439,7 +441,7 @@ impl PolicyFile {
     /// # Errors
     /// What is wrong in it; the rules that were read before stay in force.
     pub fn read_again(&self) -> Result<String, String> {
-        let policy = check_policy::load(&self.path, false)?;
+        let policy = load_policy(&self.path, false)?;
         let summary = policy.summary();
         self.rules.send_replace(Arc::new(policy));
         Ok(summary)

@@ -1,0 +1,83 @@
+//! The workflow that goes on with an outcome in another namespace.
+//!
+//! Temporal starts child workflows in their parent's namespace alone: Temporal Cloud, and servers from
+//! 1.30.1 on unless they are told otherwise, refuse to do so in another
+//! (<https://github.com/temporalio/temporal/pull/8971>). A client may.
+
+use std::time::Duration;
+
+use countersign_protos::payload;
+use temporalio_client::{
+    Client, NamespacedClient,
+    tonic::{Code, IntoRequest},
+};
+use temporalio_common::protos::{
+    coresdk::AsJsonPayloadExt,
+    temporal::api::{
+        common::v1::{
+            Link, Payloads, WorkflowType,
+            link::{self, WorkflowEvent},
+        },
+        sdk::v1::UserMetadata,
+        taskqueue::v1::TaskQueue,
+        workflowservice::v1::StartWorkflowExecutionRequest,
+    },
+};
+
+use crate::{payload::to_temporal, recorded::StartWorkflow};
+
+/// Less than an activity's attempt may take, so that the cause is seen.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Why it was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// Another one has its ID, or Temporal never takes such a request.
+    #[error("the namespace {0:?} refuses the workflow {1:?}: {2}")]
+    Refused(String, String, String),
+    /// Temporal may take it later: when it answers again, the namespace is there, or this worker may.
+    #[error("the namespace {0:?} does not take the workflow {1:?} yet: {2}")]
+    Unavailable(String, String, String),
+}
+
+/// Starts it, with a link to the approval's run that it comes from. Returns its run ID: the
+/// same however often this is called with the same `request_id`.
+///
+/// # Errors
+/// Where Temporal does not start it.
+pub async fn start(
+    start: StartWorkflow,
+    client: &Client,
+    from: WorkflowEvent,
+    request_id: String,
+) -> Result<String, NotStarted> {
+    let StartWorkflow { workflow_id, next, outcome, encoding } = start;
+    let namespace = next.namespace.unwrap_or_default();
+    let summary = format!("Goes on with {}", outcome.submission_id).as_json_payload().ok();
+    let request = StartWorkflowExecutionRequest {
+        namespace: namespace.clone(),
+        workflow_id: workflow_id.clone(),
+        workflow_type: Some(WorkflowType { name: next.workflow }),
+        task_queue: Some(TaskQueue { name: next.task_queue, ..TaskQueue::default() }),
+        input: Some(Payloads { payloads: vec![to_temporal(payload::encode(&outcome, encoding))] }),
+        identity: client.identity(),
+        request_id,
+        links: vec![Link { variant: Some(link::Variant::WorkflowEvent(from)) }],
+        user_metadata: Some(UserMetadata { summary, details: None }),
+        ..StartWorkflowExecutionRequest::default()
+    };
+    let mut request = request.into_request();
+    request.set_timeout(TIMEOUT);
+    let mut temporal = client.connection().workflow_service();
+    let answer = temporal.start_workflow_execution(request).await;
+    let started = answer.map_err(|status| {
+        let why = status.message().to_owned();
+        match status.code() {
+            Code::AlreadyExists | Code::InvalidArgument => {
+                NotStarted::Refused(namespace, workflow_id, why)
+            }
+            _ => NotStarted::Unavailable(namespace, workflow_id, why),
+        }
+    })?;
+    Ok(started.into_inner().run_id)
+}

@@ -1,0 +1,7 @@
+//! The command line: settings, and `check-policy`.
+
+mod check_policy;
+mod settings;
+
+pub use check_policy::{check_policy, load as load_policy};
+pub use settings::{Cli, Command, Logging, PolicyFile, RawSettings, Settings, WrongSettings};

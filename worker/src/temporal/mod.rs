@@ -1,0 +1,8 @@
+//! The worker as Temporal knows it: its connection, its registration, its two workers.
+
+mod plugin;
+mod stale_queries;
+mod startup;
+
+pub use plugin::{Workers, plugin, slots, worker};
+pub use startup::{TemporalSettings, connect, register_search_attributes, temporal_settings};
