@@ -16,7 +16,7 @@ pub use approval_id::{
     ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash, LinkKeys, LinkKeysError,
 };
 pub use public_url::{InvalidPublicUrl, PublicUrl};
-pub use verdict::Verdict;
+pub use verdict::{Terms, Verdict};
 
 /// The messages of `proto/`, with protobuf's JSON mapping.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

@@ -1,21 +1,22 @@
-//! Every sentence that a reviewer reads about an approval.
+//! Everything that people read on pages, apart from the headings in `templates/`.
 
 use countersign_protos::{
-    Verdict, text,
-    v1::{ApprovalState, ReviewerState, StageState, Status, Vote},
+    LinkHash, Verdict,
+    text::{clean_line, moment},
+    v1::{ApprovalState, ReviewerState, StageState, Status, Submission, Vote},
 };
 
-use crate::judgement::{Answer, Ending, asked, own_vote, pending};
+use crate::{
+    answer::{Answer, Ending, own_vote, pending, reviewer_by_link},
+    problem::Problem,
+};
 
 /// One answer about one approval, to the reviewer behind one link.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Case<'a> {
-    /// What the request came to.
     pub(crate) answer: Answer,
-    /// What is known of the approval.
     pub(crate) state: &'a ApprovalState,
-    /// The hash of the reviewer's approval ID.
-    pub(crate) link: &'a str,
+    pub(crate) link: &'a LinkHash,
 }
 
 /// The page's first line.
@@ -23,11 +24,9 @@ pub(crate) fn headline(case: Case<'_>) -> String {
     let own = own_vote(case.state, case.link);
     match case.answer {
         Answer::Open => "Your decision is needed".to_owned(),
-        // Perhaps they have decided already: nobody is there to say so.
-        Answer::Unattended => "You were asked to decide".to_owned(),
-        Answer::Voted | Answer::StageOver if own.is_some() => {
-            format!("You {} this", past(own))
-        }
+        // They may have decided already: no worker is there to say so.
+        Answer::NoWorker => "You were asked to decide".to_owned(),
+        Answer::Voted | Answer::StageOver if own.is_some() => format!("You {} this", past(own)),
         Answer::Voted | Answer::StageOver => match own_stage(case) {
             Some(stage) => format!("Stage {}", outcome_word(stage.status()).to_lowercase()),
             None => "This stage is over".to_owned(),
@@ -36,11 +35,9 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         Answer::Expired => "This request has expired".to_owned(),
         Answer::Withdrawn => "This request was withdrawn".to_owned(),
         Answer::Ended(_) => "This request ended without a decision".to_owned(),
-        Answer::Superseded => "This link is no longer in use".to_owned(),
+        Answer::Superseded => "This link has been superseded".to_owned(),
         Answer::Recorded => format!("Recorded: you {}", past(own)),
-        Answer::AlreadyRecorded => {
-            format!("Already recorded: you {}", past(own))
-        }
+        Answer::AlreadyRecorded => format!("Already recorded: you {}", past(own)),
         Answer::OtherVerdict => format!("You had already {} this", past(own)),
         Answer::TooLate => "Already decided".to_owned(),
         Answer::Accepted => "Your decision is recorded".to_owned(),
@@ -50,53 +47,44 @@ pub(crate) fn headline(case: Case<'_>) -> String {
 /// What that means, in a sentence or two.
 pub(crate) fn explanation(case: Case<'_>) -> String {
     let own = own_vote(case.state, case.link);
+    let voted = own.map(|vote| moment(vote.decided_at.as_ref())).unwrap_or_default();
     match case.answer {
-        Answer::Open => match own_stage(case) {
-            Some(stage) => asked_in(stage),
-            None => String::new(),
-        },
-        Answer::Unattended => {
-            "The service that counts decisions is not running right now. You can \
-            decide all the same: it takes effect when the service is back. If you have decided \
-            already, there is nothing more to do."
+        Answer::Open => own_stage(case).map(invitation).unwrap_or_default(),
+        Answer::NoWorker => {
+            "The service that processes decisions is not running right now. You can \
+            still decide: your decision takes effect when the service is back. If you have already \
+            decided, there is nothing more to do."
                 .to_owned()
         }
-        Answer::Voted | Answer::StageOver | Answer::Decided => whereabouts(case),
-        Answer::Expired => when_over(case, "The deadline passed before it was decided"),
-        Answer::Withdrawn => when_over(case, "It was called off before it was decided"),
-        Answer::Ended(ending) => ended(ending).to_owned(),
-        Answer::Superseded => {
-            "The request goes on, but others were asked in your place, or you got a \
-            newer mail with other links. There is nothing to do here."
-                .to_owned()
-        }
-        Answer::Recorded => whereabouts(case),
+        Answer::Voted | Answer::StageOver | Answer::Decided | Answer::Recorded => progress(case),
+        Answer::Expired => over(case, "The deadline passed"),
+        Answer::Withdrawn => over(case, "It was withdrawn"),
+        Answer::Ended(ending) => format!("{} Its operator can say why.", ended(ending)),
+        Answer::Superseded => "The request continues, but others were asked in your place, or a \
+            newer mail with other links was sent to you. There is nothing to do here."
+            .to_owned(),
         Answer::AlreadyRecorded => {
-            let when = own.map(|vote| text::moment(vote.decided_at.as_ref())).unwrap_or_default();
-            join([sentence("Your decision counted", &when), whereabouts(case)])
+            join([sentence("Your decision counted", &voted), progress(case)])
         }
-        Answer::OtherVerdict => {
-            let when = own.map(|vote| text::moment(vote.decided_at.as_ref())).unwrap_or_default();
-            join([
-                sentence("Your first decision stands; it was recorded", &when),
-                "Nothing was changed just now.".to_owned(),
-                whereabouts(case),
-            ])
-        }
+        Answer::OtherVerdict => join([
+            sentence("Your first decision stands; it was recorded", &voted),
+            "Nothing was changed just now.".to_owned(),
+            progress(case),
+        ]),
         Answer::TooLate => join([
             "It was decided before you pressed the button; nothing was changed just now."
                 .to_owned(),
-            whereabouts(case),
+            progress(case),
         ]),
-        Answer::Accepted => "It is stored safely. It takes effect when the service that counts \
-            decisions is back, unless you or others have decided already; this page will then \
-            show what became of it. There is no need to press again."
+        Answer::Accepted => "It is stored safely. It takes effect when the service that processes \
+            decisions is back, unless you or others have already decided; this page will then show \
+            the result. There is no need to press again."
             .to_owned(),
     }
 }
 
-/// How many have to agree, for people who are asked.
-pub(crate) fn quorum(stage: &StageState) -> String {
+/// How many have to approve; empty where one is asked.
+fn quorum(stage: &StageState) -> String {
     let asked = counted(stage);
     match stage.quorum.as_str() {
         "all" if asked > 1 => format!("All {asked} reviewers have to approve."),
@@ -110,8 +98,7 @@ pub(crate) fn quorum(stage: &StageState) -> String {
     }
 }
 
-/// What happens at a stage's deadline.
-pub(crate) fn at_deadline(stage: &StageState) -> &'static str {
+fn at_deadline(stage: &StageState) -> &'static str {
     match stage.on_deadline.as_str() {
         "escalate" => "If it is not decided by then, others are asked.",
         "approve" => {
@@ -122,8 +109,7 @@ pub(crate) fn at_deadline(stage: &StageState) -> &'static str {
     }
 }
 
-/// A status, as a heading.
-pub(crate) fn outcome_word(status: Status) -> &'static str {
+fn outcome_word(status: Status) -> &'static str {
     match status {
         Status::Pending | Status::Unspecified => "Waiting",
         Status::Approved => "Approved",
@@ -133,44 +119,121 @@ pub(crate) fn outcome_word(status: Status) -> &'static str {
     }
 }
 
-/// What a reviewer did.
-pub(crate) fn past(vote: Option<&Vote>) -> &'static str {
-    vote.and_then(|vote| vote.verdict().known()).map_or("decided", Verdict::past)
+fn past(vote: Option<&Vote>) -> &'static str {
+    vote.and_then(|vote| vote.verdict().known()).map_or("decided", |verdict| verdict.terms().past)
 }
 
-/// How many reviewers a stage's quorum is about: whoever was released without a vote is not.
+pub(crate) const UNTITLED: &str = "Untitled request";
+pub(crate) const ITEM: &str = "Item";
+
+/// What is known of a request besides its document, with labels.
+pub(crate) fn facts(submission: &Submission) -> Vec<(&'static str, String)> {
+    let submitter = submission.submitter.clone().unwrap_or_default();
+    let category = submission.document.as_ref().map_or("", |document| &document.category);
+    let kind = list([&submission.submission_type, category]).replace('_', " ");
+    let facts = [
+        ("From", list([&submitter.name, &submitter.department, &submitter.employee_id])),
+        ("E-mail", clean_line(&submitter.email)),
+        ("Type", capitalized(&kind)),
+        ("Reference", clean_line(&submission.submission_id)),
+        ("Submitted", moment(submission.submitted_at.as_ref())),
+    ];
+    facts.into_iter().filter(|(_, text)| !text.is_empty()).collect()
+}
+
+/// A stage's name, as a heading.
+pub(crate) fn stage_name(stage: &StageState, case: Case<'_>) -> String {
+    match clean_line(&stage.name) {
+        name if !name.is_empty() => name,
+        _ if case.state.stages.len() > 1 => "Stage".to_owned(),
+        _ => "Reviewers".to_owned(),
+    }
+}
+
+/// `continues` is whether the approval can still be decided.
+pub(crate) fn stage_status(stage: &StageState, opened: bool, continues: bool) -> &'static str {
+    match (pending(stage.status()), opened, continues) {
+        (true, false, true) => "Not asked yet",
+        (true, false, false) => "Not asked",
+        (true, true, false) => "Not decided",
+        (true, true, true) | (false, _, _) => outcome_word(stage.status()),
+    }
+}
+
+/// A stage's deadline, if it is open, and its quorum.
+pub(crate) fn stage_note(stage: &StageState, opened: bool) -> String {
+    match moment(stage.deadline.as_ref()) {
+        deadline if opened && !deadline.is_empty() => {
+            format!("Until {deadline}. {}", quorum(stage)).trim().to_owned()
+        }
+        _ => quorum(stage),
+    }
+}
+
+/// What a reviewer did, or why they did nothing; `waiting` where they still can.
+pub(crate) fn reviewer_did(reviewer: &ReviewerState, waiting: bool) -> String {
+    if let Some(vote) = &reviewer.vote {
+        return on(past(Some(vote)), &moment(vote.decided_at.as_ref()));
+    }
+    let did = match (reviewer.released, waiting) {
+        (true, _) => "did not decide; others were asked",
+        (false, true) => "has not decided yet",
+        (false, false) => "",
+    };
+    did.to_owned()
+}
+
+/// Whose decision it is: `deputy for absent (you)`.
+pub(crate) fn reviewer_name(reviewer: &ReviewerState, link: &LinkHash) -> String {
+    let you = if reviewer.link == link.as_str() { " (you)" } else { "" };
+    let absent = match reviewer.on_behalf_of.as_str() {
+        "" => String::new(),
+        absent => format!(" for {absent}"),
+    };
+    format!("{}{absent}{you}", reviewer.reviewer)
+}
+
+/// In whose name the reader decides; empty where that is unknown.
+pub(crate) fn deciding_as(case: Case<'_>) -> String {
+    match reviewer_by_link(case.state, case.link) {
+        None => String::new(),
+        Some((_, reviewer)) if reviewer.on_behalf_of.is_empty() => reviewer.reviewer.clone(),
+        Some((_, reviewer)) => {
+            format!("{}, in the place of {}", reviewer.reviewer, reviewer.on_behalf_of)
+        }
+    }
+}
+
+/// How many reviewers a stage's quorum is about: those superseded without a vote are not.
 fn counted(stage: &StageState) -> usize {
-    let counts = |asked: &&ReviewerState| asked.vote.is_some() || !asked.released;
+    let counts = |reviewer: &&ReviewerState| reviewer.vote.is_some() || !reviewer.released;
     stage.reviewers.iter().filter(counts).count()
 }
 
 fn own_stage(case: Case<'_>) -> Option<&StageState> {
-    asked(case.state, case.link).map(|(stage, _)| stage)
+    reviewer_by_link(case.state, case.link).map(|(stage, _)| stage)
 }
 
-fn asked_in(stage: &StageState) -> String {
-    let deadline = text::moment(stage.deadline.as_ref());
+fn invitation(stage: &StageState) -> String {
+    let deadline = moment(stage.deadline.as_ref());
     if deadline.is_empty() {
         return quorum(stage);
     }
     join([format!("Please decide by {deadline}."), at_deadline(stage).to_owned(), quorum(stage)])
 }
 
-/// What is said while the outcome is not where it has to go. Who has to take it is the operator's.
+/// Shown until everything that acts on the outcome has it. What that is concerns only operators.
 pub(crate) const HANDING_ON: &str = "Decided; handing the outcome on.";
 
 fn handing_on(case: Case<'_>) -> String {
-    match case.state.handing_on.as_str() {
-        "" => String::new(),
-        _ => HANDING_ON.to_owned(),
-    }
+    if case.state.handing_on.is_empty() { String::new() } else { HANDING_ON.to_owned() }
 }
 
-/// Where the approval stands now, whoever decided what.
-fn whereabouts(case: Case<'_>) -> String {
+/// Where the approval stands now.
+fn progress(case: Case<'_>) -> String {
     let status = case.state.status();
     if !pending(status) {
-        let when = text::moment(case.state.decided_at.as_ref());
+        let when = moment(case.state.decided_at.as_ref());
         let word = outcome_word(status).to_uppercase();
         let now = match case.answer {
             Answer::Recorded => format!("The request is now {word}."),
@@ -179,69 +242,150 @@ fn whereabouts(case: Case<'_>) -> String {
         return join([now, case.state.reason.clone(), handing_on(case)]);
     }
     match own_stage(case) {
-        Some(stage) if pending(stage.status()) => waits(stage),
+        Some(stage) if pending(stage.status()) => approvals_so_far(stage),
         Some(stage) => {
-            let next = case.state.stages.iter().find(|stage| pending(stage.status()));
             let over = format!("This stage is {}.", outcome_word(stage.status()).to_lowercase());
-            let goes_on = match next {
+            let next = case.state.stages.iter().find(|stage| pending(stage.status()));
+            let next = match next {
                 Some(next) if !next.name.is_empty() => {
-                    format!("The request goes on to the stage “{}”.", next.name)
+                    format!("The request continues with the stage “{}”.", next.name)
                 }
-                _ => "The request goes on.".to_owned(),
+                _ => "The request continues.".to_owned(),
             };
-            join([over, goes_on])
+            join([over, next])
         }
         None => "The request is not decided yet.".to_owned(),
     }
 }
 
-fn waits(stage: &StageState) -> String {
+fn approvals_so_far(stage: &StageState) -> String {
     let needed = match stage.quorum.as_str() {
         "all" => counted(stage),
         number => number.parse().unwrap_or(1),
     };
-    let approved = stage
-        .reviewers
-        .iter()
-        .filter_map(|reviewer| reviewer.vote.as_ref())
-        .filter(|vote| vote.verdict().known() == Some(Verdict::Approve))
-        .count();
-    format!("The stage still waits for others: {approved} of {needed} approvals so far.")
+    let votes = stage.reviewers.iter().filter_map(|reviewer| reviewer.vote.as_ref());
+    let approved = votes.filter(|vote| vote.verdict().known() == Some(Verdict::Approve)).count();
+    format!("The stage is waiting for others: {approved} of {needed} approvals so far.")
 }
 
-fn when_over(case: Case<'_>, what: &str) -> String {
-    let when = text::moment(case.state.decided_at.as_ref());
+fn over(case: Case<'_>, what: &str) -> String {
+    let when = moment(case.state.decided_at.as_ref());
     let reason = case.state.reason.clone();
     if reason.is_empty() {
         return join([sentence(what, &when), handing_on(case)]);
     }
-    let ended = match when.is_empty() {
-        true => String::new(),
-        false => format!("It ended on {when}."),
-    };
+    let ended = (!when.is_empty()).then(|| format!("It ended on {when}.")).unwrap_or_default();
     join([reason, ended, handing_on(case)])
 }
 
 fn ended(ending: Ending) -> &'static str {
     match ending {
-        Ending::Failed => "The process behind it failed. Whoever runs it can say why.",
-        Ending::Terminated => {
-            "Somebody stopped the process behind it. Whoever runs it can say why."
-        }
-        Ending::TimedOut => "The process behind it ran out of time. Whoever runs it can say why.",
-        Ending::Unreadable => {
-            "The process behind it is over, and its outcome cannot be read. Whoever runs it can say why."
-        }
+        Ending::Failed => "The process behind it failed.",
+        Ending::Terminated => "Somebody stopped the process behind it.",
+        Ending::TimedOut => "The process behind it ran out of time.",
+        Ending::Unreadable => "The process behind it is over, but its outcome cannot be read.",
     }
 }
 
+fn list<const N: usize>(texts: [&str; N]) -> String {
+    let texts = texts.map(clean_line);
+    texts.iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join(", ")
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next();
+    first.into_iter().flat_map(char::to_uppercase).chain(chars).collect()
+}
+
+fn on(what: &str, when: &str) -> String {
+    if when.is_empty() { what.to_owned() } else { format!("{what} on {when}") }
+}
+
 fn sentence(what: &str, when: &str) -> String {
-    if when.is_empty() { format!("{what}.") } else { format!("{what} on {when}.") }
+    format!("{}.", on(what, when))
 }
 
 fn join<const N: usize>(sentences: [String; N]) -> String {
     let said: Vec<String> = sentences.into_iter().filter(|one| !one.is_empty()).collect();
     said.join(" ")
+}
+
+const NOT_RECORDED: &str = "Your decision was not recorded";
+const TRY_AGAIN: &str = "Please try again in a moment";
+
+/// A problem's headline, and what it means or what to do.
+pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
+    match problem {
+        Problem::NotFound => (
+            "Page not found",
+            "The link in your mail opens your request. You can also type the approval ID from the \
+             mail.",
+        ),
+        Problem::NotIssued(_) => (
+            "This link does not work",
+            "Its approval ID was not issued here. Part of the link may be missing: please open it \
+             from the mail, or type the approval ID from the mail.",
+        ),
+        Problem::Gone => (
+            "This request no longer exists",
+            "Its link was issued once, but no request can be found for it. Requests are removed \
+             some time after they have ended. If your mail has only just arrived, please try again \
+             in a minute.",
+        ),
+        Problem::InvalidVerdict => {
+            (NOT_RECORDED, "verdict: it is missing or unknown. Please press one of the buttons.")
+        }
+        Problem::CommentTooLong => {
+            (NOT_RECORDED, "comment: it may have 2,000 characters. Please shorten it.")
+        }
+        Problem::CrossSite => (
+            "This decision was sent from another site",
+            "A page of another site sent it, so it was not accepted. Nothing was recorded. To \
+             decide, please open the request from your mail.",
+        ),
+        Problem::NotAForm => (
+            "This is not a form",
+            "Send a decision as application/x-www-form-urlencoded, with the fields verdict and \
+             comment. Nothing was recorded.",
+        ),
+        Problem::BodyTooLarge => (
+            "Request too large",
+            "body: it may have 64 KiB in all, and a comment in it 2,000 characters. Nothing was \
+             recorded.",
+        ),
+        Problem::Incomplete => (
+            "Please try again",
+            "Your decision did not arrive completely. Nothing was recorded this time.",
+        ),
+        Problem::MethodNotAllowed => (
+            "Method not allowed",
+            "This page can be opened, but does not accept this kind of request.",
+        ),
+        Problem::TooMany(_) => (
+            "Too many requests",
+            "Please wait a moment, and try again. Nothing was recorded this time.",
+        ),
+        Problem::Unavailable => (
+            TRY_AGAIN,
+            "The request cannot be shown right now, because the system behind this page is not \
+             answering. Nothing was changed.",
+        ),
+        Problem::NothingRecorded => (
+            TRY_AGAIN,
+            "Nothing was recorded this time, because the system behind this page is not answering. \
+             Unless you have decided before, your decision is still needed.",
+        ),
+        Problem::Unknown => (
+            "We do not know whether your decision was recorded",
+            "The system behind this page did not answer in time. Please open the request again, and \
+             press the same button if it still asks you: pressing again is safe, one decision \
+             counts once.",
+        ),
+        Problem::OutboxUnreadable => {
+            ("The outbox cannot be read", "The log of this service says why.")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -258,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_released_without_a_vote_does_not_count() {
+    fn a_reviewer_superseded_without_a_vote_does_not_count() {
         let approved = Vote { verdict: Verdict::Approve.into(), ..Vote::default() };
         let asked = |vote: bool, released| ReviewerState {
             vote: vote.then(|| approved.clone()),
@@ -275,6 +419,10 @@ mod tests {
         assert_eq!(quorum(&of("all")), "All 3 reviewers have to approve.");
         assert_eq!(quorum(&of("any")), "3 reviewers are asked; the first decision counts.");
         assert_eq!(quorum(&of("2")), "2 of 3 reviewers have to approve.");
-        assert!(waits(&of("all")).contains("1 of 3 approvals"), "{}", waits(&of("all")));
+        assert!(
+            approvals_so_far(&of("all")).contains("1 of 3 approvals"),
+            "{}",
+            approvals_so_far(&of("all"))
+        );
     }
 }

@@ -298,7 +298,7 @@ impl Case {
 
     /// Takes the payloads of a decision, whatever they are.
     pub(crate) fn decide(&mut self, verdict: Verdict, payloads: &[Payload], now: Timestamp) {
-        self.signalled(verdict.name(), signals::decision(verdict, payloads), now);
+        self.signalled(verdict.terms().name, signals::decision(verdict, payloads), now);
     }
 
     /// Takes an operator's order to ask somebody else.
@@ -380,7 +380,7 @@ impl Case {
             Receipt::Released => format!("somebody else was asked in the place of {who}"),
             Receipt::StageNotOpen => format!("the stage of {who} is not open"),
         };
-        self.ignore(verdict.name(), &why);
+        self.ignore(verdict.terms().name, &why);
     }
 
     /// Whose decision it claims to be.

@@ -27,7 +27,7 @@ impl Told {
     /// The signal that told it.
     pub(crate) fn signal(&self) -> &'static str {
         match self {
-            Told::Decision(ballot) => ballot.verdict.name(),
+            Told::Decision(ballot) => ballot.verdict.terms().name,
             Told::Reassign(..) => names::SIGNAL_REASSIGN,
             Told::Remind(_) => names::SIGNAL_REMIND,
             Told::Withdraw(_) => names::SIGNAL_WITHDRAW,

@@ -1,5 +1,5 @@
 use countersign_protos::{
-    LinkContext, LinkKeys,
+    LinkContext, LinkKeys, Verdict,
     text::to_message,
     v1::{Document, Item, StageOutcome, Submission, Vote},
 };
