@@ -162,7 +162,7 @@ async fn a_receiver_that_is_gone_is_not_tried_again_and_everybody_can_see_it() {
         .await;
     let arguments = ["workflow", "metadata", "--workflow-id", &workflow.id];
     let details = stack.temporal.must(arguments).await;
-    assert!(details.contains("The webhook does not have the outcome"), "{details}");
+    assert!(details.contains("The webhook did not take the outcome"), "{details}");
 }
 
 #[tokio::test]
