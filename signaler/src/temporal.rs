@@ -91,6 +91,8 @@ impl Temporal {
         let target = connection.target.clone();
         let (sender, receiver) = watch::channel(None);
         let trouble = Trouble::default();
+        // It does not know what was before it started.
+        trouble.note();
         let noted = trouble.clone();
         let connecting = tokio::spawn(async move {
             let mut last_error = String::new();
@@ -352,6 +354,14 @@ mod tests {
         assert!(!trouble.is_over());
         sleep(CATCH_UP).await;
         assert!(trouble.is_over());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_before_its_start_a_process_does_not_know() {
+        let nowhere = "http://127.0.0.1:9".parse().expect("a URL");
+        let connection = ConnectionOptions::new(nowhere).build();
+        let temporal = Temporal::connect(connection, ClientOptions::new("default").build());
+        assert!(!temporal.is_steady(), "the index may lag after an outage that is just over");
     }
 
     #[tokio::test(start_paused = true)]
