@@ -28,6 +28,7 @@ use crate::{
     elsewhere::{Elsewhere, NotStarted},
     mail::{self, Letter, Links},
     notifier::{Envelope, Notifier, NotifyError},
+    payload::from_temporal,
     policy::{Absence, Calendar, Invitee, Policy, TimePlan, schedule, stand_ins},
     validation::{self, Routing, Validated},
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
@@ -186,7 +187,7 @@ impl Countersign {
         _ctx: ActivityContext,
         input: RawValue,
     ) -> Result<Validated, ActivityError> {
-        let (submission, problems) = submission::read(&input.payloads);
+        let (submission, problems) = submission::read(&from_temporal(input.payloads));
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (rules, now) = (rules.as_deref(), Timestamp::now());
         let mut validated = validation::validate(submission, problems, &self.routing, rules, now);

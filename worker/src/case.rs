@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use countersign_protos::{names, v1, words::to_message};
+use countersign_protos::{names, payload::Payload, v1, words::to_message};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use temporalio_common::protos::temporal::api::common::v1::Payload;
 use uuid::Uuid;
 
 use crate::{
@@ -16,7 +15,7 @@ use crate::{
         Verdict, Whom,
     },
     policy::Continuation,
-    signals::{self, Told, clean, signal_of},
+    signals::{self, Told, clean},
     validation::Plan,
 };
 
@@ -295,7 +294,7 @@ impl Case {
 
     /// Takes the payloads of a decision, whatever they are.
     pub(crate) fn decide(&mut self, verdict: Verdict, payloads: &[Payload], now: Timestamp) {
-        self.signalled(signal_of(verdict), signals::decision(verdict, payloads), now);
+        self.signalled(verdict.name(), signals::decision(verdict, payloads), now);
     }
 
     /// Takes an operator's order to ask somebody else.
@@ -377,7 +376,7 @@ impl Case {
             Receipt::Released => format!("somebody else was asked in the place of {who}"),
             Receipt::StageNotOpen => format!("the stage of {who} is not open"),
         };
-        self.ignore(signal_of(verdict), &why);
+        self.ignore(verdict.name(), &why);
     }
 
     /// Whose decision it claims to be.
@@ -775,7 +774,7 @@ mod tests {
 
     fn order(json: serde_json::Value) -> Vec<Payload> {
         let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
-        vec![Payload { metadata, data: json.to_string().into_bytes(), ..Default::default() }]
+        vec![Payload { metadata, data: json.to_string().into_bytes() }]
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod mail;
 pub mod money;
 pub mod notifier;
 mod origin;
+mod payload;
 mod plugin;
 pub mod policy;
 mod report;

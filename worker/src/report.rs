@@ -382,7 +382,7 @@ fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
     v1::Vote {
         reviewer: seat.reviewer.to_string(),
         link: seat.link.clone(),
-        verdict: v1::Verdict::from(vote.verdict).into(),
+        verdict: vote.verdict.into(),
         comment: vote.comment.clone(),
         decided_at: Some(to_message(vote.at)),
         on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -40,6 +40,7 @@ use crate::{
     elsewhere::Elsewhere,
     notifier::LONGEST_ATTEMPT,
     origin::{Continued, Origin, Refused},
+    payload::{from_temporal, to_temporal},
     policy::{Continuation, MAX_NAME_BYTES},
     report::unset,
     validation::{Plan, Validated},
@@ -109,7 +110,7 @@ impl ApprovalWorkflow {
                 continued.encoding
             }
             Origin::Submission => {
-                let encoding = input.payloads.first().and_then(|input| Encoding::of(input).ok());
+                let encoding = encoding_of(&input);
                 let plan = Self::validate(ctx, input).await?;
                 let id = ctx.uuid4().parse::<Uuid>().map_err(ApplicationFailure::new)?;
                 let now = now(ctx.workflow_time());
@@ -124,46 +125,54 @@ impl ApprovalWorkflow {
         }
         let encoding = encoding.unwrap_or_default();
         let outcome = Self::conclude(ctx, background, encoding).await;
-        Ok(RawValue::new(vec![payload::encode(&outcome, encoding)]))
+        Ok(RawValue::new(vec![to_temporal(payload::encode(&outcome, encoding))]))
     }
 
     /// A reviewer approves. The payload is a [`v1::Decision`].
     #[signal(name = names::SIGNAL_APPROVE)]
     pub fn approve(&mut self, ctx: &mut SyncWorkflowContext<Self>, decision: RawValue) {
-        self.case.decide(Verdict::Approve, &decision.payloads, now(ctx.workflow_time()));
+        self.case.decide(
+            Verdict::Approve,
+            &from_temporal(decision.payloads),
+            now(ctx.workflow_time()),
+        );
     }
 
     /// A reviewer rejects. The payload is a [`v1::Decision`].
     #[signal(name = names::SIGNAL_REJECT)]
     pub fn reject(&mut self, ctx: &mut SyncWorkflowContext<Self>, decision: RawValue) {
-        self.case.decide(Verdict::Reject, &decision.payloads, now(ctx.workflow_time()));
+        self.case.decide(
+            Verdict::Reject,
+            &from_temporal(decision.payloads),
+            now(ctx.workflow_time()),
+        );
     }
 
     /// An operator has somebody else asked. The payload is a [`v1::Reassignment`].
     #[signal(name = names::SIGNAL_REASSIGN)]
     pub fn reassign(&mut self, ctx: &mut SyncWorkflowContext<Self>, order: RawValue) {
-        self.case.reassign(&order.payloads, now(ctx.workflow_time()));
+        self.case.reassign(&from_temporal(order.payloads), now(ctx.workflow_time()));
     }
 
     /// An operator has reviewers reminded. The payload is a [`v1::Reminder`], or nothing.
     #[signal(name = names::SIGNAL_REMIND)]
     pub fn remind(&mut self, ctx: &mut SyncWorkflowContext<Self>, order: RawValue) {
-        self.case.remind(&order.payloads, now(ctx.workflow_time()));
+        self.case.remind(&from_temporal(order.payloads), now(ctx.workflow_time()));
     }
 
     /// An operator calls it off. The payload is a [`v1::Withdrawal`], or nothing.
     #[signal(name = names::SIGNAL_WITHDRAW)]
     pub fn withdraw(&mut self, ctx: &mut SyncWorkflowContext<Self>, order: RawValue) {
-        self.case.withdraw_by_order(&order.payloads, now(ctx.workflow_time()));
+        self.case.withdraw_by_order(&from_temporal(order.payloads), now(ctx.workflow_time()));
     }
 
     /// Answers with the whole state, a [`v1::ApprovalState`]: as JSON, or in the encoding of an
     /// argument where there is one.
     #[query(name = names::QUERY_STATUS)]
     pub fn status(&self, _ctx: &WorkflowContextView, question: RawValue) -> RawValue {
-        let encoding = question.payloads.first().and_then(|payload| Encoding::of(payload).ok());
+        let encoding = encoding_of(&question);
         let state = self.case.state();
-        RawValue::new(vec![payload::encode(&state, encoding.unwrap_or_default())])
+        RawValue::new(vec![to_temporal(payload::encode(&state, encoding.unwrap_or_default()))])
     }
 
     /// What this run starts from. Search attributes that it was started with go, in its first workflow
@@ -419,7 +428,7 @@ impl ApprovalWorkflow {
             .cancellation_token(WorkflowCancellationToken::new())
             .static_summary(format!("Goes on with {}", outcome.submission_id))
             .build();
-        let input = RawValue::new(vec![payload::encode(&outcome, encoding)]);
+        let input = RawValue::new(vec![to_temporal(payload::encode(&outcome, encoding))]);
         let child = UntypedWorkflow::new(next.workflow);
         let started = ctx.start_child_workflow(child, input, options).await;
         let started = started.map(drop).map_err(|error| error.to_string());
@@ -553,6 +562,11 @@ impl<'a> Timer<'a> {
 /// The time of the workflow task; deterministic.
 fn now(workflow_time: Option<std::time::SystemTime>) -> Timestamp {
     workflow_time.and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// The encoding of the first argument, where there is one that can be read.
+fn encoding_of(input: &RawValue) -> Option<Encoding> {
+    input.payloads.first().and_then(|payload| Encoding::of(&payload.metadata).ok())
 }
 
 fn until(due: Timestamp, now: Timestamp) -> Duration {

@@ -8,6 +8,7 @@ use std::{fs, path::Path};
 const MODULES: &[&str] = &[
     "borrow",
     "cmp",
+    "countersign_protos",
     "email",
     "fmt",
     "hash",
