@@ -31,6 +31,7 @@ use crate::{
     payload::from_temporal,
     policy::{Absence, Calendar, Invitee, Policy, TimePlan, schedule, stand_ins},
     validation::{self, Routing, Validated},
+    versions,
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 
@@ -191,8 +192,9 @@ impl Countersign {
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (rules, now) = (rules.as_deref(), Timestamp::now());
         let mut validated = validation::validate(submission, problems, &self.routing, rules, now);
-        if let (Validated::Plan(plan), Some(webhook)) = (&mut validated, &self.webhook) {
-            plan.webhook_queue = webhook.task_queue();
+        if let Validated::Plan(plan) = &mut validated {
+            plan.version = versions::CURRENT;
+            plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
         }
         Ok(validated)
     }

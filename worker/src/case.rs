@@ -14,9 +14,8 @@ use crate::{
         Approval, Ballot, Claim, EmailAddress, NotReassigned, Receipt, Ruling, Seat, Stage, ToAsk,
         Verdict, Whom,
     },
-    policy::Continuation,
+    policy::{Continuation, Plan},
     signals::{self, Told, clean},
-    validation::Plan,
 };
 
 /// Signals that are kept while no stage is open; more of them are no mistake but a flood.
@@ -670,7 +669,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        approval::{Invited, MAX_SEATS, OnDeadline, Quorum, Status},
+        approval::{Invited, OnDeadline, Quorum, Status},
+        limits::MAX_SEATS,
         policy::{Absence, StageRule, TimePlan, stand_ins},
     };
 

@@ -16,7 +16,7 @@ use temporalio_common::search_attributes::{
 use crate::{
     approval::{Approval, End, Grounds, OnDeadline, Seat, Stage, Standing, Status, Verdict, Vote},
     case::{Begun, Case},
-    validation::MAX_REVIEWER_BYTES,
+    limits::MAX_REVIEWER_BYTES,
 };
 
 const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STATUS);
@@ -437,8 +437,7 @@ mod tests {
     use super::*;
     use crate::{
         approval::{EmailAddress, Quorum},
-        policy::{Continuation, StageRule, TimePlan},
-        validation::Plan,
+        policy::{Continuation, Plan, StageRule, TimePlan},
     };
     use countersign_protos::payload::{self, Encoding};
 

@@ -38,12 +38,13 @@ use crate::{
     approval::Verdict,
     case::Case,
     elsewhere::Elsewhere,
+    limits::MAX_NAME_BYTES,
     notifier::LONGEST_ATTEMPT,
     origin::{Continued, Origin, Refused},
     payload::{from_temporal, to_temporal},
-    policy::{Continuation, MAX_NAME_BYTES},
+    policy::{Continuation, Plan},
     report::unset,
-    validation::{Plan, Validated},
+    validation::Validated,
 };
 
 /// Work that goes on while the workflow waits for something else.
