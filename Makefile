@@ -10,7 +10,6 @@ demo: ## Start everything on this machine, with one submission to decide. Ctrl-C
 test: ## Run all tests, after installing what they need.
 	@scripts/tools test
 	cargo build --workspace --locked
-	@scripts/previous-release
 	cargo test --workspace --locked --no-fail-fast
 	scripts/check-readme
 	cargo run --locked --bin soak -- --short

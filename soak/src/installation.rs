@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Result;
-use countersign_e2e::{Process, free_port, link_key, product, scratch, tool};
+use countersign_e2e::{AS_WITH_SQL_STORES, Process, free_port, link_key, product, scratch, tool};
 use countersign_protos::LinkKeys;
 use tempfile::TempDir;
 
@@ -321,9 +321,6 @@ fn start_temporal(dir: &Path, port: u16) -> Process {
         "history.timerProcessorMaxPollRPS=200",
         "history.visibilityProcessorMaxPollRPS=200",
         "frontend.namespaceRPS.visibility=200",
-        // Without system.forceSearchAttributesCacheRefreshOnRead=false, which stories have: with it, a
-        // Temporal that was just restarted may write an index entry without our search attributes.
-        "limit.maxIDLength=255",
         // As in production: deploy/temporal/dynamicconfig.yaml.
         "history.defaultWorkflowTaskTimeout=\"5s\"",
         "history.transferProcessorUpdateAckInterval=\"1s\"",
@@ -331,6 +328,7 @@ fn start_temporal(dir: &Path, port: u16) -> Process {
         "history.visibilityProcessorUpdateAckInterval=\"1s\"",
     ]
     .iter()
+    .chain(&AS_WITH_SQL_STORES)
     {
         command.args(["--dynamic-config-value", setting]);
     }
