@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use countersign_protos::{
     submission::problem,
+    text,
     v1::{Document, Policy, Problem, Submission, Submitter},
-    words,
 };
 use iso_currency::Currency;
 use jiff::{Timestamp, civil::Date};
@@ -214,7 +214,7 @@ impl Checks {
             self.document(document);
         }
         // Another time could be written into the history, and not be read from it again.
-        if submission.submitted_at.as_ref().is_some_and(|time| words::timestamp(time).is_none()) {
+        if submission.submitted_at.as_ref().is_some_and(|time| text::timestamp(time).is_none()) {
             self.report("$.submittedAt", "must be a time in the years 1 to 9999");
         }
         submitter
@@ -499,7 +499,7 @@ impl Checks {
     fn line(&mut self, path: &str, text: &str, max_chars: usize) {
         if text.chars().any(char::is_control) {
             self.report(path, "must not contain line breaks or other control characters");
-        } else if !text.trim().is_empty() && words::clean_line(text).is_empty() {
+        } else if !text.trim().is_empty() && text::clean_line(text).is_empty() {
             self.report(path, "has only characters that nobody sees");
         }
         self.length(path, text, max_chars);

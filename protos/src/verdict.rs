@@ -12,11 +12,17 @@ pub enum Verdict {
     Reject,
 }
 
-struct Row {
-    name: &'static str,
-    button: &'static str,
-    past: &'static str,
-    tone: &'static str,
+/// A verdict's row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// The name of its signal, and its value in forms and links.
+    pub name: &'static str,
+    /// The label of its button.
+    pub button: &'static str,
+    /// What somebody did.
+    pub past: &'static str,
+    /// The class that colours it on pages.
+    pub tone: &'static str,
     wire: v1::Verdict,
 }
 
@@ -24,48 +30,22 @@ impl Verdict {
     /// In the order of the buttons.
     pub const ALL: [Verdict; 2] = [Verdict::Approve, Verdict::Reject];
 
-    const fn row(self) -> Row {
-        match self {
-            Verdict::Approve => Row {
-                name: names::SIGNAL_APPROVE,
-                button: "Approve",
-                past: "approved",
-                tone: "yes",
-                wire: v1::Verdict::Approve,
-            },
-            Verdict::Reject => Row {
-                name: names::SIGNAL_REJECT,
-                button: "Reject",
-                past: "rejected",
-                tone: "no",
-                wire: v1::Verdict::Reject,
-            },
-        }
-    }
-
-    /// The name of its signal, which is also its value in forms and links.
-    pub const fn name(self) -> &'static str {
-        self.row().name
+    /// What it is called where.
+    pub const fn terms(self) -> Terms {
+        let (name, button, past, tone, wire) = match self {
+            Verdict::Approve => {
+                (names::SIGNAL_APPROVE, "Approve", "approved", "yes", v1::Verdict::Approve)
+            }
+            Verdict::Reject => {
+                (names::SIGNAL_REJECT, "Reject", "rejected", "no", v1::Verdict::Reject)
+            }
+        };
+        Terms { name, button, past, tone, wire }
     }
 
     /// The verdict of a form or a link.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|verdict| verdict.name() == name)
-    }
-
-    /// The label of its button.
-    pub const fn button(self) -> &'static str {
-        self.row().button
-    }
-
-    /// What somebody did: `approved`.
-    pub const fn past(self) -> &'static str {
-        self.row().past
-    }
-
-    /// How a page colours it: a class of its stylesheet.
-    pub const fn tone(self) -> &'static str {
-        self.row().tone
+        Self::ALL.into_iter().find(|verdict| verdict.terms().name == name)
     }
 }
 
@@ -83,7 +63,7 @@ impl v1::Verdict {
 /// A message's field.
 impl From<Verdict> for i32 {
     fn from(verdict: Verdict) -> Self {
-        verdict.row().wire.into()
+        verdict.terms().wire.into()
     }
 }
 
@@ -106,12 +86,14 @@ mod tests {
 
     #[test]
     fn no_two_verdicts_share_a_name_or_a_word() {
-        for column in [Verdict::name, Verdict::button, Verdict::past, Verdict::tone] {
-            let different: BTreeSet<_> = Verdict::ALL.map(column).into();
+        let columns: [fn(Terms) -> &'static str; 4] =
+            [|terms| terms.name, |terms| terms.button, |terms| terms.past, |terms| terms.tone];
+        for column in columns {
+            let different: BTreeSet<_> = Verdict::ALL.map(Verdict::terms).map(column).into();
             assert_eq!(different.len(), Verdict::ALL.len(), "{different:?}");
         }
         for verdict in Verdict::ALL {
-            assert_eq!(Verdict::from_name(verdict.name()), Some(verdict));
+            assert_eq!(Verdict::from_name(verdict.terms().name), Some(verdict));
         }
         for other in ["", "Approve", "approve ", "maybe"] {
             assert_eq!(Verdict::from_name(other), None, "{other:?}");

@@ -7,7 +7,7 @@ use std::{
 };
 
 use countersign_protos::{
-    ApprovalId, Asked, LinkKeys, PublicUrl, names, submission,
+    ApprovalId, LinkContext, LinkKeys, PublicUrl, names, submission,
     v1::{Outcome, Submission},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -211,7 +211,8 @@ impl Countersign {
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let invitees = invitees(&issue, rules.as_deref());
         let invite = |Invitee { reviewer, on_behalf_of }| {
-            let asked = Asked { approval, stage, round, reviewer: EmailAddress::as_str(&reviewer) };
+            let asked =
+                LinkContext { approval, stage, round, reviewer: EmailAddress::as_str(&reviewer) };
             let link = self.link_keys.issue(asked).hash().as_str().to_owned();
             Invited { reviewer, on_behalf_of, link }
         };
@@ -227,7 +228,7 @@ impl Countersign {
         ctx: ActivityContext,
         request: ReviewRequest,
     ) -> Result<String, ActivityError> {
-        let asked = Asked {
+        let asked = LinkContext {
             approval: request.approval,
             stage: request.stage,
             round: request.round,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use countersign_protos::{names, payload::Payload, v1, words::to_message};
+use countersign_protos::{names, payload::Payload, text::to_message, v1};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -293,7 +293,7 @@ impl Case {
 
     /// Takes the payloads of a decision, whatever they are.
     pub(crate) fn decide(&mut self, verdict: Verdict, payloads: &[Payload], now: Timestamp) {
-        self.signalled(verdict.name(), signals::decision(verdict, payloads), now);
+        self.signalled(verdict.terms().name, signals::decision(verdict, payloads), now);
     }
 
     /// Takes an operator's order to ask somebody else.
@@ -375,7 +375,7 @@ impl Case {
             Receipt::Released => format!("somebody else was asked in the place of {who}"),
             Receipt::StageNotOpen => format!("the stage of {who} is not open"),
         };
-        self.ignore(verdict.name(), &why);
+        self.ignore(verdict.terms().name, &why);
     }
 
     /// Whose decision it claims to be.
@@ -760,8 +760,8 @@ mod tests {
             reasons(&case),
             [
                 "approve: the payload is no decision: a JSON object with link or reviewer, and comment",
-                "approve: one input is expected, and there is none",
-                "reject: one input is expected, and there are 2",
+                "approve: expected one input, got none",
+                "reject: expected one input, got 2",
                 "reject: it names neither link nor reviewer",
                 "reject: its reviewer is no e-mail address",
                 "reject: eve@example.com is not asked",
@@ -795,9 +795,9 @@ mod tests {
             [
                 "reassign: the submitter does not decide their own submission",
                 "reassign: its to is no e-mail address",
-                "reassign: one input is expected, and there is none",
+                "reassign: expected one input, got none",
                 "remind: eve@example.com has nothing to decide now",
-                "remind: one input is expected, and there are 2",
+                "remind: expected one input, got 2",
             ]
         );
         case.reassign(&to("ann@example.com", "cy@example.com"), NOW);

@@ -2,9 +2,9 @@
 
 use askama::Template;
 use countersign_protos::{
-    ApprovalId, PublicUrl, Verdict,
+    ApprovalId, PublicUrl,
+    text::{attachment_name, clean, clean_line, moment, money},
     v1::{Document, Outcome, Status, Submitter},
-    words::{attachment_name, clean, clean_line, moment, money},
 };
 use deunicode::deunicode;
 
@@ -217,7 +217,7 @@ impl DecisionFacts {
                 "" => clean_line(&vote.reviewer),
                 absent => clean_line(&format!("{} (for {absent})", vote.reviewer)),
             },
-            word: vote.verdict().known().map_or("decided", Verdict::past),
+            word: vote.verdict().known().map_or("decided", |verdict| verdict.terms().past),
             decided: moment(vote.decided_at.as_ref()),
             comment: clean(&vote.comment),
         };

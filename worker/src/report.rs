@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use countersign_protos::{
     names::{ATTRIBUTE_LINKS, ATTRIBUTE_REVIEWERS, ATTRIBUTE_STATUS, ATTRIBUTE_UNDELIVERABLE},
+    text::{self, to_message},
     v1,
-    words::{self, to_message},
 };
 use jiff::Timestamp;
 use temporalio_common::search_attributes::{
@@ -194,7 +194,7 @@ impl Begun {
             text,
             "### {}\n\n**{}** for {}, submitted by {} ({})\n\n**{}** {}\n",
             markdown(&document.title),
-            markdown(&words::money(&document.amount, &document.currency)),
+            markdown(&text::money(&document.amount, &document.currency)),
             markdown(&submission.submission_id),
             markdown(&submitter.name),
             markdown(self.plan.submitter.as_str()),
@@ -237,8 +237,8 @@ impl Begun {
             return;
         };
         let until = match stage.end() {
-            Some((_, at)) => format!("ended {}", words::moment(Some(&to_message(at)))),
-            None => format!("{} at {}", on_deadline(stage), words::moment(Some(&deadline))),
+            Some((_, at)) => format!("ended {}", text::moment(Some(&to_message(at)))),
+            None => format!("{} at {}", on_deadline(stage), text::moment(Some(&deadline))),
         };
         let escalated = match stage.level() {
             0 => String::new(),

@@ -3,8 +3,8 @@
 
 use countersign_protos::{
     names::{self, COMMENT_MAX_CHARS},
-    payload::{self, Payload, Unreadable},
-    v1, words,
+    payload::{self, Payload, PayloadError},
+    text, v1,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ impl Told {
     /// The signal that told it.
     pub(crate) fn signal(&self) -> &'static str {
         match self {
-            Told::Decision(ballot) => ballot.verdict.name(),
+            Told::Decision(ballot) => ballot.verdict.terms().name,
             Told::Reassign(..) => names::SIGNAL_REASSIGN,
             Told::Remind(_) => names::SIGNAL_REMIND,
             Told::Withdraw(_) => names::SIGNAL_WITHDRAW,
@@ -36,9 +36,9 @@ impl Told {
 }
 
 /// Why a payload cannot be read. The reasons quote no data: it might be somebody's approval ID.
-fn unread(why: Unreadable, shape: &str) -> String {
+fn unread(why: PayloadError, shape: &str) -> String {
     match why {
-        Unreadable::Data(_) => shape.to_owned(),
+        PayloadError::Data(_) => shape.to_owned(),
         _ => why.to_string(),
     }
 }
@@ -90,7 +90,7 @@ pub(crate) fn withdrawal(payloads: &[Payload]) -> Result<Told, String> {
 
 /// A text that somebody typed, without what cannot be shown, and no longer than a comment may be.
 pub(crate) fn clean(text: &str) -> String {
-    words::clean(text).trim().chars().take(COMMENT_MAX_CHARS).collect()
+    text::clean(text).trim().chars().take(COMMENT_MAX_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ mod tests {
             assert_eq!(reminder(nothing), Ok(Told::Remind(None)), "{nothing:?}");
         }
         for nothing in &nil {
-            let missing = Err("one input is expected, and there is none".to_owned());
+            let missing = Err("expected one input, got none".to_owned());
             assert_eq!(decision(Verdict::Reject, nothing), missing, "{nothing:?}");
             assert_eq!(reassignment(nothing), missing, "{nothing:?}");
         }

@@ -191,9 +191,9 @@ fn a_wrong_type_is_named_once_and_not_also_as_missing() {
             &json!({"submissionId": 7, "submitter": [], "document": {"title": {}, "amount": true, "currency": "EUR"}})
         ),
         [
-            "$.submissionId: must be a text, not a number",
-            "$.submitter: must be an object, not a list",
-            "$.document.title: must be a text, not an object",
+            "$.submissionId: must be a string, not a number",
+            "$.submitter: must be an object, not an array",
+            "$.document.title: must be a string, not an object",
             "$.document.amount: must be a number, not true or false",
         ]
     );

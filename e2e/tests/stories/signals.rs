@@ -94,7 +94,7 @@ async fn signals_as_sdks_and_people_send_them_have_their_effect_or_a_reason() {
             json(r#"{"reviewer":"boss@example.com"}"#),
             Ignored("boss@example.com is not asked"),
         ),
-        ("approve", json("null"), Ignored("there is none")),
+        ("approve", json("null"), Ignored("got none")),
     ];
     let stack = Stack::start().await;
     let wire = stack.temporal.wire().await;
