@@ -62,6 +62,17 @@ impl Topic {
         &self.arn
     }
 
+    /// The settings with which a worker publishes to the topic through `endpoint`.
+    pub fn settings(&self, endpoint: &str) -> [(&'static str, String); 5] {
+        [
+            ("COUNTERSIGN_NOTIFY", format!("sns:{}", self.arn)),
+            ("AWS_ENDPOINT_URL_SNS", endpoint.to_owned()),
+            ("AWS_REGION", Topic::REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ]
+    }
+
     /// Where AWS's clients find the emulator.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use countersign_e2e::{
-    Mail, Stack, Temporal, Wire, Workflow, list, submission, task_failures, text, within,
+    Grpc, Mail, Stack, Temporal, Workflow, list, submission, task_failures, text, within,
 };
 use serde_json::{Value, json};
 
@@ -71,13 +71,13 @@ async fn upgrade(end_the_previous_worker: impl AsyncFnOnce(&mut Stack)) {
     stack.press(&link, "approve", "between two workers").await.expect(202, &["recorded"]);
 
     stack.start_worker();
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     tokio::select! {
         () = finish(&stack, &open) => {}
-        why = stuck(&wire, &open) => panic!("{why}"),
+        why = stuck(&grpc, &open) => panic!("{why}"),
     }
     for workflow in open.all() {
-        let failures = task_failures(&wire.events(&workflow.id).await);
+        let failures = task_failures(&grpc.events(&workflow.id).await);
         assert_eq!(failures, Vec::<String>::new(), "{}", workflow.id);
     }
 }
@@ -151,7 +151,7 @@ async fn finish(stack: &Stack, open: &Open) {
         let page = stack.press(&link, verdict, comment).await;
         // Temporal may still wait for the previous worker to answer a query: then the page comes
         // without the workflow's own word.
-        assert!([200, 202].contains(&page.status), "{reviewer}: {}", page.words());
+        assert!([200, 202].contains(&page.status), "{reviewer}: {}", page.text());
     };
     press("max@example.com", "approve", "go on").await;
     press("boss@example.com", "reject", "no").await;
@@ -185,10 +185,10 @@ async fn finish(stack: &Stack, open: &Open) {
 }
 
 /// Waits until the worker fails a workflow task, which it will then do again and again.
-async fn stuck(wire: &Wire, open: &Open) -> String {
+async fn stuck(grpc: &Grpc, open: &Open) -> String {
     within(Duration::from_secs(600), "a workflow task to fail", async || {
         for workflow in open.all() {
-            if let Some(failure) = task_failures(&wire.events(&workflow.id).await).first() {
+            if let Some(failure) = task_failures(&grpc.events(&workflow.id).await).first() {
                 return Some(format!(
                     "the worker cannot go on with {}, which the previous release began, and would \
                      leave every such approval undecided. {failure}\nA change of the workflow's \
