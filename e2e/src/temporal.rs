@@ -102,6 +102,11 @@ impl Temporal {
         *server = Some(Process::start("temporal", self.dir.path(), &command));
     }
 
+    /// Its port on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where clients find it.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)

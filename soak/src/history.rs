@@ -1,26 +1,27 @@
-//! What of a history matters here, in its order.
+//! The events of a history that matter here, in their order.
 
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
 };
 
+use countersign_e2e::text;
 use serde_json::Value;
 use temporalio_common::protos::temporal::api::{
     common::v1::Payloads,
     history::v1::{HistoryEvent, history_event::Attributes},
 };
 
-/// An event that matters here.
+/// An event that the checker reads.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
-    /// A decision arrived, or something else by its name.
+    /// A signal arrived, with a decision or not.
     Signal {
         /// The signal's name.
         name: String,
-        /// What it carries; `null` where that is no JSON.
+        /// Its payload; `null` where that is not JSON.
         decision: Value,
-        /// When Temporal had it, since 1970.
+        /// When Temporal received it, since 1970.
         at: Duration,
     },
     /// The deadline's timer of this stage fired.
@@ -28,22 +29,22 @@ pub(crate) enum Event {
     /// A reminder's timer of this stage fired; whether the workflow acted on it only when the
     /// deadline had passed too.
     Reminder(usize, bool),
-    /// Somebody asked to call it off.
+    /// Cancellation was requested.
     Cancelled,
-    /// A reviewer was asked: link, stage, reviewer.
+    /// A reviewer was asked: the link's hash, the stage, the reviewer.
     Asked(String, usize, String),
-    /// An attempt at a mail that was not the first: the mail may have been sent twice.
+    /// A mail's second or later attempt: it may have been sent twice.
     MailedAgain,
-    /// The workflow acted on everything before this.
+    /// The workflow has acted on all events before this one.
     Acted,
-    /// It ended with a result.
+    /// The workflow completed with a result.
     Completed(Value),
-    /// It failed with an error of this type.
+    /// The workflow failed with an error of this type.
     Failed(String),
 }
 
-/// What matters of a history.
-pub(crate) fn story(history: &[HistoryEvent]) -> Vec<Event> {
+/// Reads a history.
+pub(crate) fn read(history: &[HistoryEvent]) -> Vec<Event> {
     let (mut timers, mut deadlines) = (HashMap::new(), HashMap::new());
     let mut deadline = None;
     let mut mails: HashSet<i64> = HashSet::new();
@@ -54,7 +55,7 @@ pub(crate) fn story(history: &[HistoryEvent]) -> Vec<Event> {
             let summary = event.user_metadata.as_ref().and_then(|data| data.summary.as_ref());
             summary.map(|payload| String::from_utf8_lossy(&payload.data).into_owned())
         };
-        let told = match &event.attributes {
+        let read = match &event.attributes {
             Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) => {
                 let (name, decision) = (signal.signal_name.clone(), only(&signal.input));
                 Some(Event::Signal { name, decision, at: time(event) })
@@ -128,12 +129,12 @@ pub(crate) fn story(history: &[HistoryEvent]) -> Vec<Event> {
             }
             _ => None,
         };
-        events.extend(told);
+        events.extend(read);
     }
     events
 }
 
-/// Between which two events of a history most time passed: where a slow recovery was slow.
+/// The two consecutive events with the longest time between them, which explain a slow recovery.
 pub(crate) fn longest_pause(history: &[HistoryEvent]) -> String {
     let pause = |pair: &[HistoryEvent]| time(&pair[1]).saturating_sub(time(&pair[0]));
     let Some(pair) = history.windows(2).max_by_key(|pair| pause(pair)) else {
@@ -143,7 +144,7 @@ pub(crate) fn longest_pause(history: &[HistoryEvent]) -> String {
     format!("{:.1?} from {} to {}", pause(pair), name(&pair[0]), name(&pair[1]))
 }
 
-/// A history as a list of when what happened, for whoever wants to understand a finding.
+/// A history as a list of events with their times, to understand a finding.
 pub(crate) fn outline(history: &[HistoryEvent]) -> String {
     let first = history.first().map(time).unwrap_or_default();
     let line = |event: &HistoryEvent| {
@@ -154,8 +155,8 @@ pub(crate) fn outline(history: &[HistoryEvent]) -> String {
     history.iter().map(line).collect()
 }
 
-/// The part of a history that begins with its first signal.
-pub(crate) fn since_the_decision(history: &[HistoryEvent]) -> &[HistoryEvent] {
+/// The part of a history from its first signal on.
+pub(crate) fn since_first_signal(history: &[HistoryEvent]) -> &[HistoryEvent] {
     let signal = |event: &HistoryEvent| {
         matches!(event.attributes, Some(Attributes::WorkflowExecutionSignaledEventAttributes(_)))
     };
@@ -167,9 +168,9 @@ fn time(event: &HistoryEvent) -> Duration {
     Duration::new(time.seconds as u64, time.nanos as u32)
 }
 
-/// Whether there is nothing more to come.
-pub(crate) fn is_over(story: &[Event]) -> bool {
-    story.iter().any(|event| matches!(event, Event::Completed(_) | Event::Failed(_)))
+/// Whether the workflow has ended.
+pub(crate) fn has_ended(events: &[Event]) -> bool {
+    events.iter().any(|event| matches!(event, Event::Completed(_) | Event::Failed(_)))
 }
 
 /// The only payload as JSON; `null` where it is something else.
@@ -180,13 +181,8 @@ fn only(payloads: &Option<Payloads>) -> Value {
     }
 }
 
-/// Until when a stage waits, as the local activity has said that issued its links.
+/// A stage's deadline, as the result of `issue_links` has it.
 fn due(issued: &Value) -> Option<Duration> {
     let deadline: jiff::Timestamp = issued["due"]["deadline"].as_str()?.parse().ok()?;
     deadline.as_duration().try_into().ok()
-}
-
-/// A text; empty where it is none.
-pub(crate) fn text(json: &Value) -> String {
-    json.as_str().unwrap_or_default().to_owned()
 }
