@@ -9,7 +9,8 @@ use countersign_e2e::text;
 use serde_json::Value;
 use temporalio_common::protos::temporal::api::{
     common::v1::Payloads,
-    history::v1::{HistoryEvent, history_event::Attributes},
+    failure::v1::failure::FailureInfo,
+    history::v1::{ActivityTaskScheduledEventAttributes, HistoryEvent, history_event::Attributes},
 };
 
 /// An event that the checker reads.
@@ -45,93 +46,130 @@ pub(crate) enum Event {
 
 /// Reads a history.
 pub(crate) fn read(history: &[HistoryEvent]) -> Vec<Event> {
-    let (mut timers, mut deadlines) = (HashMap::new(), HashMap::new());
-    let mut deadline = None;
-    let mut mails: HashSet<i64> = HashSet::new();
-    let (mut task, mut reminders) = (Duration::ZERO, Vec::new());
-    let mut events = Vec::new();
+    let mut reader = Reader::default();
     for event in history {
-        let summary = || {
-            let summary = event.user_metadata.as_ref().and_then(|data| data.summary.as_ref());
-            summary.map(|payload| String::from_utf8_lossy(&payload.data).into_owned())
-        };
-        let read = match &event.attributes {
-            Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) => {
+        reader.read(event);
+    }
+    reader.events
+}
+
+/// What is known of a history as far as it has been read.
+#[derive(Default)]
+struct Reader {
+    events: Vec<Event>,
+    /// By timer ID: whether it is a deadline's, and its stage.
+    timers: HashMap<String, (bool, usize)>,
+    /// By stage.
+    deadlines: HashMap<usize, Option<Duration>>,
+    /// The deadline of the stage whose links were issued last.
+    deadline: Option<Duration>,
+    /// The scheduled events of activities that send mail.
+    mails: HashSet<i64>,
+    /// When the latest workflow task started.
+    task: Duration,
+    /// The stages of the reminders that fired since the latest workflow task.
+    reminders: Vec<usize>,
+}
+
+impl Reader {
+    fn read(&mut self, event: &HistoryEvent) {
+        let Some(attributes) = &event.attributes else { return };
+        let read = match attributes {
+            Attributes::WorkflowExecutionSignaledEventAttributes(signal) => {
                 let (name, decision) = (signal.signal_name.clone(), only(&signal.input));
                 Some(Event::Signal { name, decision, at: time(event) })
             }
-            Some(Attributes::WorkflowTaskStartedEventAttributes(_)) => {
-                task = time(event);
+            Attributes::WorkflowTaskStartedEventAttributes(_) => {
+                self.task = time(event);
                 None
             }
-            Some(Attributes::TimerStartedEventAttributes(timer)) => {
-                let summary = summary().unwrap_or_default();
-                if let Some((what, Ok(stage))) =
-                    summary.trim_matches('"').rsplit_once(" S").map(|(w, s)| (w, s.parse()))
-                {
-                    deadlines.entry(stage).or_insert(deadline);
-                    timers.insert(timer.timer_id.clone(), (what == "Deadline of", stage));
-                }
+            Attributes::TimerStartedEventAttributes(timer) => {
+                self.start_timer(&timer.timer_id, &summary(event));
                 None
             }
-            Some(Attributes::MarkerRecordedEventAttributes(marker)) => {
+            Attributes::MarkerRecordedEventAttributes(marker) => {
                 let details = marker.details.values().map(|details| only(&Some(details.clone())));
-                deadline = details.filter_map(|json| due(&json)).next().or(deadline);
+                self.deadline = details.filter_map(|json| due(&json)).next().or(self.deadline);
                 None
             }
-            Some(Attributes::TimerFiredEventAttributes(timer)) => match timers.get(&timer.timer_id)
-            {
-                Some((true, stage)) => Some(Event::Deadline(*stage)),
-                Some((false, stage)) => {
-                    reminders.push(*stage);
-                    None
-                }
-                None => None,
-            },
-            Some(Attributes::ActivityTaskScheduledEventAttributes(activity)) => {
-                let name = activity.activity_type.as_ref().map(|kind| kind.name.as_str());
-                if name != Some("process_decision") {
-                    mails.insert(event.event_id);
-                }
-                let request = only(&activity.input);
-                let stage = request["stage"].as_u64().unwrap_or_default() as usize;
-                (name == Some("request_approval")).then(|| {
-                    Event::Asked(text(&request["link"]), stage, text(&request["reviewer"]))
-                })
+            Attributes::TimerFiredEventAttributes(timer) => self.fire_timer(&timer.timer_id),
+            Attributes::ActivityTaskScheduledEventAttributes(activity) => {
+                self.schedule(event.event_id, activity)
             }
-            Some(Attributes::ActivityTaskStartedEventAttributes(started)) => {
-                let again = started.attempt > 1 && mails.contains(&started.scheduled_event_id);
+            Attributes::ActivityTaskStartedEventAttributes(started) => {
+                let again = started.attempt > 1 && self.mails.contains(&started.scheduled_event_id);
                 again.then_some(Event::MailedAgain)
             }
-            Some(Attributes::WorkflowExecutionCancelRequestedEventAttributes(_)) => {
+            Attributes::WorkflowExecutionCancelRequestedEventAttributes(_) => {
                 Some(Event::Cancelled)
             }
-            Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => {
-                let late = |stage| {
-                    let passed =
-                        deadlines.get(&stage).copied().flatten().is_some_and(|d| task >= d);
-                    Event::Reminder(stage, passed)
-                };
-                events.extend(reminders.drain(..).map(late));
+            Attributes::WorkflowTaskCompletedEventAttributes(_) => {
+                self.remind();
                 Some(Event::Acted)
             }
-            Some(Attributes::WorkflowExecutionCompletedEventAttributes(completed)) => {
+            Attributes::WorkflowExecutionCompletedEventAttributes(completed) => {
                 Some(Event::Completed(only(&completed.result)))
             }
-            Some(Attributes::WorkflowExecutionFailedEventAttributes(failed)) => {
-                use temporalio_common::protos::temporal::api::failure::v1::failure::FailureInfo;
-                let info =
-                    failed.failure.as_ref().and_then(|failure| failure.failure_info.as_ref());
-                Some(Event::Failed(match info {
-                    Some(FailureInfo::ApplicationFailureInfo(info)) => info.r#type.clone(),
+            Attributes::WorkflowExecutionFailedEventAttributes(failed) => {
+                Some(Event::Failed(match failed.failure.as_ref().map(|f| &f.failure_info) {
+                    Some(Some(FailureInfo::ApplicationFailureInfo(info))) => info.r#type.clone(),
                     other => format!("{other:?}"),
                 }))
             }
             _ => None,
         };
-        events.extend(read);
+        self.events.extend(read);
     }
-    events
+
+    fn start_timer(&mut self, id: &str, summary: &str) {
+        if let Some((what, stage)) = summary.trim_matches('"').rsplit_once(" S")
+            && let Ok(stage) = stage.parse()
+        {
+            self.deadlines.entry(stage).or_insert(self.deadline);
+            self.timers.insert(id.to_owned(), (what == "Deadline of", stage));
+        }
+    }
+
+    fn fire_timer(&mut self, id: &str) -> Option<Event> {
+        match *self.timers.get(id)? {
+            (true, stage) => Some(Event::Deadline(stage)),
+            (false, stage) => {
+                self.reminders.push(stage);
+                None
+            }
+        }
+    }
+
+    fn schedule(
+        &mut self,
+        id: i64,
+        activity: &ActivityTaskScheduledEventAttributes,
+    ) -> Option<Event> {
+        let name = activity.activity_type.as_ref().map(|kind| kind.name.as_str());
+        if name != Some("process_decision") {
+            self.mails.insert(id);
+        }
+        let request = only(&activity.input);
+        let stage = request["stage"].as_u64().unwrap_or_default() as usize;
+        (name == Some("request_approval"))
+            .then(|| Event::Asked(text(&request["link"]), stage, text(&request["reviewer"])))
+    }
+
+    /// The workflow has acted on the reminders that fired.
+    fn remind(&mut self) {
+        let late = |stage| {
+            self.deadlines.get(&stage).copied().flatten().is_some_and(|due| self.task >= due)
+        };
+        let reminders: Vec<_> =
+            self.reminders.iter().map(|stage| Event::Reminder(*stage, late(*stage))).collect();
+        self.events.extend(reminders);
+        self.reminders.clear();
+    }
+}
+
+fn summary(event: &HistoryEvent) -> String {
+    let summary = event.user_metadata.as_ref().and_then(|data| data.summary.as_ref());
+    summary.map_or(String::new(), |payload| String::from_utf8_lossy(&payload.data).into_owned())
 }
 
 /// The two consecutive events with the longest time between them, which explain a slow recovery.

@@ -155,7 +155,7 @@ async fn main() -> Result<ExitCode> {
     if args.verbose || args.scope() == Scope::Full {
         println!("{}", report.details());
     } else if !args.control {
-        print!("{}", report.evidence());
+        print!("{}", report.listed_findings());
     }
     let (summary, succeeded) = match losses {
         Some(losses) => report.summary_of_control(&losses),

@@ -120,11 +120,11 @@ impl Report<'_> {
             format!("{act:?}: {answer} | {status} | {times}")
         });
         table(&mut text, "every answer | HTTP status | times |", answers);
-        text + &self.evidence()
+        text + &self.listed_findings()
     }
 
     /// The findings, with their evidence.
-    pub(crate) fn evidence(&self) -> String {
+    pub(crate) fn listed_findings(&self) -> String {
         let of_kind = |kind| self.findings.iter().filter(move |finding| finding.kind == kind);
         let first = Kind::ALL.into_iter().flat_map(|kind| of_kind(kind).take(EVIDENCE));
         let line = |Finding { kind, workflow, why, .. }: &Finding| {
