@@ -19,7 +19,6 @@ check: ## Check formatting, lints, structure and unit tests, in a minute, withou
 test: ## Run all tests, after installing what they need.
 	@scripts/tools test
 	cargo build --workspace --locked
-	@scripts/previous-release
 	cargo test --workspace --locked --no-fail-fast
 	scripts/check-readme
 	@echo "The soak: users, kills and faults, and every answer checked against the histories."

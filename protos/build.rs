@@ -18,7 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     pbjson_build::Builder::new()
         .register_descriptors(&descriptors.encode_to_vec())?
         .extern_path(".google.protobuf", "::pbjson_types")
+        // What a newer version says must not hide the rest of its message.
         .ignore_unknown_fields()
+        .ignore_unknown_enum_variants()
         .out_dir(PathBuf::from(env::var("OUT_DIR")?))
         .build(&[".countersign.v1"])?;
 

@@ -191,24 +191,17 @@ pub fn tool(name: &str) -> PathBuf {
 /// worker, or beside the running executable.
 pub fn product(name: &str) -> PathBuf {
     let variable = format!("{}_BIN", name.replace('-', "_").to_uppercase());
-    built(name, &variable, "cargo build --workspace")
-}
-
-/// The worker of the previous release: where `COUNTERSIGN_PREVIOUS_WORKER_BIN` says, or where
-/// `scripts/previous-release` builds it.
-pub(crate) fn previous_worker() -> PathBuf {
-    let path = "../previous-release/countersign-worker";
-    built(path, "COUNTERSIGN_PREVIOUS_WORKER_BIN", "scripts/previous-release")
-}
-
-fn built(path: &str, variable: &str, build: &str) -> PathBuf {
-    let path = env::var_os(variable).map(PathBuf::from).unwrap_or_else(|| {
+    let path = env::var_os(&variable).map(PathBuf::from).unwrap_or_else(|| {
         let test = env::current_exe().expect("the running executable");
         let dir = test.parent().expect("a directory");
         let dir = if dir.ends_with("deps") { dir.parent().expect("a directory") } else { dir };
-        dir.join(path)
+        dir.join(name)
     });
-    assert!(path.exists(), "{} is not there: run `{build}`, or set {variable}", path.display());
+    assert!(
+        path.exists(),
+        "{} is not there: run `cargo build --workspace`, or set {variable}",
+        path.display()
+    );
     path
 }
 

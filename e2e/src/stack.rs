@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{
     mail::{self, Mail},
     page::{Page, Reader},
-    process::{Exit, Process, free_port, previous_worker, product, scratch},
+    process::{Exit, Process, free_port, product, scratch},
     submission,
     temporal::{Temporal, Workflow},
     wait::eventually,
@@ -235,11 +235,6 @@ impl Stack {
     /// Starts a worker where none is running.
     pub fn start_worker(&mut self) {
         self.run_as_worker(&product("countersign-worker"));
-    }
-
-    /// Starts a worker of the previous release where none is running.
-    pub fn start_previous_worker(&mut self) {
-        self.run_as_worker(&previous_worker());
     }
 
     /// Starts another program with the worker's settings where no worker is running.

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use crate::v1::Verdict;
+use crate::Verdict;
 
 const BODY_LEN: usize = 10;
 const CHECK_LEN: usize = 5;

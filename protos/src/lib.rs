@@ -5,6 +5,7 @@
 
 mod approval_id;
 mod public_url;
+mod verdict;
 
 pub mod names;
 pub mod payload;
@@ -15,6 +16,7 @@ pub use approval_id::{
     ApprovalId, Asked, GenuineLink, LinkHash, LinkKeys, LinkKeysError, NotAnApprovalId,
 };
 pub use public_url::{NotAPublicUrl, PublicUrl};
+pub use verdict::Verdict;
 
 /// The messages, as their `.proto` files describe them, with protobuf's JSON mapping.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

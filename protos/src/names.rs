@@ -37,11 +37,3 @@ pub const FAILURE_INVALID_SUBMISSION: &str = "InvalidSubmission";
 pub const FAILURE_INVALID_START: &str = "InvalidStart";
 /// The longest comment on a decision, in characters.
 pub const COMMENT_MAX_CHARS: usize = 2_000;
-
-/// The signal that carries `verdict`.
-pub fn signal_of(verdict: crate::v1::Verdict) -> &'static str {
-    match verdict {
-        crate::v1::Verdict::Reject => SIGNAL_REJECT,
-        _ => SIGNAL_APPROVE,
-    }
-}

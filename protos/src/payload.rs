@@ -11,7 +11,15 @@ use serde::{
     de::{DeserializeOwned, MapAccess, Visitor, value::MapDeserializer},
 };
 use serde_json::value::RawValue;
-use temporalio_common::protos::temporal::api::common::v1::Payload;
+
+/// A payload, as far as messages are concerned: Temporal's own type has other fields too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// By name. `encoding` is always there; `messageType` is optional.
+    pub metadata: HashMap<String, Vec<u8>>,
+    /// Encoded as the metadata says.
+    pub data: Vec<u8>,
+}
 
 /// An encoding that Countersign reads and writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -60,9 +68,9 @@ impl Encoding {
         }
     }
 
-    /// The encoding of one payload.
-    pub fn of(payload: &Payload) -> Result<Self, Unreadable> {
-        let name = payload.metadata.get(ENCODING).map_or(&b""[..], Vec::as_slice);
+    /// The encoding that a payload's metadata names.
+    pub fn of(metadata: &HashMap<String, Vec<u8>>) -> Result<Self, Unreadable> {
+        let name = metadata.get(ENCODING).map_or(&b""[..], Vec::as_slice);
         [Encoding::JsonPlain, Encoding::JsonProtobuf, Encoding::BinaryProtobuf]
             .into_iter()
             .find(|encoding| encoding.as_str().as_bytes() == name)
@@ -82,7 +90,7 @@ fn quoted(name: &[u8]) -> String {
 
 /// Whether an argument is nil: `binary/null`, or the JSON `null`.
 fn is_nil(payload: &Payload) -> bool {
-    match Encoding::of(payload) {
+    match Encoding::of(&payload.metadata) {
         Ok(Encoding::JsonPlain | Encoding::JsonProtobuf) => payload.data.trim_ascii() == b"null",
         Ok(Encoding::BinaryProtobuf) => false,
         Err(_) => payload.metadata.get(ENCODING).is_some_and(|name| name == NULL),
@@ -105,7 +113,7 @@ where
     M: Message + Name + Default + DeserializeOwned,
 {
     let payload = single(payloads)?;
-    match Encoding::of(payload)? {
+    match Encoding::of(&payload.metadata)? {
         Encoding::BinaryProtobuf => decode_binary(payload),
         Encoding::JsonPlain | Encoding::JsonProtobuf => from_json(&payload.data)
             .map_err(|error| Unreadable::Data(format!("not the expected JSON: {error}"))),
@@ -190,13 +198,13 @@ where
             serde_json::to_vec(message).expect("messages have string keys and known enum values")
         }
     };
-    Payload { metadata, data, ..Payload::default() }
+    Payload { metadata, data }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v1::{Decision, Outcome};
+    use crate::v1::{ApprovalState, Decision, Outcome, Status, Verdict};
 
     const ENCODINGS: [Encoding; 3] =
         [Encoding::JsonPlain, Encoding::JsonProtobuf, Encoding::BinaryProtobuf];
@@ -213,7 +221,7 @@ mod tests {
     fn every_encoding_comes_back_as_what_it_was() {
         for encoding in ENCODINGS {
             let payload = encode(&decision(), encoding);
-            assert_eq!(Encoding::of(&payload), Ok(encoding));
+            assert_eq!(Encoding::of(&payload.metadata), Ok(encoding));
             assert_eq!(decode(&[payload]), Ok(decision()));
         }
     }
@@ -258,6 +266,26 @@ mod tests {
             assert_eq!(two, Err(Unreadable::TooMany(2)));
         }
         assert_eq!(decode_optional(&[]), Ok(Decision::default()));
+    }
+
+    /// As a newer version writes them.
+    #[test]
+    fn an_unknown_enum_value_is_unspecified_and_the_rest_is_read() {
+        for unknown in [r#""POSTPONED""#, "77"] {
+            let newer = format!(
+                r#"{{"status": {unknown}, "rule": "Small", "postponedUntil": {{"stage": 2}},
+                    "stages": [{{"name": "Finance", "status": "APPROVED", "reviewers": [
+                        {{"delivery": {unknown}, "vote": {{"verdict": {unknown}}}}}]}}]}}"#
+            );
+            let state: ApprovalState = decode(&[json(&newer)]).expect("readable");
+            assert_eq!((state.status(), &*state.rule), (Status::Unspecified, "Small"));
+            let stage = &state.stages[0];
+            assert_eq!((stage.status(), &*stage.name), (Status::Approved, "Finance"));
+            let vote = stage.reviewers[0].vote.as_ref().expect("a vote");
+            assert_eq!(vote.verdict(), Verdict::Unspecified);
+        }
+        let wrong = decode::<ApprovalState>(&[json(r#"{"status": true}"#)]);
+        assert!(matches!(wrong, Err(Unreadable::Data(_))), "{wrong:?}");
     }
 
     #[test]

@@ -11,10 +11,9 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use crate::{
-    payload::{self, Encoding, Unreadable},
+    payload::{self, Encoding, Payload, Unreadable},
     v1::{Document, Item, Policy, Problem, Stage, Submission, Submitter},
     words,
 };
@@ -50,7 +49,7 @@ fn small(payloads: &[Payload]) -> Result<&Payload, Unreadable> {
 }
 
 fn read_payload(payload: &Payload) -> Result<(Submission, Vec<Problem>), Unreadable> {
-    if Encoding::of(payload)? == Encoding::BinaryProtobuf {
+    if Encoding::of(&payload.metadata)? == Encoding::BinaryProtobuf {
         return Ok((without_unset_times(payload::decode_binary(payload)?), Vec::new()));
     }
     let json = serde_json::from_slice::<&RawValue>(&payload.data)

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use countersign_protos::{
-    GenuineLink, LinkHash, names,
+    GenuineLink, LinkHash, Verdict, names,
     payload::{self, Encoding},
-    v1::{ApprovalState, Decision, Status, Verdict},
+    v1::{ApprovalState, Decision, Status},
 };
 use futures_util::TryStreamExt;
 use moka::future::Cache;
@@ -26,7 +26,7 @@ use crate::{
     history,
     judgement::{Ending, Reading, asked, pending},
     lookup::{FORGET_MISSING, HISTORY, Handle, Lookup, Run, by_link, handle, issued},
-    temporal::{Failure, Temporal, call, tell},
+    temporal::{Failure, Temporal, call, from_temporal, tell, to_temporal},
 };
 
 const QUERY: Duration = Duration::from_secs(2);
@@ -217,8 +217,8 @@ impl Approvals {
             comment: comment.to_owned(),
             ..Decision::default()
         };
-        let payload = payload::encode(&decision, Encoding::JsonPlain);
-        let signal = names::signal_of(verdict);
+        let payload = to_temporal(payload::encode(&decision, Encoding::JsonPlain));
+        let signal = verdict.name();
         let request_id = link.request_id(&run.run_id, verdict, attempt);
         let send = async {
             let handle = run.handle(&self.temporal.client()?);
@@ -300,7 +300,7 @@ async fn query_status(
     })
     .await?;
     match answer {
-        Ok(value) => match payload::decode::<ApprovalState>(&value.payloads) {
+        Ok(value) => match payload::decode::<ApprovalState>(&from_temporal(value.payloads)) {
             // A run that is about to continue as new has handed over all that it knew.
             Ok(ApprovalState { submission: None, .. }) => {
                 Err(Failure::Refused("the workflow's state is empty".to_owned()))

@@ -1,6 +1,6 @@
 //! One decision from end to end: what is known, the signal, and what the workflow made of it.
 
-use countersign_protos::{GenuineLink, LinkHash, v1::Verdict};
+use countersign_protos::{GenuineLink, LinkHash, Verdict};
 
 use crate::{
     approvals::{Approvals, NotSent, Unreadable},

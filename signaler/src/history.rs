@@ -3,7 +3,9 @@
 
 use countersign_protos::{
     LinkHash, names, payload, submission,
-    v1::{ApprovalState, Outcome, ReviewerState, StageOutcome, StageState, Status, Submission},
+    v1::{
+        ApprovalState, Outcome, ReviewerState, StageOutcome, StageState, Status, Submission, Vote,
+    },
 };
 use serde_json::Value;
 use temporalio_common::protos::{
@@ -18,7 +20,10 @@ use temporalio_common::protos::{
     },
 };
 
-use crate::judgement::{self, Ending, Reading};
+use crate::{
+    judgement::{self, Ending, Reading},
+    temporal::from_temporal,
+};
 
 /// Reads the first and the closing event of a workflow, whose search attribute says this status.
 /// Nothing where the workflow goes on in another run.
@@ -30,7 +35,7 @@ pub(crate) fn read(
     let submission = match first.and_then(|event| event.attributes) {
         Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
             // What has the wrong shape is the worker's to complain about.
-            submission::recorded(&started.input.unwrap_or_default().payloads)
+            submission::recorded(&from_temporal(started.input.unwrap_or_default().payloads))
         }
         _ => Submission::default(),
     };
@@ -47,7 +52,7 @@ pub(crate) fn read(
     let closed_at = closing.as_ref().and_then(|event| event.event_time);
     Some(match closing.and_then(|event| event.attributes) {
         Some(Attributes::WorkflowExecutionCompletedEventAttributes(completed)) => {
-            match payload::decode(&completed.result.unwrap_or_default().payloads) {
+            match payload::decode(&from_temporal(completed.result.unwrap_or_default().payloads)) {
                 Ok(outcome) => Reading::Closed(decided(outcome, pending)),
                 Err(_) => Reading::Ended(Ending::Unreadable, pending),
             }
@@ -120,11 +125,12 @@ fn has_link(value: &Value, link: &LinkHash) -> bool {
     }
 }
 
-/// An outcome in the shape of the workflow's own answer.
+/// An outcome in the shape of the workflow's own answer. A value that only a newer version knows is
+/// unspecified: as it is, it could not be written as JSON.
 fn decided(outcome: Outcome, pending: ApprovalState) -> ApprovalState {
     let submission = pending.submission.unwrap_or_default();
     ApprovalState {
-        status: outcome.status,
+        status: outcome.status().into(),
         submission: Some(Submission {
             submitter: outcome.submitter.or(submission.submitter),
             document: outcome.document.or(submission.document),
@@ -138,11 +144,12 @@ fn decided(outcome: Outcome, pending: ApprovalState) -> ApprovalState {
 }
 
 fn stage(stage: StageOutcome) -> StageState {
+    let status = stage.status().into();
     let decided = stage.decisions.into_iter().map(|vote| ReviewerState {
         reviewer: vote.reviewer.clone(),
         link: vote.link.clone(),
         on_behalf_of: vote.on_behalf_of.clone(),
-        vote: Some(vote),
+        vote: Some(Vote { verdict: vote.verdict().into(), ..vote }),
         ..ReviewerState::default()
     });
     let undecided = stage
@@ -151,7 +158,7 @@ fn stage(stage: StageOutcome) -> StageState {
         .map(|reviewer| ReviewerState { reviewer, ..ReviewerState::default() });
     StageState {
         name: stage.name,
-        status: stage.status,
+        status,
         reviewers: decided.chain(undecided).collect(),
         ..StageState::default()
     }
@@ -159,11 +166,7 @@ fn stage(stage: StageOutcome) -> StageState {
 
 #[cfg(test)]
 mod tests {
-    use countersign_protos::{
-        ApprovalId,
-        payload::Encoding,
-        v1::{Document, Verdict, Vote},
-    };
+    use countersign_protos::{ApprovalId, Verdict, payload::Encoding, v1::Document};
     use serde_json::json;
     use temporalio_common::protos::temporal::api::{
         common::v1::{Payload, Payloads, SearchAttributes},
@@ -176,6 +179,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::temporal::to_temporal;
 
     fn event(attributes: Attributes) -> Option<HistoryEvent> {
         Some(HistoryEvent { attributes: Some(attributes), ..HistoryEvent::default() })
@@ -184,7 +188,7 @@ mod tests {
     fn started() -> Option<HistoryEvent> {
         let document = Some(Document { title: "Ten laptops".into(), ..Document::default() });
         let submission = Submission { document, ..Submission::default() };
-        let payloads = vec![payload::encode(&submission, Encoding::JsonPlain)];
+        let payloads = vec![to_temporal(payload::encode(&submission, Encoding::JsonPlain))];
         event(Attributes::WorkflowExecutionStartedEventAttributes(
             WorkflowExecutionStartedEventAttributes {
                 input: Some(Payloads { payloads }),
@@ -335,7 +339,7 @@ mod tests {
             ..Outcome::default()
         };
         for encoding in [Encoding::JsonPlain, Encoding::BinaryProtobuf] {
-            let closing = completed(vec![payload::encode(&outcome, encoding)]);
+            let closing = completed(vec![to_temporal(payload::encode(&outcome, encoding))]);
             let Some(Reading::Closed(state)) = read(started(), closing, Status::Approved) else {
                 panic!("not closed")
             };
@@ -346,6 +350,19 @@ mod tests {
             assert_eq!(reviewers[1].reviewer, "bob@example.com");
             assert_eq!(reviewers[1].vote, None);
         }
+    }
+
+    #[test]
+    fn values_that_only_a_newer_version_knows_are_unspecified() {
+        let vote = Vote { verdict: 77, ..Vote::default() };
+        let stage = StageOutcome { status: 77, decisions: vec![vote], ..StageOutcome::default() };
+        let outcome = Outcome { status: 77, stages: vec![stage], ..Outcome::default() };
+        let payload = to_temporal(payload::encode(&outcome, Encoding::BinaryProtobuf));
+        let closed = read(started(), completed(vec![payload]), Status::Approved);
+        let Some(Reading::Closed(state)) = closed else { panic!("not closed") };
+        let vote = state.stages[0].reviewers[0].vote.as_ref().expect("a vote");
+        let read = (state.status, state.stages[0].status, vote.verdict);
+        assert_eq!(read, (0, 0, 0));
     }
 
     #[test]

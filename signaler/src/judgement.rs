@@ -2,7 +2,10 @@
 //!
 //! Pure: no clock, no I/O, no web and no Temporal.
 
-use countersign_protos::v1::{ApprovalState, ReviewerState, StageState, Status, Verdict, Vote};
+use countersign_protos::{
+    Verdict,
+    v1::{ApprovalState, ReviewerState, StageState, Status, Vote},
+};
 
 /// What could be learned about an approval.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,7 +122,7 @@ pub(crate) fn settled(reading: &Reading, link: &str, verdict: Verdict) -> Option
         Reading::Current(state) | Reading::Closed(state) => state,
     };
     if let Some(vote) = own_vote(state, link) {
-        let same = vote.verdict() == verdict;
+        let same = vote.verdict().known() == Some(verdict);
         return Some(if same { Answer::AlreadyRecorded } else { Answer::OtherVerdict });
     }
     if let Some(answer) = over(state.status(), Answer::TooLate) {
@@ -143,7 +146,7 @@ pub(crate) fn after_sending(reading: &Reading, link: &str, verdict: Verdict) -> 
 
 /// Whether there is still something to decide.
 pub(crate) fn pending(status: Status) -> bool {
-    matches!(status, Status::Pending | Status::Unspecified)
+    over(status, Answer::Decided).is_none()
 }
 
 fn over(status: Status, decided: Answer) -> Option<Answer> {

@@ -11,11 +11,7 @@ use axum::{
     },
     response::{Html, IntoResponse, Response},
 };
-use countersign_protos::{
-    LinkHash,
-    v1::{ApprovalState, Verdict},
-    words::clean_line,
-};
+use countersign_protos::{LinkHash, Verdict, v1::ApprovalState, words::clean_line};
 use serde::Serialize;
 
 use crate::{

@@ -18,8 +18,7 @@ use axum::{
     routing::get,
 };
 use countersign_protos::{
-    ApprovalId, GenuineLink, names,
-    v1::Verdict,
+    ApprovalId, GenuineLink, Verdict, names,
     words::{clean, clean_line},
 };
 use serde::Deserialize;
@@ -103,7 +102,8 @@ async fn look(
     let id = id.map(|Path(id)| id).unwrap_or_default();
     about(&app, &id, &headers, "", async |link| {
         let (_, reading) = app.approvals().find(link.hash()).await?;
-        let choice = choice.ok().and_then(|Query(choice)| verdict(choice.choice.as_deref()?));
+        let choice =
+            choice.ok().and_then(|Query(choice)| Verdict::from_name(choice.choice.as_deref()?));
         let answer = on_look(&reading, link.hash().as_str());
         Ok(Reply::Approval { answer, reading: reading.into(), link: link.hash().clone(), choice })
     })
@@ -187,12 +187,12 @@ fn comment(fields: &[(String, String)]) -> String {
 /// A form's verdict, where its comment can be taken too.
 fn decision(fields: &[(String, String)], comment: &str) -> Result<Verdict, Problem> {
     let verdict = match all(fields, "verdict")[..] {
-        [one] => verdict(one),
+        [one] => Verdict::from_name(one),
         _ => None,
     };
     let verdict = verdict.ok_or(Problem::Field {
         field: "verdict",
-        wrong: "verdict: please press either Approve or Reject. It must be approve or reject.",
+        wrong: "verdict: it is missing or unknown. Please press one of the buttons.",
     })?;
     if comment.chars().count() > names::COMMENT_MAX_CHARS {
         return Err(Problem::Field {
@@ -201,14 +201,6 @@ fn decision(fields: &[(String, String)], comment: &str) -> Result<Verdict, Probl
         });
     }
     Ok(verdict)
-}
-
-fn verdict(text: &str) -> Option<Verdict> {
-    match text {
-        "approve" => Some(Verdict::Approve),
-        "reject" => Some(Verdict::Reject),
-        _ => None,
-    }
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,8 @@
 //! Every sentence that a reviewer reads about an approval.
 
 use countersign_protos::{
-    v1::{ApprovalState, ReviewerState, StageState, Status, Verdict, Vote},
+    Verdict,
+    v1::{ApprovalState, ReviewerState, StageState, Status, Vote},
     words,
 };
 
@@ -26,7 +27,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         // Perhaps they have decided already: nobody is there to say so.
         Answer::Unattended => "You were asked to decide".to_owned(),
         Answer::Voted | Answer::StageOver if own.is_some() => {
-            format!("You {} this", past(own.map(Vote::verdict)))
+            format!("You {} this", past(own))
         }
         Answer::Voted | Answer::StageOver => match own_stage(case) {
             Some(stage) => format!("Stage {}", outcome_word(stage.status()).to_lowercase()),
@@ -37,11 +38,11 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         Answer::Withdrawn => "This request was withdrawn".to_owned(),
         Answer::Ended(_) => "This request ended without a decision".to_owned(),
         Answer::Superseded => "This link is no longer in use".to_owned(),
-        Answer::Recorded => format!("Recorded: you {}", past(own.map(Vote::verdict))),
+        Answer::Recorded => format!("Recorded: you {}", past(own)),
         Answer::AlreadyRecorded => {
-            format!("Already recorded: you {}", past(own.map(Vote::verdict)))
+            format!("Already recorded: you {}", past(own))
         }
-        Answer::OtherVerdict => format!("You had already {} this", past(own.map(Vote::verdict))),
+        Answer::OtherVerdict => format!("You had already {} this", past(own)),
         Answer::TooLate => "Already decided".to_owned(),
         Answer::Accepted => "Your decision is recorded".to_owned(),
     }
@@ -134,12 +135,8 @@ pub(crate) fn outcome_word(status: Status) -> &'static str {
 }
 
 /// What a reviewer did.
-pub(crate) fn past(verdict: Option<Verdict>) -> &'static str {
-    match verdict {
-        Some(Verdict::Approve) => "approved",
-        Some(Verdict::Reject) => "rejected",
-        Some(Verdict::Unspecified) | None => "decided",
-    }
+pub(crate) fn past(vote: Option<&Vote>) -> &'static str {
+    vote.and_then(|vote| vote.verdict().known()).map_or("decided", Verdict::past)
 }
 
 /// How many reviewers a stage's quorum is about: whoever was released without a vote is not.
@@ -208,7 +205,7 @@ fn waits(stage: &StageState) -> String {
         .reviewers
         .iter()
         .filter_map(|reviewer| reviewer.vote.as_ref())
-        .filter(|vote| vote.verdict() == Verdict::Approve)
+        .filter(|vote| vote.verdict().known() == Some(Verdict::Approve))
         .count();
     format!("The stage still waits for others: {approved} of {needed} approvals so far.")
 }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use countersign_protos::payload::Payload;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, NamespacedClient,
     RetryOptions, RpcOptions,
@@ -13,7 +14,9 @@ use temporalio_client::{
     grpc::WorkflowService,
     tonic::{self, Code, ConnectError, IntoRequest},
 };
-use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
+use temporalio_common::protos::temporal::api::{
+    common::v1, workflowservice::v1::DescribeNamespaceRequest,
+};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -91,6 +94,8 @@ impl Temporal {
         let target = connection.target.clone();
         let (sender, receiver) = watch::channel(None);
         let trouble = Trouble::default();
+        // It does not know what was before it started.
+        trouble.note();
         let noted = trouble.clone();
         let connecting = tokio::spawn(async move {
             let mut last_error = String::new();
@@ -247,6 +252,17 @@ where
     }
 }
 
+/// Payloads, for messages to be read from.
+pub(crate) fn from_temporal(payloads: Vec<v1::Payload>) -> Vec<Payload> {
+    let convert = |v1::Payload { metadata, data, .. }| Payload { metadata, data };
+    payloads.into_iter().map(convert).collect()
+}
+
+/// A message's payload, to be sent.
+pub(crate) fn to_temporal(Payload { metadata, data }: Payload) -> v1::Payload {
+    v1::Payload { metadata, data, ..v1::Payload::default() }
+}
+
 impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
         let why = format!("{:?}: {}", status.code(), status.message());
@@ -319,6 +335,8 @@ impl From<WorkflowQueryError> for Failure {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use temporalio_client::Url;
+
     use super::*;
 
     async fn outcome(answers: &[Result<(), Code>]) -> (Result<(), Failure>, usize) {
@@ -352,6 +370,14 @@ mod tests {
         assert!(!trouble.is_over());
         sleep(CATCH_UP).await;
         assert!(trouble.is_over());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_before_its_start_a_process_does_not_know() {
+        let nowhere = Url::parse("http://127.0.0.1:9").expect("a URL");
+        let connection = ConnectionOptions::new(nowhere).build();
+        let temporal = Temporal::connect(connection, ClientOptions::new("default").build());
+        assert!(!temporal.is_steady(), "the index may lag after an outage that is just over");
     }
 
     #[tokio::test(start_paused = true)]

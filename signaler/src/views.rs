@@ -2,7 +2,8 @@
 
 use askama::Template;
 use countersign_protos::{
-    v1::{Document, Item, ReviewerState, StageState, Status, Verdict},
+    Verdict,
+    v1::{Document, Item, ReviewerState, StageState, Status, Vote},
     words::{self, clean, clean_line},
 };
 use url::Url;
@@ -66,7 +67,8 @@ struct Reviewer {
 }
 
 struct Form {
-    emphasis: &'static str,
+    /// With what each button's class has besides its verdict.
+    buttons: [(Verdict, &'static str); Verdict::ALL.len()],
     comment_max: usize,
 }
 
@@ -100,11 +102,7 @@ impl<'a> ApprovalPage<'a> {
                 .map(|(_, reviewer)| clean_line(&as_whom(reviewer)))
                 .unwrap_or_default(),
             form: open.then_some(Form {
-                emphasis: match choice {
-                    Some(Verdict::Approve) => "approve",
-                    Some(Verdict::Reject) => "reject",
-                    Some(Verdict::Unspecified) | None => "",
-                },
+                buttons: Verdict::ALL.map(|verdict| (verdict, emphasis(verdict, choice))),
                 comment_max: countersign_protos::names::COMMENT_MAX_CHARS,
             }),
         }
@@ -169,11 +167,9 @@ fn tone(case: Case<'_>) -> &'static str {
         Answer::Unattended | Answer::Accepted => "wait",
         Answer::Voted | Answer::StageOver | Answer::Decided => match case.state.status() {
             status if !pending(status) => status_tone(status),
-            _ => vote_tone(own_vote(case.state, case.link).map(|vote| vote.verdict())),
+            _ => vote_tone(own_vote(case.state, case.link)),
         },
-        Answer::Recorded | Answer::AlreadyRecorded => {
-            vote_tone(own_vote(case.state, case.link).map(|vote| vote.verdict()))
-        }
+        Answer::Recorded | Answer::AlreadyRecorded => vote_tone(own_vote(case.state, case.link)),
         Answer::OtherVerdict | Answer::TooLate => "wait",
         Answer::Expired | Answer::Withdrawn | Answer::Ended(_) | Answer::Superseded => "over",
     }
@@ -188,11 +184,15 @@ fn status_tone(status: Status) -> &'static str {
     }
 }
 
-fn vote_tone(verdict: Option<Verdict>) -> &'static str {
-    match verdict {
-        Some(Verdict::Approve) => "yes",
-        Some(Verdict::Reject) => "no",
-        Some(Verdict::Unspecified) | None => "wait",
+fn vote_tone(vote: Option<&Vote>) -> &'static str {
+    vote.and_then(|vote| vote.verdict().known()).map_or("wait", Verdict::tone)
+}
+
+fn emphasis(verdict: Verdict, choice: Option<Verdict>) -> &'static str {
+    match choice {
+        None => "",
+        Some(choice) if choice == verdict => " chosen",
+        Some(_) => " quiet",
     }
 }
 
@@ -265,10 +265,10 @@ fn reviewer(reviewer: &ReviewerState, waiting: bool, link: &str) -> Reviewer {
     match &reviewer.vote {
         Some(vote) => {
             let when = words::moment(vote.decided_at.as_ref());
-            let past = sentences::past(Some(vote.verdict()));
+            let past = sentences::past(Some(vote));
             Reviewer {
                 name,
-                tone: vote_tone(Some(vote.verdict())),
+                tone: vote_tone(Some(vote)),
                 did: if when.is_empty() { past.to_owned() } else { format!("{past} on {when}") },
                 comment: clean(vote.comment.trim()),
             }

@@ -32,9 +32,6 @@ const AHEAD: &str = "+1h";
 const TEMPORAL: &[&str] = &[
     "history.timerProcessorMaxPollRPS=200",
     "history.visibilityProcessorMaxPollRPS=200",
-    // With `false`, a Temporal that was just restarted may write an index entry without our search
-    // attributes.
-    "system.forceSearchAttributesCacheRefreshOnRead=true",
     // As in production: deploy/temporal/dynamicconfig.yaml.
     "history.defaultWorkflowTaskTimeout=\"5s\"",
     "history.transferProcessorUpdateAckInterval=\"1s\"",

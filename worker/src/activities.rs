@@ -28,8 +28,10 @@ use crate::{
     elsewhere::{Elsewhere, NotStarted},
     mail::{self, Letter, Links},
     notifier::{Envelope, Notifier, NotifyError},
+    payload::from_temporal,
     policy::{Absence, Calendar, Invitee, Policy, TimePlan, schedule, stand_ins},
     validation::{self, Routing, Validated},
+    versions,
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 
@@ -99,19 +101,30 @@ pub struct Issue {
     pub asked: Vec<EmailAddress>,
 }
 
+#[cfg(test)]
+impl Issue {
+    /// What it comes to where nobody is away.
+    pub(crate) fn with_links(&self, links: &[&str]) -> Issued {
+        let invite = |(reviewer, link): (&EmailAddress, &&str)| Invited {
+            reviewer: reviewer.clone(),
+            on_behalf_of: None,
+            link: (*link).to_owned(),
+        };
+        let calendar = self.calendar.clone().unwrap_or_default();
+        Issued {
+            invited: self.reviewers.iter().zip(links).map(invite).collect(),
+            due: self.time.as_ref().map(|time| schedule(time, &calendar, self.opened_at)),
+        }
+    }
+}
+
 /// What an [`Issue`] came to. From here on no calendar is asked any more.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Issued {
-    /// Who is asked, and until when.
-    People {
-        /// Each with a link.
-        invited: Vec<Invited>,
-        /// When time has an effect.
-        due: Option<Due>,
-    },
-    /// One link a reviewer, in their order: release 0.1.0 recorded no more.
-    Links(Vec<String>),
+pub struct Issued {
+    /// Who is asked, each with a link.
+    pub invited: Vec<Invited>,
+    /// When time has an effect; `None` where others' time goes on.
+    pub due: Option<Due>,
 }
 
 /// One reviewer's request, or a reminder of it.
@@ -159,17 +172,11 @@ pub struct Announcement {
 
 /// What was handed on, which is what the workflow then returns.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum HandedOn {
-    /// An outcome, and what the receiver answered.
-    Outcome {
-        /// The answer.
-        taken: String,
-        /// Exactly what was taken.
-        outcome: Box<Outcome>,
-    },
-    /// The receiver's answer: release 0.1.0 recorded no more.
-    Taken(String),
+pub struct HandedOn {
+    /// The receiver's answer.
+    pub taken: String,
+    /// Exactly what was taken.
+    pub outcome: Outcome,
 }
 
 #[activities]
@@ -181,12 +188,13 @@ impl Countersign {
         _ctx: ActivityContext,
         input: RawValue,
     ) -> Result<Validated, ActivityError> {
-        let (submission, problems) = submission::read(&input.payloads);
+        let (submission, problems) = submission::read(&from_temporal(input.payloads));
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (rules, now) = (rules.as_deref(), Timestamp::now());
         let mut validated = validation::validate(submission, problems, &self.routing, rules, now);
-        if let (Validated::Plan(plan), Some(webhook)) = (&mut validated, &self.webhook) {
-            plan.webhook_queue = webhook.task_queue();
+        if let Validated::Plan(plan) = &mut validated {
+            plan.version = versions::CURRENT;
+            plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
         }
         Ok(validated)
     }
@@ -209,7 +217,7 @@ impl Countersign {
         };
         let calendar = issue.calendar.unwrap_or_default();
         let due = issue.time.map(|time| schedule(&time, &calendar, issue.opened_at));
-        Ok(Issued::People { invited: invitees.into_iter().map(invite).collect(), due })
+        Ok(Issued { invited: invitees.into_iter().map(invite).collect(), due })
     }
 
     /// Mails one reviewer their links.
@@ -269,7 +277,7 @@ impl Countersign {
         let workflow = info.workflow_id.as_deref().unwrap_or_default();
         let taken =
             alive(&ctx, webhook.deliver(run, workflow, &outcome)).await?.map_err(not_taken)?;
-        Ok(HandedOn::Outcome { taken, outcome: Box::new(outcome) })
+        Ok(HandedOn { taken, outcome })
     }
 
     /// Starts the workflow that goes on in another namespace.

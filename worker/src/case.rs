@@ -3,21 +3,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use countersign_protos::{names, v1, words::to_message};
+use countersign_protos::{names, payload::Payload, v1, words::to_message};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use temporalio_common::protos::temporal::api::common::v1::Payload;
 use uuid::Uuid;
 
 use crate::{
     activities::{Announcement, Issue, Issued, ReviewRequest},
     approval::{
-        Approval, Ballot, Claim, EmailAddress, Invited, NotReassigned, Receipt, Ruling, Seat,
-        Stage, ToAsk, Verdict, Whom,
+        Approval, Ballot, Claim, EmailAddress, NotReassigned, Receipt, Ruling, Seat, Stage, ToAsk,
+        Verdict, Whom,
     },
-    policy::{Continuation, schedule},
-    signals::{self, Told, clean, signal_of},
-    validation::Plan,
+    policy::{Continuation, Plan},
+    signals::{self, Told, clean},
 };
 
 /// Signals that are kept while no stage is open; more of them are no mistake but a flood.
@@ -213,17 +211,12 @@ impl Case {
         Some((summary, issue))
     }
 
-    /// Whether its commands are those of this edition or a later one.
-    pub(crate) fn is_since(&self, edition: u32) -> bool {
-        self.begun().is_some_and(|begun| begun.plan.edition >= edition)
-    }
-
     /// Links are being issued: what is told now counts when all that follows has been begun.
     ///
     /// A query that comes meanwhile splits the workflow task in two, and the SDK then shows the links
     /// together with what came later; a replay shows them before.
     pub(crate) fn opening(&mut self) {
-        self.opening = self.is_since(1);
+        self.opening = true;
     }
 
     /// All that follows from new links has been begun.
@@ -275,20 +268,11 @@ impl Case {
     /// Those of [`to_issue`](Self::to_issue) have their links. Answers with the links of those who are
     /// released by that, who are told where they were asked; decisions that came early are taken. A
     /// reassignment that has become pointless meanwhile is a signal that does not count.
-    pub(crate) fn issued(&mut self, issue: Issue, issued: Issued, now: Timestamp) -> Vec<String> {
+    pub(crate) fn issued(&mut self, issued: Issued, now: Timestamp) -> Vec<String> {
         self.opening = false;
         let Some(begun) = &mut self.begun else { return Vec::new() };
-        let (invited, due) = match issued {
-            Issued::People { invited, due } => (invited, due),
-            Issued::Links(links) => {
-                let invited = |(reviewer, link)| Invited { reviewer, on_behalf_of: None, link };
-                let calendar = Default::default();
-                let due = issue.time.map(|time| schedule(&time, &calendar, now));
-                (issue.reviewers.into_iter().zip(links).map(invited).collect(), due)
-            }
-        };
         let to_ask = begun.approval.to_ask();
-        let released = begun.approval.ask(invited, due, now);
+        let released = begun.approval.ask(issued.invited, issued.due, now);
         if let Some(ToAsk { stage, round, whom: Whom::Instead(from, _), .. }) = to_ask {
             let stage = &begun.approval.stages()[stage];
             let why = match stage.undecided().any(|seat| seat.reviewer == from) {
@@ -309,7 +293,7 @@ impl Case {
 
     /// Takes the payloads of a decision, whatever they are.
     pub(crate) fn decide(&mut self, verdict: Verdict, payloads: &[Payload], now: Timestamp) {
-        self.signalled(signal_of(verdict), signals::decision(verdict, payloads), now);
+        self.signalled(verdict.name(), signals::decision(verdict, payloads), now);
     }
 
     /// Takes an operator's order to ask somebody else.
@@ -372,17 +356,14 @@ impl Case {
             _ => None,
         };
         let asks = |who| self.approval().is_some_and(|approval| approval.may_ask_soon(who));
-        self.is_since(2) && who.is_some_and(asks)
+        who.is_some_and(asks)
     }
 
     fn vote(&mut self, ballot: Ballot, now: Timestamp) {
         let verdict = ballot.verdict;
         let who = self.who(&ballot.claim);
-        let at_once = self.is_since(2);
         let receipt = match &mut self.begun {
-            Some(begun) if at_once && begun.approval.is_about_to_release(&ballot.claim) => {
-                Receipt::Released
-            }
+            Some(begun) if begun.approval.is_about_to_release(&ballot.claim) => Receipt::Released,
             Some(begun) => begun.approval.vote(ballot, now),
             None => Receipt::StageNotOpen,
         };
@@ -394,7 +375,7 @@ impl Case {
             Receipt::Released => format!("somebody else was asked in the place of {who}"),
             Receipt::StageNotOpen => format!("the stage of {who} is not open"),
         };
-        self.ignore(signal_of(verdict), &why);
+        self.ignore(verdict.name(), &why);
     }
 
     /// Whose decision it claims to be.
@@ -476,12 +457,11 @@ impl Case {
     /// Reminders to some of the open stage who have not decided. Whoever is being mailed is not
     /// reminded too: after an outage, one mail comes.
     pub(crate) fn reminders(&mut self, late: &[EmailAddress]) -> Vec<ReviewRequest> {
-        let one_at_a_time = self.is_since(2);
         let mails = self.begun().map(|begun| &begun.mails);
         let busy = |seat: &Seat| {
             mails.and_then(|mails| mails.get(&seat.link)).is_some_and(|mail| mail.on_its_way)
         };
-        let wanted = |seat: &Seat| late.contains(&seat.reviewer) && !(one_at_a_time && busy(seat));
+        let wanted = |seat: &Seat| late.contains(&seat.reviewer) && !busy(seat);
         let reminders = self.requests(wanted, true);
         for reminder in &reminders {
             if let Some(mail) =
@@ -689,7 +669,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        approval::{MAX_SEATS, OnDeadline, Quorum, Status},
+        approval::{Invited, OnDeadline, Quorum, Status},
+        limits::MAX_SEATS,
         policy::{Absence, StageRule, TimePlan, stand_ins},
     };
 
@@ -716,8 +697,7 @@ mod tests {
 
     fn open(case: &mut Case, links: &[&str]) {
         let (_, issue) = case.to_issue(NOW).expect("somebody to ask");
-        let links = links.iter().map(ToString::to_string).collect();
-        case.issued(issue, Issued::Links(links), NOW);
+        case.issued(issue.with_links(links), NOW);
     }
 
     fn signal(reviewer: &str, comment: &str) -> Vec<Payload> {
@@ -794,7 +774,7 @@ mod tests {
 
     fn order(json: serde_json::Value) -> Vec<Payload> {
         let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
-        vec![Payload { metadata, data: json.to_string().into_bytes(), ..Default::default() }]
+        vec![Payload { metadata, data: json.to_string().into_bytes() }]
     }
 
     #[test]
@@ -836,10 +816,9 @@ mod tests {
 
     #[test]
     fn decisions_behind_a_reassignment_are_taken_in_their_order() {
-        let decided = |edition| {
+        let decided = || {
             let mut case = Case::default();
             begin(&mut case);
-            case.begun.as_mut().expect("begun").plan.edition = edition;
             open(&mut case, &["a", "b"]);
             let to = |from: &str, to: &str| order(json!({"reviewer": from, "to": to}));
             case.reassign(&to("ann@example.com", "cy@example.com"), NOW);
@@ -851,11 +830,9 @@ mod tests {
             }
             (case.outcome().reason, reasons(&case).into_iter().cloned().collect::<Vec<_>>())
         };
-        let (reason, ignored) = decided(2);
+        let (reason, ignored) = decided();
         assert_eq!(reason, "Approved by bob@example.com and cy@example.com.");
         assert_eq!(ignored, ["reject: somebody else was asked in the place of ann@example.com"]);
-        let (reason, _) = decided(1);
-        assert_eq!(reason, "Rejected by ann@example.com.", "as release 0.2.0 took them");
     }
 
     #[test]
@@ -888,8 +865,7 @@ mod tests {
             on_behalf_of: invitee.on_behalf_of,
             link: link.into(),
         });
-        let issued = Issued::People { invited: invited.collect(), due: None };
-        case.issued(issue, issued, NOW);
+        case.issued(Issued { invited: invited.collect(), due: None }, NOW);
     }
 
     #[test]
@@ -991,8 +967,6 @@ mod tests {
         assert_eq!(reminded(&mut case), ["a", "b"]);
         case.resume(Case::default(), NOW);
         assert_eq!(reminded(&mut case), ["a", "b"], "another run sends no earlier reminder");
-        case.begun.as_mut().expect("begun").plan.edition = 1;
-        assert_eq!(reminded(&mut case), ["a", "b"], "release 0.2.0 went on reminding");
     }
 
     #[test]
@@ -1019,7 +993,7 @@ mod tests {
             let to = json!({"reviewer": "ann@example.com", "to": "cy@example.com"});
             case.reassign(&order(to), NOW);
             let (_, issue) = case.to_issue(NOW).expect("somebody to ask");
-            assert_eq!(case.issued(issue, Issued::Links(vec!["c".into()]), NOW), ["a"]);
+            assert_eq!(case.issued(issue.with_links(&["c"]), NOW), ["a"]);
             assert_eq!(case.announcements(0).len(), usize::from(sent));
         }
     }

@@ -28,7 +28,7 @@ use temporalio_common::protos::{
     },
 };
 
-use crate::policy::Continuation;
+use crate::{payload::to_temporal, policy::Continuation};
 
 /// Less than an activity's attempt may take, so that the cause is seen.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -78,7 +78,9 @@ impl Elsewhere {
             workflow_id: workflow_id.clone(),
             workflow_type: Some(WorkflowType { name: next.workflow }),
             task_queue: Some(TaskQueue { name: next.task_queue, ..TaskQueue::default() }),
-            input: Some(Payloads { payloads: vec![payload::encode(&outcome, encoding)] }),
+            input: Some(Payloads {
+                payloads: vec![to_temporal(payload::encode(&outcome, encoding))],
+            }),
             identity: client.identity(),
             request_id,
             links: vec![Link { variant: Some(link::Variant::WorkflowEvent(from)) }],

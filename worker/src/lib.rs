@@ -5,25 +5,24 @@
 #[allow(missing_docs)]
 pub mod activities;
 mod ahead;
-pub mod approval;
 mod attempts;
 mod case;
 pub mod check_policy;
 pub mod elsewhere;
 pub mod mail;
-pub mod money;
 pub mod notifier;
 mod origin;
+mod payload;
 mod plugin;
-pub mod policy;
 mod report;
 pub mod settings;
 mod signals;
 pub mod startup;
-pub mod validation;
+mod versions;
 pub mod webhook;
 #[allow(missing_docs)]
 mod workflow;
 
+pub use countersign_core::{approval, limits, money, policy, validation};
 pub use plugin::{Workers, plugin, slots, worker};
 pub use workflow::ApprovalWorkflow;

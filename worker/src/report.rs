@@ -16,7 +16,7 @@ use temporalio_common::search_attributes::{
 use crate::{
     approval::{Approval, End, Grounds, OnDeadline, Seat, Stage, Standing, Status, Verdict, Vote},
     case::{Begun, Case},
-    validation::MAX_REVIEWER_BYTES,
+    limits::MAX_REVIEWER_BYTES,
 };
 
 const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STATUS);
@@ -382,7 +382,7 @@ fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
     v1::Vote {
         reviewer: seat.reviewer.to_string(),
         link: seat.link.clone(),
-        verdict: v1::Verdict::from(vote.verdict).into(),
+        verdict: vote.verdict.into(),
         comment: vote.comment.clone(),
         decided_at: Some(to_message(vote.at)),
         on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -436,10 +436,8 @@ fn markdown(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        activities::Issued,
         approval::{EmailAddress, Quorum},
-        policy::{Continuation, StageRule, TimePlan},
-        validation::Plan,
+        policy::{Continuation, Plan, StageRule, TimePlan},
     };
     use countersign_protos::payload::{self, Encoding};
 
@@ -464,8 +462,7 @@ mod tests {
 
     fn open(case: &mut Case, links: &[&str], time: &str) {
         let (_, issue) = case.to_issue(at(time)).expect("somebody to ask");
-        let links = links.iter().map(ToString::to_string).collect();
-        case.issued(issue, Issued::Links(links), at(time));
+        case.issued(issue.with_links(links), at(time));
     }
 
     #[test]

@@ -17,10 +17,12 @@ use url::Url;
 
 use crate::{
     activities::Countersign,
-    approval::{EmailAddress, MAX_SEATS},
+    approval::EmailAddress,
+    check_policy,
+    limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
     notifier::{AwsEnvironment, Notifier, Outbox, Smtp, Sns, TopicArn},
     policy::Policy,
-    validation::{MAX_REVIEWER_BYTES, Routing},
+    validation::Routing,
     webhook::{WEBHOOK_QUEUE_SUFFIX, Webhook},
 };
 
@@ -428,7 +430,7 @@ pub struct PolicyFile {
 
 impl PolicyFile {
     fn open(path: PathBuf) -> Result<Self, String> {
-        let rules = watch::Sender::new(Arc::new(Policy::load(&path)?));
+        let rules = watch::Sender::new(Arc::new(check_policy::load(&path, false)?));
         Ok(Self { path, rules })
     }
 
@@ -437,7 +439,7 @@ impl PolicyFile {
     /// # Errors
     /// What is wrong in it; the rules that were read before stay in force.
     pub fn read_again(&self) -> Result<String, String> {
-        let policy = Policy::load(&self.path)?;
+        let policy = check_policy::load(&self.path, false)?;
         let summary = policy.summary();
         self.rules.send_replace(Arc::new(policy));
         Ok(summary)

@@ -3,11 +3,10 @@
 
 use countersign_protos::{
     names::{self, COMMENT_MAX_CHARS},
-    payload::{self, Unreadable},
+    payload::{self, Payload, Unreadable},
     v1, words,
 };
 use serde::{Deserialize, Serialize};
-use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use crate::approval::{Ballot, Claim, EmailAddress, Verdict};
 
@@ -28,17 +27,12 @@ impl Told {
     /// The signal that told it.
     pub(crate) fn signal(&self) -> &'static str {
         match self {
-            Told::Decision(ballot) => signal_of(ballot.verdict),
+            Told::Decision(ballot) => ballot.verdict.name(),
             Told::Reassign(..) => names::SIGNAL_REASSIGN,
             Told::Remind(_) => names::SIGNAL_REMIND,
             Told::Withdraw(_) => names::SIGNAL_WITHDRAW,
         }
     }
-}
-
-/// The signal that carries a verdict.
-pub(crate) fn signal_of(verdict: Verdict) -> &'static str {
-    names::signal_of(verdict.into())
 }
 
 /// Why a payload cannot be read. The reasons quote no data: it might be somebody's approval ID.
@@ -99,15 +93,6 @@ pub(crate) fn clean(text: &str) -> String {
     words::clean(text).trim().chars().take(COMMENT_MAX_CHARS).collect()
 }
 
-impl From<Verdict> for v1::Verdict {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Approve => v1::Verdict::Approve,
-            Verdict::Reject => v1::Verdict::Reject,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +103,7 @@ mod tests {
 
     fn encoded(encoding: &str, data: &str) -> Payload {
         let metadata = [("encoding".to_owned(), encoding.into())].into();
-        Payload { metadata, data: data.into(), ..Payload::default() }
+        Payload { metadata, data: data.into() }
     }
 
     /// As SDKs with typed objects send them, and people.

@@ -38,37 +38,35 @@ use crate::{
     approval::Verdict,
     case::Case,
     elsewhere::Elsewhere,
+    limits::MAX_NAME_BYTES,
     notifier::LONGEST_ATTEMPT,
     origin::{Continued, Origin, Refused},
-    policy::{Continuation, MAX_NAME_BYTES},
+    payload::{from_temporal, to_temporal},
+    policy::{Continuation, Plan},
     report::unset,
-    validation::{Plan, Validated},
+    validation::Validated,
 };
 
 /// Work that goes on while the workflow waits for something else.
 struct Background {
     work: Fuse<LocalBoxFuture<'static, ()>>,
-    /// Whether what is new begins before anything else goes on.
-    new_first: bool,
     /// The number of the next announcement.
     next_told: u32,
 }
 
 impl Default for Background {
     fn default() -> Self {
-        Self { work: Fuse::terminated(), new_first: false, next_told: 0 }
+        Self { work: Fuse::terminated(), next_told: 0 }
     }
 }
 
 impl Background {
     fn add(&mut self, new: impl Future<Output = ()> + 'static) {
         let earlier = std::mem::replace(&mut self.work, Fuse::terminated());
-        let new_first = self.new_first;
         let both = async move {
-            match (earlier.is_terminated(), new_first) {
-                (true, _) => new.await,
-                (false, true) => drop(join!(new, earlier)),
-                (false, false) => drop(join!(earlier, new)),
+            match earlier.is_terminated() {
+                true => new.await,
+                false => drop(join!(new, earlier)),
             }
         };
         self.work = both.boxed_local().fuse();
@@ -113,7 +111,7 @@ impl ApprovalWorkflow {
                 continued.encoding
             }
             Origin::Submission => {
-                let encoding = input.payloads.first().and_then(|input| Encoding::of(input).ok());
+                let encoding = encoding_of(&input);
                 let plan = Self::validate(ctx, input).await?;
                 let id = ctx.uuid4().parse::<Uuid>().map_err(ApplicationFailure::new)?;
                 let now = now(ctx.workflow_time());
@@ -121,7 +119,6 @@ impl ApprovalWorkflow {
                 encoding
             }
         };
-        background.new_first = ctx.state(|workflow| workflow.case.is_since(1));
         while let Some(stage) = ctx.state(|workflow| workflow.case.pending_stage()) {
             Self::ask(ctx, stage, encoding, &mut background).await?;
             ctx.state_mut(|workflow| workflow.case.release(stage));
@@ -129,46 +126,54 @@ impl ApprovalWorkflow {
         }
         let encoding = encoding.unwrap_or_default();
         let outcome = Self::conclude(ctx, background, encoding).await;
-        Ok(RawValue::new(vec![payload::encode(&outcome, encoding)]))
+        Ok(RawValue::new(vec![to_temporal(payload::encode(&outcome, encoding))]))
     }
 
     /// A reviewer approves. The payload is a [`v1::Decision`].
     #[signal(name = names::SIGNAL_APPROVE)]
     pub fn approve(&mut self, ctx: &mut SyncWorkflowContext<Self>, decision: RawValue) {
-        self.case.decide(Verdict::Approve, &decision.payloads, now(ctx.workflow_time()));
+        self.case.decide(
+            Verdict::Approve,
+            &from_temporal(decision.payloads),
+            now(ctx.workflow_time()),
+        );
     }
 
     /// A reviewer rejects. The payload is a [`v1::Decision`].
     #[signal(name = names::SIGNAL_REJECT)]
     pub fn reject(&mut self, ctx: &mut SyncWorkflowContext<Self>, decision: RawValue) {
-        self.case.decide(Verdict::Reject, &decision.payloads, now(ctx.workflow_time()));
+        self.case.decide(
+            Verdict::Reject,
+            &from_temporal(decision.payloads),
+            now(ctx.workflow_time()),
+        );
     }
 
     /// An operator has somebody else asked. The payload is a [`v1::Reassignment`].
     #[signal(name = names::SIGNAL_REASSIGN)]
     pub fn reassign(&mut self, ctx: &mut SyncWorkflowContext<Self>, order: RawValue) {
-        self.case.reassign(&order.payloads, now(ctx.workflow_time()));
+        self.case.reassign(&from_temporal(order.payloads), now(ctx.workflow_time()));
     }
 
     /// An operator has reviewers reminded. The payload is a [`v1::Reminder`], or nothing.
     #[signal(name = names::SIGNAL_REMIND)]
     pub fn remind(&mut self, ctx: &mut SyncWorkflowContext<Self>, order: RawValue) {
-        self.case.remind(&order.payloads, now(ctx.workflow_time()));
+        self.case.remind(&from_temporal(order.payloads), now(ctx.workflow_time()));
     }
 
     /// An operator calls it off. The payload is a [`v1::Withdrawal`], or nothing.
     #[signal(name = names::SIGNAL_WITHDRAW)]
     pub fn withdraw(&mut self, ctx: &mut SyncWorkflowContext<Self>, order: RawValue) {
-        self.case.withdraw_by_order(&order.payloads, now(ctx.workflow_time()));
+        self.case.withdraw_by_order(&from_temporal(order.payloads), now(ctx.workflow_time()));
     }
 
     /// Answers with the whole state, a [`v1::ApprovalState`]: as JSON, or in the encoding of an
     /// argument where there is one.
     #[query(name = names::QUERY_STATUS)]
     pub fn status(&self, _ctx: &WorkflowContextView, question: RawValue) -> RawValue {
-        let encoding = question.payloads.first().and_then(|payload| Encoding::of(payload).ok());
+        let encoding = encoding_of(&question);
         let state = self.case.state();
-        RawValue::new(vec![payload::encode(&state, encoding.unwrap_or_default())])
+        RawValue::new(vec![to_temporal(payload::encode(&state, encoding.unwrap_or_default()))])
     }
 
     /// What this run starts from. Search attributes that it was started with go, in its first workflow
@@ -234,16 +239,14 @@ impl ApprovalWorkflow {
         let stage_is_over = WorkflowCancellationToken::new();
         let mut mails = Mails::until(stage_is_over.clone());
         let mut timer: Option<Timer> = None;
-        let may_continue = ctx.state(|workflow| workflow.case.is_since(1));
         while ctx.state(|workflow| workflow.case.pending_stage()) == Some(stage) {
             // All who are to be asked, however many: what follows is waited for only then.
             while let Some((opened_at, summary, issue)) = Self::to_issue(ctx, stage) {
                 ctx.state_mut(|workflow| workflow.case.opening());
                 let options = local_activity(summary);
-                let issuing =
-                    ctx.execute_local_activity(Countersign::issue_links, issue.clone(), options);
+                let issuing = ctx.execute_local_activity(Countersign::issue_links, issue, options);
                 let issued = issuing.await?;
-                mails.stop(&ctx.state_mut(|w| w.case.issued(issue, issued, opened_at)));
+                mails.stop(&ctx.state_mut(|w| w.case.issued(issued, opened_at)));
                 Self::publish(ctx);
                 Self::tell(ctx, background);
             }
@@ -264,7 +267,7 @@ impl ApprovalWorkflow {
             }
             let decisions = ctx.state(|workflow| workflow.case.decisions());
             let set = timer.get_or_insert_with(|| Timer::set(ctx, due, summary, &stage_is_over));
-            match Self::wait(ctx, set, background, may_continue).await {
+            match Self::wait(ctx, set, background).await {
                 Woken::News => {
                     let decided = ctx.state(|workflow| workflow.case.decisions()) > decisions;
                     if decided && ctx.state(|workflow| workflow.case.next_deadline()).is_some() {
@@ -298,13 +301,12 @@ impl ApprovalWorkflow {
         ctx: &WorkflowContext<Self>,
         timer: &mut Timer<'_>,
         background: &mut Background,
-        may_continue: bool,
     ) -> Woken {
         let news = ctx.state(|workflow| workflow.case.news());
-        if ctx.state(|workflow| workflow.case.is_since(1)) {
-            let _ = poll!(pin!(timer.fires()));
-            let _ = poll!(&mut background.work);
-        }
+        // Both schedule what has begun, before signals and cancellations are looked at: a replay, which
+        // may show these earlier than the first run did, then repeats the same commands in their order.
+        let _ = poll!(pin!(timer.fires()));
+        let _ = poll!(&mut background.work);
         ctx.state_mut(|workflow| workflow.case.opened(now(ctx.workflow_time())));
         loop {
             let idle = background.work.is_terminated();
@@ -312,7 +314,7 @@ impl ApprovalWorkflow {
             let crowded = || {
                 let events = ctx.history_length();
                 // A withdrawal would not follow into the next run.
-                let stays = !may_continue || ctx.cancellation_token().is_cancelled();
+                let stays = ctx.cancellation_token().is_cancelled();
                 !stays && (idle && ctx.continue_as_new_suggested() || events > MAX_EVENTS)
             };
             let changed = |workflow: &Self| workflow.case.news() != news || crowded();
@@ -371,8 +373,8 @@ impl ApprovalWorkflow {
         let sent = ctx.execute_activity(Countersign::request_approval, request, options).await;
         let Some(delivered) = delivery(sent) else { return };
         match ctx.state_mut(|workflow| workflow.case.delivered(&link, reminder, delivered)) {
-            true if ctx.state(|workflow| workflow.case.is_since(1)) => Self::publish(&ctx),
-            _ => Self::describe(&ctx),
+            true => Self::publish(&ctx),
+            false => Self::describe(&ctx),
         }
     }
 
@@ -427,7 +429,7 @@ impl ApprovalWorkflow {
             .cancellation_token(WorkflowCancellationToken::new())
             .static_summary(format!("Goes on with {}", outcome.submission_id))
             .build();
-        let input = RawValue::new(vec![payload::encode(&outcome, encoding)]);
+        let input = RawValue::new(vec![to_temporal(payload::encode(&outcome, encoding))]);
         let child = UntypedWorkflow::new(next.workflow);
         let started = ctx.start_child_workflow(child, input, options).await;
         let started = started.map(drop).map_err(|error| error.to_string());
@@ -454,8 +456,7 @@ impl ApprovalWorkflow {
         let options = mail(summary, WorkflowCancellationToken::new(), Some(ANNOUNCE_WITHIN));
         let told = ctx.execute_activity(Countersign::announce_decision, to, options).await;
         let told = told.map(drop).map_err(|error| why(&error));
-        let unreachable = ctx.state_mut(|workflow| workflow.case.told(number, told));
-        if unreachable && ctx.state(|workflow| workflow.case.is_since(2)) {
+        if ctx.state_mut(|workflow| workflow.case.told(number, told)) {
             Self::publish(&ctx);
         }
     }
@@ -473,10 +474,9 @@ impl ApprovalWorkflow {
         options.task_queue = ctx.state(|workflow| workflow.case.webhook_queue());
         let handed_on = ctx.execute_activity(Countersign::process_decision, outcome, options).await;
         match handed_on {
-            Ok(HandedOn::Outcome { outcome, .. }) => {
-                ctx.state_mut(|workflow| workflow.case.handed_on(*outcome));
+            Ok(HandedOn { outcome, .. }) => {
+                ctx.state_mut(|workflow| workflow.case.handed_on(outcome));
             }
-            Ok(HandedOn::Taken(_)) => {}
             Err(error) => {
                 ctx.state_mut(|workflow| workflow.case.webhook_refused(why(&error)));
                 Self::publish(&ctx);
@@ -563,6 +563,11 @@ impl<'a> Timer<'a> {
 /// The time of the workflow task; deterministic.
 fn now(workflow_time: Option<std::time::SystemTime>) -> Timestamp {
     workflow_time.and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// The encoding of the first argument, where there is one that can be read.
+fn encoding_of(input: &RawValue) -> Option<Encoding> {
+    input.payloads.first().and_then(|payload| Encoding::of(&payload.metadata).ok())
 }
 
 fn until(due: Timestamp, now: Timestamp) -> Duration {

@@ -1,7 +1,7 @@
-//! Every released version's recorded histories replay with today's workflow code.
+//! Every recorded history replays with today's workflow code.
 //!
-//! `tests/histories/<version>/` holds them. After a release they are never recorded again: code
-//! that no longer replays one of them needs another edition (`Plan::edition`), not another recording.
+//! `tests/histories/<version>/` holds them. Those of a release are never recorded again: code that no
+//! longer replays one of them needs a difference in `versions.rs`, not another recording.
 
 use std::{fs, path::PathBuf};
 

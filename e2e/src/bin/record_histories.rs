@@ -1,11 +1,11 @@
 //! Records the histories that the worker's replay test replays, for the version that is being
 //! built: `worker/tests/histories/VERSION/NAME.json`, or `NAME.json` in the directory that is given.
 //!
-//! What a release did is recorded once: nothing that is there already is written again.
+//! A release is recorded once; a version that is still being built, such as 0.4.0-dev, as often as its
+//! commands change.
 
 use std::{
     env, fs,
-    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -54,8 +54,10 @@ const SHORT_RUNS: &str = "limit.historyCount.suggestContinueAsNew=30";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let given = env::args_os().nth(1).map(PathBuf::from);
-    let version = workspace().join("worker/tests/histories").join(env!("CARGO_PKG_VERSION"));
+    let dir = match env::args_os().nth(1) {
+        Some(given) => given.into(),
+        None => workspace().join("worker/tests/histories").join(env!("CARGO_PKG_VERSION")),
+    };
     let [
         approve,
         reject,
@@ -67,7 +69,7 @@ async fn main() -> Result<()> {
         undeliverable,
         start_workflow,
         continued,
-    ] = destination(given, version)?;
+    ] = destination(&dir, env!("CARGO_PKG_VERSION_PRE").is_empty())?;
     let temporal = Temporal::shared().await;
     let rules = format!("{}{}", rules::MAY_NAME_REVIEWERS, rules::LONG_WAY);
     let stack = Stack::beside(temporal.clone()).with_rules(&rules).start().await;
@@ -100,34 +102,26 @@ async fn main() -> Result<()> {
         recorded.push((file, format!("{history:#}\n")));
     }
     // All or none: a folder with some of them would stand in the way of the next try.
+    fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
     for (file, history) in recorded {
-        write_new(&file, &history).with_context(|| file.display().to_string())?;
+        fs::write(&file, &history).with_context(|| file.display().to_string())?;
         println!("{}", file.display());
     }
     Ok(())
 }
 
-/// Where each history goes: into the directory that is given, or into the folder of the version that
-/// is being built, which must not be there yet.
-fn destination(given: Option<PathBuf>, version: PathBuf) -> Result<[PathBuf; NAMES.len()]> {
-    ensure!(
-        given.is_some() || !version.exists(),
-        "{} is there already, and what a release recorded is never recorded again: raise the \
-         version in Cargo.toml first",
-        version.display(),
-    );
-    let dir = given.unwrap_or(version);
+/// Where each history goes. Those of a release must not be there yet.
+fn destination(dir: &Path, release: bool) -> Result<[PathBuf; NAMES.len()]> {
     let files = NAMES.map(|name| dir.join(format!("{name}.json")));
-    for file in &files {
-        ensure!(!file.exists(), "{} is there already, and is not overwritten", file.display());
+    for file in files.iter().filter(|_| release) {
+        ensure!(
+            !file.exists(),
+            "{} is there already, and what a release did is recorded once: raise the version in \
+             Cargo.toml first",
+            file.display(),
+        );
     }
     Ok(files)
-}
-
-/// Writes a file that is not there yet, in a directory that may not be there yet.
-fn write_new(file: &Path, text: &str) -> io::Result<()> {
-    fs::create_dir_all(file.parent().unwrap_or(file))?;
-    fs::File::create_new(file)?.write_all(text.as_bytes())
 }
 
 async fn decide(stack: &Stack, reviewer: &str, verdict: &str) -> Workflow {
@@ -236,25 +230,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_that_has_its_histories_is_not_recorded_again() {
+    fn only_what_is_still_being_built_is_recorded_again() {
         let dir = tempfile::tempdir().expect("a directory");
-        let version = dir.path().join("0.1.0");
-        let files = destination(None, version.clone()).expect("nothing is there yet");
-        assert_eq!(files, NAMES.map(|name| version.join(format!("{name}.json"))));
-        fs::create_dir(&version).expect("a folder");
-        let refusal = destination(None, version).expect_err("refused").to_string();
-        assert!(refusal.contains("raise the version"), "{refusal}");
-    }
-
-    #[test]
-    fn a_file_in_the_directory_that_is_given_is_not_overwritten() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let given = || Some(dir.path().to_owned());
-        let [_, _, deadline, ..] = destination(given(), PathBuf::new()).expect("nothing is there");
-        write_new(&deadline, "recorded").expect("written");
-        let refusal = destination(given(), PathBuf::new()).expect_err("refused").to_string();
+        let files = destination(dir.path(), true).expect("nothing is there yet");
+        assert_eq!(files, NAMES.map(|name| dir.path().join(format!("{name}.json"))));
+        fs::write(&files[2], "recorded").expect("written");
+        destination(dir.path(), false).expect("it may be recorded again");
+        let refusal = destination(dir.path(), true).expect_err("refused").to_string();
         assert!(refusal.contains("deadline.json"), "{refusal}");
-        write_new(&deadline, "again").expect_err("refused");
-        assert_eq!(fs::read_to_string(&deadline).expect("readable"), "recorded");
     }
 }

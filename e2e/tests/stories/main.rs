@@ -21,5 +21,4 @@ mod starts;
 mod stops;
 mod submissions;
 mod takeovers;
-mod upgrade;
 mod webhook;

@@ -46,7 +46,7 @@ use tokio::task::yield_now;
 use uuid::Uuid;
 
 use super::*;
-use crate::judgement::on_look;
+use crate::{judgement::on_look, temporal::to_temporal};
 
 fn genuine() -> GenuineLink {
     let keys: LinkKeys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key");
@@ -145,7 +145,7 @@ impl Run {
 
     fn begins(&self) -> Attributes {
         let submission = self.says.submission.clone().unwrap_or_default();
-        let payloads = vec![payload::encode(&submission, Encoding::JsonPlain)];
+        let payloads = vec![to_temporal(payload::encode(&submission, Encoding::JsonPlain))];
         Attributes::WorkflowExecutionStartedEventAttributes(
             WorkflowExecutionStartedEventAttributes {
                 input: Some(Payloads { payloads }),
@@ -163,7 +163,7 @@ impl Run {
         });
         let outcome =
             Outcome { status: self.says.status, stages: stages.collect(), ..Outcome::default() };
-        let payloads = vec![payload::encode(&outcome, Encoding::JsonPlain)];
+        let payloads = vec![to_temporal(payload::encode(&outcome, Encoding::JsonPlain))];
         Attributes::WorkflowExecutionCompletedEventAttributes(
             WorkflowExecutionCompletedEventAttributes {
                 result: Some(Payloads { payloads }),
@@ -259,7 +259,7 @@ impl World {
                 let run = self.find(&run_id)?;
                 let clean = matches!(run.status, Running | Completed);
                 let rejects = asked.query_reject_condition == 3 && !clean;
-                let payloads = vec![payload::encode(&run.says, Encoding::JsonPlain)];
+                let payloads = vec![to_temporal(payload::encode(&run.says, Encoding::JsonPlain))];
                 Ok(QueryWorkflowResponse {
                     query_result: (!rejects).then_some(Payloads { payloads }),
                     query_rejected: rejects.then_some(QueryRejected { status: run.status.into() }),

@@ -3,7 +3,7 @@
 use axum::body::to_bytes;
 use countersign_protos::{
     ApprovalId,
-    v1::{Document, Item, ReviewerState, StageState, Status, Submission, Submitter, Verdict, Vote},
+    v1::{Document, Item, ReviewerState, StageState, Status, Submission, Submitter, Vote},
 };
 
 use super::*;

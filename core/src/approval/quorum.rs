@@ -1,0 +1,107 @@
+//! How many have to agree.
+
+use std::{fmt, num::NonZeroUsize, str::FromStr};
+
+pub use countersign_protos::Verdict;
+use serde::{Deserialize, Serialize};
+
+/// How many approvals a stage needs, and so how many rejections end it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Quorum {
+    /// The first decision counts, whichever it is.
+    Any,
+    /// Everybody approves; one rejection rejects.
+    All,
+    /// That many approve; rejected as soon as that can no longer happen.
+    AtLeast(NonZeroUsize),
+}
+
+/// A text that is no quorum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be \"any\", \"all\" or a number from 1")]
+pub struct NotAQuorum;
+
+impl Quorum {
+    /// A number of approvals; `None` for 0.
+    pub fn at_least(approvals: usize) -> Option<Self> {
+        NonZeroUsize::new(approvals).map(Quorum::AtLeast)
+    }
+
+    /// How many approvals are needed among so many reviewers.
+    pub fn approvals(self, reviewers: usize) -> usize {
+        match self {
+            Quorum::Any => 1,
+            Quorum::All => reviewers,
+            Quorum::AtLeast(approvals) => approvals.get(),
+        }
+    }
+
+    /// How many rejections end it among so many reviewers.
+    pub fn rejections(self, reviewers: usize) -> usize {
+        match self {
+            Quorum::Any | Quorum::All => 1,
+            Quorum::AtLeast(approvals) => (reviewers + 1).saturating_sub(approvals.get()),
+        }
+    }
+}
+
+impl FromStr for Quorum {
+    type Err = NotAQuorum;
+
+    fn from_str(text: &str) -> Result<Self, NotAQuorum> {
+        match text {
+            "any" => Ok(Quorum::Any),
+            "all" => Ok(Quorum::All),
+            number => number.parse().map(Quorum::AtLeast).map_err(|_| NotAQuorum),
+        }
+    }
+}
+
+impl TryFrom<String> for Quorum {
+    type Error = NotAQuorum;
+
+    fn try_from(text: String) -> Result<Self, NotAQuorum> {
+        text.parse()
+    }
+}
+
+impl From<Quorum> for String {
+    fn from(quorum: Quorum) -> Self {
+        quorum.to_string()
+    }
+}
+
+impl fmt::Display for Quorum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Quorum::Any => f.write_str("any"),
+            Quorum::All => f.write_str("all"),
+            Quorum::AtLeast(approvals) => approvals.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quorum_says_how_many_approvals_and_how_many_rejections_decide() {
+        for (text, reviewers, approvals, rejections) in
+            [("any", 3, 1, 1), ("all", 3, 3, 1), ("2", 3, 2, 2), ("1", 3, 1, 3), ("3", 3, 3, 1)]
+        {
+            let quorum: Quorum = text.parse().expect("a quorum");
+            assert_eq!(quorum.approvals(reviewers), approvals, "{text}");
+            assert_eq!(quorum.rejections(reviewers), rejections, "{text}");
+            assert_eq!(quorum.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_quorum_is_refused() {
+        for text in ["", "0", "-1", "1.5", "Any", "most"] {
+            assert_eq!(text.parse::<Quorum>(), Err(NotAQuorum), "{text}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Routing rules: which submissions are decided by whom, until when, and what happens then.
+//!
+//! Pure: files are read by who calls, moments come in as arguments.
+
+mod absence;
+mod calendar;
+mod explain;
+mod file;
+mod plan;
+mod routing;
+mod rules;
+mod schedule;
+
+#[cfg(test)]
+mod tests;
+
+pub use absence::{Absence, Invitee, Kept, Place, concerning, most_bytes, places, stand_ins};
+pub use calendar::{Calendar, DayOfWeek, Hours, MonthDay, NotADayOfWeek, NotAMonthDay, NotHours};
+pub use file::{Mistake, Mistakes};
+pub use plan::{Continuation, Continuations, Level, Plan, StageRule};
+pub use routing::{PassedOver, Route, Routed};
+pub use rules::Rule;
+pub use schedule::{
+    MAX_DAYS, MAX_REMINDERS, NotAWait, Reminder, TimePlan, Unsuited, Wait, schedule,
+};
+
+/// Rules that make sense, each and together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    may_name_reviewers: bool,
+    calendar: Calendar,
+    managers: rules::Managers,
+    absences: Vec<Absence>,
+    rules: Vec<Rule>,
+    default: Rule,
+}
+
+impl Policy {
+    /// Whether a submission may say itself who is asked, in the rules' place.
+    pub fn may_name_reviewers(&self) -> bool {
+        self.may_name_reviewers
+    }
+
+    /// What is in it, in one line.
+    pub fn summary(&self) -> String {
+        let count = |number: usize, what: &str| match number {
+            1 => format!("1 {what}"),
+            number => format!("{number} {what}s"),
+        };
+        let named = match self.may_name_reviewers {
+            true => ", submissions may name reviewers",
+            false => "",
+        };
+        format!(
+            "{} and a default, {}, time zone {}{named}",
+            count(self.rules.len(), "rule"),
+            count(self.absences.len(), "absence"),
+            self.calendar.time_zone.iana_name().unwrap_or("unknown"),
+        )
+    }
+}

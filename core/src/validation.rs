@@ -1,0 +1,551 @@
+//! From a submission as it was sent to a plan: every problem at once, or who is asked what.
+//!
+//! Pure: the worker's settings come in as [`Routing`], and what applies to a submission is
+//! recorded in its history by the local activity around this.
+
+use std::collections::BTreeSet;
+
+use countersign_protos::{
+    submission::problem,
+    v1::{Document, Policy, Problem, Submission, Submitter},
+    words,
+};
+use iso_currency::Currency;
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{
+    approval::{EmailAddress, OnDeadline, Quorum, Verdict},
+    limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
+    money::{self, Money, NotMoney},
+    policy::{
+        Absence, Calendar, MAX_REMINDERS, Plan, Policy as Rules, Reminder, Route, StageRule,
+        TimePlan, Wait, most_bytes,
+    },
+};
+
+/// What the worker's settings say about every submission.
+#[derive(Debug, Clone, Default)]
+pub struct Routing {
+    /// Who is asked when the submission does not say.
+    pub reviewers: Vec<EmailAddress>,
+    /// Whether outcomes are handed on.
+    pub webhook: bool,
+}
+
+/// What validation says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Validated {
+    /// It can be decided.
+    Plan(Box<Plan>),
+    /// It cannot; at most 200 problems, the last of which says how many more there are.
+    Problems(Vec<Problem>),
+}
+
+const MAX_PROBLEMS: usize = 200;
+const MAX_ITEMS: usize = 1_000;
+const MAX_ATTACHMENTS: usize = 50;
+/// As long as signed URLs get: servers take a request line of 8,000 octets and more (RFC 9112, 3).
+const MAX_URI_CHARS: usize = 8_192;
+/// A submission is carried in the input of each mail's activity, and once more with its workflow.
+/// Temporal takes 4 MiB a message and 2 MiB a payload: <https://docs.temporal.io/cloud/limits>.
+const MAX_CARRIED_BYTES: usize = 2 * 1024 * 1024;
+
+/// Checks a submission that was read with these problems already, and routes it, by rules where
+/// there are any, as of a moment.
+pub fn validate(
+    submission: Submission,
+    problems: Vec<Problem>,
+    routing: &Routing,
+    rules: Option<&Rules>,
+    at: Timestamp,
+) -> Validated {
+    let mut checks = Checks::new(problems);
+    let plan = checks.submission(submission, routing, rules, at);
+    match plan {
+        Some(plan) if checks.problems.is_empty() => Validated::Plan(Box::new(plan)),
+        _ => Validated::Problems(checks.finish()),
+    }
+}
+
+/// As [`validate`] by rules, but without applying them: the submission with its amounts in their
+/// currency's decimals, and who asks.
+///
+/// # Errors
+/// Every problem.
+pub fn check(
+    mut submission: Submission,
+    problems: Vec<Problem>,
+    rules: &Rules,
+) -> Result<(Submission, EmailAddress), Vec<Problem>> {
+    let mut checks = Checks::new(problems);
+    let submitter = checks.content(&mut submission);
+    if let Some(policy) = &submission.approval {
+        checks.own_policy(policy, Some(rules), submitter.as_ref());
+    }
+    match submitter {
+        Some(submitter) if checks.problems.is_empty() => Ok((submission, submitter)),
+        _ => Err(checks.finish()),
+    }
+}
+
+struct Checks {
+    problems: Vec<Problem>,
+    /// Their paths: there may be a hundred thousand.
+    wrong: BTreeSet<String>,
+}
+
+impl Checks {
+    fn new(problems: Vec<Problem>) -> Self {
+        let wrong = problems.iter().map(|problem| problem.path.clone()).collect();
+        Self { problems, wrong }
+    }
+
+    fn finish(mut self) -> Vec<Problem> {
+        if self.problems.len() > MAX_PROBLEMS {
+            let more = self.problems.len() - (MAX_PROBLEMS - 1);
+            self.problems.truncate(MAX_PROBLEMS - 1);
+            self.problems.push(problem("$", format!("has {more} more problems")));
+        }
+        self.problems
+    }
+
+    /// Reports a problem, unless something at or above this path is wrong already.
+    fn report(&mut self, path: &str, message: impl Into<String>) {
+        let above = path.match_indices(['.', '[']).map(|(end, _)| &path[..end]);
+        if !above.chain([path]).any(|path| self.wrong.contains(path)) {
+            self.wrong.insert(path.to_owned());
+            self.problems.push(problem(path, message));
+        }
+    }
+
+    /// Keeps a value, or reports why there is none.
+    fn accept<T, E: std::fmt::Display>(&mut self, path: &str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|error| self.report(path, error.to_string())).ok()
+    }
+
+    fn submission(
+        &mut self,
+        mut submission: Submission,
+        routing: &Routing,
+        rules: Option<&Rules>,
+        at: Timestamp,
+    ) -> Option<Plan> {
+        let submitter = self.content(&mut submission);
+        let stages = match (&submission.approval, rules) {
+            (Some(policy), rules) => self.own_policy(policy, rules, submitter.as_ref()),
+            // Rules decide about what is right; what is wrong is reported first.
+            (None, Some(_)) => Vec::new(),
+            (None, None) => self.default_stage(routing, submitter.as_ref()),
+        };
+        let mut plan = Plan::asking(submission, submitter?, stages);
+        plan.webhook = routing.webhook;
+        if self.problems.is_empty() {
+            self.apply(rules, &mut plan, at);
+            self.carried(&plan);
+        }
+        Some(plan)
+    }
+
+    /// Adds to a plan what rules say about it.
+    fn apply(&mut self, rules: Option<&Rules>, plan: &mut Plan, at: Timestamp) {
+        let Some(rules) = rules else {
+            let needed = |stage: &StageRule| stage.time.needs_calendar();
+            plan.calendar = plan.stages.iter().any(needed).then(Calendar::default);
+            return;
+        };
+        if plan.submission.approval.is_none() {
+            let routed = rules.route(&plan.submission, &plan.submitter);
+            plan.rule.clone_from(&routed.rule.name);
+            match routed.route {
+                Ok(Route::Approve { then, .. }) => {
+                    (plan.ruling, plan.then) = (Some(Verdict::Approve), then);
+                }
+                Ok(Route::Reject { then, .. }) => {
+                    (plan.ruling, plan.then) = (Some(Verdict::Reject), then);
+                }
+                Ok(Route::Stages { stages, then, .. }) => {
+                    (plan.stages, plan.then) = (stages, then);
+                }
+                Err(problems) => self.problems.extend(problems),
+            }
+        }
+        plan.absences = rules.absences_for(&plan.stages, at);
+        // Rules have room for whomever they ask.
+        if plan.submission.approval.is_some() {
+            for (i, stage) in plan.stages.iter().enumerate() {
+                let path = format!("$.approval.stages[{i}].reviewers");
+                self.room(&path, &stage.reviewers, &plan.absences);
+            }
+        }
+        plan.calendar = rules.calendar_for(&plan.stages, &plan.absences, at);
+    }
+
+    /// Reports a submission that is too large for as many people.
+    fn carried(&mut self, plan: &Plan) {
+        let size = serde_json::to_vec(&plan.submission).map_or(0, |json| json.len());
+        let people = plan.stages.iter().flat_map(StageRule::everybody).count();
+        let carried = size * (people + 1);
+        if carried > MAX_CARRIED_BYTES {
+            let message = format!(
+                "is too large: the submission has {size} bytes, and is carried once for each of \
+                 {people} people and once more: {carried} bytes of at most {MAX_CARRIED_BYTES}. \
+                 Shorten it, attach what is long, or ask fewer people"
+            );
+            self.report("$.document", message);
+        }
+    }
+
+    /// What is submitted, by whom.
+    fn content(&mut self, submission: &mut Submission) -> Option<EmailAddress> {
+        cut_ends(submission);
+        self.required("$.submissionId", &submission.submission_id, 128);
+        self.line("$.submissionType", &submission.submission_type, 128);
+        if submission.submitter.is_none() {
+            self.report("$.submitter", "is required: an object with name and email");
+        }
+        if submission.document.is_none() {
+            self.report("$.document", "is required: an object with title, amount and currency");
+        }
+        let submitter = submission.submitter.as_ref().and_then(|who| self.submitter(who));
+        if let Some(document) = &mut submission.document {
+            self.document(document);
+        }
+        // Another time could be written into the history, and not be read from it again.
+        if submission.submitted_at.as_ref().is_some_and(|time| words::timestamp(time).is_none()) {
+            self.report("$.submittedAt", "must be a time in the years 1 to 9999");
+        }
+        submitter
+    }
+
+    fn submitter(&mut self, submitter: &Submitter) -> Option<EmailAddress> {
+        self.required("$.submitter.name", &submitter.name, 200);
+        self.line("$.submitter.department", &submitter.department, 200);
+        self.line("$.submitter.employeeId", &submitter.employee_id, 200);
+        if submitter.email.is_empty() {
+            self.report("$.submitter.email", "is required");
+            return None;
+        }
+        self.accept("$.submitter.email", submitter.email.parse())
+    }
+
+    fn document(&mut self, document: &mut Document) {
+        self.required("$.document.title", &document.title, 200);
+        self.line("$.document.category", &document.category, 200);
+        self.text("$.document.description", &document.description, 10_000);
+        let currency = match document.currency.as_str() {
+            "" => {
+                self.report("$.document.currency", "is required");
+                None
+            }
+            code => self.accept("$.document.currency", money::currency(code)),
+        };
+        if let Some(currency) = currency {
+            document.currency = currency.code().to_owned();
+        }
+        if document.amount.is_empty() {
+            self.report("$.document.amount", "is required");
+        }
+        let amount = self.amount("$.document.amount", &mut document.amount, currency);
+        if amount.is_some_and(|amount| amount.is_negative()) {
+            self.report("$.document.amount", "must not be negative");
+        }
+        self.items(document, amount, currency);
+        if document.attachments.len() > MAX_ATTACHMENTS {
+            self.report(
+                "$.document.attachments",
+                format!("has more than {MAX_ATTACHMENTS} elements"),
+            );
+            return;
+        }
+        for (i, uri) in document.attachments.iter().enumerate() {
+            let path = format!("$.document.attachments[{i}]");
+            self.line(&path, uri, MAX_URI_CHARS);
+            if Url::parse(uri).is_err() {
+                self.report(&path, "must be a URI, such as s3://bucket/invoice.pdf");
+            }
+        }
+    }
+
+    /// Puts an amount into its currency's decimals. Without a currency only its form is checked.
+    fn amount(
+        &mut self,
+        path: &str,
+        text: &mut String,
+        currency: Option<Currency>,
+    ) -> Option<Money> {
+        if text.is_empty() {
+            return None;
+        }
+        // CLF has as many decimals as any currency.
+        let money = Money::parse(text, currency.unwrap_or(Currency::CLF));
+        match (&money, currency) {
+            (Err(NotMoney::Ambiguous { .. } | NotMoney::TooManyDecimals(_)), None) => return None,
+            (Ok(money), Some(_)) => *text = money.digits(),
+            _ => {}
+        }
+        self.accept(path, money)
+    }
+
+    fn items(
+        &mut self,
+        document: &mut Document,
+        amount: Option<Money>,
+        currency: Option<Currency>,
+    ) {
+        if document.items.len() > MAX_ITEMS {
+            return self.report("$.document.items", format!("has more than {MAX_ITEMS} elements"));
+        }
+        let mut amounts = Vec::new();
+        for (i, item) in document.items.iter_mut().enumerate() {
+            let path = format!("$.document.items[{i}]");
+            self.line(&format!("{path}.description"), &item.description, 500);
+            if item.amount.is_empty() {
+                self.report(&format!("{path}.amount"), "is required");
+            }
+            amounts.extend(self.amount(&format!("{path}.amount"), &mut item.amount, currency));
+            if !item.date.is_empty() && !is_date(&item.date) {
+                self.report(&format!("{path}.date"), "must be a date, such as 2026-11-24");
+            }
+        }
+        let (Some(amount), Some(currency)) = (amount, currency) else { return };
+        if amounts.len() == document.items.len() && !amounts.is_empty() {
+            let sum = Money::sum(currency, amounts);
+            if sum != amount {
+                let (sum, amount) = (sum.digits(), amount.digits());
+                self.report(
+                    "$.document.items",
+                    format!("add up to {sum}, not to the amount {amount}"),
+                );
+            }
+        }
+    }
+
+    fn default_stage(
+        &mut self,
+        routing: &Routing,
+        submitter: Option<&EmailAddress>,
+    ) -> Vec<StageRule> {
+        let mut reviewers = routing.reviewers.clone();
+        reviewers.retain(|reviewer| Some(reviewer) != submitter);
+        if reviewers.is_empty() {
+            let message = match routing.reviewers.is_empty() {
+                true => "is required: the worker has no default reviewers (COUNTERSIGN_REVIEWERS)",
+                false => "is required: the only default reviewer is the submitter",
+            };
+            self.report("$.approval", message);
+        }
+        let (number, bytes) = (reviewers.len(), most_bytes(&reviewers, &[]));
+        if number > MAX_SEATS || bytes > MAX_REVIEWER_BYTES {
+            let message = format!(
+                "is required: the worker has {number} default reviewers (COUNTERSIGN_REVIEWERS), who \
+                 take {bytes} bytes; at most {MAX_SEATS} and {MAX_REVIEWER_BYTES} bytes can be asked"
+            );
+            self.report("$.approval", message);
+        }
+        vec![StageRule {
+            name: "Approval".into(),
+            reviewers,
+            quorum: Quorum::Any,
+            time: TimePlan::default(),
+            on_deadline: OnDeadline::Expire,
+            escalations: Vec::new(),
+        }]
+    }
+
+    /// Whom a submission asks itself. Where there are rules that is theirs to say, unless they let it:
+    /// whoever may submit could otherwise ask an accomplice, or nobody.
+    fn own_policy(
+        &mut self,
+        policy: &Policy,
+        rules: Option<&Rules>,
+        submitter: Option<&EmailAddress>,
+    ) -> Vec<StageRule> {
+        if rules.is_none_or(Rules::may_name_reviewers) {
+            return self.policy(policy, submitter);
+        }
+        self.report(
+            "$.approval",
+            "must be left out: the routing rules (COUNTERSIGN_POLICY) decide who is asked. They let \
+             submissions name reviewers only with `may_name_reviewers = true` in [submissions]",
+        );
+        Vec::new()
+    }
+
+    fn policy(&mut self, policy: &Policy, submitter: Option<&EmailAddress>) -> Vec<StageRule> {
+        if policy.stages.is_empty() {
+            self.report("$.approval.stages", "is required: at least one stage");
+        }
+        let reviewers: usize = policy.stages.iter().map(|stage| stage.reviewers.len()).sum();
+        if reviewers > MAX_SEATS {
+            let message = format!("ask {reviewers} reviewers; at most {MAX_SEATS} can be asked");
+            self.report("$.approval.stages", message);
+        }
+        let stages = policy.stages.iter().enumerate();
+        stages.map(|(i, stage)| self.stage(i, stage, submitter)).collect()
+    }
+
+    fn stage(
+        &mut self,
+        i: usize,
+        stage: &countersign_protos::v1::Stage,
+        submitter: Option<&EmailAddress>,
+    ) -> StageRule {
+        let path = format!("$.approval.stages[{i}]");
+        let name = stage.name.trim();
+        self.line(&format!("{path}.name"), name, 100);
+        let name = if name.is_empty() { format!("Stage {}", i + 1) } else { name.to_owned() };
+        let reviewers = self.reviewers(&format!("{path}.reviewers"), &stage.reviewers, submitter);
+        let quorum = match stage.quorum.as_str() {
+            "" => Quorum::Any,
+            text => self.accept(&format!("{path}.quorum"), text.parse()).unwrap_or(Quorum::Any),
+        };
+        if !stage.reviewers.is_empty()
+            && quorum.approvals(stage.reviewers.len()) > stage.reviewers.len()
+        {
+            let message = format!(
+                "{quorum} approvals can never come from {} reviewers",
+                stage.reviewers.len()
+            );
+            self.report(&format!("{path}.quorum"), message);
+        }
+        let deadline = match stage.deadline.as_str() {
+            "" => Wait::default(),
+            text => self.accept(&format!("{path}.deadline"), text.parse()).unwrap_or_default(),
+        };
+        let on_deadline = match stage.on_deadline.as_str() {
+            "" | "expire" => OnDeadline::Expire,
+            "reject" => OnDeadline::Reject,
+            "approve" => OnDeadline::Approve,
+            _ => {
+                let message = "must be \"expire\", \"reject\" or \"approve\"";
+                self.report(&format!("{path}.onDeadline"), message);
+                OnDeadline::Expire
+            }
+        };
+        let reminders = self.reminders(&format!("{path}.reminders"), &stage.reminders, deadline);
+        let time = TimePlan { deadline, reminders };
+        StageRule { name, reviewers, quorum, time, on_deadline, escalations: Vec::new() }
+    }
+
+    fn reviewers(
+        &mut self,
+        path: &str,
+        reviewers: &[String],
+        submitter: Option<&EmailAddress>,
+    ) -> Vec<EmailAddress> {
+        if reviewers.is_empty() {
+            self.report(path, "is required: at least one e-mail address");
+        }
+        let mut seen = BTreeSet::new();
+        let mut accepted = Vec::new();
+        for (i, reviewer) in reviewers.iter().enumerate() {
+            let path = format!("{path}[{i}]");
+            let Some(reviewer) = self.accept(&path, reviewer.parse::<EmailAddress>()) else {
+                continue;
+            };
+            if Some(&reviewer) == submitter {
+                self.report(&path, "is the submitter, who does not approve their own submission");
+            } else if !seen.insert(reviewer.clone()) {
+                self.report(&path, "is in this stage already: one reviewer has one vote");
+            }
+            accepted.push(reviewer);
+        }
+        self.room(path, &accepted, &[]);
+        accepted
+    }
+
+    /// Reports reviewers who do not fit into a search attribute, themselves or their deputies.
+    fn room(&mut self, path: &str, reviewers: &[EmailAddress], absences: &[Absence]) {
+        let bytes = most_bytes(reviewers, absences);
+        if bytes > MAX_REVIEWER_BYTES {
+            let who = if absences.is_empty() { "" } else { " with their deputies" };
+            self.report(
+                path,
+                format!(
+                    "take {bytes} bytes{who}; at most {MAX_REVIEWER_BYTES} can be asked at once"
+                ),
+            );
+        }
+    }
+
+    fn reminders(&mut self, path: &str, reminders: &[String], deadline: Wait) -> Vec<Reminder> {
+        if reminders.len() > MAX_REMINDERS {
+            self.report(path, format!("has more than {MAX_REMINDERS} elements"));
+            return Vec::new();
+        }
+        let mut accepted = Vec::new();
+        for (i, reminder) in reminders.iter().enumerate() {
+            let path = format!("{path}[{i}]");
+            let Some(reminder) = self.accept(&path, reminder.parse::<Reminder>()) else { continue };
+            self.accept(&path, reminder.suits(deadline));
+            if !accepted.contains(&reminder) {
+                accepted.push(reminder);
+            }
+        }
+        accepted
+    }
+
+    fn required(&mut self, path: &str, text: &str, max_chars: usize) {
+        if text.trim().is_empty() {
+            self.report(path, "is required");
+        }
+        self.line(path, text, max_chars);
+    }
+
+    /// A text of one line: goes into subjects, headings and table cells.
+    fn line(&mut self, path: &str, text: &str, max_chars: usize) {
+        if text.chars().any(char::is_control) {
+            self.report(path, "must not contain line breaks or other control characters");
+        } else if !text.trim().is_empty() && words::clean_line(text).is_empty() {
+            self.report(path, "has only characters that nobody sees");
+        }
+        self.length(path, text, max_chars);
+    }
+
+    /// A text that may have several lines.
+    fn text(&mut self, path: &str, text: &str, max_chars: usize) {
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            self.report(
+                path,
+                "must not contain control characters other than line breaks and tabs",
+            );
+        }
+        self.length(path, text, max_chars);
+    }
+
+    fn length(&mut self, path: &str, text: &str, max_chars: usize) {
+        let chars = text.chars().count();
+        if chars > max_chars {
+            self.report(path, format!("has {chars} characters; at most {max_chars} are accepted"));
+        }
+    }
+}
+
+/// Cuts the white space around what is one line, which exports leave there. The submission's ID is
+/// somebody's key, and stays as it is.
+fn cut_ends(submission: &mut Submission) {
+    let Submission { submission_type, submitter, document, .. } = submission;
+    let submitter = submitter.iter_mut().flat_map(|who| {
+        let Submitter { name, department, employee_id, .. } = who;
+        [name, department, employee_id]
+    });
+    let document = document.iter_mut().flat_map(|document| {
+        let Document { title, category, items, .. } = document;
+        items.iter_mut().map(|item| &mut item.description).chain([title, category])
+    });
+    for text in submitter.chain(document).chain([submission_type]) {
+        if text.trim().len() < text.len() {
+            *text = text.trim().to_owned();
+        }
+    }
+}
+
+fn is_date(text: &str) -> bool {
+    text.len() == 10 && text.parse::<Date>().is_ok()
+}
+
+#[cfg(test)]
+mod tests;
