@@ -57,11 +57,6 @@ impl Topic {
         topic
     }
 
-    /// The topic's ARN.
-    pub fn arn(&self) -> &str {
-        &self.arn
-    }
-
     /// The settings with which a worker publishes to the topic through `endpoint`.
     pub fn settings(&self, endpoint: &str) -> [(&'static str, String); 5] {
         [
