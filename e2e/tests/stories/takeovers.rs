@@ -47,7 +47,7 @@ async fn cancelled_queried_and_approved() -> Option<(Value, Vec<HistoryEvent>)> 
     let kinds = history[events..].iter().map(HistoryEvent::event_type);
     let task: Vec<_> = kinds.take_while(|kind| *kind != EventType::WorkflowTaskCompleted).collect();
     let decided = task.contains(&EventType::WorkflowExecutionSignaled);
-    (refused.message().contains("takes over") && decided).then_some((outcome, history))
+    (refused.message().contains("taking over") && decided).then_some((outcome, history))
 }
 
 /// A query in a workflow task that issues links has the task end early: the workflow is shown the
