@@ -18,7 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     pbjson_build::Builder::new()
         .register_descriptors(&descriptors.encode_to_vec())?
         .extern_path(".google.protobuf", "::pbjson_types")
+        // Fields and enum values of a newer version must not make its message unreadable.
         .ignore_unknown_fields()
+        .ignore_unknown_enum_variants()
         .out_dir(PathBuf::from(env::var("OUT_DIR")?))
         .build(&[".countersign.v1"])?;
 

@@ -1,7 +1,7 @@
 //! Approval IDs: what a mailed link carries, and the keyed hashes that keep it safe.
 //!
-//! An ID is derived, never stored. It is 80 bits of HMAC-SHA256 over who is asked, followed by 40
-//! bits of HMAC-SHA256 over those 80, so that a forged ID is refused without a look-up. Temporal
+//! An ID is derived, never stored. It is 80 bits of HMAC-SHA256 over its [`LinkContext`], followed by
+//! 40 bits of HMAC-SHA256 over those 80, so that a forged ID is refused without a look-up. Temporal
 //! sees only the [`LinkHash`].
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use crate::v1::Verdict;
+use crate::Verdict;
 
 const BODY_LEN: usize = 10;
 const CHECK_LEN: usize = 5;
@@ -24,7 +24,7 @@ const HASH_CHARS: usize = 20;
 /// 160 bits: 32 characters of base32.
 const REQUEST_LEN: usize = 20;
 
-/// Crockford's base32 (<https://www.crockford.com/base32.html>), forgiving what people mistype.
+/// Crockford's base32 (<https://www.crockford.com/base32.html>), with its tolerance for look-alikes.
 static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
     let mut spec = Specification::new();
     spec.symbols.push_str("0123456789ABCDEFGHJKMNPQRSTVWXYZ");
@@ -33,17 +33,17 @@ static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
     spec.encoding().expect("a constant, valid specification")
 });
 
-/// The secret in a mailed link: whoever holds it may decide for one reviewer.
+/// The secret in a mailed link: its holder can decide for one reviewer.
 ///
 /// It shows its characters only through [`ApprovalId::reveal`], so that it cannot reach a log by
 /// accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApprovalId([u8; ID_LEN]);
 
-/// A text that cannot be an approval ID, whatever the key.
+/// The string is malformed: no key can have made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an approval ID has 24 letters and digits, such as 7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T")]
-pub struct NotAnApprovalId;
+pub struct InvalidApprovalId;
 
 impl ApprovalId {
     /// The ID as it is mailed: groups of four characters.
@@ -53,7 +53,7 @@ impl ApprovalId {
         groups.join("-")
     }
 
-    /// What Temporal may know of this ID.
+    /// The only form of this ID that may leave the process, except in a mail.
     pub fn hash(&self) -> LinkHash {
         let digest =
             Sha256::new().chain_update(b"countersign link hash\0").chain_update(self.0).finalize();
@@ -63,17 +63,17 @@ impl ApprovalId {
 }
 
 impl FromStr for ApprovalId {
-    type Err = NotAnApprovalId;
+    type Err = InvalidApprovalId;
 
-    /// Forgives case, `O` for `0`, `I` and `L` for `1`, spaces and missing dashes.
-    fn from_str(text: &str) -> Result<Self, NotAnApprovalId> {
-        // Anything much longer is not a typing mistake.
+    /// Accepts any case, `O` for `0`, `I` and `L` for `1`, spaces and missing dashes.
+    fn from_str(text: &str) -> Result<Self, InvalidApprovalId> {
+        // Anything much longer is not a typo.
         if text.len() > 2 * ID_CHARS {
-            return Err(NotAnApprovalId);
+            return Err(InvalidApprovalId);
         }
         let symbols: String = text.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
-        let bytes = CROCKFORD.decode(symbols.as_bytes()).map_err(|_| NotAnApprovalId)?;
-        bytes.try_into().map(ApprovalId).map_err(|_| NotAnApprovalId)
+        let bytes = CROCKFORD.decode(symbols.as_bytes()).map_err(|_| InvalidApprovalId)?;
+        bytes.try_into().map(ApprovalId).map_err(|_| InvalidApprovalId)
     }
 }
 
@@ -83,7 +83,7 @@ impl fmt::Debug for ApprovalId {
     }
 }
 
-/// 100 bits of an approval ID's SHA-256: finds an approval, opens nothing.
+/// 100 bits of an approval ID's SHA-256: enough to find its approval, useless for deciding.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkHash(String);
 
@@ -93,13 +93,13 @@ impl LinkHash {
         &self.0
     }
 
-    /// The first characters: enough to follow one link through a log.
+    /// The first 6 characters, for logs.
     pub fn short(&self) -> &str {
         &self.0[..6]
     }
 }
 
-/// The link of a genuine approval ID: its hash, and what only holders of its key derive for it.
+/// A verified approval ID: its hash, and the key that made it.
 #[derive(Clone)]
 pub struct GenuineLink {
     hash: LinkHash,
@@ -107,16 +107,16 @@ pub struct GenuineLink {
 }
 
 impl GenuineLink {
-    /// What Temporal may know of the approval ID.
+    /// As [`ApprovalId::hash`].
     pub fn hash(&self) -> &LinkHash {
         &self.hash
     }
 
-    /// The request ID of the signal that brings this verdict to a run: the same however often it is
-    /// sent, so that Temporal makes one event of it.
+    /// The request ID of the signal that carries this verdict to a run: the same whenever it is sent
+    /// again, so that Temporal records one event; another one for each `attempt`.
     ///
-    /// Temporal drops a signal whose request ID it has seen. Without the key nobody can tell the ID
-    /// before it is used, and so use it up. Each attempt has another one.
+    /// Temporal drops a signal whose request ID it has seen. Only holders of the key can compute the
+    /// ID, so nobody else can use it up in advance.
     pub fn request_id(&self, run_id: &str, verdict: Verdict, attempt: u32) -> String {
         let parts = [
             self.hash.0.as_bytes(),
@@ -135,14 +135,14 @@ impl fmt::Debug for GenuineLink {
     }
 }
 
-/// Who is asked what: everything that an approval ID is derived from.
+/// What an approval ID is derived from, besides the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked<'a> {
-    /// Made by the workflow at its start, so that a reused workflow ID does not revive old links.
+pub struct LinkContext<'a> {
+    /// Drawn by the workflow at its start, so that a reused workflow ID does not revive old links.
     pub approval: Uuid,
-    /// The stage's position, from 0.
+    /// The stage's index, from 0.
     pub stage: u32,
-    /// How often the stage has been opened before.
+    /// How many times this stage has issued links before.
     pub round: u32,
     /// The reviewer's e-mail address.
     pub reviewer: &'a str,
@@ -152,10 +152,10 @@ pub struct Asked<'a> {
 #[derive(Clone)]
 pub struct LinkKeys(Vec<[u8; 32]>);
 
-/// Why a text is not a list of link keys.
+/// Why a string is not a list of link keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkKeysError {
-    /// No key at all.
+    /// There is no key.
     #[error("no key is given")]
     Empty,
     /// The key at this position, from 1, is not base64.
@@ -170,18 +170,17 @@ pub enum LinkKeysError {
 }
 
 impl LinkKeys {
-    /// The ID under the signing key.
-    pub fn issue(&self, asked: Asked<'_>) -> ApprovalId {
-        derive(&self.0[0], asked)
+    /// Derives the ID with the signing key.
+    pub fn issue(&self, context: LinkContext<'_>) -> ApprovalId {
+        derive(&self.0[0], context)
     }
 
-    /// The ID that was issued with this hash, under whichever key it was; `None` when that key is
-    /// no longer here.
-    pub fn reissue(&self, asked: Asked<'_>, hash: &str) -> Option<ApprovalId> {
-        self.0.iter().map(|key| derive(key, asked)).find(|id| id.hash().as_str() == hash)
+    /// Derives the ID that has this hash; `None` if the key that issued it was removed.
+    pub fn reissue(&self, context: LinkContext<'_>, hash: &str) -> Option<ApprovalId> {
+        self.0.iter().map(|key| derive(key, context)).find(|id| id.hash().as_str() == hash)
     }
 
-    /// The link of an ID that one of the keys made; `None` where none did.
+    /// `None` if no key made this ID.
     pub fn verify(&self, id: &ApprovalId) -> Option<GenuineLink> {
         let (body, check) = id.0.split_at(BODY_LEN);
         let made =
@@ -205,8 +204,8 @@ impl FromStr for LinkKeys {
                 let key: [u8; 32] = bytes
                     .try_into()
                     .map_err(|bytes: Vec<u8>| LinkKeysError::WrongLength(i + 1, bytes.len()))?;
-                // Zeroes and the like: 32 random bytes have fewer than 9 different ones about
-                // once in 10^30 draws.
+                // Such as all zeroes. 32 random bytes have fewer than 9 different values once in
+                // about 10^30 draws.
                 if key.iter().collect::<BTreeSet<_>>().len() < 9 {
                     return Err(LinkKeysError::Weak(i + 1));
                 }
@@ -226,15 +225,15 @@ impl fmt::Debug for LinkKeys {
     }
 }
 
-fn derive(key: &[u8; 32], asked: Asked<'_>) -> ApprovalId {
+fn derive(key: &[u8; 32], context: LinkContext<'_>) -> ApprovalId {
     let body = mac(
         key,
         b"body",
         &[
-            asked.approval.as_bytes(),
-            &asked.stage.to_be_bytes(),
-            &asked.round.to_be_bytes(),
-            asked.reviewer.as_bytes(),
+            context.approval.as_bytes(),
+            &context.stage.to_be_bytes(),
+            &context.round.to_be_bytes(),
+            context.reviewer.as_bytes(),
         ],
     );
     let body = &body[..BODY_LEN];
@@ -245,7 +244,8 @@ fn derive(key: &[u8; 32], asked: Asked<'_>) -> ApprovalId {
     ApprovalId(id)
 }
 
-/// HMAC-SHA256 over `purpose` and `parts`; only the last part may vary in length.
+/// HMAC-SHA256 over `purpose` and `parts`. Only the last part may vary in length, or different parts
+/// could have the same bytes.
 fn mac(key: &[u8; 32], purpose: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(b"countersign approval id\0");
@@ -268,25 +268,25 @@ mod tests {
         text.parse().expect("good keys")
     }
 
-    fn asked(reviewer: &str) -> Asked<'_> {
-        Asked { approval: Uuid::from_u128(7), stage: 0, round: 0, reviewer }
+    fn context(reviewer: &str) -> LinkContext<'_> {
+        LinkContext { approval: Uuid::from_u128(7), stage: 0, round: 0, reviewer }
     }
 
     #[test]
     fn an_id_is_the_same_each_time_and_differs_by_everything_it_is_derived_from() {
         let keys = keys(KEY_A);
-        let base = asked("ann@example.com");
-        let same = [base, base].map(|asked| keys.issue(asked).reveal());
+        let base = context("ann@example.com");
+        let same = [base, base].map(|context| keys.issue(context).reveal());
         assert_eq!(same[0], same[1]);
         let others = [
-            Asked { approval: Uuid::from_u128(8), ..base },
-            Asked { stage: 1, ..base },
-            Asked { round: 1, ..base },
-            asked("bob@example.com"),
+            LinkContext { approval: Uuid::from_u128(8), ..base },
+            LinkContext { stage: 1, ..base },
+            LinkContext { round: 1, ..base },
+            context("bob@example.com"),
         ];
         let all: BTreeSet<String> = others
             .iter()
-            .map(|asked| keys.issue(*asked).reveal())
+            .map(|context| keys.issue(*context).reveal())
             .chain([same[0].clone()])
             .collect();
         assert_eq!(all.len(), 5);
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_typed_id_is_forgiven_its_case_dashes_spaces_and_look_alikes() {
-        let id = keys(KEY_A).issue(asked("ann@example.com"));
+        let id = keys(KEY_A).issue(context("ann@example.com"));
         let mailed = id.reveal();
         assert_eq!(mailed.len(), 29);
         for typed in [
@@ -321,14 +321,14 @@ mod tests {
             "é".repeat(24).as_str(),
             " ".repeat(5_000).as_str(),
         ] {
-            assert_eq!(text.parse::<ApprovalId>(), Err(NotAnApprovalId), "{text:?}");
+            assert_eq!(text.parse::<ApprovalId>(), Err(InvalidApprovalId), "{text:?}");
         }
     }
 
     #[test]
     fn a_changed_character_anywhere_makes_a_forged_id() {
         let keys = keys(KEY_A);
-        let mailed = keys.issue(asked("ann@example.com")).reveal();
+        let mailed = keys.issue(context("ann@example.com")).reveal();
         for (i, c) in mailed.char_indices().filter(|(_, c)| *c != '-') {
             let mut forged = mailed.clone();
             forged.replace_range(i..=i, if c == 'A' { "B" } else { "A" });
@@ -341,21 +341,21 @@ mod tests {
     fn after_a_rotation_old_links_still_verify_and_old_mails_are_repeated_unchanged() {
         let old = keys(KEY_A);
         let rotated = keys(&format!("{KEY_B},{KEY_A}"));
-        let id = old.issue(asked("ann@example.com"));
+        let id = old.issue(context("ann@example.com"));
         assert!(rotated.verify(&id).is_some());
-        assert_ne!(rotated.issue(asked("ann@example.com")), id);
-        let again = rotated.reissue(asked("ann@example.com"), id.hash().as_str());
+        assert_ne!(rotated.issue(context("ann@example.com")), id);
+        let again = rotated.reissue(context("ann@example.com"), id.hash().as_str());
         assert_eq!(again, Some(id.clone()));
         let retired = keys(KEY_B);
         assert!(retired.verify(&id).is_none());
-        assert_eq!(retired.reissue(asked("ann@example.com"), id.hash().as_str()), None);
+        assert_eq!(retired.reissue(context("ann@example.com"), id.hash().as_str()), None);
     }
 
     #[test]
     fn a_signals_request_id_is_its_own_and_only_holders_of_the_key_know_it() {
         use Verdict::{Approve, Reject};
         let link = |keys: &LinkKeys, reviewer: &str| {
-            keys.verify(&keys.issue(asked(reviewer))).expect("genuine")
+            keys.verify(&keys.issue(context(reviewer))).expect("genuine")
         };
         let ann = link(&keys(KEY_A), "ann@example.com");
         let same = ann.request_id("run", Approve, 0);
@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn a_rotation_of_keys_leaves_request_ids_as_they_were() {
         let old = keys(KEY_A);
-        let id = old.issue(asked("ann@example.com"));
+        let id = old.issue(context("ann@example.com"));
         let request = |keys: &LinkKeys| {
             keys.verify(&id).expect("genuine").request_id("run", Verdict::Approve, 0)
         };
@@ -386,7 +386,7 @@ mod tests {
     #[test]
     fn neither_ids_nor_keys_show_in_debug_output() {
         let keys = keys(KEY_A);
-        let id = keys.issue(asked("ann@example.com"));
+        let id = keys.issue(context("ann@example.com"));
         let link = keys.verify(&id).expect("genuine");
         let shown = format!("{id:?} {keys:?} {link:?}");
         assert!(!shown.contains(&id.reveal()[..4]), "{shown}");

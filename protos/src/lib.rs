@@ -1,22 +1,24 @@
 //! What the worker and the signaler must agree on: messages, names, payloads, approval IDs and
-//! what their links start with.
+//! the base of their links.
 //!
-//! Nothing here talks to anybody: no I/O, no clock, no randomness.
+//! Pure: no I/O, no clock, no randomness, no Temporal crate.
 
 mod approval_id;
 mod public_url;
+mod verdict;
 
 pub mod names;
 pub mod payload;
 pub mod submission;
-pub mod words;
+pub mod text;
 
 pub use approval_id::{
-    ApprovalId, Asked, GenuineLink, LinkHash, LinkKeys, LinkKeysError, NotAnApprovalId,
+    ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash, LinkKeys, LinkKeysError,
 };
-pub use public_url::{NotAPublicUrl, PublicUrl};
+pub use public_url::{InvalidPublicUrl, PublicUrl};
+pub use verdict::{Terms, Verdict};
 
-/// The messages, as their `.proto` files describe them, with protobuf's JSON mapping.
+/// The messages of `proto/`, with protobuf's JSON mapping.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/countersign.v1.rs"));

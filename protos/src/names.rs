@@ -1,47 +1,37 @@
-//! The names by which the worker, the signaler and everybody outside call the same things.
+//! Names that the worker, the signaler and callers share.
 
-/// The workflow type.
+/// The workflow type of an approval.
 pub const WORKFLOW_TYPE: &str = "ApprovalWorkflow";
-/// The task queue, unless a setting says otherwise.
+/// The default task queue.
 pub const DEFAULT_TASK_QUEUE: &str = "approvals";
-/// The signal by which a reviewer approves.
+/// Signal of a reviewer: a [`Decision`](crate::v1::Decision) to approve.
 pub const SIGNAL_APPROVE: &str = "approve";
-/// The signal by which a reviewer rejects.
+/// Signal of a reviewer: a [`Decision`](crate::v1::Decision) to reject.
 pub const SIGNAL_REJECT: &str = "reject";
-/// The signal by which an operator has somebody else asked: a
-/// [`Reassignment`](crate::v1::Reassignment).
+/// Signal of an operator, to ask somebody else: a [`Reassignment`](crate::v1::Reassignment).
 pub const SIGNAL_REASSIGN: &str = "reassign";
-/// The signal by which an operator has reviewers reminded now: a
-/// [`Reminder`](crate::v1::Reminder), or nothing.
+/// Signal of an operator, to remind reviewers now: a [`Reminder`](crate::v1::Reminder), or nothing.
 pub const SIGNAL_REMIND: &str = "remind";
-/// The signal by which an operator calls an approval off: a [`Withdrawal`](crate::v1::Withdrawal),
-/// or nothing.
+/// Signal of an operator, to withdraw the approval: a [`Withdrawal`](crate::v1::Withdrawal), or
+/// nothing.
 pub const SIGNAL_WITHDRAW: &str = "withdraw";
-/// The local activity that issues approval IDs. Its marker in a history has their hashes, each as a
-/// field `link`, and so has what a run leaves to the next one.
+/// The local activity that issues approval IDs. Their hashes are fields named `link` in its marker, and
+/// in the input of a run that was continued as new.
 pub const ACTIVITY_ISSUE_LINKS: &str = "issue_links";
 /// The query that answers with [`ApprovalState`](crate::v1::ApprovalState).
 pub const QUERY_STATUS: &str = "status";
 /// Search attribute (Keyword): the name of a [`Status`](crate::v1::Status).
 pub const ATTRIBUTE_STATUS: &str = "ApprovalStatus";
-/// Search attribute (KeywordList): the reviewers who are still asked.
+/// Search attribute (KeywordList): the reviewers who have not decided yet.
 pub const ATTRIBUTE_REVIEWERS: &str = "ApprovalReviewers";
 /// Search attribute (KeywordList): the hashes of all approval IDs issued so far.
 pub const ATTRIBUTE_LINKS: &str = "ApprovalLinks";
-/// Search attribute (Bool): whether a request to somebody who is still asked was refused for good.
+/// Search attribute (Bool): whether a request to one of them is undeliverable.
 pub const ATTRIBUTE_UNDELIVERABLE: &str = "ApprovalUndeliverable";
-/// The failure type of a workflow whose submission cannot be used.
+/// Failure type: the submission is invalid.
 pub const FAILURE_INVALID_SUBMISSION: &str = "InvalidSubmission";
-/// The failure type of a workflow that cannot run as it was started: on a cron schedule, with a retry
-/// policy, or from what looks like an earlier run and is not.
+/// Failure type: the workflow was started on a cron schedule, with a retry policy, or from a forged
+/// state of an earlier run.
 pub const FAILURE_INVALID_START: &str = "InvalidStart";
-/// The longest comment on a decision, in characters.
+/// The maximum length of a comment, in characters.
 pub const COMMENT_MAX_CHARS: usize = 2_000;
-
-/// The signal that carries `verdict`.
-pub fn signal_of(verdict: crate::v1::Verdict) -> &'static str {
-    match verdict {
-        crate::v1::Verdict::Reject => SIGNAL_REJECT,
-        _ => SIGNAL_APPROVE,
-    }
-}

@@ -1,7 +1,7 @@
-//! Payloads in the three encodings that Temporal's SDKs give protobuf messages, and back.
+//! Messages from and to payloads, in the three encodings of Temporal's SDKs for protobuf messages.
 //!
-//! Decoding never panics and never goes through the SDK's own conversion, where a payload that
-//! does not decode fails the workflow task for ever.
+//! Decoding never panics and does not use the SDK's own conversion, with which a payload that does
+//! not decode fails the workflow task for ever.
 
 use std::{collections::HashMap, fmt};
 
@@ -11,7 +11,15 @@ use serde::{
     de::{DeserializeOwned, MapAccess, Visitor, value::MapDeserializer},
 };
 use serde_json::value::RawValue;
-use temporalio_common::protos::temporal::api::common::v1::Payload;
+
+/// A payload, as far as messages are concerned: Temporal's own type has other fields too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// By name. `encoding` is always there; `messageType` is optional.
+    pub metadata: HashMap<String, Vec<u8>>,
+    /// Encoded as the metadata says.
+    pub data: Vec<u8>,
+}
 
 /// An encoding that Countersign reads and writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,14 +33,14 @@ pub enum Encoding {
     BinaryProtobuf,
 }
 
-/// Why a payload cannot be read; a sentence for whoever sent it.
+/// Why a payload cannot be decoded, for people who send payloads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum PayloadError {
     /// Exactly one payload is expected.
-    #[error("one input is expected, and there is none")]
+    #[error("expected one input, got none")]
     Missing,
     /// Exactly one payload is expected.
-    #[error("one input is expected, and there are {0}")]
+    #[error("expected one input, got {0}")]
     TooMany(usize),
     /// The metadata names another encoding.
     #[error("the encoding {0:?} is not json/plain, json/protobuf or binary/protobuf")]
@@ -60,18 +68,17 @@ impl Encoding {
         }
     }
 
-    /// The encoding of one payload.
-    pub fn of(payload: &Payload) -> Result<Self, Unreadable> {
-        let name = payload.metadata.get(ENCODING).map_or(&b""[..], Vec::as_slice);
+    /// The encoding that a payload's metadata names.
+    pub fn of(metadata: &HashMap<String, Vec<u8>>) -> Result<Self, PayloadError> {
+        let name = metadata.get(ENCODING).map_or(&b""[..], Vec::as_slice);
         [Encoding::JsonPlain, Encoding::JsonProtobuf, Encoding::BinaryProtobuf]
             .into_iter()
             .find(|encoding| encoding.as_str().as_bytes() == name)
-            .ok_or_else(|| Unreadable::Encoding(quoted(name)))
+            .ok_or_else(|| PayloadError::Encoding(quoted(name)))
     }
 }
 
-/// The beginning of a name that somebody else chose: whoever is told of it need not read more, and it
-/// is told in places that have room for little.
+/// The first 100 bytes of a name that a sender chose: errors go to places with little room.
 fn quoted(name: &[u8]) -> String {
     const MAX: usize = 100;
     match name.len() {
@@ -82,99 +89,100 @@ fn quoted(name: &[u8]) -> String {
 
 /// Whether an argument is nil: `binary/null`, or the JSON `null`.
 fn is_nil(payload: &Payload) -> bool {
-    match Encoding::of(payload) {
+    match Encoding::of(&payload.metadata) {
         Ok(Encoding::JsonPlain | Encoding::JsonProtobuf) => payload.data.trim_ascii() == b"null",
         Ok(Encoding::BinaryProtobuf) => false,
         Err(_) => payload.metadata.get(ENCODING).is_some_and(|name| name == NULL),
     }
 }
 
-/// The one payload of an input. A nil argument is none.
-pub fn single(payloads: &[Payload]) -> Result<&Payload, Unreadable> {
+/// The only payload of an input. A nil argument counts as none.
+pub fn single(payloads: &[Payload]) -> Result<&Payload, PayloadError> {
     match payloads {
-        [] => Err(Unreadable::Missing),
-        [nil] if is_nil(nil) => Err(Unreadable::Missing),
+        [] => Err(PayloadError::Missing),
+        [nil] if is_nil(nil) => Err(PayloadError::Missing),
         [payload] => Ok(payload),
-        more => Err(Unreadable::TooMany(more.len())),
+        more => Err(PayloadError::TooMany(more.len())),
     }
 }
 
 /// Reads one message from the only payload of an input.
-pub fn decode<M>(payloads: &[Payload]) -> Result<M, Unreadable>
+pub fn decode<M>(payloads: &[Payload]) -> Result<M, PayloadError>
 where
     M: Message + Name + Default + DeserializeOwned,
 {
     let payload = single(payloads)?;
-    match Encoding::of(payload)? {
+    match Encoding::of(&payload.metadata)? {
         Encoding::BinaryProtobuf => decode_binary(payload),
         Encoding::JsonPlain | Encoding::JsonProtobuf => from_json(&payload.data)
-            .map_err(|error| Unreadable::Data(format!("not the expected JSON: {error}"))),
+            .map_err(|error| PayloadError::Data(format!("not the expected JSON: {error}"))),
     }
 }
 
-/// As [`decode`], but no payload, or a nil one, is a message in which nothing is set.
-pub fn decode_optional<M>(payloads: &[Payload]) -> Result<M, Unreadable>
+/// As [`decode`], but no payload, or a nil one, reads as the empty message.
+pub fn decode_optional<M>(payloads: &[Payload]) -> Result<M, PayloadError>
 where
     M: Message + Name + Default + DeserializeOwned,
 {
     match decode(payloads) {
-        Err(Unreadable::Missing) => Ok(M::default()),
+        Err(PayloadError::Missing) => Ok(M::default()),
         decoded => decoded,
     }
 }
 
-/// A field that is `null` is absent, as in protobuf's JSON mapping: SDKs with typed objects send
-/// unset fields so. The messages that others write are flat, so only the outermost fields matter.
+/// A `null` field reads as absent, as in protobuf's JSON mapping: SDKs with typed objects send it for
+/// unset fields. Messages from outside are flat, so only the outermost fields are looked at.
 fn from_json<M: DeserializeOwned>(data: &[u8]) -> serde_json::Result<M> {
-    let Present(fields) = serde_json::from_slice(data)?;
-    M::deserialize(MapDeserializer::new(fields.into_iter()))
+    let Fields(fields) = serde_json::from_slice(data)?;
+    let present = fields.into_iter().filter(|(_, json)| json.get() != "null");
+    M::deserialize(MapDeserializer::new(present))
 }
 
-/// The fields of a JSON object that are not `null`. One that is given twice stays twice, for the
-/// message's own reader to refuse.
-struct Present<'a>(Vec<(String, &'a RawValue)>);
+/// The fields of a JSON object in their order, duplicates included, for their reader to refuse.
+pub(crate) struct Fields<'a>(pub(crate) Vec<(String, &'a RawValue)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Present<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
+        struct All;
 
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Present<'de>;
+        impl<'de> Visitor<'de> for All {
+            type Value = Fields<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Present<'de>, A::Error> {
-                let mut present = Vec::new();
-                while let Some((name, json)) = map.next_entry::<String, &RawValue>()? {
-                    if json.get() != "null" {
-                        present.push((name, json));
-                    }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
                 }
-                Ok(Present(present))
+                Ok(Fields(fields))
             }
         }
 
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(All)
     }
 }
 
-/// Reads one message from a payload in `binary/protobuf`.
-pub fn decode_binary<M>(payload: &Payload) -> Result<M, Unreadable>
+/// Reads one message from a payload in `binary/protobuf`, whatever encoding its metadata names.
+pub fn decode_binary<M>(payload: &Payload) -> Result<M, PayloadError>
 where
     M: Message + Name + Default,
 {
     if let Some(name) = payload.metadata.get(MESSAGE_TYPE)
         && name != M::full_name().as_bytes()
     {
-        return Err(Unreadable::MessageType(quoted(name), M::full_name()));
+        return Err(PayloadError::MessageType(quoted(name), M::full_name()));
     }
     M::decode(payload.data.as_slice())
-        .map_err(|error| Unreadable::Data(format!("not the expected message: {error}")))
+        .map_err(|error| PayloadError::Data(format!("not the expected message: {error}")))
 }
 
 /// Writes one message.
+///
+/// # Panics
+/// Where an enum field has an unknown number and the encoding is JSON.
 pub fn encode<M>(message: &M, encoding: Encoding) -> Payload
 where
     M: Message + Name + Serialize,
@@ -190,13 +198,13 @@ where
             serde_json::to_vec(message).expect("messages have string keys and known enum values")
         }
     };
-    Payload { metadata, data, ..Payload::default() }
+    Payload { metadata, data }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v1::{Decision, Outcome};
+    use crate::v1::{ApprovalState, Decision, Outcome, Status, Verdict};
 
     const ENCODINGS: [Encoding; 3] =
         [Encoding::JsonPlain, Encoding::JsonProtobuf, Encoding::BinaryProtobuf];
@@ -213,7 +221,7 @@ mod tests {
     fn every_encoding_comes_back_as_what_it_was() {
         for encoding in ENCODINGS {
             let payload = encode(&decision(), encoding);
-            assert_eq!(Encoding::of(&payload), Ok(encoding));
+            assert_eq!(Encoding::of(&payload.metadata), Ok(encoding));
             assert_eq!(decode(&[payload]), Ok(decision()));
         }
     }
@@ -235,7 +243,7 @@ mod tests {
         }
         for other in [r#"{"comment": 7}"#, r#"{"comment": "a", "comment": "b"}"#, "[null]", "7"] {
             let read = decode::<Decision>(&[json(other)]);
-            assert!(matches!(read, Err(Unreadable::Data(_))), "{other}: {read:?}");
+            assert!(matches!(read, Err(PayloadError::Data(_))), "{other}: {read:?}");
         }
     }
 
@@ -246,7 +254,7 @@ mod tests {
         for nil in [nil, json("null"), json(" null\n")] {
             assert_eq!(
                 decode::<Decision>(std::slice::from_ref(&nil)),
-                Err(Unreadable::Missing),
+                Err(PayloadError::Missing),
                 "{nil:?}"
             );
             assert_eq!(
@@ -255,24 +263,47 @@ mod tests {
                 "{nil:?}"
             );
             let two = decode_optional::<Decision>(&[nil.clone(), nil]);
-            assert_eq!(two, Err(Unreadable::TooMany(2)));
+            assert_eq!(two, Err(PayloadError::TooMany(2)));
         }
         assert_eq!(decode_optional(&[]), Ok(Decision::default()));
+    }
+
+    /// As a newer version writes them.
+    #[test]
+    fn an_unknown_enum_value_is_unspecified_and_the_rest_is_read() {
+        for unknown in [r#""POSTPONED""#, "77"] {
+            let newer = format!(
+                r#"{{"status": {unknown}, "rule": "Small", "postponedUntil": {{"stage": 2}},
+                    "stages": [{{"name": "Finance", "status": "APPROVED", "reviewers": [
+                        {{"delivery": {unknown}, "vote": {{"verdict": {unknown}}}}}]}}]}}"#
+            );
+            let state: ApprovalState = decode(&[json(&newer)]).expect("readable");
+            assert_eq!((state.status(), &*state.rule), (Status::Unspecified, "Small"));
+            let stage = &state.stages[0];
+            assert_eq!((stage.status(), &*stage.name), (Status::Approved, "Finance"));
+            let vote = stage.reviewers[0].vote.as_ref().expect("a vote");
+            assert_eq!(vote.verdict(), Verdict::Unspecified);
+        }
+        let wrong = decode::<ApprovalState>(&[json(r#"{"status": true}"#)]);
+        assert!(matches!(wrong, Err(PayloadError::Data(_))), "{wrong:?}");
     }
 
     #[test]
     fn another_message_in_the_same_bytes_is_refused() {
         let payload = encode(&decision(), Encoding::BinaryProtobuf);
-        assert!(matches!(decode::<Outcome>(&[payload]), Err(Unreadable::MessageType(..))));
+        assert!(matches!(decode::<Outcome>(&[payload]), Err(PayloadError::MessageType(..))));
     }
 
     #[test]
     fn garbage_none_and_two_are_told_apart() {
         let good = encode(&decision(), Encoding::JsonPlain);
-        assert_eq!(decode::<Decision>(&[]), Err(Unreadable::Missing));
-        assert_eq!(decode::<Decision>(&[good.clone(), good.clone()]), Err(Unreadable::TooMany(2)));
+        assert_eq!(decode::<Decision>(&[]), Err(PayloadError::Missing));
+        assert_eq!(
+            decode::<Decision>(&[good.clone(), good.clone()]),
+            Err(PayloadError::TooMany(2))
+        );
         let unknown = Payload::default();
-        assert_eq!(decode::<Decision>(&[unknown]), Err(Unreadable::Encoding(String::new())));
+        assert_eq!(decode::<Decision>(&[unknown]), Err(PayloadError::Encoding(String::new())));
         let endless = "\u{1}".repeat(1_000_000).into_bytes();
         for name in [ENCODING, MESSAGE_TYPE] {
             let mut payload = encode(&decision(), Encoding::BinaryProtobuf);
@@ -283,7 +314,7 @@ mod tests {
         for encoding in ENCODINGS {
             let mut garbage = encode(&decision(), encoding);
             garbage.data = b"\xff{{".to_vec();
-            assert!(matches!(decode::<Decision>(&[garbage]), Err(Unreadable::Data(_))));
+            assert!(matches!(decode::<Decision>(&[garbage]), Err(PayloadError::Data(_))));
         }
     }
 }

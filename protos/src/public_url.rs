@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr};
 
 use url::Url;
 
-/// Where people reach the signaler, as `COUNTERSIGN_PUBLIC_URL` says: the worker writes links that
-/// start with it, and the signaler answers below its path. Without a slash at its end.
+/// The signaler's URL (`COUNTERSIGN_PUBLIC_URL`): the worker's links start with it, and the signaler
+/// answers below its path. Has no trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
     text: String,
@@ -13,22 +13,22 @@ pub struct PublicUrl {
     origin: String,
 }
 
-/// Why a text is no public URL.
+/// Why a string is not a public URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotAPublicUrl {
-    /// It is no URL at all.
+pub enum InvalidPublicUrl {
+    /// Not a URL.
     #[error("must be a URL such as https://approvals.example.com: {0}")]
     Malformed(#[from] url::ParseError),
-    /// Nothing that a browser opens.
+    /// Neither http nor https.
     #[error("must start with https:// or http://")]
     Scheme,
-    /// It could not be a link's beginning.
+    /// A link could not start with it.
     #[error("must not have a query or a fragment")]
     Tail,
-    /// Everybody who is mailed a link would read them.
+    /// Everybody who gets a link would see them.
     #[error("must not have a user name or a password")]
     Credentials,
-    /// Somebody on the way may write such a path in another way.
+    /// Proxies and mail programs may rewrite other characters.
     #[error("may have only letters, digits and -._~ between the slashes of its path")]
     Path,
 }
@@ -44,30 +44,30 @@ impl PublicUrl {
         &self.origin
     }
 
-    /// What comes after the host, such as `/approvals`; nothing where that is all.
+    /// What follows the host, such as `/approvals`; may be empty.
     pub fn path(&self) -> &str {
         &self.path
     }
 }
 
 impl FromStr for PublicUrl {
-    type Err = NotAPublicUrl;
+    type Err = InvalidPublicUrl;
 
-    fn from_str(text: &str) -> Result<Self, NotAPublicUrl> {
+    fn from_str(text: &str) -> Result<Self, InvalidPublicUrl> {
         let url = Url::parse(text.trim())?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(NotAPublicUrl::Scheme);
+            return Err(InvalidPublicUrl::Scheme);
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(NotAPublicUrl::Tail);
+            return Err(InvalidPublicUrl::Tail);
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(NotAPublicUrl::Credentials);
+            return Err(InvalidPublicUrl::Credentials);
         }
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"/-._~".contains(&b);
         let path = url.path().trim_end_matches('/');
         if !path.bytes().all(plain) || path.contains("//") {
-            return Err(NotAPublicUrl::Path);
+            return Err(InvalidPublicUrl::Path);
         }
         Ok(Self {
             text: url.as_str().trim_end_matches('/').to_owned(),
@@ -116,20 +116,20 @@ mod tests {
     #[test]
     fn it_is_nothing_more() {
         for (text, why) in [
-            ("", NotAPublicUrl::Malformed(url::ParseError::RelativeUrlWithoutBase)),
+            ("", InvalidPublicUrl::Malformed(url::ParseError::RelativeUrlWithoutBase)),
             (
                 "approve.example.com",
-                NotAPublicUrl::Malformed(url::ParseError::RelativeUrlWithoutBase),
+                InvalidPublicUrl::Malformed(url::ParseError::RelativeUrlWithoutBase),
             ),
-            ("https://", NotAPublicUrl::Malformed(url::ParseError::EmptyHost)),
-            ("ftp://x.example", NotAPublicUrl::Scheme),
-            ("https://x.example/?a=b", NotAPublicUrl::Tail),
-            ("https://x.example/#a", NotAPublicUrl::Tail),
-            ("https://me@x.example/", NotAPublicUrl::Credentials),
-            ("https://:secret@x.example/", NotAPublicUrl::Credentials),
-            ("https://x.example/a//b", NotAPublicUrl::Path),
-            ("https://x.example/a%20b", NotAPublicUrl::Path),
-            ("https://x.example/ö", NotAPublicUrl::Path),
+            ("https://", InvalidPublicUrl::Malformed(url::ParseError::EmptyHost)),
+            ("ftp://x.example", InvalidPublicUrl::Scheme),
+            ("https://x.example/?a=b", InvalidPublicUrl::Tail),
+            ("https://x.example/#a", InvalidPublicUrl::Tail),
+            ("https://me@x.example/", InvalidPublicUrl::Credentials),
+            ("https://:secret@x.example/", InvalidPublicUrl::Credentials),
+            ("https://x.example/a//b", InvalidPublicUrl::Path),
+            ("https://x.example/a%20b", InvalidPublicUrl::Path),
+            ("https://x.example/ö", InvalidPublicUrl::Path),
         ] {
             assert_eq!(text.parse::<PublicUrl>(), Err(why), "{text}");
         }

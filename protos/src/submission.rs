@@ -1,30 +1,25 @@
-//! Reads a submission as people write it, and names everything that has the wrong shape.
+//! Reads a submission as people write it, and reports everything that has the wrong shape.
 //!
-//! Deserializers stop at the first mistake. This reader goes on: it returns what could be read
+//! Deserializers stop at the first mistake. This reader continues: it returns what it could read
 //! together with every [`Problem`], each with its JSON path.
 
-use std::{cell::RefCell, collections::BTreeMap, fmt};
+use std::{cell::RefCell, collections::BTreeMap};
 
 use jiff::{Timestamp, civil::DateTime};
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
 use serde_json::value::RawValue;
-use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use crate::{
-    payload::{self, Encoding, Unreadable},
+    payload::{self, Encoding, Fields, Payload, PayloadError},
+    text,
     v1::{Document, Item, Policy, Problem, Stage, Submission, Submitter},
-    words,
 };
 
 /// The largest submission, in bytes: one mail's worth, and far below Temporal's 2 MiB for a payload,
 /// since a history holds it several times.
 pub const MAX_BYTES: usize = 256 * 1024;
 
-/// Reads a workflow's start input. Without problems the submission has the right shape; whether it
-/// makes sense is the worker's to say.
+/// Reads a workflow's start input. Without problems the submission has the right shape; the worker
+/// checks whether it makes sense.
 pub fn read(payloads: &[Payload]) -> (Submission, Vec<Problem>) {
     match small(payloads).and_then(read_payload) {
         Ok(read) => read,
@@ -32,37 +27,37 @@ pub fn read(payloads: &[Payload]) -> (Submission, Vec<Problem>) {
     }
 }
 
-/// Reads a start input as a history has it, whatever is wrong with it: a run that follows another
-/// one starts from more than the submission, which no limit must hide.
+/// Reads a start input from a history, ignoring problems and its size: a run that was continued as
+/// new starts from more than the submission.
 pub fn recorded(payloads: &[Payload]) -> Submission {
     payload::single(payloads).and_then(read_payload).unwrap_or_default().0
 }
 
-fn small(payloads: &[Payload]) -> Result<&Payload, Unreadable> {
+fn small(payloads: &[Payload]) -> Result<&Payload, PayloadError> {
     let payload = payload::single(payloads)?;
     match payload.data.len() {
         0..=MAX_BYTES => Ok(payload),
-        size => Err(Unreadable::Data(format!(
+        size => Err(PayloadError::Data(format!(
             "the submission has {size} bytes; at most {MAX_BYTES} are accepted: put large content \
              behind an attachment's URI"
         ))),
     }
 }
 
-fn read_payload(payload: &Payload) -> Result<(Submission, Vec<Problem>), Unreadable> {
-    if Encoding::of(payload)? == Encoding::BinaryProtobuf {
+fn read_payload(payload: &Payload) -> Result<(Submission, Vec<Problem>), PayloadError> {
+    if Encoding::of(&payload.metadata)? == Encoding::BinaryProtobuf {
         return Ok((without_unset_times(payload::decode_binary(payload)?), Vec::new()));
     }
     let json = serde_json::from_slice::<&RawValue>(&payload.data)
-        .map_err(|error| Unreadable::Data(format!("not JSON: {error}")))?;
+        .map_err(|error| PayloadError::Data(format!("not JSON: {error}")))?;
     let problems = RefCell::default();
     let root = Value { path: "$".to_owned(), json, problems: &problems };
     let submission = root.object().map(submission).unwrap_or_default();
     Ok((without_unset_times(submission), problems.into_inner()))
 }
 
-/// Leaves out the times that nobody has set: languages whose times cannot be absent, such as Go, send
-/// the first moment of year 1 for one.
+/// Removes unset times: languages whose times cannot be absent, such as Go, send the first moment of
+/// year 1 instead.
 fn without_unset_times(mut submission: Submission) -> Submission {
     submission.submitted_at = submission.submitted_at.filter(|time| !is_unset(time.seconds));
     for item in submission.document.iter_mut().flat_map(|document| &mut document.items) {
@@ -73,13 +68,13 @@ fn without_unset_times(mut submission: Submission) -> Submission {
     submission
 }
 
-/// Whether this is the first moment of year 1, in whatever time zone it was written: the offsets that
-/// zones had then have seconds, which RFC 3339 leaves out.
+/// Whether this is the first moment of year 1 in any time zone, with up to a minute of tolerance: the
+/// offsets of that time have seconds, which RFC 3339 leaves out.
 fn is_unset(seconds: i64) -> bool {
-    (words::YEAR_1 - 59..words::YEAR_1 + 60).contains(&seconds)
+    (text::YEAR_1 - 59..text::YEAR_1 + 60).contains(&seconds)
 }
 
-/// As [`is_unset`], for a text; also without a zone, as .NET writes it.
+/// As [`is_unset`], for a string; also without a zone, as .NET writes it.
 fn is_written_unset(text: &str) -> bool {
     const LOCAL: DateTime = DateTime::constant(1, 1, 1, 0, 0, 0, 0);
     match text.parse::<Timestamp>() {
@@ -95,30 +90,30 @@ pub fn problem(path: impl Into<String>, message: impl Into<String>) -> Problem {
 
 fn submission(object: Object<'_>) -> Submission {
     Submission {
-        submission_id: object.text("submissionId"),
-        submission_type: object.text("submissionType"),
+        submission_id: object.string("submissionId"),
+        submission_type: object.string("submissionType"),
         submitter: object.object("submitter").map(|submitter| Submitter {
-            name: submitter.text("name"),
-            email: submitter.text("email"),
-            department: submitter.text("department"),
-            employee_id: submitter.text("employeeId"),
+            name: submitter.string("name"),
+            email: submitter.string("email"),
+            department: submitter.string("department"),
+            employee_id: submitter.string("employeeId"),
         }),
         document: object.object("document").map(|document| Document {
-            title: document.text("title"),
+            title: document.string("title"),
             amount: document.amount("amount"),
-            currency: document.text("currency"),
-            category: document.text("category"),
-            description: document.text("description"),
+            currency: document.string("currency"),
+            category: document.string("category"),
+            description: document.string("description"),
             items: document.objects("items", |item| Item {
-                description: item.text("description"),
+                description: item.string("description"),
                 amount: item.amount("amount"),
-                date: item.text("date"),
+                date: item.string("date"),
             }),
-            attachments: document.texts("attachments"),
+            attachments: document.strings("attachments"),
         }),
         submitted_at: object.time("submittedAt"),
         approval: object.object("approval").map(|approval| {
-            // A misspelt rule that is silently left out would let the wrong people approve.
+            // Ignoring a misspelt rule would let the wrong people approve.
             approval.only(&["stages"]);
             Policy { stages: approval.objects("stages", stage) }
         }),
@@ -128,75 +123,42 @@ fn submission(object: Object<'_>) -> Submission {
 fn stage(object: Object<'_>) -> Stage {
     object.only(&["name", "reviewers", "quorum", "deadline", "reminders", "onDeadline"]);
     Stage {
-        name: object.text("name"),
-        reviewers: object.texts("reviewers"),
+        name: object.string("name"),
+        reviewers: object.strings("reviewers"),
         quorum: object.number("quorum"),
-        deadline: object.text("deadline"),
-        reminders: object.texts("reminders"),
-        on_deadline: object.text("onDeadline"),
+        deadline: object.string("deadline"),
+        reminders: object.strings("reminders"),
+        on_deadline: object.string("onDeadline"),
     }
 }
 
-/// One JSON value, where it stands, and where to report what is wrong with it.
+/// One JSON value, its path, and where to report problems with it.
 struct Value<'a> {
     path: String,
     json: &'a RawValue,
     problems: &'a RefCell<Vec<Problem>>,
 }
 
-/// The fields of a JSON object, whether they have protobuf's JSON names or the .proto files' own.
+/// The fields of a JSON object, under protobuf's JSON names or the names in the .proto files.
 struct Object<'a> {
     path: String,
-    /// By the .proto files' names.
-    fields: BTreeMap<String, Vec<Field<'a>>>,
+    /// By their names in the .proto files: the name that the sender wrote, and the value.
+    fields: BTreeMap<String, Vec<(String, &'a RawValue)>>,
     problems: &'a RefCell<Vec<Problem>>,
-}
-
-/// A field as it is written.
-struct Field<'a> {
-    name: String,
-    json: &'a RawValue,
-}
-
-/// All fields of a JSON object, in their order, also those that are there twice.
-struct Fields<'a>(Vec<Field<'a>>);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct All;
-
-        impl<'de> Visitor<'de> for All {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some((name, json)) = map.next_entry()? {
-                    fields.push(Field { name, json });
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(All)
-    }
 }
 
 impl<'a> Value<'a> {
     fn expected<T>(&self, what: &str, error: Option<serde_json::Error>) -> Option<T> {
         let found = match self.json.get().as_bytes().first() {
             Some(b'{') => "an object",
-            Some(b'[') => "a list",
-            Some(b'"') => "a text",
+            Some(b'[') => "an array",
+            Some(b'"') => "a string",
             Some(b't' | b'f') => "true or false",
             Some(b'n') => "null",
             _ => "a number",
         };
         let message = match error {
-            // Such as half of a surrogate pair, of a text that was cut.
+            // Such as half of a surrogate pair, in a string that was cut.
             Some(error) if found == what => format!("cannot be read as {what}: {error}"),
             _ => format!("must be {what}, not {found}"),
         };
@@ -205,31 +167,31 @@ impl<'a> Value<'a> {
         None
     }
 
-    fn text(&self) -> Option<String> {
+    fn string(&self) -> Option<String> {
         match serde_json::from_str(self.json.get()) {
             Ok(text) => Some(text),
-            Err(error) => self.expected("a text", Some(error)),
+            Err(error) => self.expected("a string", Some(error)),
         }
     }
 
-    /// A number's own digits, whether it is written as a number or as a text.
+    /// A number's own digits, whether it is written as a number or as a string.
     fn number(&self) -> Option<String> {
         let json = self.json.get();
         match json.as_bytes().first() {
             Some(b'-' | b'0'..=b'9') => Some(json.to_owned()),
-            Some(b'"') => self.text(),
+            Some(b'"') => self.string(),
             _ => self.expected("a number", None),
         }
     }
 
-    /// As [`number`](Self::number), for an amount. Three digits behind a text's point may be thousands;
-    /// behind a number's they are decimals (RFC 8259, 6), and get a fourth one, which says so.
+    /// As [`number`](Self::number), for an amount. Three digits after the point of a string may be
+    /// thousands; in a number they are decimals (RFC 8259, 6), and get a fourth one to show that.
     fn amount(&self) -> Option<String> {
         let number = self.number()?;
         let decimals = number.split_once('.').map_or("", |(_, decimals)| decimals);
-        let is_text = self.json.get().starts_with('"');
+        let is_string = self.json.get().starts_with('"');
         let is_plain = decimals.len() == 3 && decimals.bytes().all(|byte| byte.is_ascii_digit());
-        Some(if is_plain && !is_text { number + "0" } else { number })
+        Some(if is_plain && !is_string { number + "0" } else { number })
     }
 
     fn object(self) -> Option<Object<'a>> {
@@ -239,15 +201,15 @@ impl<'a> Value<'a> {
         };
         let mut fields: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for field in all {
-            fields.entry(snake_case(&field.name)).or_default().push(field);
+            fields.entry(snake_case(&field.0)).or_default().push(field);
         }
         Some(Object { path: self.path, fields, problems: self.problems })
     }
 
-    fn list(&self) -> Vec<Value<'a>> {
+    fn array(&self) -> Vec<Value<'a>> {
         let values: Vec<&RawValue> = match serde_json::from_str(self.json.get()) {
             Ok(values) => values,
-            Err(error) => return self.expected("a list", Some(error)).unwrap_or_default(),
+            Err(error) => return self.expected("an array", Some(error)).unwrap_or_default(),
         };
         let value = |(i, json)| Value {
             path: format!("{}[{i}]", self.path),
@@ -259,17 +221,17 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// `null` is the same as absent, as in protobuf's JSON mapping, and so is `""`, as exports write
-    /// what they do not have.
+    /// `null` means absent, as in protobuf's JSON mapping, and so does `""`, which exports write for
+    /// missing values.
     fn value(&self, name: &str) -> Option<Value<'a>> {
         let fields = self.fields.get(&snake_case(name))?;
-        for other in &fields[1..] {
-            // Which one counts would be a guess.
-            let path = format!("{}.{}", self.path, other.name);
+        for (other, _) in &fields[1..] {
+            // Choosing one would be a guess.
+            let path = format!("{}.{other}", self.path);
             self.problems.borrow_mut().push(problem(path, "is given twice"));
         }
         let path = format!("{}.{name}", self.path);
-        let json = fields.last()?.json;
+        let json = fields.last()?.1;
         (!matches!(json.get(), "null" | "\"\"")).then_some(Value {
             path,
             json,
@@ -277,8 +239,8 @@ impl<'a> Object<'a> {
         })
     }
 
-    fn text(&self, name: &str) -> String {
-        self.value(name).and_then(|value| value.text()).unwrap_or_default()
+    fn string(&self, name: &str) -> String {
+        self.value(name).and_then(|value| value.string()).unwrap_or_default()
     }
 
     fn number(&self, name: &str) -> String {
@@ -293,26 +255,26 @@ impl<'a> Object<'a> {
         self.value(name).and_then(Value::object)
     }
 
-    fn list(&self, name: &str) -> Vec<Value<'a>> {
-        self.value(name).map(|value| value.list()).unwrap_or_default()
+    fn array(&self, name: &str) -> Vec<Value<'a>> {
+        self.value(name).map(|value| value.array()).unwrap_or_default()
     }
 
-    /// Elements of the wrong shape stay in the list, empty, so that positions stay right.
+    /// Elements of the wrong shape are kept as defaults, so that later positions stay right.
     fn objects<T: Default>(&self, name: &str, read: impl Fn(Object<'a>) -> T) -> Vec<T> {
         let read = |value: Value<'a>| value.object().map(&read).unwrap_or_default();
-        self.list(name).into_iter().map(read).collect()
+        self.array(name).into_iter().map(read).collect()
     }
 
-    fn texts(&self, name: &str) -> Vec<String> {
-        let read = |value: Value<'a>| value.text().unwrap_or_default();
-        self.list(name).into_iter().map(read).collect()
+    fn strings(&self, name: &str) -> Vec<String> {
+        let read = |value: Value<'a>| value.string().unwrap_or_default();
+        self.array(name).into_iter().map(read).collect()
     }
 
     fn time(&self, name: &str) -> Option<pbjson_types::Timestamp> {
         let value = self.value(name)?;
-        let text = value.text()?;
+        let text = value.string()?;
         match text.parse::<Timestamp>() {
-            Ok(time) => Some(words::to_message(time)),
+            Ok(time) => Some(text::to_message(time)),
             Err(_) if is_written_unset(&text) => None,
             Err(_) => {
                 let message = "must be an RFC 3339 time, such as 2026-11-24T09:30:00Z";
@@ -326,8 +288,7 @@ impl<'a> Object<'a> {
     fn only(&self, names: &[&str]) {
         let known =
             |field: &str| names.iter().any(|name| *name == field || snake_case(name) == field);
-        for Field { name, .. } in self.fields.values().flatten().filter(|field| !known(&field.name))
-        {
+        for (name, _) in self.fields.values().flatten().filter(|(name, _)| !known(name)) {
             let message = format!("is not known; there are {}", names.join(", "));
             self.problems.borrow_mut().push(problem(format!("{}.{name}", self.path), message));
         }

@@ -1,12 +1,11 @@
-//! Approvals as Temporal holds them: which workflow a link belongs to, what it says, and how it is
-//! told a decision.
+//! Approvals as Temporal holds them: found by link, read, and signalled.
 
 use std::time::Duration;
 
 use countersign_protos::{
-    GenuineLink, LinkHash, names,
+    GenuineLink, LinkHash, Verdict, names,
     payload::{self, Encoding},
-    v1::{ApprovalState, Decision, Status, Verdict},
+    v1::{ApprovalState, Decision, Status},
 };
 use futures_util::TryStreamExt;
 use moka::future::Cache;
@@ -23,16 +22,16 @@ use temporalio_common::{
 use tokio::time::timeout;
 
 use crate::{
+    answer::{Ending, Reading, pending, reviewer_by_link},
     history,
-    judgement::{Ending, Reading, asked, pending},
-    lookup::{FORGET_MISSING, HISTORY, Handle, Lookup, Run, by_link, handle, issued},
-    temporal::{Failure, Temporal, call, tell},
+    lookup::{FORGET_MISSING, HISTORY, Handle, Lookup, LookupError, Run, by_link, handle, issued},
+    temporal::{Failure, Temporal, call, call_with_effect, from_temporal, to_temporal},
 };
 
 const QUERY: Duration = Duration::from_secs(2);
 const SIGNAL: Duration = Duration::from_secs(5);
 
-/// A link whose run only claims it, and has gone on in another run: its issuer may have, too.
+/// How many runs to follow: a claiming run and the issuer may each have been continued as new.
 const MAX_RUNS: usize = 4;
 
 const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(names::ATTRIBUTE_STATUS);
@@ -44,29 +43,19 @@ pub(crate) struct Approvals {
     rechecked: Cache<LinkHash, ()>,
 }
 
-/// What a run says about a link.
-enum Said {
-    /// Its approval, which the link belongs to.
+/// What one run knows about a link.
+enum RunReading {
+    /// The run has issued the link.
     Approval(Box<Reading>),
-    /// All that it had to say has gone into the next run.
+    /// The run's state has moved to the next run.
     Continued,
-    /// The link is not one of those that it has issued.
     NotIssued,
-}
-
-/// Why an approval cannot be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unreadable {
-    /// Temporal does not know it any more.
-    Gone,
-    /// Temporal does not answer.
-    Unavailable,
 }
 
 /// Why a decision was not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotSent {
-    /// The workflow is over.
+pub(crate) enum SignalError {
+    /// The workflow is closed.
     Closed,
     /// Nothing was recorded.
     Unavailable,
@@ -75,7 +64,7 @@ pub(crate) enum NotSent {
 }
 
 impl Approvals {
-    /// Starts connecting; until then every answer is that Temporal is unavailable.
+    /// Starts connecting. Until connected, Temporal counts as unavailable.
     pub(crate) fn connect(connection: ConnectionOptions, client: ClientOptions) -> Self {
         Approvals {
             temporal: Temporal::connect(connection, client),
@@ -84,7 +73,6 @@ impl Approvals {
         }
     }
 
-    /// Whether Temporal answers right now.
     pub(crate) async fn ready(&self) -> bool {
         let ready = self.temporal.ready().await;
         if let Err(failure) = &ready {
@@ -93,19 +81,19 @@ impl Approvals {
         ready.is_ok()
     }
 
-    /// The approval that `link` belongs to, and what can be learned about it.
-    pub(crate) async fn find(&self, link: &LinkHash) -> Result<(Run, Reading), Unreadable> {
+    /// The approval that `link` belongs to, and its current run.
+    pub(crate) async fn find(&self, link: &LinkHash) -> Result<(Run, Reading), LookupError> {
         let run = self.lookup.locate(&self.temporal, link).await?;
         let found = self.follow(link, run).await;
         let over = match &found {
             Ok((_, Reading::Current(state))) => !pending(state.status()),
-            Ok((_, Reading::Closed(_) | Reading::Ended(..))) | Err(Unreadable::Gone) => true,
-            Ok((_, Reading::Unattended(_))) | Err(Unreadable::Unavailable) => false,
+            Ok((_, Reading::Closed(_) | Reading::Ended(..))) | Err(LookupError::Gone) => true,
+            Ok((_, Reading::NoWorker(_))) | Err(LookupError::Unavailable) => false,
         };
         if !over || self.rechecked.get(link).await.is_some() {
             return found;
         }
-        // A workflow that was reset goes on in another run, with the same links.
+        // A workflow that was reset continues in another run, with the same links.
         self.rechecked.insert(link.clone(), ()).await;
         match &found {
             Ok((run, _)) => match self.latest(run).await {
@@ -119,79 +107,79 @@ impl Approvals {
         }
     }
 
-    /// What the latest run says, or what was found before where the link is not one of its own: a
-    /// workflow may be reset to before it issued the link.
+    /// The latest run's reading, or the earlier one if the latest run has not issued the link: a workflow
+    /// may be reset to before it did.
     async fn prefer(
         &self,
         link: &LinkHash,
         latest: Run,
-        found: Result<(Run, Reading), Unreadable>,
-    ) -> Result<(Run, Reading), Unreadable> {
+        found: Result<(Run, Reading), LookupError>,
+    ) -> Result<(Run, Reading), LookupError> {
         match self.read(link, &latest).await? {
-            Said::Approval(reading) => {
+            RunReading::Approval(reading) => {
                 self.lookup.remember(link, &latest).await;
                 Ok((latest, *reading))
             }
-            Said::Continued | Said::NotIssued => found,
+            RunReading::Continued | RunReading::NotIssued => found,
         }
     }
 
-    /// What a run says, or the one that it goes on in, or else the one that did issue the link.
+    /// Reads a run, or the one that it continues in, or the one that issued the link.
     pub(crate) async fn follow(
         &self,
         link: &LinkHash,
         run: Run,
-    ) -> Result<(Run, Reading), Unreadable> {
+    ) -> Result<(Run, Reading), LookupError> {
         let mut next = run.clone();
         for _ in 0..MAX_RUNS {
             next = match self.read(link, &next).await? {
-                Said::Approval(reading) => {
+                RunReading::Approval(reading) => {
                     if next != run {
                         self.lookup.remember(link, &next).await;
                     }
                     return Ok((next, *reading));
                 }
-                Said::Continued => match self.latest(&next).await {
+                RunReading::Continued => match self.latest(&next).await {
                     Some(latest) => latest,
                     None => self.lookup.locate_again(&self.temporal, link).await?,
                 },
-                Said::NotIssued => self.lookup.locate_issuer(&self.temporal, link).await?,
+                RunReading::NotIssued => self.lookup.locate_issuer(&self.temporal, link).await?,
             };
         }
-        Err(Unreadable::Unavailable)
+        Err(LookupError::Unavailable)
     }
 
-    /// The latest run that this one goes on in, after a reset or as new. It is asked for without the
-    /// index, which lags, and may be asked only so often.
+    /// The latest run of the same chain, if it is another one. Does not use the index, which lags and is
+    /// rate-limited.
     async fn latest(&self, run: &Run) -> Option<Run> {
         let client = self.temporal.client().ok()?;
         let latest = describe(&handle(&client, &run.workflow_id, None)).await.ok()?;
         if *latest.run_id() == *run.run_id {
             return None;
         }
-        // Another approval may have the workflow ID by now.
+        // The workflow ID may have been reused for another approval.
         let this = describe(&run.handle(&client)).await.ok()?;
         let follows = first_run(&latest) == first_run(&this);
         let (workflow_id, run_id) = (run.workflow_id.clone(), latest.run_id().into());
         follows.then_some(Run { workflow_id, run_id })
     }
 
-    /// What the workflow says; where no worker answers, what its history says.
-    async fn read(&self, link: &LinkHash, run: &Run) -> Result<Said, Unreadable> {
+    /// Queries the workflow; if no worker answers, reads its history.
+    async fn read(&self, link: &LinkHash, run: &Run) -> Result<RunReading, LookupError> {
         let failed = |what| {
             move |failure: Failure| match failure {
-                Failure::NotFound(_) => Unreadable::Gone,
+                Failure::NotFound(_) => LookupError::Gone,
                 failure => self.unavailable(link, what, &failure),
             }
         };
         let client = self.temporal.client().map_err(failed("read"))?;
         let handle = run.handle(&client);
         match query(&handle).await {
-            Ok(Some(reading)) if asked(reading.state(), link.as_str()).is_none() => {
-                Ok(Said::NotIssued)
+            Ok(Some(reading)) if reviewer_by_link(reading.state(), link).is_none() => {
+                Ok(RunReading::NotIssued)
             }
-            Ok(Some(reading)) => Ok(Said::Approval(Box::new(reading))),
-            Ok(None) => Ok(Said::Continued),
+            Ok(Some(reading)) => Ok(RunReading::Approval(Box::new(reading))),
+            Ok(None) => Ok(RunReading::Continued),
             Err(failure @ (Failure::NotFound(_) | Failure::NotSent(_))) => {
                 Err(failed("query")(failure))
             }
@@ -204,25 +192,25 @@ impl Approvals {
         }
     }
 
-    /// Tells the workflow a decision. However often this is repeated, each attempt is one event.
+    /// Sends a decision. Repeating an attempt records no second event.
     pub(crate) async fn send(
         &self,
         link: &GenuineLink,
         run: &Run,
         (verdict, comment): (Verdict, &str),
         attempt: u32,
-    ) -> Result<(), NotSent> {
+    ) -> Result<(), SignalError> {
         let decision = Decision {
             link: link.hash().as_str().to_owned(),
             comment: comment.to_owned(),
             ..Decision::default()
         };
-        let payload = payload::encode(&decision, Encoding::JsonPlain);
-        let signal = names::signal_of(verdict);
+        let payload = to_temporal(payload::encode(&decision, Encoding::JsonPlain));
+        let signal = verdict.terms().name;
         let request_id = link.request_id(&run.run_id, verdict, attempt);
         let send = async {
             let handle = run.handle(&self.temporal.client()?);
-            tell(SIGNAL, |rpc| {
+            call_with_effect(SIGNAL, |rpc| {
                 let options = WorkflowSignalOptions::builder()
                     .request_id(request_id.clone())
                     .rpc_options(rpc)
@@ -237,32 +225,32 @@ impl Approvals {
             let link = link.hash().short();
             tracing::warn!(link, signal, error = %failure, "signal failed");
             match failure {
-                Failure::NotFound(_) => NotSent::Closed,
-                Failure::Refused(_) => NotSent::Unavailable,
+                Failure::NotFound(_) => SignalError::Closed,
+                Failure::Refused(_) => SignalError::Unavailable,
                 Failure::NotSent(_) | Failure::Busy(_) => {
-                    self.temporal.note_trouble();
-                    NotSent::Unavailable
+                    self.temporal.note_outage();
+                    SignalError::Unavailable
                 }
                 Failure::Uncertain(_) => {
-                    self.temporal.note_trouble();
-                    NotSent::Unknown
+                    self.temporal.note_outage();
+                    SignalError::Unknown
                 }
             }
         })
     }
 
-    fn unavailable(&self, link: &LinkHash, what: &str, failure: &Failure) -> Unreadable {
+    fn unavailable(&self, link: &LinkHash, what: &str, failure: &Failure) -> LookupError {
         tracing::warn!(link = link.short(), error = %failure, "{what} failed");
         self.temporal.note_failure(failure);
-        Unreadable::Unavailable
+        LookupError::Unavailable
     }
 }
 
+/// `None` if the run was continued as new.
 async fn query(handle: &Handle) -> Result<Option<Reading>, Failure> {
-    // A terminated workflow still answers, and would say that it is pending.
+    // A terminated workflow still answers queries, as pending.
     match query_status(handle, QueryRejectCondition::NotCompletedCleanly).await? {
         Ok(state) => Ok(Some(Reading::Current(state))),
-        // What it has to say has gone into the next run.
         Err(WorkflowExecutionStatus::ContinuedAsNew) => Ok(None),
         Err(status) => {
             let state = query_status(handle, QueryRejectCondition::None).await?;
@@ -275,7 +263,7 @@ async fn query(handle: &Handle) -> Result<Option<Reading>, Failure> {
     }
 }
 
-/// The workflow's state, or how it ended where the condition rejects the query.
+/// The workflow's state, or its status if the condition rejects the query.
 async fn query_status(
     handle: &Handle,
     condition: QueryRejectCondition,
@@ -290,7 +278,7 @@ async fn query_status(
                 Err(WorkflowQueryError::Rejected { status }) => {
                     Ok(Err(status.unwrap_or(WorkflowExecutionStatus::Unknown)))
                 }
-                // The worker has refused it: it takes over from another one, and is asked again.
+                // A worker that takes over a workflow refuses queries until it has caught up.
                 Err(WorkflowQueryError::Rpc(status)) if status.code() == Code::InvalidArgument => {
                     Err(Failure::Busy(status.message().to_owned()))
                 }
@@ -300,8 +288,8 @@ async fn query_status(
     })
     .await?;
     match answer {
-        Ok(value) => match payload::decode::<ApprovalState>(&value.payloads) {
-            // A run that is about to continue as new has handed over all that it knew.
+        Ok(value) => match payload::decode::<ApprovalState>(&from_temporal(value.payloads)) {
+            // A run that is about to continue as new has given up its state.
             Ok(ApprovalState { submission: None, .. }) => {
                 Err(Failure::Refused("the workflow's state is empty".to_owned()))
             }
@@ -328,16 +316,16 @@ async fn describe(handle: &Handle) -> Result<WorkflowExecutionDescription, Failu
         .await
 }
 
-/// The first run of those that follow each other, which is the same for all of them.
+/// The ID of the chain's first run, which all its runs share.
 fn first_run(description: &WorkflowExecutionDescription) -> Option<&str> {
     let info = description.raw().workflow_execution_info.as_ref();
     info.map(|info| info.first_run_id.as_str())
 }
 
-async fn read_history(handle: &Handle, link: &LinkHash) -> Result<Said, Failure> {
+async fn read_history(handle: &Handle, link: &LinkHash) -> Result<RunReading, Failure> {
     let description = describe(handle).await?;
-    let Some(issued) = issued(handle, link).await? else { return Ok(Said::NotIssued) };
-    // Temporal takes seconds to say that an open workflow has no closing event.
+    let Some(issued) = issued(handle, link).await? else { return Ok(RunReading::NotIssued) };
+    // For an open workflow, Temporal takes seconds to answer that there is no closing event.
     let closing = match description.close_time() {
         Some(_) => closing_event(handle).await?,
         None => None,
@@ -345,7 +333,7 @@ async fn read_history(handle: &Handle, link: &LinkHash) -> Result<Said, Failure>
     let status = description.search_attributes().get(&STATUS).unwrap_or_default();
     let status = Status::from_str_name(&status).unwrap_or_default();
     let reading = history::read(Some(issued.first), closing, status);
-    Ok(reading.map_or(Said::Continued, |reading| Said::Approval(Box::new(reading))))
+    Ok(reading.map_or(RunReading::Continued, |reading| RunReading::Approval(Box::new(reading))))
 }
 
 async fn closing_event(handle: &Handle) -> Result<Option<HistoryEvent>, Failure> {

@@ -1,85 +1,82 @@
-//! One decision from end to end: what is known, the signal, and what the workflow made of it.
+//! One decision from end to end: what is known, the signal, and its effect.
 
-use countersign_protos::{GenuineLink, LinkHash, v1::Verdict};
+use countersign_protos::{GenuineLink, LinkHash, Verdict};
 
 use crate::{
-    approvals::{Approvals, NotSent, Unreadable},
-    judgement::{Answer, Reading, after_sending, settled},
-    lookup::Run,
+    answer::{Answer, Reading, after_sending, settled},
+    approvals::{Approvals, SignalError},
+    lookup::{LookupError, Run},
 };
 
-/// A decision that comes too late for a run is told to the one that follows, once.
+/// A decision that finds its run closed goes to the next run, once.
 const RUNS: usize = 2;
-/// A decision that was acknowledged and is not there is sent again, once.
+/// A decision that was acknowledged but is missing is sent again, once.
 const ATTEMPTS: usize = 2;
 
-/// Why there is no answer to a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotDecided {
-    /// Temporal does not know the approval any more.
+pub(crate) enum DecisionError {
+    /// Temporal no longer knows the approval.
     Gone,
-    /// Nothing was recorded.
     NothingRecorded,
     /// It may or may not have been recorded.
     Unknown,
 }
 
-impl From<Unreadable> for NotDecided {
-    fn from(unreadable: Unreadable) -> Self {
-        match unreadable {
-            Unreadable::Gone => NotDecided::Gone,
-            Unreadable::Unavailable => NotDecided::NothingRecorded,
+impl From<LookupError> for DecisionError {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::Gone => DecisionError::Gone,
+            LookupError::Unavailable => DecisionError::NothingRecorded,
         }
     }
 }
 
 impl Approvals {
-    /// Has a decision counted, and says what came of it.
+    /// Sends a decision unless it is settled already, and answers with its effect.
     pub(crate) async fn decide(
         &self,
         link: &GenuineLink,
         verdict: Verdict,
         comment: &str,
-    ) -> Result<(Answer, Reading), NotDecided> {
+    ) -> Result<(Answer, Reading), DecisionError> {
         for _ in 0..RUNS {
             let (run, before) = self.find(link.hash()).await?;
-            if let Some(answer) = settled(&before, link.hash().as_str(), verdict) {
+            if let Some(answer) = settled(&before, link.hash(), verdict) {
                 return Ok((answer, before));
             }
             if let Some(said) = self.press(link, run, (verdict, comment), before).await? {
                 return Ok(said);
             }
         }
-        Err(NotDecided::NothingRecorded)
+        Err(DecisionError::NothingRecorded)
     }
 
-    /// Sends a decision to a run, and says what came of it; `None` where the run has ended in the
-    /// meantime, or goes on in another one.
+    /// Sends a decision to a run, and answers with its effect; `None` if the run was closed before.
     async fn press(
         &self,
         link: &GenuineLink,
         mut run: Run,
         decision: (Verdict, &str),
         before: Reading,
-    ) -> Result<Option<(Answer, Reading)>, NotDecided> {
+    ) -> Result<Option<(Answer, Reading)>, DecisionError> {
         let mut attempt = 0;
         let mut acknowledged = false;
         for _ in 0..ATTEMPTS {
             let sent = self.send(link, &run, decision, attempt).await;
             match sent {
-                Ok(()) if matches!(before, Reading::Unattended(_)) => {
+                Ok(()) if matches!(before, Reading::NoWorker(_)) => {
                     return Ok(Some((Answer::Accepted, before)));
                 }
                 Ok(()) => acknowledged = true,
-                Err(NotSent::Closed) if !acknowledged => return Ok(None),
-                Err(NotSent::Unavailable) if !acknowledged => {
-                    return Err(NotDecided::NothingRecorded);
+                Err(SignalError::Closed) if !acknowledged => return Ok(None),
+                Err(SignalError::Unavailable) if !acknowledged => {
+                    return Err(DecisionError::NothingRecorded);
                 }
-                // What the workflow says now may tell what became of it all the same.
+                // The workflow's state may still show whether it arrived.
                 Err(_) => {}
             }
             let followed = self.follow(link.hash(), run.clone()).await;
-            let (next, after) = followed.map_err(|_| NotDecided::Unknown)?;
+            let (next, after) = followed.map_err(|_| DecisionError::Unknown)?;
             if let Some(answer) = answer(&after, link.hash(), decision.0, acknowledged) {
                 return Ok(Some((answer, after)));
             }
@@ -89,25 +86,26 @@ impl Approvals {
             tracing::warn!(
                 link = link.hash().short(),
                 attempt,
-                "a decision was taken and is not there"
+                "an acknowledged decision is missing"
             );
-            // A press that is repeated begins with the first attempt at whichever run it finds.
+            // As in a repeated press, which starts at 0 with the run that it finds: its request IDs
+            // must be the same.
             attempt = if next == run { attempt + 1 } else { 0 };
             run = next;
         }
-        Err(NotDecided::Unknown)
+        Err(DecisionError::Unknown)
     }
 }
 
-/// What the workflow says came of a decision, or what is so while no worker is there to say it.
+/// The effect of a decision, as the workflow reports it, or that it is accepted while no worker runs.
 fn answer(
     after: &Reading,
     link: &LinkHash,
     verdict: Verdict,
     acknowledged: bool,
 ) -> Option<Answer> {
-    let unattended = acknowledged && matches!(after, Reading::Unattended(_));
-    after_sending(after, link.as_str(), verdict).or(unattended.then_some(Answer::Accepted))
+    let no_worker = acknowledged && matches!(after, Reading::NoWorker(_));
+    after_sending(after, link, verdict).or(no_worker.then_some(Answer::Accepted))
 }
 
 #[cfg(test)]

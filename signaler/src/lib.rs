@@ -1,23 +1,27 @@
-//! Shows reviewers what they are asked to approve, and tells the workflow what they decide.
+//! Shows reviewers what they are asked to approve, and signals their decisions to the workflow.
 //!
-//! `routes` is what can be asked, `approvals` is how Temporal is asked, `lookup` finds the run that
-//! issued a link, and `judgement` is what the answer is; `reply` says it with the words of `sentences` and the pages of `views`.
+//! A request goes through `routes` to `approvals` or `decision`, which ask Temporal (`lookup` finds the
+//! run that issued a link). `answer` decides what follows, `wording` says it, and `reply` sends it as a
+//! page of `views` or as `json`.
 
+mod answer;
 mod approvals;
 mod decision;
+mod form;
 mod history;
-mod judgement;
-mod limits;
+mod json;
 mod lookup;
 mod middleware;
 mod outbox;
+mod problem;
+mod rate_limit;
 mod reply;
 mod routes;
-mod sentences;
 mod server;
 mod settings;
 mod temporal;
 mod views;
+mod wording;
 
 use std::sync::Arc;
 
@@ -25,13 +29,13 @@ use axum::Router;
 use countersign_protos::LinkKeys;
 use ipnet::IpNet;
 
-use crate::{approvals::Approvals, limits::Limits, outbox::Outbox, views::Site};
+use crate::{approvals::Approvals, outbox::Outbox, rate_limit::Limits, views::Site};
 pub use crate::{
     server::serve,
     settings::{Arguments, LogFormat, Settings, Wrong},
 };
 
-/// Everything that requests share. Cheap to clone.
+/// What all requests share. Cheap to clone.
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
@@ -45,10 +49,9 @@ struct Inner {
 }
 
 impl App {
-    /// Starts connecting to Temporal, and does not wait for it.
+    /// Starts connecting to Temporal in the background.
     ///
     /// # Panics
-    ///
     /// Outside a Tokio runtime.
     pub fn new(settings: Settings) -> Self {
         let (connection, client) = settings.temporal;
@@ -68,7 +71,7 @@ impl App {
         }))
     }
 
-    /// The service, without a listener.
+    /// All routes, without a listener.
     pub fn router(&self) -> Router {
         routes::router(self.clone())
     }

@@ -1,49 +1,55 @@
 //! Which run issued a link.
 //!
-//! Temporal's index only says who claims a link: anybody may start a workflow with any search
-//! attributes, and *Start Workflow Like This One* in the Web UI copies them. A run is taken for a
-//! link only where its state or its history shows that it issued it.
+//! Temporal's index only says which runs claim a link: anybody may start a workflow with any search
+//! attributes, and *Start Workflow Like This One* in the Web UI copies them. A run belongs to a link
+//! only if its state or its history proves that it issued it.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use countersign_protos::{LinkHash, names};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use moka::future::Cache;
+use serde_json::Value;
 use temporalio_client::{
     Client, NamespacedClient, UntypedWorkflowHandle, WorkflowExecutionInfo,
     WorkflowFetchHistoryOptions, WorkflowListOptions, errors::WorkflowInteractionError,
 };
-use temporalio_common::protos::temporal::api::history::v1::{HistoryEvent, history_event};
+use temporalio_common::protos::{
+    constants::LOCAL_ACTIVITY_MARKER_NAME,
+    temporal::api::{
+        common::v1::Payloads,
+        enums::v1::ContinueAsNewInitiator,
+        history::v1::{
+            HistoryEvent, MarkerRecordedEventAttributes, WorkflowExecutionStartedEventAttributes,
+            history_event::Attributes,
+        },
+    },
+};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{
-    approvals::Unreadable,
-    history,
-    temporal::{Failure, Temporal, call},
-};
+use crate::temporal::{Failure, Temporal, call};
 
 const LOOK_UP: Duration = Duration::from_secs(3);
-/// How long a run's history may take to be read.
+/// To read one run's history.
 pub(crate) const HISTORY: Duration = Duration::from_secs(3);
-/// How long all histories of those who claim a link may take.
+/// To read the histories of all runs that claim a link.
 const HISTORIES: Duration = Duration::from_secs(10);
-/// How many histories are read at once.
+/// How many histories are read at the same time.
 const AT_ONCE: usize = 8;
-/// More claims to one link are an attack that has to be cleared away first. Ten pages of the index.
+/// Ten pages of the index. More claims to one link are an attack, for operators to clean up.
 const MAX_CLAIMS: usize = 10_000;
 
-/// The visibility index lags: how long a genuine link that is not there yet is looked for.
+/// The visibility index lags: how long to look for a genuine link that is not there yet.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Each pause is longer by this: Temporal answers ten such questions a second and namespace.
+/// Each pause between look-ups is longer by this: Temporal allows ten a second per namespace.
 const PAUSE: Duration = Duration::from_millis(500);
-/// A link that was not found is not looked for again before this long.
+/// How long a link counts as missing without another look-up.
 pub(crate) const FORGET_MISSING: Duration = Duration::from_secs(5);
 const FORGET_FOUND: Duration = Duration::from_secs(24 * 3600);
 const CACHED_LINKS: u64 = 100_000;
 
 pub(crate) type Handle = UntypedWorkflowHandle<Client>;
 
-/// One run of a workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) workflow_id: Arc<str>,
@@ -56,7 +62,7 @@ impl Run {
     }
 }
 
-/// A workflow's run, or its latest one.
+/// Of a workflow's run, or of its latest one.
 pub(crate) fn handle(client: &Client, workflow_id: &str, run_id: Option<&str>) -> Handle {
     WorkflowExecutionInfo::builder()
         .namespace(client.namespace())
@@ -66,18 +72,27 @@ pub(crate) fn handle(client: &Client, workflow_id: &str, run_id: Option<&str>) -
         .bind_untyped(client.clone())
 }
 
-/// How a run came to a link.
+/// Proof that a run issued a link.
 pub(crate) struct Issued {
-    /// The event that it began with.
+    /// The run's first event.
     pub(crate) first: HistoryEvent,
 }
 
+/// Why there is no approval to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LookupError {
+    /// Temporal no longer knows it.
+    Gone,
+    /// Temporal does not answer.
+    Unavailable,
+}
+
 impl Issued {
-    /// The first run of those that follow each other: the same after a reset and after continuing
-    /// as new, and another one for each start.
+    /// The ID of the chain's first run: unchanged by resets and by continuing as new, and new for each
+    /// start.
     fn chain(&self) -> &str {
         match &self.first.attributes {
-            Some(history_event::Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
+            Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
                 &started.first_execution_run_id
             }
             _ => "",
@@ -85,17 +100,17 @@ impl Issued {
     }
 }
 
-/// Reads a history until it shows that the run issued the link; `None` where it never does.
+/// Reads a history until it proves that the run issued the link; `None` if it does not.
 pub(crate) async fn issued(handle: &Handle, link: &LinkHash) -> Result<Option<Issued>, Failure> {
     call(HISTORY, |rpc| {
         let options = WorkflowFetchHistoryOptions::builder().rpc_options(rpc).build();
         let mut events = handle.fetch_history(options);
         async move {
             let Some(first) = events.try_next().await? else { return Ok(None) };
-            let mut shown = history::shows(&first, link);
-            while !shown {
+            let mut proven = proves(&first, link);
+            while !proven {
                 let Some(event) = events.try_next().await? else { return Ok(None) };
-                shown = history::shows(&event, link);
+                proven = proves(&event, link);
             }
             Ok::<_, WorkflowInteractionError>(Some(Issued { first }))
         }
@@ -103,18 +118,18 @@ pub(crate) async fn issued(handle: &Handle, link: &LinkHash) -> Result<Option<Is
     .await
 }
 
-/// Finds runs by link, and remembers them.
+/// Finds runs by link, with caches.
 pub(crate) struct Lookup {
     located: Cache<LinkHash, Run>,
-    missing: Cache<LinkHash, Unreadable>,
+    missing: Cache<LinkHash, LookupError>,
 }
 
-/// What makes a claim good.
+/// Which claim to a link is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Proof {
-    /// That nobody else makes it: whoever reads the run finds out whether it is true.
+    /// The only one: reading the run will show whether it is true.
     Unrivalled,
-    /// That the run's history shows it.
+    /// The one that the run's history proves.
     History,
 }
 
@@ -123,36 +138,35 @@ impl Lookup {
         Lookup { located: by_link(FORGET_FOUND), missing: by_link(FORGET_MISSING) }
     }
 
-    /// The run of a link, as remembered or as the index has it. It may be one that only claims it.
+    /// The run of a link, from the cache or from the index. It may be one that only claims the link.
     pub(crate) async fn locate(
         &self,
         temporal: &Temporal,
         link: &LinkHash,
-    ) -> Result<Run, Unreadable> {
+    ) -> Result<Run, LookupError> {
         self.find(temporal, link, Proof::Unrivalled).await
     }
 
-    /// The same, where what is remembered is out of date.
+    /// As [`locate`](Self::locate), where the cached run is out of date.
     pub(crate) async fn locate_again(
         &self,
         temporal: &Temporal,
         link: &LinkHash,
-    ) -> Result<Run, Unreadable> {
+    ) -> Result<Run, LookupError> {
         self.located.invalidate(link).await;
         self.find(temporal, link, Proof::Unrivalled).await
     }
 
-    /// The run whose history shows that it issued the link, where what is remembered did not.
+    /// The run whose history proves that it issued the link, where the cached run did not.
     pub(crate) async fn locate_issuer(
         &self,
         temporal: &Temporal,
         link: &LinkHash,
-    ) -> Result<Run, Unreadable> {
+    ) -> Result<Run, LookupError> {
         self.located.invalidate(link).await;
         self.find(temporal, link, Proof::History).await
     }
 
-    /// From now on this is the run of the link.
     pub(crate) async fn remember(&self, link: &LinkHash, run: &Run) {
         self.located.insert(link.clone(), run.clone()).await;
     }
@@ -162,7 +176,7 @@ impl Lookup {
         temporal: &Temporal,
         link: &LinkHash,
         proof: Proof,
-    ) -> Result<Run, Unreadable> {
+    ) -> Result<Run, LookupError> {
         if let Some(missing) = self.missing.get(link).await {
             return Err(missing);
         }
@@ -172,9 +186,9 @@ impl Lookup {
             Ok(run) => Ok(run.clone()),
             Err(Failure::NotFound(_)) => {
                 let missing = match temporal.is_steady() {
-                    true => Unreadable::Gone,
-                    // After an outage the index may lag for longer than anybody waits for a page.
-                    false => Unreadable::Unavailable,
+                    true => LookupError::Gone,
+                    // After an outage the index may lag for longer than a page can wait.
+                    false => LookupError::Unavailable,
                 };
                 self.missing.insert(link.clone(), missing).await;
                 Err(missing)
@@ -182,7 +196,7 @@ impl Lookup {
             Err(failure) => {
                 temporal.note_failure(failure);
                 tracing::warn!(link = link.short(), error = %failure, "look-up failed");
-                Err(Unreadable::Unavailable)
+                Err(LookupError::Unavailable)
             }
         }
     }
@@ -194,7 +208,7 @@ pub(crate) fn by_link<V: Clone + Send + Sync + 'static>(forget: Duration) -> Cac
 
 async fn look_up(temporal: &Temporal, link: &LinkHash, proof: Proof) -> Result<Run, Failure> {
     let until = Instant::now() + PATIENCE;
-    // Whoever has a link has it from a history that shows it: runs that do not never will.
+    // A link is used only after a history has it: a run whose history lacks it never issues it.
     let mut impostors = HashSet::new();
     for pause in (1..).map(|tries| tries * PAUSE) {
         let client = temporal.client()?;
@@ -227,7 +241,7 @@ async fn look_up(temporal: &Temporal, link: &LinkHash, proof: Proof) -> Result<R
     Err(Failure::NotFound("no workflow has issued this link".to_owned()))
 }
 
-/// All runs that the index names for a link, the oldest first.
+/// All runs that claim a link, oldest first.
 async fn claims(client: &Client, link: &LinkHash) -> Result<Vec<Run>, Failure> {
     let query = format!(
         "{} = '{}' AND WorkflowType = '{}'",
@@ -253,11 +267,11 @@ async fn claims(client: &Client, link: &LinkHash) -> Result<Vec<Run>, Failure> {
         .collect())
 }
 
-/// The run that goes on with a link.
+/// The current run of the workflow that issued a link.
 ///
-/// Nobody knows a hash before its workflow has issued it, so the oldest run that shows it is the
-/// original. After a reset, or where it continued as new, several runs of the same workflow have
-/// the link, and the newest matters.
+/// Nobody knows a hash before its workflow has issued it, so the oldest run that proves it is the
+/// original. After a reset, or after continuing as new, several runs of that workflow have the link,
+/// and the newest is current.
 async fn issuer(client: &Client, link: &LinkHash, claims: &[Run]) -> Result<Option<Run>, Failure> {
     let Some((original, issued)) = first_issuer(client, link, claims.to_vec(), None).await? else {
         return Ok(None);
@@ -268,8 +282,8 @@ async fn issuer(client: &Client, link: &LinkHash, claims: &[Run]) -> Result<Opti
     Ok(newest.map(|(run, _)| run))
 }
 
-/// The first of these runs that issued the link, of one chain where one is named. A run that cannot
-/// be read is no reason to take another.
+/// The first of these runs that issued the link, of this chain if one is named. If a run cannot be
+/// read, no later one is taken instead.
 async fn first_issuer(
     client: &Client,
     link: &LinkHash,
@@ -281,7 +295,7 @@ async fn first_issuer(
         async move {
             match issued(&handle, &link).await {
                 Ok(issued) => Ok(issued.map(|issued| (run, issued))),
-                // It was deleted, and the index does not know yet.
+                // It was deleted, but the index still lists it.
                 Err(Failure::NotFound(_)) => Ok(None),
                 Err(failure) => Err(failure),
             }
@@ -296,4 +310,139 @@ async fn first_issuer(
         }
     }
     Ok(None)
+}
+
+/// Whether this event proves that its run issued the link: the marker of the local activity that did,
+/// or the start of a run that was continued as new with the link in its state.
+///
+/// Search attributes prove nothing: the starter of a workflow chooses them.
+fn proves(event: &HistoryEvent, link: &LinkHash) -> bool {
+    match &event.attributes {
+        Some(Attributes::MarkerRecordedEventAttributes(marker)) => issues(marker, link),
+        Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
+            inherits(started, link)
+        }
+        _ => false,
+    }
+}
+
+/// Such a marker's `data` names the activity, and `result` is what it returned: Temporal Core,
+/// `external_data.proto`.
+fn issues(marker: &MarkerRecordedEventAttributes, link: &LinkHash) -> bool {
+    marker.marker_name == LOCAL_ACTIVITY_MARKER_NAME
+        && json(marker.details.get("data"))
+            .is_some_and(|data| data["activity_type"] == names::ACTIVITY_ISSUE_LINKS)
+        && json(marker.details.get("result")).is_some_and(|issued| has_link(&issued, link))
+}
+
+/// The input of a run on a cron schedule, or of a retry, is its starter's.
+fn inherits(started: &WorkflowExecutionStartedEventAttributes, link: &LinkHash) -> bool {
+    started.initiator() == ContinueAsNewInitiator::Workflow
+        && json(started.input.as_ref()).is_some_and(|input| has_link(&input["case"], link))
+}
+
+fn json(payloads: Option<&Payloads>) -> Option<Value> {
+    serde_json::from_slice(&payloads?.payloads.first()?.data).ok()
+}
+
+/// Whether a field `link` at any depth has this hash.
+fn has_link(value: &Value, link: &LinkHash) -> bool {
+    match value {
+        Value::Array(values) => values.iter().any(|value| has_link(value, link)),
+        Value::Object(fields) => fields.iter().any(|(name, value)| {
+            name == "link" && value.as_str() == Some(link.as_str()) || has_link(value, link)
+        }),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_protos::ApprovalId;
+    use serde_json::json;
+    use temporalio_common::protos::temporal::api::{
+        common::v1::{Payload, SearchAttributes},
+        history::v1::WorkflowExecutionSignaledEventAttributes,
+    };
+
+    use super::*;
+
+    fn event(attributes: Attributes) -> HistoryEvent {
+        HistoryEvent { attributes: Some(attributes), ..HistoryEvent::default() }
+    }
+
+    fn link() -> LinkHash {
+        "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash()
+    }
+
+    fn one(data: Value) -> Payloads {
+        let data = data.to_string().into_bytes();
+        Payloads { payloads: vec![Payload { data, ..Payload::default() }] }
+    }
+
+    fn marker(name: &str, activity_type: &str, result: Value) -> HistoryEvent {
+        let data = json!({"seq": 1, "attempt": 1, "activity_type": activity_type});
+        let details = [("data", one(data)), ("result", one(result))];
+        let attributes = MarkerRecordedEventAttributes {
+            marker_name: name.to_owned(),
+            details: details.map(|(name, value)| (name.to_owned(), value)).into(),
+            ..Default::default()
+        };
+        event(Attributes::MarkerRecordedEventAttributes(attributes))
+    }
+
+    fn begins(initiator: ContinueAsNewInitiator, input: Value) -> HistoryEvent {
+        let hashes =
+            Payload { data: json!([link().as_str()]).to_string().into(), ..Default::default() };
+        let attribute = (names::ATTRIBUTE_LINKS.to_owned(), hashes);
+        let attributes = WorkflowExecutionStartedEventAttributes {
+            initiator: initiator.into(),
+            input: Some(one(input)),
+            // As copied by whoever starts it.
+            search_attributes: Some(SearchAttributes { indexed_fields: [attribute].into() }),
+            ..Default::default()
+        };
+        event(Attributes::WorkflowExecutionStartedEventAttributes(attributes))
+    }
+
+    #[test]
+    fn a_link_is_that_of_the_run_that_issued_it_and_of_those_that_follow() {
+        use ContinueAsNewInitiator::{CronSchedule, Retry, Unspecified, Workflow};
+        const LOCAL: &str = LOCAL_ACTIVITY_MARKER_NAME;
+        const ISSUE: &str = names::ACTIVITY_ISSUE_LINKS;
+        let hash = link().as_str().to_owned();
+        let people = |hash: &str| {
+            json!({"invited": [
+                {"reviewer": "bob@example.com", "link": "00000000000000000000"},
+                {"reviewer": "ann@example.com", "link": hash},
+            ], "due": null})
+        };
+        let case = json!({"case": {"open": {"approval": {"stages": [
+            {"seats": [{"reviewer": "ann@example.com", "link": hash}]},
+        ]}}}});
+        let mentions = json!({"case": {"link": {"of": hash}, "early": [{"Link": hash}, hash]}});
+        let signal = WorkflowExecutionSignaledEventAttributes {
+            input: Some(one(people(&hash))),
+            ..Default::default()
+        };
+        let signalled = event(Attributes::WorkflowExecutionSignaledEventAttributes(signal));
+        for (event, shown) in [
+            (marker(LOCAL, ISSUE, people(&hash)), true),
+            (marker(LOCAL, ISSUE, people("11111111111111111111")), false),
+            (marker(LOCAL, ISSUE, json!({"invited": [], "due": hash})), false),
+            (marker(LOCAL, ISSUE, json!(null)), false),
+            (marker(LOCAL, "validate_submission", people(&hash)), false),
+            (marker("Version", ISSUE, people(&hash)), false),
+            (begins(Workflow, case.clone()), true),
+            (begins(Workflow, mentions), false),
+            (begins(Workflow, json!({"link": hash})), false),
+            (begins(Unspecified, case.clone()), false),
+            (begins(CronSchedule, case.clone()), false),
+            (begins(Retry, case), false),
+            (signalled, false),
+            (HistoryEvent::default(), false),
+        ] {
+            assert_eq!(proves(&event, &link()), shown, "{event:?}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The signaler: reads the settings, and serves until it is told to stop.
+//! The signaler: reads the settings, and serves until SIGTERM or SIGINT.
 
 use countersign_signaler::{App, Settings, serve};
 use tokio::{
@@ -8,7 +8,7 @@ use tokio::{
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    // From here on a signal asks to stop, and does not end the process.
+    // First, so that from here on a signal no longer ends the process.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut settings = Settings::from_environment();
@@ -22,7 +22,9 @@ async fn main() -> std::io::Result<()> {
     };
     tracing::info!(address = %settings.listen, public_url = %settings.public_url, "listening");
     if settings.outbox.is_some() {
-        tracing::warn!("/outbox shows every mail and its links to everybody: for trying out only");
+        tracing::warn!(
+            "/outbox shows every mail, with its links, to everybody: use it only for trials"
+        );
     }
     let shutdown = async move {
         tokio::select! {

@@ -1,4 +1,4 @@
-//! The outbox: mails that were written to a directory instead of being sent.
+//! The outbox: mails that are written to a directory instead of being sent.
 
 use std::{
     fs, io,
@@ -9,63 +9,55 @@ use std::{
 
 use countersign_protos::{
     PublicUrl,
-    words::{clean, clean_line},
+    text::{clean, clean_line},
 };
 use mail_parser::{Address, Message, MessageParser};
 
-/// How many mails the list shows.
+/// How many mails to list.
 const LISTED: usize = 200;
-/// A larger file is no mail of ours.
+/// Larger files are ignored.
 const MAIL_BYTES: u64 = 1024 * 1024;
 
-/// The directory that mails are written to. Cheap to clone.
+/// Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Outbox {
     directory: Arc<Path>,
     public_url: Arc<str>,
 }
 
-/// One mail in the list.
+/// A mail in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Summary {
-    /// The name of its file.
     pub(crate) file: String,
-    /// Its subject.
     pub(crate) subject: String,
-    /// Who gets it.
     pub(crate) to: String,
-    /// When it was written.
     pub(crate) date: String,
 }
 
-/// One mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mail {
-    /// Its subject.
     pub(crate) subject: String,
     /// From, to and date.
     pub(crate) headers: Vec<(&'static str, String)>,
-    /// The plain text.
+    /// The plain text, with its links apart.
     pub(crate) body: Vec<Part>,
 }
 
-/// A piece of a mail's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// The text.
     pub(crate) text: String,
     /// Whether it is a link to this site.
     pub(crate) link: bool,
 }
 
 impl Outbox {
-    /// The outbox in `directory`; links are those that start with `public_url`.
+    /// Only URLs below `public_url` become links.
     pub(crate) fn new(directory: PathBuf, public_url: &PublicUrl) -> Self {
         let public_url = format!("{public_url}/");
         Outbox { directory: directory.into(), public_url: public_url.into() }
     }
 
-    /// The latest mails, newest first. A directory that is not there yet has none.
+    /// The latest mails, newest first; none if the directory does not exist yet.
     pub(crate) fn list(&self) -> io::Result<Vec<Summary>> {
         let mut files: Vec<(SystemTime, String)> = match fs::read_dir(&self.directory) {
             Ok(entries) => entries
@@ -84,7 +76,7 @@ impl Outbox {
         Ok(files.into_iter().filter_map(|(_, file)| self.summary(file)).collect())
     }
 
-    /// One mail; `None` where there is none of that name.
+    /// `None` if there is no such mail.
     pub(crate) fn mail(&self, file: &str) -> Option<Mail> {
         let bytes = self.read(file)?;
         let message = MessageParser::default().parse(&bytes)?;
@@ -117,13 +109,13 @@ impl Outbox {
             return None;
         }
         let path = self.directory.join(file);
-        // Not through symbolic links: they could lead anywhere.
+        // Symbolic links are not followed: they could lead anywhere.
         let data = fs::symlink_metadata(&path).ok()?;
         (data.is_file() && data.len() <= MAIL_BYTES).then(|| fs::read(path).ok()).flatten()
     }
 }
 
-/// Whether a name can be that of a mail, and of nothing outside the directory.
+/// Whether it is a mail's file name, which cannot lead out of the directory.
 fn is_mail(name: &str) -> bool {
     name.strip_suffix(".eml").is_some_and(|stem| {
         !stem.is_empty()
@@ -155,7 +147,7 @@ fn addresses(addresses: Option<&Address<'_>>) -> String {
     all.join(", ")
 }
 
-/// Splits a text into links to this site and everything else.
+/// Splits text into links to this site and everything else.
 fn linked(text: &str, public_url: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut push = |text: &str, link| {

@@ -1,12 +1,11 @@
 //! The routes.
 
-use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use axum::{
     Router,
-    body::Bytes,
     extract::{
-        DefaultBodyLimit, FromRequest, Path, Query, Request, State,
+        DefaultBodyLimit, Path, Query, Request, State,
         rejection::{PathRejection, QueryRejection},
     },
     http::{
@@ -17,48 +16,37 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use countersign_protos::{
-    ApprovalId, GenuineLink, names,
-    v1::Verdict,
-    words::{clean, clean_line},
-};
+use countersign_protos::{ApprovalId, GenuineLink, Verdict, text::clean_line};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tokio::time::timeout;
-use url::form_urlencoded;
 
 use crate::{
     App,
-    judgement::on_look,
+    answer::on_view,
+    form::{self, Form},
     middleware::{self, About},
     outbox::Outbox,
-    reply::{Problem, Reply, Wants, page},
+    problem::Problem,
+    reply::{Accept, Reply, page},
     views::{HomePage, MailPage, OutboxPage},
 };
 
-const FORM: &str = "application/x-www-form-urlencoded";
-const FORM_BYTES: usize = 64 * 1024;
-/// How long a client may take to send them.
-const FORM_WITHIN: Duration = Duration::from_secs(15);
-
 const STYLESHEET: &str = include_str!("../assets/style.css");
 
-/// The stylesheet's name changes with its content, so that it may be cached for ever.
+/// Changes with its content, so that it may be cached for ever.
 pub(crate) static STYLESHEET_NAME: LazyLock<String> = LazyLock::new(|| {
     let hash = Sha256::digest(STYLESHEET);
     let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("style-{hash}.css")
 });
 
-/// How the probes can be asked.
 const PROBE_METHODS: &str = "GET,HEAD,OPTIONS";
 
-/// All routes: at the root, and under the public URL's path where it has one, whether or not a
-/// proxy takes that away.
+/// All routes, at the root and under the public URL's path: proxies may or may not strip that path.
 pub(crate) fn router(app: App) -> Router {
     let mut routes = Router::new()
         .route("/", get(home))
-        .route("/a/{approval-id}", get(look).post(decide))
+        .route("/a/{approval-id}", get(view).post(decide))
         .route("/assets/{file}", get(stylesheet))
         .route("/readyz", get(ready).options(ready_by_options));
     if app.outbox().is_some() {
@@ -72,7 +60,7 @@ pub(crate) fn router(app: App) -> Router {
     let mut all = all
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
-        .layer(DefaultBodyLimit::max(FORM_BYTES))
+        .layer(DefaultBodyLimit::max(form::MAX_BYTES))
         .layer(from_fn_with_state(app.clone(), middleware::refuse_cross_site))
         .layer(from_fn_with_state(app.clone(), middleware::limit));
     let alive =
@@ -81,12 +69,12 @@ pub(crate) fn router(app: App) -> Router {
         all = all.route(&format!("{base}/healthz"), alive.clone());
     }
     let all = all
-        .layer(from_fn_with_state(app.clone(), middleware::in_time))
-        .layer(from_fn(middleware::protect))
+        .layer(from_fn_with_state(app.clone(), middleware::time_out))
+        .layer(from_fn(middleware::add_headers))
         .layer(from_fn(middleware::log))
         .with_state(app);
-    // Around all of it: what a layer does to a path comes too late for the routes in the same router.
-    Router::new().fallback_service(all).layer(map_request(middleware::forgive_doubled_slashes))
+    // In a router of its own: a layer runs after its router has matched the path.
+    Router::new().fallback_service(all).layer(map_request(middleware::merge_slashes))
 }
 
 #[derive(Deserialize)]
@@ -94,7 +82,7 @@ struct Choice {
     choice: Option<String>,
 }
 
-async fn look(
+async fn view(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
     choice: Result<Query<Choice>, QueryRejection>,
@@ -103,8 +91,9 @@ async fn look(
     let id = id.map(|Path(id)| id).unwrap_or_default();
     about(&app, &id, &headers, "", async |link| {
         let (_, reading) = app.approvals().find(link.hash()).await?;
-        let choice = choice.ok().and_then(|Query(choice)| verdict(choice.choice.as_deref()?));
-        let answer = on_look(&reading, link.hash().as_str());
+        let choice =
+            choice.ok().and_then(|Query(choice)| Verdict::from_name(choice.choice.as_deref()?));
+        let answer = on_view(&reading, link.hash());
         Ok(Reply::Approval { answer, reading: reading.into(), link: link.hash().clone(), choice })
     })
     .await
@@ -117,11 +106,11 @@ async fn decide(
     request: Request,
 ) -> Response {
     let id = id.map(|Path(id)| id).unwrap_or_default();
-    let fields = fields(request).await;
-    let comment = fields.as_deref().map(comment).unwrap_or_default();
+    let form = Form::read(request).await;
+    let comment = form.as_ref().map(Form::comment).unwrap_or_default();
     about(&app, &id, &headers, &comment, async |link| {
         app.limits().by_decision(link.hash())?;
-        let verdict = decision(&fields?, &comment)?;
+        let verdict = form?.verdict()?;
         let (answer, reading) = app.approvals().decide(link, verdict, &comment).await?;
         let link = link.hash().clone();
         Ok(Reply::Approval { answer, reading: reading.into(), link, choice: None })
@@ -129,8 +118,8 @@ async fn decide(
     .await
 }
 
-/// Answers for a genuine approval ID, and gives a comment back that comes to nothing. A forged ID
-/// never gets as far as Temporal.
+/// Answers for a genuine approval ID. A problem's page returns the comment. A forged ID is refused
+/// before any call to Temporal.
 async fn about(
     app: &App,
     id: &str,
@@ -138,77 +127,18 @@ async fn about(
     comment: &str,
     answer: impl AsyncFnOnce(&GenuineLink) -> Result<Reply, Problem>,
 ) -> Response {
-    let wants = Wants::of(headers);
+    let accept = Accept::of(headers);
     let Some(link) = id.parse::<ApprovalId>().ok().and_then(|id| app.keys().verify(&id)) else {
-        return Reply::from(Problem::NotIssued(id.to_owned())).respond(app.site(), wants);
+        return Reply::from(Problem::NotIssued(id.to_owned())).respond(app.site(), accept);
     };
     let reply = match app.limits().by_link(link.hash()) {
         Ok(()) => answer(&link).await,
         Err(wait) => Err(wait.into()),
     };
     let reply = reply.unwrap_or_else(|problem| Reply::Problem(problem, comment.to_owned()));
-    let mut response = reply.respond(app.site(), wants);
+    let mut response = reply.respond(app.site(), accept);
     response.extensions_mut().insert(About(link.hash().clone()));
     response
-}
-
-/// A form's fields.
-async fn fields(request: Request) -> Result<Vec<(String, String)>, Problem> {
-    if !is_form(request.headers()) {
-        return Err(Problem::NotAForm);
-    }
-    let body = timeout(FORM_WITHIN, Bytes::from_request(request, &())).await;
-    match body.map_err(|_| Problem::Incomplete)? {
-        Ok(body) => Ok(form_urlencoded::parse(&body).into_owned().collect()),
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(Problem::TooLarge)
-        }
-        Err(_) => Err(Problem::Incomplete),
-    }
-}
-
-/// Whether the body's type is a form's: in any case (RFC 9110, 8.3.1), with whatever parameters.
-fn is_form(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case(FORM)
-}
-
-/// All that a form says of a field.
-fn all<'a>(fields: &'a [(String, String)], name: &str) -> Vec<&'a str> {
-    fields.iter().filter(|(field, _)| field == name).map(|(_, value)| &**value).collect()
-}
-
-/// A form's comment, as it is shown.
-fn comment(fields: &[(String, String)]) -> String {
-    clean(all(fields, "comment").first().unwrap_or(&"").trim())
-}
-
-/// A form's verdict, where its comment can be taken too.
-fn decision(fields: &[(String, String)], comment: &str) -> Result<Verdict, Problem> {
-    let verdict = match all(fields, "verdict")[..] {
-        [one] => verdict(one),
-        _ => None,
-    };
-    let verdict = verdict.ok_or(Problem::Field {
-        field: "verdict",
-        wrong: "verdict: please press either Approve or Reject. It must be approve or reject.",
-    })?;
-    if comment.chars().count() > names::COMMENT_MAX_CHARS {
-        return Err(Problem::Field {
-            field: "comment",
-            wrong: "comment: it may have 2,000 characters. Please shorten it.",
-        });
-    }
-    Ok(verdict)
-}
-
-fn verdict(text: &str) -> Option<Verdict> {
-    match text {
-        "approve" => Some(Verdict::Approve),
-        "reject" => Some(Verdict::Reject),
-        _ => None,
-    }
 }
 
 #[derive(Deserialize)]
@@ -236,7 +166,7 @@ async fn stylesheet(
     headers: HeaderMap,
 ) -> Response {
     match file {
-        // While one version follows another, a page of one may ask the other for its stylesheet.
+        // During an upgrade, a page of one version may request its stylesheet from the other.
         Ok(Path(file)) if is_stylesheet(&file) => {
             let cached = match file == *STYLESHEET_NAME {
                 true => "public, max-age=31536000, immutable",
@@ -245,16 +175,16 @@ async fn stylesheet(
             let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, cached)];
             (headers, STYLESHEET).into_response()
         }
-        _ => Reply::from(Problem::NotFound).respond(app.site(), Wants::of(&headers)),
+        _ => Reply::from(Problem::NotFound).respond(app.site(), Accept::of(&headers)),
     }
 }
 
-/// Whether a version of this service may have called its stylesheet that.
+/// Whether it can be the stylesheet of any version.
 fn is_stylesheet(file: &str) -> bool {
     file.strip_prefix("style-").is_some_and(|rest| rest.ends_with(".css"))
 }
 
-/// Some proxies probe by OPTIONS, and read no more than the status.
+/// Some proxies probe with OPTIONS, and read only the status.
 async fn ready_by_options(app: State<App>) -> impl IntoResponse {
     ([(ALLOW, PROBE_METHODS)], ready(app).await)
 }
@@ -275,7 +205,7 @@ async fn outbox(State(app): State<App>, headers: HeaderMap) -> Response {
         Ok(mails) => page(StatusCode::OK, &OutboxPage { site: app.site(), mails: &mails }),
         Err(error) => {
             tracing::error!(%error, "the outbox cannot be read");
-            Reply::from(Problem::Unreadable).respond(app.site(), Wants::of(&headers))
+            Reply::from(Problem::OutboxUnreadable).respond(app.site(), Accept::of(&headers))
         }
     }
 }
@@ -293,14 +223,14 @@ async fn mail(
     };
     match mail {
         Some(mail) => page(StatusCode::OK, &MailPage { site: app.site(), mail: &mail }),
-        None => Reply::from(Problem::NotFound).respond(app.site(), Wants::of(&headers)),
+        None => Reply::from(Problem::NotFound).respond(app.site(), Accept::of(&headers)),
     }
 }
 
 async fn not_found(State(app): State<App>, headers: HeaderMap) -> Response {
-    Reply::from(Problem::NotFound).respond(app.site(), Wants::of(&headers))
+    Reply::from(Problem::NotFound).respond(app.site(), Accept::of(&headers))
 }
 
 async fn method_not_allowed(State(app): State<App>, headers: HeaderMap) -> Response {
-    Reply::from(Problem::Method).respond(app.site(), Wants::of(&headers))
+    Reply::from(Problem::MethodNotAllowed).respond(app.site(), Accept::of(&headers))
 }

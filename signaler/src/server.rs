@@ -1,4 +1,4 @@
-//! Serves connections until told to stop.
+//! Serves connections until shutdown.
 
 use std::{collections::HashMap, convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
@@ -23,25 +23,25 @@ use tower::Service;
 
 use crate::{
     App,
-    limits::{is_trusted, network},
+    rate_limit::{is_trusted, network},
 };
 
 /// How long a client may take to send a request's headers, or be idle.
 const HEADERS: Duration = Duration::from_secs(15);
-/// The same for a trusted proxy: longer than proxies keep an idle connection, mostly 60 s, so that
-/// none sends a decision into one that is just being closed.
+/// The same for a trusted proxy. Longer than proxies keep an idle connection, usually 60 s, so that none
+/// sends a decision into a connection that is being closed.
 const PROXY_HEADERS: Duration = Duration::from_secs(75);
-/// How long requests that are being answered may take after the signal to stop.
+/// How long requests in flight may take at shutdown.
 const GRACE: Duration = Duration::from_secs(9);
-/// How long a client may read nothing of what it is sent.
+/// How long a client may not read its answer.
 const WRITE: Duration = Duration::from_secs(30);
 const CONNECTIONS: usize = 2_000;
-/// How many of them one client may have; a trusted proxy, all.
+/// For one client. A trusted proxy may have all.
 const CONNECTIONS_EACH: usize = CONNECTIONS / 8;
-/// How much of a connection is read ahead, so that a request's headers have to fit in.
+/// For reading ahead, and so also the limit of a request's headers.
 const BUFFER: usize = 64 * 1024;
 
-/// Answers requests on `listener` until `shutdown` is ready, and then finishes those under way.
+/// Answers requests on `listener` until `shutdown` is ready, then finishes those in flight.
 pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()>) {
     let router = app.router();
     let graceful = GracefulShutdown::new();
@@ -53,7 +53,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Most often too many open files: better in a moment.
+                    // Usually too many open files: wait for some to close.
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
@@ -79,7 +79,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
                 .serve_connection(TokioIo::new(Box::pin(stream)), service);
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
-                // What goes wrong on a connection is the client's: it hangs up, or speaks nonsense.
+                // The client's fault: it hung up, or does not speak HTTP.
                 if let Err(error) = connection.await {
                     tracing::debug!(%error, "connection");
                 }
@@ -94,11 +94,11 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     drop(listener);
     tracing::info!("stopping");
     if timeout(GRACE, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests were still being answered");
+        tracing::warn!("some requests did not finish in time");
     }
 }
 
-/// The clients that have connections.
+/// Counts connections for each client.
 struct Clients {
     each: usize,
     places: HashMap<IpAddr, Arc<Semaphore>>,
@@ -109,7 +109,7 @@ impl Clients {
         Clients { each, places: HashMap::new() }
     }
 
-    /// A place for one more connection of `peer`, for as long as it is kept.
+    /// A permit for one more connection of `peer`, to be held while it lasts.
     fn admit(&mut self, peer: IpAddr, trusted: &[IpNet]) -> Option<OwnedSemaphorePermit> {
         let (client, places) = match is_trusted(peer, trusted) {
             true => (peer.to_canonical(), CONNECTIONS),

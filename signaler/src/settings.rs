@@ -1,4 +1,4 @@
-//! The settings, read once at the start. Whatever is wrong with them is reported in one go.
+//! The settings, read once at startup. Every wrong setting is reported.
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ use temporalio_client::{
 use tracing::{error, subscriber::with_default};
 use tracing_subscriber::EnvFilter;
 
-use crate::limits::Rate;
+use crate::rate_limit::Rate;
 
 const TEMPORAL_HELP: &str = "\
 Temporal's own settings, read by its SDK from the environment and from temporal.toml:
@@ -27,20 +27,20 @@ Temporal's own settings, read by its SDK from the environment and from temporal.
   TEMPORAL_TLS, TEMPORAL_TLS_CLIENT_CERT_PATH, TEMPORAL_TLS_CLIENT_KEY_PATH,
   TEMPORAL_TLS_SERVER_CA_CERT_PATH, TEMPORAL_TLS_SERVER_NAME
   TEMPORAL_CONFIG_FILE, TEMPORAL_PROFILE
-                             where temporal.toml is, and which part of it counts";
+                             the path of temporal.toml, and the profile to use";
 
-/// Shows reviewers what they are asked to approve, and tells the workflow what they decide.
+/// Shows reviewers what they are asked to approve, and signals their decisions to the workflow.
 #[derive(Parser)]
 #[command(name = "countersign-signaler", version, about, after_help = TEMPORAL_HELP)]
-#[allow(rustdoc::bare_urls)] // These are the words of --help.
+#[allow(rustdoc::bare_urls)] // This is the text of --help.
 pub struct Arguments {
-    /// Comma-separated base64 keys of 32 bytes, as the worker has them: the first one signs
-    /// approval IDs, all verify. Make one with `openssl rand -base64 32`. Required.
+    /// The worker's link keys: comma-separated, each 32 bytes in base64. The first one signs approval
+    /// IDs, all verify. Make one with `openssl rand -base64 32`. Required.
     #[arg(long, env = "COUNTERSIGN_LINK_KEYS", value_name = "KEYS", hide_env_values = true)]
     link_keys: Option<String>,
 
-    /// The URL that people reach this service under, such as https://approvals.example.com. A
-    /// base path is allowed. Required.
+    /// The URL at which people reach this service, such as https://approvals.example.com. It may
+    /// have a path. Required.
     #[arg(long, env = "COUNTERSIGN_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 
@@ -48,18 +48,18 @@ pub struct Arguments {
     #[arg(long, env = "COUNTERSIGN_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 
-    /// How the worker sends mails. With outbox:DIR they are shown under /outbox, together with
-    /// their links: for trying things out only. Anything else is the worker's concern.
+    /// How the worker sends mails. With outbox:DIR, /outbox shows them with their links: use it only
+    /// for trials. Other values matter only to the worker.
     #[arg(long, env = "COUNTERSIGN_NOTIFY", value_name = "NOTIFIER", hide_env_values = true)]
     notify: Option<String>,
 
-    /// Comma-separated addresses or networks of proxies whose X-Forwarded-For is believed.
+    /// Comma-separated addresses or networks of proxies whose X-Forwarded-For is trusted.
     /// [default: none]
     #[arg(long, env = "COUNTERSIGN_TRUSTED_PROXIES", value_name = "NETWORKS")]
     trusted_proxies: Option<String>,
 
-    /// How many requests one client address may make at once, and how many a second after that.
-    /// An IPv6 /64 counts as one address. [default: 3000/100]
+    /// The rate limit of one client address: how many requests at once, and how many a second after
+    /// that. An IPv6 /64 counts as one address. [default: 3000/100]
     #[arg(long, env = "COUNTERSIGN_LIMIT_ADDRESS", value_name = "BURST/PER_SECOND")]
     limit_address: Option<String>,
 
@@ -67,51 +67,49 @@ pub struct Arguments {
     #[arg(long, env = "COUNTERSIGN_LIMIT_LINK", value_name = "BURST/PER_SECOND")]
     limit_link: Option<String>,
 
-    /// What to log: a level, or a filter such as info,countersign_signaler=debug.
+    /// The log level, or a filter such as info,countersign_signaler=debug.
     /// [default: info]
     #[arg(long, env = "COUNTERSIGN_LOG", value_name = "FILTER")]
     log: Option<String>,
 
-    /// How to log: text or json. [default: text]
+    /// The log format: text or json. [default: text]
     #[arg(long, env = "COUNTERSIGN_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<String>,
 }
 
-/// Everything that the service needs to know. It cannot be printed, because it holds secrets.
+/// Not printable, since it holds secrets.
 pub struct Settings {
-    /// Which approval IDs are genuine.
     pub(crate) link_keys: LinkKeys,
-    /// What every link starts with.
+    /// The base of every link.
     pub public_url: PublicUrl,
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// The directory of the outbox, where there is one.
+    /// The directory of the outbox, if mails go there.
     pub outbox: Option<PathBuf>,
-    /// Whose X-Forwarded-For is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// How often one client may ask.
     pub(crate) limit_address: Rate,
-    /// How often may be asked about one link.
     pub(crate) limit_link: Rate,
-    /// What to log.
+    /// Levels and targets to log.
     pub log: EnvFilter,
-    /// How to log.
+    /// The format of log lines.
     pub log_format: LogFormat,
-    /// How to reach Temporal.
     pub(crate) temporal: (ConnectionOptions, ClientOptions),
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain lines, for people.
     Text,
-    /// For machines.
+    /// One JSON object a line, for machines.
     Json,
 }
 
 impl LogFormat {
-    /// Logs to standard error from here on.
+    /// Installs the process's logger, to standard error.
+    ///
+    /// # Panics
+    /// If there is one already.
     pub fn log(self, filter: EnvFilter) {
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
@@ -123,8 +121,7 @@ impl LogFormat {
         }
     }
 
-    /// Says why the program cannot start, in this format and whatever else is logged, and leaves with
-    /// exit code 2.
+    /// Reports why the program cannot start, regardless of the log filter, and exits with code 2.
     pub fn cannot_start(self, why: &str) -> ! {
         match self {
             LogFormat::Text => eprintln!("{why}"),
@@ -136,7 +133,7 @@ impl LogFormat {
         std::process::exit(2)
     }
 
-    /// What this setting says, whatever the others do.
+    /// Text unless the setting is `json`: also wrong settings are reported in a format.
     fn of(setting: Option<&str>) -> Self {
         match setting.map(str::trim) {
             Some("json") => LogFormat::Json,
@@ -145,7 +142,7 @@ impl LogFormat {
     }
 }
 
-/// A setting that is wrong: its name, and what would be right.
+/// A wrong setting: its name, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
     name: &'static str,
@@ -159,8 +156,8 @@ impl fmt::Display for Wrong {
 }
 
 impl Settings {
-    /// Reads flags and environment. Prints what is wrong, and leaves with exit code 2, if anything
-    /// is.
+    /// Reads flags and environment. If any setting is wrong, reports all wrong ones and exits with
+    /// code 2.
     pub fn from_environment() -> Self {
         let arguments = Arguments::try_parse().unwrap_or_else(|usage| {
             let format = std::env::var("COUNTERSIGN_LOG_FORMAT").ok();
@@ -180,8 +177,10 @@ impl Settings {
         })
     }
 
-    /// Checks all settings, and names every one that is wrong. `temporal` says where Temporal's
-    /// own are read from.
+    /// Checks all settings. `temporal` is where Temporal's own come from.
+    ///
+    /// # Errors
+    /// Every wrong setting.
     pub fn read(
         arguments: Arguments,
         temporal: LoadClientConfigProfileOptions,
@@ -245,7 +244,7 @@ struct Check {
 }
 
 impl Check {
-    /// An empty value is the same as none: that is how compose files leave a variable out.
+    /// An empty value counts as absent: compose files set unused variables so.
     fn optional<T>(
         &mut self,
         name: &'static str,
@@ -275,12 +274,12 @@ fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
-/// Pages under it stand at the root too, for proxies that take its path away.
+/// Routes also exist at the root, for proxies that strip the path, and must not clash with it.
 fn base(text: &str) -> Result<PublicUrl, String> {
     let url: PublicUrl = parsed(text)?;
     match url.path() {
         own @ ("/healthz" | "/readyz" | "/outbox") => {
-            Err(format!("its path must not be {own}, where this service has a page of its own"))
+            Err(format!("its path must not be {own}, which is a route of this service"))
         }
         _ => Ok(url),
     }
@@ -307,8 +306,8 @@ fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(network).collect()
 }
 
-/// A network of IPv4 addresses that is written in their IPv6 form (RFC 4291, 2.5.5.2) is one of
-/// IPv4: in that form addresses are compared.
+/// An IPv4 network in IPv6-mapped form (RFC 4291, 2.5.5.2) becomes one of IPv4, as client addresses do
+/// before they are compared.
 fn canonical(network: IpNet) -> IpNet {
     const MAPPED: u8 = 96;
     match (network, network.addr().to_canonical()) {
@@ -451,7 +450,7 @@ mod tests {
             let trusted = networks(written).expect("a network");
             let trusts = |address: &str| {
                 let address: std::net::IpAddr = address.parse().expect("an address");
-                crate::limits::is_trusted(address, &trusted)
+                crate::rate_limit::is_trusted(address, &trusted)
             };
             assert!(trusts(proxy) && !trusts(stranger), "{written}");
             if let Ok(address) = proxy.parse::<std::net::Ipv4Addr>() {

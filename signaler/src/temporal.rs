@@ -1,11 +1,8 @@
-//! The connection to Temporal: made in the background, and every call with its own deadline.
+//! The connection to Temporal: made in the background; every call has its own deadline.
 
-use std::{
-    error::Error,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{error::Error, time::Duration};
 
+use countersign_protos::payload::Payload;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, NamespacedClient,
     RetryOptions, RpcOptions,
@@ -13,74 +10,68 @@ use temporalio_client::{
     grpc::WorkflowService,
     tonic::{self, Code, ConnectError, IntoRequest},
 };
-use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
+use temporalio_common::protos::temporal::api::{
+    common::v1, workflowservice::v1::DescribeNamespaceRequest,
+};
 use tokio::{
     sync::watch,
-    task::JoinHandle,
+    task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
 const CONNECT: Duration = Duration::from_secs(3);
 const RECONNECT: Duration = Duration::from_secs(1);
 const READY: Duration = Duration::from_secs(2);
-/// A server that was away for so long, or longer, is noticed.
+/// An outage of at least this long is noticed, even without requests.
 const WATCH: Duration = Duration::from_secs(2);
-/// After an outage the visibility index has so long to catch up.
+/// How long the visibility index may lag after an outage.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
-/// A handle on Temporal that may not be there yet.
+/// A connection that may not be established yet.
 pub(crate) struct Temporal {
     client: watch::Receiver<Option<Client>>,
-    trouble: Trouble,
-    _connecting: AbortOnDrop,
+    outage: Outage,
+    /// Aborted on drop.
+    _connecting: JoinSet<()>,
 }
 
-/// When Temporal last failed to answer this process, if it ever did.
+/// When Temporal last failed to answer this process.
 #[derive(Clone, Default)]
-struct Trouble(Arc<Mutex<Option<Instant>>>);
+struct Outage(watch::Sender<Option<Instant>>);
 
-impl Trouble {
+impl Outage {
     fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.0.send_replace(Some(Instant::now()));
     }
 
     fn is_over(&self) -> bool {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_none_or(|last| last.elapsed() >= CATCH_UP)
+        self.0.borrow().is_none_or(|last| last.elapsed() >= CATCH_UP)
     }
 }
 
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// It was not sent.
+    /// Not connected.
     #[error("not connected to Temporal: {0}")]
     NotSent(String),
-    /// What it is about does not exist, or is closed.
+    /// The workflow does not exist, or is closed.
     #[error("not found: {0}")]
     NotFound(String),
-    /// Temporal refused it for now.
+    /// Temporal refused it for now, such as over a rate limit.
     #[error("refused for now: {0}")]
     Busy(String),
-    /// Temporal refused it.
+    /// Temporal refused it for good.
     #[error("refused: {0}")]
     Refused(String),
-    /// There was no answer: it may have happened.
+    /// No answer: it may have had its effect.
     #[error("no answer: {0}")]
     Uncertain(String),
 }
 
 impl Temporal {
-    /// Starts connecting, and goes on until it succeeds. From then on the channel itself reconnects,
-    /// and Temporal is watched.
+    /// Keeps trying to connect until it succeeds. From then on the channel reconnects by itself, and
+    /// outages are noticed.
     pub(crate) fn connect(mut connection: ConnectionOptions, client: ClientOptions) -> Self {
         // Retries are counted against each call's own deadline, in `call`.
         connection.retry_options = RetryOptions::no_retries();
@@ -90,9 +81,10 @@ impl Temporal {
         connection.identity = format!("countersign-signaler@{}", std::process::id());
         let target = connection.target.clone();
         let (sender, receiver) = watch::channel(None);
-        let trouble = Trouble::default();
-        let noted = trouble.clone();
-        let connecting = tokio::spawn(async move {
+        let outage = Outage::default();
+        let noted = outage.clone();
+        let mut connecting = JoinSet::new();
+        connecting.spawn(async move {
             let mut last_error = String::new();
             loop {
                 let error = match timeout(CONNECT, Connection::connect(connection.clone())).await {
@@ -110,56 +102,55 @@ impl Temporal {
                     Err(_) => format!("no answer within {CONNECT:?}"),
                 };
                 if error != last_error {
-                    tracing::warn!(%target, error, "cannot reach Temporal; trying again and again");
+                    tracing::warn!(%target, error, "cannot reach Temporal; retrying");
                     last_error = error;
                 }
                 noted.note();
                 sleep(RECONNECT).await;
             }
         });
-        Temporal { client: receiver, trouble, _connecting: AbortOnDrop(connecting) }
+        Temporal { client: receiver, outage, _connecting: connecting }
     }
 
-    /// The client, once there is one.
+    /// Fails until connected.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let client = self.client.borrow().clone();
         client.ok_or_else(|| Failure::NotSent("it has not been reached yet".to_owned()))
     }
 
-    /// Whether Temporal answers for the namespace right now.
+    /// Whether Temporal serves the namespace right now.
     pub(crate) async fn ready(&self) -> Result<(), Failure> {
         let client = self.client()?;
         call(READY, |options| describe(client.clone(), options.timeout.unwrap_or(READY))).await
     }
 
-    /// Remembers that a call was not answered.
-    pub(crate) fn note_trouble(&self) {
-        self.trouble.note();
+    /// Records that a call was not answered.
+    pub(crate) fn note_outage(&self) {
+        self.outage.note();
     }
 
-    /// The same for what a call came to, where that means that it was not answered: a Temporal that
-    /// was asked too often has lost nothing.
+    /// As [`note_outage`](Self::note_outage), if the failure is one: a rate limit is not.
     pub(crate) fn note_failure(&self, failure: &Failure) {
         if !matches!(failure, Failure::Busy(_)) {
-            self.note_trouble();
+            self.note_outage();
         }
     }
 
-    /// Whether Temporal has answered for long enough for its index to be up to date.
+    /// Whether the last outage is long enough ago for the visibility index to be up to date.
     pub(crate) fn is_steady(&self) -> bool {
-        self.trouble.is_over()
+        self.outage.is_over()
     }
 }
 
-/// Notices outages also while nobody asks for anything.
-async fn watch(client: &Client, trouble: &Trouble) {
+/// Notices outages even without requests.
+async fn watch(client: &Client, outage: &Outage) {
     loop {
         match timeout(READY, describe(client.clone(), READY)).await {
             Ok(Ok(())) => sleep(WATCH).await,
-            // One that is asked too often has lost nothing.
+            // A rate limit is not an outage.
             Ok(Err(status)) if status.code() == Code::ResourceExhausted => sleep(WATCH).await,
             Ok(Err(_)) | Err(_) => {
-                trouble.note();
+                outage.note();
                 sleep(RECONNECT).await;
             }
         }
@@ -173,7 +164,7 @@ async fn describe(mut client: Client, timeout: Duration) -> Result<(), tonic::St
     client.describe_namespace(request).await.map(drop)
 }
 
-/// Makes a call that only reads, again and again until it is answered or the deadline has passed.
+/// Makes a call without side effects, with retries until the deadline.
 pub(crate) async fn call<T, E, Fut>(
     deadline: Duration,
     attempt: impl Fn(RpcOptions) -> Fut,
@@ -182,11 +173,12 @@ where
     Fut: Future<Output = Result<T, E>>,
     Failure: From<E>,
 {
-    attempts(deadline, attempt).await.map_err(|came_to| came_to.failure)
+    attempts(deadline, attempt).await.map_err(|failed| failed.last)
 }
 
-/// [`call`], for what has an effect, which must be one effect however often it is repeated.
-pub(crate) async fn tell<E, Fut>(
+/// As [`call`], for an idempotent call with an effect: after an attempt without an answer, no later
+/// refusal proves that nothing happened.
+pub(crate) async fn call_with_effect<E, Fut>(
     deadline: Duration,
     attempt: impl Fn(RpcOptions) -> Fut,
 ) -> Result<(), Failure>
@@ -194,26 +186,24 @@ where
     Fut: Future<Output = Result<(), E>>,
     Failure: From<E>,
 {
-    attempts(deadline, attempt).await.map_err(|came_to| match came_to.failure {
+    attempts(deadline, attempt).await.map_err(|failed| match failed.last {
         failure @ Failure::Uncertain(_) => failure,
-        // Not even where it is not found: what was told may be what has closed the workflow.
-        failure if came_to.maybe_done => Failure::Uncertain(failure.to_string()),
+        // Not even `NotFound`: the earlier attempt may be what closed the workflow.
+        failure if failed.maybe_done => Failure::Uncertain(failure.to_string()),
         failure => failure,
     })
 }
 
-/// How all attempts at a call together came to nothing.
-struct CameToNothing {
-    /// What the last one said.
-    failure: Failure,
-    /// Whether one of them had no answer.
+struct AllFailed {
+    last: Failure,
+    /// Whether any attempt had no answer.
     maybe_done: bool,
 }
 
 async fn attempts<T, E, Fut>(
     deadline: Duration,
     attempt: impl Fn(RpcOptions) -> Fut,
-) -> Result<T, CameToNothing>
+) -> Result<T, AllFailed>
 where
     Fut: Future<Output = Result<T, E>>,
     Failure: From<E>,
@@ -240,18 +230,29 @@ where
             Failure::NotFound(_) | Failure::Refused(_) => false,
         };
         if !again || Instant::now() + pause >= until {
-            return Err(CameToNothing { failure, maybe_done });
+            return Err(AllFailed { last: failure, maybe_done });
         }
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(400));
     }
 }
 
+/// Payloads, for messages to be read from.
+pub(crate) fn from_temporal(payloads: Vec<v1::Payload>) -> Vec<Payload> {
+    let convert = |v1::Payload { metadata, data, .. }| Payload { metadata, data };
+    payloads.into_iter().map(convert).collect()
+}
+
+/// A message's payload, to be sent.
+pub(crate) fn to_temporal(Payload { metadata, data }: Payload) -> v1::Payload {
+    v1::Payload { metadata, data, ..v1::Payload::default() }
+}
+
 impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
         let why = format!("{:?}: {}", status.code(), status.message());
         match status.code() {
-            // A server that comes back may answer before it has read its namespaces.
+            // A restarted server may answer before it has loaded its namespaces.
             Code::NotFound if misses_namespace(&status) => Failure::Busy(why),
             Code::NotFound => Failure::NotFound(why),
             Code::ResourceExhausted => Failure::Busy(why),
@@ -268,13 +269,13 @@ impl From<tonic::Status> for Failure {
     }
 }
 
-/// Whether it is the namespace that was not found, which says nothing about a workflow. The details
-/// are a `google.rpc.Status`, which names the type of the failure.
+/// Whether the namespace was not found, rather than a workflow in it. The details are a
+/// `google.rpc.Status`, which names the failure's type.
 fn misses_namespace(status: &tonic::Status) -> bool {
     String::from_utf8_lossy(status.details()).contains("errordetails.v1.NamespaceNotFoundFailure")
 }
 
-/// Whether the connection could not be made, so that nothing can have been sent.
+/// Whether the connection failed, so that nothing can have been sent.
 fn never_connected(status: &tonic::Status) -> bool {
     let mut source = status.source();
     while let Some(error) = source {
@@ -345,13 +346,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_trouble_it_takes_a_while_until_all_is_well() {
-        let trouble = Trouble::default();
-        assert!(trouble.is_over());
-        trouble.note();
-        assert!(!trouble.is_over());
+    async fn after_an_outage_the_index_has_time_to_catch_up() {
+        let outage = Outage::default();
+        assert!(outage.is_over());
+        outage.note();
+        assert!(!outage.is_over());
         sleep(CATCH_UP).await;
-        assert!(trouble.is_over());
+        assert!(outage.is_over());
     }
 
     #[tokio::test(start_paused = true)]
@@ -381,9 +382,11 @@ mod tests {
     async fn once_a_call_may_have_happened_no_later_refusal_takes_that_back() {
         for refusal in [Code::PermissionDenied, Code::ResourceExhausted, Code::NotFound] {
             let (answers, calls) = ([Err(Code::Unavailable), Err(refusal)], AtomicUsize::new(0));
-            let result = tell(Duration::from_secs(2), |_| one_of(&answers, &calls)).await;
+            let result =
+                call_with_effect(Duration::from_secs(2), |_| one_of(&answers, &calls)).await;
             assert!(matches!(result, Err(Failure::Uncertain(_))), "{result:?}");
-            let result = tell(Duration::from_secs(2), |_| one_of(&answers[1..], &calls)).await;
+            let result =
+                call_with_effect(Duration::from_secs(2), |_| one_of(&answers[1..], &calls)).await;
             assert!(!matches!(result, Err(Failure::Uncertain(_))), "{result:?}");
         }
     }

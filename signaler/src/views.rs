@@ -1,31 +1,34 @@
-//! The pages: what a template needs, made from an answer. Pure.
+//! The data of each page's template. Pure.
 
 use askama::Template;
 use countersign_protos::{
-    v1::{Document, Item, ReviewerState, StageState, Status, Verdict},
-    words::{self, clean, clean_line},
+    LinkHash, Terms, Verdict,
+    text::{self, clean, clean_line},
+    v1::{Document, Item, ReviewerState, StageState, Status, Vote},
 };
 use url::Url;
 
 use crate::{
-    judgement::{Answer, asked, own_vote, pending},
-    sentences::{self, Case},
+    answer::{Answer, own_vote, pending},
+    outbox::{Mail, Summary},
+    problem::Problem,
+    wording::{self, Case},
 };
 
-/// What all pages share: where the site is, and its stylesheet.
+/// What all pages share.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
-    /// The path that every route is under, without a slash at its end.
+    /// The path of the public URL, without a trailing slash.
     pub(crate) root: String,
-    /// What browsers call it.
+    /// The origin of the public URL.
     pub(crate) origin: String,
-    /// The path of the stylesheet.
+    /// The stylesheet's path.
     pub(crate) stylesheet: String,
-    /// Whether the outbox is there.
+    /// Whether to link to the outbox.
     pub(crate) outbox: bool,
 }
 
-/// The review page, whatever it says.
+/// The review page.
 #[derive(Template)]
 #[template(path = "approval.html")]
 pub(crate) struct ApprovalPage<'a> {
@@ -66,114 +69,120 @@ struct Reviewer {
 }
 
 struct Form {
-    emphasis: &'static str,
+    /// With the second class of each button.
+    buttons: [(Terms, &'static str); Verdict::ALL.len()],
     comment_max: usize,
 }
 
 impl<'a> ApprovalPage<'a> {
-    /// The page for one answer; `choice` is the button that the link in the mail stood for.
+    /// `choice` is the verdict that the mailed link preselects.
     pub(crate) fn new(site: &'a Site, case: Case<'_>, choice: Option<Verdict>) -> Self {
         let submission = case.state.submission.clone().unwrap_or_default();
+        let facts = wording::facts(&submission);
         let document = submission.document.unwrap_or_default();
-        let submitter = submission.submitter.unwrap_or_default();
-        let facts = [
-            ("From", list([&submitter.name, &submitter.department, &submitter.employee_id])),
-            ("E-mail", clean_line(&submitter.email)),
-            ("Kind", words_of(&list([&submission.submission_type, &document.category]))),
-            ("Reference", clean_line(&submission.submission_id)),
-            ("Submitted", words::moment(submission.submitted_at.as_ref())),
-        ];
-        let open = matches!(case.answer, Answer::Open | Answer::Unattended);
+        let open = matches!(case.answer, Answer::Open | Answer::NoWorker);
         ApprovalPage {
             site,
             tone: tone(case),
-            headline: sentences::headline(case),
-            explanation: clean_line(&sentences::explanation(case)),
-            title: or(clean_line(&document.title), "Untitled request"),
-            amount: clean_line(&words::money(&document.amount, &document.currency)),
-            facts: facts.into_iter().filter(|(_, text)| !text.is_empty()).collect(),
+            headline: wording::headline(case),
+            explanation: clean_line(&wording::explanation(case)),
+            title: or(clean_line(&document.title), wording::UNTITLED),
+            amount: clean_line(&text::money(&document.amount, &document.currency)),
+            facts,
             description: clean(document.description.trim()),
             items: items(&document),
             attachments: document.attachments.iter().map(|uri| attachment(uri)).collect(),
             stages: case.state.stages.iter().map(|s| stage(s, case)).collect(),
-            reviewer: asked(case.state, case.link)
-                .map(|(_, reviewer)| clean_line(&as_whom(reviewer)))
-                .unwrap_or_default(),
+            reviewer: clean_line(&wording::deciding_as(case)),
             form: open.then_some(Form {
-                emphasis: match choice {
-                    Some(Verdict::Approve) => "approve",
-                    Some(Verdict::Reject) => "reject",
-                    Some(Verdict::Unspecified) | None => "",
-                },
+                buttons: Verdict::ALL.map(|verdict| (verdict.terms(), emphasis(verdict, choice))),
                 comment_max: countersign_protos::names::COMMENT_MAX_CHARS,
             }),
         }
     }
 }
 
-/// A page that says one thing: most often, what went wrong.
+/// The page of a problem.
 #[derive(Template)]
 #[template(path = "message.html")]
 pub(crate) struct MessagePage<'a> {
-    /// The site.
-    pub(crate) site: &'a Site,
-    /// The first line.
-    pub(crate) headline: &'a str,
-    /// What it means, and what to do.
-    pub(crate) message: &'a str,
-    /// A comment that could not be taken, so that its author can copy it.
-    pub(crate) comment: &'a str,
-    /// Whether a field for an approval ID would help.
-    pub(crate) ask_for_id: bool,
-    /// What that field has in it: an approval ID that does not work, to be corrected.
-    pub(crate) typed: &'a str,
-    /// Whether opening the same page again would help.
-    pub(crate) again: bool,
+    site: &'a Site,
+    headline: &'static str,
+    message: &'static str,
+    /// The comment that was not recorded, for its author to copy.
+    comment: &'a str,
+    /// Whether to show a field for an approval ID.
+    ask_for_id: bool,
+    /// The invalid approval ID, to be corrected.
+    typed: String,
+    /// Whether to link to the page itself.
+    again: bool,
+}
+
+impl<'a> MessagePage<'a> {
+    pub(crate) fn new(site: &'a Site, problem: &Problem, comment: &'a str) -> Self {
+        let (headline, message) = wording::problem(problem);
+        MessagePage {
+            site,
+            headline,
+            message,
+            comment,
+            ask_for_id: matches!(problem, Problem::NotFound | Problem::NotIssued(_)),
+            typed: match problem {
+                Problem::NotIssued(id) => clean_line(id),
+                _ => String::new(),
+            },
+            again: matches!(
+                problem,
+                Problem::InvalidVerdict
+                    | Problem::CommentTooLong
+                    | Problem::CrossSite
+                    | Problem::BodyTooLarge
+                    | Problem::Incomplete
+                    | Problem::TooMany(_)
+                    | Problem::Unavailable
+                    | Problem::NothingRecorded
+                    | Problem::Unknown
+            ),
+        }
+    }
 }
 
 /// The page with a field for an approval ID.
 #[derive(Template)]
 #[template(path = "home.html")]
 pub(crate) struct HomePage<'a> {
-    /// The site.
     pub(crate) site: &'a Site,
-    /// What is wrong with what was typed, if anything.
+    /// What is wrong with the typed approval ID; may be empty.
     pub(crate) problem: &'a str,
-    /// What was typed and is wrong, to be corrected.
+    /// The invalid approval ID, to be corrected.
     pub(crate) typed: &'a str,
 }
 
-/// The list of mails in the outbox.
 #[derive(Template)]
 #[template(path = "outbox.html")]
 pub(crate) struct OutboxPage<'a> {
-    /// The site.
     pub(crate) site: &'a Site,
-    /// The mails, newest first.
-    pub(crate) mails: &'a [crate::outbox::Summary],
+    /// Newest first.
+    pub(crate) mails: &'a [Summary],
 }
 
-/// One mail.
 #[derive(Template)]
 #[template(path = "mail.html")]
 pub(crate) struct MailPage<'a> {
-    /// The site.
     pub(crate) site: &'a Site,
-    /// The mail.
-    pub(crate) mail: &'a crate::outbox::Mail,
+    pub(crate) mail: &'a Mail,
 }
 
 fn tone(case: Case<'_>) -> &'static str {
     match case.answer {
         Answer::Open => "open",
-        Answer::Unattended | Answer::Accepted => "wait",
+        Answer::NoWorker | Answer::Accepted => "wait",
         Answer::Voted | Answer::StageOver | Answer::Decided => match case.state.status() {
             status if !pending(status) => status_tone(status),
-            _ => vote_tone(own_vote(case.state, case.link).map(|vote| vote.verdict())),
+            _ => vote_tone(own_vote(case.state, case.link)),
         },
-        Answer::Recorded | Answer::AlreadyRecorded => {
-            vote_tone(own_vote(case.state, case.link).map(|vote| vote.verdict()))
-        }
+        Answer::Recorded | Answer::AlreadyRecorded => vote_tone(own_vote(case.state, case.link)),
         Answer::OtherVerdict | Answer::TooLate => "wait",
         Answer::Expired | Answer::Withdrawn | Answer::Ended(_) | Answer::Superseded => "over",
     }
@@ -188,20 +197,24 @@ fn status_tone(status: Status) -> &'static str {
     }
 }
 
-fn vote_tone(verdict: Option<Verdict>) -> &'static str {
-    match verdict {
-        Some(Verdict::Approve) => "yes",
-        Some(Verdict::Reject) => "no",
-        Some(Verdict::Unspecified) | None => "wait",
+fn vote_tone(vote: Option<&Vote>) -> &'static str {
+    vote.and_then(|vote| vote.verdict().known()).map_or("wait", |verdict| verdict.terms().tone)
+}
+
+fn emphasis(verdict: Verdict, choice: Option<Verdict>) -> &'static str {
+    match choice {
+        None => "",
+        Some(choice) if choice == verdict => " chosen",
+        Some(_) => " quiet",
     }
 }
 
 fn items(document: &Document) -> Vec<[String; 3]> {
     let item = |item: &Item| {
         [
-            or(clean_line(&item.description), "Item"),
+            or(clean_line(&item.description), wording::ITEM),
             clean_line(&item.date),
-            clean_line(&words::money(&item.amount, &document.currency)),
+            clean_line(&text::money(&item.amount, &document.currency)),
         ]
     };
     document.items.iter().map(item).collect()
@@ -211,94 +224,34 @@ fn attachment(uri: &str) -> Attachment {
     let uri = clean_line(uri);
     let linked = Url::parse(&uri)
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
-    Attachment { name: words::attachment_name(&uri).to_owned(), linked, uri }
+    Attachment { name: text::attachment_name(&uri).to_owned(), linked, uri }
 }
 
 fn stage(stage: &StageState, case: Case<'_>) -> Stage {
-    let state = case.state;
     let opened = stage.opened_at.is_some() || stage.reviewers.iter().any(|r| r.vote.is_some());
-    let waiting = pending(stage.status());
-    let goes_on = pending(state.status()) && !matches!(case.answer, Answer::Ended(_));
-    let name = match clean_line(&stage.name) {
-        name if name.is_empty() && state.stages.len() > 1 => "Stage".to_owned(),
-        name => or(name, "Reviewers"),
-    };
-    let deadline = words::moment(stage.deadline.as_ref());
-    let note = match (waiting && goes_on, opened, deadline.is_empty()) {
-        (true, true, false) => format!("Until {deadline}. {}", sentences::quorum(stage)),
-        (true, _, _) => sentences::quorum(stage),
-        (false, ..) => String::new(),
-    };
+    let undecided = pending(stage.status());
+    // While the approval continues, an undecided stage still waits for its reviewers.
+    let continues = pending(case.state.status()) && !matches!(case.answer, Answer::Ended(_));
+    let waits = undecided && opened && continues;
     Stage {
-        name,
-        status: match (waiting, opened, goes_on) {
-            (true, false, true) => "Not asked yet",
-            (true, false, false) => "Not asked",
-            (true, true, false) => "Not decided",
-            _ => sentences::outcome_word(stage.status()),
+        name: wording::stage_name(stage, case),
+        status: wording::stage_status(stage, opened, continues),
+        tone: if undecided && !waits { "over" } else { status_tone(stage.status()) },
+        note: match undecided && continues {
+            true => wording::stage_note(stage, opened),
+            false => String::new(),
         },
-        tone: if waiting && !(opened && goes_on) { "over" } else { status_tone(stage.status()) },
-        note: note.trim().to_owned(),
-        reviewers: stage
-            .reviewers
-            .iter()
-            .map(|one| reviewer(one, waiting && opened && goes_on, case.link))
-            .collect(),
+        reviewers: stage.reviewers.iter().map(|one| reviewer(one, waits, case.link)).collect(),
     }
 }
 
-/// As whom somebody decides.
-fn as_whom(reviewer: &ReviewerState) -> String {
-    match reviewer.on_behalf_of.as_str() {
-        "" => reviewer.reviewer.clone(),
-        absent => format!("{}, in the place of {absent}", reviewer.reviewer),
-    }
-}
-
-fn reviewer(reviewer: &ReviewerState, waiting: bool, link: &str) -> Reviewer {
-    let you = if reviewer.link == link { " (you)" } else { "" };
-    let absent = match reviewer.on_behalf_of.as_str() {
-        "" => String::new(),
-        absent => format!(" for {absent}"),
-    };
-    let name = clean_line(&format!("{}{absent}{you}", reviewer.reviewer));
-    match &reviewer.vote {
-        Some(vote) => {
-            let when = words::moment(vote.decided_at.as_ref());
-            let past = sentences::past(Some(vote.verdict()));
-            Reviewer {
-                name,
-                tone: vote_tone(Some(vote.verdict())),
-                did: if when.is_empty() { past.to_owned() } else { format!("{past} on {when}") },
-                comment: clean(vote.comment.trim()),
-            }
-        }
-        None => Reviewer {
-            name,
-            tone: "wait",
-            did: match (reviewer.released, waiting) {
-                (true, _) => "did not decide; others were asked",
-                (false, true) => "has not decided yet",
-                (false, false) => "",
-            }
-            .to_owned(),
-            comment: String::new(),
-        },
-    }
-}
-
-fn list<const N: usize>(texts: [&String; N]) -> String {
-    let texts = texts.map(|text| clean_line(text));
-    texts.iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join(", ")
-}
-
-/// `equipment_purchase` as people write it.
-fn words_of(name: &str) -> String {
-    let text = clean_line(&name.replace('_', " "));
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_uppercase().chain(chars).collect(),
-        None => text,
+fn reviewer(reviewer: &ReviewerState, waits: bool, link: &LinkHash) -> Reviewer {
+    let vote = reviewer.vote.as_ref();
+    Reviewer {
+        name: clean_line(&wording::reviewer_name(reviewer, link)),
+        tone: vote_tone(vote),
+        did: wording::reviewer_did(reviewer, waits),
+        comment: clean(vote.map_or("", |vote| vote.comment.trim())),
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use countersign_protos::{ApprovalId, Asked, LinkKeys};
+use countersign_protos::{ApprovalId, LinkContext, LinkKeys};
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -35,7 +35,7 @@ fn service_at(public_url: &str, flags: &[&str]) -> Router {
 fn approval_id(key: &str) -> ApprovalId {
     let keys: LinkKeys = key.parse().expect("a key");
     let approval = Uuid::from_u128(7);
-    keys.issue(Asked { approval, stage: 0, round: 0, reviewer: "ann@example.com" })
+    keys.issue(LinkContext { approval, stage: 0, round: 0, reviewer: "ann@example.com" })
 }
 
 fn genuine() -> String {

@@ -9,7 +9,7 @@ use axum::{
     body::Body,
     http::{Request, header},
 };
-use countersign_protos::{Asked, LinkKeys};
+use countersign_protos::{LinkContext, LinkKeys};
 use tower::ServiceExt;
 use tracing_subscriber::fmt::MakeWriter;
 use uuid::Uuid;
@@ -50,7 +50,12 @@ async fn each_request_is_one_line_without_its_approval_id_query_comment_or_refer
 
     let id = LinkKeys::issue(
         &KEY.parse().expect("a key"),
-        Asked { approval: Uuid::from_u128(9), stage: 0, round: 0, reviewer: "ann@example.com" },
+        LinkContext {
+            approval: Uuid::from_u128(9),
+            stage: 0,
+            round: 0,
+            reviewer: "ann@example.com",
+        },
     );
     let service = service("https://ok.example", &[]).router();
     let revealed = id.reveal();

@@ -40,7 +40,7 @@ const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: ok.example\r\n\r\n";
 
 /// The answer's first line, which is empty where the connection is closed.
 fn ask(mut stream: &TcpStream, request: &str) -> String {
-    // Whoever is refused may notice while still writing.
+    // A refused client may notice while still writing.
     let _ = stream.write_all(request.as_bytes());
     let mut answer = [0; 4096];
     let read = stream.read(&mut answer).unwrap_or(0);
@@ -87,7 +87,7 @@ async fn a_proxy_may_keep_a_connection_idle_for_longer_than_others() {
         let mut answers = Vec::new();
         for _ in 0..2 {
             let mut answer = [0; 4096];
-            // Whoever is hung up on may notice while still writing.
+            // A client whose connection is closed may notice while still writing.
             let _ = client.write_all(HEALTH.as_bytes()).await;
             answers.push(client.read(&mut answer).await.unwrap_or(0) > 0);
             sleep(Duration::from_secs(60)).await;

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use countersign_protos::{ApprovalId, Asked};
+use countersign_protos::{ApprovalId, LinkContext};
 use reqwest::{Client, RequestBuilder, header::ACCEPT};
 use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
@@ -262,7 +262,7 @@ impl World {
         let gone = |how| move |e: &Entry| e.act == Act::Misuse(how) && e.answer == "gone";
         for i in 0.. {
             let approval = Uuid::from_u128(dice.below(usize::MAX) as u128);
-            let asked = Asked { approval, stage: 0, round: 0, reviewer: nobody };
+            let asked = LinkContext { approval, stage: 0, round: 0, reviewer: nobody };
             let id = self.installation.keys.issue(asked).reveal();
             self.unmailed.lock().unwrap_or_else(PoisonError::into_inner).push(id.clone());
             let url = self.installation.url(i, &id);

@@ -4,18 +4,15 @@
 // The SDK's macros make markers without documentation in these two.
 #[allow(missing_docs)]
 mod activities;
-pub mod approval;
 mod case;
 pub mod cli;
 mod mail;
-pub mod money;
 mod notifier;
-pub mod policy;
+mod payload;
 mod recorded;
 mod temporal;
 #[cfg(test)]
 mod testing;
-pub mod validation;
 mod versions;
 #[allow(missing_docs)]
 mod workflow;
@@ -25,6 +22,7 @@ pub use activities::{
     start_workflow::{NotStarted, start as start_workflow},
     webhook::{Webhook, WebhookError, WebhookSecrets},
 };
+pub use countersign_core::{approval, limits, money, policy, validation};
 pub use mail::Letter;
 pub use notifier::{AwsEnvironment, Notifier, Outbox, Smtp, Sns, TopicArn};
 pub use recorded::StartWorkflow;

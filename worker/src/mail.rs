@@ -3,8 +3,8 @@
 use askama::Template;
 use countersign_protos::{
     ApprovalId, PublicUrl,
-    v1::{Document, Outcome, Status, Submitter, Verdict},
-    words::{attachment_name, clean, clean_line, moment, money},
+    text::{attachment_name, clean, clean_line, moment, money},
+    v1::{Document, Outcome, Status, Submitter},
 };
 use deunicode::deunicode;
 
@@ -217,7 +217,7 @@ impl DecisionFacts {
                 "" => clean_line(&vote.reviewer),
                 absent => clean_line(&format!("{} (for {absent})", vote.reviewer)),
             },
-            word: if vote.verdict() == Verdict::Approve { "approved" } else { "rejected" },
+            word: vote.verdict().known().map_or("decided", |verdict| verdict.terms().past),
             decided: moment(vote.decided_at.as_ref()),
             comment: clean(&vote.comment),
         };

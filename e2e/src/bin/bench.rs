@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Error, Result, ensure};
 use countersign_e2e::{Stack, Temporal, submission, within, workspace};
 use countersign_protos::v1::Submission;
-use countersign_worker::policy::Policy;
+use countersign_worker::cli::load_policy;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use temporalio_client::{Client, grpc::WorkflowService, tonic::IntoRequest};
@@ -261,7 +261,7 @@ impl Bench {
 fn routed_per_second() -> Result<u64> {
     eprintln!("Routing submissions ...");
     let examples = workspace().join("examples");
-    let policy = Policy::load(&examples.join("policy.toml")).map_err(Error::msg)?;
+    let policy = load_policy(&examples.join("policy.toml"), false).map_err(Error::msg)?;
     let mut submissions = Vec::new();
     for file in fs::read_dir(examples.join("submissions"))? {
         let submission: Submission = serde_json::from_slice(&fs::read(file?.path())?)?;

@@ -1,4 +1,4 @@
-//! Decisions, as a Temporal that is told what to answer takes them.
+//! Decisions, sent to a Temporal that answers as each test scripts it.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -7,7 +7,7 @@ use std::{
 };
 
 use countersign_protos::{
-    Asked, LinkKeys, names,
+    LinkContext, LinkKeys, names,
     payload::{self, Encoding},
     v1::{
         ApprovalState, Document, Outcome, ReviewerState, StageOutcome, StageState, Status,
@@ -46,12 +46,12 @@ use tokio::task::yield_now;
 use uuid::Uuid;
 
 use super::*;
-use crate::judgement::on_look;
+use crate::{answer::on_view, temporal::to_temporal};
 
 fn genuine() -> GenuineLink {
     let keys: LinkKeys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key");
     let approval = Uuid::from_u128(7);
-    let asked = Asked { approval, stage: 0, round: 0, reviewer: "ann@example.com" };
+    let asked = LinkContext { approval, stage: 0, round: 0, reviewer: "ann@example.com" };
     keys.verify(&keys.issue(asked)).expect("genuine")
 }
 
@@ -145,7 +145,7 @@ impl Run {
 
     fn begins(&self) -> Attributes {
         let submission = self.says.submission.clone().unwrap_or_default();
-        let payloads = vec![payload::encode(&submission, Encoding::JsonPlain)];
+        let payloads = vec![to_temporal(payload::encode(&submission, Encoding::JsonPlain))];
         Attributes::WorkflowExecutionStartedEventAttributes(
             WorkflowExecutionStartedEventAttributes {
                 input: Some(Payloads { payloads }),
@@ -163,7 +163,7 @@ impl Run {
         });
         let outcome =
             Outcome { status: self.says.status, stages: stages.collect(), ..Outcome::default() };
-        let payloads = vec![payload::encode(&outcome, Encoding::JsonPlain)];
+        let payloads = vec![to_temporal(payload::encode(&outcome, Encoding::JsonPlain))];
         Attributes::WorkflowExecutionCompletedEventAttributes(
             WorkflowExecutionCompletedEventAttributes {
                 result: Some(Payloads { payloads }),
@@ -204,7 +204,7 @@ struct World {
     descriptions: usize,
     look_ups: usize,
     /// Whether no worker runs.
-    unattended: bool,
+    no_worker: bool,
     /// Whether it is asked for its namespace too often.
     busy: bool,
 }
@@ -250,7 +250,7 @@ impl World {
                 Ok(ListWorkflowExecutionsResponse { executions, ..Default::default() }
                     .encode_to_vec())
             }
-            "QueryWorkflow" if self.unattended => {
+            "QueryWorkflow" if self.no_worker => {
                 Err(tonic::Status::failed_precondition("no worker"))
             }
             "QueryWorkflow" => {
@@ -259,7 +259,7 @@ impl World {
                 let run = self.find(&run_id)?;
                 let clean = matches!(run.status, Running | Completed);
                 let rejects = asked.query_reject_condition == 3 && !clean;
-                let payloads = vec![payload::encode(&run.says, Encoding::JsonPlain)];
+                let payloads = vec![to_temporal(payload::encode(&run.says, Encoding::JsonPlain))];
                 Ok(QueryWorkflowResponse {
                     query_result: (!rejects).then_some(Payloads { payloads }),
                     query_rejected: rejects.then_some(QueryRejected { status: run.status.into() }),
@@ -340,7 +340,7 @@ async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
 }
 
 /// What comes of Ann's approval.
-async fn approve(world: World) -> Result<Answer, NotDecided> {
+async fn approve(world: World) -> Result<Answer, DecisionError> {
     let (approvals, _) = approvals(world).await;
     approvals.decide(&genuine(), Verdict::Approve, "").await.map(|(answer, _)| answer)
 }
@@ -365,7 +365,7 @@ async fn where_the_acknowledgement_was_lost_what_the_workflow_says_is_said() {
     assert_eq!(approve(settled).await, Ok(Answer::TooLate));
 
     let lost = pending().signal(|_| Err(Code::Unavailable)).signal(|_| Err(Code::NotFound));
-    assert_eq!(approve(lost).await, Err(NotDecided::Unknown));
+    assert_eq!(approve(lost).await, Err(DecisionError::Unknown));
 }
 
 #[tokio::test(start_paused = true)]
@@ -374,7 +374,7 @@ async fn nothing_was_recorded_where_every_attempt_was_refused() {
         .run("first", Running, state(Status::Pending, None))
         .signal(|_| Err(Code::NotFound))
         .signal(|_| Err(Code::NotFound));
-    assert_eq!(approve(closed).await, Err(NotDecided::NothingRecorded));
+    assert_eq!(approve(closed).await, Err(DecisionError::NothingRecorded));
 }
 
 #[tokio::test(start_paused = true)]
@@ -422,7 +422,7 @@ async fn an_approval_that_is_reset_after_its_outcome_can_be_decided_again() {
     world.lock().expect("a lock").runs.push(goes_on);
     for _ in 0..2 {
         let (_, reading) = approvals.find(&link()).await.expect("found");
-        assert_eq!(on_look(&reading, link().as_str()), Answer::Open);
+        assert_eq!(on_view(&reading, &link()), Answer::Open);
     }
 }
 
@@ -437,7 +437,7 @@ async fn an_approval_that_is_reset_while_no_worker_runs_takes_decisions_again() 
         world.runs[0].says = state(Status::Approved, Some(Verdict::Approve));
         let says = state(Status::Pending, None);
         world.runs.push(Run { indexed: false, ..Run::new("reset", Running, says) });
-        world.unattended = true;
+        world.no_worker = true;
     }
     let answer = approvals.decide(&genuine(), Verdict::Approve, "").await.map(|(answer, _)| answer);
     assert_eq!(answer, Ok(Answer::Accepted), "the earlier vote is no longer there");
@@ -454,7 +454,7 @@ async fn a_pending_approval_that_is_reset_goes_on_before_the_index_shows_it() {
         world.runs.push(Run { indexed: false, ..Run::new("reset", Running, pending()) });
     }
     let (_, reading) = approvals.find(&link()).await.expect("found");
-    assert_eq!(on_look(&reading, link().as_str()), Answer::Open);
+    assert_eq!(on_view(&reading, &link()), Answer::Open);
 }
 
 #[tokio::test(start_paused = true)]
@@ -463,7 +463,7 @@ async fn a_temporal_that_is_asked_too_often_still_knows_what_is_gone() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     world.lock().expect("a lock").busy = true;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(approvals.find(&link()).await.map(drop), Err(Unreadable::Gone));
+    assert_eq!(approvals.find(&link()).await.map(drop), Err(LookupError::Gone));
 }
 
 #[tokio::test(start_paused = true)]
@@ -476,7 +476,7 @@ async fn of_several_runs_in_the_index_the_one_that_goes_on_matters() {
     );
     let (approvals, _) = approvals(world).await;
     let (_, reading) = approvals.find(&link()).await.expect("found");
-    assert_eq!(on_look(&reading, link().as_str()), Answer::Open);
+    assert_eq!(on_view(&reading, &link()), Answer::Open);
     let over = World::default().run("first", Terminated, voted()).run(
         "second",
         Completed,
@@ -484,7 +484,7 @@ async fn of_several_runs_in_the_index_the_one_that_goes_on_matters() {
     );
     let (approvals, _) = self::approvals(over).await;
     let (_, reading) = approvals.find(&link()).await.expect("found");
-    assert_eq!(on_look(&reading, link().as_str()), Answer::Decided);
+    assert_eq!(on_view(&reading, &link()), Answer::Decided);
 }
 
 #[tokio::test(start_paused = true)]
@@ -495,7 +495,7 @@ async fn an_outcome_stays_that_of_its_link_and_is_seldom_looked_at_again() {
     world.lock().expect("a lock").runs.push(other);
     for _ in 0..3 {
         let (_, reading) = approvals.find(&link()).await.expect("found");
-        assert_eq!(on_look(&reading, link().as_str()), Answer::Decided);
+        assert_eq!(on_view(&reading, &link()), Answer::Decided);
     }
     assert_eq!(world.lock().expect("a lock").descriptions, 1);
 }
@@ -521,7 +521,7 @@ async fn whoever_copies_a_search_attribute_gets_no_link() {
         let (_, reading) = approvals.find(&link()).await.expect("found");
         assert_ne!(reading.state().submission, coffee().submission);
         assert_eq!(world.lock().expect("a lock").look_ups, 1, "the index is asked once");
-        on_look(&reading, link().as_str())
+        on_view(&reading, &link())
     };
     let paid = || World::default().run("first", Completed, state(Status::Approved, None));
     let open = || World::default().run("first", Running, state(Status::Pending, None));
@@ -534,25 +534,25 @@ async fn whoever_copies_a_search_attribute_gets_no_link() {
     {
         assert_eq!(looked_at(among_copies(world)).await, answer);
     }
-    for (world, answer) in [(paid(), Answer::Decided), (reset(), Answer::Unattended)] {
-        let unattended = World { unattended: true, ..among_copies(world) };
-        assert_eq!(looked_at(unattended).await, answer);
+    for (world, answer) in [(paid(), Answer::Decided), (reset(), Answer::NoWorker)] {
+        let no_worker = World { no_worker: true, ..among_copies(world) };
+        assert_eq!(looked_at(no_worker).await, answer);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_decision_goes_to_the_run_that_issued_its_link() {
-    for unattended in [true, false] {
+    for no_worker in [true, false] {
         let counts = |world: &mut World| {
             let first = world.runs.iter_mut().find(|run| run.id == "first").expect("a run");
             first.says = state(Status::Approved, Some(Verdict::Approve));
             Ok(())
         };
         let pending = World::default().run("first", Running, state(Status::Pending, None));
-        let world = World { unattended, ..among_copies(pending.signal(counts)) };
+        let world = World { no_worker, ..among_copies(pending.signal(counts)) };
         let (approvals, world) = approvals(world).await;
         let answer = approvals.decide(&genuine(), Verdict::Approve, "").await;
-        let expected = if unattended { Answer::Accepted } else { Answer::Recorded };
+        let expected = if no_worker { Answer::Accepted } else { Answer::Recorded };
         assert_eq!(answer.map(|(answer, _)| answer), Ok(expected));
         let world = world.lock().expect("a lock");
         assert!(world.sent.iter().all(|(run, _)| run == "first"), "{:?}", world.sent);
@@ -561,15 +561,15 @@ async fn a_decision_goes_to_the_run_that_issued_its_link() {
 
 #[tokio::test(start_paused = true)]
 async fn where_nobody_issued_it_any_more_a_link_is_gone() {
-    for (unattended, copies) in [(false, 1), (true, 1), (false, 20), (true, 20)] {
+    for (no_worker, copies) in [(false, 1), (true, 1), (false, 20), (true, 20)] {
         let runs = (0..copies).map(|i| Run::copy(&format!("copy-{i}"), &format!("copy-{i}")));
         let (approvals, world) =
-            approvals(World { runs: runs.collect(), unattended, ..World::default() }).await;
+            approvals(World { runs: runs.collect(), no_worker, ..World::default() }).await;
         tokio::time::sleep(Duration::from_secs(60)).await;
         let found = approvals.find(&link()).await.map(drop);
-        assert_eq!(found, Err(Unreadable::Gone), "{copies}, unattended: {unattended}");
+        assert_eq!(found, Err(LookupError::Gone), "{copies}, no_worker: {no_worker}");
         let answer = approvals.decide(&genuine(), Verdict::Approve, "").await.map(drop);
-        assert_eq!(answer, Err(NotDecided::Gone), "{copies}, unattended: {unattended}");
+        assert_eq!(answer, Err(DecisionError::Gone), "{copies}, no_worker: {no_worker}");
         assert_eq!(world.lock().expect("a lock").sent, []);
     }
 }
@@ -586,7 +586,7 @@ async fn a_copy_that_is_in_the_index_first_is_left_when_the_issuer_comes() {
     let link = link();
     let (found, ()) = tokio::join!(approvals.find(&link), comes);
     let (_, reading) = found.expect("found");
-    assert_eq!(on_look(&reading, link.as_str()), Answer::Open);
+    assert_eq!(on_view(&reading, &link), Answer::Open);
 }
 
 #[tokio::test(start_paused = true)]
@@ -594,19 +594,19 @@ async fn a_run_that_cannot_be_read_is_no_reason_to_take_a_later_one() {
     let first = Run::new("first", Running, state(Status::Pending, None));
     let unreadable = World::default().with(Run { readable: false, ..first });
     let (approvals, world) = approvals(among_copies(unreadable)).await;
-    assert_eq!(approvals.find(&link()).await.map(drop), Err(Unreadable::Unavailable));
+    assert_eq!(approvals.find(&link()).await.map(drop), Err(LookupError::Unavailable));
     for run in &mut world.lock().expect("a lock").runs {
         run.readable = true;
     }
     let (_, reading) = approvals.find(&link()).await.expect("found");
-    assert_eq!(on_look(&reading, link().as_str()), Answer::Open);
+    assert_eq!(on_view(&reading, &link()), Answer::Open);
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_claims_than_can_be_read_are_no_answer() {
     let runs = (0..10_001).map(|i| Run::copy(&format!("copy-{i}"), &format!("copy-{i}")));
     let (approvals, _) = approvals(World { runs: runs.collect(), ..World::default() }).await;
-    assert_eq!(approvals.find(&link()).await.map(drop), Err(Unreadable::Unavailable));
+    assert_eq!(approvals.find(&link()).await.map(drop), Err(LookupError::Unavailable));
 }
 
 #[tokio::test(start_paused = true)]
@@ -624,40 +624,40 @@ async fn a_decision_that_was_taken_and_is_not_there_is_sent_once_more() {
     assert_eq!(sent.len(), 2, "each attempt is an event of its own: {sent:?}");
 
     let lost = pending().signal(drops).signal(drops);
-    assert_eq!(approve(lost).await, Err(NotDecided::Unknown));
+    assert_eq!(approve(lost).await, Err(DecisionError::Unknown));
 
     // Then no worker is left to say that it is not there.
     let dies = |world: &mut World| {
-        world.unattended = true;
+        world.no_worker = true;
         Ok(())
     };
     assert_eq!(approve(pending().signal(dies)).await, Ok(Answer::Accepted));
     assert_eq!(approve(pending().signal(drops).signal(dies)).await, Ok(Answer::Accepted));
     let dies_unheard = |world: &mut World| {
-        world.unattended = true;
+        world.no_worker = true;
         Err(Code::Unavailable)
     };
     let refused = |_: &mut World| Err(Code::NotFound);
     let unheard = pending().signal(dies_unheard).signal(refused);
-    assert_eq!(approve(unheard).await, Err(NotDecided::Unknown));
+    assert_eq!(approve(unheard).await, Err(DecisionError::Unknown));
 
     // Nothing can be read any more.
     let breaks = |world: &mut World| {
-        world.unattended = true;
+        world.no_worker = true;
         world.runs[0].readable = false;
         Ok(())
     };
-    assert_eq!(approve(pending().signal(breaks)).await, Err(NotDecided::Unknown));
+    assert_eq!(approve(pending().signal(breaks)).await, Err(DecisionError::Unknown));
 
     // What was taken once is not said to be nothing.
     let closed = pending().signal(drops).signal(refused);
-    assert_eq!(approve(closed).await, Err(NotDecided::Unknown));
+    assert_eq!(approve(closed).await, Err(DecisionError::Unknown));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_same_press_again_has_the_same_request_id() {
     let unheard = |_: &mut World| Ok(());
-    let world = World { unattended: true, ..World::default() };
+    let world = World { no_worker: true, ..World::default() };
     let world = world.run("first", Running, state(Status::Pending, None));
     let (approvals, world) = approvals(world.signal(unheard).signal(unheard).signal(unheard)).await;
     for verdict in [Verdict::Approve, Verdict::Approve, Verdict::Reject] {

@@ -3,11 +3,14 @@
 use axum::body::to_bytes;
 use countersign_protos::{
     ApprovalId,
-    v1::{Document, Item, ReviewerState, StageState, Status, Submission, Submitter, Verdict, Vote},
+    v1::{
+        ApprovalState, Document, Item, ReviewerState, StageState, Status, Submission, Submitter,
+        Vote,
+    },
 };
 
 use super::*;
-use crate::judgement::{Ending, after_sending, on_look, settled};
+use crate::answer::{Ending, after_sending, on_view, settled};
 
 const ID: &str = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T";
 
@@ -89,9 +92,9 @@ fn approval(status: Status, stage: Status, ann: Option<Vote>, bob: Option<Vote>)
     }
 }
 
-async fn said(answer: Answer, reading: Reading, wants: Wants) -> (u16, String) {
+async fn said(answer: Answer, reading: Reading, accept: Accept) -> (u16, String) {
     let reply = Reply::Approval { answer, reading: reading.into(), link: link(), choice: None };
-    let response = reply.respond(&site(), wants);
+    let response = reply.respond(&site(), accept);
     let status = response.status().as_u16();
     let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
     (status, String::from_utf8(body.to_vec()).expect("text"))
@@ -114,35 +117,35 @@ async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_deci
     let withdrawn = approval(Withdrawn, Pending, None, None);
     let looked = |state: &ApprovalState| {
         let reading = Reading::Current(state.clone());
-        (on_look(&reading, link().as_str()), reading)
+        (on_view(&reading, &link()), reading)
     };
     let decided = |state: &ApprovalState, verdict| {
         let reading = Reading::Current(state.clone());
-        (settled(&reading, link().as_str(), verdict).expect("settled"), reading)
+        (settled(&reading, &link(), verdict).expect("settled"), reading)
     };
     let sent = |state: &ApprovalState| {
         let reading = Reading::Current(state.clone());
-        let said = after_sending(&reading, link().as_str(), Verdict::Approve);
+        let said = after_sending(&reading, &link(), Verdict::Approve);
         (said.unwrap_or(Answer::Accepted), reading)
     };
-    let unattended = Reading::Unattended(open.clone());
+    let no_worker = Reading::NoWorker(open.clone());
     let ended = Reading::Ended(Ending::Terminated, open.clone());
     for ((answer, reading), status, name, words) in [
         (looked(&open), 200, "open", "Your decision is needed"),
-        ((Answer::Unattended, unattended.clone()), 200, "unattended", "You were asked to decide"),
-        ((Answer::Unattended, unattended.clone()), 200, "unattended", "not running right now"),
-        (looked(&voted), 200, "voted", "still waits for others: 1 of 2 approvals"),
-        (looked(&stage_over), 200, "stage_over", "goes on to the stage “Finance”"),
+        ((Answer::NoWorker, no_worker.clone()), 200, "unattended", "You were asked to decide"),
+        ((Answer::NoWorker, no_worker.clone()), 200, "unattended", "not running right now"),
+        (looked(&voted), 200, "voted", "waiting for others: 1 of 2 approvals"),
+        (looked(&stage_over), 200, "stage_over", "continues with the stage “Finance”"),
         (looked(&approved), 200, "decided", "The request was APPROVED on Fri 27 Nov 2026"),
         (looked(&expired), 410, "expired", "Nobody decided in time. It ended on Fri 27 Nov"),
-        (looked(&withdrawn), 410, "withdrawn", "It was called off before it was decided on Fri"),
+        (looked(&withdrawn), 410, "withdrawn", "It was withdrawn on Fri"),
         ((Answer::Ended(Ending::Terminated), ended), 410, "ended", "Somebody stopped the process"),
         ((Answer::Superseded, Reading::Current(open.clone())), 410, "superseded", "in your place"),
-        (sent(&voted), 200, "recorded", "still waits for others: 1 of 2 approvals"),
+        (sent(&voted), 200, "recorded", "waiting for others: 1 of 2 approvals"),
         (sent(&approved), 200, "recorded", "The request is now APPROVED."),
         (sent(&rejected), 409, "too_late", "The request was REJECTED"),
         (sent(&open), 202, "accepted", "Your decision is recorded"),
-        ((Answer::Accepted, unattended), 202, "accepted", "when the service that counts"),
+        ((Answer::Accepted, no_worker), 202, "accepted", "when the service that processes"),
         (
             decided(&voted, Verdict::Approve),
             200,
@@ -153,13 +156,13 @@ async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_deci
         (decided(&rejected, Verdict::Approve), 409, "too_late", "Already decided"),
         (decided(&expired, Verdict::Approve), 410, "expired", "This request has expired"),
     ] {
-        let (page_status, page) = said(answer, reading.clone(), Wants::Html).await;
+        let (page_status, page) = said(answer, reading.clone(), Accept::Html).await;
         assert_eq!(page_status, status, "{name}");
         assert!(page.contains(words), "{name}: {words}\n{page}");
         assert!(page.contains("15,750.00 USD") && page.contains("Ten laptops"), "{name}");
-        let form = matches!(answer, Answer::Open | Answer::Unattended);
+        let form = matches!(answer, Answer::Open | Answer::NoWorker);
         assert_eq!(page.contains("<form method=\"post\""), form, "{name}");
-        let (json_status, json) = said(answer, reading, Wants::Json).await;
+        let (json_status, json) = said(answer, reading, Accept::Json).await;
         assert_eq!(json_status, status, "{name}");
         let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
         assert_eq!(json["answer"], name);
@@ -171,7 +174,7 @@ async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_deci
 async fn an_approval_that_ended_without_a_decision_waits_for_nobody() {
     let open = approval(Status::Pending, Status::Pending, None, None);
     let ended = Reading::Ended(Ending::Terminated, open);
-    let (_, page) = said(Answer::Ended(Ending::Terminated), ended, Wants::Html).await;
+    let (_, page) = said(Answer::Ended(Ending::Terminated), ended, Accept::Html).await;
     assert!(page.contains("Not decided"), "{page}");
     for untrue in ["Waiting", "Until", "has not decided yet"] {
         assert!(!page.contains(untrue), "{untrue}: {page}");
@@ -186,11 +189,11 @@ async fn who_decided_what_and_why_is_shown_and_no_hash_is() {
     );
     let state = approval(Status::Rejected, Status::Rejected, votes.0, votes.1);
     let reading = Reading::Current(state);
-    let (_, page) = said(Answer::Decided, reading.clone(), Wants::Html).await;
+    let (_, page) = said(Answer::Decided, reading.clone(), Accept::Html).await;
     for text in ["ann@example.com (you)", "approved on Fri 27 Nov 2026, 16:00 UTC", "too dear"] {
         assert!(page.contains(text), "{text}\n{page}");
     }
-    let (_, json) = said(Answer::Decided, reading, Wants::Json).await;
+    let (_, json) = said(Answer::Decided, reading, Accept::Json).await;
     assert!(json.contains("\"reviewer\":\"ann@example.com\""), "{json}");
     assert!(json.contains("fine with me\\nreally"), "{json}");
     for body in [page, json] {
@@ -239,7 +242,7 @@ async fn whatever_a_submission_says_is_text() {
     state.reason = evil.into();
     state.stages[0].name = evil.into();
     state.stages[1].reviewers[0].reviewer = evil.into();
-    let (_, page) = said(Answer::Open, Reading::Current(state), Wants::Html).await;
+    let (_, page) = said(Answer::Open, Reading::Current(state), Accept::Html).await;
     assert!(!page.contains("<script") && !page.contains('\u{202E}'), "{page}");
     assert!(page.contains("&#60;script&#62;"), "{page}");
     let hrefs: Vec<&str> = page.split("<a href=\"").skip(1).collect();
@@ -256,8 +259,8 @@ async fn what_is_the_operators_is_not_told_to_reviewers() {
     state.webhook_error = "secret: the webhook answered 410 Gone".into();
     state.ignored_because = vec!["secret: approve: eve@example.com is not asked".into()];
     state.stages[0].reviewers[1].delivery_error = "secret: 550 no such mailbox".into();
-    for wants in [Wants::Html, Wants::Json] {
-        let (_, told) = said(Answer::Open, Reading::Current(state.clone()), wants).await;
+    for accept in [Accept::Html, Accept::Json] {
+        let (_, told) = said(Answer::Open, Reading::Current(state.clone()), accept).await;
         assert!(told.contains("Ten laptops") && !told.contains("secret"), "{told}");
     }
 }
@@ -273,13 +276,13 @@ async fn while_the_outcome_is_handed_on_that_is_said_and_not_to_whom() {
     ] {
         let mut state = approval(status, status, None, None);
         let handing_on = "Decided; handing the outcome on";
-        for wants in [Wants::Html, Wants::Json] {
+        for accept in [Accept::Html, Accept::Json] {
             state.handing_on = format!("{handing_on} to the webhook.");
-            let (_, told) = said(answer, Reading::Current(state.clone()), wants).await;
+            let (_, told) = said(answer, Reading::Current(state.clone()), accept).await;
             assert!(told.contains(&format!("{handing_on}.")), "{answer:?}: {told}");
             assert!(!told.contains("webhook") && !told.contains("closed"), "{answer:?}: {told}");
             state.handing_on.clear();
-            let (_, told) = said(answer, Reading::Current(state.clone()), wants).await;
+            let (_, told) = said(answer, Reading::Current(state.clone()), accept).await;
             assert!(!told.contains("handing"), "{answer:?}: {told}");
         }
     }
@@ -295,7 +298,7 @@ async fn the_choice_of_the_mailed_link_only_emphasises_a_button() {
         let reading = Reading::Current(approval(Status::Pending, Status::Pending, None, None));
         let reply =
             Reply::Approval { answer: Answer::Open, reading: reading.into(), link: link(), choice };
-        let body = reply.respond(&site(), Wants::Html).into_body();
+        let body = reply.respond(&site(), Accept::Html).into_body();
         let body = to_bytes(body, 1 << 20).await.expect("a body");
         let page = String::from_utf8_lossy(&body);
         assert!(page.contains(approve) && page.contains(reject), "{page}");
@@ -305,26 +308,32 @@ async fn the_choice_of_the_mailed_link_only_emphasises_a_button() {
 
 #[tokio::test]
 async fn each_problem_has_its_status_and_says_truly_what_was_recorded() {
-    let field = Problem::Field { field: "comment", wrong: "comment: too long" };
     for (problem, status, name, words, retry) in [
-        (Problem::NotFound, 404, "not_found", "no such page", false),
+        (Problem::NotFound, 404, "not_found", "Page not found", false),
         (Problem::NotIssued(ID.into()), 404, "not_issued", "was not issued here", false),
         (Problem::Gone, 410, "gone", "was issued once", false),
-        (field, 422, "invalid", "comment: too long", false),
+        (Problem::InvalidVerdict, 422, "invalid", "verdict: ", false),
+        (Problem::CommentTooLong, 422, "invalid", "comment: ", false),
         (Problem::CrossSite, 403, "cross_site", "Nothing was recorded", false),
         (Problem::NotAForm, 415, "unsupported_media_type", "Nothing was recorded", false),
-        (Problem::TooLarge, 413, "too_large", "body: ", false),
+        (Problem::BodyTooLarge, 413, "too_large", "body: ", false),
         (Problem::Incomplete, 408, "incomplete", "Nothing was recorded", false),
-        (Problem::Method, 405, "method_not_allowed", "can be opened", false),
-        (Problem::TooMany(Duration::from_millis(10)), 429, "too_many_requests", "wait", true),
+        (Problem::MethodNotAllowed, 405, "method_not_allowed", "can be opened", false),
+        (
+            Problem::TooMany(Duration::from_millis(10)),
+            429,
+            "too_many_requests",
+            "Too many requests",
+            true,
+        ),
         (Problem::Unavailable, 503, "unavailable", "Nothing was changed", true),
         (Problem::NothingRecorded, 503, "nothing_recorded", "Nothing was recorded", true),
         (Problem::Unknown, 503, "unknown", "pressing again is safe", true),
-        (Problem::Unreadable, 500, "unreadable", "log", false),
+        (Problem::OutboxUnreadable, 500, "unreadable", "log", false),
     ] {
         let reply = || Reply::Problem(problem.clone(), "<i>".to_owned());
-        let page = reply().respond(&site(), Wants::Html);
-        let json = reply().respond(&site(), Wants::Json);
+        let page = reply().respond(&site(), Accept::Html);
+        let json = reply().respond(&site(), Accept::Json);
         assert_eq!((page.status().as_u16(), json.status().as_u16()), (status, status), "{name}");
         assert_eq!(page.headers().contains_key(RETRY_AFTER), retry, "{name}");
         let page = to_bytes(page.into_body(), 1 << 20).await.expect("a body");

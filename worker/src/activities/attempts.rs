@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use countersign_protos::{names::WORKFLOW_TYPE, v1::Outcome, words::clean_line};
+use countersign_protos::{names::WORKFLOW_TYPE, text::clean_line, v1::Outcome};
 use futures::{FutureExt, future::ready};
 use temporalio_common::{RetryPolicy, error::ApplicationFailure};
 use temporalio_sdk::{

@@ -10,7 +10,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use countersign_protos::{ApprovalId, Asked, LinkKeys, PublicUrl, names, submission, v1::Outcome};
+use countersign_protos::{
+    ApprovalId, LinkContext, LinkKeys, PublicUrl, names, submission, v1::Outcome,
+};
 use jiff::{SignedDuration, Timestamp};
 use temporalio_common::{
     data_converters::RawValue, error::ApplicationFailure,
@@ -30,9 +32,11 @@ use crate::{
     approval::{EmailAddress, Invited},
     mail::{self, Letter, Links},
     notifier::{Envelope, Notifier, NotifyError},
+    payload::from_temporal,
     policy::{Invitee, Policy, schedule, stand_ins},
     recorded::{Delivered, Issue, Issued, Notice, RefusedSince, ReviewRequest, StartWorkflow},
     validation::{self, Routing, Validated},
+    versions,
 };
 
 /// An attempt that is silent for so long is taken for dead.
@@ -76,12 +80,13 @@ impl Countersign {
         _ctx: ActivityContext,
         input: RawValue,
     ) -> Result<Validated, ActivityError> {
-        let (submission, problems) = submission::read(&input.payloads);
+        let (submission, problems) = submission::read(&from_temporal(input.payloads));
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (rules, now) = (rules.as_deref(), Timestamp::now());
         let mut validated = validation::validate(submission, problems, &self.routing, rules, now);
-        if let (Validated::Plan(plan), Some(webhook)) = (&mut validated, &self.webhook) {
-            plan.webhook_queue = webhook.task_queue();
+        if let Validated::Plan(plan) = &mut validated {
+            plan.version = versions::CURRENT;
+            plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
         }
         Ok(validated)
     }
@@ -98,7 +103,8 @@ impl Countersign {
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let invitees = invitees(&issue, rules.as_deref());
         let invite = |Invitee { reviewer, on_behalf_of }| {
-            let asked = Asked { approval, stage, round, reviewer: EmailAddress::as_str(&reviewer) };
+            let asked =
+                LinkContext { approval, stage, round, reviewer: EmailAddress::as_str(&reviewer) };
             let link = self.link_keys.issue(asked).hash().as_str().to_owned();
             Invited { reviewer, on_behalf_of, link }
         };
@@ -114,7 +120,7 @@ impl Countersign {
         ctx: ActivityContext,
         request: ReviewRequest,
     ) -> Result<String, ActivityError> {
-        let asked = Asked {
+        let asked = LinkContext {
             approval: request.approval,
             stage: request.stage,
             round: request.round,

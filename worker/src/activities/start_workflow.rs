@@ -24,7 +24,7 @@ use temporalio_common::protos::{
     },
 };
 
-use crate::recorded::StartWorkflow;
+use crate::{payload::to_temporal, recorded::StartWorkflow};
 
 /// Less than an activity's attempt may take, so that the cause is seen.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -59,7 +59,7 @@ pub async fn start(
         workflow_id: workflow_id.clone(),
         workflow_type: Some(WorkflowType { name: next.workflow }),
         task_queue: Some(TaskQueue { name: next.task_queue, ..TaskQueue::default() }),
-        input: Some(Payloads { payloads: vec![payload::encode(&outcome, encoding)] }),
+        input: Some(Payloads { payloads: vec![to_temporal(payload::encode(&outcome, encoding))] }),
         identity: client.identity(),
         request_id,
         links: vec![Link { variant: Some(link::Variant::WorkflowEvent(from)) }],

@@ -11,8 +11,8 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use countersign_protos::{
+    text::clean_line,
     v1::{Outcome, Status},
-    words::clean_line,
 };
 use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;

@@ -4,7 +4,11 @@
 
 use countersign_protos::v1;
 
-use crate::{approval::Verdict, policy::Continuation, recorded::StartWorkflow, validation::Plan};
+use crate::{
+    approval::Verdict,
+    policy::{Continuation, Plan},
+    recorded::StartWorkflow,
+};
 
 /// What the workflow has to do about an outcome.
 #[derive(Debug)]

@@ -11,15 +11,13 @@ mod visibility;
 
 use countersign_protos::{
     names,
-    payload::{self, Encoding},
+    payload::{self, Encoding, Payload},
+    text::to_message,
     v1,
-    words::to_message,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use temporalio_common::{
-    protos::temporal::api::common::v1::Payload, search_attributes::SearchAttributeUpdate,
-};
+use temporalio_common::search_attributes::SearchAttributeUpdate;
 use uuid::Uuid;
 
 use self::{consequences::Consequences, deliveries::Deliveries, inbox::Inbox, notices::Notices};
@@ -30,9 +28,9 @@ pub(crate) use self::{
 };
 use crate::{
     approval::{Approval, Ballot, Claim, NotReassigned, Receipt, Ruling, Seat, Stage, ToAsk, Whom},
-    policy::MAX_NAME_BYTES,
+    limits::MAX_NAME_BYTES,
+    policy::Plan,
     recorded::{Issue, Issued, Notice, ReviewRequest, StartWorkflow},
-    validation::Plan,
 };
 
 /// Serialised, it is what a workflow that continues as new leaves to its next run.

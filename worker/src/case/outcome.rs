@@ -1,12 +1,12 @@
 //! What was decided, as messages and in words.
 
-use countersign_protos::{v1, words::to_message};
+use countersign_protos::{text::to_message, v1};
 use jiff::Timestamp;
 
 use super::consequences::Started;
 use crate::{
     approval::{Approval, End, Grounds, OnDeadline, Seat, Stage, Standing, Status, Verdict, Vote},
-    validation::Plan,
+    policy::Plan,
 };
 
 /// The outcome; of an approval that is pending, what has been decided so far.
@@ -159,7 +159,7 @@ pub(super) fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
     v1::Vote {
         reviewer: seat.reviewer.to_string(),
         link: seat.link.clone(),
-        verdict: v1::Verdict::from(vote.verdict).into(),
+        verdict: vote.verdict.into(),
         comment: vote.comment.clone(),
         decided_at: Some(to_message(vote.at)),
         on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),

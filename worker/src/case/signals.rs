@@ -2,11 +2,10 @@
 
 use countersign_protos::{
     names::{self, COMMENT_MAX_CHARS},
-    payload::{self, Unreadable},
-    v1, words,
+    payload::{self, Payload, PayloadError},
+    text, v1,
 };
 use serde::{Deserialize, Serialize};
-use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use crate::approval::{Ballot, Claim, EmailAddress, Verdict};
 
@@ -26,7 +25,7 @@ pub(crate) enum Signal {
 impl Signal {
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Signal::Decision(ballot) => names::signal_of(ballot.verdict.into()),
+            Signal::Decision(ballot) => ballot.verdict.terms().name,
             Signal::Reassign { .. } => names::SIGNAL_REASSIGN,
             Signal::Remind(_) => names::SIGNAL_REMIND,
             Signal::Withdraw(_) => names::SIGNAL_WITHDRAW,
@@ -49,9 +48,9 @@ pub(super) fn read(name: &str, payloads: &[Payload]) -> Result<Signal, String> {
     }
 }
 
-fn unreadable(why: Unreadable, expected: &str) -> String {
+fn unreadable(why: PayloadError, expected: &str) -> String {
     match why {
-        Unreadable::Data(_) => format!("expected {expected}"),
+        PayloadError::Data(_) => format!("expected {expected}"),
         _ => why.to_string(),
     }
 }
@@ -98,16 +97,7 @@ fn withdrawal(payloads: &[Payload]) -> Result<Signal, String> {
 
 /// Text that somebody typed: without control characters, and no longer than a comment may be.
 pub(super) fn clean(text: &str) -> String {
-    words::clean(text).trim().chars().take(COMMENT_MAX_CHARS).collect()
-}
-
-impl From<Verdict> for v1::Verdict {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Approve => v1::Verdict::Approve,
-            Verdict::Reject => v1::Verdict::Reject,
-        }
-    }
+    text::clean(text).trim().chars().take(COMMENT_MAX_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -120,7 +110,7 @@ mod tests {
 
     fn encoded(encoding: &str, data: &str) -> Payload {
         let metadata = [("encoding".to_owned(), encoding.into())].into();
-        Payload { metadata, data: data.into(), ..Payload::default() }
+        Payload { metadata, data: data.into() }
     }
 
     /// As SDKs with typed objects send them, and people.
@@ -146,7 +136,7 @@ mod tests {
             assert_eq!(reminder(nothing), Ok(Signal::Remind(None)), "{nothing:?}");
         }
         for nothing in &nil {
-            let missing = Err("one input is expected, and there is none".to_owned());
+            let missing = Err("expected one input, got none".to_owned());
             assert_eq!(decision(Verdict::Reject, nothing), missing, "{nothing:?}");
             assert_eq!(reassignment(nothing), missing, "{nothing:?}");
         }

@@ -7,7 +7,8 @@ use super::{
     *,
 };
 use crate::{
-    approval::{Invited, MAX_SEATS, OnDeadline, Quorum, Verdict},
+    approval::{Invited, OnDeadline, Quorum, Verdict},
+    limits::MAX_SEATS,
     policy::{Absence, StageRule, TimePlan, stand_ins},
     testing::{self, address},
 };
@@ -21,7 +22,7 @@ impl Case {
     }
 
     pub(super) fn decide(&mut self, verdict: Verdict, payloads: &[Payload], now: Timestamp) {
-        self.send(names::signal_of(verdict.into()), payloads, now);
+        self.send(verdict.terms().name, payloads, now);
     }
 
     fn reassign(&mut self, from: &str, to: &str) {
@@ -146,7 +147,7 @@ fn left(case: &Case) -> Case {
 
 fn order_of(json: serde_json::Value) -> Vec<Payload> {
     let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
-    vec![Payload { metadata, data: json.to_string().into_bytes(), ..Default::default() }]
+    vec![Payload { metadata, data: json.to_string().into_bytes() }]
 }
 
 fn signal(reviewer: &str, comment: &str) -> Vec<Payload> {
@@ -196,8 +197,8 @@ fn what_does_not_count_is_counted_with_its_reason_and_without_its_content() {
         case.reasons(),
         [
             "approve: expected a JSON object with `link` or `reviewer`, and optionally `comment`",
-            "approve: one input is expected, and there is none",
-            "reject: one input is expected, and there are 2",
+            "approve: expected one input, got none",
+            "reject: expected one input, got 2",
             "reject: neither `link` nor `reviewer` is given",
             "reject: `reviewer` is not an e-mail address",
             "reject: eve@example.com is not asked",
@@ -225,9 +226,9 @@ fn operators_signals_have_their_effect_or_a_reason() {
         [
             "reassign: the submitter does not decide their own submission",
             "reassign: `to` is not an e-mail address",
-            "reassign: one input is expected, and there is none",
+            "reassign: expected one input, got none",
             "remind: eve@example.com has nothing to decide now",
-            "remind: one input is expected, and there are 2",
+            "remind: expected one input, got 2",
         ]
     );
     case.remind(&whom("Bob@Example.com"));

@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use countersign_protos::{
     names::{ATTRIBUTE_LINKS, ATTRIBUTE_REVIEWERS, ATTRIBUTE_STATUS, ATTRIBUTE_UNDELIVERABLE},
+    text::{self, to_message},
     v1,
-    words::{self, to_message},
 };
 use temporalio_common::search_attributes::{
     SearchAttributeKey, SearchAttributeUpdate, SearchAttributes,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     approval::{OnDeadline, Seat, Stage, Standing, Verdict},
-    validation::MAX_REVIEWER_BYTES,
+    limits::MAX_REVIEWER_BYTES,
 };
 
 const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STATUS);
@@ -152,7 +152,7 @@ pub(super) fn details(open: &Open, ignored: u32) -> String {
         text,
         "### {}\n\n**{}** for {}, submitted by {} ({})\n\n**{}** {}\n",
         markdown(&document.title),
-        markdown(&words::money(&document.amount, &document.currency)),
+        markdown(&text::money(&document.amount, &document.currency)),
         markdown(&submission.submission_id),
         markdown(&submitter.name),
         markdown(open.plan.submitter.as_str()),
@@ -191,8 +191,8 @@ fn stage_details(text: &mut String, open: &Open, stage: &Stage) {
         return;
     };
     let until = match stage.end() {
-        Some((_, at)) => format!("ended {}", words::moment(Some(&to_message(at)))),
-        None => format!("{} at {}", on_deadline(stage), words::moment(Some(&deadline))),
+        Some((_, at)) => format!("ended {}", text::moment(Some(&to_message(at)))),
+        None => format!("{} at {}", on_deadline(stage), text::moment(Some(&deadline))),
     };
     let escalated = match stage.level() {
         0 => String::new(),

@@ -21,12 +21,25 @@ pub fn check_policy(
     at: Option<Timestamp>,
     colours: bool,
 ) -> Result<String, String> {
-    let policy = Policy::load_with(file, colours)?;
+    let policy = load(file, colours)?;
     let Some(path) = explain else {
         return Ok(format!("{}: {}", file.display(), policy.summary()));
     };
     let (submission, submitter) = read(path, &policy)?;
     Ok(policy.explain(&submission, &submitter, at.unwrap_or_else(Timestamp::now)))
+}
+
+/// Reads the rules in a file; files that they name are relative to it.
+///
+/// # Errors
+/// What is wrong, for people to read.
+pub fn load(path: &Path, colours: bool) -> Result<Policy, String> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let read_file = |file: &str| fs::read_to_string(folder.join(file));
+    Policy::parse(&text, &path.display().to_string(), read_file)
+        .map_err(|mistakes| mistakes.render(colours))
 }
 
 /// Reads a submission as the worker does that has these rules.
@@ -45,4 +58,68 @@ fn read(
             .collect();
         format!("{} is no submission that can be decided:{}", path.display(), problems.concat())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(file: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(file)
+    }
+
+    /// What the documentation shows is what the program says.
+    #[test]
+    fn the_documentation_shows_what_explain_says_of_five_submissions() {
+        let docs = fs::read_to_string(example("../docs/POLICY.md")).expect("the documentation");
+        let at: Timestamp = "2026-11-24T09:00:00+01:00".parse().expect("a time");
+        for name in ["taxi", "conference", "monitors", "cleaning", "generator"] {
+            let submission = example(&format!("submissions/{name}.json"));
+            let explained =
+                check_policy(&example("policy.toml"), Some(&submission), Some(at), false);
+            let explained = explained.unwrap_or_else(|wrong| panic!("{wrong}"));
+            let shown = format!("```text\n{}\n```", explained.trim_end());
+            assert!(docs.contains(&shown), "docs/POLICY.md does not show, for {name}:\n{shown}");
+        }
+    }
+
+    #[test]
+    fn a_submission_that_cannot_be_decided_is_not_explained() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("broken.json");
+        fs::write(&file, r#"{"submissionId": "S-1", "submitter": {"name": "Sue"}}"#)
+            .expect("written");
+        let wrong =
+            check_policy(&example("policy.toml"), Some(&file), None, false).expect_err("wrong");
+        assert!(wrong.contains("\n  $.submitter.email: is required"), "{wrong}");
+        assert!(wrong.contains("\n  $.document: is required"), "{wrong}");
+        let missing = check_policy(&folder.path().join("none.toml"), None, None, false);
+        assert!(missing.expect_err("wrong").contains("none.toml cannot be read"));
+    }
+
+    #[test]
+    fn explain_refuses_a_submission_that_names_reviewers_as_the_worker_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).expect("written");
+            path
+        };
+        let own = write(
+            "own.json",
+            r#"{"submissionId": "S-1", "submitter": {"name": "Sue", "email": "sue@example.com"},
+                "document": {"title": "T", "amount": 1000000, "currency": "USD"},
+                "approval": {"stages": [{"reviewers": ["a@example.com"]}]}}"#,
+        );
+        let board = "[default]\nstages = [{ reviewers = [\"board@example.com\"] }]\n";
+        let rules = write("rules.toml", board);
+        let wrong = check_policy(&rules, Some(&own), None, false).expect_err("wrong");
+        assert!(wrong.contains("\n  $.approval: must be left out: the routing rules"), "{wrong}");
+        let may = format!("[submissions]\nmay_name_reviewers = true\n{board}");
+        let rules = write("may.toml", &may);
+        let explained = check_policy(&rules, Some(&own), None, false).expect("explained");
+        assert!(explained.contains("It says itself who decides (approval)"), "{explained}");
+        let summary = check_policy(&rules, None, None, false).expect("rules");
+        assert!(summary.ends_with(", submissions may name reviewers"), "{summary}");
+    }
 }

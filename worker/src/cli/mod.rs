@@ -3,5 +3,5 @@
 mod check_policy;
 mod settings;
 
-pub use check_policy::check_policy;
+pub use check_policy::{check_policy, load as load_policy};
 pub use settings::{Cli, Command, Logging, PolicyFile, RawSettings, Settings, WrongSettings};

@@ -15,15 +15,17 @@ use tracing_subscriber::{
 };
 use url::Url;
 
+use super::load_policy;
 use crate::{
     activities::{
         Countersign,
         webhook::{WEBHOOK_QUEUE_SUFFIX, Webhook},
     },
-    approval::{EmailAddress, MAX_SEATS},
+    approval::EmailAddress,
+    limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
     notifier::{AwsEnvironment, Notifier, Outbox, Smtp, Sns, TopicArn},
     policy::Policy,
-    validation::{MAX_REVIEWER_BYTES, Routing},
+    validation::Routing,
 };
 
 /// Runs approval workflows: asks reviewers by mail, waits for their decisions, acts on them.
@@ -430,7 +432,7 @@ pub struct PolicyFile {
 
 impl PolicyFile {
     fn open(path: PathBuf) -> Result<Self, String> {
-        let rules = watch::Sender::new(Arc::new(Policy::load(&path)?));
+        let rules = watch::Sender::new(Arc::new(load_policy(&path, false)?));
         Ok(Self { path, rules })
     }
 
@@ -439,7 +441,7 @@ impl PolicyFile {
     /// # Errors
     /// What is wrong in it; the rules that were read before stay in force.
     pub fn read_again(&self) -> Result<String, String> {
-        let policy = Policy::load(&self.path)?;
+        let policy = load_policy(&self.path, false)?;
         let summary = policy.summary();
         self.rules.send_replace(Arc::new(policy));
         Ok(summary)

@@ -1,7 +1,7 @@
 use countersign_protos::{
-    Asked, LinkKeys,
+    LinkContext, LinkKeys, Verdict,
+    text::to_message,
     v1::{Document, Item, StageOutcome, Submission, Vote},
-    words::to_message,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -10,7 +10,8 @@ use super::*;
 
 fn links() -> Links {
     let keys: LinkKeys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key");
-    let asked = Asked { approval: Uuid::nil(), stage: 0, round: 0, reviewer: "ann@example.com" };
+    let asked =
+        LinkContext { approval: Uuid::nil(), stage: 0, round: 0, reviewer: "ann@example.com" };
     let base = "https://approve.example.com/x/".parse().expect("a URL");
     Links::new(&base, &keys.issue(asked))
 }

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::{
     approval::{Quorum, Verdict},
-    policy::{Continuations, Level, StageRule},
+    policy::{Continuations, Level, Plan, StageRule},
     testing::address,
-    validation::{Plan, Validated},
+    validation::Validated,
 };
 
 const SNAPSHOT: &str = include_str!("snapshot.json");
@@ -63,6 +63,7 @@ fn plan() -> Plan {
         }],
     };
     Plan {
+        version: 1,
         webhook: true,
         webhook_queue: Some("approvals-webhook".into()),
         rule: "Everything".into(),

@@ -25,7 +25,7 @@ use std::{convert::Infallible, pin::pin};
 
 use countersign_protos::{
     names,
-    payload::{self, Encoding},
+    payload::{self, Encoding, Payload},
     v1,
 };
 use futures::{FutureExt, future::FusedFuture, poll};
@@ -45,8 +45,10 @@ use self::{
 use crate::{
     activities::Countersign,
     case::{Case, Consequence, Event, Started, Step, unset},
+    payload::{from_temporal, to_temporal},
+    policy::Plan,
     recorded::{Notice, ReviewRequest, StartWorkflow},
-    validation::{Plan, Validated},
+    validation::Validated,
 };
 
 /// A run with this many events continues as new, whatever is on its way. Temporal takes 10,000 signals
@@ -82,10 +84,10 @@ impl ApprovalWorkflow {
                 Self::publish(ctx);
             }
             Origin::Submission => {
-                let encoding = input.payloads.first().and_then(|input| Encoding::of(input).ok());
+                let encoding = encoding_of(&input);
                 let plan = Self::validate(ctx, input).await?;
                 let id = ctx.uuid4().parse::<Uuid>().map_err(ApplicationFailure::new)?;
-                let (encoding, now) = (encoding.unwrap_or_default(), now(ctx.workflow_time()));
+                let now = now(ctx.workflow_time());
                 ctx.state_mut(|workflow| workflow.case.begin(id, plan, encoding, now));
             }
         }
@@ -93,7 +95,7 @@ impl ApprovalWorkflow {
         Self::publish(ctx);
         background.add(Self::conclude(ctx.clone()));
         background.work.await;
-        Ok(RawValue::new(vec![ctx.state(|workflow| workflow.case.result())]))
+        Ok(raw(ctx.state(|workflow| workflow.case.result())))
     }
 
     /// A reviewer approves. The payload is a [`v1::Decision`].
@@ -127,16 +129,16 @@ impl ApprovalWorkflow {
     }
 
     fn signal(&mut self, ctx: &SyncWorkflowContext<Self>, name: &'static str, input: RawValue) {
-        self.case.handle(Event::Signal(name, input.payloads), now(ctx.workflow_time()));
+        let event = Event::Signal(name, from_temporal(input.payloads));
+        self.case.handle(event, now(ctx.workflow_time()));
     }
 
     /// Answers with the whole state, a [`v1::ApprovalState`]: as JSON, or in the encoding of an
     /// argument if there is one.
     #[query(name = names::QUERY_STATUS)]
     pub fn status(&self, _ctx: &WorkflowContextView, question: RawValue) -> RawValue {
-        let encoding = question.payloads.first().and_then(|payload| Encoding::of(payload).ok());
-        let state = self.case.status();
-        RawValue::new(vec![payload::encode(&state, encoding.unwrap_or_default())])
+        let encoding = encoding_of(&question);
+        raw(payload::encode(&self.case.status(), encoding))
     }
 
     /// What this run starts from. Search attributes that it was started with are removed in its first
@@ -333,7 +335,7 @@ impl ApprovalWorkflow {
             None => {
                 let summary = format!("Follow-up to {}", start.outcome.submission_id);
                 let options = options::child(workflow_id.clone(), start.next.task_queue, summary);
-                let input = RawValue::new(vec![payload::encode(&start.outcome, start.encoding)]);
+                let input = raw(payload::encode(&start.outcome, start.encoding));
                 let child = UntypedWorkflow::new(start.next.workflow);
                 let starting = ctx.start_child_workflow(child, input, options);
                 starting.await.map(drop).map_err(|error| error.to_string())
@@ -381,6 +383,16 @@ impl ApprovalWorkflow {
 /// The time of the workflow task; deterministic.
 fn now(workflow_time: Option<std::time::SystemTime>) -> Timestamp {
     workflow_time.and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// The encoding of the first argument; JSON if there is none.
+fn encoding_of(input: &RawValue) -> Encoding {
+    let encoding = input.payloads.first().map(|payload| Encoding::of(&payload.metadata));
+    encoding.and_then(Result::ok).unwrap_or_default()
+}
+
+fn raw(payload: Payload) -> RawValue {
+    RawValue::new(vec![to_temporal(payload)])
 }
 
 fn cause(error: &ActivityExecutionError) -> String {

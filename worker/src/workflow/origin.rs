@@ -122,8 +122,7 @@ mod tests {
     use super::*;
     use crate::{
         approval::{OnDeadline, Quorum},
-        policy::{StageRule, TimePlan},
-        validation::Plan,
+        policy::{Plan, StageRule, TimePlan},
     };
 
     const EARLIER: &str = "01a215fa-70c1-7bd4-950a-a6885394f83c";

@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use countersign_protos::words::to_message;
+use countersign_protos::text::to_message;
 use serde_json::Value;
 use tokio::net::TcpSocket;
 

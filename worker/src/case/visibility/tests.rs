@@ -5,9 +5,8 @@ use super::*;
 use crate::{
     approval::Quorum,
     case::{Case, Event, Started},
-    policy::{Continuation, StageRule, TimePlan},
+    policy::{Continuation, Plan, StageRule, TimePlan},
     testing::address,
-    validation::Plan,
 };
 
 fn at(text: &str) -> Timestamp {

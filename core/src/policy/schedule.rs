@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Calendar;
-use crate::approval::Due;
+use crate::{approval::Due, limits::DEFAULT_DEADLINE};
 
 /// The longest wait, in days.
 pub const MAX_DAYS: i64 = 366;
@@ -39,6 +39,12 @@ pub enum NotAWait {
     /// It is never over.
     #[error("must be at most {MAX_DAYS} days")]
     TooLong,
+}
+
+impl Default for Wait {
+    fn default() -> Self {
+        Self::Plain(DEFAULT_DEADLINE)
+    }
 }
 
 impl Wait {
@@ -251,7 +257,7 @@ impl Reminder {
 }
 
 /// How long people have, and when they are reminded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TimePlan {
     /// How long, from when they are asked.

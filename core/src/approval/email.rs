@@ -8,6 +8,7 @@ use std::{
     str::FromStr,
 };
 
+use email_address::EmailAddress as Rfc5321;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 
@@ -96,8 +97,10 @@ impl FromStr for EmailAddress {
         if text.len() > 254 || !is_line || local.starts_with('"') || !is_name {
             return Err(NotAnEmailAddress);
         }
-        let address: lettre::Address = text.parse().map_err(|_| NotAnEmailAddress)?;
-        Ok(Self(address.to_string()))
+        if !Rfc5321::is_valid_local_part(local) || !Rfc5321::is_valid_domain(&domain) {
+            return Err(NotAnEmailAddress);
+        }
+        Ok(Self(text))
     }
 }
 

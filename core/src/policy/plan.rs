@@ -2,10 +2,63 @@
 
 use std::collections::BTreeSet;
 
+use countersign_protos::v1::Submission;
 use serde::{Deserialize, Serialize};
 
-use super::TimePlan;
-use crate::approval::{self, EmailAddress, OnDeadline, Quorum, StagePlan};
+use super::{Absence, Calendar, TimePlan};
+use crate::approval::{self, EmailAddress, OnDeadline, Quorum, StagePlan, Verdict};
+
+/// A submission that can be decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// As sent, but with every amount in its currency's decimals.
+    pub submission: Submission,
+    /// Who asks.
+    pub submitter: EmailAddress,
+    /// Who is asked, stage after stage; at least one, unless a rule has decided.
+    pub stages: Vec<StageRule>,
+    /// Whether the outcome is handed on.
+    pub webhook: bool,
+    /// The task queue of the webhook, where it is another than the workflow's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_queue: Option<String>,
+    /// The rule that applies; empty where none was asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rule: String,
+    /// What the rule decided without asking anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruling: Option<Verdict>,
+    /// By which working time is counted and days away are meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<Calendar>,
+    /// Who of the reviewers is away when, and who stands in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absences: Vec<Absence>,
+    /// What goes on with the outcome.
+    #[serde(default)]
+    pub then: Continuations,
+    /// Which workflow code planned it. 0 until whoever runs it records that.
+    pub version: u32,
+}
+
+impl Plan {
+    /// These stages' reviewers are asked, and nothing else happens.
+    pub fn asking(submission: Submission, submitter: EmailAddress, stages: Vec<StageRule>) -> Self {
+        Self {
+            submission,
+            submitter,
+            stages,
+            webhook: false,
+            webhook_queue: None,
+            rule: String::new(),
+            ruling: None,
+            calendar: None,
+            absences: Vec::new(),
+            then: Continuations::default(),
+            version: 0,
+        }
+    }
+}
 
 /// A stage as a rule has it for one submission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,10 +140,6 @@ pub struct Continuations {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Continuation>,
 }
-
-/// The longest name or ID that every Temporal takes, in bytes. Its own `limit.maxIDLength` is 1,000 by
-/// default, but its SQL stores hold 255 characters, and refuse a longer one for ever.
-pub const MAX_NAME_BYTES: usize = 255;
 
 /// A workflow that goes on with an outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! How often one client, and one link, may ask.
+//! Rate limits for each client and each link, and who a client is.
 
 use std::{
     hash::Hash,
@@ -18,33 +18,29 @@ use governor::{
 use ipnet::IpNet;
 use moka::{policy::EvictionPolicy, sync::Cache};
 
-/// More clients or links than this at a time share no memory: the oldest are forgotten.
-const REMEMBERED: u64 = 50_000;
+/// Beyond this many clients or links, the least recently used are forgotten.
+const MAX_KEYS: u64 = 50_000;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// A limit: so many at once, and so many a second after that.
+/// Up to `burst` requests at once, then `per_second`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rate {
     burst: NonZeroU32,
     per_second: NonZeroU32,
 }
 
-/// A text that is no [`Rate`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it must be BURST/PER_SECOND, two whole numbers above 0, such as 300/10")]
-pub(crate) struct NotARate;
+pub(crate) struct InvalidRate;
 
 impl Rate {
-    /// A limit that is known at compile time.
-    ///
     /// # Panics
-    ///
-    /// Where one of the numbers is 0.
+    /// If a number is 0.
     pub(crate) const fn new(burst: u32, per_second: u32) -> Self {
         match (NonZeroU32::new(burst), NonZeroU32::new(per_second)) {
             (Some(burst), Some(per_second)) => Rate { burst, per_second },
-            _ => panic!("a limit of 0 lets nobody in"),
+            _ => panic!("a rate must be above 0"),
         }
     }
 
@@ -52,7 +48,7 @@ impl Rate {
         Quota::per_second(self.per_second).allow_burst(self.burst)
     }
 
-    /// How long until an unused limit is as good as new.
+    /// How long an unused limiter takes to refill, and at least a minute.
     fn refill(self) -> Duration {
         let seconds = self.burst.get().div_ceil(self.per_second.get());
         Duration::from_secs(u64::from(seconds).max(60))
@@ -60,25 +56,24 @@ impl Rate {
 }
 
 impl FromStr for Rate {
-    type Err = NotARate;
+    type Err = InvalidRate;
 
-    fn from_str(text: &str) -> Result<Self, NotARate> {
-        let (burst, per_second) = text.split_once('/').ok_or(NotARate)?;
+    fn from_str(text: &str) -> Result<Self, InvalidRate> {
+        let (burst, per_second) = text.split_once('/').ok_or(InvalidRate)?;
         Ok(Rate {
-            burst: burst.trim().parse().map_err(|_| NotARate)?,
-            per_second: per_second.trim().parse().map_err(|_| NotARate)?,
+            burst: burst.trim().parse().map_err(|_| InvalidRate)?,
+            per_second: per_second.trim().parse().map_err(|_| InvalidRate)?,
         })
     }
 }
 
-/// The limits of one process.
 pub(crate) struct Limits {
     addresses: Keyed<IpAddr>,
     links: Keyed<LinkHash>,
     decisions: Keyed<LinkHash>,
 }
 
-/// Come again after this long.
+/// Allowed again after this long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooMany(pub(crate) Duration);
 
@@ -97,7 +92,7 @@ impl Limits {
         self.addresses.check(network(address))
     }
 
-    /// `link` is that of a genuine approval ID, so that nobody can make up others.
+    /// `link` must be genuine: forged ones would fill the cache.
     pub(crate) fn by_link(&self, link: &LinkHash) -> Result<(), TooMany> {
         self.links.check(link.clone())
     }
@@ -115,7 +110,7 @@ struct Keyed<K> {
 impl<K: Hash + Eq + Send + Sync + 'static> Keyed<K> {
     fn new(rate: Rate) -> Self {
         let limiters = Cache::builder()
-            .max_capacity(REMEMBERED)
+            .max_capacity(MAX_KEYS)
             .eviction_policy(EvictionPolicy::lru())
             .time_to_idle(rate.refill())
             .build();
@@ -131,7 +126,7 @@ impl<K: Hash + Eq + Send + Sync + 'static> Keyed<K> {
     }
 }
 
-/// One IPv6 customer has a /64 to himself.
+/// An IPv6 client usually has a whole /64, so that counts as one.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -141,11 +136,11 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Who asks: the peer, or whom trusted proxies name. What anybody else names is not believed.
+/// The client: the peer, or the address that trusted proxies forward.
 pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let mut address = peer;
     let forwarded = headers.get_all(FORWARDED_FOR).iter().collect::<Vec<_>>();
-    // Each proxy appends whom it heard from, so that the last one is the nearest.
+    // Each proxy appends its peer, so the last address is the nearest.
     let values = forwarded.iter().rev().map(|value| value.as_bytes());
     for name in values.flat_map(|value| value.rsplit(|byte| *byte == b',')) {
         if !is_trusted(address, trusted) {
@@ -164,7 +159,7 @@ pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 
-/// Some proxies add the client's port, and the brackets that go with it.
+/// Some proxies add the client's port, with brackets for IPv6.
 fn forwarded_address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse().map(|address: SocketAddr| address.ip());
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
@@ -235,7 +230,7 @@ mod tests {
     fn rates_are_two_whole_numbers() {
         assert_eq!("3000/100".parse(), Ok(Rate::new(3000, 100)));
         for text in ["", "5", "0/1", "1/0", "a/b", "-1/2", "1/2/3", "1.5/2"] {
-            assert_eq!(text.parse::<Rate>(), Err(NotARate), "{text}");
+            assert_eq!(text.parse::<Rate>(), Err(InvalidRate), "{text}");
         }
     }
 }

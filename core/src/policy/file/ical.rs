@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use icalendar::parser::{Component, read_calendar, unfold};
 use jiff::{Span, civil::Date};
 
-use super::MonthDay;
+use super::super::MonthDay;
 
 /// An event longer than that is no holiday.
 const MAX_DAYS: i32 = 60;
@@ -94,4 +94,68 @@ fn property<'a>(event: &'a Component<'_>, name: &str) -> Option<&'a str> {
 
 fn date(text: &str) -> Option<Date> {
     (text.len() == 8).then(|| Date::strptime("%Y%m%d", text).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ics(event: &str) -> String {
+        let text = format!(
+            "BEGIN:VCALENDAR\nVERSION:2.0\nBEGIN:VEVENT\n{event}\nEND:VEVENT\nEND:VCALENDAR\n"
+        );
+        text.replace('\n', "\r\n")
+    }
+
+    #[test]
+    fn holidays_come_from_an_icalendar_file() {
+        let read = |event: &str| super::read(&ics(event));
+        let holidays =
+            read("SUMMARY:Closed\nDTSTART;VALUE=DATE:20261228\nDTEND;VALUE=DATE:20261231")
+                .expect("dates");
+        let dates: Vec<String> = holidays.dates.iter().map(|date| date.to_string()).collect();
+        assert_eq!(dates, ["2026-12-28", "2026-12-29", "2026-12-30"]);
+        let yearly = read("DTSTART;VALUE=DATE:20201224\nDURATION:P2D\nRRULE:FREQ=YEARLY;INTERVAL=1;BYMONTH=12;BYMONTHDAY=24").expect("days");
+        let days: Vec<String> = yearly.yearly.iter().map(|day| day.to_string()).collect();
+        assert_eq!((yearly.dates.len(), days), (0, vec!["12-24".to_owned(), "12-25".to_owned()]));
+        for no_day_off in
+            ["DTSTART:20261224T090000Z", "STATUS:CANCELLED\nDTSTART;VALUE=DATE:20261224"]
+        {
+            assert_eq!(read(no_day_off), Ok(Holidays::default()), "{no_day_off}");
+        }
+        for (event, why) in [
+            ("SUMMARY:X", "event \"X\": has no DTSTART"),
+            ("SUMMARY:X\nDTSTART;VALUE=DATE:20261324", "event \"X\": DTSTART 20261324 is no date"),
+            (
+                "SUMMARY:X\nDTSTART;VALUE=DATE:20261224\nDTEND;VALUE=DATE:20261224",
+                "event \"X\": must last 1 to 60 days",
+            ),
+            (
+                "SUMMARY:X\nDTSTART;VALUE=DATE:20260101\nRRULE:FREQ=YEARLY;UNTIL=20300101",
+                "event \"X\": RRULE FREQ=YEARLY;UNTIL=20300101 is not supported, only FREQ=YEARLY: list such holidays one by one",
+            ),
+            // The 24th of every month.
+            (
+                "SUMMARY:X\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=YEARLY;BYMONTHDAY=24",
+                "event \"X\": RRULE FREQ=YEARLY;BYMONTHDAY=24 is not supported, only FREQ=YEARLY: list such holidays one by one",
+            ),
+            (
+                "SUMMARY:Easter\nDTSTART;VALUE=DATE:20260405\nRDATE;VALUE=DATE:20270328",
+                "event \"Easter\": RDATE is not supported: list such holidays one by one",
+            ),
+        ] {
+            assert_eq!(read(event), Err(vec![why.to_owned()]));
+        }
+        assert!(super::read("no calendar").is_err());
+        // Folded, with a byte order mark, and with the line ends of the other systems.
+        let folded =
+            ics("SUMMARY:A very\n  long name\nDTSTART;VALUE=DATE:20261\n 224\nX-LONG;X=\"a:b\":c");
+        for text in [format!("\u{feff}{folded}"), folded.replace("\r\n", "\n")] {
+            let dates = super::read(&text).expect("a date").dates;
+            assert_eq!(
+                dates.into_iter().map(|date| date.to_string()).collect::<Vec<_>>(),
+                ["2026-12-24"]
+            );
+        }
+    }
 }

@@ -4,10 +4,7 @@ use countersign_protos::v1::{Document, Submission, Submitter};
 use jiff::Timestamp;
 
 use super::*;
-use crate::{
-    approval::{EmailAddress, OnDeadline, Quorum},
-    cli::check_policy,
-};
+use crate::approval::{EmailAddress, OnDeadline, Quorum};
 
 const VALID: &str = r#"[calendar]
 time_zone = "Europe/Berlin"
@@ -956,56 +953,6 @@ fn a_submission_that_only_its_submitter_could_approve_says_so() {
     );
 }
 
-#[test]
-fn holidays_come_from_an_icalendar_file() {
-    let read = |event: &str| holidays::read(&ics(event));
-    let holidays = read("SUMMARY:Closed\nDTSTART;VALUE=DATE:20261228\nDTEND;VALUE=DATE:20261231")
-        .expect("dates");
-    let dates: Vec<String> = holidays.dates.iter().map(|date| date.to_string()).collect();
-    assert_eq!(dates, ["2026-12-28", "2026-12-29", "2026-12-30"]);
-    let yearly = read("DTSTART;VALUE=DATE:20201224\nDURATION:P2D\nRRULE:FREQ=YEARLY;INTERVAL=1;BYMONTH=12;BYMONTHDAY=24").expect("days");
-    let days: Vec<String> = yearly.yearly.iter().map(|day| day.to_string()).collect();
-    assert_eq!((yearly.dates.len(), days), (0, vec!["12-24".to_owned(), "12-25".to_owned()]));
-    for no_day_off in ["DTSTART:20261224T090000Z", "STATUS:CANCELLED\nDTSTART;VALUE=DATE:20261224"]
-    {
-        assert_eq!(read(no_day_off), Ok(holidays::Holidays::default()), "{no_day_off}");
-    }
-    for (event, why) in [
-        ("SUMMARY:X", "event \"X\": has no DTSTART"),
-        ("SUMMARY:X\nDTSTART;VALUE=DATE:20261324", "event \"X\": DTSTART 20261324 is no date"),
-        (
-            "SUMMARY:X\nDTSTART;VALUE=DATE:20261224\nDTEND;VALUE=DATE:20261224",
-            "event \"X\": must last 1 to 60 days",
-        ),
-        (
-            "SUMMARY:X\nDTSTART;VALUE=DATE:20260101\nRRULE:FREQ=YEARLY;UNTIL=20300101",
-            "event \"X\": RRULE FREQ=YEARLY;UNTIL=20300101 is not supported, only FREQ=YEARLY: list such holidays one by one",
-        ),
-        // The 24th of every month.
-        (
-            "SUMMARY:X\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=YEARLY;BYMONTHDAY=24",
-            "event \"X\": RRULE FREQ=YEARLY;BYMONTHDAY=24 is not supported, only FREQ=YEARLY: list such holidays one by one",
-        ),
-        (
-            "SUMMARY:Easter\nDTSTART;VALUE=DATE:20260405\nRDATE;VALUE=DATE:20270328",
-            "event \"Easter\": RDATE is not supported: list such holidays one by one",
-        ),
-    ] {
-        assert_eq!(read(event), Err(vec![why.to_owned()]));
-    }
-    assert!(holidays::read("no calendar").is_err());
-    // Folded, with a byte order mark, and with the line ends of the other systems.
-    let folded =
-        ics("SUMMARY:A very\n  long name\nDTSTART;VALUE=DATE:20261\n 224\nX-LONG;X=\"a:b\":c");
-    for text in [format!("\u{feff}{folded}"), folded.replace("\r\n", "\n")] {
-        let dates = holidays::read(&text).expect("a date").dates;
-        assert_eq!(
-            dates.into_iter().map(|date| date.to_string()).collect::<Vec<_>>(),
-            ["2026-12-24"]
-        );
-    }
-}
-
 /// Random numbers, the same at each run.
 struct Dice(u64);
 
@@ -1198,13 +1145,12 @@ fn every_submission() -> impl Iterator<Item = (usize, usize, usize, usize)> {
     (0..4 * 4 * 4 * (AMOUNTS + 1)).map(|i| (i % 4, i / 4 % 4, i / 16 % 4, i / 64))
 }
 
-fn example(file: &str) -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(file)
-}
-
 #[test]
 fn the_example_covers_a_company() {
-    let policy = Policy::load(&example("policy.toml")).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let text = include_str!("../../../examples/policy.toml");
+    let holidays = include_str!("../../../examples/holidays.ics");
+    let policy = Policy::parse(text, "policy.toml", |_| Ok(holidays.to_owned()))
+        .unwrap_or_else(|wrong| panic!("{wrong}"));
     let calendar = policy.calendar();
     for (date, works) in [
         ("2026-12-23", true),
@@ -1225,20 +1171,6 @@ fn the_example_covers_a_company() {
     let at: Timestamp = "2026-11-24T08:00:00Z".parse().expect("a time");
     assert!(policy.absences_for(&stages, at).is_empty());
     assert!(policy.calendar_for(&stages, &[], at).is_some());
-}
-
-/// What the documentation shows is what the program says.
-#[test]
-fn the_documentation_shows_what_explain_says_of_five_submissions() {
-    let docs = std::fs::read_to_string(example("../docs/POLICY.md")).expect("the documentation");
-    let at: Timestamp = "2026-11-24T09:00:00+01:00".parse().expect("a time");
-    for name in ["taxi", "conference", "monitors", "cleaning", "generator"] {
-        let submission = example(&format!("submissions/{name}.json"));
-        let explained = check_policy(&example("policy.toml"), Some(&submission), Some(at), false);
-        let explained = explained.unwrap_or_else(|wrong| panic!("{wrong}"));
-        let shown = format!("```text\n{}\n```", explained.trim_end());
-        assert!(docs.contains(&shown), "docs/POLICY.md does not show, for {name}:\n{shown}");
-    }
 }
 
 /// Who was released can stand in again, and a level in which all are asked already takes no time.
@@ -1339,19 +1271,6 @@ on_approved = { workflow = "Pay", task_queue = "payments", namespace = "finance"
     assert!(explained.ends_with(last), "{explained}");
 }
 
-#[test]
-fn a_submission_that_cannot_be_decided_is_not_explained() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("broken.json");
-    std::fs::write(&file, r#"{"submissionId": "S-1", "submitter": {"name": "Sue"}}"#)
-        .expect("written");
-    let wrong = check_policy(&example("policy.toml"), Some(&file), None, false).expect_err("wrong");
-    assert!(wrong.contains("\n  $.submitter.email: is required"), "{wrong}");
-    assert!(wrong.contains("\n  $.document: is required"), "{wrong}");
-    let missing = check_policy(&folder.path().join("none.toml"), None, None, false);
-    assert!(missing.expect_err("wrong").contains("none.toml cannot be read"));
-}
-
 proptest::proptest! {
     /// Broken rules are reported, whatever is wrong with them.
     #[test]
@@ -1375,30 +1294,4 @@ proptest::proptest! {
             }
         }
     }
-}
-
-#[test]
-fn explain_refuses_a_submission_that_names_reviewers_as_the_worker_does() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let write = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).expect("written");
-        path
-    };
-    let own = write(
-        "own.json",
-        r#"{"submissionId": "S-1", "submitter": {"name": "Sue", "email": "sue@example.com"},
-            "document": {"title": "T", "amount": 1000000, "currency": "USD"},
-            "approval": {"stages": [{"reviewers": ["a@example.com"]}]}}"#,
-    );
-    let board = "[default]\nstages = [{ reviewers = [\"board@example.com\"] }]\n";
-    let rules = write("rules.toml", board);
-    let wrong = check_policy(&rules, Some(&own), None, false).expect_err("wrong");
-    assert!(wrong.contains("\n  $.approval: must be left out: the routing rules"), "{wrong}");
-    let may = format!("[submissions]\nmay_name_reviewers = true\n{board}");
-    let rules = write("may.toml", &may);
-    let explained = check_policy(&rules, Some(&own), None, false).expect("explained");
-    assert!(explained.contains("It says itself who decides (approval)"), "{explained}");
-    let summary = check_policy(&rules, None, None, false).expect("rules");
-    assert!(summary.ends_with(", submissions may name reviewers"), "{summary}");
 }

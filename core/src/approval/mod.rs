@@ -22,9 +22,7 @@ pub use stage::{
     Due, End, Invited, Level, OnDeadline, Seat, Stage, StagePlan, Standing, Vote, Whom,
 };
 
-/// How many may be asked in all: Temporal holds 2 KiB a search attribute, and so many hashes fit
-/// into `ApprovalLinks`.
-pub const MAX_SEATS: usize = 80;
+use crate::limits::MAX_SEATS;
 
 /// One submission on its way through its stages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

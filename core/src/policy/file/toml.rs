@@ -2,16 +2,17 @@
 
 use std::{cell::RefCell, fmt::Display, ops::Range, str::FromStr};
 
-use jiff::civil::Date;
-use toml::{
+use ::toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
+use jiff::civil::Date;
 
 use super::{
-    MAX_NAME_BYTES, MonthDay,
-    mistakes::{Mistake, meant},
+    super::MonthDay,
+    diagnostics::{Mistake, meant},
 };
+use crate::limits::MAX_NAME_BYTES;
 
 const ONE_LINE: &str = "must be a text of one line, and not empty";
 

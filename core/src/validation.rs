@@ -3,12 +3,12 @@
 //! Pure: the worker's settings come in as [`Routing`], and what applies to a submission is
 //! recorded in its history by the local activity around this.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use countersign_protos::{
     submission::problem,
+    text,
     v1::{Document, Policy, Problem, Submission, Submitter},
-    words,
 };
 use iso_currency::Currency;
 use jiff::{Timestamp, civil::Date};
@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
-    approval::{EmailAddress, MAX_SEATS, OnDeadline, Quorum, Verdict},
+    approval::{EmailAddress, OnDeadline, Quorum, Verdict},
+    limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
     money::{self, Money, NotMoney},
     policy::{
-        Absence, Calendar, Continuations, MAX_REMINDERS, Policy as Rules, Reminder, Route,
-        StageRule, TimePlan, Wait, most_bytes,
+        Absence, Calendar, MAX_REMINDERS, Plan, Policy as Rules, Reminder, Route, StageRule,
+        TimePlan, Wait, most_bytes,
     },
-    versions,
 };
 
 /// What the worker's settings say about every submission.
@@ -32,58 +32,6 @@ pub struct Routing {
     pub reviewers: Vec<EmailAddress>,
     /// Whether outcomes are handed on.
     pub webhook: bool,
-}
-
-/// A submission that can be decided.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
-    /// As sent, but with every amount in its currency's decimals.
-    pub submission: Submission,
-    /// Who asks.
-    pub submitter: EmailAddress,
-    /// Who is asked, stage after stage; at least one, unless a rule has decided.
-    pub stages: Vec<StageRule>,
-    /// Whether the outcome is handed on.
-    pub webhook: bool,
-    /// The task queue of the webhook, where it is another than the workflow's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub webhook_queue: Option<String>,
-    /// The rule that applies; empty where none was asked.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub rule: String,
-    /// What the rule decided without asking anybody.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ruling: Option<Verdict>,
-    /// By which working time is counted and days away are meant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calendar: Option<Calendar>,
-    /// Who of the reviewers is away when, and who stands in.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub absences: Vec<Absence>,
-    /// What goes on with the outcome.
-    #[serde(default)]
-    pub then: Continuations,
-    /// The workflow code that planned it: see [`versions`](crate::versions).
-    pub version: u32,
-}
-
-impl Plan {
-    /// These stages' reviewers are asked, and nothing else happens.
-    pub fn asking(submission: Submission, submitter: EmailAddress, stages: Vec<StageRule>) -> Self {
-        Self {
-            submission,
-            submitter,
-            stages,
-            webhook: false,
-            webhook_queue: None,
-            rule: String::new(),
-            ruling: None,
-            calendar: None,
-            absences: Vec::new(),
-            then: Continuations::default(),
-            version: versions::CURRENT,
-        }
-    }
 }
 
 /// What validation says.
@@ -96,16 +44,11 @@ pub enum Validated {
     Problems(Vec<Problem>),
 }
 
-/// How long a stage waits unless it says otherwise.
-pub(crate) const DEFAULT_DEADLINE: Wait = Wait::Plain(jiff::SignedDuration::from_hours(7 * 24));
 const MAX_PROBLEMS: usize = 200;
 const MAX_ITEMS: usize = 1_000;
 const MAX_ATTACHMENTS: usize = 50;
 /// As long as signed URLs get: servers take a request line of 8,000 octets and more (RFC 9112, 3).
 const MAX_URI_CHARS: usize = 8_192;
-/// Temporal holds 2 KiB a search attribute: so many bytes of addresses fit into
-/// `ApprovalReviewers`.
-pub(crate) const MAX_REVIEWER_BYTES: usize = 1_900;
 /// A submission is carried in the input of each mail's activity, and once more with its workflow.
 /// Temporal takes 4 MiB a message and 2 MiB a payload: <https://docs.temporal.io/cloud/limits>.
 const MAX_CARRIED_BYTES: usize = 2 * 1024 * 1024;
@@ -151,7 +94,7 @@ pub fn check(
 struct Checks {
     problems: Vec<Problem>,
     /// Their paths: there may be a hundred thousand.
-    wrong: HashSet<String>,
+    wrong: BTreeSet<String>,
 }
 
 impl Checks {
@@ -271,7 +214,7 @@ impl Checks {
             self.document(document);
         }
         // Another time could be written into the history, and not be read from it again.
-        if submission.submitted_at.as_ref().is_some_and(|time| words::timestamp(time).is_none()) {
+        if submission.submitted_at.as_ref().is_some_and(|time| text::timestamp(time).is_none()) {
             self.report("$.submittedAt", "must be a time in the years 1 to 9999");
         }
         submitter
@@ -406,7 +349,7 @@ impl Checks {
             name: "Approval".into(),
             reviewers,
             quorum: Quorum::Any,
-            time: TimePlan { deadline: DEFAULT_DEADLINE, reminders: Vec::new() },
+            time: TimePlan::default(),
             on_deadline: OnDeadline::Expire,
             escalations: Vec::new(),
         }]
@@ -469,10 +412,8 @@ impl Checks {
             self.report(&format!("{path}.quorum"), message);
         }
         let deadline = match stage.deadline.as_str() {
-            "" => DEFAULT_DEADLINE,
-            text => {
-                self.accept(&format!("{path}.deadline"), text.parse()).unwrap_or(DEFAULT_DEADLINE)
-            }
+            "" => Wait::default(),
+            text => self.accept(&format!("{path}.deadline"), text.parse()).unwrap_or_default(),
         };
         let on_deadline = match stage.on_deadline.as_str() {
             "" | "expire" => OnDeadline::Expire,
@@ -498,7 +439,7 @@ impl Checks {
         if reviewers.is_empty() {
             self.report(path, "is required: at least one e-mail address");
         }
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         let mut accepted = Vec::new();
         for (i, reviewer) in reviewers.iter().enumerate() {
             let path = format!("{path}[{i}]");
@@ -558,7 +499,7 @@ impl Checks {
     fn line(&mut self, path: &str, text: &str, max_chars: usize) {
         if text.chars().any(char::is_control) {
             self.report(path, "must not contain line breaks or other control characters");
-        } else if !text.trim().is_empty() && words::clean_line(text).is_empty() {
+        } else if !text.trim().is_empty() && text::clean_line(text).is_empty() {
             self.report(path, "has only characters that nobody sees");
         }
         self.length(path, text, max_chars);

@@ -1,21 +1,23 @@
 //! Reads a rules file, and finds everything that is wrong with it.
 
+mod diagnostics;
+mod ical;
+mod toml;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     ops::Range,
 };
 
+use ::toml::de::DeTable;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
-use toml::de::DeTable;
 
+use self::toml::{Holiday, Reports, Table, Text, Value};
 use super::{
-    Absence, Calendar, Continuation, Continuations, DayOfWeek, Hours, MAX_REMINDERS, Mistakes,
-    Policy, Reminder, TimePlan, Wait, holidays,
-    mistakes::{Mistake, meant},
-    most_bytes,
-    reader::{Holiday, Reports, Table, Text, Value},
+    Absence, Calendar, Continuation, Continuations, DayOfWeek, Hours, MAX_REMINDERS, Policy,
+    Reminder, TimePlan, Wait, most_bytes,
     routing::{deciding, in_reach},
     rules::{
         Ask, Bounds, Decision, Employee, Escalation, Managers, Rule, Stage, When, as_read,
@@ -23,11 +25,12 @@ use super::{
     },
 };
 use crate::{
-    approval::MAX_SEATS,
     approval::{EmailAddress, OnDeadline, Quorum},
+    limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
     money::{self, Money},
-    validation::{DEFAULT_DEADLINE, MAX_REVIEWER_BYTES},
 };
+use diagnostics::meant;
+pub use diagnostics::{Mistake, Mistakes};
 
 impl Policy {
     /// Reads rules. `read_file` reads the calendar files that they name.
@@ -55,27 +58,6 @@ impl Policy {
             _ => Err(Mistakes::new(name, text, mistakes)),
         }
     }
-
-    /// Reads the rules in a file; files that they name are relative to it.
-    ///
-    /// # Errors
-    /// What is wrong, for people to read.
-    pub fn load(path: &std::path::Path) -> Result<Policy, String> {
-        Self::load_with(path, false)
-    }
-
-    /// As [`load`](Self::load), with colours or without.
-    ///
-    /// # Errors
-    /// What is wrong, for people to read.
-    pub fn load_with(path: &std::path::Path, colours: bool) -> Result<Policy, String> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-        let folder = path.parent().unwrap_or(std::path::Path::new(""));
-        let read_file = |file: &str| std::fs::read_to_string(folder.join(file));
-        Self::parse(&text, &path.display().to_string(), read_file)
-            .map_err(|mistakes| mistakes.render(colours))
-    }
 }
 
 /// What is no TOML in a text, and the text without what keeps the rest from being read.
@@ -85,7 +67,7 @@ fn syntax(text: &str) -> (String, Vec<Mistake>) {
     loop {
         let errors = DeTable::parse_recoverable(&readable).1;
         let mistake =
-            |error: &toml::de::Error| Mistake::new(error.span().unwrap_or(0..0), error.message());
+            |error: &::toml::de::Error| Mistake::new(error.span().unwrap_or(0..0), error.message());
         let new: Vec<Mistake> =
             errors.iter().map(mistake).filter(|new| !mistakes.contains(new)).collect();
         // The parser gives up at a key without a value, and goes on after everything else.
@@ -539,7 +521,7 @@ impl<'a> File<'a> {
     fn time(&self, table: &Table<'_>) -> TimePlan {
         let deadline =
             self.waits(table, "deadline", |text: &Text| text.text.parse::<Wait>(), |wait| *wait);
-        let deadline = deadline.into_iter().next().map_or(DEFAULT_DEADLINE, |(_, wait)| wait);
+        let deadline = deadline.into_iter().next().map(|(_, wait)| wait).unwrap_or_default();
         let reminders = self.waits(
             table,
             "reminders",
@@ -738,7 +720,7 @@ fn calendar(table: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -
     }
     for file in table.texts("holidays_file") {
         let read = read_file(&file.text).map_err(|error| vec![format!("cannot be read: {error}")]);
-        match read.and_then(|text| holidays::read(&text)) {
+        match read.and_then(|text| ical::read(&text)) {
             Ok(holidays) => {
                 calendar.holidays.extend(holidays.dates);
                 calendar.yearly_holidays.extend(holidays.yearly);

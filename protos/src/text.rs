@@ -1,10 +1,10 @@
-//! Amounts and times as mails and pages show them, and text that others wrote.
+//! Amounts, times and untrusted text, as mails and pages show them.
 
 use jiff::{Timestamp, tz::TimeZone};
 
 /// An amount with its digits grouped and its currency: `15,750.00 USD`.
 ///
-/// `amount` is shown digit for digit; a text that is no decimal number is shown as it is.
+/// No digit is lost or added; anything but a decimal number is shown as it is.
 pub fn money(amount: &str, currency: &str) -> String {
     let (sign, digits) = match amount.strip_prefix('-') {
         Some(digits) => ("-", digits),
@@ -33,7 +33,7 @@ pub fn money(amount: &str, currency: &str) -> String {
     text
 }
 
-/// A moment, to the minute and in UTC: `Fri 27 Nov 2026, 16:00 UTC`. Empty where there is none.
+/// A time to the minute, in UTC: `Fri 27 Nov 2026, 16:00 UTC`. Empty if absent or out of range.
 pub fn moment(time: Option<&pbjson_types::Timestamp>) -> String {
     let Some(time) = time.and_then(timestamp) else {
         return String::new();
@@ -41,11 +41,11 @@ pub fn moment(time: Option<&pbjson_types::Timestamp>) -> String {
     time.to_zoned(TimeZone::UTC).strftime("%a %-d %b %Y, %H:%M UTC").to_string()
 }
 
-/// The first second of year 1, since 1970: protobuf's first one.
+/// The first second of year 1, in seconds since 1970: protobuf's minimum.
 pub(crate) const YEAR_1: i64 = -62_135_596_800;
 
-/// The time of a message; `None` where it is none by protobuf's own rules: from year 1 to 9999, with
-/// nanoseconds that count forward (`google/protobuf/timestamp.proto`).
+/// A message's time; `None` outside protobuf's own range: years 1 to 9999, with nanoseconds that count
+/// forward (`google/protobuf/timestamp.proto`).
 pub fn timestamp(time: &pbjson_types::Timestamp) -> Option<Timestamp> {
     let time = (time.seconds >= YEAR_1 && time.nanos >= 0).then_some(time)?;
     Timestamp::new(time.seconds, time.nanos).ok()
@@ -61,14 +61,14 @@ pub fn to_message(time: Timestamp) -> pbjson_types::Timestamp {
     }
 }
 
-/// The last part of an attachment's URI, which is what people know it by.
+/// The last part of an attachment's URI.
 pub fn attachment_name(uri: &str) -> &str {
     let path = uri.split(['?', '#']).next().unwrap_or(uri);
     path.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(uri)
 }
 
-/// Text that others wrote, without what is invisible and could mislead: control characters, and those
-/// that reorder or hide the text around them. Line breaks and tabs stay.
+/// Removes invisible characters that could mislead: control characters, and those that reorder or
+/// hide the text around them. Line breaks and tabs stay.
 pub fn clean(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n").chars().filter(|c| !misleads(*c)).collect()
 }
@@ -78,8 +78,8 @@ pub fn clean_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Also other line breaks, and tags (Unicode's own for languages), which nobody sees. What joins
-/// letters and emoji (U+200C, U+200D) stays.
+/// Includes other line breaks, and Unicode's invisible language tags. Joiners of letters and emoji
+/// (U+200C, U+200D) stay.
 fn misleads(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
         || matches!(c,

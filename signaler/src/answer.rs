@@ -1,17 +1,20 @@
-//! What a reviewer is told: it follows from what Temporal says and from what they asked for.
+//! What a reviewer is answered: it follows from what is known of the approval and what they asked for.
 //!
 //! Pure: no clock, no I/O, no web and no Temporal.
 
-use countersign_protos::v1::{ApprovalState, ReviewerState, StageState, Status, Verdict, Vote};
+use countersign_protos::{
+    LinkHash, Verdict,
+    v1::{ApprovalState, ReviewerState, StageState, Status, Vote},
+};
 
 /// What could be learned about an approval.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Reading {
     /// The workflow's own answer.
     Current(ApprovalState),
-    /// No worker answers, and the approval is open: no more than its submission is known.
-    Unattended(ApprovalState),
-    /// No worker answers, and the approval has an outcome, which knows the links of those who decided.
+    /// Open, but no worker answers: only the submission is known.
+    NoWorker(ApprovalState),
+    /// No worker answers, but the outcome is known, with the links of those who decided.
     Closed(ApprovalState),
     /// The workflow ended without an outcome.
     Ended(Ending, ApprovalState),
@@ -20,32 +23,28 @@ pub(crate) enum Reading {
 /// How a workflow ends without an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It failed.
     Failed,
-    /// Somebody terminated it.
     Terminated,
     /// Temporal's own time limit stopped it.
     TimedOut,
-    /// It completed, but not with an outcome that can be read.
+    /// It completed, but its outcome cannot be read.
     Unreadable,
 }
 
-/// What a request about an approval comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Looked at: it waits for this reviewer.
+    /// Viewed: it waits for this reviewer.
     Open,
-    /// Looked at: it is open, but no worker runs.
-    Unattended,
-    /// Looked at: this reviewer has decided, and their stage waits for others.
+    /// Viewed: it is open, but no worker runs.
+    NoWorker,
+    /// Viewed: this reviewer has decided, and their stage waits for others.
     Voted,
-    /// Looked at: this reviewer's stage is over, the approval goes on.
+    /// Viewed: this reviewer's stage is over, and the approval continues.
     StageOver,
-    /// Looked at: approved or rejected.
+    /// Viewed: approved or rejected.
     Decided,
     /// The deadline passed.
     Expired,
-    /// The approval was called off.
     Withdrawn,
     /// The workflow ended without an outcome.
     Ended(Ending),
@@ -59,48 +58,49 @@ pub(crate) enum Answer {
     OtherVerdict,
     /// Decided after others had settled it.
     TooLate,
-    /// Decided: Temporal has it, the workflow has not said yet what became of it.
+    /// Decided: Temporal has it, but no worker has processed it yet.
     Accepted,
 }
 
 impl Reading {
-    /// What is known, however it was learned.
     pub(crate) fn state(&self) -> &ApprovalState {
         match self {
             Reading::Current(state)
-            | Reading::Unattended(state)
+            | Reading::NoWorker(state)
             | Reading::Closed(state)
             | Reading::Ended(_, state) => state,
         }
     }
 }
 
-/// The reviewer who was asked by `link`, and in which stage.
-pub(crate) fn asked<'a>(
+/// The reviewer to whom `link` was issued, and their stage.
+pub(crate) fn reviewer_by_link<'a>(
     state: &'a ApprovalState,
-    link: &str,
+    link: &LinkHash,
 ) -> Option<(&'a StageState, &'a ReviewerState)> {
-    state.stages.iter().find_map(|stage| {
-        stage.reviewers.iter().find(|asked| asked.link == link).map(|asked| (stage, asked))
-    })
+    let has_link = |reviewer: &&ReviewerState| reviewer.link == link.as_str();
+    state
+        .stages
+        .iter()
+        .find_map(|stage| stage.reviewers.iter().find(has_link).map(|reviewer| (stage, reviewer)))
 }
 
-/// The vote of the reviewer who was asked by `link`.
-pub(crate) fn own_vote<'a>(state: &'a ApprovalState, link: &str) -> Option<&'a Vote> {
-    asked(state, link).and_then(|(_, reviewer)| reviewer.vote.as_ref())
+/// The vote of the reviewer to whom `link` was issued.
+pub(crate) fn own_vote<'a>(state: &'a ApprovalState, link: &LinkHash) -> Option<&'a Vote> {
+    reviewer_by_link(state, link).and_then(|(_, reviewer)| reviewer.vote.as_ref())
 }
 
-/// The answer to whoever only looks.
-pub(crate) fn on_look(reading: &Reading, link: &str) -> Answer {
+/// The answer to a view of the page.
+pub(crate) fn on_view(reading: &Reading, link: &LinkHash) -> Answer {
     match reading {
         Reading::Ended(ending, _) => Answer::Ended(*ending),
-        Reading::Unattended(_) => Answer::Unattended,
+        Reading::NoWorker(_) => Answer::NoWorker,
         Reading::Closed(state) => over(state.status(), Answer::Decided).unwrap_or(Answer::Decided),
         Reading::Current(state) => {
             if let Some(answer) = over(state.status(), Answer::Decided) {
                 return answer;
             }
-            match asked(state, link) {
+            match reviewer_by_link(state, link) {
                 None => Answer::Superseded,
                 Some((stage, _)) if !pending(stage.status()) => Answer::StageOver,
                 Some((_, reviewer)) if reviewer.vote.is_some() => Answer::Voted,
@@ -111,21 +111,21 @@ pub(crate) fn on_look(reading: &Reading, link: &str) -> Answer {
     }
 }
 
-/// The answer to a decision where none needs to be sent; otherwise it is time to send it.
-pub(crate) fn settled(reading: &Reading, link: &str, verdict: Verdict) -> Option<Answer> {
+/// The answer to a decision that need not be sent; `None` if it must be.
+pub(crate) fn settled(reading: &Reading, link: &LinkHash, verdict: Verdict) -> Option<Answer> {
     let state = match reading {
         Reading::Ended(ending, _) => return Some(Answer::Ended(*ending)),
-        Reading::Unattended(_) => return None,
+        Reading::NoWorker(_) => return None,
         Reading::Current(state) | Reading::Closed(state) => state,
     };
     if let Some(vote) = own_vote(state, link) {
-        let same = vote.verdict() == verdict;
+        let same = vote.verdict().known() == Some(verdict);
         return Some(if same { Answer::AlreadyRecorded } else { Answer::OtherVerdict });
     }
     if let Some(answer) = over(state.status(), Answer::TooLate) {
         return Some(answer);
     }
-    match asked(state, link) {
+    match reviewer_by_link(state, link) {
         None => Some(Answer::Superseded),
         Some((stage, _)) if !pending(stage.status()) => Some(Answer::TooLate),
         Some((_, reviewer)) if reviewer.released => Some(Answer::Superseded),
@@ -133,17 +133,21 @@ pub(crate) fn settled(reading: &Reading, link: &str, verdict: Verdict) -> Option
     }
 }
 
-/// The answer to a decision that was sent, where the workflow has one.
-pub(crate) fn after_sending(reading: &Reading, link: &str, verdict: Verdict) -> Option<Answer> {
+/// The answer to a decision that was sent; `None` if the workflow does not have it.
+pub(crate) fn after_sending(
+    reading: &Reading,
+    link: &LinkHash,
+    verdict: Verdict,
+) -> Option<Answer> {
     settled(reading, link, verdict).map(|answer| match answer {
         Answer::AlreadyRecorded => Answer::Recorded,
         answer => answer,
     })
 }
 
-/// Whether there is still something to decide.
+/// Whether it can still be decided. A status that only a newer version knows counts as open.
 pub(crate) fn pending(status: Status) -> bool {
-    matches!(status, Status::Pending | Status::Unspecified)
+    over(status, Answer::Decided).is_none()
 }
 
 fn over(status: Status, decided: Answer) -> Option<Answer> {
@@ -157,26 +161,38 @@ fn over(status: Status, decided: Answer) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
+    use countersign_protos::ApprovalId;
+
     use super::*;
 
-    const ANN: &str = "link-of-ann";
-    const BOB: &str = "link-of-bob";
+    fn ann() -> LinkHash {
+        "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash()
+    }
 
-    fn reviewer(link: &str, vote: Option<Verdict>) -> ReviewerState {
+    fn bob() -> LinkHash {
+        "8K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash()
+    }
+
+    fn reviewer(link: &LinkHash, vote: Option<Verdict>) -> ReviewerState {
         let vote = vote.map(|verdict| Vote { verdict: verdict.into(), ..Vote::default() });
-        ReviewerState { link: link.into(), vote, ..ReviewerState::default() }
+        ReviewerState { link: link.as_str().into(), vote, ..ReviewerState::default() }
     }
 
     /// One stage that Ann and Bob were asked in, and one that follows it.
-    fn state(all: Status, stage: Status, ann: Option<Verdict>, bob: Option<Verdict>) -> Reading {
-        let reviewers = vec![reviewer(ANN, ann), reviewer(BOB, bob)];
+    fn state(
+        all: Status,
+        stage: Status,
+        by_ann: Option<Verdict>,
+        by_bob: Option<Verdict>,
+    ) -> Reading {
+        let reviewers = vec![reviewer(&ann(), by_ann), reviewer(&bob(), by_bob)];
         let first = StageState { status: stage.into(), reviewers, ..StageState::default() };
         let second = StageState { status: Status::Pending.into(), ..StageState::default() };
         let stages = vec![first, second];
         Reading::Current(ApprovalState { status: all.into(), stages, ..ApprovalState::default() })
     }
 
-    fn elsewhere(status: Status) -> ApprovalState {
+    fn without_stages(status: Status) -> ApprovalState {
         ApprovalState { status: status.into(), ..ApprovalState::default() }
     }
 
@@ -192,7 +208,7 @@ mod tests {
         use Status::{Approved, Expired, Pending, Rejected, Unspecified, Withdrawn};
         use Verdict::{Approve, Reject};
         let table = [
-            // What the workflow says,                             who looks,  who approves before it is sent, and after
+            // What the workflow says,                             viewed, approved before it is sent, and after
             (state(Pending, Pending, None, None), Answer::Open, None, Answer::Accepted),
             (state(Unspecified, Unspecified, None, None), Answer::Open, None, Answer::Accepted),
             (
@@ -255,9 +271,9 @@ mod tests {
                 Some(Answer::Superseded),
                 Answer::Superseded,
             ),
-            (Reading::Unattended(elsewhere(Pending)), Answer::Unattended, None, Answer::Accepted),
+            (Reading::NoWorker(without_stages(Pending)), Answer::NoWorker, None, Answer::Accepted),
             (
-                Reading::Closed(elsewhere(Approved)),
+                Reading::Closed(without_stages(Approved)),
                 Answer::Decided,
                 Some(Answer::TooLate),
                 Answer::TooLate,
@@ -275,34 +291,35 @@ mod tests {
                 Answer::OtherVerdict,
             ),
             (
-                Reading::Closed(elsewhere(Withdrawn)),
+                Reading::Closed(without_stages(Withdrawn)),
                 Answer::Withdrawn,
                 Some(Answer::Withdrawn),
                 Answer::Withdrawn,
             ),
             (
-                Reading::Ended(Ending::Terminated, elsewhere(Pending)),
+                Reading::Ended(Ending::Terminated, without_stages(Pending)),
                 Answer::Ended(Ending::Terminated),
                 Some(Answer::Ended(Ending::Terminated)),
                 Answer::Ended(Ending::Terminated),
             ),
             (
-                Reading::Current(elsewhere(Pending)),
+                Reading::Current(without_stages(Pending)),
                 Answer::Superseded,
                 Some(Answer::Superseded),
                 Answer::Superseded,
             ),
             (
-                Reading::Current(elsewhere(Approved)),
+                Reading::Current(without_stages(Approved)),
                 Answer::Decided,
                 Some(Answer::TooLate),
                 Answer::TooLate,
             ),
         ];
         for (reading, looks, before, after) in table {
-            assert_eq!(on_look(&reading, ANN), looks, "{reading:?}");
-            assert_eq!(settled(&reading, ANN, Verdict::Approve), before, "{reading:?}");
-            let said = after_sending(&reading, ANN, Verdict::Approve).unwrap_or(Answer::Accepted);
+            assert_eq!(on_view(&reading, &ann()), looks, "{reading:?}");
+            assert_eq!(settled(&reading, &ann(), Verdict::Approve), before, "{reading:?}");
+            let said =
+                after_sending(&reading, &ann(), Verdict::Approve).unwrap_or(Answer::Accepted);
             assert_eq!(said, after, "{reading:?}");
         }
     }
@@ -310,9 +327,9 @@ mod tests {
     #[test]
     fn somebody_elses_vote_is_not_ones_own() {
         let reading = state(Status::Pending, Status::Pending, None, Some(Verdict::Approve));
-        assert_eq!(on_look(&reading, ANN), Answer::Open);
-        assert_eq!(on_look(&reading, BOB), Answer::Voted);
-        assert_eq!(settled(&reading, ANN, Verdict::Reject), None);
-        assert_eq!(settled(&reading, BOB, Verdict::Reject), Some(Answer::OtherVerdict));
+        assert_eq!(on_view(&reading, &ann()), Answer::Open);
+        assert_eq!(on_view(&reading, &bob()), Answer::Voted);
+        assert_eq!(settled(&reading, &ann(), Verdict::Reject), None);
+        assert_eq!(settled(&reading, &bob(), Verdict::Reject), Some(Answer::OtherVerdict));
     }
 }

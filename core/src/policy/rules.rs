@@ -7,8 +7,8 @@ use std::{
 
 use countersign_protos::{
     submission::problem,
+    text,
     v1::{Problem, Submission},
-    words,
 };
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
@@ -163,7 +163,7 @@ impl Bounds {
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bound = |word: &str, amount: Decimal| {
-            format!("{word} {}", words::money(&amount.to_string(), "").trim_end())
+            format!("{word} {}", text::money(&amount.to_string(), "").trim_end())
         };
         let low = self.low.map(|(low, inside)| bound(if inside { "from" } else { "above" }, low));
         let high =
@@ -222,7 +222,7 @@ impl When {
             }
             Aspect::Money => match self.amounts.get(facts.currency) {
                 Some(bounds) => {
-                    let amount = words::money(&facts.amount.to_string(), facts.currency);
+                    let amount = text::money(&facts.amount.to_string(), facts.currency);
                     format!("its amount is {amount}, not {bounds}")
                 }
                 None => {
@@ -276,7 +276,7 @@ fn name_words(name: &str) -> impl Iterator<Item = &str> {
 /// two are a canonical caseless match (the Unicode Standard, 3.13, D145) when these are the same.
 fn folded(text: &str) -> String {
     let decomposed = DecomposingNormalizerBorrowed::new_nfd();
-    let text = words::clean_line(text);
+    let text = text::clean_line(text);
     let folded = CaseMapper::new().fold_string(&decomposed.normalize(&text)).into_owned();
     ComposingNormalizerBorrowed::new_nfc().normalize(&folded).into_owned()
 }
@@ -396,7 +396,7 @@ impl Managers {
         if let (Some(one), Some(other)) = (by_id, by_address)
             && one != other
         {
-            let id = words::clean_line(&who.employee_id);
+            let id = text::clean_line(&who.employee_id);
             let message = format!(
                 "names somebody else than the e-mail address: in the rules, the manager of {id} is \
                  {one}, and that of {submitter} is {other}"

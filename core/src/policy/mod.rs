@@ -6,10 +6,7 @@ mod absence;
 mod calendar;
 mod explain;
 mod file;
-mod holidays;
-mod mistakes;
 mod plan;
-mod reader;
 mod routing;
 mod rules;
 mod schedule;
@@ -19,8 +16,8 @@ mod tests;
 
 pub use absence::{Absence, Invitee, Kept, Place, concerning, most_bytes, places, stand_ins};
 pub use calendar::{Calendar, DayOfWeek, Hours, MonthDay, NotADayOfWeek, NotAMonthDay, NotHours};
-pub use mistakes::{Mistake, Mistakes};
-pub use plan::{Continuation, Continuations, Level, MAX_NAME_BYTES, StageRule};
+pub use file::{Mistake, Mistakes};
+pub use plan::{Continuation, Continuations, Level, Plan, StageRule};
 pub use routing::{PassedOver, Route, Routed};
 pub use rules::Rule;
 pub use schedule::{

@@ -2,16 +2,8 @@
 
 use std::{fmt, num::NonZeroUsize, str::FromStr};
 
+pub use countersign_protos::Verdict;
 use serde::{Deserialize, Serialize};
-
-/// Which way somebody decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Verdict {
-    /// For.
-    Approve,
-    /// Against.
-    Reject,
-}
 
 /// How many approvals a stage needs, and so how many rejections end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use countersign_protos::{v1::Submission, words};
+use countersign_protos::{text, v1::Submission};
 use jiff::{Timestamp, civil::Date};
 
 use super::{
@@ -36,7 +36,7 @@ impl Policy {
         at: Timestamp,
     ) -> std::fmt::Result {
         let document = submission.document.clone().unwrap_or_default();
-        let (title, amount) = (document.title, words::money(&document.amount, &document.currency));
+        let (title, amount) = (document.title, text::money(&document.amount, &document.currency));
         writeln!(out, "{}: {title}, {amount}, by {submitter}", submission.submission_id)?;
         writeln!(out, "as if submitted {}", self.moment(at))?;
         if submission.approval.is_some() {

@@ -1,0 +1,11 @@
+//! The rules of an approval: what a submission has to be, who decides it, and what follows from their
+//! decisions.
+//!
+//! Pure: time, and the text of files, come in as arguments. `Cargo.toml` keeps out what does I/O, and
+//! `clippy.toml` clocks, files, the environment and maps without an order.
+
+pub mod approval;
+pub mod limits;
+pub mod money;
+pub mod policy;
+pub mod validation;

@@ -1,0 +1,66 @@
+//! The form that carries a decision.
+
+use std::time::Duration;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+};
+use countersign_protos::{Verdict, names::COMMENT_MAX_CHARS, text::clean};
+use tokio::time::timeout;
+use url::form_urlencoded;
+
+use crate::problem::Problem;
+
+const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
+pub(crate) const MAX_BYTES: usize = 64 * 1024;
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Names and values, in their order.
+pub(crate) struct Form(Vec<(String, String)>);
+
+impl Form {
+    pub(crate) async fn read(request: Request) -> Result<Self, Problem> {
+        if !is_form(request.headers()) {
+            return Err(Problem::NotAForm);
+        }
+        let body = timeout(READ_TIMEOUT, Bytes::from_request(request, &())).await;
+        match body.map_err(|_| Problem::Incomplete)? {
+            Ok(body) => Ok(Form(form_urlencoded::parse(&body).into_owned().collect())),
+            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(Problem::BodyTooLarge)
+            }
+            Err(_) => Err(Problem::Incomplete),
+        }
+    }
+
+    /// The comment as it is shown, however long it is.
+    pub(crate) fn comment(&self) -> String {
+        clean(self.all("comment").first().unwrap_or(&"").trim())
+    }
+
+    /// The verdict, if the comment can be accepted too.
+    pub(crate) fn verdict(&self) -> Result<Verdict, Problem> {
+        let verdict = match self.all("verdict")[..] {
+            [one] => Verdict::from_name(one),
+            _ => None,
+        };
+        let verdict = verdict.ok_or(Problem::InvalidVerdict)?;
+        match self.comment().chars().count() {
+            0..=COMMENT_MAX_CHARS => Ok(verdict),
+            _ => Err(Problem::CommentTooLong),
+        }
+    }
+
+    fn all(&self, name: &str) -> Vec<&str> {
+        self.0.iter().filter(|(field, _)| field == name).map(|(_, value)| &**value).collect()
+    }
+}
+
+/// Media types are compared in any case (RFC 9110, 8.3.1); parameters are ignored.
+fn is_form(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(MEDIA_TYPE)
+}

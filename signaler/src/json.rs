@@ -1,0 +1,69 @@
+//! Answers as JSON.
+
+use countersign_protos::v1::ApprovalState;
+use serde::Serialize;
+
+use crate::{
+    answer::reviewer_by_link,
+    problem::Problem,
+    wording::{self, Case},
+};
+
+#[derive(Serialize)]
+pub(crate) struct ProblemJson {
+    answer: &'static str,
+    message: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+}
+
+impl ProblemJson {
+    pub(crate) fn new(problem: &Problem, name: &'static str) -> Self {
+        let field = match problem {
+            Problem::InvalidVerdict => Some("verdict"),
+            Problem::CommentTooLong => Some("comment"),
+            // It was not read, so the field that is too large is unknown.
+            Problem::BodyTooLarge => Some("body"),
+            _ => None,
+        };
+        ProblemJson { answer: name, message: wording::problem(problem).1, field }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct ApprovalJson {
+    answer: &'static str,
+    message: String,
+    status: &'static str,
+    reviewer: Option<String>,
+    approval: ApprovalState,
+}
+
+impl ApprovalJson {
+    /// Without links, which are secret, and without failures of mails, signals and webhooks, which
+    /// concern only operators.
+    pub(crate) fn new(case: Case<'_>, name: &'static str) -> Self {
+        let mut approval = case.state.clone();
+        approval.announcement_error.clear();
+        approval.webhook_error.clear();
+        approval.ignored_because.clear();
+        if !approval.handing_on.is_empty() {
+            approval.handing_on = wording::HANDING_ON.to_owned();
+        }
+        for reviewer in approval.stages.iter_mut().flat_map(|stage| &mut stage.reviewers) {
+            reviewer.link.clear();
+            reviewer.delivery_error.clear();
+            if let Some(vote) = &mut reviewer.vote {
+                vote.link.clear();
+            }
+        }
+        ApprovalJson {
+            answer: name,
+            message: format!("{}. {}", wording::headline(case), wording::explanation(case)),
+            status: case.state.status().as_str_name(),
+            reviewer: reviewer_by_link(case.state, case.link)
+                .map(|(_, reviewer)| reviewer.reviewer.clone()),
+            approval,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Why a request is answered without an approval.
+
+use std::time::Duration;
+
+use crate::{decision::DecisionError, lookup::LookupError, rate_limit::TooMany};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Problem {
+    NotFound,
+    /// This approval ID, as it was typed, was never issued.
+    NotIssued(String),
+    /// It was issued, but its workflow no longer exists.
+    Gone,
+    /// The form's verdict is missing, unknown or given twice.
+    InvalidVerdict,
+    CommentTooLong,
+    /// A browser says that a page of another site sent the form.
+    CrossSite,
+    NotAForm,
+    BodyTooLarge,
+    /// The body did not arrive, or not all of it.
+    Incomplete,
+    MethodNotAllowed,
+    /// Allowed again after this long.
+    TooMany(Duration),
+    /// Temporal does not answer: nothing can be shown.
+    Unavailable,
+    /// Temporal did not accept the decision.
+    NothingRecorded,
+    /// Temporal may or may not have accepted the decision.
+    Unknown,
+    OutboxUnreadable,
+}
+
+impl From<LookupError> for Problem {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::Gone => Problem::Gone,
+            LookupError::Unavailable => Problem::Unavailable,
+        }
+    }
+}
+
+impl From<DecisionError> for Problem {
+    fn from(error: DecisionError) -> Self {
+        match error {
+            DecisionError::Gone => Problem::Gone,
+            DecisionError::NothingRecorded => Problem::NothingRecorded,
+            DecisionError::Unknown => Problem::Unknown,
+        }
+    }
+}
+
+impl From<TooMany> for Problem {
+    fn from(TooMany(wait): TooMany) -> Self {
+        Problem::TooMany(wait)
+    }
+}

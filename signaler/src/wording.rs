@@ -1,0 +1,428 @@
+//! Everything that people read on pages, apart from the headings in `templates/`.
+
+use countersign_protos::{
+    LinkHash, Verdict,
+    text::{clean_line, moment},
+    v1::{ApprovalState, ReviewerState, StageState, Status, Submission, Vote},
+};
+
+use crate::{
+    answer::{Answer, Ending, own_vote, pending, reviewer_by_link},
+    problem::Problem,
+};
+
+/// One answer about one approval, to the reviewer behind one link.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case<'a> {
+    pub(crate) answer: Answer,
+    pub(crate) state: &'a ApprovalState,
+    pub(crate) link: &'a LinkHash,
+}
+
+/// The page's first line.
+pub(crate) fn headline(case: Case<'_>) -> String {
+    let own = own_vote(case.state, case.link);
+    match case.answer {
+        Answer::Open => "Your decision is needed".to_owned(),
+        // They may have decided already: no worker is there to say so.
+        Answer::NoWorker => "You were asked to decide".to_owned(),
+        Answer::Voted | Answer::StageOver if own.is_some() => format!("You {} this", past(own)),
+        Answer::Voted | Answer::StageOver => match own_stage(case) {
+            Some(stage) => format!("Stage {}", outcome_word(stage.status()).to_lowercase()),
+            None => "This stage is over".to_owned(),
+        },
+        Answer::Decided => outcome_word(case.state.status()).to_owned(),
+        Answer::Expired => "This request has expired".to_owned(),
+        Answer::Withdrawn => "This request was withdrawn".to_owned(),
+        Answer::Ended(_) => "This request ended without a decision".to_owned(),
+        Answer::Superseded => "This link has been superseded".to_owned(),
+        Answer::Recorded => format!("Recorded: you {}", past(own)),
+        Answer::AlreadyRecorded => format!("Already recorded: you {}", past(own)),
+        Answer::OtherVerdict => format!("You had already {} this", past(own)),
+        Answer::TooLate => "Already decided".to_owned(),
+        Answer::Accepted => "Your decision is recorded".to_owned(),
+    }
+}
+
+/// What that means, in a sentence or two.
+pub(crate) fn explanation(case: Case<'_>) -> String {
+    let own = own_vote(case.state, case.link);
+    let voted = own.map(|vote| moment(vote.decided_at.as_ref())).unwrap_or_default();
+    match case.answer {
+        Answer::Open => own_stage(case).map(invitation).unwrap_or_default(),
+        Answer::NoWorker => {
+            "The service that processes decisions is not running right now. You can \
+            still decide: your decision takes effect when the service is back. If you have already \
+            decided, there is nothing more to do."
+                .to_owned()
+        }
+        Answer::Voted | Answer::StageOver | Answer::Decided | Answer::Recorded => progress(case),
+        Answer::Expired => over(case, "The deadline passed"),
+        Answer::Withdrawn => over(case, "It was withdrawn"),
+        Answer::Ended(ending) => format!("{} Its operator can say why.", ended(ending)),
+        Answer::Superseded => "The request continues, but others were asked in your place, or a \
+            newer mail with other links was sent to you. There is nothing to do here."
+            .to_owned(),
+        Answer::AlreadyRecorded => {
+            join([sentence("Your decision counted", &voted), progress(case)])
+        }
+        Answer::OtherVerdict => join([
+            sentence("Your first decision stands; it was recorded", &voted),
+            "Nothing was changed just now.".to_owned(),
+            progress(case),
+        ]),
+        Answer::TooLate => join([
+            "It was decided before you pressed the button; nothing was changed just now."
+                .to_owned(),
+            progress(case),
+        ]),
+        Answer::Accepted => "It is stored safely. It takes effect when the service that processes \
+            decisions is back, unless you or others have already decided; this page will then show \
+            the result. There is no need to press again."
+            .to_owned(),
+    }
+}
+
+/// How many have to approve; empty where one is asked.
+fn quorum(stage: &StageState) -> String {
+    let asked = counted(stage);
+    match stage.quorum.as_str() {
+        "all" if asked > 1 => format!("All {asked} reviewers have to approve."),
+        "any" | "" if asked > 1 => {
+            format!("{asked} reviewers are asked; the first decision counts.")
+        }
+        number if asked > 1 && number.parse::<usize>().is_ok() => {
+            format!("{number} of {asked} reviewers have to approve.")
+        }
+        _ => String::new(),
+    }
+}
+
+fn at_deadline(stage: &StageState) -> &'static str {
+    match stage.on_deadline.as_str() {
+        "escalate" => "If it is not decided by then, others are asked.",
+        "approve" => {
+            "If it is not decided by then, it counts as approved unless somebody has rejected it."
+        }
+        "reject" => "If it is not decided by then, it counts as rejected.",
+        _ => "If it is not decided by then, the request expires.",
+    }
+}
+
+fn outcome_word(status: Status) -> &'static str {
+    match status {
+        Status::Pending | Status::Unspecified => "Waiting",
+        Status::Approved => "Approved",
+        Status::Rejected => "Rejected",
+        Status::Expired => "Expired",
+        Status::Withdrawn => "Withdrawn",
+    }
+}
+
+fn past(vote: Option<&Vote>) -> &'static str {
+    vote.and_then(|vote| vote.verdict().known()).map_or("decided", |verdict| verdict.terms().past)
+}
+
+pub(crate) const UNTITLED: &str = "Untitled request";
+pub(crate) const ITEM: &str = "Item";
+
+/// What is known of a request besides its document, with labels.
+pub(crate) fn facts(submission: &Submission) -> Vec<(&'static str, String)> {
+    let submitter = submission.submitter.clone().unwrap_or_default();
+    let category = submission.document.as_ref().map_or("", |document| &document.category);
+    let kind = list([&submission.submission_type, category]).replace('_', " ");
+    let facts = [
+        ("From", list([&submitter.name, &submitter.department, &submitter.employee_id])),
+        ("E-mail", clean_line(&submitter.email)),
+        ("Type", capitalized(&kind)),
+        ("Reference", clean_line(&submission.submission_id)),
+        ("Submitted", moment(submission.submitted_at.as_ref())),
+    ];
+    facts.into_iter().filter(|(_, text)| !text.is_empty()).collect()
+}
+
+/// A stage's name, as a heading.
+pub(crate) fn stage_name(stage: &StageState, case: Case<'_>) -> String {
+    match clean_line(&stage.name) {
+        name if !name.is_empty() => name,
+        _ if case.state.stages.len() > 1 => "Stage".to_owned(),
+        _ => "Reviewers".to_owned(),
+    }
+}
+
+/// `continues` is whether the approval can still be decided.
+pub(crate) fn stage_status(stage: &StageState, opened: bool, continues: bool) -> &'static str {
+    match (pending(stage.status()), opened, continues) {
+        (true, false, true) => "Not asked yet",
+        (true, false, false) => "Not asked",
+        (true, true, false) => "Not decided",
+        (true, true, true) | (false, _, _) => outcome_word(stage.status()),
+    }
+}
+
+/// A stage's deadline, if it is open, and its quorum.
+pub(crate) fn stage_note(stage: &StageState, opened: bool) -> String {
+    match moment(stage.deadline.as_ref()) {
+        deadline if opened && !deadline.is_empty() => {
+            format!("Until {deadline}. {}", quorum(stage)).trim().to_owned()
+        }
+        _ => quorum(stage),
+    }
+}
+
+/// What a reviewer did, or why they did nothing; `waiting` where they still can.
+pub(crate) fn reviewer_did(reviewer: &ReviewerState, waiting: bool) -> String {
+    if let Some(vote) = &reviewer.vote {
+        return on(past(Some(vote)), &moment(vote.decided_at.as_ref()));
+    }
+    let did = match (reviewer.released, waiting) {
+        (true, _) => "did not decide; others were asked",
+        (false, true) => "has not decided yet",
+        (false, false) => "",
+    };
+    did.to_owned()
+}
+
+/// Whose decision it is: `deputy for absent (you)`.
+pub(crate) fn reviewer_name(reviewer: &ReviewerState, link: &LinkHash) -> String {
+    let you = if reviewer.link == link.as_str() { " (you)" } else { "" };
+    let absent = match reviewer.on_behalf_of.as_str() {
+        "" => String::new(),
+        absent => format!(" for {absent}"),
+    };
+    format!("{}{absent}{you}", reviewer.reviewer)
+}
+
+/// In whose name the reader decides; empty where that is unknown.
+pub(crate) fn deciding_as(case: Case<'_>) -> String {
+    match reviewer_by_link(case.state, case.link) {
+        None => String::new(),
+        Some((_, reviewer)) if reviewer.on_behalf_of.is_empty() => reviewer.reviewer.clone(),
+        Some((_, reviewer)) => {
+            format!("{}, in the place of {}", reviewer.reviewer, reviewer.on_behalf_of)
+        }
+    }
+}
+
+/// How many reviewers a stage's quorum is about: those superseded without a vote are not.
+fn counted(stage: &StageState) -> usize {
+    let counts = |reviewer: &&ReviewerState| reviewer.vote.is_some() || !reviewer.released;
+    stage.reviewers.iter().filter(counts).count()
+}
+
+fn own_stage(case: Case<'_>) -> Option<&StageState> {
+    reviewer_by_link(case.state, case.link).map(|(stage, _)| stage)
+}
+
+fn invitation(stage: &StageState) -> String {
+    let deadline = moment(stage.deadline.as_ref());
+    if deadline.is_empty() {
+        return quorum(stage);
+    }
+    join([format!("Please decide by {deadline}."), at_deadline(stage).to_owned(), quorum(stage)])
+}
+
+/// Shown until everything that acts on the outcome has it. What that is concerns only operators.
+pub(crate) const HANDING_ON: &str = "Decided; handing the outcome on.";
+
+fn handing_on(case: Case<'_>) -> String {
+    if case.state.handing_on.is_empty() { String::new() } else { HANDING_ON.to_owned() }
+}
+
+/// Where the approval stands now.
+fn progress(case: Case<'_>) -> String {
+    let status = case.state.status();
+    if !pending(status) {
+        let when = moment(case.state.decided_at.as_ref());
+        let word = outcome_word(status).to_uppercase();
+        let now = match case.answer {
+            Answer::Recorded => format!("The request is now {word}."),
+            _ => sentence(&format!("The request was {word}"), &when),
+        };
+        return join([now, case.state.reason.clone(), handing_on(case)]);
+    }
+    match own_stage(case) {
+        Some(stage) if pending(stage.status()) => approvals_so_far(stage),
+        Some(stage) => {
+            let over = format!("This stage is {}.", outcome_word(stage.status()).to_lowercase());
+            let next = case.state.stages.iter().find(|stage| pending(stage.status()));
+            let next = match next {
+                Some(next) if !next.name.is_empty() => {
+                    format!("The request continues with the stage “{}”.", next.name)
+                }
+                _ => "The request continues.".to_owned(),
+            };
+            join([over, next])
+        }
+        None => "The request is not decided yet.".to_owned(),
+    }
+}
+
+fn approvals_so_far(stage: &StageState) -> String {
+    let needed = match stage.quorum.as_str() {
+        "all" => counted(stage),
+        number => number.parse().unwrap_or(1),
+    };
+    let votes = stage.reviewers.iter().filter_map(|reviewer| reviewer.vote.as_ref());
+    let approved = votes.filter(|vote| vote.verdict().known() == Some(Verdict::Approve)).count();
+    format!("The stage is waiting for others: {approved} of {needed} approvals so far.")
+}
+
+fn over(case: Case<'_>, what: &str) -> String {
+    let when = moment(case.state.decided_at.as_ref());
+    let reason = case.state.reason.clone();
+    if reason.is_empty() {
+        return join([sentence(what, &when), handing_on(case)]);
+    }
+    let ended = (!when.is_empty()).then(|| format!("It ended on {when}.")).unwrap_or_default();
+    join([reason, ended, handing_on(case)])
+}
+
+fn ended(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Failed => "The process behind it failed.",
+        Ending::Terminated => "Somebody stopped the process behind it.",
+        Ending::TimedOut => "The process behind it ran out of time.",
+        Ending::Unreadable => "The process behind it is over, but its outcome cannot be read.",
+    }
+}
+
+fn list<const N: usize>(texts: [&str; N]) -> String {
+    let texts = texts.map(clean_line);
+    texts.iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join(", ")
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next();
+    first.into_iter().flat_map(char::to_uppercase).chain(chars).collect()
+}
+
+fn on(what: &str, when: &str) -> String {
+    if when.is_empty() { what.to_owned() } else { format!("{what} on {when}") }
+}
+
+fn sentence(what: &str, when: &str) -> String {
+    format!("{}.", on(what, when))
+}
+
+fn join<const N: usize>(sentences: [String; N]) -> String {
+    let said: Vec<String> = sentences.into_iter().filter(|one| !one.is_empty()).collect();
+    said.join(" ")
+}
+
+const NOT_RECORDED: &str = "Your decision was not recorded";
+const TRY_AGAIN: &str = "Please try again in a moment";
+
+/// A problem's headline, and what it means or what to do.
+pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
+    match problem {
+        Problem::NotFound => (
+            "Page not found",
+            "The link in your mail opens your request. You can also type the approval ID from the \
+             mail.",
+        ),
+        Problem::NotIssued(_) => (
+            "This link does not work",
+            "Its approval ID was not issued here. Part of the link may be missing: please open it \
+             from the mail, or type the approval ID from the mail.",
+        ),
+        Problem::Gone => (
+            "This request no longer exists",
+            "Its link was issued once, but no request can be found for it. Requests are removed \
+             some time after they have ended. If your mail has only just arrived, please try again \
+             in a minute.",
+        ),
+        Problem::InvalidVerdict => {
+            (NOT_RECORDED, "verdict: it is missing or unknown. Please press one of the buttons.")
+        }
+        Problem::CommentTooLong => {
+            (NOT_RECORDED, "comment: it may have 2,000 characters. Please shorten it.")
+        }
+        Problem::CrossSite => (
+            "This decision was sent from another site",
+            "A page of another site sent it, so it was not accepted. Nothing was recorded. To \
+             decide, please open the request from your mail.",
+        ),
+        Problem::NotAForm => (
+            "This is not a form",
+            "Send a decision as application/x-www-form-urlencoded, with the fields verdict and \
+             comment. Nothing was recorded.",
+        ),
+        Problem::BodyTooLarge => (
+            "Request too large",
+            "body: it may have 64 KiB in all, and a comment in it 2,000 characters. Nothing was \
+             recorded.",
+        ),
+        Problem::Incomplete => (
+            "Please try again",
+            "Your decision did not arrive completely. Nothing was recorded this time.",
+        ),
+        Problem::MethodNotAllowed => (
+            "Method not allowed",
+            "This page can be opened, but does not accept this kind of request.",
+        ),
+        Problem::TooMany(_) => (
+            "Too many requests",
+            "Please wait a moment, and try again. Nothing was recorded this time.",
+        ),
+        Problem::Unavailable => (
+            TRY_AGAIN,
+            "The request cannot be shown right now, because the system behind this page is not \
+             answering. Nothing was changed.",
+        ),
+        Problem::NothingRecorded => (
+            TRY_AGAIN,
+            "Nothing was recorded this time, because the system behind this page is not answering. \
+             Unless you have decided before, your decision is still needed.",
+        ),
+        Problem::Unknown => (
+            "We do not know whether your decision was recorded",
+            "The system behind this page did not answer in time. Please open the request again, and \
+             press the same button if it still asks you: pressing again is safe, one decision \
+             counts once.",
+        ),
+        Problem::OutboxUnreadable => {
+            ("The outbox cannot be read", "The log of this service says why.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_may_pass_although_some_have_decided() {
+        for on_deadline in ["escalate", "approve", "reject", "expire", ""] {
+            let stage = StageState { on_deadline: on_deadline.into(), ..StageState::default() };
+            let said = at_deadline(&stage);
+            assert!(said.starts_with("If it is not decided by then, "), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_reviewer_superseded_without_a_vote_does_not_count() {
+        let approved = Vote { verdict: Verdict::Approve.into(), ..Vote::default() };
+        let asked = |vote: bool, released| ReviewerState {
+            vote: vote.then(|| approved.clone()),
+            released,
+            ..ReviewerState::default()
+        };
+        let reviewers =
+            vec![asked(true, true), asked(false, true), asked(false, false), asked(false, false)];
+        let of = |quorum: &str| StageState {
+            quorum: quorum.into(),
+            reviewers: reviewers.clone(),
+            ..StageState::default()
+        };
+        assert_eq!(quorum(&of("all")), "All 3 reviewers have to approve.");
+        assert_eq!(quorum(&of("any")), "3 reviewers are asked; the first decision counts.");
+        assert_eq!(quorum(&of("2")), "2 of 3 reviewers have to approve.");
+        assert!(
+            approvals_so_far(&of("all")).contains("1 of 3 approvals"),
+            "{}",
+            approvals_so_far(&of("all"))
+        );
+    }
+}
