@@ -1,5 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench soak
+.PHONY: help demo check test lint bench soak
+
+# Integration tests without Temporal, mail servers and browsers.
+INTEGRATION_TESTS = check_policy http log replay server settings sns start
 
 help: ## Show this.
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -7,14 +10,22 @@ help: ## Show this.
 demo: ## Start everything on this machine, with one submission to decide. Ctrl-C stops it.
 	@scripts/demo
 
+check: ## Check formatting, lints, structure and unit tests, in a minute, without network and servers.
+	cargo fmt --all --check
+	scripts/check-structure
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	cargo test --workspace --locked --quiet --lib --bins $(INTEGRATION_TESTS:%=--test %)
+
 test: ## Run all tests, after installing what they need.
 	@scripts/tools test
 	cargo build --workspace --locked
 	cargo test --workspace --locked --no-fail-fast
 	scripts/check-readme
-	cargo run --locked --bin soak -- --short
-	@echo "The same with a signaler that loses decisions, which has to be noticed:"
-	cargo run --locked --bin soak -- --short --control
+	@echo "The soak: users, kills and faults, and every answer checked against the histories."
+	cargo run --quiet --locked --bin soak -- --short
+	@echo "Its control: the same with a signaler that loses decisions, to see that they are found."
+	cargo run --quiet --locked --bin soak -- --short --control
+	@echo "All tests passed: unit tests, stories, the commands of README.md, the soak and its control."
 
 lint: ## Check formatting, lints, documentation, licences and docker-compose.yml.
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || \
@@ -26,6 +37,10 @@ lint: ## Check formatting, lints, documentation, licences and docker-compose.yml
 	@# Crates without a license field have a licence file, which is read instead.
 	PATH="$$PATH:$(CURDIR)/.tools/bin" cargo deny --locked check --allow no-license-field \
 		licenses bans sources
+	@# Known vulnerabilities; their database is fetched from GitHub.
+	@PATH="$$PATH:$(CURDIR)/.tools/bin"; if cargo deny --locked fetch db >/dev/null 2>&1; then \
+		cargo deny --locked check --disable-fetch advisories; \
+	else echo "WARNING: known vulnerabilities were not looked up: github.com/RustSec cannot be reached" >&2; fi
 	scripts/check-compose
 
 bench: ## Measure what Countersign costs over the bare Temporal calls.

@@ -55,7 +55,7 @@ impl Browser {
     }
 
     /// The words that are visible on the page; an error while one page gives way to the next.
-    async fn words(&self) -> Result<String, CmdError> {
+    async fn text(&self) -> Result<String, CmdError> {
         let body = self.client.find(Locator::Css("body")).await?;
         Ok(body.text().await?.split_whitespace().collect::<Vec<_>>().join(" "))
     }
@@ -63,7 +63,7 @@ impl Browser {
     /// Insists that these words become visible on the page, in whatever case.
     pub async fn expect(&self, words: &str) {
         until(Duration::from_secs(20), format!("the page to say {words:?}"), async || {
-            let seen = self.words().await.map_err(|error| error.to_string())?;
+            let seen = self.text().await.map_err(|error| error.to_string())?;
             match seen.to_lowercase().contains(&words.to_lowercase()) {
                 true => Ok(()),
                 false => Err(seen),

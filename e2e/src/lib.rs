@@ -7,6 +7,7 @@
 //! its binaries, settings, mails, pages, and what Temporal knows.
 
 mod browser;
+mod grpc;
 mod mail;
 mod page;
 mod process;
@@ -20,17 +21,16 @@ pub mod submission;
 mod temporal;
 mod wait;
 mod webhook;
-mod wire;
 
 pub use browser::Browser;
+pub use grpc::{Grpc, application_failure, json_payload, payload, task_failures};
 pub use mail::Mail;
 pub use page::{Page, Reader};
 pub use process::{Exit, Process, free_port, product, scratch, tool, workspace};
 pub use replay::replay;
 pub use smtp::{Delivered, MailServer};
 pub use sns::{Queue, Topic};
-pub use stack::{DEFAULT_REVIEWER, Installation, Settings, Stack, link_key};
+pub use stack::{DEFAULT_REVIEWER, Settings, Stack, StackBuilder, link_key};
 pub use temporal::{AS_WITH_SQL_STORES, End, History, Payload, Temporal, Workflow, list, text};
 pub use wait::{eventually, until, within};
 pub use webhook::{Answer, Delivery, Receiver, SelfSigned};
-pub use wire::{Wire, application_failure, payload, task_failures};

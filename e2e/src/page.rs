@@ -18,7 +18,7 @@ pub struct Page {
 
 impl Page {
     /// The words on the page, without the markup, with single spaces.
-    pub fn words(&self) -> String {
+    pub fn text(&self) -> String {
         // The parser leaves out what links and buttons say only where they say nothing.
         html_to_text(&self.body).split_whitespace().collect::<Vec<_>>().join(" ")
     }
@@ -30,15 +30,15 @@ impl Page {
 
     /// Whether a reader finds these words on the page, in whatever case.
     pub fn says(&self, words: &str) -> bool {
-        self.words().to_lowercase().contains(&words.to_lowercase())
+        self.text().to_lowercase().contains(&words.to_lowercase())
     }
 
     /// Insists on a status and on words on the page.
     #[track_caller]
     pub fn expect(&self, status: u16, says: &[&str]) {
-        assert_eq!(self.status, status, "the page says: {}", self.words());
+        assert_eq!(self.status, status, "the page says: {}", self.text());
         for words in says {
-            assert!(self.says(words), "the page does not say {words:?}: {}", self.words());
+            assert!(self.says(words), "the page does not say {words:?}: {}", self.text());
         }
     }
 }

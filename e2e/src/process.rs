@@ -18,13 +18,13 @@ use tempfile::TempDir;
 
 use crate::wait::within;
 
-/// A running program, tied to this process by `tied.py`: it is killed when this value is dropped
-/// and when this process dies.
+/// A running program under `supervise.py`, which kills it when this value is dropped and when this
+/// process dies.
 pub struct Process {
     name: String,
     log: PathBuf,
     pid: u32,
-    tied: Child,
+    supervisor: Child,
     signals: Option<ChildStdin>,
 }
 
@@ -45,8 +45,9 @@ impl Process {
     pub fn start(name: &str, dir: &Path, command: &Command) -> Process {
         let log = dir.join(format!("{name}.log"));
         let file = fs::File::options().create(true).append(true).open(&log).expect("a log file");
-        let mut tied = Command::new(tool("python"));
-        tied.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tied.py"))
+        let mut supervisor = Command::new(tool("python"));
+        supervisor
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/supervise.py"))
             .arg(command.get_program())
             .args(command.get_args())
             .env_clear()
@@ -60,16 +61,18 @@ impl Process {
             .stderr(file)
             // Ctrl-C reaches the tests only; the processes then go in order.
             .process_group(0);
-        let mut tied =
-            tied.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let mut supervisor =
+            supervisor.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let mut pid = String::new();
-        BufReader::new(tied.stdout.take().expect("a pipe")).read_line(&mut pid).expect("a line");
+        BufReader::new(supervisor.stdout.take().expect("a pipe"))
+            .read_line(&mut pid)
+            .expect("a line");
         let Ok(pid) = pid.trim().parse() else {
-            let _ = tied.wait();
+            let _ = supervisor.wait();
             panic!("{name} does not start: {}", fs::read_to_string(&log).unwrap_or_default());
         };
-        let signals = tied.stdin.take();
-        Process { name: name.to_owned(), log, pid, tied, signals }
+        let signals = supervisor.stdin.take();
+        Process { name: name.to_owned(), log, pid, supervisor, signals }
     }
 
     /// The program's own process ID.
@@ -117,7 +120,10 @@ impl Process {
         let start = Instant::now();
         let what = format!("{} to end\n{}", self.name, self.recent_log());
         let code = within(Duration::from_secs(60), what, async || {
-            self.tied.try_wait().expect("a child of ours").map(|status| status.code().unwrap_or(-1))
+            self.supervisor
+                .try_wait()
+                .expect("a child of ours")
+                .map(|status| status.code().unwrap_or(-1))
         })
         .await;
         Exit { code, took: start.elapsed() }
@@ -133,20 +139,20 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         drop(self.signals.take());
-        let _ = self.tied.wait();
+        let _ = self.supervisor.wait();
     }
 }
 
 /// A temporary directory that is removed when it is dropped and when this process dies.
 pub fn scratch(name: &str) -> TempDir {
     static ALL: OnceLock<(PathBuf, Child)> = OnceLock::new();
-    let (all, _tidy) = ALL.get_or_init(|| {
+    let (all, _remover) = ALL.get_or_init(|| {
         let all = tempfile::Builder::new().prefix("countersign-").tempdir();
         let all = all.expect("a temporary directory").keep();
-        let mut tidy = Command::new(tool("python"));
-        tidy.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tidy.py")).arg(&all);
-        let tidy = tidy.stdin(Stdio::piped()).process_group(0).spawn().expect("Python runs");
-        (all, tidy)
+        let mut remover = Command::new(tool("python"));
+        remover.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/remove_on_exit.py")).arg(&all);
+        let remover = remover.stdin(Stdio::piped()).process_group(0).spawn().expect("Python runs");
+        (all, remover)
     });
     tempfile::Builder::new().prefix(name).tempdir_in(all).expect("a temporary directory")
 }

@@ -57,9 +57,15 @@ impl Topic {
         topic
     }
 
-    /// The topic's ARN.
-    pub fn arn(&self) -> &str {
-        &self.arn
+    /// The settings with which a worker publishes to the topic through `endpoint`.
+    pub fn settings(&self, endpoint: &str) -> [(&'static str, String); 5] {
+        [
+            ("COUNTERSIGN_NOTIFY", format!("sns:{}", self.arn)),
+            ("AWS_ENDPOINT_URL_SNS", endpoint.to_owned()),
+            ("AWS_REGION", Topic::REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ]
     }
 
     /// Where AWS's clients find the emulator.

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     sync::{
         Arc,
@@ -44,8 +44,8 @@ pub struct Stack {
     started: AtomicU32,
 }
 
-/// An installation about to be started.
-pub struct Installation {
+/// A stack that has not been started.
+pub struct StackBuilder {
     temporal: Arc<Temporal>,
     queue: String,
     dir: TempDir,
@@ -58,8 +58,8 @@ impl Stack {
         Stack::beside(Temporal::shared().await).start().await
     }
 
-    /// Prepares an installation beside a server.
-    pub fn beside(temporal: Arc<Temporal>) -> Installation {
+    /// Prepares a stack beside a server.
+    pub fn beside(temporal: Arc<Temporal>) -> StackBuilder {
         let dir = scratch("stack-");
         let port = free_port();
         let queue = format!("queue-{}", Uuid::new_v4().simple());
@@ -81,7 +81,7 @@ impl Stack {
             ("COUNTERSIGN_LIMIT_LINK", "1000000/1000000".to_owned()),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
-        Installation { temporal, queue, dir, settings }
+        StackBuilder { temporal, queue, dir, settings }
     }
 
     /// Starts an approval with `temporal workflow start --input-file`.
@@ -276,7 +276,7 @@ impl Drop for Stack {
     }
 }
 
-impl Installation {
+impl StackBuilder {
     /// Adds a setting or replaces one.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.settings.retain(|(other, _)| other != name);
@@ -284,7 +284,7 @@ impl Installation {
         self
     }
 
-    /// Leaves a setting out.
+    /// Leaves out a setting.
     pub fn without(mut self, name: &str) -> Self {
         self.settings.retain(|(other, _)| other != name);
         self
@@ -314,7 +314,7 @@ impl Installation {
 
     /// Starts only the signaler, and waits until it answers at all, without Temporal if need be.
     pub async fn start_unready(self) -> Stack {
-        let Installation { temporal, queue, dir, settings } = self;
+        let StackBuilder { temporal, queue, dir, settings } = self;
         let signaler = start_product("signaler", dir.path(), &settings);
         let stack = Stack {
             temporal,
@@ -334,7 +334,7 @@ impl Installation {
 
     /// Starts only a product's binary, which is expected to end by itself.
     pub async fn run(&self, name: &str, arguments: &[&str]) -> (Exit, String) {
-        let mut command = product_command(name, &self.settings);
+        let mut command = self.command(name);
         command.args(arguments);
         let mut process = Process::start(name, self.dir.path(), &command);
         let exit = process.exit().await;
@@ -342,8 +342,23 @@ impl Installation {
     }
 
     /// The directory of logs and the outbox.
-    pub fn dir(&self) -> PathBuf {
-        self.dir.path().to_owned()
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The task queue.
+    pub fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// A setting's value.
+    pub fn setting(&self, name: &str) -> &str {
+        setting(&self.settings, name).expect("a setting of this stack")
+    }
+
+    /// The command that runs `worker` or `signaler` with these settings.
+    pub fn command(&self, name: &str) -> Command {
+        product_command(name, &self.settings)
     }
 }
 

@@ -4,11 +4,12 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
 use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, Url};
@@ -50,23 +51,44 @@ impl Temporal {
     /// The same, with these dynamic settings, each `NAME=VALUE`.
     pub async fn start_with(settings: &'static [&'static str]) -> Arc<Temporal> {
         let (dir, port) = (scratch("temporal-"), free_port());
-        let temporal = Temporal { dir, port, settings, server: Mutex::default() };
-        temporal.run().await;
-        Arc::new(temporal)
+        let temporal = Arc::new(Temporal { dir, port, settings, server: Mutex::default() });
+        temporal.restart().await;
+        temporal
     }
 
-    /// Starts the server again, with the data it had.
+    /// Starts the server again, with the data it had, and waits until it serves.
     pub async fn restart(&self) {
-        self.run().await;
+        self.launch();
+        let what = format!("Temporal at {}", self.address());
+        eventually(what, async || {
+            let health = self.cli(["operator", "cluster", "health"]).await;
+            let namespace = self.cli(["operator", "namespace", "describe", "default"]).await;
+            (health.status.success() && namespace.status.success()).then_some(())
+        })
+        .await;
     }
 
-    /// Kills the server without warning.
+    /// Kills the server without warning, if it runs.
     pub async fn kill(&self) {
-        let server = self.server.lock().expect("not poisoned").take();
-        server.expect("a running server").kill().await;
+        let server = self.server.lock().take();
+        if let Some(server) = server {
+            server.kill().await;
+        }
     }
 
-    async fn run(&self) {
+    /// Stops the server's clock, or lets it go on.
+    pub fn freeze(&self, frozen: bool) {
+        if let Some(server) = self.server.lock().as_mut() {
+            server.freeze(frozen);
+        }
+    }
+
+    /// Starts the server, unless it runs, without waiting until it serves.
+    pub fn launch(&self) {
+        let mut server = self.server.lock();
+        if server.is_some() {
+            return;
+        }
         let mut command = Command::new(tool("temporal"));
         command.args(["server", "start-dev", "--headless", "--log-level", "warn"]);
         command.args(["--ip", "127.0.0.1", "--port", &self.port.to_string()]);
@@ -77,20 +99,22 @@ impl Temporal {
         for setting in lifted.iter().chain(&AS_WITH_SQL_STORES).chain(self.settings) {
             command.args(["--dynamic-config-value", setting]);
         }
-        let server = Process::start("temporal", self.dir.path(), &command);
-        *self.server.lock().expect("not poisoned") = Some(server);
-        let what = format!("Temporal at {}", self.address());
-        eventually(what, async || {
-            let health = self.cli(["operator", "cluster", "health"]).await;
-            let namespace = self.cli(["operator", "namespace", "describe", "default"]).await;
-            (health.status.success() && namespace.status.success()).then_some(())
-        })
-        .await;
+        *server = Some(Process::start("temporal", self.dir.path(), &command));
+    }
+
+    /// Its port on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where clients find it.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The directory of its log and its database.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// The file with everything it knows; more is in a second one with `-wal` behind its name.
@@ -100,7 +124,7 @@ impl Temporal {
 
     /// What the server has written.
     pub fn log(&self) -> String {
-        self.server.lock().expect("not poisoned").as_ref().map(Process::log).unwrap_or_default()
+        self.server.lock().as_ref().map(Process::log).unwrap_or_default()
     }
 
     /// A gRPC client, for what the command line cannot send.

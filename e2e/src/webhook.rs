@@ -6,7 +6,7 @@ use std::{
     net::Ipv4Addr,
     path::Path,
     process::Command,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,10 +14,11 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::post,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 
@@ -30,6 +31,8 @@ use crate::{
 /// One request to the webhook.
 #[derive(Debug, Clone)]
 pub struct Delivery {
+    /// The path of its URL.
+    pub path: String,
     /// Whether it was taken.
     pub taken: bool,
     /// When it came.
@@ -47,6 +50,8 @@ pub enum Answer {
     Says(u16, Option<(&'static str, &'static str)>, &'static str),
     /// With 204, after so long.
     Takes(Duration),
+    /// Never, although it takes the delivery.
+    TakesAndHangs,
     /// Never.
     Hangs,
 }
@@ -59,8 +64,8 @@ pub struct Receiver {
 }
 
 struct Shared {
-    /// In order; the last one for all that follow.
-    answers: Vec<Answer>,
+    /// From the number of earlier deliveries and the new one to its answer.
+    decide: Box<dyn Fn(usize, &Delivery) -> Answer + Send + Sync>,
     deliveries: Mutex<Vec<Delivery>>,
     /// The numbers of those that wait for their answer.
     under_way: Mutex<BTreeSet<usize>>,
@@ -77,12 +82,24 @@ impl Receiver {
 
     /// Starts a server with these answers, the last of which is for all that follow.
     pub async fn that_answers(answers: impl IntoIterator<Item = Answer>) -> Receiver {
+        let answers: Vec<Answer> = answers.into_iter().collect();
+        let decide = move |number: usize, _: &Delivery| {
+            answers.get(number).or(answers.last()).expect("an answer").clone()
+        };
+        Receiver::that_decides(decide).await
+    }
+
+    /// Starts a server that answers a delivery as `decide` says, which is also given the number of
+    /// earlier deliveries.
+    pub async fn that_decides(
+        decide: impl Fn(usize, &Delivery) -> Answer + Send + Sync + 'static,
+    ) -> Receiver {
         let shared = Arc::new(Shared {
-            answers: answers.into_iter().collect(),
+            decide: Box::new(decide),
             deliveries: Mutex::default(),
             under_way: Mutex::default(),
         });
-        let routes = Router::new().route("/hook", post(take)).with_state(shared.clone());
+        let routes = Router::new().fallback(post(take)).with_state(shared.clone());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let server = tokio::spawn(async move {
@@ -107,28 +124,18 @@ impl Receiver {
 
     /// The deliveries so far, in order.
     pub fn deliveries_so_far(&self) -> Vec<Delivery> {
-        self.shared.deliveries().clone()
+        self.shared.deliveries.lock().clone()
     }
 
     /// The numbers of the deliveries that wait for their answer now.
     pub fn under_way(&self) -> BTreeSet<usize> {
-        self.shared.under_way().clone()
+        self.shared.under_way.lock().clone()
     }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.server.abort();
-    }
-}
-
-impl Shared {
-    fn deliveries(&self) -> MutexGuard<'_, Vec<Delivery>> {
-        self.deliveries.lock().expect("not poisoned")
-    }
-
-    fn under_way(&self) -> MutexGuard<'_, BTreeSet<usize>> {
-        self.under_way.lock().expect("not poisoned")
     }
 }
 
@@ -140,27 +147,36 @@ struct UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.shared.under_way().remove(&self.number);
+        self.shared.under_way.lock().remove(&self.number);
     }
 }
 
-async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn take(
+    State(shared): State<Arc<Shared>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let text = |value: &axum::http::HeaderValue| value.to_str().expect("ASCII").to_owned();
     let headers =
         headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-    let delivery = Delivery { taken: false, at: Instant::now(), headers, body: body.to_vec() };
-    let number = {
-        let mut deliveries = shared.deliveries();
+    let (path, body) = (uri.path().to_owned(), body.to_vec());
+    let mut delivery = Delivery { path, taken: false, at: Instant::now(), headers, body };
+    let (number, answer) = {
+        let mut deliveries = shared.deliveries.lock();
+        let number = deliveries.len();
+        let answer = (shared.decide)(number, &delivery);
+        delivery.taken = matches!(answer, Answer::TakesAndHangs);
         deliveries.push(delivery);
-        deliveries.len() - 1
+        (number, answer)
     };
-    shared.under_way().insert(number);
+    shared.under_way.lock().insert(number);
     let _under_way = UnderWay { shared: shared.clone(), number };
-    match shared.answers.get(number).or(shared.answers.last()).expect("an answer").clone() {
-        Answer::Hangs => pending().await,
+    match answer {
+        Answer::Hangs | Answer::TakesAndHangs => pending().await,
         Answer::Takes(time) => {
             sleep(time).await;
-            shared.deliveries()[number].taken = true;
+            shared.deliveries.lock()[number].taken = true;
             StatusCode::NO_CONTENT.into_response()
         }
         Answer::Says(status, header, body) => {

@@ -82,6 +82,8 @@ impl Temporal {
         let target = connection.target.clone();
         let (sender, receiver) = watch::channel(None);
         let outage = Outage::default();
+        // There may have been one just before this process started.
+        outage.note();
         let noted = outage.clone();
         let mut connecting = JoinSet::new();
         connecting.spawn(async move {
@@ -320,6 +322,8 @@ impl From<WorkflowQueryError> for Failure {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use temporalio_client::Url;
+
     use super::*;
 
     async fn outcome(answers: &[Result<(), Code>]) -> (Result<(), Failure>, usize) {
@@ -353,6 +357,14 @@ mod tests {
         assert!(!outage.is_over());
         sleep(CATCH_UP).await;
         assert!(outage.is_over());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_before_its_start_a_process_does_not_know() {
+        let nowhere = Url::parse("http://127.0.0.1:9").expect("a URL");
+        let connection = ConnectionOptions::new(nowhere).build();
+        let temporal = Temporal::connect(connection, ClientOptions::new("default").build());
+        assert!(!temporal.is_steady(), "the index may lag after an outage that is just over");
     }
 
     #[tokio::test(start_paused = true)]

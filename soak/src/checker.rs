@@ -1,44 +1,45 @@
-//! The reconciliation: what people were told, against what every workflow's history says.
+//! The reconciliation of every answer that users got with every workflow's history.
 //!
 //! The votes are counted again here, by rules written a second time from the README, so that the
 //! product's own counting is checked and not repeated.
 
 use std::collections::{BTreeMap, HashMap};
 
+use countersign_e2e::text;
 use serde_json::Value;
 
 use crate::{
+    history::Event,
     ledger::{Act, Entry, Misuse},
-    people::{Case, Quorum, Stage},
     receiver::Taken,
-    story::{Event, text},
+    submission::{Quorum, Stage, Submission},
 };
 
-/// What must never be.
+/// What must never happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A decision was acknowledged and is not there, or not once.
+    /// An acknowledged decision is not exactly one event.
     Lost,
-    /// A decision is there that nobody has made.
+    /// An event has a decision that nobody has made.
     Invented,
-    /// An outcome that does not follow from its history, or two outcomes.
+    /// An outcome does not follow from its history, or there are two.
     Contradiction,
-    /// Somebody was told what is not so.
+    /// An answer was wrong.
     Disagreement,
-    /// An outcome was not handed on, or not as one message; or its submitter was not told.
+    /// An outcome did not reach the webhook as one message, or its submitter was not notified.
     Effect,
-    /// It did not come to its end.
+    /// The workflow did not end.
     Stuck,
-    /// The workflow code would not do again what it did.
+    /// The history does not replay.
     Unrepeatable,
-    /// An approval ID is where nobody may find it.
+    /// An approval ID is outside of mails.
     Leak,
-    /// A row of the answer table that nobody got.
+    /// Nobody got an answer of the contract.
     Unseen,
 }
 
 impl Kind {
-    /// All of them, in the report's order.
+    /// All kinds, in the report's order.
     pub(crate) const ALL: [Kind; 9] = [
         Kind::Lost,
         Kind::Invented,
@@ -51,14 +52,14 @@ impl Kind {
         Kind::Unseen,
     ];
 
-    /// What the report calls it.
+    /// The name in the report.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Lost => "acknowledged decisions lost or doubled",
             Kind::Invented => "decisions that nobody made",
             Kind::Contradiction => "contradictory outcomes",
             Kind::Disagreement => "answers that disagree with the history",
-            Kind::Effect => "outcomes not handed on, or not told",
+            Kind::Effect => "outcomes without webhook or mail",
             Kind::Stuck => "stuck workflows",
             Kind::Unrepeatable => "histories that do not replay",
             Kind::Leak => "approval IDs outside of mails",
@@ -67,16 +68,16 @@ impl Kind {
     }
 }
 
-/// Something that must not be, with the evidence.
+/// Something that must not happen, with its evidence.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
-    /// What.
+    /// Its kind.
     pub(crate) kind: Kind,
-    /// Where.
+    /// The workflow ID; empty where it is about the whole run.
     pub(crate) workflow: String,
-    /// The hash of the link, or the mark of the signal, of a decision that was lost.
+    /// The hash of the link, or the request ID of the signal, of a lost decision.
     pub(crate) key: String,
-    /// Why.
+    /// The evidence.
     pub(crate) why: String,
 }
 
@@ -108,8 +109,8 @@ struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    fn of(plan: &'a [Stage], story: &'a [Event]) -> Self {
-        let links = story.iter().filter_map(|event| match event {
+    fn of(plan: &'a [Stage], events: &'a [Event]) -> Self {
+        let links = events.iter().filter_map(|event| match event {
             Event::Asked(link, stage, reviewer) => Some((&**link, (*stage, &**reviewer))),
             _ => None,
         });
@@ -121,7 +122,7 @@ impl<'a> Tally<'a> {
         };
         // Decisions that are there when the workflow acts count before a withdrawal or a deadline.
         let (mut deadlines, mut cancelled) = (Vec::new(), false);
-        for event in story {
+        for event in events {
             match event {
                 Event::Signal { name, decision, .. } => tally.signal(name, decision),
                 Event::Deadline(stage) => deadlines.push(*stage),
@@ -210,49 +211,50 @@ impl<'a> Tally<'a> {
     }
 }
 
-/// Holds one workflow's history against what was submitted, told, and handed on.
+/// Checks one workflow's history against its submission, the users' answers and its effects.
 pub(crate) fn check(
-    case: &Case,
-    story: &[Event],
+    submission: &Submission,
+    events: &[Event],
     entries: &[Entry],
     taken: &[Taken],
-    is_told: bool,
+    is_notified: bool,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    lost(case, story, entries, &mut findings);
-    let mut find = |kind, why: String| findings.push(Finding::about(&case.workflow, kind, why));
-    invented(story, entries, &mut find);
+    lost(submission, events, entries, &mut findings);
+    let mut find =
+        |kind, why: String| findings.push(Finding::about(&submission.workflow, kind, why));
+    invented(events, entries, &mut find);
     let refused = |event: &Event| match event {
         Event::Signal { decision, .. } => text(&decision["comment"]).len() > 2_000,
         _ => false,
     };
-    if story.iter().any(refused) {
+    if events.iter().any(refused) {
         find(Kind::Disagreement, "a comment that was refused as too long was sent on".to_owned());
     }
-    let ends: Vec<&Event> = story
+    let ends: Vec<&Event> = events
         .iter()
         .filter(|event| matches!(event, Event::Completed(_) | Event::Failed(_)))
         .collect();
-    match (ends.as_slice(), case.stages.is_empty()) {
-        ([], _) => find(Kind::Stuck, format!("its history has no end: {story:?}")),
+    match (ends.as_slice(), submission.stages.is_empty()) {
+        ([], _) => find(Kind::Stuck, format!("its history has no end: {events:?}")),
         ([Event::Failed(kind)], true) if kind == "InvalidSubmission" => {}
         ([Event::Completed(outcome)], false) => {
-            contradicted(case, story, outcome, &mut find);
-            disagreed(story, entries, outcome, &mut find);
+            contradicted(submission, events, outcome, &mut find);
+            disagreed(events, entries, outcome, &mut find);
             if taken.is_empty() {
-                find(Kind::Effect, "its outcome was not handed on".to_owned());
+                find(Kind::Effect, "no webhook took its outcome".to_owned());
             }
-            for Taken { webhook_id, outcome: handed_on, .. } in taken {
-                if handed_on != outcome {
-                    let why = format!("handed on {handed_on}, ended with {outcome}");
+            for Taken { webhook_id, outcome: delivered, .. } in taken {
+                if delivered != outcome {
+                    let why = format!("the webhook took {delivered}, it ended with {outcome}");
                     find(Kind::Contradiction, why);
                 }
                 if webhook_id.is_empty() || *webhook_id != taken[0].webhook_id {
-                    find(Kind::Effect, format!("handed on as {webhook_id} too"));
+                    find(Kind::Effect, format!("the webhook took it as {webhook_id} too"));
                 }
             }
-            if !is_told {
-                find(Kind::Effect, "its submitter was not told".to_owned());
+            if !is_notified {
+                find(Kind::Effect, "its submitter was not notified".to_owned());
             }
         }
         (ends, _) => find(Kind::Contradiction, format!("it ended so: {ends:?}")),
@@ -260,8 +262,8 @@ pub(crate) fn check(
     findings
 }
 
-/// Every decision that was acknowledged is one event.
-fn lost(case: &Case, story: &[Event], entries: &[Entry], findings: &mut Vec<Finding>) {
+/// Every acknowledged decision is one event.
+fn lost(submission: &Submission, events: &[Event], entries: &[Entry], findings: &mut Vec<Finding>) {
     let mut acknowledged = BTreeMap::new();
     for entry in entries {
         let sent = matches!(entry.answer.as_str(), "recorded" | "accepted" | "acknowledged");
@@ -278,20 +280,20 @@ fn lost(case: &Case, story: &[Event], entries: &[Entry], findings: &mut Vec<Find
             }
             _ => false,
         };
-        let events = story.iter().filter(is_it).count();
-        if events != 1 {
-            let why = format!("{events} events of {entry:?}");
+        let count = events.iter().filter(is_it).count();
+        if count != 1 {
+            let why = format!("{count} events of {entry:?}");
             findings.push(Finding {
                 key: key.to_owned(),
-                ..Finding::about(&case.workflow, Kind::Lost, why)
+                ..Finding::about(&submission.workflow, Kind::Lost, why)
             });
         }
     }
 }
 
-/// Every decision that is an event was made by somebody, who was not told that it was not recorded.
-fn invented(story: &[Event], entries: &[Entry], find: &mut impl FnMut(Kind, String)) {
-    for event in story {
+/// Every decision that is an event was made by somebody, and its answer did not deny it.
+fn invented(events: &[Event], entries: &[Entry], find: &mut impl FnMut(Kind, String)) {
+    for event in events {
         let Event::Signal { name, decision, at } = event else { continue };
         let approves = match name.as_str() {
             "approve" => true,
@@ -306,7 +308,7 @@ fn invented(story: &[Event], entries: &[Entry], find: &mut impl FnMut(Kind, Stri
         }
         let mut attempts = entries.iter().filter(|entry| {
             let decided = matches!(entry.act, Act::Press | Act::Signal);
-            decided && entry.key == key && entry.approves == Some(approves) && entry.begun <= *at
+            decided && entry.key == key && entry.approves == Some(approves) && entry.sent_at <= *at
         });
         let Some(first) = attempts.next() else {
             find(Kind::Invented, format!("{event:?}"));
@@ -314,19 +316,19 @@ fn invented(story: &[Event], entries: &[Entry], find: &mut impl FnMut(Kind, Stri
         };
         let denied = |entry: &Entry| entry.answer == "nothing_recorded";
         if denied(first) && attempts.all(denied) {
-            find(Kind::Disagreement, format!("told {first:?}, and there is {event:?}"));
+            find(Kind::Disagreement, format!("answered {first:?}, and there is {event:?}"));
         }
     }
 }
 
 /// The outcome follows from the votes.
 fn contradicted(
-    case: &Case,
-    story: &[Event],
+    submission: &Submission,
+    events: &[Event],
     outcome: &Value,
     find: &mut impl FnMut(Kind, String),
 ) {
-    let tally = Tally::of(&case.stages, story);
+    let tally = Tally::of(&submission.stages, events);
     if outcome["status"] != tally.status() {
         find(Kind::Contradiction, format!("counted {}, ended with {outcome}", tally.status()));
     }
@@ -334,11 +336,11 @@ fn contradicted(
     for (i, count) in tally.counts.iter().enumerate() {
         let decisions = stages.get(i).map(decisions).unwrap_or_default();
         let end = stages.get(i).and_then(|stage| stage["status"].as_str());
-        // A stage that was open at the withdrawal is told as withdrawn.
+        // A stage that was open at the withdrawal is shown as withdrawn.
         let end = end.filter(|end| !(tally.withdrawn && *end == "WITHDRAWN"));
         if decisions != count.votes || end != count.end {
-            let told = stages.get(i);
-            find(Kind::Contradiction, format!("stage {i}: counted {count:?}, outcome {told:?}"));
+            let stage = stages.get(i);
+            find(Kind::Contradiction, format!("stage {i}: counted {count:?}, outcome {stage:?}"));
         }
     }
 }
@@ -348,14 +350,14 @@ fn decisions(stage: &Value) -> Vec<(String, bool)> {
     all.iter().map(|vote| (text(&vote["reviewer"]), vote["verdict"] == "APPROVE")).collect()
 }
 
-/// What the pages said is so.
+/// Every answer agrees with the history.
 fn disagreed(
-    story: &[Event],
+    events: &[Event],
     entries: &[Entry],
     outcome: &Value,
     find: &mut impl FnMut(Kind, String),
 ) {
-    let asked: HashMap<&str, usize> = story
+    let asked: HashMap<&str, usize> = events
         .iter()
         .filter_map(|event| match event {
             Event::Asked(link, stage, _) => Some((&**link, *stage)),
@@ -380,12 +382,12 @@ fn disagreed(
             _ => true,
         };
         if !said || !true_answer {
-            find(Kind::Disagreement, format!("told {entry:?}, it ended with {outcome}"));
+            find(Kind::Disagreement, format!("answered {entry:?}, it ended with {outcome}"));
         }
     }
 }
 
-/// What does not work is answered with what the contract says, or not at all.
+/// Every misuse gets the contract's answer, or none.
 pub(crate) fn misused(entries: &[Entry]) -> Vec<Finding> {
     let expected = |how: Misuse, status: u16, answer: &str| match (how, status) {
         (_, 0) => true,
@@ -400,10 +402,10 @@ pub(crate) fn misused(entries: &[Entry]) -> Vec<Finding> {
         Act::Misuse(how) => !expected(how, entry.status, &entry.answer),
         _ => false,
     };
-    let told = |entry: &Entry| {
-        Finding::about(&entry.workflow, Kind::Disagreement, format!("told {entry:?}"))
+    let finding = |entry: &Entry| {
+        Finding::about(&entry.workflow, Kind::Disagreement, format!("answered {entry:?}"))
     };
-    entries.iter().filter(unexpected).map(told).collect()
+    entries.iter().filter(unexpected).map(finding).collect()
 }
 
 #[cfg(test)]
@@ -413,7 +415,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::story;
+    use crate::history;
 
     const NOW: Duration = Duration::from_secs(1_800_000_000);
 
@@ -426,11 +428,11 @@ mod tests {
         Event::Asked(format!("link-{reviewer}"), 0, reviewer.into())
     }
 
-    fn case() -> Case {
-        let mut case = Case::simple("w".into());
-        case.stages[0].reviewers = vec!["ann".into(), "bob".into()];
-        case.stages[0].quorum = Quorum::All;
-        case
+    fn submission() -> Submission {
+        let mut submission = Submission::simple("w".into());
+        submission.stages[0].reviewers = vec!["ann".into(), "bob".into()];
+        submission.stages[0].quorum = Quorum::All;
+        submission
     }
 
     fn outcome(status: &str, votes: &[(&str, &str)]) -> Value {
@@ -439,9 +441,9 @@ mod tests {
         json!({"status": status, "stages": [{"status": status, "decisions": votes}]})
     }
 
-    fn told(reviewer: &str, approves: bool, answer: &str) -> Entry {
+    fn entry(reviewer: &str, approves: bool, answer: &str) -> Entry {
         Entry {
-            begun: NOW,
+            sent_at: NOW,
             workflow: "w".into(),
             act: Act::Press,
             reviewer: reviewer.into(),
@@ -455,7 +457,7 @@ mod tests {
 
     fn good() -> (Vec<Event>, Vec<Entry>, Value) {
         let outcome = outcome("APPROVED", &[("ann", "APPROVE"), ("bob", "APPROVE")]);
-        let story = vec![
+        let events = vec![
             asked("ann"),
             asked("bob"),
             signal("ann", "approve"),
@@ -465,11 +467,11 @@ mod tests {
             Event::Completed(outcome.clone()),
         ];
         let entries = vec![
-            told("ann", true, "recorded"),
-            told("ann", false, "other_verdict"),
-            told("bob", true, "accepted"),
+            entry("ann", true, "recorded"),
+            entry("ann", false, "other_verdict"),
+            entry("bob", true, "accepted"),
         ];
-        (story, entries, outcome)
+        (events, entries, outcome)
     }
 
     fn taken(webhook_id: &str, outcome: &Value) -> Taken {
@@ -477,51 +479,51 @@ mod tests {
         Taken { workflow, webhook_id, outcome: outcome.clone() }
     }
 
-    fn kinds(story: &[Event], entries: &[Entry], handed_on: &Value) -> Vec<Kind> {
-        let taken = [taken("one", handed_on), taken("one", handed_on)];
-        let findings = check(&case(), story, entries, &taken, true);
+    fn kinds(events: &[Event], entries: &[Entry], delivered: &Value) -> Vec<Kind> {
+        let taken = [taken("one", delivered), taken("one", delivered)];
+        let findings = check(&submission(), events, entries, &taken, true);
         findings.iter().map(|finding| finding.kind).collect()
     }
 
     #[test]
     fn where_all_is_well_nothing_is_found() {
-        let (story, entries, outcome) = good();
-        assert_eq!(kinds(&story, &entries, &outcome), []);
+        let (events, entries, outcome) = good();
+        assert_eq!(kinds(&events, &entries, &outcome), []);
     }
 
     #[test]
     fn a_decision_that_was_acknowledged_and_is_no_event_is_lost() {
-        let (story, mut entries, outcome) = good();
-        entries.push(told("ann", true, "accepted"));
-        assert_eq!(kinds(&story, &entries, &outcome), [], "told twice, one event");
-        entries.push(told("cy", true, "accepted"));
-        assert_eq!(kinds(&story, &entries, &outcome), [Kind::Lost]);
+        let (events, mut entries, outcome) = good();
+        entries.push(entry("ann", true, "accepted"));
+        assert_eq!(kinds(&events, &entries, &outcome), [], "two answers, one event");
+        entries.push(entry("cy", true, "accepted"));
+        assert_eq!(kinds(&events, &entries, &outcome), [Kind::Lost]);
     }
 
     #[test]
     fn a_decision_that_is_two_events_is_found() {
-        let (mut story, entries, outcome) = good();
-        story.insert(3, signal("ann", "approve"));
-        assert_eq!(kinds(&story, &entries, &outcome), [Kind::Lost]);
+        let (mut events, entries, outcome) = good();
+        events.insert(3, signal("ann", "approve"));
+        assert_eq!(kinds(&events, &entries, &outcome), [Kind::Lost]);
     }
 
     #[test]
     fn an_outcome_that_does_not_follow_from_the_votes_is_found() {
-        let (mut story, entries, _) = good();
+        let (mut events, entries, _) = good();
         let wrong = outcome("REJECTED", &[("ann", "APPROVE"), ("bob", "APPROVE")]);
-        story.pop();
-        story.push(Event::Completed(wrong.clone()));
-        let found = kinds(&story, &entries, &wrong);
+        events.pop();
+        events.push(Event::Completed(wrong.clone()));
+        let found = kinds(&events, &entries, &wrong);
         assert_eq!(found, [Kind::Contradiction, Kind::Contradiction], "the stage and the whole");
     }
 
     #[test]
-    fn an_outcome_that_is_handed_on_differently_is_found() {
-        let (story, entries, outcome) = good();
-        assert_eq!(kinds(&story, &entries, &json!({}))[0], Kind::Contradiction);
+    fn an_outcome_that_the_webhook_takes_differently_is_found() {
+        let (events, entries, outcome) = good();
+        assert_eq!(kinds(&events, &entries, &json!({}))[0], Kind::Contradiction);
         let both = ["one", "other"].map(|id| taken(id, &outcome));
-        let found = |taken: &[Taken], is_told| {
-            let findings = check(&case(), &story, &entries, taken, is_told);
+        let found = |taken: &[Taken], is_notified| {
+            let findings = check(&submission(), &events, &entries, taken, is_notified);
             findings.iter().map(|finding| finding.kind).collect::<Vec<_>>()
         };
         assert_eq!(found(&both[..1], true), []);
@@ -532,77 +534,77 @@ mod tests {
 
     #[test]
     fn a_decision_that_nobody_has_made_or_that_was_denied_is_found() {
-        let (story, entries, outcome) = good();
+        let (events, entries, outcome) = good();
         let unmade: Vec<_> = entries.iter().filter(|e| e.reviewer != "bob").cloned().collect();
-        assert_eq!(kinds(&story, &unmade, &outcome), [Kind::Invented]);
+        assert_eq!(kinds(&events, &unmade, &outcome), [Kind::Invented]);
         let mut late = entries.clone();
-        late[2].begun += Duration::from_secs(1);
-        assert_eq!(kinds(&story, &late, &outcome), [Kind::Invented]);
+        late[2].sent_at += Duration::from_secs(1);
+        assert_eq!(kinds(&events, &late, &outcome), [Kind::Invented]);
         let mut denied = entries;
         denied[2].answer = "nothing_recorded".into();
-        assert_eq!(kinds(&story, &denied, &outcome), [Kind::Disagreement]);
-        denied.push(told("bob", true, "no answer"));
-        assert_eq!(kinds(&story, &denied, &outcome), [], "it may have been the other press");
+        assert_eq!(kinds(&events, &denied, &outcome), [Kind::Disagreement]);
+        denied.push(entry("bob", true, "no answer"));
+        assert_eq!(kinds(&events, &denied, &outcome), [], "it may have been the other press");
     }
 
     #[test]
     fn an_answer_that_is_not_so_is_found() {
-        let (story, mut entries, outcome) = good();
-        entries.push(told("ann", false, "already_recorded"));
-        assert_eq!(kinds(&story, &entries, &outcome), [Kind::Disagreement]);
-        entries[3] = Entry { said: "EXPIRED".into(), ..told("ann", true, "too_late") };
-        assert_eq!(kinds(&story, &entries, &outcome), [Kind::Disagreement]);
+        let (events, mut entries, outcome) = good();
+        entries.push(entry("ann", false, "already_recorded"));
+        assert_eq!(kinds(&events, &entries, &outcome), [Kind::Disagreement]);
+        entries[3] = Entry { said: "EXPIRED".into(), ..entry("ann", true, "too_late") };
+        assert_eq!(kinds(&events, &entries, &outcome), [Kind::Disagreement]);
     }
 
     #[test]
     fn a_workflow_without_an_end_is_stuck() {
-        let (mut story, entries, outcome) = good();
-        story.pop();
-        assert!(!story::is_over(&story));
-        assert_eq!(kinds(&story, &entries, &outcome), [Kind::Stuck]);
+        let (mut events, entries, outcome) = good();
+        events.pop();
+        assert!(!history::has_ended(&events));
+        assert_eq!(kinds(&events, &entries, &outcome), [Kind::Stuck]);
     }
 
     #[test]
     fn what_is_there_when_the_deadline_is_acted_on_counts() {
-        let mut case = case();
-        case.stages[0].quorum = Quorum::Any;
+        let mut submission = submission();
+        submission.stages[0].quorum = Quorum::Any;
         let late = [asked("ann"), Event::Deadline(0), signal("ann", "approve"), Event::Acted];
-        assert_eq!(Tally::of(&case.stages, &late).status(), "APPROVED");
+        assert_eq!(Tally::of(&submission.stages, &late).status(), "APPROVED");
         let too_late = [asked("ann"), Event::Deadline(0), Event::Acted, signal("ann", "approve")];
-        assert_eq!(Tally::of(&case.stages, &too_late).status(), "EXPIRED");
+        assert_eq!(Tally::of(&submission.stages, &too_late).status(), "EXPIRED");
     }
 
     #[test]
     fn a_reminder_that_is_acted_on_after_the_deadline_is_the_deadline() {
-        let mut case = case();
-        case.stages[0].deadline = Some(4);
+        let mut submission = submission();
+        submission.stages[0].deadline = Some(4);
         let reminded = |too_late| {
             let late = Event::Reminder(0, too_late);
-            let story = [asked("ann"), late, Event::Acted];
-            Tally::of(&case.stages, &story).status()
+            let events = [asked("ann"), late, Event::Acted];
+            Tally::of(&submission.stages, &events).status()
         };
         assert_eq!((reminded(false), reminded(true)), ("PENDING", "EXPIRED"));
     }
 
     #[test]
     fn what_is_called_off_is_withdrawn_unless_it_was_decided() {
-        let case = case();
-        let mut story =
+        let submission = submission();
+        let mut events =
             vec![asked("ann"), asked("bob"), signal("ann", "approve"), Event::Cancelled];
-        story.extend([Event::Acted, signal("bob", "approve"), Event::Acted]);
-        assert_eq!(Tally::of(&case.stages, &story).status(), "WITHDRAWN");
-        story.swap(3, 5);
-        assert_eq!(Tally::of(&case.stages, &story).status(), "APPROVED");
+        events.extend([Event::Acted, signal("bob", "approve"), Event::Acted]);
+        assert_eq!(Tally::of(&submission.stages, &events).status(), "WITHDRAWN");
+        events.swap(3, 5);
+        assert_eq!(Tally::of(&submission.stages, &events).status(), "APPROVED");
     }
 
     #[test]
     fn a_quorum_that_cannot_be_reached_any_more_rejects() {
-        let mut case = case();
-        case.stages[0].reviewers.push("cy".into());
-        case.stages[0].quorum = Quorum::Of(2);
-        let mut story = vec![asked("ann"), asked("bob"), signal("ann", "reject")];
-        assert_eq!(Tally::of(&case.stages, &story).status(), "PENDING");
-        story.push(signal("bob", "reject"));
-        assert_eq!(Tally::of(&case.stages, &story).status(), "REJECTED");
+        let mut submission = submission();
+        submission.stages[0].reviewers.push("cy".into());
+        submission.stages[0].quorum = Quorum::Of(2);
+        let mut events = vec![asked("ann"), asked("bob"), signal("ann", "reject")];
+        assert_eq!(Tally::of(&submission.stages, &events).status(), "PENDING");
+        events.push(signal("bob", "reject"));
+        assert_eq!(Tally::of(&submission.stages, &events).status(), "REJECTED");
     }
 }

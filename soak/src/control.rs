@@ -1,67 +1,77 @@
-//! The control: a signaler that is wrong on purpose, as the sample is that this product replaces.
+//! The control: a signaler that is wrong on purpose, in the way of approval services that keep a
+//! table of tokens.
 //!
 //! It marks a link as used and says "recorded", and only then signals the workflow. Killed in
-//! between, it has lost a decision for ever. A harness that does not notice proves nothing.
+//! between, it has lost a decision. A checker that does not notice proves nothing.
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::Ipv4Addr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use anyhow::{Result, bail};
 use axum::{
     Form, Json, Router,
     extract::{Path, State},
     http::StatusCode,
     routing::get,
 };
+use countersign_e2e::{json_payload, within};
 use countersign_protos::ApprovalId;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 
-use crate::{mails::Mails, people, temporal};
+use crate::{
+    mails::Mails,
+    submission::workflow_of,
+    temporal::{Sent, TemporalClient},
+};
 
-/// What is known outside of a process that can be killed.
-#[derive(Clone, Default)]
-pub(crate) struct Known {
-    /// The links that were used, and how: what the sample keeps in a table.
-    used: Arc<Mutex<HashMap<String, String>>>,
-    /// The hashes of links whose decision had not been sent on when the process was killed.
-    killed: Arc<Mutex<HashSet<String>>>,
+/// How a decision was lost after it was acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The signaler was killed before it sent the signal.
+    Killed,
+    /// The approval had ended when the signal came.
+    TooLate,
 }
 
-impl Known {
-    /// Whether the decision by a link was acknowledged, and lost by a kill.
-    pub(crate) fn was_killed(&self, link: &str) -> bool {
-        self.killed.lock().unwrap_or_else(PoisonError::into_inner).contains(link)
+/// What is known outside of the process that is killed.
+#[derive(Clone, Default)]
+pub(crate) struct Losses {
+    /// The links that were used, with their verdicts.
+    used: Arc<Mutex<HashMap<String, String>>>,
+    /// The decisions that were lost, by the hash of their link.
+    lost: Arc<Mutex<HashMap<String, Loss>>>,
+}
+
+impl Losses {
+    /// The decisions that were lost, by the hash of their link.
+    pub(crate) fn lost(&self) -> HashMap<String, Loss> {
+        self.lost.lock().clone()
     }
 }
 
-/// Something that is lost where it is dropped before its time.
+/// A decision whose signal has not been sent. Dropped, it is lost.
 struct Unsent {
     link: String,
-    killed: Option<Arc<Mutex<HashSet<String>>>>,
+    losses: Option<Losses>,
 }
 
 impl Unsent {
-    fn sent(mut self) {
-        self.killed = None;
+    /// From here on nobody knows whether a kill comes before or after Temporal has the signal.
+    fn is_being_sent(mut self) {
+        self.losses = None;
     }
 }
 
 impl Drop for Unsent {
     fn drop(&mut self) {
-        if let Some(killed) = self.killed.take() {
-            let mut killed = killed.lock().unwrap_or_else(PoisonError::into_inner);
-            killed.insert(std::mem::take(&mut self.link));
+        if let Some(losses) = self.losses.take() {
+            losses.lost.lock().insert(std::mem::take(&mut self.link), Loss::Killed);
         }
     }
 }
 
-/// How long the signal comes after the answer, at most.
-const LATER: u64 = 2_000;
+/// By how many milliseconds the signal follows the answer, at most.
+const DELAY: u64 = 2_000;
 
 /// The wrong signaler.
 pub(crate) struct Signaler {
@@ -70,46 +80,43 @@ pub(crate) struct Signaler {
 
 #[derive(Clone)]
 struct Wrong {
-    direct: temporal::Direct,
+    client: TemporalClient,
     mails: Arc<Mails>,
-    known: Known,
+    losses: Losses,
     tasks: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl Signaler {
     /// Starts one at a port.
     pub(crate) async fn start(
-        (port, direct, mails): (u16, temporal::Direct, Arc<Mails>),
-        known: Known,
-    ) -> Result<Signaler> {
+        (port, client, mails): (u16, TemporalClient, Arc<Mails>),
+        losses: Losses,
+    ) -> Signaler {
         let tasks = Arc::new(Mutex::new(JoinSet::new()));
-        let wrong = Wrong { direct, mails, known, tasks: tasks.clone() };
-        let routes = Router::new().route("/a/{id}", get(look).post(press)).with_state(wrong);
-        for _ in 0..50 {
-            if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-                let serve = async move {
-                    // It ends when it is killed.
-                    let _ = axum::serve(listener, routes).await;
-                };
-                tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(serve);
-                return Ok(Signaler { tasks });
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-        bail!("port {port} is not free")
+        let wrong = Wrong { client, mails, losses, tasks: tasks.clone() };
+        let routes = Router::new().route("/a/{id}", get(show).post(decide)).with_state(wrong);
+        let listener = within(Duration::from_secs(5), format!("port {port}"), async || {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.ok()
+        });
+        let listener = listener.await;
+        tasks.lock().spawn(async move {
+            // It serves until it is killed.
+            let _ = axum::serve(listener, routes).await;
+        });
+        Signaler { tasks }
     }
 
-    /// Ends it, with everything that it still meant to do.
-    pub(crate) async fn kill(self) {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    /// Ends it, and everything that it still meant to do.
+    pub(crate) fn kill(self) {
+        self.tasks.lock().abort_all();
     }
 }
 
-async fn look(Path(_): Path<String>) -> Json<Value> {
+async fn show(Path(_): Path<String>) -> Json<Value> {
     Json(json!({"answer": "open", "status": "PENDING"}))
 }
 
-async fn press(
+async fn decide(
     State(wrong): State<Wrong>,
     Path(id): Path<String>,
     Form(form): Form<HashMap<String, String>>,
@@ -122,7 +129,7 @@ async fn press(
     if !["approve", "reject"].contains(&verdict.as_str()) {
         return answer(StatusCode::UNPROCESSABLE_ENTITY, "invalid");
     }
-    let mut used = wrong.known.used.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut used = wrong.losses.used.lock();
     if let Some(before) = used.get(&id) {
         return match *before == verdict {
             true => answer(StatusCode::OK, "already_recorded"),
@@ -131,15 +138,17 @@ async fn press(
     }
     used.insert(id, verdict.clone());
     let link = parsed.hash().as_str().to_owned();
-    let later = Duration::from_millis(link.bytes().map(u64::from).sum::<u64>() * 37 % LATER);
-    let direct = wrong.direct.clone();
-    let unsent = Unsent { link: link.clone(), killed: Some(wrong.known.killed.clone()) };
-    wrong.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(async move {
-        sleep(later).await;
-        let input = temporal::json(&json!({"link": link}));
-        let mark = format!("{link}-{verdict}");
-        direct.signal(people::workflow_of(&to), &verdict, &mark, Some(input)).await;
-        unsent.sent();
+    let (client, losses) = (wrong.client.clone(), wrong.losses.clone());
+    let unsent = Unsent { link: link.clone(), losses: Some(losses.clone()) };
+    wrong.tasks.lock().spawn(async move {
+        sleep(Duration::from_millis(link.bytes().map(u64::from).sum::<u64>() * 37 % DELAY)).await;
+        unsent.is_being_sent();
+        let input = Some(json_payload(&json!({"link": link})));
+        let request_id = format!("{link}-{verdict}");
+        let sent = client.signal(workflow_of(&to), &verdict, &request_id, input).await;
+        if sent == Sent::Refused {
+            losses.lost.lock().insert(link, Loss::TooLate);
+        }
     });
     answer(StatusCode::OK, "recorded")
 }

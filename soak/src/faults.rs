@@ -1,13 +1,14 @@
-//! What goes wrong, one after the other, and how long it takes until work goes on.
+//! Injects faults, one after the other, and measures how long it takes until work goes on.
 
 use std::{
     cmp::Reverse,
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
+use parking_lot::Mutex;
 use tokio::{
     join,
     sync::watch,
@@ -16,45 +17,45 @@ use tokio::{
 };
 
 use crate::{
-    dice::Dice,
-    installation::{BY_OUTBOX, Part},
-    mails,
-    people::{Case, World},
-    story,
-    temporal::Direct,
-    traps::{MAIL, Moment, Point, WEBHOOK},
+    failpoints::{MAIL, Moment, Point, WEBHOOK},
+    history, mails,
+    part::{BY_OUTBOX, Part},
+    rng::{self, Draw, Rng},
+    submission::Submission,
+    temporal::TemporalClient,
+    users::World,
 };
 
-/// After so long it is not a recovery any more.
+/// How long a recovery may take to be measured.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// So long somebody is waited for at a named point.
-const AMBUSH: Duration = Duration::from_secs(10);
+/// How long to wait until a part reaches a failpoint.
+const FAILPOINT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What happened.
+/// The faults of a run, and the recoveries from them.
 #[derive(Debug, Default)]
-pub(crate) struct Toll {
-    /// How often each fault happened.
+pub(crate) struct FaultLog {
+    /// How often each fault took effect.
     pub(crate) faults: BTreeMap<String, usize>,
     /// How many processes of each kind were killed.
     pub(crate) kills: BTreeMap<&'static str, usize>,
-    /// From each kill until work went on.
+    /// The time from each kill until work went on.
     pub(crate) recoveries: Vec<Recovery>,
 }
 
-impl Toll {
-    /// The slowest recoveries, and in which pause of the probe's history the time went.
-    pub(crate) async fn slowest(&self, temporal: &Direct) -> Vec<(Recovery, String)> {
+impl FaultLog {
+    /// The slowest recoveries, each with the longest pause in its probe's history.
+    pub(crate) async fn slowest(&self, temporal: &TemporalClient) -> Vec<(Recovery, String)> {
         let mut slowest = self.recoveries.clone();
         slowest.sort_by_key(|recovery| Reverse(recovery.asked.max(recovery.decided)));
         slowest.truncate(3);
         let mut explained = Vec::new();
         for recovery in slowest {
-            // An approval that was open before has waited for its decision, which is no delay.
+            // The approval that was open waited for its decision, which is not a delay.
             let new_is_slow = recovery.asked >= recovery.decided;
             let probe = if new_is_slow { &recovery.probes[0] } else { &recovery.probes[1] };
             let pause = match temporal.history(probe).await {
-                Ok(history) if new_is_slow => story::longest_pause(&history),
-                Ok(history) => story::longest_pause(story::since_the_decision(&history)),
+                Ok(events) if new_is_slow => history::longest_pause(&events),
+                Ok(events) => history::longest_pause(history::since_first_signal(&events)),
                 Err(error) => error.to_string(),
             };
             explained.push((recovery, pause));
@@ -63,30 +64,41 @@ impl Toll {
     }
 }
 
-/// How long it took until work went on: from the kill itself, with the time until what was killed
-/// was started again; after an outage of all workers, from its end.
+/// How long it took until work went on: since the kill, with the time until the part was started
+/// again; after an outage of all workers, since its end.
 #[derive(Debug, Clone)]
 pub(crate) struct Recovery {
-    /// What was killed.
+    /// The fault's name.
     pub(crate) fault: String,
-    /// The new submission and the open approval by which it was measured.
+    /// The workflow IDs of the new submission and the open approval that measured it.
     pub(crate) probes: [String; 2],
-    /// Until a new submission's mail was written; nothing where it was before the kill.
+    /// Until a new submission's mail was there; `None` where it was before the kill.
     pub(crate) asked: Option<Duration>,
-    /// Until an approval that was open before was decided by its page, and the outcome mailed;
-    /// nothing where it was before the kill.
+    /// Until an open approval was decided by its page and its outcome mailed; `None` where it was
+    /// before the kill.
     pub(crate) decided: Option<Duration>,
+}
+
+/// Which faults a run has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All faults, kills four times; the next fault waits until work goes on.
+    Full,
+    /// Most faults once, and shorter; the next fault hardly waits.
+    Brief,
+    /// Kills of signalers, for the control.
+    Signalers,
 }
 
 #[derive(Debug, Clone)]
 enum Fault {
-    /// Kills these.
+    /// Kills parts.
     Kill(Vec<Part>),
-    /// Kills all workers for long enough that people are told so.
+    /// Kills all workers for so long that pages say so.
     NoWorker,
-    /// Kills whoever comes to a point there.
-    Caught(Point),
-    /// Kills Temporal when somebody comes to a point.
+    /// Kills the part that reaches a failpoint.
+    Held(Point),
+    /// Kills Temporal when a part reaches a failpoint.
     TemporalAt(Point),
     Freeze(Part),
     Cut,
@@ -96,9 +108,9 @@ enum Fault {
     Mail(mails::Fault),
 }
 
-/// What a fault did.
+/// The effect of a fault.
 #[derive(Default)]
-struct Struck {
+struct Effect {
     killed: Vec<Part>,
     at: Option<Instant>,
 }
@@ -108,42 +120,41 @@ const WORKFLOW_TASK: &str = "RespondWorkflowTaskCompleted";
 const ACTIVITY: &str = "RespondActivityTaskCompleted";
 
 impl Fault {
-    /// What happens until it all happens again: each kind at least once, in some order.
-    fn deck(dice: &mut Dice, brief: bool) -> Vec<Fault> {
-        let point = |what, moment| Point { what, moment };
-        let mut deck = vec![
+    /// Every fault of a scope at least once, in random order.
+    fn plan(rng: &mut Rng, scope: Scope) -> Vec<Fault> {
+        if scope == Scope::Signalers {
+            return [0, 1].map(|i| Fault::Kill(vec![Part::Signaler(i)])).into();
+        }
+        let mut plan = vec![
             Fault::NoWorker,
             Fault::Freeze(Part::Temporal),
-            Fault::Freeze(Part::WORKERS[dice.below(3)]),
-            Fault::Freeze(Part::Signaler(dice.below(2))),
+            Fault::Freeze(Part::WORKERS[rng.usize(..3)]),
+            Fault::Freeze(Part::Signaler(rng.usize(..2))),
             Fault::Cut,
             Fault::LostAnswers,
             Fault::Clock,
-            Fault::Caught(MAIL),
-            Fault::Caught(WEBHOOK),
+            Fault::Held(MAIL),
+            Fault::Held(WEBHOOK),
         ];
+        for _ in 0..if scope == Scope::Full { 4 } else { 1 } {
+            plan.push(Fault::Kill(vec![Part::WORKERS[rng.usize(..3)]]));
+            plan.push(Fault::Kill(vec![Part::Signaler(rng.usize(..2))]));
+            plan.push(Fault::Kill(vec![Part::Temporal]));
+            let (first, second) = (rng.usize(..6), rng.usize(1..6));
+            plan.push(Fault::Kill(vec![Part::ALL[first], Part::ALL[(first + second) % 6]]));
+        }
         for what in [SIGNAL, WORKFLOW_TASK, ACTIVITY] {
-            deck.push(Fault::Caught(point(what, Moment::Before)));
-            deck.push(Fault::Caught(point(what, Moment::After)));
-        }
-        deck.push(Fault::TemporalAt(point(SIGNAL, Moment::During)));
-        deck.push(Fault::TemporalAt(point(SIGNAL, Moment::After)));
-        for _ in 0..if brief { 1 } else { 4 } {
-            deck.push(Fault::Kill(vec![Part::WORKERS[dice.below(3)]]));
-            deck.push(Fault::Kill(vec![Part::Signaler(dice.below(2))]));
-            deck.push(Fault::Kill(vec![Part::Temporal]));
-            let (first, second) = (dice.below(6), 1 + dice.below(5));
-            deck.push(Fault::Kill(vec![Part::ALL[first], Part::ALL[(first + second) % 6]]));
-        }
-        if !brief {
-            for moment in [Moment::During, Moment::After] {
-                deck.push(Fault::TemporalAt(point(WORKFLOW_TASK, moment)));
-                deck.push(Fault::TemporalAt(point(ACTIVITY, moment)));
+            let point = |moment| Point { what, moment };
+            plan.push(Fault::Held(point(Moment::Before)));
+            plan.push(Fault::Held(point(Moment::After)));
+            if what == SIGNAL || scope == Scope::Full {
+                plan.push(Fault::TemporalAt(point(Moment::During)));
+                plan.push(Fault::TemporalAt(point(Moment::After)));
             }
         }
-        deck.extend(mails::Fault::ALL.map(Fault::Mail));
-        dice.shuffle(&mut deck);
-        deck
+        plan.extend(mails::Fault::ALL.map(Fault::Mail));
+        rng.shuffle(&mut plan);
+        plan
     }
 
     fn name(&self) -> String {
@@ -154,7 +165,7 @@ impl Fault {
                 format!("kill {}", kinds.join(" and "))
             }
             Fault::NoWorker => "kill all workers".to_owned(),
-            Fault::Caught(point) => {
+            Fault::Held(point) => {
                 let victim = if point.what == SIGNAL { "signaler" } else { "worker" };
                 format!("kill {victim} {}", point.name())
             }
@@ -168,72 +179,75 @@ impl Fault {
     }
 }
 
-/// Lets things go wrong until there is an end to it and everything has happened, and then mends
-/// everything.
-pub(crate) async fn strike(
+/// Injects faults until `end` and until each has had its turn, and mends everything.
+pub(crate) async fn inject(
     world: &Arc<World>,
-    cases: &Mutex<Vec<Arc<Case>>>,
+    submissions: &Mutex<Vec<Arc<Submission>>>,
     seed: u64,
-    brief: bool,
+    scope: Scope,
     mut end: watch::Receiver<bool>,
-) -> Result<Toll> {
-    let mut dice = Dice::of(seed, u64::MAX);
-    let mut toll = Toll::default();
+) -> Result<FaultLog> {
+    let mut rng = rng::stream(seed, u64::MAX);
+    let mut log = FaultLog::default();
     let probe = |i: usize| {
-        let case = Arc::new(Case::simple(format!("probe-{seed}-{i}")));
-        cases.lock().unwrap_or_else(PoisonError::into_inner).push(case.clone());
-        case
+        let submission = Arc::new(Submission::simple(format!("probe-{seed}-{i}")));
+        submissions.lock().push(submission.clone());
+        submission
     };
-    // In a brief run faults are short, and the next one does not wait until work goes on.
-    let (patience, pace) = if brief { (Duration::from_secs(1), 3) } else { (PATIENCE, 1) };
+    let (patience, pace) = match scope {
+        Scope::Full => (PATIENCE, 1),
+        Scope::Brief | Scope::Signalers => (Duration::from_secs(1), 3),
+    };
     let mut under_way = Vec::new();
     let mut open = probe(0);
     ask(world, &open).await;
-    let mut deck = Fault::deck(&mut dice, brief);
+    let mut plan = Fault::plan(&mut rng, scope);
     let mut all_happened = false;
     for i in 1.. {
-        let pause = dice.millis(300, 1_200) / pace;
+        let pause = rng.millis(300..1_200) / pace;
         tokio::select! {
             _ = end.wait_for(|end| *end), if all_happened => break,
             () = sleep(pause) => {}
         }
-        let Some(fault) = deck.pop() else {
+        let Some(fault) = plan.pop() else {
             all_happened = true;
-            deck = Fault::deck(&mut dice, brief);
+            plan = Fault::plan(&mut rng, scope);
             continue;
         };
-        let struck;
+        let effect;
         if let Fault::Mail(fault) = fault {
-            let time = dice.millis(1_500, 3_000) / pace;
-            struck = suffer(world, fault, time).await.then(Struck::default);
+            let time = rng.millis(1_500..3_000) / pace;
+            effect = inject_mail_fault(world, fault, time).await.then(Effect::default);
         } else {
             let new = probe(i);
             let recovery = tokio::spawn(recover(world.clone(), new.clone(), open.clone(), i));
-            struck = inflict(world, &fault, &mut dice, pace).await?;
+            effect = inject_one(world, &fault, &mut rng, pace).await?;
             let probes = [new.workflow.clone(), open.workflow.clone()];
             let mut recovering = Recovering {
                 fault: fault.name(),
                 probes,
-                at: struck.as_ref().and_then(|s| s.at),
+                at: effect.as_ref().and_then(|s| s.at),
                 recovery,
             };
-            if !recovering.is_over(patience, &mut toll).await {
+            if !recovering.is_over(patience, &mut log).await {
                 under_way.push(recovering);
             }
             open = new;
         }
-        // A fault that struck nobody is shown as one that did not happen.
-        *toll.faults.entry(fault.name()).or_default() += usize::from(struck.is_some());
-        for part in struck.iter().flat_map(|struck| &struck.killed) {
-            *toll.kills.entry(part.kind()).or_default() += 1;
+        // A fault without effect is reported as one that did not happen.
+        *log.faults.entry(fault.name()).or_default() += usize::from(effect.is_some());
+        for part in effect.iter().flat_map(|effect| &effect.killed) {
+            *log.kills.entry(part.kind()).or_default() += 1;
         }
     }
-    world.installation.mend().await?;
+    world.cluster.mend().await?;
+    // The control loses decisions of probes too, for which nobody needs to wait.
+    let rest = if scope == Scope::Signalers { patience } else { PATIENCE };
     for mut recovering in under_way {
-        recovering.is_over(PATIENCE, &mut toll).await;
+        recovering.is_over(rest, &mut log).await;
     }
-    let _ = timeout(PATIENCE, decide(world, &open, 0)).await;
-    Ok(toll)
+    let _ = timeout(rest, decide(world, &open, 0)).await;
+    Ok(log)
 }
 
 /// A recovery that is being measured.
@@ -245,13 +259,13 @@ struct Recovering {
 }
 
 impl Recovering {
-    /// Waits for it, and writes it down.
-    async fn is_over(&mut self, patience: Duration, toll: &mut Toll) -> bool {
+    /// Waits for it and logs it. Returns whether it was over in time.
+    async fn is_over(&mut self, patience: Duration, log: &mut FaultLog) -> bool {
         let Ok(Ok([asked, decided])) = timeout(patience, &mut self.recovery).await else {
             return false;
         };
         if let Some(at) = self.at {
-            toll.recoveries.push(Recovery {
+            log.recoveries.push(Recovery {
                 fault: self.fault.clone(),
                 probes: self.probes.clone(),
                 asked: asked.checked_duration_since(at),
@@ -262,96 +276,101 @@ impl Recovering {
     }
 }
 
-/// Nothing where it could not happen, or nobody came by.
-async fn inflict(
+/// Injects one fault; `None` where it could not take effect.
+async fn inject_one(
     world: &World,
     fault: &Fault,
-    dice: &mut Dice,
+    rng: &mut Rng,
     pace: u32,
-) -> Result<Option<Struck>> {
-    let installation = &world.installation;
-    let downtime = dice.millis(100, 2_000) / pace;
-    let struck = match fault {
+) -> Result<Option<Effect>> {
+    let cluster = &world.cluster;
+    let downtime = rng.millis(100..2_000) / pace;
+    let effect = match fault {
         Fault::Kill(parts) => kill(world, parts.clone(), downtime).await?,
         Fault::NoWorker => {
-            let struck = kill(world, Part::WORKERS.to_vec(), dice.millis(4_000, 6_000)).await?;
-            // How long nobody starts them is no property of what is started.
-            Struck { at: Some(Instant::now()), ..struck }
+            let effect = kill(world, Part::WORKERS.to_vec(), rng.millis(4_000..6_000)).await?;
+            // How long they are away is the soak's choice.
+            Effect { at: Some(Instant::now()), ..effect }
         }
-        Fault::Caught(point) => match caught(world, *point).await {
+        Fault::Held(point) => match held_part(world, *point).await {
             Some(part) => kill(world, vec![part], downtime).await?,
             None => return Ok(None),
         },
-        Fault::TemporalAt(point) => match caught(world, *point).await {
+        Fault::TemporalAt(point) => match held_part(world, *point).await {
             Some(_) => kill(world, vec![Part::Temporal], downtime).await?,
             None => return Ok(None),
         },
         Fault::Freeze(part) => {
-            installation.freeze(*part, true);
-            sleep(dice.millis(1_000, 5_000) / pace).await;
-            installation.freeze(*part, false);
-            Struck::default()
+            cluster.freeze(*part, true);
+            sleep(rng.millis(1_000..5_000) / pace).await;
+            cluster.freeze(*part, false);
+            Effect::default()
         }
         Fault::Cut => {
-            installation.proxy.cut();
-            Struck::default()
+            cluster.proxy.cut();
+            Effect::default()
         }
         Fault::LostAnswers => {
-            installation.proxy.lose_answers();
+            cluster.proxy.lose_answers();
             sleep(downtime).await;
-            installation.proxy.clear();
-            Struck::default()
+            cluster.proxy.clear();
+            Effect::default()
         }
-        Fault::Clock if installation.can_run_later() => {
+        Fault::Clock if cluster.can_set_clock() => {
             let worker = Part::Worker(BY_OUTBOX);
-            installation.kill(worker).await;
-            installation.run_later(BY_OUTBOX);
-            sleep(dice.millis(4_000, 8_000) / pace).await;
-            let mut struck = kill(world, vec![worker], Duration::ZERO).await?;
-            struck.killed.push(worker);
-            struck
+            cluster.kill(worker).await;
+            cluster.run_ahead(worker);
+            sleep(rng.millis(4_000..8_000) / pace).await;
+            let mut effect = kill(world, vec![worker], Duration::ZERO).await?;
+            effect.killed.push(worker);
+            effect
         }
         Fault::Clock | Fault::Mail(_) => return Ok(None),
     };
-    Ok(Some(struck))
+    Ok(Some(effect))
 }
 
-async fn kill(world: &World, parts: Vec<Part>, downtime: Duration) -> Result<Struck> {
+async fn kill(world: &World, parts: Vec<Part>, downtime: Duration) -> Result<Effect> {
     let at = Instant::now();
     for part in &parts {
-        world.installation.kill(*part).await;
+        world.cluster.kill(*part).await;
     }
     sleep(downtime).await;
     for part in &parts {
-        world.installation.run(*part).await?;
+        world.cluster.run(*part).await?;
     }
-    Ok(Struck { killed: parts, at: Some(at) })
+    Ok(Effect { killed: parts, at: Some(at) })
 }
 
-/// Who comes to a point.
-async fn caught(world: &World, point: Point) -> Option<Part> {
-    timeout(AMBUSH, world.installation.traps.set(point)).await.ok()?.ok()
+/// The part that reaches a failpoint.
+async fn held_part(world: &World, point: Point) -> Option<Part> {
+    timeout(FAILPOINT_PATIENCE, world.cluster.failpoints.set(point)).await.ok()?.ok()
 }
 
-/// Whether it could happen, and where it is one mail that suffers, whether there was one.
-async fn suffer(world: &World, fault: mails::Fault, time: Duration) -> bool {
-    let mails = &world.installation.mails;
-    mails.suffer(Some(fault));
-    let suffered = match fault {
+/// Injects a fault of mails. Returns whether it took effect.
+async fn inject_mail_fault(world: &World, fault: mails::Fault, time: Duration) -> bool {
+    let mails = &world.cluster.mails;
+    mails.set_fault(Some(fault));
+    let effective = match fault {
         mails::Fault::SmtpNever | mails::Fault::SnsNever => {
-            timeout(AMBUSH, mails.suffered()).await.is_ok()
+            timeout(FAILPOINT_PATIENCE, mails.fault_taken()).await.is_ok()
         }
         _ => {
             sleep(time).await;
-            fault != mails::Fault::DiskFull || world.installation.can_fill_disk()
+            fault != mails::Fault::DiskFull || world.cluster.can_fill_disk()
         }
     };
-    mails.suffer(None);
-    suffered
+    mails.set_fault(None);
+    effective
 }
 
 /// When a new submission's mail was there, and when an open approval was over.
-async fn recover(world: Arc<World>, new: Arc<Case>, open: Arc<Case>, i: usize) -> [Instant; 2] {
+async fn recover(
+    world: Arc<World>,
+    new: Arc<Submission>,
+    open: Arc<Submission>,
+    i: usize,
+) -> [Instant; 2] {
     let asked = async {
         let _ = timeout(PATIENCE, ask(&world, &new)).await;
         Instant::now()
@@ -365,22 +384,22 @@ async fn recover(world: Arc<World>, new: Arc<Case>, open: Arc<Case>, i: usize) -
 }
 
 /// Submits, and waits for the mail.
-async fn ask(world: &World, case: &Case) {
-    if let Err(status) = world.submit(case, &mut Dice::of(0, 0)).await {
-        eprintln!("{} was not started: {status}", case.workflow);
+async fn ask(world: &World, submission: &Submission) {
+    if let Err(status) = world.submit(submission, &mut rng::stream(0, 0)).await {
+        eprintln!("{} was not started: {status}", submission.workflow);
         return;
     }
-    world.link(case, &case.stages[0].reviewers[0], 0).await;
+    world.link(submission, &submission.stages[0].reviewers[0], 0).await;
 }
 
 /// Looks and decides, and waits for the outcome's mail.
-async fn decide(world: &World, case: &Case, signaler: usize) {
-    let reviewer = &case.stages[0].reviewers[0];
-    if let Some(link) = world.link(case, reviewer, 0).await {
+async fn decide(world: &World, submission: &Submission, signaler: usize) {
+    let reviewer = &submission.stages[0].reviewers[0];
+    if let Some(link) = world.link(submission, reviewer, 0).await {
         join!(
             world.look(reviewer, &link.id, signaler + 1),
             world.press(reviewer, &link.id, true, signaler)
         );
     }
-    world.outcome(case).await;
+    world.outcome(submission).await;
 }

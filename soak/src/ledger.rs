@@ -1,13 +1,14 @@
-//! What the people were told: kept outside of the system, and held against it afterwards.
+//! Every answer that a user got: kept outside of the system, and checked against it afterwards.
 
 use std::{
     collections::BTreeMap,
     ops::{Deref, DerefMut},
-    sync::{Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// What somebody did.
+use parking_lot::Mutex;
+
+/// What a user did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Act {
     /// Opened the page.
@@ -18,11 +19,11 @@ pub(crate) enum Act {
     Signal,
     /// Sent a signal that cannot be read.
     Nonsense,
-    /// Did what a page does not allow, or asked for what is not there.
+    /// Did what a page does not allow, or asked for a page that does not exist.
     Misuse(Misuse),
 }
 
-/// What people and programs try that does not work.
+/// What users try that does not work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Misuse {
     /// Opened a link with a part missing.
@@ -46,7 +47,7 @@ pub(crate) enum Misuse {
 }
 
 impl Misuse {
-    /// What is tried at a link that works otherwise.
+    /// What is tried with a link that works otherwise.
     pub(crate) const AT_A_LINK: [Misuse; 7] = [
         Misuse::Malformed,
         Misuse::Forged,
@@ -58,20 +59,20 @@ impl Misuse {
     ];
 }
 
-/// One answer that somebody got.
+/// One answer that a user got.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    /// When they began, since 1970.
-    pub(crate) begun: Duration,
-    /// The workflow.
+    /// When the request was sent, since 1970.
+    pub(crate) sent_at: Duration,
+    /// The workflow ID.
     pub(crate) workflow: String,
-    /// What was done.
+    /// What the user did.
     pub(crate) act: Act,
-    /// By whom.
+    /// The user's address.
     pub(crate) reviewer: String,
-    /// The hash of their link; of a signal, its own mark.
+    /// The hash of their link; the request ID of a signal.
     pub(crate) key: String,
-    /// The decision, where there was one: whether it approves.
+    /// Whether the decision approves, where there was one.
     pub(crate) approves: Option<bool>,
     /// The HTTP status; 0 where there was no answer.
     pub(crate) status: u16,
@@ -81,11 +82,11 @@ pub(crate) struct Entry {
     pub(crate) said: String,
 }
 
-/// All answers that anybody got.
+/// All answers that users got.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(Mutex<Vec<Entry>>);
 
-/// What somebody is about: it is written down when they have their answer, or leave without one.
+/// A request that is recorded when its answer has come, or when its sender gives up.
 pub(crate) struct Attempt<'a>(&'a Ledger, Entry);
 
 impl Deref for Attempt<'_> {
@@ -104,12 +105,12 @@ impl DerefMut for Attempt<'_> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).push(self.1.clone());
+        self.0.0.lock().push(self.1.clone());
     }
 }
 
 impl Ledger {
-    /// Somebody begins, and has no answer yet.
+    /// Begins a request that has no answer yet.
     pub(crate) fn begin(
         &self,
         workflow: &str,
@@ -119,7 +120,7 @@ impl Ledger {
         approves: Option<bool>,
     ) -> Attempt<'_> {
         let entry = Entry {
-            begun: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            sent_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             workflow: workflow.to_owned(),
             act,
             reviewer: reviewer.to_owned(),
@@ -132,15 +133,15 @@ impl Ledger {
         Attempt(self, entry)
     }
 
-    /// Whether there is an answer of this kind.
+    /// Whether an entry satisfies `like`.
     pub(crate) fn has(&self, like: impl Fn(&Entry) -> bool) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().any(like)
+        self.0.lock().iter().any(like)
     }
 
-    /// Everything so far, by workflow.
+    /// All entries, by workflow.
     pub(crate) fn by_workflow(&self) -> BTreeMap<String, Vec<Entry>> {
         let mut all: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
-        for entry in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for entry in self.0.lock().iter() {
             all.entry(entry.workflow.clone()).or_default().push(entry.clone());
         }
         all

@@ -1,35 +1,39 @@
-//! The soak: many people, real processes that are really killed, and a ledger of what people were
-//! told, which is held against every workflow's history afterwards.
+//! The soak: many users, real processes that are really killed, and a ledger of every answer, which
+//! is checked against every workflow's history afterwards.
 //!
-//! `soak --short` takes about two minutes. `soak --short --control` runs the same against a
-//! signaler that is wrong on purpose, and succeeds where it has noticed decisions that were lost.
+//! `soak --short` takes about a minute. `soak --short --control` runs against a signaler that is wrong
+//! on purpose, and succeeds where the checker has found every decision that it lost.
 
 mod checker;
+mod cluster;
+mod collect;
 mod control;
-mod dice;
-mod evidence;
+mod failpoints;
 mod faults;
-mod installation;
-mod leaks;
+mod history;
 mod ledger;
 mod mails;
-mod people;
+mod part;
 mod proxy;
 mod receiver;
 mod report;
-mod story;
+mod rng;
+mod secret_scan;
+mod submission;
 mod temporal;
-mod traps;
+mod users;
 
 use std::{
+    fs,
     path::PathBuf,
     process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
 use clap::Parser;
+use parking_lot::Mutex;
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -38,170 +42,195 @@ use tokio::{
 
 use crate::{
     checker::{Finding, Kind},
-    dice::Dice,
-    evidence::Evidence,
-    faults::Toll,
-    installation::{Installation, Part},
+    cluster::Cluster,
+    collect::Collection,
+    failpoints::Failpoints,
+    faults::{FaultLog, Scope},
     ledger::Ledger,
-    people::{Case, World},
-    receiver::Receiver,
+    part::Part,
     report::Report,
-    traps::Traps,
+    submission::Submission,
+    users::World,
 };
 
-/// Kills an installation of Countersign again and again while people use it, and shows that
-/// nothing is lost.
+/// Kills a Countersign cluster again and again while it is used, and checks that nothing is lost.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// How many approvals are started.
+    /// How many approvals to start.
     #[arg(long, default_value_t = 3_500)]
     approvals: usize,
-    /// What happens, and in which order.
+    /// Decides what happens, and in which order.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Over how many minutes the approvals are spread, if not too many are under way; after that
-    /// nothing goes wrong any more.
+    /// Over how many minutes to spread the approvals, if there is room; faults end after that.
     #[arg(long, default_value_t = 14.0)]
     minutes: f64,
-    /// How many approvals are under way at once, at most.
+    /// How many approvals to have open at once, at most.
     #[arg(long, default_value_t = 60)]
     concurrency: usize,
-    /// About two minutes: 100 approvals in one of them, and most faults once.
+    /// About a minute: few approvals, and most faults once.
     #[arg(long)]
     short: bool,
-    /// Has a wrong signaler tried instead of the product's: succeeds where lost decisions are found.
+    /// Run a wrong signaler in place of the product's, and succeed if each decision that it loses is
+    /// found.
     #[arg(long)]
     control: bool,
-    /// Where to keep the logs of the processes, and the histories of what was found.
+    /// Print all tables and findings of a short run or of the control too.
+    #[arg(long)]
+    verbose: bool,
+    /// Where to keep the report, the processes' logs and the histories of findings.
     #[arg(long)]
     keep_logs: Option<PathBuf>,
 }
 
-/// So many times as long as it should take to start all approvals it may take.
-const PATIENCE: u32 = 3;
-/// How long everybody and everything may take when nothing goes wrong any more.
-const REST: Duration = Duration::from_secs(180);
-/// The same for the control, which is known not to come to rest.
-const REST_OF_CONTROL: Duration = Duration::from_secs(20);
+impl Args {
+    fn scope(&self) -> Scope {
+        match self {
+            Args { control: true, .. } => Scope::Signalers,
+            Args { short: true, .. } => Scope::Brief,
+            _ => Scope::Full,
+        }
+    }
 
-/// How long after the last fault somebody is told at last that an approval is gone.
-const LATE: Duration = Duration::from_secs(90);
+    /// How long everything may take once faults have ended. The control never comes to rest.
+    fn rest(&self) -> Duration {
+        Duration::from_secs(if self.control { 10 } else { 180 })
+    }
+}
+
+/// By which factor starting all approvals may take longer than planned.
+const PATIENCE: u32 = 3;
+/// How long after the last fault the answer comes that an old link's approval is gone.
+const GONE: Duration = Duration::from_secs(90);
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let mut args = Args::parse();
     if args.short {
-        (args.approvals, args.minutes) = (100, 1.0);
+        (args.approvals, args.minutes) = (60, 0.5);
     }
-    let rest = if args.control { REST_OF_CONTROL } else { REST };
     let began = Instant::now();
-    let traps = Arc::new(Traps::default());
-    let receiver = Receiver::start(Dice::of(args.seed, u64::MAX - 1), &traps).await?;
+    let failpoints = Arc::new(Failpoints::default());
+    let receiver = receiver::start(rng::stream(args.seed, u64::MAX - 1), &failpoints).await;
     let world = Arc::new(World {
-        installation: Installation::start(&receiver, &traps, args.control).await?,
+        cluster: Cluster::start(&receiver, &failpoints, args.control).await?,
         ledger: Ledger::default(),
         browser: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15)).build()?,
         unmailed: Mutex::default(),
     });
-    let (cases, toll, waiting) = run(&args, &world, rest, began).await?;
+    let (submissions, faults, waiting) = run(&args, &world, began).await?;
 
     eprintln!("{:.0?}: reading the histories ...", began.elapsed());
-    let Installation { direct: temporal, control, .. } = &world.installation;
-    let mut evidence = Evidence::gather(&world, &receiver, cases, rest).await;
+    let Cluster { client, control, .. } = &world.cluster;
+    let mut collection = Collection::collect(&world, &receiver, submissions, args.rest()).await;
     if waiting > 0 {
-        let why = format!("{waiting} approvals had people who still waited");
-        evidence.findings.push(Finding::of_all(Kind::Stuck, why));
+        let why = format!("the users of {waiting} approvals still waited");
+        collection.findings.push(Finding::of_all(Kind::Stuck, why));
     }
-    evidence.judge(!args.short);
-    let slow = toll.slowest(temporal).await;
+    collection.check(args.scope() == Scope::Full);
+    let losses = control.as_ref().map(|losses| collection.noticed(losses.lost()));
+    let slow = faults.slowest(client).await;
     if let Some(to) = &args.keep_logs {
-        evidence.keep_histories(temporal, to).await?;
+        collection.keep_histories(client, to).await?;
     }
     for part in Part::ALL {
-        world.installation.kill(part).await;
+        world.cluster.kill(part).await;
     }
-    evidence.search(world.installation.files())?;
-    if let Some(to) = &args.keep_logs {
-        world.installation.keep_logs(to)?;
-    }
+    collection.search(world.cluster.files())?;
     let report = Report {
         command: command(&args),
         took: began.elapsed(),
-        toll: &toll,
-        entries: evidence.answers().collect(),
-        findings: &evidence.findings,
-        counts: evidence.counts(control.as_ref()),
+        faults: &faults,
+        entries: collection.answers().collect(),
+        findings: &collection.findings,
+        counts: collection.counts(),
         slow,
-        untried: world.installation.untried(),
+        untried: world.cluster.untried(),
     };
-    report.print();
-    let as_it_should_be = match args.control {
-        true => evidence.findings.iter().any(|finding| finding.kind == Kind::Lost),
-        false => evidence.findings.is_empty(),
+    if let Some(to) = &args.keep_logs {
+        world.cluster.keep_logs(to)?;
+        fs::write(to.join("report.md"), report.details())?;
+    }
+    if args.verbose || args.scope() == Scope::Full {
+        println!("{}", report.details());
+    } else if !args.control {
+        print!("{}", report.listed_findings());
+    }
+    let (summary, succeeded) = match losses {
+        Some(losses) => report.summary_of_control(&losses),
+        None => (report.summary(), collection.findings.is_empty()),
     };
-    Ok(if as_it_should_be { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!("{summary}");
+    Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Lets people come and things go wrong, and then everybody come to rest. Answers with all
-/// approvals, what went wrong, and how many people still waited at the end.
+/// Runs users and faults, and waits until everything has come to rest. Returns all submissions, the
+/// faults, and how many approvals had users who still waited at the end.
 async fn run(
     args: &Args,
     world: &Arc<World>,
-    rest: Duration,
     began: Instant,
-) -> Result<(Vec<Arc<Case>>, Toll, usize)> {
-    let cases = Mutex::new(Vec::new());
+) -> Result<(Vec<Arc<Submission>>, FaultLog, usize)> {
+    let submissions = Mutex::new(Vec::new());
     let (end, ended) = watch::channel(false);
     let load = async {
-        let people = crowd(args, world, &cases).await;
-        eprintln!("{:.0?}: all are started ...", began.elapsed());
+        let users = start_users(args, world, &submissions).await;
+        eprintln!("{:.0?}: all approvals are started ...", began.elapsed());
         end.send_replace(true);
-        people
+        users
     };
-    let mut late = JoinSet::new();
-    let (latecomer, dice) = (world.clone(), Dice::of(args.seed, u64::MAX - 2));
-    late.spawn(async move { latecomer.come_too_late(dice).await });
-    let strike = faults::strike(world, &cases, args.seed, args.short, ended);
-    let (toll, mut people) = tokio::join!(strike, load);
-    let toll = toll?;
-    eprintln!("{:.0?}: nothing goes wrong any more ...", began.elapsed());
-    let all_done = async { while people.join_next().await.is_some() {} };
-    let mut waiting = 0;
-    if timeout(rest, all_done).await.is_err() {
-        waiting = people.len();
-        people.abort_all();
+    let mut old_links = JoinSet::new();
+    let (user, rng) = (world.clone(), rng::stream(args.seed, u64::MAX - 2));
+    // A short run does not wait for each answer of the contract.
+    if args.scope() == Scope::Full {
+        old_links.spawn(async move { user.use_old_links(rng).await });
     }
-    // They need a while without faults, which there may not have been before.
-    let _ = timeout(rest.min(LATE), late.join_next()).await;
-    Ok((cases.into_inner().unwrap_or_else(PoisonError::into_inner), toll, waiting))
+    let inject = faults::inject(world, &submissions, args.seed, args.scope(), ended);
+    let (faults, mut users) = tokio::join!(inject, load);
+    let faults = faults?;
+    eprintln!("{:.0?}: all faults have ended ...", began.elapsed());
+    let all_done = async { while users.join_next().await.is_some() {} };
+    let mut waiting = 0;
+    if timeout(args.rest(), all_done).await.is_err() {
+        waiting = users.len();
+        users.abort_all();
+    }
+    // The answer needs a while without faults, which there may not have been before.
+    let _ = timeout(GONE, old_links.join_next()).await;
+    Ok((submissions.into_inner(), faults, waiting))
 }
 
 /// Starts approvals one after the other, spread over the time there is.
-async fn crowd(args: &Args, world: &Arc<World>, cases: &Mutex<Vec<Arc<Case>>>) -> JoinSet<()> {
+async fn start_users(
+    args: &Args,
+    world: &Arc<World>,
+    submissions: &Mutex<Vec<Arc<Submission>>>,
+) -> JoinSet<()> {
     let room = Arc::new(Semaphore::new(args.concurrency));
     let between = Duration::from_secs_f64(args.minutes * 60.0 / args.approvals.max(1) as f64);
     let end = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0) * PATIENCE;
-    let mut people = JoinSet::new();
+    let mut users = JoinSet::new();
     for i in 0..args.approvals {
-        let Ok(seat) =
+        let Ok(permit) =
             timeout(end.saturating_duration_since(Instant::now()), room.clone().acquire_owned())
                 .await
         else {
             eprintln!("there was time for {i} approvals only");
             break;
         };
-        let mut dice = Dice::of(args.seed, i as u64);
-        let case = Arc::new(Case::by(format!("soak-{}-{i}", args.seed), &mut dice));
-        cases.lock().unwrap_or_else(PoisonError::into_inner).push(case.clone());
+        let mut rng = rng::stream(args.seed, i as u64);
+        let workflow = format!("soak-{}-{i}", args.seed);
+        let submission = Arc::new(Submission::random(workflow, &mut rng));
+        submissions.lock().push(submission.clone());
         let world = world.clone();
-        people.spawn(async move {
-            world.live(case, dice).await;
-            drop(seat);
+        users.spawn(async move {
+            world.run(submission, rng).await;
+            drop(permit);
         });
         sleep(between).await;
     }
-    people
+    users
 }
 
 fn command(args: &Args) -> String {

@@ -1,5 +1,5 @@
 //! The network between the product and Temporal, which can fail: connections are cut, answers are
-//! lost after the server had the request, and whoever makes a certain call can be caught at it.
+//! lost after the server had the request, and a part that makes a certain call can be held there.
 
 use std::{future::pending, net::Ipv4Addr, sync::Arc};
 
@@ -13,81 +13,80 @@ use tokio::{
 };
 
 use crate::{
-    installation::Part,
-    traps::{Moment, Traps},
+    failpoints::{Failpoints, Moment},
+    part::Part,
 };
 
-/// A gRPC proxy in front of one port, with a port of its own for each of its users.
+/// A gRPC proxy in front of one port, with a port of its own for each part.
 pub(crate) struct Proxy {
     ports: Vec<(Part, u16)>,
-    weather: watch::Sender<Weather>,
+    network: watch::Sender<Network>,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Weather {
+struct Network {
     /// How often all connections were cut.
     cuts: u64,
     /// Whether answers are lost.
     losing: bool,
 }
 
-/// Somebody's way to the server.
+/// The connections of one part to the server.
 #[derive(Clone)]
 struct Line {
-    who: Part,
+    part: Part,
     target: u16,
-    weather: watch::Receiver<Weather>,
-    traps: Arc<Traps>,
+    network: watch::Receiver<Network>,
+    failpoints: Arc<Failpoints>,
 }
 
 impl Proxy {
     /// Starts forwarding to a port of this machine.
     pub(crate) async fn to(
         target: u16,
-        users: &[Part],
-        traps: &Arc<Traps>,
+        parts: &[Part],
+        failpoints: &Arc<Failpoints>,
     ) -> std::io::Result<Proxy> {
-        let (weather, _) = watch::channel(Weather::default());
+        let (network, _) = watch::channel(Network::default());
         let mut ports = Vec::new();
-        for who in users {
+        for part in parts {
             let listener =
                 TcpListener::bind((Ipv4Addr::LOCALHOST, countersign_e2e::free_port())).await?;
-            ports.push((*who, listener.local_addr()?.port()));
-            let weather = weather.subscribe();
-            let line = Line { who: *who, target, weather, traps: traps.clone() };
+            ports.push((*part, listener.local_addr()?.port()));
+            let network = network.subscribe();
+            let line = Line { part: *part, target, network, failpoints: failpoints.clone() };
             tokio::spawn(async move {
                 while let Ok((client, _)) = listener.accept().await {
                     let line = line.clone();
-                    // Whoever is cut off notices; there is nobody else to tell.
+                    // Both ends notice a broken connection; nobody else has to.
                     tokio::spawn(async move { line.connect(client).await });
                 }
             });
         }
-        Ok(Proxy { ports, weather })
+        Ok(Proxy { ports, network })
     }
 
-    /// Where one of the users finds Temporal.
-    pub(crate) fn address(&self, user: Part) -> String {
-        let port = self.ports.iter().find(|(who, _)| *who == user).map_or(0, |(_, port)| *port);
+    /// Temporal's address for one of the parts.
+    pub(crate) fn address(&self, part: Part) -> String {
+        let port = self.ports.iter().find(|(each, _)| *each == part).map_or(0, |(_, port)| *port);
         format!("127.0.0.1:{port}")
     }
 
     /// Cuts all connections.
     pub(crate) fn cut(&self) {
-        self.weather.send_modify(|weather| weather.cuts += 1);
+        self.network.send_modify(|network| network.cuts += 1);
     }
 
-    /// From now on requests reach Temporal and their answers reach nobody, until the next
-    /// [`clear`](Self::clear).
+    /// Lets requests reach Temporal and loses their answers, until [`clear`](Self::clear).
     pub(crate) fn lose_answers(&self) {
-        self.weather.send_modify(|weather| weather.losing = true);
+        self.network.send_modify(|network| network.losing = true);
     }
 
-    /// Ends the loss of answers. The connections that lost some are of no use, and are cut.
+    /// Ends the loss of answers, and cuts the connections that lost some: they are of no use.
     pub(crate) fn clear(&self) {
-        self.weather.send_modify(|weather| {
-            weather.cuts += u64::from(weather.losing);
-            weather.losing = false;
+        self.network.send_modify(|network| {
+            network.cuts += u64::from(network.losing);
+            network.losing = false;
         });
     }
 }
@@ -105,11 +104,11 @@ impl Line {
         let forward = service_fn(move |request| line.clone().forward(request, calls.clone()));
         let to_client = hyper::server::conn::http2::Builder::new(executor)
             .serve_connection(TokioIo::new(client), forward);
-        let cuts = self.weather.borrow_and_update().cuts;
+        let cuts = self.network.borrow_and_update().cuts;
         tokio::select! {
             ended = to_server => ended?,
             ended = to_client => ended?,
-            _ = self.weather.wait_for(|weather| weather.cuts != cuts) => {}
+            _ = self.network.wait_for(|network| network.cuts != cuts) => {}
         }
         Ok(())
     }
@@ -120,18 +119,18 @@ impl Line {
         mut calls: SendRequest<Incoming>,
     ) -> hyper::Result<Response<Incoming>> {
         let rpc = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
-        let caught = |moment| self.traps.catches(&rpc, moment, self.who);
-        if caught(Moment::Before) {
+        let held = |moment| self.failpoints.hit(&rpc, moment, self.part);
+        if held(Moment::Before) {
             // Until the connection is closed.
             return pending().await;
         }
         let answer = calls.send_request(request);
-        if caught(Moment::During) {
+        if held(Moment::During) {
             tokio::spawn(answer);
             return pending().await;
         }
         let answer = answer.await?;
-        if caught(Moment::After) || self.weather.borrow().losing {
+        if held(Moment::After) || self.network.borrow().losing {
             return pending().await;
         }
         Ok(answer)

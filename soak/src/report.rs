@@ -1,19 +1,20 @@
-//! The verdict, as a table in Markdown.
+//! The result of a run: a summary in a few lines, and tables in Markdown.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     checker::{Finding, Kind},
-    faults::{Recovery, Toll},
+    control::Loss,
+    faults::{FaultLog, Recovery},
     ledger::{Act, Entry, Misuse},
 };
 
-/// So many findings of a kind are printed with their evidence.
+/// How many findings of a kind are printed with their evidence.
 const EVIDENCE: usize = 25;
 
 type Row = (&'static str, fn(&Entry) -> bool);
 
-/// The contract: which case gets which answer.
+/// The contract's answers.
 const CONTRACT: [Row; 20] = [
     ("malformed approval ID: 404", |e| got(e, Misuse::Malformed, 404)),
     ("forged approval ID: 404", |e| got(e, Misuse::Forged, 404)),
@@ -49,93 +50,154 @@ fn pressed(entry: &Entry, status: u16, answer: &str) -> bool {
     entry.act == Act::Press && entry.status == status && entry.answer == answer
 }
 
-/// How often each row of the contract was seen.
+/// How often there was each answer of the contract.
 pub(crate) fn contract<'a>(
     entries: impl Iterator<Item = &'a Entry> + Clone,
 ) -> impl Iterator<Item = (&'static str, usize)> {
     CONTRACT.iter().map(move |(row, is_it)| (*row, entries.clone().filter(|e| is_it(e)).count()))
 }
 
-/// Everything that there is to say about a run.
+/// The result of a run.
 pub(crate) struct Report<'a> {
-    /// How to run it again.
+    /// The command that repeats it.
     pub(crate) command: String,
     /// How long it took.
     pub(crate) took: Duration,
-    /// What went wrong on purpose.
-    pub(crate) toll: &'a Toll,
-    /// What people were told.
+    /// The faults that were injected.
+    pub(crate) faults: &'a FaultLog,
+    /// Every answer that users got.
     pub(crate) entries: Vec<&'a Entry>,
-    /// What must not be.
+    /// What must not happen, and did.
     pub(crate) findings: &'a [Finding],
-    /// What was counted: names and numbers, in order.
+    /// Names and numbers, in order.
     pub(crate) counts: Vec<(&'static str, String)>,
-    /// The slowest recoveries, and in which pause of the probe's history the time went.
+    /// The slowest recoveries, each with the longest pause in its probe's history.
     pub(crate) slow: Vec<(Recovery, String)>,
-    /// What this system does not allow to be tried.
+    /// The faults that this machine does not allow.
     pub(crate) untried: Vec<&'static str>,
 }
 
 impl Report<'_> {
-    /// Prints it, with every finding.
-    pub(crate) fn print(&self) {
-        println!("`{}`, {:.0} s\n", self.command, self.took.as_secs_f64());
-        println!("| what | |\n| --- | ---: |");
-        for (name, count) in &self.counts {
-            println!("| {name} | {count} |");
-        }
-        let kills = &self.toll.kills;
+    /// All tables and findings, in Markdown.
+    pub(crate) fn details(&self) -> String {
+        let mut text = format!("`{}`, {:.0} s\n", self.command, self.took.as_secs_f64());
+        let mut counts: Vec<_> =
+            self.counts.iter().map(|(name, count)| format!("{name} | {count}")).collect();
+        let kills = &self.faults.kills;
         let kinds: Vec<_> = kills.iter().map(|(kind, times)| format!("{kind} {times}")).collect();
-        println!("| processes killed | {}: {} |", kills.values().sum::<usize>(), kinds.join(", "));
-        for kind in Kind::ALL {
-            let count = self.findings.iter().filter(|finding| finding.kind == kind).count();
-            println!("| **{}** | **{count}** |", kind.name());
-        }
-        println!("\n| fault | times |\n| --- | ---: |");
-        for (fault, times) in &self.toll.faults {
-            println!("| {fault} | {times} |");
-        }
+        let killed = kills.values().sum::<usize>();
+        counts.push(format!("processes killed | {killed}: {}", kinds.join(", ")));
+        counts.extend(
+            Kind::ALL.map(|kind| format!("**{}** | **{}**", kind.name(), self.count(kind))),
+        );
+        table(&mut text, "what | |", counts);
+        let faults = self.faults.faults.iter().map(|(fault, times)| format!("{fault} | {times}"));
+        table(&mut text, "fault | times |", faults);
         for what in &self.untried {
-            println!("\nNot tried: {what}.");
+            text += &format!("\nNot tried: {what}.\n");
         }
-        println!("\n| from a kill until | times | median | 99th percentile | maximum |");
-        println!("| --- | ---: | ---: | ---: | ---: |");
-        self.recovery("a new submission's mail", |recovery| recovery.asked);
-        self.recovery("an open approval's decision and outcome", |recovery| recovery.decided);
-        println!("\n| slowest recoveries | new | open | where |\n| --- | ---: | ---: | --- |");
-        for (Recovery { fault, asked, decided, .. }, pause) in &self.slow {
-            let [asked, decided] = [*asked, *decided].map(seconds);
-            println!("| {fault} | {asked} | {decided} | {pause} |");
-        }
-        println!("\n| the contract's answers | times |\n| --- | ---: |");
-        for (row, times) in contract(self.entries.iter().copied()) {
-            println!("| {row} | {times} |");
-        }
-        println!("\n| every answer | HTTP status | times |\n| --- | ---: | ---: |");
+        let recoveries = [
+            self.recovery("a new submission's mail", |recovery| recovery.asked),
+            self.recovery("an open approval's decision and outcome", |recovery| recovery.decided),
+        ];
+        table(
+            &mut text,
+            "from a kill until | times | median | 99th percentile | maximum |",
+            recoveries,
+        );
+        let slow = self.slow.iter().map(|(Recovery { fault, asked, decided, .. }, pause)| {
+            format!("{fault} | {} | {} | {pause}", seconds(*asked), seconds(*decided))
+        });
+        table(&mut text, "slowest recoveries | new | open | where |", slow);
+        let contract = contract(self.entries.iter().copied());
+        let contract = contract.map(|(row, times)| format!("{row} | {times}"));
+        table(&mut text, "the contract's answers | times |", contract);
         let mut answers = BTreeMap::new();
         for entry in &self.entries {
             *answers.entry((entry.act, entry.status, &entry.answer)).or_insert(0) += 1;
         }
-        for ((act, status, answer), times) in answers {
-            println!("| {act:?}: {answer} | {status} | {times} |");
-        }
-        for kind in Kind::ALL {
-            let all = self.findings.iter().filter(|finding| finding.kind == kind);
-            for finding in all.take(EVIDENCE) {
-                println!("\n- {}: {}: {}", kind.name(), finding.workflow, finding.why);
-            }
-        }
+        let answers = answers.into_iter().map(|((act, status, answer), times)| {
+            format!("{act:?}: {answer} | {status} | {times}")
+        });
+        table(&mut text, "every answer | HTTP status | times |", answers);
+        text + &self.listed_findings()
     }
 
-    fn recovery(&self, what: &str, of: impl Fn(&Recovery) -> Option<Duration>) {
-        let mut times: Vec<Duration> = self.toll.recoveries.iter().filter_map(of).collect();
+    /// The findings, with their evidence.
+    pub(crate) fn listed_findings(&self) -> String {
+        let of_kind = |kind| self.findings.iter().filter(move |finding| finding.kind == kind);
+        let first = Kind::ALL.into_iter().flat_map(|kind| of_kind(kind).take(EVIDENCE));
+        let line = |Finding { kind, workflow, why, .. }: &Finding| {
+            format!("\n- {}: {workflow}: {why}\n", kind.name())
+        };
+        first.map(line).collect()
+    }
+
+    /// The result in a few lines.
+    pub(crate) fn summary(&self) -> String {
+        let kills: usize = self.faults.kills.values().sum();
+        let faults = self.faults.faults.values().filter(|times| **times > 0).count();
+        format!(
+            "{} approvals, {kills} kills, {faults} kinds of faults, {} answers checked against the \
+             histories, {:.0} s.\nFound: {}.",
+            self.counts.first().map_or("", |(_, count)| count),
+            self.entries.len(),
+            self.took.as_secs_f64(),
+            self.found(|_| true),
+        )
+    }
+
+    /// The result of the control in a few lines, and whether it is as expected: decisions were lost,
+    /// and the checker has found each.
+    pub(crate) fn summary_of_control(&self, losses: &[(Loss, bool)]) -> (String, bool) {
+        let count = |of: Loss| losses.iter().filter(|(loss, _)| *loss == of).count();
+        let missed = losses.iter().filter(|(_, found)| !found).count();
+        let as_expected = !losses.is_empty() && missed == 0;
+        let verdict = match (losses.len(), missed) {
+            (0, _) => "NOT as expected: it had to lose some".to_owned(),
+            (_, 0) => "The checker found each of them, as expected".to_owned(),
+            _ => format!("NOT as expected: the checker missed {missed} of them"),
+        };
+        let text = format!(
+            "The control, a signaler that is wrong on purpose, acknowledged and lost {} decisions: {} \
+             when it was killed, {} when the approval had ended.\n{verdict}. It also found what \
+             follows from such a signaler: {}.",
+            losses.len(),
+            count(Loss::Killed),
+            count(Loss::TooLate),
+            self.found(|kind| kind != Kind::Lost),
+        );
+        (text, as_expected)
+    }
+
+    /// How many findings there are of the wanted kinds, in words.
+    fn found(&self, wanted: impl Fn(Kind) -> bool) -> String {
+        let counts = Kind::ALL.into_iter().filter(|kind| wanted(*kind) && self.count(*kind) > 0);
+        let counts: Vec<_> =
+            counts.map(|kind| format!("{} {}", self.count(kind), kind.name())).collect();
+        if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") }
+    }
+
+    fn count(&self, kind: Kind) -> usize {
+        self.findings.iter().filter(|finding| finding.kind == kind).count()
+    }
+
+    fn recovery(&self, what: &str, of: impl Fn(&Recovery) -> Option<Duration>) -> String {
+        let mut times: Vec<Duration> = self.faults.recoveries.iter().filter_map(of).collect();
         times.sort();
         let at = |share: usize| {
             let place = (times.len() * share).div_ceil(100).saturating_sub(1);
             seconds(times.get(place).copied())
         };
-        println!("| {what} | {} | {} | {} | {} |", times.len(), at(50), at(99), at(100));
+        format!("{what} | {} | {} | {} | {}", times.len(), at(50), at(99), at(100))
     }
+}
+
+/// Adds a table; its first column is on the left, the others are on the right.
+fn table(text: &mut String, head: &str, rows: impl IntoIterator<Item = String>) {
+    let columns = head.matches('|').count();
+    *text += &format!("\n| {head}\n| --- |{}\n", " ---: |".repeat(columns - 1));
+    text.extend(rows.into_iter().map(|row| format!("| {row} |\n")));
 }
 
 fn seconds(time: Option<Duration>) -> String {

@@ -23,7 +23,6 @@ pub use activities::{
     webhook::{Webhook, WebhookError, WebhookSecrets},
 };
 pub use countersign_core::{approval, limits, money, policy, validation};
-pub use mail::Letter;
 pub use notifier::{AwsEnvironment, Notifier, Outbox, Smtp, Sns, TopicArn};
 pub use recorded::StartWorkflow;
 pub use temporal::{

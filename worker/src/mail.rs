@@ -1,4 +1,4 @@
-//! The mails' words. Pure: a letter depends on nothing but what is written about.
+//! The text of mails. Pure: a letter depends only on what it is about.
 
 use askama::Template;
 use countersign_protos::{
@@ -6,29 +6,21 @@ use countersign_protos::{
     text::{attachment_name, clean, clean_line, moment, money},
     v1::{Document, Outcome, Status, Submitter},
 };
-use deunicode::deunicode;
 
 use crate::{approval::OnDeadline, recorded::ReviewRequest};
 
-/// What is written to somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
-    /// What kind of letter it is, for file names.
-    pub kind: &'static str,
-    /// One line.
-    pub subject: String,
-    /// For every reader.
-    pub text: String,
-    /// For most readers.
-    pub html: String,
+pub(crate) struct Letter {
+    /// For file names.
+    pub(crate) kind: &'static str,
+    pub(crate) subject: String,
+    pub(crate) text: String,
+    pub(crate) html: String,
 }
 
-/// Items that a mail lists; a page has room for the rest.
+/// A mail lists this many items; the page shows the rest.
 const MAX_ITEMS: usize = 200;
-/// Amazon SNS: "Subject … must be less than 100 characters long."
-const SNS_SUBJECT_MAX: usize = 99;
 
-/// The links in one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Links {
     approve: String,
@@ -38,7 +30,6 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    /// The links for one approval ID.
     pub(crate) fn new(base: &PublicUrl, id: &ApprovalId) -> Self {
         let home = base.as_str();
         let id = id.reveal();
@@ -51,7 +42,6 @@ impl Links {
     }
 }
 
-/// What every mail says of a submission.
 struct Facts {
     title: String,
     amount: String,
@@ -141,7 +131,7 @@ struct RequestHtml<'a> {
     consequence: &'a str,
 }
 
-/// Asks a reviewer, or reminds them.
+/// A request or a reminder to a reviewer.
 pub(crate) fn request(request: &ReviewRequest, links: &Links) -> Letter {
     let submission = &request.submission;
     let mut facts = Facts::new(
@@ -179,7 +169,7 @@ pub(crate) fn request(request: &ReviewRequest, links: &Links) -> Letter {
 struct OutcomeText<'a> {
     facts: &'a Facts,
     decision: &'a DecisionFacts,
-    released: bool,
+    superseded: bool,
 }
 
 #[derive(Template)]
@@ -187,7 +177,7 @@ struct OutcomeText<'a> {
 struct OutcomeHtml<'a> {
     facts: &'a Facts,
     decision: &'a DecisionFacts,
-    released: bool,
+    superseded: bool,
 }
 
 struct DecisionFacts {
@@ -235,7 +225,7 @@ impl DecisionFacts {
     }
 }
 
-/// Tells the submitter what was decided, by whom and why.
+/// The outcome, to the submitter.
 pub(crate) fn outcome(outcome: &Outcome) -> Letter {
     let start = match outcome.status() {
         Status::Approved => "Approved",
@@ -246,12 +236,12 @@ pub(crate) fn outcome(outcome: &Outcome) -> Letter {
     about("outcome", start, outcome, false)
 }
 
-/// Tells a reviewer that they need not decide any more.
-pub(crate) fn release(outcome: &Outcome) -> Letter {
-    about("release", "No longer needed", outcome, true)
+/// To a reviewer who need not decide any more.
+pub(crate) fn superseded(outcome: &Outcome) -> Letter {
+    about("superseded", "No longer needed", outcome, true)
 }
 
-fn about(kind: &'static str, start: &str, outcome: &Outcome, released: bool) -> Letter {
+fn about(kind: &'static str, start: &str, outcome: &Outcome, superseded: bool) -> Letter {
     let facts = &Facts::new(
         &outcome.submission_id,
         &outcome.submission_type,
@@ -262,8 +252,8 @@ fn about(kind: &'static str, start: &str, outcome: &Outcome, released: bool) -> 
     Letter {
         kind,
         subject: subject(start, facts),
-        text: rendered(&OutcomeText { facts, decision, released }),
-        html: rendered(&OutcomeHtml { facts, decision, released }),
+        text: rendered(&OutcomeText { facts, decision, superseded }),
+        html: rendered(&OutcomeHtml { facts, decision, superseded }),
     }
 }
 
@@ -277,30 +267,14 @@ fn status_word(status: Status) -> &'static str {
     }
 }
 
-/// Mail programs decode `=?…?=` (RFC 2047, 2), and would show other words than the page does, or
-/// characters that are taken away elsewhere.
 fn subject(start: &str, facts: &Facts) -> String {
     not_encoded(&format!("{start}: {}, {}", facts.title, facts.amount))
 }
 
-fn not_encoded(text: &str) -> String {
+/// Mail programs decode `=?…?=` (RFC 2047, 2): they would show other text than the page does, or
+/// characters that are removed elsewhere.
+pub(crate) fn not_encoded(text: &str) -> String {
     text.replace("=?", "= ?")
-}
-
-impl Letter {
-    /// The subject within the rules of Amazon SNS's `Publish`: printable ASCII, at most 99
-    /// characters. Other scripts are transliterated.
-    pub(crate) fn ascii_subject(&self) -> String {
-        // Other scripts have such characters too.
-        let ascii = not_encoded(&deunicode(&self.subject));
-        let printable = ascii.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' });
-        let words: String = printable.collect();
-        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        if words.len() <= SNS_SUBJECT_MAX {
-            return words;
-        }
-        format!("{}...", words[..SNS_SUBJECT_MAX - 3].trim_end())
-    }
 }
 
 fn rendered(template: &impl Template) -> String {

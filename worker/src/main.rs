@@ -20,12 +20,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, subscriber::with_default, warn};
 use tracing_subscriber::prelude::*;
 
-/// What is under way at a stop may take so long to end.
+/// How long work in flight may take at shutdown.
 const GRACE: Duration = Duration::from_secs(7);
-/// After a worker died, its workflows wait so long for it before another one takes over.
+/// How long a workflow waits for the worker that has it cached before another one takes over.
 const STICKY: Duration = Duration::from_secs(3);
-/// Activities wait for mail servers and cost little more than a socket each; where nothing else is said
-/// a process may have 1,024 of these.
+/// Activities wait for mail servers and cost little more than a socket each. The usual limit of open
+/// files is 1,024.
 const ACTIVITIES_AT_ONCE: usize = 500;
 
 #[tokio::main]
@@ -140,7 +140,7 @@ async fn start(temporal: TemporalSettings) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-/// An address that is wrong is better seen now than when there is an outcome.
+/// A wrong address is better seen at startup than with the first outcome.
 async fn warn_where_refused(connecting: impl Future<Output = Result<(), WebhookError>>) {
     if let Err(error) = connecting.await {
         warn!(cause = %error, "COUNTERSIGN_WEBHOOK_URL: no outcome would arrive now");
@@ -171,7 +171,7 @@ fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// A file with mistakes changes nothing.
+/// A file with mistakes changes nothing: the rules that were read before stay in force.
 async fn read_again_on_hangup(policy: PolicyFile, mut hangup: Signal) {
     while hangup.recv().await.is_some() {
         match policy.read_again() {

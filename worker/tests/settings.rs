@@ -42,7 +42,7 @@ fn failures_at_the_start_are_json_where_logs_are() {
     let mut usage = worker();
     usage.env("COUNTERSIGN_LOG_FORMAT", "json").arg("--pigeon");
     for (mut start, said) in [
-        (wrong, "COUNTERSIGN_LOG: is no tracing filter"),
+        (wrong, "COUNTERSIGN_LOG: is not a tracing filter"),
         (by_flag, "COUNTERSIGN_NOTIFY: must start with"),
         (usage, "unexpected argument '--pigeon'"),
     ] {

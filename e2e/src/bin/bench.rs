@@ -126,7 +126,7 @@ impl Bench {
         let link = self.stack.mail_to(reviewer).await.link("approve");
         let open = || async {
             let page = self.stack.open(&link).await;
-            ensure!(page.status == 200, "a page is shown: {} {}", page.status, page.words());
+            ensure!(page.status == 200, "a page is shown: {} {}", page.status, page.text());
             Ok(())
         };
         within(PATIENCE, "Temporal's index to know the link", async || open().await.ok()).await;
@@ -158,7 +158,7 @@ impl Bench {
             posts.push(
                 timed(async {
                     let page = self.stack.press(&link, "approve", "").await;
-                    ensure!(page.status == 200, "a decision is shown: {}", page.words());
+                    ensure!(page.status == 200, "a decision is shown: {}", page.text());
                     Ok(())
                 })
                 .await?,

@@ -21,10 +21,10 @@ const NAMES: [&str; 10] = [
     "deadline",
     "two_stages",
     "long_way",
-    "orders",
+    "operator_actions",
     "rule",
     "undeliverable",
-    "elsewhere",
+    "start_workflow",
     "continued",
 ];
 
@@ -41,8 +41,8 @@ escalate = [{ reviewers = ["chief@example.com"], deadline = "1h" }]
 on_deadline = "reject"
 "#;
 
-/// Something goes on in another namespace.
-const ELSEWHERE: &str = r#"
+/// A follow-up workflow in another namespace.
+const FOLLOW_UP: &str = r#"
 [default]
 name = "Everything"
 decision = "approve"
@@ -64,19 +64,19 @@ async fn main() -> Result<()> {
         deadline,
         two_stages,
         long_way,
-        orders,
+        operator_actions,
         rule,
         undeliverable,
-        elsewhere,
+        start_workflow,
         continued,
     ] = destination(&dir, env!("CARGO_PKG_VERSION_PRE").is_empty())?;
     let temporal = Temporal::shared().await;
     let rules = format!("{}{}", rules::MAY_NAME_REVIEWERS, rules::LONG_WAY);
     let stack = Stack::beside(temporal.clone()).with_rules(&rules).start().await;
     let by_smtp = Stack::beside(temporal.clone()).with_rules(UNREACHABLE);
-    let server = MailServer::start(&by_smtp.dir()).await;
+    let server = MailServer::start(by_smtp.dir()).await;
     let by_smtp = by_smtp.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
-    let handing_over = Stack::beside(temporal.clone()).with_rules(ELSEWHERE).start().await;
+    let handing_over = Stack::beside(temporal.clone()).with_rules(FOLLOW_UP).start().await;
     temporal.must(["operator", "namespace", "create", "--namespace", "finance"]).await;
     let crowded = Stack::beside(Temporal::start_with(&[SHORT_RUNS]).await).start().await;
     let mut recorded = Vec::new();
@@ -86,11 +86,11 @@ async fn main() -> Result<()> {
         (deadline, miss_the_deadline(&stack).await),
         (two_stages, pass_two_stages(&stack).await),
         (long_way, go_a_long_way(&stack).await),
-        (orders, follow_orders(&stack).await),
+        (operator_actions, act_as_operator(&stack).await),
         (rule, stack.submit(&submission::routed("19.99")).await),
         (undeliverable, ask_somebody_unreachable(&by_smtp, &server).await),
-        (elsewhere, handing_over.submit(&submission::routed("50.00")).await),
-        (continued, go_on_in_another_run(&crowded).await),
+        (start_workflow, handing_over.submit(&submission::routed("50.00")).await),
+        (continued, continue_as_new(&crowded).await),
     ] {
         workflow.outcome().await;
         let client = workflow.temporal.client().await;
@@ -170,7 +170,7 @@ async fn go_a_long_way(stack: &Stack) -> Workflow {
     workflow
 }
 
-async fn follow_orders(stack: &Stack) -> Workflow {
+async fn act_as_operator(stack: &Stack) -> Workflow {
     let workflow = stack.submit(&submission::expense(&["ava@example.com"])).await;
     stack.mail_to("ava@example.com").await;
     let order = json!({"reviewer": "ava@example.com", "to": "ben@example.com"});
@@ -190,7 +190,7 @@ async fn ask_somebody_unreachable(stack: &Stack, server: &MailServer) -> Workflo
 }
 
 /// One of two has decided in the run before.
-async fn go_on_in_another_run(stack: &Stack) -> Workflow {
+async fn continue_as_new(stack: &Stack) -> Workflow {
     let both = ["ann@example.com", "bob@example.com"];
     let stage = json!({"reviewers": both, "quorum": "all"});
     let workflow = stack.submit(&submission::asking(json!({"stages": [stage]}))).await;
@@ -198,10 +198,10 @@ async fn go_on_in_another_run(stack: &Stack) -> Workflow {
     let [ann, bob] = links.map(|mail| mail.link("approve"));
     workflow.until_asked().await;
     stack.press(&ann, "approve", "in the first run").await;
-    let wire = stack.temporal.wire().await;
-    let first = wire.run(&workflow.id).await;
+    let grpc = stack.temporal.grpc().await;
+    let first = grpc.run(&workflow.id).await;
     let mut mails = 1;
-    while wire.run(&workflow.id).await == first {
+    while grpc.run(&workflow.id).await == first {
         workflow.signal("remind", &json!({})).await;
         mails += 1;
         stack.mails_to(both[1], mails).await;

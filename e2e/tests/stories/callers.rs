@@ -1,6 +1,6 @@
 //! Who may have the worker act: approvals, and nobody else who can write to the namespace.
 
-use countersign_e2e::{Receiver, Stack, Temporal, payload, submission};
+use countersign_e2e::{Receiver, Stack, Temporal, json_payload, submission};
 use serde_json::json;
 use temporalio_common::protos::temporal::api::{
     common::v1::Payload,
@@ -16,25 +16,25 @@ async fn nobody_but_an_approval_has_a_mail_sent_a_webhook_signed_or_a_link_issue
         .with("COUNTERSIGN_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
         .start()
         .await;
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     workflow.until_asked().await;
     workflow.signal("approve", &json!({"reviewer": "ann@example.com"})).await;
     workflow.outcome().await;
     let (mails, deliveries) = (stack.outbox_size(), receiver.deliveries_so_far().len());
 
-    let mut asked = scheduled(&wire.events(&workflow.id).await);
+    let mut asked = scheduled(&grpc.events(&workflow.id).await);
     assert_eq!(asked.len(), 3, "a request, a webhook and an announcement");
-    let elsewhere = json!({
+    let follow_up = json!({
         "workflowId": "forged", "outcome": {}, "encoding": "JsonPlain",
         "next": {"workflow": "PayExpense", "taskQueue": "payments", "namespace": "default"},
     });
     for (activity, input) in [
-        ("start_workflow", elsewhere),
+        ("start_workflow", follow_up),
         ("issue_links", json!({"reviewers": ["eve@example.com"]})),
         ("validate_submission", submission::expense(&["eve@example.com"])),
     ] {
-        asked.push((activity.to_owned(), payload("json/plain", input.to_string())));
+        asked.push((activity.to_owned(), json_payload(&input)));
     }
     for (activity, input) in asked {
         let queues = match activity.as_str() {
@@ -42,7 +42,7 @@ async fn nobody_but_an_approval_has_a_mail_sent_a_webhook_signed_or_a_link_issue
             _ => vec![stack.queue.clone()],
         };
         for queue in queues {
-            let refused = wire.run_for_another(&queue, &activity, vec![input.clone()]).await;
+            let refused = grpc.run_for_another(&queue, &activity, vec![input.clone()]).await;
             let refused = refused.unwrap_or_else(|| panic!("{activity} acts for another workflow"));
             assert!(refused.contains("it was called by Rogue"), "{activity}: {refused}");
             let refused = by_nobody(&stack, &queue, &activity, &input).await;

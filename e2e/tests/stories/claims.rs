@@ -1,7 +1,7 @@
 //! Anybody who may start workflows can claim a link: its hash is a search attribute, and *Start
 //! Workflow Like This One* in Temporal's Web UI copies those. A link stays that of its issuer.
 
-use countersign_e2e::{Stack, eventually, payload, submission};
+use countersign_e2e::{Stack, eventually, json_payload, submission};
 use futures_util::future::join_all;
 
 /// Nobody works there.
@@ -16,8 +16,8 @@ async fn copy(stack: &Stack, queue: &str, id: &str, link: &str) {
         // It fails in its first task, before it has links of its own.
         other["document"]["amount"] = "much".into();
     }
-    let input = vec![payload("json/plain", other.to_string())];
-    stack.temporal.wire().await.start_with_links(queue, id, input, &[link]).await;
+    let input = vec![json_payload(&other)];
+    stack.temporal.grpc().await.start_with_links(queue, id, input, &[link]).await;
 }
 
 /// Waits until the index has so many workflows, or runs of one, with this link.
@@ -46,7 +46,7 @@ async fn a_copy_of_a_paid_request_does_not_take_its_link_over() {
     let stays = async |stack: &Stack| {
         let page = stack.open(&link).await;
         page.expect(200, &["approved", "Train to the fair"]);
-        assert!(!page.says(COPIED), "{}", page.words());
+        assert!(!page.says(COPIED), "{}", page.text());
         stack.press(&link, "approve", "").await.expect(200, &["already", "paid"]);
         stack.press(&link, "reject", "").await.expect(409, &["approved"]);
     };
@@ -57,9 +57,9 @@ async fn a_copy_of_a_paid_request_does_not_take_its_link_over() {
     stays(&stack).await;
     stack.renew_signaler().await;
     stays(&stack).await;
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     for copied in [&other, &workflow.id] {
-        assert_eq!(wire.events(copied).await.len(), 2, "nothing has come of {copied}");
+        assert_eq!(grpc.events(copied).await.len(), 2, "nothing has come of {copied}");
     }
 }
 
@@ -83,9 +83,9 @@ async fn among_many_claims_a_link_opens_and_decides_what_it_was_mailed_for() {
     stack.start_worker();
     assert_eq!(workflow.outcome().await["status"], "APPROVED");
     stack.open(&link).await.expect(200, &["Train to the fair", "approved"]);
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     for copied in &copies {
-        assert_eq!(wire.events(copied).await.len(), 2, "nothing has come of {copied}");
+        assert_eq!(grpc.events(copied).await.len(), 2, "nothing has come of {copied}");
     }
 }
 
@@ -107,13 +107,13 @@ async fn where_only_copies_are_left_a_link_is_gone() {
     // For a while after its start a signaler does not trust the index to be complete.
     eventually("the link to be gone", async || {
         let page = stack.open(&link).await;
-        assert!(!page.says(COPIED), "{}", page.words());
+        assert!(!page.says(COPIED), "{}", page.text());
         (page.status == 410).then_some(())
     })
     .await;
     let pressed = stack.press(&link, "approve", "").await;
-    assert!(pressed.status == 410 && !pressed.says(COPIED), "{}", pressed.words());
-    assert_eq!(stack.temporal.wire().await.events(&copied).await.len(), 2);
+    assert!(pressed.status == 410 && !pressed.says(COPIED), "{}", pressed.text());
+    assert_eq!(stack.temporal.grpc().await.events(&copied).await.len(), 2);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! decoder is mended the approval is decided as if nothing had been.
 
 use countersign_e2e::{
-    Stack, Temporal, Wire, Workflow, eventually, list, payload, product, submission, task_failures,
+    Grpc, Stack, Temporal, Workflow, eventually, list, payload, product, submission, task_failures,
     text,
 };
 use serde_json::json;
@@ -12,12 +12,12 @@ const PANIC: &str = "no key for this payload";
 
 #[tokio::test]
 async fn a_panic_over_a_signal_fails_the_workflow_task_and_only_that() {
-    let (mut stack, wire) = with_a_worker_that_panics_over("signal").await;
+    let (mut stack, grpc) = with_a_worker_that_panics_over("signal").await;
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     workflow.until_asked().await;
-    wire.signal(&workflow.id, "approve", vec![encrypted()]).await;
+    grpc.signal(&workflow.id, "approve", vec![encrypted()]).await;
     let failure = eventually("a workflow task to fail", async || {
-        task_failures(&wire.events(&workflow.id).await).pop()
+        task_failures(&grpc.events(&workflow.id).await).pop()
     })
     .await;
     assert!(failure.contains(PANIC), "the history names the cause: {failure}");
@@ -36,9 +36,9 @@ async fn a_panic_over_a_signal_fails_the_workflow_task_and_only_that() {
 
 #[tokio::test]
 async fn a_panic_over_a_submission_fails_its_check_which_is_tried_again() {
-    let (mut stack, wire) = with_a_worker_that_panics_over("submission").await;
+    let (mut stack, grpc) = with_a_worker_that_panics_over("submission").await;
     let id = stack.new_workflow_id();
-    wire.start(&stack.queue, &id, vec![encrypted()]).await;
+    grpc.start(&stack.queue, &id, vec![encrypted()]).await;
     eventually("the panic to be in the log", async || {
         stack.worker().log().contains(PANIC).then_some(())
     })
@@ -47,7 +47,7 @@ async fn a_panic_over_a_submission_fails_its_check_which_is_tried_again() {
 
     stack.stop_worker().await;
     stack.start_worker();
-    let events = wire.closed(&id).await;
+    let events = grpc.closed(&id).await;
     let (kind, failure) = countersign_e2e::application_failure(&events).expect("a failure");
     assert_eq!(kind, "InvalidSubmission");
     assert!(failure.message.contains("binary/encrypted"), "{}", failure.message);
@@ -58,10 +58,10 @@ async fn a_panic_over_a_submission_fails_its_check_which_is_tried_again() {
 /// program, as any does. Nothing is lost by that.
 #[tokio::test]
 async fn a_codec_that_panics_ends_the_worker_and_another_one_goes_on() {
-    let (mut stack, wire) = with_a_worker_that_panics_over("codec").await;
+    let (mut stack, grpc) = with_a_worker_that_panics_over("codec").await;
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     workflow.until_asked().await;
-    wire.signal(&workflow.id, "approve", vec![encrypted()]).await;
+    grpc.signal(&workflow.id, "approve", vec![encrypted()]).await;
     let exit = stack.worker_exit().await;
     assert_ne!(exit.code, 0);
     assert!(stack.logs().contains(PANIC), "{}", stack.logs());
@@ -73,14 +73,14 @@ async fn a_codec_that_panics_ends_the_worker_and_another_one_goes_on() {
     assert_eq!(workflow.outcome().await["status"], "APPROVED");
 }
 
-async fn with_a_worker_that_panics_over(what: &str) -> (Stack, Wire) {
+async fn with_a_worker_that_panics_over(what: &str) -> (Stack, Grpc) {
     let mut stack = Stack::beside(Temporal::shared().await)
         .with("PANICS_OVER", what)
         .start_without_worker()
         .await;
     stack.run_as_worker(&product("panicking_worker"));
-    let wire = stack.temporal.wire().await;
-    (stack, wire)
+    let grpc = stack.temporal.grpc().await;
+    (stack, grpc)
 }
 
 /// Another approval goes from start to end.

@@ -92,11 +92,11 @@ impl Example {
         worker.current_dir(workspace().join("examples").join(language));
         worker.env("TEMPORAL_ADDRESS", temporal.address());
         let rules = workspace().join("examples/policy.toml");
-        let installation = Stack::beside(temporal)
+        let builder = Stack::beside(temporal)
             .with("COUNTERSIGN_TASK_QUEUE", "approvals")
             .without("COUNTERSIGN_REVIEWERS")
             .with("COUNTERSIGN_POLICY", rules.to_str().expect("a UTF-8 path"));
-        let stack = installation.start().await;
+        let stack = builder.start().await;
         Example { worker: Process::start(language, stack.dir(), &worker), stack }
     }
 

@@ -44,7 +44,7 @@ async fn an_outcome_that_is_not_taken_is_to_be_seen_and_an_operator_lets_it_go()
     assert_eq!(status["status"], "APPROVED", "{status}");
     let page = stack.open(&link).await;
     page.expect(200, &["approved", "Decided; handing the outcome on."]);
-    assert!(!page.says("closed") && !page.says("webhook"), "{}", page.words());
+    assert!(!page.says("closed") && !page.says("webhook"), "{}", page.text());
 
     // As README has it: by hand somebody has started what goes on.
     workflow.on_activity("complete", &start, &["--result", r#""by hand""#]).await;
@@ -66,7 +66,7 @@ async fn an_outcome_that_is_not_taken_is_to_be_seen_and_an_operator_lets_it_go()
     assert!(workflow.status().await["handingOn"].is_null(), "nothing is pending any more");
     let page = stack.open(&link).await;
     page.expect(200, &["approved"]);
-    assert!(!page.says("handing"), "{}", page.words());
+    assert!(!page.says("handing"), "{}", page.text());
 }
 
 #[tokio::test]

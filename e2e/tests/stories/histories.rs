@@ -53,7 +53,7 @@ async fn a_reused_workflow_id_does_not_revive_old_links() {
     })
     .await;
     let page = stack.press(&old.link("approve"), "approve", "").await;
-    assert_eq!(page.status, 410, "{}", page.words());
+    assert_eq!(page.status, 410, "{}", page.text());
     assert_eq!(second.status().await["status"], "PENDING");
     stack.press(&new.link("reject"), "reject", "").await.expect(200, &["rejected"]);
     assert_eq!(second.outcome().await["status"], "REJECTED");

@@ -62,7 +62,7 @@ async fn two_reviewers_who_race_get_one_outcome_and_two_pages_that_agree_with_it
         pages[winner].expect(200, &[says]);
         pages[1 - winner].expect(409, &[says, &reviewers[winner]]);
         for page in &pages {
-            assert!(!page.says(denies), "{outcome}: {}", page.words());
+            assert!(!page.says(denies), "{outcome}: {}", page.text());
         }
         let decisions = &outcome["stages"][0]["decisions"];
         assert_eq!(decisions.as_array().map(Vec::len), Some(1), "{outcome}");

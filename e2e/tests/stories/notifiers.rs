@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use countersign_e2e::{
-    Installation, MailServer, Stack, Temporal, Topic, eventually, list, submission, text,
+    MailServer, Stack, StackBuilder, Temporal, Topic, eventually, list, submission, text,
 };
 use serde_json::{Value, json};
 
 #[tokio::test]
 async fn by_sns_each_reviewer_gets_exactly_their_own_message() {
-    let installation = Stack::beside(Temporal::shared().await);
-    let topic = Topic::start(&installation.dir()).await;
+    let builder = Stack::beside(Temporal::shared().await);
+    let topic = Topic::start(builder.dir()).await;
     let ann = topic.subscribe("ann", "ann@example.com").await;
     let bob = topic.subscribe("bob", "bob@example.com").await;
-    let stack = by_sns(installation, &topic).start().await;
+    let stack = by_sns(builder, &topic).start().await;
     let stage = json!({"reviewers": ["ann@example.com", "bob@example.com"], "quorum": "all"});
     let mut asking = submission::asking(json!({"stages": [stage]}));
     asking["document"]["title"] = json!("Überraschung für das 会議 🎉 ".repeat(6).trim());
@@ -45,10 +45,10 @@ async fn by_sns_each_reviewer_gets_exactly_their_own_message() {
 
 #[tokio::test]
 async fn by_sns_no_approval_id_is_logged_however_much_is() {
-    let installation = Stack::beside(Temporal::shared().await);
-    let topic = Topic::start(&installation.dir()).await;
+    let builder = Stack::beside(Temporal::shared().await);
+    let topic = Topic::start(builder.dir()).await;
     let ann = topic.subscribe("ann", "ann@example.com").await;
-    let stack = by_sns(installation, &topic).with("COUNTERSIGN_LOG", "trace").start().await;
+    let stack = by_sns(builder, &topic).with("COUNTERSIGN_LOG", "trace").start().await;
     stack.submit(&submission::expense(&["ann@example.com"])).await;
     let body = text(&ann.messages(1).await[0]["Message"]);
     let id = body.lines().find_map(|line| line.strip_prefix("Approval ID: ")).expect("an ID");
@@ -59,10 +59,10 @@ async fn by_sns_no_approval_id_is_logged_however_much_is() {
 
 #[tokio::test]
 async fn a_reviewer_is_subscribed_to_their_own_mails_only() {
-    let installation = Stack::beside(Temporal::shared().await);
-    let topic = Topic::start(&installation.dir()).await;
-    let installation = by_sns(installation, &topic);
-    let (exit, log) = installation.run("worker", &["subscribe", "ann@example.com"]).await;
+    let builder = Stack::beside(Temporal::shared().await);
+    let topic = Topic::start(builder.dir()).await;
+    let builder = by_sns(builder, &topic);
+    let (exit, log) = builder.run("worker", &["subscribe", "ann@example.com"]).await;
     assert_eq!(exit.code, 0, "{log}");
     let subscriptions = topic.subscriptions().await;
     assert_eq!(subscriptions.len(), 1, "{subscriptions:?}");
@@ -71,24 +71,20 @@ async fn a_reviewer_is_subscribed_to_their_own_mails_only() {
     let filter: Value =
         serde_json::from_str(&text(&subscriptions[0]["FilterPolicy"])).expect("JSON");
     assert_eq!(filter, json!({"reviewer": ["ann@example.com"]}));
-    let (exit, log) = installation.run("worker", &["subscribe", "nobody"]).await;
+    let (exit, log) = builder.run("worker", &["subscribe", "nobody"]).await;
     assert_ne!(exit.code, 0, "{log}");
 }
 
-fn by_sns(installation: Installation, topic: &Topic) -> Installation {
-    installation
-        .with("COUNTERSIGN_NOTIFY", format!("sns:{}", topic.arn()))
-        .with("AWS_ENDPOINT_URL_SNS", topic.endpoint())
-        .with("AWS_REGION", Topic::REGION)
-        .with("AWS_ACCESS_KEY_ID", "test")
-        .with("AWS_SECRET_ACCESS_KEY", "test")
+fn by_sns(builder: StackBuilder, topic: &Topic) -> StackBuilder {
+    let settings = topic.settings(&topic.endpoint());
+    settings.into_iter().fold(builder, |builder, (name, value)| builder.with(name, value))
 }
 
 #[tokio::test]
 async fn by_smtp_envelope_headers_and_both_bodies_are_right() {
-    let installation = Stack::beside(Temporal::shared().await);
-    let server = MailServer::start(&installation.dir()).await;
-    let stack = installation
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
+    let stack = builder
         .with("COUNTERSIGN_NOTIFY", server.url())
         .with("COUNTERSIGN_MAIL_FROM", "Approvals <approvals@corp.example>")
         .start()
@@ -118,8 +114,8 @@ async fn by_smtp_envelope_headers_and_both_bodies_are_right() {
 
 #[tokio::test]
 async fn a_mail_server_that_refuses_us_uses_up_no_escalation_level_and_loses_no_outcome() {
-    let installation = Stack::beside(Temporal::shared().await);
-    let server = MailServer::start(&installation.dir()).await;
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
     server.reply(Some(("RCPT", "554 5.7.1 <ann@example.com>: Relay access denied")));
     let levels = r#"
 [default]
@@ -131,8 +127,7 @@ reviewers = ["ann@example.com"]
 deadline = "1h"
 escalate = [{ reviewers = ["boss@example.com"], deadline = "1h" }]
 "#;
-    let stack =
-        installation.with_rules(levels).with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let stack = builder.with_rules(levels).with("COUNTERSIGN_NOTIFY", server.url()).start().await;
     let workflow = stack.submit(&submission::routed("50.00")).await;
     workflow.pending_failure("Relay access denied").await;
     workflow.pending_attempt(3).await;
@@ -160,9 +155,9 @@ const LATE: Duration = Duration::from_secs(25);
 
 #[tokio::test]
 async fn a_mail_server_that_answers_late_stores_one_copy() {
-    let installation = Stack::beside(Temporal::shared().await);
-    let server = MailServer::start_slow(LATE, &installation.dir()).await;
-    let stack = installation.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start_slow(LATE, builder.dir()).await;
+    let stack = builder.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     let sent = |status: &Value| status["stages"][0]["reviewers"][0]["delivery"] == "SENT";
     workflow.status_where("a request that was taken", sent).await;
@@ -172,9 +167,9 @@ async fn a_mail_server_that_answers_late_stores_one_copy() {
 
 #[tokio::test]
 async fn copies_that_cannot_be_avoided_have_one_message_id() {
-    let installation = Stack::beside(Temporal::shared().await);
-    let server = MailServer::start_slow(Duration::from_secs(4), &installation.dir()).await;
-    let mut stack = installation.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start_slow(Duration::from_secs(4), builder.dir()).await;
+    let mut stack = builder.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
     stack.submit(&submission::expense(&["ann@example.com"])).await;
     eventually("a mail that the server has not kept yet", async || {
         (server.times_received("ann@example.com") == 1).then_some(())
@@ -191,9 +186,9 @@ async fn copies_that_cannot_be_avoided_have_one_message_id() {
 
 #[tokio::test]
 async fn a_way_that_is_closed_is_warned_about_when_the_worker_starts_and_does_not_stop_it() {
-    let installation = Stack::beside(Temporal::shared().await);
+    let builder = Stack::beside(Temporal::shared().await);
     let nowhere = format!("smtp://127.0.0.1:{}", countersign_e2e::free_port());
-    let stack = installation.with("COUNTERSIGN_NOTIFY", nowhere).start().await;
+    let stack = builder.with("COUNTERSIGN_NOTIFY", nowhere).start().await;
     eventually("a warning and a working worker", async || {
         let log = stack.worker().log();
         let warned = log.contains("the check of COUNTERSIGN_NOTIFY failed")
@@ -205,10 +200,10 @@ async fn a_way_that_is_closed_is_warned_about_when_the_worker_starts_and_does_no
 
 #[tokio::test]
 async fn a_mail_server_that_is_away_delays_mails_and_everybody_can_see_why() {
-    let installation = Stack::beside(Temporal::shared().await);
+    let builder = Stack::beside(Temporal::shared().await);
     let port = countersign_e2e::free_port();
     let stack =
-        installation.with("COUNTERSIGN_NOTIFY", format!("smtp://127.0.0.1:{port}")).start().await;
+        builder.with("COUNTERSIGN_NOTIFY", format!("smtp://127.0.0.1:{port}")).start().await;
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     workflow
         .status_where("a request that is being sent", |status| {

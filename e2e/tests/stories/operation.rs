@@ -16,11 +16,11 @@ async fn wrong_settings_stop_the_start_and_are_all_named_at_once() {
         ("COUNTERSIGN_WEBHOOK_URL", "ftp//x"),
         ("COUNTERSIGN_WEBHOOK_SECRET", "whsec_%"),
     ];
-    let mut installation = Stack::beside(Temporal::shared().await);
+    let mut builder = Stack::beside(Temporal::shared().await);
     for (name, value) in wrong {
-        installation = installation.with(name, value);
+        builder = builder.with(name, value);
     }
-    let (exit, log) = installation.run("worker", &[]).await;
+    let (exit, log) = builder.run("worker", &[]).await;
     assert!((1..128).contains(&exit.code), "{exit:?}: {log}");
     for (name, _) in wrong {
         assert!(log.contains(name), "{name} is not named: {log}");
@@ -32,11 +32,11 @@ async fn wrong_settings_stop_the_start_and_are_all_named_at_once() {
         ("COUNTERSIGN_PUBLIC_URL", "not a url"),
         ("COUNTERSIGN_LISTEN", "everywhere"),
     ];
-    let mut installation = Stack::beside(Temporal::shared().await);
+    let mut builder = Stack::beside(Temporal::shared().await);
     for (name, value) in wrong {
-        installation = installation.with(name, value);
+        builder = builder.with(name, value);
     }
-    let (exit, log) = installation.run("signaler", &[]).await;
+    let (exit, log) = builder.run("signaler", &[]).await;
     assert!((1..128).contains(&exit.code), "{exit:?}: {log}");
     for (name, _) in wrong {
         assert!(log.contains(name), "{name} is not named: {log}");
@@ -51,8 +51,8 @@ async fn a_missing_setting_stops_the_start_too() {
         ("COUNTERSIGN_LINK_KEYS", "signaler"),
         ("COUNTERSIGN_PUBLIC_URL", "signaler"),
     ] {
-        let installation = Stack::beside(Temporal::shared().await).without(name);
-        let (exit, log) = installation.run(program, &[]).await;
+        let builder = Stack::beside(Temporal::shared().await).without(name);
+        let (exit, log) = builder.run(program, &[]).await;
         assert!((1..128).contains(&exit.code), "{program} without {name}: {exit:?}: {log}");
         assert!(log.contains(name), "{program} does not name {name}: {log}");
     }

@@ -19,7 +19,7 @@ async fn with_every_worker_killed_the_page_is_shown_and_a_decision_takes_effect_
     stack.open(&link).await.expect(200, &["Train to the fair", "125.50 USD"]);
     let page = stack.press(&link, "approve", "while you were out").await;
     page.expect(202, &["recorded"]);
-    assert!(!page.says("approved"), "nothing is decided yet: {}", page.words());
+    assert!(!page.says("approved"), "nothing is decided yet: {}", page.text());
     assert_eq!(workflow.history().await.count("WORKFLOW_EXECUTION_SIGNALED"), 1);
 
     stack.start_worker();
@@ -45,7 +45,7 @@ async fn a_worker_killed_at_any_moment_loses_no_decision_and_mails_no_second_lin
         if moment != "decided" {
             let link = stack.mail_to(&reviewer).await.link("approve");
             let pressed = stack.press(&link, "approve", "").await;
-            assert!([200, 202].contains(&pressed.status), "{}", pressed.words());
+            assert!([200, 202].contains(&pressed.status), "{}", pressed.text());
         }
         approved_once(&workflow).await;
         let mails = stack.mails_so_far(&reviewer);
@@ -95,7 +95,7 @@ async fn with_temporal_killed_nothing_is_recorded_and_all_goes_on_when_it_is_bac
     assert_eq!(recorded, events.count("WORKFLOW_EXECUTION_SIGNALED"), "nothing was recorded");
 
     let pressed = stack.press(&link, "approve", "now").await;
-    assert!([200, 202].contains(&pressed.status), "{} {}", pressed.status, pressed.words());
+    assert!([200, 202].contains(&pressed.status), "{} {}", pressed.status, pressed.text());
     let outcome = workflow.outcome().await;
     assert_eq!(outcome["stages"][0]["decisions"][0]["comment"], "now", "{outcome}");
     // A new approval, from start to end, with the worker and signaler that saw it all.

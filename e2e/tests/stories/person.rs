@@ -99,7 +99,7 @@ async fn a_second_press_changes_nothing_and_the_page_says_so() {
     let outcome = workflow.outcome().await;
     let again = stack.press(&link, "approve", "second").await;
     again.expect(200, &["already", "first"]);
-    assert!(!again.says("second"), "what was not recorded is not shown: {}", again.words());
+    assert!(!again.says("second"), "what was not recorded is not shown: {}", again.text());
     stack.press(&link, "reject", "third").await.expect(409, &["approved", "ann@example.com"]);
     assert_eq!(workflow.outcome().await, outcome);
 }

@@ -275,12 +275,11 @@ to = 2099-12-31
 
 #[tokio::test]
 async fn where_no_mail_comes_through_others_are_asked_at_once_and_everybody_can_see_it() {
-    let installation = Stack::beside(Temporal::shared().await);
-    let server = MailServer::start(&installation.dir()).await;
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
     let escalating = escalating("nobody@example.com", false).replace("3s", "1h");
     let rules = format!("{}{escalating}", rules::MAY_NAME_REVIEWERS);
-    let stack =
-        installation.with_rules(&rules).with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let stack = builder.with_rules(&rules).with("COUNTERSIGN_NOTIFY", server.url()).start().await;
     let workflow = stack.submit(&routed("50.00")).await;
     server.mails_to("boss@example.com", 1).await;
     let status = workflow.status().await;
@@ -417,9 +416,9 @@ async fn what_comes_behind_a_reassignment_while_no_worker_runs_is_taken_in_its_o
 
 #[tokio::test]
 async fn a_submitter_who_cannot_be_told_is_to_be_seen() {
-    let installation = Stack::beside(Temporal::shared().await);
-    let server = MailServer::start(&installation.dir()).await;
-    let stack = installation.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
+    let stack = builder.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
     let mut expense = submission::expense(&["ann@example.com"]);
     expense["submitter"]["email"] = "nobody@example.com".into();
     let workflow = stack.submit(&expense).await;

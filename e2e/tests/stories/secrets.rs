@@ -89,9 +89,9 @@ async fn no_raw_approval_id_is_in_logs_histories_search_attributes_or_temporals_
 
 #[tokio::test]
 async fn a_mail_server_that_quotes_links_brings_none_into_history_status_or_logs() {
-    let installation = Stack::beside(Temporal::shared().await);
-    let server = MailServer::start(&installation.dir()).await;
-    let stack = installation.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
+    let stack = builder.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
     let workflow = stack.submit(&submission::expense(&["filtered@example.com"])).await;
     let unreachable = |found: &serde_json::Value| found["ApprovalUndeliverable"] == true;
     workflow.attributes_where("a mail that was refused", unreachable).await;

@@ -46,7 +46,7 @@ async fn bad_signals_are_counted_and_leave_the_approval_decidable() {
     }
     // The command line would refuse to send this.
     let garbage = payload("json/plain", *b"\xff{{ not JSON");
-    stack.temporal.wire().await.signal(&workflow.id, "approve", vec![garbage]).await;
+    stack.temporal.grpc().await.signal(&workflow.id, "approve", vec![garbage]).await;
     let status =
         workflow.status_where("ten ignored signals", |status| status["ignoredSignals"] == 10).await;
     assert_eq!(status["status"], "PENDING", "{status}");
@@ -94,16 +94,16 @@ async fn signals_as_sdks_and_people_send_them_have_their_effect_or_a_reason() {
             json(r#"{"reviewer":"boss@example.com"}"#),
             Ignored("boss@example.com is not asked"),
         ),
-        ("approve", json("null"), Ignored("there is none")),
+        ("approve", json("null"), Ignored("got none")),
     ];
     let stack = Stack::start().await;
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     let mut sent = Vec::new();
     for (name, payload, right) in cases {
         let workflow = stack.submit(&submission::expense(&["manager@example.com"])).await;
         // Nobody is reminded whose first mail is on its way.
         workflow.until_asked().await;
-        wire.signal(&workflow.id, name, vec![payload.clone()]).await;
+        grpc.signal(&workflow.id, name, vec![payload.clone()]).await;
         sent.push((workflow, format!("{name} {payload:?}"), right));
     }
     for (workflow, signal, right) in sent {
@@ -130,7 +130,7 @@ async fn signals_as_sdks_and_people_send_them_have_their_effect_or_a_reason() {
 #[tokio::test]
 async fn nobody_can_use_up_a_press() {
     let stack = Stack::start().await;
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     let both = ["ann@example.com", "bob@example.com"];
     let stage = json!({"reviewers": both, "quorum": "all"});
     let workflow = stack.submit(&submission::asking(json!({"stages": [stage]}))).await;
@@ -146,7 +146,7 @@ async fn nobody_can_use_up_a_press() {
     let of_bob = used.iter().find(|id| !id.is_empty()).expect("the request ID of a press");
     for known in [format!("countersign-{hash}-approve"), hash, of_bob.clone()] {
         let nonsense = vec![payload("json/plain", "{}")];
-        wire.try_signal_as(&known, &workflow.id, "approve", nonsense).await.expect("sent");
+        grpc.try_signal_as(&known, &workflow.id, "approve", nonsense).await.expect("sent");
     }
     stack.press(&ann, "approve", "").await.expect(200, &["recorded", "approved"]);
     assert_eq!(workflow.outcome().await["status"], "APPROVED");

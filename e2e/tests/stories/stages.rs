@@ -21,7 +21,7 @@ async fn the_second_stage_is_asked_after_the_first_and_needs_two_of_three() {
         assert!(stack.mails_so_far(reviewer).is_empty(), "{reviewer} is asked too early");
     }
     let page = stack.press(&manager, "approve", "go on").await;
-    assert_eq!(page.status, 200, "{}", page.words());
+    assert_eq!(page.status, 200, "{}", page.text());
 
     let links = [
         stack.mail_to(second[0]).await.link("approve"),

@@ -1,7 +1,8 @@
 //! Starts that Temporal offers and an approval does not take, and what a start leaves behind.
 
 use countersign_e2e::{
-    End, History, Stack, Temporal, Workflow, eventually, list, payload, submission, text,
+    End, History, Stack, Temporal, Workflow, eventually, json_payload, list, payload, submission,
+    text,
 };
 use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::common::v1::{
@@ -9,7 +10,7 @@ use temporalio_common::protos::temporal::api::common::v1::{
 };
 
 fn input(submission: &Value) -> Vec<Payload> {
-    vec![payload("json/plain", submission.to_string())]
+    vec![json_payload(submission)]
 }
 
 /// A run's history, once it has failed.
@@ -36,14 +37,14 @@ fn message(failed: &Value) -> String {
 #[tokio::test]
 async fn on_a_cron_schedule_each_run_fails_until_somebody_terminates_the_workflow() {
     let stack = Stack::start().await;
-    let (temporal, wire) = (&stack.temporal, stack.temporal.wire().await);
+    let (temporal, grpc) = (&stack.temporal, stack.temporal.grpc().await);
     let workflow = temporal.workflow(&stack.new_workflow_id());
     let expense = submission::expense(&["ann@example.com"]);
-    wire.start_with(&stack.queue, &workflow.id, input(&expense), |request| {
+    grpc.start_with(&stack.queue, &workflow.id, input(&expense), |request| {
         request.cron_schedule = "@every 1s".to_owned();
     })
     .await;
-    let mut run = wire.run(&workflow.id).await;
+    let mut run = grpc.run(&workflow.id).await;
     for _ in 0..2 {
         let failed = failed(temporal, &workflow.id, &run).await;
         let said = message(&failed);
@@ -64,14 +65,14 @@ async fn on_a_cron_schedule_each_run_fails_until_somebody_terminates_the_workflo
 #[tokio::test]
 async fn with_a_retry_policy_an_approval_fails_at_once_and_is_not_retried() {
     let stack = Stack::start().await;
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     let workflow = stack.temporal.workflow(&stack.new_workflow_id());
     let expense = submission::expense(&["ann@example.com"]);
-    wire.start_with(&stack.queue, &workflow.id, input(&expense), |request| {
+    grpc.start_with(&stack.queue, &workflow.id, input(&expense), |request| {
         request.retry_policy = Some(RetryPolicy { maximum_attempts: 3, ..RetryPolicy::default() });
     })
     .await;
-    let run = wire.run(&workflow.id).await;
+    let run = grpc.run(&workflow.id).await;
     let failed = failed(&stack.temporal, &workflow.id, &run).await;
     let said = message(&failed);
     assert!(said.contains("start it without one"), "{said}");
@@ -84,10 +85,10 @@ async fn with_a_retry_policy_an_approval_fails_at_once_and_is_not_retried() {
 #[tokio::test]
 async fn a_retry_policy_of_one_attempt_is_as_good_as_none() {
     let stack = Stack::start().await;
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     let workflow = stack.temporal.workflow(&stack.new_workflow_id());
     let expense = submission::expense(&["ann@example.com"]);
-    wire.start_with(&stack.queue, &workflow.id, input(&expense), |request| {
+    grpc.start_with(&stack.queue, &workflow.id, input(&expense), |request| {
         request.retry_policy = Some(RetryPolicy { maximum_attempts: 1, ..RetryPolicy::default() });
     })
     .await;
@@ -98,13 +99,13 @@ async fn a_retry_policy_of_one_attempt_is_as_good_as_none() {
 #[tokio::test]
 async fn a_first_run_that_claims_to_go_on_from_another_is_refused() {
     let stack = Stack::start().await;
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     for data in [r#"{"submissionId": "x", "case": {}, "encoding": null}"#, "", "garbage"] {
         let workflow = stack.temporal.workflow(&stack.new_workflow_id());
         let mut claims = payload("json/plain", data);
         claims.metadata.insert("messageType".to_owned(), b"countersign.Continued".to_vec());
-        wire.start(&stack.queue, &workflow.id, vec![claims]).await;
-        let run = wire.run(&workflow.id).await;
+        grpc.start(&stack.queue, &workflow.id, vec![claims]).await;
+        let run = grpc.run(&workflow.id).await;
         let said = message(&failed(&stack.temporal, &workflow.id, &run).await);
         assert!(said.contains("start it with a submission"), "{said}");
     }
@@ -130,9 +131,9 @@ async fn start_like_another(
     submission: &Value,
     policy: Option<RetryPolicy>,
 ) -> Workflow {
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     let workflow = stack.temporal.workflow(&stack.new_workflow_id());
-    wire.start_with(&stack.queue, &workflow.id, input(submission), |request| {
+    grpc.start_with(&stack.queue, &workflow.id, input(submission), |request| {
         request.search_attributes = Some(of_another_approval());
         request.retry_policy = policy;
     })

@@ -26,12 +26,12 @@ async fn both_stop_in_time_amid_mails_and_presses_and_nothing_is_lost() {
         .with("COUNTERSIGN_NOTIFY", server.url())
         .start()
         .await;
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     let mut workflows: Vec<Workflow> = Vec::new();
     for number in 0..APPROVALS {
         let expense = submission::expense(&[&reviewer(number)]).to_string();
         let id = stack.new_workflow_id();
-        wire.start(&stack.queue, &id, vec![countersign_e2e::payload("json/plain", expense)]).await;
+        grpc.start(&stack.queue, &id, vec![countersign_e2e::payload("json/plain", expense)]).await;
         workflows.push(stack.temporal.workflow(&id));
     }
 
@@ -98,7 +98,7 @@ impl People {
         eventually(format!("decision {number} to be recorded"), async || {
             let page = reader.try_press(&link, verdict(number), &comment(number)).await?;
             let recorded = page.status == 200 || page.status == 202;
-            assert!(recorded || page.status == 503, "{}: {}", page.status, page.words());
+            assert!(recorded || page.status == 503, "{}: {}", page.status, page.text());
             recorded.then_some(())
         })
         .await;

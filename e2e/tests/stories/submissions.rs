@@ -274,10 +274,10 @@ async fn bad_submissions_fail_promptly_and_name_every_problem() {
 async fn what_is_not_json_at_all_fails_too() {
     // The command line checks JSON itself, so this goes to the server directly.
     let stack = Stack::start().await;
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     for data in [&b"hello"[..], b"", b"\xff\xfe\x00", b"{\"submissionId\": ", b"\"\\ud800\""] {
         let id = stack.new_workflow_id();
-        wire.start(&stack.queue, &id, vec![payload("json/plain", data)]).await;
+        grpc.start(&stack.queue, &id, vec![payload("json/plain", data)]).await;
         let failed = fails_naming(&stack.temporal.workflow(&id), &["$"]).await;
         assert_eq!(failed, Ok(()), "{:?}", String::from_utf8_lossy(data));
     }

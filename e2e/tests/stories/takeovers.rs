@@ -1,6 +1,6 @@
 //! Another worker takes over what a dead one has begun, and would do the same.
 
-use countersign_e2e::{Stack, Wire, eventually, payload, replay, submission};
+use countersign_e2e::{Grpc, Stack, eventually, payload, replay, submission};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::{
@@ -24,13 +24,13 @@ async fn a_query_that_runs_ahead_of_the_next_workflow_task_changes_nothing() {
 /// The outcome and the history; `None` where the query saw less, or the decision came too late.
 async fn cancelled_queried_and_approved() -> Option<(Value, Vec<HistoryEvent>)> {
     let mut stack = Stack::start().await;
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     workflow.until_asked().await;
-    let events = wire.events(&workflow.id).await.len();
+    let events = grpc.events(&workflow.id).await.len();
     stack.kill_worker().await;
 
-    let (asking, id) = (wire.clone(), workflow.id.clone());
+    let (asking, id) = (grpc.clone(), workflow.id.clone());
     let question = tokio::spawn(async move { asking.try_status(&id).await });
     stack.start_worker();
     eventually("the next worker", async || {
@@ -40,10 +40,10 @@ async fn cancelled_queried_and_approved() -> Option<(Value, Vec<HistoryEvent>)> 
     workflow.cancel().await;
     let refused = question.await.expect("no panic").err()?;
     let decision = json!({"reviewer": "ann@example.com"}).to_string();
-    wire.try_signal(&workflow.id, "approve", vec![payload("json/plain", decision)]).await.ok()?;
+    grpc.try_signal(&workflow.id, "approve", vec![payload("json/plain", decision)]).await.ok()?;
 
     let outcome = workflow.outcome().await;
-    let history = wire.events(&workflow.id).await;
+    let history = grpc.events(&workflow.id).await;
     let kinds = history[events..].iter().map(HistoryEvent::event_type);
     let task: Vec<_> = kinds.take_while(|kind| *kind != EventType::WorkflowTaskCompleted).collect();
     let decided = task.contains(&EventType::WorkflowExecutionSignaled);
@@ -55,26 +55,26 @@ async fn cancelled_queried_and_approved() -> Option<(Value, Vec<HistoryEvent>)> 
 #[tokio::test]
 async fn a_query_while_links_are_issued_changes_nothing() {
     let mut stack = Stack::start().await;
-    let wire = stack.temporal.wire().await;
+    let grpc = stack.temporal.grpc().await;
     let (mut cancelled, mut approved) = (0, 0);
     for _ in 0..10 {
         let ids = join_all((0..20).map(|_| two_stages(&stack))).await;
         stack.freeze_worker(true);
-        join_all(ids.iter().map(|id| approve(&wire, id, "ann@example.com"))).await;
+        join_all(ids.iter().map(|id| approve(&grpc, id, "ann@example.com"))).await;
         let asking = ids.iter().map(|id| {
-            let (wire, id) = (wire.clone(), id.clone());
-            tokio::spawn(async move { wire.try_status(&id).await })
+            let (grpc, id) = (grpc.clone(), id.clone());
+            tokio::spawn(async move { grpc.try_status(&id).await })
         });
         let questions: Vec<_> = asking.collect();
         stack.freeze_worker(false);
         let (to_cancel, to_approve) = ids.split_at(10);
         for (one, other) in to_cancel.iter().zip(to_approve) {
-            wire.cancel(one).await;
-            approve(&wire, other, "bob@example.com").await;
+            grpc.cancel(one).await;
+            approve(&grpc, other, "bob@example.com").await;
         }
         join_all(questions).await;
         for id in &ids {
-            let history = wire.closed(id).await;
+            let history = grpc.closed(id).await;
             match came_while_links_were_issued(&history) {
                 Some(EventType::WorkflowExecutionCancelRequested) => cancelled += 1,
                 Some(_) => approved += 1,
@@ -97,9 +97,9 @@ async fn two_stages(stack: &Stack) -> String {
     workflow.id
 }
 
-async fn approve(wire: &Wire, id: &str, reviewer: &str) {
+async fn approve(grpc: &Grpc, id: &str, reviewer: &str) {
     let decision = json!({"reviewer": reviewer}).to_string();
-    wire.signal(id, "approve", vec![payload("json/plain", decision)]).await;
+    grpc.signal(id, "approve", vec![payload("json/plain", decision)]).await;
 }
 
 /// What came last, where that was during a workflow task that a query ended early.

@@ -7,27 +7,28 @@ mod sns;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use countersign_e2e::Mail;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
-    installation::Part,
-    traps::{MAIL, Traps},
+    failpoints::{Failpoints, MAIL},
+    part::Part,
 };
 
 pub(crate) use outbox::Outbox;
 pub(crate) use smtp::Smtp;
 pub(crate) use sns::Sns;
 
-/// What goes wrong with mails.
+/// What can go wrong with mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The mail server's port is closed.
     SmtpRefused,
-    /// The mail server has no time: 421 at the start.
+    /// The mail server is busy: 421 at the start.
     SmtpBusy,
     /// The mail server cannot take mails for now: 451.
     SmtpLater,
@@ -50,7 +51,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub(crate) const ALL: [Fault; 11] = [
         Fault::SmtpRefused,
         Fault::SmtpBusy,
@@ -65,7 +66,7 @@ impl Fault {
         Fault::DiskFull,
     ];
 
-    /// What the report calls it.
+    /// The name in the report.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Fault::SmtpRefused => "SMTP: connections refused",
@@ -94,13 +95,13 @@ pub(crate) struct Link {
     pub(crate) refused: bool,
 }
 
-/// What people got so far.
+/// What recipients have got so far.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     /// The links for an address, each once.
     pub(crate) links: HashMap<String, Vec<Link>>,
-    /// Who was told an outcome, or never will be by mail.
-    pub(crate) told: HashSet<String>,
+    /// Who was notified of an outcome, or never will be by mail.
+    pub(crate) notified: HashSet<String>,
     /// How many mails there are, each counted once.
     pub(crate) mails: usize,
     /// How many came again.
@@ -122,7 +123,7 @@ impl Found {
             };
             *counter += 1;
             if !mail.has_links() {
-                self.told.insert(to.clone());
+                self.notified.insert(to.clone());
                 continue;
             }
             let (links, id) = (self.links.entry(to.clone()).or_default(), mail.approval_id());
@@ -143,62 +144,62 @@ pub(crate) struct Mails {
     found: Mutex<Found>,
     changes: watch::Sender<u64>,
     fault: watch::Sender<Option<Fault>>,
-    traps: Arc<Traps>,
+    failpoints: Arc<Failpoints>,
 }
 
 impl Mails {
-    /// None so far.
-    pub(crate) fn new(traps: &Arc<Traps>) -> Arc<Mails> {
+    /// No mails yet.
+    pub(crate) fn new(failpoints: &Arc<Failpoints>) -> Arc<Mails> {
         Arc::new(Mails {
             found: Mutex::default(),
             changes: watch::channel(0).0,
             fault: watch::channel(None).0,
-            traps: traps.clone(),
+            failpoints: failpoints.clone(),
         })
     }
 
-    /// From now on this goes wrong, or nothing does.
-    pub(crate) fn suffer(&self, fault: Option<Fault>) {
+    /// Begins a fault, or ends the one that there is.
+    pub(crate) fn set_fault(&self, fault: Option<Fault>) {
         self.fault.send_replace(fault);
     }
 
-    fn suffers(&self, fault: Fault) -> bool {
+    fn has_fault(&self, fault: Fault) -> bool {
         *self.fault.borrow() == Some(fault)
     }
 
-    /// Whether this one mail is refused for good, of which there is one at a time.
-    fn refuses(&self, fault: Fault) -> bool {
+    /// Whether one mail is to be refused for good; true once for each such fault.
+    fn take_fault(&self, fault: Fault) -> bool {
         self.fault.send_if_modified(|now| now.take_if(|now| *now == fault).is_some())
     }
 
     /// Waits until the one mail has been refused.
-    pub(crate) async fn suffered(&self) {
+    pub(crate) async fn fault_taken(&self) {
         // The sender lives as long as this value.
         let _ = self.fault.subscribe().wait_for(Option::is_none).await;
     }
 
-    /// A mail is taken. Whether the worker that sent it is caught at that.
+    /// Takes a mail. Returns whether the worker that sent it is to be held there.
     fn take(&self, mail: &Mail, sender: Part) -> bool {
         self.add(mail, false);
-        self.traps.catches(MAIL.what, MAIL.moment, sender)
+        self.failpoints.hit(MAIL.what, MAIL.moment, sender)
     }
 
     fn add(&self, mail: &Mail, refused: bool) {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).add(mail, refused);
+        self.found.lock().add(mail, refused);
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Looks at what was found so far.
-    pub(crate) fn look<T>(&self, at: impl FnOnce(&Found) -> T) -> T {
-        at(&self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Reads what was found so far.
+    pub(crate) fn read<T>(&self, at: impl FnOnce(&Found) -> T) -> T {
+        at(&self.found.lock())
     }
 
-    /// Waits until there is something to see.
+    /// Waits until `look` finds something.
     pub(crate) async fn until<T>(&self, look: impl Fn(&Found) -> Option<T>) -> T {
         let mut changes = self.changes.subscribe();
         loop {
             changes.borrow_and_update();
-            if let Some(seen) = self.look(&look) {
+            if let Some(seen) = self.read(&look) {
                 return seen;
             }
             // The sender lives as long as this value.
@@ -206,9 +207,9 @@ impl Mails {
         }
     }
 
-    /// Whose link an approval ID is.
+    /// Who was mailed an approval ID.
     pub(crate) fn recipient(&self, id: &str) -> Option<String> {
         let holds = |(_, links): &(&String, &Vec<Link>)| links.iter().any(|link| link.id == id);
-        self.look(|found| found.links.iter().find(holds).map(|(to, _)| to.clone()))
+        self.read(|found| found.links.iter().find(holds).map(|(to, _)| to.clone()))
     }
 }

@@ -13,7 +13,7 @@ use countersign_e2e::Mail;
 use tokio::time::sleep;
 
 use super::{Fault, Mails};
-use crate::{installation::Part, traps::MAIL};
+use crate::{failpoints::MAIL, part::Part};
 
 const DISK: &str = "size=4m";
 
@@ -22,27 +22,26 @@ pub(crate) struct Outbox {
     disk: Option<Disk>,
 }
 
-/// A small disk; it is given back when this is dropped, and when this process dies.
+/// A small disk, unmounted when this is dropped and when this process dies.
 struct Disk {
-    give_back: Child,
+    unmount: Child,
     held: Option<ChildStdin>,
 }
 
 impl Outbox {
-    /// Makes the folder, and takes what `sender` writes there.
-    pub(crate) fn at(folder: &Path, sender: Part, mails: &Arc<Mails>) -> std::io::Result<Outbox> {
-        fs::create_dir(folder)?;
+    /// Gives the folder a disk of its own, and takes what `sender` writes there.
+    pub(crate) fn at(folder: &Path, sender: Part, mails: &Arc<Mails>) -> Outbox {
         let disk = Disk::at(folder);
         let (folder, mails, small) = (folder.to_owned(), mails.clone(), disk.is_some());
         tokio::spawn(async move {
             loop {
                 take_all(&folder, sender, &mails);
-                fill(&folder, small && mails.suffers(Fault::DiskFull));
-                let hurry = mails.traps.is_set(MAIL);
+                fill(&folder, small && mails.has_fault(Fault::DiskFull));
+                let hurry = mails.failpoints.is_set(MAIL);
                 sleep(Duration::from_millis(if hurry { 2 } else { 100 })).await;
             }
         });
-        Ok(Outbox { disk })
+        Outbox { disk }
     }
 
     /// Whether it has a disk of its own, as far as this system allows.
@@ -86,19 +85,19 @@ impl Disk {
         if !mounted.is_ok_and(|status| status.success()) {
             return None;
         }
-        let mut give_back = Command::new("sh");
-        give_back.args(["-c", "cat >/dev/null; umount -l \"$0\""]).arg(folder);
-        std::os::unix::process::CommandExt::process_group(&mut give_back, 0);
-        let mut give_back = give_back.stdin(Stdio::piped()).spawn().ok()?;
-        let held = give_back.stdin.take();
-        Some(Disk { give_back, held })
+        let mut unmount = Command::new("sh");
+        unmount.args(["-c", "cat >/dev/null; umount -l \"$0\""]).arg(folder);
+        std::os::unix::process::CommandExt::process_group(&mut unmount, 0);
+        let mut unmount = unmount.stdin(Stdio::piped()).spawn().ok()?;
+        let held = unmount.stdin.take();
+        Some(Disk { unmount, held })
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
         drop(self.held.take());
-        let _ = self.give_back.wait();
+        let _ = self.unmount.wait();
     }
 }
 

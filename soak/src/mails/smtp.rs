@@ -16,7 +16,7 @@ use tokio::{
 use url::Url;
 
 use super::{Fault, Mails};
-use crate::installation::Part;
+use crate::part::Part;
 
 /// A mail server as the product sees it.
 pub(crate) struct Smtp {
@@ -34,7 +34,7 @@ impl Smtp {
         Ok(Smtp { port, _server: server })
     }
 
-    /// Where it is, as a setting of the product.
+    /// The setting with which a worker finds it.
     pub(crate) fn url(&self) -> String {
         format!("smtp://127.0.0.1:{}", self.port)
     }
@@ -59,7 +59,7 @@ async fn listen(port: u16, target: u16, sender: Part, mails: Arc<Mails>) {
             };
             if let Ok((client, _)) = accepted {
                 let mails = mails.clone();
-                // Whoever is cut off notices; there is nobody else to tell.
+                // Both ends notice a broken connection; nobody else has to.
                 sessions.spawn(async move { session(client, target, sender, &mails).await });
             }
             while sessions.try_join_next().is_some() {}
@@ -106,7 +106,7 @@ async fn session(
     server.set_nodelay(true)?;
     let (mut client, mut server) = (lines(client), lines(server));
     hang(mails).await;
-    if mails.suffers(Fault::SmtpBusy) {
+    if mails.has_fault(Fault::SmtpBusy) {
         return client.1.write_all(b"421 4.3.2 too busy\r\n").await;
     }
     client.1.write_all(&reply(&mut server).await?).await?;
@@ -119,7 +119,7 @@ async fn session(
         if upper.starts_with(b"RCPT TO:") {
             recipient = address(&command);
         }
-        if is_data && mails.suffers(Fault::SmtpLater) {
+        if is_data && mails.has_fault(Fault::SmtpLater) {
             client.1.write_all(b"451 4.3.0 try later\r\n").await?;
             continue;
         }
@@ -138,7 +138,7 @@ async fn session(
             message.extend(line.strip_prefix(b".").unwrap_or(&line));
         }
         let mail = Mail { to: vec![recipient.clone()], ..Mail::parse(&message) };
-        if mails.refuses(Fault::SmtpNever) {
+        if mails.take_fault(Fault::SmtpNever) {
             mails.add(&mail, true);
             return client.1.write_all(b"550 5.1.1 no such mailbox\r\n").await;
         }
@@ -148,7 +148,7 @@ async fn session(
             if mails.take(&mail, sender) {
                 return pending().await;
             }
-            if mails.suffers(Fault::SmtpCut) {
+            if mails.has_fault(Fault::SmtpCut) {
                 return Ok(());
             }
         }
@@ -156,7 +156,7 @@ async fn session(
     }
 }
 
-/// Says nothing for as long as that is what goes wrong.
+/// Waits while the mail server hangs.
 async fn hang(mails: &Mails) {
     // The sender lives as long as `mails`.
     let _ = mails.fault.subscribe().wait_for(|fault| *fault != Some(Fault::SmtpHangs)).await;

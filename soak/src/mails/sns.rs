@@ -14,7 +14,7 @@ use countersign_e2e::{Mail, Topic, free_port};
 use tokio::net::TcpListener;
 
 use super::{Fault, Mails};
-use crate::installation::Part;
+use crate::part::Part;
 
 /// A topic as the product sees it.
 pub(crate) struct Sns {
@@ -43,31 +43,25 @@ impl Sns {
         Ok(Sns { port, topic })
     }
 
-    /// The settings by which a worker finds it.
+    /// The settings with which a worker finds it.
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("COUNTERSIGN_NOTIFY", format!("sns:{}", self.topic.arn())),
-            ("AWS_ENDPOINT_URL_SNS", format!("http://127.0.0.1:{}", self.port)),
-            ("AWS_REGION", Topic::REGION.to_owned()),
-            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-        ]
+        self.topic.settings(&format!("http://127.0.0.1:{}", self.port)).into()
     }
 }
 
 async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> Response {
     let mails = &front.mails;
     let mail = mail(&body);
-    if mails.suffers(Fault::SnsThrottled) {
+    if mails.has_fault(Fault::SnsThrottled) {
         return error(StatusCode::BAD_REQUEST, "Sender", "Throttled");
     }
-    if mails.suffers(Fault::SnsBroken) {
+    if mails.has_fault(Fault::SnsBroken) {
         return match body.len() % 2 {
             0 => error(StatusCode::INTERNAL_SERVER_ERROR, "Receiver", "InternalError"),
             _ => error(StatusCode::SERVICE_UNAVAILABLE, "Receiver", "ServiceUnavailable"),
         };
     }
-    if mails.refuses(Fault::SnsNever) {
+    if mails.take_fault(Fault::SnsNever) {
         mails.add(&mail, true);
         return error(StatusCode::BAD_REQUEST, "Sender", "EndpointDisabled");
     }
@@ -85,7 +79,7 @@ async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> 
         if mails.take(&mail, front.sender) {
             return pending().await;
         }
-        if mails.suffers(Fault::SnsCut) {
+        if mails.has_fault(Fault::SnsCut) {
             // The connection is closed in the middle of the answer.
             let cut = futures_util::stream::iter([Err::<Bytes, _>(std::io::Error::other("cut"))]);
             return Body::from_stream(cut).into_response();

@@ -39,11 +39,11 @@ use crate::{
     versions,
 };
 
-/// An attempt that is silent for so long is taken for dead.
+/// Temporal retries an attempt that has sent no heartbeat for this long.
 pub(crate) const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 
-/// How long a mail is tried that is refused without anybody being named: as long as a rule or a
+/// How long to retry a mail whose refusal does not say what it is about: as long as a rule or a
 /// greylist takes to settle.
 const UNEXPLAINED: SignedDuration = SignedDuration::from_mins(15);
 
@@ -55,19 +55,19 @@ impl RefusedSince {
     }
 }
 
-/// What the activities need to know and to reach.
+/// What the activities work with.
 pub struct Countersign {
-    /// What applies to every submission.
+    /// The worker's settings for every submission.
     pub routing: Routing,
-    /// The routing rules, whenever they change.
+    /// The routing rules, which may change while the worker runs.
     pub policy: Option<watch::Receiver<Arc<Policy>>>,
-    /// Sign the links.
+    /// The first one signs links; all of them verify.
     pub link_keys: LinkKeys,
-    /// Where the signaler is.
+    /// What every link starts with.
     pub public_url: PublicUrl,
-    /// How mail goes out.
+    /// Sends mails.
     pub notifier: Notifier,
-    /// Where outcomes go.
+    /// Receives outcomes.
     pub webhook: Option<Webhook>,
 }
 
@@ -146,13 +146,13 @@ impl Countersign {
         notice: Notice,
     ) -> Result<String, ActivityError> {
         let letter = match notice.reviewer {
-            true => mail::release(&notice.outcome),
+            true => mail::superseded(&notice.outcome),
             false => mail::outcome(&notice.outcome),
         };
         self.send(&ctx, &notice.recipient, letter, None).await
     }
 
-    /// Hands the outcome on to whatever acts on it.
+    /// Delivers the outcome to the webhook.
     #[activity(name = "process_decision")]
     pub async fn process_decision(
         self: Arc<Self>,
@@ -168,12 +168,13 @@ impl Countersign {
         let info = ctx.info();
         let run = info.workflow_run_id.as_deref().unwrap_or_default();
         let workflow = info.workflow_id.as_deref().unwrap_or_default();
-        let taken =
-            alive(&ctx, webhook.deliver(run, workflow, &outcome)).await?.map_err(not_taken)?;
+        let taken = with_heartbeat(&ctx, webhook.deliver(run, workflow, &outcome))
+            .await?
+            .map_err(not_taken)?;
         Ok(Delivered { taken, outcome })
     }
 
-    /// Starts the workflow that goes on in another namespace.
+    /// Starts the follow-up workflow in another namespace.
     #[activity(name = "start_workflow")]
     pub async fn start_workflow(
         self: Arc<Self>,
@@ -188,7 +189,7 @@ impl Countersign {
             reference: None,
         };
         let starting = start_workflow::start(start, &client, from, key(info));
-        alive(&ctx, starting).await?.map_err(|error| match error {
+        with_heartbeat(&ctx, starting).await?.map_err(|error| match error {
             NotStarted::Refused(..) => refusal("WorkflowRefused", error.to_string()),
             NotStarted::Unavailable(..) => failure("NamespaceUnavailable", error.to_string()),
         })
@@ -203,8 +204,8 @@ pub(crate) fn deliveries(countersign: Arc<Countersign>) -> ActivityDefinitions {
 }
 
 impl Countersign {
-    /// Sends a letter, in which this approval ID may be: a mail server may quote what it does not
-    /// like, and no history may have it.
+    /// Sends a letter. Its approval ID is redacted in the result: mail servers may quote a mail that they
+    /// refuse, and no history may have the ID.
     async fn send(
         &self,
         ctx: &ActivityContext,
@@ -213,12 +214,12 @@ impl Countersign {
         id: Option<&ApprovalId>,
     ) -> Result<String, ActivityError> {
         let envelope = envelope(ctx.info(), recipient.clone());
-        let told = |reply: String| match id {
-            Some(id) => without(id, reply),
+        let redacted = |reply: String| match id {
+            Some(id) => redact(id, reply),
             None => reply,
         };
-        let error = match alive(ctx, self.notifier.send(&envelope, &letter)).await? {
-            Ok(reply) => return Ok(told(reply)),
+        let error = match with_heartbeat(ctx, self.notifier.send(&envelope, &letter)).await? {
+            Ok(reply) => return Ok(redacted(reply)),
             Err(error) => error,
         };
         let is_final = match error {
@@ -226,7 +227,7 @@ impl Countersign {
             NotifyError::Unavailable(_) => false,
             NotifyError::Unexplained(_) => is_tried_for_long(ctx).await,
         };
-        let why = told(error.to_string());
+        let why = redacted(error.to_string());
         Err(match is_final {
             true => refusal("MailRejected", why),
             false => failure("MailUnavailable", why),
@@ -234,10 +235,10 @@ impl Countersign {
     }
 }
 
-/// Who gets a link: those who are there, or else their deputies.
+/// Who gets a link: the reviewers, or the deputies of those who are away.
 ///
-/// A plan has the absences of those whom it names. Whoever an operator has asked in another's place
-/// need not be one of them, and goes by today's rules, where the worker has some.
+/// A plan has the absences of the reviewers whom it names. A replacement that an operator names need not
+/// be one of them: today's rules apply to it, if the worker has any.
 fn invitees(issue: &Issue, rules: Option<&Policy>) -> Vec<Invitee> {
     let Some(submitter) = &issue.submitter else {
         return issue.reviewers.iter().cloned().map(Invitee::from).collect();
@@ -251,8 +252,8 @@ fn invitees(issue: &Issue, rules: Option<&Policy>) -> Vec<Invitee> {
     policy::invitees(&issue.reviewers, &issue.asked, absences, on, submitter)
 }
 
-/// Whether a mail that was refused without anybody being named has been tried for long enough. If not,
-/// the next attempt hears from this one's last heartbeat, which goes with the failure, since when.
+/// Whether a mail whose refusal does not say what it is about has been tried for long enough. The last
+/// heartbeat, which goes with the failure, tells the next attempt since when.
 async fn is_tried_for_long(ctx: &ActivityContext) -> bool {
     let now = Timestamp::now();
     let earlier = ctx.heartbeat_details().deserialize::<RefusedSince>().ok().flatten();
@@ -261,8 +262,8 @@ async fn is_tried_for_long(ctx: &ActivityContext) -> bool {
     refused.is_final(now)
 }
 
-/// A text without this approval ID, with dashes or without, in whatever case.
-fn without(id: &ApprovalId, mut text: String) -> String {
+/// Replaces this approval ID, with or without dashes, in any case.
+fn redact(id: &ApprovalId, mut text: String) -> String {
     let dashed = id.reveal();
     for secret in [dashed.replace('-', ""), dashed] {
         while let Some(at) = text.to_ascii_uppercase().find(&secret) {
@@ -272,10 +273,10 @@ fn without(id: &ApprovalId, mut text: String) -> String {
     text
 }
 
-/// Does the work, and tells Temporal meanwhile that this worker lives: where it does not, another
-/// one takes over within [`HEARTBEAT_TIMEOUT`]. Work that is no longer wanted is left, and so is
-/// work that would hold up a worker that has to stop: Temporal has it tried again elsewhere.
-async fn alive<T>(
+/// Runs `work` and sends heartbeats meanwhile: if this worker dies, another one takes over within
+/// [`HEARTBEAT_TIMEOUT`]. Returns early when the activity is cancelled or the worker shuts down; in the
+/// latter case Temporal retries it on another worker.
+async fn with_heartbeat<T>(
     ctx: &ActivityContext,
     work: impl Future<Output = T>,
 ) -> Result<T, ActivityError> {
@@ -285,15 +286,15 @@ async fn alive<T>(
             done = &mut work => return Ok(done),
             () = ctx.cancelled() => return Err(ActivityError::cancelled()),
             () = sleep(HEARTBEAT_EVERY) => {
-                // What earlier attempts have left for later ones must not be forgotten meanwhile. A
-                // heartbeat that cannot be sent changes nothing about the work.
+                // Keep what earlier attempts left for later ones. A heartbeat that cannot be sent does
+                // not stop the work.
                 let _ = ctx.record_heartbeat(ctx.heartbeat_details().clone().into_raw()).await;
             }
         }
     }
 }
 
-/// The same for each attempt, so that a mail that is sent twice can be told to be one.
+/// The same for each attempt, so that a mail that is sent twice is recognised.
 fn envelope(info: &ActivityInfo, recipient: EmailAddress) -> Envelope {
     Envelope {
         recipient,
@@ -302,17 +303,17 @@ fn envelope(info: &ActivityInfo, recipient: EmailAddress) -> Envelope {
     }
 }
 
-/// The same for each attempt, and for nothing else.
+/// An idempotency key: the same for each attempt, and for nothing else.
 fn key(info: &ActivityInfo) -> String {
     format!("{}.{}", info.workflow_run_id.as_deref().unwrap_or_default(), info.activity_id)
 }
 
-/// What becomes of an outcome that the webhook did not take.
+/// Whether and when to retry a delivery that the webhook did not take.
 fn not_taken(error: WebhookError) -> ActivityError {
     match error {
         WebhookError::Gone(_) => refusal("WebhookGone", error.to_string()),
         WebhookError::Refused { retry_after: Some(wait), .. } => {
-            // Whoever is sent away together does not come back together.
+            // Jitter: deliveries that were refused together are not retried together.
             let later = wait + wait.mul_f64(fastrand::f64() / 10.0);
             ApplicationFailure::builder(error.to_string())
                 .type_name("WebhookRefused".to_owned())
@@ -356,7 +357,7 @@ mod tests {
             );
             Policy::parse(&text, "rules", |_| Ok(String::new())).expect("rules")
         };
-        let order = |to: &str, taken: &[&str]| Issue {
+        let replacing = |to: &str, taken: &[&str]| Issue {
             reviewers: vec![address(to)],
             // In Berlin, it is the 25th already.
             opened_at: "2026-11-24T23:30:00Z".parse().expect("a time"),
@@ -373,21 +374,29 @@ mod tests {
         let for_whom = |who: &str, absent: &str| (who.to_owned(), Some(absent.to_owned()));
         let own = |who: &str| (who.to_owned(), None);
         let ann = ["ann"];
-        assert_eq!(asked(&order("gil", &ann), Some(&chain)), for_whom("hal", "gil"));
-        assert_eq!(asked(&order("fay+x", &ann), Some(&chain)), for_whom("hal", "fay+x"));
-        assert_eq!(asked(&order("cy", &ann), Some(&chain)), own("cy"));
+        assert_eq!(asked(&replacing("gil", &ann), Some(&chain)), for_whom("hal", "gil"));
+        assert_eq!(asked(&replacing("fay+x", &ann), Some(&chain)), for_whom("hal", "fay+x"));
+        assert_eq!(asked(&replacing("cy", &ann), Some(&chain)), own("cy"));
         // Two who are away have one deputy, who has one vote.
-        assert_eq!(asked(&order("ida", &["ann", "hal", "fay"]), Some(&chain)), own("ida"));
-        assert_eq!(asked(&order("jo", &ann), Some(&chain)), own("jo"), "not the submitter");
-        assert_eq!(asked(&order("gil", &["hal"]), Some(&chain)), own("gil"), "whom she replaces");
+        assert_eq!(asked(&replacing("ida", &["ann", "hal", "fay"]), Some(&chain)), own("ida"));
+        assert_eq!(asked(&replacing("jo", &ann), Some(&chain)), own("jo"), "not the submitter");
+        assert_eq!(
+            asked(&replacing("gil", &["hal"]), Some(&chain)),
+            own("gil"),
+            "whom she replaces"
+        );
 
         // Without rules, and for those whom the plan asks, what the plan has recorded counts.
         let recorded = chain.absences().to_vec();
-        let mut planned = Issue { absences: recorded, ..order("gil", &ann) };
+        let mut planned = Issue { absences: recorded, ..replacing("gil", &ann) };
         planned.calendar = Some(chain.calendar().clone());
         assert_eq!(asked(&planned, None), for_whom("hal", "gil"));
         let today = rules(&[]);
-        assert_eq!(asked(&planned, Some(&today)), own("gil"), "an order goes by today's rules");
+        assert_eq!(
+            asked(&planned, Some(&today)),
+            own("gil"),
+            "today's rules apply to a replacement"
+        );
         let deadline = "1h".parse().expect("a wait");
         planned.time = Some(TimePlan { deadline, reminders: Vec::new() });
         assert_eq!(asked(&planned, Some(&today)), for_whom("hal", "gil"));
@@ -398,8 +407,8 @@ mod tests {
         let id: ApprovalId = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse().expect("an approval ID");
         let said = "554 5.7.1 blocked: http://a.example/a/7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T?choice=approve, \
                     7k3q9xht2m4vzb8djw5pqr6t";
-        let told = without(&id, said.to_owned());
-        assert_eq!(told, "554 5.7.1 blocked: http://a.example/a/…?choice=approve, …");
+        let redacted = redact(&id, said.to_owned());
+        assert_eq!(redacted, "554 5.7.1 blocked: http://a.example/a/…?choice=approve, …");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The workflow that goes on with an outcome in another namespace.
+//! Starts a follow-up workflow in another namespace.
 //!
 //! Temporal starts child workflows in their parent's namespace alone: Temporal Cloud, and servers from
 //! 1.30.1 on unless they are told otherwise, refuse to do so in another
@@ -26,25 +26,25 @@ use temporalio_common::protos::{
 
 use crate::{payload::to_temporal, recorded::StartWorkflow};
 
-/// Less than an activity's attempt may take, so that the cause is seen.
+/// Less than the time-out of an attempt, so that the failure names the cause.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why it was not started.
+/// Why a follow-up workflow was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum NotStarted {
-    /// Another one has its ID, or Temporal never takes such a request.
+    /// Its ID is in use, or the request is invalid. Never retried.
     #[error("the namespace {0:?} refuses the workflow {1:?}: {2}")]
     Refused(String, String, String),
-    /// Temporal may take it later: when it answers again, the namespace is there, or this worker may.
+    /// Temporal may take it later: when it answers again, or the namespace or this worker's right exists.
     #[error("the namespace {0:?} does not take the workflow {1:?} yet: {2}")]
     Unavailable(String, String, String),
 }
 
-/// Starts it, with a link to the approval's run that it comes from. Returns its run ID: the
-/// same however often this is called with the same `request_id`.
+/// Starts a follow-up workflow, with a link to the approval's run. Returns its run ID. Idempotent: the
+/// same `request_id` starts it once.
 ///
 /// # Errors
-/// Where Temporal does not start it.
+/// If Temporal does not start it.
 pub async fn start(
     start: StartWorkflow,
     client: &Client,
@@ -53,7 +53,7 @@ pub async fn start(
 ) -> Result<String, NotStarted> {
     let StartWorkflow { workflow_id, next, outcome, encoding } = start;
     let namespace = next.namespace.unwrap_or_default();
-    let summary = format!("Goes on with {}", outcome.submission_id).as_json_payload().ok();
+    let summary = format!("Follow-up to {}", outcome.submission_id).as_json_payload().ok();
     let request = StartWorkflowExecutionRequest {
         namespace: namespace.clone(),
         workflow_id: workflow_id.clone(),

@@ -280,22 +280,19 @@ impl Case {
 
     /// The answer to the query `status`.
     pub(crate) fn status(&self) -> v1::ApprovalState {
-        let state = match (&self.open, &self.refused) {
-            (Some(open), _) => visibility::state(open),
-            (None, Some(why)) => v1::ApprovalState {
-                status: v1::Status::Unspecified.into(),
-                reason: why.clone(),
-                ..Default::default()
-            },
-            (None, None) => {
-                v1::ApprovalState { status: v1::Status::Pending.into(), ..Default::default() }
-            }
+        let without_plan = |status: v1::Status| v1::ApprovalState {
+            status: status.into(),
+            reason: self.refused.clone().unwrap_or_default(),
+            ..Default::default()
         };
-        v1::ApprovalState {
-            ignored_signals: self.inbox.ignored,
-            ignored_because: self.inbox.reasons.iter().cloned().collect(),
-            ..state
-        }
+        let mut state = match &self.open {
+            Some(open) => visibility::state(open),
+            None if self.refused.is_some() => without_plan(v1::Status::Unspecified),
+            None => without_plan(v1::Status::Pending),
+        };
+        state.ignored_signals = self.inbox.ignored;
+        state.ignored_because.extend(self.inbox.reasons.iter().cloned());
+        state
     }
 
     /// What the workflow returns: exactly what the webhook took, since a replay may see other times.

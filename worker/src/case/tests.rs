@@ -122,7 +122,7 @@ fn begin(case: &mut Case) {
     case.begin(Uuid::nil(), plan(), Encoding::JsonPlain, NOW);
 }
 
-fn begun() -> Case {
+fn valid_case() -> Case {
     let mut case = Case::default();
     begin(&mut case);
     case
@@ -130,7 +130,7 @@ fn begun() -> Case {
 
 /// Ann and Bob are asked, by the links `a` and `b`.
 fn opened_case() -> Case {
-    let mut case = begun();
+    let mut case = valid_case();
     open(&mut case, &["a", "b"]);
     case
 }
@@ -421,7 +421,7 @@ fn search_attributes_are_written_once_for_each_change_that_stays_within_a_stage(
 
 #[test]
 fn a_stage_without_anybody_or_a_deadline_is_not_waited_for() {
-    let mut case = begun();
+    let mut case = valid_case();
     case.next_issue(NOW).expect("somebody to ask");
     case.handle(Event::LinksIssued(Issued { invited: Vec::new(), due: None }), NOW);
     assert!(matches!(case.next(NOW), Step::Stuck));

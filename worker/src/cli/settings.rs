@@ -30,8 +30,8 @@ use crate::{
 
 /// Runs approval workflows: asks reviewers by mail, waits for their decisions, acts on them.
 ///
-/// Where Temporal is, say TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*
-/// and temporal.toml, as for every Temporal client.
+/// TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_* and temporal.toml set the
+/// connection to Temporal, as for every Temporal client.
 #[derive(Parser)]
 #[command(name = "countersign-worker", version)]
 pub struct Cli {
@@ -71,7 +71,7 @@ pub enum Command {
 #[derive(Args)]
 #[allow(rustdoc::bare_urls)] // These are the words of --help.
 pub struct RawSettings {
-    /// The task queue that is worked on. [default: approvals]
+    /// The task queue to poll. [default: approvals]
     #[arg(long, env = "COUNTERSIGN_TASK_QUEUE", global = true)]
     task_queue: Option<String>,
 
@@ -80,12 +80,12 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_LINK_KEYS", hide_env_values = true, global = true)]
     link_keys: Option<String>,
 
-    /// The base of every link, such as https://approve.example.com: where people reach the
+    /// The start of every link, such as https://approve.example.com: where people reach the
     /// signaler.
     #[arg(long, env = "COUNTERSIGN_PUBLIC_URL", global = true)]
     public_url: Option<String>,
 
-    /// How mail goes out: outbox:DIR, sns:TOPIC_ARN, smtp://USER:PASSWORD@HOST:PORT?tls=required
+    /// How to send mail: outbox:DIR, sns:TOPIC_ARN, smtp://USER:PASSWORD@HOST:PORT?tls=required
     /// or smtps://USER:PASSWORD@HOST
     #[arg(long, env = "COUNTERSIGN_NOTIFY", hide_env_values = true, global = true)]
     notify: Option<String>,
@@ -94,37 +94,37 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_MAIL_FROM", global = true)]
     mail_from: Option<String>,
 
-    /// Comma-separated addresses: who is asked when a submission does not say, and there are no
-    /// routing rules.
+    /// Comma-separated addresses of reviewers, for submissions that name none. Only without routing
+    /// rules.
     #[arg(long, env = "COUNTERSIGN_REVIEWERS", global = true)]
     reviewers: Option<String>,
 
-    /// A file of routing rules (TOML), read at the start and again on SIGHUP: who is asked. A
-    /// submission may say so itself only if the file lets it. countersign-worker check-policy FILE
-    /// says what is wrong in it.
+    /// A file of routing rules (TOML), which says who is asked. Read at startup and again on SIGHUP.
+    /// Submissions may name reviewers only if the file allows it. To check it, run
+    /// countersign-worker check-policy FILE
     #[arg(long, env = "COUNTERSIGN_POLICY", global = true)]
     policy: Option<String>,
 
-    /// Where outcomes are POSTed.
+    /// The URL to POST outcomes to.
     #[arg(long, env = "COUNTERSIGN_WEBHOOK_URL", hide_env_values = true, global = true)]
     webhook_url: Option<String>,
 
-    /// The secret that signs them, whsec_ and base64 of at least 24 bytes, by the Standard Webhooks
-    /// specification. Of several, separated by commas, each signs: receivers can change from one to
-    /// the other at any time.
+    /// The secret that signs outcomes by the Standard Webhooks specification: whsec_ and base64 of at
+    /// least 24 bytes. Several, separated by commas, all sign, so that receivers can change from one to
+    /// the next at any time.
     #[arg(long, env = "COUNTERSIGN_WEBHOOK_SECRET", hide_env_values = true, global = true)]
     webhook_secret: Option<String>,
 
-    /// What is logged, as a tracing filter, such as info,countersign_worker=debug. [default: info]
+    /// A tracing filter for the log, such as info,countersign_worker=debug. [default: info]
     #[arg(long, env = "COUNTERSIGN_LOG", global = true)]
     log: Option<String>,
 
-    /// How it is logged: text or json. [default: text]
+    /// The format of the log: text or json. [default: text]
     #[arg(long, env = "COUNTERSIGN_LOG_FORMAT", global = true)]
     log_format: Option<String>,
 }
 
-/// How long a task queue's name may be on every store that Temporal has.
+/// The longest name of a task queue that every store of Temporal takes.
 const MAX_QUEUE_BYTES: usize = 255;
 
 /// How the process logs.
@@ -136,22 +136,22 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// What the environment says, where the flags cannot be read.
+    /// From the environment alone, for when the flags cannot be parsed.
     pub fn of_environment() -> Self {
         let [filter, format] =
             ["COUNTERSIGN_LOG", "COUNTERSIGN_LOG_FORMAT"].map(|name| std::env::var(name).ok());
         Self::of(&filter, &format)
     }
 
-    /// What can be used of these; [`RawSettings::check`] says what cannot.
+    /// Ignores invalid values; [`RawSettings::check`] reports them.
     fn of(filter: &Option<String>, format: &Option<String>) -> Self {
         let usable = |filter: &&str| EnvFilter::try_new(filter).is_ok();
         let filter = set(filter).filter(usable).unwrap_or("info").to_owned();
         Self { filter, json: set(format) == Some("json") }
     }
 
-    /// What is logged, but never a mail, which holds an approval ID: below debug the AWS SDK logs
-    /// whole requests. What else sends something (lettre, hyper, h2) logs no bodies.
+    /// Never logs a mail, which holds an approval ID: below debug the AWS SDK logs whole requests.
+    /// Other clients (lettre, hyper, h2) log no bodies.
     pub fn filter<S: Subscriber>(&self) -> impl Filter<S> + use<S> {
         let no_bodies = Targets::new().with_default(LevelFilter::TRACE);
         let no_bodies = no_bodies.with_target("aws_", LevelFilter::DEBUG);
@@ -159,10 +159,10 @@ impl Logging {
     }
 }
 
-/// Settings that make sense, each and together.
+/// Settings that are valid, each and together.
 #[derive(Debug)]
 pub struct Settings {
-    /// The task queue.
+    /// The task queue to poll.
     pub task_queue: String,
     link_keys: LinkKeys,
     public_url: PublicUrl,
@@ -188,7 +188,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Everything that is wrong with the settings.
+/// Every wrong setting, by its name, and why.
 #[derive(Debug, Default)]
 pub struct WrongSettings(Vec<(&'static str, String)>);
 
@@ -247,10 +247,10 @@ impl RawSettings {
         Logging::of(&self.log, &self.log_format)
     }
 
-    /// Checks everything.
+    /// Checks all settings at once.
     ///
     /// # Errors
-    /// Every setting that is wrong, by its name, and why.
+    /// Every wrong setting.
     pub fn check(&self) -> Result<Settings, WrongSettings> {
         self.check_beside(&AwsEnvironment::of_this_process())
     }
@@ -328,15 +328,14 @@ impl RawSettings {
                 Err(error) => wrong.add(NAME, format!("{reviewer:?} {error}")),
             }
         }
-        // As for the stages of submissions and rules: they are all asked at once.
         let count = reviewers.len();
         if count > MAX_SEATS {
             wrong.add(NAME, format!("names {count} people; at most {MAX_SEATS} can be asked"));
         }
         let bytes: usize = reviewers.iter().map(|reviewer| reviewer.as_str().len() + 3).sum();
         if bytes > MAX_REVIEWER_BYTES {
-            let most = format!("at most {MAX_REVIEWER_BYTES} can be asked at once");
-            wrong.add(NAME, format!("the addresses take {bytes} bytes; {most}"));
+            let most = format!("at most {MAX_REVIEWER_BYTES} fit into a search attribute");
+            wrong.add(NAME, format!("these addresses take {bytes} bytes; {most}"));
         }
         reviewers
     }
@@ -380,7 +379,7 @@ impl RawSettings {
     fn check_logging(&self, wrong: &mut WrongSettings) {
         let filter = set(&self.log).unwrap_or("info");
         if let Err(error) = EnvFilter::try_new(filter) {
-            wrong.add("COUNTERSIGN_LOG", format!("is no tracing filter: {error}"));
+            wrong.add("COUNTERSIGN_LOG", format!("is not a tracing filter: {error}"));
         }
         let format = set(&self.log_format).unwrap_or("text");
         if !matches!(format, "text" | "json") {
@@ -462,7 +461,7 @@ fn topic(arn: &str, aws: &AwsEnvironment, wrong: &mut WrongSettings) -> Option<T
     Some(topic)
 }
 
-/// A setting that is there but empty is not there.
+/// An empty setting counts as not set.
 fn set(value: &Option<String>) -> Option<&str> {
     value.as_deref().map(str::trim).filter(|value| !value.is_empty())
 }
@@ -515,7 +514,7 @@ mod tests {
             "COUNTERSIGN_WEBHOOK_URL: must start with https://",
             "COUNTERSIGN_WEBHOOK_SECRET: secret 1 has 3 bytes, and needs at least 24, secret 2 must be",
             "COUNTERSIGN_TASK_QUEUE: has 248 bytes; at most 247 leave room",
-            "COUNTERSIGN_LOG: is no tracing filter",
+            "COUNTERSIGN_LOG: is not a tracing filter",
             "COUNTERSIGN_LOG_FORMAT: must be text or json",
         ] {
             assert!(wrong.contains(name), "{name} is missing in:\n{wrong}");
@@ -585,7 +584,7 @@ mod tests {
         assert!(many.contains("COUNTERSIGN_REVIEWERS: names 81 people; at most 80 can"), "{many}");
         let long = refusal(80, "department.company.example.com");
         assert!(
-            long.contains("COUNTERSIGN_REVIEWERS: the addresses take 2870 bytes; at most"),
+            long.contains("COUNTERSIGN_REVIEWERS: these addresses take 2870 bytes; at most"),
             "{long}"
         );
     }

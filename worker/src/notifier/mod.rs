@@ -38,18 +38,18 @@ pub enum Notifier {
 
 /// Everything about a mail but its words.
 #[derive(Debug, Clone)]
-pub struct Envelope {
+pub(crate) struct Envelope {
     /// To whom.
-    pub recipient: EmailAddress,
+    pub(crate) recipient: EmailAddress,
     /// Identifies the mail; the same when it is sent again.
-    pub key: String,
+    pub(crate) key: String,
     /// When it was to be written; the same when it is sent again.
-    pub written_at: SystemTime,
+    pub(crate) written_at: SystemTime,
 }
 
 /// Why a mail did not go out, in words for an operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotifyError {
+pub(crate) enum NotifyError {
     /// It never will: somebody has to change something.
     #[error("{0}")]
     Rejected(String),
@@ -80,7 +80,11 @@ fn example(recipient: &str) -> (Envelope, Letter) {
 impl Notifier {
     /// Sends one mail and says what became of it, for the history. Sending it again does no harm:
     /// it is the same mail.
-    pub async fn send(&self, envelope: &Envelope, letter: &Letter) -> Result<String, NotifyError> {
+    pub(crate) async fn send(
+        &self,
+        envelope: &Envelope,
+        letter: &Letter,
+    ) -> Result<String, NotifyError> {
         match self {
             Notifier::Outbox(outbox) => outbox.send(envelope, letter).await,
             Notifier::Smtp(smtp) => smtp.send(envelope, letter).await,

@@ -7,18 +7,24 @@ mod topic;
 use std::{num::NonZeroU32, sync::Arc};
 
 use aws_sdk_sns::{Client, config::SharedHttpClient, types::MessageAttributeValue};
+use deunicode::deunicode;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::json;
 use tokio::sync::Mutex;
 
 pub use self::{aws::AwsEnvironment, topic::TopicArn};
 use super::{Envelope, NotifyError};
-use crate::{approval::EmailAddress, mail::Letter};
+use crate::{
+    approval::EmailAddress,
+    mail::{Letter, not_encoded},
+};
 
 /// The message attribute by which subscriptions are filtered.
 const REVIEWER: &str = "reviewer";
 /// SNS's `Publish`: at most 256 KiB, of which the attributes take a little.
 const MAX_BYTES: usize = 250 * 1024;
+/// "Subject … must be less than 100 characters long."
+const MAX_SUBJECT: usize = 99;
 /// Mails a second to one address, one at a time. SNS suspends a subscription that gets more than
 /// 10 (<https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html>); a worker does not
 /// know of its siblings, and two of them together stay below that.
@@ -70,7 +76,7 @@ impl Sns {
             .client
             .publish()
             .topic_arn(self.topic.as_str())
-            .subject(letter.ascii_subject())
+            .subject(subject(&letter.subject))
             .message(within(MAX_BYTES, &letter.text))
             .message_attributes(REVIEWER, reviewer)
             .send()
@@ -143,7 +149,20 @@ fn pace() -> Quota {
     Quota::per_second(MAILS_A_SECOND).allow_burst(NonZeroU32::MIN)
 }
 
-/// The start of a text that has so many bytes at most. The links stand at its start.
+/// `Publish` takes printable ASCII, at most 99 characters. Other scripts are transliterated.
+fn subject(text: &str) -> String {
+    // Other scripts have characters that become `=?`.
+    let ascii = not_encoded(&deunicode(text));
+    let printable = ascii.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' });
+    let words: String = printable.collect();
+    let subject = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    match subject.len() <= MAX_SUBJECT {
+        true => subject,
+        false => format!("{}...", subject[..MAX_SUBJECT - 3].trim_end()),
+    }
+}
+
+/// The first bytes of a text, at most this many. Its links are at its start.
 fn within(max_bytes: usize, text: &str) -> String {
     if text.len() <= max_bytes {
         return text.to_owned();
@@ -451,6 +470,21 @@ mod tests {
         // The first one at once, and a quarter of a second before each other one.
         assert!(start.elapsed() >= Duration::from_millis(990), "{:?}", start.elapsed());
         assert_eq!(sns.pace.len(), 1);
+    }
+
+    #[test]
+    fn a_subject_is_short_printable_ascii() {
+        assert_eq!(subject("Decide: Café für Zoë, 1.00 USD"), "Decide: Cafe fur Zoe, 1.00 USD");
+        for title in ["領収書 東京 🗼", &"very long ".repeat(20), "a\u{7f}b\tc"] {
+            let subject = subject(&format!("Decide: {title}"));
+            assert!(subject.len() < 100, "{subject}");
+            assert!(subject.chars().all(|c| c == ' ' || c.is_ascii_graphic()), "{subject}");
+            assert!(subject.starts_with("Decide: "), "{subject}");
+        }
+        for encoded in ["=?utf-8?q?x?=", "＝？utf-8?q?x?="] {
+            let subject = subject(encoded);
+            assert!(subject.contains("= ?utf-8") && !subject.contains("=?utf-8"), "{subject}");
+        }
     }
 
     #[test]

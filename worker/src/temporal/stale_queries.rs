@@ -1,10 +1,10 @@
-//! Forgets workflows that a query has shown more than their workflow tasks have.
+//! Evicts workflows that a query has shown events ahead of their workflow task.
 //!
-//! After a worker's death Temporal may ask another one a query while a workflow task is pending. The
-//! SDK (1.1) then shows the workflow what is in the history so far, and keeps the workflow as it is:
-//! what comes until the task begins is shown later, one thing after the other. A replay shows all of
-//! that at once, signals first, and may come to something else. So such a query is refused, since its
-//! answer might not last, and the workflow is forgotten, and replayed for its task.
+//! After a worker's death Temporal may send a query to another one while a workflow task is pending.
+//! The SDK (1.1) then applies the history so far and keeps the workflow in its cache; later events are
+//! applied one by one until the task begins. A replay applies all of them at once, signals first, and
+//! may produce other commands. So such a query is refused, since its answer might not last, and the
+//! workflow is evicted and replayed for its task.
 
 use std::{
     collections::HashMap,
@@ -25,29 +25,28 @@ use temporalio_sdk::{
     },
 };
 
-/// Watches a worker's workflows. Clones share what they know.
+/// Watches a worker's cached runs. Clones share their state.
 #[derive(Clone, Default)]
 pub(crate) struct StaleQueries(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     worker: OnceLock<Arc<CoreWorker>>,
-    /// By run, what it has been shown.
+    /// By run ID.
     shown: Mutex<HashMap<String, Shown>>,
 }
 
-/// What a workflow has been shown.
+/// The events that a cached run has been shown.
 struct Shown {
-    /// How much of its history.
     events: u32,
-    /// The seconds and nanoseconds of its latest workflow task.
+    /// Seconds and nanoseconds of its latest workflow task.
     task: Option<(i64, i32)>,
-    /// Whether there was more than that task is about.
+    /// Whether it was shown events of no task.
     ahead: bool,
 }
 
 impl StaleQueries {
-    /// Has a worker's workflows watched, as soon as it is there.
+    /// Registers the interceptors. They evict nothing until [`Self::set_worker`] is called.
     pub(crate) fn watch(&self, options: &mut WorkerOptions) {
         let watching = self.clone();
         options.worker_interceptor(self.clone());
@@ -55,7 +54,6 @@ impl StaleQueries {
             .workflow_interceptor(WorkflowInterceptorConstructor::new(move |_| watching.clone()));
     }
 
-    /// The worker that has been made.
     pub(crate) fn set_worker(&self, worker: Arc<CoreWorker>) {
         self.0.worker.get_or_init(|| worker);
     }
@@ -64,7 +62,7 @@ impl StaleQueries {
         self.0.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what a workflow is shown now; answers whether it runs ahead of its tasks.
+    /// Notes what a run is shown now. Returns whether that is ahead of its workflow tasks.
     fn note(&self, activation: &WorkflowActivation) -> bool {
         let leaves = |variant: &Variant| matches!(variant, Variant::RemoveFromCache(_));
         let mut shown = self.shown();
@@ -104,7 +102,7 @@ impl WorkflowInterceptor for StaleQueries {
     ) -> HandleQueryResult {
         if self.shown().get(ctx.run_id()).is_some_and(|shown| shown.ahead) {
             let refusal: Box<dyn Error + Send + Sync> =
-                "another worker takes over this workflow; ask again in a moment".into();
+                "another worker is taking over this workflow; ask again in a moment".into();
             return Err(refusal.into());
         }
         next.run(input)

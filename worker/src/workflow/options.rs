@@ -95,7 +95,7 @@ pub(super) fn timer(
         .build()
 }
 
-/// Waits whether or not the workflow is cancelled.
+/// Waits also while the workflow is being cancelled.
 pub(super) fn condition() -> WaitConditionOptions {
     WaitConditionOptions::builder().cancellation_token(WorkflowCancellationToken::new()).build()
 }

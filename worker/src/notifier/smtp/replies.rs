@@ -68,7 +68,7 @@ pub(super) fn subject(
     if let Some(subject) = status.and_then(by_status) {
         return subject;
     }
-    let words = words(&text);
+    let words = spaced_words(&text);
     let names = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
     // Us first: a reply about our access often repeats the recipient's address.
     if text.contains(&sender.to_lowercase()) || names(ABOUT_US) {
@@ -132,7 +132,7 @@ fn by_status(status: (u16, u16)) -> Option<Subject> {
 }
 
 /// A text as words in lower case, with one space around each, so that phrases are found whole.
-fn words(text: &str) -> String {
+fn spaced_words(text: &str) -> String {
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.fold(String::from(" "), |words, word| words + word + " ")
 }

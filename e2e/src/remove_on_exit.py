@@ -1,4 +1,4 @@
-"""Removes a directory when whoever started this has ended: tidy.py DIRECTORY
+"""Removes a directory when whoever started this has ended: remove_on_exit.py DIRECTORY
 
 That is when standard input ends. Processes that write there may take a moment to end too.
 """

@@ -1,86 +1,88 @@
-//! What a run leaves behind, and all that is wrong with it.
+//! Collects what a run leaves behind, and everything that is wrong with it.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
+use countersign_e2e::Receiver;
 use prost::Message;
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use tokio::time::sleep;
 
 use crate::{
     checker::{self, Finding, Kind},
-    control,
-    leaks::Secrets,
+    control::Loss,
+    history::{self, Event},
     ledger::{Act, Entry},
-    people::{Case, World},
-    receiver::{Receiver, Taken},
+    receiver::{self, Taken},
     report,
-    story::{self, Event},
-    temporal::Direct,
+    secret_scan::Secrets,
+    submission::Submission,
+    temporal::TemporalClient,
+    users::World,
 };
 
-/// See the module.
-pub(crate) struct Evidence {
-    /// What must not be.
+/// What a run leaves behind.
+pub(crate) struct Collection {
+    /// What must not happen, and did.
     pub(crate) findings: Vec<Finding>,
-    cases: Vec<Arc<Case>>,
-    stories: BTreeMap<String, Vec<Event>>,
+    submissions: Vec<Arc<Submission>>,
+    histories: BTreeMap<String, Vec<Event>>,
     answers: BTreeMap<String, Vec<Entry>>,
     taken: BTreeMap<String, Vec<Taken>>,
-    told: HashSet<String>,
-    /// How many came, came again, and were refused.
+    notified: HashSet<String>,
+    /// How many mails came, came again, and were refused.
     mails: [usize; 3],
     secrets: Secrets,
 }
 
-impl Evidence {
-    /// Reads every workflow's history, once it is over or there is no more patience, and all that
-    /// people, mail servers and the receiver of webhooks got.
-    pub(crate) async fn gather(
+impl Collection {
+    /// Reads every workflow's history, once it has ended or `patience` is over, and everything that
+    /// users, mail servers and the webhook's receiver got.
+    pub(crate) async fn collect(
         world: &World,
         receiver: &Receiver,
-        cases: Vec<Arc<Case>>,
+        submissions: Vec<Arc<Submission>>,
         patience: Duration,
-    ) -> Evidence {
-        let (mails, temporal) = (&world.installation.mails, &world.installation.direct);
+    ) -> Collection {
+        let (mails, temporal) = (&world.cluster.mails, &world.cluster.client);
         let mailed: Vec<String> = mails
-            .look(|found| found.links.values().flatten().map(|link| link.id.clone()).collect());
-        let unmailed = world.unmailed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            .read(|found| found.links.values().flatten().map(|link| link.id.clone()).collect());
+        let unmailed = world.unmailed.lock().clone();
         let secrets = Secrets::of(mailed.into_iter().chain(unmailed));
-        let (mut stories, mut findings) = (BTreeMap::new(), Vec::new());
+        let (mut histories, mut findings) = (BTreeMap::new(), Vec::new());
         let until = Instant::now() + patience;
-        for Case { workflow, .. } in cases.iter().map(Arc::as_ref) {
-            if let Some((history, story)) = read(workflow, temporal, until).await {
+        for Submission { workflow, .. } in submissions.iter().map(Arc::as_ref) {
+            if let Some((history, events)) = read(workflow, temporal, until).await {
                 findings.extend(wrong_by_itself(workflow, history, &secrets).await);
-                stories.insert(workflow.clone(), story);
+                histories.insert(workflow.clone(), events);
             }
         }
         let mut taken: BTreeMap<String, Vec<Taken>> = BTreeMap::new();
-        for each in receiver.taken() {
+        for each in receiver::taken(receiver) {
             taken.entry(each.workflow.clone()).or_default().push(each);
         }
-        let (told, mails) =
-            mails.look(|found| (found.told.clone(), [found.mails, found.again, found.refused]));
+        let (notified, mails) =
+            mails.read(|found| (found.notified.clone(), [found.mails, found.again, found.refused]));
         let answers = world.ledger.by_workflow();
-        Evidence { findings, cases, stories, answers, taken, told, mails, secrets }
+        Collection { findings, submissions, histories, answers, taken, notified, mails, secrets }
     }
 
-    /// Holds what everybody was told against what the histories say. Whether it was `complete`: a
-    /// brief run may not come by every row of the contract.
-    pub(crate) fn judge(&mut self, complete: bool) {
-        let Evidence { findings, cases, stories, answers, taken, told, .. } = self;
-        for case in cases {
-            let id = &case.workflow;
-            let story = stories.get(id).map_or(&[][..], Vec::as_slice);
+    /// Checks every answer against the histories, and in a `complete` run also that there was each
+    /// answer of the contract.
+    pub(crate) fn check(&mut self, complete: bool) {
+        let Collection { findings, submissions, histories, answers, taken, notified, .. } = self;
+        for submission in submissions {
+            let id = &submission.workflow;
+            let events = histories.get(id).map_or(&[][..], Vec::as_slice);
             let answers = answers.get(id).map_or(&[][..], Vec::as_slice);
             let taken = taken.get(id).map_or(&[][..], Vec::as_slice);
-            let is_told = told.contains(&case.submitter());
-            findings.extend(checker::check(case, story, answers, taken, is_told));
+            let is_notified = notified.contains(&submission.submitter());
+            findings.extend(checker::check(submission, events, answers, taken, is_notified));
         }
         findings.extend(answers.values().flat_map(|answers| checker::misused(answers)));
         let unseen = report::contract(answers.values().flatten()).filter(|(_, times)| *times == 0);
@@ -89,7 +91,7 @@ impl Evidence {
         }
     }
 
-    /// Looks for approval IDs where none may be.
+    /// Looks for approval IDs in files.
     pub(crate) fn search(&mut self, files: Vec<PathBuf>) -> Result<()> {
         for path in files {
             let found = self.secrets.count_in_file(&path);
@@ -102,67 +104,76 @@ impl Evidence {
         Ok(())
     }
 
-    /// Writes down the histories of what was found.
-    pub(crate) async fn keep_histories(&self, temporal: &Direct, to: &Path) -> Result<()> {
+    /// Writes the histories of all findings to a directory.
+    pub(crate) async fn keep_histories(&self, temporal: &TemporalClient, to: &Path) -> Result<()> {
         std::fs::create_dir_all(to)?;
         for Finding { workflow, .. } in &self.findings {
             if let Ok(history) = temporal.history(workflow).await {
-                std::fs::write(to.join(format!("{workflow}.history")), story::outline(&history))?;
+                std::fs::write(to.join(format!("{workflow}.history")), history::outline(&history))?;
             }
         }
         Ok(())
     }
 
-    /// Every answer that anybody got.
+    /// Every answer that users got.
     pub(crate) fn answers(&self) -> impl Iterator<Item = &Entry> + Clone {
         self.answers.values().flatten()
     }
 
-    /// What can be counted: names and numbers, in the report's order.
-    pub(crate) fn counts(&self, control: Option<&control::Known>) -> Vec<(&'static str, String)> {
+    /// The losses that the control has caused after it had acknowledged the decision, each with
+    /// whether the checker has found it.
+    pub(crate) fn noticed(&self, lost: HashMap<String, Loss>) -> Vec<(Loss, bool)> {
+        let recorded = |link: &str| {
+            self.answers().any(|entry| {
+                entry.act == Act::Press && entry.key == link && entry.answer == "recorded"
+            })
+        };
+        let found = |link: &str| {
+            self.findings.iter().any(|finding| finding.kind == Kind::Lost && finding.key == link)
+        };
+        let acknowledged = lost.into_iter().filter(|(link, _)| recorded(link));
+        acknowledged.map(|(link, loss)| (loss, found(&link))).collect()
+    }
+
+    /// Names and numbers, in the report's order.
+    pub(crate) fn counts(&self) -> Vec<(&'static str, String)> {
         let events = |is_it: fn(&Event) -> bool| {
-            self.stories.values().flatten().filter(|event| is_it(event)).count().to_string()
+            self.histories.values().flatten().filter(|event| is_it(event)).count().to_string()
         };
         let nonsense =
             |entry: &&Entry| entry.act == Act::Nonsense && entry.answer == "acknowledged";
         let [mails, again, refused] = self.mails;
-        let handed_on = self.taken.len();
-        let repeated = self.taken.values().flatten().count() - handed_on;
-        let mut counts = vec![
-            ("approvals started", self.cases.len().to_string()),
+        let outcomes = self.taken.len();
+        let repeated = self.taken.values().flatten().count() - outcomes;
+        vec![
+            ("approvals started", self.submissions.len().to_string()),
             ("of these malformed, and failed so", events(|e| matches!(e, Event::Failed(_)))),
             ("signals in histories", events(|e| matches!(e, Event::Signal { .. }))),
             ("malformed signals acknowledged", self.answers().filter(nonsense).count().to_string()),
             ("answers in the ledger", self.answers().count().to_string()),
-            ("outcomes handed on", handed_on.to_string()),
-            ("delivered once more, with the same key and outcome", share(repeated, handed_on)),
+            ("outcomes that the webhook took", outcomes.to_string()),
+            ("delivered once more, with the same key and outcome", share(repeated, outcomes)),
             ("mails", mails.to_string()),
             ("came once more", share(again, mails)),
             ("attempts at mails that were not the first", events(|e| *e == Event::MailedAgain)),
             ("mails refused for good, and decided by an operator instead", refused.to_string()),
-        ];
-        if let Some(control) = control {
-            let lost = self.findings.iter().filter(|finding| finding.kind == Kind::Lost);
-            let killed = lost.filter(|finding| control.was_killed(&finding.key)).count();
-            counts.push(("of the lost decisions, lost by a kill", killed.to_string()));
-        }
-        counts
+        ]
     }
 }
 
-/// One workflow's history, once it is over or there is no more patience.
+/// One workflow's history, once it has ended or there is no more patience.
 async fn read(
     workflow: &str,
-    temporal: &Direct,
+    temporal: &TemporalClient,
     until: Instant,
 ) -> Option<(Vec<HistoryEvent>, Vec<Event>)> {
     loop {
         let patient = Instant::now() < until;
         match temporal.history(workflow).await {
             Ok(history) => {
-                let story = story::story(&history);
-                if story::is_over(&story) || !patient {
-                    return Some((history, story));
+                let events = history::read(&history);
+                if history::has_ended(&events) || !patient {
+                    return Some((history, events));
                 }
             }
             Err(_) if patient => {}
@@ -175,7 +186,7 @@ async fn read(
     }
 }
 
-/// What is wrong with a history, whatever anybody was told.
+/// What is wrong with a history by itself.
 async fn wrong_by_itself(
     workflow: &str,
     history: Vec<HistoryEvent>,

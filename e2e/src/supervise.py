@@ -1,6 +1,6 @@
 """Runs a command that cannot outlive whoever started it.
 
-    tied.py COMMAND [ARGUMENT...]
+    supervise.py COMMAND [ARGUMENT...]
 
 The first line on standard output is the command's process ID; the command itself writes to
 standard error only. Each line on standard input is a signal for it, such as TERM. When standard

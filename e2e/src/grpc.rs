@@ -38,16 +38,16 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A connection to Temporal; clones share it.
 #[derive(Clone)]
-pub struct Wire(Client);
+pub struct Grpc(Client);
 
 impl Temporal {
     /// Connects to this server.
-    pub async fn wire(&self) -> Wire {
-        Wire(self.client().await)
+    pub async fn grpc(&self) -> Grpc {
+        Grpc(self.client().await)
     }
 }
 
-impl Wire {
+impl Grpc {
     /// Starts an approval with this input, whatever it is.
     pub async fn start(&self, queue: &str, id: &str, input: Vec<Payload>) {
         self.start_with(queue, id, input, |_| ()).await;
@@ -62,7 +62,7 @@ impl Wire {
         input: Vec<Payload>,
         links: &[&str],
     ) {
-        let hashes = payload("json/plain", serde_json::json!(links).to_string());
+        let hashes = json_payload(&serde_json::json!(links));
         let indexed_fields = [("ApprovalLinks".to_owned(), hashes)].into();
         let attributes = Some(SearchAttributes { indexed_fields });
         self.start_with(queue, id, input, |request| request.search_attributes = attributes).await;
@@ -76,18 +76,29 @@ impl Wire {
         input: Vec<Payload>,
         more: impl FnOnce(&mut StartWorkflowExecutionRequest),
     ) {
+        let started = self.try_start_with(queue, id, input, more).await;
+        started.unwrap_or_else(|status| panic!("{id} does not start: {status}"));
+    }
+
+    /// The same, or why it is refused.
+    pub async fn try_start_with(
+        &self,
+        queue: &str,
+        id: &str,
+        input: Vec<Payload>,
+        more: impl FnOnce(&mut StartWorkflowExecutionRequest),
+    ) -> Result<(), Status> {
         let mut request = StartWorkflowExecutionRequest {
             namespace: NAMESPACE.to_owned(),
             workflow_id: id.to_owned(),
             workflow_type: Some(WorkflowType { name: "ApprovalWorkflow".to_owned() }),
             task_queue: Some(TaskQueue { name: queue.to_owned(), ..TaskQueue::default() }),
-            input: Some(Payloads { payloads: input }),
+            input: payloads(input),
             request_id: Uuid::new_v4().to_string(),
             ..StartWorkflowExecutionRequest::default()
         };
         more(&mut request);
-        let started = self.0.clone().start_workflow_execution(request.into_request()).await;
-        started.unwrap_or_else(|status| panic!("{id} does not start: {status}"));
+        self.0.clone().start_workflow_execution(request.into_request()).await.map(drop)
     }
 
     /// Sends a signal with this input, whatever it is.
@@ -114,18 +125,9 @@ impl Wire {
         name: &str,
         input: Vec<Payload>,
     ) -> Result<(), Status> {
-        let request = SignalWorkflowExecutionRequest {
-            namespace: NAMESPACE.to_owned(),
-            workflow_execution: Some(execution(id)),
-            signal_name: name.to_owned(),
-            input: Some(Payloads { payloads: input }),
-            request_id: request_id.to_owned(),
-            ..SignalWorkflowExecutionRequest::default()
-        };
         let what = format!("{id} to take the signal {name}");
         until(PATIENCE, what, async || {
-            let request = request.clone().into_request();
-            match self.0.clone().signal_workflow_execution(request).await {
+            match self.try_signal_once(request_id, id, name, input.clone()).await {
                 // Refused for the moment, or not answered; the request ID makes it one signal in
                 // any case.
                 Err(status)
@@ -133,22 +135,46 @@ impl Wire {
                 {
                     Err(status)
                 }
-                answer => Ok(answer.map(drop)),
+                answer => Ok(answer),
             }
         })
         .await
     }
 
+    /// The same without another attempt.
+    pub async fn try_signal_once(
+        &self,
+        request_id: &str,
+        id: &str,
+        name: &str,
+        input: Vec<Payload>,
+    ) -> Result<(), Status> {
+        let request = SignalWorkflowExecutionRequest {
+            namespace: NAMESPACE.to_owned(),
+            workflow_execution: Some(execution(id)),
+            signal_name: name.to_owned(),
+            input: payloads(input),
+            request_id: request_id.to_owned(),
+            ..SignalWorkflowExecutionRequest::default()
+        };
+        self.0.clone().signal_workflow_execution(request.into_request()).await.map(drop)
+    }
+
     /// Asks a workflow to stop.
     pub async fn cancel(&self, id: &str) {
+        let asked = self.try_cancel(&Uuid::new_v4().to_string(), id).await;
+        asked.unwrap_or_else(|status| panic!("{id} cannot be cancelled: {status}"));
+    }
+
+    /// The same under a request ID, or why it is refused.
+    pub async fn try_cancel(&self, request_id: &str, id: &str) -> Result<(), Status> {
         let request = RequestCancelWorkflowExecutionRequest {
             namespace: NAMESPACE.to_owned(),
             workflow_execution: Some(execution(id)),
-            request_id: Uuid::new_v4().to_string(),
+            request_id: request_id.to_owned(),
             ..RequestCancelWorkflowExecutionRequest::default()
         };
-        let asked = self.0.clone().request_cancel_workflow_execution(request.into_request()).await;
-        asked.unwrap_or_else(|status| panic!("{id} cannot be cancelled: {status}"));
+        self.0.clone().request_cancel_workflow_execution(request.into_request()).await.map(drop)
     }
 
     /// Asks a workflow for its status; waits for the answer as long as it takes.
@@ -232,12 +258,17 @@ impl Wire {
 
     /// Everything that has happened to a workflow.
     pub async fn events(&self, id: &str) -> Vec<HistoryEvent> {
+        self.try_events(id).await.expect("a history")
+    }
+
+    /// The same, or why it cannot be read.
+    pub async fn try_events(&self, id: &str) -> Result<Vec<HistoryEvent>, Status> {
         let (mut all, mut request) = (Vec::new(), history(id));
         loop {
-            let (events, next) = self.page(request.clone()).await;
+            let (events, next) = self.page(request.clone()).await?;
             all.extend(events);
             if next.is_empty() {
-                return all;
+                return Ok(all);
             }
             request.next_page_token = next;
         }
@@ -250,7 +281,7 @@ impl Wire {
             request.wait_new_event = true;
             request.history_event_filter_type = HistoryEventFilterType::CloseEvent as i32;
             loop {
-                let (events, next) = self.page(request.clone()).await;
+                let (events, next) = self.page(request.clone()).await.expect("a history");
                 if !events.is_empty() {
                     return;
                 }
@@ -265,11 +296,11 @@ impl Wire {
     async fn page(
         &self,
         request: GetWorkflowExecutionHistoryRequest,
-    ) -> (Vec<HistoryEvent>, Vec<u8>) {
+    ) -> Result<(Vec<HistoryEvent>, Vec<u8>), Status> {
         let mut client = self.0.clone();
-        let answer = client.get_workflow_execution_history(request.into_request()).await;
-        let answer = answer.expect("a history").into_inner();
-        (answer.history.unwrap_or_default().events, answer.next_page_token)
+        let answer = client.get_workflow_execution_history(request.into_request()).await?;
+        let answer = answer.into_inner();
+        Ok((answer.history.unwrap_or_default().events, answer.next_page_token))
     }
 }
 
@@ -307,6 +338,15 @@ pub fn application_failure(events: &[HistoryEvent]) -> Option<(String, &Failure)
 pub fn payload(encoding: &str, data: impl Into<Vec<u8>>) -> Payload {
     let metadata = [("encoding".to_owned(), encoding.as_bytes().to_vec())].into();
     Payload { metadata, data: data.into(), ..Payload::default() }
+}
+
+/// The same for JSON.
+pub fn json_payload(value: &serde_json::Value) -> Payload {
+    payload("json/plain", value.to_string())
+}
+
+fn payloads(all: Vec<Payload>) -> Option<Payloads> {
+    (!all.is_empty()).then_some(Payloads { payloads: all })
 }
 
 fn execution(id: &str) -> WorkflowExecution {

@@ -1,4 +1,4 @@
-//! Approval IDs are in mails and nowhere else: looks for all of them at once.
+//! Looks for approval IDs outside of mails, for all of them at once.
 
 use std::{
     collections::HashSet,
@@ -20,7 +20,7 @@ impl Secrets {
         Secrets(ids.flat_map(both).collect())
     }
 
-    /// How many places have one.
+    /// How many approval IDs are in a text.
     pub(crate) fn count_in(&self, text: &[u8]) -> usize {
         let text = text.to_ascii_uppercase();
         let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
@@ -31,7 +31,7 @@ impl Secrets {
             .count()
     }
 
-    /// How many places of a file have one.
+    /// How many approval IDs are in a file.
     pub(crate) fn count_in_file(&self, path: &Path) -> std::io::Result<usize> {
         let mut file = BufReader::new(File::open(path)?);
         let (mut found, mut rest) = (0, Vec::new());

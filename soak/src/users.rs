@@ -1,0 +1,300 @@
+//! Users: they submit, read their mails, open pages and decide, not always in good order.
+
+use std::{sync::Arc, time::Duration};
+
+use countersign_e2e::json_payload;
+use countersign_protos::{ApprovalId, LinkContext};
+use parking_lot::Mutex;
+use reqwest::{Client, RequestBuilder, header::ACCEPT};
+use serde_json::{Value, json};
+use temporalio_common::protos::temporal::api::common::v1::Payload;
+use tokio::{join, task::JoinSet, time::sleep};
+use uuid::Uuid;
+
+use crate::{
+    cluster::Cluster,
+    ledger::{Act, Attempt, Entry, Ledger, Misuse},
+    mails::{Found, Link},
+    rng::{Draw, Rng},
+    submission::{Submission, nonsense, workflow_of},
+    temporal::Sent,
+};
+
+/// How often a user tries again without a definite answer.
+const TRIES: usize = 120;
+
+/// What all users share.
+pub(crate) struct World {
+    /// The cluster under test.
+    pub(crate) cluster: Cluster,
+    /// Their answers.
+    pub(crate) ledger: Ledger,
+    /// Their browser.
+    pub(crate) browser: Client,
+    /// Genuine approval IDs that are in no mail.
+    pub(crate) unmailed: Mutex<Vec<String>>,
+}
+
+impl World {
+    /// Runs one approval, from its submission until all users have acted.
+    pub(crate) async fn run(self: Arc<World>, submission: Arc<Submission>, mut rng: Rng) {
+        if let Err(status) = self.submit(&submission, &mut rng).await {
+            eprintln!("{} was not started: {status}", submission.workflow);
+            return;
+        }
+        let hurried = rng.percent(30);
+        let withdrawn = rng.percent(4).then(|| rng.millis(500..5_000));
+        let mut people = JoinSet::new();
+        for (i, stage) in submission.stages.iter().enumerate() {
+            for reviewer in &stage.reviewers {
+                let silent = stage.deadline.is_some() && rng.percent(50);
+                let (world, submission, rng) = (self.clone(), submission.clone(), rng.fork());
+                let reviewer = reviewer.clone();
+                people.spawn(async move {
+                    let person = Person { world, submission, reviewer, rng };
+                    person.act(i, hurried, silent).await;
+                });
+            }
+        }
+        if let Some(later) = withdrawn {
+            sleep(later).await;
+            self.cluster.client.cancel(&submission.workflow).await;
+        }
+        people.join_all().await;
+    }
+
+    /// Starts a workflow.
+    pub(crate) async fn submit(
+        &self,
+        submission: &Submission,
+        rng: &mut Rng,
+    ) -> Result<(), temporalio_client::tonic::Status> {
+        self.cluster.client.start(&submission.workflow, submission.input(rng)).await
+    }
+
+    /// Waits for a reviewer's link of a stage; `None` when the outcome comes first.
+    pub(crate) async fn link(
+        &self,
+        submission: &Submission,
+        reviewer: &str,
+        stage: usize,
+    ) -> Option<Link> {
+        let (submitter, stage) = (submission.submitter(), format!("S{stage}"));
+        let look = |found: &Found| {
+            let mut links = found.links.get(reviewer).into_iter().flatten();
+            let link = links.find(|link| link.stage == stage).cloned();
+            (link.is_some() || found.notified.contains(&submitter)).then_some(link)
+        };
+        self.cluster.mails.until(look).await
+    }
+
+    /// Waits until the submitter is notified of the outcome.
+    pub(crate) async fn outcome(&self, submission: &Submission) {
+        let submitter = submission.submitter();
+        let notified = |found: &Found| found.notified.contains(&submitter).then_some(());
+        self.cluster.mails.until(notified).await;
+    }
+
+    /// Opens the page.
+    pub(crate) async fn look(&self, reviewer: &str, id: &str, signaler: usize) {
+        let request = self.browser.get(self.cluster.url(signaler, id));
+        self.ask(request, Act::Look, reviewer, id, None).await;
+    }
+
+    /// Presses a button until there is a definite answer.
+    pub(crate) async fn press(&self, reviewer: &str, id: &str, approves: bool, first: usize) {
+        for attempt in 0..TRIES {
+            let verdict = if approves { "approve" } else { "reject" };
+            let form = [("verdict", verdict), ("comment", "By page")];
+            let url = self.cluster.url(first + attempt, id);
+            let request = self.browser.post(url).form(&form);
+            let (status, answer) =
+                self.ask(request, Act::Press, reviewer, id, Some(approves)).await;
+            if matches!(status, 200 | 202 | 409 | 410 | 422) && answer != "gone" {
+                return;
+            }
+            sleep(Duration::from_millis(200 + 100 * attempt.min(10) as u64)).await;
+        }
+    }
+
+    /// Uses links of approvals that do not exist any more, until opening and pressing were answered.
+    pub(crate) async fn use_old_links(&self, mut rng: Rng) {
+        let nobody = "nobody.old@example.com";
+        let gone = |how| move |e: &Entry| e.act == Act::Misuse(how) && e.answer == "gone";
+        for i in 0.. {
+            let approval = Uuid::from_u128(rng.u128(..));
+            let asked = LinkContext { approval, stage: 0, round: 0, reviewer: nobody };
+            let id = self.cluster.keys.issue(asked).reveal();
+            self.unmailed.lock().push(id.clone());
+            let url = self.cluster.url(i, &id);
+            let form = [("verdict", "approve")];
+            let (how, request) = match i / 2 % 2 {
+                0 => (Misuse::Unknown, self.browser.get(url)),
+                _ => (Misuse::UnknownPress, self.browser.post(url).form(&form)),
+            };
+            self.ask(request, Act::Misuse(how), nobody, &id, None).await;
+            let all = [Misuse::Unknown, Misuse::UnknownPress];
+            if all.into_iter().all(|how| self.ledger.has(gone(how))) {
+                return;
+            }
+            sleep(rng.millis(1_000..3_000)).await;
+        }
+    }
+
+    /// Misuses a link.
+    async fn misuse(&self, how: Misuse, reviewer: &str, id: &str, signaler: usize) {
+        let link = |id: &str| self.cluster.url(signaler, id);
+        let form = |verdict: &str, length| {
+            let comment = "x".repeat(length);
+            self.browser.post(link(id)).form(&[("verdict", verdict), ("comment", &comment)])
+        };
+        let empty = || self.browser.post(link(id)).form(&[("comment", "")]);
+        let requests = match how {
+            Misuse::Malformed => vec![self.browser.get(link(&id[..id.len() - 2]))],
+            Misuse::Forged => {
+                let other = if id.ends_with('7') { '8' } else { '7' };
+                vec![self.browser.get(link(&format!("{}{other}", &id[..id.len() - 1])))]
+            }
+            Misuse::NoVerdict => vec![empty()],
+            Misuse::UnknownVerdict => vec![form("perhaps", 0)],
+            Misuse::LongComment => vec![form("approve", 2_001)],
+            Misuse::LargeBody => vec![form("approve", 70_000)],
+            Misuse::Flood => (0..35).map(|_| empty()).collect(),
+            Misuse::Unknown | Misuse::UnknownPress => Vec::new(),
+        };
+        for request in requests {
+            self.ask(request, Act::Misuse(how), reviewer, id, None).await;
+        }
+    }
+
+    async fn ask(
+        &self,
+        request: RequestBuilder,
+        act: Act,
+        reviewer: &str,
+        id: &str,
+        approves: Option<bool>,
+    ) -> (u16, String) {
+        let key = id.parse::<ApprovalId>().map(|id| id.hash().as_str().to_owned());
+        let workflow = workflow_of(reviewer);
+        let mut attempt =
+            self.ledger.begin(workflow, act, reviewer, key.unwrap_or_default(), approves);
+        let answered = async {
+            let answer = request.header(ACCEPT, "application/json").send().await?;
+            let status = answer.status().as_u16();
+            Ok::<_, reqwest::Error>((status, answer.json::<Value>().await?))
+        };
+        if let Ok((status, body)) = answered.await {
+            let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+            attempt.status = status;
+            attempt.answer = text("answer");
+            attempt.said = text("status");
+        }
+        (attempt.status, attempt.answer.clone())
+    }
+}
+
+struct Person {
+    world: Arc<World>,
+    submission: Arc<Submission>,
+    reviewer: String,
+    rng: Rng,
+}
+
+impl Person {
+    async fn act(mut self, stage: usize, hurried: bool, silent: bool) {
+        let Some(link) = self.world.link(&self.submission, &self.reviewer, stage).await else {
+            return;
+        };
+        let id = link.id;
+        if link.refused {
+            // Their mail cannot be delivered: an operator notices, and asks them by phone.
+            return self.signal(true, &format!("{}-{stage}", self.reviewer)).await;
+        }
+        if !hurried {
+            self.look(&id).await;
+            sleep(self.rng.millis(0..2_500)).await;
+        }
+        if self.rng.percent(8) {
+            let how = Misuse::AT_A_LINK[self.rng.usize(..Misuse::AT_A_LINK.len())];
+            self.world.misuse(how, &self.reviewer, &id, self.rng.usize(..2)).await;
+        }
+        if silent {
+            if self.rng.percent(50) {
+                // They read the mail when it is too late.
+                self.world.outcome(&self.submission).await;
+                self.press(&id, true, 0).await;
+                self.look(&id).await;
+            }
+            return;
+        }
+        let approves = self.rng.percent(75);
+        let first = self.rng.usize(..2);
+        match self.rng.usize(..20) {
+            0..10 => self.press(&id, approves, first).await,
+            10..12 => {
+                join!(self.press(&id, approves, 0), self.press(&id, approves, 1));
+            }
+            12 => {
+                join!(self.press(&id, true, 0), self.press(&id, false, 1));
+            }
+            13 => {
+                self.press(&id, approves, first).await;
+                self.press(&id, !approves, first).await;
+                self.press(&id, approves, first + 1).await;
+            }
+            14 => {
+                let request_id = format!("{}-{stage}", self.reviewer);
+                join!(self.press(&id, approves, first), self.signal(approves, &request_id));
+            }
+            15..17 => self.signal(approves, &format!("{}-{stage}", self.reviewer)).await,
+            17 => {
+                for i in 0..self.rng.usize(1..=4) {
+                    let request_id = format!("nonsense-{}-{stage}-{i}", self.reviewer);
+                    let name = ["approve", "reject", "what"][self.rng.usize(..3)];
+                    let input = nonsense(&mut self.rng);
+                    let attempt = self.begin(Act::Nonsense, &request_id, None);
+                    self.send(attempt, name, input).await;
+                }
+                self.press(&id, approves, first).await;
+            }
+            _ => {
+                self.press(&id, approves, first).await;
+                sleep(self.rng.millis(0..3_000)).await;
+                self.look(&id).await;
+            }
+        }
+    }
+
+    async fn look(&mut self, id: &str) {
+        let signaler = self.rng.usize(..2);
+        self.world.look(&self.reviewer, id, signaler).await;
+    }
+
+    async fn press(&self, id: &str, approves: bool, first: usize) {
+        self.world.press(&self.reviewer, id, approves, first).await;
+    }
+
+    /// Decides as an operator does for a reviewer.
+    async fn signal(&self, approves: bool, request_id: &str) {
+        let name = if approves { "approve" } else { "reject" };
+        let input = json_payload(&json!({"reviewer": self.reviewer, "comment": request_id}));
+        let attempt = self.begin(Act::Signal, request_id, Some(approves));
+        self.send(attempt, name, Some(input)).await;
+    }
+
+    fn begin(&self, act: Act, request_id: &str, approves: Option<bool>) -> Attempt<'_> {
+        let workflow = &self.submission.workflow;
+        self.world.ledger.begin(workflow, act, &self.reviewer, request_id.to_owned(), approves)
+    }
+
+    async fn send(&self, mut attempt: Attempt<'_>, name: &str, input: Option<Payload>) {
+        let client = &self.world.cluster.client;
+        let answer = match client.signal(&attempt.workflow, name, &attempt.key, input).await {
+            Sent::Acknowledged => "acknowledged",
+            Sent::Refused => "refused: closed",
+            Sent::Unknown => return,
+        };
+        attempt.answer = answer.to_owned();
+    }
+}
