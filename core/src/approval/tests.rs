@@ -21,7 +21,7 @@ fn plan(reviewers: &[&str], quorum: Quorum) -> StagePlan {
     }
 }
 
-fn opened(plans: Vec<StagePlan>) -> Approval {
+fn asking_first_stage(plans: Vec<StagePlan>) -> Approval {
     let mut approval = Approval::new(address("sue"), plans);
     open(&mut approval, 0);
     approval
@@ -62,7 +62,7 @@ fn vote(approval: &mut Approval, name: &str, verdict: Verdict, seconds: i64) -> 
 #[test]
 fn with_any_the_first_decision_counts_whichever_it_is() {
     for (verdict, approved) in [(Approve, true), (Reject, false)] {
-        let mut approval = opened(vec![plan(&["ann", "bob"], Quorum::Any)]);
+        let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::Any)]);
         assert_eq!(vote(&mut approval, "bob", verdict, 5), Receipt::Counted);
         assert_eq!(vote(&mut approval, "ann", Reject, 5), Receipt::StageNotOpen);
         assert_eq!(matches!(approval.status(), Status::Approved(_, t) if t == at(5)), approved);
@@ -72,12 +72,12 @@ fn with_any_the_first_decision_counts_whichever_it_is() {
 
 #[test]
 fn with_all_everybody_approves_and_one_rejection_is_enough() {
-    let mut approval = opened(vec![plan(&["ann", "bob"], Quorum::All)]);
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
     vote(&mut approval, "ann", Approve, 1);
     assert!(matches!(approval.status(), Status::Pending(..)));
     vote(&mut approval, "bob", Approve, 2);
     assert!(matches!(approval.status(), Status::Approved(..)));
-    let mut approval = opened(vec![plan(&["ann", "bob"], Quorum::All)]);
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
     vote(&mut approval, "ann", Reject, 1);
     assert!(matches!(approval.status(), Status::Rejected(..)));
 }
@@ -85,13 +85,13 @@ fn with_all_everybody_approves_and_one_rejection_is_enough() {
 #[test]
 fn two_of_three_needs_two_and_is_rejected_when_two_can_no_longer_happen() {
     let plans = || vec![plan(&["ann", "bob", "cy"], Quorum::at_least(2).expect("positive"))];
-    let mut approval = opened(plans());
+    let mut approval = asking_first_stage(plans());
     vote(&mut approval, "ann", Reject, 1);
     vote(&mut approval, "bob", Approve, 1);
     assert!(matches!(approval.status(), Status::Pending(..)));
     vote(&mut approval, "cy", Approve, 1);
     assert!(matches!(approval.status(), Status::Approved(..)));
-    let mut approval = opened(plans());
+    let mut approval = asking_first_stage(plans());
     vote(&mut approval, "ann", Reject, 1);
     vote(&mut approval, "cy", Reject, 1);
     assert!(matches!(approval.status(), Status::Rejected(..)));
@@ -99,7 +99,7 @@ fn two_of_three_needs_two_and_is_rejected_when_two_can_no_longer_happen() {
 
 #[test]
 fn a_second_word_changes_nothing_and_is_told_apart() {
-    let mut approval = opened(vec![plan(&["ann", "bob"], Quorum::All)]);
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
     assert_eq!(vote(&mut approval, "ann", Approve, 1), Receipt::Counted);
     assert_eq!(vote(&mut approval, "ann", Approve, 2), Receipt::Duplicate);
     assert_eq!(vote(&mut approval, "ann", Reject, 3), Receipt::Contradiction);
@@ -114,7 +114,7 @@ fn a_second_word_changes_nothing_and_is_told_apart() {
 
 #[test]
 fn a_submitter_who_is_listed_as_reviewer_has_no_seat() {
-    let mut approval = opened(vec![plan(&["sue", "bob"], Quorum::Any)]);
+    let mut approval = asking_first_stage(vec![plan(&["sue", "bob"], Quorum::Any)]);
     assert_eq!(approval.stages()[0].seats().len(), 1);
     assert_eq!(link(&mut approval, "0-0-sue@example.com", Approve, 1), Receipt::NotAReviewer);
     assert_eq!(vote(&mut approval, "sue", Approve, 1), Receipt::SelfVote);
@@ -142,7 +142,7 @@ fn what_a_rule_decided_is_decided() {
 fn escalating(keep_earlier: bool) -> Approval {
     let mut plan = plan(&["ann", "bob"], Quorum::All);
     plan.levels.extend([level(&["boss", "cfo"], keep_earlier), level(&["ceo"], false)]);
-    opened(vec![plan])
+    asking_first_stage(vec![plan])
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn earlier_reviewers_may_still_decide_where_the_plan_says_so() {
 fn whoever_is_of_the_next_level_too_keeps_their_place() {
     let mut plan = plan(&["ann"], Quorum::All);
     plan.levels.push(level(&["coo", "cfo"], false));
-    let mut approval = opened(vec![plan]);
+    let mut approval = asking_first_stage(vec![plan]);
     assert_eq!(approval.reassign(address("ann"), address("coo")), Ok(()));
     open(&mut approval, 1);
     approval.tick(at(100));
@@ -222,14 +222,14 @@ fn a_level_without_anybody_new_takes_no_time() {
     plan.levels.extend([level(&["ann"], false), level(&["cfo"], true)]);
     let mut shorter = plan.clone();
     shorter.levels.truncate(2);
-    let mut approval = opened(vec![plan]);
+    let mut approval = asking_first_stage(vec![plan]);
     approval.tick(at(100));
     open(&mut approval, 100);
     assert_eq!(approval.to_ask().map(|ask| ask.whom), Some(Whom::Level(2)));
     open(&mut approval, 100);
     assert_eq!(approval.next_deadline(), Some(at(200)));
 
-    let mut approval = opened(vec![shorter]);
+    let mut approval = asking_first_stage(vec![shorter]);
     approval.tick(at(100));
     open(&mut approval, 100);
     assert_eq!((approval.to_ask(), approval.next_deadline()), (None, Some(at(100))));
@@ -280,7 +280,7 @@ fn whoever_has_a_deputy_hears_that_somebody_else_is_asked() {
 
 #[test]
 fn somebody_is_asked_in_the_place_of_another() {
-    let mut approval = opened(vec![plan(&["ann", "bob"], Quorum::All)]);
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
     assert_eq!(approval.reassign(address("ann"), address("cy")), Ok(()));
     assert_eq!(
         approval.reassign(address("ann"), address("di")),
@@ -298,7 +298,7 @@ fn somebody_is_asked_in_the_place_of_another() {
 
 #[test]
 fn nobody_gets_two_votes_or_their_own_submission_by_being_put_in_a_place() {
-    let mut approval = opened(vec![plan(&["ann", "bob"], Quorum::All)]);
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
     let mut reassign = |from, to| approval.reassign(address(from), address(to));
     assert_eq!(reassign("ann", "sue"), Err(NotReassigned::Submitter));
     assert_eq!(reassign("ann", "bob"), Err(NotReassigned::AskedAlready));
@@ -357,7 +357,7 @@ fn whoever_writes_their_address_in_another_way_is_the_same_person() {
 
 #[test]
 fn back_and_forth_ends_where_there_is_no_room_for_more_links() {
-    let mut approval = opened(vec![plan(&["ann"], Quorum::Any)]);
+    let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
     let mut names = ["ann", "bob"].into_iter().cycle();
     let mut from = names.next().expect("endless");
     let refused = loop {
@@ -377,7 +377,7 @@ fn back_and_forth_ends_where_there_is_no_room_for_more_links() {
 fn the_next_stage_opens_only_after_the_one_before_it_approved() {
     let first = plan(&["ann"], Quorum::Any);
     let second = plan(&["ann", "bob"], Quorum::All);
-    let mut approval = opened(vec![first, second]);
+    let mut approval = asking_first_stage(vec![first, second]);
     assert_eq!(approval.to_ask(), None);
     assert_eq!(vote(&mut approval, "bob", Approve, 1), Receipt::StageNotOpen);
     vote(&mut approval, "ann", Approve, 1);
@@ -400,7 +400,7 @@ fn the_deadline_does_what_the_plan_says() {
         (OnDeadline::Approve, End::Approved),
     ] {
         let plan = StagePlan { on_deadline, ..plan(&["ann"], Quorum::Any) };
-        let mut approval = opened(vec![plan]);
+        let mut approval = asking_first_stage(vec![plan]);
         assert_eq!(approval.next_deadline(), Some(at(100)));
         approval.tick(at(99));
         assert!(!approval.is_final());
@@ -426,7 +426,7 @@ fn silence_approves_only_what_nobody_has_rejected() {
         let mut escalated = first.clone();
         escalated.levels.push(level(&["cfo"], false));
         for (plan, deadline) in [(first, 100), (escalated, 200)] {
-            let mut approval = opened(vec![plan]);
+            let mut approval = asking_first_stage(vec![plan]);
             for (name, verdict) in votes {
                 assert_eq!(vote(&mut approval, name, *verdict, 1), Receipt::Counted);
             }
@@ -440,7 +440,7 @@ fn silence_approves_only_what_nobody_has_rejected() {
     }
     // A rejection that an earlier stage's quorum has overruled is over with that stage.
     let second = StagePlan { on_deadline: OnDeadline::Approve, ..plan(&["di"], Quorum::Any) };
-    let mut approval = opened(vec![plan(&["ann", "bob", "cy"], two), second]);
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob", "cy"], two), second]);
     for (name, verdict) in [("ann", Reject), ("bob", Approve), ("cy", Approve)] {
         vote(&mut approval, name, verdict, 1);
     }
@@ -453,7 +453,7 @@ fn silence_approves_only_what_nobody_has_rejected() {
 fn a_level_that_ends_earlier_links_leaves_those_it_names_theirs() {
     let mut plan = plan(&["ann", "bob"], Quorum::All);
     plan.levels.push(level(&["ann", "cy"], false));
-    let mut approval = opened(vec![plan]);
+    let mut approval = asking_first_stage(vec![plan]);
     approval.tick(at(100));
     let released = open(&mut approval, 100);
     let released: Vec<_> = released.iter().map(|seat| seat.link.as_str()).collect();
@@ -467,7 +467,7 @@ fn a_level_that_ends_earlier_links_leaves_those_it_names_theirs() {
 
 #[test]
 fn a_decision_that_is_told_before_the_deadlines_tick_counts() {
-    let mut approval = opened(vec![plan(&["ann"], Quorum::Any)]);
+    let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
     assert_eq!(vote(&mut approval, "ann", Approve, 5_000), Receipt::Counted);
     approval.tick(at(5_000));
     assert!(matches!(approval.status(), Status::Approved(..)));
@@ -497,12 +497,12 @@ fn reminders_that_were_missed_together_go_as_one() {
 
 #[test]
 fn a_withdrawal_ends_what_is_pending_and_nothing_else() {
-    let mut approval = opened(vec![plan(&["ann"], Quorum::Any)]);
+    let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
     assert!(approval.withdraw("ordered twice".into(), at(3)));
     assert!(matches!(approval.status(), Status::Withdrawn(w) if w.reason == "ordered twice"));
     assert_eq!(vote(&mut approval, "ann", Approve, 4), Receipt::StageNotOpen);
     assert!(!approval.withdraw(String::new(), at(5)));
-    let mut approval = opened(vec![plan(&["ann"], Quorum::Any)]);
+    let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
     vote(&mut approval, "ann", Approve, 1);
     assert!(!approval.withdraw(String::new(), at(5)));
     assert!(matches!(approval.status(), Status::Approved(..)));
@@ -518,7 +518,7 @@ fn a_reason_says_who_or_what_gave_the_approval_its_status() {
     let approval = Approval::new(address("sue"), vec![plan.clone()]);
     assert_eq!(json(&approval), json!({"notOpened": "finance"}));
 
-    let mut approval = opened(vec![plan.clone()]);
+    let mut approval = asking_first_stage(vec![plan.clone()]);
     link(&mut approval, "0-0-bob@example.com", Approve, 1);
     let waiting = json!({"stage": "finance", "approvals": 1, "needed": 2});
     assert_eq!(json(&approval), json!({"waiting": waiting}));
@@ -526,18 +526,18 @@ fn a_reason_says_who_or_what_gave_the_approval_its_status() {
     let reviewers = ["bob@example.com", "ann@example.com"];
     assert_eq!(json(&approval), json!({"votes": {"stage": "finance", "reviewers": reviewers}}));
 
-    let mut approval = opened(vec![plan.clone()]);
+    let mut approval = asking_first_stage(vec![plan.clone()]);
     approval.tick(at(100));
     let passed = json!({"stage": "finance", "effect": "approve"});
     assert_eq!(json(&approval), json!({"deadlinePassed": passed}));
 
-    let mut approval = opened(vec![plan.clone()]);
+    let mut approval = asking_first_stage(vec![plan.clone()]);
     link(&mut approval, "0-0-cy@example.com", Reject, 1);
     approval.tick(at(100));
     let passed = json!({"stage": "finance", "effect": "reject", "rejectedBy": ["cy@example.com"]});
     assert_eq!(json(&approval), json!({"deadlinePassed": passed}));
 
-    let mut approval = opened(vec![plan]);
+    let mut approval = asking_first_stage(vec![plan]);
     approval.withdraw("typo".into(), at(1));
     assert_eq!(json(&approval), json!({"withdrawn": "typo"}));
 }
