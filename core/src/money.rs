@@ -1,71 +1,66 @@
-//! Amounts of money, exact.
+//! Exact amounts of money.
 
 use iso_currency::Currency;
 use rust_decimal::Decimal;
 
-/// An amount in a currency, with just that currency's number of decimals.
+/// An amount with its currency's number of decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Money {
     amount: Decimal,
     currency: Currency,
 }
 
-/// Why a text is no amount.
+/// Why a string is not an amount.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotMoney {
-    /// Not a decimal number.
     #[error(
         "must be a decimal number, such as 1500 or 125.50: a point before the decimals, digits on \
          both sides of it, and no spaces or other signs"
     )]
     NotANumber,
-    /// One separator with three digits behind it: it may group thousands.
+    /// Its separator, with three digits behind it, may group thousands.
     #[error(
-        "{text:?} could mean {thousands} or {decimals}: write the one that is meant ({})",
+        "{text:?} could mean {thousands} or {decimals}: write one of them ({})",
         at_most(.currency)
     )]
     Ambiguous {
-        /// As it is written.
         text: String,
         /// The amount if the separator groups thousands.
         thousands: String,
         /// The amount if it is a decimal point.
         decimals: String,
-        /// In which currency.
         currency: Currency,
     },
-    /// More decimals than the currency has.
     #[error("{}", at_most(.0))]
     TooManyDecimals(Currency),
-    /// Beyond what is handled exactly everywhere.
+    /// Not exact in every system.
     #[error("must be below 1,000,000,000,000,000")]
     TooLarge,
 }
 
-/// Why a text names no currency.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be an ISO 4217 currency code, such as USD")]
 pub struct NotACurrency;
 
-/// The most places before the decimals: every amount is below 10^15.
+/// The most digits before the decimals: every amount is below 10^15.
 const MAX_PLACES: usize = 15;
 
-/// A currency by its ISO 4217 code, in any case. Codes without a minor unit, such as gold's, are none.
+/// The currency of an ISO 4217 code, ignoring case. Codes without a minor unit, such as gold's, are
+/// refused.
 pub fn currency(code: &str) -> Result<Currency, NotACurrency> {
     let currency = Currency::from_code(&code.to_ascii_uppercase());
     currency.filter(|currency| currency.exponent().is_some()).ok_or(NotACurrency)
 }
 
 impl Money {
-    /// An amount as systems write it: `15750`, `15750.00`, `1.575e4`. The sign is the caller's to
-    /// judge.
+    /// Reads an amount as systems write it: `15750`, `15750.00`, `1.575e4`. It may be negative.
     ///
     /// # Errors
-    /// Everything that has more than one reading, such as `15.000` in a currency with fewer decimals,
-    /// is refused rather than read as the smaller amount.
+    /// Whatever has two readings, such as `15.000` in a currency with fewer decimals, is refused rather
+    /// than read as the smaller amount.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, NotMoney> {
         let Some(written) = Written::parse(text, '.') else {
-            // No decimal comma is read, but whoever writes one is asked in the same way.
+            // A decimal comma is refused, with both readings if it is ambiguous too.
             let comma = Written::parse(text, ',').filter(Written::has_three_decimals);
             return Err(comma.map_or(NotMoney::NotANumber, |it| it.ambiguous(',', currency)));
         };
@@ -75,7 +70,6 @@ impl Money {
         written.amount(currency)
     }
 
-    /// Whether it is below zero.
     pub fn is_negative(&self) -> bool {
         self.amount.is_sign_negative() && !self.amount.is_zero()
     }
@@ -87,18 +81,17 @@ impl Money {
         Self { amount, currency }
     }
 
-    /// The amount alone.
     pub fn amount(&self) -> Decimal {
         self.amount
     }
 
-    /// The digits alone, such as `15750.00`.
+    /// Without the currency, such as `15750.00`.
     pub fn digits(&self) -> String {
         self.amount.to_string()
     }
 }
 
-/// How many decimals a currency has.
+/// The currency's number of decimals.
 fn decimals(currency: Currency) -> u32 {
     currency.exponent().map_or(0, u32::from)
 }
@@ -119,7 +112,6 @@ struct Written<'a> {
     whole: &'a str,
     /// The decimals; empty where there is no point.
     fraction: &'a str,
-    /// What is behind an `e`.
     exponent: Option<i64>,
 }
 
@@ -147,8 +139,8 @@ impl<'a> Written<'a> {
         self.fraction.len() == 3 && self.exponent.is_none()
     }
 
-    /// The exact amount. The digits are counted here, since no library says of a number of any length
-    /// whether each of its digits arrives.
+    /// The exact amount. Digits are counted here, because no library says whether it kept every digit of a
+    /// long number.
     fn amount(self, currency: Currency) -> Result<Money, NotMoney> {
         let digits = format!("{}{}", self.whole, self.fraction);
         let digits = digits.trim_start_matches('0');
@@ -173,7 +165,7 @@ impl<'a> Written<'a> {
 
     /// Why three digits behind this character are refused, with both readings.
     fn ambiguous(self, point: char, currency: Currency) -> NotMoney {
-        // Nobody is asked about what is too large anyway; the problem stays short.
+        // It is too large in either reading, and the message stays short.
         if self.whole.len() > MAX_PLACES {
             return NotMoney::TooLarge;
         }
@@ -197,7 +189,7 @@ fn are_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// What is behind an `e`. Beyond 64 bits it is as far beyond every amount.
+/// What is behind an `e`. Anything beyond 64 bits is too large in any case.
 fn exponent(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let size: i64 = are_digits(digits).then(|| digits.parse().unwrap_or(i64::MAX))?;

@@ -1,14 +1,13 @@
-//! From a submission as it was sent to a plan: every problem at once, or who is asked what.
+//! From a submission as it was sent to a plan, or to every problem in it.
 //!
-//! Pure: the worker's settings come in as [`Routing`], and what applies to a submission is
-//! recorded in its history by the local activity around this.
+//! The worker's settings come in as [`Routing`]; the activity around this records the plan.
 
 use std::collections::BTreeSet;
 
 use countersign_protos::{
     submission::problem,
     text,
-    v1::{Document, Policy, Problem, Submission, Submitter},
+    v1::{self, Document, Problem, Submission, Submitter},
 };
 use iso_currency::Currency;
 use jiff::{Timestamp, civil::Date};
@@ -16,31 +15,30 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
-    approval::{EmailAddress, OnDeadline, Quorum, Verdict},
+    approval::{EmailAddress, OnDeadline, Quorum},
     limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
     money::{self, Money, NotMoney},
     policy::{
-        Absence, Calendar, MAX_REMINDERS, Plan, Policy as Rules, Reminder, Route, StageRule,
-        TimePlan, Wait, most_bytes,
+        Absence, Calendar, MAX_REMINDERS, Plan, PlannedStage, Policy, Reminder, Route, TimePlan,
+        Wait, most_bytes,
     },
 };
 
-/// What the worker's settings say about every submission.
+/// The worker's settings for submissions.
 #[derive(Debug, Clone, Default)]
 pub struct Routing {
-    /// Who is asked when the submission does not say.
+    /// Who is asked if there are no rules and the submission names nobody.
     pub reviewers: Vec<EmailAddress>,
-    /// Whether outcomes are handed on.
+    /// Whether outcomes go to a webhook.
     pub webhook: bool,
 }
 
-/// What validation says.
+/// The result of validation, as histories have it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Validated {
-    /// It can be decided.
     Plan(Box<Plan>),
-    /// It cannot; at most 200 problems, the last of which says how many more there are.
+    /// At most 200; the last one says how many more there are.
     Problems(Vec<Problem>),
 }
 
@@ -59,7 +57,7 @@ pub fn validate(
     submission: Submission,
     problems: Vec<Problem>,
     routing: &Routing,
-    rules: Option<&Rules>,
+    rules: Option<&Policy>,
     at: Timestamp,
 ) -> Validated {
     let mut checks = Checks::new(problems);
@@ -78,7 +76,7 @@ pub fn validate(
 pub fn check(
     mut submission: Submission,
     problems: Vec<Problem>,
-    rules: &Rules,
+    rules: &Policy,
 ) -> Result<(Submission, EmailAddress), Vec<Problem>> {
     let mut checks = Checks::new(problems);
     let submitter = checks.content(&mut submission);
@@ -93,7 +91,7 @@ pub fn check(
 
 struct Checks {
     problems: Vec<Problem>,
-    /// Their paths: there may be a hundred thousand.
+    /// Their paths. There may be a hundred thousand.
     wrong: BTreeSet<String>,
 }
 
@@ -121,7 +119,7 @@ impl Checks {
         }
     }
 
-    /// Keeps a value, or reports why there is none.
+    /// The value, or a report of the error.
     fn accept<T, E: std::fmt::Display>(&mut self, path: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.report(path, error.to_string())).ok()
     }
@@ -130,13 +128,13 @@ impl Checks {
         &mut self,
         mut submission: Submission,
         routing: &Routing,
-        rules: Option<&Rules>,
+        rules: Option<&Policy>,
         at: Timestamp,
     ) -> Option<Plan> {
         let submitter = self.content(&mut submission);
         let stages = match (&submission.approval, rules) {
             (Some(policy), rules) => self.own_policy(policy, rules, submitter.as_ref()),
-            // Rules decide about what is right; what is wrong is reported first.
+            // Rules apply to valid submissions only.
             (None, Some(_)) => Vec::new(),
             (None, None) => self.default_stage(routing, submitter.as_ref()),
         };
@@ -149,58 +147,52 @@ impl Checks {
         Some(plan)
     }
 
-    /// Adds to a plan what rules say about it.
-    fn apply(&mut self, rules: Option<&Rules>, plan: &mut Plan, at: Timestamp) {
+    /// Adds what rules say to a plan.
+    fn apply(&mut self, rules: Option<&Policy>, plan: &mut Plan, at: Timestamp) {
         let Some(rules) = rules else {
-            let needed = |stage: &StageRule| stage.time.needs_calendar();
+            let needed = |stage: &PlannedStage| stage.time.needs_calendar();
             plan.calendar = plan.stages.iter().any(needed).then(Calendar::default);
             return;
         };
         if plan.submission.approval.is_none() {
             let routed = rules.route(&plan.submission, &plan.submitter);
             plan.rule.clone_from(&routed.rule.name);
+            plan.follow_ups.clone_from(&routed.rule.follow_ups);
             match routed.route {
-                Ok(Route::Approve { then, .. }) => {
-                    (plan.ruling, plan.then) = (Some(Verdict::Approve), then);
-                }
-                Ok(Route::Reject { then, .. }) => {
-                    (plan.ruling, plan.then) = (Some(Verdict::Reject), then);
-                }
-                Ok(Route::Stages { stages, then, .. }) => {
-                    (plan.stages, plan.then) = (stages, then);
-                }
+                Ok(Route::Decided(verdict)) => plan.rule_decision = Some(verdict),
+                Ok(Route::Stages(stages)) => plan.stages = stages,
                 Err(problems) => self.problems.extend(problems),
             }
         }
         plan.absences = rules.absences_for(&plan.stages, at);
-        // Rules have room for whomever they ask.
+        // A rules file was checked for that when it was read.
         if plan.submission.approval.is_some() {
             for (i, stage) in plan.stages.iter().enumerate() {
                 let path = format!("$.approval.stages[{i}].reviewers");
-                self.room(&path, &stage.reviewers, &plan.absences);
+                self.check_attribute_size(&path, &stage.reviewers, &plan.absences);
             }
         }
         plan.calendar = rules.calendar_for(&plan.stages, &plan.absences, at);
     }
 
-    /// Reports a submission that is too large for as many people.
+    /// Reports a submission that is too large to be sent to as many people.
     fn carried(&mut self, plan: &Plan) {
         let size = serde_json::to_vec(&plan.submission).map_or(0, |json| json.len());
-        let people = plan.stages.iter().flat_map(StageRule::everybody).count();
+        let people = plan.stages.iter().flat_map(PlannedStage::everybody).count();
         let carried = size * (people + 1);
         if carried > MAX_CARRIED_BYTES {
             let message = format!(
-                "is too large: the submission has {size} bytes, and is carried once for each of \
-                 {people} people and once more: {carried} bytes of at most {MAX_CARRIED_BYTES}. \
-                 Shorten it, attach what is long, or ask fewer people"
+                "is too large: the submission has {size} bytes and is carried once for each of \
+                 {people} people and once more, {carried} bytes in all; at most {MAX_CARRIED_BYTES} \
+                 fit. Shorten it, attach long texts, or ask fewer people"
             );
             self.report("$.document", message);
         }
     }
 
-    /// What is submitted, by whom.
+    /// Checks everything but who is asked. Returns the submitter's address.
     fn content(&mut self, submission: &mut Submission) -> Option<EmailAddress> {
-        cut_ends(submission);
+        trim(submission);
         self.required("$.submissionId", &submission.submission_id, 128);
         self.line("$.submissionType", &submission.submission_type, 128);
         if submission.submitter.is_none() {
@@ -213,7 +205,7 @@ impl Checks {
         if let Some(document) = &mut submission.document {
             self.document(document);
         }
-        // Another time could be written into the history, and not be read from it again.
+        // Any other time could be written into the history, but not read back.
         if submission.submitted_at.as_ref().is_some_and(|time| text::timestamp(time).is_none()) {
             self.report("$.submittedAt", "must be a time in the years 1 to 9999");
         }
@@ -327,7 +319,7 @@ impl Checks {
         &mut self,
         routing: &Routing,
         submitter: Option<&EmailAddress>,
-    ) -> Vec<StageRule> {
+    ) -> Vec<PlannedStage> {
         let mut reviewers = routing.reviewers.clone();
         reviewers.retain(|reviewer| Some(reviewer) != submitter);
         if reviewers.is_empty() {
@@ -340,12 +332,12 @@ impl Checks {
         let (number, bytes) = (reviewers.len(), most_bytes(&reviewers, &[]));
         if number > MAX_SEATS || bytes > MAX_REVIEWER_BYTES {
             let message = format!(
-                "is required: the worker has {number} default reviewers (COUNTERSIGN_REVIEWERS), who \
-                 take {bytes} bytes; at most {MAX_SEATS} and {MAX_REVIEWER_BYTES} bytes can be asked"
+                "is required: the worker's {number} default reviewers (COUNTERSIGN_REVIEWERS) take \
+                 {bytes} bytes; at most {MAX_SEATS} reviewers and {MAX_REVIEWER_BYTES} bytes fit"
             );
             self.report("$.approval", message);
         }
-        vec![StageRule {
+        vec![PlannedStage {
             name: "Approval".into(),
             reviewers,
             quorum: Quorum::Any,
@@ -355,15 +347,15 @@ impl Checks {
         }]
     }
 
-    /// Whom a submission asks itself. Where there are rules that is theirs to say, unless they let it:
-    /// whoever may submit could otherwise ask an accomplice, or nobody.
+    /// The stages that a submission names itself. Rules must allow that: otherwise a submitter could
+    /// choose an accomplice.
     fn own_policy(
         &mut self,
-        policy: &Policy,
-        rules: Option<&Rules>,
+        policy: &v1::Policy,
+        rules: Option<&Policy>,
         submitter: Option<&EmailAddress>,
-    ) -> Vec<StageRule> {
-        if rules.is_none_or(Rules::may_name_reviewers) {
+    ) -> Vec<PlannedStage> {
+        if rules.is_none_or(Policy::may_name_reviewers) {
             return self.policy(policy, submitter);
         }
         self.report(
@@ -374,7 +366,11 @@ impl Checks {
         Vec::new()
     }
 
-    fn policy(&mut self, policy: &Policy, submitter: Option<&EmailAddress>) -> Vec<StageRule> {
+    fn policy(
+        &mut self,
+        policy: &v1::Policy,
+        submitter: Option<&EmailAddress>,
+    ) -> Vec<PlannedStage> {
         if policy.stages.is_empty() {
             self.report("$.approval.stages", "is required: at least one stage");
         }
@@ -390,9 +386,9 @@ impl Checks {
     fn stage(
         &mut self,
         i: usize,
-        stage: &countersign_protos::v1::Stage,
+        stage: &v1::Stage,
         submitter: Option<&EmailAddress>,
-    ) -> StageRule {
+    ) -> PlannedStage {
         let path = format!("$.approval.stages[{i}]");
         let name = stage.name.trim();
         self.line(&format!("{path}.name"), name, 100);
@@ -416,18 +412,12 @@ impl Checks {
             text => self.accept(&format!("{path}.deadline"), text.parse()).unwrap_or_default(),
         };
         let on_deadline = match stage.on_deadline.as_str() {
-            "" | "expire" => OnDeadline::Expire,
-            "reject" => OnDeadline::Reject,
-            "approve" => OnDeadline::Approve,
-            _ => {
-                let message = "must be \"expire\", \"reject\" or \"approve\"";
-                self.report(&format!("{path}.onDeadline"), message);
-                OnDeadline::Expire
-            }
+            "" => OnDeadline::default(),
+            text => self.accept(&format!("{path}.onDeadline"), text.parse()).unwrap_or_default(),
         };
         let reminders = self.reminders(&format!("{path}.reminders"), &stage.reminders, deadline);
         let time = TimePlan { deadline, reminders };
-        StageRule { name, reviewers, quorum, time, on_deadline, escalations: Vec::new() }
+        PlannedStage { name, reviewers, quorum, time, on_deadline, escalations: Vec::new() }
     }
 
     fn reviewers(
@@ -449,25 +439,25 @@ impl Checks {
             if Some(&reviewer) == submitter {
                 self.report(&path, "is the submitter, who does not approve their own submission");
             } else if !seen.insert(reviewer.clone()) {
-                self.report(&path, "is in this stage already: one reviewer has one vote");
+                self.report(&path, "is already in this stage: one reviewer has one vote");
             }
             accepted.push(reviewer);
         }
-        self.room(path, &accepted, &[]);
+        self.check_attribute_size(path, &accepted, &[]);
         accepted
     }
 
-    /// Reports reviewers who do not fit into a search attribute, themselves or their deputies.
-    fn room(&mut self, path: &str, reviewers: &[EmailAddress], absences: &[Absence]) {
+    /// Reports reviewers who, themselves or their deputies, do not fit into a search attribute.
+    fn check_attribute_size(
+        &mut self,
+        path: &str,
+        reviewers: &[EmailAddress],
+        absences: &[Absence],
+    ) {
         let bytes = most_bytes(reviewers, absences);
         if bytes > MAX_REVIEWER_BYTES {
             let who = if absences.is_empty() { "" } else { " with their deputies" };
-            self.report(
-                path,
-                format!(
-                    "take {bytes} bytes{who}; at most {MAX_REVIEWER_BYTES} can be asked at once"
-                ),
-            );
+            self.report(path, format!("take {bytes} bytes{who}; at most {MAX_REVIEWER_BYTES} fit"));
         }
     }
 
@@ -495,17 +485,17 @@ impl Checks {
         self.line(path, text, max_chars);
     }
 
-    /// A text of one line: goes into subjects, headings and table cells.
+    /// A string of one line: for subjects, headings and table cells.
     fn line(&mut self, path: &str, text: &str, max_chars: usize) {
         if text.chars().any(char::is_control) {
             self.report(path, "must not contain line breaks or other control characters");
         } else if !text.trim().is_empty() && text::clean_line(text).is_empty() {
-            self.report(path, "has only characters that nobody sees");
+            self.report(path, "has only invisible characters");
         }
         self.length(path, text, max_chars);
     }
 
-    /// A text that may have several lines.
+    /// A string that may have several lines.
     fn text(&mut self, path: &str, text: &str, max_chars: usize) {
         if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
             self.report(
@@ -524,9 +514,9 @@ impl Checks {
     }
 }
 
-/// Cuts the white space around what is one line, which exports leave there. The submission's ID is
-/// somebody's key, and stays as it is.
-fn cut_ends(submission: &mut Submission) {
+/// Trims strings of one line, which exports leave padded. The submission's ID is somebody's key and
+/// stays as it is.
+fn trim(submission: &mut Submission) {
     let Submission { submission_type, submitter, document, .. } = submission;
     let submitter = submitter.iter_mut().flat_map(|who| {
         let Submitter { name, department, employee_id, .. } = who;

@@ -85,6 +85,7 @@ fn decided(outcome: Outcome, pending: ApprovalState) -> ApprovalState {
         stages: outcome.stages.into_iter().map(stage).collect(),
         decided_at: outcome.decided_at,
         reason: outcome.reason,
+        because: outcome.because,
         ..ApprovalState::default()
     }
 }

@@ -358,10 +358,9 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
             "Please try again",
             "Your decision did not arrive completely. Nothing was recorded this time.",
         ),
-        Problem::MethodNotAllowed => (
-            "Method not allowed",
-            "This page can be opened, but does not accept this kind of request.",
-        ),
+        Problem::MethodNotAllowed => {
+            ("Method not allowed", "This page can be opened, but does not accept this request.")
+        }
         Problem::TooMany(_) => (
             "Too many requests",
             "Please wait a moment, and try again. Nothing was recorded this time.",
@@ -382,9 +381,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
              press the same button if it still asks you: pressing again is safe, one decision \
              counts once.",
         ),
-        Problem::OutboxUnreadable => {
-            ("The outbox cannot be read", "The log of this service says why.")
-        }
+        Problem::OutboxUnreadable => ("The outbox cannot be read", "The log says why."),
     }
 }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     approval::{Due, EmailAddress, Invited, OnDeadline},
-    policy::{Absence, Calendar, Continuation, TimePlan},
+    policy::{Absence, Calendar, FollowUp, TimePlan},
 };
 
 /// The input of `issue_links`.
@@ -105,7 +105,7 @@ pub struct StartWorkflow {
     /// The ID of the workflow to start.
     pub workflow_id: String,
     /// Its type, task queue and namespace.
-    pub next: Continuation,
+    pub next: FollowUp,
     /// Its input.
     pub outcome: Outcome,
     /// How the input is written.

@@ -23,13 +23,13 @@ fn rules_that_make_sense_are_one_line() {
 }
 
 #[test]
-fn mistakes_go_to_standard_error_with_their_places() {
+fn errors_go_to_standard_error_with_their_places() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("rules.toml");
     fs::write(&file, "[default]\ndecision = \"maybe\"\nresaon = 1\n").expect("written");
     let (code, out, err) = check_policy(&[&file.display().to_string()]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    for words in ["rules.toml:2:12", "decision = \"maybe\"", "rules.toml:3:1", "2 mistakes"] {
+    for words in ["rules.toml:2:12", "decision = \"maybe\"", "rules.toml:3:1", "2 errors"] {
         assert!(err.contains(words), "{words} is missing in:\n{err}");
     }
 }

@@ -9,15 +9,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Quorum {
-    /// The first decision counts, whichever it is.
+    /// The first decision, whichever it is.
     Any,
-    /// Everybody approves; one rejection rejects.
+    /// Everybody approves; one rejection is enough.
     All,
-    /// That many approve; rejected as soon as that can no longer happen.
+    /// This many approve; rejected as soon as that is out of reach.
     AtLeast(NonZeroUsize),
 }
 
-/// A text that is no quorum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be \"any\", \"all\" or a number from 1")]
 pub struct NotAQuorum;
@@ -28,7 +27,7 @@ impl Quorum {
         NonZeroUsize::new(approvals).map(Quorum::AtLeast)
     }
 
-    /// How many approvals are needed among so many reviewers.
+    /// The approvals needed among this many reviewers.
     pub fn approvals(self, reviewers: usize) -> usize {
         match self {
             Quorum::Any => 1,
@@ -37,7 +36,7 @@ impl Quorum {
         }
     }
 
-    /// How many rejections end it among so many reviewers.
+    /// The rejections that end it among this many reviewers.
     pub fn rejections(self, reviewers: usize) -> usize {
         match self {
             Quorum::Any | Quorum::All => 1,

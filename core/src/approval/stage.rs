@@ -1,50 +1,76 @@
-//! One stage: people who are asked at the same time, and those who are asked after them.
+//! One stage: reviewers who are asked together, level after level.
+
+use std::{fmt, str::FromStr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Ballot, Claim, EmailAddress, Quorum, Verdict};
 
-/// A stage as it was planned. How long anybody has is said when they are asked.
+/// A stage as it was planned. Deadlines are set when a level is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagePlan {
-    /// What people call it.
     pub name: String,
-    /// How many have to agree, of those who have decided or may still decide.
+    /// Counts those who have decided or may still decide.
     pub quorum: Quorum,
-    /// How it ends when the last deadline has passed.
     pub on_deadline: OnDeadline,
-    /// Who is asked first, and who is asked when those before have let their deadline pass.
+    /// Each is asked when the deadline of the one before has passed.
     pub levels: Vec<Level>,
 }
 
-/// People who are asked together.
+/// Reviewers who are asked together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Level {
-    /// Who: each once, never the submitter.
+    /// Each once, never the submitter.
     pub reviewers: Vec<EmailAddress>,
     /// Whether those of the levels before may still decide.
     pub keep_earlier: bool,
 }
 
 /// What the last deadline does to a stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDeadline {
     /// The approval ends undecided.
+    #[default]
     Expire,
-    /// Silence is a no.
     Reject,
-    /// Silence is a yes.
+    /// A stage in which somebody has rejected is rejected all the same.
     Approve,
 }
 
-/// When time has an effect on a level that has been opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be \"expire\", \"reject\" or \"approve\"")]
+pub struct NotOnDeadline;
+
+impl FromStr for OnDeadline {
+    type Err = NotOnDeadline;
+
+    fn from_str(text: &str) -> Result<Self, NotOnDeadline> {
+        match text {
+            "expire" => Ok(OnDeadline::Expire),
+            "reject" => Ok(OnDeadline::Reject),
+            "approve" => Ok(OnDeadline::Approve),
+            _ => Err(NotOnDeadline),
+        }
+    }
+}
+
+impl fmt::Display for OnDeadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OnDeadline::Expire => "expire",
+            OnDeadline::Reject => "reject",
+            OnDeadline::Approve => "approve",
+        })
+    }
+}
+
+/// The times of a level that is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Due {
-    /// When its time is up.
     pub deadline: Timestamp,
-    /// When those who have not decided are reminded, ascending.
+    /// Ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reminders: Vec<Timestamp>,
 }
@@ -55,94 +81,85 @@ pub struct Stage {
     plan: StagePlan,
     seats: Vec<Seat>,
     opened_at: Option<Timestamp>,
-    /// How many levels have been opened.
+    /// The number of levels that were asked.
     levels: usize,
-    /// Of the level that was opened last.
+    /// Of the level that was asked last.
     due: Option<Due>,
     reminded: usize,
-    /// Whether the next level has to be opened.
+    /// Whether the next level has to be asked.
     escalates: bool,
     /// Reviewers who have to be replaced, and by whom.
     replacements: Vec<(EmailAddress, EmailAddress)>,
-    /// When the last deadline was told to a stage without a decision.
+    /// When the last deadline passed without a decision.
     timed_out: Option<Timestamp>,
 }
 
-/// A reviewer in a stage.
+/// A reviewer who was asked in a stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seat {
-    /// Who.
     pub reviewer: EmailAddress,
-    /// Whose deputy they are.
+    /// The absent reviewer, if this one is their deputy.
     pub on_behalf_of: Option<EmailAddress>,
-    /// How many seats the stage had before they were asked: with the reviewer, this makes a link.
+    /// The number of seats that the stage had before; with the reviewer, it makes a link.
     pub round: u32,
     /// The hash of their approval ID.
     pub link: String,
-    /// Whether they may decide.
-    pub standing: Standing,
-    /// Their decision.
+    pub status: SeatStatus,
     pub vote: Option<Vote>,
 }
 
 /// Whether a reviewer may decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Standing {
-    /// They may.
+pub enum SeatStatus {
     Asked,
-    /// They may, but their request was refused for good.
+    /// They may decide, but their request was refused permanently.
     Unreachable,
-    /// Somebody else was asked in their place.
-    Released,
+    /// They may not: somebody else was asked in their place.
+    Superseded,
 }
 
-/// Somebody who is asked, with their link.
+/// A reviewer who is asked, with their link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invited {
-    /// Who.
     pub reviewer: EmailAddress,
-    /// Whose deputy they are.
+    /// The absent reviewer, if this one is their deputy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<EmailAddress>,
     /// The hash of their approval ID.
     pub link: String,
 }
 
-/// Whom a stage has to ask now.
+/// Whom a stage has to ask next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whom {
     /// The reviewers of a level.
     Level(usize),
-    /// Somebody in the place of another.
-    Instead(EmailAddress, EmailAddress),
+    /// The second in place of the first.
+    Replacement(EmailAddress, EmailAddress),
 }
 
 /// A decision that counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Vote {
-    /// Which way.
     pub verdict: Verdict,
-    /// Why; may be empty.
+    /// May be empty.
     pub comment: String,
-    /// When.
     pub at: Timestamp,
-    /// How many had decided before in this stage.
+    /// The number of votes that the stage had before.
     pub order: usize,
 }
 
 /// How a stage ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// On to the next stage.
+    /// The next stage opens.
     Approved,
-    /// The approval is rejected.
     Rejected,
-    /// The approval ends undecided.
     Expired,
 }
 
 impl StagePlan {
-    /// Everybody who may be asked.
+    /// The reviewers of all levels.
     pub fn reviewers(&self) -> impl Iterator<Item = &EmailAddress> {
         self.levels.iter().flat_map(|level| &level.reviewers)
     }
@@ -150,10 +167,10 @@ impl StagePlan {
 
 impl Seat {
     fn waits(&self) -> bool {
-        self.vote.is_none() && self.standing != Standing::Released
+        self.vote.is_none() && self.status != SeatStatus::Superseded
     }
 
-    /// Whose vote this is: the reviewer's, and that of whom they stand in for.
+    /// Whose vote this is: the reviewer's, and the absent one's.
     pub fn people(&self) -> impl Iterator<Item = &EmailAddress> {
         std::iter::once(&self.reviewer).chain(&self.on_behalf_of)
     }
@@ -179,20 +196,20 @@ impl Stage {
         &self.plan
     }
 
-    /// Everybody who was asked, in that order.
+    /// In the order in which they were asked.
     pub fn seats(&self) -> &[Seat] {
         &self.seats
     }
 
-    /// Whose place is taken: those who are asked or have decided, and those for whom they do.
+    /// Who has a place: those who are asked or have decided, and those they stand in for.
     pub fn represented(&self) -> impl Iterator<Item = &EmailAddress> {
         self.represented_besides(None)
     }
 
-    /// As [`represented`](Self::represented), were this seat empty.
+    /// As [`represented`](Self::represented), without this seat.
     fn represented_besides(&self, seat: Option<usize>) -> impl Iterator<Item = &EmailAddress> {
         let active = self.seats.iter().enumerate().filter(move |(position, other)| {
-            Some(*position) != seat && other.standing != Standing::Released
+            Some(*position) != seat && other.status != SeatStatus::Superseded
         });
         active.flat_map(|(_, seat)| seat.people())
     }
@@ -207,7 +224,7 @@ impl Stage {
         self.opened_at
     }
 
-    /// When the time of those who are asked now is up.
+    /// The deadline of the level that was asked last.
     pub fn deadline(&self) -> Option<Timestamp> {
         self.due.as_ref().map(|due| due.deadline)
     }
@@ -217,7 +234,7 @@ impl Stage {
         self.levels.saturating_sub(1)
     }
 
-    /// Whether others are asked when the deadline passes.
+    /// Whether another level is asked when the deadline passes.
     pub fn has_next_level(&self) -> bool {
         self.levels < self.plan.levels.len()
     }
@@ -252,8 +269,8 @@ impl Stage {
         })
     }
 
-    /// What the last deadline does as votes stand: silence is no yes to what somebody has rejected,
-    /// even where one rejection is too few to end the stage.
+    /// What the last deadline does as votes stand: it does not approve what somebody has rejected, even
+    /// if one rejection is too few to end the stage.
     pub fn on_deadline(&self) -> OnDeadline {
         let rejects =
             |seat: &Seat| seat.vote.as_ref().is_some_and(|vote| vote.verdict == Verdict::Reject);
@@ -283,32 +300,32 @@ impl Stage {
         approved.or_else(rejected)
     }
 
-    /// Whom it has to ask now, while it has not ended.
+    /// Whom it has to ask next, while it has not ended.
     pub(super) fn whom(&self) -> Option<Whom> {
         if self.levels == 0 || self.escalates {
             return Some(Whom::Level(self.levels));
         }
         let (from, to) = self.replacements.first()?;
-        Some(Whom::Instead(from.clone(), to.clone()))
+        Some(Whom::Replacement(from.clone(), to.clone()))
     }
 
-    /// Who must not be asked along with them: those whose place is taken. Whoever is replaced leaves
-    /// theirs, and that of whom they stand in for, and is not asked again.
+    /// Who must not be asked with them, because they have a place. Somebody who is replaced gives up
+    /// theirs and that of whom they stand in for, and is not asked again.
     pub(super) fn taken(&self, whom: &Whom) -> Vec<EmailAddress> {
         match whom {
             Whom::Level(_) => self.represented().cloned().collect(),
-            Whom::Instead(from, _) => {
+            Whom::Replacement(from, _) => {
                 let others = self.represented_besides(self.seat_that_waits(from));
                 others.chain([from]).cloned().collect()
             }
         }
     }
 
-    /// Asks those of [`whom`](Self::whom). Answers with the seats of those who are released.
+    /// Asks those of [`whom`](Self::whom). Returns the seats that are superseded.
     ///
-    /// Whoever is asked already keeps their seat; nobody gets a second one, by whatever deputy. A level
-    /// without anybody new is passed over: the next one is asked, or the time that those before have
-    /// had is the last.
+    /// Those who are asked already keep their seats; nobody gets a second one, not even through a deputy.
+    /// A level with nobody new is skipped: the next one is asked, or else the present deadline is the
+    /// last.
     pub(super) fn ask(
         &mut self,
         invited: Vec<Invited>,
@@ -318,23 +335,24 @@ impl Stage {
     ) -> Vec<usize> {
         let Some(whom) = self.whom() else { return Vec::new() };
         let mut taken = self.taken(&whom);
+        let electorate = self.electorate();
         let leaving = match whom {
             Whom::Level(level) => {
                 self.opened_at.get_or_insert(now);
                 (self.levels, self.escalates) = (level + 1, false);
                 self.leaving_for(level)
             }
-            Whom::Instead(from, _) => {
+            Whom::Replacement(from, _) => {
                 self.replacements.remove(0);
-                // Whoever has decided in the meantime is not replaced any more.
+                // They may have decided meanwhile.
                 let Some(seat) = self.seat_that_waits(&from) else { return Vec::new() };
                 vec![seat]
             }
         };
         let round = self.seats.len() as u32;
         for Invited { reviewer, on_behalf_of, link } in invited {
-            let standing = Standing::Asked;
-            let seat = Seat { reviewer, on_behalf_of, round, link, standing, vote: None };
+            let status = SeatStatus::Asked;
+            let seat = Seat { reviewer, on_behalf_of, round, link, status, vote: None };
             if !seat.people().any(|person| person == submitter || taken.contains(person)) {
                 taken.extend(seat.people().cloned());
                 self.seats.push(seat);
@@ -348,30 +366,32 @@ impl Stage {
             Some(due) => (self.due, self.reminded) = (Some(due), 0),
             None => {}
         }
-        let released = if somebody_new { self.release(leaving) } else { Vec::new() };
+        let superseded =
+            if somebody_new { self.supersede(leaving, electorate) } else { Vec::new() };
         self.escalate_if_nobody_is_reached();
-        released
+        superseded
     }
 
-    /// The seats of those who may decide no more when this level is asked.
+    /// The seats that are superseded when this level is asked.
     fn leaving_for(&self, level: usize) -> Vec<usize> {
         let Some(Level { reviewers, keep_earlier: false }) = self.plan.levels.get(level) else {
             return Vec::new();
         };
-        // A deputy holds the place of somebody of this level too.
+        // A deputy of somebody in this level stays too.
         let leaves =
             |seat: &Seat| seat.waits() && !seat.people().any(|person| reviewers.contains(person));
         (0..self.seats.len()).filter(|seat| leaves(&self.seats[*seat])).collect()
     }
 
-    /// Releases these seats, or nobody: asking others decides nothing, and leaves enough people.
-    fn release(&mut self, seats: Vec<usize>) -> Vec<usize> {
+    /// Supersedes these seats, or none: that alone must not decide the stage, nor leave too few people
+    /// where there were more before.
+    fn supersede(&mut self, seats: Vec<usize>, before: usize) -> Vec<usize> {
         let mut without = self.clone();
         for seat in &seats {
-            without.seats[*seat].standing = Standing::Released;
+            without.seats[*seat].status = SeatStatus::Superseded;
         }
         let electorate = without.electorate();
-        let too_few = electorate < self.plan.quorum.approvals(electorate);
+        let too_few = electorate < before.min(self.plan.quorum.approvals(electorate));
         if too_few || without.quorum_reached().is_some() {
             return Vec::new();
         }
@@ -383,35 +403,34 @@ impl Stage {
         self.seats.iter().position(|seat| seat.reviewer == *reviewer && seat.waits())
     }
 
-    /// How many more are asked if all goes on as planned.
+    /// How many more are asked if every deadline passes.
     pub(super) fn planned(&self) -> usize {
         let levels = self.plan.levels.iter().skip(self.levels);
         levels.map(|level| level.reviewers.len()).sum::<usize>() + self.replacements.len()
     }
 
-    /// Whether somebody waits here to decide, and is not about to be replaced.
+    /// Whether this reviewer may decide and is not about to be replaced.
     pub(super) fn can_be_replaced(&self, reviewer: &EmailAddress) -> bool {
         self.seat_that_waits(reviewer).is_some()
             && !self.replacements.iter().any(|(from, _)| from == reviewer)
     }
 
-    /// Whether somebody cannot be asked in the place of another, because theirs is taken, or is about
-    /// to be.
+    /// Whether somebody has, or is about to get, a place other than the one they would take over.
     pub(super) fn is_taken(&self, from: &EmailAddress, to: &EmailAddress) -> bool {
-        let whom = Whom::Instead(from.clone(), to.clone());
+        let whom = Whom::Replacement(from.clone(), to.clone());
         self.taken(&whom).contains(to) || self.replacements.iter().any(|(_, other)| other == to)
     }
 
-    /// Whether this claim is that of somebody in whose place another is about to be asked.
-    pub(super) fn is_about_to_release(&self, claim: &Claim) -> bool {
+    /// Whether somebody is about to be asked in place of the claim's reviewer.
+    pub(super) fn is_about_to_supersede(&self, claim: &Claim) -> bool {
         let reviewer = self.seat_of(claim).map(|seat| &self.seats[seat].reviewer);
         reviewer.is_some_and(|reviewer| self.replacements.iter().any(|(from, _)| from == reviewer))
     }
 
-    /// Whether this reviewer may be about to be asked in another's place, themselves or as a deputy:
-    /// who that is turns out when they get their link.
+    /// Whether this reviewer may be about to be asked in place of another. Who is asked, they or a deputy,
+    /// is known when links are issued.
     pub(super) fn may_ask_soon(&self, reviewer: &EmailAddress) -> bool {
-        let own = |seat: &Seat| seat.standing != Standing::Released && seat.reviewer == *reviewer;
+        let own = |seat: &Seat| seat.status != SeatStatus::Superseded && seat.reviewer == *reviewer;
         !self.replacements.is_empty() && !self.seats.iter().any(own)
     }
 
@@ -419,19 +438,19 @@ impl Stage {
         self.replacements.push((from, to));
     }
 
-    /// Tells whether a request reached its reviewer.
+    /// Records whether a request reached its reviewer.
     pub(super) fn reached(&mut self, link: &str, reached: bool) {
-        let standing = if reached { Standing::Asked } else { Standing::Unreachable };
+        let status = if reached { SeatStatus::Asked } else { SeatStatus::Unreachable };
         let asked = self.seats.iter_mut().find(|seat| seat.link == link);
-        if let Some(seat) = asked.filter(|seat| seat.standing != Standing::Released) {
-            seat.standing = standing;
+        if let Some(seat) = asked.filter(|seat| seat.status != SeatStatus::Superseded) {
+            seat.status = status;
         }
         self.escalate_if_nobody_is_reached();
     }
 
-    /// Waiting is in vain where no request came through.
+    /// If no request reached anybody, nobody can decide: the next level is asked without waiting.
     fn escalate_if_nobody_is_reached(&mut self) {
-        let somebody = self.undecided().any(|seat| seat.standing == Standing::Asked);
+        let somebody = self.undecided().any(|seat| seat.status == SeatStatus::Asked);
         self.escalates |= self.levels > 0 && !somebody && self.has_next_level();
     }
 
@@ -441,7 +460,7 @@ impl Stage {
             Claim::Link(link) => {
                 self.seats.iter().position(|seat| !link.is_empty() && seat.link == *link)
             }
-            // Whoever was asked again means the seat that counts.
+            // Somebody who was asked again means the seat that may still vote.
             Claim::Reviewer(reviewer) => self.seat_that_waits(reviewer).or_else(|| {
                 let own = |seat: &Seat| seat.reviewer == *reviewer;
                 let voted = self.seats.iter().position(|seat| own(seat) && seat.vote.is_some());

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::EmailAddress;
 
-/// That somebody is away, and who is asked instead.
+/// A reviewer's days away, and their deputy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Absence {
@@ -13,36 +13,27 @@ pub struct Absence {
     pub reviewer: EmailAddress,
     /// Who is asked instead.
     pub deputy: EmailAddress,
-    /// The first day away.
+    /// Their first day away.
     pub from: Date,
-    /// The last day away.
+    /// Their last day away, inclusive.
     pub to: Date,
 }
 
-/// Somebody who is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// Somebody who is asked: a reviewer, or the deputy of one who is away.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitee {
-    /// Who.
+    /// The reviewer or the deputy.
     pub reviewer: EmailAddress,
-    /// For whom, who is away.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The absent reviewer, for a deputy.
     pub on_behalf_of: Option<EmailAddress>,
+    /// Why a reviewer who is away is asked all the same.
+    pub kept: Option<Kept>,
 }
 
 impl From<EmailAddress> for Invitee {
     fn from(reviewer: EmailAddress) -> Self {
-        Self { reviewer, on_behalf_of: None }
+        Self { reviewer, on_behalf_of: None, kept: None }
     }
-}
-
-/// A reviewer's place in a stage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// Who takes it.
-    pub invitee: Invitee,
-    /// Why a reviewer who is away is asked all the same.
-    pub kept: Option<Kept>,
 }
 
 /// Why nobody stands in for a reviewer who is away.
@@ -59,32 +50,18 @@ pub enum Kept {
     AllAway,
 }
 
-/// Who is asked on that date: one invitee for each reviewer but the submitter and those who are
+/// Who is asked on that date: one invitee for each reviewer, without the submitter and those who are
 /// `asked` already.
 ///
-/// A reviewer who is away is replaced by their deputy, a deputy who is away by theirs. Who cannot be
-/// replaced is asked all the same: their place is not lost, so that the quorum stays in reach.
-pub fn stand_ins(
+/// A reviewer who is away is replaced by their deputy, a deputy who is away by theirs. A reviewer who
+/// cannot be replaced is asked all the same: their place is not lost, so the quorum stays in reach.
+pub fn invitees(
     reviewers: &[EmailAddress],
     asked: &[EmailAddress],
     absences: &[Absence],
     on: Date,
     submitter: &EmailAddress,
 ) -> Vec<Invitee> {
-    places(reviewers, asked, absences, on, submitter)
-        .into_iter()
-        .map(|place| place.invitee)
-        .collect()
-}
-
-/// As [`stand_ins`], with the reasons.
-pub fn places(
-    reviewers: &[EmailAddress],
-    asked: &[EmailAddress],
-    absences: &[Absence],
-    on: Date,
-    submitter: &EmailAddress,
-) -> Vec<Place> {
     let mut listed: Vec<&EmailAddress> = Vec::new();
     for reviewer in reviewers {
         if reviewer != submitter && !asked.contains(reviewer) && !listed.contains(&reviewer) {
@@ -93,49 +70,52 @@ pub fn places(
     }
     let mut taken: Vec<EmailAddress> =
         asked.iter().chain(listed.iter().copied()).cloned().collect();
-    let place = |reviewer: &EmailAddress| {
-        let Some(deputy) = deputy(reviewer, absences, on) else {
-            return Place { invitee: reviewer.clone().into(), kept: None };
-        };
-        let kept = match deputy {
-            Some(deputy) if deputy == submitter => Kept::Submitter(deputy.clone()),
-            Some(deputy) if taken.contains(deputy) => Kept::AskedAlready(deputy.clone()),
-            None => Kept::AllAway,
-            Some(deputy) => {
-                taken.push(deputy.clone());
-                let on_behalf_of = Some(reviewer.clone());
-                return Place {
-                    invitee: Invitee { reviewer: deputy.clone(), on_behalf_of },
-                    kept: None,
-                };
+    let invitee = |reviewer: &EmailAddress| {
+        let mut invitee = Invitee::from(reviewer.clone());
+        match deputy(reviewer, absences, on) {
+            Deputy::NotNeeded => {}
+            Deputy::AllAway => invitee.kept = Some(Kept::AllAway),
+            Deputy::Is(deputy) if deputy == submitter => {
+                invitee.kept = Some(Kept::Submitter(deputy.clone()));
             }
-        };
-        Place { invitee: reviewer.clone().into(), kept: Some(kept) }
+            Deputy::Is(deputy) if taken.contains(deputy) => {
+                invitee.kept = Some(Kept::AskedAlready(deputy.clone()));
+            }
+            Deputy::Is(deputy) => {
+                taken.push(deputy.clone());
+                invitee.on_behalf_of = Some(invitee.reviewer);
+                invitee.reviewer = deputy.clone();
+            }
+        }
+        invitee
     };
-    listed.into_iter().map(place).collect()
+    listed.into_iter().map(invitee).collect()
 }
 
-/// Who is there in place of somebody who is away; nobody where the deputies go round in a circle.
-/// `None` for somebody who is there.
-fn deputy<'a>(
-    reviewer: &EmailAddress,
-    absences: &'a [Absence],
-    on: Date,
-) -> Option<Option<&'a EmailAddress>> {
+/// Who stands in for a reviewer.
+enum Deputy<'a> {
+    /// The reviewer is there.
+    NotNeeded,
+    Is(&'a EmailAddress),
+    /// The deputies form a cycle.
+    AllAway,
+}
+
+fn deputy<'a>(reviewer: &EmailAddress, absences: &'a [Absence], on: Date) -> Deputy<'a> {
     let away = |who: &EmailAddress| {
         absences
             .iter()
             .find(|absence| absence.reviewer == *who && (absence.from..=absence.to).contains(&on))
     };
-    let mut absence = away(reviewer)?;
-    // Each step is another absence, unless it is a circle.
+    let Some(mut absence) = away(reviewer) else { return Deputy::NotNeeded };
+    // Each step is another absence, unless they form a cycle.
     for _ in absences {
         match away(&absence.deputy) {
-            None => return Some(Some(&absence.deputy)),
+            None => return Deputy::Is(&absence.deputy),
             Some(next) => absence = next,
         }
     }
-    Some(None)
+    Deputy::AllAway
 }
 
 /// The absences that can matter to these reviewers: their own, their deputies', and so on.
@@ -145,8 +125,8 @@ pub fn concerning(reviewers: &[EmailAddress], absences: &[Absence], from: Date) 
     absences.iter().filter(concerns).cloned().collect()
 }
 
-/// The bytes that these reviewers take in a search attribute at most, whoever stands in: each address
-/// has two quotes and a comma.
+/// The most bytes that these reviewers can take in a search attribute, whoever stands in. Each address
+/// adds two quotes and a comma.
 pub fn most_bytes<'a>(
     reviewers: impl IntoIterator<Item = &'a EmailAddress>,
     absences: &[Absence],
@@ -178,14 +158,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn address(name: &str) -> EmailAddress {
-        format!("{name}@example.com").parse().expect("an address")
-    }
-
-    fn addresses(names: &[&str]) -> Vec<EmailAddress> {
-        names.iter().map(|name| address(name)).collect()
-    }
+    use crate::testing::{address, addresses};
 
     fn date(day: &str) -> Date {
         format!("2026-12-{day}").parse().expect("a date")
@@ -200,7 +173,7 @@ mod tests {
     fn asked(reviewers: &[&str], before: &[&str], absences: &[Absence], on: &str) -> Vec<String> {
         let (reviewers, before) = (addresses(reviewers), addresses(before));
         let name = |who: &EmailAddress| who.as_str().trim_end_matches("@example.com").to_owned();
-        stand_ins(&reviewers, &before, absences, date(on), &address("sue"))
+        invitees(&reviewers, &before, absences, date(on), &address("sue"))
             .iter()
             .map(|invitee| match &invitee.on_behalf_of {
                 Some(absent) => format!("{} for {}", name(&invitee.reviewer), name(absent)),
@@ -238,8 +211,8 @@ mod tests {
     fn the_submitter_stands_in_for_nobody() {
         let absences = [away("ann", "sue", "07", "11")];
         assert_eq!(asked(&["ann", "sue"], &[], &absences, "08"), ["ann"]);
-        let places = places(&addresses(&["ann"]), &[], &absences, date("08"), &address("sue"));
-        let kept = places[0].kept.as_ref().map(Kept::to_string);
+        let invitees = invitees(&addresses(&["ann"]), &[], &absences, date("08"), &address("sue"));
+        let kept = invitees[0].kept.as_ref().map(Kept::to_string);
         assert_eq!(kept.as_deref(), Some("sue@example.com, who would stand in, is the submitter"));
     }
 
@@ -285,9 +258,9 @@ mod tests {
                 .collect();
             let on = jiff::civil::date(2026, 12, on);
             let submitter = address("sue");
-            let invitees = stand_ins(&reviewers, &before, &absences, on, &submitter);
+            let invited = invitees(&reviewers, &before, &absences, on, &submitter);
             let mut places = before.clone();
-            for invitee in &invitees {
+            for invitee in &invited {
                 prop_assert!(invitee.reviewer != submitter);
                 prop_assert!(!places.contains(&invitee.reviewer), "{invitee:?} twice");
                 places.push(invitee.reviewer.clone());
@@ -296,10 +269,10 @@ mod tests {
                 reviewers.iter().filter(|r| **r != submitter && !before.contains(r)).collect();
             expected.sort();
             expected.dedup();
-            prop_assert_eq!(invitees.len(), expected.len());
+            prop_assert_eq!(invited.len(), expected.len());
             // Recording only what concerns the reviewers changes nothing.
             let recorded = concerning(&reviewers, &absences, on);
-            prop_assert_eq!(stand_ins(&reviewers, &before, &recorded, on, &submitter), invitees);
+            prop_assert_eq!(invitees(&reviewers, &before, &recorded, on, &submitter), invited);
         }
     }
 }

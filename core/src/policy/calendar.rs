@@ -1,4 +1,4 @@
-//! When people work: a time zone, working hours, working days, holidays.
+//! Working time: a time zone, working hours, working days, holidays.
 
 use std::{collections::BTreeSet, fmt, iter::successors, str::FromStr};
 
@@ -9,26 +9,22 @@ use jiff::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Nobody waits longer than that for a working day to come: a bound on every search.
+/// A bound on every search for a working day.
 const HORIZON_DAYS: usize = 3_660;
 
-/// A working calendar. It is recorded with a plan, so that a later one changes nothing about an
-/// approval that is under way.
+/// A working calendar. It is recorded with a plan, so that a later one does not change open approvals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Calendar {
-    /// Where the clock hangs that hours, days and dates are meant by.
     #[serde(with = "jiff::fmt::serde::tz::required")]
     pub(crate) time_zone: TimeZone,
-    /// The hours of every working day, ascending, at least one span.
+    /// Of every working day: at least one span, ascending.
     pub(crate) working_hours: Vec<Hours>,
-    /// The days of the week, at least one.
+    /// At least one.
     #[serde(with = "weekdays")]
     pub(crate) working_days: BTreeSet<DayOfWeek>,
-    /// Days off.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) holidays: BTreeSet<Date>,
-    /// Days off in every year.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) yearly_holidays: BTreeSet<MonthDay>,
 }
@@ -47,31 +43,29 @@ impl Default for Calendar {
 }
 
 impl Calendar {
-    /// The date that people see on their wall at that moment.
+    /// The date in the time zone.
     pub fn date(&self, at: Timestamp) -> Date {
         self.time_zone.to_datetime(at).date()
     }
 
-    /// The time zone.
     pub fn time_zone(&self) -> &TimeZone {
         &self.time_zone
     }
 
-    /// The calendar without the holidays before that date: what is worth recording.
+    /// The calendar without the holidays before that date, to be recorded.
     pub fn from_date_on(&self, date: Date) -> Self {
         let mut calendar = self.clone();
         calendar.holidays = calendar.holidays.split_off(&date);
         calendar
     }
 
-    /// Whether people work on that date.
     pub fn is_working_day(&self, date: Date) -> bool {
         self.working_days.contains(&DayOfWeek::of(date))
             && !self.holidays.contains(&date)
             && !self.yearly_holidays.contains(&MonthDay::of(date))
     }
 
-    /// The moment when so much time inside working hours has passed.
+    /// The moment when this much working time has passed.
     pub(super) fn add_hours(&self, start: Timestamp, mut hours: SignedDuration) -> Timestamp {
         for (opens, closes) in self.spans_from(start) {
             let from = opens.max(start);
@@ -84,7 +78,7 @@ impl Calendar {
         self.horizon(start)
     }
 
-    /// The moment from which so much time inside working hours passes until `end`.
+    /// The moment from which this much working time passes until `end`.
     pub(super) fn sub_hours(&self, end: Timestamp, mut hours: SignedDuration) -> Timestamp {
         for (opens, closes) in self.spans_until(end) {
             let until = closes.min(end);
@@ -97,8 +91,8 @@ impl Calendar {
         Timestamp::MIN
     }
 
-    /// The same time on the so many-th next working day; from outside of working hours counted from
-    /// the next opening.
+    /// The same wall-clock time this many working days later. Outside working hours, counting starts at the
+    /// next opening.
     pub(super) fn add_days(&self, start: Timestamp, days: u32) -> Timestamp {
         let opening = self.spans_from(start).find(|(_, closes)| start < *closes);
         let Some((opens, _)) = opening else { return self.horizon(start) };
@@ -110,8 +104,8 @@ impl Calendar {
         }
     }
 
-    /// The same time on the so many-th working day before; from outside of working hours counted
-    /// from the last closing.
+    /// The same wall-clock time this many working days before. Outside working hours, counting starts at
+    /// the last closing.
     pub(super) fn sub_days(&self, end: Timestamp, days: u32) -> Timestamp {
         let closing = self.spans_until(end).find(|(opens, _)| *opens <= end);
         let Some((_, closes)) = closing else { return Timestamp::MIN };
@@ -121,8 +115,8 @@ impl Calendar {
         date.and_then(|date| self.moment(date.to_datetime(until.time()))).unwrap_or(Timestamp::MIN)
     }
 
-    /// The working hours from that moment's day on, in absolute time: a day on which clocks change
-    /// has an hour more or less.
+    /// The working hours from that moment's day on, in absolute time: the day on which clocks change has an
+    /// hour more or less.
     fn spans_from(&self, at: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
         let today = self.date(at);
         days(today, Date::tomorrow).filter(|date| self.is_working_day(*date)).flat_map(
@@ -130,7 +124,7 @@ impl Calendar {
         )
     }
 
-    /// The working hours up to that moment's day, the last ones first.
+    /// The working hours up to that moment's day, latest first.
     fn spans_until(&self, at: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
         let today = self.date(at);
         days(today, Date::yesterday).filter(|date| self.is_working_day(*date)).flat_map(
@@ -149,8 +143,8 @@ impl Calendar {
         Some((moment(hours.from)?, moment(hours.to)?)).filter(|(from, to)| from < to)
     }
 
-    /// A wall clock's time that a change of clocks leaves out is as much later as the change; one
-    /// that comes twice is the first.
+    /// A wall-clock time that a change of clocks skips is later by the change; of one that occurs twice, the
+    /// first counts.
     fn moment(&self, wall: jiff::civil::DateTime) -> Option<Timestamp> {
         self.time_zone.to_timestamp(wall).ok()
     }
@@ -184,13 +178,10 @@ pub struct Hours {
     pub(crate) to: u16,
 }
 
-/// A text that is no span of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotHours {
-    /// It has another form.
     #[error("must be a span of a day, such as 09:00-17:30")]
     Form,
-    /// It ends when it starts, or before.
     #[error("must end after it starts, on the same day")]
     Order,
 }
@@ -243,7 +234,7 @@ impl From<Hours> for String {
     }
 }
 
-/// A day of every year, such as `12-25`. The 29th of February is one in leap years only.
+/// A day of every year, such as `12-25`. 29 February occurs in leap years only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MonthDay {
@@ -251,7 +242,6 @@ pub struct MonthDay {
     day: i8,
 }
 
-/// A text that is no day of every year.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a date, such as 2026-12-25, or a month and day of every year, such as 12-25")]
 pub struct NotAMonthDay;
@@ -292,11 +282,10 @@ impl From<MonthDay> for String {
     }
 }
 
-/// A day of the week, ordered from Monday on.
+/// A day of the week; Monday is the least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DayOfWeek(i8);
 
-/// A text that is no day of the week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a day or days of the week, such as Mon or Mon-Fri")]
 pub struct NotADayOfWeek;
@@ -313,7 +302,7 @@ impl DayOfWeek {
         Self(date.weekday().to_monday_zero_offset())
     }
 
-    /// The days of `Mon`, `Monday`, or `Mon-Fri`; a span may go over the end of the week.
+    /// The days of `Mon`, `Monday` or `Mon-Fri`; a span may include the end of the week.
     pub fn span(text: &str) -> Result<Vec<Self>, NotADayOfWeek> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let (first, last): (Self, Self) = (first.trim().parse()?, last.trim().parse()?);

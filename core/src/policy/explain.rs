@@ -1,4 +1,4 @@
-//! Why a submission is decided by whom: `check-policy --explain`.
+//! Which rule decides a submission, and why: `check-policy --explain`.
 
 use std::fmt::Write;
 
@@ -6,11 +6,10 @@ use countersign_protos::{text, v1::Submission};
 use jiff::{Timestamp, civil::Date};
 
 use super::{
-    Continuation, Continuations, Invitee, Place, Policy, Route, Routed, StageRule, TimePlan,
-    places, schedule,
+    FollowUp, FollowUps, Invitee, PlannedStage, Policy, Route, Routed, TimePlan, invitees, schedule,
 };
 use crate::approval::{
-    Approval, Due, EmailAddress, Invited, OnDeadline, Quorum, Seat, ToAsk, Whom,
+    Approval, Due, EmailAddress, Invited, OnDeadline, Quorum, Seat, ToAsk, Verdict, Whom,
 };
 
 impl Policy {
@@ -59,20 +58,18 @@ impl Policy {
             false => writeln!(out, "{:>3}. {:?} matches.", passed_over.len() + 1, rule.name)?,
         }
         writeln!(out)?;
-        let then = match route {
-            Ok(Route::Approve { then, .. }) => {
-                writeln!(out, "Approved at once; nobody is asked.")?;
-                then
+        match route {
+            Ok(Route::Decided(verdict)) => {
+                let decided = match verdict {
+                    Verdict::Approve => "Approved",
+                    Verdict::Reject => "Rejected",
+                };
+                writeln!(out, "{decided} at once; nobody is asked.")?;
             }
-            Ok(Route::Reject { then, .. }) => {
-                writeln!(out, "Rejected at once; nobody is asked.")?;
-                then
-            }
-            Ok(Route::Stages { stages, then, .. }) => {
+            Ok(Route::Stages(stages)) => {
                 for (i, stage) in stages.iter().enumerate() {
                     self.stage(out, i, stage, submitter, rule.asks(i, submitter), at)?;
                 }
-                then
             }
             Err(problems) => {
                 writeln!(out, "It cannot be decided:")?;
@@ -81,10 +78,10 @@ impl Policy {
                 }
                 return Ok(());
             }
-        };
-        let Continuations { approved, rejected } = then;
-        for (outcome, continuation) in [("approved", approved), ("rejected", rejected)] {
-            if let Some(Continuation { workflow, task_queue, namespace }) = continuation {
+        }
+        let FollowUps { approved, rejected } = &rule.follow_ups;
+        for (outcome, follow_up) in [("approved", approved), ("rejected", rejected)] {
+            if let Some(FollowUp { workflow, task_queue, namespace }) = follow_up {
                 write!(out, "Once {outcome}: workflow {workflow} on task queue {task_queue}")?;
                 match namespace {
                     Some(namespace) => writeln!(out, ", in the namespace {namespace}")?,
@@ -95,17 +92,17 @@ impl Policy {
         Ok(())
     }
 
-    /// The first stage opens at that moment; when a later one does, nobody knows yet.
+    /// The first stage opens at that moment; when a later one opens is not known.
     fn stage(
         &self,
         out: &mut String,
         i: usize,
-        stage: &StageRule,
+        stage: &PlannedStage,
         submitter: &EmailAddress,
         asks_submitter: bool,
         at: Timestamp,
     ) -> std::fmt::Result {
-        let StageRule { name, quorum, on_deadline, .. } = stage;
+        let PlannedStage { name, quorum, on_deadline, .. } = stage;
         let number = match quorum {
             Quorum::Any => "the first decision counts".to_owned(),
             Quorum::All => "all have to approve".to_owned(),
@@ -115,16 +112,16 @@ impl Policy {
         if asks_submitter {
             writeln!(out, "  not {submitter}, who submits")?;
         }
-        // The core says who is asked next, and who is released by that, as it does for the workflow.
+        // As in the workflow, the core says who is asked next and who is superseded.
         let mut approval = Approval::new(submitter.clone(), vec![stage.into()]);
         let mut now = at;
         while let Some(ToAsk { whom: Whom::Level(level), taken, .. }) = approval.to_ask() {
             let Some((reviewers, time)) = stage.level(level) else { break };
-            // Who is away when a later stage opens, nobody knows yet either.
+            // Nor is it known who is away when a later stage opens.
             let opens = (i == 0).then_some(now);
             let on = self.calendar.date(opens.unwrap_or(at));
-            let places = places(reviewers, &taken, &self.absences, on, submitter);
-            let due = match places.is_empty() {
+            let invitees = invitees(reviewers, &taken, &self.absences, on, submitter);
+            let due = match invitees.is_empty() {
                 true => Due { deadline: now, reminders: Vec::new() },
                 false => schedule(time, &self.calendar, now),
             };
@@ -132,25 +129,22 @@ impl Policy {
             let is_named = |seat: &&Seat| seat.people().any(|person| reviewers.contains(person));
             let earlier = approval.stages()[0].undecided().filter(|_| ends);
             let kept: Vec<&Seat> = earlier.filter(is_named).collect();
-            let then = match level {
-                _ if places.is_empty() => "the next level is left out: all of it are asked already",
-                0 => "",
-                _ => once_asked(ends, !kept.is_empty()),
-            };
-            if !then.is_empty() {
-                writeln!(out, "  {then}")?;
+            match level {
+                _ if invitees.is_empty() => {
+                    writeln!(out, "  the next level is skipped: everybody in it is already asked")?;
+                }
+                0 => {}
+                _ => writeln!(out, "  {}", once_asked(ends, !kept.is_empty()))?,
             }
-            if !places.is_empty() {
+            if !invitees.is_empty() {
                 for Seat { reviewer, on_behalf_of, .. } in kept {
                     let absent = on_behalf_of.iter().map(|absent| format!(" for {absent}"));
                     writeln!(out, "  {reviewer}{}", absent.collect::<String>())?;
                 }
-                self.ask(out, &places, on, time, opens.map(|_| &due))?;
+                self.ask(out, &invitees, on, time, opens.map(|_| &due))?;
             }
-            let invited = places.into_iter().map(|Place { invitee, .. }| Invited {
-                link: format!("{level} {}", invitee.reviewer),
-                reviewer: invitee.reviewer,
-                on_behalf_of: invitee.on_behalf_of,
+            let invited = invitees.into_iter().map(|Invitee { reviewer, on_behalf_of, .. }| {
+                Invited { link: format!("{level} {reviewer}"), reviewer, on_behalf_of }
             });
             let deadline = due.deadline;
             approval.ask(invited.collect(), Some(due), now);
@@ -169,12 +163,12 @@ impl Policy {
     fn ask(
         &self,
         out: &mut String,
-        places: &[Place],
+        invitees: &[Invitee],
         on: Date,
         time: &TimePlan,
         due: Option<&Due>,
     ) -> std::fmt::Result {
-        for Place { invitee: Invitee { reviewer, on_behalf_of }, kept } in places {
+        for Invitee { reviewer, on_behalf_of, kept } in invitees {
             write!(out, "  {reviewer}")?;
             match (on_behalf_of, kept) {
                 (Some(absent), _) => writeln!(out, " for {absent}, who is away on {on}")?,

@@ -1,6 +1,4 @@
-//! Routing rules: which submissions are decided by whom, until when, and what happens then.
-//!
-//! Pure: files are read by who calls, moments come in as arguments.
+//! Routing rules: who decides a submission, until when, and what happens then.
 
 mod absence;
 mod calendar;
@@ -14,17 +12,17 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-pub use absence::{Absence, Invitee, Kept, Place, concerning, most_bytes, places, stand_ins};
+pub use absence::{Absence, Invitee, Kept, concerning, invitees, most_bytes};
 pub use calendar::{Calendar, DayOfWeek, Hours, MonthDay, NotADayOfWeek, NotAMonthDay, NotHours};
-pub use file::{Mistake, Mistakes};
-pub use plan::{Continuation, Continuations, Level, Plan, StageRule};
+pub use file::{Diagnostic, Diagnostics};
+pub use plan::{FollowUp, FollowUps, Plan, PlannedLevel, PlannedStage};
 pub use routing::{PassedOver, Route, Routed};
 pub use rules::Rule;
 pub use schedule::{
     MAX_DAYS, MAX_REMINDERS, NotAWait, Reminder, TimePlan, Unsuited, Wait, schedule,
 };
 
-/// Rules that make sense, each and together.
+/// Checked rules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     may_name_reviewers: bool,
@@ -36,12 +34,12 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Whether a submission may say itself who is asked, in the rules' place.
+    /// Whether a submission may name its reviewers, instead of the rules.
     pub fn may_name_reviewers(&self) -> bool {
         self.may_name_reviewers
     }
 
-    /// What is in it, in one line.
+    /// A summary in one line.
     pub fn summary(&self) -> String {
         let count = |number: usize, what: &str| match number {
             1 => format!("1 {what}"),

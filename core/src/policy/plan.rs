@@ -1,4 +1,4 @@
-//! What a rule makes of a submission: recorded with it, so that later rules change nothing.
+//! What applies to a submission. It is recorded with it, so that later rules and settings change nothing.
 
 use std::collections::BTreeSet;
 
@@ -6,44 +6,47 @@ use countersign_protos::v1::Submission;
 use serde::{Deserialize, Serialize};
 
 use super::{Absence, Calendar, TimePlan};
-use crate::approval::{self, EmailAddress, OnDeadline, Quorum, StagePlan, Verdict};
+use crate::approval::{EmailAddress, Level, OnDeadline, Quorum, StagePlan, Verdict};
 
 /// A submission that can be decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// As sent, but with every amount in its currency's decimals.
+    /// As sent, with every amount in its currency's number of decimals.
     pub submission: Submission,
-    /// Who asks.
     pub submitter: EmailAddress,
-    /// Who is asked, stage after stage; at least one, unless a rule has decided.
-    pub stages: Vec<StageRule>,
-    /// Whether the outcome is handed on.
+    /// In the order in which they open; at least one, unless a rule has decided.
+    pub stages: Vec<PlannedStage>,
+    /// Whether the outcome goes to the webhook.
     pub webhook: bool,
-    /// The task queue of the webhook, where it is another than the workflow's.
+    /// The task queue of the webhook's activity, if it differs from the workflow's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_queue: Option<String>,
-    /// The rule that applies; empty where none was asked.
+    /// The name of the rule that applies; empty if the submission named its reviewers, or there are no
+    /// rules.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub rule: String,
     /// What the rule decided without asking anybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ruling: Option<Verdict>,
-    /// By which working time is counted and days away are meant.
+    pub rule_decision: Option<Verdict>,
+    /// Working time and absences follow this calendar. `None` if nothing needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calendar: Option<Calendar>,
-    /// Who of the reviewers is away when, and who stands in.
+    /// Those that concern the reviewers and their deputies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absences: Vec<Absence>,
-    /// What goes on with the outcome.
     #[serde(default)]
-    pub then: Continuations,
-    /// Which workflow code planned it. 0 until whoever runs it records that.
+    pub follow_ups: FollowUps,
+    /// The version of the workflow's code. 0 until the code that records the plan sets it.
     pub version: u32,
 }
 
 impl Plan {
-    /// These stages' reviewers are asked, and nothing else happens.
-    pub fn asking(submission: Submission, submitter: EmailAddress, stages: Vec<StageRule>) -> Self {
+    /// A plan that asks the reviewers of these stages and has nothing else in it.
+    pub fn asking(
+        submission: Submission,
+        submitter: EmailAddress,
+        stages: Vec<PlannedStage>,
+    ) -> Self {
         Self {
             submission,
             submitter,
@@ -51,43 +54,40 @@ impl Plan {
             webhook: false,
             webhook_queue: None,
             rule: String::new(),
-            ruling: None,
+            rule_decision: None,
             calendar: None,
             absences: Vec::new(),
-            then: Continuations::default(),
+            follow_ups: FollowUps::default(),
             version: 0,
         }
     }
 }
 
-/// A stage as a rule has it for one submission.
+/// A stage for one submission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct StageRule {
-    /// What people call it.
+pub struct PlannedStage {
     pub name: String,
-    /// Who is asked, unless they are away: each once, never the submitter.
+    /// Who is asked, or their deputies: each once, never the submitter.
     pub reviewers: Vec<EmailAddress>,
-    /// How many have to agree.
     pub quorum: Quorum,
-    /// How long they have, and when they are reminded.
     #[serde(flatten)]
     pub time: TimePlan,
-    /// How it ends when nobody is left to be asked.
+    /// What the last level's deadline does.
     pub on_deadline: OnDeadline,
-    /// Who is asked next, deadline after deadline.
+    /// The levels after the first, one for each deadline that passes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub escalations: Vec<Level>,
+    pub escalations: Vec<PlannedLevel>,
 }
 
-impl StageRule {
-    /// Who may be asked, unless they are away: each once.
+impl PlannedStage {
+    /// The reviewers of all levels, each once.
     pub fn everybody(&self) -> impl Iterator<Item = &EmailAddress> {
         let later = self.escalations.iter().flat_map(|level| &level.reviewers);
         self.reviewers.iter().chain(later).collect::<BTreeSet<_>>().into_iter()
     }
 
-    /// A level: who is asked, and for how long. 0 is asked first.
+    /// The reviewers and times of a level. Level 0 is asked first.
     pub fn level(&self, level: usize) -> Option<(&[EmailAddress], &TimePlan)> {
         match level {
             0 => Some((&self.reviewers, &self.time)),
@@ -99,57 +99,53 @@ impl StageRule {
     }
 }
 
-impl From<&StageRule> for StagePlan {
-    fn from(rule: &StageRule) -> Self {
-        let first = approval::Level { reviewers: rule.reviewers.clone(), keep_earlier: false };
-        let later = rule.escalations.iter().map(|level| approval::Level {
+impl From<&PlannedStage> for StagePlan {
+    fn from(stage: &PlannedStage) -> Self {
+        let first = Level { reviewers: stage.reviewers.clone(), keep_earlier: false };
+        let later = stage.escalations.iter().map(|level| Level {
             reviewers: level.reviewers.clone(),
             keep_earlier: level.keep_earlier,
         });
         StagePlan {
-            name: rule.name.clone(),
-            quorum: rule.quorum,
-            on_deadline: rule.on_deadline,
+            name: stage.name.clone(),
+            quorum: stage.quorum,
+            on_deadline: stage.on_deadline,
             levels: [first].into_iter().chain(later).collect(),
         }
     }
 }
 
-/// People who are asked because those before did not decide in time.
+/// Reviewers who are asked because those before did not decide in time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Level {
-    /// Who is asked, unless they are away or asked already: each once, never the submitter. They may
-    /// decide in any case.
+pub struct PlannedLevel {
+    /// Who is asked, or their deputies, unless they are asked already: each once, never the submitter.
+    /// All of them may decide.
     pub reviewers: Vec<EmailAddress>,
-    /// How long they have, and when they are reminded.
     #[serde(flatten)]
     pub time: TimePlan,
-    /// Whether those who were asked before can still decide.
+    /// Whether those who were asked before may still decide.
     pub keep_earlier: bool,
 }
 
-/// What goes on with an outcome.
+/// The workflows that an outcome starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Continuations {
-    /// With an approved submission.
+pub struct FollowUps {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approved: Option<Continuation>,
-    /// With a rejected one.
+    pub approved: Option<FollowUp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rejected: Option<Continuation>,
+    pub rejected: Option<FollowUp>,
 }
 
-/// A workflow that goes on with an outcome.
+/// A workflow that is started with an outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Continuation {
+pub struct FollowUp {
     /// Its type.
     pub workflow: String,
-    /// Where its worker takes tasks from.
     pub task_queue: String,
-    /// Where it runs. Nothing: as a child workflow, in the approval's own namespace.
+    /// `None` starts a child workflow, in the approval's own namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
 }

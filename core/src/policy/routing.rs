@@ -1,4 +1,4 @@
-//! From a submission to the one thing that becomes of it.
+//! Applies rules to a submission.
 
 use countersign_protos::{
     submission::problem,
@@ -6,81 +6,54 @@ use countersign_protos::{
 };
 
 use super::{
-    Absence, Calendar, Continuations, Level, Policy, StageRule, concerning,
-    rules::{Ask, Aspect, Decision, Escalation, Facts, Rule, Stage},
+    Absence, Calendar, PlannedLevel, PlannedStage, Policy, concerning,
+    rules::{Ask, Aspect, Decision, Escalation, Facts, Rule, RuleStage},
 };
-use crate::approval::{EmailAddress, Quorum};
+use crate::approval::{EmailAddress, Quorum, Verdict};
 
-/// What becomes of a submission, by which rule.
+/// The rule that matches a submission, and what follows from it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Routed<'a> {
-    /// The rule that matched.
     pub rule: &'a Rule,
-    /// What it says; or why it has nobody to ask, as problems of the submission.
+    /// Or why there is nobody to ask, as problems of the submission.
     pub route: Result<Route, Vec<Problem>>,
 }
 
-/// What a rule says.
+/// What a rule does with a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// It is approved without anybody being asked.
-    Approve {
-        /// Whose name is the reason.
-        rule: String,
-        /// What goes on with it.
-        then: Continuations,
-    },
-    /// It is rejected without anybody being asked.
-    Reject {
-        /// Whose name is the reason.
-        rule: String,
-        /// What goes on with it.
-        then: Continuations,
-    },
-    /// People decide.
-    Stages {
-        /// Who says so.
-        rule: String,
-        /// Who is asked, stage after stage; at least one.
-        stages: Vec<StageRule>,
-        /// What goes on with the outcome.
-        then: Continuations,
-    },
+    /// Nobody is asked.
+    Decided(Verdict),
+    /// At least one.
+    Stages(Vec<PlannedStage>),
 }
 
-/// Why an earlier rule is not the one.
+/// Why an earlier rule does not match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassedOver<'a> {
-    /// Its name.
     pub rule: &'a str,
-    /// Everything that does not match, in words.
+    /// Each condition that does not match, as text.
     pub reasons: Vec<String>,
 }
 
 impl Policy {
-    /// What becomes of a submission that was checked: always exactly one thing.
+    /// The route of a valid submission: every one has exactly one.
     pub fn route(&self, submission: &Submission, submitter: &EmailAddress) -> Routed<'_> {
         let facts = Facts::of(submission, submitter);
         let rule =
             self.rules.iter().find(|rule| rule.when.matches(&facts)).unwrap_or(&self.default);
-        let (name, then) = (rule.name.clone(), rule.then.clone());
         let own = self.managers.own(submission, submitter);
         let route = own.map_err(|problem| vec![problem]).and_then(|own| match &rule.decision {
-            Decision::Approve => Ok(Route::Approve { rule: name, then }),
-            Decision::Reject => Ok(Route::Reject { rule: name, then }),
+            Decision::Verdict(verdict) => Ok(Route::Decided(*verdict)),
             Decision::Stages(stages) => {
                 let above = self.managers.above(own, submitter);
-                staffed(rule, stages, &above, submitter).map(|stages| Route::Stages {
-                    rule: name,
-                    stages,
-                    then,
-                })
+                staffed(rule, stages, &above, submitter).map(Route::Stages)
             }
         });
         Routed { rule, route }
     }
 
-    /// Why each rule before the one that matched did not.
+    /// Why the rules before the one that matches do not.
     pub fn passed_over(
         &self,
         submission: &Submission,
@@ -95,25 +68,23 @@ impl Policy {
         before.map(|rule| PassedOver { rule: &rule.name, reasons: passed_over(rule) }).collect()
     }
 
-    /// The calendar that waits and absences are meant by.
     pub fn calendar(&self) -> &Calendar {
         &self.calendar
     }
 
-    /// Who is away when, and who stands in.
     pub fn absences(&self) -> &[Absence] {
         &self.absences
     }
 
-    /// What to record of the calendar with these stages: nothing where they wait by the clock only
-    /// and nobody is away.
+    /// What to record of the calendar with these stages: nothing if they use no working time and nobody is
+    /// away.
     pub fn calendar_for(
         &self,
-        stages: &[StageRule],
+        stages: &[PlannedStage],
         absences: &[Absence],
         at: jiff::Timestamp,
     ) -> Option<Calendar> {
-        let needed = |stage: &StageRule| {
+        let needed = |stage: &PlannedStage| {
             let levels = stage.escalations.iter().map(|level| &level.time);
             levels.chain([&stage.time]).any(super::TimePlan::needs_calendar)
         };
@@ -121,21 +92,21 @@ impl Policy {
             .then(|| self.calendar.from_date_on(self.calendar.date(at)))
     }
 
-    /// The absences from now on that can matter to these stages.
-    pub fn absences_for(&self, stages: &[StageRule], at: jiff::Timestamp) -> Vec<Absence> {
+    /// The absences from that moment on that can concern these stages.
+    pub fn absences_for(&self, stages: &[PlannedStage], at: jiff::Timestamp) -> Vec<Absence> {
         let reviewers: Vec<EmailAddress> =
-            stages.iter().flat_map(StageRule::everybody).cloned().collect();
+            stages.iter().flat_map(PlannedStage::everybody).cloned().collect();
         concerning(&reviewers, &self.absences, self.calendar.date(at))
     }
 }
 
-/// Fills the places of a rule's stages.
+/// The stages of a rule for one submitter.
 fn staffed(
     rule: &Rule,
-    stages: &[Stage],
+    stages: &[RuleStage],
     above: &[EmailAddress],
     submitter: &EmailAddress,
-) -> Result<Vec<StageRule>, Vec<Problem>> {
+) -> Result<Vec<PlannedStage>, Vec<Problem>> {
     let mut planned = Vec::new();
     let mut problems = Vec::new();
     for stage in stages {
@@ -150,16 +121,16 @@ fn staffed(
     if problems.is_empty() { Ok(planned) } else { Err(problems) }
 }
 
-/// Fills a stage's places for a submitter, who gets none. Where the quorum would be out of reach
-/// without them, who is above them takes their place.
+/// A stage for one submitter, who is not asked. If that puts the quorum out of reach, the people above them
+/// take their place.
 fn staff(
-    stage: &Stage,
+    stage: &RuleStage,
     above: &[EmailAddress],
     submitter: &EmailAddress,
-) -> Result<StageRule, String> {
+) -> Result<PlannedStage, String> {
     let asks_manager = stage.reviewers.iter().any(|ask| !matches!(ask, Ask::Person(_)));
     if asks_manager && above.is_empty() {
-        return Err("has no manager in the rules but themselves".into());
+        return Err("has no manager in the rules other than themselves".into());
     }
     let mut reviewers = people(&stage.reviewers, above, submitter);
     let mut higher = above.iter();
@@ -169,8 +140,8 @@ fn staff(
             Some(manager) => reviewers.push(manager.clone()),
             None => {
                 return Err(format!(
-                    "leaves {} to approve, of whom {} are needed: nobody approves their own \
-                     submission, and the rules have no manager above them",
+                    "leaves {} of the {} approvers needed: nobody approves their own submission, and \
+                     the rules have no manager above them",
                     reviewers.len(),
                     stage.quorum.approvals(reviewers.len()).max(1),
                 ));
@@ -178,7 +149,7 @@ fn staff(
         }
     }
     let escalations = levels(stage, &reviewers, above, submitter);
-    Ok(StageRule {
+    Ok(PlannedStage {
         name: stage.name.clone(),
         reviewers,
         quorum: stage.quorum,
@@ -188,14 +159,13 @@ fn staff(
     })
 }
 
-/// The levels of escalation. One that asks nobody who could not decide before, or leaves too few for
-/// the quorum, is left out.
+/// The levels of escalation, without those that ask nobody new or leave too few for the quorum.
 fn levels(
-    stage: &Stage,
+    stage: &RuleStage,
     reviewers: &[EmailAddress],
     above: &[EmailAddress],
     submitter: &EmailAddress,
-) -> Vec<Level> {
+) -> Vec<PlannedLevel> {
     let mut able = reviewers.to_vec();
     let mut levels = Vec::new();
     for Escalation { reviewers, time, keep_earlier } in &stage.escalations {
@@ -203,14 +173,17 @@ fn levels(
         let Some(after) = deciding(&able, &reviewers, *keep_earlier) else { continue };
         if in_reach(stage.quorum, after.len()) {
             able = after;
-            levels.push(Level { reviewers, time: time.clone(), keep_earlier: *keep_earlier });
+            levels.push(PlannedLevel {
+                reviewers,
+                time: time.clone(),
+                keep_earlier: *keep_earlier,
+            });
         }
     }
     levels
 }
 
-/// Who can decide once a level is asked, those whom it names among them: nobody is told to stay who
-/// stays anyway. `None` where all of them could before.
+/// Who can decide once a level is asked. `None` if everybody in it could before.
 pub(super) fn deciding<T: Clone + PartialEq>(
     able: &[T],
     named: &[T],
@@ -223,14 +196,14 @@ pub(super) fn deciding<T: Clone + PartialEq>(
     Some(kept.chain(named).cloned().collect())
 }
 
-/// Who that is, for a submitter: each once.
+/// Who is meant for this submitter: each once.
 fn people(asks: &[Ask], above: &[EmailAddress], submitter: &EmailAddress) -> Vec<EmailAddress> {
     let mut people: Vec<EmailAddress> = Vec::new();
     for ask in asks {
         let person = match ask {
             Ask::Person(person) => Some(person),
             Ask::Manager => above.first(),
-            // Or the highest there is.
+            // Or else the highest there is.
             Ask::ManagersManager => above.get(1).or(above.first()),
         };
         let new = |who: &&EmailAddress| *who != submitter && !people.contains(who);
@@ -239,7 +212,7 @@ fn people(asks: &[Ask], above: &[EmailAddress], submitter: &EmailAddress) -> Vec
     people
 }
 
-/// Whether so many people can approve.
+/// Whether this many people can approve.
 pub(super) fn in_reach(quorum: Quorum, people: usize) -> bool {
     people >= quorum.approvals(people).max(1)
 }

@@ -15,24 +15,23 @@ use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed}
 use iso_currency::Currency;
 use rust_decimal::Decimal;
 
-use super::{Continuations, TimePlan};
+use super::{FollowUps, TimePlan};
 use crate::{
-    approval::{EmailAddress, OnDeadline, Quorum},
+    approval::{EmailAddress, OnDeadline, Quorum, Verdict},
     money,
 };
 
-/// A rule: which submissions it is for, and what becomes of them.
+/// Which submissions a rule is for, and what it does with them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// What people call it; the reason of a decision that it makes itself.
     pub name: String,
     pub(super) when: When,
     pub(super) decision: Decision,
-    pub(super) then: Continuations,
+    pub follow_ups: FollowUps,
 }
 
 impl Rule {
-    /// Whether a stage would ask this person, were they not the submitter.
+    /// Whether a stage names this person, who is not asked as the submitter.
     pub(super) fn asks(&self, stage: usize, person: &EmailAddress) -> bool {
         let Decision::Stages(stages) = &self.decision else { return false };
         let is = |ask: &Ask| matches!(ask, Ask::Person(asked) if asked == person);
@@ -40,17 +39,16 @@ impl Rule {
     }
 }
 
-/// What becomes of a submission.
+/// What a rule does with a submission.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Decision {
-    Approve,
-    Reject,
-    Stages(Vec<Stage>),
+    Verdict(Verdict),
+    Stages(Vec<RuleStage>),
 }
 
-/// A stage before it is known who submits.
+/// A stage, for any submitter.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Stage {
+pub(super) struct RuleStage {
     pub(super) name: String,
     pub(super) reviewers: Vec<Ask>,
     pub(super) quorum: Quorum,
@@ -59,7 +57,7 @@ pub(super) struct Stage {
     pub(super) escalations: Vec<Escalation>,
 }
 
-/// A level of escalation before it is known who submits.
+/// A level of escalation, for any submitter.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Escalation {
     pub(super) reviewers: Vec<Ask>,
@@ -71,9 +69,7 @@ pub(super) struct Escalation {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ask {
     Person(EmailAddress),
-    /// The submitter's.
     Manager,
-    /// Theirs.
     ManagersManager,
 }
 
@@ -82,7 +78,7 @@ impl Ask {
     pub(super) const MANAGERS_MANAGER: &'static str = "manager's manager";
 }
 
-/// What a submission has to be like; what is empty is no condition.
+/// A rule's conditions. Those that are empty match everything.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct When {
     pub(super) types: Vec<String>,
@@ -93,14 +89,14 @@ pub(super) struct When {
     pub(super) amounts: BTreeMap<String, Bounds>,
 }
 
-/// A range of amounts; each bound with whether it is inside.
+/// A range of amounts; each bound with whether it is included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) low: Option<(Decimal, bool)>,
     pub(super) high: Option<(Decimal, bool)>,
 }
 
-/// What rules look at.
+/// What conditions are compared with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Facts<'a> {
     pub(super) kind: &'a str,
@@ -111,7 +107,6 @@ pub(super) struct Facts<'a> {
     pub(super) amount: Decimal,
 }
 
-/// What a condition is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Aspect {
     Type,
@@ -151,7 +146,7 @@ impl Bounds {
         low && high
     }
 
-    /// Whether no amount of the currency is inside.
+    /// Whether it contains no amount of the currency.
     pub(super) fn is_empty(&self, currency: Currency) -> bool {
         let step = smallest(currency);
         let first = self.low.map(|(low, inside)| if inside { low } else { low + step });
@@ -182,7 +177,7 @@ impl When {
         Aspect::ALL.iter().all(|aspect| self.admits(*aspect, facts))
     }
 
-    /// Whether one aspect is as it has to be.
+    /// Whether one aspect matches.
     pub(super) fn admits(&self, aspect: Aspect, facts: &Facts<'_>) -> bool {
         let one_of = |values: &[String], value: &str| {
             values.is_empty() || values.iter().any(|known| same(known, value))
@@ -205,7 +200,7 @@ impl When {
         }
     }
 
-    /// Why one aspect is not as it has to be.
+    /// Why one aspect does not match.
     pub(super) fn refusal(&self, aspect: Aspect, facts: &Facts<'_>) -> String {
         let not_one_of = |what: &str, value: &str, values: &[String]| match value {
             "" => format!("it has no {what}; the rule is for {}", values.join(", ")),
@@ -234,7 +229,7 @@ impl When {
     }
 }
 
-/// Whether two names are one, [`as_read`].
+/// Whether two names are the same to people: [`as_read`].
 fn same(one: &str, other: &str) -> bool {
     let read =
         |byte: u8| if matches!(byte, b'_' | b'-') { b' ' } else { byte.to_ascii_lowercase() };
@@ -242,8 +237,8 @@ fn same(one: &str, other: &str) -> bool {
     alike || !(is_plain(one) && is_plain(other)) && as_read(one) == as_read(other)
 }
 
-/// Whether reading a name changes no more than its capitals and single signs between its words. Most
-/// names are like that, and are compared without being read.
+/// Whether [`as_read`] changes only case and the single separators of a name. Most names are like that, and
+/// are compared without it.
 fn is_plain(name: &str) -> bool {
     let mut after_blank = !name.is_empty();
     for byte in name.bytes() {
@@ -264,7 +259,7 @@ pub(super) fn as_read(text: &str) -> String {
     if words.is_empty() { folded } else { words.join(" ") }
 }
 
-/// What a name consists of between the signs that stand for blanks: `_`, `-` and the other dashes.
+/// The words of a name, separated by spaces, underscores and dashes of any kind.
 fn name_words(name: &str) -> impl Iterator<Item = &str> {
     let is_blank = |c: char| {
         c.is_whitespace() || matches!(c, '_' | '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
@@ -272,8 +267,8 @@ fn name_words(name: &str) -> impl Iterator<Item = &str> {
     name.split(is_blank).filter(|word| !word.is_empty())
 }
 
-/// A text without its capitals, without what nobody sees, and with its accents written in one way:
-/// two are a canonical caseless match (the Unicode Standard, 3.13, D145) when these are the same.
+/// A string case-folded, normalised and without invisible characters: two of them are a canonical caseless
+/// match (the Unicode Standard, 3.13, D145) if these are equal.
 fn folded(text: &str) -> String {
     let decomposed = DecomposingNormalizerBorrowed::new_nfd();
     let text = text::clean_line(text);
@@ -281,7 +276,7 @@ fn folded(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(&folded).into_owned()
 }
 
-/// What [`Managers`] knows an employee by.
+/// The key of an employee in [`Managers`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Employee {
     Address(EmailAddress),
@@ -290,18 +285,18 @@ pub(super) enum Employee {
 }
 
 impl Employee {
-    /// By an address or an ID, whichever it is.
+    /// An address if it is one, else an ID.
     pub(super) fn named(text: &str) -> Self {
         let address = text.trim().parse();
         address.map_or_else(|_| Self::Id(folded(text)), Self::Address)
     }
 }
 
-/// Whether everything that a rule matches is matched by one of the earlier ones already.
+/// Whether every submission that a rule matches is matched by an earlier one.
 ///
-/// Exact: conditions only tell apart the values that rules name, so that it is enough to try those,
-/// one more that no rule names, and for amounts each bound with its neighbours. Aspect by aspect,
-/// the earlier rules that match so far are kept; where none is left, the rule is reached.
+/// This is exact: conditions distinguish only the values that rules name, so it is enough to try those, one
+/// that no rule names, and for amounts each bound with its neighbours. Aspect by aspect, the earlier rules
+/// that match so far are kept; if none is left, the rule can be reached.
 pub(super) fn is_covered(rule: &When, earlier: &[&When]) -> bool {
     covered(rule, earlier, &Aspect::ALL)
 }
@@ -318,12 +313,12 @@ fn covered(rule: &When, earlier: &[&When], aspects: &[Aspect]) -> bool {
         })
 }
 
-/// Facts that the rule admits, one of each kind that it and the earlier ones tell apart.
+/// Facts that the rule admits, one of each kind that it and the earlier ones distinguish.
 fn samples<'a>(aspect: Aspect, rule: &'a When, earlier: &[&'a When]) -> Vec<Facts<'a>> {
     let all = || [rule].into_iter().chain(earlier.iter().copied());
     let named = |values: fn(&When) -> &Vec<String>| {
         let mut named: BTreeSet<&str> = all().flat_map(values).map(String::as_str).collect();
-        // No rule can name this one.
+        // No rule can name the empty string.
         named.insert("");
         named
     };
@@ -380,11 +375,11 @@ pub(super) struct Managers {
 }
 
 impl Managers {
-    /// A submitter's own manager, as far as somebody is named for them or their department.
+    /// The manager who is named for a submitter or their department.
     ///
     /// # Errors
-    /// Where the employee ID is that of somebody else: people write it themselves, and must not
-    /// choose by it who decides.
+    /// If the employee ID belongs to somebody else: submitters write it themselves, and must not choose by
+    /// it who decides.
     pub(super) fn own(
         &self,
         submission: &Submission,
@@ -398,8 +393,8 @@ impl Managers {
         {
             let id = text::clean_line(&who.employee_id);
             let message = format!(
-                "names somebody else than the e-mail address: in the rules, the manager of {id} is \
-                 {one}, and that of {submitter} is {other}"
+                "belongs to somebody other than the e-mail address: in the rules, the manager of \
+                 {id} is {one}, and that of {submitter} is {other}"
             );
             return Err(problem("$.submitter.employeeId", message));
         }
@@ -408,8 +403,8 @@ impl Managers {
         Ok(named.find(|manager| *manager != submitter))
     }
 
-    /// Who is above a submitter with this manager, step by step, and then above whom nobody else is;
-    /// each once, never the submitter.
+    /// The managers above a submitter, this one first, and then the default's; each once, never the
+    /// submitter.
     pub(super) fn above(
         &self,
         own: Option<&EmailAddress>,

@@ -14,20 +14,20 @@ fn validated(json: &Value) -> Validated {
     validated_by(json, &routing(), None)
 }
 
-fn validated_by(json: &Value, routing: &Routing, rules: Option<&Rules>) -> Validated {
+fn validated_by(json: &Value, routing: &Routing, rules: Option<&Policy>) -> Validated {
     validated_text(&json.to_string(), routing, rules)
 }
 
-fn validated_text(json: &str, routing: &Routing, rules: Option<&Rules>) -> Validated {
+fn validated_text(json: &str, routing: &Routing, rules: Option<&Policy>) -> Validated {
     let mut payload = payload::encode(&Submission::default(), Encoding::JsonPlain);
     payload.data = json.as_bytes().to_vec();
     let (submission, problems) = submission::read(&[payload]);
     validate(submission, problems, routing, rules, Timestamp::UNIX_EPOCH)
 }
 
-fn rules(text: &str) -> Rules {
+fn rules(text: &str) -> Policy {
     let no_file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
-    Rules::parse(text, "rules.toml", no_file).unwrap_or_else(|wrong| panic!("{wrong}"))
+    Policy::parse(text, "rules.toml", no_file).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
 fn plan(json: &Value) -> Plan {
@@ -85,9 +85,9 @@ fn the_required_fields_are_enough_and_the_default_reviewers_are_asked() {
 #[test]
 fn what_nobody_sees_is_no_title_and_no_name() {
     let json = with("/document/title", json!("\u{202e}\u{200b}"));
-    assert_eq!(problems(&json), ["$.document.title: has only characters that nobody sees"]);
+    assert_eq!(problems(&json), ["$.document.title: has only invisible characters"]);
     let json = with("/submitter/name", json!("\u{200b}"));
-    assert_eq!(problems(&json), ["$.submitter.name: has only characters that nobody sees"]);
+    assert_eq!(problems(&json), ["$.submitter.name: has only invisible characters"]);
     let json = with("/document/category", json!(""));
     assert!(matches!(validated(&json), Validated::Plan(_)));
 }
@@ -284,7 +284,7 @@ fn each_rule_names_its_field() {
         ),
         (
             stage(json!({"reviewers": ["a@example.com", "A@example.com"]})),
-            "$.approval.stages[0].reviewers[1]: is in this stage already: one reviewer has one vote",
+            "$.approval.stages[0].reviewers[1]: is already in this stage: one reviewer has one vote",
         ),
         (
             stage(json!({"reviewers": ["sue+boss@example.com", "a@example.com"]})),
@@ -292,7 +292,7 @@ fn each_rule_names_its_field() {
         ),
         (
             stage(json!({"reviewers": ["a.b@gmail.com", "AB+x@googlemail.com"]})),
-            "$.approval.stages[0].reviewers[1]: is in this stage already: one reviewer has one vote",
+            "$.approval.stages[0].reviewers[1]: is already in this stage: one reviewer has one vote",
         ),
         (
             stage(json!({"reviewers": ["a@example.com"], "quorum": 2})),
@@ -316,14 +316,14 @@ fn each_rule_names_its_field() {
         ),
         (
             stage(json!({"reviewers": ["a@example.com"], "deadline": "1h", "reminders": ["2h"]})),
-            "$.approval.stages[0].reminders[0]: must come between the asking and the deadline, 1h later",
+            "$.approval.stages[0].reminders[0]: must come between the request and the deadline, 1h later",
         ),
         (
             stage(json!({
                 "reviewers": ["a@example.com"], "deadline": "2 working days",
                 "reminders": ["1h", "3 working days"],
             })),
-            "$.approval.stages[0].reminders[1]: must come between the asking and the deadline, 2 working days later",
+            "$.approval.stages[0].reminders[1]: must come between the request and the deadline, 2 working days later",
         ),
         (
             stage(json!({"reviewers": ["a@example.com"], "reminders": ["every 1h"]})),
@@ -372,16 +372,16 @@ fn default_reviewers_and_deputies_have_to_fit_too() {
     let asking = |reviewers| validated_by(&minimal(), &Routing { reviewers, webhook: false }, None);
     assert!(matches!(asking(people(80, "x.io")), Validated::Plan(_)));
     for (reviewers, found) in [
-        (people(81, "x.io"), "81 default reviewers (COUNTERSIGN_REVIEWERS), who take 881 bytes"),
+        (people(81, "x.io"), "81 default reviewers (COUNTERSIGN_REVIEWERS) take 881 bytes"),
         (
             people(9, &format!("{long}example.com")),
-            "9 default reviewers (COUNTERSIGN_REVIEWERS), who take 1953 bytes",
+            "9 default reviewers (COUNTERSIGN_REVIEWERS) take 1953 bytes",
         ),
     ] {
         assert_eq!(
             problems_of(asking(reviewers)),
             [format!(
-                "$.approval: is required: the worker has {found}; at most 80 and 1900 bytes can be asked"
+                "$.approval: is required: the worker's {found}; at most 80 reviewers and 1900 bytes fit"
             )]
         );
     }
@@ -400,9 +400,7 @@ fn default_reviewers_and_deputies_have_to_fit_too() {
     assert!(matches!(validated(&own), Validated::Plan(_)));
     assert_eq!(
         problems_of(validated_by(&own, &routing(), Some(&rules))),
-        [
-            "$.approval.stages[0].reviewers: take 1953 bytes with their deputies; at most 1900 can be asked at once"
-        ]
+        ["$.approval.stages[0].reviewers: take 1953 bytes with their deputies; at most 1900 fit"]
     );
 }
 
@@ -421,9 +419,9 @@ fn a_submission_is_as_large_as_can_be_carried_to_all_who_are_asked() {
     assert_eq!(
         problems(&asking(79, more + 1)),
         [
-            "$.document: is too large: the submission has 26215 bytes, and is carried once for each of \
-          79 people and once more: 2097200 bytes of at most 2097152. Shorten it, attach what is long, \
-          or ask fewer people"
+            "$.document: is too large: the submission has 26215 bytes and is carried once for each of 79 \
+             people and once more, 2097200 bytes in all; at most 2097152 fit. Shorten it, attach long \
+             texts, or ask fewer people"
         ]
     );
     plan(&asking(78, more + 1));
@@ -453,12 +451,8 @@ const AMOUNTS: &[(&str, &str, Result<&str, &str>)] = &[
     // As other systems write them.
     (r#""125.50""#, "EUR", Ok("125.50")),
     (r#""1234.5""#, "EUR", Ok("1234.50")),
-    (r#""10.000""#, "JPY", Err(r#""10.000" could mean 10000 or 10: write the one that is meant"#)),
-    (
-        r#""15.000""#,
-        "EUR",
-        Err(r#""15.000" could mean 15000.00 or 15.00: write the one that is meant"#),
-    ),
+    (r#""10.000""#, "JPY", Err(r#""10.000" could mean 10000 or 10: write one of them"#)),
+    (r#""15.000""#, "EUR", Err(r#""15.000" could mean 15000.00 or 15.00: write one of them"#)),
     (r#""1.500""#, "KWD", Ok("1.500")),
     (r#""12_50""#, "EUR", Err("must be a decimal number")),
     (r#""99_""#, "EUR", Err("must be a decimal number")),

@@ -27,11 +27,11 @@ async fn orders_what_is_approved_and_nothing_else(language: &str, worker: Comman
     let example = Example::start(language, worker).await;
     let stack = &example.stack;
 
-    let purchase = example.purchase("Standing desk", json!({})).await;
-    let link = example.links("office.lead@example.com", "Standing desk", 1).await.remove(0);
-    stack.open(&link).await.expect(200, &["649.00 EUR", "Standing desk"]);
+    let purchase = example.purchase("SeatStatus desk", json!({})).await;
+    let link = example.links("office.lead@example.com", "SeatStatus desk", 1).await.remove(0);
+    stack.open(&link).await.expect(200, &["649.00 EUR", "SeatStatus desk"]);
     stack.press(&link, "approve", "Within budget").await.expect(200, &["recorded"]);
-    example.finance_approves("Standing desk").await;
+    example.finance_approves("SeatStatus desk").await;
     let result = purchase.outcome().await;
     assert_eq!(result["ordered"], true, "{result}");
     assert_decided(&result, "APPROVED", "office.lead@example.com", "APPROVE", "Within budget");

@@ -8,7 +8,7 @@ use countersign_e2e::{
     text,
 };
 use countersign_protos::{payload::Encoding, v1::Outcome};
-use countersign_worker::{NotStarted, StartWorkflow, policy::Continuation, start_workflow};
+use countersign_worker::{NotStarted, StartWorkflow, policy::FollowUp, start_workflow};
 use serde_json::json;
 use temporalio_common::protos::temporal::api::common::v1::link::WorkflowEvent;
 
@@ -127,7 +127,7 @@ async fn a_workflow_in_another_namespace_goes_on_as_soon_as_the_namespace_is_the
 async fn a_workflow_that_is_started_twice_in_another_namespace_runs_once() {
     let client = Temporal::shared().await.client().await;
     let start = async |request: &str| {
-        let next = Continuation {
+        let next = FollowUp {
             workflow: "PayExpense".to_owned(),
             task_queue: "payments".to_owned(),
             namespace: Some("default".to_owned()),

@@ -33,7 +33,7 @@ use crate::{
     mail::{self, Letter, Links},
     notifier::{Envelope, Notifier, NotifyError},
     payload::from_temporal,
-    policy::{Invitee, Policy, schedule, stand_ins},
+    policy::{self, Invitee, Policy, schedule},
     recorded::{Delivered, Issue, Issued, Notice, RefusedSince, ReviewRequest, StartWorkflow},
     validation::{self, Routing, Validated},
     versions,
@@ -102,7 +102,7 @@ impl Countersign {
         let Issue { approval, stage, round, .. } = issue;
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let invitees = invitees(&issue, rules.as_deref());
-        let invite = |Invitee { reviewer, on_behalf_of }| {
+        let invite = |Invitee { reviewer, on_behalf_of, .. }| {
             let asked =
                 LinkContext { approval, stage, round, reviewer: EmailAddress::as_str(&reviewer) };
             let link = self.link_keys.issue(asked).hash().as_str().to_owned();
@@ -249,7 +249,7 @@ fn invitees(issue: &Issue, rules: Option<&Policy>) -> Vec<Invitee> {
         None => (&recorded, &issue.absences[..]),
     };
     let on = calendar.date(issue.opened_at);
-    stand_ins(&issue.reviewers, &issue.asked, absences, on, submitter)
+    policy::invitees(&issue.reviewers, &issue.asked, absences, on, submitter)
 }
 
 /// Whether a mail whose refusal does not say what it is about has been tried for long enough. The last

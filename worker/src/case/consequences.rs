@@ -6,7 +6,7 @@ use countersign_protos::v1;
 
 use crate::{
     approval::Verdict,
-    policy::{Continuation, Plan},
+    policy::{FollowUp, Plan},
     recorded::StartWorkflow,
 };
 
@@ -39,10 +39,10 @@ impl Consequences {
         &self,
         plan: &'a Plan,
         decided: Option<Verdict>,
-    ) -> Option<&'a Continuation> {
+    ) -> Option<&'a FollowUp> {
         let follow_up = match decided? {
-            Verdict::Approve => &plan.then.approved,
-            Verdict::Reject => &plan.then.rejected,
+            Verdict::Approve => &plan.follow_ups.approved,
+            Verdict::Reject => &plan.follow_ups.rejected,
         };
         follow_up.as_ref().filter(|_| self.follow_up.is_none())
     }

@@ -27,7 +27,9 @@ pub(crate) use self::{
     visibility::unset,
 };
 use crate::{
-    approval::{Approval, Ballot, Claim, NotReassigned, Receipt, Ruling, Seat, Stage, ToAsk, Whom},
+    approval::{
+        Approval, Ballot, Claim, NotReassigned, Receipt, RuleDecision, Seat, Stage, ToAsk, Whom,
+    },
     limits::MAX_NAME_BYTES,
     policy::Plan,
     recorded::{Issue, Issued, Notice, ReviewRequest, StartWorkflow},
@@ -126,10 +128,10 @@ impl Case {
     /// The submission is valid: `plan` says who is asked, or what a rule has decided.
     pub(crate) fn begin(&mut self, id: Uuid, plan: Plan, encoding: Encoding, now: Timestamp) {
         let submitter = plan.submitter.clone();
-        let approval = match plan.ruling {
+        let approval = match plan.rule_decision {
             Some(verdict) => {
                 let rule = plan.rule.clone();
-                Approval::ruled(submitter, Ruling { verdict, rule, at: now })
+                Approval::decided_by_rule(submitter, RuleDecision { verdict, rule, at: now })
             }
             None => Approval::new(submitter, plan.stages.iter().map(Into::into).collect()),
         };
@@ -380,7 +382,7 @@ impl Open {
         let planned = &self.plan.stages[stage];
         let name = &planned.name;
         let (summary, reviewers, time) = match whom {
-            Whom::Instead(from, to) => {
+            Whom::Replacement(from, to) => {
                 (format!("Issue an approval link for {name} to replace {from}"), vec![to], None)
             }
             Whom::Level(level) => {
@@ -411,7 +413,7 @@ impl Open {
     fn ask(&mut self, issued: Issued, now: Timestamp) -> (Vec<Seat>, Option<NotReassigned>) {
         let to_ask = self.approval.to_ask();
         let superseded = self.approval.ask(issued.invited, issued.due, now);
-        let Some(ToAsk { stage, round, whom: Whom::Instead(from, _), .. }) = to_ask else {
+        let Some(ToAsk { stage, round, whom: Whom::Replacement(from, _), .. }) = to_ask else {
             return (superseded, None);
         };
         let stage = &self.approval.stages()[stage];
@@ -508,8 +510,8 @@ impl Open {
 
     fn vote(&mut self, ballot: Ballot, now: Timestamp) -> Result<bool, String> {
         let who = self.claimant(&ballot.claim);
-        let receipt = match self.approval.is_about_to_release(&ballot.claim) {
-            true => Receipt::Released,
+        let receipt = match self.approval.is_about_to_supersede(&ballot.claim) {
+            true => Receipt::Superseded,
             false => self.approval.vote(ballot, now),
         };
         match receipt {
@@ -521,7 +523,7 @@ impl Open {
             Receipt::Contradiction => Err(format!("{who} decided otherwise before")),
             Receipt::NotAReviewer => Err(format!("{who} is not asked")),
             Receipt::SelfVote => Err(format!("{who} does not decide their own submission")),
-            Receipt::Released => Err(format!("somebody else was asked in the place of {who}")),
+            Receipt::Superseded => Err(format!("somebody else was asked in the place of {who}")),
             Receipt::StageNotOpen => Err(format!("the stage of {who} is not open")),
         }
     }

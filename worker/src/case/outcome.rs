@@ -5,7 +5,10 @@ use jiff::Timestamp;
 
 use super::consequences::Started;
 use crate::{
-    approval::{Approval, End, Grounds, OnDeadline, Seat, Stage, Standing, Status, Verdict, Vote},
+    approval::{
+        Approval, EmailAddress, End, OnDeadline, Reason, Seat, SeatStatus, Stage, Status, Verdict,
+        Vote,
+    },
     policy::Plan,
 };
 
@@ -26,6 +29,7 @@ pub(super) fn outcome(
         submission_type: submission.submission_type.clone(),
         decided_at: decided_at(approval).map(to_message),
         reason: reason(approval),
+        because: Some(approval.reason().into()),
         submitter: submission.submitter.clone(),
         document: submission.document.clone(),
         stages: opened.map(|stage| stage_outcome(approval, stage)).collect(),
@@ -46,7 +50,7 @@ pub(super) fn verdict(approval: &Approval) -> Option<Verdict> {
 
 /// Whether others were asked in the place of a reviewer, who had not decided.
 pub(super) fn is_superseded(seat: &Seat) -> bool {
-    seat.standing == Standing::Released && seat.vote.is_none()
+    seat.status == SeatStatus::Superseded && seat.vote.is_none()
 }
 
 pub(super) fn status(approval: &Approval) -> v1::Status {
@@ -79,69 +83,48 @@ pub(super) fn decided_at(approval: &Approval) -> Option<Timestamp> {
 
 /// Why an approval has its status, in one sentence.
 pub(super) fn reason(approval: &Approval) -> String {
-    match approval.status() {
-        Status::Pending(_, stage) => waits_for(stage),
-        Status::Approved(Grounds::Rule(rule), _) => format!("Approved by the rule {rule}."),
-        Status::Rejected(Grounds::Rule(rule), _) => format!("Rejected by the rule {rule}."),
-        Status::Approved(Grounds::Stage(stage), _) if stage.ended_by_deadline() => {
-            deadline_passed(stage, "which counts as approval")
+    match approval.reason() {
+        Reason::NotOpened { stage } => format!("{stage} is asked next."),
+        Reason::Waiting { stage, needed: 1, .. } => format!("{stage} waits for a decision."),
+        Reason::Waiting { stage, approvals, needed } => {
+            format!("{stage} has {approvals} of the {needed} approvals it needs.")
         }
-        Status::Rejected(Grounds::Stage(stage), _) if stage.ended_by_deadline() => {
-            match stage.plan().on_deadline {
-                OnDeadline::Approve => {
-                    let by = voters(stage, Verdict::Reject);
-                    deadline_passed(stage, &format!("and counts as rejected, as {by} rejected it"))
+        Reason::Votes { verdict, reviewers, .. } => {
+            format!("{} by {}.", decided(verdict), names(&reviewers))
+        }
+        Reason::Rule { rule, verdict } => format!("{} by the rule {rule}.", decided(verdict)),
+        Reason::DeadlinePassed { stage, effect, rejected_by } => {
+            let consequence = match effect {
+                OnDeadline::Approve => "which counts as approval".to_owned(),
+                OnDeadline::Expire => "which ends the approval".to_owned(),
+                OnDeadline::Reject if rejected_by.is_empty() => {
+                    "which counts as rejection".to_owned()
                 }
-                _ => deadline_passed(stage, "which counts as rejection"),
-            }
+                OnDeadline::Reject => {
+                    format!("and counts as rejected, as {} rejected it", names(&rejected_by))
+                }
+            };
+            format!("{stage} was not decided before its deadline, {consequence}.")
         }
-        Status::Approved(Grounds::Stage(stage), _) | Status::Rejected(Grounds::Stage(stage), _) => {
-            decided_by(stage)
-        }
-        Status::Expired(stage, _) => deadline_passed(stage, "which ends the approval"),
-        Status::Withdrawn(withdrawal) if withdrawal.reason.is_empty() => {
-            "Withdrawn before it was decided.".into()
-        }
-        Status::Withdrawn(withdrawal) => format!("Withdrawn: {}", withdrawal.reason),
+        Reason::Withdrawn { text: "" } => "Withdrawn before it was decided.".into(),
+        Reason::Withdrawn { text } => format!("Withdrawn: {text}"),
     }
 }
 
-fn waits_for(stage: &Stage) -> String {
-    let name = &stage.plan().name;
-    if stage.opened_at().is_none() {
-        return format!("{name} is asked next.");
-    }
-    let seats = stage.electorate();
-    let approvals =
-        stage.votes().iter().filter(|(_, vote)| vote.verdict == Verdict::Approve).count();
-    match stage.plan().quorum.approvals(seats) {
-        1 => format!("{name} waits for a decision."),
-        needed => format!("{name} has {approvals} of the {needed} approvals it needs."),
+fn decided(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approve => "Approved",
+        Verdict::Reject => "Rejected",
     }
 }
 
-fn decided_by(stage: &Stage) -> String {
-    let Some((end, _)) = stage.end() else { return String::new() };
-    match end {
-        End::Approved => format!("Approved by {}.", voters(stage, Verdict::Approve)),
-        _ => format!("Rejected by {}.", voters(stage, Verdict::Reject)),
-    }
-}
-
-/// Who decided so, in the order in which they did.
-fn voters(stage: &Stage, verdict: Verdict) -> String {
-    let votes = stage.votes();
-    let so = votes.iter().filter(|(_, vote)| vote.verdict == verdict);
-    let names: Vec<&str> = so.map(|(seat, _)| seat.reviewer.as_str()).collect();
+fn names(people: &[&EmailAddress]) -> String {
+    let names: Vec<&str> = people.iter().map(|person| person.as_str()).collect();
     match names.split_last() {
         Some((last, [])) => (*last).to_owned(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
         None => "nobody".to_owned(),
     }
-}
-
-fn deadline_passed(stage: &Stage, consequence: &str) -> String {
-    format!("{} was not decided before its deadline, {consequence}.", stage.plan().name)
 }
 
 fn stage_outcome(approval: &Approval, stage: &Stage) -> v1::StageOutcome {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     approval::{Invited, OnDeadline, Quorum, Verdict},
     limits::MAX_SEATS,
-    policy::{Absence, StageRule, TimePlan, stand_ins},
+    policy::{Absence, PlannedStage, TimePlan, invitees},
     testing::{self, address},
 };
 
@@ -107,7 +107,7 @@ fn full(name: &str) -> String {
 }
 
 fn plan() -> Plan {
-    let stage = StageRule {
+    let stage = PlannedStage {
         name: "Finance".into(),
         reviewers: vec![address("ann"), address("bob")],
         quorum: Quorum::All,
@@ -281,7 +281,7 @@ fn open_for_fay(case: &mut Case, link: &str) {
     let absences = [Absence { reviewer, deputy, from: today, to: today }];
     let issue = case.next_issue(NOW).expect("somebody to ask");
     let submitter = issue.submitter.as_ref().expect("somebody submits");
-    let invitees = stand_ins(&issue.reviewers, &issue.asked, &absences, today, submitter);
+    let invitees = invitees(&issue.reviewers, &issue.asked, &absences, today, submitter);
     let invited = invitees.into_iter().map(|invitee| Invited {
         reviewer: invitee.reviewer,
         on_behalf_of: invitee.on_behalf_of,

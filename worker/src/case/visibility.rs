@@ -17,7 +17,7 @@ use super::{
     outcome::{decided_at, is_superseded, reason, stage_status, status, verdict, vote_message},
 };
 use crate::{
-    approval::{OnDeadline, Seat, Stage, Standing, Verdict},
+    approval::{OnDeadline, Seat, SeatStatus, Stage, Verdict},
     limits::MAX_REVIEWER_BYTES,
 };
 
@@ -36,6 +36,7 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         stages: approval.stages().iter().map(|stage| stage_state(open, stage)).collect(),
         decided_at: decided_at(approval).map(to_message),
         reason: reason(approval),
+        because: Some(approval.reason().into()),
         rule: open.plan.rule.clone(),
         announcement_error: open.notices.submitter_error.clone(),
         handing_on: handing_on(open).unwrap_or_default(),
@@ -47,7 +48,7 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
 pub(super) fn search_attributes(open: &Open) -> Vec<SearchAttributeUpdate> {
     let approval = &open.approval;
     let asked = || approval.open_stage().into_iter().flat_map(Stage::undecided);
-    let unreachable = asked().any(|seat| seat.standing == Standing::Unreachable);
+    let unreachable = asked().any(|seat| seat.status == SeatStatus::Unreachable);
     let outcome_undelivered =
         !open.notices.submitter_error.is_empty() || !open.consequences.webhook_error().is_empty();
     let seats = approval.stages().iter().flat_map(Stage::seats);
@@ -134,7 +135,7 @@ fn reviewer_state(open: &Open, stage: &Stage, seat: &Seat) -> v1::ReviewerState 
 
 fn delivery(open: &Open, stage: &Stage, seat: &Seat) -> v1::Delivery {
     let waits = open.approval.open_stage() == Some(stage);
-    let released = seat.standing == Standing::Released;
+    let released = seat.status == SeatStatus::Superseded;
     match open.deliveries.get(&seat.link) {
         Some(mail) if !mail.error.is_empty() => v1::Delivery::Undeliverable,
         Some(mail) if mail.sent => v1::Delivery::Sent,
@@ -216,7 +217,7 @@ fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
             let why = open.deliveries.get(&seat.link).map(|mail| mail.error.as_str());
             format!("**cannot be reached**: {}", markdown(why.unwrap_or_default()))
         }
-        (None, _) if seat.standing == Standing::Released => {
+        (None, _) if seat.status == SeatStatus::Superseded => {
             "did not decide; others were asked".to_owned()
         }
         (None, _) if !waits => "did not decide".to_owned(),

@@ -14,7 +14,7 @@ use crate::{policy::Policy, validation};
 /// One line for rules that make sense; for a submission, what they would do with it.
 ///
 /// # Errors
-/// Every mistake in the rules, or every problem of the submission, for people to read.
+/// Every error in the rules, or every problem of the submission, for people to read.
 pub fn check_policy(
     file: &Path,
     explain: Option<&Path>,
@@ -39,7 +39,7 @@ pub fn load(path: &Path, colours: bool) -> Result<Policy, String> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let read_file = |file: &str| fs::read_to_string(folder.join(file));
     Policy::parse(&text, &path.display().to_string(), read_file)
-        .map_err(|mistakes| mistakes.render(colours))
+        .map_err(|diagnostics| diagnostics.render(colours))
 }
 
 /// Reads a submission as the worker does that has these rules.
@@ -56,7 +56,7 @@ fn read(
             .iter()
             .map(|problem| format!("\n  {}: {}", problem.path, problem.message))
             .collect();
-        format!("{} is no submission that can be decided:{}", path.display(), problems.concat())
+        format!("{} cannot be decided:{}", path.display(), problems.concat())
     })
 }
 

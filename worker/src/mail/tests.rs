@@ -94,6 +94,7 @@ fn decided() -> Outcome {
         rule: String::new(),
         child_workflow_id: String::new(),
         child_namespace: String::new(),
+        because: None,
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::{
     approval::{Quorum, Verdict},
-    policy::{Continuations, Level, Plan, StageRule},
+    policy::{FollowUps, Plan, PlannedLevel, PlannedStage},
     testing::address,
     validation::Validated,
 };
@@ -26,8 +26,8 @@ fn outcome() -> Outcome {
     Outcome { submission_id: "PO-1".into(), status: v1::Status::Approved.into(), ..<_>::default() }
 }
 
-fn follow_up() -> Continuation {
-    Continuation {
+fn follow_up() -> FollowUp {
+    FollowUp {
         workflow: "PayExpense".into(),
         task_queue: "payments".into(),
         namespace: Some("finance".into()),
@@ -50,13 +50,13 @@ fn time() -> TimePlan {
 }
 
 fn plan() -> Plan {
-    let stage = StageRule {
+    let stage = PlannedStage {
         name: "Finance".into(),
         reviewers: vec![address("ann"), address("bob")],
         quorum: Quorum::at_least(2).expect("positive"),
         time: time(),
         on_deadline: OnDeadline::Approve,
-        escalations: vec![Level {
+        escalations: vec![PlannedLevel {
             reviewers: vec![address("boss")],
             time: time(),
             keep_earlier: true,
@@ -67,10 +67,10 @@ fn plan() -> Plan {
         webhook: true,
         webhook_queue: Some("approvals-webhook".into()),
         rule: "Everything".into(),
-        ruling: Some(Verdict::Approve),
+        rule_decision: Some(Verdict::Approve),
         calendar: Some(Calendar::default()),
         absences: vec![absence()],
-        then: Continuations { approved: Some(follow_up()), rejected: None },
+        follow_ups: FollowUps { approved: Some(follow_up()), rejected: None },
         ..Plan::asking(submission(), address("sue"), vec![stage])
     }
 }

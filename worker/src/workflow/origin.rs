@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::{
         approval::{OnDeadline, Quorum},
-        policy::{Plan, StageRule, TimePlan},
+        policy::{Plan, PlannedStage, TimePlan},
     };
 
     const EARLIER: &str = "01a215fa-70c1-7bd4-950a-a6885394f83c";
@@ -131,7 +131,7 @@ mod tests {
         let submission = v1::Submission { submission_id: "PO-1".into(), ..<_>::default() };
         let submitter = "sue@example.com".parse().expect("an address");
         let mut case = Case::default();
-        let stage = StageRule {
+        let stage = PlannedStage {
             name: "Finance".into(),
             reviewers: vec!["ann@example.com".parse().expect("an address")],
             quorum: Quorum::All,

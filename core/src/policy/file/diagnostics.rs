@@ -1,4 +1,4 @@
-//! What is wrong with a rules file, and where.
+//! What is wrong in a rules file, and where.
 
 use std::{fmt, ops::Range};
 
@@ -6,20 +6,20 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
-    /// Where, in bytes.
+pub struct Diagnostic {
+    /// Its place, in bytes.
     pub span: Range<usize>,
-    /// What is wrong there.
+    /// What is wrong there, in a few words.
     pub message: String,
     /// What would be right.
     pub help: Option<String>,
-    /// Another place that has to do with it, and why.
+    /// A related place, and how it is related.
     pub also: Option<(Range<usize>, String)>,
-    /// Whether something is missing: where the file cannot be read as a whole it may be there.
+    /// Whether it says that something is missing: in a file with syntax errors, it may be there.
     pub(super) missing: bool,
 }
 
-impl Mistake {
+impl Diagnostic {
     pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
         Self { span, message: message.into(), help: None, also: None, missing: false }
     }
@@ -42,27 +42,27 @@ impl Mistake {
 
 /// Everything that is wrong with a rules file; at least one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistakes {
+pub struct Diagnostics {
     name: String,
     text: String,
-    mistakes: Vec<Mistake>,
+    diagnostics: Vec<Diagnostic>,
 }
 
-impl Mistakes {
-    pub(super) fn new(name: &str, text: &str, mut mistakes: Vec<Mistake>) -> Self {
-        mistakes.sort_by_key(|mistake| mistake.span.start);
-        mistakes.dedup();
-        Self { name: name.to_owned(), text: text.to_owned(), mistakes }
+impl Diagnostics {
+    pub(super) fn new(name: &str, text: &str, mut diagnostics: Vec<Diagnostic>) -> Self {
+        diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
+        diagnostics.dedup();
+        Self { name: name.to_owned(), text: text.to_owned(), diagnostics }
     }
 
-    /// Each, from the top of the file on.
-    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
-        self.mistakes.iter()
+    /// Each, from top to bottom of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter()
     }
 
-    /// The line and the column, in characters, of a mistake; both from 1.
-    pub fn position(&self, mistake: &Mistake) -> (usize, usize) {
-        let before = self.text.get(..mistake.span.start).unwrap_or(&self.text);
+    /// The line and the column, in characters, of a diagnostic; both from 1.
+    pub fn position(&self, diagnostic: &Diagnostic) -> (usize, usize) {
+        let before = self.text.get(..diagnostic.span.start).unwrap_or(&self.text);
         let line = before.rsplit('\n').next().unwrap_or_default();
         (before.matches('\n').count() + 1, line.chars().count() + 1)
     }
@@ -70,25 +70,28 @@ impl Mistakes {
     /// With the lines of the file, the offending text marked.
     pub fn render(&self, colours: bool) -> String {
         let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
-        let reports: Vec<String> =
-            self.mistakes.iter().map(|mistake| renderer.render(&self.report(mistake))).collect();
+        let reports: Vec<String> = self
+            .diagnostics
+            .iter()
+            .map(|diagnostic| renderer.render(&self.report(diagnostic)))
+            .collect();
         let number = match reports.len() {
-            1 => "1 mistake".to_owned(),
-            number => format!("{number} mistakes"),
+            1 => "1 error".to_owned(),
+            number => format!("{number} errors"),
         };
         format!("{}\n\n{}: {number}", reports.join("\n\n"), self.name)
     }
 
-    fn report<'a>(&'a self, mistake: &'a Mistake) -> Vec<annotate_snippets::Group<'a>> {
+    fn report<'a>(&'a self, diagnostic: &'a Diagnostic) -> Vec<annotate_snippets::Group<'a>> {
         let mut snippet = Snippet::source(self.text.as_str())
             .path(self.name.as_str())
-            .annotation(AnnotationKind::Primary.span(self.marked(&mistake.span)));
-        if let Some((span, why)) = &mistake.also {
+            .annotation(AnnotationKind::Primary.span(self.marked(&diagnostic.span)));
+        if let Some((span, why)) = &diagnostic.also {
             let context = AnnotationKind::Context.span(self.marked(span)).label(why.as_str());
             snippet = snippet.annotation(context);
         }
-        let mut report = Level::ERROR.primary_title(mistake.message.as_str()).element(snippet);
-        if let Some(help) = &mistake.help {
+        let mut report = Level::ERROR.primary_title(diagnostic.message.as_str()).element(snippet);
+        if let Some(help) = &diagnostic.help {
             report = report.element(Level::HELP.message(help.as_str()));
         }
         vec![report]
@@ -103,16 +106,19 @@ impl Mistakes {
     }
 }
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.render(false))
     }
 }
 
-impl std::error::Error for Mistakes {}
+impl std::error::Error for Diagnostics {}
 
-/// The name that was probably meant.
-pub(super) fn meant<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The name that is spelt most alike, if one is close enough.
+pub(super) fn did_you_mean<'a>(
+    name: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let distance =
         |known: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
     let closest = names.into_iter().map(|known| (distance(known), known)).min()?;

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use icalendar::parser::{Component, read_calendar, unfold};
 use jiff::{Span, civil::Date};
 
-use super::super::MonthDay;
+use crate::policy::MonthDay;
 
-/// An event longer than that is no holiday.
+/// The longest event that is taken for a holiday.
 const MAX_DAYS: i32 = 60;
 
 /// Days off, once and in every year.
@@ -17,11 +17,11 @@ pub(super) struct Holidays {
     pub(super) yearly: BTreeSet<MonthDay>,
 }
 
-/// Reads the all-day events of a calendar. What is no whole day is no holiday and left out; what
-/// recurs in another way than every year is refused, because leaving it out would be wrong.
+/// Reads the all-day events of a calendar. Events shorter than a day are ignored; those that recur other
+/// than yearly are refused, because ignoring them would be wrong.
 pub(super) fn read(text: &str) -> Result<Holidays, Vec<String>> {
     let text = unfold(text.trim_start_matches('\u{feff}'));
-    let calendar = read_calendar(&text).map_err(|_| vec!["is no iCalendar file".to_owned()])?;
+    let calendar = read_calendar(&text).map_err(|_| vec!["is not an iCalendar file".to_owned()])?;
     let mut holidays = Holidays::default();
     let mut wrong = Vec::new();
     for event in calendar.components.iter().filter(|component| component.name == "VEVENT") {
@@ -39,13 +39,14 @@ impl Holidays {
         if start.contains('T') || property(event, "STATUS") == Some("CANCELLED") {
             return Ok(());
         }
-        let first = date(start).ok_or_else(|| format!("DTSTART {start} is no date"))?;
+        let first = date(start).ok_or_else(|| format!("DTSTART {start} is not a date"))?;
         // Exclusive, by RFC 5545.
         let end = match (property(event, "DTEND"), property(event, "DURATION")) {
-            (Some(end), _) => date(end).ok_or_else(|| format!("DTEND {end} is no date"))?,
+            (Some(end), _) => date(end).ok_or_else(|| format!("DTEND {end} is not a date"))?,
             (None, Some(duration)) => {
-                let span: Span =
-                    duration.parse().map_err(|_| format!("DURATION {duration} is none"))?;
+                let span: Span = duration
+                    .parse()
+                    .map_err(|_| format!("DURATION {duration} is not a duration"))?;
                 first.checked_add(span).map_err(|_| format!("DURATION {duration} is too long"))?
             }
             (None, None) => first.tomorrow().map_err(|_| "is too late".to_owned())?,
@@ -75,7 +76,7 @@ impl Holidays {
     }
 }
 
-/// Whether it recurs on the same day of every year, for ever.
+/// Whether it recurs on the same day of every year, without end.
 fn is_yearly(rule: &str, first: Date) -> bool {
     let parts: Vec<&str> = rule.split(';').collect();
     let month = format!("BYMONTH={}", first.month());
@@ -97,10 +98,10 @@ fn date(text: &str) -> Option<Date> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn ics(event: &str) -> String {
+    pub(in super::super) fn ics(event: &str) -> String {
         let text = format!(
             "BEGIN:VCALENDAR\nVERSION:2.0\nBEGIN:VEVENT\n{event}\nEND:VEVENT\nEND:VCALENDAR\n"
         );
@@ -125,7 +126,10 @@ mod tests {
         }
         for (event, why) in [
             ("SUMMARY:X", "event \"X\": has no DTSTART"),
-            ("SUMMARY:X\nDTSTART;VALUE=DATE:20261324", "event \"X\": DTSTART 20261324 is no date"),
+            (
+                "SUMMARY:X\nDTSTART;VALUE=DATE:20261324",
+                "event \"X\": DTSTART 20261324 is not a date",
+            ),
             (
                 "SUMMARY:X\nDTSTART;VALUE=DATE:20261224\nDTEND;VALUE=DATE:20261224",
                 "event \"X\": must last 1 to 60 days",

@@ -1,4 +1,5 @@
-//! TOML with every value's place in the file: goes on after a mistake, and reports each.
+//! TOML with the place of every value in the file. Whatever has the wrong shape is reported, and reading
+//! goes on.
 
 use std::{cell::RefCell, fmt::Display, ops::Range, str::FromStr};
 
@@ -8,16 +9,13 @@ use ::toml::{
 };
 use jiff::civil::Date;
 
-use super::{
-    super::MonthDay,
-    diagnostics::{Mistake, meant},
-};
-use crate::limits::MAX_NAME_BYTES;
+use super::diagnostics::{Diagnostic, did_you_mean};
+use crate::{limits::MAX_NAME_BYTES, policy::MonthDay};
 
-const ONE_LINE: &str = "must be a text of one line, and not empty";
+const ONE_LINE: &str = "must be a string of one line, and not empty";
 
-/// Where mistakes are reported.
-pub(super) type Reports = RefCell<Vec<Mistake>>;
+/// Everything that was reported so far.
+pub(super) type Reports = RefCell<Vec<Diagnostic>>;
 
 /// A table and its place: that of its header, or of its braces.
 #[derive(Clone)]
@@ -35,7 +33,7 @@ pub(super) struct Value<'a> {
     reports: &'a Reports,
 }
 
-/// A text and its place.
+/// A string and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Text {
     pub(super) span: Range<usize>,
@@ -53,12 +51,12 @@ impl<'a> Table<'a> {
         Self { span: 0..0, table: root.get_ref(), reports }
     }
 
-    pub(super) fn report(&self, mistake: Mistake) {
-        self.reports.borrow_mut().push(mistake);
+    pub(super) fn report(&self, diagnostic: Diagnostic) {
+        self.reports.borrow_mut().push(diagnostic);
     }
 
-    /// How many mistakes were reported so far.
-    pub(super) fn mistakes(&self) -> usize {
+    /// How much was reported so far.
+    pub(super) fn reported(&self) -> usize {
         self.reports.borrow().len()
     }
 
@@ -69,11 +67,11 @@ impl<'a> Table<'a> {
             if known.contains(&name.as_ref()) {
                 continue;
             }
-            let help = match meant(name, known.iter().copied()) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("there are {}", known.join(", ")),
+            let help = match did_you_mean(name, known.iter().copied()) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("known keys: {}", known.join(", ")),
             };
-            self.report(Mistake::new(key.span(), format!("`{name}` is not known here")).help(help));
+            self.report(Diagnostic::new(key.span(), format!("unknown key `{name}`")).help(help));
         }
     }
 
@@ -85,14 +83,16 @@ impl<'a> Table<'a> {
     /// The value, or a report that it is missing.
     pub(super) fn required(&self, key: &str) -> Option<Value<'a>> {
         let value = self.get(key);
-        // Misspelt is not missing, and reported already.
+        // A misspelt key is not missing, and was reported by `only`.
         let reported = |place| self.reports.borrow().iter().any(|known| known.span == place);
         let misspelt = || {
-            let similar = |name: &str| meant(name, [key]).is_some();
+            let similar = |name: &str| did_you_mean(name, [key]).is_some();
             self.table.keys().any(|name| similar(name.get_ref()) && reported(name.span()))
         };
         if value.is_none() && !misspelt() {
-            self.report(Mistake::new(self.span.clone(), format!("`{key}` is required")).missing());
+            self.report(
+                Diagnostic::new(self.span.clone(), format!("`{key}` is required")).missing(),
+            );
         }
         value
     }
@@ -105,13 +105,30 @@ impl<'a> Table<'a> {
         self.get(key).map(|value| value.texts()).unwrap_or_default()
     }
 
+    /// A string of this table, parsed; or a report at its place.
+    pub(super) fn parse<T: FromStr<Err: Display>>(&self, text: &Text) -> Option<T> {
+        let wrong = |error: T::Err| Diagnostic::new(text.span.clone(), error.to_string());
+        text.text.parse().map_err(|error| self.report(wrong(error))).ok()
+    }
+
+    /// The key `name`, or a default.
+    pub(super) fn name(&self, default: &str) -> String {
+        let name = self.texts("name").into_iter().next();
+        name.map_or_else(|| default.to_owned(), |name| name.text.trim().to_owned())
+    }
+
+    /// Where a key's value is; the table's place if it has none.
+    pub(super) fn place(&self, key: &str) -> Range<usize> {
+        self.get(key).map_or_else(|| self.span.clone(), |value| value.span)
+    }
+
     pub(super) fn table(&self, key: &str) -> Option<Table<'a>> {
         self.get(key)?.table()
     }
 
     pub(super) fn tables(&self, key: &str) -> Vec<Table<'a>> {
-        let Some(list) = self.get(key) else { return Vec::new() };
-        list.list().iter().filter_map(Value::table).collect()
+        let Some(array) = self.get(key) else { return Vec::new() };
+        array.array().iter().filter_map(Value::table).collect()
     }
 
     /// Every key with its value.
@@ -132,21 +149,21 @@ impl<'a> Table<'a> {
 }
 
 impl<'a> Value<'a> {
-    pub(super) fn report(&self, mistake: Mistake) {
-        self.reports.borrow_mut().push(mistake);
+    pub(super) fn report(&self, diagnostic: Diagnostic) {
+        self.reports.borrow_mut().push(diagnostic);
     }
 
     pub(super) fn wrong(&self, message: impl Into<String>) {
-        self.report(Mistake::new(self.span.clone(), message));
+        self.report(Diagnostic::new(self.span.clone(), message));
     }
 
     fn expected<T>(&self, what: &str) -> Option<T> {
         let found = match self.value {
-            DeValue::String(_) => "a text",
+            DeValue::String(_) => "a string",
             DeValue::Integer(_) | DeValue::Float(_) => "a number",
             DeValue::Boolean(_) => "true or false",
             DeValue::Datetime(_) => "a date or time",
-            DeValue::Array(_) => "a list",
+            DeValue::Array(_) => "an array",
             DeValue::Table(_) => "a table",
         };
         self.wrong(format!("must be {what}, not {found}"));
@@ -156,30 +173,30 @@ impl<'a> Value<'a> {
     pub(super) fn text(&self) -> Option<Text> {
         match self.value {
             DeValue::String(text) => Some(Text { span: self.span.clone(), text: text.to_string() }),
-            _ => self.expected("a text"),
+            _ => self.expected("a string"),
         }
     }
 
-    /// A name that Temporal takes.
-    pub(super) fn name(&self) -> Option<String> {
+    /// A name that Temporal accepts.
+    pub(super) fn temporal_name(&self) -> Option<String> {
         let name = self.text()?.text;
         let message = match () {
             () if name.trim().is_empty() || name.chars().any(char::is_control) => ONE_LINE.into(),
-            () if name.trim() != name => "must not begin or end with a blank".to_owned(),
+            () if name.trim() != name => "must not start or end with a space".to_owned(),
             () if name.len() > MAX_NAME_BYTES => {
-                format!("must have at most {MAX_NAME_BYTES} bytes, as Temporal's names have")
+                format!("must be at most {MAX_NAME_BYTES} bytes long, Temporal's limit for names")
             }
             () if name.starts_with("/_sys/") => {
-                "must not begin with /_sys/, which Temporal keeps for itself".to_owned()
+                "must not start with /_sys/, which Temporal reserves".to_owned()
             }
             () => return Some(name),
         };
-        self.report(Mistake::new(self.span.clone(), message));
+        self.report(Diagnostic::new(self.span.clone(), message));
         None
     }
 
-    /// A number's own digits, whether it is written as a number or as a text. Of a number the parser
-    /// has taken TOML's underscores, and TOML's plus goes here; a text stays as it is.
+    /// A number's own digits, whether it is written as a number or as a string. The parser has removed a
+    /// number's underscores, and its plus is removed here; a string stays as it is.
     pub(super) fn number(&self) -> Option<Text> {
         let unsigned = |number: &str| number.trim_start_matches('+').to_owned();
         let text = match self.value {
@@ -192,12 +209,13 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn parsed<T: FromStr<Err: Display>>(&self) -> Option<T> {
-        self.parse(self.text()?)
+        self.parse(&self.text()?)
     }
 
-    /// Parses this value's text.
-    pub(super) fn parse<T: FromStr<Err: Display>>(&self, text: Text) -> Option<T> {
-        text.text.parse().map_err(|error: T::Err| self.wrong(error.to_string())).ok()
+    /// As [`Table::parse`].
+    pub(super) fn parse<T: FromStr<Err: Display>>(&self, text: &Text) -> Option<T> {
+        let wrong = |error: T::Err| Diagnostic::new(text.span.clone(), error.to_string());
+        text.text.parse().map_err(|error| self.report(wrong(error))).ok()
     }
 
     pub(super) fn boolean(&self) -> Option<bool> {
@@ -207,7 +225,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A date, as TOML has it or as a text.
+    /// A date, as TOML's own type or as a string.
     pub(super) fn date(&self) -> Option<Date> {
         let text = match self.value {
             DeValue::Datetime(date) => date.to_string(),
@@ -229,7 +247,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    pub(super) fn list(&self) -> Vec<Value<'a>> {
+    pub(super) fn array(&self) -> Vec<Value<'a>> {
         match self.value {
             DeValue::Array(values) => values
                 .iter()
@@ -239,19 +257,19 @@ impl<'a> Value<'a> {
                     reports: self.reports,
                 })
                 .collect(),
-            _ => self.expected("a list").unwrap_or_default(),
+            _ => self.expected("an array").unwrap_or_default(),
         }
     }
 
-    /// One, or a list of them.
+    /// One value, or an array of them.
     pub(super) fn one_or_more(&self) -> Vec<Value<'a>> {
         match self.value {
-            DeValue::Array(_) => self.list(),
+            DeValue::Array(_) => self.array(),
             _ => vec![self.clone()],
         }
     }
 
-    /// One text, or a list of at least one.
+    /// One string, or an array of at least one.
     pub(super) fn texts(&self) -> Vec<Text> {
         let texts: Vec<Text> = self.one_or_more().iter().filter_map(Value::text).collect();
         if matches!(self.value, DeValue::Array(values) if values.is_empty()) {
@@ -259,7 +277,7 @@ impl<'a> Value<'a> {
         }
         for text in &texts {
             if text.text.trim().is_empty() || text.text.chars().any(char::is_control) {
-                self.report(Mistake::new(text.span.clone(), ONE_LINE));
+                self.report(Diagnostic::new(text.span.clone(), ONE_LINE));
             }
         }
         texts

@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     approval::Quorum,
     case::{Case, Event, Started},
-    policy::{Continuation, Plan, StageRule, TimePlan},
+    policy::{FollowUp, Plan, PlannedStage, TimePlan},
     testing::address,
 };
 
@@ -13,8 +13,8 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-fn stage(name: &str, reviewers: &[&str], quorum: Quorum) -> StageRule {
-    StageRule {
+fn stage(name: &str, reviewers: &[&str], quorum: Quorum) -> PlannedStage {
+    PlannedStage {
         name: name.into(),
         reviewers: reviewers.iter().map(|name| address(name)).collect(),
         quorum,
@@ -218,7 +218,7 @@ fn silence_does_not_approve_what_somebody_rejected_and_people_are_told_so() {
 
 #[test]
 fn what_has_not_taken_the_outcome_yet_is_said_until_it_has() {
-    let next = Continuation {
+    let next = FollowUp {
         workflow: "Purchase_1".into(),
         task_queue: "purchases".into(),
         namespace: Some("finance".into()),
@@ -226,7 +226,7 @@ fn what_has_not_taken_the_outcome_yet_is_said_until_it_has() {
     let decided = || {
         let mut case = planned_case(|plan| {
             plan.webhook = true;
-            plan.then.approved = Some(next.clone());
+            plan.follow_ups.approved = Some(next.clone());
         });
         assert_eq!(case.status().handing_on, "", "it is not decided");
         assert!(!case.details().contains("Decided"), "{}", case.details());

@@ -1,14 +1,14 @@
-//! What holds for every sequence of events.
-
-#![cfg(test)]
+//! What holds of an approval for every sequence of events.
 
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::*;
-use crate::policy::{Absence, stand_ins};
+use crate::{
+    approval::*,
+    policy::{Absence, Invitee, invitees},
+};
 
 #[derive(Debug, Clone)]
 enum Event {
@@ -145,7 +145,7 @@ fn ask(approval: &mut Approval, away: &[(EmailAddress, EmailAddress)], now: Time
     let Some(ToAsk { stage, round, whom, taken }) = approval.to_ask() else { return };
     let plan = approval.stages()[stage].plan();
     let (reviewers, due) = match whom {
-        Whom::Instead(_, to) => (vec![to], None),
+        Whom::Replacement(_, to) => (vec![to], None),
         Whom::Level(level) => {
             let seconds = |seconds| now + SignedDuration::from_secs(seconds);
             let due = Due { deadline: seconds(30), reminders: vec![seconds(7), seconds(20)] };
@@ -158,8 +158,8 @@ fn ask(approval: &mut Approval, away: &[(EmailAddress, EmailAddress)], now: Time
         Absence { reviewer, deputy, from: today, to: today }
     };
     let absences: Vec<Absence> = away.iter().map(absence).collect();
-    let invitees = stand_ins(&reviewers, &taken, &absences, today, approval.submitter());
-    let invited = |invitee: crate::policy::Invitee| {
+    let invitees = invitees(&reviewers, &taken, &absences, today, approval.submitter());
+    let invited = |invitee: Invitee| {
         let link = link(stage, round as usize, &invitee.reviewer);
         Invited { reviewer: invitee.reviewer, on_behalf_of: invitee.on_behalf_of, link }
     };
@@ -247,8 +247,6 @@ fn counts(stage: &Stage, verdict: Verdict) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
-
     #[test]
     fn a_final_status_never_changes(plans in plans(), events in events()) {
         play(plans, &events, |before, after, _, _| {
@@ -305,7 +303,7 @@ proptest! {
         let approval = play(plans, &events, |_, _, _, _| {});
         for stage in approval.stages() {
             each_once_and_not_the_submitter(&approval, stage.seats().iter().filter(|seat| {
-                seat.standing != Standing::Released
+                seat.status != SeatStatus::Superseded
             }));
         }
     }
@@ -356,7 +354,7 @@ proptest! {
     fn an_open_stage_has_asked_somebody_or_asks_others(plans in plans(), events in events()) {
         play(plans, &events, |_, after, _, _| {
             let Some(stage) = after.open_stage() else { return };
-            let reached = stage.undecided().any(|seat| seat.standing == Standing::Asked);
+            let reached = stage.undecided().any(|seat| seat.status == SeatStatus::Asked);
             assert!(reached || after.to_ask().is_some() || !stage.has_next_level());
             assert!(after.next_deadline().is_some() || after.to_ask().is_some(), "it goes on");
         });
@@ -405,7 +403,7 @@ proptest! {
     fn nobody_is_asked_twice_at_once_and_the_submitter_never(plans in plans(), events in events()) {
         play(plans, &events, |_, after, _, _| {
             for stage in after.stages() {
-                let active = stage.seats().iter().filter(|seat| seat.standing != Standing::Released);
+                let active = stage.seats().iter().filter(|seat| seat.status != SeatStatus::Superseded);
                 each_once_and_not_the_submitter(after, active);
             }
         });

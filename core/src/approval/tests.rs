@@ -1,0 +1,563 @@
+use serde_json::json;
+
+use super::*;
+use crate::testing::{address, addresses};
+use Verdict::{Approve, Reject};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).expect("in range")
+}
+
+fn level(reviewers: &[&str], keep_earlier: bool) -> Level {
+    Level { reviewers: addresses(reviewers), keep_earlier }
+}
+
+fn plan(reviewers: &[&str], quorum: Quorum) -> StagePlan {
+    StagePlan {
+        name: "finance".into(),
+        quorum,
+        on_deadline: OnDeadline::Expire,
+        levels: vec![level(reviewers, false)],
+    }
+}
+
+fn asking_first_stage(plans: Vec<StagePlan>) -> Approval {
+    let mut approval = Approval::new(address("sue"), plans);
+    open(&mut approval, 0);
+    approval
+}
+
+/// Asks whoever is to be asked, for 100 seconds.
+fn open(approval: &mut Approval, seconds: i64) -> Vec<Seat> {
+    open_with(approval, seconds, &[])
+}
+
+fn open_with(approval: &mut Approval, seconds: i64, reminders: &[i64]) -> Vec<Seat> {
+    let ToAsk { stage, round, whom, .. } = approval.to_ask().expect("somebody to ask");
+    let (reviewers, due) = match whom {
+        Whom::Replacement(_, to) => (vec![to], None),
+        Whom::Level(level) => {
+            let plan = &approval.stages()[stage].plan().levels[level];
+            let reminders = reminders.iter().map(|after| at(seconds + after)).collect();
+            (plan.reviewers.clone(), Some(Due { deadline: at(seconds + 100), reminders }))
+        }
+    };
+    let invited = |reviewer: EmailAddress| {
+        let link = format!("{stage}-{round}-{reviewer}");
+        Invited { reviewer, on_behalf_of: None, link }
+    };
+    approval.ask(reviewers.into_iter().map(invited).collect(), due, at(seconds))
+}
+
+fn link(approval: &mut Approval, link: &str, verdict: Verdict, seconds: i64) -> Receipt {
+    let claim = Claim::Link(link.into());
+    approval.vote(Ballot { claim, verdict, comment: "ok".into() }, at(seconds))
+}
+
+fn vote(approval: &mut Approval, name: &str, verdict: Verdict, seconds: i64) -> Receipt {
+    let claim = Claim::Reviewer(address(name));
+    approval.vote(Ballot { claim, verdict, comment: String::new() }, at(seconds))
+}
+
+#[test]
+fn with_any_the_first_decision_counts_whichever_it_is() {
+    for (verdict, approved) in [(Approve, true), (Reject, false)] {
+        let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::Any)]);
+        assert_eq!(vote(&mut approval, "bob", verdict, 5), Receipt::Counted);
+        assert_eq!(vote(&mut approval, "ann", Reject, 5), Receipt::StageNotOpen);
+        assert_eq!(matches!(approval.status(), Status::Approved(_, t) if t == at(5)), approved);
+        assert_eq!(matches!(approval.status(), Status::Rejected(_, t) if t == at(5)), !approved);
+    }
+}
+
+#[test]
+fn with_all_everybody_approves_and_one_rejection_is_enough() {
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
+    vote(&mut approval, "ann", Approve, 1);
+    assert!(matches!(approval.status(), Status::Pending(..)));
+    vote(&mut approval, "bob", Approve, 2);
+    assert!(matches!(approval.status(), Status::Approved(..)));
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
+    vote(&mut approval, "ann", Reject, 1);
+    assert!(matches!(approval.status(), Status::Rejected(..)));
+}
+
+#[test]
+fn two_of_three_needs_two_and_is_rejected_when_two_can_no_longer_happen() {
+    let plans = || vec![plan(&["ann", "bob", "cy"], Quorum::at_least(2).expect("positive"))];
+    let mut approval = asking_first_stage(plans());
+    vote(&mut approval, "ann", Reject, 1);
+    vote(&mut approval, "bob", Approve, 1);
+    assert!(matches!(approval.status(), Status::Pending(..)));
+    vote(&mut approval, "cy", Approve, 1);
+    assert!(matches!(approval.status(), Status::Approved(..)));
+    let mut approval = asking_first_stage(plans());
+    vote(&mut approval, "ann", Reject, 1);
+    vote(&mut approval, "cy", Reject, 1);
+    assert!(matches!(approval.status(), Status::Rejected(..)));
+}
+
+#[test]
+fn a_second_word_changes_nothing_and_is_told_apart() {
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
+    assert_eq!(vote(&mut approval, "ann", Approve, 1), Receipt::Counted);
+    assert_eq!(vote(&mut approval, "ann", Approve, 2), Receipt::Duplicate);
+    assert_eq!(vote(&mut approval, "ann", Reject, 3), Receipt::Contradiction);
+    assert_eq!(vote(&mut approval, "eve", Approve, 3), Receipt::NotAReviewer);
+    assert_eq!(vote(&mut approval, "sue", Approve, 3), Receipt::SelfVote);
+    let bob = "0-0-bob@example.com";
+    assert_eq!(link(&mut approval, "1-0-bob@example.com", Approve, 4), Receipt::NotAReviewer);
+    assert_eq!(link(&mut approval, "", Approve, 4), Receipt::NotAReviewer);
+    assert_eq!(link(&mut approval, bob, Approve, 4), Receipt::Counted);
+    assert_eq!(vote(&mut approval, "bob", Approve, 5), Receipt::Duplicate);
+}
+
+#[test]
+fn a_submitter_who_is_listed_as_reviewer_has_no_seat() {
+    let mut approval = asking_first_stage(vec![plan(&["sue", "bob"], Quorum::Any)]);
+    assert_eq!(approval.stages()[0].seats().len(), 1);
+    assert_eq!(link(&mut approval, "0-0-sue@example.com", Approve, 1), Receipt::NotAReviewer);
+    assert_eq!(vote(&mut approval, "sue", Approve, 1), Receipt::SelfVote);
+}
+
+#[test]
+fn what_a_rule_decided_is_decided() {
+    for verdict in [Approve, Reject] {
+        let rule_decision = RuleDecision { verdict, rule: "small".into(), at: at(1) };
+        let mut approval = Approval::decided_by_rule(address("sue"), rule_decision);
+        assert_eq!(vote(&mut approval, "ann", Reject, 2), Receipt::NotAReviewer);
+        assert!(!approval.withdraw(String::new(), at(2)));
+        let grounds = Basis::Rule("small");
+        assert_eq!(
+            approval.status(),
+            match verdict {
+                Approve => Status::Approved(grounds, at(1)),
+                Reject => Status::Rejected(grounds, at(1)),
+            }
+        );
+        assert_eq!((approval.to_ask(), approval.next_deadline()), (None, None));
+    }
+}
+
+fn escalating(keep_earlier: bool) -> Approval {
+    let mut plan = plan(&["ann", "bob"], Quorum::All);
+    plan.levels.extend([level(&["boss", "cfo"], keep_earlier), level(&["ceo"], false)]);
+    asking_first_stage(vec![plan])
+}
+
+#[test]
+fn level_after_level_is_asked_and_the_last_deadline_ends_it() {
+    let mut approval = escalating(false);
+    assert_eq!(approval.tick(at(100)), []);
+    let taken = addresses(&["ann", "bob"]);
+    let next = ToAsk { stage: 0, round: 2, whom: Whom::Level(1), taken };
+    assert_eq!(approval.to_ask(), Some(next));
+    assert_eq!(open(&mut approval, 100).len(), 2, "both are released");
+    assert_eq!(approval.next_deadline(), Some(at(200)));
+    approval.tick(at(200));
+    open(&mut approval, 200);
+    assert!(!approval.is_final());
+    approval.tick(at(300));
+    assert_eq!(approval.stages()[0].end(), Some((End::Expired, at(300))));
+    assert_eq!(approval.to_ask(), None);
+}
+
+#[test]
+fn who_was_released_has_no_vote_but_their_earlier_one_counts() {
+    let mut approval = escalating(false);
+    vote(&mut approval, "ann", Approve, 1);
+    approval.tick(at(100));
+    assert_eq!(
+        vote(&mut approval, "bob", Approve, 100),
+        Receipt::Counted,
+        "until others are asked"
+    );
+    assert!(matches!(approval.status(), Status::Approved(..)));
+
+    let mut approval = escalating(false);
+    vote(&mut approval, "ann", Approve, 1);
+    approval.tick(at(100));
+    open(&mut approval, 100);
+    assert_eq!(vote(&mut approval, "bob", Reject, 101), Receipt::Superseded);
+    assert_eq!(link(&mut approval, "0-0-bob@example.com", Reject, 101), Receipt::Superseded);
+    assert_eq!(vote(&mut approval, "ann", Approve, 101), Receipt::Duplicate);
+    vote(&mut approval, "boss", Approve, 102);
+    assert!(!approval.is_final());
+    vote(&mut approval, "cfo", Approve, 103);
+    assert!(matches!(approval.status(), Status::Approved(..)));
+}
+
+#[test]
+fn earlier_reviewers_may_still_decide_where_the_plan_says_so() {
+    let mut approval = escalating(true);
+    approval.tick(at(100));
+    assert_eq!(open(&mut approval, 100), []);
+    for name in ["ann", "boss", "bob"] {
+        assert_eq!(vote(&mut approval, name, Approve, 101), Receipt::Counted);
+    }
+    assert!(!approval.is_final(), "the CFO is asked too");
+    vote(&mut approval, "cfo", Approve, 102);
+    assert!(matches!(approval.status(), Status::Approved(..)));
+}
+
+#[test]
+fn whoever_is_of_the_next_level_too_keeps_their_place() {
+    let mut plan = plan(&["ann"], Quorum::All);
+    plan.levels.push(level(&["coo", "cfo"], false));
+    let mut approval = asking_first_stage(vec![plan]);
+    assert_eq!(approval.reassign(address("ann"), address("coo")), Ok(()));
+    open(&mut approval, 1);
+    approval.tick(at(100));
+    assert_eq!(open(&mut approval, 100), [], "the COO stays");
+    assert_eq!(approval.next_deadline(), Some(at(200)));
+    vote(&mut approval, "cfo", Approve, 101);
+    assert!(!approval.is_final(), "all have to approve");
+    vote(&mut approval, "coo", Approve, 102);
+    assert!(matches!(approval.status(), Status::Approved(..)));
+}
+
+#[test]
+fn a_level_without_anybody_new_takes_no_time() {
+    let mut plan = plan(&["ann"], Quorum::All);
+    plan.levels.extend([level(&["ann"], false), level(&["cfo"], true)]);
+    let mut shorter = plan.clone();
+    shorter.levels.truncate(2);
+    let mut approval = asking_first_stage(vec![plan]);
+    approval.tick(at(100));
+    open(&mut approval, 100);
+    assert_eq!(approval.to_ask().map(|ask| ask.whom), Some(Whom::Level(2)));
+    open(&mut approval, 100);
+    assert_eq!(approval.next_deadline(), Some(at(200)));
+
+    let mut approval = asking_first_stage(vec![shorter]);
+    approval.tick(at(100));
+    open(&mut approval, 100);
+    assert_eq!((approval.to_ask(), approval.next_deadline()), (None, Some(at(100))));
+    approval.tick(at(100));
+    assert_eq!(approval.stages()[0].end(), Some((End::Expired, at(100))));
+}
+
+#[test]
+fn where_nobody_is_reached_the_next_level_is_asked_at_once() {
+    let mut approval = escalating(false);
+    approval.reached("0-0-ann@example.com", false);
+    assert_eq!(approval.to_ask(), None, "Bob may be reached");
+    approval.reached("0-0-bob@example.com", false);
+    assert_eq!(approval.to_ask().map(|ask| ask.whom), Some(Whom::Level(1)));
+    open(&mut approval, 5);
+    assert_eq!(approval.next_deadline(), Some(at(105)));
+    open_all_unreachable(&mut approval);
+    open(&mut approval, 6);
+    open_all_unreachable(&mut approval);
+    assert_eq!(approval.to_ask(), None, "there is no level after the last");
+    assert_eq!(approval.next_deadline(), Some(at(106)));
+}
+
+fn open_all_unreachable(approval: &mut Approval) {
+    let stage = approval.open_stage().expect("an open stage");
+    let links: Vec<_> = stage.undecided().map(|seat| seat.link.clone()).collect();
+    links.iter().for_each(|link| approval.reached(link, false));
+}
+
+#[test]
+fn a_vote_that_leaves_only_the_unreachable_escalates() {
+    let mut approval = escalating(false);
+    approval.reached("0-0-bob@example.com", false);
+    vote(&mut approval, "ann", Approve, 1);
+    assert_eq!(approval.to_ask().map(|ask| ask.whom), Some(Whom::Level(1)));
+}
+
+#[test]
+fn whoever_has_a_deputy_hears_that_somebody_else_is_asked() {
+    let mut approval = Approval::new(address("sue"), vec![plan(&["ann"], Quorum::Any)]);
+    let deputy =
+        Invited { reviewer: address("dee"), on_behalf_of: Some(address("ann")), link: "d".into() };
+    approval.ask(vec![deputy], Some(Due { deadline: at(100), reminders: vec![] }), at(0));
+    assert_eq!(vote(&mut approval, "ann", Approve, 1), Receipt::Superseded);
+    assert_eq!(vote(&mut approval, "eve", Approve, 1), Receipt::NotAReviewer);
+    assert_eq!(vote(&mut approval, "dee", Approve, 1), Receipt::Counted);
+}
+
+#[test]
+fn somebody_is_asked_in_the_place_of_another() {
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
+    assert_eq!(approval.reassign(address("ann"), address("cy")), Ok(()));
+    assert_eq!(
+        approval.reassign(address("ann"), address("di")),
+        Err(NotReassigned::NotAsked),
+        "Cy is on the way"
+    );
+    let released = open(&mut approval, 1);
+    assert_eq!(released[0].reviewer, address("ann"));
+    assert_eq!(approval.next_deadline(), Some(at(100)), "the deadline stays");
+    assert_eq!(vote(&mut approval, "ann", Approve, 2), Receipt::Superseded);
+    assert_eq!(link(&mut approval, "0-2-cy@example.com", Approve, 2), Receipt::Counted);
+    vote(&mut approval, "bob", Approve, 3);
+    assert!(matches!(approval.status(), Status::Approved(..)));
+}
+
+#[test]
+fn nobody_gets_two_votes_or_their_own_submission_by_being_put_in_a_place() {
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
+    let mut reassign = |from, to| approval.reassign(address(from), address(to));
+    assert_eq!(reassign("ann", "sue"), Err(NotReassigned::Submitter));
+    assert_eq!(reassign("ann", "bob"), Err(NotReassigned::AskedAlready));
+    assert_eq!(reassign("ann", "ann"), Err(NotReassigned::AskedAlready));
+    assert_eq!(reassign("eve", "cy"), Err(NotReassigned::NotAsked));
+    vote(&mut approval, "ann", Approve, 1);
+    assert_eq!(approval.reassign(address("ann"), address("cy")), Err(NotReassigned::NotAsked));
+}
+
+#[test]
+fn a_deputy_and_whom_they_stand_in_for_have_one_vote() {
+    let mut approval = Approval::new(address("sue"), vec![plan(&["ann", "bob"], Quorum::All)]);
+    let invite = |reviewer: &str, absent: Option<&str>| Invited {
+        reviewer: address(reviewer),
+        on_behalf_of: absent.map(address),
+        link: reviewer.into(),
+    };
+    let due = Due { deadline: at(100), reminders: vec![] };
+    let invited = vec![invite("dee", Some("ann")), invite("bob", None)];
+    approval.ask(invited, Some(due), at(0));
+    let mut reassign = |from, to| approval.reassign(address(from), address(to));
+    assert_eq!(reassign("bob", "ann"), Err(NotReassigned::AskedAlready));
+    assert_eq!(reassign("bob", "ann+x"), Err(NotReassigned::AskedAlready));
+    assert_eq!(reassign("bob", "dee"), Err(NotReassigned::AskedAlready));
+    assert_eq!(reassign("dee", "bob"), Err(NotReassigned::AskedAlready));
+    assert_eq!(reassign("dee", "sue+x"), Err(NotReassigned::Submitter));
+    assert_eq!(reassign("ann", "eve"), Err(NotReassigned::NotAsked), "it is Dee's seat");
+    // Whoever Cy turns out to be away for, nobody gets a second vote, and Bob keeps his.
+    for invited in [("dee", "cy"), ("cy", "ann"), ("cy", "bob"), ("cy", "sue+x")] {
+        assert_eq!(approval.reassign(address("bob"), address("cy")), Ok(()));
+        let invited = invite(invited.0, Some(invited.1));
+        assert_eq!(approval.ask(vec![invited], None, at(1)), []);
+        assert_eq!(approval.stages()[0].seats().len(), 2);
+    }
+    // Ann is back.
+    assert_eq!(approval.reassign(address("dee"), address("ann")), Ok(()));
+    let taken = approval.to_ask().expect("somebody to ask").taken;
+    assert_eq!(taken, [address("bob"), address("dee")]);
+    open(&mut approval, 2);
+    assert_eq!(vote(&mut approval, "dee", Approve, 3), Receipt::Superseded);
+    assert_eq!(vote(&mut approval, "ann", Approve, 3), Receipt::Counted);
+    assert_eq!(approval.reassign(address("bob"), address("dee")), Ok(()), "who has none now");
+}
+
+#[test]
+fn whoever_writes_their_address_in_another_way_is_the_same_person() {
+    let carol: EmailAddress = "carol.davis@example.com".parse().expect("an address");
+    let mut approval = Approval::new(carol, vec![plan(&["carol.davis+boss", "ann"], Quorum::All)]);
+    open(&mut approval, 0);
+    assert_eq!(approval.stages()[0].seats().len(), 1, "the submitter is not asked");
+    assert_eq!(vote(&mut approval, "Carol.Davis+x", Approve, 1), Receipt::SelfVote);
+    assert_eq!(vote(&mut approval, "ANN+by.phone", Approve, 1), Receipt::Counted);
+    assert_eq!(vote(&mut approval, "ann", Reject, 1), Receipt::Contradiction);
+    assert!(matches!(approval.status(), Status::Approved(..)));
+}
+
+#[test]
+fn back_and_forth_ends_where_there_is_no_room_for_more_links() {
+    let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
+    let mut names = ["ann", "bob"].into_iter().cycle();
+    let mut from = names.next().expect("endless");
+    let refused = loop {
+        let to = names.next().expect("endless");
+        match approval.reassign(address(from), address(to)) {
+            Ok(()) => drop(open(&mut approval, 1)),
+            Err(refused) => break refused,
+        }
+        from = to;
+    };
+    assert_eq!(refused, NotReassigned::TooMany);
+    assert_eq!(approval.stages()[0].seats().len(), MAX_SEATS);
+    assert_eq!(vote(&mut approval, from, Approve, 2), Receipt::Counted);
+}
+
+#[test]
+fn the_next_stage_opens_only_after_the_one_before_it_approved() {
+    let first = plan(&["ann"], Quorum::Any);
+    let second = plan(&["ann", "bob"], Quorum::All);
+    let mut approval = asking_first_stage(vec![first, second]);
+    assert_eq!(approval.to_ask(), None);
+    assert_eq!(vote(&mut approval, "bob", Approve, 1), Receipt::StageNotOpen);
+    vote(&mut approval, "ann", Approve, 1);
+    assert_eq!(approval.to_ask().map(|ask| ask.stage), Some(1));
+    assert_eq!(approval.next_deadline(), None);
+    open(&mut approval, 50);
+    assert_eq!(approval.next_deadline(), Some(at(150)));
+    assert_eq!(vote(&mut approval, "ann", Approve, 51), Receipt::Counted);
+    assert_eq!(vote(&mut approval, "bob", Reject, 52), Receipt::Counted);
+    assert!(
+        matches!(approval.status(), Status::Rejected(Basis::Stage(stage), _) if stage.seats().len() == 2)
+    );
+}
+
+#[test]
+fn the_deadline_does_what_the_plan_says() {
+    for (on_deadline, end) in [
+        (OnDeadline::Expire, End::Expired),
+        (OnDeadline::Reject, End::Rejected),
+        (OnDeadline::Approve, End::Approved),
+    ] {
+        let plan = StagePlan { on_deadline, ..plan(&["ann"], Quorum::Any) };
+        let mut approval = asking_first_stage(vec![plan]);
+        assert_eq!(approval.next_deadline(), Some(at(100)));
+        approval.tick(at(99));
+        assert!(!approval.is_final());
+        approval.tick(at(100));
+        assert_eq!(approval.stages()[0].end(), Some((end, at(100))));
+        assert_eq!(approval.next_deadline(), None);
+        assert_eq!(vote(&mut approval, "ann", Approve, 100), Receipt::StageNotOpen);
+    }
+}
+
+#[test]
+fn silence_approves_only_what_nobody_has_rejected() {
+    let two = Quorum::at_least(2).expect("positive");
+    for (votes, end) in [
+        (&[][..], End::Approved),
+        (&[("ann", Approve)], End::Approved),
+        (&[("ann", Reject)], End::Rejected),
+        (&[("ann", Approve), ("bob", Reject)], End::Rejected),
+        (&[("ann", Reject), ("bob", Approve)], End::Rejected),
+    ] {
+        let first =
+            StagePlan { on_deadline: OnDeadline::Approve, ..plan(&["ann", "bob", "cy"], two) };
+        let mut escalated = first.clone();
+        escalated.levels.push(level(&["cfo"], false));
+        for (plan, deadline) in [(first, 100), (escalated, 200)] {
+            let mut approval = asking_first_stage(vec![plan]);
+            for (name, verdict) in votes {
+                assert_eq!(vote(&mut approval, name, *verdict, 1), Receipt::Counted);
+            }
+            approval.tick(at(100));
+            if deadline > 100 {
+                open(&mut approval, 100);
+            }
+            approval.tick(at(deadline));
+            assert_eq!(approval.stages()[0].end(), Some((end, at(deadline))), "{votes:?}");
+        }
+    }
+    // A rejection that an earlier stage's quorum has overruled is over with that stage.
+    let second = StagePlan { on_deadline: OnDeadline::Approve, ..plan(&["di"], Quorum::Any) };
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob", "cy"], two), second]);
+    for (name, verdict) in [("ann", Reject), ("bob", Approve), ("cy", Approve)] {
+        vote(&mut approval, name, verdict, 1);
+    }
+    open(&mut approval, 2);
+    approval.tick(at(102));
+    assert!(matches!(approval.status(), Status::Approved(..)));
+}
+
+#[test]
+fn a_level_that_ends_earlier_links_leaves_those_it_names_theirs() {
+    let mut plan = plan(&["ann", "bob"], Quorum::All);
+    plan.levels.push(level(&["ann", "cy"], false));
+    let mut approval = asking_first_stage(vec![plan]);
+    approval.tick(at(100));
+    let released = open(&mut approval, 100);
+    let released: Vec<_> = released.iter().map(|seat| seat.link.as_str()).collect();
+    assert_eq!(released, ["0-0-bob@example.com"]);
+    assert_eq!(link(&mut approval, "0-0-ann@example.com", Approve, 101), Receipt::Counted);
+    assert_eq!(vote(&mut approval, "bob", Approve, 101), Receipt::Superseded);
+    assert!(!approval.is_final());
+    assert_eq!(vote(&mut approval, "cy", Approve, 102), Receipt::Counted);
+    assert!(matches!(approval.status(), Status::Approved(..)));
+}
+
+#[test]
+fn a_decision_that_is_told_before_the_deadlines_tick_counts() {
+    let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
+    assert_eq!(vote(&mut approval, "ann", Approve, 5_000), Receipt::Counted);
+    approval.tick(at(5_000));
+    assert!(matches!(approval.status(), Status::Approved(..)));
+}
+
+#[test]
+fn reminders_go_once_to_those_who_have_not_decided() {
+    let plans = vec![plan(&["ann", "bob"], Quorum::All)];
+    let mut approval = Approval::new(address("sue"), plans);
+    open_with(&mut approval, 0, &[10, 20, 200]);
+    assert_eq!(approval.next_deadline(), Some(at(10)));
+    assert_eq!(approval.tick(at(9)), []);
+    assert_eq!(approval.tick(at(10)), [address("ann"), address("bob")]);
+    assert_eq!(approval.tick(at(10)), []);
+    vote(&mut approval, "ann", Approve, 15);
+    assert_eq!(approval.tick(at(20)), [address("bob")]);
+    assert_eq!(approval.next_deadline(), Some(at(100)), "none after the deadline");
+}
+
+#[test]
+fn reminders_that_were_missed_together_go_as_one() {
+    let mut approval = Approval::new(address("sue"), vec![plan(&["ann"], Quorum::All)]);
+    open_with(&mut approval, 0, &[10, 20]);
+    assert_eq!(approval.tick(at(50)), [address("ann")]);
+    assert_eq!(approval.next_deadline(), Some(at(100)));
+}
+
+#[test]
+fn a_withdrawal_ends_what_is_pending_and_nothing_else() {
+    let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
+    assert!(approval.withdraw("ordered twice".into(), at(3)));
+    assert!(matches!(approval.status(), Status::Withdrawn(w) if w.reason == "ordered twice"));
+    assert_eq!(vote(&mut approval, "ann", Approve, 4), Receipt::StageNotOpen);
+    assert!(!approval.withdraw(String::new(), at(5)));
+    let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
+    vote(&mut approval, "ann", Approve, 1);
+    assert!(!approval.withdraw(String::new(), at(5)));
+    assert!(matches!(approval.status(), Status::Approved(..)));
+}
+
+#[test]
+fn a_reason_says_who_or_what_gave_the_approval_its_status() {
+    let json = |approval: &Approval| {
+        serde_json::to_value(countersign_protos::v1::Reason::from(approval.reason())).expect("JSON")
+    };
+    let two = Quorum::at_least(2).expect("positive");
+    let plan = StagePlan { on_deadline: OnDeadline::Approve, ..plan(&["ann", "bob", "cy"], two) };
+    let approval = Approval::new(address("sue"), vec![plan.clone()]);
+    assert_eq!(json(&approval), json!({"notOpened": "finance"}));
+
+    let mut approval = asking_first_stage(vec![plan.clone()]);
+    link(&mut approval, "0-0-bob@example.com", Approve, 1);
+    let waiting = json!({"stage": "finance", "approvals": 1, "needed": 2});
+    assert_eq!(json(&approval), json!({"waiting": waiting}));
+    link(&mut approval, "0-0-ann@example.com", Approve, 2);
+    let reviewers = ["bob@example.com", "ann@example.com"];
+    assert_eq!(json(&approval), json!({"votes": {"stage": "finance", "reviewers": reviewers}}));
+
+    let mut approval = asking_first_stage(vec![plan.clone()]);
+    approval.tick(at(100));
+    let passed = json!({"stage": "finance", "effect": "approve"});
+    assert_eq!(json(&approval), json!({"deadlinePassed": passed}));
+
+    let mut approval = asking_first_stage(vec![plan.clone()]);
+    link(&mut approval, "0-0-cy@example.com", Reject, 1);
+    approval.tick(at(100));
+    let passed = json!({"stage": "finance", "effect": "reject", "rejectedBy": ["cy@example.com"]});
+    assert_eq!(json(&approval), json!({"deadlinePassed": passed}));
+
+    let mut approval = asking_first_stage(vec![plan]);
+    approval.withdraw("typo".into(), at(1));
+    assert_eq!(json(&approval), json!({"withdrawn": "typo"}));
+}
+
+#[test]
+fn a_deputy_is_replaced_also_where_fewer_are_asked_than_the_quorum_needs() {
+    let quorum = Quorum::at_least(2).expect("positive");
+    let mut approval = Approval::new(address("sue"), vec![plan(&["ann", "bob"], quorum)]);
+    let invited = |name, on_behalf_of: Option<&str>, link: &str| Invited {
+        reviewer: address(name),
+        on_behalf_of: on_behalf_of.map(address),
+        link: link.into(),
+    };
+    let due = Due { deadline: at(100), reminders: vec![] };
+    approval.ask(vec![invited("dee", Some("ann"), "d")], Some(due), at(0));
+    approval.reassign(address("dee"), address("ann")).expect("Ann is back");
+    let superseded = approval.ask(vec![invited("ann", None, "a")], None, at(1));
+    let links: Vec<_> = superseded.iter().map(|seat| seat.link.as_str()).collect();
+    assert_eq!(links, ["d"], "or Ann would have two votes");
+    assert_eq!(vote(&mut approval, "dee", Approve, 2), Receipt::Superseded);
+    assert_eq!(vote(&mut approval, "ann", Approve, 3), Receipt::Counted);
+    assert!(matches!(approval.status(), Status::Pending(..)));
+}

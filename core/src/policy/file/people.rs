@@ -1,0 +1,198 @@
+//! Who is who in a rules file: groups, managers, absences.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+
+use super::{
+    diagnostics::Diagnostic,
+    toml::{Table, Value},
+};
+use crate::{
+    approval::EmailAddress,
+    policy::{
+        Absence,
+        rules::{Ask, Employee, Managers, as_read},
+    },
+};
+
+/// What rules can refer to.
+pub(super) struct People {
+    pub(super) groups: BTreeMap<String, Group>,
+    pub(super) managers: Managers,
+    pub(super) absences: Vec<Absence>,
+    pub(super) has_managers: bool,
+}
+
+pub(super) struct Group {
+    pub(super) members: Vec<EmailAddress>,
+    /// Whether nothing was reported about the members.
+    pub(super) complete: bool,
+}
+
+impl People {
+    pub(super) fn read(root: &Table<'_>) -> Self {
+        Self {
+            groups: groups(root),
+            managers: root.table("managers").map(|table| managers(&table)).unwrap_or_default(),
+            absences: absences(root),
+            has_managers: root.get("managers").is_some(),
+        }
+    }
+}
+
+/// A person who is named again, with the earlier spelling where it differs.
+pub(super) fn spelt(person: &EmailAddress, before: &EmailAddress) -> String {
+    match person.as_str() == before.as_str() {
+        true => person.to_string(),
+        false => format!("{person}, who is {before},"),
+    }
+}
+
+fn groups(root: &Table<'_>) -> BTreeMap<String, Group> {
+    let mut groups = BTreeMap::new();
+    for (name, value) in root.table("groups").map(|t| t.entries()).unwrap_or_default() {
+        if name.text == Ask::MANAGER || name.text == Ask::MANAGERS_MANAGER {
+            let message = format!("{:?} is reserved for the submitter's", name.text);
+            let help = "choose another name for this group";
+            value.report(Diagnostic::new(name.span, message).help(help));
+        } else if name.text.contains('@') {
+            let message = "a group's name must not look like an e-mail address";
+            value.report(Diagnostic::new(name.span, message));
+        } else {
+            groups.insert(name.text, group(root, &value));
+        }
+    }
+    groups
+}
+
+fn group(root: &Table<'_>, value: &Value<'_>) -> Group {
+    let before = root.reported();
+    let mut members: Vec<EmailAddress> = Vec::new();
+    for member in value.texts() {
+        let Some(address) = root.parse(&member) else { continue };
+        if let Some(same) = members.iter().find(|same| **same == address) {
+            let message = format!("{} is already in this group", spelt(&address, same));
+            value.report(Diagnostic::new(member.span, message));
+        } else {
+            members.push(address);
+        }
+    }
+    Group { members, complete: root.reported() == before }
+}
+
+fn managers(table: &Table<'_>) -> Managers {
+    table.only(&["employees", "departments", "default"]);
+    let default = table.text("default").and_then(|text| table.parse(&text));
+    let employees = entries(table, "employees", Employee::named, |employee, manager| {
+        *employee == Employee::Address(manager.clone())
+    });
+    let departments = entries(table, "departments", as_read, |_, _| false);
+    let managers = Managers { employees, departments, default };
+    report_cycles(table, &managers);
+    managers
+}
+
+/// Who is whose manager; `is_own` says who would be their own.
+fn entries<K: Ord>(
+    table: &Table<'_>,
+    key: &str,
+    read: fn(&str) -> K,
+    is_own: fn(&K, &EmailAddress) -> bool,
+) -> BTreeMap<K, EmailAddress> {
+    let mut managers = BTreeMap::new();
+    for (name, value) in table.table(key).map(|table| table.entries()).unwrap_or_default() {
+        let Some(text) = value.text() else { continue };
+        let Some(manager) = table.parse(&text) else { continue };
+        let who = read(&name.text);
+        if is_own(&who, &manager) {
+            let message = format!("{manager} would approve their own submissions");
+            let help = "name somebody else as their manager";
+            value.report(Diagnostic::new(text.span, message).help(help));
+        } else if managers.insert(who, manager).is_some() {
+            let message = format!("{:?} already has a manager", name.text);
+            value.report(Diagnostic::new(name.span, message));
+        }
+    }
+    managers
+}
+
+fn report_cycles(table: &Table<'_>, managers: &Managers) {
+    for (name, value) in table.table("employees").map(|t| t.entries()).unwrap_or_default() {
+        let first = Employee::named(&name.text);
+        let mut seen: Vec<&EmailAddress> = Vec::new();
+        let mut next = managers.employees.get(&first);
+        while let Some(manager) = next.filter(|manager| !seen.contains(manager)) {
+            if first == Employee::Address(manager.clone()) {
+                let cycle: Vec<&str> = seen.iter().map(|who| who.as_str()).collect();
+                let cycle = cycle.join(", ");
+                let message = format!("{} would be above themselves, through {cycle}", name.text);
+                value.report(Diagnostic::new(name.span, message));
+                break;
+            }
+            seen.push(manager);
+            next = managers.manager(manager);
+        }
+    }
+}
+
+fn absences(root: &Table<'_>) -> Vec<Absence> {
+    let mut absences: Vec<Absence> = Vec::new();
+    for table in root.tables("absences") {
+        table.only(&["reviewer", "deputy", "from", "to"]);
+        let Some(absence) = absence(&table) else { continue };
+        let overlaps = |other: &&Absence| other.from <= absence.to && absence.from <= other.to;
+        if absences.iter().filter(overlaps).any(|other| other.reviewer == absence.reviewer) {
+            let message = format!("{} is already away on some of these days", absence.reviewer);
+            table.report(Diagnostic::new(table.place("reviewer"), message));
+            continue;
+        }
+        absences.push(absence);
+        if let Some((from, to)) = cycle(&absences) {
+            let message = format!("deputies form a cycle from {from} to {to}");
+            let help = "one of them has to be there, or to have another deputy";
+            table.report(Diagnostic::new(table.place("deputy"), message).help(help));
+        }
+    }
+    absences
+}
+
+fn absence(table: &Table<'_>) -> Option<Absence> {
+    let address = |key| table.required(key).and_then(|value| value.parsed::<EmailAddress>());
+    let (reviewer, deputy) = (address("reviewer"), address("deputy"));
+    let from = table.required("from").and_then(|value| value.date());
+    let to = table.required("to").and_then(|value| value.date());
+    let absence = Absence { reviewer: reviewer?, deputy: deputy?, from: from?, to: to? };
+    if absence.to < absence.from {
+        let message = "the last day is before the first one";
+        let diagnostic = Diagnostic::new(table.place("to"), message);
+        table.report(diagnostic.also(table.place("from"), "the first day"));
+        return None;
+    }
+    if absence.reviewer == absence.deputy {
+        let message = format!("{} cannot be their own deputy", absence.deputy);
+        table.report(Diagnostic::new(table.place("deputy"), message));
+        return None;
+    }
+    Some(absence)
+}
+
+/// The days on which the last absence closes a cycle of deputies who are all away.
+fn cycle(absences: &[Absence]) -> Option<(Date, Date)> {
+    let last = absences.last()?;
+    let mut open = vec![(&last.deputy, last.from, last.to, absences.len())];
+    while let Some((who, from, to, steps)) = open.pop() {
+        if *who == last.reviewer {
+            return Some((from, to));
+        }
+        let next = absences
+            .iter()
+            .filter(|next| next.reviewer == *who && next.from <= to && from <= next.to);
+        if steps > 0 {
+            open.extend(
+                next.map(|next| (&next.deputy, from.max(next.from), to.min(next.to), steps - 1)),
+            );
+        }
+    }
+    None
+}

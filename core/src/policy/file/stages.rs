@@ -1,0 +1,303 @@
+//! The stages of a rule.
+
+use std::{fmt::Display, ops::Range, str::FromStr};
+
+use super::{
+    diagnostics::{Diagnostic, did_you_mean},
+    people::{People, spelt},
+    toml::{Table, Text, Value},
+};
+use crate::{
+    approval::{EmailAddress, OnDeadline, Quorum},
+    limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
+    policy::{
+        MAX_REMINDERS, Reminder, TimePlan, Wait, most_bytes,
+        routing::{deciding, in_reach},
+        rules::{Ask, Escalation, RuleStage},
+    },
+};
+
+/// What stages refer to.
+pub(super) struct Stages<'a> {
+    pub(super) people: &'a People,
+    pub(super) has_calendar: bool,
+}
+
+/// Who is asked, and where the file says so.
+struct Asked {
+    span: Range<usize>,
+    people: Vec<Ask>,
+    /// Whether nothing was reported about them.
+    complete: bool,
+}
+
+impl Stages<'_> {
+    /// The stages of a rule that is for these submitters only; for all, if there are none.
+    pub(super) fn read(&self, rule: &Table<'_>, submitters: &[EmailAddress]) -> Vec<RuleStage> {
+        let mut stages = Vec::new();
+        let mut seats = 0;
+        let tables = rule.tables("stages");
+        if tables.is_empty() {
+            let message = "must have at least one stage";
+            rule.report(Diagnostic::new(rule.span.clone(), message).missing());
+        }
+        for (i, table) in tables.iter().enumerate() {
+            table.only(&[
+                "name",
+                "reviewers",
+                "quorum",
+                "deadline",
+                "reminders",
+                "on_deadline",
+                "escalate",
+            ]);
+            stages.extend(self.stage(i, table, submitters, &mut seats));
+        }
+        if seats > MAX_SEATS {
+            let message = format!("asks {seats} people; at most {MAX_SEATS} can be asked");
+            rule.report(Diagnostic::new(rule.span.clone(), message));
+        }
+        stages
+    }
+
+    fn stage(
+        &self,
+        i: usize,
+        table: &Table<'_>,
+        submitters: &[EmailAddress],
+        seats: &mut usize,
+    ) -> Option<RuleStage> {
+        let name = table.name(&format!("Stage {}", i + 1));
+        let asked = self.asked(table);
+        let quorum = table.get("quorum");
+        let quorum_place = quorum.as_ref().map(|value| value.span.clone());
+        let quorum = quorum.and_then(|value| value.number().and_then(|text| value.parse(&text)));
+        let quorum: Quorum = quorum.unwrap_or(Quorum::Any);
+        let on_deadline = table.get("on_deadline").and_then(|value| value.parsed::<OnDeadline>());
+        let time = self.time(table);
+        let asked = asked?;
+        if asked.complete {
+            report_out_of_reach(table, &asked, quorum, quorum_place, asked.people.len());
+            self.report_self_approval(table, &asked, quorum, submitters);
+        }
+        *seats += asked.people.len();
+        let escalations = self.escalations(table, &asked, quorum, seats);
+        let mut people = asked.people.clone();
+        people.extend(escalations.iter().flat_map(|level| &level.reviewers).cloned());
+        people.sort();
+        people.dedup();
+        let bytes = self.most_bytes(&asked.people, &people, quorum);
+        if bytes > MAX_REVIEWER_BYTES {
+            let message = format!(
+                "these addresses take {bytes} bytes; at most {MAX_REVIEWER_BYTES} fit into a stage"
+            );
+            table.report(Diagnostic::new(asked.span, message));
+        }
+        Some(RuleStage {
+            name,
+            reviewers: asked.people,
+            quorum,
+            time,
+            on_deadline: on_deadline.unwrap_or_default(),
+            escalations,
+        })
+    }
+
+    fn escalations(
+        &self,
+        stage: &Table<'_>,
+        first: &Asked,
+        quorum: Quorum,
+        seats: &mut usize,
+    ) -> Vec<Escalation> {
+        let mut able = first.people.clone();
+        let mut escalations = Vec::new();
+        for level in &stage.tables("escalate") {
+            level.only(&["reviewers", "deadline", "reminders", "keep_earlier"]);
+            let keep_earlier =
+                level.get("keep_earlier").and_then(|keep| keep.boolean()).unwrap_or(true);
+            let time = self.time(level);
+            let Some(asked) = self.asked(level) else { continue };
+            *seats += asked.people.iter().filter(|ask| !able.contains(ask)).count();
+            let complete = asked.complete && first.complete;
+            match deciding(&able, &asked.people, keep_earlier) {
+                Some(after) => {
+                    if complete {
+                        report_out_of_reach(level, &asked, quorum, None, after.len());
+                    }
+                    able = after;
+                }
+                None if complete => {
+                    let message = "this level asks nobody new";
+                    let help = "escalate to others: one reviewer has one vote";
+                    level.report(Diagnostic::new(asked.span.clone(), message).help(help));
+                }
+                None => {}
+            }
+            escalations.push(Escalation { reviewers: asked.people, time, keep_earlier });
+        }
+        escalations
+    }
+
+    /// The most bytes that the addresses of a stage can take, whoever is the submitter's manager,
+    /// stands in, or takes the submitter's place.
+    fn most_bytes(&self, first: &[Ask], all: &[Ask], quorum: Quorum) -> usize {
+        let People { managers, absences, .. } = self.people;
+        let person = |person: &EmailAddress| most_bytes([person], absences);
+        let everybody = managers.employees.values().chain(managers.departments.values());
+        let manager = everybody.chain(&managers.default).map(person).max().unwrap_or(0);
+        let bytes = |ask: &Ask| match ask {
+            Ask::Person(who) => person(who),
+            Ask::Manager | Ask::ManagersManager => manager,
+        };
+        let needs_all = !in_reach(quorum, first.len().saturating_sub(1));
+        let submitter = first.iter().map(bytes).min().filter(|_| needs_all);
+        let more = submitter.map_or(0, |submitter| manager.saturating_sub(submitter));
+        all.iter().map(bytes).sum::<usize>() + more
+    }
+
+    /// Who a stage or level asks; `None` if it does not say.
+    fn asked(&self, table: &Table<'_>) -> Option<Asked> {
+        let value = table.required("reviewers")?;
+        let before = table.reported();
+        let mut people: Vec<Ask> = Vec::new();
+        let mut complete = true;
+        for text in value.texts() {
+            for ask in self.asks(&value, &text, &mut complete) {
+                match (people.iter().find(|same| **same == ask), &ask) {
+                    (None, _) => people.push(ask),
+                    (Some(Ask::Person(same)), Ask::Person(person)) => {
+                        let message = format!("{} is already asked here", spelt(person, same));
+                        let help = "one reviewer has one vote";
+                        value.report(Diagnostic::new(text.span.clone(), message).help(help));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        complete &= table.reported() == before;
+        Some(Asked { span: value.span, people, complete })
+    }
+
+    /// Who is meant by one element of `reviewers`.
+    fn asks(&self, value: &Value<'_>, text: &Text, complete: &mut bool) -> Vec<Ask> {
+        let asks = match text.text.trim() {
+            Ask::MANAGER => vec![Ask::Manager],
+            Ask::MANAGERS_MANAGER => vec![Ask::ManagersManager],
+            name if name.contains('@') => value.parse(text).map(Ask::Person).into_iter().collect(),
+            name => match self.people.groups.get(name) {
+                Some(group) => {
+                    *complete &= group.complete;
+                    group.members.iter().cloned().map(Ask::Person).collect()
+                }
+                None => {
+                    value.report(self.no_group(text, name));
+                    Vec::new()
+                }
+            },
+        };
+        if !self.people.has_managers && asks.iter().any(|ask| !matches!(ask, Ask::Person(_))) {
+            let message = "the file names no managers";
+            let help = "add [managers.employees], [managers.departments] or [managers] default";
+            value.report(Diagnostic::new(text.span.clone(), message).help(help).missing());
+        }
+        asks
+    }
+
+    fn no_group(&self, text: &Text, name: &str) -> Diagnostic {
+        let names = self.people.groups.keys().map(String::as_str);
+        let known = names.chain([Ask::MANAGER, Ask::MANAGERS_MANAGER]);
+        let help = match did_you_mean(name, known) {
+            Some(name) => format!("did you mean {name:?}?"),
+            None => "reviewers are groups of [groups], \"manager\", \"manager's manager\", or \
+                     e-mail addresses"
+                .to_owned(),
+        };
+        let message = format!("there is no group {name:?}");
+        Diagnostic::new(text.span.clone(), message).help(help).missing()
+    }
+
+    /// Reports a stage that asks only the submitter, or too few others with nobody above to step in.
+    fn report_self_approval(
+        &self,
+        table: &Table<'_>,
+        asked: &Asked,
+        quorum: Quorum,
+        submitters: &[EmailAddress],
+    ) {
+        for submitter in submitters {
+            let is_other = |ask: &&Ask| !matches!(ask, Ask::Person(person) if person == submitter);
+            let others = asked.people.iter().filter(is_other).count();
+            let message = match others {
+                0 => format!("asks only {submitter}, who is the submitter"),
+                others if !self.people.has_managers && !in_reach(quorum, others) => {
+                    format!("asks {submitter}, who is the submitter, and too few others")
+                }
+                _ => continue,
+            };
+            let help = "nobody approves their own submission: ask somebody else too";
+            table.report(Diagnostic::new(asked.span.clone(), message).help(help));
+        }
+    }
+
+    fn time(&self, table: &Table<'_>) -> TimePlan {
+        let deadline = table.get("deadline").into_iter().collect();
+        let deadline = self.waits(table, deadline, |wait: &Wait| *wait);
+        let deadline = deadline.into_iter().next().map(|(_, wait)| wait).unwrap_or_default();
+        let reminders = table.get("reminders").map(|value| value.one_or_more());
+        let reminders =
+            self.waits(table, reminders.unwrap_or_default(), |reminder: &Reminder| reminder.wait());
+        if let Some((extra, _)) = reminders.get(MAX_REMINDERS) {
+            let message = format!("at most {MAX_REMINDERS} reminders are allowed");
+            table.report(Diagnostic::new(extra.clone(), message));
+        }
+        for (span, reminder) in &reminders {
+            if let Err(unsuited) = reminder.suits(deadline) {
+                table.report(Diagnostic::new(span.clone(), unsuited.to_string()));
+            }
+        }
+        let reminders = reminders.into_iter().map(|(_, reminder)| reminder).collect();
+        TimePlan { deadline, reminders }
+    }
+
+    /// Waiting times, each with its place; those in working time need a calendar.
+    fn waits<T: FromStr<Err: Display>>(
+        &self,
+        table: &Table<'_>,
+        values: Vec<Value<'_>>,
+        wait: impl Fn(&T) -> Wait,
+    ) -> Vec<(Range<usize>, T)> {
+        let mut waits = Vec::new();
+        for value in values {
+            let Some(parsed) = value.parsed::<T>() else { continue };
+            if wait(&parsed).is_working_time() && !self.has_calendar {
+                let message = "working time needs a calendar";
+                let help = "add [calendar] with a time zone and working hours";
+                let diagnostic = Diagnostic::new(value.span.clone(), message).help(help);
+                table.report(diagnostic.missing());
+            }
+            waits.push((value.span, parsed));
+        }
+        waits
+    }
+}
+
+/// Reports a quorum that this many people can never reach.
+fn report_out_of_reach(
+    table: &Table<'_>,
+    asked: &Asked,
+    quorum: Quorum,
+    place: Option<Range<usize>>,
+    people: usize,
+) {
+    if in_reach(quorum, people) {
+        return;
+    }
+    let number = if people == 1 { "1 person".to_owned() } else { format!("{people} people") };
+    let message = format!("{quorum} approvals can never come from {number}");
+    table.report(match place {
+        Some(place) => Diagnostic::new(place, message).also(asked.span.clone(), "these are asked"),
+        None => Diagnostic::new(asked.span.clone(), message)
+            .help("ask more people, or keep the earlier ones' links valid with `keep_earlier`"),
+    });
+}

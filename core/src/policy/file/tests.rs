@@ -1,0 +1,500 @@
+use std::io;
+
+use super::{ical::tests::ics, *};
+
+pub(crate) const VALID: &str = r#"[calendar]
+time_zone = "Europe/Berlin"
+working_days = ["Mon-Fri"]
+working_hours = ["09:00-17:00"]
+holidays = [2026-12-24, "12-25"]
+
+[groups]
+finance = ["ann@example.com", "bob@example.com"]
+
+[managers]
+default = "hr@example.com"
+
+[managers.employees]
+"E-1" = "ann@example.com"
+"ann@example.com" = "cfo@example.com"
+
+[[absences]]
+reviewer = "ann@example.com"
+deputy = "bob@example.com"
+from = 2026-12-01
+to = 2026-12-11
+
+[[rules]]
+name = "Small"
+when.type = "expense_report"
+when.amount.EUR = { up_to = 100 }
+decision = "approve"
+
+[[rules]]
+name = "Large"
+when.type = "expense_report"
+
+[[rules.stages]]
+name = "Finance"
+reviewers = ["finance"]
+quorum = 2
+deadline = "2 working days"
+reminders = ["1 working day"]
+on_deadline = "reject"
+escalate = [{ reviewers = ["cfo@example.com"], deadline = "1 day" }]
+
+[default]
+decision = "reject"
+"#;
+
+const NOT_A_NUMBER: &str = "must be a decimal number, such as 1500 or 125.50: a point before the decimals, \
+    digits on both sides of it, and no spaces or other signs";
+
+/// In `VALID`, what is replaced by what, with «the text that has to be marked», and what is said.
+const SEEDED: &[(&str, &str, &str)] = &[
+    ("time_zone = \"Europe/Berlin\"\n", "", "`time_zone` is required"),
+    ("\"Europe/Berlin\"", "«\"Europe/Belin\"»", "there is no time zone \"Europe/Belin\""),
+    (
+        "[\"Mon-Fri\"]",
+        "[\"Mon-Wed\", «\"Fry\"»]",
+        "must be a day or days of the week, such as Mon or Mon-Fri",
+    ),
+    ("[\"09:00-17:00\"]", "[«\"9 to 5\"»]", "must be a span of a day, such as 09:00-17:30"),
+    ("[\"09:00-17:00\"]", "«\"17:00-09:00\"»", "must end after it starts, on the same day"),
+    (
+        "[\"09:00-17:00\"]",
+        "[\"09:00-13:00\", «\"12:00-17:00\"»]",
+        "must start after the previous hours end",
+    ),
+    ("2026-12-24", "«\"2026-13-24\"»", "must be a date, such as 2026-12-24"),
+    (
+        "\"12-25\"",
+        "«\"25 Dec\"»",
+        "must be a date, such as 2026-12-25, or a month and day of every year, such as 12-25",
+    ),
+    (
+        "\"12-25\"]",
+        "\"12-25\"]\nholidays_file = «\"missing.ics\"»",
+        "missing.ics: cannot be read: entity not found",
+    ),
+    (
+        "\"12-25\"]",
+        "\"12-25\"]\nholidays_file = «\"monthly.ics\"»",
+        "monthly.ics: event \"Stocktaking\": RRULE FREQ=MONTHLY is not supported, only FREQ=YEARLY: list such holidays one by one",
+    ),
+    ("[groups]", "«roups» = 1\n[groups]", "unknown key `roups`"),
+    (
+        "\"bob@example.com\"]",
+        "«\"bob at example.com\"»]",
+        "must be an e-mail address, such as ann@example.com",
+    ),
+    (
+        "\"bob@example.com\"]",
+        "«\"Ann@Example.com\"»]\nmore = [\"bob@example.com\"]",
+        "ann@example.com is already in this group",
+    ),
+    (
+        "finance = [",
+        "«manager» = [\"x@example.com\"]\nfinance = [",
+        "\"manager\" is reserved for the submitter's",
+    ),
+    (
+        "\"ann@example.com\" = \"cfo@example.com\"",
+        "\"ann@example.com\" = «\"ann@example.com\"»",
+        "ann@example.com would approve their own submissions",
+    ),
+    (
+        "\"E-1\" = \"ann@example.com\"",
+        "\"e-1\" = \"bob@example.com\"\n«\"E-1\"» = \"ann@example.com\"",
+        "\"E-1\" already has a manager",
+    ),
+    ("to = 2026-12-11", "to = «2026-11-11»", "the last day is before the first one"),
+    (
+        "deputy = \"bob@example.com\"",
+        "deputy = «\"ann@example.com\"»",
+        "ann@example.com cannot be their own deputy",
+    ),
+    ("from = 2026-12-01\n", "", "`from` is required"),
+    (
+        "to = 2026-12-11",
+        "to = 2026-12-11\n[[absences]]\nreviewer = «\"ann@example.com\"»\ndeputy = \"cfo@example.com\"\nfrom = 2026-12-11\nto = 2026-12-12",
+        "ann@example.com is already away on some of these days",
+    ),
+    (
+        "to = 2026-12-11",
+        "to = 2026-12-11\n[[absences]]\nreviewer = \"bob@example.com\"\ndeputy = «\"ann@example.com\"»\nfrom = 2026-12-10\nto = 2026-12-20",
+        "deputies form a cycle from 2026-12-10 to 2026-12-11",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\non_approved = { workflow = \"Pay\", task_queue = \"payments\", \
+         namespace = «\"\"» }",
+        "must be a string of one line, and not empty",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\non_approved = { workflow = «[\"Pay\", \"Tell\"]», task_queue = \"payments\" }",
+        "must be a string, not an array",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\non_approved = { workflow = \"Pay\", task_queue = «\"payments \"» }",
+        "must not start or end with a space",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\non_approved = { workflow = \"Pay\", task_queue = «\"/_sys/payments\"» }",
+        "must not start with /_sys/, which Temporal reserves",
+    ),
+    ("name = \"Small\"", "«nmae» = \"Small\"", "unknown key `nmae`"),
+    ("name = \"Large\"", "name = «\"Small\"»", "another rule is named \"Small\""),
+    (
+        "when.type = \"expense_report\"\nwhen.amount",
+        "when.«typ» = \"expense_report\"\nwhen.amount",
+        "unknown key `typ`",
+    ),
+    (
+        "when.type = \"expense_report\"\nwhen.amount",
+        "when.type = «7»\nwhen.amount",
+        "must be a string, not a number",
+    ),
+    (
+        "when.type = \"expense_report\"\nwhen.amount",
+        "when.department = «[]»\nwhen.amount",
+        "must not be empty",
+    ),
+    ("when.amount.EUR", "when.amount.«EURO»", "must be an ISO 4217 currency code, such as USD"),
+    (
+        "when.amount.EUR",
+        "when.currency = «\"USD\"»\nwhen.amount.EUR",
+        "remove `currency`: `amount` already names the currencies",
+    ),
+    ("{ up_to = 100 }", "{ up_to = «100.0055» }", "EUR has 2 decimals at most"),
+    (
+        "{ up_to = 100 }",
+        "{ up_to = «10.000» }",
+        "\"10.000\" could mean 10000.00 or 10.00: write one of them (EUR has 2 decimals at most)",
+    ),
+    (
+        "{ up_to = 100 }",
+        "{ up_to = «\"15,000\"» }",
+        "\"15,000\" could mean 15000.00 or 15.00: write one of them (EUR has 2 decimals at most)",
+    ),
+    (
+        "amount.EUR = { up_to = 100 }",
+        "amount.JPY = { up_to = «\"10.000\"» }",
+        "\"10.000\" could mean 10000 or 10: write one of them (JPY has no decimals)",
+    ),
+    ("{ up_to = 100 }", "{ up_to = «\"1_000\"» }", NOT_A_NUMBER),
+    ("{ up_to = 100 }", "{ up_to = «\"+100\"» }", NOT_A_NUMBER),
+    ("{ up_to = 100 }", "{ up_to = «\"100.\"» }", NOT_A_NUMBER),
+    ("{ up_to = 100 }", "{ up_to = «\"1,000.00\"» }", NOT_A_NUMBER),
+    ("{ up_to = 100 }", "{ up_to = «inf» }", NOT_A_NUMBER),
+    (
+        "amount.EUR = { up_to = 100 }",
+        "amount = { EUR = { up_to = 100 }, «eur» = { up_to = 200 } }",
+        "EUR already has a range",
+    ),
+    (
+        "[groups]",
+        "[submissions]\n«may_name_reviewer» = true\n[groups]",
+        "unknown key `may_name_reviewer`",
+    ),
+    (
+        "[groups]",
+        "[submissions]\nmay_name_reviewers = «\"yes\"»\n[groups]",
+        "must be true or false, not a string",
+    ),
+    ("{ up_to = 100 }", "{ up_to = «-100» }", "must not be negative"),
+    ("{ up_to = 100 }", "«{ above = 100, below = 100 }»", "no amount is in this range"),
+    // Euros have no amount between these, and yen none between those.
+    ("{ up_to = 100 }", "«{ above = 100, below = 100.01 }»", "no amount is in this range"),
+    (
+        "amount.EUR = { up_to = 100 }",
+        "amount.JPY = «{ above = 7, below = 8 }»",
+        "no amount is in this range",
+    ),
+    (
+        "amount.EUR = { up_to = 100 }",
+        "amount = «{}»",
+        "must have a currency, such as `EUR = { up_to = 100 }`",
+    ),
+    ("{ up_to = 100 }", "«{}»", "must have a bound: `from`, `above`, `below` or `up_to`"),
+    (
+        "{ up_to = 100 }",
+        "{ up_to = 100, below = «200» }",
+        "use either `up_to` or `below`, not both",
+    ),
+    ("decision = \"approve\"", "decision = «\"aprove\"»", "must be \"approve\" or \"reject\""),
+    (
+        "decision = \"approve\"",
+        "decision = «\"approve\"»\nstages = [{ reviewers = [\"finance\"] }]",
+        "a rule has either a `decision` or `stages`, not both",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\non_approved = «{ workflow = \"Pay\" }»",
+        "`task_queue` is required",
+    ),
+    (
+        "decision = \"approve\"\n\n[[rules]]\nname = \"Large\"\nwhen.type = \"expense_report\"",
+        "decision = \"approve\"\n\n[[rules]]\nname = «\"Large\"»\nwhen.type = [\"Expense_Report\"]\nwhen.amount.EUR = { below = 50 }",
+        "rule \"Large\" can never be reached",
+    ),
+    (
+        "[default]",
+        "[[rules]]\nname = «\"Tiny\"»\nwhen.type = \"expense_report\"\nwhen.department = \"Sales\"\ndecision = \"reject\"\n[default]",
+        "rule \"Tiny\" can never be reached",
+    ),
+    ("[\"finance\"]", "[«\"finanse\"»]", "there is no group \"finanse\""),
+    ("reviewers = [\"finance\"]\n", "", "`reviewers` is required"),
+    (
+        "[\"finance\"]",
+        "[\"finance\", «\"bob@example.com\"»]",
+        "bob@example.com is already asked here",
+    ),
+    ("quorum = 2", "quorum = «3»", "3 approvals can never come from 2 people"),
+    ("quorum = 2", "quorum = «\"most\"»", "must be \"any\", \"all\" or a number from 1"),
+    (
+        "[\"cfo@example.com\"], deadline",
+        "«[\"cfo@example.com\"]», keep_earlier = false, deadline",
+        "2 approvals can never come from 1 person",
+    ),
+    (
+        "[\"cfo@example.com\"], deadline",
+        "«[\"bob@example.com\"]», deadline",
+        "this level asks nobody new",
+    ),
+    (
+        "name = \"Large\"\nwhen.type = \"expense_report\"\n\n[[rules.stages]]\nname = \"Finance\"\nreviewers = [\"finance\"]\nquorum = 2",
+        "name = \"Large\"\nwhen.submitter = \"Ann@example.com\"\n\n[[rules.stages]]\nname = \"Finance\"\nreviewers = «[\"ann@example.com\"]»",
+        "asks only ann@example.com, who is the submitter",
+    ),
+    (
+        "deadline = \"2 working days\"",
+        "deadline = «\"soon\"»",
+        "must be a span of time, such as 36h, 3 days, PT45M or 2 working days",
+    ),
+    ("deadline = \"1 day\"", "deadline = «\"400 days\"»", "must be at most 366 days"),
+    (
+        "[\"1 working day\"]",
+        "[«\"3 working days\"»]",
+        "must come between the request and the deadline, 2 working days later",
+    ),
+    ("[\"1 working day\"]", "[«\"every 1h\"»]", "would come more than 20 times in 2 working days"),
+    (
+        "deadline = \"1 day\"",
+        "deadline = \"1 day\", reminders = [«\"every 1h\"»]",
+        "would come more than 20 times in 1 day",
+    ),
+    (
+        "on_deadline = \"reject\"",
+        "on_deadline = «\"panic\"»",
+        "must be \"expire\", \"reject\" or \"approve\"",
+    ),
+    (
+        "deadline = \"1 day\" }",
+        "deadline = \"1 day\", keep_earlier = «\"no\"» }",
+        "must be true or false, not a string",
+    ),
+    ("[default]\ndecision = \"reject\"\n", "", "`default` is required"),
+];
+
+pub(crate) fn parse(text: &str) -> Result<Policy, Diagnostics> {
+    Policy::parse(text, "policy.toml", |file| match file {
+        "monthly.ics" => {
+            Ok(ics("SUMMARY:Stocktaking\nDTSTART;VALUE=DATE:20260131\nRRULE:FREQ=MONTHLY"))
+        }
+        _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+    })
+}
+
+pub(crate) fn policy(text: &str) -> Policy {
+    parse(text).unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
+}
+
+/// Line, column, marked text and message of each diagnostic.
+pub(crate) fn found(text: &str) -> Vec<(usize, usize, String, String)> {
+    let diagnostics = parse(text).expect_err(text);
+    diagnostics
+        .iter()
+        .map(|diagnostic| {
+            let (line, column) = diagnostics.position(diagnostic);
+            (line, column, text[diagnostic.span.clone()].to_owned(), diagnostic.message.clone())
+        })
+        .collect()
+}
+
+#[test]
+fn each_seeded_error_is_found_alone_and_in_its_place() {
+    assert!(parse(VALID).is_ok(), "{}", parse(VALID).expect_err("wrong"));
+    assert!(SEEDED.len() >= 25);
+    let mut failures = Vec::new();
+    for (right, wrong, message) in SEEDED {
+        assert!(VALID.contains(right), "{right} is not in the file");
+        let seeded = VALID.replacen(right, wrong, 1);
+        let diagnostics = found(&seeded.replace(['«', '»'], ""));
+        // What is missing altogether has no text to mark.
+        let expected = seeded.split_once('«').map(|(before, after)| {
+            let (lines, last) = before.rsplit_once('\n').unwrap_or(("", before));
+            let line = if lines.is_empty() { 1 } else { lines.split('\n').count() + 1 };
+            let marked = after.split_once('»').expect("the marker's end").0;
+            (line, last.chars().count() + 1, marked.to_owned())
+        });
+        let right_place = |line: usize, column: usize, marked: &str| match &expected {
+            Some((l, c, text)) => (line, column, marked) == (*l, *c, text.as_str()),
+            None => true,
+        };
+        match &diagnostics[..] {
+            [(line, column, marked, said)]
+                if said == message && right_place(*line, *column, marked) => {}
+            diagnostics => {
+                failures.push(format!("{wrong}\n  {expected:?} {message}\n  {diagnostics:?}"))
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn all_errors_are_reported_at_once_from_top_to_bottom() {
+    let mut text = VALID.to_owned();
+    for (right, wrong) in [
+        ("Europe/Berlin", "Europe/Belin"),
+        ("2026-12-24", "\"Christmas\""),
+        ("up_to = 100", "up_to = \"lots\""),
+        ("[\"finance\"]", "[\"finanse\"]"),
+        ("quorum = 2", "quorum = 0"),
+    ] {
+        text = text.replacen(right, wrong, 1);
+    }
+    let lines: Vec<usize> = found(&text).iter().map(|diagnostic| diagnostic.0).collect();
+    assert_eq!(lines, [2, 5, 26, 35, 36]);
+    let rendered = parse(&text).expect_err("wrong").to_string();
+    for words in [
+        "error: there is no group \"finanse\"",
+        "policy.toml:35:14",
+        "35 | reviewers = [\"finanse\"]",
+        "             ^^^^^^^^^",
+        "help: did you mean \"finance\"?",
+        "policy.toml: 5 errors",
+    ] {
+        assert!(rendered.contains(words), "{words} is missing in:\n{rendered}");
+    }
+}
+
+#[test]
+fn a_submitter_without_whom_too_few_are_asked_is_a_error_unless_somebody_is_above() {
+    let text = |managers: &str| {
+        format!(
+            "{managers}[[rules]]\nname = \"Ann\"\nwhen.submitter = \"ann@example.com\"\n\
+             stages = [{{ reviewers = [\"ann@example.com\", \"bob@example.com\"], quorum = 2 }}]\n\
+             [default]\ndecision = \"reject\"\n"
+        )
+    };
+    let diagnostics = found(&text(""));
+    assert_eq!(diagnostics.len(), 1);
+    assert_eq!((diagnostics[0].0, diagnostics[0].1), (4, 25));
+    assert_eq!(diagnostics[0].3, "asks ann@example.com, who is the submitter, and too few others");
+    policy(&text("managers.default = \"hr@example.com\"\n"));
+}
+
+#[test]
+fn more_reviewers_than_an_approval_holds_are_an_error() {
+    let asking = |number: usize, domain: &str| {
+        let people: Vec<String> = (0..number).map(|i| format!("p{i}@{domain}")).collect();
+        format!("[default]\nstages = [{{ reviewers = {people:?} }}]\n")
+    };
+    policy(&asking(80, "x.io"));
+    let diagnostics = found(&asking(81, "x.io"));
+    assert_eq!(diagnostics[0].3, "asks 81 people; at most 80 can be asked");
+    let diagnostics = found(&asking(30, &format!("{}example.com", "a.".repeat(40))));
+    assert!(diagnostics[0].3.starts_with("these addresses take 2"), "{diagnostics:?}");
+}
+
+#[test]
+fn whoever_may_be_asked_instead_has_to_fit_too() {
+    let long = format!("{}@{}example.com", "b".repeat(60), "a.".repeat(60));
+    let stage = |number: usize, quorum: &str| {
+        let people: Vec<String> = (0..number).map(|i| format!("p{i}@x.io")).collect();
+        format!("[default]\nstages = [{{ reviewers = {people:?}, quorum = {quorum} }}]\n")
+    };
+    let away = |i: usize, deputy: &str| {
+        format!(
+            "[[absences]]\nreviewer = \"p{i}@x.io\"\ndeputy = \"{deputy}\"\n\
+             from = 2026-12-01\nto = 2026-12-02\n"
+        )
+    };
+    let deputies = |number| (0..number).map(|i| away(i, &format!("{i}{long}"))).collect::<String>();
+    let number_of_errors = |text: String| parse(&text).map_or_else(|m| m.iter().count(), |_| 0);
+    assert_eq!(number_of_errors(stage(9, "1") + &deputies(9)), 0);
+    let diagnostics = found(&(stage(10, "1") + &deputies(10)));
+    assert_eq!(diagnostics[0].3, "these addresses take 1960 bytes; at most 1900 fit into a stage");
+    // A deputy's deputy too.
+    let next = format!(
+        "[[absences]]\nreviewer = \"d@x.io\"\ndeputy = \"{long}\"\nfrom = 2026-12-01\nto = 2026-12-02\n"
+    );
+    let chain: String = (0..10).map(|i| away(i, "d@x.io")).collect();
+    assert_eq!(number_of_errors(stage(10, "1") + &chain), 0);
+    assert_eq!(number_of_errors(stage(10, "1") + &chain + &next), 1);
+    // Where everybody is needed, a manager takes the submitter's place.
+    let managers = format!("[managers]\ndefault = \"{long}\"\n");
+    assert_eq!(number_of_errors(stage(70, "69") + &managers + &deputies(6)), 0);
+    assert_eq!(number_of_errors(stage(70, "70") + &managers + &deputies(6)), 1);
+}
+
+#[test]
+fn what_is_no_toml_is_reported_with_what_else_is_wrong_but_not_with_what_seems_missing() {
+    let text = VALID
+        .replace("finance = [", "finance [")
+        .replace("deputy = \"bob", "deputy = bob")
+        .replace("decision = \"reject\"", "decision = \"refuse\"");
+    let lines: BTreeSet<usize> = found(&text).iter().map(|diagnostic| diagnostic.0).collect();
+    assert_eq!(lines.into_iter().collect::<Vec<_>>(), [8, 19, 43]);
+}
+
+/// Each of them twice would be 2^40 ways to go through.
+#[test]
+fn a_long_chain_of_deputies_that_is_there_twice_is_reported_soon() {
+    let absence = |i: usize| {
+        format!(
+            "[[absences]]\nreviewer = \"p{i}@example.com\"\ndeputy = \"p{}@example.com\"\n\
+             from = 2026-12-01\nto = 2026-12-02\n",
+            i + 1
+        )
+    };
+    let chain: String = (0..40).rev().map(absence).collect();
+    let Err(diagnostics) = parse(&format!("[default]\ndecision = \"approve\"\n{chain}{chain}"))
+    else {
+        panic!("no diagnostics")
+    };
+    let away = |diagnostic: &&Diagnostic| {
+        diagnostic.message.contains("is already away on some of these days")
+    };
+    assert_eq!(diagnostics.iter().filter(away).count(), 40);
+}
+
+proptest::proptest! {
+    /// Broken rules are reported, whatever is wrong with them.
+    #[test]
+    fn no_damage_to_a_file_is_more_than_errors(
+        cuts in proptest::collection::vec((0..VALID.len(), 0..12_usize, "[\\[\\]{}\"'=.,#\\n a1\u{e9}-]{0,3}"), 1..6)
+    ) {
+        let mut text = VALID.to_owned();
+        for (at, length, inserted) in cuts {
+            let at = at.min(text.len());
+            if let Some(cut) = text.get(at..(at + length).min(text.len())) {
+                let end = at + cut.len();
+                text.replace_range(at..end, &inserted);
+            }
+        }
+        if let Err(diagnostics) = parse(&text) {
+            proptest::prop_assert!(diagnostics.iter().count() > 0, "{text}");
+            let rendered = diagnostics.render(true);
+            for diagnostic in diagnostics.iter() {
+                proptest::prop_assert!(rendered.contains(diagnostic.message.lines().next().unwrap_or("")));
+                proptest::prop_assert!(text.get(diagnostic.span.clone()).is_some(), "{diagnostic:?}");
+            }
+        }
+    }
+}
