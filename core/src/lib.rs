@@ -13,6 +13,7 @@ pub mod money;
 pub mod policy;
 #[cfg(test)]
 mod properties;
+mod string_form;
 #[cfg(test)]
 mod testing;
 pub mod validation;

@@ -5,6 +5,10 @@ use std::{fmt, num::NonZeroUsize, str::FromStr};
 pub use countersign_protos::Verdict;
 use serde::{Deserialize, Serialize};
 
+use crate::string_form::string_form;
+
+string_form!(Quorum);
+
 /// How many approvals a stage needs, and so how many rejections end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -54,20 +58,6 @@ impl FromStr for Quorum {
             "all" => Ok(Quorum::All),
             number => number.parse().map(Quorum::AtLeast).map_err(|_| NotAQuorum),
         }
-    }
-}
-
-impl TryFrom<String> for Quorum {
-    type Error = NotAQuorum;
-
-    fn try_from(text: String) -> Result<Self, NotAQuorum> {
-        text.parse()
-    }
-}
-
-impl From<Quorum> for String {
-    fn from(quorum: Quorum) -> Self {
-        quorum.to_string()
     }
 }
 

@@ -9,6 +9,10 @@ use jiff::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::string_form::string_form;
+
+string_form!(Hours, MonthDay);
+
 /// A bound on every search for a working day.
 const HORIZON_DAYS: usize = 3_660;
 
@@ -220,20 +224,6 @@ impl fmt::Display for Hours {
     }
 }
 
-impl TryFrom<String> for Hours {
-    type Error = NotHours;
-
-    fn try_from(text: String) -> Result<Self, NotHours> {
-        text.parse()
-    }
-}
-
-impl From<Hours> for String {
-    fn from(hours: Hours) -> Self {
-        hours.to_string()
-    }
-}
-
 /// A day of every year, such as `12-25`. 29 February occurs in leap years only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -265,20 +255,6 @@ impl FromStr for MonthDay {
 impl fmt::Display for MonthDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:02}-{:02}", self.month, self.day)
-    }
-}
-
-impl TryFrom<String> for MonthDay {
-    type Error = NotAMonthDay;
-
-    fn try_from(text: String) -> Result<Self, NotAMonthDay> {
-        text.parse()
-    }
-}
-
-impl From<MonthDay> for String {
-    fn from(day: MonthDay) -> Self {
-        day.to_string()
     }
 }
 

@@ -7,7 +7,9 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Calendar;
-use crate::{approval::Due, limits::DEFAULT_DEADLINE};
+use crate::{approval::Due, limits::DEFAULT_DEADLINE, string_form::string_form};
+
+string_form!(Wait, Reminder);
 
 /// The longest wait, in days.
 pub const MAX_DAYS: i64 = 366;
@@ -149,20 +151,6 @@ impl fmt::Display for Wait {
     }
 }
 
-impl TryFrom<String> for Wait {
-    type Error = NotAWait;
-
-    fn try_from(text: String) -> Result<Self, NotAWait> {
-        text.parse()
-    }
-}
-
-impl From<Wait> for String {
-    fn from(wait: Wait) -> Self {
-        wait.to_string()
-    }
-}
-
 /// When those who have not decided are reminded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -198,20 +186,6 @@ impl fmt::Display for Reminder {
             Reminder::Every(wait) => write!(f, "every {wait}"),
             Reminder::Before(wait) => write!(f, "{wait} before the deadline"),
         }
-    }
-}
-
-impl TryFrom<String> for Reminder {
-    type Error = NotAWait;
-
-    fn try_from(text: String) -> Result<Self, NotAWait> {
-        text.parse()
-    }
-}
-
-impl From<Reminder> for String {
-    fn from(reminder: Reminder) -> Self {
-        reminder.to_string()
     }
 }
 
