@@ -63,9 +63,11 @@ pub struct Receiver {
     server: JoinHandle<()>,
 }
 
+/// From the number of earlier deliveries and the new one to its answer.
+type Decide = dyn Fn(usize, &Delivery) -> Answer + Send + Sync;
+
 struct Shared {
-    /// From the number of earlier deliveries and the new one to its answer.
-    decide: Box<dyn Fn(usize, &Delivery) -> Answer + Send + Sync>,
+    decide: Box<Decide>,
     deliveries: Mutex<Vec<Delivery>>,
     /// The numbers of those that wait for their answer.
     under_way: Mutex<BTreeSet<usize>>,

@@ -274,7 +274,7 @@ fn over(case: Case<'_>, what: &str) -> String {
     if reason.is_empty() {
         return join([sentence(what, &when), handing_on(case)]);
     }
-    let ended = (!when.is_empty()).then(|| format!("It ended on {when}.")).unwrap_or_default();
+    let ended = if when.is_empty() { String::new() } else { format!("It ended on {when}.") };
     join([reason, ended, handing_on(case)])
 }
 

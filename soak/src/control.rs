@@ -57,7 +57,7 @@ struct Unsent {
 
 impl Unsent {
     /// From here on nobody knows whether a kill comes before or after Temporal has the signal.
-    fn is_being_sent(mut self) {
+    fn begin_sending(mut self) {
         self.losses = None;
     }
 }
@@ -142,7 +142,7 @@ async fn decide(
     let unsent = Unsent { link: link.clone(), losses: Some(losses.clone()) };
     wrong.tasks.lock().spawn(async move {
         sleep(Duration::from_millis(link.bytes().map(u64::from).sum::<u64>() * 37 % DELAY)).await;
-        unsent.is_being_sent();
+        unsent.begin_sending();
         let input = Some(json_payload(&json!({"link": link})));
         let request_id = format!("{link}-{verdict}");
         let sent = client.signal(workflow_of(&to), &verdict, &request_id, input).await;

@@ -23,7 +23,7 @@ pub(crate) enum Consequence {
 pub(super) struct Consequences {
     pub(super) follow_up: Option<Result<Started, String>>,
     /// What the receiver took, or why it takes nothing.
-    pub(super) webhook: Option<Result<v1::Outcome, String>>,
+    pub(super) webhook: Option<Result<Box<v1::Outcome>, String>>,
 }
 
 /// A follow-up workflow.

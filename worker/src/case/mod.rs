@@ -92,14 +92,14 @@ pub(crate) enum Event {
     /// The follow-up workflow was started, or refused for good.
     FollowUpFinished(Result<Started, String>),
     /// The webhook took this outcome, or refused it for good.
-    WebhookFinished(Result<v1::Outcome, String>),
+    WebhookFinished(Result<Box<v1::Outcome>, String>),
 }
 
 /// What the workflow does next.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// Issue links, and hand them to the state as [`Event::LinksIssued`].
-    Issue { summary: String, issue: Issue },
+    Issue { summary: String, issue: Box<Issue> },
     /// Send requests, and wait for the state to change or for the time to come.
     Wait(Wait),
     /// Stop the timer and the requests of a stage that has ended.
@@ -216,7 +216,7 @@ impl Case {
         }
         if let Some((summary, issue)) = open.to_issue(now) {
             open.issuing = Some(now);
-            return Step::Issue { summary, issue };
+            return Step::Issue { summary, issue: Box::new(issue) };
         }
         match open.next_deadline() {
             Some((until, summary)) => Step::Wait(Wait {
@@ -299,7 +299,7 @@ impl Case {
     pub(crate) fn result(&self) -> Payload {
         let Some(open) = &self.open else { return Payload::default() };
         let delivered = open.consequences.webhook.as_ref().and_then(|taken| taken.as_ref().ok());
-        let outcome = delivered.cloned().unwrap_or_else(|| open.outcome());
+        let outcome = delivered.map_or_else(|| open.outcome(), |outcome| (**outcome).clone());
         payload::encode(&outcome, open.encoding)
     }
 

@@ -43,7 +43,7 @@ impl Case {
     fn next_issue(&mut self, now: Timestamp) -> Option<Issue> {
         loop {
             match self.next(now) {
-                Step::Issue { issue, .. } => return Some(issue),
+                Step::Issue { issue, .. } => return Some(*issue),
                 Step::EndStage => {}
                 _ => return None,
             }

@@ -195,7 +195,7 @@ impl ApprovalWorkflow {
                 Step::Issue { summary, issue } => {
                     let options = options::local(summary);
                     let issuing =
-                        ctx.execute_local_activity(Countersign::issue_links, issue, options);
+                        ctx.execute_local_activity(Countersign::issue_links, *issue, options);
                     let issued = issuing.await?;
                     Self::handle(ctx, Event::LinksIssued(issued));
                 }
@@ -352,11 +352,11 @@ impl ApprovalWorkflow {
         ctx: &WorkflowContext<Self>,
         outcome: v1::Outcome,
         task_queue: Option<String>,
-    ) -> Result<v1::Outcome, String> {
+    ) -> Result<Box<v1::Outcome>, String> {
         let mut options = options::consequence("Deliver the outcome to the webhook".to_owned());
         options.task_queue = task_queue;
         let delivered = ctx.execute_activity(Countersign::process_decision, outcome, options).await;
-        delivered.map(|delivered| delivered.outcome).map_err(|error| cause(&error))
+        delivered.map(|delivered| Box::new(delivered.outcome)).map_err(|error| cause(&error))
     }
 
     /// Hands an event to the state, and makes visible what it changes.

@@ -246,7 +246,7 @@ fn what_has_not_taken_the_outcome_yet_is_said_until_it_has() {
         said(&case, "the workflow Purchase_1 and the webhook");
         case.handle(started(start), now);
         said(&case, "the webhook");
-        case.handle(Event::WebhookFinished(Ok(case.outcome())), now);
+        case.handle(Event::WebhookFinished(Ok(Box::new(case.outcome()))), now);
         assert_eq!(case.status().handing_on, "");
         assert!(!case.details().contains("Decided"), "{}", case.details());
     }
