@@ -335,17 +335,16 @@ impl Stage {
     ) -> Vec<usize> {
         let Some(whom) = self.whom() else { return Vec::new() };
         let mut taken = self.taken(&whom);
-        let electorate = self.electorate();
-        let leaving = match whom {
+        let leaving = match &whom {
             Whom::Level(level) => {
                 self.opened_at.get_or_insert(now);
                 (self.levels, self.escalates) = (level + 1, false);
-                self.leaving_for(level)
+                self.leaving_for(*level)
             }
             Whom::Replacement(from, _) => {
                 self.replacements.remove(0);
                 // They may have decided meanwhile.
-                let Some(seat) = self.seat_that_waits(&from) else { return Vec::new() };
+                let Some(seat) = self.seat_that_waits(from) else { return Vec::new() };
                 vec![seat]
             }
         };
@@ -366,8 +365,13 @@ impl Stage {
             Some(due) => (self.due, self.reminded) = (Some(due), 0),
             None => {}
         }
-        let superseded =
-            if somebody_new { self.supersede(leaving, electorate) } else { Vec::new() };
+        let superseded = match whom {
+            _ if !somebody_new => Vec::new(),
+            Whom::Level(_) if !self.can_spare(&leaving) => Vec::new(),
+            // A replacement takes nobody away, so that it decides nothing.
+            Whom::Level(_) | Whom::Replacement(..) => leaving,
+        };
+        self.supersede(&superseded);
         self.escalate_if_nobody_is_reached();
         superseded
     }
@@ -383,20 +387,18 @@ impl Stage {
         (0..self.seats.len()).filter(|seat| leaves(&self.seats[*seat])).collect()
     }
 
-    /// Supersedes these seats, or none: that alone must not decide the stage, nor leave too few people
-    /// where there were more before.
-    fn supersede(&mut self, seats: Vec<usize>, before: usize) -> Vec<usize> {
+    /// Whether superseding these seats alone does not decide the stage, and leaves enough people.
+    fn can_spare(&self, seats: &[usize]) -> bool {
         let mut without = self.clone();
-        for seat in &seats {
-            without.seats[*seat].status = SeatStatus::Superseded;
-        }
+        without.supersede(seats);
         let electorate = without.electorate();
-        let too_few = electorate < before.min(self.plan.quorum.approvals(electorate));
-        if too_few || without.quorum_reached().is_some() {
-            return Vec::new();
+        electorate >= self.plan.quorum.approvals(electorate) && without.quorum_reached().is_none()
+    }
+
+    fn supersede(&mut self, seats: &[usize]) {
+        for seat in seats {
+            self.seats[*seat].status = SeatStatus::Superseded;
         }
-        *self = without;
-        seats
     }
 
     fn seat_that_waits(&self, reviewer: &EmailAddress) -> Option<usize> {

@@ -161,8 +161,13 @@ impl Case {
         self.inbox.merge(newer.inbox);
         if let Some(open) = &mut self.open {
             open.deliveries.resume();
+            open.stage = open.pending_stage();
         }
         self.drain_until_open(now);
+        if let Some(open) = &mut self.open {
+            // The run publishes everything when it starts.
+            open.unpublished_vote = false;
+        }
     }
 
     /// Takes what has happened. Returns whether search attributes have to be written.

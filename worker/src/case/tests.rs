@@ -500,6 +500,24 @@ fn another_run_goes_on_where_this_one_stopped() {
 }
 
 #[test]
+fn who_need_not_decide_any_more_is_notified_also_if_another_run_was_decided_before_it_began() {
+    let mut case = opened_case();
+    case.all_sent();
+    let mut next = Case::default();
+    next.send(names::SIGNAL_WITHDRAW, &[], NOW);
+    next.resume(left(&case), NOW);
+    assert!(matches!(next.next(NOW), Step::EndStage));
+    let notices = next.start_notices();
+    let recipients: Vec<&str> =
+        notices.iter().map(|(_, notice)| notice.recipient.as_str()).collect();
+    assert_eq!(recipients, ["ann@example.com", "bob@example.com"]);
+    let mut voted = Case::default();
+    voted.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+    voted.resume(left(&case), NOW);
+    assert!(!voted.next_wait(NOW).publish, "all is published when a run starts");
+}
+
+#[test]
 fn only_the_latest_reasons_are_kept() {
     let mut case = Case::default();
     for _ in 0..12_000 {
