@@ -17,3 +17,4 @@ mod string_form;
 #[cfg(test)]
 mod testing;
 pub mod validation;
+pub mod versions;

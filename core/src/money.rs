@@ -110,7 +110,7 @@ struct Written<'a> {
     sign: &'a str,
     /// The digits before the decimals, without leading zeros.
     whole: &'a str,
-    /// The decimals; empty where there is no point.
+    /// The decimals; empty without a point.
     fraction: &'a str,
     exponent: Option<i64>,
 }

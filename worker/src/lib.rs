@@ -13,7 +13,6 @@ mod recorded;
 mod temporal;
 #[cfg(test)]
 mod testing;
-mod versions;
 #[allow(missing_docs)]
 mod workflow;
 

@@ -249,7 +249,7 @@ fn where_nobody_is_reached_the_next_level_is_asked_at_once() {
     open_all_unreachable(&mut approval);
     open(&mut approval, 6);
     open_all_unreachable(&mut approval);
-    assert_eq!(approval.to_ask(), None, "there is no level after the last");
+    assert_eq!(approval.to_ask(), None, "no level follows the last");
     assert_eq!(approval.next_deadline(), Some(at(106)));
 }
 

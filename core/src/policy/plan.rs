@@ -6,7 +6,10 @@ use countersign_protos::v1::Submission;
 use serde::{Deserialize, Serialize};
 
 use super::{Absence, Calendar, TimePlan};
-use crate::approval::{EmailAddress, Level, OnDeadline, Quorum, StagePlan, Verdict};
+use crate::{
+    approval::{EmailAddress, Level, OnDeadline, Quorum, StagePlan, Verdict},
+    versions,
+};
 
 /// A submission that can be decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,7 +39,7 @@ pub struct Plan {
     pub absences: Vec<Absence>,
     #[serde(default)]
     pub follow_ups: FollowUps,
-    /// The version of the workflow's code. 0 until the code that records the plan sets it.
+    /// Which commands the workflow makes: see [`versions`](crate::versions).
     pub version: u32,
 }
 
@@ -58,7 +61,7 @@ impl Plan {
             calendar: None,
             absences: Vec::new(),
             follow_ups: FollowUps::default(),
-            version: 0,
+            version: versions::CURRENT,
         }
     }
 }

@@ -197,7 +197,7 @@ stages = [{ reviewers = ["manager"] }]
     assert_eq!(route("", "e-7", "sue+me@example.com"), tagged);
     assert_eq!(route("", "E-8", "sue@example.com"), "bob");
     assert_eq!(route("", "E-9", "sue+me@example.com"), "bob+team", "one person in two spellings");
-    // What only one of the two names is no contradiction.
+    // A name that only one of them gives contradicts nothing.
     assert_eq!(route("", "E-7", "cy@example.com"), "ann");
     assert_eq!(route("", "E-1", "sue@example.com"), "bob");
     assert_eq!(route("", "", "sue@example.com"), "bob");

@@ -5,6 +5,7 @@ use countersign_protos::{
 use serde_json::{Value, json};
 
 use super::*;
+use crate::versions;
 
 fn routing() -> Routing {
     Routing { reviewers: vec!["boss@example.com".parse().expect("an address")], webhook: false }
@@ -126,6 +127,15 @@ fn what_is_recorded_of_any_time_is_read_again_as_it_is() {
     }
     let bc = with("/submittedAt", json!("-000001-01-01T00:00:00Z"));
     assert_eq!(problems(&bc), ["$.submittedAt: must be a time in the years 1 to 9999"]);
+}
+
+#[test]
+fn a_plan_says_which_version_of_the_workflow_made_it() {
+    let mut recorded = serde_json::to_value(plan(&minimal())).expect("JSON");
+    assert_eq!(recorded["version"], versions::CURRENT);
+    recorded["version"] = json!(versions::CURRENT - 1);
+    let earlier: Plan = serde_json::from_value(recorded).expect("a plan");
+    assert!(earlier.version < versions::CURRENT);
 }
 
 #[test]

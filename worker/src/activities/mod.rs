@@ -36,7 +36,6 @@ use crate::{
     policy::{self, Invitee, Policy, schedule},
     recorded::{Delivered, Issue, Issued, Notice, RefusedSince, ReviewRequest, StartWorkflow},
     validation::{self, Routing, Validated},
-    versions,
 };
 
 /// Temporal retries an attempt that has sent no heartbeat for this long.
@@ -85,7 +84,6 @@ impl Countersign {
         let (rules, now) = (rules.as_deref(), Timestamp::now());
         let mut validated = validation::validate(submission, problems, &self.routing, rules, now);
         if let Validated::Plan(plan) = &mut validated {
-            plan.version = versions::CURRENT;
             plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
         }
         Ok(validated)

@@ -38,7 +38,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The most that it gets: after longer, the outcome would seem to be forgotten.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
-/// How many characters of an answer that is no success are kept.
+/// How many characters of an unsuccessful answer are kept.
 const KEPT_CHARS: usize = 200;
 /// How much of such an answer is read.
 const READ_BYTES: usize = 4 * 1024;

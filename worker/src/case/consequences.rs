@@ -52,7 +52,7 @@ impl Consequences {
         plan.webhook && self.webhook.is_none()
     }
 
-    /// Why there is no follow-up workflow; empty if it is not so.
+    /// Why the follow-up workflow was not started; empty if it was, or may be.
     pub(super) fn follow_up_error(&self) -> &str {
         self.follow_up
             .as_ref()
@@ -60,7 +60,7 @@ impl Consequences {
             .map_or("", String::as_str)
     }
 
-    /// Why the webhook takes no outcome; empty if it is not so.
+    /// Why the webhook refused the outcome; empty if it did not.
     pub(super) fn webhook_error(&self) -> &str {
         self.webhook.as_ref().and_then(|taken| taken.as_ref().err()).map_or("", String::as_str)
     }

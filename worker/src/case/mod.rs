@@ -308,7 +308,7 @@ impl Case {
         payload::encode(&outcome, open.encoding)
     }
 
-    /// Whether a run can go on from it: it has stages, each of them in its plan.
+    /// Whether a run can continue from it: it has stages, each of them in its plan.
     pub(crate) fn is_whole(&self) -> bool {
         self.open.as_ref().is_some_and(|open| {
             let stages = open.approval.stages().len();
@@ -540,7 +540,7 @@ impl Open {
         };
         let mut seats = self.approval.stages().iter().flat_map(Stage::seats);
         let seat = seats.find(|seat| seat.link == *link);
-        seat.map_or("whoever has this link".to_owned(), |seat| seat.reviewer.to_string())
+        seat.map_or("the holder of this link".to_owned(), |seat| seat.reviewer.to_string())
     }
 
     fn withdraw(&mut self, reason: &str, now: Timestamp) -> Result<(), String> {

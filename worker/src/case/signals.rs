@@ -44,7 +44,7 @@ pub(super) fn read(name: &str, payloads: &[Payload]) -> Result<Signal, String> {
         names::SIGNAL_REASSIGN => reassignment(payloads),
         names::SIGNAL_REMIND => reminder(payloads),
         names::SIGNAL_WITHDRAW => withdrawal(payloads),
-        _ => Err("there is no such signal".to_owned()),
+        _ => Err("unknown signal".to_owned()),
     }
 }
 

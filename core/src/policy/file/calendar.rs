@@ -57,7 +57,7 @@ fn no_time_zone(zone: &Text) -> Diagnostic {
         Some(name) => format!("did you mean {name:?}?"),
         None => "use a name of the IANA database, such as Europe/Berlin".into(),
     };
-    let message = format!("there is no time zone {:?}", zone.text);
+    let message = format!("unknown time zone {:?}", zone.text);
     Diagnostic::new(zone.span.clone(), message).help(help)
 }
 

@@ -213,7 +213,7 @@ impl Stages<'_> {
                      e-mail addresses"
                 .to_owned(),
         };
-        let message = format!("there is no group {name:?}");
+        let message = format!("unknown group {name:?}");
         Diagnostic::new(text.span.clone(), message).help(help).missing()
     }
 

@@ -53,7 +53,7 @@ const NOT_A_NUMBER: &str = "must be a decimal number, such as 1500 or 125.50: a 
 /// In `VALID`, what is replaced by what, with «the text that has to be marked», and what is said.
 const SEEDED: &[(&str, &str, &str)] = &[
     ("time_zone = \"Europe/Berlin\"\n", "", "`time_zone` is required"),
-    ("\"Europe/Berlin\"", "«\"Europe/Belin\"»", "there is no time zone \"Europe/Belin\""),
+    ("\"Europe/Berlin\"", "«\"Europe/Belin\"»", "unknown time zone \"Europe/Belin\""),
     (
         "[\"Mon-Fri\"]",
         "[\"Mon-Wed\", «\"Fry\"»]",
@@ -246,7 +246,7 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "[[rules]]\nname = «\"Tiny\"»\nwhen.type = \"expense_report\"\nwhen.department = \"Sales\"\ndecision = \"reject\"\n[default]",
         "rule \"Tiny\" can never be reached",
     ),
-    ("[\"finance\"]", "[«\"finanse\"»]", "there is no group \"finanse\""),
+    ("[\"finance\"]", "[«\"finanse\"»]", "unknown group \"finanse\""),
     ("reviewers = [\"finance\"]\n", "", "`reviewers` is required"),
     (
         "[\"finance\"]",
@@ -372,7 +372,7 @@ fn all_errors_are_reported_at_once_from_top_to_bottom() {
     assert_eq!(lines, [2, 5, 26, 35, 36]);
     let rendered = parse(&text).expect_err("wrong").to_string();
     for words in [
-        "error: there is no group \"finanse\"",
+        "error: unknown group \"finanse\"",
         "policy.toml:35:14",
         "35 | reviewers = [\"finanse\"]",
         "             ^^^^^^^^^",
