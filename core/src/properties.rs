@@ -247,6 +247,8 @@ fn counts(stage: &Stage, verdict: Verdict) -> usize {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
     #[test]
     fn a_final_status_never_changes(plans in plans(), events in events()) {
         play(plans, &events, |before, after, _, _| {

@@ -181,6 +181,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
         #[test]
         fn what_is_an_address_is_read_again_as_the_same(
             local in "[a-zäÄİȺßΣK.+\"-]{1,40}", domain in "[a-zA-ZİßΣ-]{1,9}\\.(de|com|İ)"
