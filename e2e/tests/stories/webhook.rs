@@ -97,11 +97,11 @@ deadline = "1h"
 on_deadline = "reject"
 "#;
 
-/// How many outcomes wait for the receiver that hangs: five times those that are delivered at once.
-const WAITING: usize = 100;
+/// How many outcomes wait for the receiver that hangs: twenty times those that are delivered at once.
+const WAITING: usize = 400;
 
 #[tokio::test]
-async fn a_hundred_outcomes_to_a_receiver_that_hangs_delay_no_mail() {
+async fn four_hundred_outcomes_to_a_receiver_that_hangs_delay_no_mail() {
     let receiver = Receiver::that_answers([Answer::Hangs]).await;
     let stack = Stack::beside(Temporal::start().await)
         .with_rules(RULES)
