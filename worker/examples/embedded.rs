@@ -1,4 +1,4 @@
-//! Approvals in a Rust worker of your own: build [`Countersign`], make a [`worker`], done.
+//! Approvals in a Rust worker of your own: build a [`Countersign`], and make a [`worker`] with it.
 //!
 //! ```sh
 //! export TEMPORAL_ADDRESS=localhost:7233 COUNTERSIGN_LINK_KEYS=$(openssl rand -base64 32)
@@ -8,8 +8,10 @@
 //! A signaler that shows its links needs the same keys.
 
 use countersign_worker::{
-    Countersign, Notifier, Outbox, connect, register_search_attributes, temporal_settings,
-    validation::Routing, worker,
+    Countersign,
+    notifier::{Notifier, Outbox},
+    temporal::{connect, register_search_attributes, temporal_settings, worker},
+    validation::Routing,
 };
 use temporalio_sdk::WorkerOptions;
 

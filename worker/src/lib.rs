@@ -7,25 +7,29 @@ mod activities;
 mod case;
 pub mod cli;
 mod mail;
-mod notifier;
+pub mod notifier;
 mod payload;
 mod recorded;
-mod temporal;
+pub mod temporal;
 #[cfg(test)]
 mod testing;
 #[allow(missing_docs)]
 mod workflow;
 
-pub use activities::{
-    Countersign,
-    start_workflow::{NotStarted, start as start_workflow},
-    webhook::{Webhook, WebhookError, WebhookSecrets},
-};
-pub use countersign_core::{approval, limits, money, policy, validation};
-pub use notifier::{AwsEnvironment, Notifier, Outbox, Smtp, Sns, TopicArn};
-pub use recorded::StartWorkflow;
-pub use temporal::{
-    TemporalSettings, Workers, connect, plugin, register_search_attributes, slots,
-    temporal_settings, worker,
-};
+pub use activities::Countersign;
+use countersign_core::limits;
+pub use countersign_core::{approval, policy, validation};
 pub use workflow::ApprovalWorkflow;
+
+/// Delivery of outcomes.
+pub mod webhook {
+    pub use crate::activities::webhook::{Webhook, WebhookError, WebhookSecrets};
+}
+
+/// Follow-up workflows in other namespaces.
+pub mod follow_up {
+    pub use crate::{
+        activities::start_workflow::{NotStarted, start},
+        recorded::StartWorkflow,
+    };
+}

@@ -1,4 +1,4 @@
-//! The text of mails. Pure: a letter depends only on what it is about.
+//! The text of mails. Pure.
 
 use askama::Template;
 use countersign_protos::{
@@ -11,14 +11,14 @@ use crate::{approval::OnDeadline, recorded::ReviewRequest};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Letter {
-    /// For file names.
+    /// Part of an outbox file's name.
     pub(crate) kind: &'static str,
     pub(crate) subject: String,
     pub(crate) text: String,
     pub(crate) html: String,
 }
 
-/// A mail lists this many items; the page shows the rest.
+/// A mail lists at most this many items; the page shows all.
 const MAX_ITEMS: usize = 200;
 
 #[derive(Debug, Clone)]
@@ -236,7 +236,7 @@ pub(crate) fn outcome(outcome: &Outcome) -> Letter {
     about("outcome", start, outcome, false)
 }
 
-/// To a reviewer who need not decide any more.
+/// To a reviewer whose decision is no longer needed.
 pub(crate) fn superseded(outcome: &Outcome) -> Letter {
     about("superseded", "No longer needed", outcome, true)
 }
@@ -268,12 +268,12 @@ fn status_word(status: Status) -> &'static str {
 }
 
 fn subject(start: &str, facts: &Facts) -> String {
-    not_encoded(&format!("{start}: {}, {}", facts.title, facts.amount))
+    without_encoded_words(&format!("{start}: {}, {}", facts.title, facts.amount))
 }
 
-/// Mail programs decode `=?…?=` (RFC 2047, 2): they would show other text than the page does, or
-/// characters that are removed elsewhere.
-pub(crate) fn not_encoded(text: &str) -> String {
+/// Breaks up `=?…?=`, which mail programs decode (RFC 2047, 2): they would show other text than the page,
+/// or characters that are removed elsewhere.
+pub(crate) fn without_encoded_words(text: &str) -> String {
     text.replace("=?", "= ?")
 }
 

@@ -1,4 +1,4 @@
-//! The worker: settings, logging, Temporal, run until told to stop.
+//! The worker's program: reads settings, connects to Temporal, and runs until it is told to stop.
 
 use std::{
     io::{IsTerminal, stderr},
@@ -9,9 +9,13 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Parser;
 use countersign_worker::{
-    AwsEnvironment, Sns, TemporalSettings, WebhookError,
+    approval::EmailAddress,
     cli::{Cli, Command, Logging, PolicyFile, RawSettings, Settings, check_policy},
-    connect, register_search_attributes, slots, temporal_settings, worker,
+    notifier::{AwsEnvironment, Sns},
+    temporal::{
+        TemporalSettings, connect, register_search_attributes, slots, temporal_settings, worker,
+    },
+    webhook::WebhookError,
 };
 use futures::FutureExt;
 use temporalio_client::Client;
@@ -22,69 +26,70 @@ use tracing_subscriber::prelude::*;
 
 /// How long work in flight may take at shutdown.
 const GRACE: Duration = Duration::from_secs(7);
-/// How long a workflow waits for the worker that has it cached before another one takes over.
+/// How long a workflow task waits for the worker that has the workflow cached before any other may take
+/// it.
 const STICKY: Duration = Duration::from_secs(3);
-/// Activities wait for mail servers and cost little more than a socket each. The usual limit of open
-/// files is 1,024.
-const ACTIVITIES_AT_ONCE: usize = 500;
+/// Activities mostly wait for mail servers, and need little more than a socket each. The usual limit of
+/// open files is 1,024.
+const MAX_ACTIVITIES: usize = 500;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|usage| wrong_usage(&usage));
+    let cli = Cli::try_parse().unwrap_or_else(|usage| exit_with_usage(&usage));
     match cli.command {
         Some(Command::Subscribe { reviewer }) => {
-            ended(subscribe(&cli.settings, reviewer).await, false)
+            exit_code(subscribe(&cli.settings, reviewer).await, false)
         }
         Some(Command::CheckPolicy { file, explain, at }) => {
-            said(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()))
+            print(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()))
         }
         None => {
             let logging = cli.settings.logging();
             log(&logging);
-            ended(work(&cli.settings).await, logging.json)
+            exit_code(check_and_run(&cli.settings).await, logging.json)
         }
     }
 }
 
-/// Prints what was asked for, or what is wrong with the flags: in JSON where the environment says that
-/// logs are.
-fn wrong_usage(usage: &clap::Error) -> ! {
+/// Prints the help or version that was asked for, or what is wrong with the flags; the latter as JSON if
+/// the environment sets that log format.
+fn exit_with_usage(usage: &clap::Error) -> ! {
     if !usage.use_stderr() || !Logging::of_environment().json {
         usage.exit();
     }
-    failed_in_json(usage.render().to_string().trim_end());
+    log_as_json(usage.render().to_string().trim_end());
     std::process::exit(usage.exit_code())
 }
 
-/// Says why the program ends, whatever is logged otherwise.
-fn failed_in_json(why: &str) {
+/// Logs why the program ends, whatever the log filter.
+fn log_as_json(why: &str) {
     let json = tracing_subscriber::fmt().json().with_writer(stderr).finish();
     with_default(json, || error!("{why}"));
 }
 
-fn ended(done: anyhow::Result<()>, in_json: bool) -> ExitCode {
+fn exit_code(done: anyhow::Result<()>, in_json: bool) -> ExitCode {
     match done {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(error) if in_json => failed_in_json(&format!("{error:#}")),
+        Err(error) if in_json => log_as_json(&format!("{error:#}")),
         Err(error) => eprintln!("countersign-worker: {error:#}"),
     }
     ExitCode::from(2)
 }
 
-fn said(checked: Result<String, String>) -> ExitCode {
+fn print(checked: Result<String, String>) -> ExitCode {
     match checked {
-        Ok(words) => {
-            println!("{}", words.trim_end());
+        Ok(text) => {
+            println!("{}", text.trim_end());
             ExitCode::SUCCESS
         }
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
+        Err(errors) => {
+            eprintln!("{errors}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn work(settings: &RawSettings) -> anyhow::Result<()> {
+async fn check_and_run(settings: &RawSettings) -> anyhow::Result<()> {
     let (settings, temporal) = match (settings.check(), temporal_settings()) {
         (Err(wrong), Err(temporal)) => bail!("{wrong}\n  {temporal}"),
         (settings, temporal) => (settings?, temporal?),
@@ -93,7 +98,7 @@ async fn work(settings: &RawSettings) -> anyhow::Result<()> {
 }
 
 async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<()> {
-    // One listener from here to the end: a signal that comes in between is not lost.
+    // One listener for the process's whole life, so that no signal is lost.
     let stop = stop_requested()?.shared();
     let started = tokio::select! {
         client = start(temporal) => Some(client?),
@@ -108,18 +113,18 @@ async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<(
     }
     if let Some(policy) = settings.policy() {
         info!(rules = policy.summary(), "routing rules in force");
-        tokio::spawn(read_again_on_hangup(policy.clone(), signal(SignalKind::hangup())?));
+        tokio::spawn(reload_on_hangup(policy.clone(), signal(SignalKind::hangup())?));
     }
     let task_queue = settings.task_queue.clone();
     let countersign = settings.countersign().await.map_err(anyhow::Error::msg)?;
     if let Some(webhook) = &countersign.webhook {
-        tokio::spawn(warn_where_refused(webhook.connect()));
+        tokio::spawn(warn_if_refused(webhook.connect()));
     }
-    tokio::spawn(countersign.notifier.clone().try_out());
+    tokio::spawn(countersign.notifier.clone().warn_if_unreachable());
     let options = WorkerOptions::new(task_queue.clone())
         .graceful_shutdown_period(GRACE)
         .sticky_queue_schedule_to_start_timeout(STICKY)
-        .tuner(slots(ACTIVITIES_AT_ONCE))
+        .tuner(slots(MAX_ACTIVITIES))
         .build();
     let mut worker = worker(&client, countersign, options)?;
     let shut_down = worker.shutdown_handle();
@@ -128,7 +133,7 @@ async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<(
         info!("stopping");
         shut_down();
     });
-    info!(task_queue, "working");
+    info!(task_queue, "running");
     worker.run().await.context("the worker stopped")?;
     info!("stopped");
     Ok(())
@@ -140,25 +145,22 @@ async fn start(temporal: TemporalSettings) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-/// A wrong address is better seen at startup than with the first outcome.
-async fn warn_where_refused(connecting: impl Future<Output = Result<(), WebhookError>>) {
+/// Shows a wrong URL at startup instead of with the first outcome.
+async fn warn_if_refused(connecting: impl Future<Output = Result<(), WebhookError>>) {
     if let Err(error) = connecting.await {
-        warn!(cause = %error, "COUNTERSIGN_WEBHOOK_URL: no outcome would arrive now");
+        warn!(cause = %error, "COUNTERSIGN_WEBHOOK_URL: cannot connect");
     }
 }
 
-async fn subscribe(
-    settings: &RawSettings,
-    reviewer: countersign_worker::approval::EmailAddress,
-) -> anyhow::Result<()> {
+async fn subscribe(settings: &RawSettings, reviewer: EmailAddress) -> anyhow::Result<()> {
     let sns = Sns::new(settings.topic()?, AwsEnvironment::of_this_process()).await;
     let subscription = sns.subscribe(&reviewer).await.map_err(anyhow::Error::msg)?;
     println!("{reviewer}: {subscription}");
-    println!("SNS has sent {reviewer} a mail; they get requests after they have confirmed it.");
+    println!("SNS has sent {reviewer} a mail; they get requests once they have confirmed it.");
     Ok(())
 }
 
-/// Listens at once, and not only when the future is first polled: until somebody listens, a signal
+/// Installs the handlers at once rather than when the future is first polled: without a handler, a signal
 /// ends the process.
 fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -171,12 +173,12 @@ fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// A file with mistakes changes nothing: the rules that were read before stay in force.
-async fn read_again_on_hangup(policy: PolicyFile, mut hangup: Signal) {
+/// A file with errors changes nothing: the rules in force stay.
+async fn reload_on_hangup(policy: PolicyFile, mut hangup: Signal) {
     while hangup.recv().await.is_some() {
         match policy.read_again() {
-            Ok(rules) => info!(rules, "routing rules read again"),
-            Err(mistakes) => error!("routing rules stay as they were: {mistakes}"),
+            Ok(rules) => info!(rules, "routing rules reloaded"),
+            Err(errors) => error!("routing rules not reloaded: {errors}"),
         }
     }
 }

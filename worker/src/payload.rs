@@ -1,4 +1,4 @@
-//! Payloads, from Temporal's type to the one that messages are read from, and back.
+//! Converts between Temporal's payloads and those of `countersign-protos`.
 
 use countersign_protos::payload::Payload;
 use temporalio_common::protos::temporal::api::common::v1;

@@ -51,7 +51,6 @@ pub struct Issued {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReviewRequest {
-    /// See [`Issue::approval`].
     pub approval: Uuid,
     pub stage: u32,
     pub round: u32,
@@ -92,7 +91,7 @@ pub struct Notice {
 /// The result of `process_decision`, whose input is an [`Outcome`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Delivered {
-    /// The receiver's answer.
+    /// The receiver's status, for people who read the history.
     pub taken: String,
     /// Exactly what was delivered, which the workflow then returns.
     pub outcome: Outcome,
@@ -106,9 +105,9 @@ pub struct StartWorkflow {
     pub workflow_id: String,
     /// Its type, task queue and namespace.
     pub next: FollowUp,
-    /// Its input.
+    /// The input of that workflow, encoded as `encoding` says.
     pub outcome: Outcome,
-    /// How the input is written.
+    /// The encoding of the approval's own input.
     pub encoding: Encoding,
 }
 

@@ -1,4 +1,4 @@
-//! What unit tests share.
+//! Helpers for unit tests.
 
 use crate::{
     approval::{EmailAddress, Invited},
@@ -11,7 +11,7 @@ pub(crate) fn address(name: &str) -> EmailAddress {
     format!("{name}@example.com").parse().expect("an address")
 }
 
-/// What `issue_links` returns where nobody is away.
+/// What `issue_links` returns if nobody is away.
 pub(crate) fn issued(issue: &Issue, links: &[&str]) -> Issued {
     let invite = |(reviewer, link): (&EmailAddress, &&str)| Invited {
         reviewer: reviewer.clone(),

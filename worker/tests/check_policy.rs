@@ -1,4 +1,4 @@
-//! `countersign-worker check-policy`, as somebody runs it who has no settings.
+//! `countersign-worker check-policy`, run without any settings.
 
 use std::{fs, process::Command};
 
@@ -15,7 +15,7 @@ fn check_policy(args: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn rules_that_make_sense_are_one_line() {
+fn valid_rules_are_summarised_in_one_line() {
     let (code, out, err) = check_policy(&["examples/policy.toml"]);
     assert_eq!(code, Some(0), "{err}");
     let line = "8 rules and a default, 3 absences, time zone Europe/Berlin";
@@ -34,14 +34,14 @@ fn errors_go_to_standard_error_with_their_places() {
     }
 }
 
-/// The date, where the rules have their calendar.
+/// The date in the rules' time zone.
 fn today() -> String {
     let now = jiff::Timestamp::now().in_tz("Europe/Berlin").expect("a time zone");
     now.strftime("%A, %-d %B %Y").to_string()
 }
 
 #[test]
-fn a_submission_is_explained_from_now_on_unless_a_time_is_given() {
+fn a_submission_is_explained_as_of_now_unless_a_time_is_given() {
     let submission = "examples/submissions/conference.json";
     // Midnight may come in between.
     let before = today();
@@ -53,6 +53,6 @@ fn a_submission_is_explained_from_now_on_unless_a_time_is_given() {
     let at = ["--at", "2026-12-23T16:00:00Z"];
     let (_, out, _) =
         check_policy(&["examples/policy.toml", "--explain", submission, at[0], at[1]]);
-    // Over Christmas, and the days on which the calendar file says that all is closed.
+    // After Christmas, and the days on which the calendar file says that all is closed.
     assert!(out.contains("until Tuesday, 5 January 2027, 17:00 CET (2 working days)"), "{out}");
 }

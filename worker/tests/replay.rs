@@ -49,9 +49,9 @@ async fn every_recorded_history_replays() {
     }
 }
 
-/// The same check on histories that this workflow code would not have made: it can fail.
+/// The same check can fail: this workflow code would not have made these histories.
 #[tokio::test]
-async fn a_history_of_other_commands_does_not_replay() {
+async fn a_history_with_other_commands_does_not_replay() {
     for (path, json) in histories() {
         let mut history: Value = serde_json::from_str(&json).expect("JSON");
         let events = history["events"].as_array_mut().expect("events");
@@ -69,14 +69,14 @@ async fn a_history_of_other_commands_does_not_replay() {
     }
 }
 
-/// What changes the case that a run goes on from.
+/// Changes the case that a run continues.
 type Change = fn(&mut Value);
 
-/// To begin anew would forget who has decided, and a task that fails is tried again for ever.
+/// Starting over would lose votes, and a failed workflow task would be retried forever.
 #[tokio::test]
-async fn a_run_that_cannot_go_on_from_what_the_one_before_has_left_fails_and_not_its_task() {
-    // Each with how often search attributes are written: those of the run before are unset, and where
-    // only a stage is wrong, they are published first.
+async fn a_run_that_cannot_read_its_state_fails_instead_of_its_task() {
+    // Each with how often search attributes are written: once to unset those of the run before, and once
+    // more if only a stage is wrong, since they are published first.
     let changes: [(Change, usize); 5] = [
         (|left| *left = json!({"case": 1}), 1),
         (|left| left["case"]["open"] = Value::Null, 1),
@@ -110,7 +110,7 @@ async fn a_run_that_cannot_go_on_from_what_the_one_before_has_left_fails_and_not
             tried += 1;
         }
     }
-    assert!(tried > 0, "no history of a run that goes on");
+    assert!(tried > 0, "no history of a run that continues another");
 }
 
 fn failed_instead_of(mut event: Value) -> Value {

@@ -1,11 +1,11 @@
-//! `countersign-worker`, as somebody runs it whose settings are wrong.
+//! `countersign-worker` with wrong settings.
 
 use std::process::Command;
 
 use serde_json::Value;
 
 #[test]
-fn all_that_is_wrong_is_named_at_once_and_temporals_own_settings_too() {
+fn every_wrong_setting_is_reported_at_once_including_temporals() {
     let output = Command::new(env!("CARGO_BIN_EXE_countersign-worker"))
         .env_clear()
         .env("COUNTERSIGN_NOTIFY", "pigeon:loft")
@@ -27,9 +27,9 @@ fn all_that_is_wrong_is_named_at_once_and_temporals_own_settings_too() {
     assert!(!said.contains("pigeon"), "a setting's value may be a secret: {said}");
 }
 
-/// Whatever stops a start is one line of JSON where logs are JSON, and nothing else is written.
+/// With logs in JSON, a failed start writes one line of JSON and nothing else.
 #[test]
-fn failures_at_the_start_are_json_where_logs_are() {
+fn a_failed_start_is_logged_as_json_if_logs_are() {
     let worker = || {
         let mut worker = Command::new(env!("CARGO_BIN_EXE_countersign-worker"));
         worker.env_clear();

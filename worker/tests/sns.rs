@@ -1,4 +1,4 @@
-//! `countersign-worker subscribe`, as somebody runs it whose environment is what theirs is.
+//! `countersign-worker subscribe` in different environments.
 
 use std::{
     fs,
@@ -14,8 +14,7 @@ const TOPIC: &str = "sns:arn:aws:sns:eu-central-1:123456789012:approvals";
 const SUBSCRIBED: &str = "<SubscribeResponse><SubscribeResult><SubscriptionArn>pending confirmation\
                           </SubscriptionArn></SubscribeResult></SubscribeResponse>";
 
-/// An address where everything that is asked is answered as SNS answers `Subscribe`, and the first
-/// line of each request.
+/// A server that answers every request as SNS answers `Subscribe`: its URL, and each request's first line.
 fn listening() -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -68,7 +67,7 @@ fn the_variables_of_env_example_may_stay_empty() {
         .map(|(name, value)| (format!("AWS_{name}"), value))
         .collect();
     assert!(variables.iter().any(|(_, value)| value.is_empty()), "{variables:?}");
-    // A generic endpoint instead of the one that is empty, and keys.
+    // A generic endpoint, since the one for SNS is empty, and keys.
     let (url, _seen) = listening();
     variables.push(("AWS_ENDPOINT_URL".into(), &url));
     variables.extend(KEYS.map(|(name, value)| (name.to_owned(), value)));
@@ -104,7 +103,7 @@ fn sns_is_reached_through_the_proxy_of_the_environment() {
 }
 
 #[test]
-fn what_contradicts_the_topic_stops_the_program_and_says_so() {
+fn settings_that_contradict_the_topic_stop_the_program() {
     let (code, said) = subscribe(&[("AWS_REGION", "us-east-1")]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("AWS_REGION: is us-east-1, but the topic"), "{said}");
@@ -114,7 +113,7 @@ fn what_contradicts_the_topic_stops_the_program_and_says_so() {
 }
 
 #[test]
-fn what_fails_is_said_in_words() {
+fn failures_are_readable() {
     let nowhere = ("AWS_ENDPOINT_URL_SNS", "http://127.0.0.1:1");
     let once = ("AWS_MAX_ATTEMPTS", "1");
     for variables in [&[nowhere, once][..], &[&KEYS[..], &[nowhere, once]].concat()] {

@@ -6,7 +6,8 @@ use std::io::IsTerminal;
 use anyhow::Context;
 use clap::Parser;
 use countersign_worker::{
-    cli::RawSettings, connect, plugin, register_search_attributes, temporal_settings,
+    cli::RawSettings,
+    temporal::{connect, plugin, register_search_attributes, temporal_settings},
 };
 use futures_util::{
     FutureExt,

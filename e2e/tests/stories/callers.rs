@@ -46,7 +46,7 @@ async fn nobody_but_an_approval_has_a_mail_sent_a_webhook_signed_or_a_link_issue
             let refused = refused.unwrap_or_else(|| panic!("{activity} acts for another workflow"));
             assert!(refused.contains("it was called by Rogue"), "{activity}: {refused}");
             let refused = by_nobody(&stack, &queue, &activity, &input).await;
-            assert!(refused.contains("it was called by no workflow"), "{activity}: {refused}");
+            assert!(refused.contains("it was called outside a workflow"), "{activity}: {refused}");
         }
     }
     assert_eq!(stack.outbox_size(), mails, "no mail");

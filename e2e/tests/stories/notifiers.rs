@@ -193,7 +193,7 @@ async fn a_way_that_is_closed_is_warned_about_when_the_worker_starts_and_does_no
         let log = stack.worker().log();
         let warned = log.contains("the check of COUNTERSIGN_NOTIFY failed")
             && log.contains("onnection refused");
-        (warned && log.contains("working")).then_some(())
+        (warned && log.contains("running")).then_some(())
     })
     .await;
 }

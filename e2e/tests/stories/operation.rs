@@ -236,7 +236,7 @@ async fn what_fails_is_logged_with_its_cause_and_a_flood_of_it_is_counted() {
         assert!(whats.iter().any(|said| said == what), "{what} is not among {whats:?}");
     }
     let log = stack.worker().log();
-    assert!(log.contains("COUNTERSIGN_WEBHOOK_URL: no outcome would arrive now"), "{log}");
+    assert!(log.contains("COUNTERSIGN_WEBHOOK_URL: cannot connect"), "{log}");
 }
 
 /// The seconds of the day of a time as logs have it, such as 2026-11-25T08:05:00.25Z.

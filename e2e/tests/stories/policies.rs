@@ -8,7 +8,10 @@ use countersign_e2e::{
     text,
 };
 use countersign_protos::{payload::Encoding, v1::Outcome};
-use countersign_worker::{NotStarted, StartWorkflow, policy::FollowUp, start_workflow};
+use countersign_worker::{
+    follow_up::{self, NotStarted, StartWorkflow},
+    policy::FollowUp,
+};
 use serde_json::json;
 use temporalio_common::protos::temporal::api::common::v1::link::WorkflowEvent;
 
@@ -105,7 +108,7 @@ async fn a_workflow_in_another_namespace_goes_on_as_soon_as_the_namespace_is_the
     let rules = RULES.replace(r#"task_queue = "payments" }"#, there);
     let stack = stack_with(&rules).await;
     let workflow = stack.submit(&routed("19.99")).await;
-    workflow.pending_failure("the namespace \"finance\" does not take the workflow").await;
+    workflow.pending_failure("cannot be started in the namespace \"finance\" yet").await;
     let mails = stack.mails_to("sam@example.com", 1).await;
     assert!(mails[0].text.contains("Approved by the rule Small expenses."), "{}", mails[0].text);
 
@@ -144,7 +147,7 @@ async fn a_workflow_that_is_started_twice_in_another_namespace_runs_once() {
             run_id: "01a21515-4dc2-7201-bc9f-28b77c492899".to_owned(),
             reference: None,
         };
-        start_workflow(follow_up, &client, from, request.to_owned()).await
+        follow_up::start(follow_up, &client, from, request.to_owned()).await
     };
     let run = start("run.7").await.expect("a start");
     assert_eq!(start("run.7").await.expect("the same"), run);
@@ -197,12 +200,12 @@ async fn rules_that_change_touch_only_new_submissions_and_mistakes_change_nothin
 
     fs::write(&file, "[default]\nname = 7\n").expect("a writable file");
     stack.hang_up_worker();
-    let told = "routing rules stay as they were";
+    let told = "routing rules not reloaded";
     countersign_e2e::eventually(told, async || stack.logs().contains(told).then_some(())).await;
 
     fs::write(&file, RULES.replace("ann@", "bea@")).expect("a writable file");
     stack.hang_up_worker();
-    let told = "routing rules read again";
+    let told = "routing rules reloaded";
     countersign_e2e::eventually(told, async || stack.logs().contains(told).then_some(())).await;
     let new = stack.submit(&routed("50.00")).await;
     let new_link = stack.mail_to("bea@example.com").await.link("approve");

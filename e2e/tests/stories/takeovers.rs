@@ -34,7 +34,7 @@ async fn cancelled_queried_and_approved() -> Option<(Value, Vec<HistoryEvent>)> 
     let question = tokio::spawn(async move { asking.try_status(&id).await });
     stack.start_worker();
     eventually("the next worker", async || {
-        stack.worker().log().contains("countersign_worker: working").then_some(())
+        stack.worker().log().contains("countersign_worker: running").then_some(())
     })
     .await;
     workflow.cancel().await;

@@ -205,7 +205,7 @@ async fn a_receiver_whose_certificate_nobody_trusts_is_named_as_such() {
         .start()
         .await;
     eventually("a warning at the start", async || {
-        let warned = "COUNTERSIGN_WEBHOOK_URL: no outcome would arrive now";
+        let warned = "COUNTERSIGN_WEBHOOK_URL: cannot connect";
         let log = stack.worker().log();
         (log.contains(warned) && log.contains("its certificate is self-signed")).then_some(())
     })

@@ -1,5 +1,4 @@
-//! Every attempt of an activity: who may have it made, how its failure is logged, and when it is tried
-//! again.
+//! Around every attempt of an activity: checks who scheduled it, logs failures, adds jitter to retries.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -19,25 +18,25 @@ use tracing::warn;
 
 use crate::recorded::{Notice, ReviewRequest, StartWorkflow};
 
-/// What runs inside a workflow task. Others cannot have it run, unless they ask for it as for a regular
-/// activity.
+/// Local activities, which run inside a workflow task. Anybody else can only schedule them as regular
+/// ones.
 const LOCAL: [&str; 2] = ["validate_submission", "issue_links"];
-/// What Temporal hands to whichever worker is free, whoever asks for it.
+/// Regular activities, which anybody who can write to the namespace can schedule.
 const REGULAR: [&str; 4] =
     ["request_approval", "announce_decision", "process_decision", "start_workflow"];
-/// How often the same cause is logged.
+/// The same cause is logged at most once in this time.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
-/// Watches the attempts of our activities on a worker; those of others go by. Clones log together.
+/// Intercepts attempts of our activities; those of others pass. Clones share what was logged.
 #[derive(Clone)]
 pub(crate) struct Attempts {
-    /// The worker's own, where it is known.
+    /// The worker's own, if known.
     namespace: Option<String>,
     failures: Failures,
 }
 
 impl Attempts {
-    /// Of a worker for this namespace.
+    /// `namespace` is the worker's own, if known.
     pub(crate) fn new(namespace: Option<String>) -> Self {
         Self { namespace, failures: Failures::default() }
     }
@@ -50,19 +49,19 @@ impl ActivityInboundInterceptor for Attempts {
         next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
     ) -> ExecuteActivityOutput<'a> {
         let info = input.activity_info().clone();
-        let what = what(&input);
-        let asked = Caller::of(&info).may_ask(self.namespace.as_deref());
-        if let Err(why) = asked {
+        let what = describe(&input);
+        let allowed = Caller::of(&info).check(self.namespace.as_deref());
+        if let Err(why) = allowed {
             let refusal = ApplicationFailure::builder(why).type_name("NotAnApproval".to_owned());
             let refusal = refusal.non_retryable(true).build();
-            self.failures.note(Failed::new(&info, what, &refusal));
+            self.failures.note(FailedAttempt::new(&info, what, &refusal));
             return ready(Err(refusal.into())).boxed();
         }
         async move {
             match next.run(input).await {
                 Err(ActivityError::Application(failure)) if is_ours(&info.activity_type) => {
-                    self.failures.note(Failed::new(&info, what, &failure));
-                    Err(spread(*failure, &info).into())
+                    self.failures.note(FailedAttempt::new(&info, what, &failure));
+                    Err(with_jitter(*failure, &info).into())
                 }
                 done => done,
             }
@@ -75,7 +74,7 @@ fn is_ours(activity: &str) -> bool {
     LOCAL.contains(&activity) || REGULAR.contains(&activity)
 }
 
-/// Who asks for an activity, as Temporal says: anybody who may write to the namespace can schedule
+/// Who scheduled an activity, according to Temporal. Anybody who can write to the namespace can schedule
 /// one on the worker's task queue, from a workflow of their own or from none.
 struct Caller<'a> {
     activity: &'a str,
@@ -94,29 +93,29 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Whether it is an approval, in the worker's own namespace where that is known, which asks as our
-    /// workflow does. Other people's activities are none of our business.
-    fn may_ask(&self, own: Option<&str>) -> Result<(), String> {
+    /// Accepts an approval in the worker's own namespace (if that is known) that calls our activity as the
+    /// workflow does, and every caller of an activity that is not ours.
+    fn check(&self, own: Option<&str>) -> Result<(), String> {
         let (activity, inside) = (self.activity, LOCAL.contains(&self.activity));
         let of_an_approval = self.workflow_type == Some(WORKFLOW_TYPE)
             && own.is_none_or(|namespace| namespace == self.namespace);
         if !is_ours(activity) || of_an_approval && self.is_local == inside {
             return Ok(());
         }
-        let whom = match self.workflow_type {
+        let caller = match self.workflow_type {
             Some(workflow) => format!("by {workflow} in the namespace {}", self.namespace),
-            None => "by no workflow".to_owned(),
+            None => "outside a workflow".to_owned(),
         };
         let rule = match inside {
-            true => format!("runs inside {WORKFLOW_TYPE} and cannot be called from outside"),
-            false => format!("acts for {WORKFLOW_TYPE} in the worker's own namespace alone"),
+            true => format!("runs only inside a workflow task of {WORKFLOW_TYPE}"),
+            false => format!("serves only {WORKFLOW_TYPE} in the worker's own namespace"),
         };
-        Err(format!("{activity} {rule}; it was called {whom}"))
+        Err(format!("{activity} {rule}; it was called {caller}"))
     }
 }
 
-/// What an attempt is to do, in words for an operator.
-fn what(input: &ExecuteActivityInput) -> String {
+/// What an attempt is for, as the log says it.
+fn describe(input: &ExecuteActivityInput) -> String {
     if let Some(request) = input.args_ref::<ReviewRequest>() {
         let kind = if request.reminder { "reminder" } else { "request" };
         return format!("{kind} to {}", request.reviewer);
@@ -133,11 +132,11 @@ fn what(input: &ExecuteActivityInput) -> String {
     }
 }
 
-/// The same failure, with the next attempt at a moment of its own: those who failed together, for
-/// instance while a receiver was away, do not come back together. Temporal's retry policy has no jitter.
-fn spread(failure: ApplicationFailure, info: &ActivityInfo) -> ApplicationFailure {
-    let has_its_time = failure.is_non_retryable() || failure.next_retry_delay().is_some();
-    if has_its_time || info.is_local {
+/// The same failure with a random retry delay, so that attempts that failed together, for example during
+/// an outage, are not retried together. Temporal's retry policy has no jitter.
+fn with_jitter(failure: ApplicationFailure, info: &ActivityInfo) -> ApplicationFailure {
+    let is_settled = failure.is_non_retryable() || failure.next_retry_delay().is_some();
+    if is_settled || info.is_local {
         return failure;
     }
     let policy = info.retry_policy.clone().unwrap_or_default();
@@ -149,19 +148,18 @@ fn spread(failure: ApplicationFailure, info: &ActivityInfo) -> ApplicationFailur
         .build()
 }
 
-/// How long Temporal would wait after an attempt, the first of which is 1.
+/// How long Temporal would wait after an attempt. Attempts count from 1.
 fn backoff(policy: &RetryPolicy, attempt: u32) -> Duration {
     let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
     let seconds =
         policy.initial_interval().as_secs_f64() * policy.backoff_coefficient().powi(exponent);
-    // Temporal's own limit, where none is set.
+    // Temporal's default.
     let most = policy.maximum_interval().unwrap_or(100 * policy.initial_interval());
     Duration::try_from_secs_f64(seconds).map_or(most, |wait| wait.min(most))
 }
 
-/// One failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Failed {
+struct FailedAttempt {
     workflow_id: String,
     what: String,
     attempt: u32,
@@ -169,7 +167,7 @@ struct Failed {
     is_final: bool,
 }
 
-impl Failed {
+impl FailedAttempt {
     fn new(info: &ActivityInfo, what: String, failure: &ApplicationFailure) -> Self {
         Self {
             workflow_id: clean_line(info.workflow_id.as_deref().unwrap_or_default()),
@@ -180,32 +178,32 @@ impl Failed {
         }
     }
 
-    /// Says it, and how many others with this cause are not said.
+    /// Logs it, with how many others of the same cause were left out.
     fn log(&self, left_out: u32) {
         let Self { workflow_id, what, attempt, cause, is_final } = self;
         let left_out = (left_out > 0).then_some(left_out);
         match is_final {
-            true => warn!(workflow_id, what, attempt, cause, left_out, "failed for good"),
+            true => warn!(workflow_id, what, attempt, cause, left_out, "failed, not retried"),
             false => {
-                warn!(workflow_id, what, attempt, cause, left_out, "failed; it is tried again")
+                warn!(workflow_id, what, attempt, cause, left_out, "failed, will be retried")
             }
         }
     }
 }
 
-/// Logs failures: the same cause at most once in [`LOG_EVERY`], with how many were left out.
+/// Logs the same cause at most once in [`LOG_EVERY`], with how many failures were left out.
 #[derive(Clone, Default)]
 struct Failures(Arc<Mutex<HashMap<String, LeftOut>>>);
 
-/// Of one cause, what has come since it was logged.
+/// Failures with one cause since it was last logged.
 #[derive(Default)]
 struct LeftOut {
     count: u32,
-    latest: Option<Failed>,
+    latest: Option<FailedAttempt>,
 }
 
 impl Failures {
-    fn note(&self, failed: Failed) {
+    fn note(&self, failed: FailedAttempt) {
         match self.recent().entry(failed.cause.clone()) {
             Entry::Occupied(same) => {
                 let same = same.into_mut();
@@ -220,7 +218,7 @@ impl Failures {
         }
     }
 
-    /// Logs what comes of one cause, until nothing does.
+    /// Logs further failures with this cause until there are none.
     async fn log_later(self, cause: String) {
         loop {
             sleep(LOG_EVERY).await;
@@ -229,9 +227,9 @@ impl Failures {
         }
     }
 
-    /// The latest that was left out, and how many others were; none is left out then, or the cause
-    /// is forgotten where none came.
-    fn take(&self, cause: &str) -> Option<(Failed, u32)> {
+    /// Takes the latest failure that was left out, and the number of others. Forgets the cause if there is
+    /// none.
+    fn take(&self, cause: &str) -> Option<(FailedAttempt, u32)> {
         let mut recent = self.recent();
         let LeftOut { count, latest } = recent.get_mut(cause).map(std::mem::take)?;
         if latest.is_none() {
@@ -261,35 +259,35 @@ mod tests {
     }
 
     #[test]
-    fn activities_act_for_approvals_of_their_own_namespace_alone() {
+    fn activities_serve_only_approvals_in_their_own_namespace() {
         for activity in LOCAL.iter().chain(&REGULAR) {
             let inside = LOCAL.contains(activity);
             let approval = Some("ApprovalWorkflow");
-            let own = |caller: Caller<'_>| caller.may_ask(Some("payments"));
-            own(caller(activity, inside, approval)).expect("an approval asks");
-            caller(activity, inside, approval).may_ask(None).expect("its namespace is its own");
+            let own = |caller: Caller<'_>| caller.check(Some("payments"));
+            own(caller(activity, inside, approval)).expect("an approval calls");
+            caller(activity, inside, approval).check(None).expect("the namespace is not known");
             for (who, asks) in [
                 ("nobody", caller(activity, inside, None)),
-                ("nobody, as from outside", caller(activity, false, None)),
+                ("nobody, as a regular activity", caller(activity, false, None)),
                 ("another workflow", caller(activity, inside, Some("Rogue"))),
                 (
-                    "a workflow of nearly that name",
+                    "a workflow with a similar name",
                     caller(activity, inside, Some("approvalworkflow")),
                 ),
-                ("an approval, the other way", caller(activity, !inside, approval)),
+                ("an approval, in the wrong way", caller(activity, !inside, approval)),
             ] {
                 let why = own(asks).expect_err(who);
                 assert!(why.starts_with(activity) && why.contains("ApprovalWorkflow"), "{why}");
             }
-            let elsewhere = caller(activity, inside, approval).may_ask(Some("default"));
-            elsewhere.expect_err("an approval of another namespace");
+            let foreign = caller(activity, inside, approval).check(Some("default"));
+            foreign.expect_err("an approval of another namespace");
         }
         let theirs = caller("charge_card", false, Some("Purchase"));
-        theirs.may_ask(Some("payments")).expect("what others register is their own");
+        theirs.check(Some("payments")).expect("not ours to check");
     }
 
     #[test]
-    fn each_registered_activity_is_known_here() {
+    fn every_registered_activity_is_checked() {
         fn registered<A: ActivityImplementer>(instance: Arc<A>) -> ActivityDefinitions {
             let mut activities = ActivityDefinitions::default();
             instance.register_all(&mut activities);
@@ -309,11 +307,11 @@ mod tests {
         let shown = format!("{:?}", registered(Arc::new(countersign)));
         let known = LOCAL.iter().chain(&REGULAR);
         assert!(known.clone().all(|name| shown.contains(&format!("\"{name}\""))), "{shown}");
-        assert_eq!(shown.matches('"').count(), 2 * known.count(), "one is unknown here: {shown}");
+        assert_eq!(shown.matches('"').count(), 2 * known.count(), "one is not checked: {shown}");
     }
 
     #[test]
-    fn waits_grow_as_the_policy_says_until_they_are_as_long_as_it_allows() {
+    fn backoff_grows_up_to_the_policys_maximum() {
         let policy = RetryPolicy::builder()
             .initial_interval(Duration::from_secs(1))
             .backoff_coefficient(2.0)
@@ -323,7 +321,7 @@ mod tests {
         assert_eq!(waits.map(|wait| wait.as_secs()), [1, 2, 4, 256, 300, 300, 300]);
     }
 
-    /// What is logged in this thread while it lives.
+    /// Captures this thread's log.
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -335,7 +333,7 @@ mod tests {
             set_default(lines.without_time().finish())
         }
 
-        /// The lines since the last time.
+        /// The lines since the last call.
         fn lines(&self) -> Vec<String> {
             let written = std::mem::take(&mut *self.0.lock().expect("not poisoned"));
             let written = String::from_utf8(written).expect("UTF-8");
@@ -354,8 +352,8 @@ mod tests {
         }
     }
 
-    fn failed(workflow: &str, cause: &str) -> Failed {
-        Failed {
+    fn failed(workflow: &str, cause: &str) -> FailedAttempt {
+        FailedAttempt {
             workflow_id: workflow.to_owned(),
             what: "webhook".to_owned(),
             attempt: 3,
@@ -364,7 +362,7 @@ mod tests {
         }
     }
 
-    /// Lets time pass, and whoever waits for it act.
+    /// Advances the clock, and lets other tasks run before and after.
     async fn later(time: Duration) {
         tokio::task::yield_now().await;
         advance(time).await;
@@ -378,19 +376,20 @@ mod tests {
         for i in 1..=100 {
             failures.note(failed(&format!("po-{i}"), "the webhook answered 503"));
         }
-        failures.note(Failed { is_final: true, ..failed("po-7", "the webhook answered 410") });
+        failures
+            .note(FailedAttempt { is_final: true, ..failed("po-7", "the webhook answered 410") });
         assert_eq!(
             log.lines(),
             [
-                r#"failed; it is tried again workflow_id="po-1" what="webhook" attempt=3 cause="the webhook answered 503""#,
-                r#"failed for good workflow_id="po-7" what="webhook" attempt=3 cause="the webhook answered 410""#,
+                r#"failed, will be retried workflow_id="po-1" what="webhook" attempt=3 cause="the webhook answered 503""#,
+                r#"failed, not retried workflow_id="po-7" what="webhook" attempt=3 cause="the webhook answered 410""#,
             ]
         );
         later(LOG_EVERY).await;
         assert_eq!(
             log.lines(),
             [
-                r#"failed; it is tried again workflow_id="po-100" what="webhook" attempt=3 cause="the webhook answered 503" left_out=98"#
+                r#"failed, will be retried workflow_id="po-100" what="webhook" attempt=3 cause="the webhook answered 503" left_out=98"#
             ]
         );
         failures.note(failed("po-101", "the webhook answered 503"));
@@ -400,8 +399,8 @@ mod tests {
         assert!(lines.len() == 1 && lines[0].contains("po-101"), "{lines:?}");
         later(LOG_EVERY).await;
         assert_eq!(log.lines(), [""; 0]);
-        assert!(failures.recent().is_empty(), "what no longer fails is forgotten");
+        assert!(failures.recent().is_empty(), "the cause is forgotten");
         failures.note(failed("po-102", "the webhook answered 503"));
-        assert_eq!(log.lines().len(), 1, "it fails anew");
+        assert_eq!(log.lines().len(), 1, "a new failure is logged at once");
     }
 }

@@ -1,8 +1,7 @@
 //! Starts a follow-up workflow in another namespace.
 //!
-//! Temporal starts child workflows in their parent's namespace alone: Temporal Cloud, and servers from
-//! 1.30.1 on unless they are told otherwise, refuse to do so in another
-//! (<https://github.com/temporalio/temporal/pull/8971>). A client may.
+//! A child workflow runs in its parent's namespace: Temporal Cloud, and by default servers from 1.30.1
+//! on, refuse to start one in another (<https://github.com/temporalio/temporal/pull/8971>). A client can.
 
 use std::time::Duration;
 
@@ -26,17 +25,17 @@ use temporalio_common::protos::{
 
 use crate::{payload::to_temporal, recorded::StartWorkflow};
 
-/// Less than the time-out of an attempt, so that the failure names the cause.
+/// Shorter than the time-out of an attempt, so that the failure names the cause.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why a follow-up workflow was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum NotStarted {
     /// Its ID is in use, or the request is invalid. Never retried.
-    #[error("the namespace {0:?} refuses the workflow {1:?}: {2}")]
+    #[error("the namespace {0:?} refused to start the workflow {1:?}: {2}")]
     Refused(String, String, String),
-    /// Temporal may take it later: when it answers again, or the namespace or this worker's right exists.
-    #[error("the namespace {0:?} does not take the workflow {1:?} yet: {2}")]
+    /// Retried: Temporal may answer again, or the namespace or the permission may be added.
+    #[error("the workflow {1:?} cannot be started in the namespace {0:?} yet: {2}")]
     Unavailable(String, String, String),
 }
 
@@ -44,7 +43,7 @@ pub enum NotStarted {
 /// same `request_id` starts it once.
 ///
 /// # Errors
-/// If Temporal does not start it.
+/// If Temporal did not start it, or did not answer in time.
 pub async fn start(
     start: StartWorkflow,
     client: &Client,

@@ -24,28 +24,28 @@ use reqwest::{
 use serde_json::json;
 use tower::{Service, layer::layer_fn};
 
-/// How many deliveries a worker has under way at most: a receiver that hangs holds no more.
-pub(crate) const AT_ONCE: usize = 20;
-/// What the name of the task queue of deliveries has behind that of the approvals.
+/// At most this many deliveries per worker at a time, so that a receiver that hangs blocks no more.
+pub(crate) const MAX_CONCURRENT: usize = 20;
+/// Appended to the approvals' task queue, it names the one for deliveries.
 pub(crate) const WEBHOOK_QUEUE_SUFFIX: &str = "-webhook";
-/// How long a connection may take, over all addresses of the receiver's name: each gets an equal
-/// part of it, so that one that drops packets leaves time for the next.
-const CONNECT_WITHIN: Duration = Duration::from_secs(8);
-/// How long an answer may take, connection included. Less than an activity's attempt may take, so
-/// that the cause is seen.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// The least that `Retry-After` gets: nothing would be a loop without a pause.
+/// For all addresses of the receiver's host together: each gets an equal share, so that one that drops
+/// packets leaves time for the next.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+/// Includes connecting. Shorter than the time-out of an activity's attempt, so that the failure names
+/// the cause.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Lower bound for `Retry-After`: with 0, retries would never pause.
 const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The most that it gets: after longer, the outcome would seem to be forgotten.
+/// Upper bound for `Retry-After`: after a longer wait, the outcome would seem lost.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
-/// How many characters of an unsuccessful answer are kept.
+/// How much of an error response's body is kept.
 const KEPT_CHARS: usize = 200;
-/// How much of such an answer is read.
+/// How much of it is read.
 const READ_BYTES: usize = 4 * 1024;
-/// The least that Standard Webhooks allows for a secret.
+/// Standard Webhooks' minimum.
 const MIN_SECRET_BYTES: usize = 24;
 
-/// Where outcomes are POSTed.
+/// The receiver to which outcomes are POSTed.
 pub struct Webhook {
     url: Url,
     secrets: WebhookSecrets,
@@ -53,13 +53,13 @@ pub struct Webhook {
     task_queue: Option<String>,
 }
 
-/// The secrets that sign webhooks, each `whsec_` and base64, separated by commas. Each of them signs,
-/// so that a receiver may know only the old one or only the new one while they are rotated.
+/// The secrets that sign webhooks, each `whsec_` and base64, separated by commas. All of them sign, so
+/// that during a rotation a receiver needs to know only the old or only the new one.
 pub struct WebhookSecrets(Vec<standardwebhooks::Webhook>);
 
-/// Why a text cannot be used as webhook secrets: every problem, without the secrets themselves.
+/// Every problem with webhook secrets, without the secrets themselves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}; make one with: echo \"whsec_$(openssl rand -base64 32)\"", .0.join(", "))]
+#[error("{}; generate one with: echo \"whsec_$(openssl rand -base64 32)\"", .0.join(", "))]
 pub struct WebhookSecretsError(Vec<String>);
 
 impl FromStr for WebhookSecrets {
@@ -71,7 +71,7 @@ impl FromStr for WebhookSecrets {
         for (secret, number) in all.zip(1..) {
             let base64 = secret.strip_prefix("whsec_");
             match base64.and_then(|base64| BASE64_STANDARD.decode(base64).ok()) {
-                None => wrong.push(format!("secret {number} must be whsec_ and base64")),
+                None => wrong.push(format!("secret {number} must be whsec_ followed by base64")),
                 Some(key) if key.len() < MIN_SECRET_BYTES => wrong.push(format!(
                     "secret {number} has {} bytes, and needs at least {MIN_SECRET_BYTES}",
                     key.len()
@@ -81,14 +81,14 @@ impl FromStr for WebhookSecrets {
         }
         match (secrets.is_empty(), wrong.is_empty()) {
             (false, true) => Ok(Self(secrets)),
-            (true, true) => Err(WebhookSecretsError(vec!["there is no secret".to_owned()])),
+            (true, true) => Err(WebhookSecretsError(vec!["no secret is given".to_owned()])),
             (_, false) => Err(WebhookSecretsError(wrong)),
         }
     }
 }
 
 impl WebhookSecrets {
-    /// One signature for each secret, separated by spaces as the specification has it.
+    /// One signature for each secret, separated by spaces as the specification requires.
     fn sign(
         &self,
         id: &str,
@@ -105,15 +105,15 @@ impl WebhookSecrets {
 /// Why an outcome was not delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
-    /// The receiver does not want it, now or ever: 410, as Standard Webhooks has it.
-    #[error("the webhook answered {0}, which means that it takes no more outcomes")]
+    /// 410, which means in Standard Webhooks that the receiver wants no more of them.
+    #[error("the webhook answered {0}, which means that it accepts no more outcomes")]
     Gone(String),
-    /// The receiver may take it later.
+    /// Any other status than 2xx. The receiver may accept the outcome later.
     #[error("the webhook answered {answer}")]
     Refused {
-        /// Its status and what it said.
+        /// Status and beginning of the body.
         answer: String,
-        /// When it wants to be asked again.
+        /// From its `Retry-After`, a second to an hour.
         retry_after: Option<Duration>,
     },
     /// The receiver cannot be reached, or did not answer in time.
@@ -128,19 +128,19 @@ impl Webhook {
     /// A receiver, and the secrets that it shares with us.
     ///
     /// # Errors
-    /// When this machine has no certificates to trust.
+    /// If this machine has no trusted certificates.
     pub fn new(url: Url, secrets: WebhookSecrets) -> Result<Self, String> {
         let client =
             client().build().map_err(|error| anyhow::Error::new(error).root_cause().to_string())?;
         Ok(Self { url, secrets, client, task_queue: None })
     }
 
-    /// Has outcomes delivered on a task queue of their own, for which somebody has to work.
+    /// Puts deliveries on a task queue of their own, which needs a worker.
     pub(crate) fn on_task_queue(&mut self, task_queue: String) {
         self.task_queue = Some(task_queue);
     }
 
-    /// The task queue of deliveries, where it is not that of the approvals.
+    /// The task queue for deliveries, if it is not that of the approvals.
     pub(crate) fn task_queue(&self) -> Option<String> {
         self.task_queue.clone()
     }
@@ -149,9 +149,9 @@ impl Webhook {
     /// certificates, and sends nothing.
     ///
     /// # Errors
-    /// Why there is no connection.
+    /// If it cannot connect.
     pub fn connect(&self) -> impl Future<Output = Result<(), WebhookError>> + use<> {
-        let client = client().connector_layer(layer_fn(OnlyConnects)).build();
+        let client = client().connector_layer(layer_fn(ConnectOnly)).build();
         let url = self.url.clone();
         async move {
             match client.map(|client| client.head(url))?.send().await {
@@ -161,11 +161,12 @@ impl Webhook {
         }
     }
 
-    /// POSTs one outcome. The ID of the run that came to it identifies it, so that a receiver that
-    /// gets it twice acts once. Returns what the receiver answered, for the history.
+    /// POSTs one outcome. `webhook-id` is the ID of the run that decided it, so that a receiver that gets
+    /// it twice can act once. Returns the receiver's status, for the history.
     ///
     /// # Errors
-    /// Why it was not taken. Redirects are not followed: who gets outcomes is the operator's to say.
+    /// If the receiver did not accept it. Redirects are not followed: only the operator says who gets
+    /// outcomes.
     pub async fn deliver(
         &self,
         run_id: &str,
@@ -175,7 +176,7 @@ impl Webhook {
         let request = self.request(run_id, workflow_id, outcome, Timestamp::now())?;
         let response = request.send().await?;
         match response.status() {
-            status if status.is_success() => Ok(format!("taken: {status}")),
+            status if status.is_success() => Ok(format!("accepted: {status}")),
             StatusCode::GONE => Err(WebhookError::Gone(answer(response).await)),
             _ => {
                 let retry_after = retry_after(response.headers(), SystemTime::now());
@@ -184,8 +185,8 @@ impl Webhook {
         }
     }
 
-    /// A workflow's ID would not do as `webhook-id`: whoever starts it chooses it, again for another
-    /// approval, or such that no header takes it.
+    /// The workflow ID would not do as `webhook-id`: somebody may reuse it for another approval, or choose
+    /// one that is not valid in a header.
     fn request(
         &self,
         run_id: &str,
@@ -208,44 +209,43 @@ impl Webhook {
 
 fn client() -> ClientBuilder {
     Client::builder()
-        .timeout(ANSWER_WITHIN)
-        .connect_timeout(CONNECT_WITHIN)
+        .timeout(RESPONSE_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .redirect(Policy::none())
         .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
 }
 
-/// An answer in one line: its status, where it points to, and how it begins.
+/// A response in one line: status, redirect target, and the beginning of the body.
 async fn answer(mut response: Response) -> String {
     let mut answer = response.status().to_string();
-    if let Some(place) = response.headers().get(LOCATION) {
-        let place = String::from_utf8_lossy(place.as_bytes()).into_owned();
-        answer.push_str(&format!(", which points to {}", beginning(&place)));
+    if let Some(target) = response.headers().get(LOCATION) {
+        let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
+        answer.push_str(&format!(", a redirect to {}", excerpt(&target)));
     }
     let mut body = Vec::new();
-    // What breaks off, or does not come in time, has said what there is.
+    // If reading fails or times out, use what has arrived.
     while body.len() < READ_BYTES
         && let Ok(Some(chunk)) = response.chunk().await
     {
         body.extend_from_slice(&chunk);
     }
-    match beginning(&String::from_utf8_lossy(&body)) {
-        nothing if nothing.is_empty() => answer,
-        said => format!("{answer}: {said}"),
+    match excerpt(&String::from_utf8_lossy(&body)) {
+        text if text.is_empty() => answer,
+        text => format!("{answer}: {text}"),
     }
 }
 
-/// The beginning of what a receiver wrote, as data: no control characters, in one line.
-fn beginning(text: &str) -> String {
+/// The beginning of a receiver's text, in one line and without control characters.
+fn excerpt(text: &str) -> String {
     clean_line(text).chars().take(KEPT_CHARS).collect()
 }
 
-/// How long the receiver wants us to wait: seconds or an HTTP date (RFC 9110, 10.2.3), as far as it
-/// gets it.
+/// `Retry-After`, in seconds or as an HTTP date (RFC 9110, 10.2.3), within our bounds.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match value.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
-        // What is past has come.
+        // A date in the past means now.
         Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default(),
     };
     Some(wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER))
@@ -255,12 +255,12 @@ impl From<reqwest::Error> for WebhookError {
     fn from(error: reqwest::Error) -> Self {
         let (connecting, late) = (error.is_connect(), error.is_timeout());
         let why = match (connecting, late) {
-            (true, true) => format!("no connection within {CONNECT_WITHIN:?}"),
-            (false, true) => format!("no answer within {ANSWER_WITHIN:?}"),
-            // Without the URL, in which a secret may be.
+            (true, true) => format!("no connection within {CONNECT_TIMEOUT:?}"),
+            (false, true) => format!("no answer within {RESPONSE_TIMEOUT:?}"),
+            // Without the URL, which may contain a secret.
             (_, false) => anyhow::Error::new(error.without_url()).root_cause().to_string(),
         };
-        // So rustls says it, also of a certificate that signs itself.
+        // What rustls says of an unknown authority, and of a self-signed certificate.
         let untrusted = why.contains("UnknownIssuer") || why.contains("CaUsedAsEndEntity");
         WebhookError::Unreachable(match untrusted {
             true => format!(
@@ -272,18 +272,18 @@ impl From<reqwest::Error> for WebhookError {
     }
 }
 
-/// Ends each request as soon as there is a connection for it.
+/// Ends each request with [`Connected`] once its connection is open.
 #[derive(Debug, Clone)]
-struct OnlyConnects<S>(S);
+struct ConnectOnly<S>(S);
 
-/// There is a connection, which is all that was wanted.
+/// An error only in form: the connection was opened, and nothing more is wanted.
 #[derive(Debug, thiserror::Error)]
 #[error("connected")]
 struct Connected;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-impl<R, S: Service<R, Error = BoxError, Future: Send + 'static>> Service<R> for OnlyConnects<S> {
+impl<R, S: Service<R, Error = BoxError, Future: Send + 'static>> Service<R> for ConnectOnly<S> {
     type Response = S::Response;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<S::Response, BoxError>>;
@@ -303,7 +303,7 @@ fn has_connected(error: &reqwest::Error) -> bool {
     causes.any(|cause| cause.is::<Connected>())
 }
 
-/// The same for each attempt: what happened, and when it did.
+/// The same for each attempt: `timestamp` is the time of the decision.
 fn body(workflow_id: &str, outcome: &Outcome) -> String {
     let kind = match outcome.status() {
         Status::Approved => "approval.approved",

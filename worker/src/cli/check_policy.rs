@@ -1,4 +1,4 @@
-//! `countersign-worker check-policy`: what is wrong with a rules file, or what it would do.
+//! `countersign-worker check-policy`: reports the errors in a rules file, or explains what the rules do.
 
 use std::{fs, path::Path};
 
@@ -11,10 +11,10 @@ use jiff::Timestamp;
 
 use crate::{policy::Policy, validation};
 
-/// One line for rules that make sense; for a submission, what they would do with it.
+/// Returns a one-line summary of valid rules, or with a submission how they decide it.
 ///
 /// # Errors
-/// Every error in the rules, or every problem of the submission, for people to read.
+/// Every error in the rules, or every problem of the submission, as text.
 pub fn check_policy(
     file: &Path,
     explain: Option<&Path>,
@@ -29,10 +29,10 @@ pub fn check_policy(
     Ok(policy.explain(&submission, &submitter, at.unwrap_or_else(Timestamp::now)))
 }
 
-/// Reads the rules in a file; files that they name are relative to it.
+/// Reads a rules file. Paths in it are relative to it.
 ///
 /// # Errors
-/// What is wrong, for people to read.
+/// Every error in it, as text.
 pub fn load(path: &Path, colours: bool) -> Result<Policy, String> {
     let text = fs::read_to_string(path)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
@@ -42,7 +42,7 @@ pub fn load(path: &Path, colours: bool) -> Result<Policy, String> {
         .map_err(|diagnostics| diagnostics.render(colours))
 }
 
-/// Reads a submission as the worker does that has these rules.
+/// Reads a submission as a worker with these rules does.
 fn read(
     path: &Path,
     rules: &Policy,
@@ -68,9 +68,8 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(file)
     }
 
-    /// What the documentation shows is what the program says.
     #[test]
-    fn the_documentation_shows_what_explain_says_of_five_submissions() {
+    fn docs_policy_md_shows_what_explain_prints() {
         let docs = fs::read_to_string(example("../docs/POLICY.md")).expect("the documentation");
         let at: Timestamp = "2026-11-24T09:00:00+01:00".parse().expect("a time");
         for name in ["taxi", "conference", "monitors", "cleaning", "generator"] {

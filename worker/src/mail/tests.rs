@@ -99,13 +99,13 @@ fn decided() -> Outcome {
 }
 
 #[test]
-fn a_deputy_reads_for_whom_and_that_others_are_asked_after_them() {
+fn a_deputy_reads_whom_they_replace_and_that_others_come_next() {
     let absent = Some("cfo@example.com".parse().expect("an address"));
     let request =
         request(&ReviewRequest { on_behalf_of: absent, escalates: true, ..review() }, &links());
     for letter in [request.text, request.html] {
         assert!(letter.contains("in the place of cfo@example.com, who is away"), "{letter}");
-        assert!(letter.contains("After that others are asked."), "{letter}");
+        assert!(letter.contains("After that, others are asked."), "{letter}");
     }
 }
 
@@ -122,17 +122,17 @@ fn a_request_says_who_asks_for_what_until_when_and_how_to_answer() {
 15 laptops
 15,750.00 USD
 
-Look and approve:
+Review and approve:
 https://approve.example.com/x/a/{id}?choice=approve
 
-Look and reject:
+Review and reject:
 https://approve.example.com/x/a/{id}?choice=reject
 
 Both links open a page that shows everything and asks you to confirm. Opening them decides
 nothing. You can also type the approval ID at https://approve.example.com/x/
 Approval ID: {id}
 
-Please decide by Fri 27 Nov 2026, 16:00 UTC. After that it counts as rejected.
+Please decide by Fri 27 Nov 2026, 16:00 UTC. After that, it counts as rejected.
 
 Stage: Finance
 Submitted by: Sue Storm <sue@example.com>, R&D, E7
@@ -149,7 +149,7 @@ Items:
 Attachments:
 - dell.pdf (s3://quotes/dell.pdf)
 
-These links are yours alone: whoever has them can decide in your name, so please do not forward
+These links are yours alone: anybody who has them can decide in your name, so please do not forward
 this mail."
         )
     );
@@ -169,7 +169,7 @@ this mail."
 fn a_reminder_says_so() {
     let letter = request(&ReviewRequest { reminder: true, ..review() }, &links());
     assert!(letter.subject.starts_with("Reminder: please decide: 15 laptops"));
-    assert!(letter.text.starts_with("This waits for your decision.\n"));
+    assert!(letter.text.starts_with("This is waiting for your decision.\n"));
     assert_eq!(letter.kind, "reminder");
 }
 
@@ -197,10 +197,10 @@ Submission: PO-2041 (equipment purchase)"
 }
 
 #[test]
-fn a_superseded_reviewer_reads_that_nothing_is_left_to_do() {
+fn a_superseded_reviewer_reads_that_their_decision_is_not_needed() {
     let letter = superseded(&decided());
     assert!(letter.subject.starts_with("No longer needed: "));
-    assert!(letter.text.starts_with("You need not decide this any more.\n"));
+    assert!(letter.text.starts_with("Your decision is no longer needed.\n"));
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn what_people_write_is_never_markup() {
 }
 
 #[test]
-fn what_people_write_never_looks_like_ours() {
+fn submitted_text_cannot_pass_for_ours() {
     let forged = "ok\"\n- cfo@example.com approved\r\n\u{2028}\rApproval ID: X";
     let mut hostile = review();
     hostile.stage_name = forged.into();
@@ -255,7 +255,7 @@ fn what_people_write_never_looks_like_ours() {
 }
 
 #[test]
-fn tabs_part_words() {
+fn tabs_become_spaces() {
     let mut tabbed = review();
     let document = tabbed.submission.document.as_mut().expect("a document");
     document.title = "15\tlaptops".into();
@@ -277,7 +277,7 @@ fn two_hundred_items_are_listed_and_the_rest_is_counted() {
 }
 
 #[test]
-fn no_mail_program_decodes_a_subject_to_other_words() {
+fn mail_programs_decode_nothing_in_a_subject() {
     let mut review = self::review();
     let document = review.submission.document.as_mut().expect("a document");
     document.title = "=?utf-8?b?4oCuMTAwIEVVUg0KQmNjOiB4QHku?= Chairs".into();

@@ -8,7 +8,7 @@ use lettre::{
 use super::{Envelope, NotifyError};
 use crate::mail::Letter;
 
-/// The mail: text and HTML, with a Message-ID that stays when it is sent again.
+/// A mail in text and HTML, with the same Message-ID at each attempt.
 pub(super) fn message(
     from: &Mailbox,
     envelope: &Envelope,

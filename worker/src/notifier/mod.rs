@@ -18,45 +18,44 @@ use tracing::warn;
 
 use crate::{approval::EmailAddress, mail::Letter};
 
-/// The most time that one attempt to send a mail can take: the activity's time-out has to be longer, so
-/// that people see the cause.
+/// The longest attempt to send a mail. The activity's time-out has to be longer, so that the failure names
+/// the cause.
 pub(crate) const LONGEST_ATTEMPT: Duration = smtp::LONGEST;
 
-/// How long the check at a worker's start may take.
-const PROBE: Duration = Duration::from_secs(10);
+/// For the check at startup.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One of the ways.
+/// A way to send mails.
 #[derive(Clone)]
 pub enum Notifier {
     /// Files in a folder, for demonstrations and tests.
     Outbox(Outbox),
-    /// A mail server.
+    /// A mail server, with one connection for each mail.
     Smtp(Smtp),
     /// A topic whose e-mail subscriptions are filtered by reviewer.
     Sns(Sns),
 }
 
-/// Everything about a mail but its words.
+/// What a mail needs besides its content.
 #[derive(Debug, Clone)]
 pub(crate) struct Envelope {
-    /// To whom.
     pub(crate) recipient: EmailAddress,
-    /// Identifies the mail; the same when it is sent again.
+    /// Identifies the mail; the same at each attempt.
     pub(crate) key: String,
-    /// When it was to be written; the same when it is sent again.
+    /// The mail's date; the same at each attempt.
     pub(crate) written_at: SystemTime,
 }
 
-/// Why a mail did not go out, in words for an operator.
+/// Why a mail was not sent. The message is for an operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotifyError {
-    /// It never will: somebody has to change something.
+    /// The recipient or the mail was refused. Final.
     #[error("{0}")]
     Rejected(String),
-    /// It may the next time, once something is mended that concerns more than this mail.
+    /// We were refused, or the server is down. Retried until somebody fixes it.
     #[error("{0}")]
     Unavailable(String),
-    /// It was refused, and nobody is named whom that speaks of: worth trying for a while.
+    /// Refused without a clear reason. Retried for a while, then final.
     #[error("{0}")]
     Unexplained(String),
 }
@@ -78,8 +77,8 @@ fn example(recipient: &str) -> (Envelope, Letter) {
 }
 
 impl Notifier {
-    /// Sends one mail and says what became of it, for the history. Sending it again does no harm:
-    /// it is the same mail.
+    /// Sends one mail, and returns the server's reply for the history. An attempt may be repeated: it
+    /// sends the same mail.
     pub(crate) async fn send(
         &self,
         envelope: &Envelope,
@@ -92,10 +91,10 @@ impl Notifier {
         }
     }
 
-    /// Checks how mail goes out, without sending any, and warns where that fails.
-    pub async fn try_out(self) {
+    /// Checks the connection without sending a mail, and logs a warning if that fails.
+    pub async fn warn_if_unreachable(self) {
         if let Err(error) = self.probe().await {
-            warn!(%error, "the check of COUNTERSIGN_NOTIFY failed; mails are tried all the same");
+            warn!(%error, "the check of COUNTERSIGN_NOTIFY failed; mails will be tried anyway");
         }
     }
 
@@ -107,12 +106,12 @@ impl Notifier {
                 Notifier::Sns(sns) => sns.probe().await,
             }
         };
-        timeout(PROBE, probed).await.unwrap_or_else(|_| {
+        timeout(PROBE_TIMEOUT, probed).await.unwrap_or_else(|_| {
             let hint = match self {
                 Notifier::Smtp(_) => smtp::SILENT,
                 _ => "",
             };
-            Err(NotifyError::Unavailable(format!("no answer within {PROBE:?}{hint}")))
+            Err(NotifyError::Unavailable(format!("no answer within {PROBE_TIMEOUT:?}{hint}")))
         })
     }
 }
@@ -128,6 +127,6 @@ fn chain(error: &dyn Error) -> String {
         }
         source = cause.source();
     }
-    // The AWS SDK lists where it has looked for credentials, a line each.
+    // The AWS SDK lists where it has looked for credentials, one place a line.
     text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }

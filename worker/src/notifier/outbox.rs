@@ -1,4 +1,4 @@
-//! A folder of `.eml` files, one a mail.
+//! A folder of `.eml` files, one for each mail.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// A folder that is made when the first mail is written.
+    /// The folder is created with the first mail.
     pub fn new(folder: PathBuf, from: Mailbox) -> Self {
         Self { folder, from }
     }
@@ -30,7 +30,7 @@ impl Outbox {
         let name = file_name(envelope, letter);
         let written = async {
             tokio::fs::create_dir_all(&self.folder).await?;
-            // Nobody reads half a mail: it appears under its name when it is whole.
+            // Renamed when it is complete, so that nobody reads half a mail.
             let draft = self.folder.join(format!(".{name}.{}", std::process::id()));
             tokio::fs::write(&draft, message).await?;
             tokio::fs::rename(&draft, self.folder.join(&name)).await
@@ -39,7 +39,7 @@ impl Outbox {
         Ok(format!("written as {name}"))
     }
 
-    /// Whether the folder is there, or can be made.
+    /// Creates the folder if it does not exist.
     pub(super) async fn probe(&self) -> Result<(), NotifyError> {
         let made = tokio::fs::create_dir_all(&self.folder).await;
         made.map_err(|error| self.unwritable(&error))
@@ -50,7 +50,7 @@ impl Outbox {
     }
 }
 
-/// Sorted by time, readable, and the same when the mail is written again.
+/// Sorts by time, and is the same at each attempt.
 fn file_name(envelope: &Envelope, letter: &Letter) -> String {
     let time = Timestamp::try_from(envelope.written_at).unwrap_or(Timestamp::UNIX_EPOCH);
     let safe = |c: char| if c.is_ascii_alphanumeric() || "@.-+_".contains(c) { c } else { '_' };
@@ -66,7 +66,7 @@ mod tests {
     use super::{super::example, *};
 
     #[tokio::test]
-    async fn a_mail_that_is_sent_again_is_the_same_file_and_drafts_do_not_stay() {
+    async fn sending_again_writes_the_same_file_and_leaves_no_draft() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("new/outbox");
         let from = "Approvals <approvals@example.com>".parse().expect("a mailbox");
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_that_cannot_be_written_may_be_one_later() {
+    async fn an_unwritable_folder_is_retried() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");
         fs::write(&file, "").expect("written");

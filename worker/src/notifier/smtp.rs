@@ -1,4 +1,4 @@
-//! A mail server.
+//! Mail by SMTP (RFC 5321).
 
 mod replies;
 
@@ -23,11 +23,11 @@ use self::replies::{Step, Subject};
 use super::{Envelope, NotifyError, chain, mime};
 use crate::{approval::EmailAddress, mail::Letter};
 
-/// The most time that one mail can take: an activity that mails needs more.
+/// The longest that one mail can take.
 pub(super) const LONGEST: Duration = Timeouts::RFC_5321.longest();
 
-/// Sends mail by SMTP (RFC 5321), each over its own connection: one of a pool whose mail is called
-/// off half-way would come back in the middle of its conversation.
+/// Sends each mail over its own connection: with a pool, cancelling a mail half-way would return a
+/// connection in the middle of its dialogue.
 #[derive(Clone)]
 pub struct Smtp {
     server: Server,
@@ -35,26 +35,25 @@ pub struct Smtp {
     timeouts: Timeouts,
 }
 
-/// Where the server is, and how to talk to it.
 #[derive(Clone)]
 struct Server {
     host: String,
     port: u16,
     tls: Tls,
-    /// The name by which this machine greets.
+    /// This machine's name in EHLO.
     hello: ClientId,
     credentials: Option<Credentials>,
 }
 
 /// How long to wait for the server.
 ///
-/// A server that takes its time has perhaps stored the mail already, and gets it twice from a client
-/// that does not wait. RFC 5321, 4.5.3.2 therefore has minima for its commands. It has none for EHLO,
-/// STARTTLS and AUTH, which get what most commands get: five minutes for each reply.
+/// A slow server may already have stored the mail, and gets it twice from a client that gives up early.
+/// RFC 5321, 4.5.3.2 therefore has minimum time-outs for commands. It has none for EHLO, STARTTLS and
+/// AUTH, which get the usual five minutes for each reply.
 #[derive(Debug, Clone, Copy)]
 struct Timeouts {
-    /// For each address of the host to take the connection, so that the next one is tried. RFC 5321
-    /// has no such time-out; this is Postfix's.
+    /// For each address of the host, so that the next one is tried. RFC 5321 has no such time-out; this
+    /// is Postfix's.
     connect: Duration,
     /// From connecting to the reply to EHLO.
     greeting: Duration,
@@ -103,24 +102,24 @@ impl Timeouts {
     }
 }
 
-/// How long the server may take to say goodbye, which nothing depends on.
-const GOODBYE: Duration = Duration::from_secs(10);
+/// For the reply to QUIT, on which nothing depends.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Smtp {
-    /// `smtp://user:password@host:port` with `?tls=required` for STARTTLS, or `smtps://…`. A path is
-    /// the name by which this machine greets (EHLO).
+    /// `url` is `smtp://user:password@host:port` with `?tls=required` for STARTTLS, or `smtps://…`. A path
+    /// is this machine's name in EHLO.
     ///
     /// # Errors
-    /// When the address is not of that form, or would give the password away. The message does not
-    /// repeat it: any part may be a password's.
+    /// If the URL has another form, or would send the password in clear. The message does not quote it,
+    /// since any part may belong to a password.
     pub fn new(url: &str, from: Mailbox) -> Result<Self, String> {
         Ok(Self { server: Server::parse(url)?, from, timeouts: Timeouts::RFC_5321 })
     }
 
-    /// Whether [`new`](Self::new) takes that address.
+    /// Checks a URL without using it.
     ///
     /// # Errors
-    /// As there.
+    /// As [`new`](Self::new).
     pub fn check(url: &str) -> Result<(), String> {
         Server::parse(url).map(drop)
     }
@@ -133,15 +132,15 @@ impl Smtp {
         let message = mime::message(&self.from, envelope, letter)?;
         let mut connection = self.open().await?;
         let sent = self.transmit(&mut connection, &message, &envelope.recipient).await;
-        leave(connection);
+        quit(connection);
         let reply = sent?;
         let first_line = reply.first_line().unwrap_or_default();
-        Ok(format!("taken by the mail server: {} {first_line}", reply.code()))
+        Ok(format!("accepted by the mail server: {} {first_line}", reply.code()))
     }
 
-    /// Whether the server greets, and takes the user and password.
+    /// Connects and authenticates.
     pub(super) async fn probe(&self) -> Result<(), NotifyError> {
-        leave(self.open().await?);
+        quit(self.open().await?);
         Ok(())
     }
 
@@ -165,8 +164,8 @@ impl Smtp {
             self.step(Step::StartTls, None, started).await?;
         }
         if let Some(credentials) = credentials {
-            let known = connection.auth(DEFAULT_MECHANISMS, credentials);
-            self.step(Step::Auth, None, known).await?;
+            let authenticated = connection.auth(DEFAULT_MECHANISMS, credentials);
+            self.step(Step::Auth, None, authenticated).await?;
         }
         Ok(connection)
     }
@@ -183,7 +182,7 @@ impl Smtp {
         if international && !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
             return Err(self.ascii_only(recipient));
         }
-        // RFC 6531, 3.4: who takes such addresses takes 8BITMIME, too.
+        // RFC 6531, 3.4: a server with SMTPUTF8 also has 8BITMIME.
         let eight_bit = MailParameter::Body(MailBodyParameter::EightBitMime);
         let parameters = international.then_some(MailParameter::SmtpUtfEight);
         let parameters = parameters.into_iter().chain((!content.is_ascii()).then_some(eight_bit));
@@ -197,8 +196,7 @@ impl Smtp {
         self.step(Step::Content, Some(recipient), connection.message(&content)).await
     }
 
-    /// Waits for what the server says, for as long as this step may take. The recipient is whom the
-    /// server has heard of by then.
+    /// Waits for a reply, as long as this step may take. `recipient` is set once the server knows it.
     async fn step<T>(
         &self,
         step: Step,
@@ -212,7 +210,7 @@ impl Smtp {
         }
     }
 
-    /// Sorts an error by what it speaks of.
+    /// Classifies an error by what it is about.
     fn classify(
         &self,
         step: Step,
@@ -231,31 +229,30 @@ impl Smtp {
         match replies::subject(code, &text, &sender, recipient) {
             Subject::Recipient => NotifyError::Rejected(why),
             Subject::Us => NotifyError::Unavailable(why),
-            Subject::Nobody => NotifyError::Unexplained(why),
+            Subject::Unknown => NotifyError::Unexplained(why),
         }
     }
 
-    /// The server takes no addresses beyond ASCII (RFC 6531).
+    /// The server does not support RFC 6531.
     fn ascii_only(&self, recipient: &EmailAddress) -> NotifyError {
-        let only = "the mail server takes ASCII addresses only (it has no SMTPUTF8), and";
+        let only = "the mail server accepts only ASCII addresses (it has no SMTPUTF8), and";
         match recipient.as_str().is_ascii() {
             true => NotifyError::Unavailable(format!("{only} the sender's is not ASCII")),
-            false => NotifyError::Rejected(format!("{only} {recipient} is none")),
+            false => NotifyError::Rejected(format!("{only} {recipient} is not ASCII")),
         }
     }
 }
 
-/// Says goodbye without having anybody wait for it: a mail that was taken stays taken, whatever the
-/// server answers to QUIT.
-fn leave(mut connection: AsyncSmtpConnection) {
+/// Sends QUIT in the background: an accepted mail stays accepted, whatever the reply.
+fn quit(mut connection: AsyncSmtpConnection) {
     tokio::spawn(async move {
-        let _ = timeout(GOODBYE, connection.quit()).await;
+        let _ = timeout(QUIT_TIMEOUT, connection.quit()).await;
     });
 }
 
-/// What to look at where the server does not even greet.
-pub(super) const SILENT: &str = "; if the mail server wants TLS from the start, its address begins with \
-                                 smtps://, and if STARTTLS, it has ?tls=required";
+/// A hint for when the server sends no greeting.
+pub(super) const SILENT: &str = "; if the mail server expects TLS from the start, use smtps://, and for \
+                                 STARTTLS add ?tls=required";
 
 fn silent(step: Step, limit: Duration) -> NotifyError {
     let hint = if step == Step::Greeting { SILENT } else { "" };
@@ -265,7 +262,7 @@ fn silent(step: Step, limit: Duration) -> NotifyError {
     ))
 }
 
-const NOTHING_ELSE: &str = "takes nothing but ?tls=required after the host; in a password, write %3F \
+const NOTHING_ELSE: &str = "allows nothing but ?tls=required after the host; in a password, write %3F \
                             for ? and %23 for #";
 const WHICH_TLS: &str = "must say ?tls=required for STARTTLS, or start with smtps:// for TLS";
 const HALF: &str = "needs both user and password, as in smtps://USER:PASSWORD@HOST";
@@ -274,7 +271,7 @@ const IN_CLEAR: &str = "would send the password in clear: write \
 const NO_HOST: &str = "needs a host, as in smtps://USER:PASSWORD@HOST";
 const NOT_UTF_8: &str = "has a user or password that is not UTF-8 once its %XX are decoded";
 
-/// Encryption as the address asks for it.
+/// What the URL asks for.
 #[derive(Clone, Copy)]
 enum Encryption {
     Never,
@@ -285,18 +282,18 @@ enum Encryption {
 
 impl Server {
     fn parse(url: &str) -> Result<Self, String> {
-        let url: Url = url.parse().map_err(|error| format!("is no address: {error}"))?;
+        let url: Url = url.parse().map_err(|error| format!("is not a URL: {error}"))?;
         let encryption = check(&url)?;
         let host = match url.host() {
             Some(Host::Domain(name)) if !name.is_empty() => name.to_owned(),
             Some(Host::Ipv4(address)) => address.to_string(),
-            // Without the brackets that only addresses have.
+            // Without the brackets that it has in a URL.
             Some(Host::Ipv6(address)) => address.to_string(),
             _ => return Err(NO_HOST.to_owned()),
         };
         let parameters = || {
             TlsParameters::new(host.clone())
-                .map_err(|error| format!("cannot be reached by TLS: {}", chain(&error)))
+                .map_err(|error| format!("cannot be used with TLS: {}", chain(&error)))
         };
         // RFC 8314: 465 for TLS from the start, 587 for submission, 25 in clear.
         let (port, tls) = match encryption {
@@ -321,7 +318,7 @@ fn decode(text: &str) -> Result<String, &'static str> {
     Ok(percent_decode_str(text).decode_utf8().map_err(|_| NOT_UTF_8)?.into_owned())
 }
 
-/// What a URL may say, and what must not be understood otherwise than it is meant.
+/// Refuses URLs that are ambiguous, or would send a password in clear.
 fn check(url: &Url) -> Result<Encryption, &'static str> {
     let queries: Vec<_> = url.query_pairs().collect();
     let tls = match (queries.as_slice(), url.fragment()) {
@@ -359,11 +356,11 @@ mod tests {
 
     use super::{super::example, *};
 
-    /// A server that answers one command in its own way, or not at all.
+    /// A server that gives one command a reply of its own, or none.
     struct Listening(String);
 
     impl Listening {
-        /// A command of `.` is the end of the mail; no answer leaves the client waiting.
+        /// The command `.` is the end of the mail. Without an answer, the client waits.
         fn with(extensions: &str, command: &str, answer: Option<&str>) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
             let url = format!("smtp://{}", listener.local_addr().expect("an address"));
@@ -402,7 +399,7 @@ mod tests {
         }
     }
 
-    /// What becomes of a mail where a server has these extensions and answers a command so.
+    /// The error for a mail to a server with these extensions that gives this answer to this command.
     async fn sent(to: &str, extensions: &str, command: &str, answer: &str) -> NotifyError {
         let smtp = Listening::with(extensions, command, Some(answer)).smtp();
         let (envelope, letter) = example(to);
@@ -410,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_means_something_else_than_it_seems_is_refused() {
+    fn ambiguous_and_unsafe_urls_are_refused() {
         let refusal = |url: &str| {
             let from = "approvals@example.com".parse().expect("a mailbox");
             let why = Smtp::new(url, from).err().unwrap_or_default();
@@ -445,9 +442,9 @@ mod tests {
         }
     }
 
-    /// What each kind of reply comes to: final, tried again until it is mended, or tried for a while.
+    /// Final, retried until somebody fixes it, or retried for a while.
     #[tokio::test]
-    async fn only_a_reply_that_speaks_of_the_recipient_is_final() {
+    async fn only_a_reply_about_the_recipient_is_final() {
         let final_for = |why| NotifyError::Rejected(why);
         let again = |why| NotifyError::Unavailable(why);
         let for_a_while = |why| NotifyError::Unexplained(why);
@@ -494,7 +491,7 @@ mod tests {
         }
     }
 
-    /// Waits for the mail server at a step, however short, and at all others for long.
+    /// A short time-out at one step, and long ones at all others.
     fn impatient(step: Step) -> Timeouts {
         let (long, short) = (Duration::from_mins(1), Duration::from_millis(50));
         let wait = |of: Step| if of == step { short } else { long };
@@ -511,7 +508,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_step_has_its_own_time_out_and_names_itself() {
+    async fn each_step_has_its_own_time_out_and_is_named() {
         for (step, command) in [
             (Step::Greeting, "EHLO"),
             (Step::Mail, "MAIL"),
@@ -530,13 +527,13 @@ mod tests {
         let smtp = Smtp { timeouts: impatient(Step::Greeting), ..server.smtp() };
         let error = smtp.probe().await.expect_err("no greeting").to_string();
         assert!(
-            error.contains("within 50ms; if the mail server wants TLS from the start"),
+            error.contains("within 50ms; if the mail server expects TLS from the start"),
             "{error}"
         );
     }
 
     #[tokio::test]
-    async fn the_time_outs_are_those_of_rfc_5321_and_an_activity_has_time_for_all() {
+    async fn time_outs_are_at_least_those_of_rfc_5321() {
         let timeouts = Timeouts::RFC_5321;
         let minutes = |step| timeouts.of(step).as_secs() / 60;
         for (step, least) in [
@@ -552,15 +549,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_mail_that_was_taken_is_sent_whatever_becomes_of_the_goodbye() {
+    async fn an_accepted_mail_is_sent_whatever_the_reply_to_quit() {
         let server = Listening::with("", "QUIT", None);
         let (envelope, letter) = example("ann@example.com");
         let sent = server.smtp().send(&envelope, &letter).await.expect("taken");
-        assert_eq!(sent, "taken by the mail server: 250 2.0.0 OK");
+        assert_eq!(sent, "accepted by the mail server: 250 2.0.0 OK");
     }
 
     #[tokio::test]
-    async fn a_server_is_probed_up_to_its_greeting() {
+    async fn a_probe_connects_and_sends_no_mail() {
         let error = Listening::with("", "EHLO", Some("554 5.7.1 no service")).smtp().probe().await;
         let why = "the mail server answered EHLO with 554 5.7.1 no service";
         assert_eq!(error, Err(NotifyError::Unavailable(why.into())));
@@ -568,10 +565,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_the_server_cannot_take_is_refused_for_good() {
+    async fn a_recipient_beyond_ascii_needs_smtputf8() {
         let error = sent("jürgen@example.com", "", "nothing", "").await;
-        let why = "the mail server takes ASCII addresses only (it has no SMTPUTF8), and \
-                   jürgen@example.com is none";
+        let why = "the mail server accepts only ASCII addresses (it has no SMTPUTF8), and \
+                   jürgen@example.com is not ASCII";
         assert_eq!(error, NotifyError::Rejected(why.into()));
         let error = sent("jürgen@example.com", "250-SMTPUTF8\r\n", "RCPT", "450 later").await;
         assert!(matches!(error, NotifyError::Unavailable(_)), "{error:?}");

@@ -1,4 +1,4 @@
-//! Amazon SNS: one topic, whose e-mail subscriptions each get their own reviewer's mails.
+//! Amazon SNS: one topic, whose e-mail subscriptions each filter their own reviewer's mails.
 
 mod answers;
 mod aws;
@@ -16,20 +16,20 @@ pub use self::{aws::AwsEnvironment, topic::TopicArn};
 use super::{Envelope, NotifyError};
 use crate::{
     approval::EmailAddress,
-    mail::{Letter, not_encoded},
+    mail::{Letter, without_encoded_words},
 };
 
-/// The message attribute by which subscriptions are filtered.
+/// The message attribute on which subscriptions filter.
 const REVIEWER: &str = "reviewer";
-/// SNS's `Publish`: at most 256 KiB, of which the attributes take a little.
+/// `Publish` allows 256 KiB, attributes included.
 const MAX_BYTES: usize = 250 * 1024;
 /// "Subject … must be less than 100 characters long."
 const MAX_SUBJECT: usize = 99;
-/// Mails a second to one address, one at a time. SNS suspends a subscription that gets more than
-/// 10 (<https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html>); a worker does not
-/// know of its siblings, and two of them together stay below that.
+/// To one address, in each worker. SNS suspends a subscription that gets more than 10 a second
+/// (<https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html>); workers do not know of
+/// each other, and two together stay below that.
 const MAILS_A_SECOND: NonZeroU32 = NonZeroU32::new(4).unwrap();
-/// More addresses than this are looked through for those that have been quiet.
+/// With more addresses than this, those that are idle are forgotten.
 const REMEMBERED: usize = 10_000;
 
 /// Publishes plain text to a topic.
@@ -42,8 +42,7 @@ pub struct Sns {
     pace: Arc<DefaultKeyedRateLimiter<EmailAddress>>,
 }
 
-/// A client with the credentials that were found when it was made. Its number tells it from the next
-/// one.
+/// A client with the credentials that were found when it was made. `number` counts clients.
 #[derive(Clone)]
 struct Session {
     client: Client,
@@ -51,7 +50,7 @@ struct Session {
 }
 
 impl Sns {
-    /// A topic, reached in its own region with the AWS SDK's own settings (credentials, endpoint).
+    /// Uses the topic's own region, and the AWS SDK's settings for credentials and endpoint.
     pub async fn new(topic: TopicArn, environment: AwsEnvironment) -> Self {
         let http = aws::http_client();
         let client = Client::new(&environment.load(&topic, http.clone()).await);
@@ -77,7 +76,7 @@ impl Sns {
             .publish()
             .topic_arn(self.topic.as_str())
             .subject(subject(&letter.subject))
-            .message(within(MAX_BYTES, &letter.text))
+            .message(truncated(MAX_BYTES, &letter.text))
             .message_attributes(REVIEWER, reviewer)
             .send()
             .await;
@@ -92,23 +91,25 @@ impl Sns {
         }
     }
 
-    /// Whether the topic can be asked for its attributes.
+    /// Reads the topic's attributes.
     pub(super) async fn probe(&self) -> Result<(), NotifyError> {
         let session = self.session.lock().await.clone();
         let asked = session.client.get_topic_attributes().topic_arn(self.topic.as_str());
         asked.send().await.map(drop).map_err(|error| match answers::classify(&error) {
-            NotifyError::Unavailable(why) if answers::denies(&error) => NotifyError::Unavailable(
-                format!("{why} (this check needs sns:GetTopicAttributes, mails sns:Publish alone)"),
-            ),
+            NotifyError::Unavailable(why) if answers::denies(&error) => {
+                NotifyError::Unavailable(format!(
+                    "{why} (this check needs sns:GetTopicAttributes; mails need only sns:Publish)"
+                ))
+            }
             error => error,
         })
     }
 
-    /// Subscribes an address to its own mails; SNS sends it a request to confirm. Returns the
-    /// subscription's ARN or SNS's word that it is pending.
+    /// Subscribes an address to its own mails; SNS asks it to confirm. Returns the subscription's ARN, or
+    /// `pending confirmation`.
     ///
     /// # Errors
-    /// What SNS says.
+    /// If SNS refuses or cannot be reached.
     pub async fn subscribe(&self, reviewer: &EmailAddress) -> Result<String, String> {
         let policy = json!({ REVIEWER: [reviewer.as_str()] }).to_string();
         let client = self.session.lock().await.client.clone();
@@ -132,9 +133,8 @@ impl Sns {
         self.pace.until_key_ready(recipient).await;
     }
 
-    /// Reads the AWS SDK's settings again, so that the next attempt has the credentials of a file or
-    /// a program as they are then: a client keeps what it has read. Many mails that fail at once
-    /// have it done once.
+    /// Replaces the client, so that the next attempt uses current credentials: a client keeps what it has
+    /// read from files and programs. If many mails fail with the same client, it is replaced once.
     async fn renew(&self, number: u64) {
         let mut session = self.session.lock().await;
         if session.number == number {
@@ -144,15 +144,15 @@ impl Sns {
     }
 }
 
-/// Without a burst: a second that begins with one would have twice as many.
+/// Without bursts: one second could otherwise contain twice as many.
 fn pace() -> Quota {
     Quota::per_second(MAILS_A_SECOND).allow_burst(NonZeroU32::MIN)
 }
 
 /// `Publish` takes printable ASCII, at most 99 characters. Other scripts are transliterated.
 fn subject(text: &str) -> String {
-    // Other scripts have characters that become `=?`.
-    let ascii = not_encoded(&deunicode(text));
+    // Transliteration can produce `=?`.
+    let ascii = without_encoded_words(&deunicode(text));
     let printable = ascii.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' });
     let words: String = printable.collect();
     let subject = words.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -162,12 +162,12 @@ fn subject(text: &str) -> String {
     }
 }
 
-/// The first bytes of a text, at most this many. Its links are at its start.
-fn within(max_bytes: usize, text: &str) -> String {
+/// The beginning of a text, at most this many bytes. Its links are at its start.
+fn truncated(max_bytes: usize, text: &str) -> String {
     if text.len() <= max_bytes {
         return text.to_owned();
     }
-    let mark = "\n\n(cut here; the page shows everything)\n";
+    let mark = "\n\n(shortened; the page shows everything)\n";
     let end = text.floor_char_boundary(max_bytes - mark.len());
     format!("{}{mark}", &text[..end])
 }
@@ -196,7 +196,7 @@ mod tests {
         (400, format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>"))
     }
 
-    /// An endpoint that answers each request by what is in it: a status and a body.
+    /// An endpoint. `answer` makes a status and a body from a request.
     fn endpoint(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -215,7 +215,7 @@ mod tests {
         url
     }
 
-    /// A whole request: closed with something unread, its answer might not arrive.
+    /// Reads a whole request: if some of it were unread on closing, the answer might not arrive.
     fn read(client: &mut impl Read) -> String {
         let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
         loop {
@@ -234,7 +234,7 @@ mod tests {
         }
     }
 
-    /// A topic at an endpoint, with variables of the AWS SDK and none of this process's.
+    /// A topic at an endpoint, with these variables and none of this process's.
     async fn topic(url: &str, variables: &[(&str, &str)]) -> Sns {
         let common = [
             ("AWS_ENDPOINT_URL_SNS", url),
@@ -256,13 +256,13 @@ mod tests {
         sns.send(&envelope, &letter).await
     }
 
-    /// What becomes of a mail where SNS answers so.
+    /// The error for a mail that SNS answers like this.
     async fn sent(code: &'static str, message: &'static str) -> NotifyError {
         let url = endpoint(move |_| refusal(code, message));
         mail(&topic(&url, KEYS).await).await.expect_err("refused")
     }
 
-    /// A cause for people: one line without Rust's own notation.
+    /// One line, without Rust's debug notation.
     #[track_caller]
     fn readable(why: &str) {
         let rusts = ["{", "}", "(\"", "Some(", "Error(", "Kind", "\n"];
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_cause_is_written_for_people() {
+    async fn every_cause_is_readable() {
         let none = topic("http://127.0.0.1:1", &[("HOME", "/nowhere")]).await;
         let refused = topic("http://127.0.0.1:1", KEYS).await;
         let proxy = endpoint(|_| (407, "<html>Proxy login</html>".into()));
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn settings_with_nothing_in_them_are_no_settings() {
+    async fn empty_settings_count_as_unset() {
         let url = endpoint(|request| match request.contains("Credential=AKIA/") {
             true => (200, TAKEN.into()),
             false => refusal("InvalidClientTokenId", "no such key"),
@@ -337,15 +337,15 @@ mod tests {
         )
         .await;
         assert_eq!(mail(&sns).await, Ok("published as m-1".into()));
-        // An endpoint of nothing is the real one, not a panic.
+        // An empty endpoint means the default, not a panic.
         let real: AwsEnvironment =
             [("AWS_ENDPOINT_URL_SNS".to_owned(), String::new())].into_iter().collect();
         let config = real.load(&sns.topic, aws::http_client()).await;
         assert_eq!(config.endpoint_url(), None);
     }
 
-    /// An endpoint that knows these keys as expired.
-    fn knowing(expired: &'static str) -> String {
+    /// An endpoint that finds these keys expired.
+    fn rejecting(expired: &'static str) -> String {
         endpoint(move |request| match request.contains(&format!("Credential={expired}/")) {
             true => refusal("ExpiredToken", "The security token included is expired"),
             false => (200, TAKEN.into()),
@@ -362,23 +362,23 @@ mod tests {
         let file = folder.path().join("credentials");
         fs::write(&file, credentials("OLD")).expect("written");
         let path = file.to_str().expect("UTF-8");
-        let sns = topic(&knowing("OLD"), &[("AWS_SHARED_CREDENTIALS_FILE", path)]).await;
+        let sns = topic(&rejecting("OLD"), &[("AWS_SHARED_CREDENTIALS_FILE", path)]).await;
         for _ in 0..2 {
             let why = mail(&sns).await.expect_err("expired").to_string();
             assert!(why.contains("ExpiredToken"), "{why}");
         }
         fs::write(&file, credentials("NEW")).expect("written");
-        // Read before, by the attempt that failed last: one more may fail, and the next does not.
+        // The last failed attempt has read the old file: one more may fail.
         let _ = mail(&sns).await;
         assert_eq!(mail(&sns).await, Ok("published as m-1".into()));
     }
 
     #[tokio::test]
-    async fn a_credentials_file_that_comes_later_is_found() {
+    async fn a_credentials_file_that_is_created_later_is_found() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("credentials");
         let path = file.to_str().expect("UTF-8");
-        let sns = topic(&knowing("OLD"), &[("AWS_SHARED_CREDENTIALS_FILE", path)]).await;
+        let sns = topic(&rejecting("OLD"), &[("AWS_SHARED_CREDENTIALS_FILE", path)]).await;
         mail(&sns).await.expect_err("no credentials");
         fs::write(&file, credentials("NEW")).expect("written");
         let _ = mail(&sns).await;
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_credential_process_is_asked_and_asked_again() {
+    async fn a_credential_process_runs_again_after_expiry() {
         let folder = tempfile::tempdir().expect("a folder");
         let program = folder.path().join("login");
         let config = folder.path().join("config");
@@ -394,7 +394,7 @@ mod tests {
         fs::write(&config, profile).expect("written");
         write_program(&program, "OLD");
         let path = config.to_str().expect("UTF-8");
-        let sns = topic(&knowing("OLD"), &[("AWS_CONFIG_FILE", path)]).await;
+        let sns = topic(&rejecting("OLD"), &[("AWS_CONFIG_FILE", path)]).await;
         let why = mail(&sns).await.expect_err("expired").to_string();
         assert!(why.contains("ExpiredToken"), "{why}");
         write_program(&program, "NEW");
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_topics_region_is_asked_whatever_a_profile_says() {
+    async fn the_topics_region_is_used_whatever_a_profile_says() {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("config");
         fs::write(&config, "[default]\nregion = us-east-1\n").expect("written");
@@ -425,12 +425,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_topic_is_probed_by_its_attributes() {
+    async fn a_probe_reads_the_topics_attributes() {
         let attributes = "<GetTopicAttributesResponse><GetTopicAttributesResult><Attributes/>\
                           </GetTopicAttributesResult></GetTopicAttributesResponse>";
         let url = endpoint(|request| match request.contains("Action=GetTopicAttributes") {
             true => (200, attributes.into()),
-            false => refusal("InvalidAction", "something else was asked"),
+            false => refusal("InvalidAction", "unexpected"),
         });
         assert_eq!(topic(&url, KEYS).await.probe().await, Ok(()));
         let url = endpoint(|_| refusal("NotFound", "Topic does not exist"));
@@ -489,9 +489,9 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_between_characters_and_says_so() {
-        assert_eq!(within(100, "short"), "short");
+        assert_eq!(truncated(100, "short"), "short");
         for max in 60..64 {
-            let cut = within(max, &"日本".repeat(50));
+            let cut = truncated(max, &"日本".repeat(50));
             assert!(cut.len() <= max && cut.ends_with("everything)\n"), "{cut}");
         }
     }

@@ -1,4 +1,4 @@
-//! The worker as Temporal knows it: its connection, its registration, its two workers.
+//! Connecting to Temporal, registering search attributes, and making workers.
 
 mod plugin;
 mod stale_queries;

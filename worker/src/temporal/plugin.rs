@@ -23,24 +23,24 @@ use crate::{
     activities::{
         self, Countersign,
         attempts::Attempts,
-        webhook::{AT_ONCE, WEBHOOK_QUEUE_SUFFIX},
+        webhook::{MAX_CONCURRENT, WEBHOOK_QUEUE_SUFFIX},
     },
     workflow::ApprovalWorkflow,
 };
 
-/// A worker that runs approvals, and one beside it that delivers their outcomes to the webhook, on a
-/// task queue of its own: a receiver that hangs takes none of the slots that mails need, and what it
-/// does not take yet waits in Temporal.
+/// A worker that runs approvals, and another one that delivers outcomes to the webhook. Each has its own
+/// task queue, so that a receiver that hangs takes no slots from mails; pending deliveries wait in
+/// Temporal.
 pub struct Workers {
     approvals: Worker,
     webhook: Worker,
 }
 
 impl Workers {
-    /// Runs both until they are shut down. Where one of them stops by itself, so does the other.
+    /// Runs both until they are shut down. If one of them stops by itself, the other is stopped too.
     ///
     /// # Errors
-    /// Where one of them cannot go on.
+    /// If one of them fails.
     pub async fn run(&mut self) -> Result<(), WorkerRunError> {
         let stop = self.shutdown_handle();
         let approvals = self.approvals.run().inspect(|_| stop());
@@ -49,7 +49,7 @@ impl Workers {
         approvals.and(webhook)
     }
 
-    /// What shuts both down.
+    /// A function that shuts both down gracefully.
     pub fn shutdown_handle(&self) -> impl Fn() + use<> {
         let (approvals, webhook) =
             (self.approvals.shutdown_handle(), self.webhook.shutdown_handle());
@@ -60,13 +60,13 @@ impl Workers {
     }
 }
 
-/// A worker that runs approvals, besides what `options` register; `examples/embedded.rs` shows it.
+/// Makes a worker that runs approvals as well as what `options` register; see `examples/embedded.rs`.
 ///
-/// Other than a worker that has only the [`plugin`], it lets no query change what a workflow does
-/// after another worker's death, and no webhook hold up mails.
+/// Unlike a worker with only the [`plugin`], it guards against queries that would change what a workflow
+/// does after another worker's death, and webhooks cannot delay its mails.
 ///
 /// # Errors
-/// Where `options` are no worker's, or this is called outside of a Tokio runtime.
+/// If `options` are invalid, or outside a Tokio runtime.
 pub fn worker(
     client: &Client,
     mut countersign: Countersign,
@@ -78,16 +78,17 @@ pub fn worker(
     }
     let (countersign, attempts) = (Arc::new(countersign), Attempts::new(Some(client.namespace())));
     let mut for_webhook = WorkerOptions::new(webhook_queue)
-        .tuner(slots(AT_ONCE))
+        .tuner(slots(MAX_CONCURRENT))
         .activity_task_poller_behavior(PollerBehavior::SimpleMaximum(2))
         .maybe_client_identity_override(options.client_identity_override.clone())
         .maybe_graceful_shutdown_period(options.graceful_shutdown_period)
         .build();
-    delivering(countersign.clone(), attempts.clone()).configure_worker_options(&mut for_webhook)?;
+    webhook_plugin(countersign.clone(), attempts.clone())
+        .configure_worker_options(&mut for_webhook)?;
     let stale_queries = StaleQueries::default();
     stale_queries.watch(&mut options);
-    approving(countersign, attempts).configure_worker_options(&mut options)?;
-    // Core would panic.
+    approvals_plugin(countersign, attempts).configure_worker_options(&mut options)?;
+    // Outside a runtime, Core would panic.
     Handle::try_current()?;
     let runtime = RuntimeOptions::builder().build().map_err(anyhow::Error::msg)?;
     let runtime = CoreRuntime::new_assume_tokio(runtime)?;
@@ -100,12 +101,12 @@ pub fn worker(
     };
     let (approvals, webhook) = (core(&options)?, core(&for_webhook)?);
     stale_queries.set_worker(approvals.clone());
-    let made =
+    let make =
         |core, options| Worker::new_from_core_options(core, client.options().clone(), options);
-    Ok(Workers { approvals: made(approvals, options)?, webhook: made(webhook, for_webhook)? })
+    Ok(Workers { approvals: make(approvals, options)?, webhook: make(webhook, for_webhook)? })
 }
 
-/// Slots for this many activities at once, and for as many other tasks as the SDK has by default.
+/// Slots for this many activities at a time, and the SDK's default for other kinds of tasks.
 pub fn slots(activities: usize) -> TunerHolder {
     const DEFAULT: usize = 100;
     TunerHolder::builder()
@@ -116,17 +117,14 @@ pub fn slots(activities: usize) -> TunerHolder {
         .build()
 }
 
-/// Adds `ApprovalWorkflow` to a worker that is made elsewhere; [`worker`] makes one that has it.
-///
-/// # Panics
-/// Never: it registers one workflow type, once.
+/// Adds `ApprovalWorkflow` to a worker of your own. Prefer [`worker`] where you can.
 pub fn plugin(countersign: Countersign) -> SimplePlugin {
-    approving(Arc::new(countersign), Attempts::new(None))
+    approvals_plugin(Arc::new(countersign), Attempts::new(None))
 }
 
-/// The workflow and all its activities: also a delivery may be asked of it, by approvals that an older
-/// worker has planned, or one that has only the [`plugin`].
-fn approving(countersign: Arc<Countersign>, attempts: Attempts) -> SimplePlugin {
+/// The workflow and all its activities. They include deliveries: those of approvals that a worker with only
+/// the [`plugin`] has planned are on the same task queue.
+fn approvals_plugin(countersign: Arc<Countersign>, attempts: Attempts) -> SimplePlugin {
     let mut activities = ActivityDefinitions::default();
     countersign.register_all(&mut activities);
     let mut workflows = WorkflowDefinitions::default();
@@ -134,18 +132,17 @@ fn approving(countersign: Arc<Countersign>, attempts: Attempts) -> SimplePlugin 
     SimplePlugin::builder("countersign")
         .activities(activities)
         .workflows(workflows)
-        .activity_inbound_interceptors(watched_by(attempts))
+        .activity_inbound_interceptors(interceptors(attempts))
         .build()
 }
 
-/// Deliveries alone.
-fn delivering(countersign: Arc<Countersign>, attempts: Attempts) -> SimplePlugin {
+fn webhook_plugin(countersign: Arc<Countersign>, attempts: Attempts) -> SimplePlugin {
     SimplePlugin::builder("countersign-webhook")
         .activities(activities::deliveries(countersign))
-        .activity_inbound_interceptors(watched_by(attempts))
+        .activity_inbound_interceptors(interceptors(attempts))
         .build()
 }
 
-fn watched_by(attempts: Attempts) -> Vec<Arc<dyn ActivityInboundInterceptor>> {
+fn interceptors(attempts: Attempts) -> Vec<Arc<dyn ActivityInboundInterceptor>> {
     vec![Arc::new(attempts)]
 }

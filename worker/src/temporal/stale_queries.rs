@@ -1,9 +1,9 @@
-//! Evicts workflows that a query has shown events ahead of their workflow task.
+//! Evicts a workflow after a query has applied events ahead of their workflow task.
 //!
 //! After a worker's death Temporal may send a query to another one while a workflow task is pending.
-//! The SDK (1.1) then applies the history so far and keeps the workflow in its cache; later events are
-//! applied one by one until the task begins. A replay applies all of them at once, signals first, and
-//! may produce other commands. So such a query is refused, since its answer might not last, and the
+//! The SDK (1.1) then applies the history so far, keeps the workflow in its cache, and applies later
+//! events one by one until the task begins. A replay applies all of them at once, signals first, and
+//! may produce other commands. So such a query is refused, since its answer might not hold, and the
 //! workflow is evicted and replayed for its task.
 
 use std::{
@@ -36,12 +36,12 @@ struct Shared {
     shown: Mutex<HashMap<String, Shown>>,
 }
 
-/// The events that a cached run has been shown.
+/// The events that a cached run has applied.
 struct Shown {
     events: u32,
     /// Seconds and nanoseconds of its latest workflow task.
     task: Option<(i64, i32)>,
-    /// Whether it was shown events of no task.
+    /// Whether some of them belonged to no workflow task.
     ahead: bool,
 }
 
@@ -62,11 +62,11 @@ impl StaleQueries {
         self.0.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what a run is shown now. Returns whether that is ahead of its workflow tasks.
+    /// Records what a run applies now. Returns whether it is ahead of its workflow tasks.
     fn note(&self, activation: &WorkflowActivation) -> bool {
-        let leaves = |variant: &Variant| matches!(variant, Variant::RemoveFromCache(_));
+        let is_eviction = |variant: &Variant| matches!(variant, Variant::RemoveFromCache(_));
         let mut shown = self.shown();
-        if activation.jobs.iter().filter_map(|job| job.variant.as_ref()).any(leaves) {
+        if activation.jobs.iter().filter_map(|job| job.variant.as_ref()).any(is_eviction) {
             shown.remove(&activation.run_id);
             return false;
         }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_and_queries_between_them_run_ahead_of_nothing() {
+    fn tasks_and_queries_between_them_are_not_ahead() {
         let watch = StaleQueries::default();
         let tasks = [signal(3, 1), query(3, 1), signal(9, 2), signal(9, 3), query(9, 3)];
         assert!(tasks.iter().all(|task| !watch.note(task)));
@@ -147,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn events_without_a_task_run_ahead_until_the_workflow_is_forgotten() {
+    fn events_without_a_task_are_ahead_until_the_workflow_is_evicted() {
         let watch = StaleQueries::default();
         assert!(!watch.note(&signal(3, 1)));
         assert!(watch.note(&signal(5, 1)));
         assert!(watch.note(&query(5, 1)));
-        let forgotten = Variant::RemoveFromCache(RemoveFromCache::default());
-        assert!(!watch.note(&shown(forgotten, 5, 1, false)));
+        let eviction = Variant::RemoveFromCache(RemoveFromCache::default());
+        assert!(!watch.note(&shown(eviction, 5, 1, false)));
         assert!(!watch.note(&signal(8, 2)), "replayed for its task");
     }
 }

@@ -1,4 +1,4 @@
-//! What has to be there before the worker works: Temporal, and the search attributes.
+//! Waits at startup for Temporal, and for the search attributes.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -21,11 +21,11 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 const RETRY_EVERY: Duration = Duration::from_secs(2);
-/// How often a server is asked whether it accepts the search attributes: few servers take longer than
-/// two seconds, and visibility is limited to 10 requests a second by default.
-const ACCEPTED_EVERY: Duration = Duration::from_millis(250);
-/// How long attributes that this worker may not register can be on their way, since somebody who may
-/// has just registered them.
+/// How often to ask whether the server accepts the search attributes. Few servers take longer than two
+/// seconds, and visibility is limited to 10 requests a second by default.
+const POLL_EVERY: Duration = Duration::from_millis(250);
+/// How long to wait for attributes that this worker is not permitted to register: somebody else may just
+/// have done so.
 const REGISTERED_ELSEWHERE: Duration = Duration::from_secs(10);
 
 const ATTRIBUTES: [(&str, IndexedValueType); 4] = [
@@ -35,19 +35,19 @@ const ATTRIBUTES: [(&str, IndexedValueType); 4] = [
     (ATTRIBUTE_UNDELIVERABLE, IndexedValueType::Bool),
 ];
 
-/// Temporal's own settings.
+/// The connection and the namespace to use.
 pub type TemporalSettings = (ConnectionOptions, ClientOptions);
 
-/// Reads Temporal's own settings, as every client of it does.
+/// Reads `TEMPORAL_…` and `temporal.toml`, as every Temporal client does.
 ///
 /// # Errors
-/// What is wrong with them.
+/// If they are invalid.
 pub fn temporal_settings() -> anyhow::Result<TemporalSettings> {
     ClientOptions::load_from_config(LoadClientConfigProfileOptions::default())
         .map_err(|error| anyhow!("TEMPORAL_…, temporal.toml: {error}"))
 }
 
-/// Connects to the Temporal that its own settings name, and waits for it as long as it takes.
+/// Connects to Temporal, and retries for as long as it cannot be reached.
 pub async fn connect((mut connection, client): TemporalSettings) -> anyhow::Result<Client> {
     connection.connect_timeout.get_or_insert(Duration::from_secs(5));
     // Compressing every message takes a quarter of the worker's processor time.
@@ -75,7 +75,7 @@ async fn wait_for(options: ConnectionOptions) -> anyhow::Result<Connection> {
     }
 }
 
-/// Whether Temporal may only be late.
+/// Whether a retry may succeed without anybody's help.
 fn may_pass(error: &ClientConnectError) -> bool {
     match error {
         ClientConnectError::TonicTransportError(_)
@@ -97,15 +97,14 @@ fn may_pass_later(status: &Status) -> bool {
     )
 }
 
-/// Registers the search attributes that are missing, and waits until the server accepts all of them:
-/// with SQL stores, that takes some two seconds, in which first workflow tasks fail and no link is
-/// found.
+/// Registers missing search attributes, and waits until the server accepts all of them. With SQL stores
+/// that takes about two seconds, in which first workflow tasks fail and no link is found.
 ///
-/// What answers is one server of the cluster; others may be a moment behind.
+/// Only one server of the cluster is asked; others may lag for a moment.
 ///
 /// # Errors
-/// Where the worker may not register them, and they are not there: the commands by which somebody who
-/// may can do it.
+/// If they are missing and the worker is not permitted to register them. The message has the commands
+/// for somebody who is.
 pub async fn register_search_attributes(client: &Client) -> anyhow::Result<()> {
     loop {
         match register_and_wait(client).await {
@@ -119,12 +118,12 @@ pub async fn register_search_attributes(client: &Client) -> anyhow::Result<()> {
                 let namespace = &client.options().namespace;
                 warn!(
                     cause = status.message(),
-                    "waiting for the namespace that TEMPORAL_NAMESPACE names; if there is none yet: \
+                    "waiting for the namespace in TEMPORAL_NAMESPACE; to create it: \
                      temporal operator namespace create --namespace {namespace}"
                 );
                 sleep(RETRY_EVERY).await;
             }
-            // No command makes another type of what is there.
+            // No command changes the type of an existing attribute.
             Err(status) if status.code() == Code::FailedPrecondition => {
                 bail!("{}", status.message())
             }
@@ -136,7 +135,7 @@ pub async fn register_search_attributes(client: &Client) -> anyhow::Result<()> {
 async fn register_and_wait(client: &Client) -> Result<(), Status> {
     match register_missing(client).await {
         Ok(()) => wait_until_accepted(client, None).await.map(drop),
-        // Whether they are there is known without rights on the operator's service too.
+        // Searching shows whether they exist, without permission for the operator service.
         Err(status) if matches!(status.code(), Code::PermissionDenied | Code::Unimplemented) => {
             match wait_until_accepted(client, Some(REGISTERED_ELSEWHERE)).await? {
                 true => Ok(()),
@@ -185,7 +184,8 @@ async fn register_missing(client: &Client) -> Result<(), Status> {
     }
 }
 
-/// Waits until the server accepts all search attributes, at most for so long. Says whether it does.
+/// Waits until the server accepts all search attributes, but no longer than `patience`. Returns whether
+/// it does.
 async fn wait_until_accepted(client: &Client, patience: Option<Duration>) -> Result<bool, Status> {
     let start = Instant::now();
     let mut warned = start;
@@ -201,13 +201,13 @@ async fn wait_until_accepted(client: &Client, patience: Option<Duration>) -> Res
                     let cause = status.message();
                     warn!(cause, "waiting until Temporal accepts the search attributes");
                 }
-                sleep(ACCEPTED_EVERY).await;
+                sleep(POLL_EVERY).await;
             }
-            // A worker needs no right to search; whether they are accepted is then the server's secret.
+            // A worker needs no permission to search; without it, it cannot tell.
             Err(status) if status.code() == Code::PermissionDenied && patience.is_none() => {
                 warn!(
                     cause = status.message(),
-                    "cannot see whether search attributes are accepted"
+                    "not permitted to check whether search attributes are accepted"
                 );
                 return Ok(true);
             }
@@ -216,8 +216,8 @@ async fn wait_until_accepted(client: &Client, patience: Option<Duration>) -> Res
     }
 }
 
-/// Counts the workflows that have a value which none has. Where an attribute is not accepted, the
-/// server finds the query invalid.
+/// Sends a query with every attribute, which matches nothing. The server finds it invalid until it accepts
+/// them all.
 async fn count(client: &Client) -> Result<(), Status> {
     let has = |(name, kind)| match kind {
         IndexedValueType::Bool => format!("{name} = true"),
@@ -233,7 +233,7 @@ async fn count(client: &Client) -> Result<(), Status> {
 fn commands(namespace: &str, status: &Status) -> String {
     let attributes = ATTRIBUTES.map(|(name, kind)| format!("--name {name} --type {kind:?}"));
     format!(
-        "the search attributes {} cannot be registered here: {}\nSomebody who may has to run:\n  \
+        "the worker cannot register the search attributes {}: {}\nSomebody with permission has to run:\n  \
          temporal operator search-attribute create --namespace {namespace} {}\nor, in Temporal \
          Cloud:\n{}",
         ATTRIBUTES.map(|(name, _)| name).join(", "),
@@ -264,13 +264,13 @@ mod tests {
 
     use super::*;
 
-    /// What a server answers, and what it was asked.
+    /// A server that records its calls.
     #[derive(Default)]
     struct Server {
-        /// Its operators' answer to whether they are registered; nothing where we may not ask.
+        /// Whether they are registered; `None` if the operator service denies access.
         registered: Option<bool>,
         may_search: bool,
-        /// How often it is asked before it accepts them.
+        /// How many queries it rejects before it accepts them.
         late: usize,
         asked: Vec<String>,
     }
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_registered_is_used_only_when_the_server_accepts_it() {
+    async fn startup_waits_until_the_server_accepts_the_attributes() {
         for registered in [false, true] {
             let server = Server {
                 registered: Some(registered),
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_somebody_else_registered_is_seen_without_an_operators_rights() {
+    async fn attributes_registered_by_others_are_found_without_operator_permission() {
         let (done, _) = register(Server { may_search: true, late: 9, ..Server::default() }).await;
         assert!(done.is_ok(), "{done:?}");
         let missing = Server { may_search: true, late: usize::MAX, ..Server::default() };
@@ -355,10 +355,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_worker_that_may_not_search_starts_where_it_could_register() {
+    async fn a_worker_without_search_permission_starts_if_it_can_register() {
         let (done, _) = register(Server { registered: Some(false), ..Server::default() }).await;
         assert!(done.is_ok(), "{done:?}");
         let (done, _) = register(Server::default()).await;
-        assert!(done.is_err(), "nothing is known of them");
+        assert!(done.is_err(), "nothing shows that they exist");
     }
 }

@@ -38,7 +38,7 @@ impl Background {
 pub(super) struct StageWork<'a> {
     over: WorkflowCancellationToken,
     timer: Option<Timer<'a>>,
-    /// By link.
+    /// Each with the hash of its link.
     requests: Vec<(String, WorkflowCancellationToken)>,
 }
 

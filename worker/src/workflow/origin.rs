@@ -1,5 +1,5 @@
-//! What a run of the workflow starts from, as its start event says: a submission, or the case that the
-//! run before has left. Deterministic.
+//! What a run of the workflow starts from, according to its start event: a submission, or the case of the
+//! run that it continues. Deterministic.
 
 use countersign_protos::v1;
 use serde::{Deserialize, Serialize};
@@ -10,11 +10,11 @@ use temporalio_common::protos::{
 
 use crate::case::Case;
 
-/// The name by which a next run knows [`Continued`].
+/// Marks an input as [`Continued`].
 const CONTINUED: &str = "countersign.Continued";
 
-/// What the next run of a workflow that continues as new starts from: the submission, for whoever
-/// reads the history, and the case.
+/// The input of a run that continues another one: the case, and the submission for people who read the
+/// history.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Continued {
     #[serde(flatten)]
@@ -23,7 +23,6 @@ pub(crate) struct Continued {
 }
 
 impl Continued {
-    /// The next run's input.
     pub(crate) fn to_payload(&self) -> serde_json::Result<Payload> {
         let data = serde_json::to_vec(self)?;
         let name = |name: &str| name.as_bytes().to_vec();
@@ -36,61 +35,59 @@ impl Continued {
 /// What a run starts from.
 #[derive(Debug)]
 pub(crate) enum Origin {
-    /// Whatever somebody sent.
+    /// Still to be read and validated.
     Submission,
-    /// An earlier run.
+    /// The state that the run before left.
     Case(Box<Case>),
 }
 
-/// Why a run cannot go on from what it was started with. Each would be so again.
+/// Why a run cannot start. A retry would not help.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
-    /// Temporal would start the same approval again and again, and says of each run that it continues
-    /// another one.
+    /// Temporal would start the same approval again and again, each run as the continuation of another.
     #[error(
-        "an approval does not run on a cron schedule ({0:?}): start it without one, or by a Temporal \
-         Schedule, which starts a new approval each time. Temporal goes on starting runs of this one, \
-         until somebody terminates the workflow"
+        "an approval cannot run on a cron schedule ({0:?}): start it without one, or use a Temporal \
+         Schedule, which starts a new approval each time. Temporal keeps starting runs of this one \
+         until the workflow is terminated"
     )]
     CronSchedule(String),
-    /// A run that was stopped by a time-out would begin anew, without its votes.
+    /// After a time-out, the approval would start over without its votes.
     #[error(
-        "an approval has no workflow retry policy: start it without one. The worker itself retries \
-         mails, webhooks and follow-up workflows"
+        "an approval cannot have a workflow retry policy: start it without one. The worker itself \
+         retries mails, webhooks and follow-up workflows"
     )]
     RetryPolicy,
-    /// Only we write such an input, for our own next run.
+    /// Only the worker writes such an input, for the next run.
     #[error(
-        "the input is what an earlier run of an approval left, but this run does not continue one: \
-         start it with a submission"
+        "the input is the state of an earlier run, but this run does not continue one: start it with \
+         a submission"
     )]
     ContinuesNothing,
-    /// We leave no such case.
-    #[error("what this run started from contradicts itself: its open stage waits for nobody")]
+    /// The worker never writes such a case.
+    #[error("the state that this run continues is inconsistent: its open stage waits for nobody")]
     Contradictory,
-    /// Beginning anew would forget the votes.
+    /// Starting over would lose the votes.
     #[error(
-        "this worker cannot read what the run {run} left: {cause}. Where a newer worker wrote it, let \
-         only newer workers run, and then reset this run to its first workflow task"
+        "this worker cannot read the state that the run {run} left: {cause}. If a newer worker wrote \
+         it, run only newer workers, and then reset this run to its first workflow task"
     )]
     Unreadable {
-        /// The run before.
+        /// The ID of the run before.
         run: String,
-        /// Where it is wrong.
         cause: String,
     },
 }
 
 impl Origin {
-    /// Looks at a start event and at the input in it.
+    /// Reads a start event and its input.
     ///
     /// # Errors
-    /// Why no approval can go on from it.
+    /// If no approval can start from it.
     pub(crate) fn of(start: &InitializeWorkflow, input: &[Payload]) -> Result<Self, Refused> {
         if !start.cron_schedule.is_empty() {
             return Err(Refused::CronSchedule(start.cron_schedule.clone()));
         }
-        // One attempt is what everybody has without a policy.
+        // A policy of one attempt is as good as none.
         if start.retry_policy.as_ref().is_some_and(|policy| policy.maximum_attempts != 1) {
             return Err(Refused::RetryPolicy);
         }
@@ -104,9 +101,10 @@ impl Origin {
         }
         match serde_json::from_slice::<Continued>(&input.data) {
             Ok(continued) if continued.case.is_whole() => Ok(Self::Case(Box::new(continued.case))),
-            Ok(_) => {
-                Err(Refused::Unreadable { run, cause: "its plan has other stages".to_owned() })
-            }
+            Ok(_) => Err(Refused::Unreadable {
+                run,
+                cause: "its stages are not those of its plan".to_owned(),
+            }),
             Err(error) => Err(Refused::Unreadable { run, cause: error.to_string() }),
         }
     }
@@ -145,7 +143,7 @@ mod tests {
         continued.to_payload().expect("it can be written")
     }
 
-    /// A run that goes on from an earlier one.
+    /// The start event of a run that continues an earlier one.
     fn next_run() -> InitializeWorkflow {
         InitializeWorkflow {
             continued_from_execution_run_id: EARLIER.to_owned(),
@@ -156,9 +154,9 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_on_from_what_we_left_and_from_nothing_else() {
+    fn only_a_run_that_continued_as_new_starts_from_a_case() {
         let Ok(Origin::Case(read)) = Origin::of(&next_run(), &[continued()]) else {
-            panic!("it goes on");
+            panic!("it continues");
         };
         assert_eq!(read.submission().submission_id, "PO-1");
         let initiated = |initiator: ContinueAsNewInitiator| InitializeWorkflow {
@@ -177,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_marked_as_ours_is_a_submission() {
+    fn an_input_without_our_mark_is_a_submission() {
         let mut plain = continued();
         plain.metadata.remove("messageType");
         let inputs =
@@ -189,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_run_left_and_cannot_be_read_is_refused_with_its_cause() {
+    fn an_unreadable_case_is_refused_with_its_cause() {
         for garbage in [&b"{\"case\": 1}"[..], b"{\"case\": {}}", b"", b"\xff", b"[]"] {
             let input = Payload { data: garbage.to_vec(), ..continued() };
             let refused = Origin::of(&next_run(), &[input]).expect_err("unreadable");
@@ -201,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_cron_schedules_nor_retry_policies_are_accepted_with_whatever_input() {
+    fn cron_schedules_and_retry_policies_are_refused_whatever_the_input() {
         let retried = |maximum_attempts| {
             let policy = RetryPolicy { maximum_attempts, ..RetryPolicy::default() };
             InitializeWorkflow { retry_policy: Some(policy), ..next_run() }

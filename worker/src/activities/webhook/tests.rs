@@ -25,7 +25,7 @@ async fn delivered(webhook: &Webhook) -> Result<String, WebhookError> {
     webhook.deliver("run", "po-1", &Outcome::default()).await
 }
 
-/// A receiver with an answer to everything, if it has one; and the requests' first lines.
+/// A receiver that answers every request like this, or never; and the requests' first lines.
 fn receiver(answer: Option<String>) -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -34,7 +34,7 @@ fn receiver(answer: Option<String>) -> (SocketAddr, Receiver<String>) {
         let mut unanswered = Vec::new();
         for stream in listener.incoming() {
             let stream = stream.expect("a connection");
-            sender.send(read(&stream)).expect("a test that goes on");
+            sender.send(read(&stream)).expect("the test is running");
             match &answer {
                 Some(answer) => (&stream).write_all(answer.as_bytes()).expect("it reads"),
                 None => unanswered.push(stream),
@@ -44,7 +44,7 @@ fn receiver(answer: Option<String>) -> (SocketAddr, Receiver<String>) {
     (address, requests)
 }
 
-/// Reads a request; answers with its first line, or nothing where there is none.
+/// Reads a request. Returns its first line, empty if the client sent nothing.
 fn read(stream: &TcpStream) -> String {
     let mut lines = BufReader::new(stream);
     let (mut first, mut length) = (String::new(), 0);
@@ -73,21 +73,21 @@ fn response(status: &str, headers: &str, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_answer_of_a_receiver_means_what_it_says() {
+async fn each_response_is_reported_with_its_retry_delay() {
     let long = "signature\u{7} expired\n".repeat(50);
     let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(600));
     let far = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(5 * 3_600));
     let after = |value: &str| format!("Retry-After: {value}\r\n");
-    // Status, headers, body; what the history says, and how long Temporal waits where it is told.
+    // Status, headers, body; what the history says, and the retry delay in seconds if there is one.
     let rows = [
-        ("200 OK", String::new(), "", "taken: 200 OK", None),
-        ("201 Created", String::new(), "{}", "taken: 201 Created", None),
-        ("204 No Content", String::new(), "", "taken: 204 No Content", None),
+        ("200 OK", String::new(), "", "accepted: 200 OK", None),
+        ("201 Created", String::new(), "{}", "accepted: 201 Created", None),
+        ("204 No Content", String::new(), "", "accepted: 204 No Content", None),
         (
             "302 Found",
             "Location: https://elsewhere.example/hook\r\n".to_owned(),
             "",
-            "the webhook answered 302 Found, which points to https://elsewhere.example/hook",
+            "the webhook answered 302 Found, a redirect to https://elsewhere.example/hook",
             None,
         ),
         (
@@ -101,7 +101,7 @@ async fn each_answer_of_a_receiver_means_what_it_says() {
             "410 Gone",
             String::new(),
             "moved away",
-            "the webhook answered 410 Gone: moved away, which means that it takes no more outcomes",
+            "the webhook answered 410 Gone: moved away, which means that it accepts no more outcomes",
             None,
         ),
         (
@@ -129,7 +129,7 @@ async fn each_answer_of_a_receiver_means_what_it_says() {
     for (status, headers, body, said, wait) in rows {
         let (address, requests) = receiver(Some(response(status, &headers, body)));
         let delivered = delivered(&webhook(&format!("http://{address}/hook"), client())).await;
-        assert_eq!(requests.try_iter().count(), 1, "{status} is asked once, and not followed");
+        assert_eq!(requests.try_iter().count(), 1, "{status} is not retried or followed here");
         let told = match &delivered {
             Ok(taken) => taken.clone(),
             Err(error) => error.to_string(),
@@ -153,7 +153,7 @@ async fn each_answer_of_a_receiver_means_what_it_says() {
 }
 
 #[test]
-fn a_receiver_that_asks_for_time_gets_a_second_to_an_hour() {
+fn retry_after_is_bounded_to_a_second_and_an_hour() {
     let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date");
     for (value, seconds) in [
         ("20", Some(20)),
@@ -178,7 +178,7 @@ fn a_receiver_that_asks_for_time_gets_a_second_to_an_hour() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_never_answers_is_left_in_time() {
+async fn a_receiver_that_never_answers_times_out() {
     let (address, _requests) = receiver(None);
     let impatient = client().timeout(Duration::from_millis(300));
     let error = delivered(&webhook(&format!("http://{address}/hook"), impatient)).await;
@@ -186,8 +186,8 @@ async fn a_receiver_that_never_answers_is_left_in_time() {
     assert_eq!(error, "the webhook cannot be reached: no answer within 20s");
 }
 
-/// A listener whose queue is full drops what comes, as a firewall does.
-async fn one_that_drops_packets() -> (SocketAddr, Vec<tokio::net::TcpStream>) {
+/// A listener whose queue is full drops packets, as a firewall does.
+async fn address_that_drops_packets() -> (SocketAddr, Vec<tokio::net::TcpStream>) {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
     let address = socket.local_addr().expect("an address");
@@ -199,20 +199,20 @@ async fn one_that_drops_packets() -> (SocketAddr, Vec<tokio::net::TcpStream>) {
     {
         queue.push(waiting.expect("nobody refuses"));
     }
-    // It listens for as long as the process lives, and accepts nobody.
+    // Keep listening without accepting.
     std::mem::forget(listener);
     (address, queue)
 }
 
 #[tokio::test]
 async fn the_second_address_of_a_name_is_tried_where_the_first_drops_packets() {
-    let (first, _queue) = one_that_drops_packets().await;
+    let (first, _queue) = address_that_drops_packets().await;
     let (second, requests) = receiver(Some(response("204 No Content", "", "")));
     let two = client().resolve_to_addrs("hooks.example", &[first, second]);
     let delivered = delivered(&webhook("http://hooks.example/hook", two)).await;
-    assert_eq!(delivered.expect("it has another address"), "taken: 204 No Content");
+    assert_eq!(delivered.expect("it has another address"), "accepted: 204 No Content");
     assert_eq!(requests.recv().expect("a request"), "POST /hook HTTP/1.1\r\n");
-    const { assert!(CONNECT_WITHIN.as_secs() < 10, "all addresses have had their turn") };
+    const { assert!(CONNECT_TIMEOUT.as_secs() < 10, "time for every address") };
 
     let one = client().connect_timeout(Duration::from_millis(300));
     let one = one.resolve_to_addrs("hooks.example", &[first]);
@@ -222,7 +222,7 @@ async fn the_second_address_of_a_name_is_tried_where_the_first_drops_packets() {
 }
 
 #[tokio::test]
-async fn a_receiver_is_tried_by_a_connection_and_sent_nothing() {
+async fn connect_opens_a_connection_and_sends_nothing() {
     let (address, requests) = receiver(None);
     let there = webhook(&format!("http://{address}/hook"), client());
     there.connect().await.expect("it accepts connections");
@@ -236,7 +236,7 @@ async fn a_receiver_is_tried_by_a_connection_and_sent_nothing() {
 }
 
 #[test]
-fn secrets_are_separated_by_commas_and_each_that_is_wrong_is_named() {
+fn secrets_are_separated_by_commas_and_every_wrong_one_is_named() {
     for (text, count) in [
         (SECRET.to_owned(), 1),
         (format!("{SECRET},{OTHER_SECRET}"), 2),
@@ -246,25 +246,25 @@ fn secrets_are_separated_by_commas_and_each_that_is_wrong_is_named() {
         assert_eq!(secrets.0.len(), count, "{text}");
     }
     for (text, why) in [
-        ("", "there is no secret"),
-        (",", "there is no secret"),
-        ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "secret 1 must be whsec_ and base64"),
-        ("whsec_****", "secret 1 must be whsec_ and base64"),
-        // 32 characters of base64 that are 23 bytes.
+        ("", "no secret is given"),
+        (",", "no secret is given"),
+        ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "secret 1 must be whsec_ followed by base64"),
+        ("whsec_****", "secret 1 must be whsec_ followed by base64"),
+        // 32 characters of base64, which are 23 bytes.
         ("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRY=", "secret 1 has 23 bytes, and needs at least 24"),
         (
             "whsec_AAEC,whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX,pigeon",
-            "secret 1 has 3 bytes, and needs at least 24, secret 3 must be whsec_ and base64",
+            "secret 1 has 3 bytes, and needs at least 24, secret 3 must be whsec_ followed by base64",
         ),
     ] {
         let error = text.parse::<WebhookSecrets>().err().expect("wrong").to_string();
-        let example = "make one with: echo \"whsec_$(openssl rand -base64 32)\"";
+        let example = "generate one with: echo \"whsec_$(openssl rand -base64 32)\"";
         assert_eq!(error, format!("{why}; {example}"), "{text:?}");
     }
 }
 
 #[test]
-fn each_attempt_tells_of_the_same_event_whatever_the_workflow_is_called() {
+fn each_attempt_sends_the_same_event_whatever_the_workflow_id() {
     let url = "https://hooks.example.com/x".parse().expect("a URL");
     let secrets = format!("{SECRET},{OTHER_SECRET}").parse().expect("secrets");
     let webhook = Webhook::new(url, secrets).expect("certificates");
@@ -286,7 +286,7 @@ fn each_attempt_tells_of_the_same_event_whatever_the_workflow_is_called() {
             signer.sign("0198-run", attempt.as_second(), signed).expect("text")
         };
         let both = [SECRET, OTHER_SECRET].map(signature).join(" ");
-        assert_eq!(header("webhook-signature"), both, "whichever of the two a receiver knows");
+        assert_eq!(header("webhook-signature"), both, "a receiver may know either secret");
         let body: Value = serde_json::from_slice(signed).expect("JSON");
         assert_eq!(body["timestamp"], "2026-11-25T08:05:00+00:00");
         assert_eq!(body["data"]["workflowId"], "Einkauf/Köln\n42");

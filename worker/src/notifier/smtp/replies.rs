@@ -1,5 +1,5 @@
-//! What a mail server's refusal speaks of: the enhanced status code (RFC 3463) says it first, the
-//! reply code (RFC 5321) and the words second.
+//! What a mail server's refusal is about. The enhanced status code (RFC 3463) decides, then the text,
+//! then the reply code (RFC 5321).
 
 use crate::approval::EmailAddress;
 
@@ -43,19 +43,19 @@ impl Step {
     }
 }
 
-/// What a refusal speaks of.
+/// Whom or what a refusal is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
-    /// The recipient: no later attempt would fare better.
+    /// No retry would help.
     Recipient,
-    /// Our access, host or sender, or the server itself: every mail waits until somebody mends it.
+    /// Our access, host or sender, or the server itself: every mail waits until somebody fixes it.
     Us,
-    /// Nobody in particular: perhaps the mail, perhaps a rule that is being changed.
-    Nobody,
+    /// The reply does not say. Perhaps the mail, perhaps a rule that is being changed.
+    Unknown,
 }
 
-/// What a permanent reply (5yz) speaks of. Where the server has not heard of a recipient yet (before
-/// RCPT), it can only speak of us.
+/// What a permanent reply (5yz) is about. Before RCPT the server knows no recipient, so it can only be
+/// about us.
 pub(super) fn subject(
     code: u16,
     text: &str,
@@ -80,15 +80,15 @@ pub(super) fn subject(
     match (code, status) {
         // User not local (RFC 5321, 3.4); the domain accepts no mail (RFC 7504).
         (551 | 556, _) => Subject::Recipient,
-        // To the command or to who gives it: RFC 5321, 4.2.2 (500 to 504), RFC 7504 (521),
+        // About the command or its sender: RFC 5321, 4.2.2 (500 to 504), RFC 7504 (521),
         // RFC 4954, 6 (530 to 538), RFC 3463, 3.6 (protocol).
         (500..=504 | 521 | 530..=538, _) | (_, Some((5, 1..=6))) => Subject::Us,
-        _ => Subject::Nobody,
+        _ => Subject::Unknown,
     }
 }
 
-/// Subject and detail of the enhanced status code that begins a reply (RFC 2034), or that follows
-/// a `#` as qmail has it.
+/// Subject and detail of the enhanced status code at the start of a reply (RFC 2034), or after a `#`,
+/// where qmail puts it.
 fn enhanced_status(text: &str) -> Option<(u16, u16)> {
     let first = text.split_whitespace().next();
     let marked = text.split_once('#').map(|(_, rest)| rest);
@@ -103,8 +103,8 @@ fn enhanced_status(text: &str) -> Option<(u16, u16)> {
     })
 }
 
-/// By the registry of enhanced status codes (RFC 5248), and by the vendors' own details. Codes that
-/// are used for several things (5.7.1 above all) are left to the words.
+/// By the registry of enhanced status codes (RFC 5248), and by vendors' own details. Codes with several
+/// meanings (above all 5.7.1) are left to the text.
 fn by_status(status: (u16, u16)) -> Option<Subject> {
     Some(match status {
         // The address: bad, moved, ambiguous (RFC 3463, 3.2), without a mail server (RFC 7505).
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_speaks_of_the_recipient_is_theirs() {
+    fn replies_are_classified_by_code_and_text() {
         for (reply, of) in [
             // Codes
             ("550 5.1.1 <ann@example.com>: User unknown", Subject::Recipient),
@@ -276,9 +276,9 @@ mod tests {
             ("504 5.1.2 need a fully-qualified address", Subject::Recipient),
             ("550 5.4.5 daily sending limit exceeded", Subject::Us),
             ("554 5.2.252 SendAsDenied", Subject::Us),
-            ("552 5.3.4 message too big", Subject::Nobody),
+            ("552 5.3.4 message too big", Subject::Unknown),
             ("556 5.1.10 recipient address has null MX", Subject::Recipient),
-            // A code that says nothing, and words
+            // Decided by the text
             ("554 5.7.1 <ann@example.com>: Relay access denied", Subject::Us),
             ("554 5.7.1 Client host [192.0.2.7] blocked using x", Subject::Us),
             ("553 5.7.1 <approvals@corp.example>: not owned by me", Subject::Us),
@@ -289,9 +289,9 @@ mod tests {
                 Subject::Recipient,
             ),
             ("550 5.5.0 mailbox unavailable", Subject::Recipient),
-            ("554 5.7.1 rejected as spam by content filtering", Subject::Nobody),
-            ("554 5.7.1 not wanted here", Subject::Nobody),
-            // No code
+            ("554 5.7.1 rejected as spam by content filtering", Subject::Unknown),
+            ("554 5.7.1 not wanted here", Subject::Unknown),
+            // Without an enhanced code
             ("550 relay not permitted", Subject::Us),
             ("550 SMTP AUTH is required", Subject::Us),
             ("550 Sender verify failed", Subject::Us),
@@ -302,23 +302,23 @@ mod tests {
             ("552 exceeded storage allocation", Subject::Recipient),
             ("550 User unknown in relay recipient table", Subject::Recipient),
             ("503 bad sequence of commands", Subject::Us),
-            ("550 5.1.1.7 is not an enhanced code", Subject::Nobody),
-            ("550 requested action not taken", Subject::Nobody),
+            ("550 5.1.1.7 is not an enhanced code", Subject::Unknown),
+            ("550 requested action not taken", Subject::Unknown),
         ] {
             assert_eq!(about(reply, Some("ann@example.com")), of, "{reply}");
         }
     }
 
     #[test]
-    fn before_a_recipient_is_named_every_reply_speaks_of_us() {
+    fn before_rcpt_every_reply_is_about_us() {
         for reply in ["554 no service", "550 5.2.1 mailbox disabled", "550 5.1.1 user unknown"] {
             assert_eq!(about(reply, None), Subject::Us, "{reply}");
         }
     }
 
     #[test]
-    fn a_recipients_own_address_is_not_taken_for_words() {
+    fn words_in_the_recipients_address_do_not_count() {
         let reply = "550 <Your.IP.SPF@blacklist.example>: not taken";
-        assert_eq!(about(reply, Some("your.ip.spf@blacklist.example")), Subject::Nobody);
+        assert_eq!(about(reply, Some("your.ip.spf@blacklist.example")), Subject::Unknown);
     }
 }

@@ -1,4 +1,4 @@
-//! What SNS's refusals speak of.
+//! Classifies SNS's errors.
 
 use std::{error::Error, fmt};
 
@@ -9,9 +9,8 @@ use aws_sdk_sns::{
 
 use crate::notifier::{NotifyError, chain};
 
-/// Sorts a failed `Publish`. SNS does not say who gets a message, so a refusal speaks of us: of our
-/// rights, keys, clock, topic or rate. Final is only what it says of a message, or of an endpoint
-/// that is switched off.
+/// Classifies a failed `Publish`. It names no recipient, so most errors are about us: permissions, keys,
+/// clock, topic or rate. Only those about the message or a disabled endpoint are final.
 pub(super) fn classify<E>(error: &SdkError<E, HttpResponse>) -> NotifyError
 where
     E: Error + ProvideErrorMetadata + 'static,
@@ -40,7 +39,7 @@ enum Parameter {
     Unknown,
 }
 
-/// Which parameter is meant, by the only words there are: `Invalid parameter: TopicArn`.
+/// Which parameter is invalid. Only the message says it: `Invalid parameter: TopicArn`.
 fn parameter(message: &str) -> Parameter {
     let message = message.to_lowercase();
     let names = |words: &[&str]| words.iter().any(|word| message.contains(word));
@@ -53,8 +52,8 @@ fn parameter(message: &str) -> Parameter {
     }
 }
 
-/// Whether other credentials might be accepted: those in use are refused, or cannot be had. A network
-/// that is down or a rate that is exceeded says nothing about them.
+/// Whether other credentials might be accepted: those in use were refused, or could not be loaded.
+/// Network failures and throttling say nothing about them.
 pub(super) fn doubts_credentials<E, R>(error: &SdkError<E, R>) -> bool
 where
     E: ProvideErrorMetadata,
@@ -69,7 +68,7 @@ where
     }
 }
 
-/// Whether a right is missing.
+/// Whether a permission is missing.
 pub(super) fn denies(error: &impl ProvideErrorMetadata) -> bool {
     let denied = ["AuthorizationError", "AccessDenied", "AccessDeniedException"];
     error.code().is_some_and(|code| denied.contains(&code))
@@ -93,7 +92,7 @@ const CREDENTIALS: &[&str] = &[
     "UnrecognizedClientException",
 ];
 
-/// An error in words for an operator: SNS's own, or the causes from the outermost to the innermost.
+/// An error's text for an operator: SNS's own, or the chain of causes.
 pub(super) fn explain<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: Error + ProvideErrorMetadata + 'static,
@@ -110,5 +109,5 @@ where
 }
 
 fn unexpected(status: impl fmt::Display) -> String {
-    format!("an answer that is not from SNS, with HTTP status {status}")
+    format!("a response that is not from SNS, with HTTP status {status}")
 }

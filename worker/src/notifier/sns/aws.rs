@@ -1,4 +1,4 @@
-//! The AWS SDK's own settings, as they are meant.
+//! The AWS SDK's own settings.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -9,16 +9,15 @@ use url::Url;
 
 use super::TopicArn;
 
-/// The process's environment, as the AWS SDK is to see it.
+/// The process's environment, for the AWS SDK.
 ///
-/// An `AWS_*` variable with nothing in it is not set, as compose files and `.env` files mean it: the
-/// SDK would take an empty endpoint for one, and panic. White space at the ends, such as a pasted
-/// key's line break, is no part of a value.
+/// An empty `AWS_*` variable counts as unset, as in compose and `.env` files; with an empty endpoint the
+/// SDK would panic. White space around a value, such as a pasted key's line break, is removed.
 #[derive(Debug, Clone, Default)]
 pub struct AwsEnvironment(HashMap<String, String>);
 
 impl AwsEnvironment {
-    /// Of this process. A variable that is not Unicode is not set for the SDK either.
+    /// Reads this process's environment. Variables that are not Unicode are left out.
     pub fn of_this_process() -> Self {
         let variables = std::env::vars_os();
         let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -27,7 +26,7 @@ impl AwsEnvironment {
         variables.filter_map(unicode).collect()
     }
 
-    /// What contradicts the topic's own region, or is no address: by the variable's name.
+    /// Variables that contradict the topic's region or are not URLs, each with a message.
     pub fn problems(&self, topic: &TopicArn) -> Vec<(&'static str, String)> {
         let region = topic.region();
         let mut problems = Vec::new();
@@ -37,8 +36,8 @@ impl AwsEnvironment {
             && named != region
         {
             let why = format!(
-                "is {named}, but the topic of COUNTERSIGN_NOTIFY is in {region}: unset it, or name the \
-                 topic that is meant"
+                "is {named}, but the topic of COUNTERSIGN_NOTIFY is in {region}: unset it, or correct \
+                 the topic"
             );
             problems.push((name, why));
         }
@@ -54,8 +53,8 @@ impl AwsEnvironment {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Reads region, credentials and endpoint from the beginning: a loaded configuration keeps the
-    /// files that it has read.
+    /// Loads region, credentials and endpoint afresh: a loaded configuration caches the files that it has
+    /// read.
     pub(super) async fn load(&self, topic: &TopicArn, http: SharedHttpClient) -> SdkConfig {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
@@ -73,16 +72,15 @@ impl AwsEnvironment {
 
 impl FromIterator<(String, String)> for AwsEnvironment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        let meant = |(name, value): (String, String)| match name.starts_with("AWS_") {
+        let cleaned = |(name, value): (String, String)| match name.starts_with("AWS_") {
             true => Some((name, value.trim().to_owned())).filter(|(_, value)| !value.is_empty()),
             false => Some((name, value)),
         };
-        Self(variables.into_iter().filter_map(meant).collect())
+        Self(variables.into_iter().filter_map(cleaned).collect())
     }
 }
 
-/// Why SNS cannot be asked there for a topic of that region. Elsewhere than at Amazon, addresses do
-/// not tell the region.
+/// Why an endpoint cannot serve a topic in this region. Only Amazon's host names contain the region.
 fn endpoint_problem(url: &str, region: &str) -> Option<String> {
     let parsed = url.parse::<Url>().ok();
     let parsed = parsed.filter(|url| matches!(url.scheme(), "http" | "https"));
@@ -95,7 +93,7 @@ fn endpoint_problem(url: &str, region: &str) -> Option<String> {
         .then(|| format!("is {host}, but the topic of COUNTERSIGN_NOTIFY is in {region}"))
 }
 
-/// HTTPS with this machine's certificates, through the proxy that the environment names.
+/// HTTPS with this machine's certificates, through the environment's proxy.
 pub(super) fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().build_with_connector_fn(|settings, components| {
         let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
@@ -121,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_is_not_set_and_white_space_is_no_part_of_a_value() {
+    fn empty_variables_count_as_unset_and_values_are_trimmed() {
         let read = environment(&[
             ("AWS_ENDPOINT_URL_SNS", ""),
             ("AWS_SESSION_TOKEN", " \n"),
@@ -131,11 +129,11 @@ mod tests {
         assert_eq!(read.get("AWS_ENDPOINT_URL_SNS"), None);
         assert_eq!(read.get("AWS_SESSION_TOKEN"), None);
         assert_eq!(read.get("AWS_ACCESS_KEY_ID"), Some("AKIA"));
-        assert_eq!(read.get("HOME"), Some("/home/with space "), "only AWS's own");
+        assert_eq!(read.get("HOME"), Some("/home/with space "), "only AWS_* is trimmed");
     }
 
     #[test]
-    fn what_contradicts_the_topics_region_is_named() {
+    fn settings_that_contradict_the_topics_region_are_reported() {
         let endpoint = "https://sns.us-east-1.amazonaws.com";
         for (name, value, why) in [
             ("AWS_REGION", "us-east-1", "is us-east-1, but the topic"),
@@ -149,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_agrees_with_the_topics_region_may_be_set() {
+    fn settings_that_agree_with_the_topics_region_are_accepted() {
         for (name, value) in [
             ("AWS_REGION", " eu-central-1 "),
             ("AWS_REGION", ""),

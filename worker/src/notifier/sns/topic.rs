@@ -15,12 +15,12 @@ pub struct TopicArn {
 pub struct NotATopicArn(Vec<String>);
 
 impl TopicArn {
-    /// The ARN.
+    /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.arn
     }
 
-    /// The region in which the topic is, and which has to be asked.
+    /// The only region whose endpoint knows the topic.
     pub fn region(&self) -> &str {
         &self.region
     }
@@ -89,7 +89,7 @@ fn is_lower(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase())
 }
 
-/// AWS finds the endpoint by the region alone, so the partition has to go with it.
+/// AWS derives the endpoint from the region alone, so the partition has to match it.
 fn belongs(region: &str, partition: &str) -> bool {
     match partition {
         "aws-cn" => region.starts_with("cn-"),
@@ -103,7 +103,7 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.chars().all(|c| c.is_ascii_digit())
 }
 
-/// By `CreateTopic`'s reference.
+/// As `CreateTopic` requires.
 fn is_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     (1..=256).contains(&text.len()) && text.chars().all(allowed)
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topics_arn_says_in_which_region_it_is() {
+    fn the_region_comes_from_the_arn() {
         for (arn, region) in [
             ("arn:aws:sns:eu-west-1:123456789012:approvals", "eu-west-1"),
             ("arn:aws-cn:sns:cn-north-1:123456789012:Approvals_2", "cn-north-1"),
