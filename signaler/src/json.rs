@@ -48,7 +48,7 @@ impl ApprovalJson {
         approval.webhook_error.clear();
         approval.ignored_because.clear();
         if !approval.handing_on.is_empty() {
-            approval.handing_on = wording::HANDING_ON.to_owned();
+            approval.handing_on = wording::DELIVERING.to_owned();
         }
         for reviewer in approval.stages.iter_mut().flat_map(|stage| &mut stage.reviewers) {
             reviewer.link.clear();

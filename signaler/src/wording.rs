@@ -44,7 +44,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
     }
 }
 
-/// What that means, in a sentence or two.
+/// The text below the headline.
 pub(crate) fn explanation(case: Case<'_>) -> String {
     let own = own_vote(case.state, case.link);
     let voted = own.map(|vote| moment(vote.decided_at.as_ref())).unwrap_or_default();
@@ -59,7 +59,7 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
         Answer::Voted | Answer::StageOver | Answer::Decided | Answer::Recorded => progress(case),
         Answer::Expired => over(case, "The deadline passed"),
         Answer::Withdrawn => over(case, "It was withdrawn"),
-        Answer::Ended(ending) => format!("{} Its operator can say why.", ended(ending)),
+        Answer::Ended(ending) => format!("{} Its operator can tell you why.", ended(ending)),
         Answer::Superseded => "The request continues, but others were asked in your place, or a \
             newer mail with other links was sent to you. There is nothing to do here."
             .to_owned(),
@@ -83,7 +83,7 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
     }
 }
 
-/// How many have to approve; empty where one is asked.
+/// How many have to approve; empty if only one reviewer is asked.
 fn quorum(stage: &StageState) -> String {
     let asked = counted(stage);
     match stage.quorum.as_str() {
@@ -193,7 +193,7 @@ pub(crate) fn reviewer_name(reviewer: &ReviewerState, link: &LinkHash) -> String
     format!("{}{absent}{you}", reviewer.reviewer)
 }
 
-/// In whose name the reader decides; empty where that is unknown.
+/// In whose name the reader decides; empty if unknown.
 pub(crate) fn deciding_as(case: Case<'_>) -> String {
     match reviewer_by_link(case.state, case.link) {
         None => String::new(),
@@ -222,11 +222,12 @@ fn invitation(stage: &StageState) -> String {
     join([format!("Please decide by {deadline}."), at_deadline(stage).to_owned(), quorum(stage)])
 }
 
-/// Shown until everything that acts on the outcome has it. What that is concerns only operators.
-pub(crate) const HANDING_ON: &str = "Decided; handing the outcome on.";
+/// Shown until the webhook and the follow-up workflow have the outcome. Which of them is pending concerns
+/// only operators.
+pub(crate) const DELIVERING: &str = "Decided. The outcome is being delivered.";
 
-fn handing_on(case: Case<'_>) -> String {
-    if case.state.handing_on.is_empty() { String::new() } else { HANDING_ON.to_owned() }
+fn delivering(case: Case<'_>) -> String {
+    if case.state.handing_on.is_empty() { String::new() } else { DELIVERING.to_owned() }
 }
 
 /// Where the approval stands now.
@@ -239,7 +240,7 @@ fn progress(case: Case<'_>) -> String {
             Answer::Recorded => format!("The request is now {word}."),
             _ => sentence(&format!("The request was {word}"), &when),
         };
-        return join([now, case.state.reason.clone(), handing_on(case)]);
+        return join([now, case.state.reason.clone(), delivering(case)]);
     }
     match own_stage(case) {
         Some(stage) if pending(stage.status()) => approvals_so_far(stage),
@@ -272,10 +273,10 @@ fn over(case: Case<'_>, what: &str) -> String {
     let when = moment(case.state.decided_at.as_ref());
     let reason = case.state.reason.clone();
     if reason.is_empty() {
-        return join([sentence(what, &when), handing_on(case)]);
+        return join([sentence(what, &when), delivering(case)]);
     }
     let ended = if when.is_empty() { String::new() } else { format!("It ended on {when}.") };
-    join([reason, ended, handing_on(case)])
+    join([reason, ended, delivering(case)])
 }
 
 fn ended(ending: Ending) -> &'static str {
@@ -334,10 +335,10 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
              in a minute.",
         ),
         Problem::InvalidVerdict => {
-            (NOT_RECORDED, "verdict: it is missing or unknown. Please press one of the buttons.")
+            (NOT_RECORDED, "The verdict is missing or unknown. Please press one of the buttons.")
         }
         Problem::CommentTooLong => {
-            (NOT_RECORDED, "comment: it may have 2,000 characters. Please shorten it.")
+            (NOT_RECORDED, "The comment is longer than 2,000 characters. Please shorten it.")
         }
         Problem::CrossSite => (
             "This decision was sent from another site",
@@ -351,7 +352,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
         ),
         Problem::BodyTooLarge => (
             "Request too large",
-            "body: it may have 64 KiB in all, and a comment in it 2,000 characters. Nothing was \
+            "It is larger than 64 KiB; a comment can have 2,000 characters. Nothing was \
              recorded.",
         ),
         Problem::Incomplete => (

@@ -266,7 +266,7 @@ async fn what_is_the_operators_is_not_told_to_reviewers() {
 }
 
 #[tokio::test]
-async fn while_the_outcome_is_handed_on_that_is_said_and_not_to_whom() {
+async fn an_outcome_being_delivered_is_mentioned_but_not_its_receivers() {
     for (answer, status) in [
         (Answer::Decided, Status::Approved),
         (Answer::Recorded, Status::Rejected),
@@ -275,15 +275,14 @@ async fn while_the_outcome_is_handed_on_that_is_said_and_not_to_whom() {
         (Answer::Withdrawn, Status::Withdrawn),
     ] {
         let mut state = approval(status, status, None, None);
-        let handing_on = "Decided; handing the outcome on";
         for accept in [Accept::Html, Accept::Json] {
-            state.handing_on = format!("{handing_on} to the webhook.");
+            state.handing_on = "Decided. Waiting for the webhook to accept the outcome.".to_owned();
             let (_, told) = said(answer, Reading::Current(state.clone()), accept).await;
-            assert!(told.contains(&format!("{handing_on}.")), "{answer:?}: {told}");
+            assert!(told.contains("The outcome is being delivered."), "{answer:?}: {told}");
             assert!(!told.contains("webhook") && !told.contains("closed"), "{answer:?}: {told}");
             state.handing_on.clear();
             let (_, told) = said(answer, Reading::Current(state.clone()), accept).await;
-            assert!(!told.contains("handing"), "{answer:?}: {told}");
+            assert!(!told.contains("being delivered"), "{answer:?}: {told}");
         }
     }
 }
@@ -307,16 +306,16 @@ async fn the_choice_of_the_mailed_link_only_emphasises_a_button() {
 }
 
 #[tokio::test]
-async fn each_problem_has_its_status_and_says_truly_what_was_recorded() {
+async fn each_problem_has_its_status_and_its_words() {
     for (problem, status, name, words, retry) in [
         (Problem::NotFound, 404, "not_found", "Page not found", false),
         (Problem::NotIssued(ID.into()), 404, "not_issued", "was not issued here", false),
         (Problem::Gone, 410, "gone", "was issued once", false),
-        (Problem::InvalidVerdict, 422, "invalid", "verdict: ", false),
-        (Problem::CommentTooLong, 422, "invalid", "comment: ", false),
+        (Problem::InvalidVerdict, 422, "invalid", "verdict is missing", false),
+        (Problem::CommentTooLong, 422, "invalid", "longer than 2,000 characters", false),
         (Problem::CrossSite, 403, "cross_site", "Nothing was recorded", false),
         (Problem::NotAForm, 415, "unsupported_media_type", "Nothing was recorded", false),
-        (Problem::BodyTooLarge, 413, "too_large", "body: ", false),
+        (Problem::BodyTooLarge, 413, "too_large", "larger than 64 KiB", false),
         (Problem::Incomplete, 408, "incomplete", "Nothing was recorded", false),
         (Problem::MethodNotAllowed, 405, "method_not_allowed", "can be opened", false),
         (

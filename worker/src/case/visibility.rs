@@ -94,11 +94,12 @@ fn handing_on(open: &Open) -> Option<String> {
         return None;
     }
     let next = open.consequences.follow_up(&open.plan, verdict(&open.approval));
-    let next = next.map(|next| format!("the workflow {}", next.workflow));
-    let webhook = open.consequences.needs_webhook(&open.plan).then(|| "the webhook".to_owned());
-    let to: Vec<String> = next.into_iter().chain(webhook).collect();
-    let sentence = format!("Decided; handing the outcome on to {}.", to.join(" and "));
-    (!to.is_empty()).then_some(sentence)
+    let next = next.map(|next| format!("the workflow {} to start", next.workflow));
+    let webhook = open.consequences.needs_webhook(&open.plan);
+    let webhook = webhook.then(|| "the webhook to accept the outcome".to_owned());
+    let pending: Vec<String> = next.into_iter().chain(webhook).collect();
+    let sentence = format!("Decided. Waiting for {}.", pending.join(" and "));
+    (!pending.is_empty()).then_some(sentence)
 }
 
 fn stage_state(open: &Open, stage: &Stage) -> v1::StageState {

@@ -233,9 +233,9 @@ fn what_has_not_taken_the_outcome_yet_is_said_until_it_has() {
         decide(&mut case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
         case
     };
-    let said = |case: &Case, to: &str| {
+    let said = |case: &Case, pending: &str| {
         let (handing_on, details) = (case.status().handing_on, case.details());
-        assert_eq!(handing_on, format!("Decided; handing the outcome on to {to}."));
+        assert_eq!(handing_on, format!("Decided. Waiting for {pending}."));
         let shown = format!("\n\n{}\n\n", markdown(&handing_on));
         assert!(details.contains(&shown), "{details}");
         assert!(!details.contains("closed"), "{details}");
@@ -243,16 +243,16 @@ fn what_has_not_taken_the_outcome_yet_is_said_until_it_has() {
     let now = at("2026-11-24T12:00:00Z");
     for start in [Ok("po-1"), Err("it is there")] {
         let mut case = decided();
-        said(&case, "the workflow Purchase_1 and the webhook");
+        said(&case, "the workflow Purchase_1 to start and the webhook to accept the outcome");
         case.handle(started(start), now);
-        said(&case, "the webhook");
+        said(&case, "the webhook to accept the outcome");
         case.handle(Event::WebhookFinished(Ok(Box::new(case.outcome()))), now);
         assert_eq!(case.status().handing_on, "");
         assert!(!case.details().contains("Decided"), "{}", case.details());
     }
     let mut case = planned_case(|plan| plan.webhook = true);
     case.handle(Event::Cancelled("ordered twice".into()), at("2026-11-24T12:00:00Z"));
-    said(&case, "the webhook");
+    said(&case, "the webhook to accept the outcome");
 }
 
 #[test]

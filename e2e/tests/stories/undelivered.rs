@@ -1,11 +1,11 @@
-//! A decision is there, and what has to take it is not: that is seen, and an operator can go on.
+//! What operators see and do when the outcome cannot be delivered.
 
 use countersign_e2e::{Answer, Receiver, Stack, Temporal, Workflow, submission};
 use serde_json::{Value, json};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// Approvals go on in a namespace that is not there, and every outcome goes to the webhook.
+/// The follow-up workflow is in a namespace that does not exist.
 const RULES: &str = r#"
 [default]
 name = "Everything"
@@ -16,8 +16,8 @@ name = "Review"
 reviewers = ["ann@example.com"]
 "#;
 
-async fn says(workflow: &Workflow, to: &str) -> Value {
-    let sentence = format!("Decided; handing the outcome on to {to}.");
+async fn waits_for(workflow: &Workflow, pending: &str) -> Value {
+    let sentence = format!("Decided. Waiting for {pending}.");
     let says = |status: &Value| status["handingOn"] == sentence;
     let status = workflow.status_where(&format!("{sentence:?}"), says).await;
     let details = workflow.details().await;
@@ -26,7 +26,7 @@ async fn says(workflow: &Workflow, to: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_outcome_that_is_not_taken_is_to_be_seen_and_an_operator_lets_it_go() {
+async fn an_undelivered_outcome_is_visible_and_an_operator_can_complete_it() {
     let receiver = Receiver::that_answers([Answer::Says(503, None, "")]).await;
     let stack = Stack::beside(Temporal::shared().await)
         .with_rules(RULES)
@@ -38,27 +38,28 @@ async fn an_outcome_that_is_not_taken_is_to_be_seen_and_an_operator_lets_it_go()
     let link = stack.mail_to("ann@example.com").await.link("approve");
     stack.press(&link, "approve", "").await.expect(200, &["you approved"]);
 
-    let refused = "the namespace \"nowhere\" does not take the workflow";
+    let refused = "cannot be started in the namespace \"nowhere\" yet";
     let start = workflow.pending_failure(refused).await;
-    let status = says(&workflow, "the workflow PayExpense and the webhook").await;
+    let pending = "the workflow PayExpense to start and the webhook to accept the outcome";
+    let status = waits_for(&workflow, pending).await;
     assert_eq!(status["status"], "APPROVED", "{status}");
     let page = stack.open(&link).await;
-    page.expect(200, &["approved", "Decided; handing the outcome on."]);
+    page.expect(200, &["approved", "Decided. The outcome is being delivered."]);
     assert!(!page.says("closed") && !page.says("webhook"), "{}", page.text());
 
-    // As README has it: by hand somebody has started what goes on.
+    // As README.md describes: somebody has started the follow-up workflow by hand.
     workflow.on_activity("complete", &start, &["--result", r#""by hand""#]).await;
-    says(&workflow, "the webhook").await;
+    waits_for(&workflow, "the webhook to accept the outcome").await;
 
-    let hand_on = workflow.pending_failure("503").await;
+    let delivery = workflow.pending_failure("503").await;
     let before = receiver.deliveries_so_far().len();
-    workflow.on_activity("reset", &hand_on, &[]).await;
+    workflow.on_activity("reset", &delivery, &[]).await;
     countersign_e2e::eventually("another attempt", async || {
         (receiver.deliveries_so_far().len() > before).then_some(())
     })
     .await;
     workflow.pending_failure("503").await;
-    workflow.on_activity("complete", &hand_on, &["--result", r#""by hand""#]).await;
+    workflow.on_activity("complete", &delivery, &["--result", r#""by hand""#]).await;
 
     let outcome = workflow.outcome().await;
     assert_eq!(outcome["status"], "APPROVED", "{outcome}");
@@ -66,11 +67,11 @@ async fn an_outcome_that_is_not_taken_is_to_be_seen_and_an_operator_lets_it_go()
     assert!(workflow.status().await["handingOn"].is_null(), "nothing is pending any more");
     let page = stack.open(&link).await;
     page.expect(200, &["approved"]);
-    assert!(!page.says("handing"), "{}", page.text());
+    assert!(!page.says("being delivered"), "{}", page.text());
 }
 
 #[tokio::test]
-async fn a_withdrawn_approval_says_that_its_outcome_is_handed_on_too() {
+async fn the_outcome_of_a_withdrawn_approval_is_delivered_too() {
     let receiver = Receiver::that_answers([Answer::Says(503, None, "")]).await;
     let stack = Stack::beside(Temporal::shared().await)
         .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
@@ -80,6 +81,9 @@ async fn a_withdrawn_approval_says_that_its_outcome_is_handed_on_too() {
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     let link = stack.mail_to("ann@example.com").await.link("approve");
     workflow.signal("withdraw", &json!({"reason": "Ordered twice"})).await;
-    says(&workflow, "the webhook").await;
-    stack.open(&link).await.expect(410, &["Ordered twice", "Decided; handing the outcome on."]);
+    waits_for(&workflow, "the webhook to accept the outcome").await;
+    stack
+        .open(&link)
+        .await
+        .expect(410, &["Ordered twice", "Decided. The outcome is being delivered."]);
 }
