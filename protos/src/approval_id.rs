@@ -88,7 +88,7 @@ impl fmt::Debug for ApprovalId {
 pub struct LinkHash(String);
 
 impl LinkHash {
-    /// All 20 characters.
+    /// The hash's 20 characters, as search attributes and signals have them.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -107,7 +107,7 @@ pub struct GenuineLink {
 }
 
 impl GenuineLink {
-    /// As [`ApprovalId::hash`].
+    /// The hash of the ID that was verified.
     pub fn hash(&self) -> &LinkHash {
         &self.hash
     }

@@ -29,7 +29,7 @@ pub enum Encoding {
     JsonPlain,
     /// `json/protobuf`: what the SDKs make of a protobuf message by default.
     JsonProtobuf,
-    /// `binary/protobuf`.
+    /// `binary/protobuf`: the message in protobuf's wire format.
     BinaryProtobuf,
 }
 
@@ -179,10 +179,10 @@ where
         .map_err(|error| PayloadError::Data(format!("not the expected message: {error}")))
 }
 
-/// Writes one message.
+/// Encodes one message.
 ///
 /// # Panics
-/// Where an enum field has an unknown number and the encoding is JSON.
+/// If an enum field has an unknown number and the encoding is JSON.
 pub fn encode<M>(message: &M, encoding: Encoding) -> Payload
 where
     M: Message + Name + Serialize,

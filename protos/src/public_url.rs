@@ -16,7 +16,7 @@ pub struct PublicUrl {
 /// Why a string is not a public URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPublicUrl {
-    /// Not a URL.
+    /// It does not parse as a URL.
     #[error("must be a URL such as https://approvals.example.com: {0}")]
     Malformed(#[from] url::ParseError),
     /// Neither http nor https.

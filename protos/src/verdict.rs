@@ -19,7 +19,7 @@ pub struct Terms {
     pub name: &'static str,
     /// The label of its button.
     pub button: &'static str,
-    /// What somebody did.
+    /// The past tense, as in `you approved`.
     pub past: &'static str,
     /// The class that colours it on pages.
     pub tone: &'static str,
@@ -60,7 +60,7 @@ impl v1::Verdict {
     }
 }
 
-/// A message's field.
+/// The value of the field in a message.
 impl From<Verdict> for i32 {
     fn from(verdict: Verdict) -> Self {
         verdict.terms().wire.into()

@@ -1,13 +1,11 @@
-//! What a reviewer is answered: it follows from what is known of the approval and what they asked for.
-//!
-//! Pure: no clock, no I/O, no web and no Temporal.
+//! Which answer a reviewer gets, from what is known of the approval and what they asked for. Pure.
 
 use countersign_protos::{
     LinkHash, Verdict,
     v1::{ApprovalState, ReviewerState, StageState, Status, Vote},
 };
 
-/// What could be learned about an approval.
+/// What is known of an approval.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Reading {
     /// The workflow's own answer.

@@ -57,7 +57,7 @@ enum RunReading {
 pub(crate) enum SignalError {
     /// The workflow is closed.
     Closed,
-    /// Nothing was recorded.
+    /// The call failed, and certainly had no effect.
     Unavailable,
     /// It may or may not have been recorded.
     Unknown,

@@ -18,7 +18,7 @@ const LISTED: usize = 200;
 /// Larger files are ignored.
 const MAIL_BYTES: u64 = 1024 * 1024;
 
-/// Cheap to clone.
+/// A folder of mails, shown as pages for trying out. Clones share its path.
 #[derive(Debug, Clone)]
 pub(crate) struct Outbox {
     directory: Arc<Path>,

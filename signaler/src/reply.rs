@@ -1,4 +1,4 @@
-//! From what a request came to, to the page or the JSON that says so.
+//! Turns the result of a request into a page or JSON.
 
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 pub(crate) struct Temporal {
     client: watch::Receiver<Option<Client>>,
     outage: Outage,
-    /// Aborted on drop.
+    /// Connecting stops when this is dropped.
     _connecting: JoinSet<()>,
 }
 
@@ -52,7 +52,6 @@ impl Outage {
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Not connected.
     #[error("not connected to Temporal: {0}")]
     NotSent(String),
     /// The workflow does not exist, or is closed.
@@ -114,7 +113,8 @@ impl Temporal {
         Temporal { client: receiver, outage, _connecting: connecting }
     }
 
-    /// Fails until connected.
+    /// # Errors
+    /// [`Failure::NotSent`] before the first connection.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let client = self.client.borrow().clone();
         client.ok_or_else(|| Failure::NotSent("it has not been reached yet".to_owned()))

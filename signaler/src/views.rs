@@ -22,13 +22,12 @@ pub(crate) struct Site {
     pub(crate) root: String,
     /// The origin of the public URL.
     pub(crate) origin: String,
-    /// The stylesheet's path.
+    /// A path that starts with `root`.
     pub(crate) stylesheet: String,
     /// Whether to link to the outbox.
     pub(crate) outbox: bool,
 }
 
-/// The review page.
 #[derive(Template)]
 #[template(path = "approval.html")]
 pub(crate) struct ApprovalPage<'a> {
@@ -163,7 +162,7 @@ pub(crate) struct HomePage<'a> {
 #[template(path = "outbox.html")]
 pub(crate) struct OutboxPage<'a> {
     pub(crate) site: &'a Site,
-    /// Newest first.
+    /// Newest first, limited in number.
     pub(crate) mails: &'a [Summary],
 }
 

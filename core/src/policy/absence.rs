@@ -9,9 +9,7 @@ use crate::approval::EmailAddress;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Absence {
-    /// Who is away.
     pub reviewer: EmailAddress,
-    /// Who is asked instead.
     pub deputy: EmailAddress,
     /// Their first day away.
     pub from: Date,
@@ -36,10 +34,9 @@ impl From<EmailAddress> for Invitee {
     }
 }
 
-/// Why nobody stands in for a reviewer who is away.
+/// Why a reviewer is asked although away. Each has the deputy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Kept {
-    /// The deputy submits.
     #[error("{0}, who would stand in, is the submitter")]
     Submitter(EmailAddress),
     /// The deputy has a place already, and nobody has two votes.

@@ -24,7 +24,7 @@ pub struct Calendar {
     pub(crate) time_zone: TimeZone,
     /// Of every working day: at least one span, ascending.
     pub(crate) working_hours: Vec<Hours>,
-    /// At least one.
+    /// Never empty: searches for a working day would not end.
     #[serde(with = "weekdays")]
     pub(crate) working_days: BTreeSet<DayOfWeek>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]

@@ -22,7 +22,7 @@ pub use schedule::{
     MAX_DAYS, MAX_REMINDERS, NotAWait, Reminder, TimePlan, Unsuited, Wait, schedule,
 };
 
-/// Checked rules.
+/// Rules without errors: every submission is decided by exactly one of them, or by the default.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     may_name_reviewers: bool,

@@ -145,7 +145,6 @@ pub struct FollowUps {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FollowUp {
-    /// Its type.
     pub workflow: String,
     pub task_queue: String,
     /// `None` starts a child workflow, in the approval's own namespace.

@@ -22,9 +22,8 @@ pub struct Routed<'a> {
 /// What a rule does with a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// Nobody is asked.
     Decided(Verdict),
-    /// At least one.
+    /// Never empty.
     Stages(Vec<PlannedStage>),
 }
 

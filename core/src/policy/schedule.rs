@@ -17,7 +17,7 @@ pub const MAX_DAYS: i64 = 366;
 pub const MAX_REMINDERS: usize = 20;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// A waiting time.
+/// A span of time, positive and at most [`MAX_DAYS`] long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Wait {
@@ -51,7 +51,7 @@ impl Wait {
         !matches!(self, Wait::Plain(_))
     }
 
-    /// When it ends.
+    /// The moment this long after `start`.
     pub fn after(self, start: Timestamp, calendar: &Calendar) -> Timestamp {
         match self {
             Wait::Plain(wait) => start.saturating_add(wait).unwrap_or(Timestamp::MAX),
@@ -157,7 +157,7 @@ impl fmt::Display for Wait {
 pub enum Reminder {
     /// Once, this long after the request: `1 day`.
     After(Wait),
-    /// Repeatedly: `every 24h`.
+    /// Repeatedly until the deadline, as far as [`MAX_REMINDERS`] allows: `every 24h`.
     Every(Wait),
     /// Once, this long before the deadline: `4h before the deadline`.
     Before(Wait),

@@ -4,7 +4,7 @@ use clap::Parser;
 use countersign_signaler::{App, Arguments, Settings};
 use temporalio_client::envconfig::{DataSource, LoadClientConfigProfileOptions};
 
-/// Signs its links.
+/// The only link key of the service.
 pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// The service, with its settings changed by `flags`.

@@ -40,7 +40,6 @@ pub(super) struct Text {
     pub(super) text: String,
 }
 
-/// A day off.
 pub(super) enum Holiday {
     Once(Date),
     Yearly(MonthDay),
