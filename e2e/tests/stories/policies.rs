@@ -221,7 +221,7 @@ async fn when_nobody_answers_others_are_asked_with_links_of_their_own() {
     let stack = stack_with(&escalating("ann@example.com", false)).await;
     let workflow = stack.submit(&routed("50.00")).await;
     let ann = stack.mail_to("ann@example.com").await;
-    assert!(ann.text.contains("After that others are asked."), "{}", ann.text);
+    assert!(ann.text.contains("After that, others are asked."), "{}", ann.text);
     let boss = stack.mail_to("boss@example.com").await;
     let released = stack.mails_to("ann@example.com", 2).await;
     assert!(released[1].subject.starts_with("No longer needed"), "{}", released[1].subject);

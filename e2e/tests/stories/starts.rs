@@ -49,7 +49,7 @@ async fn on_a_cron_schedule_each_run_fails_until_somebody_terminates_the_workflo
         let failed = failed(temporal, &workflow.id, &run).await;
         let said = message(&failed);
         assert!(said.contains("cron schedule (\"@every 1s\")"), "{said}");
-        assert!(said.contains("until somebody terminates the workflow"), "{said}");
+        assert!(said.contains("until the workflow is terminated"), "{said}");
         let next = text(&failed["newExecutionRunId"]);
         assert_ne!(next, "", "Temporal goes on with the schedule");
         run = next;
