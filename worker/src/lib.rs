@@ -21,7 +21,7 @@ pub use activities::{
     start_workflow::{NotStarted, start as start_workflow},
     webhook::{Webhook, WebhookError, WebhookSecrets},
 };
-pub use countersign_core::{approval, limits, money, policy, validation};
+pub use countersign_core::{approval, limits, money, outcome, policy, validation};
 pub use notifier::{AwsEnvironment, Notifier, Outbox, Smtp, Sns, TopicArn};
 pub use recorded::StartWorkflow;
 pub use temporal::{
