@@ -10,6 +10,7 @@
 pub mod approval;
 pub mod limits;
 pub mod money;
+pub mod outcome;
 pub mod policy;
 #[cfg(test)]
 mod properties;

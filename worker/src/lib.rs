@@ -17,7 +17,7 @@ mod testing;
 mod workflow;
 
 pub use activities::Countersign;
-use countersign_core::limits;
+use countersign_core::{limits, outcome};
 pub use countersign_core::{approval, policy, validation};
 pub use workflow::ApprovalWorkflow;
 

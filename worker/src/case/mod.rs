@@ -5,7 +5,6 @@ mod consequences;
 mod deliveries;
 mod inbox;
 mod notices;
-mod outcome;
 mod signals;
 mod visibility;
 
@@ -31,6 +30,7 @@ use crate::{
         Approval, Ballot, Claim, NotReassigned, Receipt, RuleDecision, Seat, Stage, ToAsk, Whom,
     },
     limits::MAX_NAME_BYTES,
+    outcome,
     policy::Plan,
     recorded::{Issue, Issued, Notice, ReviewRequest, StartWorkflow},
 };
@@ -374,7 +374,12 @@ impl Case {
 
 impl Open {
     fn outcome(&self) -> v1::Outcome {
-        outcome::outcome(&self.plan, &self.approval, self.consequences.started())
+        let mut outcome = outcome::outcome(&self.plan, &self.approval);
+        if let Some(Started { workflow_id, namespace }) = self.consequences.started().cloned() {
+            outcome.child_workflow_id = workflow_id;
+            outcome.child_namespace = namespace.unwrap_or_default();
+        }
+        outcome
     }
 
     fn pending_stage(&self) -> Option<usize> {

@@ -12,13 +12,11 @@ use temporalio_common::search_attributes::{
     SearchAttributeKey, SearchAttributeUpdate, SearchAttributes,
 };
 
-use super::{
-    Open,
-    outcome::{decided_at, is_superseded, reason, stage_status, status, verdict, vote_message},
-};
+use super::Open;
 use crate::{
     approval::{OnDeadline, Seat, SeatStatus, Stage, Verdict},
     limits::MAX_REVIEWER_BYTES,
+    outcome::{decided_at, is_superseded, reason, stage_status, status, verdict, vote_message},
 };
 
 const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STATUS);

@@ -1,9 +1,8 @@
-//! What was decided, as messages and in words.
+//! What was decided, as messages and in words: made from a plan and its approval.
 
 use countersign_protos::{text::to_message, v1};
 use jiff::Timestamp;
 
-use super::consequences::Started;
 use crate::{
     approval::{
         Approval, EmailAddress, End, OnDeadline, Reason, Seat, SeatStatus, Stage, Status, Verdict,
@@ -13,16 +12,9 @@ use crate::{
 };
 
 /// The outcome; of an approval that is pending, what has been decided so far.
-pub(super) fn outcome(
-    plan: &Plan,
-    approval: &Approval,
-    follow_up: Option<&Started>,
-) -> v1::Outcome {
+pub fn outcome(plan: &Plan, approval: &Approval) -> v1::Outcome {
     let submission = &plan.submission;
     let opened = approval.stages().iter().filter(|stage| stage.opened_at().is_some());
-    let follow_up = follow_up.cloned();
-    let (child_workflow_id, child_namespace) =
-        follow_up.map(|started| (started.workflow_id, started.namespace)).unwrap_or_default();
     v1::Outcome {
         status: status(approval).into(),
         submission_id: submission.submission_id.clone(),
@@ -34,13 +26,12 @@ pub(super) fn outcome(
         document: submission.document.clone(),
         stages: opened.map(|stage| stage_outcome(approval, stage)).collect(),
         rule: plan.rule.clone(),
-        child_workflow_id,
-        child_namespace: child_namespace.unwrap_or_default(),
+        ..Default::default()
     }
 }
 
 /// The verdict of an approval that was approved or rejected.
-pub(super) fn verdict(approval: &Approval) -> Option<Verdict> {
+pub fn verdict(approval: &Approval) -> Option<Verdict> {
     match approval.status() {
         Status::Approved(..) => Some(Verdict::Approve),
         Status::Rejected(..) => Some(Verdict::Reject),
@@ -49,11 +40,11 @@ pub(super) fn verdict(approval: &Approval) -> Option<Verdict> {
 }
 
 /// Whether others were asked in the place of a reviewer, who had not decided.
-pub(super) fn is_superseded(seat: &Seat) -> bool {
+pub fn is_superseded(seat: &Seat) -> bool {
     seat.status == SeatStatus::Superseded && seat.vote.is_none()
 }
 
-pub(super) fn status(approval: &Approval) -> v1::Status {
+pub fn status(approval: &Approval) -> v1::Status {
     match approval.status() {
         Status::Pending(..) => v1::Status::Pending,
         Status::Approved(..) => v1::Status::Approved,
@@ -63,7 +54,7 @@ pub(super) fn status(approval: &Approval) -> v1::Status {
     }
 }
 
-pub(super) fn stage_status(approval: &Approval, stage: &Stage) -> v1::Status {
+pub fn stage_status(approval: &Approval, stage: &Stage) -> v1::Status {
     match stage.end() {
         None if matches!(approval.status(), Status::Withdrawn(_)) => v1::Status::Withdrawn,
         None => v1::Status::Pending,
@@ -73,7 +64,7 @@ pub(super) fn stage_status(approval: &Approval, stage: &Stage) -> v1::Status {
     }
 }
 
-pub(super) fn decided_at(approval: &Approval) -> Option<Timestamp> {
+pub fn decided_at(approval: &Approval) -> Option<Timestamp> {
     match approval.status() {
         Status::Pending(..) => None,
         Status::Approved(_, at) | Status::Rejected(_, at) | Status::Expired(_, at) => Some(at),
@@ -82,7 +73,7 @@ pub(super) fn decided_at(approval: &Approval) -> Option<Timestamp> {
 }
 
 /// Why an approval has its status, in one sentence.
-pub(super) fn reason(approval: &Approval) -> String {
+pub fn reason(approval: &Approval) -> String {
     match approval.reason() {
         Reason::NotOpened { stage } => format!("{stage} is asked next."),
         Reason::Waiting { stage, needed: 1, .. } => format!("{stage} waits for a decision."),
@@ -138,7 +129,7 @@ fn stage_outcome(approval: &Approval, stage: &Stage) -> v1::StageOutcome {
     }
 }
 
-pub(super) fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
+pub fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
     v1::Vote {
         reviewer: seat.reviewer.to_string(),
         link: seat.link.clone(),
