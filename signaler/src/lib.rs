@@ -32,7 +32,7 @@ use ipnet::IpNet;
 use crate::{approvals::Approvals, outbox::Outbox, rate_limit::Limits, views::Site};
 pub use crate::{
     server::serve,
-    settings::{Arguments, LogFormat, Settings, Wrong},
+    settings::{Arguments, Settings, cannot_start, log},
 };
 
 /// What all requests share. Cheap to clone.

@@ -31,7 +31,7 @@ pub(crate) struct Rate {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it must be BURST/PER_SECOND, two whole numbers above 0, such as 300/10")]
+#[error("must be BURST/PER_SECOND, two whole numbers above 0, such as 300/10")]
 pub(crate) struct InvalidRate;
 
 impl Rate {

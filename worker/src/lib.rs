@@ -22,7 +22,7 @@ pub use activities::{
     webhook::{Webhook, WebhookError, WebhookSecrets},
 };
 pub use countersign_core::{approval, limits, money, policy, validation};
-pub use notifier::{AwsEnvironment, Notifier, Outbox, Smtp, Sns, TopicArn};
+pub use notifier::{AwsEnvironment, Notifier, Outbox, Smtp, SmtpServer, Sns, TopicArn};
 pub use recorded::StartWorkflow;
 pub use temporal::{
     TemporalSettings, Workers, connect, plugin, register_search_attributes, slots,

@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Parser;
+use countersign_protos::settings::{LOG_FORMAT, is_json};
 use countersign_worker::{
-    AwsEnvironment, Sns, TemporalSettings, WebhookError,
-    cli::{Cli, Command, Logging, PolicyFile, RawSettings, Settings, check_policy},
+    TemporalSettings, WebhookError,
+    cli::{Cli, Command, PolicyFile, RawSettings, Settings, check_policy},
     connect, register_search_attributes, slots, temporal_settings, worker,
 };
 use futures::FutureExt;
@@ -27,6 +28,7 @@ const STICKY: Duration = Duration::from_secs(3);
 /// Activities wait for mail servers and cost little more than a socket each. The usual limit of open
 /// files is 1,024.
 const ACTIVITIES_AT_ONCE: usize = 500;
+const WRONG: &str = "these settings are wrong (--help explains each):";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -39,9 +41,8 @@ async fn main() -> ExitCode {
             said(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()))
         }
         None => {
-            let logging = cli.settings.logging();
-            log(&logging);
-            ended(work(&cli.settings).await, logging.json)
+            log(&cli.settings);
+            ended(work(&cli.settings).await, cli.settings.logs_json())
         }
     }
 }
@@ -49,7 +50,7 @@ async fn main() -> ExitCode {
 /// Prints what was asked for, or what is wrong with the flags: in JSON where the environment says that
 /// logs are.
 fn wrong_usage(usage: &clap::Error) -> ! {
-    if !usage.use_stderr() || !Logging::of_environment().json {
+    if !usage.use_stderr() || !is_json(&std::env::var(LOG_FORMAT).ok()) {
         usage.exit();
     }
     failed_in_json(usage.render().to_string().trim_end());
@@ -86,8 +87,8 @@ fn said(checked: Result<String, String>) -> ExitCode {
 
 async fn work(settings: &RawSettings) -> anyhow::Result<()> {
     let (settings, temporal) = match (settings.check(), temporal_settings()) {
-        (Err(wrong), Err(temporal)) => bail!("{wrong}\n  {temporal}"),
-        (settings, temporal) => (settings?, temporal?),
+        (Err(wrong), Err(temporal)) => bail!("{WRONG}{wrong}\n  {temporal}"),
+        (settings, temporal) => (settings.map_err(|wrong| anyhow!("{WRONG}{wrong}"))?, temporal?),
     };
     run(settings, temporal).await
 }
@@ -111,7 +112,7 @@ async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<(
         tokio::spawn(read_again_on_hangup(policy.clone(), signal(SignalKind::hangup())?));
     }
     let task_queue = settings.task_queue.clone();
-    let countersign = settings.countersign().await.map_err(anyhow::Error::msg)?;
+    let countersign = settings.countersign();
     if let Some(webhook) = &countersign.webhook {
         tokio::spawn(warn_where_refused(webhook.connect()));
     }
@@ -151,7 +152,7 @@ async fn subscribe(
     settings: &RawSettings,
     reviewer: countersign_worker::approval::EmailAddress,
 ) -> anyhow::Result<()> {
-    let sns = Sns::new(settings.topic()?, AwsEnvironment::of_this_process()).await;
+    let sns = settings.sns().map_err(|wrong| anyhow!("{WRONG}{wrong}"))?;
     let subscription = sns.subscribe(&reviewer).await.map_err(anyhow::Error::msg)?;
     println!("{reviewer}: {subscription}");
     println!("SNS has sent {reviewer} a mail; they get requests after they have confirmed it.");
@@ -181,12 +182,12 @@ async fn read_again_on_hangup(policy: PolicyFile, mut hangup: Signal) {
     }
 }
 
-fn log(logging: &Logging) {
+fn log(settings: &RawSettings) {
     let log =
         tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
-    let log = match logging.json {
+    let log = match settings.logs_json() {
         true => log.json().boxed(),
         false => log.boxed(),
     };
-    tracing_subscriber::registry().with(log.with_filter(logging.filter())).init();
+    tracing_subscriber::registry().with(log.with_filter(settings.log_filter())).init();
 }

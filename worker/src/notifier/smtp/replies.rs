@@ -1,6 +1,8 @@
 //! What a mail server's refusal speaks of: the enhanced status code (RFC 3463) says it first, the
 //! reply code (RFC 5321) and the words second.
 
+use std::time::Duration;
+
 use crate::approval::EmailAddress;
 
 /// Which part of the conversation a reply answers.
@@ -28,6 +30,24 @@ impl Step {
         Step::Data,
         Step::Content,
     ];
+
+    /// How long to wait for the server.
+    ///
+    /// A server that takes its time has perhaps stored the mail already, and gets it twice from a client
+    /// that does not wait. RFC 5321, 4.5.3.2 therefore has minima for its commands. It has none for EHLO,
+    /// STARTTLS and AUTH, which get what most commands get: five minutes for each reply.
+    pub(super) const fn time_out(self) -> Duration {
+        Duration::from_mins(match self {
+            // From connecting to the reply to EHLO; STARTTLS, the handshake, and EHLO again.
+            Step::Greeting | Step::StartTls => 10,
+            // Up to three replies.
+            Step::Auth => 15,
+            Step::Mail | Step::Recipient => 5,
+            Step::Data => 2,
+            // Sending the mail (3 minutes), and the reply to its end (10 minutes).
+            Step::Content => 13,
+        })
+    }
 
     /// The command as RFC 5321 writes it.
     pub(super) fn name(self) -> &'static str {
