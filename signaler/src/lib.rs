@@ -75,28 +75,4 @@ impl App {
     pub fn router(&self) -> Router {
         routes::router(self.clone())
     }
-
-    fn approvals(&self) -> &Approvals {
-        &self.0.approvals
-    }
-
-    fn keys(&self) -> &LinkKeys {
-        &self.0.keys
-    }
-
-    fn limits(&self) -> &Limits {
-        &self.0.limits
-    }
-
-    fn trusted_proxies(&self) -> &[IpNet] {
-        &self.0.trusted_proxies
-    }
-
-    fn outbox(&self) -> Option<&Outbox> {
-        self.0.outbox.as_ref()
-    }
-
-    fn site(&self) -> &Site {
-        &self.0.site
-    }
 }
