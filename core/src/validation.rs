@@ -2,7 +2,7 @@
 //!
 //! The worker's settings come in as [`Routing`]; the activity around this records the plan.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Display, str::FromStr};
 
 use countersign_protos::{
     submission::problem,
@@ -120,7 +120,7 @@ impl Checks {
     }
 
     /// The value, or a report of the error.
-    fn accept<T, E: std::fmt::Display>(&mut self, path: &str, value: Result<T, E>) -> Option<T> {
+    fn accept<T, E: Display>(&mut self, path: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.report(path, error.to_string())).ok()
     }
 
@@ -237,9 +237,6 @@ impl Checks {
         if let Some(currency) = currency {
             document.currency = currency.code().to_owned();
         }
-        if document.amount.is_empty() {
-            self.report("$.document.amount", "is required");
-        }
         let amount = self.amount("$.document.amount", &mut document.amount, currency);
         if amount.is_some_and(|amount| amount.is_negative()) {
             self.report("$.document.amount", "must not be negative");
@@ -269,6 +266,7 @@ impl Checks {
         currency: Option<Currency>,
     ) -> Option<Money> {
         if text.is_empty() {
+            self.report(path, "is required");
             return None;
         }
         // CLF has as many decimals as any currency.
@@ -294,9 +292,6 @@ impl Checks {
         for (i, item) in document.items.iter_mut().enumerate() {
             let path = format!("$.document.items[{i}]");
             self.line(&format!("{path}.description"), &item.description, 500);
-            if item.amount.is_empty() {
-                self.report(&format!("{path}.amount"), "is required");
-            }
             amounts.extend(self.amount(&format!("{path}.amount"), &mut item.amount, currency));
             if !item.date.is_empty() && !is_date(&item.date) {
                 self.report(&format!("{path}.date"), "must be a date, such as 2026-11-24");
@@ -355,22 +350,14 @@ impl Checks {
         rules: Option<&Policy>,
         submitter: Option<&EmailAddress>,
     ) -> Vec<PlannedStage> {
-        if rules.is_none_or(Policy::may_name_reviewers) {
-            return self.policy(policy, submitter);
+        if rules.is_some_and(|rules| !rules.may_name_reviewers()) {
+            self.report(
+                "$.approval",
+                "must be left out: the routing rules (COUNTERSIGN_POLICY) decide who is asked. They let \
+                 submissions name reviewers only with `may_name_reviewers = true` in [submissions]",
+            );
+            return Vec::new();
         }
-        self.report(
-            "$.approval",
-            "must be left out: the routing rules (COUNTERSIGN_POLICY) decide who is asked. They let \
-             submissions name reviewers only with `may_name_reviewers = true` in [submissions]",
-        );
-        Vec::new()
-    }
-
-    fn policy(
-        &mut self,
-        policy: &v1::Policy,
-        submitter: Option<&EmailAddress>,
-    ) -> Vec<PlannedStage> {
         if policy.stages.is_empty() {
             self.report("$.approval.stages", "is required: at least one stage");
         }
@@ -394,10 +381,7 @@ impl Checks {
         self.line(&format!("{path}.name"), name, 100);
         let name = if name.is_empty() { format!("Stage {}", i + 1) } else { name.to_owned() };
         let reviewers = self.reviewers(&format!("{path}.reviewers"), &stage.reviewers, submitter);
-        let quorum = match stage.quorum.as_str() {
-            "" => Quorum::Any,
-            text => self.accept(&format!("{path}.quorum"), text.parse()).unwrap_or(Quorum::Any),
-        };
+        let quorum = self.optional(&format!("{path}.quorum"), &stage.quorum).unwrap_or(Quorum::Any);
         if !stage.reviewers.is_empty()
             && quorum.approvals(stage.reviewers.len()) > stage.reviewers.len()
         {
@@ -407,14 +391,10 @@ impl Checks {
             );
             self.report(&format!("{path}.quorum"), message);
         }
-        let deadline = match stage.deadline.as_str() {
-            "" => Wait::default(),
-            text => self.accept(&format!("{path}.deadline"), text.parse()).unwrap_or_default(),
-        };
-        let on_deadline = match stage.on_deadline.as_str() {
-            "" => OnDeadline::default(),
-            text => self.accept(&format!("{path}.onDeadline"), text.parse()).unwrap_or_default(),
-        };
+        let deadline: Option<Wait> = self.optional(&format!("{path}.deadline"), &stage.deadline);
+        let deadline = deadline.unwrap_or_default();
+        let on_deadline = self.optional(&format!("{path}.onDeadline"), &stage.on_deadline);
+        let on_deadline = on_deadline.unwrap_or_default();
         let reminders = self.reminders(&format!("{path}.reminders"), &stage.reminders, deadline);
         let time = TimePlan { deadline, reminders };
         PlannedStage { name, reviewers, quorum, time, on_deadline, escalations: Vec::new() }
@@ -476,6 +456,11 @@ impl Checks {
             }
         }
         accepted
+    }
+
+    /// What a string says, if it is not empty.
+    fn optional<T: FromStr<Err: Display>>(&mut self, path: &str, text: &str) -> Option<T> {
+        if text.is_empty() { None } else { self.accept(path, text.parse()) }
     }
 
     fn required(&mut self, path: &str, text: &str, max_chars: usize) {

@@ -9,6 +9,7 @@ mod verdict;
 
 pub mod names;
 pub mod payload;
+pub mod settings;
 pub mod submission;
 pub mod text;
 

@@ -24,7 +24,9 @@ use tokio::time::timeout;
 use crate::{
     answer::{Ending, Reading, pending, reviewer_by_link},
     history,
-    lookup::{FORGET_MISSING, HISTORY, Handle, Lookup, LookupError, Run, by_link, handle, issued},
+    lookup::{
+        FORGET_MISSING, HISTORY, Handle, Lookup, LookupError, Proof, Run, by_link, handle, issued,
+    },
     temporal::{Failure, Temporal, call, call_with_effect, from_temporal, to_temporal},
 };
 
@@ -101,7 +103,8 @@ impl Approvals {
                 None => found,
             },
             Err(_) => {
-                let again = self.lookup.locate_again(&self.temporal, link).await?;
+                let again =
+                    self.lookup.locate_again(&self.temporal, link, Proof::Unrivalled).await?;
                 self.follow(link, again).await
             }
         }
@@ -141,9 +144,13 @@ impl Approvals {
                 }
                 RunReading::Continued => match self.latest(&next).await {
                     Some(latest) => latest,
-                    None => self.lookup.locate_again(&self.temporal, link).await?,
+                    None => {
+                        self.lookup.locate_again(&self.temporal, link, Proof::Unrivalled).await?
+                    }
                 },
-                RunReading::NotIssued => self.lookup.locate_issuer(&self.temporal, link).await?,
+                RunReading::NotIssued => {
+                    self.lookup.locate_again(&self.temporal, link, Proof::History).await?
+                }
             };
         }
         Err(LookupError::Unavailable)
@@ -228,11 +235,11 @@ impl Approvals {
                 Failure::NotFound(_) => SignalError::Closed,
                 Failure::Refused(_) => SignalError::Unavailable,
                 Failure::NotSent(_) | Failure::Busy(_) => {
-                    self.temporal.note_outage();
+                    self.temporal.outage.note();
                     SignalError::Unavailable
                 }
                 Failure::Uncertain(_) => {
-                    self.temporal.note_outage();
+                    self.temporal.outage.note();
                     SignalError::Unknown
                 }
             }

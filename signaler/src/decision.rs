@@ -6,30 +6,13 @@ use crate::{
     answer::{Answer, Reading, after_sending, settled},
     approvals::{Approvals, SignalError},
     lookup::{LookupError, Run},
+    problem::Problem,
 };
 
 /// A decision that finds its run closed goes to the next run, once.
 const RUNS: usize = 2;
 /// A decision that was acknowledged but is missing is sent again, once.
 const ATTEMPTS: usize = 2;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DecisionError {
-    /// Temporal no longer knows the approval.
-    Gone,
-    NothingRecorded,
-    /// It may or may not have been recorded.
-    Unknown,
-}
-
-impl From<LookupError> for DecisionError {
-    fn from(error: LookupError) -> Self {
-        match error {
-            LookupError::Gone => DecisionError::Gone,
-            LookupError::Unavailable => DecisionError::NothingRecorded,
-        }
-    }
-}
 
 impl Approvals {
     /// Sends a decision unless it is settled already, and answers with its effect.
@@ -38,9 +21,12 @@ impl Approvals {
         link: &GenuineLink,
         verdict: Verdict,
         comment: &str,
-    ) -> Result<(Answer, Reading), DecisionError> {
+    ) -> Result<(Answer, Reading), Problem> {
         for _ in 0..RUNS {
-            let (run, before) = self.find(link.hash()).await?;
+            let (run, before) = self.find(link.hash()).await.map_err(|error| match error {
+                LookupError::Gone => Problem::Gone,
+                LookupError::Unavailable => Problem::NothingRecorded,
+            })?;
             if let Some(answer) = settled(&before, link.hash(), verdict) {
                 return Ok((answer, before));
             }
@@ -48,7 +34,7 @@ impl Approvals {
                 return Ok(said);
             }
         }
-        Err(DecisionError::NothingRecorded)
+        Err(Problem::NothingRecorded)
     }
 
     /// Sends a decision to a run, and answers with its effect; `None` if the run was closed before.
@@ -58,7 +44,7 @@ impl Approvals {
         mut run: Run,
         decision: (Verdict, &str),
         before: Reading,
-    ) -> Result<Option<(Answer, Reading)>, DecisionError> {
+    ) -> Result<Option<(Answer, Reading)>, Problem> {
         let mut attempt = 0;
         let mut acknowledged = false;
         for _ in 0..ATTEMPTS {
@@ -70,13 +56,13 @@ impl Approvals {
                 Ok(()) => acknowledged = true,
                 Err(SignalError::Closed) if !acknowledged => return Ok(None),
                 Err(SignalError::Unavailable) if !acknowledged => {
-                    return Err(DecisionError::NothingRecorded);
+                    return Err(Problem::NothingRecorded);
                 }
                 // The workflow's state may still show whether it arrived.
                 Err(_) => {}
             }
             let followed = self.follow(link.hash(), run.clone()).await;
-            let (next, after) = followed.map_err(|_| DecisionError::Unknown)?;
+            let (next, after) = followed.map_err(|_| Problem::Unknown)?;
             if let Some(answer) = answer(&after, link.hash(), decision.0, acknowledged) {
                 return Ok(Some((answer, after)));
             }
@@ -93,7 +79,7 @@ impl Approvals {
             attempt = if next == run { attempt + 1 } else { 0 };
             run = next;
         }
-        Err(DecisionError::Unknown)
+        Err(Problem::Unknown)
     }
 }
 

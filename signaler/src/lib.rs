@@ -32,7 +32,7 @@ use ipnet::IpNet;
 use crate::{approvals::Approvals, outbox::Outbox, rate_limit::Limits, views::Site};
 pub use crate::{
     server::serve,
-    settings::{Arguments, LogFormat, Settings, Wrong},
+    settings::{Arguments, Settings, cannot_start, log},
 };
 
 /// What all requests share. Cheap to clone.
@@ -74,29 +74,5 @@ impl App {
     /// All routes, without a listener.
     pub fn router(&self) -> Router {
         routes::router(self.clone())
-    }
-
-    fn approvals(&self) -> &Approvals {
-        &self.0.approvals
-    }
-
-    fn keys(&self) -> &LinkKeys {
-        &self.0.keys
-    }
-
-    fn limits(&self) -> &Limits {
-        &self.0.limits
-    }
-
-    fn trusted_proxies(&self) -> &[IpNet] {
-        &self.0.trusted_proxies
-    }
-
-    fn outbox(&self) -> Option<&Outbox> {
-        self.0.outbox.as_ref()
-    }
-
-    fn site(&self) -> &Site {
-        &self.0.site
     }
 }

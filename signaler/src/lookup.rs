@@ -126,7 +126,7 @@ pub(crate) struct Lookup {
 
 /// Which claim to a link is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Proof {
+pub(crate) enum Proof {
     /// The only one: reading the run will show whether it is true.
     Unrivalled,
     /// The one that the run's history proves.
@@ -147,24 +147,15 @@ impl Lookup {
         self.find(temporal, link, Proof::Unrivalled).await
     }
 
-    /// As [`locate`](Self::locate), where the cached run is out of date.
+    /// As [`locate`](Self::locate), where the cached run is out of date or did not issue the link.
     pub(crate) async fn locate_again(
         &self,
         temporal: &Temporal,
         link: &LinkHash,
+        proof: Proof,
     ) -> Result<Run, LookupError> {
         self.located.invalidate(link).await;
-        self.find(temporal, link, Proof::Unrivalled).await
-    }
-
-    /// The run whose history proves that it issued the link, where the cached run did not.
-    pub(crate) async fn locate_issuer(
-        &self,
-        temporal: &Temporal,
-        link: &LinkHash,
-    ) -> Result<Run, LookupError> {
-        self.located.invalidate(link).await;
-        self.find(temporal, link, Proof::History).await
+        self.find(temporal, link, proof).await
     }
 
     pub(crate) async fn remember(&self, link: &LinkHash, run: &Run) {
@@ -185,7 +176,7 @@ impl Lookup {
         match located.as_ref().map_err(|failure| &**failure) {
             Ok(run) => Ok(run.clone()),
             Err(Failure::NotFound(_)) => {
-                let missing = match temporal.is_steady() {
+                let missing = match temporal.outage.is_over() {
                     true => LookupError::Gone,
                     // After an outage the index may lag for longer than a page can wait.
                     false => LookupError::Unavailable,

@@ -1,6 +1,6 @@
 //! The signaler: reads the settings, and serves until SIGTERM or SIGINT.
 
-use countersign_signaler::{App, Settings, serve};
+use countersign_signaler::{App, Settings, cannot_start, log, serve};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -12,12 +12,12 @@ async fn main() -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut settings = Settings::from_environment();
-    settings.log_format.log(std::mem::take(&mut settings.log));
+    log(std::mem::take(&mut settings.log), settings.logs_json);
     let listener = match TcpListener::bind(settings.listen).await {
         Ok(listener) => listener,
         Err(error) => {
             let why = format!("cannot listen on {}: {error}", settings.listen);
-            settings.log_format.cannot_start(&format!("COUNTERSIGN_LISTEN: {why}"))
+            cannot_start(&format!("COUNTERSIGN_LISTEN: {why}"), settings.logs_json)
         }
     };
     tracing::info!(address = %settings.listen, public_url = %settings.public_url, "listening");

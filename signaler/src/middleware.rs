@@ -89,7 +89,7 @@ pub(crate) async fn time_out(State(app): State<App>, request: Request, next: Nex
     };
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Reply::from(problem).respond(app.site(), accept),
+        Err(_) => Reply::from(problem).respond(&app.0.site, accept),
     }
 }
 
@@ -122,13 +122,13 @@ pub(crate) async fn refuse_cross_site(
     request: Request,
     next: Next,
 ) -> Response {
-    if request.method() == Method::POST && is_cross_site(request.headers(), &app.site().origin) {
+    if request.method() == Method::POST && is_cross_site(request.headers(), &app.0.site.origin) {
         tracing::warn!(
-            expected = app.site().origin,
+            expected = app.0.site.origin,
             "refused a form from another site; if this site has another name, COUNTERSIGN_PUBLIC_URL \
              is wrong"
         );
-        return Reply::from(Problem::CrossSite).respond(app.site(), Accept::of(request.headers()));
+        return Reply::from(Problem::CrossSite).respond(&app.0.site, Accept::of(request.headers()));
     }
     next.run(request).await
 }
@@ -151,12 +151,10 @@ fn is_cross_site(headers: &HeaderMap, origin: &str) -> bool {
 pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    let address = client_address(peer, request.headers(), app.trusted_proxies());
-    match app.limits().by_address(address) {
+    let address = client_address(peer, request.headers(), &app.0.trusted_proxies);
+    match app.0.limits.by_address(address) {
         Ok(()) => next.run(request).await,
-        Err(limited) => {
-            Reply::from(Problem::from(limited)).respond(app.site(), Accept::of(request.headers()))
-        }
+        Err(limited) => Reply::from(limited).respond(&app.0.site, Accept::of(request.headers())),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{decision::DecisionError, lookup::LookupError, rate_limit::TooMany};
+use crate::lookup::LookupError;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
@@ -38,21 +38,5 @@ impl From<LookupError> for Problem {
             LookupError::Gone => Problem::Gone,
             LookupError::Unavailable => Problem::Unavailable,
         }
-    }
-}
-
-impl From<DecisionError> for Problem {
-    fn from(error: DecisionError) -> Self {
-        match error {
-            DecisionError::Gone => Problem::Gone,
-            DecisionError::NothingRecorded => Problem::NothingRecorded,
-            DecisionError::Unknown => Problem::Unknown,
-        }
-    }
-}
-
-impl From<TooMany> for Problem {
-    fn from(TooMany(wait): TooMany) -> Self {
-        Problem::TooMany(wait)
     }
 }

@@ -18,6 +18,8 @@ use governor::{
 use ipnet::IpNet;
 use moka::{policy::EvictionPolicy, sync::Cache};
 
+use crate::problem::Problem;
+
 /// Beyond this many clients or links, the least recently used are forgotten.
 const MAX_KEYS: u64 = 50_000;
 
@@ -31,7 +33,7 @@ pub(crate) struct Rate {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it must be BURST/PER_SECOND, two whole numbers above 0, such as 300/10")]
+#[error("must be BURST/PER_SECOND, two whole numbers above 0, such as 300/10")]
 pub(crate) struct InvalidRate;
 
 impl Rate {
@@ -73,10 +75,6 @@ pub(crate) struct Limits {
     decisions: Keyed<LinkHash>,
 }
 
-/// Allowed again after this long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooMany(pub(crate) Duration);
-
 impl Limits {
     const DECISIONS: Rate = Rate::new(30, 1);
 
@@ -88,16 +86,16 @@ impl Limits {
         }
     }
 
-    pub(crate) fn by_address(&self, address: IpAddr) -> Result<(), TooMany> {
+    pub(crate) fn by_address(&self, address: IpAddr) -> Result<(), Problem> {
         self.addresses.check(network(address))
     }
 
     /// `link` must be genuine: forged ones would fill the cache.
-    pub(crate) fn by_link(&self, link: &LinkHash) -> Result<(), TooMany> {
+    pub(crate) fn by_link(&self, link: &LinkHash) -> Result<(), Problem> {
         self.links.check(link.clone())
     }
 
-    pub(crate) fn by_decision(&self, link: &LinkHash) -> Result<(), TooMany> {
+    pub(crate) fn by_decision(&self, link: &LinkHash) -> Result<(), Problem> {
         self.decisions.check(link.clone())
     }
 }
@@ -117,12 +115,12 @@ impl<K: Hash + Eq + Send + Sync + 'static> Keyed<K> {
         Keyed { rate, limiters }
     }
 
-    fn check(&self, key: K) -> Result<(), TooMany> {
+    fn check(&self, key: K) -> Result<(), Problem> {
         let limiter =
             self.limiters.get_with(key, || Arc::new(RateLimiter::direct(self.rate.quota())));
-        limiter
-            .check()
-            .map_err(|not_until| TooMany(not_until.wait_time_from(DefaultClock::default().now())))
+        limiter.check().map_err(|not_until| {
+            Problem::TooMany(not_until.wait_time_from(DefaultClock::default().now()))
+        })
     }
 }
 
@@ -183,7 +181,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(ask("192.0.2.1"), Ok(()));
         }
-        let TooMany(wait) = ask("192.0.2.1").expect_err("a fourth");
+        let Err(Problem::TooMany(wait)) = ask("192.0.2.1") else { panic!("a fourth") };
         assert!(wait <= Duration::from_secs(1), "{wait:?}");
         assert_eq!(ask("192.0.2.2"), Ok(()));
     }

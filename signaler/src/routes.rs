@@ -49,10 +49,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/a/{approval-id}", get(view).post(decide))
         .route("/assets/{file}", get(stylesheet))
         .route("/readyz", get(ready).options(ready_by_options));
-    if app.outbox().is_some() {
+    if app.0.outbox.is_some() {
         routes = routes.route("/outbox", get(outbox)).route("/outbox/{mail}", get(mail));
     }
-    let root = app.site().root.clone();
+    let root = app.0.site.root.clone();
     let mut all = routes.clone();
     if !root.is_empty() {
         all = all.nest(&root, routes).route(&format!("{root}/"), get(home));
@@ -90,7 +90,7 @@ async fn view(
 ) -> Response {
     let id = id.map(|Path(id)| id).unwrap_or_default();
     about(&app, &id, &headers, "", async |link| {
-        let (_, reading) = app.approvals().find(link.hash()).await?;
+        let (_, reading) = app.0.approvals.find(link.hash()).await?;
         let choice =
             choice.ok().and_then(|Query(choice)| Verdict::from_name(choice.choice.as_deref()?));
         let answer = on_view(&reading, link.hash());
@@ -109,9 +109,9 @@ async fn decide(
     let form = Form::read(request).await;
     let comment = form.as_ref().map(Form::comment).unwrap_or_default();
     about(&app, &id, &headers, &comment, async |link| {
-        app.limits().by_decision(link.hash())?;
+        app.0.limits.by_decision(link.hash())?;
         let verdict = form?.verdict()?;
-        let (answer, reading) = app.approvals().decide(link, verdict, &comment).await?;
+        let (answer, reading) = app.0.approvals.decide(link, verdict, &comment).await?;
         let link = link.hash().clone();
         Ok(Reply::Approval { answer, reading: reading.into(), link, choice: None })
     })
@@ -128,15 +128,15 @@ async fn about(
     answer: impl AsyncFnOnce(&GenuineLink) -> Result<Reply, Problem>,
 ) -> Response {
     let accept = Accept::of(headers);
-    let Some(link) = id.parse::<ApprovalId>().ok().and_then(|id| app.keys().verify(&id)) else {
-        return Reply::from(Problem::NotIssued(id.to_owned())).respond(app.site(), accept);
+    let Some(link) = id.parse::<ApprovalId>().ok().and_then(|id| app.0.keys.verify(&id)) else {
+        return Reply::from(Problem::NotIssued(id.to_owned())).respond(&app.0.site, accept);
     };
-    let reply = match app.limits().by_link(link.hash()) {
+    let reply = match app.0.limits.by_link(link.hash()) {
         Ok(()) => answer(&link).await,
-        Err(wait) => Err(wait.into()),
+        Err(limited) => Err(limited),
     };
     let reply = reply.unwrap_or_else(|problem| Reply::Problem(problem, comment.to_owned()));
-    let mut response = reply.respond(app.site(), accept);
+    let mut response = reply.respond(&app.0.site, accept);
     response.extensions_mut().insert(About(link.hash().clone()));
     response
 }
@@ -150,14 +150,14 @@ async fn home(State(app): State<App>, typed: Result<Query<Typed>, QueryRejection
     let typed = typed.ok().and_then(|Query(typed)| typed.id);
     let (status, problem) = match typed.as_deref().map(str::parse::<ApprovalId>) {
         Some(Ok(id)) => {
-            let page = format!("{}/a/{}", app.site().root, id.reveal());
+            let page = format!("{}/a/{}", app.0.site.root, id.reveal());
             return Redirect::to(&page).into_response();
         }
         Some(Err(error)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}.")),
         None => (StatusCode::OK, String::new()),
     };
     let typed = clean_line(&typed.unwrap_or_default());
-    page(status, &HomePage { site: app.site(), problem: &problem, typed: &typed })
+    page(status, &HomePage { site: &app.0.site, problem: &problem, typed: &typed })
 }
 
 async fn stylesheet(
@@ -175,7 +175,7 @@ async fn stylesheet(
             let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, cached)];
             (headers, STYLESHEET).into_response()
         }
-        _ => Reply::from(Problem::NotFound).respond(app.site(), Accept::of(&headers)),
+        _ => Reply::from(Problem::NotFound).respond(&app.0.site, Accept::of(&headers)),
     }
 }
 
@@ -190,22 +190,22 @@ async fn ready_by_options(app: State<App>) -> impl IntoResponse {
 }
 
 async fn ready(State(app): State<App>) -> Response {
-    match app.approvals().ready().await {
+    match app.0.approvals.ready().await {
         true => "ready\n".into_response(),
         false => (StatusCode::SERVICE_UNAVAILABLE, "Temporal does not answer\n").into_response(),
     }
 }
 
 async fn outbox(State(app): State<App>, headers: HeaderMap) -> Response {
-    let listed = match app.outbox().cloned() {
+    let listed = match app.0.outbox.clone() {
         Some(outbox) => tokio::task::spawn_blocking(move || outbox.list()).await,
         None => Ok(Ok(Vec::new())),
     };
     match listed.map_err(std::io::Error::other).flatten() {
-        Ok(mails) => page(StatusCode::OK, &OutboxPage { site: app.site(), mails: &mails }),
+        Ok(mails) => page(StatusCode::OK, &OutboxPage { site: &app.0.site, mails: &mails }),
         Err(error) => {
             tracing::error!(%error, "the outbox cannot be read");
-            Reply::from(Problem::OutboxUnreadable).respond(app.site(), Accept::of(&headers))
+            Reply::from(Problem::OutboxUnreadable).respond(&app.0.site, Accept::of(&headers))
         }
     }
 }
@@ -217,20 +217,20 @@ async fn mail(
 ) -> Response {
     let file = file.map(|Path(file)| file).unwrap_or_default();
     let read = |outbox: Outbox| tokio::task::spawn_blocking(move || outbox.mail(&file));
-    let mail = match app.outbox().cloned() {
+    let mail = match app.0.outbox.clone() {
         Some(outbox) => read(outbox).await.unwrap_or_default(),
         None => None,
     };
     match mail {
-        Some(mail) => page(StatusCode::OK, &MailPage { site: app.site(), mail: &mail }),
-        None => Reply::from(Problem::NotFound).respond(app.site(), Accept::of(&headers)),
+        Some(mail) => page(StatusCode::OK, &MailPage { site: &app.0.site, mail: &mail }),
+        None => Reply::from(Problem::NotFound).respond(&app.0.site, Accept::of(&headers)),
     }
 }
 
 async fn not_found(State(app): State<App>, headers: HeaderMap) -> Response {
-    Reply::from(Problem::NotFound).respond(app.site(), Accept::of(&headers))
+    Reply::from(Problem::NotFound).respond(&app.0.site, Accept::of(&headers))
 }
 
 async fn method_not_allowed(State(app): State<App>, headers: HeaderMap) -> Response {
-    Reply::from(Problem::MethodNotAllowed).respond(app.site(), Accept::of(&headers))
+    Reply::from(Problem::MethodNotAllowed).respond(&app.0.site, Accept::of(&headers))
 }

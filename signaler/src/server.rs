@@ -59,7 +59,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
                     continue;
                 }
             };
-            let Some(place) = clients.admit(peer.ip(), app.trusted_proxies()) else {
+            let Some(place) = clients.admit(peer.ip(), &app.0.trusted_proxies) else {
                 tracing::debug!(%peer, "too many connections");
                 continue;
             };
@@ -71,7 +71,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
                 request.extensions_mut().insert(ConnectInfo(peer));
                 respond(router.clone(), request)
             });
-            let is_proxy = is_trusted(peer.ip(), app.trusted_proxies());
+            let is_proxy = is_trusted(peer.ip(), &app.0.trusted_proxies);
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(if is_proxy { PROXY_HEADERS } else { HEADERS })

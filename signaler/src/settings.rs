@@ -1,15 +1,16 @@
 //! The settings, read once at startup. Every wrong setting is reported.
 
 use std::{
-    fmt,
     io::{IsTerminal, stderr},
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    str::FromStr,
 };
 
 use clap::Parser;
-use countersign_protos::{LinkKeys, PublicUrl};
+use countersign_protos::{
+    InvalidPublicUrl, LinkKeys, LinkKeysError, PublicUrl,
+    settings::{LOG_FORMAT, WrongSettings, is_json},
+};
 use ipnet::{IpNet, Ipv4Net};
 use temporalio_client::{
     ClientOptions, ConnectionOptions, envconfig::LoadClientConfigProfileOptions,
@@ -91,68 +92,33 @@ pub struct Settings {
     pub(crate) limit_link: Rate,
     /// Levels and targets to log.
     pub log: EnvFilter,
-    /// The format of log lines.
-    pub log_format: LogFormat,
+    /// Whether log lines are JSON, for machines.
+    pub logs_json: bool,
     pub(crate) temporal: (ConnectionOptions, ClientOptions),
 }
 
-/// The format of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Plain lines, for people.
-    Text,
-    /// One JSON object a line, for machines.
-    Json,
+/// Installs the process's logger, to standard error.
+///
+/// # Panics
+/// If there is one already.
+pub fn log(filter: EnvFilter, json: bool) {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal());
+    if json { log.json().init() } else { log.init() }
 }
 
-impl LogFormat {
-    /// Installs the process's logger, to standard error.
-    ///
-    /// # Panics
-    /// If there is one already.
-    pub fn log(self, filter: EnvFilter) {
-        let log = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(stderr)
-            .with_ansi(stderr().is_terminal());
-        match self {
-            LogFormat::Text => log.init(),
-            LogFormat::Json => log.json().init(),
+/// Reports why the program cannot start, regardless of the log filter, and exits with code 2.
+pub fn cannot_start(why: &str, json: bool) -> ! {
+    match json {
+        false => eprintln!("{why}"),
+        true => {
+            let json = tracing_subscriber::fmt().json().with_writer(stderr).finish();
+            with_default(json, || error!("{why}"));
         }
     }
-
-    /// Reports why the program cannot start, regardless of the log filter, and exits with code 2.
-    pub fn cannot_start(self, why: &str) -> ! {
-        match self {
-            LogFormat::Text => eprintln!("{why}"),
-            LogFormat::Json => {
-                let json = tracing_subscriber::fmt().json().with_writer(stderr).finish();
-                with_default(json, || error!("{why}"));
-            }
-        }
-        std::process::exit(2)
-    }
-
-    /// Text unless the setting is `json`: also wrong settings are reported in a format.
-    fn of(setting: Option<&str>) -> Self {
-        match setting.map(str::trim) {
-            Some("json") => LogFormat::Json,
-            _ => LogFormat::Text,
-        }
-    }
-}
-
-/// A wrong setting: its name, and what would be right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
-    name: &'static str,
-    why: String,
-}
-
-impl fmt::Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.why)
-    }
+    std::process::exit(2)
 }
 
 impl Settings {
@@ -160,20 +126,15 @@ impl Settings {
     /// code 2.
     pub fn from_environment() -> Self {
         let arguments = Arguments::try_parse().unwrap_or_else(|usage| {
-            let format = std::env::var("COUNTERSIGN_LOG_FORMAT").ok();
-            match LogFormat::of(format.as_deref()) {
-                LogFormat::Json if usage.use_stderr() => {
-                    LogFormat::Json.cannot_start(usage.render().to_string().trim_end())
-                }
-                _ => usage.exit(),
+            if !usage.use_stderr() || !is_json(&std::env::var(LOG_FORMAT).ok()) {
+                usage.exit();
             }
+            cannot_start(usage.render().to_string().trim_end(), true)
         });
-        let format = LogFormat::of(arguments.log_format.as_deref());
-        Settings::read(arguments, Default::default()).unwrap_or_else(|wrong| {
-            let wrong: String = wrong.iter().map(|wrong| format!("  {wrong}\n")).collect();
-            format.cannot_start(&format!(
-                "countersign-signaler cannot start:\n{wrong}--help lists all settings."
-            ))
+        let json = is_json(&arguments.log_format);
+        Settings::read(&arguments, Default::default()).unwrap_or_else(|wrong| {
+            let why = "countersign-signaler cannot start:";
+            cannot_start(&format!("{why}{wrong}\n--help lists all settings."), json)
         })
     }
 
@@ -182,116 +143,68 @@ impl Settings {
     /// # Errors
     /// Every wrong setting.
     pub fn read(
-        arguments: Arguments,
+        arguments: &Arguments,
         temporal: LoadClientConfigProfileOptions,
-    ) -> Result<Self, Vec<Wrong>> {
-        let mut check = Check::default();
-        let link_keys = check.required("COUNTERSIGN_LINK_KEYS", arguments.link_keys, |text| {
-            text.parse::<LinkKeys>().map_err(|error| {
-                format!("{error}; it must have the worker's keys, comma-separated base64 of 32 bytes each")
-            })
+    ) -> Result<Self, WrongSettings> {
+        let mut wrong = WrongSettings::default();
+        let link_keys = wrong.required("COUNTERSIGN_LINK_KEYS", &arguments.link_keys, |text| {
+            let right = "must be the worker's keys, comma-separated base64 of 32 bytes each";
+            text.parse().map_err(|error: LinkKeysError| format!("{error}; {right}"))
         });
-        let public_url = check.required("COUNTERSIGN_PUBLIC_URL", arguments.public_url, base);
-        let listen = check.optional("COUNTERSIGN_LISTEN", arguments.listen, |text| {
-            text.parse().map_err(|_| "it must be ADDRESS:PORT, such as 0.0.0.0:8088".to_owned())
+        let public_url = wrong.required("COUNTERSIGN_PUBLIC_URL", &arguments.public_url, base);
+        let listen = wrong.optional("COUNTERSIGN_LISTEN", &arguments.listen, |text| {
+            text.parse().map_err(|_| "must be ADDRESS:PORT, such as 0.0.0.0:8088")
         });
-        let outbox = check.optional("COUNTERSIGN_NOTIFY", arguments.notify, outbox);
+        let outbox = wrong.optional("COUNTERSIGN_NOTIFY", &arguments.notify, outbox);
         let trusted_proxies =
-            check.optional("COUNTERSIGN_TRUSTED_PROXIES", arguments.trusted_proxies, networks);
+            wrong.optional("COUNTERSIGN_TRUSTED_PROXIES", &arguments.trusted_proxies, networks);
         let limit_address =
-            check.optional("COUNTERSIGN_LIMIT_ADDRESS", arguments.limit_address, parsed);
-        let limit_link = check.optional("COUNTERSIGN_LIMIT_LINK", arguments.limit_link, parsed);
-        let log = check.optional("COUNTERSIGN_LOG", arguments.log, |text| {
-            EnvFilter::try_new(text).map_err(|error| {
-                format!(
-                    "{error}; it must be a level such as info, or a filter such as info,hyper=warn"
-                )
+            wrong.optional("COUNTERSIGN_LIMIT_ADDRESS", &arguments.limit_address, str::parse);
+        let limit_link =
+            wrong.optional("COUNTERSIGN_LIMIT_LINK", &arguments.limit_link, str::parse);
+        let log = wrong.optional("COUNTERSIGN_LOG", &arguments.log, |text| {
+            let right = "must be a level such as info, or a filter such as info,hyper=warn";
+            EnvFilter::try_new(text).map_err(|error| format!("{error}; {right}"))
+        });
+        wrong.log_format(&arguments.log_format);
+        let temporal = ClientOptions::load_from_config(temporal)
+            .map_err(|error| {
+                wrong.add("TEMPORAL_*", format!("{error}; see the settings of Temporal in --help"));
             })
-        });
-        let log_format =
-            check.optional("COUNTERSIGN_LOG_FORMAT", arguments.log_format, |text| match text {
-                "text" => Ok(LogFormat::Text),
-                "json" => Ok(LogFormat::Json),
-                _ => Err("it must be text or json".to_owned()),
-            });
-        let temporal = ClientOptions::load_from_config(temporal).map_err(|error| {
-            let why = format!("{error}; see the settings of Temporal in --help");
-            check.wrong.push(Wrong { name: "TEMPORAL_*", why });
-        });
-        match (link_keys, public_url, temporal) {
-            (Some(link_keys), Some(public_url), Ok(temporal)) if check.wrong.is_empty() => {
-                Ok(Settings {
-                    link_keys,
-                    public_url,
-                    listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8088))),
-                    outbox: outbox.flatten(),
-                    trusted_proxies: trusted_proxies.unwrap_or_default(),
-                    limit_address: limit_address.unwrap_or(Rate::new(3000, 100)),
-                    limit_link: limit_link.unwrap_or(Rate::new(1500, 50)),
-                    log: log.unwrap_or_else(|| EnvFilter::new("info")),
-                    log_format: log_format.unwrap_or(LogFormat::Text),
-                    temporal,
-                })
-            }
-            _ => Err(check.wrong),
-        }
+            .ok();
+        let settings = || {
+            Some(Settings {
+                link_keys: link_keys?,
+                public_url: public_url?,
+                listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8088))),
+                outbox: outbox.flatten(),
+                trusted_proxies: trusted_proxies.unwrap_or_default(),
+                limit_address: limit_address.unwrap_or(Rate::new(3000, 100)),
+                limit_link: limit_link.unwrap_or(Rate::new(1500, 50)),
+                log: log.unwrap_or_else(|| EnvFilter::new("info")),
+                logs_json: is_json(&arguments.log_format),
+                temporal: temporal?,
+            })
+        };
+        wrong.none_or(settings())
     }
-}
-
-#[derive(Default)]
-struct Check {
-    wrong: Vec<Wrong>,
-}
-
-impl Check {
-    /// An empty value counts as absent: compose files set unused variables so.
-    fn optional<T>(
-        &mut self,
-        name: &'static str,
-        value: Option<String>,
-        read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let value = value.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())?;
-        read(&value).map_err(|why| self.wrong.push(Wrong { name, why })).ok()
-    }
-
-    fn required<T>(
-        &mut self,
-        name: &'static str,
-        value: Option<String>,
-        read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let value = value.filter(|text| !text.trim().is_empty());
-        if value.is_none() {
-            let why = "it is required, and not set".to_owned();
-            self.wrong.push(Wrong { name, why });
-        }
-        self.optional(name, value, read)
-    }
-}
-
-fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: T::Err| error.to_string())
 }
 
 /// Routes also exist at the root, for proxies that strip the path, and must not clash with it.
 fn base(text: &str) -> Result<PublicUrl, String> {
-    let url: PublicUrl = parsed(text)?;
+    let url: PublicUrl = text.parse().map_err(|error: InvalidPublicUrl| error.to_string())?;
     match url.path() {
         own @ ("/healthz" | "/readyz" | "/outbox") => {
-            Err(format!("its path must not be {own}, which is a route of this service"))
+            Err(format!("must not have the path {own}, which is a route of this service"))
         }
         _ => Ok(url),
     }
 }
 
-fn outbox(text: &str) -> Result<Option<PathBuf>, String> {
+fn outbox(text: &str) -> Result<Option<PathBuf>, &'static str> {
     match text.strip_prefix("outbox:") {
-        Some(directory) if directory.trim().is_empty() => {
-            Err("outbox: must be followed by a directory, such as outbox:/var/mails".to_owned())
-        }
-        Some(directory) => Ok(Some(PathBuf::from(directory.trim()))),
-        None => Ok(None),
+        Some("") => Err("needs a directory, such as outbox:/var/mails"),
+        directory => Ok(directory.map(|directory| directory.trim().into())),
     }
 }
 
@@ -319,143 +232,4 @@ fn canonical(network: IpNet) -> IpNet {
 }
 
 #[cfg(test)]
-mod tests {
-    use temporalio_client::envconfig::DataSource;
-
-    use super::*;
-
-    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-
-    /// Temporal's own settings, with nothing from the environment.
-    fn temporal(toml: &str) -> LoadClientConfigProfileOptions {
-        LoadClientConfigProfileOptions::builder()
-            .config_source(DataSource::Data(toml.into()))
-            .disable_env(true)
-            .build()
-    }
-
-    /// As given, with nothing from the environment.
-    fn read(flags: &[(&str, &str)]) -> Result<Settings, Vec<Wrong>> {
-        let none = [
-            "link-keys",
-            "public-url",
-            "listen",
-            "notify",
-            "trusted-proxies",
-            "limit-address",
-            "limit-link",
-            "log",
-            "log-format",
-        ];
-        let flags = none.map(|name| {
-            let value = flags.iter().find(|(given, _)| *given == name).map_or("", |(_, v)| v);
-            format!("--{name}={value}")
-        });
-        let arguments = ["signaler".to_owned()].into_iter().chain(flags);
-        Settings::read(Arguments::parse_from(arguments), temporal(""))
-    }
-
-    #[test]
-    fn keys_and_a_public_url_are_enough() {
-        let settings =
-            read(&[("link-keys", KEY), ("public-url", "https://ok.example/base")]).expect("good");
-        assert_eq!(settings.listen.to_string(), "127.0.0.1:8088");
-        assert_eq!(settings.limit_address, Rate::new(3000, 100));
-        assert_eq!(settings.outbox, None);
-        assert_eq!(settings.temporal.0.target.as_str(), "http://localhost:7233/");
-        assert_eq!(settings.temporal.1.namespace, "default");
-    }
-
-    #[test]
-    fn everything_that_is_wrong_is_named_at_once() {
-        let wrong = read(&[
-            ("link-keys", "c2hvcnQ="),
-            ("public-url", "ftp://x"),
-            ("listen", "8088"),
-            ("notify", "outbox:"),
-            ("trusted-proxies", "10.0.0.0/8, everybody"),
-            ("limit-address", "0/0"),
-            ("limit-link", "many"),
-            ("log", "info,=="),
-            ("log-format", "xml"),
-        ])
-        .err()
-        .expect("all wrong");
-        let names: Vec<&str> = wrong.iter().map(|wrong| wrong.name).collect();
-        assert_eq!(
-            names,
-            [
-                "COUNTERSIGN_LINK_KEYS",
-                "COUNTERSIGN_PUBLIC_URL",
-                "COUNTERSIGN_LISTEN",
-                "COUNTERSIGN_NOTIFY",
-                "COUNTERSIGN_TRUSTED_PROXIES",
-                "COUNTERSIGN_LIMIT_ADDRESS",
-                "COUNTERSIGN_LIMIT_LINK",
-                "COUNTERSIGN_LOG",
-                "COUNTERSIGN_LOG_FORMAT",
-            ]
-        );
-        let missing = read(&[]).err().expect("two missing");
-        assert_eq!(missing.len(), 2, "{missing:?}");
-        assert!(missing[0].to_string().contains("required"));
-        let arguments =
-            Arguments::parse_from(["s", "--link-keys", KEY, "--public-url", "https://ok.example"]);
-        let wrong =
-            Settings::read(arguments, temporal("[profile.default")).err().expect("bad TOML");
-        assert_eq!(wrong.len(), 1);
-        assert_eq!(wrong[0].name, "TEMPORAL_*");
-    }
-
-    #[tokio::test]
-    async fn the_public_url_may_have_a_path_but_no_page_s_own() {
-        for (path, good) in [
-            ("", true),
-            ("/approvals", true),
-            ("/outbox/mine", true),
-            ("/outbox", false),
-            ("/readyz/", false),
-        ] {
-            let url = format!("https://ok.example{path}");
-            let read =
-                read(&[("link-keys", KEY), ("public-url", &url), ("notify", "outbox:/mails")]);
-            assert_eq!(read.is_ok(), good, "{path}");
-            read.map(|settings| crate::App::new(settings).router()).ok();
-        }
-    }
-
-    #[test]
-    fn a_key_never_shows_in_what_is_printed() {
-        let wrong = read(&[("link-keys", &format!("{KEY},{KEY}x"))]).err().expect("a bad key");
-        assert!(!format!("{wrong:?}").contains(&KEY[..6]), "{wrong:?}");
-    }
-
-    #[test]
-    fn notifiers_and_networks_are_checked() {
-        assert_eq!(outbox("smtp://mail.example"), Ok(None));
-        assert_eq!(outbox("outbox:/mails"), Ok(Some("/mails".into())));
-        assert_eq!(networks("10.0.0.1,2001:db8::/32").map(|n| n.len()), Ok(2));
-    }
-
-    #[test]
-    fn a_proxy_may_be_written_in_ipv4_mapped_form() {
-        for (written, proxy, stranger) in [
-            ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.2"),
-            ("::ffff:10.0.0.0/104", "10.200.0.1", "11.0.0.1"),
-            ("::ffff:a00:1/128", "10.0.0.1", "10.0.0.2"),
-            ("::ffff:0:0/96", "192.0.2.1", "2001:db8::1"),
-            ("10.0.0.0/8", "10.200.0.1", "11.0.0.1"),
-            ("2001:db8::/32", "2001:db8::1", "32.1.13.184"),
-        ] {
-            let trusted = networks(written).expect("a network");
-            let trusts = |address: &str| {
-                let address: std::net::IpAddr = address.parse().expect("an address");
-                crate::rate_limit::is_trusted(address, &trusted)
-            };
-            assert!(trusts(proxy) && !trusts(stranger), "{written}");
-            if let Ok(address) = proxy.parse::<std::net::Ipv4Addr>() {
-                assert!(trusts(&address.to_ipv6_mapped().to_string()), "{written}");
-            }
-        }
-    }
-}
+mod tests;

@@ -30,21 +30,22 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 /// A connection that may not be established yet.
 pub(crate) struct Temporal {
     client: watch::Receiver<Option<Client>>,
-    outage: Outage,
+    pub(crate) outage: Outage,
     /// Connecting stops when this is dropped.
     _connecting: JoinSet<()>,
 }
 
 /// When Temporal last failed to answer this process.
 #[derive(Clone, Default)]
-struct Outage(watch::Sender<Option<Instant>>);
+pub(crate) struct Outage(watch::Sender<Option<Instant>>);
 
 impl Outage {
-    fn note(&self) {
+    pub(crate) fn note(&self) {
         self.0.send_replace(Some(Instant::now()));
     }
 
-    fn is_over(&self) -> bool {
+    /// Whether it is long enough ago for the visibility index to be up to date.
+    pub(crate) fn is_over(&self) -> bool {
         self.0.borrow().is_none_or(|last| last.elapsed() >= CATCH_UP)
     }
 }
@@ -126,21 +127,11 @@ impl Temporal {
         call(READY, |options| describe(client.clone(), options.timeout.unwrap_or(READY))).await
     }
 
-    /// Records that a call was not answered.
-    pub(crate) fn note_outage(&self) {
-        self.outage.note();
-    }
-
-    /// As [`note_outage`](Self::note_outage), if the failure is one: a rate limit is not.
+    /// Records a failed call, if it was not answered: a rate limit is an answer.
     pub(crate) fn note_failure(&self, failure: &Failure) {
         if !matches!(failure, Failure::Busy(_)) {
-            self.note_outage();
+            self.outage.note();
         }
-    }
-
-    /// Whether the last outage is long enough ago for the visibility index to be up to date.
-    pub(crate) fn is_steady(&self) -> bool {
-        self.outage.is_over()
     }
 }
 
@@ -364,7 +355,7 @@ mod tests {
         let nowhere = Url::parse("http://127.0.0.1:9").expect("a URL");
         let connection = ConnectionOptions::new(nowhere).build();
         let temporal = Temporal::connect(connection, ClientOptions::new("default").build());
-        assert!(!temporal.is_steady(), "the index may lag after an outage that is just over");
+        assert!(!temporal.outage.is_over(), "the index may lag after an outage that is just over");
     }
 
     #[tokio::test(start_paused = true)]

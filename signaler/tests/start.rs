@@ -31,7 +31,7 @@ fn failures_at_the_start_are_json_where_logs_are() {
         .env("COUNTERSIGN_PUBLIC_URL", "https://a.example")
         .env("COUNTERSIGN_LISTEN", busy.local_addr().expect("an address").to_string());
     for (mut start, said) in [
-        (wrong, "COUNTERSIGN_LINK_KEYS: it is required"),
+        (wrong, "COUNTERSIGN_LINK_KEYS: is required"),
         (by_flag, "COUNTERSIGN_LOG: "),
         (usage, "unexpected argument '--pigeon'"),
         (taken, "COUNTERSIGN_LISTEN: cannot listen on 127.0.0.1:"),

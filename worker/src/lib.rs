@@ -17,8 +17,8 @@ mod testing;
 mod workflow;
 
 pub use activities::Countersign;
-use countersign_core::{limits, outcome};
 pub use countersign_core::{approval, policy, validation};
+use countersign_core::{limits, outcome};
 pub use workflow::ApprovalWorkflow;
 
 /// Delivery of outcomes.

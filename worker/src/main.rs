@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Parser;
+use countersign_protos::settings::{LOG_FORMAT, is_json};
 use countersign_worker::{
     approval::EmailAddress,
-    cli::{Cli, Command, Logging, PolicyFile, RawSettings, Settings, check_policy},
-    notifier::{AwsEnvironment, Sns},
+    cli::{Cli, Command, PolicyFile, RawSettings, Settings, check_policy},
     temporal::{
         TemporalSettings, connect, register_search_attributes, slots, temporal_settings, worker,
     },
@@ -32,6 +32,7 @@ const STICKY: Duration = Duration::from_secs(3);
 /// Activities mostly wait for mail servers, and need little more than a socket each. The usual limit of
 /// open files is 1,024.
 const MAX_ACTIVITIES: usize = 500;
+const WRONG: &str = "these settings are wrong (--help explains each):";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -44,9 +45,8 @@ async fn main() -> ExitCode {
             print(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()))
         }
         None => {
-            let logging = cli.settings.logging();
-            log(&logging);
-            exit_code(check_and_run(&cli.settings).await, logging.json)
+            log(&cli.settings);
+            exit_code(check_and_run(&cli.settings).await, cli.settings.logs_json())
         }
     }
 }
@@ -54,7 +54,7 @@ async fn main() -> ExitCode {
 /// Prints the help or version that was asked for, or what is wrong with the flags; the latter as JSON if
 /// the environment sets that log format.
 fn exit_with_usage(usage: &clap::Error) -> ! {
-    if !usage.use_stderr() || !Logging::of_environment().json {
+    if !usage.use_stderr() || !is_json(&std::env::var(LOG_FORMAT).ok()) {
         usage.exit();
     }
     log_as_json(usage.render().to_string().trim_end());
@@ -91,8 +91,8 @@ fn print(checked: Result<String, String>) -> ExitCode {
 
 async fn check_and_run(settings: &RawSettings) -> anyhow::Result<()> {
     let (settings, temporal) = match (settings.check(), temporal_settings()) {
-        (Err(wrong), Err(temporal)) => bail!("{wrong}\n  {temporal}"),
-        (settings, temporal) => (settings?, temporal?),
+        (Err(wrong), Err(temporal)) => bail!("{WRONG}{wrong}\n  {temporal}"),
+        (settings, temporal) => (settings.map_err(|wrong| anyhow!("{WRONG}{wrong}"))?, temporal?),
     };
     run(settings, temporal).await
 }
@@ -116,7 +116,7 @@ async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<(
         tokio::spawn(reload_on_hangup(policy.clone(), signal(SignalKind::hangup())?));
     }
     let task_queue = settings.task_queue.clone();
-    let countersign = settings.countersign().await.map_err(anyhow::Error::msg)?;
+    let countersign = settings.countersign();
     if let Some(webhook) = &countersign.webhook {
         tokio::spawn(warn_if_refused(webhook.connect()));
     }
@@ -153,7 +153,7 @@ async fn warn_if_refused(connecting: impl Future<Output = Result<(), WebhookErro
 }
 
 async fn subscribe(settings: &RawSettings, reviewer: EmailAddress) -> anyhow::Result<()> {
-    let sns = Sns::new(settings.topic()?, AwsEnvironment::of_this_process()).await;
+    let sns = settings.sns().map_err(|wrong| anyhow!("{WRONG}{wrong}"))?;
     let subscription = sns.subscribe(&reviewer).await.map_err(anyhow::Error::msg)?;
     println!("{reviewer}: {subscription}");
     println!("SNS has sent {reviewer} a mail; they get requests once they have confirmed it.");
@@ -183,12 +183,12 @@ async fn reload_on_hangup(policy: PolicyFile, mut hangup: Signal) {
     }
 }
 
-fn log(logging: &Logging) {
+fn log(settings: &RawSettings) {
     let log =
         tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
-    let log = match logging.json {
+    let log = match settings.logs_json() {
         true => log.json().boxed(),
         false => log.boxed(),
     };
-    tracing_subscriber::registry().with(log.with_filter(logging.filter())).init();
+    tracing_subscriber::registry().with(log.with_filter(settings.log_filter())).init();
 }

@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, iter::successors, str::FromStr};
 
-use jiff::{
-    SignedDuration, Timestamp,
-    civil::{Date, Weekday},
-    tz::TimeZone,
-};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use crate::string_form::string_form;
@@ -39,7 +35,7 @@ impl Default for Calendar {
         Self {
             time_zone: TimeZone::UTC,
             working_hours: vec![Hours { from: 9 * 60, to: 17 * 60 }],
-            working_days: (0..5).filter_map(DayOfWeek::from_monday).collect(),
+            working_days: (0..5).map(DayOfWeek).collect(),
             holidays: BTreeSet::new(),
             yearly_holidays: BTreeSet::new(),
         }
@@ -50,10 +46,6 @@ impl Calendar {
     /// The date in the time zone.
     pub fn date(&self, at: Timestamp) -> Date {
         self.time_zone.to_datetime(at).date()
-    }
-
-    pub fn time_zone(&self) -> &TimeZone {
-        &self.time_zone
     }
 
     /// The calendar without the holidays before that date, to be recorded.
@@ -97,12 +89,13 @@ impl Calendar {
 
     /// The same wall-clock time this many working days later. Outside working hours, counting starts at the
     /// next opening.
-    pub(super) fn add_days(&self, start: Timestamp, days: u32) -> Timestamp {
+    pub(super) fn add_days(&self, start: Timestamp, number: u32) -> Timestamp {
         let opening = self.spans_from(start).find(|(_, closes)| start < *closes);
         let Some((opens, _)) = opening else { return self.horizon(start) };
         let from = self.time_zone.to_datetime(start.max(opens));
-        let mut working_days = days_after(from.date()).filter(|date| self.is_working_day(*date));
-        match working_days.nth((days.max(1) - 1) as usize) {
+        let mut working_days =
+            days(from.date(), Date::tomorrow).skip(1).filter(|date| self.is_working_day(*date));
+        match working_days.nth((number.max(1) - 1) as usize) {
             Some(date) => self.moment(date.to_datetime(from.time())).unwrap_or(Timestamp::MAX),
             None => self.horizon(start),
         }
@@ -110,12 +103,13 @@ impl Calendar {
 
     /// The same wall-clock time this many working days before. Outside working hours, counting starts at
     /// the last closing.
-    pub(super) fn sub_days(&self, end: Timestamp, days: u32) -> Timestamp {
+    pub(super) fn sub_days(&self, end: Timestamp, number: u32) -> Timestamp {
         let closing = self.spans_until(end).find(|(opens, _)| *opens <= end);
         let Some((_, closes)) = closing else { return Timestamp::MIN };
         let until = self.time_zone.to_datetime(end.min(closes));
-        let mut working_days = days_before(until.date()).filter(|date| self.is_working_day(*date));
-        let date = working_days.nth((days.max(1) - 1) as usize);
+        let mut working_days =
+            days(until.date(), Date::yesterday).skip(1).filter(|date| self.is_working_day(*date));
+        let date = working_days.nth((number.max(1) - 1) as usize);
         date.and_then(|date| self.moment(date.to_datetime(until.time()))).unwrap_or(Timestamp::MIN)
     }
 
@@ -164,14 +158,6 @@ fn days(
     next: impl Fn(Date) -> Result<Date, jiff::Error>,
 ) -> impl Iterator<Item = Date> {
     successors(Some(first), move |date| next(*date).ok()).take(HORIZON_DAYS)
-}
-
-fn days_after(date: Date) -> impl Iterator<Item = Date> {
-    days(date, Date::tomorrow).skip(1)
-}
-
-fn days_before(date: Date) -> impl Iterator<Item = Date> {
-    days(date, Date::yesterday).skip(1)
 }
 
 /// A span of a day, in minutes since its midnight, such as `09:00-17:30`; `24:00` ends the day.
@@ -269,10 +255,6 @@ pub struct NotADayOfWeek;
 impl DayOfWeek {
     const NAMES: [&str; 7] =
         ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-
-    pub(crate) fn from_monday(offset: i8) -> Option<Self> {
-        Weekday::from_monday_zero_offset(offset).ok().map(|_| Self(offset))
-    }
 
     fn of(date: Date) -> Self {
         Self(date.weekday().to_monday_zero_offset())

@@ -43,14 +43,8 @@ impl Policy {
         }
         writeln!(out)?;
         let passed_over = self.passed_over(submission, submitter);
-        for (i, rule) in passed_over.iter().enumerate() {
-            writeln!(
-                out,
-                "{:>3}. {:?} does not match: {}",
-                i + 1,
-                rule.rule,
-                rule.reasons.join("; ")
-            )?;
+        for (i, (rule, reasons)) in passed_over.iter().enumerate() {
+            writeln!(out, "{:>3}. {rule:?} does not match: {}", i + 1, reasons.join("; "))?;
         }
         let Routed { rule, route } = self.route(submission, submitter);
         match passed_over.len() == self.rules.len() {

@@ -16,7 +16,7 @@ pub use absence::{Absence, Invitee, Kept, concerning, invitees, most_bytes};
 pub use calendar::{Calendar, DayOfWeek, Hours, MonthDay, NotADayOfWeek, NotAMonthDay, NotHours};
 pub use file::{Diagnostic, Diagnostics};
 pub use plan::{FollowUp, FollowUps, Plan, PlannedLevel, PlannedStage};
-pub use routing::{PassedOver, Route, Routed};
+pub use routing::{Route, Routed};
 pub use rules::Rule;
 pub use schedule::{
     MAX_DAYS, MAX_REMINDERS, NotAWait, Reminder, TimePlan, Unsuited, Wait, schedule,

@@ -27,14 +27,6 @@ pub enum Route {
     Stages(Vec<PlannedStage>),
 }
 
-/// Why an earlier rule does not match.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PassedOver<'a> {
-    pub rule: &'a str,
-    /// Each condition that does not match, as text.
-    pub reasons: Vec<String>,
-}
-
 impl Policy {
     /// The route of a valid submission: every one has exactly one.
     pub fn route(&self, submission: &Submission, submitter: &EmailAddress) -> Routed<'_> {
@@ -52,19 +44,19 @@ impl Policy {
         Routed { rule, route }
     }
 
-    /// Why the rules before the one that matches do not.
+    /// The rules before the one that matches, each with its conditions that do not match, as text.
     pub fn passed_over(
         &self,
         submission: &Submission,
         submitter: &EmailAddress,
-    ) -> Vec<PassedOver<'_>> {
+    ) -> Vec<(&str, Vec<String>)> {
         let facts = Facts::of(submission, submitter);
         let before = self.rules.iter().take_while(|rule| !rule.when.matches(&facts));
-        let passed_over = |rule: &'_ Rule| -> Vec<String> {
+        let reasons = |rule: &Rule| -> Vec<String> {
             let aspects = Aspect::ALL.iter().filter(|aspect| !rule.when.admits(**aspect, &facts));
             aspects.map(|aspect| rule.when.refusal(*aspect, &facts)).collect()
         };
-        before.map(|rule| PassedOver { rule: &rule.name, reasons: passed_over(rule) }).collect()
+        before.map(|rule| (rule.name.as_str(), reasons(rule))).collect()
     }
 
     pub fn calendar(&self) -> &Calendar {

@@ -317,24 +317,19 @@ fn covered(rule: &When, earlier: &[&When], aspects: &[Aspect]) -> bool {
 fn samples<'a>(aspect: Aspect, rule: &'a When, earlier: &[&'a When]) -> Vec<Facts<'a>> {
     let all = || [rule].into_iter().chain(earlier.iter().copied());
     let named = |values: fn(&When) -> &Vec<String>| {
-        let mut named: BTreeSet<&str> = all().flat_map(values).map(String::as_str).collect();
         // No rule can name the empty string.
-        named.insert("");
-        named
+        all().flat_map(values).map(String::as_str).chain([""]).collect::<BTreeSet<&'a str>>()
     };
+    let each =
+        |values, facts: fn(&'a str) -> Facts<'a>| named(values).into_iter().map(facts).collect();
     let facts: Vec<Facts<'a>> = match aspect {
-        Aspect::Type => named(|when| &when.types)
-            .into_iter()
-            .map(|kind| Facts { kind, ..Facts::default() })
-            .collect(),
-        Aspect::Category => named(|when| &when.categories)
-            .into_iter()
-            .map(|category| Facts { category, ..Facts::default() })
-            .collect(),
-        Aspect::Department => named(|when| &when.departments)
-            .into_iter()
-            .map(|department| Facts { department, ..Facts::default() })
-            .collect(),
+        Aspect::Type => each(|when| &when.types, |kind| Facts { kind, ..Facts::default() }),
+        Aspect::Category => {
+            each(|when| &when.categories, |category| Facts { category, ..Facts::default() })
+        }
+        Aspect::Department => {
+            each(|when| &when.departments, |department| Facts { department, ..Facts::default() })
+        }
         Aspect::Submitter => all()
             .flat_map(|when| when.submitters.iter().map(Some))
             .chain([None])

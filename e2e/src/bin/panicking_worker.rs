@@ -114,7 +114,7 @@ async fn main() -> anyhow::Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let task_queue = settings.task_queue.clone();
-    let countersign = settings.countersign().await.map_err(anyhow::Error::msg)?;
+    let countersign = settings.countersign();
 
     let mut client = connect(temporal_settings()?).await?;
     register_search_attributes(&client).await?;

@@ -340,7 +340,7 @@ async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
 }
 
 /// What comes of Ann's approval.
-async fn approve(world: World) -> Result<Answer, DecisionError> {
+async fn approve(world: World) -> Result<Answer, Problem> {
     let (approvals, _) = approvals(world).await;
     approvals.decide(&genuine(), Verdict::Approve, "").await.map(|(answer, _)| answer)
 }
@@ -365,7 +365,7 @@ async fn where_the_acknowledgement_was_lost_what_the_workflow_says_is_said() {
     assert_eq!(approve(settled).await, Ok(Answer::TooLate));
 
     let lost = pending().signal(|_| Err(Code::Unavailable)).signal(|_| Err(Code::NotFound));
-    assert_eq!(approve(lost).await, Err(DecisionError::Unknown));
+    assert_eq!(approve(lost).await, Err(Problem::Unknown));
 }
 
 #[tokio::test(start_paused = true)]
@@ -374,7 +374,7 @@ async fn nothing_was_recorded_where_every_attempt_was_refused() {
         .run("first", Running, state(Status::Pending, None))
         .signal(|_| Err(Code::NotFound))
         .signal(|_| Err(Code::NotFound));
-    assert_eq!(approve(closed).await, Err(DecisionError::NothingRecorded));
+    assert_eq!(approve(closed).await, Err(Problem::NothingRecorded));
 }
 
 #[tokio::test(start_paused = true)]
@@ -569,7 +569,7 @@ async fn where_nobody_issued_it_any_more_a_link_is_gone() {
         let found = approvals.find(&link()).await.map(drop);
         assert_eq!(found, Err(LookupError::Gone), "{copies}, no_worker: {no_worker}");
         let answer = approvals.decide(&genuine(), Verdict::Approve, "").await.map(drop);
-        assert_eq!(answer, Err(DecisionError::Gone), "{copies}, no_worker: {no_worker}");
+        assert_eq!(answer, Err(Problem::Gone), "{copies}, no_worker: {no_worker}");
         assert_eq!(world.lock().expect("a lock").sent, []);
     }
 }
@@ -624,7 +624,7 @@ async fn a_decision_that_was_taken_and_is_not_there_is_sent_once_more() {
     assert_eq!(sent.len(), 2, "each attempt is an event of its own: {sent:?}");
 
     let lost = pending().signal(drops).signal(drops);
-    assert_eq!(approve(lost).await, Err(DecisionError::Unknown));
+    assert_eq!(approve(lost).await, Err(Problem::Unknown));
 
     // Then no worker is left to say that it is not there.
     let dies = |world: &mut World| {
@@ -639,7 +639,7 @@ async fn a_decision_that_was_taken_and_is_not_there_is_sent_once_more() {
     };
     let refused = |_: &mut World| Err(Code::NotFound);
     let unheard = pending().signal(dies_unheard).signal(refused);
-    assert_eq!(approve(unheard).await, Err(DecisionError::Unknown));
+    assert_eq!(approve(unheard).await, Err(Problem::Unknown));
 
     // Nothing can be read any more.
     let breaks = |world: &mut World| {
@@ -647,11 +647,11 @@ async fn a_decision_that_was_taken_and_is_not_there_is_sent_once_more() {
         world.runs[0].readable = false;
         Ok(())
     };
-    assert_eq!(approve(pending().signal(breaks)).await, Err(DecisionError::Unknown));
+    assert_eq!(approve(pending().signal(breaks)).await, Err(Problem::Unknown));
 
     // What was taken once is not said to be nothing.
     let closed = pending().signal(drops).signal(refused);
-    assert_eq!(approve(closed).await, Err(DecisionError::Unknown));
+    assert_eq!(approve(closed).await, Err(Problem::Unknown));
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,5 +16,5 @@ pub(crate) fn service(public_url: &str, flags: &[&str]) -> App {
         .config_source(DataSource::Data(nowhere))
         .disable_env(true)
         .build();
-    App::new(Settings::read(arguments, temporal).expect("good settings"))
+    App::new(Settings::read(&arguments, temporal).expect("good settings"))
 }

@@ -4,4 +4,4 @@ mod check_policy;
 mod settings;
 
 pub use check_policy::{check_policy, load as load_policy};
-pub use settings::{Cli, Command, Logging, PolicyFile, RawSettings, Settings, WrongSettings};
+pub use settings::{Cli, Command, PolicyFile, RawSettings, Settings};

@@ -1,11 +1,14 @@
 //! The worker's settings: read once, checked all at once.
 
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
-use countersign_protos::{LinkKeys, PublicUrl, names::DEFAULT_TASK_QUEUE};
+use countersign_protos::{
+    LinkKeys, PublicUrl,
+    names::DEFAULT_TASK_QUEUE,
+    settings::{WrongSettings, given, is_json},
+};
 use jiff::Timestamp;
-use lettre::message::Mailbox;
 use tokio::sync::watch;
 use tracing::Subscriber;
 use tracing_subscriber::{
@@ -23,8 +26,8 @@ use crate::{
     },
     approval::EmailAddress,
     limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
-    notifier::{AwsEnvironment, Notifier, Outbox, Smtp, Sns, TopicArn},
-    policy::Policy,
+    notifier::{AwsEnvironment, NOTIFY, Notifier, Sns},
+    policy::{Policy, most_bytes},
     validation::Routing,
 };
 
@@ -127,38 +130,6 @@ pub struct RawSettings {
 /// The longest name of a task queue that every store of Temporal takes.
 const MAX_QUEUE_BYTES: usize = 255;
 
-/// How the process logs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Logging {
-    filter: String,
-    /// For machines rather than people.
-    pub json: bool,
-}
-
-impl Logging {
-    /// From the environment alone, for when the flags cannot be parsed.
-    pub fn of_environment() -> Self {
-        let [filter, format] =
-            ["COUNTERSIGN_LOG", "COUNTERSIGN_LOG_FORMAT"].map(|name| std::env::var(name).ok());
-        Self::of(&filter, &format)
-    }
-
-    /// Ignores invalid values; [`RawSettings::check`] reports them.
-    fn of(filter: &Option<String>, format: &Option<String>) -> Self {
-        let usable = |filter: &&str| EnvFilter::try_new(filter).is_ok();
-        let filter = set(filter).filter(usable).unwrap_or("info").to_owned();
-        Self { filter, json: set(format) == Some("json") }
-    }
-
-    /// Never logs a mail, which holds an approval ID: below debug the AWS SDK logs whole requests.
-    /// Other clients (lettre, hyper, h2) log no bodies.
-    pub fn filter<S: Subscriber>(&self) -> impl Filter<S> + use<S> {
-        let no_bodies = Targets::new().with_default(LevelFilter::TRACE);
-        let no_bodies = no_bodies.with_target("aws_", LevelFilter::DEBUG);
-        FilterExt::<S>::and(EnvFilter::new(&self.filter), no_bodies)
-    }
-}
-
 /// Settings that are valid, each and together.
 #[derive(Debug)]
 pub struct Settings {
@@ -166,62 +137,10 @@ pub struct Settings {
     pub task_queue: String,
     link_keys: LinkKeys,
     public_url: PublicUrl,
-    notify: Notify,
+    notifier: Notifier,
     routing: Routing,
     policy: Option<PolicyFile>,
     webhook: Option<Webhook>,
-}
-
-#[derive(Debug)]
-enum Notify {
-    Outbox(PathBuf, Mailbox),
-    Sns(TopicArn),
-    // Checked once; the value may hold a password.
-    Smtp(Secret, Mailbox),
-}
-
-struct Secret(String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// Every wrong setting, by its name, and why.
-#[derive(Debug, Default)]
-pub struct WrongSettings(Vec<(&'static str, String)>);
-
-impl fmt::Display for WrongSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("these settings are wrong (--help explains each):")?;
-        for (name, why) in &self.0 {
-            write!(f, "\n  {name}: {why}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for WrongSettings {}
-
-impl WrongSettings {
-    fn add(&mut self, name: &'static str, why: impl fmt::Display) {
-        self.0.push((name, why.to_string()));
-    }
-
-    fn required<T: FromStr<Err: fmt::Display>>(
-        &mut self,
-        name: &'static str,
-        value: Option<&str>,
-    ) -> Option<T> {
-        match value {
-            None => {
-                self.add(name, "is required");
-                None
-            }
-            Some(value) => value.parse().map_err(|error: T::Err| self.add(name, error)).ok(),
-        }
-    }
 }
 
 impl RawSettings {
@@ -229,22 +148,29 @@ impl RawSettings {
     ///
     /// # Errors
     /// When mail does not go out through SNS, or what is wrong with the topic.
-    pub fn topic(&self) -> Result<TopicArn, WrongSettings> {
-        let mut wrong = WrongSettings::default();
-        let arn = set(&self.notify).and_then(|notify| notify.strip_prefix("sns:"));
-        let topic = match arn {
-            Some(arn) => topic(arn, &AwsEnvironment::of_this_process(), &mut wrong),
-            None => {
-                wrong.add(NOTIFY, "must be sns:TOPIC_ARN to subscribe");
-                None
-            }
-        };
-        topic.filter(|_| wrong.0.is_empty()).ok_or(wrong)
+    pub fn sns(&self) -> Result<Sns, WrongSettings> {
+        let (aws, mut wrong) = (AwsEnvironment::of_this_process(), WrongSettings::default());
+        let arn = wrong.required(NOTIFY, &self.notify, |notify| {
+            notify.strip_prefix("sns:").ok_or("must be sns:TOPIC_ARN to subscribe")
+        });
+        let sns = arn.and_then(|arn| Sns::parse(arn, &aws, &mut wrong));
+        wrong.none_or(sns)
     }
 
-    /// How the process logs, also where other settings are wrong.
-    pub fn logging(&self) -> Logging {
-        Logging::of(&self.log, &self.log_format)
+    /// Whether the process logs JSON, also where settings are wrong.
+    pub fn logs_json(&self) -> bool {
+        is_json(&self.log_format)
+    }
+
+    /// What the process logs, also where settings are wrong.
+    ///
+    /// Never logs a mail, which holds an approval ID: below debug the AWS SDK logs whole requests.
+    /// Other clients (lettre, hyper, h2) log no bodies.
+    pub fn log_filter<S: Subscriber>(&self) -> impl Filter<S> + use<S> {
+        let filter = given(&self.log).and_then(|filter| EnvFilter::try_new(filter).ok());
+        let no_bodies = Targets::new().with_default(LevelFilter::TRACE);
+        let no_bodies = no_bodies.with_target("aws_", LevelFilter::DEBUG);
+        FilterExt::<S>::and(filter.unwrap_or_else(|| EnvFilter::new("info")), no_bodies)
     }
 
     /// Checks all settings at once.
@@ -257,67 +183,36 @@ impl RawSettings {
 
     fn check_beside(&self, aws: &AwsEnvironment) -> Result<Settings, WrongSettings> {
         let mut wrong = WrongSettings::default();
-        let link_keys = wrong.required("COUNTERSIGN_LINK_KEYS", set(&self.link_keys));
-        let public_url = wrong.required("COUNTERSIGN_PUBLIC_URL", set(&self.public_url));
-        let notify = self.notify(aws, &mut wrong);
+        let link_keys = wrong.required("COUNTERSIGN_LINK_KEYS", &self.link_keys, str::parse);
+        let public_url = wrong.required("COUNTERSIGN_PUBLIC_URL", &self.public_url, str::parse);
+        let notify = wrong.required(NOTIFY, &self.notify, Ok::<_, String>);
+        let notifier =
+            notify.and_then(|notify| Notifier::parse(notify, &self.mail_from, aws, &mut wrong));
         let reviewers = self.reviewers(&mut wrong);
-        let policy = self.policy(&mut wrong);
+        let policy = wrong.optional("COUNTERSIGN_POLICY", &self.policy, PolicyFile::open);
         let webhook = self.webhook(&mut wrong);
-        let task_queue = self.task_queue(&mut wrong);
-        self.check_logging(&mut wrong);
-        match (link_keys, public_url, notify, wrong.0.is_empty()) {
-            (Some(link_keys), Some(public_url), Some(notify), true) => Ok(Settings {
-                task_queue,
-                link_keys,
-                public_url,
-                notify,
+        let task_queue = wrong.optional("COUNTERSIGN_TASK_QUEUE", &self.task_queue, task_queue);
+        wrong.optional("COUNTERSIGN_LOG", &self.log, |filter| {
+            EnvFilter::try_new(filter).map_err(|error| format!("is not a tracing filter: {error}"))
+        });
+        wrong.log_format(&self.log_format);
+        let settings = || {
+            Some(Settings {
+                task_queue: task_queue.unwrap_or_else(|| DEFAULT_TASK_QUEUE.to_owned()),
+                link_keys: link_keys?,
+                public_url: public_url?,
+                notifier: notifier?,
                 routing: Routing { reviewers, webhook: webhook.is_some() },
                 policy,
                 webhook,
-            }),
-            _ => Err(wrong),
-        }
-    }
-
-    fn notify(&self, aws: &AwsEnvironment, wrong: &mut WrongSettings) -> Option<Notify> {
-        let Some(notify) = set(&self.notify) else {
-            wrong.add(NOTIFY, "is required");
-            return None;
+            })
         };
-        if let Some(arn) = notify.strip_prefix("sns:") {
-            return topic(arn, aws, wrong).map(Notify::Sns);
-        }
-        let from = self.mail_from(wrong);
-        if let Some(folder) = notify.strip_prefix("outbox:") {
-            if folder.is_empty() {
-                wrong.add(NOTIFY, "needs a folder, such as outbox:/var/mail/outbox");
-                return None;
-            }
-            return Some(Notify::Outbox(folder.into(), from?));
-        }
-        if notify.starts_with("smtp://") || notify.starts_with("smtps://") {
-            return match Smtp::check(notify) {
-                Ok(()) => Some(Notify::Smtp(Secret(notify.to_owned()), from?)),
-                Err(why) => {
-                    wrong.add(NOTIFY, why);
-                    None
-                }
-            };
-        }
-        wrong.add(NOTIFY, "must start with outbox:, sns:, smtp:// or smtps://");
-        None
-    }
-
-    fn mail_from(&self, wrong: &mut WrongSettings) -> Option<Mailbox> {
-        const NAME: &str = "COUNTERSIGN_MAIL_FROM";
-        let from: String = wrong.required(NAME, set(&self.mail_from))?;
-        let example = "must be an address, such as Approvals <approvals@example.com>";
-        from.parse().map_err(|_| wrong.add(NAME, example)).ok()
+        wrong.none_or(settings())
     }
 
     fn reviewers(&self, wrong: &mut WrongSettings) -> Vec<EmailAddress> {
         const NAME: &str = "COUNTERSIGN_REVIEWERS";
-        let list = set(&self.reviewers).unwrap_or_default();
+        let list = given(&self.reviewers).unwrap_or_default();
         let mut reviewers: Vec<EmailAddress> = Vec::new();
         for reviewer in list.split(',').map(str::trim).filter(|reviewer| !reviewer.is_empty()) {
             match reviewer.parse::<EmailAddress>() {
@@ -332,7 +227,7 @@ impl RawSettings {
         if count > MAX_SEATS {
             wrong.add(NAME, format!("names {count} people; at most {MAX_SEATS} can be asked"));
         }
-        let bytes: usize = reviewers.iter().map(|reviewer| reviewer.as_str().len() + 3).sum();
+        let bytes = most_bytes(&reviewers, &[]);
         if bytes > MAX_REVIEWER_BYTES {
             let most = format!("at most {MAX_REVIEWER_BYTES} fit into a search attribute");
             wrong.add(NAME, format!("these addresses take {bytes} bytes; {most}"));
@@ -340,52 +235,28 @@ impl RawSettings {
         reviewers
     }
 
-    fn policy(&self, wrong: &mut WrongSettings) -> Option<PolicyFile> {
-        const NAME: &str = "COUNTERSIGN_POLICY";
-        let file = PolicyFile::open(set(&self.policy)?.into());
-        file.map_err(|mistakes| wrong.add(NAME, mistakes)).ok()
-    }
-
     fn webhook(&self, wrong: &mut WrongSettings) -> Option<Webhook> {
-        let (url, secret) = (set(&self.webhook_url), set(&self.webhook_secret));
-        if url.is_none() && secret.is_none() {
-            return None;
-        }
-        let secret = wrong.required("COUNTERSIGN_WEBHOOK_SECRET", secret);
-        let url = wrong.required::<Url>("COUNTERSIGN_WEBHOOK_URL", url)?;
+        const URL: &str = "COUNTERSIGN_WEBHOOK_URL";
+        given(&self.webhook_url).or(given(&self.webhook_secret))?;
+        let secret = wrong.required("COUNTERSIGN_WEBHOOK_SECRET", &self.webhook_secret, str::parse);
+        let url = wrong.required(URL, &self.webhook_url, str::parse::<Url>)?;
         if !matches!(url.scheme(), "http" | "https") {
-            wrong.add("COUNTERSIGN_WEBHOOK_URL", "must start with https:// or http://");
+            wrong.add(URL, "must start with https:// or http://");
             return None;
         }
-        Webhook::new(url, secret?).map_err(|why| wrong.add("COUNTERSIGN_WEBHOOK_URL", why)).ok()
+        Webhook::new(url, secret?).map_err(|why| wrong.add(URL, why)).ok()
     }
+}
 
-    fn task_queue(&self, wrong: &mut WrongSettings) -> String {
-        let task_queue = set(&self.task_queue).unwrap_or(DEFAULT_TASK_QUEUE);
-        let most = MAX_QUEUE_BYTES - WEBHOOK_QUEUE_SUFFIX.len();
-        if task_queue.len() > most {
-            let bytes = task_queue.len();
-            wrong.add(
-                "COUNTERSIGN_TASK_QUEUE",
-                format!(
-                    "has {bytes} bytes; at most {most} leave room for the webhook's queue, which is \
-                     called the same with {WEBHOOK_QUEUE_SUFFIX} behind"
-                ),
-            );
-        }
-        task_queue.to_owned()
+fn task_queue(name: &str) -> Result<String, String> {
+    let (bytes, most) = (name.len(), MAX_QUEUE_BYTES - WEBHOOK_QUEUE_SUFFIX.len());
+    if bytes <= most {
+        return Ok(name.to_owned());
     }
-
-    fn check_logging(&self, wrong: &mut WrongSettings) {
-        let filter = set(&self.log).unwrap_or("info");
-        if let Err(error) = EnvFilter::try_new(filter) {
-            wrong.add("COUNTERSIGN_LOG", format!("is not a tracing filter: {error}"));
-        }
-        let format = set(&self.log_format).unwrap_or("text");
-        if !matches!(format, "text" | "json") {
-            wrong.add("COUNTERSIGN_LOG_FORMAT", "must be text or json");
-        }
-    }
+    Err(format!(
+        "has {bytes} bytes; at most {most} leave room for the webhook's queue, which is called the \
+         same with {WEBHOOK_QUEUE_SUFFIX} behind"
+    ))
 }
 
 impl Settings {
@@ -400,25 +271,15 @@ impl Settings {
     }
 
     /// What the activities work with.
-    ///
-    /// # Errors
-    /// When the mail server's address, checked before, is no address any more.
-    pub async fn countersign(self) -> Result<Countersign, String> {
-        let notifier = match self.notify {
-            Notify::Outbox(folder, from) => Notifier::Outbox(Outbox::new(folder, from)),
-            Notify::Sns(topic) => {
-                Notifier::Sns(Sns::new(topic, AwsEnvironment::of_this_process()).await)
-            }
-            Notify::Smtp(url, from) => Notifier::Smtp(Smtp::new(&url.0, from)?),
-        };
-        Ok(Countersign {
+    pub fn countersign(self) -> Countersign {
+        Countersign {
             routing: self.routing,
             policy: self.policy.map(|policy| policy.rules.subscribe()),
             link_keys: self.link_keys,
             public_url: self.public_url,
-            notifier,
+            notifier: self.notifier,
             webhook: self.webhook,
-        })
+        }
     }
 }
 
@@ -430,9 +291,9 @@ pub struct PolicyFile {
 }
 
 impl PolicyFile {
-    fn open(path: PathBuf) -> Result<Self, String> {
-        let rules = watch::Sender::new(Arc::new(load_policy(&path, false)?));
-        Ok(Self { path, rules })
+    fn open(path: &str) -> Result<Self, String> {
+        let rules = watch::Sender::new(Arc::new(load_policy(path.as_ref(), false)?));
+        Ok(Self { path: path.into(), rules })
     }
 
     /// Reads the file again. Approvals that are under way keep what applied to them.
@@ -452,182 +313,5 @@ impl PolicyFile {
     }
 }
 
-const NOTIFY: &str = "COUNTERSIGN_NOTIFY";
-
-/// A topic, and whatever contradicts it.
-fn topic(arn: &str, aws: &AwsEnvironment, wrong: &mut WrongSettings) -> Option<TopicArn> {
-    let topic: TopicArn = arn.parse().map_err(|error| wrong.add(NOTIFY, error)).ok()?;
-    aws.problems(&topic).into_iter().for_each(|(name, why)| wrong.add(name, why));
-    Some(topic)
-}
-
-/// An empty setting counts as not set.
-fn set(value: &Option<String>) -> Option<&str> {
-    value.as_deref().map(str::trim).filter(|value| !value.is_empty())
-}
-
 #[cfg(test)]
-mod tests {
-    use tracing::Level;
-    use tracing_subscriber::prelude::*;
-
-    use super::*;
-
-    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-
-    fn check(args: &[&str]) -> Result<Settings, String> {
-        let args = ["countersign-worker"].iter().chain(args);
-        let cli = Cli::try_parse_from(args).expect("known flags");
-        cli.settings.check_beside(&AwsEnvironment::default()).map_err(|wrong| wrong.to_string())
-    }
-
-    #[test]
-    fn everything_that_is_wrong_is_named_at_once() {
-        let wrong = check(&[
-            "--link-keys",
-            "c2hvcnQ=",
-            "--public-url",
-            "approve.example.com",
-            "--notify",
-            "pigeon:coop",
-            "--reviewers",
-            "ann, bob@example.com, BOB+x@example.com",
-            "--webhook-url",
-            "ftp://x.example",
-            "--webhook-secret",
-            "whsec_AAEC,hush",
-            "--task-queue",
-            &"q".repeat(248),
-            "--log",
-            "a=b=c",
-            "--log-format",
-            "xml",
-        ])
-        .expect_err("wrong");
-        for name in [
-            "COUNTERSIGN_LINK_KEYS: key 1 has 5 bytes, not 32",
-            "COUNTERSIGN_PUBLIC_URL: must be a URL such as https://",
-            "COUNTERSIGN_NOTIFY: must start with",
-            "COUNTERSIGN_MAIL_FROM: is required",
-            "COUNTERSIGN_REVIEWERS: \"ann\" must be an e-mail address",
-            "COUNTERSIGN_REVIEWERS: bob+x@example.com is listed twice",
-            "COUNTERSIGN_WEBHOOK_URL: must start with https://",
-            "COUNTERSIGN_WEBHOOK_SECRET: secret 1 has 3 bytes, and needs at least 24, secret 2 must be",
-            "COUNTERSIGN_TASK_QUEUE: has 248 bytes; at most 247 leave room",
-            "COUNTERSIGN_LOG: is not a tracing filter",
-            "COUNTERSIGN_LOG_FORMAT: must be text or json",
-        ] {
-            assert!(wrong.contains(name), "{name} is missing in:\n{wrong}");
-        }
-        assert!(!wrong.contains("hush"), "a secret: {wrong}");
-    }
-
-    #[test]
-    fn no_settings_at_all_name_the_three_that_are_required() {
-        let wrong = check(&[]).expect_err("wrong");
-        for name in ["COUNTERSIGN_LINK_KEYS", "COUNTERSIGN_PUBLIC_URL", "COUNTERSIGN_NOTIFY"] {
-            assert!(wrong.contains(&format!("{name}: is required")), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn no_filter_has_what_is_sent_logged() {
-        let logged = |filter: &str| {
-            let logging = Logging { filter: filter.to_owned(), json: false };
-            let log = tracing_subscriber::fmt::layer().with_filter(logging.filter());
-            tracing::subscriber::with_default(tracing_subscriber::registry().with(log), || {
-                [
-                    tracing::enabled!(target: "countersign_worker::mail", Level::TRACE),
-                    tracing::enabled!(target: "aws_smithy_runtime::client::orchestrator", Level::TRACE),
-                    tracing::enabled!(target: "aws_smithy_runtime::client::orchestrator", Level::DEBUG),
-                ]
-            })
-        };
-        assert_eq!(logged("trace"), [true, false, true]);
-        assert_eq!(logged("aws_smithy_runtime::client::orchestrator=trace"), [false, false, true]);
-        assert_eq!(logged("info"), [false, false, false]);
-    }
-
-    #[tokio::test]
-    async fn each_way_of_sending_is_understood() {
-        for notify in [
-            "outbox:mails",
-            "smtp://localhost:1025",
-            "smtps://me:secret@mail.example.com",
-            "smtp://me:secret@mail.example.com:587?tls=required",
-            "sns:arn:aws:sns:eu-west-1:123456789012:approvals",
-        ] {
-            let settings = check(&[
-                "--link-keys",
-                KEY,
-                "--public-url",
-                "https://a.example/x/",
-                "--notify",
-                notify,
-                "--mail-from",
-                "Approvals <approvals@example.com>",
-            ]);
-            let shown = format!("{settings:?}");
-            assert!(settings.is_ok(), "{notify}: {shown}");
-            assert!(!shown.contains("secret"), "{shown}");
-        }
-    }
-
-    #[test]
-    fn more_default_reviewers_than_can_be_asked_are_refused_at_the_start() {
-        let refusal = |count: usize, domain: &str| {
-            let reviewers: Vec<_> = (0..count).map(|i| format!("{i}@{domain}")).collect();
-            check(&["--reviewers", &reviewers.join(",")]).expect_err("no other setting is there")
-        };
-        assert!(!refusal(80, "x.example").contains("COUNTERSIGN_REVIEWERS"));
-        let many = refusal(81, "x.example");
-        assert!(many.contains("COUNTERSIGN_REVIEWERS: names 81 people; at most 80 can"), "{many}");
-        let long = refusal(80, "department.company.example.com");
-        assert!(
-            long.contains("COUNTERSIGN_REVIEWERS: these addresses take 2870 bytes; at most"),
-            "{long}"
-        );
-    }
-
-    #[test]
-    fn no_password_travels_in_clear() {
-        let notify = "smtp://me:secret@mail.example.com";
-        let wrong = check(&["--notify", notify]).expect_err("wrong");
-        assert!(wrong.contains("COUNTERSIGN_NOTIFY: would send the password in clear"), "{wrong}");
-        assert!(wrong.contains("COUNTERSIGN_MAIL_FROM: is required"), "all at once: {wrong}");
-    }
-
-    #[test]
-    fn what_sns_cannot_do_is_refused_at_the_start() {
-        for notify in [
-            "sns:approvals",
-            "sns:arn:aws:sqs:eu-west-1:123456789012:q",
-            "sns:arn:aws:sns:eu-west-1:1:a.fifo",
-        ] {
-            let wrong = check(&[
-                "--link-keys",
-                KEY,
-                "--public-url",
-                "https://a.example",
-                "--notify",
-                notify,
-            ]);
-            assert!(wrong.expect_err(notify).contains("COUNTERSIGN_NOTIFY: needs a"), "{notify}");
-        }
-    }
-
-    #[test]
-    fn a_region_that_contradicts_the_topic_stops_the_start() {
-        let notify = "sns:arn:aws:sns:eu-west-1:123456789012:approvals";
-        let arguments = ["countersign-worker", "--notify", notify];
-        let cli = Cli::try_parse_from(arguments).expect("known flags");
-        let refusal = |region: &str| {
-            let aws = [("AWS_REGION".to_owned(), region.to_owned())].into_iter().collect();
-            cli.settings.check_beside(&aws).expect_err("other settings are missing").to_string()
-        };
-        let wrong = refusal("us-east-1");
-        assert!(wrong.contains("AWS_REGION: is us-east-1, but the topic"), "{wrong}");
-        assert!(wrong.contains("COUNTERSIGN_LINK_KEYS: is required"), "all at once: {wrong}");
-        assert!(!refusal("eu-west-1").contains("AWS_REGION"));
-    }
-}
+mod tests;

@@ -7,11 +7,14 @@ mod sns;
 
 use std::{
     error::Error,
+    fmt,
     time::{Duration, SystemTime},
 };
 
+use countersign_protos::settings::WrongSettings;
+use lettre::message::Mailbox;
 pub use outbox::Outbox;
-pub use smtp::Smtp;
+pub use smtp::{Smtp, SmtpServer};
 pub use sns::{AwsEnvironment, Sns, TopicArn};
 use tokio::time::timeout;
 use tracing::warn;
@@ -21,6 +24,9 @@ use crate::{approval::EmailAddress, mail::Letter};
 /// The longest attempt to send a mail. The activity's time-out has to be longer, so that the failure names
 /// the cause.
 pub(crate) const LONGEST_ATTEMPT: Duration = smtp::LONGEST;
+
+/// The setting that selects the notifier.
+pub(crate) const NOTIFY: &str = "COUNTERSIGN_NOTIFY";
 
 /// For the check at startup.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +40,13 @@ pub enum Notifier {
     Smtp(Smtp),
     /// A topic whose e-mail subscriptions are filtered by reviewer.
     Sns(Sns),
+}
+
+/// Without passwords and keys.
+impl fmt::Debug for Notifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Notifier")
+    }
 }
 
 /// What a mail needs besides its content.
@@ -77,6 +90,31 @@ fn example(recipient: &str) -> (Envelope, Letter) {
 }
 
 impl Notifier {
+    /// The notifier that [`NOTIFY`] selects, with the sender of `COUNTERSIGN_MAIL_FROM`.
+    pub(crate) fn parse(
+        notify: &str,
+        mail_from: &Option<String>,
+        aws: &AwsEnvironment,
+        wrong: &mut WrongSettings,
+    ) -> Option<Self> {
+        if let Some(arn) = notify.strip_prefix("sns:") {
+            return Sns::parse(arn, aws, wrong).map(Notifier::Sns);
+        }
+        let from = wrong.required("COUNTERSIGN_MAIL_FROM", mail_from, |from| {
+            let example = "must be an address, such as Approvals <approvals@example.com>";
+            from.parse::<Mailbox>().map_err(|_| example)
+        });
+        let parsed = match notify.strip_prefix("outbox:") {
+            Some(folder) => outbox::folder(folder)
+                .map(|folder| Some(Notifier::Outbox(Outbox::new(folder, from?)))),
+            None if notify.starts_with("smtp://") || notify.starts_with("smtps://") => {
+                notify.parse().map(|server| Some(Notifier::Smtp(Smtp::new(server, from?))))
+            }
+            None => Err("must start with outbox:, sns:, smtp:// or smtps://".to_owned()),
+        };
+        parsed.map_err(|why| wrong.add(NOTIFY, why)).ok()?
+    }
+
     /// Sends one mail, and returns the server's reply for the history. An attempt may be repeated: it
     /// sends the same mail.
     pub(crate) async fn send(

@@ -8,6 +8,14 @@ use lettre::message::Mailbox;
 use super::{Envelope, NotifyError, mime};
 use crate::mail::Letter;
 
+/// The folder of `outbox:FOLDER`.
+pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" => Err("needs a folder, such as outbox:/var/mail/outbox".to_owned()),
+        folder => Ok(folder.into()),
+    }
+}
+
 /// Writes mails into a folder.
 #[derive(Clone)]
 pub struct Outbox {

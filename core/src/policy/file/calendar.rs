@@ -43,8 +43,7 @@ pub(super) fn read(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<Stri
                 calendar.yearly_holidays.extend(holidays.yearly);
             }
             Err(wrong) => wrong.into_iter().for_each(|why| {
-                let message = format!("{}: {why}", file.text);
-                table.report(Diagnostic::new(file.span.clone(), message));
+                table.wrong_at(file.span.clone(), format!("{}: {why}", file.text));
             }),
         }
     }
@@ -77,8 +76,7 @@ fn working_hours(table: &Table<'_>) -> Vec<Hours> {
     for text in table.texts("working_hours") {
         let Some(next) = table.parse::<Hours>(&text) else { continue };
         if hours.last().is_some_and(|last| next.from < last.to) {
-            let message = "must start after the previous hours end";
-            table.report(Diagnostic::new(text.span, message));
+            table.wrong_at(text.span, "must start after the previous hours end");
         } else {
             hours.push(next);
         }

@@ -167,8 +167,8 @@ fn amounts(table: &Table<'_>) -> BTreeMap<String, Bounds> {
     let mut amounts = BTreeMap::new();
     let Some(ranges) = table.table("amount") else { return amounts };
     if ranges.entries().is_empty() {
-        let message = "must have a currency, such as `EUR = { up_to = 100 }`";
-        table.report(Diagnostic::new(ranges.span.clone(), message));
+        table
+            .wrong_at(ranges.span.clone(), "must have a currency, such as `EUR = { up_to = 100 }`");
     }
     for (code, value) in ranges.entries() {
         let Some(currency) = currency(table, &code) else { continue };
@@ -176,8 +176,7 @@ fn amounts(table: &Table<'_>) -> BTreeMap<String, Bounds> {
             continue;
         };
         if amounts.insert(currency.code().to_owned(), bounds).is_some() {
-            let message = format!("{} already has a range", currency.code());
-            table.report(Diagnostic::new(code.span, message));
+            table.wrong_at(code.span, format!("{} already has a range", currency.code()));
         }
     }
     amounts
@@ -185,8 +184,7 @@ fn amounts(table: &Table<'_>) -> BTreeMap<String, Bounds> {
 
 fn currency(table: &Table<'_>, code: &Text) -> Option<Currency> {
     let currency = money::currency(&code.text);
-    let wrong = |error: money::NotACurrency| Diagnostic::new(code.span.clone(), error.to_string());
-    currency.map_err(|error| table.report(wrong(error))).ok()
+    currency.map_err(|error| table.wrong_at(code.span.clone(), error.to_string())).ok()
 }
 
 fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds> {
@@ -216,7 +214,7 @@ fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds> {
         () if bounds.is_empty(currency) => "no amount is in this range",
         () => return Some(bounds),
     };
-    table.report(Diagnostic::new(table.span.clone(), message));
+    table.wrong(message);
     None
 }
 

@@ -57,8 +57,7 @@ fn groups(root: &Table<'_>) -> BTreeMap<String, Group> {
             let help = "choose another name for this group";
             value.report(Diagnostic::new(name.span, message).help(help));
         } else if name.text.contains('@') {
-            let message = "a group's name must not look like an e-mail address";
-            value.report(Diagnostic::new(name.span, message));
+            value.wrong_at(name.span, "a group's name must not look like an e-mail address");
         } else {
             groups.insert(name.text, group(root, &value));
         }
@@ -72,8 +71,10 @@ fn group(root: &Table<'_>, value: &Value<'_>) -> Group {
     for member in value.texts() {
         let Some(address) = root.parse(&member) else { continue };
         if let Some(same) = members.iter().find(|same| **same == address) {
-            let message = format!("{} is already in this group", spelt(&address, same));
-            value.report(Diagnostic::new(member.span, message));
+            value.wrong_at(
+                member.span,
+                format!("{} is already in this group", spelt(&address, same)),
+            );
         } else {
             members.push(address);
         }
@@ -110,8 +111,7 @@ fn entries<K: Ord>(
             let help = "name somebody else as their manager";
             value.report(Diagnostic::new(text.span, message).help(help));
         } else if managers.insert(who, manager).is_some() {
-            let message = format!("{:?} already has a manager", name.text);
-            value.report(Diagnostic::new(name.span, message));
+            value.wrong_at(name.span, format!("{:?} already has a manager", name.text));
         }
     }
     managers
@@ -127,7 +127,7 @@ fn report_cycles(table: &Table<'_>, managers: &Managers) {
                 let cycle: Vec<&str> = seen.iter().map(|who| who.as_str()).collect();
                 let cycle = cycle.join(", ");
                 let message = format!("{} would be above themselves, through {cycle}", name.text);
-                value.report(Diagnostic::new(name.span, message));
+                value.wrong_at(name.span, message);
                 break;
             }
             seen.push(manager);
@@ -144,7 +144,7 @@ fn absences(root: &Table<'_>) -> Vec<Absence> {
         let overlaps = |other: &&Absence| other.from <= absence.to && absence.from <= other.to;
         if absences.iter().filter(overlaps).any(|other| other.reviewer == absence.reviewer) {
             let message = format!("{} is already away on some of these days", absence.reviewer);
-            table.report(Diagnostic::new(table.place("reviewer"), message));
+            table.wrong_at(table.place("reviewer"), message);
             continue;
         }
         absences.push(absence);
@@ -171,7 +171,7 @@ fn absence(table: &Table<'_>) -> Option<Absence> {
     }
     if absence.reviewer == absence.deputy {
         let message = format!("{} cannot be their own deputy", absence.deputy);
-        table.report(Diagnostic::new(table.place("deputy"), message));
+        table.wrong_at(table.place("deputy"), message);
         return None;
     }
     Some(absence)

@@ -54,8 +54,7 @@ impl Stages<'_> {
             stages.extend(self.stage(i, table, submitters, &mut seats));
         }
         if seats > MAX_SEATS {
-            let message = format!("asks {seats} people; at most {MAX_SEATS} can be asked");
-            rule.report(Diagnostic::new(rule.span.clone(), message));
+            rule.wrong(format!("asks {seats} people; at most {MAX_SEATS} can be asked"));
         }
         stages
     }
@@ -91,7 +90,7 @@ impl Stages<'_> {
             let message = format!(
                 "these addresses take {bytes} bytes; at most {MAX_REVIEWER_BYTES} fit into a stage"
             );
-            table.report(Diagnostic::new(asked.span, message));
+            table.wrong_at(asked.span, message);
         }
         Some(RuleStage {
             name,
@@ -248,12 +247,11 @@ impl Stages<'_> {
         let reminders =
             self.waits(table, reminders.unwrap_or_default(), |reminder: &Reminder| reminder.wait());
         if let Some((extra, _)) = reminders.get(MAX_REMINDERS) {
-            let message = format!("at most {MAX_REMINDERS} reminders are allowed");
-            table.report(Diagnostic::new(extra.clone(), message));
+            table.wrong_at(extra.clone(), format!("at most {MAX_REMINDERS} reminders are allowed"));
         }
         for (span, reminder) in &reminders {
             if let Err(unsuited) = reminder.suits(deadline) {
-                table.report(Diagnostic::new(span.clone(), unsuited.to_string()));
+                table.wrong_at(span.clone(), unsuited.to_string());
             }
         }
         let reminders = reminders.into_iter().map(|(_, reminder)| reminder).collect();

@@ -17,21 +17,19 @@ const ONE_LINE: &str = "must be a string of one line, and not empty";
 /// Everything that was reported so far.
 pub(super) type Reports = RefCell<Vec<Diagnostic>>;
 
-/// A table and its place: that of its header, or of its braces.
+/// A part of the file, its place, and where to report what is wrong with it.
 #[derive(Clone)]
-pub(super) struct Table<'a> {
+pub(super) struct Node<'a, T> {
     pub(super) span: Range<usize>,
-    table: &'a DeTable<'a>,
+    inner: &'a T,
     reports: &'a Reports,
 }
 
-/// A value and its place.
-#[derive(Clone)]
-pub(super) struct Value<'a> {
-    pub(super) span: Range<usize>,
-    value: &'a DeValue<'a>,
-    reports: &'a Reports,
-}
+/// A table; its place is that of its header, or of its braces.
+pub(super) type Table<'a> = Node<'a, DeTable<'a>>;
+
+/// A value.
+pub(super) type Value<'a> = Node<'a, DeValue<'a>>;
 
 /// A string and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +43,7 @@ pub(super) enum Holiday {
     Yearly(MonthDay),
 }
 
-impl<'a> Table<'a> {
-    pub(super) fn new(root: &'a Spanned<DeTable<'a>>, reports: &'a Reports) -> Self {
-        Self { span: 0..0, table: root.get_ref(), reports }
-    }
-
+impl<'a, T> Node<'a, T> {
     pub(super) fn report(&self, diagnostic: Diagnostic) {
         self.reports.borrow_mut().push(diagnostic);
     }
@@ -59,9 +53,35 @@ impl<'a> Table<'a> {
         self.reports.borrow().len()
     }
 
+    /// Reports what is wrong with all of it.
+    pub(super) fn wrong(&self, message: impl Into<String>) {
+        self.wrong_at(self.span.clone(), message);
+    }
+
+    /// Reports what is wrong at a place.
+    pub(super) fn wrong_at(&self, span: Range<usize>, message: impl Into<String>) {
+        self.report(Diagnostic::new(span, message));
+    }
+
+    /// A string of it, parsed; or a report at its place.
+    pub(super) fn parse<V: FromStr<Err: Display>>(&self, text: &Text) -> Option<V> {
+        let wrong = |error: V::Err| self.wrong_at(text.span.clone(), error.to_string());
+        text.text.parse().map_err(wrong).ok()
+    }
+
+    fn value(&self, value: &'a Spanned<DeValue<'a>>) -> Value<'a> {
+        Node { span: value.span(), inner: value.get_ref(), reports: self.reports }
+    }
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn new(root: &'a Spanned<DeTable<'a>>, reports: &'a Reports) -> Self {
+        Self { span: 0..0, inner: root.get_ref(), reports }
+    }
+
     /// Reports keys other than these.
     pub(super) fn only(&self, known: &[&str]) {
-        for key in self.table.keys() {
+        for key in self.inner.keys() {
             let name = key.get_ref();
             if known.contains(&name.as_ref()) {
                 continue;
@@ -75,8 +95,7 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Value<'a>> {
-        let value = self.table.get(key)?;
-        Some(Value { span: value.span(), value: value.get_ref(), reports: self.reports })
+        self.inner.get(key).map(|value| self.value(value))
     }
 
     /// The value, or a report that it is missing.
@@ -86,12 +105,11 @@ impl<'a> Table<'a> {
         let reported = |place| self.reports.borrow().iter().any(|known| known.span == place);
         let misspelt = || {
             let similar = |name: &str| did_you_mean(name, [key]).is_some();
-            self.table.keys().any(|name| similar(name.get_ref()) && reported(name.span()))
+            self.inner.keys().any(|name| similar(name.get_ref()) && reported(name.span()))
         };
         if value.is_none() && !misspelt() {
-            self.report(
-                Diagnostic::new(self.span.clone(), format!("`{key}` is required")).missing(),
-            );
+            let message = format!("`{key}` is required");
+            self.report(Diagnostic::new(self.span.clone(), message).missing());
         }
         value
     }
@@ -102,12 +120,6 @@ impl<'a> Table<'a> {
 
     pub(super) fn texts(&self, key: &str) -> Vec<Text> {
         self.get(key).map(|value| value.texts()).unwrap_or_default()
-    }
-
-    /// A string of this table, parsed; or a report at its place.
-    pub(super) fn parse<T: FromStr<Err: Display>>(&self, text: &Text) -> Option<T> {
-        let wrong = |error: T::Err| Diagnostic::new(text.span.clone(), error.to_string());
-        text.text.parse().map_err(|error| self.report(wrong(error))).ok()
     }
 
     /// The key `name`, or a default.
@@ -132,32 +144,18 @@ impl<'a> Table<'a> {
 
     /// Every key with its value.
     pub(super) fn entries(&self) -> Vec<(Text, Value<'a>)> {
-        let mut entries: Vec<_> = self
-            .table
-            .iter()
-            .map(|(key, value)| {
-                let text = Text { span: key.span(), text: key.get_ref().to_string() };
-                let value =
-                    Value { span: value.span(), value: value.get_ref(), reports: self.reports };
-                (text, value)
-            })
-            .collect();
+        let entries = self.inner.iter().map(|(key, value)| {
+            (Text { span: key.span(), text: key.get_ref().to_string() }, self.value(value))
+        });
+        let mut entries: Vec<_> = entries.collect();
         entries.sort_by_key(|(key, _)| key.span.start);
         entries
     }
 }
 
 impl<'a> Value<'a> {
-    pub(super) fn report(&self, diagnostic: Diagnostic) {
-        self.reports.borrow_mut().push(diagnostic);
-    }
-
-    pub(super) fn wrong(&self, message: impl Into<String>) {
-        self.report(Diagnostic::new(self.span.clone(), message));
-    }
-
     fn expected<T>(&self, what: &str) -> Option<T> {
-        let found = match self.value {
+        let found = match self.inner {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) | DeValue::Float(_) => "a number",
             DeValue::Boolean(_) => "true or false",
@@ -170,7 +168,7 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn text(&self) -> Option<Text> {
-        match self.value {
+        match self.inner {
             DeValue::String(text) => Some(Text { span: self.span.clone(), text: text.to_string() }),
             _ => self.expected("a string"),
         }
@@ -190,7 +188,7 @@ impl<'a> Value<'a> {
             }
             () => return Some(name),
         };
-        self.report(Diagnostic::new(self.span.clone(), message));
+        self.wrong(message);
         None
     }
 
@@ -198,7 +196,7 @@ impl<'a> Value<'a> {
     /// number's underscores, and its plus is removed here; a string stays as it is.
     pub(super) fn number(&self) -> Option<Text> {
         let unsigned = |number: &str| number.trim_start_matches('+').to_owned();
-        let text = match self.value {
+        let text = match self.inner {
             DeValue::Integer(number) if number.radix() == 10 => unsigned(number.as_str()),
             DeValue::Float(number) => unsigned(number.as_str()),
             DeValue::String(text) => text.to_string(),
@@ -211,14 +209,8 @@ impl<'a> Value<'a> {
         self.parse(&self.text()?)
     }
 
-    /// As [`Table::parse`].
-    pub(super) fn parse<T: FromStr<Err: Display>>(&self, text: &Text) -> Option<T> {
-        let wrong = |error: T::Err| Diagnostic::new(text.span.clone(), error.to_string());
-        text.text.parse().map_err(|error| self.report(wrong(error))).ok()
-    }
-
     pub(super) fn boolean(&self) -> Option<bool> {
-        match self.value {
+        match self.inner {
             DeValue::Boolean(value) => Some(*value),
             _ => self.expected("true or false"),
         }
@@ -226,7 +218,7 @@ impl<'a> Value<'a> {
 
     /// A date, as TOML's own type or as a string.
     pub(super) fn date(&self) -> Option<Date> {
-        let text = match self.value {
+        let text = match self.inner {
             DeValue::Datetime(date) => date.to_string(),
             DeValue::String(text) => text.to_string(),
             _ => return self.expected("a date, such as 2026-12-24"),
@@ -240,29 +232,22 @@ impl<'a> Value<'a> {
 
     /// A day off: a date, or a day of every year.
     pub(super) fn holiday(&self) -> Option<Holiday> {
-        match self.value {
+        match self.inner {
             DeValue::String(text) if text.len() != 10 => self.parsed().map(Holiday::Yearly),
             _ => self.date().map(Holiday::Once),
         }
     }
 
     pub(super) fn array(&self) -> Vec<Value<'a>> {
-        match self.value {
-            DeValue::Array(values) => values
-                .iter()
-                .map(|value| Value {
-                    span: value.span(),
-                    value: value.get_ref(),
-                    reports: self.reports,
-                })
-                .collect(),
+        match self.inner {
+            DeValue::Array(values) => values.iter().map(|value| self.value(value)).collect(),
             _ => self.expected("an array").unwrap_or_default(),
         }
     }
 
     /// One value, or an array of them.
     pub(super) fn one_or_more(&self) -> Vec<Value<'a>> {
-        match self.value {
+        match self.inner {
             DeValue::Array(_) => self.array(),
             _ => vec![self.clone()],
         }
@@ -271,21 +256,21 @@ impl<'a> Value<'a> {
     /// One string, or an array of at least one.
     pub(super) fn texts(&self) -> Vec<Text> {
         let texts: Vec<Text> = self.one_or_more().iter().filter_map(Value::text).collect();
-        if matches!(self.value, DeValue::Array(values) if values.is_empty()) {
+        if matches!(self.inner, DeValue::Array(values) if values.is_empty()) {
             self.wrong("must not be empty");
         }
         for text in &texts {
             if text.text.trim().is_empty() || text.text.chars().any(char::is_control) {
-                self.report(Diagnostic::new(text.span.clone(), ONE_LINE));
+                self.wrong_at(text.span.clone(), ONE_LINE);
             }
         }
         texts
     }
 
     pub(super) fn table(&self) -> Option<Table<'a>> {
-        match self.value {
+        match self.inner {
             DeValue::Table(table) => {
-                Some(Table { span: self.span.clone(), table, reports: self.reports })
+                Some(Node { span: self.span.clone(), inner: table, reports: self.reports })
             }
             _ => self.expected("a table"),
         }

@@ -1,6 +1,8 @@
 //! What a mail server's refusal is about. The enhanced status code (RFC 3463) decides, then the text,
 //! then the reply code (RFC 5321).
 
+use std::time::Duration;
+
 use crate::approval::EmailAddress;
 
 /// Which part of the conversation a reply answers.
@@ -28,6 +30,24 @@ impl Step {
         Step::Data,
         Step::Content,
     ];
+
+    /// How long to wait for the server.
+    ///
+    /// A slow server may already have stored the mail, and gets it twice from a client that gives up
+    /// early. RFC 5321, 4.5.3.2 therefore has minimum time-outs for commands. It has none for EHLO,
+    /// STARTTLS and AUTH, which get the usual five minutes for each reply.
+    pub(super) const fn time_out(self) -> Duration {
+        Duration::from_mins(match self {
+            // From connecting to the reply to EHLO; STARTTLS, the handshake, and EHLO again.
+            Step::Greeting | Step::StartTls => 10,
+            // Up to three replies.
+            Step::Auth => 15,
+            Step::Mail | Step::Recipient => 5,
+            Step::Data => 2,
+            // Sending the mail (3 minutes), and the reply to its end (10 minutes).
+            Step::Content => 13,
+        })
+    }
 
     /// The command as RFC 5321 writes it.
     pub(super) fn name(self) -> &'static str {

@@ -1,0 +1,165 @@
+use countersign_protos::ApprovalId;
+
+use super::*;
+
+fn ann() -> LinkHash {
+    "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash()
+}
+
+fn bob() -> LinkHash {
+    "8K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash()
+}
+
+fn reviewer(link: &LinkHash, vote: Option<Verdict>) -> ReviewerState {
+    let vote = vote.map(|verdict| Vote { verdict: verdict.into(), ..Vote::default() });
+    ReviewerState { link: link.as_str().into(), vote, ..ReviewerState::default() }
+}
+
+/// One stage that Ann and Bob were asked in, and one that follows it.
+fn state(all: Status, stage: Status, by_ann: Option<Verdict>, by_bob: Option<Verdict>) -> Reading {
+    let reviewers = vec![reviewer(&ann(), by_ann), reviewer(&bob(), by_bob)];
+    let first = StageState { status: stage.into(), reviewers, ..StageState::default() };
+    let second = StageState { status: Status::Pending.into(), ..StageState::default() };
+    let stages = vec![first, second];
+    Reading::Current(ApprovalState { status: all.into(), stages, ..ApprovalState::default() })
+}
+
+fn without_stages(status: Status) -> ApprovalState {
+    ApprovalState { status: status.into(), ..ApprovalState::default() }
+}
+
+#[test]
+fn every_state_has_its_answer() {
+    let closed = |reading: Reading| Reading::Closed(reading.state().clone());
+    // Others were asked in everybody's place.
+    let released = |reading: Reading| {
+        let mut state = reading.state().clone();
+        state.stages[0].reviewers.iter_mut().for_each(|asked| asked.released = true);
+        Reading::Current(state)
+    };
+    use Status::{Approved, Expired, Pending, Rejected, Unspecified, Withdrawn};
+    use Verdict::{Approve, Reject};
+    let table = [
+        // What the workflow says,                             viewed, approved before it is sent, and after
+        (state(Pending, Pending, None, None), Answer::Open, None, Answer::Accepted),
+        (state(Unspecified, Unspecified, None, None), Answer::Open, None, Answer::Accepted),
+        (
+            state(Pending, Pending, Some(Approve), None),
+            Answer::Voted,
+            Some(Answer::AlreadyRecorded),
+            Answer::Recorded,
+        ),
+        (
+            state(Pending, Pending, Some(Reject), None),
+            Answer::Voted,
+            Some(Answer::OtherVerdict),
+            Answer::OtherVerdict,
+        ),
+        (
+            state(Pending, Approved, None, Some(Approve)),
+            Answer::StageOver,
+            Some(Answer::TooLate),
+            Answer::TooLate,
+        ),
+        (
+            state(Pending, Approved, Some(Approve), None),
+            Answer::StageOver,
+            Some(Answer::AlreadyRecorded),
+            Answer::Recorded,
+        ),
+        (
+            state(Approved, Approved, Some(Approve), None),
+            Answer::Decided,
+            Some(Answer::AlreadyRecorded),
+            Answer::Recorded,
+        ),
+        (
+            state(Rejected, Rejected, None, Some(Reject)),
+            Answer::Decided,
+            Some(Answer::TooLate),
+            Answer::TooLate,
+        ),
+        (
+            state(Expired, Expired, None, None),
+            Answer::Expired,
+            Some(Answer::Expired),
+            Answer::Expired,
+        ),
+        (
+            state(Expired, Expired, Some(Approve), None),
+            Answer::Expired,
+            Some(Answer::AlreadyRecorded),
+            Answer::Recorded,
+        ),
+        (
+            state(Withdrawn, Withdrawn, None, None),
+            Answer::Withdrawn,
+            Some(Answer::Withdrawn),
+            Answer::Withdrawn,
+        ),
+        (
+            released(state(Pending, Pending, None, None)),
+            Answer::Superseded,
+            Some(Answer::Superseded),
+            Answer::Superseded,
+        ),
+        (Reading::NoWorker(without_stages(Pending)), Answer::NoWorker, None, Answer::Accepted),
+        (
+            Reading::Closed(without_stages(Approved)),
+            Answer::Decided,
+            Some(Answer::TooLate),
+            Answer::TooLate,
+        ),
+        (
+            closed(state(Approved, Approved, Some(Approve), None)),
+            Answer::Decided,
+            Some(Answer::AlreadyRecorded),
+            Answer::Recorded,
+        ),
+        (
+            closed(state(Rejected, Rejected, Some(Reject), None)),
+            Answer::Decided,
+            Some(Answer::OtherVerdict),
+            Answer::OtherVerdict,
+        ),
+        (
+            Reading::Closed(without_stages(Withdrawn)),
+            Answer::Withdrawn,
+            Some(Answer::Withdrawn),
+            Answer::Withdrawn,
+        ),
+        (
+            Reading::Ended(Ending::Terminated, without_stages(Pending)),
+            Answer::Ended(Ending::Terminated),
+            Some(Answer::Ended(Ending::Terminated)),
+            Answer::Ended(Ending::Terminated),
+        ),
+        (
+            Reading::Current(without_stages(Pending)),
+            Answer::Superseded,
+            Some(Answer::Superseded),
+            Answer::Superseded,
+        ),
+        (
+            Reading::Current(without_stages(Approved)),
+            Answer::Decided,
+            Some(Answer::TooLate),
+            Answer::TooLate,
+        ),
+    ];
+    for (reading, looks, before, after) in table {
+        assert_eq!(on_view(&reading, &ann()), looks, "{reading:?}");
+        assert_eq!(settled(&reading, &ann(), Verdict::Approve), before, "{reading:?}");
+        let said = after_sending(&reading, &ann(), Verdict::Approve).unwrap_or(Answer::Accepted);
+        assert_eq!(said, after, "{reading:?}");
+    }
+}
+
+#[test]
+fn somebody_elses_vote_is_not_ones_own() {
+    let reading = state(Status::Pending, Status::Pending, None, Some(Verdict::Approve));
+    assert_eq!(on_view(&reading, &ann()), Answer::Open);
+    assert_eq!(on_view(&reading, &bob()), Answer::Voted);
+    assert_eq!(settled(&reading, &ann(), Verdict::Reject), None);
+    assert_eq!(settled(&reading, &bob(), Verdict::Reject), Some(Answer::OtherVerdict));
+}

@@ -1,0 +1,142 @@
+use temporalio_client::envconfig::DataSource;
+
+use super::*;
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// Temporal's own settings, with nothing from the environment.
+fn temporal(toml: &str) -> LoadClientConfigProfileOptions {
+    LoadClientConfigProfileOptions::builder()
+        .config_source(DataSource::Data(toml.into()))
+        .disable_env(true)
+        .build()
+}
+
+/// As given, with nothing from the environment.
+fn read(flags: &[(&str, &str)]) -> Result<Settings, WrongSettings> {
+    let none = [
+        "link-keys",
+        "public-url",
+        "listen",
+        "notify",
+        "trusted-proxies",
+        "limit-address",
+        "limit-link",
+        "log",
+        "log-format",
+    ];
+    let flags = none.map(|name| {
+        let value = flags.iter().find(|(given, _)| *given == name).map_or("", |(_, v)| v);
+        format!("--{name}={value}")
+    });
+    let arguments = ["signaler".to_owned()].into_iter().chain(flags);
+    Settings::read(&Arguments::parse_from(arguments), temporal(""))
+}
+
+/// The settings that are wrong; what is wrong with one may take several lines.
+fn names(wrong: &WrongSettings) -> Vec<String> {
+    let is_name = |name: &&str| name.bytes().all(|b| b.is_ascii_uppercase() || b"_*".contains(&b));
+    let said = wrong.to_string();
+    let names = said.lines().filter_map(|line| Some(line.strip_prefix("  ")?.split_once(": ")?.0));
+    names.filter(is_name).map(str::to_owned).collect()
+}
+
+#[test]
+fn keys_and_a_public_url_are_enough() {
+    let settings =
+        read(&[("link-keys", KEY), ("public-url", "https://ok.example/base")]).expect("good");
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8088");
+    assert_eq!(settings.limit_address, Rate::new(3000, 100));
+    assert_eq!(settings.outbox, None);
+    assert_eq!(settings.temporal.0.target.as_str(), "http://localhost:7233/");
+    assert_eq!(settings.temporal.1.namespace, "default");
+}
+
+#[test]
+fn everything_that_is_wrong_is_named_at_once() {
+    let wrong = read(&[
+        ("link-keys", "c2hvcnQ="),
+        ("public-url", "ftp://x"),
+        ("listen", "8088"),
+        ("notify", "outbox:"),
+        ("trusted-proxies", "10.0.0.0/8, everybody"),
+        ("limit-address", "0/0"),
+        ("limit-link", "many"),
+        ("log", "info,=="),
+        ("log-format", "xml"),
+    ])
+    .err()
+    .expect("all wrong");
+    assert_eq!(
+        names(&wrong),
+        [
+            "COUNTERSIGN_LINK_KEYS",
+            "COUNTERSIGN_PUBLIC_URL",
+            "COUNTERSIGN_LISTEN",
+            "COUNTERSIGN_NOTIFY",
+            "COUNTERSIGN_TRUSTED_PROXIES",
+            "COUNTERSIGN_LIMIT_ADDRESS",
+            "COUNTERSIGN_LIMIT_LINK",
+            "COUNTERSIGN_LOG",
+            "COUNTERSIGN_LOG_FORMAT",
+        ]
+    );
+    let missing = read(&[]).err().expect("two missing");
+    assert_eq!(names(&missing), ["COUNTERSIGN_LINK_KEYS", "COUNTERSIGN_PUBLIC_URL"]);
+    assert_eq!(missing.to_string().matches("is required").count(), 2, "{missing}");
+    let arguments =
+        Arguments::parse_from(["s", "--link-keys", KEY, "--public-url", "https://ok.example"]);
+    let wrong = Settings::read(&arguments, temporal("[profile.default")).err().expect("bad TOML");
+    assert_eq!(names(&wrong), ["TEMPORAL_*"]);
+}
+
+#[tokio::test]
+async fn the_public_url_may_have_a_path_but_no_page_s_own() {
+    for (path, good) in [
+        ("", true),
+        ("/approvals", true),
+        ("/outbox/mine", true),
+        ("/outbox", false),
+        ("/readyz/", false),
+    ] {
+        let url = format!("https://ok.example{path}");
+        let read = read(&[("link-keys", KEY), ("public-url", &url), ("notify", "outbox:/mails")]);
+        assert_eq!(read.is_ok(), good, "{path}");
+        read.map(|settings| crate::App::new(settings).router()).ok();
+    }
+}
+
+#[test]
+fn a_key_never_shows_in_what_is_printed() {
+    let wrong = read(&[("link-keys", &format!("{KEY},{KEY}x"))]).err().expect("a bad key");
+    assert!(!format!("{wrong:?}").contains(&KEY[..6]), "{wrong:?}");
+}
+
+#[test]
+fn notifiers_and_networks_are_checked() {
+    assert_eq!(outbox("smtp://mail.example"), Ok(None));
+    assert_eq!(outbox("outbox:/mails"), Ok(Some("/mails".into())));
+    assert_eq!(networks("10.0.0.1,2001:db8::/32").map(|n| n.len()), Ok(2));
+}
+
+#[test]
+fn a_proxy_may_be_written_in_ipv4_mapped_form() {
+    for (written, proxy, stranger) in [
+        ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.2"),
+        ("::ffff:10.0.0.0/104", "10.200.0.1", "11.0.0.1"),
+        ("::ffff:a00:1/128", "10.0.0.1", "10.0.0.2"),
+        ("::ffff:0:0/96", "192.0.2.1", "2001:db8::1"),
+        ("10.0.0.0/8", "10.200.0.1", "11.0.0.1"),
+        ("2001:db8::/32", "2001:db8::1", "32.1.13.184"),
+    ] {
+        let trusted = networks(written).expect("a network");
+        let trusts = |address: &str| {
+            let address: std::net::IpAddr = address.parse().expect("an address");
+            crate::rate_limit::is_trusted(address, &trusted)
+        };
+        assert!(trusts(proxy) && !trusts(stranger), "{written}");
+        if let Ok(address) = proxy.parse::<std::net::Ipv4Addr>() {
+            assert!(trusts(&address.to_ipv6_mapped().to_string()), "{written}");
+        }
+    }
+}
