@@ -39,7 +39,7 @@ pub fn verdict(approval: &Approval) -> Option<Verdict> {
     }
 }
 
-/// Whether others were asked in the place of a reviewer, who had not decided.
+/// Whether others were asked instead of a reviewer who had not decided.
 pub fn is_superseded(seat: &Seat) -> bool {
     seat.status == SeatStatus::Superseded && seat.vote.is_none()
 }

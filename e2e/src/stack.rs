@@ -290,7 +290,7 @@ impl StackBuilder {
         self
     }
 
-    /// Has routing rules in the place of default reviewers.
+    /// Has routing rules instead of default reviewers.
     pub fn with_rules(self, rules: &str) -> Self {
         let file = self.dir.path().join("policy.toml");
         fs::write(&file, rules).expect("a writable directory");

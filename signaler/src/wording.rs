@@ -199,7 +199,7 @@ pub(crate) fn deciding_as(case: Case<'_>) -> String {
         None => String::new(),
         Some((_, reviewer)) if reviewer.on_behalf_of.is_empty() => reviewer.reviewer.clone(),
         Some((_, reviewer)) => {
-            format!("{}, in the place of {}", reviewer.reviewer, reviewer.on_behalf_of)
+            format!("{}, instead of {}", reviewer.reviewer, reviewer.on_behalf_of)
         }
     }
 }
@@ -224,7 +224,7 @@ fn invitation(stage: &StageState) -> String {
 
 /// Shown until the webhook and the follow-up workflow have the outcome. Which of them is pending concerns
 /// only operators.
-pub(crate) const DELIVERING: &str = "Decided. The outcome is being delivered.";
+pub(crate) const DELIVERING: &str = "Decided. Waiting for the outcome to be delivered.";
 
 fn delivering(case: Case<'_>) -> String {
     if case.state.handing_on.is_empty() { String::new() } else { DELIVERING.to_owned() }

@@ -71,7 +71,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts everything; with `wrong`, the control in the place of the signalers.
+    /// Starts everything; with `wrong`, the control instead of the signalers.
     pub(crate) async fn start(
         receiver: &Receiver,
         failpoints: &Arc<Failpoints>,

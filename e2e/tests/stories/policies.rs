@@ -261,10 +261,10 @@ to = 2099-12-31
     let stack = stack_with(&format!("{absences}{}", escalating("ann@example.com", false))).await;
     let workflow = stack.submit(&routed("50.00")).await;
     let mail = stack.mail_to("dee@example.com").await;
-    let place = "in the place of ann@example.com, who is away";
+    let place = "instead of ann@example.com, who is away";
     assert!(mail.text.contains(place), "{}", mail.text);
     let page = stack.open(&mail.link("approve")).await;
-    page.expect(200, &["dee@example.com, in the place of ann@example.com"]);
+    page.expect(200, &["dee@example.com, instead of ann@example.com"]);
     stack.press(&mail.link("approve"), "approve", "").await.expect(200, &["approved"]);
     let outcome = workflow.outcome().await;
     let decision = &outcome["stages"][0]["decisions"][0];
@@ -413,7 +413,7 @@ async fn what_comes_behind_a_reassignment_while_no_worker_runs_is_taken_in_its_o
     stack.start_worker();
     let outcome = workflow.outcome().await;
     assert_eq!(outcome["reason"], "Approved by cy@example.com.", "{outcome}");
-    let ignored = json!(["reject: somebody else was asked in the place of ann@example.com"]);
+    let ignored = json!(["reject: somebody else was asked instead of ann@example.com"]);
     assert_eq!(workflow.status().await["ignoredBecause"], ignored);
 }
 

@@ -44,7 +44,7 @@ async fn an_undelivered_outcome_is_visible_and_an_operator_can_complete_it() {
     let status = waits_for(&workflow, pending).await;
     assert_eq!(status["status"], "APPROVED", "{status}");
     let page = stack.open(&link).await;
-    page.expect(200, &["approved", "Decided. The outcome is being delivered."]);
+    page.expect(200, &["approved", "Decided. Waiting for the outcome to be delivered."]);
     assert!(!page.says("closed") && !page.says("webhook"), "{}", page.text());
 
     // As README.md describes: somebody has started the follow-up workflow by hand.
@@ -67,7 +67,7 @@ async fn an_undelivered_outcome_is_visible_and_an_operator_can_complete_it() {
     assert!(workflow.status().await["handingOn"].is_null(), "nothing is pending any more");
     let page = stack.open(&link).await;
     page.expect(200, &["approved"]);
-    assert!(!page.says("being delivered"), "{}", page.text());
+    assert!(!page.says("to be delivered"), "{}", page.text());
 }
 
 #[tokio::test]
@@ -85,5 +85,5 @@ async fn the_outcome_of_a_withdrawn_approval_is_delivered_too() {
     stack
         .open(&link)
         .await
-        .expect(410, &["Ordered twice", "Decided. The outcome is being delivered."]);
+        .expect(410, &["Ordered twice", "Decided. Waiting for the outcome to be delivered."]);
 }

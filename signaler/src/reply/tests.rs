@@ -278,11 +278,14 @@ async fn an_outcome_being_delivered_is_mentioned_but_not_its_receivers() {
         for accept in [Accept::Html, Accept::Json] {
             state.handing_on = "Decided. Waiting for the webhook to accept the outcome.".to_owned();
             let (_, told) = said(answer, Reading::Current(state.clone()), accept).await;
-            assert!(told.contains("The outcome is being delivered."), "{answer:?}: {told}");
+            assert!(
+                told.contains("Waiting for the outcome to be delivered."),
+                "{answer:?}: {told}"
+            );
             assert!(!told.contains("webhook") && !told.contains("closed"), "{answer:?}: {told}");
             state.handing_on.clear();
             let (_, told) = said(answer, Reading::Current(state.clone()), accept).await;
-            assert!(!told.contains("being delivered"), "{answer:?}: {told}");
+            assert!(!told.contains("to be delivered"), "{answer:?}: {told}");
         }
     }
 }

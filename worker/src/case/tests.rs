@@ -256,7 +256,7 @@ fn decisions_behind_a_reassignment_are_taken_in_their_order() {
     case.decide(Verdict::Approve, &signal("bob@example.com", ""), NOW);
     open(&mut case, &["c"]);
     assert_eq!(case.outcome().reason, "Approved by bob@example.com and cy@example.com.");
-    let late = "reject: somebody else was asked in the place of ann@example.com";
+    let late = "reject: somebody else was asked instead of ann@example.com";
     assert_eq!(case.reasons(), [late]);
 }
 
@@ -317,10 +317,7 @@ fn a_decision_behind_a_reassignment_waits_for_the_deputy_to_be_asked() {
     open_for_fay(&mut case, "d");
     assert_eq!(case.outcome().reason, "Approved by bob@example.com and dee@example.com.");
     assert_eq!(case.outcome().stages[0].decisions[1].on_behalf_of, "fay@example.com");
-    assert_eq!(
-        case.reasons(),
-        ["approve: somebody else was asked in the place of fay@example.com"]
-    );
+    assert_eq!(case.reasons(), ["approve: somebody else was asked instead of fay@example.com"]);
 }
 
 #[test]

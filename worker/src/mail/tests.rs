@@ -104,7 +104,7 @@ fn a_deputy_reads_whom_they_replace_and_that_others_come_next() {
     let request =
         request(&ReviewRequest { on_behalf_of: absent, escalates: true, ..review() }, &links());
     for letter in [request.text, request.html] {
-        assert!(letter.contains("in the place of cfo@example.com, who is away"), "{letter}");
+        assert!(letter.contains("instead of cfo@example.com, who is away"), "{letter}");
         assert!(letter.contains("After that, others are asked."), "{letter}");
     }
 }
