@@ -4,11 +4,7 @@
 
 use countersign_protos::v1;
 
-use crate::{
-    approval::Verdict,
-    policy::{FollowUp, Plan},
-    recorded::StartWorkflow,
-};
+use crate::recorded::StartWorkflow;
 
 /// What the workflow has to do about an outcome.
 #[derive(Debug)]
@@ -34,38 +30,21 @@ pub(crate) struct Started {
 }
 
 impl Consequences {
-    /// The follow-up workflow that is still to be started.
-    pub(super) fn follow_up<'a>(
-        &self,
-        plan: &'a Plan,
-        decided: Option<Verdict>,
-    ) -> Option<&'a FollowUp> {
-        let follow_up = match decided? {
-            Verdict::Approve => &plan.follow_ups.approved,
-            Verdict::Reject => &plan.follow_ups.rejected,
-        };
-        follow_up.as_ref().filter(|_| self.follow_up.is_none())
-    }
-
-    /// Whether the webhook still has to get the outcome.
-    pub(super) fn needs_webhook(&self, plan: &Plan) -> bool {
-        plan.webhook && self.webhook.is_none()
+    pub(super) fn started(&self) -> Option<&Started> {
+        self.follow_up.as_ref()?.as_ref().ok()
     }
 
     /// Why the follow-up workflow was not started; empty if it was, or may be.
     pub(super) fn follow_up_error(&self) -> &str {
-        self.follow_up
-            .as_ref()
-            .and_then(|started| started.as_ref().err())
-            .map_or("", String::as_str)
+        error(self.follow_up.as_ref())
     }
 
     /// Why the webhook refused the outcome; empty if it did not.
     pub(super) fn webhook_error(&self) -> &str {
-        self.webhook.as_ref().and_then(|taken| taken.as_ref().err()).map_or("", String::as_str)
+        error(self.webhook.as_ref())
     }
+}
 
-    pub(super) fn started(&self) -> Option<&Started> {
-        self.follow_up.as_ref().and_then(|started| started.as_ref().ok())
-    }
+fn error<T>(result: Option<&Result<T, String>>) -> &str {
+    result.and_then(|result| result.as_ref().err()).map_or("", String::as_str)
 }

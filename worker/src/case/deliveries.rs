@@ -1,6 +1,6 @@
 //! What became of the requests and reminders to each reviewer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,15 +14,15 @@ pub(super) const MAX_REMINDED_BY_OPERATORS: u32 = 100;
 pub(super) struct Deliveries {
     by_link: BTreeMap<String, Delivery>,
     /// Whom to remind at the next opportunity.
-    to_remind: Vec<EmailAddress>,
+    to_remind: BTreeSet<EmailAddress>,
     reminded_by_operators: u32,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Delivery {
     /// Whether a request or a reminder is being sent.
-    on_its_way: bool,
+    pub(super) on_its_way: bool,
     pub(super) sent: bool,
     /// Why the latest mail was refused for good; empty if it was not.
     pub(super) error: String,
@@ -30,24 +30,12 @@ pub(super) struct Delivery {
 }
 
 impl Deliveries {
-    pub(super) fn get(&self, link: &str) -> Option<&Delivery> {
-        self.by_link.get(link)
+    pub(super) fn of(&self, seat: &Seat) -> Delivery {
+        self.by_link.get(&seat.link).cloned().unwrap_or_default()
     }
 
-    pub(super) fn was_sent(&self, seat: &Seat) -> bool {
-        self.get(&seat.link).is_some_and(|delivery| delivery.sent)
-    }
-
-    pub(super) fn is_on_its_way(&self, seat: &Seat) -> bool {
-        self.get(&seat.link).is_some_and(|delivery| delivery.on_its_way)
-    }
-
-    pub(super) fn remind(&mut self, late: impl IntoIterator<Item = EmailAddress>) {
-        for late in late {
-            if !self.to_remind.contains(&late) {
-                self.to_remind.push(late);
-            }
-        }
+    pub(super) fn remind(&mut self, late: Vec<EmailAddress>) {
+        self.to_remind.extend(late);
     }
 
     /// Takes an operator's order to remind one reviewer, or all who have not decided.
@@ -56,10 +44,8 @@ impl Deliveries {
         stage: Option<&Stage>,
         whom: Option<EmailAddress>,
     ) -> Result<(), String> {
-        let undecided = stage.into_iter().flat_map(Stage::undecided);
-        let late = undecided.map(|seat| seat.reviewer.clone());
-        let late: Vec<_> =
-            late.filter(|late| whom.as_ref().is_none_or(|whom| whom == late)).collect();
+        let late = stage.into_iter().flat_map(Stage::undecided).map(|seat| seat.reviewer.clone());
+        let late: Vec<_> = late.filter(|it| whom.as_ref().is_none_or(|whom| whom == it)).collect();
         match whom {
             Some(whom) if late.is_empty() => Err(format!("{whom} has nothing to decide now")),
             None if late.is_empty() => Err("there is nobody to remind".to_owned()),
@@ -78,18 +64,14 @@ impl Deliveries {
     /// beside it: after an outage, one mail arrives.
     pub(super) fn start<'a>(&mut self, stage: &'a Stage) -> Vec<(&'a Seat, bool)> {
         let to_remind = std::mem::take(&mut self.to_remind);
-        let mut started = Vec::new();
-        for seat in stage.undecided() {
-            let reminder = match self.get(&seat.link) {
-                None => false,
-                Some(delivery) if delivery.on_its_way => continue,
-                Some(_) if to_remind.contains(&seat.reviewer) => true,
-                Some(_) => continue,
-            };
-            self.by_link.entry(seat.link.clone()).or_default().on_its_way = true;
-            started.push((seat, reminder));
-        }
-        started
+        let new = stage.undecided().filter_map(|seat| {
+            let asked = self.by_link.contains_key(&seat.link);
+            let delivery = self.by_link.entry(seat.link.clone()).or_default();
+            let is_due = !asked || !delivery.on_its_way && to_remind.contains(&seat.reviewer);
+            delivery.on_its_way |= is_due;
+            is_due.then_some((seat, asked))
+        });
+        new.collect()
     }
 
     /// A mail was sent, or refused for good. Returns whether its reviewer could be reached before, and
@@ -101,16 +83,11 @@ impl Deliveries {
         result: Result<(), String>,
     ) -> (bool, bool) {
         let delivery = self.by_link.entry(link.to_owned()).or_default();
-        delivery.on_its_way = false;
         let before = delivery.error.is_empty();
-        match result {
-            Ok(()) => {
-                delivery.sent = true;
-                delivery.error.clear();
-                delivery.reminders += u32::from(reminder);
-            }
-            Err(error) => delivery.error = error,
-        }
+        delivery.on_its_way = false;
+        delivery.sent |= result.is_ok();
+        delivery.reminders += u32::from(reminder && result.is_ok());
+        delivery.error = result.err().unwrap_or_default();
         (before, delivery.error.is_empty())
     }
 

@@ -17,35 +17,18 @@ pub(super) struct Inbox {
     /// Taken when a stage opens.
     pub(super) until_open: Vec<Signal>,
     /// Taken when all that follows from new links has been scheduled.
-    while_issuing: Vec<Signal>,
+    pub(super) while_issuing: Vec<Signal>,
     pub(super) ignored: u32,
     /// The latest, each with its signal's name.
     pub(super) reasons: VecDeque<String>,
 }
 
 impl Inbox {
-    /// Gives the signal back if too many are held.
-    pub(super) fn hold_until_open(&mut self, signal: Signal) -> Option<Signal> {
-        if self.until_open.len() >= MAX_HELD {
-            return Some(signal);
-        }
-        self.until_open.push(signal);
-        None
-    }
-
     pub(super) fn hold_while_issuing(&mut self, signal: Signal) {
         match self.while_issuing.len() < MAX_HELD {
             true => self.while_issuing.push(signal),
             false => self.ignore(signal.name(), "too many signals at once"),
         }
-    }
-
-    pub(super) fn drain_until_open(&mut self) -> Vec<Signal> {
-        std::mem::take(&mut self.until_open)
-    }
-
-    pub(super) fn drain_while_issuing(&mut self) -> Vec<Signal> {
-        std::mem::take(&mut self.while_issuing)
     }
 
     /// Counts a signal that has no effect.

@@ -27,11 +27,12 @@ pub(crate) use self::{
 };
 use crate::{
     approval::{
-        Approval, Ballot, Claim, NotReassigned, Receipt, RuleDecision, Seat, Stage, ToAsk, Whom,
+        Approval, Ballot, Claim, NotReassigned, Receipt, RuleDecision, Seat, Stage, ToAsk, Verdict,
+        Whom,
     },
     limits::MAX_NAME_BYTES,
     outcome,
-    policy::Plan,
+    policy::{FollowUp, Plan},
     recorded::{Issue, Issued, Notice, ReviewRequest, StartWorkflow},
 };
 
@@ -181,9 +182,7 @@ impl Case {
             (Event::LinksIssued(issued), Some(_)) => return self.links_issued(issued),
             // If it has been decided meanwhile, cancelling changes nothing.
             (Event::Cancelled(reason), Some(open)) => drop(open.withdraw(&reason, now)),
-            (Event::TimePassed, Some(open)) => {
-                open.deliveries.remind(open.approval.tick(now));
-            }
+            (Event::TimePassed, Some(open)) => open.deliveries.remind(open.approval.tick(now)),
             (Event::RequestFinished { link, reminder, result }, Some(open)) => {
                 let (before, after) = open.deliveries.finish(&link, reminder, result);
                 open.approval.reached(&link, after);
@@ -211,36 +210,37 @@ impl Case {
         let Some(open) = &mut self.open else { return Step::Stuck };
         let pending = open.pending_stage();
         if let Some(ended) = open.stage.take_if(|stage| Some(*stage) != pending) {
-            open.notify_undecided(ended);
+            // They need not decide any more.
+            open.notify(open.approval.stages()[ended].undecided().cloned().collect());
             return Step::EndStage;
         }
         open.stage = pending;
         if pending.is_none() {
             self.drain(now);
-            return self.conclude();
+            if let Some(open) = &mut self.open {
+                open.notices.notify_submitter(open.plan.submitter.clone(), open.outcome());
+            }
+            return Step::Conclude;
         }
         if let Some((summary, issue)) = open.to_issue(now) {
             open.issuing = Some(now);
             return Step::Issue { summary, issue: Box::new(issue) };
         }
-        match open.next_deadline() {
-            Some((until, summary)) => Step::Wait(Wait {
-                publish: std::mem::take(&mut open.unpublished_vote),
-                stop: open.unsent_to_superseded(),
-                requests: open.requests(),
-                until,
-                summary,
-            }),
-            None => Step::Stuck,
-        }
+        let Some((until, summary)) = open.next_deadline() else { return Step::Stuck };
+        Step::Wait(Wait {
+            publish: std::mem::take(&mut open.unpublished_vote),
+            stop: open.unsent_to_superseded(),
+            requests: open.requests(),
+            until,
+            summary,
+        })
     }
 
     /// Takes the signals that came while links were issued. To be called when all that a [`Wait`] asks
     /// for has been scheduled.
     pub(crate) fn drain(&mut self, now: Timestamp) {
-        for signal in self.inbox.drain_while_issuing() {
-            self.receive(signal, now);
-        }
+        let held = std::mem::take(&mut self.inbox.while_issuing);
+        held.into_iter().for_each(|signal| self.receive(signal, now));
     }
 
     /// Whether [`Case::next`] has something new to say.
@@ -256,8 +256,7 @@ impl Case {
     /// What is still to be done about the outcome of a workflow of this ID.
     pub(crate) fn next_consequence(&self, workflow_id: &str) -> Option<Consequence> {
         let open = self.open.as_ref()?;
-        let decided = outcome::verdict(&open.approval);
-        if let Some(next) = open.consequences.follow_up(&open.plan, decided) {
+        if let Some(next) = open.next_follow_up() {
             return Some(Consequence::FollowUp(StartWorkflow {
                 workflow_id: open.follow_up_id(workflow_id),
                 next: next.clone(),
@@ -265,8 +264,7 @@ impl Case {
                 encoding: open.encoding,
             }));
         }
-        let webhook = open.consequences.needs_webhook(&open.plan);
-        webhook.then(|| Consequence::Webhook {
+        open.needs_webhook().then(|| Consequence::Webhook {
             outcome: open.outcome(),
             task_queue: open.plan.webhook_queue.clone(),
         })
@@ -285,15 +283,13 @@ impl Case {
 
     /// The answer to the query `status`.
     pub(crate) fn status(&self) -> v1::ApprovalState {
-        let without_plan = |status: v1::Status| v1::ApprovalState {
-            status: status.into(),
-            reason: self.refused.clone().unwrap_or_default(),
-            ..Default::default()
-        };
-        let mut state = match &self.open {
-            Some(open) => visibility::state(open),
-            None if self.refused.is_some() => without_plan(v1::Status::Unspecified),
-            None => without_plan(v1::Status::Pending),
+        let mut state = match (&self.open, self.refused.clone()) {
+            (Some(open), _) => visibility::state(open),
+            (None, Some(reason)) => v1::ApprovalState { reason, ..Default::default() },
+            (None, None) => {
+                let status = v1::Status::Pending.into();
+                v1::ApprovalState { status, ..Default::default() }
+            }
         };
         state.ignored_signals = self.inbox.ignored;
         state.ignored_because.extend(self.inbox.reasons.iter().cloned());
@@ -310,10 +306,9 @@ impl Case {
 
     /// Whether a run can continue from it: it has stages, each of them in its plan.
     pub(crate) fn is_whole(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| {
-            let stages = open.approval.stages().len();
-            stages > 0 && stages == open.plan.stages.len()
-        })
+        let planned = self.open.as_ref().map_or(0, |open| open.plan.stages.len());
+        planned > 0
+            && self.open.as_ref().is_some_and(|open| open.approval.stages().len() == planned)
     }
 
     /// What is to be decided; empty until it is validated.
@@ -328,8 +323,9 @@ impl Case {
             Some(open) => open.is_early(&signal),
             None => true,
         };
-        let signal = if early { self.inbox.hold_until_open(signal) } else { Some(signal) };
-        let Some(signal) = signal else { return };
+        if early && self.inbox.until_open.len() < inbox::MAX_HELD {
+            return self.inbox.until_open.push(signal);
+        }
         let name = signal.name();
         let done = match &mut self.open {
             Some(open) => open.act(signal, now),
@@ -342,9 +338,8 @@ impl Case {
     }
 
     fn drain_until_open(&mut self, now: Timestamp) {
-        for signal in self.inbox.drain_until_open() {
-            self.receive(signal, now);
-        }
+        let held = std::mem::take(&mut self.inbox.until_open);
+        held.into_iter().for_each(|signal| self.receive(signal, now));
     }
 
     /// Opens the level or the seat that links were issued for, and takes the decisions that were held
@@ -362,13 +357,6 @@ impl Case {
             open.unpublished_vote = false;
         }
         true
-    }
-
-    fn conclude(&mut self) -> Step {
-        if let Some(open) = &mut self.open {
-            open.notices.notify_submitter(open.plan.submitter.clone(), open.outcome());
-        }
-        Step::Conclude
     }
 }
 
@@ -439,12 +427,8 @@ impl Open {
     fn next_deadline(&self) -> Option<(Timestamp, String)> {
         let stage = self.approval.open_stage()?;
         let due = self.approval.next_deadline()?;
-        let name = &stage.plan().name;
-        let summary = match stage.deadline() == Some(due) {
-            true => format!("Deadline of {name}"),
-            false => format!("Reminder for {name}"),
-        };
-        Some((due, summary))
+        let what = if stage.deadline() == Some(due) { "Deadline of" } else { "Reminder for" };
+        Some((due, format!("{what} {}", stage.plan().name)))
     }
 
     /// Requests to those who were not asked yet, and the reminders that are due.
@@ -471,20 +455,14 @@ impl Open {
     fn unsent_to_superseded(&self) -> Vec<String> {
         let seats = self.approval.open_stage().into_iter().flat_map(Stage::seats);
         let superseded = seats.filter(|seat| outcome::is_superseded(seat));
-        let unsent = superseded.filter(|seat| self.deliveries.is_on_its_way(seat));
+        let unsent = superseded.filter(|seat| self.deliveries.of(seat).on_its_way);
         unsent.map(|seat| seat.link.clone()).collect()
-    }
-
-    /// Notifies those of a stage that has ended who need not decide any more.
-    fn notify_undecided(&mut self, stage: usize) {
-        let undecided = self.approval.stages()[stage].undecided().cloned().collect();
-        self.notify(undecided);
     }
 
     /// Notifies those who were asked: others know of nothing.
     fn notify(&mut self, seats: Vec<Seat>) {
         let outcome = self.outcome();
-        for seat in seats.iter().filter(|seat| self.deliveries.was_sent(seat)) {
+        for seat in seats.iter().filter(|seat| self.deliveries.of(seat).sent) {
             self.notices.notify_superseded(seat, &outcome);
         }
     }
@@ -524,11 +502,9 @@ impl Open {
             true => Receipt::Superseded,
             false => self.approval.vote(ballot, now),
         };
+        self.unpublished_vote |= receipt == Receipt::Counted;
         match receipt {
-            Receipt::Counted => {
-                self.unpublished_vote = true;
-                Ok(true)
-            }
+            Receipt::Counted => Ok(true),
             Receipt::Duplicate => Ok(false),
             Receipt::Contradiction => Err(format!("{who} decided otherwise before")),
             Receipt::NotAReviewer => Err(format!("{who} is not asked")),
@@ -549,10 +525,22 @@ impl Open {
     }
 
     fn withdraw(&mut self, reason: &str, now: Timestamp) -> Result<(), String> {
-        match self.approval.withdraw(signals::clean(reason), now) {
-            true => Ok(()),
-            false => Err("it is decided already".to_owned()),
-        }
+        let withdrawn = self.approval.withdraw(signals::clean(reason), now);
+        withdrawn.then_some(()).ok_or_else(|| "it is decided already".to_owned())
+    }
+
+    /// The follow-up workflow that is still to be started.
+    fn next_follow_up(&self) -> Option<&FollowUp> {
+        let follow_up = match outcome::verdict(&self.approval)? {
+            Verdict::Approve => &self.plan.follow_ups.approved,
+            Verdict::Reject => &self.plan.follow_ups.rejected,
+        };
+        follow_up.as_ref().filter(|_| self.consequences.follow_up.is_none())
+    }
+
+    /// Whether the webhook still has to get the outcome.
+    fn needs_webhook(&self) -> bool {
+        self.plan.webhook && self.consequences.webhook.is_none()
     }
 
     /// The approval's ID with the outcome, or a UUID if that is too long.

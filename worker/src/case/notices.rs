@@ -59,12 +59,9 @@ impl Notices {
 
     /// A notice was sent, or refused for good. Returns whether the submitter could not be notified.
     pub(super) fn finish(&mut self, number: u32, result: Result<(), String>) -> bool {
-        match (self.undelivered.remove(&number), result) {
-            (Some(Notice { reviewer: false, .. }), Err(why)) => {
-                self.submitter_error = why;
-                true
-            }
-            _ => false,
-        }
+        let notice = self.undelivered.remove(&number);
+        let Some(Notice { reviewer: false, .. }) = notice else { return false };
+        self.submitter_error = result.err().unwrap_or_default();
+        !self.submitter_error.is_empty()
     }
 }

@@ -41,18 +41,32 @@ pub(super) fn read(name: &str, payloads: &[Payload]) -> Result<Signal, String> {
     match name {
         names::SIGNAL_APPROVE => decision(Verdict::Approve, payloads),
         names::SIGNAL_REJECT => decision(Verdict::Reject, payloads),
-        names::SIGNAL_REASSIGN => reassignment(payloads),
-        names::SIGNAL_REMIND => reminder(payloads),
-        names::SIGNAL_WITHDRAW => withdrawal(payloads),
+        names::SIGNAL_REASSIGN => {
+            let expected = "a JSON object with `reviewer` and `to`";
+            let read: v1::Reassignment = expecting(expected, payload::decode(payloads))?;
+            let (from, to) = (address("reviewer", &read.reviewer)?, address("to", &read.to)?);
+            Ok(Signal::Reassign { from, to })
+        }
+        names::SIGNAL_REMIND => {
+            let expected = "nothing, or a JSON object with `reviewer`";
+            let read: v1::Reminder = expecting(expected, payload::decode_optional(payloads))?;
+            let whom = Some(read.reviewer.trim()).filter(|reviewer| !reviewer.is_empty());
+            Ok(Signal::Remind(whom.map(|reviewer| address("reviewer", reviewer)).transpose()?))
+        }
+        names::SIGNAL_WITHDRAW => {
+            let expected = "nothing, or a JSON object with `reason`";
+            let read: v1::Withdrawal = expecting(expected, payload::decode_optional(payloads))?;
+            Ok(Signal::Withdraw(read.reason))
+        }
         _ => Err("unknown signal".to_owned()),
     }
 }
 
-fn unreadable(why: PayloadError, expected: &str) -> String {
-    match why {
+fn expecting<T>(expected: &str, decoded: Result<T, PayloadError>) -> Result<T, String> {
+    decoded.map_err(|why| match why {
         PayloadError::Data(_) => format!("expected {expected}"),
         _ => why.to_string(),
-    }
+    })
 }
 
 fn address(field: &str, text: &str) -> Result<EmailAddress, String> {
@@ -60,9 +74,8 @@ fn address(field: &str, text: &str) -> Result<EmailAddress, String> {
 }
 
 fn decision(verdict: Verdict, payloads: &[Payload]) -> Result<Signal, String> {
-    const EXPECTED: &str = "a JSON object with `link` or `reviewer`, and optionally `comment`";
-    let decision: v1::Decision =
-        payload::decode(payloads).map_err(|why| unreadable(why, EXPECTED))?;
+    let expected = "a JSON object with `link` or `reviewer`, and optionally `comment`";
+    let decision: v1::Decision = expecting(expected, payload::decode(payloads))?;
     let claim = match (decision.link.trim(), decision.reviewer.trim()) {
         ("", "") => return Err("neither `link` nor `reviewer` is given".into()),
         (link, "") => Claim::Link(link.to_owned()),
@@ -70,29 +83,6 @@ fn decision(verdict: Verdict, payloads: &[Payload]) -> Result<Signal, String> {
         _ => return Err("both `link` and `reviewer` are given".into()),
     };
     Ok(Signal::Decision(Ballot { claim, verdict, comment: clean(&decision.comment) }))
-}
-
-fn reassignment(payloads: &[Payload]) -> Result<Signal, String> {
-    const EXPECTED: &str = "a JSON object with `reviewer` and `to`";
-    let read: v1::Reassignment =
-        payload::decode(payloads).map_err(|why| unreadable(why, EXPECTED))?;
-    let (from, to) = (address("reviewer", &read.reviewer)?, address("to", &read.to)?);
-    Ok(Signal::Reassign { from, to })
-}
-
-fn reminder(payloads: &[Payload]) -> Result<Signal, String> {
-    const EXPECTED: &str = "nothing, or a JSON object with `reviewer`";
-    let read: v1::Reminder =
-        payload::decode_optional(payloads).map_err(|why| unreadable(why, EXPECTED))?;
-    let whom = Some(read.reviewer.trim()).filter(|reviewer| !reviewer.is_empty());
-    Ok(Signal::Remind(whom.map(|reviewer| address("reviewer", reviewer)).transpose()?))
-}
-
-fn withdrawal(payloads: &[Payload]) -> Result<Signal, String> {
-    const EXPECTED: &str = "nothing, or a JSON object with `reason`";
-    let read: v1::Withdrawal =
-        payload::decode_optional(payloads).map_err(|why| unreadable(why, EXPECTED))?;
-    Ok(Signal::Withdraw(read.reason))
 }
 
 /// Text that somebody typed: without control characters, and no longer than a comment may be.
@@ -125,25 +115,36 @@ mod tests {
         ] {
             let (claim, comment) = (Claim::Reviewer(reviewer()), String::new());
             let ballot = Ballot { claim, verdict: Verdict::Approve, comment };
-            let read = decision(Verdict::Approve, &json(decided));
-            assert_eq!(read, Ok(Signal::Decision(ballot)), "{decided}");
+            let decoded = decision(Verdict::Approve, &json(decided));
+            assert_eq!(decoded, Ok(Signal::Decision(ballot)), "{decided}");
         }
         let nil = [vec![], json("null"), vec![encoded("binary/null", "")]];
         for nothing in nil.iter().chain(&[json("{}"), json(r#"{"reason":null}"#)]) {
-            assert_eq!(withdrawal(nothing), Ok(Signal::Withdraw(String::new())), "{nothing:?}");
+            assert_eq!(
+                read(names::SIGNAL_WITHDRAW, nothing),
+                Ok(Signal::Withdraw(String::new())),
+                "{nothing:?}"
+            );
         }
         for nothing in nil.iter().chain(&[json("{}"), json(r#"{"reviewer":null}"#)]) {
-            assert_eq!(reminder(nothing), Ok(Signal::Remind(None)), "{nothing:?}");
+            assert_eq!(
+                read(names::SIGNAL_REMIND, nothing),
+                Ok(Signal::Remind(None)),
+                "{nothing:?}"
+            );
         }
         for nothing in &nil {
             let missing = Err("expected one input, got none".to_owned());
             assert_eq!(decision(Verdict::Reject, nothing), missing, "{nothing:?}");
-            assert_eq!(reassignment(nothing), missing, "{nothing:?}");
+            assert_eq!(read(names::SIGNAL_REASSIGN, nothing), missing, "{nothing:?}");
         }
         let to =
             json(r#"{"reviewer": " manager@example.com", "to": "cy@example.com ", "x": null}"#);
         let cy = address("to", "cy@example.com").expect("an address");
-        assert_eq!(reassignment(&to), Ok(Signal::Reassign { from: reviewer(), to: cy }));
+        assert_eq!(
+            read(names::SIGNAL_REASSIGN, &to),
+            Ok(Signal::Reassign { from: reviewer(), to: cy })
+        );
     }
 
     #[test]
@@ -152,9 +153,9 @@ mod tests {
         let named = "the encoding \"binary/encrypted\" is not";
         for why in [
             decision(Verdict::Approve, &sealed).expect_err("unreadable"),
-            reassignment(&sealed).expect_err("unreadable"),
-            reminder(&sealed).expect_err("unreadable"),
-            withdrawal(&sealed).expect_err("unreadable"),
+            read(names::SIGNAL_REASSIGN, &sealed).expect_err("unreadable"),
+            read(names::SIGNAL_REMIND, &sealed).expect_err("unreadable"),
+            read(names::SIGNAL_WITHDRAW, &sealed).expect_err("unreadable"),
         ] {
             assert!(why.contains(named), "{why}");
         }

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::{
-    approval::{Invited, OnDeadline, Quorum, Verdict},
+    approval::{Invited, OnDeadline, Quorum},
     limits::MAX_SEATS,
     policy::{Absence, PlannedStage, TimePlan, invitees},
     testing::{self, address},

@@ -14,9 +14,9 @@ use temporalio_common::search_attributes::{
 
 use super::Open;
 use crate::{
-    approval::{OnDeadline, Seat, SeatStatus, Stage, Verdict},
+    approval::{OnDeadline, Seat, SeatStatus, Stage},
     limits::MAX_REVIEWER_BYTES,
-    outcome::{decided_at, is_superseded, reason, stage_status, status, verdict, vote_message},
+    outcome::{decided_at, is_superseded, reason, stage_status, status, vote_message},
 };
 
 const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STATUS);
@@ -78,26 +78,21 @@ pub(crate) fn unset(present: &SearchAttributes) -> Vec<SearchAttributeUpdate> {
 /// As many addresses as a search attribute holds: whoever is asked in another's place may have a
 /// longer one, and a search attribute that is too large fails the workflow task.
 fn fitting(addresses: impl Iterator<Item = String>) -> Vec<String> {
-    let mut bytes = 0;
-    let fits = |address: &String| {
-        bytes += address.len() + 3;
-        bytes <= MAX_REVIEWER_BYTES
+    let fits = |bytes: &mut usize, address: String| {
+        *bytes += address.len() + 3;
+        (*bytes <= MAX_REVIEWER_BYTES).then_some(address)
     };
-    addresses.take_while(fits).collect()
+    addresses.scan(0, fits).collect()
 }
 
 /// What a decided workflow still waits for.
 fn handing_on(open: &Open) -> Option<String> {
-    if !open.approval.is_final() {
-        return None;
-    }
-    let next = open.consequences.follow_up(&open.plan, verdict(&open.approval));
-    let next = next.map(|next| format!("the workflow {} to start", next.workflow));
-    let webhook = open.consequences.needs_webhook(&open.plan);
-    let webhook = webhook.then(|| "the webhook to accept the outcome".to_owned());
-    let pending: Vec<String> = next.into_iter().chain(webhook).collect();
+    let follow_up =
+        open.next_follow_up().map(|next| format!("the workflow {} to start", next.workflow));
+    let webhook = open.needs_webhook().then(|| "the webhook to accept the outcome".to_owned());
+    let pending: Vec<String> = follow_up.into_iter().chain(webhook).collect();
     let sentence = format!("Decided. Waiting for {}.", pending.join(" and "));
-    (!pending.is_empty()).then_some(sentence)
+    (open.approval.is_final() && !pending.is_empty()).then_some(sentence)
 }
 
 fn stage_state(open: &Open, stage: &Stage) -> v1::StageState {
@@ -119,14 +114,14 @@ fn stage_state(open: &Open, stage: &Stage) -> v1::StageState {
 }
 
 fn reviewer_state(open: &Open, stage: &Stage, seat: &Seat) -> v1::ReviewerState {
-    let mail = open.deliveries.get(&seat.link);
+    let mail = open.deliveries.of(seat);
     v1::ReviewerState {
         reviewer: seat.reviewer.to_string(),
         link: seat.link.clone(),
         delivery: delivery(open, stage, seat).into(),
-        delivery_error: mail.map(|mail| mail.error.clone()).unwrap_or_default(),
+        delivery_error: mail.error,
         vote: seat.vote.as_ref().map(|vote| vote_message(seat, vote)),
-        reminders: mail.map(|mail| mail.reminders).unwrap_or_default(),
+        reminders: mail.reminders,
         on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),
         released: is_superseded(seat),
     }
@@ -135,9 +130,9 @@ fn reviewer_state(open: &Open, stage: &Stage, seat: &Seat) -> v1::ReviewerState 
 fn delivery(open: &Open, stage: &Stage, seat: &Seat) -> v1::Delivery {
     let waits = open.approval.open_stage() == Some(stage);
     let released = seat.status == SeatStatus::Superseded;
-    match open.deliveries.get(&seat.link) {
-        Some(mail) if !mail.error.is_empty() => v1::Delivery::Undeliverable,
-        Some(mail) if mail.sent => v1::Delivery::Sent,
+    match open.deliveries.of(seat) {
+        mail if !mail.error.is_empty() => v1::Delivery::Undeliverable,
+        mail if mail.sent => v1::Delivery::Sent,
         _ if waits && seat.vote.is_none() && !released => v1::Delivery::Sending,
         _ => v1::Delivery::NotNeeded,
     }
@@ -202,7 +197,8 @@ fn stage_details(text: &mut String, open: &Open, stage: &Stage) {
     let quorum = stage.plan().quorum;
     let _ = writeln!(text, "\n**{name}** (quorum {quorum}{escalated}), {until}\n");
     for seat in stage.seats() {
-        let reviewer = markdown(&person(seat));
+        let absent = seat.on_behalf_of.as_ref().map(|absent| format!(" (for {absent})"));
+        let reviewer = markdown(&format!("{}{}", seat.reviewer, absent.unwrap_or_default()));
         let _ = writeln!(text, "- {reviewer} {}", progress(open, stage, seat));
     }
 }
@@ -210,11 +206,9 @@ fn stage_details(text: &mut String, open: &Open, stage: &Stage) {
 fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
     let waits = open.approval.open_stage() == Some(stage);
     match (&seat.vote, delivery(open, stage, seat)) {
-        (Some(vote), _) if vote.verdict == Verdict::Approve => "**approved**".to_owned(),
-        (Some(_), _) => "**rejected**".to_owned(),
+        (Some(vote), _) => format!("**{}**", vote.verdict.terms().past),
         (None, v1::Delivery::Undeliverable) => {
-            let why = open.deliveries.get(&seat.link).map(|mail| mail.error.as_str());
-            format!("**cannot be reached**: {}", markdown(why.unwrap_or_default()))
+            format!("**cannot be reached**: {}", markdown(&open.deliveries.of(seat).error))
         }
         (None, _) if seat.status == SeatStatus::Superseded => {
             "did not decide; others were asked".to_owned()
@@ -226,12 +220,8 @@ fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
 }
 
 fn on_deadline(stage: &Stage) -> &'static str {
-    let escalates = match stage.opened_at() {
-        Some(_) => stage.has_next_level(),
-        None => stage.plan().levels.len() > 1,
-    };
     match stage.on_deadline() {
-        _ if escalates => "escalate",
+        _ if stage.level() + 1 < stage.plan().levels.len() => "escalate",
         OnDeadline::Expire => "expire",
         OnDeadline::Reject => "reject",
         OnDeadline::Approve => "approve",
@@ -244,28 +234,11 @@ fn planned(stage: &Stage) -> impl Iterator<Item = v1::ReviewerState> {
     first.map(|reviewer| v1::ReviewerState { reviewer: reviewer.to_string(), ..Default::default() })
 }
 
-/// A reviewer, and whose deputy they are.
-fn person(seat: &Seat) -> String {
-    match &seat.on_behalf_of {
-        Some(absent) => format!("{} (for {absent})", seat.reviewer),
-        None => seat.reviewer.to_string(),
-    }
-}
-
 /// Text as data in Markdown: what would be markup is escaped.
 fn markdown(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\r' => escaped.push(' '),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '!' | '(' | ')' => {
-                escaped.push('\\');
-                escaped.push(c);
-            }
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    let line = text.replace(['\n', '\r'], " ");
+    let escape = |c| r"\`*_[]<>#|!()".contains(c).then_some('\\');
+    line.chars().flat_map(|c| escape(c).into_iter().chain([c])).collect()
 }
 
 #[cfg(test)]

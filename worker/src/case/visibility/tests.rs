@@ -3,7 +3,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::{
-    approval::Quorum,
+    approval::{Quorum, Verdict},
     case::{Case, Event, Started},
     policy::{FollowUp, Plan, PlannedStage, TimePlan},
     testing::address,
