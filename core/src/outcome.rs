@@ -1,22 +1,35 @@
 //! What was decided, as messages and in words: made from a plan and its approval.
 
-use countersign_protos::{text::to_message, v1};
+use countersign_protos::{
+    Chain, Claims, execution_key, names,
+    text::{self, to_message},
+    v1,
+};
 use jiff::Timestamp;
 
 use crate::{
     approval::{
-        Approval, EmailAddress, End, OnDeadline, Reason, Seat, SeatStatus, Stage, Status, Verdict,
-        Vote,
+        Approval, Basis, By, EmailAddress, End, Entry, OnDeadline, Reason, Seat, SeatStatus, Stage,
+        Status, Verdict, Vote,
     },
-    policy::Plan,
+    limits::MAX_NAME_BYTES,
+    policy::{FollowUp, Plan},
 };
 
 /// The outcome; of an approval that is pending, what has been decided so far.
-pub fn outcome(plan: &Plan, approval: &Approval) -> v1::Outcome {
+pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcome {
     let submission = &plan.submission;
     let opened = approval.stages().iter().filter(|stage| stage.opened_at().is_some());
+    let status = status(approval);
+    let (child_workflow_id, child_namespace) = match follow_up(plan, status) {
+        Some(next) => {
+            let namespace = next.namespace.clone().unwrap_or_default();
+            (follow_up_id(chain, &plan.digest, status), namespace)
+        }
+        None => Default::default(),
+    };
     v1::Outcome {
-        status: status(approval).into(),
+        status: status.into(),
         submission_id: submission.submission_id.clone(),
         submission_type: submission.submission_type.clone(),
         decided_at: decided_at(approval).map(to_message),
@@ -26,17 +39,101 @@ pub fn outcome(plan: &Plan, approval: &Approval) -> v1::Outcome {
         document: submission.document.clone(),
         stages: opened.map(|stage| stage_outcome(approval, stage)).collect(),
         rule: plan.rule.clone(),
-        ..Default::default()
+        digest: plan.digest.clone(),
+        execution_key: execution_key(chain, &plan.digest),
+        basis: basis(approval).to_owned(),
+        operator: operator_had_a_part(approval),
+        operator_actions: operator_actions(approval),
+        child_workflow_id,
+        child_namespace,
+        jws: String::new(),
     }
 }
 
-/// The verdict of an approval that was approved or rejected.
-pub fn verdict(approval: &Approval) -> Option<Verdict> {
-    match approval.status() {
-        Status::Approved(..) => Some(Verdict::Approve),
-        Status::Rejected(..) => Some(Verdict::Reject),
-        Status::Pending(..) | Status::Expired(..) | Status::Withdrawn(_) => None,
+/// The workflow that is started with this outcome.
+pub fn follow_up(plan: &Plan, status: v1::Status) -> Option<&FollowUp> {
+    match status {
+        v1::Status::Approved => plan.follow_ups.approved.as_ref(),
+        v1::Status::Rejected => plan.follow_ups.rejected.as_ref(),
+        v1::Status::Pending
+        | v1::Status::Expired
+        | v1::Status::Withdrawn
+        | v1::Status::Unspecified => None,
     }
+}
+
+/// The approval's ID with its outcome, or a name of its own if that is too long.
+fn follow_up_id(chain: Chain<'_>, digest: &str, status: v1::Status) -> String {
+    let (workflow_id, status) = (chain.workflow_id, status.as_str_name().to_lowercase());
+    match workflow_id.len() + 1 + status.len() <= MAX_NAME_BYTES {
+        true => format!("{workflow_id}-{status}"),
+        false => format!("{}-{status}", execution_key(chain, digest)),
+    }
+}
+
+/// What of an outcome is signed.
+pub fn claims(outcome: &v1::Outcome, chain: Chain<'_>) -> Claims {
+    let decided_at = outcome.decided_at.as_ref().and_then(text::timestamp);
+    Claims {
+        workflow_id: chain.workflow_id.to_owned(),
+        first_run_id: chain.first_run_id.to_owned(),
+        submission_id: outcome.submission_id.clone(),
+        status: outcome.status().as_str_name().to_owned(),
+        basis: outcome.basis.clone(),
+        operator: outcome.operator,
+        digest: outcome.digest.clone(),
+        execution_key: outcome.execution_key.clone(),
+        decided_at: decided_at.unwrap_or_default().to_string(),
+    }
+}
+
+/// Where a stage was decided by its deadline, people alone have not decided.
+fn basis(approval: &Approval) -> &'static str {
+    match approval.status() {
+        Status::Pending(..) => "",
+        Status::Withdrawn(_) => "withdrawal",
+        Status::Approved(Basis::Rule(_), _) | Status::Rejected(Basis::Rule(_), _) => "rule",
+        Status::Expired(..) => "deadline",
+        Status::Approved(Basis::Stage(_), _) | Status::Rejected(Basis::Stage(_), _) => {
+            match approval.stages().iter().any(Stage::ended_by_deadline) {
+                true => "deadline",
+                false => "people",
+            }
+        }
+    }
+}
+
+fn operator_had_a_part(approval: &Approval) -> bool {
+    let seats = approval.stages().iter().flat_map(Stage::seats);
+    let mut votes = seats.filter_map(|seat| Some((seat, seat.vote.as_ref()?)));
+    votes.any(|(seat, vote)| seat.instead_of.is_some() || matches!(vote.by, By::Operator(_)))
+}
+
+/// What operators did besides deciding, in order.
+pub fn operator_actions(approval: &Approval) -> Vec<v1::OperatorAction> {
+    let action = |action: &str, identity: &String, at: &Timestamp| v1::OperatorAction {
+        action: action.to_owned(),
+        at: Some(to_message(*at)),
+        identity: identity.clone(),
+        ..Default::default()
+    };
+    let actions = approval.journal().iter().filter_map(|entry| match entry {
+        Entry::Reassigned { from, to, identity, at } => Some(v1::OperatorAction {
+            reviewer: from.to_string(),
+            to: to.to_string(),
+            ..action(names::SIGNAL_REASSIGN, identity, at)
+        }),
+        Entry::Reminded { reviewer, identity, at } => Some(v1::OperatorAction {
+            reviewer: reviewer.as_ref().map(ToString::to_string).unwrap_or_default(),
+            ..action(names::SIGNAL_REMIND, identity, at)
+        }),
+        Entry::Withdrawn { identity, at, .. } => Some(action(names::SIGNAL_WITHDRAW, identity, at)),
+        Entry::Asked { .. }
+        | Entry::Voted { .. }
+        | Entry::Reached { .. }
+        | Entry::TimePassed { .. } => None,
+    });
+    actions.collect()
 }
 
 /// Whether others were asked instead of a reviewer who had not decided.
@@ -124,7 +221,10 @@ fn stage_outcome(approval: &Approval, stage: &Stage) -> v1::StageOutcome {
     v1::StageOutcome {
         name: stage.plan().name.clone(),
         status: stage_status(approval, stage).into(),
-        decisions: votes.iter().map(|(seat, vote)| vote_message(seat, vote)).collect(),
+        decisions: votes
+            .iter()
+            .map(|(seat, vote)| v1::Vote { proof: None, ..vote_message(seat, vote) })
+            .collect(),
         undecided: silent.map(|seat| seat.reviewer.to_string()).collect(),
     }
 }
@@ -137,5 +237,18 @@ pub fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
         comment: vote.comment.clone(),
         decided_at: Some(to_message(vote.at)),
         on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),
+        by: match &vote.by {
+            By::Link(_) => "link",
+            By::Operator(_) => "operator",
+        }
+        .to_owned(),
+        identity: match &vote.by {
+            By::Link(_) => String::new(),
+            By::Operator(identity) => identity.clone(),
+        },
+        proof: match &vote.by {
+            By::Link(proof) => Some(proof.clone()),
+            By::Operator(_) => None,
+        },
     }
 }

@@ -161,7 +161,7 @@ fn ask(approval: &mut Approval, away: &[(EmailAddress, EmailAddress)], now: Time
     let invitees = invitees(&reviewers, &taken, &absences, today, approval.submitter());
     let invited = |invitee: Invitee| {
         let link = link(stage, round as usize, &invitee.reviewer);
-        Invited { reviewer: invitee.reviewer, on_behalf_of: invitee.on_behalf_of, link }
+        Invited { on_behalf_of: invitee.on_behalf_of, ..Invited::new(invitee.reviewer, link) }
     };
     approval.ask(invitees.into_iter().map(invited).collect(), due, now);
 }
@@ -177,7 +177,7 @@ fn apply(approval: &mut Approval, event: &Event, now: Timestamp) -> Option<Recei
             let ToAsk { stage, round, whom, .. } = approval.to_ask()?;
             let invited = invited.iter().cloned().map(|(reviewer, on_behalf_of)| {
                 let link = link(stage, round as usize, &reviewer);
-                Invited { reviewer, on_behalf_of, link }
+                Invited { on_behalf_of, ..Invited::new(reviewer, link) }
             });
             let deadline = now + SignedDuration::from_secs(30);
             let due = matches!(whom, Whom::Level(_)).then(|| Due { deadline, reminders: vec![] });
@@ -186,11 +186,11 @@ fn apply(approval: &mut Approval, event: &Event, now: Timestamp) -> Option<Recei
         }
         Event::ClickLink { link, verdict } => {
             let claim = Claim::Link(link.clone());
-            Some(approval.vote(Ballot { claim, verdict: *verdict, comment }, now))
+            Some(approval.vote(Ballot::new(claim, *verdict, comment), now))
         }
         Event::Signal { person, verdict } => {
             let claim = Claim::Reviewer(person.clone());
-            Some(approval.vote(Ballot { claim, verdict: *verdict, comment }, now))
+            Some(approval.vote(Ballot::new(claim, *verdict, comment), now))
         }
         Event::Tick => {
             approval.tick(now);
@@ -201,11 +201,11 @@ fn apply(approval: &mut Approval, event: &Event, now: Timestamp) -> Option<Recei
             None
         }
         Event::Reassign { from, to } => {
-            let _ = approval.reassign(from.clone(), to.clone());
+            let _ = approval.reassign(from.clone(), to.clone(), String::new(), now);
             None
         }
         Event::Withdraw => {
-            approval.withdraw("no longer needed".into(), now);
+            approval.withdraw("no longer needed".into(), String::new(), now);
             None
         }
     }

@@ -11,7 +11,6 @@ use countersign_protos::{
 };
 use iso_currency::Currency;
 use jiff::{Timestamp, civil::Date};
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
@@ -33,15 +32,7 @@ pub struct Routing {
     pub webhook: bool,
 }
 
-/// The result of validation, as histories have it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Validated {
-    Plan(Box<Plan>),
-    /// At most 200; the last one says how many more there are.
-    Problems(Vec<Problem>),
-}
-
+/// The last one says how many more there are.
 const MAX_PROBLEMS: usize = 200;
 const MAX_ITEMS: usize = 1_000;
 const MAX_ATTACHMENTS: usize = 50;
@@ -59,12 +50,12 @@ pub fn validate(
     routing: &Routing,
     rules: Option<&Policy>,
     at: Timestamp,
-) -> Validated {
+) -> Result<Plan, Vec<Problem>> {
     let mut checks = Checks::new(problems);
     let plan = checks.submission(submission, routing, rules, at);
     match plan {
-        Some(plan) if checks.problems.is_empty() => Validated::Plan(Box::new(plan)),
-        _ => Validated::Problems(checks.finish()),
+        Some(plan) if checks.problems.is_empty() => Ok(plan),
+        _ => Err(checks.finish()),
     }
 }
 

@@ -1,20 +1,20 @@
 //! Approval IDs: what a mailed link carries, and the keyed hashes that keep it safe.
 //!
 //! An ID is derived, never stored. It is 80 bits of HMAC-SHA256 over its [`LinkContext`], followed by
-//! 40 bits of HMAC-SHA256 over those 80, so that a forged ID is refused without a look-up. Temporal
-//! sees only the [`LinkHash`].
+//! 40 bits of HMAC-SHA256 over those 80, so that a forged ID is refused without a look-up. It commits to
+//! what it is for: nothing else has this ID. Temporal sees only the [`LinkHash`].
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::LazyLock};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use data_encoding::{Encoding, Specification};
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use std::sync::LazyLock;
 use subtle::ConstantTimeEq;
-use uuid::Uuid;
 
-use crate::Verdict;
+use crate::{
+    Verdict,
+    keys::{LinkKey, LinkKeys},
+    seal::Chain,
+};
 
 const BODY_LEN: usize = 10;
 const CHECK_LEN: usize = 5;
@@ -99,17 +99,28 @@ impl LinkHash {
     }
 }
 
-/// A verified approval ID: its hash, and the key that made it.
+/// A verified approval ID, and the key that made it.
 #[derive(Clone)]
 pub struct GenuineLink {
+    id: ApprovalId,
     hash: LinkHash,
-    key: [u8; 32],
+    key: LinkKey,
 }
 
 impl GenuineLink {
     /// The hash of the ID that was verified.
     pub fn hash(&self) -> &LinkHash {
         &self.hash
+    }
+
+    /// The key that made it, and with it all that belongs to its approval.
+    pub fn key(&self) -> &LinkKey {
+        &self.key
+    }
+
+    /// Whether the ID was made for this, and for nothing else.
+    pub fn is_for(&self, context: LinkContext<'_>) -> bool {
+        self.key.link(context).id == self.id
     }
 
     /// The request ID of the signal that carries this verdict to a run: the same whenever it is sent
@@ -124,8 +135,13 @@ impl GenuineLink {
             &attempt.to_be_bytes(),
             run_id.as_bytes(),
         ];
-        let id = &mac(&self.key, b"signal request", &parts)[..REQUEST_LEN];
+        let id = &self.key.mac("signal request", &parts)[..REQUEST_LEN];
         format!("countersign-{}", CROCKFORD.encode(id).to_ascii_lowercase())
+    }
+
+    /// The bytes from which the key pair of this link's votes is derived.
+    pub(crate) fn secret(&self) -> &[u8] {
+        &self.id.0
     }
 }
 
@@ -135,166 +151,123 @@ impl fmt::Debug for GenuineLink {
     }
 }
 
-/// What an approval ID is derived from, besides the key.
+/// What an approval ID is derived from, besides the key. No time is in it, so that a reset keeps the ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkContext<'a> {
-    /// Drawn by the workflow at its start, so that a reused workflow ID does not revive old links.
-    pub approval: Uuid,
-    /// The stage's index, from 0.
+    /// The approval: a reused workflow ID does not revive old links.
+    pub chain: Chain<'a>,
+    /// Of what is to be decided: see [`digest`](crate::digest).
+    pub digest: &'a str,
+    /// The stage's position, from 0.
     pub stage: u32,
-    /// How many times this stage has issued links before.
+    /// How many seats the stage had before; with the reviewer, it is one seat.
     pub round: u32,
+    /// How many links the seat had before.
+    pub number: u32,
     /// The reviewer's e-mail address.
     pub reviewer: &'a str,
+    /// The absent reviewer whose deputy this is; may be empty.
+    pub on_behalf_of: &'a str,
+    /// The reviewer whom an operator has replaced by this one; may be empty.
+    pub instead_of: &'a str,
 }
 
-/// The keys of `COUNTERSIGN_LINK_KEYS`: the first one signs, all verify.
-#[derive(Clone)]
-pub struct LinkKeys(Vec<[u8; 32]>);
-
-/// Why a string is not a list of link keys.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LinkKeysError {
-    /// There is no key.
-    #[error("no key is given")]
-    Empty,
-    /// The key at this position, from 1, is not base64.
-    #[error("key {0} is not base64")]
-    NotBase64(usize),
-    /// The key at this position, from 1, has the wrong length.
-    #[error("key {0} has {1} bytes, not 32")]
-    WrongLength(usize, usize),
-    /// The key at this position, from 1, can be guessed.
-    #[error("key {0} repeats a few bytes: make a random one with `openssl rand -base64 32`")]
-    Weak(usize),
+impl<'a> LinkContext<'a> {
+    /// The first link of the first seat in the first stage, for nobody else.
+    pub fn new(chain: Chain<'a>, digest: &'a str, reviewer: &'a str) -> Self {
+        let (on_behalf_of, instead_of) = ("", "");
+        Self { chain, digest, stage: 0, round: 0, number: 0, reviewer, on_behalf_of, instead_of }
+    }
 }
 
 impl LinkKeys {
-    /// Derives the ID with the signing key.
-    pub fn issue(&self, context: LinkContext<'_>) -> ApprovalId {
-        derive(&self.0[0], context)
-    }
-
-    /// Derives the ID that has this hash; `None` if the key that issued it was removed.
-    pub fn reissue(&self, context: LinkContext<'_>, hash: &str) -> Option<ApprovalId> {
-        self.0.iter().map(|key| derive(key, context)).find(|id| id.hash().as_str() == hash)
-    }
-
     /// `None` if no key made this ID.
     pub fn verify(&self, id: &ApprovalId) -> Option<GenuineLink> {
         let (body, check) = id.0.split_at(BODY_LEN);
-        let made =
-            |key: &&[u8; 32]| bool::from(mac(key, b"check", &[body])[..CHECK_LEN].ct_eq(check));
-        self.0.iter().find(made).map(|key| GenuineLink { hash: id.hash(), key: *key })
+        let made = |key: &&LinkKey| bool::from(key.mac("check", &[body])[..CHECK_LEN].ct_eq(check));
+        let key = self.iter().find(made)?.clone();
+        Some(GenuineLink { id: id.clone(), hash: id.hash(), key })
     }
 }
 
-impl FromStr for LinkKeys {
-    type Err = LinkKeysError;
-
-    fn from_str(text: &str) -> Result<Self, LinkKeysError> {
-        let keys = text
-            .split(',')
-            .map(str::trim)
-            .filter(|key| !key.is_empty())
-            .enumerate()
-            .map(|(i, key)| {
-                let bytes =
-                    BASE64_STANDARD.decode(key).map_err(|_| LinkKeysError::NotBase64(i + 1))?;
-                let key: [u8; 32] = bytes
-                    .try_into()
-                    .map_err(|bytes: Vec<u8>| LinkKeysError::WrongLength(i + 1, bytes.len()))?;
-                // Such as all zeroes. 32 random bytes have fewer than 9 different values once in
-                // about 10^30 draws.
-                if key.iter().collect::<BTreeSet<_>>().len() < 9 {
-                    return Err(LinkKeysError::Weak(i + 1));
-                }
-                Ok(key)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() {
-            return Err(LinkKeysError::Empty);
-        }
-        Ok(LinkKeys(keys))
+impl LinkKey {
+    /// The approval ID for this, always the same.
+    pub fn link(&self, context: LinkContext<'_>) -> GenuineLink {
+        let body = self.mac(
+            "body",
+            &[
+                context.chain.workflow_id.as_bytes(),
+                context.chain.first_run_id.as_bytes(),
+                context.digest.as_bytes(),
+                &context.stage.to_be_bytes(),
+                &context.round.to_be_bytes(),
+                &context.number.to_be_bytes(),
+                context.reviewer.as_bytes(),
+                context.on_behalf_of.as_bytes(),
+                context.instead_of.as_bytes(),
+            ],
+        );
+        let body = &body[..BODY_LEN];
+        let check = self.mac("check", &[body]);
+        let mut id = [0; ID_LEN];
+        id[..BODY_LEN].copy_from_slice(body);
+        id[BODY_LEN..].copy_from_slice(&check[..CHECK_LEN]);
+        let id = ApprovalId(id);
+        GenuineLink { hash: id.hash(), id, key: self.clone() }
     }
 }
 
-impl fmt::Debug for LinkKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LinkKeys({} keys)", self.0.len())
+impl GenuineLink {
+    /// The ID to mail.
+    pub fn id(&self) -> &ApprovalId {
+        &self.id
     }
-}
-
-fn derive(key: &[u8; 32], context: LinkContext<'_>) -> ApprovalId {
-    let body = mac(
-        key,
-        b"body",
-        &[
-            context.approval.as_bytes(),
-            &context.stage.to_be_bytes(),
-            &context.round.to_be_bytes(),
-            context.reviewer.as_bytes(),
-        ],
-    );
-    let body = &body[..BODY_LEN];
-    let check = mac(key, b"check", &[body]);
-    let mut id = [0; ID_LEN];
-    id[..BODY_LEN].copy_from_slice(body);
-    id[BODY_LEN..].copy_from_slice(&check[..CHECK_LEN]);
-    ApprovalId(id)
-}
-
-/// HMAC-SHA256 over `purpose` and `parts`. Only the last part may vary in length, or different parts
-/// could have the same bytes.
-fn mac(key: &[u8; 32], purpose: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(b"countersign approval id\0");
-    mac.update(purpose);
-    mac.update(b"\0");
-    for part in parts {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-
-    const KEY_A: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-    const KEY_B: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
-
-    fn keys(text: &str) -> LinkKeys {
-        text.parse().expect("good keys")
-    }
+    use crate::keys::tests::{KEY_A, KEY_B, keys};
 
     fn context(reviewer: &str) -> LinkContext<'_> {
-        LinkContext { approval: Uuid::from_u128(7), stage: 0, round: 0, reviewer }
+        LinkContext::new(Chain { workflow_id: "laptops", first_run_id: "run" }, "v1:0", reviewer)
+    }
+
+    fn issue(keys: &LinkKeys, context: LinkContext<'_>) -> ApprovalId {
+        keys.first().link(context).id
     }
 
     #[test]
-    fn an_id_is_the_same_each_time_and_differs_by_everything_it_is_derived_from() {
+    fn an_id_is_the_same_each_time_and_is_for_nothing_else() {
         let keys = keys(KEY_A);
         let base = context("ann@example.com");
-        let same = [base, base].map(|context| keys.issue(context).reveal());
-        assert_eq!(same[0], same[1]);
+        let link = keys.verify(&issue(&keys, base)).expect("genuine");
+        assert!(link.is_for(base));
+        let chain = base.chain;
         let others = [
-            LinkContext { approval: Uuid::from_u128(8), ..base },
+            LinkContext { chain: Chain { workflow_id: "other", ..chain }, ..base },
+            LinkContext { chain: Chain { first_run_id: "other", ..chain }, ..base },
+            LinkContext { digest: "v1:1", ..base },
             LinkContext { stage: 1, ..base },
             LinkContext { round: 1, ..base },
+            LinkContext { number: 1, ..base },
             context("bob@example.com"),
+            LinkContext { on_behalf_of: "bob@example.com", ..base },
+            LinkContext { instead_of: "bob@example.com", ..base },
         ];
-        let all: BTreeSet<String> = others
-            .iter()
-            .map(|context| keys.issue(*context).reveal())
-            .chain([same[0].clone()])
-            .collect();
-        assert_eq!(all.len(), 5);
+        for other in others {
+            assert!(!link.is_for(other), "{other:?}");
+        }
+        let all: BTreeSet<String> =
+            others.iter().map(|context| issue(&keys, *context).reveal()).collect();
+        assert_eq!(all.len(), others.len());
     }
 
     #[test]
     fn a_typed_id_is_forgiven_its_case_dashes_spaces_and_look_alikes() {
-        let id = keys(KEY_A).issue(context("ann@example.com"));
+        let id = issue(&keys(KEY_A), context("ann@example.com"));
         let mailed = id.reveal();
         assert_eq!(mailed.len(), 29);
         for typed in [
@@ -328,7 +301,7 @@ mod tests {
     #[test]
     fn a_changed_character_anywhere_makes_a_forged_id() {
         let keys = keys(KEY_A);
-        let mailed = keys.issue(context("ann@example.com")).reveal();
+        let mailed = issue(&keys, context("ann@example.com")).reveal();
         for (i, c) in mailed.char_indices().filter(|(_, c)| *c != '-') {
             let mut forged = mailed.clone();
             forged.replace_range(i..=i, if c == 'A' { "B" } else { "A" });
@@ -341,22 +314,18 @@ mod tests {
     fn after_a_rotation_old_links_still_verify_and_old_mails_are_repeated_unchanged() {
         let old = keys(KEY_A);
         let rotated = keys(&format!("{KEY_B},{KEY_A}"));
-        let id = old.issue(context("ann@example.com"));
+        let id = issue(&old, context("ann@example.com"));
         assert!(rotated.verify(&id).is_some());
-        assert_ne!(rotated.issue(context("ann@example.com")), id);
-        let again = rotated.reissue(context("ann@example.com"), id.hash().as_str());
-        assert_eq!(again, Some(id.clone()));
-        let retired = keys(KEY_B);
-        assert!(retired.verify(&id).is_none());
-        assert_eq!(retired.reissue(context("ann@example.com"), id.hash().as_str()), None);
+        assert_ne!(issue(&rotated, context("ann@example.com")), id);
+        let again = rotated.verify(&id).expect("genuine").key().link(context("ann@example.com"));
+        assert_eq!(again.id, id);
+        assert!(keys(KEY_B).verify(&id).is_none());
     }
 
     #[test]
     fn a_signals_request_id_is_its_own_and_only_holders_of_the_key_know_it() {
         use Verdict::{Approve, Reject};
-        let link = |keys: &LinkKeys, reviewer: &str| {
-            keys.verify(&keys.issue(context(reviewer))).expect("genuine")
-        };
+        let link = |keys: &LinkKeys, reviewer: &str| keys.first().link(context(reviewer));
         let ann = link(&keys(KEY_A), "ann@example.com");
         let same = ann.request_id("run", Approve, 0);
         assert_eq!(ann.request_id("run", Approve, 0), same);
@@ -366,7 +335,8 @@ mod tests {
             ann.request_id("other", Approve, 0),
             link(&keys(KEY_A), "bob@example.com").request_id("run", Approve, 0),
             // The same hash under another key.
-            GenuineLink { key: [7; 32], ..ann.clone() }.request_id("run", Approve, 0),
+            GenuineLink { key: keys(KEY_B).first().clone(), ..ann.clone() }
+                .request_id("run", Approve, 0),
         ];
         let all: BTreeSet<&String> = others.iter().chain([&same]).collect();
         assert_eq!(all.len(), 6, "{all:?}");
@@ -376,7 +346,7 @@ mod tests {
     #[test]
     fn a_rotation_of_keys_leaves_request_ids_as_they_were() {
         let old = keys(KEY_A);
-        let id = old.issue(context("ann@example.com"));
+        let id = issue(&old, context("ann@example.com"));
         let request = |keys: &LinkKeys| {
             keys.verify(&id).expect("genuine").request_id("run", Verdict::Approve, 0)
         };
@@ -386,23 +356,11 @@ mod tests {
     #[test]
     fn neither_ids_nor_keys_show_in_debug_output() {
         let keys = keys(KEY_A);
-        let id = keys.issue(context("ann@example.com"));
+        let id = issue(&keys, context("ann@example.com"));
         let link = keys.verify(&id).expect("genuine");
         let shown = format!("{id:?} {keys:?} {link:?}");
         assert!(!shown.contains(&id.reveal()[..4]), "{shown}");
         assert!(shown.contains(id.hash().short()));
         assert!(!shown.contains("AAEC"));
-    }
-
-    #[test]
-    fn wrong_keys_are_named() {
-        assert_eq!("".parse::<LinkKeys>().unwrap_err(), LinkKeysError::Empty);
-        assert_eq!(
-            format!("{KEY_A},x y").parse::<LinkKeys>().unwrap_err(),
-            LinkKeysError::NotBase64(2)
-        );
-        assert_eq!("c2hvcnQ=".parse::<LinkKeys>().unwrap_err(), LinkKeysError::WrongLength(1, 5));
-        let zeroes = BASE64_STANDARD.encode([0; 32]);
-        assert_eq!(zeroes.parse::<LinkKeys>().unwrap_err(), LinkKeysError::Weak(1));
     }
 }

@@ -4,7 +4,12 @@
 //! Pure: no I/O, no clock, no randomness, no Temporal crate.
 
 mod approval_id;
+mod digest;
+mod jws;
+mod keys;
+mod proof;
 mod public_url;
+mod seal;
 mod verdict;
 
 pub mod names;
@@ -13,10 +18,13 @@ pub mod settings;
 pub mod submission;
 pub mod text;
 
-pub use approval_id::{
-    ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash, LinkKeys, LinkKeysError,
-};
+pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash};
+pub use digest::{digest, execution_key};
+pub use jws::{Claims, InvalidJws, Jwks};
+pub use keys::{LinkKey, LinkKeys, LinkKeysError};
+pub use proof::comment_hash;
 pub use public_url::{InvalidPublicUrl, PublicUrl};
+pub use seal::{Chain, NotSealed, Sealing};
 pub use verdict::{Terms, Verdict};
 
 /// The messages of `proto/`, with protobuf's JSON mapping.

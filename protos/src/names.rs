@@ -15,6 +15,10 @@ pub const SIGNAL_REMIND: &str = "remind";
 /// Signal of an operator, to withdraw the approval: a [`Withdrawal`](crate::v1::Withdrawal), or
 /// nothing.
 pub const SIGNAL_WITHDRAW: &str = "withdraw";
+/// The local activity that makes the plan.
+pub const ACTIVITY_VALIDATE: &str = "validate_submission";
+/// The local activity that makes the outcome.
+pub const ACTIVITY_CONCLUDE: &str = "conclude";
 /// The local activity that issues approval IDs. Their hashes are fields named `link` in its marker, and
 /// in the input of a run that was continued as new.
 pub const ACTIVITY_ISSUE_LINKS: &str = "issue_links";

@@ -2,6 +2,8 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use crate::names::COMMENT_MAX_CHARS;
+
 /// An amount with its digits grouped and its currency: `15,750.00 USD`.
 ///
 /// No digit is lost or added; anything but a decimal number is shown as it is.
@@ -78,6 +80,11 @@ pub fn clean_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// What somebody typed, as it is kept: [clean], and no longer than a comment may be.
+pub fn comment(text: &str) -> String {
+    clean(text).trim().chars().take(COMMENT_MAX_CHARS).collect()
+}
+
 /// Includes other line breaks, and Unicode's invisible language tags. Joiners of letters and emoji
 /// (U+200C, U+200D) stay.
 fn misleads(c: char) -> bool {
@@ -133,6 +140,12 @@ mod tests {
         assert_eq!(clean("a\u{200B}b\u{61C}c\u{2028}d\u{2029}e\u{FEFF}f\u{E0041}g"), "abcdefg");
         assert_eq!(clean("Łódź 東京 مرحبا 👩‍💻"), "Łódź 東京 مرحبا 👩‍💻");
         assert_eq!(clean_line(" a\n\n b\t\u{200B}c "), "a b c");
+    }
+
+    #[test]
+    fn comments_are_cut_and_cleaned_but_keep_their_lines() {
+        assert_eq!(comment("  fine\u{0}\nsecond\u{1b}[31m line \r\n"), "fine\nsecond[31m line");
+        assert_eq!(comment(&"é".repeat(3_000)).chars().count(), COMMENT_MAX_CHARS);
     }
 
     #[test]

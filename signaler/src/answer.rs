@@ -16,6 +16,8 @@ pub(crate) enum Reading {
     Closed(ApprovalState),
     /// The workflow ended without an outcome.
     Ended(Ending, ApprovalState),
+    /// The workflow says that it is decided, and has no signed outcome yet.
+    Unsealed(ApprovalState),
 }
 
 /// How a workflow ends without an outcome.
@@ -27,6 +29,8 @@ pub(crate) enum Ending {
     TimedOut,
     /// It completed, but its outcome cannot be read.
     Unreadable,
+    /// It has ended, but nothing confirms the outcome.
+    Unconfirmed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,8 @@ pub(crate) enum Answer {
     TooLate,
     /// Decided: Temporal has it, but no worker has processed it yet.
     Accepted,
+    /// It seems to be decided, and nothing confirms that yet.
+    Sealing,
 }
 
 impl Reading {
@@ -66,7 +72,8 @@ impl Reading {
             Reading::Current(state)
             | Reading::NoWorker(state)
             | Reading::Closed(state)
-            | Reading::Ended(_, state) => state,
+            | Reading::Ended(_, state)
+            | Reading::Unsealed(state) => state,
         }
     }
 }
@@ -93,6 +100,7 @@ pub(crate) fn on_view(reading: &Reading, link: &LinkHash) -> Answer {
     match reading {
         Reading::Ended(ending, _) => Answer::Ended(*ending),
         Reading::NoWorker(_) => Answer::NoWorker,
+        Reading::Unsealed(_) => Answer::Sealing,
         Reading::Closed(state) => over(state.status(), Answer::Decided).unwrap_or(Answer::Decided),
         Reading::Current(state) => {
             if let Some(answer) = over(state.status(), Answer::Decided) {
@@ -113,7 +121,8 @@ pub(crate) fn on_view(reading: &Reading, link: &LinkHash) -> Answer {
 pub(crate) fn settled(reading: &Reading, link: &LinkHash, verdict: Verdict) -> Option<Answer> {
     let state = match reading {
         Reading::Ended(ending, _) => return Some(Answer::Ended(*ending)),
-        Reading::NoWorker(_) => return None,
+        // A decision is sent although it may be too late: nothing confirms that.
+        Reading::NoWorker(_) | Reading::Unsealed(_) => return None,
         Reading::Current(state) | Reading::Closed(state) => state,
     };
     if let Some(vote) = own_vote(state, link) {
@@ -137,6 +146,9 @@ pub(crate) fn after_sending(
     link: &LinkHash,
     verdict: Verdict,
 ) -> Option<Answer> {
+    if let Reading::Unsealed(_) = reading {
+        return Some(Answer::Sealing);
+    }
     settled(reading, link, verdict).map(|answer| match answer {
         Answer::AlreadyRecorded => Answer::Recorded,
         answer => answer,

@@ -1,14 +1,17 @@
 //! Approvals as Temporal holds them: found by link, read, and signalled.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use countersign_protos::{
-    GenuineLink, LinkHash, Verdict, names,
-    payload::{self, Encoding},
+    Chain, GenuineLink, Jwks, LinkHash, Verdict, digest, names,
+    payload::{self, Encoding, Payload, PayloadError},
+    text,
     v1::{ApprovalState, Decision, Status},
 };
 use futures_util::TryStreamExt;
+use jiff::Timestamp;
 use moka::future::Cache;
+use serde_json::Value;
 use temporalio_client::{
     ClientOptions, ConnectionOptions, HistoryEventFilterType, QueryRejectCondition, UntypedQuery,
     UntypedSignal, WorkflowDescribeOptions, WorkflowExecutionDescription, WorkflowExecutionStatus,
@@ -19,11 +22,11 @@ use temporalio_common::{
     data_converters::RawValue, protos::temporal::api::history::v1::HistoryEvent,
     search_attributes::SearchAttributeKey,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{
-    answer::{Ending, Reading, pending, reviewer_by_link},
-    history,
+    answer::{Ending, Reading, pending},
+    genuine, history,
     lookup::{
         FORGET_MISSING, HISTORY, Handle, Lookup, LookupError, Proof, Run, by_link, handle, issued,
     },
@@ -32,6 +35,12 @@ use crate::{
 
 const QUERY: Duration = Duration::from_secs(2);
 const SIGNAL: Duration = Duration::from_secs(5);
+
+const CACHED_CHAINS: u64 = 100_000;
+/// Temporal takes no longer ID.
+const MAX_HINT_BYTES: usize = 1_000;
+/// How often an outcome that is being sealed is looked at again, and after which pause.
+const SEALING: (usize, Duration) = (10, Duration::from_millis(100));
 
 /// How many runs to follow: a claiming run and the issuer may each have been continued as new.
 const MAX_RUNS: usize = 4;
@@ -43,6 +52,10 @@ pub(crate) struct Approvals {
     temporal: Temporal,
     lookup: Lookup,
     rechecked: Cache<LinkHash, ()>,
+    /// The first runs' IDs, by run ID.
+    chains: Cache<Arc<str>, Arc<str>>,
+    /// The public keys of outcomes.
+    jwks: Jwks,
 }
 
 /// What one run knows about a link.
@@ -67,11 +80,17 @@ pub(crate) enum SignalError {
 
 impl Approvals {
     /// Starts connecting. Until connected, Temporal counts as unavailable.
-    pub(crate) fn connect(connection: ConnectionOptions, client: ClientOptions) -> Self {
+    pub(crate) fn connect(
+        connection: ConnectionOptions,
+        client: ClientOptions,
+        jwks: Jwks,
+    ) -> Self {
         Approvals {
             temporal: Temporal::connect(connection, client),
             lookup: Lookup::new(),
             rechecked: by_link(FORGET_MISSING),
+            chains: Cache::new(CACHED_CHAINS),
+            jwks,
         }
     }
 
@@ -84,19 +103,30 @@ impl Approvals {
     }
 
     /// The approval that `link` belongs to, and its current run.
-    pub(crate) async fn find(&self, link: &LinkHash) -> Result<(Run, Reading), LookupError> {
-        let run = self.lookup.locate(&self.temporal, link).await?;
+    ///
+    /// `hint` is the ID of the workflow that is said to have issued it. It saves the index, which lags and is
+    /// rate-limited; where the link does not fit, the index is asked all the same.
+    pub(crate) async fn find(
+        &self,
+        link: &GenuineLink,
+        hint: Option<&str>,
+    ) -> Result<(Run, Reading), LookupError> {
+        let run = match self.hinted(link, hint).await? {
+            Some(run) => run,
+            None => self.lookup.locate(&self.temporal, link).await?,
+        };
         let found = self.follow(link, run).await;
         let over = match &found {
             Ok((_, Reading::Current(state))) => !pending(state.status()),
             Ok((_, Reading::Closed(_) | Reading::Ended(..))) | Err(LookupError::Gone) => true,
-            Ok((_, Reading::NoWorker(_))) | Err(LookupError::Unavailable) => false,
+            Ok((_, Reading::NoWorker(_) | Reading::Unsealed(_)))
+            | Err(LookupError::Unavailable) => false,
         };
-        if !over || self.rechecked.get(link).await.is_some() {
+        if !over || self.rechecked.get(link.hash()).await.is_some() {
             return found;
         }
         // A workflow that was reset continues in another run, with the same links.
-        self.rechecked.insert(link.clone(), ()).await;
+        self.rechecked.insert(link.hash().clone(), ()).await;
         match &found {
             Ok((run, _)) => match self.latest(run).await {
                 Some(latest) => self.prefer(link, latest, found).await,
@@ -110,17 +140,52 @@ impl Approvals {
         }
     }
 
+    /// The latest run of the workflow that the hint names, unless another run is known. `None` if there is none.
+    async fn hinted(
+        &self,
+        link: &GenuineLink,
+        hint: Option<&str>,
+    ) -> Result<Option<Run>, LookupError> {
+        let Some(workflow_id) = hint.filter(|id| !id.is_empty() && id.len() <= MAX_HINT_BYTES)
+        else {
+            return Ok(None);
+        };
+        if self.lookup.is_located(link) {
+            return Ok(None);
+        }
+        let described = async {
+            let client = self.temporal.client()?;
+            describe(&handle(&client, workflow_id, None)).await
+        };
+        match described.await {
+            Ok(latest) => {
+                let run = Run { workflow_id: workflow_id.into(), run_id: latest.run_id().into() };
+                let first = first_run(&latest).unwrap_or_default();
+                self.chains.insert(run.run_id.clone(), first.into()).await;
+                Ok(Some(run))
+            }
+            // Anybody can write a hint.
+            Err(Failure::NotFound(_) | Failure::Refused(_)) => Ok(None),
+            Err(failure) => Err(self.unavailable(link.hash(), "describe", &failure)),
+        }
+    }
+
+    /// The public keys of outcomes.
+    pub(crate) fn jwks(&self) -> &Jwks {
+        &self.jwks
+    }
+
     /// The latest run's reading, or the earlier one if the latest run has not issued the link: a workflow
     /// may be reset to before it did.
     async fn prefer(
         &self,
-        link: &LinkHash,
+        link: &GenuineLink,
         latest: Run,
         found: Result<(Run, Reading), LookupError>,
     ) -> Result<(Run, Reading), LookupError> {
         match self.read(link, &latest).await? {
             RunReading::Approval(reading) => {
-                self.lookup.remember(link, &latest).await;
+                self.lookup.remember(link.hash(), &latest).await;
                 Ok((latest, *reading))
             }
             RunReading::Continued | RunReading::NotIssued => found,
@@ -130,15 +195,22 @@ impl Approvals {
     /// Reads a run, or the one that it continues in, or the one that issued the link.
     pub(crate) async fn follow(
         &self,
-        link: &LinkHash,
+        link: &GenuineLink,
         run: Run,
     ) -> Result<(Run, Reading), LookupError> {
-        let mut next = run.clone();
-        for _ in 0..MAX_RUNS {
+        let (mut next, mut sealing) = (run.clone(), 0);
+        for _ in 0..MAX_RUNS + SEALING.0 {
             next = match self.read(link, &next).await? {
+                RunReading::Approval(reading)
+                    if matches!(*reading, Reading::Unsealed(_)) && sealing < SEALING.0 =>
+                {
+                    sealing += 1;
+                    sleep(SEALING.1).await;
+                    continue;
+                }
                 RunReading::Approval(reading) => {
-                    if next != run {
-                        self.lookup.remember(link, &next).await;
+                    if next != run || !self.lookup.is_located(link) {
+                        self.lookup.remember(link.hash(), &next).await;
                     }
                     return Ok((next, *reading));
                 }
@@ -172,31 +244,68 @@ impl Approvals {
     }
 
     /// Queries the workflow; if no worker answers, reads its history.
-    async fn read(&self, link: &LinkHash, run: &Run) -> Result<RunReading, LookupError> {
+    async fn read(&self, link: &GenuineLink, run: &Run) -> Result<RunReading, LookupError> {
         let failed = |what| {
             move |failure: Failure| match failure {
                 Failure::NotFound(_) => LookupError::Gone,
-                failure => self.unavailable(link, what, &failure),
+                failure => self.unavailable(link.hash(), what, &failure),
             }
         };
         let client = self.temporal.client().map_err(failed("read"))?;
         let handle = run.handle(&client);
         match query(&handle).await {
-            Ok(Some(reading)) if reviewer_by_link(reading.state(), link).is_none() => {
-                Ok(RunReading::NotIssued)
-            }
-            Ok(Some(reading)) => Ok(RunReading::Approval(Box::new(reading))),
+            Ok(Some(reading)) => self.confirm(link, run, reading).await.map_err(failed("describe")),
             Ok(None) => Ok(RunReading::Continued),
             Err(failure @ (Failure::NotFound(_) | Failure::NotSent(_))) => {
                 Err(failed("query")(failure))
             }
             Err(failure) => {
-                tracing::info!(link = link.short(), error = %failure, "no worker answers; reading the history");
-                let history = timeout(HISTORY, read_history(&handle, link)).await;
+                tracing::info!(link = link.hash().short(), error = %failure, "no worker answers; reading the history");
+                let history = timeout(HISTORY, read_history(&handle, link, &self.jwks)).await;
                 let late = |_| Err(Failure::Uncertain(format!("no answer within {HISTORY:?}")));
                 history.unwrap_or_else(late).map_err(failed("history"))
             }
         }
+    }
+
+    /// What of a workflow's answer is genuine.
+    async fn confirm(
+        &self,
+        link: &GenuineLink,
+        run: &Run,
+        reading: Reading,
+    ) -> Result<RunReading, Failure> {
+        let first_run_id = self.first_run_id(run).await?;
+        let chain = Chain { workflow_id: &run.workflow_id, first_run_id: &first_run_id };
+        if !genuine::fits(link, chain, reading.state()) {
+            return Ok(RunReading::NotIssued);
+        }
+        let checked = |mut state: ApprovalState| {
+            genuine::check_votes(link, chain, &mut state);
+            state
+        };
+        let reading = match reading {
+            Reading::Current(state)
+                if !pending(state.status()) && !genuine::is_signed(&self.jwks, chain, &state) =>
+            {
+                Reading::Unsealed(genuine::unsealed(checked(state)))
+            }
+            Reading::Current(state) => Reading::Current(checked(state)),
+            Reading::Ended(ending, state) => Reading::Ended(ending, checked(state)),
+            other => other,
+        };
+        Ok(RunReading::Approval(Box::new(reading)))
+    }
+
+    /// A run's chain never changes.
+    async fn first_run_id(&self, run: &Run) -> Result<Arc<str>, Failure> {
+        if let Some(first) = self.chains.get(&run.run_id).await {
+            return Ok(first);
+        }
+        let described = describe(&run.handle(&self.temporal.client()?)).await?;
+        let first: Arc<str> = first_run(&described).unwrap_or_default().into();
+        self.chains.insert(run.run_id.clone(), first.clone()).await;
+        Ok(first)
     }
 
     /// Sends a decision. Repeating an attempt records no second event.
@@ -207,9 +316,11 @@ impl Approvals {
         (verdict, comment): (Verdict, &str),
         attempt: u32,
     ) -> Result<(), SignalError> {
+        let comment = text::comment(comment);
         let decision = Decision {
             link: link.hash().as_str().to_owned(),
-            comment: comment.to_owned(),
+            proof: Some(link.sign(verdict, &comment, Timestamp::now())),
+            comment,
             ..Decision::default()
         };
         let payload = to_temporal(payload::encode(&decision, Encoding::JsonPlain));
@@ -295,7 +406,7 @@ async fn query_status(
     })
     .await?;
     match answer {
-        Ok(value) => match payload::decode::<ApprovalState>(&from_temporal(value.payloads)) {
+        Ok(value) => match read_status(from_temporal(value.payloads)) {
             // A run that is about to continue as new has given up its state.
             Ok(ApprovalState { submission: None, .. }) => {
                 Err(Failure::Refused("the workflow's state is empty".to_owned()))
@@ -307,6 +418,15 @@ async fn query_status(
         },
         Err(status) => Ok(Err(status)),
     }
+}
+
+/// Reads a state, whose digest is then that of the submission in it. Fields of the submission that only a
+/// newer worker knows count.
+fn read_status(payloads: Vec<Payload>) -> Result<ApprovalState, PayloadError> {
+    let state: ApprovalState = payload::decode(&payloads)?;
+    let json = payloads.first().map(|payload| serde_json::from_slice::<Value>(&payload.data));
+    let json = json.and_then(Result::ok).unwrap_or_default();
+    Ok(ApprovalState { digest: digest(&json["submission"]), ..state })
 }
 
 fn ending(status: WorkflowExecutionStatus) -> Option<Ending> {
@@ -329,7 +449,11 @@ fn first_run(description: &WorkflowExecutionDescription) -> Option<&str> {
     info.map(|info| info.first_run_id.as_str())
 }
 
-async fn read_history(handle: &Handle, link: &LinkHash) -> Result<RunReading, Failure> {
+async fn read_history(
+    handle: &Handle,
+    link: &GenuineLink,
+    jwks: &Jwks,
+) -> Result<RunReading, Failure> {
     let description = describe(handle).await?;
     let Some(issued) = issued(handle, link).await? else { return Ok(RunReading::NotIssued) };
     // For an open workflow, Temporal takes seconds to answer that there is no closing event.
@@ -339,7 +463,19 @@ async fn read_history(handle: &Handle, link: &LinkHash) -> Result<RunReading, Fa
     };
     let status = description.search_attributes().get(&STATUS).unwrap_or_default();
     let status = Status::from_str_name(&status).unwrap_or_default();
-    let reading = history::read(Some(issued.first), closing, status);
+    let workflow_id = &handle.info().workflow_id;
+    let chain = Chain { workflow_id, first_run_id: &issued.first_run_id };
+    let reading = match history::read(issued.submission, closing, status) {
+        // Anybody who may poll can complete a workflow.
+        Some(Reading::Closed(state)) => {
+            let state = ApprovalState { digest: issued.digest.clone(), ..state };
+            match genuine::is_signed(jwks, chain, &state) {
+                true => Some(Reading::Closed(state)),
+                false => Some(Reading::Ended(Ending::Unconfirmed, genuine::unconfirmed(state))),
+            }
+        }
+        reading => reading,
+    };
     Ok(reading.map_or(RunReading::Continued, |reading| RunReading::Approval(Box::new(reading))))
 }
 

@@ -19,11 +19,12 @@ impl Approvals {
     pub(crate) async fn decide(
         &self,
         link: &GenuineLink,
+        hint: Option<&str>,
         verdict: Verdict,
         comment: &str,
     ) -> Result<(Answer, Reading), Problem> {
         for _ in 0..RUNS {
-            let (run, before) = self.find(link.hash()).await.map_err(|error| match error {
+            let (run, before) = self.find(link, hint).await.map_err(|error| match error {
                 LookupError::Gone => Problem::Gone,
                 LookupError::Unavailable => Problem::NothingRecorded,
             })?;
@@ -61,7 +62,7 @@ impl Approvals {
                 // The workflow's state may still show whether it arrived.
                 Err(_) => {}
             }
-            let followed = self.follow(link.hash(), run.clone()).await;
+            let followed = self.follow(link, run.clone()).await;
             let (next, after) = followed.map_err(|_| Problem::Unknown)?;
             if let Some(answer) = answer(&after, link.hash(), decision.0, acknowledged) {
                 return Ok(Some((answer, after)));

@@ -1,7 +1,7 @@
 //! What a history says of an approval while no worker answers.
 
 use countersign_protos::{
-    payload, submission,
+    payload,
     v1::{
         ApprovalState, Outcome, ReviewerState, StageOutcome, StageState, Status, Submission, Vote,
     },
@@ -15,20 +15,13 @@ use crate::{
     temporal::from_temporal,
 };
 
-/// Reads the first and the closing event of a workflow; `status` is its search attribute. `None` if
+/// Reads the closing event of a workflow; `status` is its search attribute. `None` if
 /// the run was continued as new.
 pub(crate) fn read(
-    first: Option<HistoryEvent>,
+    submission: Submission,
     closing: Option<HistoryEvent>,
     status: Status,
 ) -> Option<Reading> {
-    let submission = match first.and_then(|event| event.attributes) {
-        Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
-            // The worker reports problems with its shape.
-            submission::recorded(&from_temporal(started.input.unwrap_or_default().payloads))
-        }
-        _ => Submission::default(),
-    };
     let pending = ApprovalState {
         status: Status::Pending.into(),
         submission: Some(submission),
@@ -74,18 +67,16 @@ pub(crate) fn read(
 /// An outcome in the shape of the workflow's own answer. Enum values that only a newer version knows
 /// become unspecified, since they cannot be written as JSON.
 fn decided(outcome: Outcome, pending: ApprovalState) -> ApprovalState {
-    let submission = pending.submission.unwrap_or_default();
     ApprovalState {
         status: outcome.status().into(),
-        submission: Some(Submission {
-            submitter: outcome.submitter.or(submission.submitter),
-            document: outcome.document.or(submission.document),
-            ..submission
-        }),
+        // The outcome names them too, but the link proves only those that it was issued for.
+        submission: pending.submission,
         stages: outcome.stages.into_iter().map(stage).collect(),
         decided_at: outcome.decided_at,
         reason: outcome.reason,
         because: outcome.because,
+        digest: outcome.digest,
+        jws: outcome.jws,
         ..ApprovalState::default()
     }
 }

@@ -8,6 +8,7 @@ mod answer;
 mod approvals;
 mod decision;
 mod form;
+mod genuine;
 mod history;
 mod json;
 mod lookup;
@@ -57,7 +58,7 @@ impl App {
         let (connection, client) = settings.temporal;
         let root = settings.public_url.path().to_owned();
         App(Arc::new(Inner {
-            approvals: Approvals::connect(connection, client),
+            approvals: Approvals::connect(connection, client, settings.link_keys.jwks()),
             keys: settings.link_keys,
             limits: Limits::new(settings.limit_address, settings.limit_link),
             trusted_proxies: settings.trusted_proxies,

@@ -6,7 +6,9 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use countersign_protos::{LinkHash, names};
+use countersign_protos::{
+    Chain, GenuineLink, LinkContext, LinkHash, digest, names, v1::Submission,
+};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use moka::future::Cache;
 use serde_json::Value;
@@ -18,11 +20,7 @@ use temporalio_common::protos::{
     constants::LOCAL_ACTIVITY_MARKER_NAME,
     temporal::api::{
         common::v1::Payloads,
-        enums::v1::ContinueAsNewInitiator,
-        history::v1::{
-            HistoryEvent, MarkerRecordedEventAttributes, WorkflowExecutionStartedEventAttributes,
-            history_event::Attributes,
-        },
+        history::v1::{HistoryEvent, MarkerRecordedEventAttributes, history_event::Attributes},
     },
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -72,10 +70,14 @@ pub(crate) fn handle(client: &Client, workflow_id: &str, run_id: Option<&str>) -
         .bind_untyped(client.clone())
 }
 
-/// Proof that a run issued a link.
+/// What a history proves of a link.
 pub(crate) struct Issued {
-    /// The run's first event.
-    pub(crate) first: HistoryEvent,
+    /// The ID of the chain's first run.
+    pub(crate) first_run_id: String,
+    /// Of the submission.
+    pub(crate) digest: String,
+    /// What the link was issued for.
+    pub(crate) submission: Submission,
 }
 
 /// Why there is no approval to read.
@@ -87,35 +89,85 @@ pub(crate) enum LookupError {
     Unavailable,
 }
 
-impl Issued {
-    /// The ID of the chain's first run: unchanged by resets and by continuing as new, and new for each
-    /// start.
-    fn chain(&self) -> &str {
-        match &self.first.attributes {
-            Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
-                &started.first_execution_run_id
-            }
-            _ => "",
-        }
-    }
-}
-
 /// Reads a history until it proves that the run issued the link; `None` if it does not.
-pub(crate) async fn issued(handle: &Handle, link: &LinkHash) -> Result<Option<Issued>, Failure> {
+pub(crate) async fn issued(handle: &Handle, link: &GenuineLink) -> Result<Option<Issued>, Failure> {
     call(HISTORY, |rpc| {
         let options = WorkflowFetchHistoryOptions::builder().rpc_options(rpc).build();
         let mut events = handle.fetch_history(options);
         async move {
-            let Some(first) = events.try_next().await? else { return Ok(None) };
-            let mut proven = proves(&first, link);
-            while !proven {
-                let Some(event) = events.try_next().await? else { return Ok(None) };
-                proven = proves(&event, link);
+            let mut reader = Reader::new(handle.info().workflow_id.clone(), link);
+            while let Some(event) = events.try_next().await? {
+                if let Some(issued) = reader.read(&event) {
+                    return Ok(Some(issued));
+                }
             }
-            Ok::<_, WorkflowInteractionError>(Some(Issued { first }))
+            Ok::<_, WorkflowInteractionError>(None)
         }
     })
     .await
+}
+
+/// Reads a history's events in order.
+struct Reader<'a> {
+    link: &'a GenuineLink,
+    workflow_id: String,
+    first_run_id: String,
+    /// The submission of the plan, once it is read.
+    submission: Value,
+}
+
+impl<'a> Reader<'a> {
+    fn new(workflow_id: String, link: &'a GenuineLink) -> Self {
+        Self { link, workflow_id, first_run_id: String::new(), submission: Value::Null }
+    }
+
+    /// What is proven, once it is: by the marker of the local activity that issued the link, or by the start
+    /// of a run that was continued as new with the link in its state.
+    ///
+    /// Others can write all of these. What they cannot make is a link that fits.
+    fn read(&mut self, event: &HistoryEvent) -> Option<Issued> {
+        match event.attributes.as_ref()? {
+            Attributes::WorkflowExecutionStartedEventAttributes(started) => {
+                self.first_run_id.clone_from(&started.first_execution_run_id);
+                let evidence = json(started.input.as_ref())?["case"]["open"]["evidence"].take();
+                self.submission = planned(&evidence["plan"]);
+                self.proof(&evidence["journal"])
+            }
+            Attributes::MarkerRecordedEventAttributes(marker) => {
+                let (activity, result) = local_activity(marker)?;
+                match activity.as_str() {
+                    names::ACTIVITY_VALIDATE => {
+                        self.submission = planned(&result["plan"]);
+                        None
+                    }
+                    names::ACTIVITY_ISSUE_LINKS => self.proof(&result["invited"]),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn proof(&self, recorded: &Value) -> Option<Issued> {
+        let seat = seat(recorded, self.link.hash())?;
+        let text = |field: &str| seat[field].as_str().unwrap_or_default();
+        let number = |field: &str| seat[field].as_u64().and_then(|number| number.try_into().ok());
+        let chain = Chain { workflow_id: &self.workflow_id, first_run_id: &self.first_run_id };
+        let digest = digest(&self.submission);
+        let context = LinkContext {
+            stage: number("stage")?,
+            round: number("round")?,
+            on_behalf_of: text("onBehalfOf"),
+            instead_of: text("insteadOf"),
+            ..LinkContext::new(chain, &digest, text("reviewer"))
+        };
+        let fits = self.link.is_for(context);
+        fits.then(|| Issued {
+            first_run_id: self.first_run_id.clone(),
+            digest: digest.clone(),
+            submission: serde_json::from_value(self.submission.clone()).unwrap_or_default(),
+        })
+    }
 }
 
 /// Finds runs by link, with caches.
@@ -142,7 +194,7 @@ impl Lookup {
     pub(crate) async fn locate(
         &self,
         temporal: &Temporal,
-        link: &LinkHash,
+        link: &GenuineLink,
     ) -> Result<Run, LookupError> {
         self.find(temporal, link, Proof::Unrivalled).await
     }
@@ -151,11 +203,16 @@ impl Lookup {
     pub(crate) async fn locate_again(
         &self,
         temporal: &Temporal,
-        link: &LinkHash,
+        link: &GenuineLink,
         proof: Proof,
     ) -> Result<Run, LookupError> {
-        self.located.invalidate(link).await;
+        self.located.invalidate(link.hash()).await;
         self.find(temporal, link, proof).await
+    }
+
+    /// Whether a run of the link is known.
+    pub(crate) fn is_located(&self, link: &GenuineLink) -> bool {
+        self.located.contains_key(link.hash())
     }
 
     pub(crate) async fn remember(&self, link: &LinkHash, run: &Run) {
@@ -165,14 +222,14 @@ impl Lookup {
     async fn find(
         &self,
         temporal: &Temporal,
-        link: &LinkHash,
+        link: &GenuineLink,
         proof: Proof,
     ) -> Result<Run, LookupError> {
-        if let Some(missing) = self.missing.get(link).await {
+        if let Some(missing) = self.missing.get(link.hash()).await {
             return Err(missing);
         }
         let look_up = look_up(temporal, link, proof);
-        let located = self.located.try_get_with_by_ref(link, look_up).await;
+        let located = self.located.try_get_with_by_ref(link.hash(), look_up).await;
         match located.as_ref().map_err(|failure| &**failure) {
             Ok(run) => Ok(run.clone()),
             Err(Failure::NotFound(_)) => {
@@ -181,12 +238,12 @@ impl Lookup {
                     // After an outage the index may lag for longer than a page can wait.
                     false => LookupError::Unavailable,
                 };
-                self.missing.insert(link.clone(), missing).await;
+                self.missing.insert(link.hash().clone(), missing).await;
                 Err(missing)
             }
             Err(failure) => {
                 temporal.note_failure(failure);
-                tracing::warn!(link = link.short(), error = %failure, "look-up failed");
+                tracing::warn!(link = link.hash().short(), error = %failure, "look-up failed");
                 Err(LookupError::Unavailable)
             }
         }
@@ -197,7 +254,7 @@ pub(crate) fn by_link<V: Clone + Send + Sync + 'static>(forget: Duration) -> Cac
     Cache::builder().max_capacity(CACHED_LINKS).time_to_live(forget).build()
 }
 
-async fn look_up(temporal: &Temporal, link: &LinkHash, proof: Proof) -> Result<Run, Failure> {
+async fn look_up(temporal: &Temporal, link: &GenuineLink, proof: Proof) -> Result<Run, Failure> {
     let until = Instant::now() + PATIENCE;
     // A link is used only after a history has it: a run whose history lacks it never issues it.
     let mut impostors = HashSet::new();
@@ -215,7 +272,7 @@ async fn look_up(temporal: &Temporal, link: &LinkHash, proof: Proof) -> Result<R
                     return Ok(run);
                 }
                 tracing::warn!(
-                    link = link.short(),
+                    link = link.hash().short(),
                     runs = claims.len(),
                     workflow = &*claims[0].workflow_id,
                     "the search attribute {} of these runs has a link that they did not issue",
@@ -233,11 +290,11 @@ async fn look_up(temporal: &Temporal, link: &LinkHash, proof: Proof) -> Result<R
 }
 
 /// All runs that claim a link, oldest first.
-async fn claims(client: &Client, link: &LinkHash) -> Result<Vec<Run>, Failure> {
+async fn claims(client: &Client, link: &GenuineLink) -> Result<Vec<Run>, Failure> {
     let query = format!(
         "{} = '{}' AND WorkflowType = '{}'",
         names::ATTRIBUTE_LINKS,
-        link.as_str(),
+        link.hash().as_str(),
         names::WORKFLOW_TYPE
     );
     let mut runs: Vec<_> = call(LOOK_UP, |rpc| {
@@ -263,13 +320,17 @@ async fn claims(client: &Client, link: &LinkHash) -> Result<Vec<Run>, Failure> {
 /// Nobody knows a hash before its workflow has issued it, so the oldest run that proves it is the
 /// original. After a reset, or after continuing as new, several runs of that workflow have the link,
 /// and the newest is current.
-async fn issuer(client: &Client, link: &LinkHash, claims: &[Run]) -> Result<Option<Run>, Failure> {
+async fn issuer(
+    client: &Client,
+    link: &GenuineLink,
+    claims: &[Run],
+) -> Result<Option<Run>, Failure> {
     let Some((original, issued)) = first_issuer(client, link, claims.to_vec(), None).await? else {
         return Ok(None);
     };
     let of_same_workflow = claims.iter().filter(|run| run.workflow_id == original.workflow_id);
     let newest_first = of_same_workflow.rev().cloned().collect();
-    let newest = first_issuer(client, link, newest_first, Some(issued.chain())).await?;
+    let newest = first_issuer(client, link, newest_first, Some(&issued.first_run_id)).await?;
     Ok(newest.map(|(run, _)| run))
 }
 
@@ -277,7 +338,7 @@ async fn issuer(client: &Client, link: &LinkHash, claims: &[Run]) -> Result<Opti
 /// read, no later one is taken instead.
 async fn first_issuer(
     client: &Client,
-    link: &LinkHash,
+    link: &GenuineLink,
     runs: Vec<Run>,
     chain: Option<&str>,
 ) -> Result<Option<(Run, Issued)>, Failure> {
@@ -295,7 +356,7 @@ async fn first_issuer(
     let mut histories = stream::iter(histories).buffered(AT_ONCE);
     while let Some(history) = histories.next().await {
         if let Some((run, issued)) = history?
-            && chain.is_none_or(|chain| chain == issued.chain())
+            && chain.is_none_or(|chain| chain == issued.first_run_id)
         {
             return Ok(Some((run, issued)));
         }
@@ -303,67 +364,79 @@ async fn first_issuer(
     Ok(None)
 }
 
-/// Whether this event proves that its run issued the link: the marker of the local activity that did,
-/// or the start of a run that was continued as new with the link in its state.
-///
-/// Search attributes prove nothing: the starter of a workflow chooses them.
-fn proves(event: &HistoryEvent, link: &LinkHash) -> bool {
-    match &event.attributes {
-        Some(Attributes::MarkerRecordedEventAttributes(marker)) => issues(marker, link),
-        Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
-            inherits(started, link)
-        }
-        _ => false,
+/// The type and the result of a local activity. Its marker's `data` names it, and `result` is what it
+/// returned: Temporal Core, `external_data.proto`.
+fn local_activity(marker: &MarkerRecordedEventAttributes) -> Option<(String, Value)> {
+    if marker.marker_name != LOCAL_ACTIVITY_MARKER_NAME {
+        return None;
     }
-}
-
-/// Such a marker's `data` names the activity, and `result` is what it returned: Temporal Core,
-/// `external_data.proto`.
-fn issues(marker: &MarkerRecordedEventAttributes, link: &LinkHash) -> bool {
-    marker.marker_name == LOCAL_ACTIVITY_MARKER_NAME
-        && json(marker.details.get("data"))
-            .is_some_and(|data| data["activity_type"] == names::ACTIVITY_ISSUE_LINKS)
-        && json(marker.details.get("result")).is_some_and(|issued| has_link(&issued, link))
-}
-
-/// The input of a run on a cron schedule, or of a retry, is its starter's.
-fn inherits(started: &WorkflowExecutionStartedEventAttributes, link: &LinkHash) -> bool {
-    started.initiator() == ContinueAsNewInitiator::Workflow
-        && json(started.input.as_ref()).is_some_and(|input| has_link(&input["case"], link))
+    let data = json(marker.details.get("data"))?;
+    Some((data["activity_type"].as_str()?.to_owned(), json(marker.details.get("result"))?))
 }
 
 fn json(payloads: Option<&Payloads>) -> Option<Value> {
     serde_json::from_slice(&payloads?.payloads.first()?.data).ok()
 }
 
-/// Whether a field `link` at any depth has this hash.
-fn has_link(value: &Value, link: &LinkHash) -> bool {
+/// The submission of a sealed plan, which is JSON in a string.
+fn planned(plan: &Value) -> Value {
+    let json = plan["json"].as_str().unwrap_or_default();
+    serde_json::from_str::<Value>(json)
+        .map(|mut plan| plan["submission"].take())
+        .unwrap_or_default()
+}
+
+/// The object at any depth whose field `link` has this hash.
+fn seat<'a>(value: &'a Value, link: &LinkHash) -> Option<&'a Value> {
     match value {
-        Value::Array(values) => values.iter().any(|value| has_link(value, link)),
-        Value::Object(fields) => fields.iter().any(|(name, value)| {
-            name == "link" && value.as_str() == Some(link.as_str()) || has_link(value, link)
-        }),
-        _ => false,
+        Value::Array(values) => values.iter().find_map(|value| seat(value, link)),
+        Value::Object(_) if value["link"] == link.as_str() => Some(value),
+        Value::Object(fields) => fields.values().find_map(|value| seat(value, link)),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use countersign_protos::ApprovalId;
+    use countersign_protos::LinkKeys;
     use serde_json::json;
     use temporalio_common::protos::temporal::api::{
-        common::v1::{Payload, SearchAttributes},
-        history::v1::WorkflowExecutionSignaledEventAttributes,
+        common::v1::Payload,
+        history::v1::{
+            WorkflowExecutionSignaledEventAttributes, WorkflowExecutionStartedEventAttributes,
+        },
     };
 
     use super::*;
+
+    const CHAIN: Chain<'_> = Chain { workflow_id: "laptops", first_run_id: "run" };
 
     fn event(attributes: Attributes) -> HistoryEvent {
         HistoryEvent { attributes: Some(attributes), ..HistoryEvent::default() }
     }
 
-    fn link() -> LinkHash {
-        "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash()
+    fn submission() -> Value {
+        json!({"submissionId": "PO-1", "document": {"title": "Laptops"}})
+    }
+
+    /// Cy's, who was asked second in the second stage, for Ann and instead of Bob.
+    fn link() -> GenuineLink {
+        let keys: LinkKeys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key");
+        let digest = digest(&submission());
+        keys.first().link(LinkContext {
+            stage: 1,
+            round: 1,
+            on_behalf_of: "ann@example.com",
+            instead_of: "bob@example.com",
+            ..LinkContext::new(CHAIN, &digest, "cy@example.com")
+        })
+    }
+
+    fn seat() -> Value {
+        json!({
+            "stage": 1, "round": 1, "reviewer": "cy@example.com", "onBehalfOf": "ann@example.com",
+            "insteadOf": "bob@example.com", "link": link().hash().as_str(), "key": "",
+        })
     }
 
     fn one(data: Value) -> Payloads {
@@ -382,58 +455,68 @@ mod tests {
         event(Attributes::MarkerRecordedEventAttributes(attributes))
     }
 
-    fn begins(initiator: ContinueAsNewInitiator, input: Value) -> HistoryEvent {
-        let hashes =
-            Payload { data: json!([link().as_str()]).to_string().into(), ..Default::default() };
-        let attribute = (names::ATTRIBUTE_LINKS.to_owned(), hashes);
-        let attributes = WorkflowExecutionStartedEventAttributes {
-            initiator: initiator.into(),
-            input: Some(one(input)),
-            // As copied by whoever starts it.
-            search_attributes: Some(SearchAttributes { indexed_fields: [attribute].into() }),
-            ..Default::default()
-        };
-        event(Attributes::WorkflowExecutionStartedEventAttributes(attributes))
+    fn begins(first_run_id: &str, input: Value) -> HistoryEvent {
+        event(Attributes::WorkflowExecutionStartedEventAttributes(
+            WorkflowExecutionStartedEventAttributes {
+                input: Some(one(input)),
+                first_execution_run_id: first_run_id.to_owned(),
+                ..Default::default()
+            },
+        ))
+    }
+
+    /// The title that these events prove the link to be for.
+    fn proven(events: &[HistoryEvent]) -> Option<String> {
+        let link = link();
+        let mut reader = Reader::new(CHAIN.workflow_id.to_owned(), &link);
+        let issued = events.iter().find_map(|event| reader.read(event))?;
+        assert_eq!(issued.first_run_id, CHAIN.first_run_id);
+        Some(issued.submission.document.unwrap_or_default().title)
     }
 
     #[test]
-    fn a_link_is_that_of_the_run_that_issued_it_and_of_those_that_follow() {
-        use ContinueAsNewInitiator::{CronSchedule, Retry, Unspecified, Workflow};
+    fn a_link_is_that_of_the_run_that_issued_it_and_of_those_that_continue_it() {
         const LOCAL: &str = LOCAL_ACTIVITY_MARKER_NAME;
-        const ISSUE: &str = names::ACTIVITY_ISSUE_LINKS;
-        let hash = link().as_str().to_owned();
-        let people = |hash: &str| {
-            json!({"invited": [
-                {"reviewer": "bob@example.com", "link": "00000000000000000000"},
-                {"reviewer": "ann@example.com", "link": hash},
-            ], "due": null})
+        let plan = |submission: Value| json!({"plan": {"json": json!({"submission": submission}).to_string()}});
+        let planned = |submission: Value| marker(LOCAL, names::ACTIVITY_VALIDATE, plan(submission));
+        let issue = |seat: Value| {
+            let result = json!({"invited": [{"link": "0"}, seat], "due": null});
+            marker(LOCAL, names::ACTIVITY_ISSUE_LINKS, result)
         };
-        let case = json!({"case": {"open": {"approval": {"stages": [
-            {"seats": [{"reviewer": "ann@example.com", "link": hash}]},
-        ]}}}});
-        let mentions = json!({"case": {"link": {"of": hash}, "early": [{"Link": hash}, hash]}});
+        let first = || begins(CHAIN.first_run_id, submission());
+        let laptops = Some("Laptops".to_owned());
+        assert_eq!(proven(&[first(), planned(submission()), issue(seat())]), laptops);
+
+        let journal = json!([{"asked": {"invited": [seat()]}}]);
+        let evidence = json!({"plan": {"json": json!({"submission": submission()}).to_string()}, "journal": journal});
+        let continued = json!({"case": {"open": {"evidence": evidence}}});
+        assert_eq!(proven(&[begins(CHAIN.first_run_id, continued.clone())]), laptops);
+
+        let coffee = json!({"submissionId": "PO-1", "document": {"title": "Coffee"}});
+        let changed = |field: &str, value: Value| {
+            let mut seat = seat();
+            seat[field] = value;
+            vec![first(), planned(submission()), issue(seat)]
+        };
         let signal = WorkflowExecutionSignaledEventAttributes {
-            input: Some(one(people(&hash))),
+            input: Some(one(seat())),
             ..Default::default()
         };
-        let signalled = event(Attributes::WorkflowExecutionSignaledEventAttributes(signal));
-        for (event, shown) in [
-            (marker(LOCAL, ISSUE, people(&hash)), true),
-            (marker(LOCAL, ISSUE, people("11111111111111111111")), false),
-            (marker(LOCAL, ISSUE, json!({"invited": [], "due": hash})), false),
-            (marker(LOCAL, ISSUE, json!(null)), false),
-            (marker(LOCAL, "validate_submission", people(&hash)), false),
-            (marker("Version", ISSUE, people(&hash)), false),
-            (begins(Workflow, case.clone()), true),
-            (begins(Workflow, mentions), false),
-            (begins(Workflow, json!({"link": hash})), false),
-            (begins(Unspecified, case.clone()), false),
-            (begins(CronSchedule, case.clone()), false),
-            (begins(Retry, case), false),
-            (signalled, false),
-            (HistoryEvent::default(), false),
+        for forged in [
+            vec![begins("other", continued)],
+            vec![begins("other", submission()), planned(submission()), issue(seat())],
+            vec![first(), planned(coffee), issue(seat())],
+            vec![first(), issue(seat())],
+            vec![first(), planned(submission()), marker("Version", "issue_links", seat())],
+            vec![first(), planned(submission()), marker(LOCAL, "conclude", seat())],
+            vec![first(), event(Attributes::WorkflowExecutionSignaledEventAttributes(signal))],
+            changed("stage", json!(0)),
+            changed("round", json!(0)),
+            changed("reviewer", json!("eve@example.com")),
+            changed("insteadOf", json!(null)),
+            changed("link", json!("0")),
         ] {
-            assert_eq!(proves(&event, &link()), shown, "{event:?}");
+            assert_eq!(proven(&forged), None, "{forged:?}");
         }
     }
 }

@@ -137,6 +137,7 @@ fn answer_status(answer: Answer) -> (StatusCode, &'static str) {
         Answer::OtherVerdict => (StatusCode::CONFLICT, "other_verdict"),
         Answer::TooLate => (StatusCode::CONFLICT, "too_late"),
         Answer::Accepted => (StatusCode::ACCEPTED, "accepted"),
+        Answer::Sealing => (StatusCode::ACCEPTED, "sealing"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use axum::{
-    Router,
+    Json, Router,
     extract::{
         DefaultBodyLimit, Path, Query, Request, State,
         rejection::{PathRejection, QueryRejection},
@@ -47,6 +47,8 @@ pub(crate) fn router(app: App) -> Router {
     let mut routes = Router::new()
         .route("/", get(home))
         .route("/a/{approval-id}", get(view).post(decide))
+        .route("/a/{approval-id}/{workflow-id}", get(view).post(decide))
+        .route("/.well-known/jwks.json", get(jwks))
         .route("/assets/{file}", get(stylesheet))
         .route("/readyz", get(ready).options(ready_by_options));
     if app.0.outbox.is_some() {
@@ -82,15 +84,24 @@ struct Choice {
     choice: Option<String>,
 }
 
+/// What a link says: an approval ID, and a hint where to find it.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Linked {
+    approval_id: String,
+    /// The ID of the workflow that has issued the link, as anybody may write it.
+    workflow_id: Option<String>,
+}
+
 async fn view(
     State(app): State<App>,
-    id: Result<Path<String>, PathRejection>,
+    linked: Result<Path<Linked>, PathRejection>,
     choice: Result<Query<Choice>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let id = id.map(|Path(id)| id).unwrap_or_default();
-    about(&app, &id, &headers, "", async |link| {
-        let (_, reading) = app.0.approvals.find(link.hash()).await?;
+    let Linked { approval_id, workflow_id } = linked.map(|Path(linked)| linked).unwrap_or_default();
+    about(&app, &approval_id, &headers, "", async |link| {
+        let (_, reading) = app.0.approvals.find(link, workflow_id.as_deref()).await?;
         let choice =
             choice.ok().and_then(|Query(choice)| Verdict::from_name(choice.choice.as_deref()?));
         let answer = on_view(&reading, link.hash());
@@ -101,17 +112,18 @@ async fn view(
 
 async fn decide(
     State(app): State<App>,
-    id: Result<Path<String>, PathRejection>,
+    linked: Result<Path<Linked>, PathRejection>,
     headers: HeaderMap,
     request: Request,
 ) -> Response {
-    let id = id.map(|Path(id)| id).unwrap_or_default();
+    let Linked { approval_id, workflow_id } = linked.map(|Path(linked)| linked).unwrap_or_default();
     let form = Form::read(request).await;
     let comment = form.as_ref().map(Form::comment).unwrap_or_default();
-    about(&app, &id, &headers, &comment, async |link| {
+    about(&app, &approval_id, &headers, &comment, async |link| {
         app.0.limits.by_decision(link.hash())?;
         let verdict = form?.verdict()?;
-        let (answer, reading) = app.0.approvals.decide(link, verdict, &comment).await?;
+        let (answer, reading) =
+            app.0.approvals.decide(link, workflow_id.as_deref(), verdict, &comment).await?;
         let link = link.hash().clone();
         Ok(Reply::Approval { answer, reading: reading.into(), link, choice: None })
     })
@@ -177,6 +189,13 @@ async fn stylesheet(
         }
         _ => Reply::from(Problem::NotFound).respond(&app.0.site, Accept::of(&headers)),
     }
+}
+
+/// The public keys of outcomes (RFC 7517).
+async fn jwks(State(app): State<App>) -> Response {
+    let headers =
+        [(CONTENT_TYPE, "application/jwk-set+json"), (CACHE_CONTROL, "public, max-age=300")];
+    (headers, Json(app.0.approvals.jwks())).into_response()
 }
 
 /// Whether it can be the stylesheet of any version.

@@ -176,7 +176,7 @@ pub(crate) struct MailPage<'a> {
 fn tone(case: Case<'_>) -> &'static str {
     match case.answer {
         Answer::Open => "open",
-        Answer::NoWorker | Answer::Accepted => "wait",
+        Answer::NoWorker | Answer::Accepted | Answer::Sealing => "wait",
         Answer::Voted | Answer::StageOver | Answer::Decided => match case.state.status() {
             status if !pending(status) => status_tone(status),
             _ => vote_tone(own_vote(case.state, case.link)),

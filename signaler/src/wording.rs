@@ -41,6 +41,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         Answer::OtherVerdict => format!("You had already {} this", past(own)),
         Answer::TooLate => "Already decided".to_owned(),
         Answer::Accepted => "Your decision is recorded".to_owned(),
+        Answer::Sealing => "Recorded; the outcome is being sealed".to_owned(),
     }
 }
 
@@ -76,6 +77,11 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
                 .to_owned(),
             progress(case),
         ]),
+        Answer::Sealing => {
+            "All decisions are stored safely. What follows from them is not confirmed \
+            yet: please look again in a moment. There is no need to press again."
+                .to_owned()
+        }
         Answer::Accepted => "It is stored safely. It takes effect when the service that processes \
             decisions is back, unless you or others have already decided; this page will then show \
             the result. There is no need to press again."
@@ -173,7 +179,13 @@ pub(crate) fn stage_note(stage: &StageState, opened: bool) -> String {
 /// What a reviewer did, or why they did nothing; `waiting` where they still can.
 pub(crate) fn reviewer_did(reviewer: &ReviewerState, waiting: bool) -> String {
     if let Some(vote) = &reviewer.vote {
-        return on(past(Some(vote)), &moment(vote.decided_at.as_ref()));
+        let did = on(past(Some(vote)), &moment(vote.decided_at.as_ref()));
+        return match vote.by.as_str() {
+            "operator" => {
+                format!("{did}, recorded by an operator ({})", clean_line(&vote.identity))
+            }
+            _ => did,
+        };
     }
     let did = match (reviewer.released, waiting) {
         (true, _) => "did not decide; others were asked",
@@ -284,6 +296,9 @@ fn ended(ending: Ending) -> &'static str {
         Ending::Failed => "The process behind it failed.",
         Ending::Terminated => "Somebody stopped the process behind it.",
         Ending::TimedOut => "The process behind it ran out of time.",
+        Ending::Unconfirmed => {
+            "The process behind it is over, but its outcome cannot be confirmed."
+        }
         Ending::Unreadable => "The process behind it is over, but its outcome cannot be read.",
     }
 }

@@ -10,11 +10,10 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use countersign_protos::{ApprovalId, LinkContext, LinkKeys};
+use countersign_protos::{ApprovalId, Chain, LinkContext, LinkKeys};
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
-use uuid::Uuid;
 
 mod service;
 
@@ -34,8 +33,8 @@ fn service_at(public_url: &str, flags: &[&str]) -> Router {
 
 fn approval_id(key: &str) -> ApprovalId {
     let keys: LinkKeys = key.parse().expect("a key");
-    let approval = Uuid::from_u128(7);
-    keys.issue(LinkContext { approval, stage: 0, round: 0, reviewer: "ann@example.com" })
+    let chain = Chain { workflow_id: "laptops", first_run_id: "run" };
+    keys.first().link(LinkContext::new(chain, "v1:0", "ann@example.com")).id().clone()
 }
 
 fn genuine() -> String {

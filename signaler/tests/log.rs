@@ -9,10 +9,9 @@ use axum::{
     body::Body,
     http::{Request, header},
 };
-use countersign_protos::{LinkContext, LinkKeys};
+use countersign_protos::{Chain, LinkContext, LinkKeys};
 use tower::ServiceExt;
 use tracing_subscriber::fmt::MakeWriter;
-use uuid::Uuid;
 
 mod service;
 
@@ -48,15 +47,10 @@ async fn each_request_is_one_line_without_its_approval_id_query_comment_or_refer
         tracing_subscriber::fmt().json().with_env_filter("trace").with_writer(log.clone());
     let _guard = tracing::subscriber::set_default(subscriber.finish());
 
-    let id = LinkKeys::issue(
-        &KEY.parse().expect("a key"),
-        LinkContext {
-            approval: Uuid::from_u128(9),
-            stage: 0,
-            round: 0,
-            reviewer: "ann@example.com",
-        },
-    );
+    let keys: LinkKeys = KEY.parse().expect("a key");
+    let chain = Chain { workflow_id: "laptops", first_run_id: "run" };
+    let link = keys.first().link(LinkContext::new(chain, "v1:0", "ann@example.com"));
+    let id = link.id();
     let service = service("https://ok.example", &[]).router();
     let revealed = id.reveal();
     for (method, path) in [

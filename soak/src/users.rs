@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use countersign_e2e::json_payload;
-use countersign_protos::{ApprovalId, LinkContext};
+use countersign_protos::{ApprovalId, Chain, LinkContext};
 use parking_lot::Mutex;
 use reqwest::{Client, RequestBuilder, header::ACCEPT};
 use serde_json::{Value, json};
@@ -122,9 +122,10 @@ impl World {
         let nobody = "nobody.old@example.com";
         let gone = |how| move |e: &Entry| e.act == Act::Misuse(how) && e.answer == "gone";
         for i in 0.. {
-            let approval = Uuid::from_u128(rng.u128(..));
-            let asked = LinkContext { approval, stage: 0, round: 0, reviewer: nobody };
-            let id = self.cluster.keys.issue(asked).reveal();
+            let first_run_id = &Uuid::from_u128(rng.u128(..)).to_string();
+            let chain = Chain { workflow_id: "never started", first_run_id };
+            let key = self.cluster.keys.first();
+            let id = key.link(LinkContext::new(chain, "v1:0", nobody)).id().reveal();
             self.unmailed.lock().push(id.clone());
             let url = self.cluster.url(i, &id);
             let form = [("verdict", "approve")];

@@ -18,7 +18,7 @@ mod workflow;
 
 pub use activities::Countersign;
 pub use countersign_core::{approval, policy, validation};
-use countersign_core::{limits, outcome};
+use countersign_core::{leaves, limits, outcome};
 pub use workflow::ApprovalWorkflow;
 
 /// Delivery of outcomes.

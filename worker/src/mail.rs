@@ -6,8 +6,9 @@ use countersign_protos::{
     text::{attachment_name, clean, clean_line, moment, money},
     v1::{Document, Outcome, Status, Submitter},
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{approval::OnDeadline, recorded::ReviewRequest};
+use crate::{approval::OnDeadline, policy::Plan, recorded::ReviewRequest};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Letter {
@@ -17,6 +18,11 @@ pub(crate) struct Letter {
     pub(crate) text: String,
     pub(crate) html: String,
 }
+
+/// The workflow's ID in a link, percent-encoded, has at most this many bytes.
+const MAX_HINT_BYTES: usize = 200;
+/// What RFC 3986, 2.3, leaves as it is, without the dot: `.` and `..` have a meaning in paths.
+const HINT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
 /// A mail lists at most this many items; the page shows all.
 const MAX_ITEMS: usize = 200;
@@ -30,12 +36,19 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    pub(crate) fn new(base: &PublicUrl, id: &ApprovalId) -> Self {
+    /// The workflow's ID in a link is a hint: with it the signaler needs no index. It is left out if it is too
+    /// long.
+    pub(crate) fn new(base: &PublicUrl, id: &ApprovalId, workflow_id: &str) -> Self {
         let home = base.as_str();
         let id = id.reveal();
+        let hint = utf8_percent_encode(workflow_id, HINT).to_string();
+        let hint = match hint.len() <= MAX_HINT_BYTES {
+            true => format!("/{hint}"),
+            false => String::new(),
+        };
         Self {
-            approve: format!("{home}/a/{id}?choice=approve"),
-            reject: format!("{home}/a/{id}?choice=reject"),
+            approve: format!("{home}/a/{id}{hint}?choice=approve"),
+            reject: format!("{home}/a/{id}{hint}?choice=reject"),
             home: format!("{home}/"),
             id,
         }
@@ -132,8 +145,8 @@ struct RequestHtml<'a> {
 }
 
 /// A request or a reminder to a reviewer.
-pub(crate) fn request(request: &ReviewRequest, links: &Links) -> Letter {
-    let submission = &request.submission;
+pub(crate) fn request(plan: &Plan, request: &ReviewRequest, links: &Links) -> Letter {
+    let submission = &plan.submission;
     let mut facts = Facts::new(
         &submission.submission_id,
         &submission.submission_type,
@@ -141,7 +154,7 @@ pub(crate) fn request(request: &ReviewRequest, links: &Links) -> Letter {
         submission.document.as_ref(),
     );
     facts.submitted = moment(submission.submitted_at.as_ref());
-    let (facts, stage) = (&facts, clean_line(&request.stage_name));
+    let (facts, stage) = (&facts, stage_name(plan, request.stage));
     let (stage, reminder) = (stage.as_str(), request.reminder);
     let deadline = moment(request.deadline.as_ref());
     let deadline = deadline.as_str();
@@ -169,7 +182,7 @@ pub(crate) fn request(request: &ReviewRequest, links: &Links) -> Letter {
 struct OutcomeText<'a> {
     facts: &'a Facts,
     decision: &'a DecisionFacts,
-    superseded: bool,
+    to: Recipient,
 }
 
 #[derive(Template)]
@@ -177,7 +190,17 @@ struct OutcomeText<'a> {
 struct OutcomeHtml<'a> {
     facts: &'a Facts,
     decision: &'a DecisionFacts,
-    superseded: bool,
+    to: Recipient,
+}
+
+/// Whom a mail about a decision is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recipient {
+    Submitter,
+    /// A reviewer who need not decide any more.
+    Superseded,
+    /// A reviewer for whom an operator has decided.
+    Represented,
 }
 
 struct DecisionFacts {
@@ -196,6 +219,8 @@ struct StageFacts {
 struct VoteFacts {
     reviewer: String,
     word: &'static str,
+    /// Who signalled the vote for the reviewer, in words; empty if the reviewer pressed.
+    operator: String,
     decided: String,
     comment: String,
 }
@@ -208,6 +233,7 @@ impl DecisionFacts {
                 absent => clean_line(&format!("{} (for {absent})", vote.reviewer)),
             },
             word: vote.verdict().known().map_or("decided", |verdict| verdict.terms().past),
+            operator: operator(vote),
             decided: moment(vote.decided_at.as_ref()),
             comment: clean(&vote.comment),
         };
@@ -233,15 +259,20 @@ pub(crate) fn outcome(outcome: &Outcome) -> Letter {
         Status::Expired => "Not decided in time",
         _ => "Withdrawn",
     };
-    about("outcome", start, outcome, false)
+    about("outcome", start, outcome, Recipient::Submitter)
 }
 
 /// To a reviewer whose decision is no longer needed.
 pub(crate) fn superseded(outcome: &Outcome) -> Letter {
-    about("superseded", "No longer needed", outcome, true)
+    about("superseded", "No longer needed", outcome, Recipient::Superseded)
 }
 
-fn about(kind: &'static str, start: &str, outcome: &Outcome, superseded: bool) -> Letter {
+/// To a reviewer for whom an operator has decided.
+pub(crate) fn decided_by_operator(outcome: &Outcome) -> Letter {
+    about("decided", "Decided for you", outcome, Recipient::Represented)
+}
+
+fn about(kind: &'static str, start: &str, outcome: &Outcome, to: Recipient) -> Letter {
     let facts = &Facts::new(
         &outcome.submission_id,
         &outcome.submission_type,
@@ -252,9 +283,21 @@ fn about(kind: &'static str, start: &str, outcome: &Outcome, superseded: bool) -
     Letter {
         kind,
         subject: subject(start, facts),
-        text: rendered(&OutcomeText { facts, decision, superseded }),
-        html: rendered(&OutcomeHtml { facts, decision, superseded }),
+        text: rendered(&OutcomeText { facts, decision, to }),
+        html: rendered(&OutcomeHtml { facts, decision, to }),
     }
+}
+
+/// The identity is what the operator's client claimed.
+fn operator(vote: &countersign_protos::v1::Vote) -> String {
+    match vote.by.as_str() {
+        "operator" => format!(", recorded by an operator ({})", clean_line(&vote.identity)),
+        _ => String::new(),
+    }
+}
+
+fn stage_name(plan: &Plan, stage: u32) -> String {
+    plan.stages.get(stage as usize).map(|stage| clean_line(&stage.name)).unwrap_or_default()
 }
 
 fn status_word(status: Status) -> &'static str {

@@ -2,16 +2,23 @@
 
 use std::{
     io::{IsTerminal, stderr},
+    path::Path,
     process::ExitCode,
     time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
 use clap::Parser;
-use countersign_protos::settings::{LOG_FORMAT, is_json};
+use countersign_protos::{
+    Jwks,
+    settings::{LOG_FORMAT, is_json},
+};
 use countersign_worker::{
     approval::EmailAddress,
-    cli::{Cli, Command, PolicyFile, RawSettings, Settings, check_policy},
+    cli::{
+        Cli, Command, PolicyFile, RawSettings, Settings, check_policy, load_keys, public_key,
+        verify,
+    },
     temporal::{
         TemporalSettings, connect, register_search_attributes, slots, temporal_settings, worker,
     },
@@ -43,6 +50,10 @@ async fn main() -> ExitCode {
         }
         Some(Command::CheckPolicy { file, explain, at }) => {
             print(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()))
+        }
+        Some(Command::PublicKey) => with_keys(&cli.settings, None, |keys| Ok(public_key(keys))),
+        Some(Command::Verify { file, keys }) => {
+            with_keys(&cli.settings, keys.as_deref(), |keys| verify(&file, keys))
         }
         None => {
             log(&cli.settings);
@@ -86,6 +97,25 @@ fn print(checked: Result<String, String>) -> ExitCode {
             eprintln!("{errors}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Runs a command with the public keys of a file or, without one, of the settings.
+fn with_keys(
+    settings: &RawSettings,
+    file: Option<&Path>,
+    run: impl FnOnce(&Jwks) -> Result<String, String>,
+) -> ExitCode {
+    let keys = match file {
+        Some(file) => load_keys(file).map_err(anyhow::Error::msg),
+        None => match settings.link_keys() {
+            Ok(keys) => Ok(keys.jwks()),
+            Err(wrong) => Err(anyhow!("{WRONG}{wrong}")),
+        },
+    };
+    match keys {
+        Ok(keys) => print(run(&keys)),
+        Err(error) => exit_code(Err(error), false),
     }
 }
 

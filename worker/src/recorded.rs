@@ -4,46 +4,114 @@
 //! are still to run, and a replay reads results again. `recorded/snapshot.json` holds the JSON of all
 //! of it, that of the core's types included.
 
+use std::marker::PhantomData;
+
 use countersign_protos::{
+    Chain, LinkKey, LinkKeys, NotSealed, Sealing,
     payload::Encoding,
-    v1::{Outcome, Submission},
+    v1::{Outcome, Problem},
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    approval::{Due, EmailAddress, Invited, OnDeadline},
-    policy::{Absence, Calendar, FollowUp, TimePlan},
+    approval::{Due, EmailAddress, Entry, Invited, OnDeadline, ToAsk},
+    policy::{FollowUp, Plan},
 };
 
+/// JSON with a seal over its exact bytes. It is a string, since the SDK reads JSON into values, which forget
+/// the order of keys.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sealed<T> {
+    json: String,
+    seal: String,
+    #[serde(skip)]
+    of: PhantomData<T>,
+}
+
+/// What is sealed, and for what.
+pub trait Sealable: Serialize + DeserializeOwned {
+    /// Nothing else is accepted in its place.
+    const SEALING: Sealing;
+    /// Of the submission.
+    fn digest(&self) -> &str;
+}
+
+impl Sealable for Plan {
+    const SEALING: Sealing = Sealing::Plan;
+
+    fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
+impl Sealable for Outcome {
+    const SEALING: Sealing = Sealing::Outcome;
+
+    fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
+impl<T: Sealable> Sealed<T> {
+    /// Seals a value for an approval.
+    ///
+    /// # Errors
+    /// If it has no JSON.
+    pub(crate) fn new(value: &T, chain: Chain<'_>, key: &LinkKey) -> serde_json::Result<Self> {
+        let json = serde_json::to_string(value)?;
+        let seal = key.seal(T::SEALING, chain, value.digest(), json.as_bytes());
+        Ok(Self { json, seal, of: PhantomData })
+    }
+
+    /// The value, whether it is genuine or not: workflow code has no keys. Only show it.
+    pub(crate) fn unverified(&self) -> serde_json::Result<T> {
+        serde_json::from_str(&self.json)
+    }
+
+    /// The value, and the key that sealed it for this approval.
+    ///
+    /// # Errors
+    /// If it was not sealed for it, or with a key that is not here.
+    pub(crate) fn open<'a>(
+        &self,
+        chain: Chain<'_>,
+        keys: &'a LinkKeys,
+    ) -> Result<(T, &'a LinkKey), NotSealed> {
+        let value = self.unverified().map_err(|_| NotSealed::Forged)?;
+        let bytes = self.json.as_bytes();
+        let key = keys.unseal(&self.seal, T::SEALING, chain, value.digest(), bytes)?;
+        Ok((value, key))
+    }
+}
+
+/// The result of `validate_submission`. Its input is the workflow's, and the ID of its first run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Validated {
+    Plan(Sealed<Plan>),
+    Problems(Vec<Problem>),
+}
+
 /// The input of `issue_links`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Issue {
-    /// Drawn by the workflow when it starts.
-    pub approval: Uuid,
-    /// The stage's position, from 0.
-    pub stage: u32,
-    /// How many seats the stage had before.
-    pub round: u32,
-    pub reviewers: Vec<EmailAddress>,
+    pub plan: Sealed<Plan>,
+    /// The first run's ID: with the workflow's, it names the approval.
+    pub first_run_id: String,
+    pub to_ask: ToAsk,
     pub opened_at: Timestamp,
-    /// `None` for a replacement, which does not change the stage's deadline.
-    pub time: Option<TimePlan>,
-    pub calendar: Option<Calendar>,
-    pub absences: Vec<Absence>,
-    /// Never asked, nor as a deputy.
-    pub submitter: Option<EmailAddress>,
-    /// Never asked as deputies: they have a seat in the stage already, or are being replaced.
-    pub asked: Vec<EmailAddress>,
 }
 
 /// The result of `issue_links`. Later steps need no calendar.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Issued {
+    /// As asked for: a replay may see another time, and deputies depend on it.
+    pub opened_at: Timestamp,
     pub invited: Vec<Invited>,
-    /// `None` for a replacement.
+    /// `None` for a replacement, which does not change the stage's deadline.
     pub due: Option<Due>,
 }
 
@@ -51,13 +119,15 @@ pub struct Issued {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReviewRequest {
-    pub approval: Uuid,
+    pub plan: Sealed<Plan>,
+    pub first_run_id: String,
     pub stage: u32,
     pub round: u32,
-    pub stage_name: String,
     pub reviewer: EmailAddress,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<EmailAddress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<EmailAddress>,
     /// The hash of their approval ID.
     pub link: String,
     pub deadline: Option<pbjson_types::Timestamp>,
@@ -66,7 +136,6 @@ pub struct ReviewRequest {
     #[serde(default)]
     pub escalates: bool,
     pub reminder: bool,
-    pub submission: Submission,
 }
 
 /// What an attempt of `request_approval` or `announce_decision` leaves to the next one, in its last
@@ -78,36 +147,68 @@ pub(crate) struct RefusedSince {
     pub(crate) refused_since: Timestamp,
 }
 
+/// The input of `conclude`, whose result is the sealed outcome: all that has happened, to compute it from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    pub plan: Sealed<Plan>,
+    pub first_run_id: String,
+    /// When the plan was made.
+    pub began: Timestamp,
+    pub journal: Vec<Entry>,
+}
+
 /// The input of `announce_decision`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Notice {
     pub recipient: EmailAddress,
-    /// Whether the recipient is a reviewer who need not decide any more. Otherwise it is the submitter.
-    pub reviewer: bool,
-    /// For a reviewer, as of the moment at which they were superseded.
-    pub outcome: Outcome,
+    pub about: About,
 }
 
-/// The result of `process_decision`, whose input is an [`Outcome`].
+/// What a notice is about.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Delivered {
-    /// The receiver's status, for people who read the history.
-    pub taken: String,
-    /// Exactly what was delivered, which the workflow then returns.
-    pub outcome: Outcome,
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum About {
+    /// To the submitter.
+    Outcome { outcome: Sealed<Outcome>, first_run_id: String },
+    /// To a reviewer who need not decide any more, as of that moment.
+    Superseded(Evidence),
+    /// To a reviewer for whom an operator has decided.
+    DecidedByOperator(Evidence),
 }
 
-/// The input of `start_workflow`.
+/// The input of `process_decision`, which returns the receiver's answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub struct Delivery {
+    pub outcome: Sealed<Outcome>,
+    pub first_run_id: String,
+    /// Whether the follow-up workflow that the outcome names could not be started.
+    #[serde(default)]
+    pub not_followed_up: bool,
+}
+
+/// The input of `start_workflow`, which starts the workflow that the plan names for this outcome.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StartFollowUp {
+    pub plan: Sealed<Plan>,
+    pub outcome: Sealed<Outcome>,
+    pub first_run_id: String,
+    /// How the workflow's input is written.
+    pub encoding: Encoding,
+}
+
+/// A workflow to start.
+#[derive(Debug, Clone)]
 pub struct StartWorkflow {
-    /// The ID of the workflow to start.
+    /// Its ID.
     pub workflow_id: String,
     /// Its type, task queue and namespace.
     pub next: FollowUp,
-    /// The input of that workflow, encoded as `encoding` says.
+    /// Its input.
     pub outcome: Outcome,
-    /// The encoding of the approval's own input.
+    /// How the input is written.
     pub encoding: Encoding,
 }
 

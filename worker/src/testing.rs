@@ -1,9 +1,11 @@
-//! Helpers for unit tests.
+//! What unit tests share.
+
+use countersign_protos::{Chain, LinkKeys};
 
 use crate::{
-    approval::{EmailAddress, Invited},
-    policy::schedule,
-    recorded::{Issue, Issued},
+    approval::{EmailAddress, Invited, Whom},
+    policy::{Plan, schedule},
+    recorded::{Issue, Issued, Sealed},
 };
 
 /// `ann` for `ann@example.com`.
@@ -11,16 +13,34 @@ pub(crate) fn address(name: &str) -> EmailAddress {
     format!("{name}@example.com").parse().expect("an address")
 }
 
-/// What `issue_links` returns if nobody is away.
+/// Not those of any approval.
+pub(crate) fn keys() -> LinkKeys {
+    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key")
+}
+
+/// As `validate_submission` records it.
+pub(crate) fn sealed(plan: &Plan, chain: Chain<'_>) -> Sealed<Plan> {
+    Sealed::new(plan, chain, keys().first()).expect("JSON")
+}
+
+/// What `issue_links` returns where nobody is away.
 pub(crate) fn issued(issue: &Issue, links: &[&str]) -> Issued {
-    let invite = |(reviewer, link): (&EmailAddress, &&str)| Invited {
-        reviewer: reviewer.clone(),
-        on_behalf_of: None,
-        link: (*link).to_owned(),
+    let plan = issue.plan.unverified().expect("a plan");
+    let calendar = plan.calendar.clone().unwrap_or_default();
+    let (reviewers, time) = match &issue.to_ask.whom {
+        Whom::Replacement(_, to) => (std::slice::from_ref(to), None),
+        Whom::Level(level) => {
+            let stage = &plan.stages[issue.to_ask.stage];
+            let (reviewers, time) = stage.level(*level).expect("a level");
+            (reviewers, Some(time))
+        }
     };
-    let calendar = issue.calendar.clone().unwrap_or_default();
+    let invite = |(reviewer, link): (&EmailAddress, &&str)| {
+        Invited::new(reviewer.clone(), (*link).to_owned())
+    };
     Issued {
-        invited: issue.reviewers.iter().zip(links).map(invite).collect(),
-        due: issue.time.as_ref().map(|time| schedule(time, &calendar, issue.opened_at)),
+        opened_at: issue.opened_at,
+        invited: reviewers.iter().zip(links).map(invite).collect(),
+        due: time.map(|time| schedule(time, &calendar, issue.opened_at)),
     }
 }

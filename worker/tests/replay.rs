@@ -77,18 +77,13 @@ type Change = fn(&mut Value);
 async fn a_run_that_cannot_read_its_state_fails_instead_of_its_task() {
     // Each with how often search attributes are written: once to unset those of the run before, and once
     // more if only a stage is wrong, since they are published first.
-    let changes: [(Change, usize); 5] = [
+    let changes: [(Change, usize); 6] = [
         (|left| *left = json!({"case": 1}), 1),
         (|left| left["case"]["open"] = Value::Null, 1),
-        (|left| left["case"]["open"]["plan"]["stages"] = json!([]), 1),
-        (
-            |left| {
-                left["case"]["open"]["plan"]["stages"] = json!([]);
-                left["case"]["open"]["approval"]["stages"] = json!([]);
-            },
-            1,
-        ),
-        (|left| left["case"]["open"]["approval"]["stages"][0]["due"] = Value::Null, 2),
+        (|left| evidence(left)["firstRunId"] = json!("another"), 1),
+        (|left| evidence(left)["plan"]["json"] = json!("{}"), 1),
+        (|left| drop(evidence(left)["journal"].as_array_mut().expect("entries").remove(0)), 1),
+        (|left| evidence(left)["journal"][0]["asked"]["due"] = Value::Null, 2),
     ];
     let histories = histories().into_iter().filter(|(path, _)| path.ends_with("continued.json"));
     let mut tried = 0;
@@ -97,11 +92,26 @@ async fn a_run_that_cannot_read_its_state_fails_instead_of_its_task() {
             let mut history: Value = serde_json::from_str(&json).expect("JSON");
             let events = history["events"].as_array_mut().expect("events");
             change_input(&mut events[0], *change);
-            // Started; a first workflow task, scheduled, started, completed; search attributes.
-            let (written, completed) = (events[4].clone(), events[3].clone());
-            events.truncate(4);
+            // Started; a first workflow task, scheduled, started, completed; search attributes. A signal that
+            // came early may be among them.
+            let first = |kind: u32| {
+                let of_kind = events.iter().find(|event| event["event_type"] == kind);
+                of_kind.expect("an event").clone()
+            };
+            let [started, task, mut working, mut completed, mut written] =
+                [1, 5, 6, 7, 40].map(first);
+            let refer = |event: &mut Value, name: &str, field: &str, id: u32| {
+                event["attributes"][name][field] = id.into();
+            };
+            refer(&mut working, "WorkflowTaskStartedEventAttributes", "scheduled_event_id", 2);
+            refer(&mut completed, "WorkflowTaskCompletedEventAttributes", "scheduled_event_id", 2);
+            refer(&mut completed, "WorkflowTaskCompletedEventAttributes", "started_event_id", 3);
+            let upsert = "UpsertWorkflowSearchAttributesEventAttributes";
+            refer(&mut written, upsert, "workflow_task_completed_event_id", 4);
+            let failed = failed_instead_of(completed.clone());
+            *events = vec![started, task, working, completed];
             events.extend(std::iter::repeat_n(written, *writes));
-            events.push(failed_instead_of(completed));
+            events.push(failed);
             for (id, event) in (1..).zip(events.iter_mut()) {
                 event["event_id"] = id.into();
             }
@@ -111,6 +121,10 @@ async fn a_run_that_cannot_read_its_state_fails_instead_of_its_task() {
         }
     }
     assert!(tried > 0, "no history of a run that continues another");
+}
+
+fn evidence(left: &mut Value) -> &mut Value {
+    &mut left["case"]["open"]["evidence"]
 }
 
 fn failed_instead_of(mut event: Value) -> Value {

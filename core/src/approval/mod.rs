@@ -7,34 +7,40 @@
 //! decision that reached the history while every worker was down is never lost.
 
 mod email;
+mod journal;
 mod quorum;
 mod reason;
 mod stage;
 
+use countersign_protos::v1::Proof;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use email::{EmailAddress, NotAnEmailAddress};
+pub use journal::Entry;
 pub use quorum::{NotAQuorum, Quorum, Verdict};
 pub use reason::Reason;
 pub use stage::{
-    Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage, StagePlan, Vote,
-    Whom,
+    By, Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage, StagePlan,
+    Vote, Whom,
 };
 
 use crate::limits::MAX_SEATS;
 
 /// One submission on its way through its stages.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// All of it follows from what was planned and from its [journal](Self::journal).
+#[derive(Debug, Clone, PartialEq)]
 pub struct Approval {
     submitter: EmailAddress,
     stages: Vec<Stage>,
     rule_decision: Option<RuleDecision>,
     withdrawn: Option<Withdrawal>,
+    journal: Vec<Entry>,
 }
 
 /// A decision that a rule made without asking anybody.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleDecision {
     pub verdict: Verdict,
     /// The rule's name.
@@ -43,7 +49,7 @@ pub struct RuleDecision {
 }
 
 /// A withdrawal before a decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Withdrawal {
     pub at: Timestamp,
     /// The text given with it; may be empty.
@@ -84,12 +90,28 @@ pub enum Claim {
 }
 
 /// A decision as it arrives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ballot {
     pub claim: Claim,
     pub verdict: Verdict,
     /// May be empty.
     pub comment: String,
+    /// The hash of a comment that was left out to save space.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
+    /// That the link's holder decided so. Without one that holds, the decision is an operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+    /// The identity that the sender claims.
+    pub identity: String,
+}
+
+impl Ballot {
+    /// A decision without a proof, by somebody unknown.
+    pub fn new(claim: Claim, verdict: Verdict, comment: String) -> Self {
+        let identity = String::new();
+        Self { claim, verdict, comment, left_out: None, proof: None, identity }
+    }
 }
 
 /// What a decision did.
@@ -125,7 +147,7 @@ pub enum NotReassigned {
 }
 
 /// Who has to be asked now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToAsk {
     /// The position of their stage.
     pub stage: usize,
@@ -144,12 +166,13 @@ impl Approval {
     pub fn new(submitter: EmailAddress, plans: Vec<StagePlan>) -> Self {
         assert!(!plans.is_empty(), "an approval has at least one stage");
         let stages = plans.into_iter().map(Stage::new).collect();
-        Self { submitter, stages, rule_decision: None, withdrawn: None }
+        Self { submitter, stages, rule_decision: None, withdrawn: None, journal: vec![] }
     }
 
     /// An approval that a rule decides.
     pub fn decided_by_rule(submitter: EmailAddress, rule_decision: RuleDecision) -> Self {
-        Self { submitter, stages: Vec::new(), rule_decision: Some(rule_decision), withdrawn: None }
+        let rule_decision = Some(rule_decision);
+        Self { submitter, stages: vec![], rule_decision, withdrawn: None, journal: vec![] }
     }
 
     /// Who submitted it.
@@ -217,6 +240,7 @@ impl Approval {
     pub fn ask(&mut self, invited: Vec<Invited>, due: Option<Due>, now: Timestamp) -> Vec<Seat> {
         let Some(stage) = self.pending() else { return Vec::new() };
         let stage = &mut self.stages[stage];
+        self.journal.push(Entry::Asked { invited: invited.clone(), due: due.clone(), at: now });
         let superseded = stage.ask(invited, due, &self.submitter, now);
         superseded.into_iter().map(|seat| stage.seats()[seat].clone()).collect()
     }
@@ -242,6 +266,7 @@ impl Approval {
             None if seat.status == SeatStatus::Superseded => Receipt::Superseded,
             None if open != Some(i) => Receipt::StageNotOpen,
             None => {
+                self.journal.push(Entry::Voted { ballot: ballot.clone(), at: now });
                 self.stages[i].count(position, ballot, now);
                 Receipt::Counted
             }
@@ -262,11 +287,18 @@ impl Approval {
         }
     }
 
-    /// Plans to ask somebody in place of a reviewer who has not decided.
+    /// Plans to ask somebody in place of a reviewer who has not decided, as an operator who claims this
+    /// identity wants it.
     ///
     /// # Errors
     /// Why that is impossible.
-    pub fn reassign(&mut self, from: EmailAddress, to: EmailAddress) -> Result<(), NotReassigned> {
+    pub fn reassign(
+        &mut self,
+        from: EmailAddress,
+        to: EmailAddress,
+        identity: String,
+        now: Timestamp,
+    ) -> Result<(), NotReassigned> {
         let seats: usize = self.stages.iter().map(|stage| stage.seats().len()).sum();
         let planned: usize = self.stages.iter().map(Stage::planned).sum();
         let Some(stage) = self.pending().map(|stage| &mut self.stages[stage]) else {
@@ -278,7 +310,8 @@ impl Approval {
             () if stage.is_taken(&from, &to) => Err(NotReassigned::AskedAlready),
             () if seats + planned >= MAX_SEATS => Err(NotReassigned::TooMany),
             () => {
-                stage.replace(from, to);
+                stage.replace(from.clone(), to.clone());
+                self.journal.push(Entry::Reassigned { from, to, identity, at: now });
                 Ok(())
             }
         }
@@ -297,26 +330,35 @@ impl Approval {
     /// Records whether a request reached its reviewer. If no request did, the next level is asked at
     /// once.
     pub fn reached(&mut self, link: &str, reached: bool) {
-        if let Some(stage) = self.pending() {
-            self.stages[stage].reached(link, reached);
+        let Some(stage) = self.pending() else { return };
+        if self.stages[stage].reached(link, reached) {
+            self.journal.push(Entry::Reached { link: link.to_owned(), reached });
         }
     }
 
-    /// Withdraws the approval, unless it is decided. Returns whether it was withdrawn.
-    pub fn withdraw(&mut self, reason: String, now: Timestamp) -> bool {
+    /// Withdraws the approval, unless it is decided, as somebody who claims this identity wants it. Returns
+    /// whether it was withdrawn.
+    pub fn withdraw(&mut self, reason: String, identity: String, now: Timestamp) -> bool {
         let pending = !self.is_final();
         if pending {
-            self.withdrawn = Some(Withdrawal { at: now, reason });
+            self.withdrawn = Some(Withdrawal { at: now, reason: reason.clone() });
+            self.journal.push(Entry::Withdrawn { reason, identity, at: now });
         }
         pending
     }
 
+    /// Records that an operator who claims this identity had one reviewer reminded, or all.
+    pub fn reminded(&mut self, reviewer: Option<EmailAddress>, identity: String, now: Timestamp) {
+        self.journal.push(Entry::Reminded { reviewer, identity, at: now });
+    }
+
     /// Applies the time: passes the open stage's deadline, or returns who has to be reminded.
     pub fn tick(&mut self, now: Timestamp) -> Vec<EmailAddress> {
-        match self.pending() {
-            Some(position) => self.stages[position].tick(now),
-            None => Vec::new(),
+        let Some(stage) = self.pending() else { return Vec::new() };
+        if self.stages[stage].is_due(now) {
+            self.journal.push(Entry::TimePassed { at: now });
         }
+        self.stages[stage].tick(now)
     }
 
     /// When [`tick`](Self::tick) next has an effect. `None` also while the next level has to be asked.

@@ -2,13 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
+use countersign_protos::{comment_hash, v1::Proof};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Ballot, Claim, EmailAddress, Quorum, Verdict};
 
 /// A stage as it was planned. Deadlines are set when a level is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagePlan {
     pub name: String,
     /// Counts those who have decided or may still decide.
@@ -19,7 +20,7 @@ pub struct StagePlan {
 }
 
 /// Reviewers who are asked together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Level {
     /// Each once, never the submitter.
     pub reviewers: Vec<EmailAddress>,
@@ -76,7 +77,7 @@ pub struct Due {
 }
 
 /// A stage and what has happened in it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
     plan: StagePlan,
     seats: Vec<Seat>,
@@ -95,21 +96,25 @@ pub struct Stage {
 }
 
 /// A reviewer who was asked in a stage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Seat {
     pub reviewer: EmailAddress,
     /// The absent reviewer, if this one is their deputy.
     pub on_behalf_of: Option<EmailAddress>,
     /// The number of seats that the stage had before; with the reviewer, it makes a link.
     pub round: u32,
+    /// The reviewer whom an operator has replaced by this one.
+    pub instead_of: Option<EmailAddress>,
     /// The hash of their approval ID.
     pub link: String,
+    /// What checks the proofs of this link.
+    pub key: String,
     pub status: SeatStatus,
     pub vote: Option<Vote>,
 }
 
 /// Whether a reviewer may decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SeatStatus {
     Asked,
     /// They may decide, but their request was refused permanently.
@@ -118,19 +123,29 @@ pub enum SeatStatus {
     Superseded,
 }
 
-/// A reviewer who is asked, with their link.
+/// A reviewer who is asked, with their link and what it was issued for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Invited {
+    /// The stage's position.
+    pub stage: u32,
+    /// The number of seats that the stage had before.
+    pub round: u32,
     pub reviewer: EmailAddress,
     /// The absent reviewer, if this one is their deputy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<EmailAddress>,
+    /// The reviewer whom an operator has replaced by this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<EmailAddress>,
     /// The hash of their approval ID.
     pub link: String,
+    /// What checks the proofs of this link: see [`Proof`].
+    pub key: String,
 }
 
 /// Whom a stage has to ask next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Whom {
     /// The reviewers of a level.
     Level(usize),
@@ -138,10 +153,20 @@ pub enum Whom {
     Replacement(EmailAddress, EmailAddress),
 }
 
+/// How a decision came.
+#[derive(Debug, Clone, PartialEq)]
+pub enum By {
+    /// The holder of the reviewer's link decided so.
+    Link(Proof),
+    /// Somebody signalled it for the reviewer, and claimed this identity.
+    Operator(String),
+}
+
 /// A decision that counted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Vote {
     pub verdict: Verdict,
+    pub by: By,
     /// May be empty.
     pub comment: String,
     pub at: Timestamp,
@@ -165,9 +190,27 @@ impl StagePlan {
     }
 }
 
+impl Invited {
+    /// The first one in the first stage, whose link can prove nothing.
+    pub fn new(reviewer: EmailAddress, link: String) -> Self {
+        let (on_behalf_of, instead_of, key) = (None, None, String::new());
+        Self { stage: 0, round: 0, reviewer, on_behalf_of, instead_of, link, key }
+    }
+}
+
 impl Seat {
     fn waits(&self) -> bool {
         self.vote.is_none() && self.status != SeatStatus::Superseded
+    }
+
+    /// How a decision for this seat came: by its link only if the proof holds.
+    fn by(&self, ballot: &Ballot) -> By {
+        let comment = ballot.left_out.clone().unwrap_or_else(|| comment_hash(&ballot.comment));
+        let holds = |proof: &&Proof| proof.holds(&self.key, &self.link, ballot.verdict, &comment);
+        match ballot.proof.as_ref().filter(holds) {
+            Some(proof) => By::Link(proof.clone()),
+            None => By::Operator(ballot.identity.clone()),
+        }
     }
 
     /// Whose vote this is: the reviewer's, and the absent one's.
@@ -349,9 +392,10 @@ impl Stage {
             }
         };
         let round = self.seats.len() as u32;
-        for Invited { reviewer, on_behalf_of, link } in invited {
+        for Invited { reviewer, on_behalf_of, instead_of, link, key, .. } in invited {
             let status = SeatStatus::Asked;
-            let seat = Seat { reviewer, on_behalf_of, round, link, status, vote: None };
+            let seat =
+                Seat { reviewer, on_behalf_of, round, instead_of, link, key, status, vote: None };
             if !seat.people().any(|person| person == submitter || taken.contains(person)) {
                 taken.extend(seat.people().cloned());
                 self.seats.push(seat);
@@ -440,14 +484,16 @@ impl Stage {
         self.replacements.push((from, to));
     }
 
-    /// Records whether a request reached its reviewer.
-    pub(super) fn reached(&mut self, link: &str, reached: bool) {
+    /// Records whether a request reached its reviewer. Returns whether that is new.
+    pub(super) fn reached(&mut self, link: &str, reached: bool) -> bool {
         let status = if reached { SeatStatus::Asked } else { SeatStatus::Unreachable };
+        let news =
+            |seat: &&mut Seat| seat.status != SeatStatus::Superseded && seat.status != status;
         let asked = self.seats.iter_mut().find(|seat| seat.link == link);
-        if let Some(seat) = asked.filter(|seat| seat.status != SeatStatus::Superseded) {
-            seat.status = status;
-        }
+        let Some(seat) = asked.filter(news) else { return false };
+        seat.status = status;
         self.escalate_if_nobody_is_reached();
+        true
     }
 
     /// If no request reached anybody, nobody can decide: the next level is asked without waiting.
@@ -473,13 +519,20 @@ impl Stage {
 
     pub(super) fn count(&mut self, seat: usize, ballot: Ballot, now: Timestamp) {
         let order = self.votes().len();
+        let seat = &mut self.seats[seat];
+        let by = seat.by(&ballot);
         let Ballot { verdict, comment, .. } = ballot;
-        self.seats[seat].vote = Some(Vote { verdict, comment, at: now, order });
+        seat.vote = Some(Vote { verdict, by, comment, at: now, order });
         self.escalate_if_nobody_is_reached();
     }
 
+    /// Whether [`tick`](Self::tick) has an effect now.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.next_deadline().is_some_and(|due| due <= now)
+    }
+
     pub(super) fn tick(&mut self, now: Timestamp) -> Vec<EmailAddress> {
-        let Some(due) = &self.due else { return Vec::new() };
+        let Some(due) = self.due.as_ref().filter(|_| self.is_due(now)) else { return Vec::new() };
         if now >= due.deadline {
             match self.has_next_level() {
                 true => self.escalates = true,
@@ -487,11 +540,7 @@ impl Stage {
             }
             return Vec::new();
         }
-        let passed = due.reminders.iter().take_while(|time| **time <= now).count();
-        if passed <= self.reminded {
-            return Vec::new();
-        }
-        self.reminded = passed;
+        self.reminded = due.reminders.iter().take_while(|time| **time <= now).count();
         self.undecided().map(|seat| seat.reviewer.clone()).collect()
     }
 

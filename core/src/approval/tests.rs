@@ -44,19 +44,19 @@ fn open_with(approval: &mut Approval, seconds: i64, reminders: &[i64]) -> Vec<Se
     };
     let invited = |reviewer: EmailAddress| {
         let link = format!("{stage}-{round}-{reviewer}");
-        Invited { reviewer, on_behalf_of: None, link }
+        Invited::new(reviewer, link)
     };
     approval.ask(reviewers.into_iter().map(invited).collect(), due, at(seconds))
 }
 
 fn link(approval: &mut Approval, link: &str, verdict: Verdict, seconds: i64) -> Receipt {
     let claim = Claim::Link(link.into());
-    approval.vote(Ballot { claim, verdict, comment: "ok".into() }, at(seconds))
+    approval.vote(Ballot::new(claim, verdict, "ok".into()), at(seconds))
 }
 
 fn vote(approval: &mut Approval, name: &str, verdict: Verdict, seconds: i64) -> Receipt {
     let claim = Claim::Reviewer(address(name));
-    approval.vote(Ballot { claim, verdict, comment: String::new() }, at(seconds))
+    approval.vote(Ballot::new(claim, verdict, String::new()), at(seconds))
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn what_a_rule_decided_is_decided() {
         let rule_decision = RuleDecision { verdict, rule: "small".into(), at: at(1) };
         let mut approval = Approval::decided_by_rule(address("sue"), rule_decision);
         assert_eq!(vote(&mut approval, "ann", Reject, 2), Receipt::NotAReviewer);
-        assert!(!approval.withdraw(String::new(), at(2)));
+        assert!(!approval.withdraw(String::new(), "op".into(), at(2)));
         let grounds = Basis::Rule("small");
         assert_eq!(
             approval.status(),
@@ -205,7 +205,7 @@ fn whoever_is_of_the_next_level_too_keeps_their_place() {
     let mut plan = plan(&["ann"], Quorum::All);
     plan.levels.push(level(&["coo", "cfo"], false));
     let mut approval = asking_first_stage(vec![plan]);
-    assert_eq!(approval.reassign(address("ann"), address("coo")), Ok(()));
+    assert_eq!(approval.reassign(address("ann"), address("coo"), "op".into(), at(0)), Ok(()));
     open(&mut approval, 1);
     approval.tick(at(100));
     assert_eq!(open(&mut approval, 100), [], "the COO stays");
@@ -271,7 +271,7 @@ fn a_vote_that_leaves_only_the_unreachable_escalates() {
 fn whoever_has_a_deputy_hears_that_somebody_else_is_asked() {
     let mut approval = Approval::new(address("sue"), vec![plan(&["ann"], Quorum::Any)]);
     let deputy =
-        Invited { reviewer: address("dee"), on_behalf_of: Some(address("ann")), link: "d".into() };
+        Invited { on_behalf_of: Some(address("ann")), ..Invited::new(address("dee"), "d".into()) };
     approval.ask(vec![deputy], Some(Due { deadline: at(100), reminders: vec![] }), at(0));
     assert_eq!(vote(&mut approval, "ann", Approve, 1), Receipt::Superseded);
     assert_eq!(vote(&mut approval, "eve", Approve, 1), Receipt::NotAReviewer);
@@ -281,9 +281,9 @@ fn whoever_has_a_deputy_hears_that_somebody_else_is_asked() {
 #[test]
 fn somebody_is_asked_in_the_place_of_another() {
     let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
-    assert_eq!(approval.reassign(address("ann"), address("cy")), Ok(()));
+    assert_eq!(approval.reassign(address("ann"), address("cy"), "op".into(), at(0)), Ok(()));
     assert_eq!(
-        approval.reassign(address("ann"), address("di")),
+        approval.reassign(address("ann"), address("di"), "op".into(), at(0)),
         Err(NotReassigned::NotAsked),
         "Cy is on the way"
     );
@@ -299,27 +299,29 @@ fn somebody_is_asked_in_the_place_of_another() {
 #[test]
 fn nobody_gets_two_votes_or_their_own_submission_by_being_put_in_a_place() {
     let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
-    let mut reassign = |from, to| approval.reassign(address(from), address(to));
+    let mut reassign = |from, to| approval.reassign(address(from), address(to), "op".into(), at(0));
     assert_eq!(reassign("ann", "sue"), Err(NotReassigned::Submitter));
     assert_eq!(reassign("ann", "bob"), Err(NotReassigned::AskedAlready));
     assert_eq!(reassign("ann", "ann"), Err(NotReassigned::AskedAlready));
     assert_eq!(reassign("eve", "cy"), Err(NotReassigned::NotAsked));
     vote(&mut approval, "ann", Approve, 1);
-    assert_eq!(approval.reassign(address("ann"), address("cy")), Err(NotReassigned::NotAsked));
+    assert_eq!(
+        approval.reassign(address("ann"), address("cy"), "op".into(), at(0)),
+        Err(NotReassigned::NotAsked)
+    );
 }
 
 #[test]
 fn a_deputy_and_whom_they_stand_in_for_have_one_vote() {
     let mut approval = Approval::new(address("sue"), vec![plan(&["ann", "bob"], Quorum::All)]);
     let invite = |reviewer: &str, absent: Option<&str>| Invited {
-        reviewer: address(reviewer),
         on_behalf_of: absent.map(address),
-        link: reviewer.into(),
+        ..Invited::new(address(reviewer), reviewer.into())
     };
     let due = Due { deadline: at(100), reminders: vec![] };
     let invited = vec![invite("dee", Some("ann")), invite("bob", None)];
     approval.ask(invited, Some(due), at(0));
-    let mut reassign = |from, to| approval.reassign(address(from), address(to));
+    let mut reassign = |from, to| approval.reassign(address(from), address(to), "op".into(), at(0));
     assert_eq!(reassign("bob", "ann"), Err(NotReassigned::AskedAlready));
     assert_eq!(reassign("bob", "ann+x"), Err(NotReassigned::AskedAlready));
     assert_eq!(reassign("bob", "dee"), Err(NotReassigned::AskedAlready));
@@ -328,19 +330,23 @@ fn a_deputy_and_whom_they_stand_in_for_have_one_vote() {
     assert_eq!(reassign("ann", "eve"), Err(NotReassigned::NotAsked), "it is Dee's seat");
     // Whoever Cy turns out to be away for, nobody gets a second vote, and Bob keeps his.
     for invited in [("dee", "cy"), ("cy", "ann"), ("cy", "bob"), ("cy", "sue+x")] {
-        assert_eq!(approval.reassign(address("bob"), address("cy")), Ok(()));
+        assert_eq!(approval.reassign(address("bob"), address("cy"), "op".into(), at(0)), Ok(()));
         let invited = invite(invited.0, Some(invited.1));
         assert_eq!(approval.ask(vec![invited], None, at(1)), []);
         assert_eq!(approval.stages()[0].seats().len(), 2);
     }
     // Ann is back.
-    assert_eq!(approval.reassign(address("dee"), address("ann")), Ok(()));
+    assert_eq!(approval.reassign(address("dee"), address("ann"), "op".into(), at(0)), Ok(()));
     let taken = approval.to_ask().expect("somebody to ask").taken;
     assert_eq!(taken, [address("bob"), address("dee")]);
     open(&mut approval, 2);
     assert_eq!(vote(&mut approval, "dee", Approve, 3), Receipt::Superseded);
     assert_eq!(vote(&mut approval, "ann", Approve, 3), Receipt::Counted);
-    assert_eq!(approval.reassign(address("bob"), address("dee")), Ok(()), "who has none now");
+    assert_eq!(
+        approval.reassign(address("bob"), address("dee"), "op".into(), at(0)),
+        Ok(()),
+        "who has none now"
+    );
 }
 
 #[test]
@@ -362,7 +368,7 @@ fn back_and_forth_ends_where_there_is_no_room_for_more_links() {
     let mut from = names.next().expect("endless");
     let refused = loop {
         let to = names.next().expect("endless");
-        match approval.reassign(address(from), address(to)) {
+        match approval.reassign(address(from), address(to), "op".into(), at(0)) {
             Ok(()) => drop(open(&mut approval, 1)),
             Err(refused) => break refused,
         }
@@ -498,13 +504,13 @@ fn reminders_that_were_missed_together_go_as_one() {
 #[test]
 fn a_withdrawal_ends_what_is_pending_and_nothing_else() {
     let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
-    assert!(approval.withdraw("ordered twice".into(), at(3)));
+    assert!(approval.withdraw("ordered twice".into(), "op".into(), at(3)));
     assert!(matches!(approval.status(), Status::Withdrawn(w) if w.reason == "ordered twice"));
     assert_eq!(vote(&mut approval, "ann", Approve, 4), Receipt::StageNotOpen);
-    assert!(!approval.withdraw(String::new(), at(5)));
+    assert!(!approval.withdraw(String::new(), "op".into(), at(5)));
     let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
     vote(&mut approval, "ann", Approve, 1);
-    assert!(!approval.withdraw(String::new(), at(5)));
+    assert!(!approval.withdraw(String::new(), "op".into(), at(5)));
     assert!(matches!(approval.status(), Status::Approved(..)));
 }
 
@@ -538,7 +544,7 @@ fn a_reason_says_who_or_what_gave_the_approval_its_status() {
     assert_eq!(json(&approval), json!({"deadlinePassed": passed}));
 
     let mut approval = asking_first_stage(vec![plan]);
-    approval.withdraw("typo".into(), at(1));
+    approval.withdraw("typo".into(), "op".into(), at(1));
     assert_eq!(json(&approval), json!({"withdrawn": "typo"}));
 }
 
@@ -547,13 +553,12 @@ fn a_deputy_is_replaced_also_where_fewer_are_asked_than_the_quorum_needs() {
     let quorum = Quorum::at_least(2).expect("positive");
     let mut approval = Approval::new(address("sue"), vec![plan(&["ann", "bob"], quorum)]);
     let invited = |name, on_behalf_of: Option<&str>, link: &str| Invited {
-        reviewer: address(name),
         on_behalf_of: on_behalf_of.map(address),
-        link: link.into(),
+        ..Invited::new(address(name), link.into())
     };
     let due = Due { deadline: at(100), reminders: vec![] };
     approval.ask(vec![invited("dee", Some("ann"), "d")], Some(due), at(0));
-    approval.reassign(address("dee"), address("ann")).expect("Ann is back");
+    approval.reassign(address("dee"), address("ann"), "op".into(), at(0)).expect("Ann is back");
     let superseded = approval.ask(vec![invited("ann", None, "a")], None, at(1));
     let links: Vec<_> = superseded.iter().map(|seat| seat.link.as_str()).collect();
     assert_eq!(links, ["d"], "or Ann would have two votes");

@@ -138,7 +138,8 @@ impl Policy {
                 self.ask(out, &invitees, on, time, opens.map(|_| &due))?;
             }
             let invited = invitees.into_iter().map(|Invitee { reviewer, on_behalf_of, .. }| {
-                Invited { link: format!("{level} {reviewer}"), reviewer, on_behalf_of }
+                let link = format!("{level} {reviewer}");
+                Invited { on_behalf_of, ..Invited::new(reviewer, link) }
             });
             let deadline = due.deadline;
             approval.ask(invited.collect(), Some(due), now);

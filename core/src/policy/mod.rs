@@ -12,6 +12,8 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
+use crate::approval::OnDeadline;
+
 pub use absence::{Absence, Invitee, Kept, concerning, invitees, most_bytes};
 pub use calendar::{Calendar, DayOfWeek, Hours, MonthDay, NotADayOfWeek, NotAMonthDay, NotHours};
 pub use file::{Diagnostic, Diagnostics};
@@ -55,5 +57,22 @@ impl Policy {
             count(self.absences.len(), "absence"),
             self.calendar.time_zone.iana_name().unwrap_or("unknown"),
         )
+    }
+
+    /// What is allowed and may still be a mistake: stages that silence approves, each in one line.
+    pub fn warnings(&self) -> Vec<String> {
+        let rules = self.rules.iter().chain([&self.default]);
+        let silent = rules.flat_map(|rule| {
+            let stages = rule.stages().iter();
+            let silent = stages.filter(|stage| stage.on_deadline == OnDeadline::Approve);
+            silent.map(move |stage| (&rule.name, &stage.name))
+        });
+        let warning = |(rule, stage)| {
+            format!(
+                "rule {rule:?}, stage {stage:?}: on_deadline = \"approve\" is only as safe as the \
+                 namespace: whoever can write to it can bring the deadline about (docs/SECURITY.md)"
+            )
+        };
+        silent.map(warning).collect()
     }
 }

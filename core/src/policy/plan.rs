@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use countersign_protos::v1::Submission;
+use countersign_protos::{digest, v1::Submission};
 use serde::{Deserialize, Serialize};
 
 use super::{Absence, Calendar, TimePlan};
@@ -16,6 +16,8 @@ use crate::{
 pub struct Plan {
     /// As sent, with every amount in its currency's number of decimals.
     pub submission: Submission,
+    /// Of the submission. Recorded, since a program that knows fewer fields would compute another one.
+    pub digest: String,
     pub submitter: EmailAddress,
     /// In the order in which they open; at least one, unless a rule has decided.
     pub stages: Vec<PlannedStage>,
@@ -50,7 +52,9 @@ impl Plan {
         submitter: EmailAddress,
         stages: Vec<PlannedStage>,
     ) -> Self {
+        let json = serde_json::to_value(&submission).unwrap_or_default();
         Self {
+            digest: digest(&json),
             submission,
             submitter,
             stages,

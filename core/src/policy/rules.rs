@@ -31,11 +31,18 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// None where it decides without asking anybody.
+    pub(super) fn stages(&self) -> &[RuleStage] {
+        match &self.decision {
+            Decision::Stages(stages) => stages,
+            Decision::Verdict(_) => &[],
+        }
+    }
+
     /// Whether a stage names this person, who is not asked as the submitter.
     pub(super) fn asks(&self, stage: usize, person: &EmailAddress) -> bool {
-        let Decision::Stages(stages) = &self.decision else { return false };
         let is = |ask: &Ask| matches!(ask, Ask::Person(asked) if asked == person);
-        stages.get(stage).is_some_and(|stage| stage.reviewers.iter().any(is))
+        self.stages().get(stage).is_some_and(|stage| stage.reviewers.iter().any(is))
     }
 }
 

@@ -134,6 +134,7 @@ fn every_state_has_its_answer() {
             Some(Answer::Ended(Ending::Terminated)),
             Answer::Ended(Ending::Terminated),
         ),
+        (Reading::Unsealed(without_stages(Pending)), Answer::Sealing, None, Answer::Sealing),
         (
             Reading::Current(without_stages(Pending)),
             Answer::Superseded,

@@ -7,14 +7,16 @@ use std::{
 };
 
 use countersign_protos::{
-    LinkContext, LinkKeys, names,
+    Chain, Claims, LinkContext, LinkKeys, digest, names,
     payload::{self, Encoding},
     v1::{
         ApprovalState, Document, Outcome, ReviewerState, StageOutcome, StageState, Status,
         Submission, Vote,
     },
 };
+use jiff::Timestamp;
 use prost::Message;
+use serde_json::{Value, json};
 use temporalio_client::{
     ClientOptions, ConnectionOptions,
     callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse},
@@ -43,16 +45,19 @@ use temporalio_common::{
     },
 };
 use tokio::task::yield_now;
-use uuid::Uuid;
 
 use super::*;
 use crate::{answer::on_view, temporal::to_temporal};
 
+/// Of the runs whose first one is `first`.
+const CHAIN: Chain<'_> = Chain { workflow_id: "approval", first_run_id: "first" };
+
+fn keys() -> LinkKeys {
+    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key")
+}
+
 fn genuine() -> GenuineLink {
-    let keys: LinkKeys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key");
-    let approval = Uuid::from_u128(7);
-    let asked = LinkContext { approval, stage: 0, round: 0, reviewer: "ann@example.com" };
-    keys.verify(&keys.issue(asked)).expect("genuine")
+    keys().first().link(LinkContext::new(CHAIN, &digest(&json!({})), "ann@example.com"))
 }
 
 fn link() -> LinkHash {
@@ -61,19 +66,39 @@ fn link() -> LinkHash {
 
 /// What the workflow says of Ann, whose link it is, and of the approval.
 fn state(status: Status, vote: Option<Verdict>) -> ApprovalState {
+    let reviewer = || "ann@example.com".to_owned();
     let vote = vote.map(|verdict| Vote {
         verdict: verdict.into(),
         link: link().as_str().into(),
+        reviewer: reviewer(),
+        by: "link".into(),
+        proof: Some(genuine().sign(verdict, "", Timestamp::UNIX_EPOCH)),
         ..Vote::default()
     });
-    let ann = ReviewerState { link: link().as_str().into(), vote, ..ReviewerState::default() };
+    let link = link().as_str().to_owned();
+    let ann = ReviewerState { reviewer: reviewer(), link, vote, ..ReviewerState::default() };
     let stage = StageState { status: status.into(), reviewers: vec![ann], ..StageState::default() };
     ApprovalState {
         status: status.into(),
         submission: Some(Submission::default()),
         stages: vec![stage],
+        jws: signed(status),
         ..ApprovalState::default()
     }
+}
+
+fn signed(status: Status) -> String {
+    keys().first().sign(&Claims {
+        workflow_id: CHAIN.workflow_id.into(),
+        first_run_id: CHAIN.first_run_id.into(),
+        submission_id: String::new(),
+        status: status.as_str_name().into(),
+        basis: "people".into(),
+        operator: false,
+        digest: digest(&json!({})),
+        execution_key: String::new(),
+        decided_at: String::new(),
+    })
 }
 
 /// Another approval, as its workflow says it: nobody has voted on it.
@@ -139,8 +164,8 @@ impl Run {
     fn history(&self) -> Vec<HistoryEvent> {
         let event =
             |attributes| HistoryEvent { attributes: Some(attributes), ..Default::default() };
-        let marker = self.issued.then(marker);
-        [self.begins()].into_iter().chain(marker).map(event).collect()
+        let markers = if self.issued { markers() } else { Vec::new() };
+        [self.begins()].into_iter().chain(markers).map(event).collect()
     }
 
     fn begins(&self) -> Attributes {
@@ -161,8 +186,12 @@ impl Run {
             decisions: stage.reviewers.iter().filter_map(|asked| asked.vote.clone()).collect(),
             ..StageOutcome::default()
         });
-        let outcome =
-            Outcome { status: self.says.status, stages: stages.collect(), ..Outcome::default() };
+        let outcome = Outcome {
+            status: self.says.status,
+            stages: stages.collect(),
+            jws: self.says.jws.clone(),
+            ..Outcome::default()
+        };
         let payloads = vec![to_temporal(payload::encode(&outcome, Encoding::JsonPlain))];
         Attributes::WorkflowExecutionCompletedEventAttributes(
             WorkflowExecutionCompletedEventAttributes {
@@ -173,15 +202,24 @@ impl Run {
     }
 }
 
-/// What the worker's SDK records when the link is issued.
-fn marker() -> Attributes {
-    let data = format!(
-        r#"{{"seq":1,"attempt":1,"activity_id":"1","activity_type":"{}"}}"#,
-        names::ACTIVITY_ISSUE_LINKS
-    );
-    let result = format!(r#"{{"invited":[{{"link":"{}"}}]}}"#, link().as_str());
-    let payloads = |json: String| Payloads {
-        payloads: vec![Payload { data: json.into_bytes(), ..Payload::default() }],
+/// What the worker's SDK records when the plan is made and the link is issued.
+fn markers() -> Vec<Attributes> {
+    let seat = json!({
+        "stage": 0, "round": 0, "reviewer": "ann@example.com", "link": link().as_str(), "key": "",
+    });
+    vec![
+        marker(
+            names::ACTIVITY_VALIDATE,
+            json!({"plan": {"json": r#"{"submission":{}}"#, "seal": ""}}),
+        ),
+        marker(names::ACTIVITY_ISSUE_LINKS, json!({"invited": [seat], "due": null})),
+    ]
+}
+
+fn marker(activity: &str, result: Value) -> Attributes {
+    let data = json!({"seq": 1, "attempt": 1, "activity_id": "1", "activity_type": activity});
+    let payloads = |json: Value| Payloads {
+        payloads: vec![Payload { data: json.to_string().into_bytes(), ..Payload::default() }],
     };
     let details = [("data", payloads(data)), ("result", payloads(result))];
     Attributes::MarkerRecordedEventAttributes(MarkerRecordedEventAttributes {
@@ -332,7 +370,8 @@ async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
             .service_override(CallbackBasedGrpcService { callback })
             .dns_load_balancing(None)
             .build();
-    let approvals = Approvals::connect(connection, ClientOptions::new("default").build());
+    let approvals =
+        Approvals::connect(connection, ClientOptions::new("default").build(), keys().jwks());
     while !approvals.ready().await {
         yield_now().await;
     }
@@ -342,7 +381,7 @@ async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
 /// What comes of Ann's approval.
 async fn approve(world: World) -> Result<Answer, Problem> {
     let (approvals, _) = approvals(world).await;
-    approvals.decide(&genuine(), Verdict::Approve, "").await.map(|(answer, _)| answer)
+    approvals.decide(&genuine(), None, Verdict::Approve, "").await.map(|(answer, _)| answer)
 }
 
 #[tokio::test(start_paused = true)]
@@ -414,14 +453,15 @@ async fn an_approval_that_is_reset_after_its_outcome_can_be_decided_again() {
     };
     let pending = World::default().run("first", Running, state(Status::Pending, None));
     let (approvals, world) = approvals(pending.signal(decides)).await;
-    let answer = approvals.decide(&genuine(), Verdict::Approve, "").await.map(|(answer, _)| answer);
+    let answer =
+        approvals.decide(&genuine(), None, Verdict::Approve, "").await.map(|(answer, _)| answer);
     assert_eq!(answer, Ok(Answer::Recorded));
 
     let says = state(Status::Pending, None);
     let goes_on = Run { indexed: false, ..Run::new("reset", Running, says) };
     world.lock().expect("a lock").runs.push(goes_on);
     for _ in 0..2 {
-        let (_, reading) = approvals.find(&link()).await.expect("found");
+        let (_, reading) = approvals.find(&genuine(), None).await.expect("found");
         assert_eq!(on_view(&reading, &link()), Answer::Open);
     }
 }
@@ -430,7 +470,7 @@ async fn an_approval_that_is_reset_after_its_outcome_can_be_decided_again() {
 async fn an_approval_that_is_reset_while_no_worker_runs_takes_decisions_again() {
     let pending = World::default().run("first", Running, state(Status::Pending, None));
     let (approvals, world) = approvals(pending.signal(|_| Ok(()))).await;
-    approvals.find(&link()).await.expect("found");
+    approvals.find(&genuine(), None).await.expect("found");
     {
         let mut world = world.lock().expect("a lock");
         world.runs[0].status = Completed;
@@ -439,7 +479,8 @@ async fn an_approval_that_is_reset_while_no_worker_runs_takes_decisions_again() 
         world.runs.push(Run { indexed: false, ..Run::new("reset", Running, says) });
         world.no_worker = true;
     }
-    let answer = approvals.decide(&genuine(), Verdict::Approve, "").await.map(|(answer, _)| answer);
+    let answer =
+        approvals.decide(&genuine(), None, Verdict::Approve, "").await.map(|(answer, _)| answer);
     assert_eq!(answer, Ok(Answer::Accepted), "the earlier vote is no longer there");
 }
 
@@ -447,13 +488,13 @@ async fn an_approval_that_is_reset_while_no_worker_runs_takes_decisions_again() 
 async fn a_pending_approval_that_is_reset_goes_on_before_the_index_shows_it() {
     let pending = || state(Status::Pending, None);
     let (approvals, world) = approvals(World::default().run("first", Running, pending())).await;
-    approvals.find(&link()).await.expect("found");
+    approvals.find(&genuine(), None).await.expect("found");
     {
         let mut world = world.lock().expect("a lock");
         world.runs[0].status = Terminated;
         world.runs.push(Run { indexed: false, ..Run::new("reset", Running, pending()) });
     }
-    let (_, reading) = approvals.find(&link()).await.expect("found");
+    let (_, reading) = approvals.find(&genuine(), None).await.expect("found");
     assert_eq!(on_view(&reading, &link()), Answer::Open);
 }
 
@@ -463,7 +504,7 @@ async fn a_temporal_that_is_asked_too_often_still_knows_what_is_gone() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     world.lock().expect("a lock").busy = true;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(approvals.find(&link()).await.map(drop), Err(LookupError::Gone));
+    assert_eq!(approvals.find(&genuine(), None).await.map(drop), Err(LookupError::Gone));
 }
 
 #[tokio::test(start_paused = true)]
@@ -475,7 +516,7 @@ async fn of_several_runs_in_the_index_the_one_that_goes_on_matters() {
         state(Status::Pending, None),
     );
     let (approvals, _) = approvals(world).await;
-    let (_, reading) = approvals.find(&link()).await.expect("found");
+    let (_, reading) = approvals.find(&genuine(), None).await.expect("found");
     assert_eq!(on_view(&reading, &link()), Answer::Open);
     let over = World::default().run("first", Terminated, voted()).run(
         "second",
@@ -483,7 +524,7 @@ async fn of_several_runs_in_the_index_the_one_that_goes_on_matters() {
         state(Status::Approved, Some(Verdict::Approve)),
     );
     let (approvals, _) = self::approvals(over).await;
-    let (_, reading) = approvals.find(&link()).await.expect("found");
+    let (_, reading) = approvals.find(&genuine(), None).await.expect("found");
     assert_eq!(on_view(&reading, &link()), Answer::Decided);
 }
 
@@ -494,7 +535,7 @@ async fn an_outcome_stays_that_of_its_link_and_is_seldom_looked_at_again() {
     let other = Run { indexed: false, ..Run::copy("approval", "other") };
     world.lock().expect("a lock").runs.push(other);
     for _ in 0..3 {
-        let (_, reading) = approvals.find(&link()).await.expect("found");
+        let (_, reading) = approvals.find(&genuine(), None).await.expect("found");
         assert_eq!(on_view(&reading, &link()), Answer::Decided);
     }
     assert_eq!(world.lock().expect("a lock").descriptions, 1);
@@ -518,7 +559,7 @@ fn among_copies(world: World) -> World {
 async fn whoever_copies_a_search_attribute_gets_no_link() {
     let looked_at = async |world: World| {
         let (approvals, world) = approvals(world).await;
-        let (_, reading) = approvals.find(&link()).await.expect("found");
+        let (_, reading) = approvals.find(&genuine(), None).await.expect("found");
         assert_ne!(reading.state().submission, coffee().submission);
         assert_eq!(world.lock().expect("a lock").look_ups, 1, "the index is asked once");
         on_view(&reading, &link())
@@ -551,7 +592,7 @@ async fn a_decision_goes_to_the_run_that_issued_its_link() {
         let pending = World::default().run("first", Running, state(Status::Pending, None));
         let world = World { no_worker, ..among_copies(pending.signal(counts)) };
         let (approvals, world) = approvals(world).await;
-        let answer = approvals.decide(&genuine(), Verdict::Approve, "").await;
+        let answer = approvals.decide(&genuine(), None, Verdict::Approve, "").await;
         let expected = if no_worker { Answer::Accepted } else { Answer::Recorded };
         assert_eq!(answer.map(|(answer, _)| answer), Ok(expected));
         let world = world.lock().expect("a lock");
@@ -566,9 +607,9 @@ async fn where_nobody_issued_it_any_more_a_link_is_gone() {
         let (approvals, world) =
             approvals(World { runs: runs.collect(), no_worker, ..World::default() }).await;
         tokio::time::sleep(Duration::from_secs(60)).await;
-        let found = approvals.find(&link()).await.map(drop);
+        let found = approvals.find(&genuine(), None).await.map(drop);
         assert_eq!(found, Err(LookupError::Gone), "{copies}, no_worker: {no_worker}");
-        let answer = approvals.decide(&genuine(), Verdict::Approve, "").await.map(drop);
+        let answer = approvals.decide(&genuine(), None, Verdict::Approve, "").await.map(drop);
         assert_eq!(answer, Err(Problem::Gone), "{copies}, no_worker: {no_worker}");
         assert_eq!(world.lock().expect("a lock").sent, []);
     }
@@ -583,8 +624,8 @@ async fn a_copy_that_is_in_the_index_first_is_left_when_the_issuer_comes() {
         let first = Run::new("first", Running, state(Status::Pending, None));
         world.lock().expect("a lock").runs.push(first);
     };
-    let link = link();
-    let (found, ()) = tokio::join!(approvals.find(&link), comes);
+    let (link, genuine) = (link(), genuine());
+    let (found, ()) = tokio::join!(approvals.find(&genuine, None), comes);
     let (_, reading) = found.expect("found");
     assert_eq!(on_view(&reading, &link), Answer::Open);
 }
@@ -594,11 +635,11 @@ async fn a_run_that_cannot_be_read_is_no_reason_to_take_a_later_one() {
     let first = Run::new("first", Running, state(Status::Pending, None));
     let unreadable = World::default().with(Run { readable: false, ..first });
     let (approvals, world) = approvals(among_copies(unreadable)).await;
-    assert_eq!(approvals.find(&link()).await.map(drop), Err(LookupError::Unavailable));
+    assert_eq!(approvals.find(&genuine(), None).await.map(drop), Err(LookupError::Unavailable));
     for run in &mut world.lock().expect("a lock").runs {
         run.readable = true;
     }
-    let (_, reading) = approvals.find(&link()).await.expect("found");
+    let (_, reading) = approvals.find(&genuine(), None).await.expect("found");
     assert_eq!(on_view(&reading, &link()), Answer::Open);
 }
 
@@ -606,7 +647,7 @@ async fn a_run_that_cannot_be_read_is_no_reason_to_take_a_later_one() {
 async fn more_claims_than_can_be_read_are_no_answer() {
     let runs = (0..10_001).map(|i| Run::copy(&format!("copy-{i}"), &format!("copy-{i}")));
     let (approvals, _) = approvals(World { runs: runs.collect(), ..World::default() }).await;
-    assert_eq!(approvals.find(&link()).await.map(drop), Err(LookupError::Unavailable));
+    assert_eq!(approvals.find(&genuine(), None).await.map(drop), Err(LookupError::Unavailable));
 }
 
 #[tokio::test(start_paused = true)]
@@ -618,7 +659,8 @@ async fn a_decision_that_was_taken_and_is_not_there_is_sent_once_more() {
     };
     let pending = || World::default().run("first", Running, state(Status::Pending, None));
     let (approvals, world) = approvals(pending().signal(drops).signal(counts)).await;
-    let answer = approvals.decide(&genuine(), Verdict::Approve, "").await.map(|(answer, _)| answer);
+    let answer =
+        approvals.decide(&genuine(), None, Verdict::Approve, "").await.map(|(answer, _)| answer);
     assert_eq!(answer, Ok(Answer::Recorded));
     let sent: BTreeSet<_> = world.lock().expect("a lock").sent.iter().cloned().collect();
     assert_eq!(sent.len(), 2, "each attempt is an event of its own: {sent:?}");
@@ -661,7 +703,8 @@ async fn the_same_press_again_has_the_same_request_id() {
     let world = world.run("first", Running, state(Status::Pending, None));
     let (approvals, world) = approvals(world.signal(unheard).signal(unheard).signal(unheard)).await;
     for verdict in [Verdict::Approve, Verdict::Approve, Verdict::Reject] {
-        let answer = approvals.decide(&genuine(), verdict, "").await.map(|(answer, _)| answer);
+        let answer =
+            approvals.decide(&genuine(), None, verdict, "").await.map(|(answer, _)| answer);
         assert_eq!(answer, Ok(Answer::Accepted));
     }
     let sent = world.lock().expect("a lock").sent.clone();

@@ -3,9 +3,8 @@ use temporalio_common::protos::temporal::api::{
     common::v1::{Payload, Payloads},
     history::v1::{
         WorkflowExecutionCanceledEventAttributes, WorkflowExecutionCompletedEventAttributes,
-        WorkflowExecutionFailedEventAttributes, WorkflowExecutionStartedEventAttributes,
-        WorkflowExecutionTerminatedEventAttributes, WorkflowExecutionTimedOutEventAttributes,
-        WorkflowTaskScheduledEventAttributes,
+        WorkflowExecutionFailedEventAttributes, WorkflowExecutionTerminatedEventAttributes,
+        WorkflowExecutionTimedOutEventAttributes, WorkflowTaskScheduledEventAttributes,
     },
 };
 
@@ -16,16 +15,9 @@ fn event(attributes: Attributes) -> Option<HistoryEvent> {
     Some(HistoryEvent { attributes: Some(attributes), ..HistoryEvent::default() })
 }
 
-fn started() -> Option<HistoryEvent> {
+fn submission() -> Submission {
     let document = Some(Document { title: "Ten laptops".into(), ..Document::default() });
-    let submission = Submission { document, ..Submission::default() };
-    let payloads = vec![to_temporal(payload::encode(&submission, Encoding::JsonPlain))];
-    event(Attributes::WorkflowExecutionStartedEventAttributes(
-        WorkflowExecutionStartedEventAttributes {
-            input: Some(Payloads { payloads }),
-            ..Default::default()
-        },
-    ))
+    Submission { document, ..Submission::default() }
 }
 
 fn completed(payloads: Vec<Payload>) -> Option<HistoryEvent> {
@@ -48,32 +40,12 @@ fn an_open_workflow_shows_its_submission() {
         WorkflowTaskScheduledEventAttributes::default(),
     ));
     for closing in [None, scheduled] {
-        let Some(Reading::NoWorker(state)) = read(started(), closing, Status::Pending) else {
+        let Some(Reading::NoWorker(state)) = read(submission(), closing, Status::Pending) else {
             panic!("not open")
         };
         assert_eq!(title(&state), "Ten laptops");
         assert_eq!(state.status(), Status::Pending);
     }
-    let nothing = read(None, None, Status::Unspecified);
-    assert!(matches!(nothing, Some(Reading::NoWorker(_))));
-}
-
-#[test]
-fn a_run_that_follows_another_one_shows_its_submission_however_much_comes_with_it() {
-    let mut first = started().expect("an event");
-    let Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) = &mut first.attributes
-    else {
-        panic!("not the start")
-    };
-    let input = &mut started.input.as_mut().expect("an input").payloads[0].data;
-    let case = serde_json::json!({"comments": "x".repeat(submission::MAX_BYTES)});
-    let mut continued: serde_json::Value = serde_json::from_slice(input).expect("JSON");
-    continued["case"] = case;
-    *input = continued.to_string().into_bytes();
-    let Some(Reading::NoWorker(state)) = read(Some(first), None, Status::Pending) else {
-        panic!("not open")
-    };
-    assert_eq!(title(&state), "Ten laptops");
 }
 
 #[test]
@@ -83,8 +55,10 @@ fn a_completed_workflow_shows_who_decided_and_who_did_not() {
         verdict: Verdict::Approve.into(),
         ..Vote::default()
     };
+    let other = Document { title: "Ten cars".into(), ..Document::default() };
     let outcome = Outcome {
         status: Status::Approved.into(),
+        document: Some(other),
         stages: vec![StageOutcome {
             name: "Managers".into(),
             status: Status::Approved.into(),
@@ -95,11 +69,11 @@ fn a_completed_workflow_shows_who_decided_and_who_did_not() {
     };
     for encoding in [Encoding::JsonPlain, Encoding::BinaryProtobuf] {
         let closing = completed(vec![to_temporal(payload::encode(&outcome, encoding))]);
-        let Some(Reading::Closed(state)) = read(started(), closing, Status::Approved) else {
+        let Some(Reading::Closed(state)) = read(submission(), closing, Status::Approved) else {
             panic!("not closed")
         };
         assert_eq!(state.status(), Status::Approved);
-        assert_eq!(title(&state), "Ten laptops");
+        assert_eq!(title(&state), "Ten laptops", "what the link was issued for");
         let reviewers = &state.stages[0].reviewers;
         assert_eq!(reviewers[0].vote, Some(vote.clone()));
         assert_eq!(reviewers[1].reviewer, "bob@example.com");
@@ -113,7 +87,7 @@ fn values_that_only_a_newer_version_knows_are_unspecified() {
     let stage = StageOutcome { status: 77, decisions: vec![vote], ..StageOutcome::default() };
     let outcome = Outcome { status: 77, stages: vec![stage], ..Outcome::default() };
     let payload = to_temporal(payload::encode(&outcome, Encoding::BinaryProtobuf));
-    let closed = read(started(), completed(vec![payload]), Status::Approved);
+    let closed = read(submission(), completed(vec![payload]), Status::Approved);
     let Some(Reading::Closed(state)) = closed else { panic!("not closed") };
     let vote = state.stages[0].reviewers[0].vote.as_ref().expect("a vote");
     let read = (state.status, state.stages[0].status, vote.verdict);
@@ -137,11 +111,11 @@ fn a_workflow_without_an_outcome_says_how_it_ended() {
         (timed_out, Ending::TimedOut),
         (completed(vec![]), Ending::Unreadable),
     ] {
-        let ended = read(started(), closing.clone(), Status::Pending);
+        let ended = read(submission(), closing.clone(), Status::Pending);
         let Some(Reading::Ended(ending, state)) = ended else { panic!("{how:?}") };
         assert_eq!((ending, title(&state)), (how, "Ten laptops"));
         if ending != Ending::Unreadable {
-            let after_its_outcome = read(started(), closing, Status::Approved);
+            let after_its_outcome = read(submission(), closing, Status::Approved);
             let Some(Reading::Closed(state)) = after_its_outcome else { panic!("{how:?}") };
             assert_eq!((state.status(), title(&state)), (Status::Approved, "Ten laptops"));
         }
@@ -149,7 +123,7 @@ fn a_workflow_without_an_outcome_says_how_it_ended() {
     let cancelled = event(Attributes::WorkflowExecutionCanceledEventAttributes(
         WorkflowExecutionCanceledEventAttributes::default(),
     ));
-    let Some(Reading::Closed(state)) = read(started(), cancelled, Status::Pending) else {
+    let Some(Reading::Closed(state)) = read(submission(), cancelled, Status::Pending) else {
         panic!("not closed")
     };
     assert_eq!(state.status(), Status::Withdrawn);

@@ -33,12 +33,12 @@ fn at(seconds: i64) -> Option<pbjson_types::Timestamp> {
 
 fn vote(reviewer: &str, verdict: Verdict, comment: &str) -> Option<Vote> {
     Some(Vote {
-        on_behalf_of: String::new(),
         reviewer: reviewer.into(),
         verdict: verdict.into(),
         comment: comment.into(),
         decided_at: at(0),
-        link: String::new(),
+        by: "link".into(),
+        ..Vote::default()
     })
 }
 

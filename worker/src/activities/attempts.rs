@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use countersign_protos::{names::WORKFLOW_TYPE, text::clean_line, v1::Outcome};
+use countersign_protos::{names::WORKFLOW_TYPE, text::clean_line};
 use futures::{FutureExt, future::ready};
 use temporalio_common::{RetryPolicy, error::ApplicationFailure};
 use temporalio_sdk::{
@@ -16,11 +16,11 @@ use temporalio_sdk::{
 use tokio::time::sleep;
 use tracing::warn;
 
-use crate::recorded::{Notice, ReviewRequest, StartWorkflow};
+use crate::recorded::{Delivery, Notice, ReviewRequest, StartFollowUp};
 
 /// Local activities, which run inside a workflow task. Anybody else can only schedule them as regular
 /// ones.
-const LOCAL: [&str; 2] = ["validate_submission", "issue_links"];
+const LOCAL: [&str; 3] = ["validate_submission", "issue_links", "conclude"];
 /// Regular activities, which anybody who can write to the namespace can schedule.
 const REGULAR: [&str; 4] =
     ["request_approval", "announce_decision", "process_decision", "start_workflow"];
@@ -123,10 +123,10 @@ fn describe(input: &ExecuteActivityInput) -> String {
     if let Some(notice) = input.args_ref::<Notice>() {
         return format!("outcome to {}", notice.recipient);
     }
-    if let Some(start) = input.args_ref::<StartWorkflow>() {
-        return format!("start of {}", start.workflow_id);
+    if input.args_ref::<StartFollowUp>().is_some() {
+        return "follow-up workflow".to_owned();
     }
-    match input.args_ref::<Outcome>() {
+    match input.args_ref::<Delivery>() {
         Some(_) => "webhook".to_owned(),
         None => input.activity_info().activity_type.clone(),
     }

@@ -11,7 +11,8 @@ use std::{
 };
 
 use countersign_protos::{
-    ApprovalId, LinkContext, LinkKeys, PublicUrl, names, submission, v1::Outcome,
+    ApprovalId, Chain, LinkKeys, NotSealed, PublicUrl, names, submission,
+    v1::{self, Outcome},
 };
 use jiff::{SignedDuration, Timestamp};
 use temporalio_common::{
@@ -29,13 +30,18 @@ use self::{
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 use crate::{
-    approval::{EmailAddress, Invited},
+    approval::{EmailAddress, Whom},
+    leaves::{Leaves, SeatOf},
     mail::{self, Letter, Links},
     notifier::{Envelope, Notifier, NotifyError},
+    outcome,
     payload::from_temporal,
-    policy::{self, Invitee, Policy, schedule},
-    recorded::{Delivered, Issue, Issued, Notice, RefusedSince, ReviewRequest, StartWorkflow},
-    validation::{self, Routing, Validated},
+    policy::{Policy, schedule},
+    recorded::{
+        About, Delivery, Evidence, Issue, Issued, Notice, RefusedSince, ReviewRequest, Sealed,
+        StartFollowUp, StartWorkflow, Validated,
+    },
+    validation::{Routing, validate},
 };
 
 /// Temporal retries an attempt that has sent no heartbeat for this long.
@@ -72,43 +78,70 @@ pub struct Countersign {
 
 #[activities]
 impl Countersign {
-    /// Reads, checks and routes a workflow's start input, whatever it is.
-    #[activity(name = "validate_submission")]
+    /// Reads, checks and routes a workflow's start input, whatever it is, and seals the plan for the chain
+    /// that starts with this run.
+    #[activity(name = names::ACTIVITY_VALIDATE)]
     pub async fn validate_submission(
         self: Arc<Self>,
-        _ctx: ActivityContext,
+        ctx: ActivityContext,
         input: RawValue,
     ) -> Result<Validated, ActivityError> {
-        let (submission, problems) = submission::read(&from_temporal(input.payloads));
+        let mut input = from_temporal(input.payloads);
+        // The workflow adds the first run's ID to its own input.
+        let first_run_id = input.pop().map(|id| String::from_utf8_lossy(&id.data).into_owned());
+        let first_run_id = first_run_id.unwrap_or_default();
+        let (submission, problems) = submission::read(&input);
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (rules, now) = (rules.as_deref(), Timestamp::now());
-        let mut validated = validation::validate(submission, problems, &self.routing, rules, now);
-        if let Validated::Plan(plan) = &mut validated {
-            plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
-        }
-        Ok(validated)
+        let mut plan = match validate(submission, problems, &self.routing, rules, now) {
+            Ok(plan) => plan,
+            Err(problems) => return Ok(Validated::Problems(problems)),
+        };
+        plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
+        let chain = chain(&ctx, &first_run_id);
+        Ok(Validated::Plan(Sealed::new(&plan, chain, self.link_keys.first()).map_err(unreadable)?))
     }
 
-    /// Issues one approval ID to each who is there, or to their deputy, and says until when they
-    /// have time. Only the IDs' hashes leave this process.
+    /// Issues an approval ID to each reviewer, or to their deputy, and computes their deadline. Only the
+    /// IDs' hashes and public keys leave this process.
     #[activity(name = names::ACTIVITY_ISSUE_LINKS)]
     pub async fn issue_links(
         self: Arc<Self>,
-        _ctx: ActivityContext,
+        ctx: ActivityContext,
         issue: Issue,
     ) -> Result<Issued, ActivityError> {
-        let Issue { approval, stage, round, .. } = issue;
+        let chain = chain(&ctx, &issue.first_run_id);
+        let (plan, key) = issue.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
-        let invitees = invitees(&issue, rules.as_deref());
-        let invite = |Invitee { reviewer, on_behalf_of, .. }| {
-            let asked =
-                LinkContext { approval, stage, round, reviewer: EmailAddress::as_str(&reviewer) };
-            let link = self.link_keys.issue(asked).hash().as_str().to_owned();
-            Invited { reviewer, on_behalf_of, link }
+        let (to_ask, at) = (&issue.to_ask, issue.opened_at);
+        let invited = Leaves { chain, plan: &plan, key }.invite(to_ask, rules.as_deref(), at);
+        let calendar = plan.calendar.clone().unwrap_or_default();
+        let time = match to_ask.whom {
+            Whom::Level(level) => {
+                plan.stages.get(to_ask.stage).and_then(|stage| stage.level(level))
+            }
+            Whom::Replacement(..) => None,
         };
-        let calendar = issue.calendar.unwrap_or_default();
-        let due = issue.time.map(|time| schedule(&time, &calendar, issue.opened_at));
-        Ok(Issued { invited: invitees.into_iter().map(invite).collect(), due })
+        let due = time.map(|(_, time)| schedule(time, &calendar, at));
+        Ok(Issued { opened_at: at, invited, due })
+    }
+
+    /// Computes the outcome anew from what certifies itself, seals and signs it.
+    #[activity(name = names::ACTIVITY_CONCLUDE)]
+    pub async fn conclude(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        evidence: Evidence,
+    ) -> Result<Sealed<Outcome>, ActivityError> {
+        let chain = chain(&ctx, &evidence.first_run_id);
+        let mut outcome = self.outcome(chain, &evidence)?;
+        if outcome.status() == v1::Status::Pending {
+            return Err(refusal(NOT_GENUINE, "what was recorded decides nothing yet"));
+        }
+        // Those who verify need the newest key, and the older ones for what they sealed.
+        let key = self.link_keys.first();
+        outcome.jws = key.sign(&outcome::claims(&outcome, chain));
+        Sealed::new(&outcome, chain, key).map_err(unreadable)
     }
 
     /// Mails one reviewer their links.
@@ -118,36 +151,49 @@ impl Countersign {
         ctx: ActivityContext,
         request: ReviewRequest,
     ) -> Result<String, ActivityError> {
-        let asked = LinkContext {
-            approval: request.approval,
-            stage: request.stage,
+        let chain = chain(&ctx, &request.first_run_id);
+        let (plan, key) = request.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
+        let link = Leaves { chain, plan: &plan, key }.link(SeatOf {
+            stage: request.stage as usize,
             round: request.round,
-            reviewer: request.reviewer.as_str(),
-        };
-        // Retryable: it goes away when the key is back in COUNTERSIGN_LINK_KEYS.
-        let id = self.link_keys.reissue(asked, &request.link).ok_or_else(|| {
-            failure(
-                "LinkKeyMissing",
-                "the key that issued this link is not in COUNTERSIGN_LINK_KEYS",
-            )
-        })?;
-        let links = Links::new(&self.public_url, &id);
-        let letter = mail::request(&request, &links);
-        self.send(&ctx, &request.reviewer, letter, Some(&id)).await
+            reviewer: &request.reviewer,
+            on_behalf_of: request.on_behalf_of.as_ref(),
+            instead_of: request.instead_of.as_ref(),
+        });
+        if link.hash().as_str() != request.link {
+            return Err(refusal(NOT_GENUINE, "this link was not issued to this reviewer"));
+        }
+        let links = Links::new(&self.public_url, link.id(), chain.workflow_id);
+        let letter = mail::request(&plan, &request, &links);
+        self.send(&ctx, &request.reviewer, letter, Some(link.id())).await
     }
 
-    /// Mails the outcome to somebody who waits for it.
+    /// Mails the outcome to the submitter, or to a reviewer what concerns them.
     #[activity(name = "announce_decision")]
     pub async fn announce_decision(
         self: Arc<Self>,
         ctx: ActivityContext,
         notice: Notice,
     ) -> Result<String, ActivityError> {
-        let letter = match notice.reviewer {
-            true => mail::superseded(&notice.outcome),
-            false => mail::outcome(&notice.outcome),
+        let Notice { recipient, about } = notice;
+        let (outcome, letter): (_, fn(&Outcome) -> Letter) = match about {
+            About::Outcome { outcome, first_run_id } => {
+                let chain = chain(&ctx, &first_run_id);
+                (outcome.open(chain, &self.link_keys).map_err(not_sealed)?.0, mail::outcome)
+            }
+            About::Superseded(evidence) => {
+                let chain = chain(&ctx, &evidence.first_run_id);
+                (self.outcome(chain, &evidence)?, mail::superseded)
+            }
+            About::DecidedByOperator(evidence) => {
+                let chain = chain(&ctx, &evidence.first_run_id);
+                (self.outcome(chain, &evidence)?, mail::decided_by_operator)
+            }
         };
-        self.send(&ctx, &notice.recipient, letter, None).await
+        if !concerns(&outcome, &recipient) {
+            return Err(refusal(NOT_GENUINE, "this approval has nothing to do with the recipient"));
+        }
+        self.send(&ctx, &recipient, letter(&outcome), None).await
     }
 
     /// Delivers the outcome to the webhook.
@@ -155,21 +201,20 @@ impl Countersign {
     pub async fn process_decision(
         self: Arc<Self>,
         ctx: ActivityContext,
-        outcome: Outcome,
-    ) -> Result<Delivered, ActivityError> {
+        delivery: Delivery,
+    ) -> Result<String, ActivityError> {
         let Some(webhook) = &self.webhook else {
             return Err(failure(
                 "WebhookMissing",
                 "this worker has no COUNTERSIGN_WEBHOOK_URL, unlike the one that planned this approval",
             ));
         };
-        let info = ctx.info();
-        let run = info.workflow_run_id.as_deref().unwrap_or_default();
-        let workflow = info.workflow_id.as_deref().unwrap_or_default();
-        let taken = with_heartbeat(&ctx, webhook.deliver(run, workflow, &outcome))
-            .await?
-            .map_err(not_taken)?;
-        Ok(Delivered { taken, outcome })
+        let chain = chain(&ctx, &delivery.first_run_id);
+        let (mut outcome, _) = delivery.outcome.open(chain, &self.link_keys).map_err(not_sealed)?;
+        if delivery.not_followed_up {
+            (outcome.child_workflow_id, outcome.child_namespace) = <_>::default();
+        }
+        with_heartbeat(&ctx, webhook.deliver(chain.workflow_id, &outcome)).await?.map_err(not_taken)
     }
 
     /// Starts the follow-up workflow in another namespace.
@@ -177,8 +222,15 @@ impl Countersign {
     pub async fn start_workflow(
         self: Arc<Self>,
         ctx: ActivityContext,
-        start: StartWorkflow,
+        start: StartFollowUp,
     ) -> Result<String, ActivityError> {
+        let chain = chain(&ctx, &start.first_run_id);
+        let (plan, _) = start.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
+        let (outcome, _) = start.outcome.open(chain, &self.link_keys).map_err(not_sealed)?;
+        let Some(next) = outcome::follow_up(&plan, outcome.status()).cloned() else {
+            return Err(refusal(NOT_GENUINE, "no workflow follows this outcome"));
+        };
+        let (workflow_id, encoding) = (outcome.child_workflow_id.clone(), start.encoding);
         let (info, client) = (ctx.info(), ctx.client());
         let from = WorkflowEvent {
             namespace: info.namespace.clone(),
@@ -186,12 +238,32 @@ impl Countersign {
             run_id: info.workflow_run_id.clone().unwrap_or_default(),
             reference: None,
         };
-        let starting = start_workflow::start(start, &client, from, key(info));
+        let key = format!("{}-{}", outcome.execution_key, outcome.status().as_str_name());
+        let start = StartWorkflow { workflow_id, next, outcome, encoding };
+        let starting = start_workflow::start(start, &client, from, key);
         with_heartbeat(&ctx, starting).await?.map_err(|error| match error {
             NotStarted::Refused(..) => refusal("WorkflowRefused", error.to_string()),
             NotStarted::Unavailable(..) => failure("NamespaceUnavailable", error.to_string()),
         })
     }
+}
+
+/// The failure type where something was not recorded by us, or does not follow from what was.
+const NOT_GENUINE: &str = "NotGenuine";
+
+/// The chain of an activity's workflow. The first run's ID is the caller's claim; seals prove it.
+fn chain<'a>(ctx: &'a ActivityContext, first_run_id: &'a str) -> Chain<'a> {
+    let workflow_id = ctx.info().workflow_id.as_deref().unwrap_or_default();
+    Chain { workflow_id, first_run_id }
+}
+
+/// Whether an outcome is of interest to somebody: the submitter, or one of those who were asked.
+fn concerns(outcome: &Outcome, recipient: &EmailAddress) -> bool {
+    let submitter = outcome.submitter.iter().map(|submitter| &submitter.email);
+    let decided = outcome.stages.iter().flat_map(|stage| &stage.decisions);
+    let undecided = outcome.stages.iter().flat_map(|stage| &stage.undecided);
+    let people = submitter.chain(decided.map(|vote| &vote.reviewer)).chain(undecided);
+    people.filter_map(|person| person.parse().ok()).any(|person: EmailAddress| person == *recipient)
 }
 
 /// The one activity of the worker that delivers outcomes.
@@ -202,6 +274,15 @@ pub(crate) fn deliveries(countersign: Arc<Countersign>) -> ActivityDefinitions {
 }
 
 impl Countersign {
+    /// What follows from evidence, which has to be genuine.
+    fn outcome(&self, chain: Chain<'_>, evidence: &Evidence) -> Result<Outcome, ActivityError> {
+        let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
+        let leaves = Leaves { chain, plan: &plan, key };
+        let approval = leaves.recompute(evidence.began, evidence.journal.clone());
+        let approval = approval.map_err(|why| refusal(NOT_GENUINE, why.to_string()))?;
+        Ok(outcome::outcome(&plan, &approval, chain))
+    }
+
     /// Sends a letter. Its approval ID is redacted in the result: mail servers may quote a mail that they
     /// refuse, and no history may have the ID.
     async fn send(
@@ -231,23 +312,6 @@ impl Countersign {
             false => failure("MailUnavailable", why),
         })
     }
-}
-
-/// Who gets a link: the reviewers, or the deputies of those who are away.
-///
-/// A plan has the absences of the reviewers whom it names. A replacement that an operator names need not
-/// be one of them: today's rules apply to it, if the worker has any.
-fn invitees(issue: &Issue, rules: Option<&Policy>) -> Vec<Invitee> {
-    let Some(submitter) = &issue.submitter else {
-        return issue.reviewers.iter().cloned().map(Invitee::from).collect();
-    };
-    let recorded = issue.calendar.clone().unwrap_or_default();
-    let (calendar, absences) = match rules.filter(|_| issue.time.is_none()) {
-        Some(today) => (today.calendar(), today.absences()),
-        None => (&recorded, &issue.absences[..]),
-    };
-    let on = calendar.date(issue.opened_at);
-    policy::invitees(&issue.reviewers, &issue.asked, absences, on, submitter)
 }
 
 /// Whether a mail whose refusal does not say what it is about has been tried for long enough. The last
@@ -323,6 +387,19 @@ fn not_taken(error: WebhookError) -> ActivityError {
     }
 }
 
+/// A forgery stays one. With a missing key, the call succeeds once it is in COUNTERSIGN_LINK_KEYS.
+fn not_sealed(error: NotSealed) -> ActivityError {
+    match error {
+        NotSealed::Forged => refusal(NOT_GENUINE, error.to_string()),
+        NotSealed::UnknownKey(_) => failure("LinkKeyMissing", error.to_string()),
+        NotSealed::UnknownVersion(_) => failure("NewerVersion", error.to_string()),
+    }
+}
+
+fn unreadable(error: serde_json::Error) -> ActivityError {
+    failure("Unreadable", error.to_string())
+}
+
 /// A failure that Temporal retries; its message is what people see in the Web UI.
 fn failure(kind: &str, message: impl Into<String>) -> ActivityError {
     ApplicationFailure::builder(message.into()).type_name(kind.to_owned()).build().into()
@@ -337,68 +414,6 @@ fn refusal(kind: &str, message: impl Into<String>) -> ActivityError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{policy::TimePlan, testing::address};
-
-    #[test]
-    fn reassigning_to_somebody_who_is_away_today_asks_their_deputy() {
-        let away = |name: &str, deputy: &str| {
-            format!(
-                "[[absences]]\nreviewer = \"{name}@example.com\"\n\
-                 deputy = \"{deputy}@example.com\"\nfrom = 2026-11-25\nto = 2026-11-25\n"
-            )
-        };
-        let rules = |absences: &[(&str, &str)]| {
-            let absences: String = absences.iter().map(|(who, by)| away(who, by)).collect();
-            let text = format!(
-                "[calendar]\ntime_zone = \"Europe/Berlin\"\n{absences}\
-                 [default]\ndecision = \"reject\"\n"
-            );
-            Policy::parse(&text, "rules", |_| Ok(String::new())).expect("rules")
-        };
-        let replacing = |to: &str, taken: &[&str]| Issue {
-            reviewers: vec![address(to)],
-            // In Berlin, it is the 25th already.
-            opened_at: "2026-11-24T23:30:00Z".parse().expect("a time"),
-            submitter: Some(address("sue")),
-            asked: taken.iter().map(|name| address(name)).collect(),
-            ..Issue::default()
-        };
-        let asked = |issue: &Issue, rules: Option<&Policy>| {
-            let name = |who: &EmailAddress| who.as_str().replace("@example.com", "");
-            let invitee = invitees(issue, rules).pop().expect("somebody is asked");
-            (name(&invitee.reviewer), invitee.on_behalf_of.as_ref().map(name))
-        };
-        let chain = rules(&[("fay", "gil"), ("gil", "hal"), ("ida", "hal"), ("jo", "sue+x")]);
-        let for_whom = |who: &str, absent: &str| (who.to_owned(), Some(absent.to_owned()));
-        let own = |who: &str| (who.to_owned(), None);
-        let ann = ["ann"];
-        assert_eq!(asked(&replacing("gil", &ann), Some(&chain)), for_whom("hal", "gil"));
-        assert_eq!(asked(&replacing("fay+x", &ann), Some(&chain)), for_whom("hal", "fay+x"));
-        assert_eq!(asked(&replacing("cy", &ann), Some(&chain)), own("cy"));
-        // Two who are away have one deputy, who has one vote.
-        assert_eq!(asked(&replacing("ida", &["ann", "hal", "fay"]), Some(&chain)), own("ida"));
-        assert_eq!(asked(&replacing("jo", &ann), Some(&chain)), own("jo"), "not the submitter");
-        assert_eq!(
-            asked(&replacing("gil", &["hal"]), Some(&chain)),
-            own("gil"),
-            "whom she replaces"
-        );
-
-        // Without rules, and for those whom the plan asks, what the plan has recorded counts.
-        let recorded = chain.absences().to_vec();
-        let mut planned = Issue { absences: recorded, ..replacing("gil", &ann) };
-        planned.calendar = Some(chain.calendar().clone());
-        assert_eq!(asked(&planned, None), for_whom("hal", "gil"));
-        let today = rules(&[]);
-        assert_eq!(
-            asked(&planned, Some(&today)),
-            own("gil"),
-            "today's rules apply to a replacement"
-        );
-        let deadline = "1h".parse().expect("a wait");
-        planned.time = Some(TimePlan { deadline, reminders: Vec::new() });
-        assert_eq!(asked(&planned, Some(&today)), for_whom("hal", "gil"));
-    }
 
     #[test]
     fn a_mail_servers_words_have_no_approval_id_in_them() {

@@ -161,19 +161,18 @@ impl Webhook {
         }
     }
 
-    /// POSTs one outcome. `webhook-id` is the ID of the run that decided it, so that a receiver that gets
-    /// it twice can act once. Returns the receiver's status, for the history.
+    /// POSTs one outcome. `webhook-id` is its execution key and status, so that a receiver that gets it
+    /// twice, also after a reset, can act once. Returns the receiver's status, for the history.
     ///
     /// # Errors
     /// If the receiver did not accept it. Redirects are not followed: only the operator says who gets
     /// outcomes.
     pub async fn deliver(
         &self,
-        run_id: &str,
         workflow_id: &str,
         outcome: &Outcome,
     ) -> Result<String, WebhookError> {
-        let request = self.request(run_id, workflow_id, outcome, Timestamp::now())?;
+        let request = self.request(workflow_id, outcome, Timestamp::now())?;
         let response = request.send().await?;
         match response.status() {
             status if status.is_success() => Ok(format!("accepted: {status}")),
@@ -189,18 +188,19 @@ impl Webhook {
     /// one that is not valid in a header.
     fn request(
         &self,
-        run_id: &str,
         workflow_id: &str,
         outcome: &Outcome,
         now: Timestamp,
     ) -> Result<RequestBuilder, WebhookError> {
         let body = body(workflow_id, outcome);
-        let signatures = self.secrets.sign(run_id, now, &body)?;
+        let status = outcome.status().as_str_name().to_lowercase();
+        let id = format!("{}-{status}", outcome.execution_key);
+        let signatures = self.secrets.sign(&id, now, &body)?;
         Ok(self
             .client
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", run_id)
+            .header("webhook-id", id)
             .header("webhook-timestamp", now.as_second().to_string())
             .header("webhook-signature", signatures)
             .body(body))

@@ -4,47 +4,50 @@
 
 use countersign_protos::v1;
 
-use crate::recorded::StartWorkflow;
+use crate::{
+    policy::FollowUp,
+    recorded::{Delivery, StartFollowUp},
+};
 
 /// What the workflow has to do about an outcome.
 #[derive(Debug)]
 pub(crate) enum Consequence {
-    /// Start the follow-up workflow, as a child unless it has a namespace.
-    FollowUp(StartWorkflow),
+    FollowUp(FollowUpStart),
     /// Deliver the outcome to the webhook; on a task queue of its own if there is one.
-    Webhook { outcome: v1::Outcome, task_queue: Option<String> },
+    Webhook {
+        delivery: Delivery,
+        task_queue: Option<String>,
+    },
+}
+
+/// A follow-up workflow to start: as a child, or by an activity if it has a namespace.
+#[derive(Debug)]
+pub(crate) struct FollowUpStart {
+    pub(crate) next: FollowUp,
+    /// A child's input; it names the child's ID.
+    pub(crate) outcome: Box<v1::Outcome>,
+    /// The activity's input.
+    pub(crate) request: StartFollowUp,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Consequences {
-    pub(super) follow_up: Option<Result<Started, String>>,
-    /// What the receiver took, or why it takes nothing.
-    pub(super) webhook: Option<Result<Box<v1::Outcome>, String>>,
-}
-
-/// A follow-up workflow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Started {
-    pub(crate) workflow_id: String,
-    pub(crate) namespace: Option<String>,
+    pub(super) follow_up: Option<Result<(), String>>,
+    pub(super) webhook: Option<Result<(), String>>,
 }
 
 impl Consequences {
-    pub(super) fn started(&self) -> Option<&Started> {
-        self.follow_up.as_ref()?.as_ref().ok()
-    }
-
     /// Why the follow-up workflow was not started; empty if it was, or may be.
     pub(super) fn follow_up_error(&self) -> &str {
-        error(self.follow_up.as_ref())
+        error(&self.follow_up)
     }
 
     /// Why the webhook refused the outcome; empty if it did not.
     pub(super) fn webhook_error(&self) -> &str {
-        error(self.webhook.as_ref())
+        error(&self.webhook)
     }
 }
 
-fn error<T>(result: Option<&Result<T, String>>) -> &str {
-    result.and_then(|result| result.as_ref().err()).map_or("", String::as_str)
+fn error(done: &Option<Result<(), String>>) -> &str {
+    done.as_ref().and_then(|done| done.as_ref().err()).map_or("", String::as_str)
 }

@@ -9,7 +9,7 @@ use crate::approval::{EmailAddress, Seat, Stage};
 /// How often operators may have people reminded, so that a history stays small.
 pub(super) const MAX_REMINDED_BY_OPERATORS: u32 = 100;
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Deliveries {
     by_link: BTreeMap<String, Delivery>,
@@ -42,10 +42,10 @@ impl Deliveries {
     pub(super) fn remind_by_operator(
         &mut self,
         stage: Option<&Stage>,
-        whom: Option<EmailAddress>,
+        whom: Option<&EmailAddress>,
     ) -> Result<(), String> {
         let late = stage.into_iter().flat_map(Stage::undecided).map(|seat| seat.reviewer.clone());
-        let late: Vec<_> = late.filter(|it| whom.as_ref().is_none_or(|whom| whom == it)).collect();
+        let late: Vec<_> = late.filter(|it| whom.is_none_or(|whom| whom == it)).collect();
         match whom {
             Some(whom) if late.is_empty() => Err(format!("{whom} has nothing to decide now")),
             None if late.is_empty() => Err("there is nobody to remind".to_owned()),

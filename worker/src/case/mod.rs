@@ -3,37 +3,39 @@
 
 mod consequences;
 mod deliveries;
+mod evidence;
 mod inbox;
 mod notices;
 mod signals;
 mod visibility;
 
 use countersign_protos::{
-    names,
+    Chain, names,
     payload::{self, Encoding, Payload},
-    text::to_message,
+    text::{self, to_message},
     v1,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use temporalio_common::search_attributes::SearchAttributeUpdate;
-use uuid::Uuid;
 
-use self::{consequences::Consequences, deliveries::Deliveries, inbox::Inbox, notices::Notices};
+use self::{
+    consequences::Consequences,
+    deliveries::Deliveries,
+    evidence::Left,
+    inbox::Inbox,
+    notices::{Kind, Notices},
+};
 pub(crate) use self::{
-    consequences::{Consequence, Started},
+    consequences::{Consequence, FollowUpStart},
     signals::Signal,
     visibility::unset,
 };
 use crate::{
-    approval::{
-        Approval, Ballot, Claim, NotReassigned, Receipt, RuleDecision, Seat, Stage, ToAsk, Verdict,
-        Whom,
-    },
-    limits::MAX_NAME_BYTES,
+    approval::{Approval, Ballot, By, Claim, NotReassigned, Receipt, Seat, Stage, ToAsk, Whom},
     outcome,
     policy::{FollowUp, Plan},
-    recorded::{Issue, Issued, Notice, ReviewRequest, StartWorkflow},
+    recorded::{Delivery, Evidence, Issue, Issued, Notice, ReviewRequest, Sealed, StartFollowUp},
 };
 
 /// Serialised, it is what a workflow that continues as new leaves to its next run.
@@ -52,34 +54,36 @@ pub(crate) struct Case {
 }
 
 /// An approval whose submission can be decided.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Left")]
 struct Open {
-    /// Its links are derived from it.
-    id: Uuid,
+    sealed: Sealed<Plan>,
     plan: Plan,
+    workflow_id: String,
+    first_run_id: String,
+    /// When the plan was made.
+    began: Timestamp,
     /// Of the submission, and therefore of the outcome.
     encoding: Encoding,
     approval: Approval,
     deliveries: Deliveries,
     notices: Notices,
-    #[serde(skip)]
+    /// The outcome, once it is sealed.
+    concluded: Option<(Sealed<v1::Outcome>, v1::Outcome)>,
     consequences: Consequences,
     /// The stage that [`Case::next`] has worked on. Once it has ended, that is to be said.
-    #[serde(skip)]
     stage: Option<usize>,
-    /// Since when links are being issued.
-    #[serde(skip)]
-    issuing: Option<Timestamp>,
+    /// Whether links are being issued.
+    issuing: bool,
     /// Whether a vote has counted since search attributes were last written.
-    #[serde(skip)]
     unpublished_vote: bool,
 }
 
 /// Something that has happened.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Whatever somebody has sent as the signal of this name.
-    Signal(&'static str, Vec<Payload>),
+    /// What somebody who claims this identity has sent as the signal of this name.
+    Signal(&'static str, Vec<Payload>, String),
     /// The workflow is cancelled, for this reason.
     Cancelled(String),
     /// The answer to [`Step::Issue`].
@@ -90,10 +94,12 @@ pub(crate) enum Event {
     RequestFinished { link: String, reminder: bool, result: Result<(), String> },
     /// A notice was sent, or refused for good.
     NoticeFinished { number: u32, result: Result<(), String> },
+    /// The answer to [`Step::Conclude`].
+    Concluded(Sealed<v1::Outcome>),
     /// The follow-up workflow was started, or refused for good.
-    FollowUpFinished(Result<Started, String>),
-    /// The webhook took this outcome, or refused it for good.
-    WebhookFinished(Result<Box<v1::Outcome>, String>),
+    FollowUpFinished(Result<(), String>),
+    /// The webhook took the outcome, or refused it for good.
+    WebhookFinished(Result<(), String>),
 }
 
 /// What the workflow does next.
@@ -105,8 +111,10 @@ pub(crate) enum Step {
     Wait(Wait),
     /// Stop the timer and the requests of a stage that has ended.
     EndStage,
-    /// Hand the outcome over.
-    Conclude,
+    /// Compute and seal the outcome, and hand it to the state as [`Event::Concluded`].
+    Conclude(Box<Evidence>),
+    /// Act on the outcome.
+    Done,
     /// Give up: the stage waits for nobody and for no time. No approval gets there by itself; the
     /// workflow task of a forged one would never end.
     Stuck,
@@ -126,29 +134,28 @@ pub(crate) struct Wait {
 }
 
 impl Case {
-    /// The submission is valid: `plan` says who is asked, or what a rule has decided.
-    pub(crate) fn begin(&mut self, id: Uuid, plan: Plan, encoding: Encoding, now: Timestamp) {
-        let submitter = plan.submitter.clone();
-        let approval = match plan.rule_decision {
-            Some(verdict) => {
-                let rule = plan.rule.clone();
-                Approval::decided_by_rule(submitter, RuleDecision { verdict, rule, at: now })
-            }
-            None => Approval::new(submitter, plan.stages.iter().map(Into::into).collect()),
-        };
-        self.open = Some(Open {
-            id,
-            plan,
+    /// The submission is valid: its plan says who is asked, or what a rule has decided.
+    ///
+    /// # Errors
+    /// Why the plan is not one that we record.
+    pub(crate) fn begin(
+        &mut self,
+        plan: Sealed<Plan>,
+        chain: Chain<'_>,
+        encoding: Encoding,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let first_run_id = chain.first_run_id.to_owned();
+        let left = Left {
+            evidence: Evidence { plan, first_run_id, began: now, journal: Vec::new() },
+            workflow_id: chain.workflow_id.to_owned(),
             encoding,
-            approval,
             deliveries: Deliveries::default(),
             notices: Notices::default(),
-            consequences: Consequences::default(),
-            stage: None,
-            issuing: None,
-            unpublished_vote: false,
-        });
+        };
+        self.open = Some(left.open()?);
         self.drain_until_open(now);
+        Ok(())
     }
 
     /// The submission cannot be decided.
@@ -174,15 +181,23 @@ impl Case {
     /// Takes what has happened. Returns whether search attributes have to be written.
     pub(crate) fn handle(&mut self, event: Event, now: Timestamp) -> bool {
         match (event, &mut self.open) {
-            (Event::Signal(name, payloads), _) => match signals::read(name, &payloads) {
-                Ok(signal) => self.receive(signal, now),
-                Err(why) => self.inbox.ignore(name, &why),
-            },
+            (Event::Signal(name, payloads, identity), _) => {
+                match signals::read(name, &payloads, &identity) {
+                    Ok(signal) => self.receive(signal, now),
+                    Err(why) => self.inbox.ignore(name, &why),
+                }
+            }
             (_, None) => {}
             (Event::LinksIssued(issued), Some(_)) => return self.links_issued(issued),
             // If it has been decided meanwhile, cancelling changes nothing.
-            (Event::Cancelled(reason), Some(open)) => drop(open.withdraw(&reason, now)),
-            (Event::TimePassed, Some(open)) => open.deliveries.remind(open.approval.tick(now)),
+            (Event::Cancelled(reason), Some(open)) => {
+                // Temporal does not say who cancelled.
+                let (reason, identity) = (text::comment(&reason), "unknown".to_owned());
+                open.approval.withdraw(reason, identity, now);
+            }
+            (Event::TimePassed, Some(open)) => {
+                open.deliveries.remind(open.approval.tick(now));
+            }
             (Event::RequestFinished { link, reminder, result }, Some(open)) => {
                 let (before, after) = open.deliveries.finish(&link, reminder, result);
                 open.approval.reached(&link, after);
@@ -190,7 +205,15 @@ impl Case {
                 return before != after;
             }
             (Event::NoticeFinished { number, result }, Some(open)) => {
-                return open.notices.finish(number, result);
+                let unreachable = open.notices.finish(number, result);
+                self.changed |= open.notices.are_waiting();
+                return unreachable;
+            }
+            (Event::Concluded(sealed), Some(open)) => {
+                if let Ok(outcome) = sealed.unverified() {
+                    open.concluded = Some((sealed, outcome));
+                    open.notices.notify_submitter(open.plan.submitter.clone());
+                }
             }
             (Event::FollowUpFinished(result), Some(open)) => {
                 open.consequences.follow_up = Some(result);
@@ -217,13 +240,10 @@ impl Case {
         open.stage = pending;
         if pending.is_none() {
             self.drain(now);
-            if let Some(open) = &mut self.open {
-                open.notices.notify_submitter(open.plan.submitter.clone(), open.outcome());
-            }
-            return Step::Conclude;
+            return self.conclude();
         }
         if let Some((summary, issue)) = open.to_issue(now) {
-            open.issuing = Some(now);
+            open.issuing = true;
             return Step::Issue { summary, issue: Box::new(issue) };
         }
         let Some((until, summary)) = open.next_deadline() else { return Step::Stuck };
@@ -250,22 +270,25 @@ impl Case {
 
     /// The notices that are to be sent, by number, each once in a run.
     pub(crate) fn start_notices(&mut self) -> Vec<(u32, Notice)> {
-        self.open.as_mut().map(|open| open.notices.start()).unwrap_or_default()
+        self.open.as_mut().map(Open::start_notices).unwrap_or_default()
     }
 
-    /// What is still to be done about the outcome of a workflow of this ID.
-    pub(crate) fn next_consequence(&self, workflow_id: &str) -> Option<Consequence> {
+    /// What is still to be done about the outcome.
+    pub(crate) fn next_consequence(&self) -> Option<Consequence> {
         let open = self.open.as_ref()?;
+        let (sealed, outcome) = open.concluded.as_ref()?;
+        let (first_run_id, encoding) = (open.first_run_id.clone(), open.encoding);
         if let Some(next) = open.next_follow_up() {
-            return Some(Consequence::FollowUp(StartWorkflow {
-                workflow_id: open.follow_up_id(workflow_id),
+            let (plan, sealed) = (open.sealed.clone(), sealed.clone());
+            return Some(Consequence::FollowUp(FollowUpStart {
                 next: next.clone(),
-                outcome: open.outcome(),
-                encoding: open.encoding,
+                outcome: Box::new(outcome.clone()),
+                request: StartFollowUp { plan, outcome: sealed, first_run_id, encoding },
             }));
         }
+        let not_followed_up = !open.consequences.follow_up_error().is_empty();
         open.needs_webhook().then(|| Consequence::Webhook {
-            outcome: open.outcome(),
+            delivery: Delivery { outcome: sealed.clone(), first_run_id, not_followed_up },
             task_queue: open.plan.webhook_queue.clone(),
         })
     }
@@ -296,19 +319,15 @@ impl Case {
         state
     }
 
-    /// What the workflow returns: exactly what the webhook took, since a replay may see other times.
+    /// What the workflow returns.
     pub(crate) fn result(&self) -> Payload {
         let Some(open) = &self.open else { return Payload::default() };
-        let delivered = open.consequences.webhook.as_ref().and_then(|taken| taken.as_ref().ok());
-        let outcome = delivered.map_or_else(|| open.outcome(), |outcome| (**outcome).clone());
-        payload::encode(&outcome, open.encoding)
+        payload::encode(&open.outcome(), open.encoding)
     }
 
-    /// Whether a run can continue from it: it has stages, each of them in its plan.
-    pub(crate) fn is_whole(&self) -> bool {
-        let planned = self.open.as_ref().map_or(0, |open| open.plan.stages.len());
-        planned > 0
-            && self.open.as_ref().is_some_and(|open| open.approval.stages().len() == planned)
+    /// Whether a run of this chain can continue from it.
+    pub(crate) fn is_of(&self, chain: Chain<'_>) -> bool {
+        self.open.as_ref().is_some_and(|open| open.chain() == chain)
     }
 
     /// What is to be decided; empty until it is validated.
@@ -319,7 +338,7 @@ impl Case {
     /// Takes a signal, or holds it until it is time for it.
     fn receive(&mut self, signal: Signal, now: Timestamp) {
         let early = match &self.open {
-            Some(open) if open.issuing.is_some() => return self.inbox.hold_while_issuing(signal),
+            Some(open) if open.issuing => return self.inbox.hold_while_issuing(signal),
             Some(open) => open.is_early(&signal),
             None => true,
         };
@@ -346,8 +365,11 @@ impl Case {
     /// for it. Superseded reviewers are notified if they were asked before.
     fn links_issued(&mut self, issued: Issued) -> bool {
         let Some(open) = &mut self.open else { return false };
-        let Some(now) = open.issuing.take() else { return false };
-        let (superseded, pointless) = open.ask(issued, now);
+        if !std::mem::take(&mut open.issuing) {
+            return false;
+        }
+        let now = issued.opened_at;
+        let (superseded, pointless) = open.ask(issued);
         if let Some(why) = pointless {
             self.inbox.ignore(names::SIGNAL_REASSIGN, &why.to_string());
         }
@@ -358,14 +380,30 @@ impl Case {
         }
         true
     }
+
+    fn conclude(&mut self) -> Step {
+        match &self.open {
+            Some(open) if open.concluded.is_none() => {
+                Step::Conclude(Box::new(open.evidence(open.approval.journal().len())))
+            }
+            _ => Step::Done,
+        }
+    }
 }
 
 impl Open {
+    fn chain(&self) -> Chain<'_> {
+        Chain { workflow_id: &self.workflow_id, first_run_id: &self.first_run_id }
+    }
+
+    /// The sealed outcome; before that, what has been decided so far.
     fn outcome(&self) -> v1::Outcome {
-        let mut outcome = outcome::outcome(&self.plan, &self.approval);
-        if let Some(Started { workflow_id, namespace }) = self.consequences.started().cloned() {
-            outcome.child_workflow_id = workflow_id;
-            outcome.child_namespace = namespace.unwrap_or_default();
+        let mut outcome = match &self.concluded {
+            Some((_, outcome)) => outcome.clone(),
+            None => outcome::outcome(&self.plan, &self.approval, self.chain()),
+        };
+        if !self.consequences.follow_up_error().is_empty() {
+            (outcome.child_workflow_id, outcome.child_namespace) = <_>::default();
         }
         outcome
     }
@@ -376,41 +414,23 @@ impl Open {
 
     /// Whom to issue links to now, and a summary for people.
     fn to_issue(&self, now: Timestamp) -> Option<(String, Issue)> {
-        let ToAsk { stage, round, whom, taken } = self.approval.to_ask()?;
-        let planned = &self.plan.stages[stage];
-        let name = &planned.name;
-        let (summary, reviewers, time) = match whom {
-            Whom::Replacement(from, to) => {
-                (format!("Issue an approval link for {name} to replace {from}"), vec![to], None)
+        let to_ask = self.approval.to_ask()?;
+        let name = &self.plan.stages.get(to_ask.stage)?.name;
+        let summary = match &to_ask.whom {
+            Whom::Replacement(from, _) => {
+                format!("Issue an approval link for {name} to replace {from}")
             }
-            Whom::Level(level) => {
-                let (reviewers, time) = planned.level(level)?;
-                let summary = match level {
-                    0 => format!("Issue approval links for {name}"),
-                    level => format!("Escalate {name} (level {level})"),
-                };
-                (summary, reviewers.to_vec(), Some(time.clone()))
-            }
+            Whom::Level(0) => format!("Issue approval links for {name}"),
+            Whom::Level(level) => format!("Escalate {name} (level {level})"),
         };
-        let issue = Issue {
-            approval: self.id,
-            stage: stage as u32,
-            round,
-            reviewers,
-            opened_at: now,
-            time,
-            calendar: self.plan.calendar.clone(),
-            absences: self.plan.absences.clone(),
-            submitter: Some(self.plan.submitter.clone()),
-            asked: taken,
-        };
-        Some((summary, issue))
+        let (plan, first_run_id) = (self.sealed.clone(), self.first_run_id.clone());
+        Some((summary, Issue { plan, first_run_id, to_ask, opened_at: now }))
     }
 
     /// Returns the superseded seats, and why a reassignment has become pointless meanwhile.
-    fn ask(&mut self, issued: Issued, now: Timestamp) -> (Vec<Seat>, Option<NotReassigned>) {
+    fn ask(&mut self, issued: Issued) -> (Vec<Seat>, Option<NotReassigned>) {
         let to_ask = self.approval.to_ask();
-        let superseded = self.approval.ask(issued.invited, issued.due, now);
+        let superseded = self.approval.ask(issued.invited, issued.due, issued.opened_at);
         let Some(ToAsk { stage, round, whom: Whom::Replacement(from, _), .. }) = to_ask else {
             return (superseded, None);
         };
@@ -436,18 +456,18 @@ impl Open {
         let Some(position) = self.approval.open() else { return Vec::new() };
         let stage = &self.approval.stages()[position];
         let request = |(seat, reminder): (&Seat, bool)| ReviewRequest {
-            approval: self.id,
+            plan: self.sealed.clone(),
+            first_run_id: self.first_run_id.clone(),
             stage: position as u32,
             round: seat.round,
-            stage_name: stage.plan().name.clone(),
             reviewer: seat.reviewer.clone(),
             on_behalf_of: seat.on_behalf_of.clone(),
+            instead_of: seat.instead_of.clone(),
             link: seat.link.clone(),
             deadline: stage.deadline().map(to_message),
             on_deadline: stage.on_deadline(),
             escalates: stage.has_next_level(),
             reminder,
-            submission: self.plan.submission.clone(),
         };
         self.deliveries.start(stage).into_iter().map(request).collect()
     }
@@ -461,9 +481,9 @@ impl Open {
 
     /// Notifies those who were asked: others know of nothing.
     fn notify(&mut self, seats: Vec<Seat>) {
-        let outcome = self.outcome();
+        let entries = self.approval.journal().len();
         for seat in seats.iter().filter(|seat| self.deliveries.of(seat).sent) {
-            self.notices.notify_superseded(seat, &outcome);
+            self.notices.notify(seat.reviewer.clone(), Kind::Superseded, entries);
         }
     }
 
@@ -471,11 +491,11 @@ impl Open {
     /// about to replace another. A withdrawal waits for nothing.
     fn is_early(&self, signal: &Signal) -> bool {
         let reviewer = match signal {
-            Signal::Withdraw(_) => return false,
+            Signal::Withdraw { .. } => return false,
             Signal::Decision(Ballot { claim: Claim::Reviewer(reviewer), .. }) => Some(reviewer),
             Signal::Decision(Ballot { claim: Claim::Link(_), .. }) => None,
             Signal::Reassign { from, .. } => Some(from),
-            Signal::Remind(whom) => whom.as_ref(),
+            Signal::Remind { reviewer, .. } => reviewer.as_ref(),
         };
         let replaces_soon = reviewer.is_some_and(|who| self.approval.may_ask_soon(who));
         replaces_soon || self.approval.open_stage().is_none() && !self.approval.is_final()
@@ -485,13 +505,20 @@ impl Open {
     fn act(&mut self, signal: Signal, now: Timestamp) -> Result<bool, String> {
         match signal {
             Signal::Decision(ballot) => return self.vote(ballot, now),
-            Signal::Reassign { from, to } => {
-                self.approval.reassign(from, to).map_err(|why| why.to_string())?;
+            Signal::Reassign { from, to, identity } => {
+                let reassigned = self.approval.reassign(from, to, identity, now);
+                reassigned.map_err(|why| why.to_string())?;
             }
-            Signal::Remind(whom) => {
-                self.deliveries.remind_by_operator(self.approval.open_stage(), whom)?;
+            Signal::Remind { reviewer, identity } => {
+                let stage = self.approval.open_stage();
+                self.deliveries.remind_by_operator(stage, reviewer.as_ref())?;
+                self.approval.reminded(reviewer, identity, now);
             }
-            Signal::Withdraw(reason) => self.withdraw(&reason, now)?,
+            Signal::Withdraw { reason, identity } => {
+                if !self.approval.withdraw(reason, identity, now) {
+                    return Err("it is decided already".to_owned());
+                }
+            }
         }
         Ok(true)
     }
@@ -504,7 +531,10 @@ impl Open {
         };
         self.unpublished_vote |= receipt == Receipt::Counted;
         match receipt {
-            Receipt::Counted => Ok(true),
+            Receipt::Counted => {
+                self.notify_represented();
+                Ok(true)
+            }
             Receipt::Duplicate => Ok(false),
             Receipt::Contradiction => Err(format!("{who} decided otherwise before")),
             Receipt::NotAReviewer => Err(format!("{who} is not asked")),
@@ -524,18 +554,10 @@ impl Open {
         seat.map_or("the holder of this link".to_owned(), |seat| seat.reviewer.to_string())
     }
 
-    fn withdraw(&mut self, reason: &str, now: Timestamp) -> Result<(), String> {
-        let withdrawn = self.approval.withdraw(signals::clean(reason), now);
-        withdrawn.then_some(()).ok_or_else(|| "it is decided already".to_owned())
-    }
-
     /// The follow-up workflow that is still to be started.
     fn next_follow_up(&self) -> Option<&FollowUp> {
-        let follow_up = match outcome::verdict(&self.approval)? {
-            Verdict::Approve => &self.plan.follow_ups.approved,
-            Verdict::Reject => &self.plan.follow_ups.rejected,
-        };
-        follow_up.as_ref().filter(|_| self.consequences.follow_up.is_none())
+        let follow_up = outcome::follow_up(&self.plan, outcome::status(&self.approval));
+        follow_up.filter(|_| self.consequences.follow_up.is_none())
     }
 
     /// Whether the webhook still has to get the outcome.
@@ -543,13 +565,16 @@ impl Open {
         self.plan.webhook && self.consequences.webhook.is_none()
     }
 
-    /// The approval's ID with the outcome, or a UUID if that is too long.
-    fn follow_up_id(&self, workflow_id: &str) -> String {
-        let status = outcome::status(&self.approval).as_str_name().to_lowercase();
-        match workflow_id.len() + 1 + status.len() <= MAX_NAME_BYTES {
-            true => format!("{workflow_id}-{status}"),
-            false => format!("{}-{status}", self.id),
-        }
+    /// Notifies the reviewer whose vote was the last one, if an operator gave it.
+    fn notify_represented(&mut self) {
+        let votes = self.approval.stages().iter().flat_map(Stage::votes);
+        let last = votes.max_by_key(|(_, vote)| vote.at);
+        let Some((seat, _)) = last.filter(|(_, vote)| matches!(vote.by, By::Operator(_))) else {
+            return;
+        };
+        let reviewer = seat.reviewer.clone();
+        let entries = self.approval.journal().len();
+        self.notices.notify(reviewer, Kind::DecidedByOperator, entries);
     }
 }
 

@@ -1,67 +1,84 @@
-//! Outcomes on their way to people.
+//! Notices on their way to people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use countersign_protos::v1;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    approval::{EmailAddress, Seat},
-    recorded::Notice,
-};
+use crate::approval::EmailAddress;
 
-/// Bytes of comments in the notice to a superseded reviewer: the notices to all of them go to Temporal
-/// in one message, of 4 MiB at most.
-const MAX_COMMENT_BYTES: usize = 16 * 1024;
+/// How many notices to reviewers are on their way at most: with what proves each, those that start together
+/// go to Temporal in one message, of 4 MiB at most.
+pub(super) const AT_ONCE: usize = 20;
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Notices {
     /// By number. A new run sends all of them again.
-    undelivered: BTreeMap<u32, Notice>,
+    undelivered: BTreeMap<u32, Pending>,
     count: u32,
-    /// The number of the next one to send.
+    /// Those that are on their way.
     #[serde(skip)]
-    next: u32,
+    started: BTreeSet<u32>,
     /// Why the submitter could not be notified; empty if they could.
     pub(super) submitter_error: String,
 }
 
+/// A notice that was not delivered yet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Pending {
+    pub(super) recipient: EmailAddress,
+    pub(super) kind: Kind,
+    /// How much of the journal it is about.
+    pub(super) entries: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Kind {
+    /// To the submitter.
+    Outcome,
+    Superseded,
+    DecidedByOperator,
+}
+
 impl Notices {
-    pub(super) fn notify_submitter(&mut self, recipient: EmailAddress, outcome: v1::Outcome) {
-        self.notify(Notice { recipient, reviewer: false, outcome });
+    pub(super) fn notify_submitter(&mut self, recipient: EmailAddress) {
+        self.notify(recipient, Kind::Outcome, 0);
     }
 
-    pub(super) fn notify_superseded(&mut self, seat: &Seat, outcome: &v1::Outcome) {
-        let (recipient, mut outcome) = (seat.reviewer.clone(), outcome.clone());
-        let mut left = MAX_COMMENT_BYTES;
-        for vote in outcome.stages.iter_mut().flat_map(|stage| &mut stage.decisions) {
-            match left.checked_sub(vote.comment.len()) {
-                Some(less) => left = less,
-                None => vote.comment = "…".to_owned(),
-            }
-        }
-        self.notify(Notice { recipient, reviewer: true, outcome });
-    }
-
-    fn notify(&mut self, notice: Notice) {
-        self.undelivered.insert(self.count, notice);
+    pub(super) fn notify(&mut self, recipient: EmailAddress, kind: Kind, entries: usize) {
+        self.undelivered.insert(self.count, Pending { recipient, kind, entries });
         self.count += 1;
     }
 
-    /// Those that are to be sent, each once in a run.
-    pub(super) fn start(&mut self) -> Vec<(u32, Notice)> {
-        let new = self.undelivered.range(self.next..);
-        let new = new.map(|(number, notice)| (*number, notice.clone())).collect();
-        self.next = self.count;
+    /// Those that are to be sent now, each once in a run. The submitter's waits for no other.
+    pub(super) fn start(&mut self) -> Vec<(u32, Pending)> {
+        let mut room = AT_ONCE.saturating_sub(self.started.len());
+        let mut fits = |notice: &Pending| {
+            let fits = notice.kind == Kind::Outcome || room > 0;
+            room = room.saturating_sub(1);
+            fits
+        };
+        let waiting = self.undelivered.iter().filter(|(number, _)| !self.started.contains(number));
+        let new = waiting.filter(|(_, notice)| fits(notice));
+        let new: Vec<_> = new.map(|(number, notice)| (*number, notice.clone())).collect();
+        self.started.extend(new.iter().map(|(number, _)| *number));
         new
+    }
+
+    /// Whether some wait for others to be sent.
+    pub(super) fn are_waiting(&self) -> bool {
+        self.undelivered.len() > self.started.len()
     }
 
     /// A notice was sent, or refused for good. Returns whether the submitter could not be notified.
     pub(super) fn finish(&mut self, number: u32, result: Result<(), String>) -> bool {
-        let notice = self.undelivered.remove(&number);
-        let Some(Notice { reviewer: false, .. }) = notice else { return false };
-        self.submitter_error = result.err().unwrap_or_default();
-        !self.submitter_error.is_empty()
+        self.started.remove(&number);
+        match (self.undelivered.remove(&number), result) {
+            (Some(Pending { kind: Kind::Outcome, .. }), Err(why)) => {
+                self.submitter_error = why;
+                true
+            }
+            _ => false,
+        }
     }
 }

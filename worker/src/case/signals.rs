@@ -1,7 +1,7 @@
 //! Signals as people send them: each is read, or refused with a reason. No payload makes it panic.
 
 use countersign_protos::{
-    names::{self, COMMENT_MAX_CHARS},
+    names,
     payload::{self, Payload, PayloadError},
     text, v1,
 };
@@ -9,17 +9,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::{Ballot, Claim, EmailAddress, Verdict};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// An identity names a process and its host.
+const MAX_IDENTITY_CHARS: usize = 100;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Signal {
     Decision(Ballot),
     Reassign {
         from: EmailAddress,
         to: EmailAddress,
+        identity: String,
     },
     /// `None` reminds all who have not decided.
-    Remind(Option<EmailAddress>),
-    /// With a reason, which may be empty.
-    Withdraw(String),
+    Remind {
+        reviewer: Option<EmailAddress>,
+        identity: String,
+    },
+    /// The reason may be empty.
+    Withdraw {
+        reason: String,
+        identity: String,
+    },
 }
 
 impl Signal {
@@ -27,36 +37,38 @@ impl Signal {
         match self {
             Signal::Decision(ballot) => ballot.verdict.terms().name,
             Signal::Reassign { .. } => names::SIGNAL_REASSIGN,
-            Signal::Remind(_) => names::SIGNAL_REMIND,
-            Signal::Withdraw(_) => names::SIGNAL_WITHDRAW,
+            Signal::Remind { .. } => names::SIGNAL_REMIND,
+            Signal::Withdraw { .. } => names::SIGNAL_WITHDRAW,
         }
     }
 }
 
-/// Reads the payloads of the signal of this name.
+/// Reads the payloads of the signal of this name, whose sender claims this identity.
 ///
 /// # Errors
 /// Why they cannot be read. The reasons quote nothing: it might be somebody's approval ID.
-pub(super) fn read(name: &str, payloads: &[Payload]) -> Result<Signal, String> {
+pub(super) fn read(name: &str, payloads: &[Payload], identity: &str) -> Result<Signal, String> {
+    let identity = text::clean_line(identity).chars().take(MAX_IDENTITY_CHARS).collect();
     match name {
-        names::SIGNAL_APPROVE => decision(Verdict::Approve, payloads),
-        names::SIGNAL_REJECT => decision(Verdict::Reject, payloads),
+        names::SIGNAL_APPROVE => decision(Verdict::Approve, payloads, identity),
+        names::SIGNAL_REJECT => decision(Verdict::Reject, payloads, identity),
         names::SIGNAL_REASSIGN => {
             let expected = "a JSON object with `reviewer` and `to`";
             let read: v1::Reassignment = expecting(expected, payload::decode(payloads))?;
             let (from, to) = (address("reviewer", &read.reviewer)?, address("to", &read.to)?);
-            Ok(Signal::Reassign { from, to })
+            Ok(Signal::Reassign { from, to, identity })
         }
         names::SIGNAL_REMIND => {
             let expected = "nothing, or a JSON object with `reviewer`";
             let read: v1::Reminder = expecting(expected, payload::decode_optional(payloads))?;
             let whom = Some(read.reviewer.trim()).filter(|reviewer| !reviewer.is_empty());
-            Ok(Signal::Remind(whom.map(|reviewer| address("reviewer", reviewer)).transpose()?))
+            let reviewer = whom.map(|reviewer| address("reviewer", reviewer)).transpose()?;
+            Ok(Signal::Remind { reviewer, identity })
         }
         names::SIGNAL_WITHDRAW => {
             let expected = "nothing, or a JSON object with `reason`";
             let read: v1::Withdrawal = expecting(expected, payload::decode_optional(payloads))?;
-            Ok(Signal::Withdraw(read.reason))
+            Ok(Signal::Withdraw { reason: text::comment(&read.reason), identity })
         }
         _ => Err("unknown signal".to_owned()),
     }
@@ -73,7 +85,7 @@ fn address(field: &str, text: &str) -> Result<EmailAddress, String> {
     text.trim().parse().map_err(|_| format!("`{field}` is not an e-mail address"))
 }
 
-fn decision(verdict: Verdict, payloads: &[Payload]) -> Result<Signal, String> {
+fn decision(verdict: Verdict, payloads: &[Payload], identity: String) -> Result<Signal, String> {
     let expected = "a JSON object with `link` or `reviewer`, and optionally `comment`";
     let decision: v1::Decision = expecting(expected, payload::decode(payloads))?;
     let claim = match (decision.link.trim(), decision.reviewer.trim()) {
@@ -82,12 +94,8 @@ fn decision(verdict: Verdict, payloads: &[Payload]) -> Result<Signal, String> {
         ("", reviewer) => Claim::Reviewer(address("reviewer", reviewer)?),
         _ => return Err("both `link` and `reviewer` are given".into()),
     };
-    Ok(Signal::Decision(Ballot { claim, verdict, comment: clean(&decision.comment) }))
-}
-
-/// Text that somebody typed: without control characters, and no longer than a comment may be.
-pub(super) fn clean(text: &str) -> String {
-    text::clean(text).trim().chars().take(COMMENT_MAX_CHARS).collect()
+    let (comment, proof) = (text::comment(&decision.comment), decision.proof);
+    Ok(Signal::Decision(Ballot { proof, identity, ..Ballot::new(claim, verdict, comment) }))
 }
 
 #[cfg(test)]
@@ -114,36 +122,36 @@ mod tests {
             "{\"reviewer\":\"\u{a0}manager@example.com\\n\",\"link\":\" \"}",
         ] {
             let (claim, comment) = (Claim::Reviewer(reviewer()), String::new());
-            let ballot = Ballot { claim, verdict: Verdict::Approve, comment };
-            let decoded = decision(Verdict::Approve, &json(decided));
+            let ballot = Ballot::new(claim, Verdict::Approve, comment);
+            let decoded = decision(Verdict::Approve, &json(decided), String::new());
             assert_eq!(decoded, Ok(Signal::Decision(ballot)), "{decided}");
         }
         let nil = [vec![], json("null"), vec![encoded("binary/null", "")]];
         for nothing in nil.iter().chain(&[json("{}"), json(r#"{"reason":null}"#)]) {
             assert_eq!(
-                read(names::SIGNAL_WITHDRAW, nothing),
-                Ok(Signal::Withdraw(String::new())),
+                read(names::SIGNAL_WITHDRAW, nothing, ""),
+                Ok(Signal::Withdraw { reason: String::new(), identity: String::new() }),
                 "{nothing:?}"
             );
         }
         for nothing in nil.iter().chain(&[json("{}"), json(r#"{"reviewer":null}"#)]) {
             assert_eq!(
-                read(names::SIGNAL_REMIND, nothing),
-                Ok(Signal::Remind(None)),
+                read(names::SIGNAL_REMIND, nothing, ""),
+                Ok(Signal::Remind { reviewer: None, identity: String::new() }),
                 "{nothing:?}"
             );
         }
         for nothing in &nil {
             let missing = Err("expected one input, got none".to_owned());
-            assert_eq!(decision(Verdict::Reject, nothing), missing, "{nothing:?}");
-            assert_eq!(read(names::SIGNAL_REASSIGN, nothing), missing, "{nothing:?}");
+            assert_eq!(decision(Verdict::Reject, nothing, String::new()), missing, "{nothing:?}");
+            assert_eq!(read(names::SIGNAL_REASSIGN, nothing, ""), missing, "{nothing:?}");
         }
         let to =
             json(r#"{"reviewer": " manager@example.com", "to": "cy@example.com ", "x": null}"#);
         let cy = address("to", "cy@example.com").expect("an address");
         assert_eq!(
-            read(names::SIGNAL_REASSIGN, &to),
-            Ok(Signal::Reassign { from: reviewer(), to: cy })
+            read(names::SIGNAL_REASSIGN, &to, ""),
+            Ok(Signal::Reassign { from: reviewer(), to: cy, identity: String::new() })
         );
     }
 
@@ -152,18 +160,12 @@ mod tests {
         let sealed = [encoded("binary/encrypted", "\u{1}\u{2}")];
         let named = "the encoding \"binary/encrypted\" is not";
         for why in [
-            decision(Verdict::Approve, &sealed).expect_err("unreadable"),
-            read(names::SIGNAL_REASSIGN, &sealed).expect_err("unreadable"),
-            read(names::SIGNAL_REMIND, &sealed).expect_err("unreadable"),
-            read(names::SIGNAL_WITHDRAW, &sealed).expect_err("unreadable"),
+            decision(Verdict::Approve, &sealed, String::new()).expect_err("unreadable"),
+            read(names::SIGNAL_REASSIGN, &sealed, "").expect_err("unreadable"),
+            read(names::SIGNAL_REMIND, &sealed, "").expect_err("unreadable"),
+            read(names::SIGNAL_WITHDRAW, &sealed, "").expect_err("unreadable"),
         ] {
             assert!(why.contains(named), "{why}");
         }
-    }
-
-    #[test]
-    fn comments_are_cut_and_cleaned_but_keep_their_lines() {
-        assert_eq!(clean("  fine\u{0}\nsecond\u{1b}[31m line \r\n"), "fine\nsecond[31m line");
-        assert_eq!(clean(&"é".repeat(3_000)).chars().count(), COMMENT_MAX_CHARS);
     }
 }

@@ -1,15 +1,20 @@
-use countersign_protos::payload::{self, Encoding};
+use countersign_protos::{
+    Chain, comment_hash,
+    payload::{self, Encoding},
+};
 use serde_json::json;
 
 use super::{
     deliveries::MAX_REMINDED_BY_OPERATORS,
     inbox::{MAX_HELD, MAX_REASONS},
+    notices::AT_ONCE,
     *,
 };
 use crate::{
-    approval::{Invited, OnDeadline, Quorum},
+    approval::{Entry, Invited, OnDeadline, Quorum, ToAsk, Verdict, Whom},
     limits::MAX_SEATS,
     policy::{Absence, PlannedStage, TimePlan, invitees},
+    recorded::About,
     testing::{self, address},
 };
 
@@ -18,7 +23,8 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 /// What tests do to a case, and see of it.
 impl Case {
     pub(super) fn send(&mut self, signal: &'static str, payloads: &[Payload], now: Timestamp) {
-        self.handle(Event::Signal(signal, payloads.to_vec()), now);
+        let identity = "op@laptop".to_owned();
+        self.handle(Event::Signal(signal, payloads.to_vec(), identity), now);
     }
 
     pub(super) fn decide(&mut self, verdict: Verdict, payloads: &[Payload], now: Timestamp) {
@@ -79,6 +85,13 @@ impl Case {
         self.handle(Event::RequestFinished { link: link.into(), reminder, result }, NOW)
     }
 
+    /// That the outcome is sealed.
+    pub(super) fn sealed(&mut self) {
+        let key = testing::keys();
+        let sealed = Sealed::new(&self.outcome(), CHAIN, key.first()).expect("JSON");
+        self.handle(Event::Concluded(sealed), NOW);
+    }
+
     pub(super) fn outcome(&self) -> v1::Outcome {
         self.open.as_ref().map(Open::outcome).unwrap_or_default()
     }
@@ -118,8 +131,15 @@ fn plan() -> Plan {
     Plan::asking(v1::Submission::default(), address("sue"), vec![stage])
 }
 
+pub(super) const CHAIN: Chain<'_> = Chain { workflow_id: "laptops", first_run_id: "run" };
+
 fn begin(case: &mut Case) {
-    case.begin(Uuid::nil(), plan(), Encoding::JsonPlain, NOW);
+    begin_with(case, &plan());
+}
+
+pub(super) fn begin_with(case: &mut Case, plan: &Plan) {
+    let begun = case.begin(testing::sealed(plan, CHAIN), CHAIN, Encoding::JsonPlain, NOW);
+    begun.expect("a plan");
 }
 
 fn valid_case() -> Case {
@@ -279,15 +299,14 @@ fn open_for_fay(case: &mut Case, link: &str) {
     let today = "1970-01-01".parse().expect("a date");
     let (reviewer, deputy) = (address("fay"), address("dee"));
     let absences = [Absence { reviewer, deputy, from: today, to: today }];
-    let issue = case.next_issue(NOW).expect("somebody to ask");
-    let submitter = issue.submitter.as_ref().expect("somebody submits");
-    let invitees = invitees(&issue.reviewers, &issue.asked, &absences, today, submitter);
+    let ToAsk { whom, taken, .. } = case.next_issue(NOW).expect("somebody to ask").to_ask;
+    let Whom::Replacement(_, to) = whom else { panic!("a level") };
+    let invitees = invitees(&[to], &taken, &absences, today, &address("sue"));
     let invited = invitees.into_iter().map(|invitee| Invited {
-        reviewer: invitee.reviewer,
         on_behalf_of: invitee.on_behalf_of,
-        link: link.into(),
+        ..Invited::new(invitee.reviewer, link.into())
     });
-    let issued = Issued { invited: invited.collect(), due: None };
+    let issued = Issued { opened_at: NOW, invited: invited.collect(), due: None };
     case.handle(Event::LinksIssued(issued), NOW);
 }
 
@@ -339,9 +358,12 @@ fn a_reassignment_that_comes_while_links_are_issued_counts_with_them() {
     case.next_issue(NOW).expect("Fay is asked");
     case.reassign("bob", "dee");
     assert_eq!(case.inbox.ignored, 0, "it is held");
-    let invited =
-        Invited { reviewer: address("dee"), on_behalf_of: Some(address("fay")), link: "d".into() };
-    case.handle(Event::LinksIssued(Issued { invited: vec![invited], due: None }), NOW);
+    let on_behalf_of = Some(address("fay"));
+    let invited = Invited { on_behalf_of, ..Invited::new(address("dee"), "d".into()) };
+    case.handle(
+        Event::LinksIssued(Issued { opened_at: NOW, invited: vec![invited], due: None }),
+        NOW,
+    );
     case.drain(NOW);
     assert!(case.next_issue(NOW).is_none());
     let why = "reassign: the new reviewer, or their deputy, is asked in this stage already";
@@ -420,7 +442,7 @@ fn search_attributes_are_written_once_for_each_change_that_stays_within_a_stage(
 fn a_stage_without_anybody_or_a_deadline_is_not_waited_for() {
     let mut case = valid_case();
     case.next_issue(NOW).expect("somebody to ask");
-    case.handle(Event::LinksIssued(Issued { invited: Vec::new(), due: None }), NOW);
+    case.handle(Event::LinksIssued(Issued { opened_at: NOW, invited: Vec::new(), due: None }), NOW);
     assert!(matches!(case.next(NOW), Step::Stuck));
 }
 
@@ -430,7 +452,7 @@ fn notices_to_superseded_reviewers_have_as_many_comments_as_fit() {
     let mut plan = plan();
     let reviewers = (0..MAX_SEATS).map(|i| address(&i.to_string()));
     plan.stages[0].reviewers = reviewers.collect();
-    case.begin(Uuid::nil(), plan, Encoding::JsonPlain, NOW);
+    begin_with(&mut case, &plan);
     let links: Vec<String> = (0..MAX_SEATS).map(|i| i.to_string()).collect();
     open(&mut case, &links.iter().map(String::as_str).collect::<Vec<_>>());
     for link in &links {
@@ -442,13 +464,31 @@ fn notices_to_superseded_reviewers_have_as_many_comments_as_fit() {
     }
     case.decide(Verdict::Reject, &signal("79@example.com", "no"), NOW);
     assert!(matches!(case.next(NOW), Step::EndStage));
-    let notices = case.start_notices();
-    assert_eq!(notices.len(), MAX_SEATS / 2 - 1);
-    let comments: Vec<&str> =
-        notices[0].1.outcome.stages[0].decisions.iter().map(|vote| &*vote.comment).collect();
-    assert_eq!((comments[1], comments[2], comments[40]), (&*long, "…", "no"));
-    let bytes: usize = notices.iter().map(|notice| json!(notice.1).to_string().len()).sum();
-    assert!(bytes < 1024 * 1024, "{bytes} bytes");
+    let mut superseded = Vec::new();
+    loop {
+        let notices = case.start_notices();
+        let bytes: usize = notices.iter().map(|notice| json!(notice.1).to_string().len()).sum();
+        assert!(notices.len() <= AT_ONCE && bytes < 1024 * 1024, "{bytes} bytes");
+        if notices.is_empty() {
+            break;
+        }
+        for (number, notice) in notices {
+            case.handle(Event::NoticeFinished { number, result: Ok(()) }, NOW);
+            superseded.extend(match notice.about {
+                About::Superseded(evidence) => Some(evidence),
+                About::Outcome { .. } | About::DecidedByOperator(_) => None,
+            });
+        }
+    }
+    assert_eq!(superseded.len(), MAX_SEATS / 2 - 1);
+    let ballots = superseded[0].journal.iter().filter_map(|entry| match entry {
+        Entry::Voted { ballot, .. } => Some((ballot.comment.as_str(), ballot.left_out.clone())),
+        _ => None,
+    });
+    let ballots: Vec<_> = ballots.collect();
+    assert_eq!(ballots[1], (&*long, None));
+    assert_eq!(ballots[2], ("", Some(comment_hash(&long))));
+    assert_eq!(ballots[40], ("no", None));
 }
 
 #[test]
@@ -512,6 +552,43 @@ fn who_need_not_decide_any_more_is_notified_also_if_another_run_was_decided_befo
     voted.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
     voted.resume(left(&case), NOW);
     assert!(!voted.next_wait(NOW).publish, "all is published when a run starts");
+}
+
+#[test]
+fn a_reviewer_for_whom_an_operator_decides_is_told() {
+    let mut case = opened_case();
+    case.decide(Verdict::Approve, &signal("ann@example.com", "by phone"), NOW);
+    let notices = case.start_notices();
+    let [(_, Notice { recipient, about: About::DecidedByOperator(evidence) })] = &notices[..]
+    else {
+        panic!("{notices:?}")
+    };
+    assert_eq!(*recipient, address("ann"));
+    let entry = evidence.journal.last().expect("a vote");
+    assert!(matches!(entry, Entry::Voted { ballot, .. } if ballot.identity == "op@laptop"));
+    let votes = &case.outcome().stages[0].decisions;
+    assert_eq!((&*votes[0].by, &*votes[0].identity), ("operator", "op@laptop"));
+}
+
+#[test]
+fn what_operators_do_is_kept() {
+    let mut case = opened_case();
+    case.remind(&[]);
+    case.reassign("ann", "cy");
+    case.send(names::SIGNAL_WITHDRAW, &[], NOW);
+    let actions = case.outcome().operator_actions;
+    let told: Vec<_> = actions
+        .iter()
+        .map(|one| [&*one.action, &*one.identity, &*one.reviewer, &*one.to])
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ["remind", "op@laptop", "", ""],
+            ["reassign", "op@laptop", "ann@example.com", "cy@example.com"],
+            ["withdraw", "op@laptop", "", ""],
+        ]
+    );
 }
 
 #[test]

@@ -14,9 +14,11 @@ use temporalio_common::search_attributes::{
 
 use super::Open;
 use crate::{
-    approval::{OnDeadline, Seat, SeatStatus, Stage},
+    approval::{By, OnDeadline, Seat, SeatStatus, Stage},
     limits::MAX_REVIEWER_BYTES,
-    outcome::{decided_at, is_superseded, reason, stage_status, status, vote_message},
+    outcome::{
+        decided_at, is_superseded, operator_actions, reason, stage_status, status, vote_message,
+    },
 };
 
 const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STATUS);
@@ -39,6 +41,9 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         announcement_error: open.notices.submitter_error.clone(),
         handing_on: handing_on(open).unwrap_or_default(),
         webhook_error: open.consequences.webhook_error().to_owned(),
+        digest: open.plan.digest.clone(),
+        operator_actions: operator_actions(approval),
+        jws: open.concluded.as_ref().map(|(_, outcome)| outcome.jws.clone()).unwrap_or_default(),
         ..Default::default()
     }
 }
@@ -124,6 +129,8 @@ fn reviewer_state(open: &Open, stage: &Stage, seat: &Seat) -> v1::ReviewerState 
         reminders: mail.reminders,
         on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),
         released: is_superseded(seat),
+        instead_of: seat.instead_of.as_ref().map(ToString::to_string).unwrap_or_default(),
+        round: seat.round,
     }
 }
 
@@ -160,8 +167,8 @@ pub(super) fn details(open: &Open, ignored: u32) -> String {
     for stage in open.approval.stages() {
         stage_details(&mut text, open, stage);
     }
-    if let Some(started) = open.consequences.started() {
-        let _ = writeln!(text, "\nFollow-up workflow: {}", markdown(&started.workflow_id));
+    if let (Some(Ok(())), Some((_, outcome))) = (&open.consequences.follow_up, &open.concluded) {
+        let _ = writeln!(text, "\nFollow-up workflow: {}", markdown(&outcome.child_workflow_id));
     }
     let submitter = markdown(open.plan.submitter.as_str());
     for (what, why) in [
@@ -206,7 +213,13 @@ fn stage_details(text: &mut String, open: &Open, stage: &Stage) {
 fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
     let waits = open.approval.open_stage() == Some(stage);
     match (&seat.vote, delivery(open, stage, seat)) {
-        (Some(vote), _) => format!("**{}**", vote.verdict.terms().past),
+        (Some(vote), _) => {
+            let operator = match &vote.by {
+                By::Link(_) => String::new(),
+                By::Operator(who) => format!(", recorded by an operator ({})", markdown(who)),
+            };
+            format!("**{}**{operator}", vote.verdict.terms().past)
+        }
         (None, v1::Delivery::Undeliverable) => {
             format!("**cannot be reached**: {}", markdown(&open.deliveries.of(seat).error))
         }

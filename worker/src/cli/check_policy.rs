@@ -11,7 +11,8 @@ use jiff::Timestamp;
 
 use crate::{policy::Policy, validation};
 
-/// Returns a one-line summary of valid rules, or with a submission how they decide it.
+/// Returns a one-line summary of valid rules and what may be wrong with them, or with a submission how
+/// they decide it.
 ///
 /// # Errors
 /// Every error in the rules, or every problem of the submission, as text.
@@ -23,7 +24,13 @@ pub fn check_policy(
 ) -> Result<String, String> {
     let policy = load(file, colours)?;
     let Some(path) = explain else {
-        return Ok(format!("{}: {}", file.display(), policy.summary()));
+        let warnings = policy.warnings().into_iter().map(|warning| format!("\nwarning: {warning}"));
+        return Ok(format!(
+            "{}: {}{}",
+            file.display(),
+            policy.summary(),
+            warnings.collect::<String>()
+        ));
     };
     let (submission, submitter) = read(path, &policy)?;
     Ok(policy.explain(&submission, &submitter, at.unwrap_or_else(Timestamp::now)))
@@ -94,6 +101,23 @@ mod tests {
         assert!(wrong.contains("\n  $.document: is required"), "{wrong}");
         let missing = check_policy(&folder.path().join("none.toml"), None, None, false);
         assert!(missing.expect_err("wrong").contains("none.toml cannot be read"));
+    }
+
+    #[test]
+    fn a_stage_that_silence_approves_is_warned_about() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("rules.toml");
+        let check = |on_deadline: &str| {
+            let stage = format!(
+                "{{ name = \"Board\", reviewers = [\"b@example.com\"], on_deadline = \"{on_deadline}\" }}"
+            );
+            fs::write(&file, format!("[default]\nstages = [{stage}]\n")).expect("written");
+            check_policy(&file, None, None, false).expect("rules")
+        };
+        let warned = check("approve");
+        assert_eq!(warned.lines().count(), 2, "{warned}");
+        assert!(warned.contains("\nwarning: rule ") && warned.contains("\"Board\""), "{warned}");
+        assert_eq!(check("reject").lines().count(), 1);
     }
 
     #[test]

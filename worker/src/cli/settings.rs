@@ -67,6 +67,18 @@ pub enum Command {
         #[arg(long, requires = "explain", value_name = "TIME")]
         at: Option<Timestamp>,
     },
+    /// Print the public keys that check outcomes, as a JWK set (RFC 7517), those of older keys too.
+    /// Needs only COUNTERSIGN_LINK_KEYS.
+    PublicKey,
+    /// Check an outcome without Temporal: its signature, and that it is about what was signed.
+    Verify {
+        /// The outcome as JSON: a workflow's result, as temporal workflow result --output json prints it
+        /// too, or the body of a webhook. - is standard input.
+        file: PathBuf,
+        /// The public keys, as public-key prints them. [default: those of COUNTERSIGN_LINK_KEYS]
+        #[arg(long, value_name = "JWKS.json")]
+        keys: Option<PathBuf>,
+    },
 }
 
 /// The settings as they come; [`RawSettings::check`] says what is wrong with them. Without `Debug`:
@@ -127,6 +139,8 @@ pub struct RawSettings {
     log_format: Option<String>,
 }
 
+const LINK_KEYS: &str = "COUNTERSIGN_LINK_KEYS";
+
 /// The longest name of a task queue that every store of Temporal takes.
 const MAX_QUEUE_BYTES: usize = 255;
 
@@ -157,6 +171,16 @@ impl RawSettings {
         wrong.none_or(sns)
     }
 
+    /// The keys alone.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn link_keys(&self) -> Result<LinkKeys, WrongSettings> {
+        let mut wrong = WrongSettings::default();
+        let keys = wrong.required(LINK_KEYS, &self.link_keys, str::parse);
+        wrong.none_or(keys)
+    }
+
     /// Whether the process logs JSON, also where settings are wrong.
     pub fn logs_json(&self) -> bool {
         is_json(&self.log_format)
@@ -183,7 +207,7 @@ impl RawSettings {
 
     fn check_beside(&self, aws: &AwsEnvironment) -> Result<Settings, WrongSettings> {
         let mut wrong = WrongSettings::default();
-        let link_keys = wrong.required("COUNTERSIGN_LINK_KEYS", &self.link_keys, str::parse);
+        let link_keys = wrong.required(LINK_KEYS, &self.link_keys, str::parse);
         let public_url = wrong.required("COUNTERSIGN_PUBLIC_URL", &self.public_url, str::parse);
         let notify = wrong.required(NOTIFY, &self.notify, Ok::<_, String>);
         let notifier =

@@ -1,19 +1,23 @@
 use countersign_protos::{
-    LinkContext, LinkKeys, Verdict,
+    Chain, LinkContext, Verdict,
     text::to_message,
     v1::{Document, Item, StageOutcome, Submission, Vote},
 };
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use super::*;
+use crate::{
+    approval::Quorum,
+    policy::{PlannedStage, TimePlan},
+    testing::{address, keys, sealed},
+};
+
+const CHAIN: Chain<'_> = Chain { workflow_id: "laptops", first_run_id: "run" };
 
 fn links() -> Links {
-    let keys: LinkKeys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key");
-    let asked =
-        LinkContext { approval: Uuid::nil(), stage: 0, round: 0, reviewer: "ann@example.com" };
+    let link = keys().first().link(LinkContext::new(CHAIN, "v1:0", "ann@example.com"));
     let base = "https://approve.example.com/x/".parse().expect("a URL");
-    Links::new(&base, &keys.issue(asked))
+    Links::new(&base, link.id(), CHAIN.workflow_id)
 }
 
 fn submission() -> Submission {
@@ -51,12 +55,30 @@ fn time(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
+fn plan() -> Plan {
+    let stage = PlannedStage {
+        name: "Finance".into(),
+        reviewers: vec![address("ann")],
+        quorum: Quorum::All,
+        time: TimePlan { deadline: "1h".parse().expect("a wait"), reminders: vec![] },
+        on_deadline: OnDeadline::Reject,
+        escalations: vec![],
+    };
+    Plan::asking(submission(), address("sue"), vec![stage])
+}
+
+/// The mail for this request.
+fn request(request: &ReviewRequest, links: &Links) -> Letter {
+    super::request(&plan(), request, links)
+}
+
 fn review() -> ReviewRequest {
     ReviewRequest {
-        approval: Uuid::nil(),
+        plan: sealed(&plan(), CHAIN),
+        first_run_id: CHAIN.first_run_id.into(),
         stage: 0,
         round: 0,
-        stage_name: "Finance".into(),
+        instead_of: None,
         reviewer: "ann@example.com".parse().expect("an address"),
         link: String::new(),
         deadline: Some(to_message(time("2026-11-27T16:00:00Z"))),
@@ -64,7 +86,6 @@ fn review() -> ReviewRequest {
         on_behalf_of: None,
         escalates: false,
         reminder: false,
-        submission: submission(),
     }
 }
 
@@ -88,13 +109,12 @@ fn decided() -> Outcome {
                 link: String::new(),
                 comment: "Too many".into(),
                 decided_at: Some(to_message(time("2026-11-25T08:05:00Z"))),
+                by: "link".into(),
+                ..Vote::default()
             }],
             undecided: vec![],
         }],
-        rule: String::new(),
-        child_workflow_id: String::new(),
-        child_namespace: String::new(),
-        because: None,
+        ..Outcome::default()
     }
 }
 
@@ -123,10 +143,10 @@ fn a_request_says_who_asks_for_what_until_when_and_how_to_answer() {
 15,750.00 USD
 
 Review and approve:
-https://approve.example.com/x/a/{id}?choice=approve
+https://approve.example.com/x/a/{id}/laptops?choice=approve
 
 Review and reject:
-https://approve.example.com/x/a/{id}?choice=reject
+https://approve.example.com/x/a/{id}/laptops?choice=reject
 
 Both links open a page that shows everything and asks you to confirm. Opening them decides
 nothing. You can also type the approval ID at https://approve.example.com/x/
@@ -163,6 +183,21 @@ this mail."
     ] {
         assert!(letter.html.contains(part), "{part} is missing in {}", letter.html);
     }
+}
+
+#[test]
+fn a_link_names_its_workflow_in_any_letters_unless_that_is_too_long() {
+    let approve = |workflow_id: &str| {
+        let link = keys().first().link(LinkContext::new(CHAIN, "v1:0", "ann@example.com"));
+        let base = "https://approve.example.com".parse().expect("a URL");
+        let links = Links::new(&base, link.id(), workflow_id);
+        let (_, hint) = links.approve.split_once(&links.id).expect("an ID");
+        hint.to_owned()
+    };
+    assert_eq!(approve("order-1_A~2"), "/order-1_A~2?choice=approve");
+    assert_eq!(approve("a/b ?#.é"), "/a%2Fb%20%3F%23%2E%C3%A9?choice=approve");
+    assert_eq!(approve(&"x".repeat(200)), format!("/{}?choice=approve", "x".repeat(200)));
+    assert_eq!(approve(&"x".repeat(201)), "?choice=approve");
 }
 
 #[test]
@@ -204,13 +239,28 @@ fn a_superseded_reviewer_reads_that_their_decision_is_not_needed() {
 }
 
 #[test]
+fn a_reviewer_for_whom_an_operator_decided_reads_so_and_who_it_was() {
+    let mut outcome = decided();
+    let vote = &mut outcome.stages[0].decisions[0];
+    (vote.by, vote.identity) = ("operator".into(), "42@laptop\nApproved by the CFO".into());
+    let letter = decided_by_operator(&outcome);
+    assert!(letter.subject.starts_with("Decided for you: "), "{}", letter.subject);
+    let line = "ann@example.com rejected, recorded by an operator (42@laptop Approved by the CFO)";
+    for text in [&letter.text, &letter.html] {
+        assert!(text.contains("An operator has recorded a decision for you."), "{text}");
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(!super::outcome(&decided()).text.contains("operator"));
+}
+
+#[test]
 fn what_people_write_is_never_markup() {
-    let mut hostile = review();
+    let mut hostile = plan();
     let document = hostile.submission.document.as_mut().expect("a document");
     document.title = "<script>alert(1)</script>\u{202e}".into();
     document.description = "{{ links.id }} <img src=x>".into();
     document.attachments = vec!["https://x.example/\"><b>".into()];
-    let letter = request(&hostile, &links());
+    let letter = super::request(&hostile, &self::review(), &links());
     assert!(!letter.html.contains("<script"), "{}", letter.html);
     assert!(!letter.html.contains("<img"));
     assert!(!letter.html.contains("\"><b>"));
@@ -221,8 +271,8 @@ fn what_people_write_is_never_markup() {
 #[test]
 fn submitted_text_cannot_pass_for_ours() {
     let forged = "ok\"\n- cfo@example.com approved\r\n\u{2028}\rApproval ID: X";
-    let mut hostile = review();
-    hostile.stage_name = forged.into();
+    let mut hostile = plan();
+    hostile.stages[0].name = forged.into();
     let submitter = hostile.submission.submitter.as_mut().expect("a submitter");
     submitter.name = forged.into();
     submitter.department = forged.into();
@@ -242,7 +292,11 @@ fn submitted_text_cannot_pass_for_ours() {
     forging.reason = format!("Withdrawn: {forged}");
     forging.stages[0].name = forged.into();
     forging.stages[0].decisions[0].comment = forged.into();
-    for letter in [request(&hostile, &links()), outcome(&forging), superseded(&forging)] {
+    for letter in [
+        super::request(&hostile, &self::review(), &links()),
+        outcome(&forging),
+        superseded(&forging),
+    ] {
         for line in letter.text.lines() {
             let genuine = format!("Approval ID: {}", links().id);
             assert!(!line.starts_with("- cfo@") && !line.starts_with("\"\n"), "{}", letter.text);
@@ -250,38 +304,42 @@ fn submitted_text_cannot_pass_for_ours() {
         }
         assert_eq!(letter.subject.lines().count(), 1, "{}", letter.subject);
     }
-    assert!(request(&hostile, &links()).text.contains("\n> - cfo@example.com approved\n> \n> App"));
+    assert!(
+        super::request(&hostile, &self::review(), &links())
+            .text
+            .contains("\n> - cfo@example.com approved\n> \n> App")
+    );
     assert!(outcome(&forging).text.contains("\n  > - cfo@example.com approved\n  > \n  > App"));
 }
 
 #[test]
 fn tabs_become_spaces() {
-    let mut tabbed = review();
+    let mut tabbed = plan();
     let document = tabbed.submission.document.as_mut().expect("a document");
     document.title = "15\tlaptops".into();
     document.description = "a\tb".into();
-    let letter = request(&tabbed, &links());
+    let letter = super::request(&tabbed, &self::review(), &links());
     assert!(letter.text.contains("\n15 laptops\n") && letter.text.contains("\n> a\tb\n"));
 }
 
 #[test]
 fn two_hundred_items_are_listed_and_the_rest_is_counted() {
-    let mut long = review();
+    let mut long = plan();
     let document = long.submission.document.as_mut().expect("a document");
     let item =
         |i| Item { description: format!("item {i}"), amount: "1.00".into(), date: String::new() };
     document.items = (1..=203).map(item).collect();
-    let letter = request(&long, &links());
+    let letter = super::request(&long, &self::review(), &links());
     assert!(letter.text.contains("item 200\n- and 3 more, on the page\n"));
     assert!(!letter.text.contains("item 201"));
 }
 
 #[test]
 fn mail_programs_decode_nothing_in_a_subject() {
-    let mut review = self::review();
+    let mut review = plan();
     let document = review.submission.document.as_mut().expect("a document");
     document.title = "=?utf-8?b?4oCuMTAwIEVVUg0KQmNjOiB4QHku?= Chairs".into();
-    let letter = request(&review, &links());
+    let letter = super::request(&review, &self::review(), &links());
     let sent = format!("Subject: {}\r\n\r\n", letter.subject);
     let read = mail_parser::MessageParser::default().parse(sent.as_bytes()).expect("a mail");
     assert_eq!(

@@ -6,10 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::{
-    approval::{Quorum, Verdict},
-    policy::{FollowUps, Plan, PlannedLevel, PlannedStage},
-    testing::address,
-    validation::Validated,
+    approval::{Ballot, Claim, Quorum, Verdict, Whom},
+    policy::{Absence, Calendar, FollowUps, PlannedLevel, PlannedStage, TimePlan},
+    testing::{address, keys, sealed},
 };
 
 const SNAPSHOT: &str = include_str!("snapshot.json");
@@ -18,8 +17,8 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-fn submission() -> Submission {
-    Submission { submission_id: "PO-1".into(), ..Submission::default() }
+fn submission() -> v1::Submission {
+    v1::Submission { submission_id: "PO-1".into(), ..<_>::default() }
 }
 
 fn outcome() -> Outcome {
@@ -75,46 +74,77 @@ fn plan() -> Plan {
     }
 }
 
-fn issue() -> Issue {
-    Issue {
+const CHAIN: Chain<'_> = Chain { workflow_id: "po-1", first_run_id: "run" };
+const HASH: &str = "7K3Q9XHT2M4VZB8DJW5P";
+
+fn invited() -> Invited {
+    Invited {
         stage: 1,
         round: 2,
-        reviewers: vec![address("ann")],
-        opened_at: at("2026-11-24T09:00:00Z"),
-        time: Some(time()),
-        calendar: Some(Calendar::default()),
-        absences: vec![absence()],
-        submitter: Some(address("sue")),
-        asked: vec![address("bob")],
-        ..Issue::default()
+        reviewer: address("dee"),
+        on_behalf_of: Some(address("ann")),
+        instead_of: Some(address("bob")),
+        link: HASH.into(),
+        key: "key".into(),
     }
 }
 
-fn issued() -> Issued {
-    let invited = Invited {
-        reviewer: address("dee"),
-        on_behalf_of: Some(address("ann")),
-        link: "7K3Q9XHT2M4VZB8DJW5P".into(),
-    };
+fn due() -> Due {
     let reminders = vec![at("2026-11-25T09:00:00Z")];
-    let due = Due { deadline: at("2026-11-26T09:00:00Z"), reminders };
-    Issued { invited: vec![invited], due: Some(due) }
+    Due { deadline: at("2026-11-26T09:00:00Z"), reminders }
+}
+
+fn issue(whom: Whom) -> Issue {
+    Issue {
+        plan: sealed(&plan(), CHAIN),
+        first_run_id: CHAIN.first_run_id.into(),
+        to_ask: ToAsk { stage: 1, round: 2, whom, taken: vec![address("bob")] },
+        opened_at: at("2026-11-24T09:00:00Z"),
+    }
+}
+
+fn evidence() -> Evidence {
+    let (identity, at) = ("op@laptop".to_owned(), at("2026-11-24T09:00:00Z"));
+    let proof = v1::Proof { signature: "signature".into(), at: Some(<_>::default()) };
+    let ballot = Ballot {
+        left_out: Some("hash".into()),
+        proof: Some(proof),
+        identity: identity.clone(),
+        ..Ballot::new(Claim::Link(HASH.into()), Verdict::Approve, "ok".into())
+    };
+    let by_operator = Ballot::new(Claim::Reviewer(address("ann")), Verdict::Reject, String::new());
+    let (from, to) = (address("ann"), address("cy"));
+    Evidence {
+        plan: sealed(&plan(), CHAIN),
+        first_run_id: CHAIN.first_run_id.into(),
+        began: at,
+        journal: vec![
+            Entry::Asked { invited: vec![invited()], due: Some(due()), at },
+            Entry::Voted { ballot, at },
+            Entry::Voted { ballot: by_operator, at },
+            Entry::Reassigned { from, to, identity: identity.clone(), at },
+            Entry::Reminded { reviewer: Some(address("ann")), identity: identity.clone(), at },
+            Entry::Withdrawn { reason: "typo".into(), identity, at },
+            Entry::Reached { link: HASH.into(), reached: false },
+            Entry::TimePassed { at },
+        ],
+    }
 }
 
 fn request() -> ReviewRequest {
     ReviewRequest {
-        approval: Uuid::nil(),
+        plan: sealed(&plan(), CHAIN),
+        first_run_id: CHAIN.first_run_id.into(),
         stage: 1,
         round: 2,
-        stage_name: "Finance".into(),
         reviewer: address("dee"),
         on_behalf_of: Some(address("ann")),
-        link: "7K3Q9XHT2M4VZB8DJW5P".into(),
+        instead_of: Some(address("bob")),
+        link: HASH.into(),
         deadline: Some(<_>::default()),
         on_deadline: OnDeadline::Reject,
         escalates: true,
         reminder: true,
-        submission: submission(),
     }
 }
 
@@ -129,23 +159,35 @@ fn json_of<T: Serialize + DeserializeOwned>(value: T) -> Value {
 #[test]
 fn what_histories_hold_is_written_as_it_was() {
     let problem = v1::Problem { path: "$.document".into(), message: "is missing".into() };
-    let notice = Notice { recipient: address("bob"), reviewer: true, outcome: outcome() };
-    let start = StartWorkflow {
-        workflow_id: "po-1-approved".into(),
-        next: follow_up(),
+    let outcome = || Sealed::new(&outcome(), CHAIN, keys().first()).expect("JSON");
+    let first_run_id = || CHAIN.first_run_id.to_owned();
+    let notice = |about| Notice { recipient: address("bob"), about };
+    let announced = About::Outcome { outcome: outcome(), first_run_id: first_run_id() };
+    let start = StartFollowUp {
+        plan: sealed(&plan(), CHAIN),
         outcome: outcome(),
+        first_run_id: first_run_id(),
         encoding: Encoding::JsonProtobuf,
     };
+    let delivery =
+        Delivery { outcome: outcome(), first_run_id: first_run_id(), not_followed_up: true };
+    let opened_at = at("2026-11-24T09:00:00Z");
+    let issued = Issued { opened_at, invited: vec![invited()], due: Some(due()) };
+    let replacement = Whom::Replacement(address("ann"), address("cy"));
     let written: Map<String, Value> = [
-        ("Validated::Plan", json_of(Validated::Plan(Box::new(plan())))),
+        ("Validated::Plan", json_of(Validated::Plan(sealed(&plan(), CHAIN)))),
         ("Validated::Problems", json_of(Validated::Problems(vec![problem]))),
-        ("Issue", json_of(issue())),
-        ("Issued", json_of(issued())),
+        ("Issue", json_of(issue(Whom::Level(1)))),
+        ("Issue of a replacement", json_of(issue(replacement))),
+        ("Issued", json_of(issued)),
         ("ReviewRequest", json_of(request())),
         ("RefusedSince", json_of(RefusedSince { refused_since: Timestamp::UNIX_EPOCH })),
-        ("Notice", json_of(notice)),
-        ("Delivered", json_of(Delivered { taken: "200 OK".into(), outcome: outcome() })),
-        ("StartWorkflow", json_of(start)),
+        ("Evidence", json_of(evidence())),
+        ("Notice of an outcome", json_of(notice(announced))),
+        ("Notice of a superseded reviewer", json_of(notice(About::Superseded(evidence())))),
+        ("Notice of an operator's vote", json_of(notice(About::DecidedByOperator(evidence())))),
+        ("Delivery", json_of(delivery)),
+        ("StartFollowUp", json_of(start)),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into_iter()

@@ -1,5 +1,6 @@
 //! Connecting to Temporal, registering search attributes, and making workers.
 
+mod identities;
 mod plugin;
 mod stale_queries;
 mod startup;

@@ -18,7 +18,7 @@ use temporalio_sdk::{
 use temporalio_sdk_core::{CoreRuntime, RuntimeOptions, init_worker};
 use tokio::runtime::Handle;
 
-use super::stale_queries::StaleQueries;
+use super::{identities::Identities, stale_queries::StaleQueries};
 use crate::{
     activities::{
         self, Countersign,
@@ -87,6 +87,7 @@ pub fn worker(
         .configure_worker_options(&mut for_webhook)?;
     let stale_queries = StaleQueries::default();
     stale_queries.watch(&mut options);
+    Identities::default().watch(&mut options);
     approvals_plugin(countersign, attempts).configure_worker_options(&mut options)?;
     // Outside a runtime, Core would panic.
     Handle::try_current()?;

@@ -4,9 +4,9 @@
 //! state's methods in this order, and every replay rests on that order: commands follow from it.
 //!
 //! 1. `handle` with a signal: at any time, before everything else in a workflow task
-//! 2. `is_whole`, `resume`: what the run before has left; or `begin` with a valid plan
+//! 2. `is_of`, `resume`: what the run before has left; or `begin` with a valid plan
 //! 3. `refuse`: the run fails
-//! 4. `next`: issue links, wait, end a stage, or conclude
+//! 4. `next`: issue links, wait, end a stage, conclude, or act on the outcome
 //! 5. `start_notices`: mails to those who need not decide any more, or to the submitter
 //! 6. `handle`, then `search_attributes` and `details`: after each thing that was done
 //! 7. `drain`: signals that came while links were issued, when all that follows from the links is
@@ -30,26 +30,30 @@ use countersign_protos::{
 };
 use futures::{FutureExt, future::FusedFuture, poll};
 use jiff::Timestamp;
-use temporalio_common::{UntypedWorkflow, data_converters::RawValue, error::ApplicationFailure};
+use temporalio_common::{
+    UntypedWorkflow, data_converters::RawValue, error::ApplicationFailure,
+    protos::temporal::api::common::v1 as temporal,
+};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
     ActivityExecutionError, ContinueAsNewOptions, SyncWorkflowContext, WorkflowCancellationToken,
     WorkflowContext, WorkflowContextView, WorkflowResult, WorkflowTermination, workflows::select,
 };
-use uuid::Uuid;
 
 use self::{
     background::{Background, StageWork, Timer},
-    origin::{Continued, Origin, Refused},
+    origin::{Continued, Origin, Refused, chain},
 };
 use crate::{
     activities::Countersign,
-    case::{Case, Consequence, Event, Started, Step, unset},
+    case::{Case, Consequence, Event, FollowUpStart, Step, unset},
     payload::{from_temporal, to_temporal},
     policy::Plan,
-    recorded::{Notice, ReviewRequest, StartWorkflow},
-    validation::Validated,
+    recorded::{Delivery, Notice, ReviewRequest, Sealed, Validated},
 };
+
+/// Carries the identity that a signal's sender claims to its handler.
+pub(crate) const IDENTITY_HEADER: &str = "countersign-signal-identity";
 
 /// A run with this many events continues as new, whatever is on its way. Temporal takes 10,000 signals
 /// and 51,200 events a run.
@@ -86,15 +90,26 @@ impl ApprovalWorkflow {
             Origin::Submission => {
                 let encoding = encoding_of(&input);
                 let plan = Self::validate(ctx, input).await?;
-                let id = ctx.uuid4().parse::<Uuid>().map_err(ApplicationFailure::new)?;
-                let now = now(ctx.workflow_time());
-                ctx.state_mut(|workflow| workflow.case.begin(id, plan, encoding, now));
+                let (now, info) = (now(ctx.workflow_time()), ctx.info());
+                let chain = chain(info.raw());
+                let begun =
+                    ctx.state_mut(|workflow| workflow.case.begin(plan, chain, encoding, now));
+                begun.map_err(|why| Self::refuse(ctx, Refused::Plan(why)))?;
             }
         }
         Self::ask(ctx, &mut background).await?;
         Self::publish(ctx);
         background.add(Self::conclude(ctx.clone()));
-        background.work.await;
+        loop {
+            (&mut background.work).await;
+            let notices = ctx.state_mut(|workflow| workflow.case.start_notices());
+            if notices.is_empty() {
+                break;
+            }
+            for (number, notice) in notices {
+                background.add(Self::notify(ctx.clone(), number, notice));
+            }
+        }
         Ok(raw(ctx.state(|workflow| workflow.case.result())))
     }
 
@@ -129,7 +144,10 @@ impl ApprovalWorkflow {
     }
 
     fn signal(&mut self, ctx: &SyncWorkflowContext<Self>, name: &'static str, input: RawValue) {
-        let event = Event::Signal(name, from_temporal(input.payloads));
+        let identity = ctx.headers().get(IDENTITY_HEADER);
+        let identity = identity.map_or("unknown".into(), |id| String::from_utf8_lossy(&id.data));
+        let payloads = from_temporal(input.payloads);
+        let event = Event::Signal(name, payloads, identity.into_owned());
         self.case.handle(event, now(ctx.workflow_time()));
     }
 
@@ -170,10 +188,15 @@ impl ApprovalWorkflow {
         }
     }
 
-    async fn validate(ctx: &WorkflowContext<Self>, input: RawValue) -> WorkflowResult<Plan> {
+    async fn validate(
+        ctx: &WorkflowContext<Self>,
+        mut input: RawValue,
+    ) -> WorkflowResult<Sealed<Plan>> {
+        let first_run_id = chain(ctx.info().raw()).first_run_id.as_bytes().to_vec();
+        input.payloads.push(temporal::Payload { data: first_run_id, ..Default::default() });
         let options = options::local("Check the submission and route it".to_owned());
         match ctx.execute_local_activity(Countersign::validate_submission, input, options).await? {
-            Validated::Plan(plan) => Ok(*plan),
+            Validated::Plan(plan) => Ok(plan),
             Validated::Problems(problems) => {
                 let why = "The submission cannot be used.".to_owned();
                 ctx.state_mut(|workflow| workflow.case.refuse(why));
@@ -219,7 +242,14 @@ impl ApprovalWorkflow {
                     }
                 }
                 Step::EndStage => std::mem::replace(&mut stage, StageWork::new()).cancel(),
-                Step::Conclude => return Ok(()),
+                Step::Conclude(evidence) => {
+                    let options = options::local("Conclude and sign the outcome".to_owned());
+                    let concluding =
+                        ctx.execute_local_activity(Countersign::conclude, *evidence, options);
+                    let concluded = concluding.await?;
+                    Self::handle(ctx, Event::Concluded(concluded));
+                }
+                Step::Done => return Ok(()),
                 Step::Stuck => return Err(Self::refuse(ctx, Refused::Contradictory)),
             }
         }
@@ -307,14 +337,14 @@ impl ApprovalWorkflow {
 
     /// Starts the follow-up workflow and delivers the outcome to the webhook, however long that takes.
     async fn conclude(ctx: WorkflowContext<Self>) {
-        let next = || ctx.state(|workflow| workflow.case.next_consequence(ctx.workflow_id()));
+        let next = || ctx.state(|workflow| workflow.case.next_consequence());
         while let Some(consequence) = next() {
             let event = match consequence {
                 Consequence::FollowUp(start) => {
                     Event::FollowUpFinished(Self::start_follow_up(&ctx, start).await)
                 }
-                Consequence::Webhook { outcome, task_queue } => {
-                    Event::WebhookFinished(Self::deliver(&ctx, outcome, task_queue).await)
+                Consequence::Webhook { delivery, task_queue } => {
+                    Event::WebhookFinished(Self::deliver(&ctx, delivery, task_queue).await)
                 }
             };
             Self::handle(&ctx, event);
@@ -323,40 +353,38 @@ impl ApprovalWorkflow {
 
     async fn start_follow_up(
         ctx: &WorkflowContext<Self>,
-        start: StartWorkflow,
-    ) -> Result<Started, String> {
-        let (workflow_id, namespace) = (start.workflow_id.clone(), start.next.namespace.clone());
-        let started = match namespace {
+        start: FollowUpStart,
+    ) -> Result<(), String> {
+        let FollowUpStart { next, outcome, request } = start;
+        let workflow_id = outcome.child_workflow_id.clone();
+        let started = match next.namespace {
             Some(_) => {
                 let options = options::consequence(format!("Start {workflow_id}"));
-                let starting = ctx.execute_activity(Countersign::start_workflow, start, options);
+                let starting = ctx.execute_activity(Countersign::start_workflow, request, options);
                 starting.await.map(drop).map_err(|error| cause(&error))
             }
             None => {
-                let summary = format!("Follow-up to {}", start.outcome.submission_id);
-                let options = options::child(workflow_id.clone(), start.next.task_queue, summary);
-                let input = raw(payload::encode(&start.outcome, start.encoding));
-                let child = UntypedWorkflow::new(start.next.workflow);
+                let summary = format!("Follow-up to {}", outcome.submission_id);
+                let options = options::child(workflow_id.clone(), next.task_queue, summary);
+                let input = raw(payload::encode(&*outcome, request.encoding));
+                let child = UntypedWorkflow::new(next.workflow);
                 let starting = ctx.start_child_workflow(child, input, options);
                 starting.await.map(drop).map_err(|error| error.to_string())
             }
         };
-        match started {
-            Ok(()) => Ok(Started { workflow_id, namespace }),
-            Err(why) => Err(format!("{workflow_id}: {why}")),
-        }
+        started.map_err(|why| format!("{workflow_id}: {why}"))
     }
 
-    /// Returns the outcome that the webhook took.
     async fn deliver(
         ctx: &WorkflowContext<Self>,
-        outcome: v1::Outcome,
+        delivery: Delivery,
         task_queue: Option<String>,
-    ) -> Result<Box<v1::Outcome>, String> {
+    ) -> Result<(), String> {
         let mut options = options::consequence("Deliver the outcome to the webhook".to_owned());
         options.task_queue = task_queue;
-        let delivered = ctx.execute_activity(Countersign::process_decision, outcome, options).await;
-        delivered.map(|delivered| Box::new(delivered.outcome)).map_err(|error| cause(&error))
+        let delivered =
+            ctx.execute_activity(Countersign::process_decision, delivery, options).await;
+        delivered.map(drop).map_err(|error| cause(&error))
     }
 
     /// Hands an event to the state, and makes visible what it changes.

@@ -1,7 +1,7 @@
 //! What a run of the workflow starts from, according to its start event: a submission, or the case of the
 //! run that it continues. Deterministic.
 
-use countersign_protos::v1;
+use countersign_protos::{Chain, v1};
 use serde::{Deserialize, Serialize};
 use temporalio_common::protos::{
     coresdk::workflow_activation::InitializeWorkflow,
@@ -30,6 +30,11 @@ impl Continued {
         let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
         Ok(Payload { metadata, data, ..Default::default() })
     }
+}
+
+/// The approval that a run is one of, as the server says.
+pub(crate) fn chain(start: &InitializeWorkflow) -> Chain<'_> {
+    Chain { workflow_id: &start.workflow_id, first_run_id: &start.first_execution_run_id }
 }
 
 /// What a run starts from.
@@ -63,6 +68,12 @@ pub(crate) enum Refused {
          a submission"
     )]
     ContinuesNothing,
+    /// Another workflow's state, put into this one.
+    #[error("the state that this run continues is that of another approval, or of none")]
+    AnotherApproval,
+    /// The worker never writes such a plan.
+    #[error("the plan cannot be used: {0}")]
+    Plan(String),
     /// The worker never writes such a case.
     #[error("the state that this run continues is inconsistent: its open stage waits for nobody")]
     Contradictory,
@@ -99,12 +110,12 @@ impl Origin {
         if run.is_empty() || start.continued_initiator() != ContinueAsNewInitiator::Workflow {
             return Err(Refused::ContinuesNothing);
         }
+        let chain = chain(start);
         match serde_json::from_slice::<Continued>(&input.data) {
-            Ok(continued) if continued.case.is_whole() => Ok(Self::Case(Box::new(continued.case))),
-            Ok(_) => Err(Refused::Unreadable {
-                run,
-                cause: "its stages are not those of its plan".to_owned(),
-            }),
+            Ok(continued) if continued.case.is_of(chain) => {
+                Ok(Self::Case(Box::new(continued.case)))
+            }
+            Ok(_) => Err(Refused::AnotherApproval),
             Err(error) => Err(Refused::Unreadable { run, cause: error.to_string() }),
         }
     }
@@ -115,12 +126,12 @@ mod tests {
     use countersign_protos::payload::Encoding;
     use jiff::Timestamp;
     use temporalio_common::protos::temporal::api::common::v1::RetryPolicy;
-    use uuid::Uuid;
 
     use super::*;
     use crate::{
         approval::{OnDeadline, Quorum},
         policy::{Plan, PlannedStage, TimePlan},
+        testing::sealed,
     };
 
     const EARLIER: &str = "01a215fa-70c1-7bd4-950a-a6885394f83c";
@@ -138,7 +149,9 @@ mod tests {
             escalations: vec![],
         };
         let plan = Plan::asking(submission.clone(), submitter, vec![stage]);
-        case.begin(Uuid::nil(), plan, Encoding::JsonProtobuf, Timestamp::UNIX_EPOCH);
+        let chain = Chain { workflow_id: "laptops", first_run_id: EARLIER };
+        let encoding = Encoding::JsonProtobuf;
+        case.begin(sealed(&plan, chain), chain, encoding, Timestamp::UNIX_EPOCH).expect("a plan");
         let continued = Continued { submission, case };
         continued.to_payload().expect("it can be written")
     }
@@ -147,6 +160,8 @@ mod tests {
     fn next_run() -> InitializeWorkflow {
         InitializeWorkflow {
             continued_from_execution_run_id: EARLIER.to_owned(),
+            first_execution_run_id: EARLIER.to_owned(),
+            workflow_id: "laptops".to_owned(),
             continued_initiator: ContinueAsNewInitiator::Workflow.into(),
             attempt: 1,
             ..Default::default()
@@ -188,7 +203,7 @@ mod tests {
 
     #[test]
     fn an_unreadable_case_is_refused_with_its_cause() {
-        for garbage in [&b"{\"case\": 1}"[..], b"{\"case\": {}}", b"", b"\xff", b"[]"] {
+        for garbage in [&b"{\"case\": 1}"[..], b"", b"\xff", b"[]"] {
             let input = Payload { data: garbage.to_vec(), ..continued() };
             let refused = Origin::of(&next_run(), &[input]).expect_err("unreadable");
             let Refused::Unreadable { run, cause } = &refused else { panic!("{refused}") };

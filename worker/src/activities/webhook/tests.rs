@@ -22,7 +22,7 @@ fn webhook(url: &str, client: ClientBuilder) -> Webhook {
 }
 
 async fn delivered(webhook: &Webhook) -> Result<String, WebhookError> {
-    webhook.deliver("run", "po-1", &Outcome::default()).await
+    webhook.deliver("po-1", &Outcome::default()).await
 }
 
 /// A receiver that answers every request like this, or never; and the requests' first lines.
@@ -272,18 +272,19 @@ fn each_attempt_sends_the_same_event_whatever_the_workflow_id() {
     let outcome = Outcome {
         status: Status::Approved.into(),
         decided_at: Some(to_message(time("2026-11-25T08:05:00Z"))),
+        execution_key: "0198".into(),
         ..Outcome::default()
     };
     for attempt in ["2026-11-25T08:05:01Z", "2026-11-25T09:00:00Z"].map(time) {
-        let request = webhook.request("0198-run", "Einkauf/Köln\n42", &outcome, attempt);
+        let request = webhook.request("Einkauf/Köln\n42", &outcome, attempt);
         let request = request.expect("signed").build().expect("a request");
         let header = |name| request.headers()[name].to_str().expect("ASCII");
-        assert_eq!(header("webhook-id"), "0198-run");
+        assert_eq!(header("webhook-id"), "0198-approved");
         assert_eq!(header("webhook-timestamp"), attempt.as_second().to_string());
         let signed = request.body().and_then(reqwest::Body::as_bytes).expect("a body");
         let signature = |secret| {
             let signer = standardwebhooks::Webhook::new(secret).expect("a secret");
-            signer.sign("0198-run", attempt.as_second(), signed).expect("text")
+            signer.sign("0198-approved", attempt.as_second(), signed).expect("text")
         };
         let both = [SECRET, OTHER_SECRET].map(signature).join(" ");
         assert_eq!(header("webhook-signature"), both, "a receiver may know either secret");

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     approval::{Quorum, Verdict},
-    case::{Case, Event, Started},
+    case::{Case, Event, tests::begin_with},
     policy::{FollowUp, Plan, PlannedStage, TimePlan},
     testing::address,
 };
@@ -37,25 +37,32 @@ fn a_submission_that_cannot_be_used_waits_for_nobody() {
     assert_eq!(case.status().reason, "The submission cannot be used.");
 }
 
-fn started(result: Result<&str, &str>) -> Event {
-    let started = |id: &str| Started { workflow_id: id.into(), namespace: Some("finance".into()) };
-    Event::FollowUpFinished(result.map(started).map_err(str::to_owned))
+fn started(result: Result<(), &str>) -> Event {
+    Event::FollowUpFinished(result.map_err(str::to_owned))
 }
 
 #[test]
 fn follow_up_workflows_and_notices_that_fail_stand_in_the_details() {
     let now = at("2026-11-24T12:00:00Z");
-    let mut case = case();
-    case.handle(started(Ok("po-1-approved")), now);
-    let details = case.details();
-    assert!(details.contains("\nFollow-up workflow: po-1-approved\n"), "{details}");
-    assert_eq!(case.outcome().child_namespace, "finance");
-    case.handle(started(Err("po-1-approved: it is there")), now);
-    let error = "**The follow-up workflow was not started**: po-1-approved: it is there";
-    assert!(case.details().contains(error), "{}", case.details());
+    let mut case = planned_case(|plan| {
+        let namespace = Some("finance".into());
+        let (workflow, task_queue) = ("Purchase".into(), "purchases".into());
+        plan.follow_ups.approved = Some(FollowUp { workflow, task_queue, namespace });
+    });
     decide(&mut case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
-    case.next(now);
-    assert!(matches!(case.next(now), crate::case::Step::Conclude));
+    assert!(matches!(case.next(now), crate::case::Step::EndStage));
+    assert!(matches!(case.next(now), crate::case::Step::Conclude(_)));
+    case.sealed();
+    assert!(matches!(case.next(now), crate::case::Step::Done));
+    case.handle(started(Ok(())), now);
+    let details = case.details();
+    assert!(details.contains("\nFollow-up workflow: laptops-approved\n"), "{details}");
+    assert_eq!(case.outcome().child_workflow_id, "laptops-approved");
+    assert_eq!(case.outcome().child_namespace, "finance");
+    case.handle(started(Err("laptops-approved: it is there")), now);
+    let error = "**The follow-up workflow was not started**: laptops-approved: it is there";
+    assert!(case.details().contains(error), "{}", case.details());
+    assert_eq!(case.outcome().child_workflow_id, "");
     let (number, notice) = case.start_notices().pop().expect("the submitter gets one");
     assert_eq!(notice.recipient, address("sue"));
     let result = Err("no such mailbox".into());
@@ -92,12 +99,7 @@ fn a_stage_that_is_not_open_yet_has_no_approvals_to_count() {
     ];
     let mut case = Case::default();
     let now = "2026-11-24T09:00:00Z";
-    case.begin(
-        Default::default(),
-        Plan::asking(Default::default(), address("sue"), stages),
-        Encoding::JsonPlain,
-        at(now),
-    );
+    begin_with(&mut case, &Plan::asking(Default::default(), address("sue"), stages));
     assert_eq!(case.outcome().reason, "Manager is asked next.");
     let stages = case.status().stages;
     let on_deadline = stages.iter().map(|stage| stage.on_deadline.as_str());
@@ -136,7 +138,7 @@ fn planned_case(plan_further: impl FnOnce(&mut Plan)) -> Case {
     ];
     let mut plan = Plan::asking(submission, address("sue"), stages);
     plan_further(&mut plan);
-    case.begin(Default::default(), plan, Encoding::JsonPlain, at("2026-11-24T09:00:00Z"));
+    begin_with(&mut case, &plan);
     open(&mut case, &["a", "z"], "2026-11-24T09:00:00Z");
     case.delivered("a", false, Ok(()));
     decide(&mut case, Verdict::Approve, "ann", "2026-11-24T10:00:00Z");
@@ -167,12 +169,12 @@ fn the_details_tell_the_story_so_far() {
 
 **Manager** (quorum any), ended Tue 24 Nov 2026, 10:00 UTC
 
-- ann@example.com **approved**
+- ann@example.com **approved**, recorded by an operator (op@laptop)
 - zed@example.com did not decide
 
 **Finance** (quorum 2), reject at Wed 25 Nov 2026, 10:00 UTC
 
-- bob@example.com **approved**
+- bob@example.com **approved**, recorded by an operator (op@laptop)
 - cy@example.com is being asked
 - di@example.com **cannot be reached**: no such mailbox
 
@@ -188,7 +190,7 @@ fn silence_does_not_approve_what_somebody_rejected_and_people_are_told_so() {
     let plan = Plan::asking(Default::default(), address("sue"), vec![finance]);
     let mut case = Case::default();
     let now = "2026-11-24T09:00:00Z";
-    case.begin(Default::default(), plan, Encoding::JsonPlain, at(now));
+    begin_with(&mut case, &plan);
     open(&mut case, &["a", "b", "c"], now);
     let consequences = |case: &mut Case| {
         let reminder = v1::Reminder { reviewer: address("cy").to_string() };
@@ -241,12 +243,12 @@ fn what_has_not_taken_the_outcome_yet_is_said_until_it_has() {
         assert!(!details.contains("closed"), "{details}");
     };
     let now = at("2026-11-24T12:00:00Z");
-    for start in [Ok("po-1"), Err("it is there")] {
+    for start in [Ok(()), Err("it is there")] {
         let mut case = decided();
         said(&case, "the workflow Purchase_1 to start and the webhook to accept the outcome");
         case.handle(started(start), now);
         said(&case, "the webhook to accept the outcome");
-        case.handle(Event::WebhookFinished(Ok(Box::new(case.outcome()))), now);
+        case.handle(Event::WebhookFinished(Ok(())), now);
         assert_eq!(case.status().handing_on, "");
         assert!(!case.details().contains("Decided"), "{}", case.details());
     }

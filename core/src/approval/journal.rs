@@ -1,0 +1,76 @@
+//! What has happened to an approval, in order: with its plan, that is all of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Approval, Ballot, Due, EmailAddress, Invited};
+
+/// Something that has had an effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Entry {
+    /// Those of [`Approval::to_ask`] were asked.
+    Asked {
+        invited: Vec<Invited>,
+        due: Option<Due>,
+        at: Timestamp,
+    },
+    Voted {
+        ballot: Ballot,
+        at: Timestamp,
+    },
+    /// By an operator, as the two below.
+    Reassigned {
+        from: EmailAddress,
+        to: EmailAddress,
+        identity: String,
+        at: Timestamp,
+    },
+    /// `None` for all who had not decided.
+    Reminded {
+        reviewer: Option<EmailAddress>,
+        identity: String,
+        at: Timestamp,
+    },
+    Withdrawn {
+        reason: String,
+        identity: String,
+        at: Timestamp,
+    },
+    /// Whether a request reached its reviewer.
+    Reached {
+        link: String,
+        reached: bool,
+    },
+    /// A deadline, or the time of a reminder.
+    TimePassed {
+        at: Timestamp,
+    },
+}
+
+impl Approval {
+    /// What has happened, in order.
+    pub fn journal(&self) -> &[Entry] {
+        &self.journal
+    }
+
+    /// Repeats what has happened. Returns whether it could happen now: else nothing has changed.
+    #[must_use]
+    pub fn repeat(&mut self, entry: Entry) -> bool {
+        let before = self.journal.len();
+        match entry {
+            Entry::Asked { invited, due, at } => drop(self.ask(invited, due, at)),
+            Entry::Voted { ballot, at } => drop(self.vote(ballot, at)),
+            Entry::Reassigned { from, to, identity, at } => {
+                let _ = self.reassign(from, to, identity, at);
+            }
+            Entry::Reminded { reviewer, identity, at } => self.reminded(reviewer, identity, at),
+            Entry::Withdrawn { reason, identity, at } => {
+                self.withdraw(reason, identity, at);
+            }
+            Entry::Reached { link, reached } => self.reached(&link, reached),
+            Entry::TimePassed { at } => drop(self.tick(at)),
+        }
+        self.journal.len() > before
+    }
+}

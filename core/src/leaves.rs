@@ -1,0 +1,182 @@
+//! What certifies itself in a history that others can write to, and how an outcome is recomputed from it.
+//!
+//! Who has the Temporal namespace can put anything into our worker's state. So nothing acts on the state:
+//! it acts on what follows from the leaves. A plan is genuine by its seal, a seat by its approval ID, and a
+//! vote by its proof; everything between them is computed anew. Time is not a leaf: a deadline can be made
+//! to come early.
+
+use countersign_protos::{Chain, GenuineLink, LinkContext, LinkKey};
+use jiff::Timestamp;
+
+use crate::{
+    approval::{Approval, EmailAddress, Entry, Invited, RuleDecision, ToAsk, Whom},
+    policy::{self, Invitee, Plan, Policy},
+};
+
+/// A sealed plan, the approval that it was sealed for, and the key that did.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaves<'a> {
+    pub chain: Chain<'a>,
+    pub plan: &'a Plan,
+    pub key: &'a LinkKey,
+}
+
+/// Somebody's seat in a stage.
+#[derive(Debug, Clone, Copy)]
+pub struct SeatOf<'a> {
+    /// The stage's position.
+    pub stage: usize,
+    /// The number of seats that the stage had before.
+    pub round: u32,
+    pub reviewer: &'a EmailAddress,
+    pub on_behalf_of: Option<&'a EmailAddress>,
+    pub instead_of: Option<&'a EmailAddress>,
+}
+
+/// An entry of a journal is not genuine, or could not happen after those before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("what was recorded does not follow from the plan, its links and their votes (entry {0})")]
+pub struct Contradiction(pub usize);
+
+/// An approval to which nothing has happened yet.
+pub fn begin(plan: &Plan, at: Timestamp) -> Approval {
+    let submitter = plan.submitter.clone();
+    match plan.rule_decision {
+        Some(verdict) => {
+            let rule = plan.rule.clone();
+            Approval::decided_by_rule(submitter, RuleDecision { verdict, rule, at })
+        }
+        None => Approval::new(submitter, plan.stages.iter().map(Into::into).collect()),
+    }
+}
+
+/// The approval to which this has happened, if it can have; whether it is genuine is not looked at.
+///
+/// # Errors
+/// The first entry that could not happen.
+pub fn replay(
+    plan: &Plan,
+    began: Timestamp,
+    journal: Vec<Entry>,
+) -> Result<Approval, Contradiction> {
+    repeat(plan, began, journal, |_, _| true)
+}
+
+fn repeat(
+    plan: &Plan,
+    began: Timestamp,
+    journal: Vec<Entry>,
+    is_genuine: impl Fn(&Approval, &Entry) -> bool,
+) -> Result<Approval, Contradiction> {
+    let mut approval = begin(plan, began);
+    for (position, entry) in journal.into_iter().enumerate() {
+        if !is_genuine(&approval, &entry) || !approval.repeat(entry) {
+            return Err(Contradiction(position));
+        }
+    }
+    Ok(approval)
+}
+
+impl Leaves<'_> {
+    /// A seat's link: it is for this seat of this approval alone.
+    pub fn link(&self, seat: SeatOf<'_>) -> GenuineLink {
+        self.key.link(LinkContext {
+            stage: seat.stage as u32,
+            round: seat.round,
+            on_behalf_of: seat.on_behalf_of.map_or("", EmailAddress::as_str),
+            instead_of: seat.instead_of.map_or("", EmailAddress::as_str),
+            ..LinkContext::new(self.chain, &self.plan.digest, seat.reviewer.as_str())
+        })
+    }
+
+    /// Issues links to those who are to be asked, or to their deputies.
+    ///
+    /// A plan has the absences of the reviewers whom it names. A replacement that an operator names need not
+    /// be one of them: today's rules apply to it, if there are any.
+    pub fn invite(&self, to_ask: &ToAsk, rules: Option<&Policy>, at: Timestamp) -> Vec<Invited> {
+        let invitees = invitees(self.plan, to_ask, rules, at).into_iter();
+        invitees
+            .map(|Invitee { reviewer, on_behalf_of, .. }| {
+                self.invited(to_ask, reviewer, on_behalf_of)
+            })
+            .collect()
+    }
+
+    /// The approval to which this has happened.
+    ///
+    /// # Errors
+    /// The first entry that is not genuine, or could not happen.
+    pub fn recompute(
+        &self,
+        began: Timestamp,
+        journal: Vec<Entry>,
+    ) -> Result<Approval, Contradiction> {
+        repeat(self.plan, began, journal, |approval, entry| match entry {
+            Entry::Asked { invited, at, .. } => {
+                approval.to_ask().is_some_and(|to_ask| self.issued(&to_ask, invited, *at))
+            }
+            // A vote without a proof counts as an operator's, and everything else only stops.
+            Entry::Voted { .. }
+            | Entry::Reassigned { .. }
+            | Entry::Reminded { .. }
+            | Entry::Withdrawn { .. }
+            | Entry::Reached { .. }
+            | Entry::TimePassed { .. } => true,
+        })
+    }
+
+    /// Whether these are the links that were issued.
+    fn issued(&self, to_ask: &ToAsk, invited: &[Invited], at: Timestamp) -> bool {
+        match &to_ask.whom {
+            Whom::Level(_) => self.invite(to_ask, None, at) == invited,
+            // Who the deputies were then is not recorded, but the link says whom it was issued to.
+            Whom::Replacement(..) => invited.iter().all(|one| {
+                let (reviewer, on_behalf_of) = (one.reviewer.clone(), one.on_behalf_of.clone());
+                self.invited(to_ask, reviewer, on_behalf_of) == *one
+            }),
+        }
+    }
+
+    fn invited(
+        &self,
+        to_ask: &ToAsk,
+        reviewer: EmailAddress,
+        on_behalf_of: Option<EmailAddress>,
+    ) -> Invited {
+        let instead_of = match &to_ask.whom {
+            Whom::Level(_) => None,
+            Whom::Replacement(from, _) => Some(from),
+        };
+        let link = self.link(SeatOf {
+            stage: to_ask.stage,
+            round: to_ask.round,
+            reviewer: &reviewer,
+            on_behalf_of: on_behalf_of.as_ref(),
+            instead_of,
+        });
+        let (hash, key) = (link.hash().as_str().to_owned(), link.public_key());
+        let (stage, round, instead_of) = (to_ask.stage as u32, to_ask.round, instead_of.cloned());
+        Invited { stage, round, reviewer, on_behalf_of, instead_of, link: hash, key }
+    }
+}
+
+/// Who gets a link: the reviewers, or the deputies of those who are away.
+fn invitees(plan: &Plan, to_ask: &ToAsk, rules: Option<&Policy>, at: Timestamp) -> Vec<Invitee> {
+    let recorded = plan.calendar.clone().unwrap_or_default();
+    let planned = plan.stages.get(to_ask.stage);
+    let (reviewers, today) = match &to_ask.whom {
+        Whom::Level(level) => {
+            (planned.and_then(|stage| stage.level(*level)).map(|(who, _)| who), None)
+        }
+        Whom::Replacement(_, to) => (Some(std::slice::from_ref(to)), rules),
+    };
+    let (calendar, absences) = match today {
+        Some(today) => (today.calendar(), today.absences()),
+        None => (&recorded, &plan.absences[..]),
+    };
+    let reviewers = reviewers.unwrap_or_default();
+    policy::invitees(reviewers, &to_ask.taken, absences, calendar.date(at), &plan.submitter)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! Proofs of votes: only whoever has a link, and the signaler that it was pressed at, can make one.
+//!
+//! A proof is an Ed25519 signature (RFC 8032) by a key pair that is derived from the approval ID. Checking
+//! it takes the public key alone, which histories have, so workflow code can.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use data_encoding::HEXLOWER;
+use ed25519_dalek::{Signature, Signer, VerifyingKey};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::{GenuineLink, Verdict, text::to_message, v1::Proof};
+
+impl GenuineLink {
+    /// What checks this link's proofs, in base64url.
+    pub fn public_key(&self) -> String {
+        let pair = self.key().pair("vote", self.secret());
+        BASE64_URL_SAFE_NO_PAD.encode(pair.verifying_key())
+    }
+
+    /// Proves that this link's holder decided so. The comment must be [clean](crate::text::comment).
+    pub fn sign(&self, verdict: Verdict, comment: &str, at: Timestamp) -> Proof {
+        let at = to_message(at);
+        let signed = signed(self.hash().as_str(), verdict, &comment_hash(comment), &at);
+        let signature = self.key().pair("vote", self.secret()).sign(&signed);
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(signature.to_bytes());
+        Proof { signature, at: Some(at) }
+    }
+}
+
+impl Proof {
+    /// Whether the holder of this link decided so, with the comment of this [hash](comment_hash).
+    pub fn holds(&self, public_key: &str, link: &str, verdict: Verdict, comment: &str) -> bool {
+        self.check(public_key, link, verdict, comment).is_some()
+    }
+
+    fn check(&self, public_key: &str, link: &str, verdict: Verdict, comment: &str) -> Option<()> {
+        let key = BASE64_URL_SAFE_NO_PAD.decode(public_key).ok()?.try_into().ok()?;
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(&self.signature).ok()?;
+        let signed = signed(link, verdict, comment, self.at.as_ref()?);
+        let key = VerifyingKey::from_bytes(&key).ok()?;
+        key.verify_strict(&signed, &Signature::from_slice(&signature).ok()?).ok()
+    }
+}
+
+/// What a proof covers of a comment, so that it can be checked without it: SHA-256, in hexadecimal.
+pub fn comment_hash(comment: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(comment))
+}
+
+/// Each part with its length, so that no other vote has the same bytes.
+fn signed(link: &str, verdict: Verdict, comment: &str, at: &pbjson_types::Timestamp) -> Vec<u8> {
+    let mut signed = b"countersign vote 1\0".to_vec();
+    for part in [link, verdict.terms().name, comment] {
+        signed.extend((part.len() as u64).to_be_bytes());
+        signed.extend(part.as_bytes());
+    }
+    signed.extend(at.seconds.to_be_bytes());
+    signed.extend(at.nanos.to_be_bytes());
+    signed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Chain, LinkContext,
+        keys::tests::{KEY_A, KEY_B, keys},
+    };
+
+    fn link(key: &str, reviewer: &str) -> GenuineLink {
+        keys(key).first().link(LinkContext::new(
+            Chain { workflow_id: "laptops", first_run_id: "run" },
+            "v1:0",
+            reviewer,
+        ))
+    }
+
+    #[test]
+    fn a_proof_holds_for_one_vote_of_one_link() {
+        use Verdict::{Approve, Reject};
+        let (ann, bob) = (link(KEY_A, "ann@example.com"), link(KEY_A, "bob@example.com"));
+        let at = Timestamp::from_second(1_795_509_000).expect("in range");
+        let (key, hash, fine) = (ann.public_key(), ann.hash().as_str(), comment_hash("fine"));
+        let proof = ann.sign(Approve, "fine", at);
+        assert!(proof.holds(&key, hash, Approve, &fine));
+        assert!(!proof.holds(&key, hash, Reject, &fine));
+        assert!(!proof.holds(&key, hash, Approve, &comment_hash("Fine")));
+        assert!(!proof.holds(&key, bob.hash().as_str(), Approve, &fine));
+        assert!(!proof.holds(&bob.public_key(), hash, Approve, &fine));
+        assert!(!proof.holds(&link(KEY_B, "ann@example.com").public_key(), hash, Approve, &fine));
+        for key in ["", "x", &"A".repeat(43), &key[1..]] {
+            assert!(!proof.holds(key, hash, Approve, &fine), "{key}");
+        }
+        let later = Proof {
+            at: Some(to_message(at + jiff::SignedDuration::from_secs(1))),
+            ..proof.clone()
+        };
+        assert!(!later.holds(&key, hash, Approve, &fine));
+        assert!(!Proof { at: None, ..proof.clone() }.holds(&key, hash, Approve, &fine));
+        for at in 0..proof.signature.len() {
+            let mut signature = proof.signature.clone().into_bytes();
+            signature[at] = if signature[at] == b'A' { b'B' } else { b'A' };
+            let signature = String::from_utf8(signature).expect("ASCII");
+            let forged = Proof { signature, ..proof.clone() };
+            assert!(!forged.holds(&key, hash, Approve, &fine), "byte {at}");
+        }
+    }
+}

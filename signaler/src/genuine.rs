@@ -1,0 +1,203 @@
+//! What of a workflow's answer is genuine. Anybody who may poll the worker's task queue can answer.
+//!
+//! A link says what it was issued for, so an approval is shown only where the link fits; a vote is its
+//! reviewer's only with a proof, and a status is final only with a signature. Pure.
+
+use countersign_protos::{
+    Chain, GenuineLink, Jwks, LinkContext, comment_hash,
+    v1::{ApprovalState, ReviewerState, Status, Vote},
+};
+
+use crate::answer::pending;
+
+/// Whether the link was issued for this approval; `state.digest` is that of the submission that it shows.
+pub(crate) fn fits(link: &GenuineLink, chain: Chain<'_>, state: &ApprovalState) -> bool {
+    let seats =
+        state.stages.iter().enumerate().flat_map(|(stage, state)| {
+            state.reviewers.iter().map(move |reviewer| (stage, reviewer))
+        });
+    let mut own = seats.filter(|(_, reviewer)| reviewer.link == link.hash().as_str());
+    own.any(|(stage, reviewer)| link.is_for(context(chain, &state.digest, stage, reviewer)))
+}
+
+/// Marks votes without a proof that holds as those of operators.
+pub(crate) fn check_votes(link: &GenuineLink, chain: Chain<'_>, state: &mut ApprovalState) {
+    for (position, stage) in state.stages.iter_mut().enumerate() {
+        for reviewer in &mut stage.reviewers {
+            let seat = link.key().link(context(chain, &state.digest, position, reviewer));
+            let issued = reviewer.link == seat.hash().as_str();
+            let Some(vote) = &mut reviewer.vote else { continue };
+            if vote.by == "link" && !(issued && is_proven(&seat, vote)) {
+                (vote.by, vote.identity) = ("operator".to_owned(), "unknown".to_owned());
+            }
+        }
+    }
+}
+
+/// Whether the status is final, and signed as such for this approval.
+pub(crate) fn is_signed(keys: &Jwks, chain: Chain<'_>, state: &ApprovalState) -> bool {
+    let Ok(claims) = keys.verify(&state.jws) else { return false };
+    (claims.workflow_id.as_str(), claims.first_run_id.as_str())
+        == (chain.workflow_id, chain.first_run_id)
+        && claims.digest == state.digest
+        && claims.status == state.status().as_str_name()
+}
+
+/// A result that nothing confirms: only the submission is known, which the link was issued for.
+pub(crate) fn unconfirmed(state: ApprovalState) -> ApprovalState {
+    let (status, submission) = (Status::Pending.into(), state.submission);
+    ApprovalState { status, submission, ..ApprovalState::default() }
+}
+
+/// An answer whose status nothing confirms yet: it counts as open.
+pub(crate) fn unsealed(mut state: ApprovalState) -> ApprovalState {
+    state.status = Status::Pending.into();
+    let last = state.stages.iter_mut().rfind(|stage| !pending(stage.status()));
+    if let Some(stage) = last {
+        stage.status = Status::Pending.into();
+    }
+    ApprovalState { decided_at: None, reason: String::new(), because: None, ..state }
+}
+
+fn is_proven(seat: &GenuineLink, vote: &Vote) -> bool {
+    let Some((verdict, proof)) = vote.verdict().known().zip(vote.proof.as_ref()) else {
+        return false;
+    };
+    let comment = comment_hash(&vote.comment);
+    proof.holds(&seat.public_key(), seat.hash().as_str(), verdict, &comment)
+}
+
+fn context<'a>(
+    chain: Chain<'a>,
+    digest: &'a str,
+    stage: usize,
+    reviewer: &'a ReviewerState,
+) -> LinkContext<'a> {
+    LinkContext {
+        stage: stage as u32,
+        round: reviewer.round,
+        on_behalf_of: &reviewer.on_behalf_of,
+        instead_of: &reviewer.instead_of,
+        ..LinkContext::new(chain, digest, &reviewer.reviewer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_protos::{Claims, LinkKeys, Verdict, v1::StageState};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    const CHAIN: Chain<'_> = Chain { workflow_id: "laptops", first_run_id: "run" };
+
+    fn keys() -> LinkKeys {
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key")
+    }
+
+    fn link(reviewer: &str) -> GenuineLink {
+        keys().first().link(LinkContext::new(CHAIN, "v1:0", reviewer))
+    }
+
+    /// Ann has approved by her link, and so has Bob.
+    fn state() -> ApprovalState {
+        let voted = |name: &str| {
+            let link = link(name);
+            let vote = Vote {
+                verdict: Verdict::Approve.into(),
+                comment: "ok".into(),
+                by: "link".into(),
+                proof: Some(link.sign(Verdict::Approve, "ok", Timestamp::UNIX_EPOCH)),
+                ..Vote::default()
+            };
+            let hash = link.hash().as_str().to_owned();
+            ReviewerState { reviewer: name.into(), link: hash, vote: Some(vote), ..<_>::default() }
+        };
+        let reviewers = vec![voted("ann@example.com"), voted("bob@example.com")];
+        let approved = Status::Approved.into();
+        let stages = vec![StageState { status: approved, reviewers, ..StageState::default() }];
+        ApprovalState { status: approved, digest: "v1:0".into(), stages, ..<_>::default() }
+    }
+
+    fn claims() -> Claims {
+        Claims {
+            workflow_id: CHAIN.workflow_id.into(),
+            first_run_id: CHAIN.first_run_id.into(),
+            submission_id: "PO-1".into(),
+            status: "APPROVED".into(),
+            basis: "people".into(),
+            operator: false,
+            digest: "v1:0".into(),
+            execution_key: "0".into(),
+            decided_at: "2026-11-24T10:00:00Z".into(),
+        }
+    }
+
+    #[test]
+    fn a_link_fits_what_it_was_issued_for_alone() {
+        let (ann, state) = (link("ann@example.com"), state());
+        assert!(fits(&ann, CHAIN, &state));
+        assert!(!fits(&link("cy@example.com"), CHAIN, &state), "Cy was not asked");
+        assert!(!fits(&ann, Chain { first_run_id: "other", ..CHAIN }, &state));
+        assert!(!fits(&ann, Chain { workflow_id: "other", ..CHAIN }, &state));
+        let changed = |change: fn(&mut ApprovalState)| {
+            let mut state = state.clone();
+            change(&mut state);
+            fits(&ann, CHAIN, &state)
+        };
+        assert!(!changed(|state| state.digest = "v1:1".into()), "another document");
+        assert!(!changed(|state| state.stages.insert(0, StageState::default())));
+        assert!(!changed(|state| state.stages[0].reviewers[0].reviewer = "eve@example.com".into()));
+        assert!(!changed(|state| state.stages[0].reviewers[0].on_behalf_of = "x".into()));
+    }
+
+    #[test]
+    fn a_vote_without_its_proof_is_an_operators() {
+        let by = |change: fn(&mut ReviewerState)| {
+            let mut state = state();
+            change(&mut state.stages[0].reviewers[1]);
+            check_votes(&link("ann@example.com"), CHAIN, &mut state);
+            let votes = state.stages[0].reviewers.iter().flat_map(|one| &one.vote);
+            votes.map(|vote| vote.by.clone()).collect::<Vec<_>>()
+        };
+        fn vote(reviewer: &mut ReviewerState) -> &mut Vote {
+            reviewer.vote.as_mut().expect("voted")
+        }
+        assert_eq!(by(|_| ()), ["link", "link"]);
+        let forged: [fn(&mut ReviewerState); 5] = [
+            |bob| vote(bob).proof = None,
+            |bob| vote(bob).comment = "no".into(),
+            |bob| vote(bob).verdict = Verdict::Reject.into(),
+            |bob| bob.reviewer = "eve@example.com".into(),
+            |bob| {
+                vote(bob).proof = Some(link("ann@example.com").sign(
+                    Verdict::Approve,
+                    "ok",
+                    Timestamp::UNIX_EPOCH,
+                ))
+            },
+        ];
+        for change in forged {
+            assert_eq!(by(change), ["link", "operator"]);
+        }
+    }
+
+    #[test]
+    fn a_status_is_final_only_as_it_was_signed() {
+        let jwks = keys().jwks();
+        let signed = |claims: Claims| {
+            let jws = keys().first().sign(&claims);
+            is_signed(&jwks, CHAIN, &ApprovalState { jws, ..state() })
+        };
+        assert!(signed(claims()));
+        assert!(!signed(Claims { status: "REJECTED".into(), ..claims() }));
+        assert!(!signed(Claims { digest: "v1:1".into(), ..claims() }));
+        assert!(!signed(Claims { workflow_id: "other".into(), ..claims() }));
+        assert!(!signed(Claims { first_run_id: "other".into(), ..claims() }));
+        assert!(!is_signed(&jwks, CHAIN, &state()), "without a signature");
+        let open = unsealed(state());
+        assert!(pending(open.status()) && pending(open.stages[0].status()));
+        let open = unconfirmed(state());
+        assert!(pending(open.status()) && open.stages.is_empty(), "no votes");
+    }
+}

@@ -1,0 +1,127 @@
+//! What proves an outcome, for activities and for a next run: the rest of the state follows from it.
+
+use countersign_protos::{comment_hash, payload::Encoding};
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{
+    Open,
+    consequences::Consequences,
+    deliveries::Deliveries,
+    notices::{Kind, Notices, Pending},
+};
+use crate::{
+    approval::Entry,
+    leaves,
+    recorded::{About, Evidence, Notice},
+};
+
+/// Bytes of comments in a notice to a reviewer: the notices to all of them go to Temporal in one message,
+/// of 4 MiB at most.
+const MAX_COMMENT_BYTES: usize = 16 * 1024;
+
+/// What the next run gets of an open approval. The rest follows from it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Left {
+    pub(super) evidence: Evidence,
+    pub(super) workflow_id: String,
+    pub(super) encoding: Encoding,
+    pub(super) deliveries: Deliveries,
+    pub(super) notices: Notices,
+}
+
+impl Open {
+    /// What proves the outcome as it was when so many entries had been made.
+    pub(super) fn evidence(&self, entries: usize) -> Evidence {
+        let journal = self.approval.journal();
+        Evidence {
+            plan: self.sealed.clone(),
+            first_run_id: self.first_run_id.clone(),
+            began: self.began,
+            journal: journal[..entries.min(journal.len())].to_vec(),
+        }
+    }
+
+    fn left(&self) -> Left {
+        Left {
+            evidence: self.evidence(self.approval.journal().len()),
+            workflow_id: self.workflow_id.clone(),
+            encoding: self.encoding,
+            deliveries: self.deliveries.clone(),
+            notices: self.notices.clone(),
+        }
+    }
+
+    pub(super) fn start_notices(&mut self) -> Vec<(u32, Notice)> {
+        let new = self.notices.start();
+        let notice = |(number, Pending { recipient, kind, entries }): (u32, Pending)| {
+            let about = match kind {
+                Kind::Outcome => {
+                    let (outcome, first_run_id) =
+                        (self.concluded.as_ref()?.0.clone(), self.first_run_id.clone());
+                    About::Outcome { outcome, first_run_id }
+                }
+                Kind::Superseded => About::Superseded(brief(self.evidence(entries))),
+                Kind::DecidedByOperator => About::DecidedByOperator(brief(self.evidence(entries))),
+            };
+            Some((number, Notice { recipient, about }))
+        };
+        new.into_iter().filter_map(notice).collect()
+    }
+}
+
+/// Leaves out comments beyond what one notice may hold. Their proofs hold all the same.
+fn brief(mut evidence: Evidence) -> Evidence {
+    let mut left = MAX_COMMENT_BYTES;
+    for entry in &mut evidence.journal {
+        let Entry::Voted { ballot, .. } = entry else { continue };
+        match left.checked_sub(ballot.comment.len()) {
+            Some(less) => left = less,
+            None => ballot.left_out = Some(comment_hash(&std::mem::take(&mut ballot.comment))),
+        }
+    }
+    evidence
+}
+
+impl Left {
+    /// The approval to which all this has happened.
+    pub(super) fn open(self) -> Result<Open, String> {
+        let Left { evidence, workflow_id, encoding, deliveries, notices } = self;
+        let Evidence { plan: sealed, first_run_id, began, journal } = evidence;
+        let plan = sealed.unverified().map_err(|error| error.to_string())?;
+        if plan.stages.is_empty() && plan.rule_decision.is_none() {
+            return Err("its plan has no stages".to_owned());
+        }
+        let approval = leaves::replay(&plan, began, journal).map_err(|why| why.to_string())?;
+        Ok(Open {
+            sealed,
+            plan,
+            workflow_id,
+            first_run_id,
+            began,
+            encoding,
+            approval,
+            deliveries,
+            notices,
+            concluded: None,
+            consequences: Consequences::default(),
+            stage: None,
+            issuing: false,
+            unpublished_vote: false,
+        })
+    }
+}
+
+impl TryFrom<Left> for Open {
+    type Error = String;
+
+    fn try_from(left: Left) -> Result<Self, String> {
+        left.open()
+    }
+}
+
+impl Serialize for Open {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.left().serialize(serializer)
+    }
+}
