@@ -8,37 +8,30 @@ use temporalio_client::{
     tonic::{Code, IntoRequest, Status},
 };
 use temporalio_common::protos::temporal::api::{
-    command::v1::{
-        Command, ScheduleActivityTaskCommandAttributes, command::Attributes as CommandAttributes,
-    },
-    common::v1::{
-        ActivityType, Payload, Payloads, RetryPolicy, SearchAttributes, WorkflowExecution,
-        WorkflowType,
-    },
-    enums::v1::{CommandType, HistoryEventFilterType},
+    common::v1::{Payload, Payloads, SearchAttributes, WorkflowExecution, WorkflowType},
+    enums::v1::HistoryEventFilterType,
     failure::v1::{Failure, failure::FailureInfo},
     history::v1::{HistoryEvent, history_event::Attributes},
     query::v1::WorkflowQuery,
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
-        DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest,
-        PollWorkflowTaskQueueRequest, QueryWorkflowRequest, RequestCancelWorkflowExecutionRequest,
-        RespondWorkflowTaskCompletedRequest, SignalWorkflowExecutionRequest,
+        DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest, QueryWorkflowRequest,
+        RequestCancelWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
         StartWorkflowExecutionRequest,
     },
 };
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::{temporal::Temporal, wait::until};
+use crate::{rogue::schedule_activity, temporal::Temporal, wait::until};
 
-const NAMESPACE: &str = "default";
+pub(crate) const NAMESPACE: &str = "default";
 /// How long Temporal and a workflow may take among many others, when nobody has to act any more.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A connection to Temporal; clones share it.
 #[derive(Clone)]
-pub struct Grpc(Client);
+pub struct Grpc(pub(crate) Client);
 
 impl Temporal {
     /// Connects to this server.
@@ -197,47 +190,38 @@ impl Grpc {
         activity: &str,
         input: Vec<Payload>,
     ) -> Option<String> {
-        let own = TaskQueue { name: format!("rogue-{}", Uuid::new_v4()), ..TaskQueue::default() };
-        let id = own.name.clone();
-        let rogue = Some(WorkflowType { name: "Rogue".to_owned() });
-        self.start_with(&own.name, &id, Vec::new(), |request| request.workflow_type = rogue).await;
-        let mut client = self.0.clone();
-        let poll = PollWorkflowTaskQueueRequest {
-            namespace: NAMESPACE.to_owned(),
-            task_queue: Some(own),
-            ..PollWorkflowTaskQueueRequest::default()
-        };
-        let task = client.poll_workflow_task_queue(poll.into_request()).await.expect("a task");
-        let schedule = ScheduleActivityTaskCommandAttributes {
-            activity_id: "1".to_owned(),
-            activity_type: Some(ActivityType { name: activity.to_owned() }),
-            task_queue: Some(TaskQueue { name: queue.to_owned(), ..TaskQueue::default() }),
-            input: Some(Payloads { payloads: input }),
-            start_to_close_timeout: Duration::from_secs(30).try_into().ok(),
-            retry_policy: Some(RetryPolicy { maximum_attempts: 1, ..RetryPolicy::default() }),
-            ..ScheduleActivityTaskCommandAttributes::default()
-        };
-        let command = Command {
-            command_type: CommandType::ScheduleActivityTask as i32,
-            attributes: Some(CommandAttributes::ScheduleActivityTaskCommandAttributes(schedule)),
-            ..Command::default()
-        };
-        let completed = RespondWorkflowTaskCompletedRequest {
-            namespace: NAMESPACE.to_owned(),
-            task_token: task.into_inner().task_token,
-            commands: vec![command],
-            ..RespondWorkflowTaskCompletedRequest::default()
-        };
-        let answer = client.respond_workflow_task_completed(completed.into_request()).await;
-        answer.expect("the command is taken");
-        until(PATIENCE, format!("{activity} to end for {id}"), async || {
-            let events = self.events(&id).await;
-            let ended = events.iter().find_map(|event| match event.attributes.as_ref()? {
-                Attributes::ActivityTaskCompletedEventAttributes(_) => Some(None),
-                Attributes::ActivityTaskFailedEventAttributes(failed) => {
-                    Some(failed.failure.as_ref().map(|failure| failure.message.clone()))
+        let id = format!("rogue-{}", Uuid::new_v4());
+        let kind = Some(WorkflowType { name: "Rogue".to_owned() });
+        self.start_with(&id, &id, Vec::new(), |request| request.workflow_type = kind).await;
+        let rogue = self.rogue(&id);
+        let task = rogue.workflow_task().await;
+        rogue.answer(task, vec![schedule_activity(queue, "1", activity, input)]).await;
+        self.end_of_activity(&id, "1").await
+    }
+
+    /// Waits until an activity of a workflow has ended; the message of its failure, or nothing where it
+    /// has completed.
+    pub async fn end_of_activity(&self, workflow: &str, activity: &str) -> Option<String> {
+        until(PATIENCE, format!("activity {activity} of {workflow} to end"), async || {
+            let events = self.events(workflow).await;
+            let scheduled = events.iter().find_map(|event| match event.attributes.as_ref()? {
+                Attributes::ActivityTaskScheduledEventAttributes(scheduled) => {
+                    (scheduled.activity_id == activity).then_some(event.event_id)
                 }
-                Attributes::ActivityTaskTimedOutEventAttributes(_) => Some(Some("time".to_owned())),
+                _ => None,
+            });
+            let scheduled = scheduled.ok_or("nothing scheduled")?;
+            let ended = events.iter().find_map(|event| match event.attributes.as_ref()? {
+                Attributes::ActivityTaskCompletedEventAttributes(completed) => {
+                    (completed.scheduled_event_id == scheduled).then_some(None)
+                }
+                Attributes::ActivityTaskFailedEventAttributes(failed) => {
+                    let why = failed.failure.as_ref().map(|failure| failure.message.clone());
+                    (failed.scheduled_event_id == scheduled).then_some(why)
+                }
+                Attributes::ActivityTaskTimedOutEventAttributes(late) => {
+                    (late.scheduled_event_id == scheduled).then_some(Some("time".to_owned()))
+                }
                 _ => None,
             });
             ended.ok_or("no end")
@@ -345,7 +329,7 @@ pub fn json_payload(value: &serde_json::Value) -> Payload {
     payload("json/plain", value.to_string())
 }
 
-fn payloads(all: Vec<Payload>) -> Option<Payloads> {
+pub(crate) fn payloads(all: Vec<Payload>) -> Option<Payloads> {
     (!all.is_empty()).then_some(Payloads { payloads: all })
 }
 

@@ -8,11 +8,13 @@
 
 mod browser;
 mod grpc;
+mod jws;
 mod mail;
 mod page;
 mod process;
 mod python;
 mod replay;
+mod rogue;
 pub mod rules;
 mod smtp;
 mod sns;
@@ -24,10 +26,12 @@ mod webhook;
 
 pub use browser::Browser;
 pub use grpc::{Grpc, application_failure, json_payload, payload, task_failures};
+pub use jws::verified;
 pub use mail::Mail;
 pub use page::{Page, Reader};
 pub use process::{Exit, Process, free_port, product, scratch, tool, workspace};
 pub use replay::replay;
+pub use rogue::{Marker, Rogue, complete_workflow, continue_as_approval, schedule_activity};
 pub use smtp::{Delivered, MailServer};
 pub use sns::{Queue, Topic};
 pub use stack::{DEFAULT_REVIEWER, Settings, Stack, StackBuilder, link_key};

@@ -68,7 +68,7 @@ impl Mail {
         let ids = ["approve", "reject"].map(|choice| {
             let link = self.link(choice);
             let (_, id) = link.rsplit_once("/a/").expect("a review link");
-            id.split('?').next().expect("an ID").to_owned()
+            id.split(['?', '/']).next().expect("an ID").to_owned()
         });
         assert_eq!(ids[0], ids[1], "both links are the same reviewer's");
         ids[0].clone()

@@ -16,6 +16,7 @@ use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, Ur
 use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
+    page::Reader,
     process::{Process, free_port, scratch, tool},
     wait::{eventually, until},
 };
@@ -32,6 +33,7 @@ pub const AS_WITH_SQL_STORES: [&str; 2] =
 pub struct Temporal {
     dir: TempDir,
     port: u16,
+    metrics_port: u16,
     settings: &'static [&'static str],
     server: Mutex<Option<Process>>,
 }
@@ -50,8 +52,9 @@ impl Temporal {
 
     /// The same, with these dynamic settings, each `NAME=VALUE`.
     pub async fn start_with(settings: &'static [&'static str]) -> Arc<Temporal> {
-        let (dir, port) = (scratch("temporal-"), free_port());
-        let temporal = Arc::new(Temporal { dir, port, settings, server: Mutex::default() });
+        let (dir, port, metrics_port) = (scratch("temporal-"), free_port(), free_port());
+        let server = Mutex::default();
+        let temporal = Arc::new(Temporal { dir, port, metrics_port, settings, server });
         temporal.restart().await;
         temporal
     }
@@ -92,6 +95,7 @@ impl Temporal {
         let mut command = Command::new(tool("temporal"));
         command.args(["server", "start-dev", "--headless", "--log-level", "warn"]);
         command.args(["--ip", "127.0.0.1", "--port", &self.port.to_string()]);
+        command.args(["--metrics-port", &self.metrics_port.to_string()]);
         command.arg("--db-filename").arg(self.database());
         // The development server paces itself for one developer; the stories are many at once.
         let lifted =
@@ -125,6 +129,19 @@ impl Temporal {
     /// What the server has written.
     pub fn log(&self) -> String {
         self.server.lock().as_ref().map(Process::log).unwrap_or_default()
+    }
+
+    /// How often programs have made a call so far, such as `ListWorkflowExecutions`.
+    pub async fn calls(&self, operation: &str) -> u64 {
+        let metrics = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
+        let metrics = Reader::default().open(&metrics).await;
+        assert_eq!(metrics.status, 200, "{}", metrics.body);
+        let operation = format!("operation=\"{operation}\"");
+        let labels = ["service_requests{", "namespace=\"default\"", "\"frontend\"", &operation];
+        let is_it = |line: &&str| labels.iter().all(|label| line.contains(label));
+        let count =
+            |line: &str| line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
+        metrics.body.lines().filter(is_it).filter_map(count).sum()
     }
 
     /// A gRPC client, for what the command line cannot send.
@@ -222,6 +239,9 @@ fn start_arguments<'a>(queue: &'a str, id: &'a str, arguments: &[&'a str]) -> Ve
     all
 }
 
+/// The identity that operators claim in stories.
+pub(crate) const OPERATOR: &str = "operator@example.com";
+
 /// One workflow, seen from outside.
 #[derive(Clone)]
 pub struct Workflow {
@@ -244,7 +264,7 @@ impl Workflow {
 
     /// Sends a signal with whatever input `arguments` say.
     pub async fn signal_with(&self, name: &str, arguments: &[&str]) {
-        let arguments = [&["--name", name][..], arguments].concat();
+        let arguments = [&["--name", name, "--identity", OPERATOR][..], arguments].concat();
         let what = format!("{} to take the signal {name}", self.id);
         until(PATIENCE, what, async || {
             let output = self.temporal.cli(self.command("signal", &arguments)).await;

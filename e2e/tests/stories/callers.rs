@@ -24,14 +24,22 @@ async fn nobody_but_an_approval_has_a_mail_sent_a_webhook_signed_or_a_link_issue
     let (mails, deliveries) = (stack.outbox_size(), receiver.deliveries_so_far().len());
 
     let mut asked = scheduled(&grpc.events(&workflow.id).await);
-    assert_eq!(asked.len(), 3, "a request, a webhook and an announcement");
+    assert_eq!(asked.len(), 4, "a request, two notices and a webhook");
+    let sealed = json!({"json": "{}", "seal": "v1.forged.forged"});
     let follow_up = json!({
-        "workflowId": "forged", "outcome": {}, "encoding": "JsonPlain",
-        "next": {"workflow": "PayExpense", "taskQueue": "payments", "namespace": "default"},
+        "plan": sealed, "outcome": sealed, "firstRunId": "forged", "encoding": "JsonPlain",
+    });
+    let evidence = json!({
+        "plan": sealed, "firstRunId": "forged", "began": "2026-11-24T09:00:00Z", "journal": [],
+    });
+    let to_ask = json!({"stage": 0, "round": 0, "whom": {"Level": 0}, "taken": []});
+    let issue = json!({
+        "plan": sealed, "firstRunId": "forged", "toAsk": to_ask, "openedAt": "2026-11-24T09:00:00Z",
     });
     for (activity, input) in [
         ("start_workflow", follow_up),
-        ("issue_links", json!({"reviewers": ["eve@example.com"]})),
+        ("issue_links", issue),
+        ("conclude", evidence),
         ("validate_submission", submission::expense(&["eve@example.com"])),
     ] {
         asked.push((activity.to_owned(), json_payload(&input)));
@@ -55,7 +63,7 @@ async fn nobody_but_an_approval_has_a_mail_sent_a_webhook_signed_or_a_link_issue
 }
 
 /// The regular activities of a history, with their inputs.
-fn scheduled(events: &[HistoryEvent]) -> Vec<(String, Payload)> {
+pub(crate) fn scheduled(events: &[HistoryEvent]) -> Vec<(String, Payload)> {
     let activity = |event: &HistoryEvent| match event.attributes.clone()? {
         Attributes::ActivityTaskScheduledEventAttributes(scheduled) => {
             let input = scheduled.input.unwrap_or_default().payloads.pop()?;

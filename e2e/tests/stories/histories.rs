@@ -4,7 +4,7 @@ use countersign_e2e::{End, Stack, submission};
 use serde_json::json;
 
 #[tokio::test]
-async fn one_reviewer_and_one_decision_take_no_more_than_27_events() {
+async fn one_reviewer_and_one_decision_take_no_more_than_28_events() {
     let stack = Stack::start().await;
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     let link = stack.mail_to("ann@example.com").await.link("approve");
@@ -13,8 +13,11 @@ async fn one_reviewer_and_one_decision_take_no_more_than_27_events() {
     workflow.outcome().await;
     let history = workflow.history().await;
     let outline = history.outline();
-    assert!(history.events().len() <= 27, "{outline}");
-    assert_eq!(history.count("WORKFLOW_TASK_COMPLETED"), 4, "{outline}");
+    // 28, unless the page's query comes with the signal: the SDK answers it before the outcome is sealed,
+    // which takes another workflow task.
+    let tasks = history.count("WORKFLOW_TASK_COMPLETED");
+    assert!(tasks == 4 || tasks == 5, "{outline}");
+    assert_eq!(history.events().len(), 16 + 3 * tasks, "{outline}");
     assert_eq!(history.count("ACTIVITY_TASK_SCHEDULED"), 2, "{outline}");
     assert_eq!(history.count("WORKFLOW_TASK_FAILED"), 0, "{outline}");
     assert_eq!(stack.mails_so_far("ann@example.com").len(), 1);

@@ -1,0 +1,656 @@
+//! What somebody can do who has the whole namespace, but neither the link keys nor anybody's mail: they
+//! answer workflow tasks, activities and queries, and none of it is shown, told or returned as a decision.
+//!
+//! More attacks of theirs are elsewhere. In `callers`: activities that others have run. In `claims`: links
+//! that others claim by a search attribute. In `starts`: cron schedules, retry policies and forged states
+//! that a first run claims to go on from. In `policies`: submissions that choose who approves them.
+
+use countersign_e2e::{
+    Answer, End, Grpc, Mail, Marker, Page, Receiver, Stack, Temporal, Workflow, complete_workflow,
+    continue_as_approval, eventually, json_payload, link_key, list, schedule_activity, submission,
+    text, verified,
+};
+use countersign_protos::{
+    Chain, Claims, GenuineLink, LinkContext, LinkKeys, Verdict, names, v1::Decision,
+};
+use serde_json::{Value, json};
+use temporalio_common::protos::temporal::api::{
+    common::v1::{Payload, WorkflowType},
+    history::v1::history_event::Attributes,
+};
+
+use crate::callers::scheduled;
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const ANN: &str = "ann@example.com";
+const SAM: &str = "sam@example.com";
+const MALLORY: &str = "mallory@example.com";
+const TITLE: &str = "Train to the fair";
+
+/// Small amounts need nobody; about others, Ann is asked.
+const RULES: &str = r#"
+[[rules]]
+name = "Small expenses"
+when.amount = { USD = { up_to = 20 } }
+decision = "approve"
+
+[default]
+name = "Everything else"
+
+[[default.stages]]
+name = "Review"
+reviewers = ["ann@example.com"]
+"#;
+
+/// An installation with these rules, which hands its outcomes on.
+async fn installation(receiver: &Receiver) -> Stack {
+    Stack::beside(Temporal::shared().await)
+        .with_rules(RULES)
+        .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
+        .with("COUNTERSIGN_WEBHOOK_SECRET", SECRET)
+        .start()
+        .await
+}
+
+/// Another expense than [`submission::routed`] gives.
+fn coffee(amount: &str) -> Value {
+    let mut coffee = submission::routed(amount);
+    coffee["submissionId"] = "coffee".into();
+    coffee["document"]["title"] = "Team coffee".into();
+    coffee
+}
+
+/// An approval that waits for Ann, and her link.
+async fn asked(stack: &Stack, submission: &Value) -> (Workflow, String) {
+    let workflow = stack.submit(submission).await;
+    workflow.until_asked().await;
+    let mut mails = stack.mails_so_far(ANN);
+    mails.retain(Mail::has_links);
+    let link = mails.pop().expect("a request").link("approve");
+    assert!(link.contains(&workflow.id), "a link names its workflow: {link}");
+    (workflow, link)
+}
+
+/// The claims of a signed outcome, which the published keys have to verify.
+async fn claims(stack: &Stack, outcome: &Value) -> Value {
+    let jwks = stack.open(&stack.url("/.well-known/jwks.json")).await;
+    assert_eq!(jwks.status, 200, "{}", jwks.body);
+    let jwks = serde_json::from_str(&jwks.body).expect("JSON");
+    let claims = verified(&jwks, &text(&outcome["jws"])).await.expect("a good signature");
+    for same in ["submissionId", "status", "basis", "digest", "executionKey"] {
+        assert_eq!(claims[same], outcome[same], "{same}: {claims}");
+    }
+    claims
+}
+
+/// What the receiver was told of a workflow, all of which has to be signed.
+async fn told(receiver: &Receiver, workflow: &Workflow) -> Vec<Value> {
+    let mut told = Vec::new();
+    for delivery in receiver.deliveries_so_far() {
+        let data = delivery.json()["data"].take();
+        if data["workflowId"] == workflow.id {
+            assert!(delivery.is_verified_by_the_standard_library(SECRET).await, "{data}");
+            told.push(data);
+        }
+    }
+    told
+}
+
+/// The plan in a marker of `validate_submission`.
+fn plan(marker: &Marker) -> Value {
+    let json = text(&marker.result()["plan"]["json"]);
+    serde_json::from_str(&json).expect("a plan")
+}
+
+/// The sealed plan of a marker with another plan in it.
+fn forged_plan(marker: &Marker, change: impl FnOnce(&mut Value)) -> Value {
+    let (mut plan, mut result) = (plan(marker), marker.result());
+    change(&mut plan);
+    result["plan"]["json"] = plan.to_string().into();
+    result
+}
+
+/// What the first workflow task of an approval has recorded: its plan and its first seats.
+async fn recorded(grpc: &Grpc, workflow: &Workflow) -> [Marker; 2] {
+    let events = grpc.events(&workflow.id).await;
+    [names::ACTIVITY_VALIDATE, names::ACTIVITY_ISSUE_LINKS]
+        .map(|activity| Marker::of(&events, activity))
+}
+
+/// Resets an approval to its first workflow task, and answers that as a rogue while no worker runs.
+async fn begin_with(stack: &mut Stack, grpc: &Grpc, workflow: &Workflow, markers: Vec<Marker>) {
+    stack.stop_worker().await;
+    let how = ["--type", "FirstWorkflowTask", "--reason", "forgery"];
+    let reset = ["workflow", "reset", "--workflow-id", &workflow.id];
+    stack.temporal.must([&reset[..], &how].concat()).await;
+    let rogue = grpc.rogue(&stack.queue);
+    let task = rogue.workflow_task().await;
+    let commands = markers.into_iter().map(Marker::record).collect();
+    rogue.answer_in_part(task, commands).await;
+}
+
+/// A link as the real ones are, with a key of one's own.
+fn link_of_mallory(chain: Chain<'_>, digest: &str, reviewer: &str) -> GenuineLink {
+    let keys: LinkKeys = link_key().parse().expect("a key");
+    keys.first().link(LinkContext::new(chain, digest, reviewer))
+}
+
+/// The payload of a press on Approve.
+fn pressed(link: &GenuineLink) -> Value {
+    let at = "2026-11-30T10:00:00Z".parse().expect("a time");
+    let (hash, proof) = (link.hash().as_str().to_owned(), link.sign(Verdict::Approve, "", at));
+    let decision = Decision { link: hash, proof: Some(proof), ..Decision::default() };
+    serde_json::to_value(decision).expect("JSON")
+}
+
+/// Whether a page says that something was approved. An operator's vote does not count: whoever may answer
+/// for the worker may also send one.
+fn says_approved(page: &Page) -> bool {
+    let text = page.text().to_lowercase();
+    text.matches("approved").count() > text.matches("recorded by an operator").count()
+}
+
+/// Waits until the workflow fails because of a forgery; nobody is told that it was approved.
+async fn fails_as_forged(
+    stack: &mut Stack,
+    receiver: &Receiver,
+    workflow: &Workflow,
+    link: &str,
+    what: &str,
+) {
+    let end = workflow.end().await;
+    assert!(matches!(end, End::Failed { .. } | End::Other(_)), "{what}: {end:?}");
+    let history = workflow.history().await;
+    assert!(history.0.contains("NotGenuine"), "{what}: {}", history.outline());
+    assert_eq!(told(receiver, workflow).await, Vec::<Value>::new(), "{what}");
+    let outcomes = stack.mails_so_far(SAM);
+    let about = outcomes.iter().find(|mail| mail.subject.contains(TITLE));
+    assert!(about.is_none(), "{what}: {about:?}");
+    assert!(stack.mails_so_far(MALLORY).is_empty(), "{what}: Mallory is asked");
+    let page = stack.open(link).await;
+    assert!(!says_approved(&page), "{what}: {}", page.text());
+    stack.stop_worker().await;
+    let page = stack.open(link).await;
+    assert!(!says_approved(&page), "{what}, without a worker: {}", page.text());
+    stack.start_worker();
+}
+
+#[tokio::test]
+async fn a_forged_plan_approves_nothing_and_asks_nobody() {
+    let receiver = Receiver::refusing(0).await;
+    let mut stack = installation(&receiver).await;
+    let grpc = stack.temporal.grpc().await;
+    let coffee = stack.submit(&coffee("5.13")).await;
+    assert_eq!(coffee.outcome().await["status"], "APPROVED");
+    let by_rule = Marker::of(&grpc.events(&coffee.id).await, names::ACTIVITY_VALIDATE);
+    let decision = plan(&by_rule)["rule_decision"].clone();
+    assert!(decision.is_string(), "{}", plan(&by_rule));
+
+    type Forge<'a> = &'a dyn Fn(&Marker) -> Value;
+    let forgeries: [(&str, Forge<'_>); 3] = [
+        ("the plan of another approval", &|_| by_rule.result()),
+        ("a plan by which a rule approves", &|own| {
+            forged_plan(own, |plan| plan["rule_decision"] = decision.clone())
+        }),
+        ("a plan with another reviewer", &|own| {
+            forged_plan(own, |plan| plan["stages"][0]["reviewers"] = json!([MALLORY]))
+        }),
+    ];
+    for (what, forge) in forgeries {
+        let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
+        let [own, _] = recorded(&grpc, &workflow).await;
+        let forged = forge(&own);
+        begin_with(&mut stack, &grpc, &workflow, vec![own.with(&forged)]).await;
+        stack.start_worker();
+        fails_as_forged(&mut stack, &receiver, &workflow, &link, what).await;
+    }
+    assert_eq!(stack.mails_so_far(SAM).len(), 1, "of the coffee alone");
+}
+
+#[tokio::test]
+async fn a_forged_seat_has_no_vote() {
+    let receiver = Receiver::refusing(0).await;
+    let mut stack = installation(&receiver).await;
+    let grpc = stack.temporal.grpc().await;
+    for reviewer in [MALLORY, ANN] {
+        let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
+        let [plan_marker, seats] = recorded(&grpc, &workflow).await;
+        let first_run_id = grpc.run(&workflow.id).await;
+        let chain = Chain { workflow_id: &workflow.id, first_run_id: &first_run_id };
+        let own = link_of_mallory(chain, &text(&plan(&plan_marker)["digest"]), reviewer);
+        let mut issued = seats.result();
+        let seat = &mut issued["invited"][0];
+        assert!(seat["key"].is_string(), "{seat}");
+        seat["reviewer"] = reviewer.into();
+        seat["link"] = own.hash().as_str().into();
+        seat["key"] = own.public_key().into();
+        let markers = vec![plan_marker, seats.with(&issued)];
+        begin_with(&mut stack, &grpc, &workflow, markers).await;
+        grpc.signal(&workflow.id, "approve", vec![json_payload(&pressed(&own))]).await;
+        stack.start_worker();
+        let what = format!("a seat of {reviewer}");
+        fails_as_forged(&mut stack, &receiver, &workflow, &link, &what).await;
+    }
+}
+
+/// What a genuine approval had done is asked for again in another one's name, and with another document.
+#[tokio::test]
+async fn a_rogue_within_an_approval_has_nothing_forged_mailed_or_signed() {
+    let receiver = Receiver::refusing(0).await;
+    let mut stack = installation(&receiver).await;
+    let grpc = stack.temporal.grpc().await;
+    let (coffee, link) = asked(&stack, &coffee("125.50")).await;
+    stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+    coffee.outcome().await;
+    let (workflow, _) = asked(&stack, &submission::routed("125.50")).await;
+    let (first_run, other_run) = (grpc.run(&workflow.id).await, grpc.run(&coffee.id).await);
+    let (mails, deliveries) = (stack.outbox_size(), receiver.deliveries_so_far().len());
+
+    let mut forged = scheduled(&grpc.events(&coffee.id).await);
+    assert_eq!(forged.len(), 3, "a request, a webhook and an announcement");
+    forged.extend(scheduled(&grpc.events(&workflow.id).await));
+    let changes = [(&*other_run, &*first_run), (TITLE, "Ten cars")];
+    let commands = forged.iter().enumerate().map(|(number, (activity, input))| {
+        let mut altered = String::from_utf8(input.data.clone()).expect("JSON");
+        for (from, to) in changes {
+            altered = altered.replace(from, to);
+        }
+        assert_ne!(altered.as_bytes(), input.data, "{activity}");
+        let input = Payload { data: altered.into_bytes(), ..input.clone() };
+        let queue = match activity.as_str() {
+            "process_decision" => format!("{}-webhook", stack.queue),
+            _ => stack.queue.clone(),
+        };
+        schedule_activity(&queue, &format!("forged-{number}"), activity, vec![input])
+    });
+    let commands = commands.collect();
+    stack.stop_worker().await;
+    grpc.signal(&workflow.id, "remind", Vec::new()).await;
+    let rogue = grpc.rogue(&stack.queue);
+    let task = rogue.workflow_task().await;
+    rogue.answer(task, commands).await;
+    stack.start_worker();
+    for (number, (activity, _)) in forged.iter().enumerate() {
+        let refused = grpc.end_of_activity(&workflow.id, &format!("forged-{number}")).await;
+        let refused = refused.unwrap_or_else(|| panic!("{activity} acts on what is forged"));
+        assert!(refused.contains("it was not recorded for this approval"), "{activity}: {refused}");
+    }
+    assert_eq!(stack.outbox_size(), mails, "no mail");
+    assert_eq!(receiver.deliveries_so_far().len(), deliveries, "no webhook");
+}
+
+#[tokio::test]
+async fn whoever_completes_the_webhooks_activity_changes_no_outcome() {
+    let receiver = Receiver::that_answers([Answer::Says(503, None, "")]).await;
+    let mut stack = installation(&receiver).await;
+    let grpc = stack.temporal.grpc().await;
+    let forged = json!({"status": "APPROVED", "submissionId": "exp-2026-0042", "jws": "a.b.c"});
+    let results =
+        [vec![json_payload(&json!("204 No Content"))], vec![json_payload(&forged)], vec![]];
+    for result in results {
+        let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
+        stack.press(&link, "reject", "").await.expect(200, &["rejected"]);
+        workflow.pending_attempt(2).await;
+        stack.stop_worker().await;
+        let rogue = grpc.rogue(&format!("{}-webhook", stack.queue));
+        let task = rogue.activity_task("process_decision").await;
+        rogue.complete(task, result.clone()).await;
+        stack.start_worker();
+        let mut outcome = workflow.outcome().await;
+        assert_eq!(outcome["status"], "REJECTED", "{result:?}: {outcome}");
+        assert_eq!(claims(&stack, &outcome).await["workflowId"], workflow.id);
+        outcome["workflowId"] = workflow.id.clone().into();
+        for told in told(&receiver, &workflow).await {
+            assert_eq!(told, outcome, "{result:?}");
+        }
+        stack.open(&link).await.expect(200, &["rejected"]);
+    }
+}
+
+#[tokio::test]
+async fn no_page_believes_a_forged_answer_or_a_forged_result() {
+    let receiver = Receiver::refusing(0).await;
+    let mut stack = installation(&receiver).await;
+    let grpc = stack.temporal.grpc().await;
+    let (coffee, link) = asked(&stack, &coffee("125.50")).await;
+    stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+    let genuine = coffee.outcome().await;
+    let genuine_state = coffee.status().await;
+    let keys: LinkKeys = link_key().parse().expect("a key");
+
+    for signed_by in ["nobody", "us, for another approval", "Mallory"] {
+        let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
+        let open = workflow.status().await;
+        let jws = match signed_by {
+            "nobody" => String::new(),
+            "Mallory" => {
+                let claims = serde_json::from_value(claims(&stack, &genuine).await);
+                keys.first().sign(&Claims {
+                    workflow_id: workflow.id.clone(),
+                    first_run_id: grpc.run(&workflow.id).await,
+                    submission_id: text(&open["submission"]["submissionId"]),
+                    digest: text(&open["digest"]),
+                    ..claims.expect("claims")
+                })
+            }
+            _ => text(&genuine["jws"]),
+        };
+        // All that says "approved" is the coffee's, and the rest is the approval's own.
+        let mut state = genuine_state.clone();
+        for own in ["submission", "digest"] {
+            state[own] = open[own].clone();
+        }
+        state["jws"] = jws.clone().into();
+        let seat = &mut state["stages"][0]["reviewers"][0];
+        seat["link"] = open["stages"][0]["reviewers"][0]["link"].clone();
+        let mut result = genuine.clone();
+        result["digest"] = open["digest"].clone();
+        result["submissionId"] = open["submission"]["submissionId"].clone();
+        result["jws"] = jws.into();
+
+        stack.stop_worker().await;
+        let rogue = grpc.rogue(&stack.queue);
+        let answers = rogue.answer_queries(&state);
+        eventually("the rogue to be asked", async || {
+            let page = stack.open(&link).await;
+            assert!(!says_approved(&page), "signed by {signed_by}: {}", page.text());
+            page.says("Recorded; the outcome is being sealed").then_some(())
+        })
+        .await;
+        answers.abort();
+        let _ = answers.await;
+
+        grpc.signal(&workflow.id, "remind", Vec::new()).await;
+        let task = rogue.workflow_task().await;
+        rogue.answer(task, vec![complete_workflow(&result)]).await;
+        assert_eq!(workflow.outcome().await["status"], "APPROVED", "anybody can write that");
+        let page = stack.open(&link).await;
+        page.expect(410, &["cannot be confirmed", TITLE]);
+        assert!(!says_approved(&page), "signed by {signed_by}: {}", page.text());
+        stack.start_worker();
+        // The worker is there.
+        asked(&stack, &submission::routed("125.50")).await;
+        let page = stack.open(&link).await;
+        assert!(!says_approved(&page), "signed by {signed_by}: {}", page.text());
+        stack.renew_signaler().await;
+        let page = stack.open(&link).await;
+        assert!(!says_approved(&page), "signed by {signed_by}: {}", page.text());
+    }
+}
+
+/// A state as a run leaves it to the next one.
+fn continued(chain: Chain<'_>, plan: &Value, journal: Value) -> Payload {
+    let evidence = json!({
+        "plan": plan, "firstRunId": chain.first_run_id,
+        "began": "2026-11-30T10:00:00Z", "journal": journal,
+    });
+    let open = json!({
+        "evidence": evidence, "workflowId": chain.workflow_id, "encoding": "JsonPlain",
+        "deliveries": {}, "notices": {},
+    });
+    let mut state = submission::routed("125.50");
+    state["case"] = json!({"inbox": {}, "open": open});
+    let mut payload = json_payload(&state);
+    payload.metadata.insert("messageType".to_owned(), b"countersign.Continued".to_vec());
+    payload
+}
+
+/// Everybody of a stage was asked, and has approved.
+fn approved_by(issued: &Value, proof: &Value) -> Value {
+    let at = "2026-11-30T10:00:01Z";
+    let asked = json!({"asked": {"invited": issued["invited"], "due": issued["due"], "at": at}});
+    let vote = |seat: &Value| {
+        let mut ballot = json!({
+            "claim": {"Link": seat["link"]}, "verdict": "Approve", "comment": "",
+            "identity": "countersign-signaler",
+        });
+        if !proof.is_null() {
+            ballot["proof"] = proof.clone();
+        }
+        json!({"voted": {"ballot": ballot, "at": at}})
+    };
+    let votes = list(&issued["invited"]).map(vote);
+    std::iter::once(asked).chain(votes).collect()
+}
+
+/// A workflow of another type may continue as an approval, with any input.
+#[tokio::test]
+async fn a_foreign_workflow_that_goes_on_as_an_approval_is_none() {
+    let receiver = Receiver::refusing(0).await;
+    let stack = installation(&receiver).await;
+    let grpc = stack.temporal.grpc().await;
+    let coffee = stack.submit(&coffee("5.13")).await;
+    coffee.outcome().await;
+    let by_rule = Marker::of(&grpc.events(&coffee.id).await, names::ACTIVITY_VALIDATE);
+    let decision = plan(&by_rule)["rule_decision"].clone();
+    let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
+    let [own, seats] = recorded(&grpc, &workflow).await;
+    let run = grpc.run(&workflow.id).await;
+    let genuine = Chain { workflow_id: &workflow.id, first_run_id: &run };
+    let (sealed, issued, digest) =
+        (own.result()["plan"].take(), seats.result(), text(&plan(&own)["digest"]));
+    let by_rule = forged_plan(&own, |plan| plan["rule_decision"] = decision)["plan"].take();
+    let mallory = json!([MALLORY]);
+    let by_mallory =
+        forged_plan(&own, |plan| plan["stages"][0]["reviewers"] = mallory)["plan"].take();
+    let votes = approved_by(&issued, &Value::Null);
+
+    type Forge<'a> = &'a dyn Fn(Chain<'_>) -> Payload;
+    let forgeries: [(&str, Forge<'_>, &str); 4] = [
+        (
+            "the state of another approval",
+            &|_| continued(genuine, &sealed, votes.clone()),
+            "that of another approval",
+        ),
+        (
+            "another approval's plan, with votes",
+            &|chain| continued(chain, &sealed, votes.clone()),
+            "NotGenuine",
+        ),
+        (
+            "a plan by which a rule approves",
+            &|chain| continued(chain, &by_rule, json!([])),
+            "NotGenuine",
+        ),
+        (
+            "a plan and votes of Mallory's",
+            &|chain| {
+                let own = link_of_mallory(chain, &digest, MALLORY);
+                let mut issued = issued.clone();
+                let seat = &mut issued["invited"][0];
+                seat["reviewer"] = MALLORY.into();
+                seat["link"] = own.hash().as_str().into();
+                seat["key"] = own.public_key().into();
+                let votes = approved_by(&issued, &pressed(&own)["proof"]);
+                continued(chain, &by_mallory, votes)
+            },
+            "NotGenuine",
+        ),
+    ];
+    for (what, forge, why) in forgeries {
+        let foreign = stack.temporal.workflow(&stack.new_workflow_id());
+        let kind = Some(WorkflowType { name: "Rogue".to_owned() });
+        grpc.start_with(&foreign.id, &foreign.id, Vec::new(), |start| start.workflow_type = kind)
+            .await;
+        let run = grpc.run(&foreign.id).await;
+        let state = forge(Chain { workflow_id: &foreign.id, first_run_id: &run });
+        let rogue = grpc.rogue(&foreign.id);
+        let task = rogue.workflow_task().await;
+        rogue.answer(task, vec![continue_as_approval(&stack.queue, state)]).await;
+        let end = foreign.end().await;
+        assert!(matches!(end, End::Failed { .. }), "{what}: {end:?}");
+        let history = foreign.history().await;
+        assert!(history.0.contains(why), "{what}: {}", history.0);
+        assert_eq!(told(&receiver, &foreign).await, Vec::<Value>::new(), "{what}");
+        // Ann's link stays that of her approval, whatever it says.
+        let id = link.split('/').nth(4).expect("an approval ID");
+        for path in [format!("/a/{id}/{}", foreign.id), format!("/a/{id}")] {
+            stack.open(&stack.url(&path)).await.expect(200, &["Your decision is needed", TITLE]);
+        }
+    }
+    assert_eq!(stack.mails_so_far(SAM).len(), 1, "of the coffee alone");
+    assert!(stack.mails_so_far(MALLORY).is_empty(), "Mallory is asked");
+}
+
+/// The identity and the proof of a press, as a history has them.
+async fn press_in_history(grpc: &Grpc, workflow: &Workflow) -> (String, Value) {
+    let events = grpc.events(&workflow.id).await;
+    let signal = events.into_iter().find_map(|event| match event.attributes? {
+        Attributes::WorkflowExecutionSignaledEventAttributes(signal) => Some(signal),
+        _ => None,
+    });
+    let signal = signal.expect("a signal");
+    let input = signal.input.and_then(|mut input| input.payloads.pop()).expect("an input");
+    let decision: Value = serde_json::from_slice(&input.data).expect("JSON");
+    (signal.identity, decision["proof"].clone())
+}
+
+/// How the only vote of an outcome came.
+fn vote(outcome: &Value) -> (String, String, bool) {
+    let vote = &outcome["stages"][0]["decisions"][0];
+    (text(&vote["by"]), text(&vote["identity"]), outcome["operator"] == true)
+}
+
+#[tokio::test]
+async fn a_vote_by_hand_is_an_operators_for_everybody_who_reads_of_it() {
+    let receiver = Receiver::refusing(0).await;
+    let stack = installation(&receiver).await;
+    let grpc = stack.temporal.grpc().await;
+    let (coffee, link) = asked(&stack, &coffee("125.50")).await;
+    stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+    coffee.outcome().await;
+    let (identity, proof) = press_in_history(&grpc, &coffee).await;
+    assert!(identity.contains("signaler") && proof["signature"].is_string(), "{identity} {proof}");
+
+    for how in ["by address", "by hash", "with another vote's proof"] {
+        let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
+        let hash = workflow.newest_link().await;
+        let decision = match how {
+            "by address" => json!({"reviewer": ANN}),
+            "by hash" => json!({"link": hash}),
+            _ => json!({"link": hash, "proof": proof}),
+        };
+        let requests = stack.mails_so_far(ANN).len();
+        let input = ["--identity", &identity, "--input", &decision.to_string()];
+        workflow.signal_with("approve", &input).await;
+        let mut outcome = workflow.outcome().await;
+        let by_operator = ("operator".to_owned(), identity.clone(), true);
+        assert_eq!(vote(&outcome), by_operator, "{how}: {outcome}");
+        let claims = claims(&stack, &outcome).await;
+        assert_eq!((&claims["status"], &claims["operator"]), (&json!("APPROVED"), &json!(true)));
+        let status = workflow.status().await;
+        let shown = &status["stages"][0]["reviewers"][0]["vote"];
+        assert_eq!(
+            (text(&shown["by"]), text(&shown["identity"])),
+            ("operator".into(), identity.clone())
+        );
+        outcome["workflowId"] = workflow.id.clone().into();
+        assert_eq!(told(&receiver, &workflow).await, [outcome], "{how}");
+        let said = format!("recorded by an operator ({identity})");
+        stack.open(&link).await.expect(200, &["approved", &said]);
+        let mail = stack.mails_to(ANN, requests + 1).await.swap_remove(requests);
+        assert!(mail.text.contains("An operator has recorded a decision for you"), "{}", mail.text);
+        assert!(mail.text.contains(&identity), "{}", mail.text);
+    }
+}
+
+#[tokio::test]
+async fn a_press_is_the_reviewers_own_decision() {
+    let receiver = Receiver::refusing(0).await;
+    let stack = installation(&receiver).await;
+    let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
+    let page = stack.press(&link, "approve", "fine").await;
+    page.expect(200, &["approved"]);
+    assert!(!page.says("operator"), "{}", page.text());
+    let mut outcome = workflow.outcome().await;
+    assert_eq!(vote(&outcome), ("link".to_owned(), String::new(), false), "{outcome}");
+    let mut claims = claims(&stack, &outcome).await;
+    let first_run = stack.temporal.grpc().await.run(&workflow.id).await;
+    assert_eq!(claims["workflowId"].take(), workflow.id);
+    assert_eq!(claims["firstRunId"].take(), first_run);
+    assert_eq!(claims["operator"].take(), false);
+    assert_eq!(
+        (claims["status"].take(), claims["basis"].take()),
+        (json!("APPROVED"), json!("people"))
+    );
+    let jwks = stack.open(&stack.url("/.well-known/jwks.json")).await.body;
+    let jwks = serde_json::from_str(&jwks).expect("JSON");
+    let jws = text(&outcome["jws"]);
+    let (signed, signature) = jws.rsplit_once('.').expect("a signature");
+    let swapped = if signature.starts_with('A') { "B" } else { "A" };
+    let forged = format!("{signed}.{swapped}{}", &signature[1..]);
+    assert_eq!(verified(&jwks, &forged).await, None, "the check notices a forgery");
+    outcome["workflowId"] = workflow.id.clone().into();
+    assert_eq!(told(&receiver, &workflow).await, [outcome]);
+    assert_eq!(stack.mails_so_far(ANN).len(), 1, "nobody has decided for her");
+}
+
+#[tokio::test]
+async fn after_a_reset_and_with_new_keys_a_press_is_still_the_reviewers_own() {
+    let receiver = Receiver::refusing(0).await;
+    let mut stack = installation(&receiver).await;
+    let reset = async |workflow: &Workflow| {
+        let how = ["--type", "LastWorkflowTask", "--reason", "tried"];
+        let id = ["workflow", "reset", "--workflow-id", &workflow.id];
+        workflow.temporal.must([&id[..], &how].concat()).await;
+    };
+    let press = async |stack: &Stack, workflow: &Workflow, link: &str| {
+        stack.open(link).await.expect(200, &["Your decision is needed", TITLE]);
+        stack.press(link, "approve", "").await.expect(200, &["approved"]);
+        let outcome = workflow.outcome().await;
+        assert_eq!(vote(&outcome), ("link".to_owned(), String::new(), false), "{outcome}");
+        assert_eq!(claims(stack, &outcome).await["operator"], false);
+    };
+    let expense = submission::routed("125.50");
+    let (workflow, link) = asked(&stack, &expense).await;
+    stack.open(&link).await.expect(200, &[TITLE]);
+    reset(&workflow).await;
+    press(&stack, &workflow, &link).await;
+
+    let rotated = [asked(&stack, &expense).await, asked(&stack, &expense).await];
+    let old = stack.setting("COUNTERSIGN_LINK_KEYS").to_owned();
+    stack.restart_with("COUNTERSIGN_LINK_KEYS", format!("{},{old}", link_key())).await;
+    press(&stack, &rotated[0].0, &rotated[0].1).await;
+    stack.open(&rotated[1].1).await.expect(200, &[TITLE]);
+    reset(&rotated[1].0).await;
+    press(&stack, &rotated[1].0, &rotated[1].1).await;
+}
+
+#[tokio::test]
+async fn a_mailed_link_needs_no_index_and_a_wrong_hint_is_only_slower() {
+    const LIST: &str = "ListWorkflowExecutions";
+    let temporal = Temporal::start().await;
+    let mut stack = Stack::beside(temporal.clone()).start().await;
+    let ask = async |stack: &Stack| {
+        let workflow = stack.submit(&submission::expense(&[ANN])).await;
+        workflow.until_asked().await;
+        let mail = stack.mails_so_far(ANN).pop().expect("a request");
+        (workflow, mail)
+    };
+    let (other, _) = ask(&stack).await;
+    let (workflow, mail) = ask(&stack).await;
+    for choice in ["approve", "reject"] {
+        stack.renew_signaler().await;
+        stack.open(&mail.link(choice)).await.expect(200, &["Your decision is needed"]);
+    }
+    // The server counts calls in order, and says so a second later.
+    temporal.list("WorkflowType = 'None'").await;
+    let so_far = async |count: u64| {
+        eventually(format!("{count} look-ups"), async || {
+            let calls = temporal.calls(LIST).await;
+            (calls >= count).then_some(calls)
+        })
+        .await
+    };
+    assert_eq!(so_far(1).await, 1, "nobody else has asked the index");
+
+    for (hint, count) in [(&*other.id, 2), ("nothing", 3)] {
+        let link = stack.url(&format!("/a/{}/{hint}", mail.approval_id()));
+        stack.renew_signaler().await;
+        stack.open(&link).await.expect(200, &["Your decision is needed"]);
+        so_far(count).await;
+    }
+    stack.press(&mail.link("approve"), "approve", "").await.expect(200, &["approved"]);
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    assert_eq!(other.status().await["status"], "PENDING", "the hint decides nothing");
+}
