@@ -2,7 +2,7 @@
 .PHONY: help demo check test lint bench soak
 
 # Integration tests without Temporal, mail servers and browsers.
-INTEGRATION_TESTS = check_policy http log replay server settings sns start
+INTEGRATION_TESTS = check_policy http log replay server settings sns start verify
 
 help: ## Show this.
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -13,6 +13,7 @@ demo: ## Start everything on this machine, with one submission to decide. Ctrl-C
 check: ## Check formatting, lints, structure and unit tests, in a minute, without network and servers.
 	cargo fmt --all --check
 	scripts/check-structure
+	scripts/check-security
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	cargo test --workspace --locked --quiet --lib --bins $(INTEGRATION_TESTS:%=--test %)
 

@@ -70,6 +70,7 @@ class Outcome:
     status: Status
     submissionId: str
     decidedAt: str
+    jws: str = ""
     reason: str = ""
     stages: list[StageOutcome] = field(default_factory=list)
 

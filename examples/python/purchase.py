@@ -54,7 +54,8 @@ class PurchaseWorkflow:
         for stage in outcome.stages:
             for decision in stage.decisions:
                 workflow.logger.info("%s: %s", decision.reviewer, decision.verdict)
-        # Here the activities follow that order it.
+        # Here the activities follow that order it. The first one verifies outcome.jws, as verify.py does:
+        # others in the namespace may have written this result.
         return Result(ordered=True, outcome=outcome)
 
 

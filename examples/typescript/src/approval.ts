@@ -28,6 +28,7 @@ export interface Outcome {
   status: Status;
   submissionId: string;
   decidedAt: string;
+  jws: string;
   reason?: string;
   stages?: StageOutcome[];
 }

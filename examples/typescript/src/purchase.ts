@@ -52,7 +52,8 @@ export async function PurchaseWorkflow(purchase: Purchase): Promise<Result> {
   for (const { decisions = [] } of outcome.stages ?? []) {
     for (const { reviewer, verdict } of decisions) log.info(`${reviewer}: ${verdict}`);
   }
-  // Here the activities follow that order it.
+  // Here the activities follow that order it. The first one verifies outcome.jws, as verify.mts does:
+  // others in the namespace may have written this result.
   return { ordered: true, outcome };
 }
 
