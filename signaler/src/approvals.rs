@@ -39,8 +39,11 @@ const SIGNAL: Duration = Duration::from_secs(5);
 const CACHED_CHAINS: u64 = 100_000;
 /// Temporal takes no longer ID.
 const MAX_HINT_BYTES: usize = 1_000;
-/// How often an outcome that is being sealed is looked at again, and after which pause.
-const SEALING: (usize, Duration) = (10, Duration::from_millis(100));
+/// How often an outcome that is being sealed is looked at again.
+const SEALING: usize = 10;
+/// After how long the first time; each time twice as long, and no longer than [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many runs to follow: a claiming run and the issuer may each have been continued as new.
 const MAX_RUNS: usize = 4;
@@ -198,14 +201,15 @@ impl Approvals {
         link: &GenuineLink,
         run: Run,
     ) -> Result<(Run, Reading), LookupError> {
-        let (mut next, mut sealing) = (run.clone(), 0);
-        for _ in 0..MAX_RUNS + SEALING.0 {
+        let (mut next, mut sealing, mut pause) = (run.clone(), 0, PAUSE);
+        for _ in 0..MAX_RUNS + SEALING {
             next = match self.read(link, &next).await? {
                 RunReading::Approval(reading)
-                    if matches!(*reading, Reading::Unsealed(_)) && sealing < SEALING.0 =>
+                    if matches!(*reading, Reading::Unsealed(_)) && sealing < SEALING =>
                 {
                     sealing += 1;
-                    sleep(SEALING.1).await;
+                    sleep(pause).await;
+                    pause = LONGEST_PAUSE.min(2 * pause);
                     continue;
                 }
                 RunReading::Approval(reading) => {

@@ -1,6 +1,9 @@
 //! One decision from end to end: what is known, the signal, and its effect.
 
+use std::time::Duration;
+
 use countersign_protos::{GenuineLink, LinkHash, Verdict};
+use tokio::time::sleep;
 
 use crate::{
     answer::{Answer, Reading, after_sending, settled},
@@ -9,6 +12,9 @@ use crate::{
     problem::Problem,
 };
 
+/// How long a query waits after a signal, for a worker to have begun the workflow task. A query that comes
+/// with the task is answered before the outcome is sealed, and costs another task.
+const SETTLE: Duration = Duration::from_millis(5);
 /// A decision that finds its run closed goes to the next run, once.
 const RUNS: usize = 2;
 /// A decision that was acknowledged but is missing is sent again, once.
@@ -54,7 +60,10 @@ impl Approvals {
                 Ok(()) if matches!(before, Reading::NoWorker(_)) => {
                     return Ok(Some((Answer::Accepted, before)));
                 }
-                Ok(()) => acknowledged = true,
+                Ok(()) => {
+                    acknowledged = true;
+                    sleep(SETTLE).await;
+                }
                 Err(SignalError::Closed) if !acknowledged => return Ok(None),
                 Err(SignalError::Unavailable) if !acknowledged => {
                     return Err(Problem::NothingRecorded);
