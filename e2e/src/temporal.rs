@@ -428,7 +428,7 @@ pub enum End {
     Failed {
         /// The failure's type.
         kind: String,
-        /// Whether it says that trying again is no use.
+        /// Whether Temporal must not retry.
         non_retryable: bool,
         /// Its details.
         details: Vec<Payload>,

@@ -394,7 +394,7 @@ reviewers = ["manager", "hr@example.com"]
         assert_eq!(rule("expense_report", category, "sue"), "Reports", "{category:?}");
     }
     assert_eq!(rule("expense_report", "Strase", "sue"), "default");
-    // A sign alone stays one, and is no missing category.
+    // Punctuation alone is a category too.
     assert_eq!(rule("expense_report", "-", "sue"), "Reports");
     assert_eq!(rule("expense_report", "", "sue"), "default");
     // Addresses are no names: these are two people.
@@ -413,7 +413,7 @@ reviewers = ["manager", "hr@example.com"]
         assert_eq!(managers(department, ""), "lab hr", "{department:?}");
     }
     assert_eq!(managers("", "e-1"), "one hr");
-    assert_eq!(managers("", "e 1"), "", "an ID is no name");
+    assert_eq!(managers("", "e 1"), "", "IDs do not match as names do");
 }
 
 /// Who is asked in the first stage; nobody where somebody has no manager.

@@ -561,7 +561,7 @@ fn an_amount_of_endless_digits_is_a_short_problem() {
     }
 }
 
-/// What an amount may have depends on its currency: without one, only what is no number is named.
+/// What an amount may have depends on its currency: without one, only malformed numbers are reported.
 #[test]
 fn without_a_currency_an_amount_is_asked_about_later() {
     for (amount, found) in
@@ -582,7 +582,7 @@ fn a_currency_is_read_in_any_case_and_kept_in_capitals() {
         let document = plan(&with("/document/currency", json!(code))).submission.document;
         assert_eq!(document.map(|document| document.currency), Some("EUR".into()), "{code}");
     }
-    // A long s is no s.
+    // A long s does not count as s.
     let found = problems(&with("/document/currency", json!("u\u{17f}d")));
     let message = "$.document.currency: must be an ISO 4217 currency code, such as USD";
     assert_eq!(found, [message]);

@@ -1,7 +1,7 @@
 //! What somebody can do who has the whole namespace, but neither the link keys nor anybody's mail: they
 //! answer workflow tasks, activities and queries, and none of it is shown, told or returned as a decision.
 //!
-//! More attacks of theirs are elsewhere. In `callers`: activities that others have run. In `claims`: links
+//! Other stories hold more of their attacks. In `callers`: activities that others have run. In `claims`: links
 //! that others claim by a search attribute. In `starts`: cron schedules, retry policies and forged states
 //! that a first run claims to go on from. In `policies`: submissions that choose who approves them.
 

@@ -129,12 +129,12 @@ async fn worker_and_signaler_wait_for_a_temporal_that_is_not_there_yet() {
 #[tokio::test]
 async fn worker_and_signaler_wait_for_a_namespace_that_is_not_there_yet() {
     let temporal = Temporal::start().await;
-    let elsewhere = Stack::beside(temporal.clone()).start().await;
-    elsewhere.submit(&submission::expense(&["ann@example.com"])).await;
-    let genuine = elsewhere.mail_to("ann@example.com").await.approval_id();
+    let default = Stack::beside(temporal.clone()).start().await;
+    default.submit(&submission::expense(&["ann@example.com"])).await;
+    let genuine = default.mail_to("ann@example.com").await.approval_id();
     let mut stack = Stack::beside(temporal.clone())
         .with("TEMPORAL_NAMESPACE", "finance")
-        .with("COUNTERSIGN_LINK_KEYS", elsewhere.setting("COUNTERSIGN_LINK_KEYS"))
+        .with("COUNTERSIGN_LINK_KEYS", default.setting("COUNTERSIGN_LINK_KEYS"))
         .start_unready()
         .await;
     stack.start_worker();
