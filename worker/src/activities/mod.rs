@@ -176,22 +176,26 @@ impl Countersign {
         notice: Notice,
     ) -> Result<String, ActivityError> {
         let Notice { recipient, about } = notice;
-        let (outcome, letter): (_, fn(&Outcome) -> Letter) = match about {
+        let (outcome, letter, concerned): (_, Write, People) = match about {
             About::Outcome { outcome, first_run_id } => {
                 let chain = chain(&ctx, &first_run_id);
-                (outcome.open(chain, &self.link_keys).map_err(not_sealed)?.0, mail::outcome)
+                let (outcome, _) = outcome.open(chain, &self.link_keys).map_err(not_sealed)?;
+                (outcome, mail::outcome, submitter)
             }
             About::Superseded(evidence) => {
                 let chain = chain(&ctx, &evidence.first_run_id);
-                (self.outcome(chain, &evidence)?, mail::superseded)
+                (self.outcome(chain, &evidence)?, mail::superseded, undecided)
             }
             About::DecidedByOperator(evidence) => {
                 let chain = chain(&ctx, &evidence.first_run_id);
-                (self.outcome(chain, &evidence)?, mail::decided_by_operator)
+                (self.outcome(chain, &evidence)?, mail::decided_by_operator, represented)
             }
         };
-        if !concerns(&outcome, &recipient) {
-            return Err(refusal(NOT_GENUINE, "this approval has nothing to do with the recipient"));
+        // As people: the submission has the submitter's address as it was typed.
+        let people = concerned(&outcome);
+        let mut people = people.iter().filter_map(|person| person.parse::<EmailAddress>().ok());
+        if !people.any(|person| person == recipient) {
+            return Err(refusal(NOT_GENUINE, "this notice does not concern the recipient"));
         }
         self.send(&ctx, &recipient, letter(&outcome), None).await
     }
@@ -257,13 +261,25 @@ fn chain<'a>(ctx: &'a ActivityContext, first_run_id: &'a str) -> Chain<'a> {
     Chain { workflow_id, first_run_id }
 }
 
-/// Whether an outcome is of interest to somebody: the submitter, or one of those who were asked.
-fn concerns(outcome: &Outcome, recipient: &EmailAddress) -> bool {
-    let submitter = outcome.submitter.iter().map(|submitter| &submitter.email);
-    let decided = outcome.stages.iter().flat_map(|stage| &stage.decisions);
-    let undecided = outcome.stages.iter().flat_map(|stage| &stage.undecided);
-    let people = submitter.chain(decided.map(|vote| &vote.reviewer)).chain(undecided);
-    people.filter_map(|person| person.parse().ok()).any(|person: EmailAddress| person == *recipient)
+/// What a notice says of an outcome.
+type Write = fn(&Outcome) -> Letter;
+/// Whom of an outcome a notice is for.
+type People = fn(&Outcome) -> Vec<&str>;
+
+/// To whom the outcome is announced.
+fn submitter(outcome: &Outcome) -> Vec<&str> {
+    outcome.submitter.iter().map(|submitter| submitter.email.as_str()).collect()
+}
+
+/// Who was asked and has not decided.
+fn undecided(outcome: &Outcome) -> Vec<&str> {
+    outcome.stages.iter().flat_map(|stage| &stage.undecided).map(String::as_str).collect()
+}
+
+/// For whom an operator has decided.
+fn represented(outcome: &Outcome) -> Vec<&str> {
+    let votes = outcome.stages.iter().flat_map(|stage| &stage.decisions);
+    votes.filter(|vote| vote.by == "operator").map(|vote| vote.reviewer.as_str()).collect()
 }
 
 /// The one activity of the worker that delivers outcomes.
@@ -414,6 +430,29 @@ fn refusal(kind: &str, message: impl Into<String>) -> ActivityError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_notice_concerns_those_alone_for_whom_it_is_true() {
+        let vote = |reviewer: &str, by: &str| v1::Vote {
+            reviewer: reviewer.into(),
+            by: by.into(),
+            ..v1::Vote::default()
+        };
+        let stage = v1::StageOutcome {
+            decisions: vec![vote("ann@example.com", "link"), vote("bob@example.com", "operator")],
+            undecided: vec!["cy@example.com".into()],
+            ..v1::StageOutcome::default()
+        };
+        let email = "sue@example.com".into();
+        let outcome = Outcome {
+            submitter: Some(v1::Submitter { email, ..v1::Submitter::default() }),
+            stages: vec![stage],
+            ..Outcome::default()
+        };
+        assert_eq!(submitter(&outcome), ["sue@example.com"]);
+        assert_eq!(undecided(&outcome), ["cy@example.com"]);
+        assert_eq!(represented(&outcome), ["bob@example.com"], "Ann has pressed herself");
+    }
 
     #[test]
     fn a_mail_servers_words_have_no_approval_id_in_them() {
