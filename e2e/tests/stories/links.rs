@@ -1,10 +1,12 @@
 //! Links: opening one changes nothing, pressing counts once, and the page tells the truth.
 
-use std::net::Ipv4Addr;
+use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
 
 use axum::{Router, response::Html, routing::get};
-use countersign_e2e::{Browser, Stack, Temporal, eventually, submission};
-use futures_util::future::join_all;
+use countersign_e2e::{
+    Browser, Mail, Reader, Stack, Temporal, eventually, json_payload, submission, within,
+};
+use futures_util::{StreamExt, future::join_all, stream};
 use tokio::net::TcpListener;
 
 #[tokio::test]
@@ -30,6 +32,55 @@ async fn opening_both_links_a_thousand_times_changes_nothing() {
     assert_eq!(workflow.history().await, before);
     stack.press(&links[1], "reject", "read it").await.expect(200, &["rejected"]);
     assert_ne!(workflow.history().await, before, "the comparison notices a decision");
+}
+
+/// A namespace may ask the index ten times a second, and a mailed link names its workflow.
+#[tokio::test]
+async fn two_thousand_links_are_opened_over_fifty_connections_without_the_index() {
+    const APPROVALS: usize = 40;
+    const REVIEWERS: usize = 50;
+    const CONNECTIONS: usize = 50;
+    const LOOK_UP: &str = "ListWorkflowExecutions";
+    let temporal = Temporal::start_with(&["frontend.namespaceRPS.visibility=10"]).await;
+    let stack = Stack::beside(temporal.clone()).start().await;
+    let grpc = temporal.grpc().await;
+    let reviewers = (0..REVIEWERS).map(|number| format!("r{number}@x.org")).collect::<Vec<_>>();
+    let reviewers: Vec<&str> = reviewers.iter().map(String::as_str).collect();
+    let input = json_payload(&submission::expense(&reviewers));
+    for _ in 0..APPROVALS {
+        grpc.start(&stack.queue, &stack.new_workflow_id(), vec![input.clone()]).await;
+    }
+    let everybody = APPROVALS * REVIEWERS;
+    within(Duration::from_secs(600), "a mail to everybody", async || {
+        (stack.outbox_size() >= everybody).then_some(())
+    })
+    .await;
+    let mails = stack.outbox();
+    let links: BTreeSet<String> = mails.iter().map(|mail: &Mail| mail.link("approve")).collect();
+    assert_eq!(links.len(), everybody, "everybody has a link of their own");
+
+    let links: Vec<String> = links.into_iter().collect();
+    let opened = stream::iter(links.chunks(everybody / CONNECTIONS)).map(async |links| {
+        let reader = Reader::default();
+        let mut refused = Vec::new();
+        for link in links {
+            let page = reader.open(link).await;
+            // A worker that is slower than a query waits is one that does not run: they can still decide.
+            let right = page.status == 200 && page.says("Train to the fair");
+            refused.extend((!right).then(|| (page.status, page.text())));
+        }
+        refused
+    });
+    let refused = opened.buffer_unordered(CONNECTIONS).concat().await;
+    assert_eq!(refused, [], "{} were not answered", refused.len());
+    // The server counts calls in order, and says so a second later.
+    temporal.list("WorkflowType = 'None'").await;
+    let calls = eventually("a look-up", async || {
+        let calls = temporal.calls(LOOK_UP).await;
+        (calls > 0).then_some(calls)
+    })
+    .await;
+    assert_eq!(calls, 1, "nobody else has asked the index");
 }
 
 #[tokio::test]
