@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::seal::Chain;
 
+const VERSION: &str = "v1";
+
 /// The first bytes of what is hashed: nothing else can have the same digest.
 const SUBMISSION: &str = "countersign submission v1\n";
 const EXECUTION: &str = "countersign execution v1\n";
@@ -21,7 +23,12 @@ const FIELDS: [&str; 5] = ["submissionId", "submissionType", "submitter", "docum
 pub fn digest(submission: &Value) -> String {
     let field = |name: &str| Some((name.to_owned(), submission.get(name)?.clone()));
     let decided: Map<String, Value> = FIELDS.into_iter().filter_map(field).collect();
-    format!("v1:{}", hash(SUBMISSION, &decided))
+    format!("{VERSION}:{}", hash(SUBMISSION, &decided))
+}
+
+/// Whether a digest has another form than [`digest`] gives it: then a newer version has made it.
+pub fn is_newer(digest: &str) -> bool {
+    digest.split_once(':').is_some_and(|(version, _)| version != VERSION)
 }
 
 /// A name for doing what an approval allows: the same for each delivery of its outcome, after a reset and a
@@ -73,6 +80,12 @@ mod tests {
             assert_ne!(with(field, json!("another")), own, "{field}");
         }
         assert_ne!(with("document", json!({"title": "Laptops", "newer": 1})), own);
+    }
+
+    #[test]
+    fn a_digest_of_another_form_is_a_newer_versions() {
+        assert!(is_newer("v2:0") && is_newer("v10:0"));
+        assert!(!is_newer(&digest(&json!({}))) && !is_newer(""));
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl Approvals {
             Ok((_, Reading::Current(state))) => !pending(state.status()),
             Ok((_, Reading::Closed(_) | Reading::Ended(..))) | Err(LookupError::Gone) => true,
             Ok((_, Reading::NoWorker(_) | Reading::Unsealed(_)))
-            | Err(LookupError::Unavailable) => false,
+            | Err(LookupError::Unavailable | LookupError::Newer) => false,
         };
         if !over || self.rechecked.get(link.hash()).await.is_some() {
             return found;
@@ -252,6 +252,10 @@ impl Approvals {
         let failed = |what| {
             move |failure: Failure| match failure {
                 Failure::NotFound(_) => LookupError::Gone,
+                failure @ Failure::Newer(_) => {
+                    tracing::warn!(link = link.hash().short(), error = %failure, "{what} failed");
+                    LookupError::Newer
+                }
                 failure => self.unavailable(link.hash(), what, &failure),
             }
         };
@@ -348,7 +352,7 @@ impl Approvals {
             tracing::warn!(link, signal, error = %failure, "signal failed");
             match failure {
                 Failure::NotFound(_) => SignalError::Closed,
-                Failure::Refused(_) => SignalError::Unavailable,
+                Failure::Refused(_) | Failure::Newer(_) => SignalError::Unavailable,
                 Failure::NotSent(_) | Failure::Busy(_) => {
                     self.temporal.outage.note();
                     SignalError::Unavailable

@@ -32,6 +32,7 @@ impl Approvals {
         for _ in 0..RUNS {
             let (run, before) = self.find(link, hint).await.map_err(|error| match error {
                 LookupError::Gone => Problem::Gone,
+                LookupError::Newer => Problem::Newer,
                 LookupError::Unavailable => Problem::NothingRecorded,
             })?;
             if let Some(answer) = settled(&before, link.hash(), verdict) {

@@ -7,7 +7,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use countersign_protos::{
-    Chain, GenuineLink, LinkContext, LinkHash, digest, names, v1::Submission,
+    Chain, GenuineLink, LinkContext, LinkHash, digest, is_newer, names, v1::Submission,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use moka::future::Cache;
@@ -85,26 +85,35 @@ pub(crate) struct Issued {
 pub(crate) enum LookupError {
     /// Temporal no longer knows it.
     Gone,
+    /// A newer version made it.
+    Newer,
     /// Temporal does not answer.
     Unavailable,
 }
 
 /// Reads a history until it proves that the run issued the link; `None` if it does not.
+///
+/// # Errors
+/// [`Failure::Newer`] if it names a digest with the link that this version cannot compute.
 pub(crate) async fn issued(handle: &Handle, link: &GenuineLink) -> Result<Option<Issued>, Failure> {
-    call(HISTORY, |rpc| {
+    let (issued, newer) = call(HISTORY, |rpc| {
         let options = WorkflowFetchHistoryOptions::builder().rpc_options(rpc).build();
         let mut events = handle.fetch_history(options);
         async move {
             let mut reader = Reader::new(handle.info().workflow_id.clone(), link);
             while let Some(event) = events.try_next().await? {
                 if let Some(issued) = reader.read(&event) {
-                    return Ok(Some(issued));
+                    return Ok((Some(issued), None));
                 }
             }
-            Ok::<_, WorkflowInteractionError>(None)
+            Ok::<_, WorkflowInteractionError>((None, reader.newer))
         }
     })
-    .await
+    .await?;
+    match newer {
+        Some(digest) => Err(Failure::Newer(digest)),
+        None => Ok(issued),
+    }
 }
 
 /// Reads a history's events in order.
@@ -112,13 +121,15 @@ struct Reader<'a> {
     link: &'a GenuineLink,
     workflow_id: String,
     first_run_id: String,
-    /// The submission of the plan, once it is read.
-    submission: Value,
+    /// The plan, once it is read.
+    plan: Value,
+    /// The digest that the link goes with, where it is a newer version's.
+    newer: Option<String>,
 }
 
 impl<'a> Reader<'a> {
     fn new(workflow_id: String, link: &'a GenuineLink) -> Self {
-        Self { link, workflow_id, first_run_id: String::new(), submission: Value::Null }
+        Self { link, workflow_id, first_run_id: String::new(), plan: Value::Null, newer: None }
     }
 
     /// What is proven, once it is: by the marker of the local activity that issued the link, or by the start
@@ -130,14 +141,14 @@ impl<'a> Reader<'a> {
             Attributes::WorkflowExecutionStartedEventAttributes(started) => {
                 self.first_run_id.clone_from(&started.first_execution_run_id);
                 let evidence = json(started.input.as_ref())?["case"]["open"]["evidence"].take();
-                self.submission = planned(&evidence["plan"]);
+                self.plan = opened(&evidence["plan"]);
                 self.proof(&evidence["journal"])
             }
             Attributes::MarkerRecordedEventAttributes(marker) => {
                 let (activity, result) = local_activity(marker)?;
                 match activity.as_str() {
                     names::ACTIVITY_VALIDATE => {
-                        self.submission = planned(&result["plan"]);
+                        self.plan = opened(&result["plan"]);
                         None
                     }
                     names::ACTIVITY_ISSUE_LINKS => self.proof(&result["invited"]),
@@ -148,12 +159,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn proof(&self, recorded: &Value) -> Option<Issued> {
+    fn proof(&mut self, recorded: &Value) -> Option<Issued> {
         let seat = seat(recorded, self.link.hash())?;
+        let claimed = self.plan["digest"].as_str().unwrap_or_default();
+        if is_newer(claimed) {
+            self.newer = Some(claimed.to_owned());
+            return None;
+        }
         let text = |field: &str| seat[field].as_str().unwrap_or_default();
         let number = |field: &str| seat[field].as_u64().and_then(|number| number.try_into().ok());
         let chain = Chain { workflow_id: &self.workflow_id, first_run_id: &self.first_run_id };
-        let digest = digest(&self.submission);
+        let digest = digest(&self.plan["submission"]);
         let context = LinkContext {
             stage: number("stage")?,
             round: number("round")?,
@@ -165,7 +181,7 @@ impl<'a> Reader<'a> {
         fits.then(|| Issued {
             first_run_id: self.first_run_id.clone(),
             digest: digest.clone(),
-            submission: serde_json::from_value(self.submission.clone()).unwrap_or_default(),
+            submission: serde_json::from_value(self.plan["submission"].clone()).unwrap_or_default(),
         })
     }
 }
@@ -244,7 +260,13 @@ impl Lookup {
             Err(failure) => {
                 temporal.note_failure(failure);
                 tracing::warn!(link = link.hash().short(), error = %failure, "look-up failed");
-                Err(LookupError::Unavailable)
+                match failure {
+                    Failure::Newer(_) => {
+                        self.missing.insert(link.hash().clone(), LookupError::Newer).await;
+                        Err(LookupError::Newer)
+                    }
+                    _ => Err(LookupError::Unavailable),
+                }
             }
         }
     }
@@ -335,7 +357,7 @@ async fn issuer(
 }
 
 /// The first of these runs that issued the link, of this chain if one is named. If a run cannot be
-/// read, no later one is taken instead.
+/// read, no later one is taken instead; one that claims to be newer than this version does not hide others.
 async fn first_issuer(
     client: &Client,
     link: &GenuineLink,
@@ -354,14 +376,18 @@ async fn first_issuer(
         }
     });
     let mut histories = stream::iter(histories).buffered(AT_ONCE);
+    let mut newer = None;
     while let Some(history) = histories.next().await {
-        if let Some((run, issued)) = history?
-            && chain.is_none_or(|chain| chain == issued.first_run_id)
-        {
-            return Ok(Some((run, issued)));
+        match history {
+            Ok(Some((run, issued))) if chain.is_none_or(|chain| chain == issued.first_run_id) => {
+                return Ok(Some((run, issued)));
+            }
+            Ok(_) => {}
+            Err(failure @ Failure::Newer(_)) => newer = Some(failure),
+            Err(failure) => return Err(failure),
         }
     }
-    Ok(None)
+    newer.map_or(Ok(None), Err)
 }
 
 /// The type and the result of a local activity. Its marker's `data` names it, and `result` is what it
@@ -378,12 +404,9 @@ fn json(payloads: Option<&Payloads>) -> Option<Value> {
     serde_json::from_slice(&payloads?.payloads.first()?.data).ok()
 }
 
-/// The submission of a sealed plan, which is JSON in a string.
-fn planned(plan: &Value) -> Value {
-    let json = plan["json"].as_str().unwrap_or_default();
-    serde_json::from_str::<Value>(json)
-        .map(|mut plan| plan["submission"].take())
-        .unwrap_or_default()
+/// A sealed plan, which is JSON in a string. Whether the seal holds is not looked at.
+fn opened(plan: &Value) -> Value {
+    serde_json::from_str(plan["json"].as_str().unwrap_or_default()).unwrap_or_default()
 }
 
 /// The object at any depth whose field `link` has this hash.
@@ -463,6 +486,35 @@ mod tests {
                 ..Default::default()
             },
         ))
+    }
+
+    #[test]
+    fn what_a_newer_version_has_issued_is_neither_proven_nor_gone() {
+        let plan = |digest: &str| {
+            let json = json!({"digest": digest, "submission": submission()}).to_string();
+            marker(
+                LOCAL_ACTIVITY_MARKER_NAME,
+                names::ACTIVITY_VALIDATE,
+                json!({"plan": {"json": json}}),
+            )
+        };
+        let issue = |seat: Value| {
+            marker(
+                LOCAL_ACTIVITY_MARKER_NAME,
+                names::ACTIVITY_ISSUE_LINKS,
+                json!({"invited": [seat]}),
+            )
+        };
+        let newer = |digest: &str, seat: Value| {
+            let link = link();
+            let mut reader = Reader::new(CHAIN.workflow_id.to_owned(), &link);
+            let events = [begins(CHAIN.first_run_id, submission()), plan(digest), issue(seat)];
+            let issued = events.iter().find_map(|event| reader.read(event)).is_some();
+            (issued, reader.newer)
+        };
+        assert_eq!(newer("v2:0", seat()), (false, Some("v2:0".to_owned())));
+        assert_eq!(newer("v1:0", seat()), (true, None), "its own digest is not believed");
+        assert_eq!(newer("v2:0", json!({"link": "0"})), (false, None), "another link");
     }
 
     /// The title that these events prove the link to be for.

@@ -11,6 +11,8 @@ pub(crate) enum Problem {
     NotIssued(String),
     /// It was issued, but its workflow no longer exists.
     Gone,
+    /// A newer version issued it, whose digests this one cannot compute.
+    Newer,
     /// The form's verdict is missing, unknown or given twice.
     InvalidVerdict,
     CommentTooLong,
@@ -36,6 +38,7 @@ impl From<LookupError> for Problem {
     fn from(error: LookupError) -> Self {
         match error {
             LookupError::Gone => Problem::Gone,
+            LookupError::Newer => Problem::Newer,
             LookupError::Unavailable => Problem::Unavailable,
         }
     }

@@ -22,6 +22,7 @@ use crate::{
 };
 
 const RETRY_SOON: Duration = Duration::from_secs(5);
+const RETRY_AFTER_UPGRADE: Duration = Duration::from_secs(60);
 
 pub(crate) enum Reply {
     Approval {
@@ -88,6 +89,7 @@ fn respond_problem(problem: &Problem, comment: &str, site: &Site, accept: Accept
     };
     let wait = match problem {
         Problem::TooMany(wait) => Some(*wait),
+        Problem::Newer => Some(RETRY_AFTER_UPGRADE),
         Problem::Unavailable | Problem::NothingRecorded | Problem::Unknown => Some(RETRY_SOON),
         _ => None,
     };
@@ -104,6 +106,7 @@ fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::NotFound => (StatusCode::NOT_FOUND, "not_found"),
         Problem::NotIssued(_) => (StatusCode::NOT_FOUND, "not_issued"),
         Problem::Gone => (StatusCode::GONE, "gone"),
+        Problem::Newer => (StatusCode::SERVICE_UNAVAILABLE, "newer"),
         Problem::InvalidVerdict | Problem::CommentTooLong => {
             (StatusCode::UNPROCESSABLE_ENTITY, "invalid")
         }

@@ -64,6 +64,9 @@ pub(crate) enum Failure {
     /// Temporal refused it for good.
     #[error("refused: {0}")]
     Refused(String),
+    /// Only a newer version of this program can tell whether it is genuine.
+    #[error("made by a newer version: {0}")]
+    Newer(String),
     /// No answer: it may have had its effect.
     #[error("no answer: {0}")]
     Uncertain(String),
@@ -129,7 +132,7 @@ impl Temporal {
 
     /// Records a failed call, if it was not answered: a rate limit is an answer.
     pub(crate) fn note_failure(&self, failure: &Failure) {
-        if !matches!(failure, Failure::Busy(_)) {
+        if !matches!(failure, Failure::Busy(_) | Failure::Newer(_)) {
             self.outage.note();
         }
     }
@@ -220,7 +223,7 @@ where
                 unanswered += 1;
                 unanswered < 3
             }
-            Failure::NotFound(_) | Failure::Refused(_) => false,
+            Failure::NotFound(_) | Failure::Refused(_) | Failure::Newer(_) => false,
         };
         if !again || Instant::now() + pause >= until {
             return Err(AllFailed { last: failure, maybe_done });

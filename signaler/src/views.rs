@@ -139,6 +139,7 @@ impl<'a> MessagePage<'a> {
                     | Problem::BodyTooLarge
                     | Problem::Incomplete
                     | Problem::TooMany(_)
+                    | Problem::Newer
                     | Problem::Unavailable
                     | Problem::NothingRecorded
                     | Problem::Unknown

@@ -349,6 +349,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
              some time after they have ended. If your mail has only just arrived, please try again \
              in a minute.",
         ),
+        Problem::Newer => ("This page is being upgraded", UPGRADING),
         Problem::InvalidVerdict => {
             (NOT_RECORDED, "The verdict is missing or unknown. Please press one of the buttons.")
         }
@@ -391,12 +392,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
             "Nothing was recorded this time, because the system behind this page is not answering. \
              Unless you have decided before, your decision is still needed.",
         ),
-        Problem::Unknown => (
-            "We do not know whether your decision was recorded",
-            "The system behind this page did not answer in time. Please open the request again, and \
-             press the same button if it still asks you: pressing again is safe, one decision \
-             counts once.",
-        ),
+        Problem::Unknown => ("We do not know whether your decision was recorded", PRESS_AGAIN),
         Problem::OutboxUnreadable => ("The outbox cannot be read", "The log says why."),
     }
 }
