@@ -221,10 +221,7 @@ fn stage_outcome(approval: &Approval, stage: &Stage) -> v1::StageOutcome {
     v1::StageOutcome {
         name: stage.plan().name.clone(),
         status: stage_status(approval, stage).into(),
-        decisions: votes
-            .iter()
-            .map(|(seat, vote)| v1::Vote { proof: None, ..vote_message(seat, vote) })
-            .collect(),
+        decisions: votes.iter().map(|(seat, vote)| vote_message(seat, vote)).collect(),
         undecided: silent.map(|seat| seat.reviewer.to_string()).collect(),
     }
 }
@@ -250,5 +247,7 @@ pub fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
             By::Link(proof) => Some(proof.clone()),
             By::Operator(_) => None,
         },
+        round: seat.round,
+        instead_of: seat.instead_of.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }

@@ -108,7 +108,7 @@ pub(crate) fn on_view(reading: &Reading, link: &LinkHash) -> Answer {
             }
             match reviewer_by_link(state, link) {
                 None => Answer::Superseded,
-                Some((stage, _)) if !pending(stage.status()) => Answer::StageOver,
+                Some((stage, _)) if !is_open(stage) => Answer::StageOver,
                 Some((_, reviewer)) if reviewer.vote.is_some() => Answer::Voted,
                 Some((_, reviewer)) if reviewer.released => Answer::Superseded,
                 Some(_) => Answer::Open,
@@ -134,7 +134,7 @@ pub(crate) fn settled(reading: &Reading, link: &LinkHash, verdict: Verdict) -> O
     }
     match reviewer_by_link(state, link) {
         None => Some(Answer::Superseded),
-        Some((stage, _)) if !pending(stage.status()) => Some(Answer::TooLate),
+        Some((stage, _)) if !is_open(stage) => Some(Answer::TooLate),
         Some((_, reviewer)) if reviewer.released => Some(Answer::Superseded),
         Some(_) => None,
     }
@@ -158,6 +158,11 @@ pub(crate) fn after_sending(
 /// Whether it can still be decided. A status that only a newer version knows counts as open.
 pub(crate) fn pending(status: Status) -> bool {
     over(status, Answer::Decided).is_none()
+}
+
+/// Whether a stage can still be decided: it may be over without anything that confirms how.
+pub(crate) fn is_open(stage: &StageState) -> bool {
+    pending(stage.status()) && stage.closed_at.is_none()
 }
 
 fn over(status: Status, decided: Answer) -> Option<Answer> {

@@ -288,20 +288,7 @@ impl Approvals {
         if !genuine::fits(link, chain, reading.state()) {
             return Ok(RunReading::NotIssued);
         }
-        let checked = |mut state: ApprovalState| {
-            genuine::check_votes(link, chain, &mut state);
-            state
-        };
-        let reading = match reading {
-            Reading::Current(state)
-                if !pending(state.status()) && !genuine::is_signed(&self.jwks, chain, &state) =>
-            {
-                Reading::Unsealed(genuine::unsealed(checked(state)))
-            }
-            Reading::Current(state) => Reading::Current(checked(state)),
-            Reading::Ended(ending, state) => Reading::Ended(ending, checked(state)),
-            other => other,
-        };
+        let reading = genuine::confirmed(link, chain, &self.jwks, reading);
         Ok(RunReading::Approval(Box::new(reading)))
     }
 
@@ -473,14 +460,11 @@ async fn read_history(
     let status = Status::from_str_name(&status).unwrap_or_default();
     let workflow_id = &handle.info().workflow_id;
     let chain = Chain { workflow_id, first_run_id: &issued.first_run_id };
+    // Anybody who may poll can complete a workflow.
     let reading = match history::read(issued.submission, closing, status) {
-        // Anybody who may poll can complete a workflow.
         Some(Reading::Closed(state)) => {
             let state = ApprovalState { digest: issued.digest.clone(), ..state };
-            match genuine::is_signed(jwks, chain, &state) {
-                true => Some(Reading::Closed(state)),
-                false => Some(Reading::Ended(Ending::Unconfirmed, genuine::unconfirmed(state))),
-            }
+            Some(genuine::confirmed(link, chain, jwks, Reading::Closed(state)))
         }
         reading => reading,
     };

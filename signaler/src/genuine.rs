@@ -1,14 +1,15 @@
 //! What of a workflow's answer is genuine. Anybody who may poll the worker's task queue can answer.
 //!
 //! A link says what it was issued for, so an approval is shown only where the link fits; a vote is its
-//! reviewer's only with a proof, and a status is final only with a signature. Pure.
+//! reviewer's only with a proof, a stage is approved or rejected only with a vote for it, and a status is
+//! final only with a signature. Pure.
 
 use countersign_protos::{
-    Chain, GenuineLink, Jwks, LinkContext, comment_hash,
+    Chain, Claims, GenuineLink, Jwks, LinkContext, Verdict, comment_hash,
     v1::{ApprovalState, ReviewerState, Status, Vote},
 };
 
-use crate::answer::pending;
+use crate::answer::{Ending, Reading, pending};
 
 /// Whether the link was issued for this approval; `state.digest` is that of the submission that it shows.
 pub(crate) fn fits(link: &GenuineLink, chain: Chain<'_>, state: &ApprovalState) -> bool {
@@ -20,8 +21,37 @@ pub(crate) fn fits(link: &GenuineLink, chain: Chain<'_>, state: &ApprovalState) 
     own.any(|(stage, reviewer)| link.is_for(context(chain, &state.digest, stage, reviewer)))
 }
 
+/// A reading without what nothing confirms; the link fits it.
+pub(crate) fn confirmed(
+    link: &GenuineLink,
+    chain: Chain<'_>,
+    keys: &Jwks,
+    reading: Reading,
+) -> Reading {
+    let signed = signed(keys, chain, reading.state());
+    // The claims say it where the deadline of any stage had a part in the outcome.
+    let by_deadline = signed.as_ref().is_some_and(|claims| claims.basis == "deadline");
+    let checked = |mut state: ApprovalState| {
+        check_votes(link, chain, &mut state);
+        if !by_deadline {
+            check_stages(&mut state);
+        }
+        state
+    };
+    match reading {
+        Reading::Current(state) if pending(state.status()) || signed.is_some() => {
+            Reading::Current(checked(state))
+        }
+        Reading::Current(state) => Reading::Unsealed(unsealed(checked(state))),
+        Reading::Closed(state) if signed.is_some() => Reading::Closed(checked(state)),
+        Reading::Closed(state) => Reading::Ended(Ending::Unconfirmed, unconfirmed(state)),
+        Reading::Ended(ending, state) => Reading::Ended(ending, checked(state)),
+        reading @ (Reading::NoWorker(_) | Reading::Unsealed(_)) => reading,
+    }
+}
+
 /// Marks votes without a proof that holds as those of operators.
-pub(crate) fn check_votes(link: &GenuineLink, chain: Chain<'_>, state: &mut ApprovalState) {
+fn check_votes(link: &GenuineLink, chain: Chain<'_>, state: &mut ApprovalState) {
     for (position, stage) in state.stages.iter_mut().enumerate() {
         for reviewer in &mut stage.reviewers {
             let seat = link.key().link(context(chain, &state.digest, position, reviewer));
@@ -34,27 +64,45 @@ pub(crate) fn check_votes(link: &GenuineLink, chain: Chain<'_>, state: &mut Appr
     }
 }
 
-/// Whether the status is final, and signed as such for this approval.
-pub(crate) fn is_signed(keys: &Jwks, chain: Chain<'_>, state: &ApprovalState) -> bool {
-    let Ok(claims) = keys.verify(&state.jws) else { return false };
-    (claims.workflow_id.as_str(), claims.first_run_id.as_str())
+/// Leaves open what became of a stage that nobody's vote decided. A deadline may have, before the outcome
+/// is signed.
+fn check_stages(state: &mut ApprovalState) {
+    for stage in &mut state.stages {
+        let verdict = match stage.status() {
+            Status::Approved => Verdict::Approve,
+            Status::Rejected => Verdict::Reject,
+            Status::Unspecified | Status::Pending | Status::Expired | Status::Withdrawn => continue,
+        };
+        let mut votes = stage.reviewers.iter().filter_map(|reviewer| reviewer.vote.as_ref());
+        if !votes.any(|vote| vote.verdict().known() == Some(verdict)) {
+            stage.status = Status::Unspecified.into();
+        }
+    }
+}
+
+/// What is signed, if the status is final, and signed as such for this approval.
+fn signed(keys: &Jwks, chain: Chain<'_>, state: &ApprovalState) -> Option<Claims> {
+    let claims = keys.verify(&state.jws).ok()?;
+    let own = (claims.workflow_id.as_str(), claims.first_run_id.as_str())
         == (chain.workflow_id, chain.first_run_id)
         && claims.digest == state.digest
-        && claims.status == state.status().as_str_name()
+        && claims.status == state.status().as_str_name();
+    own.then_some(claims)
 }
 
 /// A result that nothing confirms: only the submission is known, which the link was issued for.
-pub(crate) fn unconfirmed(state: ApprovalState) -> ApprovalState {
+fn unconfirmed(state: ApprovalState) -> ApprovalState {
     let (status, submission) = (Status::Pending.into(), state.submission);
     ApprovalState { status, submission, ..ApprovalState::default() }
 }
 
 /// An answer whose status nothing confirms yet: it counts as open.
-pub(crate) fn unsealed(mut state: ApprovalState) -> ApprovalState {
+fn unsealed(mut state: ApprovalState) -> ApprovalState {
     state.status = Status::Pending.into();
     let last = state.stages.iter_mut().rfind(|stage| !pending(stage.status()));
     if let Some(stage) = last {
         stage.status = Status::Pending.into();
+        stage.closed_at = None;
     }
     ApprovalState { decided_at: None, reason: String::new(), because: None, ..state }
 }
@@ -187,17 +235,73 @@ mod tests {
         let jwks = keys().jwks();
         let signed = |claims: Claims| {
             let jws = keys().first().sign(&claims);
-            is_signed(&jwks, CHAIN, &ApprovalState { jws, ..state() })
+            super::signed(&jwks, CHAIN, &ApprovalState { jws, ..state() }).is_some()
         };
         assert!(signed(claims()));
         assert!(!signed(Claims { status: "REJECTED".into(), ..claims() }));
         assert!(!signed(Claims { digest: "v1:1".into(), ..claims() }));
         assert!(!signed(Claims { workflow_id: "other".into(), ..claims() }));
         assert!(!signed(Claims { first_run_id: "other".into(), ..claims() }));
-        assert!(!is_signed(&jwks, CHAIN, &state()), "without a signature");
-        let open = unsealed(state());
+        let confirm = |reading| confirmed(&link("ann@example.com"), CHAIN, &jwks, reading);
+        let Reading::Unsealed(open) = confirm(Reading::Current(state())) else {
+            panic!("without a signature")
+        };
         assert!(pending(open.status()) && pending(open.stages[0].status()));
-        let open = unconfirmed(state());
+        let Reading::Ended(Ending::Unconfirmed, open) = confirm(Reading::Closed(state())) else {
+            panic!("without a signature")
+        };
         assert!(pending(open.status()) && open.stages.is_empty(), "no votes");
+    }
+
+    /// Nobody has to answer a query for this: anybody who may poll can complete a workflow.
+    #[test]
+    fn a_signed_result_makes_nobodys_vote() {
+        let jwks = keys().jwks();
+        let by = |change: fn(&mut ReviewerState)| {
+            let mut state = ApprovalState { jws: keys().first().sign(&claims()), ..state() };
+            change(&mut state.stages[0].reviewers[1]);
+            let closed = Reading::Closed(state);
+            let reading = confirmed(&link("ann@example.com"), CHAIN, &jwks, closed);
+            let Reading::Closed(state) = reading else { panic!("{reading:?}") };
+            let votes = state.stages[0].reviewers.iter().flat_map(|one| &one.vote);
+            votes.map(|vote| vote.by.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(by(|_| ()), ["link", "link"]);
+        assert_eq!(by(|bob| bob.reviewer = "cfo@example.com".into()), ["link", "operator"]);
+        assert_eq!(by(|bob| bob.round = 1), ["link", "operator"]);
+        assert_eq!(by(|bob| bob.vote.as_mut().expect("voted").proof = None), ["link", "operator"]);
+    }
+
+    #[test]
+    fn a_stage_is_decided_only_with_a_vote_for_it() {
+        use Status::{Approved, Expired, Pending, Rejected, Unspecified};
+        let jwks = keys().jwks();
+        let shown = |status: Status, votes: bool, reading: fn(ApprovalState) -> Reading| {
+            let mut state = state();
+            state.stages[0].status = status.into();
+            if !votes {
+                state.stages[0].reviewers.iter_mut().for_each(|one| one.vote = None);
+            }
+            // What follows it keeps this stage from being the last one.
+            state.stages.push(StageState::default());
+            let reading = confirmed(&link("ann@example.com"), CHAIN, &jwks, reading(state));
+            reading.state().stages[0].status()
+        };
+        let open: fn(ApprovalState) -> Reading =
+            |state| Reading::Current(ApprovalState { status: Pending.into(), ..state });
+        assert_eq!(shown(Approved, true, open), Approved);
+        assert_eq!(shown(Approved, false, open), Unspecified);
+        assert_eq!(shown(Rejected, true, open), Unspecified, "both have approved");
+        assert_eq!(shown(Expired, false, open), Expired, "nobody has decided");
+        let signed_as = |basis: &str| {
+            let claims = Claims { basis: basis.into(), ..claims() };
+            let mut state = ApprovalState { jws: keys().first().sign(&claims), ..state() };
+            state.stages[0].reviewers.clear();
+            let closed = Reading::Closed(state);
+            let reading = confirmed(&link("ann@example.com"), CHAIN, &jwks, closed);
+            reading.state().stages[0].status()
+        };
+        assert_eq!(signed_as("deadline"), Approved, "silence has");
+        assert_eq!(signed_as("people"), Unspecified);
     }
 }

@@ -87,6 +87,8 @@ fn stage(stage: StageOutcome) -> StageState {
         reviewer: vote.reviewer.clone(),
         link: vote.link.clone(),
         on_behalf_of: vote.on_behalf_of.clone(),
+        instead_of: vote.instead_of.clone(),
+        round: vote.round,
         vote: Some(Vote { verdict: vote.verdict().into(), ..vote }),
         ..ReviewerState::default()
     });

@@ -9,7 +9,7 @@ use countersign_protos::{
 use url::Url;
 
 use crate::{
-    answer::{Answer, own_vote, pending},
+    answer::{Answer, is_open, own_vote, pending},
     outbox::{Mail, Summary},
     problem::Problem,
     wording::{self, Case},
@@ -229,14 +229,14 @@ fn attachment(uri: &str) -> Attachment {
 
 fn stage(stage: &StageState, case: Case<'_>) -> Stage {
     let opened = stage.opened_at.is_some() || stage.reviewers.iter().any(|r| r.vote.is_some());
-    let undecided = pending(stage.status());
+    let undecided = is_open(stage);
     // While the approval continues, an undecided stage still waits for its reviewers.
     let continues = pending(case.state.status()) && !matches!(case.answer, Answer::Ended(_));
     let waits = undecided && opened && continues;
     Stage {
         name: wording::stage_name(stage, case),
         status: wording::stage_status(stage, opened, continues),
-        tone: if undecided && !waits { "over" } else { status_tone(stage.status()) },
+        tone: if pending(stage.status()) && !waits { "over" } else { status_tone(stage.status()) },
         note: match undecided && continues {
             true => wording::stage_note(stage, opened),
             false => String::new(),

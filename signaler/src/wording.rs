@@ -7,7 +7,7 @@ use countersign_protos::{
 };
 
 use crate::{
-    answer::{Answer, Ending, own_vote, pending, reviewer_by_link},
+    answer::{Answer, Ending, is_open, own_vote, pending, reviewer_by_link},
     problem::Problem,
 };
 
@@ -28,7 +28,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         Answer::NoWorker => "You were asked to decide".to_owned(),
         Answer::Voted | Answer::StageOver if own.is_some() => format!("You {} this", past(own)),
         Answer::Voted | Answer::StageOver => match own_stage(case) {
-            Some(stage) => format!("Stage {}", outcome_word(stage.status()).to_lowercase()),
+            Some(stage) => format!("Stage {}", stage_word(stage).to_lowercase()),
             None => "This stage is over".to_owned(),
         },
         Answer::Decided => outcome_word(case.state.status()).to_owned(),
@@ -125,6 +125,13 @@ fn outcome_word(status: Status) -> &'static str {
     }
 }
 
+fn stage_word(stage: &StageState) -> &'static str {
+    match pending(stage.status()) && !is_open(stage) {
+        true => "Over",
+        false => outcome_word(stage.status()),
+    }
+}
+
 fn past(vote: Option<&Vote>) -> &'static str {
     vote.and_then(|vote| vote.verdict().known()).map_or("decided", |verdict| verdict.terms().past)
 }
@@ -158,11 +165,11 @@ pub(crate) fn stage_name(stage: &StageState, case: Case<'_>) -> String {
 
 /// `continues` is whether the approval can still be decided.
 pub(crate) fn stage_status(stage: &StageState, opened: bool, continues: bool) -> &'static str {
-    match (pending(stage.status()), opened, continues) {
+    match (is_open(stage), opened, continues) {
         (true, false, true) => "Not asked yet",
         (true, false, false) => "Not asked",
         (true, true, false) => "Not decided",
-        (true, true, true) | (false, _, _) => outcome_word(stage.status()),
+        (true, true, true) | (false, _, _) => stage_word(stage),
     }
 }
 
@@ -255,10 +262,10 @@ fn progress(case: Case<'_>) -> String {
         return join([now, case.state.reason.clone(), delivering(case)]);
     }
     match own_stage(case) {
-        Some(stage) if pending(stage.status()) => approvals_so_far(stage),
+        Some(stage) if is_open(stage) => approvals_so_far(stage),
         Some(stage) => {
-            let over = format!("This stage is {}.", outcome_word(stage.status()).to_lowercase());
-            let next = case.state.stages.iter().find(|stage| pending(stage.status()));
+            let over = format!("This stage is {}.", stage_word(stage).to_lowercase());
+            let next = case.state.stages.iter().find(|stage| is_open(stage));
             let next = match next {
                 Some(next) if !next.name.is_empty() => {
                     format!("The request continues with the stage “{}”.", next.name)
@@ -329,6 +336,11 @@ fn join<const N: usize>(sentences: [String; N]) -> String {
 
 const NOT_RECORDED: &str = "Your decision was not recorded";
 const TRY_AGAIN: &str = "Please try again in a moment";
+const UPGRADING: &str = "The request was made by a newer version than this page knows yet. Please open it \
+    again in a few minutes. Nothing was recorded this time.";
+const PRESS_AGAIN: &str = "The system behind this page did not answer in time. Please open the request \
+    again, and press the same button if it still asks you: pressing again is safe, one decision counts \
+    once.";
 
 /// A problem's headline, and what it means or what to do.
 pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {

@@ -16,7 +16,7 @@ use countersign_protos::{
 use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payload, WorkflowType},
-    history::v1::history_event::Attributes,
+    history::v1::{HistoryEvent, history_event::Attributes},
 };
 
 use crate::callers::scheduled;
@@ -378,6 +378,63 @@ async fn no_page_believes_a_forged_answer_or_a_forged_result() {
     }
 }
 
+/// The outcome that a marker of `conclude` has, which a worker has sealed and signed.
+fn concluded(events: &[HistoryEvent]) -> Value {
+    let json = text(&Marker::of(events, names::ACTIVITY_CONCLUDE).result()["json"]);
+    serde_json::from_str(&json).expect("an outcome")
+}
+
+#[tokio::test]
+async fn no_page_takes_a_stage_for_decided_in_which_nobody_has_voted() {
+    let mut stack = Stack::start().await;
+    let grpc = stack.temporal.grpc().await;
+    let stage = |reviewer: &str| json!({"reviewers": [reviewer]});
+    let stages = json!({"stages": [stage(ANN), stage("bob@example.com")]});
+    let (workflow, link) = asked(&stack, &submission::asking(stages)).await;
+    let mut state = workflow.status().await;
+    let stage = &mut state["stages"][0];
+    stage["closedAt"] = stage["openedAt"].clone();
+    for verdict in ["APPROVED", "REJECTED"] {
+        state["stages"][0]["status"] = verdict.into();
+        stack.stop_worker().await;
+        let answers = grpc.rogue(&stack.queue).answer_queries(&state);
+        eventually("the rogue to be asked", async || {
+            let page = stack.open(&link).await;
+            assert!(!page.says(verdict), "{}", page.text());
+            page.says("Stage over").then_some(())
+        })
+        .await;
+        answers.abort();
+        let _ = answers.await;
+        stack.start_worker();
+    }
+}
+
+/// The status of this result is signed, and nothing else in it.
+#[tokio::test]
+async fn a_forged_result_makes_nobodys_vote() {
+    let receiver = Receiver::that_answers([Answer::Says(503, None, "")]).await;
+    let mut stack = installation(&receiver).await;
+    let grpc = stack.temporal.grpc().await;
+    let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
+    workflow.signal("approve", &json!({"reviewer": ANN})).await;
+    workflow.pending_attempt(2).await;
+    let mut result = concluded(&grpc.events(&workflow.id).await);
+    let vote = &mut result["stages"][0]["decisions"][0];
+    assert_eq!(vote["by"], "operator", "{vote}");
+    vote["by"] = "link".into();
+    vote["proof"] = json!({"signature": "AAAA", "at": vote["decidedAt"]});
+    vote["comment"] = "I have checked every line".into();
+    stack.stop_worker().await;
+    grpc.signal(&workflow.id, "remind", Vec::new()).await;
+    let rogue = grpc.rogue(&stack.queue);
+    let task = rogue.workflow_task().await;
+    rogue.answer(task, vec![complete_workflow(&result)]).await;
+    assert_eq!(workflow.outcome().await["stages"][0]["decisions"][0]["by"], "link");
+    let page = stack.open(&link).await;
+    page.expect(200, &["approved", "recorded by an operator"]);
+}
+
 /// A state as a run leaves it to the next one.
 fn continued(chain: Chain<'_>, plan: &Value, journal: Value) -> Payload {
     let evidence = json!({
@@ -557,7 +614,7 @@ async fn a_vote_by_hand_is_an_operators_for_everybody_who_reads_of_it() {
 #[tokio::test]
 async fn a_press_is_the_reviewers_own_decision() {
     let receiver = Receiver::refusing(0).await;
-    let stack = installation(&receiver).await;
+    let mut stack = installation(&receiver).await;
     let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
     let page = stack.press(&link, "approve", "fine").await;
     page.expect(200, &["approved"]);
@@ -583,6 +640,10 @@ async fn a_press_is_the_reviewers_own_decision() {
     outcome["workflowId"] = workflow.id.clone().into();
     assert_eq!(told(&receiver, &workflow).await, [outcome]);
     assert_eq!(stack.mails_so_far(ANN).len(), 1, "nobody has decided for her");
+    stack.stop_worker().await;
+    let page = stack.open(&link).await;
+    page.expect(200, &["approved on"]);
+    assert!(!page.says("operator"), "without a worker: {}", page.text());
 }
 
 #[tokio::test]
