@@ -31,7 +31,9 @@ pub use mail::Mail;
 pub use page::{Page, Reader};
 pub use process::{Exit, Process, free_port, product, scratch, tool, workspace};
 pub use replay::replay;
-pub use rogue::{Marker, Rogue, complete_workflow, continue_as_approval, schedule_activity};
+pub use rogue::{
+    Marker, Rogue, complete_workflow, continue_as_approval, publish_links, schedule_activity,
+};
 pub use smtp::{Delivered, MailServer};
 pub use sns::{Queue, Topic};
 pub use stack::{DEFAULT_REVIEWER, Settings, Stack, StackBuilder, link_key};

@@ -13,9 +13,10 @@ use temporalio_common::protos::temporal::api::{
     command::v1::{
         Command, CompleteWorkflowExecutionCommandAttributes,
         ContinueAsNewWorkflowExecutionCommandAttributes, RecordMarkerCommandAttributes,
-        ScheduleActivityTaskCommandAttributes, command::Attributes as CommandAttributes,
+        ScheduleActivityTaskCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes,
+        command::Attributes as CommandAttributes,
     },
-    common::v1::{ActivityType, Payload, Payloads, RetryPolicy, WorkflowType},
+    common::v1::{ActivityType, Payload, Payloads, RetryPolicy, SearchAttributes, WorkflowType},
     enums::v1::{CommandType, QueryResultType},
     history::v1::{HistoryEvent, MarkerRecordedEventAttributes, history_event::Attributes},
     taskqueue::v1::TaskQueue,
@@ -200,6 +201,18 @@ pub fn schedule_activity(queue: &str, id: &str, activity: &str, input: Vec<Paylo
     command(
         CommandType::ScheduleActivityTask,
         CommandAttributes::ScheduleActivityTaskCommandAttributes(schedule),
+    )
+}
+
+/// The command that has the index name a workflow for these links' hashes.
+pub fn publish_links(hashes: &[&str]) -> Command {
+    let hashes = json_payload(&serde_json::json!(hashes));
+    let indexed_fields = [(names::ATTRIBUTE_LINKS.to_owned(), hashes)].into();
+    let search_attributes = Some(SearchAttributes { indexed_fields });
+    let upsert = UpsertWorkflowSearchAttributesCommandAttributes { search_attributes };
+    command(
+        CommandType::UpsertWorkflowSearchAttributes,
+        CommandAttributes::UpsertWorkflowSearchAttributesCommandAttributes(upsert),
     )
 }
 

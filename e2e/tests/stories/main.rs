@@ -22,5 +22,6 @@ mod stops;
 mod submissions;
 mod takeovers;
 mod undelivered;
+mod upgrades;
 mod verification;
 mod webhook;
