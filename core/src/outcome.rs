@@ -249,5 +249,6 @@ pub fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
         },
         round: seat.round,
         instead_of: seat.instead_of.as_ref().map(ToString::to_string).unwrap_or_default(),
+        principal: String::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! Activities: each converts, makes one call, and maps the error.
 
 pub(crate) mod attempts;
+mod principals;
 pub(crate) mod start_workflow;
 pub(crate) mod webhook;
 
@@ -138,6 +139,7 @@ impl Countersign {
         if outcome.status() == v1::Status::Pending {
             return Err(refusal(NOT_GENUINE, "what was recorded decides nothing yet"));
         }
+        principals::add(&mut outcome, &ctx).await;
         // Those who verify need the newest key, and the older ones for what they sealed.
         let key = self.link_keys.first();
         outcome.jws = key.sign(&outcome::claims(&outcome, chain));
