@@ -27,12 +27,17 @@ use countersign_worker::{
 use futures::FutureExt;
 use temporalio_client::Client;
 use temporalio_sdk::WorkerOptions;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::sleep,
+};
 use tracing::{error, info, subscriber::with_default, warn};
 use tracing_subscriber::prelude::*;
 
 /// How long work in flight may take at shutdown.
 const GRACE: Duration = Duration::from_secs(7);
+/// How long the worker may take to stop in all. Docker kills it after 10 seconds.
+const STOP: Duration = Duration::from_secs(9);
 /// How long a workflow task waits for the worker that has the workflow cached before any other may take
 /// it.
 const STICKY: Duration = Duration::from_secs(3);
@@ -158,13 +163,18 @@ async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<(
         .build();
     let mut worker = worker(&client, countersign, options)?;
     let shut_down = worker.shutdown_handle();
-    tokio::spawn(async move {
+    let late = async move {
         stop.await;
         info!("stopping");
         shut_down();
-    });
+        sleep(STOP).await;
+    };
     info!(task_queue, "running");
-    worker.run().await.context("the worker stopped")?;
+    tokio::select! {
+        ran = worker.run() => ran.context("the worker stopped")?,
+        // The SDK waits for local activities as long as they are tried again, such as for a missing key.
+        () = late => warn!("what is being tried again is left to other workers"),
+    }
     info!("stopped");
     Ok(())
 }
