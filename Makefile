@@ -26,7 +26,11 @@ test: ## Run all tests, after installing what they need.
 	cargo run --quiet --locked --bin soak -- --short
 	@echo "Its control: the same with a signaler that loses decisions, to see that they are found."
 	cargo run --quiet --locked --bin soak -- --short --control
-	@echo "All tests passed: unit tests, stories, the commands of README.md, the soak and its control."
+	@echo "The soak with an adversary, who has the whole namespace and no keys."
+	cargo run --quiet --locked --bin soak -- --short --adversary
+	@echo "Its control: the same with the keys, to see that what is forged is found."
+	cargo run --quiet --locked --bin soak -- --short --adversary --control
+	@echo "All tests passed: unit tests, stories, the commands of README.md, the soaks and their controls."
 
 lint: ## Check formatting, lints, documentation, licences and docker-compose.yml.
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || \

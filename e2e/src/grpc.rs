@@ -8,7 +8,10 @@ use temporalio_client::{
     tonic::{Code, IntoRequest, Status},
 };
 use temporalio_common::protos::temporal::api::{
-    common::v1::{Payload, Payloads, SearchAttributes, WorkflowExecution, WorkflowType},
+    common::v1::{
+        ActivityType, Payload, Payloads, RetryPolicy, SearchAttributes, WorkflowExecution,
+        WorkflowType,
+    },
     enums::v1::HistoryEventFilterType,
     failure::v1::{Failure, failure::FailureInfo},
     history::v1::{HistoryEvent, history_event::Attributes},
@@ -16,8 +19,9 @@ use temporalio_common::protos::temporal::api::{
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
         DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest, QueryWorkflowRequest,
-        RequestCancelWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
-        StartWorkflowExecutionRequest,
+        RequestCancelWorkflowExecutionRequest, ResetStickyTaskQueueRequest,
+        ResetWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
+        StartActivityExecutionRequest, StartWorkflowExecutionRequest,
     },
 };
 use tokio::time::timeout;
@@ -73,14 +77,14 @@ impl Grpc {
         started.unwrap_or_else(|status| panic!("{id} does not start: {status}"));
     }
 
-    /// The same, or why it is refused.
+    /// The same, or why it is refused. Returns the run's ID.
     pub async fn try_start_with(
         &self,
         queue: &str,
         id: &str,
         input: Vec<Payload>,
         more: impl FnOnce(&mut StartWorkflowExecutionRequest),
-    ) -> Result<(), Status> {
+    ) -> Result<String, Status> {
         let mut request = StartWorkflowExecutionRequest {
             namespace: NAMESPACE.to_owned(),
             workflow_id: id.to_owned(),
@@ -91,7 +95,8 @@ impl Grpc {
             ..StartWorkflowExecutionRequest::default()
         };
         more(&mut request);
-        self.0.clone().start_workflow_execution(request.into_request()).await.map(drop)
+        let started = self.0.clone().start_workflow_execution(request.into_request()).await?;
+        Ok(started.into_inner().run_id)
     }
 
     /// Sends a signal with this input, whatever it is.
@@ -142,7 +147,20 @@ impl Grpc {
         name: &str,
         input: Vec<Payload>,
     ) -> Result<(), Status> {
+        self.try_signal_from("", request_id, id, name, input).await
+    }
+
+    /// The same from somebody who claims this identity.
+    pub async fn try_signal_from(
+        &self,
+        identity: &str,
+        request_id: &str,
+        id: &str,
+        name: &str,
+        input: Vec<Payload>,
+    ) -> Result<(), Status> {
         let request = SignalWorkflowExecutionRequest {
+            identity: identity.to_owned(),
             namespace: NAMESPACE.to_owned(),
             workflow_execution: Some(execution(id)),
             signal_name: name.to_owned(),
@@ -168,6 +186,28 @@ impl Grpc {
             ..RequestCancelWorkflowExecutionRequest::default()
         };
         self.0.clone().request_cancel_workflow_execution(request.into_request()).await.map(drop)
+    }
+
+    /// Resets a workflow's latest run to this event of a completed workflow task, or says why it is refused.
+    pub async fn try_reset(&self, id: &str, event_id: i64) -> Result<(), Status> {
+        let request = ResetWorkflowExecutionRequest {
+            namespace: NAMESPACE.to_owned(),
+            workflow_execution: Some(execution(id)),
+            workflow_task_finish_event_id: event_id,
+            request_id: Uuid::new_v4().to_string(),
+            ..ResetWorkflowExecutionRequest::default()
+        };
+        self.0.clone().reset_workflow_execution(request.into_request()).await.map(drop)
+    }
+
+    /// Has the next task or query of a workflow go to everybody who polls its task queue, and not to the worker
+    /// that has it in its cache; or says why not.
+    pub async fn try_reset_stickiness(&self, id: &str) -> Result<(), Status> {
+        let request = ResetStickyTaskQueueRequest {
+            namespace: NAMESPACE.to_owned(),
+            execution: Some(execution(id)),
+        };
+        self.0.clone().reset_sticky_task_queue(request.into_request()).await.map(drop)
     }
 
     /// Asks a workflow for its status; waits for the answer as long as it takes.
@@ -197,6 +237,27 @@ impl Grpc {
         let task = rogue.workflow_task().await;
         rogue.answer(task, vec![schedule_activity(queue, "1", activity, input)]).await;
         self.end_of_activity(&id, "1").await
+    }
+
+    /// Has an activity run once on a worker's task queue, with no workflow around it, or says why not.
+    pub async fn try_start_activity(
+        &self,
+        queue: &str,
+        activity: &str,
+        input: Vec<Payload>,
+    ) -> Result<(), Status> {
+        let request = StartActivityExecutionRequest {
+            namespace: NAMESPACE.to_owned(),
+            request_id: Uuid::new_v4().to_string(),
+            activity_id: format!("rogue-{}", Uuid::new_v4()),
+            activity_type: Some(ActivityType { name: activity.to_owned() }),
+            task_queue: Some(TaskQueue { name: queue.to_owned(), ..TaskQueue::default() }),
+            input: payloads(input),
+            schedule_to_close_timeout: Duration::from_secs(30).try_into().ok(),
+            retry_policy: Some(RetryPolicy { maximum_attempts: 1, ..RetryPolicy::default() }),
+            ..StartActivityExecutionRequest::default()
+        };
+        self.0.clone().start_activity_execution(request.into_request()).await.map(drop)
     }
 
     /// Waits until an activity of a workflow has ended; the message of its failure, or nothing where it
@@ -247,7 +308,17 @@ impl Grpc {
 
     /// The same, or why it cannot be read.
     pub async fn try_events(&self, id: &str) -> Result<Vec<HistoryEvent>, Status> {
+        self.try_events_of_run(id, "").await
+    }
+
+    /// Everything that has happened in one run, or why it cannot be read.
+    pub async fn try_events_of_run(
+        &self,
+        id: &str,
+        run_id: &str,
+    ) -> Result<Vec<HistoryEvent>, Status> {
         let (mut all, mut request) = (Vec::new(), history(id));
+        request.execution = Some(WorkflowExecution { run_id: run_id.to_owned(), ..execution(id) });
         loop {
             let (events, next) = self.page(request.clone()).await?;
             all.extend(events);

@@ -21,9 +21,9 @@ use temporalio_common::protos::temporal::api::{
     history::v1::{HistoryEvent, MarkerRecordedEventAttributes, history_event::Attributes},
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
-        PollActivityTaskQueueRequest, PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse,
-        RespondActivityTaskCompletedRequest, RespondQueryTaskCompletedRequest,
-        RespondWorkflowTaskCompletedRequest,
+        PollActivityTaskQueueRequest, PollActivityTaskQueueResponse, PollWorkflowTaskQueueRequest,
+        PollWorkflowTaskQueueResponse, RespondActivityTaskCompletedRequest,
+        RespondQueryTaskCompletedRequest, RespondWorkflowTaskCompletedRequest,
     },
 };
 use tokio::task::JoinHandle;
@@ -49,6 +49,34 @@ impl Grpc {
 }
 
 impl Rogue {
+    /// Polls for a workflow task or a query until the server answers, with an empty token if there is none.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub async fn poll(&self) -> Result<PollWorkflowTaskQueueResponse, Status> {
+        let poll = PollWorkflowTaskQueueRequest {
+            namespace: NAMESPACE.to_owned(),
+            task_queue: Some(self.queue.clone()),
+            ..PollWorkflowTaskQueueRequest::default()
+        };
+        let mut client = self.client.clone();
+        Ok(client.poll_workflow_task_queue(poll.into_request()).await?.into_inner())
+    }
+
+    /// Polls for an activity until the server answers, with an empty token if there is none.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub async fn poll_activity(&self) -> Result<PollActivityTaskQueueResponse, Status> {
+        let poll = PollActivityTaskQueueRequest {
+            namespace: NAMESPACE.to_owned(),
+            task_queue: Some(self.queue.clone()),
+            ..PollActivityTaskQueueRequest::default()
+        };
+        let mut client = self.client.clone();
+        Ok(client.poll_activity_task_queue(poll.into_request()).await?.into_inner())
+    }
+
     /// Waits for a workflow task; returns its token.
     pub async fn workflow_task(&self) -> Vec<u8> {
         let what = format!("a workflow task on {}", self.queue.name);
@@ -61,78 +89,24 @@ impl Rogue {
 
     /// Answers a workflow task.
     pub async fn answer(&self, task_token: Vec<u8>, commands: Vec<Command>) {
-        self.respond(task_token, commands, false).await;
+        self.try_answer(task_token, commands, false).await.expect("the commands are taken");
     }
 
     /// Answers a workflow task, and has Temporal make another one at once.
     pub async fn answer_in_part(&self, task_token: Vec<u8>, commands: Vec<Command>) {
-        self.respond(task_token, commands, true).await;
+        self.try_answer(task_token, commands, true).await.expect("the commands are taken");
     }
 
-    /// Answers all queries with this JSON, until the task is aborted.
-    pub fn answer_queries(&self, state: &Value) -> JoinHandle<()> {
-        let (rogue, state) = (self.clone(), json_payload(state));
-        tokio::spawn(async move {
-            loop {
-                let Ok(task) = rogue.poll().await else { continue };
-                if task.query.is_none() {
-                    continue;
-                }
-                let answer = RespondQueryTaskCompletedRequest {
-                    namespace: NAMESPACE.to_owned(),
-                    task_token: task.task_token,
-                    completed_type: QueryResultType::Answered as i32,
-                    query_result: payloads(vec![state.clone()]),
-                    ..RespondQueryTaskCompletedRequest::default()
-                };
-                let mut client = rogue.client.clone();
-                // Whoever asked may not wait for the answer any more.
-                let _ = client.respond_query_task_completed(answer.into_request()).await;
-            }
-        })
-    }
-
-    /// Waits for an activity of a type; returns its token.
-    pub async fn activity_task(&self, activity: &str) -> Vec<u8> {
-        let what = format!("{activity} on {}", self.queue.name);
-        eventually(what, async || {
-            let poll = PollActivityTaskQueueRequest {
-                namespace: NAMESPACE.to_owned(),
-                task_queue: Some(self.queue.clone()),
-                ..PollActivityTaskQueueRequest::default()
-            };
-            let mut client = self.client.clone();
-            let task = client.poll_activity_task_queue(poll.into_request()).await.ok()?;
-            let task = task.into_inner();
-            (task.activity_type?.name == activity).then_some(task.task_token)
-        })
-        .await
-    }
-
-    /// Completes an activity with this result, whatever it is.
-    pub async fn complete(&self, task_token: Vec<u8>, result: Vec<Payload>) {
-        let completed = RespondActivityTaskCompletedRequest {
-            namespace: NAMESPACE.to_owned(),
-            task_token,
-            result: payloads(result),
-            ..RespondActivityTaskCompletedRequest::default()
-        };
-        let mut client = self.client.clone();
-        let answer = client.respond_activity_task_completed(completed.into_request()).await;
-        answer.expect("the result is taken");
-    }
-
-    async fn poll(&self) -> Result<PollWorkflowTaskQueueResponse, Status> {
-        let poll = PollWorkflowTaskQueueRequest {
-            namespace: NAMESPACE.to_owned(),
-            task_queue: Some(self.queue.clone()),
-            ..PollWorkflowTaskQueueRequest::default()
-        };
-        let mut client = self.client.clone();
-        Ok(client.poll_workflow_task_queue(poll.into_request()).await?.into_inner())
-    }
-
-    async fn respond(&self, task_token: Vec<u8>, commands: Vec<Command>, in_part: bool) {
+    /// Answers a workflow task; `in_part`, Temporal makes another one at once.
+    ///
+    /// # Errors
+    /// Why the server does not take the commands.
+    pub async fn try_answer(
+        &self,
+        task_token: Vec<u8>,
+        commands: Vec<Command>,
+        in_part: bool,
+    ) -> Result<(), Status> {
         let completed = RespondWorkflowTaskCompletedRequest {
             namespace: NAMESPACE.to_owned(),
             task_token,
@@ -141,8 +115,72 @@ impl Rogue {
             ..RespondWorkflowTaskCompletedRequest::default()
         };
         let mut client = self.client.clone();
-        let answer = client.respond_workflow_task_completed(completed.into_request()).await;
-        answer.expect("the commands are taken");
+        client.respond_workflow_task_completed(completed.into_request()).await.map(drop)
+    }
+
+    /// Answers all queries with this JSON, until the task is aborted.
+    pub fn answer_queries(&self, state: &Value) -> JoinHandle<()> {
+        let (rogue, state) = (self.clone(), state.clone());
+        tokio::spawn(async move {
+            loop {
+                let Ok(task) = rogue.poll().await else { continue };
+                if task.query.is_none() {
+                    continue;
+                }
+                // Whoever asked may not wait for the answer any more.
+                let _ = rogue.answer_query(task.task_token, &state).await;
+            }
+        })
+    }
+
+    /// Answers one query with this JSON.
+    ///
+    /// # Errors
+    /// Why the server does not take the answer.
+    pub async fn answer_query(&self, task_token: Vec<u8>, state: &Value) -> Result<(), Status> {
+        let answer = RespondQueryTaskCompletedRequest {
+            namespace: NAMESPACE.to_owned(),
+            task_token,
+            completed_type: QueryResultType::Answered as i32,
+            query_result: payloads(vec![json_payload(state)]),
+            ..RespondQueryTaskCompletedRequest::default()
+        };
+        let mut client = self.client.clone();
+        client.respond_query_task_completed(answer.into_request()).await.map(drop)
+    }
+
+    /// Waits for an activity of a type; returns its token.
+    pub async fn activity_task(&self, activity: &str) -> Vec<u8> {
+        let what = format!("{activity} on {}", self.queue.name);
+        eventually(what, async || {
+            let task = self.poll_activity().await.ok()?;
+            (task.activity_type?.name == activity).then_some(task.task_token)
+        })
+        .await
+    }
+
+    /// Completes an activity with this result, whatever it is.
+    pub async fn complete(&self, task_token: Vec<u8>, result: Vec<Payload>) {
+        self.try_complete(task_token, result).await.expect("the result is taken");
+    }
+
+    /// The same, or why the server does not take the result.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub async fn try_complete(
+        &self,
+        task_token: Vec<u8>,
+        result: Vec<Payload>,
+    ) -> Result<(), Status> {
+        let completed = RespondActivityTaskCompletedRequest {
+            namespace: NAMESPACE.to_owned(),
+            task_token,
+            result: payloads(result),
+            ..RespondActivityTaskCompletedRequest::default()
+        };
+        let mut client = self.client.clone();
+        client.respond_activity_task_completed(completed.into_request()).await.map(drop)
     }
 }
 
@@ -154,22 +192,42 @@ pub struct Marker(MarkerRecordedEventAttributes);
 impl Marker {
     /// The first one of a local activity of this type.
     pub fn of(events: &[HistoryEvent], activity: &str) -> Marker {
-        let of_activity = |event: &HistoryEvent| match event.attributes.clone()? {
-            Attributes::MarkerRecordedEventAttributes(marker) => {
-                let data = marker.details.get("data")?.payloads.first()?;
-                let data: Value = serde_json::from_slice(&data.data).ok()?;
-                (data["activity_type"] == activity).then_some(Marker(marker))
-            }
-            _ => None,
-        };
-        let found = events.iter().find_map(of_activity);
+        let found = Marker::all(events).find(|marker| marker.is_of(activity));
         found.unwrap_or_else(|| panic!("no marker of {activity}"))
     }
 
-    /// The result of the local activity, which is JSON.
+    /// Those of all local activities, in order.
+    pub fn all(events: &[HistoryEvent]) -> impl Iterator<Item = Marker> {
+        events.iter().filter_map(|event| match event.attributes.clone()? {
+            Attributes::MarkerRecordedEventAttributes(marker) => Some(Marker(marker)),
+            _ => None,
+        })
+    }
+
+    /// Whether it is of a local activity of this type.
+    pub fn is_of(&self, activity: &str) -> bool {
+        self.detail("data")["activity_type"] == activity
+    }
+
+    /// The result of the local activity, which is JSON; `null` if it has failed.
     pub fn result(&self) -> Value {
-        let result = self.0.details.get("result").and_then(|result| result.payloads.first());
-        serde_json::from_slice(&result.expect("a result").data).expect("JSON")
+        self.detail("result")
+    }
+
+    fn detail(&self, name: &str) -> Value {
+        let detail = self.0.details.get(name).and_then(|detail| detail.payloads.first());
+        detail.and_then(|json| serde_json::from_slice(&json.data).ok()).unwrap_or_default()
+    }
+
+    /// As if it were of the local activity of this type, the number `seq` of all activities of its workflow.
+    pub fn as_of(mut self, activity: &str, seq: usize) -> Marker {
+        let mut data = self.detail("data");
+        data["activity_type"] = activity.into();
+        data["seq"] = seq.into();
+        data["activity_id"] = seq.to_string().into();
+        let data = Payloads { payloads: vec![json_payload(&data)] };
+        self.0.details.insert("data".to_owned(), data);
+        self
     }
 
     /// The same with another result.

@@ -211,6 +211,11 @@ impl<'a> Tally<'a> {
     }
 }
 
+/// The status that follows from a history.
+pub(crate) fn status(plan: &[Stage], events: &[Event]) -> &'static str {
+    Tally::of(plan, events).status()
+}
+
 /// Checks one workflow's history against its submission, the users' answers and its effects.
 pub(crate) fn check(
     submission: &Submission,

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The webhook's secret.
-const SECRET: &str = "whsec_c29hay1zb2FrLXNvYWstc29hay1zb2FrLXNvYWs=";
+pub(crate) const SECRET: &str = "whsec_c29hay1zb2FrLXNvYWstc29hay1zb2FrLXNvYWs=";
 
 /// How far a wrong clock is ahead.
 const AHEAD: &str = "+1h";
@@ -71,16 +71,18 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts everything; with `wrong`, the control instead of the signalers.
+    /// Starts everything; with `wrong`, the control instead of the signalers; whether each mail is kept as
+    /// a whole.
     pub(crate) async fn start(
         receiver: &Receiver,
         failpoints: &Arc<Failpoints>,
         wrong: bool,
+        keeps_mails: bool,
     ) -> Result<Cluster> {
         let temporal = Temporal::start_with(TEMPORAL).await;
         let proxy = Proxy::to(temporal.port(), &Part::ALL[1..], failpoints).await?;
         let stack = Stack::beside(temporal.clone()).with("COUNTERSIGN_WEBHOOK_SECRET", SECRET);
-        let mails = Mails::new(failpoints);
+        let mails = Mails::new(failpoints, keeps_mails);
         let outbox = Outbox::at(&stack.dir().join("outbox"), Part::Worker(BY_OUTBOX), &mails);
         let smtp = Smtp::start(stack.dir(), Part::Worker(BY_SMTP), &mails).await?;
         let sns = Sns::start(stack.dir(), Part::Worker(BY_SNS), &mails).await?;
@@ -213,10 +215,11 @@ impl Cluster {
     }
 
     /// A page of one of the signalers, as links in mails have it: one chooses approve, one reject.
-    pub(crate) fn url(&self, signaler: usize, id: &str) -> String {
+    /// A hint at a workflow may follow the approval ID, with a slash before it.
+    pub(crate) fn url(&self, signaler: usize, id: &str, hint: &str) -> String {
         let (port, choice) =
             (self.signaler_ports[signaler % 2], ["approve", "reject"][signaler % 2]);
-        format!("http://127.0.0.1:{port}/a/{id}?choice={choice}")
+        format!("http://127.0.0.1:{port}/a/{id}{hint}?choice={choice}")
     }
 
     /// The files that must not contain an approval ID: logs and the server's data.

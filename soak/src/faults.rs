@@ -30,6 +30,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait until a part reaches a failpoint.
 const FAILPOINT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long both are at most beside an adversary.
+const UNDER_ATTACK: Duration = Duration::from_secs(4);
 
 /// The faults of a run, and the recoveries from them.
 #[derive(Debug, Default)]
@@ -198,11 +200,14 @@ pub(crate) async fn inject(
         Scope::Full => (PATIENCE, 1),
         Scope::Brief | Scope::Signalers => (Duration::from_secs(1), 3),
     };
+    // An adversary can keep an approval from going on at all.
+    let patience = if world.attacked { patience.min(UNDER_ATTACK) } else { patience };
     let mut under_way = Vec::new();
     let mut open = probe(0);
     ask(world, &open).await;
     let mut plan = Fault::plan(&mut rng, scope);
-    let mut all_happened = false;
+    // Beside an adversary, a short run's faults end with its users.
+    let mut all_happened = world.attacked && scope == Scope::Brief;
     for i in 1.. {
         let pause = rng.millis(300..1_200) / pace;
         tokio::select! {
@@ -241,8 +246,13 @@ pub(crate) async fn inject(
         }
     }
     world.cluster.mend().await?;
-    // The control loses decisions of probes too, for which nobody needs to wait.
-    let rest = if scope == Scope::Signalers { patience } else { PATIENCE };
+    // The control loses decisions of probes too, for which nobody needs to wait, nor for what an adversary
+    // holds up.
+    let rest = match scope {
+        _ if world.attacked => Duration::ZERO,
+        Scope::Signalers => patience,
+        Scope::Full | Scope::Brief => PATIENCE,
+    };
     for mut recovering in under_way {
         recovering.is_over(rest, &mut log).await;
     }
@@ -342,9 +352,13 @@ async fn kill(world: &World, parts: Vec<Part>, downtime: Duration) -> Result<Eff
     Ok(Effect { killed: parts, at: Some(at) })
 }
 
+fn failpoint_patience(world: &World) -> Duration {
+    if world.attacked { UNDER_ATTACK } else { FAILPOINT_PATIENCE }
+}
+
 /// The part that reaches a failpoint.
 async fn held_part(world: &World, point: Point) -> Option<Part> {
-    timeout(FAILPOINT_PATIENCE, world.cluster.failpoints.set(point)).await.ok()?.ok()
+    timeout(failpoint_patience(world), world.cluster.failpoints.set(point)).await.ok()?.ok()
 }
 
 /// Injects a fault of mails. Returns whether it took effect.
@@ -353,7 +367,7 @@ async fn inject_mail_fault(world: &World, fault: mails::Fault, time: Duration) -
     mails.set_fault(Some(fault));
     let effective = match fault {
         mails::Fault::SmtpNever | mails::Fault::SnsNever => {
-            timeout(FAILPOINT_PATIENCE, mails.fault_taken()).await.is_ok()
+            timeout(failpoint_patience(world), mails.fault_taken()).await.is_ok()
         }
         _ => {
             sleep(time).await;

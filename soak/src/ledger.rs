@@ -7,6 +7,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use serde_json::Value;
 
 /// What a user did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,7 +85,21 @@ pub(crate) struct Entry {
 
 /// All answers that users got.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(Mutex<Vec<Entry>>);
+pub(crate) struct Ledger {
+    entries: Mutex<Vec<Entry>>,
+    /// Decisions as they were sent, with or without an answer by now.
+    sent: Mutex<Vec<Entry>>,
+    pages: Mutex<Vec<Page>>,
+}
+
+/// A page as a user saw it.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    /// What it answered.
+    pub(crate) entry: Entry,
+    /// The whole page, as JSON.
+    pub(crate) body: Value,
+}
 
 /// A request that is recorded when its answer has come, or when its sender gives up.
 pub(crate) struct Attempt<'a>(&'a Ledger, Entry);
@@ -105,7 +120,7 @@ impl DerefMut for Attempt<'_> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.0.0.lock().push(self.1.clone());
+        self.0.entries.lock().push(self.1.clone());
     }
 }
 
@@ -130,18 +145,36 @@ impl Ledger {
             answer: "no answer".to_owned(),
             said: String::new(),
         };
+        if matches!(act, Act::Press | Act::Signal) {
+            self.sent.lock().push(entry.clone());
+        }
         Attempt(self, entry)
+    }
+
+    /// All decisions that were sent, also those that wait for their answers.
+    pub(crate) fn sent(&self) -> Vec<Entry> {
+        self.sent.lock().clone()
+    }
+
+    /// Keeps a page that a user saw.
+    pub(crate) fn keep_page(&self, entry: &Entry, body: Value) {
+        self.pages.lock().push(Page { entry: entry.clone(), body });
+    }
+
+    /// All pages that were kept.
+    pub(crate) fn pages(&self) -> Vec<Page> {
+        self.pages.lock().clone()
     }
 
     /// Whether an entry satisfies `like`.
     pub(crate) fn has(&self, like: impl Fn(&Entry) -> bool) -> bool {
-        self.0.lock().iter().any(like)
+        self.entries.lock().iter().any(like)
     }
 
     /// All entries, by workflow.
     pub(crate) fn by_workflow(&self) -> BTreeMap<String, Vec<Entry>> {
         let mut all: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
-        for entry in self.0.lock().iter() {
+        for entry in self.entries.lock().iter() {
             all.entry(entry.workflow.clone()).or_default().push(entry.clone());
         }
         all

@@ -2,8 +2,11 @@
 //! is checked against every workflow's history afterwards.
 //!
 //! `soak --short` takes about a minute. `soak --short --control` runs against a signaler that is wrong
-//! on purpose, and succeeds where the checker has found every decision that it lost.
+//! on purpose, and succeeds where the checker has found every decision that it lost. `soak --adversary` has
+//! somebody attack everything in the namespace meanwhile, and judges only what everybody was told.
 
+mod adversary;
+mod attacked;
 mod checker;
 mod cluster;
 mod collect;
@@ -11,6 +14,7 @@ mod control;
 mod failpoints;
 mod faults;
 mod history;
+mod judge;
 mod ledger;
 mod mails;
 mod part;
@@ -33,6 +37,7 @@ use std::{
 
 use anyhow::Result;
 use clap::Parser;
+use countersign_e2e::Receiver;
 use parking_lot::Mutex;
 use tokio::{
     sync::{Semaphore, watch},
@@ -41,6 +46,8 @@ use tokio::{
 };
 
 use crate::{
+    adversary::{Account, Adversary, Submissions},
+    attacked::Attacked,
     checker::{Finding, Kind},
     cluster::Cluster,
     collect::Collection,
@@ -72,8 +79,13 @@ struct Args {
     /// About a minute: few approvals, and most faults once.
     #[arg(long)]
     short: bool,
+    /// Have an adversary attack everything in the namespace meanwhile. Judged is only whether all that
+    /// anybody was told is true.
+    #[arg(long)]
+    adversary: bool,
     /// Run a wrong signaler in place of the product's, and succeed if each decision that it loses is
-    /// found.
+    /// found. With --adversary: give the adversary the link keys, and succeed if each forgery that comes
+    /// through is found.
     #[arg(long)]
     control: bool,
     /// Print all tables and findings of a short run or of the control too.
@@ -87,15 +99,22 @@ struct Args {
 impl Args {
     fn scope(&self) -> Scope {
         match self {
-            Args { control: true, .. } => Scope::Signalers,
+            Args { control: true, adversary: false, .. } => Scope::Signalers,
             Args { short: true, .. } => Scope::Brief,
             _ => Scope::Full,
         }
     }
 
-    /// How long everything may take once faults have ended. The control never comes to rest.
+    /// How long everything may take once faults have ended. The control never comes to rest, nor does a
+    /// run with an adversary.
     fn rest(&self) -> Duration {
-        Duration::from_secs(if self.control { 10 } else { 180 })
+        let seconds = match self {
+            Args { adversary: true, short: true, .. } => 8,
+            Args { adversary: true, .. } => 20,
+            Args { control: true, .. } => 10,
+            _ => 180,
+        };
+        Duration::from_secs(seconds)
     }
 }
 
@@ -108,18 +127,27 @@ const GONE: Duration = Duration::from_secs(90);
 async fn main() -> Result<ExitCode> {
     let mut args = Args::parse();
     if args.short {
-        (args.approvals, args.minutes) = (60, 0.5);
+        (args.approvals, args.minutes) = if args.adversary { (45, 0.3) } else { (60, 0.5) };
     }
     let began = Instant::now();
     let failpoints = Arc::new(Failpoints::default());
     let receiver = receiver::start(rng::stream(args.seed, u64::MAX - 1), &failpoints).await;
+    let wrong = args.control && !args.adversary;
     let world = Arc::new(World {
-        cluster: Cluster::start(&receiver, &failpoints, args.control).await?,
+        cluster: Cluster::start(&receiver, &failpoints, wrong, args.adversary).await?,
         ledger: Ledger::default(),
         browser: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15)).build()?,
         unmailed: Mutex::default(),
+        attacked: args.adversary,
+        first_runs: Mutex::default(),
+        cancelled: Mutex::default(),
     });
-    let (submissions, faults, waiting) = run(&args, &world, began).await?;
+    if args.adversary {
+        return attack(&args, &world, &receiver, began).await;
+    }
+    let submissions = Mutex::default();
+    let (faults, waiting) = run(&args, &world, &submissions, began).await?;
+    let submissions = submissions.into_inner();
 
     eprintln!("{:.0?}: reading the histories ...", began.elapsed());
     let Cluster { client, control, .. } = &world.cluster;
@@ -165,17 +193,54 @@ async fn main() -> Result<ExitCode> {
     Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs users and faults, and waits until everything has come to rest. Returns all submissions, the
-/// faults, and how many approvals had users who still waited at the end.
+/// Runs users and faults beside an adversary, and judges what everybody was told.
+async fn attack(
+    args: &Args,
+    world: &Arc<World>,
+    receiver: &Receiver,
+    began: Instant,
+) -> Result<ExitCode> {
+    let (submissions, account) = (Submissions::default(), Account::default());
+    let adversary = Adversary::new(world, &submissions, &account, args.seed, args.control)?;
+    let (faults, _) = tokio::select! {
+        ended = run(args, world, &submissions, began) => ended?,
+        () = adversary.attack() => unreachable!("it attacks without end"),
+    };
+    eprintln!("{:.0?}: reading the histories ...", began.elapsed());
+    let attacked = Attacked::judge(world, receiver, &submissions, &account).await;
+    for part in Part::ALL {
+        world.cluster.kill(part).await;
+    }
+    let details = format!("`{}`\n{}", command(args), attacked.details(&account));
+    if let Some(to) = &args.keep_logs {
+        world.cluster.keep_logs(to)?;
+        fs::write(to.join("report.md"), &details)?;
+    }
+    if args.verbose || args.scope() == Scope::Full {
+        println!("{details}");
+    } else if !args.control {
+        print!("{}", attacked.listed_findings());
+    }
+    let (summary, succeeded) = match args.control {
+        true => attacked.summary_of_control(),
+        false => attacked.summary(&account),
+    };
+    let kills: usize = faults.kills.values().sum();
+    println!("{summary}\n{kills} kills, {:.0} s.", began.elapsed().as_secs_f64());
+    Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs users and faults, and waits until everything has come to rest. Returns the faults, and how many
+/// approvals had users who still waited at the end.
 async fn run(
     args: &Args,
     world: &Arc<World>,
+    submissions: &Submissions,
     began: Instant,
-) -> Result<(Vec<Arc<Submission>>, FaultLog, usize)> {
-    let submissions = Mutex::new(Vec::new());
+) -> Result<(FaultLog, usize)> {
     let (end, ended) = watch::channel(false);
     let load = async {
-        let users = start_users(args, world, &submissions).await;
+        let users = start_users(args, world, submissions).await;
         eprintln!("{:.0?}: all approvals are started ...", began.elapsed());
         end.send_replace(true);
         users
@@ -183,10 +248,10 @@ async fn run(
     let mut old_links = JoinSet::new();
     let (user, rng) = (world.clone(), rng::stream(args.seed, u64::MAX - 2));
     // A short run does not wait for each answer of the contract.
-    if args.scope() == Scope::Full {
+    if args.scope() == Scope::Full && !args.adversary {
         old_links.spawn(async move { user.use_old_links(rng).await });
     }
-    let inject = faults::inject(world, &submissions, args.seed, args.scope(), ended);
+    let inject = faults::inject(world, submissions, args.seed, args.scope(), ended);
     let (faults, mut users) = tokio::join!(inject, load);
     let faults = faults?;
     eprintln!("{:.0?}: all faults have ended ...", began.elapsed());
@@ -198,15 +263,11 @@ async fn run(
     }
     // The answer needs a while without faults, which there may not have been before.
     let _ = timeout(GONE, old_links.join_next()).await;
-    Ok((submissions.into_inner(), faults, waiting))
+    Ok((faults, waiting))
 }
 
 /// Starts approvals one after the other, spread over the time there is.
-async fn start_users(
-    args: &Args,
-    world: &Arc<World>,
-    submissions: &Mutex<Vec<Arc<Submission>>>,
-) -> JoinSet<()> {
+async fn start_users(args: &Args, world: &Arc<World>, submissions: &Submissions) -> JoinSet<()> {
     let room = Arc::new(Semaphore::new(args.concurrency));
     let between = Duration::from_secs_f64(args.minutes * 60.0 / args.approvals.max(1) as f64);
     let end = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0) * PATIENCE;
@@ -234,10 +295,11 @@ async fn start_users(
 }
 
 fn command(args: &Args) -> String {
+    let adversary = if args.adversary { " --adversary" } else { "" };
     let control = if args.control { " --control" } else { "" };
     let Args { approvals, seed, minutes, concurrency, .. } = args;
     let name = env!("CARGO_BIN_NAME");
     format!(
-        "{name} --approvals {approvals} --minutes {minutes} --concurrency {concurrency} --seed {seed}{control}"
+        "{name} --approvals {approvals} --minutes {minutes} --concurrency {concurrency} --seed {seed}{adversary}{control}"
     )
 }

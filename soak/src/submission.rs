@@ -77,15 +77,20 @@ impl Submission {
 
     /// The workflow's input.
     pub(crate) fn input(&self, rng: &mut Rng) -> Option<Payload> {
-        if self.stages.is_empty() {
-            return nonsense(rng);
+        match self.stages.is_empty() {
+            true => nonsense(rng),
+            false => Some(json_payload(&self.json())),
         }
+    }
+
+    /// What is submitted, unless it is malformed.
+    pub(crate) fn json(&self) -> Value {
         let stages: Vec<Value> =
             self.stages.iter().enumerate().map(|(i, stage)| stage.json(i)).collect();
         let mut json = submission::asking(json!({"stages": stages}));
         json["submissionId"] = json!(self.workflow);
         json["submitter"]["email"] = json!(self.submitter());
-        Some(json_payload(&json))
+        json
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
 use anyhow::Result;
 use countersign_e2e::Grpc;
 use temporalio_client::tonic::{Code, Status};
-use temporalio_common::protos::temporal::api::{common::v1::Payload, history::v1::HistoryEvent};
+use temporalio_common::protos::temporal::api::{
+    common::v1::Payload,
+    history::v1::{HistoryEvent, history_event::Attributes},
+};
 use tokio::time::{sleep, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,8 +42,18 @@ impl TemporalClient {
         TemporalClient { grpc, queue: queue.to_owned() }
     }
 
-    /// Starts an approval with this input, whatever it is.
-    pub(crate) async fn start(&self, id: &str, input: Option<Payload>) -> Result<(), Status> {
+    /// Every call, without trying again.
+    pub(crate) fn grpc(&self) -> &Grpc {
+        &self.grpc
+    }
+
+    /// The approvals' task queue.
+    pub(crate) fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// Starts an approval with this input, whatever it is. Returns its first run's ID.
+    pub(crate) async fn start(&self, id: &str, input: Option<Payload>) -> Result<String, Status> {
         persistently(|| {
             let input = Vec::from_iter(input.clone());
             self.grpc.try_start_with(&self.queue, id, input, |start| start.request_id = id.into())
@@ -78,9 +91,37 @@ impl TemporalClient {
         let _ = persistently(|| self.grpc.try_cancel(&request_id, id)).await;
     }
 
+    /// A workflow's whole history, from this run on, through all that continue it as new.
+    pub(crate) async fn history_from(
+        &self,
+        id: &str,
+        first_run_id: &str,
+    ) -> Result<Vec<HistoryEvent>> {
+        let (mut all, mut run_id) = (Vec::new(), first_run_id.to_owned());
+        loop {
+            let run = timeout(4 * PATIENCE, self.grpc.try_events_of_run(id, &run_id)).await??;
+            let next = run.last().and_then(continued_as);
+            all.extend(run);
+            match next {
+                Some(next) => run_id = next,
+                None => return Ok(all),
+            }
+        }
+    }
+
     /// A workflow's whole history.
     pub(crate) async fn history(&self, id: &str) -> Result<Vec<HistoryEvent>> {
         Ok(timeout(4 * PATIENCE, self.grpc.try_events(id)).await??)
+    }
+}
+
+/// The run that continues the one which this event ends.
+fn continued_as(event: &HistoryEvent) -> Option<String> {
+    match event.attributes.as_ref()? {
+        Attributes::WorkflowExecutionContinuedAsNewEventAttributes(continued) => {
+            Some(continued.new_execution_run_id.clone())
+        }
+        _ => None,
     }
 }
 

@@ -1,6 +1,10 @@
 //! Users: they submit, read their mails, open pages and decide, not always in good order.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use countersign_e2e::json_payload;
 use countersign_protos::{ApprovalId, Chain, LinkContext};
@@ -8,11 +12,16 @@ use parking_lot::Mutex;
 use reqwest::{Client, RequestBuilder, header::ACCEPT};
 use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
-use tokio::{join, task::JoinSet, time::sleep};
+use tokio::{
+    join,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use uuid::Uuid;
 
 use crate::{
     cluster::Cluster,
+    judge::COMMENT,
     ledger::{Act, Attempt, Entry, Ledger, Misuse},
     mails::{Found, Link},
     rng::{Draw, Rng},
@@ -22,6 +31,11 @@ use crate::{
 
 /// How often a user tries again without a definite answer.
 const TRIES: usize = 120;
+
+/// How often a user tries again beside an adversary, who can keep an answer from coming at all.
+const TRIES_UNDER_ATTACK: usize = 8;
+/// How long a user waits for a mail beside an adversary, who can keep it from coming at all.
+const PATIENCE_UNDER_ATTACK: Duration = Duration::from_secs(15);
 
 /// What all users share.
 pub(crate) struct World {
@@ -33,6 +47,12 @@ pub(crate) struct World {
     pub(crate) browser: Client,
     /// Genuine approval IDs that are in no mail.
     pub(crate) unmailed: Mutex<Vec<String>>,
+    /// Whether there is an adversary. Users then give up, and their pages are kept.
+    pub(crate) attacked: bool,
+    /// The first runs of the approvals that were started, by workflow ID.
+    pub(crate) first_runs: Mutex<HashMap<String, String>>,
+    /// The workflow IDs of the approvals that were cancelled, or may have been.
+    pub(crate) cancelled: Mutex<HashSet<String>>,
 }
 
 impl World {
@@ -58,6 +78,7 @@ impl World {
         }
         if let Some(later) = withdrawn {
             sleep(later).await;
+            self.cancelled.lock().insert(submission.workflow.clone());
             self.cluster.client.cancel(&submission.workflow).await;
         }
         people.join_all().await;
@@ -69,7 +90,10 @@ impl World {
         submission: &Submission,
         rng: &mut Rng,
     ) -> Result<(), temporalio_client::tonic::Status> {
-        self.cluster.client.start(&submission.workflow, submission.input(rng)).await
+        let input = submission.input(rng);
+        let first_run = self.cluster.client.start(&submission.workflow, input).await?;
+        self.first_runs.lock().insert(submission.workflow.clone(), first_run);
+        Ok(())
     }
 
     /// Waits for a reviewer's link of a stage; `None` when the outcome comes first.
@@ -82,31 +106,50 @@ impl World {
         let (submitter, stage) = (submission.submitter(), format!("S{stage}"));
         let look = |found: &Found| {
             let mut links = found.links.get(reviewer).into_iter().flatten();
-            let link = links.find(|link| link.stage == stage).cloned();
+            let is_it = |link: &&Link| link.workflow == submission.workflow && link.stage == stage;
+            let link = links.find(is_it).cloned();
             (link.is_some() || found.notified.contains(&submitter)).then_some(link)
         };
-        self.cluster.mails.until(look).await
+        self.patiently(self.cluster.mails.until(look)).await.flatten()
     }
 
     /// Waits until the submitter is notified of the outcome.
     pub(crate) async fn outcome(&self, submission: &Submission) {
         let submitter = submission.submitter();
         let notified = |found: &Found| found.notified.contains(&submitter).then_some(());
-        self.cluster.mails.until(notified).await;
+        self.patiently(self.cluster.mails.until(notified)).await;
+    }
+
+    /// Waits as long as a user does.
+    async fn patiently<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        match self.attacked {
+            true => timeout(PATIENCE_UNDER_ATTACK, work).await.ok(),
+            false => Some(work.await),
+        }
     }
 
     /// Opens the page.
     pub(crate) async fn look(&self, reviewer: &str, id: &str, signaler: usize) {
-        let request = self.browser.get(self.cluster.url(signaler, id));
+        let request = self.browser.get(self.page(reviewer, id, signaler));
         self.ask(request, Act::Look, reviewer, id, None).await;
+    }
+
+    /// The address of a page. An adversary can get between a link and its approval in two ways, so half of
+    /// the links then have the hint that mails have.
+    fn page(&self, reviewer: &str, id: &str, signaler: usize) -> String {
+        let hint = match self.attacked && signaler.is_multiple_of(2) {
+            true => format!("/{}", workflow_of(reviewer)),
+            false => String::new(),
+        };
+        self.cluster.url(signaler, id, &hint)
     }
 
     /// Presses a button until there is a definite answer.
     pub(crate) async fn press(&self, reviewer: &str, id: &str, approves: bool, first: usize) {
-        for attempt in 0..TRIES {
+        for attempt in 0..if self.attacked { TRIES_UNDER_ATTACK } else { TRIES } {
             let verdict = if approves { "approve" } else { "reject" };
-            let form = [("verdict", verdict), ("comment", "By page")];
-            let url = self.cluster.url(first + attempt, id);
+            let form = [("verdict", verdict), ("comment", COMMENT)];
+            let url = self.page(reviewer, id, first + attempt);
             let request = self.browser.post(url).form(&form);
             let (status, answer) =
                 self.ask(request, Act::Press, reviewer, id, Some(approves)).await;
@@ -127,7 +170,7 @@ impl World {
             let key = self.cluster.keys.first();
             let id = key.link(LinkContext::new(chain, "v1:0", nobody)).id().reveal();
             self.unmailed.lock().push(id.clone());
-            let url = self.cluster.url(i, &id);
+            let url = self.cluster.url(i, &id, "");
             let form = [("verdict", "approve")];
             let (how, request) = match i / 2 % 2 {
                 0 => (Misuse::Unknown, self.browser.get(url)),
@@ -144,7 +187,7 @@ impl World {
 
     /// Misuses a link.
     async fn misuse(&self, how: Misuse, reviewer: &str, id: &str, signaler: usize) {
-        let link = |id: &str| self.cluster.url(signaler, id);
+        let link = |id: &str| self.cluster.url(signaler, id, "");
         let form = |verdict: &str, length| {
             let comment = "x".repeat(length);
             self.browser.post(link(id)).form(&[("verdict", verdict), ("comment", &comment)])
@@ -190,6 +233,9 @@ impl World {
             attempt.status = status;
             attempt.answer = text("answer");
             attempt.said = text("status");
+            if self.attacked {
+                self.ledger.keep_page(&attempt, body);
+            }
         }
         (attempt.status, attempt.answer.clone())
     }

@@ -89,6 +89,8 @@ impl Fault {
 pub(crate) struct Link {
     /// The approval ID.
     pub(crate) id: String,
+    /// The workflow ID that the link hints at.
+    pub(crate) workflow: String,
     /// The name of the stage that asks.
     pub(crate) stage: String,
     /// Whether its mail was refused for good, so that they never got it.
@@ -132,7 +134,7 @@ impl Found {
                 None => {
                     let stage = mail.text.lines().find_map(|line| line.strip_prefix("Stage: "));
                     let stage = stage.unwrap_or_default().trim().to_owned();
-                    links.push(Link { id, stage, refused });
+                    links.push(Link { id, workflow: mail.hint(), stage, refused });
                 }
             }
         }
@@ -142,16 +144,19 @@ impl Found {
 /// All mails, and what goes wrong with them.
 pub(crate) struct Mails {
     found: Mutex<Found>,
+    /// Every mail that was taken, where they are kept.
+    kept: Option<Mutex<Vec<Mail>>>,
     changes: watch::Sender<u64>,
     fault: watch::Sender<Option<Fault>>,
     failpoints: Arc<Failpoints>,
 }
 
 impl Mails {
-    /// No mails yet.
-    pub(crate) fn new(failpoints: &Arc<Failpoints>) -> Arc<Mails> {
+    /// No mails yet; whether each of them is kept as a whole.
+    pub(crate) fn new(failpoints: &Arc<Failpoints>, keeps: bool) -> Arc<Mails> {
         Arc::new(Mails {
             found: Mutex::default(),
+            kept: keeps.then(Mutex::default),
             changes: watch::channel(0).0,
             fault: watch::channel(None).0,
             failpoints: failpoints.clone(),
@@ -180,6 +185,9 @@ impl Mails {
 
     /// Takes a mail. Returns whether the worker that sent it is to be held there.
     fn take(&self, mail: &Mail, sender: Part) -> bool {
+        if let Some(kept) = &self.kept {
+            kept.lock().push(mail.clone());
+        }
         self.add(mail, false);
         self.failpoints.hit(MAIL.what, MAIL.moment, sender)
     }
@@ -187,6 +195,11 @@ impl Mails {
     fn add(&self, mail: &Mail, refused: bool) {
         self.found.lock().add(mail, refused);
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Every mail so far, where they are kept.
+    pub(crate) fn kept(&self) -> Vec<Mail> {
+        self.kept.as_ref().map(|kept| kept.lock().clone()).unwrap_or_default()
     }
 
     /// Reads what was found so far.

@@ -1,0 +1,138 @@
+//! The adversary's own account: what it tried, what of it took effect, and what it has to answer for.
+
+use std::collections::{BTreeMap, HashMap};
+
+use parking_lot::Mutex;
+
+use crate::judge::{Approval, OperatorAct};
+
+/// What marks a forgery wherever it turns up; a number follows.
+pub(crate) const MARK: &str = "forged-";
+
+/// A kind of attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Attack {
+    StartForgedState,
+    StartForgedContinuation,
+    StartCopy,
+    StartOtherDocument,
+    StartClaim,
+    StartForeignType,
+    VoteByAddress,
+    VoteByHash,
+    VoteWithCopiedProof,
+    VoteWithForgedProof,
+    Reassign,
+    Remind,
+    Withdraw,
+    Reset,
+    ActivityOfOtherType,
+    ActivityOfOwnApproval,
+    ActivityOfReusedId,
+    ActivityAlone,
+    TaskWithheld,
+    TaskForgedPlan,
+    TaskForgedOutcome,
+    TaskForgedResult,
+    TaskForgedActivity,
+    TaskForgedContinuation,
+    RequestSwallowed,
+    NoticeSwallowed,
+    WebhookSwallowed,
+    QueryForged,
+}
+
+impl Attack {
+    /// The name in the report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Attack::StartForgedState => "start: a first run with the state of an earlier one",
+            Attack::StartForgedContinuation => {
+                "start: a foreign workflow that goes on as an approval"
+            }
+            Attack::StartCopy => "start: a copy under another workflow ID",
+            Attack::StartOtherDocument => "start: another document that claims real links",
+            Attack::StartClaim => "start: a foreign workflow that claims real links",
+            Attack::StartForeignType => "start: a foreign workflow on our task queue",
+            Attack::VoteByAddress => "signal: a vote by address",
+            Attack::VoteByHash => "signal: a vote by a link's hash",
+            Attack::VoteWithCopiedProof => "signal: a vote with a copied proof",
+            Attack::VoteWithForgedProof => "signal: a vote with a forged proof",
+            Attack::Reassign => "signal: reassign",
+            Attack::Remind => "signal: remind",
+            Attack::Withdraw => "signal: withdraw",
+            Attack::Reset => "reset to before the links, or to before a vote",
+            Attack::ActivityOfOtherType => "activity of a workflow of another type",
+            Attack::ActivityOfOwnApproval => "activity of an approval of its own",
+            Attack::ActivityOfReusedId => "activity under the ID of a closed approval",
+            Attack::ActivityAlone => "activity without a workflow",
+            Attack::TaskWithheld => "workflow task: withheld",
+            Attack::TaskForgedPlan => "workflow task: a forged plan",
+            Attack::TaskForgedOutcome => "workflow task: a forged outcome",
+            Attack::TaskForgedResult => "workflow task: a forged result",
+            Attack::TaskForgedActivity => "workflow task: a forged activity",
+            Attack::TaskForgedContinuation => "workflow task: a forged state for the next run",
+            Attack::RequestSwallowed => "activity task: a request that is not mailed",
+            Attack::NoticeSwallowed => "activity task: a notice that is not mailed",
+            Attack::WebhookSwallowed => {
+                "activity task: a webhook that is not sent, with a forged answer"
+            }
+            Attack::QueryForged => "query: a forged state",
+        }
+    }
+}
+
+#[derive(Default)]
+struct Entries {
+    /// How often each attack was tried, and took effect.
+    attacks: BTreeMap<Attack, (usize, usize)>,
+    acts: HashMap<String, Vec<OperatorAct>>,
+    approvals: Vec<Approval>,
+    marks: usize,
+}
+
+/// What the adversary did.
+#[derive(Default)]
+pub(crate) struct Account(Mutex<Entries>);
+
+impl Account {
+    /// Counts an attack, and whether the server or the product went along with it.
+    pub(super) fn count(&self, attack: Attack, took_effect: bool) {
+        let mut entries = self.0.lock();
+        let (tried, effective) = entries.attacks.entry(attack).or_default();
+        *tried += 1;
+        *effective += usize::from(took_effect);
+    }
+
+    /// Enters what it does as an operator, before it does it.
+    pub(super) fn enter(&self, workflow: &str, act: OperatorAct) {
+        self.0.lock().acts.entry(workflow.to_owned()).or_default().push(act);
+    }
+
+    /// Enters an approval that it has started.
+    pub(super) fn own(&self, approval: Approval) {
+        self.0.lock().approvals.push(approval);
+    }
+
+    /// A mark that no other forgery has.
+    pub(super) fn mark(&self) -> String {
+        let mut entries = self.0.lock();
+        entries.marks += 1;
+        format!("{MARK}{}", entries.marks)
+    }
+
+    /// The approvals that it has started.
+    pub(crate) fn approvals(&self) -> Vec<Approval> {
+        self.0.lock().approvals.clone()
+    }
+
+    /// What it did as an operator, by workflow ID.
+    pub(crate) fn acts(&self) -> HashMap<String, Vec<OperatorAct>> {
+        self.0.lock().acts.clone()
+    }
+
+    /// Each attack, how often it was tried, and how often it took effect.
+    pub(crate) fn attacks(&self) -> BTreeMap<Attack, (usize, usize)> {
+        self.0.lock().attacks.clone()
+    }
+}

@@ -1,0 +1,161 @@
+//! Mails: each belongs to an approval, goes to somebody whom it concerns, and says nothing untrue.
+
+use countersign_e2e::{Mail, text};
+use countersign_protos::{ApprovalId, text::money};
+
+use super::{
+    facts::{Approval, Facts},
+    outcome::{Told, ToldStage, ToldVote, explain},
+};
+
+const SUPERSEDED: &str = "Your decision is no longer needed.";
+const REPRESENTED: &str = "An operator has recorded a decision for you.";
+const OUTCOME: &str = "Your submission is ";
+const BY_OPERATOR: &str = ", recorded by an operator (";
+
+/// Whether a mail is explained by one of the approvals of what it is about.
+///
+/// # Errors
+/// Why none of them explains it.
+pub(super) fn explain_mail(facts: &Facts, mail: &Mail) -> Result<(), String> {
+    let [to] = &*mail.to else { return Err(format!("it goes to {:?}", mail.to)) };
+    let lines: Vec<&str> = mail.text.lines().map(str::trim_end).collect();
+    let submission = lines.iter().rev().find_map(|line| line.strip_prefix("Submission: "));
+    let submission = submission.and_then(|line| line.split([' ', ',']).next()).unwrap_or_default();
+    let mut why = format!("nobody has submitted {submission:?}");
+    for approval in facts.approvals.iter().filter(|one| one.submission_id() == submission) {
+        match explain_by(facts, approval, mail, to, &lines) {
+            Ok(()) => return Ok(()),
+            Err(error) => why = error,
+        }
+    }
+    Err(why)
+}
+
+fn explain_by(
+    facts: &Facts,
+    approval: &Approval,
+    mail: &Mail,
+    to: &str,
+    lines: &[&str],
+) -> Result<(), String> {
+    let document = &approval.submission["document"];
+    let amount = money(&text(&document["amount"]), &text(&document["currency"]));
+    for shown in [text(&document["title"]), amount] {
+        if !lines.contains(&&*shown) {
+            return Err(format!("it is about something else than {shown}"));
+        }
+    }
+    if mail.has_links() {
+        return explain_request(facts, approval, mail, to, lines);
+    }
+    let told = read(lines);
+    let first = lines.first().copied().unwrap_or_default();
+    explain(facts, approval, &told)?;
+    if first == SUPERSEDED {
+        return explain_superseded(facts, approval, &told, to);
+    }
+    if first.starts_with(REPRESENTED) {
+        let is_theirs = |vote: &ToldVote| vote.reviewer == to && !vote.by_link;
+        return match told.votes().any(is_theirs) {
+            true => Ok(()),
+            false => Err(format!("no operator has decided for {to}")),
+        };
+    }
+    match told.status.as_deref() {
+        Some("PENDING") | None => Err(format!("it says {first:?}")),
+        Some(_) if approval.submitter() != to => Err(format!("{to} has not submitted it")),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The link is the recipient's own.
+fn explain_request(
+    facts: &Facts,
+    approval: &Approval,
+    mail: &Mail,
+    to: &str,
+    lines: &[&str],
+) -> Result<(), String> {
+    if mail.hint() != approval.workflow {
+        return Err(format!("it leads to {}", mail.hint()));
+    }
+    let id: ApprovalId = mail.approval_id().parse().map_err(|_| "it has no approval ID")?;
+    let seat = facts.seat(approval, id.hash().as_str());
+    let seat = seat.ok_or("its link was not issued by this approval")?;
+    let stage = lines.iter().find_map(|line| line.strip_prefix("Stage: "));
+    if seat.reviewer != to || stage != Some(&*format!("S{}", seat.stage)) {
+        return Err(format!("its link is for {seat:?}"));
+    }
+    Ok(())
+}
+
+/// They were asked, have not decided, and need not any more.
+fn explain_superseded(
+    facts: &Facts,
+    approval: &Approval,
+    told: &Told,
+    to: &str,
+) -> Result<(), String> {
+    let replaced = facts.reassigned(&approval.workflow).any(|(from, _)| from == to);
+    let mut stages = told.stages.iter().enumerate();
+    // Somebody may have decided in one stage and be asked in another.
+    let is_so = stages.any(|(position, stage)| {
+        facts.can_be_asked(approval, position, to)
+            && stage.votes.iter().all(|vote| vote.reviewer != to)
+            && (replaced || stage.status != "PENDING")
+    });
+    match is_so {
+        true => Ok(()),
+        false => {
+            Err(format!("the decision of {to} was not asked for, was made, or is still needed"))
+        }
+    }
+}
+
+/// What a notice says of a decision. A line of a vote has one of these words.
+fn read(lines: &[&str]) -> Told {
+    let mut told = Told::default();
+    let first = lines.first().copied().unwrap_or_default();
+    told.status = first.strip_prefix(OUTCOME).map(|word| status(word.trim_end_matches('.')));
+    for line in lines {
+        if let Some(vote) = line.strip_prefix("- ") {
+            if let (Some(stage), Some(vote)) = (told.stages.last_mut(), read_vote(vote)) {
+                stage.votes.push(vote);
+            }
+        } else if let Some(comment) = line.strip_prefix("  > ") {
+            let vote = told.stages.last_mut().and_then(|stage| stage.votes.last_mut());
+            if let Some(vote) = vote {
+                vote.comment = comment.to_owned();
+            }
+        } else if let Some((name, word)) = line.split_once(": ")
+            && name.strip_prefix('S').is_some_and(|number| number.parse::<usize>().is_ok())
+        {
+            let (name, status) = (name.to_owned(), status(word));
+            told.stages.push(ToldStage { name, status, ..ToldStage::default() });
+        }
+    }
+    told
+}
+
+fn read_vote(line: &str) -> Option<ToldVote> {
+    let (reviewer, rest) = line.split_once(' ')?;
+    Some(ToldVote {
+        reviewer: reviewer.to_owned(),
+        approves: rest.starts_with("approved"),
+        by_link: !rest.contains(BY_OPERATOR),
+        ..ToldVote::default()
+    })
+}
+
+fn status(word: &str) -> String {
+    let status = match word {
+        "approved" => "APPROVED",
+        "rejected" => "REJECTED",
+        "not decided in time" => "EXPIRED",
+        "withdrawn" => "WITHDRAWN",
+        "still open" => "PENDING",
+        other => other,
+    };
+    status.to_owned()
+}
