@@ -48,10 +48,10 @@ lint: ## Check formatting, lints, documentation, licences and docker-compose.yml
 	else echo "WARNING: known vulnerabilities were not looked up: github.com/RustSec cannot be reached" >&2; fi
 	scripts/check-compose
 
-bench: ## Measure what Countersign costs over the bare Temporal calls.
+bench: ## Measure what Countersign costs, also beside workers in Python and TypeScript.
 	@scripts/tools bench
 	cargo build --release --locked --bins -p countersign-worker -p countersign-signaler
-	cargo run --release --locked -p countersign-e2e --bin bench
+	cargo run --release --locked -p countersign-e2e --bin bench -- $(BENCH)
 
 soak: ## Kill, cut and freeze everything under load for three quarters of an hour (docs/SOAK.md).
 	@scripts/tools soak

@@ -18,8 +18,9 @@ use temporalio_common::protos::temporal::api::{
     query::v1::WorkflowQuery,
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
-        DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest, QueryWorkflowRequest,
-        RequestCancelWorkflowExecutionRequest, ResetStickyTaskQueueRequest,
+        CountWorkflowExecutionsRequest, DescribeWorkflowExecutionRequest,
+        DescribeWorkflowExecutionResponse, GetWorkflowExecutionHistoryRequest,
+        QueryWorkflowRequest, RequestCancelWorkflowExecutionRequest, ResetStickyTaskQueueRequest,
         ResetWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
         StartActivityExecutionRequest, StartWorkflowExecutionRequest,
     },
@@ -188,8 +189,9 @@ impl Grpc {
         self.0.clone().request_cancel_workflow_execution(request.into_request()).await.map(drop)
     }
 
-    /// Resets a workflow's latest run to this event of a completed workflow task, or says why it is refused.
-    pub async fn try_reset(&self, id: &str, event_id: i64) -> Result<(), Status> {
+    /// Resets a workflow's latest run to this event of a completed workflow task. Returns the new run's ID, or
+    /// why it is refused.
+    pub async fn try_reset(&self, id: &str, event_id: i64) -> Result<String, Status> {
         let request = ResetWorkflowExecutionRequest {
             namespace: NAMESPACE.to_owned(),
             workflow_execution: Some(execution(id)),
@@ -197,7 +199,8 @@ impl Grpc {
             request_id: Uuid::new_v4().to_string(),
             ..ResetWorkflowExecutionRequest::default()
         };
-        self.0.clone().reset_workflow_execution(request.into_request()).await.map(drop)
+        let reset = self.0.clone().reset_workflow_execution(request.into_request()).await?;
+        Ok(reset.into_inner().run_id)
     }
 
     /// Has the next task or query of a workflow go to everybody who polls its task queue, and not to the worker
@@ -292,13 +295,25 @@ impl Grpc {
 
     /// The ID of a workflow's latest run.
     pub async fn run(&self, id: &str) -> String {
+        let info = self.describe(id).await.workflow_execution_info;
+        info.and_then(|info| info.execution).expect("a run").run_id
+    }
+
+    /// What Temporal knows of a workflow's latest run besides its history.
+    pub async fn describe(&self, id: &str) -> DescribeWorkflowExecutionResponse {
         let request = DescribeWorkflowExecutionRequest {
             namespace: NAMESPACE.to_owned(),
             execution: Some(execution(id)),
         };
         let answer = self.0.clone().describe_workflow_execution(request.into_request()).await;
-        let info = answer.expect("a description").into_inner().workflow_execution_info;
-        info.and_then(|info| info.execution).expect("a run").run_id
+        answer.expect("a description").into_inner()
+    }
+
+    /// How many workflows match a visibility query.
+    pub async fn count(&self, query: String) -> i64 {
+        let request = CountWorkflowExecutionsRequest { namespace: NAMESPACE.to_owned(), query };
+        let answer = self.0.clone().count_workflow_executions(request.into_request()).await;
+        answer.expect("a count").into_inner().count
     }
 
     /// Everything that has happened to a workflow.

@@ -351,6 +351,11 @@ impl StackBuilder {
         &self.queue
     }
 
+    /// All mails that are there now, oldest first.
+    pub fn outbox(&self) -> Vec<Mail> {
+        mail::outbox(&self.dir.path().join("outbox"))
+    }
+
     /// A setting's value.
     pub fn setting(&self, name: &str) -> &str {
         setting(&self.settings, name).expect("a setting of this stack")

@@ -12,7 +12,9 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, Url};
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, Url,
+};
 use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
@@ -29,13 +31,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub const AS_WITH_SQL_STORES: [&str; 2] =
     ["limit.maxIDLength=255", "system.forceSearchAttributesCacheRefreshOnRead=false"];
 
-/// A Temporal server that keeps its data in an SQLite file.
+/// A Temporal development server.
 pub struct Temporal {
     dir: TempDir,
     port: u16,
     metrics_port: u16,
-    settings: &'static [&'static str],
+    flavour: Flavour,
     server: Mutex<Option<Process>>,
+}
+
+/// Where a server keeps its data, and how it is set.
+#[derive(Clone, Copy)]
+enum Flavour {
+    /// In an SQLite file, with settings for many stories at once and these besides.
+    Stories(&'static [&'static str]),
+    /// In memory, with the settings that it comes with.
+    InMemory,
 }
 
 impl Temporal {
@@ -52,9 +63,18 @@ impl Temporal {
 
     /// The same, with these dynamic settings, each `NAME=VALUE`.
     pub async fn start_with(settings: &'static [&'static str]) -> Arc<Temporal> {
+        Temporal::start_as(Flavour::Stories(settings)).await
+    }
+
+    /// A server as `temporal server start-dev` starts it: it forgets everything when it ends.
+    pub async fn start_in_memory() -> Arc<Temporal> {
+        Temporal::start_as(Flavour::InMemory).await
+    }
+
+    async fn start_as(flavour: Flavour) -> Arc<Temporal> {
         let (dir, port, metrics_port) = (scratch("temporal-"), free_port(), free_port());
         let server = Mutex::default();
-        let temporal = Arc::new(Temporal { dir, port, metrics_port, settings, server });
+        let temporal = Arc::new(Temporal { dir, port, metrics_port, flavour, server });
         temporal.restart().await;
         temporal
     }
@@ -96,12 +116,14 @@ impl Temporal {
         command.args(["server", "start-dev", "--headless", "--log-level", "warn"]);
         command.args(["--ip", "127.0.0.1", "--port", &self.port.to_string()]);
         command.args(["--metrics-port", &self.metrics_port.to_string()]);
-        command.arg("--db-filename").arg(self.database());
-        // The development server paces itself for one developer; the stories are many at once.
-        let lifted =
-            ["history.transferProcessorMaxPollRPS=200", "frontend.namespaceRPS.visibility=200"];
-        for setting in lifted.iter().chain(&AS_WITH_SQL_STORES).chain(self.settings) {
-            command.args(["--dynamic-config-value", setting]);
+        if let Flavour::Stories(settings) = self.flavour {
+            command.arg("--db-filename").arg(self.database());
+            // The development server paces itself for one developer; the stories are many at once.
+            let lifted =
+                ["history.transferProcessorMaxPollRPS=200", "frontend.namespaceRPS.visibility=200"];
+            for setting in lifted.iter().chain(&AS_WITH_SQL_STORES).chain(settings) {
+                command.args(["--dynamic-config-value", setting]);
+            }
         }
         *server = Some(Process::start("temporal", self.dir.path(), &command));
     }
@@ -126,6 +148,11 @@ impl Temporal {
         self.dir.path().join("temporal.db")
     }
 
+    /// The server's process ID, if it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.server.lock().as_ref().map(Process::pid)
+    }
+
     /// What the server has written.
     pub fn log(&self) -> String {
         self.server.lock().as_ref().map(Process::log).unwrap_or_default()
@@ -147,7 +174,10 @@ impl Temporal {
     /// A gRPC client, for what the command line cannot send.
     pub async fn client(&self) -> Client {
         let url: Url = format!("http://{}", self.address()).parse().expect("a URL");
-        let options = ConnectionOptions::new(url).identity("countersign-e2e".to_owned()).build();
+        let options = ConnectionOptions::new(url)
+            .identity("countersign-e2e".to_owned())
+            .grpc_compression(GrpcCompression::None)
+            .build();
         let connection = Connection::connect(options).await.expect("Temporal answers");
         Client::new(connection, ClientOptions::new("default").build()).expect("a client")
     }
@@ -255,6 +285,16 @@ impl Workflow {
     /// Everything that has happened, as Temporal tells it.
     pub async fn history(&self) -> History {
         History(self.temporal.must(self.command("show", &["--output", "json"])).await)
+    }
+
+    /// The workflow that goes on delivering an approval's notices, once it is there.
+    pub async fn notices(&self) -> Workflow {
+        let query =
+            format!("WorkflowType = 'ApprovalNotices' AND WorkflowId STARTS_WITH '{}-'", self.id);
+        let id = eventually("a workflow for the notices", async || {
+            self.temporal.list(&query).await.pop()
+        });
+        self.temporal.workflow(&id.await)
     }
 
     /// Sends a signal with one JSON payload.

@@ -1,7 +1,7 @@
 //! What Countersign costs over the Temporal calls that it cannot do without.
 //!
 //! Everything runs against one local server in one run, and the product and the raw calls take
-//! turns, so that the ratios mean something on any machine. Prints a table in Markdown.
+//! turns, so that the ratios mean something on any machine.
 
 use std::{
     fs,
@@ -11,20 +11,13 @@ use std::{
 };
 
 use anyhow::{Context, Error, Result, ensure};
-use countersign_e2e::{Stack, Temporal, submission, within, workspace};
+use countersign_e2e::{Grpc, Stack, Temporal, json_payload, submission, within, workspace};
 use countersign_protos::v1::Submission;
 use countersign_worker::cli::load_policy;
 use futures_util::future::try_join_all;
-use serde_json::{Value, json};
-use temporalio_client::{Client, grpc::WorkflowService, tonic::IntoRequest};
-use temporalio_common::protos::temporal::api::{
-    common::v1::{Payload, Payloads, WorkflowExecution, WorkflowType},
-    query::v1::WorkflowQuery,
-    taskqueue::v1::TaskQueue,
-    workflowservice::v1::{
-        QueryWorkflowRequest, SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest,
-    },
-};
+use serde_json::json;
+
+use crate::usage;
 
 const ROUNDS: usize = 200;
 const APPROVALS: usize = 200;
@@ -33,32 +26,28 @@ const FORGED: usize = 20_000;
 const ROUTED: usize = 100_000;
 const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(180);
-/// The kernel counts processor time in hundredths of a second.
-const TICK: Duration = Duration::from_millis(10);
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    if cfg!(debug_assertions) {
-        eprintln!("This is a debug build: the figures say little. Use `make bench`.");
-    }
+/// Prints a table in Markdown.
+pub(crate) async fn measure() -> Result<()> {
     let temporal = Temporal::start().await;
     let stack = Stack::beside(temporal.clone()).without("COUNTERSIGN_LOG").start().await;
-    let bench = Bench { client: temporal.client().await, stack };
+    let bench = Bench { grpc: temporal.grpc().await, stack };
 
     eprintln!("Deciding {APPROVALS} approvals ...");
     bench.whole_approvals(20, "warm-up").await?;
-    let before = bench.worker_cpu()?;
+    let worker = bench.stack.worker().pid();
+    let before = usage::cpu(worker)?;
     bench.whole_approvals(APPROVALS, "measured").await?;
-    let cpu = (bench.worker_cpu()? - before) / APPROVALS as u32;
+    let cpu = (usage::cpu(worker)? - before) / APPROVALS as u32;
 
     let (get, query) = bench.get_against_query().await?;
     let (post, calls) = bench.post_against_calls().await?;
     let forged = bench.forged_per_second().await?;
     let routing = routed_per_second()?;
     eprintln!("Starting {WAITING} approvals that wait ...");
-    let idle = bench.worker_memory()?;
+    let idle = usage::memory(worker)?;
     bench.start_many(WAITING, "waiting").await?;
-    let full = bench.worker_memory()?;
+    let full = usage::memory(worker)?;
 
     println!("| what | Countersign | the Temporal calls it needs | ratio |");
     println!("| --- | ---: | ---: | ---: |");
@@ -90,7 +79,7 @@ async fn main() -> Result<()> {
 }
 
 struct Bench {
-    client: Client,
+    grpc: Grpc,
     stack: Stack,
 }
 
@@ -199,61 +188,18 @@ impl Bench {
     }
 
     async fn start(&self, id: &str, reviewer: &str) -> Result<()> {
-        let request = StartWorkflowExecutionRequest {
-            namespace: "default".to_owned(),
-            workflow_id: id.to_owned(),
-            workflow_type: Some(WorkflowType { name: "ApprovalWorkflow".to_owned() }),
-            task_queue: Some(TaskQueue { name: self.stack.queue.clone(), ..TaskQueue::default() }),
-            input: Some(payloads(&submission::expense(&[reviewer]))),
-            request_id: id.to_owned(),
-            ..StartWorkflowExecutionRequest::default()
-        };
-        self.client.clone().start_workflow_execution(request.into_request()).await?;
+        let input = vec![json_payload(&submission::expense(&[reviewer]))];
+        self.grpc.try_start_with(&self.stack.queue, id, input, |_| ()).await?;
         Ok(())
     }
 
     async fn approve(&self, id: &str, reviewer: &str) -> Result<()> {
-        let request = SignalWorkflowExecutionRequest {
-            namespace: "default".to_owned(),
-            workflow_execution: Some(execution(id)),
-            signal_name: "approve".to_owned(),
-            input: Some(payloads(&json!({"reviewer": reviewer}))),
-            request_id: format!("approve-{id}"),
-            ..SignalWorkflowExecutionRequest::default()
-        };
-        self.client.clone().signal_workflow_execution(request.into_request()).await?;
-        Ok(())
+        let input = vec![json_payload(&json!({"reviewer": reviewer}))];
+        Ok(self.grpc.try_signal(id, "approve", input).await?)
     }
 
     async fn query(&self, id: &str) -> Result<()> {
-        let query = WorkflowQuery { query_type: "status".to_owned(), ..WorkflowQuery::default() };
-        let request = QueryWorkflowRequest {
-            namespace: "default".to_owned(),
-            execution: Some(execution(id)),
-            query: Some(query),
-            ..QueryWorkflowRequest::default()
-        };
-        let answer = self.client.clone().query_workflow(request.into_request()).await?;
-        ensure!(answer.into_inner().query_result.is_some(), "the query is answered");
-        Ok(())
-    }
-
-    /// The processor time that the worker has used so far.
-    fn worker_cpu(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.stack.worker().pid()))?;
-        let (_, fields) = stat.rsplit_once(") ").context("a process's name")?;
-        let fields: Vec<&str> = fields.split(' ').collect();
-        let ticks: u32 = fields[11].parse::<u32>()? + fields[12].parse::<u32>()?;
-        Ok(TICK * ticks)
-    }
-
-    /// The worker's resident memory, in MB.
-    fn worker_memory(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.stack.worker().pid()))?;
-        let resident =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-        let kilobytes: u64 = resident.trim().trim_end_matches(" kB").parse()?;
-        Ok(kilobytes / 1024)
+        Ok(self.grpc.try_status(id).await?)
     }
 }
 
@@ -273,16 +219,6 @@ fn routed_per_second() -> Result<u64> {
         black_box(policy.route(submission, submitter));
     }
     Ok((ROUTED as f64 / start.elapsed().as_secs_f64()) as u64)
-}
-
-fn payloads(json: &Value) -> Payloads {
-    let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
-    let data = json.to_string().into_bytes();
-    Payloads { payloads: vec![Payload { metadata, data, ..Payload::default() }] }
-}
-
-fn execution(id: &str) -> WorkflowExecution {
-    WorkflowExecution { workflow_id: id.to_owned(), ..WorkflowExecution::default() }
 }
 
 async fn timed(work: impl Future<Output = Result<()>>) -> Result<Duration> {
