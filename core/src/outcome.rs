@@ -16,6 +16,9 @@ use crate::{
     policy::{FollowUp, Plan},
 };
 
+/// How many hexadecimal digits of the execution key tell apart approvals of the same workflow ID.
+const ID_KEY_CHARS: usize = 8;
+
 /// The outcome; of an approval that is pending, what has been decided so far.
 pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcome {
     let submission = &plan.submission;
@@ -46,7 +49,8 @@ pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcom
         operator_actions: operator_actions(approval),
         child_workflow_id,
         child_namespace,
-        jws: String::new(),
+        // Signed later, and what comes after that.
+        ..Default::default()
     }
 }
 
@@ -62,12 +66,24 @@ pub fn follow_up(plan: &Plan, status: v1::Status) -> Option<&FollowUp> {
     }
 }
 
-/// The approval's ID with its outcome, or a name of its own if that is too long.
 fn follow_up_id(chain: Chain<'_>, digest: &str, status: v1::Status) -> String {
-    let (workflow_id, status) = (chain.workflow_id, status.as_str_name().to_lowercase());
-    match workflow_id.len() + 1 + status.len() <= MAX_NAME_BYTES {
-        true => format!("{workflow_id}-{status}"),
-        false => format!("{}-{status}", execution_key(chain, digest)),
+    id(chain, digest, &status.as_str_name().to_lowercase())
+}
+
+/// The ID of the workflow that goes on delivering notices.
+pub fn notices_id(chain: Chain<'_>, outcome: &v1::Outcome) -> String {
+    let status = outcome.status().as_str_name().to_lowercase();
+    id(chain, &outcome.digest, &format!("{status}-notices"))
+}
+
+/// The ID of a workflow that belongs to an approval. It is the same after a reset, and another one for
+/// another approval of the same workflow ID. If the readable one is too long, it is the execution key's.
+fn id(chain: Chain<'_>, digest: &str, what: &str) -> String {
+    let key = execution_key(chain, digest);
+    let readable = format!("{}-{what}-{}", chain.workflow_id, &key[..ID_KEY_CHARS]);
+    match readable.len() <= MAX_NAME_BYTES {
+        true => readable,
+        false => format!("{key}-{what}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether the workflow code would do again what a history says it did.
 
-use countersign_worker::ApprovalWorkflow;
+use countersign_worker::{ApprovalNotices, ApprovalWorkflow};
 use temporalio_client::WorkflowHistory;
 use temporalio_common::protos::temporal::api::history::v1::{History, HistoryEvent};
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
@@ -9,6 +9,7 @@ use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOption
 pub async fn replay(events: Vec<HistoryEvent>) -> Result<(), String> {
     let options = WorkflowReplayerOptions::new()
         .register_workflow::<ApprovalWorkflow>()
+        .and_then(|options| options.register_workflow::<ApprovalNotices>())
         .map_err(|error| error.to_string())?
         .build();
     let replayer = WorkflowReplayer::new(options).map_err(|error| error.to_string())?;

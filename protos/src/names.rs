@@ -2,6 +2,8 @@
 
 /// The workflow type of an approval.
 pub const WORKFLOW_TYPE: &str = "ApprovalWorkflow";
+/// The workflow type that delivers the notices which an approval's end did not wait for.
+pub const WORKFLOW_TYPE_NOTICES: &str = "ApprovalNotices";
 /// The default task queue.
 pub const DEFAULT_TASK_QUEUE: &str = "approvals";
 /// Signal of a reviewer: a [`Decision`](crate::v1::Decision) to approve.

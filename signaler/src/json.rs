@@ -40,12 +40,13 @@ pub(crate) struct ApprovalJson {
 }
 
 impl ApprovalJson {
-    /// Without links, which are secret, and without failures of mails, signals and webhooks, which
-    /// concern only operators.
+    /// Without links, which are secret, and without failures of mails, signals, webhooks and follow-up
+    /// workflows, which concern only operators.
     pub(crate) fn new(case: Case<'_>, name: &'static str) -> Self {
         let mut approval = case.state.clone();
         approval.announcement_error.clear();
         approval.webhook_error.clear();
+        approval.follow_up_error.clear();
         approval.ignored_because.clear();
         if !approval.handing_on.is_empty() {
             approval.handing_on = wording::DELIVERING.to_owned();

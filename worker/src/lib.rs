@@ -19,7 +19,7 @@ mod workflow;
 pub use activities::Countersign;
 pub use countersign_core::{approval, policy, validation};
 use countersign_core::{leaves, limits, outcome};
-pub use workflow::ApprovalWorkflow;
+pub use workflow::{ApprovalNotices, ApprovalWorkflow};
 
 /// Delivery of outcomes.
 pub mod webhook {

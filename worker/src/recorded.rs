@@ -160,7 +160,12 @@ pub struct Evidence {
 
 /// The input of `announce_decision`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Notice {
+    /// Of the approval, which may be another than the workflow that delivers the notice.
+    pub workflow_id: String,
+    /// Counts the approval's notices, from 0.
+    pub number: u32,
     pub recipient: EmailAddress,
     pub about: About,
 }

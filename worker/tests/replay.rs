@@ -6,7 +6,7 @@
 use std::{fs, path::PathBuf};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use countersign_worker::ApprovalWorkflow;
+use countersign_worker::{ApprovalNotices, ApprovalWorkflow};
 use serde_json::{Value, json};
 use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
@@ -28,7 +28,8 @@ fn histories() -> Vec<(PathBuf, String)> {
 async fn replay(json: &str) -> Result<(), String> {
     let options = WorkflowReplayerOptions::new()
         .register_workflow::<ApprovalWorkflow>()
-        .expect("registered once")
+        .and_then(|options| options.register_workflow::<ApprovalNotices>())
+        .expect("each is registered once")
         .build();
     let replayer = WorkflowReplayer::new(options).expect("a replayer");
     let history = WorkflowHistory::from_json(json.as_bytes()).expect("a history");

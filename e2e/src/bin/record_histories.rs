@@ -10,12 +10,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use countersign_e2e::{MailServer, Stack, Temporal, Workflow, rules, submission, workspace};
+use countersign_e2e::{End, MailServer, Stack, Temporal, Workflow, rules, submission, workspace};
 use serde_json::{Value, json};
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
 
 /// What is recorded, each in a file of its name.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
     "approve",
     "reject",
     "deadline",
@@ -24,6 +24,8 @@ const NAMES: [&str; 10] = [
     "operator_actions",
     "rule",
     "undeliverable",
+    "full_mailbox",
+    "notices",
     "start_workflow",
     "continued",
 ];
@@ -67,6 +69,8 @@ async fn main() -> Result<()> {
         operator_actions,
         rule,
         undeliverable,
+        full_mailbox,
+        notices,
         start_workflow,
         continued,
     ] = destination(&dir, env!("CARGO_PKG_VERSION_PRE").is_empty())?;
@@ -79,6 +83,8 @@ async fn main() -> Result<()> {
     let handing_over = Stack::beside(temporal.clone()).with_rules(FOLLOW_UP).start().await;
     temporal.must(["operator", "namespace", "create", "--namespace", "finance"]).await;
     let crowded = Stack::beside(Temporal::start_with(&[SHORT_RUNS]).await).start().await;
+    let unreachable = ask_somebody_unreachable(&by_smtp, &server).await;
+    let [full, left] = notify_a_full_mailbox(&by_smtp, &server).await;
     let mut recorded = Vec::new();
     for (file, workflow) in [
         (approve, decide(&stack, "ann@example.com", "approve").await),
@@ -88,11 +94,13 @@ async fn main() -> Result<()> {
         (long_way, go_a_long_way(&stack).await),
         (operator_actions, act_as_operator(&stack).await),
         (rule, stack.submit(&submission::routed("19.99")).await),
-        (undeliverable, ask_somebody_unreachable(&by_smtp, &server).await),
+        (undeliverable, unreachable),
+        (full_mailbox, full),
+        (notices, left),
         (start_workflow, handing_over.submit(&submission::routed("50.00")).await),
         (continued, continue_as_new(&crowded).await),
     ] {
-        workflow.outcome().await;
+        ensure!(matches!(workflow.end().await, End::Completed(_)), "{} fails", workflow.id);
         let client = workflow.temporal.client().await;
         let handle = client.get_workflow_handle::<UntypedWorkflow>(&workflow.id);
         let history = handle.fetch_history(WorkflowFetchHistoryOptions::default());
@@ -186,7 +194,20 @@ async fn ask_somebody_unreachable(stack: &Stack, server: &MailServer) -> Workflo
     let workflow = stack.submit(&submission::routed("50.00")).await;
     server.mails_to("chief@example.com", 1).await;
     workflow.signal("approve", &json!({"reviewer": "chief@example.com"})).await;
+    workflow.outcome().await;
     workflow
+}
+
+/// The approval, and the workflow that delivers its notices when there is room for them.
+async fn notify_a_full_mailbox(stack: &Stack, server: &MailServer) -> [Workflow; 2] {
+    let workflow = stack.submit(&submission::routed("60.00")).await;
+    server.mails_to("chief@example.com", 3).await;
+    server.reply(Some(("RCPT", "452 4.2.2 The mailbox is full")));
+    workflow.signal("approve", &json!({"reviewer": "chief@example.com"})).await;
+    let notices = workflow.notices().await;
+    server.reply(None);
+    notices.end().await;
+    [workflow, notices]
 }
 
 /// One of two has decided in the run before.

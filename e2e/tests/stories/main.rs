@@ -3,6 +3,7 @@
 mod callers;
 mod claims;
 mod decoders;
+mod endings;
 mod examples;
 mod floods;
 mod forgery;

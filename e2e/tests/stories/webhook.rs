@@ -152,7 +152,9 @@ async fn a_receiver_that_is_gone_is_not_tried_again_and_everybody_can_see_it() {
     let stack = telling(receiver.url()).await.start().await;
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     workflow.signal("approve", &json!({"reviewer": "ann@example.com"})).await;
-    assert_eq!(workflow.outcome().await["status"], "APPROVED", "the workflow goes on");
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["status"], "APPROVED", "the workflow goes on");
+    assert_eq!(outcome["webhookError"], workflow.status().await["webhookError"], "{outcome}");
     assert_eq!(receiver.deliveries_so_far().len(), 1);
     let error = text(&workflow.status().await["webhookError"]);
     assert!(error.contains("410 Gone: moved away"), "{error}");

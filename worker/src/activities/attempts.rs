@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use countersign_protos::{names::WORKFLOW_TYPE, text::clean_line};
+use countersign_protos::{
+    names::{WORKFLOW_TYPE, WORKFLOW_TYPE_NOTICES},
+    text::clean_line,
+};
 use futures::{FutureExt, future::ready};
 use temporalio_common::{RetryPolicy, error::ApplicationFailure};
 use temporalio_sdk::{
@@ -22,8 +25,9 @@ use crate::recorded::{Delivery, Notice, ReviewRequest, StartFollowUp};
 /// ones.
 const LOCAL: [&str; 3] = ["validate_submission", "issue_links", "conclude"];
 /// Regular activities, which anybody who can write to the namespace can schedule.
-const REGULAR: [&str; 4] =
-    ["request_approval", "announce_decision", "process_decision", "start_workflow"];
+const REGULAR: [&str; 4] = ["request_approval", ANNOUNCE, "process_decision", "start_workflow"];
+/// The one that a workflow of notices calls, too.
+const ANNOUNCE: &str = "announce_decision";
 /// The same cause is logged at most once in this time.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -97,7 +101,8 @@ impl<'a> Caller<'a> {
     /// workflow does, and every caller of an activity that is not ours.
     fn check(&self, own: Option<&str>) -> Result<(), String> {
         let (activity, inside) = (self.activity, LOCAL.contains(&self.activity));
-        let of_an_approval = self.workflow_type == Some(WORKFLOW_TYPE)
+        let of_an_approval = (self.workflow_type == Some(WORKFLOW_TYPE)
+            || self.workflow_type == Some(WORKFLOW_TYPE_NOTICES) && activity == ANNOUNCE)
             && own.is_none_or(|namespace| namespace == self.namespace);
         if !is_ours(activity) || of_an_approval && self.is_local == inside {
             return Ok(());
@@ -266,6 +271,8 @@ mod tests {
             let own = |caller: Caller<'_>| caller.check(Some("payments"));
             own(caller(activity, inside, approval)).expect("an approval calls");
             caller(activity, inside, approval).check(None).expect("the namespace is not known");
+            let notices = own(caller(activity, inside, Some("ApprovalNotices")));
+            assert_eq!(notices.is_ok(), *activity == "announce_decision", "{activity}");
             for (who, asks) in [
                 ("nobody", caller(activity, inside, None)),
                 ("nobody, as a regular activity", caller(activity, false, None)),

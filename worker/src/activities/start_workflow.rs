@@ -17,6 +17,7 @@ use temporalio_common::protos::{
             Link, Payloads, WorkflowType,
             link::{self, WorkflowEvent},
         },
+        enums::v1::WorkflowIdReusePolicy,
         sdk::v1::UserMetadata,
         taskqueue::v1::TaskQueue,
         workflowservice::v1::StartWorkflowExecutionRequest,
@@ -61,6 +62,7 @@ pub async fn start(
         input: Some(Payloads { payloads: vec![to_temporal(payload::encode(&outcome, encoding))] }),
         identity: client.identity(),
         request_id,
+        workflow_id_reuse_policy: WorkflowIdReusePolicy::RejectDuplicate.into(),
         links: vec![Link { variant: Some(link::Variant::WorkflowEvent(from)) }],
         user_metadata: Some(UserMetadata { summary, details: None }),
         ..StartWorkflowExecutionRequest::default()

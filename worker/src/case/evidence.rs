@@ -1,18 +1,18 @@
 //! What proves an outcome, for activities and for a next run: the rest of the state follows from it.
 
-use countersign_protos::{comment_hash, payload::Encoding};
+use countersign_protos::{comment_hash, payload::Encoding, v1::Outcome};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     Open,
-    consequences::Consequences,
     deliveries::Deliveries,
+    ending::Ending,
     notices::{Kind, Notices, Pending},
 };
 use crate::{
     approval::Entry,
-    leaves,
-    recorded::{About, Evidence, Notice},
+    leaves, outcome,
+    recorded::{About, Evidence, Notice, Sealed},
 };
 
 /// Bytes of comments in a notice to a reviewer: the notices to all of them go to Temporal in one message,
@@ -28,6 +28,24 @@ pub(super) struct Left {
     pub(super) encoding: Encoding,
     pub(super) deliveries: Deliveries,
     pub(super) notices: Notices,
+    /// Once it is decided. Only a workflow that goes on delivering notices gets that far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) outcome: Option<Sealed<Outcome>>,
+}
+
+/// What the workflow gets that goes on delivering notices of a decided approval, as JSON of a
+/// [`Case`](super::Case).
+#[derive(Debug, Serialize)]
+pub(crate) struct HandOver {
+    open: Left,
+}
+
+/// Notices that another workflow goes on delivering.
+#[derive(Debug)]
+pub(crate) struct Undelivered {
+    pub(crate) workflow_id: String,
+    /// Its input.
+    pub(crate) input: HandOver,
 }
 
 impl Open {
@@ -49,22 +67,35 @@ impl Open {
             encoding: self.encoding,
             deliveries: self.deliveries.clone(),
             notices: self.notices.clone(),
+            outcome: None,
         }
     }
 
-    pub(super) fn start_notices(&mut self) -> Vec<(u32, Notice)> {
+    /// What is left of the notices of a concluded approval.
+    pub(super) fn hand_over(&mut self) -> Option<Undelivered> {
+        let concluded = self.ending.concluded.as_ref().filter(|_| self.notices.are_pending());
+        let (sealed, outcome) = concluded?;
+        let workflow_id = outcome::notices_id(self.chain(), outcome);
+        let left = self.left();
+        let (evidence, outcome) = (brief(left.evidence), Some(sealed.clone()));
+        let input = HandOver { open: Left { evidence, outcome, ..left } };
+        self.ending.notices_in = Some(workflow_id.clone());
+        Some(Undelivered { workflow_id, input })
+    }
+
+    pub(super) fn start_notices(&mut self) -> Vec<Notice> {
         let new = self.notices.start();
         let notice = |(number, Pending { recipient, kind, entries }): (u32, Pending)| {
             let about = match kind {
                 Kind::Outcome => {
-                    let (outcome, first_run_id) =
-                        (self.concluded.as_ref()?.0.clone(), self.first_run_id.clone());
-                    About::Outcome { outcome, first_run_id }
+                    let (outcome, _) = self.ending.concluded.as_ref()?;
+                    let first_run_id = self.first_run_id.clone();
+                    About::Outcome { outcome: outcome.clone(), first_run_id }
                 }
                 Kind::Superseded => About::Superseded(brief(self.evidence(entries))),
                 Kind::DecidedByOperator => About::DecidedByOperator(brief(self.evidence(entries))),
             };
-            Some((number, Notice { recipient, about }))
+            Some(Notice { workflow_id: self.workflow_id.clone(), number, recipient, about })
         };
         new.into_iter().filter_map(notice).collect()
     }
@@ -86,13 +117,18 @@ fn brief(mut evidence: Evidence) -> Evidence {
 impl Left {
     /// The approval to which all this has happened.
     pub(super) fn open(self) -> Result<Open, String> {
-        let Left { evidence, workflow_id, encoding, deliveries, notices } = self;
+        let Left { evidence, workflow_id, encoding, deliveries, notices, outcome } = self;
         let Evidence { plan: sealed, first_run_id, began, journal } = evidence;
         let plan = sealed.unverified().map_err(|error| error.to_string())?;
         if plan.stages.is_empty() && plan.rule_decision.is_none() {
             return Err("its plan has no stages".to_owned());
         }
         let approval = leaves::replay(&plan, began, journal).map_err(|why| why.to_string())?;
+        let read = |sealed: Sealed<Outcome>| {
+            let outcome = sealed.unverified();
+            outcome.map(|outcome| (sealed, outcome)).map_err(|error| error.to_string())
+        };
+        let concluded = outcome.map(read).transpose()?;
         Ok(Open {
             sealed,
             plan,
@@ -103,11 +139,10 @@ impl Left {
             approval,
             deliveries,
             notices,
-            concluded: None,
-            consequences: Consequences::default(),
+            ending: Ending { concluded, ..Ending::default() },
             stage: None,
             issuing: false,
-            unpublished_vote: false,
+            unpublished: false,
         })
     }
 }

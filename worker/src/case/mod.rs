@@ -1,8 +1,8 @@
 //! The state of one approval in its workflow. Deterministic, and without I/O: [`Case::handle`] takes
 //! what has happened, [`Case::next`] says what to do.
 
-mod consequences;
 mod deliveries;
+mod ending;
 mod evidence;
 mod inbox;
 mod notices;
@@ -20,22 +20,23 @@ use serde::{Deserialize, Serialize};
 use temporalio_common::search_attributes::SearchAttributeUpdate;
 
 use self::{
-    consequences::Consequences,
     deliveries::Deliveries,
+    ending::{Ending, Progress},
     evidence::Left,
     inbox::Inbox,
     notices::{Kind, Notices},
 };
 pub(crate) use self::{
-    consequences::{Consequence, FollowUpStart},
+    ending::{Consequence, FollowUpStart},
+    evidence::{HandOver, Undelivered},
     signals::Signal,
     visibility::unset,
 };
 use crate::{
     approval::{Approval, Ballot, By, Claim, NotReassigned, Receipt, Seat, Stage, ToAsk, Whom},
     outcome,
-    policy::{FollowUp, Plan},
-    recorded::{Delivery, Evidence, Issue, Issued, Notice, ReviewRequest, Sealed, StartFollowUp},
+    policy::Plan,
+    recorded::{Evidence, Issue, Issued, Notice, ReviewRequest, Sealed},
 };
 
 /// Serialised, it is what a workflow that continues as new leaves to its next run.
@@ -68,15 +69,13 @@ struct Open {
     approval: Approval,
     deliveries: Deliveries,
     notices: Notices,
-    /// The outcome, once it is sealed.
-    concluded: Option<(Sealed<v1::Outcome>, v1::Outcome)>,
-    consequences: Consequences,
+    ending: Ending,
     /// The stage that [`Case::next`] has worked on. Once it has ended, that is to be said.
     stage: Option<usize>,
     /// Whether links are being issued.
     issuing: bool,
-    /// Whether a vote has counted since search attributes were last written.
-    unpublished_vote: bool,
+    /// Whether search attributes have changed since they were last written.
+    unpublished: bool,
 }
 
 /// Something that has happened.
@@ -100,6 +99,8 @@ pub(crate) enum Event {
     FollowUpFinished(Result<(), String>),
     /// The webhook took the outcome, or refused it for good.
     WebhookFinished(Result<(), String>),
+    /// No other workflow goes on delivering notices, for this reason.
+    NoticesNotHandedOver(String),
 }
 
 /// What the workflow does next.
@@ -109,12 +110,14 @@ pub(crate) enum Step {
     Issue { summary: String, issue: Box<Issue> },
     /// Send requests, and wait for the state to change or for the time to come.
     Wait(Wait),
-    /// Stop the timer and the requests of a stage that has ended.
-    EndStage,
+    /// A stage has ended. Cancel its timer and its requests, unless the workflow is about to close.
+    EndStage { cancel: bool },
     /// Compute and seal the outcome, and hand it to the state as [`Event::Concluded`].
     Conclude(Box<Evidence>),
-    /// Act on the outcome.
-    Done,
+    /// Begin to act on the outcome.
+    Act(Box<Consequence>),
+    /// Have another workflow deliver the notices that are left, and return the result.
+    Close { publish: bool, undelivered: Option<Box<Undelivered>> },
     /// Give up: the stage waits for nobody and for no time. No approval gets there by itself; the
     /// workflow task of a forged one would never end.
     Stuck,
@@ -128,9 +131,10 @@ pub(crate) struct Wait {
     /// The links of reviewers who were superseded before their request was sent.
     pub(crate) stop: Vec<String>,
     pub(crate) requests: Vec<ReviewRequest>,
-    pub(crate) until: Timestamp,
-    /// What happens then, for people.
-    pub(crate) summary: String,
+    /// When time has an effect, and which, for people.
+    pub(crate) until: Option<(Timestamp, String)>,
+    /// Whether the approval can still be cancelled and continue as new.
+    pub(crate) open: bool,
 }
 
 impl Case {
@@ -152,6 +156,7 @@ impl Case {
             encoding,
             deliveries: Deliveries::default(),
             notices: Notices::default(),
+            outcome: None,
         };
         self.open = Some(left.open()?);
         self.drain_until_open(now);
@@ -174,12 +179,12 @@ impl Case {
         self.drain_until_open(now);
         if let Some(open) = &mut self.open {
             // The run publishes everything when it starts.
-            open.unpublished_vote = false;
+            open.unpublished = false;
         }
     }
 
-    /// Takes what has happened. Returns whether search attributes have to be written.
-    pub(crate) fn handle(&mut self, event: Event, now: Timestamp) -> bool {
+    /// Takes what has happened.
+    pub(crate) fn handle(&mut self, event: Event, now: Timestamp) {
         match (event, &mut self.open) {
             (Event::Signal(name, payloads, identity), _) => {
                 match signals::read(name, &payloads, &identity) {
@@ -188,43 +193,46 @@ impl Case {
                 }
             }
             (_, None) => {}
-            (Event::LinksIssued(issued), Some(_)) => return self.links_issued(issued),
+            (Event::LinksIssued(issued), Some(_)) => self.links_issued(issued),
             // If it has been decided meanwhile, cancelling changes nothing.
             (Event::Cancelled(reason), Some(open)) => {
                 // Temporal does not say who cancelled.
                 let (reason, identity) = (text::comment(&reason), "unknown".to_owned());
                 open.approval.withdraw(reason, identity, now);
             }
+            (Event::TimePassed, Some(open)) if open.approval.is_final() => {}
             (Event::TimePassed, Some(open)) => {
                 open.deliveries.remind(open.approval.tick(now));
             }
             (Event::RequestFinished { link, reminder, result }, Some(open)) => {
                 let (before, after) = open.deliveries.finish(&link, reminder, result);
                 open.approval.reached(&link, after);
-                self.changed |= open.approval.to_ask().is_some();
-                return before != after;
+                open.unpublished |= before != after;
+                self.changed |= open.approval.to_ask().is_some() || before != after;
             }
             (Event::NoticeFinished { number, result }, Some(open)) => {
-                let unreachable = open.notices.finish(number, result);
-                self.changed |= open.notices.are_waiting();
-                return unreachable;
+                open.unpublished |= open.notices.finish(number, result);
+                self.changed = true;
             }
             (Event::Concluded(sealed), Some(open)) => {
                 if let Ok(outcome) = sealed.unverified() {
-                    open.concluded = Some((sealed, outcome));
+                    open.ending.concluded = Some((sealed, outcome));
                     open.notices.notify_submitter(open.plan.submitter.clone());
+                    open.unpublished = true;
                 }
             }
             (Event::FollowUpFinished(result), Some(open)) => {
-                open.consequences.follow_up = Some(result);
+                open.unpublished |= result.is_err();
+                open.ending.follow_up = Progress::Done(result);
+                self.changed = true;
             }
             (Event::WebhookFinished(result), Some(open)) => {
-                let refused = result.is_err();
-                open.consequences.webhook = Some(result);
-                return refused;
+                open.unpublished |= result.is_err();
+                open.ending.webhook = Progress::Done(result);
+                self.changed = true;
             }
+            (Event::NoticesNotHandedOver(why), Some(open)) => open.notices.submitter_error = why,
         }
-        false
     }
 
     /// What to do now.
@@ -235,24 +243,24 @@ impl Case {
         if let Some(ended) = open.stage.take_if(|stage| Some(*stage) != pending) {
             // They need not decide any more.
             open.notify(open.approval.stages()[ended].undecided().cloned().collect());
-            return Step::EndStage;
+            return Step::EndStage { cancel: pending.is_some() || open.waits_for_receiver() };
         }
         open.stage = pending;
         if pending.is_none() {
             self.drain(now);
-            return self.conclude();
+            return self.open.as_mut().map_or(Step::Stuck, |open| open.next_of_end(now));
         }
         if let Some((summary, issue)) = open.to_issue(now) {
             open.issuing = true;
             return Step::Issue { summary, issue: Box::new(issue) };
         }
-        let Some((until, summary)) = open.next_deadline() else { return Step::Stuck };
+        let Some(until) = open.next_deadline() else { return Step::Stuck };
         Step::Wait(Wait {
-            publish: std::mem::take(&mut open.unpublished_vote),
+            publish: std::mem::take(&mut open.unpublished),
             stop: open.unsent_to_superseded(),
             requests: open.requests(),
-            until,
-            summary,
+            until: Some(until),
+            open: true,
         })
     }
 
@@ -268,29 +276,14 @@ impl Case {
         self.changed
     }
 
-    /// The notices that are to be sent, by number, each once in a run.
-    pub(crate) fn start_notices(&mut self) -> Vec<(u32, Notice)> {
+    /// The notices that are to be sent, each once in a run.
+    pub(crate) fn start_notices(&mut self) -> Vec<Notice> {
         self.open.as_mut().map(Open::start_notices).unwrap_or_default()
     }
 
-    /// What is still to be done about the outcome.
-    pub(crate) fn next_consequence(&self) -> Option<Consequence> {
-        let open = self.open.as_ref()?;
-        let (sealed, outcome) = open.concluded.as_ref()?;
-        let (first_run_id, encoding) = (open.first_run_id.clone(), open.encoding);
-        if let Some(next) = open.next_follow_up() {
-            let (plan, sealed) = (open.sealed.clone(), sealed.clone());
-            return Some(Consequence::FollowUp(FollowUpStart {
-                next: next.clone(),
-                outcome: Box::new(outcome.clone()),
-                request: StartFollowUp { plan, outcome: sealed, first_run_id, encoding },
-            }));
-        }
-        let not_followed_up = !open.consequences.follow_up_error().is_empty();
-        open.needs_webhook().then(|| Consequence::Webhook {
-            delivery: Delivery { outcome: sealed.clone(), first_run_id, not_followed_up },
-            task_queue: open.plan.webhook_queue.clone(),
-        })
+    /// Whether [`Case::start_notices`] has any to send.
+    pub(crate) fn has_notices_to_start(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.notices.can_start())
     }
 
     /// By what a search finds the approval.
@@ -363,10 +356,10 @@ impl Case {
 
     /// Opens the level or the seat that links were issued for, and takes the decisions that were held
     /// for it. Superseded reviewers are notified if they were asked before.
-    fn links_issued(&mut self, issued: Issued) -> bool {
-        let Some(open) = &mut self.open else { return false };
+    fn links_issued(&mut self, issued: Issued) {
+        let Some(open) = &mut self.open else { return };
         if !std::mem::take(&mut open.issuing) {
-            return false;
+            return;
         }
         let now = issued.opened_at;
         let (superseded, pointless) = open.ask(issued);
@@ -376,17 +369,7 @@ impl Case {
         self.drain_until_open(now);
         if let Some(open) = &mut self.open {
             open.notify(superseded);
-            open.unpublished_vote = false;
-        }
-        true
-    }
-
-    fn conclude(&mut self) -> Step {
-        match &self.open {
-            Some(open) if open.concluded.is_none() => {
-                Step::Conclude(Box::new(open.evidence(open.approval.journal().len())))
-            }
-            _ => Step::Done,
+            open.unpublished = true;
         }
     }
 }
@@ -398,11 +381,13 @@ impl Open {
 
     /// The sealed outcome; before that, what has been decided so far.
     fn outcome(&self) -> v1::Outcome {
-        let mut outcome = match &self.concluded {
+        let mut outcome = match &self.ending.concluded {
             Some((_, outcome)) => outcome.clone(),
             None => outcome::outcome(&self.plan, &self.approval, self.chain()),
         };
-        if !self.consequences.follow_up_error().is_empty() {
+        outcome.webhook_error = self.ending.webhook.error().to_owned();
+        outcome.follow_up_error = self.ending.follow_up.error().to_owned();
+        if !outcome.follow_up_error.is_empty() {
             (outcome.child_workflow_id, outcome.child_namespace) = <_>::default();
         }
         outcome
@@ -529,7 +514,7 @@ impl Open {
             true => Receipt::Superseded,
             false => self.approval.vote(ballot, now),
         };
-        self.unpublished_vote |= receipt == Receipt::Counted;
+        self.unpublished |= receipt == Receipt::Counted;
         match receipt {
             Receipt::Counted => {
                 self.notify_represented();
@@ -552,17 +537,6 @@ impl Open {
         let mut seats = self.approval.stages().iter().flat_map(Stage::seats);
         let seat = seats.find(|seat| seat.link == *link);
         seat.map_or("the holder of this link".to_owned(), |seat| seat.reviewer.to_string())
-    }
-
-    /// The follow-up workflow that is still to be started.
-    fn next_follow_up(&self) -> Option<&FollowUp> {
-        let follow_up = outcome::follow_up(&self.plan, outcome::status(&self.approval));
-        follow_up.filter(|_| self.consequences.follow_up.is_none())
-    }
-
-    /// Whether the webhook still has to get the outcome.
-    fn needs_webhook(&self) -> bool {
-        self.plan.webhook && self.consequences.webhook.is_none()
     }
 
     /// Notifies the reviewer whose vote was the last one, if an operator gave it.

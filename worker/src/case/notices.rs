@@ -13,7 +13,7 @@ pub(super) const AT_ONCE: usize = 20;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Notices {
-    /// By number. A new run sends all of them again.
+    /// By number. A new run sends all of them again, and so does a workflow that goes on with them.
     undelivered: BTreeMap<u32, Pending>,
     count: u32,
     /// Those that are on their way.
@@ -65,9 +65,14 @@ impl Notices {
         new
     }
 
-    /// Whether some wait for others to be sent.
-    pub(super) fn are_waiting(&self) -> bool {
-        self.undelivered.len() > self.started.len()
+    /// Whether [`Notices::start`] has any to send.
+    pub(super) fn can_start(&self) -> bool {
+        self.undelivered.len() > self.started.len() && self.started.len() < AT_ONCE
+    }
+
+    /// Whether some were neither delivered nor refused.
+    pub(super) fn are_pending(&self) -> bool {
+        !self.undelivered.is_empty()
     }
 
     /// A notice was sent, or refused for good. Returns whether the submitter could not be notified.

@@ -12,7 +12,10 @@ use temporalio_common::search_attributes::{
     SearchAttributeKey, SearchAttributeUpdate, SearchAttributes,
 };
 
-use super::Open;
+use super::{
+    Open,
+    ending::{Ending, Progress},
+};
 use crate::{
     approval::{By, OnDeadline, Seat, SeatStatus, Stage},
     limits::MAX_REVIEWER_BYTES,
@@ -29,7 +32,7 @@ const UNDELIVERABLE: SearchAttributeKey<bool> = SearchAttributeKey::bool(ATTRIBU
 
 /// The answer to the query `status`, but for ignored signals.
 pub(super) fn state(open: &Open) -> v1::ApprovalState {
-    let approval = &open.approval;
+    let (approval, concluded) = (&open.approval, open.ending.concluded.as_ref());
     v1::ApprovalState {
         status: status(approval).into(),
         submission: Some(open.plan.submission.clone()),
@@ -40,10 +43,11 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         rule: open.plan.rule.clone(),
         announcement_error: open.notices.submitter_error.clone(),
         handing_on: handing_on(open).unwrap_or_default(),
-        webhook_error: open.consequences.webhook_error().to_owned(),
+        webhook_error: open.ending.webhook.error().to_owned(),
+        follow_up_error: open.ending.follow_up.error().to_owned(),
         digest: open.plan.digest.clone(),
         operator_actions: operator_actions(approval),
-        jws: open.concluded.as_ref().map(|(_, outcome)| outcome.jws.clone()).unwrap_or_default(),
+        jws: concluded.map(|(_, outcome)| outcome.jws.clone()).unwrap_or_default(),
         ..Default::default()
     }
 }
@@ -52,8 +56,9 @@ pub(super) fn search_attributes(open: &Open) -> Vec<SearchAttributeUpdate> {
     let approval = &open.approval;
     let asked = || approval.open_stage().into_iter().flat_map(Stage::undecided);
     let unreachable = asked().any(|seat| seat.status == SeatStatus::Unreachable);
-    let outcome_undelivered =
-        !open.notices.submitter_error.is_empty() || !open.consequences.webhook_error().is_empty();
+    let Ending { follow_up, webhook, .. } = &open.ending;
+    let errors = [&*open.notices.submitter_error, follow_up.error(), webhook.error()];
+    let outcome_undelivered = errors.iter().any(|error| !error.is_empty());
     let seats = approval.stages().iter().flat_map(Stage::seats);
     let links = seats.map(|seat| seat.link.clone()).filter(|link| !link.is_empty());
     vec![
@@ -92,8 +97,7 @@ fn fitting(addresses: impl Iterator<Item = String>) -> Vec<String> {
 
 /// What a decided workflow still waits for.
 fn handing_on(open: &Open) -> Option<String> {
-    let follow_up =
-        open.next_follow_up().map(|next| format!("the workflow {} to start", next.workflow));
+    let follow_up = open.follow_up().map(|next| format!("the workflow {} to start", next.workflow));
     let webhook = open.needs_webhook().then(|| "the webhook to accept the outcome".to_owned());
     let pending: Vec<String> = follow_up.into_iter().chain(webhook).collect();
     let sentence = format!("Decided. Waiting for {}.", pending.join(" and "));
@@ -167,14 +171,18 @@ pub(super) fn details(open: &Open, ignored: u32) -> String {
     for stage in open.approval.stages() {
         stage_details(&mut text, open, stage);
     }
-    if let (Some(Ok(())), Some((_, outcome))) = (&open.consequences.follow_up, &open.concluded) {
+    let Ending { concluded, follow_up, webhook, notices_in, .. } = &open.ending;
+    if let (Progress::Done(Ok(())), Some((_, outcome))) = (follow_up, concluded) {
         let _ = writeln!(text, "\nFollow-up workflow: {}", markdown(&outcome.child_workflow_id));
+    }
+    if let Some(workflow_id) = notices_in {
+        let _ = writeln!(text, "\nNotices are still to be delivered: {}", markdown(workflow_id));
     }
     let submitter = markdown(open.plan.submitter.as_str());
     for (what, why) in [
         (format!("{submitter} cannot be reached"), &*open.notices.submitter_error),
-        ("The follow-up workflow was not started".into(), open.consequences.follow_up_error()),
-        ("The webhook did not take the outcome".into(), open.consequences.webhook_error()),
+        ("The follow-up workflow was not started".into(), follow_up.error()),
+        ("The webhook did not take the outcome".into(), webhook.error()),
     ] {
         if !why.is_empty() {
             let _ = writeln!(text, "\n**{what}**: {}", markdown(why));

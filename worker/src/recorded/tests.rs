@@ -161,7 +161,10 @@ fn what_histories_hold_is_written_as_it_was() {
     let problem = v1::Problem { path: "$.document".into(), message: "is missing".into() };
     let outcome = || Sealed::new(&outcome(), CHAIN, keys().first()).expect("JSON");
     let first_run_id = || CHAIN.first_run_id.to_owned();
-    let notice = |about| Notice { recipient: address("bob"), about };
+    let notice = |about| {
+        let (workflow_id, recipient) = ("laptops".to_owned(), address("bob"));
+        Notice { workflow_id, number: 2, recipient, about }
+    };
     let announced = About::Outcome { outcome: outcome(), first_run_id: first_run_id() };
     let start = StartFollowUp {
         plan: sealed(&plan(), CHAIN),

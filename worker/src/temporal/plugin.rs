@@ -25,7 +25,7 @@ use crate::{
         attempts::Attempts,
         webhook::{MAX_CONCURRENT, WEBHOOK_QUEUE_SUFFIX},
     },
-    workflow::ApprovalWorkflow,
+    workflow::{ApprovalNotices, ApprovalWorkflow},
 };
 
 /// A worker that runs approvals, and another one that delivers outcomes to the webhook. Each has its own
@@ -129,7 +129,9 @@ fn approvals_plugin(countersign: Arc<Countersign>, attempts: Attempts) -> Simple
     let mut activities = ActivityDefinitions::default();
     countersign.register_all(&mut activities);
     let mut workflows = WorkflowDefinitions::default();
-    workflows.register_workflow::<ApprovalWorkflow>().expect("one type is registered once");
+    let once = "each type is registered once";
+    workflows.register_workflow::<ApprovalWorkflow>().expect(once);
+    workflows.register_workflow::<ApprovalNotices>().expect(once);
     SimplePlugin::builder("countersign")
         .activities(activities)
         .workflows(workflows)

@@ -22,12 +22,17 @@ impl Default for Background {
 }
 
 impl Background {
+    pub(super) fn is_idle(&self) -> bool {
+        self.work.is_terminated()
+    }
+
+    /// Goes on with it after what was added before: commands follow from this order.
     pub(super) fn add(&mut self, new: impl Future<Output = ()> + 'static) {
         let earlier = std::mem::replace(&mut self.work, Fuse::terminated());
         let both = async move {
             match earlier.is_terminated() {
                 true => new.await,
-                false => drop(join!(new, earlier)),
+                false => drop(join!(earlier, new)),
             }
         };
         self.work = both.boxed_local().fuse();

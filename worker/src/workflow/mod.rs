@@ -6,22 +6,23 @@
 //! 1. `handle` with a signal: at any time, before everything else in a workflow task
 //! 2. `is_of`, `resume`: what the run before has left; or `begin` with a valid plan
 //! 3. `refuse`: the run fails
-//! 4. `next`: issue links, wait, end a stage, conclude, or act on the outcome
-//! 5. `start_notices`: mails to those who need not decide any more, or to the submitter
-//! 6. `handle`, then `search_attributes` and `details`: after each thing that was done
+//! 4. `next`: issue links, wait, end a stage, conclude, act on the outcome, or close
+//! 5. `search_attributes`: before a wait or the end, where they have changed
+//! 6. `start_notices`: mails to those who need not decide any more, or to the submitter
 //! 7. `drain`: signals that came while links were issued, when all that follows from the links is
 //!    scheduled
-//! 8. `has_changed`: whether to ask for what is next; or `submission`, to continue as new
-//! 9. `next_consequence`: what acts on the outcome, one after the other
+//! 8. `handle`, then `details`: after each thing that was done
+//! 9. `has_changed`: whether to ask for what is next; or `submission`, to continue as new
 //! 10. `result`
 //!
-//! `status` answers the query, which changes nothing.
+//! `status` answers the query, which changes nothing. `has_notices_to_start` is for [`ApprovalNotices`].
 
 mod background;
+mod notices;
 mod options;
 mod origin;
 
-use std::{convert::Infallible, pin::pin};
+use std::{convert::Infallible, future::pending, pin::pin};
 
 use countersign_protos::{
     names,
@@ -36,17 +37,19 @@ use temporalio_common::{
 };
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
-    ActivityExecutionError, ContinueAsNewOptions, SyncWorkflowContext, WorkflowCancellationToken,
+    ActivityExecutionError, ChildWorkflowStartError, ContinueAsNewOptions,
+    StartChildWorkflowExecutionFailedCause, SyncWorkflowContext, WorkflowCancellationToken,
     WorkflowContext, WorkflowContextView, WorkflowResult, WorkflowTermination, workflows::select,
 };
 
+pub use self::notices::ApprovalNotices;
 use self::{
     background::{Background, StageWork, Timer},
     origin::{Continued, Origin, Refused, chain},
 };
 use crate::{
     activities::Countersign,
-    case::{Case, Consequence, Event, FollowUpStart, Step, unset},
+    case::{Case, Consequence, Event, FollowUpStart, Step, Undelivered, unset},
     payload::{from_temporal, to_temporal},
     policy::Plan,
     recorded::{Delivery, Notice, ReviewRequest, Sealed, Validated},
@@ -97,19 +100,7 @@ impl ApprovalWorkflow {
                 begun.map_err(|why| Self::refuse(ctx, Refused::Plan(why)))?;
             }
         }
-        Self::ask(ctx, &mut background).await?;
-        Self::publish(ctx);
-        background.add(Self::conclude(ctx.clone()));
-        loop {
-            (&mut background.work).await;
-            let notices = ctx.state_mut(|workflow| workflow.case.start_notices());
-            if notices.is_empty() {
-                break;
-            }
-            for (number, notice) in notices {
-                background.add(Self::notify(ctx.clone(), number, notice));
-            }
-        }
+        Self::decide(ctx, &mut background).await?;
         Ok(raw(ctx.state(|workflow| workflow.case.result())))
     }
 
@@ -205,16 +196,15 @@ impl ApprovalWorkflow {
         }
     }
 
-    /// Asks reviewers, stage after stage and level after level, until it is decided.
-    async fn ask(ctx: &WorkflowContext<Self>, background: &mut Background) -> WorkflowResult<()> {
+    /// Asks reviewers, stage after stage and level after level, until it is decided, and acts on that.
+    async fn decide(
+        ctx: &WorkflowContext<Self>,
+        background: &mut Background,
+    ) -> WorkflowResult<()> {
         let mut stage = StageWork::new();
         loop {
             let now = now(ctx.workflow_time());
-            let step = ctx.state_mut(|workflow| workflow.case.next(now));
-            for (number, notice) in ctx.state_mut(|workflow| workflow.case.start_notices()) {
-                background.add(Self::notify(ctx.clone(), number, notice));
-            }
-            match step {
+            match ctx.state_mut(|workflow| workflow.case.next(now)) {
                 Step::Issue { summary, issue } => {
                     let options = options::local(summary);
                     let issuing =
@@ -231,8 +221,12 @@ impl ApprovalWorkflow {
                         let token = stage.request(&request.link);
                         background.add(Self::request(ctx.clone(), request, token));
                     }
-                    let timer = stage.timer(ctx, wait.until, now, wait.summary);
-                    match Self::wait(ctx, timer, background).await {
+                    for notice in ctx.state_mut(|workflow| workflow.case.start_notices()) {
+                        background.add(Self::notify(ctx.clone(), notice));
+                    }
+                    let until = wait.until;
+                    let timer = until.map(|(until, what)| stage.timer(ctx, until, now, what));
+                    match Self::wait(ctx, wait.open, timer, background).await {
                         Wake::StateChanged => {}
                         Wake::Timer => {
                             stage.forget_timer();
@@ -241,7 +235,12 @@ impl ApprovalWorkflow {
                         Wake::HistoryLimit => match Self::continue_as_new(ctx)? {},
                     }
                 }
-                Step::EndStage => std::mem::replace(&mut stage, StageWork::new()).cancel(),
+                Step::EndStage { cancel } => {
+                    let ended = std::mem::replace(&mut stage, StageWork::new());
+                    if cancel {
+                        ended.cancel();
+                    }
+                }
                 Step::Conclude(evidence) => {
                     let options = options::local("Conclude and sign the outcome".to_owned());
                     let concluding =
@@ -249,16 +248,27 @@ impl ApprovalWorkflow {
                     let concluded = concluding.await?;
                     Self::handle(ctx, Event::Concluded(concluded));
                 }
-                Step::Done => return Ok(()),
+                Step::Act(consequence) => background.add(Self::act(ctx.clone(), *consequence)),
+                Step::Close { publish, undelivered } => {
+                    if let Some(undelivered) = undelivered {
+                        Self::hand_over(ctx, *undelivered).await;
+                    }
+                    if publish {
+                        Self::publish(ctx);
+                    }
+                    return Ok(());
+                }
                 Step::Stuck => return Err(Self::refuse(ctx, Refused::Contradictory)),
             }
         }
     }
 
-    /// Waits until the state changes, the timer fires, or the history is too long.
+    /// Waits until the state changes, the timer fires, or the history is too long. Only an `open` approval
+    /// can be cancelled and continue as new.
     async fn wait(
         ctx: &WorkflowContext<Self>,
-        timer: &mut Timer<'_>,
+        open: bool,
+        mut timer: Option<&mut Timer<'_>>,
         background: &mut Background,
     ) -> Wake {
         // A query that comes while links are issued splits the workflow task: the SDK then shows the
@@ -266,7 +276,7 @@ impl ApprovalWorkflow {
         // the links is scheduled here, by polling once, and only then are held signals, cancellations,
         // and other mails' ends looked at. Without these two lines a replay may schedule the same
         // commands in another order.
-        let _ = poll!(pin!(timer.fires()));
+        let _ = poll!(pin!(fires(&mut timer)));
         let _ = poll!(&mut background.work);
         ctx.state_mut(|workflow| workflow.case.drain(now(ctx.workflow_time())));
         loop {
@@ -276,9 +286,15 @@ impl ApprovalWorkflow {
                 let events = ctx.history_length();
                 // The next run would not be cancelled.
                 let stays = ctx.cancellation_token().is_cancelled();
-                !stays && (idle && ctx.continue_as_new_suggested() || events > MAX_EVENTS)
+                open && !stays && (idle && ctx.continue_as_new_suggested() || events > MAX_EVENTS)
             };
             let wakes = |workflow: &Self| workflow.case.has_changed() || too_long();
+            let cancelled = async {
+                match open {
+                    true => ctx.cancelled().await,
+                    false => pending().await,
+                }
+            };
             select! {
                 _ = ctx.wait_condition_with_options(wakes, options::condition()).fuse() => {
                     return match ctx.state(|workflow| workflow.case.has_changed()) {
@@ -286,11 +302,11 @@ impl ApprovalWorkflow {
                         false => Wake::HistoryLimit,
                     };
                 }
-                reason = ctx.cancelled() => {
+                reason = pin!(cancelled.fuse()) => {
                     Self::handle(ctx, Event::Cancelled(reason.unwrap_or_default()));
                     return Wake::StateChanged;
                 }
-                _ = timer.fires().fuse() => return Wake::Timer,
+                _ = pin!(fires(&mut timer).fuse()) => return Wake::Timer,
                 _ = work => {}
             }
         }
@@ -328,27 +344,22 @@ impl ApprovalWorkflow {
     }
 
     /// Mails somebody an outcome, which does not depend on it.
-    async fn notify(ctx: WorkflowContext<Self>, number: u32, notice: Notice) {
-        let options = options::notice(format!("Notify {}", notice.recipient));
-        let sent = ctx.execute_activity(Countersign::announce_decision, notice, options).await;
-        let result = sent.map(drop).map_err(|error| cause(&error));
-        Self::handle(&ctx, Event::NoticeFinished { number, result });
+    async fn notify(ctx: WorkflowContext<Self>, notice: Notice) {
+        let event = notices::deliver(&ctx, notice).await;
+        Self::handle(&ctx, event);
     }
 
-    /// Starts the follow-up workflow and delivers the outcome to the webhook, however long that takes.
-    async fn conclude(ctx: WorkflowContext<Self>) {
-        let next = || ctx.state(|workflow| workflow.case.next_consequence());
-        while let Some(consequence) = next() {
-            let event = match consequence {
-                Consequence::FollowUp(start) => {
-                    Event::FollowUpFinished(Self::start_follow_up(&ctx, start).await)
-                }
-                Consequence::Webhook { delivery, task_queue } => {
-                    Event::WebhookFinished(Self::deliver(&ctx, delivery, task_queue).await)
-                }
-            };
-            Self::handle(&ctx, event);
-        }
+    /// Starts the follow-up workflow or delivers the outcome to the webhook, however long that takes.
+    async fn act(ctx: WorkflowContext<Self>, consequence: Consequence) {
+        let event = match consequence {
+            Consequence::FollowUp(start) => {
+                Event::FollowUpFinished(Self::start_follow_up(&ctx, start).await)
+            }
+            Consequence::Webhook { delivery, task_queue } => {
+                Event::WebhookFinished(Self::deliver(&ctx, delivery, task_queue).await)
+            }
+        };
+        Self::handle(&ctx, event);
     }
 
     async fn start_follow_up(
@@ -365,14 +376,33 @@ impl ApprovalWorkflow {
             }
             None => {
                 let summary = format!("Follow-up to {}", outcome.submission_id);
-                let options = options::child(workflow_id.clone(), next.task_queue, summary);
+                let options = options::child(workflow_id.clone(), Some(next.task_queue), summary);
                 let input = raw(payload::encode(&*outcome, request.encoding));
                 let child = UntypedWorkflow::new(next.workflow);
-                let starting = ctx.start_child_workflow(child, input, options);
-                starting.await.map(drop).map_err(|error| error.to_string())
+                started(ctx.start_child_workflow(child, input, options).await)
             }
         };
         started.map_err(|why| format!("{workflow_id}: {why}"))
+    }
+
+    /// Starts the workflow that goes on delivering notices.
+    async fn hand_over(ctx: &WorkflowContext<Self>, undelivered: Undelivered) {
+        let Undelivered { workflow_id, input } = undelivered;
+        let summary = "Deliver the notices that are left".to_owned();
+        let options = options::child(workflow_id.clone(), None, summary);
+        let result = match notices::input(&input) {
+            Ok(input) => {
+                let child = UntypedWorkflow::new(names::WORKFLOW_TYPE_NOTICES);
+                started(ctx.start_child_workflow(child, input, options).await)
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match result {
+            Ok(()) => Self::describe(ctx),
+            Err(why) => {
+                Self::handle(ctx, Event::NoticesNotHandedOver(format!("{workflow_id}: {why}")));
+            }
+        }
     }
 
     async fn deliver(
@@ -387,13 +417,11 @@ impl ApprovalWorkflow {
         delivered.map(drop).map_err(|error| cause(&error))
     }
 
-    /// Hands an event to the state, and makes visible what it changes.
+    /// Hands an event to the state, and shows it.
     fn handle(ctx: &WorkflowContext<Self>, event: Event) {
         let now = now(ctx.workflow_time());
-        match ctx.state_mut(|workflow| workflow.case.handle(event, now)) {
-            true => Self::publish(ctx),
-            false => Self::describe(ctx),
-        }
+        ctx.state_mut(|workflow| workflow.case.handle(event, now));
+        Self::describe(ctx);
     }
 
     /// Makes the state visible from outside: search attributes and the Web UI's current details.
@@ -411,6 +439,27 @@ impl ApprovalWorkflow {
 /// The time of the workflow task; deterministic.
 fn now(workflow_time: Option<std::time::SystemTime>) -> Timestamp {
     workflow_time.and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Never, without a timer.
+async fn fires(timer: &mut Option<&mut Timer<'_>>) {
+    match timer {
+        Some(timer) => timer.fires().await,
+        None => pending().await,
+    }
+}
+
+/// Whether a child workflow was started. Its ID is that of one outcome of one approval: where it exists, it
+/// was started before a reset.
+fn started<T>(started: Result<T, ChildWorkflowStartError>) -> Result<(), String> {
+    match started {
+        Ok(_) => Ok(()),
+        Err(ChildWorkflowStartError::StartFailed {
+            cause: StartChildWorkflowExecutionFailedCause::WorkflowAlreadyExists,
+            ..
+        }) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The encoding of the first argument; JSON if there is none.

@@ -7,6 +7,7 @@ use temporalio_common::RetryPolicy;
 use temporalio_sdk::{
     ActivityCloseTimeouts, ActivityOptions, ChildWorkflowOptions, LocalActivityOptions,
     ParentClosePolicy, TimerOptions, WaitConditionOptions, WorkflowCancellationToken,
+    WorkflowIdReusePolicy,
 };
 
 use crate::{activities::HEARTBEAT_TIMEOUT, notifier::LONGEST_ATTEMPT};
@@ -66,15 +67,17 @@ pub(super) fn consequence(summary: String) -> ActivityOptions {
         .build()
 }
 
-/// A follow-up workflow outlives the approval.
+/// Outlives the approval, and is started once, also where the approval is reset. On the approval's own task
+/// queue unless another one is given.
 pub(super) fn child(
     workflow_id: String,
-    task_queue: String,
+    task_queue: Option<String>,
     summary: String,
 ) -> ChildWorkflowOptions {
     ChildWorkflowOptions::builder()
         .workflow_id(workflow_id)
-        .task_queue(task_queue)
+        .id_reuse_policy(WorkflowIdReusePolicy::RejectDuplicate)
+        .maybe_task_queue(task_queue)
         .parent_close_policy(ParentClosePolicy::Abandon)
         .cancellation_token(WorkflowCancellationToken::new())
         .static_summary(summary)

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     approval::{Quorum, Verdict},
-    case::{Case, Event, tests::begin_with},
+    case::{Case, Event, Step, tests::begin_with},
     policy::{FollowUp, Plan, PlannedStage, TimePlan},
     testing::address,
 };
@@ -50,23 +50,28 @@ fn follow_up_workflows_and_notices_that_fail_stand_in_the_details() {
         plan.follow_ups.approved = Some(FollowUp { workflow, task_queue, namespace });
     });
     decide(&mut case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
-    assert!(matches!(case.next(now), crate::case::Step::EndStage));
-    assert!(matches!(case.next(now), crate::case::Step::Conclude(_)));
+    assert!(matches!(case.next(now), Step::EndStage { .. }));
+    assert!(matches!(case.next(now), Step::Conclude(_)));
     case.sealed();
-    assert!(matches!(case.next(now), crate::case::Step::Done));
     case.handle(started(Ok(())), now);
-    let details = case.details();
-    assert!(details.contains("\nFollow-up workflow: laptops-approved\n"), "{details}");
-    assert_eq!(case.outcome().child_workflow_id, "laptops-approved");
-    assert_eq!(case.outcome().child_namespace, "finance");
-    case.handle(started(Err("laptops-approved: it is there")), now);
-    let error = "**The follow-up workflow was not started**: laptops-approved: it is there";
+    let (details, outcome) = (case.details(), case.outcome());
+    let (id, key) = (&outcome.child_workflow_id, &outcome.execution_key[..8]);
+    assert_eq!(*id, format!("laptops-approved-{key}"));
+    let shown = format!("\nFollow-up workflow: {id}\n");
+    assert!(details.contains(&shown), "{details}");
+    assert_eq!(outcome.child_namespace, "finance");
+    case.handle(started(Err("laptops-approved: refused")), now);
+    let error = "**The follow-up workflow was not started**: laptops-approved: refused";
     assert!(case.details().contains(error), "{}", case.details());
-    assert_eq!(case.outcome().child_workflow_id, "");
-    let (number, notice) = case.start_notices().pop().expect("the submitter gets one");
+    assert_eq!(case.status().follow_up_error, "laptops-approved: refused");
+    let outcome = case.outcome();
+    assert_eq!((&*outcome.child_workflow_id, &*outcome.child_namespace), ("", ""));
+    assert_eq!(outcome.follow_up_error, "laptops-approved: refused");
+    let notice = case.start_notices().pop().expect("the submitter gets one");
     assert_eq!(notice.recipient, address("sue"));
+    let number = notice.number;
     let result = Err("no such mailbox".into());
-    assert!(case.handle(Event::NoticeFinished { number, result }, now));
+    case.handle(Event::NoticeFinished { number, result }, now);
     let error = "**sue@example.com cannot be reached**: no such mailbox";
     assert!(case.details().contains(error), "{}", case.details());
 }
@@ -84,9 +89,10 @@ fn a_webhook_that_takes_no_outcome_is_to_be_seen_wherever_one_looks() {
     let before = undeliverable(&case);
     let refusal = Err("the webhook answered 410 Gone".to_owned());
     let now = at("2026-11-24T12:00:00Z");
-    assert!(case.handle(Event::WebhookFinished(refusal), now));
+    case.handle(Event::WebhookFinished(refusal), now);
     assert_ne!(undeliverable(&case), before, "a search finds it");
-    assert_eq!(case.status().webhook_error, "the webhook answered 410 Gone");
+    let told = "the webhook answered 410 Gone";
+    assert_eq!((&*case.status().webhook_error, &*case.outcome().webhook_error), (told, told));
     let told = "**The webhook did not take the outcome**: the webhook answered 410 Gone";
     assert!(case.details().contains(told), "{}", case.details());
 }

@@ -1,0 +1,239 @@
+//! How a decided approval ends: whoever acts on its outcome gets it once, and its result waits for nobody else.
+
+use std::collections::BTreeSet;
+
+use countersign_e2e::{
+    Answer, End, MailServer, Receiver, Stack, StackBuilder, Temporal, list, submission, text,
+};
+use countersign_protos::{Chain, execution_key};
+use serde_json::{Value, json};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const ANN: &str = "ann@example.com";
+const SAM: &str = "sam@example.com";
+const FULL: Option<(&str, &str)> = Some(("RCPT", "452 4.2.2 The mailbox is full"));
+
+/// A follow-up workflow, in this namespace or in one that is named.
+fn rules(namespace: &str) -> String {
+    format!(
+        r#"
+[default]
+name = "Everything"
+on_approved = {{ workflow = "PayExpense", task_queue = "payments"{namespace} }}
+
+[[default.stages]]
+name = "Review"
+reviewers = ["ann@example.com"]
+"#
+    )
+}
+
+async fn telling(receiver: &Receiver) -> StackBuilder {
+    Stack::beside(Temporal::shared().await)
+        .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
+        .with("COUNTERSIGN_WEBHOOK_SECRET", SECRET)
+}
+
+fn by_smtp(builder: StackBuilder, server: &MailServer) -> StackBuilder {
+    builder
+        .with("COUNTERSIGN_NOTIFY", server.url())
+        .with("COUNTERSIGN_MAIL_FROM", "approvals@corp.example")
+}
+
+#[tokio::test]
+async fn a_full_mailbox_delays_no_result_and_is_mailed_to_when_it_is_emptied() {
+    let temporal = Temporal::start().await;
+    let builder = Stack::beside(temporal.clone());
+    let server = MailServer::start(builder.dir()).await;
+    let mut stack = by_smtp(builder, &server).start().await;
+    let workflow = stack.submit(&submission::expense(&[ANN])).await;
+    let link = server.mails_to(ANN, 1).await.swap_remove(0).mail.link("approve");
+    server.reply(FULL);
+    stack.press(&link, "approve", "").await.expect(200, &["you approved"]);
+    assert_eq!(workflow.outcome().await["status"], "APPROVED", "the result is there");
+    let timers = workflow.history().await.events();
+    let mut timers = timers.iter().filter_map(|event| {
+        event["timerStartedEventAttributes"]["startToFireTimeout"].as_str().map(str::to_owned)
+    });
+    assert_eq!(timers.next_back().as_deref(), Some("10s"), "it has waited that long for the mail");
+    let notices = workflow.notices().await;
+    notices.pending_failure("The mailbox is full").await;
+    assert!(server.delivered().iter().all(|each| each.to != [SAM]), "nothing is delivered yet");
+
+    stack.kill_worker().await;
+    stack.stop_signaler().await;
+    temporal.kill().await;
+    temporal.restart().await;
+    stack.start_worker();
+    server.reply(None);
+    let delivered = server.mails_to(SAM, 1).await;
+    assert_eq!(delivered.len(), 1, "one notice");
+    assert!(delivered[0].mail.text.contains("approved"), "{}", delivered[0].mail.text);
+    assert!(matches!(notices.end().await, End::Completed(_)), "there is no more to deliver");
+}
+
+#[tokio::test]
+async fn who_was_decided_for_is_told_so_also_after_the_approval_has_closed() {
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
+    let stack = by_smtp(builder, &server).start().await;
+    let workflow = stack.submit(&submission::expense(&[ANN])).await;
+    server.mails_to(ANN, 1).await;
+    server.reply(FULL);
+    workflow.signal("approve", &json!({"reviewer": ANN})).await;
+    let notices = workflow.notices().await;
+    server.reply(None);
+    let told = server.mails_to(ANN, 2).await.swap_remove(1).mail;
+    assert!(told.text.contains("An operator has recorded a decision for you"), "{}", told.text);
+    assert!(matches!(notices.end().await, End::Completed(_)), "there is no more to deliver");
+}
+
+#[tokio::test]
+async fn a_notice_that_is_refused_later_makes_its_workflow_fail_where_a_search_finds_it() {
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
+    let stack = by_smtp(builder, &server).start().await;
+    let workflow = stack.submit(&submission::expense(&[ANN])).await;
+    let link = server.mails_to(ANN, 1).await.swap_remove(0).mail.link("approve");
+    server.reply(FULL);
+    stack.press(&link, "approve", "").await.expect(200, &["you approved"]);
+    let notices = workflow.notices().await;
+    server.reply(Some(("RCPT", "550 5.1.1 No such mailbox")));
+    let end = notices.end().await;
+    assert!(matches!(&end, End::Failed { kind, .. } if kind == "Undeliverable"), "{end:?}");
+    let undeliverable = |attributes: &Value| attributes["ApprovalUndeliverable"] == true;
+    notices.attributes_where("that it is undeliverable", undeliverable).await;
+}
+
+#[tokio::test]
+async fn whatever_is_repeated_after_a_reset_is_the_same_event() {
+    for namespace in ["", ", namespace = \"default\""] {
+        let receiver = Receiver::refusing(0).await;
+        let stack = telling(&receiver).await.with_rules(&rules(namespace)).start().await;
+        let workflow = stack.submit(&submission::routed("50.00")).await;
+        let link = stack.mail_to(ANN).await.link("approve");
+        stack.press(&link, "approve", "").await.expect(200, &["you approved"]);
+        let outcome = workflow.outcome().await;
+        let run = stack.temporal.grpc().await.run(&workflow.id).await;
+        let events = workflow.history().await.events();
+        let tasks = events
+            .iter()
+            .filter(|event| text(&event["eventType"]) == "EVENT_TYPE_WORKFLOW_TASK_COMPLETED");
+        let tasks: Vec<String> = tasks.map(|event| text(&event["eventId"])).collect();
+        let mut resets = 0;
+        for task in &tasks {
+            let reset = ["workflow", "reset", "--workflow-id", &workflow.id, "--run-id", &run];
+            let task = ["--event-id", task, "--reason", "A story"];
+            let reset = stack.temporal.cli([&reset[..], &task].concat()).await;
+            if !reset.status.success() {
+                let why = String::from_utf8_lossy(&reset.stderr);
+                assert!(why.contains("must be at the boundary"), "{why}");
+                continue;
+            }
+            resets += 1;
+            let again = workflow.outcome().await;
+            for same in ["status", "executionKey", "childWorkflowId"] {
+                assert_eq!(
+                    again[same], outcome[same],
+                    "{same}, after a reset to {task:?}: {again}"
+                );
+            }
+            assert!(again["followUpError"].is_null(), "{again}");
+        }
+        assert!(resets >= 3, "{resets} of {tasks:?}");
+        let deliveries = receiver.deliveries_so_far();
+        let ids: BTreeSet<&str> = deliveries.iter().map(|one| one.header("webhook-id")).collect();
+        assert_eq!(ids.len(), 1, "one event: {ids:?}");
+        let child = text(&outcome["childWorkflowId"]);
+        let runs = stack.temporal.list(&format!("WorkflowId = '{child}'")).await;
+        assert_eq!(runs.len(), 1, "the follow-up workflow has run once");
+        let notices = stack.mails_so_far(SAM);
+        let told: BTreeSet<String> = notices.iter().map(|mail| mail.header("Message-ID")).collect();
+        assert_eq!(told.len(), 1, "one mail, however often it is sent: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_follow_up_workflow_that_cannot_be_started_stands_in_the_outcome_and_is_found() {
+    let stack = Stack::beside(Temporal::shared().await)
+        .with_rules(&rules(", namespace = \"default\""))
+        .start()
+        .await;
+    let workflow = stack.submit(&submission::routed("50.00")).await;
+    let link = stack.mail_to(ANN).await.link("approve");
+    let grpc = stack.temporal.grpc().await;
+    let first_run_id = grpc.run(&workflow.id).await;
+    let chain = Chain { workflow_id: &workflow.id, first_run_id: &first_run_id };
+    let key = execution_key(chain, &text(&workflow.status().await["digest"]));
+    let taken = format!("{}-approved-{}", workflow.id, &key[..8]);
+    grpc.start("elsewhere", &taken, Vec::new()).await;
+    stack.press(&link, "approve", "").await.expect(200, &["you approved"]);
+    let outcome = workflow.outcome().await;
+    let why = text(&outcome["followUpError"]);
+    assert!(why.contains(&taken) && why.contains("refused"), "{outcome}");
+    assert!(outcome["childWorkflowId"].is_null(), "{outcome}");
+    let undeliverable = |attributes: &Value| attributes["ApprovalUndeliverable"] == true;
+    workflow.attributes_where("that it is undeliverable", undeliverable).await;
+    assert!(!stack.open(&link).await.says("refused"), "that is the operators' concern");
+}
+
+/// Of what a decision brings about, in the order of the history.
+#[tokio::test]
+async fn what_acts_on_an_outcome_comes_before_notices_and_the_index_before_a_receiver_that_is_slow()
+{
+    let receiver = Receiver::that_answers([Answer::Says(503, None, "")]).await;
+    let stack = telling(&receiver).await.with_rules(&rules("")).start().await;
+    let workflow = stack.submit(&submission::routed("50.00")).await;
+    workflow.signal("approve", &json!({"reviewer": ANN})).await;
+    workflow.pending_failure("503").await;
+    let decided = |attributes: &Value| attributes["ApprovalStatus"] == "APPROVED";
+    workflow.attributes_where("the decision", decided).await;
+    let said = |event: &Value| match text(&event["eventType"]).trim_start_matches("EVENT_TYPE_") {
+        "ACTIVITY_TASK_SCHEDULED" => {
+            text(&event["activityTaskScheduledEventAttributes"]["activityType"]["name"])
+        }
+        "MARKER_RECORDED" => "marker".to_owned(),
+        other => other.to_owned(),
+    };
+    let events = workflow.history().await.events();
+    let events: Vec<String> = events.iter().map(said).collect();
+    let at = |what: &str| events.iter().rposition(|event| event == what).expect(what);
+    let order = [
+        at("WORKFLOW_EXECUTION_SIGNALED"),
+        at("marker"),
+        at("START_CHILD_WORKFLOW_EXECUTION_INITIATED"),
+        at("announce_decision"),
+        at("process_decision"),
+    ];
+    assert!(order.is_sorted(), "{order:?} of {events:?}");
+    assert_eq!(list(&workflow.status().await["stages"]).count(), 1);
+}
+
+#[tokio::test]
+async fn nothing_that_closes_is_cancelled_or_written_twice() {
+    let stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&[ANN])).await;
+    let link = stack.mail_to(ANN).await.link("approve");
+    stack.press(&link, "approve", "").await.expect(200, &["you approved"]);
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    let history = workflow.history().await;
+    for kind in ["TIMER_CANCELED", "ACTIVITY_TASK_CANCEL_REQUESTED"] {
+        assert_eq!(history.count(kind), 0, "{}", history.outline());
+    }
+    let kind = "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES";
+    assert_eq!(
+        history.count(kind),
+        2,
+        "when they are asked, and at the end: {}",
+        history.outline()
+    );
+    let events = history.events();
+    let last = events.iter().rev().take(2).map(|event| text(&event["eventType"]));
+    let last: Vec<String> = last.collect();
+    assert!(last[1].ends_with(kind), "in the task that closes: {last:?}");
+    let found = |attributes: &Value| attributes["ApprovalStatus"] == "APPROVED";
+    workflow.attributes_where("the decision", found).await;
+    assert!(
+        stack.temporal.list(&format!("WorkflowId STARTS_WITH '{}-'", workflow.id)).await.is_empty()
+    );
+}
