@@ -117,14 +117,23 @@ pub(crate) fn on_view(reading: &Reading, link: &LinkHash) -> Answer {
     }
 }
 
-/// The answer to a decision that need not be sent; `None` if it must be.
+/// The answer to a decision that need not be sent; `None` if it must be. Only what somebody has signed keeps
+/// one from being sent: an outcome, or a vote by this link. All else in a workflow's answer may be forged.
 pub(crate) fn settled(reading: &Reading, link: &LinkHash, verdict: Verdict) -> Option<Answer> {
-    let state = match reading {
-        Reading::Ended(ending, _) => return Some(Answer::Ended(*ending)),
-        // A decision is sent although it may be too late: nothing confirms that.
-        Reading::NoWorker(_) | Reading::Unsealed(_) => return None,
-        Reading::Current(state) | Reading::Closed(state) => state,
-    };
+    match reading {
+        Reading::Ended(ending, _) => Some(Answer::Ended(*ending)),
+        Reading::NoWorker(_) | Reading::Unsealed(_) => None,
+        Reading::Closed(state) => told(state, link, verdict),
+        Reading::Current(state) => {
+            let voted = own_vote(state, link).is_some_and(|vote| vote.by == "link");
+            let signed = voted || !pending(state.status());
+            told(state, link, verdict).filter(|_| signed)
+        }
+    }
+}
+
+/// What a workflow says of a decision; `None` if it does not have it, and could take it.
+fn told(state: &ApprovalState, link: &LinkHash, verdict: Verdict) -> Option<Answer> {
     if let Some(vote) = own_vote(state, link) {
         let same = vote.verdict().known() == Some(verdict);
         return Some(if same { Answer::AlreadyRecorded } else { Answer::OtherVerdict });
@@ -146,11 +155,16 @@ pub(crate) fn after_sending(
     link: &LinkHash,
     verdict: Verdict,
 ) -> Option<Answer> {
-    if let Reading::Unsealed(_) = reading {
-        return Some(Answer::Sealing);
-    }
-    settled(reading, link, verdict).map(|answer| match answer {
-        Answer::AlreadyRecorded => Answer::Recorded,
+    let answer = match reading {
+        Reading::Unsealed(_) => Some(Answer::Sealing),
+        Reading::Current(state) => told(state, link, verdict),
+        Reading::Ended(..) | Reading::NoWorker(_) | Reading::Closed(_) => {
+            settled(reading, link, verdict)
+        }
+    };
+    let by_link = own_vote(reading.state(), link).is_some_and(|vote| vote.by == "link");
+    answer.map(|answer| match answer {
+        Answer::AlreadyRecorded if by_link => Answer::Recorded,
         answer => answer,
     })
 }

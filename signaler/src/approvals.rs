@@ -13,13 +13,20 @@ use jiff::Timestamp;
 use moka::future::Cache;
 use serde_json::Value;
 use temporalio_client::{
-    ClientOptions, ConnectionOptions, HistoryEventFilterType, QueryRejectCondition, UntypedQuery,
-    UntypedSignal, WorkflowDescribeOptions, WorkflowExecutionDescription, WorkflowExecutionStatus,
-    WorkflowFetchHistoryOptions, WorkflowQueryOptions, WorkflowSignalOptions,
-    errors::WorkflowQueryError, tonic::Code,
+    ClientOptions, ConnectionOptions, HistoryEventFilterType, NamespacedClient,
+    QueryRejectCondition, UntypedQuery, UntypedSignal, WorkflowDescribeOptions,
+    WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowFetchHistoryOptions,
+    WorkflowQueryOptions, WorkflowSignalOptions,
+    errors::WorkflowQueryError,
+    grpc::WorkflowService,
+    tonic::{Code, IntoRequest},
 };
 use temporalio_common::{
-    data_converters::RawValue, protos::temporal::api::history::v1::HistoryEvent,
+    data_converters::RawValue,
+    protos::temporal::api::{
+        common::v1::WorkflowExecution, history::v1::HistoryEvent,
+        workflowservice::v1::ResetStickyTaskQueueRequest,
+    },
     search_attributes::SearchAttributeKey,
 };
 use tokio::time::{sleep, timeout};
@@ -301,6 +308,24 @@ impl Approvals {
         let first: Arc<str> = first_run(&described).unwrap_or_default().into();
         self.chains.insert(run.run_id.clone(), first.clone()).await;
         Ok(first)
+    }
+
+    /// Lets any worker have the next workflow task of a run whose worker has not answered. Without this, the
+    /// task would wait for that one until Temporal knows that it is gone. Best effort.
+    pub(crate) async fn release(&self, run: &Run) {
+        let Ok(mut client) = self.temporal.client() else { return };
+        let request = ResetStickyTaskQueueRequest {
+            namespace: client.namespace(),
+            execution: Some(WorkflowExecution {
+                workflow_id: run.workflow_id.to_string(),
+                run_id: run.run_id.to_string(),
+            }),
+        };
+        let mut request = request.into_request();
+        request.set_timeout(QUERY);
+        if let Err(error) = client.reset_sticky_task_queue(request).await {
+            tracing::warn!(%error, "a workflow stays with the worker that does not answer");
+        }
     }
 
     /// Sends a decision. Repeating an attempt records no second event.

@@ -53,6 +53,9 @@ impl Approvals {
         decision: (Verdict, &str),
         before: Reading,
     ) -> Result<Option<(Answer, Reading)>, Problem> {
+        if let Reading::NoWorker(_) = before {
+            self.release(&run).await;
+        }
         let mut attempt = 0;
         let mut acknowledged = false;
         for _ in 0..ATTEMPTS {

@@ -38,9 +38,6 @@ use tracing_subscriber::prelude::*;
 const GRACE: Duration = Duration::from_secs(7);
 /// How long the worker may take to stop in all. Docker kills it after 10 seconds.
 const STOP: Duration = Duration::from_secs(9);
-/// How long a workflow task waits for the worker that has the workflow cached before any other may take
-/// it.
-const STICKY: Duration = Duration::from_secs(3);
 /// Activities mostly wait for mail servers, and need little more than a socket each. The usual limit of
 /// open files is 1,024.
 const MAX_ACTIVITIES: usize = 500;
@@ -158,7 +155,6 @@ async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<(
     tokio::spawn(countersign.notifier.clone().warn_if_unreachable());
     let options = WorkerOptions::new(task_queue.clone())
         .graceful_shutdown_period(GRACE)
-        .sticky_queue_schedule_to_start_timeout(STICKY)
         .tuner(slots(MAX_ACTIVITIES))
         .build();
     let mut worker = worker(&client, countersign, options)?;

@@ -37,8 +37,8 @@ async fn opening_both_links_a_thousand_times_changes_nothing() {
 /// A namespace may ask the index ten times a second, and a mailed link names its workflow.
 #[tokio::test]
 async fn two_thousand_links_are_opened_over_fifty_connections_without_the_index() {
-    const APPROVALS: usize = 40;
-    const REVIEWERS: usize = 50;
+    const APPROVALS: usize = 125;
+    const REVIEWERS: usize = 16;
     const CONNECTIONS: usize = 50;
     const LOOK_UP: &str = "ListWorkflowExecutions";
     let temporal = Temporal::start_with(&["frontend.namespaceRPS.visibility=10"]).await;

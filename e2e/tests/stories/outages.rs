@@ -68,6 +68,23 @@ async fn a_worker_killed_while_it_tells_the_submitter_is_followed_by_one_that_do
     approved_once(&workflow).await;
 }
 
+/// Temporal gives a workflow's tasks to the worker that has it cached, and notices only after a while that it
+/// is dead.
+#[tokio::test]
+async fn a_press_goes_to_another_worker_at_once_where_the_one_before_was_killed() {
+    let mut stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    workflow.until_asked().await;
+    stack.kill_worker().await;
+    stack.start_worker();
+    let pressed = stack.press(&link, "approve", "").await;
+    assert!([200, 202].contains(&pressed.status), "{} {}", pressed.status, pressed.text());
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    let history = workflow.history().await;
+    assert_eq!(history.count("WORKFLOW_TASK_TIMED_OUT"), 0, "{}", history.outline());
+}
+
 #[tokio::test]
 async fn with_temporal_killed_nothing_is_recorded_and_all_goes_on_when_it_is_back() {
     let temporal = Temporal::start().await;

@@ -11,7 +11,8 @@ fn bob() -> LinkHash {
 }
 
 fn reviewer(link: &LinkHash, vote: Option<Verdict>) -> ReviewerState {
-    let vote = vote.map(|verdict| Vote { verdict: verdict.into(), ..Vote::default() });
+    let by = "link".to_owned();
+    let vote = vote.map(|verdict| Vote { verdict: verdict.into(), by, ..Vote::default() });
     ReviewerState { link: link.as_str().into(), vote, ..ReviewerState::default() }
 }
 
@@ -55,12 +56,7 @@ fn every_state_has_its_answer() {
             Some(Answer::OtherVerdict),
             Answer::OtherVerdict,
         ),
-        (
-            state(Pending, Approved, None, Some(Approve)),
-            Answer::StageOver,
-            Some(Answer::TooLate),
-            Answer::TooLate,
-        ),
+        (state(Pending, Approved, None, Some(Approve)), Answer::StageOver, None, Answer::TooLate),
         (
             state(Pending, Approved, Some(Approve), None),
             Answer::StageOver,
@@ -100,7 +96,7 @@ fn every_state_has_its_answer() {
         (
             released(state(Pending, Pending, None, None)),
             Answer::Superseded,
-            Some(Answer::Superseded),
+            None,
             Answer::Superseded,
         ),
         (Reading::NoWorker(without_stages(Pending)), Answer::NoWorker, None, Answer::Accepted),
@@ -135,12 +131,7 @@ fn every_state_has_its_answer() {
             Answer::Ended(Ending::Terminated),
         ),
         (Reading::Unsealed(without_stages(Pending)), Answer::Sealing, None, Answer::Sealing),
-        (
-            Reading::Current(without_stages(Pending)),
-            Answer::Superseded,
-            Some(Answer::Superseded),
-            Answer::Superseded,
-        ),
+        (Reading::Current(without_stages(Pending)), Answer::Superseded, None, Answer::Superseded),
         (
             Reading::Current(without_stages(Approved)),
             Answer::Decided,
@@ -153,6 +144,20 @@ fn every_state_has_its_answer() {
         assert_eq!(settled(&reading, &ann(), Verdict::Approve), before, "{reading:?}");
         let said = after_sending(&reading, &ann(), Verdict::Approve).unwrap_or(Answer::Accepted);
         assert_eq!(said, after, "{reading:?}");
+    }
+}
+
+#[test]
+fn a_vote_that_nobody_has_signed_keeps_no_decision_from_being_sent() {
+    for (vote, told) in
+        [(Verdict::Approve, Answer::AlreadyRecorded), (Verdict::Reject, Answer::OtherVerdict)]
+    {
+        let mut state = state(Status::Pending, Status::Pending, Some(vote), None).state().clone();
+        let own = state.stages[0].reviewers[0].vote.as_mut().expect("a vote");
+        own.by = "operator".to_owned();
+        let reading = Reading::Current(state);
+        assert_eq!(settled(&reading, &ann(), Verdict::Approve), None);
+        assert_eq!(after_sending(&reading, &ann(), Verdict::Approve), Some(told));
     }
 }
 

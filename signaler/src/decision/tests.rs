@@ -288,6 +288,7 @@ impl World {
                 Ok(ListWorkflowExecutionsResponse { executions, ..Default::default() }
                     .encode_to_vec())
             }
+            "ResetStickyTaskQueue" => Ok(Vec::new()),
             "QueryWorkflow" if self.no_worker => {
                 Err(tonic::Status::failed_precondition("no worker"))
             }
