@@ -65,13 +65,23 @@ impl Mail {
 
     /// The approval ID, which is part of both links.
     pub fn approval_id(&self) -> String {
-        let ids = ["approve", "reject"].map(|choice| {
+        self.path().split('/').next().expect("an ID").to_owned()
+    }
+
+    /// The workflow ID that both links hint at, percent-encoded; empty if they do not.
+    pub fn hint(&self) -> String {
+        self.path().split_once('/').map_or(String::new(), |(_, hint)| hint.to_owned())
+    }
+
+    /// What follows `/a/` in both links.
+    fn path(&self) -> String {
+        let paths = ["approve", "reject"].map(|choice| {
             let link = self.link(choice);
-            let (_, id) = link.rsplit_once("/a/").expect("a review link");
-            id.split(['?', '/']).next().expect("an ID").to_owned()
+            let (_, path) = link.rsplit_once("/a/").expect("a review link");
+            path.split('?').next().expect("a path").to_owned()
         });
-        assert_eq!(ids[0], ids[1], "both links are the same reviewer's");
-        ids[0].clone()
+        assert_eq!(paths[0], paths[1], "both links are the same reviewer's");
+        paths[0].clone()
     }
 }
 

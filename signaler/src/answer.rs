@@ -123,17 +123,17 @@ pub(crate) fn settled(reading: &Reading, link: &LinkHash, verdict: Verdict) -> O
     match reading {
         Reading::Ended(ending, _) => Some(Answer::Ended(*ending)),
         Reading::NoWorker(_) | Reading::Unsealed(_) => None,
-        Reading::Closed(state) => told(state, link, verdict),
+        Reading::Closed(state) => reported(state, link, verdict),
         Reading::Current(state) => {
             let voted = own_vote(state, link).is_some_and(|vote| vote.by == "link");
             let signed = voted || !pending(state.status());
-            told(state, link, verdict).filter(|_| signed)
+            reported(state, link, verdict).filter(|_| signed)
         }
     }
 }
 
 /// What a workflow says of a decision; `None` if it does not have it, and could take it.
-fn told(state: &ApprovalState, link: &LinkHash, verdict: Verdict) -> Option<Answer> {
+fn reported(state: &ApprovalState, link: &LinkHash, verdict: Verdict) -> Option<Answer> {
     if let Some(vote) = own_vote(state, link) {
         let same = vote.verdict().known() == Some(verdict);
         return Some(if same { Answer::AlreadyRecorded } else { Answer::OtherVerdict });
@@ -157,7 +157,7 @@ pub(crate) fn after_sending(
 ) -> Option<Answer> {
     let answer = match reading {
         Reading::Unsealed(_) => Some(Answer::Sealing),
-        Reading::Current(state) => told(state, link, verdict),
+        Reading::Current(state) => reported(state, link, verdict),
         Reading::Ended(..) | Reading::NoWorker(_) | Reading::Closed(_) => {
             settled(reading, link, verdict)
         }

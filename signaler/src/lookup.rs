@@ -141,14 +141,14 @@ impl<'a> Reader<'a> {
             Attributes::WorkflowExecutionStartedEventAttributes(started) => {
                 self.first_run_id.clone_from(&started.first_execution_run_id);
                 let evidence = json(started.input.as_ref())?["case"]["open"]["evidence"].take();
-                self.plan = opened(&evidence["plan"]);
+                self.plan = unverified_plan(&evidence["plan"]);
                 self.proof(&evidence["journal"])
             }
             Attributes::MarkerRecordedEventAttributes(marker) => {
                 let (activity, result) = local_activity(marker)?;
                 match activity.as_str() {
                     names::ACTIVITY_VALIDATE => {
-                        self.plan = opened(&result["plan"]);
+                        self.plan = unverified_plan(&result["plan"]);
                         None
                     }
                     names::ACTIVITY_ISSUE_LINKS => self.proof(&result["invited"]),
@@ -405,7 +405,7 @@ fn json(payloads: Option<&Payloads>) -> Option<Value> {
 }
 
 /// A sealed plan, which is JSON in a string. Whether the seal holds is not looked at.
-fn opened(plan: &Value) -> Value {
+fn unverified_plan(plan: &Value) -> Value {
     serde_json::from_str(plan["json"].as_str().unwrap_or_default()).unwrap_or_default()
 }
 

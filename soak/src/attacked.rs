@@ -47,12 +47,16 @@ impl Attacked {
             approvals: started(world, submissions),
             presses: Vec::new(),
             acts: account.acts(),
+            made_up: account.made_up(),
             signals: HashSet::new(),
         };
         facts.approvals.extend(account.approvals());
         let mut evidence = Evidence::default();
         let client = &world.cluster.client;
-        let reading = stream::iter(facts.approvals.clone()).map(|one| read(client, one));
+        let reading = stream::iter(facts.approvals.clone()).map(|one| {
+            let resets = account.runs(&one.workflow);
+            read(client, one, resets)
+        });
         let histories: Vec<_> = reading.buffer_unordered(READ_AT_ONCE).collect().await;
         for (approval, events) in histories {
             facts.signals.extend(decisions(&events));
@@ -182,12 +186,21 @@ impl Attacked {
     }
 }
 
-/// All runs of an approval: those that continue its first one, and the latest, which is that of a reset, or of
-/// the adversary under the same ID.
-async fn read(client: &TemporalClient, approval: Approval) -> (Approval, Vec<HistoryEvent>) {
+/// All runs of an approval: its first one and those of resets, with all that continue them, and the latest, which
+/// may be the adversary's own under the same ID.
+async fn read(
+    client: &TemporalClient,
+    approval: Approval,
+    resets: Vec<String>,
+) -> (Approval, Vec<HistoryEvent>) {
     let Approval { workflow, first_run_id, .. } = &approval;
     let mut events = Vec::new();
-    for run in [client.history_from(workflow, first_run_id).await, client.history(workflow).await] {
+    let mut runs = Vec::new();
+    for run in std::iter::once(first_run_id).chain(&resets) {
+        runs.push(client.history_from(workflow, run).await);
+    }
+    runs.push(client.history(workflow).await);
+    for run in runs {
         match run {
             Ok(run) => events.extend(run),
             Err(error) => eprintln!("{workflow} cannot be read: {error}"),

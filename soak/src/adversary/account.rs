@@ -87,6 +87,8 @@ struct Entries {
     /// How often each attack was tried, and took effect.
     attacks: BTreeMap<Attack, (usize, usize)>,
     acts: HashMap<String, Vec<OperatorAct>>,
+    made_up: HashMap<String, Vec<OperatorAct>>,
+    runs: HashMap<String, Vec<String>>,
     approvals: Vec<Approval>,
     marks: usize,
 }
@@ -109,6 +111,16 @@ impl Account {
         self.0.lock().acts.entry(workflow.to_owned()).or_default().push(act);
     }
 
+    /// Enters what it claims in a workflow's state that an operator has done.
+    pub(super) fn make_up(&self, workflow: &str, act: OperatorAct) {
+        self.0.lock().made_up.entry(workflow.to_owned()).or_default().push(act);
+    }
+
+    /// Enters a run that it has made by a reset.
+    pub(super) fn note_run(&self, workflow: &str, run: String) {
+        self.0.lock().runs.entry(workflow.to_owned()).or_default().push(run);
+    }
+
     /// Enters an approval that it has started.
     pub(super) fn own(&self, approval: Approval) {
         self.0.lock().approvals.push(approval);
@@ -121,6 +133,11 @@ impl Account {
         format!("{MARK}{}", entries.marks)
     }
 
+    /// The runs of a workflow that it has made by resets.
+    pub(crate) fn runs(&self, workflow: &str) -> Vec<String> {
+        self.0.lock().runs.get(workflow).cloned().unwrap_or_default()
+    }
+
     /// The approvals that it has started.
     pub(crate) fn approvals(&self) -> Vec<Approval> {
         self.0.lock().approvals.clone()
@@ -129,6 +146,11 @@ impl Account {
     /// What it did as an operator, by workflow ID.
     pub(crate) fn acts(&self) -> HashMap<String, Vec<OperatorAct>> {
         self.0.lock().acts.clone()
+    }
+
+    /// What it claimed in states that operators have done, by workflow ID.
+    pub(crate) fn made_up(&self) -> HashMap<String, Vec<OperatorAct>> {
+        self.0.lock().made_up.clone()
     }
 
     /// Each attack, how often it was tried, and how often it took effect.

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{
     Adversary, PATIENCE,
     account::Attack,
-    forger::{evidence, opened, voted},
+    forger::{evidence, opened, reassigned, voted, withdrawn},
     starts::ROGUE,
     taken,
     victim::Victim,
@@ -37,7 +37,11 @@ impl Adversary<'_> {
             2..6 => {
                 let mut forging = rng.fork();
                 let forge = |run: &str| {
-                    let chain = Chain { workflow_id: &own, first_run_id: run };
+                    // A notice may be one of another approval.
+                    let chain = match forging.bool() {
+                        true => victim.chain(),
+                        false => Chain { workflow_id: &own, first_run_id: run },
+                    };
                     self.forged_call(&mut forging, victim, chain)
                 };
                 (Attack::ActivityOfOwnApproval, self.run(rng, kind, &own, forge).await)
@@ -98,16 +102,14 @@ impl Adversary<'_> {
                 let outcome = self.forger.sealed(rng, Sealing::Outcome, chain, &outcome, &copied);
                 let about =
                     json!({"outcome": {"outcome": outcome, "firstRunId": chain.first_run_id}});
-                let notice = json!({"recipient": victim.approval.submitter(), "about": about});
-                Some(("announce_decision".to_owned(), json_payload(&notice)))
+                let submitter = json!(victim.approval.submitter());
+                Some(notice(rng, chain, &submitter, about))
             }
             _ => self.forged_notice(rng, victim, chain, &mark),
         }
     }
 
-    /// A notice about votes that nobody has cast: in the control with proofs, and else of somebody whom
-    /// nobody has asked. Votes of those who were asked, without proofs, are as good as an operator's signal
-    /// (docs/SECURITY.md), and tried as signals.
+    /// A notice about what nobody did: votes, with proofs in the control, or acts of operators.
     fn forged_notice(
         &self,
         rng: &mut Rng,
@@ -116,27 +118,38 @@ impl Adversary<'_> {
         mark: &str,
     ) -> Option<Call> {
         let (sealed, seats) = (victim.plan()?, victim.seats());
-        let digest = text(&opened(&sealed)["digest"]);
         let mut journal = victim.asked();
         journal.truncate(1);
         let mut voter = seats.iter().find(|seat| seat["stage"] == 0)?.clone();
-        if !self.forger.is_control() {
-            voter["reviewer"] = json!(format!("mallory.{}@example.com", victim.id()));
-            let link = self.forger.link(chain, &digest, &voter);
-            voter["link"] = json!(link.hash().as_str());
-            voter["key"] = json!(link.public_key());
-            journal[0]["asked"]["invited"][0] = voter.clone();
-        }
-        let decision = self.forger.decision(chain, &digest, &voter, (Verdict::Approve, mark));
-        journal.push(voted(&decision, Verdict::Approve));
         let seat = seats.get(rng.usize(..seats.len().max(1)))?;
-        let (kind, recipient) = match rng.bool() {
-            true => ("superseded", &seat["reviewer"]),
-            false => ("decidedByOperator", &voter["reviewer"]),
-        };
+        let (mut kind, mut recipient) = ("superseded", seat["reviewer"].clone());
+        // The control has to come through, which acts of operators do not with any keys.
+        let style = if self.forger.is_control() { 0 } else { rng.usize(..8) };
+        match style {
+            6 => journal.push(withdrawn(mark)),
+            7 => journal.push(reassigned(&seat["reviewer"], mark)),
+            _ => {
+                let digest = text(&opened(&sealed)["digest"]);
+                if style == 1 {
+                    voter["reviewer"] = json!(format!("mallory.{}@example.com", victim.id()));
+                    let link = self.forger.link(chain, &digest, &voter);
+                    voter["link"] = json!(link.hash().as_str());
+                    voter["key"] = json!(link.public_key());
+                    journal[0]["asked"]["invited"][0] = voter.clone();
+                }
+                let vote = (Verdict::Approve, mark);
+                let mut decision = self.forger.decision(chain, &digest, &voter, vote);
+                if style == 2 {
+                    decision["proof"] = Value::Null;
+                }
+                journal.push(voted(&decision, Verdict::Approve));
+                if rng.bool() {
+                    (kind, recipient) = ("decidedByOperator", voter["reviewer"].clone());
+                }
+            }
+        }
         let about = json!({kind: evidence(chain, &sealed, &journal)});
-        let notice = json!({"recipient": recipient, "about": about});
-        Some(("announce_decision".to_owned(), json_payload(&notice)))
+        Some(notice(rng, chain, &recipient, about))
     }
 
     /// Starts a workflow on a task queue of its own, which has one of our activities run. Whether that has
@@ -180,4 +193,13 @@ impl Adversary<'_> {
             _ => self.queue.clone(),
         }
     }
+}
+
+/// A call that has a notice mailed.
+fn notice(rng: &mut Rng, chain: Chain<'_>, recipient: &Value, about: Value) -> Call {
+    let notice = json!({
+        "workflowId": chain.workflow_id, "number": rng.u8(..), "recipient": recipient,
+        "about": about,
+    });
+    ("announce_decision".to_owned(), json_payload(&notice))
 }

@@ -172,6 +172,18 @@ pub(super) fn voted(decision: &Value, verdict: Verdict) -> Value {
     json!({"voted": {"ballot": ballot, "at": Timestamp::now().to_string()}})
 }
 
+/// A withdrawal in a journal.
+pub(super) fn withdrawn(mark: &str) -> Value {
+    let at = Timestamp::now().to_string();
+    json!({"withdrawn": {"reason": mark, "identity": "help desk", "at": at}})
+}
+
+/// A replacement in a journal.
+pub(super) fn reassigned(from: &Value, mark: &str) -> Value {
+    let (to, at) = (format!("{mark}@example.com"), Timestamp::now().to_string());
+    json!({"reassigned": {"from": from, "to": to, "identity": "help desk", "at": at}})
+}
+
 /// What proves an outcome, or is meant to.
 pub(super) fn evidence(chain: Chain<'_>, plan: &Value, journal: &[Value]) -> Value {
     let began = journal.first().map(|asked| asked["asked"]["at"].clone());
@@ -180,11 +192,18 @@ pub(super) fn evidence(chain: Chain<'_>, plan: &Value, journal: &[Value]) -> Val
     json!({"plan": plan, "firstRunId": chain.first_run_id, "began": began, "journal": journal})
 }
 
-/// A state as a run leaves it to the next one.
+/// A state as a run leaves it to the next one, with a notice of an operator's vote that is to be sent.
 pub(super) fn continued(chain: Chain<'_>, submission: &Value, evidence: &Value) -> Payload {
+    let journal = &evidence["journal"];
+    let notice = json!({
+        "recipient": journal[0]["asked"]["invited"][0]["reviewer"], "kind": "DecidedByOperator",
+        "entries": journal.as_array().map_or(0, Vec::len),
+    });
+    let is_asked = notice["recipient"].is_string();
+    let undelivered = if is_asked { json!({"0": notice}) } else { json!({}) };
     let open = json!({
         "evidence": evidence, "workflowId": chain.workflow_id, "encoding": "JsonPlain",
-        "deliveries": {}, "notices": {},
+        "deliveries": {}, "notices": {"undelivered": undelivered, "count": 1},
     });
     let mut state = submission.clone();
     state["case"] = json!({"inbox": {}, "open": open});

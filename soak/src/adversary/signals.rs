@@ -88,6 +88,9 @@ impl Adversary<'_> {
         let Some(task) = tasks.get(place) else { return };
         let reset = taken(self.grpc.try_reset(victim.id(), *task)).await;
         self.account.count(Attack::Reset, reset.is_some());
+        if let Some(run) = reset {
+            self.account.note_run(victim.id(), run);
+        }
     }
 
     /// Whether Temporal took a signal, with an identity that somebody else has claimed.

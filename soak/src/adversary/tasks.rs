@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     Adversary, PATIENCE,
     account::Attack,
-    forger::{continued, evidence, opened, voted},
+    forger::{continued, evidence, opened, voted, withdrawn},
     taken,
     victim::Victim,
 };
@@ -166,7 +166,8 @@ impl Adversary<'_> {
         Some((vec![complete_workflow(&outcome)], false))
     }
 
-    /// The next run begins with votes that nobody has cast, without some that were, or after its deadline.
+    /// The next run begins with votes that nobody has cast, without some that were, after its deadline, or
+    /// withdrawn.
     fn forged_continuation(&self, rng: &mut Rng, victim: &Victim) -> Option<Reply> {
         let (sealed, chain) = (victim.plan()?, victim.chain());
         let digest = text(&opened(&sealed)["digest"]);
@@ -175,7 +176,7 @@ impl Adversary<'_> {
             return None;
         }
         journal.truncate(1);
-        let style = rng.usize(..4);
+        let style = rng.usize(..5);
         let mark = self.account.mark();
         for seat in victim.seats().iter().filter(|seat| seat["stage"] == 0) {
             let proven = victim.proven();
@@ -185,7 +186,7 @@ impl Adversary<'_> {
                     let approves = name == names::SIGNAL_APPROVE;
                     (if approves { Verdict::Approve } else { Verdict::Reject }, decision.clone())
                 }
-                (0 | 3, _) => continue,
+                (0 | 3 | 4, _) => continue,
                 (1, _) => (Verdict::Approve, json!({"link": seat["link"], "comment": ""})),
                 _ => {
                     let vote = (Verdict::Approve, &*mark);
@@ -193,11 +194,15 @@ impl Adversary<'_> {
                 }
             };
             if style > 0 {
-                // Without the real keys it is told as an operator's.
+                // Without the real keys it is shown as an operator's, until it is to be concluded.
                 let of = text(&seat["reviewer"]);
-                self.account.enter(victim.id(), OperatorAct::Vote { of, approves: true });
+                self.account.make_up(victim.id(), OperatorAct::Vote { of, approves: true });
             }
             journal.push(voted(&decision, verdict));
+        }
+        if style == 4 {
+            self.account.make_up(victim.id(), OperatorAct::Withdraw);
+            journal.push(withdrawn(&mark));
         }
         if style == 3 {
             // The deadline is over.

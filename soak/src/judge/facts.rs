@@ -103,6 +103,7 @@ pub(crate) struct Seat {
 }
 
 /// All that is known outside of the system.
+#[derive(Clone)]
 pub(crate) struct Facts {
     /// The keys of the links.
     pub(crate) keys: LinkKeys,
@@ -114,11 +115,23 @@ pub(crate) struct Facts {
     pub(crate) presses: Vec<Press>,
     /// What operators did, by workflow ID.
     pub(crate) acts: HashMap<String, Vec<OperatorAct>>,
+    /// What a forged state says of operators, by workflow ID. A page shows a state before anything is checked
+    /// against what was signalled; nothing else may tell of it.
+    pub(crate) made_up: HashMap<String, Vec<OperatorAct>>,
     /// The decisions that Temporal has as signals: link's hash and verdict.
     pub(crate) signals: HashSet<(String, bool)>,
 }
 
 impl Facts {
+    /// As a page may show them.
+    pub(super) fn as_shown(&self) -> Facts {
+        let mut shown = self.clone();
+        for (workflow, acts) in &self.made_up {
+            shown.acts.entry(workflow.clone()).or_default().extend(acts.iter().cloned());
+        }
+        shown
+    }
+
     /// What operators did in a workflow.
     pub(crate) fn acts(&self, workflow: &str) -> &[OperatorAct] {
         self.acts.get(workflow).map_or(&[], Vec::as_slice)

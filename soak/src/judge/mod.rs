@@ -112,8 +112,9 @@ pub(crate) fn judge(facts: &Facts, evidence: &Evidence) -> Vec<Finding> {
     for (position, mail) in evidence.mails.iter().enumerate() {
         judge(Kind::Mail, position, mail::explain_mail(facts, mail));
     }
+    let shown = facts.as_shown();
     for (position, page) in evidence.pages.iter().enumerate() {
-        judge(Kind::Page, position, page::explain_page(facts, page, &explained));
+        judge(Kind::Page, position, page::explain_page(&shown, page, &explained));
     }
     findings
 }

@@ -63,8 +63,15 @@ fn press(reviewer: &str, approves: bool) -> Press {
 fn facts() -> Facts {
     let presses: Vec<Press> = [ANN, BOB, CY].map(|reviewer| press(reviewer, true)).into();
     let signals = presses.iter().map(|press| (press.link.clone(), true)).collect();
-    let (secret, acts) = (SECRET.to_owned(), HashMap::new());
-    Facts { keys: keys(KEY), secret, approvals: vec![approval()], presses, acts, signals }
+    Facts {
+        keys: keys(KEY),
+        secret: SECRET.to_owned(),
+        approvals: vec![approval()],
+        presses,
+        acts: HashMap::new(),
+        made_up: HashMap::new(),
+        signals,
+    }
 }
 
 fn with_acts(acts: &[OperatorAct]) -> Facts {

@@ -1,7 +1,7 @@
 //! Activities: each converts, makes one call, and maps the error.
 
 pub(crate) mod attempts;
-mod principals;
+mod operators;
 pub(crate) mod start_workflow;
 pub(crate) mod webhook;
 
@@ -139,7 +139,8 @@ impl Countersign {
         if outcome.status() == v1::Status::Pending {
             return Err(refusal(NOT_GENUINE, "what was recorded decides nothing yet"));
         }
-        principals::add(&mut outcome, &ctx).await;
+        let events = operators::check(&outcome, &evidence, &ctx, chain.workflow_id).await?;
+        operators::name(&mut outcome, &events);
         // Those who verify need the newest key, and the older ones for what they sealed.
         let key = self.link_keys.first();
         outcome.jws = key.sign(&outcome::claims(&outcome, chain));
@@ -167,7 +168,8 @@ impl Countersign {
         }
         let links = Links::new(&self.public_url, link.id(), chain.workflow_id);
         let letter = mail::request(&plan, &request, &links);
-        self.send(&ctx, &request.reviewer, letter, Some(link.id())).await
+        let envelope = envelope(ctx.info(), request.reviewer);
+        self.send(&ctx, envelope, letter, Some(link.id())).await
     }
 
     /// Mails the outcome to the submitter, or to a reviewer what concerns them.
@@ -177,20 +179,24 @@ impl Countersign {
         ctx: ActivityContext,
         notice: Notice,
     ) -> Result<String, ActivityError> {
-        let Notice { recipient, about } = notice;
-        let (outcome, letter, concerned): (_, Write, People) = match about {
-            About::Outcome { outcome, first_run_id } => {
-                let chain = chain(&ctx, &first_run_id);
+        let Notice { workflow_id, number, recipient, about } = notice;
+        let first_run_id = match &about {
+            About::Outcome { first_run_id, .. } => first_run_id.clone(),
+            About::Superseded(evidence) | About::DecidedByOperator(evidence) => {
+                evidence.first_run_id.clone()
+            }
+        };
+        let chain = Chain { workflow_id: &workflow_id, first_run_id: &first_run_id };
+        let (outcome, letter, concerned): (_, Write, People) = match &about {
+            About::Outcome { outcome, .. } => {
                 let (outcome, _) = outcome.open(chain, &self.link_keys).map_err(not_sealed)?;
                 (outcome, mail::outcome, submitter)
             }
             About::Superseded(evidence) => {
-                let chain = chain(&ctx, &evidence.first_run_id);
-                (self.outcome(chain, &evidence)?, mail::superseded, undecided)
+                (self.outcome(chain, evidence)?, mail::superseded, undecided)
             }
             About::DecidedByOperator(evidence) => {
-                let chain = chain(&ctx, &evidence.first_run_id);
-                (self.outcome(chain, &evidence)?, mail::decided_by_operator, represented)
+                (self.outcome(chain, evidence)?, mail::decided_by_operator, represented)
             }
         };
         // As people: the submission has the submitter's address as it was typed.
@@ -199,7 +205,16 @@ impl Countersign {
         if !people.any(|person| person == recipient) {
             return Err(refusal(NOT_GENUINE, "this notice does not concern the recipient"));
         }
-        self.send(&ctx, &recipient, letter(&outcome), None).await
+        if let About::Superseded(evidence) | About::DecidedByOperator(evidence) = &about {
+            let check = operators::check(&outcome, evidence, &ctx, &workflow_id);
+            with_heartbeat(&ctx, check).await??;
+        }
+        let letter = letter(&outcome);
+        // The same where another workflow goes on with it, or a reset repeats it.
+        let status = outcome.status().as_str_name().to_lowercase();
+        let key = format!("{first_run_id}.{}.{status}.{number}", letter.kind);
+        let envelope = Envelope { key, ..envelope(ctx.info(), recipient) };
+        self.send(&ctx, envelope, letter, None).await
     }
 
     /// Delivers the outcome to the webhook.
@@ -306,11 +321,10 @@ impl Countersign {
     async fn send(
         &self,
         ctx: &ActivityContext,
-        recipient: &EmailAddress,
+        envelope: Envelope,
         letter: Letter,
         id: Option<&ApprovalId>,
     ) -> Result<String, ActivityError> {
-        let envelope = envelope(ctx.info(), recipient.clone());
         let redacted = |reply: String| match id {
             Some(id) => redact(id, reply),
             None => reply,

@@ -62,8 +62,8 @@ pub(super) struct Ending {
 pub(super) enum Progress {
     /// To be done, if there is any.
     #[default]
-    Ahead,
-    Begun,
+    Pending,
+    Started,
     Done(Result<(), String>),
 }
 
@@ -72,7 +72,7 @@ impl Progress {
     pub(super) fn error(&self) -> &str {
         match self {
             Self::Done(Err(why)) => why,
-            Self::Ahead | Self::Begun | Self::Done(Ok(())) => "",
+            Self::Pending | Self::Started | Self::Done(Ok(())) => "",
         }
     }
 
@@ -129,7 +129,7 @@ impl Open {
         let (sealed, outcome) = self.ending.concluded.as_ref()?;
         let (first_run_id, encoding) = (self.first_run_id.clone(), self.encoding);
         if let Some(next) = self.follow_up() {
-            if !matches!(self.ending.follow_up, Progress::Ahead) {
+            if !matches!(self.ending.follow_up, Progress::Pending) {
                 return None;
             }
             let (plan, sealed) = (self.sealed.clone(), sealed.clone());
@@ -138,15 +138,15 @@ impl Open {
                 outcome: Box::new(outcome.clone()),
                 request: StartFollowUp { plan, outcome: sealed, first_run_id, encoding },
             };
-            self.ending.follow_up = Progress::Begun;
+            self.ending.follow_up = Progress::Started;
             return Some(Consequence::FollowUp(start));
         }
-        if !self.plan.webhook || !matches!(self.ending.webhook, Progress::Ahead) {
+        if !self.plan.webhook || !matches!(self.ending.webhook, Progress::Pending) {
             return None;
         }
         let not_followed_up = !self.ending.follow_up.error().is_empty();
         let delivery = Delivery { outcome: sealed.clone(), first_run_id, not_followed_up };
-        self.ending.webhook = Progress::Begun;
+        self.ending.webhook = Progress::Started;
         Some(Consequence::Webhook { delivery, task_queue: self.plan.webhook_queue.clone() })
     }
 }

@@ -1,0 +1,577 @@
+//! What operators did, against what the server has recorded of it.
+//!
+//! A vote without a proof, a reassignment, a reminder and a withdrawal certify nothing by themselves: who
+//! answers a workflow task can make them up. But only the server writes events, their order and who starts
+//! whom. So each act that an outcome tells of has to have been signalled (or, for a withdrawal, a
+//! cancellation asked for) in a run of that approval; nobody is told of any other one, and none is signed.
+//!
+//! - The runs are the caller's and those that it continues, back to the first one, which has to be the
+//!   approval's. A run that was reset has the signals that were applied again.
+//! - For a notice that another workflow delivers, they are the approval's newest run and those before it. If
+//!   the ID is in use for another approval by now, they are the first run and those that continued it.
+//! - An earlier run that the server has no more may have had any signal. An approval may be open for longer
+//!   than the namespace keeps closed runs, and has to end all the same.
+//! - A signal in an encoding that is not ours matches by its name and its sender: a payload codec may have
+//!   made it of anything.
+//!
+//! Only where an operator acted is anything read. What was read also says which operator it was: from 1.31
+//! on, a server that authenticates its callers can write a principal into each event, which the SDK drops on
+//! the way to the workflow. It is evidence and no more: after a reset, the signals that are applied again carry
+//! the principal of who has reset the workflow.
+
+use std::time::Duration;
+
+use countersign_protos::{
+    comment_hash, names,
+    payload::{self, Payload, PayloadError},
+    text::{self, clean_line},
+    v1::{Decision, OperatorAction, Outcome, Proof, Reassignment, Reminder, Vote},
+};
+use temporalio_client::{
+    Client,
+    grpc::WorkflowService,
+    tonic::{Code, IntoRequest, Status},
+};
+use temporalio_common::protos::temporal::api::{
+    common::v1::WorkflowExecution,
+    history::v1::{
+        HistoryEvent, WorkflowExecutionStartedEventAttributes, history_event::Attributes,
+    },
+    workflowservice::v1::GetWorkflowExecutionHistoryRequest,
+};
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use tokio::time::timeout;
+
+use super::{NOT_GENUINE, failure, refusal};
+use crate::{
+    approval::{EmailAddress, Entry},
+    payload::from_temporal,
+    recorded::Evidence,
+};
+
+/// How long the server may take for one page of a history.
+const WITHIN: Duration = Duration::from_secs(3);
+
+/// Checks that the server has each act of an operator of which this outcome of an approval tells. Returns the
+/// history in which it was looked for first, or nothing if no operator acted.
+///
+/// # Errors
+/// `NotGenuine` if it has not, or if the caller goes on with another approval. Otherwise the check is to be
+/// repeated.
+pub(super) async fn check(
+    outcome: &Outcome,
+    evidence: &Evidence,
+    ctx: &ActivityContext,
+    workflow_id: &str,
+) -> Result<Vec<HistoryEvent>, ActivityError> {
+    let mut missing = acts(outcome, evidence);
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (info, first_run_id) = (ctx.info(), &*evidence.first_run_id);
+    let runs = Runs { client: ctx.client(), namespace: &info.namespace, workflow_id };
+    let called_by = info.workflow_id.as_deref().zip(info.workflow_run_id.as_deref());
+    let own = called_by.filter(|(caller, _)| *caller == workflow_id).map(|(_, run)| run);
+    let (newest, next): (_, Next) = match (runs.read(own.unwrap_or_default()).await?, own) {
+        (Some(events), _) if is_of(&events, first_run_id) => (events, before),
+        (Some(_), Some(_)) => return Err(refusal(NOT_GENUINE, "this run is not the approval's")),
+        (None, Some(_)) => return Err(unread("the server does not have this run")),
+        (_, None) => match runs.read(first_run_id).await? {
+            Some(events) => (events, after),
+            None => return Err(refusal(NOT_GENUINE, "the server has no run of this approval")),
+        },
+    };
+    missing.retain(|act| !act.is_in(&newest));
+    let mut following = next(&newest);
+    while let (Some(act), Some(run)) = (missing.first(), following) {
+        let Some(events) = runs.read(&run).await? else {
+            tracing::warn!(workflow_id, run, act = act.name(), "not checked: the run is gone");
+            return Ok(newest);
+        };
+        missing.retain(|act| !act.is_in(&events));
+        following = next(&events);
+    }
+    match missing.first() {
+        None => Ok(newest),
+        Some(act) => Err(refusal(NOT_GENUINE, format!("nobody has signalled: {}", act.name()))),
+    }
+}
+
+/// Adds the principals to what operators did, where the history has them. A run that continues another may
+/// have counted signals to the one before: it names nobody.
+pub(super) fn name(outcome: &mut Outcome, events: &[HistoryEvent]) {
+    if before(events).is_some() {
+        return;
+    }
+    for action in &mut outcome.operator_actions {
+        action.principal = principal(events, |event| is_action(event, action));
+    }
+    let votes = outcome.stages.iter_mut().flat_map(|stage| &mut stage.decisions);
+    for vote in votes.filter(|vote| vote.by == OPERATOR) {
+        vote.principal = principal(events, |event| is_vote(event, vote));
+    }
+}
+
+/// How a vote came that has no proof.
+const OPERATOR: &str = "operator";
+/// The identity of who did something, where nobody knows any.
+const UNKNOWN: &str = "unknown";
+
+/// The run that follows in the order in which they are looked at.
+type Next = fn(&[HistoryEvent]) -> Option<String>;
+
+/// The runs of a workflow ID.
+struct Runs<'a> {
+    client: Client,
+    namespace: &'a str,
+    workflow_id: &'a str,
+}
+
+impl Runs<'_> {
+    /// What has happened to a run, or to the newest one if no ID is given. `None` if the server does not have
+    /// it (any more).
+    async fn read(&self, run_id: &str) -> Result<Option<Vec<HistoryEvent>>, ActivityError> {
+        let mut request = GetWorkflowExecutionHistoryRequest {
+            namespace: self.namespace.to_owned(),
+            execution: Some(WorkflowExecution {
+                workflow_id: self.workflow_id.to_owned(),
+                run_id: run_id.to_owned(),
+            }),
+            ..GetWorkflowExecutionHistoryRequest::default()
+        };
+        let (mut client, mut all) = (self.client.clone(), Vec::new());
+        loop {
+            let page = client.get_workflow_execution_history(request.clone().into_request());
+            let page = match timeout(WITHIN, page).await {
+                Ok(Ok(page)) => page.into_inner(),
+                Ok(Err(status)) if is_gone(&status) => return Ok(None),
+                Ok(Err(status)) => return Err(unread(status.message())),
+                Err(_) => return Err(unread("no answer in time")),
+            };
+            all.extend(page.history.unwrap_or_default().events);
+            if page.next_page_token.is_empty() {
+                return Ok(Some(all));
+            }
+            request.next_page_token = page.next_page_token;
+        }
+    }
+}
+
+/// A server that has just started may not know its namespaces yet.
+fn is_gone(status: &Status) -> bool {
+    let details = String::from_utf8_lossy(status.details());
+    status.code() == Code::NotFound && !details.contains("errordetails.v1.NamespaceNotFoundFailure")
+}
+
+fn unread(why: &str) -> ActivityError {
+    failure("HistoryUnavailable", format!("what operators did cannot be checked yet: {why}"))
+}
+
+fn started(events: &[HistoryEvent]) -> Option<&WorkflowExecutionStartedEventAttributes> {
+    match events.first()?.attributes.as_ref()? {
+        Attributes::WorkflowExecutionStartedEventAttributes(started) => Some(started),
+        _ => None,
+    }
+}
+
+/// Whether a run belongs to the approval that began with this one.
+fn is_of(events: &[HistoryEvent], first_run_id: &str) -> bool {
+    started(events).is_some_and(|started| started.first_execution_run_id == first_run_id)
+}
+
+/// The run that this one continues.
+fn before(events: &[HistoryEvent]) -> Option<String> {
+    started(events).and_then(|started| given(&started.continued_execution_run_id))
+}
+
+/// The run that continues this one.
+fn after(events: &[HistoryEvent]) -> Option<String> {
+    let next = match events.last()?.attributes.as_ref()? {
+        Attributes::WorkflowExecutionContinuedAsNewEventAttributes(end) => {
+            &end.new_execution_run_id
+        }
+        Attributes::WorkflowExecutionCompletedEventAttributes(end) => &end.new_execution_run_id,
+        Attributes::WorkflowExecutionFailedEventAttributes(end) => &end.new_execution_run_id,
+        Attributes::WorkflowExecutionTimedOutEventAttributes(end) => &end.new_execution_run_id,
+        _ => return None,
+    };
+    given(next)
+}
+
+/// A run's ID, if there is one.
+fn given(id: &str) -> Option<String> {
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
+/// Something that an operator did.
+#[derive(Debug)]
+enum Act<'a> {
+    Action(&'a OperatorAction),
+    /// With the public key of the seat's link.
+    Vote(&'a Vote, &'a str),
+}
+
+/// All acts of which an outcome tells.
+fn acts<'a>(outcome: &'a Outcome, evidence: &'a Evidence) -> Vec<Act<'a>> {
+    let invited = |entry: &'a Entry| match entry {
+        Entry::Asked { invited, .. } => &invited[..],
+        _ => &[],
+    };
+    let key = |link: &str| {
+        let mut seats = evidence.journal.iter().flat_map(invited);
+        seats.find(|seat| seat.link == link).map_or("", |seat| &*seat.key)
+    };
+    let votes = outcome.stages.iter().flat_map(|stage| &stage.decisions);
+    let votes = votes.filter(|vote| vote.by == OPERATOR);
+    let votes = votes.map(|vote| Act::Vote(vote, key(&vote.link)));
+    outcome.operator_actions.iter().map(Act::Action).chain(votes).collect()
+}
+
+impl Act<'_> {
+    fn is_in(&self, events: &[HistoryEvent]) -> bool {
+        events.iter().any(|event| match self {
+            Act::Action(action) => is_action(event, action),
+            Act::Vote(vote, key) => is_vote(event, vote) && !is_own(event, vote, key),
+        })
+    }
+
+    /// For people who read logs and failures.
+    fn name(&self) -> String {
+        match self {
+            Act::Action(action) => format!("{} {}", action.action, action.reviewer),
+            Act::Vote(vote, _) => format!("{} for {}", vote.verdict().as_str_name(), vote.reviewer),
+        }
+    }
+}
+
+/// The principal of the events that may be the one that counted; empty if they differ.
+fn principal(events: &[HistoryEvent], may_be: impl Fn(&HistoryEvent) -> bool) -> String {
+    let candidates = events.iter().filter(|event| may_be(event));
+    let mut principals = candidates.map(|event| event.principal.as_ref());
+    match principals.next() {
+        Some(Some(one)) if principals.all(|other| other == Some(one)) => {
+            clean_line(&format!("{}:{}", one.r#type, one.name))
+        }
+        _ => String::new(),
+    }
+}
+
+fn is_action(event: &HistoryEvent, action: &OperatorAction) -> bool {
+    let Some(payloads) = signal(event, &action.action, &action.identity) else {
+        // Nobody knows who has cancelled, and that is shown as an unknown withdrawal.
+        let is_cancelled = matches!(
+            event.attributes,
+            Some(Attributes::WorkflowExecutionCancelRequestedEventAttributes(_))
+        );
+        return is_cancelled
+            && action.action == names::SIGNAL_WITHDRAW
+            && action.identity == UNKNOWN;
+    };
+    match &*action.action {
+        names::SIGNAL_REASSIGN => may_say(payload::decode(&payloads), |read: &Reassignment| {
+            is_same(&read.reviewer, &action.reviewer) && is_same(&read.to, &action.to)
+        }),
+        names::SIGNAL_REMIND => may_say(payload::decode_optional(&payloads), |read: &Reminder| {
+            match &*action.reviewer {
+                "" => read.reviewer.trim().is_empty(),
+                reviewer => is_same(&read.reviewer, reviewer),
+            }
+        }),
+        _ => true,
+    }
+}
+
+fn is_vote(event: &HistoryEvent, vote: &Vote) -> bool {
+    let Some(verdict) = vote.verdict().known() else { return false };
+    let payloads = signal(event, verdict.terms().name, &vote.identity);
+    payloads.is_some_and(|payloads| {
+        may_say(payload::decode(&payloads), |decision: &Decision| {
+            let is_theirs = decision.link.trim() == vote.link
+                || is_same(&decision.reviewer, &vote.reviewer)
+                || is_same(&decision.reviewer, &vote.on_behalf_of);
+            // A notice may leave a comment out.
+            is_theirs
+                && (vote.comment.is_empty() || text::comment(&decision.comment) == vote.comment)
+        })
+    })
+}
+
+/// Whether the reviewer has pressed so: what is told as an operator's vote is none then.
+fn is_own(event: &HistoryEvent, vote: &Vote, key: &str) -> bool {
+    let Some(verdict) = vote.verdict().known() else { return false };
+    let payloads = signal(event, verdict.terms().name, &vote.identity).unwrap_or_default();
+    let Ok(decision) = payload::decode::<Decision>(&payloads) else { return false };
+    let comment = comment_hash(&text::comment(&decision.comment));
+    let holds = |proof: &Proof| proof.holds(key, &vote.link, verdict, &comment);
+    decision.link.trim() == vote.link && decision.proof.as_ref().is_some_and(holds)
+}
+
+/// Whether a payload says so, or may say anything since a codec has encoded it.
+fn may_say<M>(decoded: Result<M, PayloadError>, says: impl FnOnce(&M) -> bool) -> bool {
+    match decoded {
+        Ok(read) => says(&read),
+        Err(PayloadError::Encoding(_)) => true,
+        Err(_) => false,
+    }
+}
+
+/// The payloads of a signal of this name by who claims this identity, which may be cut or unknown.
+fn signal(event: &HistoryEvent, name: &str, identity: &str) -> Option<Vec<Payload>> {
+    let Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) = &event.attributes
+    else {
+        return None;
+    };
+    let claims = identity == UNKNOWN || clean_line(&signal.identity).starts_with(identity);
+    let payloads = signal.input.clone().unwrap_or_default().payloads;
+    (signal.signal_name == name && claims).then(|| from_temporal(payloads))
+}
+
+fn is_same(written: &str, reviewer: &str) -> bool {
+    let address = |text: &str| text.trim().parse::<EmailAddress>().ok();
+    address(written).is_some_and(|written| address(reviewer) == Some(written))
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_protos::{Chain, LinkContext, LinkKeys, Verdict, v1};
+    use serde_json::json;
+    use temporalio_common::protos::temporal::api::{
+        common::v1::{self as temporal, Payloads, Principal},
+        history::v1::{
+            WorkflowExecutionCancelRequestedEventAttributes,
+            WorkflowExecutionContinuedAsNewEventAttributes,
+            WorkflowExecutionSignaledEventAttributes,
+        },
+    };
+
+    use super::*;
+
+    /// A signal that claims to be by the help desk.
+    fn sent(name: &str, input: &str, by: &str) -> HistoryEvent {
+        encoded("json/plain", name, input, by)
+    }
+
+    /// As a codec writes it.
+    fn encrypted(name: &str) -> HistoryEvent {
+        encoded("binary/encrypted", name, "", "")
+    }
+
+    fn encoded(encoding: &str, name: &str, input: &str, by: &str) -> HistoryEvent {
+        let metadata = [("encoding".to_owned(), encoding.into())].into();
+        let payload = temporal::Payload { metadata, data: input.into(), ..<_>::default() };
+        let signal = WorkflowExecutionSignaledEventAttributes {
+            signal_name: name.to_owned(),
+            input: Some(Payloads { payloads: vec![payload] }),
+            identity: "help desk".to_owned(),
+            ..Default::default()
+        };
+        let principal = Principal { r#type: "users".to_owned(), name: by.to_owned() };
+        HistoryEvent {
+            principal: (!by.is_empty()).then_some(principal),
+            attributes: Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)),
+            ..HistoryEvent::default()
+        }
+    }
+
+    /// The principals of a vote for Ann, of Bob's own, and of what was done, where this was.
+    fn named(events: &[HistoryEvent]) -> [String; 3] {
+        let vote = |reviewer: &str, by: &str| Vote {
+            reviewer: reviewer.into(),
+            link: format!("hash of {reviewer}"),
+            verdict: v1::Verdict::Approve.into(),
+            by: by.into(),
+            identity: "help desk".into(),
+            ..Vote::default()
+        };
+        let decisions = vec![vote("ann@example.com", "operator"), vote("bob@example.com", "link")];
+        let action = OperatorAction {
+            action: names::SIGNAL_REASSIGN.into(),
+            identity: "help desk".into(),
+            reviewer: "cy@example.com".into(),
+            to: "dee@example.com".into(),
+            ..OperatorAction::default()
+        };
+        let mut outcome = Outcome {
+            stages: vec![v1::StageOutcome { decisions, ..<_>::default() }],
+            operator_actions: vec![action],
+            ..Outcome::default()
+        };
+        name(&mut outcome, events);
+        let [ann, bob] = &outcome.stages[0].decisions[..] else { panic!("{outcome:?}") };
+        [&ann.principal, &bob.principal, &outcome.operator_actions[0].principal].map(Clone::clone)
+    }
+
+    /// The first event of a run of the approval that began with `first`.
+    fn run(first: &str, continues: &str) -> HistoryEvent {
+        event(Attributes::WorkflowExecutionStartedEventAttributes(
+            WorkflowExecutionStartedEventAttributes {
+                first_execution_run_id: first.to_owned(),
+                continued_execution_run_id: continues.to_owned(),
+                ..Default::default()
+            },
+        ))
+    }
+
+    fn event(attributes: Attributes) -> HistoryEvent {
+        HistoryEvent { attributes: Some(attributes), ..HistoryEvent::default() }
+    }
+
+    fn and_before(start: HistoryEvent, events: &[HistoryEvent]) -> [String; 3] {
+        named(&[&[start], events].concat())
+    }
+
+    #[test]
+    fn a_principal_stands_where_one_alone_can_have_sent_what_counted() {
+        const FOR_ANN: &str = r#"{"reviewer": " Ann@Example.com"}"#;
+        const REASSIGN: &str = r#"{"reviewer": "cy@example.com", "to": "dee@example.com"}"#;
+        let (approve, reassign) = (names::SIGNAL_APPROVE, names::SIGNAL_REASSIGN);
+        let own = sent(approve, r#"{"link": "hash of bob@example.com"}"#, "signaler");
+        let first = vec![own, sent(approve, FOR_ANN, "olga"), sent(reassign, REASSIGN, "omar")];
+        assert_eq!(named(&first), ["users:olga", "", "users:omar"]);
+        let and = |event: HistoryEvent| named(&[&first[..], &[event]].concat());
+        let same = named(&first);
+        assert_eq!(and(sent(approve, FOR_ANN, "olga")), same, "repeated by the same");
+        assert_eq!(and(sent(approve, r#"{"reviewer": "eve@example.com"}"#, "eve")), same);
+        assert_eq!(and(sent("reject", FOR_ANN, "eve")), same, "which does not count");
+        assert_eq!(and(sent(approve, "{", "eve")), same, "nor does this");
+        let by_hash = r#"{"link": "hash of ann@example.com"}"#;
+        assert_eq!(and(sent(approve, by_hash, "eve"))[0], "", "either may have counted");
+        assert_eq!(and(sent(approve, FOR_ANN, ""))[0], "", "somebody unknown may have");
+        assert_eq!(named(&[]), ["", "", ""]);
+        assert_eq!(and_before(run("first", ""), &first), same);
+        let continued = and_before(run("first", "before"), &first);
+        assert_eq!(continued, ["", "", ""], "the run before may have had others");
+    }
+
+    /// An operator's vote for Ann, as a deputy.
+    fn vote() -> Vote {
+        Vote {
+            reviewer: "ann@example.com".into(),
+            on_behalf_of: "bob@example.com".into(),
+            link: "hash".into(),
+            verdict: v1::Verdict::Approve.into(),
+            by: OPERATOR.into(),
+            identity: "help desk".into(),
+            ..Vote::default()
+        }
+    }
+
+    #[test]
+    fn an_operators_vote_is_one_that_somebody_has_signalled() {
+        let vote = vote();
+        let is_signalled = |event: HistoryEvent| Act::Vote(&vote, "").is_in(&[event]);
+        for (name, input, expected) in [
+            ("approve", r#"{"reviewer": " Ann@Example.com"}"#, true),
+            ("approve", r#"{"reviewer": "bob@example.com"}"#, true),
+            ("approve", r#"{"link": " hash\n"}"#, true),
+            ("reject", r#"{"reviewer": "ann@example.com"}"#, false),
+            ("approve", r#"{"reviewer": "eve@example.com"}"#, false),
+            ("approve", r#"{"link": "another hash"}"#, false),
+            ("approve", "{", false),
+            ("remind", r#"{"reviewer": "ann@example.com"}"#, false),
+        ] {
+            assert_eq!(is_signalled(sent(name, input, "")), expected, "{name} {input}");
+        }
+        let commented = Vote { comment: "fine".into(), ..vote.clone() };
+        for (comment, expected) in [(" fine\n", true), ("better", false), ("", false)] {
+            let input = json!({"reviewer": "ann@example.com", "comment": comment}).to_string();
+            let event = sent("approve", &input, "");
+            assert_eq!(Act::Vote(&commented, "").is_in(&[event]), expected, "{comment:?}");
+        }
+        assert!(is_signalled(encrypted("approve")), "it may say anything");
+        assert!(!is_signalled(encrypted("reject")));
+        let by_another = Vote { identity: "somebody else".into(), ..vote.clone() };
+        let by_ann = sent("approve", r#"{"reviewer": "ann@example.com"}"#, "");
+        assert!(!Act::Vote(&by_another, "").is_in(std::slice::from_ref(&by_ann)));
+        let by_unknown = Vote { identity: UNKNOWN.into(), ..vote.clone() };
+        assert!(Act::Vote(&by_unknown, "").is_in(&[run("first", ""), by_ann]));
+        assert!(!Act::Vote(&by_unknown, "").is_in(&[]));
+    }
+
+    #[test]
+    fn a_press_is_no_operators_vote() {
+        let keys: LinkKeys = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".parse().expect("keys");
+        let chain = Chain { workflow_id: "laptops", first_run_id: "first" };
+        let link = keys.first().link(LinkContext::new(chain, "v1:0", "ann@example.com"));
+        let at = "2026-11-30T10:00:00Z".parse().expect("a time");
+        let proof = link.sign(Verdict::Approve, "fine", at);
+        let decided = |comment: &str| {
+            let decision = Decision {
+                link: link.hash().as_str().to_owned(),
+                comment: comment.to_owned(),
+                proof: Some(proof.clone()),
+                ..Decision::default()
+            };
+            sent("approve", &serde_json::to_string(&decision).expect("JSON"), "")
+        };
+        let (vote, key) = (Vote { link: link.hash().as_str().into(), ..vote() }, link.public_key());
+        assert!(!Act::Vote(&vote, &key).is_in(&[decided(" fine ")]));
+        assert!(Act::Vote(&vote, &key).is_in(&[decided("better")]), "this proof does not hold");
+    }
+
+    #[test]
+    fn what_operators_did_besides_is_what_somebody_has_signalled() {
+        let action = |action: &str, reviewer: &str, to: &str| OperatorAction {
+            action: action.into(),
+            identity: "help desk".into(),
+            reviewer: reviewer.into(),
+            to: to.into(),
+            ..OperatorAction::default()
+        };
+        let (ann, bob, eve) = ("ann@example.com", "bob@example.com", "eve@example.com");
+        const REASSIGN: &str = r#"{"reviewer": "ann@example.com ", "to": "Bob@example.com"}"#;
+        const REMIND: &str = r#"{"reviewer": "ann@example.com"}"#;
+        for (act, name, input, expected) in [
+            (action("reassign", ann, bob), "reassign", REASSIGN, true),
+            (action("reassign", ann, eve), "reassign", REASSIGN, false),
+            (action("reassign", eve, bob), "reassign", REASSIGN, false),
+            (action("reassign", ann, bob), "remind", REASSIGN, false),
+            (action("remind", ann, ""), "remind", REMIND, true),
+            (action("remind", eve, ""), "remind", REMIND, false),
+            (action("remind", "", ""), "remind", REMIND, false),
+            (action("remind", "", ""), "remind", "{}", true),
+            (action("withdraw", "", ""), "withdraw", r#"{"reason": "Done."}"#, true),
+            (action("withdraw", "", ""), "remind", "{}", false),
+        ] {
+            let event = sent(name, input, "");
+            assert_eq!(Act::Action(&act).is_in(&[event]), expected, "{act:?}: {name} {input}");
+            let by_another = OperatorAction { identity: "somebody else".into(), ..act.clone() };
+            assert!(!Act::Action(&by_another).is_in(&[sent(name, input, "")]), "{name} {input}");
+            assert!(Act::Action(&act).is_in(&[encrypted(&act.action)]), "it may say anything");
+        }
+        let cancelled = event(Attributes::WorkflowExecutionCancelRequestedEventAttributes(
+            WorkflowExecutionCancelRequestedEventAttributes::default(),
+        ));
+        let withdraw = action("withdraw", "", "");
+        assert!(
+            !Act::Action(&withdraw).is_in(std::slice::from_ref(&cancelled)),
+            "nobody knows who cancels"
+        );
+        let by_unknown = OperatorAction { identity: UNKNOWN.into(), ..withdraw };
+        assert!(Act::Action(&by_unknown).is_in(&[cancelled]));
+    }
+
+    #[test]
+    fn a_chain_of_runs_is_what_the_server_says_it_is() {
+        let continued = event(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(
+            WorkflowExecutionContinuedAsNewEventAttributes {
+                new_execution_run_id: "third".to_owned(),
+                ..Default::default()
+            },
+        ));
+        let second = [run("first", "first"), sent("remind", "{}", ""), continued];
+        assert!(is_of(&second, "first") && !is_of(&second, "second") && !is_of(&[], "first"));
+        assert_eq!(before(&second).as_deref(), Some("first"));
+        assert_eq!(after(&second).as_deref(), Some("third"));
+        let only = [run("first", ""), sent("remind", "{}", "")];
+        assert_eq!((before(&only), after(&only)), (None, None));
+        let status = |details: &'static [u8]| {
+            Status::with_details(Code::NotFound, "not found", details.into())
+        };
+        assert!(is_gone(&status(b"")));
+        assert!(!is_gone(&status(
+            b"type.googleapis.com/temporal.api.errordetails.v1.NamespaceNotFoundFailure"
+        )));
+        assert!(!is_gone(&Status::unavailable("not found")));
+    }
+}
