@@ -237,3 +237,20 @@ async fn nothing_that_closes_is_cancelled_or_written_twice() {
         stack.temporal.list(&format!("WorkflowId STARTS_WITH '{}-'", workflow.id)).await.is_empty()
     );
 }
+
+#[tokio::test]
+async fn a_workflow_of_notices_that_no_approval_has_started_fails_and_mails_nobody() {
+    let stack = Stack::start().await;
+    for input in ["7", "null", r#"{"open": {}}"#] {
+        let id = stack.new_workflow_id();
+        let start = ["workflow", "start", "--type", "ApprovalNotices", "--workflow-id", &id];
+        let with = ["--task-queue", &stack.queue, "--input", input];
+        stack.temporal.must([&start[..], &with].concat()).await;
+        let end = stack.temporal.workflow(&id).end().await;
+        assert!(
+            matches!(&end, End::Failed { kind, .. } if kind == "InvalidStart"),
+            "{input}: {end:?}"
+        );
+    }
+    assert_eq!(stack.outbox_size(), 0);
+}
