@@ -69,7 +69,7 @@ async fn a_full_mailbox_delays_no_result_and_is_mailed_to_when_it_is_emptied() {
     let delivered = server.mails_to(SAM, 1).await;
     assert_eq!(delivered.len(), 1, "one notice");
     assert!(delivered[0].mail.text.contains("approved"), "{}", delivered[0].mail.text);
-    assert!(matches!(notices.end().await, End::Completed(_)), "there is no more to deliver");
+    assert!(matches!(notices.end().await, End::Completed(_)), "all is delivered");
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn who_was_decided_for_is_told_so_also_after_the_approval_has_closed() {
     server.reply(None);
     let told = server.mails_to(ANN, 2).await.swap_remove(1).mail;
     assert!(told.text.contains("An operator has recorded a decision for you"), "{}", told.text);
-    assert!(matches!(notices.end().await, End::Completed(_)), "there is no more to deliver");
+    assert!(matches!(notices.end().await, End::Completed(_)), "all is delivered");
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn a_follow_up_workflow_that_cannot_be_started_stands_in_the_outcome_and_i
     let chain = Chain { workflow_id: &workflow.id, first_run_id: &first_run_id };
     let key = execution_key(chain, &text(&workflow.status().await["digest"]));
     let taken = format!("{}-approved-{}", workflow.id, &key[..8]);
-    grpc.start("elsewhere", &taken, Vec::new()).await;
+    grpc.start("payments", &taken, Vec::new()).await;
     stack.press(&link, "approve", "").await.expect(200, &["you approved"]);
     let outcome = workflow.outcome().await;
     let why = text(&outcome["followUpError"]);

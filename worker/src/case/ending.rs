@@ -105,7 +105,9 @@ impl Open {
             return wait(Some((until, "Wait for notices to be delivered".to_owned())), false);
         }
         let undelivered = self.hand_over().map(Box::new);
-        Step::Close { publish: std::mem::take(&mut self.unpublished), undelivered }
+        // To hand over may fail, and a search has to find that.
+        let publish = std::mem::take(&mut self.unpublished) || undelivered.is_some();
+        Step::Close { publish, undelivered }
     }
 
     /// Whether the result waits for somebody who may let it wait for long.

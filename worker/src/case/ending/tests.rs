@@ -134,6 +134,7 @@ fn the_result_waits_for_what_acts_on_the_outcome() {
 fn the_result_waits_for_notices_ten_seconds_after_that() {
     let mut case = concluded(|plan| plan.webhook = true);
     act(&mut case);
+    assert!(case.next_wait(NOW).publish, "before it waits for the webhook");
     let Notice { number, .. } = case.start_notices().pop().expect("a notice");
     let later = NOW + SignedDuration::from_hours(1);
     case.handle(Event::WebhookFinished(Ok(())), later);
@@ -143,9 +144,14 @@ fn the_result_waits_for_notices_ten_seconds_after_that() {
     assert!(case.has_changed());
     let (again, _) = case.next_wait(until - SignedDuration::from_secs(1)).until.expect("an end");
     assert_eq!(again, until, "whatever happens meanwhile");
-    let (_, undelivered) = close(&mut case, until);
+    let (publish, undelivered) = close(&mut case, until);
+    assert!(publish, "to hand over may fail");
     let undelivered = undelivered.expect("one of the two");
     assert!(undelivered.workflow_id.starts_with("laptops-approved-notices-"));
+    let found = |case: &Case| format!("{:?}", case.search_attributes());
+    let before = found(&case);
+    case.handle(Event::NoticesNotHandedOver("no such queue".into()), until);
+    assert_ne!(found(&case), before, "a search finds it");
     let told = format!("still to be delivered: {}", undelivered.workflow_id);
     assert!(case.details().replace('\\', "").contains(&told), "{}", case.details());
 }
