@@ -1,6 +1,10 @@
 //! Mails as their recipients see them.
 
-use std::{fs, path::Path, time::SystemTime};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use mail_parser::{Address, MessageParser, MimeHeaders};
 
@@ -87,11 +91,7 @@ impl Mail {
 
 /// The mails in an outbox, oldest first.
 pub(crate) fn outbox(dir: &Path) -> Vec<Mail> {
-    let mut files: Vec<_> = fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
+    let mut files: Vec<_> = files(dir)
         .map(|path| {
             let written = fs::metadata(&path).and_then(|file| file.modified());
             (written.unwrap_or(SystemTime::UNIX_EPOCH), path)
@@ -99,6 +99,18 @@ pub(crate) fn outbox(dir: &Path) -> Vec<Mail> {
         .collect();
     files.sort();
     files.iter().map(|(_, path)| Mail::parse(&fs::read(path).expect("a readable mail"))).collect()
+}
+
+/// How many mails are in an outbox.
+pub(crate) fn outbox_size(dir: &Path) -> usize {
+    files(dir).count()
+}
+
+/// Those of complete mails: a draft has another ending, and is soon gone.
+fn files(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten();
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
 }
 
 fn addresses(field: Option<&Address>) -> Vec<String> {

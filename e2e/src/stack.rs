@@ -128,7 +128,7 @@ impl Stack {
 
     /// How many mails are there now.
     pub fn outbox_size(&self) -> usize {
-        fs::read_dir(self.dir.path().join("outbox")).expect("an outbox").count()
+        mail::outbox_size(&self.dir.path().join("outbox"))
     }
 
     /// Opens a link.
