@@ -267,8 +267,11 @@ fn results(events: &[HistoryEvent]) -> Vec<Value> {
 /// The outcomes in a history that are sealed.
 fn concluded(keys: &LinkKeys, approval: &Approval, events: &[HistoryEvent]) -> Vec<Value> {
     let outcome = |marker: Marker| {
-        let (json, seal) = (text(&marker.result()["json"]), text(&marker.result()["seal"]));
-        let outcome: Value = serde_json::from_str(&json).ok()?;
+        let concluded = marker.result();
+        let sealed = &concluded["outcome"];
+        let (json, seal) = (text(&sealed["json"]), text(&sealed["seal"]));
+        let mut outcome: Value = serde_json::from_str(&json).ok()?;
+        outcome["jws"] = concluded["jws"].clone();
         let (chain, digest) = (approval.chain(), text(&outcome["digest"]));
         let seal = keys.unseal(&seal, Sealing::Outcome, chain, &digest, json.as_bytes());
         seal.is_ok().then_some(outcome)

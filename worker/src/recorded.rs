@@ -147,7 +147,7 @@ pub(crate) struct RefusedSince {
     pub(crate) refused_since: Timestamp,
 }
 
-/// The input of `conclude`, whose result is the sealed outcome: all that has happened, to compute it from.
+/// The input of `conclude`: all that has happened, to compute the outcome from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
@@ -156,6 +156,16 @@ pub struct Evidence {
     /// When the plan was made.
     pub began: Timestamp,
     pub journal: Vec<Entry>,
+}
+
+/// The result of `conclude`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Concluded {
+    /// Without `jws`, which is as long as the rest, and which no mail needs.
+    pub outcome: Sealed<Outcome>,
+    /// The outcome's signature, with the key that sealed it: each signature with it is the same.
+    pub jws: String,
 }
 
 /// The input of `announce_decision`.

@@ -382,8 +382,11 @@ async fn no_page_believes_a_forged_answer_or_a_forged_result() {
 
 /// The outcome that a marker of `conclude` has, which a worker has sealed and signed.
 fn concluded(events: &[HistoryEvent]) -> Value {
-    let json = text(&Marker::of(events, names::ACTIVITY_CONCLUDE).result()["json"]);
-    serde_json::from_str(&json).expect("an outcome")
+    let concluded = Marker::of(events, names::ACTIVITY_CONCLUDE).result();
+    let json = text(&concluded["outcome"]["json"]);
+    let mut outcome: Value = serde_json::from_str(&json).expect("an outcome");
+    outcome["jws"] = concluded["jws"].clone();
+    outcome
 }
 
 #[tokio::test]

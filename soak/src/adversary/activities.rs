@@ -98,7 +98,7 @@ impl Adversary<'_> {
             }
             2 => {
                 let outcome = self.forger.outcome(chain, &plan, &seats, &mark);
-                let copied = victim.concluded().map_or(seal, |concluded| text(&concluded["seal"]));
+                let copied = victim.concluded().map_or(seal, |it| text(&it["outcome"]["seal"]));
                 let outcome = self.forger.sealed(rng, Sealing::Outcome, chain, &outcome, &copied);
                 let about =
                     json!({"outcome": {"outcome": outcome, "firstRunId": chain.first_run_id}});

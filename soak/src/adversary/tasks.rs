@@ -87,7 +87,7 @@ impl Adversary<'_> {
         if rng.percent(30)
             && let Some(concluded) = whole.concluded()
         {
-            state["jws"] = opened(&concluded)["jws"].clone();
+            state["jws"] = concluded["jws"].clone();
         }
         Some(state)
     }
@@ -147,7 +147,8 @@ impl Adversary<'_> {
         let outcome = self.forger.outcome(victim.chain(), &opened(&sealed), &victim.seats(), &mark);
         let forged = self.forger.sealed(rng, Sealing::Outcome, victim.chain(), &outcome, &seal);
         let marker = victim.plan_marker()?.as_of(names::ACTIVITY_CONCLUDE, victim.next_seq());
-        Some((vec![marker.with(&forged).record()], true))
+        let concluded = json!({"outcome": forged, "jws": outcome["jws"]});
+        Some((vec![marker.with(&concluded).record()], true))
     }
 
     fn forged_result(&self, rng: &mut Rng, victim: &Victim) -> Option<Reply> {
@@ -156,7 +157,8 @@ impl Adversary<'_> {
         let outcome = match victim.concluded() {
             Some(concluded) if rng.bool() => {
                 // What is signed in it stays genuine.
-                let mut outcome = opened(&concluded);
+                let mut outcome = opened(&concluded["outcome"]);
+                outcome["jws"] = concluded["jws"].clone();
                 let is_approved = outcome["status"] == "APPROVED";
                 outcome["status"] = json!(if is_approved { "REJECTED" } else { "APPROVED" });
                 outcome

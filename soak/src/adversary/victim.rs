@@ -104,7 +104,7 @@ impl Victim {
         self.events.iter().filter_map(activity).collect()
     }
 
-    /// The sealed outcome, once it is concluded.
+    /// The sealed outcome and its signature, once it is concluded.
     pub(super) fn concluded(&self) -> Option<Value> {
         let concluded = self.markers(names::ACTIVITY_CONCLUDE).next()?.result();
         concluded.is_object().then_some(concluded)

@@ -39,8 +39,8 @@ use crate::{
     payload::from_temporal,
     policy::{Policy, schedule},
     recorded::{
-        About, Delivery, Evidence, Issue, Issued, Notice, RefusedSince, ReviewRequest, Sealed,
-        StartFollowUp, StartWorkflow, Validated,
+        About, Concluded, Delivery, Evidence, Issue, Issued, Notice, RefusedSince, ReviewRequest,
+        Sealed, StartFollowUp, StartWorkflow, Validated,
     },
     validation::{Routing, validate},
 };
@@ -133,7 +133,7 @@ impl Countersign {
         self: Arc<Self>,
         ctx: ActivityContext,
         evidence: Evidence,
-    ) -> Result<Sealed<Outcome>, ActivityError> {
+    ) -> Result<Concluded, ActivityError> {
         let chain = chain(&ctx, &evidence.first_run_id);
         let mut outcome = self.outcome(chain, &evidence)?;
         if outcome.status() == v1::Status::Pending {
@@ -143,8 +143,9 @@ impl Countersign {
         operators::name(&mut outcome, &events);
         // Those who verify need the newest key, and the older ones for what they sealed.
         let key = self.link_keys.first();
-        outcome.jws = key.sign(&outcome::claims(&outcome, chain));
-        Sealed::new(&outcome, chain, key).map_err(unreadable)
+        let jws = key.sign(&outcome::claims(&outcome, chain));
+        let outcome = Sealed::new(&outcome, chain, key).map_err(unreadable)?;
+        Ok(Concluded { outcome, jws })
     }
 
     /// Mails one reviewer their links.
@@ -231,7 +232,7 @@ impl Countersign {
             ));
         };
         let chain = chain(&ctx, &delivery.first_run_id);
-        let (mut outcome, _) = delivery.outcome.open(chain, &self.link_keys).map_err(not_sealed)?;
+        let mut outcome = self.signed(chain, &delivery.outcome)?;
         if delivery.not_followed_up {
             (outcome.child_workflow_id, outcome.child_namespace) = <_>::default();
         }
@@ -247,7 +248,7 @@ impl Countersign {
     ) -> Result<String, ActivityError> {
         let chain = chain(&ctx, &start.first_run_id);
         let (plan, _) = start.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
-        let (outcome, _) = start.outcome.open(chain, &self.link_keys).map_err(not_sealed)?;
+        let outcome = self.signed(chain, &start.outcome)?;
         let Some(next) = outcome::follow_up(&plan, outcome.status()).cloned() else {
             return Err(refusal(NOT_GENUINE, "no workflow follows this outcome"));
         };
@@ -314,6 +315,12 @@ impl Countersign {
         let approval = leaves.recompute(evidence.began, evidence.journal.clone());
         let approval = approval.map_err(|why| refusal(NOT_GENUINE, why.to_string()))?;
         Ok(outcome::outcome(&plan, &approval, chain))
+    }
+
+    /// A sealed outcome with its signature, which is the one that `conclude` has returned.
+    fn signed(&self, chain: Chain<'_>, sealed: &Sealed<Outcome>) -> Result<Outcome, ActivityError> {
+        let (outcome, key) = sealed.open(chain, &self.link_keys).map_err(not_sealed)?;
+        Ok(Outcome { jws: key.sign(&outcome::claims(&outcome, chain)), ..outcome })
     }
 
     /// Sends a letter. Its approval ID is redacted in the result: mail servers may quote a mail that they

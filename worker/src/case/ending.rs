@@ -47,7 +47,7 @@ pub(crate) struct FollowUpStart {
 
 #[derive(Debug, Default)]
 pub(super) struct Ending {
-    /// The outcome, once it is sealed.
+    /// The outcome, once it is sealed; and with its signature.
     pub(super) concluded: Option<(Sealed<v1::Outcome>, v1::Outcome)>,
     pub(super) follow_up: Progress,
     pub(super) webhook: Progress,

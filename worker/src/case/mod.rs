@@ -36,7 +36,7 @@ use crate::{
     approval::{Approval, Ballot, By, Claim, NotReassigned, Receipt, Seat, Stage, ToAsk, Whom},
     outcome,
     policy::Plan,
-    recorded::{Evidence, Issue, Issued, Notice, ReviewRequest, Sealed},
+    recorded::{Concluded, Evidence, Issue, Issued, Notice, ReviewRequest, Sealed},
 };
 
 /// Serialised, it is what a workflow that continues as new leaves to its next run.
@@ -94,7 +94,7 @@ pub(crate) enum Event {
     /// A notice was sent, or refused for good.
     NoticeFinished { number: u32, result: Result<(), String> },
     /// The answer to [`Step::Conclude`].
-    Concluded(Sealed<v1::Outcome>),
+    Concluded(Concluded),
     /// The follow-up workflow was started, or refused for good.
     FollowUpFinished(Result<(), String>),
     /// The webhook took the outcome, or refused it for good.
@@ -214,9 +214,9 @@ impl Case {
                 open.unpublished |= open.notices.finish(number, result);
                 self.changed = true;
             }
-            (Event::Concluded(sealed), Some(open)) => {
+            (Event::Concluded(Concluded { outcome: sealed, jws }), Some(open)) => {
                 if let Ok(outcome) = sealed.unverified() {
-                    open.ending.concluded = Some((sealed, outcome));
+                    open.ending.concluded = Some((sealed, v1::Outcome { jws, ..outcome }));
                     open.notices.notify_submitter(open.plan.submitter.clone());
                     open.unpublished = true;
                 }

@@ -83,8 +83,9 @@ impl Case {
     /// That the outcome is sealed.
     pub(super) fn sealed(&mut self) {
         let key = testing::keys();
-        let sealed = Sealed::new(&self.outcome(), CHAIN, key.first()).expect("JSON");
-        self.handle(Event::Concluded(sealed), NOW);
+        let outcome = Sealed::new(&self.outcome(), CHAIN, key.first()).expect("JSON");
+        let jws = key.first().sign(&outcome::claims(&self.outcome(), CHAIN));
+        self.handle(Event::Concluded(Concluded { outcome, jws }), NOW);
     }
 
     pub(super) fn outcome(&self) -> v1::Outcome {

@@ -189,6 +189,10 @@ fn what_histories_hold_is_written_as_it_was() {
         ("Notice of an outcome", json_of(notice(announced))),
         ("Notice of a superseded reviewer", json_of(notice(About::Superseded(evidence())))),
         ("Notice of an operator's vote", json_of(notice(About::DecidedByOperator(evidence())))),
+        (
+            "Concluded",
+            json_of(Concluded { outcome: outcome(), jws: "header.claims.signature".into() }),
+        ),
         ("Delivery", json_of(delivery)),
         ("StartFollowUp", json_of(start)),
     ]
