@@ -46,7 +46,10 @@ pub fn begin(plan: &Plan, at: Timestamp) -> Approval {
             let rule = plan.rule.clone();
             Approval::decided_by_rule(submitter, RuleDecision { verdict, rule, at })
         }
-        None => Approval::new(submitter, plan.stages.iter().map(Into::into).collect()),
+        None => {
+            let stages = plan.stages.iter().map(Into::into).collect();
+            Approval::restricted(submitter, stages, plan.restrictions.clone())
+        }
     }
 }
 

@@ -42,6 +42,7 @@ pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcom
         document: submission.document.clone(),
         stages: opened.map(|stage| stage_outcome(approval, stage)).collect(),
         rule: plan.rule.clone(),
+        routed_by: routed_by(plan).to_owned(),
         digest: plan.digest.clone(),
         execution_key: execution_key(chain, &plan.digest),
         basis: basis(approval).to_owned(),
@@ -51,6 +52,15 @@ pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcom
         child_namespace,
         // Signed later, and what comes after that.
         ..Default::default()
+    }
+}
+
+/// Who said who is asked.
+pub fn routed_by(plan: &Plan) -> &'static str {
+    match (&plan.submission.approval, plan.rule.is_empty()) {
+        (Some(_), _) => "submission",
+        (None, false) => "rule",
+        (None, true) => "settings",
     }
 }
 

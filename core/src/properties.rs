@@ -1,6 +1,6 @@
 //! What holds of an approval for every sequence of events.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -219,9 +219,23 @@ fn start() -> Timestamp {
 fn play(
     plans: Vec<StagePlan>,
     events: &[(i64, Event)],
+    see: impl FnMut(&Approval, &Approval, Option<Receipt>, Timestamp),
+) -> Approval {
+    play_on(Approval::new(person(0), plans), events, see)
+}
+
+/// As [`play`], where one person decides at most one stage.
+fn play_with_different_people(plans: Vec<StagePlan>, events: &[(i64, Event)]) -> Approval {
+    let restrictions = Restrictions { different_people: true, ..Restrictions::default() };
+    let approval = Approval::restricted(person(0), plans, restrictions);
+    play_on(approval, events, |_, _, _, _| {})
+}
+
+fn play_on(
+    mut approval: Approval,
+    events: &[(i64, Event)],
     mut see: impl FnMut(&Approval, &Approval, Option<Receipt>, Timestamp),
 ) -> Approval {
-    let mut approval = Approval::new(person(0), plans);
     let mut now = start();
     for (pause, event) in events {
         now += SignedDuration::from_secs(*pause);
@@ -260,9 +274,12 @@ proptest! {
 
     #[test]
     fn everything_ends_in_exactly_one_final_status_once_time_goes_on(
-        plans in plans(), events in events()
+        plans in plans(), events in events(), different_people in any::<bool>()
     ) {
-        let mut approval = play(plans, &events, |_, _, _, _| {});
+        let mut approval = match different_people {
+            true => play_with_different_people(plans, &events),
+            false => play(plans, &events, |_, _, _, _| {}),
+        };
         let mut now = start() + SignedDuration::from_secs(10_000);
         // Each step asks somebody, reminds, passes a deadline, or ends: there are not many.
         for _ in 0..100 {
@@ -308,6 +325,27 @@ proptest! {
                 seat.status != SeatStatus::Superseded
             }));
         }
+    }
+
+    #[test]
+    fn nobody_decides_two_stages_where_different_people_are_asked(
+        plans in plans(), mut events in events(), invitations in invitations()
+    ) {
+        for (at, invitation) in invitations {
+            events.insert(at.min(events.len()), (0, invitation));
+        }
+        let approval = play_with_different_people(plans, &events);
+        let votes = approval.stages().iter().flat_map(Stage::votes);
+        each_once_and_not_the_submitter(&approval, votes.map(|(seat, _)| seat));
+        let asked = approval.stages().iter().flat_map(|stage| {
+            let people: BTreeSet<usize> = stage.seats().iter().flat_map(Seat::people).map(number).collect();
+            people
+        });
+        let mut asked: Vec<usize> = asked.collect();
+        let all = asked.len();
+        asked.sort_unstable();
+        asked.dedup();
+        prop_assert_eq!(asked.len(), all, "nobody is asked in two");
     }
 
     #[test]

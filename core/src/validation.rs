@@ -145,9 +145,11 @@ impl Checks {
             plan.calendar = plan.stages.iter().any(needed).then(Calendar::default);
             return;
         };
+        plan.restrictions.operators = rules.operators().clone();
         if plan.submission.approval.is_none() {
             let routed = rules.route(&plan.submission, &plan.submitter);
             plan.rule.clone_from(&routed.rule.name);
+            plan.restrictions.different_people = routed.rule.different_people;
             plan.follow_ups.clone_from(&routed.rule.follow_ups);
             match routed.route {
                 Ok(Route::Decided(verdict)) => plan.rule_decision = Some(verdict),
@@ -358,7 +360,32 @@ impl Checks {
             self.report("$.approval.stages", message);
         }
         let stages = policy.stages.iter().enumerate();
-        stages.map(|(i, stage)| self.stage(i, stage, submitter)).collect()
+        let stages = stages.map(|(i, stage)| self.stage(i, stage, submitter)).collect::<Vec<_>>();
+        if let Some(rules) = rules.filter(|_| self.problems.is_empty()) {
+            for (i, stage) in stages.iter().enumerate() {
+                self.within_rules(&format!("$.approval.stages[{i}]"), stage, rules);
+            }
+        }
+        stages
+    }
+
+    /// Rules that let a submission name its reviewers do not let it ask strangers, or nobody.
+    fn within_rules(&mut self, path: &str, stage: &PlannedStage, rules: &Policy) {
+        for (i, reviewer) in stage.reviewers.iter().enumerate() {
+            if !rules.knows_domain_of(reviewer) {
+                let message = format!(
+                    "is outside the domains of the routing rules (COUNTERSIGN_POLICY): no address in \
+                     them ends in @{}",
+                    reviewer.domain()
+                );
+                self.report(&format!("{path}.reviewers[{i}]"), message);
+            }
+        }
+        if stage.on_deadline == OnDeadline::Approve {
+            let message = "must not be \"approve\": only the routing rules (COUNTERSIGN_POLICY) let \
+                           silence approve";
+            self.report(&format!("{path}.onDeadline"), message);
+        }
     }
 
     fn stage(

@@ -290,10 +290,15 @@ impl StackBuilder {
         self
     }
 
-    /// Has routing rules instead of default reviewers.
+    /// Has routing rules instead of default reviewers. Where they do not say what operators may do, that is
+    /// everything within example.com.
     pub fn with_rules(self, rules: &str) -> Self {
         let file = self.dir.path().join("policy.toml");
-        fs::write(&file, rules).expect("a writable directory");
+        let operators = match rules.contains("[operators]") {
+            true => "",
+            false => "\n[operators]\nmay_decide = true\nmay_reassign_to = [\"example.com\"]\n",
+        };
+        fs::write(&file, format!("{rules}{operators}")).expect("a writable directory");
         let file = file.to_str().expect("a UTF-8 path").to_owned();
         self.without("COUNTERSIGN_REVIEWERS").with("COUNTERSIGN_POLICY", file)
     }

@@ -88,7 +88,21 @@ pub fn problem(path: impl Into<String>, message: impl Into<String>) -> Problem {
     Problem { path: path.into(), message: message.into() }
 }
 
+const SUBMISSION: [&str; 6] =
+    ["submissionId", "submissionType", "submitter", "document", "submittedAt", "approval"];
+/// What the objects of a submission have, where it is often given beside them.
+const INSIDE: [(&str, &[&str]); 3] = [
+    ("submitter", &["name", "email", "department", "employeeId"]),
+    (
+        "document",
+        &["title", "amount", "currency", "category", "description", "items", "attachments"],
+    ),
+    ("approval", &["stages"]),
+];
+
 fn submission(object: Object<'_>) -> Submission {
+    // Ignoring `approvals` or `stages` would let the wrong people decide.
+    object.only(&SUBMISSION, &INSIDE);
     Submission {
         submission_id: object.string("submissionId"),
         submission_type: object.string("submissionType"),
@@ -114,14 +128,14 @@ fn submission(object: Object<'_>) -> Submission {
         submitted_at: object.time("submittedAt"),
         approval: object.object("approval").map(|approval| {
             // Ignoring a misspelt rule would let the wrong people approve.
-            approval.only(&["stages"]);
+            approval.only(&["stages"], &[]);
             Policy { stages: approval.objects("stages", stage) }
         }),
     }
 }
 
 fn stage(object: Object<'_>) -> Stage {
-    object.only(&["name", "reviewers", "quorum", "deadline", "reminders", "onDeadline"]);
+    object.only(&["name", "reviewers", "quorum", "deadline", "reminders", "onDeadline"], &[]);
     Stage {
         name: object.string("name"),
         reviewers: object.strings("reviewers"),
@@ -284,13 +298,21 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Reports every field that is not one of `names`.
-    fn only(&self, names: &[&str]) {
-        let known =
-            |field: &str| names.iter().any(|name| *name == field || snake_case(name) == field);
-        for (name, _) in self.fields.values().flatten().filter(|(name, _)| !known(name)) {
-            let message = format!("is not known; there are {}", names.join(", "));
-            self.problems.borrow_mut().push(problem(format!("{}.{name}", self.path), message));
+    /// Reports every field that is not one of `names`. Some may belong inside of one of them.
+    fn only(&self, names: &[&str], inside: &[(&str, &[&str])]) {
+        let is = |field: &str, name: &str| name == field || snake_case(name) == field;
+        let known = |field: &str| names.iter().any(|name| is(field, name));
+        let unknown =
+            |(name, json): &&(String, &RawValue)| !known(name) && json.get() != "null";
+        for (name, _) in self.fields.values().flatten().filter(unknown) {
+            let outer = inside.iter().find(|(_, inner)| inner.iter().any(|inner| is(name, inner)));
+            let right = match (outer, text::did_you_mean(name, names.iter().copied())) {
+                (Some((outer, _)), _) => format!("it belongs into `{outer}`"),
+                (None, Some(similar)) => format!("did you mean `{similar}`?"),
+                (None, None) => format!("there are {}", names.join(", ")),
+            };
+            let path = format!("{}.{name}", self.path);
+            self.problems.borrow_mut().push(problem(path, format!("is not known; {right}")));
         }
     }
 }

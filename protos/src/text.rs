@@ -97,6 +97,17 @@ fn misleads(c: char) -> bool {
             | '\u{E0000}'..='\u{E0FFF}')
 }
 
+/// The name that is spelt most alike, if one is close enough.
+pub fn did_you_mean<'a>(
+    name: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let distance =
+        |known: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
+    let closest = names.into_iter().map(|known| (distance(known), known)).min()?;
+    (closest.0 <= closest.1.chars().count().div_ceil(3)).then_some(closest.1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,12 +11,14 @@ use std::{
 use email_address::EmailAddress as Rfc5321;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
+use unicode_security::{MixedScript, skeleton};
 
 /// An e-mail address in lower case, its domain in ASCII.
 ///
 /// Two addresses of one mailbox are equal, because two spellings must not be two votes: `==`, `Ord` and
 /// `Hash` ignore a `+tag` (RFC 5233), and at `gmail.com` and `googlemail.com`, which are the same, dots
-/// (<https://support.google.com/mail/answer/7436150>). Mail goes to the address as written, which is
+/// (<https://support.google.com/mail/answer/7436150>). Nor are two that only look alike: a letter beyond
+/// ASCII counts as those it can be mistaken for (UTS 39, 4). Mail goes to the address as written, which is
 /// [`as_str`](Self::as_str); never compare people by that.
 ///
 /// RFC 5321 lets mailboxes distinguish case; no provider in use does. Quoted local parts, which are other
@@ -30,8 +32,13 @@ use serde::{Deserialize, Serialize};
 pub struct EmailAddress(String);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be an e-mail address, such as ann@example.com")]
-pub struct NotAnEmailAddress;
+pub enum NotAnEmailAddress {
+    #[error("must be an e-mail address, such as ann@example.com")]
+    Malformed,
+    /// Its local part has letters of more than one script (UTS 39, 5.1).
+    #[error("must not mix letters of different scripts before the @, such as Latin and Cyrillic")]
+    MixedScripts,
+}
 
 impl EmailAddress {
     /// The address as mail is sent to it, in lower case.
@@ -39,17 +46,43 @@ impl EmailAddress {
         &self.0
     }
 
+    /// In ASCII and lower case.
+    pub fn domain(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+
     /// The mailbox and its domain, in one spelling.
-    fn person(&self) -> (Cow<'_, str>, &str) {
+    fn person(&self) -> (Cow<'_, str>, Cow<'_, str>) {
         let (local, domain) = self.0.rsplit_once('@').unwrap_or((&self.0, ""));
         // Of +4930123456@example.com, nothing would be left.
         let tag = local.char_indices().find(|(at, c)| *at > 0 && *c == '+');
         let mailbox = tag.map_or(local, |(at, _)| &local[..at]);
         match domain {
-            "gmail.com" | "googlemail.com" => (mailbox.replace('.', "").into(), "gmail.com"),
-            domain => (mailbox.into(), domain),
+            "gmail.com" | "googlemail.com" => {
+                (appearance(&mailbox.replace('.', "")).into_owned().into(), "gmail.com".into())
+            }
+            domain if domain.contains("xn--") => {
+                let (domain, _) = idna::domain_to_unicode(domain);
+                (appearance(mailbox), appearance(&domain).into_owned().into())
+            }
+            domain => (appearance(mailbox), domain.into()),
         }
     }
+}
+
+/// What a text can be mistaken for, in ASCII as far as possible. ASCII itself is left as it is.
+fn appearance(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return text.into();
+    }
+    let mut seen = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_ascii() {
+            true => seen.push(c),
+            false => seen.extend(skeleton(c.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    seen.to_lowercase().into()
 }
 
 impl PartialEq for EmailAddress {
@@ -85,8 +118,8 @@ impl FromStr for EmailAddress {
         // Lower case can be longer, even two letters: check what is kept.
         let text =
             ComposingNormalizerBorrowed::new_nfc().normalize(&text.to_lowercase()).into_owned();
-        let (local, domain) = text.rsplit_once('@').ok_or(NotAnEmailAddress)?;
-        let domain = idna::domain_to_ascii(domain).map_err(|_| NotAnEmailAddress)?;
+        let (local, domain) = text.rsplit_once('@').ok_or(NotAnEmailAddress::Malformed)?;
+        let domain = idna::domain_to_ascii(domain).map_err(|_| NotAnEmailAddress::Malformed)?;
         let text = format!("{local}@{domain}");
         // RFC 5321, 4.5.3.1: 64 and 255 octets; 254 in all by the erratum to RFC 3696.
         // IP addresses are refused: no top-level domain is a number (RFC 3696, 2).
@@ -94,10 +127,13 @@ impl FromStr for EmailAddress {
         let is_name = domain.split('.').all(is_label) && !top.chars().all(|c| c.is_ascii_digit());
         let is_line = !text.chars().any(|c| c.is_control() || c.is_whitespace());
         if text.len() > 254 || !is_line || local.starts_with('"') || !is_name {
-            return Err(NotAnEmailAddress);
+            return Err(NotAnEmailAddress::Malformed);
         }
         if !Rfc5321::is_valid_local_part(local) || !Rfc5321::is_valid_domain(&domain) {
-            return Err(NotAnEmailAddress);
+            return Err(NotAnEmailAddress::Malformed);
+        }
+        if !local.is_single_script() {
+            return Err(NotAnEmailAddress::MixedScripts);
         }
         Ok(Self(text))
     }
@@ -147,6 +183,9 @@ mod tests {
             ["carol.davis+boss@example.com", "CAROL.DAVIS@EXAMPLE.COM", "carol.davis+@example.com"],
             ["ann+a@example.com", "ann+b+c@example.com", "ann@example.com"],
             ["annlee@gmail.com", "Ann.Lee+x@GoogleMail.com", "a.n.n.l.e.e@googlemail.com"],
+            // In Cyrillic letters, and in those beside ASCII.
+            ["cop@example.com", "сор@example.com", "COP+x@example.com"],
+            ["ann@example.com", "ann@ехаmрӏе.com", "ann@xn--m-7sboc8c1a38g.com"],
         ] {
             let set: BTreeSet<EmailAddress> = spelt.map(address).into_iter().collect();
             let hashed: BTreeSet<u64> = spelt.map(|text| hash(&address(text))).into();
@@ -163,6 +202,7 @@ mod tests {
             ["+491@example.com", "+492@example.com"],
             ["ann-lee@example.com", "ann@example.com"],
             ["ann@mueller.example", "ann@müller.example"],
+            ["jurgen@example.com", "jürgen@example.com"],
         ] {
             assert_ne!(address(one), address(other));
         }
@@ -242,11 +282,14 @@ mod tests {
             "nia@example..com",
             "nia@-example.com",
         ] {
-            assert_eq!(text.parse::<EmailAddress>(), Err(NotAnEmailAddress), "{text:?}");
+            assert_eq!(text.parse::<EmailAddress>(), Err(NotAnEmailAddress::Malformed), "{text:?}");
         }
+        // One Cyrillic letter among Latin ones.
+        let mixed = "bоss@example.com".parse::<EmailAddress>();
+        assert_eq!(mixed, Err(NotAnEmailAddress::MixedScripts));
         for long in ["a".repeat(250), "Ⱥ".repeat(32)] {
             let long = format!("{long}@example.com");
-            assert_eq!(long.parse::<EmailAddress>(), Err(NotAnEmailAddress));
+            assert_eq!(long.parse::<EmailAddress>(), Err(NotAnEmailAddress::Malformed));
         }
     }
 }

@@ -10,6 +10,7 @@ mod email;
 mod journal;
 mod quorum;
 mod reason;
+mod restrictions;
 mod stage;
 
 use countersign_protos::v1::Proof;
@@ -20,6 +21,7 @@ pub use email::{EmailAddress, NotAnEmailAddress};
 pub use journal::Entry;
 pub use quorum::{NotAQuorum, Quorum, Verdict};
 pub use reason::Reason;
+pub use restrictions::{Operators, Restrictions};
 pub use stage::{
     By, Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage, StagePlan,
     Vote, Whom,
@@ -34,6 +36,7 @@ use crate::limits::MAX_SEATS;
 pub struct Approval {
     submitter: EmailAddress,
     stages: Vec<Stage>,
+    restrictions: Restrictions,
     rule_decision: Option<RuleDecision>,
     withdrawn: Option<Withdrawal>,
     journal: Vec<Entry>,
@@ -127,6 +130,8 @@ pub enum Receipt {
     NotAReviewer,
     /// The submitter does not approve their own submission.
     SelfVote,
+    /// Without the proof of their link, which the rules require.
+    LinkRequired,
     /// Somebody else was asked in the reviewer's place.
     Superseded,
     /// The reviewer's stage is not open: it was decided before, or is not reached yet.
@@ -142,6 +147,10 @@ pub enum NotReassigned {
     AskedAlready,
     #[error("the submitter does not decide their own submission")]
     Submitter,
+    #[error("the new reviewer has a place in another stage, and the rule asks different people")]
+    OtherStage,
+    #[error("the rules let operators ask nobody with this address (may_reassign_to in [operators])")]
+    NotAllowed,
     #[error("no more reviewers can be asked in this approval")]
     TooMany,
 }
@@ -164,15 +173,29 @@ impl Approval {
     /// # Panics
     /// When there are no stages: routing never makes such a plan.
     pub fn new(submitter: EmailAddress, plans: Vec<StagePlan>) -> Self {
+        Self::restricted(submitter, plans, Restrictions::default())
+    }
+
+    /// As [`new`](Self::new), where not everybody may decide everything.
+    ///
+    /// # Panics
+    /// As it does.
+    pub fn restricted(
+        submitter: EmailAddress,
+        plans: Vec<StagePlan>,
+        restrictions: Restrictions,
+    ) -> Self {
         assert!(!plans.is_empty(), "an approval has at least one stage");
         let stages = plans.into_iter().map(Stage::new).collect();
-        Self { submitter, stages, rule_decision: None, withdrawn: None, journal: vec![] }
+        let (rule_decision, withdrawn, journal) = (None, None, Vec::new());
+        Self { submitter, stages, restrictions, rule_decision, withdrawn, journal }
     }
 
     /// An approval that a rule decides.
     pub fn decided_by_rule(submitter: EmailAddress, rule_decision: RuleDecision) -> Self {
-        let rule_decision = Some(rule_decision);
-        Self { submitter, stages: vec![], rule_decision, withdrawn: None, journal: vec![] }
+        let (rule_decision, restrictions) = (Some(rule_decision), Restrictions::default());
+        let (stages, withdrawn, journal) = (Vec::new(), None, Vec::new());
+        Self { submitter, stages, restrictions, rule_decision, withdrawn, journal }
     }
 
     /// Who submitted it.
@@ -230,7 +253,8 @@ impl Approval {
         let stage = self.pending()?;
         let open = &self.stages[stage];
         let whom = open.whom()?;
-        let taken = open.taken(&whom);
+        let mut taken = open.taken(&whom);
+        taken.extend(self.in_other_stages(stage));
         Some(ToAsk { stage, round: open.seats().len() as u32, whom, taken })
     }
 
@@ -239,9 +263,11 @@ impl Approval {
     /// seats that are superseded.
     pub fn ask(&mut self, invited: Vec<Invited>, due: Option<Due>, now: Timestamp) -> Vec<Seat> {
         let Some(stage) = self.pending() else { return Vec::new() };
+        let mut barred = self.in_other_stages(stage);
+        barred.push(self.submitter.clone());
         let stage = &mut self.stages[stage];
         self.journal.push(Entry::Asked { invited: invited.clone(), due: due.clone(), at: now });
-        let superseded = stage.ask(invited, due, &self.submitter, now);
+        let superseded = stage.ask(invited, due, &barred, now);
         superseded.into_iter().map(|seat| stage.seats()[seat].clone()).collect()
     }
 
@@ -265,6 +291,9 @@ impl Approval {
             Some(_) => Receipt::Contradiction,
             None if seat.status == SeatStatus::Superseded => Receipt::Superseded,
             None if open != Some(i) => Receipt::StageNotOpen,
+            None if self.requires_link() && matches!(seat.by(&ballot), By::Operator(_)) => {
+                Receipt::LinkRequired
+            }
             None => {
                 self.journal.push(Entry::Voted { ballot: ballot.clone(), at: now });
                 self.stages[i].count(position, ballot, now);
@@ -301,11 +330,13 @@ impl Approval {
     ) -> Result<(), NotReassigned> {
         let seats: usize = self.stages.iter().map(|stage| stage.seats().len()).sum();
         let planned: usize = self.stages.iter().map(Stage::planned).sum();
-        let Some(stage) = self.pending().map(|stage| &mut self.stages[stage]) else {
-            return Err(NotReassigned::NotAsked);
-        };
+        let Some(position) = self.pending() else { return Err(NotReassigned::NotAsked) };
+        let in_other_stage = self.in_other_stages(position).contains(&to);
+        let stage = &mut self.stages[position];
         match () {
+            () if !self.restrictions.operators.may_ask(&to) => Err(NotReassigned::NotAllowed),
             () if to == self.submitter => Err(NotReassigned::Submitter),
+            () if in_other_stage => Err(NotReassigned::OtherStage),
             () if !stage.can_be_replaced(&from) => Err(NotReassigned::NotAsked),
             () if stage.is_taken(&from, &to) => Err(NotReassigned::AskedAlready),
             () if seats + planned >= MAX_SEATS => Err(NotReassigned::TooMany),
@@ -364,6 +395,26 @@ impl Approval {
     /// When [`tick`](Self::tick) next has an effect. `None` also while the next level has to be asked.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.open_stage()?.next_deadline()
+    }
+
+    fn requires_link(&self) -> bool {
+        !self.restrictions.operators.may_decide
+    }
+
+    /// Who is left out of a stage where one person decides at most one: whoever has a place in another, or
+    /// is planned for it. Somebody who is planned for several is asked in the first.
+    fn in_other_stages(&self, stage: usize) -> Vec<EmailAddress> {
+        if !self.restrictions.different_people {
+            return Vec::new();
+        }
+        let own: Vec<&EmailAddress> = self.stages[stage].plan().reviewers().collect();
+        let others = self.stages.iter().enumerate().filter(|(other, _)| *other != stage);
+        let people = others.flat_map(|(other, others)| {
+            let is_first = |person: &&EmailAddress| other < stage || !own.contains(person);
+            let planned = others.plan().reviewers().filter(is_first);
+            planned.chain(others.seats().iter().flat_map(Seat::people)).collect::<Vec<_>>()
+        });
+        people.cloned().collect()
     }
 
     /// The position of the stage that the approval waits for.

@@ -204,7 +204,7 @@ impl Seat {
     }
 
     /// How a decision for this seat came: by its link only if the proof holds.
-    fn by(&self, ballot: &Ballot) -> By {
+    pub(super) fn by(&self, ballot: &Ballot) -> By {
         let comment = ballot.left_out.clone().unwrap_or_else(|| comment_hash(&ballot.comment));
         let holds = |proof: &&Proof| proof.holds(&self.key, &self.link, ballot.verdict, &comment);
         match ballot.proof.as_ref().filter(holds) {
@@ -367,13 +367,14 @@ impl Stage {
     /// Asks those of [`whom`](Self::whom). Returns the seats that are superseded.
     ///
     /// Those who are asked already keep their seats; nobody gets a second one, not even through a deputy.
+    /// The `barred` get none.
     /// A level with nobody new is skipped: the next one is asked, or else the present deadline is the
     /// last.
     pub(super) fn ask(
         &mut self,
         invited: Vec<Invited>,
         due: Option<Due>,
-        submitter: &EmailAddress,
+        barred: &[EmailAddress],
         now: Timestamp,
     ) -> Vec<usize> {
         let Some(whom) = self.whom() else { return Vec::new() };
@@ -396,7 +397,7 @@ impl Stage {
             let status = SeatStatus::Asked;
             let seat =
                 Seat { reviewer, on_behalf_of, round, instead_of, link, key, status, vote: None };
-            if !seat.people().any(|person| person == submitter || taken.contains(person)) {
+            if !seat.people().any(|person| barred.contains(person) || taken.contains(person)) {
                 taken.extend(seat.people().cloned());
                 self.seats.push(seat);
             }

@@ -112,6 +112,70 @@ fn a_second_word_changes_nothing_and_is_told_apart() {
     assert_eq!(vote(&mut approval, "bob", Approve, 5), Receipt::Duplicate);
 }
 
+fn restricted(plans: Vec<StagePlan>, restrictions: Restrictions) -> Approval {
+    let mut approval = Approval::restricted(address("sue"), plans, restrictions);
+    open(&mut approval, 0);
+    approval
+}
+
+#[test]
+fn where_the_rules_require_the_link_no_operator_decides_for_a_reviewer() {
+    let operators = Operators { may_decide: false, ..Operators::default() };
+    let restrictions = Restrictions { operators, ..Restrictions::default() };
+    let mut approval = restricted(vec![plan(&["ann", "bob"], Quorum::All)], restrictions);
+    let before = approval.clone();
+    assert_eq!(vote(&mut approval, "ann", Approve, 1), Receipt::LinkRequired);
+    // Its hash is public; there is no proof.
+    assert_eq!(link(&mut approval, "0-0-ann@example.com", Approve, 1), Receipt::LinkRequired);
+    assert_eq!(vote(&mut approval, "eve", Approve, 1), Receipt::NotAReviewer);
+    assert_eq!(approval, before);
+}
+
+#[test]
+fn operators_have_those_asked_whose_domains_the_rules_allow() {
+    let mut reassign = |domains: Option<&[&str]>, to: &str| {
+        let may_reassign_to =
+            domains.map(|domains| domains.iter().map(|domain| (*domain).to_owned()).collect());
+        let operators = Operators { may_reassign_to, ..Operators::default() };
+        let restrictions = Restrictions { operators, ..Restrictions::default() };
+        let mut approval = restricted(vec![plan(&["ann"], Quorum::Any)], restrictions);
+        let to = to.parse().expect("an address");
+        approval.reassign(address("ann"), to, String::new(), at(1))
+    };
+    let not_allowed = Err(NotReassigned::NotAllowed);
+    assert_eq!(reassign(None, "cy@elsewhere.example"), Ok(()));
+    assert_eq!(reassign(Some(&["example.com"]), "Cy@Example.COM"), Ok(()));
+    assert_eq!(reassign(Some(&["example.com"]), "cy@sub.example.com"), not_allowed);
+    assert_eq!(reassign(Some(&["example.com"]), "cy@notexample.com"), not_allowed);
+    assert_eq!(reassign(Some(&[]), "cy@example.com"), not_allowed);
+}
+
+#[test]
+fn where_the_rule_asks_different_people_nobody_has_places_in_two_stages() {
+    let restrictions = Restrictions { different_people: true, ..Restrictions::default() };
+    let stages = vec![plan(&["ann", "bob"], Quorum::Any), plan(&["bob", "cy"], Quorum::Any)];
+    let mut approval = restricted(stages, restrictions);
+    let reassign = |approval: &mut Approval, from: &str, to: &str| {
+        approval.reassign(address(from), address(to), String::new(), at(1))
+    };
+    let other_stage = Err(NotReassigned::OtherStage);
+    assert_eq!(reassign(&mut approval, "ann", "cy"), other_stage, "Cy decides later");
+    assert_eq!(reassign(&mut approval, "ann", "dee"), Ok(()));
+    open(&mut approval, 1);
+    assert_eq!(vote(&mut approval, "dee", Approve, 2), Receipt::Counted);
+    let to_ask = approval.to_ask().expect("the second stage");
+    let taken = addresses(&["ann", "bob", "ann", "bob", "dee"]);
+    assert_eq!(to_ask.taken, taken, "neither they nor deputies for them are asked again");
+    open(&mut approval, 3);
+    let asked: Vec<&str> =
+        approval.stages()[1].seats().iter().map(|seat| seat.reviewer.as_str()).collect();
+    assert_eq!(asked, ["cy@example.com"], "Bob was asked before");
+    for before in ["ann", "bob", "dee"] {
+        assert_eq!(reassign(&mut approval, "cy", before), other_stage, "{before}");
+    }
+    assert_eq!(reassign(&mut approval, "cy", "eve"), Ok(()));
+}
+
 #[test]
 fn a_submitter_who_is_listed_as_reviewer_has_no_seat() {
     let mut approval = asking_first_stage(vec![plan(&["sue", "bob"], Quorum::Any)]);

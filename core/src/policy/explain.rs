@@ -61,6 +61,9 @@ impl Policy {
                 writeln!(out, "{decided} at once; nobody is asked.")?;
             }
             Ok(Route::Stages(stages)) => {
+                if rule.different_people {
+                    writeln!(out, "One person decides at most one of these stages.\n")?;
+                }
                 for (i, stage) in stages.iter().enumerate() {
                     self.stage(out, i, stage, submitter, rule.asks(i, submitter), at)?;
                 }

@@ -12,7 +12,9 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-use crate::approval::OnDeadline;
+use std::collections::BTreeSet;
+
+use crate::approval::{EmailAddress, OnDeadline, Operators};
 
 pub use absence::{Absence, Invitee, Kept, concerning, invitees, most_bytes};
 pub use calendar::{Calendar, DayOfWeek, Hours, MonthDay, NotADayOfWeek, NotAMonthDay, NotHours};
@@ -28,6 +30,9 @@ pub use schedule::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     may_name_reviewers: bool,
+    operators: Operators,
+    /// Of all addresses in the file, in ASCII.
+    domains: BTreeSet<String>,
     calendar: Calendar,
     managers: rules::Managers,
     absences: Vec<Absence>,
@@ -41,6 +46,15 @@ impl Policy {
         self.may_name_reviewers
     }
 
+    /// Whether the rules name somebody with an address of the same domain.
+    pub fn knows_domain_of(&self, person: &EmailAddress) -> bool {
+        self.domains.contains(person.domain())
+    }
+
+    pub fn operators(&self) -> &Operators {
+        &self.operators
+    }
+
     /// A summary in one line.
     pub fn summary(&self) -> String {
         let count = |number: usize, what: &str| match number {
@@ -51,8 +65,12 @@ impl Policy {
             true => ", submissions may name reviewers",
             false => "",
         };
+        let decided = match self.operators.may_decide {
+            true => ", operators may decide",
+            false => "",
+        };
         format!(
-            "{} and a default, {}, time zone {}{named}",
+            "{} and a default, {}, time zone {}{named}{decided}",
             count(self.rules.len(), "rule"),
             count(self.absences.len(), "absence"),
             self.calendar.time_zone.iana_name().unwrap_or("unknown"),

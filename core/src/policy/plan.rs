@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Absence, Calendar, TimePlan};
 use crate::{
-    approval::{EmailAddress, Level, OnDeadline, Quorum, StagePlan, Verdict},
+    approval::{EmailAddress, Level, OnDeadline, Quorum, Restrictions, StagePlan, Verdict},
     versions,
 };
 
@@ -33,6 +33,8 @@ pub struct Plan {
     /// What the rule decided without asking anybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule_decision: Option<Verdict>,
+    #[serde(default, skip_serializing_if = "Restrictions::are_none")]
+    pub restrictions: Restrictions,
     /// Working time and absences follow this calendar. `None` if nothing needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calendar: Option<Calendar>,
@@ -62,6 +64,7 @@ impl Plan {
             webhook_queue: None,
             rule: String::new(),
             rule_decision: None,
+            restrictions: Restrictions::default(),
             calendar: None,
             absences: Vec::new(),
             follow_ups: FollowUps::default(),

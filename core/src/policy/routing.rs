@@ -98,10 +98,14 @@ fn staffed(
     above: &[EmailAddress],
     submitter: &EmailAddress,
 ) -> Result<Vec<PlannedStage>, Vec<Problem>> {
-    let mut planned = Vec::new();
+    let mut planned: Vec<PlannedStage> = Vec::new();
     let mut problems = Vec::new();
     for stage in stages {
-        match staff(stage, above, submitter) {
+        let mut barred = vec![submitter.clone()];
+        if rule.different_people {
+            barred.extend(planned.iter().flat_map(PlannedStage::everybody).cloned());
+        }
+        match staff(stage, above, &barred) {
             Ok(stage) => planned.push(stage),
             Err(why) => problems.push(problem(
                 "$.submitter",
@@ -112,34 +116,39 @@ fn staffed(
     if problems.is_empty() { Ok(planned) } else { Err(problems) }
 }
 
-/// A stage for one submitter, who is not asked. If that puts the quorum out of reach, the people above them
+/// A stage for one submitter. Some people are not asked: the submitter, and, where the rule asks different
+/// people, those of the stages before. If that puts the quorum out of reach, the people above the submitter
 /// take their place.
 fn staff(
     stage: &RuleStage,
     above: &[EmailAddress],
-    submitter: &EmailAddress,
+    barred: &[EmailAddress],
 ) -> Result<PlannedStage, String> {
     let asks_manager = stage.reviewers.iter().any(|ask| !matches!(ask, Ask::Person(_)));
     if asks_manager && above.is_empty() {
         return Err("has no manager in the rules other than themselves".into());
     }
-    let mut reviewers = people(&stage.reviewers, above, submitter);
+    let mut reviewers = people(&stage.reviewers, above, barred);
     let mut higher = above.iter();
     while !in_reach(stage.quorum, reviewers.len()) {
         match higher.next() {
-            Some(manager) if reviewers.contains(manager) => {}
+            Some(manager) if reviewers.contains(manager) || barred.contains(manager) => {}
             Some(manager) => reviewers.push(manager.clone()),
             None => {
+                let others = match barred {
+                    [_submitter] => "",
+                    _ => " or decides two stages of this rule",
+                };
                 return Err(format!(
-                    "leaves {} of the {} approvers needed: nobody approves their own submission, and \
-                     the rules have no manager above them",
+                    "leaves {} of the {} approvers needed: nobody approves their own submission{others}, \
+                     and the rules have no manager above them",
                     reviewers.len(),
                     stage.quorum.approvals(reviewers.len()).max(1),
                 ));
             }
         }
     }
-    let escalations = levels(stage, &reviewers, above, submitter);
+    let escalations = levels(stage, &reviewers, above, barred);
     Ok(PlannedStage {
         name: stage.name.clone(),
         reviewers,
@@ -155,12 +164,12 @@ fn levels(
     stage: &RuleStage,
     reviewers: &[EmailAddress],
     above: &[EmailAddress],
-    submitter: &EmailAddress,
+    barred: &[EmailAddress],
 ) -> Vec<PlannedLevel> {
     let mut able = reviewers.to_vec();
     let mut levels = Vec::new();
     for Escalation { reviewers, time, keep_earlier } in &stage.escalations {
-        let reviewers = people(reviewers, above, submitter);
+        let reviewers = people(reviewers, above, barred);
         let Some(after) = deciding(&able, &reviewers, *keep_earlier) else { continue };
         if in_reach(stage.quorum, after.len()) {
             able = after;
@@ -187,8 +196,8 @@ pub(super) fn deciding<T: Clone + PartialEq>(
     Some(kept.chain(named).cloned().collect())
 }
 
-/// Who is meant for this submitter: each once.
-fn people(asks: &[Ask], above: &[EmailAddress], submitter: &EmailAddress) -> Vec<EmailAddress> {
+/// Who is meant for this submitter: each once, without those who are barred.
+fn people(asks: &[Ask], above: &[EmailAddress], barred: &[EmailAddress]) -> Vec<EmailAddress> {
     let mut people: Vec<EmailAddress> = Vec::new();
     for ask in asks {
         let person = match ask {
@@ -197,7 +206,7 @@ fn people(asks: &[Ask], above: &[EmailAddress], submitter: &EmailAddress) -> Vec
             // Or else the highest there is.
             Ask::ManagersManager => above.get(1).or(above.first()),
         };
-        let new = |who: &&EmailAddress| *who != submitter && !people.contains(who);
+        let new = |who: &&EmailAddress| !barred.contains(who) && !people.contains(who);
         people.extend(person.filter(new).cloned());
     }
     people

@@ -27,6 +27,8 @@ pub struct Rule {
     pub name: String,
     pub(super) when: When,
     pub(super) decision: Decision,
+    /// Whether one person decides at most one of its stages.
+    pub different_people: bool,
     pub follow_ups: FollowUps,
 }
 
@@ -37,6 +39,14 @@ impl Rule {
             Decision::Stages(stages) => stages,
             Decision::Verdict(_) => &[],
         }
+    }
+
+    /// Whom it names in its stages.
+    pub(super) fn people(&self) -> impl Iterator<Item = &EmailAddress> {
+        self.stages().iter().flat_map(RuleStage::asks).filter_map(|ask| match ask {
+            Ask::Person(person) => Some(person),
+            Ask::Manager | Ask::ManagersManager => None,
+        })
     }
 
     /// Whether a stage names this person, who is not asked as the submitter.
@@ -62,6 +72,14 @@ pub(super) struct RuleStage {
     pub(super) time: TimePlan,
     pub(super) on_deadline: OnDeadline,
     pub(super) escalations: Vec<Escalation>,
+}
+
+impl RuleStage {
+    /// Whom its levels ask.
+    pub(super) fn asks(&self) -> impl Iterator<Item = &Ask> {
+        let later = self.escalations.iter().flat_map(|level| &level.reviewers);
+        self.reviewers.iter().chain(later)
+    }
 }
 
 /// A level of escalation, for any submitter.

@@ -481,6 +481,60 @@ fn a_submitters_place_is_taken_by_who_is_above_them() {
 }
 
 #[test]
+fn where_different_people_are_asked_who_is_in_two_stages_is_asked_in_the_first() {
+    let rule = |different: bool, first: &str, second: &str, managers: &str| {
+        format!(
+            "{managers}[default]\nname = \"Four eyes\"\ndifferent_people = {different}\n\
+             stages = [{{ {first} }}, {{ {second} }}]\n"
+        )
+    };
+    let asked = |text: &str| -> Vec<Vec<String>> {
+        let stages = stages(&policy(text), &submission("", "", "5", "EUR"), &address("sue"));
+        let names = |stage: &PlannedStage| names(&stage.reviewers).into_iter().map(str::to_owned);
+        stages.iter().map(|stage| names(stage).collect()).collect()
+    };
+    let (ann_bob, bob_cy) = (
+        "reviewers = [\"ann@example.com\", \"bob@example.com\"]",
+        "reviewers = [\"Bob+x@example.com\", \"cy@example.com\"]",
+    );
+    assert_eq!(asked(&rule(true, ann_bob, bob_cy, "")), [vec!["ann", "bob"], vec!["cy"]]);
+    let both = vec![vec!["ann", "bob"], vec!["bob+x", "cy"]];
+    assert_eq!(asked(&rule(false, ann_bob, bob_cy, "")), both);
+    // Those who would be asked later in the first stage, too.
+    let escalating =
+        format!("reviewers = [\"ann@example.com\"], escalate = [{{ {bob_cy} }}]");
+    let dee = "reviewers = [\"cy@example.com\", \"dee@example.com\"]";
+    assert_eq!(asked(&rule(true, &escalating, dee, "")), [vec!["ann"], vec!["dee"]]);
+    // Who is above takes the place.
+    let managers = "[managers]\ndefault = \"boss@example.com\"\n[managers.employees]\n\
+                    \"boss@example.com\" = \"chief@example.com\"\n";
+    let manager = "reviewers = [\"manager\"]";
+    assert_eq!(asked(&rule(true, manager, manager, managers)), [vec!["boss"], vec!["chief"]]);
+    let all = "reviewers = [\"boss@example.com\", \"chief@example.com\"], quorum = 2";
+    let policy = policy(&rule(true, all, manager, managers));
+    let route = policy.route(&submission("", "", "5", "EUR"), &address("sue")).route;
+    let problems = route.expect_err("nobody is left for the second stage");
+    assert_eq!(
+        problems[0].message,
+        "leaves 0 of the 1 approvers needed: nobody approves their own submission or decides two \
+         stages of this rule, and the rules have no manager above them (rule \"Four eyes\", stage \
+         \"Stage 2\")"
+    );
+    for (second, message) in [
+        (ann_bob, "asks only people who are asked in a stage before"),
+        (
+            "quorum = 2, reviewers = [\"bob@example.com\", \"cy@example.com\"]",
+            "leaves 1 of the 2 approvers needed: the others are asked in a stage before",
+        ),
+    ] {
+        let found = found(&rule(true, ann_bob, second, ""));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].0, found[0].3.as_str()), (4, message));
+        assert!(parse(&rule(false, ann_bob, second, "")).is_ok());
+    }
+}
+
+#[test]
 fn a_submission_that_only_its_submitter_could_approve_says_so() {
     let policy = policy(
         "[managers]\ndefault = \"hr@example.com\"\n[default]\nstages = [{ name = \"M\", reviewers = [\"manager\"] }]",

@@ -5,7 +5,7 @@ use countersign_protos::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::versions;
+use crate::{approval::Operators, outcome::routed_by, versions};
 
 fn routing() -> Routing {
     Routing { reviewers: vec!["boss@example.com".parse().expect("an address")], webhook: false }
@@ -347,7 +347,7 @@ fn each_rule_names_its_field() {
         ),
         (
             stage(json!({"reviewers": ["a@example.com"], "quorom": 1})),
-            "$.approval.stages[0].quorom: is not known; there are name, reviewers, quorum, deadline, reminders, onDeadline",
+            "$.approval.stages[0].quorom: is not known; did you mean `quorum`?",
         ),
     ] {
         assert_eq!(problems(&json), [problem]);
@@ -612,17 +612,75 @@ fn where_there_are_rules_a_submission_does_not_say_who_decides() {
     }
     // Whoever keeps the rules may say otherwise.
     let rules = rules(&format!("{MAY_NAME}{BOARD}"));
-    let own = with("/approval", accomplice);
+    let own = with("/approval", json!({"stages": [{"reviewers": ["Nobody@Example.com"]}]}));
     let Ok(plan) = validated_by(&own, &routing(), Some(&rules)) else {
         panic!("it may name reviewers")
     };
-    assert_eq!(plan.stages[0].reviewers[0].as_str(), "nobody@example.org");
-    assert_eq!(plan.rule, "");
+    assert_eq!(plan.stages[0].reviewers[0].as_str(), "nobody@example.com");
+    assert_eq!((plan.rule.as_str(), routed_by(&plan)), ("", "submission"));
+    // But neither strangers nor silence.
+    let own = with("/approval", accomplice);
+    let found = problems_of(validated_by(&own, &routing(), Some(&rules)));
+    let outside = "is outside the domains of the routing rules (COUNTERSIGN_POLICY): no address in them \
+                   ends in @example.org";
+    let silence = "must not be \"approve\": only the routing rules (COUNTERSIGN_POLICY) let silence \
+                   approve";
+    assert_eq!(
+        found,
+        [
+            format!("$.approval.stages[0].reviewers[0]: {outside}"),
+            format!("$.approval.stages[0].onDeadline: {silence}"),
+        ]
+    );
     // A submission that names nobody is routed in either case.
     let Ok(plan) = validated_by(&minimal(), &routing(), Some(&rules)) else {
         panic!("the rules say who is asked")
     };
     assert_eq!(plan.stages[0].reviewers[0].as_str(), "board@example.com");
+    assert_eq!(routed_by(&plan), "rule");
+}
+
+#[test]
+fn where_there_are_rules_operators_do_what_these_allow_and_otherwise_everything() {
+    let operators = |text: &str| {
+        let rules = rules(&format!("{text}{BOARD}"));
+        validated_by(&minimal(), &routing(), Some(&rules)).expect("a plan").restrictions.operators
+    };
+    assert_eq!(plan(&minimal()).restrictions.operators, Operators::default());
+    assert_eq!(routed_by(&plan(&minimal())), "settings");
+    assert_eq!(operators(""), Operators::BY_RULES);
+    assert_eq!(operators("[operators]\n"), Operators::BY_RULES);
+    let allowed = "[operators]\nmay_decide = true\nmay_reassign_to = [\"Example.com\", \"münchen.de\"]\n\
+                   may_withdraw = false\n";
+    let domains = ["example.com", "xn--mnchen-3ya.de"].map(str::to_owned).into();
+    let expected =
+        Operators { may_decide: true, may_reassign_to: Some(domains), may_withdraw: false };
+    assert_eq!(operators(allowed), expected);
+}
+
+#[test]
+fn a_key_that_nobody_knows_is_a_problem_that_says_where_it_may_belong() {
+    let own = json!({"stages": []});
+    for (key, value, right) in [
+        ("approvals", own.clone(), "did you mean `approval`?"),
+        ("stages", json!([]), "it belongs into `approval`"),
+        ("amount", json!(1), "it belongs into `document`"),
+        ("employee_id", json!("E-1"), "it belongs into `submitter`"),
+        ("submision_id", json!("x"), "did you mean `submissionId`?"),
+        (
+            "costCenter",
+            json!(7),
+            "there are submissionId, submissionType, submitter, document, submittedAt, approval",
+        ),
+    ] {
+        let mut json = minimal();
+        json[key] = value;
+        assert_eq!(problems(&json), [format!("$.{key}: is not known; {right}")]);
+    }
+    let mut absent = minimal();
+    absent["approvals"] = Value::Null;
+    absent["document"]["costCenter"] = json!(7);
+    plan(&absent);
 }
 
 #[test]

@@ -82,6 +82,60 @@ async fn a_rule_approves_without_asking_anybody_and_a_child_workflow_goes_on() {
     assert_eq!(stack.outbox_size(), 1, "nobody else gets a mail");
 }
 
+/// Two stages by different people, and operators who may only ask colleagues.
+const FOUR_EYES: &str = r#"
+[operators]
+may_reassign_to = ["example.com"]
+may_withdraw = false
+
+[default]
+name = "Four eyes"
+different_people = true
+
+[[default.stages]]
+name = "First"
+reviewers = ["ann@example.com", "bob@example.com"]
+
+[[default.stages]]
+name = "Second"
+reviewers = ["bob@example.com", "cy@example.com"]
+"#;
+
+#[tokio::test]
+async fn operators_do_what_the_rules_allow_and_all_else_is_counted_with_its_reason() {
+    let stack = stack_with(FOUR_EYES).await;
+    let workflow = stack.submit(&routed("500.00")).await;
+    let ann = stack.mail_to("ann@example.com").await;
+    let hash = text(&workflow.status().await["stages"][0]["reviewers"][0]["link"]);
+    let to = |to: &str| json!({"reviewer": "ann@example.com", "to": to});
+    let (no_decision, no_reassignment) = ("may_decide in [operators]", "may_reassign_to in [operators]");
+    for (i, (signal, input, why)) in [
+        ("approve", json!({"reviewer": "ann@example.com"}), no_decision),
+        ("reject", json!({"link": hash}), no_decision),
+        ("withdraw", json!({}), "may_withdraw in [operators]"),
+        ("reassign", to("eve@example.org"), no_reassignment),
+        ("reassign", to("cy@example.com"), "asks different people"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        workflow.signal(signal, input).await;
+        let counted = |status: &Value| status["ignoredSignals"] == i + 1;
+        let status = workflow.status_where(&format!("it counted: {signal}"), counted).await;
+        let reason = text(&status["ignoredBecause"][i]);
+        assert!(reason.starts_with(signal) && reason.contains(why), "{reason}");
+        assert_eq!(status["status"], "PENDING");
+    }
+    stack.press(&ann.link("approve"), "approve", "").await.expect(200, &["approved"]);
+    let cy = stack.mail_to("cy@example.com").await;
+    stack.press(&cy.link("approve"), "approve", "").await.expect(200, &["approved"]);
+    let outcome = workflow.outcome().await;
+    assert_eq!((&outcome["status"], &outcome["routedBy"]), (&json!("APPROVED"), &json!("rule")));
+    assert_eq!(outcome["stages"][1]["decisions"][0]["reviewer"], "cy@example.com");
+    let undecided = &outcome["stages"][1]["undecided"];
+    assert!(undecided.is_null(), "Bob was asked in the first stage alone: {undecided}");
+}
+
 /// The ID of the follow-up workflow of an approval whose own ID is not too long for that.
 fn follow_up(workflow_id: &str, outcome: &Value) -> String {
     format!("{workflow_id}-approved-{}", &text(&outcome["executionKey"])[..8])

@@ -500,6 +500,10 @@ impl Open {
                 self.approval.reminded(reviewer, identity, now);
             }
             Signal::Withdraw { reason, identity } => {
+                if !self.plan.restrictions.operators.may_withdraw {
+                    let why = "the rules let operators withdraw nothing (may_withdraw in [operators])";
+                    return Err(why.to_owned());
+                }
                 if !self.approval.withdraw(reason, identity, now) {
                     return Err("it is decided already".to_owned());
                 }
@@ -524,6 +528,9 @@ impl Open {
             Receipt::Contradiction => Err(format!("{who} decided otherwise before")),
             Receipt::NotAReviewer => Err(format!("{who} is not asked")),
             Receipt::SelfVote => Err(format!("{who} does not decide their own submission")),
+            Receipt::LinkRequired => Err(format!(
+                "the rules let nobody decide for {who} without the link (may_decide in [operators])"
+            )),
             Receipt::Superseded => Err(format!("somebody else was asked instead of {who}")),
             Receipt::StageNotOpen => Err(format!("the stage of {who} is not open")),
         }

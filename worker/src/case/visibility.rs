@@ -20,7 +20,8 @@ use crate::{
     approval::{By, OnDeadline, Seat, SeatStatus, Stage},
     limits::MAX_REVIEWER_BYTES,
     outcome::{
-        decided_at, is_superseded, operator_actions, reason, stage_status, status, vote_message,
+        decided_at, is_superseded, operator_actions, reason, routed_by, stage_status, status,
+        vote_message,
     },
 };
 
@@ -41,6 +42,7 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         reason: reason(approval),
         because: Some(approval.reason().into()),
         rule: open.plan.rule.clone(),
+        routed_by: routed_by(&open.plan).to_owned(),
         announcement_error: open.notices.submitter_error.clone(),
         handing_on: handing_on(open).unwrap_or_default(),
         webhook_error: open.ending.webhook.error().to_owned(),

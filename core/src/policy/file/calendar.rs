@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeSet, io};
 
+use countersign_protos::text::did_you_mean;
 use jiff::tz::TimeZone;
 
 use super::{
-    diagnostics::{Diagnostic, did_you_mean},
+    diagnostics::Diagnostic,
     ical,
     toml::{Holiday, Table, Text},
 };

@@ -27,7 +27,7 @@ use super::{
     rules::{Bounds, Decision, Rule, When, is_covered},
 };
 use crate::{
-    approval::Verdict,
+    approval::{EmailAddress, Operators, Verdict},
     money::{self, Money},
 };
 
@@ -86,19 +86,68 @@ fn line(text: &str, at: usize) -> usize {
 }
 
 fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> Option<Policy> {
-    root.only(&["submissions", "calendar", "groups", "managers", "absences", "rules", "default"]);
+    root.only(&[
+        "submissions",
+        "operators",
+        "calendar",
+        "groups",
+        "managers",
+        "absences",
+        "rules",
+        "default",
+    ]);
     let may_name_reviewers = may_name_reviewers(root);
+    let operators = operators(root);
     let calendar = calendar::read(root, read_file);
     let people = People::read(root);
     let stages = Stages { people: &people, has_calendar: root.get("calendar").is_some() };
     let rules = rules(root, &stages);
     let default = root.required("default").and_then(|value| value.table());
     let default = default.and_then(|table| {
-        table.only(&["name", "decision", "stages", "on_approved", "on_rejected"]);
+        table.only(&[
+            "name",
+            "decision",
+            "stages",
+            "different_people",
+            "on_approved",
+            "on_rejected",
+        ]);
         rule(&table, table.name("default"), When::default(), &stages)
     });
+    let default = default?;
+    let mut domains = people.domains();
+    domains.extend(rules.iter().chain([&default]).flat_map(Rule::people).map(domain_of));
     let People { managers, absences, .. } = people;
-    Some(Policy { may_name_reviewers, calendar, managers, absences, rules, default: default? })
+    Some(Policy {
+        may_name_reviewers,
+        operators,
+        domains,
+        calendar,
+        managers,
+        absences,
+        rules,
+        default,
+    })
+}
+
+fn domain_of(person: &EmailAddress) -> String {
+    person.domain().to_owned()
+}
+
+fn operators(root: &Table<'_>) -> Operators {
+    let mut operators = Operators::BY_RULES;
+    let Some(table) = root.table("operators") else { return operators };
+    table.only(&["may_decide", "may_reassign_to", "may_withdraw"]);
+    let allowed = |key| table.get(key).and_then(|value| value.boolean());
+    operators.may_decide = allowed("may_decide").unwrap_or(operators.may_decide);
+    operators.may_withdraw = allowed("may_withdraw").unwrap_or(operators.may_withdraw);
+    let domains = table.texts("may_reassign_to").into_iter().filter_map(|domain| {
+        let anybody = format!("anybody@{}", domain.text.trim()).parse::<EmailAddress>();
+        let wrong = |_| table.wrong_at(domain.span, "must be a domain, such as example.com");
+        anybody.map_err(wrong).ok()
+    });
+    operators.may_reassign_to = Some(domains.map(|anybody| domain_of(&anybody)).collect());
+    operators
 }
 
 fn may_name_reviewers(root: &Table<'_>) -> bool {
@@ -112,7 +161,15 @@ fn rules(root: &Table<'_>, stages: &Stages<'_>) -> Vec<Rule> {
     let mut names: Vec<Text> = Vec::new();
     let mut conditions: Vec<(Text, When)> = Vec::new();
     for (i, table) in root.tables("rules").iter().enumerate() {
-        table.only(&["name", "when", "decision", "stages", "on_approved", "on_rejected"]);
+        table.only(&[
+            "name",
+            "when",
+            "decision",
+            "stages",
+            "different_people",
+            "on_approved",
+            "on_rejected",
+        ]);
         let unnamed = || Text { span: table.span.clone(), text: format!("rule {}", i + 1) };
         table.required("name");
         let name = table.texts("name").into_iter().next().unwrap_or_else(unnamed);
@@ -221,6 +278,8 @@ fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds> {
 /// A rule or the default; `None` if something was reported.
 fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Option<Rule> {
     let before = table.reported();
+    let different_people = table.get("different_people").and_then(|value| value.boolean());
+    let different_people = different_people.unwrap_or(false);
     let decision = match (table.get("decision"), table.get("stages")) {
         (Some(decision), None) => match decision.text()?.text.as_str() {
             "approve" => Some(Decision::Verdict(Verdict::Approve)),
@@ -230,7 +289,10 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
                 None
             }
         },
-        (None, Some(_)) => Some(Decision::Stages(stages.read(table, &when.submitters))),
+        (None, Some(_)) => {
+            let stages = stages.read(table, &when.submitters, different_people);
+            Some(Decision::Stages(stages))
+        }
         (Some(decision), Some(_)) => {
             decision.wrong("a rule has either a `decision` or `stages`, not both");
             None
@@ -246,7 +308,7 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
         approved: follow_up(table, "on_approved"),
         rejected: follow_up(table, "on_rejected"),
     };
-    let rule = Rule { name, when, decision: decision?, follow_ups };
+    let rule = Rule { name, when, decision: decision?, different_people, follow_ups };
     (table.reported() == before).then_some(rule)
 }
 

@@ -1,6 +1,6 @@
 //! Who is who in a rules file: groups, managers, absences.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
@@ -38,6 +38,22 @@ impl People {
             absences: absences(root),
             has_managers: root.get("managers").is_some(),
         }
+    }
+}
+
+impl People {
+    /// The domains of all their addresses.
+    pub(super) fn domains(&self) -> BTreeSet<String> {
+        let members = self.groups.values().flat_map(|group| &group.members);
+        let Managers { employees, departments, default } = &self.managers;
+        let employed = employees.keys().filter_map(|employee| match employee {
+            Employee::Address(address) => Some(address),
+            Employee::Id(_) => None,
+        });
+        let managers = employees.values().chain(departments.values()).chain(default);
+        let absent = self.absences.iter().flat_map(|absence| [&absence.reviewer, &absence.deputy]);
+        let everybody = members.chain(employed).chain(managers).chain(absent);
+        everybody.map(|person| person.domain().to_owned()).collect()
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::{fmt::Display, ops::Range, str::FromStr};
 
+use countersign_protos::text::did_you_mean;
+
 use super::{
-    diagnostics::{Diagnostic, did_you_mean},
+    diagnostics::Diagnostic,
     people::{People, spelt},
     toml::{Table, Text, Value},
 };
@@ -33,8 +35,13 @@ struct Asked {
 
 impl Stages<'_> {
     /// The stages of a rule that is for these submitters only; for all, if there are none.
-    pub(super) fn read(&self, rule: &Table<'_>, submitters: &[EmailAddress]) -> Vec<RuleStage> {
-        let mut stages = Vec::new();
+    pub(super) fn read(
+        &self,
+        rule: &Table<'_>,
+        submitters: &[EmailAddress],
+        different_people: bool,
+    ) -> Vec<RuleStage> {
+        let mut stages: Vec<RuleStage> = Vec::new();
         let mut seats = 0;
         let tables = rule.tables("stages");
         if tables.is_empty() {
@@ -51,7 +58,11 @@ impl Stages<'_> {
                 "on_deadline",
                 "escalate",
             ]);
-            stages.extend(self.stage(i, table, submitters, &mut seats));
+            let stage = self.stage(i, table, submitters, &mut seats);
+            if let (Some(stage), true) = (&stage, different_people) {
+                self.report_same_people(table, &stages, stage);
+            }
+            stages.extend(stage);
         }
         if seats > MAX_SEATS {
             rule.wrong(format!("asks {seats} people; at most {MAX_SEATS} can be asked"));
@@ -237,6 +248,28 @@ impl Stages<'_> {
             let help = "nobody approves their own submission: ask somebody else too";
             table.report(Diagnostic::new(asked.span.clone(), message).help(help));
         }
+    }
+
+    /// Reports a stage that has too few people who are not asked in one before it, and nobody above to
+    /// step in.
+    fn report_same_people(&self, table: &Table<'_>, earlier: &[RuleStage], stage: &RuleStage) {
+        let asked_before = |ask: &&Ask| earlier.iter().any(|other| other.asks().any(|it| it == *ask));
+        let others = stage.reviewers.iter().filter(|ask| !asked_before(ask)).count();
+        if self.people.has_managers
+            || others == stage.reviewers.len()
+            || in_reach(stage.quorum, others)
+        {
+            return;
+        }
+        let message = match others {
+            0 => "asks only people who are asked in a stage before".to_owned(),
+            others => format!(
+                "leaves {others} of the {} approvers needed: the others are asked in a stage before",
+                stage.quorum.approvals(others)
+            ),
+        };
+        let help = "the rule has `different_people = true`: ask others too";
+        table.report(Diagnostic::new(table.place("reviewers"), message).help(help));
     }
 
     fn time(&self, table: &Table<'_>) -> TimePlan {

@@ -298,6 +298,17 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "must be true or false, not a string",
     ),
     ("[default]\ndecision = \"reject\"\n", "", "`default` is required"),
+    (
+        "[groups]\n",
+        "[operators]\nmay_reassign_to = [«\"@example.com\"»]\n[groups]\n",
+        "must be a domain, such as example.com",
+    ),
+    (
+        "[groups]\n",
+        "[operators]\nmay_decide = «\"yes\"»\n[groups]\n",
+        "must be true or false, not a string",
+    ),
+    ("name = \"Large\"\n", "name = \"Large\"\ndifferent_people = «1»\n", "must be true or false, not a number"),
 ];
 
 pub(crate) fn parse(text: &str) -> Result<Policy, Diagnostics> {

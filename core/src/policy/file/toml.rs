@@ -7,9 +7,10 @@ use ::toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
+use countersign_protos::text::did_you_mean;
 use jiff::civil::Date;
 
-use super::diagnostics::{Diagnostic, did_you_mean};
+use super::diagnostics::Diagnostic;
 use crate::{limits::MAX_NAME_BYTES, policy::MonthDay};
 
 const ONE_LINE: &str = "must be a string of one line, and not empty";

@@ -1,0 +1,51 @@
+//! Who may not decide although they are asked, or are asked for by an operator.
+
+use serde::{Deserialize, Serialize};
+
+use super::EmailAddress;
+
+/// What the rules forbid. By default, nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Restrictions {
+    /// One person decides at most one stage.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub different_people: bool,
+    pub operators: Operators,
+}
+
+impl Restrictions {
+    pub fn are_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What may be done by signals that need no link. Whoever may send signals in the namespace is an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Operators {
+    /// To decide for a reviewer.
+    pub may_decide: bool,
+    /// To have others asked in a reviewer's place: the domains of their addresses, in ASCII. `None` for any.
+    pub may_reassign_to: Option<Vec<String>>,
+    pub may_withdraw: bool,
+}
+
+impl Operators {
+    /// What they may do where the rules do not say.
+    pub const BY_RULES: Self =
+        Self { may_decide: false, may_reassign_to: Some(Vec::new()), may_withdraw: true };
+
+    /// Whether they may have this person asked.
+    pub(super) fn may_ask(&self, person: &EmailAddress) -> bool {
+        let domains = self.may_reassign_to.as_ref();
+        domains.is_none_or(|domains| domains.iter().any(|domain| domain == person.domain()))
+    }
+}
+
+/// Everything, as where there are no rules.
+impl Default for Operators {
+    fn default() -> Self {
+        Self { may_decide: true, may_reassign_to: None, may_withdraw: true }
+    }
+}
