@@ -20,6 +20,7 @@ mod reply;
 mod routes;
 mod server;
 mod settings;
+mod signalled;
 mod temporal;
 mod views;
 mod wording;

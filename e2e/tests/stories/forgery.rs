@@ -415,6 +415,40 @@ async fn no_page_takes_a_stage_for_decided_in_which_nobody_has_voted() {
     }
 }
 
+#[tokio::test]
+async fn no_page_tells_of_an_operator_who_has_signalled_nothing() {
+    let mut stack = Stack::start().await;
+    let grpc = stack.temporal.grpc().await;
+    let both = json!({"stages": [{"reviewers": [ANN, "bob@example.com"], "quorum": "all"}]});
+    let (workflow, link) = asked(&stack, &submission::asking(both)).await;
+    let mut state = workflow.status().await;
+    let bob = &mut state["stages"][0]["reviewers"][1];
+    bob["vote"] = json!({
+        "reviewer": "bob@example.com", "verdict": "APPROVE", "comment": "on the phone",
+        "link": bob["link"], "by": "operator", "identity": "op@desk",
+    });
+    state["stages"][0]["name"] = "Mallory's".into();
+    let said = ["on the phone", "recorded by an operator"];
+    for signalled in [false, true] {
+        if signalled {
+            let decision = json!({"reviewer": "Bob@example.com", "comment": "on the phone"});
+            workflow.signal("approve", &decision).await;
+        }
+        stack.stop_worker().await;
+        let answers = grpc.rogue(&stack.queue).answer_queries(&state);
+        eventually("the rogue to be asked", async || {
+            let page = stack.open(&link).await;
+            let tells = said.iter().any(|words| page.says(words));
+            assert!(signalled || !tells, "{}", page.text());
+            (page.says("Mallory's") && tells == signalled).then_some(())
+        })
+        .await;
+        answers.abort();
+        let _ = answers.await;
+        stack.start_worker();
+    }
+}
+
 /// The status of this result is signed, and nothing else in it.
 #[tokio::test]
 async fn a_forged_result_makes_nobodys_vote() {
