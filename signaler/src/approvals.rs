@@ -296,8 +296,9 @@ impl Approvals {
         if !genuine::fits(link, chain, reading.state()) {
             return Ok(RunReading::NotIssued);
         }
-        let reading = confirmed(&run.handle(&self.temporal.client()?), link, chain, &self.jwks, reading);
-        Ok(RunReading::Approval(Box::new(reading.await?)))
+        let handle = run.handle(&self.temporal.client()?);
+        let reading = confirmed(&handle, link, chain, &self.jwks, reading).await?;
+        Ok(RunReading::Approval(Box::new(reading)))
     }
 
     /// A run's chain never changes.
