@@ -302,8 +302,7 @@ impl<'a> Object<'a> {
     fn only(&self, names: &[&str], inside: &[(&str, &[&str])]) {
         let is = |field: &str, name: &str| name == field || snake_case(name) == field;
         let known = |field: &str| names.iter().any(|name| is(field, name));
-        let unknown =
-            |(name, json): &&(String, &RawValue)| !known(name) && json.get() != "null";
+        let unknown = |(name, json): &&(String, &RawValue)| !known(name) && json.get() != "null";
         for (name, _) in self.fields.values().flatten().filter(unknown) {
             let outer = inside.iter().find(|(_, inner)| inner.iter().any(|inner| is(name, inner)));
             let right = match (outer, text::did_you_mean(name, names.iter().copied())) {

@@ -149,7 +149,9 @@ pub enum NotReassigned {
     Submitter,
     #[error("the new reviewer has a place in another stage, and the rule asks different people")]
     OtherStage,
-    #[error("the rules let operators ask nobody with this address (may_reassign_to in [operators])")]
+    #[error(
+        "the rules let operators ask nobody with this address (may_reassign_to in [operators])"
+    )]
     NotAllowed,
     #[error("no more reviewers can be asked in this approval")]
     TooMany,

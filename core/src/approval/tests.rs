@@ -133,7 +133,7 @@ fn where_the_rules_require_the_link_no_operator_decides_for_a_reviewer() {
 
 #[test]
 fn operators_have_those_asked_whose_domains_the_rules_allow() {
-    let mut reassign = |domains: Option<&[&str]>, to: &str| {
+    let reassign = |domains: Option<&[&str]>, to: &str| {
         let may_reassign_to =
             domains.map(|domains| domains.iter().map(|domain| (*domain).to_owned()).collect());
         let operators = Operators { may_reassign_to, ..Operators::default() };

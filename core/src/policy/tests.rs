@@ -490,8 +490,8 @@ fn where_different_people_are_asked_who_is_in_two_stages_is_asked_in_the_first()
     };
     let asked = |text: &str| -> Vec<Vec<String>> {
         let stages = stages(&policy(text), &submission("", "", "5", "EUR"), &address("sue"));
-        let names = |stage: &PlannedStage| names(&stage.reviewers).into_iter().map(str::to_owned);
-        stages.iter().map(|stage| names(stage).collect()).collect()
+        let stages = stages.iter().map(|stage| names(&stage.reviewers));
+        stages.map(|names| names.into_iter().map(str::to_owned).collect()).collect()
     };
     let (ann_bob, bob_cy) = (
         "reviewers = [\"ann@example.com\", \"bob@example.com\"]",
@@ -501,8 +501,7 @@ fn where_different_people_are_asked_who_is_in_two_stages_is_asked_in_the_first()
     let both = vec![vec!["ann", "bob"], vec!["bob+x", "cy"]];
     assert_eq!(asked(&rule(false, ann_bob, bob_cy, "")), both);
     // Those who would be asked later in the first stage, too.
-    let escalating =
-        format!("reviewers = [\"ann@example.com\"], escalate = [{{ {bob_cy} }}]");
+    let escalating = format!("reviewers = [\"ann@example.com\"], escalate = [{{ {bob_cy} }}]");
     let dee = "reviewers = [\"cy@example.com\", \"dee@example.com\"]";
     assert_eq!(asked(&rule(true, &escalating, dee, "")), [vec!["ann"], vec!["dee"]]);
     // Who is above takes the place.

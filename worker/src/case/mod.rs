@@ -501,7 +501,8 @@ impl Open {
             }
             Signal::Withdraw { reason, identity } => {
                 if !self.plan.restrictions.operators.may_withdraw {
-                    let why = "the rules let operators withdraw nothing (may_withdraw in [operators])";
+                    let why =
+                        "the rules let operators withdraw nothing (may_withdraw in [operators])";
                     return Err(why.to_owned());
                 }
                 if !self.approval.withdraw(reason, identity, now) {

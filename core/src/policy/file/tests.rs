@@ -308,7 +308,11 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "[operators]\nmay_decide = «\"yes\"»\n[groups]\n",
         "must be true or false, not a string",
     ),
-    ("name = \"Large\"\n", "name = \"Large\"\ndifferent_people = «1»\n", "must be true or false, not a number"),
+    (
+        "name = \"Large\"\n",
+        "name = \"Large\"\ndifferent_people = «1»\n",
+        "must be true or false, not a number",
+    ),
 ];
 
 pub(crate) fn parse(text: &str) -> Result<Policy, Diagnostics> {
