@@ -149,6 +149,7 @@ impl Checks {
             let routed = rules.route(&plan.submission, &plan.submitter);
             plan.rule.clone_from(&routed.rule.name);
             plan.follow_ups.clone_from(&routed.rule.follow_ups);
+            plan.confirm = routed.rule.confirm;
             match routed.route {
                 Ok(Route::Decided(verdict)) => plan.rule_decision = Some(verdict),
                 Ok(Route::Stages(stages)) => plan.stages = stages,

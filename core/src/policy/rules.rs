@@ -28,6 +28,8 @@ pub struct Rule {
     pub(super) when: When,
     pub(super) decision: Decision,
     pub follow_ups: FollowUps,
+    /// Whether a decision by link has to be confirmed.
+    pub confirm: bool,
 }
 
 impl Rule {

@@ -94,7 +94,7 @@ fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> O
     let rules = rules(root, &stages);
     let default = root.required("default").and_then(|value| value.table());
     let default = default.and_then(|table| {
-        table.only(&["name", "decision", "stages", "on_approved", "on_rejected"]);
+        table.only(&["name", "decision", "stages", "confirm", "on_approved", "on_rejected"]);
         rule(&table, table.name("default"), When::default(), &stages)
     });
     let People { managers, absences, .. } = people;
@@ -112,7 +112,15 @@ fn rules(root: &Table<'_>, stages: &Stages<'_>) -> Vec<Rule> {
     let mut names: Vec<Text> = Vec::new();
     let mut conditions: Vec<(Text, When)> = Vec::new();
     for (i, table) in root.tables("rules").iter().enumerate() {
-        table.only(&["name", "when", "decision", "stages", "on_approved", "on_rejected"]);
+        table.only(&[
+            "name",
+            "when",
+            "decision",
+            "stages",
+            "confirm",
+            "on_approved",
+            "on_rejected",
+        ]);
         let unnamed = || Text { span: table.span.clone(), text: format!("rule {}", i + 1) };
         table.required("name");
         let name = table.texts("name").into_iter().next().unwrap_or_else(unnamed);
@@ -246,8 +254,19 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
         approved: follow_up(table, "on_approved"),
         rejected: follow_up(table, "on_rejected"),
     };
-    let rule = Rule { name, when, decision: decision?, follow_ups };
+    let confirm = confirm(table);
+    let rule = Rule { name, when, decision: decision?, follow_ups, confirm };
     (table.reported() == before).then_some(rule)
+}
+
+/// Whether decisions have to be confirmed.
+fn confirm(table: &Table<'_>) -> bool {
+    let Some(value) = table.get("confirm") else { return false };
+    let confirm = value.boolean().unwrap_or(false);
+    if confirm && table.get("decision").is_some() {
+        value.wrong("remove `confirm`: nobody is asked where a rule has a `decision`");
+    }
+    confirm
 }
 
 fn follow_up(table: &Table<'_>, key: &str) -> Option<FollowUp> {
