@@ -491,6 +491,10 @@ async fn read_history(
             let state = ApprovalState { digest: issued.digest.clone(), ..state };
             Some(genuine::confirmed(link, chain, jwks, Reading::Closed(state)))
         }
+        Some(Reading::NoWorker(state)) => {
+            let (rule, confirm) = (issued.rule, issued.confirm);
+            Some(Reading::NoWorker(ApprovalState { rule, confirm, ..state }))
+        }
         reading => reading,
     };
     Ok(reading.map_or(RunReading::Continued, |reading| RunReading::Approval(Box::new(reading))))
