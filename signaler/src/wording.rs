@@ -63,8 +63,8 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
         Answer::Withdrawn => over(case, "It was withdrawn"),
         Answer::Ended(ending) => format!("{} Its operator can tell you why.", ended(ending)),
         Answer::Superseded => superseded(case).to_owned(),
-        Answer::Unconfirmed => "Some mail scanners press the buttons of pages, so your decision counts \
-            only once you confirm it, within an hour."
+        Answer::Unconfirmed => "Some mail scanners press buttons, so your decision counts only once \
+            you confirm it, within an hour."
             .to_owned(),
         Answer::AlreadyRecorded => {
             join([sentence("Your decision counted", &voted), progress(case)])
@@ -247,7 +247,8 @@ pub(crate) fn deciding_as(case: Case<'_>) -> String {
     }
 }
 
-/// Why the reader is asked: by what, in which stage, and in whose place. Without a worker, the stage is unknown.
+/// Why the reader is asked: by what, in which stage, and in whose place. Without a worker, only the first is
+/// known.
 pub(crate) fn why_asked(case: Case<'_>) -> String {
     let names_reviewers = case.state.submission.as_ref().is_some_and(|it| it.approval.is_some());
     let by = match (clean_line(&case.state.rule), names_reviewers) {

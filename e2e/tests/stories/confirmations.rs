@@ -125,8 +125,8 @@ async fn a_page_says_by_what_in_which_stage_and_in_whose_place_one_is_asked() {
     let stack = Stack::beside(Temporal::shared().await).with_rules(rules::LONG_WAY).start().await;
     stack.submit(&submission::routed("5000.00")).await;
     let dee = stack.mail_to("dee@example.com").await.link("approve");
-    let why = "You are asked by the rule “Everything else” in the stage “Manager”, as the deputy of \
-               lee@example.com, who is away.";
+    let why = "You are asked by the rule “Everything else” in the stage “Manager”, as the deputy \
+               of lee@example.com, who is away.";
     stack.open(&dee).await.expect(200, &[why]);
 
     let stack = Stack::start().await;

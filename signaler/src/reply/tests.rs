@@ -328,8 +328,8 @@ async fn a_page_says_why_its_reader_is_asked() {
                 state.rule = "Hardware".into();
                 state.stages[0].reviewers[0].instead_of = "cy@example.com".into();
             },
-            "You are asked in the place of cy@example.com, as an operator wants it. They were asked \
-             by the rule “Hardware” in the stage “Managers”.",
+            "You are asked in the place of cy@example.com, as an operator wants it. They were \
+             asked by the rule “Hardware” in the stage “Managers”.",
         ),
         (
             |state| {
