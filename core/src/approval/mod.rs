@@ -152,8 +152,8 @@ pub enum NotReissued {
     #[error("nobody is being asked who could get a new link")]
     NotAsked,
     #[error(
-        "{wanted} new links are wanted, and only {left} can be issued: an approval has at most {max} in \
-         all, with those to come",
+        "{wanted} new links are wanted, and only {left} can be issued: an approval has at most \
+         {max} in all, those to come included",
         max = MAX_SEATS
     )]
     TooMany { wanted: usize, left: usize },

@@ -665,7 +665,6 @@ fn a_new_link_is_another_try_to_reach_somebody() {
     open_all_unreachable(&mut approval);
     assert_eq!(reissue(&mut approval, None), Ok(()));
     open(&mut approval, 1);
-    let asked: Vec<SeatStatus> =
-        approval.stages()[0].undecided().map(|seat| seat.status).collect();
+    let asked: Vec<SeatStatus> = approval.stages()[0].undecided().map(|seat| seat.status).collect();
     assert_eq!(asked, [SeatStatus::Asked]);
 }

@@ -1,8 +1,8 @@
 //! What operators did, against what the server has recorded of it.
 //!
-//! A vote without a proof, a reassignment, a reminder, new links and a withdrawal certify nothing by themselves: who
-//! answers a workflow task can make them up. But only the server writes events, their order and who starts
-//! whom. So each act that an outcome tells of has to have been signalled (or, for a withdrawal, a
+//! A vote without a proof, a reassignment, a reminder, a new link and a withdrawal certify nothing by
+//! themselves: who answers a workflow task can make them up. But only the server writes events, their order
+//! and who starts whom. So each act that an outcome tells of has to have been signalled (or, for a withdrawal, a
 //! cancellation asked for) in a run of that approval; nobody is told of any other one, and none is signed.
 //!
 //! - The runs are the caller's and those that it continues, back to the first one, which has to be the
