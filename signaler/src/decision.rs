@@ -22,7 +22,7 @@ const RUNS: usize = 2;
 const ATTEMPTS: usize = 2;
 
 /// A decision as a form carries it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Press<'a> {
     pub(crate) verdict: Verdict,
     pub(crate) comment: &'a str,
