@@ -151,6 +151,7 @@ impl Checks {
             plan.rule.clone_from(&routed.rule.name);
             plan.restrictions.different_people = routed.rule.different_people;
             plan.follow_ups.clone_from(&routed.rule.follow_ups);
+            plan.confirm = routed.rule.confirm;
             match routed.route {
                 Ok(Route::Decided(verdict)) => plan.rule_decision = Some(verdict),
                 Ok(Route::Stages(stages)) => plan.stages = stages,

@@ -23,6 +23,23 @@ impl Page {
         html_to_text(&self.body).split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
+    /// What a hidden field of the page's form carries.
+    pub fn hidden(&self, name: &str) -> String {
+        let field = format!("<input type=\"hidden\" name=\"{name}\" value=\"");
+        let (_, rest) = self.body.split_once(&field).expect("a hidden field of this name");
+        rest.split('"').next().expect("a value").to_owned()
+    }
+
+    /// The names and values of all buttons on the page that send a form with a value.
+    pub fn buttons(&self) -> Vec<(String, String)> {
+        let buttons = self.body.split("<button type=\"submit\" name=\"").skip(1);
+        let read = |rest: &str| {
+            let mut quoted = rest.split('"').step_by(2);
+            Some((quoted.next()?.to_owned(), quoted.next()?.to_owned()))
+        };
+        buttons.filter_map(read).collect()
+    }
+
     /// A header's value; empty where there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
@@ -96,6 +113,12 @@ impl Reader {
     pub async fn submit(&self, link: &str, fields: &[(&str, &str)]) -> Page {
         let link = link.split('?').next().expect("a link");
         read(self.0.post(link).form(fields)).await
+    }
+
+    /// Sends a form with these fields as a program does.
+    pub async fn submit_as_json(&self, link: &str, fields: &[(&str, &str)]) -> Page {
+        let link = link.split('?').next().expect("a link");
+        read(self.0.post(link).header("accept", "application/json").form(fields)).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! Pure: no I/O, no clock, no randomness, no Temporal crate.
 
 mod approval_id;
+mod confirmation;
 mod digest;
 mod jws;
 mod keys;

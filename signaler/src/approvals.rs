@@ -493,6 +493,10 @@ async fn read_history(
             let state = ApprovalState { digest: issued.digest.clone(), ..state };
             Some(confirmed(handle, link, chain, jwks, Reading::Closed(state)).await?)
         }
+        Some(Reading::NoWorker(state)) => {
+            let (rule, confirm) = (issued.rule, issued.confirm);
+            Some(Reading::NoWorker(ApprovalState { rule, confirm, ..state }))
+        }
         reading => reading,
     };
     Ok(reading.map_or(RunReading::Continued, |reading| RunReading::Approval(Box::new(reading))))

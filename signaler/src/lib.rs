@@ -1,12 +1,13 @@
 //! Shows reviewers what they are asked to approve, and signals their decisions to the workflow.
 //!
 //! A request goes through `routes` to `approvals` or `decision`, which ask Temporal (`lookup` finds the
-//! run that issued a link). `answer` decides what follows, `wording` says it, and `reply` sends it as a
-//! page of `views` or as `json`.
+//! run that issued a link). `answer` decides what follows, `disclosure` what the link still shows, `wording`
+//! says it, and `reply` sends it as a page of `views` or as `json`.
 
 mod answer;
 mod approvals;
 mod decision;
+mod disclosure;
 mod form;
 mod genuine;
 mod history;

@@ -17,17 +17,19 @@ use axum::{
     routing::get,
 };
 use countersign_protos::{ApprovalId, GenuineLink, Verdict, text::clean_line};
+use jiff::Timestamp;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
     App,
-    answer::on_view,
+    answer::{Answer, on_view},
+    decision::Press,
     form::{self, Form},
     middleware::{self, About},
     outbox::Outbox,
     problem::Problem,
-    reply::{Accept, Reply, page},
+    reply::{Accept, Pressed, Reply, page},
     views::{HomePage, MailPage, OutboxPage},
 };
 
@@ -121,11 +123,19 @@ async fn decide(
     let comment = form.as_ref().map(Form::comment).unwrap_or_default();
     about(&app, &approval_id, &headers, &comment, async |link| {
         app.0.limits.by_decision(link.hash())?;
-        let verdict = form?.verdict()?;
-        let (answer, reading) =
-            app.0.approvals.decide(link, workflow_id.as_deref(), verdict, &comment).await?;
-        let link = link.hash().clone();
-        Ok(Reply::Approval { answer, reading: reading.into(), link, choice: None })
+        let form = form?;
+        let (verdict, comment) = (form.verdict()?, &*comment);
+        let press = Press { verdict, comment, nonce: form.nonce() };
+        let (answer, reading) = app.0.approvals.decide(link, workflow_id.as_deref(), press).await?;
+        let (reading, hash) = (reading.into(), link.hash().clone());
+        Ok(match answer {
+            Answer::Unconfirmed => {
+                let nonce = link.nonce(verdict, comment, Timestamp::now());
+                let pressed = Pressed { verdict, comment: comment.to_owned(), nonce };
+                Reply::Unconfirmed { pressed, reading, link: hash }
+            }
+            answer => Reply::Approval { answer, reading, link: hash, choice: None },
+        })
     })
     .await
 }

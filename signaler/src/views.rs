@@ -36,6 +36,8 @@ pub(crate) struct ApprovalPage<'a> {
     headline: String,
     explanation: String,
     title: String,
+    /// Why the document is not shown; empty if it is.
+    hidden: &'static str,
     amount: String,
     facts: Vec<(&'static str, String)>,
     description: String,
@@ -43,6 +45,7 @@ pub(crate) struct ApprovalPage<'a> {
     attachments: Vec<Attachment>,
     stages: Vec<Stage>,
     reviewer: String,
+    why_asked: String,
     form: Option<Form>,
 }
 
@@ -71,6 +74,7 @@ struct Form {
     /// With the second class of each button.
     buttons: [(Terms, &'static str); Verdict::ALL.len()],
     comment_max: usize,
+    confirm: bool,
 }
 
 impl<'a> ApprovalPage<'a> {
@@ -78,6 +82,10 @@ impl<'a> ApprovalPage<'a> {
     pub(crate) fn new(site: &'a Site, case: Case<'_>, choice: Option<Verdict>) -> Self {
         let submission = case.state.submission.clone().unwrap_or_default();
         let facts = wording::facts(&submission);
+        let (untitled, hidden) = match &submission.document {
+            Some(_) => (wording::UNTITLED, ""),
+            None => (wording::REQUEST, wording::OUTCOME_ONLY),
+        };
         let document = submission.document.unwrap_or_default();
         let open = matches!(case.answer, Answer::Open | Answer::NoWorker);
         ApprovalPage {
@@ -85,7 +93,8 @@ impl<'a> ApprovalPage<'a> {
             tone: tone(case),
             headline: wording::headline(case),
             explanation: clean_line(&wording::explanation(case)),
-            title: or(clean_line(&document.title), wording::UNTITLED),
+            title: or(clean_line(&document.title), untitled),
+            hidden,
             amount: clean_line(&text::money(&document.amount, &document.currency)),
             facts,
             description: clean(document.description.trim()),
@@ -93,10 +102,51 @@ impl<'a> ApprovalPage<'a> {
             attachments: document.attachments.iter().map(|uri| attachment(uri)).collect(),
             stages: case.state.stages.iter().map(|s| stage(s, case)).collect(),
             reviewer: clean_line(&wording::deciding_as(case)),
+            why_asked: wording::why_asked(case),
             form: open.then_some(Form {
                 buttons: Verdict::ALL.map(|verdict| (verdict.terms(), emphasis(verdict, choice))),
                 comment_max: countersign_protos::names::COMMENT_MAX_CHARS,
+                confirm: case.state.confirm,
             }),
+        }
+    }
+}
+
+/// The page that asks for a decision once more before it counts.
+#[derive(Template)]
+#[template(path = "confirm.html")]
+pub(crate) struct ConfirmPage<'a> {
+    site: &'a Site,
+    headline: String,
+    explanation: String,
+    title: String,
+    amount: String,
+    reviewer: String,
+    verdict: Terms,
+    comment: &'a str,
+    nonce: &'a str,
+}
+
+impl<'a> ConfirmPage<'a> {
+    pub(crate) fn new(
+        site: &'a Site,
+        case: Case<'_>,
+        verdict: Verdict,
+        comment: &'a str,
+        nonce: &'a str,
+    ) -> Self {
+        let submission = case.state.submission.clone().unwrap_or_default();
+        let document = submission.document.unwrap_or_default();
+        ConfirmPage {
+            site,
+            headline: wording::headline(case),
+            explanation: wording::explanation(case),
+            title: or(clean_line(&document.title), wording::UNTITLED),
+            amount: clean_line(&text::money(&document.amount, &document.currency)),
+            reviewer: clean_line(&wording::deciding_as(case)),
+            verdict: verdict.terms(),
+            comment,
+            nonce,
         }
     }
 }
@@ -176,7 +226,7 @@ pub(crate) struct MailPage<'a> {
 
 fn tone(case: Case<'_>) -> &'static str {
     match case.answer {
-        Answer::Open => "open",
+        Answer::Open | Answer::Unconfirmed => "open",
         Answer::NoWorker | Answer::Accepted | Answer::Sealing => "wait",
         Answer::Voted | Answer::StageOver | Answer::Decided => match case.state.status() {
             status if !pending(status) => status_tone(status),

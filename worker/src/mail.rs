@@ -126,6 +126,7 @@ struct RequestText<'a> {
     facts: &'a Facts,
     links: &'a Links,
     reminder: bool,
+    new_link: bool,
     absent: &'a str,
     stage: &'a str,
     deadline: &'a str,
@@ -138,6 +139,7 @@ struct RequestHtml<'a> {
     facts: &'a Facts,
     links: &'a Links,
     reminder: bool,
+    new_link: bool,
     absent: &'a str,
     stage: &'a str,
     deadline: &'a str,
@@ -155,7 +157,7 @@ pub(crate) fn request(plan: &Plan, request: &ReviewRequest, links: &Links) -> Le
     );
     facts.submitted = moment(submission.submitted_at.as_ref());
     let (facts, stage) = (&facts, stage_name(plan, request.stage));
-    let (stage, reminder) = (stage.as_str(), request.reminder);
+    let (stage, reminder, new_link) = (stage.as_str(), request.reminder, request.new_link);
     let deadline = moment(request.deadline.as_ref());
     let deadline = deadline.as_str();
     let consequence = match request.on_deadline {
@@ -164,11 +166,17 @@ pub(crate) fn request(plan: &Plan, request: &ReviewRequest, links: &Links) -> Le
         OnDeadline::Reject => "it counts as rejected",
         OnDeadline::Approve => "it counts as approved unless somebody has rejected it",
     };
-    let start = if reminder { "Reminder: please decide" } else { "Please decide" };
+    let start = match (reminder, new_link) {
+        (true, _) => "Reminder: please decide",
+        (false, true) => "New link: please decide",
+        (false, false) => "Please decide",
+    };
     let absent = request.on_behalf_of.as_ref().map(|absent| clean_line(absent.as_str()));
     let absent = absent.as_deref().unwrap_or_default();
-    let text = RequestText { facts, links, reminder, absent, stage, deadline, consequence };
-    let html = RequestHtml { facts, links, reminder, absent, stage, deadline, consequence };
+    let text =
+        RequestText { facts, links, reminder, new_link, absent, stage, deadline, consequence };
+    let html =
+        RequestHtml { facts, links, reminder, new_link, absent, stage, deadline, consequence };
     Letter {
         kind: if reminder { "reminder" } else { "request" },
         subject: subject(start, facts),

@@ -28,7 +28,9 @@ pub(crate) fn issued(issue: &Issue, links: &[&str]) -> Issued {
     let plan = issue.plan.unverified().expect("a plan");
     let calendar = plan.calendar.clone().unwrap_or_default();
     let (reviewers, time) = match &issue.to_ask.whom {
-        Whom::Replacement(_, to) => (std::slice::from_ref(to), None),
+        Whom::Replacement(_, to) | Whom::Reissue { reviewer: to, .. } => {
+            (std::slice::from_ref(to), None)
+        }
         Whom::Level(level) => {
             let stage = &plan.stages[issue.to_ask.stage];
             let (reviewers, time) = stage.level(*level).expect("a level");

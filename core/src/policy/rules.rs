@@ -30,6 +30,8 @@ pub struct Rule {
     /// Whether one person decides at most one of its stages.
     pub different_people: bool,
     pub follow_ups: FollowUps,
+    /// Whether a decision by link has to be confirmed.
+    pub confirm: bool,
 }
 
 impl Rule {

@@ -856,3 +856,16 @@ on_approved = { workflow = "Pay", task_queue = "payments", namespace = "finance"
     let last = "Once approved: workflow Pay on task queue payments, in the namespace finance\n";
     assert!(explained.ends_with(last), "{explained}");
 }
+
+#[test]
+fn that_decisions_are_confirmed_is_explained() {
+    for (confirm, explained) in [("true", true), ("false", false)] {
+        let policy = policy(&format!(
+            "[default]\nconfirm = {confirm}\nstages = [{{ reviewers = [\"ann@example.com\"] }}]\n"
+        ));
+        let submission = submission("", "", "5.00", "EUR");
+        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH);
+        let said = text.contains("\n\nEach decision is confirmed on a second page.\n");
+        assert_eq!(said, explained, "{text}");
+    }
+}

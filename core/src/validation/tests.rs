@@ -726,3 +726,16 @@ fn an_attachment_s_uri_may_be_as_long_as_signed_ones_are() {
     let message = "$.document.attachments[0]: has 8193 characters; at most 8192 are accepted";
     assert_eq!(found, [message]);
 }
+
+#[test]
+fn a_rule_says_whether_decisions_are_confirmed() {
+    for (said, confirm) in [("", false), ("confirm = false\n", false), ("confirm = true\n", true)] {
+        let rules = rules(&format!("[default]\n{said}{}", BOARD.trim_start_matches("[default]\n")));
+        let Ok(plan) = validated_by(&minimal(), &routing(), Some(&rules)) else {
+            panic!("the rules say who is asked")
+        };
+        assert_eq!(plan.confirm, confirm, "{said}");
+        let recorded = serde_json::to_value(&plan).expect("JSON");
+        assert_eq!(recorded.get("confirm"), confirm.then_some(&json!(true)), "{said}");
+    }
+}

@@ -367,7 +367,7 @@ async fn no_page_believes_a_forged_answer_or_a_forged_result() {
         rogue.answer(task, vec![complete_workflow(&result)]).await;
         assert_eq!(workflow.outcome().await["status"], "APPROVED", "anybody can write that");
         let page = stack.open(&link).await;
-        page.expect(410, &["cannot be confirmed", TITLE]);
+        page.expect(410, &["cannot be confirmed", "exp-2026-0042"]);
         assert!(!says_approved(&page), "signed by {signed_by}: {}", page.text());
         stack.start_worker();
         // The worker is there.

@@ -2,6 +2,7 @@
 
 mod callers;
 mod claims;
+mod confirmations;
 mod decoders;
 mod endings;
 mod examples;
@@ -11,6 +12,7 @@ mod harness;
 mod histories;
 mod links;
 mod notifiers;
+mod old_links;
 mod operation;
 mod outages;
 mod person;

@@ -511,6 +511,27 @@ fn a_page_shows_its_own_approval_and_as_final_only_what_is_signed() {
 }
 
 #[test]
+fn a_page_may_hide_the_document_and_comments_where_nothing_can_be_decided_any_more() {
+    fn hide(state: &mut Value) {
+        state["submission"] = json!({"submissionId": state["submission"]["submissionId"]});
+        for stage in state["stages"].as_array_mut().into_iter().flatten() {
+            for reviewer in stage["reviewers"].as_array_mut().into_iter().flatten() {
+                reviewer["vote"].as_object_mut().expect("a vote").remove("comment");
+            }
+        }
+    }
+    let shown = |answer: &str, change: fn(&mut Value)| {
+        is_page_explained(&facts(), page(answer, true, "APPROVED", change))
+    };
+    assert!(shown("decided", hide));
+    assert!(!shown("open", hide), "nobody decides on what is not shown");
+    assert!(!shown("decided", |state| state["submission"] = json!({"submissionId": "soak-1-1"})));
+    assert!(!shown("decided", |state| {
+        state["stages"][0]["reviewers"][0]["vote"]["comment"] = json!("Yes!");
+    }));
+}
+
+#[test]
 fn a_page_says_recorded_only_of_what_was_pressed_and_has_arrived() {
     /// Nothing is said of what has become of it.
     fn open(state: &mut Value) {

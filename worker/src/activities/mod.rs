@@ -121,7 +121,7 @@ impl Countersign {
             Whom::Level(level) => {
                 plan.stages.get(to_ask.stage).and_then(|stage| stage.level(level))
             }
-            Whom::Replacement(..) => None,
+            Whom::Replacement(..) | Whom::Reissue { .. } => None,
         };
         let due = time.map(|(_, time)| schedule(time, &calendar, at));
         Ok(Issued { opened_at: at, invited, due })

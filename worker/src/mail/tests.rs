@@ -86,6 +86,7 @@ fn review() -> ReviewRequest {
         on_behalf_of: None,
         escalates: false,
         reminder: false,
+        new_link: false,
     }
 }
 
@@ -206,6 +207,31 @@ fn a_reminder_says_so() {
     assert!(letter.subject.starts_with("Reminder: please decide: 15 laptops"));
     assert!(letter.text.starts_with("This is waiting for your decision.\n"));
     assert_eq!(letter.kind, "reminder");
+}
+
+#[test]
+fn a_new_link_says_that_it_replaces_the_earlier_one() {
+    let says = "These links replace those in an earlier mail, which no longer work.";
+    for (reminder, new_link) in [(false, true), (true, true), (true, false), (false, false)] {
+        let letter = request(&ReviewRequest { reminder, new_link, ..review() }, &links());
+        for text in [&letter.text, &letter.html] {
+            assert_eq!(text.contains(says), new_link, "{text}");
+        }
+        let is_new = letter.subject.starts_with("New link: please decide: 15 laptops");
+        assert_eq!(is_new, new_link && !reminder, "{}", letter.subject);
+    }
+}
+
+#[test]
+fn both_verdicts_have_the_same_weight() {
+    let html = request(&review(), &links()).html;
+    let style = |choice: &str| -> Vec<String> {
+        let (_, rest) = html.split_once(&format!("?choice={choice}\" style=\"")).expect("a button");
+        let (style, _) = rest.split_once('"').expect("its end");
+        style.split(';').filter(|one| !one.starts_with("background:")).map(str::to_owned).collect()
+    };
+    assert_eq!(style("approve"), style("reject"));
+    assert!(html.find("?choice=approve") < html.find("?choice=reject"), "in the order of the page");
 }
 
 #[test]

@@ -70,6 +70,7 @@ fn plan() -> Plan {
         calendar: Some(Calendar::default()),
         absences: vec![absence()],
         follow_ups: FollowUps { approved: Some(follow_up()), rejected: None },
+        confirm: true,
         ..Plan::asking(submission(), address("sue"), vec![stage])
     }
 }
@@ -124,6 +125,7 @@ fn evidence() -> Evidence {
             Entry::Voted { ballot: by_operator, at },
             Entry::Reassigned { from, to, identity: identity.clone(), at },
             Entry::Reminded { reviewer: Some(address("ann")), identity: identity.clone(), at },
+            Entry::Reissued { reviewer: Some(address("ann")), identity: identity.clone(), at },
             Entry::Withdrawn { reason: "typo".into(), identity, at },
             Entry::Reached { link: HASH.into(), reached: false },
             Entry::TimePassed { at },
@@ -145,6 +147,7 @@ fn request() -> ReviewRequest {
         on_deadline: OnDeadline::Reject,
         escalates: true,
         reminder: true,
+        new_link: true,
     }
 }
 
@@ -177,11 +180,14 @@ fn what_histories_hold_is_written_as_it_was() {
     let opened_at = at("2026-11-24T09:00:00Z");
     let issued = Issued { opened_at, invited: vec![invited()], due: Some(due()) };
     let replacement = Whom::Replacement(address("ann"), address("cy"));
+    let (on_behalf_of, instead_of) = (Some(address("ann")), Some(address("bob")));
+    let new_link = Whom::Reissue { reviewer: address("dee"), on_behalf_of, instead_of };
     let written: Map<String, Value> = [
         ("Validated::Plan", json_of(Validated::Plan(sealed(&plan(), CHAIN)))),
         ("Validated::Problems", json_of(Validated::Problems(vec![problem]))),
         ("Issue", json_of(issue(Whom::Level(1)))),
         ("Issue of a replacement", json_of(issue(replacement))),
+        ("Issue of a new link", json_of(issue(new_link))),
         ("Issued", json_of(issued)),
         ("ReviewRequest", json_of(request())),
         ("RefusedSince", json_of(RefusedSince { refused_since: Timestamp::UNIX_EPOCH })),

@@ -109,6 +109,7 @@ fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> O
             "decision",
             "stages",
             "different_people",
+            "confirm",
             "on_approved",
             "on_rejected",
         ]);
@@ -167,6 +168,7 @@ fn rules(root: &Table<'_>, stages: &Stages<'_>) -> Vec<Rule> {
             "decision",
             "stages",
             "different_people",
+            "confirm",
             "on_approved",
             "on_rejected",
         ]);
@@ -308,8 +310,20 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
         approved: follow_up(table, "on_approved"),
         rejected: follow_up(table, "on_rejected"),
     };
-    let rule = Rule { name, when, decision: decision?, different_people, follow_ups };
+    let confirm = confirm(table);
+    let decision = decision?;
+    let rule = Rule { name, when, decision, different_people, confirm, follow_ups };
     (table.reported() == before).then_some(rule)
+}
+
+/// Whether decisions have to be confirmed.
+fn confirm(table: &Table<'_>) -> bool {
+    let Some(value) = table.get("confirm") else { return false };
+    let confirm = value.boolean().unwrap_or(false);
+    if confirm && table.get("decision").is_some() {
+        value.wrong("remove `confirm`: nobody is asked where a rule has a `decision`");
+    }
+    confirm
 }
 
 fn follow_up(table: &Table<'_>, key: &str) -> Option<FollowUp> {

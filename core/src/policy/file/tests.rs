@@ -228,6 +228,12 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ("decision = \"approve\"", "decision = «\"aprove\"»", "must be \"approve\" or \"reject\""),
     (
         "decision = \"approve\"",
+        "decision = \"approve\"\nconfirm = «true»",
+        "remove `confirm`: nobody is asked where a rule has a `decision`",
+    ),
+    ("[[rules.stages]]", "confirm = «1»\n[[rules.stages]]", "must be true or false, not a number"),
+    (
+        "decision = \"approve\"",
         "decision = «\"approve\"»\nstages = [{ reviewers = [\"finance\"] }]",
         "a rule has either a `decision` or `stages`, not both",
     ),
