@@ -406,6 +406,11 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
         ),
         Problem::Unknown => ("We do not know whether your decision was recorded", PRESS_AGAIN),
         Problem::OutboxUnreadable => ("The outbox cannot be read", "The log says why."),
+        Problem::NotLocal => (
+            "The outbox is not shown here",
+            "Whoever sees its mails can decide for every reviewer, so it is shown only in a browser on \
+             the machine that runs Countersign.",
+        ),
     }
 }
 

@@ -2,8 +2,9 @@
 
 mod replies;
 
-use std::{error::Error, net::IpAddr, str::FromStr, time::Duration};
+use std::{error::Error, str::FromStr, time::Duration};
 
+use countersign_protos::is_loopback;
 use lettre::{
     message::Mailbox,
     transport::smtp::{
@@ -53,6 +54,13 @@ pub struct SmtpServer {
     /// This machine's name in EHLO.
     hello: ClientId,
     credentials: Option<Credentials>,
+}
+
+impl SmtpServer {
+    /// Whether mails travel to another machine without TLS, or may do so.
+    pub(super) fn is_in_clear(&self) -> bool {
+        matches!(self.tls, Tls::None | Tls::Opportunistic(_)) && !is_loopback(&self.host)
+    }
 }
 
 /// For each address of the host, so that the next one is tried. RFC 5321 has no such time-out; this is
@@ -278,10 +286,7 @@ fn check(url: &Url) -> Result<Encryption, &'static str> {
         _ => return Err(WHICH_TLS),
     };
     let is_encrypted = matches!(encryption, Encryption::FromTheStart | Encryption::StartTls);
-    let is_this_machine = url.host_str().is_some_and(|host| {
-        let address = host.trim_matches(['[', ']']);
-        host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-    });
+    let is_this_machine = url.host_str().is_some_and(is_loopback);
     match (url.username(), url.password()) {
         ("", None) => Ok(encryption),
         ("", _) | (_, None) => Err(HALF),
