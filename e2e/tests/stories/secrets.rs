@@ -107,7 +107,7 @@ async fn a_mail_server_that_quotes_links_brings_none_into_history_status_or_logs
 }
 
 /// Whether a text holds an ID, with dashes or without, in whatever case.
-fn holds(content: &[u8], id: &str) -> bool {
+pub(crate) fn holds(content: &[u8], id: &str) -> bool {
     let content = String::from_utf8_lossy(content).to_uppercase();
     let bare = id.replace('-', "");
     content.contains(&id.to_uppercase()) || content.contains(&bare.to_uppercase())
