@@ -31,17 +31,17 @@ pub enum LinkKeysError {
     #[error("key {0} has {1} bytes, not 32")]
     WrongLength(usize, usize),
     /// The key at this position, from 1, can be guessed: see [`is_example`].
-    #[error("key {0} is one of examples and tests, or repeats a few bytes: {new}", new = NEW_KEY)]
+    #[error("key {0} is one of examples and tests, or repeats a few bytes: {new}", new = NEW)]
     Example(usize),
     /// The key at this position, from 1, is what somebody typed.
-    #[error("key {0} is made of printable characters alone, as passwords are: {new}", new = NEW_KEY)]
+    #[error("key {0} is made of printable characters alone, as passwords are: {new}", new = NEW)]
     Printable(usize),
     /// The key at this position, from 1, is also at another one before it.
-    #[error("key {0} is key {1} again: remove one of them, or, for another key, {new}", new = NEW_KEY)]
+    #[error("key {0} is key {1} again: remove one of them, or {new}", new = NEW)]
     Repeated(usize, usize),
 }
 
-const NEW_KEY: &str =
+const NEW: &str =
     "make a random one with `countersign-worker new-key` or `openssl rand -base64 32`";
 
 impl LinkKeys {

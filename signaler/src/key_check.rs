@@ -41,8 +41,8 @@ impl KeyCheck {
             tracing::warn!(
                 failed,
                 fingerprints = self.keys.fingerprints(),
-                "approval IDs were made with none of these keys: compare the fingerprints with those \
-                 that each worker logs at its start, and give all of them the same \
+                "approval IDs were made with none of these keys: compare the fingerprints with \
+                 those that each worker logs at its start, and give all of them the same \
                  COUNTERSIGN_LINK_KEYS. If they are the same, somebody guesses IDs"
             );
         }

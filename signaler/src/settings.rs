@@ -22,16 +22,15 @@ use tracing_subscriber::EnvFilter;
 use crate::rate_limit::Rate;
 
 const MORE_HELP: &str = "\
-Secrets are read from the environment alone. With _FILE behind its name, a variable has the path of a
-file with the value instead:
+Secrets are read from the environment alone. With _FILE behind its name, a variable has the
+path of a file with the value instead:
   COUNTERSIGN_LINK_KEYS, COUNTERSIGN_LINK_KEYS_FILE
-                             the worker's link keys: 32 bytes each in base64, separated by commas or
-                             line breaks. The first one signs approval IDs, all verify. Required.
-                             Make one with: countersign-worker new-key
+          the worker's link keys: 32 bytes each in base64, separated by commas or line breaks.
+          The first one signs approval IDs, all verify. Required. Make one with:
+          countersign-worker new-key
   COUNTERSIGN_NOTIFY, COUNTERSIGN_NOTIFY_FILE
-                             how the worker sends mails. With outbox:DIR, /outbox shows them on this
-                             machine, with their links: use it only for trials. Other values matter
-                             only to the worker
+          how the worker sends mails. With outbox:DIR, /outbox shows them on this machine,
+          with their links: use it only for trials. Other values matter only to the worker
 
 Temporal's own settings, read by its SDK from the environment and from temporal.toml:
   TEMPORAL_ADDRESS           host:port or URL of the server [default: localhost:7233]

@@ -96,8 +96,9 @@ fn each_new_key_is_another_good_one() {
     let file = folder.path().join("keys");
     fs::write(&file, made.concat()).expect("written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign-worker"));
-    let output = command.env_clear().env("COUNTERSIGN_LINK_KEYS_FILE", file).arg("public-key").output();
-    let jwks: Value = serde_json::from_slice(&output.expect("it ends").stdout).expect("JSON");
+    command.env_clear().env("COUNTERSIGN_LINK_KEYS_FILE", file).arg("public-key");
+    let output = command.output().expect("the program runs");
+    let jwks: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(jwks["keys"].as_array().map(Vec::len), Some(2), "{jwks}");
 }
 

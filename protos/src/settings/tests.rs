@@ -56,7 +56,7 @@ fn read(variables: &[(&str, &str)]) -> Result<(LinkKeys, String), String> {
 fn secrets_come_from_the_environment_or_from_files() {
     let both = format!("{KEY_A},{KEY_B}");
     for (variables, count, notify) in [
-        (&[(KEYS, both.as_str()), (KEYS_FILE, " "), (NOTIFY, "outbox:mails")][..], 2, "outbox:mails"),
+        (&[(KEYS, both.as_str()), (KEYS_FILE, " "), (NOTIFY, "outbox:a")][..], 2, "outbox:a"),
         (&[(KEYS, ""), (KEYS_FILE, "/keys"), (NOTIFY, "")], 2, ""),
         (&[(KEYS, KEY_A), (NOTIFY_FILE, "/mail")], 1, "smtps://me:secret@mail.example.com"),
     ] {
@@ -74,7 +74,7 @@ fn a_secret_that_cannot_be_used_says_what_to_do_and_never_what_it_is() {
         ),
         (
             &[(KEYS, KEY_A), (KEYS_FILE, "/keys")],
-            "COUNTERSIGN_LINK_KEYS_FILE: is set, and so is COUNTERSIGN_LINK_KEYS: unset one of them",
+            "COUNTERSIGN_LINK_KEYS_FILE: is set, and so is COUNTERSIGN_LINK_KEYS: unset one of",
         ),
         (&[(KEYS_FILE, "/missing")], "COUNTERSIGN_LINK_KEYS_FILE: names a file that cannot be"),
         (&[(KEYS_FILE, "/folder")], "must have a path that this process may read: is a directory"),
@@ -85,7 +85,7 @@ fn a_secret_that_cannot_be_used_says_what_to_do_and_never_what_it_is() {
         (&[(KEYS, "c2hvcnQ=")], "COUNTERSIGN_LINK_KEYS: key 1 has 5 bytes, not 32"),
         (
             &[(KEYS, KEY_A), (NOTIFY, "smtps://me:sec\tret@mail.example.com")],
-            "COUNTERSIGN_NOTIFY: has an invisible character in it: write it again as plain text, on one",
+            "COUNTERSIGN_NOTIFY: has an invisible character in it: write it again as plain text, on",
         ),
         (
             &[(KEYS, KEY_A), (NOTIFY_FILE, "/mails")],

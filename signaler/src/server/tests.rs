@@ -14,8 +14,9 @@ use crate::{Arguments, Settings};
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: ok.example\r\n\r\n";
 /// The headers of a decision whose form does not come yet.
-const DECIDE: &str = "POST /a/x HTTP/1.1\r\nHost: ok.example\r\nContent-Length: 15\r\n\
-                      Content-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\n\r\n";
+const DECIDE: &str = "POST /a/x HTTP/1.1\r\nHost: ok.example\r\nExpect: 100-continue\r\n\
+                      Content-Type: application/x-www-form-urlencoded\r\n\
+                      Content-Length: 15\r\n\r\n";
 const FORM: &str = "verdict=approve";
 
 fn app(flags: &[&str]) -> App {

@@ -32,18 +32,19 @@ use crate::{
 };
 
 const SECRETS_HELP: &str = "\
-Secrets are read from the environment alone. With _FILE behind its name, a variable has the path of a
-file with the value instead:
+Secrets are read from the environment alone. With _FILE behind its name, a variable has the
+path of a file with the value instead:
   COUNTERSIGN_LINK_KEYS, COUNTERSIGN_LINK_KEYS_FILE
-          Base64 keys of 32 bytes, separated by commas or line breaks; the first one signs links, all
-          verify them. The signaler needs the same. Make one with: countersign-worker new-key
+          Base64 keys of 32 bytes, separated by commas or line breaks; the first one signs
+          links, all verify them. The signaler needs the same. Make one with:
+          countersign-worker new-key
   COUNTERSIGN_NOTIFY, COUNTERSIGN_NOTIFY_FILE
-          How to send mail: outbox:DIR, sns:TOPIC_ARN, smtp://USER:PASSWORD@HOST:PORT?tls=required or
-          smtps://USER:PASSWORD@HOST
+          How to send mail: outbox:DIR, sns:TOPIC_ARN,
+          smtp://USER:PASSWORD@HOST:PORT?tls=required or smtps://USER:PASSWORD@HOST
   COUNTERSIGN_WEBHOOK_SECRET, COUNTERSIGN_WEBHOOK_SECRET_FILE
-          The secret that signs outcomes by the Standard Webhooks specification: whsec_ and base64 of
-          at least 24 bytes. Several, separated by commas or line breaks, all sign, so that receivers
-          can change from one to the next at any time.";
+          The secret that signs outcomes by the Standard Webhooks specification: whsec_ and
+          base64 of at least 24 bytes. Several, separated by commas or line breaks, all sign,
+          so that receivers can change from one to the next at any time.";
 
 /// Runs approval workflows: asks reviewers by mail, waits for their decisions, acts on them.
 ///
@@ -228,8 +229,8 @@ impl RawSettings {
         let link_keys =
             wrong.required_secret(Secret::LINK_KEYS, environment, str::parse::<LinkKeys>);
         let public_url = wrong.public_url(&self.public_url, allow_insecure);
-        let notify =
-            wrong.required_secret(Secret::NOTIFY, environment, |url| Ok::<_, String>(url.to_owned()));
+        let url = |url: &str| Ok::<_, String>(url.to_owned());
+        let notify = wrong.required_secret(Secret::NOTIFY, environment, url);
         let notifier = notify.and_then(|notify| {
             Notifier::parse(&notify, &self.mail_from, aws, allow_insecure, &mut wrong)
         });

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use countersign_protos::settings::{Secret, WrongSettings, in_clear};
+use countersign_protos::settings::{Secret, WrongSettings};
 use lettre::message::Mailbox;
 pub use outbox::Outbox;
 pub use smtp::{Smtp, SmtpServer};
@@ -109,15 +109,10 @@ impl Notifier {
         let parsed = match notify.strip_prefix("outbox:") {
             Some(folder) => outbox::folder(folder)
                 .map(|folder| Some(Notifier::Outbox(Outbox::new(folder, from?)))),
-            None if notify.starts_with("smtp://") || notify.starts_with("smtps://") => {
-                match notify.parse::<SmtpServer>() {
-                    Ok(server) if server.is_in_clear() && !allow_insecure => {
-                        let instead = "write smtps://HOST, or smtp://HOST?tls=required for STARTTLS";
-                        Err(in_clear("links", instead))
-                    }
-                    parsed => parsed.map(|server| Some(Notifier::Smtp(Smtp::new(server, from?)))),
-                }
-            }
+            None if notify.starts_with("smtp://") || notify.starts_with("smtps://") => notify
+                .parse::<SmtpServer>()
+                .and_then(|server| server.unless_in_clear(allow_insecure))
+                .map(|server| Some(Notifier::Smtp(Smtp::new(server, from?)))),
             None => Err("must start with outbox:, sns:, smtp:// or smtps://".to_owned()),
         };
         parsed.map_err(|why| wrong.add(NOTIFY, why)).ok()?

@@ -4,7 +4,7 @@ mod replies;
 
 use std::{error::Error, str::FromStr, time::Duration};
 
-use countersign_protos::is_loopback;
+use countersign_protos::{is_loopback, settings::in_clear};
 use lettre::{
     message::Mailbox,
     transport::smtp::{
@@ -57,9 +57,14 @@ pub struct SmtpServer {
 }
 
 impl SmtpServer {
-    /// Whether mails travel to another machine without TLS, or may do so.
-    pub(super) fn is_in_clear(&self) -> bool {
-        matches!(self.tls, Tls::None | Tls::Opportunistic(_)) && !is_loopback(&self.host)
+    /// This server, unless mails go to it on another machine without TLS, or may do so, and that is not
+    /// allowed.
+    pub(super) fn unless_in_clear(self, allowed: bool) -> Result<Self, String> {
+        let without_tls = matches!(self.tls, Tls::None | Tls::Opportunistic(_));
+        match without_tls && !is_loopback(&self.host) && !allowed {
+            true => Err(in_clear("links", WITH_TLS)),
+            false => Ok(self),
+        }
     }
 }
 
@@ -216,6 +221,7 @@ fn silent(step: Step, limit: Duration) -> NotifyError {
 
 const NOTHING_ELSE: &str = "allows nothing but ?tls=required after the host; in a password, write %3F \
                             for ? and %23 for #";
+const WITH_TLS: &str = "write smtps://HOST, or smtp://HOST?tls=required for STARTTLS";
 const WHICH_TLS: &str = "must say ?tls=required for STARTTLS, or start with smtps:// for TLS";
 const HALF: &str = "needs both user and password, as in smtps://USER:PASSWORD@HOST";
 const IN_CLEAR: &str = "would send the password in clear: write \

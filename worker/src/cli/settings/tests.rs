@@ -149,8 +149,9 @@ async fn nothing_travels_in_the_clear_to_other_machines_unless_that_is_allowed()
     let wrong = |[public_url, notify, webhook]: [&str; 3], allow: &str| {
         let secret = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
         let secrets = [(KEYS, KEY), (NOTIFY, notify), (Secret::WEBHOOK_SECRET.name, secret)];
-        let flags = ["--public-url", public_url, "--webhook-url", webhook, "--allow-insecure", allow];
-        let flags = [&flags[..], &["--mail-from", "approvals@example.com"]].concat();
+        let urls = ["--public-url", public_url, "--webhook-url", webhook];
+        let others = ["--allow-insecure", allow, "--mail-from", "approvals@example.com"];
+        let flags = [urls, others].concat();
         let said = check(&secrets, &flags).err().unwrap_or_default();
         NAMES.map(|name| said.contains(&format!("{name}: would send ")))
     };
