@@ -47,11 +47,8 @@ pub struct Secret {
 
 impl Secret {
     /// The keys of links.
-    pub const LINK_KEYS: Secret = Secret {
-        name: "COUNTERSIGN_LINK_KEYS",
-        file: "COUNTERSIGN_LINK_KEYS_FILE",
-        is_list: true,
-    };
+    pub const LINK_KEYS: Secret =
+        Secret { name: "COUNTERSIGN_LINK_KEYS", file: "COUNTERSIGN_LINK_KEYS_FILE", is_list: true };
     /// How mail goes out, which may have the mail server's password in it.
     pub const NOTIFY: Secret =
         Secret { name: "COUNTERSIGN_NOTIFY", file: "COUNTERSIGN_NOTIFY_FILE", is_list: false };

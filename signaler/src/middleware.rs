@@ -159,9 +159,7 @@ fn is_cross_site(headers: &HeaderMap, origin: &str) -> bool {
 pub(crate) async fn only_local(State(app): State<App>, request: Request, next: Next) -> Response {
     match is_local(peer(&request), request.headers(), &app.0.trusted_proxies) {
         true => next.run(request).await,
-        false => {
-            Reply::from(Problem::NotLocal).respond(&app.0.site, Accept::of(request.headers()))
-        }
+        false => Reply::from(Problem::NotLocal).respond(&app.0.site, Accept::of(request.headers())),
     }
 }
 

@@ -190,8 +190,7 @@ impl RawSettings {
     /// What is wrong with them.
     pub fn link_keys(&self) -> Result<LinkKeys, WrongSettings> {
         let mut wrong = WrongSettings::default();
-        let keys =
-            wrong.required_secret(Secret::LINK_KEYS, &environment(), str::parse::<LinkKeys>);
+        let keys = wrong.required_secret(Secret::LINK_KEYS, &environment(), str::parse::<LinkKeys>);
         wrong.none_or(keys)
     }
 
