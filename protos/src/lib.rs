@@ -22,9 +22,9 @@ pub mod text;
 pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash};
 pub use digest::{digest, execution_key, is_newer};
 pub use jws::{Claims, InvalidJws, Jwks};
-pub use keys::{LinkKey, LinkKeys, LinkKeysError};
+pub use keys::{LinkKey, LinkKeys, LinkKeysError, is_example};
 pub use proof::comment_hash;
-pub use public_url::{InvalidPublicUrl, PublicUrl};
+pub use public_url::{InvalidPublicUrl, PublicUrl, is_loopback};
 pub use seal::{Chain, NotSealed, Sealing};
 pub use verdict::{Terms, Verdict};
 

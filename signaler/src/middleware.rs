@@ -11,7 +11,7 @@ use axum::{
         HeaderMap, HeaderName, HeaderValue, Method, Uri,
         header::{
             CACHE_CONTROL, CONTENT_SECURITY_POLICY, ORIGIN, REFERRER_POLICY,
-            X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+            STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
     middleware::Next,
@@ -23,7 +23,7 @@ use url::Url;
 use crate::{
     App,
     problem::Problem,
-    rate_limit::client_address,
+    rate_limit::{client_address, is_local},
     reply::{Accept, Reply},
 };
 
@@ -45,6 +45,10 @@ const HEADERS: [(HeaderName, &str); 7] = [
     // Proxies that compress pages or hide addresses change what people decide on.
     (CACHE_CONTROL, "no-store, no-transform"),
 ];
+
+/// A year: deadlines are no later, and so are people who come back. Without `includeSubDomains`, since only
+/// this host is ours. Its other ports are meant too (RFC 6797, 8.3).
+const HTTPS_ONLY: &str = "max-age=31536000";
 
 /// How the page that sent a request relates to this site (<https://www.w3.org/TR/fetch-metadata/>).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -72,10 +76,14 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
 }
 
 /// Adds the headers that keep a page private and unframed.
-pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
+pub(crate) async fn add_headers(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if app.0.https_only {
+        let https_only = HeaderValue::from_static(HTTPS_ONLY);
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, https_only);
     }
     response
 }
@@ -147,11 +155,23 @@ fn is_cross_site(headers: &HeaderMap, origin: &str) -> bool {
         || headers.get_all(ORIGIN).iter().any(|value| !is_ours(value))
 }
 
+/// Refuses who is not on this machine.
+pub(crate) async fn only_local(State(app): State<App>, request: Request, next: Next) -> Response {
+    match is_local(peer(&request), request.headers(), &app.0.trusted_proxies) {
+        true => next.run(request).await,
+        false => Reply::from(Problem::NotLocal).respond(&app.0.site, Accept::of(request.headers())),
+    }
+}
+
+/// Who has opened the connection.
+fn peer(request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
+}
+
 /// Refuses a client above its rate limit.
 pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    let address = client_address(peer, request.headers(), &app.0.trusted_proxies);
+    let address = client_address(peer(&request), request.headers(), &app.0.trusted_proxies);
     match app.0.limits.by_address(address) {
         Ok(()) => next.run(request).await,
         Err(limited) => Reply::from(limited).respond(&app.0.site, Accept::of(request.headers())),

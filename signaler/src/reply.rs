@@ -151,6 +151,7 @@ fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::NothingRecorded => (StatusCode::SERVICE_UNAVAILABLE, "nothing_recorded"),
         Problem::Unknown => (StatusCode::SERVICE_UNAVAILABLE, "unknown"),
         Problem::OutboxUnreadable => (StatusCode::INTERNAL_SERVER_ERROR, "unreadable"),
+        Problem::NotLocal => (StatusCode::FORBIDDEN, "not_local"),
     }
 }
 

@@ -46,7 +46,7 @@ const PROBE_METHODS: &str = "GET,HEAD,OPTIONS";
 
 /// All routes, at the root and under the public URL's path: proxies may or may not strip that path.
 pub(crate) fn router(app: App) -> Router {
-    let mut routes = Router::new()
+    let mut routes: Router<App> = Router::new()
         .route("/", get(home))
         .route("/a/{approval-id}", get(view).post(decide))
         .route("/a/{approval-id}/{workflow-id}", get(view).post(decide))
@@ -54,7 +54,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/assets/{file}", get(stylesheet))
         .route("/readyz", get(ready).options(ready_by_options));
     if app.0.outbox.is_some() {
-        routes = routes.route("/outbox", get(outbox)).route("/outbox/{mail}", get(mail));
+        let mails: Router<App> =
+            Router::new().route("/outbox", get(outbox)).route("/outbox/{mail}", get(mail));
+        let only_local = from_fn_with_state(app.clone(), middleware::only_local);
+        routes = routes.merge(mails.route_layer(only_local));
     }
     let root = app.0.site.root.clone();
     let mut all = routes.clone();
@@ -74,7 +77,7 @@ pub(crate) fn router(app: App) -> Router {
     }
     let all = all
         .layer(from_fn_with_state(app.clone(), middleware::time_out))
-        .layer(from_fn(middleware::add_headers))
+        .layer(from_fn_with_state(app.clone(), middleware::add_headers))
         .layer(from_fn(middleware::log))
         .with_state(app);
     // In a router of its own: a layer runs after its router has matched the path.

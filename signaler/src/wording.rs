@@ -395,6 +395,9 @@ const PRESS_AGAIN: &str = "The system behind this page did not answer in time. P
     again, and press the same button if it still asks you: pressing again is safe, one decision counts \
     once.";
 
+const NOT_LOCAL: &str = "Whoever sees its mails can decide for every reviewer, so it is shown only in a \
+    browser on the machine that runs Countersign.";
+
 /// A problem's headline, and what it means or what to do.
 pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
     match problem {
@@ -459,6 +462,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
         ),
         Problem::Unknown => ("We do not know whether your decision was recorded", PRESS_AGAIN),
         Problem::OutboxUnreadable => ("The outbox cannot be read", "The log says why."),
+        Problem::NotLocal => ("The outbox is not shown here", NOT_LOCAL),
     }
 }
 

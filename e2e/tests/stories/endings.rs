@@ -8,7 +8,7 @@ use countersign_e2e::{
 use countersign_protos::{Chain, execution_key};
 use serde_json::{Value, json};
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
 const ANN: &str = "ann@example.com";
 const SAM: &str = "sam@example.com";
 const FULL: Option<(&str, &str)> = Some(("RCPT", "452 4.2.2 The mailbox is full"));

@@ -21,7 +21,7 @@ use temporalio_common::protos::temporal::api::{
 
 use crate::callers::scheduled;
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
 const ANN: &str = "ann@example.com";
 const SAM: &str = "sam@example.com";
 const MALLORY: &str = "mallory@example.com";

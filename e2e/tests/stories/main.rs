@@ -17,6 +17,7 @@ mod operation;
 mod outages;
 mod person;
 mod policies;
+mod proxies;
 mod secrets;
 mod signals;
 mod stages;

@@ -505,6 +505,7 @@ async fn each_problem_has_its_status_and_its_words() {
         (Problem::NothingRecorded, 503, "nothing_recorded", "Nothing was recorded", true),
         (Problem::Unknown, 503, "unknown", "pressing again is safe", true),
         (Problem::OutboxUnreadable, 500, "unreadable", "log", false),
+        (Problem::NotLocal, 403, "not_local", "machine that runs Countersign", false),
     ] {
         let reply = || Reply::Problem(problem.clone(), "<i>".to_owned());
         let page = reply().respond(&site(), Accept::Html);
