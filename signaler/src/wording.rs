@@ -63,9 +63,11 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
         Answer::Withdrawn => over(case, "It was withdrawn"),
         Answer::Ended(ending) => format!("{} Its operator can tell you why.", ended(ending)),
         Answer::Superseded => superseded(case).to_owned(),
-        Answer::Unconfirmed => "Some mail scanners press buttons, so your decision counts only once \
+        Answer::Unconfirmed => {
+            "Some mail scanners press buttons, so your decision counts only once \
             you confirm it, within an hour."
-            .to_owned(),
+                .to_owned()
+        }
         Answer::AlreadyRecorded => {
             join([sentence("Your decision counted", &voted), progress(case)])
         }

@@ -481,7 +481,8 @@ async fn the_outbox_is_shown_on_the_same_machine_alone() {
     let proxies = ["--trusted-proxies", "127.0.0.1,10.0.0.0/8"];
     const HERE: u16 = 200;
     const ELSEWHERE: u16 = 403;
-    let table: &[(&[&str], &str, &[(&str, &str)], u16)] = &[
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let table: &[(&[&str], &str, Headers<'_>, u16)] = &[
         (&[], "127.0.0.1", &[], HERE),
         (&[], "127.3.2.1", &[], HERE),
         (&[], "::1", &[], HERE),

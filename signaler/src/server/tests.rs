@@ -23,9 +23,8 @@ fn app(flags: &[&str]) -> App {
     let given = ["signaler", "--public-url", "https://ok.example"];
     let arguments = Arguments::parse_from(given.iter().chain(flags));
     let key = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
-    let environment = Environment::new([("COUNTERSIGN_LINK_KEYS", key)], |_| {
-        Err(io::ErrorKind::NotFound.into())
-    });
+    let environment =
+        Environment::new([("COUNTERSIGN_LINK_KEYS", key)], |_| Err(io::ErrorKind::NotFound.into()));
     let nowhere = b"[profile.default]\naddress = \"127.0.0.1:1\"\n".to_vec();
     let temporal = LoadClientConfigProfileOptions::builder()
         .config_source(DataSource::Data(nowhere))

@@ -114,9 +114,8 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_but_its_owner_reads_the_outbox() {
-        let mode = |path: &Path| {
-            fs::metadata(path).expect("it is there").permissions().mode() & 0o777
-        };
+        let mode =
+            |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
         let parent = tempfile::tempdir().expect("a folder");
         let folder = parent.path().join("new/outbox");
         let from: Mailbox = "approvals@example.com".parse().expect("a mailbox");
