@@ -307,7 +307,8 @@ async fn a_page_says_why_its_reader_is_asked() {
         change(&mut state);
         said(Answer::Open, Reading::Current(state), Accept::Html).await.1
     };
-    let changes: [(fn(&mut ApprovalState), &str); 6] = [
+    type Change = fn(&mut ApprovalState);
+    let changes: [(Change, &str); 6] = [
         (|_| (), "You are asked by default in the stage “Managers”."),
         (
             |state| state.rule = "Hardware".into(),
