@@ -306,7 +306,7 @@ impl<'a> Object<'a> {
         for (name, _) in self.fields.values().flatten().filter(unknown) {
             let outer = inside.iter().find(|(_, inner)| inner.iter().any(|inner| is(name, inner)));
             let right = match (outer, text::did_you_mean(name, names.iter().copied())) {
-                (Some((outer, _)), _) => format!("it belongs into `{outer}`"),
+                (Some((outer, _)), _) => format!("it belongs in `{outer}`"),
                 (None, Some(similar)) => format!("did you mean `{similar}`?"),
                 (None, None) => format!("there are {}", names.join(", ")),
             };

@@ -8,9 +8,9 @@ use std::{
 use countersign_protos::{ApprovalId, GenuineLink, LinkKeys};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-/// More at once, and more than one a minute after that, are no people who mistype an ID.
+/// Beyond this burst and one a minute, failures are not typing errors.
 const MISTYPED: NonZeroU32 = NonZeroU32::new(10).expect("above 0");
-/// A minute at least is between two warnings.
+/// At most one warning a minute.
 const WARNINGS: NonZeroU32 = NonZeroU32::MIN;
 
 pub(crate) struct KeyCheck {

@@ -46,8 +46,8 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (CACHE_CONTROL, "no-store, no-transform"),
 ];
 
-/// A year: deadlines are no later, and so are people who come back. Without `includeSubDomains`, since only
-/// this host is ours. Its other ports are meant too (RFC 6797, 8.3).
+/// One year, about as long as the longest deadline; each answer begins it again. Without
+/// `includeSubDomains`, since only this host is ours. Its other ports are meant too (RFC 6797, 8.3).
 const HTTPS_ONLY: &str = "max-age=31536000";
 
 /// How the page that sent a request relates to this site (<https://www.w3.org/TR/fetch-metadata/>).

@@ -22,8 +22,8 @@ use tracing_subscriber::EnvFilter;
 use crate::rate_limit::Rate;
 
 const MORE_HELP: &str = "\
-Secrets are read from the environment alone. With _FILE behind its name, a variable has the
-path of a file with the value instead:
+Secrets have no flag. A secret comes from its variable, or from the file whose path is in the
+variable of the same name plus _FILE. In a file, put each key or webhook secret on its own line:
   COUNTERSIGN_LINK_KEYS, COUNTERSIGN_LINK_KEYS_FILE
           the worker's link keys: 32 bytes each in base64, separated by commas or line breaks.
           The first one signs approval IDs, all verify. Required. Make one with:

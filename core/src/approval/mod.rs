@@ -149,9 +149,7 @@ pub enum NotReassigned {
     Submitter,
     #[error("the new reviewer has a place in another stage, and the rule asks different people")]
     OtherStage,
-    #[error(
-        "the rules let operators ask nobody with this address (may_reassign_to in [operators])"
-    )]
+    #[error("`may_reassign_to` in [operators] does not include this address's domain")]
     NotAllowed,
     #[error("no more reviewers can be asked in this approval")]
     TooMany,
@@ -160,11 +158,11 @@ pub enum NotReassigned {
 /// Why no new link is issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotReissued {
-    #[error("nobody is being asked who could get a new link")]
+    #[error("no reviewer who was asked is still undecided")]
     NotAsked,
     #[error(
-        "{wanted} new links are wanted, and only {left} can be issued: an approval has at most \
-         {max} in all, those to come included",
+        "{wanted} new links were requested, but only {left} can still be issued (at most {max} per \
+         approval, planned ones included)",
         max = MAX_SEATS
     )]
     TooMany { wanted: usize, left: usize },

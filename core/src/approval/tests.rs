@@ -700,7 +700,7 @@ fn new_links_are_as_many_as_there_is_room_for_or_none() {
     let left = MAX_SEATS - 65;
     let refused = reissue(&mut approval, None).expect_err("too many");
     assert_eq!(refused, NotReissued::TooMany { wanted: 30, left });
-    let room = "30 new links are wanted, and only 15 can be issued: an approval has at most 80";
+    let room = "30 new links were requested, but only 15 can still be issued (at most 80";
     assert!(refused.to_string().starts_with(room), "{refused}");
     assert_eq!(approval.to_ask(), None, "nobody gets one");
     for _ in 0..left {

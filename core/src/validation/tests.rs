@@ -663,9 +663,9 @@ fn a_key_that_nobody_knows_is_a_problem_that_says_where_it_may_belong() {
     let own = json!({"stages": []});
     for (key, value, right) in [
         ("approvals", own.clone(), "did you mean `approval`?"),
-        ("stages", json!([]), "it belongs into `approval`"),
-        ("amount", json!(1), "it belongs into `document`"),
-        ("employee_id", json!("E-1"), "it belongs into `submitter`"),
+        ("stages", json!([]), "it belongs in `approval`"),
+        ("amount", json!(1), "it belongs in `document`"),
+        ("employee_id", json!("E-1"), "it belongs in `submitter`"),
         ("submision_id", json!("x"), "did you mean `submissionId`?"),
         (
             "costCenter",

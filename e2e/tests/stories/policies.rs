@@ -109,11 +109,11 @@ async fn operators_do_what_the_rules_allow_and_all_else_is_counted_with_its_reas
     let hash = text(&workflow.status().await["stages"][0]["reviewers"][0]["link"]);
     let to = |to: &str| json!({"reviewer": "ann@example.com", "to": to});
     let (no_decision, no_reassignment) =
-        ("may_decide in [operators]", "may_reassign_to in [operators]");
+        ("`may_decide` in [operators]", "`may_reassign_to` in [operators]");
     for (i, (signal, input, why)) in [
         ("approve", json!({"reviewer": "ann@example.com"}), no_decision),
         ("reject", json!({"link": hash}), no_decision),
-        ("withdraw", json!({}), "may_withdraw in [operators]"),
+        ("withdraw", json!({}), "`may_withdraw` in [operators]"),
         ("reassign", to("eve@example.org"), no_reassignment),
         ("reassign", to("cy@example.com"), "asks different people"),
     ]

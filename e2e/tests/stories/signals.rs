@@ -94,7 +94,7 @@ async fn signals_as_sdks_and_people_send_them_have_their_effect_or_a_reason() {
         (
             "reissue",
             json(r#"{"reviewer":"boss@example.com"}"#),
-            Ignored("nobody is being asked who could get a new link"),
+            Ignored("no reviewer who was asked is still undecided"),
         ),
         ("approve", payload("binary/encrypted", "\u{1}\u{2}"), Ignored("\"binary/encrypted\"")),
         (

@@ -523,7 +523,7 @@ impl Open {
             Signal::Withdraw { reason, identity } => {
                 if !self.plan.restrictions.operators.may_withdraw {
                     let why =
-                        "the rules let operators withdraw nothing (may_withdraw in [operators])";
+                        "the rules do not let operators withdraw (`may_withdraw` in [operators])";
                     return Err(why.to_owned());
                 }
                 if !self.approval.withdraw(reason, identity, now) {
@@ -551,7 +551,7 @@ impl Open {
             Receipt::NotAReviewer => Err(format!("{who} is not asked")),
             Receipt::SelfVote => Err(format!("{who} does not decide their own submission")),
             Receipt::LinkRequired => Err(format!(
-                "the rules let nobody decide for {who} without the link (may_decide in [operators])"
+                "only {who}'s link can decide for them (`may_decide` in [operators])"
             )),
             Receipt::Superseded if has_new_link => Err(format!("{who} has a new link")),
             Receipt::Superseded => Err(format!("somebody else was asked instead of {who}")),

@@ -662,7 +662,7 @@ fn a_new_link_that_nobody_can_get_is_counted_with_its_reason() {
     assert_eq!(
         case.reasons(),
         [
-            "reissue: nobody is being asked who could get a new link",
+            "reissue: no reviewer who was asked is still undecided",
             "reissue: `reviewer` is not an e-mail address",
             "reissue: expected one input, got 2",
         ]

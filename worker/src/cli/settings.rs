@@ -32,8 +32,8 @@ use crate::{
 };
 
 const SECRETS_HELP: &str = "\
-Secrets are read from the environment alone. With _FILE behind its name, a variable has the
-path of a file with the value instead:
+Secrets have no flag. A secret comes from its variable, or from the file whose path is in the
+variable of the same name plus _FILE. In a file, put each key or webhook secret on its own line:
   COUNTERSIGN_LINK_KEYS, COUNTERSIGN_LINK_KEYS_FILE
           Base64 keys of 32 bytes, separated by commas or line breaks; the first one signs
           links, all verify them. The signaler needs the same. Make one with:
