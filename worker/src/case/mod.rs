@@ -550,9 +550,9 @@ impl Open {
             Receipt::Contradiction => Err(format!("{who} decided otherwise before")),
             Receipt::NotAReviewer => Err(format!("{who} is not asked")),
             Receipt::SelfVote => Err(format!("{who} does not decide their own submission")),
-            Receipt::LinkRequired => Err(format!(
-                "only {who}'s link can decide for them (`may_decide` in [operators])"
-            )),
+            Receipt::LinkRequired => {
+                Err(format!("only {who}'s link can decide for them (`may_decide` in [operators])"))
+            }
             Receipt::Superseded if has_new_link => Err(format!("{who} has a new link")),
             Receipt::Superseded => Err(format!("somebody else was asked instead of {who}")),
             Receipt::StageNotOpen => Err(format!("the stage of {who} is not open")),
