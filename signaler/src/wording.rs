@@ -256,7 +256,7 @@ pub(crate) fn why_asked(case: Case<'_>) -> String {
     let by = match (clean_line(&case.state.rule), names_reviewers) {
         (rule, _) if !rule.is_empty() => format!("by the rule “{rule}”"),
         (_, true) => "as the submission says".to_owned(),
-        (_, false) => "by default".to_owned(),
+        (_, false) => "as one of the default reviewers".to_owned(),
     };
     let own = reviewer_by_link(case.state, case.link);
     let stage = own.map(|(stage, _)| clean_line(&stage.name)).unwrap_or_default();
@@ -272,8 +272,7 @@ pub(crate) fn why_asked(case: Case<'_>) -> String {
     match &*replaced {
         "" => format!("You are asked {by}{stage}{deputy}."),
         replaced => format!(
-            "You are asked in the place of {replaced}, as an operator wants it{deputy}. They were \
-             asked {by}{stage}."
+            "An operator asked you in place of {replaced}{deputy}. They were asked {by}{stage}."
         ),
     }
 }

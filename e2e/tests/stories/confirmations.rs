@@ -136,6 +136,6 @@ async fn a_page_says_by_what_in_which_stage_and_in_whose_place_one_is_asked() {
     stack.open(&ann).await.expect(200, &[why]);
     workflow.signal("reassign", &json!({"reviewer": ANN, "to": "cy@example.com"})).await;
     let cy = stack.mail_to("cy@example.com").await.link("approve");
-    let why = "You are asked in the place of ann@example.com, as an operator wants it.";
+    let why = "An operator asked you in place of ann@example.com.";
     stack.open(&cy).await.expect(200, &[why]);
 }
