@@ -1,4 +1,4 @@
-//! Who may not decide although they are asked, or are asked for by an operator.
+//! What the rules forbid: deciding in two stages, and what operators may not do.
 
 use serde::{Deserialize, Serialize};
 
