@@ -9,7 +9,7 @@ use countersign_protos::{Chain, GenuineLink, LinkContext, LinkKey};
 use jiff::Timestamp;
 
 use crate::{
-    approval::{Approval, EmailAddress, Entry, Invited, RuleDecision, ToAsk, Whom},
+    approval::{Approval, Ballot, EmailAddress, Entry, Invited, RuleDecision, ToAsk, Whom},
     policy::{self, Invitee, Plan, Policy},
 };
 
@@ -63,6 +63,12 @@ pub fn replay(
     journal: Vec<Entry>,
 ) -> Result<Approval, Contradiction> {
     repeat(plan, began, journal, |_, _| true)
+}
+
+/// Whether comments were left out of it. An outcome is concluded from all of them.
+pub fn is_brief(journal: &[Entry]) -> bool {
+    let is_brief = |ballot: &Ballot| ballot.left_out.is_some();
+    journal.iter().any(|entry| matches!(entry, Entry::Voted { ballot, .. } if is_brief(ballot)))
 }
 
 fn repeat(
@@ -134,9 +140,10 @@ impl Leaves<'_> {
         match &to_ask.whom {
             Whom::Level(_) | Whom::Reissue { .. } => self.invite(to_ask, None, at) == invited,
             // Who the deputies were then is not recorded, but the link says whom it was issued to.
-            Whom::Replacement(..) => invited.iter().all(|one| {
+            Whom::Replacement(_, to) => invited.iter().all(|one| {
                 let (reviewer, on_behalf_of) = (one.reviewer.clone(), one.on_behalf_of.clone());
-                self.invited(to_ask, reviewer, on_behalf_of) == *one
+                on_behalf_of.as_ref().unwrap_or(&reviewer) == to
+                    && self.invited(to_ask, reviewer, on_behalf_of) == *one
             }),
         }
     }

@@ -47,16 +47,17 @@ enum Event {
     Withdraw,
 }
 
-/// Every other person is with Gmail.
-const SPELLINGS: [[&str; 3]; 2] = [
+/// Every third person is with Gmail, and every third one has letters that look like ASCII's.
+const SPELLINGS: [[&str; 3]; 3] = [
     ["person#@example.com", "Person#+boss@Example.com", "person#+a+b@example.com"],
     ["person#@gmail.com", "per.son#@gmail.com", "P.erson#+x@GoogleMail.com"],
+    ["cop#@example.com", "сор#@example.com", "СОР#+x@example.com"],
 ];
 
 /// Read once: every test needs thousands of them.
 static PEOPLE: LazyLock<Vec<[EmailAddress; 3]>> = LazyLock::new(|| {
     let spellings = |i: usize| {
-        SPELLINGS[i % 2]
+        SPELLINGS[i % 3]
             .map(|address| address.replace('#', &i.to_string()).parse().expect("an address"))
     };
     (0..9).map(spellings).collect()

@@ -10,7 +10,7 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, Uri,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, ORIGIN, REFERRER_POLICY,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY,
             STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
@@ -18,7 +18,7 @@ use axum::{
     response::Response,
 };
 use countersign_protos::LinkHash;
-use url::Url;
+use url::{Host, Url};
 
 use crate::{
     App,
@@ -155,12 +155,28 @@ fn is_cross_site(headers: &HeaderMap, origin: &str) -> bool {
         || headers.get_all(ORIGIN).iter().any(|value| !is_ours(value))
 }
 
-/// Refuses who is not on this machine.
+/// Refuses who is not on this machine, and pages of other sites whose names lead here (DNS rebinding).
 pub(crate) async fn only_local(State(app): State<App>, request: Request, next: Next) -> Response {
-    match is_local(peer(&request), request.headers(), &app.0.trusted_proxies) {
+    let headers = request.headers();
+    let is_local = is_local(peer(&request), headers, &app.0.trusted_proxies);
+    match is_local && is_asked_as_ours(headers, &app.0.site.origin) {
         true => next.run(request).await,
-        false => Reply::from(Problem::NotLocal).respond(&app.0.site, Accept::of(request.headers())),
+        false => Reply::from(Problem::NotLocal).respond(&app.0.site, Accept::of(headers)),
     }
+}
+
+/// Whether a browser has looked for this machine, or for the public URL's host. Other programs may send no
+/// `Host`.
+fn is_asked_as_ours(headers: &HeaderMap, origin: &str) -> bool {
+    let Some(host) = headers.get(HOST) else { return true };
+    let asked = host.to_str().ok().and_then(|host| Url::parse(&format!("http://{host}")).ok());
+    let public = Url::parse(origin).ok();
+    asked.is_some_and(|asked| match asked.host() {
+        Some(Host::Ipv4(address)) if address.is_loopback() => true,
+        Some(Host::Ipv6(address)) if address.is_loopback() => true,
+        Some(Host::Domain("localhost")) => true,
+        host => host.is_some() && host == public.as_ref().and_then(Url::host),
+    })
 }
 
 /// Who has opened the connection.

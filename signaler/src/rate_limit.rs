@@ -162,7 +162,7 @@ pub(crate) fn is_local(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> 
         value.as_bytes().split(|byte| *byte == b',').map(|name| str::from_utf8(name).ok())
     });
     let address = |name: Option<&str>| forwarded_address(name?.trim());
-    let is_asked_here = match is_trusted(peer, trusted) {
+    let is_asked_here = match is_trusted(peer, trusted) && headers.contains_key(FORWARDED_FOR) {
         true => names.map(address).all(|address| address.is_some_and(is_loopback)),
         false => !BY_PROXY.iter().any(|name| headers.contains_key(*name)),
     };

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How many runs of an approval are read, newest first.
-const MAX_RUNS: usize = 20;
+const MAX_RUNS: usize = 4;
 
 /// A decision that somebody has signalled.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,14 +30,13 @@ pub(crate) struct Signalled {
 }
 
 impl Signalled {
-    /// Whether this vote of an operator can have come of it. Other spellings of an address than the worker's
-    /// are not known here.
+    /// Whether this vote of an operator can have come of it, however the address was spelt.
     pub(crate) fn may_be(&self, reviewer: &ReviewerState, vote: &Vote) -> bool {
         let says = |decision: &Decision| {
-            let named = decision.reviewer.trim().to_lowercase();
-            let people = [&reviewer.reviewer, &reviewer.on_behalf_of];
+            let named = mailbox(&decision.reviewer);
+            let people = [&reviewer.reviewer, &reviewer.on_behalf_of].map(|who| mailbox(who));
             let is_theirs = decision.link.trim() == reviewer.link && !reviewer.link.is_empty()
-                || people.iter().any(|person| !named.is_empty() && **person == named);
+                || !decision.reviewer.trim().is_empty() && people.contains(&named);
             is_theirs && text::comment(&decision.comment) == vote.comment
         };
         vote.verdict().known() == Some(self.verdict) && self.decision.as_ref().is_none_or(says)
@@ -54,8 +53,16 @@ impl Signalled {
     }
 }
 
-/// The decisions that were signalled to a run, and to those that it continues. Where the server does not have
-/// an earlier run any more, it may have had any.
+/// An address without what may differ where the worker takes it for the same: case, tags and dots.
+fn mailbox(address: &str) -> String {
+    let address = address.trim().to_lowercase();
+    let (local, domain) = address.rsplit_once('@').unwrap_or((&address, ""));
+    let local = local.split('+').next().unwrap_or_default().replace('.', "");
+    format!("{local}@{}", domain.replace("googlemail.com", "gmail.com"))
+}
+
+/// The decisions that were signalled to a run, and to those that it continues. An earlier run that is not
+/// read, since the server does not have it any more or there are too many, may have had any.
 pub(crate) async fn signalled(run: &Handle) -> Result<Vec<Signalled>, Failure> {
     let mut events = read(run).await?;
     let mut all: Vec<Signalled> = decisions(&events).collect();
@@ -68,7 +75,10 @@ pub(crate) async fn signalled(run: &Handle) -> Result<Vec<Signalled>, Failure> {
         };
         all.extend(decisions(&events));
     }
-    Ok(all)
+    match continued(&events) {
+        Some(_) => Ok([all, anything()].concat()),
+        None => Ok(all),
+    }
 }
 
 async fn read(handle: &Handle) -> Result<Vec<HistoryEvent>, Failure> {
@@ -139,6 +149,7 @@ pub(crate) mod tests {
         for (name, decision, may_be) in [
             ("approve", named(" Dee@Example.com"), true),
             ("approve", named("ann@example.com"), true),
+            ("approve", named("D.ee+x@example.com"), true),
             ("approve", linked("hash"), true),
             ("reject", named("dee@example.com"), false),
             ("approve", named("eve@example.com"), false),

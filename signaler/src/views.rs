@@ -71,14 +71,15 @@ struct Reviewer {
 }
 
 struct Form {
-    /// With the second class of each button.
-    buttons: [(Terms, &'static str); Verdict::ALL.len()],
+    buttons: [Terms; Verdict::ALL.len()],
+    /// The verdict of the mailed link. It gives no button more weight.
+    chosen: Option<Terms>,
     comment_max: usize,
     confirm: bool,
 }
 
 impl<'a> ApprovalPage<'a> {
-    /// `choice` is the verdict that the mailed link preselects.
+    /// `choice` is the verdict of the mailed link.
     pub(crate) fn new(site: &'a Site, case: Case<'_>, choice: Option<Verdict>) -> Self {
         let submission = case.state.submission.clone().unwrap_or_default();
         let facts = wording::facts(&submission);
@@ -104,7 +105,8 @@ impl<'a> ApprovalPage<'a> {
             reviewer: clean_line(&wording::deciding_as(case)),
             why_asked: wording::why_asked(case),
             form: open.then_some(Form {
-                buttons: Verdict::ALL.map(|verdict| (verdict.terms(), emphasis(verdict, choice))),
+                buttons: Verdict::ALL.map(Verdict::terms),
+                chosen: choice.map(Verdict::terms),
                 comment_max: countersign_protos::names::COMMENT_MAX_CHARS,
                 confirm: case.state.confirm,
             }),
@@ -249,14 +251,6 @@ fn status_tone(status: Status) -> &'static str {
 
 fn vote_tone(vote: Option<&Vote>) -> &'static str {
     vote.and_then(|vote| vote.verdict().known()).map_or("wait", |verdict| verdict.terms().tone)
-}
-
-fn emphasis(verdict: Verdict, choice: Option<Verdict>) -> &'static str {
-    match choice {
-        None => "",
-        Some(choice) if choice == verdict => " chosen",
-        Some(_) => " quiet",
-    }
 }
 
 fn items(document: &Document) -> Vec<[String; 3]> {

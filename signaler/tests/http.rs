@@ -504,6 +504,13 @@ async fn the_outbox_is_shown_on_the_same_machine_alone() {
         (&proxies, "127.0.0.1", &[("x-forwarded-for", "127.0.0.1, 192.0.2.1")], ELSEWHERE),
         (&proxies, "127.0.0.1", &[("x-forwarded-for", "192.0.2.1, 127.0.0.1")], ELSEWHERE),
         (&proxies, "127.0.0.1", &[("x-forwarded-for", "unknown")], ELSEWHERE),
+        // A proxy that adds no X-Forwarded-For, though it is trusted.
+        (&proxies, "127.0.0.1", &[("via", "1.1 proxy")], ELSEWHERE),
+        // A page of another site, whose name leads here (DNS rebinding).
+        (&[], "127.0.0.1", &[("host", "evil.example:8088")], ELSEWHERE),
+        (&[], "127.0.0.1", &[("host", "localhost:8088")], HERE),
+        (&[], "::1", &[("host", "[::1]:8088")], HERE),
+        (&[], "127.0.0.1", &[("host", "approvals.example.com")], HERE),
         // Another machine's loopback.
         (&proxies, "10.0.0.1", &[("x-forwarded-for", "127.0.0.1")], ELSEWHERE),
     ];

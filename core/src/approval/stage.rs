@@ -225,7 +225,9 @@ impl Seat {
 
     /// How a decision for this seat came: by its link only if the proof holds.
     pub(super) fn by(&self, ballot: &Ballot) -> By {
-        let comment = ballot.left_out.clone().unwrap_or_else(|| comment_hash(&ballot.comment));
+        // A hash says nothing for another comment that stands beside it.
+        let left_out = ballot.left_out.clone().filter(|_| ballot.comment.is_empty());
+        let comment = left_out.unwrap_or_else(|| comment_hash(&ballot.comment));
         let holds = |proof: &&Proof| proof.holds(&self.key, &self.link, ballot.verdict, &comment);
         match ballot.proof.as_ref().filter(holds) {
             Some(proof) => By::Link(proof.clone()),

@@ -140,6 +140,13 @@ fn whoever_is_asked_follows_from_the_plan() {
     let Entry::Asked { invited, .. } = &mut journal[2] else { panic!("Cy was not asked") };
     invited[0].reviewer = address("eve");
     assert_eq!(leaves.recompute(at(0), journal), Err(Contradiction(2)));
+    // A link that was really issued, to somebody other than the operator has named.
+    let mut journal = approval.journal().to_vec();
+    let before = leaves.recompute(at(0), journal[..2].to_vec()).expect("genuine");
+    let to_ask = before.to_ask().expect("somebody to replace");
+    let Entry::Asked { invited, .. } = &mut journal[2] else { panic!("Cy was not asked") };
+    *invited = vec![leaves.invited(&to_ask, address("eve"), None)];
+    assert_eq!(leaves.recompute(at(0), journal), Err(Contradiction(2)));
 }
 
 #[test]
@@ -218,12 +225,15 @@ fn only_a_proof_that_holds_makes_a_vote_the_reviewers_own() {
     };
     assert_eq!(by(proven(Verdict::Approve, "ok")), By::Link(proof.clone()));
     let short = Ballot { left_out: Some(comment_hash("ok")), ..proven(Verdict::Approve, "") };
+    let voted = |ballot: &Ballot| [Entry::Voted { ballot: ballot.clone(), at: at(1) }];
+    assert!(is_brief(&voted(&short)) && !is_brief(&voted(&proven(Verdict::Approve, ""))));
     assert_eq!(by(short), By::Link(proof.clone()), "without its comment");
     let operator = By::Operator("mallory@laptop".into());
     let bobs = links[1].sign(Verdict::Approve, "ok", at(1));
     for unproven in [
         proven(Verdict::Reject, "ok"),
         proven(Verdict::Approve, "OK"),
+        Ballot { left_out: Some(comment_hash("ok")), ..proven(Verdict::Approve, "forged") },
         Ballot::new(hash(), Verdict::Approve, "ok".into()),
         Ballot::new(Claim::Reviewer(address("ann")), Verdict::Approve, "ok".into()),
         Ballot { proof: Some(bobs), ..proven(Verdict::Approve, "ok") },

@@ -650,6 +650,7 @@ fn where_there_are_rules_operators_do_what_these_allow_and_otherwise_everything(
     assert_eq!(routed_by(&plan(&minimal())), "settings");
     assert_eq!(operators(""), Operators::BY_RULES);
     assert_eq!(operators("[operators]\n"), Operators::BY_RULES);
+    assert_eq!(operators("[operators]\nmay_reassign_to = []\n"), Operators::BY_RULES);
     let allowed = "[operators]\nmay_decide = true\nmay_reassign_to = [\"Example.com\", \"münchen.de\"]\n\
                    may_withdraw = false\n";
     let domains = ["example.com", "xn--mnchen-3ya.de"].map(str::to_owned).into();

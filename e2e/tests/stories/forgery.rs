@@ -427,7 +427,7 @@ async fn no_page_tells_of_an_operator_who_has_signalled_nothing() {
         "reviewer": "bob@example.com", "verdict": "APPROVE", "comment": "on the phone",
         "link": bob["link"], "by": "operator", "identity": "op@desk",
     });
-    state["stages"][0]["name"] = "Mallory's".into();
+    state["stages"][0]["name"] = "Mallory".into();
     let said = ["on the phone", "recorded by an operator"];
     for signalled in [false, true] {
         if signalled {
@@ -440,7 +440,7 @@ async fn no_page_tells_of_an_operator_who_has_signalled_nothing() {
             let page = stack.open(&link).await;
             let tells = said.iter().any(|words| page.says(words));
             assert!(signalled || !tells, "{}", page.text());
-            (page.says("Mallory's") && tells == signalled).then_some(())
+            (page.says("Mallory") && tells == signalled).then_some(())
         })
         .await;
         answers.abort();
@@ -471,7 +471,8 @@ async fn a_forged_result_makes_nobodys_vote() {
     rogue.answer(task, vec![complete_workflow(&result)]).await;
     assert_eq!(workflow.outcome().await["stages"][0]["decisions"][0]["by"], "link");
     let page = stack.open(&link).await;
-    page.expect(200, &["approved", "recorded by an operator"]);
+    page.expect(200, &["approved"]);
+    assert!(!page.says("I have checked every line"), "nobody has said that: {}", page.text());
 }
 
 /// What proves an outcome, or is meant to.

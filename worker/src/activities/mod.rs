@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     approval::{EmailAddress, Whom},
-    leaves::{Leaves, SeatOf},
+    leaves::{self, Leaves, SeatOf},
     mail::{self, Letter, Links},
     notifier::{Envelope, Notifier, NotifyError},
     outcome,
@@ -135,6 +135,9 @@ impl Countersign {
         evidence: Evidence,
     ) -> Result<Concluded, ActivityError> {
         let chain = chain(&ctx, &evidence.first_run_id);
+        if leaves::is_brief(&evidence.journal) {
+            return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
+        }
         let mut outcome = self.outcome(chain, &evidence)?;
         if outcome.status() == v1::Status::Pending {
             return Err(refusal(NOT_GENUINE, "what was recorded decides nothing yet"));

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::{
-    approval::{Ballot, Claim, Quorum, Verdict, Whom},
+    approval::{Ballot, Claim, Operators, Quorum, Restrictions, Verdict, Whom},
     policy::{Absence, Calendar, FollowUps, PlannedLevel, PlannedStage, TimePlan},
     testing::{address, keys, sealed},
 };
@@ -67,6 +67,7 @@ fn plan() -> Plan {
         webhook_queue: Some("approvals-webhook".into()),
         rule: "Everything".into(),
         rule_decision: Some(Verdict::Approve),
+        restrictions: Restrictions { different_people: true, operators: Operators::BY_RULES },
         calendar: Some(Calendar::default()),
         absences: vec![absence()],
         follow_ups: FollowUps { approved: Some(follow_up()), rejected: None },
