@@ -510,7 +510,7 @@ async fn the_outbox_is_shown_on_the_same_machine_alone() {
         (&[], "127.0.0.1", &[("host", "evil.example:8088")], ELSEWHERE),
         (&[], "127.0.0.1", &[("host", "localhost:8088")], HERE),
         (&[], "::1", &[("host", "[::1]:8088")], HERE),
-        (&[], "127.0.0.1", &[("host", "approvals.example.com")], HERE),
+        (&[], "127.0.0.1", &[("host", "ok.example")], HERE),
         // Another machine's loopback.
         (&proxies, "10.0.0.1", &[("x-forwarded-for", "127.0.0.1")], ELSEWHERE),
     ];

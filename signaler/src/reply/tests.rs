@@ -329,7 +329,8 @@ async fn a_page_says_why_its_reader_is_asked() {
                 state.rule = "Hardware".into();
                 state.stages[0].reviewers[0].instead_of = "cy@example.com".into();
             },
-            "An operator asked you in place of cy@example.com. They were asked by the rule “Hardware” in the stage “Managers”.",
+            "An operator asked you in place of cy@example.com. They were asked by the rule “Hardware” \
+             in the stage “Managers”.",
         ),
         (
             |state| {
