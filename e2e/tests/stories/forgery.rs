@@ -428,28 +428,23 @@ async fn no_page_tells_of_an_operator_who_has_signalled_nothing() {
         "link": bob["link"], "by": "operator", "identity": "op@desk",
     });
     state["stages"][0]["name"] = "Mallory".into();
-    let said = ["on the phone", "recorded by an operator"];
-    for signalled in [false, true] {
-        if signalled {
-            let decision = json!({"reviewer": "Bob@example.com", "comment": "on the phone"});
-            workflow.signal("approve", &decision).await;
-            // No task is left that the rogue would take and not answer.
-            let voted = |status: &Value| status["stages"][0]["reviewers"][1]["vote"].is_object();
-            workflow.status_where("Bob's vote", voted).await;
-        }
-        stack.stop_worker().await;
-        let answers = grpc.rogue(&stack.queue).answer_queries(&state);
-        eventually("the rogue to be asked", async || {
-            let page = stack.open(&link).await;
-            let tells = said.iter().any(|words| page.says(words));
-            assert!(signalled || !tells, "{}", page.text());
-            (page.says("Mallory") && tells == signalled).then_some(())
-        })
-        .await;
-        answers.abort();
-        let _ = answers.await;
-        stack.start_worker();
-    }
+    let tells = |page: &Page| page.says("on the phone") || page.says("recorded by an operator");
+    stack.stop_worker().await;
+    let answers = grpc.rogue(&stack.queue).answer_queries(&state);
+    eventually("the rogue to be asked", async || {
+        let page = stack.open(&link).await;
+        assert!(!tells(&page), "{}", page.text());
+        page.says("Mallory").then_some(())
+    })
+    .await;
+    answers.abort();
+    let _ = answers.await;
+    stack.start_worker();
+    let decision = json!({"reviewer": "Bob+x@Example.com", "comment": "on the phone"});
+    workflow.signal("approve", &decision).await;
+    let voted = |status: &Value| status["stages"][0]["reviewers"][1]["vote"].is_object();
+    workflow.status_where("Bob's vote", voted).await;
+    stack.open(&link).await.expect(200, &["on the phone", "recorded by an operator"]);
 }
 
 /// The status of this result is signed, and nothing else in it.
