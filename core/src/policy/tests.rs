@@ -498,6 +498,13 @@ fn where_different_people_are_asked_who_is_in_two_stages_is_asked_in_the_first()
         "reviewers = [\"Bob+x@example.com\", \"cy@example.com\"]",
     );
     assert_eq!(asked(&rule(true, ann_bob, bob_cy, "")), [vec!["ann", "bob"], vec!["cy"]]);
+    let explained = |different: bool| {
+        let policy = policy(&rule(different, ann_bob, bob_cy, ""));
+        let submission = submission("", "", "5", "EUR");
+        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH);
+        text.contains("One person decides at most one of these stages.")
+    };
+    assert!(explained(true) && !explained(false));
     let both = vec![vec!["ann", "bob"], vec!["bob+x", "cy"]];
     assert_eq!(asked(&rule(false, ann_bob, bob_cy, "")), both);
     // Those who would be asked later in the first stage, too.

@@ -85,6 +85,10 @@ fn line(text: &str, at: usize) -> usize {
     text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
 }
 
+/// The keys of a rule and of the default, but for the rule's conditions.
+const RULE: [&str; 7] =
+    ["name", "decision", "stages", "different_people", "confirm", "on_approved", "on_rejected"];
+
 fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> Option<Policy> {
     root.only(&[
         "submissions",
@@ -104,15 +108,7 @@ fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> O
     let rules = rules(root, &stages);
     let default = root.required("default").and_then(|value| value.table());
     let default = default.and_then(|table| {
-        table.only(&[
-            "name",
-            "decision",
-            "stages",
-            "different_people",
-            "confirm",
-            "on_approved",
-            "on_rejected",
-        ]);
+        table.only(&RULE);
         rule(&table, table.name("default"), When::default(), &stages)
     });
     let default = default?;
@@ -164,16 +160,7 @@ fn rules(root: &Table<'_>, stages: &Stages<'_>) -> Vec<Rule> {
     let mut names: Vec<Text> = Vec::new();
     let mut conditions: Vec<(Text, When)> = Vec::new();
     for (i, table) in root.tables("rules").iter().enumerate() {
-        table.only(&[
-            "name",
-            "when",
-            "decision",
-            "stages",
-            "different_people",
-            "confirm",
-            "on_approved",
-            "on_rejected",
-        ]);
+        table.only(&[&RULE[..], &["when"]].concat());
         let unnamed = || Text { span: table.span.clone(), text: format!("rule {}", i + 1) };
         table.required("name");
         let name = table.texts("name").into_iter().next().unwrap_or_else(unnamed);
