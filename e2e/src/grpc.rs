@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use temporalio_client::{
     Client,
     grpc::WorkflowService,
@@ -214,7 +215,7 @@ impl Grpc {
     }
 
     /// Asks a workflow for its status; waits for the answer as long as it takes.
-    pub async fn try_status(&self, id: &str) -> Result<(), Status> {
+    pub async fn try_status(&self, id: &str) -> Result<Value, Status> {
         let query = WorkflowQuery { query_type: "status".to_owned(), ..WorkflowQuery::default() };
         let request = QueryWorkflowRequest {
             namespace: NAMESPACE.to_owned(),
@@ -222,7 +223,9 @@ impl Grpc {
             query: Some(query),
             ..QueryWorkflowRequest::default()
         };
-        self.0.clone().query_workflow(request.into_request()).await.map(drop)
+        let answer = self.0.clone().query_workflow(request.into_request()).await?.into_inner();
+        let state = answer.query_result.and_then(|result| result.payloads.into_iter().next());
+        Ok(serde_json::from_slice(&state.unwrap_or_default().data).expect("a state in JSON"))
     }
 
     /// Has an activity run on a worker's task queue, once, by a workflow of another type; returns the

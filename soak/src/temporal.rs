@@ -126,7 +126,7 @@ fn continued_as(event: &HistoryEvent) -> Option<String> {
 }
 
 /// Asks until there is an answer that would be the same the next time.
-async fn persistently<T, F>(ask: impl Fn() -> F) -> Result<T, Status>
+pub(crate) async fn persistently<T, F>(ask: impl Fn() -> F) -> Result<T, Status>
 where
     F: Future<Output = Result<T, Status>>,
 {

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     judge::Approval,
     rng::{Draw, Rng},
+    temporal::persistently,
 };
 
 /// The type of the adversary's own workflows.
@@ -109,13 +110,17 @@ impl Adversary<'_> {
     /// An approval of its own, which is genuine, and claims the links of another one.
     async fn start_own(&self, rng: &mut Rng, victim: &Victim, attack: Attack, submission: Value) {
         let (id, claims) = (self.new_id(rng, "own"), claims(victim));
-        let input = vec![json_payload(&submission)];
-        let start = self.grpc.try_start_with(&self.queue, &id, input, |start| {
-            start.search_attributes = Some(claims);
+        // What Temporal has taken must be known: it mails, though the answer was lost.
+        let start = persistently(|| {
+            let (input, claims) = (vec![json_payload(&submission)], claims.clone());
+            self.grpc.try_start_with(&self.queue, &id, input, |start| {
+                start.request_id = id.clone();
+                start.search_attributes = Some(claims);
+            })
         });
-        let started = taken(start).await;
-        self.account.count(attack, started.is_some());
-        if let Some(first_run_id) = started {
+        let started = start.await;
+        self.account.count(attack, started.is_ok());
+        if let Ok(first_run_id) = started {
             let stages = victim.approval.stages.clone();
             self.account.own(Approval { workflow: id, first_run_id, submission, stages });
         }
