@@ -1,5 +1,7 @@
 //! The text of mails. Pure.
 
+mod subject;
+
 use askama::Template;
 use countersign_protos::{
     ApprovalId, PublicUrl,
@@ -8,13 +10,14 @@ use countersign_protos::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+pub(crate) use self::subject::Subject;
 use crate::{approval::OnDeadline, policy::Plan, recorded::ReviewRequest};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Letter {
     /// Part of an outbox file's name.
     pub(crate) kind: &'static str,
-    pub(crate) subject: String,
+    pub(crate) subject: Subject,
     pub(crate) text: String,
     pub(crate) html: String,
 }
@@ -118,6 +121,10 @@ impl Facts {
             attachments: document.attachments.iter().map(attachment).collect(),
         }
     }
+
+    fn subject(&self, start: &str, whose: &str) -> Subject {
+        Subject::new(start, &self.title, &self.amount, whose)
+    }
 }
 
 #[derive(Template)]
@@ -171,7 +178,7 @@ pub(crate) fn request(plan: &Plan, request: &ReviewRequest, links: &Links) -> Le
     let html = RequestHtml { facts, links, reminder, absent, stage, deadline, consequence };
     Letter {
         kind: if reminder { "reminder" } else { "request" },
-        subject: subject(start, facts),
+        subject: facts.subject(start, &format!("from {}", facts.submitter)),
         text: rendered(&text),
         html: rendered(&html),
     }
@@ -280,9 +287,13 @@ fn about(kind: &'static str, start: &str, outcome: &Outcome, to: Recipient) -> L
         outcome.document.as_ref(),
     );
     let decision = &DecisionFacts::new(outcome);
+    let whose = match to {
+        Recipient::Submitter => facts.submission_id.clone(),
+        Recipient::Superseded | Recipient::Represented => format!("from {}", facts.submitter),
+    };
     Letter {
         kind,
-        subject: subject(start, facts),
+        subject: facts.subject(start, &whose),
         text: rendered(&OutcomeText { facts, decision, to }),
         html: rendered(&OutcomeHtml { facts, decision, to }),
     }
@@ -308,16 +319,6 @@ fn status_word(status: Status) -> &'static str {
         Status::Withdrawn => "withdrawn",
         Status::Pending | Status::Unspecified => "still open",
     }
-}
-
-fn subject(start: &str, facts: &Facts) -> String {
-    without_encoded_words(&format!("{start}: {}, {}", facts.title, facts.amount))
-}
-
-/// Breaks up `=?…?=`, which mail programs decode (RFC 2047, 2): they would show other text than the page,
-/// or characters that are removed elsewhere.
-pub(crate) fn without_encoded_words(text: &str) -> String {
-    text.replace("=?", "= ?")
 }
 
 fn rendered(template: &impl Template) -> String {

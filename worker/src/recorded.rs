@@ -130,6 +130,9 @@ pub struct ReviewRequest {
     pub instead_of: Option<EmailAddress>,
     /// The hash of their approval ID.
     pub link: String,
+    /// When the link was issued: with it, the thread of its mails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
     pub deadline: Option<pbjson_types::Timestamp>,
     pub on_deadline: OnDeadline,
     /// Whether the deadline passes the request on to other reviewers.

@@ -113,6 +113,30 @@ async fn by_smtp_envelope_headers_and_both_bodies_are_right() {
 }
 
 #[tokio::test]
+async fn the_mails_about_a_request_are_in_its_thread_and_say_who_asks() {
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
+    let stack = builder.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let request = server.mails_to("ann@example.com", 1).await.swap_remove(0).mail;
+    assert!(request.subject.contains("from Sam Submitter"), "{}", request.subject);
+    workflow.until_asked().await;
+    workflow.signal("remind", &json!({})).await;
+    server.mails_to("ann@example.com", 2).await;
+    let to_cy = json!({"reviewer": "ann@example.com", "to": "cy@example.com"});
+    workflow.signal("reassign", &to_cy).await;
+    let id = request.header("Message-ID");
+    for later in &server.mails_to("ann@example.com", 3).await[1..] {
+        assert_eq!(later.mail.header("References"), id, "{}", later.mail.subject);
+        assert_eq!(later.mail.header("In-Reply-To"), id, "{}", later.mail.subject);
+        assert_ne!(later.mail.header("Message-ID"), id, "{}", later.mail.subject);
+    }
+    let cy = server.mails_to("cy@example.com", 1).await.swap_remove(0).mail;
+    assert_ne!(cy.header("Message-ID"), id, "a thread for each person");
+    assert_eq!(cy.header("References"), "");
+}
+
+#[tokio::test]
 async fn a_mail_server_that_refuses_us_uses_up_no_escalation_level_and_loses_no_outcome() {
     let builder = Stack::beside(Temporal::shared().await);
     let server = MailServer::start(builder.dir()).await;

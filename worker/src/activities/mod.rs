@@ -31,7 +31,7 @@ use self::{
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 use crate::{
-    approval::{EmailAddress, Whom},
+    approval::{Approval, EmailAddress, Stage, Whom},
     leaves::{Leaves, SeatOf},
     mail::{self, Letter, Links},
     notifier::{Envelope, Notifier, NotifyError},
@@ -135,7 +135,7 @@ impl Countersign {
         evidence: Evidence,
     ) -> Result<Concluded, ActivityError> {
         let chain = chain(&ctx, &evidence.first_run_id);
-        let mut outcome = self.outcome(chain, &evidence)?;
+        let (_, mut outcome) = self.recompute(chain, &evidence)?;
         if outcome.status() == v1::Status::Pending {
             return Err(refusal(NOT_GENUINE, "what was recorded decides nothing yet"));
         }
@@ -169,7 +169,12 @@ impl Countersign {
         }
         let links = Links::new(&self.public_url, link.id(), chain.workflow_id);
         let letter = mail::request(&plan, &request, &links);
+        let thread = thread(&request.link, request.asked_at);
         let envelope = envelope(ctx.info(), request.reviewer);
+        let envelope = match request.reminder {
+            true => Envelope { thread, ..envelope },
+            false => Envelope { key: thread.clone(), thread, ..envelope },
+        };
         self.send(&ctx, envelope, letter, Some(link.id())).await
     }
 
@@ -188,16 +193,19 @@ impl Countersign {
             }
         };
         let chain = Chain { workflow_id: &workflow_id, first_run_id: &first_run_id };
-        let (outcome, letter, concerned): (_, Write, People) = match &about {
+        let (outcome, thread, letter, concerned): (_, _, Write, People) = match &about {
             About::Outcome { outcome, .. } => {
                 let (outcome, _) = outcome.open(chain, &self.link_keys).map_err(not_sealed)?;
-                (outcome, mail::outcome, submitter)
+                (outcome, format!("{first_run_id}.submitter"), mail::outcome, submitter)
             }
             About::Superseded(evidence) => {
-                (self.outcome(chain, evidence)?, mail::superseded, undecided)
+                let (approval, outcome) = self.recompute(chain, evidence)?;
+                (outcome, thread_of(&approval, &recipient), mail::superseded, undecided)
             }
             About::DecidedByOperator(evidence) => {
-                (self.outcome(chain, evidence)?, mail::decided_by_operator, represented)
+                let (approval, outcome) = self.recompute(chain, evidence)?;
+                let thread = thread_of(&approval, &recipient);
+                (outcome, thread, mail::decided_by_operator, represented)
             }
         };
         // As people: the submission has the submitter's address as it was typed.
@@ -214,7 +222,7 @@ impl Countersign {
         // The same where another workflow goes on with it, or a reset repeats it.
         let status = outcome.status().as_str_name().to_lowercase();
         let key = format!("{first_run_id}.{}.{status}.{number}", letter.kind);
-        let envelope = Envelope { key, ..envelope(ctx.info(), recipient) };
+        let envelope = Envelope { key, thread, ..envelope(ctx.info(), recipient) };
         self.send(&ctx, envelope, letter, None).await
     }
 
@@ -308,13 +316,18 @@ pub(crate) fn deliveries(countersign: Arc<Countersign>) -> ActivityDefinitions {
 }
 
 impl Countersign {
-    /// What follows from evidence, which has to be genuine.
-    fn outcome(&self, chain: Chain<'_>, evidence: &Evidence) -> Result<Outcome, ActivityError> {
+    /// The approval that follows from evidence, which has to be genuine, and its outcome so far.
+    fn recompute(
+        &self,
+        chain: Chain<'_>,
+        evidence: &Evidence,
+    ) -> Result<(Approval, Outcome), ActivityError> {
         let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
         let leaves = Leaves { chain, plan: &plan, key };
         let approval = leaves.recompute(evidence.began, evidence.journal.clone());
         let approval = approval.map_err(|why| refusal(NOT_GENUINE, why.to_string()))?;
-        Ok(outcome::outcome(&plan, &approval, chain))
+        let outcome = outcome::outcome(&plan, &approval, chain);
+        Ok((approval, outcome))
     }
 
     /// A sealed outcome with its signature, which is the one that `conclude` has returned.
@@ -395,13 +408,32 @@ async fn with_heartbeat<T>(
     }
 }
 
-/// The same for each attempt, so that a mail that is sent twice is recognised.
+/// The same for each attempt, so that a mail that is sent twice is recognised. Begins a thread.
 fn envelope(info: &ActivityInfo, recipient: EmailAddress) -> Envelope {
+    let key = key(info);
     Envelope {
         recipient,
-        key: key(info),
+        thread: key.clone(),
+        key,
         written_at: info.scheduled_time.unwrap_or_else(SystemTime::now),
     }
+}
+
+/// The key of a request, by which later mails to the reviewer refer to it. After a reset it is another one
+/// for the same link: a mail program drops a mail whose Message-ID it has.
+fn thread(link: &str, asked_at: Option<Timestamp>) -> String {
+    match asked_at {
+        Some(at) => format!("{link}.{}", at.as_second()),
+        None => link.to_owned(),
+    }
+}
+
+/// The thread of a reviewer's latest request.
+fn thread_of(approval: &Approval, reviewer: &EmailAddress) -> String {
+    let mut seats = approval.stages().iter().flat_map(Stage::seats);
+    let seat = seats.rfind(|seat| seat.reviewer == *reviewer);
+    let link = seat.map(|seat| seat.link.as_str()).unwrap_or_default();
+    thread(link, approval.asked_at(link))
 }
 
 /// An idempotency key: the same for each attempt, and for nothing else.
@@ -453,6 +485,10 @@ fn refusal(kind: &str, message: impl Into<String>) -> ActivityError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        approval::{Invited, Level, OnDeadline, Quorum, StagePlan},
+        testing::address,
+    };
 
     #[test]
     fn each_notice_concerns_those_alone_for_whom_it_is_true() {
@@ -475,6 +511,33 @@ mod tests {
         assert_eq!(submitter(&outcome), ["sue@example.com"]);
         assert_eq!(undecided(&outcome), ["cy@example.com"]);
         assert_eq!(represented(&outcome), ["bob@example.com"], "Ann has pressed herself");
+    }
+
+    #[test]
+    fn a_reviewers_mails_have_the_thread_of_their_request_and_after_a_reset_another() {
+        let invited = |round: u32, name: &str| Invited {
+            round,
+            ..Invited::new(address(name), format!("hash of {name}"))
+        };
+        let asked_at = |text: &str| {
+            let at: Timestamp = text.parse().expect("a time");
+            let reviewers = vec![address("ann"), address("bob")];
+            let stage = StagePlan {
+                name: "Finance".into(),
+                quorum: Quorum::Any,
+                on_deadline: OnDeadline::Expire,
+                levels: vec![Level { reviewers, keep_earlier: true }],
+            };
+            let mut approval = Approval::new(address("sue"), vec![stage]);
+            approval.ask(vec![invited(0, "ann"), invited(0, "bob")], None, at);
+            approval
+        };
+        let (first, again) = (asked_at("2026-11-24T09:00:00Z"), asked_at("2026-11-25T09:00:00Z"));
+        let own = thread("hash of bob", first.asked_at("hash of bob"));
+        assert_eq!(own, "hash of bob.1795510800");
+        assert_eq!(thread_of(&first, &address("bob")), own);
+        assert_ne!(thread_of(&first, &address("ann")), own);
+        assert_ne!(thread_of(&again, &address("bob")), own, "another Message-ID");
     }
 
     #[test]

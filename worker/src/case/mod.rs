@@ -449,6 +449,7 @@ impl Open {
             on_behalf_of: seat.on_behalf_of.clone(),
             instead_of: seat.instead_of.clone(),
             link: seat.link.clone(),
+            asked_at: self.approval.asked_at(&seat.link),
             deadline: stage.deadline().map(to_message),
             on_deadline: stage.on_deadline(),
             escalates: stage.has_next_level(),

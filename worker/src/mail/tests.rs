@@ -81,6 +81,7 @@ fn review() -> ReviewRequest {
         instead_of: None,
         reviewer: "ann@example.com".parse().expect("an address"),
         link: String::new(),
+        asked_at: None,
         deadline: Some(to_message(time("2026-11-27T16:00:00Z"))),
         on_deadline: OnDeadline::Reject,
         on_behalf_of: None,
@@ -132,7 +133,8 @@ fn a_deputy_reads_whom_they_replace_and_that_others_come_next() {
 #[test]
 fn a_request_says_who_asks_for_what_until_when_and_how_to_answer() {
     let letter = request(&review(), &links());
-    assert_eq!(letter.subject, "Please decide: 15 laptops, 15,750.00 USD");
+    let subject = "Please decide: 15 laptops, 15,750.00 USD, from Sue Storm";
+    assert_eq!(letter.subject.to_string(), subject);
     let id = links().id;
     assert_eq!(
         letter.text,
@@ -201,9 +203,20 @@ fn a_link_names_its_workflow_in_any_letters_unless_that_is_too_long() {
 }
 
 #[test]
+fn requests_of_different_people_have_different_subjects() {
+    let subject = |name: &str| {
+        let mut plan = plan();
+        plan.submission.submitter.as_mut().expect("a submitter").name = name.into();
+        super::request(&plan, &review(), &links()).subject.to_string()
+    };
+    assert_ne!(subject("Sue Storm"), subject("Reed Richards"));
+}
+
+#[test]
 fn a_reminder_says_so() {
     let letter = request(&ReviewRequest { reminder: true, ..review() }, &links());
-    assert!(letter.subject.starts_with("Reminder: please decide: 15 laptops"));
+    let subject = letter.subject.to_string();
+    assert!(subject.starts_with("Reminder: please decide: 15 laptops"), "{subject}");
     assert!(letter.text.starts_with("This is waiting for your decision.\n"));
     assert_eq!(letter.kind, "reminder");
 }
@@ -211,7 +224,7 @@ fn a_reminder_says_so() {
 #[test]
 fn an_outcome_says_who_decided_what_and_why() {
     let letter = outcome(&decided());
-    assert_eq!(letter.subject, "Rejected: 15 laptops, 15,750.00 USD");
+    assert_eq!(letter.subject.to_string(), "Rejected: 15 laptops, 15,750.00 USD, PO-2041");
     assert_eq!(
         letter.text,
         "Your submission is rejected.
@@ -234,7 +247,8 @@ Submission: PO-2041 (equipment purchase)"
 #[test]
 fn a_superseded_reviewer_reads_that_their_decision_is_not_needed() {
     let letter = superseded(&decided());
-    assert!(letter.subject.starts_with("No longer needed: "));
+    let subject = "No longer needed: 15 laptops, 15,750.00 USD, from Sue Storm";
+    assert_eq!(letter.subject.to_string(), subject);
     assert!(letter.text.starts_with("Your decision is no longer needed.\n"));
 }
 
@@ -244,7 +258,8 @@ fn a_reviewer_for_whom_an_operator_decided_reads_so_and_who_it_was() {
     let vote = &mut outcome.stages[0].decisions[0];
     (vote.by, vote.identity) = ("operator".into(), "42@laptop\nApproved by the CFO".into());
     let letter = decided_by_operator(&outcome);
-    assert!(letter.subject.starts_with("Decided for you: "), "{}", letter.subject);
+    let subject = "Decided for you: 15 laptops, 15,750.00 USD, from Sue Storm";
+    assert_eq!(letter.subject.to_string(), subject);
     let line = "ann@example.com rejected, recorded by an operator (42@laptop Approved by the CFO)";
     for text in [&letter.text, &letter.html] {
         assert!(text.contains("An operator has recorded a decision for you."), "{text}");
@@ -265,7 +280,7 @@ fn what_people_write_is_never_markup() {
     assert!(!letter.html.contains("<img"));
     assert!(!letter.html.contains("\"><b>"));
     assert!(letter.text.contains("{{ links.id }}"));
-    assert!(!letter.subject.contains('\u{202e}'));
+    assert!(!letter.subject.to_string().contains('\u{202e}'));
 }
 
 #[test]
@@ -302,7 +317,7 @@ fn submitted_text_cannot_pass_for_ours() {
             assert!(!line.starts_with("- cfo@") && !line.starts_with("\"\n"), "{}", letter.text);
             assert!(!line.starts_with("Approval ID:") || line == genuine, "{}", letter.text);
         }
-        assert_eq!(letter.subject.lines().count(), 1, "{}", letter.subject);
+        assert_eq!(letter.subject.to_string().lines().count(), 1, "{}", letter.subject);
     }
     assert!(
         super::request(&hostile, &self::review(), &links())
@@ -344,6 +359,9 @@ fn mail_programs_decode_nothing_in_a_subject() {
     let read = mail_parser::MessageParser::default().parse(sent.as_bytes()).expect("a mail");
     assert_eq!(
         read.subject(),
-        Some("Please decide: = ?utf-8?b?4oCuMTAwIEVVUg0KQmNjOiB4QHku?= Chairs, 15,750.00 USD")
+        Some(
+            "Please decide: = ?utf-8?b?4oCuMTAwIEVVUg0KQmNjOiB4QHku?= Chairs, 15,750.00 USD, from Sue \
+             Storm"
+        )
     );
 }

@@ -16,14 +16,20 @@ pub(super) fn message(
 ) -> Result<Message, NotifyError> {
     let rejected = |error: &dyn std::fmt::Display| NotifyError::Rejected(format!("{error}"));
     let recipient: Address = envelope.recipient.as_str().parse().map_err(|e| rejected(&e))?;
-    Message::builder()
+    let id = |key: &str| format!("<{key}@{}>", from.email.domain());
+    let mut message = Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, recipient))
-        .subject(&letter.subject)
+        .subject(letter.subject.to_string())
         .date(envelope.written_at)
-        .message_id(Some(format!("<{}@{}>", envelope.key, from.email.domain())))
+        .message_id(Some(id(&envelope.key)))
         // RFC 3834: keeps vacation responders quiet.
-        .header(AutoSubmitted)
+        .header(AutoSubmitted);
+    if envelope.thread != envelope.key {
+        let first = id(&envelope.thread);
+        message = message.in_reply_to(first.clone()).references(first);
+    }
+    message
         .multipart(MultiPart::alternative_plain_html(letter.text.clone(), letter.html.clone()))
         .map_err(|error| rejected(&error))
 }
@@ -42,5 +48,51 @@ impl lettre::message::header::Header for AutoSubmitted {
 
     fn display(&self) -> lettre::message::header::HeaderValue {
         lettre::message::header::HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mail_parser::MessageParser;
+
+    use super::{super::example, *};
+
+    fn from(sender: &str) -> Mailbox {
+        sender.parse().expect("a mailbox")
+    }
+
+    /// The mail as it is sent.
+    fn written(from: &Mailbox, envelope: &Envelope, letter: &Letter) -> String {
+        let message = message(from, envelope, letter).expect("a mail");
+        String::from_utf8(message.formatted()).expect("UTF-8")
+    }
+
+    /// A header field as it is sent, if it is.
+    fn field(mail: &str, name: &str) -> Option<String> {
+        let field = format!("{name}: ");
+        mail.lines().find_map(|line| line.strip_prefix(&field)).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_mail_that_follows_another_is_in_its_thread() {
+        let (first, letter) = example("ann@example.com");
+        let from = from("Approvals <approvals@corp.example>");
+        let begins = written(&from, &first, &letter);
+        let id = field(&begins, "Message-ID").expect("an ID");
+        assert_eq!(id, "<run.3@corp.example>");
+        assert_eq!((field(&begins, "References"), field(&begins, "In-Reply-To")), (None, None));
+        let reminder = Envelope { key: "run.7".into(), ..first };
+        let follows = written(&from, &reminder, &letter);
+        assert_eq!(field(&follows, "Message-ID").as_deref(), Some("<run.7@corp.example>"));
+        assert_eq!(field(&follows, "References"), Some(id.clone()));
+        assert_eq!(field(&follows, "In-Reply-To"), Some(id));
+    }
+
+    #[test]
+    fn a_subject_is_read_as_it_was_written() {
+        let (envelope, letter) = example("ann@example.com");
+        let mail = written(&from("approvals@corp.example"), &envelope, &letter);
+        let read = MessageParser::default().parse(mail.as_bytes()).expect("a mail");
+        assert_eq!(read.subject(), Some("Größe: 領収書"));
     }
 }

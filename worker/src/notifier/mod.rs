@@ -19,6 +19,8 @@ pub use sns::{AwsEnvironment, Sns, TopicArn};
 use tokio::time::timeout;
 use tracing::warn;
 
+#[cfg(test)]
+use crate::mail::Subject;
 use crate::{approval::EmailAddress, mail::Letter};
 
 /// The longest attempt to send a mail. The activity's time-out has to be longer, so that the failure names
@@ -55,6 +57,8 @@ pub(crate) struct Envelope {
     pub(crate) recipient: EmailAddress,
     /// Identifies the mail; the same at each attempt.
     pub(crate) key: String,
+    /// The key of the mail that began its thread; its own for that one.
+    pub(crate) thread: String,
     /// The mail's date; the same at each attempt.
     pub(crate) written_at: SystemTime,
 }
@@ -78,11 +82,12 @@ fn example(recipient: &str) -> (Envelope, Letter) {
     let envelope = Envelope {
         recipient: recipient.parse().expect("an address"),
         key: "run.3".into(),
+        thread: "run.3".into(),
         written_at: SystemTime::UNIX_EPOCH,
     };
     let letter = Letter {
         kind: "request",
-        subject: "Größe: 領収書".into(),
+        subject: Subject::new("Größe", "領収書", "", ""),
         text: "text".into(),
         html: "<p>html</p>".into(),
     };

@@ -17,7 +17,7 @@ pub use self::{aws::AwsEnvironment, topic::TopicArn};
 use super::{Envelope, NOTIFY, NotifyError};
 use crate::{
     approval::EmailAddress,
-    mail::{Letter, without_encoded_words},
+    mail::{Letter, Subject},
 };
 
 /// The message attribute on which subscriptions filter.
@@ -168,16 +168,17 @@ fn pace() -> Quota {
 }
 
 /// `Publish` takes printable ASCII, at most 99 characters. Other scripts are transliterated.
-fn subject(text: &str) -> String {
-    // Transliteration can produce `=?`.
-    let ascii = without_encoded_words(&deunicode(text));
-    let printable = ascii.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' });
-    let words: String = printable.collect();
-    let subject = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    match subject.len() <= MAX_SUBJECT {
-        true => subject,
-        false => format!("{}...", subject[..MAX_SUBJECT - 3].trim_end()),
-    }
+fn subject(subject: &Subject) -> String {
+    let printable = |text: &str| {
+        let printable = deunicode(text)
+            .chars()
+            .map(|c| if c.is_ascii_graphic() { c } else { ' ' })
+            .collect::<String>();
+        printable.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let mut subject = subject.spelt(printable).within(MAX_SUBJECT);
+    subject.truncate(MAX_SUBJECT);
+    subject
 }
 
 /// The beginning of a text, at most this many bytes. Its links are at its start.

@@ -141,6 +141,7 @@ fn request() -> ReviewRequest {
         on_behalf_of: Some(address("ann")),
         instead_of: Some(address("bob")),
         link: HASH.into(),
+        asked_at: Some(at("2026-11-24T09:00:00Z")),
         deadline: Some(<_>::default()),
         on_deadline: OnDeadline::Reject,
         escalates: true,

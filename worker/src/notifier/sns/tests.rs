@@ -294,16 +294,18 @@ async fn mails_to_one_address_wait_for_each_other_before_they_are_published() {
 }
 
 #[test]
-fn a_subject_is_short_printable_ascii() {
-    assert_eq!(subject("Decide: Café für Zoë, 1.00 USD"), "Decide: Cafe fur Zoe, 1.00 USD");
-    for title in ["領収書 東京 🗼", &"very long ".repeat(20), "a\u{7f}b\tc"] {
-        let subject = subject(&format!("Decide: {title}"));
+fn a_subject_is_short_printable_ascii_and_keeps_its_amount() {
+    let titled = |title: &str| subject(&Subject::new("Decide", title, "1.00 USD", "from Zoë"));
+    assert_eq!(titled("Café für Zoë"), "Decide: Cafe fur Zoe, 1.00 USD, from Zoe");
+    for title in ["領収書 東京 🗼", &"very long ".repeat(20), "a\u{7f}b\tc", "מחשבים 15"] {
+        let subject = titled(title);
         assert!(subject.len() < 100, "{subject}");
         assert!(subject.chars().all(|c| c == ' ' || c.is_ascii_graphic()), "{subject}");
         assert!(subject.starts_with("Decide: "), "{subject}");
+        assert!(subject.ends_with(", 1.00 USD, from Zoe"), "{subject}");
     }
     for encoded in ["=?utf-8?q?x?=", "＝？utf-8?q?x?="] {
-        let subject = subject(encoded);
+        let subject = titled(encoded);
         assert!(subject.contains("= ?utf-8") && !subject.contains("=?utf-8"), "{subject}");
     }
 }
