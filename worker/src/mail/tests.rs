@@ -151,7 +151,7 @@ Review and reject:
 https://approve.example.com/x/a/{id}/laptops?choice=reject
 
 Both links open a page that shows everything and asks you to confirm. Opening them decides
-nothing. You can also type the approval ID at https://approve.example.com/x/
+nothing, and neither does a reply to this mail. You can also type the approval ID at https://approve.example.com/x/
 Approval ID: {id}
 
 Please decide by Fri 27 Nov 2026, 16:00 UTC. After that, it counts as rejected.
@@ -180,6 +180,7 @@ this mail."
         "?choice=reject\"",
         "15,750.00 USD",
         "dell.pdf",
+        "neither does a reply to this mail",
         "R&#38;D",
         id.as_str(),
     ] {

@@ -2,11 +2,22 @@
 
 use lettre::{
     Address, Message,
-    message::{Mailbox, MultiPart},
+    message::{
+        Mailbox, MultiPart,
+        header::{HeaderName, HeaderValue},
+    },
 };
 
 use super::{Envelope, NotifyError};
 use crate::mail::Letter;
+
+/// Keeps automatic replies away: by RFC 3834, by Exchange (without its `NDR`: bounces are wanted), and by
+/// programs that are older than both.
+const NO_REPLIES: [(&str, &str); 3] = [
+    ("Auto-Submitted", "auto-generated"),
+    ("X-Auto-Response-Suppress", "DR, RN, NRN, OOF, AutoReply"),
+    ("Precedence", "list"),
+];
 
 /// A mail in text and HTML, with the same Message-ID at each attempt.
 pub(super) fn message(
@@ -22,9 +33,11 @@ pub(super) fn message(
         .to(Mailbox::new(None, recipient))
         .subject(letter.subject.to_string())
         .date(envelope.written_at)
-        .message_id(Some(id(&envelope.key)))
-        // RFC 3834: keeps vacation responders quiet.
-        .header(AutoSubmitted);
+        .message_id(Some(id(&envelope.key)));
+    for (name, value) in NO_REPLIES {
+        let name = HeaderName::new_from_ascii_str(name);
+        message = message.raw_header(HeaderValue::new(name, value.to_owned()));
+    }
     if envelope.thread != envelope.key {
         let first = id(&envelope.thread);
         message = message.in_reply_to(first.clone()).references(first);
@@ -32,23 +45,6 @@ pub(super) fn message(
     message
         .multipart(MultiPart::alternative_plain_html(letter.text.clone(), letter.html.clone()))
         .map_err(|error| rejected(&error))
-}
-
-#[derive(Clone)]
-struct AutoSubmitted;
-
-impl lettre::message::header::Header for AutoSubmitted {
-    fn name() -> lettre::message::header::HeaderName {
-        lettre::message::header::HeaderName::new_from_ascii_str("Auto-Submitted")
-    }
-
-    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(Self)
-    }
-
-    fn display(&self) -> lettre::message::header::HeaderValue {
-        lettre::message::header::HeaderValue::new(Self::name(), "auto-generated".to_owned())
-    }
 }
 
 #[cfg(test)]
@@ -86,6 +82,19 @@ mod tests {
         assert_eq!(field(&follows, "Message-ID").as_deref(), Some("<run.7@corp.example>"));
         assert_eq!(field(&follows, "References"), Some(id.clone()));
         assert_eq!(field(&follows, "In-Reply-To"), Some(id));
+    }
+
+    #[test]
+    fn no_program_answers_a_mail() {
+        let (envelope, letter) = example("ann@example.com");
+        let mail = written(&from("approvals@corp.example"), &envelope, &letter);
+        for (name, value) in [
+            ("Auto-Submitted", "auto-generated"),
+            ("X-Auto-Response-Suppress", "DR, RN, NRN, OOF, AutoReply"),
+            ("Precedence", "list"),
+        ] {
+            assert_eq!(field(&mail, name).as_deref(), Some(value), "{mail}");
+        }
     }
 
     #[test]
