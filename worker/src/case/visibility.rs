@@ -237,7 +237,7 @@ fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
             "did not decide; others were asked".to_owned()
         }
         (None, _) if !waits => "did not decide".to_owned(),
-        (None, v1::Delivery::Sent) => "was asked".to_owned(),
+        (None, v1::Delivery::Sent) => "was asked; the mail was taken for delivery".to_owned(),
         (None, _) => "is being asked".to_owned(),
     }
 }

@@ -34,9 +34,12 @@ pub(super) fn message(
         .subject(letter.subject.to_string())
         .date(envelope.written_at)
         .message_id(Some(id(&envelope.key)));
-    for (name, value) in NO_REPLIES {
+    // RFC 2919: mail programs sort by it.
+    let list = format!("Countersign <countersign.{}>", from.email.domain());
+    let fields = NO_REPLIES.map(|(name, value)| (name, value.to_owned()));
+    for (name, value) in fields.into_iter().chain([("List-Id", list)]) {
         let name = HeaderName::new_from_ascii_str(name);
-        message = message.raw_header(HeaderValue::new(name, value.to_owned()));
+        message = message.raw_header(HeaderValue::new(name, value));
     }
     if envelope.thread != envelope.key {
         let first = id(&envelope.thread);
@@ -95,6 +98,20 @@ mod tests {
         ] {
             assert_eq!(field(&mail, name).as_deref(), Some(value), "{mail}");
         }
+    }
+
+    /// Where bounces go is in the envelope: the last mail server writes it down as the Return-Path
+    /// (RFC 5321, 4.4).
+    #[test]
+    fn a_mail_has_a_list_of_its_own_and_its_bounces_go_to_the_sender() {
+        let (envelope, letter) = example("ann@example.com");
+        let from = from("Approvals <approvals@corp.example>");
+        let mail = written(&from, &envelope, &letter);
+        let list = field(&mail, "List-Id");
+        assert_eq!(list.as_deref(), Some("Countersign <countersign.corp.example>"));
+        assert_eq!(field(&mail, "Return-Path"), None);
+        let message = message(&from, &envelope, &letter).expect("a mail");
+        assert_eq!(message.envelope().from(), Some(&from.email));
     }
 
     #[test]

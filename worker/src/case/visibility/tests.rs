@@ -289,6 +289,10 @@ fn the_state_says_what_became_of_each_mail() {
     assert_eq!(deliveries(0), [Sent, NotNeeded]);
     assert_eq!(deliveries(1), [Sent, Sending, Undeliverable]);
     assert_eq!(state.stages[1].reviewers[2].delivery_error, "no such mailbox");
+    let mut case = case();
+    case.delivered("c", false, Ok(()));
+    let taken = "- cy@example.com was asked; the mail was taken for delivery\n";
+    assert!(case.details().contains(taken), "{}", case.details());
     assert_eq!(state.status(), v1::Status::Pending);
 }
 
