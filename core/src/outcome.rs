@@ -221,7 +221,16 @@ pub fn reason(approval: &Approval) -> String {
             format!("{stage} was not decided before its deadline, {consequence}.")
         }
         Reason::Withdrawn { text: "" } => "Withdrawn before it was decided.".into(),
-        Reason::Withdrawn { text } => format!("Withdrawn: {text}"),
+        Reason::Withdrawn { text } => format!("Withdrawn: {}", sentence(text)),
+    }
+}
+
+/// What somebody wrote, with a full stop if it lacks one: more may follow.
+fn sentence(text: &str) -> String {
+    let end = text.trim_end().trim_end_matches(['"', '\'', '”', '’', '»', ')']);
+    match end.ends_with(['.', '!', '?', '…', '。', '！', '？']) {
+        true => text.to_owned(),
+        false => format!("{text}."),
     }
 }
 

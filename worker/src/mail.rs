@@ -11,7 +11,11 @@ use countersign_protos::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub(crate) use self::subject::Subject;
-use crate::{approval::OnDeadline, policy::Plan, recorded::ReviewRequest};
+use crate::{
+    approval::{OnDeadline, Release},
+    policy::Plan,
+    recorded::ReviewRequest,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Letter {
@@ -133,7 +137,7 @@ struct RequestText<'a> {
     facts: &'a Facts,
     links: &'a Links,
     reminder: bool,
-    absent: &'a str,
+    place: &'a str,
     stage: &'a str,
     deadline: &'a str,
     consequence: &'a str,
@@ -145,7 +149,7 @@ struct RequestHtml<'a> {
     facts: &'a Facts,
     links: &'a Links,
     reminder: bool,
-    absent: &'a str,
+    place: &'a str,
     stage: &'a str,
     deadline: &'a str,
     consequence: &'a str,
@@ -172,10 +176,10 @@ pub(crate) fn request(plan: &Plan, request: &ReviewRequest, links: &Links) -> Le
         OnDeadline::Approve => "it counts as approved unless somebody has rejected it",
     };
     let start = if reminder { "Reminder: please decide" } else { "Please decide" };
-    let absent = request.on_behalf_of.as_ref().map(|absent| clean_line(absent.as_str()));
-    let absent = absent.as_deref().unwrap_or_default();
-    let text = RequestText { facts, links, reminder, absent, stage, deadline, consequence };
-    let html = RequestHtml { facts, links, reminder, absent, stage, deadline, consequence };
+    let place = place(request);
+    let place = place.as_str();
+    let text = RequestText { facts, links, reminder, place, stage, deadline, consequence };
+    let html = RequestHtml { facts, links, reminder, place, stage, deadline, consequence };
     Letter {
         kind: if reminder { "reminder" } else { "request" },
         subject: facts.subject(start, &format!("from {}", facts.submitter)),
@@ -184,12 +188,33 @@ pub(crate) fn request(plan: &Plan, request: &ReviewRequest, links: &Links) -> Le
     }
 }
 
+/// In whose place somebody is asked, and who wanted that; empty if they have their own.
+fn place(request: &ReviewRequest) -> String {
+    let ReviewRequest { reviewer, on_behalf_of, instead_of, reassigned_by, .. } = request;
+    let away = on_behalf_of.as_ref();
+    let away = away.map(|absent| format!("You are asked instead of {absent}, who is away."));
+    let replaced = instead_of.as_ref().map(|from| {
+        let who = on_behalf_of.as_ref().unwrap_or(reviewer);
+        let who = if who == reviewer { "you" } else { who.as_str() };
+        match reassigned_by.as_deref() {
+            Some(by) => format!("{} has had {who} asked in place of {from}.", an_operator(by)),
+            None => format!("In place of {from}, {who} should decide."),
+        }
+    });
+    replaced.into_iter().chain(away).collect::<Vec<_>>().join(" ")
+}
+
+/// The identity is what the operator's client claimed.
+fn an_operator(identity: &str) -> String {
+    format!("An operator ({})", clean_line(identity))
+}
+
 #[derive(Template)]
 #[template(path = "outcome.txt")]
 struct OutcomeText<'a> {
     facts: &'a Facts,
     decision: &'a DecisionFacts,
-    to: Recipient,
+    opening: &'a str,
 }
 
 #[derive(Template)]
@@ -197,21 +222,10 @@ struct OutcomeText<'a> {
 struct OutcomeHtml<'a> {
     facts: &'a Facts,
     decision: &'a DecisionFacts,
-    to: Recipient,
-}
-
-/// Whom a mail about a decision is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Recipient {
-    Submitter,
-    /// A reviewer who need not decide any more.
-    Superseded,
-    /// A reviewer for whom an operator has decided.
-    Represented,
+    opening: &'a str,
 }
 
 struct DecisionFacts {
-    word: &'static str,
     reason: String,
     decided: String,
     stages: Vec<StageFacts>,
@@ -250,7 +264,6 @@ impl DecisionFacts {
             votes: stage.decisions.iter().map(vote).collect(),
         };
         Self {
-            word: status_word(outcome.status()),
             reason: clean_line(&outcome.reason),
             decided: moment(outcome.decided_at.as_ref()),
             stages: outcome.stages.iter().map(stage).collect(),
@@ -266,20 +279,53 @@ pub(crate) fn outcome(outcome: &Outcome) -> Letter {
         Status::Expired => "Not decided in time",
         _ => "Withdrawn",
     };
-    about("outcome", start, outcome, Recipient::Submitter)
+    let opening = format!("Your submission is {}.", status_word(outcome.status()));
+    about("outcome", start, &opening, outcome, &outcome.submission_id)
 }
 
 /// To a reviewer whose decision is no longer needed.
-pub(crate) fn superseded(outcome: &Outcome) -> Letter {
-    about("superseded", "No longer needed", outcome, Recipient::Superseded)
+pub(crate) fn superseded(outcome: &Outcome, release: Release<'_>) -> Letter {
+    let (start, opening) = match release {
+        Release::Replaced { by, identity } => (
+            "Somebody else is asked",
+            format!(
+                "{by} is asked in your place. {} wanted that; your link does not decide any more.",
+                an_operator(identity)
+            ),
+        ),
+        Release::Escalated => ("Deadline passed", format!("{PASSED} {OTHERS}")),
+        Release::Unreachable => ("Others are asked", format!("Mails were refused. {OTHERS}")),
+        Release::DeadlinePassed => ("Deadline passed", PASSED.to_owned()),
+        Release::Withdrawn => {
+            ("Withdrawn", "It was withdrawn: your decision is no longer needed.".to_owned())
+        }
+        Release::Decided => ("No longer needed", "Your decision is no longer needed.".to_owned()),
+    };
+    about("superseded", start, &opening, outcome, &from_submitter(outcome))
 }
+
+const PASSED: &str = "The deadline has passed without your decision.";
+const OTHERS: &str = "Others are asked now; your link does not decide any more.";
 
 /// To a reviewer for whom an operator has decided.
 pub(crate) fn decided_by_operator(outcome: &Outcome) -> Letter {
-    about("decided", "Decided for you", outcome, Recipient::Represented)
+    let opening = "An operator has recorded a decision for you. If you did not ask for that, tell \
+                   whoever runs the approvals.";
+    about("decided", "Decided for you", opening, outcome, &from_submitter(outcome))
 }
 
-fn about(kind: &'static str, start: &str, outcome: &Outcome, to: Recipient) -> Letter {
+fn from_submitter(outcome: &Outcome) -> String {
+    let name = outcome.submitter.as_ref().map(|submitter| clean_line(&submitter.name));
+    format!("from {}", name.unwrap_or_default())
+}
+
+fn about(
+    kind: &'static str,
+    start: &str,
+    opening: &str,
+    outcome: &Outcome,
+    whose: &str,
+) -> Letter {
     let facts = &Facts::new(
         &outcome.submission_id,
         &outcome.submission_type,
@@ -287,15 +333,11 @@ fn about(kind: &'static str, start: &str, outcome: &Outcome, to: Recipient) -> L
         outcome.document.as_ref(),
     );
     let decision = &DecisionFacts::new(outcome);
-    let whose = match to {
-        Recipient::Submitter => facts.submission_id.clone(),
-        Recipient::Superseded | Recipient::Represented => format!("from {}", facts.submitter),
-    };
     Letter {
         kind,
-        subject: facts.subject(start, &whose),
-        text: rendered(&OutcomeText { facts, decision, to }),
-        html: rendered(&OutcomeHtml { facts, decision, to }),
+        subject: facts.subject(start, &clean_line(whose)),
+        text: rendered(&OutcomeText { facts, decision, opening }),
+        html: rendered(&OutcomeHtml { facts, decision, opening }),
     }
 }
 

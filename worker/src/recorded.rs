@@ -128,6 +128,9 @@ pub struct ReviewRequest {
     pub on_behalf_of: Option<EmailAddress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<EmailAddress>,
+    /// The identity that the operator claims who had them asked in another's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reassigned_by: Option<String>,
     /// The hash of their approval ID.
     pub link: String,
     /// When the link was issued: with it, the thread of its mails.

@@ -10,6 +10,7 @@ mod email;
 mod journal;
 mod quorum;
 mod reason;
+mod release;
 mod restrictions;
 mod stage;
 
@@ -21,6 +22,7 @@ pub use email::{EmailAddress, NotAnEmailAddress};
 pub use journal::Entry;
 pub use quorum::{NotAQuorum, Quorum, Verdict};
 pub use reason::Reason;
+pub use release::Release;
 pub use restrictions::{Operators, Restrictions};
 pub use stage::{
     By, Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage, StagePlan,

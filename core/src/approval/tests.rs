@@ -630,3 +630,46 @@ fn a_deputy_is_replaced_also_where_fewer_are_asked_than_the_quorum_needs() {
     assert_eq!(vote(&mut approval, "ann", Approve, 3), Receipt::Counted);
     assert!(matches!(approval.status(), Status::Pending(..)));
 }
+
+#[test]
+fn who_is_released_can_read_why() {
+    let release = |approval: &Approval, name: &str| match approval.release(&address(name)) {
+        Some(Release::Replaced { by, identity }) => format!("{by} by {identity}"),
+        why => format!("{why:?}"),
+    };
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
+    assert_eq!(release(&approval, "ann"), "None", "she is asked");
+    let by_operator = approval.reassign(address("ann"), address("cy"), "op@laptop".into(), at(1));
+    by_operator.expect("she can be replaced");
+    assert_eq!(release(&approval, "ann"), "None", "until somebody is asked");
+    approval.ask(vec![replacement("ann", "cy")], None, at(1));
+    assert_eq!(release(&approval, "ann"), "cy@example.com by op@laptop");
+    let seats = approval.open_stage().expect("open").seats();
+    assert_eq!(approval.reassigned_by(&seats[2]), Some("op@laptop"));
+    assert_eq!(approval.reassigned_by(&seats[0]), None, "she was not asked in another's place");
+    vote(&mut approval, "cy", Reject, 2);
+    assert_eq!(release(&approval, "bob"), "Some(Decided)");
+    assert_eq!(release(&approval, "cy"), "None", "he has decided");
+    assert_eq!(release(&approval, "eve"), "None", "she was not asked");
+
+    let levels = || vec![level(&["ann"], false), level(&["boss"], false)];
+    let plans = || vec![StagePlan { levels: levels(), ..plan(&["ann"], Quorum::Any) }];
+    let mut late = asking_first_stage(plans());
+    late.tick(at(100));
+    open(&mut late, 100);
+    assert_eq!(release(&late, "ann"), "Some(Escalated)");
+    late.tick(at(200));
+    assert_eq!(release(&late, "boss"), "Some(DeadlinePassed)");
+    let mut refused = asking_first_stage(plans());
+    refused.reached("0-0-ann@example.com", false);
+    open(&mut refused, 10);
+    assert_eq!(release(&refused, "ann"), "Some(Unreachable)");
+    refused.withdraw(String::new(), String::new(), at(11));
+    assert_eq!(release(&refused, "boss"), "Some(Withdrawn)");
+}
+
+/// Somebody who is asked in another's place.
+fn replacement(from: &str, to: &str) -> Invited {
+    let instead_of = Some(address(from));
+    Invited { round: 2, instead_of, ..Invited::new(address(to), format!("0-2-{to}")) }
+}

@@ -283,7 +283,9 @@ async fn when_nobody_answers_others_are_asked_with_links_of_their_own() {
     assert!(ann.text.contains("After that, others are asked."), "{}", ann.text);
     let boss = stack.mail_to("boss@example.com").await;
     let released = stack.mails_to("ann@example.com", 2).await;
-    assert!(released[1].subject.starts_with("No longer needed"), "{}", released[1].subject);
+    assert!(released[1].subject.starts_with("Deadline passed"), "{}", released[1].subject);
+    let passed = "The deadline has passed without your decision. Others are asked now";
+    assert!(released[1].text.starts_with(passed), "{}", released[1].text);
 
     stack.open(&ann.link("approve")).await.expect(410, &["others were asked in your place"]);
     stack.press(&ann.link("approve"), "approve", "").await.expect(410, &["others were asked"]);
@@ -377,6 +379,10 @@ async fn an_operator_has_somebody_else_asked_reminds_and_withdraws() {
     workflow.signal("reassign", &to("sam@example.com")).await;
     workflow.signal("reassign", &to("cy@example.com")).await;
     let cy = stack.mail_to("cy@example.com").await;
+    let place = " has had you asked in place of ann@example.com.";
+    assert!(cy.text.contains("An operator (") && cy.text.contains(place), "{}", cy.text);
+    let told = &stack.mails_to("ann@example.com", 2).await[1];
+    assert!(told.text.starts_with("cy@example.com is asked in your place."), "{}", told.text);
     stack.open(&ann.link("approve")).await.expect(410, &["others were asked in your place"]);
     workflow.signal("remind", &json!({})).await;
     let reminder = &stack.mails_to("cy@example.com", 2).await[1];
@@ -389,7 +395,7 @@ async fn an_operator_has_somebody_else_asked_reminds_and_withdraws() {
     workflow.signal("withdraw", &json!({"reason": "ordered twice"})).await;
     let outcome = workflow.outcome().await;
     assert_eq!(outcome["status"], "WITHDRAWN", "{outcome}");
-    assert_eq!(outcome["reason"], "Withdrawn: ordered twice", "{outcome}");
+    assert_eq!(outcome["reason"], "Withdrawn: ordered twice.", "{outcome}");
     stack.open(&cy.link("approve")).await.expect(410, &["withdrawn"]);
 }
 

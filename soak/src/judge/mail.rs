@@ -8,7 +8,13 @@ use super::{
     outcome::{Told, ToldStage, ToldVote, explain},
 };
 
-const SUPERSEDED: &str = "Your decision is no longer needed.";
+const REPLACED: &str = " is asked in your place.";
+const RELEASED: [&str; 4] = [
+    "Your decision is no longer needed.",
+    "It was withdrawn: your decision is no longer needed.",
+    "The deadline has passed without your decision.",
+    "Mails were refused.",
+];
 const REPRESENTED: &str = "An operator has recorded a decision for you.";
 const OUTCOME: &str = "Your submission is ";
 const BY_OPERATOR: &str = ", recorded by an operator (";
@@ -52,7 +58,7 @@ fn explain_by(
     let told = read(lines);
     let first = lines.first().copied().unwrap_or_default();
     explain(facts, approval, &told)?;
-    if first == SUPERSEDED {
+    if first.contains(REPLACED) || RELEASED.iter().any(|words| first.starts_with(words)) {
         return explain_superseded(facts, approval, &told, to);
     }
     if first.starts_with(REPRESENTED) {

@@ -419,6 +419,8 @@ fn a_notice_is_true_and_goes_to_whom_it_concerns() {
     assert!(is_mail_explained(&act(), superseded(BOB, &by_operator)));
     assert!(!is_mail_explained(&facts(), superseded(BOB, &by_operator)), "nobody has");
     assert!(!is_mail_explained(&act(), superseded(BOB, &rejected(""))), "not her own");
+    let late = notice(BOB, "The deadline has passed without your decision.", &by_operator);
+    assert!(is_mail_explained(&act(), late));
     assert!(!is_mail_explained(&act(), superseded(ANN, &by_operator)), "Ann has decided");
     assert!(!is_mail_explained(&act(), superseded(CY, &by_operator)), "Cy was not asked");
     let mut twice = facts();

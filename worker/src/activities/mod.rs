@@ -167,6 +167,11 @@ impl Countersign {
         if link.hash().as_str() != request.link {
             return Err(refusal(NOT_GENUINE, "this link was not issued to this reviewer"));
         }
+        if let (Some(from), Some(identity)) = (&request.instead_of, &request.reassigned_by) {
+            let to = request.on_behalf_of.as_ref().unwrap_or(&request.reviewer);
+            let check = operators::check_reassignment(from, to, identity, &ctx, chain);
+            with_heartbeat(&ctx, check).await??;
+        }
         let links = Links::new(&self.public_url, link.id(), chain.workflow_id);
         let letter = mail::request(&plan, &request, &links);
         let thread = thread(&request.link, request.asked_at);
@@ -193,32 +198,32 @@ impl Countersign {
             }
         };
         let chain = Chain { workflow_id: &workflow_id, first_run_id: &first_run_id };
-        let (outcome, thread, letter, concerned): (_, _, Write, People) = match &about {
+        let (outcome, thread, letter) = match &about {
             About::Outcome { outcome, .. } => {
                 let (outcome, _) = outcome.open(chain, &self.link_keys).map_err(not_sealed)?;
-                (outcome, format!("{first_run_id}.submitter"), mail::outcome, submitter)
+                concerns(&recipient, &submitter(&outcome))?;
+                let letter = mail::outcome(&outcome);
+                (outcome, format!("{first_run_id}.submitter"), letter)
             }
             About::Superseded(evidence) => {
                 let (approval, outcome) = self.recompute(chain, evidence)?;
-                (outcome, thread_of(&approval, &recipient), mail::superseded, undecided)
+                concerns(&recipient, &undecided(&outcome))?;
+                with_heartbeat(&ctx, operators::check(&outcome, evidence, &ctx, &workflow_id))
+                    .await??;
+                let release = approval.release(&recipient);
+                let release = release.ok_or_else(|| refusal(NOT_GENUINE, "they may still decide"))?;
+                let letter = mail::superseded(&outcome, release);
+                (outcome, thread_of(&approval, &recipient), letter)
             }
             About::DecidedByOperator(evidence) => {
                 let (approval, outcome) = self.recompute(chain, evidence)?;
-                let thread = thread_of(&approval, &recipient);
-                (outcome, thread, mail::decided_by_operator, represented)
+                concerns(&recipient, &represented(&outcome))?;
+                with_heartbeat(&ctx, operators::check(&outcome, evidence, &ctx, &workflow_id))
+                    .await??;
+                let letter = mail::decided_by_operator(&outcome);
+                (outcome, thread_of(&approval, &recipient), letter)
             }
         };
-        // As people: the submission has the submitter's address as it was typed.
-        let people = concerned(&outcome);
-        let mut people = people.iter().filter_map(|person| person.parse::<EmailAddress>().ok());
-        if !people.any(|person| person == recipient) {
-            return Err(refusal(NOT_GENUINE, "this notice does not concern the recipient"));
-        }
-        if let About::Superseded(evidence) | About::DecidedByOperator(evidence) = &about {
-            let check = operators::check(&outcome, evidence, &ctx, &workflow_id);
-            with_heartbeat(&ctx, check).await??;
-        }
-        let letter = letter(&outcome);
         // The same where another workflow goes on with it, or a reset repeats it.
         let status = outcome.status().as_str_name().to_lowercase();
         let key = format!("{first_run_id}.{}.{status}.{number}", letter.kind);
@@ -287,10 +292,15 @@ fn chain<'a>(ctx: &'a ActivityContext, first_run_id: &'a str) -> Chain<'a> {
     Chain { workflow_id, first_run_id }
 }
 
-/// What a notice says of an outcome.
-type Write = fn(&Outcome) -> Letter;
-/// Whom of an outcome a notice is for.
-type People = fn(&Outcome) -> Vec<&str>;
+/// Checks that a notice is for one of these. As people: the submission has the submitter's address as it was
+/// typed.
+fn concerns(recipient: &EmailAddress, people: &[&str]) -> Result<(), ActivityError> {
+    let mut people = people.iter().filter_map(|person| person.parse::<EmailAddress>().ok());
+    match people.any(|person| person == *recipient) {
+        true => Ok(()),
+        false => Err(refusal(NOT_GENUINE, "this notice does not concern the recipient")),
+    }
+}
 
 /// To whom the outcome is announced.
 fn submitter(outcome: &Outcome) -> Vec<&str> {

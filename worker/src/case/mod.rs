@@ -448,6 +448,7 @@ impl Open {
             reviewer: seat.reviewer.clone(),
             on_behalf_of: seat.on_behalf_of.clone(),
             instead_of: seat.instead_of.clone(),
+            reassigned_by: self.approval.reassigned_by(seat).map(str::to_owned),
             link: seat.link.clone(),
             asked_at: self.approval.asked_at(&seat.link),
             deadline: stage.deadline().map(to_message),

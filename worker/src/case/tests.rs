@@ -259,7 +259,7 @@ fn operators_signals_have_their_effect_or_a_reason() {
     assert_eq!(case.mailed(), ["b", "c"]);
     case.send(names::SIGNAL_WITHDRAW, &order_of(json!({"reason": "ordered twice"})), NOW);
     case.send(names::SIGNAL_WITHDRAW, &[], NOW);
-    assert_eq!(case.outcome().reason, "Withdrawn: ordered twice");
+    assert_eq!(case.outcome().reason, "Withdrawn: ordered twice.");
     assert_eq!(case.inbox.ignored, 6, "the second withdrawal is one too many");
 }
 

@@ -79,6 +79,7 @@ fn review() -> ReviewRequest {
         stage: 0,
         round: 0,
         instead_of: None,
+        reassigned_by: None,
         reviewer: "ann@example.com".parse().expect("an address"),
         link: String::new(),
         asked_at: None,
@@ -247,10 +248,63 @@ Submission: PO-2041 (equipment purchase)"
 
 #[test]
 fn a_superseded_reviewer_reads_that_their_decision_is_not_needed() {
-    let letter = superseded(&decided());
+    let letter = superseded(&decided(), Release::Decided);
     let subject = "No longer needed: 15 laptops, 15,750.00 USD, from Sue Storm";
     assert_eq!(letter.subject.to_string(), subject);
     assert!(letter.text.starts_with("Your decision is no longer needed.\n"));
+}
+
+#[test]
+fn whoever_is_released_reads_why() {
+    let by = address("cy");
+    for (release, start, words) in [
+        (
+            Release::Replaced { by: &by, identity: "op@laptop" },
+            "Somebody else is asked: ",
+            "cy@example.com is asked in your place. An operator (op@laptop) wanted that; your link \
+             does not decide any more.",
+        ),
+        (
+            Release::Escalated,
+            "Deadline passed: ",
+            "The deadline has passed without your decision. Others are asked now; your link does \
+             not decide any more.",
+        ),
+        (
+            Release::Unreachable,
+            "Others are asked: ",
+            "Mails were refused. Others are asked now; your link does not decide any more.",
+        ),
+        (
+            Release::DeadlinePassed,
+            "Deadline passed: ",
+            "The deadline has passed without your decision.",
+        ),
+        (
+            Release::Withdrawn,
+            "Withdrawn: ",
+            "It was withdrawn: your decision is no longer needed.",
+        ),
+    ] {
+        let letter = superseded(&decided(), release);
+        assert!(letter.subject.to_string().starts_with(start), "{}", letter.subject);
+        assert!(letter.text.starts_with(&format!("{words}\n\n15 laptops\n")), "{}", letter.text);
+        assert!(letter.html.contains(words), "{}", letter.html);
+    }
+}
+
+#[test]
+fn whoever_is_asked_in_anothers_place_reads_in_whose_and_who_wanted_that() {
+    let (instead_of, reassigned_by) = (Some(address("bob")), Some("op@laptop\nCFO".to_owned()));
+    let replacing = ReviewRequest { instead_of, reassigned_by, ..review() };
+    let words = "An operator (op@laptop CFO) has had you asked in place of bob@example.com.";
+    let letter = request(&replacing, &links());
+    assert!(letter.text.contains(words), "{}", letter.text);
+    assert!(letter.html.contains(words), "{}", letter.html);
+    let deputy = ReviewRequest { on_behalf_of: Some(address("fay")), ..replacing };
+    let words = "has had fay@example.com asked in place of bob@example.com. You are asked instead \
+                 of fay@example.com, who is away.";
+    assert!(request(&deputy, &links()).text.contains(words));
 }
 
 #[test]
@@ -311,7 +365,7 @@ fn submitted_text_cannot_pass_for_ours() {
     for letter in [
         super::request(&hostile, &self::review(), &links()),
         outcome(&forging),
-        superseded(&forging),
+        superseded(&forging, Release::Decided),
     ] {
         for line in letter.text.lines() {
             let genuine = format!("Approval ID: {}", links().id);

@@ -140,6 +140,7 @@ fn request() -> ReviewRequest {
         reviewer: address("dee"),
         on_behalf_of: Some(address("ann")),
         instead_of: Some(address("bob")),
+        reassigned_by: Some("op@laptop".into()),
         link: HASH.into(),
         asked_at: Some(at("2026-11-24T09:00:00Z")),
         deadline: Some(<_>::default()),

@@ -321,5 +321,9 @@ fn each_end_has_its_reason() {
     check(rejected, v1::Status::Rejected, "Rejected by di@example.com and cy@example.com.");
     let by_deadline = "Finance was not decided before its deadline, which counts as rejection.";
     check(late, v1::Status::Rejected, by_deadline);
-    check(withdrawn, v1::Status::Withdrawn, "Withdrawn: ordered twice");
+    check(withdrawn, v1::Status::Withdrawn, "Withdrawn: ordered twice.");
+    let (reason, at) = ("Wrong \u{201c}budget?\u{201d}", at("2026-11-24T12:00:00Z"));
+    let mut case = case();
+    case.handle(Event::Cancelled(reason.into()), at);
+    assert_eq!(case.outcome().reason, format!("Withdrawn: {reason}"), "one full stop is enough");
 }
