@@ -43,6 +43,7 @@ pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcom
         stages: opened.map(|stage| stage_outcome(approval, stage)).collect(),
         rule: plan.rule.clone(),
         routed_by: routed_by(plan).to_owned(),
+        time_zone: plan.time_zone.clone(),
         digest: plan.digest.clone(),
         execution_key: execution_key(chain, &plan.digest),
         basis: basis(approval).to_owned(),

@@ -146,6 +146,7 @@ impl Checks {
             return;
         };
         plan.restrictions.operators = rules.operators().clone();
+        plan.time_zone = rules.calendar().zone_name().to_owned();
         if plan.submission.approval.is_none() {
             let routed = rules.route(&plan.submission, &plan.submitter);
             plan.rule.clone_from(&routed.rule.name);

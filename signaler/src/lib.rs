@@ -21,6 +21,7 @@ mod routes;
 mod server;
 mod settings;
 mod temporal;
+mod times;
 mod views;
 mod wording;
 

@@ -2,9 +2,10 @@
 
 use countersign_protos::{
     LinkHash, Verdict,
-    text::{clean_line, moment},
+    text::{self, clean_line},
     v1::{ApprovalState, ReviewerState, StageState, Status, Submission, Vote},
 };
+use pbjson_types::Timestamp;
 
 use crate::{
     answer::{Answer, Ending, is_open, own_vote, pending, reviewer_by_link},
@@ -17,6 +18,18 @@ pub(crate) struct Case<'a> {
     pub(crate) answer: Answer,
     pub(crate) state: &'a ApprovalState,
     pub(crate) link: &'a LinkHash,
+}
+
+impl Case<'_> {
+    /// A time in the zone of the rules' calendar; empty if there is none.
+    pub(crate) fn moment(self, time: Option<&Timestamp>) -> String {
+        text::moment(time, &text::time_zone(&self.state.time_zone))
+    }
+
+    /// The same with the zone's name.
+    fn full_moment(self, time: Option<&Timestamp>) -> String {
+        text::full_moment(time, &text::time_zone(&self.state.time_zone))
+    }
 }
 
 /// The page's first line.
@@ -48,9 +61,9 @@ pub(crate) fn headline(case: Case<'_>) -> String {
 /// The text below the headline.
 pub(crate) fn explanation(case: Case<'_>) -> String {
     let own = own_vote(case.state, case.link);
-    let voted = own.map(|vote| moment(vote.decided_at.as_ref())).unwrap_or_default();
+    let voted = own.map(|vote| case.moment(vote.decided_at.as_ref())).unwrap_or_default();
     match case.answer {
-        Answer::Open => own_stage(case).map(invitation).unwrap_or_default(),
+        Answer::Open => own_stage(case).map(|stage| invitation(stage, case)).unwrap_or_default(),
         Answer::NoWorker => {
             "The service that processes decisions is not running right now. You can \
             still decide: your decision takes effect when the service is back. If you have already \
@@ -140,7 +153,7 @@ pub(crate) const UNTITLED: &str = "Untitled request";
 pub(crate) const ITEM: &str = "Item";
 
 /// What is known of a request besides its document, with labels.
-pub(crate) fn facts(submission: &Submission) -> Vec<(&'static str, String)> {
+pub(crate) fn facts(submission: &Submission, case: Case<'_>) -> Vec<(&'static str, String)> {
     let submitter = submission.submitter.clone().unwrap_or_default();
     let category = submission.document.as_ref().map_or("", |document| &document.category);
     let kind = list([&submission.submission_type, category]).replace('_', " ");
@@ -149,7 +162,7 @@ pub(crate) fn facts(submission: &Submission) -> Vec<(&'static str, String)> {
         ("E-mail", clean_line(&submitter.email)),
         ("Type", capitalized(&kind)),
         ("Reference", clean_line(&submission.submission_id)),
-        ("Submitted", moment(submission.submitted_at.as_ref())),
+        ("Submitted", case.moment(submission.submitted_at.as_ref())),
     ];
     facts.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }
@@ -174,8 +187,8 @@ pub(crate) fn stage_status(stage: &StageState, opened: bool, continues: bool) ->
 }
 
 /// A stage's deadline, if it is open, and its quorum.
-pub(crate) fn stage_note(stage: &StageState, opened: bool) -> String {
-    match moment(stage.deadline.as_ref()) {
+pub(crate) fn stage_note(stage: &StageState, opened: bool, case: Case<'_>) -> String {
+    match case.full_moment(stage.deadline.as_ref()) {
         deadline if opened && !deadline.is_empty() => {
             format!("Until {deadline}. {}", quorum(stage)).trim().to_owned()
         }
@@ -184,9 +197,9 @@ pub(crate) fn stage_note(stage: &StageState, opened: bool) -> String {
 }
 
 /// What a reviewer did, or why they did nothing; `waiting` where they still can.
-pub(crate) fn reviewer_did(reviewer: &ReviewerState, waiting: bool) -> String {
+pub(crate) fn reviewer_did(reviewer: &ReviewerState, waiting: bool, case: Case<'_>) -> String {
     if let Some(vote) = &reviewer.vote {
-        let did = on(past(Some(vote)), &moment(vote.decided_at.as_ref()));
+        let did = on(past(Some(vote)), &case.moment(vote.decided_at.as_ref()));
         return match vote.by.as_str() {
             "operator" => {
                 format!("{did}, recorded by an operator ({})", clean_line(&vote.identity))
@@ -233,8 +246,8 @@ fn own_stage(case: Case<'_>) -> Option<&StageState> {
     reviewer_by_link(case.state, case.link).map(|(stage, _)| stage)
 }
 
-fn invitation(stage: &StageState) -> String {
-    let deadline = moment(stage.deadline.as_ref());
+fn invitation(stage: &StageState, case: Case<'_>) -> String {
+    let deadline = case.full_moment(stage.deadline.as_ref());
     if deadline.is_empty() {
         return quorum(stage);
     }
@@ -253,7 +266,7 @@ fn delivering(case: Case<'_>) -> String {
 fn progress(case: Case<'_>) -> String {
     let status = case.state.status();
     if !pending(status) {
-        let when = moment(case.state.decided_at.as_ref());
+        let when = case.moment(case.state.decided_at.as_ref());
         let word = outcome_word(status).to_uppercase();
         let now = match case.answer {
             Answer::Recorded => format!("The request is now {word}."),
@@ -289,7 +302,7 @@ fn approvals_so_far(stage: &StageState) -> String {
 }
 
 fn over(case: Case<'_>, what: &str) -> String {
-    let when = moment(case.state.decided_at.as_ref());
+    let when = case.moment(case.state.decided_at.as_ref());
     let reason = case.state.reason.clone();
     if reason.is_empty() {
         return join([sentence(what, &when), delivering(case)]);

@@ -5,7 +5,7 @@ mod subject;
 use askama::Template;
 use countersign_protos::{
     ApprovalId, PublicUrl,
-    text::{attachment_name, clean, clean_line, moment, money},
+    text::{attachment_name, clean, clean_line, full_moment, moment, money, time_zone},
     v1::{Document, Outcome, Status, Submitter},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -164,10 +164,11 @@ pub(crate) fn request(plan: &Plan, request: &ReviewRequest, links: &Links) -> Le
         submission.submitter.as_ref(),
         submission.document.as_ref(),
     );
-    facts.submitted = moment(submission.submitted_at.as_ref());
+    let zone = time_zone(&plan.time_zone);
+    facts.submitted = moment(submission.submitted_at.as_ref(), &zone);
     let (facts, stage) = (&facts, stage_name(plan, request.stage));
     let (stage, reminder) = (stage.as_str(), request.reminder);
-    let deadline = moment(request.deadline.as_ref());
+    let deadline = full_moment(request.deadline.as_ref(), &zone);
     let deadline = deadline.as_str();
     let consequence = match request.on_deadline {
         _ if request.escalates => "others are asked",
@@ -248,6 +249,7 @@ struct VoteFacts {
 
 impl DecisionFacts {
     fn new(outcome: &Outcome) -> Self {
+        let zone = time_zone(&outcome.time_zone);
         let vote = |vote: &countersign_protos::v1::Vote| VoteFacts {
             reviewer: match vote.on_behalf_of.as_str() {
                 "" => clean_line(&vote.reviewer),
@@ -255,7 +257,7 @@ impl DecisionFacts {
             },
             word: vote.verdict().known().map_or("decided", |verdict| verdict.terms().past),
             operator: operator(vote),
-            decided: moment(vote.decided_at.as_ref()),
+            decided: moment(vote.decided_at.as_ref(), &zone),
             comment: clean(&vote.comment),
         };
         let stage = |stage: &countersign_protos::v1::StageOutcome| StageFacts {
@@ -265,7 +267,7 @@ impl DecisionFacts {
         };
         Self {
             reason: clean_line(&outcome.reason),
-            decided: moment(outcome.decided_at.as_ref()),
+            decided: moment(outcome.decided_at.as_ref(), &zone),
             stages: outcome.stages.iter().map(stage).collect(),
         }
     }

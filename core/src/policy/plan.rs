@@ -35,6 +35,10 @@ pub struct Plan {
     pub rule_decision: Option<Verdict>,
     #[serde(default, skip_serializing_if = "Restrictions::are_none")]
     pub restrictions: Restrictions,
+    /// The IANA name of the zone in which people read times; empty for UTC. `calendar` has one only where it
+    /// is needed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub time_zone: String,
     /// Working time and absences follow this calendar. `None` if nothing needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calendar: Option<Calendar>,
@@ -65,6 +69,7 @@ impl Plan {
             rule: String::new(),
             rule_decision: None,
             restrictions: Restrictions::default(),
+            time_zone: String::new(),
             calendar: None,
             absences: Vec::new(),
             follow_ups: FollowUps::default(),

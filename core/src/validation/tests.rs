@@ -726,3 +726,17 @@ fn an_attachment_s_uri_may_be_as_long_as_signed_ones_are() {
     let message = "$.document.attachments[0]: has 8193 characters; at most 8192 are accepted";
     assert_eq!(found, [message]);
 }
+
+#[test]
+fn the_zone_in_which_people_read_times_is_recorded_also_where_no_calendar_is_needed() {
+    let zone = |text: &str| {
+        let plan = validated_by(&minimal(), &routing(), Some(&rules(text))).expect("a plan");
+        assert_eq!(plan.calendar, None, "its stages use no working time");
+        plan.time_zone
+    };
+    let calendar = "[calendar]\ntime_zone = \"America/Los_Angeles\"\n";
+    assert_eq!(zone(&format!("{calendar}{BOARD}")), "America/Los_Angeles");
+    assert_eq!(zone(&format!("[calendar]\ntime_zone = \"UTC\"\n{BOARD}")), "");
+    assert_eq!(zone(BOARD), "");
+    assert_eq!(plan(&minimal()).time_zone, "", "without rules");
+}

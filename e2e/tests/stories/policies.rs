@@ -276,6 +276,23 @@ async fn rules_that_change_touch_only_new_submissions_and_mistakes_change_nothin
 }
 
 #[tokio::test]
+async fn people_read_times_in_the_zone_of_the_rules_calendar() {
+    let stack = stack_with(&RULES.replace("Europe/Berlin", "Asia/Kathmandu")).await;
+    let workflow = stack.submit(&routed("50.00")).await;
+    let mail = stack.mail_to("ann@example.com").await;
+    assert!(mail.text.contains(" UTC+0545 (Asia/Kathmandu)"), "{}", mail.text);
+    let page = stack.open(&mail.link("approve")).await;
+    page.expect(200, &["UTC+0545 (Asia/Kathmandu)"]);
+    assert!(page.body.contains("<time datetime=\""), "{}", page.body);
+    let details = workflow.details().await.replace('\\', "");
+    assert!(details.contains("UTC+0545 (Asia/Kathmandu)"), "{details}");
+    stack.press(&mail.link("approve"), "approve", "").await.expect(200, &["approved"]);
+    assert_eq!(workflow.outcome().await["timeZone"], "Asia/Kathmandu");
+    let told = stack.mail_to("sam@example.com").await;
+    assert!(told.text.contains(" UTC+0545"), "{}", told.text);
+}
+
+#[tokio::test]
 async fn when_nobody_answers_others_are_asked_with_links_of_their_own() {
     let stack = stack_with(&escalating("ann@example.com", false)).await;
     let workflow = stack.submit(&routed("50.00")).await;

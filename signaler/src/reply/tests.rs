@@ -100,6 +100,13 @@ async fn said(answer: Answer, reading: Reading, accept: Accept) -> (u16, String)
     (status, String::from_utf8(body.to_vec()).expect("text"))
 }
 
+/// The page without the tags around its times.
+fn untimed(page: &str) -> String {
+    let (first, rest) = page.split_once("<time ").unwrap_or((page, ""));
+    let rest = rest.split("<time ").map(|part| part.split_once('>').map_or("", |(_, text)| text));
+    format!("{first}{}", rest.collect::<String>()).replace("</time>", "")
+}
+
 #[tokio::test]
 async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_decide() {
     use Status::{Approved, Expired, Pending, Rejected, Withdrawn};
@@ -158,7 +165,7 @@ async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_deci
     ] {
         let (page_status, page) = said(answer, reading.clone(), Accept::Html).await;
         assert_eq!(page_status, status, "{name}");
-        assert!(page.contains(words), "{name}: {words}\n{page}");
+        assert!(untimed(&page).contains(words), "{name}: {words}\n{page}");
         assert!(page.contains("15,750.00 USD") && page.contains("Ten laptops"), "{name}");
         let form = matches!(answer, Answer::Open | Answer::NoWorker);
         assert_eq!(page.contains("<form method=\"post\""), form, "{name}");
@@ -191,7 +198,7 @@ async fn who_decided_what_and_why_is_shown_and_no_hash_is() {
     let reading = Reading::Current(state);
     let (_, page) = said(Answer::Decided, reading.clone(), Accept::Html).await;
     for text in ["ann@example.com (you)", "approved on Fri 27 Nov 2026, 16:00 UTC", "too dear"] {
-        assert!(page.contains(text), "{text}\n{page}");
+        assert!(untimed(&page).contains(text), "{text}\n{page}");
     }
     let (_, json) = said(Answer::Decided, reading, Accept::Json).await;
     assert!(json.contains("\"reviewer\":\"ann@example.com\""), "{json}");
@@ -199,6 +206,27 @@ async fn who_decided_what_and_why_is_shown_and_no_hash_is() {
     for body in [page, json] {
         assert!(!body.contains(link().as_str()) && !body.contains("hash-of-bob"), "{body}");
     }
+}
+
+#[tokio::test]
+async fn times_are_those_of_the_calendars_zone_and_programs_can_read_them() {
+    let ann = vote("ann@example.com", Verdict::Approve, "");
+    let mut state = approval(Status::Pending, Status::Pending, ann, None);
+    state.time_zone = "America/Los_Angeles".into();
+    state.submission.as_mut().expect("a submission").submitted_at = at(-3_600);
+    let (_, page) = said(Answer::Open, Reading::Current(state.clone()), Accept::Html).await;
+    let deadline = "<time datetime=\"2026-11-28T16:00Z\">Sat 28 Nov 2026, 08:00 PST</time> \
+                    (America/Los_Angeles)";
+    for words in [
+        format!("Please decide by {deadline}."),
+        format!("Until {deadline}."),
+        "approved on <time datetime=\"2026-11-27T16:00Z\">Fri 27 Nov 2026, 08:00 PST</time>".into(),
+        "<dd><time datetime=\"2026-11-27T15:00Z\">Fri 27 Nov 2026, 07:00 PST</time></dd>".into(),
+    ] {
+        assert!(page.contains(&words), "{words}\n{page}");
+    }
+    let (_, json) = said(Answer::Open, Reading::Current(state), Accept::Json).await;
+    assert!(json.contains("Please decide by Sat 28 Nov 2026, 08:00 PST (America/Los_Angeles)."));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What proves an outcome, for activities and for a next run: the rest of the state follows from it.
 
-use countersign_protos::{comment_hash, payload::Encoding, v1::Outcome};
+use countersign_protos::{comment_hash, payload::Encoding, text, v1::Outcome};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
@@ -131,6 +131,7 @@ impl Left {
         let concluded = outcome.map(read).transpose()?;
         Ok(Open {
             sealed,
+            time_zone: text::time_zone(&plan.time_zone),
             plan,
             workflow_id,
             first_run_id,

@@ -15,7 +15,7 @@ use countersign_protos::{
     text::{self, to_message},
     v1,
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use temporalio_common::search_attributes::SearchAttributeUpdate;
 
@@ -67,6 +67,8 @@ struct Open {
     /// Of the submission, and therefore of the outcome.
     encoding: Encoding,
     approval: Approval,
+    /// In which people read times.
+    time_zone: TimeZone,
     deliveries: Deliveries,
     notices: Notices,
     ending: Ending,
@@ -433,7 +435,8 @@ impl Open {
         let stage = self.approval.open_stage()?;
         let due = self.approval.next_deadline()?;
         let what = if stage.deadline() == Some(due) { "Deadline of" } else { "Reminder for" };
-        Some((due, format!("{what} {}", stage.plan().name)))
+        let when = text::full_moment(Some(&to_message(due)), &self.time_zone);
+        Some((due, format!("{what} {} ({when})", stage.plan().name)))
     }
 
     /// Requests to those who were not asked yet, and the reminders that are due.

@@ -43,6 +43,7 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         because: Some(approval.reason().into()),
         rule: open.plan.rule.clone(),
         routed_by: routed_by(&open.plan).to_owned(),
+        time_zone: open.plan.time_zone.clone(),
         announcement_error: open.notices.submitter_error.clone(),
         handing_on: handing_on(open).unwrap_or_default(),
         webhook_error: open.ending.webhook.error().to_owned(),
@@ -203,8 +204,13 @@ fn stage_details(text: &mut String, open: &Open, stage: &Stage) {
         return;
     };
     let until = match stage.end() {
-        Some((_, at)) => format!("ended {}", text::moment(Some(&to_message(at)))),
-        None => format!("{} at {}", on_deadline(stage), text::moment(Some(&deadline))),
+        Some((_, at)) => {
+            format!("ended {}", text::moment(Some(&to_message(at)), &open.time_zone))
+        }
+        None => {
+            let deadline = text::full_moment(Some(&deadline), &open.time_zone);
+            format!("{} at {}", on_deadline(stage), markdown(&deadline))
+        }
     };
     let escalated = match stage.level() {
         0 => String::new(),

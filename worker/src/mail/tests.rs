@@ -255,6 +255,19 @@ fn a_superseded_reviewer_reads_that_their_decision_is_not_needed() {
 }
 
 #[test]
+fn times_are_those_of_the_calendars_zone() {
+    let mut plan = plan();
+    plan.time_zone = "America/Los_Angeles".into();
+    let letter = super::request(&plan, &review(), &links());
+    let deadline = "Fri 27 Nov 2026, 08:00 PST (America/Los_Angeles)";
+    assert!(letter.html.contains(deadline), "{}", letter.html);
+    assert!(letter.text.contains(&format!("Please decide by {deadline}. ")), "{}", letter.text);
+    assert!(letter.text.contains(", Tue 24 Nov 2026, 01:30 PST\n"), "{}", letter.text);
+    let outcome = outcome(&Outcome { time_zone: "America/Los_Angeles".into(), ..decided() });
+    assert_eq!(outcome.text.matches("Wed 25 Nov 2026, 00:05 PST").count(), 2, "{}", outcome.text);
+}
+
+#[test]
 fn whoever_is_released_reads_why() {
     let by = address("cy");
     for (release, start, words) in [

@@ -67,6 +67,7 @@ fn plan() -> Plan {
         webhook_queue: Some("approvals-webhook".into()),
         rule: "Everything".into(),
         rule_decision: Some(Verdict::Approve),
+        time_zone: "Europe/Berlin".into(),
         calendar: Some(Calendar::default()),
         absences: vec![absence()],
         follow_ups: FollowUps { approved: Some(follow_up()), rejected: None },

@@ -190,6 +190,19 @@ Ignored signals: 1. The query `status` says why.
 }
 
 #[test]
+fn times_are_those_of_the_calendars_zone() {
+    let mut case = planned_case(|plan| plan.time_zone = "America/Los_Angeles".into());
+    assert_eq!(case.status().time_zone, "America/Los_Angeles");
+    assert_eq!(case.outcome().time_zone, "America/Los_Angeles");
+    let details = case.details().replace('\\', "");
+    assert!(details.contains("ended Tue 24 Nov 2026, 02:00 PST\n"), "{details}");
+    let deadline = "Wed 25 Nov 2026, 02:00 PST (America/Los_Angeles)";
+    assert!(details.contains(&format!("reject at {deadline}\n")), "{details}");
+    let (_, summary) = case.next_wait(at("2026-11-24T11:00:00Z")).until.expect("a deadline");
+    assert_eq!(summary, format!("Deadline of Finance ({deadline})"));
+}
+
+#[test]
 fn silence_does_not_approve_what_somebody_rejected_and_people_are_told_so() {
     let mut finance = stage("Finance", &["ann", "bob", "cy"], Quorum::at_least(2).expect("two"));
     finance.on_deadline = OnDeadline::Approve;
