@@ -176,7 +176,8 @@ mod tests {
             assert_eq!(Some(&*moment(Some(&time), &time_zone(name))), short);
         }
         let summer = to_message("2026-07-01T10:00:00Z".parse().expect("a time"));
-        assert_eq!(moment(Some(&summer), &time_zone("Europe/Berlin")), "Wed 1 Jul 2026, 12:00 CEST");
+        let berlin = time_zone("Europe/Berlin");
+        assert_eq!(moment(Some(&summer), &berlin), "Wed 1 Jul 2026, 12:00 CEST");
     }
 
     #[test]

@@ -151,8 +151,9 @@ https://approve.example.com/x/a/{id}/laptops?choice=approve
 Review and reject:
 https://approve.example.com/x/a/{id}/laptops?choice=reject
 
-Both links open a page that shows everything and asks you to confirm. Opening them decides
-nothing, and neither does a reply to this mail. You can also type the approval ID at https://approve.example.com/x/
+Both links open a page that shows everything and asks you to confirm. Opening them decides nothing, \
+             and neither does a reply to this mail. You can also type the approval ID at \
+             https://approve.example.com/x/
 Approval ID: {id}
 
 Please decide by Fri 27 Nov 2026, 16:00 UTC. After that, it counts as rejected.
@@ -172,8 +173,8 @@ Items:
 Attachments:
 - dell.pdf (s3://quotes/dell.pdf)
 
-These links are yours alone: anybody who has them can decide in your name, so please do not forward
-this mail."
+These links are yours alone: anybody who has them can decide in your name, so please do not forward \
+             this mail."
         )
     );
     for part in [
@@ -252,6 +253,71 @@ fn a_superseded_reviewer_reads_that_their_decision_is_not_needed() {
     let subject = "No longer needed: 15 laptops, 15,750.00 USD, from Sue Storm";
     assert_eq!(letter.subject.to_string(), subject);
     assert!(letter.text.starts_with("Your decision is no longer needed.\n"));
+}
+
+/// Lines are broken where people broke them: mail programs wrap the rest.
+#[test]
+fn no_sentence_of_ours_is_wrapped_in_a_text() {
+    let ends = |line: &str| line.is_empty() || line.ends_with(['.', ':', ')', '>', '-']);
+    for letter in [request(&review(), &links()), outcome(&decided())] {
+        for (line, next) in letter.text.lines().zip(letter.text.lines().skip(1)) {
+            let goes_on = next.starts_with(|c: char| c.is_ascii_lowercase());
+            assert!(ends(line) || !goes_on || next.starts_with("http"), "{line:?} {next:?}");
+        }
+        let longest = letter.text.lines().map(str::len).max();
+        assert!(longest < Some(998), "RFC 5322, 2.1.1");
+    }
+}
+
+/// What Outlook for Windows leaves out is the style of blocks inside of lines; cells it shows.
+#[test]
+fn buttons_are_table_cells_with_a_colour_and_room() {
+    let html = request(&review(), &links()).html;
+    for (choice, colour) in [("approve", "#15803d"), ("reject", "#ffffff")] {
+        let at = html.find(&format!("?choice={choice}\"")).expect("a link");
+        let (before, after) = html.split_at(at);
+        let cell = &before[before.rfind("<td").expect("a cell")..];
+        assert!(cell.contains(&format!("bgcolor=\"{colour}\"")), "{cell}");
+        assert!(cell.contains("mso-padding-alt:"), "{cell}");
+        assert!(after[..after.find("</td>").expect("its end")].contains("</a>"), "{choice}");
+    }
+    assert!(!html.contains("inline-block"), "{html}");
+}
+
+#[test]
+fn a_frame_holds_and_long_words_wrap_in_it() {
+    let mut long = plan();
+    let document = long.submission.document.as_mut().expect("a document");
+    document.description = "First line\n\nThird <line>".into();
+    let html = super::request(&long, &review(), &links()).html;
+    assert!(html.contains("First line<br><br>Third &#60;line&#62;"), "{html}");
+    assert!(!html.contains("white-space"), "{html}");
+    assert!(html.contains("table-layout:fixed;width:100%;max-width:600px"), "{html}");
+    assert!(html.contains("width=\"600\""), "for Outlook, which knows no max-width");
+    let text = html.find("overflow-wrap:anywhere").expect("wrapped");
+    assert!(html.find("<h1").is_some_and(|title| text < title), "everything is inside of it");
+    // All tables of one width; no word makes one wider.
+    let tables = html.split("<table ").skip(1).filter(|table| table.contains("width=\"100%\""));
+    for table in tables {
+        let tag = table.split('>').next().unwrap_or_default();
+        assert!(!tag.contains("width=\"100%\"") || tag.contains("table-layout:fixed"), "{tag}");
+    }
+}
+
+#[test]
+fn in_dark_mode_everything_that_has_a_colour_gets_another() {
+    let letters = [request(&review(), &links()), outcome(&decided())];
+    for html in letters.map(|letter| letter.html) {
+        assert!(html.contains("name=\"color-scheme\" content=\"light dark\""), "{html}");
+        assert!(html.contains("@media (prefers-color-scheme: dark)"), "{html}");
+        let (_, body) = html.split_once("<body").expect("a body");
+        for tag in body.split('<').filter_map(|part| part.split('>').next()) {
+            // White on green is readable in both.
+            let of_button = tag.contains("#15803d") || tag.contains("color:#ffffff;text");
+            let coloured = tag.contains(";color:#") || tag.contains("background-color:#");
+            assert!(!coloured || of_button || tag.contains("class=\""), "{tag}");
+        }
+    }
 }
 
 #[test]
