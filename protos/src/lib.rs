@@ -7,6 +7,7 @@ mod approval_id;
 mod digest;
 mod jws;
 mod keys;
+mod organization;
 mod proof;
 mod public_url;
 mod seal;
@@ -22,6 +23,7 @@ pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, L
 pub use digest::{digest, execution_key, is_newer};
 pub use jws::{Claims, InvalidJws, Jwks};
 pub use keys::{LinkKey, LinkKeys, LinkKeysError};
+pub use organization::{NotAnOrganization, Organization};
 pub use proof::comment_hash;
 pub use public_url::{InvalidPublicUrl, PublicUrl};
 pub use seal::{Chain, NotSealed, Sealing};

@@ -90,6 +90,17 @@ pub fn attachment_name(uri: &str) -> &str {
     path.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(uri)
 }
 
+/// What somebody is called where their address does not stand beside it: a name that looks like another
+/// address gets the real one.
+pub fn display_name(name: &str, address: &str) -> String {
+    let (name, address) = (clean_line(name), clean_line(address));
+    let looks_like_an_address = name.contains(['@', '\u{FE6B}', '\u{FF20}']);
+    match looks_like_an_address && !name.eq_ignore_ascii_case(&address) {
+        true => format!("{name} <{address}>"),
+        false => name,
+    }
+}
+
 /// Removes invisible characters that could mislead: control characters, and those that reorder or
 /// hide the text around them. Line breaks and tabs stay.
 pub fn clean(text: &str) -> String {
@@ -194,6 +205,19 @@ mod tests {
         assert_eq!(clean("a\u{200B}b\u{61C}c\u{2028}d\u{2029}e\u{FEFF}f\u{E0041}g"), "abcdefg");
         assert_eq!(clean("Łódź 東京 مرحبا 👩‍💻"), "Łódź 東京 مرحبا 👩‍💻");
         assert_eq!(clean_line(" a\n\n b\t\u{200B}c "), "a b c");
+    }
+
+    #[test]
+    fn a_name_does_not_pass_for_somebody_elses_address() {
+        for (name, shown) in [
+            ("Eve", "Eve"),
+            ("eve@Example.com", "eve@Example.com"),
+            ("ceo@example.com", "ceo@example.com <eve@example.com>"),
+            ("ceo＠example.com", "ceo＠example.com <eve@example.com>"),
+            ("The CEO <ceo@example.com>", "The CEO <ceo@example.com> <eve@example.com>"),
+        ] {
+            assert_eq!(display_name(name, "eve@example.com"), shown);
+        }
     }
 
     #[test]

@@ -66,6 +66,7 @@ impl App {
             site: Site {
                 stylesheet: format!("{root}/assets/{}", *routes::STYLESHEET_NAME),
                 outbox: settings.outbox.is_some(),
+                imprint: settings.organization.map(|it| it.imprint()).unwrap_or_default(),
                 origin: settings.public_url.origin().to_owned(),
                 root,
             },

@@ -27,6 +27,8 @@ pub(crate) struct Site {
     pub(crate) stylesheet: String,
     /// Whether to link to the outbox.
     pub(crate) outbox: bool,
+    /// Who runs this; empty if nobody says so.
+    pub(crate) imprint: String,
 }
 
 #[derive(Template)]

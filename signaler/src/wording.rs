@@ -155,10 +155,11 @@ pub(crate) const ITEM: &str = "Item";
 /// What is known of a request besides its document, with labels.
 pub(crate) fn facts(submission: &Submission, case: Case<'_>) -> Vec<(&'static str, String)> {
     let submitter = submission.submitter.clone().unwrap_or_default();
+    let name = text::display_name(&submitter.name, &submitter.email);
     let category = submission.document.as_ref().map_or("", |document| &document.category);
     let kind = list([&submission.submission_type, category]).replace('_', " ");
     let facts = [
-        ("From", list([&submitter.name, &submitter.department, &submitter.employee_id])),
+        ("From", list([&name, &submitter.department, &submitter.employee_id])),
         ("E-mail", clean_line(&submitter.email)),
         ("Type", capitalized(&kind)),
         ("Reference", clean_line(&submission.submission_id)),

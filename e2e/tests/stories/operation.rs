@@ -174,6 +174,21 @@ async fn the_outbox_lists_the_mails_and_shows_each_one() {
 }
 
 #[tokio::test]
+async fn mails_and_pages_say_who_runs_this() {
+    let stack = Stack::beside(Temporal::shared().await)
+        .with("COUNTERSIGN_ORGANIZATION", "Example Corp <it-help@example.com>")
+        .start()
+        .await;
+    stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let mail = stack.mail_to("ann@example.com").await;
+    let words = "an approval at Example Corp. If you have questions, or doubt that it is genuine, ask \
+                 it-help@example.com";
+    assert!(mail.text.contains(words) && mail.html.contains(words), "{}", mail.text);
+    stack.open(&mail.link("approve")).await.expect(200, &[words]);
+    stack.open(&stack.url("/")).await.expect(200, &[words]);
+}
+
+#[tokio::test]
 async fn without_the_outbox_notifier_there_is_no_outbox() {
     let stack = Stack::beside(Temporal::shared().await)
         .with("COUNTERSIGN_NOTIFY", "smtp://127.0.0.1:9")

@@ -24,6 +24,7 @@ fn site() -> Site {
         origin: "https://ok.example".into(),
         stylesheet: "/assets/s.css".into(),
         outbox: false,
+        imprint: "This is about an approval at <Example>.".into(),
     }
 }
 
@@ -205,6 +206,20 @@ async fn who_decided_what_and_why_is_shown_and_no_hash_is() {
     assert!(json.contains("fine with me\\nreally"), "{json}");
     for body in [page, json] {
         assert!(!body.contains(link().as_str()) && !body.contains("hash-of-bob"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn every_page_says_who_runs_this_and_where_a_submitters_name_is_another_address_it_says_so() {
+    let mut state = approval(Status::Pending, Status::Pending, None, None);
+    let submission = state.submission.as_mut().expect("a submission");
+    submission.submitter.as_mut().expect("a submitter").name = "ceo@example.com".into();
+    let (_, page) = said(Answer::Open, Reading::Current(state), Accept::Html).await;
+    assert!(page.contains("<dd>ceo@example.com &#60;sam@example.com&#62;</dd>"), "{page}");
+    let problem = Reply::from(Problem::Gone).respond(&site(), Accept::Html);
+    let problem = to_bytes(problem.into_body(), 1 << 20).await.expect("a body");
+    for page in [page, String::from_utf8_lossy(&problem).into_owned()] {
+        assert!(page.contains("This is about an approval at &#60;Example&#62;.</footer>"), "{page}");
     }
 }
 

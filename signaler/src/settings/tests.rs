@@ -17,6 +17,7 @@ fn read(flags: &[(&str, &str)]) -> Result<Settings, WrongSettings> {
     let none = [
         "link-keys",
         "public-url",
+        "organization",
         "listen",
         "notify",
         "trusted-proxies",
@@ -57,6 +58,7 @@ fn everything_that_is_wrong_is_named_at_once() {
     let wrong = read(&[
         ("link-keys", "c2hvcnQ="),
         ("public-url", "ftp://x"),
+        ("organization", "Example Corp"),
         ("listen", "8088"),
         ("notify", "outbox:"),
         ("trusted-proxies", "10.0.0.0/8, everybody"),
@@ -72,6 +74,7 @@ fn everything_that_is_wrong_is_named_at_once() {
         [
             "COUNTERSIGN_LINK_KEYS",
             "COUNTERSIGN_PUBLIC_URL",
+            "COUNTERSIGN_ORGANIZATION",
             "COUNTERSIGN_LISTEN",
             "COUNTERSIGN_NOTIFY",
             "COUNTERSIGN_TRUSTED_PROXIES",

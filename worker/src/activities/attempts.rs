@@ -305,6 +305,7 @@ mod tests {
             policy: None,
             link_keys: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key"),
             public_url: "https://a.example".parse().expect("a URL"),
+            organization: None,
             notifier: crate::notifier::Notifier::Outbox(crate::notifier::Outbox::new(
                 "outbox".into(),
                 "approvals@example.com".parse().expect("an address"),

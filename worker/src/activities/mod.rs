@@ -12,7 +12,7 @@ use std::{
 };
 
 use countersign_protos::{
-    ApprovalId, Chain, LinkKeys, NotSealed, PublicUrl, names, submission,
+    ApprovalId, Chain, LinkKeys, NotSealed, Organization, PublicUrl, names, submission,
     v1::{self, Outcome},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -33,7 +33,7 @@ use self::{
 use crate::{
     approval::{Approval, EmailAddress, Stage, Whom},
     leaves::{Leaves, SeatOf},
-    mail::{self, Letter, Links},
+    mail::{Letter, Links, Writer},
     notifier::{Envelope, Notifier, NotifyError},
     outcome,
     payload::from_temporal,
@@ -71,6 +71,8 @@ pub struct Countersign {
     pub link_keys: LinkKeys,
     /// What every link starts with.
     pub public_url: PublicUrl,
+    /// Who runs this, for mails.
+    pub organization: Option<Organization>,
     /// Sends mails.
     pub notifier: Notifier,
     /// Receives outcomes.
@@ -173,7 +175,7 @@ impl Countersign {
             with_heartbeat(&ctx, check).await??;
         }
         let links = Links::new(&self.public_url, link.id(), chain.workflow_id);
-        let letter = mail::request(&plan, &request, &links);
+        let letter = self.writer().request(&plan, &request, &links);
         let thread = thread(&request.link, request.asked_at);
         let envelope = envelope(ctx.info(), request.reviewer);
         let envelope = match request.reminder {
@@ -202,7 +204,7 @@ impl Countersign {
             About::Outcome { outcome, .. } => {
                 let (outcome, _) = outcome.open(chain, &self.link_keys).map_err(not_sealed)?;
                 concerns(&recipient, &submitter(&outcome))?;
-                let letter = mail::outcome(&outcome);
+                let letter = self.writer().outcome(&outcome);
                 (outcome, format!("{first_run_id}.submitter"), letter)
             }
             About::Superseded(evidence) => {
@@ -212,7 +214,7 @@ impl Countersign {
                     .await??;
                 let release = approval.release(&recipient);
                 let release = release.ok_or_else(|| refusal(NOT_GENUINE, "they may still decide"))?;
-                let letter = mail::superseded(&outcome, release);
+                let letter = self.writer().superseded(&outcome, release);
                 (outcome, thread_of(&approval, &recipient), letter)
             }
             About::DecidedByOperator(evidence) => {
@@ -220,7 +222,7 @@ impl Countersign {
                 concerns(&recipient, &represented(&outcome))?;
                 with_heartbeat(&ctx, operators::check(&outcome, evidence, &ctx, &workflow_id))
                     .await??;
-                let letter = mail::decided_by_operator(&outcome);
+                let letter = self.writer().decided_by_operator(&outcome);
                 (outcome, thread_of(&approval, &recipient), letter)
             }
         };
@@ -326,6 +328,10 @@ pub(crate) fn deliveries(countersign: Arc<Countersign>) -> ActivityDefinitions {
 }
 
 impl Countersign {
+    fn writer(&self) -> Writer<'_> {
+        Writer { organization: self.organization.as_ref() }
+    }
+
     /// The approval that follows from evidence, which has to be genuine, and its outcome so far.
     fn recompute(
         &self,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use countersign_protos::{
-    LinkKeys, PublicUrl,
+    LinkKeys, Organization, PublicUrl,
     names::DEFAULT_TASK_QUEUE,
     settings::{WrongSettings, given, is_json},
 };
@@ -109,6 +109,11 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_MAIL_FROM", global = true)]
     mail_from: Option<String>,
 
+    /// Who runs the approvals, and whom people ask about them, such as
+    /// "Example Corp <it-help@example.com>": mails say so. The signaler's pages do too, if it has the same.
+    #[arg(long, env = "COUNTERSIGN_ORGANIZATION", global = true)]
+    organization: Option<String>,
+
     /// Comma-separated addresses of reviewers, for submissions that name none. Only without routing
     /// rules.
     #[arg(long, env = "COUNTERSIGN_REVIEWERS", global = true)]
@@ -151,6 +156,7 @@ pub struct Settings {
     pub task_queue: String,
     link_keys: LinkKeys,
     public_url: PublicUrl,
+    organization: Option<Organization>,
     notifier: Notifier,
     routing: Routing,
     policy: Option<PolicyFile>,
@@ -212,6 +218,8 @@ impl RawSettings {
         let notify = wrong.required(NOTIFY, &self.notify, Ok::<_, String>);
         let notifier =
             notify.and_then(|notify| Notifier::parse(notify, &self.mail_from, aws, &mut wrong));
+        let organization =
+            wrong.optional("COUNTERSIGN_ORGANIZATION", &self.organization, str::parse);
         let reviewers = self.reviewers(&mut wrong);
         let policy = wrong.optional("COUNTERSIGN_POLICY", &self.policy, PolicyFile::open);
         let webhook = self.webhook(&mut wrong);
@@ -225,6 +233,7 @@ impl RawSettings {
                 task_queue: task_queue.unwrap_or_else(|| DEFAULT_TASK_QUEUE.to_owned()),
                 link_keys: link_keys?,
                 public_url: public_url?,
+                organization,
                 notifier: notifier?,
                 routing: Routing { reviewers, webhook: webhook.is_some() },
                 policy,
@@ -301,6 +310,7 @@ impl Settings {
             policy: self.policy.map(|policy| policy.rules.subscribe()),
             link_keys: self.link_keys,
             public_url: self.public_url,
+            organization: self.organization,
             notifier: self.notifier,
             webhook: self.webhook,
         }

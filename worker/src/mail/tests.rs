@@ -1,7 +1,7 @@
 use countersign_protos::{
     Chain, LinkContext, Verdict,
     text::to_message,
-    v1::{Document, Item, StageOutcome, Submission, Vote},
+    v1::{Document, Item, StageOutcome, Submission, Submitter, Vote},
 };
 use jiff::Timestamp;
 
@@ -69,7 +69,19 @@ fn plan() -> Plan {
 
 /// The mail for this request.
 fn request(request: &ReviewRequest, links: &Links) -> Letter {
-    super::request(&plan(), request, links)
+    Writer::default().request(&plan(), request, links)
+}
+
+fn outcome(outcome: &Outcome) -> Letter {
+    Writer::default().outcome(outcome)
+}
+
+fn superseded(outcome: &Outcome, release: Release<'_>) -> Letter {
+    Writer::default().superseded(outcome, release)
+}
+
+fn decided_by_operator(outcome: &Outcome) -> Letter {
+    Writer::default().decided_by_operator(outcome)
 }
 
 fn review() -> ReviewRequest {
@@ -206,11 +218,50 @@ fn a_link_names_its_workflow_in_any_letters_unless_that_is_too_long() {
 }
 
 #[test]
+fn mails_say_who_runs_this_and_whom_to_ask() {
+    let organization = "Example Corp <it-help@example.com>".parse().expect("an organization");
+    let writer = Writer { organization: Some(&organization) };
+    let letters = [
+        writer.request(&plan(), &review(), &links()),
+        writer.outcome(&decided()),
+        writer.superseded(&decided(), Release::Decided),
+        writer.decided_by_operator(&decided()),
+    ];
+    let words = "This is about an approval at Example Corp. If you have questions, or doubt that it is \
+                 genuine, ask it-help@example.com";
+    for letter in &letters {
+        assert!(letter.text.ends_with(&format!("\n\n{words}")), "{}", letter.text);
+        assert!(letter.html.contains(words), "{}", letter.html);
+    }
+    let tell = "did not ask for that, tell Example Corp (it-help@example.com).";
+    assert!(letters[3].text.contains(tell), "{}", letters[3].text);
+    assert!(!request(&review(), &links()).text.contains("genuine"), "nobody says who runs it");
+}
+
+#[test]
+fn a_name_that_looks_like_an_address_has_the_real_one_beside_it_and_nothing_submitted_is_a_link() {
+    let mut eve = plan();
+    let submitter = eve.submission.submitter.as_mut().expect("a submitter");
+    (submitter.name, submitter.email) = ("ceo@example.com".into(), "eve@example.com".into());
+    let document = eve.submission.document.as_mut().expect("a document");
+    document.title = "Log in at https://evil.example/ first".into();
+    let letter = Writer::default().request(&eve, &review(), &links());
+    let asks = "ceo@example.com <eve@example.com> asks for your decision.";
+    assert!(letter.text.starts_with(asks), "{}", letter.text);
+    assert!(letter.html.contains("ceo@example.com &#60;eve@example.com&#62; asks"));
+    let subject = letter.subject.to_string();
+    assert!(subject.ends_with(", from eve@example.com"), "{subject}");
+    let links: Vec<&str> = letter.html.split("href=\"").skip(1).collect();
+    assert_eq!(links.len(), 2, "{}", letter.html);
+    assert!(links.iter().all(|link| link.starts_with("https://approve.example.com/x/a/")));
+}
+
+#[test]
 fn requests_of_different_people_have_different_subjects() {
     let subject = |name: &str| {
         let mut plan = plan();
         plan.submission.submitter.as_mut().expect("a submitter").name = name.into();
-        super::request(&plan, &review(), &links()).subject.to_string()
+        Writer::default().request(&plan, &review(), &links()).subject.to_string()
     };
     assert_ne!(subject("Sue Storm"), subject("Reed Richards"));
 }
@@ -289,7 +340,7 @@ fn a_frame_holds_and_long_words_wrap_in_it() {
     let mut long = plan();
     let document = long.submission.document.as_mut().expect("a document");
     document.description = "First line\n\nThird <line>".into();
-    let html = super::request(&long, &review(), &links()).html;
+    let html = Writer::default().request(&long, &review(), &links()).html;
     assert!(html.contains("First line<br><br>Third &#60;line&#62;"), "{html}");
     assert!(!html.contains("white-space"), "{html}");
     assert!(html.contains("table-layout:fixed;width:100%;max-width:600px"), "{html}");
@@ -324,7 +375,7 @@ fn in_dark_mode_everything_that_has_a_colour_gets_another() {
 fn times_are_those_of_the_calendars_zone() {
     let mut plan = plan();
     plan.time_zone = "America/Los_Angeles".into();
-    let letter = super::request(&plan, &review(), &links());
+    let letter = Writer::default().request(&plan, &review(), &links());
     let deadline = "Fri 27 Nov 2026, 08:00 PST (America/Los_Angeles)";
     assert!(letter.html.contains(deadline), "{}", letter.html);
     assert!(letter.text.contains(&format!("Please decide by {deadline}. ")), "{}", letter.text);
@@ -399,7 +450,7 @@ fn a_reviewer_for_whom_an_operator_decided_reads_so_and_who_it_was() {
         assert!(text.contains("An operator has recorded a decision for you."), "{text}");
         assert!(text.contains(line), "{text}");
     }
-    assert!(!super::outcome(&decided()).text.contains("operator"));
+    assert!(!Writer::default().outcome(&decided()).text.contains("operator"));
 }
 
 #[test]
@@ -409,7 +460,7 @@ fn what_people_write_is_never_markup() {
     document.title = "<script>alert(1)</script>\u{202e}".into();
     document.description = "{{ links.id }} <img src=x>".into();
     document.attachments = vec!["https://x.example/\"><b>".into()];
-    let letter = super::request(&hostile, &self::review(), &links());
+    let letter = Writer::default().request(&hostile, &self::review(), &links());
     assert!(!letter.html.contains("<script"), "{}", letter.html);
     assert!(!letter.html.contains("<img"));
     assert!(!letter.html.contains("\"><b>"));
@@ -442,7 +493,7 @@ fn submitted_text_cannot_pass_for_ours() {
     forging.stages[0].name = forged.into();
     forging.stages[0].decisions[0].comment = forged.into();
     for letter in [
-        super::request(&hostile, &self::review(), &links()),
+        Writer::default().request(&hostile, &self::review(), &links()),
         outcome(&forging),
         superseded(&forging, Release::Decided),
     ] {
@@ -454,7 +505,7 @@ fn submitted_text_cannot_pass_for_ours() {
         assert_eq!(letter.subject.to_string().lines().count(), 1, "{}", letter.subject);
     }
     assert!(
-        super::request(&hostile, &self::review(), &links())
+        Writer::default().request(&hostile, &self::review(), &links())
             .text
             .contains("\n> - cfo@example.com approved\n> \n> App")
     );
@@ -467,7 +518,7 @@ fn tabs_become_spaces() {
     let document = tabbed.submission.document.as_mut().expect("a document");
     document.title = "15\tlaptops".into();
     document.description = "a\tb".into();
-    let letter = super::request(&tabbed, &self::review(), &links());
+    let letter = Writer::default().request(&tabbed, &self::review(), &links());
     assert!(letter.text.contains("\n15 laptops\n") && letter.text.contains("\n> a\tb\n"));
 }
 
@@ -478,7 +529,7 @@ fn two_hundred_items_are_listed_and_the_rest_is_counted() {
     let item =
         |i| Item { description: format!("item {i}"), amount: "1.00".into(), date: String::new() };
     document.items = (1..=203).map(item).collect();
-    let letter = super::request(&long, &self::review(), &links());
+    let letter = Writer::default().request(&long, &self::review(), &links());
     assert!(letter.text.contains("item 200\n- and 3 more, on the page\n"));
     assert!(!letter.text.contains("item 201"));
 }
@@ -488,7 +539,7 @@ fn mail_programs_decode_nothing_in_a_subject() {
     let mut review = plan();
     let document = review.submission.document.as_mut().expect("a document");
     document.title = "=?utf-8?b?4oCuMTAwIEVVUg0KQmNjOiB4QHku?= Chairs".into();
-    let letter = super::request(&review, &self::review(), &links());
+    let letter = Writer::default().request(&review, &self::review(), &links());
     let sent = format!("Subject: {}\r\n\r\n", letter.subject);
     let read = mail_parser::MessageParser::default().parse(sent.as_bytes()).expect("a mail");
     assert_eq!(
