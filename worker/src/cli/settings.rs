@@ -101,7 +101,7 @@ pub struct RawSettings {
     public_url: Option<String>,
 
     /// How to send mail: outbox:DIR, sns:TOPIC_ARN, smtp://USER:PASSWORD@HOST:PORT?tls=required
-    /// or smtps://USER:PASSWORD@HOST
+    /// or smtps://USER:PASSWORD@HOST. A path is the name in EHLO. [default of that: the sender's domain]
     #[arg(long, env = "COUNTERSIGN_NOTIFY", hide_env_values = true, global = true)]
     notify: Option<String>,
 

@@ -9,7 +9,7 @@ use lettre::{
 };
 
 use super::{Envelope, NotifyError};
-use crate::mail::Letter;
+use crate::{approval::EmailAddress, mail::Letter};
 
 /// Keeps automatic replies away: by RFC 3834, by Exchange (without its `NDR`: bounces are wanted), and by
 /// programs that are older than both.
@@ -18,6 +18,13 @@ const NO_REPLIES: [(&str, &str); 3] = [
     ("X-Auto-Response-Suppress", "DR, RN, NRN, OOF, AutoReply"),
     ("Precedence", "list"),
 ];
+
+/// A sender whose domain is in ASCII, as every mail server takes it (RFC 5890).
+pub(super) fn sender(from: Mailbox) -> Mailbox {
+    let anybody = format!("anybody@{}", from.email.domain()).parse::<EmailAddress>();
+    let ascii = anybody.ok().and_then(|it| Address::new(from.email.user(), it.domain()).ok());
+    Mailbox::new(from.name, ascii.unwrap_or(from.email))
+}
 
 /// A mail in text and HTML, with the same Message-ID at each attempt.
 pub(super) fn message(
@@ -85,6 +92,22 @@ mod tests {
         assert_eq!(field(&follows, "Message-ID").as_deref(), Some("<run.7@corp.example>"));
         assert_eq!(field(&follows, "References"), Some(id.clone()));
         assert_eq!(field(&follows, "In-Reply-To"), Some(id));
+    }
+
+    #[test]
+    fn a_senders_domain_may_have_umlauts() {
+        let from = sender(from("Freigaben <freigaben@Müller.example>"));
+        assert_eq!(from.email.to_string(), "freigaben@xn--mller-kva.example");
+        let (envelope, letter) = example("ann@example.com");
+        let mail = written(&from, &envelope, &letter);
+        assert!(mail.is_ascii(), "{mail}");
+        assert_eq!(field(&mail, "From"), Some("Freigaben <freigaben@xn--mller-kva.example>".into()));
+        let id = field(&mail, "Message-ID");
+        assert_eq!(id.as_deref(), Some("<run.3@xn--mller-kva.example>"));
+        for other in ["approvals@localhost", "approvals@corp.example"] {
+            let from: Mailbox = other.parse().expect("a mailbox");
+            assert_eq!(sender(from.clone()), from);
+        }
     }
 
     #[test]

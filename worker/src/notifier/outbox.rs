@@ -26,7 +26,7 @@ pub struct Outbox {
 impl Outbox {
     /// The folder is created with the first mail.
     pub fn new(folder: PathBuf, from: Mailbox) -> Self {
-        Self { folder, from }
+        Self { folder, from: mime::sender(from) }
     }
 
     pub(super) async fn send(

@@ -44,14 +44,15 @@ pub struct Smtp {
 }
 
 /// `smtp://user:password@host:port` with `?tls=required` for STARTTLS, or `smtps://…`. A path is this
-/// machine's name in EHLO.
+/// machine's name in EHLO, which is the sender's domain otherwise.
 #[derive(Clone)]
 pub struct SmtpServer {
     host: String,
     port: u16,
     tls: Tls,
-    /// This machine's name in EHLO.
-    hello: ClientId,
+    /// This machine's name in EHLO. Without one, the sender's domain: the name that lettre would take may be
+    /// one that no other machine knows, which big providers refuse.
+    hello: Option<ClientId>,
     credentials: Option<Credentials>,
 }
 
@@ -65,7 +66,7 @@ const QUIT_TIMEOUT: Duration = Duration::from_secs(10);
 impl Smtp {
     /// Sends mail from this address.
     pub fn new(server: SmtpServer, from: Mailbox) -> Self {
-        Self { server, from, time_out: Step::time_out }
+        Self { server, from: mime::sender(from), time_out: Step::time_out }
     }
 
     pub(super) async fn send(
@@ -90,6 +91,8 @@ impl Smtp {
 
     async fn open(&self) -> Result<AsyncSmtpConnection, NotifyError> {
         let SmtpServer { host, port, tls, hello, credentials } = &self.server;
+        let domain = || ClientId::Domain(self.from.email.domain().to_owned());
+        let hello = &hello.clone().unwrap_or_else(domain);
         let from_the_start = match tls {
             Tls::Wrapper(parameters) => Some(parameters.clone()),
             _ => None,
@@ -247,8 +250,8 @@ impl FromStr for SmtpServer {
             Encryption::FromTheStart => (465, Tls::Wrapper(parameters()?)),
         };
         let hello = match url.path().trim_matches('/') {
-            "" => ClientId::default(),
-            name => ClientId::Domain(name.to_owned()),
+            "" => None,
+            name => Some(ClientId::Domain(name.to_owned())),
         };
         let credentials = match url.password() {
             Some(password) => Some(Credentials::new(decode(url.username())?, decode(password)?)),

@@ -198,6 +198,22 @@ async fn a_probe_connects_and_sends_no_mail() {
 }
 
 #[tokio::test]
+async fn a_mail_server_is_greeted_by_the_senders_domain_or_by_the_name_in_the_url() {
+    for (path, sender, name) in [
+        ("", "approvals@corp.example", "corp.example"),
+        ("", "approvals@Müller.example", "xn--mller-kva.example"),
+        ("/mail.corp.example", "approvals@corp.example", "mail.corp.example"),
+    ] {
+        let greeting = format!("EHLO {name}");
+        let server = Listening::with("", &greeting, Some("554 5.7.1 so it is"));
+        let url = format!("{}{path}", server.0);
+        let smtp = Smtp::new(url.parse().expect("a server"), sender.parse().expect("a mailbox"));
+        let error = smtp.probe().await.expect_err("the greeting is answered").to_string();
+        assert!(error.ends_with("554 5.7.1 so it is"), "{name}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_recipient_beyond_ascii_needs_smtputf8() {
     let error = sent("jürgen@example.com", "", "nothing", "").await;
     let why = "the mail server accepts only ASCII addresses (it has no SMTPUTF8), and \
