@@ -176,6 +176,8 @@ pub(crate) struct OutboxPage<'a> {
 pub(crate) struct MailPage<'a> {
     pub(crate) site: &'a Site,
     pub(crate) mail: &'a Mail,
+    /// Its file's name.
+    pub(crate) file: &'a str,
 }
 
 fn tone(case: Case<'_>) -> &'static str {
