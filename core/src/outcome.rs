@@ -204,6 +204,7 @@ pub fn reason(approval: &Approval) -> String {
         Reason::Waiting { stage, approvals, needed } => {
             format!("{stage} has {approvals} of the {needed} approvals it needs.")
         }
+        Reason::Unreachable { stage } => format!("Nobody in {stage} can be reached."),
         Reason::Votes { verdict, reviewers, .. } => {
             format!("{} by {}.", decided(verdict), names(&reviewers))
         }

@@ -18,8 +18,8 @@ use crate::{
     limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
     money::{self, Money, NotMoney},
     policy::{
-        Absence, Calendar, MAX_REMINDERS, Plan, PlannedStage, Policy, Reminder, Route, TimePlan,
-        Wait, most_bytes,
+        Absence, Calendar, MAX_REMINDERS, Plan, PlannedLevel, PlannedStage, Policy, Reminder,
+        Route, TimePlan, Wait, most_bytes,
     },
 };
 
@@ -151,6 +151,7 @@ impl Checks {
             let routed = rules.route(&plan.submission, &plan.submitter);
             plan.rule.clone_from(&routed.rule.name);
             plan.restrictions.different_people = routed.rule.different_people;
+            plan.tell_submitter = routed.rule.tell_submitter;
             plan.follow_ups.clone_from(&routed.rule.follow_ups);
             match routed.route {
                 Ok(Route::Decided(verdict)) => plan.rule_decision = Some(verdict),
@@ -355,7 +356,8 @@ impl Checks {
         if policy.stages.is_empty() {
             self.report("$.approval.stages", "is required: at least one stage");
         }
-        let reviewers: usize = policy.stages.iter().map(|stage| stage.reviewers.len()).sum();
+        let asks = |stage: &v1::Stage| stage.reviewers.len() + stage.fallback.len();
+        let reviewers: usize = policy.stages.iter().map(asks).sum();
         if reviewers > MAX_SEATS {
             let message = format!("ask {reviewers} reviewers; at most {MAX_SEATS} can be asked");
             self.report("$.approval.stages", message);
@@ -372,14 +374,17 @@ impl Checks {
 
     /// Rules that let a submission name its reviewers do not let it ask strangers, or nobody.
     fn within_rules(&mut self, path: &str, stage: &PlannedStage, rules: &Policy) {
-        for (i, reviewer) in stage.reviewers.iter().enumerate() {
-            if !rules.knows_domain_of(reviewer) {
-                let message = format!(
-                    "is outside the domains of the routing rules (COUNTERSIGN_POLICY): no address in \
-                     them ends in @{}",
-                    reviewer.domain()
-                );
-                self.report(&format!("{path}.reviewers[{i}]"), message);
+        let fallback = stage.escalations.iter().map(|level| ("fallback", &level.reviewers));
+        for (key, people) in [("reviewers", &stage.reviewers)].into_iter().chain(fallback) {
+            for (i, reviewer) in people.iter().enumerate() {
+                if !rules.knows_domain_of(reviewer) {
+                    let message = format!(
+                        "is outside the domains of the routing rules (COUNTERSIGN_POLICY): no address \
+                         in them ends in @{}",
+                        reviewer.domain()
+                    );
+                    self.report(&format!("{path}.{key}[{i}]"), message);
+                }
             }
         }
         if stage.on_deadline == OnDeadline::Approve {
@@ -401,14 +406,13 @@ impl Checks {
         let name = if name.is_empty() { format!("Stage {}", i + 1) } else { name.to_owned() };
         let reviewers = self.reviewers(&format!("{path}.reviewers"), &stage.reviewers, submitter);
         let quorum = self.optional(&format!("{path}.quorum"), &stage.quorum).unwrap_or(Quorum::Any);
-        if !stage.reviewers.is_empty()
-            && quorum.approvals(stage.reviewers.len()) > stage.reviewers.len()
+        for (what, number) in
+            [("reviewers", stage.reviewers.len()), ("in `fallback`", stage.fallback.len())]
         {
-            let message = format!(
-                "{quorum} approvals can never come from {} reviewers",
-                stage.reviewers.len()
-            );
-            self.report(&format!("{path}.quorum"), message);
+            if number > 0 && quorum.approvals(number) > number {
+                let message = format!("{quorum} approvals can never come from {number} {what}");
+                self.report(&format!("{path}.quorum"), message);
+            }
         }
         let deadline: Option<Wait> = self.optional(&format!("{path}.deadline"), &stage.deadline);
         let deadline = deadline.unwrap_or_default();
@@ -416,7 +420,15 @@ impl Checks {
         let on_deadline = on_deadline.unwrap_or_default();
         let reminders = self.reminders(&format!("{path}.reminders"), &stage.reminders, deadline);
         let time = TimePlan { deadline, reminders };
-        PlannedStage { name, reviewers, quorum, time, on_deadline, escalations: Vec::new() }
+        let escalations = match stage.fallback.is_empty() {
+            true => Vec::new(),
+            false => {
+                let path = format!("{path}.fallback");
+                let fallback = self.reviewers(&path, &stage.fallback, submitter);
+                vec![PlannedLevel::fallback(fallback, time.clone())]
+            }
+        };
+        PlannedStage { name, reviewers, quorum, time, on_deadline, escalations }
     }
 
     fn reviewers(

@@ -3,7 +3,10 @@
 use countersign_protos::{
     LinkHash, Verdict,
     text::{self, clean_line},
-    v1::{ApprovalState, ReviewerState, StageState, Status, Submission, Vote},
+    v1::{
+        ApprovalState, Delivery, ReviewerState, StageState, Status, Submission, Vote,
+        reason::Reason,
+    },
 };
 use pbjson_types::Timestamp;
 
@@ -210,6 +213,7 @@ pub(crate) fn reviewer_did(reviewer: &ReviewerState, waiting: bool, case: Case<'
     }
     let did = match (reviewer.released, waiting) {
         (true, _) => "did not decide; others were asked",
+        (false, true) if reviewer.delivery() == Delivery::Undeliverable => "cannot be reached",
         (false, true) => "has not decided yet",
         (false, false) => "",
     };
@@ -276,7 +280,7 @@ fn progress(case: Case<'_>) -> String {
         return join([now, case.state.reason.clone(), delivering(case)]);
     }
     match own_stage(case) {
-        Some(stage) if is_open(stage) => approvals_so_far(stage),
+        Some(stage) if is_open(stage) => join([approvals_so_far(stage), unreachable(case)]),
         Some(stage) => {
             let over = format!("This stage is {}.", stage_word(stage).to_lowercase());
             let next = case.state.stages.iter().find(|stage| is_open(stage));
@@ -286,9 +290,21 @@ fn progress(case: Case<'_>) -> String {
                 }
                 _ => "The request continues.".to_owned(),
             };
-            join([over, next])
+            join([over, next, unreachable(case)])
         }
         None => "The request is not decided yet.".to_owned(),
+    }
+}
+
+/// Said where mail reaches nobody who may decide now.
+fn unreachable(case: Case<'_>) -> String {
+    let because = case.state.because.as_ref().and_then(|because| because.reason.as_ref());
+    match because {
+        Some(Reason::Unreachable(stage)) => format!(
+            "Mail reaches nobody in {stage} who may decide now; whoever runs the approvals can have \
+             others asked."
+        ),
+        _ => String::new(),
     }
 }
 

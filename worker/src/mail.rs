@@ -6,7 +6,7 @@ mod subject;
 use askama::Template;
 use countersign_protos::{
     ApprovalId, Organization, PublicUrl,
-    text::{clean_line, full_moment, time_zone},
+    text::{clean_line, full_moment, time_zone, to_message},
     v1::{Outcome, Status},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,7 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) use self::subject::Subject;
 use self::facts::{DecisionFacts, Facts, status_word};
 use crate::{
-    approval::{OnDeadline, Release},
+    approval::{Approval, OnDeadline, Release},
     policy::Plan,
     recorded::ReviewRequest,
 };
@@ -148,6 +148,32 @@ impl Writer<'_> {
         self.about("outcome", &opening, outcome, |facts| facts.own_subject(start))
     }
 
+    /// To the submitter: people are asked. `None` if nobody is.
+    pub(crate) fn started(self, outcome: &Outcome, approval: &Approval) -> Option<Letter> {
+        let (people, deadline) = asked(outcome, approval)?;
+        let opening = format!(
+            "Your submission is waiting for a decision. Asked to decide by {deadline}: {people}."
+        );
+        Some(self.about("started", &opening, outcome, |facts| facts.own_subject("Waiting")))
+    }
+
+    /// To the submitter: mail reaches nobody who may decide. `None` if it reaches somebody.
+    pub(crate) fn unreachable(self, outcome: &Outcome, approval: &Approval) -> Option<Letter> {
+        let stage = approval.open_stage().filter(|stage| stage.is_unreachable())?;
+        let (people, deadline) = asked(outcome, approval)?;
+        let consequence = match stage.escalates_at_deadline() {
+            true => "others are asked",
+            false => consequence(stage.on_deadline()),
+        };
+        let opening = format!(
+            "Nobody can be reached to decide your submission: mails to {people} were refused. Ask {} to \
+             have somebody else asked. Otherwise, {consequence} on {deadline}.",
+            self.whom()
+        );
+        let start = "Nobody can be reached";
+        Some(self.about("unreachable", &opening, outcome, |facts| facts.own_subject(start)))
+    }
+
     /// To a reviewer who need not decide any more.
     pub(crate) fn superseded(self, outcome: &Outcome, release: Release<'_>) -> Letter {
         let (start, opening) = match release {
@@ -174,12 +200,9 @@ impl Writer<'_> {
 
     /// To a reviewer for whom an operator has decided.
     pub(crate) fn decided_by_operator(self, outcome: &Outcome) -> Letter {
-        let whom = match self.organization {
-            Some(Organization { name, contact }) => format!("{name} ({contact})"),
-            None => "whoever runs the approvals".to_owned(),
-        };
         let opening = format!(
-            "An operator has recorded a decision for you. If you did not ask for that, tell {whom}."
+            "An operator has recorded a decision for you. If you did not ask for that, tell {}.",
+            self.whom()
         );
         self.about("decided", &opening, outcome, |facts| facts.subject("Decided for you"))
     }
@@ -201,11 +224,28 @@ impl Writer<'_> {
         }
     }
 
+    /// Whom people ask about approvals.
+    fn whom(self) -> String {
+        match self.organization {
+            Some(Organization { name, contact }) => format!("{name} ({contact})"),
+            None => "whoever runs the approvals".to_owned(),
+        }
+    }
+
     /// With the words about who runs this.
     fn signed(self, facts: Facts) -> Facts {
         let imprint = self.organization.map(Organization::imprint).unwrap_or_default();
         Facts { imprint, ..facts }
     }
+}
+
+/// Who is asked and has not decided, and until when.
+fn asked(outcome: &Outcome, approval: &Approval) -> Option<(String, String)> {
+    let stage = approval.open_stage()?;
+    let people: Vec<&str> = stage.undecided().map(|seat| seat.reviewer.as_str()).collect();
+    let deadline = stage.deadline().map(to_message);
+    let deadline = full_moment(deadline.as_ref(), &time_zone(&outcome.time_zone));
+    (!people.is_empty()).then(|| (people.join(", "), deadline))
 }
 
 /// In whose place somebody is asked, and who wanted that; empty if they have their own.

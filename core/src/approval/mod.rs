@@ -399,6 +399,11 @@ impl Approval {
         self.open_stage()?.next_deadline()
     }
 
+    /// Whether the open stage waits for people none of whom can be reached.
+    pub fn is_unreachable(&self) -> bool {
+        self.open_stage().is_some_and(Stage::is_unreachable)
+    }
+
     fn requires_link(&self) -> bool {
         !self.restrictions.operators.may_decide
     }

@@ -9,7 +9,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn level(reviewers: &[&str], keep_earlier: bool) -> Level {
-    Level { reviewers: addresses(reviewers), keep_earlier }
+    Level { reviewers: addresses(reviewers), keep_earlier, fallback: false }
 }
 
 fn plan(reviewers: &[&str], quorum: Quorum) -> StagePlan {
@@ -672,4 +672,43 @@ fn who_is_released_can_read_why() {
 fn replacement(from: &str, to: &str) -> Invited {
     let instead_of = Some(address(from));
     Invited { round: 2, instead_of, ..Invited::new(address(to), format!("0-2-{to}")) }
+}
+
+#[test]
+fn where_mail_reaches_nobody_the_reason_says_so_and_a_fallback_is_asked() {
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
+    let reached = |approval: &mut Approval, name: &str, reached: bool| {
+        approval.reached(&format!("0-0-{name}@example.com"), reached);
+    };
+    reached(&mut approval, "ann", false);
+    assert!(!approval.is_unreachable(), "Bob may still read his mail");
+    reached(&mut approval, "bob", false);
+    assert!(approval.is_unreachable());
+    assert_eq!(approval.reason(), Reason::Unreachable { stage: "finance" });
+    assert!(approval.next_deadline().is_some(), "the deadline ends it all the same");
+    reached(&mut approval, "bob", true);
+    assert!(matches!(approval.reason(), Reason::Waiting { .. }));
+    vote(&mut approval, "bob", Approve, 1);
+    assert!(approval.is_unreachable(), "it waits for Ann alone");
+
+    let fallback = Level { fallback: true, ..level(&["boss"], false) };
+    let levels = vec![level(&["ann"], false), level(&["coo"], true), fallback];
+    let plans = || vec![StagePlan { levels: levels.clone(), ..plan(&["ann"], Quorum::All) }];
+    let mut unreached = asking_first_stage(plans());
+    assert!(unreached.open_stage().is_some_and(Stage::escalates_at_deadline));
+    reached(&mut unreached, "ann", false);
+    open(&mut unreached, 10);
+    assert!(!unreached.open_stage().is_some_and(Stage::escalates_at_deadline));
+    assert!(unreached.to_ask().is_none() && !unreached.is_unreachable(), "Coo is asked");
+    unreached.reached("0-1-coo@example.com", false);
+    let superseded = open(&mut unreached, 20);
+    assert_eq!(superseded.len(), 2, "neither could be reached");
+    vote(&mut unreached, "boss", Approve, 21);
+    assert!(matches!(unreached.status(), Status::Approved(..)));
+
+    let mut late = asking_first_stage(plans());
+    late.tick(at(100));
+    open(&mut late, 100);
+    late.tick(at(200));
+    assert!(matches!(late.status(), Status::Expired(..)), "no deadline has a fallback asked");
 }

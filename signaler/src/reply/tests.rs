@@ -4,8 +4,8 @@ use axum::body::to_bytes;
 use countersign_protos::{
     ApprovalId,
     v1::{
-        ApprovalState, Document, Item, ReviewerState, StageState, Status, Submission, Submitter,
-        Vote,
+        ApprovalState, Delivery, Document, Item, ReviewerState, StageState, Status, Submission,
+        Submitter, Vote,
     },
 };
 
@@ -207,6 +207,21 @@ async fn who_decided_what_and_why_is_shown_and_no_hash_is() {
     for body in [page, json] {
         assert!(!body.contains(link().as_str()) && !body.contains("hash-of-bob"), "{body}");
     }
+}
+
+#[tokio::test]
+async fn where_mail_reaches_nobody_a_page_says_so() {
+    let ann = vote("ann@example.com", Verdict::Approve, "");
+    let mut state = approval(Status::Pending, Status::Pending, ann, None);
+    let unreachable = countersign_protos::v1::reason::Reason::Unreachable("Managers".into());
+    state.because = Some(countersign_protos::v1::Reason { reason: Some(unreachable) });
+    state.stages[0].reviewers[1].delivery = Delivery::Undeliverable.into();
+    let reading = Reading::Current(state);
+    let (_, page) = said(on_view(&reading, &link()), reading, Accept::Html).await;
+    for words in ["Mail reaches nobody in Managers who may decide now", "cannot be reached"] {
+        assert!(page.contains(words), "{words}\n{page}");
+    }
+    assert!(!page.contains("has not decided yet</span>"), "{page}");
 }
 
 #[tokio::test]

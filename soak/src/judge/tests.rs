@@ -429,6 +429,12 @@ fn a_notice_is_true_and_goes_to_whom_it_concerns() {
     assert!(is_mail_explained(&twice, superseded(ANN, silent)), "she was asked in two stages");
     let waits = format!("S0: still open\n- {ANN} approved, Mon\n  > By page\n");
     assert!(!is_mail_explained(&facts(), superseded(BOB, &waits)), "he is still asked");
+    let waiting = |to| {
+        let first = "Your submission is waiting for a decision. Asked to decide by Mon: x.";
+        notice(to, first, "S0: still open\n")
+    };
+    assert!(is_mail_explained(&facts(), waiting(SUBMITTER)));
+    assert!(!is_mail_explained(&facts(), waiting(MALLORY)));
     let represented = |to| {
         let first =
             "An operator has recorded a decision for you. If you did not ask for that, tell.";

@@ -193,42 +193,28 @@ impl Countersign {
         notice: Notice,
     ) -> Result<String, ActivityError> {
         let Notice { workflow_id, number, recipient, about } = notice;
-        let first_run_id = match &about {
-            About::Outcome { first_run_id, .. } => first_run_id.clone(),
-            About::Superseded(evidence) | About::DecidedByOperator(evidence) => {
-                evidence.first_run_id.clone()
-            }
-        };
-        let chain = Chain { workflow_id: &workflow_id, first_run_id: &first_run_id };
+        let first_run_id = about.first_run_id();
+        let chain = Chain { workflow_id: &workflow_id, first_run_id };
         let (outcome, thread, letter) = match &about {
             About::Outcome { outcome, .. } => {
                 let (outcome, _) = outcome.open(chain, &self.link_keys).map_err(not_sealed)?;
                 concerns(&recipient, &submitter(&outcome))?;
                 let letter = self.writer().outcome(&outcome);
-                (outcome, format!("{first_run_id}.submitter"), letter)
+                (outcome, thread_of_submitter(first_run_id), letter)
             }
-            About::Superseded(evidence) => {
-                let (approval, outcome) = self.recompute(chain, evidence)?;
-                concerns(&recipient, &undecided(&outcome))?;
-                with_heartbeat(&ctx, operators::check(&outcome, evidence, &ctx, &workflow_id))
-                    .await??;
-                let release = approval.release(&recipient);
-                let release = release.ok_or_else(|| refusal(NOT_GENUINE, "they may still decide"))?;
-                let letter = self.writer().superseded(&outcome, release);
-                (outcome, thread_of(&approval, &recipient), letter)
-            }
-            About::DecidedByOperator(evidence) => {
-                let (approval, outcome) = self.recompute(chain, evidence)?;
-                concerns(&recipient, &represented(&outcome))?;
-                with_heartbeat(&ctx, operators::check(&outcome, evidence, &ctx, &workflow_id))
-                    .await??;
-                let letter = self.writer().decided_by_operator(&outcome);
-                (outcome, thread_of(&approval, &recipient), letter)
+            About::Started(evidence)
+            | About::Unreachable(evidence)
+            | About::Superseded(evidence)
+            | About::DecidedByOperator(evidence) => {
+                self.of_evidence(&ctx, chain, &recipient, &about, evidence).await?
             }
         };
         // The same where another workflow goes on with it, or a reset repeats it.
         let status = outcome.status().as_str_name().to_lowercase();
-        let key = format!("{first_run_id}.{}.{status}.{number}", letter.kind);
+        let key = match about {
+            About::Started(_) => thread.clone(),
+            _ => format!("{first_run_id}.{}.{status}.{number}", letter.kind),
+        };
         let envelope = Envelope { key, thread, ..envelope(ctx.info(), recipient) };
         self.send(&ctx, envelope, letter, None).await
     }
@@ -294,6 +280,9 @@ fn chain<'a>(ctx: &'a ActivityContext, first_run_id: &'a str) -> Chain<'a> {
     Chain { workflow_id, first_run_id }
 }
 
+/// Whom of an outcome a notice is for.
+type People = fn(&Outcome) -> Vec<&str>;
+
 /// Checks that a notice is for one of these. As people: the submission has the submitter's address as it was
 /// typed.
 fn concerns(recipient: &EmailAddress, people: &[&str]) -> Result<(), ActivityError> {
@@ -344,6 +333,43 @@ impl Countersign {
         let approval = approval.map_err(|why| refusal(NOT_GENUINE, why.to_string()))?;
         let outcome = outcome::outcome(&plan, &approval, chain);
         Ok((approval, outcome))
+    }
+
+    /// A notice that evidence bears out: the outcome so far, the notice's thread, and the letter.
+    async fn of_evidence(
+        &self,
+        ctx: &ActivityContext,
+        chain: Chain<'_>,
+        recipient: &EmailAddress,
+        about: &About,
+        evidence: &Evidence,
+    ) -> Result<(Outcome, String, Letter), ActivityError> {
+        let (approval, outcome) = self.recompute(chain, evidence)?;
+        let of_submitter = || thread_of_submitter(chain.first_run_id);
+        let of_reviewer = || thread_of(&approval, recipient);
+        let writer = self.writer();
+        let (concerned, thread): (People, _) = match about {
+            About::Superseded(_) => (undecided, of_reviewer()),
+            About::DecidedByOperator(_) => (represented, of_reviewer()),
+            About::Started(_) | About::Unreachable(_) | About::Outcome { .. } => {
+                (submitter, of_submitter())
+            }
+        };
+        concerns(recipient, &concerned(&outcome))?;
+        let check = operators::check(&outcome, evidence, ctx, chain.workflow_id);
+        with_heartbeat(ctx, check).await??;
+        let letter = match about {
+            About::Started(_) => writer.started(&outcome, &approval),
+            About::Unreachable(_) => writer.unreachable(&outcome, &approval),
+            About::Superseded(_) => {
+                let release = approval.release(recipient);
+                release.map(|release| writer.superseded(&outcome, release))
+            }
+            About::DecidedByOperator(_) => Some(writer.decided_by_operator(&outcome)),
+            About::Outcome { .. } => None,
+        };
+        let letter = letter.ok_or_else(|| refusal(NOT_GENUINE, "what it would say is not so"))?;
+        Ok((outcome, thread, letter))
     }
 
     /// A sealed outcome with its signature, which is the one that `conclude` has returned.
@@ -444,6 +470,11 @@ fn thread(link: &str, asked_at: Option<Timestamp>) -> String {
     }
 }
 
+/// The thread of the submitter's notices, and the key of the one that says that people are asked.
+fn thread_of_submitter(first_run_id: &str) -> String {
+    format!("{first_run_id}.submitter")
+}
+
 /// The thread of a reviewer's latest request.
 fn thread_of(approval: &Approval, reviewer: &EmailAddress) -> String {
     let mut seats = approval.stages().iter().flat_map(Stage::seats);
@@ -542,7 +573,7 @@ mod tests {
                 name: "Finance".into(),
                 quorum: Quorum::Any,
                 on_deadline: OnDeadline::Expire,
-                levels: vec![Level { reviewers, keep_earlier: true }],
+                levels: vec![Level { reviewers, keep_earlier: true, fallback: false }],
             };
             let mut approval = Approval::new(address("sue"), vec![stage]);
             approval.ask(vec![invited(0, "ann"), invited(0, "bob")], None, at);

@@ -92,6 +92,8 @@ impl Open {
                     let first_run_id = self.first_run_id.clone();
                     About::Outcome { outcome: outcome.clone(), first_run_id }
                 }
+                Kind::Started => About::Started(brief(self.evidence(entries))),
+                Kind::Unreachable => About::Unreachable(brief(self.evidence(entries))),
                 Kind::Superseded => About::Superseded(brief(self.evidence(entries))),
                 Kind::DecidedByOperator => About::DecidedByOperator(brief(self.evidence(entries))),
             };

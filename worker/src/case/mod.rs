@@ -33,7 +33,9 @@ pub(crate) use self::{
     visibility::unset,
 };
 use crate::{
-    approval::{Approval, Ballot, By, Claim, NotReassigned, Receipt, Seat, Stage, ToAsk, Whom},
+    approval::{
+        Approval, Ballot, By, Claim, Entry, NotReassigned, Receipt, Seat, Stage, ToAsk, Whom,
+    },
     outcome,
     policy::Plan,
     recorded::{Concluded, Evidence, Issue, Issued, Notice, ReviewRequest, Sealed},
@@ -257,6 +259,7 @@ impl Case {
             return Step::Issue { summary, issue: Box::new(issue) };
         }
         let Some(until) = open.next_deadline() else { return Step::Stuck };
+        open.notify_if_unreachable();
         Step::Wait(Wait {
             publish: std::mem::take(&mut open.unpublished),
             stop: open.unsent_to_superseded(),
@@ -365,6 +368,7 @@ impl Case {
         }
         let now = issued.opened_at;
         let (superseded, pointless) = open.ask(issued);
+        open.notify_of_start();
         if let Some(why) = pointless {
             self.inbox.ignore(names::SIGNAL_REASSIGN, &why.to_string());
         }
@@ -402,12 +406,18 @@ impl Open {
     /// Whom to issue links to now, and a summary for people.
     fn to_issue(&self, now: Timestamp) -> Option<(String, Issue)> {
         let to_ask = self.approval.to_ask()?;
-        let name = &self.plan.stages.get(to_ask.stage)?.name;
+        let planned = self.plan.stages.get(to_ask.stage)?;
+        let name = &planned.name;
+        let is_fallback = |level: usize| {
+            let level = level.checked_sub(1).and_then(|level| planned.escalations.get(level));
+            level.is_some_and(|level| level.fallback)
+        };
         let summary = match &to_ask.whom {
             Whom::Replacement(from, _) => {
                 format!("Issue an approval link for {name} to replace {from}")
             }
             Whom::Level(0) => format!("Issue approval links for {name}"),
+            Whom::Level(level) if is_fallback(*level) => format!("Ask the fallback of {name}"),
             Whom::Level(level) => format!("Escalate {name} (level {level})"),
         };
         let (plan, first_run_id) = (self.sealed.clone(), self.first_run_id.clone());
@@ -475,6 +485,26 @@ impl Open {
         for seat in seats.iter().filter(|seat| self.deliveries.of(seat).sent) {
             self.notices.notify(seat.reviewer.clone(), Kind::Superseded, entries);
         }
+    }
+
+    /// Tells the submitter that people are asked, where the rule says so.
+    fn notify_of_start(&mut self) {
+        let journal = self.approval.journal();
+        let asked = journal.iter().filter(|entry| matches!(entry, Entry::Asked { .. })).count();
+        if self.plan.tell_submitter && asked == 1 {
+            let (submitter, entries) = (self.plan.submitter.clone(), journal.len());
+            self.notices.notify(submitter, Kind::Started, entries);
+        }
+    }
+
+    /// Tells the submitter that mail reaches nobody who may decide, once until it reaches somebody.
+    fn notify_if_unreachable(&mut self) {
+        let unreachable = self.approval.is_unreachable();
+        if unreachable && !self.notices.told_unreachable {
+            let entries = self.approval.journal().len();
+            self.notices.notify(self.plan.submitter.clone(), Kind::Unreachable, entries);
+        }
+        self.notices.told_unreachable = unreachable;
     }
 
     /// Whether a signal has to wait for a stage to open, or for links: it may be about somebody who is

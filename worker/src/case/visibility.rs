@@ -250,7 +250,7 @@ fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
 
 fn on_deadline(stage: &Stage) -> &'static str {
     match stage.on_deadline() {
-        _ if stage.level() + 1 < stage.plan().levels.len() => "escalate",
+        _ if stage.escalates_at_deadline() => "escalate",
         OnDeadline::Expire => "expire",
         OnDeadline::Reject => "reject",
         OnDeadline::Approve => "approve",

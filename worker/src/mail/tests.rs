@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::{
-    approval::Quorum,
+    approval::{Due, Invited, Quorum},
+    leaves, outcome as outcomes,
     policy::{PlannedStage, TimePlan},
     testing::{address, keys, sealed},
 };
@@ -435,6 +436,41 @@ fn whoever_is_asked_in_anothers_place_reads_in_whose_and_who_wanted_that() {
     let words = "has had fay@example.com asked in place of bob@example.com. You are asked instead \
                  of fay@example.com, who is away.";
     assert!(request(&deputy, &links()).text.contains(words));
+}
+
+/// Ann is asked, and her mail comes through or not.
+fn open_approval(reached: bool) -> Approval {
+    let at = time("2026-11-24T09:30:00Z");
+    let mut approval = leaves::begin(&plan(), at);
+    let due = Due { deadline: time("2026-11-27T16:00:00Z"), reminders: vec![] };
+    approval.ask(vec![Invited::new(address("ann"), "a".into())], Some(due), at);
+    approval.reached("a", reached);
+    approval
+}
+
+#[test]
+fn a_submitter_reads_who_is_asked_until_when_and_that_nobody_can_be_reached() {
+    let open = |approval: &Approval| outcomes::outcome(&plan(), approval, CHAIN);
+    let asked = open_approval(true);
+    let letter = Writer::default().started(&open(&asked), &asked).expect("Ann is asked");
+    assert_eq!(letter.subject.to_string(), "Waiting: 15 laptops, 15,750.00 USD, PO-2041");
+    let words = "Your submission is waiting for a decision. Asked to decide by Fri 27 Nov 2026, \
+                 16:00 UTC: ann@example.com.\n\n15 laptops\n15,750.00 USD\n\nFinance waits for a \
+                 decision.\n\nFinance: still open\n";
+    assert!(letter.text.starts_with(words), "{}", letter.text);
+    assert_eq!(Writer::default().unreachable(&open(&asked), &asked), None);
+
+    let alone = open_approval(false);
+    let organization = "Example Corp <it-help@example.com>".parse().expect("an organization");
+    let writer = Writer { organization: Some(&organization) };
+    let letter = writer.unreachable(&open(&alone), &alone).expect("nobody can be reached");
+    let subject = "Nobody can be reached: 15 laptops, 15,750.00 USD, PO-2041";
+    assert_eq!(letter.subject.to_string(), subject);
+    let words = "Nobody can be reached to decide your submission: mails to ann@example.com were refused. \
+                 Ask Example Corp (it-help@example.com) to have somebody else asked. Otherwise, it \
+                 counts as rejected on Fri 27 Nov 2026, 16:00 UTC.";
+    assert!(letter.text.starts_with(words), "{}", letter.text);
+    assert!(letter.html.contains(words), "{}", letter.html);
 }
 
 #[test]

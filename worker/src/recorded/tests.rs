@@ -59,6 +59,7 @@ fn plan() -> Plan {
             reviewers: vec![address("boss")],
             time: time(),
             keep_earlier: true,
+            fallback: true,
         }],
     };
     Plan {
@@ -67,6 +68,7 @@ fn plan() -> Plan {
         webhook_queue: Some("approvals-webhook".into()),
         rule: "Everything".into(),
         rule_decision: Some(Verdict::Approve),
+        tell_submitter: true,
         time_zone: "Europe/Berlin".into(),
         calendar: Some(Calendar::default()),
         absences: vec![absence()],
@@ -190,6 +192,8 @@ fn what_histories_hold_is_written_as_it_was() {
         ("RefusedSince", json_of(RefusedSince { refused_since: Timestamp::UNIX_EPOCH })),
         ("Evidence", json_of(evidence())),
         ("Notice of an outcome", json_of(notice(announced))),
+        ("Notice of a start", json_of(notice(About::Started(evidence())))),
+        ("Notice that nobody is reached", json_of(notice(About::Unreachable(evidence())))),
         ("Notice of a superseded reviewer", json_of(notice(About::Superseded(evidence())))),
         ("Notice of an operator's vote", json_of(notice(About::DecidedByOperator(evidence())))),
         (

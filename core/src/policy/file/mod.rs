@@ -109,6 +109,7 @@ fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> O
             "decision",
             "stages",
             "different_people",
+            "tell_submitter",
             "on_approved",
             "on_rejected",
         ]);
@@ -167,6 +168,7 @@ fn rules(root: &Table<'_>, stages: &Stages<'_>) -> Vec<Rule> {
             "decision",
             "stages",
             "different_people",
+            "tell_submitter",
             "on_approved",
             "on_rejected",
         ]);
@@ -278,8 +280,8 @@ fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds> {
 /// A rule or the default; `None` if something was reported.
 fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Option<Rule> {
     let before = table.reported();
-    let different_people = table.get("different_people").and_then(|value| value.boolean());
-    let different_people = different_people.unwrap_or(false);
+    let is_set = |key| table.get(key).and_then(|value| value.boolean()).unwrap_or(false);
+    let (different_people, tell_submitter) = (is_set("different_people"), is_set("tell_submitter"));
     let decision = match (table.get("decision"), table.get("stages")) {
         (Some(decision), None) => match decision.text()?.text.as_str() {
             "approve" => Some(Decision::Verdict(Verdict::Approve)),
@@ -308,7 +310,8 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
         approved: follow_up(table, "on_approved"),
         rejected: follow_up(table, "on_rejected"),
     };
-    let rule = Rule { name, when, decision: decision?, different_people, follow_ups };
+    let decision = decision?;
+    let rule = Rule { name, when, decision, different_people, tell_submitter, follow_ups };
     (table.reported() == before).then_some(rule)
 }
 

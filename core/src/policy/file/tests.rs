@@ -309,6 +309,22 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "must be true or false, not a string",
     ),
     ("name = \"Large\"\n", "name = \"Large\"\ndifferent_people = «1»\n", "must be true or false, not a number"),
+    ("name = \"Large\"\n", "name = \"Large\"\ntell_submitter = «1»\n", "must be true or false, not a number"),
+    (
+        "on_deadline = \"reject\"\n",
+        "on_deadline = \"reject\"\nfallback = [«\"finanse\"»]\n",
+        "unknown group \"finanse\"",
+    ),
+    (
+        "on_deadline = \"reject\"\n",
+        "on_deadline = \"reject\"\nfallback = «[\"finance\"]»\n",
+        "the fallback asks nobody new",
+    ),
+    (
+        "on_deadline = \"reject\"\n",
+        "on_deadline = \"reject\"\nfallback = «[\"cfo@example.com\"]»\n",
+        "2 approvals can never come from a fallback of 1",
+    ),
 ];
 
 pub(crate) fn parse(text: &str) -> Result<Policy, Diagnostics> {
