@@ -75,6 +75,28 @@ async fn a_reviewer_is_subscribed_to_their_own_mails_only() {
     assert_ne!(exit.code, 0, "{log}");
 }
 
+#[tokio::test]
+async fn by_sns_nobody_is_said_to_have_a_mail_who_has_confirmed_no_subscription() {
+    let builder = Stack::beside(Temporal::shared().await);
+    let topic = Topic::start(builder.dir()).await;
+    // The emulator takes every subscription for confirmed.
+    let builder = by_sns(builder, &topic);
+    let (exit, log) = builder.run("worker", &["subscribe", "ann@example.com"]).await;
+    assert_eq!(exit.code, 0, "{log}");
+    let stack = builder.start().await;
+    let reviewers = ["ann@example.com", "bob@example.com"];
+    let workflow = stack.submit(&submission::expense(&reviewers)).await;
+    let delivered = |status: &Value| {
+        let reviewers = list(&status["stages"][0]["reviewers"]);
+        reviewers.map(|each| text(&each["delivery"])).collect::<Vec<_>>()
+    };
+    let anns_alone = |status: &Value| delivered(status) == ["SENT", "UNDELIVERABLE"];
+    let status = workflow.status_where("a mail for Ann alone", anns_alone).await;
+    let error = text(&status["stages"][0]["reviewers"][1]["deliveryError"]);
+    let why = "bob@example.com has not confirmed a subscription to the topic";
+    assert!(error.contains(why), "{status}");
+}
+
 fn by_sns(builder: StackBuilder, topic: &Topic) -> StackBuilder {
     let settings = topic.settings(&topic.endpoint());
     settings.into_iter().fold(builder, |builder, (name, value)| builder.with(name, value))

@@ -376,6 +376,13 @@ async fn where_no_mail_comes_through_others_are_asked_at_once_and_everybody_can_
         })
         .await;
     assert_eq!(attributes["ApprovalReviewers"], json!(["nobody@example.com"]), "{attributes}");
+    let sentence = "Nobody in Review can be reached.";
+    alone.status_where(&format!("{sentence:?}"), |status| status["reason"] == sentence).await;
+    let details = alone.details().await;
+    assert!(details.contains(sentence), "{details}");
+    let told = &server.mails_to("sam@example.com", 1).await[0].mail;
+    let words = "Nobody can be reached to decide your submission: mails to nobody@example.com were";
+    assert!(told.text.contains(words), "{}", told.text);
     alone
         .signal("reassign", &json!({"reviewer": "nobody@example.com", "to": "cy@example.com"}))
         .await;
@@ -385,6 +392,40 @@ async fn where_no_mail_comes_through_others_are_asked_at_once_and_everybody_can_
             found["ApprovalUndeliverable"] == false
         })
         .await;
+}
+
+#[tokio::test]
+async fn the_submitter_is_told_at_the_start_and_a_fallback_is_asked_where_mail_reaches_nobody() {
+    const WITH_FALLBACK: &str = r#"
+[default]
+name = "Everything"
+tell_submitter = true
+
+[[default.stages]]
+name = "Review"
+reviewers = ["nobody@example.com", "nobody.else@example.com"]
+quorum = 1
+fallback = ["boss@example.com"]
+"#;
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
+    let stack = builder
+        .with_rules(WITH_FALLBACK)
+        .with("COUNTERSIGN_NOTIFY", server.url())
+        .start()
+        .await;
+    let workflow = stack.submit(&routed("50.00")).await;
+    let boss = server.mails_to("boss@example.com", 1).await.swap_remove(0).mail;
+    stack.press(&boss.link("approve"), "approve", "").await.expect(200, &["approved"]);
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["reason"], "Approved by boss@example.com.", "{outcome}");
+    let told = server.mails_to("sam@example.com", 2).await;
+    let [start, end] = &told[..] else { panic!("{told:?}") };
+    assert!(start.mail.subject.starts_with("Waiting: "), "{}", start.mail.subject);
+    assert!(end.mail.subject.starts_with("Approved: "), "{}", end.mail.subject);
+    let id = start.mail.header("Message-ID");
+    assert_eq!(end.mail.header("References"), id);
+    assert_ne!(end.mail.header("Message-ID"), id);
 }
 
 #[tokio::test]
