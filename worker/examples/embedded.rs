@@ -24,6 +24,7 @@ async fn main() -> anyhow::Result<()> {
         public_url: "http://127.0.0.1:8088".parse()?,
         organization: None,
         notifier: Notifier::Outbox(Outbox::new("outbox".into(), "approvals@example.com".parse()?)),
+        mail_rate: None,
         webhook: None,
     };
     let client = connect(temporal_settings()?).await?;

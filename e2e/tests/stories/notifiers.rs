@@ -1,6 +1,6 @@
 //! Mails leave by SNS or SMTP as they do by the outbox.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use countersign_e2e::{
     MailServer, Stack, StackBuilder, Temporal, Topic, eventually, list, submission, text,
@@ -228,6 +228,20 @@ async fn copies_that_cannot_be_avoided_have_one_message_id() {
     assert_eq!(ids[0], ids[1]);
     assert!(ids[0].ends_with("@example.com>"), "{ids:?}");
     assert_eq!(copies[0].mail.approval_id(), copies[1].mail.approval_id());
+}
+
+#[tokio::test]
+async fn a_worker_sends_no_more_mails_a_second_than_its_rate() {
+    let builder = Stack::beside(Temporal::shared().await);
+    let stack = builder.with("COUNTERSIGN_MAIL_RATE", "2").start().await;
+    let reviewers = ["ann", "bob", "cy", "dee", "eve"].map(|name| format!("{name}@example.com"));
+    let names = reviewers.each_ref().map(String::as_str);
+    let start = Instant::now();
+    stack.submit(&submission::expense(&names)).await;
+    for reviewer in names {
+        stack.mail_to(reviewer).await;
+    }
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -310,6 +310,7 @@ mod tests {
                 "outbox".into(),
                 "approvals@example.com".parse().expect("an address"),
             )),
+            mail_rate: None,
             webhook: None,
         };
         let shown = format!("{:?}", registered(Arc::new(countersign)));

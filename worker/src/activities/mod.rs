@@ -34,7 +34,7 @@ use crate::{
     approval::{Approval, EmailAddress, Stage, Whom},
     leaves::{Leaves, SeatOf},
     mail::{Letter, Links, Writer},
-    notifier::{Envelope, Notifier, NotifyError},
+    notifier::{Envelope, MailRate, Notifier, NotifyError},
     outcome,
     payload::from_temporal,
     policy::{Policy, schedule},
@@ -75,6 +75,8 @@ pub struct Countersign {
     pub organization: Option<Organization>,
     /// Sends mails.
     pub notifier: Notifier,
+    /// How many mails a second; as many as there are without it.
+    pub mail_rate: Option<MailRate>,
     /// Receives outcomes.
     pub webhook: Option<Webhook>,
 }
@@ -391,7 +393,13 @@ impl Countersign {
             Some(id) => redact(id, reply),
             None => reply,
         };
-        let error = match with_heartbeat(ctx, self.notifier.send(&envelope, &letter)).await? {
+        let sending = async {
+            if let Some(rate) = &self.mail_rate {
+                rate.wait_for_turn().await?;
+            }
+            self.notifier.send(&envelope, &letter).await
+        };
+        let error = match with_heartbeat(ctx, sending).await? {
             Ok(reply) => return Ok(redacted(reply)),
             Err(error) => error,
         };

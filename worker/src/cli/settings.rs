@@ -26,7 +26,7 @@ use crate::{
     },
     approval::EmailAddress,
     limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
-    notifier::{AwsEnvironment, NOTIFY, Notifier, Sns},
+    notifier::{AwsEnvironment, MailRate, NOTIFY, Notifier, Sns},
     policy::{Policy, most_bytes},
     validation::Routing,
 };
@@ -109,6 +109,11 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_MAIL_FROM", global = true)]
     mail_from: Option<String>,
 
+    /// How many mails a second this worker sends at most, such as 10 or 0.5: the mail provider's limit,
+    /// divided by the number of workers. [default: as many as there are]
+    #[arg(long, env = "COUNTERSIGN_MAIL_RATE", global = true)]
+    mail_rate: Option<String>,
+
     /// Who runs the approvals, and whom people ask about them, such as
     /// "Example Corp <it-help@example.com>": mails say so. The signaler's pages do too, if it has the same.
     #[arg(long, env = "COUNTERSIGN_ORGANIZATION", global = true)]
@@ -158,6 +163,7 @@ pub struct Settings {
     public_url: PublicUrl,
     organization: Option<Organization>,
     notifier: Notifier,
+    mail_rate: Option<MailRate>,
     routing: Routing,
     policy: Option<PolicyFile>,
     webhook: Option<Webhook>,
@@ -218,6 +224,7 @@ impl RawSettings {
         let notify = wrong.required(NOTIFY, &self.notify, Ok::<_, String>);
         let notifier =
             notify.and_then(|notify| Notifier::parse(notify, &self.mail_from, aws, &mut wrong));
+        let mail_rate = wrong.optional("COUNTERSIGN_MAIL_RATE", &self.mail_rate, str::parse);
         let organization =
             wrong.optional("COUNTERSIGN_ORGANIZATION", &self.organization, str::parse);
         let reviewers = self.reviewers(&mut wrong);
@@ -235,6 +242,7 @@ impl RawSettings {
                 public_url: public_url?,
                 organization,
                 notifier: notifier?,
+                mail_rate,
                 routing: Routing { reviewers, webhook: webhook.is_some() },
                 policy,
                 webhook,
@@ -312,6 +320,7 @@ impl Settings {
             public_url: self.public_url,
             organization: self.organization,
             notifier: self.notifier,
+            mail_rate: self.mail_rate,
             webhook: self.webhook,
         }
     }

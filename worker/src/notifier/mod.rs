@@ -2,6 +2,7 @@
 
 mod mime;
 mod outbox;
+mod rate;
 mod smtp;
 mod sns;
 
@@ -14,6 +15,7 @@ use std::{
 use countersign_protos::settings::WrongSettings;
 use lettre::message::Mailbox;
 pub use outbox::Outbox;
+pub use rate::MailRate;
 pub use smtp::{Smtp, SmtpServer};
 pub use sns::{AwsEnvironment, Sns, TopicArn};
 use tokio::time::timeout;
@@ -23,9 +25,9 @@ use tracing::warn;
 use crate::mail::Subject;
 use crate::{approval::EmailAddress, mail::Letter};
 
-/// The longest attempt to send a mail. The activity's time-out has to be longer, so that the failure names
-/// the cause.
-pub(crate) const LONGEST_ATTEMPT: Duration = smtp::LONGEST;
+/// The longest attempt to send a mail, once it may be sent. The activity's time-out has to be longer, so that
+/// the failure names the cause.
+pub(crate) const LONGEST_ATTEMPT: Duration = rate::LONGEST_WAIT.saturating_add(smtp::LONGEST);
 
 /// The setting that selects the notifier.
 pub(crate) const NOTIFY: &str = "COUNTERSIGN_NOTIFY";
@@ -38,7 +40,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum Notifier {
     /// Files in a folder, for demonstrations and tests.
     Outbox(Outbox),
-    /// A mail server, with one connection for each mail.
+    /// A mail server.
     Smtp(Smtp),
     /// A topic whose e-mail subscriptions are filtered by reviewer.
     Sns(Sns),

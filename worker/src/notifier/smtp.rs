@@ -1,5 +1,6 @@
 //! Mail by SMTP (RFC 5321).
 
+mod idle;
 mod replies;
 
 use std::{error::Error, net::IpAddr, str::FromStr, time::Duration};
@@ -19,7 +20,10 @@ use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 use url::Url;
 
-use self::replies::{Step, Subject};
+use self::{
+    idle::{Idle, quit},
+    replies::{Step, Subject},
+};
 use super::{Envelope, NotifyError, chain, mime};
 use crate::{approval::EmailAddress, mail::Letter};
 
@@ -33,12 +37,12 @@ pub(super) const LONGEST: Duration = {
     sum
 };
 
-/// Sends each mail over its own connection: with a pool, cancelling a mail half-way would return a
-/// connection in the middle of its dialogue.
+/// Sends mails one after the other over a connection, and as many at once as there are, each over its own.
 #[derive(Clone)]
 pub struct Smtp {
     server: SmtpServer,
     from: Mailbox,
+    idle: Idle,
     /// How long a step may take.
     time_out: fn(Step) -> Duration,
 }
@@ -60,13 +64,14 @@ pub struct SmtpServer {
 /// Postfix's.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// For the reply to QUIT, on which nothing depends.
-const QUIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the first reply over a connection that has waited: a network may have forgotten it meanwhile.
+const AGAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Smtp {
     /// Sends mail from this address.
     pub fn new(server: SmtpServer, from: Mailbox) -> Self {
-        Self { server, from: mime::sender(from), time_out: Step::time_out }
+        let (from, idle) = (mime::sender(from), Idle::default());
+        Self { server, from, idle, time_out: Step::time_out }
     }
 
     pub(super) async fn send(
@@ -75,10 +80,15 @@ impl Smtp {
         letter: &Letter,
     ) -> Result<String, NotifyError> {
         let message = mime::message(&self.from, envelope, letter)?;
-        let mut connection = self.open().await?;
-        let sent = self.transmit(&mut connection, &message, &envelope.recipient).await;
-        quit(connection);
-        let reply = sent?;
+        let mut connection = self.begin(&message, &envelope.recipient).await?;
+        let reply = match self.transmit(&mut connection, &message, &envelope.recipient).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                quit(connection);
+                return Err(error);
+            }
+        };
+        self.idle.keep(connection);
         let first_line = reply.first_line().unwrap_or_default();
         Ok(format!("accepted by the mail server: {} {first_line}", reply.code()))
     }
@@ -117,13 +127,38 @@ impl Smtp {
         Ok(connection)
     }
 
-    async fn transmit(
+    /// A connection over which this mail has begun: over which another was sent before, or a new one.
+    async fn begin(
+        &self,
+        message: &lettre::Message,
+        recipient: &EmailAddress,
+    ) -> Result<AsyncSmtpConnection, NotifyError> {
+        if let Some(mut idle) = self.idle.take() {
+            let begun = self.announce(&mut idle, message, recipient);
+            if let Ok(Ok(())) = timeout(AGAIN_TIMEOUT, begun).await {
+                return Ok(idle);
+            }
+            // The server has closed it, or takes no more mails over it. A new one says whether it is that.
+            quit(idle);
+        }
+        let mut new = self.open().await?;
+        match self.announce(&mut new, message, recipient).await {
+            Ok(()) => Ok(new),
+            Err(error) => {
+                quit(new);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends MAIL.
+    async fn announce(
         &self,
         connection: &mut AsyncSmtpConnection,
         message: &lettre::Message,
         recipient: &EmailAddress,
-    ) -> Result<Response, NotifyError> {
-        let (addresses, content) = (message.envelope(), message.formatted());
+    ) -> Result<(), NotifyError> {
+        let addresses = message.envelope();
         let mut named = addresses.to().iter().chain(addresses.from());
         let international = !named.all(|address| AsRef::<str>::as_ref(address).is_ascii());
         if international && !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
@@ -132,14 +167,24 @@ impl Smtp {
         // RFC 6531, 3.4: a server with SMTPUTF8 also has 8BITMIME.
         let eight_bit = MailParameter::Body(MailBodyParameter::EightBitMime);
         let parameters = international.then_some(MailParameter::SmtpUtfEight);
-        let parameters = parameters.into_iter().chain((!content.is_ascii()).then_some(eight_bit));
+        let is_ascii = message.formatted().is_ascii();
+        let parameters = parameters.into_iter().chain((!is_ascii).then_some(eight_bit));
         let mail = Mail::new(addresses.from().cloned(), parameters.collect());
-        self.step(Step::Mail, None, connection.command(mail)).await?;
-        for address in addresses.to() {
+        self.step(Step::Mail, None, connection.command(mail)).await.map(drop)
+    }
+
+    async fn transmit(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        message: &lettre::Message,
+        recipient: &EmailAddress,
+    ) -> Result<Response, NotifyError> {
+        for address in message.envelope().to() {
             let rcpt = Rcpt::new(address.clone(), Vec::new());
             self.step(Step::Recipient, Some(recipient), connection.command(rcpt)).await?;
         }
         self.step(Step::Data, Some(recipient), connection.command(Data)).await?;
+        let content = message.formatted();
         self.step(Step::Content, Some(recipient), connection.message(&content)).await
     }
 
@@ -188,13 +233,6 @@ impl Smtp {
             false => NotifyError::Rejected(format!("{only} {recipient} is not ASCII")),
         }
     }
-}
-
-/// Sends QUIT in the background: an accepted mail stays accepted, whatever the reply.
-fn quit(mut connection: AsyncSmtpConnection) {
-    tokio::spawn(async move {
-        let _ = timeout(QUIT_TIMEOUT, connection.quit()).await;
-    });
 }
 
 /// A hint for when the server sends no greeting.
