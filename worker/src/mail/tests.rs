@@ -358,8 +358,7 @@ fn a_frame_holds_and_long_words_wrap_in_it() {
 
 #[test]
 fn in_dark_mode_everything_that_has_a_colour_gets_another() {
-    let letters = [request(&review(), &links()), outcome(&decided())];
-    for html in letters.map(|letter| letter.html) {
+    for html in every_mail().into_iter().map(|(_, letter)| letter.html) {
         assert!(html.contains("name=\"color-scheme\" content=\"light dark\""), "{html}");
         assert!(html.contains("@media (prefers-color-scheme: dark)"), "{html}");
         let (_, body) = html.split_once("<body").expect("a body");
@@ -471,6 +470,73 @@ fn a_submitter_reads_who_is_asked_until_when_and_that_nobody_can_be_reached() {
                  counts as rejected on Fri 27 Nov 2026, 16:00 UTC.";
     assert!(letter.text.starts_with(words), "{}", letter.text);
     assert!(letter.html.contains(words), "{}", letter.html);
+}
+
+/// Each kind of mail, by a name for it, from a company of its own in a zone of its own.
+fn every_mail() -> Vec<(&'static str, Letter)> {
+    let organization = "Example Corp <it-help@example.com>".parse().expect("an organization");
+    let writer = Writer { organization: Some(&organization) };
+    let zone = || "Europe/Berlin".to_owned();
+    let short = Plan { time_zone: zone(), ..plan() };
+    let mut long = short.clone();
+    let document = long.submission.document.as_mut().expect("a document");
+    document.title = "Verlängerung der Wartungsverträge für alle Standorte, ".repeat(3);
+    let long_url = format!("https://quotes.example/{}", "long-name".repeat(25));
+    document.description = format!("שלום, this has to be paid by Friday.\n\n{long_url}");
+    document.attachments = vec![format!("{long_url}.pdf")];
+    let asked = |change: &dyn Fn(&mut ReviewRequest)| {
+        let mut request = review();
+        change(&mut request);
+        writer.request(&short, &request, &links())
+    };
+    let replaces = |request: &mut ReviewRequest| {
+        request.instead_of = Some(address("bob"));
+        request.reassigned_by = Some("kim@laptop-17".into());
+    };
+    let ended = |status: Status, reason: &str| {
+        let (status, reason) = (status.into(), reason.to_owned());
+        writer.outcome(&Outcome { status, reason, time_zone: zone(), ..decided() })
+    };
+    let released = |release: Release<'_>| {
+        writer.superseded(&Outcome { time_zone: zone(), ..decided() }, release)
+    };
+    let mut by_operator = decided();
+    let vote = &mut by_operator.stages[0].decisions[0];
+    (vote.by, vote.identity) = ("operator".into(), "kim@laptop-17".into());
+    let (open, alone) = (open_approval(true), open_approval(false));
+    let so_far = |approval: &Approval| outcomes::outcome(&short, approval, CHAIN);
+    let by = address("cy");
+    let replaced = Release::Replaced { by: &by, identity: "kim@laptop-17" };
+    vec![
+        ("request", asked(&|_| ())),
+        ("request-long", writer.request(&long, &review(), &links())),
+        ("request-reminder", asked(&|request| request.reminder = true)),
+        ("request-for-somebody-away", asked(&|it| it.on_behalf_of = Some(address("fay")))),
+        ("request-in-anothers-place", asked(&replaces)),
+        ("released-replaced", released(replaced)),
+        ("released-others-asked", released(Release::Escalated)),
+        ("released-unreachable", released(Release::Unreachable)),
+        ("released-deadline", released(Release::DeadlinePassed)),
+        ("released-decided", released(Release::Decided)),
+        ("released-withdrawn", released(Release::Withdrawn)),
+        ("decided-by-operator", writer.decided_by_operator(&by_operator)),
+        ("submitter-started", writer.started(&so_far(&open), &open).expect("asked")),
+        ("submitter-unreachable", writer.unreachable(&so_far(&alone), &alone).expect("refused")),
+        ("outcome-approved", ended(Status::Approved, "Approved by ann@example.com.")),
+        ("outcome-rejected", ended(Status::Rejected, "Rejected by ann@example.com.")),
+        ("outcome-expired", ended(Status::Expired, "Nobody in Finance decided in time.")),
+        ("outcome-withdrawn", ended(Status::Withdrawn, "Withdrawn: ordered twice.")),
+    ]
+}
+
+#[test]
+#[ignore = "scripts/screenshots asks for these, to draw them"]
+fn every_mail_is_written_as_html() {
+    let folder = std::env::var_os("COUNTERSIGN_MAILS").expect("COUNTERSIGN_MAILS names a folder");
+    for (name, letter) in every_mail() {
+        let file = std::path::Path::new(&folder).join(format!("{name}.html"));
+        std::fs::write(file, letter.html).expect("a writable folder");
+    }
 }
 
 #[test]
