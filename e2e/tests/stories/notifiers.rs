@@ -196,6 +196,60 @@ escalate = [{ reviewers = ["boss@example.com"], deadline = "1h" }]
     assert!(server.delivered().iter().all(|mail| mail.to != ["boss@example.com"]));
 }
 
+/// Replies that servers give to a command, and whether a mail that gets one is undeliverable.
+const REPLIES: [(&str, &str, bool); 14] = [
+    ("RCPT", "550 5.1.1 <x@example.com>: Recipient address rejected: User unknown", true),
+    ("RCPT", "550 5.2.1 The email account that you tried to reach is disabled", true),
+    ("RCPT", "554 5.7.1 <x@example.com>: Relay access denied", false),
+    ("RCPT", "550 5.7.64 TenantAttribution; Relay Access Denied SMTP", false),
+    ("DATA", "550 5.7.26 This mail is unauthenticated, which poses a security risk", false),
+    ("RCPT", "554 5.7.1 Service unavailable; Client host [192.0.2.7] blocked", false),
+    ("RCPT", "550 5.7.708 Service unavailable. Access denied, traffic not accepted", false),
+    ("MAIL", "553 5.1.8 Sender address rejected: Domain not found", false),
+    ("MAIL", "530 5.7.0 Must issue a STARTTLS command first", false),
+    ("RCPT", "452 4.2.2 Mailbox full, try later", false),
+    ("RCPT", "451 4.7.1 Greylisted, please try again", false),
+    ("EHLO", "421 4.7.0 Try again later, closing connection. (EHLO)", false),
+    ("DATA", "554 5.7.1 Message rejected as spam by content filtering", false),
+    ("RCPT", "550 requested action not taken", false),
+];
+
+#[tokio::test]
+async fn whatever_a_mail_server_answers_status_history_and_log_say_the_same() {
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
+    let stack = builder.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    for (command, reply, is_final) in REPLIES {
+        server.reply(Some((command, reply)));
+        let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+        let asked = |status: &Value| status["stages"][0]["reviewers"][0].clone();
+        let says = |is: &'static str| move |status: &Value| asked(status)["delivery"] == is;
+        let words = match is_final {
+            true => {
+                let refused = says("UNDELIVERABLE");
+                let status = workflow.status_where("a refused mail", refused).await;
+                let error = text(&asked(&status)["deliveryError"]);
+                assert!(error.contains(reply), "{reply}: {status}");
+                "failed, not retried"
+            }
+            false => {
+                workflow.pending_failure(reply).await;
+                workflow.status_where("a mail that is being sent", says("SENDING")).await;
+                "failed, will be retried"
+            }
+        };
+        let line = eventually(format!("a line about {reply:?}"), async || {
+            let log = stack.worker().log();
+            let is_it = |line: &&str| line.contains(&workflow.id) && line.contains(reply);
+            log.lines().find(is_it).map(str::to_owned)
+        })
+        .await;
+        assert!(line.contains(words), "{line}");
+        stack.temporal.must(["workflow", "terminate", "--workflow-id", &workflow.id]).await;
+    }
+    assert_eq!(server.count(), 0, "none was taken");
+}
+
 /// RFC 5321 gives a server ten minutes for this answer; it is the one that busy servers need.
 const LATE: Duration = Duration::from_secs(25);
 
