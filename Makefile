@@ -20,7 +20,8 @@ check: ## Check formatting, lints, structure and unit tests, in a minute, withou
 test: ## Run all tests, after installing what they need.
 	@scripts/tools test
 	cargo build --workspace --locked
-	cargo test --workspace --locked --no-fail-fast
+	@# Stories wait most of the time: one more of them runs than there are processors.
+	RUST_TEST_THREADS=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) cargo test --workspace --locked --no-fail-fast
 	scripts/check-readme
 	@echo "The soak: users, kills and faults, and every answer checked against the histories."
 	cargo run --quiet --locked --bin soak -- --short

@@ -9,7 +9,7 @@ use countersign_protos::{Chain, GenuineLink, LinkContext, LinkKey};
 use jiff::Timestamp;
 
 use crate::{
-    approval::{Approval, EmailAddress, Entry, Invited, RuleDecision, ToAsk, Whom},
+    approval::{Approval, Ballot, EmailAddress, Entry, Invited, RuleDecision, ToAsk, Whom},
     policy::{self, Invitee, Plan, Policy},
 };
 
@@ -63,6 +63,12 @@ pub fn replay(
     journal: Vec<Entry>,
 ) -> Result<Approval, Contradiction> {
     repeat(plan, began, journal, |_, _| true)
+}
+
+/// Whether comments were left out of it. An outcome is concluded from all of them.
+pub fn is_brief(journal: &[Entry]) -> bool {
+    let is_brief = |ballot: &Ballot| ballot.left_out.is_some();
+    journal.iter().any(|entry| matches!(entry, Entry::Voted { ballot, .. } if is_brief(ballot)))
 }
 
 fn repeat(
@@ -122,6 +128,7 @@ impl Leaves<'_> {
             Entry::Voted { .. }
             | Entry::Reassigned { .. }
             | Entry::Reminded { .. }
+            | Entry::Reissued { .. }
             | Entry::Withdrawn { .. }
             | Entry::Reached { .. }
             | Entry::TimePassed { .. } => true,
@@ -131,11 +138,12 @@ impl Leaves<'_> {
     /// Whether these are the links that were issued.
     fn issued(&self, to_ask: &ToAsk, invited: &[Invited], at: Timestamp) -> bool {
         match &to_ask.whom {
-            Whom::Level(_) => self.invite(to_ask, None, at) == invited,
+            Whom::Level(_) | Whom::Reissue { .. } => self.invite(to_ask, None, at) == invited,
             // Who the deputies were then is not recorded, but the link says whom it was issued to.
-            Whom::Replacement(..) => invited.iter().all(|one| {
+            Whom::Replacement(_, to) => invited.iter().all(|one| {
                 let (reviewer, on_behalf_of) = (one.reviewer.clone(), one.on_behalf_of.clone());
-                self.invited(to_ask, reviewer, on_behalf_of) == *one
+                on_behalf_of.as_ref().unwrap_or(&reviewer) == to
+                    && self.invited(to_ask, reviewer, on_behalf_of) == *one
             }),
         }
     }
@@ -149,6 +157,7 @@ impl Leaves<'_> {
         let instead_of = match &to_ask.whom {
             Whom::Level(_) => None,
             Whom::Replacement(from, _) => Some(from),
+            Whom::Reissue { instead_of, .. } => instead_of.as_ref(),
         };
         let link = self.link(SeatOf {
             stage: to_ask.stage,
@@ -163,7 +172,8 @@ impl Leaves<'_> {
     }
 }
 
-/// Who gets a link: the reviewers, or the deputies of those who are away.
+/// Who gets a link: the reviewers, or the deputies of those who are away. A new link is for whom the old one
+/// was for.
 fn invitees(plan: &Plan, to_ask: &ToAsk, rules: Option<&Policy>, at: Timestamp) -> Vec<Invitee> {
     let recorded = plan.calendar.clone().unwrap_or_default();
     let planned = plan.stages.get(to_ask.stage);
@@ -172,6 +182,10 @@ fn invitees(plan: &Plan, to_ask: &ToAsk, rules: Option<&Policy>, at: Timestamp) 
             (planned.and_then(|stage| stage.level(*level)).map(|(who, _)| who), None)
         }
         Whom::Replacement(_, to) => (Some(std::slice::from_ref(to)), rules),
+        Whom::Reissue { reviewer, on_behalf_of, .. } => {
+            let (reviewer, on_behalf_of) = (reviewer.clone(), on_behalf_of.clone());
+            return vec![Invitee { reviewer, on_behalf_of, kept: None }];
+        }
     };
     let (calendar, absences) = match today {
         Some(today) => (today.calendar(), today.absences()),

@@ -154,6 +154,10 @@ pub fn operator_actions(approval: &Approval) -> Vec<v1::OperatorAction> {
             reviewer: reviewer.as_ref().map(ToString::to_string).unwrap_or_default(),
             ..action(names::SIGNAL_REMIND, identity, at)
         }),
+        Entry::Reissued { reviewer, identity, at } => Some(v1::OperatorAction {
+            reviewer: reviewer.as_ref().map(ToString::to_string).unwrap_or_default(),
+            ..action(names::SIGNAL_REISSUE, identity, at)
+        }),
         Entry::Withdrawn { identity, at, .. } => Some(action(names::SIGNAL_WITHDRAW, identity, at)),
         Entry::Asked { .. }
         | Entry::Voted { .. }
@@ -254,7 +258,9 @@ fn names(people: &[&EmailAddress]) -> String {
 
 fn stage_outcome(approval: &Approval, stage: &Stage) -> v1::StageOutcome {
     let votes = stage.votes();
-    let silent = stage.seats().iter().filter(|seat| seat.vote.is_none());
+    // Somebody with a new link has another seat, and is named by that one.
+    let silent = |seat: &&Seat| seat.vote.is_none() && !stage.is_reissued(seat);
+    let silent = stage.seats().iter().filter(silent);
     v1::StageOutcome {
         name: stage.plan().name.clone(),
         status: stage_status(approval, stage).into(),

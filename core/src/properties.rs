@@ -40,19 +40,24 @@ enum Event {
         from: EmailAddress,
         to: EmailAddress,
     },
+    /// One person gets a new link, or all who have not decided.
+    Reissue {
+        reviewer: Option<EmailAddress>,
+    },
     Withdraw,
 }
 
-/// Every other person is with Gmail.
-const SPELLINGS: [[&str; 3]; 2] = [
+/// Every third person is with Gmail, and every third one has letters that look like ASCII's.
+const SPELLINGS: [[&str; 3]; 3] = [
     ["person#@example.com", "Person#+boss@Example.com", "person#+a+b@example.com"],
     ["person#@gmail.com", "per.son#@gmail.com", "P.erson#+x@GoogleMail.com"],
+    ["cop#@example.com", "сор#@example.com", "СОР#+1@example.com"],
 ];
 
 /// Read once: every test needs thousands of them.
 static PEOPLE: LazyLock<Vec<[EmailAddress; 3]>> = LazyLock::new(|| {
     let spellings = |i: usize| {
-        SPELLINGS[i % 2]
+        SPELLINGS[i % 3]
             .map(|address| address.replace('#', &i.to_string()).parse().expect("an address"))
     };
     (0..9).map(spellings).collect()
@@ -140,6 +145,7 @@ fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
         2 => Just(Event::Tick),
         2 => (links(), any::<bool>()).prop_map(|(link, reached)| Event::Reached { link, reached }),
         2 => (people(7), people(9)).prop_map(|(from, to)| Event::Reassign { from, to }),
+        2 => proptest::option::of(people(9)).prop_map(|reviewer| Event::Reissue { reviewer }),
         1 => Just(Event::Withdraw),
     ];
     proptest::collection::vec((prop_oneof![3 => Just(0), 1 => 0..20i64], event), 0..60)
@@ -151,6 +157,12 @@ fn ask(approval: &mut Approval, away: &[(EmailAddress, EmailAddress)], now: Time
     let plan = approval.stages()[stage].plan();
     let (reviewers, due) = match whom {
         Whom::Replacement(_, to) => (vec![to], None),
+        Whom::Reissue { reviewer, on_behalf_of, instead_of } => {
+            let link = link(stage, round as usize, &reviewer);
+            let again = Invited { on_behalf_of, instead_of, ..Invited::new(reviewer, link) };
+            approval.ask(vec![again], None, now);
+            return;
+        }
         Whom::Level(level) => {
             let seconds = |seconds| now + SignedDuration::from_secs(seconds);
             let due = Due { deadline: seconds(30), reminders: vec![seconds(7), seconds(20)] };
@@ -207,6 +219,10 @@ fn apply(approval: &mut Approval, event: &Event, now: Timestamp) -> Option<Recei
         }
         Event::Reassign { from, to } => {
             let _ = approval.reassign(from.clone(), to.clone(), String::new(), now);
+            None
+        }
+        Event::Reissue { reviewer } => {
+            let _ = approval.reissue(reviewer.clone(), String::new(), now);
             None
         }
         Event::Withdraw => {
@@ -445,6 +461,34 @@ proptest! {
         links.sort();
         links.dedup();
         prop_assert_eq!(links.len(), all);
+    }
+
+    #[test]
+    fn a_new_link_changes_nobodys_place_and_no_vote_or_deadline(
+        plans in plans(), events in events()
+    ) {
+        play(plans, &events, |before, after, _, _| {
+            let Some(ToAsk { stage, whom, .. }) = before.to_ask() else { return };
+            let Whom::Reissue { reviewer, .. } = whom else { return };
+            let (before, after) = (&before.stages()[stage], &after.stages()[stage]);
+            if before.seats().len() == after.seats().len() {
+                return;
+            }
+            let people = |stage: &Stage| {
+                let mut people: Vec<usize> = stage.represented().map(number).collect();
+                people.sort_unstable();
+                people
+            };
+            assert_eq!(people(before), people(after));
+            assert_eq!(before.votes(), after.votes());
+            assert_eq!((before.electorate(), before.end()), (after.electorate(), after.end()));
+            assert_eq!(before.deadline(), after.deadline());
+            let link = |stage: &Stage| {
+                let own = stage.undecided().find(|seat| seat.reviewer == reviewer);
+                own.map(|seat| seat.link.clone())
+            };
+            assert_ne!(link(before), link(after), "of {reviewer}");
+        });
     }
 
     #[test]

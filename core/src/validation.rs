@@ -153,6 +153,7 @@ impl Checks {
             plan.restrictions.different_people = routed.rule.different_people;
             plan.tell_submitter = routed.rule.tell_submitter;
             plan.follow_ups.clone_from(&routed.rule.follow_ups);
+            plan.confirm = routed.rule.confirm;
             match routed.route {
                 Ok(Route::Decided(verdict)) => plan.rule_decision = Some(verdict),
                 Ok(Route::Stages(stages)) => plan.stages = stages,
@@ -363,48 +364,22 @@ impl Checks {
             self.report("$.approval.stages", message);
         }
         let stages = policy.stages.iter().enumerate();
-        let stages = stages.map(|(i, stage)| self.stage(i, stage, submitter)).collect::<Vec<_>>();
-        if let Some(rules) = rules.filter(|_| self.problems.is_empty()) {
-            for (i, stage) in stages.iter().enumerate() {
-                self.within_rules(&format!("$.approval.stages[{i}]"), stage, rules);
-            }
-        }
-        stages
-    }
-
-    /// Rules that let a submission name its reviewers do not let it ask strangers, or nobody.
-    fn within_rules(&mut self, path: &str, stage: &PlannedStage, rules: &Policy) {
-        let fallback = stage.escalations.iter().map(|level| ("fallback", &level.reviewers));
-        for (key, people) in [("reviewers", &stage.reviewers)].into_iter().chain(fallback) {
-            for (i, reviewer) in people.iter().enumerate() {
-                if !rules.knows_domain_of(reviewer) {
-                    let message = format!(
-                        "is outside the domains of the routing rules (COUNTERSIGN_POLICY): no address \
-                         in them ends in @{}",
-                        reviewer.domain()
-                    );
-                    self.report(&format!("{path}.{key}[{i}]"), message);
-                }
-            }
-        }
-        if stage.on_deadline == OnDeadline::Approve {
-            let message = "must not be \"approve\": only the routing rules (COUNTERSIGN_POLICY) let \
-                           silence approve";
-            self.report(&format!("{path}.onDeadline"), message);
-        }
+        stages.map(|(i, stage)| self.stage(i, stage, rules, submitter)).collect()
     }
 
     fn stage(
         &mut self,
         i: usize,
         stage: &v1::Stage,
+        rules: Option<&Policy>,
         submitter: Option<&EmailAddress>,
     ) -> PlannedStage {
         let path = format!("$.approval.stages[{i}]");
         let name = stage.name.trim();
         self.line(&format!("{path}.name"), name, 100);
         let name = if name.is_empty() { format!("Stage {}", i + 1) } else { name.to_owned() };
-        let reviewers = self.reviewers(&format!("{path}.reviewers"), &stage.reviewers, submitter);
+        let named = format!("{path}.reviewers");
+        let reviewers = self.reviewers(&named, &stage.reviewers, rules, submitter);
         let quorum = self.optional(&format!("{path}.quorum"), &stage.quorum).unwrap_or(Quorum::Any);
         for (what, number) in
             [("reviewers", stage.reviewers.len()), ("in `fallback`", stage.fallback.len())]
@@ -418,23 +393,30 @@ impl Checks {
         let deadline = deadline.unwrap_or_default();
         let on_deadline = self.optional(&format!("{path}.onDeadline"), &stage.on_deadline);
         let on_deadline = on_deadline.unwrap_or_default();
+        if on_deadline == OnDeadline::Approve && rules.is_some() {
+            let message = "must not be \"approve\": only the routing rules (COUNTERSIGN_POLICY) let \
+                           silence approve";
+            self.report(&format!("{path}.onDeadline"), message);
+        }
         let reminders = self.reminders(&format!("{path}.reminders"), &stage.reminders, deadline);
         let time = TimePlan { deadline, reminders };
         let escalations = match stage.fallback.is_empty() {
             true => Vec::new(),
             false => {
                 let path = format!("{path}.fallback");
-                let fallback = self.reviewers(&path, &stage.fallback, submitter);
+                let fallback = self.reviewers(&path, &stage.fallback, rules, submitter);
                 vec![PlannedLevel::fallback(fallback, time.clone())]
             }
         };
         PlannedStage { name, reviewers, quorum, time, on_deadline, escalations }
     }
 
+    /// Rules that let a submission name its reviewers do not let it ask strangers.
     fn reviewers(
         &mut self,
         path: &str,
         reviewers: &[String],
+        rules: Option<&Policy>,
         submitter: Option<&EmailAddress>,
     ) -> Vec<EmailAddress> {
         if reviewers.is_empty() {
@@ -451,6 +433,13 @@ impl Checks {
                 self.report(&path, "is the submitter, who does not approve their own submission");
             } else if !seen.insert(reviewer.clone()) {
                 self.report(&path, "is already in this stage: one reviewer has one vote");
+            } else if rules.is_some_and(|rules| !rules.knows_domain_of(&reviewer)) {
+                let message = format!(
+                    "is outside the domains of the routing rules (COUNTERSIGN_POLICY): no address in \
+                     them ends in @{}",
+                    reviewer.domain()
+                );
+                self.report(&path, message);
             }
             accepted.push(reviewer);
         }

@@ -1,5 +1,5 @@
 //! Stories about Countersign, told with real processes: a Temporal server, workers, a signaler,
-//! a browser, an SMTP server and an emulator of SNS.
+//! a browser, an SMTP server, an emulator of SNS, and proxies that terminate TLS.
 //!
 //! The stories are in `tests/stories`. This library is their vocabulary: a [`Stack`] is one
 //! installation of the product beside a [`Temporal`] server, and everything that a story starts
@@ -21,6 +21,7 @@ mod sns;
 mod stack;
 pub mod submission;
 mod temporal;
+mod tls_proxy;
 mod wait;
 mod webhook;
 
@@ -38,5 +39,6 @@ pub use smtp::{Delivered, MailServer};
 pub use sns::{Queue, Topic};
 pub use stack::{DEFAULT_REVIEWER, Settings, Stack, StackBuilder, link_key};
 pub use temporal::{AS_WITH_SQL_STORES, End, History, Payload, Temporal, Workflow, list, text};
+pub use tls_proxy::TlsProxy;
 pub use wait::{eventually, until, within};
 pub use webhook::{Answer, Delivery, Receiver, SelfSigned};

@@ -23,6 +23,23 @@ impl Page {
         html_to_text(&self.body).split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
+    /// What a hidden field of the page's form carries.
+    pub fn hidden(&self, name: &str) -> String {
+        let field = format!("<input type=\"hidden\" name=\"{name}\" value=\"");
+        let (_, rest) = self.body.split_once(&field).expect("a hidden field of this name");
+        rest.split('"').next().expect("a value").to_owned()
+    }
+
+    /// The names and values of all buttons on the page that send a form with a value.
+    pub fn buttons(&self) -> Vec<(String, String)> {
+        let buttons = self.body.split("<button type=\"submit\" name=\"").skip(1);
+        let read = |rest: &str| {
+            let mut quoted = rest.split('"').step_by(2);
+            Some((quoted.next()?.to_owned(), quoted.next()?.to_owned()))
+        };
+        buttons.filter_map(read).collect()
+    }
+
     /// A header's value; empty where there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
@@ -51,6 +68,8 @@ impl Default for Reader {
     fn default() -> Self {
         let client = Client::builder()
             .no_proxy()
+            // Proxies before the signaler have certificates of their own.
+            .danger_accept_invalid_certs(true)
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(40));
         Reader(client.build().expect("an HTTP client"))
@@ -67,6 +86,12 @@ impl Reader {
     pub async fn try_open(&self, link: &str) -> Option<Page> {
         let answer = self.0.get(link).send().await.ok()?;
         Some(page(answer).await)
+    }
+
+    /// Opens a link that is on another page as browsers do: they name that page, and take compressed ones.
+    pub async fn follow(&self, page: &str, link: &str) -> Page {
+        let asked = self.0.get(link).header("referer", page);
+        read(asked.header("accept-encoding", "gzip")).await
     }
 
     /// Asks for a link's headers only, as a mail scanner may do.
@@ -96,6 +121,12 @@ impl Reader {
     pub async fn submit(&self, link: &str, fields: &[(&str, &str)]) -> Page {
         let link = link.split('?').next().expect("a link");
         read(self.0.post(link).form(fields)).await
+    }
+
+    /// Sends a form with these fields as a program does.
+    pub async fn submit_as_json(&self, link: &str, fields: &[(&str, &str)]) -> Page {
+        let link = link.split('?').next().expect("a link");
+        read(self.0.post(link).header("accept", "application/json").form(fields)).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     future::pending,
     net::Ipv4Addr,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     sync::Arc,
     time::{Duration, Instant},
@@ -191,6 +191,7 @@ async fn take(
 /// A receiver by HTTPS whose certificate is its own, so that nobody trusts it.
 pub struct SelfSigned {
     port: u16,
+    pem: PathBuf,
     _server: Process,
 }
 
@@ -206,12 +207,17 @@ impl SelfSigned {
             server.log().contains("serving").then_some(())
         })
         .await;
-        SelfSigned { port, _server: server }
+        SelfSigned { port, pem: dir.join("self-signed.pem"), _server: server }
     }
 
     /// Where it takes deliveries.
     pub fn url(&self) -> String {
         format!("https://localhost:{}/hook", self.port)
+    }
+
+    /// The file with its certificate, for `localhost`, and the private key.
+    pub fn pem(&self) -> &Path {
+        &self.pem
     }
 }
 

@@ -30,10 +30,19 @@ pub enum LinkKeysError {
     /// The key at this position, from 1, has the wrong length.
     #[error("key {0} has {1} bytes, not 32")]
     WrongLength(usize, usize),
-    /// The key at this position, from 1, can be guessed.
-    #[error("key {0} repeats a few bytes: make a random one with `openssl rand -base64 32`")]
-    Weak(usize),
+    /// The key at this position, from 1, can be guessed: see [`is_example`].
+    #[error("key {0} is one of examples and tests, or repeats a few bytes: {new}", new = NEW)]
+    Example(usize),
+    /// The key at this position, from 1, is what somebody typed.
+    #[error("key {0} is made of printable characters alone, as passwords are: {new}", new = NEW)]
+    Printable(usize),
+    /// The key at this position, from 1, is also at another one before it.
+    #[error("key {0} is key {1} again: remove one of them, or {new}", new = NEW)]
+    Repeated(usize, usize),
 }
+
+const NEW: &str =
+    "make a random one with `countersign-worker new-key` or `openssl rand -base64 32`";
 
 impl LinkKeys {
     /// The key that signs.
@@ -45,6 +54,21 @@ impl LinkKeys {
     pub fn iter(&self) -> impl Iterator<Item = &LinkKey> {
         self.0.iter()
     }
+
+    /// Their fingerprints in one line, for logs; the one that signs is marked.
+    pub fn fingerprints(&self) -> String {
+        let others = self.iter().skip(1).map(LinkKey::fingerprint);
+        let first = format!("{} (signs)", self.first().fingerprint());
+        std::iter::once(first).chain(others).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Whether a secret can be guessed: it repeats a few bytes or counts, as those of examples and tests do. 24
+/// random bytes do so once in about 10^20 draws.
+pub fn is_example(secret: &[u8]) -> bool {
+    const FEW: usize = 9;
+    let steps = secret.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+    secret.iter().collect::<BTreeSet<_>>().len() < FEW || steps.collect::<BTreeSet<_>>().len() < FEW
 }
 
 impl LinkKey {
@@ -73,30 +97,39 @@ impl LinkKey {
 impl FromStr for LinkKeys {
     type Err = LinkKeysError;
 
+    /// The keys may also stand on lines of their own.
     fn from_str(text: &str) -> Result<Self, LinkKeysError> {
-        let keys = text
-            .split(',')
-            .map(str::trim)
-            .filter(|key| !key.is_empty())
-            .enumerate()
-            .map(|(i, key)| {
-                let bytes =
-                    BASE64_STANDARD.decode(key).map_err(|_| LinkKeysError::NotBase64(i + 1))?;
-                let key: [u8; 32] = bytes
-                    .try_into()
-                    .map_err(|bytes: Vec<u8>| LinkKeysError::WrongLength(i + 1, bytes.len()))?;
-                // Such as all zeroes. 32 random bytes have fewer than 9 different values once in
-                // about 10^30 draws.
-                if key.iter().collect::<BTreeSet<_>>().len() < 9 {
-                    return Err(LinkKeysError::Weak(i + 1));
-                }
-                Ok(LinkKey(key))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut keys = Vec::new();
+        let all = text.split([',', '\n']).map(str::trim).filter(|key| !key.is_empty());
+        for (key, number) in all.zip(1..) {
+            let key = LinkKey::read(key, number)?;
+            if let Some(earlier) = keys.iter().position(|other| *other == key) {
+                return Err(LinkKeysError::Repeated(number, earlier + 1));
+            }
+            keys.push(key);
+        }
         if keys.is_empty() {
             return Err(LinkKeysError::Empty);
         }
         Ok(LinkKeys(keys))
+    }
+}
+
+impl LinkKey {
+    /// `number` is the key's position, from 1.
+    fn read(base64: &str, number: usize) -> Result<Self, LinkKeysError> {
+        let bytes = BASE64_STANDARD.decode(base64).map_err(|_| LinkKeysError::NotBase64(number))?;
+        let key: [u8; 32] = bytes
+            .try_into()
+            .map_err(|bytes: Vec<u8>| LinkKeysError::WrongLength(number, bytes.len()))?;
+        if is_example(&key) {
+            return Err(LinkKeysError::Example(number));
+        }
+        // 32 random bytes are all printable once in about 10^14 draws.
+        if key.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+            return Err(LinkKeysError::Printable(number));
+        }
+        Ok(LinkKey(key))
     }
 }
 
@@ -116,8 +149,8 @@ impl fmt::Debug for LinkKey {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const KEY_A: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-    pub(crate) const KEY_B: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
+    pub(crate) const KEY_A: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
+    pub(crate) const KEY_B: &str = "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=";
 
     pub(crate) fn keys(text: &str) -> LinkKeys {
         text.parse().expect("good keys")
@@ -131,8 +164,42 @@ pub(crate) mod tests {
             LinkKeysError::NotBase64(2)
         );
         assert_eq!("c2hvcnQ=".parse::<LinkKeys>().unwrap_err(), LinkKeysError::WrongLength(1, 5));
-        let zeroes = BASE64_STANDARD.encode([0; 32]);
-        assert_eq!(zeroes.parse::<LinkKeys>().unwrap_err(), LinkKeysError::Weak(1));
+        assert_eq!(
+            format!("{KEY_A},{KEY_B}\n{KEY_A}").parse::<LinkKeys>().unwrap_err(),
+            LinkKeysError::Repeated(3, 1)
+        );
+    }
+
+    #[test]
+    fn keys_that_can_be_guessed_are_refused() {
+        let counted: [u8; 32] = std::array::from_fn(|i| i as u8);
+        let down: [u8; 32] = std::array::from_fn(|i| 200 - 3 * i as u8);
+        for (bytes, why) in [
+            ([0; 32], LinkKeysError::Example(1)),
+            (counted, LinkKeysError::Example(1)),
+            (counted.map(|byte| byte + 32), LinkKeysError::Example(1)),
+            (down, LinkKeysError::Example(1)),
+            (*b"0123456789abcdef0123456789abcdef", LinkKeysError::Example(1)),
+            (*b"correct horse battery staple 42!", LinkKeysError::Printable(1)),
+        ] {
+            let refused = BASE64_STANDARD.encode(bytes).parse::<LinkKeys>().unwrap_err();
+            assert_eq!(refused, why, "{bytes:?}");
+            assert!(refused.to_string().contains("countersign-worker new-key"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn keys_may_stand_on_lines_of_their_own() {
+        for text in [format!("{KEY_A}\n{KEY_B}\n"), format!(" {KEY_A}\r\n\r\n,{KEY_B}\r\n")] {
+            assert_eq!(keys(&text).0, keys(&format!("{KEY_A},{KEY_B}")).0, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn fingerprints_say_which_key_signs() {
+        let [a, b] = [KEY_A, KEY_B].map(|key| keys(key).first().fingerprint());
+        assert_eq!(keys(&format!("{KEY_B},{KEY_A}")).fingerprints(), format!("{b} (signs), {a}"));
+        assert_eq!(keys(KEY_A).fingerprints(), format!("{a} (signs)"));
     }
 
     #[test]
@@ -155,6 +222,6 @@ pub(crate) mod tests {
     fn keys_do_not_show_in_debug_output() {
         let shown = format!("{:?}", keys(KEY_A));
         assert!(shown.contains(&keys(KEY_A).first().fingerprint()), "{shown}");
-        assert!(!shown.contains("AAEC") && !shown.contains("[0, 1, 2"), "{shown}");
+        assert!(!shown.contains(&KEY_A[..4]) && !shown.contains("[10, 248"), "{shown}");
     }
 }

@@ -4,6 +4,7 @@
 //! Pure: no I/O, no clock, no randomness, no Temporal crate.
 
 mod approval_id;
+mod confirmation;
 mod digest;
 mod jws;
 mod keys;
@@ -22,10 +23,10 @@ pub mod text;
 pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash};
 pub use digest::{digest, execution_key, is_newer};
 pub use jws::{Claims, InvalidJws, Jwks};
-pub use keys::{LinkKey, LinkKeys, LinkKeysError};
+pub use keys::{LinkKey, LinkKeys, LinkKeysError, is_example};
 pub use organization::{NotAnOrganization, Organization};
 pub use proof::comment_hash;
-pub use public_url::{InvalidPublicUrl, PublicUrl};
+pub use public_url::{InvalidPublicUrl, PublicUrl, is_loopback};
 pub use seal::{Chain, NotSealed, Sealing};
 pub use verdict::{Terms, Verdict};
 

@@ -14,6 +14,9 @@ pub const SIGNAL_REJECT: &str = "reject";
 pub const SIGNAL_REASSIGN: &str = "reassign";
 /// Signal of an operator, to remind reviewers now: a [`Reminder`](crate::v1::Reminder), or nothing.
 pub const SIGNAL_REMIND: &str = "remind";
+/// Signal of an operator, to mail reviewers new links in place of theirs: a
+/// [`Reissue`](crate::v1::Reissue), or nothing.
+pub const SIGNAL_REISSUE: &str = "reissue";
 /// Signal of an operator, to withdraw the approval: a [`Withdrawal`](crate::v1::Withdrawal), or
 /// nothing.
 pub const SIGNAL_WITHDRAW: &str = "withdraw";

@@ -57,7 +57,9 @@ mod tests {
         assert_eq!(organization.contact, "+49 30 123456");
         assert!(organization.imprint().contains("at Müller & Söhne."));
         assert!(organization.imprint().ends_with("ask +49 30 123456"));
-        for wrong in ["", "Example Corp", "<help@example.com>", "Example <>", "A <b> <c>", "A <b> c"] {
+        for wrong in
+            ["", "Example Corp", "<help@example.com>", "Example <>", "A <b> <c>", "A <b> c"]
+        {
             assert_eq!(wrong.parse::<Organization>(), Err(NotAnOrganization), "{wrong}");
         }
     }

@@ -1,6 +1,6 @@
 //! The base of every link.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use url::Url;
 
@@ -11,6 +11,7 @@ pub struct PublicUrl {
     text: String,
     path: String,
     origin: String,
+    is_loopback: bool,
 }
 
 /// Why a string is not a public URL.
@@ -48,6 +49,23 @@ impl PublicUrl {
     pub fn path(&self) -> &str {
         &self.path
     }
+
+    /// Whether browsers reach it by TLS, and from other machines.
+    pub fn is_public_https(&self) -> bool {
+        self.text.starts_with("https:") && !self.is_loopback
+    }
+
+    /// Whether links travel without TLS to other machines.
+    pub fn is_in_clear(&self) -> bool {
+        self.text.starts_with("http:") && !self.is_loopback
+    }
+}
+
+/// Whether a URL's host is this machine: `localhost`, 127.0.0.0/8 or `::1`, in brackets or without.
+pub fn is_loopback(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 impl FromStr for PublicUrl {
@@ -73,6 +91,7 @@ impl FromStr for PublicUrl {
             text: url.as_str().trim_end_matches('/').to_owned(),
             path: path.to_owned(),
             origin: url.origin().ascii_serialization(),
+            is_loopback: url.host_str().is_some_and(is_loopback),
         })
     }
 }
@@ -110,6 +129,31 @@ mod tests {
         ] {
             let url: PublicUrl = text.parse().expect("a public URL");
             assert_eq!(url.origin(), origin, "{text}");
+        }
+    }
+
+    #[test]
+    fn links_stay_on_loopback_or_travel_by_tls_or_in_the_clear() {
+        for (text, https, in_clear) in [
+            ("http://localhost:8088", false, false),
+            ("http://LOCALHOST/", false, false),
+            ("http://127.0.0.1", false, false),
+            ("http://127.255.3.4", false, false),
+            ("http://127.1", false, false),
+            ("http://[::1]:8088", false, false),
+            ("http://[::ffff:127.0.0.1]", false, false),
+            ("https://localhost", false, false),
+            ("https://approvals.example.com", true, false),
+            ("HTTPS://192.0.2.1", true, false),
+            ("http://approvals.example.com", false, true),
+            ("http://localhost.example.com", false, true),
+            ("http://127.0.0.1.example.com", false, true),
+            ("http://0.0.0.0:8088", false, true),
+            ("http://192.168.1.2:8088", false, true),
+            ("http://[::2]", false, true),
+        ] {
+            let url: PublicUrl = text.parse().expect("a public URL");
+            assert_eq!((url.is_public_https(), url.is_in_clear()), (https, in_clear), "{text}");
         }
     }
 

@@ -135,8 +135,7 @@ fn submission(object: Object<'_>) -> Submission {
 }
 
 fn stage(object: Object<'_>) -> Stage {
-    let names =
-        ["name", "reviewers", "quorum", "deadline", "reminders", "onDeadline", "fallback"];
+    let names = ["name", "reviewers", "quorum", "deadline", "reminders", "onDeadline", "fallback"];
     object.only(&names, &[]);
     Stage {
         name: object.string("name"),
@@ -305,12 +304,11 @@ impl<'a> Object<'a> {
     fn only(&self, names: &[&str], inside: &[(&str, &[&str])]) {
         let is = |field: &str, name: &str| name == field || snake_case(name) == field;
         let known = |field: &str| names.iter().any(|name| is(field, name));
-        let unknown =
-            |(name, json): &&(String, &RawValue)| !known(name) && json.get() != "null";
+        let unknown = |(name, json): &&(String, &RawValue)| !known(name) && json.get() != "null";
         for (name, _) in self.fields.values().flatten().filter(unknown) {
             let outer = inside.iter().find(|(_, inner)| inner.iter().any(|inner| is(name, inner)));
             let right = match (outer, text::did_you_mean(name, names.iter().copied())) {
-                (Some((outer, _)), _) => format!("it belongs into `{outer}`"),
+                (Some((outer, _)), _) => format!("it belongs in `{outer}`"),
                 (None, Some(similar)) => format!("did you mean `{similar}`?"),
                 (None, None) => format!("there are {}", names.join(", ")),
             };

@@ -130,10 +130,7 @@ fn misleads(c: char) -> bool {
 }
 
 /// The name that is spelt most alike, if one is close enough.
-pub fn did_you_mean<'a>(
-    name: &str,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn did_you_mean<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distance =
         |known: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
     let closest = names.into_iter().map(|known| (distance(known), known)).min()?;

@@ -50,8 +50,10 @@ pub(crate) enum Answer {
     Withdrawn,
     /// The workflow ended without an outcome.
     Ended(Ending),
-    /// Somebody else was asked in this reviewer's place.
+    /// Somebody else was asked in this reviewer's place, or they have a new link.
     Superseded,
+    /// Decided: it has to be confirmed, and nothing was sent.
+    Unconfirmed,
     /// Decided: it counts.
     Recorded,
     /// Decided again, the same way.
@@ -130,6 +132,12 @@ pub(crate) fn settled(reading: &Reading, link: &LinkHash, verdict: Verdict) -> O
             reported(state, link, verdict).filter(|_| signed)
         }
     }
+}
+
+/// Whether a decision has to be confirmed before it is sent. Where the page offers none, the workflow refuses it
+/// anyway, and the link no longer shows what would have to be confirmed.
+pub(crate) fn needs_confirmation(reading: &Reading, link: &LinkHash) -> bool {
+    reading.state().confirm && matches!(on_view(reading, link), Answer::Open | Answer::NoWorker)
 }
 
 /// What a workflow says of a decision; `None` if it does not have it, and could take it.

@@ -37,6 +37,7 @@ use crate::{
     lookup::{
         FORGET_MISSING, HISTORY, Handle, Lookup, LookupError, Proof, Run, by_link, handle, issued,
     },
+    signalled::signalled,
     temporal::{Failure, Temporal, call, call_with_effect, from_temporal, to_temporal},
 };
 
@@ -295,7 +296,8 @@ impl Approvals {
         if !genuine::fits(link, chain, reading.state()) {
             return Ok(RunReading::NotIssued);
         }
-        let reading = genuine::confirmed(link, chain, &self.jwks, reading);
+        let handle = run.handle(&self.temporal.client()?);
+        let reading = confirmed(&handle, link, chain, &self.jwks, reading).await?;
         Ok(RunReading::Approval(Box::new(reading)))
     }
 
@@ -489,11 +491,30 @@ async fn read_history(
     let reading = match history::read(issued.submission, closing, status) {
         Some(Reading::Closed(state)) => {
             let state = ApprovalState { digest: issued.digest.clone(), ..state };
-            Some(genuine::confirmed(link, chain, jwks, Reading::Closed(state)))
+            Some(confirmed(handle, link, chain, jwks, Reading::Closed(state)).await?)
+        }
+        Some(Reading::NoWorker(state)) => {
+            let (rule, confirm) = (issued.rule, issued.confirm);
+            Some(Reading::NoWorker(ApprovalState { rule, confirm, ..state }))
         }
         reading => reading,
     };
     Ok(reading.map_or(RunReading::Continued, |reading| RunReading::Approval(Box::new(reading))))
+}
+
+/// What of a reading is genuine. What operators have signalled is read only where it tells of any.
+async fn confirmed(
+    handle: &Handle,
+    link: &GenuineLink,
+    chain: Chain<'_>,
+    jwks: &Jwks,
+    reading: Reading,
+) -> Result<Reading, Failure> {
+    let signalled = match genuine::tells_of_operators(link, chain, reading.state()) {
+        true => signalled(handle).await?,
+        false => Vec::new(),
+    };
+    Ok(genuine::confirmed(link, chain, jwks, &signalled, reading))
 }
 
 async fn closing_event(handle: &Handle) -> Result<Option<HistoryEvent>, Failure> {

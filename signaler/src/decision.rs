@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use countersign_protos::{GenuineLink, LinkHash, Verdict};
+use jiff::Timestamp;
 use tokio::time::sleep;
 
 use crate::{
-    answer::{Answer, Reading, after_sending, settled},
+    answer::{Answer, Reading, after_sending, needs_confirmation, settled},
     approvals::{Approvals, SignalError},
     lookup::{LookupError, Run},
     problem::Problem,
@@ -20,15 +21,24 @@ const RUNS: usize = 2;
 /// A decision that was acknowledged but is missing is sent again, once.
 const ATTEMPTS: usize = 2;
 
+/// A decision as a form carries it.
+#[derive(Clone, Copy)]
+pub(crate) struct Press<'a> {
+    pub(crate) verdict: Verdict,
+    pub(crate) comment: &'a str,
+    /// What confirms it; empty the first time.
+    pub(crate) nonce: &'a str,
+}
+
 impl Approvals {
-    /// Sends a decision unless it is settled already, and answers with its effect.
+    /// Sends a decision unless it is settled already or has to be confirmed, and answers with its effect.
     pub(crate) async fn decide(
         &self,
         link: &GenuineLink,
         hint: Option<&str>,
-        verdict: Verdict,
-        comment: &str,
+        press: Press<'_>,
     ) -> Result<(Answer, Reading), Problem> {
+        let Press { verdict, comment, nonce } = press;
         for _ in 0..RUNS {
             let (run, before) = self.find(link, hint).await.map_err(|error| match error {
                 LookupError::Gone => Problem::Gone,
@@ -37,6 +47,10 @@ impl Approvals {
             })?;
             if let Some(answer) = settled(&before, link.hash(), verdict) {
                 return Ok((answer, before));
+            }
+            let is_confirmed = link.is_confirmed(nonce, verdict, comment, Timestamp::now());
+            if !is_confirmed && needs_confirmation(&before, link.hash()) {
+                return Ok((Answer::Unconfirmed, before));
             }
             if let Some(said) = self.press(link, run, (verdict, comment), before).await? {
                 return Ok(said);

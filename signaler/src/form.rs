@@ -53,6 +53,14 @@ impl Form {
         }
     }
 
+    /// What confirms the decision; empty the first time.
+    pub(crate) fn nonce(&self) -> &str {
+        match self.all("confirm")[..] {
+            [one] => one,
+            _ => "",
+        }
+    }
+
     fn all(&self, name: &str) -> Vec<&str> {
         self.0.iter().filter(|(field, _)| field == name).map(|(_, value)| &**value).collect()
     }

@@ -1,15 +1,18 @@
 //! What of a workflow's answer is genuine. Anybody who may poll the worker's task queue can answer.
 //!
 //! A link says what it was issued for, so an approval is shown only where the link fits; a vote is its
-//! reviewer's only with a proof, a stage is approved or rejected only with a vote for it, and a status is
-//! final only with a signature. Pure.
+//! reviewer's only with a proof, and an operator's only if the server has recorded the signal; a stage is
+//! approved or rejected only with a vote for it, and a status is final only with a signature. Pure.
 
 use countersign_protos::{
     Chain, Claims, GenuineLink, Jwks, LinkContext, Verdict, comment_hash,
     v1::{ApprovalState, ReviewerState, Status, Vote},
 };
 
-use crate::answer::{Ending, Reading, pending};
+use crate::{
+    answer::{Ending, Reading, pending},
+    signalled::Signalled,
+};
 
 /// Whether the link was issued for this approval; `state.digest` is that of the submission that it shows.
 pub(crate) fn fits(link: &GenuineLink, chain: Chain<'_>, state: &ApprovalState) -> bool {
@@ -21,18 +24,33 @@ pub(crate) fn fits(link: &GenuineLink, chain: Chain<'_>, state: &ApprovalState) 
     own.any(|(stage, reviewer)| link.is_for(context(chain, &state.digest, stage, reviewer)))
 }
 
-/// A reading without what nothing confirms; the link fits it.
+/// Whether it tells of a vote that no reviewer has signed.
+pub(crate) fn tells_of_operators(
+    link: &GenuineLink,
+    chain: Chain<'_>,
+    state: &ApprovalState,
+) -> bool {
+    let stages = state.stages.iter().enumerate();
+    let mut seats = stages.flat_map(|(i, stage)| stage.reviewers.iter().map(move |it| (i, it)));
+    seats.any(|(stage, reviewer)| {
+        reviewer.vote.is_some() && !is_own(link, chain, &state.digest, stage, reviewer)
+    })
+}
+
+/// A reading without what nothing confirms; the link fits it. `signalled` is what the server has, where it
+/// [`tells_of_operators`].
 pub(crate) fn confirmed(
     link: &GenuineLink,
     chain: Chain<'_>,
     keys: &Jwks,
+    signalled: &[Signalled],
     reading: Reading,
 ) -> Reading {
     let signed = signed(keys, chain, reading.state());
     // The claims say it where the deadline of any stage had a part in the outcome.
     let by_deadline = signed.as_ref().is_some_and(|claims| claims.basis == "deadline");
     let checked = |mut state: ApprovalState| {
-        check_votes(link, chain, &mut state);
+        check_votes(link, chain, signalled, &mut state);
         if !by_deadline {
             check_stages(&mut state);
         }
@@ -50,18 +68,42 @@ pub(crate) fn confirmed(
     }
 }
 
-/// Marks votes without a proof that holds as those of operators.
-fn check_votes(link: &GenuineLink, chain: Chain<'_>, state: &mut ApprovalState) {
+/// Marks votes without a proof that holds as those of operators, and takes back those that nobody has
+/// signalled.
+fn check_votes(
+    link: &GenuineLink,
+    chain: Chain<'_>,
+    signalled: &[Signalled],
+    state: &mut ApprovalState,
+) {
     for (position, stage) in state.stages.iter_mut().enumerate() {
         for reviewer in &mut stage.reviewers {
-            let seat = link.key().link(context(chain, &state.digest, position, reviewer));
-            let issued = reviewer.link == seat.hash().as_str();
-            let Some(vote) = &mut reviewer.vote else { continue };
-            if vote.by == "link" && !(issued && is_proven(&seat, vote)) {
+            if is_own(link, chain, &state.digest, position, reviewer) {
+                continue;
+            }
+            let Some(mut vote) = reviewer.vote.take() else { continue };
+            if vote.by == "link" {
                 (vote.by, vote.identity) = ("operator".to_owned(), "unknown".to_owned());
             }
+            let is_signalled = signalled.iter().any(|signal| signal.may_be(reviewer, &vote));
+            reviewer.vote = Some(vote).filter(|_| is_signalled);
         }
     }
+}
+
+/// Whether the reviewer has decided so by the link of this seat.
+fn is_own(
+    link: &GenuineLink,
+    chain: Chain<'_>,
+    digest: &str,
+    stage: usize,
+    reviewer: &ReviewerState,
+) -> bool {
+    let Some(vote) = reviewer.vote.as_ref().filter(|vote| vote.by == "link") else {
+        return false;
+    };
+    let seat = link.key().link(context(chain, digest, stage, reviewer));
+    reviewer.link == seat.hash().as_str() && is_proven(&seat, vote)
 }
 
 /// Leaves open what became of a stage that nobody's vote decided. A deadline may have, before the outcome
@@ -132,15 +174,19 @@ fn context<'a>(
 
 #[cfg(test)]
 mod tests {
-    use countersign_protos::{Claims, LinkKeys, Verdict, v1::StageState};
+    use countersign_protos::{
+        Claims, LinkKeys, Verdict,
+        v1::{Decision, StageState},
+    };
     use jiff::Timestamp;
 
     use super::*;
+    use crate::signalled::tests::signal;
 
     const CHAIN: Chain<'_> = Chain { workflow_id: "laptops", first_run_id: "run" };
 
     fn keys() -> LinkKeys {
-        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key")
+        "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("a key")
     }
 
     fn link(reviewer: &str) -> GenuineLink {
@@ -199,20 +245,34 @@ mod tests {
         assert!(!changed(|state| state.stages[0].reviewers[0].on_behalf_of = "x".into()));
     }
 
+    /// That somebody has signalled either verdict, and either comment, with the public hash of Bob's link.
+    fn signals() -> Vec<Signalled> {
+        let hash = link("bob@example.com").hash().as_str().to_owned();
+        let said = |comment: &str| {
+            let (link, comment) = (hash.clone(), comment.to_owned());
+            let decision = Decision { link, comment, ..Decision::default() };
+            ["approve", "reject"].map(|name| signal(name, &decision).expect("a decision"))
+        };
+        [said("ok"), said("no")].concat()
+    }
+
     #[test]
     fn a_vote_without_its_proof_is_an_operators() {
-        let by = |change: fn(&mut ReviewerState)| {
+        let by = |change: fn(&mut ReviewerState), signalled: &[Signalled]| {
             let mut state = state();
             change(&mut state.stages[0].reviewers[1]);
-            check_votes(&link("ann@example.com"), CHAIN, &mut state);
+            let ann = link("ann@example.com");
+            let tells = tells_of_operators(&ann, CHAIN, &state);
+            check_votes(&ann, CHAIN, signalled, &mut state);
             let votes = state.stages[0].reviewers.iter().flat_map(|one| &one.vote);
-            votes.map(|vote| vote.by.clone()).collect::<Vec<_>>()
+            (tells, votes.map(|vote| vote.by.clone()).collect::<Vec<_>>().join(", "))
         };
         fn vote(reviewer: &mut ReviewerState) -> &mut Vote {
             reviewer.vote.as_mut().expect("voted")
         }
-        assert_eq!(by(|_| ()), ["link", "link"]);
-        let forged: [fn(&mut ReviewerState); 5] = [
+        assert_eq!(by(|_| (), &[]), (false, "link, link".to_owned()));
+        let forged: [fn(&mut ReviewerState); 6] = [
+            |bob| vote(bob).by = "operator".into(),
             |bob| vote(bob).proof = None,
             |bob| vote(bob).comment = "no".into(),
             |bob| vote(bob).verdict = Verdict::Reject.into(),
@@ -226,7 +286,8 @@ mod tests {
             },
         ];
         for change in forged {
-            assert_eq!(by(change), ["link", "operator"]);
+            assert_eq!(by(change, &signals()), (true, "link, operator".to_owned()));
+            assert_eq!(by(change, &[]), (true, "link".to_owned()));
         }
     }
 
@@ -242,7 +303,7 @@ mod tests {
         assert!(!signed(Claims { digest: "v1:1".into(), ..claims() }));
         assert!(!signed(Claims { workflow_id: "other".into(), ..claims() }));
         assert!(!signed(Claims { first_run_id: "other".into(), ..claims() }));
-        let confirm = |reading| confirmed(&link("ann@example.com"), CHAIN, &jwks, reading);
+        let confirm = |reading| confirmed(&link("ann@example.com"), CHAIN, &jwks, &[], reading);
         let Reading::Unsealed(open) = confirm(Reading::Current(state())) else {
             panic!("without a signature")
         };
@@ -261,7 +322,7 @@ mod tests {
             let mut state = ApprovalState { jws: keys().first().sign(&claims()), ..state() };
             change(&mut state.stages[0].reviewers[1]);
             let closed = Reading::Closed(state);
-            let reading = confirmed(&link("ann@example.com"), CHAIN, &jwks, closed);
+            let reading = confirmed(&link("ann@example.com"), CHAIN, &jwks, &signals(), closed);
             let Reading::Closed(state) = reading else { panic!("{reading:?}") };
             let votes = state.stages[0].reviewers.iter().flat_map(|one| &one.vote);
             votes.map(|vote| vote.by.clone()).collect::<Vec<_>>()
@@ -284,7 +345,7 @@ mod tests {
             }
             // What follows it keeps this stage from being the last one.
             state.stages.push(StageState::default());
-            let reading = confirmed(&link("ann@example.com"), CHAIN, &jwks, reading(state));
+            let reading = confirmed(&link("ann@example.com"), CHAIN, &jwks, &[], reading(state));
             reading.state().stages[0].status()
         };
         let open: fn(ApprovalState) -> Reading =
@@ -298,7 +359,7 @@ mod tests {
             let mut state = ApprovalState { jws: keys().first().sign(&claims), ..state() };
             state.stages[0].reviewers.clear();
             let closed = Reading::Closed(state);
-            let reading = confirmed(&link("ann@example.com"), CHAIN, &jwks, closed);
+            let reading = confirmed(&link("ann@example.com"), CHAIN, &jwks, &[], closed);
             reading.state().stages[0].status()
         };
         assert_eq!(signed_as("deadline"), Approved, "silence has");

@@ -36,6 +36,9 @@ pub(crate) struct ApprovalJson {
     message: String,
     status: &'static str,
     reviewer: Option<String>,
+    /// What confirms the decision that was sent: the form's field of this name, next time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirm: Option<String>,
     approval: ApprovalState,
 }
 
@@ -64,7 +67,13 @@ impl ApprovalJson {
             status: case.state.status().as_str_name(),
             reviewer: reviewer_by_link(case.state, case.link)
                 .map(|(_, reviewer)| reviewer.reviewer.clone()),
+            confirm: None,
             approval,
         }
+    }
+
+    /// With what confirms the decision.
+    pub(crate) fn with_nonce(self, nonce: &str) -> Self {
+        Self { confirm: Some(nonce.to_owned()), ..self }
     }
 }

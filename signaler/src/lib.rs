@@ -1,16 +1,19 @@
 //! Shows reviewers what they are asked to approve, and signals their decisions to the workflow.
 //!
 //! A request goes through `routes` to `approvals` or `decision`, which ask Temporal (`lookup` finds the
-//! run that issued a link). `answer` decides what follows, `wording` says it, and `reply` sends it as a
-//! page of `views` or as `json`.
+//! run that issued a link). `answer` decides what follows, `disclosure` what the link still shows, `wording`
+//! says it, and `reply` sends it as a page of `views` or as `json`.
 
 mod answer;
 mod approvals;
+mod connections;
 mod decision;
+mod disclosure;
 mod form;
 mod genuine;
 mod history;
 mod json;
+mod key_check;
 mod lookup;
 mod middleware;
 mod outbox;
@@ -20,6 +23,7 @@ mod reply;
 mod routes;
 mod server;
 mod settings;
+mod signalled;
 mod temporal;
 mod times;
 mod views;
@@ -28,10 +32,11 @@ mod wording;
 use std::sync::Arc;
 
 use axum::Router;
-use countersign_protos::LinkKeys;
 use ipnet::IpNet;
 
-use crate::{approvals::Approvals, outbox::Outbox, rate_limit::Limits, views::Site};
+use crate::{
+    approvals::Approvals, key_check::KeyCheck, outbox::Outbox, rate_limit::Limits, views::Site,
+};
 pub use crate::{
     server::serve,
     settings::{Arguments, Settings, cannot_start, log},
@@ -43,10 +48,12 @@ pub struct App(Arc<Inner>);
 
 struct Inner {
     approvals: Approvals,
-    keys: LinkKeys,
+    keys: KeyCheck,
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
     outbox: Option<Outbox>,
+    /// Whether browsers are told to use nothing but https.
+    https_only: bool,
     site: Site,
 }
 
@@ -60,9 +67,10 @@ impl App {
         let root = settings.public_url.path().to_owned();
         App(Arc::new(Inner {
             approvals: Approvals::connect(connection, client, settings.link_keys.jwks()),
-            keys: settings.link_keys,
+            keys: KeyCheck::new(settings.link_keys),
             limits: Limits::new(settings.limit_address, settings.limit_link),
             trusted_proxies: settings.trusted_proxies,
+            https_only: settings.public_url.is_public_https(),
             site: Site {
                 stylesheet: format!("{root}/assets/{}", *routes::STYLESHEET_NAME),
                 outbox: settings.outbox.is_some(),

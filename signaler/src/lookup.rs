@@ -78,6 +78,10 @@ pub(crate) struct Issued {
     pub(crate) digest: String,
     /// What the link was issued for.
     pub(crate) submission: Submission,
+    /// The rule that the plan names; empty if it names none. No link proves it.
+    pub(crate) rule: String,
+    /// Whether decisions have to be confirmed. No link proves it.
+    pub(crate) confirm: bool,
 }
 
 /// Why there is no approval to read.
@@ -182,6 +186,8 @@ impl<'a> Reader<'a> {
             first_run_id: self.first_run_id.clone(),
             digest: digest.clone(),
             submission: serde_json::from_value(self.plan["submission"].clone()).unwrap_or_default(),
+            rule: self.plan["rule"].as_str().unwrap_or_default().to_owned(),
+            confirm: self.plan["confirm"] == true,
         })
     }
 }
@@ -444,7 +450,7 @@ mod tests {
 
     /// Cy's, who was asked second in the second stage, for Ann and instead of Bob.
     fn link() -> GenuineLink {
-        let keys: LinkKeys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key");
+        let keys: LinkKeys = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("a key");
         let digest = digest(&submission());
         keys.first().link(LinkContext {
             stage: 1,
@@ -515,6 +521,27 @@ mod tests {
         assert_eq!(newer("v2:0", seat()), (false, Some("v2:0".to_owned())));
         assert_eq!(newer("v1:0", seat()), (true, None), "its own digest is not believed");
         assert_eq!(newer("v2:0", json!({"link": "0"})), (false, None), "another link");
+    }
+
+    #[test]
+    fn what_the_plan_says_of_its_rule_is_read_with_the_link() {
+        let read = |plan: Value| {
+            let link = link();
+            let mut reader = Reader::new(CHAIN.workflow_id.to_owned(), &link);
+            let plan = json!({"plan": {"json": plan.to_string()}});
+            let issued = json!({"invited": [seat()]});
+            let local = LOCAL_ACTIVITY_MARKER_NAME;
+            let events = [
+                begins(CHAIN.first_run_id, submission()),
+                marker(local, names::ACTIVITY_VALIDATE, plan),
+                marker(local, names::ACTIVITY_ISSUE_LINKS, issued),
+            ];
+            let issued = events.iter().find_map(|event| reader.read(event)).expect("proven");
+            (issued.rule, issued.confirm)
+        };
+        let ruled = json!({"submission": submission(), "rule": "Hardware", "confirm": true});
+        assert_eq!(read(ruled), ("Hardware".to_owned(), true));
+        assert_eq!(read(json!({"submission": submission()})), (String::new(), false));
     }
 
     /// The title that these events prove the link to be for.

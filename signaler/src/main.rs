@@ -20,10 +20,12 @@ async fn main() -> std::io::Result<()> {
             cannot_start(&format!("COUNTERSIGN_LISTEN: {why}"), settings.logs_json)
         }
     };
+    tracing::info!(fingerprints = settings.fingerprints(), "link keys");
     tracing::info!(address = %settings.listen, public_url = %settings.public_url, "listening");
     if settings.outbox.is_some() {
         tracing::warn!(
-            "/outbox shows every mail, with its links, to everybody: use it only for trials"
+            "/outbox shows every mail, with its links, to everybody on this machine: use it only for \
+             trials"
         );
     }
     let shutdown = async move {

@@ -10,20 +10,20 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, Uri,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, ORIGIN, REFERRER_POLICY,
-            X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY,
+            STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
     middleware::Next,
     response::Response,
 };
 use countersign_protos::LinkHash;
-use url::Url;
+use url::{Host, Url};
 
 use crate::{
     App,
     problem::Problem,
-    rate_limit::client_address,
+    rate_limit::{client_address, is_local},
     reply::{Accept, Reply},
 };
 
@@ -33,12 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
                    base-uri 'none'; frame-ancestors 'none'";
 /// For a page of the outbox, which has a mail in a frame.
-pub(crate) const CSP_WITH_FRAME: &str =
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+pub(crate) const CSP_WITH_FRAME: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
      frame-ancestors 'none'; frame-src 'self'";
 /// For a mail in such a frame: it runs nothing, fetches nothing and sends nothing, wherever it is opened.
-pub(crate) const CSP_IN_FRAME: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; \
+pub(crate) const CSP_IN_FRAME: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; \
      frame-ancestors 'self'; sandbox allow-top-navigation-by-user-activation";
 
 const HEADERS: [(HeaderName, &str); 7] = [
@@ -52,6 +50,10 @@ const HEADERS: [(HeaderName, &str); 7] = [
     // Proxies that compress pages or hide addresses change what people decide on.
     (CACHE_CONTROL, "no-store, no-transform"),
 ];
+
+/// One year, about as long as the longest deadline; each answer begins it again. Without
+/// `includeSubDomains`, since only this host is ours. Its other ports are meant too (RFC 6797, 8.3).
+const HTTPS_ONLY: &str = "max-age=31536000";
 
 /// How the page that sent a request relates to this site (<https://www.w3.org/TR/fetch-metadata/>).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -79,10 +81,14 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
 }
 
 /// Adds the headers that keep a page private and unframed.
-pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
+pub(crate) async fn add_headers(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if app.0.https_only {
+        let https_only = HeaderValue::from_static(HTTPS_ONLY);
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, https_only);
     }
     response
 }
@@ -154,11 +160,39 @@ fn is_cross_site(headers: &HeaderMap, origin: &str) -> bool {
         || headers.get_all(ORIGIN).iter().any(|value| !is_ours(value))
 }
 
+/// Refuses who is not on this machine, and pages of other sites whose names lead here (DNS rebinding).
+pub(crate) async fn only_local(State(app): State<App>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let is_local = is_local(peer(&request), headers, &app.0.trusted_proxies);
+    match is_local && is_asked_as_ours(headers, &app.0.site.origin) {
+        true => next.run(request).await,
+        false => Reply::from(Problem::NotLocal).respond(&app.0.site, Accept::of(headers)),
+    }
+}
+
+/// Whether a browser has looked for this machine, or for the public URL's host. Other programs may send no
+/// `Host`.
+fn is_asked_as_ours(headers: &HeaderMap, origin: &str) -> bool {
+    let Some(host) = headers.get(HOST) else { return true };
+    let asked = host.to_str().ok().and_then(|host| Url::parse(&format!("http://{host}")).ok());
+    let public = Url::parse(origin).ok();
+    asked.is_some_and(|asked| match asked.host() {
+        Some(Host::Ipv4(address)) if address.is_loopback() => true,
+        Some(Host::Ipv6(address)) if address.is_loopback() => true,
+        Some(Host::Domain("localhost")) => true,
+        host => host.is_some() && host == public.as_ref().and_then(Url::host),
+    })
+}
+
+/// Who has opened the connection.
+fn peer(request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
+}
+
 /// Refuses a client above its rate limit.
 pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    let address = client_address(peer, request.headers(), &app.0.trusted_proxies);
+    let address = client_address(peer(&request), request.headers(), &app.0.trusted_proxies);
     match app.0.limits.by_address(address) {
         Ok(()) => next.run(request).await,
         Err(limited) => Reply::from(limited).respond(&app.0.site, Accept::of(request.headers())),

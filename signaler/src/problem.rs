@@ -32,6 +32,8 @@ pub(crate) enum Problem {
     /// Temporal may or may not have accepted the decision.
     Unknown,
     OutboxUnreadable,
+    /// The outbox is shown on the machine itself alone.
+    NotLocal,
 }
 
 impl From<LookupError> for Problem {

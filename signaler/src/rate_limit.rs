@@ -24,6 +24,8 @@ use crate::problem::Problem;
 const MAX_KEYS: u64 = 50_000;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// What proxies add to a request.
+const BY_PROXY: [&str; 4] = ["x-forwarded-for", "x-real-ip", "forwarded", "via"];
 
 /// Up to `burst` requests at once, then `per_second`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +152,21 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
         }
     }
     address
+}
+
+/// Whether a request comes from this machine, whichever address is listened on: no other machine's packets
+/// come from loopback. What a proxy here forwards comes from this machine if the proxy is trusted and says so.
+pub(crate) fn is_local(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
+    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+    let names = headers.get_all(FORWARDED_FOR).iter().flat_map(|value| {
+        value.as_bytes().split(|byte| *byte == b',').map(|name| str::from_utf8(name).ok())
+    });
+    let address = |name: Option<&str>| forwarded_address(name?.trim());
+    let is_asked_here = match is_trusted(peer, trusted) && headers.contains_key(FORWARDED_FOR) {
+        true => names.map(address).all(|address| address.is_some_and(is_loopback)),
+        false => !BY_PROXY.iter().any(|name| headers.contains_key(*name)),
+    };
+    is_loopback(peer) && is_asked_here
 }
 
 pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {

@@ -15,9 +15,10 @@ use countersign_protos::{LinkHash, Verdict};
 
 use crate::{
     answer::{Answer, Reading},
+    disclosure::disclosed,
     json::{ApprovalJson, ProblemJson},
     problem::Problem,
-    views::{ApprovalPage, MessagePage, Site},
+    views::{ApprovalPage, ConfirmPage, MessagePage, Site},
     wording::Case,
 };
 
@@ -31,8 +32,21 @@ pub(crate) enum Reply {
         link: LinkHash,
         choice: Option<Verdict>,
     },
+    /// A decision that has to be confirmed.
+    Unconfirmed {
+        pressed: Pressed,
+        reading: Box<Reading>,
+        link: LinkHash,
+    },
     /// With the comment that was sent, so that its author can copy it.
     Problem(Problem, String),
+}
+
+/// A decision that was not sent, and what confirms it.
+pub(crate) struct Pressed {
+    pub(crate) verdict: Verdict,
+    pub(crate) comment: String,
+    pub(crate) nonce: String,
 }
 
 /// The media type of an answer.
@@ -67,11 +81,28 @@ impl Reply {
     pub(crate) fn respond(self, site: &Site, accept: Accept) -> Response {
         let mut response = match &self {
             Reply::Approval { answer, reading, link, choice } => {
-                let case = Case { answer: *answer, state: reading.state(), link };
+                let state = &disclosed(*answer, reading.state(), link);
+                let case = Case { answer: *answer, state, link };
                 let (status, name) = answer_status(*answer);
                 match accept {
                     Accept::Json => (status, Json(ApprovalJson::new(case, name))).into_response(),
                     Accept::Html => page(status, &ApprovalPage::new(site, case, *choice)),
+                }
+            }
+            Reply::Unconfirmed { pressed, reading, link } => {
+                let case = Case { answer: Answer::Unconfirmed, state: reading.state(), link };
+                let (status, name) = answer_status(Answer::Unconfirmed);
+                match accept {
+                    Accept::Json => {
+                        let json = ApprovalJson::new(case, name).with_nonce(&pressed.nonce);
+                        (status, Json(json)).into_response()
+                    }
+                    // To a browser, it is the next page.
+                    Accept::Html => {
+                        let Pressed { verdict, comment, nonce } = pressed;
+                        let confirm = ConfirmPage::new(site, case, *verdict, comment, nonce);
+                        page(StatusCode::OK, &confirm)
+                    }
                 }
             }
             Reply::Problem(problem, comment) => respond_problem(problem, comment, site, accept),
@@ -120,6 +151,7 @@ fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::NothingRecorded => (StatusCode::SERVICE_UNAVAILABLE, "nothing_recorded"),
         Problem::Unknown => (StatusCode::SERVICE_UNAVAILABLE, "unknown"),
         Problem::OutboxUnreadable => (StatusCode::INTERNAL_SERVER_ERROR, "unreadable"),
+        Problem::NotLocal => (StatusCode::FORBIDDEN, "not_local"),
     }
 }
 
@@ -135,6 +167,8 @@ fn answer_status(answer: Answer) -> (StatusCode, &'static str) {
         Answer::Withdrawn => (StatusCode::GONE, "withdrawn"),
         Answer::Ended(_) => (StatusCode::GONE, "ended"),
         Answer::Superseded => (StatusCode::GONE, "superseded"),
+        // RFC 6585, 3: the request has to carry what the answer gives.
+        Answer::Unconfirmed => (StatusCode::PRECONDITION_REQUIRED, "unconfirmed"),
         Answer::Recorded => (StatusCode::OK, "recorded"),
         Answer::AlreadyRecorded => (StatusCode::OK, "already_recorded"),
         Answer::OtherVerdict => (StatusCode::CONFLICT, "other_verdict"),

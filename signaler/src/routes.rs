@@ -10,26 +10,26 @@ use axum::{
     },
     http::{
         HeaderMap, StatusCode,
-        header::{
-            ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS,
-        },
+        header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS},
     },
     middleware::{from_fn, from_fn_with_state, map_request},
     response::{Html, IntoResponse, Redirect, Response},
     routing::get,
 };
 use countersign_protos::{ApprovalId, GenuineLink, Verdict, text::clean_line};
+use jiff::Timestamp;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
     App,
-    answer::on_view,
+    answer::{Answer, on_view},
+    decision::Press,
     form::{self, Form},
     middleware::{self, About, CSP_IN_FRAME, CSP_WITH_FRAME},
     outbox::Mail,
     problem::Problem,
-    reply::{Accept, Reply, page},
+    reply::{Accept, Pressed, Reply, page},
     views::{HomePage, MailPage, OutboxPage},
 };
 
@@ -46,7 +46,7 @@ const PROBE_METHODS: &str = "GET,HEAD,OPTIONS";
 
 /// All routes, at the root and under the public URL's path: proxies may or may not strip that path.
 pub(crate) fn router(app: App) -> Router {
-    let mut routes = Router::new()
+    let mut routes: Router<App> = Router::new()
         .route("/", get(home))
         .route("/a/{approval-id}", get(view).post(decide))
         .route("/a/{approval-id}/{workflow-id}", get(view).post(decide))
@@ -54,10 +54,12 @@ pub(crate) fn router(app: App) -> Router {
         .route("/assets/{file}", get(stylesheet))
         .route("/readyz", get(ready).options(ready_by_options));
     if app.0.outbox.is_some() {
-        routes = routes
+        let mails: Router<App> = Router::new()
             .route("/outbox", get(outbox))
             .route("/outbox/{mail}", get(mail))
             .route("/outbox/{mail}/html", get(mail_html));
+        let only_local = from_fn_with_state(app.clone(), middleware::only_local);
+        routes = routes.merge(mails.route_layer(only_local));
     }
     let root = app.0.site.root.clone();
     let mut all = routes.clone();
@@ -77,7 +79,7 @@ pub(crate) fn router(app: App) -> Router {
     }
     let all = all
         .layer(from_fn_with_state(app.clone(), middleware::time_out))
-        .layer(from_fn(middleware::add_headers))
+        .layer(from_fn_with_state(app.clone(), middleware::add_headers))
         .layer(from_fn(middleware::log))
         .with_state(app);
     // In a router of its own: a layer runs after its router has matched the path.
@@ -126,11 +128,19 @@ async fn decide(
     let comment = form.as_ref().map(Form::comment).unwrap_or_default();
     about(&app, &approval_id, &headers, &comment, async |link| {
         app.0.limits.by_decision(link.hash())?;
-        let verdict = form?.verdict()?;
-        let (answer, reading) =
-            app.0.approvals.decide(link, workflow_id.as_deref(), verdict, &comment).await?;
-        let link = link.hash().clone();
-        Ok(Reply::Approval { answer, reading: reading.into(), link, choice: None })
+        let form = form?;
+        let (verdict, comment) = (form.verdict()?, &*comment);
+        let press = Press { verdict, comment, nonce: form.nonce() };
+        let (answer, reading) = app.0.approvals.decide(link, workflow_id.as_deref(), press).await?;
+        let (reading, hash) = (reading.into(), link.hash().clone());
+        Ok(match answer {
+            Answer::Unconfirmed => {
+                let nonce = link.nonce(verdict, comment, Timestamp::now());
+                let pressed = Pressed { verdict, comment: comment.to_owned(), nonce };
+                Reply::Unconfirmed { pressed, reading, link: hash }
+            }
+            answer => Reply::Approval { answer, reading, link: hash, choice: None },
+        })
     })
     .await
 }
@@ -259,8 +269,7 @@ async fn mail_html(
     let file = file.map(|Path(file)| file).unwrap_or_default();
     match read_mail(&app, file).await.and_then(|mail| mail.html) {
         Some(html) => {
-            let framed =
-                [(CONTENT_SECURITY_POLICY, CSP_IN_FRAME), (X_FRAME_OPTIONS, "SAMEORIGIN")];
+            let framed = [(CONTENT_SECURITY_POLICY, CSP_IN_FRAME), (X_FRAME_OPTIONS, "SAMEORIGIN")];
             (framed, Html(html)).into_response()
         }
         None => Reply::from(Problem::NotFound).respond(&app.0.site, Accept::of(&headers)),

@@ -1,21 +1,31 @@
 //! Serves connections until shutdown.
 
-use std::{collections::HashMap, convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes, HttpBody},
     extract::{ConnectInfo, Request},
+    http::Response,
 };
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
 };
-use ipnet::IpNet;
 use tokio::{
-    net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    net::{TcpListener, TcpStream},
     time::timeout,
 };
 use tokio_io_timeout::TimeoutStream;
@@ -23,7 +33,8 @@ use tower::Service;
 
 use crate::{
     App,
-    rate_limit::{is_trusted, network},
+    connections::{Connections, InFlight, Place},
+    rate_limit::is_trusted,
 };
 
 /// How long a client may take to send a request's headers, or be idle.
@@ -43,13 +54,21 @@ const BUFFER: usize = 64 * 1024;
 
 /// Answers requests on `listener` until `shutdown` is ready, then finishes those in flight.
 pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()>) {
+    let connections = Connections::new(CONNECTIONS, CONNECTIONS_EACH);
+    serve_within(connections, listener, app, shutdown).await;
+}
+
+async fn serve_within(
+    mut connections: Connections,
+    listener: TcpListener,
+    app: App,
+    shutdown: impl Future<Output = ()>,
+) {
     let router = app.router();
+    let trusted = &app.0.trusted_proxies;
     let graceful = GracefulShutdown::new();
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut clients = Clients::new(CONNECTIONS_EACH);
     let accept = async {
         loop {
-            let permit = connections.clone().acquire_owned().await;
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -59,32 +78,13 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
                     continue;
                 }
             };
-            let Some(place) = clients.admit(peer.ip(), &app.0.trusted_proxies) else {
+            let Some(place) = connections.admit(peer.ip(), trusted).await else {
                 tracing::debug!(%peer, "too many connections");
                 continue;
             };
-            let _ = stream.set_nodelay(true);
-            let mut stream = TimeoutStream::new(stream);
-            stream.set_write_timeout(Some(WRITE));
-            let router = router.clone();
-            let service = service_fn(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(ConnectInfo(peer));
-                respond(router.clone(), request)
-            });
-            let is_proxy = is_trusted(peer.ip(), &app.0.trusted_proxies);
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(if is_proxy { PROXY_HEADERS } else { HEADERS })
-                .max_buf_size(BUFFER)
-                .serve_connection(TokioIo::new(Box::pin(stream)), service);
-            let connection = graceful.watch(connection);
-            tokio::spawn(async move {
-                // The client's fault: it hung up, or does not speak HTTP.
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "connection");
-                }
-                drop((place, permit));
-            });
+            let idle = if is_trusted(peer.ip(), trusted) { PROXY_HEADERS } else { HEADERS };
+            let service = (router.clone(), peer, place);
+            tokio::spawn(converse(stream, service, idle, graceful.watcher()));
         }
     };
     tokio::select! {
@@ -98,61 +98,75 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     }
 }
 
-/// Counts connections for each client.
-struct Clients {
-    each: usize,
-    places: HashMap<IpAddr, Arc<Semaphore>>,
+/// Answers what a client asks on a connection, until that ends or gives way to another one.
+async fn converse(
+    stream: TcpStream,
+    (router, peer, place): (Router, SocketAddr, Arc<Place>),
+    idle: Duration,
+    watcher: Watcher,
+) {
+    let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE));
+    let at = place.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        respond(router.clone(), request, at.clone())
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(idle)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    tokio::select! {
+        ended = watcher.watch(connection) => {
+            // The client's fault: it hung up, or does not speak HTTP.
+            if let Err(error) = ended {
+                tracing::debug!(%error, "connection");
+            }
+        }
+        () = place.closing() => tracing::debug!(%peer, "an idle connection gives way"),
+    }
 }
 
-impl Clients {
-    fn new(each: usize) -> Self {
-        Clients { each, places: HashMap::new() }
-    }
-
-    /// A permit for one more connection of `peer`, to be held while it lasts.
-    fn admit(&mut self, peer: IpAddr, trusted: &[IpNet]) -> Option<OwnedSemaphorePermit> {
-        let (client, places) = match is_trusted(peer, trusted) {
-            true => (peer.to_canonical(), CONNECTIONS),
-            false => (network(peer), self.each),
-        };
-        self.places.retain(|_, places| Arc::strong_count(places) > 1);
-        let new = || Arc::new(Semaphore::new(places));
-        self.places.entry(client).or_insert_with(new).clone().try_acquire_owned().ok()
-    }
-}
-
-fn respond(
+async fn respond(
     mut router: Router,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<axum::response::Response, Infallible>> {
-    router.call(request.map(Body::new))
+    place: Arc<Place>,
+) -> Result<Response<Answer>, Infallible> {
+    let Some(in_flight) = place.begin() else {
+        // The connection is about to be closed, and this with it.
+        return std::future::pending().await;
+    };
+    let response = router.call(request.map(Body::new)).await?;
+    Ok(response.map(|body| Answer { body, _in_flight: in_flight }))
+}
+
+/// A body that keeps its connection open until it is written.
+struct Answer {
+    body: Body,
+    _in_flight: InFlight,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_client_has_so_many_connections_and_trusted_proxies_have_all() {
-        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let trusted: [IpNet; 2] =
-            ["10.0.0.0/8", "fd00::5/128"].map(|network| network.parse().expect("a network"));
-        let mut clients = Clients::new(2);
-        let mut admit = |address| clients.admit(ip(address), &trusted);
-        let (one, two) = (admit("192.0.2.1"), admit("::ffff:192.0.2.1"));
-        assert!(one.is_some() && two.is_some());
-        assert!(admit("192.0.2.1").is_none());
-        assert!(admit("192.0.2.2").is_some());
-        let proxy: Vec<_> = (0..CONNECTIONS).map_while(|_| admit("10.0.0.1")).collect();
-        assert_eq!(proxy.len(), CONNECTIONS);
-        let neighbour = (admit("fd00::9"), admit("fd00::8"));
-        assert!(neighbour.1.is_some() && admit("fd00::9").is_none());
-        let proxy_by_ipv6: Vec<_> = (0..3).map_while(|_| admit("fd00::5")).collect();
-        assert_eq!(proxy_by_ipv6.len(), 3, "its neighbours take none of its places");
-        drop((one, neighbour, proxy_by_ipv6));
-        assert!(admit("192.0.2.1").is_some());
-        drop((two, proxy));
-        assert!(admit("192.0.2.2").is_some());
-        assert_eq!(clients.places.len(), 1, "who has no connection is forgotten");
-    }
-}
+mod tests;

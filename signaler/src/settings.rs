@@ -1,15 +1,16 @@
 //! The settings, read once at startup. Every wrong setting is reported.
 
 use std::{
-    io::{IsTerminal, stderr},
+    fs,
+    io::{self, IsTerminal, stderr},
     net::{IpAddr, SocketAddr},
     path::PathBuf,
 };
 
 use clap::Parser;
 use countersign_protos::{
-    InvalidPublicUrl, LinkKeys, LinkKeysError, Organization, PublicUrl,
-    settings::{LOG_FORMAT, WrongSettings, is_json},
+    LinkKeys, Organization, PublicUrl,
+    settings::{Environment, LOG_FORMAT, Secret, WrongSettings, is_json},
 };
 use ipnet::{IpNet, Ipv4Net};
 use temporalio_client::{
@@ -20,7 +21,17 @@ use tracing_subscriber::EnvFilter;
 
 use crate::rate_limit::Rate;
 
-const TEMPORAL_HELP: &str = "\
+const MORE_HELP: &str = "\
+Secrets have no flag. A secret comes from its variable, or from the file whose path is in the
+variable of the same name plus _FILE. In a file, put each key or webhook secret on its own line:
+  COUNTERSIGN_LINK_KEYS, COUNTERSIGN_LINK_KEYS_FILE
+          the worker's link keys: 32 bytes each in base64, separated by commas or line breaks.
+          The first one signs approval IDs, all verify. Required. Make one with:
+          countersign-worker new-key
+  COUNTERSIGN_NOTIFY, COUNTERSIGN_NOTIFY_FILE
+          how the worker sends mails. With outbox:DIR, /outbox shows them on this machine,
+          with their links: use it only for trials. Other values matter only to the worker
+
 Temporal's own settings, read by its SDK from the environment and from temporal.toml:
   TEMPORAL_ADDRESS           host:port or URL of the server [default: localhost:7233]
   TEMPORAL_NAMESPACE         [default: default]
@@ -32,16 +43,11 @@ Temporal's own settings, read by its SDK from the environment and from temporal.
 
 /// Shows reviewers what they are asked to approve, and signals their decisions to the workflow.
 #[derive(Parser)]
-#[command(name = "countersign-signaler", version, about, after_help = TEMPORAL_HELP)]
+#[command(name = "countersign-signaler", version, about, after_help = MORE_HELP)]
 #[allow(rustdoc::bare_urls)] // This is the text of --help.
 pub struct Arguments {
-    /// The worker's link keys: comma-separated, each 32 bytes in base64. The first one signs approval
-    /// IDs, all verify. Make one with `openssl rand -base64 32`. Required.
-    #[arg(long, env = "COUNTERSIGN_LINK_KEYS", value_name = "KEYS", hide_env_values = true)]
-    link_keys: Option<String>,
-
     /// The URL at which people reach this service, such as https://approvals.example.com. It may
-    /// have a path. Required.
+    /// have a path, and must be https, unless it is this machine. Required.
     #[arg(long, env = "COUNTERSIGN_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 
@@ -54,10 +60,10 @@ pub struct Arguments {
     #[arg(long, env = "COUNTERSIGN_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 
-    /// How the worker sends mails. With outbox:DIR, /outbox shows them with their links: use it only
-    /// for trials. Other values matter only to the worker.
-    #[arg(long, env = "COUNTERSIGN_NOTIFY", value_name = "NOTIFIER", hide_env_values = true)]
-    notify: Option<String>,
+    /// true: links may travel without TLS to other machines too, where whoever reads one can decide.
+    /// For networks that nobody else reads. [default: false]
+    #[arg(long, env = "COUNTERSIGN_ALLOW_INSECURE", value_name = "true|false")]
+    allow_insecure: Option<String>,
 
     /// Comma-separated addresses or networks of proxies whose X-Forwarded-For is trusted.
     /// [default: none]
@@ -138,32 +144,44 @@ impl Settings {
             cannot_start(usage.render().to_string().trim_end(), true)
         });
         let json = is_json(&arguments.log_format);
-        Settings::read(&arguments, Default::default()).unwrap_or_else(|wrong| {
+        let environment = Environment::new(std::env::vars_os(), read_file);
+        Settings::read(&arguments, &environment, Default::default()).unwrap_or_else(|wrong| {
             let why = "countersign-signaler cannot start:";
             cannot_start(&format!("{why}{wrong}\n--help lists all settings."), json)
         })
     }
 
-    /// Checks all settings. `temporal` is where Temporal's own come from.
+    /// The link keys' fingerprints, for the log.
+    pub fn fingerprints(&self) -> String {
+        self.link_keys.fingerprints()
+    }
+
+    /// Checks all settings. `environment` has the secrets, and `temporal` says where Temporal's own come
+    /// from.
     ///
     /// # Errors
     /// Every wrong setting.
     pub fn read(
         arguments: &Arguments,
+        environment: &Environment,
         temporal: LoadClientConfigProfileOptions,
     ) -> Result<Self, WrongSettings> {
         let mut wrong = WrongSettings::default();
-        let link_keys = wrong.required("COUNTERSIGN_LINK_KEYS", &arguments.link_keys, |text| {
-            let right = "must be the worker's keys, comma-separated base64 of 32 bytes each";
-            text.parse().map_err(|error: LinkKeysError| format!("{error}; {right}"))
+        let link_keys = wrong.required_secret(Secret::LINK_KEYS, environment, |text| {
+            text.parse::<LinkKeys>().map_err(|error| format!("{error}; workers need the same"))
         });
-        let public_url = wrong.required("COUNTERSIGN_PUBLIC_URL", &arguments.public_url, base);
+        let allow_insecure = wrong.allow_insecure(&arguments.allow_insecure);
+        let public_url = wrong.public_url(&arguments.public_url, allow_insecure);
+        if let Some(own) = public_url.as_ref().and_then(own_route) {
+            let why = format!("must not have the path {own}, which is a route of this service");
+            wrong.add("COUNTERSIGN_PUBLIC_URL", why);
+        }
         let organization =
             wrong.optional("COUNTERSIGN_ORGANIZATION", &arguments.organization, str::parse);
         let listen = wrong.optional("COUNTERSIGN_LISTEN", &arguments.listen, |text| {
             text.parse().map_err(|_| "must be ADDRESS:PORT, such as 0.0.0.0:8088")
         });
-        let outbox = wrong.optional("COUNTERSIGN_NOTIFY", &arguments.notify, outbox);
+        let outbox = wrong.optional_secret(Secret::NOTIFY, environment, outbox);
         let trusted_proxies =
             wrong.optional("COUNTERSIGN_TRUSTED_PROXIES", &arguments.trusted_proxies, networks);
         let limit_address =
@@ -200,14 +218,12 @@ impl Settings {
 }
 
 /// Routes also exist at the root, for proxies that strip the path, and must not clash with it.
-fn base(text: &str) -> Result<PublicUrl, String> {
-    let url: PublicUrl = text.parse().map_err(|error: InvalidPublicUrl| error.to_string())?;
-    match url.path() {
-        own @ ("/healthz" | "/readyz" | "/outbox") => {
-            Err(format!("must not have the path {own}, which is a route of this service"))
-        }
-        _ => Ok(url),
-    }
+fn own_route(url: &PublicUrl) -> Option<&str> {
+    Some(url.path()).filter(|path| matches!(*path, "/healthz" | "/readyz" | "/outbox"))
+}
+
+fn read_file(path: &str) -> io::Result<Vec<u8>> {
+    fs::read(path)
 }
 
 fn outbox(text: &str) -> Result<Option<PathBuf>, &'static str> {

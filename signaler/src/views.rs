@@ -39,6 +39,8 @@ pub(crate) struct ApprovalPage<'a> {
     headline: String,
     explanation: Vec<Piece>,
     title: String,
+    /// Why the document is not shown; empty if it is.
+    hidden: &'static str,
     amount: String,
     facts: Vec<(&'static str, Vec<Piece>)>,
     description: String,
@@ -46,6 +48,7 @@ pub(crate) struct ApprovalPage<'a> {
     attachments: Vec<Attachment>,
     stages: Vec<Stage>,
     reviewer: String,
+    why_asked: String,
     form: Option<Form>,
 }
 
@@ -71,17 +74,23 @@ struct Reviewer {
 }
 
 struct Form {
-    /// With the second class of each button.
-    buttons: [(Terms, &'static str); Verdict::ALL.len()],
+    buttons: [Terms; Verdict::ALL.len()],
+    /// The verdict of the mailed link. It gives no button more weight.
+    chosen: Option<Terms>,
     comment_max: usize,
+    confirm: bool,
 }
 
 impl<'a> ApprovalPage<'a> {
-    /// `choice` is the verdict that the mailed link preselects.
+    /// `choice` is the verdict of the mailed link.
     pub(crate) fn new(site: &'a Site, case: Case<'_>, choice: Option<Verdict>) -> Self {
         let submission = case.state.submission.clone().unwrap_or_default();
         let times = &Times::of(case);
         let facts = wording::facts(&submission, case).into_iter();
+        let (untitled, hidden) = match &submission.document {
+            Some(_) => (wording::UNTITLED, ""),
+            None => (wording::REQUEST, wording::OUTCOME_ONLY),
+        };
         let document = submission.document.unwrap_or_default();
         let open = matches!(case.answer, Answer::Open | Answer::NoWorker);
         ApprovalPage {
@@ -89,7 +98,8 @@ impl<'a> ApprovalPage<'a> {
             tone: tone(case),
             headline: wording::headline(case),
             explanation: times.mark(&clean_line(&wording::explanation(case))),
-            title: or(clean_line(&document.title), wording::UNTITLED),
+            title: or(clean_line(&document.title), untitled),
+            hidden,
             amount: clean_line(&text::money(&document.amount, &document.currency)),
             facts: facts.map(|(name, value)| (name, times.mark(&value))).collect(),
             description: clean(document.description.trim()),
@@ -97,10 +107,52 @@ impl<'a> ApprovalPage<'a> {
             attachments: document.attachments.iter().map(|uri| attachment(uri)).collect(),
             stages: case.state.stages.iter().map(|s| stage(s, case, times)).collect(),
             reviewer: clean_line(&wording::deciding_as(case)),
+            why_asked: wording::why_asked(case),
             form: open.then_some(Form {
-                buttons: Verdict::ALL.map(|verdict| (verdict.terms(), emphasis(verdict, choice))),
+                buttons: Verdict::ALL.map(Verdict::terms),
+                chosen: choice.map(Verdict::terms),
                 comment_max: countersign_protos::names::COMMENT_MAX_CHARS,
+                confirm: case.state.confirm,
             }),
+        }
+    }
+}
+
+/// The page that asks for a decision once more before it counts.
+#[derive(Template)]
+#[template(path = "confirm.html")]
+pub(crate) struct ConfirmPage<'a> {
+    site: &'a Site,
+    headline: String,
+    explanation: String,
+    title: String,
+    amount: String,
+    reviewer: String,
+    verdict: Terms,
+    comment: &'a str,
+    nonce: &'a str,
+}
+
+impl<'a> ConfirmPage<'a> {
+    pub(crate) fn new(
+        site: &'a Site,
+        case: Case<'_>,
+        verdict: Verdict,
+        comment: &'a str,
+        nonce: &'a str,
+    ) -> Self {
+        let submission = case.state.submission.clone().unwrap_or_default();
+        let document = submission.document.unwrap_or_default();
+        ConfirmPage {
+            site,
+            headline: wording::headline(case),
+            explanation: wording::explanation(case),
+            title: or(clean_line(&document.title), wording::UNTITLED),
+            amount: clean_line(&text::money(&document.amount, &document.currency)),
+            reviewer: clean_line(&wording::deciding_as(case)),
+            verdict: verdict.terms(),
+            comment,
+            nonce,
         }
     }
 }
@@ -182,7 +234,7 @@ pub(crate) struct MailPage<'a> {
 
 fn tone(case: Case<'_>) -> &'static str {
     match case.answer {
-        Answer::Open => "open",
+        Answer::Open | Answer::Unconfirmed => "open",
         Answer::NoWorker | Answer::Accepted | Answer::Sealing => "wait",
         Answer::Voted | Answer::StageOver | Answer::Decided => match case.state.status() {
             status if !pending(status) => status_tone(status),
@@ -205,14 +257,6 @@ fn status_tone(status: Status) -> &'static str {
 
 fn vote_tone(vote: Option<&Vote>) -> &'static str {
     vote.and_then(|vote| vote.verdict().known()).map_or("wait", |verdict| verdict.terms().tone)
-}
-
-fn emphasis(verdict: Verdict, choice: Option<Verdict>) -> &'static str {
-    match choice {
-        None => "",
-        Some(choice) if choice == verdict => " chosen",
-        Some(_) => " quiet",
-    }
 }
 
 fn items(document: &Document) -> Vec<[String; 3]> {

@@ -52,6 +52,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         Answer::Withdrawn => "This request was withdrawn".to_owned(),
         Answer::Ended(_) => "This request ended without a decision".to_owned(),
         Answer::Superseded => "This link has been superseded".to_owned(),
+        Answer::Unconfirmed => "Not recorded yet: please confirm".to_owned(),
         Answer::Recorded => format!("Recorded: you {}", past(own)),
         Answer::AlreadyRecorded => format!("Already recorded: you {}", past(own)),
         Answer::OtherVerdict => format!("You had already {} this", past(own)),
@@ -77,9 +78,12 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
         Answer::Expired => over(case, "The deadline passed"),
         Answer::Withdrawn => over(case, "It was withdrawn"),
         Answer::Ended(ending) => format!("{} Its operator can tell you why.", ended(ending)),
-        Answer::Superseded => "The request continues, but others were asked in your place, or a \
-            newer mail with other links was sent to you. There is nothing to do here."
-            .to_owned(),
+        Answer::Superseded => superseded(case).to_owned(),
+        Answer::Unconfirmed => {
+            "Some mail scanners press buttons, so your decision counts only once \
+            you confirm it, within an hour."
+                .to_owned()
+        }
         Answer::AlreadyRecorded => {
             join([sentence("Your decision counted", &voted), progress(case)])
         }
@@ -102,6 +106,22 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
             decisions is back, unless you or others have already decided; this page will then show \
             the result. There is no need to press again."
             .to_owned(),
+    }
+}
+
+fn superseded(case: Case<'_>) -> &'static str {
+    match reviewer_by_link(case.state, case.link) {
+        Some((_, reviewer)) if reviewer.reissued => {
+            "A new link was mailed to you, which replaces this one: please use that mail."
+        }
+        Some(_) => {
+            "The request continues, but others were asked in your place. There is nothing to do \
+             here."
+        }
+        None => {
+            "The request continues, but others were asked in your place, or a newer mail with \
+             other links was sent to you. There is nothing to do here."
+        }
     }
 }
 
@@ -153,6 +173,11 @@ fn past(vote: Option<&Vote>) -> &'static str {
 }
 
 pub(crate) const UNTITLED: &str = "Untitled request";
+/// The heading in place of a title that is not shown.
+pub(crate) const REQUEST: &str = "Request";
+/// Said in place of a document that is not shown.
+pub(crate) const OUTCOME_ONLY: &str =
+    "This link shows what became of the request, and no longer what it is about.";
 pub(crate) const ITEM: &str = "Item";
 
 /// What is known of a request besides its document, with labels.
@@ -212,6 +237,7 @@ pub(crate) fn reviewer_did(reviewer: &ReviewerState, waiting: bool, case: Case<'
         };
     }
     let did = match (reviewer.released, waiting) {
+        (true, _) if reviewer.reissued => "has a new link",
         (true, _) => "did not decide; others were asked",
         (false, true) if reviewer.delivery() == Delivery::Undeliverable => "cannot be reached",
         (false, true) => "has not decided yet",
@@ -238,6 +264,34 @@ pub(crate) fn deciding_as(case: Case<'_>) -> String {
         Some((_, reviewer)) => {
             format!("{}, instead of {}", reviewer.reviewer, reviewer.on_behalf_of)
         }
+    }
+}
+
+/// Why the reader is asked: by what, in which stage, and in whose place. Without a worker, only the first is
+/// known.
+pub(crate) fn why_asked(case: Case<'_>) -> String {
+    let names_reviewers = case.state.submission.as_ref().is_some_and(|it| it.approval.is_some());
+    let by = match (clean_line(&case.state.rule), names_reviewers) {
+        (rule, _) if !rule.is_empty() => format!("by the rule “{rule}”"),
+        (_, true) => "as the submission says".to_owned(),
+        (_, false) => "as one of the default reviewers".to_owned(),
+    };
+    let own = reviewer_by_link(case.state, case.link);
+    let stage = own.map(|(stage, _)| clean_line(&stage.name)).unwrap_or_default();
+    let stage = if stage.is_empty() { stage } else { format!(" in the stage “{stage}”") };
+    let [absent, replaced] = match own {
+        Some((_, one)) => [clean_line(&one.on_behalf_of), clean_line(&one.instead_of)],
+        None => Default::default(),
+    };
+    let deputy = match &*absent {
+        "" => String::new(),
+        absent => format!(", as the deputy of {absent}, who is away"),
+    };
+    match &*replaced {
+        "" => format!("You are asked {by}{stage}{deputy}."),
+        replaced => format!(
+            "An operator asked you in place of {replaced}{deputy}. They were asked {by}{stage}."
+        ),
     }
 }
 
@@ -372,6 +426,9 @@ const PRESS_AGAIN: &str = "The system behind this page did not answer in time. P
     again, and press the same button if it still asks you: pressing again is safe, one decision counts \
     once.";
 
+const NOT_LOCAL: &str = "Whoever sees its mails can decide for every reviewer, so it is shown only in a \
+    browser on the machine that runs Countersign.";
+
 /// A problem's headline, and what it means or what to do.
 pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
     match problem {
@@ -436,6 +493,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
         ),
         Problem::Unknown => ("We do not know whether your decision was recorded", PRESS_AGAIN),
         Problem::OutboxUnreadable => ("The outbox cannot be read", "The log says why."),
+        Problem::NotLocal => ("The outbox is not shown here", NOT_LOCAL),
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::{
     io::ErrorKind,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
 use axum::{
     Router,
     body::Body,
+    extract::ConnectInfo,
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use countersign_protos::{ApprovalId, Chain, LinkContext, LinkKeys};
@@ -19,7 +21,7 @@ mod service;
 
 use service::KEY;
 
-const OTHER_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
+const OTHER_KEY: &str = "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The service, with its settings changed by `flags`.
@@ -28,7 +30,12 @@ fn service(flags: &[&str]) -> Router {
 }
 
 fn service_at(public_url: &str, flags: &[&str]) -> Router {
-    service::service(public_url, flags).router()
+    service::service(public_url, "", flags).router()
+}
+
+/// The service beside a worker that sends mails like this.
+fn service_beside(notify: &str, flags: &[&str]) -> Router {
+    service::service("https://ok.example", notify, flags).router()
 }
 
 fn approval_id(key: &str) -> ApprovalId {
@@ -69,8 +76,11 @@ fn request(method: Method, path: &str) -> axum::http::request::Builder {
     Request::builder().method(method).uri(path)
 }
 
+/// Asked on the same machine.
 async fn get(service: &Router, path: &str) -> Answer {
-    send(service, request(Method::GET, path).body(Body::empty()).expect("a request")).await
+    let from = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 50_000)));
+    let request = request(Method::GET, path).extension(from).body(Body::empty());
+    send(service, request.expect("a request")).await
 }
 
 async fn post(service: &Router, path: &str, form: &str) -> Answer {
@@ -439,7 +449,7 @@ async fn under_a_base_path_every_link_has_it_and_both_paths_work() {
 #[tokio::test]
 async fn the_outbox_is_there_only_with_its_notifier_and_shows_nothing_else() {
     assert_eq!(get(&service(&[]), "/outbox").await.status, StatusCode::NOT_FOUND);
-    let smtp = service(&["--notify", "smtp://mail.example"]);
+    let smtp = service_beside("smtp://mail.example", &[]);
     assert_eq!(get(&smtp, "/outbox").await.status, StatusCode::NOT_FOUND);
 
     let root = tempfile::tempdir().expect("a directory");
@@ -449,7 +459,7 @@ async fn the_outbox_is_there_only_with_its_notifier_and_shows_nothing_else() {
     let mail = "Subject: <i>Hi</i>\r\nTo: ann@example.com\r\n\r\n\
                 See https://ok.example/a/ID <script>\r\n";
     std::fs::write(directory.join("1-ann@example.com.eml"), mail).expect("written");
-    let service = service(&["--notify", &format!("outbox:{}", directory.display())]);
+    let service = service_beside(&format!("outbox:{}", directory.display()), &[]);
     let list = get(&service, "/outbox").await;
     assert_eq!(list.status, StatusCode::OK);
     assert!(list.body.contains("href=\"/outbox/1-ann@example.com.eml\""), "{}", list.body);
@@ -475,9 +485,9 @@ async fn the_outbox_shows_a_mails_html_where_it_can_do_nothing() {
                 <html><head></head><body><script>alert(1)</script>As HTML</body></html>\r\n--b--\r\n";
     std::fs::write(directory.path().join("1.eml"), mail).expect("written");
     let notify = format!("outbox:{}", directory.path().display());
-    let flags = ["--notify", notify.as_str()];
     for base in ["", "/base"] {
-        let service = service_at(&format!("https://ok.example{base}"), &flags);
+        let public_url = format!("https://ok.example{base}");
+        let service = service::service(&public_url, &notify, &[]).router();
         let page = get(&service, "/outbox/1.eml").await;
         let frame = format!("src=\"{base}/outbox/1.eml/html\"");
         assert!(page.body.contains(&frame) && page.body.contains("As text"), "{}", page.body);
@@ -497,6 +507,80 @@ async fn the_outbox_shows_a_mails_html_where_it_can_do_nothing() {
         assert_eq!(framed.header("x-frame-options"), "SAMEORIGIN");
         assert_eq!(framed.header("x-content-type-options"), "nosniff");
         assert_eq!(framed.header("content-type"), "text/html; charset=utf-8");
+    }
+}
+
+#[tokio::test]
+async fn the_outbox_is_shown_on_the_same_machine_alone() {
+    let root = tempfile::tempdir().expect("a directory");
+    std::fs::write(root.path().join("1.eml"), "Subject: Hi\r\n\r\nHi").expect("written");
+    let notify = format!("outbox:{}", root.path().display());
+    let proxies = ["--trusted-proxies", "127.0.0.1,10.0.0.0/8"];
+    const HERE: u16 = 200;
+    const ELSEWHERE: u16 = 403;
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let table: &[(&[&str], &str, Headers<'_>, u16)] = &[
+        (&[], "127.0.0.1", &[], HERE),
+        (&[], "127.3.2.1", &[], HERE),
+        (&[], "::1", &[], HERE),
+        (&[], "::ffff:127.0.0.1", &[], HERE),
+        (&[], "192.0.2.1", &[], ELSEWHERE),
+        (&[], "2001:db8::1", &[], ELSEWHERE),
+        (&[], "172.17.0.1", &[], ELSEWHERE),
+        // By a proxy on this machine of which nobody has told.
+        (&[], "127.0.0.1", &[("x-forwarded-for", "192.0.2.1")], ELSEWHERE),
+        (&[], "127.0.0.1", &[("x-forwarded-for", "127.0.0.1")], ELSEWHERE),
+        (&[], "127.0.0.1", &[("forwarded", "for=192.0.2.1")], ELSEWHERE),
+        (&[], "127.0.0.1", &[("via", "1.1 proxy")], ELSEWHERE),
+        (&[], "127.0.0.1", &[("x-real-ip", "127.0.0.1")], ELSEWHERE),
+        (&proxies, "127.0.0.1", &[], HERE),
+        (&proxies, "127.0.0.1", &[("x-forwarded-for", "127.0.0.1")], HERE),
+        (&proxies, "127.0.0.1", &[("x-forwarded-for", "127.0.0.1"), ("via", "1.1 proxy")], HERE),
+        (&proxies, "127.0.0.1", &[("x-forwarded-for", "192.0.2.1")], ELSEWHERE),
+        // What a client says, and what the proxy adds.
+        (&proxies, "127.0.0.1", &[("x-forwarded-for", "127.0.0.1, 192.0.2.1")], ELSEWHERE),
+        (&proxies, "127.0.0.1", &[("x-forwarded-for", "192.0.2.1, 127.0.0.1")], ELSEWHERE),
+        (&proxies, "127.0.0.1", &[("x-forwarded-for", "unknown")], ELSEWHERE),
+        // A proxy that adds no X-Forwarded-For, though it is trusted.
+        (&proxies, "127.0.0.1", &[("via", "1.1 proxy")], ELSEWHERE),
+        // A page of another site, whose name leads here (DNS rebinding).
+        (&[], "127.0.0.1", &[("host", "evil.example:8088")], ELSEWHERE),
+        (&[], "127.0.0.1", &[("host", "localhost:8088")], HERE),
+        (&[], "::1", &[("host", "[::1]:8088")], HERE),
+        (&[], "127.0.0.1", &[("host", "ok.example")], HERE),
+        // Another machine's loopback.
+        (&proxies, "10.0.0.1", &[("x-forwarded-for", "127.0.0.1")], ELSEWHERE),
+    ];
+    for (flags, peer, headers, status) in table {
+        let service = service_beside(&notify, flags);
+        for path in ["/outbox", "/outbox/1.eml"] {
+            let peer: IpAddr = peer.parse().expect("an address");
+            let from = ConnectInfo(SocketAddr::from((peer, 50_000)));
+            let mut request = request(Method::GET, path).extension(from);
+            for (name, value) in *headers {
+                request = request.header(*name, *value);
+            }
+            let answer = send(&service, request.body(Body::empty()).expect("a request")).await;
+            assert_eq!(answer.status, *status, "{path}, {flags:?}, {peer}, {headers:?}");
+            assert_eq!(answer.body.contains("Hi"), *status == HERE, "{}", answer.body);
+            assert_protected(&answer);
+        }
+    }
+}
+
+#[tokio::test]
+async fn browsers_are_told_to_stay_with_https_where_the_public_url_is() {
+    for (public_url, told) in [
+        ("https://ok.example/base", "max-age=31536000"),
+        // Everything else on this machine would be forced to have TLS, too.
+        ("https://localhost:8443", ""),
+        ("http://localhost:8088", ""),
+    ] {
+        let service = service_at(public_url, &[]);
+        for path in ["/", "/nowhere", "/healthz", genuine().as_str()] {
+            let header = get(&service, path).await.header("strict-transport-security").to_owned();
+            assert_eq!(header, told, "{public_url}, {path}");
+        }
     }
 }
 

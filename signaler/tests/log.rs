@@ -10,6 +10,7 @@ use axum::{
     http::{Request, header},
 };
 use countersign_protos::{Chain, LinkContext, LinkKeys};
+use serde_json::Value;
 use tower::ServiceExt;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -51,7 +52,7 @@ async fn each_request_is_one_line_without_its_approval_id_query_comment_or_refer
     let chain = Chain { workflow_id: "laptops", first_run_id: "run" };
     let link = keys.first().link(LinkContext::new(chain, "v1:0", "ann@example.com"));
     let id = link.id();
-    let service = service("https://ok.example", &[]).router();
+    let service = service("https://ok.example", "", &[]).router();
     let revealed = id.reveal();
     for (method, path) in [
         ("GET", format!("/a/{revealed}?choice=approve")),
@@ -77,14 +78,48 @@ async fn each_request_is_one_line_without_its_approval_id_query_comment_or_refer
     for secret in [revealed.as_str(), &flat, "choice=", "mistyped", "confidential", "BREW", KEY] {
         assert!(!log.contains(secret), "{secret} is logged:\n{log}");
     }
-    let requests: Vec<serde_json::Value> = log
+    let requests: Vec<Value> = log
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
-        .filter(|line: &serde_json::Value| line["fields"]["message"] == "request")
+        .filter(|line: &Value| line["fields"]["message"] == "request")
         .collect();
     assert_eq!(requests.len(), 7, "{log}");
     assert_eq!(requests[0]["fields"]["route"], "/a/{approval-id}");
     assert_eq!(requests[0]["fields"]["status"], 503);
     assert_eq!(requests[0]["fields"]["link"], id.hash().short());
     assert!(requests[0]["fields"]["ms"].is_u64());
+}
+
+/// The signaler lacks the key with which the workers make links.
+#[tokio::test]
+async fn keys_that_differ_from_the_workers_are_warned_about_and_what_to_compare() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone());
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let workers: LinkKeys = "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=".parse().expect("a key");
+    let service = service("https://ok.example", "", &[]).router();
+    let mut ids = Vec::new();
+    for i in 0..40 {
+        let reviewer = format!("{i}@example.com");
+        let chain = Chain { workflow_id: "laptops", first_run_id: "run" };
+        let link = workers.first().link(LinkContext::new(chain, "v1:0", &reviewer));
+        ids.push(link.id().reveal());
+        let asked = Request::get(format!("/a/{}", ids[i])).body(Body::empty());
+        let answer = service.clone().oneshot(asked.expect("a request")).await.expect("infallible");
+        assert_eq!(answer.status(), 404);
+    }
+    let log = String::from_utf8(log.0.lock().expect("a lock").clone()).expect("text");
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let warnings: Vec<Value> =
+        lines.filter(|line| line["fields"]["fingerprints"].is_string()).collect();
+    let [warning] = &warnings[..] else { panic!("one warning, not {warnings:#?}") };
+    assert_eq!(warning["level"], "WARN");
+    let own = KEY.parse::<LinkKeys>().expect("a key").fingerprints();
+    assert_eq!(warning["fields"]["fingerprints"], own);
+    assert_eq!(warning["fields"]["failed"], 11);
+    let message = warning["fields"]["message"].as_str().expect("a message");
+    assert!(message.contains("give all of them the same COUNTERSIGN_LINK_KEYS"), "{message}");
+    for id in ids {
+        assert!(!log.contains(&id), "an ID is logged");
+    }
 }

@@ -1,16 +1,130 @@
 //! `countersign-signaler`, as somebody runs it whose settings are wrong.
 
 use std::{
+    fs,
     net::{Ipv4Addr, TcpListener},
     process::Command,
 };
 
 use serde_json::Value;
 
+const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
+const OTHER_KEY: &str = "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=";
+/// The bytes from 0 to 31.
+const TEST_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+/// `correct horse battery staple 42!`
+const PASSWORD: &str = "Y29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZSA0MiE=";
+const KEYS: &str = "COUNTERSIGN_LINK_KEYS";
+const KEYS_FILE: &str = "COUNTERSIGN_LINK_KEYS_FILE";
+const URL: &str = "COUNTERSIGN_PUBLIC_URL";
+
 fn signaler() -> Command {
     let mut signaler = Command::new(env!("CARGO_BIN_EXE_countersign-signaler"));
     signaler.env_clear();
     signaler
+}
+
+/// What a start says that these settings stop.
+fn refusal(settings: &[(&str, &str)]) -> String {
+    let output = signaler().envs(settings.iter().copied()).output().expect("the program runs");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(2), "{settings:?}: {said}");
+    said
+}
+
+#[test]
+fn broken_and_unsafe_set_ups_stop_the_start_with_setting_and_remedy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (same, empty) = (file("same", KEY), file("empty", "\n"));
+    let cut = file("cut", &format!("{}\n{}\n", &KEY[..22], &KEY[22..]));
+    let missing = folder.path().join("missing").display().to_string();
+    let twice = format!("{KEY},{OTHER_KEY},{KEY}");
+    let https = (URL, "https://approvals.example.com");
+    let key = (KEYS, KEY);
+    let make_one = "`countersign-worker new-key`";
+    for (settings, wrong, remedy) in [
+        (
+            &[key, (URL, "http://approvals.example.com")][..],
+            "COUNTERSIGN_PUBLIC_URL: would send links in the clear: start it with https://",
+            "set COUNTERSIGN_ALLOW_INSECURE=true",
+        ),
+        (
+            &[key, https, ("COUNTERSIGN_ALLOW_INSECURE", "maybe")],
+            "COUNTERSIGN_ALLOW_INSECURE: must be",
+            "true or false",
+        ),
+        (
+            &[https, (KEYS, TEST_KEY)],
+            "COUNTERSIGN_LINK_KEYS: key 1 is one of examples and tests",
+            make_one,
+        ),
+        (
+            &[https, (KEYS, PASSWORD)],
+            "COUNTERSIGN_LINK_KEYS: key 1 is made of printable characters",
+            make_one,
+        ),
+        (
+            &[https, (KEYS, twice.as_str())],
+            "COUNTERSIGN_LINK_KEYS: key 3 is key 1 again",
+            "remove one of them",
+        ),
+        (
+            &[https, key, (KEYS_FILE, same.as_str())],
+            "COUNTERSIGN_LINK_KEYS_FILE: is set, and so is COUNTERSIGN_LINK_KEYS",
+            "unset one of them",
+        ),
+        (
+            &[https, (KEYS_FILE, cut.as_str())],
+            "COUNTERSIGN_LINK_KEYS_FILE: key 1 is not base64",
+            "each stands whole on a line of its own",
+        ),
+        (
+            &[https, (KEYS_FILE, empty.as_str())],
+            "COUNTERSIGN_LINK_KEYS_FILE: names an empty file",
+            "write the setting's value into it",
+        ),
+        (
+            &[https, (KEYS_FILE, missing.as_str())],
+            "COUNTERSIGN_LINK_KEYS_FILE: names a file that cannot be read",
+            "must have a path that this process may read",
+        ),
+        (
+            &[https, key, ("COUNTERSIGN_NOTIFY_FILE", missing.as_str())],
+            "COUNTERSIGN_NOTIFY_FILE: names a file that cannot be read",
+            "must have a path that this process may read",
+        ),
+    ] {
+        let said = refusal(settings);
+        assert!(said.contains(wrong) && said.contains(remedy), "{wrong}, {remedy}:\n{said}");
+        assert_eq!(said.matches("\n  COUNTERSIGN_").count(), 1, "nothing else is wrong:\n{said}");
+        for secret in [KEY, &KEY[..22], &KEY[22..], OTHER_KEY, TEST_KEY, PASSWORD] {
+            assert!(!said.contains(secret), "a secret is in:\n{said}");
+        }
+    }
+}
+
+#[test]
+fn what_is_broken_and_unsafe_is_reported_all_at_once() {
+    let said = refusal(&[
+        (KEYS, TEST_KEY),
+        (URL, "http://approvals.example.com"),
+        ("COUNTERSIGN_NOTIFY", "outbox:mails"),
+        ("COUNTERSIGN_NOTIFY_FILE", "/nowhere/notify"),
+        ("COUNTERSIGN_ALLOW_INSECURE", "1"),
+    ]);
+    for named in [
+        "COUNTERSIGN_LINK_KEYS: key 1 is one of examples and tests",
+        "COUNTERSIGN_ALLOW_INSECURE: must be true or false",
+        "COUNTERSIGN_PUBLIC_URL: would send links in the clear",
+        "COUNTERSIGN_NOTIFY_FILE: is set, and so is COUNTERSIGN_NOTIFY",
+    ] {
+        assert!(said.contains(named), "{named} is missing in:\n{said}");
+    }
 }
 
 /// Whatever stops a start is one line of JSON on standard error where logs are JSON.
@@ -27,8 +141,8 @@ fn failures_at_the_start_are_json_where_logs_are() {
     taken
         .env("COUNTERSIGN_LOG_FORMAT", "json")
         .env("COUNTERSIGN_LOG", "off")
-        .env("COUNTERSIGN_LINK_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
-        .env("COUNTERSIGN_PUBLIC_URL", "https://a.example")
+        .env(KEYS, KEY)
+        .env(URL, "https://a.example")
         .env("COUNTERSIGN_LISTEN", busy.local_addr().expect("an address").to_string());
     for (mut start, said) in [
         (wrong, "COUNTERSIGN_LINK_KEYS: is required"),

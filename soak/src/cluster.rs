@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The webhook's secret.
-pub(crate) const SECRET: &str = "whsec_c29hay1zb2FrLXNvYWstc29hay1zb2FrLXNvYWs=";
+pub(crate) const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
 
 /// How far a wrong clock is ahead.
 const AHEAD: &str = "+1h";

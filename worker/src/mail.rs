@@ -11,8 +11,8 @@ use countersign_protos::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-pub(crate) use self::subject::Subject;
 use self::facts::{DecisionFacts, Facts, status_word};
+pub(crate) use self::subject::Subject;
 use crate::{
     approval::{Approval, OnDeadline, Release},
     policy::Plan,
@@ -67,6 +67,7 @@ struct RequestText<'a> {
     facts: &'a Facts,
     links: &'a Links,
     reminder: bool,
+    new_link: bool,
     place: &'a str,
     stage: &'a str,
     deadline: &'a str,
@@ -79,6 +80,7 @@ struct RequestHtml<'a> {
     facts: &'a Facts,
     links: &'a Links,
     reminder: bool,
+    new_link: bool,
     place: &'a str,
     stage: &'a str,
     deadline: &'a str,
@@ -116,18 +118,24 @@ impl Writer<'_> {
         let zone = time_zone(&plan.time_zone);
         let facts = &self.signed(Facts::of_submission(&plan.submission, &zone));
         let stage = stage_name(plan, request.stage);
-        let (stage, reminder) = (stage.as_str(), request.reminder);
+        let (stage, reminder, new_link) = (stage.as_str(), request.reminder, request.new_link);
         let deadline = full_moment(request.deadline.as_ref(), &zone);
         let deadline = deadline.as_str();
         let consequence = match request.on_deadline {
             _ if request.escalates => "others are asked",
             on_deadline => consequence(on_deadline),
         };
-        let start = if reminder { "Reminder: please decide" } else { "Please decide" };
+        let start = match (reminder, new_link) {
+            (true, _) => "Reminder: please decide",
+            (false, true) => "New link: please decide",
+            (false, false) => "Please decide",
+        };
         let place = place(request);
         let place = place.as_str();
-        let text = RequestText { facts, links, reminder, place, stage, deadline, consequence };
-        let html = RequestHtml { facts, links, reminder, place, stage, deadline, consequence };
+        let text =
+            RequestText { facts, links, reminder, new_link, place, stage, deadline, consequence };
+        let html =
+            RequestHtml { facts, links, reminder, new_link, place, stage, deadline, consequence };
         Letter {
             kind: if reminder { "reminder" } else { "request" },
             subject: facts.subject(start),

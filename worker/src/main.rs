@@ -16,8 +16,8 @@ use countersign_protos::{
 use countersign_worker::{
     approval::EmailAddress,
     cli::{
-        Cli, Command, PolicyFile, RawSettings, Settings, check_policy, load_keys, public_key,
-        verify,
+        Cli, Command, PolicyFile, RawSettings, Settings, check_policy, load_keys, new_key,
+        public_key, verify,
     },
     temporal::{
         TemporalSettings, connect, register_search_attributes, slots, temporal_settings, worker,
@@ -53,6 +53,7 @@ async fn main() -> ExitCode {
         Some(Command::CheckPolicy { file, explain, at }) => {
             print(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()))
         }
+        Some(Command::NewKey) => print(new_key()),
         Some(Command::PublicKey) => with_keys(&cli.settings, None, |keys| Ok(public_key(keys))),
         Some(Command::Verify { file, keys }) => {
             with_keys(&cli.settings, keys.as_deref(), |keys| verify(&file, keys))
@@ -132,6 +133,7 @@ async fn check_and_run(settings: &RawSettings) -> anyhow::Result<()> {
 async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<()> {
     // One listener for the process's whole life, so that no signal is lost.
     let stop = stop_requested()?.shared();
+    info!(fingerprints = settings.fingerprints(), "link keys");
     let started = tokio::select! {
         client = start(temporal) => Some(client?),
         () = stop.clone() => None,

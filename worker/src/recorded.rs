@@ -111,7 +111,7 @@ pub struct Issued {
     /// As asked for: a replay may see another time, and deputies depend on it.
     pub opened_at: Timestamp,
     pub invited: Vec<Invited>,
-    /// `None` for a replacement, which does not change the stage's deadline.
+    /// `None` for a replacement or a new link, which do not change the stage's deadline.
     pub due: Option<Due>,
 }
 
@@ -142,6 +142,9 @@ pub struct ReviewRequest {
     #[serde(default)]
     pub escalates: bool,
     pub reminder: bool,
+    /// Whether their link replaces one that was superseded.
+    #[serde(default)]
+    pub new_link: bool,
 }
 
 /// What an attempt of `request_approval` or `announce_decision` leaves to the next one, in its last

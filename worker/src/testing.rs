@@ -15,7 +15,7 @@ pub(crate) fn address(name: &str) -> EmailAddress {
 
 /// Not those of any approval.
 pub(crate) fn keys() -> LinkKeys {
-    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key")
+    "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("a key")
 }
 
 /// As `validate_submission` records it.
@@ -28,7 +28,9 @@ pub(crate) fn issued(issue: &Issue, links: &[&str]) -> Issued {
     let plan = issue.plan.unverified().expect("a plan");
     let calendar = plan.calendar.clone().unwrap_or_default();
     let (reviewers, time) = match &issue.to_ask.whom {
-        Whom::Replacement(_, to) => (std::slice::from_ref(to), None),
+        Whom::Replacement(_, to) | Whom::Reissue { reviewer: to, .. } => {
+            (std::slice::from_ref(to), None)
+        }
         Whom::Level(level) => {
             let stage = &plan.stages[issue.to_ask.stage];
             let (reviewers, time) = stage.level(*level).expect("a level");

@@ -1,20 +1,38 @@
 //! `countersign-worker` with wrong settings.
 
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
+const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
+const OTHER_KEY: &str = "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=";
+/// The bytes from 0 to 31.
+const TEST_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+/// `correct horse battery staple 42!`
+const PASSWORD: &str = "Y29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZSA0MiE=";
+const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+
+fn worker() -> Command {
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_countersign-worker"));
+    worker.env_clear();
+    worker
+}
+
+/// What a start says that these settings stop.
+fn refusal(settings: &[(&str, &str)]) -> String {
+    let output = worker().envs(settings.iter().copied()).output().expect("the program runs");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(2), "{settings:?}: {said}");
+    said
+}
+
 #[test]
 fn every_wrong_setting_is_reported_at_once_including_temporals() {
-    let output = Command::new(env!("CARGO_BIN_EXE_countersign-worker"))
-        .env_clear()
-        .env("COUNTERSIGN_NOTIFY", "pigeon:loft")
-        .env("COUNTERSIGN_MAIL_FROM", "nobody")
-        .env("TEMPORAL_TLS_SERVER_CA_CERT_PATH", "/nowhere/ca.pem")
-        .output()
-        .expect("the program runs");
-    let said = String::from_utf8(output.stderr).expect("UTF-8");
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let said = refusal(&[
+        ("COUNTERSIGN_NOTIFY", "pigeon:loft"),
+        ("COUNTERSIGN_MAIL_FROM", "nobody"),
+        ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", "/nowhere/ca.pem"),
+    ]);
     for named in [
         "COUNTERSIGN_LINK_KEYS: is required",
         "COUNTERSIGN_PUBLIC_URL: is required",
@@ -27,18 +45,145 @@ fn every_wrong_setting_is_reported_at_once_including_temporals() {
     assert!(!said.contains("pigeon"), "a setting's value may be a secret: {said}");
 }
 
+/// A good setting under each name that a set-up does not change; `_FILE` stands for the same setting.
+fn good_but_for(changes: &[(&'static str, String)]) -> Vec<(&'static str, String)> {
+    let good = [
+        ("COUNTERSIGN_LINK_KEYS", KEY),
+        ("COUNTERSIGN_PUBLIC_URL", "https://approvals.example.com"),
+        ("COUNTERSIGN_NOTIFY", "smtps://me:hush@mail.example.com"),
+        ("COUNTERSIGN_MAIL_FROM", "approvals@example.com"),
+        ("COUNTERSIGN_WEBHOOK_URL", "https://hooks.example.com"),
+        ("COUNTERSIGN_WEBHOOK_SECRET", SECRET),
+    ];
+    let is_changed = |name: &str| {
+        changes.iter().any(|(changed, _)| changed.strip_suffix("_FILE").unwrap_or(changed) == name)
+    };
+    let kept = good.into_iter().filter(|(name, _)| !is_changed(name));
+    kept.map(|(name, value)| (name, value.to_owned())).chain(changes.iter().cloned()).collect()
+}
+
+/// Each with what is wrong, and what to do about it.
+type SetUp = (Vec<(&'static str, String)>, &'static str, &'static str);
+
+fn broken_and_unsafe(folder: &Path) -> Vec<SetUp> {
+    let file = |name: &str, text: String| {
+        let path = folder.join(name);
+        fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let keys = |text: &str| vec![("COUNTERSIGN_LINK_KEYS", text.to_owned())];
+    let keys_file = |path: String| vec![("COUNTERSIGN_LINK_KEYS_FILE", path)];
+    let one = |name, value: &str| vec![(name, value.to_owned())];
+    let both = vec![
+        ("COUNTERSIGN_LINK_KEYS", KEY.to_owned()),
+        ("COUNTERSIGN_LINK_KEYS_FILE", file("same", KEY.to_owned())),
+    ];
+    let cut = format!("{}\n{}\n", &KEY[..22], &KEY[22..]);
+    let make_one = "`countersign-worker new-key`";
+    let allow = "set COUNTERSIGN_ALLOW_INSECURE=true";
+    vec![
+        (
+            one("COUNTERSIGN_PUBLIC_URL", "http://approvals.example.com"),
+            "COUNTERSIGN_PUBLIC_URL: would send links in the clear: start it with https://",
+            allow,
+        ),
+        (
+            one("COUNTERSIGN_NOTIFY", "smtp://mail.example.com"),
+            "COUNTERSIGN_NOTIFY: would send links in the clear: write smtps://",
+            allow,
+        ),
+        (
+            one("COUNTERSIGN_WEBHOOK_URL", "http://hooks.example.com"),
+            "COUNTERSIGN_WEBHOOK_URL: would send outcomes in the clear",
+            allow,
+        ),
+        (
+            one("COUNTERSIGN_ALLOW_INSECURE", "maybe"),
+            "COUNTERSIGN_ALLOW_INSECURE: must be",
+            "true or false",
+        ),
+        (keys(TEST_KEY), "COUNTERSIGN_LINK_KEYS: key 1 is one of examples and tests", make_one),
+        (keys(PASSWORD), "COUNTERSIGN_LINK_KEYS: key 1 is made of printable characters", make_one),
+        (
+            keys(&format!("{KEY},{OTHER_KEY},{KEY}")),
+            "COUNTERSIGN_LINK_KEYS: key 3 is key 1 again",
+            "remove one of them",
+        ),
+        (both, "COUNTERSIGN_LINK_KEYS_FILE: is set, and so is COUNTERSIGN_LINK_KEYS", "unset one"),
+        (
+            keys_file(file("cut", cut)),
+            "COUNTERSIGN_LINK_KEYS_FILE: key 1 is not base64",
+            "each stands whole on a line of its own",
+        ),
+        (
+            keys_file(file("empty", "\n".to_owned())),
+            "COUNTERSIGN_LINK_KEYS_FILE: names an empty file",
+            "write the setting's value into it",
+        ),
+        (
+            keys_file(folder.join("missing").to_str().expect("UTF-8").to_owned()),
+            "COUNTERSIGN_LINK_KEYS_FILE: names a file that cannot be read",
+            "must have a path that this process may read",
+        ),
+        (
+            vec![("COUNTERSIGN_NOTIFY_FILE", folder.to_str().expect("UTF-8").to_owned())],
+            "COUNTERSIGN_NOTIFY_FILE: names a file that cannot be read",
+            "must have a path that this process may read",
+        ),
+        (
+            one("COUNTERSIGN_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            "COUNTERSIGN_WEBHOOK_SECRET: secret 1 is one of examples and tests",
+            "generate one with",
+        ),
+    ]
+}
+
+#[test]
+fn broken_and_unsafe_set_ups_stop_the_start_with_setting_and_remedy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (changes, wrong, remedy) in broken_and_unsafe(folder.path()) {
+        let settings = good_but_for(&changes);
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, &**value)).collect();
+        let said = refusal(&settings);
+        assert!(said.contains(wrong) && said.contains(remedy), "{wrong}, {remedy}:\n{said}");
+        assert_eq!(said.matches("\n  COUNTERSIGN_").count(), 1, "nothing else is wrong:\n{said}");
+        for secret in [KEY, &KEY[..22], &KEY[22..], OTHER_KEY, TEST_KEY, PASSWORD, "hush", SECRET] {
+            assert!(!said.contains(secret), "a secret is in:\n{said}");
+        }
+    }
+}
+
+#[test]
+fn what_is_broken_and_unsafe_is_reported_all_at_once() {
+    let said = refusal(&[
+        ("COUNTERSIGN_LINK_KEYS", TEST_KEY),
+        ("COUNTERSIGN_PUBLIC_URL", "http://approvals.example.com"),
+        ("COUNTERSIGN_NOTIFY", "smtp://mail.example.com?tls=opportunistic"),
+        ("COUNTERSIGN_MAIL_FROM", "approvals@example.com"),
+        ("COUNTERSIGN_WEBHOOK_URL", "http://hooks.example.com"),
+        ("COUNTERSIGN_WEBHOOK_SECRET", SECRET),
+        ("COUNTERSIGN_WEBHOOK_SECRET_FILE", "/nowhere/secret"),
+        ("COUNTERSIGN_ALLOW_INSECURE", "1"),
+    ]);
+    for named in [
+        "COUNTERSIGN_ALLOW_INSECURE: must be true or false",
+        "COUNTERSIGN_LINK_KEYS: key 1 is one of examples and tests",
+        "COUNTERSIGN_PUBLIC_URL: would send links in the clear",
+        "COUNTERSIGN_NOTIFY: would send links in the clear",
+        "COUNTERSIGN_WEBHOOK_URL: would send outcomes in the clear",
+        "COUNTERSIGN_WEBHOOK_SECRET_FILE: is set, and so is COUNTERSIGN_WEBHOOK_SECRET",
+    ] {
+        assert!(said.contains(named), "{named} is missing in:\n{said}");
+    }
+}
+
 /// With logs in JSON, a failed start writes one line of JSON and nothing else.
 #[test]
 fn a_failed_start_is_logged_as_json_if_logs_are() {
-    let worker = || {
-        let mut worker = Command::new(env!("CARGO_BIN_EXE_countersign-worker"));
-        worker.env_clear();
-        worker
-    };
     let mut wrong = worker();
     wrong.env("COUNTERSIGN_LOG_FORMAT", "json").env("COUNTERSIGN_LOG", "a=b=c");
     let mut by_flag = worker();
-    by_flag.args(["--log-format", "json", "--notify", "pigeon:loft"]);
+    by_flag.args(["--log-format", "json"]).env("COUNTERSIGN_NOTIFY", "pigeon:loft");
     let mut usage = worker();
     usage.env("COUNTERSIGN_LOG_FORMAT", "json").arg("--pigeon");
     for (mut start, said) in [

@@ -1,4 +1,4 @@
-//! `countersign-worker public-key` and `verify`, run with no other setting than the link keys.
+//! `countersign-worker new-key`, `public-key` and `verify`, run with no other setting than the link keys.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use countersign_protos::{Chain, Claims, LinkKeys, digest, execution_key};
 use serde_json::{Value, json};
 
 const KEYS: &str =
-    "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=,AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=,CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
 
 fn run(args: &[&str], keys: Option<&str>, input: &str) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign-worker"));
@@ -80,6 +80,26 @@ fn an_outcome_is_verified_with_public_keys_alone() {
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert!(err.contains("do not act on this outcome"), "{err}");
     assert!(err.contains("status: it is \"APPROVED\", and \"REJECTED\" was signed"), "{err}");
+}
+
+#[test]
+fn each_new_key_is_another_good_one() {
+    let made = [(); 2].map(|()| {
+        let (code, key, err) = run(&["new-key"], None, "");
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        assert_eq!(key.lines().count(), 1, "{key}");
+        key
+    });
+    let keys: LinkKeys = made.concat().parse().expect("two keys, as a file has them");
+    assert_eq!(keys.iter().count(), 2);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("keys");
+    fs::write(&file, made.concat()).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign-worker"));
+    command.env_clear().env("COUNTERSIGN_LINK_KEYS_FILE", file).arg("public-key");
+    let output = command.output().expect("the program runs");
+    let jwks: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(jwks["keys"].as_array().map(Vec::len), Some(2), "{jwks}");
 }
 
 #[test]

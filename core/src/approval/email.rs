@@ -35,6 +35,9 @@ pub struct EmailAddress(String);
 pub enum NotAnEmailAddress {
     #[error("must be an e-mail address, such as ann@example.com")]
     Malformed,
+    /// Its local part has variants of other letters, such as ⅿ (Unicode, 3.7, compatibility).
+    #[error("must have plain letters before the @, not variants such as ⅿ or ｍ")]
+    Variants,
     /// Its local part has letters of more than one script (UTS 39, 5.1).
     #[error("must not mix letters of different scripts before the @, such as Latin and Cyrillic")]
     MixedScripts,
@@ -131,6 +134,9 @@ impl FromStr for EmailAddress {
         }
         if !Rfc5321::is_valid_local_part(local) || !Rfc5321::is_valid_domain(&domain) {
             return Err(NotAnEmailAddress::Malformed);
+        }
+        if ComposingNormalizerBorrowed::new_nfkc().normalize(local) != local {
+            return Err(NotAnEmailAddress::Variants);
         }
         if !local.is_single_script() {
             return Err(NotAnEmailAddress::MixedScripts);
@@ -287,6 +293,9 @@ mod tests {
         // One Cyrillic letter among Latin ones.
         let mixed = "bоss@example.com".parse::<EmailAddress>();
         assert_eq!(mixed, Err(NotAnEmailAddress::MixedScripts));
+        for variant in ["toⅿ@example.com", "𝐭𝐨𝐦@example.com", "ｔｏｍ@example.com"] {
+            assert_eq!(variant.parse::<EmailAddress>(), Err(NotAnEmailAddress::Variants));
+        }
         for long in ["a".repeat(250), "Ⱥ".repeat(32)] {
             let long = format!("{long}@example.com");
             assert_eq!(long.parse::<EmailAddress>(), Err(NotAnEmailAddress::Malformed));

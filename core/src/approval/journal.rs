@@ -19,7 +19,7 @@ pub enum Entry {
         ballot: Ballot,
         at: Timestamp,
     },
-    /// By an operator, as the two below.
+    /// By an operator, as the three below.
     Reassigned {
         from: EmailAddress,
         to: EmailAddress,
@@ -28,6 +28,12 @@ pub enum Entry {
     },
     /// `None` for all who had not decided.
     Reminded {
+        reviewer: Option<EmailAddress>,
+        identity: String,
+        at: Timestamp,
+    },
+    /// New links were ordered; `None` for all who had not decided.
+    Reissued {
         reviewer: Option<EmailAddress>,
         identity: String,
         at: Timestamp,
@@ -75,6 +81,9 @@ impl Approval {
                 let _ = self.reassign(from, to, identity, at);
             }
             Entry::Reminded { reviewer, identity, at } => self.reminded(reviewer, identity, at),
+            Entry::Reissued { reviewer, identity, at } => {
+                let _ = self.reissue(reviewer, identity, at);
+            }
             Entry::Withdrawn { reason, identity, at } => {
                 self.withdraw(reason, identity, at);
             }

@@ -151,10 +151,23 @@ pub enum NotReassigned {
     Submitter,
     #[error("the new reviewer has a place in another stage, and the rule asks different people")]
     OtherStage,
-    #[error("the rules let operators ask nobody with this address (may_reassign_to in [operators])")]
+    #[error("`may_reassign_to` in [operators] does not include this address's domain")]
     NotAllowed,
     #[error("no more reviewers can be asked in this approval")]
     TooMany,
+}
+
+/// Why no new link is issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotReissued {
+    #[error("no reviewer who was asked is still undecided")]
+    NotAsked,
+    #[error(
+        "{wanted} new links were requested, but only {left} can still be issued (at most {max} per \
+         approval, planned ones included)",
+        max = MAX_SEATS
+    )]
+    TooMany { wanted: usize, left: usize },
 }
 
 /// Who has to be asked now.
@@ -350,12 +363,42 @@ impl Approval {
         }
     }
 
-    /// Whether somebody is about to be asked in place of the claim's reviewer.
+    /// Plans to issue a new link to a reviewer who has not decided, or to all of these in the open stage, as
+    /// an operator who claims this identity wants it. Votes, quorum and deadline stay as they are.
+    ///
+    /// # Errors
+    /// Why that is impossible; then nobody gets one.
+    pub fn reissue(
+        &mut self,
+        reviewer: Option<EmailAddress>,
+        identity: String,
+        now: Timestamp,
+    ) -> Result<(), NotReissued> {
+        let seats: usize = self.stages.iter().map(|stage| stage.seats().len()).sum();
+        let planned: usize = self.stages.iter().map(Stage::planned).sum();
+        let left = MAX_SEATS.saturating_sub(seats + planned);
+        let Some(stage) = self.pending().map(|stage| &mut self.stages[stage]) else {
+            return Err(NotReissued::NotAsked);
+        };
+        let whom = stage.reissuable(reviewer.as_ref());
+        match whom.len() {
+            0 => Err(NotReissued::NotAsked),
+            wanted if wanted > left => Err(NotReissued::TooMany { wanted, left }),
+            _ => {
+                whom.into_iter().for_each(|who| stage.replace(who.clone(), who));
+                self.journal.push(Entry::Reissued { reviewer, identity, at: now });
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the claim's link is about to be superseded: somebody is about to be asked in its reviewer's
+    /// place, or they get a new one.
     pub fn is_about_to_supersede(&self, claim: &Claim) -> bool {
         self.open_stage().is_some_and(|stage| stage.is_about_to_supersede(claim))
     }
 
-    /// Whether this reviewer may be about to be asked in place of another, as a deputy too.
+    /// Whether this reviewer may be about to be asked: in place of another, as a deputy too, or by a new link.
     pub fn may_ask_soon(&self, reviewer: &EmailAddress) -> bool {
         self.open_stage().is_some_and(|stage| stage.may_ask_soon(reviewer))
     }

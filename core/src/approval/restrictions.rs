@@ -1,4 +1,4 @@
-//! Who may not decide although they are asked, or are asked for by an operator.
+//! What the rules forbid: deciding in two stages, and what operators may not do.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ impl Restrictions {
 
 /// What may be done by signals that need no link. Whoever may send signals in the namespace is an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default = "Operators::by_rules")]
 pub struct Operators {
     /// To decide for a reviewer.
     pub may_decide: bool,
@@ -35,6 +35,10 @@ impl Operators {
     /// What they may do where the rules do not say.
     pub const BY_RULES: Self =
         Self { may_decide: false, may_reassign_to: Some(Vec::new()), may_withdraw: true };
+
+    fn by_rules() -> Self {
+        Self::BY_RULES
+    }
 
     /// Whether they may have this person asked.
     pub(super) fn may_ask(&self, person: &EmailAddress) -> bool {

@@ -91,7 +91,7 @@ pub struct Stage {
     reminded: usize,
     /// Whether the next level has to be asked.
     escalates: bool,
-    /// Reviewers who have to be replaced, and by whom.
+    /// Reviewers who have to be replaced, and by whom; by themselves where they get a new link.
     replacements: Vec<(EmailAddress, EmailAddress)>,
     /// When the last deadline passed without a decision.
     timed_out: Option<Timestamp>,
@@ -153,6 +153,15 @@ pub enum Whom {
     Level(usize),
     /// The second in place of the first.
     Replacement(EmailAddress, EmailAddress),
+    /// The same reviewer, for the same people, by a new link.
+    #[serde(rename_all = "camelCase")]
+    Reissue {
+        reviewer: EmailAddress,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on_behalf_of: Option<EmailAddress>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instead_of: Option<EmailAddress>,
+    },
 }
 
 /// How a decision came.
@@ -198,6 +207,17 @@ impl Invited {
         let (on_behalf_of, instead_of, key) = (None, None, String::new());
         Self { stage: 0, round: 0, reviewer, on_behalf_of, instead_of, link, key }
     }
+
+    /// Whether they can be meant: by a new link, nobody else is asked. Who the deputies are is known outside.
+    fn can_be_among(&self, whom: &Whom) -> bool {
+        match whom {
+            Whom::Level(_) | Whom::Replacement(..) => true,
+            Whom::Reissue { reviewer, on_behalf_of, instead_of } => {
+                (&self.reviewer, &self.on_behalf_of, &self.instead_of)
+                    == (reviewer, on_behalf_of, instead_of)
+            }
+        }
+    }
 }
 
 impl Seat {
@@ -207,12 +227,23 @@ impl Seat {
 
     /// How a decision for this seat came: by its link only if the proof holds.
     pub(super) fn by(&self, ballot: &Ballot) -> By {
-        let comment = ballot.left_out.clone().unwrap_or_else(|| comment_hash(&ballot.comment));
+        // A hash says nothing for another comment that stands beside it.
+        let left_out = ballot.left_out.clone().filter(|_| ballot.comment.is_empty());
+        let comment = left_out.unwrap_or_else(|| comment_hash(&ballot.comment));
         let holds = |proof: &&Proof| proof.holds(&self.key, &self.link, ballot.verdict, &comment);
         match ballot.proof.as_ref().filter(holds) {
             Some(proof) => By::Link(proof.clone()),
             None => By::Operator(ballot.identity.clone()),
         }
+    }
+
+    /// Whether this is the same people's seat as an earlier one that is superseded.
+    fn replaces_link_of(&self, earlier: &Seat) -> bool {
+        let Seat { reviewer, on_behalf_of, instead_of, .. } = earlier;
+        (&self.reviewer, &self.on_behalf_of, &self.instead_of)
+            == (reviewer, on_behalf_of, instead_of)
+            && earlier.status == SeatStatus::Superseded
+            && self.round > earlier.round
     }
 
     /// Whose vote this is: the reviewer's, and the absent one's.
@@ -262,6 +293,16 @@ impl Stage {
     /// Whether this reviewer's place is taken.
     pub fn represents(&self, reviewer: &EmailAddress) -> bool {
         self.represented().any(|other| other == reviewer)
+    }
+
+    /// Whether a superseded seat's people have a new link.
+    pub fn is_reissued(&self, seat: &Seat) -> bool {
+        self.seats.iter().any(|later| later.replaces_link_of(seat))
+    }
+
+    /// Whether a seat's people had another link before.
+    pub fn had_another_link(&self, seat: &Seat) -> bool {
+        self.seats.iter().any(|earlier| seat.replaces_link_of(earlier))
     }
 
     /// When its reviewers were first asked.
@@ -363,7 +404,15 @@ impl Stage {
             return Some(Whom::Level(self.levels));
         }
         let (from, to) = self.replacements.first()?;
-        Some(Whom::Replacement(from.clone(), to.clone()))
+        let again = (from == to).then(|| self.seat_of(&Claim::Reviewer(from.clone())));
+        Some(match again.flatten().map(|seat| &self.seats[seat]) {
+            Some(Seat { reviewer, on_behalf_of, instead_of, .. }) => Whom::Reissue {
+                reviewer: reviewer.clone(),
+                on_behalf_of: on_behalf_of.clone(),
+                instead_of: instead_of.clone(),
+            },
+            None => Whom::Replacement(from.clone(), to.clone()),
+        })
     }
 
     /// Who must not be asked with them, because they have a place. Somebody who is replaced gives up
@@ -374,6 +423,9 @@ impl Stage {
             Whom::Replacement(from, _) => {
                 let others = self.represented_besides(self.seat_that_waits(from));
                 others.chain([from]).cloned().collect()
+            }
+            Whom::Reissue { reviewer, .. } => {
+                self.represented_besides(self.seat_that_waits(reviewer)).cloned().collect()
             }
         }
     }
@@ -399,7 +451,7 @@ impl Stage {
                 (self.levels, self.escalates) = (level + 1, false);
                 self.leaving_for(*level)
             }
-            Whom::Replacement(from, _) => {
+            Whom::Replacement(from, _) | Whom::Reissue { reviewer: from, .. } => {
                 self.replacements.remove(0);
                 // They may have decided meanwhile.
                 let Some(seat) = self.seat_that_waits(from) else { return Vec::new() };
@@ -407,6 +459,7 @@ impl Stage {
             }
         };
         let round = self.seats.len() as u32;
+        let invited = invited.into_iter().filter(|one| one.can_be_among(&whom));
         for Invited { reviewer, on_behalf_of, instead_of, link, key, .. } in invited {
             let status = SeatStatus::Asked;
             let seat =
@@ -428,7 +481,7 @@ impl Stage {
             _ if !somebody_new => Vec::new(),
             Whom::Level(_) if !self.can_spare(&leaving) => Vec::new(),
             // A replacement takes nobody away, so that it decides nothing.
-            Whom::Level(_) | Whom::Replacement(..) => leaving,
+            Whom::Level(_) | Whom::Replacement(..) | Whom::Reissue { .. } => leaving,
         };
         self.supersede(&superseded);
         self.escalate_if_nobody_is_reached();
@@ -482,21 +535,29 @@ impl Stage {
         self.taken(&whom).contains(to) || self.replacements.iter().any(|(_, other)| other == to)
     }
 
-    /// Whether somebody is about to be asked in place of the claim's reviewer.
+    /// Whether somebody is about to be asked in place of the claim's reviewer, or they by a new link.
     pub(super) fn is_about_to_supersede(&self, claim: &Claim) -> bool {
         let reviewer = self.seat_of(claim).map(|seat| &self.seats[seat].reviewer);
         reviewer.is_some_and(|reviewer| self.replacements.iter().any(|(from, _)| from == reviewer))
     }
 
-    /// Whether this reviewer may be about to be asked in place of another. Who is asked, they or a deputy,
-    /// is known when links are issued.
+    /// Whether this reviewer may be about to be asked, in place of another or by a new link. Who is asked,
+    /// they or a deputy, is known when links are issued.
     pub(super) fn may_ask_soon(&self, reviewer: &EmailAddress) -> bool {
         let own = |seat: &Seat| seat.status != SeatStatus::Superseded && seat.reviewer == *reviewer;
-        !self.replacements.is_empty() && !self.seats.iter().any(own)
+        let gets_new_link = self.replacements.iter().any(|(from, to)| from == to && to == reviewer);
+        gets_new_link || !self.replacements.is_empty() && !self.seats.iter().any(own)
     }
 
     pub(super) fn replace(&mut self, from: EmailAddress, to: EmailAddress) {
         self.replacements.push((from, to));
+    }
+
+    /// Who can get a new link: this reviewer, or everybody who has not decided and is not replaced anyway.
+    pub(super) fn reissuable(&self, reviewer: Option<&EmailAddress>) -> Vec<EmailAddress> {
+        let waiting = self.undecided().map(|seat| &seat.reviewer);
+        let asked = waiting.filter(|who| reviewer.is_none_or(|one| one == *who));
+        asked.filter(|who| self.can_be_replaced(who)).cloned().collect()
     }
 
     /// Records whether a request reached its reviewer. Returns whether that is new.

@@ -35,7 +35,7 @@ fn open(approval: &mut Approval, seconds: i64) -> Vec<Seat> {
 fn open_with(approval: &mut Approval, seconds: i64, reminders: &[i64]) -> Vec<Seat> {
     let ToAsk { stage, round, whom, .. } = approval.to_ask().expect("somebody to ask");
     let (reviewers, due) = match whom {
-        Whom::Replacement(_, to) => (vec![to], None),
+        Whom::Replacement(_, reviewer) | Whom::Reissue { reviewer, .. } => (vec![reviewer], None),
         Whom::Level(level) => {
             let plan = &approval.stages()[stage].plan().levels[level];
             let reminders = reminders.iter().map(|after| at(seconds + after)).collect();
@@ -133,7 +133,7 @@ fn where_the_rules_require_the_link_no_operator_decides_for_a_reviewer() {
 
 #[test]
 fn operators_have_those_asked_whose_domains_the_rules_allow() {
-    let mut reassign = |domains: Option<&[&str]>, to: &str| {
+    let reassign = |domains: Option<&[&str]>, to: &str| {
         let may_reassign_to =
             domains.map(|domains| domains.iter().map(|domain| (*domain).to_owned()).collect());
         let operators = Operators { may_reassign_to, ..Operators::default() };
@@ -711,4 +711,106 @@ fn where_mail_reaches_nobody_the_reason_says_so_and_a_fallback_is_asked() {
     open(&mut late, 100);
     late.tick(at(200));
     assert!(matches!(late.status(), Status::Expired(..)), "no deadline has a fallback asked");
+}
+
+fn reissue(approval: &mut Approval, reviewer: Option<&str>) -> Result<(), NotReissued> {
+    approval.reissue(reviewer.map(address), "op".into(), at(1))
+}
+
+#[test]
+fn a_new_link_supersedes_the_old_one_and_changes_nothing_else() {
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob", "cy"], Quorum::All)]);
+    vote(&mut approval, "bob", Approve, 1);
+    assert_eq!(reissue(&mut approval, None), Ok(()));
+    let old = || Claim::Link("0-0-ann@example.com".into());
+    assert!(approval.is_about_to_supersede(&old()), "at once");
+    assert!(approval.may_ask_soon(&address("ann+x")) && !approval.may_ask_soon(&address("bob")));
+    for name in ["ann", "cy"] {
+        let superseded = open(&mut approval, 3);
+        assert_eq!(superseded[0].link, format!("0-0-{name}@example.com"));
+    }
+    assert_eq!((approval.to_ask(), approval.next_deadline()), (None, Some(at(100))));
+    let stage = &approval.stages()[0];
+    assert_eq!((stage.electorate(), stage.votes().len()), (3, 1));
+    let reissued: Vec<bool> = stage.seats().iter().map(|seat| stage.is_reissued(seat)).collect();
+    assert_eq!(reissued, [true, false, true, false, false]);
+    let again: Vec<bool> = stage.seats().iter().map(|seat| stage.had_another_link(seat)).collect();
+    assert_eq!(again, [false, false, false, true, true]);
+    assert_eq!(link(&mut approval, "0-0-ann@example.com", Reject, 4), Receipt::Superseded);
+    assert_eq!(link(&mut approval, "0-3-ann@example.com", Approve, 4), Receipt::Counted);
+    assert_eq!(vote(&mut approval, "cy", Approve, 5), Receipt::Counted);
+    assert!(matches!(approval.status(), Status::Approved(..)));
+    assert_eq!(reissue(&mut approval, None), Err(NotReissued::NotAsked), "it is over");
+}
+
+#[test]
+fn a_new_link_goes_to_whoever_is_asked_and_has_not_decided() {
+    let mut approval = Approval::new(address("sue"), vec![plan(&["ann", "bob"], Quorum::All)]);
+    assert_eq!(reissue(&mut approval, None), Err(NotReissued::NotAsked), "nobody is asked yet");
+    open(&mut approval, 0);
+    vote(&mut approval, "ann", Approve, 1);
+    approval.reassign(address("bob"), address("cy"), "op".into(), at(1)).expect("possible");
+    for name in ["ann", "bob", "cy", "eve", "sue"] {
+        assert_eq!(reissue(&mut approval, Some(name)), Err(NotReissued::NotAsked), "{name}");
+    }
+    assert_eq!(reissue(&mut approval, None), Err(NotReissued::NotAsked), "Cy gets one anyway");
+    open(&mut approval, 2);
+    assert_eq!(reissue(&mut approval, Some("CY+x")), Ok(()));
+    assert_eq!(reissue(&mut approval, Some("cy")), Err(NotReissued::NotAsked), "it is on its way");
+    let (reviewer, on_behalf_of, instead_of) = (address("cy"), None, None);
+    let whom = Whom::Reissue { reviewer, on_behalf_of, instead_of };
+    assert_eq!(approval.to_ask().map(|ask| ask.whom), Some(whom));
+    // Whatever the shell says, nobody else gets a place by it.
+    let eve = Invited::new(address("eve"), "e".into());
+    assert_eq!(approval.ask(vec![eve], None, at(3)), []);
+    assert_eq!(reissue(&mut approval, None), Ok(()));
+    assert_eq!(open(&mut approval, 4).len(), 1);
+    assert_eq!(link(&mut approval, "0-3-cy@example.com", Approve, 5), Receipt::Counted);
+    assert!(matches!(approval.status(), Status::Approved(..)));
+}
+
+#[test]
+fn new_links_are_as_many_as_there_is_room_for_or_none() {
+    let names: Vec<String> = (0..30).map(|i| format!("person{i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let stages = vec![plan(&names, Quorum::All), plan(&names[..5], Quorum::Any)];
+    let mut approval = asking_first_stage(stages);
+    assert_eq!(reissue(&mut approval, None), Ok(()));
+    while approval.to_ask().is_some() {
+        open(&mut approval, 1);
+    }
+    let left = MAX_SEATS - 65;
+    let refused = reissue(&mut approval, None).expect_err("too many");
+    assert_eq!(refused, NotReissued::TooMany { wanted: 30, left });
+    let room = "30 new links were requested, but only 15 can still be issued (at most 80";
+    assert!(refused.to_string().starts_with(room), "{refused}");
+    assert_eq!(approval.to_ask(), None, "nobody gets one");
+    for _ in 0..left {
+        assert_eq!(reissue(&mut approval, Some("person7")), Ok(()));
+        open(&mut approval, 2);
+    }
+    let refused = reissue(&mut approval, Some("person7"));
+    assert_eq!(refused, Err(NotReissued::TooMany { wanted: 1, left: 0 }));
+}
+
+#[test]
+fn whom_others_replace_meanwhile_gets_no_new_link() {
+    let mut approval = escalating(false);
+    assert_eq!(reissue(&mut approval, Some("ann")), Ok(()));
+    approval.tick(at(100));
+    open(&mut approval, 100);
+    assert!(matches!(approval.to_ask(), Some(ToAsk { whom: Whom::Reissue { .. }, .. })));
+    assert_eq!(open(&mut approval, 101), []);
+    assert_eq!(approval.to_ask(), None);
+    assert_eq!(vote(&mut approval, "ann", Approve, 102), Receipt::Superseded);
+}
+
+#[test]
+fn a_new_link_is_another_try_to_reach_somebody() {
+    let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
+    open_all_unreachable(&mut approval);
+    assert_eq!(reissue(&mut approval, None), Ok(()));
+    open(&mut approval, 1);
+    let asked: Vec<SeatStatus> = approval.stages()[0].undecided().map(|seat| seat.status).collect();
+    assert_eq!(asked, [SeatStatus::Asked]);
 }

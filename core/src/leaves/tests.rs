@@ -11,7 +11,7 @@ use crate::{
     testing::{address, addresses},
 };
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
 const CHAIN: Chain<'_> = Chain { workflow_id: "laptops", first_run_id: "run" };
 
 fn at(seconds: i64) -> Timestamp {
@@ -60,6 +60,7 @@ fn ask(leaves: &Leaves<'_>, approval: &mut Approval, seconds: i64) -> Vec<Genuin
     let instead_of = match &to_ask.whom {
         Whom::Level(_) => None,
         Whom::Replacement(from, _) => Some(from),
+        Whom::Reissue { instead_of, .. } => instead_of.as_ref(),
     };
     let links = invited.iter().map(|one| {
         leaves.link(SeatOf {
@@ -144,6 +145,55 @@ fn whoever_is_asked_follows_from_the_plan() {
     let Entry::Asked { invited, .. } = &mut journal[2] else { panic!("Cy was not asked") };
     invited[0].reviewer = address("eve");
     assert_eq!(leaves.recompute(at(0), journal), Err(Contradiction(2)));
+    // A link that was really issued, to somebody other than the operator has named.
+    let mut journal = approval.journal().to_vec();
+    let before = leaves.recompute(at(0), journal[..2].to_vec()).expect("genuine");
+    let to_ask = before.to_ask().expect("somebody to replace");
+    let Entry::Asked { invited, .. } = &mut journal[2] else { panic!("Cy was not asked") };
+    *invited = vec![leaves.invited(&to_ask, address("eve"), None)];
+    assert_eq!(leaves.recompute(at(0), journal), Err(Contradiction(2)));
+}
+
+#[test]
+fn a_new_link_is_for_exactly_whom_the_old_one_was_for() {
+    let (plan, key) = (plan(), key());
+    let leaves = Leaves { chain: CHAIN, plan: &plan, key: &key };
+    let mut approval = begin(&plan, at(0));
+    let old = ask(&leaves, &mut approval, 0);
+    approval.reissue(None, "op".into(), at(1)).expect("possible");
+    let new = [ask(&leaves, &mut approval, 2), ask(&leaves, &mut approval, 3)].concat();
+    press(&mut approval, &old[0], Verdict::Reject, 4);
+    for link in &new {
+        assert!(old.iter().all(|old| old.hash() != link.hash()));
+        press(&mut approval, link, Verdict::Approve, 5);
+    }
+    let cfo = ask(&leaves, &mut approval, 6);
+    press(&mut approval, &cfo[0], Verdict::Approve, 7);
+    let again = leaves.recompute(at(0), approval.journal().to_vec()).expect("genuine");
+    assert_eq!(again, approval);
+
+    let outcome = outcome(&plan, &again, CHAIN);
+    let managers = &outcome.stages[0];
+    let dee = &managers.decisions[1];
+    assert_eq!((&*dee.reviewer, &*dee.on_behalf_of), ("dee@example.com", "bob@example.com"));
+    assert!(managers.undecided.is_empty(), "{managers:?}");
+    assert_eq!(outcome.operator_actions[0].action, "reissue");
+    assert!(!claims(&outcome, CHAIN).operator, "nobody was chosen");
+
+    let forged: [fn(&mut Vec<Invited>); 6] = [
+        |invited| invited[0].reviewer = address("eve"),
+        |invited| invited[0].on_behalf_of = None,
+        |invited| invited[0].instead_of = Some(address("ann")),
+        |invited| invited[0].key = "eve".into(),
+        |invited| invited.clear(),
+        |invited| invited.push(invited[0].clone()),
+    ];
+    for change in forged {
+        let mut journal = approval.journal().to_vec();
+        let Entry::Asked { invited, .. } = &mut journal[3] else { panic!("Dee has no new link") };
+        change(invited);
+        assert_eq!(leaves.recompute(at(0), journal), Err(Contradiction(3)));
+    }
 }
 
 #[test]
@@ -180,12 +230,15 @@ fn only_a_proof_that_holds_makes_a_vote_the_reviewers_own() {
     };
     assert_eq!(by(proven(Verdict::Approve, "ok")), By::Link(proof.clone()));
     let short = Ballot { left_out: Some(comment_hash("ok")), ..proven(Verdict::Approve, "") };
+    let voted = |ballot: &Ballot| [Entry::Voted { ballot: ballot.clone(), at: at(1) }];
+    assert!(is_brief(&voted(&short)) && !is_brief(&voted(&proven(Verdict::Approve, ""))));
     assert_eq!(by(short), By::Link(proof.clone()), "without its comment");
     let operator = By::Operator("mallory@laptop".into());
     let bobs = links[1].sign(Verdict::Approve, "ok", at(1));
     for unproven in [
         proven(Verdict::Reject, "ok"),
         proven(Verdict::Approve, "OK"),
+        Ballot { left_out: Some(comment_hash("ok")), ..proven(Verdict::Approve, "forged") },
         Ballot::new(hash(), Verdict::Approve, "ok".into()),
         Ballot::new(Claim::Reviewer(address("ann")), Verdict::Approve, "ok".into()),
         Ballot { proof: Some(bobs), ..proven(Verdict::Approve, "ok") },

@@ -71,6 +71,9 @@ impl Policy {
                 for (i, stage) in stages.iter().enumerate() {
                     self.stage(out, i, stage, submitter, rule.asks(i, submitter), at)?;
                 }
+                if rule.confirm {
+                    writeln!(out, "Each decision is confirmed on a second page.\n")?;
+                }
             }
             Err(problems) => {
                 writeln!(out, "It cannot be decided:")?;

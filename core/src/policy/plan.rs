@@ -50,6 +50,9 @@ pub struct Plan {
     pub absences: Vec<Absence>,
     #[serde(default)]
     pub follow_ups: FollowUps,
+    /// Whether a decision by link counts only once it is confirmed on a second page. The signaler asks for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm: bool,
     /// Which commands the workflow makes: see [`versions`](crate::versions).
     pub version: u32,
 }
@@ -77,6 +80,7 @@ impl Plan {
             calendar: None,
             absences: Vec::new(),
             follow_ups: FollowUps::default(),
+            confirm: false,
             version: versions::CURRENT,
         }
     }

@@ -32,6 +32,8 @@ pub struct Rule {
     /// Whether the submitter gets a mail when people are asked, too.
     pub tell_submitter: bool,
     pub follow_ups: FollowUps,
+    /// Whether a decision by link has to be confirmed.
+    pub confirm: bool,
 }
 
 impl Rule {

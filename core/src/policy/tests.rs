@@ -490,8 +490,8 @@ fn where_different_people_are_asked_who_is_in_two_stages_is_asked_in_the_first()
     };
     let asked = |text: &str| -> Vec<Vec<String>> {
         let stages = stages(&policy(text), &submission("", "", "5", "EUR"), &address("sue"));
-        let names = |stage: &PlannedStage| names(&stage.reviewers).into_iter().map(str::to_owned);
-        stages.iter().map(|stage| names(stage).collect()).collect()
+        let stages = stages.iter().map(|stage| names(&stage.reviewers));
+        stages.map(|names| names.into_iter().map(str::to_owned).collect()).collect()
     };
     let (ann_bob, bob_cy) = (
         "reviewers = [\"ann@example.com\", \"bob@example.com\"]",
@@ -501,8 +501,7 @@ fn where_different_people_are_asked_who_is_in_two_stages_is_asked_in_the_first()
     let both = vec![vec!["ann", "bob"], vec!["bob+x", "cy"]];
     assert_eq!(asked(&rule(false, ann_bob, bob_cy, "")), both);
     // Those who would be asked later in the first stage, too.
-    let escalating =
-        format!("reviewers = [\"ann@example.com\"], escalate = [{{ {bob_cy} }}]");
+    let escalating = format!("reviewers = [\"ann@example.com\"], escalate = [{{ {bob_cy} }}]");
     let dee = "reviewers = [\"cy@example.com\", \"dee@example.com\"]";
     assert_eq!(asked(&rule(true, &escalating, dee, "")), [vec!["ann"], vec!["dee"]]);
     // Who is above takes the place.
@@ -888,5 +887,18 @@ fallback = ["sue@example.com", "cfo@example.com"]
         "  without a decision then, it expires\n",
     ] {
         assert!(explained.contains(line), "{explained}");
+    }
+}
+
+#[test]
+fn that_decisions_are_confirmed_is_explained() {
+    for (confirm, explained) in [("true", true), ("false", false)] {
+        let policy = policy(&format!(
+            "[default]\nconfirm = {confirm}\nstages = [{{ reviewers = [\"ann@example.com\"] }}]\n"
+        ));
+        let submission = submission("", "", "5.00", "EUR");
+        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH);
+        let said = text.contains("\n\nEach decision is confirmed on a second page.\n");
+        assert_eq!(said, explained, "{text}");
     }
 }

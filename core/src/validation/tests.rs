@@ -650,6 +650,7 @@ fn where_there_are_rules_operators_do_what_these_allow_and_otherwise_everything(
     assert_eq!(routed_by(&plan(&minimal())), "settings");
     assert_eq!(operators(""), Operators::BY_RULES);
     assert_eq!(operators("[operators]\n"), Operators::BY_RULES);
+    assert_eq!(operators("[operators]\nmay_reassign_to = []\n"), Operators::BY_RULES);
     let allowed = "[operators]\nmay_decide = true\nmay_reassign_to = [\"Example.com\", \"münchen.de\"]\n\
                    may_withdraw = false\n";
     let domains = ["example.com", "xn--mnchen-3ya.de"].map(str::to_owned).into();
@@ -663,9 +664,9 @@ fn a_key_that_nobody_knows_is_a_problem_that_says_where_it_may_belong() {
     let own = json!({"stages": []});
     for (key, value, right) in [
         ("approvals", own.clone(), "did you mean `approval`?"),
-        ("stages", json!([]), "it belongs into `approval`"),
-        ("amount", json!(1), "it belongs into `document`"),
-        ("employee_id", json!("E-1"), "it belongs into `submitter`"),
+        ("stages", json!([]), "it belongs in `approval`"),
+        ("amount", json!(1), "it belongs in `document`"),
+        ("employee_id", json!("E-1"), "it belongs in `submitter`"),
         ("submision_id", json!("x"), "did you mean `submissionId`?"),
         (
             "costCenter",
@@ -763,4 +764,17 @@ fn a_submission_may_name_whom_to_ask_where_mail_reaches_nobody() {
     let strangers = staged(json!(["cy@example.com", "di@evil.example"]));
     let found = problems_of(validated_by(&strangers, &routing(), Some(&rules)));
     assert!(found[0].starts_with("$.approval.stages[0].fallback[1]: is outside"), "{found:?}");
+}
+
+#[test]
+fn a_rule_says_whether_decisions_are_confirmed() {
+    for (said, confirm) in [("", false), ("confirm = false\n", false), ("confirm = true\n", true)] {
+        let rules = rules(&format!("[default]\n{said}{}", BOARD.trim_start_matches("[default]\n")));
+        let Ok(plan) = validated_by(&minimal(), &routing(), Some(&rules)) else {
+            panic!("the rules say who is asked")
+        };
+        assert_eq!(plan.confirm, confirm, "{said}");
+        let recorded = serde_json::to_value(&plan).expect("JSON");
+        assert_eq!(recorded.get("confirm"), confirm.then_some(&json!(true)), "{said}");
+    }
 }

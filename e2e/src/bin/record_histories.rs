@@ -202,8 +202,10 @@ async fn act_as_operator(stack: &Stack) -> Workflow {
     let order = json!({"reviewer": "ava@example.com", "to": "ben@example.com"});
     workflow.signal("reassign", &order).await;
     stack.mail_to("ben@example.com").await;
-    workflow.signal("remind", &json!({})).await;
+    workflow.signal("reissue", &json!({"reviewer": "ben@example.com"})).await;
     stack.mails_to("ben@example.com", 2).await;
+    workflow.signal("remind", &json!({})).await;
+    stack.mails_to("ben@example.com", 3).await;
     workflow.signal("withdraw", &json!({"reason": "as recorded"})).await;
     workflow
 }

@@ -2,6 +2,7 @@
 
 mod callers;
 mod claims;
+mod confirmations;
 mod decoders;
 mod endings;
 mod examples;
@@ -11,10 +12,12 @@ mod harness;
 mod histories;
 mod links;
 mod notifiers;
+mod old_links;
 mod operation;
 mod outages;
 mod person;
 mod policies;
+mod proxies;
 mod secrets;
 mod signals;
 mod stages;

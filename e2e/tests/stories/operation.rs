@@ -3,6 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use countersign_e2e::{Stack, Temporal, eventually, free_port, link_key, submission, text};
+use countersign_protos::LinkKeys;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -129,6 +130,12 @@ async fn links_outlive_their_key_as_long_as_it_is_still_listed() {
     stack.restart_with("COUNTERSIGN_LINK_KEYS", format!("{new_key},{old_key}")).await;
     stack.press(&old, "approve", "").await.expect(200, &["approved"]);
     assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    let keys: LinkKeys = stack.setting("COUNTERSIGN_LINK_KEYS").parse().expect("keys");
+    for process in [stack.worker(), stack.signaler()] {
+        let log = process.log();
+        assert!(log.contains(&keys.fingerprints()), "an operator can compare the keys: {log}");
+        assert!(!log.contains(&old_key) && !log.contains(&new_key), "a key is a secret: {log}");
+    }
 }
 
 #[tokio::test]
@@ -207,7 +214,7 @@ async fn what_fails_is_logged_with_its_cause_and_a_flood_of_it_is_counted() {
     let stack = Stack::beside(Temporal::shared().await)
         .with("COUNTERSIGN_NOTIFY", format!("smtp://127.0.0.1:{}", free_port()))
         .with("COUNTERSIGN_WEBHOOK_URL", format!("http://127.0.0.1:{}/hook", free_port()))
-        .with("COUNTERSIGN_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        .with("COUNTERSIGN_WEBHOOK_SECRET", "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX")
         .with("COUNTERSIGN_LOG_FORMAT", "json")
         .start()
         .await;

@@ -108,11 +108,12 @@ async fn operators_do_what_the_rules_allow_and_all_else_is_counted_with_its_reas
     let ann = stack.mail_to("ann@example.com").await;
     let hash = text(&workflow.status().await["stages"][0]["reviewers"][0]["link"]);
     let to = |to: &str| json!({"reviewer": "ann@example.com", "to": to});
-    let (no_decision, no_reassignment) = ("may_decide in [operators]", "may_reassign_to in [operators]");
+    let (no_decision, no_reassignment) =
+        ("`may_decide` in [operators]", "`may_reassign_to` in [operators]");
     for (i, (signal, input, why)) in [
         ("approve", json!({"reviewer": "ann@example.com"}), no_decision),
         ("reject", json!({"link": hash}), no_decision),
-        ("withdraw", json!({}), "may_withdraw in [operators]"),
+        ("withdraw", json!({}), "`may_withdraw` in [operators]"),
         ("reassign", to("eve@example.org"), no_reassignment),
         ("reassign", to("cy@example.com"), "asks different people"),
     ]
@@ -409,11 +410,8 @@ fallback = ["boss@example.com"]
 "#;
     let builder = Stack::beside(Temporal::shared().await);
     let server = MailServer::start(builder.dir()).await;
-    let stack = builder
-        .with_rules(WITH_FALLBACK)
-        .with("COUNTERSIGN_NOTIFY", server.url())
-        .start()
-        .await;
+    let stack =
+        builder.with_rules(WITH_FALLBACK).with("COUNTERSIGN_NOTIFY", server.url()).start().await;
     let workflow = stack.submit(&routed("50.00")).await;
     let boss = server.mails_to("boss@example.com", 1).await.swap_remove(0).mail;
     stack.press(&boss.link("approve"), "approve", "").await.expect(200, &["approved"]);

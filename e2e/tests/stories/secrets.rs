@@ -12,7 +12,7 @@ async fn no_raw_approval_id_is_in_logs_histories_search_attributes_or_temporals_
     let mut stack = Stack::beside(temporal.clone())
         .with("COUNTERSIGN_LOG", "debug")
         .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
-        .with("COUNTERSIGN_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        .with("COUNTERSIGN_WEBHOOK_SECRET", "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX")
         .start()
         .await;
     let stages = json!({"stages": [
@@ -107,7 +107,7 @@ async fn a_mail_server_that_quotes_links_brings_none_into_history_status_or_logs
 }
 
 /// Whether a text holds an ID, with dashes or without, in whatever case.
-fn holds(content: &[u8], id: &str) -> bool {
+pub(crate) fn holds(content: &[u8], id: &str) -> bool {
     let content = String::from_utf8_lossy(content).to_uppercase();
     let bare = id.replace('-', "");
     content.contains(&id.to_uppercase()) || content.contains(&bare.to_uppercase())

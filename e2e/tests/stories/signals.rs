@@ -67,13 +67,14 @@ enum Right {
     Counts,
     Withdrawn,
     Reminded,
+    Reissued,
     /// It is counted, and its reason has these words.
     Ignored(&'static str),
 }
 
 #[tokio::test]
 async fn signals_as_sdks_and_people_send_them_have_their_effect_or_a_reason() {
-    use Right::{Counts, Ignored, Reminded, Withdrawn};
+    use Right::{Counts, Ignored, Reissued, Reminded, Withdrawn};
     let json = |data: &str| payload("json/plain", data);
     let cases = [
         ("approve", json(r#"{"reviewer":"manager@example.com","comment":null}"#), Counts),
@@ -88,6 +89,13 @@ async fn signals_as_sdks_and_people_send_them_have_their_effect_or_a_reason() {
         ("withdraw", payload("binary/null", ""), Withdrawn),
         ("remind", payload("binary/null", ""), Reminded),
         ("remind", json(r#"{"reviewer":null}"#), Reminded),
+        ("reissue", payload("binary/null", ""), Reissued),
+        ("reissue", json(r#"{"reviewer":" Manager@Example.com "}"#), Reissued),
+        (
+            "reissue",
+            json(r#"{"reviewer":"boss@example.com"}"#),
+            Ignored("no reviewer who was asked is still undecided"),
+        ),
         ("approve", payload("binary/encrypted", "\u{1}\u{2}"), Ignored("\"binary/encrypted\"")),
         (
             "approve",
@@ -114,6 +122,13 @@ async fn signals_as_sdks_and_people_send_them_have_their_effect_or_a_reason() {
                 let reminders =
                     |status: &Value| status["stages"][0]["reviewers"][0]["reminders"] == 1;
                 workflow.status_where(&format!("a reminder: {signal}"), reminders).await;
+            }
+            Reissued => {
+                let reissued = |status: &Value| {
+                    let reviewers = &status["stages"][0]["reviewers"];
+                    reviewers[0]["reissued"] == true && reviewers[1]["delivery"] == "SENT"
+                };
+                workflow.status_where(&format!("a new link: {signal}"), reissued).await;
             }
             Ignored(why) => {
                 let ignored = |status: &Value| status["ignoredSignals"] == 1;

@@ -3,7 +3,7 @@
 use countersign_e2e::{Answer, Receiver, Stack, Temporal, Workflow, submission, text};
 use serde_json::{Value, json};
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
 
 /// The follow-up workflow is in a namespace that does not exist.
 const RULES: &str = r#"

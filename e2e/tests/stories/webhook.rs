@@ -12,8 +12,8 @@ use countersign_e2e::{
 use futures_util::future::join_all;
 use serde_json::json;
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-const OTHER_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+const OTHER_SECRET: &str = "whsec_h6/9Tf4FDpmiql2My90cyaW5ggnwcJOV";
 
 #[tokio::test]
 async fn the_outcome_arrives_signed() {

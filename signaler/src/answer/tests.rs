@@ -169,3 +169,31 @@ fn somebody_elses_vote_is_not_ones_own() {
     assert_eq!(settled(&reading, &ann(), Verdict::Reject), None);
     assert_eq!(settled(&reading, &bob(), Verdict::Reject), Some(Answer::OtherVerdict));
 }
+
+#[test]
+fn a_decision_is_confirmed_only_where_one_can_be_made_and_the_rule_says_so() {
+    use Status::{Approved, Pending};
+    let confirming = |reading: Reading| {
+        let state = ApprovalState { confirm: true, ..reading.state().clone() };
+        match reading {
+            Reading::NoWorker(_) => Reading::NoWorker(state),
+            _ => Reading::Current(state),
+        }
+    };
+    let open = || state(Pending, Pending, None, None);
+    let no_worker = || Reading::NoWorker(without_stages(Pending));
+    for reading in [open(), no_worker()] {
+        assert!(!needs_confirmation(&reading, &ann()));
+        assert!(needs_confirmation(&confirming(reading), &ann()));
+    }
+    let mut superseded = open().state().clone();
+    superseded.stages[0].reviewers[0].released = true;
+    for reading in [
+        Reading::Current(superseded),
+        state(Pending, Pending, Some(Verdict::Approve), None),
+        state(Pending, Approved, None, Some(Verdict::Approve)),
+        state(Approved, Approved, None, Some(Verdict::Approve)),
+    ] {
+        assert!(!needs_confirmation(&confirming(reading), &ann()));
+    }
+}

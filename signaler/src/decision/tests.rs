@@ -14,7 +14,7 @@ use countersign_protos::{
         Submission, Vote,
     },
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use prost::Message;
 use serde_json::{Value, json};
 use temporalio_client::{
@@ -53,7 +53,7 @@ use crate::{answer::on_view, temporal::to_temporal};
 const CHAIN: Chain<'_> = Chain { workflow_id: "approval", first_run_id: "first" };
 
 fn keys() -> LinkKeys {
-    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().expect("a key")
+    "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("a key")
 }
 
 fn genuine() -> GenuineLink {
@@ -62,6 +62,10 @@ fn genuine() -> GenuineLink {
 
 fn link() -> LinkHash {
     genuine().hash().clone()
+}
+
+fn press(verdict: Verdict) -> Press<'static> {
+    Press { verdict, comment: "", nonce: "" }
 }
 
 /// What the workflow says of Ann, whose link it is, and of the approval.
@@ -382,7 +386,7 @@ async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
 /// What comes of Ann's approval.
 async fn approve(world: World) -> Result<Answer, Problem> {
     let (approvals, _) = approvals(world).await;
-    approvals.decide(&genuine(), None, Verdict::Approve, "").await.map(|(answer, _)| answer)
+    approvals.decide(&genuine(), None, press(Verdict::Approve)).await.map(|(answer, _)| answer)
 }
 
 #[tokio::test(start_paused = true)]
@@ -455,7 +459,7 @@ async fn an_approval_that_is_reset_after_its_outcome_can_be_decided_again() {
     let pending = World::default().run("first", Running, state(Status::Pending, None));
     let (approvals, world) = approvals(pending.signal(decides)).await;
     let answer =
-        approvals.decide(&genuine(), None, Verdict::Approve, "").await.map(|(answer, _)| answer);
+        approvals.decide(&genuine(), None, press(Verdict::Approve)).await.map(|(answer, _)| answer);
     assert_eq!(answer, Ok(Answer::Recorded));
 
     let says = state(Status::Pending, None);
@@ -481,7 +485,7 @@ async fn an_approval_that_is_reset_while_no_worker_runs_takes_decisions_again() 
         world.no_worker = true;
     }
     let answer =
-        approvals.decide(&genuine(), None, Verdict::Approve, "").await.map(|(answer, _)| answer);
+        approvals.decide(&genuine(), None, press(Verdict::Approve)).await.map(|(answer, _)| answer);
     assert_eq!(answer, Ok(Answer::Accepted), "the earlier vote is no longer there");
 }
 
@@ -593,7 +597,7 @@ async fn a_decision_goes_to_the_run_that_issued_its_link() {
         let pending = World::default().run("first", Running, state(Status::Pending, None));
         let world = World { no_worker, ..among_copies(pending.signal(counts)) };
         let (approvals, world) = approvals(world).await;
-        let answer = approvals.decide(&genuine(), None, Verdict::Approve, "").await;
+        let answer = approvals.decide(&genuine(), None, press(Verdict::Approve)).await;
         let expected = if no_worker { Answer::Accepted } else { Answer::Recorded };
         assert_eq!(answer.map(|(answer, _)| answer), Ok(expected));
         let world = world.lock().expect("a lock");
@@ -610,7 +614,7 @@ async fn where_nobody_issued_it_any_more_a_link_is_gone() {
         tokio::time::sleep(Duration::from_secs(60)).await;
         let found = approvals.find(&genuine(), None).await.map(drop);
         assert_eq!(found, Err(LookupError::Gone), "{copies}, no_worker: {no_worker}");
-        let answer = approvals.decide(&genuine(), None, Verdict::Approve, "").await.map(drop);
+        let answer = approvals.decide(&genuine(), None, press(Verdict::Approve)).await.map(drop);
         assert_eq!(answer, Err(Problem::Gone), "{copies}, no_worker: {no_worker}");
         assert_eq!(world.lock().expect("a lock").sent, []);
     }
@@ -661,7 +665,7 @@ async fn a_decision_that_was_taken_and_is_not_there_is_sent_once_more() {
     let pending = || World::default().run("first", Running, state(Status::Pending, None));
     let (approvals, world) = approvals(pending().signal(drops).signal(counts)).await;
     let answer =
-        approvals.decide(&genuine(), None, Verdict::Approve, "").await.map(|(answer, _)| answer);
+        approvals.decide(&genuine(), None, press(Verdict::Approve)).await.map(|(answer, _)| answer);
     assert_eq!(answer, Ok(Answer::Recorded));
     let sent: BTreeSet<_> = world.lock().expect("a lock").sent.iter().cloned().collect();
     assert_eq!(sent.len(), 2, "each attempt is an event of its own: {sent:?}");
@@ -705,10 +709,42 @@ async fn the_same_press_again_has_the_same_request_id() {
     let (approvals, world) = approvals(world.signal(unheard).signal(unheard).signal(unheard)).await;
     for verdict in [Verdict::Approve, Verdict::Approve, Verdict::Reject] {
         let answer =
-            approvals.decide(&genuine(), None, verdict, "").await.map(|(answer, _)| answer);
+            approvals.decide(&genuine(), None, press(verdict)).await.map(|(answer, _)| answer);
         assert_eq!(answer, Ok(Answer::Accepted));
     }
     let sent = world.lock().expect("a lock").sent.clone();
     assert_eq!(sent[0], sent[1]);
     assert_ne!(sent[0], sent[2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_that_has_to_be_confirmed_is_sent_only_with_its_nonce() {
+    let confirming = |status, vote| ApprovalState { confirm: true, ..state(status, vote) };
+    let counts = move |world: &mut World| {
+        world.runs[0].says = confirming(Status::Approved, Some(Verdict::Approve));
+        Ok(())
+    };
+    let pending = confirming(Status::Pending, None);
+    let world = World::default().run("first", Running, pending).signal(counts);
+    let (approvals, world) = approvals(world).await;
+    let decide = async |nonce: &str| {
+        let press = Press { nonce, ..press(Verdict::Approve) };
+        approvals.decide(&genuine(), None, press).await.map(|(answer, _)| answer)
+    };
+    let nonce = |verdict, comment: &str, hours| {
+        genuine().nonce(verdict, comment, Timestamp::now() - SignedDuration::from_hours(hours))
+    };
+    for refused in [
+        String::new(),
+        "1.x".to_owned(),
+        nonce(Verdict::Reject, "", 0),
+        nonce(Verdict::Approve, "Fine", 0),
+        nonce(Verdict::Approve, "", 2),
+    ] {
+        assert_eq!(decide(&refused).await, Ok(Answer::Unconfirmed), "{refused}");
+    }
+    assert!(world.lock().expect("a lock").sent.is_empty(), "nothing is recorded");
+    assert_eq!(decide(&nonce(Verdict::Approve, "", 0)).await, Ok(Answer::Recorded));
+    assert_eq!(world.lock().expect("a lock").sent.len(), 1);
+    assert_eq!(decide("").await, Ok(Answer::AlreadyRecorded), "there is nothing to confirm");
 }

@@ -4,8 +4,8 @@ use axum::body::to_bytes;
 use countersign_protos::{
     ApprovalId,
     v1::{
-        ApprovalState, Delivery, Document, Item, ReviewerState, StageState, Status, Submission,
-        Submitter, Vote,
+        ApprovalState, Delivery, Document, Item, Policy, ReviewerState, StageState, Status,
+        Submission, Submitter, Vote,
     },
 };
 
@@ -123,6 +123,10 @@ async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_deci
         ..approval(Expired, Expired, None, None)
     };
     let withdrawn = approval(Withdrawn, Pending, None, None);
+    let mut superseded = open.clone();
+    superseded.stages[0].reviewers[0].released = true;
+    let mut reissued = superseded.clone();
+    reissued.stages[0].reviewers[0].reissued = true;
     let looked = |state: &ApprovalState| {
         let reading = Reading::Current(state.clone());
         (on_view(&reading, &link()), reading)
@@ -138,43 +142,69 @@ async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_deci
     };
     let no_worker = Reading::NoWorker(open.clone());
     let ended = Reading::Ended(Ending::Terminated, open.clone());
-    for ((answer, reading), status, name, words) in [
-        (looked(&open), 200, "open", "Your decision is needed"),
-        ((Answer::NoWorker, no_worker.clone()), 200, "unattended", "You were asked to decide"),
-        ((Answer::NoWorker, no_worker.clone()), 200, "unattended", "not running right now"),
-        (looked(&voted), 200, "voted", "waiting for others: 1 of 2 approvals"),
-        (looked(&stage_over), 200, "stage_over", "continues with the stage “Finance”"),
-        (looked(&approved), 200, "decided", "The request was APPROVED on Fri 27 Nov 2026"),
-        (looked(&expired), 410, "expired", "Nobody decided in time. It ended on Fri 27 Nov"),
-        (looked(&withdrawn), 410, "withdrawn", "It was withdrawn on Fri"),
-        ((Answer::Ended(Ending::Terminated), ended), 410, "ended", "Somebody stopped the process"),
-        ((Answer::Superseded, Reading::Current(open.clone())), 410, "superseded", "in your place"),
-        (sent(&voted), 200, "recorded", "waiting for others: 1 of 2 approvals"),
-        (sent(&approved), 200, "recorded", "The request is now APPROVED."),
-        (sent(&rejected), 409, "too_late", "The request was REJECTED"),
-        (sent(&open), 202, "accepted", "Your decision is recorded"),
-        ((Answer::Accepted, no_worker), 202, "accepted", "when the service that processes"),
+    for ((answer, reading), status, name, words, document) in [
+        (looked(&open), 200, "open", "Your decision is needed", true),
+        (
+            (Answer::NoWorker, no_worker.clone()),
+            200,
+            "unattended",
+            "You were asked to decide",
+            true,
+        ),
+        ((Answer::NoWorker, no_worker.clone()), 200, "unattended", "not running right now", true),
+        (looked(&voted), 200, "voted", "waiting for others: 1 of 2 approvals", true),
+        (looked(&stage_over), 200, "stage_over", "continues with the stage “Finance”", true),
+        (looked(&approved), 200, "decided", "The request was APPROVED on Fri 27 Nov 2026", false),
+        (looked(&expired), 410, "expired", "Nobody decided in time. It ended on Fri 27 Nov", false),
+        (looked(&withdrawn), 410, "withdrawn", "It was withdrawn on Fri", false),
+        (
+            (Answer::Ended(Ending::Terminated), ended),
+            410,
+            "ended",
+            "Somebody stopped the process",
+            false,
+        ),
+        (looked(&superseded), 410, "superseded", "others were asked in your place", false),
+        (looked(&reissued), 410, "superseded", "A new link was mailed to you", false),
+        (sent(&voted), 200, "recorded", "waiting for others: 1 of 2 approvals", true),
+        (sent(&approved), 200, "recorded", "The request is now APPROVED.", false),
+        (sent(&rejected), 409, "too_late", "The request was REJECTED", false),
+        (sent(&open), 202, "accepted", "Your decision is recorded", true),
+        ((Answer::Accepted, no_worker), 202, "accepted", "when the service that processes", true),
         (
             decided(&voted, Verdict::Approve),
             200,
             "already_recorded",
             "Already recorded: you approved",
+            true,
         ),
-        (decided(&voted, Verdict::Reject), 409, "other_verdict", "Your first decision stands"),
-        (decided(&rejected, Verdict::Approve), 409, "too_late", "Already decided"),
-        (decided(&expired, Verdict::Approve), 410, "expired", "This request has expired"),
+        (
+            decided(&voted, Verdict::Reject),
+            409,
+            "other_verdict",
+            "Your first decision stands",
+            true,
+        ),
+        (decided(&rejected, Verdict::Approve), 409, "too_late", "Already decided", false),
+        (decided(&expired, Verdict::Approve), 410, "expired", "This request has expired", false),
     ] {
         let (page_status, page) = said(answer, reading.clone(), Accept::Html).await;
         assert_eq!(page_status, status, "{name}");
         assert!(untimed(&page).contains(words), "{name}: {words}\n{page}");
-        assert!(page.contains("15,750.00 USD") && page.contains("Ten laptops"), "{name}");
         let form = matches!(answer, Answer::Open | Answer::NoWorker);
         assert_eq!(page.contains("<form method=\"post\""), form, "{name}");
-        let (json_status, json) = said(answer, reading, Accept::Json).await;
+        let (json_status, body) = said(answer, reading, Accept::Json).await;
         assert_eq!(json_status, status, "{name}");
-        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let json: serde_json::Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!(json["answer"], name);
         assert!(json["message"].as_str().is_some_and(|text| text.contains(words)), "{json}");
+        assert!(page.contains("R-1") && body.contains("R-1"), "{name}: which one it is");
+        assert_eq!(page.contains("15,750.00 USD"), document, "{name}");
+        assert_eq!(body.contains("15750.00"), document, "{name}");
+        for text in [&page, &body] {
+            assert_eq!(text.contains("Ten laptops"), document, "{name}: {text}");
+            assert_eq!(text.contains("Sam"), document, "{name}: {text}");
+        }
     }
 }
 
@@ -209,6 +239,153 @@ async fn who_decided_what_and_why_is_shown_and_no_hash_is() {
     }
 }
 
+/// Whoever has not decided reads that others have, and not what they wrote.
+#[tokio::test]
+async fn what_others_wrote_is_not_shown_by_a_link_that_has_decided_nothing() {
+    use Status::{Approved, Pending, Rejected};
+    let bob = || vote("bob@example.com", Verdict::Reject, "too dear");
+    let ann = || vote("ann@example.com", Verdict::Approve, "fine");
+    for (state, told) in [
+        (approval(Pending, Pending, None, bob()), true),
+        (approval(Pending, Rejected, None, bob()), false),
+        (approval(Rejected, Rejected, None, bob()), false),
+        (approval(Approved, Approved, ann(), bob()), true),
+    ] {
+        let reading = Reading::Current(state);
+        for accept in [Accept::Html, Accept::Json] {
+            let (_, text) = said(on_view(&reading, &link()), reading.clone(), accept).await;
+            assert_eq!(text.contains("too dear"), told, "{text}");
+            assert!(text.contains("bob@example.com"), "{text}");
+        }
+    }
+}
+
+async fn unconfirmed(accept: Accept, comment: &str) -> (u16, String) {
+    let open = approval(Status::Pending, Status::Pending, None, None);
+    let (verdict, comment, nonce) = (Verdict::Reject, comment.to_owned(), "1.mac".to_owned());
+    let pressed = Pressed { verdict, comment, nonce };
+    let reading = Reading::Current(ApprovalState { confirm: true, ..open }).into();
+    let response = Reply::Unconfirmed { pressed, reading, link: link() }.respond(&site(), accept);
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+    (status, String::from_utf8(body.to_vec()).expect("text"))
+}
+
+#[tokio::test]
+async fn a_decision_to_confirm_is_shown_once_more_and_carries_what_confirms_it() {
+    let (status, page) = unconfirmed(Accept::Html, "too\n<b>dear").await;
+    assert_eq!(status, 200);
+    for part in [
+        "Not recorded yet",
+        "Ten laptops",
+        "15,750.00 USD",
+        "You are about to reject this",
+        "You decide as ann@example.com.",
+        "<input type=\"hidden\" name=\"confirm\" value=\"1.mac\">",
+        "readonly>too\n&#60;b&#62;dear</textarea>",
+        "name=\"verdict\" value=\"reject\"",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert_eq!(page.matches("<button").count(), 1, "{page}");
+    let (_, page) = unconfirmed(Accept::Html, "").await;
+    assert!(!page.contains("<textarea"), "{page}");
+
+    let (status, json) = unconfirmed(Accept::Json, "").await;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((status, &json["answer"]), (428, &"unconfirmed".into()));
+    assert_eq!(json["confirm"], "1.mac");
+    assert!(json["message"].as_str().is_some_and(|text| text.starts_with("Not recorded yet")));
+}
+
+#[tokio::test]
+async fn who_is_to_confirm_reads_so_before() {
+    for confirm in [true, false] {
+        let open = approval(Status::Pending, Status::Pending, None, None);
+        let reading = Reading::Current(ApprovalState { confirm, ..open });
+        let (_, page) = said(Answer::Open, reading, Accept::Html).await;
+        assert_eq!(page.contains("You confirm your decision on the next page."), confirm, "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_says_why_its_reader_is_asked() {
+    let asked = async |change: fn(&mut ApprovalState)| {
+        let mut state = approval(Status::Pending, Status::Pending, None, None);
+        change(&mut state);
+        said(Answer::Open, Reading::Current(state), Accept::Html).await.1
+    };
+    type Change = fn(&mut ApprovalState);
+    let changes: [(Change, &str); 6] = [
+        (|_| (), "You are asked as one of the default reviewers in the stage “Managers”."),
+        (
+            |state| state.rule = "Hardware".into(),
+            "You are asked by the rule “Hardware” in the stage “Managers”.",
+        ),
+        (
+            |state| {
+                state.submission.as_mut().expect("there").approval = Some(Policy::default());
+            },
+            "You are asked as the submission says in the stage “Managers”.",
+        ),
+        (
+            |state| state.stages[0].reviewers[0].on_behalf_of = "lee@example.com".into(),
+            "in the stage “Managers”, as the deputy of lee@example.com, who is away.",
+        ),
+        (
+            |state| {
+                state.rule = "Hardware".into();
+                state.stages[0].reviewers[0].instead_of = "cy@example.com".into();
+            },
+            "An operator asked you in place of cy@example.com. They were asked by the rule “Hardware” \
+             in the stage “Managers”.",
+        ),
+        (
+            |state| {
+                state.rule = "Hardware".into();
+                state.stages.clear();
+            },
+            "You are asked by the rule “Hardware”.",
+        ),
+    ];
+    for (change, says) in changes {
+        let page = asked(change).await;
+        assert!(page.contains(says), "{says}: {page}");
+    }
+}
+
+/// Neither is first by weight, nor chosen in advance.
+#[tokio::test]
+async fn approve_and_reject_have_the_same_weight() {
+    let open = Reading::Current(approval(Status::Pending, Status::Pending, None, None));
+    let (_, page) = said(Answer::Open, open, Accept::Html).await;
+    let button = |verdict: &str, label: &str| {
+        let attributes = format!("name=\"verdict\" value=\"{verdict}\" class=\"{verdict}\"");
+        format!("<button type=\"submit\" {attributes}>{label}</button>\n")
+    };
+    let both = [button("approve", "Approve"), button("reject", "Reject")].concat();
+    assert!(page.contains(&both), "{page}");
+    // Each rule for one of them has its like for the other, which differs by colours alone.
+    let style = include_str!("../../assets/style.css");
+    let rules = |verdict: &str| -> Vec<String> {
+        let class = format!(".{verdict}");
+        let of_button = |line: &&str| line.contains("button") && line.contains(&class);
+        let rules = style.lines().filter(of_button);
+        let weight = |line: &str| -> String {
+            let (selector, rule) = line.split_once('{').expect("a rule");
+            let colours = ["background", "color", "border-color"];
+            let is_weight = |one: &&str| {
+                !colours.iter().any(|colour| one.trim().starts_with(&format!("{colour}:")))
+            };
+            let properties: Vec<&str> = rule.split(';').filter(is_weight).collect();
+            format!("{} {properties:?}", selector.replace(&class, ""))
+        };
+        rules.map(weight).collect()
+    };
+    assert!(!rules("approve").is_empty());
+    assert_eq!(rules("approve"), rules("reject"));
+}
+
 #[tokio::test]
 async fn where_mail_reaches_nobody_a_page_says_so() {
     let ann = vote("ann@example.com", Verdict::Approve, "");
@@ -234,7 +411,10 @@ async fn every_page_says_who_runs_this_and_where_a_submitters_name_is_another_ad
     let problem = Reply::from(Problem::Gone).respond(&site(), Accept::Html);
     let problem = to_bytes(problem.into_body(), 1 << 20).await.expect("a body");
     for page in [page, String::from_utf8_lossy(&problem).into_owned()] {
-        assert!(page.contains("This is about an approval at &#60;Example&#62;.</footer>"), "{page}");
+        assert!(
+            page.contains("This is about an approval at &#60;Example&#62;.</footer>"),
+            "{page}"
+        );
     }
 }
 
@@ -349,11 +529,11 @@ async fn an_outcome_being_delivered_is_mentioned_but_not_its_receivers() {
 }
 
 #[tokio::test]
-async fn the_choice_of_the_mailed_link_only_emphasises_a_button() {
-    for (choice, approve, reject) in [
-        (None, "class=\"approve\"", "class=\"reject\""),
-        (Some(Verdict::Approve), "class=\"approve chosen\"", "class=\"reject quiet\""),
-        (Some(Verdict::Reject), "class=\"approve quiet\"", "class=\"reject chosen\""),
+async fn the_choice_of_the_mailed_link_is_said_and_gives_no_button_more_weight() {
+    for (choice, says) in [
+        (None, ""),
+        (Some(Verdict::Approve), "You chose Approve in the mail"),
+        (Some(Verdict::Reject), "You chose Reject in the mail"),
     ] {
         let reading = Reading::Current(approval(Status::Pending, Status::Pending, None, None));
         let reply =
@@ -361,7 +541,8 @@ async fn the_choice_of_the_mailed_link_only_emphasises_a_button() {
         let body = reply.respond(&site(), Accept::Html).into_body();
         let body = to_bytes(body, 1 << 20).await.expect("a body");
         let page = String::from_utf8_lossy(&body);
-        assert!(page.contains(approve) && page.contains(reject), "{page}");
+        assert!(page.contains("class=\"approve\"") && page.contains("class=\"reject\""), "{page}");
+        assert!(page.contains(says) && page.contains("You chose") != says.is_empty(), "{page}");
         assert!(page.contains("<textarea") && !page.contains("autofocus"), "{page}");
     }
 }
@@ -390,6 +571,7 @@ async fn each_problem_has_its_status_and_its_words() {
         (Problem::NothingRecorded, 503, "nothing_recorded", "Nothing was recorded", true),
         (Problem::Unknown, 503, "unknown", "pressing again is safe", true),
         (Problem::OutboxUnreadable, 500, "unreadable", "log", false),
+        (Problem::NotLocal, 403, "not_local", "machine that runs Countersign", false),
     ] {
         let reply = || Reply::Problem(problem.clone(), "<i>".to_owned());
         let page = reply().respond(&site(), Accept::Html);

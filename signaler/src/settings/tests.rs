@@ -2,7 +2,7 @@ use temporalio_client::envconfig::DataSource;
 
 use super::*;
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
 
 /// Temporal's own settings, with nothing from the environment.
 fn temporal(toml: &str) -> LoadClientConfigProfileOptions {
@@ -12,14 +12,16 @@ fn temporal(toml: &str) -> LoadClientConfigProfileOptions {
         .build()
 }
 
-/// As given, with nothing from the environment.
-fn read(flags: &[(&str, &str)]) -> Result<Settings, WrongSettings> {
+const KEYS: &str = Secret::LINK_KEYS.name;
+const NOTIFY: &str = Secret::NOTIFY.name;
+
+/// As given, with nothing from this process's environment. Names of secrets are in capitals.
+fn read(given: &[(&str, &str)]) -> Result<Settings, WrongSettings> {
     let none = [
-        "link-keys",
         "public-url",
+        "allow-insecure",
         "organization",
         "listen",
-        "notify",
         "trusted-proxies",
         "limit-address",
         "limit-link",
@@ -27,11 +29,12 @@ fn read(flags: &[(&str, &str)]) -> Result<Settings, WrongSettings> {
         "log-format",
     ];
     let flags = none.map(|name| {
-        let value = flags.iter().find(|(given, _)| *given == name).map_or("", |(_, v)| v);
+        let value = given.iter().find(|(given, _)| *given == name).map_or("", |(_, v)| v);
         format!("--{name}={value}")
     });
     let arguments = ["signaler".to_owned()].into_iter().chain(flags);
-    Settings::read(&Arguments::parse_from(arguments), temporal(""))
+    let environment = Environment::new(given.iter().copied(), read_file);
+    Settings::read(&Arguments::parse_from(arguments), &environment, temporal(""))
 }
 
 /// The settings that are wrong; what is wrong with one may take several lines.
@@ -44,8 +47,7 @@ fn names(wrong: &WrongSettings) -> Vec<String> {
 
 #[test]
 fn keys_and_a_public_url_are_enough() {
-    let settings =
-        read(&[("link-keys", KEY), ("public-url", "https://ok.example/base")]).expect("good");
+    let settings = read(&[(KEYS, KEY), ("public-url", "https://ok.example/base")]).expect("good");
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8088");
     assert_eq!(settings.limit_address, Rate::new(3000, 100));
     assert_eq!(settings.outbox, None);
@@ -56,11 +58,12 @@ fn keys_and_a_public_url_are_enough() {
 #[test]
 fn everything_that_is_wrong_is_named_at_once() {
     let wrong = read(&[
-        ("link-keys", "c2hvcnQ="),
+        (KEYS, "c2hvcnQ="),
+        ("allow-insecure", "maybe"),
         ("public-url", "ftp://x"),
         ("organization", "Example Corp"),
         ("listen", "8088"),
-        ("notify", "outbox:"),
+        (NOTIFY, "outbox:"),
         ("trusted-proxies", "10.0.0.0/8, everybody"),
         ("limit-address", "0/0"),
         ("limit-link", "many"),
@@ -73,6 +76,7 @@ fn everything_that_is_wrong_is_named_at_once() {
         names(&wrong),
         [
             "COUNTERSIGN_LINK_KEYS",
+            "COUNTERSIGN_ALLOW_INSECURE",
             "COUNTERSIGN_PUBLIC_URL",
             "COUNTERSIGN_ORGANIZATION",
             "COUNTERSIGN_LISTEN",
@@ -87,9 +91,10 @@ fn everything_that_is_wrong_is_named_at_once() {
     let missing = read(&[]).err().expect("two missing");
     assert_eq!(names(&missing), ["COUNTERSIGN_LINK_KEYS", "COUNTERSIGN_PUBLIC_URL"]);
     assert_eq!(missing.to_string().matches("is required").count(), 2, "{missing}");
-    let arguments =
-        Arguments::parse_from(["s", "--link-keys", KEY, "--public-url", "https://ok.example"]);
-    let wrong = Settings::read(&arguments, temporal("[profile.default")).err().expect("bad TOML");
+    let arguments = Arguments::parse_from(["s", "--public-url", "https://ok.example"]);
+    let environment = Environment::new([(KEYS, KEY)], read_file);
+    let wrong = Settings::read(&arguments, &environment, temporal("[profile.default"));
+    let wrong = wrong.err().expect("bad TOML");
     assert_eq!(names(&wrong), ["TEMPORAL_*"]);
 }
 
@@ -103,7 +108,7 @@ async fn the_public_url_may_have_a_path_but_no_page_s_own() {
         ("/readyz/", false),
     ] {
         let url = format!("https://ok.example{path}");
-        let read = read(&[("link-keys", KEY), ("public-url", &url), ("notify", "outbox:/mails")]);
+        let read = read(&[(KEYS, KEY), ("public-url", url.as_str()), (NOTIFY, "outbox:/mails")]);
         assert_eq!(read.is_ok(), good, "{path}");
         read.map(|settings| crate::App::new(settings).router()).ok();
     }
@@ -111,7 +116,8 @@ async fn the_public_url_may_have_a_path_but_no_page_s_own() {
 
 #[test]
 fn a_key_never_shows_in_what_is_printed() {
-    let wrong = read(&[("link-keys", &format!("{KEY},{KEY}x"))]).err().expect("a bad key");
+    let keys = format!("{KEY},{KEY}x");
+    let wrong = read(&[(KEYS, keys.as_str())]).err().expect("a bad key");
     assert!(!format!("{wrong:?}").contains(&KEY[..6]), "{wrong:?}");
 }
 
@@ -141,5 +147,18 @@ fn a_proxy_may_be_written_in_ipv4_mapped_form() {
         if let Ok(address) = proxy.parse::<std::net::Ipv4Addr>() {
             assert!(trusts(&address.to_ipv6_mapped().to_string()), "{written}");
         }
+    }
+}
+
+#[test]
+fn secrets_are_no_flags_and_help_names_their_variables() {
+    let help = Arguments::try_parse_from(["signaler", "--help"]).err().expect("the help");
+    let help = help.render().to_string();
+    for secret in [Secret::LINK_KEYS, Secret::NOTIFY] {
+        assert!(help.contains(&format!("{}, {}", secret.name, secret.file)), "{help}");
+    }
+    for flag in ["--link-keys", "--notify"] {
+        let refused = Arguments::try_parse_from(["signaler", flag, "hush"]).err().expect("no flag");
+        assert!(!help.contains(flag) && !refused.to_string().contains("hush"), "{help}{refused}");
     }
 }

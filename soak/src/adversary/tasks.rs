@@ -67,22 +67,20 @@ impl Adversary<'_> {
         self.account.count(attack, answered.is_some());
     }
 
-    /// The state of an approval as decided, with another one's submission, or with a signature of something
-    /// else. Its stages are decided, by votes that nobody has cast, only in the control: a page believes that
-    /// of a stage, and tells votes without proofs as an operator's (docs/SECURITY.md).
+    /// The state of an approval as decided, by votes that nobody has cast, with another one's submission, or
+    /// with a signature of something else. The votes are said to be the reviewers' or an operator's.
     async fn forged_state(&self, rng: &mut Rng, victim: &Victim) -> Option<Value> {
         let other = if rng.percent(25) { self.victim(rng, usize::MAX).await } else { None };
         // A query may come without the whole history.
         let whole = self.read(victim.approval.clone()).await?;
         let (plan, seats) = (opened(&whole.plan()?), whole.seats());
-        let has_votes = self.forger.is_control();
         let (mark, is_final) = (self.account.mark(), rng.percent(60));
         let mut state = self.forger.state(whole.chain(), &plan, &seats, (&mark, is_final));
         if let Some(other) = other.and_then(|other| other.plan()) {
             state["submission"] = opened(&other)["submission"].clone();
         }
-        if !has_votes {
-            remove_votes(&mut state);
+        if rng.bool() {
+            by_operator(&mut state);
         }
         if rng.percent(30)
             && let Some(concluded) = whole.concluded()
@@ -254,12 +252,12 @@ impl Adversary<'_> {
     }
 }
 
-/// Leaves of a state only the status as forged.
-fn remove_votes(state: &mut Value) {
-    for stage in state["stages"].as_array_mut().into_iter().flatten() {
-        stage["status"] = json!("PENDING");
-        for seat in stage["reviewers"].as_array_mut().into_iter().flatten() {
-            seat["vote"] = Value::Null;
-        }
+/// Says of each vote that an operator has given it.
+fn by_operator(state: &mut Value) {
+    let stages = state["stages"].as_array_mut().into_iter().flatten();
+    let seats = stages.filter_map(|stage| stage["reviewers"].as_array_mut()).flatten();
+    for vote in seats.map(|seat| &mut seat["vote"]) {
+        (vote["by"], vote["identity"], vote["proof"]) =
+            (json!("operator"), json!("op@desk"), Value::Null);
     }
 }

@@ -144,7 +144,7 @@ fn read(lines: &[&str]) -> Told {
         } else if let Some(comment) = line.strip_prefix("  > ") {
             let vote = told.stages.last_mut().and_then(|stage| stage.votes.last_mut());
             if let Some(vote) = vote {
-                vote.comment = comment.to_owned();
+                vote.comment = Some(comment.to_owned());
             }
         } else if let Some((name, word)) = line.split_once(": ")
             && name.strip_prefix('S').is_some_and(|number| number.parse::<usize>().is_ok())
@@ -162,6 +162,7 @@ fn read_vote(line: &str) -> Option<ToldVote> {
         reviewer: reviewer.to_owned(),
         approves: rest.starts_with("approved"),
         by_link: !rest.contains(BY_OPERATOR),
+        comment: Some(String::new()),
         ..ToldVote::default()
     })
 }

@@ -43,7 +43,8 @@ pub(super) struct ToldVote {
     pub(super) approves: bool,
     /// Whether it is the reviewer's own.
     pub(super) by_link: bool,
-    pub(super) comment: String,
+    /// What was written with it, where that is said.
+    pub(super) comment: Option<String>,
     /// The hash of the link, where it is said.
     pub(super) link: Option<String>,
     /// When it was counted, where it is said.
@@ -74,7 +75,11 @@ impl Told {
     pub(super) fn of_page(state: &Value) -> Told {
         let stage = |stage: &Value| {
             let voters = list(&stage["reviewers"]).filter(|reviewer| reviewer["vote"].is_object());
-            let vote = |reviewer: &Value| ToldVote::of(&reviewer["reviewer"], &reviewer["vote"]);
+            // A page shows comments only to whoever may decide, or has decided.
+            let vote = |reviewer: &Value| ToldVote {
+                comment: reviewer["vote"]["comment"].as_str().map(str::to_owned),
+                ..ToldVote::of(&reviewer["reviewer"], &reviewer["vote"])
+            };
             let (name, status) = (text(&stage["name"]), text(&stage["status"]));
             let silent = list(&stage["reviewers"]).filter(|reviewer| !reviewer["vote"].is_object());
             let undecided = silent.map(|reviewer| text(&reviewer["reviewer"])).collect();
@@ -102,7 +107,7 @@ impl ToldVote {
             reviewer: text(reviewer),
             approves: vote["verdict"] == "APPROVE",
             by_link: vote["by"] == "link",
-            comment: vote["comment"].as_str().unwrap_or_default().to_owned(),
+            comment: Some(vote["comment"].as_str().unwrap_or_default().to_owned()),
             link: vote["link"].as_str().filter(|link| !link.is_empty()).map(str::to_owned),
             at: at.and_then(|at| at.as_duration().try_into().ok()),
         }
@@ -248,7 +253,7 @@ fn explain_vote(
             false => Err(format!("no operator has decided so for {reviewer}: {vote:?}")),
         };
     }
-    if vote.comment != COMMENT {
+    if vote.comment.as_ref().is_some_and(|comment| comment != COMMENT) {
         return Err(format!("{reviewer} has not written so: {vote:?}"));
     }
     let is_own = |link: &str| {

@@ -9,9 +9,9 @@ use crate::{
     submission::{Quorum, Stage, Submission},
 };
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const OTHER_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
-const SECRET: &str = "whsec_c29hay1zb2FrLXNvYWstc29hay1zb2FrLXNvYWs=";
+const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
+const OTHER_KEY: &str = "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=";
+const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
 const WORKFLOW: &str = "soak-1-0";
 const ANN: &str = "ann.soak-1-0@example.com";
 const BOB: &str = "bob.soak-1-0@example.com";
@@ -516,6 +516,27 @@ fn a_page_shows_its_own_approval_and_as_final_only_what_is_signed() {
     foreign.body["reviewer"] = json!(BOB);
     assert!(!is_page_explained(&facts(), foreign));
     assert!(!is_page_explained(&facts(), page("expired", true, "APPROVED", |_| ())));
+}
+
+#[test]
+fn a_page_may_hide_the_document_and_comments_where_nothing_can_be_decided_any_more() {
+    fn hide(state: &mut Value) {
+        state["submission"] = json!({"submissionId": state["submission"]["submissionId"]});
+        for stage in state["stages"].as_array_mut().into_iter().flatten() {
+            for reviewer in stage["reviewers"].as_array_mut().into_iter().flatten() {
+                reviewer["vote"].as_object_mut().expect("a vote").remove("comment");
+            }
+        }
+    }
+    let shown = |answer: &str, change: fn(&mut Value)| {
+        is_page_explained(&facts(), page(answer, true, "APPROVED", change))
+    };
+    assert!(shown("decided", hide));
+    assert!(!shown("open", hide), "nobody decides on what is not shown");
+    assert!(!shown("decided", |state| state["submission"] = json!({"submissionId": "soak-1-1"})));
+    assert!(!shown("decided", |state| {
+        state["stages"][0]["reviewers"][0]["vote"]["comment"] = json!("Yes!");
+    }));
 }
 
 #[test]

@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     approval::{Approval, EmailAddress, Stage, Whom},
-    leaves::{Leaves, SeatOf},
+    leaves::{self, Leaves, SeatOf},
     mail::{Letter, Links, Writer},
     notifier::{Envelope, MailRate, Notifier, NotifyError},
     outcome,
@@ -125,7 +125,7 @@ impl Countersign {
             Whom::Level(level) => {
                 plan.stages.get(to_ask.stage).and_then(|stage| stage.level(level))
             }
-            Whom::Replacement(..) => None,
+            Whom::Replacement(..) | Whom::Reissue { .. } => None,
         };
         let due = time.map(|(_, time)| schedule(time, &calendar, at));
         Ok(Issued { opened_at: at, invited, due })
@@ -139,6 +139,9 @@ impl Countersign {
         evidence: Evidence,
     ) -> Result<Concluded, ActivityError> {
         let chain = chain(&ctx, &evidence.first_run_id);
+        if leaves::is_brief(&evidence.journal) {
+            return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
+        }
         let (_, mut outcome) = self.recompute(chain, &evidence)?;
         if outcome.status() == v1::Status::Pending {
             return Err(refusal(NOT_GENUINE, "what was recorded decides nothing yet"));

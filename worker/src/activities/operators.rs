@@ -1,8 +1,8 @@
 //! What operators did, against what the server has recorded of it.
 //!
-//! A vote without a proof, a reassignment, a reminder and a withdrawal certify nothing by themselves: who
-//! answers a workflow task can make them up. But only the server writes events, their order and who starts
-//! whom. So each act that an outcome tells of has to have been signalled (or, for a withdrawal, a
+//! A vote without a proof, a reassignment, a reminder, a new link and a withdrawal certify nothing by
+//! themselves: who answers a workflow task can make them up. But only the server writes events, their order
+//! and who starts whom. So each act that an outcome tells of has to have been signalled (or, for a withdrawal, a
 //! cancellation asked for) in a run of that approval; nobody is told of any other one, and none is signed.
 //!
 //! - The runs are the caller's and those that it continues, back to the first one, which has to be the
@@ -25,7 +25,7 @@ use countersign_protos::{
     Chain, comment_hash, names,
     payload::{self, Payload, PayloadError},
     text::{self, clean_line},
-    v1::{Decision, OperatorAction, Outcome, Proof, Reassignment, Reminder, Vote},
+    v1::{Decision, OperatorAction, Outcome, Proof, Reassignment, Reissue, Reminder, Vote},
 };
 use temporalio_client::{
     Client,
@@ -303,12 +303,20 @@ fn is_action(event: &HistoryEvent, action: &OperatorAction) -> bool {
             is_same(&read.reviewer, &action.reviewer) && is_same(&read.to, &action.to)
         }),
         names::SIGNAL_REMIND => may_say(payload::decode_optional(&payloads), |read: &Reminder| {
-            match &*action.reviewer {
-                "" => read.reviewer.trim().is_empty(),
-                reviewer => is_same(&read.reviewer, reviewer),
-            }
+            concerns(&read.reviewer, action)
+        }),
+        names::SIGNAL_REISSUE => may_say(payload::decode_optional(&payloads), |read: &Reissue| {
+            concerns(&read.reviewer, action)
         }),
         _ => true,
+    }
+}
+
+/// Whether a signal for this reviewer, or for all, is that action.
+fn concerns(written: &str, action: &OperatorAction) -> bool {
+    match &*action.reviewer {
+        "" => written.trim().is_empty(),
+        reviewer => is_same(written, reviewer),
     }
 }
 
@@ -521,7 +529,7 @@ mod tests {
 
     #[test]
     fn a_press_is_no_operators_vote() {
-        let keys: LinkKeys = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".parse().expect("keys");
+        let keys: LinkKeys = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("keys");
         let chain = Chain { workflow_id: "laptops", first_run_id: "first" };
         let link = keys.first().link(LinkContext::new(chain, "v1:0", "ann@example.com"));
         let at = "2026-11-30T10:00:00Z".parse().expect("a time");
@@ -561,6 +569,11 @@ mod tests {
             (action("remind", eve, ""), "remind", REMIND, false),
             (action("remind", "", ""), "remind", REMIND, false),
             (action("remind", "", ""), "remind", "{}", true),
+            (action("reissue", ann, ""), "reissue", REMIND, true),
+            (action("reissue", eve, ""), "reissue", REMIND, false),
+            (action("reissue", "", ""), "reissue", "{}", true),
+            (action("reissue", "", ""), "reissue", REMIND, false),
+            (action("reissue", ann, ""), "remind", REMIND, false),
             (action("withdraw", "", ""), "withdraw", r#"{"reason": "Done."}"#, true),
             (action("withdraw", "", ""), "remind", "{}", false),
         ] {

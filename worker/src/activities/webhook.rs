@@ -11,6 +11,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use countersign_protos::{
+    is_example,
     text::clean_line,
     v1::{Outcome, Status},
 };
@@ -44,6 +45,8 @@ const KEPT_CHARS: usize = 200;
 const READ_BYTES: usize = 4 * 1024;
 /// Standard Webhooks' minimum.
 const MIN_SECRET_BYTES: usize = 24;
+/// The secret in Standard Webhooks' own examples.
+const WELL_KNOWN: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// The receiver to which outcomes are POSTed.
 pub struct Webhook {
@@ -53,8 +56,8 @@ pub struct Webhook {
     task_queue: Option<String>,
 }
 
-/// The secrets that sign webhooks, each `whsec_` and base64, separated by commas. All of them sign, so
-/// that during a rotation a receiver needs to know only the old or only the new one.
+/// The secrets that sign webhooks, each `whsec_` and base64, separated by commas or line breaks. All of them
+/// sign, so that during a rotation a receiver needs to know only the old or only the new one.
 pub struct WebhookSecrets(Vec<standardwebhooks::Webhook>);
 
 /// Every problem with webhook secrets, without the secrets themselves.
@@ -67,7 +70,7 @@ impl FromStr for WebhookSecrets {
 
     fn from_str(text: &str) -> Result<Self, WebhookSecretsError> {
         let (mut secrets, mut wrong) = (Vec::new(), Vec::new());
-        let all = text.split(',').map(str::trim).filter(|secret| !secret.is_empty());
+        let all = text.split([',', '\n']).map(str::trim).filter(|secret| !secret.is_empty());
         for (secret, number) in all.zip(1..) {
             let base64 = secret.strip_prefix("whsec_");
             match base64.and_then(|base64| BASE64_STANDARD.decode(base64).ok()) {
@@ -75,6 +78,9 @@ impl FromStr for WebhookSecrets {
                 Some(key) if key.len() < MIN_SECRET_BYTES => wrong.push(format!(
                     "secret {number} has {} bytes, and needs at least {MIN_SECRET_BYTES}",
                     key.len()
+                )),
+                Some(key) if base64 == Some(WELL_KNOWN) || is_example(&key) => wrong.push(format!(
+                    "secret {number} is one of examples and tests, or repeats a few bytes"
                 )),
                 Some(key) => secrets.extend(standardwebhooks::Webhook::from_bytes(key)),
             }

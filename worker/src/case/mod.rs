@@ -34,7 +34,8 @@ pub(crate) use self::{
 };
 use crate::{
     approval::{
-        Approval, Ballot, By, Claim, Entry, NotReassigned, Receipt, Seat, Stage, ToAsk, Whom,
+        Approval, Ballot, By, Claim, Entry, NotReassigned, NotReissued, Receipt, Seat, SeatStatus,
+        Stage, ToAsk, Whom,
     },
     outcome,
     policy::Plan,
@@ -369,8 +370,8 @@ impl Case {
         let now = issued.opened_at;
         let (superseded, pointless) = open.ask(issued);
         open.notify_of_start();
-        if let Some(why) = pointless {
-            self.inbox.ignore(names::SIGNAL_REASSIGN, &why.to_string());
+        if let Some((signal, why)) = pointless {
+            self.inbox.ignore(signal, &why);
         }
         self.drain_until_open(now);
         if let Some(open) = &mut self.open {
@@ -416,6 +417,9 @@ impl Open {
             Whom::Replacement(from, _) => {
                 format!("Issue an approval link for {name} to replace {from}")
             }
+            Whom::Reissue { reviewer, .. } => {
+                format!("Issue a new approval link for {name} to {reviewer}")
+            }
             Whom::Level(0) => format!("Issue approval links for {name}"),
             Whom::Level(level) if is_fallback(*level) => format!("Ask the fallback of {name}"),
             Whom::Level(level) => format!("Escalate {name} (level {level})"),
@@ -424,20 +428,30 @@ impl Open {
         Some((summary, Issue { plan, first_run_id, to_ask, opened_at: now }))
     }
 
-    /// Returns the superseded seats, and why a reassignment has become pointless meanwhile.
-    fn ask(&mut self, issued: Issued) -> (Vec<Seat>, Option<NotReassigned>) {
+    /// Returns the seats that others have taken, and an operator's signal that has become pointless
+    /// meanwhile, with the reason.
+    fn ask(&mut self, issued: Issued) -> (Vec<Seat>, Option<(&'static str, String)>) {
         let to_ask = self.approval.to_ask();
         let superseded = self.approval.ask(issued.invited, issued.due, issued.opened_at);
-        let Some(ToAsk { stage, round, whom: Whom::Replacement(from, _), .. }) = to_ask else {
-            return (superseded, None);
-        };
+        let Some(ToAsk { stage, round, whom, .. }) = to_ask else { return (superseded, None) };
         let stage = &self.approval.stages()[stage];
-        let pointless = stage.seats().len() == round as usize;
-        let why = match stage.undecided().any(|seat| seat.reviewer == from) {
-            true => NotReassigned::AskedAlready,
-            false => NotReassigned::NotAsked,
-        };
-        (superseded, pointless.then_some(why))
+        let is_pointless = stage.seats().len() == round as usize;
+        match whom {
+            Whom::Level(_) => (superseded, None),
+            Whom::Replacement(from, _) => {
+                let why = match stage.undecided().any(|seat| seat.reviewer == from) {
+                    true => NotReassigned::AskedAlready,
+                    false => NotReassigned::NotAsked,
+                };
+                let why = (names::SIGNAL_REASSIGN, why.to_string());
+                (superseded, is_pointless.then_some(why))
+            }
+            // The mail with the new link says that it replaces the old one.
+            Whom::Reissue { .. } => {
+                let why = (names::SIGNAL_REISSUE, NotReissued::NotAsked.to_string());
+                (Vec::new(), is_pointless.then_some(why))
+            }
+        }
     }
 
     /// When time next has an effect, and which.
@@ -468,6 +482,7 @@ impl Open {
             on_deadline: stage.on_deadline(),
             escalates: stage.has_next_level(),
             reminder,
+            new_link: stage.had_another_link(seat),
         };
         self.deliveries.start(stage).into_iter().map(request).collect()
     }
@@ -508,14 +523,14 @@ impl Open {
     }
 
     /// Whether a signal has to wait for a stage to open, or for links: it may be about somebody who is
-    /// about to replace another. A withdrawal waits for nothing.
+    /// about to replace another, or to get a new link. A withdrawal waits for nothing.
     fn is_early(&self, signal: &Signal) -> bool {
         let reviewer = match signal {
             Signal::Withdraw { .. } => return false,
             Signal::Decision(Ballot { claim: Claim::Reviewer(reviewer), .. }) => Some(reviewer),
             Signal::Decision(Ballot { claim: Claim::Link(_), .. }) => None,
             Signal::Reassign { from, .. } => Some(from),
-            Signal::Remind { reviewer, .. } => reviewer.as_ref(),
+            Signal::Remind { reviewer, .. } | Signal::Reissue { reviewer, .. } => reviewer.as_ref(),
         };
         let replaces_soon = reviewer.is_some_and(|who| self.approval.may_ask_soon(who));
         replaces_soon || self.approval.open_stage().is_none() && !self.approval.is_final()
@@ -534,9 +549,14 @@ impl Open {
                 self.deliveries.remind_by_operator(stage, reviewer.as_ref())?;
                 self.approval.reminded(reviewer, identity, now);
             }
+            Signal::Reissue { reviewer, identity } => {
+                let reissued = self.approval.reissue(reviewer, identity, now);
+                reissued.map_err(|why| why.to_string())?;
+            }
             Signal::Withdraw { reason, identity } => {
                 if !self.plan.restrictions.operators.may_withdraw {
-                    let why = "the rules let operators withdraw nothing (may_withdraw in [operators])";
+                    let why =
+                        "the rules do not let operators withdraw (`may_withdraw` in [operators])";
                     return Err(why.to_owned());
                 }
                 if !self.approval.withdraw(reason, identity, now) {
@@ -548,7 +568,7 @@ impl Open {
     }
 
     fn vote(&mut self, ballot: Ballot, now: Timestamp) -> Result<bool, String> {
-        let who = self.claimant(&ballot.claim);
+        let (who, has_new_link) = (self.claimant(&ballot.claim), self.has_new_link(&ballot.claim));
         let receipt = match self.approval.is_about_to_supersede(&ballot.claim) {
             true => Receipt::Superseded,
             false => self.approval.vote(ballot, now),
@@ -563,9 +583,10 @@ impl Open {
             Receipt::Contradiction => Err(format!("{who} decided otherwise before")),
             Receipt::NotAReviewer => Err(format!("{who} is not asked")),
             Receipt::SelfVote => Err(format!("{who} does not decide their own submission")),
-            Receipt::LinkRequired => Err(format!(
-                "the rules let nobody decide for {who} without the link (may_decide in [operators])"
-            )),
+            Receipt::LinkRequired => {
+                Err(format!("only {who}'s link can decide for them (`may_decide` in [operators])"))
+            }
+            Receipt::Superseded if has_new_link => Err(format!("{who} has a new link")),
             Receipt::Superseded => Err(format!("somebody else was asked instead of {who}")),
             Receipt::StageNotOpen => Err(format!("the stage of {who} is not open")),
         }
@@ -579,6 +600,20 @@ impl Open {
         let mut seats = self.approval.stages().iter().flat_map(Stage::seats);
         let seat = seats.find(|seat| seat.link == *link);
         seat.map_or("the holder of this link".to_owned(), |seat| seat.reviewer.to_string())
+    }
+
+    /// Whether the holder of this link has, or is about to get, a new one.
+    fn has_new_link(&self, claim: &Claim) -> bool {
+        let (Claim::Link(link), Some(stage)) = (claim, self.approval.open_stage()) else {
+            return false;
+        };
+        let seat = stage.seats().iter().find(|seat| seat.link == *link);
+        seat.is_some_and(|seat| match seat.status {
+            SeatStatus::Superseded => stage.is_reissued(seat),
+            SeatStatus::Asked | SeatStatus::Unreachable => {
+                self.approval.may_ask_soon(&seat.reviewer)
+            }
+        })
     }
 
     /// Notifies the reviewer whose vote was the last one, if an operator gave it.

@@ -56,9 +56,8 @@ impl Notices {
     /// Of the outcome: what was to be said before it is said no more.
     pub(super) fn notify_submitter(&mut self, recipient: EmailAddress) {
         let started = &self.started;
-        self.undelivered.retain(|number, notice| {
-            started.contains(number) || !notice.kind.is_for_submitter()
-        });
+        self.undelivered
+            .retain(|number, notice| started.contains(number) || !notice.kind.is_for_submitter());
         self.notify(recipient, Kind::Outcome, 0);
     }
 

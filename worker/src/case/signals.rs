@@ -25,6 +25,11 @@ pub(crate) enum Signal {
         reviewer: Option<EmailAddress>,
         identity: String,
     },
+    /// `None` gives all who have not decided a new link.
+    Reissue {
+        reviewer: Option<EmailAddress>,
+        identity: String,
+    },
     /// The reason may be empty.
     Withdraw {
         reason: String,
@@ -38,6 +43,7 @@ impl Signal {
             Signal::Decision(ballot) => ballot.verdict.terms().name,
             Signal::Reassign { .. } => names::SIGNAL_REASSIGN,
             Signal::Remind { .. } => names::SIGNAL_REMIND,
+            Signal::Reissue { .. } => names::SIGNAL_REISSUE,
             Signal::Withdraw { .. } => names::SIGNAL_WITHDRAW,
         }
     }
@@ -59,11 +65,12 @@ pub(super) fn read(name: &str, payloads: &[Payload], identity: &str) -> Result<S
             Ok(Signal::Reassign { from, to, identity })
         }
         names::SIGNAL_REMIND => {
-            let expected = "nothing, or a JSON object with `reviewer`";
-            let read: v1::Reminder = expecting(expected, payload::decode_optional(payloads))?;
-            let whom = Some(read.reviewer.trim()).filter(|reviewer| !reviewer.is_empty());
-            let reviewer = whom.map(|reviewer| address("reviewer", reviewer)).transpose()?;
-            Ok(Signal::Remind { reviewer, identity })
+            let read: v1::Reminder = expecting(ONE_OR_ALL, payload::decode_optional(payloads))?;
+            Ok(Signal::Remind { reviewer: one_or_all(&read.reviewer)?, identity })
+        }
+        names::SIGNAL_REISSUE => {
+            let read: v1::Reissue = expecting(ONE_OR_ALL, payload::decode_optional(payloads))?;
+            Ok(Signal::Reissue { reviewer: one_or_all(&read.reviewer)?, identity })
         }
         names::SIGNAL_WITHDRAW => {
             let expected = "nothing, or a JSON object with `reason`";
@@ -72,6 +79,13 @@ pub(super) fn read(name: &str, payloads: &[Payload], identity: &str) -> Result<S
         }
         _ => Err("unknown signal".to_owned()),
     }
+}
+
+const ONE_OR_ALL: &str = "nothing, or a JSON object with `reviewer`";
+
+fn one_or_all(reviewer: &str) -> Result<Option<EmailAddress>, String> {
+    let one = Some(reviewer.trim()).filter(|reviewer| !reviewer.is_empty());
+    one.map(|reviewer| address("reviewer", reviewer)).transpose()
 }
 
 fn expecting<T>(expected: &str, decoded: Result<T, PayloadError>) -> Result<T, String> {
@@ -140,12 +154,21 @@ mod tests {
                 Ok(Signal::Remind { reviewer: None, identity: String::new() }),
                 "{nothing:?}"
             );
+            assert_eq!(
+                read(names::SIGNAL_REISSUE, nothing, ""),
+                Ok(Signal::Reissue { reviewer: None, identity: String::new() }),
+                "{nothing:?}"
+            );
         }
         for nothing in &nil {
             let missing = Err("expected one input, got none".to_owned());
             assert_eq!(decision(Verdict::Reject, nothing, String::new()), missing, "{nothing:?}");
             assert_eq!(read(names::SIGNAL_REASSIGN, nothing, ""), missing, "{nothing:?}");
         }
+        assert_eq!(
+            read(names::SIGNAL_REISSUE, &json(r#"{"reviewer": " Manager@Example.com"}"#), ""),
+            Ok(Signal::Reissue { reviewer: Some(reviewer()), identity: String::new() })
+        );
         let to =
             json(r#"{"reviewer": " manager@example.com", "to": "cy@example.com ", "x": null}"#);
         let cy = address("to", "cy@example.com").expect("an address");
@@ -163,6 +186,7 @@ mod tests {
             decision(Verdict::Approve, &sealed, String::new()).expect_err("unreadable"),
             read(names::SIGNAL_REASSIGN, &sealed, "").expect_err("unreadable"),
             read(names::SIGNAL_REMIND, &sealed, "").expect_err("unreadable"),
+            read(names::SIGNAL_REISSUE, &sealed, "").expect_err("unreadable"),
             read(names::SIGNAL_WITHDRAW, &sealed, "").expect_err("unreadable"),
         ] {
             assert!(why.contains(named), "{why}");

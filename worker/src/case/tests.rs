@@ -40,6 +40,10 @@ impl Case {
         self.send(names::SIGNAL_REMIND, payloads, NOW);
     }
 
+    fn reissue(&mut self, payloads: &[Payload]) {
+        self.send(names::SIGNAL_REISSUE, payloads, NOW);
+    }
+
     /// Has links issued for whoever is to be asked.
     pub(super) fn issue(&mut self, links: &[&str], now: Timestamp) {
         let issue = self.next_issue(now).expect("somebody to ask");
@@ -572,6 +576,7 @@ fn what_operators_do_is_kept() {
     let mut case = opened_case();
     case.remind(&[]);
     case.reassign("ann", "cy");
+    case.reissue(&[]);
     case.send(names::SIGNAL_WITHDRAW, &[], NOW);
     let actions = case.outcome().operator_actions;
     let told: Vec<_> = actions
@@ -583,9 +588,102 @@ fn what_operators_do_is_kept() {
         [
             ["remind", "op@laptop", "", ""],
             ["reassign", "op@laptop", "ann@example.com", "cy@example.com"],
+            ["reissue", "op@laptop", "", ""],
             ["withdraw", "op@laptop", "", ""],
         ]
     );
+}
+
+fn pressed(link: &str) -> Vec<Payload> {
+    let decision = v1::Decision { link: link.into(), ..Default::default() };
+    vec![payload::encode(&decision, Encoding::JsonPlain)]
+}
+
+#[test]
+fn a_new_link_is_mailed_and_the_old_one_decides_nothing_from_then_on() {
+    let mut case = opened_case();
+    case.all_sent();
+    case.decide(Verdict::Approve, &pressed("b"), NOW);
+    assert_eq!(case.start_notices().len(), 1, "to Bob, since nothing proves his press");
+    case.reissue(&[]);
+    assert!(case.has_changed());
+    case.decide(Verdict::Reject, &pressed("a"), NOW);
+    open(&mut case, &["c"]);
+    case.decide(Verdict::Reject, &pressed("a"), NOW);
+    let why = "reject: ann@example.com has a new link";
+    assert_eq!((case.votes(), case.reasons()), (1, vec![&why.to_owned(), &why.to_owned()]));
+
+    let wait = case.next_wait(NOW);
+    let [request] = &wait.requests[..] else { panic!("{wait:?}") };
+    assert_eq!((&*request.link, request.new_link, request.reminder), ("c", true, false));
+    assert!(wait.publish && case.start_notices().is_empty(), "the mail says it all");
+    let reviewers = &case.status().stages[0].reviewers;
+    let shown: Vec<_> =
+        reviewers.iter().map(|one| (&*one.link, one.released, one.reissued)).collect();
+    assert_eq!(shown, [("a", true, true), ("b", false, false), ("c", false, false)]);
+    assert!(case.details().contains("ann@example.com has a new link"), "{}", case.details());
+
+    case.decide(Verdict::Approve, &pressed("c"), NOW);
+    let outcome = case.outcome();
+    assert_eq!(outcome.status(), v1::Status::Approved);
+    assert!(outcome.stages[0].undecided.is_empty(), "{outcome:?}");
+}
+
+#[test]
+fn a_mail_with_a_link_that_is_reissued_is_stopped() {
+    let mut case = opened_case();
+    assert_eq!(case.mailed(), ["a", "b"]);
+    case.reissue(&order_of(json!({"reviewer": "ann@example.com"})));
+    open(&mut case, &["c"]);
+    let wait = case.next_wait(NOW);
+    assert_eq!(wait.stop, ["a"]);
+    assert_eq!(wait.requests.len(), 1, "Bob has his link");
+}
+
+#[test]
+fn what_an_operator_wants_of_a_reviewer_with_a_new_link_waits_for_it() {
+    let mut case = opened_case();
+    case.reissue(&order_of(json!({"reviewer": "ann@example.com"})));
+    case.decide(Verdict::Approve, &signal("ann@example.com", "by phone"), NOW);
+    case.reassign("ann", "cy");
+    assert_eq!((case.votes(), case.inbox.ignored), (0, 0));
+    open(&mut case, &["c"]);
+    assert_eq!(case.outcome().stages[0].decisions[0].link, "c");
+    assert_eq!(case.reasons(), ["reassign: the reviewer to replace is not being asked"]);
+}
+
+#[test]
+fn a_new_link_that_nobody_can_get_is_counted_with_its_reason() {
+    let mut case = opened_case();
+    case.reissue(&order_of(json!({"reviewer": "eve@example.com"})));
+    case.reissue(&order_of(json!({"reviewer": "ann"})));
+    case.reissue(&[order_of(json!({})), order_of(json!({}))].concat());
+    assert!(!case.has_changed());
+    assert_eq!(
+        case.reasons(),
+        [
+            "reissue: no reviewer who was asked is still undecided",
+            "reissue: `reviewer` is not an e-mail address",
+            "reissue: expected one input, got 2",
+        ]
+    );
+}
+
+#[test]
+fn another_run_issues_the_new_links_that_are_left() {
+    let mut case = opened_case();
+    case.all_sent();
+    case.reissue(&[]);
+    open(&mut case, &["c"]);
+    let mut next = Case::default();
+    next.resume(left(&case), NOW);
+    open(&mut next, &["d"]);
+    assert_eq!(next.mailed(), ["c", "d"], "neither was sent yet");
+    let mut last = Case::default();
+    last.decide(Verdict::Reject, &pressed("a"), NOW);
+    last.resume(left(&next), NOW);
+    assert_eq!(last.reasons(), ["reject: ann@example.com has a new link"]);
+    assert_eq!(last.waiting(), ["ann", "bob"]);
 }
 
 #[test]

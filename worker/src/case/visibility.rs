@@ -50,6 +50,7 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         follow_up_error: open.ending.follow_up.error().to_owned(),
         digest: open.plan.digest.clone(),
         operator_actions: operator_actions(approval),
+        confirm: open.plan.confirm,
         jws: concluded.map(|(_, outcome)| outcome.jws.clone()).unwrap_or_default(),
         ..Default::default()
     }
@@ -138,6 +139,7 @@ fn reviewer_state(open: &Open, stage: &Stage, seat: &Seat) -> v1::ReviewerState 
         released: is_superseded(seat),
         instead_of: seat.instead_of.as_ref().map(ToString::to_string).unwrap_or_default(),
         round: seat.round,
+        reissued: stage.is_reissued(seat),
     }
 }
 
@@ -236,6 +238,7 @@ fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
             };
             format!("**{}**{operator}", vote.verdict.terms().past)
         }
+        (None, _) if stage.is_reissued(seat) => "has a new link".to_owned(),
         (None, v1::Delivery::Undeliverable) => {
             format!("**cannot be reached**: {}", markdown(&open.deliveries.of(seat).error))
         }

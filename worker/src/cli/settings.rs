@@ -1,12 +1,12 @@
 //! The worker's settings: read once, checked all at once.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fs, io, path::PathBuf, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use countersign_protos::{
-    LinkKeys, Organization, PublicUrl,
+    LinkKeys, Organization, PublicUrl, is_loopback,
     names::DEFAULT_TASK_QUEUE,
-    settings::{WrongSettings, given, is_json},
+    settings::{Environment, Secret, WrongSettings, given, in_clear, is_json},
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -22,21 +22,37 @@ use super::load_policy;
 use crate::{
     activities::{
         Countersign,
-        webhook::{WEBHOOK_QUEUE_SUFFIX, Webhook},
+        webhook::{WEBHOOK_QUEUE_SUFFIX, Webhook, WebhookSecrets},
     },
     approval::EmailAddress,
     limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
-    notifier::{AwsEnvironment, MailRate, NOTIFY, Notifier, Sns},
+    notifier::{AwsEnvironment, MailRate, Notifier, Sns},
     policy::{Policy, most_bytes},
     validation::Routing,
 };
+
+const SECRETS_HELP: &str = "\
+Secrets have no flag. A secret comes from its variable, or from the file whose path is in the
+variable of the same name plus _FILE. In a file, put each key or webhook secret on its own line:
+  COUNTERSIGN_LINK_KEYS, COUNTERSIGN_LINK_KEYS_FILE
+          Base64 keys of 32 bytes, separated by commas or line breaks; the first one signs
+          links, all verify them. The signaler needs the same. Make one with:
+          countersign-worker new-key
+  COUNTERSIGN_NOTIFY, COUNTERSIGN_NOTIFY_FILE
+          How to send mail: outbox:DIR, sns:TOPIC_ARN,
+          smtp://USER:PASSWORD@HOST:PORT?tls=required or smtps://USER:PASSWORD@HOST.
+          A path is the name in EHLO, by default the sender's domain
+  COUNTERSIGN_WEBHOOK_SECRET, COUNTERSIGN_WEBHOOK_SECRET_FILE
+          The secret that signs outcomes by the Standard Webhooks specification: whsec_ and
+          base64 of at least 24 bytes. Several, separated by commas or line breaks, all sign,
+          so that receivers can change from one to the next at any time.";
 
 /// Runs approval workflows: asks reviewers by mail, waits for their decisions, acts on them.
 ///
 /// TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_* and temporal.toml set the
 /// connection to Temporal, as for every Temporal client.
 #[derive(Parser)]
-#[command(name = "countersign-worker", version)]
+#[command(name = "countersign-worker", version, after_help = SECRETS_HELP)]
 pub struct Cli {
     /// What to do instead of running the worker.
     #[command(subcommand)]
@@ -55,6 +71,8 @@ pub enum Command {
         /// The reviewer's e-mail address.
         reviewer: EmailAddress,
     },
+    /// Print a new link key: 32 random bytes in base64. Needs no settings.
+    NewKey,
     /// Check a file of routing rules: every mistake at once, with its place. Needs no settings.
     CheckPolicy {
         /// The file, such as examples/policy.toml.
@@ -90,20 +108,10 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_TASK_QUEUE", global = true)]
     task_queue: Option<String>,
 
-    /// Comma-separated base64 keys of 32 bytes; the first one signs links, all verify them. The
-    /// signaler needs the same. Make one with: openssl rand -base64 32
-    #[arg(long, env = "COUNTERSIGN_LINK_KEYS", hide_env_values = true, global = true)]
-    link_keys: Option<String>,
-
     /// The start of every link, such as https://approve.example.com: where people reach the
-    /// signaler.
+    /// signaler. Must be https, unless it is this machine.
     #[arg(long, env = "COUNTERSIGN_PUBLIC_URL", global = true)]
     public_url: Option<String>,
-
-    /// How to send mail: outbox:DIR, sns:TOPIC_ARN, smtp://USER:PASSWORD@HOST:PORT?tls=required
-    /// or smtps://USER:PASSWORD@HOST. A path is the name in EHLO. [default of that: the sender's domain]
-    #[arg(long, env = "COUNTERSIGN_NOTIFY", hide_env_values = true, global = true)]
-    notify: Option<String>,
 
     /// The sender of mails, such as "Approvals <approvals@example.com>"; for outbox and SMTP.
     #[arg(long, env = "COUNTERSIGN_MAIL_FROM", global = true)]
@@ -130,15 +138,14 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_POLICY", global = true)]
     policy: Option<String>,
 
-    /// The URL to POST outcomes to.
+    /// The URL to POST outcomes to. Must be https, unless it is this machine.
     #[arg(long, env = "COUNTERSIGN_WEBHOOK_URL", hide_env_values = true, global = true)]
     webhook_url: Option<String>,
 
-    /// The secret that signs outcomes by the Standard Webhooks specification: whsec_ and base64 of at
-    /// least 24 bytes. Several, separated by commas, all sign, so that receivers can change from one to
-    /// the next at any time.
-    #[arg(long, env = "COUNTERSIGN_WEBHOOK_SECRET", hide_env_values = true, global = true)]
-    webhook_secret: Option<String>,
+    /// true: links, mails and outcomes may travel without TLS to other machines too, where whoever
+    /// reads a link can decide. For networks that nobody else reads. [default: false]
+    #[arg(long, env = "COUNTERSIGN_ALLOW_INSECURE", value_name = "true|false", global = true)]
+    allow_insecure: Option<String>,
 
     /// A tracing filter for the log, such as info,countersign_worker=debug. [default: info]
     #[arg(long, env = "COUNTERSIGN_LOG", global = true)]
@@ -149,10 +156,16 @@ pub struct RawSettings {
     log_format: Option<String>,
 }
 
-const LINK_KEYS: &str = "COUNTERSIGN_LINK_KEYS";
-
 /// The longest name of a task queue that every store of Temporal takes.
 const MAX_QUEUE_BYTES: usize = 255;
+
+fn environment() -> Environment {
+    Environment::new(std::env::vars_os(), read_file)
+}
+
+fn read_file(path: &str) -> io::Result<Vec<u8>> {
+    fs::read(path)
+}
 
 /// Settings that are valid, each and together.
 #[derive(Debug)]
@@ -176,10 +189,11 @@ impl RawSettings {
     /// When mail does not go out through SNS, or what is wrong with the topic.
     pub fn sns(&self) -> Result<Sns, WrongSettings> {
         let (aws, mut wrong) = (AwsEnvironment::of_this_process(), WrongSettings::default());
-        let arn = wrong.required(NOTIFY, &self.notify, |notify| {
-            notify.strip_prefix("sns:").ok_or("must be sns:TOPIC_ARN to subscribe")
+        let arn = wrong.required_secret(Secret::NOTIFY, &environment(), |notify| {
+            let arn = notify.strip_prefix("sns:").map(str::to_owned);
+            arn.ok_or("must be sns:TOPIC_ARN to subscribe")
         });
-        let sns = arn.and_then(|arn| Sns::parse(arn, &aws, &mut wrong));
+        let sns = arn.and_then(|arn| Sns::parse(&arn, &aws, &mut wrong));
         wrong.none_or(sns)
     }
 
@@ -189,7 +203,7 @@ impl RawSettings {
     /// What is wrong with them.
     pub fn link_keys(&self) -> Result<LinkKeys, WrongSettings> {
         let mut wrong = WrongSettings::default();
-        let keys = wrong.required(LINK_KEYS, &self.link_keys, str::parse);
+        let keys = wrong.required_secret(Secret::LINK_KEYS, &environment(), str::parse::<LinkKeys>);
         wrong.none_or(keys)
     }
 
@@ -214,22 +228,30 @@ impl RawSettings {
     /// # Errors
     /// Every wrong setting.
     pub fn check(&self) -> Result<Settings, WrongSettings> {
-        self.check_beside(&AwsEnvironment::of_this_process())
+        self.check_beside(&environment(), &AwsEnvironment::of_this_process())
     }
 
-    fn check_beside(&self, aws: &AwsEnvironment) -> Result<Settings, WrongSettings> {
+    fn check_beside(
+        &self,
+        environment: &Environment,
+        aws: &AwsEnvironment,
+    ) -> Result<Settings, WrongSettings> {
         let mut wrong = WrongSettings::default();
-        let link_keys = wrong.required(LINK_KEYS, &self.link_keys, str::parse);
-        let public_url = wrong.required("COUNTERSIGN_PUBLIC_URL", &self.public_url, str::parse);
-        let notify = wrong.required(NOTIFY, &self.notify, Ok::<_, String>);
-        let notifier =
-            notify.and_then(|notify| Notifier::parse(notify, &self.mail_from, aws, &mut wrong));
+        let allow_insecure = wrong.allow_insecure(&self.allow_insecure);
+        let link_keys =
+            wrong.required_secret(Secret::LINK_KEYS, environment, str::parse::<LinkKeys>);
+        let public_url = wrong.public_url(&self.public_url, allow_insecure);
+        let url = |url: &str| Ok::<_, String>(url.to_owned());
+        let notify = wrong.required_secret(Secret::NOTIFY, environment, url);
+        let notifier = notify.and_then(|notify| {
+            Notifier::parse(&notify, &self.mail_from, aws, allow_insecure, &mut wrong)
+        });
         let mail_rate = wrong.optional("COUNTERSIGN_MAIL_RATE", &self.mail_rate, str::parse);
         let organization =
             wrong.optional("COUNTERSIGN_ORGANIZATION", &self.organization, str::parse);
         let reviewers = self.reviewers(&mut wrong);
         let policy = wrong.optional("COUNTERSIGN_POLICY", &self.policy, PolicyFile::open);
-        let webhook = self.webhook(&mut wrong);
+        let webhook = self.webhook(environment, allow_insecure, &mut wrong);
         let task_queue = wrong.optional("COUNTERSIGN_TASK_QUEUE", &self.task_queue, task_queue);
         wrong.optional("COUNTERSIGN_LOG", &self.log, |filter| {
             EnvFilter::try_new(filter).map_err(|error| format!("is not a tracing filter: {error}"))
@@ -276,14 +298,30 @@ impl RawSettings {
         reviewers
     }
 
-    fn webhook(&self, wrong: &mut WrongSettings) -> Option<Webhook> {
+    fn webhook(
+        &self,
+        environment: &Environment,
+        allow_insecure: bool,
+        wrong: &mut WrongSettings,
+    ) -> Option<Webhook> {
         const URL: &str = "COUNTERSIGN_WEBHOOK_URL";
-        given(&self.webhook_url).or(given(&self.webhook_secret))?;
-        let secret = wrong.required("COUNTERSIGN_WEBHOOK_SECRET", &self.webhook_secret, str::parse);
-        let url = wrong.required(URL, &self.webhook_url, str::parse::<Url>)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            wrong.add(URL, "must start with https:// or http://");
+        if given(&self.webhook_url).is_none() && !environment.has(Secret::WEBHOOK_SECRET) {
             return None;
+        }
+        let secret = wrong.required_secret(
+            Secret::WEBHOOK_SECRET,
+            environment,
+            str::parse::<WebhookSecrets>,
+        );
+        let url = wrong.required(URL, &self.webhook_url, str::parse::<Url>)?;
+        match url.scheme() {
+            "https" => {}
+            "http" if allow_insecure || url.host_str().is_some_and(is_loopback) => {}
+            "http" => wrong.add(URL, in_clear("outcomes", "start it with https://")),
+            _ => {
+                wrong.add(URL, "must start with https:// or http://");
+                return None;
+            }
         }
         Webhook::new(url, secret?).map_err(|why| wrong.add(URL, why)).ok()
     }
@@ -304,6 +342,11 @@ impl Settings {
     /// Whether a submission without reviewers of its own can be decided.
     pub fn decides_by_default(&self) -> bool {
         self.policy.is_some() || !self.routing.reviewers.is_empty()
+    }
+
+    /// The link keys' fingerprints, for the log.
+    pub fn fingerprints(&self) -> String {
+        self.link_keys.fingerprints()
     }
 
     /// The routing rules, which may be read again.

@@ -45,8 +45,9 @@ pub(super) struct AttachmentFacts {
 
 impl Facts {
     pub(super) fn of_submission(submission: &Submission, zone: &TimeZone) -> Self {
-        let Submission { submission_id, submission_type, submitter, document, submitted_at, .. } =
-            submission;
+        let Submission {
+            submission_id, submission_type, submitter, document, submitted_at, ..
+        } = submission;
         let submitted = moment(submitted_at.as_ref(), zone);
         let facts = Self::new(submission_id, submission_type, submitter, document);
         Self { submitted, ..facts }

@@ -101,6 +101,7 @@ fn review() -> ReviewRequest {
         on_behalf_of: None,
         escalates: false,
         reminder: false,
+        new_link: false,
     }
 }
 
@@ -277,6 +278,32 @@ fn a_reminder_says_so() {
 }
 
 #[test]
+fn a_new_link_says_that_it_replaces_the_earlier_one() {
+    let says = "These links replace those in an earlier mail, which no longer work.";
+    for (reminder, new_link) in [(false, true), (true, true), (true, false), (false, false)] {
+        let letter = request(&ReviewRequest { reminder, new_link, ..review() }, &links());
+        for text in [&letter.text, &letter.html] {
+            assert_eq!(text.contains(says), new_link, "{text}");
+        }
+        let subject = letter.subject.to_string();
+        let is_new = subject.starts_with("New link: please decide: 15 laptops");
+        assert_eq!(is_new, new_link && !reminder, "{subject}");
+    }
+}
+
+#[test]
+fn both_verdicts_have_the_same_weight() {
+    let html = request(&review(), &links()).html;
+    let style = |choice: &str| -> Vec<String> {
+        let (_, rest) = html.split_once(&format!("?choice={choice}\" style=\"")).expect("a button");
+        let (style, _) = rest.split_once('"').expect("its end");
+        style.split(';').filter(|one| !one.starts_with("background:")).map(str::to_owned).collect()
+    };
+    assert_eq!(style("approve"), style("reject"));
+    assert!(html.find("?choice=approve") < html.find("?choice=reject"), "in the order of the page");
+}
+
+#[test]
 fn an_outcome_says_who_decided_what_and_why() {
     let letter = outcome(&decided());
     assert_eq!(letter.subject.to_string(), "Rejected: 15 laptops, 15,750.00 USD, PO-2041");
@@ -410,11 +437,7 @@ fn whoever_is_released_reads_why() {
             "Deadline passed: ",
             "The deadline has passed without your decision.",
         ),
-        (
-            Release::Withdrawn,
-            "Withdrawn: ",
-            "It was withdrawn: your decision is no longer needed.",
-        ),
+        (Release::Withdrawn, "Withdrawn: ", "It was withdrawn: your decision is no longer needed."),
     ] {
         let letter = superseded(&decided(), release);
         assert!(letter.subject.to_string().starts_with(start), "{}", letter.subject);
@@ -607,7 +630,8 @@ fn submitted_text_cannot_pass_for_ours() {
         assert_eq!(letter.subject.to_string().lines().count(), 1, "{}", letter.subject);
     }
     assert!(
-        Writer::default().request(&hostile, &self::review(), &links())
+        Writer::default()
+            .request(&hostile, &self::review(), &links())
             .text
             .contains("\n> - cfo@example.com approved\n> \n> App")
     );

@@ -101,7 +101,10 @@ mod tests {
         let (envelope, letter) = example("ann@example.com");
         let mail = written(&from, &envelope, &letter);
         assert!(mail.is_ascii(), "{mail}");
-        assert_eq!(field(&mail, "From"), Some("Freigaben <freigaben@xn--mller-kva.example>".into()));
+        assert_eq!(
+            field(&mail, "From"),
+            Some("Freigaben <freigaben@xn--mller-kva.example>".into())
+        );
         let id = field(&mail, "Message-ID");
         assert_eq!(id.as_deref(), Some("<run.3@xn--mller-kva.example>"));
         for other in ["approvals@localhost", "approvals@corp.example"] {

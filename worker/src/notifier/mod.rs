@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use countersign_protos::settings::WrongSettings;
+use countersign_protos::settings::{Secret, WrongSettings};
 use lettre::message::Mailbox;
 pub use outbox::Outbox;
 pub use rate::MailRate;
@@ -30,7 +30,7 @@ use crate::{approval::EmailAddress, mail::Letter};
 pub(crate) const LONGEST_ATTEMPT: Duration = rate::LONGEST_WAIT.saturating_add(smtp::LONGEST);
 
 /// The setting that selects the notifier.
-pub(crate) const NOTIFY: &str = "COUNTERSIGN_NOTIFY";
+const NOTIFY: &str = Secret::NOTIFY.name;
 
 /// For the check at startup.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -97,11 +97,13 @@ fn example(recipient: &str) -> (Envelope, Letter) {
 }
 
 impl Notifier {
-    /// The notifier that [`NOTIFY`] selects, with the sender of `COUNTERSIGN_MAIL_FROM`.
+    /// The notifier that [`NOTIFY`] selects, with the sender of `COUNTERSIGN_MAIL_FROM`. Mails go to other
+    /// machines by TLS, unless `allow_insecure`.
     pub(crate) fn parse(
         notify: &str,
         mail_from: &Option<String>,
         aws: &AwsEnvironment,
+        allow_insecure: bool,
         wrong: &mut WrongSettings,
     ) -> Option<Self> {
         if let Some(arn) = notify.strip_prefix("sns:") {
@@ -114,9 +116,10 @@ impl Notifier {
         let parsed = match notify.strip_prefix("outbox:") {
             Some(folder) => outbox::folder(folder)
                 .map(|folder| Some(Notifier::Outbox(Outbox::new(folder, from?)))),
-            None if notify.starts_with("smtp://") || notify.starts_with("smtps://") => {
-                notify.parse().map(|server| Some(Notifier::Smtp(Smtp::new(server, from?))))
-            }
+            None if notify.starts_with("smtp://") || notify.starts_with("smtps://") => notify
+                .parse::<SmtpServer>()
+                .and_then(|server| server.unless_in_clear(allow_insecure))
+                .map(|server| Some(Notifier::Smtp(Smtp::new(server, from?)))),
             None => Err("must start with outbox:, sns:, smtp:// or smtps://".to_owned()),
         };
         parsed.map_err(|why| wrong.add(NOTIFY, why)).ok()?

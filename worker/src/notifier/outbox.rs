@@ -1,9 +1,15 @@
-//! A folder of `.eml` files, one for each mail.
+//! A folder of `.eml` files, one for each mail. Whoever reads them can decide, so that is their owner alone.
 
-use std::path::PathBuf;
+use std::{
+    fs::{DirBuilder, File, rename},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use lettre::message::Mailbox;
+use tokio::task::spawn_blocking;
 
 use super::{Envelope, NotifyError, mime};
 use crate::mail::Letter;
@@ -24,7 +30,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// The folder is created with the first mail.
+    /// The folder is created at the start or with the first mail. One that is there already keeps its mode.
     pub fn new(folder: PathBuf, from: Mailbox) -> Self {
         Self { folder, from: mime::sender(from) }
     }
@@ -39,26 +45,40 @@ impl Outbox {
         let return_path = format!("Return-Path: <{}>\r\n", self.from.email).into_bytes();
         let message = [return_path, message].concat();
         let name = file_name(envelope, letter);
-        let written = async {
-            tokio::fs::create_dir_all(&self.folder).await?;
-            // Renamed when it is complete, so that nobody reads half a mail.
-            let draft = self.folder.join(format!(".{name}.{}", std::process::id()));
-            tokio::fs::write(&draft, message).await?;
-            tokio::fs::rename(&draft, self.folder.join(&name)).await
-        };
-        written.await.map_err(|error| self.unwritable(&error))?;
+        let file = name.clone();
+        self.in_folder(move |folder| write(folder, &file, &message)).await?;
         Ok(format!("written as {name}"))
     }
 
     /// Creates the folder if it does not exist.
     pub(super) async fn probe(&self) -> Result<(), NotifyError> {
-        let made = tokio::fs::create_dir_all(&self.folder).await;
-        made.map_err(|error| self.unwritable(&error))
+        self.in_folder(create).await
     }
 
-    fn unwritable(&self, error: &std::io::Error) -> NotifyError {
-        NotifyError::Unavailable(format!("{}: {error}", self.folder.display()))
+    async fn in_folder(
+        &self,
+        act: impl FnOnce(&Path) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), NotifyError> {
+        let folder = self.folder.clone();
+        let done = spawn_blocking(move || act(&folder)).await.map_err(io::Error::other).flatten();
+        done.map_err(|error| {
+            NotifyError::Unavailable(format!("{}: {error}", self.folder.display()))
+        })
     }
+}
+
+fn create(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn write(folder: &Path, name: &str, message: &[u8]) -> io::Result<()> {
+    create(folder)?;
+    // Renamed when it is complete, so that nobody reads half a mail.
+    let draft = folder.join(format!(".{name}.{}", std::process::id()));
+    let mut options = File::options();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(message)?;
+    rename(draft, folder.join(name))
 }
 
 /// Sorts by time, and is the same at each attempt.
@@ -72,7 +92,7 @@ fn file_name(envelope: &Envelope, letter: &Letter) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::{super::example, *};
 
@@ -94,6 +114,28 @@ mod tests {
         let mail = fs::read(path.join(&names[0])).expect("readable");
         assert!(mail.is_ascii(), "headers are encoded");
         assert!(mail.starts_with(b"Return-Path: <approvals@example.com>\r\n"), "where bounces go");
+    }
+
+    #[tokio::test]
+    async fn nobody_but_its_owner_reads_the_outbox() {
+        let mode =
+            |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = parent.path().join("new/outbox");
+        let from: Mailbox = "approvals@example.com".parse().expect("a mailbox");
+        let outbox = Outbox::new(folder.clone(), from.clone());
+        outbox.probe().await.expect("created");
+        let (envelope, letter) = example("ann@example.com");
+        outbox.send(&envelope, &letter).await.expect("written");
+        let mail = folder.join(file_name(&envelope, &letter));
+        assert_eq!((mode(&folder), mode(&mail)), (0o700, 0o600));
+        // A folder that somebody has shared on purpose stays so, and no mail is.
+        let shared = parent.path().join("shared");
+        fs::create_dir(&shared).expect("created");
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o755)).expect("set");
+        Outbox::new(shared.clone(), from).send(&envelope, &letter).await.expect("written");
+        let mail = shared.join(file_name(&envelope, &letter));
+        assert_eq!((mode(&shared), mode(&mail)), (0o755, 0o600));
     }
 
     #[tokio::test]

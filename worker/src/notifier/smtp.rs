@@ -3,8 +3,9 @@
 mod idle;
 mod replies;
 
-use std::{error::Error, net::IpAddr, str::FromStr, time::Duration};
+use std::{error::Error, str::FromStr, time::Duration};
 
+use countersign_protos::{is_loopback, settings::in_clear};
 use lettre::{
     message::Mailbox,
     transport::smtp::{
@@ -58,6 +59,18 @@ pub struct SmtpServer {
     /// one that no other machine knows, which big providers refuse.
     hello: Option<ClientId>,
     credentials: Option<Credentials>,
+}
+
+impl SmtpServer {
+    /// This server, unless mails go to it on another machine without TLS, or may do so, and that is not
+    /// allowed.
+    pub(super) fn unless_in_clear(self, allowed: bool) -> Result<Self, String> {
+        let without_tls = matches!(self.tls, Tls::None | Tls::Opportunistic(_));
+        match without_tls && !is_loopback(&self.host) && !allowed {
+            true => Err(in_clear("links", WITH_TLS)),
+            false => Ok(self),
+        }
+    }
 }
 
 /// For each address of the host, so that the next one is tried. RFC 5321 has no such time-out; this is
@@ -249,6 +262,7 @@ fn silent(step: Step, limit: Duration) -> NotifyError {
 
 const NOTHING_ELSE: &str = "allows nothing but ?tls=required after the host; in a password, write %3F \
                             for ? and %23 for #";
+const WITH_TLS: &str = "write smtps://HOST, or smtp://HOST?tls=required for STARTTLS";
 const WHICH_TLS: &str = "must say ?tls=required for STARTTLS, or start with smtps:// for TLS";
 const HALF: &str = "needs both user and password, as in smtps://USER:PASSWORD@HOST";
 const IN_CLEAR: &str = "would send the password in clear: write \
@@ -319,10 +333,7 @@ fn check(url: &Url) -> Result<Encryption, &'static str> {
         _ => return Err(WHICH_TLS),
     };
     let is_encrypted = matches!(encryption, Encryption::FromTheStart | Encryption::StartTls);
-    let is_this_machine = url.host_str().is_some_and(|host| {
-        let address = host.trim_matches(['[', ']']);
-        host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-    });
+    let is_this_machine = url.host_str().is_some_and(is_loopback);
     match (url.username(), url.password()) {
         ("", None) => Ok(encryption),
         ("", _) | (_, None) => Err(HALF),

@@ -14,8 +14,8 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::json;
 use tokio::sync::Mutex;
 
-pub use self::{aws::AwsEnvironment, topic::TopicArn};
 use self::subscriptions::{NotListed, Subscriptions};
+pub use self::{aws::AwsEnvironment, topic::TopicArn};
 use super::{Envelope, NOTIFY, NotifyError};
 use crate::{
     approval::EmailAddress,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::{
-    approval::{Ballot, Claim, Quorum, Verdict, Whom},
+    approval::{Ballot, Claim, Operators, Quorum, Restrictions, Verdict, Whom},
     policy::{Absence, Calendar, FollowUps, PlannedLevel, PlannedStage, TimePlan},
     testing::{address, keys, sealed},
 };
@@ -68,11 +68,13 @@ fn plan() -> Plan {
         webhook_queue: Some("approvals-webhook".into()),
         rule: "Everything".into(),
         rule_decision: Some(Verdict::Approve),
+        restrictions: Restrictions { different_people: true, operators: Operators::BY_RULES },
         tell_submitter: true,
         time_zone: "Europe/Berlin".into(),
         calendar: Some(Calendar::default()),
         absences: vec![absence()],
         follow_ups: FollowUps { approved: Some(follow_up()), rejected: None },
+        confirm: true,
         ..Plan::asking(submission(), address("sue"), vec![stage])
     }
 }
@@ -127,6 +129,7 @@ fn evidence() -> Evidence {
             Entry::Voted { ballot: by_operator, at },
             Entry::Reassigned { from, to, identity: identity.clone(), at },
             Entry::Reminded { reviewer: Some(address("ann")), identity: identity.clone(), at },
+            Entry::Reissued { reviewer: Some(address("ann")), identity: identity.clone(), at },
             Entry::Withdrawn { reason: "typo".into(), identity, at },
             Entry::Reached { link: HASH.into(), reached: false },
             Entry::TimePassed { at },
@@ -150,6 +153,7 @@ fn request() -> ReviewRequest {
         on_deadline: OnDeadline::Reject,
         escalates: true,
         reminder: true,
+        new_link: true,
     }
 }
 
@@ -182,11 +186,14 @@ fn what_histories_hold_is_written_as_it_was() {
     let opened_at = at("2026-11-24T09:00:00Z");
     let issued = Issued { opened_at, invited: vec![invited()], due: Some(due()) };
     let replacement = Whom::Replacement(address("ann"), address("cy"));
+    let (on_behalf_of, instead_of) = (Some(address("ann")), Some(address("bob")));
+    let new_link = Whom::Reissue { reviewer: address("dee"), on_behalf_of, instead_of };
     let written: Map<String, Value> = [
         ("Validated::Plan", json_of(Validated::Plan(sealed(&plan(), CHAIN)))),
         ("Validated::Problems", json_of(Validated::Problems(vec![problem]))),
         ("Issue", json_of(issue(Whom::Level(1)))),
         ("Issue of a replacement", json_of(issue(replacement))),
+        ("Issue of a new link", json_of(issue(new_link))),
         ("Issued", json_of(issued)),
         ("ReviewRequest", json_of(request())),
         ("RefusedSince", json_of(RefusedSince { refused_since: Timestamp::UNIX_EPOCH })),

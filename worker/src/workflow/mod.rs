@@ -128,6 +128,12 @@ impl ApprovalWorkflow {
         self.signal(ctx, names::SIGNAL_REMIND, reminder);
     }
 
+    /// An operator has reviewers mailed new links. The payload is a [`v1::Reissue`], or nothing.
+    #[signal(name = names::SIGNAL_REISSUE)]
+    pub fn reissue(&mut self, ctx: &mut SyncWorkflowContext<Self>, reissue: RawValue) {
+        self.signal(ctx, names::SIGNAL_REISSUE, reissue);
+    }
+
     /// An operator withdraws the approval. The payload is a [`v1::Withdrawal`], or nothing.
     #[signal(name = names::SIGNAL_WITHDRAW)]
     pub fn withdraw(&mut self, ctx: &mut SyncWorkflowContext<Self>, withdrawal: RawValue) {

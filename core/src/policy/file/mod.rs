@@ -110,6 +110,7 @@ fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> O
             "stages",
             "different_people",
             "tell_submitter",
+            "confirm",
             "on_approved",
             "on_rejected",
         ]);
@@ -142,7 +143,9 @@ fn operators(root: &Table<'_>) -> Operators {
     let allowed = |key| table.get(key).and_then(|value| value.boolean());
     operators.may_decide = allowed("may_decide").unwrap_or(operators.may_decide);
     operators.may_withdraw = allowed("may_withdraw").unwrap_or(operators.may_withdraw);
-    let domains = table.texts("may_reassign_to").into_iter().filter_map(|domain| {
+    let domains = table.get("may_reassign_to").map(|domains| domains.one_or_more());
+    let domains = domains.unwrap_or_default().into_iter().filter_map(|domain| domain.text());
+    let domains = domains.filter_map(|domain| {
         let anybody = format!("anybody@{}", domain.text.trim()).parse::<EmailAddress>();
         let wrong = |_| table.wrong_at(domain.span, "must be a domain, such as example.com");
         anybody.map_err(wrong).ok()
@@ -169,6 +172,7 @@ fn rules(root: &Table<'_>, stages: &Stages<'_>) -> Vec<Rule> {
             "stages",
             "different_people",
             "tell_submitter",
+            "confirm",
             "on_approved",
             "on_rejected",
         ]);
@@ -280,8 +284,8 @@ fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds> {
 /// A rule or the default; `None` if something was reported.
 fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Option<Rule> {
     let before = table.reported();
-    let is_set = |key| table.get(key).and_then(|value| value.boolean()).unwrap_or(false);
-    let (different_people, tell_submitter) = (is_set("different_people"), is_set("tell_submitter"));
+    let different_people = wants(table, "different_people");
+    let tell_submitter = wants(table, "tell_submitter");
     let decision = match (table.get("decision"), table.get("stages")) {
         (Some(decision), None) => match decision.text()?.text.as_str() {
             "approve" => Some(Decision::Verdict(Verdict::Approve)),
@@ -310,9 +314,20 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
         approved: follow_up(table, "on_approved"),
         rejected: follow_up(table, "on_rejected"),
     };
+    let confirm = wants(table, "confirm");
     let decision = decision?;
-    let rule = Rule { name, when, decision, different_people, tell_submitter, follow_ups };
+    let rule = Rule { name, when, decision, different_people, tell_submitter, follow_ups, confirm };
     (table.reported() == before).then_some(rule)
+}
+
+/// Something that a rule may want of its stages.
+fn wants(table: &Table<'_>, key: &str) -> bool {
+    let Some(value) = table.get(key) else { return false };
+    let wants = value.boolean().unwrap_or(false);
+    if wants && table.get("decision").is_some() {
+        value.wrong(format!("remove `{key}`: nobody is asked where a rule has a `decision`"));
+    }
+    wants
 }
 
 fn follow_up(table: &Table<'_>, key: &str) -> Option<FollowUp> {

@@ -284,7 +284,8 @@ impl Stages<'_> {
     /// Reports a stage that has too few people who are not asked in one before it, and nobody above to
     /// step in.
     fn report_same_people(&self, table: &Table<'_>, earlier: &[RuleStage], stage: &RuleStage) {
-        let asked_before = |ask: &&Ask| earlier.iter().any(|other| other.asks().any(|it| it == *ask));
+        let asked_before =
+            |ask: &&Ask| earlier.iter().any(|other| other.asks().any(|it| it == *ask));
         let others = stage.reviewers.iter().filter(|ask| !asked_before(ask)).count();
         if self.people.has_managers
             || others == stage.reviewers.len()

@@ -228,6 +228,17 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ("decision = \"approve\"", "decision = «\"aprove\"»", "must be \"approve\" or \"reject\""),
     (
         "decision = \"approve\"",
+        "decision = \"approve\"\nconfirm = «true»",
+        "remove `confirm`: nobody is asked where a rule has a `decision`",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\ntell_submitter = «true»",
+        "remove `tell_submitter`: nobody is asked where a rule has a `decision`",
+    ),
+    ("[[rules.stages]]", "confirm = «1»\n[[rules.stages]]", "must be true or false, not a number"),
+    (
+        "decision = \"approve\"",
         "decision = «\"approve\"»\nstages = [{ reviewers = [\"finance\"] }]",
         "a rule has either a `decision` or `stages`, not both",
     ),
@@ -308,8 +319,16 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "[operators]\nmay_decide = «\"yes\"»\n[groups]\n",
         "must be true or false, not a string",
     ),
-    ("name = \"Large\"\n", "name = \"Large\"\ndifferent_people = «1»\n", "must be true or false, not a number"),
-    ("name = \"Large\"\n", "name = \"Large\"\ntell_submitter = «1»\n", "must be true or false, not a number"),
+    (
+        "name = \"Large\"\n",
+        "name = \"Large\"\ndifferent_people = «1»\n",
+        "must be true or false, not a number",
+    ),
+    (
+        "name = \"Large\"\n",
+        "name = \"Large\"\ntell_submitter = «1»\n",
+        "must be true or false, not a number",
+    ),
     (
         "on_deadline = \"reject\"\n",
         "on_deadline = \"reject\"\nfallback = [«\"finanse\"»]\n",

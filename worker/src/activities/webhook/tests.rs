@@ -11,8 +11,8 @@ use tokio::net::TcpSocket;
 
 use super::*;
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-const OTHER_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+const OTHER_SECRET: &str = "whsec_h6/9Tf4FDpmiql2My90cyaW5ggnwcJOV";
 
 fn webhook(url: &str, client: ClientBuilder) -> Webhook {
     let url = url.parse().expect("a URL");
@@ -241,25 +241,29 @@ fn secrets_are_separated_by_commas_and_every_wrong_one_is_named() {
         (SECRET.to_owned(), 1),
         (format!("{SECRET},{OTHER_SECRET}"), 2),
         (format!(" {SECRET} ,\n{OTHER_SECRET}, "), 2),
+        (format!("{SECRET}\r\n{OTHER_SECRET}\n"), 2),
     ] {
         let secrets: WebhookSecrets = text.parse().expect("secrets");
         assert_eq!(secrets.0.len(), count, "{text}");
     }
+    let example = "secret 1 is one of examples and tests, or repeats a few bytes";
     for (text, why) in [
         ("", "no secret is given"),
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", example),
+        ("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", example),
         (",", "no secret is given"),
         ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "secret 1 must be whsec_ followed by base64"),
         ("whsec_****", "secret 1 must be whsec_ followed by base64"),
         // 32 characters of base64, which are 23 bytes.
         ("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRY=", "secret 1 has 23 bytes, and needs at least 24"),
         (
-            "whsec_AAEC,whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX,pigeon",
+            "whsec_AAEC,whsec_h6/9Tf4FDpmiql2My90cyaW5ggnwcJOV,pigeon",
             "secret 1 has 3 bytes, and needs at least 24, secret 3 must be whsec_ followed by base64",
         ),
     ] {
         let error = text.parse::<WebhookSecrets>().err().expect("wrong").to_string();
-        let example = "generate one with: echo \"whsec_$(openssl rand -base64 32)\"";
-        assert_eq!(error, format!("{why}; {example}"), "{text:?}");
+        let remedy = "generate one with: echo \"whsec_$(openssl rand -base64 32)\"";
+        assert_eq!(error, format!("{why}; {remedy}"), "{text:?}");
     }
 }
 

@@ -3,23 +3,37 @@ use tracing_subscriber::prelude::*;
 
 use super::*;
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
 
-fn check(args: &[&str]) -> Result<Settings, String> {
-    let args = ["countersign-worker"].iter().chain(args);
+const KEYS: &str = Secret::LINK_KEYS.name;
+const NOTIFY: &str = Secret::NOTIFY.name;
+
+fn check_beside(
+    aws: &AwsEnvironment,
+    secrets: &[(&str, &str)],
+    flags: &[&str],
+) -> Result<Settings, String> {
+    let args = ["countersign-worker"].iter().chain(flags);
     let cli = Cli::try_parse_from(args).expect("known flags");
-    cli.settings.check_beside(&AwsEnvironment::default()).map_err(|wrong| wrong.to_string())
+    let environment = Environment::new(secrets.iter().copied(), read_file);
+    cli.settings.check_beside(&environment, aws).map_err(|wrong| wrong.to_string())
+}
+
+fn check(secrets: &[(&str, &str)], flags: &[&str]) -> Result<Settings, String> {
+    check_beside(&AwsEnvironment::default(), secrets, flags)
 }
 
 #[test]
 fn everything_that_is_wrong_is_named_at_once() {
-    let wrong = check(&[
-        "--link-keys",
-        "c2hvcnQ=",
+    let secrets = [
+        (KEYS, "c2hvcnQ="),
+        (NOTIFY, "pigeon:coop"),
+        (Secret::WEBHOOK_SECRET.name, "whsec_AAEC,hush"),
+    ];
+    let long = "q".repeat(248);
+    let flags = [
         "--public-url",
         "approve.example.com",
-        "--notify",
-        "pigeon:coop",
         "--mail-rate",
         "10/s",
         "--organization",
@@ -28,16 +42,16 @@ fn everything_that_is_wrong_is_named_at_once() {
         "ann, bob@example.com, BOB+x@example.com",
         "--webhook-url",
         "ftp://x.example",
-        "--webhook-secret",
-        "whsec_AAEC,hush",
         "--task-queue",
-        &"q".repeat(248),
+        long.as_str(),
         "--log",
         "a=b=c",
         "--log-format",
         "xml",
-    ])
-    .expect_err("wrong");
+        "--allow-insecure",
+        "yes",
+    ];
+    let wrong = check(&secrets, &flags).expect_err("wrong");
     for name in [
         "COUNTERSIGN_LINK_KEYS: key 1 has 5 bytes, not 32",
         "COUNTERSIGN_PUBLIC_URL: must be a URL such as https://",
@@ -52,6 +66,7 @@ fn everything_that_is_wrong_is_named_at_once() {
         "COUNTERSIGN_TASK_QUEUE: has 248 bytes; at most 247 leave room",
         "COUNTERSIGN_LOG: is not a tracing filter",
         "COUNTERSIGN_LOG_FORMAT: must be text or json",
+        "COUNTERSIGN_ALLOW_INSECURE: must be true or false",
     ] {
         assert!(wrong.contains(name), "{name} is missing in:\n{wrong}");
     }
@@ -60,7 +75,7 @@ fn everything_that_is_wrong_is_named_at_once() {
 
 #[test]
 fn no_settings_at_all_name_the_three_that_are_required() {
-    let wrong = check(&[]).expect_err("wrong");
+    let wrong = check(&[], &[]).expect_err("wrong");
     for name in ["COUNTERSIGN_LINK_KEYS", "COUNTERSIGN_PUBLIC_URL", "COUNTERSIGN_NOTIFY"] {
         assert!(wrong.contains(&format!("{name}: is required")), "{wrong}");
     }
@@ -94,16 +109,13 @@ async fn each_way_of_sending_is_understood() {
         "smtp://me:secret@mail.example.com:587?tls=required",
         "sns:arn:aws:sns:eu-west-1:123456789012:approvals",
     ] {
-        let settings = check(&[
-            "--link-keys",
-            KEY,
+        let flags = [
             "--public-url",
             "https://a.example/x/",
-            "--notify",
-            notify,
             "--mail-from",
             "Approvals <approvals@example.com>",
-        ]);
+        ];
+        let settings = check(&[(KEYS, KEY), (NOTIFY, notify)], &flags);
         let shown = format!("{settings:?}");
         assert!(settings.is_ok(), "{notify}: {shown}");
         assert!(!shown.contains("secret"), "{shown}");
@@ -114,7 +126,7 @@ async fn each_way_of_sending_is_understood() {
 fn more_default_reviewers_than_can_be_asked_are_refused_at_the_start() {
     let refusal = |count: usize, domain: &str| {
         let reviewers: Vec<_> = (0..count).map(|i| format!("{i}@{domain}")).collect();
-        check(&["--reviewers", &reviewers.join(",")]).expect_err("no other setting is there")
+        check(&[], &["--reviewers", &reviewers.join(",")]).expect_err("no other setting is there")
     };
     assert!(!refusal(80, "x.example").contains("COUNTERSIGN_REVIEWERS"));
     let many = refusal(81, "x.example");
@@ -128,10 +140,50 @@ fn more_default_reviewers_than_can_be_asked_are_refused_at_the_start() {
 
 #[test]
 fn no_password_travels_in_clear() {
-    let notify = "smtp://me:secret@mail.example.com";
-    let wrong = check(&["--notify", notify]).expect_err("wrong");
-    assert!(wrong.contains("COUNTERSIGN_NOTIFY: would send the password in clear"), "{wrong}");
-    assert!(wrong.contains("COUNTERSIGN_MAIL_FROM: is required"), "all at once: {wrong}");
+    let notify = [(NOTIFY, "smtp://me:secret@mail.example.com")];
+    for allow in ["false", "true"] {
+        let wrong = check(&notify, &["--allow-insecure", allow]).expect_err("wrong");
+        assert!(wrong.contains("COUNTERSIGN_NOTIFY: would send the password in clear"), "{wrong}");
+        assert!(wrong.contains("COUNTERSIGN_MAIL_FROM: is required"), "all at once: {wrong}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_travels_in_the_clear_to_other_machines_unless_that_is_allowed() {
+    const NAMES: [&str; 3] =
+        ["COUNTERSIGN_PUBLIC_URL", "COUNTERSIGN_NOTIFY", "COUNTERSIGN_WEBHOOK_URL"];
+    let wrong = |[public_url, notify, webhook]: [&str; 3], allow: &str| {
+        let secret = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+        let secrets = [(KEYS, KEY), (NOTIFY, notify), (Secret::WEBHOOK_SECRET.name, secret)];
+        let urls = ["--public-url", public_url, "--webhook-url", webhook];
+        let others = ["--allow-insecure", allow, "--mail-from", "approvals@example.com"];
+        let flags = [urls, others].concat();
+        let said = check(&secrets, &flags).err().unwrap_or_default();
+        NAMES.map(|name| said.contains(&format!("{name}: would send ")))
+    };
+    let in_clear =
+        ["http://a.example", "smtp://mail.example.com:25", "http://hooks.example.com/approvals"];
+    assert_eq!(wrong(in_clear, ""), [true; 3], "all at once");
+    assert_eq!(wrong(in_clear, "false"), [true; 3]);
+    assert_eq!(wrong(in_clear, "true"), [false; 3]);
+    let by_tls =
+        ["https://a.example", "smtp://mail.example.com?tls=required", "https://hooks.example.com"];
+    assert_eq!(wrong(by_tls, ""), [false; 3]);
+    let here = ["http://[::1]:8088", "smtp://localhost:1025", "http://127.0.0.2:8080/hook"];
+    assert_eq!(wrong(here, ""), [false; 3]);
+    for (notify, is_wrong) in [
+        // It may be sent without TLS: whoever is between can see to that.
+        ("smtp://mail.example.com?tls=opportunistic", true),
+        ("smtp://mail.example.com:587?tls=opportunistic", true),
+        ("smtp://10.0.0.1", true),
+        ("smtps://mail.example.com", false),
+        ("smtp://[::1]:25", false),
+        ("smtp://127.0.0.1?tls=opportunistic", false),
+        ("outbox:mails", false),
+    ] {
+        let found = wrong(["https://a.example", notify, "https://hooks.example.com"], "");
+        assert_eq!(found, [false, is_wrong, false], "{notify}");
+    }
 }
 
 #[test]
@@ -141,23 +193,38 @@ fn what_sns_cannot_do_is_refused_at_the_start() {
         "sns:arn:aws:sqs:eu-west-1:123456789012:q",
         "sns:arn:aws:sns:eu-west-1:1:a.fifo",
     ] {
-        let wrong =
-            check(&["--link-keys", KEY, "--public-url", "https://a.example", "--notify", notify]);
-        assert!(wrong.expect_err(notify).contains("COUNTERSIGN_NOTIFY: needs a"), "{notify}");
+        let secrets = [(KEYS, KEY), (NOTIFY, notify)];
+        let wrong = check(&secrets, &["--public-url", "https://a.example"]).expect_err(notify);
+        assert!(wrong.contains("COUNTERSIGN_NOTIFY: needs a"), "{notify}");
     }
 }
 
 #[test]
 fn a_region_that_contradicts_the_topic_stops_the_start() {
-    let notify = "sns:arn:aws:sns:eu-west-1:123456789012:approvals";
-    let arguments = ["countersign-worker", "--notify", notify];
-    let cli = Cli::try_parse_from(arguments).expect("known flags");
+    let notify = [(NOTIFY, "sns:arn:aws:sns:eu-west-1:123456789012:approvals")];
     let refusal = |region: &str| {
         let aws = [("AWS_REGION".to_owned(), region.to_owned())].into_iter().collect();
-        cli.settings.check_beside(&aws).expect_err("other settings are missing").to_string()
+        check_beside(&aws, &notify, &[]).expect_err("other settings are missing")
     };
     let wrong = refusal("us-east-1");
     assert!(wrong.contains("AWS_REGION: is us-east-1, but the topic"), "{wrong}");
     assert!(wrong.contains("COUNTERSIGN_LINK_KEYS: is required"), "all at once: {wrong}");
     assert!(!refusal("eu-west-1").contains("AWS_REGION"));
+}
+
+#[test]
+fn secrets_are_no_flags_and_help_names_their_variables() {
+    let help = Cli::try_parse_from(["countersign-worker", "--help"]).err().expect("the help");
+    let help = help.render().to_string();
+    for secret in [Secret::LINK_KEYS, Secret::NOTIFY, Secret::WEBHOOK_SECRET] {
+        assert!(help.contains(&format!("{}, {}", secret.name, secret.file)), "{help}");
+    }
+    for flag in ["--link-keys", "--notify", "--webhook-secret"] {
+        assert!(!help.contains(flag), "{help}");
+        for args in [vec![flag.to_owned(), "hush".to_owned()], vec![format!("{flag}=hush")]] {
+            let args = ["countersign-worker".to_owned()].into_iter().chain(args);
+            let refused = Cli::try_parse_from(args).err().expect("no flag").to_string();
+            assert!(refused.contains(flag) && !refused.contains("hush"), "{refused}");
+        }
+    }
 }

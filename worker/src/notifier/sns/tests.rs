@@ -378,7 +378,8 @@ async fn mails_to_one_address_wait_for_each_other_before_they_are_published() {
 fn a_subject_is_short_printable_ascii_and_keeps_its_amount() {
     let titled = |title: &str| subject(&Subject::new("Decide", title, "1.00 USD", "from Zoë"));
     assert_eq!(titled("Café für Zoë"), "Decide: Cafe fur Zoe, 1.00 USD, from Zoe");
-    for title in ["領収書 東京 🗼", &"very long ".repeat(20), "a\u{7f}b\tc", "מחשבים 15"] {
+    for title in ["領収書 東京 🗼", &"very long ".repeat(20), "a\u{7f}b\tc", "מחשבים 15"]
+    {
         let subject = titled(title);
         assert!(subject.len() < 100, "{subject}");
         assert!(subject.chars().all(|c| c == ' ' || c.is_ascii_graphic()), "{subject}");

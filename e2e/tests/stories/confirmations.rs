@@ -1,0 +1,141 @@
+//! What a reviewer's page asks before a decision counts, and why it asks them.
+
+use countersign_e2e::{Browser, Mail, Page, Reader, Stack, Temporal, Workflow, rules, submission};
+use serde_json::{Value, json};
+
+const ANN: &str = "ann@example.com";
+
+const CONFIRM: &str = r#"
+[default]
+name = "Everything"
+confirm = true
+
+[[default.stages]]
+name = "Review"
+reviewers = ["ann@example.com"]
+"#;
+
+/// An approval that waits for Ann, and her mail.
+async fn asked() -> (Stack, Workflow, Mail) {
+    let stack = Stack::beside(Temporal::shared().await).with_rules(CONFIRM).start().await;
+    let workflow = stack.submit(&submission::routed("50.00")).await;
+    let mail = stack.mail_to(ANN).await;
+    workflow.until_asked().await;
+    (stack, workflow, mail)
+}
+
+/// Presses on both pages.
+async fn decide(reader: &Reader, link: &str, verdict: &str, comment: &str) -> Page {
+    let first = reader.press(link, verdict, comment).await;
+    first.expect(200, &["Not recorded yet", &format!("You are about to {verdict} this")]);
+    let nonce = first.hidden("confirm");
+    let fields = [("verdict", verdict), ("comment", comment), ("confirm", &*nonce)];
+    reader.submit(link, &fields).await
+}
+
+#[tokio::test]
+async fn a_scanner_that_presses_every_button_of_the_page_decides_nothing() {
+    let (stack, workflow, mail) = asked().await;
+    let (reader, before) = (stack.reader(), workflow.history().await);
+    for choice in ["approve", "reject"] {
+        let link = mail.link(choice);
+        let page = stack.open(&link).await;
+        page.expect(200, &["You confirm your decision on the next page"]);
+        assert_eq!(page.buttons().len(), 2, "{}", page.body);
+        for (name, value) in page.buttons() {
+            let pressed = reader.submit(&link, &[(&*name, &*value), ("comment", "")]).await;
+            let about = format!("You are about to {value} this");
+            let says = ["Not recorded yet", "Train to the fair", "50.00 USD", &*about];
+            pressed.expect(200, &says);
+        }
+    }
+    assert_eq!(workflow.history().await, before);
+    let link = mail.link("approve");
+    decide(&reader, &link, "approve", "").await.expect(200, &["Recorded: you approved"]);
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+}
+
+#[tokio::test]
+async fn a_confirmation_is_for_one_decision_and_its_comment_survives() {
+    let (stack, workflow, mail) = asked().await;
+    let (reader, link) = (stack.reader(), mail.link("reject"));
+    let comment = "Too dear.\r\nSee <the quote>";
+    let first = reader.press(&link, "reject", comment).await;
+    first.expect(200, &["Not recorded yet", "Too dear."]);
+    let nonce = first.hidden("confirm");
+    let before = workflow.history().await;
+    for (verdict, comment, nonce) in
+        [("approve", comment, &*nonce), ("reject", "Fine", &*nonce), ("reject", comment, "1.x")]
+    {
+        let fields = [("verdict", verdict), ("comment", comment), ("confirm", nonce)];
+        reader.submit(&link, &fields).await.expect(200, &["Not recorded yet"]);
+    }
+    assert_eq!(workflow.history().await, before);
+    let fields = [("verdict", "reject"), ("comment", comment), ("confirm", &*nonce)];
+    reader.submit(&link, &fields).await.expect(200, &["Recorded: you rejected"]);
+    reader.submit(&link, &fields).await.expect(200, &["Already recorded"]);
+    let vote = &workflow.outcome().await["stages"][0]["decisions"][0];
+    assert_eq!(vote["comment"], "Too dear.\nSee <the quote>", "{vote}");
+}
+
+#[tokio::test]
+async fn a_program_confirms_with_what_the_answer_gives_it() {
+    let (stack, workflow, mail) = asked().await;
+    let (reader, link) = (stack.reader(), mail.link("approve"));
+    let first = reader.submit_as_json(&link, &[("verdict", "approve")]).await;
+    assert_eq!(first.status, 428, "{}", first.body);
+    let json: Value = serde_json::from_str(&first.body).expect("JSON");
+    assert_eq!(json["answer"], "unconfirmed", "{json}");
+    let nonce = json["confirm"].as_str().expect("what confirms it");
+    let second = reader.submit_as_json(&link, &[("verdict", "approve"), ("confirm", nonce)]).await;
+    assert_eq!(second.status, 200, "{}", second.body);
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+}
+
+#[tokio::test]
+async fn while_no_worker_runs_a_decision_is_confirmed_too() {
+    let (mut stack, workflow, mail) = asked().await;
+    stack.kill_worker().await;
+    let link = mail.link("approve");
+    let why = "You are asked by the rule “Everything”.";
+    stack.open(&link).await.expect(200, &["You confirm your decision on the next page", why]);
+    decide(&stack.reader(), &link, "approve", "").await.expect(202, &["recorded"]);
+    stack.start_worker();
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+}
+
+#[tokio::test]
+async fn a_person_confirms_in_a_browser() {
+    let (stack, workflow, mail) = asked().await;
+    let browser = Browser::start(stack.dir()).await;
+    browser.open(&mail.link("approve")).await;
+    browser.write_comment("Within budget 👍").await;
+    browser.press("approve").await;
+    browser.expect("You are about to approve this").await;
+    browser.expect("50.00 USD").await;
+    browser.press("approve").await;
+    browser.expect("Recorded: you approved").await;
+    let vote = &workflow.outcome().await["stages"][0]["decisions"][0];
+    assert_eq!(vote["comment"], "Within budget 👍", "{vote}");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_page_says_by_what_in_which_stage_and_in_whose_place_one_is_asked() {
+    let stack = Stack::beside(Temporal::shared().await).with_rules(rules::LONG_WAY).start().await;
+    stack.submit(&submission::routed("5000.00")).await;
+    let dee = stack.mail_to("dee@example.com").await.link("approve");
+    let why = "You are asked by the rule “Everything else” in the stage “Manager”, as the deputy \
+               of lee@example.com, who is away.";
+    stack.open(&dee).await.expect(200, &[why]);
+
+    let stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&[ANN])).await;
+    let ann = stack.mail_to(ANN).await.link("approve");
+    let why = "You are asked as the submission says in the stage “Review”.";
+    stack.open(&ann).await.expect(200, &[why]);
+    workflow.signal("reassign", &json!({"reviewer": ANN, "to": "cy@example.com"})).await;
+    let cy = stack.mail_to("cy@example.com").await.link("approve");
+    let why = "An operator asked you in place of ann@example.com.";
+    stack.open(&cy).await.expect(200, &[why]);
+}

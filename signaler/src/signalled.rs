@@ -1,0 +1,176 @@
+//! What the server has recorded of decisions: anybody who may poll can answer a query, and only the server
+//! writes events.
+
+use countersign_protos::{
+    Verdict,
+    payload::{self, PayloadError},
+    text,
+    v1::{Decision, ReviewerState, Vote},
+};
+use futures_util::TryStreamExt;
+use temporalio_client::WorkflowFetchHistoryOptions;
+use temporalio_common::protos::temporal::api::history::v1::{
+    HistoryEvent, WorkflowExecutionSignaledEventAttributes, history_event::Attributes,
+};
+
+use crate::{
+    lookup::{HISTORY, Handle, handle},
+    temporal::{Failure, call, from_temporal},
+};
+
+/// How many runs of an approval are read, newest first.
+const MAX_RUNS: usize = 4;
+
+/// A decision that somebody has signalled.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Signalled {
+    verdict: Verdict,
+    /// `None` where a payload codec may have made it of anything.
+    decision: Option<Decision>,
+}
+
+impl Signalled {
+    /// Whether this vote of an operator can have come of it, however the address was spelt.
+    pub(crate) fn may_be(&self, reviewer: &ReviewerState, vote: &Vote) -> bool {
+        let says = |decision: &Decision| {
+            let named = mailbox(&decision.reviewer);
+            let people = [&reviewer.reviewer, &reviewer.on_behalf_of].map(|who| mailbox(who));
+            let is_theirs = decision.link.trim() == reviewer.link && !reviewer.link.is_empty()
+                || !decision.reviewer.trim().is_empty() && people.contains(&named);
+            is_theirs && text::comment(&decision.comment) == vote.comment
+        };
+        vote.verdict().known() == Some(self.verdict) && self.decision.as_ref().is_none_or(says)
+    }
+
+    fn read(signal: &WorkflowExecutionSignaledEventAttributes) -> Option<Self> {
+        let verdict = Verdict::from_name(&signal.signal_name)?;
+        let payloads = from_temporal(signal.input.clone().unwrap_or_default().payloads);
+        match payload::decode(&payloads) {
+            Ok(decision) => Some(Self { verdict, decision: Some(decision) }),
+            Err(PayloadError::Encoding(_)) => Some(Self { verdict, decision: None }),
+            Err(_) => None,
+        }
+    }
+}
+
+/// An address without what may differ where the worker takes it for the same: case, tags and dots.
+fn mailbox(address: &str) -> String {
+    let address = address.trim().to_lowercase();
+    let (local, domain) = address.rsplit_once('@').unwrap_or((&address, ""));
+    let local = local.split('+').next().unwrap_or_default().replace('.', "");
+    format!("{local}@{}", domain.replace("googlemail.com", "gmail.com"))
+}
+
+/// The decisions that were signalled to a run, and to those that it continues. An earlier run that is not
+/// read, since the server does not have it any more or there are too many, may have had any.
+pub(crate) async fn signalled(run: &Handle) -> Result<Vec<Signalled>, Failure> {
+    let mut events = read(run).await?;
+    let mut all: Vec<Signalled> = decisions(&events).collect();
+    for _ in 1..MAX_RUNS {
+        let Some(before) = continued(&events) else { break };
+        events = match read(&handle(run.client(), &run.info().workflow_id, Some(&before))).await {
+            Ok(events) => events,
+            Err(Failure::NotFound(_)) => return Ok([all, anything()].concat()),
+            Err(failure) => return Err(failure),
+        };
+        all.extend(decisions(&events));
+    }
+    match continued(&events) {
+        Some(_) => Ok([all, anything()].concat()),
+        None => Ok(all),
+    }
+}
+
+async fn read(handle: &Handle) -> Result<Vec<HistoryEvent>, Failure> {
+    call(HISTORY, |rpc| {
+        let options = WorkflowFetchHistoryOptions::builder().rpc_options(rpc).build();
+        let events = handle.fetch_history(options);
+        async move { events.try_collect().await }
+    })
+    .await
+}
+
+fn decisions(events: &[HistoryEvent]) -> impl Iterator<Item = Signalled> {
+    events.iter().filter_map(|event| match event.attributes.as_ref()? {
+        Attributes::WorkflowExecutionSignaledEventAttributes(signal) => Signalled::read(signal),
+        _ => None,
+    })
+}
+
+fn anything() -> Vec<Signalled> {
+    Verdict::ALL.map(|verdict| Signalled { verdict, decision: None }).into()
+}
+
+/// The run that this one continues.
+fn continued(events: &[HistoryEvent]) -> Option<String> {
+    match events.first()?.attributes.as_ref()? {
+        Attributes::WorkflowExecutionStartedEventAttributes(started) => {
+            Some(started.continued_execution_run_id.clone()).filter(|id| !id.is_empty())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use countersign_protos::{payload::Encoding, v1};
+    use temporalio_common::protos::temporal::api::common::v1::Payloads;
+
+    use super::*;
+    use crate::temporal::to_temporal;
+
+    /// As the signal's payload is read.
+    pub(crate) fn signal(name: &str, decision: &Decision) -> Option<Signalled> {
+        signal_with(name, to_temporal(payload::encode(decision, Encoding::JsonPlain)))
+    }
+
+    fn signal_with(
+        name: &str,
+        payload: temporalio_common::protos::temporal::api::common::v1::Payload,
+    ) -> Option<Signalled> {
+        Signalled::read(&WorkflowExecutionSignaledEventAttributes {
+            signal_name: name.into(),
+            input: Some(Payloads { payloads: vec![payload] }),
+            ..WorkflowExecutionSignaledEventAttributes::default()
+        })
+    }
+
+    #[test]
+    fn a_vote_can_have_come_of_a_signal_for_its_reviewer_or_their_link() {
+        let reviewer = ReviewerState {
+            reviewer: "dee@example.com".into(),
+            on_behalf_of: "ann@example.com".into(),
+            link: "hash".into(),
+            ..ReviewerState::default()
+        };
+        let vote = Vote { verdict: v1::Verdict::Approve.into(), ..Vote::default() };
+        let named = |name: &str| Decision { reviewer: name.into(), ..Decision::default() };
+        let linked = |link: &str| Decision { link: link.into(), ..Decision::default() };
+        for (name, decision, may_be) in [
+            ("approve", named(" Dee@Example.com"), true),
+            ("approve", named("ann@example.com"), true),
+            ("approve", named("D.ee+x@example.com"), true),
+            ("approve", linked("hash"), true),
+            ("reject", named("dee@example.com"), false),
+            ("approve", named("eve@example.com"), false),
+            ("approve", linked("other"), false),
+            ("approve", Decision::default(), false),
+        ] {
+            let signalled = signal(name, &decision).expect("a decision");
+            assert_eq!(signalled.may_be(&reviewer, &vote), may_be, "{name} {decision:?}");
+        }
+        let other = Decision { comment: "as agreed".into(), ..named("dee@example.com") };
+        assert!(!signal("approve", &other).expect("a decision").may_be(&reviewer, &vote));
+        assert_eq!(signal("remind", &named("dee@example.com")), None);
+    }
+
+    #[test]
+    fn what_a_codec_has_encoded_may_be_anything_and_garbage_nothing() {
+        let mut payload = to_temporal(payload::encode(&Decision::default(), Encoding::JsonPlain));
+        payload.data = b"{".to_vec();
+        assert_eq!(signal_with("approve", payload.clone()), None);
+        payload.metadata.insert("encoding".into(), b"binary/encrypted".to_vec());
+        let encoded = Signalled { verdict: Verdict::Approve, decision: None };
+        assert_eq!(signal_with("approve", payload), Some(encoded));
+    }
+}
