@@ -43,6 +43,7 @@ pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcom
         stages: opened.map(|stage| stage_outcome(approval, stage)).collect(),
         rule: plan.rule.clone(),
         routed_by: routed_by(plan).to_owned(),
+        time_zone: plan.time_zone.clone(),
         digest: plan.digest.clone(),
         execution_key: execution_key(chain, &plan.digest),
         basis: basis(approval).to_owned(),
@@ -207,6 +208,7 @@ pub fn reason(approval: &Approval) -> String {
         Reason::Waiting { stage, approvals, needed } => {
             format!("{stage} has {approvals} of the {needed} approvals it needs.")
         }
+        Reason::Unreachable { stage } => format!("Nobody in {stage} can be reached."),
         Reason::Votes { verdict, reviewers, .. } => {
             format!("{} by {}.", decided(verdict), names(&reviewers))
         }
@@ -225,7 +227,16 @@ pub fn reason(approval: &Approval) -> String {
             format!("{stage} was not decided before its deadline, {consequence}.")
         }
         Reason::Withdrawn { text: "" } => "Withdrawn before it was decided.".into(),
-        Reason::Withdrawn { text } => format!("Withdrawn: {text}"),
+        Reason::Withdrawn { text } => format!("Withdrawn: {}", sentence(text)),
+    }
+}
+
+/// What somebody wrote, with a full stop if it lacks one: more may follow.
+fn sentence(text: &str) -> String {
+    let end = text.trim_end().trim_end_matches(['"', '\'', '”', '’', '»', ')']);
+    match end.ends_with(['.', '!', '?', '…', '。', '！', '？']) {
+        true => text.to_owned(),
+        false => format!("{text}."),
     }
 }
 

@@ -91,6 +91,7 @@ fn levels() -> impl Strategy<Value = Level> {
     (reviewers, 0..3usize, any::<bool>()).prop_map(|(reviewers, spelling, keep_earlier)| Level {
         reviewers: reviewers.into_iter().map(|i| spelt(i, (i + spelling) % 3)).collect(),
         keep_earlier,
+        fallback: false,
     })
 }
 
@@ -98,7 +99,11 @@ fn plans() -> impl Strategy<Value = Vec<StagePlan>> {
     let on_deadline =
         prop_oneof![Just(OnDeadline::Expire), Just(OnDeadline::Reject), Just(OnDeadline::Approve)];
     let levels = proptest::collection::vec(levels(), 1..4);
-    let plan = (levels, 0..7usize, on_deadline).prop_map(|(levels, quorum, on_deadline)| {
+    let plan = (levels, 0..7usize, on_deadline, any::<bool>());
+    let plan = plan.prop_map(|(mut levels, quorum, on_deadline, fallback)| {
+        if let [_, .., last] = &mut levels[..] {
+            last.fallback = fallback;
+        }
         let others = levels[0].reviewers.iter().filter(|other| **other != person(0)).count();
         let quorum = match quorum {
             0 => Quorum::All,
@@ -411,7 +416,10 @@ proptest! {
         play(plans, &events, |_, after, _, _| {
             let Some(stage) = after.open_stage() else { return };
             let reached = stage.undecided().any(|seat| seat.status == SeatStatus::Asked);
-            assert!(reached || after.to_ask().is_some() || !stage.has_next_level());
+            let are_others = stage.level() + 1 < stage.plan().levels.len();
+            assert!(reached || after.to_ask().is_some() || !are_others);
+            let waits = stage.undecided().next().is_some() && after.to_ask().is_none();
+            assert_eq!(after.is_unreachable(), waits && !reached);
             assert!(after.next_deadline().is_some() || after.to_ask().is_some(), "it goes on");
         });
     }

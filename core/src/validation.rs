@@ -18,8 +18,8 @@ use crate::{
     limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
     money::{self, Money, NotMoney},
     policy::{
-        Absence, Calendar, MAX_REMINDERS, Plan, PlannedStage, Policy, Reminder, Route, TimePlan,
-        Wait, most_bytes,
+        Absence, Calendar, MAX_REMINDERS, Plan, PlannedLevel, PlannedStage, Policy, Reminder,
+        Route, TimePlan, Wait, most_bytes,
     },
 };
 
@@ -146,10 +146,12 @@ impl Checks {
             return;
         };
         plan.restrictions.operators = rules.operators().clone();
+        plan.time_zone = rules.calendar().zone_name().to_owned();
         if plan.submission.approval.is_none() {
             let routed = rules.route(&plan.submission, &plan.submitter);
             plan.rule.clone_from(&routed.rule.name);
             plan.restrictions.different_people = routed.rule.different_people;
+            plan.tell_submitter = routed.rule.tell_submitter;
             plan.follow_ups.clone_from(&routed.rule.follow_ups);
             plan.confirm = routed.rule.confirm;
             match routed.route {
@@ -355,7 +357,8 @@ impl Checks {
         if policy.stages.is_empty() {
             self.report("$.approval.stages", "is required: at least one stage");
         }
-        let reviewers: usize = policy.stages.iter().map(|stage| stage.reviewers.len()).sum();
+        let asks = |stage: &v1::Stage| stage.reviewers.len() + stage.fallback.len();
+        let reviewers: usize = policy.stages.iter().map(asks).sum();
         if reviewers > MAX_SEATS {
             let message = format!("ask {reviewers} reviewers; at most {MAX_SEATS} can be asked");
             self.report("$.approval.stages", message);
@@ -378,14 +381,13 @@ impl Checks {
         let named = format!("{path}.reviewers");
         let reviewers = self.reviewers(&named, &stage.reviewers, rules, submitter);
         let quorum = self.optional(&format!("{path}.quorum"), &stage.quorum).unwrap_or(Quorum::Any);
-        if !stage.reviewers.is_empty()
-            && quorum.approvals(stage.reviewers.len()) > stage.reviewers.len()
+        for (what, number) in
+            [("reviewers", stage.reviewers.len()), ("in `fallback`", stage.fallback.len())]
         {
-            let message = format!(
-                "{quorum} approvals can never come from {} reviewers",
-                stage.reviewers.len()
-            );
-            self.report(&format!("{path}.quorum"), message);
+            if number > 0 && quorum.approvals(number) > number {
+                let message = format!("{quorum} approvals can never come from {number} {what}");
+                self.report(&format!("{path}.quorum"), message);
+            }
         }
         let deadline: Option<Wait> = self.optional(&format!("{path}.deadline"), &stage.deadline);
         let deadline = deadline.unwrap_or_default();
@@ -398,7 +400,15 @@ impl Checks {
         }
         let reminders = self.reminders(&format!("{path}.reminders"), &stage.reminders, deadline);
         let time = TimePlan { deadline, reminders };
-        PlannedStage { name, reviewers, quorum, time, on_deadline, escalations: Vec::new() }
+        let escalations = match stage.fallback.is_empty() {
+            true => Vec::new(),
+            false => {
+                let path = format!("{path}.fallback");
+                let fallback = self.reviewers(&path, &stage.fallback, rules, submitter);
+                vec![PlannedLevel::fallback(fallback, time.clone())]
+            }
+        };
+        PlannedStage { name, reviewers, quorum, time, on_deadline, escalations }
     }
 
     /// Rules that let a submission name its reviewers do not let it ask strangers.

@@ -109,14 +109,13 @@ smtplib.SMTP('127.0.0.1', int(sys.argv[1])).sendmail(sys.argv[2], sys.argv[3], s
         assert_eq!(code, 0, "{printed}");
     }
 
+    /// How many mails it has taken so far.
+    pub fn count(&self) -> usize {
+        self.files().len()
+    }
+
     /// The mails that it has taken so far.
     pub fn delivered(&self) -> Vec<Delivered> {
-        let mut files: Vec<PathBuf> = fs::read_dir(&self.mails)
-            .expect("a directory")
-            .map(|entry| entry.expect("an entry").path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-            .collect();
-        files.sort();
         let read = |path: &PathBuf| {
             let kept: Value =
                 serde_json::from_slice(&fs::read(path).expect("a file")).expect("JSON");
@@ -126,6 +125,17 @@ smtplib.SMTP('127.0.0.1', int(sys.argv[1])).sendmail(sys.argv[2], sys.argv[3], s
                 mail: Mail::parse(text(&kept["message"]).as_bytes()),
             }
         };
-        files.iter().map(read).collect()
+        self.files().iter().map(read).collect()
+    }
+
+    /// One for each mail, in the order in which they came.
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = fs::read_dir(&self.mails)
+            .expect("a directory")
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .collect();
+        files.sort();
+        files
     }
 }

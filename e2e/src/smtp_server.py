@@ -18,6 +18,7 @@ import re
 import sys
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import MISSING
 
 
 class Keep:
@@ -34,6 +35,14 @@ class Keep:
                 return reply if to == command else None
         except FileNotFoundError:
             return None
+
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):
+        session.host_name = hostname
+        reply = self.reply("EHLO")
+        return [reply] if reply else responses
+
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        return self.reply("MAIL") or MISSING
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if reply := self.reply("RCPT"):

@@ -8,6 +8,7 @@ mod confirmation;
 mod digest;
 mod jws;
 mod keys;
+mod organization;
 mod proof;
 mod public_url;
 mod seal;
@@ -23,6 +24,7 @@ pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, L
 pub use digest::{digest, execution_key, is_newer};
 pub use jws::{Claims, InvalidJws, Jwks};
 pub use keys::{LinkKey, LinkKeys, LinkKeysError, is_example};
+pub use organization::{NotAnOrganization, Organization};
 pub use proof::comment_hash;
 pub use public_url::{InvalidPublicUrl, PublicUrl, is_loopback};
 pub use seal::{Chain, NotSealed, Sealing};

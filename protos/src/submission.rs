@@ -135,7 +135,8 @@ fn submission(object: Object<'_>) -> Submission {
 }
 
 fn stage(object: Object<'_>) -> Stage {
-    object.only(&["name", "reviewers", "quorum", "deadline", "reminders", "onDeadline"], &[]);
+    let names = ["name", "reviewers", "quorum", "deadline", "reminders", "onDeadline", "fallback"];
+    object.only(&names, &[]);
     Stage {
         name: object.string("name"),
         reviewers: object.strings("reviewers"),
@@ -143,6 +144,7 @@ fn stage(object: Object<'_>) -> Stage {
         deadline: object.string("deadline"),
         reminders: object.strings("reminders"),
         on_deadline: object.string("onDeadline"),
+        fallback: object.strings("fallback"),
     }
 }
 

@@ -35,12 +35,33 @@ pub fn money(amount: &str, currency: &str) -> String {
     text
 }
 
-/// A time to the minute, in UTC: `Fri 27 Nov 2026, 16:00 UTC`. Empty if absent or out of range.
-pub fn moment(time: Option<&pbjson_types::Timestamp>) -> String {
+/// The time zone of this IANA name; UTC if it is empty or unknown.
+pub fn time_zone(name: &str) -> TimeZone {
+    match name {
+        "" => TimeZone::UTC,
+        name => TimeZone::get(name).unwrap_or(TimeZone::UTC),
+    }
+}
+
+/// A time to the minute: `Fri 27 Nov 2026, 17:00 CET`. Empty if absent or out of range.
+pub fn moment(time: Option<&pbjson_types::Timestamp>, zone: &TimeZone) -> String {
     let Some(time) = time.and_then(timestamp) else {
         return String::new();
     };
-    time.to_zoned(TimeZone::UTC).strftime("%a %-d %b %Y, %H:%M UTC").to_string()
+    let time = time.to_zoned(zone.clone());
+    let zone = time.strftime("%Z").to_string();
+    // Many zones have no abbreviation but their offset, such as -03.
+    let utc = if zone.starts_with(['+', '-']) { "UTC" } else { "" };
+    format!("{} {utc}{zone}", time.strftime("%a %-d %b %Y, %H:%M"))
+}
+
+/// A [`moment`] with the zone's name, unless that is UTC: `Fri 27 Nov 2026, 17:00 CET (Europe/Berlin)`.
+pub fn full_moment(time: Option<&pbjson_types::Timestamp>, zone: &TimeZone) -> String {
+    let moment = moment(time, zone);
+    match zone.iana_name() {
+        Some(name) if name != "UTC" && !moment.is_empty() => format!("{moment} ({name})"),
+        _ => moment,
+    }
 }
 
 /// The first second of year 1, in seconds since 1970: protobuf's minimum.
@@ -67,6 +88,17 @@ pub fn to_message(time: Timestamp) -> pbjson_types::Timestamp {
 pub fn attachment_name(uri: &str) -> &str {
     let path = uri.split(['?', '#']).next().unwrap_or(uri);
     path.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(uri)
+}
+
+/// What somebody is called where their address does not stand beside it: a name that looks like another
+/// address gets the real one.
+pub fn display_name(name: &str, address: &str) -> String {
+    let (name, address) = (clean_line(name), clean_line(address));
+    let looks_like_an_address = name.contains(['@', '\u{FE6B}', '\u{FF20}']);
+    match looks_like_an_address && !name.eq_ignore_ascii_case(&address) {
+        true => format!("{name} <{address}>"),
+        false => name,
+    }
 }
 
 /// Removes invisible characters that could mislead: control characters, and those that reorder or
@@ -128,10 +160,32 @@ mod tests {
     #[test]
     fn moments_are_readable_and_absent_ones_empty() {
         let time = pbjson_types::Timestamp { seconds: 1_795_795_200, nanos: 5 };
-        assert_eq!(moment(Some(&time)), "Fri 27 Nov 2026, 16:00 UTC");
-        assert_eq!(moment(None), "");
+        assert_eq!(moment(Some(&time), &TimeZone::UTC), "Fri 27 Nov 2026, 16:00 UTC");
+        assert_eq!(full_moment(Some(&time), &TimeZone::UTC), "Fri 27 Nov 2026, 16:00 UTC");
+        assert_eq!(moment(None, &TimeZone::UTC), "");
+        assert_eq!(full_moment(None, &time_zone("Europe/Berlin")), "");
         let far = pbjson_types::Timestamp { seconds: i64::MAX, nanos: 0 };
-        assert_eq!(moment(Some(&far)), "");
+        assert_eq!(moment(Some(&far), &TimeZone::UTC), "");
+    }
+
+    #[test]
+    fn moments_are_those_of_a_zone_and_name_it() {
+        // Tuesday, 01:00 UTC.
+        let time = to_message("2026-12-01T01:00:00Z".parse().expect("a time"));
+        for (name, shown) in [
+            ("America/Los_Angeles", "Mon 30 Nov 2026, 17:00 PST (America/Los_Angeles)"),
+            ("America/Sao_Paulo", "Mon 30 Nov 2026, 22:00 UTC-03 (America/Sao_Paulo)"),
+            ("Asia/Kathmandu", "Tue 1 Dec 2026, 06:45 UTC+0545 (Asia/Kathmandu)"),
+            ("", "Tue 1 Dec 2026, 01:00 UTC"),
+            ("Atlantis/Capital", "Tue 1 Dec 2026, 01:00 UTC"),
+        ] {
+            assert_eq!(full_moment(Some(&time), &time_zone(name)), shown);
+            let short = shown.split(" (").next();
+            assert_eq!(Some(&*moment(Some(&time), &time_zone(name))), short);
+        }
+        let summer = to_message("2026-07-01T10:00:00Z".parse().expect("a time"));
+        let berlin = time_zone("Europe/Berlin");
+        assert_eq!(moment(Some(&summer), &berlin), "Wed 1 Jul 2026, 12:00 CEST");
     }
 
     #[test]
@@ -148,6 +202,19 @@ mod tests {
         assert_eq!(clean("a\u{200B}b\u{61C}c\u{2028}d\u{2029}e\u{FEFF}f\u{E0041}g"), "abcdefg");
         assert_eq!(clean("Łódź 東京 مرحبا 👩‍💻"), "Łódź 東京 مرحبا 👩‍💻");
         assert_eq!(clean_line(" a\n\n b\t\u{200B}c "), "a b c");
+    }
+
+    #[test]
+    fn a_name_does_not_pass_for_somebody_elses_address() {
+        for (name, shown) in [
+            ("Eve", "Eve"),
+            ("eve@Example.com", "eve@Example.com"),
+            ("ceo@example.com", "ceo@example.com <eve@example.com>"),
+            ("ceo＠example.com", "ceo＠example.com <eve@example.com>"),
+            ("The CEO <ceo@example.com>", "The CEO <ceo@example.com> <eve@example.com>"),
+        ] {
+            assert_eq!(display_name(name, "eve@example.com"), shown);
+        }
     }
 
     #[test]

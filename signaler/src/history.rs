@@ -77,6 +77,7 @@ fn decided(outcome: Outcome, pending: ApprovalState) -> ApprovalState {
         because: outcome.because,
         digest: outcome.digest,
         jws: outcome.jws,
+        time_zone: outcome.time_zone,
         ..ApprovalState::default()
     }
 }

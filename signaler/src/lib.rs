@@ -25,6 +25,7 @@ mod server;
 mod settings;
 mod signalled;
 mod temporal;
+mod times;
 mod views;
 mod wording;
 
@@ -73,6 +74,7 @@ impl App {
             site: Site {
                 stylesheet: format!("{root}/assets/{}", *routes::STYLESHEET_NAME),
                 outbox: settings.outbox.is_some(),
+                imprint: settings.organization.map(|it| it.imprint()).unwrap_or_default(),
                 origin: settings.public_url.origin().to_owned(),
                 root,
             },

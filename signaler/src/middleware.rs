@@ -30,12 +30,17 @@ use crate::{
 /// Longer than people wait for a page. After it, whether a decision was recorded is unknown.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+                   base-uri 'none'; frame-ancestors 'none'";
+/// For a page of the outbox, which has a mail in a frame.
+pub(crate) const CSP_WITH_FRAME: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+     frame-ancestors 'none'; frame-src 'self'";
+/// For a mail in such a frame: it runs nothing, fetches nothing and sends nothing, wherever it is opened.
+pub(crate) const CSP_IN_FRAME: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; \
+     frame-ancestors 'self'; sandbox allow-top-navigation-by-user-activation";
+
 const HEADERS: [(HeaderName, &str); 7] = [
-    (
-        CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
-         base-uri 'none'; frame-ancestors 'none'",
-    ),
+    (CONTENT_SECURITY_POLICY, CSP),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     // With no-referrer, browsers may send `Origin: null` on the form's POST.
     (REFERRER_POLICY, "same-origin"),

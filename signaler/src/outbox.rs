@@ -11,7 +11,7 @@ use countersign_protos::{
     PublicUrl,
     text::{clean, clean_line},
 };
-use mail_parser::{Address, Message, MessageParser};
+use mail_parser::{Address, Message, MessageParser, PartType};
 
 /// How many mails to list.
 const LISTED: usize = 200;
@@ -41,6 +41,8 @@ pub(crate) struct Mail {
     pub(crate) headers: Vec<(&'static str, String)>,
     /// The plain text, with its links apart.
     pub(crate) body: Vec<Part>,
+    /// The HTML, if there is any; its links open in place of the page around it.
+    pub(crate) html: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +92,7 @@ impl Outbox {
             subject: subject(&message),
             headers: headers.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
             body: linked(clean(&text).trim_end(), &self.public_url),
+            html: html(&message),
         })
     }
 
@@ -128,6 +131,13 @@ fn subject(message: &Message<'_>) -> String {
     match message.subject().map(clean_line) {
         Some(subject) if !subject.is_empty() => subject,
         _ => "(no subject)".to_owned(),
+    }
+}
+
+fn html(message: &Message<'_>) -> Option<String> {
+    match &message.html_part(0)?.body {
+        PartType::Html(html) => Some(html.replacen("<head>", "<head><base target=\"_top\">", 1)),
+        _ => None,
     }
 }
 
@@ -208,6 +218,7 @@ mod tests {
         assert_eq!(mail.headers.len(), 3);
         let links: Vec<_> = mail.body.iter().filter(|p| p.link).map(|p| &*p.text).collect();
         assert_eq!(links, ["https://ok.example/base/a/ID?choice=approve"]);
+        assert_eq!(mail.html, None, "it has none");
         let text: String = mail.body.iter().map(|part| &*part.text).collect();
         assert!(text.contains("https://ok.example.evil"), "{text}");
     }

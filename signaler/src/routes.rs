@@ -10,10 +10,10 @@ use axum::{
     },
     http::{
         HeaderMap, StatusCode,
-        header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
+        header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS},
     },
     middleware::{from_fn, from_fn_with_state, map_request},
-    response::{IntoResponse, Redirect, Response},
+    response::{Html, IntoResponse, Redirect, Response},
     routing::get,
 };
 use countersign_protos::{ApprovalId, GenuineLink, Verdict, text::clean_line};
@@ -26,8 +26,8 @@ use crate::{
     answer::{Answer, on_view},
     decision::Press,
     form::{self, Form},
-    middleware::{self, About},
-    outbox::Outbox,
+    middleware::{self, About, CSP_IN_FRAME, CSP_WITH_FRAME},
+    outbox::Mail,
     problem::Problem,
     reply::{Accept, Pressed, Reply, page},
     views::{HomePage, MailPage, OutboxPage},
@@ -54,8 +54,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/assets/{file}", get(stylesheet))
         .route("/readyz", get(ready).options(ready_by_options));
     if app.0.outbox.is_some() {
-        let mails: Router<App> =
-            Router::new().route("/outbox", get(outbox)).route("/outbox/{mail}", get(mail));
+        let mails: Router<App> = Router::new()
+            .route("/outbox", get(outbox))
+            .route("/outbox/{mail}", get(mail))
+            .route("/outbox/{mail}/html", get(mail_html));
         let only_local = from_fn_with_state(app.clone(), middleware::only_local);
         routes = routes.merge(mails.route_layer(only_local));
     }
@@ -248,15 +250,35 @@ async fn mail(
     headers: HeaderMap,
 ) -> Response {
     let file = file.map(|Path(file)| file).unwrap_or_default();
-    let read = |outbox: Outbox| tokio::task::spawn_blocking(move || outbox.mail(&file));
-    let mail = match app.0.outbox.clone() {
-        Some(outbox) => read(outbox).await.unwrap_or_default(),
-        None => None,
-    };
-    match mail {
-        Some(mail) => page(StatusCode::OK, &MailPage { site: &app.0.site, mail: &mail }),
+    match read_mail(&app, file.clone()).await {
+        Some(mail) => {
+            let shown = MailPage { site: &app.0.site, mail: &mail, file: &file };
+            ([(CONTENT_SECURITY_POLICY, CSP_WITH_FRAME)], page(StatusCode::OK, &shown))
+                .into_response()
+        }
         None => Reply::from(Problem::NotFound).respond(&app.0.site, Accept::of(&headers)),
     }
+}
+
+/// The HTML of a mail, for a frame.
+async fn mail_html(
+    State(app): State<App>,
+    file: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let file = file.map(|Path(file)| file).unwrap_or_default();
+    match read_mail(&app, file).await.and_then(|mail| mail.html) {
+        Some(html) => {
+            let framed = [(CONTENT_SECURITY_POLICY, CSP_IN_FRAME), (X_FRAME_OPTIONS, "SAMEORIGIN")];
+            (framed, Html(html)).into_response()
+        }
+        None => Reply::from(Problem::NotFound).respond(&app.0.site, Accept::of(&headers)),
+    }
+}
+
+async fn read_mail(app: &App, file: String) -> Option<Mail> {
+    let outbox = app.0.outbox.clone()?;
+    tokio::task::spawn_blocking(move || outbox.mail(&file)).await.unwrap_or_default()
 }
 
 async fn not_found(State(app): State<App>, headers: HeaderMap) -> Response {

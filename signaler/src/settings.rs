@@ -9,7 +9,7 @@ use std::{
 
 use clap::Parser;
 use countersign_protos::{
-    LinkKeys, PublicUrl,
+    LinkKeys, Organization, PublicUrl,
     settings::{Environment, LOG_FORMAT, Secret, WrongSettings, is_json},
 };
 use ipnet::{IpNet, Ipv4Net};
@@ -51,6 +51,11 @@ pub struct Arguments {
     #[arg(long, env = "COUNTERSIGN_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 
+    /// Who runs the approvals, and whom people ask about them, such as
+    /// "Example Corp <it-help@example.com>": pages say so. The worker's mails do too, if it has the same.
+    #[arg(long, env = "COUNTERSIGN_ORGANIZATION", value_name = "NAME <CONTACT>")]
+    organization: Option<String>,
+
     /// The address to listen on. [default: 127.0.0.1:8088]
     #[arg(long, env = "COUNTERSIGN_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Option<String>,
@@ -89,6 +94,7 @@ pub struct Settings {
     pub(crate) link_keys: LinkKeys,
     /// The base of every link.
     pub public_url: PublicUrl,
+    pub(crate) organization: Option<Organization>,
     /// The address to listen on.
     pub listen: SocketAddr,
     /// The directory of the outbox, if mails go there.
@@ -170,6 +176,8 @@ impl Settings {
             let why = format!("must not have the path {own}, which is a route of this service");
             wrong.add("COUNTERSIGN_PUBLIC_URL", why);
         }
+        let organization =
+            wrong.optional("COUNTERSIGN_ORGANIZATION", &arguments.organization, str::parse);
         let listen = wrong.optional("COUNTERSIGN_LISTEN", &arguments.listen, |text| {
             text.parse().map_err(|_| "must be ADDRESS:PORT, such as 0.0.0.0:8088")
         });
@@ -194,6 +202,7 @@ impl Settings {
             Some(Settings {
                 link_keys: link_keys?,
                 public_url: public_url?,
+                organization,
                 listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8088))),
                 outbox: outbox.flatten(),
                 trusted_proxies: trusted_proxies.unwrap_or_default(),

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use countersign_protos::{
-    LinkHash, Terms, Verdict,
+    Terms, Verdict,
     text::{self, clean, clean_line},
     v1::{Document, Item, ReviewerState, StageState, Status, Vote},
 };
@@ -12,6 +12,7 @@ use crate::{
     answer::{Answer, is_open, own_vote, pending},
     outbox::{Mail, Summary},
     problem::Problem,
+    times::{Piece, Times},
     wording::{self, Case},
 };
 
@@ -26,6 +27,8 @@ pub(crate) struct Site {
     pub(crate) stylesheet: String,
     /// Whether to link to the outbox.
     pub(crate) outbox: bool,
+    /// Who runs this; empty if nobody says so.
+    pub(crate) imprint: String,
 }
 
 #[derive(Template)]
@@ -34,12 +37,12 @@ pub(crate) struct ApprovalPage<'a> {
     site: &'a Site,
     tone: &'static str,
     headline: String,
-    explanation: String,
+    explanation: Vec<Piece>,
     title: String,
     /// Why the document is not shown; empty if it is.
     hidden: &'static str,
     amount: String,
-    facts: Vec<(&'static str, String)>,
+    facts: Vec<(&'static str, Vec<Piece>)>,
     description: String,
     items: Vec<[String; 3]>,
     attachments: Vec<Attachment>,
@@ -59,14 +62,14 @@ struct Stage {
     name: String,
     status: &'static str,
     tone: &'static str,
-    note: String,
+    note: Vec<Piece>,
     reviewers: Vec<Reviewer>,
 }
 
 struct Reviewer {
     name: String,
     tone: &'static str,
-    did: String,
+    did: Vec<Piece>,
     comment: String,
 }
 
@@ -82,7 +85,8 @@ impl<'a> ApprovalPage<'a> {
     /// `choice` is the verdict of the mailed link.
     pub(crate) fn new(site: &'a Site, case: Case<'_>, choice: Option<Verdict>) -> Self {
         let submission = case.state.submission.clone().unwrap_or_default();
-        let facts = wording::facts(&submission);
+        let times = &Times::of(case);
+        let facts = wording::facts(&submission, case).into_iter();
         let (untitled, hidden) = match &submission.document {
             Some(_) => (wording::UNTITLED, ""),
             None => (wording::REQUEST, wording::OUTCOME_ONLY),
@@ -93,15 +97,15 @@ impl<'a> ApprovalPage<'a> {
             site,
             tone: tone(case),
             headline: wording::headline(case),
-            explanation: clean_line(&wording::explanation(case)),
+            explanation: times.mark(&clean_line(&wording::explanation(case))),
             title: or(clean_line(&document.title), untitled),
             hidden,
             amount: clean_line(&text::money(&document.amount, &document.currency)),
-            facts,
+            facts: facts.map(|(name, value)| (name, times.mark(&value))).collect(),
             description: clean(document.description.trim()),
             items: items(&document),
             attachments: document.attachments.iter().map(|uri| attachment(uri)).collect(),
-            stages: case.state.stages.iter().map(|s| stage(s, case)).collect(),
+            stages: case.state.stages.iter().map(|s| stage(s, case, times)).collect(),
             reviewer: clean_line(&wording::deciding_as(case)),
             why_asked: wording::why_asked(case),
             form: open.then_some(Form {
@@ -224,6 +228,8 @@ pub(crate) struct OutboxPage<'a> {
 pub(crate) struct MailPage<'a> {
     pub(crate) site: &'a Site,
     pub(crate) mail: &'a Mail,
+    /// Its file's name.
+    pub(crate) file: &'a str,
 }
 
 fn tone(case: Case<'_>) -> &'static str {
@@ -271,7 +277,7 @@ fn attachment(uri: &str) -> Attachment {
     Attachment { name: text::attachment_name(&uri).to_owned(), linked, uri }
 }
 
-fn stage(stage: &StageState, case: Case<'_>) -> Stage {
+fn stage(stage: &StageState, case: Case<'_>, times: &Times) -> Stage {
     let opened = stage.opened_at.is_some() || stage.reviewers.iter().any(|r| r.vote.is_some());
     let undecided = is_open(stage);
     // While the approval continues, an undecided stage still waits for its reviewers.
@@ -282,19 +288,19 @@ fn stage(stage: &StageState, case: Case<'_>) -> Stage {
         status: wording::stage_status(stage, opened, continues),
         tone: if pending(stage.status()) && !waits { "over" } else { status_tone(stage.status()) },
         note: match undecided && continues {
-            true => wording::stage_note(stage, opened),
-            false => String::new(),
+            true => times.mark(&wording::stage_note(stage, opened, case)),
+            false => Vec::new(),
         },
-        reviewers: stage.reviewers.iter().map(|one| reviewer(one, waits, case.link)).collect(),
+        reviewers: stage.reviewers.iter().map(|one| reviewer(one, waits, case, times)).collect(),
     }
 }
 
-fn reviewer(reviewer: &ReviewerState, waits: bool, link: &LinkHash) -> Reviewer {
+fn reviewer(reviewer: &ReviewerState, waits: bool, case: Case<'_>, times: &Times) -> Reviewer {
     let vote = reviewer.vote.as_ref();
     Reviewer {
-        name: clean_line(&wording::reviewer_name(reviewer, link)),
+        name: clean_line(&wording::reviewer_name(reviewer, case.link)),
         tone: vote_tone(vote),
-        did: wording::reviewer_did(reviewer, waits),
+        did: times.mark(&wording::reviewer_did(reviewer, waits, case)),
         comment: clean(vote.map_or("", |vote| vote.comment.trim())),
     }
 }

@@ -2,9 +2,13 @@
 
 use countersign_protos::{
     LinkHash, Verdict,
-    text::{clean_line, moment},
-    v1::{ApprovalState, ReviewerState, StageState, Status, Submission, Vote},
+    text::{self, clean_line},
+    v1::{
+        ApprovalState, Delivery, ReviewerState, StageState, Status, Submission, Vote,
+        reason::Reason,
+    },
 };
+use pbjson_types::Timestamp;
 
 use crate::{
     answer::{Answer, Ending, is_open, own_vote, pending, reviewer_by_link},
@@ -17,6 +21,18 @@ pub(crate) struct Case<'a> {
     pub(crate) answer: Answer,
     pub(crate) state: &'a ApprovalState,
     pub(crate) link: &'a LinkHash,
+}
+
+impl Case<'_> {
+    /// A time in the zone of the rules' calendar; empty if there is none.
+    pub(crate) fn moment(self, time: Option<&Timestamp>) -> String {
+        text::moment(time, &text::time_zone(&self.state.time_zone))
+    }
+
+    /// The same with the zone's name.
+    fn full_moment(self, time: Option<&Timestamp>) -> String {
+        text::full_moment(time, &text::time_zone(&self.state.time_zone))
+    }
 }
 
 /// The page's first line.
@@ -49,9 +65,9 @@ pub(crate) fn headline(case: Case<'_>) -> String {
 /// The text below the headline.
 pub(crate) fn explanation(case: Case<'_>) -> String {
     let own = own_vote(case.state, case.link);
-    let voted = own.map(|vote| moment(vote.decided_at.as_ref())).unwrap_or_default();
+    let voted = own.map(|vote| case.moment(vote.decided_at.as_ref())).unwrap_or_default();
     match case.answer {
-        Answer::Open => own_stage(case).map(invitation).unwrap_or_default(),
+        Answer::Open => own_stage(case).map(|stage| invitation(stage, case)).unwrap_or_default(),
         Answer::NoWorker => {
             "The service that processes decisions is not running right now. You can \
             still decide: your decision takes effect when the service is back. If you have already \
@@ -165,16 +181,17 @@ pub(crate) const OUTCOME_ONLY: &str =
 pub(crate) const ITEM: &str = "Item";
 
 /// What is known of a request besides its document, with labels.
-pub(crate) fn facts(submission: &Submission) -> Vec<(&'static str, String)> {
+pub(crate) fn facts(submission: &Submission, case: Case<'_>) -> Vec<(&'static str, String)> {
     let submitter = submission.submitter.clone().unwrap_or_default();
+    let name = text::display_name(&submitter.name, &submitter.email);
     let category = submission.document.as_ref().map_or("", |document| &document.category);
     let kind = list([&submission.submission_type, category]).replace('_', " ");
     let facts = [
-        ("From", list([&submitter.name, &submitter.department, &submitter.employee_id])),
+        ("From", list([&name, &submitter.department, &submitter.employee_id])),
         ("E-mail", clean_line(&submitter.email)),
         ("Type", capitalized(&kind)),
         ("Reference", clean_line(&submission.submission_id)),
-        ("Submitted", moment(submission.submitted_at.as_ref())),
+        ("Submitted", case.moment(submission.submitted_at.as_ref())),
     ];
     facts.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }
@@ -199,8 +216,8 @@ pub(crate) fn stage_status(stage: &StageState, opened: bool, continues: bool) ->
 }
 
 /// A stage's deadline, if it is open, and its quorum.
-pub(crate) fn stage_note(stage: &StageState, opened: bool) -> String {
-    match moment(stage.deadline.as_ref()) {
+pub(crate) fn stage_note(stage: &StageState, opened: bool, case: Case<'_>) -> String {
+    match case.full_moment(stage.deadline.as_ref()) {
         deadline if opened && !deadline.is_empty() => {
             format!("Until {deadline}. {}", quorum(stage)).trim().to_owned()
         }
@@ -209,9 +226,9 @@ pub(crate) fn stage_note(stage: &StageState, opened: bool) -> String {
 }
 
 /// What a reviewer did, or why they did nothing; `waiting` where they still can.
-pub(crate) fn reviewer_did(reviewer: &ReviewerState, waiting: bool) -> String {
+pub(crate) fn reviewer_did(reviewer: &ReviewerState, waiting: bool, case: Case<'_>) -> String {
     if let Some(vote) = &reviewer.vote {
-        let did = on(past(Some(vote)), &moment(vote.decided_at.as_ref()));
+        let did = on(past(Some(vote)), &case.moment(vote.decided_at.as_ref()));
         return match vote.by.as_str() {
             "operator" => {
                 format!("{did}, recorded by an operator ({})", clean_line(&vote.identity))
@@ -222,6 +239,7 @@ pub(crate) fn reviewer_did(reviewer: &ReviewerState, waiting: bool) -> String {
     let did = match (reviewer.released, waiting) {
         (true, _) if reviewer.reissued => "has a new link",
         (true, _) => "did not decide; others were asked",
+        (false, true) if reviewer.delivery() == Delivery::Undeliverable => "cannot be reached",
         (false, true) => "has not decided yet",
         (false, false) => "",
     };
@@ -287,8 +305,8 @@ fn own_stage(case: Case<'_>) -> Option<&StageState> {
     reviewer_by_link(case.state, case.link).map(|(stage, _)| stage)
 }
 
-fn invitation(stage: &StageState) -> String {
-    let deadline = moment(stage.deadline.as_ref());
+fn invitation(stage: &StageState, case: Case<'_>) -> String {
+    let deadline = case.full_moment(stage.deadline.as_ref());
     if deadline.is_empty() {
         return quorum(stage);
     }
@@ -307,7 +325,7 @@ fn delivering(case: Case<'_>) -> String {
 fn progress(case: Case<'_>) -> String {
     let status = case.state.status();
     if !pending(status) {
-        let when = moment(case.state.decided_at.as_ref());
+        let when = case.moment(case.state.decided_at.as_ref());
         let word = outcome_word(status).to_uppercase();
         let now = match case.answer {
             Answer::Recorded => format!("The request is now {word}."),
@@ -316,7 +334,7 @@ fn progress(case: Case<'_>) -> String {
         return join([now, case.state.reason.clone(), delivering(case)]);
     }
     match own_stage(case) {
-        Some(stage) if is_open(stage) => approvals_so_far(stage),
+        Some(stage) if is_open(stage) => join([approvals_so_far(stage), unreachable(case)]),
         Some(stage) => {
             let over = format!("This stage is {}.", stage_word(stage).to_lowercase());
             let next = case.state.stages.iter().find(|stage| is_open(stage));
@@ -326,9 +344,21 @@ fn progress(case: Case<'_>) -> String {
                 }
                 _ => "The request continues.".to_owned(),
             };
-            join([over, next])
+            join([over, next, unreachable(case)])
         }
         None => "The request is not decided yet.".to_owned(),
+    }
+}
+
+/// Said where mail reaches nobody who may decide now.
+fn unreachable(case: Case<'_>) -> String {
+    let because = case.state.because.as_ref().and_then(|because| because.reason.as_ref());
+    match because {
+        Some(Reason::Unreachable(stage)) => format!(
+            "Mail reaches nobody in {stage} who may decide now; whoever runs the approvals can have \
+             others asked."
+        ),
+        _ => String::new(),
     }
 }
 
@@ -343,7 +373,7 @@ fn approvals_so_far(stage: &StageState) -> String {
 }
 
 fn over(case: Case<'_>, what: &str) -> String {
-    let when = moment(case.state.decided_at.as_ref());
+    let when = case.moment(case.state.decided_at.as_ref());
     let reason = case.state.reason.clone();
     if reason.is_empty() {
         return join([sentence(what, &when), delivering(case)]);

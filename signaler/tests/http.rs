@@ -467,9 +467,46 @@ async fn the_outbox_is_there_only_with_its_notifier_and_shows_nothing_else() {
     assert_eq!(mail.status, StatusCode::OK);
     assert!(mail.body.contains("<a href=\"https://ok.example/a/ID\">"), "{}", mail.body);
     assert!(!mail.body.contains("<script") && !mail.body.contains("<i>"), "{}", mail.body);
+    assert!(!mail.body.contains("<iframe"), "it has no HTML: {}", mail.body);
+    assert_eq!(get(&service, "/outbox/1-ann@example.com.eml/html").await.status, 404);
     for path in ["..%2fsecret.eml", "%2e%2e/secret.eml", "none.eml", "..", "%FF.eml"] {
         let answer = get(&service, &format!("/outbox/{path}")).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_outbox_shows_a_mails_html_where_it_can_do_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mail = "Subject: Hi\r\nMIME-Version: 1.0\r\n\
+                Content-Type: multipart/alternative; boundary=b\r\n\r\n\
+                --b\r\nContent-Type: text/plain\r\n\r\nAs text\r\n\
+                --b\r\nContent-Type: text/html\r\n\r\n\
+                <html><head></head><body><script>alert(1)</script>As HTML</body></html>\r\n--b--\r\n";
+    std::fs::write(directory.path().join("1.eml"), mail).expect("written");
+    let notify = format!("outbox:{}", directory.path().display());
+    for base in ["", "/base"] {
+        let public_url = format!("https://ok.example{base}");
+        let service = service::service(&public_url, &notify, &[]).router();
+        let page = get(&service, "/outbox/1.eml").await;
+        let frame = format!("src=\"{base}/outbox/1.eml/html\"");
+        assert!(page.body.contains(&frame) && page.body.contains("As text"), "{}", page.body);
+        assert!(page.body.contains("sandbox=\"allow-top-navigation-by-user-activation\""));
+        assert!(!page.body.contains("As HTML"), "{}", page.body);
+        assert_protected(&page);
+        assert!(page.header("content-security-policy").ends_with("frame-src 'self'"));
+
+        let framed = get(&service, &format!("{base}/outbox/1.eml/html")).await;
+        assert_eq!(framed.status, StatusCode::OK);
+        assert!(framed.body.contains("<base target=\"_top\">"), "{}", framed.body);
+        assert!(framed.body.contains("As HTML"), "{}", framed.body);
+        let csp = framed.header("content-security-policy");
+        assert!(csp.contains("default-src 'none'") && csp.contains("; sandbox "), "{csp}");
+        assert!(!csp.contains("allow-scripts") && !csp.contains("allow-same-origin"), "{csp}");
+        assert!(csp.contains("frame-ancestors 'self'") && !csp.contains("script-src"), "{csp}");
+        assert_eq!(framed.header("x-frame-options"), "SAMEORIGIN");
+        assert_eq!(framed.header("x-content-type-options"), "nosniff");
+        assert_eq!(framed.header("content-type"), "text/html; charset=utf-8");
     }
 }
 

@@ -122,7 +122,9 @@ impl Reader {
     }
 
     fn start_timer(&mut self, id: &str, summary: &str) {
-        if let Some((what, stage)) = summary.trim_matches('"').rsplit_once(" S")
+        // "Deadline of S0 (Fri 27 Nov 2026, 16:00 UTC)"
+        let what = summary.trim_matches('"').split(" (").next().unwrap_or_default();
+        if let Some((what, stage)) = what.rsplit_once(" S")
             && let Ok(stage) = stage.parse()
         {
             self.deadlines.entry(stage).or_insert(self.deadline);

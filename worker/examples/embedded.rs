@@ -22,7 +22,9 @@ async fn main() -> anyhow::Result<()> {
         policy: None,
         link_keys: std::env::var("COUNTERSIGN_LINK_KEYS")?.parse()?,
         public_url: "http://127.0.0.1:8088".parse()?,
+        organization: None,
         notifier: Notifier::Outbox(Outbox::new("outbox".into(), "approvals@example.com".parse()?)),
+        mail_rate: None,
         webhook: None,
     };
     let client = connect(temporal_settings()?).await?;

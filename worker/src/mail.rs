@@ -1,20 +1,29 @@
 //! The text of mails. Pure.
 
+mod facts;
+mod subject;
+
 use askama::Template;
 use countersign_protos::{
-    ApprovalId, PublicUrl,
-    text::{attachment_name, clean, clean_line, moment, money},
-    v1::{Document, Outcome, Status, Submitter},
+    ApprovalId, Organization, PublicUrl,
+    text::{clean_line, full_moment, time_zone, to_message},
+    v1::{Outcome, Status},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{approval::OnDeadline, policy::Plan, recorded::ReviewRequest};
+use self::facts::{DecisionFacts, Facts, status_word};
+pub(crate) use self::subject::Subject;
+use crate::{
+    approval::{Approval, OnDeadline, Release},
+    policy::Plan,
+    recorded::ReviewRequest,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Letter {
     /// Part of an outbox file's name.
     pub(crate) kind: &'static str,
-    pub(crate) subject: String,
+    pub(crate) subject: Subject,
     pub(crate) text: String,
     pub(crate) html: String,
 }
@@ -23,9 +32,6 @@ pub(crate) struct Letter {
 const MAX_HINT_BYTES: usize = 200;
 /// What RFC 3986, 2.3, leaves as it is, without the dot: `.` and `..` have a meaning in paths.
 const HINT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
-
-/// A mail lists at most this many items; the page shows all.
-const MAX_ITEMS: usize = 200;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Links {
@@ -55,71 +61,6 @@ impl Links {
     }
 }
 
-struct Facts {
-    title: String,
-    amount: String,
-    category: String,
-    description: String,
-    submission_id: String,
-    submission_type: String,
-    submitter: String,
-    submitter_email: String,
-    department: String,
-    employee_id: String,
-    submitted: String,
-    items: Vec<ItemFacts>,
-    more_items: usize,
-    attachments: Vec<AttachmentFacts>,
-}
-
-struct ItemFacts {
-    description: String,
-    amount: String,
-    date: String,
-}
-
-struct AttachmentFacts {
-    name: String,
-    uri: String,
-}
-
-impl Facts {
-    fn new(
-        submission_id: &str,
-        submission_type: &str,
-        submitter: Option<&Submitter>,
-        document: Option<&Document>,
-    ) -> Self {
-        let submitter = submitter.cloned().unwrap_or_default();
-        let document = document.cloned().unwrap_or_default();
-        let item = |item: &countersign_protos::v1::Item| ItemFacts {
-            description: clean_line(&item.description),
-            amount: money(&item.amount, &document.currency),
-            date: clean_line(&item.date),
-        };
-        let attachment = |uri: &String| AttachmentFacts {
-            name: clean_line(attachment_name(uri)),
-            uri: clean_line(uri),
-        };
-        Self {
-            title: clean_line(&document.title),
-            amount: money(&document.amount, &document.currency),
-            category: clean_line(&document.category),
-            description: clean(&document.description),
-            submission_id: clean_line(submission_id),
-            submission_type: clean_line(submission_type).replace('_', " "),
-            submitter: clean_line(&submitter.name),
-            submitter_email: clean_line(&submitter.email),
-            department: clean_line(&submitter.department),
-            employee_id: clean_line(&submitter.employee_id),
-            submitted: String::new(),
-            items: document.items.iter().take(MAX_ITEMS).map(item).collect(),
-            more_items: document.items.len().saturating_sub(MAX_ITEMS),
-            attachments: document.attachments.iter().map(attachment).collect(),
-        }
-    }
-}
-
 #[derive(Template)]
 #[template(path = "request.txt")]
 struct RequestText<'a> {
@@ -127,7 +68,7 @@ struct RequestText<'a> {
     links: &'a Links,
     reminder: bool,
     new_link: bool,
-    absent: &'a str,
+    place: &'a str,
     stage: &'a str,
     deadline: &'a str,
     consequence: &'a str,
@@ -140,49 +81,10 @@ struct RequestHtml<'a> {
     links: &'a Links,
     reminder: bool,
     new_link: bool,
-    absent: &'a str,
+    place: &'a str,
     stage: &'a str,
     deadline: &'a str,
     consequence: &'a str,
-}
-
-/// A request or a reminder to a reviewer.
-pub(crate) fn request(plan: &Plan, request: &ReviewRequest, links: &Links) -> Letter {
-    let submission = &plan.submission;
-    let mut facts = Facts::new(
-        &submission.submission_id,
-        &submission.submission_type,
-        submission.submitter.as_ref(),
-        submission.document.as_ref(),
-    );
-    facts.submitted = moment(submission.submitted_at.as_ref());
-    let (facts, stage) = (&facts, stage_name(plan, request.stage));
-    let (stage, reminder, new_link) = (stage.as_str(), request.reminder, request.new_link);
-    let deadline = moment(request.deadline.as_ref());
-    let deadline = deadline.as_str();
-    let consequence = match request.on_deadline {
-        _ if request.escalates => "others are asked",
-        OnDeadline::Expire => "it ends undecided",
-        OnDeadline::Reject => "it counts as rejected",
-        OnDeadline::Approve => "it counts as approved unless somebody has rejected it",
-    };
-    let start = match (reminder, new_link) {
-        (true, _) => "Reminder: please decide",
-        (false, true) => "New link: please decide",
-        (false, false) => "Please decide",
-    };
-    let absent = request.on_behalf_of.as_ref().map(|absent| clean_line(absent.as_str()));
-    let absent = absent.as_deref().unwrap_or_default();
-    let text =
-        RequestText { facts, links, reminder, new_link, absent, stage, deadline, consequence };
-    let html =
-        RequestHtml { facts, links, reminder, new_link, absent, stage, deadline, consequence };
-    Letter {
-        kind: if reminder { "reminder" } else { "request" },
-        subject: subject(start, facts),
-        text: rendered(&text),
-        html: rendered(&html),
-    }
 }
 
 #[derive(Template)]
@@ -190,7 +92,7 @@ pub(crate) fn request(plan: &Plan, request: &ReviewRequest, links: &Links) -> Le
 struct OutcomeText<'a> {
     facts: &'a Facts,
     decision: &'a DecisionFacts,
-    to: Recipient,
+    opening: &'a str,
 }
 
 #[derive(Template)]
@@ -198,134 +100,193 @@ struct OutcomeText<'a> {
 struct OutcomeHtml<'a> {
     facts: &'a Facts,
     decision: &'a DecisionFacts,
-    to: Recipient,
+    opening: &'a str,
 }
 
-/// Whom a mail about a decision is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Recipient {
-    Submitter,
-    /// A reviewer who need not decide any more.
-    Superseded,
-    /// A reviewer for whom an operator has decided.
-    Represented,
+/// Writes letters for whoever runs the approvals.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Writer<'a> {
+    pub(crate) organization: Option<&'a Organization>,
 }
 
-struct DecisionFacts {
-    word: &'static str,
-    reason: String,
-    decided: String,
-    stages: Vec<StageFacts>,
-}
+const PASSED: &str = "The deadline has passed without your decision.";
+const OTHERS: &str = "Others are asked now; your link does not decide any more.";
 
-struct StageFacts {
-    name: String,
-    word: &'static str,
-    votes: Vec<VoteFacts>,
-}
-
-struct VoteFacts {
-    reviewer: String,
-    word: &'static str,
-    /// Who signalled the vote for the reviewer, in words; empty if the reviewer pressed.
-    operator: String,
-    decided: String,
-    comment: String,
-}
-
-impl DecisionFacts {
-    fn new(outcome: &Outcome) -> Self {
-        let vote = |vote: &countersign_protos::v1::Vote| VoteFacts {
-            reviewer: match vote.on_behalf_of.as_str() {
-                "" => clean_line(&vote.reviewer),
-                absent => clean_line(&format!("{} (for {absent})", vote.reviewer)),
-            },
-            word: vote.verdict().known().map_or("decided", |verdict| verdict.terms().past),
-            operator: operator(vote),
-            decided: moment(vote.decided_at.as_ref()),
-            comment: clean(&vote.comment),
+impl Writer<'_> {
+    /// A request or a reminder to a reviewer.
+    pub(crate) fn request(self, plan: &Plan, request: &ReviewRequest, links: &Links) -> Letter {
+        let zone = time_zone(&plan.time_zone);
+        let facts = &self.signed(Facts::of_submission(&plan.submission, &zone));
+        let stage = stage_name(plan, request.stage);
+        let (stage, reminder, new_link) = (stage.as_str(), request.reminder, request.new_link);
+        let deadline = full_moment(request.deadline.as_ref(), &zone);
+        let deadline = deadline.as_str();
+        let consequence = match request.on_deadline {
+            _ if request.escalates => "others are asked",
+            on_deadline => consequence(on_deadline),
         };
-        let stage = |stage: &countersign_protos::v1::StageOutcome| StageFacts {
-            name: clean_line(&stage.name),
-            word: status_word(stage.status()),
-            votes: stage.decisions.iter().map(vote).collect(),
+        let start = match (reminder, new_link) {
+            (true, _) => "Reminder: please decide",
+            (false, true) => "New link: please decide",
+            (false, false) => "Please decide",
         };
-        Self {
-            word: status_word(outcome.status()),
-            reason: clean_line(&outcome.reason),
-            decided: moment(outcome.decided_at.as_ref()),
-            stages: outcome.stages.iter().map(stage).collect(),
+        let place = place(request);
+        let place = place.as_str();
+        let text =
+            RequestText { facts, links, reminder, new_link, place, stage, deadline, consequence };
+        let html =
+            RequestHtml { facts, links, reminder, new_link, place, stage, deadline, consequence };
+        Letter {
+            kind: if reminder { "reminder" } else { "request" },
+            subject: facts.subject(start),
+            text: rendered(&text),
+            html: rendered(&html),
         }
     }
-}
 
-/// The outcome, to the submitter.
-pub(crate) fn outcome(outcome: &Outcome) -> Letter {
-    let start = match outcome.status() {
-        Status::Approved => "Approved",
-        Status::Rejected => "Rejected",
-        Status::Expired => "Not decided in time",
-        _ => "Withdrawn",
-    };
-    about("outcome", start, outcome, Recipient::Submitter)
-}
-
-/// To a reviewer whose decision is no longer needed.
-pub(crate) fn superseded(outcome: &Outcome) -> Letter {
-    about("superseded", "No longer needed", outcome, Recipient::Superseded)
-}
-
-/// To a reviewer for whom an operator has decided.
-pub(crate) fn decided_by_operator(outcome: &Outcome) -> Letter {
-    about("decided", "Decided for you", outcome, Recipient::Represented)
-}
-
-fn about(kind: &'static str, start: &str, outcome: &Outcome, to: Recipient) -> Letter {
-    let facts = &Facts::new(
-        &outcome.submission_id,
-        &outcome.submission_type,
-        outcome.submitter.as_ref(),
-        outcome.document.as_ref(),
-    );
-    let decision = &DecisionFacts::new(outcome);
-    Letter {
-        kind,
-        subject: subject(start, facts),
-        text: rendered(&OutcomeText { facts, decision, to }),
-        html: rendered(&OutcomeHtml { facts, decision, to }),
+    /// The outcome, to the submitter.
+    pub(crate) fn outcome(self, outcome: &Outcome) -> Letter {
+        let start = match outcome.status() {
+            Status::Approved => "Approved",
+            Status::Rejected => "Rejected",
+            Status::Expired => "Not decided in time",
+            _ => "Withdrawn",
+        };
+        let opening = format!("Your submission is {}.", status_word(outcome.status()));
+        self.about("outcome", &opening, outcome, |facts| facts.own_subject(start))
     }
+
+    /// To the submitter: people are asked. `None` if nobody is.
+    pub(crate) fn started(self, outcome: &Outcome, approval: &Approval) -> Option<Letter> {
+        let (people, deadline) = asked(outcome, approval)?;
+        let opening = format!(
+            "Your submission is waiting for a decision. Asked to decide by {deadline}: {people}."
+        );
+        Some(self.about("started", &opening, outcome, |facts| facts.own_subject("Waiting")))
+    }
+
+    /// To the submitter: mail reaches nobody who may decide. `None` if it reaches somebody.
+    pub(crate) fn unreachable(self, outcome: &Outcome, approval: &Approval) -> Option<Letter> {
+        let stage = approval.open_stage().filter(|stage| stage.is_unreachable())?;
+        let (people, deadline) = asked(outcome, approval)?;
+        let consequence = match stage.escalates_at_deadline() {
+            true => "others are asked",
+            false => consequence(stage.on_deadline()),
+        };
+        let opening = format!(
+            "Nobody can be reached to decide your submission: mails to {people} were refused. Ask {} to \
+             have somebody else asked. Otherwise, {consequence} on {deadline}.",
+            self.whom()
+        );
+        let start = "Nobody can be reached";
+        Some(self.about("unreachable", &opening, outcome, |facts| facts.own_subject(start)))
+    }
+
+    /// To a reviewer who need not decide any more.
+    pub(crate) fn superseded(self, outcome: &Outcome, release: Release<'_>) -> Letter {
+        let (start, opening) = match release {
+            Release::Replaced { by, identity } => (
+                "Somebody else is asked",
+                format!(
+                    "{by} is asked in your place. {} wanted that; your link does not decide any \
+                     more.",
+                    an_operator(identity)
+                ),
+            ),
+            Release::Escalated => ("Deadline passed", format!("{PASSED} {OTHERS}")),
+            Release::Unreachable => ("Others are asked", format!("Mails were refused. {OTHERS}")),
+            Release::DeadlinePassed => ("Deadline passed", PASSED.to_owned()),
+            Release::Withdrawn => {
+                ("Withdrawn", "It was withdrawn: your decision is no longer needed.".to_owned())
+            }
+            Release::Decided => {
+                ("No longer needed", "Your decision is no longer needed.".to_owned())
+            }
+        };
+        self.about("superseded", &opening, outcome, |facts| facts.subject(start))
+    }
+
+    /// To a reviewer for whom an operator has decided.
+    pub(crate) fn decided_by_operator(self, outcome: &Outcome) -> Letter {
+        let opening = format!(
+            "An operator has recorded a decision for you. If you did not ask for that, tell {}.",
+            self.whom()
+        );
+        self.about("decided", &opening, outcome, |facts| facts.subject("Decided for you"))
+    }
+
+    fn about(
+        self,
+        kind: &'static str,
+        opening: &str,
+        outcome: &Outcome,
+        subject: impl FnOnce(&Facts) -> Subject,
+    ) -> Letter {
+        let facts = &self.signed(Facts::of_outcome(outcome));
+        let decision = &DecisionFacts::new(outcome);
+        Letter {
+            kind,
+            subject: subject(facts),
+            text: rendered(&OutcomeText { facts, decision, opening }),
+            html: rendered(&OutcomeHtml { facts, decision, opening }),
+        }
+    }
+
+    /// Whom people ask about approvals.
+    fn whom(self) -> String {
+        match self.organization {
+            Some(Organization { name, contact }) => format!("{name} ({contact})"),
+            None => "whoever runs the approvals".to_owned(),
+        }
+    }
+
+    /// With the words about who runs this.
+    fn signed(self, facts: Facts) -> Facts {
+        let imprint = self.organization.map(Organization::imprint).unwrap_or_default();
+        Facts { imprint, ..facts }
+    }
+}
+
+/// Who is asked and has not decided, and until when.
+fn asked(outcome: &Outcome, approval: &Approval) -> Option<(String, String)> {
+    let stage = approval.open_stage()?;
+    let people: Vec<&str> = stage.undecided().map(|seat| seat.reviewer.as_str()).collect();
+    let deadline = stage.deadline().map(to_message);
+    let deadline = full_moment(deadline.as_ref(), &time_zone(&outcome.time_zone));
+    (!people.is_empty()).then(|| (people.join(", "), deadline))
+}
+
+/// In whose place somebody is asked, and who wanted that; empty if they have their own.
+fn place(request: &ReviewRequest) -> String {
+    let ReviewRequest { reviewer, on_behalf_of, instead_of, reassigned_by, .. } = request;
+    let away = on_behalf_of.as_ref();
+    let away = away.map(|absent| format!("You are asked instead of {absent}, who is away."));
+    let replaced = instead_of.as_ref().map(|from| {
+        let who = on_behalf_of.as_ref().map_or("you", |absent| absent.as_str());
+        match reassigned_by.as_deref() {
+            Some(by) => format!("{} has had {who} asked in place of {from}.", an_operator(by)),
+            None => format!("{reviewer} is asked in place of {from}."),
+        }
+    });
+    replaced.into_iter().chain(away).collect::<Vec<_>>().join(" ")
 }
 
 /// The identity is what the operator's client claimed.
-fn operator(vote: &countersign_protos::v1::Vote) -> String {
-    match vote.by.as_str() {
-        "operator" => format!(", recorded by an operator ({})", clean_line(&vote.identity)),
-        _ => String::new(),
+fn an_operator(identity: &str) -> String {
+    format!("An operator ({})", clean_line(identity))
+}
+
+/// What the last deadline does.
+fn consequence(on_deadline: OnDeadline) -> &'static str {
+    match on_deadline {
+        OnDeadline::Expire => "it ends undecided",
+        OnDeadline::Reject => "it counts as rejected",
+        OnDeadline::Approve => "it counts as approved unless somebody has rejected it",
     }
 }
 
 fn stage_name(plan: &Plan, stage: u32) -> String {
     plan.stages.get(stage as usize).map(|stage| clean_line(&stage.name)).unwrap_or_default()
-}
-
-fn status_word(status: Status) -> &'static str {
-    match status {
-        Status::Approved => "approved",
-        Status::Rejected => "rejected",
-        Status::Expired => "not decided in time",
-        Status::Withdrawn => "withdrawn",
-        Status::Pending | Status::Unspecified => "still open",
-    }
-}
-
-fn subject(start: &str, facts: &Facts) -> String {
-    without_encoded_words(&format!("{start}: {}, {}", facts.title, facts.amount))
-}
-
-/// Breaks up `=?…?=`, which mail programs decode (RFC 2047, 2): they would show other text than the page,
-/// or characters that are removed elsewhere.
-pub(crate) fn without_encoded_words(text: &str) -> String {
-    text.replace("=?", "= ?")
 }
 
 fn rendered(template: &impl Template) -> String {

@@ -128,8 +128,14 @@ pub struct ReviewRequest {
     pub on_behalf_of: Option<EmailAddress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<EmailAddress>,
+    /// The identity that the operator claims who had them asked in another's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reassigned_by: Option<String>,
     /// The hash of their approval ID.
     pub link: String,
+    /// When the link was issued: with it, the thread of its mails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
     pub deadline: Option<pbjson_types::Timestamp>,
     pub on_deadline: OnDeadline,
     /// Whether the deadline passes the request on to other reviewers.
@@ -189,10 +195,27 @@ pub struct Notice {
 pub enum About {
     /// To the submitter.
     Outcome { outcome: Sealed<Outcome>, first_run_id: String },
+    /// To the submitter: people are asked, as of that moment.
+    Started(Evidence),
+    /// To the submitter: mail reaches nobody who may decide, as of that moment.
+    Unreachable(Evidence),
     /// To a reviewer who need not decide any more, as of that moment.
     Superseded(Evidence),
     /// To a reviewer for whom an operator has decided.
     DecidedByOperator(Evidence),
+}
+
+impl About {
+    /// The first run's ID of the approval.
+    pub(crate) fn first_run_id(&self) -> &str {
+        match self {
+            Self::Outcome { first_run_id, .. } => first_run_id,
+            Self::Started(evidence)
+            | Self::Unreachable(evidence)
+            | Self::Superseded(evidence)
+            | Self::DecidedByOperator(evidence) => &evidence.first_run_id,
+        }
+    }
 }
 
 /// The input of `process_decision`, which returns the receiver's answer.

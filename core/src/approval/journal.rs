@@ -60,6 +60,16 @@ impl Approval {
         &self.journal
     }
 
+    /// When this link was issued. A reset of the workflow issues it again.
+    pub fn asked_at(&self, link: &str) -> Option<Timestamp> {
+        self.journal.iter().find_map(|entry| match entry {
+            Entry::Asked { invited, at, .. } if invited.iter().any(|one| one.link == link) => {
+                Some(*at)
+            }
+            _ => None,
+        })
+    }
+
     /// Repeats what has happened. Returns whether it could happen now: else nothing has changed.
     #[must_use]
     pub fn repeat(&mut self, entry: Entry) -> bool {

@@ -10,6 +10,7 @@ mod email;
 mod journal;
 mod quorum;
 mod reason;
+mod release;
 mod restrictions;
 mod stage;
 
@@ -21,6 +22,7 @@ pub use email::{EmailAddress, NotAnEmailAddress};
 pub use journal::Entry;
 pub use quorum::{NotAQuorum, Quorum, Verdict};
 pub use reason::Reason;
+pub use release::Release;
 pub use restrictions::{Operators, Restrictions};
 pub use stage::{
     By, Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage, StagePlan,
@@ -438,6 +440,11 @@ impl Approval {
     /// When [`tick`](Self::tick) next has an effect. `None` also while the next level has to be asked.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.open_stage()?.next_deadline()
+    }
+
+    /// Whether the open stage waits for people none of whom can be reached.
+    pub fn is_unreachable(&self) -> bool {
+        self.open_stage().is_some_and(Stage::is_unreachable)
     }
 
     fn requires_link(&self) -> bool {

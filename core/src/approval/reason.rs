@@ -17,6 +17,10 @@ pub enum Reason<'a> {
         approvals: usize,
         needed: usize,
     },
+    /// The stage is open, and mail reaches nobody who may decide it.
+    Unreachable {
+        stage: &'a str,
+    },
     /// These reviewers decided the stage, in the order of their votes.
     Votes {
         stage: &'a str,
@@ -57,6 +61,7 @@ fn waiting(stage: &Stage) -> Reason<'_> {
     let name = &stage.plan().name;
     match stage.opened_at() {
         None => Reason::NotOpened { stage: name },
+        Some(_) if stage.is_unreachable() => Reason::Unreachable { stage: name },
         Some(_) => Reason::Waiting {
             stage: name,
             approvals: voters(stage, Verdict::Approve).len(),
@@ -102,6 +107,7 @@ impl From<Reason<'_>> for v1::Reason {
                 approvals: approvals as u32,
                 needed: needed as u32,
             }),
+            Reason::Unreachable { stage } => Kind::Unreachable(stage.to_owned()),
             Reason::Votes { stage, reviewers, .. } => {
                 Kind::Votes(Votes { stage: stage.to_owned(), reviewers: addresses(reviewers) })
             }

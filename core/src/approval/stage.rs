@@ -15,7 +15,7 @@ pub struct StagePlan {
     /// Counts those who have decided or may still decide.
     pub quorum: Quorum,
     pub on_deadline: OnDeadline,
-    /// Each is asked when the deadline of the one before has passed.
+    /// Each is asked when the deadline of the one before has passed. The last may be a fallback.
     pub levels: Vec<Level>,
 }
 
@@ -26,6 +26,8 @@ pub struct Level {
     pub reviewers: Vec<EmailAddress>,
     /// Whether those of the levels before may still decide.
     pub keep_earlier: bool,
+    /// Whether no deadline has it asked: only that nobody can be reached.
+    pub fallback: bool,
 }
 
 /// What the last deadline does to a stage.
@@ -320,7 +322,19 @@ impl Stage {
 
     /// Whether another level is asked when the deadline passes.
     pub fn has_next_level(&self) -> bool {
-        self.levels < self.plan.levels.len()
+        self.plan.levels.get(self.levels).is_some_and(|level| !level.fallback)
+    }
+
+    /// Whether another level is asked at the deadline of the present one, or of the first before that.
+    pub fn escalates_at_deadline(&self) -> bool {
+        self.plan.levels.get(self.level() + 1).is_some_and(|level| !level.fallback)
+    }
+
+    /// Whether it waits for people none of whom can be reached, and asks nobody else.
+    pub fn is_unreachable(&self) -> bool {
+        let mut undecided = self.undecided().peekable();
+        let waits = self.end().is_none() && self.whom().is_none() && undecided.peek().is_some();
+        waits && undecided.all(|seat| seat.status == SeatStatus::Unreachable)
     }
 
     /// Its votes, in the order in which they counted.
@@ -476,7 +490,7 @@ impl Stage {
 
     /// The seats that are superseded when this level is asked.
     fn leaving_for(&self, level: usize) -> Vec<usize> {
-        let Some(Level { reviewers, keep_earlier: false }) = self.plan.levels.get(level) else {
+        let Some(Level { reviewers, keep_earlier: false, .. }) = self.plan.levels.get(level) else {
             return Vec::new();
         };
         // A deputy of somebody in this level stays too.
@@ -558,10 +572,12 @@ impl Stage {
         true
     }
 
-    /// If no request reached anybody, nobody can decide: the next level is asked without waiting.
+    /// If no request reached anybody, nobody can decide: the next level is asked without waiting, a fallback
+    /// too.
     fn escalate_if_nobody_is_reached(&mut self) {
         let somebody = self.undecided().any(|seat| seat.status == SeatStatus::Asked);
-        self.escalates |= self.levels > 0 && !somebody && self.has_next_level();
+        let others = self.levels < self.plan.levels.len();
+        self.escalates |= self.levels > 0 && !somebody && others;
     }
 
     /// The position of the seat that a claim is for.

@@ -9,7 +9,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn level(reviewers: &[&str], keep_earlier: bool) -> Level {
-    Level { reviewers: addresses(reviewers), keep_earlier }
+    Level { reviewers: addresses(reviewers), keep_earlier, fallback: false }
 }
 
 fn plan(reviewers: &[&str], quorum: Quorum) -> StagePlan {
@@ -629,6 +629,88 @@ fn a_deputy_is_replaced_also_where_fewer_are_asked_than_the_quorum_needs() {
     assert_eq!(vote(&mut approval, "dee", Approve, 2), Receipt::Superseded);
     assert_eq!(vote(&mut approval, "ann", Approve, 3), Receipt::Counted);
     assert!(matches!(approval.status(), Status::Pending(..)));
+}
+
+#[test]
+fn who_is_released_can_read_why() {
+    let release = |approval: &Approval, name: &str| match approval.release(&address(name)) {
+        Some(Release::Replaced { by, identity }) => format!("{by} by {identity}"),
+        why => format!("{why:?}"),
+    };
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
+    assert_eq!(release(&approval, "ann"), "None", "she is asked");
+    let by_operator = approval.reassign(address("ann"), address("cy"), "op@laptop".into(), at(1));
+    by_operator.expect("she can be replaced");
+    assert_eq!(release(&approval, "ann"), "None", "until somebody is asked");
+    approval.ask(vec![replacement("ann", "cy")], None, at(1));
+    assert_eq!(release(&approval, "ann"), "cy@example.com by op@laptop");
+    let seats = approval.open_stage().expect("open").seats();
+    assert_eq!(approval.reassigned_by(&seats[2]), Some("op@laptop"));
+    assert_eq!(approval.reassigned_by(&seats[0]), None, "she was not asked in another's place");
+    vote(&mut approval, "cy", Reject, 2);
+    assert_eq!(release(&approval, "bob"), "Some(Decided)");
+    assert_eq!(release(&approval, "cy"), "None", "he has decided");
+    assert_eq!(release(&approval, "eve"), "None", "she was not asked");
+
+    let levels = || vec![level(&["ann"], false), level(&["boss"], false)];
+    let plans = || vec![StagePlan { levels: levels(), ..plan(&["ann"], Quorum::Any) }];
+    let mut late = asking_first_stage(plans());
+    late.tick(at(100));
+    open(&mut late, 100);
+    assert_eq!(release(&late, "ann"), "Some(Escalated)");
+    late.tick(at(200));
+    assert_eq!(release(&late, "boss"), "Some(DeadlinePassed)");
+    let mut refused = asking_first_stage(plans());
+    refused.reached("0-0-ann@example.com", false);
+    open(&mut refused, 10);
+    assert_eq!(release(&refused, "ann"), "Some(Unreachable)");
+    refused.withdraw(String::new(), String::new(), at(11));
+    assert_eq!(release(&refused, "boss"), "Some(Withdrawn)");
+}
+
+/// Somebody who is asked in another's place.
+fn replacement(from: &str, to: &str) -> Invited {
+    let instead_of = Some(address(from));
+    Invited { round: 2, instead_of, ..Invited::new(address(to), format!("0-2-{to}")) }
+}
+
+#[test]
+fn where_mail_reaches_nobody_the_reason_says_so_and_a_fallback_is_asked() {
+    let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
+    let reached = |approval: &mut Approval, name: &str, reached: bool| {
+        approval.reached(&format!("0-0-{name}@example.com"), reached);
+    };
+    reached(&mut approval, "ann", false);
+    assert!(!approval.is_unreachable(), "Bob may still read his mail");
+    reached(&mut approval, "bob", false);
+    assert!(approval.is_unreachable());
+    assert_eq!(approval.reason(), Reason::Unreachable { stage: "finance" });
+    assert!(approval.next_deadline().is_some(), "the deadline ends it all the same");
+    reached(&mut approval, "bob", true);
+    assert!(matches!(approval.reason(), Reason::Waiting { .. }));
+    vote(&mut approval, "bob", Approve, 1);
+    assert!(approval.is_unreachable(), "it waits for Ann alone");
+
+    let fallback = Level { fallback: true, ..level(&["boss"], false) };
+    let levels = vec![level(&["ann"], false), level(&["coo"], true), fallback];
+    let plans = || vec![StagePlan { levels: levels.clone(), ..plan(&["ann"], Quorum::All) }];
+    let mut unreached = asking_first_stage(plans());
+    assert!(unreached.open_stage().is_some_and(Stage::escalates_at_deadline));
+    reached(&mut unreached, "ann", false);
+    open(&mut unreached, 10);
+    assert!(!unreached.open_stage().is_some_and(Stage::escalates_at_deadline));
+    assert!(unreached.to_ask().is_none() && !unreached.is_unreachable(), "Coo is asked");
+    unreached.reached("0-1-coo@example.com", false);
+    let superseded = open(&mut unreached, 20);
+    assert_eq!(superseded.len(), 2, "neither could be reached");
+    vote(&mut unreached, "boss", Approve, 21);
+    assert!(matches!(unreached.status(), Status::Approved(..)));
+
+    let mut late = asking_first_stage(plans());
+    late.tick(at(100));
+    open(&mut late, 100);
+    late.tick(at(200));
+    assert!(matches!(late.status(), Status::Expired(..)), "no deadline has a fallback asked");
 }
 
 fn reissue(approval: &mut Approval, reviewer: Option<&str>) -> Result<(), NotReissued> {

@@ -29,7 +29,12 @@ fn plan() -> Plan {
         on_deadline: OnDeadline::Expire,
         escalations,
     };
-    let boss = PlannedLevel { reviewers: addresses(&["boss"]), time: time(), keep_earlier: false };
+    let boss = PlannedLevel {
+        reviewers: addresses(&["boss"]),
+        time: time(),
+        keep_earlier: false,
+        fallback: false,
+    };
     let stages =
         vec![stage("Managers", &["ann", "bob"], vec![boss]), stage("Finance", &["cfo"], vec![])];
     let submission = v1::Submission { submission_id: "PO-1".into(), ..Default::default() };

@@ -48,6 +48,11 @@ impl Calendar {
         self.time_zone.to_datetime(at).date()
     }
 
+    /// The IANA name of the time zone; empty for UTC.
+    pub fn zone_name(&self) -> &str {
+        self.time_zone.iana_name().filter(|name| *name != "UTC").unwrap_or_default()
+    }
+
     /// The calendar without the holidays before that date, to be recorded.
     pub fn from_date_on(&self, date: Date) -> Self {
         let mut calendar = self.clone();

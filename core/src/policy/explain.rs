@@ -6,7 +6,8 @@ use countersign_protos::{text, v1::Submission};
 use jiff::{Timestamp, civil::Date};
 
 use super::{
-    FollowUp, FollowUps, Invitee, PlannedStage, Policy, Route, Routed, TimePlan, invitees, schedule,
+    FollowUp, FollowUps, Invitee, PlannedLevel, PlannedStage, Policy, Route, Routed, TimePlan,
+    invitees, schedule,
 };
 use crate::approval::{
     Approval, Due, EmailAddress, Invited, OnDeadline, Quorum, Seat, ToAsk, Verdict, Whom,
@@ -63,6 +64,9 @@ impl Policy {
             Ok(Route::Stages(stages)) => {
                 if rule.different_people {
                     writeln!(out, "One person decides at most one of these stages.\n")?;
+                }
+                if rule.tell_submitter {
+                    writeln!(out, "{submitter} gets a mail when people are asked.\n")?;
                 }
                 for (i, stage) in stages.iter().enumerate() {
                     self.stage(out, i, stage, submitter, rule.asks(i, submitter), at)?;
@@ -151,6 +155,11 @@ impl Policy {
             approval.ask(invited.collect(), Some(due), now);
             approval.tick(deadline);
             now = deadline;
+        }
+        let fallback = stage.escalations.iter().find(|level| level.fallback);
+        if let Some(PlannedLevel { reviewers, .. }) = fallback {
+            let names: Vec<&str> = reviewers.iter().map(EmailAddress::as_str).collect();
+            writeln!(out, "  if mail reaches nobody, these are asked: {}", names.join(", "))?;
         }
         let end = match on_deadline {
             OnDeadline::Approve => "is approved unless somebody has rejected it",

@@ -35,6 +35,13 @@ pub struct Plan {
     pub rule_decision: Option<Verdict>,
     #[serde(default, skip_serializing_if = "Restrictions::are_none")]
     pub restrictions: Restrictions,
+    /// Whether the submitter gets a mail when people are asked, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tell_submitter: bool,
+    /// The IANA name of the zone in which people read times; empty for UTC. `calendar` has one only where it
+    /// is needed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub time_zone: String,
     /// Working time and absences follow this calendar. `None` if nothing needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calendar: Option<Calendar>,
@@ -68,6 +75,8 @@ impl Plan {
             rule: String::new(),
             rule_decision: None,
             restrictions: Restrictions::default(),
+            tell_submitter: false,
+            time_zone: String::new(),
             calendar: None,
             absences: Vec::new(),
             follow_ups: FollowUps::default(),
@@ -89,7 +98,7 @@ pub struct PlannedStage {
     pub time: TimePlan,
     /// What the last level's deadline does.
     pub on_deadline: OnDeadline,
-    /// The levels after the first, one for each deadline that passes.
+    /// The levels after the first: one for each deadline that passes, and perhaps a fallback.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub escalations: Vec<PlannedLevel>,
 }
@@ -115,10 +124,12 @@ impl PlannedStage {
 
 impl From<&PlannedStage> for StagePlan {
     fn from(stage: &PlannedStage) -> Self {
-        let first = Level { reviewers: stage.reviewers.clone(), keep_earlier: false };
+        let reviewers = stage.reviewers.clone();
+        let first = Level { reviewers, keep_earlier: false, fallback: false };
         let later = stage.escalations.iter().map(|level| Level {
             reviewers: level.reviewers.clone(),
             keep_earlier: level.keep_earlier,
+            fallback: level.fallback,
         });
         StagePlan {
             name: stage.name.clone(),
@@ -129,7 +140,7 @@ impl From<&PlannedStage> for StagePlan {
     }
 }
 
-/// Reviewers who are asked because those before did not decide in time.
+/// Reviewers who are asked because those before did not decide in time, or cannot be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedLevel {
@@ -140,6 +151,16 @@ pub struct PlannedLevel {
     pub time: TimePlan,
     /// Whether those who were asked before may still decide.
     pub keep_earlier: bool,
+    /// Whether no deadline has it asked: only that nobody can be reached. It is then the last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fallback: bool,
+}
+
+impl PlannedLevel {
+    /// A level for when nobody else can be reached: those have had their time, and cannot decide.
+    pub fn fallback(reviewers: Vec<EmailAddress>, time: TimePlan) -> Self {
+        Self { reviewers, time, keep_earlier: false, fallback: true }
+    }
 }
 
 /// The workflows that an outcome starts.

@@ -177,8 +177,13 @@ fn levels(
                 reviewers,
                 time: time.clone(),
                 keep_earlier: *keep_earlier,
+                fallback: false,
             });
         }
+    }
+    let fallback = people(&stage.fallback, above, barred);
+    if in_reach(stage.quorum, fallback.len()) {
+        levels.push(PlannedLevel::fallback(fallback, stage.time.clone()));
     }
     levels
 }

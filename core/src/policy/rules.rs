@@ -29,6 +29,8 @@ pub struct Rule {
     pub(super) decision: Decision,
     /// Whether one person decides at most one of its stages.
     pub different_people: bool,
+    /// Whether the submitter gets a mail when people are asked, too.
+    pub tell_submitter: bool,
     pub follow_ups: FollowUps,
     /// Whether a decision by link has to be confirmed.
     pub confirm: bool,
@@ -74,13 +76,15 @@ pub(super) struct RuleStage {
     pub(super) time: TimePlan,
     pub(super) on_deadline: OnDeadline,
     pub(super) escalations: Vec<Escalation>,
+    /// Who is asked if mail reaches nobody else.
+    pub(super) fallback: Vec<Ask>,
 }
 
 impl RuleStage {
-    /// Whom its levels ask.
+    /// Whom its levels ask, the fallback too.
     pub(super) fn asks(&self) -> impl Iterator<Item = &Ask> {
         let later = self.escalations.iter().flat_map(|level| &level.reviewers);
-        self.reviewers.iter().chain(later)
+        self.reviewers.iter().chain(later).chain(&self.fallback)
     }
 }
 

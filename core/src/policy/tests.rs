@@ -865,6 +865,39 @@ on_approved = { workflow = "Pay", task_queue = "payments", namespace = "finance"
 }
 
 #[test]
+fn a_fallback_is_planned_last_and_explained_and_the_submitter_is_told_where_the_rule_says_so() {
+    let text = r#"
+[default]
+name = "Everything"
+tell_submitter = true
+[[default.stages]]
+name = "Manager"
+reviewers = ["ann@example.com"]
+deadline = "2 days"
+escalate = [{ reviewers = ["coo@example.com"], deadline = "1 day" }]
+fallback = ["sue@example.com", "cfo@example.com"]
+"#;
+    let (policy, asked) = (policy(text), submission("", "", "5.00", "EUR"));
+    assert!(policy.route(&asked, &address("sue")).rule.tell_submitter);
+    let stages = stages(&policy, &asked, &address("sue"));
+    let [coo, fallback] = &stages[0].escalations[..] else { panic!("{stages:?}") };
+    assert!(!coo.fallback && fallback.fallback && !fallback.keep_earlier, "{stages:?}");
+    assert_eq!(names(&fallback.reviewers), ["cfo"], "never the submitter");
+    assert_eq!(fallback.time, stages[0].time, "they have as long");
+    let recorded = serde_json::to_string(&stages).expect("JSON");
+    let read: Vec<PlannedStage> = serde_json::from_str(&recorded).expect("stages");
+    assert_eq!(read, stages);
+    let explained = policy.explain(&asked, &address("sue"), Timestamp::UNIX_EPOCH);
+    for line in [
+        "sue@example.com gets a mail when people are asked.\n",
+        "  if mail reaches nobody, these are asked: cfo@example.com\n",
+        "  without a decision then, it expires\n",
+    ] {
+        assert!(explained.contains(line), "{explained}");
+    }
+}
+
+#[test]
 fn that_decisions_are_confirmed_is_explained() {
     for (confirm, explained) in [("true", true), ("false", false)] {
         let policy = policy(&format!(

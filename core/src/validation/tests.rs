@@ -729,6 +729,44 @@ fn an_attachment_s_uri_may_be_as_long_as_signed_ones_are() {
 }
 
 #[test]
+fn the_zone_in_which_people_read_times_is_recorded_also_where_no_calendar_is_needed() {
+    let zone = |text: &str| {
+        let plan = validated_by(&minimal(), &routing(), Some(&rules(text))).expect("a plan");
+        assert_eq!(plan.calendar, None, "its stages use no working time");
+        plan.time_zone
+    };
+    let calendar = "[calendar]\ntime_zone = \"America/Los_Angeles\"\n";
+    assert_eq!(zone(&format!("{calendar}{BOARD}")), "America/Los_Angeles");
+    assert_eq!(zone(&format!("[calendar]\ntime_zone = \"UTC\"\n{BOARD}")), "");
+    assert_eq!(zone(BOARD), "");
+    assert_eq!(plan(&minimal()).time_zone, "", "without rules");
+}
+
+#[test]
+fn a_submission_may_name_whom_to_ask_where_mail_reaches_nobody() {
+    let staged = |fallback: Value| {
+        let reviewers = json!(["ann@example.com", "bob@example.com"]);
+        let stage = json!({"reviewers": reviewers, "quorum": 2, "fallback": fallback});
+        with("/approval", json!({"stages": [stage]}))
+    };
+    let planned = plan(&staged(json!(["cy@example.com", "di@example.com"])));
+    let [level] = &planned.stages[0].escalations[..] else { panic!("{planned:?}") };
+    assert!(level.fallback && level.reviewers.len() == 2, "{level:?}");
+    assert_eq!(plan(&staged(json!([]))).stages[0].escalations, []);
+    assert_eq!(
+        problems(&staged(json!(["cy@example.com"]))),
+        ["$.approval.stages[0].quorum: 2 approvals can never come from 1 in `fallback`"]
+    );
+    let submitter = "$.approval.stages[0].fallback[1]: is the submitter, who does not approve their \
+                     own submission";
+    assert_eq!(problems(&staged(json!(["cy@example.com", "sue@example.com"]))), [submitter]);
+    let rules = rules(&format!("{MAY_NAME}{BOARD}"));
+    let strangers = staged(json!(["cy@example.com", "di@evil.example"]));
+    let found = problems_of(validated_by(&strangers, &routing(), Some(&rules)));
+    assert!(found[0].starts_with("$.approval.stages[0].fallback[1]: is outside"), "{found:?}");
+}
+
+#[test]
 fn a_rule_says_whether_decisions_are_confirmed() {
     for (said, confirm) in [("", false), ("confirm = false\n", false), ("confirm = true\n", true)] {
         let rules = rules(&format!("[default]\n{said}{}", BOARD.trim_start_matches("[default]\n")));

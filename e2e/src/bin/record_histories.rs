@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
 
 /// What is recorded, each in a file of its name.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "approve",
     "reject",
     "deadline",
@@ -26,12 +26,27 @@ const NAMES: [&str; 12] = [
     "undeliverable",
     "full_mailbox",
     "notices",
+    "fallback",
     "start_workflow",
     "continued",
 ];
 
-/// Somebody whose mail is refused, and somebody who is asked then.
+/// Somebody whose mail is refused, and somebody who is asked then. For small amounts, nobody is in the end.
 const UNREACHABLE: &str = r#"
+[[rules]]
+name = "Small expenses"
+when.amount = { USD = { up_to = 20 } }
+tell_submitter = true
+
+[[rules.stages]]
+name = "First"
+reviewers = ["nobody@example.com"]
+fallback = ["boss@example.com"]
+
+[[rules.stages]]
+name = "Second"
+reviewers = ["nobody@example.com"]
+
 [default]
 name = "Everything"
 
@@ -71,6 +86,7 @@ async fn main() -> Result<()> {
         undeliverable,
         full_mailbox,
         notices,
+        fallback,
         start_workflow,
         continued,
     ] = destination(&dir, env!("CARGO_PKG_VERSION_PRE").is_empty())?;
@@ -85,6 +101,7 @@ async fn main() -> Result<()> {
     let crowded = Stack::beside(Temporal::start_with(&[SHORT_RUNS]).await).start().await;
     let unreachable = ask_somebody_unreachable(&by_smtp, &server).await;
     let [full, left] = notify_a_full_mailbox(&by_smtp, &server).await;
+    let fallen_back = fall_back(&by_smtp, &server).await;
     let mut recorded = Vec::new();
     for (file, workflow) in [
         (approve, decide(&stack, "ann@example.com", "approve").await),
@@ -97,6 +114,7 @@ async fn main() -> Result<()> {
         (undeliverable, unreachable),
         (full_mailbox, full),
         (notices, left),
+        (fallback, fallen_back),
         (start_workflow, handing_over.submit(&submission::routed("50.00")).await),
         (continued, continue_as_new(&crowded).await),
     ] {
@@ -210,6 +228,20 @@ async fn notify_a_full_mailbox(stack: &Stack, server: &MailServer) -> [Workflow;
     server.reply(None);
     notices.end().await;
     [workflow, notices]
+}
+
+/// The submitter is told at the start, and when nobody can be reached any more.
+async fn fall_back(stack: &Stack, server: &MailServer) -> Workflow {
+    let workflow = stack.submit(&submission::routed("19.99")).await;
+    server.mails_to("boss@example.com", 1).await;
+    workflow.signal("approve", &json!({"reviewer": "boss@example.com"})).await;
+    server.mails_to("sam@example.com", 4).await;
+    let order = json!({"reviewer": "nobody@example.com", "to": "chief@example.com"});
+    workflow.signal("reassign", &order).await;
+    server.mails_to("chief@example.com", 5).await;
+    workflow.signal("approve", &json!({"reviewer": "chief@example.com"})).await;
+    workflow.outcome().await;
+    workflow
 }
 
 /// One of two has decided in the run before.

@@ -1,6 +1,6 @@
 //! Mails leave by SNS or SMTP as they do by the outbox.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use countersign_e2e::{
     MailServer, Stack, StackBuilder, Temporal, Topic, eventually, list, submission, text,
@@ -75,6 +75,28 @@ async fn a_reviewer_is_subscribed_to_their_own_mails_only() {
     assert_ne!(exit.code, 0, "{log}");
 }
 
+#[tokio::test]
+async fn by_sns_nobody_is_said_to_have_a_mail_who_has_confirmed_no_subscription() {
+    let builder = Stack::beside(Temporal::shared().await);
+    let topic = Topic::start(builder.dir()).await;
+    // The emulator takes every subscription for confirmed.
+    let builder = by_sns(builder, &topic);
+    let (exit, log) = builder.run("worker", &["subscribe", "ann@example.com"]).await;
+    assert_eq!(exit.code, 0, "{log}");
+    let stack = builder.start().await;
+    let reviewers = ["ann@example.com", "bob@example.com"];
+    let workflow = stack.submit(&submission::expense(&reviewers)).await;
+    let delivered = |status: &Value| {
+        let reviewers = list(&status["stages"][0]["reviewers"]);
+        reviewers.map(|each| text(&each["delivery"])).collect::<Vec<_>>()
+    };
+    let anns_alone = |status: &Value| delivered(status) == ["SENT", "UNDELIVERABLE"];
+    let status = workflow.status_where("a mail for Ann alone", anns_alone).await;
+    let error = text(&status["stages"][0]["reviewers"][1]["deliveryError"]);
+    let why = "bob@example.com has not confirmed a subscription to the topic";
+    assert!(error.contains(why), "{status}");
+}
+
 fn by_sns(builder: StackBuilder, topic: &Topic) -> StackBuilder {
     let settings = topic.settings(&topic.endpoint());
     settings.into_iter().fold(builder, |builder, (name, value)| builder.with(name, value))
@@ -110,6 +132,30 @@ async fn by_smtp_envelope_headers_and_both_bodies_are_right() {
     assert_eq!(workflow.outcome().await["status"], "REJECTED");
     let told = server.mails_to("sam@example.com", 1).await.swap_remove(0).mail;
     assert!(told.text.contains("zu teuer"), "{}", told.text);
+}
+
+#[tokio::test]
+async fn the_mails_about_a_request_are_in_its_thread_and_say_who_asks() {
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
+    let stack = builder.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let request = server.mails_to("ann@example.com", 1).await.swap_remove(0).mail;
+    assert!(request.subject.contains("from Sam Submitter"), "{}", request.subject);
+    workflow.until_asked().await;
+    workflow.signal("remind", &json!({})).await;
+    server.mails_to("ann@example.com", 2).await;
+    let to_cy = json!({"reviewer": "ann@example.com", "to": "cy@example.com"});
+    workflow.signal("reassign", &to_cy).await;
+    let id = request.header("Message-ID");
+    for later in &server.mails_to("ann@example.com", 3).await[1..] {
+        assert_eq!(later.mail.header("References"), id, "{}", later.mail.subject);
+        assert_eq!(later.mail.header("In-Reply-To"), id, "{}", later.mail.subject);
+        assert_ne!(later.mail.header("Message-ID"), id, "{}", later.mail.subject);
+    }
+    let cy = server.mails_to("cy@example.com", 1).await.swap_remove(0).mail;
+    assert_ne!(cy.header("Message-ID"), id, "a thread for each person");
+    assert_eq!(cy.header("References"), "");
 }
 
 #[tokio::test]
@@ -150,6 +196,60 @@ escalate = [{ reviewers = ["boss@example.com"], deadline = "1h" }]
     assert!(server.delivered().iter().all(|mail| mail.to != ["boss@example.com"]));
 }
 
+/// Replies that servers give to a command, and whether a mail that gets one is undeliverable.
+const REPLIES: [(&str, &str, bool); 14] = [
+    ("RCPT", "550 5.1.1 <x@example.com>: Recipient address rejected: User unknown", true),
+    ("RCPT", "550 5.2.1 The email account that you tried to reach is disabled", true),
+    ("RCPT", "554 5.7.1 <x@example.com>: Relay access denied", false),
+    ("RCPT", "550 5.7.64 TenantAttribution; Relay Access Denied SMTP", false),
+    ("DATA", "550 5.7.26 This mail is unauthenticated, which poses a security risk", false),
+    ("RCPT", "554 5.7.1 Service unavailable; Client host [192.0.2.7] blocked", false),
+    ("RCPT", "550 5.7.708 Service unavailable. Access denied, traffic not accepted", false),
+    ("MAIL", "553 5.1.8 Sender address rejected: Domain not found", false),
+    ("MAIL", "530 5.7.0 Must issue a STARTTLS command first", false),
+    ("RCPT", "452 4.2.2 Mailbox full, try later", false),
+    ("RCPT", "451 4.7.1 Greylisted, please try again", false),
+    ("EHLO", "421 4.7.0 Try again later, closing connection. (EHLO)", false),
+    ("DATA", "554 5.7.1 Message rejected as spam by content filtering", false),
+    ("RCPT", "550 requested action not taken", false),
+];
+
+#[tokio::test]
+async fn whatever_a_mail_server_answers_status_history_and_log_say_the_same() {
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
+    let stack = builder.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    for (command, reply, is_final) in REPLIES {
+        server.reply(Some((command, reply)));
+        let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+        let asked = |status: &Value| status["stages"][0]["reviewers"][0].clone();
+        let says = |is: &'static str| move |status: &Value| asked(status)["delivery"] == is;
+        let words = match is_final {
+            true => {
+                let refused = says("UNDELIVERABLE");
+                let status = workflow.status_where("a refused mail", refused).await;
+                let error = text(&asked(&status)["deliveryError"]);
+                assert!(error.contains(reply), "{reply}: {status}");
+                "failed, not retried"
+            }
+            false => {
+                workflow.pending_failure(reply).await;
+                workflow.status_where("a mail that is being sent", says("SENDING")).await;
+                "failed, will be retried"
+            }
+        };
+        let line = eventually(format!("a line about {reply:?}"), async || {
+            let log = stack.worker().log();
+            let is_it = |line: &&str| line.contains(&workflow.id) && line.contains(reply);
+            log.lines().find(is_it).map(str::to_owned)
+        })
+        .await;
+        assert!(line.contains(words), "{line}");
+        stack.temporal.must(["workflow", "terminate", "--workflow-id", &workflow.id]).await;
+    }
+    assert_eq!(server.count(), 0, "none was taken");
+}
+
 /// RFC 5321 gives a server ten minutes for this answer; it is the one that busy servers need.
 const LATE: Duration = Duration::from_secs(25);
 
@@ -182,6 +282,20 @@ async fn copies_that_cannot_be_avoided_have_one_message_id() {
     assert_eq!(ids[0], ids[1]);
     assert!(ids[0].ends_with("@example.com>"), "{ids:?}");
     assert_eq!(copies[0].mail.approval_id(), copies[1].mail.approval_id());
+}
+
+#[tokio::test]
+async fn a_worker_sends_no_more_mails_a_second_than_its_rate() {
+    let builder = Stack::beside(Temporal::shared().await);
+    let stack = builder.with("COUNTERSIGN_MAIL_RATE", "2").start().await;
+    let reviewers = ["ann", "bob", "cy", "dee", "eve"].map(|name| format!("{name}@example.com"));
+    let names = reviewers.each_ref().map(String::as_str);
+    let start = Instant::now();
+    stack.submit(&submission::expense(&names)).await;
+    for reviewer in names {
+        stack.mail_to(reviewer).await;
+    }
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -173,11 +173,29 @@ async fn the_outbox_lists_the_mails_and_shows_each_one() {
     let (_, rest) = outbox.body.split_once("/outbox/").expect("a link to a mail");
     let path = rest.split(['"', '\'', '>']).next().expect("a path");
     let shown = stack.open(&stack.url(&format!("/outbox/{path}"))).await;
-    shown.expect(200, &["125.50 USD"]);
+    shown.expect(200, &["125.50 USD", "The same as text"]);
+    let html = stack.open(&stack.url(&format!("/outbox/{path}/html"))).await;
+    html.expect(200, &["125.50 USD", "Review and approve"]);
+    assert!(html.header("content-security-policy").contains("sandbox"), "{:?}", html.headers);
     for outside in ["../signaler.log", "..%2Fsignaler.log", "%2Fetc%2Fpasswd", "nothing.eml"] {
         let page = stack.open(&stack.url(&format!("/outbox/{outside}"))).await;
         assert_eq!(page.status, 404, "{outside}");
     }
+}
+
+#[tokio::test]
+async fn mails_and_pages_say_who_runs_this() {
+    let stack = Stack::beside(Temporal::shared().await)
+        .with("COUNTERSIGN_ORGANIZATION", "Example Corp <it-help@example.com>")
+        .start()
+        .await;
+    stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let mail = stack.mail_to("ann@example.com").await;
+    let words = "an approval at Example Corp. If you have questions, or doubt that it is genuine, ask \
+                 it-help@example.com";
+    assert!(mail.text.contains(words) && mail.html.contains(words), "{}", mail.text);
+    stack.open(&mail.link("approve")).await.expect(200, &[words]);
+    stack.open(&stack.url("/")).await.expect(200, &[words]);
 }
 
 #[tokio::test]

@@ -41,6 +41,32 @@ async fn a_reviewer_reads_the_page_in_a_browser_comments_and_approves() {
 }
 
 #[tokio::test]
+async fn mails_fit_a_phone_whatever_is_in_them() {
+    let stack = Stack::start().await;
+    let link = format!("https://files.example/{}", "x".repeat(236));
+    let mut laptops = submission::laptops();
+    laptops["approval"] = json!({"stages": [{"reviewers": ["lee@example.com"]}]});
+    laptops["document"]["title"] = json!(link[..200]);
+    laptops["document"]["description"] = json!(format!("See {link}"));
+    laptops["document"]["items"][0]["description"] = json!(link);
+    laptops["document"]["attachments"] = json!([link]);
+    stack.submit(&laptops).await;
+    let request = stack.mail_to("lee@example.com").await;
+    stack.press(&request.link("reject"), "reject", &link).await.expect(200, &["rejected"]);
+    let outcome = stack.mail_to("priya@example.com").await;
+    let browser = Browser::start(stack.dir()).await;
+    for (mail, words) in [(request, "asks for your decision"), (outcome, "is rejected")] {
+        let file = stack.dir().join("mail.html");
+        std::fs::write(&file, &mail.html).expect("a writable directory");
+        browser.open(&format!("file://{}", file.display())).await;
+        browser.expect(words).await;
+        let too_wide = "return document.documentElement.scrollWidth > window.innerWidth";
+        assert_eq!(browser.evaluate(too_wide).await, false, "{}", mail.subject);
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_reviewer_rejects_in_a_browser_and_the_submitter_reads_why() {
     let (stack, workflow, browser) = a_reviewer_with_a_browser().await;
     let mail = stack.mail_to("lee@example.com").await;

@@ -277,6 +277,23 @@ async fn rules_that_change_touch_only_new_submissions_and_mistakes_change_nothin
 }
 
 #[tokio::test]
+async fn people_read_times_in_the_zone_of_the_rules_calendar() {
+    let stack = stack_with(&RULES.replace("Europe/Berlin", "Asia/Kathmandu")).await;
+    let workflow = stack.submit(&routed("50.00")).await;
+    let mail = stack.mail_to("ann@example.com").await;
+    assert!(mail.text.contains(" UTC+0545 (Asia/Kathmandu)"), "{}", mail.text);
+    let page = stack.open(&mail.link("approve")).await;
+    page.expect(200, &["UTC+0545 (Asia/Kathmandu)"]);
+    assert!(page.body.contains("<time datetime=\""), "{}", page.body);
+    let details = workflow.details().await.replace('\\', "");
+    assert!(details.contains("UTC+0545 (Asia/Kathmandu)"), "{details}");
+    stack.press(&mail.link("approve"), "approve", "").await.expect(200, &["approved"]);
+    assert_eq!(workflow.outcome().await["timeZone"], "Asia/Kathmandu");
+    let told = stack.mail_to("sam@example.com").await;
+    assert!(told.text.contains(" UTC+0545"), "{}", told.text);
+}
+
+#[tokio::test]
 async fn when_nobody_answers_others_are_asked_with_links_of_their_own() {
     let stack = stack_with(&escalating("ann@example.com", false)).await;
     let workflow = stack.submit(&routed("50.00")).await;
@@ -284,7 +301,9 @@ async fn when_nobody_answers_others_are_asked_with_links_of_their_own() {
     assert!(ann.text.contains("After that, others are asked."), "{}", ann.text);
     let boss = stack.mail_to("boss@example.com").await;
     let released = stack.mails_to("ann@example.com", 2).await;
-    assert!(released[1].subject.starts_with("No longer needed"), "{}", released[1].subject);
+    assert!(released[1].subject.starts_with("Deadline passed"), "{}", released[1].subject);
+    let passed = "The deadline has passed without your decision. Others are asked now";
+    assert!(released[1].text.starts_with(passed), "{}", released[1].text);
 
     stack.open(&ann.link("approve")).await.expect(410, &["others were asked in your place"]);
     stack.press(&ann.link("approve"), "approve", "").await.expect(410, &["others were asked"]);
@@ -358,6 +377,13 @@ async fn where_no_mail_comes_through_others_are_asked_at_once_and_everybody_can_
         })
         .await;
     assert_eq!(attributes["ApprovalReviewers"], json!(["nobody@example.com"]), "{attributes}");
+    let sentence = "Nobody in Review can be reached.";
+    alone.status_where(&format!("{sentence:?}"), |status| status["reason"] == sentence).await;
+    let details = alone.details().await;
+    assert!(details.contains(sentence), "{details}");
+    let told = &server.mails_to("sam@example.com", 1).await[0].mail;
+    let words = "Nobody can be reached to decide your submission: mails to nobody@example.com were";
+    assert!(told.text.contains(words), "{}", told.text);
     alone
         .signal("reassign", &json!({"reviewer": "nobody@example.com", "to": "cy@example.com"}))
         .await;
@@ -370,6 +396,37 @@ async fn where_no_mail_comes_through_others_are_asked_at_once_and_everybody_can_
 }
 
 #[tokio::test]
+async fn the_submitter_is_told_at_the_start_and_a_fallback_is_asked_where_mail_reaches_nobody() {
+    const WITH_FALLBACK: &str = r#"
+[default]
+name = "Everything"
+tell_submitter = true
+
+[[default.stages]]
+name = "Review"
+reviewers = ["nobody@example.com", "nobody.else@example.com"]
+quorum = 1
+fallback = ["boss@example.com"]
+"#;
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
+    let stack =
+        builder.with_rules(WITH_FALLBACK).with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let workflow = stack.submit(&routed("50.00")).await;
+    let boss = server.mails_to("boss@example.com", 1).await.swap_remove(0).mail;
+    stack.press(&boss.link("approve"), "approve", "").await.expect(200, &["approved"]);
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["reason"], "Approved by boss@example.com.", "{outcome}");
+    let told = server.mails_to("sam@example.com", 2).await;
+    let [start, end] = &told[..] else { panic!("{told:?}") };
+    assert!(start.mail.subject.starts_with("Waiting: "), "{}", start.mail.subject);
+    assert!(end.mail.subject.starts_with("Approved: "), "{}", end.mail.subject);
+    let id = start.mail.header("Message-ID");
+    assert_eq!(end.mail.header("References"), id);
+    assert_ne!(end.mail.header("Message-ID"), id);
+}
+
+#[tokio::test]
 async fn an_operator_has_somebody_else_asked_reminds_and_withdraws() {
     let stack = Stack::start().await;
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
@@ -378,6 +435,10 @@ async fn an_operator_has_somebody_else_asked_reminds_and_withdraws() {
     workflow.signal("reassign", &to("sam@example.com")).await;
     workflow.signal("reassign", &to("cy@example.com")).await;
     let cy = stack.mail_to("cy@example.com").await;
+    let place = " has had you asked in place of ann@example.com.";
+    assert!(cy.text.contains("An operator (") && cy.text.contains(place), "{}", cy.text);
+    let told = &stack.mails_to("ann@example.com", 2).await[1];
+    assert!(told.text.starts_with("cy@example.com is asked in your place."), "{}", told.text);
     stack.open(&ann.link("approve")).await.expect(410, &["others were asked in your place"]);
     workflow.signal("remind", &json!({})).await;
     let reminder = &stack.mails_to("cy@example.com", 2).await[1];
@@ -390,7 +451,7 @@ async fn an_operator_has_somebody_else_asked_reminds_and_withdraws() {
     workflow.signal("withdraw", &json!({"reason": "ordered twice"})).await;
     let outcome = workflow.outcome().await;
     assert_eq!(outcome["status"], "WITHDRAWN", "{outcome}");
-    assert_eq!(outcome["reason"], "Withdrawn: ordered twice", "{outcome}");
+    assert_eq!(outcome["reason"], "Withdrawn: ordered twice.", "{outcome}");
     stack.open(&cy.link("approve")).await.expect(410, &["withdrawn"]);
 }
 

@@ -188,7 +188,8 @@ fn an_empty_text_is_an_absent_field() {
         assert_eq!(problems, [], "{field}");
         assert_eq!(found, read(&json(text.replace("\"\"", "null"))).0, "{field}");
     }
-    for field in ["name", "reviewers", "quorum", "deadline", "reminders", "onDeadline"] {
+    for field in ["name", "reviewers", "quorum", "deadline", "reminders", "onDeadline", "fallback"]
+    {
         let text = format!(r#"{{"approval": {{"stages": [{{"{field}": ""}}]}}}}"#);
         let (read, problems) = read(&json(text));
         assert_eq!(problems, [], "{field}");

@@ -4,8 +4,8 @@ use axum::body::to_bytes;
 use countersign_protos::{
     ApprovalId,
     v1::{
-        ApprovalState, Document, Item, Policy, ReviewerState, StageState, Status, Submission,
-        Submitter, Vote,
+        ApprovalState, Delivery, Document, Item, Policy, ReviewerState, StageState, Status,
+        Submission, Submitter, Vote,
     },
 };
 
@@ -24,6 +24,7 @@ fn site() -> Site {
         origin: "https://ok.example".into(),
         stylesheet: "/assets/s.css".into(),
         outbox: false,
+        imprint: "This is about an approval at <Example>.".into(),
     }
 }
 
@@ -98,6 +99,13 @@ async fn said(answer: Answer, reading: Reading, accept: Accept) -> (u16, String)
     let status = response.status().as_u16();
     let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
     (status, String::from_utf8(body.to_vec()).expect("text"))
+}
+
+/// The page without the tags around its times.
+fn untimed(page: &str) -> String {
+    let (first, rest) = page.split_once("<time ").unwrap_or((page, ""));
+    let rest = rest.split("<time ").map(|part| part.split_once('>').map_or("", |(_, text)| text));
+    format!("{first}{}", rest.collect::<String>()).replace("</time>", "")
 }
 
 #[tokio::test]
@@ -182,7 +190,7 @@ async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_deci
     ] {
         let (page_status, page) = said(answer, reading.clone(), Accept::Html).await;
         assert_eq!(page_status, status, "{name}");
-        assert!(page.contains(words), "{name}: {words}\n{page}");
+        assert!(untimed(&page).contains(words), "{name}: {words}\n{page}");
         let form = matches!(answer, Answer::Open | Answer::NoWorker);
         assert_eq!(page.contains("<form method=\"post\""), form, "{name}");
         let (json_status, body) = said(answer, reading, Accept::Json).await;
@@ -221,7 +229,7 @@ async fn who_decided_what_and_why_is_shown_and_no_hash_is() {
     let reading = Reading::Current(state);
     let (_, page) = said(Answer::Decided, reading.clone(), Accept::Html).await;
     for text in ["ann@example.com (you)", "approved on Fri 27 Nov 2026, 16:00 UTC", "too dear"] {
-        assert!(page.contains(text), "{text}\n{page}");
+        assert!(untimed(&page).contains(text), "{text}\n{page}");
     }
     let (_, json) = said(Answer::Decided, reading, Accept::Json).await;
     assert!(json.contains("\"reviewer\":\"ann@example.com\""), "{json}");
@@ -376,6 +384,59 @@ async fn approve_and_reject_have_the_same_weight() {
     };
     assert!(!rules("approve").is_empty());
     assert_eq!(rules("approve"), rules("reject"));
+}
+
+#[tokio::test]
+async fn where_mail_reaches_nobody_a_page_says_so() {
+    let ann = vote("ann@example.com", Verdict::Approve, "");
+    let mut state = approval(Status::Pending, Status::Pending, ann, None);
+    let unreachable = countersign_protos::v1::reason::Reason::Unreachable("Managers".into());
+    state.because = Some(countersign_protos::v1::Reason { reason: Some(unreachable) });
+    state.stages[0].reviewers[1].delivery = Delivery::Undeliverable.into();
+    let reading = Reading::Current(state);
+    let (_, page) = said(on_view(&reading, &link()), reading, Accept::Html).await;
+    for words in ["Mail reaches nobody in Managers who may decide now", "cannot be reached"] {
+        assert!(page.contains(words), "{words}\n{page}");
+    }
+    assert!(!page.contains("has not decided yet</span>"), "{page}");
+}
+
+#[tokio::test]
+async fn every_page_says_who_runs_this_and_where_a_submitters_name_is_another_address_it_says_so() {
+    let mut state = approval(Status::Pending, Status::Pending, None, None);
+    let submission = state.submission.as_mut().expect("a submission");
+    submission.submitter.as_mut().expect("a submitter").name = "ceo@example.com".into();
+    let (_, page) = said(Answer::Open, Reading::Current(state), Accept::Html).await;
+    assert!(page.contains("<dd>ceo@example.com &#60;sam@example.com&#62;</dd>"), "{page}");
+    let problem = Reply::from(Problem::Gone).respond(&site(), Accept::Html);
+    let problem = to_bytes(problem.into_body(), 1 << 20).await.expect("a body");
+    for page in [page, String::from_utf8_lossy(&problem).into_owned()] {
+        assert!(
+            page.contains("This is about an approval at &#60;Example&#62;.</footer>"),
+            "{page}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn times_are_those_of_the_calendars_zone_and_programs_can_read_them() {
+    let ann = vote("ann@example.com", Verdict::Approve, "");
+    let mut state = approval(Status::Pending, Status::Pending, ann, None);
+    state.time_zone = "America/Los_Angeles".into();
+    state.submission.as_mut().expect("a submission").submitted_at = at(-3_600);
+    let (_, page) = said(Answer::Open, Reading::Current(state.clone()), Accept::Html).await;
+    let deadline = "<time datetime=\"2026-11-28T16:00Z\">Sat 28 Nov 2026, 08:00 PST</time> \
+                    (America/Los_Angeles)";
+    for words in [
+        format!("Please decide by {deadline}."),
+        format!("Until {deadline}."),
+        "approved on <time datetime=\"2026-11-27T16:00Z\">Fri 27 Nov 2026, 08:00 PST</time>".into(),
+        "<dd><time datetime=\"2026-11-27T15:00Z\">Fri 27 Nov 2026, 07:00 PST</time></dd>".into(),
+    ] {
+        assert!(page.contains(&words), "{words}\n{page}");
+    }
+    let (_, json) = said(Answer::Open, Reading::Current(state), Accept::Json).await;
+    assert!(json.contains("Please decide by Sat 28 Nov 2026, 08:00 PST (America/Los_Angeles)."));
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ fn read(given: &[(&str, &str)]) -> Result<Settings, WrongSettings> {
     let none = [
         "public-url",
         "allow-insecure",
+        "organization",
         "listen",
         "trusted-proxies",
         "limit-address",
@@ -60,6 +61,7 @@ fn everything_that_is_wrong_is_named_at_once() {
         (KEYS, "c2hvcnQ="),
         ("allow-insecure", "maybe"),
         ("public-url", "ftp://x"),
+        ("organization", "Example Corp"),
         ("listen", "8088"),
         (NOTIFY, "outbox:"),
         ("trusted-proxies", "10.0.0.0/8, everybody"),
@@ -76,6 +78,7 @@ fn everything_that_is_wrong_is_named_at_once() {
             "COUNTERSIGN_LINK_KEYS",
             "COUNTERSIGN_ALLOW_INSECURE",
             "COUNTERSIGN_PUBLIC_URL",
+            "COUNTERSIGN_ORGANIZATION",
             "COUNTERSIGN_LISTEN",
             "COUNTERSIGN_NOTIFY",
             "COUNTERSIGN_TRUSTED_PROXIES",

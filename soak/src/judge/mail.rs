@@ -8,7 +8,17 @@ use super::{
     outcome::{Told, ToldStage, ToldVote, explain},
 };
 
-const SUPERSEDED: &str = "Your decision is no longer needed.";
+const REPLACED: &str = " is asked in your place.";
+const RELEASED: [&str; 4] = [
+    "Your decision is no longer needed.",
+    "It was withdrawn: your decision is no longer needed.",
+    "The deadline has passed without your decision.",
+    "Mails were refused.",
+];
+const OF_SUBMITTER: [&str; 2] = [
+    "Your submission is waiting for a decision.",
+    "Nobody can be reached to decide your submission:",
+];
 const REPRESENTED: &str = "An operator has recorded a decision for you.";
 const OUTCOME: &str = "Your submission is ";
 const BY_OPERATOR: &str = ", recorded by an operator (";
@@ -52,8 +62,14 @@ fn explain_by(
     let told = read(lines);
     let first = lines.first().copied().unwrap_or_default();
     explain(facts, approval, &told)?;
-    if first == SUPERSEDED {
+    if first.contains(REPLACED) || RELEASED.iter().any(|words| first.starts_with(words)) {
         return explain_superseded(facts, approval, &told, to);
+    }
+    if OF_SUBMITTER.iter().any(|words| first.starts_with(words)) {
+        return match approval.submitter() == to {
+            true => Ok(()),
+            false => Err(format!("{to} has not submitted it")),
+        };
     }
     if first.starts_with(REPRESENTED) {
         let is_theirs = |vote: &ToldVote| vote.reviewer == to && !vote.by_link;
@@ -117,7 +133,9 @@ fn explain_superseded(
 fn read(lines: &[&str]) -> Told {
     let mut told = Told::default();
     let first = lines.first().copied().unwrap_or_default();
-    told.status = first.strip_prefix(OUTCOME).map(|word| status(word.trim_end_matches('.')));
+    let of_open = OF_SUBMITTER.iter().any(|words| first.starts_with(words));
+    let word = first.strip_prefix(OUTCOME).filter(|_| !of_open);
+    told.status = word.map(|word| status(word.trim_end_matches('.')));
     for line in lines {
         if let Some(vote) = line.strip_prefix("- ") {
             if let (Some(stage), Some(vote)) = (told.stages.last_mut(), read_vote(vote)) {

@@ -419,6 +419,8 @@ fn a_notice_is_true_and_goes_to_whom_it_concerns() {
     assert!(is_mail_explained(&act(), superseded(BOB, &by_operator)));
     assert!(!is_mail_explained(&facts(), superseded(BOB, &by_operator)), "nobody has");
     assert!(!is_mail_explained(&act(), superseded(BOB, &rejected(""))), "not her own");
+    let late = notice(BOB, "The deadline has passed without your decision.", &by_operator);
+    assert!(is_mail_explained(&act(), late));
     assert!(!is_mail_explained(&act(), superseded(ANN, &by_operator)), "Ann has decided");
     assert!(!is_mail_explained(&act(), superseded(CY, &by_operator)), "Cy was not asked");
     let mut twice = facts();
@@ -427,6 +429,12 @@ fn a_notice_is_true_and_goes_to_whom_it_concerns() {
     assert!(is_mail_explained(&twice, superseded(ANN, silent)), "she was asked in two stages");
     let waits = format!("S0: still open\n- {ANN} approved, Mon\n  > By page\n");
     assert!(!is_mail_explained(&facts(), superseded(BOB, &waits)), "he is still asked");
+    let waiting = |to| {
+        let first = "Your submission is waiting for a decision. Asked to decide by Mon: x.";
+        notice(to, first, "S0: still open\n")
+    };
+    assert!(is_mail_explained(&facts(), waiting(SUBMITTER)));
+    assert!(!is_mail_explained(&facts(), waiting(MALLORY)));
     let represented = |to| {
         let first =
             "An operator has recorded a decision for you. If you did not ask for that, tell.";

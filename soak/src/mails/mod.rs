@@ -124,6 +124,10 @@ impl Found {
                 (false, false) => &mut self.again,
             };
             *counter += 1;
+            // Nor is the submitter told of an outcome where nobody can be reached.
+            if mail.text.starts_with("Nobody can be reached") {
+                continue;
+            }
             if !mail.has_links() {
                 self.notified.insert(to.clone());
                 continue;

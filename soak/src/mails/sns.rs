@@ -34,6 +34,8 @@ impl Sns {
     /// Starts it; mails that are published by `sender` go to `mails`.
     pub(crate) async fn start(dir: &Path, sender: Part, mails: &Arc<Mails>) -> Result<Sns> {
         let topic = Topic::start(dir).await;
+        // With e-mail subscriptions alone, it would reach only those who have one.
+        topic.subscribe("others", "nobody@example.com").await;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())).await?;
         let port = listener.local_addr()?.port();
         let client = reqwest::Client::builder().no_proxy().build()?;
@@ -51,7 +53,7 @@ impl Sns {
 
 async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> Response {
     let mails = &front.mails;
-    let mail = mail(&body);
+    let Some(mail) = mail(&body) else { return front.forward(&headers, body).await };
     if mails.has_fault(Fault::SnsThrottled) {
         return error(StatusCode::BAD_REQUEST, "Sender", "Throttled");
     }
@@ -65,17 +67,8 @@ async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> 
         mails.add(&mail, true);
         return error(StatusCode::BAD_REQUEST, "Sender", "EndpointDisabled");
     }
-    let mut request = front.client.post(&front.endpoint).body(body);
-    for name in ["content-type", "authorization", "x-amz-date"] {
-        if let Some(value) = headers.get(name) {
-            request = request.header(name, value);
-        }
-    }
-    let Ok(answer) = request.send().await else {
-        return StatusCode::BAD_GATEWAY.into_response();
-    };
-    let status = answer.status();
-    if status.is_success() {
+    let answer = front.forward(&headers, body).await;
+    if answer.status().is_success() {
         if mails.take(&mail, front.sender) {
             return pending().await;
         }
@@ -85,16 +78,34 @@ async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> 
             return Body::from_stream(cut).into_response();
         }
     }
-    let text = answer.text().await.unwrap_or_default();
-    (status, [(CONTENT_TYPE, "text/xml")], text).into_response()
+    answer
 }
 
-/// The mail that a call of `Publish` stands for.
-fn mail(body: &[u8]) -> Mail {
+impl Front {
+    /// The emulator's answer.
+    async fn forward(&self, headers: &HeaderMap, body: Bytes) -> Response {
+        let mut request = self.client.post(&self.endpoint).body(body);
+        for name in ["content-type", "authorization", "x-amz-date"] {
+            if let Some(value) = headers.get(name) {
+                request = request.header(name, value);
+            }
+        }
+        let Ok(answer) = request.send().await else {
+            return StatusCode::BAD_GATEWAY.into_response();
+        };
+        let status = answer.status();
+        let text = answer.text().await.unwrap_or_default();
+        (status, [(CONTENT_TYPE, "text/xml")], text).into_response()
+    }
+}
+
+/// The mail that a call of `Publish` stands for. `None` for other calls.
+fn mail(body: &[u8]) -> Option<Mail> {
     let mut form: HashMap<String, String> =
         url::form_urlencoded::parse(body).into_owned().collect();
     let mut field = |name: &str| form.remove(name).unwrap_or_default();
-    Mail {
+    let is_mail = field("Action") == "Publish";
+    is_mail.then(|| Mail {
         from: String::new(),
         to: vec![field("MessageAttributes.entry.1.Value.StringValue")],
         subject: field("Subject"),
@@ -102,7 +113,7 @@ fn mail(body: &[u8]) -> Mail {
         text: field("Message"),
         html: String::new(),
         raw: Vec::new(),
-    }
+    })
 }
 
 fn error(status: StatusCode, side: &str, code: &str) -> Response {

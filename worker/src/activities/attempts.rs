@@ -305,10 +305,12 @@ mod tests {
             policy: None,
             link_keys: "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("a key"),
             public_url: "https://a.example".parse().expect("a URL"),
+            organization: None,
             notifier: crate::notifier::Notifier::Outbox(crate::notifier::Outbox::new(
                 "outbox".into(),
                 "approvals@example.com".parse().expect("an address"),
             )),
+            mail_rate: None,
             webhook: None,
         };
         let shown = format!("{:?}", registered(Arc::new(countersign)));

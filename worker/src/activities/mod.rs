@@ -12,7 +12,7 @@ use std::{
 };
 
 use countersign_protos::{
-    ApprovalId, Chain, LinkKeys, NotSealed, PublicUrl, names, submission,
+    ApprovalId, Chain, LinkKeys, NotSealed, Organization, PublicUrl, names, submission,
     v1::{self, Outcome},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -31,10 +31,10 @@ use self::{
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 use crate::{
-    approval::{EmailAddress, Whom},
+    approval::{Approval, EmailAddress, Stage, Whom},
     leaves::{self, Leaves, SeatOf},
-    mail::{self, Letter, Links},
-    notifier::{Envelope, Notifier, NotifyError},
+    mail::{Letter, Links, Writer},
+    notifier::{Envelope, MailRate, Notifier, NotifyError},
     outcome,
     payload::from_temporal,
     policy::{Policy, schedule},
@@ -71,8 +71,12 @@ pub struct Countersign {
     pub link_keys: LinkKeys,
     /// What every link starts with.
     pub public_url: PublicUrl,
+    /// Who runs this, for mails.
+    pub organization: Option<Organization>,
     /// Sends mails.
     pub notifier: Notifier,
+    /// How many mails a second; as many as there are without it.
+    pub mail_rate: Option<MailRate>,
     /// Receives outcomes.
     pub webhook: Option<Webhook>,
 }
@@ -138,7 +142,7 @@ impl Countersign {
         if leaves::is_brief(&evidence.journal) {
             return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
         }
-        let mut outcome = self.outcome(chain, &evidence)?;
+        let (_, mut outcome) = self.recompute(chain, &evidence)?;
         if outcome.status() == v1::Status::Pending {
             return Err(refusal(NOT_GENUINE, "what was recorded decides nothing yet"));
         }
@@ -170,9 +174,19 @@ impl Countersign {
         if link.hash().as_str() != request.link {
             return Err(refusal(NOT_GENUINE, "this link was not issued to this reviewer"));
         }
+        if let (Some(from), Some(identity)) = (&request.instead_of, &request.reassigned_by) {
+            let to = request.on_behalf_of.as_ref().unwrap_or(&request.reviewer);
+            let check = operators::check_reassignment(from, to, identity, &ctx, chain);
+            with_heartbeat(&ctx, check).await??;
+        }
         let links = Links::new(&self.public_url, link.id(), chain.workflow_id);
-        let letter = mail::request(&plan, &request, &links);
+        let letter = self.writer().request(&plan, &request, &links);
+        let thread = thread(&request.link, request.asked_at);
         let envelope = envelope(ctx.info(), request.reviewer);
+        let envelope = match request.reminder {
+            true => Envelope { thread, ..envelope },
+            false => Envelope { key: thread.clone(), thread, ..envelope },
+        };
         self.send(&ctx, envelope, letter, Some(link.id())).await
     }
 
@@ -184,40 +198,29 @@ impl Countersign {
         notice: Notice,
     ) -> Result<String, ActivityError> {
         let Notice { workflow_id, number, recipient, about } = notice;
-        let first_run_id = match &about {
-            About::Outcome { first_run_id, .. } => first_run_id.clone(),
-            About::Superseded(evidence) | About::DecidedByOperator(evidence) => {
-                evidence.first_run_id.clone()
-            }
-        };
-        let chain = Chain { workflow_id: &workflow_id, first_run_id: &first_run_id };
-        let (outcome, letter, concerned): (_, Write, People) = match &about {
+        let first_run_id = about.first_run_id();
+        let chain = Chain { workflow_id: &workflow_id, first_run_id };
+        let (outcome, thread, letter) = match &about {
             About::Outcome { outcome, .. } => {
                 let (outcome, _) = outcome.open(chain, &self.link_keys).map_err(not_sealed)?;
-                (outcome, mail::outcome, submitter)
+                concerns(&recipient, &submitter(&outcome))?;
+                let letter = self.writer().outcome(&outcome);
+                (outcome, thread_of_submitter(first_run_id), letter)
             }
-            About::Superseded(evidence) => {
-                (self.outcome(chain, evidence)?, mail::superseded, undecided)
-            }
-            About::DecidedByOperator(evidence) => {
-                (self.outcome(chain, evidence)?, mail::decided_by_operator, represented)
+            About::Started(evidence)
+            | About::Unreachable(evidence)
+            | About::Superseded(evidence)
+            | About::DecidedByOperator(evidence) => {
+                self.of_evidence(&ctx, chain, &recipient, &about, evidence).await?
             }
         };
-        // As people: the submission has the submitter's address as it was typed.
-        let people = concerned(&outcome);
-        let mut people = people.iter().filter_map(|person| person.parse::<EmailAddress>().ok());
-        if !people.any(|person| person == recipient) {
-            return Err(refusal(NOT_GENUINE, "this notice does not concern the recipient"));
-        }
-        if let About::Superseded(evidence) | About::DecidedByOperator(evidence) = &about {
-            let check = operators::check(&outcome, evidence, &ctx, &workflow_id);
-            with_heartbeat(&ctx, check).await??;
-        }
-        let letter = letter(&outcome);
         // The same where another workflow goes on with it, or a reset repeats it.
         let status = outcome.status().as_str_name().to_lowercase();
-        let key = format!("{first_run_id}.{}.{status}.{number}", letter.kind);
-        let envelope = Envelope { key, ..envelope(ctx.info(), recipient) };
+        let key = match about {
+            About::Started(_) => thread.clone(),
+            _ => format!("{first_run_id}.{}.{status}.{number}", letter.kind),
+        };
+        let envelope = Envelope { key, thread, ..envelope(ctx.info(), recipient) };
         self.send(&ctx, envelope, letter, None).await
     }
 
@@ -282,10 +285,18 @@ fn chain<'a>(ctx: &'a ActivityContext, first_run_id: &'a str) -> Chain<'a> {
     Chain { workflow_id, first_run_id }
 }
 
-/// What a notice says of an outcome.
-type Write = fn(&Outcome) -> Letter;
 /// Whom of an outcome a notice is for.
 type People = fn(&Outcome) -> Vec<&str>;
+
+/// Checks that a notice is for one of these. As people: the submission has the submitter's address as it was
+/// typed.
+fn concerns(recipient: &EmailAddress, people: &[&str]) -> Result<(), ActivityError> {
+    let mut people = people.iter().filter_map(|person| person.parse::<EmailAddress>().ok());
+    match people.any(|person| person == *recipient) {
+        true => Ok(()),
+        false => Err(refusal(NOT_GENUINE, "this notice does not concern the recipient")),
+    }
+}
 
 /// To whom the outcome is announced.
 fn submitter(outcome: &Outcome) -> Vec<&str> {
@@ -311,13 +322,59 @@ pub(crate) fn deliveries(countersign: Arc<Countersign>) -> ActivityDefinitions {
 }
 
 impl Countersign {
-    /// What follows from evidence, which has to be genuine.
-    fn outcome(&self, chain: Chain<'_>, evidence: &Evidence) -> Result<Outcome, ActivityError> {
+    fn writer(&self) -> Writer<'_> {
+        Writer { organization: self.organization.as_ref() }
+    }
+
+    /// The approval that follows from evidence, which has to be genuine, and its outcome so far.
+    fn recompute(
+        &self,
+        chain: Chain<'_>,
+        evidence: &Evidence,
+    ) -> Result<(Approval, Outcome), ActivityError> {
         let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
         let leaves = Leaves { chain, plan: &plan, key };
         let approval = leaves.recompute(evidence.began, evidence.journal.clone());
         let approval = approval.map_err(|why| refusal(NOT_GENUINE, why.to_string()))?;
-        Ok(outcome::outcome(&plan, &approval, chain))
+        let outcome = outcome::outcome(&plan, &approval, chain);
+        Ok((approval, outcome))
+    }
+
+    /// A notice that evidence bears out: the outcome so far, the notice's thread, and the letter.
+    async fn of_evidence(
+        &self,
+        ctx: &ActivityContext,
+        chain: Chain<'_>,
+        recipient: &EmailAddress,
+        about: &About,
+        evidence: &Evidence,
+    ) -> Result<(Outcome, String, Letter), ActivityError> {
+        let (approval, outcome) = self.recompute(chain, evidence)?;
+        let of_submitter = || thread_of_submitter(chain.first_run_id);
+        let of_reviewer = || thread_of(&approval, recipient);
+        let writer = self.writer();
+        let (concerned, thread): (People, _) = match about {
+            About::Superseded(_) => (undecided, of_reviewer()),
+            About::DecidedByOperator(_) => (represented, of_reviewer()),
+            About::Started(_) | About::Unreachable(_) | About::Outcome { .. } => {
+                (submitter, of_submitter())
+            }
+        };
+        concerns(recipient, &concerned(&outcome))?;
+        let check = operators::check(&outcome, evidence, ctx, chain.workflow_id);
+        with_heartbeat(ctx, check).await??;
+        let letter = match about {
+            About::Started(_) => writer.started(&outcome, &approval),
+            About::Unreachable(_) => writer.unreachable(&outcome, &approval),
+            About::Superseded(_) => {
+                let release = approval.release(recipient);
+                release.map(|release| writer.superseded(&outcome, release))
+            }
+            About::DecidedByOperator(_) => Some(writer.decided_by_operator(&outcome)),
+            About::Outcome { .. } => None,
+        };
+        let letter = letter.ok_or_else(|| refusal(NOT_GENUINE, "what it would say is not so"))?;
+        Ok((outcome, thread, letter))
     }
 
     /// A sealed outcome with its signature, which is the one that `conclude` has returned.
@@ -339,7 +396,13 @@ impl Countersign {
             Some(id) => redact(id, reply),
             None => reply,
         };
-        let error = match with_heartbeat(ctx, self.notifier.send(&envelope, &letter)).await? {
+        let sending = async {
+            if let Some(rate) = &self.mail_rate {
+                rate.wait_for_turn().await?;
+            }
+            self.notifier.send(&envelope, &letter).await
+        };
+        let error = match with_heartbeat(ctx, sending).await? {
             Ok(reply) => return Ok(redacted(reply)),
             Err(error) => error,
         };
@@ -398,13 +461,37 @@ async fn with_heartbeat<T>(
     }
 }
 
-/// The same for each attempt, so that a mail that is sent twice is recognised.
+/// The same for each attempt, so that a mail that is sent twice is recognised. Begins a thread.
 fn envelope(info: &ActivityInfo, recipient: EmailAddress) -> Envelope {
+    let key = key(info);
     Envelope {
         recipient,
-        key: key(info),
+        thread: key.clone(),
+        key,
         written_at: info.scheduled_time.unwrap_or_else(SystemTime::now),
     }
+}
+
+/// The key of a request, by which later mails to the reviewer refer to it. After a reset it is another one
+/// for the same link: a mail program drops a mail whose Message-ID it has.
+fn thread(link: &str, asked_at: Option<Timestamp>) -> String {
+    match asked_at {
+        Some(at) => format!("{link}.{}", at.as_second()),
+        None => link.to_owned(),
+    }
+}
+
+/// The thread of the submitter's notices, and the key of the one that says that people are asked.
+fn thread_of_submitter(first_run_id: &str) -> String {
+    format!("{first_run_id}.submitter")
+}
+
+/// The thread of a reviewer's latest request.
+fn thread_of(approval: &Approval, reviewer: &EmailAddress) -> String {
+    let mut seats = approval.stages().iter().flat_map(Stage::seats);
+    let seat = seats.rfind(|seat| seat.reviewer == *reviewer);
+    let link = seat.map(|seat| seat.link.as_str()).unwrap_or_default();
+    thread(link, approval.asked_at(link))
 }
 
 /// An idempotency key: the same for each attempt, and for nothing else.
@@ -456,6 +543,10 @@ fn refusal(kind: &str, message: impl Into<String>) -> ActivityError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        approval::{Invited, Level, OnDeadline, Quorum, StagePlan},
+        testing::address,
+    };
 
     #[test]
     fn each_notice_concerns_those_alone_for_whom_it_is_true() {
@@ -478,6 +569,33 @@ mod tests {
         assert_eq!(submitter(&outcome), ["sue@example.com"]);
         assert_eq!(undecided(&outcome), ["cy@example.com"]);
         assert_eq!(represented(&outcome), ["bob@example.com"], "Ann has pressed herself");
+    }
+
+    #[test]
+    fn a_reviewers_mails_have_the_thread_of_their_request_and_after_a_reset_another() {
+        let invited = |round: u32, name: &str| Invited {
+            round,
+            ..Invited::new(address(name), format!("hash of {name}"))
+        };
+        let asked_at = |text: &str| {
+            let at: Timestamp = text.parse().expect("a time");
+            let reviewers = vec![address("ann"), address("bob")];
+            let stage = StagePlan {
+                name: "Finance".into(),
+                quorum: Quorum::Any,
+                on_deadline: OnDeadline::Expire,
+                levels: vec![Level { reviewers, keep_earlier: true, fallback: false }],
+            };
+            let mut approval = Approval::new(address("sue"), vec![stage]);
+            approval.ask(vec![invited(0, "ann"), invited(0, "bob")], None, at);
+            approval
+        };
+        let (first, again) = (asked_at("2026-11-24T09:00:00Z"), asked_at("2026-11-25T09:00:00Z"));
+        let own = thread("hash of bob", first.asked_at("hash of bob"));
+        assert_eq!(own, "hash of bob.1795510800");
+        assert_eq!(thread_of(&first, &address("bob")), own);
+        assert_ne!(thread_of(&first, &address("ann")), own);
+        assert_ne!(thread_of(&again, &address("bob")), own, "another Message-ID");
     }
 
     #[test]

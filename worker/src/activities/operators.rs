@@ -22,7 +22,7 @@
 use std::time::Duration;
 
 use countersign_protos::{
-    comment_hash, names,
+    Chain, comment_hash, names,
     payload::{self, Payload, PayloadError},
     text::{self, clean_line},
     v1::{Decision, OperatorAction, Outcome, Proof, Reassignment, Reissue, Reminder, Vote},
@@ -64,11 +64,42 @@ pub(super) async fn check(
     ctx: &ActivityContext,
     workflow_id: &str,
 ) -> Result<Vec<HistoryEvent>, ActivityError> {
-    let mut missing = acts(outcome, evidence);
+    let chain = Chain { workflow_id, first_run_id: &evidence.first_run_id };
+    find(acts(outcome, evidence), ctx, chain).await
+}
+
+/// Checks that the server has the signal by which an operator who claims this identity had one person asked
+/// in another's place.
+///
+/// # Errors
+/// As [`check`].
+pub(super) async fn check_reassignment(
+    from: &EmailAddress,
+    to: &EmailAddress,
+    identity: &str,
+    ctx: &ActivityContext,
+    chain: Chain<'_>,
+) -> Result<(), ActivityError> {
+    let action = OperatorAction {
+        action: names::SIGNAL_REASSIGN.to_owned(),
+        identity: identity.to_owned(),
+        reviewer: from.to_string(),
+        to: to.to_string(),
+        ..OperatorAction::default()
+    };
+    find(vec![Act::Action(&action)], ctx, chain).await.map(drop)
+}
+
+/// Looks for acts in the histories of an approval's runs.
+async fn find(
+    mut missing: Vec<Act<'_>>,
+    ctx: &ActivityContext,
+    chain: Chain<'_>,
+) -> Result<Vec<HistoryEvent>, ActivityError> {
     if missing.is_empty() {
         return Ok(Vec::new());
     }
-    let (info, first_run_id) = (ctx.info(), &*evidence.first_run_id);
+    let (info, Chain { workflow_id, first_run_id }) = (ctx.info(), chain);
     let runs = Runs { client: ctx.client(), namespace: &info.namespace, workflow_id };
     let called_by = info.workflow_id.as_deref().zip(info.workflow_run_id.as_deref());
     let own = called_by.filter(|(caller, _)| *caller == workflow_id).map(|(_, run)| run);
@@ -341,7 +372,7 @@ fn is_same(written: &str, reviewer: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use countersign_protos::{Chain, LinkContext, LinkKeys, Verdict, v1};
+    use countersign_protos::{LinkContext, LinkKeys, Verdict, v1};
     use serde_json::json;
     use temporalio_common::protos::temporal::api::{
         common::v1::{self as temporal, Payloads, Principal},

@@ -1,6 +1,6 @@
 //! What proves an outcome, for activities and for a next run: the rest of the state follows from it.
 
-use countersign_protos::{comment_hash, payload::Encoding, v1::Outcome};
+use countersign_protos::{comment_hash, payload::Encoding, text, v1::Outcome};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
@@ -92,6 +92,8 @@ impl Open {
                     let first_run_id = self.first_run_id.clone();
                     About::Outcome { outcome: outcome.clone(), first_run_id }
                 }
+                Kind::Started => About::Started(brief(self.evidence(entries))),
+                Kind::Unreachable => About::Unreachable(brief(self.evidence(entries))),
                 Kind::Superseded => About::Superseded(brief(self.evidence(entries))),
                 Kind::DecidedByOperator => About::DecidedByOperator(brief(self.evidence(entries))),
             };
@@ -131,6 +133,7 @@ impl Left {
         let concluded = outcome.map(read).transpose()?;
         Ok(Open {
             sealed,
+            time_zone: text::time_zone(&plan.time_zone),
             plan,
             workflow_id,
             first_run_id,

@@ -15,7 +15,7 @@ use countersign_protos::{
     text::{self, to_message},
     v1,
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use temporalio_common::search_attributes::SearchAttributeUpdate;
 
@@ -34,8 +34,8 @@ pub(crate) use self::{
 };
 use crate::{
     approval::{
-        Approval, Ballot, By, Claim, NotReassigned, NotReissued, Receipt, Seat, SeatStatus, Stage,
-        ToAsk, Whom,
+        Approval, Ballot, By, Claim, Entry, NotReassigned, NotReissued, Receipt, Seat, SeatStatus,
+        Stage, ToAsk, Whom,
     },
     outcome,
     policy::Plan,
@@ -70,6 +70,8 @@ struct Open {
     /// Of the submission, and therefore of the outcome.
     encoding: Encoding,
     approval: Approval,
+    /// In which people read times.
+    time_zone: TimeZone,
     deliveries: Deliveries,
     notices: Notices,
     ending: Ending,
@@ -258,6 +260,7 @@ impl Case {
             return Step::Issue { summary, issue: Box::new(issue) };
         }
         let Some(until) = open.next_deadline() else { return Step::Stuck };
+        open.notify_if_unreachable();
         Step::Wait(Wait {
             publish: std::mem::take(&mut open.unpublished),
             stop: open.unsent_to_superseded(),
@@ -366,6 +369,7 @@ impl Case {
         }
         let now = issued.opened_at;
         let (superseded, pointless) = open.ask(issued);
+        open.notify_of_start();
         if let Some((signal, why)) = pointless {
             self.inbox.ignore(signal, &why);
         }
@@ -403,7 +407,12 @@ impl Open {
     /// Whom to issue links to now, and a summary for people.
     fn to_issue(&self, now: Timestamp) -> Option<(String, Issue)> {
         let to_ask = self.approval.to_ask()?;
-        let name = &self.plan.stages.get(to_ask.stage)?.name;
+        let planned = self.plan.stages.get(to_ask.stage)?;
+        let name = &planned.name;
+        let is_fallback = |level: usize| {
+            let level = level.checked_sub(1).and_then(|level| planned.escalations.get(level));
+            level.is_some_and(|level| level.fallback)
+        };
         let summary = match &to_ask.whom {
             Whom::Replacement(from, _) => {
                 format!("Issue an approval link for {name} to replace {from}")
@@ -412,6 +421,7 @@ impl Open {
                 format!("Issue a new approval link for {name} to {reviewer}")
             }
             Whom::Level(0) => format!("Issue approval links for {name}"),
+            Whom::Level(level) if is_fallback(*level) => format!("Ask the fallback of {name}"),
             Whom::Level(level) => format!("Escalate {name} (level {level})"),
         };
         let (plan, first_run_id) = (self.sealed.clone(), self.first_run_id.clone());
@@ -449,7 +459,8 @@ impl Open {
         let stage = self.approval.open_stage()?;
         let due = self.approval.next_deadline()?;
         let what = if stage.deadline() == Some(due) { "Deadline of" } else { "Reminder for" };
-        Some((due, format!("{what} {}", stage.plan().name)))
+        let when = text::full_moment(Some(&to_message(due)), &self.time_zone);
+        Some((due, format!("{what} {} ({when})", stage.plan().name)))
     }
 
     /// Requests to those who were not asked yet, and the reminders that are due.
@@ -464,7 +475,9 @@ impl Open {
             reviewer: seat.reviewer.clone(),
             on_behalf_of: seat.on_behalf_of.clone(),
             instead_of: seat.instead_of.clone(),
+            reassigned_by: self.approval.reassigned_by(seat).map(str::to_owned),
             link: seat.link.clone(),
+            asked_at: self.approval.asked_at(&seat.link),
             deadline: stage.deadline().map(to_message),
             on_deadline: stage.on_deadline(),
             escalates: stage.has_next_level(),
@@ -487,6 +500,26 @@ impl Open {
         for seat in seats.iter().filter(|seat| self.deliveries.of(seat).sent) {
             self.notices.notify(seat.reviewer.clone(), Kind::Superseded, entries);
         }
+    }
+
+    /// Tells the submitter that people are asked, where the rule says so.
+    fn notify_of_start(&mut self) {
+        let journal = self.approval.journal();
+        let asked = journal.iter().filter(|entry| matches!(entry, Entry::Asked { .. })).count();
+        if self.plan.tell_submitter && asked == 1 {
+            let (submitter, entries) = (self.plan.submitter.clone(), journal.len());
+            self.notices.notify(submitter, Kind::Started, entries);
+        }
+    }
+
+    /// Tells the submitter that mail reaches nobody who may decide, once until it reaches somebody.
+    fn notify_if_unreachable(&mut self) {
+        let unreachable = self.approval.is_unreachable();
+        if unreachable && !self.notices.told_unreachable {
+            let entries = self.approval.journal().len();
+            self.notices.notify(self.plan.submitter.clone(), Kind::Unreachable, entries);
+        }
+        self.notices.told_unreachable = unreachable;
     }
 
     /// Whether a signal has to wait for a stage to open, or for links: it may be about somebody who is

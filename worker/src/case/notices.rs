@@ -21,6 +21,8 @@ pub(super) struct Notices {
     started: BTreeSet<u32>,
     /// Why the submitter could not be notified; empty if they could.
     pub(super) submitter_error: String,
+    /// Whether the submitter was notified that mail reaches nobody who may decide now.
+    pub(super) told_unreachable: bool,
 }
 
 /// A notice that was not delivered yet.
@@ -34,14 +36,28 @@ pub(super) struct Pending {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
-    /// To the submitter.
+    /// To the submitter, as the two behind.
     Outcome,
+    /// People are asked.
+    Started,
+    /// Mail reaches nobody who may decide.
+    Unreachable,
     Superseded,
     DecidedByOperator,
 }
 
+impl Kind {
+    fn is_for_submitter(self) -> bool {
+        matches!(self, Kind::Outcome | Kind::Started | Kind::Unreachable)
+    }
+}
+
 impl Notices {
+    /// Of the outcome: what was to be said before it is said no more.
     pub(super) fn notify_submitter(&mut self, recipient: EmailAddress) {
+        let started = &self.started;
+        self.undelivered
+            .retain(|number, notice| started.contains(number) || !notice.kind.is_for_submitter());
         self.notify(recipient, Kind::Outcome, 0);
     }
 
@@ -54,7 +70,7 @@ impl Notices {
     pub(super) fn start(&mut self) -> Vec<(u32, Pending)> {
         let mut room = AT_ONCE.saturating_sub(self.started.len());
         let mut fits = |notice: &Pending| {
-            let fits = notice.kind == Kind::Outcome || room > 0;
+            let fits = notice.kind.is_for_submitter() || room > 0;
             room = room.saturating_sub(1);
             fits
         };

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     approval::{Entry, Invited, OnDeadline, Quorum, ToAsk, Verdict, Whom},
     limits::MAX_SEATS,
-    policy::{Absence, PlannedStage, TimePlan, invitees},
+    policy::{Absence, PlannedLevel, PlannedStage, TimePlan, invitees},
     recorded::About,
     testing::{self, address},
 };
@@ -263,7 +263,7 @@ fn operators_signals_have_their_effect_or_a_reason() {
     assert_eq!(case.mailed(), ["b", "c"]);
     case.send(names::SIGNAL_WITHDRAW, &order_of(json!({"reason": "ordered twice"})), NOW);
     case.send(names::SIGNAL_WITHDRAW, &[], NOW);
-    assert_eq!(case.outcome().reason, "Withdrawn: ordered twice");
+    assert_eq!(case.outcome().reason, "Withdrawn: ordered twice.");
     assert_eq!(case.inbox.ignored, 6, "the second withdrawal is one too many");
 }
 
@@ -479,7 +479,7 @@ fn notices_to_superseded_reviewers_have_as_many_comments_as_fit() {
             case.handle(Event::NoticeFinished { number, result: Ok(()) }, NOW);
             superseded.extend(match notice.about {
                 About::Superseded(evidence) => Some(evidence),
-                About::Outcome { .. } | About::DecidedByOperator(_) => None,
+                _ => None,
             });
         }
     }
@@ -694,4 +694,81 @@ fn only_the_latest_reasons_are_kept() {
     }
     assert_eq!(case.inbox.ignored, 12_000);
     assert_eq!(case.reasons().len(), MAX_REASONS);
+}
+
+#[test]
+fn the_submitter_is_told_at_the_start_once_where_the_rule_says_so() {
+    for told in [true, false] {
+        let mut case = Case::default();
+        begin_with(&mut case, &Plan { tell_submitter: told, ..plan() });
+        assert!(case.start_notices().is_empty(), "nobody is asked yet");
+        open(&mut case, &["a", "b"]);
+        let notices = case.start_notices();
+        assert_eq!(notices.len(), usize::from(told));
+        if let [Notice { recipient, about: About::Started(evidence), .. }] = &notices[..] {
+            assert_eq!(*recipient, address("sue"));
+            assert!(matches!(evidence.journal[..], [Entry::Asked { .. }]), "{evidence:?}");
+        }
+        case.reassign("ann", "cy");
+        open(&mut case, &["c"]);
+        assert!(case.start_notices().is_empty());
+    }
+    // It is decided before that is said.
+    let mut case = Case::default();
+    begin_with(&mut case, &Plan { tell_submitter: true, ..plan() });
+    open(&mut case, &["a", "b"]);
+    case.send(names::SIGNAL_WITHDRAW, &[], NOW);
+    case.sealed();
+    let notices = case.start_notices();
+    assert!(matches!(notices[..], [Notice { about: About::Outcome { .. }, .. }]), "{notices:?}");
+}
+
+#[test]
+fn where_mail_reaches_nobody_everybody_can_see_it_and_the_submitter_is_told_once() {
+    let mut case = opened_case();
+    case.next_wait(NOW);
+    let told = |case: &mut Case| {
+        case.next_wait(NOW);
+        let notices = case.start_notices();
+        notices.iter().filter(|notice| matches!(notice.about, About::Unreachable(_))).count()
+    };
+    case.delivered("a", false, Err("no such mailbox".into()));
+    assert_eq!(told(&mut case), 0, "Bob may still read his");
+    case.delivered("b", false, Err("no such mailbox".into()));
+    assert_eq!(told(&mut case), 1);
+    assert_eq!(case.status().reason, "Nobody in Finance can be reached.");
+    assert!(case.details().contains("**PENDING** Nobody in Finance can be reached."));
+    let unreachable = json!({"unreachable": "Finance"});
+    assert_eq!(json!(case.status().because.expect("a reason")), unreachable);
+    assert_eq!(told(&mut case), 0, "once");
+    case.remind(&[]);
+    case.next_wait(NOW);
+    case.delivered("a", true, Ok(()));
+    assert_eq!(told(&mut case), 0);
+    assert_eq!(case.status().reason, "Finance has 0 of the 2 approvals it needs.");
+    case.delivered("a", true, Err("no such mailbox".into()));
+    assert_eq!(told(&mut case), 1, "again, since it is so again");
+}
+
+#[test]
+fn a_fallback_is_asked_where_mail_reaches_nobody() {
+    let mut plan = plan();
+    let time = plan.stages[0].time.clone();
+    plan.stages[0].escalations = vec![PlannedLevel::fallback(vec![address("cy")], time)];
+    let mut case = Case::default();
+    begin_with(&mut case, &plan);
+    open(&mut case, &["a", "b"]);
+    assert_eq!(case.status().stages[0].on_deadline, "expire", "no deadline has it asked");
+    let requests = case.next_wait(NOW).requests;
+    assert!(requests.iter().all(|request| !request.escalates), "{requests:?}");
+    case.delivered("a", false, Err("no such mailbox".into()));
+    case.delivered("b", false, Err("no such mailbox".into()));
+    let Step::Issue { summary, issue } = case.next(NOW) else { panic!("Cy is asked") };
+    assert_eq!(summary, "Ask the fallback of Finance");
+    case.handle(Event::LinksIssued(testing::issued(&issue, &["c"])), NOW);
+    assert_eq!(case.waiting(), ["cy"]);
+    assert_eq!(case.mailed(), ["c"]);
+    assert_eq!(case.start_notices().len(), 0, "somebody can be reached");
+    case.decide(Verdict::Approve, &signal("cy@example.com", ""), NOW);
+    assert_eq!(case.outcome().reason, "Approved by cy@example.com.");
 }

@@ -43,6 +43,7 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         because: Some(approval.reason().into()),
         rule: open.plan.rule.clone(),
         routed_by: routed_by(&open.plan).to_owned(),
+        time_zone: open.plan.time_zone.clone(),
         announcement_error: open.notices.submitter_error.clone(),
         handing_on: handing_on(open).unwrap_or_default(),
         webhook_error: open.ending.webhook.error().to_owned(),
@@ -205,8 +206,13 @@ fn stage_details(text: &mut String, open: &Open, stage: &Stage) {
         return;
     };
     let until = match stage.end() {
-        Some((_, at)) => format!("ended {}", text::moment(Some(&to_message(at)))),
-        None => format!("{} at {}", on_deadline(stage), text::moment(Some(&deadline))),
+        Some((_, at)) => {
+            format!("ended {}", text::moment(Some(&to_message(at)), &open.time_zone))
+        }
+        None => {
+            let deadline = text::full_moment(Some(&deadline), &open.time_zone);
+            format!("{} at {}", on_deadline(stage), markdown(&deadline))
+        }
     };
     let escalated = match stage.level() {
         0 => String::new(),
@@ -240,14 +246,14 @@ fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
             "did not decide; others were asked".to_owned()
         }
         (None, _) if !waits => "did not decide".to_owned(),
-        (None, v1::Delivery::Sent) => "was asked".to_owned(),
+        (None, v1::Delivery::Sent) => "was asked; the mail was taken for delivery".to_owned(),
         (None, _) => "is being asked".to_owned(),
     }
 }
 
 fn on_deadline(stage: &Stage) -> &'static str {
     match stage.on_deadline() {
-        _ if stage.level() + 1 < stage.plan().levels.len() => "escalate",
+        _ if stage.escalates_at_deadline() => "escalate",
         OnDeadline::Expire => "expire",
         OnDeadline::Reject => "reject",
         OnDeadline::Approve => "approve",

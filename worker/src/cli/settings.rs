@@ -4,7 +4,7 @@ use std::{fs, io, path::PathBuf, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use countersign_protos::{
-    LinkKeys, PublicUrl, is_loopback,
+    LinkKeys, Organization, PublicUrl, is_loopback,
     names::DEFAULT_TASK_QUEUE,
     settings::{Environment, Secret, WrongSettings, given, in_clear, is_json},
 };
@@ -26,7 +26,7 @@ use crate::{
     },
     approval::EmailAddress,
     limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
-    notifier::{AwsEnvironment, Notifier, Sns},
+    notifier::{AwsEnvironment, MailRate, Notifier, Sns},
     policy::{Policy, most_bytes},
     validation::Routing,
 };
@@ -40,7 +40,8 @@ variable of the same name plus _FILE. In a file, put each key or webhook secret 
           countersign-worker new-key
   COUNTERSIGN_NOTIFY, COUNTERSIGN_NOTIFY_FILE
           How to send mail: outbox:DIR, sns:TOPIC_ARN,
-          smtp://USER:PASSWORD@HOST:PORT?tls=required or smtps://USER:PASSWORD@HOST
+          smtp://USER:PASSWORD@HOST:PORT?tls=required or smtps://USER:PASSWORD@HOST.
+          A path is the name in EHLO, by default the sender's domain
   COUNTERSIGN_WEBHOOK_SECRET, COUNTERSIGN_WEBHOOK_SECRET_FILE
           The secret that signs outcomes by the Standard Webhooks specification: whsec_ and
           base64 of at least 24 bytes. Several, separated by commas or line breaks, all sign,
@@ -116,6 +117,16 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_MAIL_FROM", global = true)]
     mail_from: Option<String>,
 
+    /// How many mails a second this worker sends at most, such as 10 or 0.5: the mail provider's limit,
+    /// divided by the number of workers. [default: as many as there are]
+    #[arg(long, env = "COUNTERSIGN_MAIL_RATE", global = true)]
+    mail_rate: Option<String>,
+
+    /// Who runs the approvals, and whom people ask about them, such as
+    /// "Example Corp <it-help@example.com>": mails say so. The signaler's pages do too, if it has the same.
+    #[arg(long, env = "COUNTERSIGN_ORGANIZATION", global = true)]
+    organization: Option<String>,
+
     /// Comma-separated addresses of reviewers, for submissions that name none. Only without routing
     /// rules.
     #[arg(long, env = "COUNTERSIGN_REVIEWERS", global = true)]
@@ -163,7 +174,9 @@ pub struct Settings {
     pub task_queue: String,
     link_keys: LinkKeys,
     public_url: PublicUrl,
+    organization: Option<Organization>,
     notifier: Notifier,
+    mail_rate: Option<MailRate>,
     routing: Routing,
     policy: Option<PolicyFile>,
     webhook: Option<Webhook>,
@@ -233,6 +246,9 @@ impl RawSettings {
         let notifier = notify.and_then(|notify| {
             Notifier::parse(&notify, &self.mail_from, aws, allow_insecure, &mut wrong)
         });
+        let mail_rate = wrong.optional("COUNTERSIGN_MAIL_RATE", &self.mail_rate, str::parse);
+        let organization =
+            wrong.optional("COUNTERSIGN_ORGANIZATION", &self.organization, str::parse);
         let reviewers = self.reviewers(&mut wrong);
         let policy = wrong.optional("COUNTERSIGN_POLICY", &self.policy, PolicyFile::open);
         let webhook = self.webhook(environment, allow_insecure, &mut wrong);
@@ -246,7 +262,9 @@ impl RawSettings {
                 task_queue: task_queue.unwrap_or_else(|| DEFAULT_TASK_QUEUE.to_owned()),
                 link_keys: link_keys?,
                 public_url: public_url?,
+                organization,
                 notifier: notifier?,
+                mail_rate,
                 routing: Routing { reviewers, webhook: webhook.is_some() },
                 policy,
                 webhook,
@@ -343,7 +361,9 @@ impl Settings {
             policy: self.policy.map(|policy| policy.rules.subscribe()),
             link_keys: self.link_keys,
             public_url: self.public_url,
+            organization: self.organization,
             notifier: self.notifier,
+            mail_rate: self.mail_rate,
             webhook: self.webhook,
         }
     }

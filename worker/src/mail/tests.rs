@@ -1,13 +1,14 @@
 use countersign_protos::{
     Chain, LinkContext, Verdict,
     text::to_message,
-    v1::{Document, Item, StageOutcome, Submission, Vote},
+    v1::{Document, Item, StageOutcome, Submission, Submitter, Vote},
 };
 use jiff::Timestamp;
 
 use super::*;
 use crate::{
-    approval::Quorum,
+    approval::{Due, Invited, Quorum},
+    leaves, outcome as outcomes,
     policy::{PlannedStage, TimePlan},
     testing::{address, keys, sealed},
 };
@@ -69,7 +70,19 @@ fn plan() -> Plan {
 
 /// The mail for this request.
 fn request(request: &ReviewRequest, links: &Links) -> Letter {
-    super::request(&plan(), request, links)
+    Writer::default().request(&plan(), request, links)
+}
+
+fn outcome(outcome: &Outcome) -> Letter {
+    Writer::default().outcome(outcome)
+}
+
+fn superseded(outcome: &Outcome, release: Release<'_>) -> Letter {
+    Writer::default().superseded(outcome, release)
+}
+
+fn decided_by_operator(outcome: &Outcome) -> Letter {
+    Writer::default().decided_by_operator(outcome)
 }
 
 fn review() -> ReviewRequest {
@@ -79,8 +92,10 @@ fn review() -> ReviewRequest {
         stage: 0,
         round: 0,
         instead_of: None,
+        reassigned_by: None,
         reviewer: "ann@example.com".parse().expect("an address"),
         link: String::new(),
+        asked_at: None,
         deadline: Some(to_message(time("2026-11-27T16:00:00Z"))),
         on_deadline: OnDeadline::Reject,
         on_behalf_of: None,
@@ -133,7 +148,8 @@ fn a_deputy_reads_whom_they_replace_and_that_others_come_next() {
 #[test]
 fn a_request_says_who_asks_for_what_until_when_and_how_to_answer() {
     let letter = request(&review(), &links());
-    assert_eq!(letter.subject, "Please decide: 15 laptops, 15,750.00 USD");
+    let subject = "Please decide: 15 laptops, 15,750.00 USD, from Sue Storm";
+    assert_eq!(letter.subject.to_string(), subject);
     let id = links().id;
     assert_eq!(
         letter.text,
@@ -149,8 +165,9 @@ https://approve.example.com/x/a/{id}/laptops?choice=approve
 Review and reject:
 https://approve.example.com/x/a/{id}/laptops?choice=reject
 
-Both links open a page that shows everything and asks you to confirm. Opening them decides
-nothing. You can also type the approval ID at https://approve.example.com/x/
+Both links open a page that shows everything and asks you to confirm. Opening them decides nothing, \
+             and neither does a reply to this mail. You can also type the approval ID at \
+             https://approve.example.com/x/
 Approval ID: {id}
 
 Please decide by Fri 27 Nov 2026, 16:00 UTC. After that, it counts as rejected.
@@ -170,8 +187,8 @@ Items:
 Attachments:
 - dell.pdf (s3://quotes/dell.pdf)
 
-These links are yours alone: anybody who has them can decide in your name, so please do not forward
-this mail."
+These links are yours alone: anybody who has them can decide in your name, so please do not forward \
+             this mail."
         )
     );
     for part in [
@@ -179,6 +196,7 @@ this mail."
         "?choice=reject\"",
         "15,750.00 USD",
         "dell.pdf",
+        "neither does a reply to this mail",
         "R&#38;D",
         id.as_str(),
     ] {
@@ -202,9 +220,59 @@ fn a_link_names_its_workflow_in_any_letters_unless_that_is_too_long() {
 }
 
 #[test]
+fn mails_say_who_runs_this_and_whom_to_ask() {
+    let organization = "Example Corp <it-help@example.com>".parse().expect("an organization");
+    let writer = Writer { organization: Some(&organization) };
+    let letters = [
+        writer.request(&plan(), &review(), &links()),
+        writer.outcome(&decided()),
+        writer.superseded(&decided(), Release::Decided),
+        writer.decided_by_operator(&decided()),
+    ];
+    let words = "This is about an approval at Example Corp. If you have questions, or doubt that it is \
+                 genuine, ask it-help@example.com";
+    for letter in &letters {
+        assert!(letter.text.ends_with(&format!("\n\n{words}")), "{}", letter.text);
+        assert!(letter.html.contains(words), "{}", letter.html);
+    }
+    let tell = "did not ask for that, tell Example Corp (it-help@example.com).";
+    assert!(letters[3].text.contains(tell), "{}", letters[3].text);
+    assert!(!request(&review(), &links()).text.contains("genuine"), "nobody says who runs it");
+}
+
+#[test]
+fn a_name_that_looks_like_an_address_has_the_real_one_beside_it_and_nothing_submitted_is_a_link() {
+    let mut eve = plan();
+    let submitter = eve.submission.submitter.as_mut().expect("a submitter");
+    (submitter.name, submitter.email) = ("ceo@example.com".into(), "eve@example.com".into());
+    let document = eve.submission.document.as_mut().expect("a document");
+    document.title = "Log in at https://evil.example/ first".into();
+    let letter = Writer::default().request(&eve, &review(), &links());
+    let asks = "ceo@example.com <eve@example.com> asks for your decision.";
+    assert!(letter.text.starts_with(asks), "{}", letter.text);
+    assert!(letter.html.contains("ceo@example.com &#60;eve@example.com&#62; asks"));
+    let subject = letter.subject.to_string();
+    assert!(subject.ends_with(", from eve@example.com"), "{subject}");
+    let links: Vec<&str> = letter.html.split("href=\"").skip(1).collect();
+    assert_eq!(links.len(), 2, "{}", letter.html);
+    assert!(links.iter().all(|link| link.starts_with("https://approve.example.com/x/a/")));
+}
+
+#[test]
+fn requests_of_different_people_have_different_subjects() {
+    let subject = |name: &str| {
+        let mut plan = plan();
+        plan.submission.submitter.as_mut().expect("a submitter").name = name.into();
+        Writer::default().request(&plan, &review(), &links()).subject.to_string()
+    };
+    assert_ne!(subject("Sue Storm"), subject("Reed Richards"));
+}
+
+#[test]
 fn a_reminder_says_so() {
     let letter = request(&ReviewRequest { reminder: true, ..review() }, &links());
-    assert!(letter.subject.starts_with("Reminder: please decide: 15 laptops"));
+    let subject = letter.subject.to_string();
+    assert!(subject.starts_with("Reminder: please decide: 15 laptops"), "{subject}");
     assert!(letter.text.starts_with("This is waiting for your decision.\n"));
     assert_eq!(letter.kind, "reminder");
 }
@@ -217,8 +285,9 @@ fn a_new_link_says_that_it_replaces_the_earlier_one() {
         for text in [&letter.text, &letter.html] {
             assert_eq!(text.contains(says), new_link, "{text}");
         }
-        let is_new = letter.subject.starts_with("New link: please decide: 15 laptops");
-        assert_eq!(is_new, new_link && !reminder, "{}", letter.subject);
+        let subject = letter.subject.to_string();
+        let is_new = subject.starts_with("New link: please decide: 15 laptops");
+        assert_eq!(is_new, new_link && !reminder, "{subject}");
     }
 }
 
@@ -237,7 +306,7 @@ fn both_verdicts_have_the_same_weight() {
 #[test]
 fn an_outcome_says_who_decided_what_and_why() {
     let letter = outcome(&decided());
-    assert_eq!(letter.subject, "Rejected: 15 laptops, 15,750.00 USD");
+    assert_eq!(letter.subject.to_string(), "Rejected: 15 laptops, 15,750.00 USD, PO-2041");
     assert_eq!(
         letter.text,
         "Your submission is rejected.
@@ -259,9 +328,238 @@ Submission: PO-2041 (equipment purchase)"
 
 #[test]
 fn a_superseded_reviewer_reads_that_their_decision_is_not_needed() {
-    let letter = superseded(&decided());
-    assert!(letter.subject.starts_with("No longer needed: "));
+    let letter = superseded(&decided(), Release::Decided);
+    let subject = "No longer needed: 15 laptops, 15,750.00 USD, from Sue Storm";
+    assert_eq!(letter.subject.to_string(), subject);
     assert!(letter.text.starts_with("Your decision is no longer needed.\n"));
+}
+
+/// Lines are broken where people broke them: mail programs wrap the rest.
+#[test]
+fn no_sentence_of_ours_is_wrapped_in_a_text() {
+    let ends = |line: &str| line.is_empty() || line.ends_with(['.', ':', ')', '>', '-']);
+    for letter in [request(&review(), &links()), outcome(&decided())] {
+        for (line, next) in letter.text.lines().zip(letter.text.lines().skip(1)) {
+            let goes_on = next.starts_with(|c: char| c.is_ascii_lowercase());
+            assert!(ends(line) || !goes_on || next.starts_with("http"), "{line:?} {next:?}");
+        }
+        let longest = letter.text.lines().map(str::len).max();
+        assert!(longest < Some(998), "RFC 5322, 2.1.1");
+    }
+}
+
+/// What Outlook for Windows leaves out is the style of blocks inside of lines; cells it shows.
+#[test]
+fn buttons_are_table_cells_with_a_colour_and_room() {
+    let html = request(&review(), &links()).html;
+    for (choice, colour) in [("approve", "#15803d"), ("reject", "#ffffff")] {
+        let at = html.find(&format!("?choice={choice}\"")).expect("a link");
+        let (before, after) = html.split_at(at);
+        let cell = &before[before.rfind("<td").expect("a cell")..];
+        assert!(cell.contains(&format!("bgcolor=\"{colour}\"")), "{cell}");
+        assert!(cell.contains("mso-padding-alt:"), "{cell}");
+        assert!(after[..after.find("</td>").expect("its end")].contains("</a>"), "{choice}");
+    }
+    assert!(!html.contains("inline-block"), "{html}");
+}
+
+#[test]
+fn a_frame_holds_and_long_words_wrap_in_it() {
+    let mut long = plan();
+    let document = long.submission.document.as_mut().expect("a document");
+    document.description = "First line\n\nThird <line>".into();
+    let html = Writer::default().request(&long, &review(), &links()).html;
+    assert!(html.contains("First line<br><br>Third &#60;line&#62;"), "{html}");
+    assert!(!html.contains("white-space"), "{html}");
+    assert!(html.contains("table-layout:fixed;width:100%;max-width:600px"), "{html}");
+    assert!(html.contains("width=\"600\""), "for Outlook, which knows no max-width");
+    let text = html.find("overflow-wrap:anywhere").expect("wrapped");
+    assert!(html.find("<h1").is_some_and(|title| text < title), "everything is inside of it");
+    // All tables of one width; no word makes one wider.
+    let tables = html.split("<table ").skip(1).filter(|table| table.contains("width=\"100%\""));
+    for table in tables {
+        let tag = table.split('>').next().unwrap_or_default();
+        assert!(!tag.contains("width=\"100%\"") || tag.contains("table-layout:fixed"), "{tag}");
+    }
+}
+
+#[test]
+fn in_dark_mode_everything_that_has_a_colour_gets_another() {
+    for html in every_mail().into_iter().map(|(_, letter)| letter.html) {
+        assert!(html.contains("name=\"color-scheme\" content=\"light dark\""), "{html}");
+        assert!(html.contains("@media (prefers-color-scheme: dark)"), "{html}");
+        let (_, body) = html.split_once("<body").expect("a body");
+        for tag in body.split('<').filter_map(|part| part.split('>').next()) {
+            // White on green is readable in both.
+            let of_button = tag.contains("#15803d") || tag.contains("color:#ffffff;text");
+            let coloured = tag.contains(";color:#") || tag.contains("background-color:#");
+            assert!(!coloured || of_button || tag.contains("class=\""), "{tag}");
+        }
+    }
+}
+
+#[test]
+fn times_are_those_of_the_calendars_zone() {
+    let mut plan = plan();
+    plan.time_zone = "America/Los_Angeles".into();
+    let letter = Writer::default().request(&plan, &review(), &links());
+    let deadline = "Fri 27 Nov 2026, 08:00 PST (America/Los_Angeles)";
+    assert!(letter.html.contains(deadline), "{}", letter.html);
+    assert!(letter.text.contains(&format!("Please decide by {deadline}. ")), "{}", letter.text);
+    assert!(letter.text.contains(", Tue 24 Nov 2026, 01:30 PST\n"), "{}", letter.text);
+    let outcome = outcome(&Outcome { time_zone: "America/Los_Angeles".into(), ..decided() });
+    assert_eq!(outcome.text.matches("Wed 25 Nov 2026, 00:05 PST").count(), 2, "{}", outcome.text);
+}
+
+#[test]
+fn whoever_is_released_reads_why() {
+    let by = address("cy");
+    for (release, start, words) in [
+        (
+            Release::Replaced { by: &by, identity: "op@laptop" },
+            "Somebody else is asked: ",
+            "cy@example.com is asked in your place. An operator (op@laptop) wanted that; your link \
+             does not decide any more.",
+        ),
+        (
+            Release::Escalated,
+            "Deadline passed: ",
+            "The deadline has passed without your decision. Others are asked now; your link does \
+             not decide any more.",
+        ),
+        (
+            Release::Unreachable,
+            "Others are asked: ",
+            "Mails were refused. Others are asked now; your link does not decide any more.",
+        ),
+        (
+            Release::DeadlinePassed,
+            "Deadline passed: ",
+            "The deadline has passed without your decision.",
+        ),
+        (Release::Withdrawn, "Withdrawn: ", "It was withdrawn: your decision is no longer needed."),
+    ] {
+        let letter = superseded(&decided(), release);
+        assert!(letter.subject.to_string().starts_with(start), "{}", letter.subject);
+        assert!(letter.text.starts_with(&format!("{words}\n\n15 laptops\n")), "{}", letter.text);
+        assert!(letter.html.contains(words), "{}", letter.html);
+    }
+}
+
+#[test]
+fn whoever_is_asked_in_anothers_place_reads_in_whose_and_who_wanted_that() {
+    let (instead_of, reassigned_by) = (Some(address("bob")), Some("op@laptop\nCFO".to_owned()));
+    let replacing = ReviewRequest { instead_of, reassigned_by, ..review() };
+    let words = "An operator (op@laptop CFO) has had you asked in place of bob@example.com.";
+    let letter = request(&replacing, &links());
+    assert!(letter.text.contains(words), "{}", letter.text);
+    assert!(letter.html.contains(words), "{}", letter.html);
+    let deputy = ReviewRequest { on_behalf_of: Some(address("fay")), ..replacing };
+    let words = "has had fay@example.com asked in place of bob@example.com. You are asked instead \
+                 of fay@example.com, who is away.";
+    assert!(request(&deputy, &links()).text.contains(words));
+}
+
+/// Ann is asked, and her mail comes through or not.
+fn open_approval(reached: bool) -> Approval {
+    let at = time("2026-11-24T09:30:00Z");
+    let mut approval = leaves::begin(&plan(), at);
+    let due = Due { deadline: time("2026-11-27T16:00:00Z"), reminders: vec![] };
+    approval.ask(vec![Invited::new(address("ann"), "a".into())], Some(due), at);
+    approval.reached("a", reached);
+    approval
+}
+
+#[test]
+fn a_submitter_reads_who_is_asked_until_when_and_that_nobody_can_be_reached() {
+    let open = |approval: &Approval| outcomes::outcome(&plan(), approval, CHAIN);
+    let asked = open_approval(true);
+    let letter = Writer::default().started(&open(&asked), &asked).expect("Ann is asked");
+    assert_eq!(letter.subject.to_string(), "Waiting: 15 laptops, 15,750.00 USD, PO-2041");
+    let words = "Your submission is waiting for a decision. Asked to decide by Fri 27 Nov 2026, \
+                 16:00 UTC: ann@example.com.\n\n15 laptops\n15,750.00 USD\n\nFinance waits for a \
+                 decision.\n\nFinance: still open\n";
+    assert!(letter.text.starts_with(words), "{}", letter.text);
+    assert_eq!(Writer::default().unreachable(&open(&asked), &asked), None);
+
+    let alone = open_approval(false);
+    let organization = "Example Corp <it-help@example.com>".parse().expect("an organization");
+    let writer = Writer { organization: Some(&organization) };
+    let letter = writer.unreachable(&open(&alone), &alone).expect("nobody can be reached");
+    let subject = "Nobody can be reached: 15 laptops, 15,750.00 USD, PO-2041";
+    assert_eq!(letter.subject.to_string(), subject);
+    let words = "Nobody can be reached to decide your submission: mails to ann@example.com were refused. \
+                 Ask Example Corp (it-help@example.com) to have somebody else asked. Otherwise, it \
+                 counts as rejected on Fri 27 Nov 2026, 16:00 UTC.";
+    assert!(letter.text.starts_with(words), "{}", letter.text);
+    assert!(letter.html.contains(words), "{}", letter.html);
+}
+
+/// Each kind of mail, by a name for it, from a company of its own in a zone of its own.
+fn every_mail() -> Vec<(&'static str, Letter)> {
+    let organization = "Example Corp <it-help@example.com>".parse().expect("an organization");
+    let writer = Writer { organization: Some(&organization) };
+    let zone = || "Europe/Berlin".to_owned();
+    let short = Plan { time_zone: zone(), ..plan() };
+    let mut long = short.clone();
+    let document = long.submission.document.as_mut().expect("a document");
+    document.title = "Verlängerung der Wartungsverträge für alle Standorte, ".repeat(3);
+    let long_url = format!("https://quotes.example/{}", "long-name".repeat(25));
+    document.description = format!("שלום, this has to be paid by Friday.\n\n{long_url}");
+    document.attachments = vec![format!("{long_url}.pdf")];
+    let asked = |change: &dyn Fn(&mut ReviewRequest)| {
+        let mut request = review();
+        change(&mut request);
+        writer.request(&short, &request, &links())
+    };
+    let replaces = |request: &mut ReviewRequest| {
+        request.instead_of = Some(address("bob"));
+        request.reassigned_by = Some("kim@laptop-17".into());
+    };
+    let ended = |status: Status, reason: &str| {
+        let (status, reason) = (status.into(), reason.to_owned());
+        writer.outcome(&Outcome { status, reason, time_zone: zone(), ..decided() })
+    };
+    let released = |release: Release<'_>| {
+        writer.superseded(&Outcome { time_zone: zone(), ..decided() }, release)
+    };
+    let mut by_operator = decided();
+    let vote = &mut by_operator.stages[0].decisions[0];
+    (vote.by, vote.identity) = ("operator".into(), "kim@laptop-17".into());
+    let (open, alone) = (open_approval(true), open_approval(false));
+    let so_far = |approval: &Approval| outcomes::outcome(&short, approval, CHAIN);
+    let by = address("cy");
+    let replaced = Release::Replaced { by: &by, identity: "kim@laptop-17" };
+    vec![
+        ("request", asked(&|_| ())),
+        ("request-long", writer.request(&long, &review(), &links())),
+        ("request-reminder", asked(&|request| request.reminder = true)),
+        ("request-for-somebody-away", asked(&|it| it.on_behalf_of = Some(address("fay")))),
+        ("request-in-anothers-place", asked(&replaces)),
+        ("released-replaced", released(replaced)),
+        ("released-others-asked", released(Release::Escalated)),
+        ("released-unreachable", released(Release::Unreachable)),
+        ("released-deadline", released(Release::DeadlinePassed)),
+        ("released-decided", released(Release::Decided)),
+        ("released-withdrawn", released(Release::Withdrawn)),
+        ("decided-by-operator", writer.decided_by_operator(&by_operator)),
+        ("submitter-started", writer.started(&so_far(&open), &open).expect("asked")),
+        ("submitter-unreachable", writer.unreachable(&so_far(&alone), &alone).expect("refused")),
+        ("outcome-approved", ended(Status::Approved, "Approved by ann@example.com.")),
+        ("outcome-rejected", ended(Status::Rejected, "Rejected by ann@example.com.")),
+        ("outcome-expired", ended(Status::Expired, "Nobody in Finance decided in time.")),
+        ("outcome-withdrawn", ended(Status::Withdrawn, "Withdrawn: ordered twice.")),
+    ]
+}
+
+#[test]
+#[ignore = "scripts/screenshots asks for these, to draw them"]
+fn every_mail_is_written_as_html() {
+    let folder = std::env::var_os("COUNTERSIGN_MAILS").expect("COUNTERSIGN_MAILS names a folder");
+    for (name, letter) in every_mail() {
+        let file = std::path::Path::new(&folder).join(format!("{name}.html"));
+        std::fs::write(file, letter.html).expect("a writable folder");
+    }
 }
 
 #[test]
@@ -270,13 +568,14 @@ fn a_reviewer_for_whom_an_operator_decided_reads_so_and_who_it_was() {
     let vote = &mut outcome.stages[0].decisions[0];
     (vote.by, vote.identity) = ("operator".into(), "42@laptop\nApproved by the CFO".into());
     let letter = decided_by_operator(&outcome);
-    assert!(letter.subject.starts_with("Decided for you: "), "{}", letter.subject);
+    let subject = "Decided for you: 15 laptops, 15,750.00 USD, from Sue Storm";
+    assert_eq!(letter.subject.to_string(), subject);
     let line = "ann@example.com rejected, recorded by an operator (42@laptop Approved by the CFO)";
     for text in [&letter.text, &letter.html] {
         assert!(text.contains("An operator has recorded a decision for you."), "{text}");
         assert!(text.contains(line), "{text}");
     }
-    assert!(!super::outcome(&decided()).text.contains("operator"));
+    assert!(!Writer::default().outcome(&decided()).text.contains("operator"));
 }
 
 #[test]
@@ -286,12 +585,12 @@ fn what_people_write_is_never_markup() {
     document.title = "<script>alert(1)</script>\u{202e}".into();
     document.description = "{{ links.id }} <img src=x>".into();
     document.attachments = vec!["https://x.example/\"><b>".into()];
-    let letter = super::request(&hostile, &self::review(), &links());
+    let letter = Writer::default().request(&hostile, &self::review(), &links());
     assert!(!letter.html.contains("<script"), "{}", letter.html);
     assert!(!letter.html.contains("<img"));
     assert!(!letter.html.contains("\"><b>"));
     assert!(letter.text.contains("{{ links.id }}"));
-    assert!(!letter.subject.contains('\u{202e}'));
+    assert!(!letter.subject.to_string().contains('\u{202e}'));
 }
 
 #[test]
@@ -319,19 +618,20 @@ fn submitted_text_cannot_pass_for_ours() {
     forging.stages[0].name = forged.into();
     forging.stages[0].decisions[0].comment = forged.into();
     for letter in [
-        super::request(&hostile, &self::review(), &links()),
+        Writer::default().request(&hostile, &self::review(), &links()),
         outcome(&forging),
-        superseded(&forging),
+        superseded(&forging, Release::Decided),
     ] {
         for line in letter.text.lines() {
             let genuine = format!("Approval ID: {}", links().id);
             assert!(!line.starts_with("- cfo@") && !line.starts_with("\"\n"), "{}", letter.text);
             assert!(!line.starts_with("Approval ID:") || line == genuine, "{}", letter.text);
         }
-        assert_eq!(letter.subject.lines().count(), 1, "{}", letter.subject);
+        assert_eq!(letter.subject.to_string().lines().count(), 1, "{}", letter.subject);
     }
     assert!(
-        super::request(&hostile, &self::review(), &links())
+        Writer::default()
+            .request(&hostile, &self::review(), &links())
             .text
             .contains("\n> - cfo@example.com approved\n> \n> App")
     );
@@ -344,7 +644,7 @@ fn tabs_become_spaces() {
     let document = tabbed.submission.document.as_mut().expect("a document");
     document.title = "15\tlaptops".into();
     document.description = "a\tb".into();
-    let letter = super::request(&tabbed, &self::review(), &links());
+    let letter = Writer::default().request(&tabbed, &self::review(), &links());
     assert!(letter.text.contains("\n15 laptops\n") && letter.text.contains("\n> a\tb\n"));
 }
 
@@ -355,7 +655,7 @@ fn two_hundred_items_are_listed_and_the_rest_is_counted() {
     let item =
         |i| Item { description: format!("item {i}"), amount: "1.00".into(), date: String::new() };
     document.items = (1..=203).map(item).collect();
-    let letter = super::request(&long, &self::review(), &links());
+    let letter = Writer::default().request(&long, &self::review(), &links());
     assert!(letter.text.contains("item 200\n- and 3 more, on the page\n"));
     assert!(!letter.text.contains("item 201"));
 }
@@ -365,11 +665,14 @@ fn mail_programs_decode_nothing_in_a_subject() {
     let mut review = plan();
     let document = review.submission.document.as_mut().expect("a document");
     document.title = "=?utf-8?b?4oCuMTAwIEVVUg0KQmNjOiB4QHku?= Chairs".into();
-    let letter = super::request(&review, &self::review(), &links());
+    let letter = Writer::default().request(&review, &self::review(), &links());
     let sent = format!("Subject: {}\r\n\r\n", letter.subject);
     let read = mail_parser::MessageParser::default().parse(sent.as_bytes()).expect("a mail");
     assert_eq!(
         read.subject(),
-        Some("Please decide: = ?utf-8?b?4oCuMTAwIEVVUg0KQmNjOiB4QHku?= Chairs, 15,750.00 USD")
+        Some(
+            "Please decide: = ?utf-8?b?4oCuMTAwIEVVUg0KQmNjOiB4QHku?= Chairs, 15,750.00 USD, from Sue \
+             Storm"
+        )
     );
 }

@@ -2,6 +2,7 @@
 
 mod mime;
 mod outbox;
+mod rate;
 mod smtp;
 mod sns;
 
@@ -14,16 +15,19 @@ use std::{
 use countersign_protos::settings::{Secret, WrongSettings};
 use lettre::message::Mailbox;
 pub use outbox::Outbox;
+pub use rate::MailRate;
 pub use smtp::{Smtp, SmtpServer};
 pub use sns::{AwsEnvironment, Sns, TopicArn};
 use tokio::time::timeout;
 use tracing::warn;
 
+#[cfg(test)]
+use crate::mail::Subject;
 use crate::{approval::EmailAddress, mail::Letter};
 
-/// The longest attempt to send a mail. The activity's time-out has to be longer, so that the failure names
-/// the cause.
-pub(crate) const LONGEST_ATTEMPT: Duration = smtp::LONGEST;
+/// The longest attempt to send a mail, once it may be sent. The activity's time-out has to be longer, so that
+/// the failure names the cause.
+pub(crate) const LONGEST_ATTEMPT: Duration = rate::LONGEST_WAIT.saturating_add(smtp::LONGEST);
 
 /// The setting that selects the notifier.
 const NOTIFY: &str = Secret::NOTIFY.name;
@@ -36,7 +40,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum Notifier {
     /// Files in a folder, for demonstrations and tests.
     Outbox(Outbox),
-    /// A mail server, with one connection for each mail.
+    /// A mail server.
     Smtp(Smtp),
     /// A topic whose e-mail subscriptions are filtered by reviewer.
     Sns(Sns),
@@ -55,6 +59,8 @@ pub(crate) struct Envelope {
     pub(crate) recipient: EmailAddress,
     /// Identifies the mail; the same at each attempt.
     pub(crate) key: String,
+    /// The key of the mail that began its thread; its own for that one.
+    pub(crate) thread: String,
     /// The mail's date; the same at each attempt.
     pub(crate) written_at: SystemTime,
 }
@@ -78,11 +84,12 @@ fn example(recipient: &str) -> (Envelope, Letter) {
     let envelope = Envelope {
         recipient: recipient.parse().expect("an address"),
         key: "run.3".into(),
+        thread: "run.3".into(),
         written_at: SystemTime::UNIX_EPOCH,
     };
     let letter = Letter {
         kind: "request",
-        subject: "Größe: 領収書".into(),
+        subject: Subject::new("Größe", "領収書", "", ""),
         text: "text".into(),
         html: "<p>html</p>".into(),
     };

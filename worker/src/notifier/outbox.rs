@@ -32,7 +32,7 @@ pub struct Outbox {
 impl Outbox {
     /// The folder is created at the start or with the first mail. One that is there already keeps its mode.
     pub fn new(folder: PathBuf, from: Mailbox) -> Self {
-        Self { folder, from }
+        Self { folder, from: mime::sender(from) }
     }
 
     pub(super) async fn send(
@@ -41,6 +41,9 @@ impl Outbox {
         letter: &Letter,
     ) -> Result<String, NotifyError> {
         let message = mime::message(&self.from, envelope, letter)?.formatted();
+        // As a mail server does that delivers a mail (RFC 5321, 4.4).
+        let return_path = format!("Return-Path: <{}>\r\n", self.from.email).into_bytes();
+        let message = [return_path, message].concat();
         let name = file_name(envelope, letter);
         let file = name.clone();
         self.in_folder(move |folder| write(folder, &file, &message)).await?;
@@ -110,6 +113,7 @@ mod tests {
         assert_eq!(names, ["19700101T000000000-request-ann_x@example.com-run.3.eml"]);
         let mail = fs::read(path.join(&names[0])).expect("readable");
         assert!(mail.is_ascii(), "headers are encoded");
+        assert!(mail.starts_with(b"Return-Path: <approvals@example.com>\r\n"), "where bounces go");
     }
 
     #[tokio::test]

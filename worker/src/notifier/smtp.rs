@@ -1,5 +1,6 @@
 //! Mail by SMTP (RFC 5321).
 
+mod idle;
 mod replies;
 
 use std::{error::Error, str::FromStr, time::Duration};
@@ -20,7 +21,10 @@ use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 use url::Url;
 
-use self::replies::{Step, Subject};
+use self::{
+    idle::{Idle, quit},
+    replies::{Step, Subject},
+};
 use super::{Envelope, NotifyError, chain, mime};
 use crate::{approval::EmailAddress, mail::Letter};
 
@@ -34,25 +38,26 @@ pub(super) const LONGEST: Duration = {
     sum
 };
 
-/// Sends each mail over its own connection: with a pool, cancelling a mail half-way would return a
-/// connection in the middle of its dialogue.
+/// Sends mails one after the other over a connection, and as many at once as there are, each over its own.
 #[derive(Clone)]
 pub struct Smtp {
     server: SmtpServer,
     from: Mailbox,
+    idle: Idle,
     /// How long a step may take.
     time_out: fn(Step) -> Duration,
 }
 
 /// `smtp://user:password@host:port` with `?tls=required` for STARTTLS, or `smtps://…`. A path is this
-/// machine's name in EHLO.
+/// machine's name in EHLO, which is the sender's domain otherwise.
 #[derive(Clone)]
 pub struct SmtpServer {
     host: String,
     port: u16,
     tls: Tls,
-    /// This machine's name in EHLO.
-    hello: ClientId,
+    /// This machine's name in EHLO. Without one, the sender's domain: the name that lettre would take may be
+    /// one that no other machine knows, which big providers refuse.
+    hello: Option<ClientId>,
     credentials: Option<Credentials>,
 }
 
@@ -72,13 +77,14 @@ impl SmtpServer {
 /// Postfix's.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// For the reply to QUIT, on which nothing depends.
-const QUIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the first reply over a connection that has waited: a network may have forgotten it meanwhile.
+const AGAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Smtp {
     /// Sends mail from this address.
     pub fn new(server: SmtpServer, from: Mailbox) -> Self {
-        Self { server, from, time_out: Step::time_out }
+        let (from, idle) = (mime::sender(from), Idle::default());
+        Self { server, from, idle, time_out: Step::time_out }
     }
 
     pub(super) async fn send(
@@ -87,10 +93,15 @@ impl Smtp {
         letter: &Letter,
     ) -> Result<String, NotifyError> {
         let message = mime::message(&self.from, envelope, letter)?;
-        let mut connection = self.open().await?;
-        let sent = self.transmit(&mut connection, &message, &envelope.recipient).await;
-        quit(connection);
-        let reply = sent?;
+        let mut connection = self.begin(&message, &envelope.recipient).await?;
+        let reply = match self.transmit(&mut connection, &message, &envelope.recipient).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                quit(connection);
+                return Err(error);
+            }
+        };
+        self.idle.keep(connection);
         let first_line = reply.first_line().unwrap_or_default();
         Ok(format!("accepted by the mail server: {} {first_line}", reply.code()))
     }
@@ -103,6 +114,8 @@ impl Smtp {
 
     async fn open(&self) -> Result<AsyncSmtpConnection, NotifyError> {
         let SmtpServer { host, port, tls, hello, credentials } = &self.server;
+        let domain = || ClientId::Domain(self.from.email.domain().to_owned());
+        let hello = &hello.clone().unwrap_or_else(domain);
         let from_the_start = match tls {
             Tls::Wrapper(parameters) => Some(parameters.clone()),
             _ => None,
@@ -127,13 +140,38 @@ impl Smtp {
         Ok(connection)
     }
 
-    async fn transmit(
+    /// A connection over which this mail has begun: over which another was sent before, or a new one.
+    async fn begin(
+        &self,
+        message: &lettre::Message,
+        recipient: &EmailAddress,
+    ) -> Result<AsyncSmtpConnection, NotifyError> {
+        if let Some(mut idle) = self.idle.take() {
+            let begun = self.announce(&mut idle, message, recipient);
+            if let Ok(Ok(())) = timeout(AGAIN_TIMEOUT, begun).await {
+                return Ok(idle);
+            }
+            // The server has closed it, or takes no more mails over it. A new one says whether it is that.
+            quit(idle);
+        }
+        let mut new = self.open().await?;
+        match self.announce(&mut new, message, recipient).await {
+            Ok(()) => Ok(new),
+            Err(error) => {
+                quit(new);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends MAIL.
+    async fn announce(
         &self,
         connection: &mut AsyncSmtpConnection,
         message: &lettre::Message,
         recipient: &EmailAddress,
-    ) -> Result<Response, NotifyError> {
-        let (addresses, content) = (message.envelope(), message.formatted());
+    ) -> Result<(), NotifyError> {
+        let addresses = message.envelope();
         let mut named = addresses.to().iter().chain(addresses.from());
         let international = !named.all(|address| AsRef::<str>::as_ref(address).is_ascii());
         if international && !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
@@ -142,14 +180,24 @@ impl Smtp {
         // RFC 6531, 3.4: a server with SMTPUTF8 also has 8BITMIME.
         let eight_bit = MailParameter::Body(MailBodyParameter::EightBitMime);
         let parameters = international.then_some(MailParameter::SmtpUtfEight);
-        let parameters = parameters.into_iter().chain((!content.is_ascii()).then_some(eight_bit));
+        let is_ascii = message.formatted().is_ascii();
+        let parameters = parameters.into_iter().chain((!is_ascii).then_some(eight_bit));
         let mail = Mail::new(addresses.from().cloned(), parameters.collect());
-        self.step(Step::Mail, None, connection.command(mail)).await?;
-        for address in addresses.to() {
+        self.step(Step::Mail, None, connection.command(mail)).await.map(drop)
+    }
+
+    async fn transmit(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        message: &lettre::Message,
+        recipient: &EmailAddress,
+    ) -> Result<Response, NotifyError> {
+        for address in message.envelope().to() {
             let rcpt = Rcpt::new(address.clone(), Vec::new());
             self.step(Step::Recipient, Some(recipient), connection.command(rcpt)).await?;
         }
         self.step(Step::Data, Some(recipient), connection.command(Data)).await?;
+        let content = message.formatted();
         self.step(Step::Content, Some(recipient), connection.message(&content)).await
     }
 
@@ -198,13 +246,6 @@ impl Smtp {
             false => NotifyError::Rejected(format!("{only} {recipient} is not ASCII")),
         }
     }
-}
-
-/// Sends QUIT in the background: an accepted mail stays accepted, whatever the reply.
-fn quit(mut connection: AsyncSmtpConnection) {
-    tokio::spawn(async move {
-        let _ = timeout(QUIT_TIMEOUT, connection.quit()).await;
-    });
 }
 
 /// A hint for when the server sends no greeting.
@@ -261,8 +302,8 @@ impl FromStr for SmtpServer {
             Encryption::FromTheStart => (465, Tls::Wrapper(parameters()?)),
         };
         let hello = match url.path().trim_matches('/') {
-            "" => ClientId::default(),
-            name => ClientId::Domain(name.to_owned()),
+            "" => None,
+            name => Some(ClientId::Domain(name.to_owned())),
         };
         let credentials = match url.password() {
             Some(password) => Some(Credentials::new(decode(url.username())?, decode(password)?)),

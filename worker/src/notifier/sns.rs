@@ -2,6 +2,7 @@
 
 mod answers;
 mod aws;
+mod subscriptions;
 mod topic;
 
 use std::{num::NonZeroU32, sync::Arc};
@@ -13,11 +14,12 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use self::subscriptions::{NotListed, Subscriptions};
 pub use self::{aws::AwsEnvironment, topic::TopicArn};
 use super::{Envelope, NOTIFY, NotifyError};
 use crate::{
     approval::EmailAddress,
-    mail::{Letter, without_encoded_words},
+    mail::{Letter, Subject},
 };
 
 /// The message attribute on which subscriptions filter.
@@ -40,6 +42,7 @@ pub struct Sns {
     environment: AwsEnvironment,
     http: SharedHttpClient,
     session: Arc<Mutex<Session>>,
+    subscriptions: Arc<Subscriptions>,
     pace: Arc<DefaultKeyedRateLimiter<EmailAddress>>,
 }
 
@@ -54,8 +57,14 @@ struct Session {
 impl Sns {
     /// Uses the topic's own region, and the AWS SDK's settings for credentials and endpoint.
     pub fn new(topic: TopicArn, environment: AwsEnvironment) -> Self {
-        let pace = Arc::new(RateLimiter::keyed(pace()));
-        Self { topic, environment, http: aws::http_client(), session: Arc::default(), pace }
+        Self {
+            topic,
+            environment,
+            http: aws::http_client(),
+            session: Arc::default(),
+            subscriptions: Arc::default(),
+            pace: Arc::new(RateLimiter::keyed(pace())),
+        }
     }
 
     /// The topic of `sns:TOPIC_ARN`, and whatever contradicts it.
@@ -79,8 +88,15 @@ impl Sns {
             .string_value(envelope.recipient.as_str())
             .build()
             .map_err(|error| NotifyError::Rejected(error.to_string()))?;
-        self.wait_for_turn(&envelope.recipient).await;
         let (client, number) = self.session().await;
+        if !self.subscriptions.may_reach(&client, &self.topic, &envelope.recipient).await {
+            let why = format!(
+                "Amazon SNS: {} has not confirmed a subscription to the topic",
+                envelope.recipient.as_str()
+            );
+            return Err(NotifyError::Rejected(why));
+        }
+        self.wait_for_turn(&envelope.recipient).await;
         let published = client
             .publish()
             .topic_arn(self.topic.as_str())
@@ -100,17 +116,27 @@ impl Sns {
         }
     }
 
-    /// Reads the topic's attributes.
+    /// Reads the topic's attributes and subscriptions.
     pub(super) async fn probe(&self) -> Result<(), NotifyError> {
         let (client, _) = self.session().await;
         let asked = client.get_topic_attributes().topic_arn(self.topic.as_str());
-        asked.send().await.map(drop).map_err(|error| match answers::classify(&error) {
+        asked.send().await.map_err(|error| match answers::classify(&error) {
             NotifyError::Unavailable(why) if answers::denies(&error) => {
                 NotifyError::Unavailable(format!(
                     "{why} (this check needs sns:GetTopicAttributes; mails need only sns:Publish)"
                 ))
             }
             error => error,
+        })?;
+        let listed = subscriptions::list(&client, &self.topic).await;
+        listed.map(drop).map_err(|NotListed { is_denied, why }| {
+            NotifyError::Unavailable(match is_denied {
+                true => format!(
+                    "{why} (without sns:ListSubscriptionsByTopic, a mail to somebody who has not \
+                     confirmed a subscription counts as sent)"
+                ),
+                false => why,
+            })
         })
     }
 
@@ -168,16 +194,17 @@ fn pace() -> Quota {
 }
 
 /// `Publish` takes printable ASCII, at most 99 characters. Other scripts are transliterated.
-fn subject(text: &str) -> String {
-    // Transliteration can produce `=?`.
-    let ascii = without_encoded_words(&deunicode(text));
-    let printable = ascii.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' });
-    let words: String = printable.collect();
-    let subject = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    match subject.len() <= MAX_SUBJECT {
-        true => subject,
-        false => format!("{}...", subject[..MAX_SUBJECT - 3].trim_end()),
-    }
+fn subject(subject: &Subject) -> String {
+    let printable = |text: &str| {
+        let printable = deunicode(text)
+            .chars()
+            .map(|c| if c.is_ascii_graphic() { c } else { ' ' })
+            .collect::<String>();
+        printable.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let mut subject = subject.spelt(printable).within(MAX_SUBJECT);
+    subject.truncate(MAX_SUBJECT);
+    subject
 }
 
 /// The beginning of a text, at most this many bytes. Its links are at its start.

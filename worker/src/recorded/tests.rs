@@ -59,6 +59,7 @@ fn plan() -> Plan {
             reviewers: vec![address("boss")],
             time: time(),
             keep_earlier: true,
+            fallback: true,
         }],
     };
     Plan {
@@ -68,6 +69,8 @@ fn plan() -> Plan {
         rule: "Everything".into(),
         rule_decision: Some(Verdict::Approve),
         restrictions: Restrictions { different_people: true, operators: Operators::BY_RULES },
+        tell_submitter: true,
+        time_zone: "Europe/Berlin".into(),
         calendar: Some(Calendar::default()),
         absences: vec![absence()],
         follow_ups: FollowUps { approved: Some(follow_up()), rejected: None },
@@ -143,7 +146,9 @@ fn request() -> ReviewRequest {
         reviewer: address("dee"),
         on_behalf_of: Some(address("ann")),
         instead_of: Some(address("bob")),
+        reassigned_by: Some("op@laptop".into()),
         link: HASH.into(),
+        asked_at: Some(at("2026-11-24T09:00:00Z")),
         deadline: Some(<_>::default()),
         on_deadline: OnDeadline::Reject,
         escalates: true,
@@ -194,6 +199,8 @@ fn what_histories_hold_is_written_as_it_was() {
         ("RefusedSince", json_of(RefusedSince { refused_since: Timestamp::UNIX_EPOCH })),
         ("Evidence", json_of(evidence())),
         ("Notice of an outcome", json_of(notice(announced))),
+        ("Notice of a start", json_of(notice(About::Started(evidence())))),
+        ("Notice that nobody is reached", json_of(notice(About::Unreachable(evidence())))),
         ("Notice of a superseded reviewer", json_of(notice(About::Superseded(evidence())))),
         ("Notice of an operator's vote", json_of(notice(About::DecidedByOperator(evidence())))),
         (

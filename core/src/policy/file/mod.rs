@@ -86,8 +86,16 @@ fn line(text: &str, at: usize) -> usize {
 }
 
 /// The keys of a rule and of the default, but for the rule's conditions.
-const RULE: [&str; 7] =
-    ["name", "decision", "stages", "different_people", "confirm", "on_approved", "on_rejected"];
+const RULE: [&str; 8] = [
+    "name",
+    "decision",
+    "stages",
+    "different_people",
+    "tell_submitter",
+    "confirm",
+    "on_approved",
+    "on_rejected",
+];
 
 fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> Option<Policy> {
     root.only(&[
@@ -270,6 +278,7 @@ fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds> {
 fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Option<Rule> {
     let before = table.reported();
     let different_people = wants(table, "different_people");
+    let tell_submitter = wants(table, "tell_submitter");
     let decision = match (table.get("decision"), table.get("stages")) {
         (Some(decision), None) => match decision.text()?.text.as_str() {
             "approve" => Some(Decision::Verdict(Verdict::Approve)),
@@ -300,7 +309,7 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
     };
     let confirm = wants(table, "confirm");
     let decision = decision?;
-    let rule = Rule { name, when, decision, different_people, confirm, follow_ups };
+    let rule = Rule { name, when, decision, different_people, tell_submitter, follow_ups, confirm };
     (table.reported() == before).then_some(rule)
 }
 

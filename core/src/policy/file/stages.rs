@@ -57,6 +57,7 @@ impl Stages<'_> {
                 "reminders",
                 "on_deadline",
                 "escalate",
+                "fallback",
             ]);
             let stage = self.stage(i, table, submitters, &mut seats);
             if let (Some(stage), true) = (&stage, different_people) {
@@ -78,7 +79,7 @@ impl Stages<'_> {
         seats: &mut usize,
     ) -> Option<RuleStage> {
         let name = table.name(&format!("Stage {}", i + 1));
-        let asked = self.asked(table);
+        let asked = self.asked(table, "reviewers");
         let quorum = table.get("quorum");
         let quorum_place = quorum.as_ref().map(|value| value.span.clone());
         let quorum = quorum.and_then(|value| value.number().and_then(|text| value.parse(&text)));
@@ -92,8 +93,10 @@ impl Stages<'_> {
         }
         *seats += asked.people.len();
         let escalations = self.escalations(table, &asked, quorum, seats);
+        let fallback = self.fallback(table, &asked, quorum, seats);
         let mut people = asked.people.clone();
         people.extend(escalations.iter().flat_map(|level| &level.reviewers).cloned());
+        people.extend(fallback.iter().cloned());
         people.sort();
         people.dedup();
         let bytes = self.most_bytes(&asked.people, &people, quorum);
@@ -110,6 +113,7 @@ impl Stages<'_> {
             time,
             on_deadline: on_deadline.unwrap_or_default(),
             escalations,
+            fallback,
         })
     }
 
@@ -127,7 +131,7 @@ impl Stages<'_> {
             let keep_earlier =
                 level.get("keep_earlier").and_then(|keep| keep.boolean()).unwrap_or(true);
             let time = self.time(level);
-            let Some(asked) = self.asked(level) else { continue };
+            let Some(asked) = self.asked(level, "reviewers") else { continue };
             *seats += asked.people.iter().filter(|ask| !able.contains(ask)).count();
             let complete = asked.complete && first.complete;
             match deciding(&able, &asked.people, keep_earlier) {
@@ -149,6 +153,33 @@ impl Stages<'_> {
         escalations
     }
 
+    /// Whom a stage asks if mail reaches nobody else.
+    fn fallback(
+        &self,
+        stage: &Table<'_>,
+        first: &Asked,
+        quorum: Quorum,
+        seats: &mut usize,
+    ) -> Vec<Ask> {
+        let asked = stage.get("fallback").and_then(|_| self.asked(stage, "fallback"));
+        let Some(asked) = asked else { return Vec::new() };
+        *seats += asked.people.iter().filter(|ask| !first.people.contains(ask)).count();
+        if !(asked.complete && first.complete) {
+            return asked.people;
+        }
+        if asked.people.iter().all(|ask| first.people.contains(ask)) {
+            let help = "name others than `reviewers`: mail does not reach those";
+            let diagnostic = Diagnostic::new(asked.span, "the fallback asks nobody new");
+            stage.report(diagnostic.help(help));
+        } else if !in_reach(quorum, asked.people.len()) {
+            let number = asked.people.len();
+            let message = format!("{quorum} approvals can never come from a fallback of {number}");
+            let help = "the others cannot be reached then: ask as many as have to approve";
+            stage.report(Diagnostic::new(asked.span, message).help(help));
+        }
+        asked.people
+    }
+
     /// The most bytes that the addresses of a stage can take, whoever is the submitter's manager,
     /// stands in, or takes the submitter's place.
     fn most_bytes(&self, first: &[Ask], all: &[Ask], quorum: Quorum) -> usize {
@@ -166,9 +197,9 @@ impl Stages<'_> {
         all.iter().map(bytes).sum::<usize>() + more
     }
 
-    /// Who a stage or level asks; `None` if it does not say.
-    fn asked(&self, table: &Table<'_>) -> Option<Asked> {
-        let value = table.required("reviewers")?;
+    /// Who a stage or level asks by this key; `None` if it does not say.
+    fn asked(&self, table: &Table<'_>, key: &str) -> Option<Asked> {
+        let value = table.required(key)?;
         let before = table.reported();
         let mut people: Vec<Ask> = Vec::new();
         let mut complete = true;

@@ -231,6 +231,11 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "decision = \"approve\"\nconfirm = «true»",
         "remove `confirm`: nobody is asked where a rule has a `decision`",
     ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\ntell_submitter = «true»",
+        "remove `tell_submitter`: nobody is asked where a rule has a `decision`",
+    ),
     ("[[rules.stages]]", "confirm = «1»\n[[rules.stages]]", "must be true or false, not a number"),
     (
         "decision = \"approve\"",
@@ -318,6 +323,26 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "name = \"Large\"\n",
         "name = \"Large\"\ndifferent_people = «1»\n",
         "must be true or false, not a number",
+    ),
+    (
+        "name = \"Large\"\n",
+        "name = \"Large\"\ntell_submitter = «1»\n",
+        "must be true or false, not a number",
+    ),
+    (
+        "on_deadline = \"reject\"\n",
+        "on_deadline = \"reject\"\nfallback = [«\"finanse\"»]\n",
+        "unknown group \"finanse\"",
+    ),
+    (
+        "on_deadline = \"reject\"\n",
+        "on_deadline = \"reject\"\nfallback = «[\"finance\"]»\n",
+        "the fallback asks nobody new",
+    ),
+    (
+        "on_deadline = \"reject\"\n",
+        "on_deadline = \"reject\"\nfallback = «[\"cfo@example.com\"]»\n",
+        "2 approvals can never come from a fallback of 1",
     ),
 ];
 

@@ -7,11 +7,14 @@ use std::{
     fs,
     future::Future,
     hint::black_box,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Error, Result, ensure};
-use countersign_e2e::{Grpc, Stack, Temporal, json_payload, submission, within, workspace};
+use countersign_e2e::{
+    Grpc, MailServer, Stack, Temporal, json_payload, submission, within, workspace,
+};
 use countersign_protos::v1::Submission;
 use countersign_worker::cli::load_policy;
 use futures_util::future::try_join_all;
@@ -25,6 +28,8 @@ const WAITING: usize = 1_000;
 const FORGED: usize = 20_000;
 const ROUTED: usize = 100_000;
 const CONNECTIONS: usize = 16;
+const REVIEWERS: usize = 80;
+const MAILED: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Prints a table in Markdown.
@@ -48,6 +53,7 @@ pub(crate) async fn measure() -> Result<()> {
     let idle = usage::memory(worker)?;
     bench.start_many(WAITING, "waiting").await?;
     let full = usage::memory(worker)?;
+    let mailed = mails_per_second(&temporal).await?;
 
     println!("| what | Countersign | the Temporal calls it needs | ratio |");
     println!("| --- | ---: | ---: | ---: |");
@@ -66,6 +72,9 @@ pub(crate) async fn measure() -> Result<()> {
     println!("| refuse forged approval IDs | {forged:.0} a second | none | |");
     println!(
         "| route a submission by the rules of examples/policy.toml | {routing} a second | none | |"
+    );
+    println!(
+        "| send mails by SMTP, {REVIEWERS} for each approval | {mailed:.0} a second | none | |"
     );
     println!("| worker's processor time for one approval | {} | | |", ms(cpu));
     println!("| worker's memory, {WAITING} approvals waiting | {full} MB ({idle} MB before) | | |");
@@ -201,6 +210,37 @@ impl Bench {
     async fn query(&self, id: &str) -> Result<()> {
         Ok(self.grpc.try_status(id).await.map(drop)?)
     }
+}
+
+/// How many mails a second one worker brings to a mail server, from the start of the approvals on.
+async fn mails_per_second(temporal: &Arc<Temporal>) -> Result<f64> {
+    eprintln!("Sending mails by SMTP ...");
+    let builder = Stack::beside(temporal.clone()).without("COUNTERSIGN_LOG");
+    let server = MailServer::start(builder.dir()).await;
+    let stack = builder.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let grpc = temporal.grpc().await;
+    let reviewers: Vec<String> = (0..REVIEWERS).map(|i| format!("r{i}@example.com")).collect();
+    let names: Vec<&str> = reviewers.iter().map(String::as_str).collect();
+    let ask = async || {
+        let input = vec![json_payload(&submission::expense(&names))];
+        grpc.try_start_with(&stack.queue, &stack.new_workflow_id(), input, |_| ()).await?;
+        anyhow::Ok(())
+    };
+    let until = async |count: usize| {
+        within(PATIENCE, format!("{count} mails"), async || {
+            (server.count() >= count).then_some(())
+        })
+        .await;
+    };
+    // The first approval warms up.
+    ask().await?;
+    until(REVIEWERS).await;
+    let start = Instant::now();
+    for _ in 0..MAILED {
+        ask().await?;
+    }
+    until((1 + MAILED) * REVIEWERS).await;
+    Ok((MAILED * REVIEWERS) as f64 / start.elapsed().as_secs_f64())
 }
 
 /// How many submissions a second the example's rules route, in one thread.

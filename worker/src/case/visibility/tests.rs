@@ -190,6 +190,19 @@ Ignored signals: 1. The query `status` says why.
 }
 
 #[test]
+fn times_are_those_of_the_calendars_zone() {
+    let mut case = planned_case(|plan| plan.time_zone = "America/Los_Angeles".into());
+    assert_eq!(case.status().time_zone, "America/Los_Angeles");
+    assert_eq!(case.outcome().time_zone, "America/Los_Angeles");
+    let details = case.details().replace('\\', "");
+    assert!(details.contains("ended Tue 24 Nov 2026, 02:00 PST\n"), "{details}");
+    let deadline = "Wed 25 Nov 2026, 02:00 PST (America/Los_Angeles)";
+    assert!(details.contains(&format!("reject at {deadline}\n")), "{details}");
+    let (_, summary) = case.next_wait(at("2026-11-24T11:00:00Z")).until.expect("a deadline");
+    assert_eq!(summary, format!("Deadline of Finance ({deadline})"));
+}
+
+#[test]
 fn silence_does_not_approve_what_somebody_rejected_and_people_are_told_so() {
     let mut finance = stage("Finance", &["ann", "bob", "cy"], Quorum::at_least(2).expect("two"));
     finance.on_deadline = OnDeadline::Approve;
@@ -289,6 +302,10 @@ fn the_state_says_what_became_of_each_mail() {
     assert_eq!(deliveries(0), [Sent, NotNeeded]);
     assert_eq!(deliveries(1), [Sent, Sending, Undeliverable]);
     assert_eq!(state.stages[1].reviewers[2].delivery_error, "no such mailbox");
+    let mut case = case();
+    case.delivered("c", false, Ok(()));
+    let taken = "- cy@example.com was asked; the mail was taken for delivery\n";
+    assert!(case.details().contains(taken), "{}", case.details());
     assert_eq!(state.status(), v1::Status::Pending);
 }
 
@@ -317,5 +334,9 @@ fn each_end_has_its_reason() {
     check(rejected, v1::Status::Rejected, "Rejected by di@example.com and cy@example.com.");
     let by_deadline = "Finance was not decided before its deadline, which counts as rejection.";
     check(late, v1::Status::Rejected, by_deadline);
-    check(withdrawn, v1::Status::Withdrawn, "Withdrawn: ordered twice");
+    check(withdrawn, v1::Status::Withdrawn, "Withdrawn: ordered twice.");
+    let (reason, at) = ("Wrong \u{201c}budget?\u{201d}", at("2026-11-24T12:00:00Z"));
+    let mut case = case();
+    case.handle(Event::Cancelled(reason.into()), at);
+    assert_eq!(case.outcome().reason, format!("Withdrawn: {reason}"), "one full stop is enough");
 }

@@ -1,52 +1,89 @@
 use std::{
     io::{BufRead, BufReader, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
+
+use tokio::{task::yield_now, time};
 
 use super::{super::example, *};
 
 /// A server that gives one command a reply of its own, or none.
-struct Listening(String);
+struct Listening {
+    url: String,
+    connections: Arc<AtomicUsize>,
+}
 
 impl Listening {
     /// The command `.` is the end of the mail. Without an answer, the client waits.
     fn with(extensions: &str, command: &str, answer: Option<&str>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("smtp://{}", listener.local_addr().expect("an address"));
         let ehlo = format!("250-localhost\r\n{extensions}250 8BITMIME\r\n");
         let (command, answer) = (command.to_owned(), answer.map(|it| format!("{it}\r\n")));
+        Self::that(move |line, _| match &answer {
+            _ if !line.starts_with(&command) => match line {
+                "DATA" => Some("354 go on\r\n".to_owned()),
+                line if line.starts_with("EHLO") => Some(ehlo.clone()),
+                _ => Some("250 2.0.0 OK\r\n".to_owned()),
+            },
+            answer => answer.clone(),
+        })
+    }
+
+    /// It answers each command like this, given how many mails it has taken over that connection.
+    fn that(answer: impl Fn(&str, usize) -> Option<String> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("smtp://{}", listener.local_addr().expect("an address"));
+        let (answer, connections) = (Arc::new(answer), Arc::new(AtomicUsize::new(0)));
+        let counted = connections.clone();
         thread::spawn(move || {
-            let (mut client, _) = listener.accept().expect("a client");
-            let lines = BufReader::new(client.try_clone().expect("a socket")).lines();
-            client.write_all(b"220 localhost\r\n").expect("written");
-            let mut in_mail = false;
-            for line in lines.map_while(Result::ok) {
-                let ends_mail = in_mail && line == ".";
-                if in_mail && !ends_mail {
-                    continue;
-                }
-                in_mail = false;
-                let reply = match &answer {
-                    _ if !line.starts_with(&command) => match line.as_str() {
-                        "DATA" => "354 go on\r\n",
-                        line if line.starts_with("EHLO") => &ehlo,
-                        _ => "250 2.0.0 OK\r\n",
-                    },
-                    Some(answer) => answer,
-                    None => continue,
-                };
-                in_mail = reply.starts_with("354");
-                let _ = client.write_all(reply.as_bytes());
+            for client in listener.incoming() {
+                let client = client.expect("a client");
+                counted.fetch_add(1, Ordering::Relaxed);
+                let answer = answer.clone();
+                thread::spawn(move || serve(client, &*answer));
             }
         });
-        Self(url)
+        Self { url, connections }
     }
 
     fn smtp(&self) -> Smtp {
         let from = "approvals@example.com".parse().expect("a mailbox");
-        Smtp::new(self.0.parse().expect("a server"), from)
+        Smtp::new(self.url.parse().expect("a server"), from)
     }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+fn serve(mut client: TcpStream, answer: &dyn Fn(&str, usize) -> Option<String>) {
+    let lines = BufReader::new(client.try_clone().expect("a socket")).lines();
+    client.write_all(b"220 localhost\r\n").expect("written");
+    let (mut in_mail, mut mails) = (false, 0);
+    for line in lines.map_while(Result::ok) {
+        let ends_mail = in_mail && line == ".";
+        if in_mail && !ends_mail {
+            continue;
+        }
+        mails += usize::from(ends_mail);
+        in_mail = false;
+        let Some(reply) = answer(&line, mails) else { continue };
+        in_mail = reply.starts_with("354");
+        let _ = client.write_all(reply.as_bytes());
+        if reply.starts_with("421") {
+            return;
+        }
+    }
+}
+
+/// A mail to Ann.
+async fn mail(smtp: &Smtp) -> Result<String, NotifyError> {
+    let (envelope, letter) = example("ann@example.com");
+    smtp.send(&envelope, &letter).await
 }
 
 /// The error for a mail to a server with these extensions that gives this answer to this command.
@@ -157,7 +194,8 @@ async fn each_step_has_its_own_time_out_and_is_named() {
         assert_eq!(error, silent(step, SHORT), "{command}");
     }
     let mute = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let server = Listening(format!("smtp://{}", mute.local_addr().expect("an address")));
+    let url = format!("smtp://{}", mute.local_addr().expect("an address"));
+    let server = Listening { url, connections: Arc::default() };
     let smtp = Smtp { time_out: rows[0].2, ..server.smtp() };
     let error = smtp.probe().await.expect_err("no greeting").to_string();
     assert!(
@@ -190,11 +228,90 @@ async fn an_accepted_mail_is_sent_whatever_the_reply_to_quit() {
 }
 
 #[tokio::test]
+async fn mails_that_follow_each_other_go_over_one_connection_until_it_has_waited_for_too_long() {
+    let server = Listening::with("", "nothing", None);
+    let smtp = server.smtp();
+    for _ in 0..3 {
+        mail(&smtp).await.expect("taken");
+    }
+    assert_eq!(server.connections(), 1);
+    let at_once = [mail(&smtp), mail(&smtp), mail(&smtp)];
+    for sent in futures::future::join_all(at_once).await {
+        sent.expect("taken");
+    }
+    assert_eq!(server.connections(), 3, "none waits for another");
+    // They begin to wait.
+    yield_now().await;
+    time::pause();
+    time::advance(idle::WAIT + Duration::from_secs(1)).await;
+    yield_now().await;
+    time::resume();
+    mail(&smtp).await.expect("taken");
+    assert_eq!(server.connections(), 4);
+}
+
+#[tokio::test]
+async fn where_a_server_takes_no_more_over_a_connection_a_new_one_is_used() {
+    let mails_over = |most: usize| {
+        Listening::that(move |line, mails| {
+            Some(match line {
+                "DATA" => "354 go on\r\n".to_owned(),
+                line if line.starts_with("MAIL") && mails == most => {
+                    "421 4.7.0 too many mails\r\n".to_owned()
+                }
+                _ => "250 2.0.0 OK\r\n".to_owned(),
+            })
+        })
+    };
+    for (most, connections) in [(1, 4), (2, 2), (3, 2), (4, 1)] {
+        let server = mails_over(most);
+        let smtp = server.smtp();
+        for _ in 0..4 {
+            mail(&smtp).await.expect("taken");
+        }
+        assert_eq!(server.connections(), connections, "{most} over one");
+    }
+    // A refusal of the first one is what the mail gets.
+    let error = mail(&mails_over(0).smtp()).await.expect_err("refused").to_string();
+    assert!(error.contains("answered MAIL with 421 4.7.0 too many mails"), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_on_which_a_mail_was_not_taken_is_not_used_again() {
+    for answer in [Some("550 5.1.1 no such mailbox"), None] {
+        let server = Listening::with("", "RCPT", answer);
+        let smtp = server.smtp();
+        for _ in 0..2 {
+            // Without an answer, it is cancelled half-way.
+            let sent = timeout(Duration::from_millis(500), mail(&smtp)).await;
+            assert!(!matches!(sent, Ok(Ok(_))), "{sent:?}");
+        }
+        assert_eq!(server.connections(), 2, "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_probe_connects_and_sends_no_mail() {
     let error = Listening::with("", "EHLO", Some("554 5.7.1 no service")).smtp().probe().await;
     let why = "the mail server answered EHLO with 554 5.7.1 no service";
     assert_eq!(error, Err(NotifyError::Unavailable(why.into())));
     assert_eq!(Listening::with("", "MAIL", None).smtp().probe().await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_mail_server_is_greeted_by_the_senders_domain_or_by_the_name_in_the_url() {
+    for (path, sender, name) in [
+        ("", "approvals@corp.example", "corp.example"),
+        ("", "approvals@Müller.example", "xn--mller-kva.example"),
+        ("/mail.corp.example", "approvals@corp.example", "mail.corp.example"),
+    ] {
+        let greeting = format!("EHLO {name}");
+        let server = Listening::with("", &greeting, Some("554 5.7.1 so it is"));
+        let url = format!("{}{path}", server.url);
+        let smtp = Smtp::new(url.parse().expect("a server"), sender.parse().expect("a mailbox"));
+        let error = smtp.probe().await.expect_err("the greeting is answered").to_string();
+        assert!(error.ends_with("554 5.7.1 so it is"), "{name}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -250,11 +251,16 @@ async fn the_topics_region_is_used_whatever_a_profile_says() {
 async fn a_probe_reads_the_topics_attributes() {
     let attributes = "<GetTopicAttributesResponse><GetTopicAttributesResult><Attributes/>\
                       </GetTopicAttributesResult></GetTopicAttributesResponse>";
-    let url = endpoint(|request| match request.contains("Action=GetTopicAttributes") {
-        true => (200, attributes.into()),
-        false => refusal("InvalidAction", "unexpected"),
-    });
-    assert_eq!(topic(&url, KEYS).probe().await, Ok(()));
+    let may_list = |may_list: bool| {
+        endpoint(move |request| match request {
+            _ if request.contains("Action=GetTopicAttributes") => (200, attributes.into()),
+            _ if may_list && request.contains(LIST) => (200, page(&[], None)),
+            _ => refusal("AuthorizationError", "no"),
+        })
+    };
+    assert_eq!(topic(&may_list(true), KEYS).probe().await, Ok(()));
+    let error = topic(&may_list(false), KEYS).probe().await.expect_err("no right").to_string();
+    assert!(error.contains("without sns:ListSubscriptionsByTopic, a mail to somebody"), "{error}");
     let url = endpoint(|_| refusal("NotFound", "Topic does not exist"));
     let error = topic(&url, KEYS).probe().await;
     let why = "Amazon SNS: NotFound: Topic does not exist";
@@ -262,6 +268,81 @@ async fn a_probe_reads_the_topics_attributes() {
     let url = endpoint(|_| refusal("AuthorizationError", "no"));
     let error = topic(&url, KEYS).probe().await.expect_err("no right").to_string();
     assert!(error.contains("needs sns:GetTopicAttributes"), "{error}");
+}
+
+const LIST: &str = "Action=ListSubscriptionsByTopic";
+const PENDING: &str = "PendingConfirmation";
+const ARN: &str = "arn:aws:sns:eu-central-1:123456789012:approvals:1";
+
+/// A page of subscriptions, each with its protocol, endpoint and ARN, and where the next page is.
+fn page(subscriptions: &[(&str, &str, &str)], next: Option<&str>) -> String {
+    let member = |(protocol, endpoint, arn): &(&str, &str, &str)| {
+        format!(
+            "<member><Protocol>{protocol}</Protocol><Endpoint>{endpoint}</Endpoint>\
+             <SubscriptionArn>{arn}</SubscriptionArn></member>"
+        )
+    };
+    let members: String = subscriptions.iter().map(member).collect();
+    let next = next.map(|next| format!("<NextToken>{next}</NextToken>")).unwrap_or_default();
+    format!(
+        "<ListSubscriptionsByTopicResponse><ListSubscriptionsByTopicResult><Subscriptions>{members}\
+         </Subscriptions>{next}</ListSubscriptionsByTopicResult></ListSubscriptionsByTopicResponse>"
+    )
+}
+
+#[tokio::test]
+async fn who_has_confirmed_no_subscription_gets_no_mail_where_all_are_by_mail() {
+    let not_confirmed = Err(NotifyError::Rejected(
+        "Amazon SNS: ann@example.com has not confirmed a subscription to the topic".into(),
+    ));
+    let published = Ok("published as m-1".to_owned());
+    let (ann, bob) = (("email", "ann@example.com"), ("email", "bob@example.com", ARN));
+    let by_ann = |arn: &'static str| (ann.0, ann.1, arn);
+    let queue = ("sqs", "arn:aws:sqs:eu-central-1:123456789012:all", ARN);
+    for (subscriptions, expected) in [
+        (vec![], &not_confirmed),
+        (vec![bob], &not_confirmed),
+        (vec![bob, by_ann(PENDING)], &not_confirmed),
+        (vec![by_ann("Deleted"), ("sqs", "gone", "Deleted")], &not_confirmed),
+        (vec![by_ann(PENDING), by_ann(ARN)], &published),
+        (vec![("email", "Ann@Example.COM", ARN)], &published),
+        (vec![("email-json", "ann@example.com", ARN)], &published),
+        (vec![bob, queue], &published),
+    ] {
+        let said = format!("{subscriptions:?}");
+        let url = endpoint(move |request| match request {
+            _ if !request.contains(LIST) => (200, TAKEN.into()),
+            // The second half is on another page.
+            _ if request.contains("NextToken=more") => {
+                (200, page(&subscriptions[subscriptions.len() / 2..], None))
+            }
+            _ => (200, page(&subscriptions[..subscriptions.len() / 2], Some("more"))),
+        });
+        assert_eq!(&mail(&topic(&url, KEYS)).await, expected, "{said}");
+    }
+    let denied = endpoint(|request| match request.contains(LIST) {
+        true => refusal("AuthorizationError", "no"),
+        false => (200, TAKEN.into()),
+    });
+    assert_eq!(mail(&topic(&denied, KEYS)).await, published, "nobody can know");
+}
+
+#[tokio::test]
+async fn subscriptions_are_listed_once_for_many_mails() {
+    let lists = Arc::new(AtomicUsize::new(0));
+    let counted = lists.clone();
+    let url = endpoint(move |request| match request.contains(LIST) {
+        true => {
+            counted.fetch_add(1, Ordering::Relaxed);
+            (200, page(&[("email", "ann@example.com", ARN)], None))
+        }
+        false => (200, TAKEN.into()),
+    });
+    let sns = topic(&url, KEYS);
+    for sent in futures::future::join_all((0..3).map(|_| mail(&sns))).await {
+        assert_eq!(sent, Ok("published as m-1".into()));
+    }
+    assert_eq!(lists.load(Ordering::Relaxed), 1);
 }
 
 #[test]
@@ -294,16 +375,19 @@ async fn mails_to_one_address_wait_for_each_other_before_they_are_published() {
 }
 
 #[test]
-fn a_subject_is_short_printable_ascii() {
-    assert_eq!(subject("Decide: Café für Zoë, 1.00 USD"), "Decide: Cafe fur Zoe, 1.00 USD");
-    for title in ["領収書 東京 🗼", &"very long ".repeat(20), "a\u{7f}b\tc"] {
-        let subject = subject(&format!("Decide: {title}"));
+fn a_subject_is_short_printable_ascii_and_keeps_its_amount() {
+    let titled = |title: &str| subject(&Subject::new("Decide", title, "1.00 USD", "from Zoë"));
+    assert_eq!(titled("Café für Zoë"), "Decide: Cafe fur Zoe, 1.00 USD, from Zoe");
+    for title in ["領収書 東京 🗼", &"very long ".repeat(20), "a\u{7f}b\tc", "מחשבים 15"]
+    {
+        let subject = titled(title);
         assert!(subject.len() < 100, "{subject}");
         assert!(subject.chars().all(|c| c == ' ' || c.is_ascii_graphic()), "{subject}");
         assert!(subject.starts_with("Decide: "), "{subject}");
+        assert!(subject.ends_with(", 1.00 USD, from Zoe"), "{subject}");
     }
     for encoded in ["=?utf-8?q?x?=", "＝？utf-8?q?x?="] {
-        let subject = subject(encoded);
+        let subject = titled(encoded);
         assert!(subject.contains("= ?utf-8") && !subject.contains("=?utf-8"), "{subject}");
     }
 }

@@ -1,0 +1,76 @@
+//! Why somebody who was asked need not decide any more, and why somebody is asked in another's place, as data.
+
+use super::{Approval, EmailAddress, Entry, Seat, SeatStatus};
+
+/// Why a reviewer who has not decided is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release<'a> {
+    /// An operator who claims this identity had another one asked in their place.
+    Replaced { by: &'a EmailAddress, identity: &'a str },
+    /// Others are asked, since the deadline has passed.
+    Escalated,
+    /// Others are asked, since nobody could be reached.
+    Unreachable,
+    /// The stage's last deadline has passed.
+    DeadlinePassed,
+    /// The approval was withdrawn.
+    Withdrawn,
+    /// Others have decided the stage.
+    Decided,
+}
+
+impl Approval {
+    /// Why a reviewer need not decide any more. `None` for those who still may, have decided, or were not
+    /// asked.
+    pub fn release(&self, reviewer: &EmailAddress) -> Option<Release<'_>> {
+        let silent = |seat: &&Seat| seat.reviewer == *reviewer && seat.vote.is_none();
+        let mut newest_first = self.stages.iter().rev();
+        let (stage, seat) = newest_first
+            .find_map(|stage| stage.seats().iter().rfind(silent).map(|seat| (stage, seat)))?;
+        if seat.status == SeatStatus::Superseded {
+            let mut seats = stage.seats().iter();
+            let by = seats.rfind(|other| other.instead_of.as_ref() == Some(reviewer));
+            let replaced = by.and_then(|by| {
+                let identity = self.reassigned_by(by)?;
+                Some(Release::Replaced { by: &by.reviewer, identity })
+            });
+            return Some(replaced.unwrap_or(match self.escalated_in_time() {
+                true => Release::Escalated,
+                false => Release::Unreachable,
+            }));
+        }
+        match stage.end() {
+            Some(_) if stage.ended_by_deadline() => Some(Release::DeadlinePassed),
+            Some(_) => Some(Release::Decided),
+            None => self.withdrawn.as_ref().map(|_| Release::Withdrawn),
+        }
+    }
+
+    /// The identity that the operator claims who had this reviewer asked in another's place.
+    pub fn reassigned_by(&self, seat: &Seat) -> Option<&str> {
+        let replaced = seat.instead_of.as_ref()?;
+        self.journal.iter().rev().find_map(|entry| match entry {
+            Entry::Reassigned { from, to, identity, .. }
+                if from == replaced && seat.people().any(|person| person == to) =>
+            {
+                Some(identity.as_str())
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether the level that was asked last was asked because the deadline before it had passed.
+    fn escalated_in_time(&self) -> bool {
+        let (mut deadline, mut passed, mut in_time) = (None, false, false);
+        for entry in &self.journal {
+            match entry {
+                Entry::Asked { due: Some(due), .. } => {
+                    (in_time, passed, deadline) = (passed, false, Some(due.deadline));
+                }
+                Entry::TimePassed { at } => passed |= deadline.is_some_and(|due| *at >= due),
+                _ => {}
+            }
+        }
+        in_time
+    }
+}

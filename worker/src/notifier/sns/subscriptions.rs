@@ -1,0 +1,131 @@
+//! Whom mails to a topic reach, as far as its subscriptions say it.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use aws_sdk_sns::Client;
+use tokio::sync::Mutex;
+
+use super::{TopicArn, answers};
+use crate::approval::EmailAddress;
+
+/// How long a list is used. Filter policies take as long to change.
+const FRESH: Duration = Duration::from_mins(15);
+/// Nobody goes without a mail because of an older list, since they may just have confirmed; and a call that
+/// failed is not repeated before.
+const RECENT: Duration = Duration::from_mins(1);
+
+/// A topic's subscriptions, listed when a mail needs them.
+#[derive(Default)]
+pub(super) struct Subscriptions(Mutex<Option<Listed>>);
+
+struct Listed {
+    at: Instant,
+    lasts: Duration,
+    reach: Reach,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The topic has e-mail subscriptions alone, and these addresses have confirmed one. In lower case.
+    Confirmed(HashSet<String>),
+    /// It has others too, or the list cannot be read.
+    Unknown,
+}
+
+/// Why the subscriptions were not listed.
+pub(super) struct NotListed {
+    /// Whether a permission is missing.
+    pub(super) is_denied: bool,
+    /// For an operator.
+    pub(super) why: String,
+}
+
+impl Subscriptions {
+    /// Whether a mail to this address may arrive.
+    pub(super) async fn may_reach(
+        &self,
+        client: &Client,
+        topic: &TopicArn,
+        address: &EmailAddress,
+    ) -> bool {
+        let mut listed = self.0.lock().await;
+        let known = listed.as_ref().and_then(|listed| listed.may_reach(address, Instant::now()));
+        if let Some(known) = known {
+            return known;
+        }
+        let (reach, lasts) = match list(client, topic).await {
+            Ok(reach) => (reach, FRESH),
+            Err(NotListed { is_denied: true, .. }) => (Reach::Unknown, FRESH),
+            Err(_) => (Reach::Unknown, RECENT),
+        };
+        listed.insert(Listed { at: Instant::now(), lasts, reach }).reach.includes(address)
+    }
+}
+
+impl Listed {
+    /// `None` if the list is too old to say it.
+    fn may_reach(&self, address: &EmailAddress, now: Instant) -> Option<bool> {
+        let includes = self.reach.includes(address);
+        let lasts = if includes { self.lasts } else { RECENT };
+        (now.duration_since(self.at) < lasts).then_some(includes)
+    }
+}
+
+impl Reach {
+    fn includes(&self, address: &EmailAddress) -> bool {
+        match self {
+            Reach::Confirmed(addresses) => addresses.contains(address.as_str()),
+            Reach::Unknown => true,
+        }
+    }
+}
+
+/// Reads a topic's subscriptions; each call has a hundred of them.
+pub(super) async fn list(client: &Client, topic: &TopicArn) -> Result<Reach, NotListed> {
+    let asked = client.list_subscriptions_by_topic().topic_arn(topic.as_str());
+    let mut pages = asked.into_paginator().send();
+    let mut confirmed = HashSet::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| NotListed {
+            is_denied: answers::denies(&error),
+            why: format!("Amazon SNS: {}", answers::explain(&error)),
+        })?;
+        for subscription in page.subscriptions() {
+            // Otherwise `PendingConfirmation` or `Deleted`.
+            let arn = subscription.subscription_arn().unwrap_or_default();
+            let is_mail = matches!(subscription.protocol(), Some("email" | "email-json"));
+            if is_mail && arn.starts_with("arn:") {
+                confirmed.extend(subscription.endpoint().map(str::to_lowercase));
+            } else if !is_mail && arn != "Deleted" {
+                return Ok(Reach::Unknown);
+            }
+        }
+    }
+    Ok(Reach::Confirmed(confirmed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_says_for_fifteen_minutes_who_is_subscribed_and_for_one_who_is_not() {
+        let confirmed = HashSet::from(["ann@example.com".to_owned()]);
+        let now = Instant::now();
+        let listed = |reach: Reach, lasts| Listed { at: now, lasts, reach };
+        let address = |text: &str| text.parse::<EmailAddress>().expect("an address");
+        let (ann, bob) = (address("ann@example.com"), address("bob@example.com"));
+        let after = |minutes: u64| now + Duration::from_mins(minutes) - Duration::from_secs(1);
+        let list = listed(Reach::Confirmed(confirmed), FRESH);
+        assert_eq!(list.may_reach(&ann, after(15)), Some(true));
+        assert_eq!(list.may_reach(&ann, after(16)), None);
+        assert_eq!(list.may_reach(&bob, after(1)), Some(false));
+        assert_eq!(list.may_reach(&bob, after(2)), None, "they may have confirmed it by now");
+        let failed = listed(Reach::Unknown, RECENT);
+        assert_eq!(failed.may_reach(&bob, after(1)), Some(true));
+        assert_eq!(failed.may_reach(&bob, after(2)), None);
+    }
+}
