@@ -352,7 +352,7 @@ fn no_sentence_of_ours_is_wrapped_in_a_text() {
 #[test]
 fn buttons_are_table_cells_with_a_colour_and_room() {
     let html = request(&review(), &links()).html;
-    for (choice, colour) in [("approve", "#15803d"), ("reject", "#ffffff")] {
+    for (choice, colour) in [("approve", "#15803d"), ("reject", "#b91c1c")] {
         let at = html.find(&format!("?choice={choice}\"")).expect("a link");
         let (before, after) = html.split_at(at);
         let cell = &before[before.rfind("<td").expect("a cell")..];
@@ -390,8 +390,9 @@ fn in_dark_mode_everything_that_has_a_colour_gets_another() {
         assert!(html.contains("@media (prefers-color-scheme: dark)"), "{html}");
         let (_, body) = html.split_once("<body").expect("a body");
         for tag in body.split('<').filter_map(|part| part.split('>').next()) {
-            // White on green is readable in both.
-            let of_button = tag.contains("#15803d") || tag.contains("color:#ffffff;text");
+            // White on green and on red is readable in both.
+            let is_button = ["#15803d", "#b91c1c", "color:#ffffff;text"];
+            let of_button = is_button.iter().any(|colour| tag.contains(colour));
             let coloured = tag.contains(";color:#") || tag.contains("background-color:#");
             assert!(!coloured || of_button || tag.contains("class=\""), "{tag}");
         }
