@@ -7,7 +7,7 @@
 //! 4. When what acts on the outcome has it, notices have [`GRACE`]. Those that are undelivered then go to
 //!    a workflow of their own: no result waits for a mailbox.
 //! 5. Search attributes are written together with the result, or before step 2 where that waits for a
-//!    receiver. Nor is anything of the last stage cancelled where the workflow is about to close anyway.
+//!    receiver; and before step 1 where no signal has decided, as a trace of that. Nor is anything of the last stage cancelled where the workflow is about to close anyway.
 //!
 //! Another run never needs it: a workflow that is decided does not continue as new.
 
@@ -85,7 +85,8 @@ impl Open {
     /// What to do next about an approval that is decided.
     pub(super) fn next_of_end(&mut self, now: Timestamp) -> Step {
         if self.ending.concluded.is_none() {
-            return Step::Conclude(Box::new(self.evidence(self.approval.journal().len())));
+            let evidence = Box::new(self.evidence(self.approval.journal().len()));
+            return Step::Conclude { evidence, publish: std::mem::take(&mut self.untraced) };
         }
         if let Some(consequence) = self.begin_consequence() {
             return Step::Act(Box::new(consequence));

@@ -146,6 +146,7 @@ impl Left {
             stage: None,
             issuing: false,
             unpublished: false,
+            untraced: false,
         })
     }
 }

@@ -81,6 +81,13 @@ struct Open {
     issuing: bool,
     /// Whether search attributes have changed since they were last written.
     unpublished: bool,
+    /// Whether time, a cancellation or a mail's end has decided what is next, and no command shows it yet.
+    ///
+    /// A query may have the workflow task end early, while links are issued or the outcome is concluded. The
+    /// SDK takes such a task for none if it has no command, and after a worker's death shows what came in it
+    /// together with what came later, signals first: a vote would then come before a deadline that has had
+    /// its effect. So search attributes are written first.
+    untraced: bool,
 }
 
 /// Something that has happened.
@@ -111,14 +118,16 @@ pub(crate) enum Event {
 /// What the workflow does next.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// Issue links, and hand them to the state as [`Event::LinksIssued`].
-    Issue { summary: String, issue: Box<Issue> },
+    /// Issue links, and hand them to the state as [`Event::LinksIssued`]; write search attributes first if
+    /// `publish`.
+    Issue { summary: String, issue: Box<Issue>, publish: bool },
     /// Send requests, and wait for the state to change or for the time to come.
     Wait(Wait),
     /// A stage has ended. Cancel its timer and its requests, unless the workflow is about to close.
     EndStage { cancel: bool },
-    /// Compute and seal the outcome, and hand it to the state as [`Event::Concluded`].
-    Conclude(Box<Evidence>),
+    /// Compute and seal the outcome, and hand it to the state as [`Event::Concluded`]; write search attributes
+    /// first if `publish`.
+    Conclude { evidence: Box<Evidence>, publish: bool },
     /// Begin to act on the outcome.
     Act(Box<Consequence>),
     /// Have another workflow deliver the notices that are left, and return the result.
@@ -203,17 +212,20 @@ impl Case {
             (Event::Cancelled(reason), Some(open)) => {
                 // Temporal does not say who cancelled.
                 let (reason, identity) = (text::comment(&reason), "unknown".to_owned());
-                open.approval.withdraw(reason, identity, now);
+                open.untraced |= open.approval.withdraw(reason, identity, now);
             }
             (Event::TimePassed, Some(open)) if open.approval.is_final() => {}
             (Event::TimePassed, Some(open)) => {
                 open.deliveries.remind(open.approval.tick(now));
+                open.untraced = true;
             }
             (Event::RequestFinished { link, reminder, result }, Some(open)) => {
                 let (before, after) = open.deliveries.finish(&link, reminder, result);
                 open.approval.reached(&link, after);
                 open.unpublished |= before != after;
-                self.changed |= open.approval.to_ask().is_some() || before != after;
+                let asks_others = open.approval.to_ask().is_some();
+                open.untraced |= asks_others;
+                self.changed |= asks_others || before != after;
             }
             (Event::NoticeFinished { number, result }, Some(open)) => {
                 open.unpublished |= open.notices.finish(number, result);
@@ -257,10 +269,12 @@ impl Case {
         }
         if let Some((summary, issue)) = open.to_issue(now) {
             open.issuing = true;
-            return Step::Issue { summary, issue: Box::new(issue) };
+            let publish = std::mem::take(&mut open.untraced);
+            return Step::Issue { summary, issue: Box::new(issue), publish };
         }
         let Some(until) = open.next_deadline() else { return Step::Stuck };
         open.notify_if_unreachable();
+        open.untraced = false;
         Step::Wait(Wait {
             publish: std::mem::take(&mut open.unpublished),
             stop: open.unsent_to_superseded(),

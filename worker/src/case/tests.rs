@@ -763,7 +763,7 @@ fn a_fallback_is_asked_where_mail_reaches_nobody() {
     assert!(requests.iter().all(|request| !request.escalates), "{requests:?}");
     case.delivered("a", false, Err("no such mailbox".into()));
     case.delivered("b", false, Err("no such mailbox".into()));
-    let Step::Issue { summary, issue } = case.next(NOW) else { panic!("Cy is asked") };
+    let Step::Issue { summary, issue, .. } = case.next(NOW) else { panic!("Cy is asked") };
     assert_eq!(summary, "Ask the fallback of Finance");
     case.handle(Event::LinksIssued(testing::issued(&issue, &["c"])), NOW);
     assert_eq!(case.waiting(), ["cy"]);
@@ -771,4 +771,59 @@ fn a_fallback_is_asked_where_mail_reaches_nobody() {
     assert_eq!(case.start_notices().len(), 0, "somebody can be reached");
     case.decide(Verdict::Approve, &signal("cy@example.com", ""), NOW);
     assert_eq!(case.outcome().reason, "Approved by cy@example.com.");
+}
+
+/// Whether search attributes are written before what comes next is worked out.
+fn publishes_first(case: &mut Case) -> bool {
+    loop {
+        match case.next(LATE) {
+            Step::Issue { publish, .. } | Step::Conclude { publish, .. } => return publish,
+            Step::EndStage { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// After the deadline of [`opened_case`].
+const LATE: Timestamp = Timestamp::constant(2 * 3_600, 0);
+
+#[test]
+fn what_time_a_cancellation_or_a_refused_mail_decides_is_shown_before_it_is_worked_out() {
+    let mut expired = opened_case();
+    expired.next_wait(NOW);
+    expired.handle(Event::TimePassed, LATE);
+    assert!(publishes_first(&mut expired));
+
+    let mut cancelled = opened_case();
+    cancelled.handle(Event::Cancelled(String::new()), NOW);
+    assert!(publishes_first(&mut cancelled));
+
+    let escalating = || {
+        let mut plan = plan();
+        let time = plan.stages[0].time.clone();
+        plan.stages[0].escalations = vec![PlannedLevel::fallback(vec![address("cy")], time)];
+        let mut case = Case::default();
+        begin_with(&mut case, &plan);
+        open(&mut case, &["a", "b"]);
+        case.next_wait(NOW);
+        case
+    };
+    let mut unreached = escalating();
+    unreached.delivered("a", false, Err("no such mailbox".into()));
+    unreached.delivered("b", false, Err("no such mailbox".into()));
+    assert!(publishes_first(&mut unreached));
+}
+
+#[test]
+fn what_signals_decide_costs_no_event_since_replays_show_signals_first_too() {
+    let mut decided = opened_case();
+    decided.next_wait(NOW);
+    decided.decide(Verdict::Reject, &signal("ann@example.com", ""), NOW);
+    assert!(!publishes_first(&mut decided));
+
+    let mut reassigned = opened_case();
+    reassigned.handle(Event::TimePassed, NOW);
+    reassigned.next_wait(NOW);
+    reassigned.reassign("ann", "fay");
+    assert!(!publishes_first(&mut reassigned), "the time was that of a reminder");
 }

@@ -211,7 +211,10 @@ impl ApprovalWorkflow {
         loop {
             let now = now(ctx.workflow_time());
             match ctx.state_mut(|workflow| workflow.case.next(now)) {
-                Step::Issue { summary, issue } => {
+                Step::Issue { summary, issue, publish } => {
+                    if publish {
+                        Self::publish(ctx);
+                    }
                     let options = options::local(summary);
                     let issuing =
                         ctx.execute_local_activity(Countersign::issue_links, *issue, options);
@@ -247,7 +250,10 @@ impl ApprovalWorkflow {
                         ended.cancel();
                     }
                 }
-                Step::Conclude(evidence) => {
+                Step::Conclude { evidence, publish } => {
+                    if publish {
+                        Self::publish(ctx);
+                    }
                     let options = options::local("Conclude and sign the outcome".to_owned());
                     let concluding =
                         ctx.execute_local_activity(Countersign::conclude, *evidence, options);

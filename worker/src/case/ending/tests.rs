@@ -81,7 +81,7 @@ fn nothing_acts_on_an_outcome_and_no_submitter_is_notified_before_it_is_sealed()
     });
     assert!(matches!(case.next(NOW), Step::EndStage { .. }));
     for _ in 0..2 {
-        assert!(matches!(case.next(NOW), Step::Conclude(_)), "until it is");
+        assert!(matches!(case.next(NOW), Step::Conclude { .. }), "until it is");
     }
     let submitter = |notices: &[Notice]| {
         notices.iter().any(|notice| matches!(notice.about, About::Outcome { .. }))

@@ -51,7 +51,7 @@ fn follow_up_workflows_and_notices_that_fail_stand_in_the_details() {
     });
     decide(&mut case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
     assert!(matches!(case.next(now), Step::EndStage { .. }));
-    assert!(matches!(case.next(now), Step::Conclude(_)));
+    assert!(matches!(case.next(now), Step::Conclude { .. }));
     case.sealed();
     case.handle(started(Ok(())), now);
     let (details, outcome) = (case.details(), case.outcome());
