@@ -29,7 +29,11 @@ use temporalio_common::protos::temporal::api::{
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::{rogue::schedule_activity, temporal::Temporal, wait::until};
+use crate::{
+    rogue::schedule_activity,
+    temporal::{Temporal, Workflow},
+    wait::until,
+};
 
 pub(crate) const NAMESPACE: &str = "default";
 /// How long Temporal and a workflow may take among many others, when nobody has to act any more.
@@ -43,6 +47,29 @@ impl Temporal {
     /// Connects to this server.
     pub async fn grpc(&self) -> Grpc {
         Grpc(self.client().await)
+    }
+}
+
+/// What stories ask so often that a process for each look would slow them all down.
+impl Workflow {
+    /// The answer of the query `status`; `None` while no worker answers it.
+    pub async fn try_status(&self) -> Option<Value> {
+        let grpc = Grpc(self.temporal.try_client().await?);
+        timeout(PATIENCE, grpc.try_status(&self.id)).await.ok()?.ok()
+    }
+
+    /// Its search attributes, once they are as expected.
+    pub async fn attributes_where(&self, what: &str, expected: impl Fn(&Value) -> bool) -> Value {
+        let what = format!("the search attributes of {} to have {what}", self.id);
+        let grpc = self.temporal.grpc().await;
+        until(PATIENCE, what, async || {
+            let info = grpc.describe(&self.id).await.workflow_execution_info.unwrap_or_default();
+            let fields = info.search_attributes.unwrap_or_default().indexed_fields.into_iter();
+            let json = |data: &[u8]| serde_json::from_slice::<Value>(data).unwrap_or_default();
+            let attributes: Value = fields.map(|(name, field)| (name, json(&field.data))).collect();
+            if expected(&attributes) { Ok(attributes) } else { Err(attributes) }
+        })
+        .await
     }
 }
 

@@ -173,13 +173,18 @@ impl Temporal {
 
     /// A gRPC client, for what the command line cannot send.
     pub async fn client(&self) -> Client {
+        self.try_client().await.expect("Temporal answers")
+    }
+
+    /// The same; `None` while the server does not answer.
+    pub(crate) async fn try_client(&self) -> Option<Client> {
         let url: Url = format!("http://{}", self.address()).parse().expect("a URL");
         let options = ConnectionOptions::new(url)
             .identity("countersign-e2e".to_owned())
             .grpc_compression(GrpcCompression::None)
             .build();
-        let connection = Connection::connect(options).await.expect("Temporal answers");
-        Client::new(connection, ClientOptions::new("default").build()).expect("a client")
+        let connection = Connection::connect(options).await.ok()?;
+        Some(Client::new(connection, ClientOptions::new("default").build()).expect("a client"))
     }
 
     /// Runs `temporal` with these arguments.
@@ -324,14 +329,6 @@ impl Workflow {
         self.temporal.must(self.command("cancel", &[])).await;
     }
 
-    /// The answer of the query `status`; `None` while no worker answers it.
-    pub async fn try_status(&self) -> Option<Value> {
-        let arguments = self.command("query", &["--name", "status", "--output", "json"]);
-        let output = self.temporal.cli(arguments).await;
-        let answer: Value = serde_json::from_slice(&output.stdout).ok()?;
-        answer["queryResult"].as_array()?.first().cloned()
-    }
-
     /// The answer of the query `status`, once a worker answers it.
     pub async fn status(&self) -> Value {
         self.status_where("anything", |_| true).await
@@ -383,19 +380,6 @@ impl Workflow {
             !deliveries.is_empty() && deliveries.iter().all(|delivery| delivery == "SENT")
         })
         .await;
-    }
-
-    /// Its search attributes, once they are as expected.
-    pub async fn attributes_where(&self, what: &str, expected: impl Fn(&Value) -> bool) -> Value {
-        let what = format!("the search attributes of {} to have {what}", self.id);
-        until(PATIENCE, what, async || {
-            let arguments = self.command("describe", &["--raw", "--output", "json"]);
-            let described: Value =
-                serde_json::from_str(&self.temporal.must(arguments).await).expect("JSON");
-            let attributes = decoded(&described["workflowExecutionInfo"]["searchAttributes"]);
-            if expected(&attributes) { Ok(attributes) } else { Err(attributes) }
-        })
-        .await
     }
 
     /// The hash of its newest link, once it has one.
@@ -565,18 +549,6 @@ impl History {
         collect(&serde_json::from_str(&self.0).expect("JSON"), &mut found);
         found
     }
-}
-
-/// Search attributes by name, whether they are shown as payloads or as plain JSON.
-fn decoded(attributes: &Value) -> Value {
-    let Some(fields) = attributes["indexedFields"].as_object() else {
-        return attributes.clone();
-    };
-    let value = |field: &Value| match field["data"].as_str() {
-        Some(_) => Payload::of(field).json(),
-        None => field.clone(),
-    };
-    fields.iter().map(|(name, field)| (name.clone(), value(field))).collect()
 }
 
 /// The elements of a JSON list; none where it is none.

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use countersign_e2e::{Grpc, Stack, eventually, payload, replay, submission};
+use countersign_e2e::{Grpc, Stack, eventually, link_key, payload, replay, submission};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use temporalio_client::tonic::Status;
@@ -11,6 +11,8 @@ use temporalio_common::protos::temporal::api::{
     history::v1::{HistoryEvent, history_event::Attributes},
 };
 use tokio::{task::JoinHandle, time::sleep};
+
+const KEYS: &str = "COUNTERSIGN_LINK_KEYS";
 
 /// Time enough for a worker to answer some queries, and for decisions to follow.
 const HEAD_START: Duration = Duration::from_secs(3);
@@ -167,6 +169,32 @@ async fn a_query_while_links_are_issued_changes_nothing() {
         }
     }
     panic!("{cancelled} cancellations and {approved} decisions came while links were issued");
+}
+
+/// A worker that lacks the key cannot conclude what a deadline has decided: its workflow task ends again and
+/// again without a result. Everybody can see that the deadline has passed, before it dies and a decision comes.
+#[tokio::test]
+async fn what_a_deadline_has_decided_stays_so_whichever_worker_concludes_it() {
+    let mut stack = Stack::start().await;
+    let keys = stack.setting(KEYS).to_owned();
+    let stage = json!({"reviewers": ["ann@example.com"], "deadline": "1s"});
+    let workflow = stack.submit(&submission::asking(json!({"stages": [stage]}))).await;
+    stack.mail_to("ann@example.com").await;
+    stack.restart_with(KEYS, link_key()).await;
+    workflow.status_where("an end", |status| status["status"] == "EXPIRED").await;
+    stack.kill_worker().await;
+    let grpc = stack.temporal.grpc().await;
+    eventually("no workflow task that has begun", async || {
+        let events = grpc.events(&workflow.id).await;
+        let last = events.last().map(HistoryEvent::event_type);
+        (last == Some(EventType::WorkflowTaskScheduled)).then_some(())
+    })
+    .await;
+    approve(&grpc, &workflow.id, "ann@example.com").await;
+    stack.start_worker();
+    stack.restart_with(KEYS, keys).await;
+    assert_eq!(workflow.outcome().await["status"], "EXPIRED");
+    replay(grpc.events(&workflow.id).await).await.expect("it does the same again");
 }
 
 async fn two_stages(stack: &Stack) -> String {

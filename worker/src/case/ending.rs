@@ -7,7 +7,8 @@
 //! 4. When what acts on the outcome has it, notices have [`GRACE`]. Those that are undelivered then go to
 //!    a workflow of their own: no result waits for a mailbox.
 //! 5. Search attributes are written together with the result, or before step 2 where that waits for a
-//!    receiver; and before step 1 where no signal has decided, as a trace of that. Nor is anything of the last stage cancelled where the workflow is about to close anyway.
+//!    receiver; and before step 1 where no signal has decided, as a trace of that. Nothing of the last
+//!    stage is cancelled where the workflow is about to close anyway.
 //!
 //! Another run never needs it: a workflow that is decided does not continue as new.
 
