@@ -487,11 +487,11 @@ fn the_result_is_the_headline_and_is_said_once() {
         let large = format!("<h1 class=\"{class}\" style=\"margin:0;font-size:28px");
         let headline = format!(">{word}</h1>");
         let by = ">ann@example.com</a> in Finance<br>";
-        let time = ">Wed 25 Nov 2026, 08:05 UTC</span>";
+        let when = ">Wed 25 Nov 2026, 08:05 UTC</span>";
         let bar = "<td class=\"ink bar\"";
         let comment = [">Comment:</p>", bar, ">Too many,</p>", ">as I said</p>"];
         let about = ["<h2 class=\"ink\"", ">15 laptops</h2>", ">15,750.00 USD</p>"];
-        let result = [large.as_str(), headline.as_str(), by, time];
+        let result = [large.as_str(), headline.as_str(), by, when];
         assert_in_order(&html, &[&result[..], &comment[..], &about[..]].concat());
         for once in [">ann@example.com<", "08:05", "as I said", "Finance"] {
             assert_eq!(html.matches(once).count(), 1, "{once}: {html}");
@@ -533,10 +533,10 @@ fn what_no_person_decided_says_why_once() {
     let mut plan = plan();
     let silent = outcome(&Happening::of(plan.clone()).pass_deadline().outcome());
     let words = "Finance was not decided before its deadline, which counts as rejection.";
-    let time = "Fri 27 Nov 2026, 16:00 UTC";
-    let says = format!("15,750.00 USD\n\n{words}\n{time}\n\nFinance: rejected\n");
+    let when = "Fri 27 Nov 2026, 16:00 UTC";
+    let says = format!("15,750.00 USD\n\n{words}\n{when}\n\nFinance: rejected\n");
     assert!(silent.text.contains(&says), "{}", silent.text);
-    assert_in_order(&silent.html, &[">Rejected</h1>", words, time, "<h2"]);
+    assert_in_order(&silent.html, &[">Rejected</h1>", words, when, "<h2"]);
     assert_eq!(silent.html.matches("before its deadline").count(), 1, "{}", silent.html);
 
     (plan.rule, plan.rule_decision) = ("Small expenses".into(), Some(Verdict::Approve));
@@ -741,9 +741,9 @@ fn times_are_those_of_the_calendars_zone() {
     assert!(letter.text.contains(&format!("Decide by {deadline}, or ")), "{}", letter.text);
     assert!(letter.text.contains(", Tue 24 Nov 2026, 01:30 PST\n"), "{}", letter.text);
     let outcome = outcome(&Happening::of(plan).press("ann", Verdict::Approve, "").outcome());
-    let time = "Wed 25 Nov 2026, 00:05 PST (America/Los_Angeles)";
+    let when = "Wed 25 Nov 2026, 00:05 PST (America/Los_Angeles)";
     for part in [outcome.text, outcome.html] {
-        assert_eq!(part.matches(time).count(), 1, "{part}");
+        assert_eq!(part.matches(when).count(), 1, "{part}");
     }
 }
 
