@@ -22,11 +22,16 @@ pub struct NotAnOrganization;
 impl Organization {
     /// For the end of mails and pages.
     pub fn imprint(&self) -> String {
-        let Self { name, contact } = self;
         format!(
-            "This is about an approval at {name}. If you have questions, or doubt that it is genuine, \
-             ask {contact}"
+            "{} If you have questions, or doubt that it is genuine, ask {}",
+            self.imprint_without_contact(),
+            self.contact
         )
+    }
+
+    /// For the end of a mail that has named the contact before.
+    pub fn imprint_without_contact(&self) -> String {
+        format!("This is about an approval at {}.", self.name)
     }
 }
 
@@ -57,6 +62,8 @@ mod tests {
         assert_eq!(organization.contact, "+49 30 123456");
         assert!(organization.imprint().contains("at Müller & Söhne."));
         assert!(organization.imprint().ends_with("ask +49 30 123456"));
+        let about = "This is about an approval at Müller & Söhne.";
+        assert_eq!(organization.imprint_without_contact(), about);
         for wrong in
             ["", "Example Corp", "<help@example.com>", "Example <>", "A <b> <c>", "A <b> c"]
         {

@@ -1,6 +1,6 @@
 //! Amounts, times and untrusted text, as mails and pages show them.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::names::COMMENT_MAX_CHARS;
 
@@ -61,6 +61,14 @@ pub fn full_moment(time: Option<&pbjson_types::Timestamp>, zone: &TimeZone) -> S
     match zone.iana_name() {
         Some(name) if name != "UTC" && !moment.is_empty() => format!("{moment} ({name})"),
         _ => moment,
+    }
+}
+
+/// A calendar date: `Fri 20 Nov 2026`. Anything else is shown as it is.
+pub fn day(date: &str) -> String {
+    match date.parse::<Date>() {
+        Ok(date) => date.strftime("%a %-d %b %Y").to_string(),
+        Err(_) => clean_line(date),
     }
 }
 
@@ -166,6 +174,13 @@ mod tests {
         assert_eq!(full_moment(None, &time_zone("Europe/Berlin")), "");
         let far = pbjson_types::Timestamp { seconds: i64::MAX, nanos: 0 };
         assert_eq!(moment(Some(&far), &TimeZone::UTC), "");
+    }
+
+    #[test]
+    fn days_are_written_as_in_moments() {
+        assert_eq!(day("2026-11-20"), "Fri 20 Nov 2026");
+        assert_eq!(day("in\tautumn\n"), "in autumn");
+        assert_eq!(day(""), "");
     }
 
     #[test]

@@ -1,20 +1,25 @@
 //! The text of mails. Pure.
 
 mod facts;
+mod pieces;
 mod subject;
 
 use askama::Template;
 use countersign_protos::{
-    ApprovalId, Organization, PublicUrl,
-    text::{clean_line, full_moment, time_zone, to_message},
-    v1::{Outcome, Status},
+    ApprovalId, Organization, PublicUrl, Verdict, names,
+    text::{clean_line, to_message},
+    v1::{Outcome, Status, Vote, reason::Reason},
 };
+use pbjson_types::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use self::facts::{DecisionFacts, Facts, status_word};
+use self::facts::{
+    Clock, DecisionFacts, Detail, Facts, Quote, because, decided_by, deciding_vote, listed,
+    status_word,
+};
 pub(crate) use self::subject::Subject;
 use crate::{
-    approval::{Approval, OnDeadline, Release},
+    approval::{Approval, EmailAddress, OnDeadline, Release, Stage},
     policy::Plan,
     recorded::ReviewRequest,
 };
@@ -61,17 +66,27 @@ impl Links {
     }
 }
 
+/// What a reviewer is asked for.
+struct Asked<'a> {
+    reminder: bool,
+    new_link: bool,
+    stage: &'a str,
+    /// In whose place they are asked; empty if they have their own.
+    place: &'a str,
+    /// When they were asked first, in a reminder.
+    first: Option<Timestamp>,
+    deadline: Option<Timestamp>,
+    /// Of silence until then.
+    consequence: &'a str,
+}
+
 #[derive(Template)]
 #[template(path = "request.txt")]
 struct RequestText<'a> {
     facts: &'a Facts,
     links: &'a Links,
-    reminder: bool,
-    new_link: bool,
-    place: &'a str,
-    stage: &'a str,
-    deadline: &'a str,
-    consequence: &'a str,
+    asked: &'a Asked<'a>,
+    clock: Clock,
 }
 
 #[derive(Template)]
@@ -79,28 +94,88 @@ struct RequestText<'a> {
 struct RequestHtml<'a> {
     facts: &'a Facts,
     links: &'a Links,
-    reminder: bool,
-    new_link: bool,
-    place: &'a str,
-    stage: &'a str,
-    deadline: &'a str,
-    consequence: &'a str,
+    asked: &'a Asked<'a>,
+    clock: Clock,
 }
 
 #[derive(Template)]
 #[template(path = "outcome.txt")]
 struct OutcomeText<'a> {
     facts: &'a Facts,
+    notice: &'a Notice<'a>,
     decision: &'a DecisionFacts,
-    opening: &'a str,
+    clock: Clock,
 }
 
 #[derive(Template)]
 #[template(path = "outcome.html")]
 struct OutcomeHtml<'a> {
     facts: &'a Facts,
+    notice: &'a Notice<'a>,
     decision: &'a DecisionFacts,
-    opening: &'a str,
+    clock: Clock,
+}
+
+/// The colour of a headline: on light ground, and by its class on dark ground.
+#[derive(Debug, Clone, Copy)]
+struct Tone {
+    class: &'static str,
+    colour: &'static str,
+}
+
+const YES: Tone = Tone { class: "yes", colour: "#15803d" };
+const NO: Tone = Tone { class: "no", colour: "#b91c1c" };
+const WAIT: Tone = Tone { class: "wait", colour: "#92400e" };
+
+/// What a mail without links begins with: the result, in HTML as a headline.
+struct Notice<'a> {
+    kind: &'static str,
+    tone: Tone,
+    headline: &'a str,
+    /// Who or what decided, below the headline; empty where `lead` says it.
+    by: String,
+    /// The first paragraph of the text.
+    opening: String,
+    /// What of it the headline does not say.
+    lead: String,
+    /// Why, where no vote in the text says it.
+    why: String,
+    /// Why it was withdrawn.
+    reason: Option<Quote>,
+    /// The vote that all of this is about.
+    vote: Option<&'a Vote>,
+    detail: Detail,
+    /// Has said the times in the opening.
+    clock: Clock,
+}
+
+impl<'a> Notice<'a> {
+    fn new(
+        kind: &'static str,
+        tone: Tone,
+        headline: &'a str,
+        opening: String,
+        clock: Clock,
+    ) -> Self {
+        let (by, lead, why) = (String::new(), opening.clone(), String::new());
+        let (reason, vote, detail) = (None, None, Detail::All);
+        Self { kind, tone, headline, by, opening, lead, why, reason, vote, detail, clock }
+    }
+
+    /// What was decided: the headline says it in one word.
+    fn result(tone: Tone, headline: &'a str, outcome: &'a Outcome, clock: Clock) -> Self {
+        let opening = format!("Your submission is {}.", status_word(outcome.status()));
+        let why = match because(outcome) {
+            Some(Reason::Votes(_)) => String::new(),
+            _ => clean_line(&outcome.reason),
+        };
+        let (by, lead, vote) = (decided_by(outcome), String::new(), deciding_vote(outcome));
+        Self { by, lead, why, vote, ..Self::new("outcome", tone, headline, opening, clock) }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.detail == Detail::All
+    }
 }
 
 /// Writes letters for whoever runs the approvals.
@@ -110,76 +185,93 @@ pub(crate) struct Writer<'a> {
 }
 
 const PASSED: &str = "The deadline has passed without your decision.";
-const OTHERS: &str = "Others are asked now; your link does not decide any more.";
+const RELEASED: &str = "There is nothing for you to do. Your link no longer works.";
 
 impl Writer<'_> {
     /// A request or a reminder to a reviewer.
     pub(crate) fn request(self, plan: &Plan, request: &ReviewRequest, links: &Links) -> Letter {
-        let zone = time_zone(&plan.time_zone);
-        let facts = &self.signed(Facts::of_submission(&plan.submission, &zone));
-        let stage = stage_name(plan, request.stage);
-        let (stage, reminder, new_link) = (stage.as_str(), request.reminder, request.new_link);
-        let deadline = full_moment(request.deadline.as_ref(), &zone);
-        let deadline = deadline.as_str();
-        let consequence = match request.on_deadline {
-            _ if request.escalates => "others are asked",
-            on_deadline => consequence(on_deadline),
+        let mut facts = self.signed(Facts::of_submission(&plan.submission), "");
+        let replaced = [&request.on_behalf_of, &request.instead_of].into_iter().flatten();
+        facts.addresses.extend(replaced.map(ToString::to_string));
+        let facts = &facts;
+        let (reminder, new_link) = (request.reminder, request.new_link);
+        let asked = &Asked {
+            reminder,
+            new_link,
+            stage: &stage_name(plan, request.stage),
+            place: &self.place(request),
+            first: request.asked_at.filter(|_| reminder).map(to_message),
+            deadline: request.deadline,
+            consequence: at_deadline(request.escalates, request.on_deadline),
         };
         let start = match (reminder, new_link) {
             (true, _) => "Reminder: please decide",
             (false, true) => "New link: please decide",
             (false, false) => "Please decide",
         };
-        let place = place(request);
-        let place = place.as_str();
-        let text =
-            RequestText { facts, links, reminder, new_link, place, stage, deadline, consequence };
-        let html =
-            RequestHtml { facts, links, reminder, new_link, place, stage, deadline, consequence };
+        let clock = || Clock::of(&plan.time_zone);
         Letter {
             kind: if reminder { "reminder" } else { "request" },
             subject: facts.subject(start),
-            text: rendered(&text),
-            html: rendered(&html),
+            text: rendered(&RequestText { facts, links, asked, clock: clock() }),
+            html: rendered(&RequestHtml { facts, links, asked, clock: clock() }),
         }
     }
 
     /// The outcome, to the submitter.
     pub(crate) fn outcome(self, outcome: &Outcome) -> Letter {
-        let start = match outcome.status() {
-            Status::Approved => "Approved",
-            Status::Rejected => "Rejected",
-            Status::Expired => "Not decided in time",
-            _ => "Withdrawn",
+        let clock = Clock::of(&outcome.time_zone);
+        let (start, notice) = match outcome.status() {
+            Status::Approved => ("Approved", Notice::result(YES, "Approved", outcome, clock)),
+            Status::Rejected => ("Rejected", Notice::result(NO, "Rejected", outcome, clock)),
+            Status::Expired => {
+                let opening = expired(outcome);
+                let notice = Notice::new("outcome", WAIT, "Expired", opening, clock);
+                ("Not decided in time", notice)
+            }
+            _ => {
+                let (by, when) = (withdrawn_by(outcome), clock.say(&outcome.decided_at));
+                let opening = format!("Your submission was withdrawn{by} on {when}.");
+                let notice = Notice::new("outcome", WAIT, "Withdrawn", opening, clock);
+                ("Withdrawn", Notice { reason: withdrawal_reason(outcome), ..notice })
+            }
         };
-        let opening = format!("Your submission is {}.", status_word(outcome.status()));
-        self.about("outcome", &opening, outcome, |facts| facts.own_subject(start))
+        self.about(outcome, &notice, |facts| facts.own_subject(start))
     }
 
     /// To the submitter: people are asked. `None` if nobody is.
     pub(crate) fn started(self, outcome: &Outcome, approval: &Approval) -> Option<Letter> {
-        let (people, deadline) = asked(outcome, approval)?;
-        let opening = format!(
-            "Your submission is waiting for a decision. Asked to decide by {deadline}: {people}."
-        );
-        Some(self.about("started", &opening, outcome, |facts| facts.own_subject("Waiting")))
+        let stage = approval.open_stage()?;
+        let clock = Clock::of(&outcome.time_zone);
+        let people = undecided(stage)?;
+        let have = if people.len() > 1 { "have" } else { "has" };
+        let until = clock.say(&stage.deadline().map(to_message));
+        let consequence = at_deadline(stage.escalates_at_deadline(), stage.on_deadline());
+        let headline = &format!("Waiting for {} to decide", clean_line(&stage.plan().name));
+        let lead = format!("{} {have} until {until}. After that, {consequence}.", listed(&people));
+        let opening = format!("{headline}. {lead}");
+        let notice = Notice::new("started", WAIT, headline, opening, clock);
+        let notice = Notice { lead, ..notice };
+        Some(self.about(outcome, &notice, |facts| facts.own_subject("Waiting")))
     }
 
     /// To the submitter: mail reaches nobody who may decide. `None` if it reaches somebody.
     pub(crate) fn unreachable(self, outcome: &Outcome, approval: &Approval) -> Option<Letter> {
         let stage = approval.open_stage().filter(|stage| stage.is_unreachable())?;
-        let (people, deadline) = asked(outcome, approval)?;
-        let consequence = match stage.escalates_at_deadline() {
-            true => "others are asked",
-            false => consequence(stage.on_deadline()),
-        };
-        let opening = format!(
-            "Nobody can be reached to decide your submission: mails to {people} were refused. Ask {} to \
-             have somebody else asked. Otherwise, {consequence} on {deadline}.",
+        let clock = Clock::of(&outcome.time_zone);
+        let people = listed(&undecided(stage)?);
+        let until = clock.say(&stage.deadline().map(to_message));
+        let consequence = at_deadline(stage.escalates_at_deadline(), stage.on_deadline());
+        let lead = format!(
+            "Ask {} to have somebody else asked. Otherwise, on {until}, {consequence}. Mail to \
+             {people} was refused.",
             self.whom()
         );
         let start = "Nobody can be reached";
-        Some(self.about("unreachable", &opening, outcome, |facts| facts.own_subject(start)))
+        let opening = format!("{start} to decide your submission. {lead}");
+        let notice = Notice::new("unreachable", WAIT, start, opening, clock);
+        let notice = Notice { lead, ..notice };
+        Some(self.about(outcome, &notice, |facts| facts.own_subject(start)))
     }
 
     /// To a reviewer who need not decide any more.
@@ -187,48 +279,84 @@ impl Writer<'_> {
         let (start, opening) = match release {
             Release::Replaced { by, identity } => (
                 "Somebody else is asked",
-                format!(
-                    "{by} is asked in your place. {} wanted that; your link does not decide any \
-                     more.",
-                    an_operator(identity)
-                ),
+                format!("{by} is asked in your place. An {} arranged this.", operator(identity)),
             ),
-            Release::Escalated => ("Deadline passed", format!("{PASSED} {OTHERS}")),
-            Release::Unreachable => ("Others are asked", format!("Mails were refused. {OTHERS}")),
-            Release::DeadlinePassed => ("Deadline passed", PASSED.to_owned()),
+            Release::Escalated => ("Deadline passed", format!("{PASSED} Others are asked now.")),
+            Release::Unreachable => {
+                ("Others are asked", "Mail to you was refused, so others are asked now.".to_owned())
+            }
+            Release::DeadlinePassed => {
+                ("Deadline passed", format!("{PASSED}{}", result_of_silence(outcome.status())))
+            }
             Release::Withdrawn => {
-                ("Withdrawn", "It was withdrawn: your decision is no longer needed.".to_owned())
+                let by = withdrawn_by(outcome);
+                let so = "so your decision is no longer needed";
+                ("Withdrawn", format!("This request was withdrawn{by}, {so}."))
             }
             Release::Decided => {
                 ("No longer needed", "Your decision is no longer needed.".to_owned())
             }
         };
-        self.about("superseded", &opening, outcome, |facts| facts.subject(start))
+        let (headline, detail, reason) = match release {
+            Release::Decided => ("Already decided", Detail::Votes, None),
+            Release::DeadlinePassed => (start, Detail::Votes, None),
+            Release::Withdrawn => (start, Detail::Nothing, withdrawal_reason(outcome)),
+            Release::Replaced { .. } | Release::Escalated | Release::Unreachable => {
+                (start, Detail::Nothing, None)
+            }
+        };
+        let (clock, opening) = (Clock::of(&outcome.time_zone), format!("{opening} {RELEASED}"));
+        let notice = Notice::new("superseded", WAIT, headline, opening, clock);
+        let notice = Notice { reason, detail, ..notice };
+        self.about(outcome, &notice, |facts| facts.subject(start))
     }
 
-    /// To a reviewer for whom an operator has decided.
-    pub(crate) fn decided_by_operator(self, outcome: &Outcome) -> Letter {
+    /// To a reviewer for whom an operator has decided. `None` if none has.
+    pub(crate) fn decided_by_operator(
+        self,
+        outcome: &Outcome,
+        reviewer: &EmailAddress,
+    ) -> Option<Letter> {
+        let is_theirs = |vote: &&Vote| {
+            let voter = vote.reviewer.parse::<EmailAddress>();
+            vote.by == "operator" && voter.is_ok_and(|voter| voter == *reviewer)
+        };
+        let mut newest_first = outcome.stages.iter().rev();
+        let (stage, vote) = newest_first
+            .find_map(|stage| stage.decisions.iter().rfind(is_theirs).map(|vote| (stage, vote)))?;
+        let clock = Clock::of(&outcome.time_zone);
+        let decided = match vote.verdict().known() {
+            Some(Verdict::Approve) => "an approval",
+            Some(Verdict::Reject) => "a rejection",
+            None => "a decision",
+        };
         let opening = format!(
-            "An operator has recorded a decision for you. If you did not ask for that, tell {}.",
+            "An {} recorded {decided} for you in {} on {}. If you did not ask for that, tell {}.",
+            operator(&vote.identity),
+            clean_line(&stage.name),
+            clock.say(&vote.decided_at),
             self.whom()
         );
-        self.about("decided", &opening, outcome, |facts| facts.subject("Decided for you"))
+        let start = "Decided for you";
+        let notice = Notice::new("decided", WAIT, start, opening, clock);
+        let notice = Notice { vote: Some(vote), ..notice };
+        Some(self.about(outcome, &notice, |facts| facts.subject(start)))
     }
 
     fn about(
         self,
-        kind: &'static str,
-        opening: &str,
         outcome: &Outcome,
+        notice: &Notice<'_>,
         subject: impl FnOnce(&Facts) -> Subject,
     ) -> Letter {
-        let facts = &self.signed(Facts::of_outcome(outcome));
-        let decision = &DecisionFacts::new(outcome);
+        let facts = &self.signed(Facts::of_outcome(outcome), &notice.opening);
+        let decision = &DecisionFacts::new(outcome, notice.vote, notice.detail);
+        let clock = || notice.clock.clone();
         Letter {
-            kind,
+            kind: notice.kind,
             subject: subject(facts),
-            text: rendered(&OutcomeText { facts, decision, opening }),
-            html: rendered(&OutcomeHtml { facts, decision, opening }),
+            text: rendered(&OutcomeText { facts, notice, decision, clock: clock() }),
+            html: rendered(&OutcomeHtml { facts, notice, decision, clock: clock() }),
         }
     }
 
@@ -240,48 +368,93 @@ impl Writer<'_> {
         }
     }
 
-    /// With the words about who runs this.
-    fn signed(self, facts: Facts) -> Facts {
-        let imprint = self.organization.map(Organization::imprint).unwrap_or_default();
-        Facts { imprint, ..facts }
+    /// With the words about who runs this, and with the contact unless it was said before.
+    fn signed(self, mut facts: Facts, said: &str) -> Facts {
+        if let Some(organization) = self.organization {
+            let contact = organization.contact.as_str();
+            facts.imprint = match said.contains(contact) {
+                true => organization.imprint_without_contact(),
+                false => organization.imprint(),
+            };
+            let is_address = contact.parse::<EmailAddress>().is_ok();
+            if is_address || contact.starts_with("https://") {
+                facts.addresses.push(contact.to_owned());
+            }
+        }
+        facts
+    }
+
+    /// In whose place somebody is asked, and who wanted that; empty if they have their own.
+    fn place(self, request: &ReviewRequest) -> String {
+        let ReviewRequest { on_behalf_of, instead_of, reassigned_by, .. } = request;
+        let replaced = instead_of.as_ref().map(|from| {
+            let who = on_behalf_of.as_ref().map_or("you", |absent| absent.as_str());
+            let by = reassigned_by.as_deref().map_or("operator".to_owned(), operator);
+            format!("An {by} asked {who} to decide instead of {from}.")
+        });
+        let away = on_behalf_of.as_ref().map(|absent| {
+            format!("You are asked instead of {absent}, who is away: you are their deputy.")
+        });
+        let is_own = replaced.is_none() && away.is_none();
+        let wrong = self.organization.filter(|_| !is_own);
+        let wrong = wrong.map(|_| format!("Not the right person? Tell {}.", self.whom()));
+        [replaced, away, wrong].into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 }
 
-/// Who is asked and has not decided, and until when.
-fn asked(outcome: &Outcome, approval: &Approval) -> Option<(String, String)> {
-    let stage = approval.open_stage()?;
-    let people: Vec<&str> = stage.undecided().map(|seat| seat.reviewer.as_str()).collect();
-    let deadline = stage.deadline().map(to_message);
-    let deadline = full_moment(deadline.as_ref(), &time_zone(&outcome.time_zone));
-    (!people.is_empty()).then(|| (people.join(", "), deadline))
-}
-
-/// In whose place somebody is asked, and who wanted that; empty if they have their own.
-fn place(request: &ReviewRequest) -> String {
-    let ReviewRequest { reviewer, on_behalf_of, instead_of, reassigned_by, .. } = request;
-    let away = on_behalf_of.as_ref();
-    let away = away.map(|absent| format!("You are asked instead of {absent}, who is away."));
-    let replaced = instead_of.as_ref().map(|from| {
-        let who = on_behalf_of.as_ref().map_or("you", |absent| absent.as_str());
-        match reassigned_by.as_deref() {
-            Some(by) => format!("{} has had {who} asked in place of {from}.", an_operator(by)),
-            None => format!("{reviewer} is asked in place of {from}."),
-        }
-    });
-    replaced.into_iter().chain(away).collect::<Vec<_>>().join(" ")
+/// Who is asked and has not decided. `None` if nobody is.
+fn undecided(stage: &Stage) -> Option<Vec<String>> {
+    let people: Vec<_> = stage.undecided().map(|seat| seat.reviewer.to_string()).collect();
+    (!people.is_empty()).then_some(people)
 }
 
 /// The identity is what the operator's client claimed.
-fn an_operator(identity: &str) -> String {
-    format!("An operator ({})", clean_line(identity))
+fn operator(identity: &str) -> String {
+    format!("operator ({})", clean_line(identity))
 }
 
-/// What the last deadline does.
-fn consequence(on_deadline: OnDeadline) -> &'static str {
+/// What becomes of a request that is not decided until its deadline.
+fn at_deadline(escalates: bool, on_deadline: OnDeadline) -> &'static str {
     match on_deadline {
+        _ if escalates => "others are asked",
         OnDeadline::Expire => "it ends undecided",
         OnDeadline::Reject => "it counts as rejected",
         OnDeadline::Approve => "it counts as approved unless somebody has rejected it",
+    }
+}
+
+/// What became of it there.
+fn result_of_silence(status: Status) -> &'static str {
+    match status {
+        Status::Approved => " It counts as approved.",
+        Status::Rejected => " It counts as rejected.",
+        Status::Expired => " It ended undecided.",
+        _ => "",
+    }
+}
+
+fn expired(outcome: &Outcome) -> String {
+    let somebody = outcome.stages.last().is_some_and(|stage| !stage.decisions.is_empty());
+    let who = if somebody { "Too few people" } else { "Nobody" };
+    format!(
+        "{who} decided in time, so your submission was neither approved nor rejected. If it is still \
+         needed, submit it again."
+    )
+}
+
+/// Which operator has withdrawn it, as far as known: somebody who cancels a workflow leaves no name.
+fn withdrawn_by(outcome: &Outcome) -> String {
+    let mut newest_first = outcome.operator_actions.iter().rev();
+    let withdrawal = newest_first.find(|action| action.action == names::SIGNAL_WITHDRAW);
+    let identity = withdrawal.map(|action| action.identity.as_str());
+    let known = identity.filter(|identity| !matches!(*identity, "" | "unknown"));
+    known.map(|identity| format!(" by an {}", operator(identity))).unwrap_or_default()
+}
+
+fn withdrawal_reason(outcome: &Outcome) -> Option<Quote> {
+    match because(outcome)? {
+        Reason::Withdrawn(text) => Quote::new("Reason:".to_owned(), text),
+        _ => None,
     }
 }
 

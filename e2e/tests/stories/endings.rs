@@ -84,7 +84,8 @@ async fn who_was_decided_for_is_told_so_also_after_the_approval_has_closed() {
     let notices = workflow.notices().await;
     server.reply(None);
     let told = server.mails_to(ANN, 2).await.swap_remove(1).mail;
-    assert!(told.text.contains("An operator has recorded a decision for you"), "{}", told.text);
+    assert!(told.text.starts_with("An operator ("), "{}", told.text);
+    assert!(told.text.contains(") recorded an approval for you in "), "{}", told.text);
     assert!(matches!(notices.end().await, End::Completed(_)), "all is delivered");
 }
 

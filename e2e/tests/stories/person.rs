@@ -55,7 +55,8 @@ async fn mails_fit_a_phone_whatever_is_in_them() {
     stack.press(&request.link("reject"), "reject", &link).await.expect(200, &["rejected"]);
     let outcome = stack.mail_to("priya@example.com").await;
     let browser = Browser::start(stack.dir()).await;
-    for (mail, words) in [(request, "asks for your decision"), (outcome, "is rejected")] {
+    let (asks, told) = ("asks for your decision", "Rejected by lee@example.com");
+    for (mail, words) in [(request, asks), (outcome, told)] {
         let file = stack.dir().join("mail.html");
         std::fs::write(&file, &mail.html).expect("a writable directory");
         browser.open(&format!("file://{}", file.display())).await;

@@ -4,23 +4,29 @@ use countersign_e2e::{Mail, text};
 use countersign_protos::{ApprovalId, text::money};
 
 use super::{
-    facts::{Approval, Facts},
+    facts::{Approval, Facts, OperatorAct},
     outcome::{Told, ToldStage, ToldVote, explain},
 };
 
 const REPLACED: &str = " is asked in your place.";
+const WITHDRAWN: &str = "This request was withdrawn";
 const RELEASED: [&str; 4] = [
     "Your decision is no longer needed.",
-    "It was withdrawn: your decision is no longer needed.",
+    WITHDRAWN,
     "The deadline has passed without your decision.",
-    "Mails were refused.",
+    "Mail to you was refused,",
 ];
-const OF_SUBMITTER: [&str; 2] = [
-    "Your submission is waiting for a decision.",
-    "Nobody can be reached to decide your submission:",
+const OF_SUBMITTER: [&str; 2] =
+    ["Waiting for ", "Nobody can be reached to decide your submission."];
+const REPRESENTED: [&str; 2] = ["An operator (", " for you in "];
+/// How an outcome begins, and what it is.
+const OUTCOMES: [(&str, &str); 5] = [
+    ("Your submission is approved.", "APPROVED"),
+    ("Your submission is rejected.", "REJECTED"),
+    ("Your submission was withdrawn", "WITHDRAWN"),
+    ("Nobody decided in time,", "EXPIRED"),
+    ("Too few people decided in time,", "EXPIRED"),
 ];
-const REPRESENTED: &str = "An operator has recorded a decision for you.";
-const OUTCOME: &str = "Your submission is ";
 const BY_OPERATOR: &str = ", recorded by an operator (";
 
 /// Whether a mail is explained by one of the approvals of what it is about.
@@ -59,27 +65,30 @@ fn explain_by(
     if mail.has_links() {
         return explain_request(facts, approval, mail, to, lines);
     }
-    let told = read(lines);
+    let mut told = read(lines);
     let first = lines.first().copied().unwrap_or_default();
-    explain(facts, approval, &told)?;
     if first.contains(REPLACED) || RELEASED.iter().any(|words| first.starts_with(words)) {
-        return explain_superseded(facts, approval, &told, to);
+        without_comments(&mut told)?;
+        explain(facts, approval, &told)?;
+        return explain_superseded(facts, approval, &told, to, first);
     }
+    explain(facts, approval, &told)?;
     if OF_SUBMITTER.iter().any(|words| first.starts_with(words)) {
         return match approval.submitter() == to {
             true => Ok(()),
             false => Err(format!("{to} has not submitted it")),
         };
     }
-    if first.starts_with(REPRESENTED) {
+    let [begins, goes_on] = REPRESENTED;
+    if first.starts_with(begins) && first.contains(goes_on) {
         let is_theirs = |vote: &ToldVote| vote.reviewer == to && !vote.by_link;
         return match told.votes().any(is_theirs) {
             true => Ok(()),
             false => Err(format!("no operator has decided for {to}")),
         };
     }
-    match told.status.as_deref() {
-        Some("PENDING") | None => Err(format!("it says {first:?}")),
+    match told.status {
+        None => Err(format!("it says {first:?}")),
         Some(_) if approval.submitter() != to => Err(format!("{to} has not submitted it")),
         Some(_) => Ok(()),
     }
@@ -106,20 +115,35 @@ fn explain_request(
     Ok(())
 }
 
+/// Somebody who is out of it reads what others have decided, and not what they wrote.
+fn without_comments(told: &mut Told) -> Result<(), String> {
+    for vote in told.stages.iter_mut().flat_map(|stage| &mut stage.votes) {
+        if let Some(comment) = vote.comment.take().filter(|comment| !comment.is_empty()) {
+            return Err(format!("it tells what {} wrote: {comment:?}", vote.reviewer));
+        }
+    }
+    Ok(())
+}
+
 /// They were asked, have not decided, and need not any more.
 fn explain_superseded(
     facts: &Facts,
     approval: &Approval,
     told: &Told,
     to: &str,
+    first: &str,
 ) -> Result<(), String> {
-    let replaced = facts.reassigned(&approval.workflow).any(|(from, _)| from == to);
-    let mut stages = told.stages.iter().enumerate();
-    // Somebody may have decided in one stage and be asked in another.
-    let is_so = stages.any(|(position, stage)| {
+    let by = first.split_once(REPLACED).map(|(by, _)| by);
+    let is_so = |(from, instead): (&str, &str)| from == to && by.is_none_or(|by| by == instead);
+    let replaced = facts.reassigned(&approval.workflow).any(is_so);
+    let withdrawn = first.starts_with(WITHDRAWN)
+        && facts.acts(&approval.workflow).contains(&OperatorAct::Withdraw);
+    // Somebody may have decided in one stage and be asked in another. A stage that goes on is not told of.
+    let is_so = (0..approval.stages.len()).any(|position| {
+        let stage = told.stages.get(position);
         facts.can_be_asked(approval, position, to)
-            && stage.votes.iter().all(|vote| vote.reviewer != to)
-            && (replaced || stage.status != "PENDING")
+            && stage.is_none_or(|stage| stage.votes.iter().all(|vote| vote.reviewer != to))
+            && (replaced || withdrawn || stage.is_some_and(|stage| stage.status != "PENDING"))
     });
     match is_so {
         true => Ok(()),
@@ -133,9 +157,8 @@ fn explain_superseded(
 fn read(lines: &[&str]) -> Told {
     let mut told = Told::default();
     let first = lines.first().copied().unwrap_or_default();
-    let of_open = OF_SUBMITTER.iter().any(|words| first.starts_with(words));
-    let word = first.strip_prefix(OUTCOME).filter(|_| !of_open);
-    told.status = word.map(|word| status(word.trim_end_matches('.')));
+    let outcome = OUTCOMES.iter().find(|(words, _)| first.starts_with(words));
+    told.status = outcome.map(|(_, status)| (*status).to_owned());
     for line in lines {
         if let Some(vote) = line.strip_prefix("- ") {
             if let (Some(stage), Some(vote)) = (told.stages.last_mut(), read_vote(vote)) {

@@ -415,7 +415,11 @@ fn a_notice_is_true_and_goes_to_whom_it_concerns() {
     let rejected = |by: &str| format!("S0: rejected\n- {ANN} rejected{by}, Mon\n");
     let by_operator = rejected(", recorded by an operator (x)");
     let act = || with_acts(&[OperatorAct::Vote { of: ANN.into(), approves: false }]);
-    let superseded = |to, stages: &str| notice(to, "Your decision is no longer needed.", stages);
+    let superseded = |to, stages: &str| {
+        let first = "Your decision is no longer needed. There is nothing for you to do.";
+        notice(to, first, stages)
+    };
+    let silent = |stages: &str| stages.replace("  > By page\n", "");
     assert!(is_mail_explained(&act(), superseded(BOB, &by_operator)));
     assert!(!is_mail_explained(&facts(), superseded(BOB, &by_operator)), "nobody has");
     assert!(!is_mail_explained(&act(), superseded(BOB, &rejected(""))), "not her own");
@@ -425,19 +429,34 @@ fn a_notice_is_true_and_goes_to_whom_it_concerns() {
     assert!(!is_mail_explained(&act(), superseded(CY, &by_operator)), "Cy was not asked");
     let mut twice = facts();
     twice.approvals[0].stages[1].reviewers.push(ANN.into());
-    let silent = approved.split("- cy").next().unwrap_or_default();
-    assert!(is_mail_explained(&twice, superseded(ANN, silent)), "she was asked in two stages");
-    let waits = format!("S0: still open\n- {ANN} approved, Mon\n  > By page\n");
+    let one_silent = approved.split("- cy").next().unwrap_or_default();
+    let released = superseded(ANN, &silent(one_silent));
+    assert!(is_mail_explained(&twice, released), "she was asked in two stages");
+    let talks = superseded(ANN, one_silent);
+    assert!(!is_mail_explained(&twice, talks), "what others wrote is not for her");
+    let waits = format!("S0: still open\n- {ANN} approved, Mon\n");
     assert!(!is_mail_explained(&facts(), superseded(BOB, &waits)), "he is still asked");
+    let replaced = |by: &str| {
+        notice(ANN, &format!("{by} is asked in your place. An operator (x) arranged this."), "")
+    };
+    let reassigned = || with_acts(&[OperatorAct::Reassign { from: ANN.into(), to: CY.into() }]);
+    assert!(is_mail_explained(&reassigned(), replaced(CY)));
+    assert!(!is_mail_explained(&reassigned(), replaced(MALLORY)), "she is not asked");
+    assert!(!is_mail_explained(&facts(), replaced(CY)), "nobody wanted that");
+    let withdrawn = |to| notice(to, "This request was withdrawn, so there is nothing to do.", "");
+    assert!(is_mail_explained(&with_acts(&[OperatorAct::Withdraw]), withdrawn(ANN)));
+    assert!(!is_mail_explained(&facts(), withdrawn(ANN)), "nobody has");
+    let stage = "S0: not decided in time\n";
+    let expired = notice(SUBMITTER, "Nobody decided in time, so it ended.", stage);
+    assert!(is_mail_explained(&facts(), expired));
     let waiting = |to| {
-        let first = "Your submission is waiting for a decision. Asked to decide by Mon: x.";
-        notice(to, first, "S0: still open\n")
+        let first = "Waiting for S0 to decide. x@example.com has until Mon.";
+        notice(to, first, "")
     };
     assert!(is_mail_explained(&facts(), waiting(SUBMITTER)));
     assert!(!is_mail_explained(&facts(), waiting(MALLORY)));
     let represented = |to| {
-        let first =
-            "An operator has recorded a decision for you. If you did not ask for that, tell.";
+        let first = "An operator (x) recorded a rejection for you in S0 on Mon.";
         notice(to, first, &by_operator)
     };
     assert!(is_mail_explained(&act(), represented(ANN)));

@@ -370,7 +370,7 @@ impl Countersign {
                 let release = approval.release(recipient);
                 release.map(|release| writer.superseded(&outcome, release))
             }
-            About::DecidedByOperator(_) => Some(writer.decided_by_operator(&outcome)),
+            About::DecidedByOperator(_) => writer.decided_by_operator(&outcome, recipient),
             About::Outcome { .. } => None,
         };
         let letter = letter.ok_or_else(|| refusal(NOT_GENUINE, "what it would say is not so"))?;

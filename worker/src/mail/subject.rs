@@ -47,7 +47,8 @@ impl fmt::Display for Subject {
     }
 }
 
-fn cut(text: &str, max: usize) -> String {
+/// In at most this many characters.
+pub(super) fn cut(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
     }

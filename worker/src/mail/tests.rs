@@ -1,19 +1,25 @@
 use countersign_protos::{
-    Chain, LinkContext, Verdict,
-    text::to_message,
-    v1::{Document, Item, StageOutcome, Submission, Submitter, Vote},
+    Chain, GenuineLink, LinkContext,
+    v1::{Document, Item, Submission, Submitter},
 };
 use jiff::Timestamp;
 
 use super::*;
 use crate::{
-    approval::{Due, Invited, Quorum},
-    leaves, outcome as outcomes,
-    policy::{PlannedStage, TimePlan},
+    approval::{Ballot, Claim, Due, Quorum, Receipt, Seat, Whom},
+    leaves::{self, Leaves, SeatOf},
+    outcome as outcomes,
+    policy::{PlannedLevel, PlannedStage, TimePlan},
     testing::{address, keys, sealed},
 };
 
 const CHAIN: Chain<'_> = Chain { workflow_id: "laptops", first_run_id: "run" };
+const ASKED: &str = "2026-11-24T09:31:00Z";
+const DECIDED: &str = "2026-11-25T08:05:00Z";
+const DEADLINE: &str = "2026-11-27T16:00:00Z";
+const LATER: &str = "2026-11-30T16:00:00Z";
+const OPERATOR: &str = "kim@laptop-17";
+const CORP: &str = "Example Corp <it-help@example.com>";
 
 fn links() -> Links {
     let link = keys().first().link(LinkContext::new(CHAIN, "v1:0", "ann@example.com"));
@@ -56,16 +62,136 @@ fn time(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-fn plan() -> Plan {
+fn time_plan() -> TimePlan {
+    TimePlan { deadline: "1h".parse().expect("a wait"), reminders: vec![] }
+}
+
+/// A plan that asks these people of Finance.
+fn asking(people: &[&str], quorum: Quorum, on_deadline: OnDeadline) -> Plan {
     let stage = PlannedStage {
         name: "Finance".into(),
-        reviewers: vec![address("ann")],
-        quorum: Quorum::All,
-        time: TimePlan { deadline: "1h".parse().expect("a wait"), reminders: vec![] },
-        on_deadline: OnDeadline::Reject,
+        reviewers: people.iter().map(|name| address(name)).collect(),
+        quorum,
+        time: time_plan(),
+        on_deadline,
         escalations: vec![],
     };
     Plan::asking(submission(), address("sue"), vec![stage])
+}
+
+fn plan() -> Plan {
+    asking(&["ann"], Quorum::All, OnDeadline::Reject)
+}
+
+/// Ann or Bob decides, and the boss if neither does.
+fn escalating() -> Plan {
+    let mut plan = asking(&["ann", "bob"], Quorum::Any, OnDeadline::Reject);
+    plan.stages[0].escalations = vec![PlannedLevel {
+        reviewers: vec![address("boss")],
+        time: time_plan(),
+        keep_earlier: false,
+        fallback: false,
+    }];
+    plan
+}
+
+fn in_berlin(plan: Plan) -> Plan {
+    Plan { time_zone: "Europe/Berlin".into(), ..plan }
+}
+
+/// An approval to which things happen as they do in a workflow.
+struct Happening {
+    plan: Plan,
+    approval: Approval,
+}
+
+impl Happening {
+    /// Its first reviewers are asked.
+    fn of(plan: Plan) -> Self {
+        let approval = leaves::begin(&plan, time(ASKED));
+        Self { plan, approval }.ask(ASKED, DEADLINE)
+    }
+
+    fn ask(mut self, at: &str, until: &str) -> Self {
+        let (keys, at) = (keys(), time(at));
+        let leaves = Leaves { chain: CHAIN, plan: &self.plan, key: keys.first() };
+        let to_ask = self.approval.to_ask().expect("somebody to ask");
+        let invited = leaves.invite(&to_ask, None, at);
+        let is_level = matches!(to_ask.whom, Whom::Level(_));
+        let due = is_level.then(|| Due { deadline: time(until), reminders: vec![] });
+        self.approval.ask(invited, due, at);
+        self
+    }
+
+    /// The link of somebody who is asked now.
+    fn link(&self, reviewer: &str) -> GenuineLink {
+        let keys = keys();
+        let leaves = Leaves { chain: CHAIN, plan: &self.plan, key: keys.first() };
+        let stage = self.approval.open().expect("an open stage");
+        let mut seats = self.approval.stages()[stage].seats().iter();
+        let seat = seats.rfind(|seat| seat.reviewer == address(reviewer)).expect("a seat");
+        let Seat { reviewer, on_behalf_of, instead_of, round, .. } = seat;
+        leaves.link(SeatOf {
+            stage,
+            round: *round,
+            reviewer,
+            on_behalf_of: on_behalf_of.as_ref(),
+            instead_of: instead_of.as_ref(),
+        })
+    }
+
+    fn press(mut self, reviewer: &str, verdict: Verdict, comment: &str) -> Self {
+        let (link, at) = (self.link(reviewer), time(DECIDED));
+        let claim = Claim::Link(link.hash().as_str().to_owned());
+        let proof = Some(link.sign(verdict, comment, at));
+        let ballot = Ballot { proof, ..Ballot::new(claim, verdict, comment.to_owned()) };
+        assert_eq!(self.approval.vote(ballot, at), Receipt::Counted);
+        self
+    }
+
+    fn decide_for(mut self, reviewer: &str, verdict: Verdict, identity: &str) -> Self {
+        let claim = Claim::Reviewer(address(reviewer));
+        let ballot = Ballot::new(claim, verdict, "Too many".to_owned());
+        let ballot = Ballot { identity: identity.to_owned(), ..ballot };
+        assert_eq!(self.approval.vote(ballot, time(DECIDED)), Receipt::Counted);
+        self
+    }
+
+    fn replace(mut self, from: &str, to: &str) -> Self {
+        let identity = OPERATOR.to_owned();
+        let replaced = self.approval.reassign(address(from), address(to), identity, time(DECIDED));
+        assert_eq!(replaced, Ok(()));
+        self.ask(DECIDED, DEADLINE)
+    }
+
+    fn withdraw(mut self, reason: &str, identity: &str) -> Self {
+        let withdrawn =
+            self.approval.withdraw(reason.to_owned(), identity.to_owned(), time(DECIDED));
+        assert!(withdrawn, "it was not decided");
+        self
+    }
+
+    /// A mail to somebody is refused.
+    fn refuse(mut self, reviewer: &str) -> Self {
+        let link = self.link(reviewer);
+        self.approval.reached(link.hash().as_str(), false);
+        self
+    }
+
+    fn pass_deadline(mut self) -> Self {
+        assert!(self.approval.tick(time(DEADLINE)).is_empty(), "nobody is reminded");
+        self
+    }
+
+    fn outcome(&self) -> Outcome {
+        outcomes::outcome(&self.plan, &self.approval, CHAIN)
+    }
+
+    /// The mail to somebody who is out of it.
+    fn released(&self, writer: Writer<'_>, reviewer: &str) -> Letter {
+        let release = self.approval.release(&address(reviewer)).expect("released");
+        writer.superseded(&self.outcome(), release)
+    }
 }
 
 /// The mail for this request.
@@ -81,10 +207,6 @@ fn superseded(outcome: &Outcome, release: Release<'_>) -> Letter {
     Writer::default().superseded(outcome, release)
 }
 
-fn decided_by_operator(outcome: &Outcome) -> Letter {
-    Writer::default().decided_by_operator(outcome)
-}
-
 fn review() -> ReviewRequest {
     ReviewRequest {
         plan: sealed(&plan(), CHAIN),
@@ -95,8 +217,8 @@ fn review() -> ReviewRequest {
         reassigned_by: None,
         reviewer: "ann@example.com".parse().expect("an address"),
         link: String::new(),
-        asked_at: None,
-        deadline: Some(to_message(time("2026-11-27T16:00:00Z"))),
+        asked_at: Some(time(ASKED)),
+        deadline: Some(to_message(time(DEADLINE))),
         on_deadline: OnDeadline::Reject,
         on_behalf_of: None,
         escalates: false,
@@ -106,42 +228,23 @@ fn review() -> ReviewRequest {
 }
 
 fn decided() -> Outcome {
-    let Submission { submission_id, submission_type, submitter, document, .. } = submission();
-    Outcome {
-        status: Status::Rejected.into(),
-        submission_id,
-        submission_type,
-        submitter,
-        document,
-        decided_at: Some(to_message(time("2026-11-25T08:05:00Z"))),
-        reason: "Rejected by ann@example.com.".into(),
-        stages: vec![StageOutcome {
-            name: "Finance".into(),
-            status: Status::Rejected.into(),
-            decisions: vec![Vote {
-                on_behalf_of: String::new(),
-                reviewer: "ann@example.com".into(),
-                verdict: Verdict::Reject.into(),
-                link: String::new(),
-                comment: "Too many".into(),
-                decided_at: Some(to_message(time("2026-11-25T08:05:00Z"))),
-                by: "link".into(),
-                ..Vote::default()
-            }],
-            undecided: vec![],
-        }],
-        ..Outcome::default()
-    }
+    Happening::of(plan()).press("ann", Verdict::Reject, "Too many").outcome()
+}
+
+fn by_operator(identity: &str) -> Outcome {
+    Happening::of(plan()).decide_for("ann", Verdict::Reject, identity).outcome()
 }
 
 #[test]
 fn a_deputy_reads_whom_they_replace_and_that_others_come_next() {
-    let absent = Some("cfo@example.com".parse().expect("an address"));
+    let absent = Some(address("cfo"));
     let request =
         request(&ReviewRequest { on_behalf_of: absent, escalates: true, ..review() }, &links());
+    let words = "You are asked instead of cfo@example.com, who is away: you are their deputy.";
+    assert!(request.text.contains(words), "{}", request.text);
     for letter in [request.text, request.html] {
-        assert!(letter.contains("instead of cfo@example.com, who is away"), "{letter}");
-        assert!(letter.contains("After that, others are asked."), "{letter}");
+        assert!(letter.contains(", who is away: you are their deputy."), "{letter}");
+        assert!(letter.contains(", or others are asked."), "{letter}");
     }
 }
 
@@ -159,6 +262,8 @@ fn a_request_says_who_asks_for_what_until_when_and_how_to_answer() {
 15 laptops
 15,750.00 USD
 
+Decide by Fri 27 Nov 2026, 16:00 UTC, or it counts as rejected.
+
 Review and approve:
 https://approve.example.com/x/a/{id}/laptops?choice=approve
 
@@ -166,41 +271,75 @@ Review and reject:
 https://approve.example.com/x/a/{id}/laptops?choice=reject
 
 Both links open a page that shows everything and asks you to confirm. Opening them decides nothing, \
-             and neither does a reply to this mail. You can also type the approval ID at \
-             https://approve.example.com/x/
-Approval ID: {id}
-
-Please decide by Fri 27 Nov 2026, 16:00 UTC. After that, it counts as rejected.
+             and neither does a reply to this mail.
 
 Stage: Finance
 Submitted by: Sue Storm <sue@example.com>, R&D, E7
 Submission: PO-2041 (equipment purchase), Tue 24 Nov 2026, 09:30 UTC
 Category: hardware
 
+From Sue Storm:
 > For the new hires.
 > Quote attached.
 
 Items:
-- 14,700.00 USD  14 laptops (2026-11-20)
-- 1,050.00 USD
+- 14,700.00 USD  14 laptops (Fri 20 Nov 2026)
+- 1,050.00 USD  (no description)
 
-Attachments:
-- dell.pdf (s3://quotes/dell.pdf)
+Files:
+- dell.pdf
+  s3://quotes/dell.pdf
 
-These links are yours alone: anybody who has them can decide in your name, so please do not forward \
-             this mail."
+Approval ID: {id}
+You can also type it at https://approve.example.com/x/
+These links and this approval ID are yours alone: anybody who has them can decide in your name, so \
+             please do not forward this mail."
         )
     );
     for part in [
         "?choice=approve\"",
         "?choice=reject\"",
+        "Finance &middot; Sue Storm asks for your decision",
         "15,750.00 USD",
-        "dell.pdf",
+        ">From Sue Storm:</p>",
+        ">No description</span>",
+        ">Fri 20 Nov 2026</span>",
+        ">Files</p>",
+        ">dell.pdf<br>",
+        ">s3://quotes/dell.pdf</span>",
         "neither does a reply to this mail",
         "R&#38;D",
         id.as_str(),
     ] {
         assert!(letter.html.contains(part), "{part} is missing in {}", letter.html);
+    }
+}
+
+/// Asserts that these stand in a mail, in this order.
+#[track_caller]
+fn assert_in_order(mail: &str, parts: &[&str]) {
+    let mut rest = mail;
+    for part in parts {
+        let (_, after) = rest.split_once(part).unwrap_or_else(|| panic!("no {part} here: {rest}"));
+        rest = after;
+    }
+}
+
+#[test]
+fn the_deadline_is_above_the_buttons_and_the_warning_beside_the_approval_id() {
+    let id = links().id;
+    for reminder in [false, true] {
+        let letter = request(&ReviewRequest { reminder, ..review() }, &links());
+        let deadline = "<p class=\"ink\" style=\"margin:16px 0;color:#1f2937\">Decide by <strong>";
+        let mono = "font-family:Consolas,";
+        let opening = "Opening it decides nothing";
+        let warning = "<br>These links and this approval ID are yours alone";
+        let choices = ["?choice=approve", "?choice=reject"];
+        let parts = [deadline, choices[0], choices[1], opening, mono, id.as_str(), warning];
+        assert_in_order(&letter.html, &parts);
+        assert!(!letter.html.contains(&format!("{id}</strong>")), "{}", letter.html);
+        let typed = "<a class=\"ink\" href=\"https://approve.example.com/x/\"";
+        assert!(letter.html.contains(typed), "mail programs give it no colour of theirs");
     }
 }
 
@@ -221,22 +360,22 @@ fn a_link_names_its_workflow_in_any_letters_unless_that_is_too_long() {
 
 #[test]
 fn mails_say_who_runs_this_and_whom_to_ask() {
-    let organization = "Example Corp <it-help@example.com>".parse().expect("an organization");
+    let organization = CORP.parse().expect("an organization");
     let writer = Writer { organization: Some(&organization) };
     let letters = [
         writer.request(&plan(), &review(), &links()),
         writer.outcome(&decided()),
         writer.superseded(&decided(), Release::Decided),
-        writer.decided_by_operator(&decided()),
     ];
     let words = "This is about an approval at Example Corp. If you have questions, or doubt that it is \
-                 genuine, ask it-help@example.com";
+                 genuine, ask ";
+    let contact = "<a class=\"ink\" href=\"mailto:it-help@example.com\" style=\"text-decoration:none;\
+                   color:#1f2937;white-space:nowrap\">it-help@example.com</a>";
     for letter in &letters {
-        assert!(letter.text.ends_with(&format!("\n\n{words}")), "{}", letter.text);
-        assert!(letter.html.contains(words), "{}", letter.html);
+        let text = format!("\n\n{words}it-help@example.com");
+        assert!(letter.text.ends_with(&text), "{}", letter.text);
+        assert!(letter.html.contains(&format!("{words}{contact}</td>")), "{}", letter.html);
     }
-    let tell = "did not ask for that, tell Example Corp (it-help@example.com).";
-    assert!(letters[3].text.contains(tell), "{}", letters[3].text);
     assert!(!request(&review(), &links()).text.contains("genuine"), "nobody says who runs it");
 }
 
@@ -247,15 +386,20 @@ fn a_name_that_looks_like_an_address_has_the_real_one_beside_it_and_nothing_subm
     (submitter.name, submitter.email) = ("ceo@example.com".into(), "eve@example.com".into());
     let document = eve.submission.document.as_mut().expect("a document");
     document.title = "Log in at https://evil.example/ first".into();
+    document.description = "or write to help@evil.example".into();
     let letter = Writer::default().request(&eve, &review(), &links());
     let asks = "ceo@example.com <eve@example.com> asks for your decision.";
     assert!(letter.text.starts_with(asks), "{}", letter.text);
     assert!(letter.html.contains("ceo@example.com &#60;eve@example.com&#62; asks"));
     let subject = letter.subject.to_string();
     assert!(subject.ends_with(", from eve@example.com"), "{subject}");
-    let links: Vec<&str> = letter.html.split("href=\"").skip(1).collect();
-    assert_eq!(links.len(), 2, "{}", letter.html);
-    assert!(links.iter().all(|link| link.starts_with("https://approve.example.com/x/a/")));
+    let links = letter.html.split("href=\"").skip(1);
+    let links: Vec<&str> = links.filter_map(|link| link.split('"').next()).collect();
+    let [approve, reject, address, home] = &links[..] else { panic!("{links:?}") };
+    for link in [approve, reject] {
+        assert!(link.starts_with("https://approve.example.com/x/a/"), "{link}");
+    }
+    assert_eq!((*address, *home), ("mailto:eve@example.com", "https://approve.example.com/x/"));
 }
 
 #[test]
@@ -269,12 +413,20 @@ fn requests_of_different_people_have_different_subjects() {
 }
 
 #[test]
-fn a_reminder_says_so() {
-    let letter = request(&ReviewRequest { reminder: true, ..review() }, &links());
+fn a_reminder_says_so_and_who_asked_when() {
+    let reminder = ReviewRequest { reminder: true, ..review() };
+    let letter = request(&reminder, &links());
     let subject = letter.subject.to_string();
     assert!(subject.starts_with("Reminder: please decide: 15 laptops"), "{subject}");
-    assert!(letter.text.starts_with("This is waiting for your decision.\n"));
+    let asked = "Sue Storm asked for your decision on Tue 24 Nov 2026, 09:31 UTC";
+    let text = format!("Reminder: {asked}.\n\n15 laptops\n");
+    assert!(letter.text.starts_with(&text), "{}", letter.text);
+    let html = format!("Finance &middot; {asked}</p>");
+    assert_in_order(&letter.html, &["class=\"wait\"", ">Reminder</p>", html.as_str(), "<h1"]);
     assert_eq!(letter.kind, "reminder");
+    let unknown = request(&ReviewRequest { asked_at: None, ..reminder }, &links());
+    let words = "Reminder: Sue Storm asks for your decision.\n";
+    assert!(unknown.text.starts_with(words), "{}", unknown.text);
 }
 
 #[test]
@@ -294,12 +446,13 @@ fn a_new_link_says_that_it_replaces_the_earlier_one() {
 #[test]
 fn both_verdicts_have_the_same_weight() {
     let html = request(&review(), &links()).html;
-    let style = |choice: &str| -> Vec<String> {
+    let style = |choice: &str, colour: &str| {
         let (_, rest) = html.split_once(&format!("?choice={choice}\" style=\"")).expect("a button");
         let (style, _) = rest.split_once('"').expect("its end");
-        style.split(';').filter(|one| !one.starts_with("background:")).map(str::to_owned).collect()
+        style.replace(colour, "its colour")
     };
-    assert_eq!(style("approve"), style("reject"));
+    assert_eq!(style("approve", "#15803d"), style("reject", "#b91c1c"));
+    assert_eq!(html.matches("<td class=\"button\" align=\"center\"").count(), 2);
     assert!(html.find("?choice=approve") < html.find("?choice=reject"), "in the order of the page");
 }
 
@@ -314,9 +467,6 @@ fn an_outcome_says_who_decided_what_and_why() {
 15 laptops
 15,750.00 USD
 
-Rejected by ann@example.com.
-Wed 25 Nov 2026, 08:05 UTC
-
 Finance: rejected
 - ann@example.com rejected, Wed 25 Nov 2026, 08:05 UTC
   > Too many
@@ -326,19 +476,122 @@ Submission: PO-2041 (equipment purchase)"
     );
 }
 
+/// With one vote, its result, reviewer, time and comment are there once, above what it is about.
 #[test]
-fn a_superseded_reviewer_reads_that_their_decision_is_not_needed() {
-    let letter = superseded(&decided(), Release::Decided);
-    let subject = "No longer needed: 15 laptops, 15,750.00 USD, from Sue Storm";
-    assert_eq!(letter.subject.to_string(), subject);
-    assert!(letter.text.starts_with("Your decision is no longer needed.\n"));
+fn the_result_is_the_headline_and_is_said_once() {
+    for (verdict, class, word) in
+        [(Verdict::Approve, "yes", "Approved"), (Verdict::Reject, "no", "Rejected")]
+    {
+        let one = Happening::of(plan()).press("ann", verdict, "Too many,\n\nas I said").outcome();
+        let html = outcome(&one).html;
+        let large = format!("<h1 class=\"{class}\" style=\"margin:0;font-size:28px");
+        let headline = format!(">{word}</h1>");
+        let by = ">ann@example.com</a> in Finance<br>";
+        let when = ">Wed 25 Nov 2026, 08:05 UTC</span>";
+        let bar = "<td class=\"ink bar\"";
+        let comment = [">Comment:</p>", bar, ">Too many,</p>", ">as I said</p>"];
+        let about = ["<h2 class=\"ink\"", ">15 laptops</h2>", ">15,750.00 USD</p>"];
+        let result = [large.as_str(), headline.as_str(), by, when];
+        assert_in_order(&html, &[&result[..], &comment[..], &about[..]].concat());
+        for once in [">ann@example.com<", "08:05", "as I said", "Finance"] {
+            assert_eq!(html.matches(once).count(), 1, "{once}: {html}");
+        }
+        let past = verdict.terms().past;
+        assert_eq!(html.to_lowercase().matches(past).count(), 1, "{past}: {html}");
+    }
+}
+
+#[test]
+fn several_votes_are_listed_below_and_the_last_stage_decides() {
+    let mut plan = asking(&["ann", "bob"], Quorum::All, OnDeadline::Expire);
+    let both = |plan: &Plan| {
+        let asked = Happening::of(plan.clone()).press("ann", Verdict::Approve, "Fine");
+        asked.press("bob", Verdict::Approve, "")
+    };
+    let html = outcome(&both(&plan).outcome()).html;
+    let stage = ">Finance: approved</p>";
+    let [ann, bob] = [">ann@example.com</a>", ">bob@example.com</a>"];
+    let listed = ["<h2", stage, ann, " approved<br>", ">Fine</p>", bob, " approved<br>"];
+    let by = [">Approved</h1>", ">by <a", ann, " and <a", bob, " in Finance<br>"];
+    assert_in_order(&html, &[&by[..], &listed[..]].concat());
+
+    let cfo = PlannedStage {
+        name: "Board".into(),
+        reviewers: vec![address("cfo")],
+        ..plan.stages[0].clone()
+    };
+    plan.stages.push(cfo);
+    let asked = both(&plan).ask(DECIDED, DEADLINE);
+    let html = outcome(&asked.press("cfo", Verdict::Approve, "Go").outcome()).html;
+    let last = [">Approved</h1>", ">last by <a", ">cfo@", " in Board<br>", ">Go</p>"];
+    assert_in_order(&html, &[&last[..], &listed[..]].concat());
+    assert!(!html.contains("Board: approved"), "it is said already: {html}");
+}
+
+#[test]
+fn what_no_person_decided_says_why_once() {
+    let mut plan = plan();
+    let silent = outcome(&Happening::of(plan.clone()).pass_deadline().outcome());
+    let words = "Finance was not decided before its deadline, which counts as rejection.";
+    let when = "Fri 27 Nov 2026, 16:00 UTC";
+    let says = format!("15,750.00 USD\n\n{words}\n{when}\n\nFinance: rejected\n");
+    assert!(silent.text.contains(&says), "{}", silent.text);
+    assert_in_order(&silent.html, &[">Rejected</h1>", words, when, "<h2"]);
+    assert_eq!(silent.html.matches("before its deadline").count(), 1, "{}", silent.html);
+
+    (plan.rule, plan.rule_decision) = ("Small expenses".into(), Some(Verdict::Approve));
+    let approval = leaves::begin(&plan, time(DECIDED));
+    let ruled = outcome(&outcomes::outcome(&plan, &approval, CHAIN));
+    assert!(ruled.text.contains("\n\nApproved by the rule Small expenses.\n"), "{}", ruled.text);
+    assert_in_order(&ruled.html, &[">Approved</h1>", "by the rule Small expenses<br>", "<h2"]);
+}
+
+#[test]
+fn an_expired_submission_says_what_that_means() {
+    let consequence = "so your submission was neither approved nor rejected. If it is still needed, \
+                       submit it again.";
+    let plan = asking(&["ann", "bob"], Quorum::All, OnDeadline::Expire);
+    let nobody = Happening::of(plan.clone()).pass_deadline();
+    let somebody = Happening::of(plan).press("ann", Verdict::Approve, "").pass_deadline();
+    for (happened, who) in [(nobody, "Nobody"), (somebody, "Too few people")] {
+        let letter = outcome(&happened.outcome());
+        let words = format!("{who} decided in time, {consequence}");
+        assert!(letter.text.starts_with(&format!("{words}\n\n15 laptops")), "{}", letter.text);
+        let parts = ["<h1 class=\"wait\"", ">Expired</h1>", words.as_str(), "<h2"];
+        assert_in_order(&letter.html, &parts);
+        let subject = letter.subject.to_string();
+        assert!(subject.starts_with("Not decided in time: "), "{subject}");
+    }
+}
+
+#[test]
+fn a_withdrawn_submission_says_by_whom_and_why() {
+    let withdrawn = Happening::of(plan()).withdraw("Ordered twice,\nsee PO-2040", OPERATOR);
+    let by = "withdrawn by an operator (kim@laptop-17)";
+    let letter = outcome(&withdrawn.outcome());
+    let words = format!("Your submission was {by} on Wed 25 Nov 2026, 08:05 UTC.");
+    let text = format!("{words}\n\nReason:\n> Ordered twice,\n> see PO-2040\n\n15 laptops\n");
+    assert!(letter.text.starts_with(&text), "{}", letter.text);
+    let reason = [">Reason:</p>", "bar", ">Ordered twice,</p>", ">see PO-2040</p>", "<h2"];
+    let result = [">Withdrawn</h1>", words.as_str()];
+    assert_in_order(&letter.html, &[&result[..], &reason[..]].concat());
+    let released = withdrawn.released(Writer::default(), "ann");
+    let words = format!("This request was {by}, so your decision is no longer needed.");
+    assert!(released.text.starts_with(&words), "{}", released.text);
+    assert!(released.text.contains("\n\nReason:\n> Ordered twice,\n"), "{}", released.text);
+    let result = [">Withdrawn</h1>", words.as_str()];
+    assert_in_order(&released.html, &[&result[..], &reason[..]].concat());
+    // A workflow that is cancelled.
+    let cancelled = outcome(&Happening::of(plan()).withdraw("", "unknown").outcome());
+    let words = "Your submission was withdrawn on Wed 25 Nov 2026, 08:05 UTC.\n\n15 laptops\n";
+    assert!(cancelled.text.starts_with(words), "{}", cancelled.text);
 }
 
 /// Lines are broken where people broke them: mail programs wrap the rest.
 #[test]
 fn no_sentence_of_ours_is_wrapped_in_a_text() {
     let ends = |line: &str| line.is_empty() || line.ends_with(['.', ':', ')', '>', '-']);
-    for letter in [request(&review(), &links()), outcome(&decided())] {
+    for (_, letter) in every_mail() {
         for (line, next) in letter.text.lines().zip(letter.text.lines().skip(1)) {
             let goes_on = next.starts_with(|c: char| c.is_ascii_lowercase());
             assert!(ends(line) || !goes_on || next.starts_with("http"), "{line:?} {next:?}");
@@ -348,31 +601,31 @@ fn no_sentence_of_ours_is_wrapped_in_a_text() {
     }
 }
 
-/// What Outlook for Windows leaves out is the style of blocks inside of lines; cells it shows.
+/// Outlook for Windows leaves out the padding of links. It shows cells, and the borders of links, which
+/// can be clicked.
 #[test]
-fn buttons_are_table_cells_with_a_colour_and_room() {
+fn buttons_are_table_cells_that_their_links_fill() {
     let html = request(&review(), &links()).html;
     for (choice, colour) in [("approve", "#15803d"), ("reject", "#b91c1c")] {
         let at = html.find(&format!("?choice={choice}\"")).expect("a link");
         let (before, after) = html.split_at(at);
         let cell = &before[before.rfind("<td").expect("a cell")..];
         assert!(cell.contains(&format!("bgcolor=\"{colour}\"")), "{cell}");
-        assert!(cell.contains("mso-padding-alt:"), "{cell}");
-        assert!(after[..after.find("</td>").expect("its end")].contains("</a>"), "{choice}");
+        assert!(!cell.contains("padding"), "{cell}");
+        let link = &after[..after.find("</td>").expect("its end")];
+        assert!(link.contains(&format!("display:block;border:12px solid {colour};")), "{link}");
+        assert!(link.contains("</a>"), "{link}");
     }
     assert!(!html.contains("inline-block"), "{html}");
+    assert!(html.contains("<table role=\"presentation\" class=\"wide\" width=\"280\""), "{html}");
 }
 
 #[test]
 fn a_frame_holds_and_long_words_wrap_in_it() {
-    let mut long = plan();
-    let document = long.submission.document.as_mut().expect("a document");
-    document.description = "First line\n\nThird <line>".into();
-    let html = Writer::default().request(&long, &review(), &links()).html;
-    assert!(html.contains("First line<br><br>Third &#60;line&#62;"), "{html}");
-    assert!(!html.contains("white-space"), "{html}");
+    let html = request(&review(), &links()).html;
+    assert!(!html.contains("white-space:pre"), "{html}");
     assert!(html.contains("table-layout:fixed;width:100%;max-width:600px"), "{html}");
-    assert!(html.contains("width=\"600\""), "for Outlook, which knows no max-width");
+    assert!(html.contains("width=\"560\""), "for Outlook, which knows no max-width");
     let text = html.find("overflow-wrap:anywhere").expect("wrapped");
     assert!(html.find("<h1").is_some_and(|title| text < title), "everything is inside of it");
     // All tables of one width; no word makes one wider.
@@ -381,6 +634,45 @@ fn a_frame_holds_and_long_words_wrap_in_it() {
         let tag = table.split('>').next().unwrap_or_default();
         assert!(!tag.contains("width=\"100%\"") || tag.contains("table-layout:fixed"), "{tag}");
     }
+    let narrow = "@media (max-width: 480px) {\n.cell { display: block !important; width: auto \
+                  !important; }\n.wide { width: 100% !important; }\n}";
+    assert!(html.contains(narrow), "{html}");
+    for cell in ["<td class=\"soft cell\"", "<td class=\"ink cell\""] {
+        assert_eq!(html.matches(cell).count(), 3, "labels are above values there: {html}");
+    }
+}
+
+/// Each of their lines has the direction in which it is written.
+#[test]
+fn what_others_write_is_quoted_line_by_line() {
+    let mut mixed = plan();
+    let document = mixed.submission.document.as_mut().expect("a document");
+    document.description = "שלום\n\nThird <line>".into();
+    let html = Writer::default().request(&mixed, &review(), &links()).html;
+    let style = "margin:0;font-size:16px;line-height:24px;text-align:start";
+    let lines = ["שלום", "&nbsp;", "Third &#60;line&#62;"];
+    let line = |words| format!("<p dir=\"auto\" style=\"{style}\">{words}</p>");
+    let lines: String = lines.map(line).concat();
+    let parts = [">From Sue Storm:</p>", "<td class=\"ink bar\"", lines.as_str()];
+    assert_in_order(&html, &parts);
+}
+
+#[test]
+fn a_long_title_is_cut_in_the_heading_and_whole_below() {
+    let title = "Everything that the new office in Leipzig needs ".repeat(4).trim().to_owned();
+    let mut long = plan();
+    long.submission.document.as_mut().expect("a document").title = title.clone();
+    let letter = Writer::default().request(&long, &review(), &links());
+    assert!(letter.text.contains(&format!("\n\n{title}\n15,750.00 USD\n")), "{}", letter.text);
+    let decided = Happening::of(long).press("ann", Verdict::Reject, "").outcome();
+    let whole = format!(">{title}</td>");
+    let cut = ">Everything that the new office in Leipzig needs Everything that the new offic...";
+    for (html, end) in [(letter.html, "</h1>"), (outcome(&decided).html, "</h2>")] {
+        assert_in_order(&html, &[cut, end, ">Title</td>", whole.as_str()]);
+        assert_eq!(html.matches(whole.as_str()).count(), 1, "{html}");
+    }
+    let short = request(&review(), &links()).html;
+    assert!(!short.contains(">Title</td>"), "it is there already: {short}");
 }
 
 #[test]
@@ -399,51 +691,115 @@ fn in_dark_mode_everything_that_has_a_colour_gets_another() {
     }
 }
 
-#[test]
-fn times_are_those_of_the_calendars_zone() {
-    let mut plan = plan();
-    plan.time_zone = "America/Los_Angeles".into();
-    let letter = Writer::default().request(&plan, &review(), &links());
-    let deadline = "Fri 27 Nov 2026, 08:00 PST (America/Los_Angeles)";
-    assert!(letter.html.contains(deadline), "{}", letter.html);
-    assert!(letter.text.contains(&format!("Please decide by {deadline}. ")), "{}", letter.text);
-    assert!(letter.text.contains(", Tue 24 Nov 2026, 01:30 PST\n"), "{}", letter.text);
-    let outcome = outcome(&Outcome { time_zone: "America/Los_Angeles".into(), ..decided() });
-    assert_eq!(outcome.text.matches("Wed 25 Nov 2026, 00:05 PST").count(), 2, "{}", outcome.text);
+/// WCAG 2.2, contrast ratio.
+fn contrast(one: &str, other: &str) -> f64 {
+    let luminance = |colour: &str| -> f64 {
+        let channel = |at: usize| {
+            let byte = u8::from_str_radix(&colour[at..at + 2], 16).expect("hexadecimal");
+            match f64::from(byte) / 255.0 {
+                dark if dark <= 0.04045 => dark / 12.92,
+                light => ((light + 0.055) / 1.055).powf(2.4),
+            }
+        };
+        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+    };
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
 #[test]
+fn headlines_quotes_and_buttons_stand_out_in_light_and_dark() {
+    let html = outcome(&decided()).html;
+    for tone in [YES, NO, WAIT] {
+        assert!(contrast(tone.colour, "#ffffff") >= 4.5, "{tone:?}");
+    }
+    assert!(html.contains("border-left:3px solid #6b7280"), "{html}");
+    assert!(contrast("#6b7280", "#ffffff") >= 3.0);
+    let (_, dark) = html.split_once("@media (prefers-color-scheme: dark) {\n").expect("rules");
+    let (dark, _) = dark.split_once("\n}\n").expect("their end");
+    let card = "#1b212a";
+    assert!(dark.contains(&format!(".card {{ background-color: {card} ")), "{dark}");
+    for class in ["ink", "soft", "yes", "no", "wait", "bar", "button"] {
+        let least = if ["bar", "button"].contains(&class) { 3.0 } else { 4.5 };
+        let (_, rule) = dark.split_once(&format!(".{class} {{")).expect("a rule");
+        let at = rule.find('#').expect("a colour");
+        assert!(contrast(&rule[at..at + 7], card) >= least, "{class}");
+    }
+    for rule in dark.lines() {
+        let in_outlook = ["c", "b"].map(|kind| format!("\n[data-ogs{kind}] {rule}\n"));
+        assert!(in_outlook.iter().any(|rule| html.contains(rule)), "Outlook.com lacks {rule}");
+    }
+}
+
+#[test]
+fn times_are_those_of_the_calendars_zone() {
+    let plan = Plan { time_zone: "America/Los_Angeles".into(), ..plan() };
+    let letter = Writer::default().request(&plan, &review(), &links());
+    let deadline = "Fri 27 Nov 2026, 08:00 PST (America/Los_Angeles)";
+    let bold = format!("Decide by <strong>{deadline}</strong>, or ");
+    assert!(letter.html.contains(&bold), "{}", letter.html);
+    assert!(letter.text.contains(&format!("Decide by {deadline}, or ")), "{}", letter.text);
+    assert!(letter.text.contains(", Tue 24 Nov 2026, 01:30 PST\n"), "{}", letter.text);
+    let outcome = outcome(&Happening::of(plan).press("ann", Verdict::Approve, "").outcome());
+    let when = "Wed 25 Nov 2026, 00:05 PST (America/Los_Angeles)";
+    for part in [outcome.text, outcome.html] {
+        assert_eq!(part.matches(when).count(), 1, "{part}");
+    }
+}
+
+#[test]
+fn the_first_time_of_a_mail_names_its_zone_and_no_other_does() {
+    for (name, letter) in every_mail() {
+        for part in [letter.text, letter.html] {
+            let named = part.matches(" (Europe/Berlin)").count();
+            assert_eq!(named, usize::from(part.contains(" 2026, ")), "{name}: {part}");
+            let Some((_, first)) = part.split_once(" 2026, ") else { continue };
+            assert!(first[5..].starts_with(" CET (Europe/Berlin)"), "{name}: {part}");
+        }
+    }
+}
+
+/// They read why, that nothing is left to do, and nothing that others wrote.
+#[test]
 fn whoever_is_released_reads_why() {
-    let by = address("cy");
-    for (release, start, words) in [
+    let two = || Happening::of(asking(&["ann", "bob"], Quorum::Any, OnDeadline::Reject));
+    let escalated = Happening::of(escalating()).pass_deadline().ask(DEADLINE, LATER);
+    let refused = Happening::of(escalating()).refuse("ann").refuse("bob").ask(DECIDED, DEADLINE);
+    let passed = "The deadline has passed without your decision.";
+    for (happened, start, words) in [
         (
-            Release::Replaced { by: &by, identity: "op@laptop" },
+            two().replace("bob", "cy"),
             "Somebody else is asked: ",
-            "cy@example.com is asked in your place. An operator (op@laptop) wanted that; your link \
-             does not decide any more.",
+            "cy@example.com is asked in your place. An operator (kim@laptop-17) arranged this.",
+        ),
+        (escalated, "Deadline passed: ", &*format!("{passed} Others are asked now.")),
+        (refused, "Others are asked: ", "Mail to you was refused, so others are asked now."),
+        (two().pass_deadline(), "Deadline passed: ", &*format!("{passed} It counts as rejected.")),
+        (
+            two().withdraw("", OPERATOR),
+            "Withdrawn: ",
+            "This request was withdrawn by an operator (kim@laptop-17), so your decision is no longer \
+             needed.",
         ),
         (
-            Release::Escalated,
-            "Deadline passed: ",
-            "The deadline has passed without your decision. Others are asked now; your link does \
-             not decide any more.",
+            two().press("ann", Verdict::Reject, "Too many"),
+            "No longer needed: ",
+            "Your decision is no longer needed.",
         ),
-        (
-            Release::Unreachable,
-            "Others are asked: ",
-            "Mails were refused. Others are asked now; your link does not decide any more.",
-        ),
-        (
-            Release::DeadlinePassed,
-            "Deadline passed: ",
-            "The deadline has passed without your decision.",
-        ),
-        (Release::Withdrawn, "Withdrawn: ", "It was withdrawn: your decision is no longer needed."),
     ] {
-        let letter = superseded(&decided(), release);
+        let letter = happened.released(Writer::default(), "bob");
         assert!(letter.subject.to_string().starts_with(start), "{}", letter.subject);
-        assert!(letter.text.starts_with(&format!("{words}\n\n15 laptops\n")), "{}", letter.text);
-        assert!(letter.html.contains(words), "{}", letter.html);
+        let end = "There is nothing for you to do. Your link no longer works.";
+        let opening = format!("{words} {end}\n\n15 laptops\n");
+        assert!(letter.text.starts_with(&opening), "{}", letter.text);
+        assert_in_order(&letter.html, &["<h1 class=\"wait\"", "</h1>", end, "<h2"]);
+        for part in [&letter.text, &letter.html] {
+            assert!(!part.contains("Too many"), "{part}");
+            assert!(!part.contains("new hires"), "{part}");
+            assert!(!part.contains("still open"), "{part}");
+        }
+        let decided = letter.text.contains("\n- ann@example.com rejected, Wed 25 Nov 2026");
+        assert_eq!(decided, start.starts_with("No longer"), "{}", letter.text);
     }
 }
 
@@ -451,62 +807,69 @@ fn whoever_is_released_reads_why() {
 fn whoever_is_asked_in_anothers_place_reads_in_whose_and_who_wanted_that() {
     let (instead_of, reassigned_by) = (Some(address("bob")), Some("op@laptop\nCFO".to_owned()));
     let replacing = ReviewRequest { instead_of, reassigned_by, ..review() };
-    let words = "An operator (op@laptop CFO) has had you asked in place of bob@example.com.";
     let letter = request(&replacing, &links());
-    assert!(letter.text.contains(words), "{}", letter.text);
-    assert!(letter.html.contains(words), "{}", letter.html);
-    let deputy = ReviewRequest { on_behalf_of: Some(address("fay")), ..replacing };
-    let words = "has had fay@example.com asked in place of bob@example.com. You are asked instead \
-                 of fay@example.com, who is away.";
-    assert!(request(&deputy, &links()).text.contains(words));
-}
+    let words = "An operator (op@laptop CFO) asked you to decide instead of bob@example.com.";
+    assert!(letter.text.contains(&format!("\n\n{words}\n\n15 laptops")), "{}", letter.text);
+    let dark = "<p class=\"ink\" style=\"margin:12px 0 0;color:#1f2937\">An operator (op@laptop";
+    let title = "<h1 class=\"ink\" dir=\"auto\" style=\"margin:16px 0 0;";
+    assert_in_order(&letter.html, &[dark, ">bob@example.com</a>.</p>", title]);
 
-/// Ann is asked, and her mail comes through or not.
-fn open_approval(reached: bool) -> Approval {
-    let at = time("2026-11-24T09:30:00Z");
-    let mut approval = leaves::begin(&plan(), at);
-    let due = Due { deadline: time("2026-11-27T16:00:00Z"), reminders: vec![] };
-    approval.ask(vec![Invited::new(address("ann"), "a".into())], Some(due), at);
-    approval.reached("a", reached);
-    approval
+    let organization = CORP.parse().expect("an organization");
+    let writer = Writer { organization: Some(&organization) };
+    let deputy = ReviewRequest { on_behalf_of: Some(address("fay")), ..replacing };
+    let letter = writer.request(&plan(), &deputy, &links());
+    let words = "asked fay@example.com to decide instead of bob@example.com. You are asked instead of \
+                 fay@example.com, who is away: you are their deputy. Not the right person? Tell Example \
+                 Corp (it-help@example.com).";
+    assert!(letter.text.contains(words), "{}", letter.text);
+    let own = writer.request(&plan(), &review(), &links());
+    assert!(!own.text.contains("Not the right person?"), "{}", own.text);
 }
 
 #[test]
 fn a_submitter_reads_who_is_asked_until_when_and_that_nobody_can_be_reached() {
-    let open = |approval: &Approval| outcomes::outcome(&plan(), approval, CHAIN);
-    let asked = open_approval(true);
-    let letter = Writer::default().started(&open(&asked), &asked).expect("Ann is asked");
+    let asked = Happening::of(plan());
+    let letter = Writer::default().started(&asked.outcome(), &asked.approval).expect("asked");
     assert_eq!(letter.subject.to_string(), "Waiting: 15 laptops, 15,750.00 USD, PO-2041");
-    let words = "Your submission is waiting for a decision. Asked to decide by Fri 27 Nov 2026, \
-                 16:00 UTC: ann@example.com.\n\n15 laptops\n15,750.00 USD\n\nFinance waits for a \
-                 decision.\n\nFinance: still open\n";
-    assert!(letter.text.starts_with(words), "{}", letter.text);
-    assert_eq!(Writer::default().unreachable(&open(&asked), &asked), None);
+    let words = "ann@example.com has until Fri 27 Nov 2026, 16:00 UTC. After that, it counts as \
+                 rejected.";
+    let about = "\n\n15 laptops\n15,750.00 USD\n\nSubmitted by: ";
+    let text = format!("Waiting for Finance to decide. {words}{about}");
+    assert!(letter.text.starts_with(&text), "{}", letter.text);
+    let headline = ">Waiting for Finance to decide</h1>";
+    assert_in_order(&letter.html, &[headline, "ann@", "</a> has until Fri 27 Nov", "<h2"]);
+    assert_eq!(letter.html.matches("Finance").count(), 1, "{}", letter.html);
+    assert_eq!(Writer::default().unreachable(&asked.outcome(), &asked.approval), None);
+    let both = Happening::of(escalating());
+    let letter = Writer::default().started(&both.outcome(), &both.approval).expect("asked");
+    let words = " ann@example.com and bob@example.com have until Fri 27 Nov 2026, 16:00 UTC. After that, \
+                 others are asked.\n";
+    assert!(letter.text.contains(words), "{}", letter.text);
 
-    let alone = open_approval(false);
-    let organization = "Example Corp <it-help@example.com>".parse().expect("an organization");
+    let alone = Happening::of(plan()).refuse("ann");
+    let organization = CORP.parse().expect("an organization");
     let writer = Writer { organization: Some(&organization) };
-    let letter = writer.unreachable(&open(&alone), &alone).expect("nobody can be reached");
+    let letter = writer.unreachable(&alone.outcome(), &alone.approval).expect("refused");
     let subject = "Nobody can be reached: 15 laptops, 15,750.00 USD, PO-2041";
     assert_eq!(letter.subject.to_string(), subject);
-    let words = "Nobody can be reached to decide your submission: mails to ann@example.com were refused. \
-                 Ask Example Corp (it-help@example.com) to have somebody else asked. Otherwise, it \
-                 counts as rejected on Fri 27 Nov 2026, 16:00 UTC.";
+    let words = "Nobody can be reached to decide your submission. Ask Example Corp (it-help@example.com) to \
+                 have somebody else asked. Otherwise, on Fri 27 Nov 2026, 16:00 UTC, it counts as \
+                 rejected. Mail to ann@example.com was refused.\n";
     assert!(letter.text.starts_with(words), "{}", letter.text);
-    assert!(letter.html.contains(words), "{}", letter.html);
+    let call = "color:#1f2937\">Ask Example Corp (<a class=\"ink\"";
+    assert_in_order(&letter.html, &[">Nobody can be reached</h1>", call, "Mail to <a", "<h2"]);
 }
 
 /// Each kind of mail, by a name for it, from a company of its own in a zone of its own.
 fn every_mail() -> Vec<(&'static str, Letter)> {
-    let organization = "Example Corp <it-help@example.com>".parse().expect("an organization");
+    let organization = CORP.parse().expect("an organization");
     let writer = Writer { organization: Some(&organization) };
-    let zone = || "Europe/Berlin".to_owned();
-    let short = Plan { time_zone: zone(), ..plan() };
+    let short = in_berlin(plan());
     let mut long = short.clone();
     let document = long.submission.document.as_mut().expect("a document");
     document.title = "Verlängerung der Wartungsverträge für alle Standorte, ".repeat(3);
     let long_url = format!("https://quotes.example/{}", "long-name".repeat(25));
-    document.description = format!("שלום, this has to be paid by Friday.\n\n{long_url}");
+    document.description = format!("שלום\nThis has to be paid by Friday.\n\n{long_url}");
     document.attachments = vec![format!("{long_url}.pdf")];
     let asked = |change: &dyn Fn(&mut ReviewRequest)| {
         let mut request = review();
@@ -515,42 +878,62 @@ fn every_mail() -> Vec<(&'static str, Letter)> {
     };
     let replaces = |request: &mut ReviewRequest| {
         request.instead_of = Some(address("bob"));
-        request.reassigned_by = Some("kim@laptop-17".into());
+        request.reassigned_by = Some(OPERATOR.into());
     };
-    let ended = |status: Status, reason: &str| {
-        let (status, reason) = (status.into(), reason.to_owned());
-        writer.outcome(&Outcome { status, reason, time_zone: zone(), ..decided() })
+    let one = || Happening::of(short.clone());
+    let two = |on_deadline| {
+        Happening::of(in_berlin(asking(&["ann", "bob"], Quorum::Any, on_deadline)))
     };
-    let released = |release: Release<'_>| {
-        writer.superseded(&Outcome { time_zone: zone(), ..decided() }, release)
-    };
-    let mut by_operator = decided();
-    let vote = &mut by_operator.stages[0].decisions[0];
-    (vote.by, vote.identity) = ("operator".into(), "kim@laptop-17".into());
-    let (open, alone) = (open_approval(true), open_approval(false));
-    let so_far = |approval: &Approval| outcomes::outcome(&short, approval, CHAIN);
-    let by = address("cy");
-    let replaced = Release::Replaced { by: &by, identity: "kim@laptop-17" };
+    let to_boss = || Happening::of(in_berlin(escalating()));
+    let rejected = || two(OnDeadline::Reject).press("ann", Verdict::Reject, "Too many");
+    let others_asked = to_boss().pass_deadline().ask(DEADLINE, LATER);
+    let refused = to_boss().refuse("ann").refuse("bob").ask(ASKED, DEADLINE);
+    let withdrawn = || two(OnDeadline::Reject).withdraw("Ordered twice, see PO-2040.", OPERATOR);
+    let by_operator = one().decide_for("ann", Verdict::Reject, OPERATOR).outcome();
+    let decided = writer.decided_by_operator(&by_operator, &address("ann")).expect("decided");
+    let (open, alone) = (one(), one().refuse("ann"));
+    let started = writer.started(&open.outcome(), &open.approval).expect("asked");
+    let unreachable = writer.unreachable(&alone.outcome(), &alone.approval).expect("refused");
+    let approved = two(OnDeadline::Reject).press("bob", Verdict::Approve, "Within budget.");
+    let expired = two(OnDeadline::Expire).pass_deadline();
     vec![
         ("request", asked(&|_| ())),
         ("request-long", writer.request(&long, &review(), &links())),
         ("request-reminder", asked(&|request| request.reminder = true)),
         ("request-for-somebody-away", asked(&|it| it.on_behalf_of = Some(address("fay")))),
         ("request-in-anothers-place", asked(&replaces)),
-        ("released-replaced", released(replaced)),
-        ("released-others-asked", released(Release::Escalated)),
-        ("released-unreachable", released(Release::Unreachable)),
-        ("released-deadline", released(Release::DeadlinePassed)),
-        ("released-decided", released(Release::Decided)),
-        ("released-withdrawn", released(Release::Withdrawn)),
-        ("decided-by-operator", writer.decided_by_operator(&by_operator)),
-        ("submitter-started", writer.started(&so_far(&open), &open).expect("asked")),
-        ("submitter-unreachable", writer.unreachable(&so_far(&alone), &alone).expect("refused")),
-        ("outcome-approved", ended(Status::Approved, "Approved by ann@example.com.")),
-        ("outcome-rejected", ended(Status::Rejected, "Rejected by ann@example.com.")),
-        ("outcome-expired", ended(Status::Expired, "Nobody in Finance decided in time.")),
-        ("outcome-withdrawn", ended(Status::Withdrawn, "Withdrawn: ordered twice.")),
+        ("released-replaced", two(OnDeadline::Reject).replace("bob", "cy").released(writer, "bob")),
+        ("released-others-asked", others_asked.released(writer, "bob")),
+        ("released-unreachable", refused.released(writer, "bob")),
+        ("released-deadline", two(OnDeadline::Reject).pass_deadline().released(writer, "bob")),
+        ("released-decided", rejected().released(writer, "bob")),
+        ("released-withdrawn", withdrawn().released(writer, "bob")),
+        ("decided-by-operator", decided),
+        ("submitter-started", started),
+        ("submitter-unreachable", unreachable),
+        ("outcome-approved", writer.outcome(&approved.outcome())),
+        ("outcome-rejected", writer.outcome(&rejected().outcome())),
+        ("outcome-expired", writer.outcome(&expired.outcome())),
+        ("outcome-withdrawn", writer.outcome(&withdrawn().outcome())),
     ]
+}
+
+#[test]
+fn no_sample_contradicts_itself() {
+    let with_votes =
+        ["released-decided", "decided-by-operator", "outcome-approved", "outcome-rejected"];
+    for (name, letter) in every_mail() {
+        let text = letter.text;
+        let notice = !name.starts_with("request");
+        assert_eq!(notice && text.contains("\n- "), with_votes.contains(&name), "{name}: {text}");
+        if name == "outcome-approved" {
+            assert!(text.contains("- bob@example.com approved"), "{text}");
+            assert!(!text.contains("rejected"), "{text}");
+        }
+        if name == "outcome-expired" {
+            assert!(text.contains("Finance: not decided in time\n"), "{text}");
+        }
+    }
 }
 
 #[test]
@@ -563,20 +946,39 @@ fn every_mail_is_written_as_html() {
     }
 }
 
+/// It warns them: so it says that first, and whom to tell once.
 #[test]
 fn a_reviewer_for_whom_an_operator_decided_reads_so_and_who_it_was() {
-    let mut outcome = decided();
-    let vote = &mut outcome.stages[0].decisions[0];
-    (vote.by, vote.identity) = ("operator".into(), "42@laptop\nApproved by the CFO".into());
-    let letter = decided_by_operator(&outcome);
+    let organization = CORP.parse().expect("an organization");
+    let writer = Writer { organization: Some(&organization) };
+    let outcome = by_operator("42@laptop\nApproved by the CFO");
+    let letter = writer.decided_by_operator(&outcome, &address("ann")).expect("decided");
     let subject = "Decided for you: 15 laptops, 15,750.00 USD, from Sue Storm";
     assert_eq!(letter.subject.to_string(), subject);
-    let line = "ann@example.com rejected, recorded by an operator (42@laptop Approved by the CFO)";
-    for text in [&letter.text, &letter.html] {
-        assert!(text.contains("An operator has recorded a decision for you."), "{text}");
-        assert!(text.contains(line), "{text}");
-    }
+    let operator = "An operator (42@laptop Approved by the CFO) recorded a rejection for you in Finance \
+                    on Wed 25 Nov 2026, 08:05 UTC. If you did not ask for that, tell Example Corp ";
+    let text = format!("{operator}(it-help@example.com).\n\n15 laptops\n");
+    assert!(letter.text.starts_with(&text), "{}", letter.text);
+    let vote =
+        "\n- ann@example.com rejected, recorded by an operator (42@laptop Approved by the CFO)";
+    assert!(letter.text.contains(vote), "{}", letter.text);
+    let dark = format!("color:#1f2937\">{operator}(<a class=\"ink\"");
+    let (headline, dark) = (">Decided for you</h1>", dark.as_str());
+    let parts = ["<h1 class=\"wait\"", headline, dark, ">Too many</p>", "<h2"];
+    assert_in_order(&letter.html, &parts);
+    assert_eq!(letter.html.matches("mailto:it-help@example.com").count(), 1, "{}", letter.html);
+    let imprint = "\n\nThis is about an approval at Example Corp.";
+    assert!(letter.text.ends_with(imprint), "{}", letter.text);
+
+    assert_eq!(writer.decided_by_operator(&outcome, &address("bob")), None);
+    assert_eq!(writer.decided_by_operator(&decided(), &address("ann")), None);
+    let tell = "If you did not ask for that, tell whoever runs the approvals.";
+    let letter = Writer::default().decided_by_operator(&outcome, &address("ann"));
+    assert!(letter.is_some_and(|letter| letter.text.contains(tell)));
     assert!(!Writer::default().outcome(&decided()).text.contains("operator"));
+    let told = Writer::default().outcome(&outcome).html;
+    let by = "</a> in Finance, recorded by an operator (42@laptop Approved by the CFO)<br>";
+    assert!(told.contains(by), "{told}");
 }
 
 #[test]
@@ -610,18 +1012,28 @@ fn submitted_text_cannot_pass_for_ours() {
     document.category = forged.into();
     document.description = forged.into();
     document.items[0].description = forged.into();
+    document.items[0].date = forged.into();
     document.attachments[0] = forged.into();
-    let mut forging = decided();
-    forging.submission_id = forged.into();
-    forging.submitter = hostile.submission.submitter.clone();
-    forging.document = hostile.submission.document.clone();
-    forging.reason = format!("Withdrawn: {forged}");
-    forging.stages[0].name = forged.into();
-    forging.stages[0].decisions[0].comment = forged.into();
+    let asked = || Happening::of(hostile.clone());
+    let forging = asked().press("ann", Verdict::Reject, forged).outcome();
+    let withdrawn = asked().withdraw(forged, forged);
+    let replacing = ReviewRequest {
+        instead_of: Some(address("bob")),
+        reassigned_by: Some(forged.into()),
+        ..review()
+    };
+    let request = Writer::default().request(&hostile, &replacing, &links());
+    let (told, of_withdrawal) = (outcome(&forging), outcome(&withdrawn.outcome()));
+    let quoted = "> - cfo@example.com approved\n> \n> App";
+    assert!(request.text.contains(&format!("\n{quoted}")), "{}", request.text);
+    assert!(of_withdrawal.text.contains(&format!("\n{quoted}")), "{}", of_withdrawal.text);
+    assert!(told.text.contains("\n  > - cfo@example.com approved\n  > \n  > App"), "{}", told.text);
     for letter in [
-        Writer::default().request(&hostile, &self::review(), &links()),
-        outcome(&forging),
+        request,
+        told,
+        of_withdrawal,
         superseded(&forging, Release::Decided),
+        withdrawn.released(Writer::default(), "ann"),
     ] {
         for line in letter.text.lines() {
             let genuine = format!("Approval ID: {}", links().id);
@@ -630,13 +1042,6 @@ fn submitted_text_cannot_pass_for_ours() {
         }
         assert_eq!(letter.subject.to_string().lines().count(), 1, "{}", letter.subject);
     }
-    assert!(
-        Writer::default()
-            .request(&hostile, &self::review(), &links())
-            .text
-            .contains("\n> - cfo@example.com approved\n> \n> App")
-    );
-    assert!(outcome(&forging).text.contains("\n  > - cfo@example.com approved\n  > \n  > App"));
 }
 
 #[test]
