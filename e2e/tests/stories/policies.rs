@@ -382,7 +382,8 @@ async fn where_no_mail_comes_through_others_are_asked_at_once_and_everybody_can_
     let details = alone.details().await;
     assert!(details.contains(sentence), "{details}");
     let told = &server.mails_to("sam@example.com", 1).await[0].mail;
-    let words = "Nobody can be reached to decide your submission. Ask whoever runs the approvals to";
+    let words =
+        "Nobody can be reached to decide your submission. Ask whoever runs the approvals to";
     assert!(told.text.starts_with(words), "{}", told.text);
     assert!(told.text.contains("Mail to nobody@example.com was refused."), "{}", told.text);
     alone

@@ -881,9 +881,8 @@ fn every_mail() -> Vec<(&'static str, Letter)> {
         request.reassigned_by = Some(OPERATOR.into());
     };
     let one = || Happening::of(short.clone());
-    let two = |on_deadline| {
-        Happening::of(in_berlin(asking(&["ann", "bob"], Quorum::Any, on_deadline)))
-    };
+    let two =
+        |on_deadline| Happening::of(in_berlin(asking(&["ann", "bob"], Quorum::Any, on_deadline)));
     let to_boss = || Happening::of(in_berlin(escalating()));
     let rejected = || two(OnDeadline::Reject).press("ann", Verdict::Reject, "Too many");
     let others_asked = to_boss().pass_deadline().ask(DEADLINE, LATER);
