@@ -52,7 +52,7 @@ use crate::{
     case::{Case, Consequence, Event, FollowUpStart, Step, Undelivered, unset},
     payload::{from_temporal, to_temporal},
     policy::Plan,
-    recorded::{Delivery, Notice, ReviewRequest, Sealed, Validated},
+    recorded::{Delivery, Evidence, Notice, ReviewRequest, Sealed, Validated},
 };
 
 /// Carries the identity that a signal's sender claims to its handler.
@@ -251,14 +251,7 @@ impl ApprovalWorkflow {
                     }
                 }
                 Step::Conclude { evidence, publish } => {
-                    if publish {
-                        Self::publish(ctx);
-                    }
-                    let options = options::local("Conclude and sign the outcome".to_owned());
-                    let concluding =
-                        ctx.execute_local_activity(Countersign::conclude, *evidence, options);
-                    let concluded = concluding.await?;
-                    Self::handle(ctx, Event::Concluded(concluded));
+                    Self::conclude(ctx, *evidence, publish).await?;
                 }
                 Step::Act(consequence) => background.add(Self::act(ctx.clone(), *consequence)),
                 Step::Close { publish, undelivered } => {
@@ -273,6 +266,21 @@ impl ApprovalWorkflow {
                 Step::Stuck => return Err(Self::refuse(ctx, Refused::Contradictory)),
             }
         }
+    }
+
+    async fn conclude(
+        ctx: &WorkflowContext<Self>,
+        evidence: Evidence,
+        publish: bool,
+    ) -> WorkflowResult<()> {
+        if publish {
+            Self::publish(ctx);
+        }
+        let options = options::local("Conclude and sign the outcome".to_owned());
+        let concluded =
+            ctx.execute_local_activity(Countersign::conclude, evidence, options).await?;
+        Self::handle(ctx, Event::Concluded(concluded));
+        Ok(())
     }
 
     /// Waits until the state changes, the timer fires, or the history is too long. Only an `open` approval
