@@ -282,7 +282,7 @@ fn counts(stage: &Stage, verdict: Verdict) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn a_final_status_never_changes(plans in plans(), events in events()) {
