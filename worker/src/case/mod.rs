@@ -123,7 +123,8 @@ pub(crate) enum Step {
     Issue { summary: String, issue: Box<Issue>, publish: bool },
     /// Send requests, and wait for the state to change or for the time to come.
     Wait(Wait),
-    /// A stage has ended. Cancel its timer and its requests, unless the workflow is about to close.
+    /// A stage has ended. Cancel its timer, its requests and what the submitter is told of it, unless the workflow
+    /// is about to close.
     EndStage { cancel: bool },
     /// Compute and seal the outcome, and hand it to the state as [`Event::Concluded`]; write search attributes
     /// first if `publish`.
@@ -234,7 +235,7 @@ impl Case {
             (Event::Concluded(Concluded { outcome: sealed, jws }), Some(open)) => {
                 if let Ok(outcome) = sealed.unverified() {
                     open.ending.concluded = Some((sealed, v1::Outcome { jws, ..outcome }));
-                    open.notices.notify_submitter(open.plan.submitter.clone());
+                    open.notices.notify(open.plan.submitter.clone(), Kind::Outcome, 0);
                     open.unpublished = true;
                 }
             }
@@ -260,7 +261,9 @@ impl Case {
         if let Some(ended) = open.stage.take_if(|stage| Some(*stage) != pending) {
             // They need not decide any more.
             open.notify(open.approval.stages()[ended].undecided().cloned().collect());
-            return Step::EndStage { cancel: pending.is_some() || open.waits_for_receiver() };
+            let is_told = open.notices.end_stage();
+            let cancel = is_told || pending.is_some() || open.waits_for_receiver();
+            return Step::EndStage { cancel };
         }
         open.stage = pending;
         if pending.is_none() {

@@ -48,17 +48,21 @@ pub(super) enum Kind {
 
 impl Kind {
     fn is_for_submitter(self) -> bool {
-        matches!(self, Kind::Outcome | Kind::Started | Kind::Unreachable)
+        self == Kind::Outcome || self.is_about_stage()
+    }
+
+    /// Whether it says what the open stage waits for, which is not so any more once that has ended.
+    fn is_about_stage(self) -> bool {
+        matches!(self, Kind::Started | Kind::Unreachable)
     }
 }
 
 impl Notices {
-    /// Of the outcome: what was to be said before it is said no more.
-    pub(super) fn notify_submitter(&mut self, recipient: EmailAddress) {
-        let started = &self.started;
-        self.undelivered
-            .retain(|number, notice| started.contains(number) || !notice.kind.is_for_submitter());
-        self.notify(recipient, Kind::Outcome, 0);
+    /// Drops what was to be said of a stage that has ended. Returns whether some of it is on its way: that is
+    /// to be cancelled.
+    pub(super) fn end_stage(&mut self) -> bool {
+        let stale = self.undelivered.extract_if(.., |_, notice| notice.kind.is_about_stage());
+        stale.filter(|(number, _)| self.started.remove(number)).count() > 0
     }
 
     pub(super) fn notify(&mut self, recipient: EmailAddress, kind: Kind, entries: usize) {

@@ -718,9 +718,44 @@ fn the_submitter_is_told_at_the_start_once_where_the_rule_says_so() {
     begin_with(&mut case, &Plan { tell_submitter: true, ..plan() });
     open(&mut case, &["a", "b"]);
     case.send(names::SIGNAL_WITHDRAW, &[], NOW);
+    assert!(matches!(case.next(NOW), Step::EndStage { cancel: false }), "none is on its way");
     case.sealed();
     let notices = case.start_notices();
     assert!(matches!(notices[..], [Notice { about: About::Outcome { .. }, .. }]), "{notices:?}");
+}
+
+/// It would come behind the outcome, and keep it waiting.
+#[test]
+fn what_a_submitter_is_told_of_a_stage_ends_with_it_also_on_its_way() {
+    let mut case = Case::default();
+    begin_with(&mut case, &Plan { tell_submitter: true, ..plan() });
+    open(&mut case, &["a", "b"]);
+    case.next_wait(NOW);
+    let mut on_their_way = case.start_notices();
+    case.delivered("a", false, Err("no such mailbox".into()));
+    case.delivered("b", false, Err("no such mailbox".into()));
+    case.next_wait(NOW);
+    on_their_way.extend(case.start_notices());
+    let [Notice { about: About::Started(_), .. }, Notice { about: About::Unreachable(_), .. }] =
+        &on_their_way[..]
+    else {
+        panic!("{on_their_way:?}")
+    };
+    case.decide(Verdict::Reject, &signal("ann@example.com", "by phone"), NOW);
+    assert!(matches!(case.next(NOW), Step::EndStage { cancel: true }), "they are cancelled");
+    assert!(matches!(case.next(NOW), Step::Conclude { .. }));
+    case.sealed();
+    case.next_wait(NOW);
+    let after = case.start_notices();
+    assert_eq!(after.len(), 2, "to Ann and Sue: {after:?}");
+    for Notice { number, .. } in after {
+        case.handle(Event::NoticeFinished { number, result: Ok(()) }, NOW);
+    }
+    // One that had failed before it was cancelled.
+    let late = Event::NoticeFinished { number: on_their_way[0].number, result: Err("no".into()) };
+    case.handle(late, NOW);
+    assert_eq!(case.status().announcement_error, "");
+    assert!(matches!(case.next(NOW), Step::Close { undelivered: None, .. }), "nothing is left");
 }
 
 #[test]
