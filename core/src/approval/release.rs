@@ -1,6 +1,6 @@
 //! Why somebody who was asked need not decide any more, and why somebody is asked in another's place, as data.
 
-use super::{Approval, EmailAddress, Entry, Seat, SeatStatus};
+use super::{Approval, EmailAddress, Entry, Invited, Seat, SeatStatus, Stage};
 
 /// Why a reviewer who has not decided is released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,11 @@ impl Approval {
             .find_map(|stage| stage.seats().iter().rfind(silent).map(|seat| (stage, seat)))?;
         if seat.status == SeatStatus::Superseded {
             let mut seats = stage.seats().iter();
-            let by = seats.rfind(|other| other.instead_of.as_ref() == Some(reviewer));
+            // Somebody may have replaced them before they got this seat.
+            let replaces = |other: &&Seat| {
+                other.round > seat.round && other.instead_of.as_ref() == Some(reviewer)
+            };
+            let by = seats.rfind(replaces);
             let replaced = by.and_then(|by| {
                 let identity = self.reassigned_by(by)?;
                 Some(Release::Replaced { by: &by.reviewer, identity })
@@ -59,12 +63,17 @@ impl Approval {
         })
     }
 
-    /// Whether the level that was asked last was asked because the deadline before it had passed.
+    /// Whether the level that was asked last was asked because the deadline before it had passed. A level with
+    /// nobody new is skipped, and changes no deadline.
     fn escalated_in_time(&self) -> bool {
+        let has_seat = |one: &Invited| {
+            let mut seats = self.stages.iter().flat_map(Stage::seats);
+            seats.any(|seat| seat.link == one.link)
+        };
         let (mut deadline, mut passed, mut in_time) = (None, false, false);
         for entry in &self.journal {
             match entry {
-                Entry::Asked { due: Some(due), .. } => {
+                Entry::Asked { invited, due: Some(due), .. } if invited.iter().any(has_seat) => {
                     (in_time, passed, deadline) = (passed, false, Some(due.deadline));
                 }
                 Entry::TimePassed { at } => passed |= deadline.is_some_and(|due| *at >= due),

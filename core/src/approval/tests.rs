@@ -668,6 +668,45 @@ fn who_is_released_can_read_why() {
     assert_eq!(release(&refused, "boss"), "Some(Withdrawn)");
 }
 
+/// In the second level nobody is new.
+#[test]
+fn who_is_released_in_time_reads_so_also_where_a_level_was_skipped() {
+    let levels = vec![level(&["ann"], false), level(&["ann"], false), level(&["boss"], false)];
+    let plans = || vec![StagePlan { levels: levels.clone(), ..plan(&["ann"], Quorum::Any) }];
+    let mut late = asking_first_stage(plans());
+    late.tick(at(100));
+    assert_eq!(open(&mut late, 100), [], "nobody new");
+    assert_eq!(open(&mut late, 100).len(), 1, "Ann is out of it");
+    assert_eq!(late.release(&address("ann")), Some(Release::Escalated));
+    let mut refused = asking_first_stage(plans());
+    refused.reached("0-0-ann@example.com", false);
+    open(&mut refused, 10);
+    open(&mut refused, 10);
+    assert_eq!(refused.release(&address("ann")), Some(Release::Unreachable));
+}
+
+/// What they read is about the place that they have lost last.
+#[test]
+fn who_has_got_their_place_back_and_is_late_does_not_read_that_they_were_replaced() {
+    let levels = vec![level(&["ann"], false), level(&["boss"], false)];
+    let mut approval =
+        asking_first_stage(vec![StagePlan { levels, ..plan(&["ann"], Quorum::Any) }]);
+    for (round, from, to) in [(1, "ann", "bob"), (2, "bob", "ann")] {
+        let order = approval.reassign(address(from), address(to), "op@laptop".into(), at(1));
+        order.expect("they can be replaced");
+        let link = format!("0-{round}-{to}");
+        let instead_of = Some(address(from));
+        let invited = Invited { round, instead_of, ..Invited::new(address(to), link) };
+        assert_eq!(approval.ask(vec![invited], None, at(1)).len(), 1, "{from} is out of it");
+    }
+    approval.tick(at(100));
+    open(&mut approval, 100);
+    assert_eq!(approval.release(&address("ann")), Some(Release::Escalated));
+    let by = address("ann");
+    let replaced = Release::Replaced { by: &by, identity: "op@laptop" };
+    assert_eq!(approval.release(&address("bob")), Some(replaced));
+}
+
 /// Somebody who is asked in another's place.
 fn replacement(from: &str, to: &str) -> Invited {
     let instead_of = Some(address(from));
@@ -734,8 +773,9 @@ fn a_new_link_supersedes_the_old_one_and_changes_nothing_else() {
     assert_eq!((stage.electorate(), stage.votes().len()), (3, 1));
     let reissued: Vec<bool> = stage.seats().iter().map(|seat| stage.is_reissued(seat)).collect();
     assert_eq!(reissued, [true, false, true, false, false]);
-    let again: Vec<bool> = stage.seats().iter().map(|seat| stage.had_another_link(seat)).collect();
-    assert_eq!(again, [false, false, false, true, true]);
+    let earlier = |seat: &Seat| stage.superseded_links_of(seat).count();
+    let earlier: Vec<usize> = stage.seats().iter().map(earlier).collect();
+    assert_eq!(earlier, [0, 0, 0, 1, 1]);
     assert_eq!(link(&mut approval, "0-0-ann@example.com", Reject, 4), Receipt::Superseded);
     assert_eq!(link(&mut approval, "0-3-ann@example.com", Approve, 4), Receipt::Counted);
     assert_eq!(vote(&mut approval, "cy", Approve, 5), Receipt::Counted);

@@ -224,6 +224,7 @@ fn review() -> ReviewRequest {
         escalates: false,
         reminder: false,
         new_link: false,
+        follows: None,
     }
 }
 

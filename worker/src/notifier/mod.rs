@@ -77,6 +77,9 @@ pub(crate) enum NotifyError {
     /// Refused without a clear reason. Retried for a while, then final.
     #[error("{0}")]
     Unexplained(String),
+    /// It is not this mail's turn before that time is over.
+    #[error("not sent yet: COUNTERSIGN_MAIL_RATE lets other mails out first")]
+    Later(Duration),
 }
 
 #[cfg(test)]
