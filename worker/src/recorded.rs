@@ -209,7 +209,7 @@ pub struct Notice {
 pub enum About {
     /// To the submitter.
     Outcome { outcome: Sealed<Outcome>, first_run_id: String },
-    /// To the submitter: people are asked, as of that moment.
+    /// To the submitter: people are asked for the first time, as of that moment.
     Started(Evidence),
     /// To the submitter: mail reaches nobody who may decide, as of that moment.
     Unreachable(Evidence),

@@ -889,7 +889,7 @@ fallback = ["sue@example.com", "cfo@example.com"]
     assert_eq!(read, stages);
     let explained = policy.explain(&asked, &address("sue"), Timestamp::UNIX_EPOCH);
     for line in [
-        "sue@example.com gets a mail when people are asked.\n",
+        "sue@example.com gets a mail when people are first asked.\n",
         "  if mail reaches nobody, these are asked: cfo@example.com\n",
         "  without a decision then, it expires\n",
     ] {

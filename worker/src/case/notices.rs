@@ -40,7 +40,7 @@ pub(super) struct Pending {
 pub(super) enum Kind {
     /// To the submitter, as the two behind.
     Outcome,
-    /// People are asked.
+    /// People are asked for the first time.
     Started,
     /// Mail reaches nobody who may decide.
     Unreachable,

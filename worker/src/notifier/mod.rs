@@ -25,8 +25,8 @@ use tracing::warn;
 use crate::mail::Subject;
 use crate::{approval::EmailAddress, mail::Letter};
 
-/// The longest attempt to send a mail, once it may be sent. The activity's time-out has to be longer, so that
-/// the failure names the cause.
+/// The longest attempt to send a mail, its wait for its turn included. The activity's time-out has to be longer,
+/// so that the failure names the cause.
 pub(crate) const LONGEST_ATTEMPT: Duration = rate::LONGEST_WAIT.saturating_add(smtp::LONGEST);
 
 /// The setting that selects the notifier.
