@@ -18,7 +18,7 @@ use self::facts::{
 };
 pub(crate) use self::subject::Subject;
 use crate::{
-    approval::{Approval, EmailAddress, OnDeadline, Release, Stage},
+    approval::{Approval, EmailAddress, OnDeadline, Stage, Superseded},
     policy::Plan,
     recorded::ReviewRequest,
 };
@@ -179,7 +179,7 @@ pub(crate) struct Writer<'a> {
 }
 
 const PASSED: &str = "The deadline has passed without your decision.";
-const RELEASED: &str = "There is nothing for you to do. Your link no longer works.";
+const SUPERSEDED: &str = "There is nothing for you to do. Your link no longer works.";
 
 impl Writer<'_> {
     /// A request or a reminder to a reviewer.
@@ -269,37 +269,37 @@ impl Writer<'_> {
     }
 
     /// To a reviewer who need not decide any more.
-    pub(crate) fn superseded(self, outcome: &Outcome, release: Release<'_>) -> Letter {
-        let (start, opening) = match release {
-            Release::Replaced { by, identity } => (
+    pub(crate) fn superseded(self, outcome: &Outcome, why: Superseded<'_>) -> Letter {
+        let (start, opening) = match why {
+            Superseded::Replaced { by, identity } => (
                 "Somebody else is asked",
                 format!("{by} is asked in your place. An {} arranged this.", operator(identity)),
             ),
-            Release::Escalated => ("Deadline passed", format!("{PASSED} Others are asked now.")),
-            Release::Unreachable => {
+            Superseded::Escalated => ("Deadline passed", format!("{PASSED} Others are asked now.")),
+            Superseded::Unreachable => {
                 ("Others are asked", "Mail to you was refused, so others are asked now.".to_owned())
             }
-            Release::DeadlinePassed => {
+            Superseded::DeadlinePassed => {
                 ("Deadline passed", format!("{PASSED}{}", result_of_silence(outcome.status())))
             }
-            Release::Withdrawn => {
+            Superseded::Withdrawn => {
                 let by = withdrawn_by(outcome);
                 let so = "so your decision is no longer needed";
                 ("Withdrawn", format!("This request was withdrawn{by}, {so}."))
             }
-            Release::Decided => {
+            Superseded::Decided => {
                 ("No longer needed", "Your decision is no longer needed.".to_owned())
             }
         };
-        let (headline, detail, reason) = match release {
-            Release::Decided => ("Already decided", Detail::Votes, None),
-            Release::DeadlinePassed => (start, Detail::Votes, None),
-            Release::Withdrawn => (start, Detail::Nothing, withdrawal_reason(outcome)),
-            Release::Replaced { .. } | Release::Escalated | Release::Unreachable => {
+        let (headline, detail, reason) = match why {
+            Superseded::Decided => ("Already decided", Detail::Votes, None),
+            Superseded::DeadlinePassed => (start, Detail::Votes, None),
+            Superseded::Withdrawn => (start, Detail::Nothing, withdrawal_reason(outcome)),
+            Superseded::Replaced { .. } | Superseded::Escalated | Superseded::Unreachable => {
                 (start, Detail::Nothing, None)
             }
         };
-        let opening = format!("{opening} {RELEASED}");
+        let opening = format!("{opening} {SUPERSEDED}");
         let notice = Notice::new("superseded", WAIT, headline, opening);
         let notice = Notice { reason, detail, ..notice };
         self.about(outcome, &notice, |facts| facts.subject(start))

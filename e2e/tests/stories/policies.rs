@@ -300,10 +300,10 @@ async fn when_nobody_answers_others_are_asked_with_links_of_their_own() {
     let ann = stack.mail_to("ann@example.com").await;
     assert!(ann.text.contains(", or others are asked."), "{}", ann.text);
     let boss = stack.mail_to("boss@example.com").await;
-    let released = stack.mails_to("ann@example.com", 2).await;
-    assert!(released[1].subject.starts_with("Deadline passed"), "{}", released[1].subject);
+    let superseded = stack.mails_to("ann@example.com", 2).await;
+    assert!(superseded[1].subject.starts_with("Deadline passed"), "{}", superseded[1].subject);
     let passed = "The deadline has passed without your decision. Others are asked now";
-    assert!(released[1].text.starts_with(passed), "{}", released[1].text);
+    assert!(superseded[1].text.starts_with(passed), "{}", superseded[1].text);
 
     stack.open(&ann.link("approve")).await.expect(410, &["others were asked in your place"]);
     stack.press(&ann.link("approve"), "approve", "").await.expect(410, &["others were asked"]);

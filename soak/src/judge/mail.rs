@@ -10,7 +10,7 @@ use super::{
 
 const REPLACED: &str = " is asked in your place.";
 const WITHDRAWN: &str = "This request was withdrawn";
-const RELEASED: [&str; 4] = [
+const SUPERSEDED: [&str; 4] = [
     "Your decision is no longer needed.",
     WITHDRAWN,
     "The deadline has passed without your decision.",
@@ -67,7 +67,7 @@ fn explain_by(
     }
     let mut told = read(lines);
     let first = lines.first().copied().unwrap_or_default();
-    if first.contains(REPLACED) || RELEASED.iter().any(|words| first.starts_with(words)) {
+    if first.contains(REPLACED) || SUPERSEDED.iter().any(|words| first.starts_with(words)) {
         without_comments(&mut told)?;
         explain(facts, approval, &told)?;
         return explain_superseded(facts, approval, &told, to, first);

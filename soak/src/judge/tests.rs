@@ -430,8 +430,8 @@ fn a_notice_is_true_and_goes_to_whom_it_concerns() {
     let mut twice = facts();
     twice.approvals[0].stages[1].reviewers.push(ANN.into());
     let one_silent = approved.split("- cy").next().unwrap_or_default();
-    let released = superseded(ANN, &silent(one_silent));
-    assert!(is_mail_explained(&twice, released), "she was asked in two stages");
+    let silent = superseded(ANN, &silent(one_silent));
+    assert!(is_mail_explained(&twice, silent), "she was asked in two stages");
     let talks = superseded(ANN, one_silent);
     assert!(!is_mail_explained(&twice, talks), "what others wrote is not for her");
     let waits = format!("S0: still open\n- {ANN} approved, Mon\n");

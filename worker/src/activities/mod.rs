@@ -430,8 +430,8 @@ fn letter(
         About::Started(_) | About::Outcome { .. } => None,
         About::Unreachable(_) => writer.unreachable(outcome, approval),
         About::Superseded(_) => {
-            let release = approval.release(recipient);
-            release.map(|release| writer.superseded(outcome, release))
+            let why = approval.superseded(recipient);
+            why.map(|why| writer.superseded(outcome, why))
         }
         About::DecidedByOperator(_) => writer.decided_by_operator(outcome, recipient),
     }

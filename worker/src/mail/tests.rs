@@ -188,9 +188,9 @@ impl Happening {
     }
 
     /// The mail to somebody who is out of it.
-    fn released(&self, writer: Writer<'_>, reviewer: &str) -> Letter {
-        let release = self.approval.release(&address(reviewer)).expect("released");
-        writer.superseded(&self.outcome(), release)
+    fn superseded(&self, writer: Writer<'_>, reviewer: &str) -> Letter {
+        let why = self.approval.superseded(&address(reviewer)).expect("superseded");
+        writer.superseded(&self.outcome(), why)
     }
 }
 
@@ -203,8 +203,8 @@ fn outcome(outcome: &Outcome) -> Letter {
     Writer::default().outcome(outcome)
 }
 
-fn superseded(outcome: &Outcome, release: Release<'_>) -> Letter {
-    Writer::default().superseded(outcome, release)
+fn superseded(outcome: &Outcome, why: Superseded<'_>) -> Letter {
+    Writer::default().superseded(outcome, why)
 }
 
 fn review() -> ReviewRequest {
@@ -365,7 +365,7 @@ fn mails_say_who_runs_this_and_whom_to_ask() {
     let letters = [
         writer.request(&plan(), &review(), &links()),
         writer.outcome(&decided()),
-        writer.superseded(&decided(), Release::Decided),
+        writer.superseded(&decided(), Superseded::Decided),
     ];
     let words = "This is about an approval at Example Corp. If you have questions, or doubt that it is \
                  genuine, ask ";
@@ -578,12 +578,12 @@ fn a_withdrawn_submission_says_by_whom_and_why() {
     let reason = [">Reason:</p>", "bar", ">Ordered twice,</p>", ">see PO-2040</p>", "<h2"];
     let result = [">Withdrawn</h1>", words.as_str()];
     assert_in_order(&letter.html, &[&result[..], &reason[..]].concat());
-    let released = withdrawn.released(Writer::default(), "ann");
+    let superseded = withdrawn.superseded(Writer::default(), "ann");
     let words = format!("This request was {by}, so your decision is no longer needed.");
-    assert!(released.text.starts_with(&words), "{}", released.text);
-    assert!(released.text.contains("\n\nReason:\n> Ordered twice,\n"), "{}", released.text);
+    assert!(superseded.text.starts_with(&words), "{}", superseded.text);
+    assert!(superseded.text.contains("\n\nReason:\n> Ordered twice,\n"), "{}", superseded.text);
     let result = [">Withdrawn</h1>", words.as_str()];
-    assert_in_order(&released.html, &[&result[..], &reason[..]].concat());
+    assert_in_order(&superseded.html, &[&result[..], &reason[..]].concat());
     // A workflow that is cancelled.
     let cancelled = outcome(&Happening::of(plan()).withdraw("", "unknown").outcome());
     let words = "Your submission was withdrawn on Wed 25 Nov 2026, 08:05 UTC.\n\nTitle: ";
@@ -773,7 +773,7 @@ fn the_first_time_of_a_mail_names_its_zone_and_no_other_does() {
 
 /// They read why, that nothing is left to do, and nothing that others wrote.
 #[test]
-fn whoever_is_released_reads_why() {
+fn whoever_is_superseded_reads_why() {
     let two = || Happening::of(asking(&["ann", "bob"], Quorum::Any, OnDeadline::Reject));
     let escalated = Happening::of(escalating()).pass_deadline().ask(DEADLINE, LATER);
     let refused = Happening::of(escalating()).refuse("ann").refuse("bob").ask(DECIDED, DEADLINE);
@@ -799,7 +799,7 @@ fn whoever_is_released_reads_why() {
             "Your decision is no longer needed.",
         ),
     ] {
-        let letter = happened.released(Writer::default(), "bob");
+        let letter = happened.superseded(Writer::default(), "bob");
         assert!(letter.subject.to_string().starts_with(start), "{}", letter.subject);
         let end = "There is nothing for you to do. Your link no longer works.";
         let opening = format!("{words} {end}\n\nTitle: 15 laptops\n");
@@ -922,12 +922,12 @@ fn every_mail() -> Vec<(&'static str, Letter)> {
         ("request-for-somebody-away-reminder", reminded(&is_away)),
         ("request-in-anothers-place", asked(&replaces)),
         ("request-in-anothers-place-reminder", reminded(&replaces)),
-        ("released-replaced", two(OnDeadline::Reject).replace("bob", "cy").released(writer, "bob")),
-        ("released-others-asked", others_asked.released(writer, "bob")),
-        ("released-unreachable", refused.released(writer, "bob")),
-        ("released-deadline", two(OnDeadline::Reject).pass_deadline().released(writer, "bob")),
-        ("released-decided", rejected().released(writer, "bob")),
-        ("released-withdrawn", withdrawn().released(writer, "bob")),
+        ("superseded-replaced", two(OnDeadline::Reject).replace("bob", "cy").superseded(writer, "bob")),
+        ("superseded-others-asked", others_asked.superseded(writer, "bob")),
+        ("superseded-unreachable", refused.superseded(writer, "bob")),
+        ("superseded-deadline", two(OnDeadline::Reject).pass_deadline().superseded(writer, "bob")),
+        ("superseded-decided", rejected().superseded(writer, "bob")),
+        ("superseded-withdrawn", withdrawn().superseded(writer, "bob")),
         ("decided-by-operator", decided),
         ("submitter-started", started),
         ("submitter-unreachable", unreachable),
@@ -941,7 +941,7 @@ fn every_mail() -> Vec<(&'static str, Letter)> {
 #[test]
 fn no_sample_contradicts_itself() {
     let with_votes =
-        ["released-decided", "decided-by-operator", "outcome-approved", "outcome-rejected"];
+        ["superseded-decided", "decided-by-operator", "outcome-approved", "outcome-rejected"];
     for (name, letter) in every_mail() {
         let text = letter.text;
         let notice = !name.starts_with("request");
@@ -1052,8 +1052,8 @@ fn submitted_text_cannot_pass_for_ours() {
         request,
         told,
         of_withdrawal,
-        superseded(&forging, Release::Decided),
-        withdrawn.released(Writer::default(), "ann"),
+        superseded(&forging, Superseded::Decided),
+        withdrawn.superseded(Writer::default(), "ann"),
     ] {
         for line in letter.text.lines() {
             let genuine = format!("Approval ID: {}", links().id);
@@ -1088,7 +1088,7 @@ fn a_title_or_a_stage_cannot_pass_for_a_line_of_ours() {
             writer.request(&hostile, &review(), &links()),
             outcome(&asked().press("ann", Verdict::Reject, forged).outcome()),
             outcome(&asked().pass_deadline().outcome()),
-            asked().pass_deadline().released(writer, "ann"),
+            asked().pass_deadline().superseded(writer, "ann"),
             writer.started(&asked().outcome(), &asked().approval).expect("asked"),
         ] {
             assert!(letter.text.contains(forged), "{}", letter.text);

@@ -1,10 +1,10 @@
-//! Why somebody who was asked need not decide any more, and why somebody is asked in another's place, as data.
+//! Why somebody who was asked is superseded, and why somebody is asked in another's place, as data.
 
 use super::{Approval, EmailAddress, Entry, Invited, Seat, SeatStatus, Stage};
 
-/// Why a reviewer who has not decided is released.
+/// Why a reviewer who has not decided need not any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Release<'a> {
+pub enum Superseded<'a> {
     /// An operator who claims this identity had another one asked in their place.
     Replaced { by: &'a EmailAddress, identity: &'a str },
     /// Others are asked, since the deadline has passed.
@@ -20,9 +20,9 @@ pub enum Release<'a> {
 }
 
 impl Approval {
-    /// Why a reviewer need not decide any more. `None` for those who still may, have decided, or were not
+    /// Why a reviewer is superseded. `None` for those who still may, have decided, or were not
     /// asked.
-    pub fn release(&self, reviewer: &EmailAddress) -> Option<Release<'_>> {
+    pub fn superseded(&self, reviewer: &EmailAddress) -> Option<Superseded<'_>> {
         let silent = |seat: &&Seat| seat.reviewer == *reviewer && seat.vote.is_none();
         let mut newest_first = self.stages.iter().rev();
         let (stage, seat) = newest_first
@@ -36,17 +36,17 @@ impl Approval {
             let by = seats.rfind(replaces);
             let replaced = by.and_then(|by| {
                 let identity = self.reassigned_by(by)?;
-                Some(Release::Replaced { by: &by.reviewer, identity })
+                Some(Superseded::Replaced { by: &by.reviewer, identity })
             });
             return Some(replaced.unwrap_or(match self.escalated_in_time() {
-                true => Release::Escalated,
-                false => Release::Unreachable,
+                true => Superseded::Escalated,
+                false => Superseded::Unreachable,
             }));
         }
         match stage.end() {
-            Some(_) if stage.ended_by_deadline() => Some(Release::DeadlinePassed),
-            Some(_) => Some(Release::Decided),
-            None => self.withdrawn.as_ref().map(|_| Release::Withdrawn),
+            Some(_) if stage.ended_by_deadline() => Some(Superseded::DeadlinePassed),
+            Some(_) => Some(Superseded::Decided),
+            None => self.withdrawn.as_ref().map(|_| Superseded::Withdrawn),
         }
     }
 
