@@ -294,8 +294,8 @@ fn chain<'a>(ctx: &'a ActivityContext, first_run_id: &'a str) -> Chain<'a> {
 /// Whom of an outcome a notice is for.
 type People = fn(&Outcome) -> Vec<&str>;
 
-/// Checks that a notice is for one of these, at the address that mail is sent to: whoever has another one of which
-/// people would take it for the same may be somebody else. The submission has the submitter's as it was typed.
+/// Checks that a notice is for one of these, by the exact address: another that counts as the same person's may be
+/// somebody else's mailbox. The submission has the submitter's as it was typed.
 fn concerns(recipient: &EmailAddress, people: &[&str]) -> Result<(), ActivityError> {
     let mut people = people.iter().filter_map(|person| person.parse::<EmailAddress>().ok());
     match people.any(|person| person.as_str() == recipient.as_str()) {
