@@ -488,7 +488,7 @@ async fn read_history(
     let workflow_id = &handle.info().workflow_id;
     let chain = Chain { workflow_id, first_run_id: &issued.first_run_id };
     // Anybody who may poll can complete a workflow.
-    let reading = match history::read(issued.submission, closing, status) {
+    let reading = match history::read(issued.submission, issued.time_zone, closing, status) {
         Some(Reading::Closed(state)) => {
             let state = ApprovalState { digest: issued.digest.clone(), ..state };
             Some(confirmed(handle, link, chain, jwks, Reading::Closed(state)).await?)

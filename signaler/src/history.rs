@@ -15,16 +15,18 @@ use crate::{
     temporal::from_temporal,
 };
 
-/// Reads the closing event of a workflow; `status` is its search attribute. `None` if
-/// the run was continued as new.
+/// Reads the closing event of a workflow; `status` is its search attribute, and `time_zone` that of its plan.
+/// `None` if the run was continued as new.
 pub(crate) fn read(
     submission: Submission,
+    time_zone: String,
     closing: Option<HistoryEvent>,
     status: Status,
 ) -> Option<Reading> {
     let pending = ApprovalState {
         status: Status::Pending.into(),
         submission: Some(submission),
+        time_zone,
         ..ApprovalState::default()
     };
     // It may have been decided before that, with notices still to send.

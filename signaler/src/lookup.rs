@@ -82,6 +82,8 @@ pub(crate) struct Issued {
     pub(crate) rule: String,
     /// Whether decisions have to be confirmed. No link proves it.
     pub(crate) confirm: bool,
+    /// The zone in which people read times; empty for UTC. No link proves it.
+    pub(crate) time_zone: String,
 }
 
 /// Why there is no approval to read.
@@ -188,6 +190,7 @@ impl<'a> Reader<'a> {
             submission: serde_json::from_value(self.plan["submission"].clone()).unwrap_or_default(),
             rule: self.plan["rule"].as_str().unwrap_or_default().to_owned(),
             confirm: self.plan["confirm"] == true,
+            time_zone: self.plan["time_zone"].as_str().unwrap_or_default().to_owned(),
         })
     }
 }
@@ -537,11 +540,15 @@ mod tests {
                 marker(local, names::ACTIVITY_ISSUE_LINKS, issued),
             ];
             let issued = events.iter().find_map(|event| reader.read(event)).expect("proven");
-            (issued.rule, issued.confirm)
+            (issued.rule, issued.confirm, issued.time_zone)
         };
-        let ruled = json!({"submission": submission(), "rule": "Hardware", "confirm": true});
-        assert_eq!(read(ruled), ("Hardware".to_owned(), true));
-        assert_eq!(read(json!({"submission": submission()})), (String::new(), false));
+        let ruled = json!({
+            "submission": submission(), "rule": "Hardware", "confirm": true,
+            "time_zone": "Europe/Berlin",
+        });
+        assert_eq!(read(ruled), ("Hardware".to_owned(), true, "Europe/Berlin".to_owned()));
+        let plain = json!({"submission": submission()});
+        assert_eq!(read(plain), (String::new(), false, String::new()));
     }
 
     /// The title that these events prove the link to be for.

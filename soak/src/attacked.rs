@@ -49,6 +49,8 @@ impl Attacked {
             acts: account.acts(),
             made_up: account.made_up(),
             signals: HashSet::new(),
+            late: account.hurried(),
+            refused: HashSet::new(),
         };
         facts.approvals.extend(account.approvals());
         let mut evidence = Evidence::default();
@@ -60,6 +62,11 @@ impl Attacked {
         let histories: Vec<_> = reading.buffer_unordered(READ_AT_ONCE).collect().await;
         for (approval, events) in histories {
             facts.signals.extend(decisions(&events));
+            let of_workflow = |reviewer| (approval.workflow.clone(), reviewer);
+            facts.refused.extend(history::refused(&events).into_iter().map(of_workflow));
+            if history::is_late(&history::read(&events)) {
+                facts.late.insert(approval.workflow.clone());
+            }
             evidence.outcomes.extend(concluded(&facts.keys, &approval, &events));
             evidence.results.extend(results(&events));
         }

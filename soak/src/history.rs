@@ -208,6 +208,33 @@ fn time(event: &HistoryEvent) -> Duration {
     Duration::new(time.seconds as u64, time.nanos as u32)
 }
 
+/// The reviewers to whom a request was refused for good.
+pub(crate) fn refused(history: &[HistoryEvent]) -> HashSet<String> {
+    let (mut requests, mut refused) = (HashMap::new(), HashSet::new());
+    for event in history {
+        match &event.attributes {
+            Some(Attributes::ActivityTaskScheduledEventAttributes(activity)) => {
+                requests.insert(event.event_id, text(&only(&activity.input)["reviewer"]));
+            }
+            Some(Attributes::ActivityTaskFailedEventAttributes(failed)) => {
+                let info = failed.failure.as_ref().and_then(|it| it.failure_info.as_ref());
+                if let Some(FailureInfo::ApplicationFailureInfo(info)) = info
+                    && info.r#type == "MailRejected"
+                {
+                    refused.extend(requests.get(&failed.scheduled_event_id).cloned());
+                }
+            }
+            _ => {}
+        }
+    }
+    refused
+}
+
+/// Whether the time of a deadline or of a reminder has come.
+pub(crate) fn is_late(events: &[Event]) -> bool {
+    events.iter().any(|event| matches!(event, Event::Deadline(_) | Event::Reminder(..)))
+}
+
 /// Whether the workflow has ended.
 pub(crate) fn has_ended(events: &[Event]) -> bool {
     events.iter().any(|event| matches!(event, Event::Completed(_) | Event::Failed(_)))

@@ -10,16 +10,15 @@ use countersign_protos::{
     text::{clean_line, to_message},
     v1::{Outcome, Status, Vote, reason::Reason},
 };
-use pbjson_types::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use self::facts::{
-    Clock, DecisionFacts, Detail, Facts, Quote, because, decided_by, deciding_vote, listed,
-    status_word,
+    Clock, DecisionFacts, Detail, Facts, Quote, VoteAt, because, comment_of, decided_by,
+    deciding_vote, listed, stages, status_word,
 };
 pub(crate) use self::subject::Subject;
 use crate::{
-    approval::{Approval, EmailAddress, OnDeadline, Release, Stage},
+    approval::{Approval, EmailAddress, OnDeadline, Stage, Superseded},
     policy::Plan,
     recorded::ReviewRequest,
 };
@@ -73,9 +72,9 @@ struct Asked<'a> {
     stage: &'a str,
     /// In whose place they are asked; empty if they have their own.
     place: &'a str,
-    /// When they were asked first, in a reminder.
-    first: Option<Timestamp>,
-    deadline: Option<Timestamp>,
+    /// When they were asked first, in a reminder; otherwise empty.
+    first: String,
+    deadline: String,
     /// Of silence until then.
     consequence: &'a str,
 }
@@ -86,7 +85,6 @@ struct RequestText<'a> {
     facts: &'a Facts,
     links: &'a Links,
     asked: &'a Asked<'a>,
-    clock: Clock,
 }
 
 #[derive(Template)]
@@ -95,7 +93,6 @@ struct RequestHtml<'a> {
     facts: &'a Facts,
     links: &'a Links,
     asked: &'a Asked<'a>,
-    clock: Clock,
 }
 
 #[derive(Template)]
@@ -104,7 +101,6 @@ struct OutcomeText<'a> {
     facts: &'a Facts,
     notice: &'a Notice<'a>,
     decision: &'a DecisionFacts,
-    clock: Clock,
 }
 
 #[derive(Template)]
@@ -113,7 +109,6 @@ struct OutcomeHtml<'a> {
     facts: &'a Facts,
     notice: &'a Notice<'a>,
     decision: &'a DecisionFacts,
-    clock: Clock,
 }
 
 /// The colour of a headline: on light ground, and by its class on dark ground.
@@ -143,34 +138,33 @@ struct Notice<'a> {
     /// Why it was withdrawn.
     reason: Option<Quote>,
     /// The vote that all of this is about.
-    vote: Option<&'a Vote>,
+    vote: Option<VoteAt>,
     detail: Detail,
-    /// Has said the times in the opening.
-    clock: Clock,
+    /// Whether the opening says a time.
+    is_dated: bool,
 }
 
 impl<'a> Notice<'a> {
-    fn new(
-        kind: &'static str,
-        tone: Tone,
-        headline: &'a str,
-        opening: String,
-        clock: Clock,
-    ) -> Self {
+    /// With an opening that says a time.
+    fn dated(kind: &'static str, headline: &'a str, opening: String) -> Self {
+        Self { is_dated: true, ..Self::new(kind, WAIT, headline, opening) }
+    }
+
+    fn new(kind: &'static str, tone: Tone, headline: &'a str, opening: String) -> Self {
         let (by, lead, why) = (String::new(), opening.clone(), String::new());
-        let (reason, vote, detail) = (None, None, Detail::All);
-        Self { kind, tone, headline, by, opening, lead, why, reason, vote, detail, clock }
+        let (reason, vote, detail, is_dated) = (None, None, Detail::All, false);
+        Self { kind, tone, headline, by, opening, lead, why, reason, vote, detail, is_dated }
     }
 
     /// What was decided: the headline says it in one word.
-    fn result(tone: Tone, headline: &'a str, outcome: &'a Outcome, clock: Clock) -> Self {
+    fn result(tone: Tone, headline: &'a str, outcome: &Outcome) -> Self {
         let opening = format!("Your submission is {}.", status_word(outcome.status()));
         let why = match because(outcome) {
             Some(Reason::Votes(_)) => String::new(),
             _ => clean_line(&outcome.reason),
         };
         let (by, lead, vote) = (decided_by(outcome), String::new(), deciding_vote(outcome));
-        Self { by, lead, why, vote, ..Self::new("outcome", tone, headline, opening, clock) }
+        Self { by, lead, why, vote, ..Self::new("outcome", tone, headline, opening) }
     }
 
     fn is_whole(&self) -> bool {
@@ -185,23 +179,29 @@ pub(crate) struct Writer<'a> {
 }
 
 const PASSED: &str = "The deadline has passed without your decision.";
-const RELEASED: &str = "There is nothing for you to do. Your link no longer works.";
+const SUPERSEDED: &str = "There is nothing for you to do. Your link no longer works.";
 
 impl Writer<'_> {
     /// A request or a reminder to a reviewer.
     pub(crate) fn request(self, plan: &Plan, request: &ReviewRequest, links: &Links) -> Letter {
-        let mut facts = self.signed(Facts::of_submission(&plan.submission), "");
+        let clock = &Clock::of(&plan.time_zone);
+        let mut facts = self.signed(Facts::of_submission(&plan.submission, clock), "");
         let replaced = [&request.on_behalf_of, &request.instead_of].into_iter().flatten();
         facts.addresses.extend(replaced.map(ToString::to_string));
         let facts = &facts;
         let (reminder, new_link) = (request.reminder, request.new_link);
+        let first = request.asked_at.filter(|_| reminder).map(to_message);
+        let deadline = match first {
+            Some(_) => clock.later(&request.deadline),
+            None => clock.first(&request.deadline),
+        };
         let asked = &Asked {
             reminder,
             new_link,
             stage: &stage_name(plan, request.stage),
             place: &self.place(request),
-            first: request.asked_at.filter(|_| reminder).map(to_message),
-            deadline: request.deadline,
+            first: clock.first(&first),
+            deadline,
             consequence: at_deadline(request.escalates, request.on_deadline),
         };
         let start = match (reminder, new_link) {
@@ -209,30 +209,28 @@ impl Writer<'_> {
             (false, true) => "New link: please decide",
             (false, false) => "Please decide",
         };
-        let clock = || Clock::of(&plan.time_zone);
         Letter {
             kind: if reminder { "reminder" } else { "request" },
             subject: facts.subject(start),
-            text: rendered(&RequestText { facts, links, asked, clock: clock() }),
-            html: rendered(&RequestHtml { facts, links, asked, clock: clock() }),
+            text: rendered(&RequestText { facts, links, asked }),
+            html: rendered(&RequestHtml { facts, links, asked }),
         }
     }
 
     /// The outcome, to the submitter.
     pub(crate) fn outcome(self, outcome: &Outcome) -> Letter {
-        let clock = Clock::of(&outcome.time_zone);
+        let when = Clock::of(&outcome.time_zone).first(&outcome.decided_at);
         let (start, notice) = match outcome.status() {
-            Status::Approved => ("Approved", Notice::result(YES, "Approved", outcome, clock)),
-            Status::Rejected => ("Rejected", Notice::result(NO, "Rejected", outcome, clock)),
+            Status::Approved => ("Approved", Notice::result(YES, "Approved", outcome)),
+            Status::Rejected => ("Rejected", Notice::result(NO, "Rejected", outcome)),
             Status::Expired => {
-                let opening = expired(outcome);
-                let notice = Notice::new("outcome", WAIT, "Expired", opening, clock);
-                ("Not decided in time", notice)
+                let opening = expired(outcome, &when);
+                ("Not decided in time", Notice::dated("outcome", "Expired", opening))
             }
             _ => {
-                let (by, when) = (withdrawn_by(outcome), clock.say(&outcome.decided_at));
+                let by = withdrawn_by(outcome);
                 let opening = format!("Your submission was withdrawn{by} on {when}.");
-                let notice = Notice::new("outcome", WAIT, "Withdrawn", opening, clock);
+                let notice = Notice::dated("outcome", "Withdrawn", opening);
                 ("Withdrawn", Notice { reason: withdrawal_reason(outcome), ..notice })
             }
         };
@@ -242,26 +240,23 @@ impl Writer<'_> {
     /// To the submitter: people are asked. `None` if nobody is.
     pub(crate) fn started(self, outcome: &Outcome, approval: &Approval) -> Option<Letter> {
         let stage = approval.open_stage()?;
-        let clock = Clock::of(&outcome.time_zone);
         let people = undecided(stage)?;
         let have = if people.len() > 1 { "have" } else { "has" };
-        let until = clock.say(&stage.deadline().map(to_message));
+        let until = deadline(outcome, stage);
         let consequence = at_deadline(stage.escalates_at_deadline(), stage.on_deadline());
         let headline = &format!("Waiting for {} to decide", clean_line(&stage.plan().name));
         let lead = format!("{} {have} until {until}. After that, {consequence}.", listed(&people));
         let opening = format!("{headline}. {lead}");
-        let notice = Notice::new("started", WAIT, headline, opening, clock);
-        let notice = Notice { lead, ..notice };
+        let notice = Notice { lead, ..Notice::dated("started", headline, opening) };
         Some(self.about(outcome, &notice, |facts| facts.own_subject("Waiting")))
     }
 
     /// To the submitter: mail reaches nobody who may decide. `None` if it reaches somebody.
     pub(crate) fn unreachable(self, outcome: &Outcome, approval: &Approval) -> Option<Letter> {
         let stage = approval.open_stage().filter(|stage| stage.is_unreachable())?;
-        let clock = Clock::of(&outcome.time_zone);
-        let people = listed(&undecided(stage)?);
-        let until = clock.say(&stage.deadline().map(to_message));
-        let consequence = at_deadline(stage.escalates_at_deadline(), stage.on_deadline());
+        let (people, until) = (listed(&undecided(stage)?), deadline(outcome, stage));
+        // Others would have been asked already.
+        let consequence = at_deadline(false, stage.on_deadline());
         let lead = format!(
             "Ask {} to have somebody else asked. Otherwise, on {until}, {consequence}. Mail to \
              {people} was refused.",
@@ -269,44 +264,43 @@ impl Writer<'_> {
         );
         let start = "Nobody can be reached";
         let opening = format!("{start} to decide your submission. {lead}");
-        let notice = Notice::new("unreachable", WAIT, start, opening, clock);
-        let notice = Notice { lead, ..notice };
+        let notice = Notice { lead, ..Notice::dated("unreachable", start, opening) };
         Some(self.about(outcome, &notice, |facts| facts.own_subject(start)))
     }
 
     /// To a reviewer who need not decide any more.
-    pub(crate) fn superseded(self, outcome: &Outcome, release: Release<'_>) -> Letter {
-        let (start, opening) = match release {
-            Release::Replaced { by, identity } => (
+    pub(crate) fn superseded(self, outcome: &Outcome, why: Superseded<'_>) -> Letter {
+        let (start, opening) = match why {
+            Superseded::Replaced { by, identity } => (
                 "Somebody else is asked",
                 format!("{by} is asked in your place. An {} arranged this.", operator(identity)),
             ),
-            Release::Escalated => ("Deadline passed", format!("{PASSED} Others are asked now.")),
-            Release::Unreachable => {
+            Superseded::Escalated => ("Deadline passed", format!("{PASSED} Others are asked now.")),
+            Superseded::Unreachable => {
                 ("Others are asked", "Mail to you was refused, so others are asked now.".to_owned())
             }
-            Release::DeadlinePassed => {
+            Superseded::DeadlinePassed => {
                 ("Deadline passed", format!("{PASSED}{}", result_of_silence(outcome.status())))
             }
-            Release::Withdrawn => {
+            Superseded::Withdrawn => {
                 let by = withdrawn_by(outcome);
                 let so = "so your decision is no longer needed";
                 ("Withdrawn", format!("This request was withdrawn{by}, {so}."))
             }
-            Release::Decided => {
+            Superseded::Decided => {
                 ("No longer needed", "Your decision is no longer needed.".to_owned())
             }
         };
-        let (headline, detail, reason) = match release {
-            Release::Decided => ("Already decided", Detail::Votes, None),
-            Release::DeadlinePassed => (start, Detail::Votes, None),
-            Release::Withdrawn => (start, Detail::Nothing, withdrawal_reason(outcome)),
-            Release::Replaced { .. } | Release::Escalated | Release::Unreachable => {
+        let (headline, detail, reason) = match why {
+            Superseded::Decided => ("Already decided", Detail::Votes, None),
+            Superseded::DeadlinePassed => (start, Detail::Votes, None),
+            Superseded::Withdrawn => (start, Detail::Nothing, withdrawal_reason(outcome)),
+            Superseded::Replaced { .. } | Superseded::Escalated | Superseded::Unreachable => {
                 (start, Detail::Nothing, None)
             }
         };
-        let (clock, opening) = (Clock::of(&outcome.time_zone), format!("{opening} {RELEASED}"));
-        let notice = Notice::new("superseded", WAIT, headline, opening, clock);
+        let opening = format!("{opening} {SUPERSEDED}");
+        let notice = Notice::new("superseded", WAIT, headline, opening);
         let notice = Notice { reason, detail, ..notice };
         self.about(outcome, &notice, |facts| facts.subject(start))
     }
@@ -317,14 +311,15 @@ impl Writer<'_> {
         outcome: &Outcome,
         reviewer: &EmailAddress,
     ) -> Option<Letter> {
-        let is_theirs = |vote: &&Vote| {
+        let is_theirs = |vote: &Vote| {
             let voter = vote.reviewer.parse::<EmailAddress>();
             vote.by == "operator" && voter.is_ok_and(|voter| voter == *reviewer)
         };
-        let mut newest_first = outcome.stages.iter().rev();
-        let (stage, vote) = newest_first
-            .find_map(|stage| stage.decisions.iter().rfind(is_theirs).map(|vote| (stage, vote)))?;
-        let clock = Clock::of(&outcome.time_zone);
+        let mut newest_first = outcome.stages.iter().enumerate().rev();
+        let (at, stage, vote) = newest_first.find_map(|(position, stage)| {
+            let index = stage.decisions.iter().rposition(is_theirs)?;
+            Some(((position, index), stage, &stage.decisions[index]))
+        })?;
         let decided = match vote.verdict().known() {
             Some(Verdict::Approve) => "an approval",
             Some(Verdict::Reject) => "a rejection",
@@ -334,12 +329,11 @@ impl Writer<'_> {
             "An {} recorded {decided} for you in {} on {}. If you did not ask for that, tell {}.",
             operator(&vote.identity),
             clean_line(&stage.name),
-            clock.say(&vote.decided_at),
+            Clock::of(&outcome.time_zone).first(&vote.decided_at),
             self.whom()
         );
         let start = "Decided for you";
-        let notice = Notice::new("decided", WAIT, start, opening, clock);
-        let notice = Notice { vote: Some(vote), ..notice };
+        let notice = Notice { vote: Some(at), ..Notice::dated("decided", start, opening) };
         Some(self.about(outcome, &notice, |facts| facts.subject(start)))
     }
 
@@ -350,13 +344,19 @@ impl Writer<'_> {
         subject: impl FnOnce(&Facts) -> Subject,
     ) -> Letter {
         let facts = &self.signed(Facts::of_outcome(outcome), &notice.opening);
-        let decision = &DecisionFacts::new(outcome, notice.vote, notice.detail);
-        let clock = || notice.clock.clone();
+        let Notice { vote, detail, is_dated, .. } = *notice;
+        let clock = &Clock::of(&outcome.time_zone);
+        let decision = &DecisionFacts {
+            decided: clock.first(&outcome.decided_at),
+            comment: vote.and_then(|at| comment_of(outcome, at)),
+            stages: stages(outcome, None, detail, clock, is_dated || !notice.why.is_empty()),
+            others: stages(outcome, vote, detail, clock, is_dated || !notice.by.is_empty()),
+        };
         Letter {
             kind: notice.kind,
             subject: subject(facts),
-            text: rendered(&OutcomeText { facts, notice, decision, clock: clock() }),
-            html: rendered(&OutcomeHtml { facts, notice, decision, clock: clock() }),
+            text: rendered(&OutcomeText { facts, notice, decision }),
+            html: rendered(&OutcomeHtml { facts, notice, decision }),
         }
     }
 
@@ -408,6 +408,11 @@ fn undecided(stage: &Stage) -> Option<Vec<String>> {
     (!people.is_empty()).then_some(people)
 }
 
+/// Of the level that was asked last.
+fn deadline(outcome: &Outcome, stage: &Stage) -> String {
+    Clock::of(&outcome.time_zone).first(&stage.deadline().map(to_message))
+}
+
 /// The identity is what the operator's client claimed.
 fn operator(identity: &str) -> String {
     format!("operator ({})", clean_line(identity))
@@ -433,12 +438,12 @@ fn result_of_silence(status: Status) -> &'static str {
     }
 }
 
-fn expired(outcome: &Outcome) -> String {
+fn expired(outcome: &Outcome, when: &str) -> String {
     let somebody = outcome.stages.last().is_some_and(|stage| !stage.decisions.is_empty());
     let who = if somebody { "Too few people" } else { "Nobody" };
     format!(
-        "{who} decided in time, so your submission was neither approved nor rejected. If it is still \
-         needed, submit it again."
+        "{who} decided in time, so your submission ended on {when}, neither approved nor rejected. If \
+         it is still needed, submit it again."
     )
 }
 

@@ -145,6 +145,17 @@ pub struct ReviewRequest {
     /// Whether their link replaces one that was superseded.
     #[serde(default)]
     pub new_link: bool,
+    /// The request that was taken before, and whose thread this mail continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<EarlierRequest>,
+}
+
+/// A request to the same people, for the same place.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EarlierRequest {
+    pub round: u32,
+    pub asked_at: Timestamp,
 }
 
 /// What an attempt of `request_approval` or `announce_decision` leaves to the next one, in its last
@@ -187,6 +198,9 @@ pub struct Notice {
     pub number: u32,
     pub recipient: EmailAddress,
     pub about: About,
+    /// Whether the mail that begins the recipient's thread was taken.
+    #[serde(default)]
+    pub follows: bool,
 }
 
 /// What a notice is about.
@@ -195,7 +209,7 @@ pub struct Notice {
 pub enum About {
     /// To the submitter.
     Outcome { outcome: Sealed<Outcome>, first_run_id: String },
-    /// To the submitter: people are asked, as of that moment.
+    /// To the submitter: people are asked for the first time, as of that moment.
     Started(Evidence),
     /// To the submitter: mail reaches nobody who may decide, as of that moment.
     Unreachable(Evidence),

@@ -70,6 +70,12 @@ impl Approval {
         })
     }
 
+    /// Whether nobody but those who were asked first was asked.
+    pub fn has_asked_once(&self) -> bool {
+        let asked = self.journal.iter().filter(|entry| matches!(entry, Entry::Asked { .. }));
+        asked.count() == 1
+    }
+
     /// Repeats what has happened. Returns whether it could happen now: else nothing has changed.
     #[must_use]
     pub fn repeat(&mut self, entry: Entry) -> bool {

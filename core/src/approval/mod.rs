@@ -10,9 +10,9 @@ mod email;
 mod journal;
 mod quorum;
 mod reason;
-mod release;
 mod restrictions;
 mod stage;
+mod superseded;
 
 use countersign_protos::v1::Proof;
 use jiff::Timestamp;
@@ -22,12 +22,12 @@ pub use email::{EmailAddress, NotAnEmailAddress};
 pub use journal::Entry;
 pub use quorum::{NotAQuorum, Quorum, Verdict};
 pub use reason::Reason;
-pub use release::Release;
 pub use restrictions::{Operators, Restrictions};
 pub use stage::{
     By, Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage, StagePlan,
     Vote, Whom,
 };
+pub use superseded::Superseded;
 
 use crate::limits::MAX_SEATS;
 

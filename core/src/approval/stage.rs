@@ -300,9 +300,12 @@ impl Stage {
         self.seats.iter().any(|later| later.replaces_link_of(seat))
     }
 
-    /// Whether a seat's people had another link before.
-    pub fn had_another_link(&self, seat: &Seat) -> bool {
-        self.seats.iter().any(|earlier| seat.replaces_link_of(earlier))
+    /// The seats whose people have this one by a new link, in order.
+    pub fn superseded_links_of<'a>(
+        &'a self,
+        seat: &'a Seat,
+    ) -> impl DoubleEndedIterator<Item = &'a Seat> {
+        self.seats.iter().filter(move |earlier| seat.replaces_link_of(earlier))
     }
 
     /// When its reviewers were first asked.

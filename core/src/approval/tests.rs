@@ -216,7 +216,7 @@ fn level_after_level_is_asked_and_the_last_deadline_ends_it() {
     let taken = addresses(&["ann", "bob"]);
     let next = ToAsk { stage: 0, round: 2, whom: Whom::Level(1), taken };
     assert_eq!(approval.to_ask(), Some(next));
-    assert_eq!(open(&mut approval, 100).len(), 2, "both are released");
+    assert_eq!(open(&mut approval, 100).len(), 2, "both are superseded");
     assert_eq!(approval.next_deadline(), Some(at(200)));
     approval.tick(at(200));
     open(&mut approval, 200);
@@ -227,7 +227,7 @@ fn level_after_level_is_asked_and_the_last_deadline_ends_it() {
 }
 
 #[test]
-fn who_was_released_has_no_vote_but_their_earlier_one_counts() {
+fn who_was_superseded_has_no_vote_but_their_earlier_one_counts() {
     let mut approval = escalating(false);
     vote(&mut approval, "ann", Approve, 1);
     approval.tick(at(100));
@@ -351,8 +351,8 @@ fn somebody_is_asked_in_the_place_of_another() {
         Err(NotReassigned::NotAsked),
         "Cy is on the way"
     );
-    let released = open(&mut approval, 1);
-    assert_eq!(released[0].reviewer, address("ann"));
+    let superseded = open(&mut approval, 1);
+    assert_eq!(superseded[0].reviewer, address("ann"));
     assert_eq!(approval.next_deadline(), Some(at(100)), "the deadline stays");
     assert_eq!(vote(&mut approval, "ann", Approve, 2), Receipt::Superseded);
     assert_eq!(link(&mut approval, "0-2-cy@example.com", Approve, 2), Receipt::Counted);
@@ -525,9 +525,9 @@ fn a_level_that_ends_earlier_links_leaves_those_it_names_theirs() {
     plan.levels.push(level(&["ann", "cy"], false));
     let mut approval = asking_first_stage(vec![plan]);
     approval.tick(at(100));
-    let released = open(&mut approval, 100);
-    let released: Vec<_> = released.iter().map(|seat| seat.link.as_str()).collect();
-    assert_eq!(released, ["0-0-bob@example.com"]);
+    let superseded = open(&mut approval, 100);
+    let superseded: Vec<_> = superseded.iter().map(|seat| seat.link.as_str()).collect();
+    assert_eq!(superseded, ["0-0-bob@example.com"]);
     assert_eq!(link(&mut approval, "0-0-ann@example.com", Approve, 101), Receipt::Counted);
     assert_eq!(vote(&mut approval, "bob", Approve, 101), Receipt::Superseded);
     assert!(!approval.is_final());
@@ -632,40 +632,79 @@ fn a_deputy_is_replaced_also_where_fewer_are_asked_than_the_quorum_needs() {
 }
 
 #[test]
-fn who_is_released_can_read_why() {
-    let release = |approval: &Approval, name: &str| match approval.release(&address(name)) {
-        Some(Release::Replaced { by, identity }) => format!("{by} by {identity}"),
-        why => format!("{why:?}"),
+fn who_is_superseded_can_read_why() {
+    let why = |approval: &Approval, name: &str| match approval.superseded(&address(name)) {
+        Some(Superseded::Replaced { by, identity }) => format!("{by} by {identity}"),
+        other => format!("{other:?}"),
     };
     let mut approval = asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]);
-    assert_eq!(release(&approval, "ann"), "None", "she is asked");
+    assert_eq!(why(&approval, "ann"), "None", "she is asked");
     let by_operator = approval.reassign(address("ann"), address("cy"), "op@laptop".into(), at(1));
     by_operator.expect("she can be replaced");
-    assert_eq!(release(&approval, "ann"), "None", "until somebody is asked");
+    assert_eq!(why(&approval, "ann"), "None", "until somebody is asked");
     approval.ask(vec![replacement("ann", "cy")], None, at(1));
-    assert_eq!(release(&approval, "ann"), "cy@example.com by op@laptop");
+    assert_eq!(why(&approval, "ann"), "cy@example.com by op@laptop");
     let seats = approval.open_stage().expect("open").seats();
     assert_eq!(approval.reassigned_by(&seats[2]), Some("op@laptop"));
     assert_eq!(approval.reassigned_by(&seats[0]), None, "she was not asked in another's place");
     vote(&mut approval, "cy", Reject, 2);
-    assert_eq!(release(&approval, "bob"), "Some(Decided)");
-    assert_eq!(release(&approval, "cy"), "None", "he has decided");
-    assert_eq!(release(&approval, "eve"), "None", "she was not asked");
+    assert_eq!(why(&approval, "bob"), "Some(Decided)");
+    assert_eq!(why(&approval, "cy"), "None", "he has decided");
+    assert_eq!(why(&approval, "eve"), "None", "she was not asked");
 
     let levels = || vec![level(&["ann"], false), level(&["boss"], false)];
     let plans = || vec![StagePlan { levels: levels(), ..plan(&["ann"], Quorum::Any) }];
     let mut late = asking_first_stage(plans());
     late.tick(at(100));
     open(&mut late, 100);
-    assert_eq!(release(&late, "ann"), "Some(Escalated)");
+    assert_eq!(why(&late, "ann"), "Some(Escalated)");
     late.tick(at(200));
-    assert_eq!(release(&late, "boss"), "Some(DeadlinePassed)");
+    assert_eq!(why(&late, "boss"), "Some(DeadlinePassed)");
     let mut refused = asking_first_stage(plans());
     refused.reached("0-0-ann@example.com", false);
     open(&mut refused, 10);
-    assert_eq!(release(&refused, "ann"), "Some(Unreachable)");
+    assert_eq!(why(&refused, "ann"), "Some(Unreachable)");
     refused.withdraw(String::new(), String::new(), at(11));
-    assert_eq!(release(&refused, "boss"), "Some(Withdrawn)");
+    assert_eq!(why(&refused, "boss"), "Some(Withdrawn)");
+}
+
+/// In the second level nobody is new.
+#[test]
+fn who_is_superseded_in_time_reads_so_also_where_a_level_was_skipped() {
+    let levels = vec![level(&["ann"], false), level(&["ann"], false), level(&["boss"], false)];
+    let plans = || vec![StagePlan { levels: levels.clone(), ..plan(&["ann"], Quorum::Any) }];
+    let mut late = asking_first_stage(plans());
+    late.tick(at(100));
+    assert_eq!(open(&mut late, 100), [], "nobody new");
+    assert_eq!(open(&mut late, 100).len(), 1, "Ann is out of it");
+    assert_eq!(late.superseded(&address("ann")), Some(Superseded::Escalated));
+    let mut refused = asking_first_stage(plans());
+    refused.reached("0-0-ann@example.com", false);
+    open(&mut refused, 10);
+    open(&mut refused, 10);
+    assert_eq!(refused.superseded(&address("ann")), Some(Superseded::Unreachable));
+}
+
+/// What they read is about the place that they have lost last.
+#[test]
+fn who_has_got_their_place_back_and_is_late_does_not_read_that_they_were_replaced() {
+    let levels = vec![level(&["ann"], false), level(&["boss"], false)];
+    let mut approval =
+        asking_first_stage(vec![StagePlan { levels, ..plan(&["ann"], Quorum::Any) }]);
+    for (round, from, to) in [(1, "ann", "bob"), (2, "bob", "ann")] {
+        let order = approval.reassign(address(from), address(to), "op@laptop".into(), at(1));
+        order.expect("they can be replaced");
+        let link = format!("0-{round}-{to}");
+        let instead_of = Some(address(from));
+        let invited = Invited { round, instead_of, ..Invited::new(address(to), link) };
+        assert_eq!(approval.ask(vec![invited], None, at(1)).len(), 1, "{from} is out of it");
+    }
+    approval.tick(at(100));
+    open(&mut approval, 100);
+    assert_eq!(approval.superseded(&address("ann")), Some(Superseded::Escalated));
+    let by = address("ann");
+    let replaced = Superseded::Replaced { by: &by, identity: "op@laptop" };
+    assert_eq!(approval.superseded(&address("bob")), Some(replaced));
 }
 
 /// Somebody who is asked in another's place.
@@ -734,8 +773,9 @@ fn a_new_link_supersedes_the_old_one_and_changes_nothing_else() {
     assert_eq!((stage.electorate(), stage.votes().len()), (3, 1));
     let reissued: Vec<bool> = stage.seats().iter().map(|seat| stage.is_reissued(seat)).collect();
     assert_eq!(reissued, [true, false, true, false, false]);
-    let again: Vec<bool> = stage.seats().iter().map(|seat| stage.had_another_link(seat)).collect();
-    assert_eq!(again, [false, false, false, true, true]);
+    let earlier = |seat: &Seat| stage.superseded_links_of(seat).count();
+    let earlier: Vec<usize> = stage.seats().iter().map(earlier).collect();
+    assert_eq!(earlier, [0, 0, 0, 1, 1]);
     assert_eq!(link(&mut approval, "0-0-ann@example.com", Reject, 4), Receipt::Superseded);
     assert_eq!(link(&mut approval, "0-3-ann@example.com", Approve, 4), Receipt::Counted);
     assert_eq!(vote(&mut approval, "cy", Approve, 5), Receipt::Counted);

@@ -66,7 +66,7 @@ impl Policy {
                     writeln!(out, "One person decides at most one of these stages.\n")?;
                 }
                 if rule.tell_submitter {
-                    writeln!(out, "{submitter} gets a mail when people are asked.\n")?;
+                    writeln!(out, "{submitter} gets a mail when people are first asked.\n")?;
                 }
                 for (i, stage) in stages.iter().enumerate() {
                     self.stage(out, i, stage, submitter, rule.asks(i, submitter), at)?;

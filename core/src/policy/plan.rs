@@ -35,7 +35,7 @@ pub struct Plan {
     pub rule_decision: Option<Verdict>,
     #[serde(default, skip_serializing_if = "Restrictions::are_none")]
     pub restrictions: Restrictions,
-    /// Whether the submitter gets a mail when people are asked, too.
+    /// Whether the submitter gets a mail when people are first asked, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tell_submitter: bool,
     /// The IANA name of the zone in which people read times; empty for UTC. `calendar` has one only where it

@@ -29,7 +29,7 @@ pub struct Rule {
     pub(super) decision: Decision,
     /// Whether one person decides at most one of its stages.
     pub different_people: bool,
-    /// Whether the submitter gets a mail when people are asked, too.
+    /// Whether the submitter gets a mail when people are first asked, too.
     pub tell_submitter: bool,
     pub follow_ups: FollowUps,
     /// Whether a decision by link has to be confirmed.

@@ -229,7 +229,7 @@ fn a_level_that_ends_earlier_links_keeps_those_whom_it_names() {
             "{explained}"
         );
     }
-    // Whoever an earlier level has released is asked again.
+    // Whoever an earlier level has superseded is asked again.
     let again = format!("{}, {}", ends(r#""c@example.com""#), ends(r#""a@example.com""#));
     let policy = policy(&text("1", &again));
     let stage = stages(&policy, &submission("", "", "5.00", "EUR"), &address("sue")).remove(0);
@@ -784,7 +784,7 @@ fn the_example_covers_a_company() {
     assert!(policy.calendar_for(&stages, &[], at).is_some());
 }
 
-/// Who was released can stand in again, and a level in which all are asked already takes no time.
+/// Who was superseded can stand in again, and a level in which all are asked already takes no time.
 #[test]
 fn the_levels_are_explained_as_the_workflow_asks_them() {
     let policy = policy(
@@ -889,7 +889,7 @@ fallback = ["sue@example.com", "cfo@example.com"]
     assert_eq!(read, stages);
     let explained = policy.explain(&asked, &address("sue"), Timestamp::UNIX_EPOCH);
     for line in [
-        "sue@example.com gets a mail when people are asked.\n",
+        "sue@example.com gets a mail when people are first asked.\n",
         "  if mail reaches nobody, these are asked: cfo@example.com\n",
         "  without a decision then, it expires\n",
     ] {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use countersign_e2e::{
-    Answer, End, MailServer, Receiver, Stack, StackBuilder, Temporal, list, submission, text,
+    Answer, End, MailServer, Receiver, Stack, StackBuilder, Temporal, eventually, list, submission,
+    text,
 };
 use countersign_protos::{Chain, execution_key};
 use serde_json::{Value, json};
@@ -27,6 +28,17 @@ reviewers = ["ann@example.com"]
 "#
     )
 }
+
+/// The submitter is told at the start, too.
+const TELLING: &str = r#"
+[default]
+name = "Everything"
+tell_submitter = true
+
+[[default.stages]]
+name = "Review"
+reviewers = ["ann@example.com"]
+"#;
 
 async fn telling(receiver: &Receiver) -> StackBuilder {
     Stack::beside(Temporal::shared().await)
@@ -70,6 +82,28 @@ async fn a_full_mailbox_delays_no_result_and_is_mailed_to_when_it_is_emptied() {
     assert_eq!(delivered.len(), 1, "one notice");
     assert!(delivered[0].mail.text.contains("approved"), "{}", delivered[0].mail.text);
     assert!(matches!(notices.end().await, End::Completed(_)), "all is delivered");
+}
+
+#[tokio::test]
+async fn who_could_not_be_told_of_the_start_is_told_of_the_outcome_alone() {
+    let builder = Stack::beside(Temporal::shared().await).with_rules(TELLING);
+    let server = MailServer::start(builder.dir()).await;
+    server.reply(FULL);
+    let stack = by_smtp(builder, &server).start().await;
+    let workflow = stack.submit(&submission::routed("50.00")).await;
+    workflow.pending_attempt(2).await;
+    workflow.signal("approve", &json!({"reviewer": ANN})).await;
+    eventually("mails about the stage to be cancelled", async || {
+        let history = workflow.history().await;
+        // One to Ann, and one to Sam.
+        (history.count("ACTIVITY_TASK_CANCEL_REQUESTED") == 2).then_some(())
+    })
+    .await;
+    server.reply(None);
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    let told = server.mails_to(SAM, 1).await;
+    assert_eq!(told.len(), 1, "one mail");
+    assert!(told[0].mail.text.contains("approved"), "{}", told[0].mail.text);
 }
 
 #[tokio::test]

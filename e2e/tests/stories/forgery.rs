@@ -23,6 +23,7 @@ use crate::callers::scheduled;
 
 const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
 const ANN: &str = "ann@example.com";
+const BOB: &str = "bob@example.com";
 const SAM: &str = "sam@example.com";
 const MALLORY: &str = "mallory@example.com";
 const TITLE: &str = "Train to the fair";
@@ -861,6 +862,69 @@ async fn under_the_id_of_a_closed_approval_nobody_is_told_anything() {
     tell_ann(&stack, &grpc.rogue(&other), (chain, &plan, &issued)).await;
     none_is_sent(&grpc, &other, "nobody has signalled").await;
     assert!(!is_told(&stack, ANN), "{:?}", stack.mails_so_far(ANN));
+}
+
+/// Who answers a task of a genuine approval makes up to whom it says what.
+#[tokio::test]
+async fn whom_a_rogue_names_gets_no_mail_and_whom_it_misinforms_neither() {
+    let receiver = Receiver::refusing(0).await;
+    let mut stack = installation(&receiver).await;
+    let grpc = stack.temporal.grpc().await;
+    let (workflow, _) = asked(&stack, &submission::routed("125.50")).await;
+    workflow.signal("reassign", &json!({"reviewer": ANN, "to": BOB})).await;
+    stack.mail_to(BOB).await;
+    stack.mails_to(ANN, 2).await;
+    workflow.until_asked().await;
+    let [own, seats] = recorded(&grpc, &workflow).await;
+    let run = grpc.run(&workflow.id).await;
+    let chain = Chain { workflow_id: &workflow.id, first_run_id: &run };
+    let (plan, issued) = (own.result()["plan"].take(), seats.result());
+    let to_bob = |(activity, input): (String, Payload)| {
+        let request: Value = serde_json::from_slice(&input.data).ok()?;
+        (activity == "request_approval" && request["reviewer"] == BOB).then_some(request)
+    };
+    let requests = scheduled(&grpc.events(&workflow.id).await);
+    let mut request = requests.into_iter().find_map(to_bob).expect("a request");
+    assert!(request["reassignedBy"].is_string(), "{request}");
+    request["reassignedBy"] = "the CFO".into();
+
+    let at = "2026-11-30T10:00:01Z";
+    let asked = json!({"asked": {"invited": issued["invited"], "due": issued["due"], "at": at}});
+    let refused = json!({"reached": {"link": issued["invited"][0]["link"], "reached": false}});
+    let (once, unreached) = (json!([asked]), json!([asked, refused]));
+    let notice = |recipient: &str, kind: &str, journal: &Value| {
+        json!({
+            "workflowId": chain.workflow_id, "number": 100, "recipient": recipient,
+            "about": {kind: evidence(chain, &plan, journal.clone())},
+        })
+    };
+    let (not_so, another) = ("what it would say is not so", "does not concern the recipient");
+    let forged = [
+        ("request_approval", request, "nobody has signalled"),
+        ("announce_decision", notice(SAM, "started", &once), not_so),
+        ("announce_decision", notice(SAM, "unreachable", &once), not_so),
+        ("announce_decision", notice(MALLORY, "unreachable", &unreached), another),
+        // People would take these for Sam's. The second domain has a Cyrillic letter.
+        ("announce_decision", notice("sam+x@example.com", "unreachable", &unreached), another),
+        ("announce_decision", notice("sam@xn--exmple-4nf.com", "unreachable", &unreached), another),
+    ];
+    let commands = forged.iter().enumerate().map(|(number, (activity, input, _))| {
+        let id = format!("made-up-{number}");
+        schedule_activity(&stack.queue, &id, activity, vec![json_payload(input)])
+    });
+    let (commands, mails) = (commands.collect(), stack.outbox_size());
+    stack.stop_worker().await;
+    grpc.signal(&workflow.id, "remind", Vec::new()).await;
+    let rogue = grpc.rogue(&stack.queue);
+    let task = rogue.workflow_task().await;
+    rogue.answer(task, commands).await;
+    stack.start_worker();
+    for (number, (activity, input, why)) in forged.iter().enumerate() {
+        let refused = grpc.end_of_activity(&workflow.id, &format!("made-up-{number}")).await;
+        let refused = refused.unwrap_or_else(|| panic!("{activity} acts on {input}"));
+        assert!(refused.contains(why), "{activity} on {input}: {refused}");
+    }
+    assert_eq!(stack.outbox_size(), mails, "no mail");
 }
 
 /// The next run of a genuine approval has its sealed plan, and operators who did nothing.

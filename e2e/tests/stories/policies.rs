@@ -3,7 +3,7 @@
 use std::fs;
 
 use countersign_e2e::{
-    End, MailServer, Stack, Temporal, rules,
+    End, MailServer, Stack, Temporal, eventually, rules,
     submission::{self, routed},
     text,
 };
@@ -300,10 +300,10 @@ async fn when_nobody_answers_others_are_asked_with_links_of_their_own() {
     let ann = stack.mail_to("ann@example.com").await;
     assert!(ann.text.contains(", or others are asked."), "{}", ann.text);
     let boss = stack.mail_to("boss@example.com").await;
-    let released = stack.mails_to("ann@example.com", 2).await;
-    assert!(released[1].subject.starts_with("Deadline passed"), "{}", released[1].subject);
+    let superseded = stack.mails_to("ann@example.com", 2).await;
+    assert!(superseded[1].subject.starts_with("Deadline passed"), "{}", superseded[1].subject);
     let passed = "The deadline has passed without your decision. Others are asked now";
-    assert!(released[1].text.starts_with(passed), "{}", released[1].text);
+    assert!(superseded[1].text.starts_with(passed), "{}", superseded[1].text);
 
     stack.open(&ann.link("approve")).await.expect(410, &["others were asked in your place"]);
     stack.press(&ann.link("approve"), "approve", "").await.expect(410, &["others were asked"]);
@@ -416,6 +416,13 @@ fallback = ["boss@example.com"]
         builder.with_rules(WITH_FALLBACK).with("COUNTERSIGN_NOTIFY", server.url()).start().await;
     let workflow = stack.submit(&routed("50.00")).await;
     let boss = server.mails_to("boss@example.com", 1).await.swap_remove(0).mail;
+    // What Sam is told of the stage would otherwise end with it.
+    eventually("both mails to be known as taken", async || {
+        let history = workflow.history().await;
+        let both = history.count("ACTIVITY_TASK_COMPLETED") == 2;
+        (both && history.outline().ends_with("WORKFLOW_TASK_COMPLETED")).then_some(())
+    })
+    .await;
     stack.press(&boss.link("approve"), "approve", "").await.expect(200, &["approved"]);
     let outcome = workflow.outcome().await;
     assert_eq!(outcome["reason"], "Approved by boss@example.com.", "{outcome}");

@@ -11,6 +11,13 @@ use temporalio_common::protos::temporal::api::{
 use super::*;
 use crate::temporal::to_temporal;
 
+const BERLIN: &str = "Europe/Berlin";
+
+/// Of a plan whose calendar is in Berlin.
+fn read(submission: Submission, closing: Option<HistoryEvent>, status: Status) -> Option<Reading> {
+    super::read(submission, BERLIN.to_owned(), closing, status)
+}
+
 fn event(attributes: Attributes) -> Option<HistoryEvent> {
     Some(HistoryEvent { attributes: Some(attributes), ..HistoryEvent::default() })
 }
@@ -45,6 +52,7 @@ fn an_open_workflow_shows_its_submission() {
         };
         assert_eq!(title(&state), "Ten laptops");
         assert_eq!(state.status(), Status::Pending);
+        assert_eq!(state.time_zone, BERLIN, "without a worker, too");
     }
 }
 
@@ -113,7 +121,7 @@ fn a_workflow_without_an_outcome_says_how_it_ended() {
     ] {
         let ended = read(submission(), closing.clone(), Status::Pending);
         let Some(Reading::Ended(ending, state)) = ended else { panic!("{how:?}") };
-        assert_eq!((ending, title(&state)), (how, "Ten laptops"));
+        assert_eq!((ending, title(&state), &*state.time_zone), (how, "Ten laptops", BERLIN));
         if ending != Ending::Unreadable {
             let after_its_outcome = read(submission(), closing, Status::Approved);
             let Some(Reading::Closed(state)) = after_its_outcome else { panic!("{how:?}") };

@@ -1,6 +1,6 @@
 //! The adversary's own account: what it tried, what of it took effect, and what it has to answer for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use parking_lot::Mutex;
 
@@ -88,6 +88,7 @@ struct Entries {
     attacks: BTreeMap<Attack, (usize, usize)>,
     acts: HashMap<String, Vec<OperatorAct>>,
     made_up: HashMap<String, Vec<OperatorAct>>,
+    hurried: HashSet<String>,
     runs: HashMap<String, Vec<String>>,
     approvals: Vec<Approval>,
     marks: usize,
@@ -114,6 +115,11 @@ impl Account {
     /// Enters what it claims in a workflow's state that an operator has done.
     pub(super) fn make_up(&self, workflow: &str, act: OperatorAct) {
         self.0.lock().made_up.entry(workflow.to_owned()).or_default().push(act);
+    }
+
+    /// Enters that it claims in a workflow's state that a deadline has passed.
+    pub(super) fn hurry(&self, workflow: &str) {
+        self.0.lock().hurried.insert(workflow.to_owned());
     }
 
     /// Enters a run that it has made by a reset.
@@ -151,6 +157,11 @@ impl Account {
     /// What it claimed in states that operators have done, by workflow ID.
     pub(crate) fn made_up(&self) -> HashMap<String, Vec<OperatorAct>> {
         self.0.lock().made_up.clone()
+    }
+
+    /// The workflows in whose states it claimed that a deadline has passed.
+    pub(crate) fn hurried(&self) -> HashSet<String> {
+        self.0.lock().hurried.clone()
     }
 
     /// Each attack, how often it was tried, and how often it took effect.

@@ -1,6 +1,6 @@
 //! Attacks by activities: the adversary has ours run, with what it has copied, changed or forged.
 
-use countersign_e2e::{complete_workflow, json_payload, schedule_activity, text};
+use countersign_e2e::{complete_workflow, json_payload, list, schedule_activity, text};
 use countersign_protos::{Chain, Sealing, Verdict, names};
 use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::{
@@ -109,7 +109,8 @@ impl Adversary<'_> {
         }
     }
 
-    /// A notice about what nobody did: votes, with proofs in the control, or acts of operators.
+    /// A notice about what nobody did: votes, with proofs in the control, or acts of operators. Or about a state
+    /// that is another one, or for somebody else.
     fn forged_notice(
         &self,
         rng: &mut Rng,
@@ -123,11 +124,24 @@ impl Adversary<'_> {
         let mut voter = seats.iter().find(|seat| seat["stage"] == 0)?.clone();
         let seat = seats.get(rng.usize(..seats.len().max(1)))?;
         let (mut kind, mut recipient) = ("superseded", seat["reviewer"].clone());
+        let submitter = victim.approval.submitter();
         // The control has to come through, which acts of operators do not with any keys.
-        let style = if self.forger.is_control() { 0 } else { rng.usize(..8) };
+        let style = if self.forger.is_control() { 0 } else { rng.usize(..11) };
         match style {
             6 => journal.push(withdrawn(mark)),
             7 => journal.push(reassigned(&seat["reviewer"], mark)),
+            // No rule has submitters told of the start, and mail has reached somebody.
+            8 => (kind, recipient) = ("started", json!(submitter)),
+            9 => (kind, recipient) = ("unreachable", json!(submitter)),
+            // It may be so, and is said to somebody whose address looks like the submitter's.
+            10 => {
+                let refused =
+                    |seat: &Value| json!({"reached": {"link": seat["link"], "reached": false}});
+                let asked = journal[0]["asked"]["invited"].take();
+                journal.extend(list(&asked).map(refused));
+                journal[0]["asked"]["invited"] = asked;
+                (kind, recipient) = ("unreachable", json!(submitter.replace('@', "+x@")));
+            }
             _ => {
                 let digest = text(&opened(&sealed)["digest"]);
                 if style == 1 {

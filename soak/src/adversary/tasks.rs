@@ -206,6 +206,7 @@ impl Adversary<'_> {
         }
         if style == 3 {
             // The deadline is over.
+            self.account.hurry(victim.id());
             let now = Timestamp::now();
             let over = now - SignedDuration::from_secs(1);
             journal[0]["asked"]["due"] = json!({"deadline": over.to_string()});

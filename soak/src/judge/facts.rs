@@ -120,6 +120,10 @@ pub(crate) struct Facts {
     pub(crate) made_up: HashMap<String, Vec<OperatorAct>>,
     /// The decisions that Temporal has as signals: link's hash and verdict.
     pub(crate) signals: HashSet<(String, bool)>,
+    /// The workflows in which a deadline or a reminder was due, or in which the adversary has claimed so.
+    pub(crate) late: HashSet<String>,
+    /// Whose requests were refused for good: workflow ID and reviewer.
+    pub(crate) refused: HashSet<(String, String)>,
 }
 
 impl Facts {
@@ -130,6 +134,11 @@ impl Facts {
             shown.acts.entry(workflow.clone()).or_default().extend(acts.iter().cloned());
         }
         shown
+    }
+
+    /// Whether a request to this reviewer was refused for good.
+    pub(super) fn is_refused(&self, approval: &Approval, reviewer: &str) -> bool {
+        self.refused.contains(&(approval.workflow.clone(), reviewer.to_owned()))
     }
 
     /// What operators did in a workflow.

@@ -10,14 +10,11 @@ use super::{
 
 const REPLACED: &str = " is asked in your place.";
 const WITHDRAWN: &str = "This request was withdrawn";
-const RELEASED: [&str; 4] = [
-    "Your decision is no longer needed.",
-    WITHDRAWN,
-    "The deadline has passed without your decision.",
-    "Mail to you was refused,",
-];
-const OF_SUBMITTER: [&str; 2] =
-    ["Waiting for ", "Nobody can be reached to decide your submission."];
+const LATE: &str = "The deadline has passed without your decision.";
+const REFUSED: &str = "Mail to you was refused,";
+const SUPERSEDED: [&str; 4] = ["Your decision is no longer needed.", WITHDRAWN, LATE, REFUSED];
+const STARTED: &str = "Waiting for ";
+const UNREACHABLE: &str = "Nobody can be reached to decide your submission.";
 const REPRESENTED: [&str; 2] = ["An operator (", " for you in "];
 /// How an outcome begins, and what it is.
 const OUTCOMES: [(&str, &str); 5] = [
@@ -57,7 +54,8 @@ fn explain_by(
 ) -> Result<(), String> {
     let document = &approval.submission["document"];
     let amount = money(&text(&document["amount"]), &text(&document["currency"]));
-    for shown in [text(&document["title"]), amount] {
+    let title = text(&document["title"]);
+    for shown in [format!("Title: {title}"), format!("Amount: {amount}")] {
         if !lines.contains(&&*shown) {
             return Err(format!("it is about something else than {shown}"));
         }
@@ -67,17 +65,17 @@ fn explain_by(
     }
     let mut told = read(lines);
     let first = lines.first().copied().unwrap_or_default();
-    if first.contains(REPLACED) || RELEASED.iter().any(|words| first.starts_with(words)) {
+    if first.contains(REPLACED) || SUPERSEDED.iter().any(|words| first.starts_with(words)) {
         without_comments(&mut told)?;
         explain(facts, approval, &told)?;
         return explain_superseded(facts, approval, &told, to, first);
     }
     explain(facts, approval, &told)?;
-    if OF_SUBMITTER.iter().any(|words| first.starts_with(words)) {
-        return match approval.submitter() == to {
-            true => Ok(()),
-            false => Err(format!("{to} has not submitted it")),
-        };
+    if first.starts_with(STARTED) {
+        return Err("no rule here has submitters told of the start".to_owned());
+    }
+    if first.starts_with(UNREACHABLE) {
+        return explain_unreachable(facts, approval, to, first);
     }
     let [begins, goes_on] = REPRESENTED;
     if first.starts_with(begins) && first.contains(goes_on) {
@@ -91,6 +89,23 @@ fn explain_by(
         None => Err(format!("it says {first:?}")),
         Some(_) if approval.submitter() != to => Err(format!("{to} has not submitted it")),
         Some(_) => Ok(()),
+    }
+}
+
+/// Mail to everybody whom it names was refused.
+fn explain_unreachable(
+    facts: &Facts,
+    approval: &Approval,
+    to: &str,
+    first: &str,
+) -> Result<(), String> {
+    let named = first.rsplit_once("Mail to ").map(|(_, named)| named);
+    let named = named.and_then(|named| named.strip_suffix(" was refused."));
+    let mut named = named.unwrap_or_default().split(", ").flat_map(|names| names.split(" and "));
+    match named.find(|who| !facts.is_refused(approval, who)) {
+        _ if approval.submitter() != to => Err(format!("{to} has not submitted it")),
+        Some(who) => Err(format!("mail to {who:?} was not refused")),
+        None => Ok(()),
     }
 }
 
@@ -133,6 +148,12 @@ fn explain_superseded(
     to: &str,
     first: &str,
 ) -> Result<(), String> {
+    if first.starts_with(LATE) && !facts.late.contains(&approval.workflow) {
+        return Err("no deadline has passed".to_owned());
+    }
+    if first.starts_with(REFUSED) && !facts.is_refused(approval, to) {
+        return Err(format!("mail to {to} was not refused"));
+    }
     let by = first.split_once(REPLACED).map(|(by, _)| by);
     let is_so = |(from, instead): (&str, &str)| from == to && by.is_none_or(|by| by == instead);
     let replaced = facts.reassigned(&approval.workflow).any(is_so);
@@ -160,6 +181,7 @@ fn read(lines: &[&str]) -> Told {
     let outcome = OUTCOMES.iter().find(|(words, _)| first.starts_with(words));
     told.status = outcome.map(|(_, status)| (*status).to_owned());
     for line in lines {
+        let stage = line.strip_prefix("Stage ").and_then(|stage| stage.split_once(": "));
         if let Some(vote) = line.strip_prefix("- ") {
             if let (Some(stage), Some(vote)) = (told.stages.last_mut(), read_vote(vote)) {
                 stage.votes.push(vote);
@@ -169,7 +191,7 @@ fn read(lines: &[&str]) -> Told {
             if let Some(vote) = vote {
                 vote.comment = Some(comment.to_owned());
             }
-        } else if let Some((name, word)) = line.split_once(": ")
+        } else if let Some((name, word)) = stage
             && name.strip_prefix('S').is_some_and(|number| number.parse::<usize>().is_ok())
         {
             let (name, status) = (name.to_owned(), status(word));

@@ -71,6 +71,8 @@ fn facts() -> Facts {
         acts: HashMap::new(),
         made_up: HashMap::new(),
         signals,
+        late: HashSet::new(),
+        refused: HashSet::new(),
     }
 }
 
@@ -362,7 +364,7 @@ fn is_mail_explained(facts: &Facts, mail: Mail) -> bool {
     judge(facts, &Evidence { mails: vec![mail], ..Evidence::default() }).is_empty()
 }
 
-const DOCUMENT: &str = "\n\nTrain to the fair\n125.50 USD\n\n";
+const DOCUMENT: &str = "\n\nTitle: Train to the fair\nAmount: 125.50 USD\n\n";
 const ABOUT: &str = "\nSubmitted by: Sam Submitter <sub.soak-1-0@example.com>\n\
     Submission: soak-1-0 (expense report)\n";
 
@@ -379,9 +381,9 @@ fn a_request_goes_to_whom_the_plan_or_an_operator_names_with_their_own_link() {
     assert!(is_mail_explained(&facts(), request(ANN, &own, WORKFLOW, DOCUMENT)));
     assert!(!is_mail_explained(&facts(), request(BOB, &own, WORKFLOW, DOCUMENT)), "to another");
     assert!(!is_mail_explained(&facts(), request(ANN, &own, "soak-1-1", DOCUMENT)));
-    let cars = "\n\nTen cars\n125.50 USD\n\n";
+    let cars = "\n\nTitle: Ten cars\nAmount: 125.50 USD\n\n";
     assert!(!is_mail_explained(&facts(), request(ANN, &own, WORKFLOW, cars)));
-    let dear = "\n\nTrain to the fair\n9,125.50 USD\n\n";
+    let dear = "\n\nTitle: Train to the fair\nAmount: 9,125.50 USD\n\n";
     assert!(!is_mail_explained(&facts(), request(ANN, &own, WORKFLOW, dear)));
     let mallory = request(MALLORY, &link_of(0, MALLORY, 2, ANN), WORKFLOW, DOCUMENT);
     assert!(!is_mail_explained(&facts(), mallory.clone()));
@@ -400,8 +402,8 @@ fn notice(to: &str, first: &str, stages: &str) -> Mail {
 #[test]
 fn a_notice_is_true_and_goes_to_whom_it_concerns() {
     let approved = format!(
-        "S0: approved\n- {ANN} approved, Mon\n  > By page\n- {BOB} approved, Mon\n  > By page\n\
-         S1: approved\n- {CY} approved, Mon\n  > By page\n"
+        "Stage S0: approved\n- {ANN} approved, Mon\n  > By page\n- {BOB} approved, Mon\n  > By page\n\
+         Stage S1: approved\n- {CY} approved, Mon\n  > By page\n"
     );
     let outcome = |to| notice(to, "Your submission is approved.", &approved);
     assert!(is_mail_explained(&facts(), outcome(SUBMITTER)));
@@ -412,7 +414,7 @@ fn a_notice_is_true_and_goes_to_whom_it_concerns() {
     let early = notice(SUBMITTER, "Your submission is approved.", &open);
     assert!(!is_mail_explained(&facts(), early));
 
-    let rejected = |by: &str| format!("S0: rejected\n- {ANN} rejected{by}, Mon\n");
+    let rejected = |by: &str| format!("Stage S0: rejected\n- {ANN} rejected{by}, Mon\n");
     let by_operator = rejected(", recorded by an operator (x)");
     let act = || with_acts(&[OperatorAct::Vote { of: ANN.into(), approves: false }]);
     let superseded = |to, stages: &str| {
@@ -423,18 +425,20 @@ fn a_notice_is_true_and_goes_to_whom_it_concerns() {
     assert!(is_mail_explained(&act(), superseded(BOB, &by_operator)));
     assert!(!is_mail_explained(&facts(), superseded(BOB, &by_operator)), "nobody has");
     assert!(!is_mail_explained(&act(), superseded(BOB, &rejected(""))), "not her own");
-    let late = notice(BOB, "The deadline has passed without your decision.", &by_operator);
-    assert!(is_mail_explained(&act(), late));
+    let late = || notice(BOB, "The deadline has passed without your decision.", &by_operator);
+    let passed = Facts { late: [WORKFLOW.to_owned()].into(), ..act() };
+    assert!(is_mail_explained(&passed, late()));
+    assert!(!is_mail_explained(&act(), late()), "it has not");
     assert!(!is_mail_explained(&act(), superseded(ANN, &by_operator)), "Ann has decided");
     assert!(!is_mail_explained(&act(), superseded(CY, &by_operator)), "Cy was not asked");
     let mut twice = facts();
     twice.approvals[0].stages[1].reviewers.push(ANN.into());
     let one_silent = approved.split("- cy").next().unwrap_or_default();
-    let released = superseded(ANN, &silent(one_silent));
-    assert!(is_mail_explained(&twice, released), "she was asked in two stages");
+    let silent = superseded(ANN, &silent(one_silent));
+    assert!(is_mail_explained(&twice, silent), "she was asked in two stages");
     let talks = superseded(ANN, one_silent);
     assert!(!is_mail_explained(&twice, talks), "what others wrote is not for her");
-    let waits = format!("S0: still open\n- {ANN} approved, Mon\n");
+    let waits = format!("Stage S0: still open\n- {ANN} approved, Mon\n");
     assert!(!is_mail_explained(&facts(), superseded(BOB, &waits)), "he is still asked");
     let replaced = |by: &str| {
         notice(ANN, &format!("{by} is asked in your place. An operator (x) arranged this."), "")
@@ -446,15 +450,30 @@ fn a_notice_is_true_and_goes_to_whom_it_concerns() {
     let withdrawn = |to| notice(to, "This request was withdrawn, so there is nothing to do.", "");
     assert!(is_mail_explained(&with_acts(&[OperatorAct::Withdraw]), withdrawn(ANN)));
     assert!(!is_mail_explained(&facts(), withdrawn(ANN)), "nobody has");
-    let stage = "S0: not decided in time\n";
+    let stage = "Stage S0: not decided in time\n";
     let expired = notice(SUBMITTER, "Nobody decided in time, so it ended.", stage);
     assert!(is_mail_explained(&facts(), expired));
-    let waiting = |to| {
-        let first = "Waiting for S0 to decide. x@example.com has until Mon.";
-        notice(to, first, "")
+    let waiting = notice(SUBMITTER, "Waiting for S0 to decide. x@example.com has until Mon.", "");
+    assert!(!is_mail_explained(&facts(), waiting), "no rule says so");
+    let unreached = |to: &str, people: &str| {
+        let first = "Nobody can be reached to decide your submission. Ask x. Mail to";
+        notice(to, &format!("{first} {people} was refused."), "")
     };
-    assert!(is_mail_explained(&facts(), waiting(SUBMITTER)));
-    assert!(!is_mail_explained(&facts(), waiting(MALLORY)));
+    let refused = |people: &[&str]| {
+        let refused = people.iter().map(|who| (WORKFLOW.to_owned(), (*who).to_owned()));
+        Facts { refused: refused.collect(), ..facts() }
+    };
+    let both = format!("{ANN} and {BOB}");
+    assert!(is_mail_explained(&refused(&[ANN, BOB]), unreached(SUBMITTER, &both)));
+    assert!(!is_mail_explained(&refused(&[ANN, BOB]), unreached(MALLORY, &both)));
+    assert!(!is_mail_explained(&refused(&[ANN]), unreached(SUBMITTER, &both)), "Bob has his mail");
+    assert!(!is_mail_explained(&facts(), unreached(SUBMITTER, ANN)), "so has Ann");
+    let others = |facts: &Facts| {
+        let first = "Mail to you was refused, so others are asked now.";
+        is_mail_explained(facts, notice(BOB, first, &by_operator))
+    };
+    assert!(others(&Facts { refused: refused(&[BOB]).refused, ..act() }));
+    assert!(!others(&act()), "it was not");
     let represented = |to| {
         let first = "An operator (x) recorded a rejection for you in S0 on Mon.";
         notice(to, first, &by_operator)

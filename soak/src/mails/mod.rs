@@ -84,6 +84,9 @@ impl Fault {
     }
 }
 
+/// How mails begin that tell a submitter what their approval waits for, and of no outcome.
+const OF_NO_OUTCOME: [&str; 2] = ["Nobody can be reached", "Waiting for "];
+
 /// A link that was mailed to somebody.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
@@ -124,8 +127,7 @@ impl Found {
                 (false, false) => &mut self.again,
             };
             *counter += 1;
-            // Nor is the submitter told of an outcome where nobody can be reached.
-            if mail.text.starts_with("Nobody can be reached") {
+            if OF_NO_OUTCOME.iter().any(|words| mail.text.starts_with(words)) {
                 continue;
             }
             if !mail.has_links() {
@@ -228,5 +230,32 @@ impl Mails {
     pub(crate) fn recipient(&self, id: &str) -> Option<String> {
         let holds = |(_, links): &(&String, &Vec<Link>)| links.iter().any(|link| link.id == id);
         self.read(|found| found.links.iter().find(holds).map(|(to, _)| to.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_submitter_is_notified_by_an_outcome_and_by_nothing_before() {
+        let notified = |text: &str| {
+            let mail = Mail {
+                from: String::new(),
+                to: vec!["sub@example.com".to_owned()],
+                subject: String::new(),
+                content_type: String::new(),
+                text: text.to_owned(),
+                html: String::new(),
+                raw: Vec::new(),
+            };
+            let mut found = Found::default();
+            found.add(&mail, false);
+            assert_eq!(found.mails, 1, "{text}");
+            found.notified.contains("sub@example.com")
+        };
+        assert!(notified("Your submission is approved."));
+        assert!(!notified("Waiting for S0 to decide. ann@example.com has until Monday."));
+        assert!(!notified("Nobody can be reached to decide your submission."));
     }
 }

@@ -37,7 +37,7 @@ use crate::{
     notifier::{Envelope, MailRate, Notifier, NotifyError},
     outcome,
     payload::from_temporal,
-    policy::{Policy, schedule},
+    policy::{Plan, Policy, schedule},
     recorded::{
         About, Concluded, Delivery, Evidence, Issue, Issued, Notice, RefusedSince, ReviewRequest,
         Sealed, StartFollowUp, StartWorkflow, Validated,
@@ -142,7 +142,7 @@ impl Countersign {
         if leaves::is_brief(&evidence.journal) {
             return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
         }
-        let (_, mut outcome) = self.recompute(chain, &evidence)?;
+        let (_, _, mut outcome) = self.recompute(chain, &evidence)?;
         if outcome.status() == v1::Status::Pending {
             return Err(refusal(NOT_GENUINE, "what was recorded decides nothing yet"));
         }
@@ -164,13 +164,15 @@ impl Countersign {
     ) -> Result<String, ActivityError> {
         let chain = chain(&ctx, &request.first_run_id);
         let (plan, key) = request.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
-        let link = Leaves { chain, plan: &plan, key }.link(SeatOf {
+        let leaves = Leaves { chain, plan: &plan, key };
+        let seat = SeatOf {
             stage: request.stage as usize,
             round: request.round,
             reviewer: &request.reviewer,
             on_behalf_of: request.on_behalf_of.as_ref(),
             instead_of: request.instead_of.as_ref(),
-        });
+        };
+        let link = leaves.link(seat);
         if link.hash().as_str() != request.link {
             return Err(refusal(NOT_GENUINE, "this link was not issued to this reviewer"));
         }
@@ -181,12 +183,15 @@ impl Countersign {
         }
         let links = Links::new(&self.public_url, link.id(), chain.workflow_id);
         let letter = self.writer().request(&plan, &request, &links);
-        let thread = thread(&request.link, request.asked_at);
+        let own = thread(&request.link, request.asked_at);
+        let earlier = request.follows.as_ref().map(|earlier| {
+            let link = leaves.link(SeatOf { round: earlier.round, ..seat });
+            thread(link.hash().as_str(), Some(earlier.asked_at))
+        });
         let envelope = envelope(ctx.info(), request.reviewer);
-        let envelope = match request.reminder {
-            true => Envelope { thread, ..envelope },
-            false => Envelope { key: thread.clone(), thread, ..envelope },
-        };
+        let key = if request.reminder { envelope.key } else { own };
+        let thread = earlier.unwrap_or_else(|| key.clone());
+        let envelope = Envelope { key, thread, ..envelope };
         self.send(&ctx, envelope, letter, Some(link.id())).await
     }
 
@@ -197,7 +202,7 @@ impl Countersign {
         ctx: ActivityContext,
         notice: Notice,
     ) -> Result<String, ActivityError> {
-        let Notice { workflow_id, number, recipient, about } = notice;
+        let Notice { workflow_id, number, recipient, about, follows } = notice;
         let first_run_id = about.first_run_id();
         let chain = Chain { workflow_id: &workflow_id, first_run_id };
         let (outcome, thread, letter) = match &about {
@@ -220,6 +225,7 @@ impl Countersign {
             About::Started(_) => thread.clone(),
             _ => format!("{first_run_id}.{}.{status}.{number}", letter.kind),
         };
+        let thread = if follows { thread } else { key.clone() };
         let envelope = Envelope { key, thread, ..envelope(ctx.info(), recipient) };
         self.send(&ctx, envelope, letter, None).await
     }
@@ -288,11 +294,11 @@ fn chain<'a>(ctx: &'a ActivityContext, first_run_id: &'a str) -> Chain<'a> {
 /// Whom of an outcome a notice is for.
 type People = fn(&Outcome) -> Vec<&str>;
 
-/// Checks that a notice is for one of these. As people: the submission has the submitter's address as it was
-/// typed.
+/// Checks that a notice is for one of these, by the exact address: another that counts as the same person's may be
+/// somebody else's mailbox. The submission has the submitter's as it was typed.
 fn concerns(recipient: &EmailAddress, people: &[&str]) -> Result<(), ActivityError> {
     let mut people = people.iter().filter_map(|person| person.parse::<EmailAddress>().ok());
-    match people.any(|person| person == *recipient) {
+    match people.any(|person| person.as_str() == recipient.as_str()) {
         true => Ok(()),
         false => Err(refusal(NOT_GENUINE, "this notice does not concern the recipient")),
     }
@@ -326,18 +332,18 @@ impl Countersign {
         Writer { organization: self.organization.as_ref() }
     }
 
-    /// The approval that follows from evidence, which has to be genuine, and its outcome so far.
+    /// The plan and the approval that follow from evidence, which has to be genuine, and its outcome so far.
     fn recompute(
         &self,
         chain: Chain<'_>,
         evidence: &Evidence,
-    ) -> Result<(Approval, Outcome), ActivityError> {
+    ) -> Result<(Plan, Approval, Outcome), ActivityError> {
         let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
         let leaves = Leaves { chain, plan: &plan, key };
         let approval = leaves.recompute(evidence.began, evidence.journal.clone());
         let approval = approval.map_err(|why| refusal(NOT_GENUINE, why.to_string()))?;
         let outcome = outcome::outcome(&plan, &approval, chain);
-        Ok((approval, outcome))
+        Ok((plan, approval, outcome))
     }
 
     /// A notice that evidence bears out: the outcome so far, the notice's thread, and the letter.
@@ -349,10 +355,9 @@ impl Countersign {
         about: &About,
         evidence: &Evidence,
     ) -> Result<(Outcome, String, Letter), ActivityError> {
-        let (approval, outcome) = self.recompute(chain, evidence)?;
+        let (plan, approval, outcome) = self.recompute(chain, evidence)?;
         let of_submitter = || thread_of_submitter(chain.first_run_id);
         let of_reviewer = || thread_of(&approval, recipient);
-        let writer = self.writer();
         let (concerned, thread): (People, _) = match about {
             About::Superseded(_) => (undecided, of_reviewer()),
             About::DecidedByOperator(_) => (represented, of_reviewer()),
@@ -363,16 +368,7 @@ impl Countersign {
         concerns(recipient, &concerned(&outcome))?;
         let check = operators::check(&outcome, evidence, ctx, chain.workflow_id);
         with_heartbeat(ctx, check).await??;
-        let letter = match about {
-            About::Started(_) => writer.started(&outcome, &approval),
-            About::Unreachable(_) => writer.unreachable(&outcome, &approval),
-            About::Superseded(_) => {
-                let release = approval.release(recipient);
-                release.map(|release| writer.superseded(&outcome, release))
-            }
-            About::DecidedByOperator(_) => writer.decided_by_operator(&outcome, recipient),
-            About::Outcome { .. } => None,
-        };
+        let letter = letter(self.writer(), about, recipient, (&plan, &approval, &outcome));
         let letter = letter.ok_or_else(|| refusal(NOT_GENUINE, "what it would say is not so"))?;
         Ok((outcome, thread, letter))
     }
@@ -408,14 +404,36 @@ impl Countersign {
         };
         let is_final = match error {
             NotifyError::Rejected(_) => true,
-            NotifyError::Unavailable(_) => false,
+            NotifyError::Unavailable(_) | NotifyError::Later(_) => false,
             NotifyError::Unexplained(_) => is_tried_for_long(ctx).await,
         };
         let why = redacted(error.to_string());
-        Err(match is_final {
-            true => refusal("MailRejected", why),
-            false => failure("MailUnavailable", why),
+        Err(match error {
+            NotifyError::Later(wait) => later("MailUnavailable", why, wait),
+            _ if is_final => refusal("MailRejected", why),
+            _ => failure("MailUnavailable", why),
         })
+    }
+}
+
+/// What a notice says that evidence bears out. `None` if it is not so.
+fn letter(
+    writer: Writer<'_>,
+    about: &About,
+    recipient: &EmailAddress,
+    (plan, approval, outcome): (&Plan, &Approval, &Outcome),
+) -> Option<Letter> {
+    match about {
+        About::Started(_) if plan.tell_submitter && approval.has_asked_once() => {
+            writer.started(outcome, approval)
+        }
+        About::Started(_) | About::Outcome { .. } => None,
+        About::Unreachable(_) => writer.unreachable(outcome, approval),
+        About::Superseded(_) => {
+            let why = approval.superseded(recipient);
+            why.map(|why| writer.superseded(outcome, why))
+        }
+        About::DecidedByOperator(_) => writer.decided_by_operator(outcome, recipient),
     }
 }
 
@@ -505,12 +523,8 @@ fn not_taken(error: WebhookError) -> ActivityError {
         WebhookError::Gone(_) => refusal("WebhookGone", error.to_string()),
         WebhookError::Refused { retry_after: Some(wait), .. } => {
             // Jitter: deliveries that were refused together are not retried together.
-            let later = wait + wait.mul_f64(fastrand::f64() / 10.0);
-            ApplicationFailure::builder(error.to_string())
-                .type_name("WebhookRefused".to_owned())
-                .next_retry_delay(later.min(MAX_RETRY_AFTER))
-                .build()
-                .into()
+            let jitter = wait.mul_f64(fastrand::f64() / 10.0);
+            later("WebhookRefused", error.to_string(), wait + jitter)
         }
         _ => failure("WebhookRefused", error.to_string()),
     }
@@ -534,6 +548,12 @@ fn failure(kind: &str, message: impl Into<String>) -> ActivityError {
     ApplicationFailure::builder(message.into()).type_name(kind.to_owned()).build().into()
 }
 
+/// A failure that Temporal retries after this time, or after an hour: after a longer wait, it would seem lost.
+fn later(kind: &str, message: impl Into<String>, wait: Duration) -> ActivityError {
+    let failure = ApplicationFailure::builder(message.into()).type_name(kind.to_owned());
+    failure.next_retry_delay(wait.min(MAX_RETRY_AFTER)).build().into()
+}
+
 /// A failure that no retry would change.
 fn refusal(kind: &str, message: impl Into<String>) -> ActivityError {
     let refusal = ApplicationFailure::builder(message.into()).type_name(kind.to_owned());
@@ -545,7 +565,8 @@ mod tests {
     use super::*;
     use crate::{
         approval::{Invited, Level, OnDeadline, Quorum, StagePlan},
-        testing::address,
+        policy::{PlannedStage, TimePlan},
+        testing::{address, sealed},
     };
 
     #[test]
@@ -569,6 +590,56 @@ mod tests {
         assert_eq!(submitter(&outcome), ["sue@example.com"]);
         assert_eq!(undecided(&outcome), ["cy@example.com"]);
         assert_eq!(represented(&outcome), ["bob@example.com"], "Ann has pressed herself");
+    }
+
+    #[test]
+    fn a_notice_goes_to_the_address_that_is_meant_and_to_none_that_looks_like_it() {
+        let sue = address("sue");
+        concerns(&sue, &["bob@example.com", "Sue@Example.com"]).expect("it was typed so");
+        for other in ["sue+tag@example.com", "sue@ex\u{430}mple.com"] {
+            let other: EmailAddress = other.parse().expect("an address");
+            assert_eq!(other, sue, "one person, as far as votes are concerned");
+            concerns(&other, &["Sue@Example.com"]).expect_err("another mailbox");
+        }
+        let as_given: EmailAddress = serde_json::from_str("\"Sue@Example.com\"").expect("JSON");
+        concerns(&as_given, &["Sue@Example.com"]).expect_err("nobody who writes a notice says so");
+    }
+
+    #[test]
+    fn a_submitter_is_told_of_the_start_where_the_plan_says_so_and_of_nothing_later() {
+        let at: Timestamp = "2026-11-24T09:00:00Z".parse().expect("a time");
+        let chain = Chain { workflow_id: "laptops", first_run_id: "run" };
+        let stage = PlannedStage {
+            name: "Finance".into(),
+            reviewers: vec![address("ann")],
+            quorum: Quorum::Any,
+            time: TimePlan { deadline: "1h".parse().expect("a wait"), reminders: vec![] },
+            on_deadline: OnDeadline::Expire,
+            escalations: vec![],
+        };
+        let asking = Plan::asking(v1::Submission::default(), address("sue"), vec![stage]);
+        let told = |tell_submitter: bool, replaced: bool| {
+            let plan = Plan { tell_submitter, ..asking.clone() };
+            let mut approval = leaves::begin(&plan, at);
+            approval.ask(vec![Invited::new(address("ann"), "a".into())], None, at);
+            if replaced {
+                let order = approval.reassign(address("ann"), address("cy"), "op".into(), at);
+                order.expect("she can be replaced");
+                approval.ask(vec![Invited::new(address("cy"), "c".into())], None, at);
+            }
+            let about = About::Started(Evidence {
+                plan: sealed(&plan, chain),
+                first_run_id: chain.first_run_id.into(),
+                began: at,
+                journal: approval.journal().to_vec(),
+            });
+            let outcome = outcome::outcome(&plan, &approval, chain);
+            let of = (&plan, &approval, &outcome);
+            letter(Writer::default(), &about, &address("sue"), of).is_some()
+        };
+        assert!(told(true, false));
+        assert!(!told(false, false), "the rule does not say so");
+        assert!(!told(true, true), "others are asked by now");
     }
 
     #[test]
@@ -630,6 +701,16 @@ mod tests {
                 (Some(expected), Some(delay)) if expected.contains(&delay.as_secs()) => {}
                 other => panic!("{said}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_mail_whose_turn_is_far_off_is_tried_again_then_and_within_an_hour() {
+        for (wait, expected) in [(40, 40), (90_000, 3_600)] {
+            let later = later("MailUnavailable", "not yet", Duration::from_secs(wait));
+            let ActivityError::Application(failure) = later else { panic!("{wait}") };
+            assert_eq!(failure.next_retry_delay(), Some(Duration::from_secs(expected)));
+            assert!(!failure.is_non_retryable());
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     notices::{Kind, Notices, Pending},
 };
 use crate::{
-    approval::Entry,
+    approval::{EmailAddress, Entry, Stage},
     leaves, outcome,
     recorded::{About, Evidence, Notice, Sealed},
 };
@@ -86,6 +86,7 @@ impl Open {
     pub(super) fn start_notices(&mut self) -> Vec<Notice> {
         let new = self.notices.start();
         let notice = |(number, Pending { recipient, kind, entries }): (u32, Pending)| {
+            let follows = self.has_thread(&recipient, kind);
             let about = match kind {
                 Kind::Outcome => {
                     let (outcome, _) = self.ending.concluded.as_ref()?;
@@ -97,9 +98,21 @@ impl Open {
                 Kind::Superseded => About::Superseded(brief(self.evidence(entries))),
                 Kind::DecidedByOperator => About::DecidedByOperator(brief(self.evidence(entries))),
             };
-            Some(Notice { workflow_id: self.workflow_id.clone(), number, recipient, about })
+            let workflow_id = self.workflow_id.clone();
+            Some(Notice { workflow_id, number, recipient, about, follows })
         };
         new.into_iter().filter_map(notice).collect()
+    }
+
+    /// Whether the mail that begins the thread of this notice was taken.
+    fn has_thread(&self, recipient: &EmailAddress, kind: Kind) -> bool {
+        let mut seats = self.approval.stages().iter().flat_map(Stage::seats);
+        match kind.is_for_submitter() {
+            true => self.notices.notified_of_start,
+            false => seats
+                .rfind(|seat| seat.reviewer == *recipient)
+                .is_some_and(|seat| self.deliveries.of(seat).sent),
+        }
     }
 }
 

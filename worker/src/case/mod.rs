@@ -34,12 +34,14 @@ pub(crate) use self::{
 };
 use crate::{
     approval::{
-        Approval, Ballot, By, Claim, Entry, NotReassigned, NotReissued, Receipt, Seat, SeatStatus,
-        Stage, ToAsk, Whom,
+        Approval, Ballot, By, Claim, NotReassigned, NotReissued, Receipt, Seat, SeatStatus, Stage,
+        ToAsk, Whom,
     },
     outcome,
     policy::Plan,
-    recorded::{Concluded, Evidence, Issue, Issued, Notice, ReviewRequest, Sealed},
+    recorded::{
+        Concluded, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest, Sealed,
+    },
 };
 
 /// Serialised, it is what a workflow that continues as new leaves to its next run.
@@ -123,7 +125,8 @@ pub(crate) enum Step {
     Issue { summary: String, issue: Box<Issue>, publish: bool },
     /// Send requests, and wait for the state to change or for the time to come.
     Wait(Wait),
-    /// A stage has ended. Cancel its timer and its requests, unless the workflow is about to close.
+    /// A stage has ended. Cancel its timer, its requests and what the submitter is told of it, unless the workflow
+    /// is about to close.
     EndStage { cancel: bool },
     /// Compute and seal the outcome, and hand it to the state as [`Event::Concluded`]; write search attributes
     /// first if `publish`.
@@ -234,7 +237,7 @@ impl Case {
             (Event::Concluded(Concluded { outcome: sealed, jws }), Some(open)) => {
                 if let Ok(outcome) = sealed.unverified() {
                     open.ending.concluded = Some((sealed, v1::Outcome { jws, ..outcome }));
-                    open.notices.notify_submitter(open.plan.submitter.clone());
+                    open.notices.notify(open.plan.submitter.clone(), Kind::Outcome, 0);
                     open.unpublished = true;
                 }
             }
@@ -260,7 +263,9 @@ impl Case {
         if let Some(ended) = open.stage.take_if(|stage| Some(*stage) != pending) {
             // They need not decide any more.
             open.notify(open.approval.stages()[ended].undecided().cloned().collect());
-            return Step::EndStage { cancel: pending.is_some() || open.waits_for_receiver() };
+            let is_told = open.notices.end_stage();
+            let cancel = is_told || pending.is_some() || open.waits_for_receiver();
+            return Step::EndStage { cancel };
         }
         open.stage = pending;
         if pending.is_none() {
@@ -481,6 +486,13 @@ impl Open {
     fn requests(&mut self) -> Vec<ReviewRequest> {
         let Some(position) = self.approval.open() else { return Vec::new() };
         let stage = &self.approval.stages()[position];
+        let mails = self.deliveries.start(stage);
+        let follows = |seat: &Seat, reminder: bool| {
+            let mut earlier = stage.superseded_links_of(seat).chain(reminder.then_some(seat));
+            let taken = earlier.rfind(|earlier| self.deliveries.of(earlier).sent)?;
+            let asked_at = self.approval.asked_at(&taken.link)?;
+            Some(EarlierRequest { round: taken.round, asked_at })
+        };
         let request = |(seat, reminder): (&Seat, bool)| ReviewRequest {
             plan: self.sealed.clone(),
             first_run_id: self.first_run_id.clone(),
@@ -496,9 +508,10 @@ impl Open {
             on_deadline: stage.on_deadline(),
             escalates: stage.has_next_level(),
             reminder,
-            new_link: stage.had_another_link(seat),
+            new_link: stage.superseded_links_of(seat).next().is_some(),
+            follows: follows(seat, reminder),
         };
-        self.deliveries.start(stage).into_iter().map(request).collect()
+        mails.into_iter().map(request).collect()
     }
 
     fn unsent_to_superseded(&self) -> Vec<String> {
@@ -516,24 +529,22 @@ impl Open {
         }
     }
 
-    /// Tells the submitter that people are asked, where the rule says so.
+    /// Notifies the submitter that people are first asked, where the rule says so.
     fn notify_of_start(&mut self) {
-        let journal = self.approval.journal();
-        let asked = journal.iter().filter(|entry| matches!(entry, Entry::Asked { .. })).count();
-        if self.plan.tell_submitter && asked == 1 {
-            let (submitter, entries) = (self.plan.submitter.clone(), journal.len());
-            self.notices.notify(submitter, Kind::Started, entries);
+        if self.plan.tell_submitter && self.approval.has_asked_once() {
+            let entries = self.approval.journal().len();
+            self.notices.notify(self.plan.submitter.clone(), Kind::Started, entries);
         }
     }
 
-    /// Tells the submitter that mail reaches nobody who may decide, once until it reaches somebody.
+    /// Notifies the submitter that mail reaches nobody who may decide, and again if that becomes so once more.
     fn notify_if_unreachable(&mut self) {
         let unreachable = self.approval.is_unreachable();
-        if unreachable && !self.notices.told_unreachable {
+        if unreachable && !self.notices.notified_unreachable {
             let entries = self.approval.journal().len();
             self.notices.notify(self.plan.submitter.clone(), Kind::Unreachable, entries);
         }
-        self.notices.told_unreachable = unreachable;
+        self.notices.notified_unreachable = unreachable;
     }
 
     /// Whether a signal has to wait for a stage to open, or for links: it may be about somebody who is

@@ -19,10 +19,12 @@ pub(super) struct Notices {
     /// Those that are on their way.
     #[serde(skip)]
     started: BTreeSet<u32>,
-    /// Why the submitter could not be notified; empty if they could.
+    /// Why the submitter could not be notified the last time; empty if they could.
     pub(super) submitter_error: String,
+    /// Whether a mail that tells the submitter of the start was taken: it begins their thread.
+    pub(super) notified_of_start: bool,
     /// Whether the submitter was notified that mail reaches nobody who may decide now.
-    pub(super) told_unreachable: bool,
+    pub(super) notified_unreachable: bool,
 }
 
 /// A notice that was not delivered yet.
@@ -38,7 +40,7 @@ pub(super) struct Pending {
 pub(super) enum Kind {
     /// To the submitter, as the two behind.
     Outcome,
-    /// People are asked.
+    /// People are asked for the first time.
     Started,
     /// Mail reaches nobody who may decide.
     Unreachable,
@@ -47,18 +49,22 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn is_for_submitter(self) -> bool {
-        matches!(self, Kind::Outcome | Kind::Started | Kind::Unreachable)
+    pub(super) fn is_for_submitter(self) -> bool {
+        self == Kind::Outcome || self.is_about_stage()
+    }
+
+    /// Whether it says what the open stage waits for, which is not so any more once that has ended.
+    fn is_about_stage(self) -> bool {
+        matches!(self, Kind::Started | Kind::Unreachable)
     }
 }
 
 impl Notices {
-    /// Of the outcome: what was to be said before it is said no more.
-    pub(super) fn notify_submitter(&mut self, recipient: EmailAddress) {
-        let started = &self.started;
-        self.undelivered
-            .retain(|number, notice| started.contains(number) || !notice.kind.is_for_submitter());
-        self.notify(recipient, Kind::Outcome, 0);
+    /// Drops what was to be said of a stage that has ended. Returns whether some of it is on its way: that is
+    /// to be cancelled.
+    pub(super) fn end_stage(&mut self) -> bool {
+        let stale = self.undelivered.extract_if(.., |_, notice| notice.kind.is_about_stage());
+        stale.filter(|(number, _)| self.started.remove(number)).count() > 0
     }
 
     pub(super) fn notify(&mut self, recipient: EmailAddress, kind: Kind, entries: usize) {
@@ -91,15 +97,17 @@ impl Notices {
         !self.undelivered.is_empty()
     }
 
-    /// A notice was sent, or refused for good. Returns whether the submitter could not be notified.
+    /// A notice was sent, or refused for good. Returns whether that changes whether the submitter can be notified:
+    /// their latest notice says it.
     pub(super) fn finish(&mut self, number: u32, result: Result<(), String>) -> bool {
         self.started.remove(&number);
-        match (self.undelivered.remove(&number), result) {
-            (Some(Pending { kind: Kind::Outcome, .. }), Err(why)) => {
-                self.submitter_error = why;
-                true
-            }
-            _ => false,
+        let Some(Pending { kind, .. }) = self.undelivered.remove(&number) else { return false };
+        if !kind.is_for_submitter() {
+            return false;
         }
+        self.notified_of_start |= kind == Kind::Started && result.is_ok();
+        let error = result.err().unwrap_or_default();
+        let before = std::mem::replace(&mut self.submitter_error, error);
+        before.is_empty() != self.submitter_error.is_empty()
     }
 }

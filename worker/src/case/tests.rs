@@ -616,6 +616,7 @@ fn a_new_link_is_mailed_and_the_old_one_decides_nothing_from_then_on() {
     let wait = case.next_wait(NOW);
     let [request] = &wait.requests[..] else { panic!("{wait:?}") };
     assert_eq!((&*request.link, request.new_link, request.reminder), ("c", true, false));
+    assert_eq!(request.follows.as_ref().map(|earlier| earlier.round), Some(0), "in its thread");
     assert!(wait.publish && case.start_notices().is_empty(), "the mail says it all");
     let reviewers = &case.status().stages[0].reviewers;
     let shown: Vec<_> =
@@ -637,7 +638,51 @@ fn a_mail_with_a_link_that_is_reissued_is_stopped() {
     open(&mut case, &["c"]);
     let wait = case.next_wait(NOW);
     assert_eq!(wait.stop, ["a"]);
-    assert_eq!(wait.requests.len(), 1, "Bob has his link");
+    let [request] = &wait.requests[..] else { panic!("Bob has his link: {wait:?}") };
+    assert!(request.new_link && request.follows.is_none(), "the earlier mail was not taken");
+}
+
+/// Nor does a mail that was refused begin a thread.
+#[test]
+fn a_mail_continues_the_thread_of_one_that_was_taken_and_of_no_other() {
+    let mut case = opened_case();
+    case.next_wait(NOW);
+    case.delivered("a", false, Ok(()));
+    case.delivered("b", false, Err("no such mailbox".into()));
+    case.remind(&[]);
+    let reminders = case.next_wait(NOW).requests;
+    let rounds = reminders.iter().map(|mail| mail.follows.as_ref().map(|earlier| earlier.round));
+    assert_eq!(rounds.collect::<Vec<_>>(), [Some(0), None]);
+    for name in ["ann", "bob"] {
+        case.decide(Verdict::Approve, &signal(&full(name), "by phone"), NOW);
+    }
+    case.sealed();
+    let notices = case.start_notices();
+    let follows: Vec<_> = notices.iter().map(|it| (it.recipient.as_str(), it.follows)).collect();
+    let of_bob = ("bob@example.com", false);
+    assert_eq!(follows, [("ann@example.com", true), of_bob, ("sue@example.com", false)]);
+}
+
+#[test]
+fn a_submitters_mails_continue_the_one_that_told_them_of_the_start() {
+    for (result, follows) in [(Ok(()), true), (Err("no such mailbox".to_owned()), false)] {
+        let mut case = Case::default();
+        begin_with(&mut case, &Plan { tell_submitter: true, ..plan() });
+        open(&mut case, &["a", "b"]);
+        case.next_wait(NOW);
+        let Notice { number, .. } = case.start_notices().remove(0);
+        let error = result.clone().err().unwrap_or_default();
+        case.handle(Event::NoticeFinished { number, result }, NOW);
+        assert_eq!(case.status().announcement_error, error, "whatever the notice is about");
+        assert_eq!(case.next_wait(NOW).publish, !follows, "a search finds it");
+        case.send(names::SIGNAL_WITHDRAW, &[], NOW);
+        case.next(NOW);
+        case.sealed();
+        let Notice { number, follows: continues, .. } = case.start_notices().remove(0);
+        assert_eq!(continues, follows);
+        case.handle(Event::NoticeFinished { number, result: Ok(()) }, NOW);
+        assert_eq!(case.status().announcement_error, "", "this one has come");
+    }
 }
 
 #[test]
@@ -718,9 +763,44 @@ fn the_submitter_is_told_at_the_start_once_where_the_rule_says_so() {
     begin_with(&mut case, &Plan { tell_submitter: true, ..plan() });
     open(&mut case, &["a", "b"]);
     case.send(names::SIGNAL_WITHDRAW, &[], NOW);
+    assert!(matches!(case.next(NOW), Step::EndStage { cancel: false }), "none is on its way");
     case.sealed();
     let notices = case.start_notices();
     assert!(matches!(notices[..], [Notice { about: About::Outcome { .. }, .. }]), "{notices:?}");
+}
+
+/// It would come behind the outcome, and keep it waiting.
+#[test]
+fn what_a_submitter_is_told_of_a_stage_ends_with_it_also_on_its_way() {
+    let mut case = Case::default();
+    begin_with(&mut case, &Plan { tell_submitter: true, ..plan() });
+    open(&mut case, &["a", "b"]);
+    case.next_wait(NOW);
+    let mut on_their_way = case.start_notices();
+    case.delivered("a", false, Err("no such mailbox".into()));
+    case.delivered("b", false, Err("no such mailbox".into()));
+    case.next_wait(NOW);
+    on_their_way.extend(case.start_notices());
+    let [Notice { about: About::Started(_), .. }, Notice { about: About::Unreachable(_), .. }] =
+        &on_their_way[..]
+    else {
+        panic!("{on_their_way:?}")
+    };
+    case.decide(Verdict::Reject, &signal("ann@example.com", "by phone"), NOW);
+    assert!(matches!(case.next(NOW), Step::EndStage { cancel: true }), "they are cancelled");
+    assert!(matches!(case.next(NOW), Step::Conclude { .. }));
+    case.sealed();
+    case.next_wait(NOW);
+    let after = case.start_notices();
+    assert_eq!(after.len(), 2, "to Ann and Sue: {after:?}");
+    for Notice { number, .. } in after {
+        case.handle(Event::NoticeFinished { number, result: Ok(()) }, NOW);
+    }
+    // One that had failed before it was cancelled.
+    let late = Event::NoticeFinished { number: on_their_way[0].number, result: Err("no".into()) };
+    case.handle(late, NOW);
+    assert_eq!(case.status().announcement_error, "");
+    assert!(matches!(case.next(NOW), Step::Close { undelivered: None, .. }), "nothing is left");
 }
 
 #[test]

@@ -145,11 +145,11 @@ fn reviewer_state(open: &Open, stage: &Stage, seat: &Seat) -> v1::ReviewerState 
 
 fn delivery(open: &Open, stage: &Stage, seat: &Seat) -> v1::Delivery {
     let waits = open.approval.open_stage() == Some(stage);
-    let released = seat.status == SeatStatus::Superseded;
+    let superseded = seat.status == SeatStatus::Superseded;
     match open.deliveries.of(seat) {
         mail if !mail.error.is_empty() => v1::Delivery::Undeliverable,
         mail if mail.sent => v1::Delivery::Sent,
-        _ if waits && seat.vote.is_none() && !released => v1::Delivery::Sending,
+        _ if waits && seat.vote.is_none() && !superseded => v1::Delivery::Sending,
         _ => v1::Delivery::NotNeeded,
     }
 }

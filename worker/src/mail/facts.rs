@@ -1,16 +1,11 @@
 //! What mails say of a submission and of decisions, without characters that mislead. Templates print it.
 
-use std::{cell::Cell, ptr};
-
 use countersign_protos::{
     text::{
         attachment_name, clean, clean_line, day, display_name, full_moment, moment, money,
         time_zone,
     },
-    v1::{
-        Document, Item, Outcome, StageOutcome, Status, Submission, Submitter, Verdict, Vote,
-        reason::Reason,
-    },
+    v1::{Document, Item, Outcome, Status, Submission, Submitter, Verdict, Vote, reason::Reason},
 };
 use jiff::tz::TimeZone;
 use pbjson_types::Timestamp;
@@ -25,27 +20,23 @@ const MAX_ITEMS: usize = 200;
 /// Of a title, as a heading.
 const MAX_HEADING_CHARS: usize = 80;
 
-/// Says times in the order in which people read them: the first one with the zone's name, the others with its
-/// abbreviation alone.
+/// Says times in the zone in which people read them; nothing if they are absent or out of range.
 #[derive(Debug, Clone)]
-pub(super) struct Clock {
-    zone: TimeZone,
-    is_named: Cell<bool>,
-}
+pub(super) struct Clock(TimeZone);
 
 impl Clock {
     pub(super) fn of(zone: &str) -> Self {
-        Self { zone: time_zone(zone), is_named: Cell::new(false) }
+        Self(time_zone(zone))
     }
 
-    /// Empty if absent or out of range.
-    pub(super) fn say(&self, time: &Option<Timestamp>) -> String {
-        let said = match self.is_named.get() {
-            true => moment(time.as_ref(), &self.zone),
-            false => full_moment(time.as_ref(), &self.zone),
-        };
-        self.is_named.set(self.is_named.get() || !said.is_empty());
-        said
+    /// The first time of a mail, which names the zone.
+    pub(super) fn first(&self, time: &Option<Timestamp>) -> String {
+        full_moment(time.as_ref(), &self.0)
+    }
+
+    /// Any other, with the zone's abbreviation alone.
+    pub(super) fn later(&self, time: &Option<Timestamp>) -> String {
+        moment(time.as_ref(), &self.0)
     }
 }
 
@@ -83,7 +74,8 @@ pub(super) struct Facts {
     pub(super) asker: String,
     pub(super) department: String,
     pub(super) employee_id: String,
-    pub(super) submitted: Option<Timestamp>,
+    /// Empty if nobody says it.
+    pub(super) submitted: String,
     pub(super) items: Vec<ItemFacts>,
     pub(super) more_items: usize,
     pub(super) attachments: Vec<AttachmentFacts>,
@@ -101,12 +93,12 @@ pub(super) struct AttachmentFacts {
 }
 
 impl Facts {
-    pub(super) fn of_submission(submission: &Submission) -> Self {
+    pub(super) fn of_submission(submission: &Submission, clock: &Clock) -> Self {
         let Submission {
             submission_id, submission_type, submitter, document, submitted_at, ..
         } = submission;
         let facts = Self::new(submission_id, submission_type, submitter, document);
-        Self { submitted: *submitted_at, ..facts }
+        Self { submitted: clock.later(submitted_at), ..facts }
     }
 
     pub(super) fn of_outcome(outcome: &Outcome) -> Self {
@@ -153,7 +145,7 @@ impl Facts {
             submitter_email: clean_line(&submitter.email),
             department: clean_line(&submitter.department),
             employee_id: clean_line(&submitter.employee_id),
-            submitted: None,
+            submitted: String::new(),
             items: document.items.iter().take(MAX_ITEMS).map(item).collect(),
             more_items: document.items.len().saturating_sub(MAX_ITEMS),
             attachments: document.attachments.iter().map(attachment).collect(),
@@ -193,8 +185,12 @@ pub(super) enum Detail {
     Nothing,
 }
 
+/// A vote of an outcome: the position of its stage, and its own in there.
+pub(super) type VoteAt = (usize, usize);
+
 pub(super) struct DecisionFacts {
-    pub(super) decided: Option<Timestamp>,
+    /// Of a mail that says it before any other time.
+    pub(super) decided: String,
     /// What was written with the vote that the mail begins with.
     pub(super) comment: Option<Quote>,
     /// In order. One that has not ended is left out unless somebody has decided in it.
@@ -214,59 +210,67 @@ pub(super) struct VoteFacts {
     pub(super) word: &'static str,
     /// Who signalled the vote for the reviewer, in words; empty if the reviewer pressed.
     pub(super) operator: String,
-    pub(super) decided: Option<Timestamp>,
+    pub(super) decided: String,
     pub(super) comment: Option<Quote>,
 }
 
-impl DecisionFacts {
-    /// Of a mail that begins with this vote.
-    pub(super) fn new(outcome: &Outcome, first: Option<&Vote>, detail: Detail) -> Self {
-        let told = match detail {
-            Detail::All | Detail::Votes => &outcome.stages[..],
-            Detail::Nothing => &[],
-        };
-        let tells = |vote: &Vote| VoteFacts {
-            comment: comment(vote).filter(|_| detail == Detail::All),
-            ..VoteFacts::new(vote)
-        };
-        let is_first = |vote: &Vote| first.is_some_and(|first| ptr::eq(first, vote));
-        let all = |stage: &StageOutcome| {
-            let votes: Vec<_> = stage.decisions.iter().map(tells).collect();
-            let is_open = matches!(stage.status(), Status::Pending | Status::Withdrawn);
-            (!is_open || !votes.is_empty()).then(|| StageFacts::new(stage, votes))
-        };
-        let others = |stage: &StageOutcome| {
-            let others = stage.decisions.iter().filter(|vote| !is_first(vote));
-            let others: Vec<_> = others.map(tells).collect();
-            let is_said = others.is_empty() && stage.decisions.iter().any(is_first);
-            all(stage).filter(|_| !is_said).map(|_| StageFacts::new(stage, others))
-        };
-        Self {
-            decided: outcome.decided_at,
-            comment: first.and_then(comment),
-            stages: told.iter().filter_map(all).collect(),
-            others: told.iter().filter_map(others).collect(),
+/// The stages of an outcome that have ended, or in which somebody has decided; without a vote that was told
+/// before, and its stage if it was the only one. The first time names the zone unless `is_dated`.
+pub(super) fn stages(
+    outcome: &Outcome,
+    told: Option<VoteAt>,
+    detail: Detail,
+    clock: &Clock,
+    mut is_dated: bool,
+) -> Vec<StageFacts> {
+    let all = match detail {
+        Detail::All | Detail::Votes => &outcome.stages[..],
+        Detail::Nothing => &[],
+    };
+    let mut stages = Vec::new();
+    for (position, stage) in all.iter().enumerate() {
+        let mut votes = Vec::new();
+        for (index, vote) in stage.decisions.iter().enumerate() {
+            if told == Some((position, index)) {
+                continue;
+            }
+            let decided = match std::mem::replace(&mut is_dated, true) {
+                true => clock.later(&vote.decided_at),
+                false => clock.first(&vote.decided_at),
+            };
+            let comment = comment(vote).filter(|_| detail == Detail::All);
+            votes.push(VoteFacts { decided, comment, ..VoteFacts::new(vote) });
+        }
+        let is_open = matches!(stage.status(), Status::Pending | Status::Withdrawn);
+        let is_told = told.is_some_and(|(stage, _)| stage == position);
+        if !votes.is_empty() || !is_open && !is_told {
+            let (name, word) = (clean_line(&stage.name), status_word(stage.status()));
+            stages.push(StageFacts { name, word, votes });
         }
     }
-}
-
-impl StageFacts {
-    fn new(stage: &StageOutcome, votes: Vec<VoteFacts>) -> Self {
-        Self { name: clean_line(&stage.name), word: status_word(stage.status()), votes }
-    }
+    stages
 }
 
 impl VoteFacts {
-    /// Without its comment.
+    /// Without its time and its comment.
     fn new(vote: &Vote) -> Self {
         Self {
             reviewer: reviewer(vote),
             word: vote.verdict().known().map_or("decided", |verdict| verdict.terms().past),
             operator: operator(vote),
-            decided: vote.decided_at,
+            decided: String::new(),
             comment: None,
         }
     }
+}
+
+/// What was written with a vote of an outcome.
+pub(super) fn comment_of(outcome: &Outcome, at: VoteAt) -> Option<Quote> {
+    vote_at(outcome, at).and_then(comment)
+}
+
+fn vote_at(outcome: &Outcome, (stage, vote): VoteAt) -> Option<&Vote> {
+    outcome.stages.get(stage)?.decisions.get(vote)
 }
 
 fn comment(vote: &Vote) -> Option<Quote> {
@@ -294,23 +298,26 @@ pub(super) fn because(outcome: &Outcome) -> Option<&Reason> {
 }
 
 /// The vote that decided, if it was one alone.
-pub(super) fn deciding_vote(outcome: &Outcome) -> Option<&Vote> {
+pub(super) fn deciding_vote(outcome: &Outcome) -> Option<VoteAt> {
     let Reason::Votes(_) = because(outcome)? else { return None };
     let verdict = match outcome.status() {
         Status::Approved => Verdict::Approve,
         Status::Rejected => Verdict::Reject,
         _ => return None,
     };
-    let last = outcome.stages.last()?;
-    let mut votes = last.decisions.iter().filter(|vote| vote.verdict() == verdict);
-    votes.next().filter(|_| votes.next().is_none())
+    let (stage, last) = outcome.stages.iter().enumerate().next_back()?;
+    let votes = last.decisions.iter().enumerate();
+    let mut votes = votes.filter(|(_, vote)| vote.verdict() == verdict);
+    let (vote, _) = votes.next().filter(|_| votes.next().is_none())?;
+    Some((stage, vote))
 }
 
 /// Who or what decided, behind the result in one word.
 pub(super) fn decided_by(outcome: &Outcome) -> String {
     match because(outcome) {
         Some(Reason::Votes(votes)) => {
-            let (who, operator) = match deciding_vote(outcome) {
+            let deciding = deciding_vote(outcome).and_then(|at| vote_at(outcome, at));
+            let (who, operator) = match deciding {
                 Some(vote) => (reviewer(vote), operator(vote)),
                 None => (listed(&votes.reviewers), String::new()),
             };

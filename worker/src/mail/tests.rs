@@ -188,9 +188,9 @@ impl Happening {
     }
 
     /// The mail to somebody who is out of it.
-    fn released(&self, writer: Writer<'_>, reviewer: &str) -> Letter {
-        let release = self.approval.release(&address(reviewer)).expect("released");
-        writer.superseded(&self.outcome(), release)
+    fn superseded(&self, writer: Writer<'_>, reviewer: &str) -> Letter {
+        let why = self.approval.superseded(&address(reviewer)).expect("superseded");
+        writer.superseded(&self.outcome(), why)
     }
 }
 
@@ -203,8 +203,8 @@ fn outcome(outcome: &Outcome) -> Letter {
     Writer::default().outcome(outcome)
 }
 
-fn superseded(outcome: &Outcome, release: Release<'_>) -> Letter {
-    Writer::default().superseded(outcome, release)
+fn superseded(outcome: &Outcome, why: Superseded<'_>) -> Letter {
+    Writer::default().superseded(outcome, why)
 }
 
 fn review() -> ReviewRequest {
@@ -224,6 +224,7 @@ fn review() -> ReviewRequest {
         escalates: false,
         reminder: false,
         new_link: false,
+        follows: None,
     }
 }
 
@@ -259,8 +260,8 @@ fn a_request_says_who_asks_for_what_until_when_and_how_to_answer() {
         format!(
             "Sue Storm asks for your decision.
 
-15 laptops
-15,750.00 USD
+Title: 15 laptops
+Amount: 15,750.00 USD
 
 Decide by Fri 27 Nov 2026, 16:00 UTC, or it counts as rejected.
 
@@ -287,8 +288,7 @@ Items:
 - 1,050.00 USD  (no description)
 
 Files:
-- dell.pdf
-  s3://quotes/dell.pdf
+- s3://quotes/dell.pdf
 
 Approval ID: {id}
 You can also type it at https://approve.example.com/x/
@@ -365,7 +365,7 @@ fn mails_say_who_runs_this_and_whom_to_ask() {
     let letters = [
         writer.request(&plan(), &review(), &links()),
         writer.outcome(&decided()),
-        writer.superseded(&decided(), Release::Decided),
+        writer.superseded(&decided(), Superseded::Decided),
     ];
     let words = "This is about an approval at Example Corp. If you have questions, or doubt that it is \
                  genuine, ask ";
@@ -419,7 +419,7 @@ fn a_reminder_says_so_and_who_asked_when() {
     let subject = letter.subject.to_string();
     assert!(subject.starts_with("Reminder: please decide: 15 laptops"), "{subject}");
     let asked = "Sue Storm asked for your decision on Tue 24 Nov 2026, 09:31 UTC";
-    let text = format!("Reminder: {asked}.\n\n15 laptops\n");
+    let text = format!("Reminder: {asked}.\n\nTitle: 15 laptops\n");
     assert!(letter.text.starts_with(&text), "{}", letter.text);
     let html = format!("Finance &middot; {asked}</p>");
     assert_in_order(&letter.html, &["class=\"wait\"", ">Reminder</p>", html.as_str(), "<h1"]);
@@ -464,10 +464,10 @@ fn an_outcome_says_who_decided_what_and_why() {
         letter.text,
         "Your submission is rejected.
 
-15 laptops
-15,750.00 USD
+Title: 15 laptops
+Amount: 15,750.00 USD
 
-Finance: rejected
+Stage Finance: rejected
 - ann@example.com rejected, Wed 25 Nov 2026, 08:05 UTC
   > Too many
 
@@ -534,7 +534,7 @@ fn what_no_person_decided_says_why_once() {
     let silent = outcome(&Happening::of(plan.clone()).pass_deadline().outcome());
     let words = "Finance was not decided before its deadline, which counts as rejection.";
     let when = "Fri 27 Nov 2026, 16:00 UTC";
-    let says = format!("15,750.00 USD\n\n{words}\n{when}\n\nFinance: rejected\n");
+    let says = format!("15,750.00 USD\n\nWhy: {words}\n{when}\n\nStage Finance: rejected\n");
     assert!(silent.text.contains(&says), "{}", silent.text);
     assert_in_order(&silent.html, &[">Rejected</h1>", words, when, "<h2"]);
     assert_eq!(silent.html.matches("before its deadline").count(), 1, "{}", silent.html);
@@ -542,21 +542,23 @@ fn what_no_person_decided_says_why_once() {
     (plan.rule, plan.rule_decision) = ("Small expenses".into(), Some(Verdict::Approve));
     let approval = leaves::begin(&plan, time(DECIDED));
     let ruled = outcome(&outcomes::outcome(&plan, &approval, CHAIN));
-    assert!(ruled.text.contains("\n\nApproved by the rule Small expenses.\n"), "{}", ruled.text);
+    let says = "\n\nWhy: Approved by the rule Small expenses.\n";
+    assert!(ruled.text.contains(says), "{}", ruled.text);
     assert_in_order(&ruled.html, &[">Approved</h1>", "by the rule Small expenses<br>", "<h2"]);
 }
 
 #[test]
 fn an_expired_submission_says_what_that_means() {
-    let consequence = "so your submission was neither approved nor rejected. If it is still needed, \
-                       submit it again.";
+    let consequence = "so your submission ended on Fri 27 Nov 2026, 16:00 UTC, neither approved nor \
+                       rejected. If it is still needed, submit it again.";
     let plan = asking(&["ann", "bob"], Quorum::All, OnDeadline::Expire);
     let nobody = Happening::of(plan.clone()).pass_deadline();
     let somebody = Happening::of(plan).press("ann", Verdict::Approve, "").pass_deadline();
     for (happened, who) in [(nobody, "Nobody"), (somebody, "Too few people")] {
         let letter = outcome(&happened.outcome());
         let words = format!("{who} decided in time, {consequence}");
-        assert!(letter.text.starts_with(&format!("{words}\n\n15 laptops")), "{}", letter.text);
+        let text = format!("{words}\n\nTitle: 15 laptops\n");
+        assert!(letter.text.starts_with(&text), "{}", letter.text);
         let parts = ["<h1 class=\"wait\"", ">Expired</h1>", words.as_str(), "<h2"];
         assert_in_order(&letter.html, &parts);
         let subject = letter.subject.to_string();
@@ -570,20 +572,21 @@ fn a_withdrawn_submission_says_by_whom_and_why() {
     let by = "withdrawn by an operator (kim@laptop-17)";
     let letter = outcome(&withdrawn.outcome());
     let words = format!("Your submission was {by} on Wed 25 Nov 2026, 08:05 UTC.");
-    let text = format!("{words}\n\nReason:\n> Ordered twice,\n> see PO-2040\n\n15 laptops\n");
+    let quote = "Reason:\n> Ordered twice,\n> see PO-2040";
+    let text = format!("{words}\n\n{quote}\n\nTitle: 15 laptops\n");
     assert!(letter.text.starts_with(&text), "{}", letter.text);
     let reason = [">Reason:</p>", "bar", ">Ordered twice,</p>", ">see PO-2040</p>", "<h2"];
     let result = [">Withdrawn</h1>", words.as_str()];
     assert_in_order(&letter.html, &[&result[..], &reason[..]].concat());
-    let released = withdrawn.released(Writer::default(), "ann");
+    let superseded = withdrawn.superseded(Writer::default(), "ann");
     let words = format!("This request was {by}, so your decision is no longer needed.");
-    assert!(released.text.starts_with(&words), "{}", released.text);
-    assert!(released.text.contains("\n\nReason:\n> Ordered twice,\n"), "{}", released.text);
+    assert!(superseded.text.starts_with(&words), "{}", superseded.text);
+    assert!(superseded.text.contains("\n\nReason:\n> Ordered twice,\n"), "{}", superseded.text);
     let result = [">Withdrawn</h1>", words.as_str()];
-    assert_in_order(&released.html, &[&result[..], &reason[..]].concat());
+    assert_in_order(&superseded.html, &[&result[..], &reason[..]].concat());
     // A workflow that is cancelled.
     let cancelled = outcome(&Happening::of(plan()).withdraw("", "unknown").outcome());
-    let words = "Your submission was withdrawn on Wed 25 Nov 2026, 08:05 UTC.\n\n15 laptops\n";
+    let words = "Your submission was withdrawn on Wed 25 Nov 2026, 08:05 UTC.\n\nTitle: ";
     assert!(cancelled.text.starts_with(words), "{}", cancelled.text);
 }
 
@@ -663,7 +666,8 @@ fn a_long_title_is_cut_in_the_heading_and_whole_below() {
     let mut long = plan();
     long.submission.document.as_mut().expect("a document").title = title.clone();
     let letter = Writer::default().request(&long, &review(), &links());
-    assert!(letter.text.contains(&format!("\n\n{title}\n15,750.00 USD\n")), "{}", letter.text);
+    let says = format!("\n\nTitle: {title}\nAmount: 15,750.00 USD\n");
+    assert!(letter.text.contains(&says), "{}", letter.text);
     let decided = Happening::of(long).press("ann", Verdict::Reject, "").outcome();
     let whole = format!(">{title}</td>");
     let cut = ">Everything that the new office in Leipzig needs Everything that the new offic...";
@@ -675,6 +679,13 @@ fn a_long_title_is_cut_in_the_heading_and_whole_below() {
     assert!(!short.contains(">Title</td>"), "it is there already: {short}");
 }
 
+/// Whether a tag has one of these classes.
+fn has_class(tag: &str, known: &[&str]) -> bool {
+    let (_, classes) = tag.split_once("class=\"").unwrap_or_default();
+    let classes = classes.split('"').next().unwrap_or_default();
+    classes.split(' ').any(|class| known.contains(&class))
+}
+
 #[test]
 fn in_dark_mode_everything_that_has_a_colour_gets_another() {
     for html in every_mail().into_iter().map(|(_, letter)| letter.html) {
@@ -683,10 +694,11 @@ fn in_dark_mode_everything_that_has_a_colour_gets_another() {
         let (_, body) = html.split_once("<body").expect("a body");
         for tag in body.split('<').filter_map(|part| part.split('>').next()) {
             // White on green and on red is readable in both.
-            let is_button = ["#15803d", "#b91c1c", "color:#ffffff;text"];
-            let of_button = is_button.iter().any(|colour| tag.contains(colour));
-            let coloured = tag.contains(";color:#") || tag.contains("background-color:#");
-            assert!(!coloured || of_button || tag.contains("class=\""), "{tag}");
+            let of_button = tag.starts_with("a href=\"") || has_class(tag, &["button"]);
+            let text = has_class(tag, &["ink", "soft", "yes", "no", "wait"]);
+            assert!(!tag.contains(";color:#") || text || of_button, "{tag}");
+            let ground = has_class(tag, &["page", "card"]);
+            assert!(!tag.contains("background-color:#") || ground || of_button, "{tag}");
         }
     }
 }
@@ -761,7 +773,7 @@ fn the_first_time_of_a_mail_names_its_zone_and_no_other_does() {
 
 /// They read why, that nothing is left to do, and nothing that others wrote.
 #[test]
-fn whoever_is_released_reads_why() {
+fn whoever_is_superseded_reads_why() {
     let two = || Happening::of(asking(&["ann", "bob"], Quorum::Any, OnDeadline::Reject));
     let escalated = Happening::of(escalating()).pass_deadline().ask(DEADLINE, LATER);
     let refused = Happening::of(escalating()).refuse("ann").refuse("bob").ask(DECIDED, DEADLINE);
@@ -787,10 +799,10 @@ fn whoever_is_released_reads_why() {
             "Your decision is no longer needed.",
         ),
     ] {
-        let letter = happened.released(Writer::default(), "bob");
+        let letter = happened.superseded(Writer::default(), "bob");
         assert!(letter.subject.to_string().starts_with(start), "{}", letter.subject);
         let end = "There is nothing for you to do. Your link no longer works.";
-        let opening = format!("{words} {end}\n\n15 laptops\n");
+        let opening = format!("{words} {end}\n\nTitle: 15 laptops\n");
         assert!(letter.text.starts_with(&opening), "{}", letter.text);
         assert_in_order(&letter.html, &["<h1 class=\"wait\"", "</h1>", end, "<h2"]);
         for part in [&letter.text, &letter.html] {
@@ -809,7 +821,7 @@ fn whoever_is_asked_in_anothers_place_reads_in_whose_and_who_wanted_that() {
     let replacing = ReviewRequest { instead_of, reassigned_by, ..review() };
     let letter = request(&replacing, &links());
     let words = "An operator (op@laptop CFO) asked you to decide instead of bob@example.com.";
-    assert!(letter.text.contains(&format!("\n\n{words}\n\n15 laptops")), "{}", letter.text);
+    assert!(letter.text.contains(&format!("\n\n{words}\n\nTitle: 15 laptops")), "{}", letter.text);
     let dark = "<p class=\"ink\" style=\"margin:12px 0 0;color:#1f2937\">An operator (op@laptop";
     let title = "<h1 class=\"ink\" dir=\"auto\" style=\"margin:16px 0 0;";
     assert_in_order(&letter.html, &[dark, ">bob@example.com</a>.</p>", title]);
@@ -833,7 +845,7 @@ fn a_submitter_reads_who_is_asked_until_when_and_that_nobody_can_be_reached() {
     assert_eq!(letter.subject.to_string(), "Waiting: 15 laptops, 15,750.00 USD, PO-2041");
     let words = "ann@example.com has until Fri 27 Nov 2026, 16:00 UTC. After that, it counts as \
                  rejected.";
-    let about = "\n\n15 laptops\n15,750.00 USD\n\nSubmitted by: ";
+    let about = "\n\nTitle: 15 laptops\nAmount: 15,750.00 USD\n\nSubmitted by: ";
     let text = format!("Waiting for Finance to decide. {words}{about}");
     assert!(letter.text.starts_with(&text), "{}", letter.text);
     let headline = ">Waiting for Finance to decide</h1>";
@@ -880,6 +892,12 @@ fn every_mail() -> Vec<(&'static str, Letter)> {
         request.instead_of = Some(address("bob"));
         request.reassigned_by = Some(OPERATOR.into());
     };
+    let is_away = |request: &mut ReviewRequest| request.on_behalf_of = Some(address("fay"));
+    let reminded = |change: &dyn Fn(&mut ReviewRequest)| {
+        let mut request = review();
+        change(&mut request);
+        writer.request(&short, &ReviewRequest { reminder: true, ..request }, &links())
+    };
     let one = || Happening::of(short.clone());
     let two =
         |on_deadline| Happening::of(in_berlin(asking(&["ann", "bob"], Quorum::Any, on_deadline)));
@@ -899,14 +917,17 @@ fn every_mail() -> Vec<(&'static str, Letter)> {
         ("request", asked(&|_| ())),
         ("request-long", writer.request(&long, &review(), &links())),
         ("request-reminder", asked(&|request| request.reminder = true)),
-        ("request-for-somebody-away", asked(&|it| it.on_behalf_of = Some(address("fay")))),
+        ("request-new-link", asked(&|request| request.new_link = true)),
+        ("request-for-somebody-away", asked(&is_away)),
+        ("request-for-somebody-away-reminder", reminded(&is_away)),
         ("request-in-anothers-place", asked(&replaces)),
-        ("released-replaced", two(OnDeadline::Reject).replace("bob", "cy").released(writer, "bob")),
-        ("released-others-asked", others_asked.released(writer, "bob")),
-        ("released-unreachable", refused.released(writer, "bob")),
-        ("released-deadline", two(OnDeadline::Reject).pass_deadline().released(writer, "bob")),
-        ("released-decided", rejected().released(writer, "bob")),
-        ("released-withdrawn", withdrawn().released(writer, "bob")),
+        ("request-in-anothers-place-reminder", reminded(&replaces)),
+        ("superseded-replaced", two(OnDeadline::Reject).replace("bob", "cy").superseded(writer, "bob")),
+        ("superseded-others-asked", others_asked.superseded(writer, "bob")),
+        ("superseded-unreachable", refused.superseded(writer, "bob")),
+        ("superseded-deadline", two(OnDeadline::Reject).pass_deadline().superseded(writer, "bob")),
+        ("superseded-decided", rejected().superseded(writer, "bob")),
+        ("superseded-withdrawn", withdrawn().superseded(writer, "bob")),
         ("decided-by-operator", decided),
         ("submitter-started", started),
         ("submitter-unreachable", unreachable),
@@ -920,7 +941,7 @@ fn every_mail() -> Vec<(&'static str, Letter)> {
 #[test]
 fn no_sample_contradicts_itself() {
     let with_votes =
-        ["released-decided", "decided-by-operator", "outcome-approved", "outcome-rejected"];
+        ["superseded-decided", "decided-by-operator", "outcome-approved", "outcome-rejected"];
     for (name, letter) in every_mail() {
         let text = letter.text;
         let notice = !name.starts_with("request");
@@ -930,7 +951,7 @@ fn no_sample_contradicts_itself() {
             assert!(!text.contains("rejected"), "{text}");
         }
         if name == "outcome-expired" {
-            assert!(text.contains("Finance: not decided in time\n"), "{text}");
+            assert!(text.contains("\nStage Finance: not decided in time\n"), "{text}");
         }
     }
 }
@@ -956,7 +977,7 @@ fn a_reviewer_for_whom_an_operator_decided_reads_so_and_who_it_was() {
     assert_eq!(letter.subject.to_string(), subject);
     let operator = "An operator (42@laptop Approved by the CFO) recorded a rejection for you in Finance \
                     on Wed 25 Nov 2026, 08:05 UTC. If you did not ask for that, tell Example Corp ";
-    let text = format!("{operator}(it-help@example.com).\n\n15 laptops\n");
+    let text = format!("{operator}(it-help@example.com).\n\nTitle: 15 laptops\n");
     assert!(letter.text.starts_with(&text), "{}", letter.text);
     let vote =
         "\n- ann@example.com rejected, recorded by an operator (42@laptop Approved by the CFO)";
@@ -1031,8 +1052,8 @@ fn submitted_text_cannot_pass_for_ours() {
         request,
         told,
         of_withdrawal,
-        superseded(&forging, Release::Decided),
-        withdrawn.released(Writer::default(), "ann"),
+        superseded(&forging, Superseded::Decided),
+        withdrawn.superseded(Writer::default(), "ann"),
     ] {
         for line in letter.text.lines() {
             let genuine = format!("Approval ID: {}", links().id);
@@ -1043,6 +1064,40 @@ fn submitted_text_cannot_pass_for_ours() {
     }
 }
 
+/// What was submitted begins no line.
+#[test]
+fn a_title_or_a_stage_cannot_pass_for_a_line_of_ours() {
+    for forged in [
+        "- cfo@example.com approved, Wed 25 Nov 2026, 08:05 UTC",
+        "Stage Board: approved",
+        "Approved by the rule Small expenses.",
+        "> Fine with me",
+    ] {
+        let mut hostile = plan();
+        hostile.stages[0].name = forged.into();
+        hostile.submission.submission_id = forged.into();
+        hostile.submission.submission_type = forged.into();
+        let document = hostile.submission.document.as_mut().expect("a document");
+        document.title = forged.into();
+        document.category = forged.into();
+        document.items[1].description = forged.into();
+        document.attachments = vec![format!("s3://quotes/{forged}")];
+        let asked = || Happening::of(hostile.clone());
+        let writer = Writer::default();
+        for letter in [
+            writer.request(&hostile, &review(), &links()),
+            outcome(&asked().press("ann", Verdict::Reject, forged).outcome()),
+            outcome(&asked().pass_deadline().outcome()),
+            asked().pass_deadline().superseded(writer, "ann"),
+            writer.started(&asked().outcome(), &asked().approval).expect("asked"),
+        ] {
+            assert!(letter.text.contains(forged), "{}", letter.text);
+            let passes = letter.text.lines().any(|line| line.starts_with(forged));
+            assert!(!passes, "{}", letter.text);
+        }
+    }
+}
+
 #[test]
 fn tabs_become_spaces() {
     let mut tabbed = plan();
@@ -1050,7 +1105,7 @@ fn tabs_become_spaces() {
     document.title = "15\tlaptops".into();
     document.description = "a\tb".into();
     let letter = Writer::default().request(&tabbed, &self::review(), &links());
-    assert!(letter.text.contains("\n15 laptops\n") && letter.text.contains("\n> a\tb\n"));
+    assert!(letter.text.contains("\nTitle: 15 laptops\n") && letter.text.contains("\n> a\tb\n"));
 }
 
 #[test]

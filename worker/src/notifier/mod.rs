@@ -25,8 +25,8 @@ use tracing::warn;
 use crate::mail::Subject;
 use crate::{approval::EmailAddress, mail::Letter};
 
-/// The longest attempt to send a mail, once it may be sent. The activity's time-out has to be longer, so that
-/// the failure names the cause.
+/// The longest attempt to send a mail, its wait for its turn included. The activity's time-out has to be longer,
+/// so that the failure names the cause.
 pub(crate) const LONGEST_ATTEMPT: Duration = rate::LONGEST_WAIT.saturating_add(smtp::LONGEST);
 
 /// The setting that selects the notifier.
@@ -77,6 +77,9 @@ pub(crate) enum NotifyError {
     /// Refused without a clear reason. Retried for a while, then final.
     #[error("{0}")]
     Unexplained(String),
+    /// It is not this mail's turn before that time is over.
+    #[error("not sent yet: COUNTERSIGN_MAIL_RATE lets other mails out first")]
+    Later(Duration),
 }
 
 #[cfg(test)]

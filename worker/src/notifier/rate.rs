@@ -2,38 +2,55 @@
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::Mutex,
-    time::{Instant, sleep_until, timeout},
-};
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep_until};
 
 use super::NotifyError;
 
-/// The longest that a mail waits for its turn before it is tried again later.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_mins(10);
+/// The longest that a mail waits here for its turn. It takes an activity's slot meanwhile, which others need.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How many wait here at most, for the same reason.
+const MOST_WAITING: u32 = 100;
 
 /// Mails a second, retried ones included: one after the other and without bursts, since providers count in
 /// short intervals.
 #[derive(Debug, Clone)]
 pub struct MailRate {
     interval: Duration,
-    /// When the next mail may be sent. Who waits for it holds it, the others queue up behind.
-    next: Arc<Mutex<Instant>>,
+    queue: Arc<Mutex<Queue>>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    /// When the next mail may be sent.
+    next: Instant,
+    /// When the next one that cannot wait here is to come back: behind those that were sent away before.
+    back: Instant,
 }
 
 impl MailRate {
     /// Returns when it is this mail's turn.
+    ///
+    /// # Errors
+    /// How long it is to wait elsewhere.
     pub(crate) async fn wait_for_turn(&self) -> Result<(), NotifyError> {
-        let turn = async {
-            let mut next = self.next.lock().await;
-            sleep_until(*next).await;
-            *next = Instant::now() + self.interval;
-        };
-        timeout(LONGEST_WAIT, turn).await.map_err(|_| {
-            NotifyError::Unavailable(format!(
-                "not sent for {LONGEST_WAIT:?}: COUNTERSIGN_MAIL_RATE lets other mails out first"
-            ))
-        })
+        let turn = self.turn(Instant::now()).map_err(NotifyError::Later)?;
+        sleep_until(turn).await;
+        Ok(())
+    }
+
+    /// When it is the turn of a mail that comes now. Nobody else gets that turn.
+    fn turn(&self, now: Instant) -> Result<Instant, Duration> {
+        let longest = LONGEST_WAIT.min(MOST_WAITING * self.interval);
+        let mut queue = self.queue.lock();
+        let turn = queue.next.max(now);
+        if turn - now <= longest {
+            queue.next = turn + self.interval;
+            return Ok(turn);
+        }
+        let back = queue.back.max(turn);
+        queue.back = back + self.interval;
+        Err(back - now)
     }
 }
 
@@ -43,14 +60,15 @@ impl FromStr for MailRate {
     fn from_str(text: &str) -> Result<Self, &'static str> {
         let rate = text.parse::<f64>().ok().filter(|rate| (0.01..=10_000.0).contains(rate));
         let rate = rate.ok_or("must be a number of mails a second, such as 10 or 0.5")?;
-        let next = Arc::new(Mutex::new(Instant::now()));
-        Ok(Self { interval: Duration::from_secs_f64(rate.recip()), next })
+        let now = Instant::now();
+        let queue = Arc::new(Mutex::new(Queue { next: now, back: now }));
+        Ok(Self { interval: Duration::from_secs_f64(rate.recip()), queue })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::{FutureExt, future::join_all};
+    use futures::future::join_all;
 
     use super::*;
 
@@ -76,18 +94,37 @@ mod tests {
             start.elapsed().as_millis() / 10
         }));
         assert_eq!(times.await, [0, 25, 50, 75, 100]);
-        // Whoever gives up has used up no turn.
-        assert!(rate.wait_for_turn().now_or_never().is_none());
         rate.wait_for_turn().await.expect("a turn");
         assert_eq!(start.elapsed().as_millis() / 10, 125);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_mail_that_waits_for_too_long_is_tried_again_later() {
-        let (rate, start) = (rate("0.01"), Instant::now());
-        let turns = join_all((0..10).map(|_| rate.wait_for_turn())).await;
-        assert!(turns[..6].iter().all(Result::is_ok), "{turns:?}");
-        assert!(matches!(turns[9], Err(NotifyError::Unavailable(_))), "{turns:?}");
-        assert!(start.elapsed() < LONGEST_WAIT + Duration::from_secs(1));
+    async fn a_mail_whose_turn_is_far_off_waits_elsewhere_and_comes_back_in_its_turn() {
+        let (limited, start) = (rate("1"), Instant::now());
+        let turns: Vec<_> = (0..600).map(|_| limited.turn(start)).collect();
+        let (here, elsewhere) = turns.split_at(31);
+        assert!(here.iter().all(Result::is_ok), "half a minute's: {here:?}");
+        let back = elsewhere.iter().map(|turn| turn.expect_err("later").as_secs());
+        let back: Vec<u64> = back.collect();
+        assert_eq!(back, (31..600).collect::<Vec<_>>(), "one after the other");
+        for seconds in back {
+            let then = start + Duration::from_secs(seconds);
+            assert_eq!(limited.turn(then), Ok(then), "nobody else has this turn");
+        }
+        let slow = rate("0.01");
+        assert_eq!(slow.turn(start), Ok(start));
+        assert_eq!(slow.turn(start), Err(Duration::from_secs(100)));
+        let later = slow.wait_for_turn().await;
+        assert_eq!(later, Err(NotifyError::Later(Duration::from_secs(200))));
+        assert_eq!(start.elapsed(), Duration::ZERO, "at once");
+    }
+
+    #[test]
+    fn others_have_room_beside_the_mails_that_wait() {
+        for text in ["10", "100", "10000"] {
+            let (limited, now) = (rate(text), Instant::now());
+            let here = (0..1_000).filter(|_| limited.turn(now).is_ok()).count();
+            assert!(here <= MOST_WAITING as usize + 1, "{here} at {text} a second");
+        }
     }
 }

@@ -89,12 +89,21 @@ impl Sns {
             .build()
             .map_err(|error| NotifyError::Rejected(error.to_string()))?;
         let (client, number) = self.session().await;
-        if !self.subscriptions.may_reach(&client, &self.topic, &envelope.recipient).await {
-            let why = format!(
-                "Amazon SNS: {} has not confirmed a subscription to the topic",
-                envelope.recipient.as_str()
-            );
-            return Err(NotifyError::Rejected(why));
+        match self.subscriptions.may_reach(&client, &self.topic, &envelope.recipient).await {
+            Ok(true) => {}
+            Ok(false) => {
+                let why = format!(
+                    "Amazon SNS: {} has not confirmed a subscription to the topic",
+                    envelope.recipient.as_str()
+                );
+                return Err(NotifyError::Rejected(why));
+            }
+            Err(NotListed { doubts_credentials, why, .. }) => {
+                if doubts_credentials {
+                    self.forget(number).await;
+                }
+                return Err(NotifyError::Unavailable(why));
+            }
         }
         self.wait_for_turn(&envelope.recipient).await;
         let published = client
@@ -129,7 +138,7 @@ impl Sns {
             error => error,
         })?;
         let listed = subscriptions::list(&client, &self.topic).await;
-        listed.map(drop).map_err(|NotListed { is_denied, why }| {
+        listed.map(drop).map_err(|NotListed { is_denied, why, .. }| {
             NotifyError::Unavailable(match is_denied {
                 true => format!(
                     "{why} (without sns:ListSubscriptionsByTopic, a mail to somebody who has not \

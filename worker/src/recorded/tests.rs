@@ -154,6 +154,7 @@ fn request() -> ReviewRequest {
         escalates: true,
         reminder: true,
         new_link: true,
+        follows: Some(EarlierRequest { round: 1, asked_at: at("2026-11-23T09:00:00Z") }),
     }
 }
 
@@ -172,7 +173,7 @@ fn what_histories_hold_is_written_as_it_was() {
     let first_run_id = || CHAIN.first_run_id.to_owned();
     let notice = |about| {
         let (workflow_id, recipient) = ("laptops".to_owned(), address("bob"));
-        Notice { workflow_id, number: 2, recipient, about }
+        Notice { workflow_id, number: 2, recipient, about, follows: true }
     };
     let announced = About::Outcome { outcome: outcome(), first_run_id: first_run_id() };
     let start = StartFollowUp {

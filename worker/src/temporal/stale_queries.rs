@@ -10,6 +10,12 @@
 //! - A replayed task that shows the workflow nothing is not seen here, and events behind it look like
 //!   those of a new one. So the first events after a replay may be ahead if a query of its own follows.
 //!   It is answered: nearly always they were a task's.
+//!
+//! The second kind costs more than it finds: an eviction makes the next task a replay, whose first events are
+//! again followed by a query. So a run that was replayed once, after a deploy or for want of room in the
+//! cache, may be evicted after each task that a query follows, until two tasks come without one. That is
+//! accepted: a replay takes milliseconds, such tasks and queries are as few as people's clicks, and the other
+//! choice is to leave a run that may be ahead, whose commands another worker would not repeat.
 
 use std::{
     collections::HashMap,

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use temporalio_sdk::{WorkflowCancellationToken, WorkflowContext, workflows::join};
 
 use super::{ApprovalWorkflow, options};
+use crate::recorded::{About, Notice};
 
 pub(super) struct Background {
     pub(super) work: Fuse<LocalBoxFuture<'static, ()>>,
@@ -39,7 +40,7 @@ impl Background {
     }
 }
 
-/// What is cancelled when a stage ends: its timer, and requests that were not sent yet.
+/// What is cancelled when a stage ends: its timer, and mails about it that were not sent yet.
 pub(super) struct StageWork<'a> {
     over: WorkflowCancellationToken,
     timer: Option<Timer<'a>>,
@@ -61,6 +62,16 @@ impl<'a> StageWork<'a> {
         let token = self.over.child_token();
         self.requests.push((link.to_owned(), token.clone()));
         token
+    }
+
+    /// A token for a notice: what the submitter is told of the stage ends with it, and nothing else does.
+    pub(super) fn notice(&self, notice: &Notice) -> WorkflowCancellationToken {
+        match notice.about {
+            About::Started(_) | About::Unreachable(_) => self.over.child_token(),
+            About::Outcome { .. } | About::Superseded(_) | About::DecidedByOperator(_) => {
+                WorkflowCancellationToken::new()
+            }
+        }
     }
 
     pub(super) fn stop_requests(&mut self, links: &[String]) {

@@ -8,7 +8,8 @@
 //! 3. `refuse`: the run fails
 //! 4. `next`: issue links, wait, end a stage, conclude, act on the outcome, or close
 //! 5. `search_attributes`: before a wait or the end, where they have changed
-//! 6. `start_notices`: mails to those who need not decide any more, or to the submitter
+//! 6. `start_notices`: mails to those who need not decide any more, or to the submitter; when a stage ends,
+//!    what the submitter was to be told of it is cancelled with its requests
 //! 7. `drain`: signals that came while links were issued, when all that follows from the links is
 //!    scheduled
 //! 8. `handle`, then `details`: after each thing that was done
@@ -231,7 +232,8 @@ impl ApprovalWorkflow {
                         background.add(Self::request(ctx.clone(), request, token));
                     }
                     for notice in ctx.state_mut(|workflow| workflow.case.start_notices()) {
-                        background.add(Self::notify(ctx.clone(), notice));
+                        let token = stage.notice(&notice);
+                        background.add(Self::notify(ctx.clone(), notice, token));
                     }
                     let until = wait.until;
                     let timer = until.map(|(until, what)| stage.timer(ctx, until, now, what));
@@ -363,10 +365,11 @@ impl ApprovalWorkflow {
         Self::handle(&ctx, Event::RequestFinished { link, reminder, result });
     }
 
-    /// Mails somebody an outcome, which does not depend on it.
-    async fn notify(ctx: WorkflowContext<Self>, notice: Notice) {
-        let event = notices::deliver(&ctx, notice).await;
-        Self::handle(&ctx, event);
+    /// Mails somebody an outcome, which does not depend on it, or what the submitter is told of a stage.
+    async fn notify(ctx: WorkflowContext<Self>, notice: Notice, token: WorkflowCancellationToken) {
+        if let Some(event) = notices::deliver(&ctx, notice, token).await {
+            Self::handle(&ctx, event);
+        }
     }
 
     /// Starts the follow-up workflow or delivers the outcome to the webhook, however long that takes.

@@ -7,7 +7,10 @@ use temporalio_common::{
     protos::temporal::api::common::v1::Payload, search_attributes::SearchAttributeKey,
 };
 use temporalio_macros::{workflow, workflow_methods};
-use temporalio_sdk::{WorkflowContext, WorkflowResult, workflows::select};
+use temporalio_sdk::{
+    ActivityExecutionError, WorkflowCancellationToken, WorkflowContext, WorkflowResult,
+    workflows::select,
+};
 
 use super::{background::Background, cause, invalid_start, now, options};
 use crate::{
@@ -61,17 +64,26 @@ impl ApprovalNotices {
     }
 
     async fn notify(ctx: WorkflowContext<Self>, notice: Notice) {
-        let (event, now) = (deliver(&ctx, notice).await, now(ctx.workflow_time()));
+        let delivered = deliver(&ctx, notice, WorkflowCancellationToken::new()).await;
+        let (Some(event), now) = (delivered, now(ctx.workflow_time())) else { return };
         ctx.state_mut(|workflow| workflow.case.handle(event, now));
     }
 }
 
-/// Mails a notice, for a week at most.
-pub(super) async fn deliver<W>(ctx: &WorkflowContext<W>, notice: Notice) -> Event {
+/// Mails a notice, for a week at most. `None` if it was cancelled.
+pub(super) async fn deliver<W>(
+    ctx: &WorkflowContext<W>,
+    notice: Notice,
+    cancel: WorkflowCancellationToken,
+) -> Option<Event> {
     let number = notice.number;
-    let options = options::notice(format!("Notify {}", notice.recipient));
-    let sent = ctx.execute_activity(Countersign::announce_decision, notice, options).await;
-    Event::NoticeFinished { number, result: sent.map(drop).map_err(|error| cause(&error)) }
+    let options = options::notice(format!("Notify {}", notice.recipient), cancel);
+    let sent = match ctx.execute_activity(Countersign::announce_decision, notice, options).await {
+        Ok(_) => Ok(()),
+        Err(ActivityExecutionError::Cancelled(_)) => return None,
+        Err(error) => Err(cause(&error)),
+    };
+    Some(Event::NoticeFinished { number, result: sent })
 }
 
 /// The input of [`ApprovalNotices`].

@@ -30,13 +30,13 @@ pub(super) fn request(summary: String, cancel: WorkflowCancellationToken) -> Act
     mail(timeouts, summary, cancel)
 }
 
-/// A notice is tried until it is taken or refused for good, for a week at most.
-pub(super) fn notice(summary: String) -> ActivityOptions {
+/// A notice is tried until it is taken, refused for good, or cancelled, for a week at most.
+pub(super) fn notice(summary: String, cancel: WorkflowCancellationToken) -> ActivityOptions {
     let timeouts = ActivityCloseTimeouts::ScheduleAndStartToClose {
         schedule_to_close: NOTICE_WITHIN,
         start_to_close: mail_attempt(),
     };
-    mail(timeouts, summary, WorkflowCancellationToken::new())
+    mail(timeouts, summary, cancel)
 }
 
 /// Heartbeats find a worker that died; this is for one that waits for a slow mail server.

@@ -13,55 +13,76 @@ use crate::approval::EmailAddress;
 
 /// How long a list is used. Filter policies take as long to change.
 const FRESH: Duration = Duration::from_mins(15);
-/// Nobody goes without a mail because of an older list, since they may just have confirmed; and a call that
-/// failed is not repeated before.
+/// Nobody goes without a mail because of an older list, since they may just have confirmed.
 const RECENT: Duration = Duration::from_mins(1);
 
 /// A topic's subscriptions, listed when a mail needs them.
 #[derive(Default)]
-pub(super) struct Subscriptions(Mutex<Option<Listed>>);
+pub(super) struct Subscriptions(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    listed: Option<Listed>,
+    /// The latest call that failed, which takes nothing away from the list.
+    failed: Option<(Instant, NotListed)>,
+}
 
 struct Listed {
     at: Instant,
-    lasts: Duration,
     reach: Reach,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// The topic has e-mail subscriptions alone, and these addresses have confirmed one. In lower case.
+    /// The topic has e-mail subscriptions alone, and these addresses have confirmed one. As mail is sent to them:
+    /// a subscription's filter knows no other spelling.
     Confirmed(HashSet<String>),
-    /// It has others too, or the list cannot be read.
+    /// It has others too, or nobody may list them.
     Unknown,
 }
 
 /// Why the subscriptions were not listed.
+#[derive(Debug, Clone)]
 pub(super) struct NotListed {
     /// Whether a permission is missing.
     pub(super) is_denied: bool,
+    /// Whether other credentials might be accepted.
+    pub(super) doubts_credentials: bool,
     /// For an operator.
     pub(super) why: String,
 }
 
 impl Subscriptions {
-    /// Whether a mail to this address may arrive.
+    /// Whether a mail to this address may arrive. Without the right to list subscriptions, any may.
+    ///
+    /// # Errors
+    /// If they cannot be listed now: the mail is to wait.
     pub(super) async fn may_reach(
         &self,
         client: &Client,
         topic: &TopicArn,
         address: &EmailAddress,
-    ) -> bool {
-        let mut listed = self.0.lock().await;
-        let known = listed.as_ref().and_then(|listed| listed.may_reach(address, Instant::now()));
-        if let Some(known) = known {
-            return known;
+    ) -> Result<bool, NotListed> {
+        let asked = Instant::now();
+        let mut known = self.0.lock().await;
+        let Known { listed, failed } = &mut *known;
+        let listing = listed.as_ref();
+        if let Some(may) = listing.and_then(|listed| listed.may_reach(address, Instant::now())) {
+            return Ok(may);
         }
-        let (reach, lasts) = match list(client, topic).await {
-            Ok(reach) => (reach, FRESH),
-            Err(NotListed { is_denied: true, .. }) => (Reach::Unknown, FRESH),
-            Err(_) => (Reach::Unknown, RECENT),
+        // One call answers all that have waited for it.
+        if let Some((_, why)) = failed.as_ref().filter(|(at, _)| *at >= asked) {
+            return Err(why.clone());
+        }
+        let reach = match list(client, topic).await {
+            Ok(reach) => reach,
+            Err(NotListed { is_denied: true, .. }) => Reach::Unknown,
+            Err(why) => {
+                *failed = Some((Instant::now(), why.clone()));
+                return Err(why);
+            }
         };
-        listed.insert(Listed { at: Instant::now(), lasts, reach }).reach.includes(address)
+        Ok(listed.insert(Listed { at: Instant::now(), reach }).reach.includes(address))
     }
 }
 
@@ -69,7 +90,7 @@ impl Listed {
     /// `None` if the list is too old to say it.
     fn may_reach(&self, address: &EmailAddress, now: Instant) -> Option<bool> {
         let includes = self.reach.includes(address);
-        let lasts = if includes { self.lasts } else { RECENT };
+        let lasts = if includes { FRESH } else { RECENT };
         (now.duration_since(self.at) < lasts).then_some(includes)
     }
 }
@@ -91,6 +112,7 @@ pub(super) async fn list(client: &Client, topic: &TopicArn) -> Result<Reach, Not
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| NotListed {
             is_denied: answers::denies(&error),
+            doubts_credentials: answers::doubts_credentials(&error),
             why: format!("Amazon SNS: {}", answers::explain(&error)),
         })?;
         for subscription in page.subscriptions() {
@@ -98,7 +120,9 @@ pub(super) async fn list(client: &Client, topic: &TopicArn) -> Result<Reach, Not
             let arn = subscription.subscription_arn().unwrap_or_default();
             let is_mail = matches!(subscription.protocol(), Some("email" | "email-json"));
             if is_mail && arn.starts_with("arn:") {
-                confirmed.extend(subscription.endpoint().map(str::to_lowercase));
+                let endpoint = subscription.endpoint().unwrap_or_default();
+                let address = endpoint.parse::<EmailAddress>();
+                confirmed.extend(address.map(|address| address.as_str().to_owned()));
             } else if !is_mail && arn != "Deleted" {
                 return Ok(Reach::Unknown);
             }
@@ -115,17 +139,15 @@ mod tests {
     fn a_list_says_for_fifteen_minutes_who_is_subscribed_and_for_one_who_is_not() {
         let confirmed = HashSet::from(["ann@example.com".to_owned()]);
         let now = Instant::now();
-        let listed = |reach: Reach, lasts| Listed { at: now, lasts, reach };
         let address = |text: &str| text.parse::<EmailAddress>().expect("an address");
         let (ann, bob) = (address("ann@example.com"), address("bob@example.com"));
         let after = |minutes: u64| now + Duration::from_mins(minutes) - Duration::from_secs(1);
-        let list = listed(Reach::Confirmed(confirmed), FRESH);
+        let list = Listed { at: now, reach: Reach::Confirmed(confirmed) };
         assert_eq!(list.may_reach(&ann, after(15)), Some(true));
         assert_eq!(list.may_reach(&ann, after(16)), None);
         assert_eq!(list.may_reach(&bob, after(1)), Some(false));
         assert_eq!(list.may_reach(&bob, after(2)), None, "they may have confirmed it by now");
-        let failed = listed(Reach::Unknown, RECENT);
-        assert_eq!(failed.may_reach(&bob, after(1)), Some(true));
-        assert_eq!(failed.may_reach(&bob, after(2)), None);
+        let denied = Listed { at: now, reach: Reach::Unknown };
+        assert_eq!(denied.may_reach(&bob, after(15)), Some(true));
     }
 }

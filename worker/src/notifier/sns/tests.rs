@@ -73,6 +73,14 @@ fn topic(url: &str, variables: &[(&str, &str)]) -> Sns {
     Sns::new(topic, environment)
 }
 
+/// How SNS takes a mail to Ann, who has confirmed her subscription.
+fn taken(request: &str) -> (u16, String) {
+    match request.contains(LIST) {
+        true => (200, page(&[("email", "ann@example.com", ARN)], None)),
+        false => (200, TAKEN.into()),
+    }
+}
+
 const KEYS: &[(&str, &str)] = &[("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
 
 async fn mail(sns: &Sns) -> Result<String, NotifyError> {
@@ -82,7 +90,10 @@ async fn mail(sns: &Sns) -> Result<String, NotifyError> {
 
 /// The error for a mail that SNS answers like this.
 async fn sent(code: &'static str, message: &'static str) -> NotifyError {
-    let url = endpoint(move |_| refusal(code, message));
+    let url = endpoint(move |request| match request.contains(LIST) {
+        true => taken(request),
+        false => refusal(code, message),
+    });
     mail(&topic(&url, KEYS)).await.expect_err("refused")
 }
 
@@ -145,7 +156,7 @@ async fn every_cause_is_readable() {
 #[tokio::test]
 async fn empty_settings_count_as_unset() {
     let url = endpoint(|request| match request.contains("Credential=AKIA/") {
-        true => (200, TAKEN.into()),
+        true => taken(request),
         false => refusal("InvalidClientTokenId", "no such key"),
     });
     let sns = topic(
@@ -171,7 +182,7 @@ async fn empty_settings_count_as_unset() {
 fn rejecting(expired: &'static str) -> String {
     endpoint(move |request| match request.contains(&format!("Credential={expired}/")) {
         true => refusal("ExpiredToken", "The security token included is expired"),
-        false => (200, TAKEN.into()),
+        false => taken(request),
     })
 }
 
@@ -240,7 +251,7 @@ async fn the_topics_region_is_used_whatever_a_profile_says() {
     fs::write(&config, "[default]\nregion = us-east-1\n").expect("written");
     let path = config.to_str().expect("UTF-8");
     let url = endpoint(|request| match request.contains("/eu-central-1/sns/") {
-        true => (200, TAKEN.into()),
+        true => taken(request),
         false => refusal("InvalidParameter", "Invalid parameter: TopicArn"),
     });
     let sns = topic(&url, &[KEYS, &[("AWS_CONFIG_FILE", path)]].concat());
@@ -331,18 +342,53 @@ async fn who_has_confirmed_no_subscription_gets_no_mail_where_all_are_by_mail() 
 async fn subscriptions_are_listed_once_for_many_mails() {
     let lists = Arc::new(AtomicUsize::new(0));
     let counted = lists.clone();
-    let url = endpoint(move |request| match request.contains(LIST) {
-        true => {
-            counted.fetch_add(1, Ordering::Relaxed);
-            (200, page(&[("email", "ann@example.com", ARN)], None))
-        }
-        false => (200, TAKEN.into()),
+    let url = endpoint(move |request| {
+        counted.fetch_add(usize::from(request.contains(LIST)), Ordering::Relaxed);
+        taken(request)
     });
     let sns = topic(&url, KEYS);
     for sent in futures::future::join_all((0..3).map(|_| mail(&sns))).await {
         assert_eq!(sent, Ok("published as m-1".into()));
     }
     assert_eq!(lists.load(Ordering::Relaxed), 1);
+}
+
+/// Nobody is said to have a mail because Amazon was busy.
+#[tokio::test]
+async fn where_subscriptions_cannot_be_listed_now_a_mail_waits() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let url = endpoint(move |request| {
+        let call = counted.fetch_add(1, Ordering::Relaxed);
+        match (request.contains(LIST), call) {
+            (true, 0) => refusal("Throttling", "Rate exceeded"),
+            _ => taken(request),
+        }
+    });
+    let sns = topic(&url, KEYS);
+    let mails = futures::future::join_all((0..3).map(|_| mail(&sns))).await;
+    let throttled = NotifyError::Unavailable("Amazon SNS: Throttling: Rate exceeded".into());
+    assert!(mails.iter().all(|sent| *sent == Err(throttled.clone())), "{mails:?}");
+    assert_eq!(calls.load(Ordering::Relaxed), 1, "one call for all, and nothing is published");
+    assert_eq!(mail(&sns).await, Ok("published as m-1".into()));
+}
+
+#[tokio::test]
+async fn an_address_is_subscribed_however_it_is_spelt() {
+    for (subscribed, reaches) in [
+        ("Ann@MÜLLER.example", true),
+        ("ann@xn--mller-kva.example", true),
+        // The same mailbox, and its filter lets no other address through.
+        ("ann+x@müller.example", false),
+    ] {
+        let url = endpoint(move |request| match request.contains(LIST) {
+            true => (200, page(&[("email", subscribed, ARN)], None)),
+            false => taken(request),
+        });
+        let (envelope, letter) = example("ann@müller.example");
+        let sent = topic(&url, KEYS).send(&envelope, &letter).await;
+        assert_eq!(sent.is_ok(), reaches, "{subscribed}: {sent:?}");
+    }
 }
 
 #[test]
@@ -363,7 +409,7 @@ fn nobody_gets_more_than_ten_mails_in_any_second_from_two_workers() {
 
 #[tokio::test]
 async fn mails_to_one_address_wait_for_each_other_before_they_are_published() {
-    let url = endpoint(|_| (200, TAKEN.into()));
+    let url = endpoint(taken);
     let sns = topic(&url, KEYS);
     let start = Instant::now();
     for sent in futures::future::join_all((0..5).map(|_| mail(&sns))).await {

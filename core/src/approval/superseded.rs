@@ -1,10 +1,10 @@
-//! Why somebody who was asked need not decide any more, and why somebody is asked in another's place, as data.
+//! Why somebody who was asked is superseded, and why somebody is asked in another's place, as data.
 
-use super::{Approval, EmailAddress, Entry, Seat, SeatStatus};
+use super::{Approval, EmailAddress, Entry, Invited, Seat, SeatStatus, Stage};
 
-/// Why a reviewer who has not decided is released.
+/// Why a reviewer who has not decided need not any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Release<'a> {
+pub enum Superseded<'a> {
     /// An operator who claims this identity had another one asked in their place.
     Replaced { by: &'a EmailAddress, identity: &'a str },
     /// Others are asked, since the deadline has passed.
@@ -20,29 +20,33 @@ pub enum Release<'a> {
 }
 
 impl Approval {
-    /// Why a reviewer need not decide any more. `None` for those who still may, have decided, or were not
+    /// Why a reviewer is superseded. `None` for those who still may, have decided, or were not
     /// asked.
-    pub fn release(&self, reviewer: &EmailAddress) -> Option<Release<'_>> {
+    pub fn superseded(&self, reviewer: &EmailAddress) -> Option<Superseded<'_>> {
         let silent = |seat: &&Seat| seat.reviewer == *reviewer && seat.vote.is_none();
         let mut newest_first = self.stages.iter().rev();
         let (stage, seat) = newest_first
             .find_map(|stage| stage.seats().iter().rfind(silent).map(|seat| (stage, seat)))?;
         if seat.status == SeatStatus::Superseded {
             let mut seats = stage.seats().iter();
-            let by = seats.rfind(|other| other.instead_of.as_ref() == Some(reviewer));
+            // Somebody may have replaced them before they got this seat.
+            let replaces = |other: &&Seat| {
+                other.round > seat.round && other.instead_of.as_ref() == Some(reviewer)
+            };
+            let by = seats.rfind(replaces);
             let replaced = by.and_then(|by| {
                 let identity = self.reassigned_by(by)?;
-                Some(Release::Replaced { by: &by.reviewer, identity })
+                Some(Superseded::Replaced { by: &by.reviewer, identity })
             });
             return Some(replaced.unwrap_or(match self.escalated_in_time() {
-                true => Release::Escalated,
-                false => Release::Unreachable,
+                true => Superseded::Escalated,
+                false => Superseded::Unreachable,
             }));
         }
         match stage.end() {
-            Some(_) if stage.ended_by_deadline() => Some(Release::DeadlinePassed),
-            Some(_) => Some(Release::Decided),
-            None => self.withdrawn.as_ref().map(|_| Release::Withdrawn),
+            Some(_) if stage.ended_by_deadline() => Some(Superseded::DeadlinePassed),
+            Some(_) => Some(Superseded::Decided),
+            None => self.withdrawn.as_ref().map(|_| Superseded::Withdrawn),
         }
     }
 
@@ -59,12 +63,17 @@ impl Approval {
         })
     }
 
-    /// Whether the level that was asked last was asked because the deadline before it had passed.
+    /// Whether the level that was asked last was asked because the deadline before it had passed. A level with
+    /// nobody new is skipped, and changes no deadline.
     fn escalated_in_time(&self) -> bool {
+        let has_seat = |one: &Invited| {
+            let mut seats = self.stages.iter().flat_map(Stage::seats);
+            seats.any(|seat| seat.link == one.link)
+        };
         let (mut deadline, mut passed, mut in_time) = (None, false, false);
         for entry in &self.journal {
             match entry {
-                Entry::Asked { due: Some(due), .. } => {
+                Entry::Asked { invited, due: Some(due), .. } if invited.iter().any(has_seat) => {
                     (in_time, passed, deadline) = (passed, false, Some(due.deadline));
                 }
                 Entry::TimePassed { at } => passed |= deadline.is_some_and(|due| *at >= due),
