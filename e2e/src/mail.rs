@@ -6,7 +6,11 @@ use std::{
     time::SystemTime,
 };
 
+use countersign_protos::{LinkKeys, Verdict, v1::Decision};
 use mail_parser::{Address, MessageParser, MimeHeaders};
+use temporalio_common::protos::temporal::api::common::v1::Payload;
+
+use crate::grpc::json_payload;
 
 /// A mail that was delivered.
 #[derive(Debug, Clone)]
@@ -75,6 +79,20 @@ impl Mail {
     /// The workflow ID that both links hint at, percent-encoded; empty if they do not.
     pub fn hint(&self) -> String {
         self.path().split_once('/').map_or(String::new(), |(_, hint)| hint.to_owned())
+    }
+
+    /// What a signaler sends for a press on *approve*: a vote that is signed with the key of the link.
+    pub fn approval(&self, keys: &LinkKeys, comment: &str) -> Payload {
+        let id = self.approval_id().parse().expect("an approval ID");
+        let link = keys.verify(&id).expect("a link under these keys");
+        let at = "2026-11-30T10:00:00Z".parse().expect("a time");
+        let decision = Decision {
+            link: link.hash().as_str().to_owned(),
+            comment: comment.to_owned(),
+            proof: Some(link.sign(Verdict::Approve, comment, at)),
+            ..Decision::default()
+        };
+        json_payload(&serde_json::to_value(decision).expect("a decision has JSON"))
     }
 
     /// What follows `/a/` in both links.

@@ -1,10 +1,26 @@
 //! A history reads like a story, and is as short as it can be.
 
-use countersign_e2e::{End, Stack, submission};
+use countersign_e2e::{End, History, Stack, submission};
 use serde_json::json;
 
 #[tokio::test]
-async fn one_reviewer_and_one_decision_take_no_more_than_28_events() {
+async fn one_reviewer_and_one_decision_take_28_events() {
+    let stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let request = stack.mail_to("ann@example.com").await;
+    workflow.until_asked().await;
+    let keys = stack.setting("COUNTERSIGN_LINK_KEYS").parse().expect("keys");
+    let vote = request.approval(&keys, "fine");
+    stack.temporal.grpc().await.signal(&workflow.id, "approve", vec![vote]).await;
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["stages"][0]["decisions"][0]["by"], "link", "{outcome}");
+    assert_tasks(&workflow.history().await, 4);
+    assert_eq!(stack.mails_so_far("ann@example.com").len(), 1);
+    assert_eq!(stack.mails_so_far("sam@example.com").len(), 1);
+}
+
+#[tokio::test]
+async fn a_press_on_a_page_takes_one_workflow_task_more_at_most() {
     let stack = Stack::start().await;
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     let link = stack.mail_to("ann@example.com").await.link("approve");
@@ -12,16 +28,18 @@ async fn one_reviewer_and_one_decision_take_no_more_than_28_events() {
     stack.press(&link, "approve", "fine").await.expect(200, &["approved"]);
     workflow.outcome().await;
     let history = workflow.history().await;
+    // The SDK answers the query that comes with the signal before the outcome is sealed.
+    let more = history.count("WORKFLOW_TASK_COMPLETED") > 4;
+    assert_tasks(&history, 4 + usize::from(more));
+}
+
+/// So many workflow tasks of three events each, and what else the simplest approval takes.
+#[track_caller]
+fn assert_tasks(history: &History, tasks: usize) {
     let outline = history.outline();
-    // 28, unless the page's query comes with the signal: the SDK answers it before the outcome is sealed,
-    // which takes another workflow task.
-    let tasks = history.count("WORKFLOW_TASK_COMPLETED");
-    assert!(tasks == 4 || tasks == 5, "{outline}");
-    assert_eq!(history.events().len(), 16 + 3 * tasks, "{outline}");
+    assert_eq!(history.count("WORKFLOW_TASK_COMPLETED"), tasks, "{outline}");
     assert_eq!(history.count("ACTIVITY_TASK_SCHEDULED"), 2, "{outline}");
-    assert_eq!(history.count("WORKFLOW_TASK_FAILED"), 0, "{outline}");
-    assert_eq!(stack.mails_so_far("ann@example.com").len(), 1);
-    assert_eq!(stack.mails_so_far("sam@example.com").len(), 1);
+    assert_eq!(history.events().len(), 16 + 3 * tasks, "{outline}");
 }
 
 #[tokio::test]

@@ -2,14 +2,14 @@
 
 use std::{collections::HashMap, fmt, path::PathBuf, process::Command, sync::Arc};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 use countersign_e2e::{
     DEFAULT_REVIEWER, Mail, Process, Stack, StackBuilder, Temporal, json_payload, scratch, tool,
     workspace,
 };
-use countersign_protos::{LinkKeys, Verdict, v1::Decision};
-use serde_json::{Value, json};
+use countersign_protos::{LinkKeys, Verdict};
+use serde_json::json;
 use tempfile::TempDir;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
@@ -122,7 +122,7 @@ impl Worker {
             Kind::Countersign(stack) => {
                 let keys: LinkKeys = stack.setting("COUNTERSIGN_LINK_KEYS").parse()?;
                 let requests = stack.outbox().into_iter().filter(Mail::has_links);
-                requests.map(|mail| vote(&keys, &mail)).collect()
+                Ok(requests.map(|mail| (mail.hint(), mail.approval(&keys, COMMENT))).collect())
             }
             Kind::Peer(_) => {
                 let vote = json!({
@@ -132,23 +132,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// The workflow that a request is about, and the vote of its reviewer.
-fn vote(keys: &LinkKeys, mail: &Mail) -> Result<(String, Payload)> {
-    let link = mail.link("approve");
-    let (workflow, _) = link.rsplit_once('?').context("a choice")?;
-    let (_, workflow) = workflow.rsplit_once('/').context("a workflow ID")?;
-    let link = keys.verify(&mail.approval_id().parse()?).context("a link under this key")?;
-    let at = "2026-11-30T10:00:00Z".parse()?;
-    let decision = Decision {
-        link: link.hash().as_str().to_owned(),
-        comment: COMMENT.to_owned(),
-        proof: Some(link.sign(Verdict::Approve, COMMENT, at)),
-        ..Decision::default()
-    };
-    let decision: Value = serde_json::to_value(decision)?;
-    Ok((workflow.to_owned(), json_payload(&decision)))
 }
 
 fn peer(language: &str) -> PathBuf {
