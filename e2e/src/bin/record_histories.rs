@@ -7,15 +7,18 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, ensure};
-use countersign_e2e::{End, MailServer, Stack, Temporal, Workflow, rules, submission, workspace};
+use countersign_e2e::{
+    End, MailServer, Receiver, Stack, Temporal, Workflow, rules, submission, workspace,
+};
 use serde_json::{Value, json};
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
 
 /// What is recorded, each in a file of its name.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "approve",
     "reject",
     "deadline",
@@ -28,6 +31,7 @@ const NAMES: [&str; 13] = [
     "notices",
     "fallback",
     "start_workflow",
+    "webhook",
     "continued",
 ];
 
@@ -66,6 +70,8 @@ decision = "approve"
 on_approved = { workflow = "PayExpense", task_queue = "payments", namespace = "finance" }
 "#;
 
+const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+
 /// After so many events Temporal wants a run to make room for the next one.
 const SHORT_RUNS: &str = "limit.historyCount.suggestContinueAsNew=30";
 
@@ -88,6 +94,7 @@ async fn main() -> Result<()> {
         notices,
         fallback,
         start_workflow,
+        webhook,
         continued,
     ] = destination(&dir, env!("CARGO_PKG_VERSION_PRE").is_empty())?;
     let temporal = Temporal::shared().await;
@@ -116,6 +123,7 @@ async fn main() -> Result<()> {
         (notices, left),
         (fallback, fallen_back),
         (start_workflow, handing_over.submit(&submission::routed("50.00")).await),
+        (webhook, tell_a_webhook(&temporal, &rules).await),
         (continued, continue_as_new(&crowded).await),
     ] {
         ensure!(matches!(workflow.end().await, End::Completed(_)), "{} fails", workflow.id);
@@ -240,6 +248,20 @@ async fn fall_back(stack: &Stack, server: &MailServer) -> Workflow {
     workflow.signal("reassign", &order).await;
     server.mails_to("chief@example.com", 5).await;
     workflow.signal("approve", &json!({"reviewer": "chief@example.com"})).await;
+    workflow.outcome().await;
+    workflow
+}
+
+/// Of what a rule has decided; there is a follow-up workflow, too.
+async fn tell_a_webhook(temporal: &Arc<Temporal>, rules: &str) -> Workflow {
+    let receiver = Receiver::refusing(0).await;
+    let stack = Stack::beside(temporal.clone())
+        .with_rules(rules)
+        .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
+        .with("COUNTERSIGN_WEBHOOK_SECRET", SECRET)
+        .start()
+        .await;
+    let workflow = stack.submit(&submission::routed("19.99")).await;
     workflow.outcome().await;
     workflow
 }

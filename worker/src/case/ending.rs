@@ -1,9 +1,10 @@
 //! The end of an approval that is decided, in this order, which [`Case::next`](super::Case::next) keeps:
 //!
 //! 1. The outcome is concluded: computed anew, sealed and signed. Nothing acts on another one.
-//! 2. The follow-up workflow is started. Then the webhook gets the outcome, which says whether one was.
-//! 3. Notices are sent while that goes on: no mail waits for a receiver. They are scheduled after it, as
-//!    what acts on the outcome is more urgent.
+//! 2. The follow-up workflow is started, and the webhook gets the outcome, which says whether one was. A child
+//!    is never refused, so both begin together; another namespace may refuse, so the webhook waits for it.
+//! 3. Notices are sent while that goes on: no mail waits for a receiver. They are scheduled after what can
+//!    begin of it, as what acts on the outcome is more urgent.
 //! 4. When what acts on the outcome has it, notices have [`GRACE`]. Those that are undelivered then go to
 //!    a workflow of their own: no result waits for a mailbox.
 //! 5. Search attributes are written together with the result, or before step 2 where that waits for a
@@ -114,7 +115,12 @@ impl Open {
 
     /// Whether the result waits for somebody who may let it wait for long.
     pub(super) fn waits_for_receiver(&self) -> bool {
-        self.needs_webhook() || self.follow_up().is_some_and(|next| next.namespace.is_some())
+        self.needs_webhook() || self.may_refuse_follow_up()
+    }
+
+    /// Whether a follow-up workflow is not started yet that another namespace may refuse.
+    fn may_refuse_follow_up(&self) -> bool {
+        self.follow_up().is_some_and(|next| next.namespace.is_some())
     }
 
     /// The follow-up workflow that is not started yet.
@@ -128,14 +134,12 @@ impl Open {
         self.plan.webhook && !self.ending.webhook.is_done()
     }
 
-    /// What can begin now: the webhook waits for the follow-up workflow, of which it is told.
+    /// What can begin now: the webhook waits for a follow-up workflow that may be refused, of which it is told.
     fn begin_consequence(&mut self) -> Option<Consequence> {
         let (sealed, outcome) = self.ending.concluded.as_ref()?;
         let (first_run_id, encoding) = (self.first_run_id.clone(), self.encoding);
-        if let Some(next) = self.follow_up() {
-            if !matches!(self.ending.follow_up, Progress::Pending) {
-                return None;
-            }
+        let is_new = matches!(self.ending.follow_up, Progress::Pending);
+        if let Some(next) = self.follow_up().filter(|_| is_new) {
             let (plan, sealed) = (self.sealed.clone(), sealed.clone());
             let start = FollowUpStart {
                 next: next.clone(),
@@ -145,7 +149,8 @@ impl Open {
             self.ending.follow_up = Progress::Started;
             return Some(Consequence::FollowUp(start));
         }
-        if !self.plan.webhook || !matches!(self.ending.webhook, Progress::Pending) {
+        let is_new = matches!(self.ending.webhook, Progress::Pending);
+        if !self.plan.webhook || !is_new || self.may_refuse_follow_up() {
             return None;
         }
         let not_followed_up = !self.ending.follow_up.error().is_empty();

@@ -108,6 +108,23 @@ fn the_webhook_is_told_whether_a_follow_up_workflow_was_started() {
 }
 
 #[test]
+fn a_child_workflow_and_the_webhook_begin_together() {
+    let mut case = concluded(|plan| {
+        plan.webhook = true;
+        plan.follow_ups = follow_up(None);
+    });
+    assert!(matches!(act(&mut case), Consequence::FollowUp(_)));
+    let Consequence::Webhook { delivery, .. } = act(&mut case) else { panic!("the webhook") };
+    assert!(!delivery.not_followed_up);
+    case.next_wait(NOW);
+    deliver_all(&mut case);
+    case.handle(Event::WebhookFinished(Ok(())), NOW);
+    assert_eq!(case.next_wait(NOW).until, None, "the result waits for the child, too");
+    case.handle(Event::FollowUpFinished(Ok(())), NOW);
+    close(&mut case, NOW);
+}
+
+#[test]
 fn notices_wait_for_no_receiver() {
     let mut case = concluded(|plan| plan.webhook = true);
     act(&mut case);
@@ -199,7 +216,6 @@ fn search_attributes_are_written_with_the_result_or_before_it_waits_for_a_receiv
         });
         act(&mut waits);
         if !far {
-            waits.handle(Event::FollowUpFinished(Ok(())), NOW);
             act(&mut waits);
         }
         assert!(waits.next_wait(NOW).publish);
