@@ -206,6 +206,7 @@ fn search_attributes_are_written_with_the_result_or_before_it_waits_for_a_receiv
     act(&mut soon);
     assert!(!soon.next_wait(NOW).publish, "a child starts at once");
     soon.handle(Event::FollowUpFinished(Ok(())), NOW);
+    assert!(!soon.next_wait(NOW).publish, "nor for mails, which take ten seconds at most");
     deliver_all(&mut soon);
     assert!(close(&mut soon, NOW).0);
 
