@@ -34,6 +34,7 @@ pub use process::{Exit, Process, free_port, product, scratch, tool, workspace};
 pub use replay::replay;
 pub use rogue::{
     Marker, Rogue, complete_workflow, continue_as_approval, publish_links, schedule_activity,
+    start_approval,
 };
 pub use smtp::{Delivered, MailServer};
 pub use sns::{Queue, Topic};

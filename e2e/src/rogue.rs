@@ -13,8 +13,8 @@ use temporalio_common::protos::temporal::api::{
     command::v1::{
         Command, CompleteWorkflowExecutionCommandAttributes,
         ContinueAsNewWorkflowExecutionCommandAttributes, RecordMarkerCommandAttributes,
-        ScheduleActivityTaskCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes,
-        command::Attributes as CommandAttributes,
+        ScheduleActivityTaskCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
+        UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as CommandAttributes,
     },
     common::v1::{ActivityType, Payload, Payloads, RetryPolicy, SearchAttributes, WorkflowType},
     enums::v1::{CommandType, QueryResultType},
@@ -259,6 +259,21 @@ pub fn schedule_activity(queue: &str, id: &str, activity: &str, input: Vec<Paylo
     command(
         CommandType::ScheduleActivityTask,
         CommandAttributes::ScheduleActivityTaskCommandAttributes(schedule),
+    )
+}
+
+/// The command that starts an approval as the workflow's child.
+pub fn start_approval(queue: &str, id: &str, submission: Payload) -> Command {
+    let start = StartChildWorkflowExecutionCommandAttributes {
+        workflow_id: id.to_owned(),
+        workflow_type: Some(WorkflowType { name: names::WORKFLOW_TYPE.to_owned() }),
+        task_queue: Some(TaskQueue { name: queue.to_owned(), ..TaskQueue::default() }),
+        input: payloads(vec![submission]),
+        ..StartChildWorkflowExecutionCommandAttributes::default()
+    };
+    command(
+        CommandType::StartChildWorkflowExecution,
+        CommandAttributes::StartChildWorkflowExecutionCommandAttributes(start),
     )
 }
 

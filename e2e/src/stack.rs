@@ -214,6 +214,17 @@ impl Stack {
         self.worker.take().expect("a running worker").kill().await;
     }
 
+    /// Kills worker, signaler and Temporal without warning, and starts them again.
+    pub async fn kill_everything(&mut self) {
+        self.kill_worker().await;
+        self.signaler.take().expect("a running signaler").kill().await;
+        self.temporal.kill().await;
+        self.temporal.restart().await;
+        self.start_worker();
+        self.start_signaler();
+        self.until_ready().await;
+    }
+
     /// Asks the worker to stop, and waits for it.
     pub async fn stop_worker(&mut self) -> Exit {
         self.worker.take().expect("a running worker").terminate().await

@@ -1,13 +1,17 @@
 //! How a decided approval ends: whoever acts on its outcome gets it once, and its result waits for nobody else.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use countersign_e2e::{
-    Answer, End, MailServer, Receiver, Stack, StackBuilder, Temporal, eventually, list, submission,
-    text,
+    Answer, End, MailServer, Receiver, Stack, StackBuilder, Temporal, Workflow, eventually,
+    json_payload, list, start_approval, submission, text, within,
 };
 use countersign_protos::{Chain, execution_key};
 use serde_json::{Value, json};
+use temporalio_common::protos::temporal::api::{common::v1::WorkflowType, enums::v1::EventType};
 
 const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
 const ANN: &str = "ann@example.com";
@@ -52,36 +56,66 @@ fn by_smtp(builder: StackBuilder, server: &MailServer) -> StackBuilder {
         .with("COUNTERSIGN_MAIL_FROM", "approvals@corp.example")
 }
 
+/// Everything is killed once: after the result of the first approval, and before that of the second one.
 #[tokio::test]
 async fn a_full_mailbox_delays_no_result_and_is_mailed_to_when_it_is_emptied() {
-    let temporal = Temporal::start().await;
-    let builder = Stack::beside(temporal.clone());
+    let builder = Stack::beside(Temporal::start().await);
     let server = MailServer::start(builder.dir()).await;
     let mut stack = by_smtp(builder, &server).start().await;
-    let workflow = stack.submit(&submission::expense(&[ANN])).await;
-    let link = server.mails_to(ANN, 1).await.swap_remove(0).mail.link("approve");
-    server.reply(FULL);
-    stack.press(&link, "approve", "").await.expect(200, &["you approved"]);
-    assert_eq!(workflow.outcome().await["status"], "APPROVED", "the result is there");
-    let timers = workflow.history().await.events();
-    let mut timers = timers.iter().filter_map(|event| {
-        event["timerStartedEventAttributes"]["startToFireTimeout"].as_str().map(str::to_owned)
-    });
-    assert_eq!(timers.next_back().as_deref(), Some("10s"), "it has waited that long for the mail");
-    let notices = workflow.notices().await;
-    notices.pending_failure("The mailbox is full").await;
-    assert!(server.delivered().iter().all(|each| each.to != [SAM]), "nothing is delivered yet");
+    for (round, killed_before) in [(1, false), (2, true)] {
+        let [parent, workflow] = submit_as_child(&stack, &submission::expense(&[ANN])).await;
+        let link = server.mails_to(ANN, round).await.swap_remove(round - 1).mail.link("approve");
+        server.reply(FULL);
+        stack.press(&link, "approve", "").await.expect(200, &["you approved"]);
+        if killed_before {
+            workflow.pending_failure("The mailbox is full").await;
+            let history = workflow.history().await;
+            assert_eq!(history.count("WORKFLOW_EXECUTION_COMPLETED"), 0, "{}", history.outline());
+            stack.kill_everything().await;
+        }
+        let result = time_of(&parent, EventType::ChildWorkflowExecutionCompleted).await;
+        assert_eq!(workflow.outcome().await["status"], "APPROVED");
+        let pressed = time_of(&workflow, EventType::WorkflowExecutionSignaled).await;
+        let waited = result.duration_since(pressed).expect("a result after the press");
+        assert!(waited >= Duration::from_secs(10), "{waited:?} for the mail");
+        assert!(killed_before || waited <= Duration::from_secs(15), "{waited:?}");
+        let notices = workflow.notices().await;
+        notices.pending_failure("The mailbox is full").await;
+        let told = || server.delivered().into_iter().filter(|each| each.to == [SAM]);
+        assert_eq!(told().count(), round - 1, "nothing is delivered yet");
 
-    stack.kill_worker().await;
-    stack.stop_signaler().await;
-    temporal.kill().await;
-    temporal.restart().await;
-    stack.start_worker();
-    server.reply(None);
-    let delivered = server.mails_to(SAM, 1).await;
-    assert_eq!(delivered.len(), 1, "one notice");
-    assert!(delivered[0].mail.text.contains("approved"), "{}", delivered[0].mail.text);
-    assert!(matches!(notices.end().await, End::Completed(_)), "all is delivered");
+        if !killed_before {
+            stack.kill_everything().await;
+        }
+        server.reply(None);
+        let delivered = server.mails_to(SAM, round).await.swap_remove(round - 1);
+        assert!(delivered.mail.text.contains("approved"), "{}", delivered.mail.text);
+        assert!(matches!(notices.end().await, End::Completed(_)), "all is delivered");
+        assert_eq!(told().count(), round, "one notice");
+    }
+}
+
+/// A workflow of another type, and the approval that it has started as its child.
+async fn submit_as_child(stack: &Stack, submission: &Value) -> [Workflow; 2] {
+    let [parent, id] = [stack.new_workflow_id(), stack.new_workflow_id()];
+    let grpc = stack.temporal.grpc().await;
+    let kind = Some(WorkflowType { name: "Purchase".to_owned() });
+    grpc.start_with(&parent, &parent, Vec::new(), |request| request.workflow_type = kind).await;
+    let purchases = grpc.rogue(&parent);
+    let start = start_approval(&stack.queue, &id, json_payload(submission));
+    purchases.answer(purchases.workflow_task().await, vec![start]).await;
+    [parent, id].map(|id| stack.temporal.workflow(&id))
+}
+
+/// When the first event of a type came, once there is one; by Temporal's clock.
+async fn time_of(workflow: &Workflow, kind: EventType) -> SystemTime {
+    let what = format!("{} of {}", kind.as_str_name(), workflow.id);
+    within(Duration::from_secs(120), what, async || {
+        let events = workflow.temporal.grpc().await.try_events(&workflow.id).await.ok()?;
+        let event = events.into_iter().find(|event| event.event_type() == kind)?;
+        SystemTime::try_from(event.event_time?).ok()
+    })
+    .await
 }
 
 #[tokio::test]
