@@ -228,6 +228,70 @@ async fn whatever_is_repeated_after_a_reset_is_the_same_event() {
     }
 }
 
+/// The receiver answers late, and the submitter's mailbox is full until all is over.
+#[tokio::test]
+async fn what_is_repeated_after_a_kill_at_each_step_of_the_end_is_the_same_event() {
+    let late = Answer::Takes(Duration::from_secs(2));
+    let answers = [Answer::TakesAndHangs, Answer::TakesAndHangs, late];
+    let receiver = Receiver::that_answers(answers).await;
+    let builder = telling(&receiver).await.with_rules(&rules(""));
+    let server = MailServer::start(builder.dir()).await;
+    let mut stack = by_smtp(builder, &server).start().await;
+    let workflow = stack.submit(&submission::routed("50.00")).await;
+    let link = server.mails_to(ANN, 1).await.swap_remove(0).mail.link("approve");
+    workflow.until_asked().await;
+    server.reply(FULL);
+    stack.kill_worker().await;
+    stack.press(&link, "approve", "").await.expect(202, &["recorded"]);
+    stack.start_worker();
+    // The outcome is sealed, and the follow-up workflow, webhook and notice have begun.
+    kill_worker_at(&mut stack, &workflow, "START_CHILD_WORKFLOW_EXECUTION_INITIATED", 1).await;
+    eventually("the outcome to be at the receiver", async || {
+        (!receiver.under_way().is_empty()).then_some(())
+    })
+    .await;
+    for (step, times) in [
+        // A request, and nothing since.
+        ("ACTIVITY_TASK_COMPLETED", 1),
+        // The webhook.
+        ("ACTIVITY_TASK_COMPLETED", 2),
+        // For notices, after the stage's deadline.
+        ("TIMER_STARTED", 2),
+        // For notices, after the follow-up workflow.
+        ("START_CHILD_WORKFLOW_EXECUTION_INITIATED", 2),
+        ("WORKFLOW_EXECUTION_COMPLETED", 1),
+    ] {
+        kill_worker_at(&mut stack, &workflow, step, times).await;
+    }
+    server.reply(None);
+    let notices = workflow.notices().await;
+    assert!(matches!(notices.end().await, End::Completed(_)), "all is delivered");
+    let told = server.mails_to(SAM, 1).await;
+    let told: BTreeSet<String> = told.iter().map(|one| one.mail.header("Message-ID")).collect();
+    assert_eq!(told.len(), 1, "one kind of notice: {told:?}");
+    let deliveries = receiver.deliveries_so_far();
+    let ids: BTreeSet<&str> = deliveries.iter().map(|one| one.header("webhook-id")).collect();
+    assert!(deliveries.len() > 1 && ids.len() == 1, "one event: {ids:?}");
+    let outcome = workflow.outcome().await;
+    assert!(outcome["followUpError"].is_null() && outcome["webhookError"].is_null(), "{outcome}");
+    let child = text(&outcome["childWorkflowId"]);
+    let runs = stack.temporal.list(&format!("WorkflowId = '{child}'")).await;
+    assert_eq!(runs.len(), 1, "the follow-up workflow has run once");
+}
+
+/// Kills the worker as soon as a history has so many events of a type, and starts another one, which gets the
+/// workflow's tasks at once.
+async fn kill_worker_at(stack: &mut Stack, workflow: &Workflow, kind: &str, times: usize) {
+    within(Duration::from_secs(120), format!("{times} {kind}"), async || {
+        (workflow.history().await.count(kind) >= times).then_some(())
+    })
+    .await;
+    stack.kill_worker().await;
+    // It is refused where the workflow has closed.
+    let _ = workflow.temporal.grpc().await.try_reset_stickiness(&workflow.id).await;
+    stack.start_worker();
+}
+
 #[tokio::test]
 async fn a_follow_up_workflow_that_cannot_be_started_stands_in_the_outcome_and_is_found() {
     let stack = Stack::beside(Temporal::shared().await)
