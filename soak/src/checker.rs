@@ -3,7 +3,7 @@
 //! The votes are counted again here, by rules written a second time from the README, so that the
 //! product's own counting is checked and not repeated.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use countersign_e2e::text;
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub(crate) enum Kind {
     Contradiction,
     /// An answer was wrong.
     Disagreement,
-    /// An outcome did not reach the webhook as one message, or its submitter was not notified.
+    /// An outcome did not reach the webhook as one message, or its submitter as one mail.
     Effect,
     /// The workflow did not end.
     Stuck,
@@ -216,13 +216,14 @@ pub(crate) fn status(plan: &[Stage], events: &[Event]) -> &'static str {
     Tally::of(plan, events).status()
 }
 
-/// Checks one workflow's history against its submission, the users' answers and its effects.
+/// Checks one workflow's history against its submission, the users' answers and its effects: what the webhook
+/// took, and the Message-IDs of the submitter's notices if there are any.
 pub(crate) fn check(
     submission: &Submission,
     events: &[Event],
     entries: &[Entry],
     taken: &[Taken],
-    is_notified: bool,
+    notices: Option<&BTreeSet<String>>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     lost(submission, events, entries, &mut findings);
@@ -258,8 +259,12 @@ pub(crate) fn check(
                     find(Kind::Effect, format!("the webhook took it as {webhook_id} too"));
                 }
             }
-            if !is_notified {
-                find(Kind::Effect, "its submitter was not notified".to_owned());
+            match notices {
+                None => find(Kind::Effect, "its submitter was not notified".to_owned()),
+                Some(ids) if ids.len() > 1 => {
+                    find(Kind::Effect, format!("its submitter was notified by {ids:?}"));
+                }
+                Some(_) => {}
             }
         }
         (ends, _) => find(Kind::Contradiction, format!("it ended so: {ends:?}")),
@@ -486,7 +491,7 @@ mod tests {
 
     fn kinds(events: &[Event], entries: &[Entry], delivered: &Value) -> Vec<Kind> {
         let taken = [taken("one", delivered), taken("one", delivered)];
-        let findings = check(&submission(), events, entries, &taken, true);
+        let findings = check(&submission(), events, entries, &taken, Some(&BTreeSet::new()));
         findings.iter().map(|finding| finding.kind).collect()
     }
 
@@ -527,14 +532,17 @@ mod tests {
         let (events, entries, outcome) = good();
         assert_eq!(kinds(&events, &entries, &json!({}))[0], Kind::Contradiction);
         let both = ["one", "other"].map(|id| taken(id, &outcome));
-        let found = |taken: &[Taken], is_notified| {
-            let findings = check(&submission(), &events, &entries, taken, is_notified);
+        let found = |taken: &[Taken], notices: Option<&[&str]>| {
+            let notices = notices.map(|ids| ids.iter().map(|id| (*id).to_owned()).collect());
+            let findings = check(&submission(), &events, &entries, taken, notices.as_ref());
             findings.iter().map(|finding| finding.kind).collect::<Vec<_>>()
         };
-        assert_eq!(found(&both[..1], true), []);
-        assert_eq!(found(&[], true), [Kind::Effect], "nobody has it");
-        assert_eq!(found(&both, true), [Kind::Effect], "as two messages");
-        assert_eq!(found(&both[..1], false), [Kind::Effect], "the submitter waits");
+        assert_eq!(found(&both[..1], Some(&["<1>"])), []);
+        assert_eq!(found(&both[..1], Some(&[])), [], "through SNS");
+        assert_eq!(found(&[], Some(&["<1>"])), [Kind::Effect], "nobody has it");
+        assert_eq!(found(&both, Some(&["<1>"])), [Kind::Effect], "as two messages");
+        assert_eq!(found(&both[..1], None), [Kind::Effect], "the submitter waits");
+        assert_eq!(found(&both[..1], Some(&["<1>", "<2>"])), [Kind::Effect], "as two mails");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Collects what a run leaves behind, and everything that is wrong with it.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -34,7 +34,8 @@ pub(crate) struct Collection {
     histories: BTreeMap<String, Vec<Event>>,
     answers: BTreeMap<String, Vec<Entry>>,
     taken: BTreeMap<String, Vec<Taken>>,
-    notified: HashSet<String>,
+    /// By address: the Message-IDs of notices.
+    notified: HashMap<String, BTreeSet<String>>,
     /// How many mails came, came again, and were refused.
     mails: [usize; 3],
     secrets: Secrets,
@@ -81,8 +82,8 @@ impl Collection {
             let events = histories.get(id).map_or(&[][..], Vec::as_slice);
             let answers = answers.get(id).map_or(&[][..], Vec::as_slice);
             let taken = taken.get(id).map_or(&[][..], Vec::as_slice);
-            let is_notified = notified.contains(&submission.submitter());
-            findings.extend(checker::check(submission, events, answers, taken, is_notified));
+            let notices = notified.get(&submission.submitter());
+            findings.extend(checker::check(submission, events, answers, taken, notices));
         }
         findings.extend(answers.values().flat_map(|answers| checker::misused(answers)));
         let unseen = report::contract(answers.values().flatten()).filter(|(_, times)| *times == 0);

@@ -108,7 +108,7 @@ impl World {
             let mut links = found.links.get(reviewer).into_iter().flatten();
             let is_it = |link: &&Link| link.workflow == submission.workflow && link.stage == stage;
             let link = links.find(is_it).cloned();
-            (link.is_some() || found.notified.contains(&submitter)).then_some(link)
+            (link.is_some() || found.notified.contains_key(&submitter)).then_some(link)
         };
         self.patiently(self.cluster.mails.until(look)).await.flatten()
     }
@@ -116,7 +116,7 @@ impl World {
     /// Waits until the submitter is notified of the outcome.
     pub(crate) async fn outcome(&self, submission: &Submission) {
         let submitter = submission.submitter();
-        let notified = |found: &Found| found.notified.contains(&submitter).then_some(());
+        let notified = |found: &Found| found.notified.contains_key(&submitter).then_some(());
         self.patiently(self.cluster.mails.until(notified)).await;
     }
 

@@ -6,7 +6,7 @@ mod smtp;
 mod sns;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -105,8 +105,9 @@ pub(crate) struct Link {
 pub(crate) struct Found {
     /// The links for an address, each once.
     pub(crate) links: HashMap<String, Vec<Link>>,
-    /// Who was notified of an outcome, or never will be by mail.
-    pub(crate) notified: HashSet<String>,
+    /// Who was notified of an outcome, or never will be by mail: by which Message-IDs, which mails through SNS
+    /// do not have.
+    pub(crate) notified: HashMap<String, BTreeSet<String>>,
     /// How many mails there are, each counted once.
     pub(crate) mails: usize,
     /// How many came again.
@@ -131,7 +132,8 @@ impl Found {
                 continue;
             }
             if !mail.has_links() {
-                self.notified.insert(to.clone());
+                let id = Some(mail.header("Message-ID")).filter(|id| !id.is_empty());
+                self.notified.entry(to.clone()).or_default().extend(id);
                 continue;
             }
             let (links, id) = (self.links.entry(to.clone()).or_default(), mail.approval_id());
@@ -252,7 +254,7 @@ mod tests {
             let mut found = Found::default();
             found.add(&mail, false);
             assert_eq!(found.mails, 1, "{text}");
-            found.notified.contains("sub@example.com")
+            found.notified.contains_key("sub@example.com")
         };
         assert!(notified("Your submission is approved."));
         assert!(!notified("Waiting for S0 to decide. ann@example.com has until Monday."));
