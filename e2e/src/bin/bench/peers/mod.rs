@@ -36,15 +36,18 @@ pub(crate) async fn compare(
     let load = usage::load()?;
     let mut measured = vec![Vec::new(); contenders.len()];
     for round in 1..=rounds {
-        for (contender, measured) in contenders.iter().zip(&mut measured) {
+        // Each begins a round in turn.
+        for turn in 0..contenders.len() {
+            let which = (round - 1 + turn) % contenders.len();
+            let contender = contenders[which];
             let mut figures = Vec::new();
             for &approvals in at_once {
                 eprintln!("Round {round} of {rounds}: {contender}, {approvals} at once ...");
-                let figure = run::measure(*contender, approvals).await?;
+                let figure = run::measure(contender, approvals).await?;
                 eprintln!("  {figure:.1?}");
                 figures.push(figure);
             }
-            measured.push(figures);
+            measured[which].push(figures);
         }
     }
     println!("{}", table::markdown(&contenders, at_once, &measured));
