@@ -56,7 +56,7 @@ fn by_smtp(builder: StackBuilder, server: &MailServer) -> StackBuilder {
         .with("COUNTERSIGN_MAIL_FROM", "approvals@corp.example")
 }
 
-/// Everything is killed once: after the result of the first approval, and before that of the second one.
+/// Everything is killed twice: after the first approval has its result, and before the second one has.
 #[tokio::test]
 async fn a_full_mailbox_delays_no_result_and_is_mailed_to_when_it_is_emptied() {
     let builder = Stack::beside(Temporal::start().await);
