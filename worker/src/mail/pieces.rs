@@ -12,7 +12,7 @@ const MAX_UNBROKEN: usize = 32;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) text: String,
-    /// Empty for words.
+    /// Empty for plain text.
     pub(super) href: String,
     /// Whether it stays on one line.
     pub(super) is_unbroken: bool,

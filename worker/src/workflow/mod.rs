@@ -344,7 +344,7 @@ impl ApprovalWorkflow {
         ctx.continue_as_new(input, ContinueAsNewOptions::default())
     }
 
-    /// Mails one reviewer.
+    /// Mails a request or a reminder to one reviewer, and reports what became of it.
     async fn request(
         ctx: WorkflowContext<Self>,
         request: ReviewRequest,
