@@ -34,7 +34,7 @@ pub type Settings = Vec<(String, String)>;
 pub struct Stack {
     /// The Temporal server beside which it runs.
     pub temporal: Arc<Temporal>,
-    /// The task queue.
+    /// The worker's task queue.
     pub queue: String,
     dir: TempDir,
     settings: Settings,
@@ -131,7 +131,6 @@ impl Stack {
         mail::outbox_size(&self.dir.path().join("outbox"))
     }
 
-    /// Opens a link.
     pub async fn open(&self, link: &str) -> Page {
         self.reader.open(link).await
     }
@@ -151,7 +150,7 @@ impl Stack {
         format!("{}{path}", self.setting("COUNTERSIGN_PUBLIC_URL"))
     }
 
-    /// A setting's value.
+    /// Panics if there is no such setting.
     pub fn setting(&self, name: &str) -> &str {
         setting(&self.settings, name).expect("a setting of this stack")
     }
@@ -169,7 +168,7 @@ impl Stack {
             .concat()
     }
 
-    /// The worker's process.
+    /// Panics if it does not run.
     pub fn worker(&self) -> &Process {
         self.worker.as_ref().expect("a running worker")
     }
@@ -184,7 +183,7 @@ impl Stack {
         self.worker.as_mut().expect("a running worker").freeze(frozen);
     }
 
-    /// The signaler's process.
+    /// Panics if it does not run.
     pub fn signaler(&self) -> &Process {
         self.signaler.as_ref().expect("a running signaler")
     }
@@ -351,7 +350,7 @@ impl StackBuilder {
         self.dir.path()
     }
 
-    /// The task queue.
+    /// The worker's task queue.
     pub fn queue(&self) -> &str {
         &self.queue
     }
@@ -361,7 +360,7 @@ impl StackBuilder {
         mail::outbox(&self.dir.path().join("outbox"))
     }
 
-    /// A setting's value.
+    /// Panics if there is no such setting.
     pub fn setting(&self, name: &str) -> &str {
         setting(&self.settings, name).expect("a setting of this stack")
     }

@@ -71,18 +71,15 @@ impl Kind {
 /// Something that must not happen, with its evidence.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
-    /// Its kind.
     pub(crate) kind: Kind,
     /// The workflow ID; empty where it is about the whole run.
     pub(crate) workflow: String,
     /// The hash of the link, or the request ID of the signal, of a lost decision.
     pub(crate) key: String,
-    /// The evidence.
     pub(crate) why: String,
 }
 
 impl Finding {
-    /// About one workflow.
     pub(crate) fn about(workflow: &str, kind: Kind, why: String) -> Self {
         Finding { kind, workflow: workflow.to_owned(), key: String::new(), why }
     }

@@ -52,7 +52,6 @@ pub(super) struct VoteView {
 }
 
 impl View {
-    /// Reads an outcome.
     pub(super) fn of_outcome(outcome: &Value) -> View {
         let stage = |stage: &Value| StageView {
             name: text(&stage["name"]),
@@ -71,7 +70,7 @@ impl View {
         }
     }
 
-    /// Reads a page.
+    /// Of the JSON that a page has of an approval.
     pub(super) fn of_page(state: &Value) -> View {
         let stage = |stage: &Value| {
             let voters = list(&stage["reviewers"]).filter(|reviewer| reviewer["vote"].is_object());
