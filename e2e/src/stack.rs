@@ -168,7 +168,7 @@ impl Stack {
             .concat()
     }
 
-    /// Panics if it does not run.
+    /// The worker's process.
     pub fn worker(&self) -> &Process {
         self.worker.as_ref().expect("a running worker")
     }
@@ -183,7 +183,7 @@ impl Stack {
         self.worker.as_mut().expect("a running worker").freeze(frozen);
     }
 
-    /// Panics if it does not run.
+    /// The signaler's process.
     pub fn signaler(&self) -> &Process {
         self.signaler.as_ref().expect("a running signaler")
     }

@@ -27,7 +27,7 @@ pub struct Claims {
     pub digest: String,
     /// The same for each delivery: see [`execution_key`](crate::execution_key).
     pub execution_key: String,
-    /// When the approval was decided, in RFC 3339.
+    /// When (RFC 3339).
     pub decided_at: String,
 }
 
