@@ -24,7 +24,7 @@ pub struct Leaves<'a> {
 /// Somebody's seat in a stage.
 #[derive(Debug, Clone, Copy)]
 pub struct SeatOf<'a> {
-    /// The stage's position.
+    /// The stage's position, from 0.
     pub stage: usize,
     /// The number of seats that the stage had before.
     pub round: u32,

@@ -49,7 +49,6 @@ impl Browser {
         Browser { client, _driver: driver }
     }
 
-    /// Follows a link.
     pub async fn open(&self, link: &str) {
         self.client.goto(link).await.expect("the link opens");
     }
@@ -99,7 +98,6 @@ impl Browser {
         self.client.screenshot().await.expect("a picture")
     }
 
-    /// Ends the session.
     pub async fn close(self) {
         self.client.close().await.expect("it closes");
     }

@@ -6,6 +6,9 @@
 //! ends with it, also when it fails or is killed. Stories see the product from outside only:
 //! its binaries, settings, mails, pages, and what Temporal knows.
 
+// Names say what they can; comments say what they cannot.
+#![allow(missing_docs)]
+
 mod browser;
 mod grpc;
 mod jws;

@@ -15,17 +15,13 @@ use crate::grpc::json_payload;
 /// A mail that was delivered.
 #[derive(Debug, Clone)]
 pub struct Mail {
-    /// The sender's address.
     pub from: String,
-    /// The recipients' addresses.
     pub to: Vec<String>,
-    /// The decoded subject.
+    /// Decoded (RFC 2047).
     pub subject: String,
     /// The content type of the whole, such as `multipart/alternative`.
     pub content_type: String,
-    /// The plain text.
     pub text: String,
-    /// The HTML.
     pub html: String,
     /// The message as it was written.
     pub raw: Vec<u8>,

@@ -8,11 +8,8 @@ use reqwest::{Client, RequestBuilder, Response, header::HeaderMap};
 /// An answer of the signaler.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// The HTTP status.
     pub status: u16,
-    /// The headers.
     pub headers: HeaderMap,
-    /// The body.
     pub body: String,
 }
 
@@ -77,7 +74,6 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// Opens a link.
     pub async fn open(&self, link: &str) -> Page {
         read(self.0.get(link)).await
     }

@@ -105,7 +105,7 @@ impl Process {
         self.exit().await
     }
 
-    /// Sends SIGHUP.
+    /// Sends SIGHUP, on which a worker reads its rules again.
     pub fn hang_up(&mut self) {
         self.signal("HUP");
     }
@@ -205,7 +205,7 @@ pub fn product(name: &str) -> PathBuf {
     path
 }
 
-/// The workspace's root.
+/// The root of the workspace's sources.
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace").to_owned()
 }

@@ -27,11 +27,8 @@ pub struct MailServer {
 /// A mail with the envelope it came in.
 #[derive(Debug, Clone)]
 pub struct Delivered {
-    /// The envelope's sender.
     pub from: String,
-    /// The envelope's recipients.
     pub to: Vec<String>,
-    /// The mail itself.
     pub mail: Mail,
 }
 

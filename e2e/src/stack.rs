@@ -34,7 +34,7 @@ pub type Settings = Vec<(String, String)>;
 pub struct Stack {
     /// The Temporal server beside which it runs.
     pub temporal: Arc<Temporal>,
-    /// The task queue.
+    /// The worker's task queue.
     pub queue: String,
     dir: TempDir,
     settings: Settings,
@@ -131,7 +131,6 @@ impl Stack {
         mail::outbox_size(&self.dir.path().join("outbox"))
     }
 
-    /// Opens a link.
     pub async fn open(&self, link: &str) -> Page {
         self.reader.open(link).await
     }
@@ -151,7 +150,7 @@ impl Stack {
         format!("{}{path}", self.setting("COUNTERSIGN_PUBLIC_URL"))
     }
 
-    /// A setting's value.
+    /// Panics if there is no such setting.
     pub fn setting(&self, name: &str) -> &str {
         setting(&self.settings, name).expect("a setting of this stack")
     }
@@ -362,7 +361,7 @@ impl StackBuilder {
         self.dir.path()
     }
 
-    /// The task queue.
+    /// The worker's task queue.
     pub fn queue(&self) -> &str {
         &self.queue
     }
@@ -372,7 +371,7 @@ impl StackBuilder {
         mail::outbox(&self.dir.path().join("outbox"))
     }
 
-    /// A setting's value.
+    /// Panics if there is no such setting.
     pub fn setting(&self, name: &str) -> &str {
         setting(&self.settings, name).expect("a setting of this stack")
     }

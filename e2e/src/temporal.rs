@@ -280,9 +280,7 @@ pub(crate) const OPERATOR: &str = "operator@example.com";
 /// One workflow, seen from outside.
 #[derive(Clone)]
 pub struct Workflow {
-    /// Where it runs.
     pub temporal: Arc<Temporal>,
-    /// The workflow ID.
     pub id: String,
 }
 
@@ -446,15 +444,13 @@ impl Workflow {
 /// How a workflow ended.
 #[derive(Debug, Clone)]
 pub enum End {
-    /// With a result.
+    /// With this result.
     Completed(Payload),
     /// With an application failure.
     Failed {
-        /// The failure's type.
         kind: String,
         /// Whether Temporal must not retry.
         non_retryable: bool,
-        /// Its details.
         details: Vec<Payload>,
     },
     /// Otherwise: the type of the last event.
@@ -466,7 +462,6 @@ pub enum End {
 pub struct Payload {
     /// Its encoding, such as `json/plain`.
     pub encoding: String,
-    /// Its data.
     pub data: Vec<u8>,
 }
 

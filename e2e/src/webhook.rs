@@ -35,11 +35,8 @@ pub struct Delivery {
     pub path: String,
     /// Whether it was taken.
     pub taken: bool,
-    /// When it came.
     pub at: Instant,
-    /// The request's headers.
     pub headers: Vec<(String, String)>,
-    /// The request's body.
     pub body: Vec<u8>,
 }
 
@@ -52,7 +49,7 @@ pub enum Answer {
     Takes(Duration),
     /// Never, although it takes the delivery.
     TakesAndHangs,
-    /// Never.
+    /// Never, and does not take the delivery.
     Hangs,
 }
 

@@ -1,4 +1,4 @@
-"""Runs PurchaseWorkflow. Where Temporal is, TEMPORAL_ADDRESS and the like say."""
+"""Runs PurchaseWorkflow. TEMPORAL_ADDRESS and other TEMPORAL_ variables set the connection to Temporal."""
 
 import asyncio
 import logging

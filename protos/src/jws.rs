@@ -10,11 +10,11 @@ use crate::keys::{LinkKey, LinkKeys};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Claims {
-    /// The approval's workflow.
+    /// The approval's workflow ID, which a later approval may have too.
     pub workflow_id: String,
     /// The first run of its chain: another start of the same workflow ID has another one.
     pub first_run_id: String,
-    /// As submitted.
+    /// The submission's own ID, which nothing makes unique.
     pub submission_id: String,
     /// The name of a final [`Status`](crate::v1::Status).
     pub status: String,

@@ -12,18 +12,18 @@ const VERSION: &str = "v1";
 /// continue-as-new, and nobody chooses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chain<'a> {
-    /// The workflow's ID.
+    /// Unique among open workflows only.
     pub workflow_id: &'a str,
     /// The ID of its first run.
     pub first_run_id: &'a str,
 }
 
-/// What is sealed.
+/// What a seal is for: bytes that are sealed as one are not accepted as another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sealing {
-    /// A submission's plan.
+    /// The plan that `validate_submission` made of a submission.
     Plan,
-    /// A final outcome.
+    /// The outcome that `conclude` recomputed.
     Outcome,
 }
 

@@ -52,7 +52,7 @@ impl Secret {
     /// How mail goes out, which may have the mail server's password in it.
     pub const NOTIFY: Secret =
         Secret { name: "COUNTERSIGN_NOTIFY", file: "COUNTERSIGN_NOTIFY_FILE", is_list: false };
-    /// What signs webhooks.
+    /// Each of them signs every delivery to the webhook.
     pub const WEBHOOK_SECRET: Secret = Secret {
         name: "COUNTERSIGN_WEBHOOK_SECRET",
         file: "COUNTERSIGN_WEBHOOK_SECRET_FILE",
@@ -142,7 +142,7 @@ impl Environment {
 pub struct WrongSettings(Vec<(&'static str, String)>);
 
 impl WrongSettings {
-    /// Reports a setting.
+    /// Adds a setting, and why it is wrong or what to do.
     pub fn add(&mut self, name: &'static str, why: impl Display) {
         self.0.push((name, why.to_string()));
     }

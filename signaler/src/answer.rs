@@ -45,7 +45,6 @@ pub(crate) enum Answer {
     StageOver,
     /// Viewed: approved or rejected.
     Decided,
-    /// The deadline passed.
     Expired,
     Withdrawn,
     /// The workflow ended without an outcome.

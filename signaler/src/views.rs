@@ -228,7 +228,7 @@ pub(crate) struct OutboxPage<'a> {
 pub(crate) struct MailPage<'a> {
     pub(crate) site: &'a Site,
     pub(crate) mail: &'a Mail,
-    /// Its file's name.
+    /// The name of its file in the outbox.
     pub(crate) file: &'a str,
 }
 

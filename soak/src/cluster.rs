@@ -23,7 +23,7 @@ use crate::{
     temporal::TemporalClient,
 };
 
-/// The webhook's secret.
+/// Workers sign deliveries to the webhook with it.
 pub(crate) const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
 
 /// How far a wrong clock is ahead.
@@ -55,7 +55,6 @@ pub(crate) struct Cluster {
     pub(crate) proxy: Proxy,
     /// Temporal without that network.
     pub(crate) client: TemporalClient,
-    /// The mails.
     pub(crate) mails: Arc<Mails>,
     /// The keys that issue the links.
     pub(crate) keys: LinkKeys,
@@ -66,7 +65,7 @@ pub(crate) struct Cluster {
     _sns: Sns,
     /// What the control has lost, where it runs.
     pub(crate) control: Option<control::Losses>,
-    /// All but Temporal.
+    /// All parts but Temporal.
     running: Mutex<HashMap<Part, Running>>,
 }
 

@@ -73,7 +73,7 @@ impl Drop for Unsent {
 /// By how many milliseconds the signal follows the answer, at most.
 const DELAY: u64 = 2_000;
 
-/// The wrong signaler.
+/// A signaler that says "recorded" before it signals.
 pub(crate) struct Signaler {
     tasks: Arc<Mutex<JoinSet<()>>>,
 }

@@ -21,7 +21,6 @@ pub(crate) enum Moment {
 pub(crate) struct Point {
     /// The name of the RPC or effect.
     pub(crate) what: &'static str,
-    /// When.
     pub(crate) moment: Moment,
 }
 

@@ -70,7 +70,7 @@ impl FaultLog {
 /// again; after an outage of all workers, since its end.
 #[derive(Debug, Clone)]
 pub(crate) struct Recovery {
-    /// The fault's name.
+    /// The fault, as the report names it.
     pub(crate) fault: String,
     /// The workflow IDs of the new submission and the open approval that measured it.
     pub(crate) probes: [String; 2],
@@ -94,7 +94,6 @@ pub(crate) enum Scope {
 
 #[derive(Debug, Clone)]
 enum Fault {
-    /// Kills parts.
     Kill(Vec<Part>),
     /// Kills all workers for so long that pages say so.
     NoWorker,

@@ -18,7 +18,6 @@ use temporalio_common::protos::temporal::api::{
 pub(crate) enum Event {
     /// A signal arrived, with a decision or not.
     Signal {
-        /// The signal's name.
         name: String,
         /// Its payload; `null` where that is not JSON.
         decision: Value,
@@ -30,7 +29,6 @@ pub(crate) enum Event {
     /// A reminder's timer of this stage fired; whether the workflow acted on it only when the
     /// deadline had passed too.
     Reminder(usize, bool),
-    /// Cancellation was requested.
     Cancelled,
     /// A reviewer was asked: the link's hash, the stage, the reviewer.
     Asked(String, usize, String),
@@ -44,7 +42,7 @@ pub(crate) enum Event {
     Failed(String),
 }
 
-/// Reads a history.
+/// The events of a history that bear on its decision, in their order.
 pub(crate) fn read(history: &[HistoryEvent]) -> Vec<Event> {
     let mut reader = Reader::default();
     for event in history {
@@ -59,7 +57,7 @@ struct Reader {
     events: Vec<Event>,
     /// By timer ID: whether it is a deadline's, and its stage.
     timers: HashMap<String, (bool, usize)>,
-    /// By stage.
+    /// By the stage's position.
     deadlines: HashMap<usize, Option<Duration>>,
     /// The deadline of the stage whose links were issued last.
     deadline: Option<Duration>,

@@ -12,9 +12,7 @@ use serde_json::Value;
 /// What a user did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Act {
-    /// Opened the page.
     Look,
-    /// Pressed a button.
     Press,
     /// Sent a signal past the signaler.
     Signal,
@@ -35,7 +33,7 @@ pub(crate) enum Misuse {
     NoVerdict,
     /// Sent the form with a verdict that does not exist.
     UnknownVerdict,
-    /// Wrote 2,001 characters.
+    /// Wrote 2,001 characters, one too many.
     LongComment,
     /// Sent more than a form may have.
     LargeBody,
@@ -65,11 +63,9 @@ impl Misuse {
 pub(crate) struct Entry {
     /// When the request was sent, since 1970.
     pub(crate) sent_at: Duration,
-    /// The workflow ID.
     pub(crate) workflow: String,
     /// What the user did.
     pub(crate) act: Act,
-    /// The user's address.
     pub(crate) reviewer: String,
     /// The hash of their link; the request ID of a signal.
     pub(crate) key: String,
@@ -77,7 +73,7 @@ pub(crate) struct Entry {
     pub(crate) approves: Option<bool>,
     /// The HTTP status; 0 where there was no answer.
     pub(crate) status: u16,
-    /// The answer's kind.
+    /// The field `answer` of the JSON.
     pub(crate) answer: String,
     /// The approval's status, as the answer gives it.
     pub(crate) said: String,
@@ -95,7 +91,6 @@ pub(crate) struct Ledger {
 /// A page as a user saw it.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
-    /// What it answered.
     pub(crate) entry: Entry,
     /// The whole page, as JSON.
     pub(crate) body: Value,

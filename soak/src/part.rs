@@ -10,7 +10,6 @@ pub(crate) const BY_OUTBOX: usize = 2;
 /// A process of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Part {
-    /// The Temporal server.
     Temporal,
     /// One of the workers.
     Worker(usize),
@@ -19,7 +18,6 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// All parts.
     pub(crate) const ALL: [Part; 6] = [
         Part::Temporal,
         Part::Worker(BY_SMTP),
@@ -29,7 +27,6 @@ impl Part {
         Part::Signaler(1),
     ];
 
-    /// The workers.
     pub(crate) const WORKERS: [Part; 3] =
         [Part::Worker(BY_SMTP), Part::Worker(BY_SNS), Part::Worker(BY_OUTBOX)];
 

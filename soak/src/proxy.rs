@@ -72,7 +72,7 @@ impl Proxy {
         format!("127.0.0.1:{port}")
     }
 
-    /// Cuts all connections.
+    /// Cuts all connections; new ones are accepted.
     pub(crate) fn cut(&self) {
         self.network.send_modify(|network| network.cuts += 1);
     }

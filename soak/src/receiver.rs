@@ -15,11 +15,9 @@ use crate::{
 /// An outcome that the receiver has taken.
 #[derive(Debug, Clone)]
 pub(crate) struct Taken {
-    /// The workflow ID.
     pub(crate) workflow: String,
     /// The key by which a receiver recognises a repeated delivery.
     pub(crate) webhook_id: String,
-    /// The outcome.
     pub(crate) outcome: Value,
 }
 

@@ -14,7 +14,7 @@ const EVIDENCE: usize = 25;
 
 type Row = (&'static str, fn(&Entry) -> bool);
 
-/// The contract's answers.
+/// The answers of the contract, each of which a long run has to get.
 const CONTRACT: [Row; 20] = [
     ("malformed approval ID: 404", |e| got(e, Misuse::Malformed, 404)),
     ("forged approval ID: 404", |e| got(e, Misuse::Forged, 404)),

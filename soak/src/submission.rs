@@ -11,7 +11,6 @@ use crate::rng::{Draw, Rng};
 pub(crate) enum Quorum {
     /// The first decision counts.
     Any,
-    /// All of them.
     All,
     /// A number of them.
     Of(usize),
@@ -20,7 +19,6 @@ pub(crate) enum Quorum {
 /// A stage as it was submitted.
 #[derive(Debug, Clone)]
 pub(crate) struct Stage {
-    /// The reviewers' addresses.
     pub(crate) reviewers: Vec<String>,
     /// How many of them have to approve.
     pub(crate) quorum: Quorum,
@@ -35,14 +33,13 @@ pub(crate) struct Stage {
 /// A submission, valid or malformed.
 #[derive(Debug, Clone)]
 pub(crate) struct Submission {
-    /// The workflow ID.
     pub(crate) workflow: String,
     /// Its stages; none where it is malformed.
     pub(crate) stages: Vec<Stage>,
 }
 
 impl Submission {
-    /// A random submission.
+    /// About one in eight is malformed.
     pub(crate) fn random(workflow: String, rng: &mut Rng) -> Submission {
         if rng.percent(12) {
             return Submission { workflow, stages: Vec::new() };
@@ -70,12 +67,11 @@ impl Submission {
         Submission { workflow, stages: vec![stage] }
     }
 
-    /// The submitter's address.
     pub(crate) fn submitter(&self) -> String {
         format!("sub.{}@example.com", self.workflow)
     }
 
-    /// The workflow's input.
+    /// The workflow's input; nonsense, or none at all, where the submission is malformed.
     pub(crate) fn input(&self, rng: &mut Rng) -> Option<Payload> {
         match self.stages.is_empty() {
             true => nonsense(rng),

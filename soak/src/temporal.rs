@@ -28,7 +28,6 @@ pub(crate) struct TemporalClient {
 /// What became of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// Temporal has it.
     Acknowledged,
     /// Temporal refuses it: the workflow has closed.
     Refused,

@@ -41,9 +41,8 @@ const PATIENCE_UNDER_ATTACK: Duration = Duration::from_secs(15);
 pub(crate) struct World {
     /// The cluster under test.
     pub(crate) cluster: Cluster,
-    /// Their answers.
+    /// Every answer that anybody got.
     pub(crate) ledger: Ledger,
-    /// Their browser.
     pub(crate) browser: Client,
     /// Genuine approval IDs that are in no mail.
     pub(crate) unmailed: Mutex<Vec<String>>,
@@ -84,7 +83,7 @@ impl World {
         people.join_all().await;
     }
 
-    /// Starts a workflow.
+    /// Starts a submission's workflow, and remembers its first run.
     pub(crate) async fn submit(
         &self,
         submission: &Submission,
@@ -128,7 +127,7 @@ impl World {
         }
     }
 
-    /// Opens the page.
+    /// Opens the page of a link, and enters the answer into the ledger.
     pub(crate) async fn look(&self, reviewer: &str, id: &str, signaler: usize) {
         let request = self.browser.get(self.page(reviewer, id, signaler));
         self.ask(request, Act::Look, reviewer, id, None).await;
@@ -185,7 +184,6 @@ impl World {
         }
     }
 
-    /// Misuses a link.
     async fn misuse(&self, how: Misuse, reviewer: &str, id: &str, signaler: usize) {
         let link = |id: &str| self.cluster.url(signaler, id, "");
         let form = |verdict: &str, length| {

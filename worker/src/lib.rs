@@ -21,7 +21,7 @@ pub use countersign_core::{approval, policy, validation};
 use countersign_core::{leaves, limits, outcome};
 pub use workflow::{ApprovalNotices, ApprovalWorkflow};
 
-/// Delivery of outcomes.
+/// Delivers outcomes, signed as Standard Webhooks specifies.
 pub mod webhook {
     pub use crate::activities::webhook::{Webhook, WebhookError, WebhookSecrets};
 }

@@ -130,7 +130,7 @@ struct Notice<'a> {
     /// Who or what decided, below the headline; empty where `lead` says it.
     by: String,
     /// The first paragraph of the text.
-    opening: String,
+    summary: String,
     /// What of it the headline does not say.
     lead: String,
     /// Why, where no vote in the text says it.
@@ -140,31 +140,31 @@ struct Notice<'a> {
     /// The vote that all of this is about.
     vote: Option<VoteAt>,
     detail: Detail,
-    /// Whether the opening says a time.
+    /// Whether the summary says a time.
     is_dated: bool,
 }
 
 impl<'a> Notice<'a> {
-    /// With an opening that says a time.
-    fn dated(kind: &'static str, headline: &'a str, opening: String) -> Self {
-        Self { is_dated: true, ..Self::new(kind, WAIT, headline, opening) }
+    /// With a summary that says a time.
+    fn dated(kind: &'static str, headline: &'a str, summary: String) -> Self {
+        Self { is_dated: true, ..Self::new(kind, WAIT, headline, summary) }
     }
 
-    fn new(kind: &'static str, tone: Tone, headline: &'a str, opening: String) -> Self {
-        let (by, lead, why) = (String::new(), opening.clone(), String::new());
+    fn new(kind: &'static str, tone: Tone, headline: &'a str, summary: String) -> Self {
+        let (by, lead, why) = (String::new(), summary.clone(), String::new());
         let (reason, vote, detail, is_dated) = (None, None, Detail::All, false);
-        Self { kind, tone, headline, by, opening, lead, why, reason, vote, detail, is_dated }
+        Self { kind, tone, headline, by, summary, lead, why, reason, vote, detail, is_dated }
     }
 
     /// What was decided: the headline says it in one word.
     fn result(tone: Tone, headline: &'a str, outcome: &Outcome) -> Self {
-        let opening = format!("Your submission is {}.", status_word(outcome.status()));
+        let summary = format!("Your submission is {}.", status_word(outcome.status()));
         let why = match because(outcome) {
             Some(Reason::Votes(_)) => String::new(),
             _ => clean_line(&outcome.reason),
         };
         let (by, lead, vote) = (decided_by(outcome), String::new(), deciding_vote(outcome));
-        Self { by, lead, why, vote, ..Self::new("outcome", tone, headline, opening) }
+        Self { by, lead, why, vote, ..Self::new("outcome", tone, headline, summary) }
     }
 
     fn is_whole(&self) -> bool {
@@ -224,13 +224,13 @@ impl Writer<'_> {
             Status::Approved => ("Approved", Notice::result(YES, "Approved", outcome)),
             Status::Rejected => ("Rejected", Notice::result(NO, "Rejected", outcome)),
             Status::Expired => {
-                let opening = expired(outcome, &when);
-                ("Not decided in time", Notice::dated("outcome", "Expired", opening))
+                let summary = expired(outcome, &when);
+                ("Not decided in time", Notice::dated("outcome", "Expired", summary))
             }
             _ => {
                 let by = withdrawn_by(outcome);
-                let opening = format!("Your submission was withdrawn{by} on {when}.");
-                let notice = Notice::dated("outcome", "Withdrawn", opening);
+                let summary = format!("Your submission was withdrawn{by} on {when}.");
+                let notice = Notice::dated("outcome", "Withdrawn", summary);
                 ("Withdrawn", Notice { reason: withdrawal_reason(outcome), ..notice })
             }
         };
@@ -246,8 +246,8 @@ impl Writer<'_> {
         let consequence = at_deadline(stage.escalates_at_deadline(), stage.on_deadline());
         let headline = &format!("Waiting for {} to decide", clean_line(&stage.plan().name));
         let lead = format!("{} {have} until {until}. After that, {consequence}.", listed(&people));
-        let opening = format!("{headline}. {lead}");
-        let notice = Notice { lead, ..Notice::dated("started", headline, opening) };
+        let summary = format!("{headline}. {lead}");
+        let notice = Notice { lead, ..Notice::dated("started", headline, summary) };
         Some(self.about(outcome, &notice, |facts| facts.own_subject("Waiting")))
     }
 
@@ -263,14 +263,14 @@ impl Writer<'_> {
             self.whom()
         );
         let start = "Nobody can be reached";
-        let opening = format!("{start} to decide your submission. {lead}");
-        let notice = Notice { lead, ..Notice::dated("unreachable", start, opening) };
+        let summary = format!("{start} to decide your submission. {lead}");
+        let notice = Notice { lead, ..Notice::dated("unreachable", start, summary) };
         Some(self.about(outcome, &notice, |facts| facts.own_subject(start)))
     }
 
     /// To a reviewer who need not decide any more.
     pub(crate) fn superseded(self, outcome: &Outcome, why: Superseded<'_>) -> Letter {
-        let (start, opening) = match why {
+        let (start, summary) = match why {
             Superseded::Replaced { by, identity } => (
                 "Somebody else is asked",
                 format!("{by} is asked in your place. An {} arranged this.", operator(identity)),
@@ -299,8 +299,8 @@ impl Writer<'_> {
                 (start, Detail::Nothing, None)
             }
         };
-        let opening = format!("{opening} {SUPERSEDED}");
-        let notice = Notice::new("superseded", WAIT, headline, opening);
+        let summary = format!("{summary} {SUPERSEDED}");
+        let notice = Notice::new("superseded", WAIT, headline, summary);
         let notice = Notice { reason, detail, ..notice };
         self.about(outcome, &notice, |facts| facts.subject(start))
     }
@@ -325,7 +325,7 @@ impl Writer<'_> {
             Some(Verdict::Reject) => "a rejection",
             None => "a decision",
         };
-        let opening = format!(
+        let summary = format!(
             "An {} recorded {decided} for you in {} on {}. If you did not ask for that, tell {}.",
             operator(&vote.identity),
             clean_line(&stage.name),
@@ -333,7 +333,7 @@ impl Writer<'_> {
             self.whom()
         );
         let start = "Decided for you";
-        let notice = Notice { vote: Some(at), ..Notice::dated("decided", start, opening) };
+        let notice = Notice { vote: Some(at), ..Notice::dated("decided", start, summary) };
         Some(self.about(outcome, &notice, |facts| facts.subject(start)))
     }
 
@@ -343,7 +343,7 @@ impl Writer<'_> {
         notice: &Notice<'_>,
         subject: impl FnOnce(&Facts) -> Subject,
     ) -> Letter {
-        let facts = &self.signed(Facts::of_outcome(outcome), &notice.opening);
+        let facts = &self.signed(Facts::of_outcome(outcome), &notice.summary);
         let Notice { vote, detail, is_dated, .. } = *notice;
         let clock = &Clock::of(&outcome.time_zone);
         let decision = &DecisionFacts {

@@ -33,7 +33,7 @@ pub struct Sealed<T> {
 pub trait Sealable: Serialize + DeserializeOwned {
     /// Nothing else is accepted in its place.
     const SEALING: Sealing;
-    /// Of the submission.
+    /// Of the submission, which the seal covers too.
     fn digest(&self) -> &str;
 }
 
@@ -207,7 +207,7 @@ pub struct Notice {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum About {
-    /// To the submitter.
+    /// To the submitter: what was decided.
     Outcome { outcome: Sealed<Outcome>, first_run_id: String },
     /// To the submitter: people are asked for the first time, as of that moment.
     Started(Evidence),
@@ -257,11 +257,11 @@ pub struct StartFollowUp {
 /// A workflow to start.
 #[derive(Debug, Clone)]
 pub struct StartWorkflow {
-    /// Its ID.
+    /// The same for each attempt, so that it is started once.
     pub workflow_id: String,
     /// Its type, task queue and namespace.
     pub next: FollowUp,
-    /// Its input.
+    /// The workflow's input.
     pub outcome: Outcome,
     /// How the input is written.
     pub encoding: Encoding,

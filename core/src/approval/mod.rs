@@ -48,7 +48,7 @@ pub struct Approval {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleDecision {
     pub verdict: Verdict,
-    /// The rule's name.
+    /// Its name, which people see as the reason.
     pub rule: String,
     pub at: Timestamp,
 }
@@ -79,7 +79,7 @@ pub enum Status<'a> {
 /// What an approval was decided by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Basis<'a> {
-    /// Its last stage.
+    /// The stage that rejected it, or the last one.
     Stage(&'a Stage),
     /// A rule, by its name.
     Rule(&'a str),
@@ -99,7 +99,7 @@ pub enum Claim {
 pub struct Ballot {
     pub claim: Claim,
     pub verdict: Verdict,
-    /// May be empty.
+    /// Empty if nothing was written.
     pub comment: String,
     /// The hash of a comment that was left out to save space.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,7 +122,6 @@ impl Ballot {
 /// What a decision did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Receipt {
-    /// It counts.
     Counted,
     /// The reviewer already decided so.
     Duplicate,
@@ -213,7 +212,6 @@ impl Approval {
         Self { submitter, stages, restrictions, rule_decision, withdrawn, journal }
     }
 
-    /// Who submitted it.
     pub fn submitter(&self) -> &EmailAddress {
         &self.submitter
     }

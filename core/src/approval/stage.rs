@@ -129,7 +129,7 @@ pub enum SeatStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Invited {
-    /// The stage's position.
+    /// The stage's position, from 0.
     pub stage: u32,
     /// The number of seats that the stage had before.
     pub round: u32,
@@ -178,7 +178,7 @@ pub enum By {
 pub struct Vote {
     pub verdict: Verdict,
     pub by: By,
-    /// May be empty.
+    /// Empty if nothing was written.
     pub comment: String,
     pub at: Timestamp,
     /// The number of votes that the stage had before.
@@ -267,7 +267,6 @@ impl Stage {
         }
     }
 
-    /// What was planned.
     pub fn plan(&self) -> &StagePlan {
         &self.plan
     }

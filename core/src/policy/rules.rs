@@ -395,7 +395,7 @@ fn smallest(currency: Currency) -> Decimal {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Managers {
     pub(super) employees: BTreeMap<Employee, EmailAddress>,
-    /// By department, [`as_read`].
+    /// By the department's name, [`as_read`].
     pub(super) departments: BTreeMap<String, EmailAddress>,
     pub(super) default: Option<EmailAddress>,
 }

@@ -4,7 +4,7 @@
 use countersign_e2e::{Stack, eventually, json_payload, submission};
 use futures_util::future::join_all;
 
-/// Nobody works there.
+/// A task queue without workers.
 const NOWHERE: &str = "nowhere";
 const COPIED: &str = "Coffee";
 /// What names the approval whose link it is, also where its document is not shown.

@@ -43,8 +43,8 @@ name = "Review"
 reviewers = ["ann@example.com"]
 "#;
 
-/// An installation with these rules, which hands its outcomes on.
-async fn installation(receiver: &Receiver) -> Stack {
+/// Starts a stack with these rules, which delivers its outcomes to the receiver.
+async fn start_stack(receiver: &Receiver) -> Stack {
     Stack::beside(Temporal::shared().await)
         .with_rules(RULES)
         .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
@@ -84,17 +84,17 @@ async fn claims(stack: &Stack, outcome: &Value) -> Value {
     claims
 }
 
-/// What the receiver was told of a workflow, all of which has to be signed.
-async fn told(receiver: &Receiver, workflow: &Workflow) -> Vec<Value> {
-    let mut told = Vec::new();
+/// What was delivered to the receiver about a workflow, all of which has to be signed.
+async fn delivered(receiver: &Receiver, workflow: &Workflow) -> Vec<Value> {
+    let mut delivered = Vec::new();
     for delivery in receiver.deliveries_so_far() {
         let data = delivery.json()["data"].take();
         if data["workflowId"] == workflow.id {
             assert!(delivery.is_verified_by_the_standard_library(SECRET).await, "{data}");
-            told.push(data);
+            delivered.push(data);
         }
     }
-    told
+    delivered
 }
 
 /// The plan in a marker of `validate_submission`.
@@ -163,7 +163,7 @@ async fn fails_as_forged(
     assert!(matches!(end, End::Failed { .. } | End::Other(_)), "{what}: {end:?}");
     let history = workflow.history().await;
     assert!(history.0.contains("NotGenuine"), "{what}: {}", history.outline());
-    assert_eq!(told(receiver, workflow).await, Vec::<Value>::new(), "{what}");
+    assert_eq!(delivered(receiver, workflow).await, Vec::<Value>::new(), "{what}");
     let outcomes = stack.mails_so_far(SAM);
     let about = outcomes.iter().find(|mail| mail.subject.contains(TITLE));
     assert!(about.is_none(), "{what}: {about:?}");
@@ -179,7 +179,7 @@ async fn fails_as_forged(
 #[tokio::test]
 async fn a_forged_plan_approves_nothing_and_asks_nobody() {
     let receiver = Receiver::refusing(0).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     let coffee = stack.submit(&coffee("5.13")).await;
     assert_eq!(coffee.outcome().await["status"], "APPROVED");
@@ -211,7 +211,7 @@ async fn a_forged_plan_approves_nothing_and_asks_nobody() {
 #[tokio::test]
 async fn a_forged_seat_has_no_vote() {
     let receiver = Receiver::refusing(0).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     for reviewer in [MALLORY, ANN] {
         let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
@@ -238,7 +238,7 @@ async fn a_forged_seat_has_no_vote() {
 #[tokio::test]
 async fn a_rogue_within_an_approval_has_nothing_forged_mailed_or_signed() {
     let receiver = Receiver::refusing(0).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     let (coffee, link) = asked(&stack, &coffee("125.50")).await;
     stack.press(&link, "approve", "").await.expect(200, &["approved"]);
@@ -283,7 +283,7 @@ async fn a_rogue_within_an_approval_has_nothing_forged_mailed_or_signed() {
 #[tokio::test]
 async fn whoever_completes_the_webhooks_activity_changes_no_outcome() {
     let receiver = Receiver::that_answers([Answer::Says(503, None, "")]).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     let forged = json!({"status": "APPROVED", "submissionId": "exp-2026-0042", "jws": "a.b.c"});
     let results =
@@ -303,8 +303,8 @@ async fn whoever_completes_the_webhooks_activity_changes_no_outcome() {
         outcome["workflowId"] = workflow.id.clone().into();
         // What became of the delivery is the rogue's word, and says no more than that.
         outcome.as_object_mut().expect("an object").remove("webhookError");
-        for told in told(&receiver, &workflow).await {
-            assert_eq!(told, outcome, "{result:?}");
+        for data in delivered(&receiver, &workflow).await {
+            assert_eq!(data, outcome, "{result:?}");
         }
         stack.open(&link).await.expect(200, &["rejected"]);
     }
@@ -313,7 +313,7 @@ async fn whoever_completes_the_webhooks_activity_changes_no_outcome() {
 #[tokio::test]
 async fn no_page_believes_a_forged_answer_or_a_forged_result() {
     let receiver = Receiver::refusing(0).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     let (coffee, link) = asked(&stack, &coffee("125.50")).await;
     stack.press(&link, "approve", "").await.expect(200, &["approved"]);
@@ -452,7 +452,7 @@ async fn no_page_tells_of_an_operator_who_has_signalled_nothing() {
 #[tokio::test]
 async fn a_forged_result_makes_nobodys_vote() {
     let receiver = Receiver::that_answers([Answer::Says(503, None, "")]).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
     workflow.signal("approve", &json!({"reviewer": ANN})).await;
@@ -517,7 +517,7 @@ fn approved_by(issued: &Value, proof: &Value) -> Value {
 #[tokio::test]
 async fn a_foreign_workflow_that_goes_on_as_an_approval_is_none() {
     let receiver = Receiver::refusing(0).await;
-    let stack = installation(&receiver).await;
+    let stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     let coffee = stack.submit(&coffee("5.13")).await;
     coffee.outcome().await;
@@ -581,7 +581,7 @@ async fn a_foreign_workflow_that_goes_on_as_an_approval_is_none() {
         assert!(matches!(end, End::Failed { .. }), "{what}: {end:?}");
         let history = foreign.history().await;
         assert!(history.0.contains(why), "{what}: {}", history.0);
-        assert_eq!(told(&receiver, &foreign).await, Vec::<Value>::new(), "{what}");
+        assert_eq!(delivered(&receiver, &foreign).await, Vec::<Value>::new(), "{what}");
         // Ann's link stays that of her approval, whatever it says.
         let id = link.split('/').nth(4).expect("an approval ID");
         for path in [format!("/a/{id}/{}", foreign.id), format!("/a/{id}")] {
@@ -614,7 +614,7 @@ fn vote(outcome: &Value) -> (String, String, bool) {
 #[tokio::test]
 async fn a_vote_by_hand_is_an_operators_for_everybody_who_reads_of_it() {
     let receiver = Receiver::refusing(0).await;
-    let stack = installation(&receiver).await;
+    let stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     let (coffee, link) = asked(&stack, &coffee("125.50")).await;
     stack.press(&link, "approve", "").await.expect(200, &["approved"]);
@@ -645,7 +645,7 @@ async fn a_vote_by_hand_is_an_operators_for_everybody_who_reads_of_it() {
             ("operator".into(), identity.clone())
         );
         outcome["workflowId"] = workflow.id.clone().into();
-        assert_eq!(told(&receiver, &workflow).await, [outcome], "{how}");
+        assert_eq!(delivered(&receiver, &workflow).await, [outcome], "{how}");
         let said = format!("recorded by an operator ({identity})");
         stack.open(&link).await.expect(200, &["approved", &said]);
         let mail = stack.mails_to(ANN, requests + 1).await.swap_remove(requests);
@@ -657,7 +657,7 @@ async fn a_vote_by_hand_is_an_operators_for_everybody_who_reads_of_it() {
 #[tokio::test]
 async fn a_press_is_the_reviewers_own_decision() {
     let receiver = Receiver::refusing(0).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
     let page = stack.press(&link, "approve", "fine").await;
     page.expect(200, &["approved"]);
@@ -681,7 +681,7 @@ async fn a_press_is_the_reviewers_own_decision() {
     let forged = format!("{signed}.{swapped}{}", &signature[1..]);
     assert_eq!(verified(&jwks, &forged).await, None, "the check notices a forgery");
     outcome["workflowId"] = workflow.id.clone().into();
-    assert_eq!(told(&receiver, &workflow).await, [outcome]);
+    assert_eq!(delivered(&receiver, &workflow).await, [outcome]);
     assert_eq!(stack.mails_so_far(ANN).len(), 1, "nobody has decided for her");
     stack.stop_worker().await;
     let page = stack.open(&link).await;
@@ -692,7 +692,7 @@ async fn a_press_is_the_reviewers_own_decision() {
 #[tokio::test]
 async fn after_a_reset_and_with_new_keys_a_press_is_still_the_reviewers_own() {
     let receiver = Receiver::refusing(0).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let reset = async |workflow: &Workflow, task: &str| {
         let how = ["--type", task, "--reason", "tried"];
         let id = ["workflow", "reset", "--workflow-id", &workflow.id];
@@ -817,7 +817,7 @@ fn is_told(stack: &Stack, who: &str) -> bool {
 #[tokio::test]
 async fn nobody_is_told_of_an_operator_who_has_signalled_nothing() {
     let receiver = Receiver::refusing(0).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     let (workflow, _) = asked(&stack, &submission::routed("125.50")).await;
     let [own, seats] = recorded(&grpc, &workflow).await;
@@ -840,7 +840,7 @@ async fn nobody_is_told_of_an_operator_who_has_signalled_nothing() {
 #[tokio::test]
 async fn under_the_id_of_a_closed_approval_nobody_is_told_anything() {
     let receiver = Receiver::refusing(0).await;
-    let stack = installation(&receiver).await;
+    let stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
     let [own, seats] = recorded(&grpc, &workflow).await;
@@ -868,7 +868,7 @@ async fn under_the_id_of_a_closed_approval_nobody_is_told_anything() {
 #[tokio::test]
 async fn whom_a_rogue_names_gets_no_mail_and_whom_it_misinforms_neither() {
     let receiver = Receiver::refusing(0).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     let (workflow, _) = asked(&stack, &submission::routed("125.50")).await;
     workflow.signal("reassign", &json!({"reviewer": ANN, "to": BOB})).await;
@@ -931,7 +931,7 @@ async fn whom_a_rogue_names_gets_no_mail_and_whom_it_misinforms_neither() {
 #[tokio::test]
 async fn a_state_with_acts_of_operators_that_nobody_has_signalled_is_not_concluded() {
     let receiver = Receiver::refusing(0).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     for (act, what) in [(0, "a vote"), (2, "a withdrawal")] {
         let (workflow, link) = asked(&stack, &submission::routed("125.50")).await;
@@ -954,7 +954,7 @@ async fn a_state_with_acts_of_operators_that_nobody_has_signalled_is_not_conclud
 #[tokio::test]
 async fn an_operators_signal_counts_in_every_run_of_its_approval() {
     let receiver = Receiver::refusing(0).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     let (workflow, _) = asked(&stack, &submission::routed("125.50")).await;
     workflow.signal("approve", &json!({"reviewer": ANN})).await;

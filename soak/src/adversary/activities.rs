@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{
     Adversary, PATIENCE,
     account::Attack,
-    forger::{evidence, opened, reassigned, voted, withdrawn},
+    forger::{evidence, reassigned, unsealed, voted, withdrawn},
     starts::ROGUE,
     taken,
     victim::Victim,
@@ -75,7 +75,7 @@ impl Adversary<'_> {
     ) -> Option<Call> {
         let (sealed, mark, seats) = (victim.plan()?, self.account.mark(), victim.seats());
         let seal = text(&sealed["seal"]);
-        let mut plan = opened(&sealed);
+        let mut plan = unsealed(&sealed);
         match rng.usize(..4) {
             0 => {
                 plan["submission"]["document"]["title"] = json!(format!("Ten cars, {mark}"));
@@ -143,7 +143,7 @@ impl Adversary<'_> {
                 (kind, recipient) = ("unreachable", json!(submitter.replace('@', "+x@")));
             }
             _ => {
-                let digest = text(&opened(&sealed)["digest"]);
+                let digest = text(&unsealed(&sealed)["digest"]);
                 if style == 1 {
                     voter["reviewer"] = json!(format!("mallory.{}@example.com", victim.id()));
                     let link = self.forger.link(chain, &digest, &voter);

@@ -213,6 +213,6 @@ pub(super) fn continued(chain: Chain<'_>, submission: &Value, evidence: &Value) 
 }
 
 /// The JSON in a sealed value.
-pub(super) fn opened(sealed: &Value) -> Value {
+pub(super) fn unsealed(sealed: &Value) -> Value {
     serde_json::from_str(&text(&sealed["json"])).unwrap_or_default()
 }

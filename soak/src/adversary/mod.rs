@@ -45,7 +45,7 @@ const DRAWS: usize = 4;
 /// The submissions so far, which everybody in the namespace can list.
 pub(crate) type Submissions = Mutex<Vec<Arc<Submission>>>;
 
-/// The adversary.
+/// Somebody who has the whole namespace, but no link keys and nobody's mail.
 pub(crate) struct Adversary<'a> {
     world: &'a World,
     submissions: &'a Submissions,
@@ -75,7 +75,7 @@ impl<'a> Adversary<'a> {
         Ok(Adversary { world, submissions, grpc, queue, forger, seed, account })
     }
 
-    /// Attacks without end.
+    /// Attacks until it is dropped.
     pub(crate) async fn attack(&self) {
         let stream = |task: u64| rng::stream(self.seed ^ 0x5eed, task);
         let hands = (0..HANDS).map(|hand| self.attack_by_calls(stream(hand)));

@@ -5,7 +5,7 @@ use countersign_protos::Verdict;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Adversary, MARK, account::Attack, forger::opened, taken, victim::Victim};
+use super::{Adversary, MARK, account::Attack, forger::unsealed, taken, victim::Victim};
 use crate::{
     judge::OperatorAct,
     rng::{Draw, Rng},
@@ -61,7 +61,7 @@ impl Adversary<'_> {
     }
 
     fn forged_decision(&self, victim: &Victim, seat: &Value, approves: bool) -> Value {
-        let digest = victim.plan().map(|plan| text(&opened(&plan)["digest"])).unwrap_or_default();
+        let digest = victim.plan().map(|plan| text(&unsealed(&plan)["digest"])).unwrap_or_default();
         let verdict = if approves { Verdict::Approve } else { Verdict::Reject };
         let mark = self.account.mark();
         self.forger.decision(victim.chain(), &digest, seat, (verdict, &mark))

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{
     Adversary, PATIENCE,
     account::Attack,
-    forger::{continued, evidence, opened, voted},
+    forger::{continued, evidence, unsealed, voted},
     taken,
     victim::Victim,
 };
@@ -74,7 +74,7 @@ impl Adversary<'_> {
         let start = self.grpc.try_start_with(&id, &id, vec![], |start| start.workflow_type = kind);
         let Some(run) = taken(start).await else { return };
         let chain = countersign_protos::Chain { workflow_id: &id, first_run_id: &run };
-        let mut plan = opened(&sealed);
+        let mut plan = unsealed(&sealed);
         plan["submission"]["document"]["title"] = json!(mark);
         let seal = sealed["seal"].as_str().unwrap_or_default();
         let forged = self.forger.sealed(rng, Sealing::Plan, chain, &plan, seal);

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     Adversary, PATIENCE,
     account::Attack,
-    forger::{continued, evidence, opened, voted, withdrawn},
+    forger::{continued, evidence, unsealed, voted, withdrawn},
     taken,
     victim::Victim,
 };
@@ -73,11 +73,11 @@ impl Adversary<'_> {
         let other = if rng.percent(25) { self.victim(rng, usize::MAX).await } else { None };
         // A query may come without the whole history.
         let whole = self.read(victim.approval.clone()).await?;
-        let (plan, seats) = (opened(&whole.plan()?), whole.seats());
+        let (plan, seats) = (unsealed(&whole.plan()?), whole.seats());
         let (mark, is_final) = (self.account.mark(), rng.percent(60));
         let mut state = self.forger.state(whole.chain(), &plan, &seats, (&mark, is_final));
         if let Some(other) = other.and_then(|other| other.plan()) {
-            state["submission"] = opened(&other)["submission"].clone();
+            state["submission"] = unsealed(&other)["submission"].clone();
         }
         if rng.bool() {
             by_operator(&mut state);
@@ -98,7 +98,7 @@ impl Adversary<'_> {
             return (attack, None);
         };
         let Some(sealed) = other.plan() else { return (attack, None) };
-        let mut plan = opened(&sealed);
+        let mut plan = unsealed(&sealed);
         let own = &victim.approval;
         let mark = self.account.mark();
         plan["submission"] = own.submission.clone();
@@ -142,7 +142,8 @@ impl Adversary<'_> {
     fn forged_conclusion(&self, rng: &mut Rng, victim: &Victim) -> Option<Reply> {
         let sealed = victim.plan()?;
         let (mark, seal) = (self.account.mark(), text(&sealed["seal"]));
-        let outcome = self.forger.outcome(victim.chain(), &opened(&sealed), &victim.seats(), &mark);
+        let (plan, seats) = (unsealed(&sealed), victim.seats());
+        let outcome = self.forger.outcome(victim.chain(), &plan, &seats, &mark);
         let forged = self.forger.sealed(rng, Sealing::Outcome, victim.chain(), &outcome, &seal);
         let marker = victim.plan_marker()?.as_of(names::ACTIVITY_CONCLUDE, victim.next_seq());
         let concluded = json!({"outcome": forged, "jws": outcome["jws"]});
@@ -150,12 +151,12 @@ impl Adversary<'_> {
     }
 
     fn forged_result(&self, rng: &mut Rng, victim: &Victim) -> Option<Reply> {
-        let plan = opened(&victim.plan()?);
+        let plan = unsealed(&victim.plan()?);
         let forged = |mark: &str| self.forger.outcome(victim.chain(), &plan, &victim.seats(), mark);
         let outcome = match victim.concluded() {
             Some(concluded) if rng.bool() => {
                 // What is signed in it stays genuine.
-                let mut outcome = opened(&concluded["outcome"]);
+                let mut outcome = unsealed(&concluded["outcome"]);
                 outcome["jws"] = concluded["jws"].clone();
                 let is_approved = outcome["status"] == "APPROVED";
                 outcome["status"] = json!(if is_approved { "REJECTED" } else { "APPROVED" });
@@ -170,7 +171,7 @@ impl Adversary<'_> {
     /// withdrawn.
     fn forged_continuation(&self, rng: &mut Rng, victim: &Victim) -> Option<Reply> {
         let (sealed, chain) = (victim.plan()?, victim.chain());
-        let digest = text(&opened(&sealed)["digest"]);
+        let digest = text(&unsealed(&sealed)["digest"]);
         let mut journal = victim.asked();
         if journal.is_empty() {
             return None;
@@ -241,7 +242,7 @@ impl Adversary<'_> {
         let known = self.approvals().into_iter().find(|known| known.workflow == id);
         let Some(known) = known else { return };
         let outcome = self.read(known).await.and_then(|victim| {
-            let (plan, mark) = (opened(&victim.plan()?), self.account.mark());
+            let (plan, mark) = (unsealed(&victim.plan()?), self.account.mark());
             Some(self.forger.outcome(victim.chain(), &plan, &victim.seats(), &mark))
         });
         let lie = match outcome {

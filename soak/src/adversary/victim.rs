@@ -59,7 +59,7 @@ impl Victim {
         self.markers(names::ACTIVITY_ISSUE_LINKS).map(|marker| marker.result()).collect()
     }
 
-    /// All seats.
+    /// The seats of all stages, as `issue_links` has recorded them.
     pub(super) fn seats(&self) -> Vec<Value> {
         self.issued().iter().flat_map(|issued| list(&issued["invited"]).cloned()).collect()
     }

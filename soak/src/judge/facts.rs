@@ -17,13 +17,10 @@ const ROUNDS: u32 = 16;
 /// An approval that somebody has really started.
 #[derive(Debug, Clone)]
 pub(crate) struct Approval {
-    /// The workflow ID.
     pub(crate) workflow: String,
     /// Its first run's ID.
     pub(crate) first_run_id: String,
-    /// What was submitted.
     pub(crate) submission: Value,
-    /// Its stages.
     pub(crate) stages: Vec<Stage>,
 }
 
@@ -66,9 +63,8 @@ pub(crate) struct Press {
     pub(crate) reviewer: String,
     /// The hash of their link.
     pub(crate) link: String,
-    /// Which button.
     pub(crate) approves: bool,
-    /// When, since 1970.
+    /// Since 1970.
     pub(crate) at: Duration,
 }
 
@@ -79,26 +75,19 @@ pub(crate) enum OperatorAct {
     Vote {
         /// The address or the hash.
         of: String,
-        /// The verdict.
         approves: bool,
     },
     /// Had somebody else asked.
-    Reassign {
-        /// Instead of this reviewer.
-        from: String,
-        /// This one.
-        to: String,
-    },
+    Reassign { from: String, to: String },
     /// Withdrew the approval, or cancelled it.
     Withdraw,
 }
 
-/// Somebody's seat.
+/// What a link was issued for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seat {
-    /// The stage's position.
+    /// The stage's position, from 0.
     pub(crate) stage: usize,
-    /// Who was asked.
     pub(crate) reviewer: String,
 }
 
@@ -107,11 +96,10 @@ pub(crate) struct Seat {
 pub(crate) struct Facts {
     /// The keys of the links.
     pub(crate) keys: LinkKeys,
-    /// The webhook's secret.
+    /// Of the webhook.
     pub(crate) secret: String,
     /// All approvals, the adversary's own included.
     pub(crate) approvals: Vec<Approval>,
-    /// All presses.
     pub(crate) presses: Vec<Press>,
     /// What operators did, by workflow ID.
     pub(crate) acts: HashMap<String, Vec<OperatorAct>>,

@@ -5,7 +5,7 @@ use countersign_protos::{ApprovalId, text::money};
 
 use super::{
     facts::{Approval, Facts, OperatorAct},
-    outcome::{Told, ToldStage, ToldVote, explain},
+    outcome::{StageView, View, VoteView, explain},
 };
 
 const REPLACED: &str = " is asked in your place.";
@@ -63,14 +63,14 @@ fn explain_by(
     if mail.has_links() {
         return explain_request(facts, approval, mail, to, lines);
     }
-    let mut told = read(lines);
+    let mut view = read(lines);
     let first = lines.first().copied().unwrap_or_default();
     if first.contains(REPLACED) || SUPERSEDED.iter().any(|words| first.starts_with(words)) {
-        without_comments(&mut told)?;
-        explain(facts, approval, &told)?;
-        return explain_superseded(facts, approval, &told, to, first);
+        without_comments(&mut view)?;
+        explain(facts, approval, &view)?;
+        return explain_superseded(facts, approval, &view, to, first);
     }
-    explain(facts, approval, &told)?;
+    explain(facts, approval, &view)?;
     if first.starts_with(STARTED) {
         return Err("no rule here has submitters told of the start".to_owned());
     }
@@ -79,13 +79,13 @@ fn explain_by(
     }
     let [begins, goes_on] = REPRESENTED;
     if first.starts_with(begins) && first.contains(goes_on) {
-        let is_theirs = |vote: &ToldVote| vote.reviewer == to && !vote.by_link;
-        return match told.votes().any(is_theirs) {
+        let is_theirs = |vote: &VoteView| vote.reviewer == to && !vote.by_link;
+        return match view.votes().any(is_theirs) {
             true => Ok(()),
             false => Err(format!("no operator has decided for {to}")),
         };
     }
-    match told.status {
+    match view.status {
         None => Err(format!("it says {first:?}")),
         Some(_) if approval.submitter() != to => Err(format!("{to} has not submitted it")),
         Some(_) => Ok(()),
@@ -131,8 +131,8 @@ fn explain_request(
 }
 
 /// Somebody who is out of it reads what others have decided, and not what they wrote.
-fn without_comments(told: &mut Told) -> Result<(), String> {
-    for vote in told.stages.iter_mut().flat_map(|stage| &mut stage.votes) {
+fn without_comments(view: &mut View) -> Result<(), String> {
+    for vote in view.stages.iter_mut().flat_map(|stage| &mut stage.votes) {
         if let Some(comment) = vote.comment.take().filter(|comment| !comment.is_empty()) {
             return Err(format!("it tells what {} wrote: {comment:?}", vote.reviewer));
         }
@@ -144,7 +144,7 @@ fn without_comments(told: &mut Told) -> Result<(), String> {
 fn explain_superseded(
     facts: &Facts,
     approval: &Approval,
-    told: &Told,
+    view: &View,
     to: &str,
     first: &str,
 ) -> Result<(), String> {
@@ -159,9 +159,9 @@ fn explain_superseded(
     let replaced = facts.reassigned(&approval.workflow).any(is_so);
     let withdrawn = first.starts_with(WITHDRAWN)
         && facts.acts(&approval.workflow).contains(&OperatorAct::Withdraw);
-    // Somebody may have decided in one stage and be asked in another. A stage that goes on is not told of.
+    // Somebody may have decided in one stage and be asked in another. An open stage is not mentioned.
     let is_so = (0..approval.stages.len()).any(|position| {
-        let stage = told.stages.get(position);
+        let stage = view.stages.get(position);
         facts.can_be_asked(approval, position, to)
             && stage.is_none_or(|stage| stage.votes.iter().all(|vote| vote.reviewer != to))
             && (replaced || withdrawn || stage.is_some_and(|stage| stage.status != "PENDING"))
@@ -175,19 +175,19 @@ fn explain_superseded(
 }
 
 /// What a notice says of a decision. A line of a vote has one of these words.
-fn read(lines: &[&str]) -> Told {
-    let mut told = Told::default();
+fn read(lines: &[&str]) -> View {
+    let mut view = View::default();
     let first = lines.first().copied().unwrap_or_default();
     let outcome = OUTCOMES.iter().find(|(words, _)| first.starts_with(words));
-    told.status = outcome.map(|(_, status)| (*status).to_owned());
+    view.status = outcome.map(|(_, status)| (*status).to_owned());
     for line in lines {
         let stage = line.strip_prefix("Stage ").and_then(|stage| stage.split_once(": "));
         if let Some(vote) = line.strip_prefix("- ") {
-            if let (Some(stage), Some(vote)) = (told.stages.last_mut(), read_vote(vote)) {
+            if let (Some(stage), Some(vote)) = (view.stages.last_mut(), read_vote(vote)) {
                 stage.votes.push(vote);
             }
         } else if let Some(comment) = line.strip_prefix("  > ") {
-            let vote = told.stages.last_mut().and_then(|stage| stage.votes.last_mut());
+            let vote = view.stages.last_mut().and_then(|stage| stage.votes.last_mut());
             if let Some(vote) = vote {
                 vote.comment = Some(comment.to_owned());
             }
@@ -195,20 +195,20 @@ fn read(lines: &[&str]) -> Told {
             && name.strip_prefix('S').is_some_and(|number| number.parse::<usize>().is_ok())
         {
             let (name, status) = (name.to_owned(), status(word));
-            told.stages.push(ToldStage { name, status, ..ToldStage::default() });
+            view.stages.push(StageView { name, status, ..StageView::default() });
         }
     }
-    told
+    view
 }
 
-fn read_vote(line: &str) -> Option<ToldVote> {
+fn read_vote(line: &str) -> Option<VoteView> {
     let (reviewer, rest) = line.split_once(' ')?;
-    Some(ToldVote {
+    Some(VoteView {
         reviewer: reviewer.to_owned(),
         approves: rest.starts_with("approved"),
         by_link: !rest.contains(BY_OPERATOR),
         comment: Some(String::new()),
-        ..ToldVote::default()
+        ..VoteView::default()
     })
 }
 

@@ -31,24 +31,20 @@ pub(crate) struct Evidence {
     pub(crate) results: Vec<Value>,
     /// Requests to the webhook.
     pub(crate) deliveries: Vec<Delivery>,
-    /// Mails.
     pub(crate) mails: Vec<Mail>,
-    /// Pages.
     pub(crate) pages: Vec<Page>,
 }
 
 /// What a finding is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// A sealed outcome.
+    /// An outcome as it was sealed.
     Outcome,
     /// What is signed in a workflow's result.
     Result,
     /// A request to the webhook.
     Webhook,
-    /// A mail.
     Mail,
-    /// A page.
     Page,
 }
 
@@ -72,7 +68,6 @@ impl Kind {
 /// Something that nothing explains.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
-    /// Its kind.
     pub(crate) kind: Kind,
     /// Its position among the evidence of its kind.
     pub(crate) position: usize,

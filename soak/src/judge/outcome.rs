@@ -11,34 +11,34 @@ use crate::submission::{Quorum, Stage};
 /// What every press says as its comment.
 pub(crate) const COMMENT: &str = "By page";
 
-/// What somebody was told of an approval.
+/// What an outcome, a notice or a page says of an approval.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Told {
+pub(super) struct View {
     /// Its status; `None` where it is not said.
     pub(super) status: Option<String>,
     /// What decided, and whether an operator had a part in it, where it is said.
     pub(super) basis: Option<(String, bool)>,
     /// Its stages, in order.
-    pub(super) stages: Vec<ToldStage>,
+    pub(super) stages: Vec<StageView>,
     /// Whom operators had asked, each instead of another.
     pub(super) reassigned: Vec<(String, String)>,
-    /// Whether something may be told as open that is decided.
+    /// Whether it may show as open what has been decided.
     pub(super) may_lag: bool,
 }
 
-/// What somebody was told of a stage.
+/// What it says of a stage.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ToldStage {
+pub(super) struct StageView {
     pub(super) name: String,
     pub(super) status: String,
-    pub(super) votes: Vec<ToldVote>,
+    pub(super) votes: Vec<VoteView>,
     /// Who was asked and has not decided, where it is said.
     pub(super) undecided: Vec<String>,
 }
 
-/// What somebody was told of a vote.
+/// What it says of a vote.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ToldVote {
+pub(super) struct VoteView {
     pub(super) reviewer: String,
     pub(super) approves: bool,
     /// Whether it is the reviewer's own.
@@ -51,18 +51,17 @@ pub(super) struct ToldVote {
     pub(super) at: Option<Duration>,
 }
 
-impl Told {
-    /// Reads an outcome.
-    pub(super) fn of_outcome(outcome: &Value) -> Told {
-        let stage = |stage: &Value| ToldStage {
+impl View {
+    pub(super) fn of_outcome(outcome: &Value) -> View {
+        let stage = |stage: &Value| StageView {
             name: text(&stage["name"]),
             status: text(&stage["status"]),
             votes: list(&stage["decisions"])
-                .map(|vote| ToldVote::of(&vote["reviewer"], vote))
+                .map(|vote| VoteView::of(&vote["reviewer"], vote))
                 .collect(),
             undecided: list(&stage["undecided"]).map(text).collect(),
         };
-        Told {
+        View {
             status: Some(text(&outcome["status"])),
             basis: Some((text(&outcome["basis"]), outcome["operator"] == true)),
             stages: list(&outcome["stages"]).map(stage).collect(),
@@ -71,21 +70,21 @@ impl Told {
         }
     }
 
-    /// Reads a page.
-    pub(super) fn of_page(state: &Value) -> Told {
+    /// Of the JSON that a page has of an approval.
+    pub(super) fn of_page(state: &Value) -> View {
         let stage = |stage: &Value| {
             let voters = list(&stage["reviewers"]).filter(|reviewer| reviewer["vote"].is_object());
             // A page shows comments only to whoever may decide, or has decided.
-            let vote = |reviewer: &Value| ToldVote {
+            let vote = |reviewer: &Value| VoteView {
                 comment: reviewer["vote"]["comment"].as_str().map(str::to_owned),
-                ..ToldVote::of(&reviewer["reviewer"], &reviewer["vote"])
+                ..VoteView::of(&reviewer["reviewer"], &reviewer["vote"])
             };
             let (name, status) = (text(&stage["name"]), text(&stage["status"]));
             let silent = list(&stage["reviewers"]).filter(|reviewer| !reviewer["vote"].is_object());
             let undecided = silent.map(|reviewer| text(&reviewer["reviewer"])).collect();
-            ToldStage { name, status, votes: voters.map(vote).collect(), undecided }
+            StageView { name, status, votes: voters.map(vote).collect(), undecided }
         };
-        Told {
+        View {
             status: Some(text(&state["status"])),
             basis: None,
             stages: list(&state["stages"]).map(stage).collect(),
@@ -95,15 +94,15 @@ impl Told {
     }
 
     /// All votes, of all stages.
-    pub(super) fn votes(&self) -> impl Iterator<Item = &ToldVote> {
+    pub(super) fn votes(&self) -> impl Iterator<Item = &VoteView> {
         self.stages.iter().flat_map(|stage| &stage.votes)
     }
 }
 
-impl ToldVote {
-    fn of(reviewer: &Value, vote: &Value) -> ToldVote {
+impl VoteView {
+    fn of(reviewer: &Value, vote: &Value) -> VoteView {
         let at = vote["decidedAt"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
-        ToldVote {
+        VoteView {
             reviewer: text(reviewer),
             approves: vote["verdict"] == "APPROVE",
             by_link: vote["by"] == "link",
@@ -120,12 +119,12 @@ fn reassigned(outcome: &Value) -> Vec<(String, String)> {
     reassigned.map(|action| (text(&action["reviewer"]), text(&action["to"]))).collect()
 }
 
-/// Whether each vote is explained, whatever is made of them, and everybody who is told as asked was asked.
+/// Whether each vote is explained, whatever is made of them, and everybody shown as asked was asked.
 ///
 /// # Errors
 /// Who was not, or which vote is not.
-pub(super) fn explain_votes(facts: &Facts, approval: &Approval, told: &Told) -> Result<(), String> {
-    for (position, stage) in told.stages.iter().enumerate() {
+pub(super) fn explain_votes(facts: &Facts, approval: &Approval, view: &View) -> Result<(), String> {
+    for (position, stage) in view.stages.iter().enumerate() {
         for vote in &stage.votes {
             explain_vote(facts, approval, position, vote)?;
         }
@@ -142,18 +141,18 @@ pub(super) fn explain_votes(facts: &Facts, approval: &Approval, told: &Told) -> 
 ///
 /// # Errors
 /// What does not.
-pub(super) fn explain(facts: &Facts, approval: &Approval, told: &Told) -> Result<(), String> {
+pub(super) fn explain(facts: &Facts, approval: &Approval, view: &View) -> Result<(), String> {
     let acts = facts.acts(&approval.workflow);
-    for (from, to) in &told.reassigned {
+    for (from, to) in &view.reassigned {
         let act = OperatorAct::Reassign { from: from.clone(), to: to.clone() };
         if !acts.contains(&act) {
             return Err(format!("nobody has reassigned {from} to {to}"));
         }
     }
-    let is_withdrawn = told.status.as_deref() == Some("WITHDRAWN");
-    explain_votes(facts, approval, told)?;
+    let is_withdrawn = view.status.as_deref() == Some("WITHDRAWN");
+    explain_votes(facts, approval, view)?;
     let (mut ended, mut by_deadline) = (None, false);
-    for (position, stage) in told.stages.iter().enumerate() {
+    for (position, stage) in view.stages.iter().enumerate() {
         let planned = approval.stages.get(position).ok_or("it has more stages than planned")?;
         if stage.name != format!("S{position}") {
             return Err(format!("it has no stage {:?}", stage.name));
@@ -166,12 +165,12 @@ pub(super) fn explain(facts: &Facts, approval: &Approval, told: &Told) -> Result
             }
             Some(status) if status == stage.status => {}
             None if waits => {}
-            Some(_) if waits && told.may_lag => {}
+            Some(_) if waits && view.may_lag => {}
             None if at_deadline(planned, &stage.votes) == stage.status => by_deadline = true,
             counted => {
                 let status = &stage.status;
                 return Err(format!(
-                    "stage {position} is told as {status}, and counted {counted:?}"
+                    "stage {position} is shown as {status}, and counted {counted:?}"
                 ));
             }
         }
@@ -179,7 +178,7 @@ pub(super) fn explain(facts: &Facts, approval: &Approval, told: &Told) -> Result
             ended = Some(stage.status.as_str());
         }
     }
-    let all_approved = ended.is_none() && told.stages.len() == approval.stages.len();
+    let all_approved = ended.is_none() && view.stages.len() == approval.stages.len();
     let status = match ended {
         _ if is_withdrawn
             && !all_approved
@@ -191,48 +190,46 @@ pub(super) fn explain(facts: &Facts, approval: &Approval, told: &Told) -> Result
             "WITHDRAWN"
         }
         None if all_approved => "APPROVED",
-        // Who need not decide any more may be told so because it was withdrawn.
-        Some("WITHDRAWN") if told.status.is_none() && acts.contains(&OperatorAct::Withdraw) => {
+        // A reviewer whose decision is no longer needed may be told so because of a withdrawal.
+        Some("WITHDRAWN") if view.status.is_none() && acts.contains(&OperatorAct::Withdraw) => {
             "WITHDRAWN"
         }
         None => "PENDING",
         Some(status) => status,
     };
-    if told.status.as_deref().is_some_and(|told| told != status) {
-        return Err(format!("it is told as {:?}, and is {status}", told.status));
+    if view.status.as_deref().is_some_and(|view| view != status) {
+        return Err(format!("it is shown as {:?}, and is {status}", view.status));
     }
-    explain_basis(facts, approval, told, status, by_deadline)
+    explain_basis(facts, approval, view, status, by_deadline)
 }
 
 fn explain_basis(
     facts: &Facts,
     approval: &Approval,
-    told: &Told,
+    view: &View,
     status: &str,
     by_deadline: bool,
 ) -> Result<(), String> {
-    let Some((basis, operator)) = &told.basis else { return Ok(()) };
+    let Some((basis, operator)) = &view.basis else { return Ok(()) };
     let expected = match (status, by_deadline) {
         ("WITHDRAWN", _) => "withdrawal",
         (_, true) => "deadline",
         _ => "people",
     };
     if basis != expected {
-        return Err(format!("its basis is told as {basis}, and is {expected}"));
+        return Err(format!("its basis is shown as {basis}, and is {expected}"));
     }
-    let is_planned = |vote: &ToldVote| {
+    let is_planned = |vote: &VoteView| {
         approval.stages.iter().any(|stage| stage.reviewers.contains(&vote.reviewer))
     };
     let named =
-        |vote: &ToldVote| facts.reassigned(&approval.workflow).any(|(_, to)| to == vote.reviewer);
-    let had_a_part = told.votes().any(|vote| !vote.by_link || !is_planned(vote));
+        |vote: &VoteView| facts.reassigned(&approval.workflow).any(|(_, to)| to == vote.reviewer);
+    let had_a_part = view.votes().any(|vote| !vote.by_link || !is_planned(vote));
     // Somebody whom the plan names too may be asked again, instead of another.
-    let may_have = had_a_part || told.votes().any(named);
+    let may_have = had_a_part || view.votes().any(named);
     match operator {
-        false if had_a_part => {
-            Err("an operator had a part, and it is told that none had".to_owned())
-        }
-        true if !may_have => Err("no operator had a part, and it is told that one had".to_owned()),
+        false if had_a_part => Err("an operator had a part, and it says none had".to_owned()),
+        true if !may_have => Err("no operator had a part, and it says one had".to_owned()),
         _ => Ok(()),
     }
 }
@@ -241,9 +238,9 @@ fn explain_vote(
     facts: &Facts,
     approval: &Approval,
     stage: usize,
-    vote: &ToldVote,
+    vote: &VoteView,
 ) -> Result<(), String> {
-    let ToldVote { reviewer, approves, .. } = vote;
+    let VoteView { reviewer, approves, .. } = vote;
     if !facts.can_be_asked(approval, stage, reviewer) {
         return Err(format!("{reviewer} was not asked in stage {stage}"));
     }
@@ -274,7 +271,7 @@ fn explain_vote(
 }
 
 /// What the votes make of a stage by themselves; `None` where it waits for more.
-fn counted(planned: &Stage, votes: &[ToldVote]) -> Result<Option<&'static str>, String> {
+fn counted(planned: &Stage, votes: &[VoteView]) -> Result<Option<&'static str>, String> {
     for (position, vote) in votes.iter().enumerate() {
         if votes[..position].iter().any(|other| other.reviewer == vote.reviewer) {
             return Err(format!("{} has two votes", vote.reviewer));
@@ -296,7 +293,7 @@ fn counted(planned: &Stage, votes: &[ToldVote]) -> Result<Option<&'static str>, 
 }
 
 /// What a deadline makes of a stage. Whoever polls can bring it about.
-fn at_deadline(planned: &Stage, votes: &[ToldVote]) -> &'static str {
+fn at_deadline(planned: &Stage, votes: &[VoteView]) -> &'static str {
     let is_rejected = votes.iter().any(|vote| !vote.approves);
     match planned.on_deadline {
         "approve" if !is_rejected => "APPROVED",

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     facts::{Approval, Facts},
-    outcome::{Told, explain, explain_votes},
+    outcome::{View, explain, explain_votes},
     signed::{claims, is_of},
 };
 use crate::ledger::Page;
@@ -36,13 +36,13 @@ pub(super) fn explain_page(
     if !reader.is_null() && *reader != page.entry.reviewer {
         return Err(format!("it is shown as that of {reader}"));
     }
-    let told = Told::of_page(state);
-    let status = told.status.as_deref().unwrap_or_default();
+    let view = View::of_page(state);
+    let status = view.status.as_deref().unwrap_or_default();
     match claims(facts, state) {
         Some(claims) if status != "PENDING" && explained.contains(&format!("{claims:?}")) => {
-            explain_votes(facts, approval, &told)?;
+            explain_votes(facts, approval, &view)?;
         }
-        _ => explain(facts, approval, &told)?,
+        _ => explain(facts, approval, &view)?,
     }
     if status != "PENDING" {
         let claims = claims(facts, state).ok_or("its outcome is not signed")?;
@@ -54,16 +54,16 @@ pub(super) fn explain_page(
             return Err(format!("{status} is signed for something else: {claims:?}"));
         }
     }
-    explain_answer(facts, approval, page, &told)
+    explain_answer(facts, approval, page, &view)
 }
 
 fn explain_answer(
     facts: &Facts,
     approval: &Approval,
     page: &Page,
-    told: &Told,
+    view: &View,
 ) -> Result<(), String> {
-    let (entry, status) = (&page.entry, told.status.as_deref().unwrap_or_default());
+    let (entry, status) = (&page.entry, view.status.as_deref().unwrap_or_default());
     let pressed = |approves: bool| {
         let mut presses = facts.presses.iter();
         let own = presses.any(|press| press.link == entry.key && press.approves == approves);
@@ -72,7 +72,7 @@ fn explain_answer(
     };
     let own = entry.approves.unwrap_or_default();
     let seat = facts.seat(approval, &entry.key);
-    let stage = seat.and_then(|seat| told.stages.get(seat.stage));
+    let stage = seat.and_then(|seat| view.stages.get(seat.stage));
     let is_true = match entry.answer.as_str() {
         "recorded" | "already_recorded" | "accepted" => pressed(own),
         "other_verdict" => pressed(!own),

@@ -9,7 +9,7 @@ use standardwebhooks::Webhook;
 
 use super::{
     facts::{Approval, Facts},
-    outcome::{Told, explain},
+    outcome::{View, explain},
 };
 
 /// What is signed in an outcome, if anything is.
@@ -55,7 +55,7 @@ pub(super) fn explain_outcome(
     if !matches!(&*claims.status, "APPROVED" | "REJECTED" | "EXPIRED" | "WITHDRAWN") {
         return Err(format!("{} is no outcome", claims.status));
     }
-    explain(facts, approval, &Told::of_outcome(outcome))
+    explain(facts, approval, &View::of_outcome(outcome))
 }
 
 /// Whether it shows what was submitted.
@@ -102,7 +102,7 @@ pub(super) fn explain_delivery(
         return explain_outcome(facts, outcome, &claims);
     }
     Err(format!(
-        "it is told of {}, and signed for {}",
+        "it is about {}, and signed for {}",
         text(&outcome["workflowId"]),
         claims.workflow_id
     ))

@@ -88,7 +88,7 @@ fn vote(reviewer: &str, verdict: &str, by: &str) -> Value {
     })
 }
 
-fn told(name: &str, status: &str, votes: Vec<Value>) -> Value {
+fn stage_json(name: &str, status: &str, votes: Vec<Value>) -> Value {
     json!({"name": name, "status": status, "decisions": votes})
 }
 
@@ -100,7 +100,7 @@ fn good() -> Value {
         "APPROVED",
         "people",
         false,
-        vec![told("S0", "APPROVED", first), told("S1", "APPROVED", second)],
+        vec![stage_json("S0", "APPROVED", first), stage_json("S1", "APPROVED", second)],
     )
 }
 
@@ -148,7 +148,7 @@ fn is_explained(facts: &Facts, outcome: Value) -> bool {
 /// An outcome after the first stage alone.
 fn first(status: &str, basis: &str, operator: bool, votes: Vec<Value>) -> Value {
     let stage = if status == "WITHDRAWN" { "WITHDRAWN" } else { status };
-    outcome(status, basis, operator, vec![told("S0", stage, votes)])
+    outcome(status, basis, operator, vec![stage_json("S0", stage, votes)])
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_status_without_enough_votes_is_found() {
     silent["stages"][0]["undecided"] = json!([MALLORY]);
     assert!(!is_explained(&facts(), silent), "nobody has asked Mallory");
     let mut more = good();
-    more["stages"].as_array_mut().expect("stages").push(told("S2", "APPROVED", vec![]));
+    more["stages"].as_array_mut().expect("stages").push(stage_json("S2", "APPROVED", vec![]));
     assert!(!is_explained(&facts(), more));
 }
 
@@ -286,7 +286,7 @@ fn an_outcome_is_that_of_what_was_submitted_and_started() {
         |change: fn(&mut Claims)| found_in(&facts(), vec![signed_by(KEY, good(), change)]);
     assert_eq!(claimed(|claims| claims.workflow_id = "other".into()), 1);
     assert_eq!(claimed(|claims| claims.first_run_id = "other".into()), 1, "another chain");
-    assert_eq!(claimed(|claims| claims.operator = true), 1, "it is told as no operator's");
+    assert_eq!(claimed(|claims| claims.operator = true), 1, "it says that no operator had a part");
 }
 
 #[test]
@@ -602,7 +602,7 @@ fn a_page_says_recorded_only_of_what_was_pressed_and_has_arrived() {
     let lagging = page("sealing", true, "PENDING", |state| {
         state["stages"][1]["status"] = json!("PENDING");
     });
-    assert!(is_page_explained(&facts(), lagging), "what is decided may be told as open");
+    assert!(is_page_explained(&facts(), lagging), "what is decided may be shown as open");
     let ahead = page("stage_over", true, "PENDING", |state| {
         state["stages"] = json!([{"name": "S0", "status": "APPROVED", "reviewers": []}]);
     });

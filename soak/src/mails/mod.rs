@@ -51,7 +51,6 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// All faults.
     pub(crate) const ALL: [Fault; 11] = [
         Fault::SmtpRefused,
         Fault::SmtpBusy,
@@ -90,7 +89,6 @@ const OF_NO_OUTCOME: [&str; 2] = ["Nobody can be reached", "Waiting for "];
 /// A link that was mailed to somebody.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
-    /// The approval ID.
     pub(crate) id: String,
     /// The workflow ID that the link hints at.
     pub(crate) workflow: String,

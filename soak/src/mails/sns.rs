@@ -82,7 +82,7 @@ async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> 
 }
 
 impl Front {
-    /// The emulator's answer.
+    /// Passes a request on to the emulator.
     async fn forward(&self, headers: &HeaderMap, body: Bytes) -> Response {
         let mut request = self.client.post(&self.endpoint).body(body);
         for name in ["content-type", "authorization", "x-amz-date"] {

@@ -73,11 +73,11 @@ pub struct Countersign {
     pub public_url: PublicUrl,
     /// Who runs this, for mails.
     pub organization: Option<Organization>,
-    /// Sends mails.
+    /// The way mails go.
     pub notifier: Notifier,
     /// How many mails a second; as many as there are without it.
     pub mail_rate: Option<MailRate>,
-    /// Receives outcomes.
+    /// Where outcomes are delivered; nowhere without it.
     pub webhook: Option<Webhook>,
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct FollowUpStart {
     pub(crate) next: FollowUp,
     /// A child's input; it names the child's ID.
     pub(crate) outcome: Box<v1::Outcome>,
-    /// The activity's input.
+    /// The input of `start_workflow`, which starts it in another namespace.
     pub(crate) request: StartFollowUp,
 }
 

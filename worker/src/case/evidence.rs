@@ -44,7 +44,6 @@ pub(crate) struct HandOver {
 #[derive(Debug)]
 pub(crate) struct Undelivered {
     pub(crate) workflow_id: String,
-    /// Its input.
     pub(crate) input: HandOver,
 }
 

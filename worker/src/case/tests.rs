@@ -579,12 +579,12 @@ fn what_operators_do_is_kept() {
     case.reissue(&[]);
     case.send(names::SIGNAL_WITHDRAW, &[], NOW);
     let actions = case.outcome().operator_actions;
-    let told: Vec<_> = actions
+    let kept: Vec<_> = actions
         .iter()
         .map(|one| [&*one.action, &*one.identity, &*one.reviewer, &*one.to])
         .collect();
     assert_eq!(
-        told,
+        kept,
         [
             ["remind", "op@laptop", "", ""],
             ["reassign", "op@laptop", "ann@example.com", "cy@example.com"],

@@ -214,11 +214,11 @@ pub(super) struct VoteFacts {
     pub(super) comment: Option<Quote>,
 }
 
-/// The stages of an outcome that have ended, or in which somebody has decided; without a vote that was told
+/// The stages of an outcome that have ended, or in which somebody has decided; without a vote that was shown
 /// before, and its stage if it was the only one. The first time names the zone unless `is_dated`.
 pub(super) fn stages(
     outcome: &Outcome,
-    told: Option<VoteAt>,
+    shown: Option<VoteAt>,
     detail: Detail,
     clock: &Clock,
     mut is_dated: bool,
@@ -231,7 +231,7 @@ pub(super) fn stages(
     for (position, stage) in all.iter().enumerate() {
         let mut votes = Vec::new();
         for (index, vote) in stage.decisions.iter().enumerate() {
-            if told == Some((position, index)) {
+            if shown == Some((position, index)) {
                 continue;
             }
             let decided = match std::mem::replace(&mut is_dated, true) {
@@ -242,8 +242,8 @@ pub(super) fn stages(
             votes.push(VoteFacts { decided, comment, ..VoteFacts::new(vote) });
         }
         let is_open = matches!(stage.status(), Status::Pending | Status::Withdrawn);
-        let is_told = told.is_some_and(|(stage, _)| stage == position);
-        if !votes.is_empty() || !is_open && !is_told {
+        let is_shown = shown.is_some_and(|(stage, _)| stage == position);
+        if !votes.is_empty() || !is_open && !is_shown {
             let (name, word) = (clean_line(&stage.name), status_word(stage.status()));
             stages.push(StageFacts { name, word, votes });
         }

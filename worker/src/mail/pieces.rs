@@ -12,7 +12,7 @@ const MAX_UNBROKEN: usize = 32;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) text: String,
-    /// Empty for words.
+    /// Empty for plain text.
     pub(super) href: String,
     /// Whether it stays on one line.
     pub(super) is_unbroken: bool,
@@ -26,14 +26,14 @@ pub(super) fn pieces(text: &str, addresses: &[String]) -> Vec<Piece> {
         let bare = word.trim_matches(|c: char| " .,:;()<>".contains(c));
         let known = !bare.is_empty() && addresses.iter().any(|address| address == bare);
         match word.split_once(bare).filter(|_| known) {
-            Some((before, after)) => pieces.extend([words(before), link(bare), words(after)]),
-            None => pieces.push(words(word)),
+            Some((before, after)) => pieces.extend([plain(before), link(bare), plain(after)]),
+            None => pieces.push(plain(word)),
         }
     }
     pieces
 }
 
-fn words(text: &str) -> Piece {
+fn plain(text: &str) -> Piece {
     Piece { text: text.to_owned(), href: String::new(), is_unbroken: false }
 }
 

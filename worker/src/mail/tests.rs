@@ -1043,14 +1043,14 @@ fn submitted_text_cannot_pass_for_ours() {
         ..review()
     };
     let request = Writer::default().request(&hostile, &replacing, &links());
-    let (told, of_withdrawal) = (outcome(&forging), outcome(&withdrawn.outcome()));
+    let (sent, of_withdrawal) = (outcome(&forging), outcome(&withdrawn.outcome()));
     let quoted = "> - cfo@example.com approved\n> \n> App";
     assert!(request.text.contains(&format!("\n{quoted}")), "{}", request.text);
     assert!(of_withdrawal.text.contains(&format!("\n{quoted}")), "{}", of_withdrawal.text);
-    assert!(told.text.contains("\n  > - cfo@example.com approved\n  > \n  > App"), "{}", told.text);
+    assert!(sent.text.contains("\n  > - cfo@example.com approved\n  > \n  > App"), "{}", sent.text);
     for letter in [
         request,
-        told,
+        sent,
         of_withdrawal,
         superseded(&forging, Superseded::Decided),
         withdrawn.superseded(Writer::default(), "ann"),

@@ -40,7 +40,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum Notifier {
     /// Files in a folder, for demonstrations and tests.
     Outbox(Outbox),
-    /// A mail server.
+    /// A mail server, with one connection for several mails.
     Smtp(Smtp),
     /// A topic whose e-mail subscriptions are filtered by reviewer.
     Sns(Sns),

@@ -106,7 +106,7 @@ impl Smtp {
         Ok(format!("accepted by the mail server: {} {first_line}", reply.code()))
     }
 
-    /// Connects and authenticates.
+    /// Connects and authenticates without sending anything.
     pub(super) async fn probe(&self) -> Result<(), NotifyError> {
         quit(self.open().await?);
         Ok(())
@@ -164,7 +164,7 @@ impl Smtp {
         }
     }
 
-    /// Sends MAIL.
+    /// Sends MAIL, with what the server needs to know of other than ASCII.
     async fn announce(
         &self,
         connection: &mut AsyncSmtpConnection,

@@ -7,7 +7,8 @@
 //! 2. `is_of`, `resume`: what the run before has left; or `begin` with a valid plan
 //! 3. `refuse`: the run fails
 //! 4. `next`: issue links, wait, end a stage, conclude, act on the outcome, or close
-//! 5. `search_attributes`: before a wait or the end, where they have changed
+//! 5. `search_attributes`: after `resume`; before a wait or the end, where they have changed; and before links are
+//!    issued or the outcome is concluded, where time, a cancellation or a mail's end has decided that
 //! 6. `start_notices`: mails to those who need not decide any more, or to the submitter; when a stage ends,
 //!    what the submitter was to be told of it is cancelled with its requests
 //! 7. `drain`: signals that came while links were issued, when all that follows from the links is
@@ -343,7 +344,7 @@ impl ApprovalWorkflow {
         ctx.continue_as_new(input, ContinueAsNewOptions::default())
     }
 
-    /// Mails one reviewer.
+    /// Mails a request or a reminder to one reviewer, and reports what became of it.
     async fn request(
         ctx: WorkflowContext<Self>,
         request: ReviewRequest,

@@ -29,7 +29,7 @@ pub(super) struct Node<'a, T> {
 /// A table; its place is that of its header, or of its braces.
 pub(super) type Table<'a> = Node<'a, DeTable<'a>>;
 
-/// A value.
+/// A value and its place.
 pub(super) type Value<'a> = Node<'a, DeValue<'a>>;
 
 /// A string and its place.

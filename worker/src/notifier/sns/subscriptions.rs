@@ -48,7 +48,7 @@ pub(super) struct NotListed {
     pub(super) is_denied: bool,
     /// Whether other credentials might be accepted.
     pub(super) doubts_credentials: bool,
-    /// For an operator.
+    /// The cause, as operators read it.
     pub(super) why: String,
 }
 

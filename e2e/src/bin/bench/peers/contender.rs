@@ -23,7 +23,6 @@ pub(crate) enum Contender {
     TypeScript,
 }
 
-/// A running worker.
 pub(crate) struct Worker {
     pub(crate) process: Process,
     pub(crate) queue: String,

@@ -59,7 +59,7 @@ pub(crate) async fn compare(
     Ok(())
 }
 
-/// The server's.
+/// As `temporal --version` prints it.
 fn version() -> Result<String> {
     let version = Command::new(tool("temporal")).arg("--version").output()?.stdout;
     Ok(String::from_utf8(version)?.trim().to_owned())

@@ -32,7 +32,7 @@ pub(crate) struct Figures {
     pub(crate) server_cpu: f64,
     /// All approvals, from the first decision to the last end.
     pub(crate) decided_per_second: f64,
-    /// Of all approvals.
+    /// Workflow tasks of all approvals together.
     pub(crate) timed_out_tasks: f64,
     /// The worker's, in MB.
     pub(crate) peak_memory: f64,

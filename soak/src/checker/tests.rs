@@ -1,0 +1,200 @@
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::history;
+
+const NOW: Duration = Duration::from_secs(1_800_000_000);
+
+fn signal(reviewer: &str, name: &str) -> Event {
+    let decision = json!({"link": format!("link-{reviewer}")});
+    Event::Signal { name: name.into(), decision, at: NOW }
+}
+
+fn asked(reviewer: &str) -> Event {
+    Event::Asked(format!("link-{reviewer}"), 0, reviewer.into())
+}
+
+fn submission() -> Submission {
+    let mut submission = Submission::simple("w".into());
+    submission.stages[0].reviewers = vec!["ann".into(), "bob".into()];
+    submission.stages[0].quorum = Quorum::All;
+    submission
+}
+
+fn outcome(status: &str, votes: &[(&str, &str)]) -> Value {
+    let votes: Vec<_> =
+        votes.iter().map(|(who, what)| json!({"reviewer": who, "verdict": what})).collect();
+    json!({"status": status, "stages": [{"status": status, "decisions": votes}]})
+}
+
+fn entry(reviewer: &str, approves: bool, answer: &str) -> Entry {
+    Entry {
+        sent_at: NOW,
+        workflow: "w".into(),
+        act: Act::Press,
+        reviewer: reviewer.into(),
+        key: format!("link-{reviewer}"),
+        approves: Some(approves),
+        status: 200,
+        answer: answer.into(),
+        said: "PENDING".into(),
+    }
+}
+
+fn good() -> (Vec<Event>, Vec<Entry>, Value) {
+    let outcome = outcome("APPROVED", &[("ann", "APPROVE"), ("bob", "APPROVE")]);
+    let events = vec![
+        asked("ann"),
+        asked("bob"),
+        signal("ann", "approve"),
+        signal("ann", "reject"),
+        signal("bob", "approve"),
+        Event::Acted,
+        Event::Completed(outcome.clone()),
+    ];
+    let entries = vec![
+        entry("ann", true, "recorded"),
+        entry("ann", false, "other_verdict"),
+        entry("bob", true, "accepted"),
+    ];
+    (events, entries, outcome)
+}
+
+fn taken(webhook_id: &str, outcome: &Value) -> Taken {
+    let [workflow, webhook_id] = ["w", webhook_id].map(str::to_owned);
+    Taken { workflow, webhook_id, outcome: outcome.clone() }
+}
+
+fn kinds(events: &[Event], entries: &[Entry], delivered: &Value) -> Vec<Kind> {
+    let taken = [taken("one", delivered), taken("one", delivered)];
+    let findings = check(&submission(), events, entries, &taken, Some(&BTreeSet::new()));
+    findings.iter().map(|finding| finding.kind).collect()
+}
+
+#[test]
+fn where_all_is_well_nothing_is_found() {
+    let (events, entries, outcome) = good();
+    assert_eq!(kinds(&events, &entries, &outcome), []);
+}
+
+#[test]
+fn a_decision_that_was_acknowledged_and_is_no_event_is_lost() {
+    let (events, mut entries, outcome) = good();
+    entries.push(entry("ann", true, "accepted"));
+    assert_eq!(kinds(&events, &entries, &outcome), [], "two answers, one event");
+    entries.push(entry("cy", true, "accepted"));
+    assert_eq!(kinds(&events, &entries, &outcome), [Kind::Lost]);
+}
+
+#[test]
+fn a_decision_that_is_two_events_is_found() {
+    let (mut events, entries, outcome) = good();
+    events.insert(3, signal("ann", "approve"));
+    assert_eq!(kinds(&events, &entries, &outcome), [Kind::Lost]);
+}
+
+#[test]
+fn an_outcome_that_does_not_follow_from_the_votes_is_found() {
+    let (mut events, entries, _) = good();
+    let wrong = outcome("REJECTED", &[("ann", "APPROVE"), ("bob", "APPROVE")]);
+    events.pop();
+    events.push(Event::Completed(wrong.clone()));
+    let found = kinds(&events, &entries, &wrong);
+    assert_eq!(found, [Kind::Contradiction, Kind::Contradiction], "the stage and the whole");
+}
+
+#[test]
+fn an_outcome_that_the_webhook_takes_differently_is_found() {
+    let (events, entries, outcome) = good();
+    assert_eq!(kinds(&events, &entries, &json!({}))[0], Kind::Contradiction);
+    let both = ["one", "other"].map(|id| taken(id, &outcome));
+    let found = |taken: &[Taken], notices: Option<&[&str]>| {
+        let notices = notices.map(|ids| ids.iter().map(|id| (*id).to_owned()).collect());
+        let findings = check(&submission(), &events, &entries, taken, notices.as_ref());
+        findings.iter().map(|finding| finding.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&both[..1], Some(&["<1>"])), []);
+    assert_eq!(found(&both[..1], Some(&[])), [], "through SNS");
+    assert_eq!(found(&[], Some(&["<1>"])), [Kind::Effect], "nobody has it");
+    assert_eq!(found(&both, Some(&["<1>"])), [Kind::Effect], "as two messages");
+    assert_eq!(found(&both[..1], None), [Kind::Effect], "the submitter waits");
+    assert_eq!(found(&both[..1], Some(&["<1>", "<2>"])), [Kind::Effect], "as two mails");
+}
+
+#[test]
+fn a_decision_that_nobody_has_made_or_that_was_denied_is_found() {
+    let (events, entries, outcome) = good();
+    let unmade: Vec<_> = entries.iter().filter(|e| e.reviewer != "bob").cloned().collect();
+    assert_eq!(kinds(&events, &unmade, &outcome), [Kind::Invented]);
+    let mut late = entries.clone();
+    late[2].sent_at += Duration::from_secs(1);
+    assert_eq!(kinds(&events, &late, &outcome), [Kind::Invented]);
+    let mut denied = entries;
+    denied[2].answer = "nothing_recorded".into();
+    assert_eq!(kinds(&events, &denied, &outcome), [Kind::Disagreement]);
+    denied.push(entry("bob", true, "no answer"));
+    assert_eq!(kinds(&events, &denied, &outcome), [], "it may have been the other press");
+}
+
+#[test]
+fn an_answer_that_is_not_so_is_found() {
+    let (events, mut entries, outcome) = good();
+    entries.push(entry("ann", false, "already_recorded"));
+    assert_eq!(kinds(&events, &entries, &outcome), [Kind::Disagreement]);
+    entries[3] = Entry { said: "EXPIRED".into(), ..entry("ann", true, "too_late") };
+    assert_eq!(kinds(&events, &entries, &outcome), [Kind::Disagreement]);
+}
+
+#[test]
+fn a_workflow_without_an_end_is_stuck() {
+    let (mut events, entries, outcome) = good();
+    events.pop();
+    assert!(!history::has_ended(&events));
+    assert_eq!(kinds(&events, &entries, &outcome), [Kind::Stuck]);
+}
+
+#[test]
+fn what_is_there_when_the_deadline_is_acted_on_counts() {
+    let mut submission = submission();
+    submission.stages[0].quorum = Quorum::Any;
+    let late = [asked("ann"), Event::Deadline(0), signal("ann", "approve"), Event::Acted];
+    assert_eq!(Tally::of(&submission.stages, &late).status(), "APPROVED");
+    let too_late = [asked("ann"), Event::Deadline(0), Event::Acted, signal("ann", "approve")];
+    assert_eq!(Tally::of(&submission.stages, &too_late).status(), "EXPIRED");
+}
+
+#[test]
+fn a_reminder_that_is_acted_on_after_the_deadline_is_the_deadline() {
+    let mut submission = submission();
+    submission.stages[0].deadline = Some(4);
+    let reminded = |too_late| {
+        let late = Event::Reminder(0, too_late);
+        let events = [asked("ann"), late, Event::Acted];
+        Tally::of(&submission.stages, &events).status()
+    };
+    assert_eq!((reminded(false), reminded(true)), ("PENDING", "EXPIRED"));
+}
+
+#[test]
+fn what_is_called_off_is_withdrawn_unless_it_was_decided() {
+    let submission = submission();
+    let mut events =
+        vec![asked("ann"), asked("bob"), signal("ann", "approve"), Event::Cancelled];
+    events.extend([Event::Acted, signal("bob", "approve"), Event::Acted]);
+    assert_eq!(Tally::of(&submission.stages, &events).status(), "WITHDRAWN");
+    events.swap(3, 5);
+    assert_eq!(Tally::of(&submission.stages, &events).status(), "APPROVED");
+}
+
+#[test]
+fn a_quorum_that_cannot_be_reached_any_more_rejects() {
+    let mut submission = submission();
+    submission.stages[0].reviewers.push("cy".into());
+    submission.stages[0].quorum = Quorum::Of(2);
+    let mut events = vec![asked("ann"), asked("bob"), signal("ann", "reject")];
+    assert_eq!(Tally::of(&submission.stages, &events).status(), "PENDING");
+    events.push(signal("bob", "reject"));
+    assert_eq!(Tally::of(&submission.stages, &events).status(), "REJECTED");
+}
