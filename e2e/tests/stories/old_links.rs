@@ -127,6 +127,10 @@ async fn a_superseded_link_shows_neither_the_document_nor_what_others_write() {
     workflow.outcome().await;
     let page = shows_no_document(&stack, &new, 200, &[]).await;
     page.expect(200, &["APPROVED", "Ann's remark", "Bob's remark"]);
+    // Bob decided first, so he has not read hers.
+    let hers = ["Ann's remark", "Ann&#39;s remark"];
+    let page = shows_no_document(&stack, &bob.link("approve"), 200, &hers).await;
+    page.expect(200, &["APPROVED", "Bob's remark"]);
     let remarks = ["Bob's", "Bob&#39;s", "Ann's", "Ann&#39;s"];
     let page = shows_no_document(&stack, &old, 200, &remarks).await;
     page.expect(200, &["APPROVED", "Approved by bob@example.com and ann@example.com."]);
