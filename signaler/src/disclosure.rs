@@ -31,7 +31,7 @@ pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) 
     let was_there = |vote: &Vote| moment(vote).zip(decided_at).is_some_and(|(at, own)| at <= own);
     let mut shown = state.clone();
     if !shows_document {
-        shown.submission = shown.submission.map(only_named);
+        shown = without_document(shown);
         let reviewers = shown.stages.iter_mut().flat_map(|stage| &mut stage.reviewers);
         let others = reviewers.filter(|reviewer| reviewer.link != link.as_str());
         let votes = others.filter_map(|other| other.vote.as_mut());
@@ -45,8 +45,13 @@ fn moment(vote: &Vote) -> Option<(i64, i32)> {
     vote.decided_at.as_ref().map(|at| (at.seconds, at.nanos))
 }
 
-fn only_named(submission: Submission) -> Submission {
-    Submission { submission_id: submission.submission_id, ..Submission::default() }
+/// A state in which the submission has only its ID.
+pub(crate) fn without_document(state: ApprovalState) -> ApprovalState {
+    let only_named = |submission: Submission| Submission {
+        submission_id: submission.submission_id,
+        ..Submission::default()
+    };
+    ApprovalState { submission: state.submission.map(only_named), ..state }
 }
 
 #[cfg(test)]

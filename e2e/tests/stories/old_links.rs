@@ -137,6 +137,28 @@ async fn a_superseded_link_shows_neither_the_document_nor_what_others_write() {
 }
 
 #[tokio::test]
+async fn while_no_worker_runs_a_replaced_link_shows_no_document_either() {
+    let mut stack = Stack::start().await;
+    let workflow = stack.submit(&both()).await;
+    let (ann, bob) = (stack.mail_to(ANN).await, stack.mail_to(BOB).await);
+    let (old, bob) = (ann.link("approve"), bob.link("approve"));
+    workflow.until_asked().await;
+    workflow.signal("reissue", &json!({"reviewer": ANN})).await;
+    let new = stack.mails_to(ANN, 2).await.swap_remove(1).link("approve");
+    stack.kill_worker().await;
+    // Nobody issues Bob's new link yet.
+    workflow.signal("reissue", &json!({"reviewer": BOB})).await;
+    for link in [&old, &bob] {
+        let page = shows_no_document(&stack, link, 410, &[]).await;
+        page.expect(410, &["This link has been superseded", "a newer mail"]);
+        let pressed = stack.press(link, "approve", "").await;
+        pressed.expect(202, &["recorded", "exp-2026-0042"]);
+        assert!(!pressed.says("Train to the fair"), "{}", pressed.text());
+    }
+    stack.open(&new).await.expect(200, &["not running right now", "Train to the fair"]);
+}
+
+#[tokio::test]
 async fn after_the_close_a_link_shows_the_outcome_and_comments_only_to_who_has_decided() {
     let mut stack = Stack::start().await;
     let workflow = stack.submit(&submission::expense(&[ANN, BOB])).await;
