@@ -464,7 +464,7 @@ mod tests {
 
     /// Cy's, who was asked second in the second stage, for Ann and instead of Bob.
     fn link() -> GenuineLink {
-        let keys: LinkKeys = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("a key");
+        let keys: LinkKeys = countersign_protos::TEST_KEYS[0].parse().expect("a key");
         let digest = digest(&submission());
         keys.first().link(LinkContext {
             stage: 1,

@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::Value;
 
-const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
-const OTHER_KEY: &str = "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=";
+const KEY: &str = countersign_protos::TEST_KEYS[0];
+const OTHER_KEY: &str = countersign_protos::TEST_KEYS[1];
 /// The bytes from 0 to 31.
 const TEST_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// `correct horse battery staple 42!`

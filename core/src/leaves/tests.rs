@@ -11,7 +11,7 @@ use crate::{
     testing::{address, addresses},
 };
 
-const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
+const KEY: &str = countersign_protos::TEST_KEYS[0];
 const CHAIN: Chain<'_> = Chain { workflow_id: "laptops", first_run_id: "run" };
 
 fn at(seconds: i64) -> Timestamp {

@@ -53,7 +53,7 @@ use crate::{answer::on_view, temporal::to_temporal};
 const CHAIN: Chain<'_> = Chain { workflow_id: "approval", first_run_id: "first" };
 
 fn keys() -> LinkKeys {
-    "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("a key")
+    countersign_protos::TEST_KEYS[0].parse().expect("a key")
 }
 
 fn genuine() -> GenuineLink {

@@ -303,7 +303,7 @@ mod tests {
         let countersign = Countersign {
             routing: Default::default(),
             policy: None,
-            link_keys: "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("a key"),
+            link_keys: countersign_protos::TEST_KEYS[0].parse().expect("a key"),
             public_url: "https://a.example".parse().expect("a URL"),
             organization: None,
             notifier: crate::notifier::Notifier::Outbox(crate::notifier::Outbox::new(

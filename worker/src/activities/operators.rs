@@ -529,7 +529,7 @@ mod tests {
 
     #[test]
     fn a_press_is_no_operators_vote() {
-        let keys: LinkKeys = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("keys");
+        let keys: LinkKeys = countersign_protos::TEST_KEYS[0].parse().expect("keys");
         let chain = Chain { workflow_id: "laptops", first_run_id: "first" };
         let link = keys.first().link(LinkContext::new(chain, "v1:0", "ann@example.com"));
         let at = "2026-11-30T10:00:00Z".parse().expect("a time");
