@@ -110,8 +110,9 @@ fn broken_and_unsafe_set_ups_stop_the_start_with_setting_and_remedy() {
 
 #[test]
 fn what_is_broken_and_unsafe_is_reported_all_at_once() {
+    let keys = format!("{TEST_KEY},{PASSWORD},{KEY},{OTHER_KEY},{KEY}");
     let said = refusal(&[
-        (KEYS, TEST_KEY),
+        (KEYS, keys.as_str()),
         (URL, "http://approvals.example.com"),
         ("COUNTERSIGN_NOTIFY", "outbox:mails"),
         ("COUNTERSIGN_NOTIFY_FILE", "/nowhere/notify"),
@@ -119,6 +120,8 @@ fn what_is_broken_and_unsafe_is_reported_all_at_once() {
     ]);
     for named in [
         "COUNTERSIGN_LINK_KEYS: key 1 is one of examples and tests",
+        ", key 2 is made of printable characters",
+        ", key 5 is key 3 again",
         "COUNTERSIGN_ALLOW_INSECURE: must be true or false",
         "COUNTERSIGN_PUBLIC_URL: would send links in the clear",
         "COUNTERSIGN_NOTIFY_FILE: is set, and so is COUNTERSIGN_NOTIFY",

@@ -81,8 +81,10 @@ impl FromStr for WebhookSecrets {
                 }
             };
             match secrets.iter().find(|(_, other)| *other == key) {
-                Some((earlier, _)) => wrong
-                    .push(format!("secret {number} is secret {earlier} again: remove one of them")),
+                Some((earlier, _)) => {
+                    let again = format!("secret {number} is secret {earlier} again");
+                    wrong.push(format!("{again}: remove one of them"));
+                }
                 None => secrets.push((number, key)),
             }
         }
