@@ -135,8 +135,7 @@ pub(crate) fn replaces(link: &LinkHash, events: &[HistoryEvent]) -> bool {
         }
     }
     let Some(own) = seats.iter().find(|seat| seat.link == link.as_str()) else { return false };
-    let is_ordered =
-        |who: &String| who.trim().is_empty() || mailbox(who) == mailbox(&own.reviewer);
+    let is_ordered = |who: &String| who.trim().is_empty() || mailbox(who) == mailbox(&own.reviewer);
     ordered.iter().any(is_ordered)
         || seats.iter().any(|seat| {
             let takes_over = seat.instead_of.as_ref() == Some(&own.reviewer)
