@@ -226,7 +226,7 @@ fn apply(approval: &mut Approval, event: &Event, now: Timestamp) -> Option<Recei
             None
         }
         Event::Withdraw => {
-            approval.withdraw("no longer needed".into(), String::new(), now);
+            let _ = approval.withdraw("no longer needed".into(), String::new(), now);
             None
         }
     }

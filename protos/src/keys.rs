@@ -18,31 +18,18 @@ pub struct LinkKey([u8; 32]);
 #[derive(Clone)]
 pub struct LinkKeys(Vec<LinkKey>);
 
-/// Why a string is not a list of link keys.
+/// Every problem with link keys, without the keys themselves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LinkKeysError {
-    /// There is no key.
-    #[error("no key is given")]
-    Empty,
-    /// The key at this position, from 1, is not base64.
-    #[error("key {0} is not base64")]
-    NotBase64(usize),
-    /// The key at this position, from 1, has the wrong length.
-    #[error("key {0} has {1} bytes, not 32")]
-    WrongLength(usize, usize),
-    /// The key at this position, from 1, can be guessed: see [`is_example`].
-    #[error("key {0} is one of examples and tests, or repeats a few bytes: {new}", new = NEW)]
-    Example(usize),
-    /// The key at this position, from 1, is what somebody typed.
-    #[error("key {0} is made of printable characters alone, as passwords are: {new}", new = NEW)]
-    Printable(usize),
-    /// The key at this position, from 1, is also at another one before it.
-    #[error("key {0} is key {1} again: remove one of them, or {new}", new = NEW)]
-    Repeated(usize, usize),
-}
+#[error(
+    "{}; make a random one with `countersign-worker new-key` or `openssl rand -base64 32`",
+    .0.join(", ")
+)]
+pub struct LinkKeysError(Vec<String>);
 
-const NEW: &str =
-    "make a random one with `countersign-worker new-key` or `openssl rand -base64 32`";
+/// The fingerprints of keys that this repository's history has: everybody knows them.
+const PUBLISHED: [&str; 2] = ["Cl01nCFKbCQ", "76ejsd6uOpA"];
+
+const EXAMPLE: &str = "is one of examples and tests, or repeats a few bytes";
 
 impl LinkKeys {
     /// The key that signs.
@@ -63,12 +50,46 @@ impl LinkKeys {
     }
 }
 
-/// Whether a secret can be guessed: it repeats a few bytes or counts, as those of examples and tests do. 24
-/// random bytes do so once in about 10^20 draws.
-pub fn is_example(secret: &[u8]) -> bool {
+/// Why a secret can be guessed: it repeats a few bytes or counts, as those of examples and tests do, or somebody
+/// has typed it. 24 random bytes do the former once in about 10^20 draws, and look like the latter once in 10^10.
+pub fn guessable(secret: &[u8]) -> Option<&'static str> {
     const FEW: usize = 9;
     let steps = secret.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
-    secret.iter().collect::<BTreeSet<_>>().len() < FEW || steps.collect::<BTreeSet<_>>().len() < FEW
+    let repeats = secret.iter().collect::<BTreeSet<_>>().len() < FEW
+        || steps.collect::<BTreeSet<_>>().len() < FEW;
+    let is_printable = secret.iter().all(|byte| (b' '..=b'~').contains(byte));
+    match (repeats, is_printable) {
+        (true, _) => Some(EXAMPLE),
+        (false, true) => Some("is made of printable characters alone, as passwords are"),
+        (false, false) => None,
+    }
+}
+
+/// Good keys for tests. They are computed, so that they stand nowhere for somebody to copy them.
+#[doc(hidden)]
+pub const TEST_KEYS: [&str; 2] = [as_text(&FIRST_TEST_KEY), as_text(&SECOND_TEST_KEY)];
+const FIRST_TEST_KEY: [u8; 44] = test_key(1);
+const SECOND_TEST_KEY: [u8; 44] = test_key(2);
+
+/// 32 bytes in base64, from a linear congruential generator.
+const fn test_key(seed: u32) -> [u8; 44] {
+    const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut text, mut state, mut i) = ([b'='; 44], seed, 0);
+    while i < 43 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // The last character has four bits.
+        let bits = if i < 42 { state >> 26 } else { (state >> 26) & !3 };
+        text[i] = BASE64[bits as usize];
+        i += 1;
+    }
+    text
+}
+
+const fn as_text(ascii: &[u8; 44]) -> &str {
+    match std::str::from_utf8(ascii) {
+        Ok(text) => text,
+        Err(_) => panic!("base64 is ASCII"),
+    }
 }
 
 impl LinkKey {
@@ -99,37 +120,46 @@ impl FromStr for LinkKeys {
 
     /// The keys may also stand on lines of their own.
     fn from_str(text: &str) -> Result<Self, LinkKeysError> {
-        let mut keys = Vec::new();
+        let (mut keys, mut wrong) = (Vec::<(usize, LinkKey)>::new(), Vec::new());
         let all = text.split([',', '\n']).map(str::trim).filter(|key| !key.is_empty());
         for (key, number) in all.zip(1..) {
-            let key = LinkKey::read(key, number)?;
-            if let Some(earlier) = keys.iter().position(|other| *other == key) {
-                return Err(LinkKeysError::Repeated(number, earlier + 1));
+            let key = match LinkKey::read(key) {
+                Ok(key) => key,
+                Err(why) => {
+                    wrong.push(format!("key {number} {why}"));
+                    continue;
+                }
+            };
+            match keys.iter().find(|(_, other)| *other == key) {
+                Some((earlier, _)) => {
+                    wrong.push(format!("key {number} is key {earlier} again: remove one of them"));
+                }
+                None => keys.push((number, key)),
             }
-            keys.push(key);
         }
-        if keys.is_empty() {
-            return Err(LinkKeysError::Empty);
+        match (keys.is_empty(), wrong.is_empty()) {
+            (false, true) => Ok(LinkKeys(keys.into_iter().map(|(_, key)| key).collect())),
+            (true, true) => Err(LinkKeysError(vec!["no key is given".to_owned()])),
+            (_, false) => Err(LinkKeysError(wrong)),
         }
-        Ok(LinkKeys(keys))
     }
 }
 
 impl LinkKey {
-    /// `number` is the key's position, from 1.
-    fn read(base64: &str, number: usize) -> Result<Self, LinkKeysError> {
-        let bytes = BASE64_STANDARD.decode(base64).map_err(|_| LinkKeysError::NotBase64(number))?;
+    /// Or what is wrong with it.
+    fn read(base64: &str) -> Result<Self, String> {
+        let bytes = BASE64_STANDARD.decode(base64).map_err(|_| "is not base64")?;
         let key: [u8; 32] = bytes
             .try_into()
-            .map_err(|bytes: Vec<u8>| LinkKeysError::WrongLength(number, bytes.len()))?;
-        if is_example(&key) {
-            return Err(LinkKeysError::Example(number));
+            .map_err(|bytes: Vec<u8>| format!("has {} bytes, not 32", bytes.len()))?;
+        if let Some(why) = guessable(&key) {
+            return Err(why.to_owned());
         }
-        // 32 random bytes are all printable once in about 10^14 draws.
-        if key.iter().all(|byte| (b' '..=b'~').contains(byte)) {
-            return Err(LinkKeysError::Printable(number));
+        let key = LinkKey(key);
+        match PUBLISHED.contains(&key.fingerprint().as_str()) {
+            true => Err(EXAMPLE.to_owned()),
+            false => Ok(key),
         }
-        Ok(LinkKey(key))
     }
 }
 
@@ -149,42 +179,60 @@ impl fmt::Debug for LinkKey {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const KEY_A: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
-    pub(crate) const KEY_B: &str = "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=";
+    pub(crate) const KEY_A: &str = TEST_KEYS[0];
+    pub(crate) const KEY_B: &str = TEST_KEYS[1];
 
     pub(crate) fn keys(text: &str) -> LinkKeys {
         text.parse().expect("good keys")
     }
 
+    /// What is wrong with these, without the remedy behind it.
+    fn wrong(text: &str) -> String {
+        let wrong = text.parse::<LinkKeys>().expect_err("wrong").to_string();
+        let (why, remedy) = wrong.rsplit_once("; ").expect("a remedy");
+        assert!(remedy.contains("countersign-worker new-key"), "{remedy}");
+        why.to_owned()
+    }
+
     #[test]
-    fn wrong_keys_are_named() {
-        assert_eq!("".parse::<LinkKeys>().unwrap_err(), LinkKeysError::Empty);
-        assert_eq!(
-            format!("{KEY_A},x y").parse::<LinkKeys>().unwrap_err(),
-            LinkKeysError::NotBase64(2)
-        );
-        assert_eq!("c2hvcnQ=".parse::<LinkKeys>().unwrap_err(), LinkKeysError::WrongLength(1, 5));
-        assert_eq!(
-            format!("{KEY_A},{KEY_B}\n{KEY_A}").parse::<LinkKeys>().unwrap_err(),
-            LinkKeysError::Repeated(3, 1)
-        );
+    fn every_wrong_key_is_named() {
+        for (text, why) in [
+            (String::new(), "no key is given"),
+            (" ,\n".to_owned(), "no key is given"),
+            (format!("{KEY_A},x y"), "key 2 is not base64"),
+            ("c2hvcnQ=".to_owned(), "key 1 has 5 bytes, not 32"),
+            (format!("{KEY_A},{KEY_B}\n{KEY_A}"), "key 3 is key 1 again: remove one of them"),
+            (
+                format!("x y,{KEY_B},c2hvcnQ=,{KEY_B}"),
+                "key 1 is not base64, key 3 has 5 bytes, not 32, key 4 is key 2 again: remove one of \
+                 them",
+            ),
+        ] {
+            assert_eq!(wrong(&text), why);
+        }
     }
 
     #[test]
     fn keys_that_can_be_guessed_are_refused() {
         let counted: [u8; 32] = std::array::from_fn(|i| i as u8);
         let down: [u8; 32] = std::array::from_fn(|i| 200 - 3 * i as u8);
+        let typed = "is made of printable characters alone, as passwords are";
         for (bytes, why) in [
-            ([0; 32], LinkKeysError::Example(1)),
-            (counted, LinkKeysError::Example(1)),
-            (counted.map(|byte| byte + 32), LinkKeysError::Example(1)),
-            (down, LinkKeysError::Example(1)),
-            (*b"0123456789abcdef0123456789abcdef", LinkKeysError::Example(1)),
-            (*b"correct horse battery staple 42!", LinkKeysError::Printable(1)),
+            ([0; 32], EXAMPLE),
+            (counted, EXAMPLE),
+            (counted.map(|byte| byte + 32), EXAMPLE),
+            (down, EXAMPLE),
+            (*b"0123456789abcdef0123456789abcdef", EXAMPLE),
+            (*b"correct horse battery staple 42!", typed),
         ] {
-            let refused = BASE64_STANDARD.encode(bytes).parse::<LinkKeys>().unwrap_err();
-            assert_eq!(refused, why, "{bytes:?}");
-            assert!(refused.to_string().contains("countersign-worker new-key"), "{refused}");
+            assert_eq!(wrong(&BASE64_STANDARD.encode(bytes)), format!("key 1 {why}"), "{bytes:?}");
+        }
+        // Those that our tests had.
+        for published in [
+            "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=",
+            "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=",
+        ] {
+            assert_eq!(wrong(published), format!("key 1 {EXAMPLE}"));
         }
     }
 
@@ -222,6 +270,8 @@ pub(crate) mod tests {
     fn keys_do_not_show_in_debug_output() {
         let shown = format!("{:?}", keys(KEY_A));
         assert!(shown.contains(&keys(KEY_A).first().fingerprint()), "{shown}");
-        assert!(!shown.contains(&KEY_A[..4]) && !shown.contains("[10, 248"), "{shown}");
+        let bytes = format!("{:?}", &keys(KEY_A).first().0[..2]);
+        let bytes = bytes.trim_end_matches(']');
+        assert!(!shown.contains(&KEY_A[..4]) && !shown.contains(bytes), "{shown}");
     }
 }

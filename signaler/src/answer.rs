@@ -12,6 +12,9 @@ pub(crate) enum Reading {
     Current(ApprovalState),
     /// Open, but no worker answers: only the submission is known.
     NoWorker(ApprovalState),
+    /// The same, and the history has another link, or an order of one, in this one's place: without the
+    /// document.
+    Replaced(ApprovalState),
     /// No worker answers, but the outcome is known, with the links of those who decided.
     Closed(ApprovalState),
     /// The workflow ended without an outcome.
@@ -72,10 +75,16 @@ impl Reading {
         match self {
             Reading::Current(state)
             | Reading::NoWorker(state)
+            | Reading::Replaced(state)
             | Reading::Closed(state)
             | Reading::Ended(_, state)
             | Reading::Unsealed(state) => state,
         }
+    }
+
+    /// Whether it is open, and no worker answers.
+    pub(crate) fn is_unattended(&self) -> bool {
+        matches!(self, Reading::NoWorker(_) | Reading::Replaced(_))
     }
 }
 
@@ -101,6 +110,7 @@ pub(crate) fn on_view(reading: &Reading, link: &LinkHash) -> Answer {
     match reading {
         Reading::Ended(ending, _) => Answer::Ended(*ending),
         Reading::NoWorker(_) => Answer::NoWorker,
+        Reading::Replaced(_) => Answer::Superseded,
         Reading::Unsealed(_) => Answer::Sealing,
         Reading::Closed(state) => over(state.status(), Answer::Decided).unwrap_or(Answer::Decided),
         Reading::Current(state) => {
@@ -123,7 +133,7 @@ pub(crate) fn on_view(reading: &Reading, link: &LinkHash) -> Answer {
 pub(crate) fn settled(reading: &Reading, link: &LinkHash, verdict: Verdict) -> Option<Answer> {
     match reading {
         Reading::Ended(ending, _) => Some(Answer::Ended(*ending)),
-        Reading::NoWorker(_) | Reading::Unsealed(_) => None,
+        Reading::NoWorker(_) | Reading::Replaced(_) | Reading::Unsealed(_) => None,
         Reading::Closed(state) => reported(state, link, verdict),
         Reading::Current(state) => {
             let voted = own_vote(state, link).is_some_and(|vote| vote.by == "link");
@@ -133,10 +143,11 @@ pub(crate) fn settled(reading: &Reading, link: &LinkHash, verdict: Verdict) -> O
     }
 }
 
-/// Whether a decision has to be confirmed before it is sent. Where the page offers none, the workflow refuses it
-/// anyway, and the link no longer shows what would have to be confirmed.
+/// Whether a decision has to be confirmed before it is sent. Where the workflow says that it takes none, it
+/// refuses it anyway, and the link no longer shows what would have to be confirmed.
 pub(crate) fn needs_confirmation(reading: &Reading, link: &LinkHash) -> bool {
-    reading.state().confirm && matches!(on_view(reading, link), Answer::Open | Answer::NoWorker)
+    let can_count = reading.is_unattended() || on_view(reading, link) == Answer::Open;
+    reading.state().confirm && can_count
 }
 
 /// What a workflow says of a decision; `None` if it does not have it, and could take it.
@@ -165,7 +176,7 @@ pub(crate) fn after_sending(
     let answer = match reading {
         Reading::Unsealed(_) => Some(Answer::Sealing),
         Reading::Current(state) => reported(state, link, verdict),
-        Reading::Ended(..) | Reading::NoWorker(_) | Reading::Closed(_) => {
+        Reading::Ended(..) | Reading::NoWorker(_) | Reading::Replaced(_) | Reading::Closed(_) => {
             settled(reading, link, verdict)
         }
     };

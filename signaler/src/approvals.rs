@@ -33,9 +33,11 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     answer::{Ending, Reading, pending},
+    disclosure::without_document,
     genuine, history,
     lookup::{
-        FORGET_MISSING, HISTORY, Handle, Lookup, LookupError, Proof, Run, by_link, handle, issued,
+        FORGET_MISSING, HISTORY, Handle, Lookup, LookupError, Proof, Run, by_link, events, handle,
+        issued,
     },
     signalled::signalled,
     temporal::{Failure, Temporal, call, call_with_effect, from_temporal, to_temporal},
@@ -130,7 +132,7 @@ impl Approvals {
         let over = match &found {
             Ok((_, Reading::Current(state))) => !pending(state.status()),
             Ok((_, Reading::Closed(_) | Reading::Ended(..))) | Err(LookupError::Gone) => true,
-            Ok((_, Reading::NoWorker(_) | Reading::Unsealed(_)))
+            Ok((_, Reading::NoWorker(_) | Reading::Replaced(_) | Reading::Unsealed(_)))
             | Err(LookupError::Unavailable | LookupError::Newer) => false,
         };
         if !over || self.rechecked.get(link.hash()).await.is_some() {
@@ -495,7 +497,11 @@ async fn read_history(
         }
         Some(Reading::NoWorker(state)) => {
             let (rule, confirm) = (issued.rule, issued.confirm);
-            Some(Reading::NoWorker(ApprovalState { rule, confirm, ..state }))
+            let state = ApprovalState { rule, confirm, ..state };
+            Some(match history::replaces(link.hash(), &events(handle).await?) {
+                true => Reading::Replaced(without_document(state)),
+                false => Reading::NoWorker(state),
+            })
         }
         reading => reading,
     };

@@ -67,7 +67,7 @@ impl Approvals {
         decision: (Verdict, &str),
         before: Reading,
     ) -> Result<Option<(Answer, Reading)>, Problem> {
-        if let Reading::NoWorker(_) = before {
+        if before.is_unattended() {
             self.release(&run).await;
         }
         let mut attempt = 0;
@@ -75,7 +75,7 @@ impl Approvals {
         for _ in 0..ATTEMPTS {
             let sent = self.send(link, &run, decision, attempt).await;
             match sent {
-                Ok(()) if matches!(before, Reading::NoWorker(_)) => {
+                Ok(()) if before.is_unattended() => {
                     return Ok(Some((Answer::Accepted, before)));
                 }
                 Ok(()) => {
@@ -118,7 +118,7 @@ fn answer(
     verdict: Verdict,
     acknowledged: bool,
 ) -> Option<Answer> {
-    let no_worker = acknowledged && matches!(after, Reading::NoWorker(_));
+    let no_worker = acknowledged && after.is_unattended();
     after_sending(after, link, verdict).or(no_worker.then_some(Answer::Accepted))
 }
 

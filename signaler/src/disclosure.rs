@@ -3,13 +3,13 @@
 
 use countersign_protos::{
     LinkHash,
-    v1::{ApprovalState, Submission},
+    v1::{ApprovalState, Submission, Vote},
 };
 
 use crate::answer::{Answer, own_vote, pending};
 
 /// What is shown of a state with this answer. Without the document, the submission has only its ID. What others
-/// have written is shown with the document, and to whoever has decided.
+/// have written is shown with the document, and, as far as it was there when they did, to whoever has decided.
 pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) -> ApprovalState {
     let own = own_vote(state, link);
     let shows_document = match answer {
@@ -27,29 +27,40 @@ pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) 
         | Answer::Superseded
         | Answer::Sealing => false,
     };
-    let has_decided = own.is_some_and(|vote| vote.by == "link");
+    let decided_at = own.filter(|vote| vote.by == "link").and_then(moment);
+    let was_there = |vote: &Vote| moment(vote).zip(decided_at).is_some_and(|(at, own)| at <= own);
     let mut shown = state.clone();
     if !shows_document {
-        shown.submission = shown.submission.map(only_named);
-    }
-    if !shows_document && !has_decided {
+        shown = without_document(shown);
         let reviewers = shown.stages.iter_mut().flat_map(|stage| &mut stage.reviewers);
         let others = reviewers.filter(|reviewer| reviewer.link != link.as_str());
-        others.filter_map(|other| other.vote.as_mut()).for_each(|vote| vote.comment.clear());
+        let votes = others.filter_map(|other| other.vote.as_mut());
+        votes.filter(|vote| !was_there(vote)).for_each(|vote| vote.comment.clear());
     }
     shown
 }
 
-fn only_named(submission: Submission) -> Submission {
-    Submission { submission_id: submission.submission_id, ..Submission::default() }
+/// When somebody decided, in seconds and nanoseconds.
+fn moment(vote: &Vote) -> Option<(i64, i32)> {
+    vote.decided_at.as_ref().map(|at| (at.seconds, at.nanos))
+}
+
+/// A state in which the submission has only its ID.
+pub(crate) fn without_document(state: ApprovalState) -> ApprovalState {
+    let only_named = |submission: Submission| Submission {
+        submission_id: submission.submission_id,
+        ..Submission::default()
+    };
+    ApprovalState { submission: state.submission.map(only_named), ..state }
 }
 
 #[cfg(test)]
 mod tests {
     use countersign_protos::{
         ApprovalId,
-        v1::{Document, ReviewerState, StageState, Status, Vote},
+        v1::{Document, ReviewerState, StageState, Status},
     };
+    use pbjson_types::Timestamp;
 
     use super::*;
     use crate::answer::Ending;
@@ -58,18 +69,23 @@ mod tests {
         "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash()
     }
 
-    /// Bob has decided, and perhaps Ann, whose link it is.
+    /// Bob has decided, then perhaps Ann, whose link it is, and then Cy.
     fn state(status: Status, by: Option<&str>) -> ApprovalState {
-        let vote = |by: &str, comment: &str| {
-            Some(Vote { by: by.into(), comment: comment.into(), ..Vote::default() })
+        let vote = |by: &str, comment: &str, nanos: i32| {
+            let decided_at = Some(Timestamp { seconds: 1_800_000_000, nanos });
+            Some(Vote { by: by.into(), comment: comment.into(), decided_at, ..Vote::default() })
         };
         let seat = |link: &str, vote| ReviewerState {
             link: link.into(),
             vote,
             ..ReviewerState::default()
         };
-        let ann = by.and_then(|by| vote(by, "Ann's"));
-        let reviewers = vec![seat(link().as_str(), ann), seat("bob", vote("link", "Bob's"))];
+        let ann = by.and_then(|by| vote(by, "Ann's", 1));
+        let reviewers = vec![
+            seat(link().as_str(), ann),
+            seat("bob", vote("link", "Bob's", 0)),
+            seat("cy", vote("link", "Cy's", 2)),
+        ];
         let document = Some(Document { title: "Ten laptops".into(), ..Document::default() });
         ApprovalState {
             status: status.into(),
@@ -100,19 +116,20 @@ mod tests {
         use Status::{Approved, Expired, Pending, Withdrawn};
         let link = Some("link");
         for (answer, status, by, document, comments) in [
-            (Answer::Open, Pending, None, true, &["Bob's"][..]),
-            (Answer::NoWorker, Pending, None, true, &["Bob's"]),
-            (Answer::Unconfirmed, Pending, None, true, &["Bob's"]),
-            (Answer::Accepted, Pending, None, true, &["Bob's"]),
-            (Answer::Voted, Pending, link, true, &["Ann's", "Bob's"]),
-            (Answer::Recorded, Pending, link, true, &["Ann's", "Bob's"]),
-            (Answer::OtherVerdict, Pending, link, true, &["Ann's", "Bob's"]),
-            (Answer::StageOver, Pending, link, true, &["Ann's", "Bob's"]),
+            (Answer::Open, Pending, None, true, &["Bob's", "Cy's"][..]),
+            (Answer::NoWorker, Pending, None, true, &["Bob's", "Cy's"]),
+            (Answer::Unconfirmed, Pending, None, true, &["Bob's", "Cy's"]),
+            (Answer::Accepted, Pending, None, true, &["Bob's", "Cy's"]),
+            (Answer::Voted, Pending, link, true, &["Ann's", "Bob's", "Cy's"]),
+            (Answer::Recorded, Pending, link, true, &["Ann's", "Bob's", "Cy's"]),
+            (Answer::OtherVerdict, Pending, link, true, &["Ann's", "Bob's", "Cy's"]),
+            (Answer::StageOver, Pending, link, true, &["Ann's", "Bob's", "Cy's"]),
             (Answer::StageOver, Pending, None, false, &[]),
             (Answer::TooLate, Pending, None, false, &[]),
             (Answer::Superseded, Pending, None, false, &[]),
             (Answer::Sealing, Pending, None, false, &[]),
             (Answer::Ended(Ending::Terminated), Pending, None, false, &[]),
+            // Cy wrote after she had decided.
             (Answer::Recorded, Approved, link, false, &["Ann's", "Bob's"]),
             (Answer::AlreadyRecorded, Approved, link, false, &["Ann's", "Bob's"]),
             (Answer::Decided, Approved, link, false, &["Ann's", "Bob's"]),

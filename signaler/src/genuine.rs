@@ -64,7 +64,7 @@ pub(crate) fn confirmed(
         Reading::Closed(state) if signed.is_some() => Reading::Closed(checked(state)),
         Reading::Closed(state) => Reading::Ended(Ending::Unconfirmed, unconfirmed(state)),
         Reading::Ended(ending, state) => Reading::Ended(ending, checked(state)),
-        reading @ (Reading::NoWorker(_) | Reading::Unsealed(_)) => reading,
+        reading @ (Reading::NoWorker(_) | Reading::Replaced(_) | Reading::Unsealed(_)) => reading,
     }
 }
 

@@ -1,17 +1,22 @@
 //! What a history says of an approval while no worker answers.
 
 use countersign_protos::{
-    payload,
+    LinkHash, names, payload,
     v1::{
-        ApprovalState, Outcome, ReviewerState, StageOutcome, StageState, Status, Submission, Vote,
+        ApprovalState, Outcome, Reissue, ReviewerState, StageOutcome, StageState, Status,
+        Submission, Vote,
     },
 };
+use serde::Deserialize;
+use serde_json::Value;
 use temporalio_common::protos::temporal::api::history::v1::{
-    HistoryEvent, history_event::Attributes,
+    HistoryEvent, WorkflowExecutionSignaledEventAttributes, history_event::Attributes,
 };
 
 use crate::{
     answer::{self, Ending, Reading},
+    lookup::{json, local_activity},
+    signalled::mailbox,
     temporal::from_temporal,
 };
 
@@ -64,6 +69,90 @@ pub(crate) fn read(
         Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(_)) => return None,
         _ => Reading::NoWorker(pending),
     })
+}
+
+/// A seat, as it is recorded where its link is issued.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Seat {
+    stage: u32,
+    round: u32,
+    reviewer: String,
+    #[serde(default)]
+    on_behalf_of: Option<String>,
+    #[serde(default)]
+    instead_of: Option<String>,
+    link: String,
+}
+
+impl Seat {
+    fn is_later_than(&self, other: &Seat) -> bool {
+        self.stage == other.stage && self.round > other.round
+    }
+
+    /// Whether it is the same people's by a new link.
+    fn renews(&self, earlier: &Seat) -> bool {
+        let Seat { reviewer, on_behalf_of, instead_of, .. } = earlier;
+        self.is_later_than(earlier)
+            && (&self.reviewer, &self.on_behalf_of, &self.instead_of)
+                == (reviewer, on_behalf_of, instead_of)
+    }
+
+    /// All that were recorded here, at any depth.
+    fn all(recorded: &Value) -> Vec<Self> {
+        match recorded {
+            Value::Array(values) => values.iter().flat_map(Self::all).collect(),
+            Value::Object(fields) => match Self::deserialize(recorded) {
+                Ok(seat) => vec![seat],
+                Err(_) => fields.values().flat_map(Self::all).collect(),
+            },
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Whether these events of an open run put a new link, or somebody else, in the place of this link, or order a
+/// new one that no worker has issued yet. Whom a deadline supersedes depends on the votes, so that is left out.
+pub(crate) fn replaces(link: &LinkHash, events: &[HistoryEvent]) -> bool {
+    let (mut seats, mut ordered) = (Vec::<Seat>::new(), Vec::<String>::new());
+    for event in events {
+        match &event.attributes {
+            Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
+                let input = json(started.input.as_ref()).unwrap_or_default();
+                seats.extend(Seat::all(&input["case"]["open"]["evidence"]["journal"]));
+            }
+            Some(Attributes::MarkerRecordedEventAttributes(marker)) => {
+                let issued = local_activity(marker)
+                    .filter(|(activity, _)| activity == names::ACTIVITY_ISSUE_LINKS);
+                seats.extend(issued.iter().flat_map(|(_, result)| Seat::all(&result["invited"])));
+            }
+            Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) => {
+                ordered.extend(order(signal));
+            }
+            // A worker has seen the signals before it.
+            Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => ordered.clear(),
+            _ => {}
+        }
+    }
+    let Some(own) = seats.iter().find(|seat| seat.link == link.as_str()) else { return false };
+    let is_ordered = |who: &String| who.trim().is_empty() || mailbox(who) == mailbox(&own.reviewer);
+    ordered.iter().any(is_ordered)
+        || seats.iter().any(|seat| {
+            let takes_over = seat.instead_of.as_ref() == Some(&own.reviewer)
+                && seat.is_later_than(own)
+                && !seats.iter().any(|earlier| seat.renews(earlier));
+            takes_over || seat.renews(own)
+        })
+}
+
+/// For whom a signal orders new links; empty for all.
+fn order(signal: &WorkflowExecutionSignaledEventAttributes) -> Option<String> {
+    if signal.signal_name != names::SIGNAL_REISSUE {
+        return None;
+    }
+    let payloads = from_temporal(signal.input.clone().unwrap_or_default().payloads);
+    let read: Reissue = payload::decode_optional(&payloads).ok()?;
+    Some(read.reviewer)
 }
 
 /// An outcome in the shape of the workflow's own answer. Enum values that only a newer version knows

@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn many_that_fail_are_warned_about_and_not_again_at_once() {
-        let key = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
+        let key = countersign_protos::TEST_KEYS[0];
         let check = KeyCheck::new(key.parse().expect("a key"));
         let warnings: Vec<_> = (0..1_000).filter_map(|_| check.count_failure()).collect();
         assert_eq!(warnings, [11]);

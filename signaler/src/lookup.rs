@@ -122,6 +122,16 @@ pub(crate) async fn issued(handle: &Handle, link: &GenuineLink) -> Result<Option
     }
 }
 
+/// All events of a run.
+pub(crate) async fn events(handle: &Handle) -> Result<Vec<HistoryEvent>, Failure> {
+    call(HISTORY, |rpc| {
+        let options = WorkflowFetchHistoryOptions::builder().rpc_options(rpc).build();
+        let events = handle.fetch_history(options);
+        async move { events.try_collect().await }
+    })
+    .await
+}
+
 /// Reads a history's events in order.
 struct Reader<'a> {
     link: &'a GenuineLink,
@@ -401,7 +411,7 @@ async fn first_issuer(
 
 /// The type and the result of a local activity. Its marker's `data` names it, and `result` is what it
 /// returned: Temporal Core, `external_data.proto`.
-fn local_activity(marker: &MarkerRecordedEventAttributes) -> Option<(String, Value)> {
+pub(crate) fn local_activity(marker: &MarkerRecordedEventAttributes) -> Option<(String, Value)> {
     if marker.marker_name != LOCAL_ACTIVITY_MARKER_NAME {
         return None;
     }
@@ -409,7 +419,8 @@ fn local_activity(marker: &MarkerRecordedEventAttributes) -> Option<(String, Val
     Some((data["activity_type"].as_str()?.to_owned(), json(marker.details.get("result"))?))
 }
 
-fn json(payloads: Option<&Payloads>) -> Option<Value> {
+/// What a payload has, if it is JSON.
+pub(crate) fn json(payloads: Option<&Payloads>) -> Option<Value> {
     serde_json::from_slice(&payloads?.payloads.first()?.data).ok()
 }
 

@@ -7,15 +7,13 @@ use countersign_protos::{
     text,
     v1::{Decision, ReviewerState, Vote},
 };
-use futures_util::TryStreamExt;
-use temporalio_client::WorkflowFetchHistoryOptions;
 use temporalio_common::protos::temporal::api::history::v1::{
     HistoryEvent, WorkflowExecutionSignaledEventAttributes, history_event::Attributes,
 };
 
 use crate::{
-    lookup::{HISTORY, Handle, handle},
-    temporal::{Failure, call, from_temporal},
+    lookup::{Handle, events, handle},
+    temporal::{Failure, from_temporal},
 };
 
 /// How many runs of an approval are read, newest first.
@@ -54,7 +52,7 @@ impl Signalled {
 }
 
 /// An address without what may differ where the worker takes it for the same: case, tags and dots.
-fn mailbox(address: &str) -> String {
+pub(crate) fn mailbox(address: &str) -> String {
     let address = address.trim().to_lowercase();
     let (local, domain) = address.rsplit_once('@').unwrap_or((&address, ""));
     let local = local.split('+').next().unwrap_or_default().replace('.', "");
@@ -64,30 +62,22 @@ fn mailbox(address: &str) -> String {
 /// The decisions that were signalled to a run, and to those that it continues. An earlier run that is not
 /// read, since the server does not have it any more or there are too many, may have had any.
 pub(crate) async fn signalled(run: &Handle) -> Result<Vec<Signalled>, Failure> {
-    let mut events = read(run).await?;
-    let mut all: Vec<Signalled> = decisions(&events).collect();
+    let mut latest = events(run).await?;
+    let mut all: Vec<Signalled> = decisions(&latest).collect();
     for _ in 1..MAX_RUNS {
-        let Some(before) = continued(&events) else { break };
-        events = match read(&handle(run.client(), &run.info().workflow_id, Some(&before))).await {
+        let Some(before) = continued(&latest) else { break };
+        let before = handle(run.client(), &run.info().workflow_id, Some(&before));
+        latest = match events(&before).await {
             Ok(events) => events,
             Err(Failure::NotFound(_)) => return Ok([all, anything()].concat()),
             Err(failure) => return Err(failure),
         };
-        all.extend(decisions(&events));
+        all.extend(decisions(&latest));
     }
-    match continued(&events) {
+    match continued(&latest) {
         Some(_) => Ok([all, anything()].concat()),
         None => Ok(all),
     }
-}
-
-async fn read(handle: &Handle) -> Result<Vec<HistoryEvent>, Failure> {
-    call(HISTORY, |rpc| {
-        let options = WorkflowFetchHistoryOptions::builder().rpc_options(rpc).build();
-        let events = handle.fetch_history(options);
-        async move { events.try_collect().await }
-    })
-    .await
 }
 
 fn decisions(events: &[HistoryEvent]) -> impl Iterator<Item = Signalled> {

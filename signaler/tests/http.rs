@@ -21,7 +21,7 @@ mod service;
 
 use service::KEY;
 
-const OTHER_KEY: &str = "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=";
+const OTHER_KEY: &str = countersign_protos::TEST_KEYS[1];
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The service, with its settings changed by `flags`.

@@ -96,7 +96,7 @@ async fn keys_that_differ_from_the_workers_are_warned_about_and_what_to_compare(
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone());
     let _guard = tracing::subscriber::set_default(subscriber.finish());
-    let workers: LinkKeys = "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=".parse().expect("a key");
+    let workers: LinkKeys = countersign_protos::TEST_KEYS[1].parse().expect("a key");
     let service = service("https://ok.example", "", &[]).router();
     let mut ids = Vec::new();
     for i in 0..40 {

@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::Value;
 
-const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
-const OTHER_KEY: &str = "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=";
+const KEY: &str = countersign_protos::TEST_KEYS[0];
+const OTHER_KEY: &str = countersign_protos::TEST_KEYS[1];
 /// The bytes from 0 to 31.
 const TEST_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// `correct horse battery staple 42!`
@@ -110,8 +110,9 @@ fn broken_and_unsafe_set_ups_stop_the_start_with_setting_and_remedy() {
 
 #[test]
 fn what_is_broken_and_unsafe_is_reported_all_at_once() {
+    let keys = format!("{TEST_KEY},{PASSWORD},{KEY},{OTHER_KEY},{KEY}");
     let said = refusal(&[
-        (KEYS, TEST_KEY),
+        (KEYS, keys.as_str()),
         (URL, "http://approvals.example.com"),
         ("COUNTERSIGN_NOTIFY", "outbox:mails"),
         ("COUNTERSIGN_NOTIFY_FILE", "/nowhere/notify"),
@@ -119,6 +120,8 @@ fn what_is_broken_and_unsafe_is_reported_all_at_once() {
     ]);
     for named in [
         "COUNTERSIGN_LINK_KEYS: key 1 is one of examples and tests",
+        ", key 2 is made of printable characters",
+        ", key 5 is key 3 again",
         "COUNTERSIGN_ALLOW_INSECURE: must be true or false",
         "COUNTERSIGN_PUBLIC_URL: would send links in the clear",
         "COUNTERSIGN_NOTIFY_FILE: is set, and so is COUNTERSIGN_NOTIFY",

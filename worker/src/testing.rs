@@ -15,7 +15,7 @@ pub(crate) fn address(name: &str) -> EmailAddress {
 
 /// Not those of any approval.
 pub(crate) fn keys() -> LinkKeys {
-    "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("a key")
+    countersign_protos::TEST_KEYS[0].parse().expect("a key")
 }
 
 /// As `validate_submission` records it.

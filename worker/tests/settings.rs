@@ -4,8 +4,8 @@ use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
-const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
-const OTHER_KEY: &str = "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=";
+const KEY: &str = countersign_protos::TEST_KEYS[0];
+const OTHER_KEY: &str = countersign_protos::TEST_KEYS[1];
 /// The bytes from 0 to 31.
 const TEST_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// `correct horse battery staple 42!`
@@ -153,10 +153,12 @@ fn broken_and_unsafe_set_ups_stop_the_start_with_setting_and_remedy() {
     }
 }
 
+/// As many at once as there are settings for.
 #[test]
 fn what_is_broken_and_unsafe_is_reported_all_at_once() {
+    let keys = format!("{TEST_KEY},{PASSWORD},{KEY},{OTHER_KEY},{KEY}");
     let said = refusal(&[
-        ("COUNTERSIGN_LINK_KEYS", TEST_KEY),
+        ("COUNTERSIGN_LINK_KEYS", keys.as_str()),
         ("COUNTERSIGN_PUBLIC_URL", "http://approvals.example.com"),
         ("COUNTERSIGN_NOTIFY", "smtp://mail.example.com?tls=opportunistic"),
         ("COUNTERSIGN_MAIL_FROM", "approvals@example.com"),
@@ -168,10 +170,31 @@ fn what_is_broken_and_unsafe_is_reported_all_at_once() {
     for named in [
         "COUNTERSIGN_ALLOW_INSECURE: must be true or false",
         "COUNTERSIGN_LINK_KEYS: key 1 is one of examples and tests",
+        ", key 2 is made of printable characters",
+        ", key 5 is key 3 again",
         "COUNTERSIGN_PUBLIC_URL: would send links in the clear",
         "COUNTERSIGN_NOTIFY: would send links in the clear",
         "COUNTERSIGN_WEBHOOK_URL: would send outcomes in the clear",
         "COUNTERSIGN_WEBHOOK_SECRET_FILE: is set, and so is COUNTERSIGN_WEBHOOK_SECRET",
+    ] {
+        assert!(said.contains(named), "{named} is missing in:\n{said}");
+    }
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let cut = folder.path().join("cut");
+    fs::write(&cut, format!("{}\n{}\n", &KEY[..22], &KEY[22..])).expect("written");
+    let [cut, folder] = [cut.as_path(), folder.path()].map(|path| path.to_str().expect("UTF-8"));
+    let said = refusal(&[
+        ("COUNTERSIGN_LINK_KEYS_FILE", cut),
+        ("COUNTERSIGN_NOTIFY_FILE", folder),
+        ("COUNTERSIGN_WEBHOOK_URL", "https://hooks.example.com"),
+        ("COUNTERSIGN_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    ]);
+    for named in [
+        "COUNTERSIGN_LINK_KEYS_FILE: key 1 is not base64",
+        "COUNTERSIGN_NOTIFY_FILE: names a file that cannot be read",
+        "COUNTERSIGN_PUBLIC_URL: is required",
+        "COUNTERSIGN_WEBHOOK_SECRET: secret 1 is one of examples and tests",
     ] {
         assert!(said.contains(named), "{named} is missing in:\n{said}");
     }

@@ -4,13 +4,14 @@ use std::{
     fs,
     io::Write,
     process::{Command, Stdio},
+    sync::LazyLock,
 };
 
-use countersign_protos::{Chain, Claims, LinkKeys, digest, execution_key};
+use countersign_protos::{Chain, Claims, LinkKeys, TEST_KEYS, digest, execution_key};
 use serde_json::{Value, json};
 
-const KEYS: &str =
-    "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=,CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
+/// The older one last.
+static KEYS: LazyLock<String> = LazyLock::new(|| format!("{},{}", TEST_KEYS[1], TEST_KEYS[0]));
 
 fn run(args: &[&str], keys: Option<&str>, input: &str) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign-worker"));
@@ -54,7 +55,7 @@ fn outcome() -> Value {
 #[test]
 fn an_outcome_is_verified_with_public_keys_alone() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (code, published, err) = run(&["public-key"], Some(KEYS), "");
+    let (code, published, err) = run(&["public-key"], Some(KEYS.as_str()), "");
     assert_eq!(code, Some(0), "{err}");
     let jwks: Value = serde_json::from_str(&published).expect("JSON");
     assert_eq!(jwks["keys"].as_array().map(Vec::len), Some(2), "{jwks}");
@@ -65,7 +66,7 @@ fn an_outcome_is_verified_with_public_keys_alone() {
     let json = outcome().to_string();
     let words = "Genuine: PO-1 was rejected by its reviewers.\n";
     for (args, env) in
-        [(&["verify", "-", "--keys", keys][..], None), (&["verify", "-"], Some(KEYS))]
+        [(&["verify", "-", "--keys", keys][..], None), (&["verify", "-"], Some(KEYS.as_str()))]
     {
         let (code, out, err) = run(args, env, &json);
         assert_eq!(code, Some(0), "{err}");

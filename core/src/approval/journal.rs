@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, Ballot, Due, EmailAddress, Invited};
+use super::{Approval, Ballot, Due, EmailAddress, Invited, UNKNOWN};
 
 /// Something that has had an effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub enum Entry {
         ballot: Ballot,
         at: Timestamp,
     },
-    /// By an operator, as the three below.
+    /// By an operator, as the two below.
     Reassigned {
         from: EmailAddress,
         to: EmailAddress,
@@ -38,6 +38,7 @@ pub enum Entry {
         identity: String,
         at: Timestamp,
     },
+    /// By an operator, or by cancelling the workflow.
     Withdrawn {
         reason: String,
         identity: String,
@@ -90,8 +91,11 @@ impl Approval {
             Entry::Reissued { reviewer, identity, at } => {
                 let _ = self.reissue(reviewer, identity, at);
             }
+            Entry::Withdrawn { reason, identity, at } if identity == UNKNOWN => {
+                self.cancel(reason, at);
+            }
             Entry::Withdrawn { reason, identity, at } => {
-                self.withdraw(reason, identity, at);
+                let _ = self.withdraw(reason, identity, at);
             }
             Entry::Reached { link, reached } => self.reached(&link, reached),
             Entry::TimePassed { at } => drop(self.tick(at)),

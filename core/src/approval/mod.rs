@@ -169,6 +169,18 @@ pub enum NotReissued {
     TooMany { wanted: usize, left: usize },
 }
 
+/// Why an approval is not withdrawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotWithdrawn {
+    #[error("the rules do not let operators withdraw (`may_withdraw` in [operators])")]
+    NotAllowed,
+    #[error("it is decided already")]
+    Decided,
+}
+
+/// The identity of who did something, where nobody knows any, as of who cancels a workflow.
+pub const UNKNOWN: &str = "unknown";
+
 /// Who has to be asked now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToAsk {
@@ -410,15 +422,39 @@ impl Approval {
         }
     }
 
-    /// Withdraws the approval, unless it is decided, as somebody who claims this identity wants it. Returns
-    /// whether it was withdrawn.
-    pub fn withdraw(&mut self, reason: String, identity: String, now: Timestamp) -> bool {
+    /// Withdraws the approval, as an operator who claims this identity wants it.
+    ///
+    /// # Errors
+    /// Why that is impossible.
+    pub fn withdraw(
+        &mut self,
+        reason: String,
+        identity: String,
+        now: Timestamp,
+    ) -> Result<(), NotWithdrawn> {
+        match () {
+            () if !self.restrictions.operators.may_withdraw => Err(NotWithdrawn::NotAllowed),
+            () if self.is_final() => Err(NotWithdrawn::Decided),
+            () => {
+                self.end_withdrawn(reason, identity, now);
+                Ok(())
+            }
+        }
+    }
+
+    /// Withdraws the approval because its workflow is cancelled, unless it is decided: the rules cannot forbid
+    /// that, and nobody knows by whom. Returns whether it was withdrawn.
+    pub fn cancel(&mut self, reason: String, now: Timestamp) -> bool {
         let pending = !self.is_final();
         if pending {
-            self.withdrawn = Some(Withdrawal { at: now, reason: reason.clone() });
-            self.journal.push(Entry::Withdrawn { reason, identity, at: now });
+            self.end_withdrawn(reason, UNKNOWN.to_owned(), now);
         }
         pending
+    }
+
+    fn end_withdrawn(&mut self, reason: String, identity: String, now: Timestamp) {
+        self.withdrawn = Some(Withdrawal { at: now, reason: reason.clone() });
+        self.journal.push(Entry::Withdrawn { reason, identity, at: now });
     }
 
     /// Records that an operator who claims this identity had one reviewer reminded, or all.

@@ -190,7 +190,8 @@ fn what_a_rule_decided_is_decided() {
         let rule_decision = RuleDecision { verdict, rule: "small".into(), at: at(1) };
         let mut approval = Approval::decided_by_rule(address("sue"), rule_decision);
         assert_eq!(vote(&mut approval, "ann", Reject, 2), Receipt::NotAReviewer);
-        assert!(!approval.withdraw(String::new(), "op".into(), at(2)));
+        let too_late = approval.withdraw(String::new(), "op".into(), at(2));
+        assert_eq!(too_late, Err(NotWithdrawn::Decided));
         let grounds = Basis::Rule("small");
         assert_eq!(
             approval.status(),
@@ -568,14 +569,31 @@ fn reminders_that_were_missed_together_go_as_one() {
 #[test]
 fn a_withdrawal_ends_what_is_pending_and_nothing_else() {
     let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
-    assert!(approval.withdraw("ordered twice".into(), "op".into(), at(3)));
+    assert_eq!(approval.withdraw("ordered twice".into(), "op".into(), at(3)), Ok(()));
     assert!(matches!(approval.status(), Status::Withdrawn(w) if w.reason == "ordered twice"));
     assert_eq!(vote(&mut approval, "ann", Approve, 4), Receipt::StageNotOpen);
-    assert!(!approval.withdraw(String::new(), "op".into(), at(5)));
+    let too_late = Err(NotWithdrawn::Decided);
+    assert_eq!(approval.withdraw(String::new(), "op".into(), at(5)), too_late);
     let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
     vote(&mut approval, "ann", Approve, 1);
-    assert!(!approval.withdraw(String::new(), "op".into(), at(5)));
+    assert_eq!(approval.withdraw(String::new(), "op".into(), at(5)), too_late);
+    assert!(!approval.cancel(String::new(), at(5)));
     assert!(matches!(approval.status(), Status::Approved(..)));
+}
+
+#[test]
+fn where_the_rules_forbid_it_no_operator_withdraws_and_a_cancellation_still_does() {
+    let operators = Operators { may_withdraw: false, ..Operators::default() };
+    let restrictions = Restrictions { operators, ..Restrictions::default() };
+    let mut approval = restricted(vec![plan(&["ann"], Quorum::Any)], restrictions);
+    let before = approval.clone();
+    for identity in ["op", UNKNOWN] {
+        let refused = approval.withdraw(String::new(), identity.into(), at(1));
+        assert_eq!(refused, Err(NotWithdrawn::NotAllowed), "{identity}");
+    }
+    assert_eq!(approval, before);
+    assert!(approval.cancel("stopped".into(), at(2)));
+    assert!(matches!(approval.status(), Status::Withdrawn(w) if w.reason == "stopped"));
 }
 
 #[test]
@@ -608,7 +626,7 @@ fn a_reason_says_who_or_what_gave_the_approval_its_status() {
     assert_eq!(json(&approval), json!({"deadlinePassed": passed}));
 
     let mut approval = asking_first_stage(vec![plan]);
-    approval.withdraw("typo".into(), "op".into(), at(1));
+    approval.withdraw("typo".into(), "op".into(), at(1)).expect("pending");
     assert_eq!(json(&approval), json!({"withdrawn": "typo"}));
 }
 
@@ -664,7 +682,7 @@ fn who_is_superseded_can_read_why() {
     refused.reached("0-0-ann@example.com", false);
     open(&mut refused, 10);
     assert_eq!(why(&refused, "ann"), "Some(Unreachable)");
-    refused.withdraw(String::new(), String::new(), at(11));
+    refused.withdraw(String::new(), String::new(), at(11)).expect("pending");
     assert_eq!(why(&refused, "boss"), "Some(Withdrawn)");
 }
 

@@ -5,13 +5,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    approval::{Ballot, By, Claim, OnDeadline, Quorum, Status, Verdict},
+    approval::{
+        Ballot, By, Claim, OnDeadline, Operators, Quorum, Restrictions, Status, UNKNOWN, Verdict,
+    },
     outcome::{claims, outcome},
     policy::{Absence, PlannedLevel, PlannedStage, TimePlan},
     testing::{address, addresses},
 };
 
-const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
+const KEY: &str = countersign_protos::TEST_KEYS[0];
 const CHAIN: Chain<'_> = Chain { workflow_id: "laptops", first_run_id: "run" };
 
 fn at(seconds: i64) -> Timestamp {
@@ -209,6 +211,50 @@ fn what_could_not_have_happened_is_refused() {
     let mut twice = journal.clone();
     twice.insert(4, journal[3].clone());
     assert_eq!(leaves.recompute(at(0), twice), Err(Contradiction(4)), "a vote counts once");
+
+    let by = |plan: &Plan, restrictions: Restrictions, journal: &[Entry]| {
+        let plan = Plan { restrictions, ..plan.clone() };
+        Leaves { plan: &plan, ..leaves }.recompute(at(0), journal.to_vec()).map(drop)
+    };
+    let operators = |operators| Restrictions { operators, ..Restrictions::default() };
+    let by_operator = {
+        let mut journal = journal.clone();
+        let Entry::Voted { ballot, .. } = &mut journal[3] else { panic!("Cy has not voted") };
+        ballot.proof = None;
+        journal
+    };
+    let withdrawn = |identity: &str| {
+        let (reason, identity) = (String::new(), identity.to_owned());
+        [&journal[..3], &[Entry::Withdrawn { reason, identity, at: at(3) }]].concat()
+    };
+    let no_votes = Operators { may_decide: false, ..Operators::default() };
+    let elsewhere = Some(vec!["elsewhere.example".to_owned()]);
+    let elsewhere = Operators { may_reassign_to: elsewhere, ..Operators::default() };
+    let no_withdrawal = Operators { may_withdraw: false, ..Operators::default() };
+    for (restrictions, journal, entry) in [
+        (operators(no_votes), by_operator, 3),
+        (operators(elsewhere), journal.clone(), 1),
+        (operators(no_withdrawal.clone()), withdrawn("op"), 3),
+    ] {
+        assert_eq!(by(&plan, Restrictions::default(), &journal), Ok(()), "nothing forbids it");
+        let refused = by(&plan, restrictions.clone(), &journal);
+        assert_eq!(refused, Err(Contradiction(entry)), "{restrictions:?}");
+    }
+    let cancelled = by(&plan, operators(no_withdrawal), &withdrawn(UNKNOWN));
+    assert_eq!(cancelled, Ok(()), "nobody forbids that");
+
+    // Ann is in both stages.
+    let mut plan = plan.clone();
+    plan.stages[1].reviewers = addresses(&["ann", "cfo"]);
+    let both = Leaves { plan: &plan, ..leaves };
+    let mut approval = begin(&plan, at(0));
+    for link in ask(&both, &mut approval, 0) {
+        press(&mut approval, &link, Verdict::Approve, 1);
+    }
+    ask(&both, &mut approval, 2);
+    assert_eq!(by(&plan, Restrictions::default(), approval.journal()), Ok(()));
+    let different_people = Restrictions { different_people: true, ..Restrictions::default() };
+    assert_eq!(by(&plan, different_people, approval.journal()), Err(Contradiction(3)));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{
     *,
 };
 use crate::{
-    approval::{EmailAddress, OnDeadline, Quorum, Verdict},
+    approval::{EmailAddress, OnDeadline, Operators, Quorum, Verdict},
     testing::address,
 };
 
@@ -762,6 +762,11 @@ fn the_example_covers_a_company() {
     let holidays = include_str!("../../../examples/holidays.ics");
     let policy = Policy::parse(text, "policy.toml", |_| Ok(holidays.to_owned()))
         .unwrap_or_else(|wrong| panic!("{wrong}"));
+    let domains = Some(vec!["example.com".to_owned()]);
+    let allowed = Operators { may_decide: true, may_reassign_to: domains, may_withdraw: true };
+    assert_eq!(policy.operators(), &allowed);
+    let (before, _) = text.split_once("\n[operators]\n").expect("what operators may do");
+    assert!(before.lines().next_back().is_some_and(|line| line.starts_with("# ")), "and why");
     let calendar = policy.calendar();
     for (date, works) in [
         ("2026-12-23", true),

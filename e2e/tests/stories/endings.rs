@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use countersign_e2e::{
     Answer, End, MailServer, Receiver, Stack, StackBuilder, Temporal, Workflow, eventually,
     json_payload, list, start_approval, submission, text, within,
@@ -400,4 +401,49 @@ async fn a_workflow_of_notices_that_no_approval_has_started_fails_and_mails_nobo
         );
     }
     assert_eq!(stack.outbox_size(), 0);
+}
+
+/// It has all that a real one has, but for what somebody has changed.
+#[tokio::test]
+async fn a_workflow_of_notices_with_a_forged_state_fails_and_mails_nobody() {
+    let builder = Stack::beside(Temporal::shared().await);
+    let server = MailServer::start(builder.dir()).await;
+    let stack = by_smtp(builder, &server).start().await;
+    let workflow = stack.submit(&submission::expense(&[ANN])).await;
+    let link = server.mails_to(ANN, 1).await.swap_remove(0).mail.link("approve");
+    server.reply(FULL);
+    stack.press(&link, "approve", "").await.expect(200, &["you approved"]);
+    let notices = workflow.notices().await;
+    server.reply(None);
+    assert!(matches!(notices.end().await, End::Completed(_)), "all is delivered");
+    let mails = server.count();
+
+    let begins = notices.history().await.events().swap_remove(0);
+    let input = &begins["workflowExecutionStartedEventAttributes"]["input"]["payloads"][0]["data"];
+    let input = BASE64_STANDARD.decode(text(input)).expect("base64");
+    let genuine: Value = serde_json::from_slice(&input).expect("JSON");
+    let mut to_others = genuine.clone();
+    let undelivered = to_others["open"]["notices"]["undelivered"].as_object_mut();
+    for notice in undelivered.expect("a notice to Sam").values_mut() {
+        notice["recipient"] = "mallory@example.com".into();
+    }
+    let mut of_others = genuine.clone();
+    let outcome = text(&genuine["open"]["outcome"]["json"]);
+    of_others["open"]["outcome"]["json"] = outcome.replace("Train to the fair", "Ten cars").into();
+    for (forged, why) in [
+        (to_others, "this notice does not concern the recipient"),
+        (of_others, "it was not recorded for this approval"),
+    ] {
+        assert_ne!(forged, genuine);
+        let (id, input) = (stack.new_workflow_id(), forged.to_string());
+        let start = ["workflow", "start", "--type", "ApprovalNotices", "--workflow-id", &id];
+        let with = ["--task-queue", &stack.queue, "--input", &input];
+        stack.temporal.must([&start[..], &with].concat()).await;
+        let started = stack.temporal.workflow(&id);
+        let end = started.end().await;
+        assert!(matches!(&end, End::Failed { kind, .. } if kind == "Undeliverable"), "{end:?}");
+        let history = started.history().await.0;
+        assert!(history.contains(why), "{why}: {history}");
+    }
+    assert_eq!((server.count(), server.times_received("mallory@example.com")), (mails, 0));
 }

@@ -127,9 +127,35 @@ async fn a_superseded_link_shows_neither_the_document_nor_what_others_write() {
     workflow.outcome().await;
     let page = shows_no_document(&stack, &new, 200, &[]).await;
     page.expect(200, &["APPROVED", "Ann's remark", "Bob's remark"]);
+    // Bob decided first, so he has not read hers.
+    let hers = ["Ann's remark", "Ann&#39;s remark"];
+    let page = shows_no_document(&stack, &bob.link("approve"), 200, &hers).await;
+    page.expect(200, &["APPROVED", "Bob's remark"]);
     let remarks = ["Bob's", "Bob&#39;s", "Ann's", "Ann&#39;s"];
     let page = shows_no_document(&stack, &old, 200, &remarks).await;
     page.expect(200, &["APPROVED", "Approved by bob@example.com and ann@example.com."]);
+}
+
+#[tokio::test]
+async fn while_no_worker_runs_a_replaced_link_shows_no_document_either() {
+    let mut stack = Stack::start().await;
+    let workflow = stack.submit(&both()).await;
+    let (ann, bob) = (stack.mail_to(ANN).await, stack.mail_to(BOB).await);
+    let (old, bob) = (ann.link("approve"), bob.link("approve"));
+    workflow.until_asked().await;
+    workflow.signal("reissue", &json!({"reviewer": ANN})).await;
+    let new = stack.mails_to(ANN, 2).await.swap_remove(1).link("approve");
+    stack.kill_worker().await;
+    // Nobody issues Bob's new link yet.
+    workflow.signal("reissue", &json!({"reviewer": BOB})).await;
+    for link in [&old, &bob] {
+        let page = shows_no_document(&stack, link, 410, &[]).await;
+        page.expect(410, &["This link has been superseded", "a newer mail"]);
+        let pressed = stack.press(link, "approve", "").await;
+        pressed.expect(202, &["recorded", "exp-2026-0042"]);
+        assert!(!pressed.says("Train to the fair"), "{}", pressed.text());
+    }
+    stack.open(&new).await.expect(200, &["not running right now", "Train to the fair"]);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use countersign_e2e::{Stack, Temporal, eventually, free_port, link_key, submission, text};
+use countersign_e2e::{Stack, Temporal, eventually, free_port, link_key, list, submission, text};
 use countersign_protos::LinkKeys;
 use serde_json::{Value, json};
 
@@ -136,6 +136,73 @@ async fn links_outlive_their_key_as_long_as_it_is_still_listed() {
         assert!(log.contains(&keys.fingerprints()), "an operator can compare the keys: {log}");
         assert!(!log.contains(&old_key) && !log.contains(&new_key), "a key is a secret: {log}");
     }
+}
+
+/// As docs/OPERATE.md says, step by step.
+#[tokio::test]
+async fn after_a_link_key_has_leaked_everybody_is_asked_again_by_links_under_another() {
+    const ANN: &str = "ann@example.com";
+    const BOB: &str = "bob@example.com";
+    let mut stack = Stack::start().await;
+    let both = json!({"stages": [{"reviewers": [ANN, BOB], "quorum": "all"}]});
+    let workflow = stack.submit(&submission::asking(both)).await;
+    let old = [stack.mail_to(ANN).await, stack.mail_to(BOB).await].map(|mail| mail.link("approve"));
+    workflow.until_asked().await;
+    stack.press(&old[0], "approve", "").await.expect(200, &["you approved"]);
+
+    stack.restart_with("COUNTERSIGN_LINK_KEYS", link_key()).await;
+    let reset = ["workflow", "reset", "--workflow-id", &workflow.id, "--type", "FirstWorkflowTask"];
+    let without = ["--reapply-exclude", "Signal", "--reason", "A key leaked"];
+    stack.temporal.must([&reset[..], &without].concat()).await;
+    let (ann, bob) = (stack.mails_to(ANN, 2).await, stack.mails_to(BOB, 2).await);
+    workflow.until_asked().await;
+    let status = workflow.status().await;
+    let reviewers: Vec<&Value> = list(&status["stages"][0]["reviewers"]).collect();
+    assert!(reviewers.iter().all(|reviewer| reviewer["vote"].is_null()), "no vote: {status}");
+    for link in &old {
+        assert_eq!(stack.open(link).await.status, 404, "an old link");
+        assert_eq!(stack.press(link, "reject", "").await.status, 404, "an old link");
+    }
+    for mails in [ann, bob] {
+        stack.press(&mails[1].link("approve"), "approve", "").await.expect(200, &["you approved"]);
+    }
+    let outcome = workflow.outcome().await;
+    assert_eq!((&outcome["status"], &outcome["operator"]), (&json!("APPROVED"), &Value::Null));
+    let keys: LinkKeys = stack.setting("COUNTERSIGN_LINK_KEYS").parse().expect("a key");
+    keys.jwks().verify(&text(&outcome["jws"])).expect("signed with the new key");
+}
+
+/// As docs/PERSONAL-DATA.md says.
+#[tokio::test]
+async fn what_is_kept_of_an_approval_is_exported_and_erased() {
+    let stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    workflow.until_asked().await;
+    eventually("a search for her to find what she is asked", async || {
+        let found = stack.temporal.list("ApprovalReviewers = 'ann@example.com'").await;
+        found.contains(&workflow.id).then_some(())
+    })
+    .await;
+    let status = workflow.status().await;
+    assert_eq!(status["submission"]["submitter"]["email"], "sam@example.com", "{status}");
+    let history = workflow.history().await.with_payloads_decoded();
+    assert!(history.contains("Sam Submitter"), "{history}");
+
+    workflow.signal("withdraw", &json!({"reason": "To be erased"})).await;
+    assert_eq!(workflow.outcome().await["status"], "WITHDRAWN");
+    stack.temporal.must(["workflow", "delete", "--yes", "--workflow-id", &workflow.id]).await;
+    let own = format!("WorkflowId = '{}'", workflow.id);
+    eventually("no trace in the index", async || {
+        stack.temporal.list(&own).await.is_empty().then_some(())
+    })
+    .await;
+    let grpc = stack.temporal.grpc().await;
+    eventually("no history", async || grpc.try_events(&workflow.id).await.err()).await;
+    eventually("the link to be gone", async || {
+        stack.open(&link).await.says("This request no longer exists").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -100,6 +100,7 @@ fn every_state_has_its_answer() {
             Answer::Superseded,
         ),
         (Reading::NoWorker(without_stages(Pending)), Answer::NoWorker, None, Answer::Accepted),
+        (Reading::Replaced(without_stages(Pending)), Answer::Superseded, None, Answer::Accepted),
         (
             Reading::Closed(without_stages(Approved)),
             Answer::Decided,
@@ -177,12 +178,15 @@ fn a_decision_is_confirmed_only_where_one_can_be_made_and_the_rule_says_so() {
         let state = ApprovalState { confirm: true, ..reading.state().clone() };
         match reading {
             Reading::NoWorker(_) => Reading::NoWorker(state),
+            Reading::Replaced(_) => Reading::Replaced(state),
             _ => Reading::Current(state),
         }
     };
     let open = || state(Pending, Pending, None, None);
-    let no_worker = || Reading::NoWorker(without_stages(Pending));
-    for reading in [open(), no_worker()] {
+    let no_worker = Reading::NoWorker(without_stages(Pending));
+    // A worker may ignore the order that has replaced the link.
+    let replaced = Reading::Replaced(without_stages(Pending));
+    for reading in [open(), no_worker, replaced] {
         assert!(!needs_confirmation(&reading, &ann()));
         assert!(needs_confirmation(&confirming(reading), &ann()));
     }

@@ -53,7 +53,7 @@ use crate::{answer::on_view, temporal::to_temporal};
 const CHAIN: Chain<'_> = Chain { workflow_id: "approval", first_run_id: "first" };
 
 fn keys() -> LinkKeys {
-    "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("a key")
+    countersign_protos::TEST_KEYS[0].parse().expect("a key")
 }
 
 fn genuine() -> GenuineLink {
@@ -243,6 +243,8 @@ struct World {
     signals: VecDeque<Signal>,
     /// The run and the request ID of each signal.
     sent: Vec<(String, String)>,
+    /// The calls that were made.
+    called: BTreeSet<String>,
     descriptions: usize,
     look_ups: usize,
     /// Whether no worker runs.
@@ -275,6 +277,7 @@ impl World {
     }
 
     fn answer(&mut self, request: &GrpcRequest) -> Result<Vec<u8>, tonic::Status> {
+        self.called.insert(request.rpc.clone());
         match request.rpc.as_str() {
             "DescribeNamespace" if self.busy => {
                 Err(tonic::Status::resource_exhausted("too many requests"))
@@ -410,6 +413,28 @@ async fn where_the_acknowledgement_was_lost_what_the_workflow_says_is_said() {
 
     let lost = pending().signal(|_| Err(Code::Unavailable)).signal(|_| Err(Code::NotFound));
     assert_eq!(approve(lost).await, Err(Problem::Unknown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_is_asked_of_temporal_is_to_read_query_signal_and_reset_sticky_task_queues() {
+    for (no_worker, expected) in [(false, Answer::Recorded), (true, Answer::Accepted)] {
+        let counts = |world: &mut World| {
+            world.runs[0].says = state(Status::Pending, Some(Verdict::Approve));
+            Ok(())
+        };
+        let world = World { no_worker, ..World::default() };
+        let world = world.run("first", Running, state(Status::Pending, None)).signal(counts);
+        let (approvals, world) = approvals(world).await;
+        approvals.find(&genuine(), None).await.expect("found");
+        let decided = approvals.decide(&genuine(), None, press(Verdict::Approve)).await;
+        assert_eq!(decided.map(|(answer, _)| answer), Ok(expected));
+        let called = world.lock().expect("a lock").called.clone();
+        let reads = ["Describe", "Get", "List", "Query"];
+        for call in called {
+            let acts = ["SignalWorkflowExecution", "ResetStickyTaskQueue"].contains(&&*call);
+            assert!(acts || reads.iter().any(|read| call.starts_with(read)), "{call}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

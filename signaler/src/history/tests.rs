@@ -1,10 +1,16 @@
-use countersign_protos::{Verdict, payload::Encoding, v1::Document};
-use temporalio_common::protos::temporal::api::{
-    common::v1::{Payload, Payloads},
-    history::v1::{
-        WorkflowExecutionCanceledEventAttributes, WorkflowExecutionCompletedEventAttributes,
-        WorkflowExecutionFailedEventAttributes, WorkflowExecutionTerminatedEventAttributes,
-        WorkflowExecutionTimedOutEventAttributes, WorkflowTaskScheduledEventAttributes,
+use countersign_protos::{ApprovalId, Verdict, payload::Encoding, v1::Document};
+use serde_json::json;
+use temporalio_common::protos::{
+    constants::LOCAL_ACTIVITY_MARKER_NAME,
+    temporal::api::{
+        common::v1::{Payload, Payloads},
+        history::v1::{
+            MarkerRecordedEventAttributes, WorkflowExecutionCanceledEventAttributes,
+            WorkflowExecutionCompletedEventAttributes, WorkflowExecutionFailedEventAttributes,
+            WorkflowExecutionStartedEventAttributes, WorkflowExecutionTerminatedEventAttributes,
+            WorkflowExecutionTimedOutEventAttributes, WorkflowTaskCompletedEventAttributes,
+            WorkflowTaskScheduledEventAttributes,
+        },
     },
 };
 
@@ -135,4 +141,97 @@ fn a_workflow_without_an_outcome_says_how_it_ended() {
         panic!("not closed")
     };
     assert_eq!(state.status(), Status::Withdrawn);
+}
+
+fn one(data: Value) -> Payloads {
+    let data = data.to_string().into_bytes();
+    let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
+    Payloads { payloads: vec![Payload { data, metadata, ..Payload::default() }] }
+}
+
+fn issued(invited: Value) -> Option<HistoryEvent> {
+    let details = [
+        ("data", one(json!({"activity_type": names::ACTIVITY_ISSUE_LINKS}))),
+        ("result", one(json!({"invited": invited, "due": null}))),
+    ];
+    event(Attributes::MarkerRecordedEventAttributes(MarkerRecordedEventAttributes {
+        marker_name: LOCAL_ACTIVITY_MARKER_NAME.to_owned(),
+        details: details.map(|(name, value)| (name.to_owned(), value)).into(),
+        ..Default::default()
+    }))
+}
+
+/// The signal `reissue`.
+fn ordered(payload: Value) -> Option<HistoryEvent> {
+    event(Attributes::WorkflowExecutionSignaledEventAttributes(
+        WorkflowExecutionSignaledEventAttributes {
+            signal_name: names::SIGNAL_REISSUE.to_owned(),
+            input: Some(one(payload)),
+            ..Default::default()
+        },
+    ))
+}
+
+#[test]
+fn a_new_link_replaces_an_old_one_without_a_worker_too_and_others_in_ones_place_do() {
+    let link = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash();
+    let seat = |round: u32, reviewer: &str, instead_of: Option<&str>, link: &str| {
+        json!({
+            "stage": 0, "round": round, "reviewer": reviewer, "insteadOf": instead_of,
+            "link": link, "key": "",
+        })
+    };
+    let next = |reviewer, instead_of| issued(json!([seat(2, reviewer, instead_of, "next")]));
+    let [ann, bob, cy] = ["ann@example.com", "bob@example.com", "cy@example.com"];
+    let own = seat(0, ann, None, link.as_str());
+    let replaced = |later: &[Option<HistoryEvent>]| {
+        let first = issued(json!([own, seat(0, bob, None, "bob's")]));
+        let events: Vec<_> = [first].iter().chain(later).flatten().cloned().collect();
+        replaces(&link, &events)
+    };
+    let other_stage = || {
+        let mut seat = seat(1, ann, None, "second stage");
+        seat["stage"] = json!(1);
+        issued(json!([seat]))
+    };
+    let seen = || {
+        event(Attributes::WorkflowTaskCompletedEventAttributes(
+            WorkflowTaskCompletedEventAttributes::default(),
+        ))
+    };
+    for (later, expected) in [
+        (vec![], false),
+        (vec![next(ann, None)], true),
+        (vec![next(cy, Some(ann))], true),
+        (vec![next(cy, Some(bob))], false),
+        (vec![next(bob, None)], false),
+        // At a deadline: she may decide all the same.
+        (vec![next(cy, None)], false),
+        (vec![other_stage()], false),
+        (vec![ordered(json!({"reviewer": " Ann@Example.com"}))], true),
+        (vec![ordered(json!({}))], true),
+        (vec![ordered(json!({"reviewer": bob}))], false),
+        (vec![ordered(json!(7))], false),
+        // The worker has ignored it, or its link would be here.
+        (vec![ordered(json!({})), seen()], false),
+    ] {
+        assert_eq!(replaced(&later), expected, "{later:?}");
+    }
+
+    // She was replaced before she was asked again, by this link.
+    let again = [
+        issued(json!([seat(0, ann, None, "first")])),
+        issued(json!([seat(1, cy, Some(ann), "cy's")])),
+        issued(json!([seat(2, ann, None, link.as_str())])),
+        issued(json!([seat(3, cy, Some(ann), "cy's second")])),
+    ];
+    assert!(!replaces(&link, &again.into_iter().flatten().collect::<Vec<_>>()));
+
+    let asked = |seat: Value| json!({"asked": {"invited": [seat]}});
+    let journal = json!([asked(own), asked(seat(1, ann, None, "new"))]);
+    let case = json!({"case": {"open": {"evidence": {"journal": journal}}}});
+    let continued = event(Attributes::WorkflowExecutionStartedEventAttributes(
+        WorkflowExecutionStartedEventAttributes { input: Some(one(case)), ..Default::default() },
+    ));
+    assert!(replaces(&link, &continued.into_iter().collect::<Vec<_>>()));
 }

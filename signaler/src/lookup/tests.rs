@@ -21,7 +21,7 @@ fn submission() -> Value {
 
 /// Cy's, who was asked second in the second stage, for Ann and instead of Bob.
 fn link() -> GenuineLink {
-    let keys: LinkKeys = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("a key");
+    let keys: LinkKeys = countersign_protos::TEST_KEYS[0].parse().expect("a key");
     let digest = digest(&submission());
     keys.first().link(LinkContext {
         stage: 1,
@@ -76,7 +76,11 @@ fn what_a_newer_version_has_issued_is_neither_proven_nor_gone() {
         )
     };
     let issue = |seat: Value| {
-        marker(LOCAL_ACTIVITY_MARKER_NAME, names::ACTIVITY_ISSUE_LINKS, json!({"invited": [seat]}))
+        marker(
+            LOCAL_ACTIVITY_MARKER_NAME,
+            names::ACTIVITY_ISSUE_LINKS,
+            json!({"invited": [seat]}),
+        )
     };
     let newer = |digest: &str, seat: Value| {
         let link = link();

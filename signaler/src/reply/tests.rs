@@ -354,17 +354,28 @@ async fn a_page_says_why_its_reader_is_asked() {
     }
 }
 
-/// Neither is first by weight, nor chosen in advance.
+/// Neither is first by weight, nor chosen in advance, whichever link of the mail was followed.
 #[tokio::test]
 async fn approve_and_reject_have_the_same_weight() {
-    let open = Reading::Current(approval(Status::Pending, Status::Pending, None, None));
-    let (_, page) = said(Answer::Open, open, Accept::Html).await;
     let button = |verdict: &str, label: &str| {
         let attributes = format!("name=\"verdict\" value=\"{verdict}\" class=\"{verdict}\"");
         format!("<button type=\"submit\" {attributes}>{label}</button>\n")
     };
     let both = [button("approve", "Approve"), button("reject", "Reject")].concat();
-    assert!(page.contains(&both), "{page}");
+    for choice in [None, Some(Verdict::Approve), Some(Verdict::Reject)] {
+        let open = Reading::Current(approval(Status::Pending, Status::Pending, None, None));
+        let (answer, reading) = (Answer::Open, open.into());
+        let reply = Reply::Approval { answer, reading, link: link(), choice };
+        let body = reply.respond(&site(), Accept::Html).into_body();
+        let page = to_bytes(body, 1 << 20).await.expect("a body");
+        let page = String::from_utf8_lossy(&page);
+        assert!(page.contains(&both), "{choice:?}: {page}");
+        let chosen =
+            choice.map(|verdict| format!("You chose {} in the mail", verdict.terms().button));
+        assert_eq!(page.contains("You chose"), chosen.is_some(), "{page}");
+        assert!(chosen.is_none_or(|chosen| page.contains(&chosen)), "{page}");
+        assert!(!page.contains("autofocus"), "{page}");
+    }
     // Each rule for one of them has its like for the other, which differs by colours alone.
     let style = include_str!("../../assets/style.css");
     let rules = |verdict: &str| -> Vec<String> {

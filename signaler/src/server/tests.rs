@@ -22,7 +22,7 @@ const FORM: &str = "verdict=approve";
 fn app(flags: &[&str]) -> App {
     let given = ["signaler", "--public-url", "https://ok.example"];
     let arguments = Arguments::parse_from(given.iter().chain(flags));
-    let key = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
+    let key = countersign_protos::TEST_KEYS[0];
     let environment =
         Environment::new([("COUNTERSIGN_LINK_KEYS", key)], |_| Err(io::ErrorKind::NotFound.into()));
     let nowhere = b"[profile.default]\naddress = \"127.0.0.1:1\"\n".to_vec();

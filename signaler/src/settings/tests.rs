@@ -2,7 +2,7 @@ use temporalio_client::envconfig::DataSource;
 
 use super::*;
 
-const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
+const KEY: &str = countersign_protos::TEST_KEYS[0];
 
 /// Temporal's own settings, with nothing from the environment.
 fn temporal(toml: &str) -> LoadClientConfigProfileOptions {

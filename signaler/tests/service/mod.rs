@@ -8,7 +8,7 @@ use countersign_signaler::{App, Arguments, Settings};
 use temporalio_client::envconfig::{DataSource, LoadClientConfigProfileOptions};
 
 /// The only link key of the service.
-pub(crate) const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
+pub(crate) const KEY: &str = countersign_protos::TEST_KEYS[0];
 
 /// The service, with its settings changed by `flags`; `notify` may be empty.
 pub(crate) fn service(public_url: &str, notify: &str, flags: &[&str]) -> App {

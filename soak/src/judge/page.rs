@@ -26,8 +26,8 @@ pub(super) fn explain_page(
     let of_workflow = |approval: &&Approval| approval.workflow == page.entry.workflow;
     let approval = facts.approvals.iter().find(of_workflow).ok_or("nobody has started it")?;
     let shown = &state["submission"];
-    // A link that can decide nothing any more shows only which submission it was for.
-    let must_show = matches!(page.entry.answer.as_str(), "open" | "unattended" | "accepted");
+    // A link that can decide nothing any more shows only which submission it was for, pressed or not.
+    let must_show = matches!(page.entry.answer.as_str(), "open" | "unattended");
     let is_named = shown["submissionId"] == approval.submission["submissionId"];
     if must_show || !is_named || !shown["document"].is_null() {
         is_of(shown, approval)?;

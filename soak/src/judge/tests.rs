@@ -9,8 +9,8 @@ use crate::{
     submission::{Quorum, Stage, Submission},
 };
 
-const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
-const OTHER_KEY: &str = "8oapFD6Ji3k4hgDsZXmPaL2ede+T0qBK5epfJ6skIyw=";
+const KEY: &str = countersign_protos::TEST_KEYS[0];
+const OTHER_KEY: &str = countersign_protos::TEST_KEYS[1];
 const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
 const WORKFLOW: &str = "soak-1-0";
 const ANN: &str = "ann.soak-1-0@example.com";

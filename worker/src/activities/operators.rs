@@ -44,7 +44,7 @@ use tokio::time::timeout;
 
 use super::{NOT_GENUINE, failure, refusal};
 use crate::{
-    approval::{EmailAddress, Entry},
+    approval::{EmailAddress, Entry, UNKNOWN},
     payload::from_temporal,
     recorded::Evidence,
 };
@@ -145,8 +145,6 @@ pub(super) fn name(outcome: &mut Outcome, events: &[HistoryEvent]) {
 
 /// How a vote came that has no proof.
 const OPERATOR: &str = "operator";
-/// The identity of who did something, where nobody knows any.
-const UNKNOWN: &str = "unknown";
 
 /// The run that follows in the order in which they are looked at.
 type Next = fn(&[HistoryEvent]) -> Option<String>;

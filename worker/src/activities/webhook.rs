@@ -11,7 +11,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use countersign_protos::{
-    is_example,
+    guessable,
     text::clean_line,
     v1::{Outcome, Status},
 };
@@ -57,7 +57,8 @@ pub struct Webhook {
 }
 
 /// The secrets that sign webhooks, each `whsec_` and base64, separated by commas or line breaks. All of them
-/// sign, so that during a rotation a receiver needs to know only the old or only the new one.
+/// sign, so that during a rotation a receiver needs to know only the old or only the new one. Each is there once,
+/// and none can be guessed.
 pub struct WebhookSecrets(Vec<standardwebhooks::Webhook>);
 
 /// Every problem with webhook secrets, without the secrets themselves.
@@ -69,27 +70,49 @@ impl FromStr for WebhookSecrets {
     type Err = WebhookSecretsError;
 
     fn from_str(text: &str) -> Result<Self, WebhookSecretsError> {
-        let (mut secrets, mut wrong) = (Vec::new(), Vec::new());
+        let (mut secrets, mut wrong) = (Vec::<(usize, Vec<u8>)>::new(), Vec::new());
         let all = text.split([',', '\n']).map(str::trim).filter(|secret| !secret.is_empty());
         for (secret, number) in all.zip(1..) {
-            let base64 = secret.strip_prefix("whsec_");
-            match base64.and_then(|base64| BASE64_STANDARD.decode(base64).ok()) {
-                None => wrong.push(format!("secret {number} must be whsec_ followed by base64")),
-                Some(key) if key.len() < MIN_SECRET_BYTES => wrong.push(format!(
-                    "secret {number} has {} bytes, and needs at least {MIN_SECRET_BYTES}",
-                    key.len()
-                )),
-                Some(key) if base64 == Some(WELL_KNOWN) || is_example(&key) => wrong.push(format!(
-                    "secret {number} is one of examples and tests, or repeats a few bytes"
-                )),
-                Some(key) => secrets.extend(standardwebhooks::Webhook::from_bytes(key)),
+            let key = match read_secret(secret) {
+                Ok(key) => key,
+                Err(why) => {
+                    wrong.push(format!("secret {number} {why}"));
+                    continue;
+                }
+            };
+            match secrets.iter().find(|(_, other)| *other == key) {
+                Some((earlier, _)) => {
+                    let again = format!("secret {number} is secret {earlier} again");
+                    wrong.push(format!("{again}: remove one of them"));
+                }
+                None => secrets.push((number, key)),
             }
         }
         match (secrets.is_empty(), wrong.is_empty()) {
-            (false, true) => Ok(Self(secrets)),
+            (false, true) => {
+                let keys = secrets.into_iter().map(|(_, key)| key);
+                Ok(Self(keys.flat_map(standardwebhooks::Webhook::from_bytes).collect()))
+            }
             (true, true) => Err(WebhookSecretsError(vec!["no secret is given".to_owned()])),
             (_, false) => Err(WebhookSecretsError(wrong)),
         }
+    }
+}
+
+/// The bytes of a secret, or what is wrong with it.
+fn read_secret(secret: &str) -> Result<Vec<u8>, String> {
+    let base64 = secret.strip_prefix("whsec_");
+    let key = base64.and_then(|base64| BASE64_STANDARD.decode(base64).ok());
+    let key = key.ok_or("must be whsec_ followed by base64")?;
+    if key.len() < MIN_SECRET_BYTES {
+        return Err(format!("has {} bytes, and needs at least {MIN_SECRET_BYTES}", key.len()));
+    }
+    match guessable(&key) {
+        Some(why) => Err(why.to_owned()),
+        None if base64 == Some(WELL_KNOWN) => {
+            Err("is one of examples and tests: it is that of Standard Webhooks".to_owned())
+        }
+        None => Ok(key),
     }
 }
 

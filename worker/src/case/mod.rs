@@ -213,9 +213,7 @@ impl Case {
             (Event::LinksIssued(issued), Some(_)) => self.links_issued(issued),
             // If it has been decided meanwhile, cancelling changes nothing.
             (Event::Cancelled(reason), Some(open)) => {
-                // Temporal does not say who cancelled.
-                let (reason, identity) = (text::comment(&reason), "unknown".to_owned());
-                open.untraced |= open.approval.withdraw(reason, identity, now);
+                open.untraced |= open.approval.cancel(text::comment(&reason), now);
             }
             (Event::TimePassed, Some(open)) if open.approval.is_final() => {}
             (Event::TimePassed, Some(open)) => {
@@ -579,14 +577,8 @@ impl Open {
                 reissued.map_err(|why| why.to_string())?;
             }
             Signal::Withdraw { reason, identity } => {
-                if !self.plan.restrictions.operators.may_withdraw {
-                    let why =
-                        "the rules do not let operators withdraw (`may_withdraw` in [operators])";
-                    return Err(why.to_owned());
-                }
-                if !self.approval.withdraw(reason, identity, now) {
-                    return Err("it is decided already".to_owned());
-                }
+                let withdrawn = self.approval.withdraw(reason, identity, now);
+                withdrawn.map_err(|why| why.to_string())?;
             }
         }
         Ok(true)

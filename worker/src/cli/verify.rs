@@ -154,7 +154,7 @@ mod tests {
     const CHAIN: Chain<'_> = Chain { workflow_id: "laptops-42", first_run_id: "run" };
 
     fn keys() -> LinkKeys {
-        "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("a key")
+        countersign_protos::TEST_KEYS[0].parse().expect("a key")
     }
 
     fn outcome() -> Value {

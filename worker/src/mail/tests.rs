@@ -167,7 +167,7 @@ impl Happening {
     fn withdraw(mut self, reason: &str, identity: &str) -> Self {
         let withdrawn =
             self.approval.withdraw(reason.to_owned(), identity.to_owned(), time(DECIDED));
-        assert!(withdrawn, "it was not decided");
+        assert_eq!(withdrawn, Ok(()));
         self
     }
 

@@ -25,7 +25,10 @@ fn activities_serve_only_approvals_in_their_own_namespace() {
             ("nobody", caller(activity, inside, None)),
             ("nobody, as a regular activity", caller(activity, false, None)),
             ("another workflow", caller(activity, inside, Some("Rogue"))),
-            ("a workflow with a similar name", caller(activity, inside, Some("approvalworkflow"))),
+            (
+                "a workflow with a similar name",
+                caller(activity, inside, Some("approvalworkflow")),
+            ),
             ("an approval, in the wrong way", caller(activity, !inside, approval)),
         ] {
             let why = own(asks).expect_err(who);
@@ -48,7 +51,7 @@ fn every_registered_activity_is_checked() {
     let countersign = Countersign {
         routing: Default::default(),
         policy: None,
-        link_keys: "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("a key"),
+        link_keys: countersign_protos::TEST_KEYS[0].parse().expect("a key"),
         public_url: "https://a.example".parse().expect("a URL"),
         organization: None,
         notifier: crate::notifier::Notifier::Outbox(crate::notifier::Outbox::new(
@@ -130,7 +133,8 @@ async fn the_same_cause_is_logged_once_a_second_with_how_many_were_left_out() {
     for i in 1..=100 {
         failures.note(failed(&format!("po-{i}"), "the webhook answered 503"));
     }
-    failures.note(FailedAttempt { is_final: true, ..failed("po-7", "the webhook answered 410") });
+    failures
+        .note(FailedAttempt { is_final: true, ..failed("po-7", "the webhook answered 410") });
     assert_eq!(
         log.lines(),
         [

@@ -4,7 +4,8 @@ use temporalio_common::protos::temporal::api::{
     common::v1::{self as temporal, Payloads, Principal},
     history::v1::{
         WorkflowExecutionCancelRequestedEventAttributes,
-        WorkflowExecutionContinuedAsNewEventAttributes, WorkflowExecutionSignaledEventAttributes,
+        WorkflowExecutionContinuedAsNewEventAttributes,
+        WorkflowExecutionSignaledEventAttributes,
     },
 };
 
@@ -154,7 +155,7 @@ fn an_operators_vote_is_one_that_somebody_has_signalled() {
 
 #[test]
 fn a_press_is_no_operators_vote() {
-    let keys: LinkKeys = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=".parse().expect("keys");
+    let keys: LinkKeys = countersign_protos::TEST_KEYS[0].parse().expect("keys");
     let chain = Chain { workflow_id: "laptops", first_run_id: "first" };
     let link = keys.first().link(LinkContext::new(chain, "v1:0", "ann@example.com"));
     let at = "2026-11-30T10:00:00Z".parse().expect("a time");

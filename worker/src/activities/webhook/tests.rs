@@ -249,8 +249,20 @@ fn secrets_are_separated_by_commas_and_every_wrong_one_is_named() {
     let example = "secret 1 is one of examples and tests, or repeats a few bytes";
     for (text, why) in [
         ("", "no secret is given"),
-        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", example),
+        (
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "secret 1 is one of examples and tests: it is that of Standard Webhooks",
+        ),
         ("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", example),
+        // `correct horse battery staple`
+        (
+            "whsec_Y29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZQ==",
+            "secret 1 is made of printable characters alone, as passwords are",
+        ),
+        (
+            "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX,whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX",
+            "secret 2 is secret 1 again: remove one of them",
+        ),
         (",", "no secret is given"),
         ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "secret 1 must be whsec_ followed by base64"),
         ("whsec_****", "secret 1 must be whsec_ followed by base64"),

@@ -3,7 +3,7 @@ use tracing_subscriber::prelude::*;
 
 use super::*;
 
-const KEY: &str = "CvguqOKqVKDK860eZ7NyUp5e5MtC5eQUsOsNC5Xq378=";
+const KEY: &str = countersign_protos::TEST_KEYS[0];
 
 const KEYS: &str = Secret::LINK_KEYS.name;
 const NOTIFY: &str = Secret::NOTIFY.name;
