@@ -81,6 +81,14 @@ pub(crate) struct Recovery {
     pub(crate) decided: Option<Duration>,
 }
 
+impl Recovery {
+    /// Whether workers were killed, and nothing else.
+    pub(crate) fn is_of_workers(&self) -> bool {
+        let killed = self.fault.strip_prefix("kill ").unwrap_or_default();
+        killed.contains("worker") && !killed.contains("signaler") && !killed.contains("Temporal")
+    }
+}
+
 /// Which faults a run has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {

@@ -98,7 +98,13 @@ impl Report<'_> {
         }
         let recoveries = [
             self.recovery("a new submission's mail", |recovery| recovery.asked),
+            self.recovery("that, workers alone killed", |recovery| {
+                recovery.asked.filter(|_| recovery.is_of_workers())
+            }),
             self.recovery("an open approval's decision and outcome", |recovery| recovery.decided),
+            self.recovery("that, workers alone killed", |recovery| {
+                recovery.decided.filter(|_| recovery.is_of_workers())
+            }),
         ];
         table(
             &mut text,

@@ -102,11 +102,8 @@ fn a_vote_without_its_proof_is_an_operators() {
         |bob| vote(bob).verdict = Verdict::Reject.into(),
         |bob| bob.reviewer = "eve@example.com".into(),
         |bob| {
-            vote(bob).proof = Some(link("ann@example.com").sign(
-                Verdict::Approve,
-                "ok",
-                Timestamp::UNIX_EPOCH,
-            ))
+            vote(bob).proof =
+                Some(link("ann@example.com").sign(Verdict::Approve, "ok", Timestamp::UNIX_EPOCH))
         },
     ];
     for change in forged {

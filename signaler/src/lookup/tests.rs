@@ -76,11 +76,7 @@ fn what_a_newer_version_has_issued_is_neither_proven_nor_gone() {
         )
     };
     let issue = |seat: Value| {
-        marker(
-            LOCAL_ACTIVITY_MARKER_NAME,
-            names::ACTIVITY_ISSUE_LINKS,
-            json!({"invited": [seat]}),
-        )
+        marker(LOCAL_ACTIVITY_MARKER_NAME, names::ACTIVITY_ISSUE_LINKS, json!({"invited": [seat]}))
     };
     let newer = |digest: &str, seat: Value| {
         let link = link();
@@ -152,10 +148,8 @@ fn a_link_is_that_of_the_run_that_issued_it_and_of_those_that_continue_it() {
         seat[field] = value;
         vec![first(), planned(submission()), issue(seat)]
     };
-    let signal = WorkflowExecutionSignaledEventAttributes {
-        input: Some(one(seat())),
-        ..Default::default()
-    };
+    let signal =
+        WorkflowExecutionSignaledEventAttributes { input: Some(one(seat())), ..Default::default() };
     for forged in [
         vec![begins("other", continued)],
         vec![begins("other", submission()), planned(submission()), issue(seat())],

@@ -180,8 +180,7 @@ fn a_reminder_that_is_acted_on_after_the_deadline_is_the_deadline() {
 #[test]
 fn what_is_called_off_is_withdrawn_unless_it_was_decided() {
     let submission = submission();
-    let mut events =
-        vec![asked("ann"), asked("bob"), signal("ann", "approve"), Event::Cancelled];
+    let mut events = vec![asked("ann"), asked("bob"), signal("ann", "approve"), Event::Cancelled];
     events.extend([Event::Acted, signal("bob", "approve"), Event::Acted]);
     assert_eq!(Tally::of(&submission.stages, &events).status(), "WITHDRAWN");
     events.swap(3, 5);

@@ -39,9 +39,7 @@ use crate::{
     },
     outcome,
     policy::Plan,
-    recorded::{
-        Concluded, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest, Sealed,
-    },
+    recorded::{Concluded, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest, Sealed},
 };
 
 /// Serialised, it is what a workflow that continues as new leaves to its next run.

@@ -922,7 +922,10 @@ fn every_mail() -> Vec<(&'static str, Letter)> {
         ("request-for-somebody-away-reminder", reminded(&is_away)),
         ("request-in-anothers-place", asked(&replaces)),
         ("request-in-anothers-place-reminder", reminded(&replaces)),
-        ("superseded-replaced", two(OnDeadline::Reject).replace("bob", "cy").superseded(writer, "bob")),
+        (
+            "superseded-replaced",
+            two(OnDeadline::Reject).replace("bob", "cy").superseded(writer, "bob"),
+        ),
         ("superseded-others-asked", others_asked.superseded(writer, "bob")),
         ("superseded-unreachable", refused.superseded(writer, "bob")),
         ("superseded-deadline", two(OnDeadline::Reject).pass_deadline().superseded(writer, "bob")),

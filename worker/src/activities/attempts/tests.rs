@@ -25,10 +25,7 @@ fn activities_serve_only_approvals_in_their_own_namespace() {
             ("nobody", caller(activity, inside, None)),
             ("nobody, as a regular activity", caller(activity, false, None)),
             ("another workflow", caller(activity, inside, Some("Rogue"))),
-            (
-                "a workflow with a similar name",
-                caller(activity, inside, Some("approvalworkflow")),
-            ),
+            ("a workflow with a similar name", caller(activity, inside, Some("approvalworkflow"))),
             ("an approval, in the wrong way", caller(activity, !inside, approval)),
         ] {
             let why = own(asks).expect_err(who);
@@ -133,8 +130,7 @@ async fn the_same_cause_is_logged_once_a_second_with_how_many_were_left_out() {
     for i in 1..=100 {
         failures.note(failed(&format!("po-{i}"), "the webhook answered 503"));
     }
-    failures
-        .note(FailedAttempt { is_final: true, ..failed("po-7", "the webhook answered 410") });
+    failures.note(FailedAttempt { is_final: true, ..failed("po-7", "the webhook answered 410") });
     assert_eq!(
         log.lines(),
         [
