@@ -196,6 +196,33 @@ fn a_new_link_is_for_exactly_whom_the_old_one_was_for() {
     }
 }
 
+/// A state that somebody else has written says who has which seat.
+#[test]
+fn whose_link_was_never_issued_gets_no_new_one() {
+    let (plan, key) = (plan(), key());
+    let leaves = Leaves { chain: CHAIN, plan: &plan, key: &key };
+    let mut approval = begin(&plan, at(0));
+    ask(&leaves, &mut approval, 0);
+    approval.reissue(Some(address("ann")), "op".into(), at(1)).expect("possible");
+    let to_ask = approval.to_ask().expect("somebody to ask");
+    let Whom::Reissue { old_link, .. } = &to_ask.whom else { panic!("{to_ask:?}") };
+    let issued = |reviewer: &str, on_behalf_of: Option<&str>, instead_of: Option<&str>, old_round| {
+        let whom = Whom::Reissue {
+            reviewer: address(reviewer),
+            on_behalf_of: on_behalf_of.map(address),
+            instead_of: instead_of.map(address),
+            old_round,
+            old_link: old_link.clone(),
+        };
+        leaves.invite(&ToAsk { whom, ..to_ask.clone() }, None, at(2)).len()
+    };
+    assert_eq!(issued("ann", None, None, 0), 1);
+    assert_eq!(issued("eve", None, None, 0), 0);
+    assert_eq!(issued("eve", Some("ann"), None, 0), 0, "not as a deputy either");
+    assert_eq!(issued("ann", None, Some("bob"), 0), 0);
+    assert_eq!(issued("ann", None, None, 1), 0);
+}
+
 #[test]
 fn what_could_not_have_happened_is_refused() {
     let (plan, key) = (plan(), key());

@@ -15,6 +15,7 @@ use countersign_protos::{
 };
 use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::{
+    command::v1::Command,
     common::v1::{Payload, WorkflowType},
     history::v1::{HistoryEvent, history_event::Attributes},
 };
@@ -128,6 +129,16 @@ async fn begin_with(stack: &mut Stack, grpc: &Grpc, workflow: &Workflow, markers
     let task = rogue.workflow_task().await;
     let commands = markers.into_iter().map(Marker::record).collect();
     rogue.answer_in_part(task, commands).await;
+}
+
+/// Answers an approval's next workflow task as a rogue while no worker runs.
+async fn answer_next(stack: &mut Stack, grpc: &Grpc, workflow: &Workflow, commands: Vec<Command>) {
+    stack.stop_worker().await;
+    grpc.signal(&workflow.id, "remind", Vec::new()).await;
+    let rogue = grpc.rogue(&stack.queue);
+    let task = rogue.workflow_task().await;
+    rogue.answer(task, commands).await;
+    stack.start_worker();
 }
 
 /// A link as the real ones are, with a key of one's own.
@@ -265,12 +276,7 @@ async fn a_rogue_within_an_approval_has_nothing_forged_mailed_or_signed() {
         schedule_activity(&queue, &format!("forged-{number}"), activity, vec![input])
     });
     let commands = commands.collect();
-    stack.stop_worker().await;
-    grpc.signal(&workflow.id, "remind", Vec::new()).await;
-    let rogue = grpc.rogue(&stack.queue);
-    let task = rogue.workflow_task().await;
-    rogue.answer(task, commands).await;
-    stack.start_worker();
+    answer_next(&mut stack, &grpc, &workflow, commands).await;
     for (number, (activity, _)) in forged.iter().enumerate() {
         let refused = grpc.end_of_activity(&workflow.id, &format!("forged-{number}")).await;
         let refused = refused.unwrap_or_else(|| panic!("{activity} acts on what is forged"));
@@ -913,12 +919,7 @@ async fn whom_a_rogue_names_gets_no_mail_and_whom_it_misinforms_neither() {
         schedule_activity(&stack.queue, &id, activity, vec![json_payload(input)])
     });
     let (commands, mails) = (commands.collect(), stack.outbox_size());
-    stack.stop_worker().await;
-    grpc.signal(&workflow.id, "remind", Vec::new()).await;
-    let rogue = grpc.rogue(&stack.queue);
-    let task = rogue.workflow_task().await;
-    rogue.answer(task, commands).await;
-    stack.start_worker();
+    answer_next(&mut stack, &grpc, &workflow, commands).await;
     for (number, (activity, input, why)) in forged.iter().enumerate() {
         let refused = grpc.end_of_activity(&workflow.id, &format!("made-up-{number}")).await;
         let refused = refused.unwrap_or_else(|| panic!("{activity} acts on {input}"));
@@ -940,15 +941,60 @@ async fn a_state_with_acts_of_operators_that_nobody_has_signalled_is_not_conclud
         let chain = Chain { workflow_id: &workflow.id, first_run_id: &run };
         let journal = acts_of_operators(&seats.result())[act].take();
         let state = continued(chain, &own.result()["plan"], journal);
-        stack.stop_worker().await;
-        grpc.signal(&workflow.id, "remind", Vec::new()).await;
-        let rogue = grpc.rogue(&stack.queue);
-        let task = rogue.workflow_task().await;
-        rogue.answer(task, vec![continue_as_approval(&stack.queue, state)]).await;
-        stack.start_worker();
+        let next_run = vec![continue_as_approval(&stack.queue, state)];
+        answer_next(&mut stack, &grpc, &workflow, next_run).await;
         fails_as_forged(&mut stack, &receiver, &workflow, &link, what).await;
         assert!(!is_told(&stack, ANN), "{what}: {:?}", stack.mails_so_far(ANN));
     }
+}
+
+/// The next run claims that Ann was replaced, so that our worker issues a link. It is not mailed then either
+/// where nobody is said to have wanted that.
+#[tokio::test]
+async fn nobody_is_asked_in_anothers_place_whom_no_operator_has_named() {
+    let receiver = Receiver::refusing(0).await;
+    let mut stack = installation(&receiver).await;
+    let grpc = stack.temporal.grpc().await;
+    let (workflow, _) = asked(&stack, &submission::routed("125.50")).await;
+    let [own, seats] = recorded(&grpc, &workflow).await;
+    let run = grpc.run(&workflow.id).await;
+    let chain = Chain { workflow_id: &workflow.id, first_run_id: &run };
+    let [_, replaced, _] = acts_of_operators(&seats.result());
+    let state = continued(chain, &own.result()["plan"], replaced);
+    let next_run = vec![continue_as_approval(&stack.queue, state)];
+    answer_next(&mut stack, &grpc, &workflow, next_run).await;
+    let to_mallory = |(_, input): (String, Payload)| {
+        let request: Value = serde_json::from_slice(&input.data).ok()?;
+        (request["reviewer"] == MALLORY && request["link"].is_string()).then_some(request)
+    };
+    let mut request = eventually("a request to Mallory", async || {
+        scheduled(&grpc.events(&workflow.id).await).into_iter().find_map(to_mallory)
+    })
+    .await;
+    let wanted_by = request.as_object_mut().and_then(|request| request.remove("reassignedBy"));
+    assert_eq!(wanted_by, Some(json!("help desk")), "{request}");
+    let input = vec![json_payload(&request)];
+    let again = vec![schedule_activity(&stack.queue, "again", "request_approval", input)];
+    answer_next(&mut stack, &grpc, &workflow, again).await;
+    let refused = grpc.end_of_activity(&workflow.id, "again").await.expect("Mallory is asked");
+    assert!(refused.contains("nobody has signalled"), "{refused}");
+    assert!(stack.mails_so_far(MALLORY).is_empty(), "{:?}", stack.mails_so_far(MALLORY));
+}
+
+/// A digest covers no routing: the same submission with other reviewers would pass for the same approval.
+#[tokio::test]
+async fn a_run_that_goes_on_with_a_submission_is_refused() {
+    let mut stack = Stack::start().await;
+    let grpc = stack.temporal.grpc().await;
+    let (workflow, _) = asked(&stack, &submission::expense(&[ANN])).await;
+    let input = json_payload(&submission::expense(&[MALLORY]));
+    let next_run = vec![continue_as_approval(&stack.queue, input)];
+    answer_next(&mut stack, &grpc, &workflow, next_run).await;
+    let end = workflow.end().await;
+    assert!(matches!(end, End::Failed { .. }), "{end:?}");
+    let history = workflow.history().await;
+    assert!(history.0.contains("InvalidStart"), "{}", history.outline());
+    assert!(stack.mails_so_far(MALLORY).is_empty(), "{:?}", stack.mails_so_far(MALLORY));
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ pub(super) fn name(outcome: &mut Outcome, events: &[HistoryEvent]) {
 /// How a vote came that has no proof.
 const OPERATOR: &str = "operator";
 /// The identity of who did something, where nobody knows any.
-const UNKNOWN: &str = "unknown";
+pub(super) const UNKNOWN: &str = "unknown";
 
 /// The run that follows in the order in which they are looked at.
 type Next = fn(&[HistoryEvent]) -> Option<String>;

@@ -187,8 +187,13 @@ fn what_histories_hold_is_written_as_it_was() {
     let opened_at = at("2026-11-24T09:00:00Z");
     let issued = Issued { opened_at, invited: vec![invited()], due: Some(due()) };
     let replacement = Whom::Replacement(address("ann"), address("cy"));
-    let (on_behalf_of, instead_of) = (Some(address("ann")), Some(address("bob")));
-    let new_link = Whom::Reissue { reviewer: address("dee"), on_behalf_of, instead_of };
+    let new_link = Whom::Reissue {
+        reviewer: address("dee"),
+        on_behalf_of: Some(address("ann")),
+        instead_of: Some(address("bob")),
+        old_round: 1,
+        old_link: HASH.into(),
+    };
     let written: Map<String, Value> = [
         ("Validated::Plan", json_of(Validated::Plan(sealed(&plan(), CHAIN)))),
         ("Validated::Problems", json_of(Validated::Problems(vec![problem]))),
