@@ -29,12 +29,17 @@ const SAM: &str = "sam@example.com";
 const MALLORY: &str = "mallory@example.com";
 const TITLE: &str = "Train to the fair";
 
-/// Small amounts need nobody; about others, Ann is asked.
+/// Small amounts need nobody, nor do very large ones; about others, Ann is asked.
 const RULES: &str = r#"
 [[rules]]
 name = "Small expenses"
 when.amount = { USD = { up_to = 20 } }
 decision = "approve"
+
+[[rules]]
+name = "Too much"
+when.amount = { USD = { above = 9_000 } }
+decision = "reject"
 
 [default]
 name = "Everything else"
@@ -113,7 +118,7 @@ fn forged_plan(marker: &Marker, change: impl FnOnce(&mut Value)) -> Value {
 }
 
 /// What the first workflow task of an approval has recorded: its plan and its first seats.
-async fn recorded(grpc: &Grpc, workflow: &Workflow) -> [Marker; 2] {
+pub(crate) async fn recorded(grpc: &Grpc, workflow: &Workflow) -> [Marker; 2] {
     let events = grpc.events(&workflow.id).await;
     [names::ACTIVITY_VALIDATE, names::ACTIVITY_ISSUE_LINKS]
         .map(|activity| Marker::of(&events, activity))
@@ -387,6 +392,47 @@ async fn no_page_believes_a_forged_answer_or_a_forged_result() {
     }
 }
 
+#[tokio::test]
+async fn a_forged_conclusion_is_told_to_nobody() {
+    let receiver = Receiver::refusing(0).await;
+    let mut stack = installation(&receiver).await;
+    let grpc = stack.temporal.grpc().await;
+    let coffee = stack.submit(&coffee("5.13")).await;
+    assert_eq!(coffee.outcome().await["status"], "APPROVED");
+    let of_another = Marker::of(&grpc.events(&coffee.id).await, names::ACTIVITY_CONCLUDE).result();
+    let workflow = stack.submit(&submission::routed("9500.00")).await;
+    assert_eq!(workflow.outcome().await["status"], "REJECTED");
+    let events = grpc.events(&workflow.id).await;
+    let [plan, own] = [names::ACTIVITY_VALIDATE, names::ACTIVITY_CONCLUDE]
+        .map(|activity| Marker::of(&events, activity));
+    let mut changed = own.result();
+    let json = text(&changed["outcome"]["json"]);
+    let approved = json.replace("REJECTED", "APPROVED");
+    assert_ne!(approved, json);
+    changed["outcome"]["json"] = approved.into();
+    for (what, forged) in [("another approval's", of_another), ("a changed one", changed)] {
+        let markers = vec![plan.clone(), own.clone().with(&forged)];
+        begin_with(&mut stack, &grpc, &workflow, markers).await;
+        stack.start_worker();
+        let result = workflow.outcome().await;
+        assert_eq!(result["status"], "APPROVED", "{what}: anybody can write that");
+        let history = workflow.history().await;
+        assert!(history.0.contains("NotGenuine"), "{what}: {}", history.outline());
+        for told in told(&receiver, &workflow).await {
+            assert_eq!(told["status"], "REJECTED", "{what}: {told}");
+        }
+        let mut mails = stack.mails_so_far(SAM);
+        mails.retain(|mail| mail.subject.contains(TITLE));
+        assert!(mails.iter().all(|mail| mail.subject.contains("Rejected")), "{what}: {mails:?}");
+        let jwks = stack.open(&stack.url("/.well-known/jwks.json")).await.body;
+        let jwks = serde_json::from_str(&jwks).expect("JSON");
+        if let Some(claims) = verified(&jwks, &text(&result["jws"])).await {
+            let (of, status) = (&claims["workflowId"], &claims["status"]);
+            assert!(*of != workflow.id || status == "REJECTED", "{what}: {claims}");
+        }
+    }
+}
+
 /// The outcome that a marker of `conclude` has, which a worker has sealed and signed.
 fn concluded(events: &[HistoryEvent]) -> Value {
     let concluded = Marker::of(events, names::ACTIVITY_CONCLUDE).result();
@@ -489,7 +535,7 @@ fn evidence(chain: Chain<'_>, plan: &Value, journal: Value) -> Value {
 }
 
 /// A state as a run leaves it to the next one.
-fn continued(chain: Chain<'_>, plan: &Value, journal: Value) -> Payload {
+pub(crate) fn continued(chain: Chain<'_>, plan: &Value, journal: Value) -> Payload {
     let open = json!({
         "evidence": evidence(chain, plan, journal), "workflowId": chain.workflow_id, "encoding": "JsonPlain",
         "deliveries": {}, "notices": {},
@@ -502,7 +548,7 @@ fn continued(chain: Chain<'_>, plan: &Value, journal: Value) -> Payload {
 }
 
 /// Everybody of a stage was asked, and has approved.
-fn approved_by(issued: &Value, proof: &Value) -> Value {
+pub(crate) fn approved_by(issued: &Value, proof: &Value) -> Value {
     let at = "2026-11-30T10:00:01Z";
     let asked = json!({"asked": {"invited": issued["invited"], "due": issued["due"], "at": at}});
     let vote = |seat: &Value| {
