@@ -354,13 +354,13 @@ fn may_say<M>(decoded: Result<M, PayloadError>, says: impl FnOnce(&M) -> bool) -
     }
 }
 
-/// The payloads of a signal of this name by who claims this identity, which may be cut or unknown.
+/// The payloads of a signal of this name by who claims this identity, which may be unknown.
 fn signal(event: &HistoryEvent, name: &str, identity: &str) -> Option<Vec<Payload>> {
     let Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) = &event.attributes
     else {
         return None;
     };
-    let claims = identity == UNKNOWN || clean_line(&signal.identity).starts_with(identity);
+    let claims = identity == UNKNOWN || text::identity(&signal.identity) == identity;
     let payloads = signal.input.clone().unwrap_or_default().payloads;
     (signal.signal_name == name && claims).then(|| from_temporal(payloads))
 }
@@ -519,9 +519,11 @@ mod tests {
         }
         assert!(is_signalled(encrypted("approve")), "it may say anything");
         assert!(!is_signalled(encrypted("reject")));
-        let by_another = Vote { identity: "somebody else".into(), ..vote.clone() };
         let by_ann = sent("approve", r#"{"reviewer": "ann@example.com"}"#, "");
-        assert!(!Act::Vote(&by_another, "").is_in(std::slice::from_ref(&by_ann)));
+        for another in ["somebody else", "help", ""] {
+            let by_another = Vote { identity: another.into(), ..vote.clone() };
+            assert!(!Act::Vote(&by_another, "").is_in(std::slice::from_ref(&by_ann)), "{another}");
+        }
         let by_unknown = Vote { identity: UNKNOWN.into(), ..vote.clone() };
         assert!(Act::Vote(&by_unknown, "").is_in(&[run("first", ""), by_ann]));
         assert!(!Act::Vote(&by_unknown, "").is_in(&[]));
