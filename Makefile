@@ -52,10 +52,12 @@ bench: ## Measure what Countersign costs, also beside workers in Python and Type
 	cargo build --release --locked --bins -p countersign-worker -p countersign-signaler
 	cargo run --release --locked -p countersign-e2e --bin bench -- $(BENCH)
 
-soak: ## Kill, cut and freeze everything under load for three quarters of an hour (docs/SOAK.md).
+soak: ## Kill, cut, freeze and attack everything under load for an hour (docs/SOAK.md).
 	@scripts/tools soak
 	cargo build --release --locked -p countersign-worker -p countersign-signaler -p countersign-soak
 	@set -e; for run in $(or $(SEEDS),1 2 3); do \
 		cargo run --release --locked --quiet --bin soak -- --seed $$run $(SOAK); done
+	@echo "An adversary, who has the whole namespace and no keys."
+	cargo run --release --locked --quiet --bin soak -- --adversary --seed $(firstword $(SEEDS) 1) $(SOAK)
 	@echo "An adversary with the keys, to see that what is forged is found."
 	cargo run --release --locked --quiet --bin soak -- --short --adversary --control

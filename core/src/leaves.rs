@@ -101,14 +101,33 @@ impl Leaves<'_> {
     /// Issues links to those who are to be asked, or to their deputies.
     ///
     /// A plan has the absences of the reviewers whom it names. A replacement that an operator names need not
-    /// be one of them: today's rules apply to it, if there are any.
+    /// be one of them: today's rules apply to it, if there are any. Whose link was never issued gets no new one.
     pub fn invite(&self, to_ask: &ToAsk, rules: Option<&Policy>, at: Timestamp) -> Vec<Invited> {
+        if !self.had_link(to_ask) {
+            return Vec::new();
+        }
         let invitees = invitees(self.plan, to_ask, rules, at).into_iter();
         invitees
             .map(|Invitee { reviewer, on_behalf_of, .. }| {
                 self.invited(to_ask, reviewer, on_behalf_of)
             })
             .collect()
+    }
+
+    /// Whether somebody who is to get a new link had the old one. A state can name anybody.
+    fn had_link(&self, to_ask: &ToAsk) -> bool {
+        let Whom::Reissue { reviewer, on_behalf_of, instead_of, old_round, old_link } = &to_ask.whom
+        else {
+            return true;
+        };
+        let old = self.link(SeatOf {
+            stage: to_ask.stage,
+            round: *old_round,
+            reviewer,
+            on_behalf_of: on_behalf_of.as_ref(),
+            instead_of: instead_of.as_ref(),
+        });
+        old.hash().as_str() == old_link
     }
 
     /// The approval to which this has happened.

@@ -157,7 +157,7 @@ fn ask(approval: &mut Approval, away: &[(EmailAddress, EmailAddress)], now: Time
     let plan = approval.stages()[stage].plan();
     let (reviewers, due) = match whom {
         Whom::Replacement(_, to) => (vec![to], None),
-        Whom::Reissue { reviewer, on_behalf_of, instead_of } => {
+        Whom::Reissue { reviewer, on_behalf_of, instead_of, .. } => {
             let link = link(stage, round as usize, &reviewer);
             let again = Invited { on_behalf_of, instead_of, ..Invited::new(reviewer, link) };
             approval.ask(vec![again], None, now);

@@ -188,15 +188,30 @@ impl Grpc {
         name: &str,
         input: Vec<Payload>,
     ) -> Result<(), Status> {
-        let request = SignalWorkflowExecutionRequest {
-            identity: identity.to_owned(),
+        let more = |request: &mut SignalWorkflowExecutionRequest| {
+            request.identity = identity.to_owned();
+            request.request_id = request_id.to_owned();
+        };
+        self.try_signal_with(id, name, input, more).await
+    }
+
+    /// Sends one with more in the request, or says why it is refused.
+    pub async fn try_signal_with(
+        &self,
+        id: &str,
+        name: &str,
+        input: Vec<Payload>,
+        more: impl FnOnce(&mut SignalWorkflowExecutionRequest),
+    ) -> Result<(), Status> {
+        let mut request = SignalWorkflowExecutionRequest {
             namespace: NAMESPACE.to_owned(),
             workflow_execution: Some(execution(id)),
             signal_name: name.to_owned(),
             input: payloads(input),
-            request_id: request_id.to_owned(),
+            request_id: Uuid::new_v4().to_string(),
             ..SignalWorkflowExecutionRequest::default()
         };
+        more(&mut request);
         self.0.clone().signal_workflow_execution(request.into_request()).await.map(drop)
     }
 

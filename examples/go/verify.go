@@ -1,4 +1,4 @@
-// Checks an outcome's signature: go run . OUTCOME.json JWKS.json
+// Checks an outcome: go run . OUTCOME.json JWKS.json
 //
 // OUTCOME.json is a workflow's result, and JWKS.json what the signaler serves at
 // /.well-known/jwks.json, or `countersign-worker public-key` prints.
@@ -6,6 +6,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
@@ -13,16 +14,28 @@ import (
 )
 
 // verify returns what was signed, as JSON: act on this.
-func verify(outcome struct{ JWS string }, keys jose.JSONWebKeySet) ([]byte, error) {
-	signed, err := jose.ParseSigned(outcome.JWS, []jose.SignatureAlgorithm{jose.EdDSA})
+func verify(outcome map[string]any, keys jose.JSONWebKeySet) ([]byte, error) {
+	jws, _ := outcome["jws"].(string)
+	signed, err := jose.ParseSigned(jws, []jose.SignatureAlgorithm{jose.EdDSA})
 	if err != nil {
 		return nil, err
 	}
-	return signed.Verify(keys)
+	payload, err := signed.Verify(keys)
+	if err != nil {
+		return nil, err
+	}
+	var claims struct{ Digest string }
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return nil, err
+	}
+	if digest(outcome) != claims.Digest {
+		return nil, errors.New("something else was decided")
+	}
+	return payload, nil
 }
 
 func main() {
-	var outcome struct{ JWS string }
+	var outcome map[string]any
 	var keys jose.JSONWebKeySet
 	err := read(os.Args[1], &outcome)
 	if err == nil {

@@ -4,6 +4,9 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::names::COMMENT_MAX_CHARS;
 
+/// An identity names a process and its host.
+const MAX_IDENTITY_CHARS: usize = 100;
+
 /// An amount with its digits grouped and its currency: `15,750.00 USD`.
 ///
 /// No digit is lost or added; anything but a decimal number is shown as it is.
@@ -118,6 +121,11 @@ pub fn clean(text: &str) -> String {
 /// [`clean`], on one line.
 pub fn clean_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Who a signal's sender claims to be, as it is kept: on one line, and not for ever.
+pub fn identity(claimed: &str) -> String {
+    clean_line(claimed).chars().take(MAX_IDENTITY_CHARS).collect()
 }
 
 /// What somebody typed, as it is kept: [clean], and no longer than a comment may be.
@@ -236,6 +244,12 @@ mod tests {
     fn comments_are_cut_and_cleaned_but_keep_their_lines() {
         assert_eq!(comment("  fine\u{0}\nsecond\u{1b}[31m line \r\n"), "fine\nsecond[31m line");
         assert_eq!(comment(&"é".repeat(3_000)).chars().count(), COMMENT_MAX_CHARS);
+    }
+
+    #[test]
+    fn identities_are_cut_and_cleaned() {
+        assert_eq!(identity(" 7@desk\u{202e}\nCFO "), "7@desk CFO");
+        assert_eq!(identity(&"é".repeat(3_000)).chars().count(), MAX_IDENTITY_CHARS);
     }
 
     #[test]

@@ -38,11 +38,17 @@ impl Case<'_> {
 /// The page's first line.
 pub(crate) fn headline(case: Case<'_>) -> String {
     let own = own_vote(case.state, case.link);
+    let (who, for_whom) = match is_by_operator(own) {
+        true => ("an operator", " for you"),
+        false => ("you", ""),
+    };
     match case.answer {
         Answer::Open => "Your decision is needed".to_owned(),
         // They may have decided already: no worker is there to say so.
         Answer::NoWorker => "You were asked to decide".to_owned(),
-        Answer::Voted | Answer::StageOver if own.is_some() => format!("You {} this", past(own)),
+        Answer::Voted | Answer::StageOver if own.is_some() => {
+            format!("{} {} this{for_whom}", capitalized(who), past(own))
+        }
         Answer::Voted | Answer::StageOver => match own_stage(case) {
             Some(stage) => format!("Stage {}", stage_word(stage).to_lowercase()),
             None => "This stage is over".to_owned(),
@@ -54,8 +60,10 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         Answer::Superseded => "This link has been superseded".to_owned(),
         Answer::Unconfirmed => "Not recorded yet: please confirm".to_owned(),
         Answer::Recorded => format!("Recorded: you {}", past(own)),
-        Answer::AlreadyRecorded => format!("Already recorded: you {}", past(own)),
-        Answer::OtherVerdict => format!("You had already {} this", past(own)),
+        Answer::AlreadyRecorded => format!("Already recorded: {who} {}{for_whom}", past(own)),
+        Answer::OtherVerdict => {
+            format!("{} had already {} this{for_whom}", capitalized(who), past(own))
+        }
         Answer::TooLate => "Already decided".to_owned(),
         Answer::Accepted => "Your decision is recorded".to_owned(),
         Answer::Sealing => "Recorded; the outcome is being sealed".to_owned(),
@@ -85,10 +93,14 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
                 .to_owned()
         }
         Answer::AlreadyRecorded => {
-            join([sentence("Your decision counted", &voted), progress(case)])
+            let whose = if is_by_operator(own) { "The operator's" } else { "Your" };
+            join([sentence(&format!("{whose} decision counted"), &voted), progress(case)])
         }
         Answer::OtherVerdict => join([
-            sentence("Your first decision stands; it was recorded", &voted),
+            match is_by_operator(own) {
+                true => sentence("That decision stands; it was recorded", &voted),
+                false => sentence("Your first decision stands; it was recorded", &voted),
+            },
             "Nothing was changed just now.".to_owned(),
             progress(case),
         ]),
@@ -168,6 +180,11 @@ fn stage_word(stage: &StageState) -> &'static str {
     }
 }
 
+/// Whether somebody has signalled it for the reviewer.
+fn is_by_operator(vote: Option<&Vote>) -> bool {
+    vote.is_some_and(|vote| vote.by == "operator")
+}
+
 fn past(vote: Option<&Vote>) -> &'static str {
     vote.and_then(|vote| vote.verdict().known()).map_or("decided", |verdict| verdict.terms().past)
 }
@@ -229,11 +246,9 @@ pub(crate) fn stage_note(stage: &StageState, opened: bool, case: Case<'_>) -> St
 pub(crate) fn reviewer_did(reviewer: &ReviewerState, waiting: bool, case: Case<'_>) -> String {
     if let Some(vote) = &reviewer.vote {
         let did = on(past(Some(vote)), &case.moment(vote.decided_at.as_ref()));
-        return match vote.by.as_str() {
-            "operator" => {
-                format!("{did}, recorded by an operator ({})", clean_line(&vote.identity))
-            }
-            _ => did,
+        return match is_by_operator(Some(vote)) {
+            true => format!("{did}, recorded by an operator ({})", clean_line(&vote.identity)),
+            false => did,
         };
     }
     let did = match (reviewer.released, waiting) {
@@ -499,7 +514,37 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use countersign_protos::ApprovalId;
+
     use super::*;
+
+    #[test]
+    fn for_whom_an_operator_has_decided_reads_that_it_was_not_them() {
+        let id: ApprovalId = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse().expect("well-formed");
+        let link = &id.hash();
+        let answers = [Answer::Voted, Answer::AlreadyRecorded, Answer::OtherVerdict];
+        let by_link = [
+            "You approved this",
+            "Already recorded: you approved",
+            "You had already approved this",
+        ];
+        let by_operator = [
+            "An operator approved this for you",
+            "Already recorded: an operator approved for you",
+            "An operator had already approved this for you",
+        ];
+        for (by, expected) in [("link", by_link), ("operator", by_operator)] {
+            let verdict = Verdict::Approve.into();
+            let vote = Some(Vote { verdict, by: by.into(), ..Vote::default() });
+            let own = ReviewerState { link: link.as_str().into(), vote, ..Default::default() };
+            let stage = StageState { reviewers: vec![own], ..StageState::default() };
+            let state = &ApprovalState { stages: vec![stage], ..ApprovalState::default() };
+            let cases = answers.map(|answer| Case { answer, state, link });
+            assert_eq!(cases.map(headline), expected);
+            let says_yours = cases.map(|case| explanation(case).contains("Your "));
+            assert_eq!(says_yours, [false, by == "link", by == "link"], "{by}");
+        }
+    }
 
     #[test]
     fn a_deadline_may_pass_although_some_have_decided() {

@@ -104,19 +104,24 @@ impl Attacked {
         printed.map(line).collect()
     }
 
-    /// The result in a few lines, and whether it is as expected.
-    pub(crate) fn summary(&self, account: &Account) -> (String, bool) {
+    /// The result in a few lines, and whether it is as expected: nothing is unexplained, and there were attacks of
+    /// all kinds.
+    pub(crate) fn summary(&self, account: &Account, is_full: bool) -> (String, bool) {
         let tried: usize = account.attacks().values().map(|(tried, _)| tried).sum();
         let judged = Kind::ALL.map(|kind| format!("{} {}", self.judged(kind), kind.name()));
         let unexplained =
             Kind::ALL.map(|kind| format!("{} {}", self.found(kind).count(), kind.name()));
-        let text = format!(
+        let mut text = format!(
             "{} approvals, {tried} attacks; judged {}.\nUnexplained: {}.",
             self.facts.approvals.len(),
             judged.join(", "),
             unexplained.join(", "),
         );
-        (text, self.findings.is_empty())
+        let missing = account.missing(is_full);
+        if !missing.is_empty() {
+            let _ = write!(text, "\nNOT as expected: without effect: {}.", missing.join("; "));
+        }
+        (text, self.findings.is_empty() && missing.is_empty())
     }
 
     /// The result of the control in a few lines, and whether it is as expected: forgeries came through, and

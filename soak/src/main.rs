@@ -223,7 +223,7 @@ async fn attack(
     }
     let (summary, succeeded) = match args.control {
         true => attacked.summary_of_control(),
-        false => attacked.summary(&account),
+        false => attacked.summary(&account, args.scope() == Scope::Full),
     };
     let kills: usize = faults.kills.values().sum();
     println!("{summary}\n{kills} kills, {:.0} s.", began.elapsed().as_secs_f64());

@@ -19,6 +19,8 @@ mod workflow;
 pub use activities::Countersign;
 pub use countersign_core::{approval, policy, validation};
 use countersign_core::{leaves, limits, outcome};
+/// For replays. Workers run approvals by [`temporal::worker()`] or [`temporal::plugin()`], whose
+/// interceptors say who calls an activity, and who has sent a signal.
 pub use workflow::{ApprovalNotices, ApprovalWorkflow};
 
 /// Delivers outcomes, signed as Standard Webhooks specifies.

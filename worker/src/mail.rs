@@ -227,7 +227,8 @@ impl Writer<'_> {
                 let summary = expired(outcome, &when);
                 ("Not decided in time", Notice::dated("outcome", "Expired", summary))
             }
-            _ => {
+            // No outcome is pending.
+            Status::Withdrawn | Status::Pending | Status::Unspecified => {
                 let by = withdrawn_by(outcome);
                 let summary = format!("Your submission was withdrawn{by} on {when}.");
                 let notice = Notice::dated("outcome", "Withdrawn", summary);
@@ -434,7 +435,7 @@ fn result_of_silence(status: Status) -> &'static str {
         Status::Approved => " It counts as approved.",
         Status::Rejected => " It counts as rejected.",
         Status::Expired => " It ended undecided.",
-        _ => "",
+        Status::Pending | Status::Withdrawn | Status::Unspecified => "",
     }
 }
 

@@ -161,6 +161,10 @@ pub enum Whom {
         on_behalf_of: Option<EmailAddress>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         instead_of: Option<EmailAddress>,
+        /// Of the seat that they have.
+        old_round: u32,
+        /// The hash of the link that they have: nobody knows that of one which was never issued.
+        old_link: String,
     },
 }
 
@@ -212,7 +216,7 @@ impl Invited {
     fn can_be_among(&self, whom: &Whom) -> bool {
         match whom {
             Whom::Level(_) | Whom::Replacement(..) => true,
-            Whom::Reissue { reviewer, on_behalf_of, instead_of } => {
+            Whom::Reissue { reviewer, on_behalf_of, instead_of, .. } => {
                 (&self.reviewer, &self.on_behalf_of, &self.instead_of)
                     == (reviewer, on_behalf_of, instead_of)
             }
@@ -408,10 +412,12 @@ impl Stage {
         let (from, to) = self.replacements.first()?;
         let again = (from == to).then(|| self.seat_of(&Claim::Reviewer(from.clone())));
         Some(match again.flatten().map(|seat| &self.seats[seat]) {
-            Some(Seat { reviewer, on_behalf_of, instead_of, .. }) => Whom::Reissue {
+            Some(Seat { reviewer, on_behalf_of, instead_of, round, link, .. }) => Whom::Reissue {
                 reviewer: reviewer.clone(),
                 on_behalf_of: on_behalf_of.clone(),
                 instead_of: instead_of.clone(),
+                old_round: *round,
+                old_link: link.clone(),
             },
             None => Whom::Replacement(from.clone(), to.clone()),
         })

@@ -815,8 +815,13 @@ fn a_new_link_goes_to_whoever_is_asked_and_has_not_decided() {
     open(&mut approval, 2);
     assert_eq!(reissue(&mut approval, Some("CY+x")), Ok(()));
     assert_eq!(reissue(&mut approval, Some("cy")), Err(NotReissued::NotAsked), "it is on its way");
-    let (reviewer, on_behalf_of, instead_of) = (address("cy"), None, None);
-    let whom = Whom::Reissue { reviewer, on_behalf_of, instead_of };
+    let whom = Whom::Reissue {
+        reviewer: address("cy"),
+        on_behalf_of: None,
+        instead_of: None,
+        old_round: 2,
+        old_link: "0-2-cy@example.com".into(),
+    };
     assert_eq!(approval.to_ask().map(|ask| ask.whom), Some(whom));
     // Whatever the shell says, nobody else gets a place by it.
     let eve = Invited::new(address("eve"), "e".into());

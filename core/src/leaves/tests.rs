@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-use countersign_protos::{LinkKeys, comment_hash, v1};
+use countersign_protos::{ApprovalId, Claims, Jwks, LinkKeys, Sealing, comment_hash, v1};
 use proptest::prelude::*;
 
 use super::*;
@@ -51,8 +51,12 @@ fn plan() -> Plan {
     plan
 }
 
+fn keys() -> LinkKeys {
+    KEY.parse().expect("a key")
+}
+
 fn key() -> LinkKey {
-    KEY.parse::<LinkKeys>().expect("a key").first().clone()
+    keys().first().clone()
 }
 
 /// Asks who is to be asked, and returns their links.
@@ -198,6 +202,33 @@ fn a_new_link_is_for_exactly_whom_the_old_one_was_for() {
     }
 }
 
+/// A state that somebody else has written says who has which seat.
+#[test]
+fn whose_link_was_never_issued_gets_no_new_one() {
+    let (plan, key) = (plan(), key());
+    let leaves = Leaves { chain: CHAIN, plan: &plan, key: &key };
+    let mut approval = begin(&plan, at(0));
+    ask(&leaves, &mut approval, 0);
+    approval.reissue(Some(address("ann")), "op".into(), at(1)).expect("possible");
+    let to_ask = approval.to_ask().expect("somebody to ask");
+    let Whom::Reissue { old_link, .. } = &to_ask.whom else { panic!("{to_ask:?}") };
+    let issued = |reviewer: &str, on_behalf_of: Option<&str>, instead_of: Option<&str>, old_round| {
+        let whom = Whom::Reissue {
+            reviewer: address(reviewer),
+            on_behalf_of: on_behalf_of.map(address),
+            instead_of: instead_of.map(address),
+            old_round,
+            old_link: old_link.clone(),
+        };
+        leaves.invite(&ToAsk { whom, ..to_ask.clone() }, None, at(2)).len()
+    };
+    assert_eq!(issued("ann", None, None, 0), 1);
+    assert_eq!(issued("eve", None, None, 0), 0);
+    assert_eq!(issued("eve", Some("ann"), None, 0), 0, "not as a deputy either");
+    assert_eq!(issued("ann", None, Some("bob"), 0), 0);
+    assert_eq!(issued("ann", None, None, 1), 0);
+}
+
 #[test]
 fn what_could_not_have_happened_is_refused() {
     let (plan, key) = (plan(), key());
@@ -300,33 +331,194 @@ static GENUINE: LazyLock<(Plan, LinkKey, Approval)> = LazyLock::new(|| {
     (plan, key, approval)
 });
 
+/// What of that outcome is signed, the signature, and what checks it.
+static SIGNED: LazyLock<(Claims, String, Jwks)> = LazyLock::new(|| {
+    let (plan, key, approval) = &*GENUINE;
+    let claims = claims(&outcome(plan, approval, CHAIN), CHAIN);
+    let jws = key.sign(&claims);
+    (claims, jws, keys().jwks())
+});
+
+/// The same bytes, except for one.
+fn changed(bytes: &[u8], place: prop::sample::Index, by: u8) -> Vec<u8> {
+    let (mut changed, place) = (bytes.to_vec(), place.index(bytes.len()));
+    changed[place] ^= by;
+    changed
+}
+
+/// The links that have decided, how, and with which comment.
+fn by_link(approval: &Approval) -> Vec<(String, Verdict, String)> {
+    let seats = approval.stages().iter().flat_map(|stage| stage.seats().to_vec());
+    let votes = seats.filter_map(|seat| {
+        let vote = seat.vote?;
+        let own = matches!(vote.by, By::Link(_));
+        own.then_some((seat.link, vote.verdict, vote.comment))
+    });
+    votes.collect()
+}
+
+fn matching(pattern: &str) -> impl Strategy<Value = String> + use<> {
+    prop::string::string_regex(pattern).expect("a pattern")
+}
+
+/// Six texts that are much like six others, also in a row.
+fn alike() -> impl Strategy<Value = [&'static str; 6]> {
+    prop::array::uniform6(prop::sample::select(vec!["", "a", "b", "ab"]))
+}
+
+fn context(texts: [&'static str; 6]) -> LinkContext<'static> {
+    let [workflow_id, first_run_id, digest, reviewer, on_behalf_of, instead_of] = texts;
+    let chain = Chain { workflow_id, first_run_id };
+    LinkContext { on_behalf_of, instead_of, ..LinkContext::new(chain, digest, reviewer) }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     /// No byte of a journal can be changed so that somebody else has decided.
     #[test]
     fn a_changed_journal_is_refused_or_decides_the_same(
-        at_byte in any::<prop::sample::Index>(), byte: u8
+        place in any::<prop::sample::Index>(), by in 1..=255u8
     ) {
         let (plan, key, genuine) = &*GENUINE;
         let leaves = Leaves { chain: CHAIN, plan, key };
-        let mut json = serde_json::to_vec(genuine.journal()).expect("JSON");
-        let at_byte = at_byte.index(json.len());
-        json[at_byte] = byte;
+        let json = changed(&serde_json::to_vec(genuine.journal()).expect("JSON"), place, by);
         let Ok(journal) = serde_json::from_slice::<Vec<Entry>>(&json) else { return Ok(()) };
-        let Ok(changed) = leaves.recompute(at(0), journal) else { return Ok(()) };
-        let by_link = |approval: &Approval| -> Vec<_> {
-            let seats = approval.stages().iter().flat_map(|stage| stage.seats().to_vec());
-            let votes = seats.filter_map(|seat| {
-                let vote = seat.vote?;
-                let own = matches!(vote.by, By::Link(_));
-                own.then_some((seat.link, vote.verdict, vote.comment))
-            });
-            votes.collect()
-        };
+        let Ok(again) = leaves.recompute(at(0), journal) else { return Ok(()) };
         // A vote that was made unreadable becomes an operator's, and is shown as such.
-        for vote in by_link(&changed) {
+        for vote in by_link(&again) {
             prop_assert!(by_link(genuine).contains(&vote), "{vote:?}");
         }
+    }
+
+    #[test]
+    fn a_changed_seat_is_refused(
+        entry in prop::sample::select(vec![0usize, 2, 5]),
+        place in any::<prop::sample::Index>(), by in 1..=255u8
+    ) {
+        let (plan, key, genuine) = &*GENUINE;
+        let mut journal = genuine.journal().to_vec();
+        let Entry::Asked { invited, .. } = &mut journal[entry] else { panic!("nobody is asked") };
+        let json = changed(&serde_json::to_vec(&*invited).expect("JSON"), place, by);
+        let Ok(seats) = serde_json::from_slice::<Vec<Invited>>(&json) else { return Ok(()) };
+        // Another spelling of an address is the same person's.
+        let is_same = seats == *invited;
+        *invited = seats;
+        let again = Leaves { chain: CHAIN, plan, key }.recompute(at(0), journal);
+        prop_assert!(is_same || again.is_err());
+    }
+
+    #[test]
+    fn a_changed_vote_is_nobodys_press(place in any::<prop::sample::Index>(), by in 1..=255u8) {
+        let (plan, _, genuine) = &*GENUINE;
+        let journal = genuine.journal();
+        let Entry::Voted { ballot: press, .. } = &journal[4] else { panic!("nobody has voted") };
+        let json = changed(&serde_json::to_vec(press).expect("JSON"), place, by);
+        let Ok(ballot) = serde_json::from_slice::<Ballot>(&json) else { return Ok(()) };
+        let mut approval = replay(plan, at(0), journal[..3].to_vec()).expect("it has happened");
+        approval.vote(ballot.clone(), at(4));
+        if !by_link(&approval).is_empty() {
+            let pressed = |ballot: &Ballot| {
+                let Ballot { claim, verdict, comment, proof, .. } = ballot.clone();
+                (claim, verdict, comment, proof)
+            };
+            prop_assert_eq!(pressed(&ballot), pressed(press));
+        }
+    }
+
+    #[test]
+    fn a_changed_approval_id_is_malformed_or_forged(
+        place in any::<prop::sample::Index>(), by in 1..=255u8
+    ) {
+        let keys = keys();
+        let link = keys.first().link(LinkContext::new(CHAIN, "v1:0", "ann@example.com"));
+        let Ok(text) = String::from_utf8(changed(link.id().reveal().as_bytes(), place, by)) else {
+            return Ok(());
+        };
+        let Ok(id) = text.parse::<ApprovalId>() else { return Ok(()) };
+        // It may be written in other letters.
+        prop_assert_eq!(keys.verify(&id).is_some(), id == *link.id());
+    }
+
+    #[test]
+    fn a_changed_signature_of_an_outcome_is_none(
+        place in any::<prop::sample::Index>(), by in 1..=255u8
+    ) {
+        let (_, jws, jwks) = &*SIGNED;
+        let forged = changed(jws.as_bytes(), place, by);
+        let Ok(forged) = String::from_utf8(forged) else { return Ok(()) };
+        prop_assert!(jwks.verify(&forged).is_err(), "{forged}");
+    }
+
+    #[test]
+    fn leaves_are_those_of_one_approval_and_document(
+        workflow in prop_oneof![Just("laptops".to_owned()), matching("[a-z]{0,9}")],
+        run in prop_oneof![Just("run".to_owned()), matching("[a-z]{0,4}")],
+        digest in prop_oneof![Just(None), matching("v1:[0-9a-f]{0,8}").prop_map(Some)],
+    ) {
+        let (plan, key, genuine) = &*GENUINE;
+        let chain = Chain { workflow_id: &workflow, first_run_id: &run };
+        let digest = digest.unwrap_or_else(|| plan.digest.clone());
+        let is_same = chain == CHAIN && digest == plan.digest;
+        let plan = &Plan { digest, ..plan.clone() };
+        let again = Leaves { chain, plan, key }.recompute(at(0), genuine.journal().to_vec());
+        prop_assert_eq!(again.is_ok(), is_same);
+    }
+
+    #[test]
+    fn a_link_and_a_seal_are_for_one_thing(
+        one in alike(), other in alike(),
+        seats in any::<[bool; 4]>(), purposes in any::<[bool; 2]>()
+    ) {
+        let key = &GENUINE.1;
+        let seat = |texts, stage: bool, round: bool| {
+            LinkContext { stage: u32::from(stage), round: u32::from(round), ..context(texts) }
+        };
+        let [stage, round, other_stage, other_round] = seats;
+        let (own, others) = (seat(one, stage, round), seat(other, other_stage, other_round));
+        prop_assert!(key.link(own).is_for(own));
+        prop_assert_eq!(key.link(own).is_for(others), own == others);
+        prop_assert_eq!(key.link(own).hash() == key.link(others).hash(), own == others);
+
+        let purpose = |is_plan| if is_plan { Sealing::Plan } else { Sealing::Outcome };
+        let [purpose, other_purpose] = purposes.map(purpose);
+        let seal = key.seal(purpose, own.chain, own.digest, own.reviewer.as_bytes());
+        let (keys, chain, bytes) = (keys(), others.chain, others.reviewer.as_bytes());
+        let opened = keys.unseal(&seal, other_purpose, chain, others.digest, bytes);
+        prop_assert_eq!(opened.is_ok(), purpose == other_purpose && one[..4] == other[..4]);
+    }
+
+    /// They know everything but our keys, and sign with their own.
+    #[test]
+    fn whoever_has_keys_of_their_own_makes_no_leaf(
+        theirs in matching("[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="), name in matching("[a-r]{1,3}")
+    ) {
+        let Ok(theirs) = theirs.parse::<LinkKeys>() else { return Ok(()) };
+        let (plan, key, genuine) = &*GENUINE;
+        let json = serde_json::to_vec(plan).expect("JSON");
+        let seal = theirs.first().seal(Sealing::Plan, CHAIN, &plan.digest, &json);
+        prop_assert!(keys().unseal(&seal, Sealing::Plan, CHAIN, &plan.digest, &json).is_err());
+
+        let mut journal = genuine.journal()[..1].to_vec();
+        let Entry::Asked { invited, .. } = &mut journal[0] else { panic!("nobody is asked") };
+        invited[0].reviewer = address(&name);
+        let (on_behalf_of, instead_of) = (None, None);
+        let reviewer = &invited[0].reviewer;
+        let seat = SeatOf { stage: 0, round: 0, reviewer, on_behalf_of, instead_of };
+        let link = Leaves { chain: CHAIN, plan, key: theirs.first() }.link(seat);
+        (invited[0].link, invited[0].key) = (link.hash().as_str().to_owned(), link.public_key());
+        let mut approval = replay(plan, at(0), journal).expect("it can have happened");
+        press(&mut approval, &link, Verdict::Approve, 1);
+        prop_assert_eq!(by_link(&approval).len(), 1, "it looks like one");
+        let journal = approval.journal().to_vec();
+        let again = Leaves { chain: CHAIN, plan, key }.recompute(at(0), journal);
+        prop_assert_eq!(again, Err(Contradiction(0)));
+
+        let (claims, jws, jwks) = &*SIGNED;
+        let forged = theirs.first().sign(claims);
+        prop_assert!(jwks.verify(&forged).is_err());
+        let (ours, theirs) = (jws.split_once('.'), forged.split_once('.'));
+        let (header, rest) = (ours.expect("a header").0, theirs.expect("claims").1);
+        prop_assert!(jwks.verify(&format!("{header}.{rest}")).is_err(), "with our key's name");
     }
 }

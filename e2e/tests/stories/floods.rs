@@ -151,6 +151,8 @@ async fn more_signals_than_a_run_takes_move_an_approval_into_another_with_its_vo
     let comments: Vec<String> =
         list(&outcome["stages"][0]["decisions"]).map(|each| text(&each["comment"])).collect();
     assert_eq!(comments, ["before the flood", "after the flood"], "{outcome}");
+    let mut votes = list(&outcome["stages"][0]["decisions"]);
+    assert!(votes.all(|vote| vote["by"] == "link") && outcome["operator"] != true, "{outcome}");
     assert_eq!(stack.mails_so_far(both[1]).len(), 1, "nobody is asked twice");
 }
 

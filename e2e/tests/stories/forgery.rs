@@ -15,6 +15,7 @@ use countersign_protos::{
 };
 use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::{
+    command::v1::Command,
     common::v1::{Payload, WorkflowType},
     history::v1::{HistoryEvent, history_event::Attributes},
 };
@@ -28,12 +29,17 @@ const SAM: &str = "sam@example.com";
 const MALLORY: &str = "mallory@example.com";
 const TITLE: &str = "Train to the fair";
 
-/// Small amounts need nobody; about others, Ann is asked.
+/// Small amounts need nobody, nor do very large ones; about others, Ann is asked.
 const RULES: &str = r#"
 [[rules]]
 name = "Small expenses"
 when.amount = { USD = { up_to = 20 } }
 decision = "approve"
+
+[[rules]]
+name = "Too much"
+when.amount = { USD = { above = 9_000 } }
+decision = "reject"
 
 [default]
 name = "Everything else"
@@ -112,7 +118,7 @@ fn forged_plan(marker: &Marker, change: impl FnOnce(&mut Value)) -> Value {
 }
 
 /// What the first workflow task of an approval has recorded: its plan and its first seats.
-async fn recorded(grpc: &Grpc, workflow: &Workflow) -> [Marker; 2] {
+pub(crate) async fn recorded(grpc: &Grpc, workflow: &Workflow) -> [Marker; 2] {
     let events = grpc.events(&workflow.id).await;
     [names::ACTIVITY_VALIDATE, names::ACTIVITY_ISSUE_LINKS]
         .map(|activity| Marker::of(&events, activity))
@@ -128,6 +134,16 @@ async fn begin_with(stack: &mut Stack, grpc: &Grpc, workflow: &Workflow, markers
     let task = rogue.workflow_task().await;
     let commands = markers.into_iter().map(Marker::record).collect();
     rogue.answer_in_part(task, commands).await;
+}
+
+/// Answers an approval's next workflow task as a rogue while no worker runs.
+async fn answer_next(stack: &mut Stack, grpc: &Grpc, workflow: &Workflow, commands: Vec<Command>) {
+    stack.stop_worker().await;
+    grpc.signal(&workflow.id, "remind", Vec::new()).await;
+    let rogue = grpc.rogue(&stack.queue);
+    let task = rogue.workflow_task().await;
+    rogue.answer(task, commands).await;
+    stack.start_worker();
 }
 
 /// A link as the real ones are, with a key of one's own.
@@ -265,12 +281,7 @@ async fn a_rogue_within_an_approval_has_nothing_forged_mailed_or_signed() {
         schedule_activity(&queue, &format!("forged-{number}"), activity, vec![input])
     });
     let commands = commands.collect();
-    stack.stop_worker().await;
-    grpc.signal(&workflow.id, "remind", Vec::new()).await;
-    let rogue = grpc.rogue(&stack.queue);
-    let task = rogue.workflow_task().await;
-    rogue.answer(task, commands).await;
-    stack.start_worker();
+    answer_next(&mut stack, &grpc, &workflow, commands).await;
     for (number, (activity, _)) in forged.iter().enumerate() {
         let refused = grpc.end_of_activity(&workflow.id, &format!("forged-{number}")).await;
         let refused = refused.unwrap_or_else(|| panic!("{activity} acts on what is forged"));
@@ -381,6 +392,47 @@ async fn no_page_believes_a_forged_answer_or_a_forged_result() {
     }
 }
 
+#[tokio::test]
+async fn a_forged_conclusion_is_told_to_nobody() {
+    let receiver = Receiver::refusing(0).await;
+    let mut stack = installation(&receiver).await;
+    let grpc = stack.temporal.grpc().await;
+    let coffee = stack.submit(&coffee("5.13")).await;
+    assert_eq!(coffee.outcome().await["status"], "APPROVED");
+    let of_another = Marker::of(&grpc.events(&coffee.id).await, names::ACTIVITY_CONCLUDE).result();
+    let workflow = stack.submit(&submission::routed("9500.00")).await;
+    assert_eq!(workflow.outcome().await["status"], "REJECTED");
+    let events = grpc.events(&workflow.id).await;
+    let [plan, own] = [names::ACTIVITY_VALIDATE, names::ACTIVITY_CONCLUDE]
+        .map(|activity| Marker::of(&events, activity));
+    let mut changed = own.result();
+    let json = text(&changed["outcome"]["json"]);
+    let approved = json.replace("REJECTED", "APPROVED");
+    assert_ne!(approved, json);
+    changed["outcome"]["json"] = approved.into();
+    for (what, forged) in [("another approval's", of_another), ("a changed one", changed)] {
+        let markers = vec![plan.clone(), own.clone().with(&forged)];
+        begin_with(&mut stack, &grpc, &workflow, markers).await;
+        stack.start_worker();
+        let result = workflow.outcome().await;
+        assert_eq!(result["status"], "APPROVED", "{what}: anybody can write that");
+        let history = workflow.history().await;
+        assert!(history.0.contains("NotGenuine"), "{what}: {}", history.outline());
+        for told in told(&receiver, &workflow).await {
+            assert_eq!(told["status"], "REJECTED", "{what}: {told}");
+        }
+        let mut mails = stack.mails_so_far(SAM);
+        mails.retain(|mail| mail.subject.contains(TITLE));
+        assert!(mails.iter().all(|mail| mail.subject.contains("Rejected")), "{what}: {mails:?}");
+        let jwks = stack.open(&stack.url("/.well-known/jwks.json")).await.body;
+        let jwks = serde_json::from_str(&jwks).expect("JSON");
+        if let Some(claims) = verified(&jwks, &text(&result["jws"])).await {
+            let (of, status) = (&claims["workflowId"], &claims["status"]);
+            assert!(*of != workflow.id || status == "REJECTED", "{what}: {claims}");
+        }
+    }
+}
+
 /// The outcome that a marker of `conclude` has, which a worker has sealed and signed.
 fn concluded(events: &[HistoryEvent]) -> Value {
     let concluded = Marker::of(events, names::ACTIVITY_CONCLUDE).result();
@@ -483,7 +535,7 @@ fn evidence(chain: Chain<'_>, plan: &Value, journal: Value) -> Value {
 }
 
 /// A state as a run leaves it to the next one.
-fn continued(chain: Chain<'_>, plan: &Value, journal: Value) -> Payload {
+pub(crate) fn continued(chain: Chain<'_>, plan: &Value, journal: Value) -> Payload {
     let open = json!({
         "evidence": evidence(chain, plan, journal), "workflowId": chain.workflow_id, "encoding": "JsonPlain",
         "deliveries": {}, "notices": {},
@@ -496,7 +548,7 @@ fn continued(chain: Chain<'_>, plan: &Value, journal: Value) -> Payload {
 }
 
 /// Everybody of a stage was asked, and has approved.
-fn approved_by(issued: &Value, proof: &Value) -> Value {
+pub(crate) fn approved_by(issued: &Value, proof: &Value) -> Value {
     let at = "2026-11-30T10:00:01Z";
     let asked = json!({"asked": {"invited": issued["invited"], "due": issued["due"], "at": at}});
     let vote = |seat: &Value| {
@@ -913,12 +965,7 @@ async fn whom_a_rogue_names_gets_no_mail_and_whom_it_misinforms_neither() {
         schedule_activity(&stack.queue, &id, activity, vec![json_payload(input)])
     });
     let (commands, mails) = (commands.collect(), stack.outbox_size());
-    stack.stop_worker().await;
-    grpc.signal(&workflow.id, "remind", Vec::new()).await;
-    let rogue = grpc.rogue(&stack.queue);
-    let task = rogue.workflow_task().await;
-    rogue.answer(task, commands).await;
-    stack.start_worker();
+    answer_next(&mut stack, &grpc, &workflow, commands).await;
     for (number, (activity, input, why)) in forged.iter().enumerate() {
         let refused = grpc.end_of_activity(&workflow.id, &format!("made-up-{number}")).await;
         let refused = refused.unwrap_or_else(|| panic!("{activity} acts on {input}"));
@@ -940,15 +987,60 @@ async fn a_state_with_acts_of_operators_that_nobody_has_signalled_is_not_conclud
         let chain = Chain { workflow_id: &workflow.id, first_run_id: &run };
         let journal = acts_of_operators(&seats.result())[act].take();
         let state = continued(chain, &own.result()["plan"], journal);
-        stack.stop_worker().await;
-        grpc.signal(&workflow.id, "remind", Vec::new()).await;
-        let rogue = grpc.rogue(&stack.queue);
-        let task = rogue.workflow_task().await;
-        rogue.answer(task, vec![continue_as_approval(&stack.queue, state)]).await;
-        stack.start_worker();
+        let next_run = vec![continue_as_approval(&stack.queue, state)];
+        answer_next(&mut stack, &grpc, &workflow, next_run).await;
         fails_as_forged(&mut stack, &receiver, &workflow, &link, what).await;
         assert!(!is_told(&stack, ANN), "{what}: {:?}", stack.mails_so_far(ANN));
     }
+}
+
+/// The next run claims that Ann was replaced, so that our worker issues a link. It is not mailed then either
+/// where nobody is said to have wanted that.
+#[tokio::test]
+async fn nobody_is_asked_in_anothers_place_whom_no_operator_has_named() {
+    let receiver = Receiver::refusing(0).await;
+    let mut stack = installation(&receiver).await;
+    let grpc = stack.temporal.grpc().await;
+    let (workflow, _) = asked(&stack, &submission::routed("125.50")).await;
+    let [own, seats] = recorded(&grpc, &workflow).await;
+    let run = grpc.run(&workflow.id).await;
+    let chain = Chain { workflow_id: &workflow.id, first_run_id: &run };
+    let [_, replaced, _] = acts_of_operators(&seats.result());
+    let state = continued(chain, &own.result()["plan"], replaced);
+    let next_run = vec![continue_as_approval(&stack.queue, state)];
+    answer_next(&mut stack, &grpc, &workflow, next_run).await;
+    let to_mallory = |(_, input): (String, Payload)| {
+        let request: Value = serde_json::from_slice(&input.data).ok()?;
+        (request["reviewer"] == MALLORY && request["link"].is_string()).then_some(request)
+    };
+    let mut request = eventually("a request to Mallory", async || {
+        scheduled(&grpc.events(&workflow.id).await).into_iter().find_map(to_mallory)
+    })
+    .await;
+    let wanted_by = request.as_object_mut().and_then(|request| request.remove("reassignedBy"));
+    assert_eq!(wanted_by, Some(json!("help desk")), "{request}");
+    let input = vec![json_payload(&request)];
+    let again = vec![schedule_activity(&stack.queue, "again", "request_approval", input)];
+    answer_next(&mut stack, &grpc, &workflow, again).await;
+    let refused = grpc.end_of_activity(&workflow.id, "again").await.expect("Mallory is asked");
+    assert!(refused.contains("nobody has signalled"), "{refused}");
+    assert!(stack.mails_so_far(MALLORY).is_empty(), "{:?}", stack.mails_so_far(MALLORY));
+}
+
+/// A digest covers no routing: the same submission with other reviewers would pass for the same approval.
+#[tokio::test]
+async fn a_run_that_goes_on_with_a_submission_is_refused() {
+    let mut stack = Stack::start().await;
+    let grpc = stack.temporal.grpc().await;
+    let (workflow, _) = asked(&stack, &submission::expense(&[ANN])).await;
+    let input = json_payload(&submission::expense(&[MALLORY]));
+    let next_run = vec![continue_as_approval(&stack.queue, input)];
+    answer_next(&mut stack, &grpc, &workflow, next_run).await;
+    let end = workflow.end().await;
+    assert!(matches!(end, End::Failed { .. }), "{end:?}");
+    let history = workflow.history().await;
+    assert!(history.0.contains("InvalidStart"), "{}", history.outline());
+    assert!(stack.mails_so_far(MALLORY).is_empty(), "{:?}", stack.mails_so_far(MALLORY));
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Signals by hand, good and bad: none of them wedges an approval.
 
-use countersign_e2e::{Stack, list, payload, submission, text};
+use countersign_e2e::{Stack, Temporal, json_payload, list, payload, product, submission, text};
 use serde_json::{Value, json};
+use temporalio_common::protos::temporal::api::common::v1::{Header, Payload};
 
 #[tokio::test]
 async fn an_operator_decides_by_hand_for_a_reviewer() {
@@ -193,4 +194,30 @@ async fn the_status_and_the_search_attributes_say_who_is_still_asked() {
     workflow.outcome().await;
     let done = workflow.attributes_where("nobody", |attributes| asked(attributes).is_empty()).await;
     assert_eq!(done["ApprovalStatus"], "APPROVED", "{done}");
+}
+
+/// By this header our interceptor tells handlers who has sent a signal, also in a worker that embeds the plugin.
+#[tokio::test]
+async fn nobody_says_by_a_header_who_they_are() {
+    for program in ["countersign-worker", "panicking_worker"] {
+        let mut stack = Stack::beside(Temporal::shared().await)
+            .with("PANICS_OVER", "submission")
+            .start_without_worker()
+            .await;
+        stack.run_as_worker(&product(program));
+        let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+        workflow.until_asked().await;
+        let claimed = Payload { data: b"the CFO".to_vec(), ..Payload::default() };
+        let fields = [("countersign-signal-identity".to_owned(), claimed)].into();
+        let decision = json_payload(&json!({"reviewer": "ann@example.com"}));
+        let grpc = stack.temporal.grpc().await;
+        let sent = grpc.try_signal_with(&workflow.id, "approve", vec![decision], |signal| {
+            signal.identity = "help desk".to_owned();
+            signal.header = Some(Header { fields });
+        });
+        sent.await.expect("an open approval");
+        let outcome = workflow.outcome().await;
+        let vote = &outcome["stages"][0]["decisions"][0];
+        assert_eq!(vote["identity"], "help desk", "{program}: {outcome}");
+    }
 }

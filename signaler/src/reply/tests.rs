@@ -604,3 +604,48 @@ async fn each_problem_has_its_status_and_its_words() {
         }
     }
 }
+
+/// An approval by so many votes in each of these stages of three. Of the bits of `by_operators`, each says
+/// whether an operator has given a vote.
+fn approved_by(quorum: &str, stages: usize, votes: usize, by_operators: u32) -> ApprovalState {
+    let reviewer = |stage: usize, seat: usize| {
+        let (name, number) = (format!("{stage}.{seat}@example.com"), stage * votes + seat);
+        let mut vote = vote(&name, Verdict::Approve, "").filter(|_| seat < votes);
+        let by_operator = by_operators >> number & 1 == 1;
+        if let Some(vote) = vote.as_mut().filter(|_| by_operator) {
+            (vote.by, vote.identity) = ("operator".into(), "op@laptop".into());
+        }
+        let own = (stage, seat) == (0, 0);
+        let link = if own { link().as_str().to_owned() } else { name.clone() };
+        ReviewerState { reviewer: name, link, vote, ..ReviewerState::default() }
+    };
+    let stage = |stage: usize| StageState {
+        name: format!("Stage {stage}"),
+        status: Status::Approved.into(),
+        quorum: quorum.into(),
+        opened_at: at(-60),
+        closed_at: at(0),
+        reviewers: (0..3).map(|seat| reviewer(stage, seat)).collect(),
+        ..StageState::default()
+    };
+    let stages = (0..stages).map(stage).collect();
+    ApprovalState { stages, ..approval(Status::Approved, Status::Approved, None, None) }
+}
+
+#[tokio::test]
+async fn a_page_tells_a_press_from_an_operators_signal_in_every_combination() {
+    for (quorum, votes) in [("any", 1), ("all", 3), ("2", 2)] {
+        for stages in [1, 2] {
+            for by_operators in 0..1 << (stages * votes) {
+                let reading = Reading::Current(approved_by(quorum, stages, votes, by_operators));
+                let answer = on_view(&reading, &link());
+                let (_, page) = said(answer, reading, Accept::Html).await;
+                let page = untimed(&page);
+                let votes_told = page.matches("approved on ").count();
+                assert_eq!(votes_told, stages * votes, "{page}");
+                let told = page.matches(", recorded by an operator (op@laptop)").count();
+                assert_eq!(told as u32, by_operators.count_ones(), "{quorum}, {stages}: {page}");
+            }
+        }
+    }
+}

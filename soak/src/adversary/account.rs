@@ -1,6 +1,6 @@
 //! The adversary's own account: what it tried, what of it took effect, and what it has to answer for.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use parking_lot::Mutex;
 
@@ -43,6 +43,53 @@ pub(crate) enum Attack {
 }
 
 impl Attack {
+    const ALL: [Attack; 28] = [
+        Attack::StartForgedState,
+        Attack::StartForgedContinuation,
+        Attack::StartCopy,
+        Attack::StartOtherDocument,
+        Attack::StartClaim,
+        Attack::StartForeignType,
+        Attack::VoteByAddress,
+        Attack::VoteByHash,
+        Attack::VoteWithCopiedProof,
+        Attack::VoteWithForgedProof,
+        Attack::Reassign,
+        Attack::Remind,
+        Attack::Withdraw,
+        Attack::Reset,
+        Attack::ActivityOfOtherType,
+        Attack::ActivityOfOwnApproval,
+        Attack::ActivityOfReusedId,
+        Attack::ActivityAlone,
+        Attack::TaskWithheld,
+        Attack::TaskForgedPlan,
+        Attack::TaskForgedOutcome,
+        Attack::TaskForgedResult,
+        Attack::TaskForgedActivity,
+        Attack::TaskForgedContinuation,
+        Attack::RequestSwallowed,
+        Attack::NoticeSwallowed,
+        Attack::WebhookSwallowed,
+        Attack::QueryForged,
+    ];
+
+    /// The kind of access that it takes, as its name begins.
+    fn way(self) -> &'static str {
+        let name = self.name();
+        let first_word = || name.split(' ').next().unwrap_or(name);
+        name.split_once(':').map_or_else(first_word, |(way, _)| way)
+    }
+
+    /// Whether the server goes along with it, and our worker has to refuse it. It was tried once that has
+    /// happened.
+    fn is_refused_by_workers(self) -> bool {
+        matches!(
+            self,
+            Attack::ActivityOfOtherType | Attack::ActivityOfOwnApproval | Attack::ActivityAlone
+        )
+    }
+
     /// The name in the report.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -164,8 +211,49 @@ impl Account {
         self.0.lock().hurried.clone()
     }
 
+    /// What a run should have had and has not: a full one each attack, with effect unless our workers refuse
+    /// it. A short one has some of each way, but perhaps no query: most go to workers that have the run cached.
+    pub(crate) fn missing(&self, is_full: bool) -> Vec<&'static str> {
+        let attacks = self.attacks();
+        let was_had = |attack: &Attack| {
+            let (tried, effective) = attacks.get(attack).copied().unwrap_or_default();
+            if attack.is_refused_by_workers() { tried > 0 } else { effective > 0 }
+        };
+        if is_full {
+            let missing = Attack::ALL.into_iter().filter(|attack| !was_had(attack));
+            return missing.map(Attack::name).collect();
+        }
+        let had = Attack::ALL.into_iter().filter(was_had);
+        let had: BTreeSet<&str> = had.chain([Attack::QueryForged]).map(Attack::way).collect();
+        let all: BTreeSet<&'static str> = Attack::ALL.into_iter().map(Attack::way).collect();
+        all.into_iter().filter(|way| !had.contains(way)).collect()
+    }
+
     /// Each attack, how often it was tried, and how often it took effect.
     pub(crate) fn attacks(&self) -> BTreeMap<Attack, (usize, usize)> {
         self.0.lock().attacks.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_in_which_an_attack_is_missing_says_so() {
+        let account = Account::default();
+        let ways = ["activity", "activity task", "reset", "signal", "start", "workflow task"];
+        assert_eq!(account.missing(false), ways);
+        assert_eq!(account.missing(true), Attack::ALL.map(Attack::name));
+        for attack in Attack::ALL {
+            account.count(attack, false);
+        }
+        assert_eq!(account.missing(false), ways[1..], "none has taken effect");
+        assert_eq!(account.missing(true).len(), 25);
+        for attack in Attack::ALL {
+            account.count(attack, attack != Attack::Withdraw);
+        }
+        assert_eq!(account.missing(false), Vec::<&str>::new());
+        assert_eq!(account.missing(true), [Attack::Withdraw.name()]);
     }
 }

@@ -168,7 +168,7 @@ impl Adversary<'_> {
     }
 
     /// The next run begins with votes that nobody has cast, without some that were, after its deadline, or
-    /// withdrawn.
+    /// withdrawn; or with the submission, but for other reviewers.
     fn forged_continuation(&self, rng: &mut Rng, victim: &Victim) -> Option<Reply> {
         let (sealed, chain) = (victim.plan()?, victim.chain());
         let digest = text(&unsealed(&sealed)["digest"]);
@@ -177,8 +177,15 @@ impl Adversary<'_> {
             return None;
         }
         journal.truncate(1);
-        let style = rng.usize(..5);
+        let style = rng.usize(..6);
         let mark = self.account.mark();
+        if style == 5 {
+            let mut submission = victim.approval.submission.clone();
+            let reviewers = submission.pointer_mut("/approval/stages/0/reviewers")?;
+            *reviewers = json!([format!("{mark}.{}@example.com", victim.id())]);
+            let input = json_payload(&submission);
+            return Some((vec![continue_as_approval(&self.queue, input)], false));
+        }
         for seat in victim.seats().iter().filter(|seat| seat["stage"] == 0) {
             let proven = victim.proven();
             let own = proven.iter().find(|(_, decision)| decision["link"] == seat["link"]);

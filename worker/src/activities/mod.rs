@@ -31,7 +31,7 @@ use self::{
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 use crate::{
-    approval::{Approval, EmailAddress, Stage, Whom},
+    approval::{Approval, EmailAddress, Stage, UNKNOWN, Whom},
     leaves::{self, Leaves, SeatOf},
     mail::{Letter, Links, Writer},
     notifier::{Envelope, MailRate, Notifier, NotifyError},
@@ -176,8 +176,10 @@ impl Countersign {
         if link.hash().as_str() != request.link {
             return Err(refusal(NOT_GENUINE, "this link was not issued to this reviewer"));
         }
-        if let (Some(from), Some(identity)) = (&request.instead_of, &request.reassigned_by) {
+        if let Some(from) = &request.instead_of {
             let to = request.on_behalf_of.as_ref().unwrap_or(&request.reviewer);
+            // The caller may leave out who wanted it: somebody must have, all the same.
+            let identity = request.reassigned_by.as_deref().unwrap_or(UNKNOWN);
             let check = operators::check_reassignment(from, to, identity, &ctx, chain);
             with_heartbeat(&ctx, check).await??;
         }

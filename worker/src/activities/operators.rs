@@ -352,13 +352,13 @@ fn may_say<M>(decoded: Result<M, PayloadError>, says: impl FnOnce(&M) -> bool) -
     }
 }
 
-/// The payloads of a signal of this name by who claims this identity, which may be cut or unknown.
+/// The payloads of a signal of this name by who claims this identity, which may be unknown.
 fn signal(event: &HistoryEvent, name: &str, identity: &str) -> Option<Vec<Payload>> {
     let Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) = &event.attributes
     else {
         return None;
     };
-    let claims = identity == UNKNOWN || clean_line(&signal.identity).starts_with(identity);
+    let claims = identity == UNKNOWN || text::identity(&signal.identity) == identity;
     let payloads = signal.input.clone().unwrap_or_default().payloads;
     (signal.signal_name == name && claims).then(|| from_temporal(payloads))
 }

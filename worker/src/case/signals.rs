@@ -9,9 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::{Ballot, Claim, EmailAddress, Verdict};
 
-/// An identity names a process and its host.
-const MAX_IDENTITY_CHARS: usize = 100;
-
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Signal {
     Decision(Ballot),
@@ -54,7 +51,7 @@ impl Signal {
 /// # Errors
 /// Why they cannot be read. The reasons quote nothing: it might be somebody's approval ID.
 pub(super) fn read(name: &str, payloads: &[Payload], identity: &str) -> Result<Signal, String> {
-    let identity = text::clean_line(identity).chars().take(MAX_IDENTITY_CHARS).collect();
+    let identity = text::identity(identity);
     match name {
         names::SIGNAL_APPROVE => decision(Verdict::Approve, payloads, identity),
         names::SIGNAL_REJECT => decision(Verdict::Reject, payloads, identity),

@@ -50,7 +50,7 @@ impl Case {
         self.handle(Event::LinksIssued(testing::issued(&issue, links)), now);
     }
 
-    fn next_issue(&mut self, now: Timestamp) -> Option<Issue> {
+    pub(super) fn next_issue(&mut self, now: Timestamp) -> Option<Issue> {
         loop {
             match self.next(now) {
                 Step::Issue { issue, .. } => return Some(*issue),

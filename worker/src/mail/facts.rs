@@ -303,7 +303,7 @@ pub(super) fn deciding_vote(outcome: &Outcome) -> Option<VoteAt> {
     let verdict = match outcome.status() {
         Status::Approved => Verdict::Approve,
         Status::Rejected => Verdict::Reject,
-        _ => return None,
+        Status::Pending | Status::Expired | Status::Withdrawn | Status::Unspecified => return None,
     };
     let (stage, last) = outcome.stages.iter().enumerate().next_back()?;
     let votes = last.decisions.iter().enumerate();

@@ -1,6 +1,9 @@
 //! The JSON of all that histories hold of ours, types of the core included.
 
+use std::sync::LazyLock;
+
 use countersign_protos::v1;
+use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
@@ -187,8 +190,13 @@ fn what_histories_hold_is_written_as_it_was() {
     let opened_at = at("2026-11-24T09:00:00Z");
     let issued = Issued { opened_at, invited: vec![invited()], due: Some(due()) };
     let replacement = Whom::Replacement(address("ann"), address("cy"));
-    let (on_behalf_of, instead_of) = (Some(address("ann")), Some(address("bob")));
-    let new_link = Whom::Reissue { reviewer: address("dee"), on_behalf_of, instead_of };
+    let new_link = Whom::Reissue {
+        reviewer: address("dee"),
+        on_behalf_of: Some(address("ann")),
+        instead_of: Some(address("bob")),
+        old_round: 1,
+        old_link: HASH.into(),
+    };
     let written: Map<String, Value> = [
         ("Validated::Plan", json_of(Validated::Plan(sealed(&plan(), CHAIN)))),
         ("Validated::Problems", json_of(Validated::Problems(vec![problem]))),
@@ -217,4 +225,20 @@ fn what_histories_hold_is_written_as_it_was() {
     let expected: Map<String, Value> = serde_json::from_str(SNAPSHOT).expect("JSON");
     let written = Value::Object(written);
     assert_eq!(written, Value::Object(expected), "histories would have:\n{written:#}");
+}
+
+static GENUINE: LazyLock<Vec<u8>> =
+    LazyLock::new(|| serde_json::to_vec(&sealed(&plan(), CHAIN)).expect("JSON"));
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn a_changed_plan_is_not_sealed(place in any::<prop::sample::Index>(), by in 1..=255u8) {
+        let mut changed = GENUINE.clone();
+        let place = place.index(changed.len());
+        changed[place] ^= by;
+        let Ok(changed) = serde_json::from_slice::<Sealed<Plan>>(&changed) else { return Ok(()) };
+        prop_assert!(changed.open(CHAIN, &keys()).is_err());
+    }
 }

@@ -11,7 +11,6 @@ use temporalio_common::protos::{
     temporal::api::common::v1::Payload,
 };
 use temporalio_sdk::{
-    WorkerOptions,
     interceptors::WorkerInterceptor,
     workflow_interceptors::{
         HandleSignalInput, HandleSignalResult, WorkflowInterceptor, WorkflowInterceptorConstructor,
@@ -32,11 +31,13 @@ pub(crate) struct Identities {
 type Sender = (String, String);
 
 impl Identities {
-    pub(crate) fn watch(&self, options: &mut WorkerOptions) {
+    /// To be registered wherever approvals run: without them, a sender's own header would be believed.
+    pub(super) fn interceptors(
+        self,
+    ) -> (Vec<Arc<dyn WorkerInterceptor>>, Vec<WorkflowInterceptorConstructor>) {
         let watching = self.clone();
-        options.worker_interceptor(self.clone());
-        options
-            .workflow_interceptor(WorkflowInterceptorConstructor::new(move |_| watching.clone()));
+        let handlers = WorkflowInterceptorConstructor::new(move |_| watching.clone());
+        (vec![Arc::new(self)], vec![handlers])
     }
 
     fn note(&self, activation: &WorkflowActivation) {

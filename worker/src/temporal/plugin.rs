@@ -87,7 +87,6 @@ pub fn worker(
         .configure_worker_options(&mut for_webhook)?;
     let stale_queries = StaleQueries::default();
     stale_queries.watch(&mut options);
-    Identities::default().watch(&mut options);
     approvals_plugin(countersign, attempts).configure_worker_options(&mut options)?;
     // Outside a runtime, Core would panic.
     Handle::try_current()?;
@@ -132,10 +131,13 @@ fn approvals_plugin(countersign: Arc<Countersign>, attempts: Attempts) -> Simple
     let once = "each type is registered once";
     workflows.register_workflow::<ApprovalWorkflow>().expect(once);
     workflows.register_workflow::<ApprovalNotices>().expect(once);
+    let (of_worker, of_workflows) = Identities::default().interceptors();
     SimplePlugin::builder("countersign")
         .activities(activities)
         .workflows(workflows)
         .activity_inbound_interceptors(interceptors(attempts))
+        .worker_interceptors(of_worker)
+        .workflow_interceptors(of_workflows)
         .build()
 }
 

@@ -68,6 +68,13 @@ pub(crate) enum Refused {
          a submission"
     )]
     ContinuesNothing,
+    /// What a first run was started with cannot be altered; what another one goes on with is anybody's, and
+    /// would count as the same approval.
+    #[error(
+        "this run continues another one, but without its state: start a workflow with the submission, \
+         which then begins with a first run"
+    )]
+    WithoutState,
     /// Another workflow's state, put into this one.
     #[error("the state that this run continues is that of another approval, or of none")]
     AnotherApproval,
@@ -102,11 +109,15 @@ impl Origin {
         if start.retry_policy.as_ref().is_some_and(|policy| policy.maximum_attempts != 1) {
             return Err(Refused::RetryPolicy);
         }
-        let [input] = input else { return Ok(Self::Submission) };
-        if input.metadata.get("messageType").is_none_or(|name| name != CONTINUED.as_bytes()) {
-            return Ok(Self::Submission);
-        }
         let run = start.continued_from_execution_run_id.clone();
+        let is_state = |input: &Payload| {
+            input.metadata.get("messageType").is_some_and(|name| name == CONTINUED.as_bytes())
+        };
+        let input = match input {
+            [input] if is_state(input) => input,
+            _ if run.is_empty() => return Ok(Self::Submission),
+            _ => return Err(Refused::WithoutState),
+        };
         if run.is_empty() || start.continued_initiator() != ContinueAsNewInitiator::Workflow {
             return Err(Refused::ContinuesNothing);
         }
@@ -190,14 +201,16 @@ mod tests {
     }
 
     #[test]
-    fn an_input_without_our_mark_is_a_submission() {
+    fn an_input_without_our_mark_is_a_submission_for_a_first_run_alone() {
         let mut plain = continued();
         plain.metadata.remove("messageType");
         let inputs =
             [vec![], vec![plain], vec![continued(), continued()], vec![Payload::default()]];
         for input in inputs {
-            let origin = Origin::of(&next_run(), &input);
+            let origin = Origin::of(&InitializeWorkflow::default(), &input);
             assert!(matches!(origin, Ok(Origin::Submission)), "{input:?}");
+            let refused = Origin::of(&next_run(), &input).expect_err("it brings no state");
+            assert_eq!(refused, Refused::WithoutState, "{input:?}");
         }
     }
 

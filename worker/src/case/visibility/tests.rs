@@ -3,10 +3,16 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::{
-    approval::{Quorum, Verdict},
-    case::{Case, Event, Step, tests::begin_with},
+    approval::{Due, Quorum, Verdict},
+    case::{
+        Case, Event, Step,
+        tests::{CHAIN, begin_with},
+    },
+    leaves::{Leaves, SeatOf},
+    mail::Writer,
     policy::{FollowUp, Plan, PlannedStage, TimePlan},
-    testing::address,
+    recorded::{About, Issued, Notice},
+    testing::{address, keys},
 };
 
 fn at(text: &str) -> Timestamp {
@@ -339,4 +345,78 @@ fn each_end_has_its_reason() {
     let mut case = case();
     case.handle(Event::Cancelled(reason.into()), at);
     assert_eq!(case.outcome().reason, format!("Withdrawn: {reason}"), "one full stop is enough");
+}
+
+/// An approval by so many votes in each of these stages of three. Of the bits of `by_operators`, each says
+/// whether an operator has given a vote.
+fn approved_by(quorum: Quorum, stages: usize, votes: usize, by_operators: u32) -> Case {
+    let (keys, now) = (keys(), at("2026-11-24T09:00:00Z"));
+    let people = [["ann", "bob", "cy"], ["di", "eve", "flo"]];
+    let planned = people[..stages].iter().map(|people| stage("Stage", people, quorum)).collect();
+    let plan = Plan::asking(Default::default(), address("sue"), planned);
+    let leaves = Leaves { chain: CHAIN, plan: &plan, key: keys.first() };
+    let mut case = Case::default();
+    begin_with(&mut case, &plan);
+    for position in 0..stages {
+        let to_ask = case.next_issue(now).expect("somebody to ask").to_ask;
+        let invited = leaves.invite(&to_ask, None, now);
+        let due = Some(Due { deadline: at("2026-11-25T09:00:00Z"), reminders: vec![] });
+        let issued = Issued { opened_at: now, invited: invited.clone(), due };
+        case.handle(Event::LinksIssued(issued), now);
+        for (seat, one) in invited.iter().take(votes).enumerate() {
+            let (stage, round, reviewer) = (position, to_ask.round, &one.reviewer);
+            let (on_behalf_of, instead_of) = (None, None);
+            let link = SeatOf { stage, round, reviewer, on_behalf_of, instead_of };
+            let press = v1::Decision {
+                link: one.link.clone(),
+                proof: Some(leaves.link(link).sign(Verdict::Approve, "", now)),
+                ..Default::default()
+            };
+            let signal = v1::Decision { reviewer: reviewer.to_string(), ..Default::default() };
+            let by_operator = by_operators >> (position * votes + seat) & 1 == 1;
+            let decision = if by_operator { signal } else { press };
+            case.decide(Verdict::Approve, &[payload::encode(&decision, Encoding::JsonPlain)], now);
+        }
+    }
+    case
+}
+
+#[test]
+fn a_press_and_an_operators_signal_are_told_apart_in_every_combination() {
+    const TOLD: &str = "recorded by an operator (op@laptop)";
+    let two = Quorum::at_least(2).expect("positive");
+    for (quorum, votes) in [(Quorum::Any, 1), (Quorum::All, 3), (two, 2)] {
+        for stages in [1, 2] {
+            for by_operators in 0..1 << (stages * votes) {
+                let what = format!("{quorum}, {stages} stages, {by_operators:b}");
+                let mut case = approved_by(quorum, stages, votes, by_operators);
+                let by = |vote: usize| ["link", "operator"][(by_operators >> vote & 1) as usize];
+                let expected: Vec<&str> = (0..stages * votes).map(by).collect();
+                let count = by_operators.count_ones() as usize;
+
+                let (outcome, state) = (case.outcome(), case.status());
+                assert_eq!(outcome.status(), v1::Status::Approved, "{what}: {outcome:?}");
+                assert_eq!(outcome.operator, count > 0, "{what}");
+                let votes = || outcome.stages.iter().flat_map(|stage| &stage.decisions);
+                assert_eq!(votes().map(|vote| &*vote.by).collect::<Vec<_>>(), expected, "{what}");
+                let reviewers = state.stages.iter().flat_map(|stage| &stage.reviewers);
+                let shown = reviewers.filter_map(|one| one.vote.as_ref());
+                assert_eq!(shown.map(|vote| &*vote.by).collect::<Vec<_>>(), expected, "{what}");
+                assert_eq!(case.details().matches(TOLD).count(), count, "{what}");
+
+                let letter = Writer::default().outcome(&outcome);
+                for mail in [&letter.text, &letter.html] {
+                    assert_eq!(mail.matches(TOLD).count(), count, "{what}: {mail}");
+                }
+                let told = case.start_notices().into_iter().filter_map(|notice| match notice {
+                    Notice { recipient, about: About::DecidedByOperator(_), .. } => Some(recipient),
+                    _ => None,
+                });
+                let told: Vec<String> = told.map(|whom| whom.to_string()).collect();
+                let represented = votes().filter(|vote| vote.by == "operator");
+                let represented: Vec<String> = represented.map(|it| it.reviewer.clone()).collect();
+                assert_eq!(told, represented, "{what}");
+            }
+        }
+    }
 }
