@@ -116,7 +116,8 @@ impl Leaves<'_> {
 
     /// Whether somebody who is to get a new link had the old one. A state can name anybody.
     fn had_link(&self, to_ask: &ToAsk) -> bool {
-        let Whom::Reissue { reviewer, on_behalf_of, instead_of, old_round, old_link } = &to_ask.whom
+        let Whom::Reissue { reviewer, on_behalf_of, instead_of, old_round, old_link } =
+            &to_ask.whom
         else {
             return true;
         };

@@ -212,16 +212,17 @@ fn whose_link_was_never_issued_gets_no_new_one() {
     approval.reissue(Some(address("ann")), "op".into(), at(1)).expect("possible");
     let to_ask = approval.to_ask().expect("somebody to ask");
     let Whom::Reissue { old_link, .. } = &to_ask.whom else { panic!("{to_ask:?}") };
-    let issued = |reviewer: &str, on_behalf_of: Option<&str>, instead_of: Option<&str>, old_round| {
-        let whom = Whom::Reissue {
-            reviewer: address(reviewer),
-            on_behalf_of: on_behalf_of.map(address),
-            instead_of: instead_of.map(address),
-            old_round,
-            old_link: old_link.clone(),
+    let issued =
+        |reviewer: &str, on_behalf_of: Option<&str>, instead_of: Option<&str>, old_round| {
+            let whom = Whom::Reissue {
+                reviewer: address(reviewer),
+                on_behalf_of: on_behalf_of.map(address),
+                instead_of: instead_of.map(address),
+                old_round,
+                old_link: old_link.clone(),
+            };
+            leaves.invite(&ToAsk { whom, ..to_ask.clone() }, None, at(2)).len()
         };
-        leaves.invite(&ToAsk { whom, ..to_ask.clone() }, None, at(2)).len()
-    };
     assert_eq!(issued("ann", None, None, 0), 1);
     assert_eq!(issued("eve", None, None, 0), 0);
     assert_eq!(issued("eve", Some("ann"), None, 0), 0, "not as a deputy either");

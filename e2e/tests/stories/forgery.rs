@@ -395,7 +395,7 @@ async fn no_page_believes_a_forged_answer_or_a_forged_result() {
 #[tokio::test]
 async fn a_forged_conclusion_is_told_to_nobody() {
     let receiver = Receiver::refusing(0).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     let coffee = stack.submit(&coffee("5.13")).await;
     assert_eq!(coffee.outcome().await["status"], "APPROVED");
@@ -418,8 +418,8 @@ async fn a_forged_conclusion_is_told_to_nobody() {
         assert_eq!(result["status"], "APPROVED", "{what}: anybody can write that");
         let history = workflow.history().await;
         assert!(history.0.contains("NotGenuine"), "{what}: {}", history.outline());
-        for told in told(&receiver, &workflow).await {
-            assert_eq!(told["status"], "REJECTED", "{what}: {told}");
+        for delivered in delivered(&receiver, &workflow).await {
+            assert_eq!(delivered["status"], "REJECTED", "{what}: {delivered}");
         }
         let mut mails = stack.mails_so_far(SAM);
         mails.retain(|mail| mail.subject.contains(TITLE));
@@ -999,7 +999,7 @@ async fn a_state_with_acts_of_operators_that_nobody_has_signalled_is_not_conclud
 #[tokio::test]
 async fn nobody_is_asked_in_anothers_place_whom_no_operator_has_named() {
     let receiver = Receiver::refusing(0).await;
-    let mut stack = installation(&receiver).await;
+    let mut stack = start_stack(&receiver).await;
     let grpc = stack.temporal.grpc().await;
     let (workflow, _) = asked(&stack, &submission::routed("125.50")).await;
     let [own, seats] = recorded(&grpc, &workflow).await;

@@ -4,8 +4,7 @@ use temporalio_common::protos::temporal::api::{
     common::v1::{self as temporal, Payloads, Principal},
     history::v1::{
         WorkflowExecutionCancelRequestedEventAttributes,
-        WorkflowExecutionContinuedAsNewEventAttributes,
-        WorkflowExecutionSignaledEventAttributes,
+        WorkflowExecutionContinuedAsNewEventAttributes, WorkflowExecutionSignaledEventAttributes,
     },
 };
 
@@ -237,9 +236,8 @@ fn a_chain_of_runs_is_what_the_server_says_it_is() {
     assert_eq!(after(&second).as_deref(), Some("third"));
     let only = [run("first", ""), sent("remind", "{}", "")];
     assert_eq!((before(&only), after(&only)), (None, None));
-    let status = |details: &'static [u8]| {
-        Status::with_details(Code::NotFound, "not found", details.into())
-    };
+    let status =
+        |details: &'static [u8]| Status::with_details(Code::NotFound, "not found", details.into());
     assert!(is_gone(&status(b"")));
     assert!(!is_gone(&status(
         b"type.googleapis.com/temporal.api.errordetails.v1.NamespaceNotFoundFailure"
