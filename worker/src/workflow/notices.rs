@@ -77,7 +77,8 @@ pub(super) async fn deliver<W>(
     cancel: WorkflowCancellationToken,
 ) -> Option<Event> {
     let number = notice.number;
-    let options = options::notice(format!("Notify {}", notice.recipient), cancel);
+    // A stage's token only cancels those made from it that somebody holds, so this one is held until the end.
+    let options = options::notice(format!("Notify {}", notice.recipient), cancel.clone());
     let sent = match ctx.execute_activity(Countersign::announce_decision, notice, options).await {
         Ok(_) => Ok(()),
         Err(ActivityExecutionError::Cancelled(_)) => return None,
