@@ -125,28 +125,32 @@ impl Sns {
         }
     }
 
-    /// Reads the topic's attributes and subscriptions.
+    /// Reads the topic's attributes and subscriptions. The latter also where a right to the former is missing:
+    /// mails do not need it.
     pub(super) async fn probe(&self) -> Result<(), NotifyError> {
         let (client, _) = self.session().await;
         let asked = client.get_topic_attributes().topic_arn(self.topic.as_str());
-        asked.send().await.map_err(|error| match answers::classify(&error) {
-            NotifyError::Unavailable(why) if answers::denies(&error) => {
-                NotifyError::Unavailable(format!(
-                    "{why} (this check needs sns:GetTopicAttributes; mails need only sns:Publish)"
-                ))
-            }
-            error => error,
-        })?;
+        let not_read = match asked.send().await {
+            Ok(_) => None,
+            Err(error) if answers::denies(&error) => Some(format!(
+                "Amazon SNS: {} (this check needs sns:GetTopicAttributes)",
+                answers::explain(&error)
+            )),
+            Err(error) => return Err(answers::classify(&error)),
+        };
         let listed = subscriptions::list(&client, &self.topic).await;
-        listed.map(drop).map_err(|NotListed { is_denied, why, .. }| {
-            NotifyError::Unavailable(match is_denied {
-                true => format!(
-                    "{why} (without sns:ListSubscriptionsByTopic, a mail to somebody who has not \
-                     confirmed a subscription counts as sent)"
-                ),
-                false => why,
-            })
-        })
+        let not_listed = listed.err().map(|NotListed { is_denied, why, .. }| match is_denied {
+            true => format!(
+                "{why} (without sns:ListSubscriptionsByTopic, a mail to somebody who has not \
+                 confirmed a subscription counts as sent)"
+            ),
+            false => why,
+        });
+        let causes: Vec<String> = not_read.into_iter().chain(not_listed).collect();
+        match causes.is_empty() {
+            true => Ok(()),
+            false => Err(NotifyError::Unavailable(causes.join("; "))),
+        }
     }
 
     /// Subscribes an address to its own mails; SNS asks it to confirm. Returns the subscription's ARN, or

@@ -279,6 +279,7 @@ async fn a_probe_reads_the_topics_attributes() {
     let url = endpoint(|_| refusal("AuthorizationError", "no"));
     let error = topic(&url, KEYS).probe().await.expect_err("no right").to_string();
     assert!(error.contains("needs sns:GetTopicAttributes"), "{error}");
+    assert!(error.contains("without sns:ListSubscriptionsByTopic, a mail to somebody"), "{error}");
 }
 
 const LIST: &str = "Action=ListSubscriptionsByTopic";
