@@ -1,10 +1,12 @@
 //! Mails leave by SNS or SMTP as they do by the outbox.
 
-use std::{fs, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use countersign_e2e::{
-    MailServer, Stack, StackBuilder, Temporal, Topic, eventually, list, submission, text,
+    Answer, Delivery, MailServer, Receiver, Stack, StackBuilder, Temporal, Topic, Workflow,
+    eventually, list, submission, text,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -95,6 +97,8 @@ async fn by_sns_nobody_is_said_to_have_a_mail_who_has_confirmed_no_subscription(
     let error = text(&status["stages"][0]["reviewers"][1]["deliveryError"]);
     let why = "bob@example.com has not confirmed a subscription to the topic";
     assert!(error.contains(why), "{status}");
+    let line = line_about(why, &stack, &workflow).await;
+    assert!(line.contains("failed, not retried"), "{line}");
 }
 
 fn by_sns(builder: StackBuilder, topic: &Topic) -> StackBuilder {
@@ -212,42 +216,97 @@ async fn whatever_a_mail_server_answers_status_history_and_log_say_the_same() {
     let builder = Stack::beside(Temporal::shared().await);
     let server = MailServer::start(builder.dir()).await;
     let stack = builder.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
-    let rows = REPLIES.lines().filter(|line| !line.starts_with('#'));
-    for row in rows {
-        let [command, reply, of] = *row.split('\t').collect::<Vec<_>>() else { panic!("{row}") };
+    for [command, reply, of] in rows(REPLIES) {
         server.reply(Some((command, reply)));
-        let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
-        let asked = |status: &Value| status["stages"][0]["reviewers"][0].clone();
-        let says = |is: &'static str| move |status: &Value| asked(status)["delivery"] == is;
-        let words = match of == "recipient" {
-            true => {
-                let refused = says("UNDELIVERABLE");
-                let status = workflow.status_where("a refused mail", refused).await;
-                let error = text(&asked(&status)["deliveryError"]);
-                assert!(error.contains(reply), "{reply}: {status}");
-                let failed = workflow.history().await.events().into_iter().find_map(|event| {
-                    let failure = &event["activityTaskFailedEventAttributes"]["failure"];
-                    failure["message"].as_str().map(str::to_owned)
-                });
-                assert!(failed.is_some_and(|why| why.contains(reply)), "{reply} in the history");
-                "failed, not retried"
-            }
-            false => {
-                workflow.pending_failure(reply).await;
-                workflow.status_where("a mail that is being sent", says("SENDING")).await;
-                "failed, will be retried"
-            }
-        };
-        let line = eventually(format!("a line about {reply:?}"), async || {
-            let log = stack.worker().log();
-            let is_it = |line: &&str| line.contains(&workflow.id) && line.contains(reply);
-            log.lines().find(is_it).map(str::to_owned)
-        })
-        .await;
-        assert!(line.contains(words), "{line}");
-        stack.temporal.must(["workflow", "terminate", "--workflow-id", &workflow.id]).await;
+        status_history_and_log_have(reply, of == "recipient", &stack).await;
     }
     assert_eq!(server.count(), 0, "none was taken");
+}
+
+/// Errors with which SNS answers `Publish`, and what they speak of. Where that is the recipient or the message, a
+/// mail is undeliverable.
+const ERRORS: &str = include_str!("sns-errors.tsv");
+/// Whom SNS lists: Ann has confirmed a subscription.
+const LISTED: &str = "<ListSubscriptionsByTopicResponse><ListSubscriptionsByTopicResult><Subscriptions>\
+    <member><Protocol>email</Protocol><Endpoint>ann@example.com</Endpoint>\
+    <SubscriptionArn>arn:aws:sns:eu-central-1:123456789012:approvals:1</SubscriptionArn></member>\
+    </Subscriptions></ListSubscriptionsByTopicResult></ListSubscriptionsByTopicResponse>";
+
+#[tokio::test]
+async fn whatever_sns_answers_status_history_and_log_say_the_same() {
+    let error = Arc::new(Mutex::new(""));
+    let now = error.clone();
+    let answer = move |_: usize, asked: &Delivery| {
+        let publishes = String::from_utf8_lossy(&asked.body).contains("Action=Publish&");
+        match publishes {
+            true => Answer::Says(400, None, *now.lock()),
+            false => Answer::Says(200, None, LISTED),
+        }
+    };
+    let sns = Receiver::that_decides(answer).await;
+    let stack = Stack::beside(Temporal::shared().await)
+        .with("COUNTERSIGN_NOTIFY", "sns:arn:aws:sns:eu-central-1:123456789012:approvals")
+        .with("AWS_ENDPOINT_URL_SNS", sns.url())
+        .with("AWS_MAX_ATTEMPTS", "1")
+        .with("AWS_ACCESS_KEY_ID", "test")
+        .with("AWS_SECRET_ACCESS_KEY", "test")
+        .start()
+        .await;
+    for [code, message, of] in rows(ERRORS) {
+        let said = format!("<Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>");
+        *error.lock() = format!("<ErrorResponse><Error>{said}</Error></ErrorResponse>").leak();
+        let reply = format!("Amazon SNS: {code}: {message}");
+        let is_final = matches!(of, "recipient" | "message");
+        status_history_and_log_have(&reply, is_final, &stack).await;
+    }
+}
+
+/// The three columns of a table; lines that begin with # are comments.
+fn rows(table: &'static str) -> impl Iterator<Item = [&'static str; 3]> {
+    table.lines().filter(|line| !line.starts_with('#')).map(|row| {
+        let columns: Vec<_> = row.split('\t').collect();
+        columns.try_into().unwrap_or_else(|_| panic!("{row}"))
+    })
+}
+
+/// Submits a request whose mail is refused with `reply`, and looks for that everywhere, and for what becomes of the
+/// mail: undeliverable if it is final, otherwise tried again.
+async fn status_history_and_log_have(reply: &str, is_final: bool, stack: &Stack) {
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let asked = |status: &Value| status["stages"][0]["reviewers"][0].clone();
+    let says = |is: &'static str| move |status: &Value| asked(status)["delivery"] == is;
+    let words = match is_final {
+        true => {
+            let refused = says("UNDELIVERABLE");
+            let status = workflow.status_where("a refused mail", refused).await;
+            let error = text(&asked(&status)["deliveryError"]);
+            assert!(error.contains(reply), "{reply}: {status}");
+            let failed = workflow.history().await.events().into_iter().find_map(|event| {
+                let failure = &event["activityTaskFailedEventAttributes"]["failure"];
+                failure["message"].as_str().map(str::to_owned)
+            });
+            assert!(failed.is_some_and(|why| why.contains(reply)), "{reply} in the history");
+            "failed, not retried"
+        }
+        false => {
+            workflow.pending_failure(reply).await;
+            workflow.status_where("a mail that is being sent", says("SENDING")).await;
+            "failed, will be retried"
+        }
+    };
+    let line = line_about(reply, stack, &workflow).await;
+    assert!(line.contains(words), "{line}");
+    stack.temporal.must(["workflow", "terminate", "--workflow-id", &workflow.id]).await;
+}
+
+/// Waits for a line of the worker's log about a workflow.
+async fn line_about(what: &str, stack: &Stack, workflow: &Workflow) -> String {
+    eventually(format!("a line about {what:?}"), async || {
+        let log = stack.worker().log();
+        let is_it = |line: &&str| line.contains(&workflow.id) && line.contains(what);
+        log.lines().find(is_it).map(str::to_owned)
+    })
+    .await
 }
 
 /// RFC 5321 gives a server ten minutes for this answer; it is the one that busy servers need.
