@@ -198,7 +198,7 @@ pub struct Notice {
     pub number: u32,
     pub recipient: EmailAddress,
     pub about: About,
-    /// Whether the mail that begins the recipient's thread was taken.
+    /// To a reviewer: whether the mail that begins their thread was taken.
     #[serde(default)]
     pub follows: bool,
 }
@@ -220,6 +220,10 @@ pub enum About {
 }
 
 impl About {
+    pub(crate) fn is_for_submitter(&self) -> bool {
+        matches!(self, Self::Outcome { .. } | Self::Started(_) | Self::Unreachable(_))
+    }
+
     /// The first run's ID of the approval.
     pub(crate) fn first_run_id(&self) -> &str {
         match self {

@@ -395,6 +395,10 @@ async fn where_no_mail_comes_through_others_are_asked_at_once_and_everybody_can_
             found["ApprovalUndeliverable"] == false
         })
         .await;
+    alone.signal("approve", &json!({"reviewer": "cy@example.com"})).await;
+    let told = server.mails_to("sam@example.com", 2).await;
+    let threads = [&told[0], &told[1]].map(|each| each.mail.header("References"));
+    assert!(!threads[0].is_empty() && threads[0] == threads[1], "one thread: {threads:?}");
 }
 
 #[tokio::test]

@@ -227,7 +227,7 @@ impl Countersign {
             About::Started(_) => thread.clone(),
             _ => format!("{first_run_id}.{}.{status}.{number}", letter.kind),
         };
-        let thread = if follows { thread } else { key.clone() };
+        let thread = if follows || about.is_for_submitter() { thread } else { key.clone() };
         let envelope = Envelope { key, thread, ..envelope(ctx.info(), recipient) };
         self.send(&ctx, envelope, letter, None).await
     }
@@ -501,7 +501,8 @@ fn thread(link: &str, asked_at: Option<Timestamp>) -> String {
     }
 }
 
-/// The thread of the submitter's notices, and the key of the one that says that people are asked.
+/// The thread of the submitter's notices, and the key of the one that says that people are asked. Without that
+/// one, mail programs show together what refers to it all the same (RFC 5256).
 fn thread_of_submitter(first_run_id: &str) -> String {
     format!("{first_run_id}.submitter")
 }

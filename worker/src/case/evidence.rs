@@ -85,7 +85,7 @@ impl Open {
     pub(super) fn start_notices(&mut self) -> Vec<Notice> {
         let new = self.notices.start();
         let notice = |(number, Pending { recipient, kind, entries }): (u32, Pending)| {
-            let follows = self.has_thread(&recipient, kind);
+            let follows = self.has_thread(&recipient);
             let about = match kind {
                 Kind::Outcome => {
                     let (outcome, _) = self.ending.concluded.as_ref()?;
@@ -103,15 +103,11 @@ impl Open {
         new.into_iter().filter_map(notice).collect()
     }
 
-    /// Whether the mail that begins the thread of this notice was taken.
-    fn has_thread(&self, recipient: &EmailAddress, kind: Kind) -> bool {
+    /// Whether the mail that begins a reviewer's thread was taken.
+    fn has_thread(&self, reviewer: &EmailAddress) -> bool {
         let mut seats = self.approval.stages().iter().flat_map(Stage::seats);
-        match kind.is_for_submitter() {
-            true => self.notices.notified_of_start,
-            false => seats
-                .rfind(|seat| seat.reviewer == *recipient)
-                .is_some_and(|seat| self.deliveries.of(seat).sent),
-        }
+        let latest = seats.rfind(|seat| seat.reviewer == *reviewer);
+        latest.is_some_and(|seat| self.deliveries.of(seat).sent)
     }
 }
 

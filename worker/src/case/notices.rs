@@ -21,8 +21,6 @@ pub(super) struct Notices {
     started: BTreeSet<u32>,
     /// Why the submitter could not be notified the last time; empty if they could.
     pub(super) submitter_error: String,
-    /// Whether a mail that tells the submitter of the start was taken: it begins their thread.
-    pub(super) notified_of_start: bool,
     /// Whether the submitter was notified that mail reaches nobody who may decide now.
     pub(super) notified_unreachable: bool,
 }
@@ -49,7 +47,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) fn is_for_submitter(self) -> bool {
+    fn is_for_submitter(self) -> bool {
         self == Kind::Outcome || self.is_about_stage()
     }
 
@@ -105,7 +103,6 @@ impl Notices {
         if !kind.is_for_submitter() {
             return false;
         }
-        self.notified_of_start |= kind == Kind::Started && result.is_ok();
         let error = result.err().unwrap_or_default();
         let before = std::mem::replace(&mut self.submitter_error, error);
         before.is_empty() != self.submitter_error.is_empty()

@@ -59,7 +59,7 @@ pub(crate) struct Envelope {
     pub(crate) recipient: EmailAddress,
     /// Identifies the mail; the same at each attempt.
     pub(crate) key: String,
-    /// The key of the mail that began its thread; its own for that one.
+    /// The key of the mail that begins its thread, sent or not; its own for that one.
     pub(crate) thread: String,
     /// The mail's date; the same at each attempt.
     pub(crate) written_at: SystemTime,
