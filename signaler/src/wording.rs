@@ -208,7 +208,7 @@ pub(crate) fn facts(submission: &Submission, case: Case<'_>) -> Vec<(&'static st
         ("E-mail", clean_line(&submitter.email)),
         ("Type", capitalized(&kind)),
         ("Reference", clean_line(&submission.submission_id)),
-        ("Submitted", case.moment(submission.submitted_at.as_ref())),
+        ("Submitted", case.full_moment(submission.submitted_at.as_ref())),
     ];
     facts.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }
@@ -340,7 +340,7 @@ fn delivering(case: Case<'_>) -> String {
 fn progress(case: Case<'_>) -> String {
     let status = case.state.status();
     if !pending(status) {
-        let when = case.moment(case.state.decided_at.as_ref());
+        let when = case.full_moment(case.state.decided_at.as_ref());
         let word = outcome_word(status).to_uppercase();
         let now = match case.answer {
             Answer::Recorded => format!("The request is now {word}."),
@@ -388,7 +388,7 @@ fn approvals_so_far(stage: &StageState) -> String {
 }
 
 fn over(case: Case<'_>, what: &str) -> String {
-    let when = case.moment(case.state.decided_at.as_ref());
+    let when = case.full_moment(case.state.decided_at.as_ref());
     let reason = case.state.reason.clone();
     if reason.is_empty() {
         return join([sentence(what, &when), delivering(case)]);

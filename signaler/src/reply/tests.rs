@@ -442,12 +442,27 @@ async fn times_are_those_of_the_calendars_zone_and_programs_can_read_them() {
         format!("Please decide by {deadline}."),
         format!("Until {deadline}."),
         "approved on <time datetime=\"2026-11-27T16:00Z\">Fri 27 Nov 2026, 08:00 PST</time>".into(),
-        "<dd><time datetime=\"2026-11-27T15:00Z\">Fri 27 Nov 2026, 07:00 PST</time></dd>".into(),
+        "<dd><time datetime=\"2026-11-27T15:00Z\">Fri 27 Nov 2026, 07:00 PST</time> \
+         (America/Los_Angeles)</dd>"
+            .into(),
     ] {
         assert!(page.contains(&words), "{words}\n{page}");
     }
     let (_, json) = said(Answer::Open, Reading::Current(state), Accept::Json).await;
     assert!(json.contains("Please decide by Sat 28 Nov 2026, 08:00 PST (America/Los_Angeles)."));
+    for (answer, status, words) in [
+        (Answer::Decided, Status::Approved, "The request was APPROVED on"),
+        (Answer::Expired, Status::Expired, "Nobody decided in time. It ended on"),
+    ] {
+        let ended = ApprovalState {
+            reason: "Nobody decided in time.".into(),
+            time_zone: "America/Los_Angeles".into(),
+            ..approval(status, status, None, None)
+        };
+        let (_, page) = said(answer, Reading::Current(ended), Accept::Html).await;
+        let words = format!("{words} Fri 27 Nov 2026, 08:00 PST (America/Los_Angeles).");
+        assert!(untimed(&page).contains(&words), "{words}\n{page}");
+    }
 }
 
 #[tokio::test]

@@ -207,7 +207,8 @@ fn stage_details(text: &mut String, open: &Open, stage: &Stage) {
     };
     let until = match stage.end() {
         Some((_, at)) => {
-            format!("ended {}", text::moment(Some(&to_message(at)), &open.time_zone))
+            let end = text::full_moment(Some(&to_message(at)), &open.time_zone);
+            format!("ended {}", markdown(&end))
         }
         None => {
             let deadline = text::full_moment(Some(&deadline), &open.time_zone);

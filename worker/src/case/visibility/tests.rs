@@ -201,7 +201,8 @@ fn times_are_those_of_the_calendars_zone() {
     assert_eq!(case.status().time_zone, "America/Los_Angeles");
     assert_eq!(case.outcome().time_zone, "America/Los_Angeles");
     let details = case.details().replace('\\', "");
-    assert!(details.contains("ended Tue 24 Nov 2026, 02:00 PST\n"), "{details}");
+    let end = "ended Tue 24 Nov 2026, 02:00 PST (America/Los_Angeles)\n";
+    assert!(details.contains(end), "{details}");
     let deadline = "Wed 25 Nov 2026, 02:00 PST (America/Los_Angeles)";
     assert!(details.contains(&format!("reject at {deadline}\n")), "{details}");
     let (_, summary) = case.next_wait(at("2026-11-24T11:00:00Z")).until.expect("a deadline");
