@@ -484,7 +484,7 @@ async fn whatever_a_submission_says_is_text() {
             employee_id: evil.into(),
         }),
         document: Some(Document {
-            title: evil.into(),
+            title: format!("{evil} https://evil.example/pay"),
             amount: evil.into(),
             currency: evil.into(),
             category: evil.into(),
@@ -509,6 +509,7 @@ async fn whatever_a_submission_says_is_text() {
     let (_, page) = said(Answer::Open, Reading::Current(state), Accept::Html).await;
     assert!(!page.contains("<script") && !page.contains('\u{202E}'), "{page}");
     assert!(page.contains("&#60;script&#62;"), "{page}");
+    assert!(page.contains(" https://evil.example/pay</h1>"), "{page}");
     let hrefs: Vec<&str> = page.split("<a href=\"").skip(1).collect();
     let hrefs: Vec<&str> = hrefs.iter().filter_map(|rest| rest.split('"').next()).collect();
     assert_eq!(hrefs, ["/", "https://files.example/quote.pdf"]);
