@@ -167,7 +167,7 @@ async fn the_mails_about_a_request_are_in_its_thread_and_say_who_asks() {
     workflow.signal("approve", &json!({"reviewer": "cy@example.com"})).await;
     let told = server.mails_to("sam@example.com", 1).await.swap_remove(0).mail;
     let thread = told.header("References");
-    assert!(thread.ends_with(".submitter@example.com>"), "of a mail that Sam does not get: {thread}");
+    assert!(thread.ends_with(".submitter@example.com>"), "no mail to Sam begins it: {thread}");
 }
 
 #[tokio::test]
@@ -224,12 +224,12 @@ async fn whatever_a_mail_server_answers_status_history_and_log_say_the_same() {
     assert_eq!(server.count(), 0, "none was taken");
 }
 
-/// Errors with which SNS answers `Publish`, and what they speak of. Where that is the recipient or the message, a
-/// mail is undeliverable.
+/// Errors with which SNS answers `Publish`, and what they speak of. Where that is the recipient or the
+/// message, a mail is undeliverable.
 const ERRORS: &str = include_str!("sns-errors.tsv");
 /// Whom SNS lists: Ann has confirmed a subscription.
-const LISTED: &str = "<ListSubscriptionsByTopicResponse><ListSubscriptionsByTopicResult><Subscriptions>\
-    <member><Protocol>email</Protocol><Endpoint>ann@example.com</Endpoint>\
+const LISTED: &str = "<ListSubscriptionsByTopicResponse><ListSubscriptionsByTopicResult>\
+    <Subscriptions><member><Protocol>email</Protocol><Endpoint>ann@example.com</Endpoint>\
     <SubscriptionArn>arn:aws:sns:eu-central-1:123456789012:approvals:1</SubscriptionArn></member>\
     </Subscriptions></ListSubscriptionsByTopicResult></ListSubscriptionsByTopicResponse>";
 
@@ -266,12 +266,12 @@ async fn whatever_sns_answers_status_history_and_log_say_the_same() {
 fn rows(table: &'static str) -> impl Iterator<Item = [&'static str; 3]> {
     table.lines().filter(|line| !line.starts_with('#')).map(|row| {
         let columns: Vec<_> = row.split('\t').collect();
-        columns.try_into().unwrap_or_else(|_| panic!("{row}"))
+        <[&str; 3]>::try_from(columns).unwrap_or_else(|_| panic!("{row}"))
     })
 }
 
-/// Submits a request whose mail is refused with `reply`, and looks for that everywhere, and for what becomes of the
-/// mail: undeliverable if it is final, otherwise tried again.
+/// Submits a request whose mail is refused with `reply`, and looks for that everywhere, and for what becomes
+/// of the mail: undeliverable if it is final, otherwise tried again.
 async fn status_history_and_log_have(reply: &str, is_final: bool, stack: &Stack) {
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     let asked = |status: &Value| status["stages"][0]["reviewers"][0].clone();

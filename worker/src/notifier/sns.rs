@@ -125,8 +125,8 @@ impl Sns {
         }
     }
 
-    /// Reads the topic's attributes and subscriptions. The latter also where a right to the former is missing:
-    /// mails do not need it.
+    /// Reads the topic's attributes, and lists its subscriptions, also where the right to the former is
+    /// missing.
     pub(super) async fn probe(&self) -> Result<(), NotifyError> {
         let (client, _) = self.session().await;
         let asked = client.get_topic_attributes().topic_arn(self.topic.as_str());
