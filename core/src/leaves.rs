@@ -158,12 +158,16 @@ impl Leaves<'_> {
     /// Whether these are the links that were issued.
     fn issued(&self, to_ask: &ToAsk, invited: &[Invited], at: Timestamp) -> bool {
         match &to_ask.whom {
-            Whom::Level(_) | Whom::Reissue { .. } => self.invite(to_ask, None, at) == invited,
+            Whom::Level(_) | Whom::Reissue { .. } => {
+                let genuine = self.invite(to_ask, None, at);
+                genuine.len() == invited.len()
+                    && genuine.iter().zip(invited).all(|(genuine, one)| one.is_exactly(genuine))
+            }
             // Who the deputies were then is not recorded, but the link says whom it was issued to.
             Whom::Replacement(_, to) => invited.iter().all(|one| {
                 let (reviewer, on_behalf_of) = (one.reviewer.clone(), one.on_behalf_of.clone());
                 on_behalf_of.as_ref().unwrap_or(&reviewer) == to
-                    && self.invited(to_ask, reviewer, on_behalf_of) == *one
+                    && one.is_exactly(&self.invited(to_ask, reviewer, on_behalf_of))
             }),
         }
     }

@@ -279,8 +279,9 @@ impl Approvals {
             }
             Err(failure) => {
                 tracing::info!(link = link.hash().short(), error = %failure, "no worker answers; reading the history");
-                let history = timeout(HISTORY, read_history(&handle, link, &self.jwks)).await;
-                let late = |_| Err(Failure::Uncertain(format!("no answer within {HISTORY:?}")));
+                let longest = 2 * HISTORY;
+                let history = timeout(longest, read_history(&handle, link, &self.jwks)).await;
+                let late = |_| Err(Failure::Uncertain(format!("no answer within {longest:?}")));
                 history.unwrap_or_else(late).map_err(failed("history"))
             }
         }
@@ -498,9 +499,12 @@ async fn read_history(
         Some(Reading::NoWorker(state)) => {
             let (rule, confirm) = (issued.rule, issued.confirm);
             let state = ApprovalState { rule, confirm, ..state };
-            Some(match history::replaces(link.hash(), &events(handle).await?) {
-                true => Reading::Replaced(without_document(state)),
-                false => Reading::NoWorker(state),
+            // A press needs no document, so it need not wait until a long history can be read.
+            let events = timeout(HISTORY, events(handle)).await;
+            Some(match events.map(|events| events.map(|e| history::replaces(link.hash(), &e))) {
+                Ok(Ok(true)) => Reading::Replaced(without_document(state)),
+                Ok(Ok(false)) => Reading::NoWorker(state),
+                Ok(Err(_)) | Err(_) => Reading::NoWorker(without_document(state)),
             })
         }
         reading => reading,

@@ -76,7 +76,8 @@ impl Approvals {
             let sent = self.send(link, &run, decision, attempt).await;
             match sent {
                 Ok(()) if before.is_unattended() => {
-                    return Ok(Some((Answer::Accepted, before)));
+                    let answer = answer(&before, link.hash(), decision.0, true);
+                    return Ok(answer.map(|answer| (answer, before)));
                 }
                 Ok(()) => {
                     acknowledged = true;
@@ -118,8 +119,12 @@ fn answer(
     verdict: Verdict,
     acknowledged: bool,
 ) -> Option<Answer> {
+    let unattended = match after {
+        Reading::Replaced(_) => Answer::Superseded,
+        _ => Answer::Accepted,
+    };
     let no_worker = acknowledged && after.is_unattended();
-    after_sending(after, link, verdict).or(no_worker.then_some(Answer::Accepted))
+    after_sending(after, link, verdict).or(no_worker.then_some(unattended))
 }
 
 #[cfg(test)]

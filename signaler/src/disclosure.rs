@@ -28,7 +28,7 @@ pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) 
         | Answer::Sealing => false,
     };
     let decided_at = own.filter(|vote| vote.by == "link").and_then(moment);
-    let was_there = |vote: &Vote| moment(vote).zip(decided_at).is_some_and(|(at, own)| at <= own);
+    let was_there = |vote: &Vote| moment(vote).zip(decided_at).is_some_and(|(at, own)| at < own);
     let mut shown = state.clone();
     if !shows_document {
         shown = without_document(shown);

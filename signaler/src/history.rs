@@ -135,10 +135,10 @@ pub(crate) fn replaces(link: &LinkHash, events: &[HistoryEvent]) -> bool {
         }
     }
     let Some(own) = seats.iter().find(|seat| seat.link == link.as_str()) else { return false };
-    let is_ordered = |who: &String| who.trim().is_empty() || mailbox(who) == mailbox(&own.reviewer);
-    ordered.iter().any(is_ordered)
+    let is_own = |who: &String| mailbox(who) == mailbox(&own.reviewer);
+    ordered.iter().any(|who| who.trim().is_empty() || is_own(who))
         || seats.iter().any(|seat| {
-            let takes_over = seat.instead_of.as_ref() == Some(&own.reviewer)
+            let takes_over = seat.instead_of.as_ref().is_some_and(is_own)
                 && seat.is_later_than(own)
                 && !seats.iter().any(|earlier| seat.renews(earlier));
             takes_over || seat.renews(own)

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Workers sign deliveries to the webhook with it.
-pub(crate) const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+pub(crate) const SECRET: &str = countersign_protos::TEST_WEBHOOK_SECRETS[0];
 
 /// How far a wrong clock is ahead.
 const AHEAD: &str = "+1h";

@@ -10,7 +10,7 @@ const OTHER_KEY: &str = countersign_protos::TEST_KEYS[1];
 const TEST_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// `correct horse battery staple 42!`
 const PASSWORD: &str = "Y29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZSA0MiE=";
-const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+const SECRET: &str = countersign_protos::TEST_WEBHOOK_SECRETS[0];
 
 fn worker() -> Command {
     let mut worker = Command::new(env!("CARGO_BIN_EXE_countersign-worker"));

@@ -146,6 +146,17 @@ pub struct Invited {
     pub key: String,
 }
 
+impl Invited {
+    /// Whether both are for the same mailboxes as well as for the same people, who may have several.
+    pub fn is_exactly(&self, other: &Self) -> bool {
+        let texts = |one: &Self| {
+            [Some(&one.reviewer), one.on_behalf_of.as_ref(), one.instead_of.as_ref()]
+                .map(|address| address.map(|address| address.as_str().to_owned()))
+        };
+        self == other && texts(self) == texts(other)
+    }
+}
+
 /// Whom a stage has to ask next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Whom {

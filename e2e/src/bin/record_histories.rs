@@ -70,7 +70,7 @@ decision = "approve"
 on_approved = { workflow = "PayExpense", task_queue = "payments", namespace = "finance" }
 "#;
 
-const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+const SECRET: &str = countersign_protos::TEST_WEBHOOK_SECRETS[0];
 
 /// After so many events Temporal wants a run to make room for the next one.
 const SHORT_RUNS: &str = "limit.historyCount.suggestContinueAsNew=30";

@@ -13,7 +13,7 @@ async fn nobody_but_an_approval_has_a_mail_sent_a_webhook_signed_or_a_link_issue
     let receiver = Receiver::refusing(0).await;
     let stack = Stack::beside(Temporal::shared().await)
         .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
-        .with("COUNTERSIGN_WEBHOOK_SECRET", "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX")
+        .with("COUNTERSIGN_WEBHOOK_SECRET", countersign_protos::TEST_WEBHOOK_SECRETS[0])
         .start()
         .await;
     let grpc = stack.temporal.grpc().await;

@@ -14,7 +14,7 @@ use countersign_protos::{Chain, execution_key};
 use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::{common::v1::WorkflowType, enums::v1::EventType};
 
-const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+const SECRET: &str = countersign_protos::TEST_WEBHOOK_SECRETS[0];
 const ANN: &str = "ann@example.com";
 const SAM: &str = "sam@example.com";
 const FULL: Option<(&str, &str)> = Some(("RCPT", "452 4.2.2 The mailbox is full"));

@@ -22,7 +22,7 @@ use temporalio_common::protos::temporal::api::{
 
 use crate::callers::scheduled;
 
-const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+const SECRET: &str = countersign_protos::TEST_WEBHOOK_SECRETS[0];
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
 const SAM: &str = "sam@example.com";

@@ -119,6 +119,6 @@ async fn the_receiver_refuses_as_often_as_told_and_forgeries_are_noticed() {
     let deliveries = receiver.deliveries_until_taken().await;
     assert_eq!(deliveries.len(), 2);
     assert_eq!(deliveries[0].header("webhook-id"), "x");
-    let secret = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+    let secret = countersign_protos::TEST_WEBHOOK_SECRETS[0];
     assert!(!deliveries[1].is_verified_by_the_standard_library(secret).await);
 }

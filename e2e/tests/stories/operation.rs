@@ -282,7 +282,7 @@ async fn what_fails_is_logged_with_its_cause_and_a_flood_of_it_is_counted() {
     let stack = Stack::beside(Temporal::shared().await)
         .with("COUNTERSIGN_NOTIFY", format!("smtp://127.0.0.1:{}", free_port()))
         .with("COUNTERSIGN_WEBHOOK_URL", format!("http://127.0.0.1:{}/hook", free_port()))
-        .with("COUNTERSIGN_WEBHOOK_SECRET", "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX")
+        .with("COUNTERSIGN_WEBHOOK_SECRET", countersign_protos::TEST_WEBHOOK_SECRETS[0])
         .with("COUNTERSIGN_LOG_FORMAT", "json")
         .start()
         .await;

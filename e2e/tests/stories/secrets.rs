@@ -12,7 +12,7 @@ async fn no_raw_approval_id_is_in_logs_histories_search_attributes_or_temporals_
     let mut stack = Stack::beside(temporal.clone())
         .with("COUNTERSIGN_LOG", "debug")
         .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
-        .with("COUNTERSIGN_WEBHOOK_SECRET", "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX")
+        .with("COUNTERSIGN_WEBHOOK_SECRET", countersign_protos::TEST_WEBHOOK_SECRETS[0])
         .start()
         .await;
     let stages = json!({"stages": [

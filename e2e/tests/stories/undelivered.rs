@@ -3,7 +3,7 @@
 use countersign_e2e::{Answer, Receiver, Stack, Temporal, Workflow, submission, text};
 use serde_json::{Value, json};
 
-const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+const SECRET: &str = countersign_protos::TEST_WEBHOOK_SECRETS[0];
 
 /// The follow-up workflow is in a namespace that does not exist.
 const RULES: &str = r#"

@@ -12,8 +12,8 @@ use countersign_e2e::{
 use futures_util::future::join_all;
 use serde_json::json;
 
-const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
-const OTHER_SECRET: &str = "whsec_h6/9Tf4FDpmiql2My90cyaW5ggnwcJOV";
+const SECRET: &str = countersign_protos::TEST_WEBHOOK_SECRETS[0];
+const OTHER_SECRET: &str = countersign_protos::TEST_WEBHOOK_SECRETS[1];
 
 #[tokio::test]
 async fn the_outcome_arrives_signed() {

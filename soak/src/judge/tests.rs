@@ -11,7 +11,7 @@ use crate::{
 
 const KEY: &str = countersign_protos::TEST_KEYS[0];
 const OTHER_KEY: &str = countersign_protos::TEST_KEYS[1];
-const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+const SECRET: &str = countersign_protos::TEST_WEBHOOK_SECRETS[0];
 const WORKFLOW: &str = "soak-1-0";
 const ANN: &str = "ann.soak-1-0@example.com";
 const BOB: &str = "bob.soak-1-0@example.com";

@@ -298,7 +298,10 @@ fn is_action(event: &HistoryEvent, action: &OperatorAction) -> bool {
     };
     match &*action.action {
         names::SIGNAL_REASSIGN => may_say(payload::decode(&payloads), |read: &Reassignment| {
-            is_same(&read.reviewer, &action.reviewer) && is_same(&read.to, &action.to)
+            // Mail goes to this very address, and not to one that looks like it.
+            let to = read.to.trim().parse::<EmailAddress>();
+            is_same(&read.reviewer, &action.reviewer)
+                && to.is_ok_and(|to| to.as_str() == action.to)
         }),
         names::SIGNAL_REMIND => may_say(payload::decode_optional(&payloads), |read: &Reminder| {
             concerns(&read.reviewer, action)
@@ -358,7 +361,9 @@ fn signal(event: &HistoryEvent, name: &str, identity: &str) -> Option<Vec<Payloa
     else {
         return None;
     };
-    let claims = identity == UNKNOWN || text::identity(&signal.identity) == identity;
+    // A withdrawal by nobody knows whom is a cancellation, which rules cannot forbid.
+    let may_be_anybody = identity == UNKNOWN && name != names::SIGNAL_WITHDRAW;
+    let claims = may_be_anybody || text::identity(&signal.identity) == identity;
     let payloads = signal.input.clone().unwrap_or_default().payloads;
     (signal.signal_name == name && claims).then(|| from_temporal(payloads))
 }

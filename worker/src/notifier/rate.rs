@@ -9,6 +9,8 @@ use super::NotifyError;
 
 /// The longest that a mail waits here for its turn. It takes an activity's slot meanwhile, which others need.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The longest that a mail is sent away for: after a longer wait, it would seem lost.
+const LONGEST_AWAY: Duration = Duration::from_secs(3_600);
 /// How many wait here at most, for the same reason.
 const MOST_WAITING: u32 = 100;
 
@@ -49,6 +51,10 @@ impl MailRate {
             return Ok(turn);
         }
         let back = queue.back.max(turn);
+        if back - now > LONGEST_AWAY {
+            // It asks again then: a turn that it cannot wait for would be nobody's.
+            return Err(LONGEST_AWAY);
+        }
         queue.back = back + self.interval;
         Err(back - now)
     }
@@ -117,6 +123,26 @@ mod tests {
         let later = slow.wait_for_turn().await;
         assert_eq!(later, Err(NotifyError::Later(Duration::from_secs(200))));
         assert_eq!(start.elapsed(), Duration::ZERO, "at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_turn_is_lost_where_more_mails_wait_than_an_hour_has_room_for() {
+        let (limited, start) = (rate("1"), Instant::now());
+        let mut waiting: Vec<Instant> = vec![start; 10_000];
+        let mut sent = Vec::new();
+        // Each comes back when it was told to.
+        while let Some(now) = waiting.iter().min().copied() {
+            let (due, rest): (Vec<_>, _) = waiting.into_iter().partition(|at| *at == now);
+            waiting = rest;
+            for _ in due {
+                match limited.turn(now) {
+                    Ok(at) => sent.push(at - start),
+                    Err(wait) => waiting.push(now + wait),
+                }
+            }
+        }
+        let last = sent.iter().max().expect("mails are sent");
+        assert!(*last < Duration::from_secs(10_100), "{last:?}");
     }
 
     #[test]

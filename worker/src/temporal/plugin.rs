@@ -1,6 +1,6 @@
 //! Workers with the approval workflow and its activities, and the Temporal plugin that adds them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use futures::{FutureExt, join};
@@ -27,6 +27,11 @@ use crate::{
     },
     workflow::{ApprovalNotices, ApprovalWorkflow},
 };
+
+/// How long Temporal leaves a workflow task to the worker that has the workflow cached. Longer, and what a
+/// worker's death leaves behind waits longer; shorter, and tasks that only wait their turn in a burst are
+/// taken away and replayed.
+const STICKY: Duration = Duration::from_secs(6);
 
 /// A worker that runs approvals, and another one that delivers outcomes to the webhook. Each has its own
 /// task queue, so that a receiver that hangs takes no slots from mails; pending deliveries wait in
@@ -93,10 +98,11 @@ pub fn worker(
     let runtime = RuntimeOptions::builder().build().map_err(anyhow::Error::msg)?;
     let runtime = CoreRuntime::new_assume_tokio(runtime)?;
     let core = |options: &WorkerOptions| {
-        let config = options
+        let mut config = options
             .to_core_options(client.namespace(), client.identity())
             .map_err(anyhow::Error::msg)
             .context("the worker's options")?;
+        config.sticky_queue_schedule_to_start_timeout = STICKY;
         init_worker(&runtime, config, client.connection().clone()).map(Arc::new)
     };
     let (approvals, webhook) = (core(&options)?, core(&for_webhook)?);

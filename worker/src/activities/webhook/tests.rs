@@ -11,8 +11,8 @@ use tokio::net::TcpSocket;
 
 use super::*;
 
-const SECRET: &str = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
-const OTHER_SECRET: &str = "whsec_h6/9Tf4FDpmiql2My90cyaW5ggnwcJOV";
+const SECRET: &str = countersign_protos::TEST_WEBHOOK_SECRETS[0];
+const OTHER_SECRET: &str = countersign_protos::TEST_WEBHOOK_SECRETS[1];
 
 fn webhook(url: &str, client: ClientBuilder) -> Webhook {
     let url = url.parse().expect("a URL");
@@ -249,10 +249,9 @@ fn secrets_are_separated_by_commas_and_every_wrong_one_is_named() {
     let example = "secret 1 is one of examples and tests, or repeats a few bytes";
     for (text, why) in [
         ("", "no secret is given"),
-        (
-            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-            "secret 1 is one of examples and tests: it is that of Standard Webhooks",
-        ),
+        // Of Standard Webhooks' documentation, and of our earlier tests.
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", example),
+        ("whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX", example),
         ("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", example),
         // `correct horse battery staple`
         (
@@ -260,7 +259,7 @@ fn secrets_are_separated_by_commas_and_every_wrong_one_is_named() {
             "secret 1 is made of printable characters alone, as passwords are",
         ),
         (
-            "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX,whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX",
+            &format!("{SECRET},{SECRET}"),
             "secret 2 is secret 1 again: remove one of them",
         ),
         (",", "no secret is given"),
@@ -269,7 +268,7 @@ fn secrets_are_separated_by_commas_and_every_wrong_one_is_named() {
         // 32 characters of base64, which are 23 bytes.
         ("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRY=", "secret 1 has 23 bytes, and needs at least 24"),
         (
-            "whsec_AAEC,whsec_h6/9Tf4FDpmiql2My90cyaW5ggnwcJOV,pigeon",
+            &format!("whsec_AAEC,{OTHER_SECRET},pigeon"),
             "secret 1 has 3 bytes, and needs at least 24, secret 3 must be whsec_ followed by base64",
         ),
     ] {

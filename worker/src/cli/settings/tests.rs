@@ -153,7 +153,7 @@ async fn nothing_travels_in_the_clear_to_other_machines_unless_that_is_allowed()
     const NAMES: [&str; 3] =
         ["COUNTERSIGN_PUBLIC_URL", "COUNTERSIGN_NOTIFY", "COUNTERSIGN_WEBHOOK_URL"];
     let wrong = |[public_url, notify, webhook]: [&str; 3], allow: &str| {
-        let secret = "whsec_0kQG6/TI+g+8jHhg4W4hWRvlTsabmfhX";
+        let secret = countersign_protos::TEST_WEBHOOK_SECRETS[0];
         let secrets = [(KEYS, KEY), (NOTIFY, notify), (Secret::WEBHOOK_SECRET.name, secret)];
         let urls = ["--public-url", public_url, "--webhook-url", webhook];
         let others = ["--allow-insecure", allow, "--mail-from", "approvals@example.com"];
