@@ -8,7 +8,7 @@ use base64::{
 };
 use ed25519_dalek::SigningKey;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 /// One of the [`LinkKeys`].
 #[derive(Clone, PartialEq, Eq)]

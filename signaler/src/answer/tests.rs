@@ -100,7 +100,7 @@ fn every_state_has_its_answer() {
             Answer::Superseded,
         ),
         (Reading::NoWorker(without_stages(Pending)), Answer::NoWorker, None, Answer::Accepted),
-        (Reading::Replaced(without_stages(Pending)), Answer::Superseded, None, Answer::Superseded),
+        (Reading::Replaced(without_stages(Pending)), Answer::Superseded, None, Answer::Accepted),
         (
             Reading::Closed(without_stages(Approved)),
             Answer::Decided,

@@ -415,6 +415,15 @@ async fn where_the_acknowledgement_was_lost_what_the_workflow_says_is_said() {
     assert_eq!(approve(lost).await, Err(Problem::Unknown));
 }
 
+/// The history says that it will not count.
+#[test]
+fn a_press_on_a_replaced_link_is_not_said_to_take_effect() {
+    let said = |reading: Reading| answer(&reading, genuine().hash(), Verdict::Approve, true);
+    let pending = || state(Status::Pending, None);
+    assert_eq!(said(Reading::NoWorker(pending())), Some(Answer::Accepted));
+    assert_eq!(said(Reading::Replaced(pending())), Some(Answer::Superseded));
+}
+
 #[tokio::test(start_paused = true)]
 async fn all_that_is_asked_of_temporal_is_to_read_query_signal_and_reset_sticky_task_queues() {
     for (no_worker, expected) in [(false, Answer::Recorded), (true, Answer::Accepted)] {

@@ -43,6 +43,10 @@ fn vote(reviewer: &str, verdict: Verdict, comment: &str) -> Option<Vote> {
     })
 }
 
+fn before_ann(vote: Vote) -> Vote {
+    Vote { decided_at: at(-1), ..vote }
+}
+
 /// Ann, whose link it is, and Bob are asked first, Fay after them.
 fn approval(status: Status, stage: Status, ann: Option<Vote>, bob: Option<Vote>) -> ApprovalState {
     let reviewer = |name: &str, link: &str, vote| ReviewerState {
@@ -223,7 +227,7 @@ async fn an_approval_that_ended_without_a_decision_waits_for_nobody() {
 async fn who_decided_what_and_why_is_shown_and_no_hash_is() {
     let votes = (
         vote("ann@example.com", Verdict::Approve, "fine with me\nreally"),
-        vote("bob@example.com", Verdict::Reject, "too dear"),
+        vote("bob@example.com", Verdict::Reject, "too dear").map(before_ann),
     );
     let state = approval(Status::Rejected, Status::Rejected, votes.0, votes.1);
     let reading = Reading::Current(state);
@@ -243,7 +247,7 @@ async fn who_decided_what_and_why_is_shown_and_no_hash_is() {
 #[tokio::test]
 async fn what_others_wrote_is_not_shown_by_a_link_that_has_decided_nothing() {
     use Status::{Approved, Pending, Rejected};
-    let bob = || vote("bob@example.com", Verdict::Reject, "too dear");
+    let bob = || vote("bob@example.com", Verdict::Reject, "too dear").map(before_ann);
     let ann = || vote("ann@example.com", Verdict::Approve, "fine");
     for (state, told) in [
         (approval(Pending, Pending, None, bob()), true),

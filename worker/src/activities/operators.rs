@@ -300,8 +300,7 @@ fn is_action(event: &HistoryEvent, action: &OperatorAction) -> bool {
         names::SIGNAL_REASSIGN => may_say(payload::decode(&payloads), |read: &Reassignment| {
             // Mail goes to this very address, and not to one that looks like it.
             let to = read.to.trim().parse::<EmailAddress>();
-            is_same(&read.reviewer, &action.reviewer)
-                && to.is_ok_and(|to| to.as_str() == action.to)
+            is_same(&read.reviewer, &action.reviewer) && to.is_ok_and(|to| to.as_str() == action.to)
         }),
         names::SIGNAL_REMIND => may_say(payload::decode_optional(&payloads), |read: &Reminder| {
             concerns(&read.reviewer, action)

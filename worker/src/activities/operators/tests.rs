@@ -184,14 +184,14 @@ fn what_operators_did_besides_is_what_somebody_has_signalled() {
         to: to.into(),
         ..OperatorAction::default()
     };
-    let (ann, bob, eve) = ("ann@example.com", "Bob@example.com", "eve@example.com");
+    let (ann, bob, eve) = ("ann@example.com", "bob@example.com", "eve@example.com");
     const REASSIGN: &str = r#"{"reviewer": "ann@example.com ", "to": "Bob@example.com"}"#;
     const REMIND: &str = r#"{"reviewer": "ann@example.com"}"#;
     for (act, name, input, expected) in [
         (action("reassign", ann, bob), "reassign", REASSIGN, true),
         (action("reassign", ann, eve), "reassign", REASSIGN, false),
-        (action("reassign", ann, "bob@example.com"), "reassign", REASSIGN, false),
-        (action("reassign", ann, "Bob+x@example.com"), "reassign", REASSIGN, false),
+        // The same person, and another mailbox.
+        (action("reassign", ann, "bob+x@example.com"), "reassign", REASSIGN, false),
         (action("reassign", eve, bob), "reassign", REASSIGN, false),
         (action("reassign", ann, bob), "remind", REASSIGN, false),
         (action("remind", ann, ""), "remind", REMIND, true),

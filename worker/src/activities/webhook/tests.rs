@@ -258,10 +258,7 @@ fn secrets_are_separated_by_commas_and_every_wrong_one_is_named() {
             "whsec_Y29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZQ==",
             "secret 1 is made of printable characters alone, as passwords are",
         ),
-        (
-            &format!("{SECRET},{SECRET}"),
-            "secret 2 is secret 1 again: remove one of them",
-        ),
+        (&format!("{SECRET},{SECRET}"), "secret 2 is secret 1 again: remove one of them"),
         (",", "no secret is given"),
         ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "secret 1 must be whsec_ followed by base64"),
         ("whsec_****", "secret 1 must be whsec_ followed by base64"),
