@@ -100,7 +100,7 @@ async fn a_press_on_an_old_link_that_comes_behind_the_new_one_decides_nothing() 
     workflow.until_asked().await;
     stack.kill_worker().await;
     workflow.signal("reissue", &json!({"reviewer": ANN})).await;
-    stack.press(&old, "approve", "stolen").await.expect(202, &["recorded"]);
+    stack.press(&old, "approve", "stolen").await.expect(410, &["This link has been superseded"]);
     stack.start_worker();
     let new = stack.mails_to(ANN, 2).await.swap_remove(1).link("reject");
     stack.press(&new, "reject", "").await.expect(200, &["rejected"]);
@@ -152,7 +152,7 @@ async fn while_no_worker_runs_a_replaced_link_shows_no_document_either() {
         let page = shows_no_document(&stack, link, 410, &[]).await;
         page.expect(410, &["This link has been superseded", "a newer mail"]);
         let pressed = stack.press(link, "approve", "").await;
-        pressed.expect(202, &["recorded", "exp-2026-0042"]);
+        pressed.expect(410, &["This link has been superseded", "exp-2026-0042"]);
         assert!(!pressed.says("Train to the fair"), "{}", pressed.text());
     }
     stack.open(&new).await.expect(200, &["not running right now", "Train to the fair"]);
