@@ -64,7 +64,7 @@ impl Attacked {
             facts.signals.extend(decisions(&events));
             let of_workflow = |reviewer| (approval.workflow.clone(), reviewer);
             facts.refused.extend(history::refused(&events).into_iter().map(of_workflow));
-            if history::is_late(&history::read(&events)) {
+            if history::is_late(&events) {
                 facts.late.insert(approval.workflow.clone());
             }
             evidence.outcomes.extend(concluded(&facts.keys, &approval, &events));

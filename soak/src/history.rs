@@ -10,7 +10,10 @@ use serde_json::Value;
 use temporalio_common::protos::temporal::api::{
     common::v1::Payloads,
     failure::v1::failure::FailureInfo,
-    history::v1::{ActivityTaskScheduledEventAttributes, HistoryEvent, history_event::Attributes},
+    history::v1::{
+        ActivityTaskScheduledEventAttributes, HistoryEvent, MarkerRecordedEventAttributes,
+        history_event::Attributes,
+    },
 };
 
 /// An event that the checker reads.
@@ -86,8 +89,7 @@ impl Reader {
                 None
             }
             Attributes::MarkerRecordedEventAttributes(marker) => {
-                let details = marker.details.values().map(|details| only(&Some(details.clone())));
-                self.deadline = details.filter_map(|json| due(&json)).next().or(self.deadline);
+                self.deadline = issued_due(marker).or(self.deadline);
                 None
             }
             Attributes::TimerFiredEventAttributes(timer) => self.fire_timer(&timer.timer_id),
@@ -228,9 +230,22 @@ pub(crate) fn refused(history: &[HistoryEvent]) -> HashSet<String> {
     refused
 }
 
-/// Whether the time of a deadline or of a reminder has come.
-pub(crate) fn is_late(events: &[Event]) -> bool {
-    events.iter().any(|event| matches!(event, Event::Deadline(_) | Event::Reminder(..)))
+/// Whether the time of a deadline or of a reminder has come: its timer has fired, or something else has had the
+/// workflow look at the clock before that.
+pub(crate) fn is_late(history: &[HistoryEvent]) -> bool {
+    let is_timer = |event: &Event| matches!(event, Event::Deadline(_) | Event::Reminder(..));
+    let mut earliest: Option<Duration> = None;
+    let passed = history.iter().any(|event| match &event.attributes {
+        Some(Attributes::MarkerRecordedEventAttributes(marker)) => {
+            earliest = issued_due(marker).into_iter().chain(earliest).min();
+            false
+        }
+        Some(Attributes::WorkflowTaskStartedEventAttributes(_)) => {
+            earliest.is_some_and(|due| time(event) >= due)
+        }
+        _ => false,
+    });
+    passed || read(history).iter().any(is_timer)
 }
 
 /// Whether the workflow has ended.
@@ -244,6 +259,12 @@ fn only(payloads: &Option<Payloads>) -> Value {
         Some([only]) => serde_json::from_slice(&only.data).unwrap_or_default(),
         _ => Value::Null,
     }
+}
+
+/// The deadline of the stage whose links a marker issues.
+fn issued_due(marker: &MarkerRecordedEventAttributes) -> Option<Duration> {
+    let mut details = marker.details.values().map(|details| only(&Some(details.clone())));
+    details.find_map(|json| due(&json))
 }
 
 /// A stage's deadline, as the result of `issue_links` has it.

@@ -158,15 +158,20 @@ pub(super) fn explain(facts: &Facts, approval: &Approval, view: &View) -> Result
             return Err(format!("it has no stage {:?}", stage.name));
         }
         let is_over = ended.is_some();
-        let waits = matches!(stage.status.as_str(), "PENDING" | "WITHDRAWN");
+        // A page leaves open what a deadline has done to a stage until that is signed.
+        let shown = match stage.status.as_str() {
+            "" if view.may_lag => at_deadline(planned, &stage.votes),
+            status => status,
+        };
+        let waits = matches!(shown, "PENDING" | "WITHDRAWN");
         match counted(planned, &stage.votes)? {
             _ if is_over && !(waits && stage.votes.is_empty()) => {
                 return Err(format!("stage {position} goes on after the end"));
             }
-            Some(status) if status == stage.status => {}
+            Some(status) if status == shown => {}
             None if waits => {}
             Some(_) if waits && view.may_lag => {}
-            None if at_deadline(planned, &stage.votes) == stage.status => by_deadline = true,
+            None if at_deadline(planned, &stage.votes) == shown => by_deadline = true,
             counted => {
                 let status = &stage.status;
                 return Err(format!(
@@ -174,8 +179,8 @@ pub(super) fn explain(facts: &Facts, approval: &Approval, view: &View) -> Result
                 ));
             }
         }
-        if stage.status != "APPROVED" && !is_over {
-            ended = Some(stage.status.as_str());
+        if shown != "APPROVED" && !is_over {
+            ended = Some(shown);
         }
     }
     let all_approved = ended.is_none() && view.stages.len() == approval.stages.len();

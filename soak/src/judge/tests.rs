@@ -578,6 +578,21 @@ fn a_page_may_hide_the_document_and_comments_where_nothing_can_be_decided_any_mo
 }
 
 #[test]
+fn a_page_may_leave_open_what_a_deadline_has_done_to_an_earlier_stage() {
+    fn left_open(state: &mut Value) {
+        let stage = |name: &str, status: &str| json!({"name": name, "status": status});
+        state["stages"] = json!([stage("S0", ""), stage("S1", "PENDING")]);
+    }
+    let mut approves = approval();
+    approves.stages[0].on_deadline = "approve";
+    for (approval, is_explained) in [(approves, true), (approval(), false)] {
+        let facts = Facts { approvals: vec![approval], ..facts() };
+        let page = page("too_late", true, "PENDING", left_open);
+        assert_eq!(is_page_explained(&facts, page), is_explained);
+    }
+}
+
+#[test]
 fn a_page_says_recorded_only_of_what_was_pressed_and_has_arrived() {
     /// Nothing is said of what has become of it.
     fn open(state: &mut Value) {
