@@ -53,7 +53,15 @@ impl Attacked {
             refused: HashSet::new(),
         };
         facts.approvals.extend(account.approvals());
-        let mut evidence = Evidence::default();
+        // Before the histories: what is told while these are read may follow from what is not read of them.
+        let mut evidence = Evidence {
+            deliveries: receiver.deliveries_so_far(),
+            mails: world.cluster.mails.kept(),
+            pages: world.ledger.pages(),
+            ..Evidence::default()
+        };
+        // A call of SNS that publishes nothing is no mail.
+        evidence.mails.retain(|mail| !mail.to.concat().is_empty());
         let client = &world.cluster.client;
         let reading = stream::iter(facts.approvals.clone()).map(|one| {
             let resets = account.runs(&one.workflow);
@@ -70,10 +78,6 @@ impl Attacked {
             evidence.outcomes.extend(concluded(&facts.keys, &approval, &events));
             evidence.results.extend(results(&events));
         }
-        (evidence.deliveries, evidence.mails, evidence.pages) =
-            (receiver.deliveries_so_far(), world.cluster.mails.kept(), world.ledger.pages());
-        // A call of SNS that publishes nothing is no mail.
-        evidence.mails.retain(|mail| !mail.to.concat().is_empty());
         // Last: whatever was told, somebody may have done by now.
         read_ledger(world, &mut facts);
         let findings = judge(&facts, &evidence);
