@@ -138,28 +138,37 @@ impl FromStr for LinkKeys {
 
     /// The keys may also stand on lines of their own.
     fn from_str(text: &str) -> Result<Self, LinkKeysError> {
-        let (mut keys, mut wrong) = (Vec::<(usize, LinkKey)>::new(), Vec::new());
-        let all = text.split([',', '\n']).map(str::trim).filter(|key| !key.is_empty());
-        for (key, number) in all.zip(1..) {
-            let key = match LinkKey::read(key) {
-                Ok(key) => key,
-                Err(why) => {
-                    wrong.push(format!("key {number} {why}"));
-                    continue;
-                }
-            };
-            match keys.iter().find(|(_, other)| *other == key) {
+        listed(text, "key", LinkKey::read).map(LinkKeys).map_err(LinkKeysError)
+    }
+}
+
+/// The secrets of a list, which commas or line breaks separate: each once, and at least one. `what` they are called.
+///
+/// # Errors
+/// Every problem, without the secrets themselves.
+pub fn listed<T: PartialEq>(
+    text: &str,
+    what: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, Vec<String>> {
+    let (mut secrets, mut wrong) = (Vec::<(usize, T)>::new(), Vec::new());
+    let all = text.split([',', '\n']).map(str::trim).filter(|secret| !secret.is_empty());
+    for (secret, number) in all.zip(1..) {
+        match read(secret) {
+            Err(why) => wrong.push(format!("{what} {number} {why}")),
+            Ok(secret) => match secrets.iter().find(|(_, other)| *other == secret) {
                 Some((earlier, _)) => {
-                    wrong.push(format!("key {number} is key {earlier} again: remove one of them"));
+                    let again = format!("{what} {number} is {what} {earlier} again");
+                    wrong.push(format!("{again}: remove one of them"));
                 }
-                None => keys.push((number, key)),
-            }
+                None => secrets.push((number, secret)),
+            },
         }
-        match (keys.is_empty(), wrong.is_empty()) {
-            (false, true) => Ok(LinkKeys(keys.into_iter().map(|(_, key)| key).collect())),
-            (true, true) => Err(LinkKeysError(vec!["no key is given".to_owned()])),
-            (_, false) => Err(LinkKeysError(wrong)),
-        }
+    }
+    match (secrets.is_empty(), wrong.is_empty()) {
+        (false, true) => Ok(secrets.into_iter().map(|(_, secret)| secret).collect()),
+        (true, true) => Err(vec![format!("no {what} is given")]),
+        (_, false) => Err(wrong),
     }
 }
 

@@ -23,7 +23,9 @@ pub mod text;
 pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash};
 pub use digest::{digest, execution_key, is_newer};
 pub use jws::{Claims, InvalidJws, Jwks};
-pub use keys::{LinkKey, LinkKeys, LinkKeysError, TEST_KEYS, TEST_WEBHOOK_SECRETS, guessable};
+pub use keys::{
+    LinkKey, LinkKeys, LinkKeysError, TEST_KEYS, TEST_WEBHOOK_SECRETS, guessable, listed,
+};
 pub use organization::{NotAnOrganization, Organization};
 pub use proof::comment_hash;
 pub use public_url::{InvalidPublicUrl, PublicUrl, is_loopback};

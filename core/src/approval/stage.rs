@@ -149,10 +149,10 @@ pub struct Invited {
 impl Invited {
     /// Whether both are for the same mailboxes as well as for the same people, who may have several.
     pub fn is_exactly(&self, other: &Self) -> bool {
-        let texts = |one: &Self| {
-            [Some(&one.reviewer), one.on_behalf_of.as_ref(), one.instead_of.as_ref()]
-                .map(|address| address.map(|address| address.as_str().to_owned()))
-        };
+        fn texts(one: &Invited) -> (&str, [Option<&str>; 2]) {
+            let others = [&one.on_behalf_of, &one.instead_of];
+            (one.reviewer.as_str(), others.map(|one| one.as_ref().map(EmailAddress::as_str)))
+        }
         self == other && texts(self) == texts(other)
     }
 }

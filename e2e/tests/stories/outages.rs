@@ -6,6 +6,9 @@ use countersign_e2e::{
     Mail, Page, Stack, Temporal, Workflow, eventually, list, submission, within,
 };
 use serde_json::json;
+use temporalio_common::protos::temporal::api::history::v1::{
+    HistoryEvent, history_event::Attributes,
+};
 
 #[tokio::test]
 async fn with_every_worker_killed_the_page_is_shown_and_a_decision_takes_effect_later() {
@@ -83,6 +86,29 @@ async fn a_press_goes_to_another_worker_at_once_where_the_one_before_was_killed(
     assert_eq!(workflow.outcome().await["status"], "APPROVED");
     let history = workflow.history().await;
     assert_eq!(history.count("WORKFLOW_TASK_TIMED_OUT"), 0, "{}", history.outline());
+}
+
+#[tokio::test]
+async fn what_was_on_its_way_to_a_worker_that_was_killed_waits_six_seconds_for_another() {
+    let mut stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    stack.mail_to("ann@example.com").await;
+    workflow.until_asked().await;
+    stack.kill_worker().await;
+    workflow.signal("approve", &json!({"reviewer": "ann@example.com"})).await;
+    stack.start_worker();
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    let events = stack.temporal.grpc().await.events(&workflow.id).await;
+    let seconds = |event: &HistoryEvent| event.event_time.expect("a time").seconds;
+    let waited = events.iter().find_map(|event| match &event.attributes {
+        Some(Attributes::WorkflowTaskTimedOutEventAttributes(timed_out)) => {
+            let scheduled = &events[timed_out.scheduled_event_id as usize - 1];
+            Some(seconds(event) - seconds(scheduled))
+        }
+        _ => None,
+    });
+    let waited = waited.expect("the dead worker's task timed out");
+    assert!((5..10).contains(&waited), "{waited} s");
 }
 
 #[tokio::test]

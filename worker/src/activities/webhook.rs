@@ -11,7 +11,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use countersign_protos::{
-    guessable,
+    guessable, listed,
     text::clean_line,
     v1::{Outcome, Status},
 };
@@ -67,32 +67,8 @@ impl FromStr for WebhookSecrets {
     type Err = WebhookSecretsError;
 
     fn from_str(text: &str) -> Result<Self, WebhookSecretsError> {
-        let (mut secrets, mut wrong) = (Vec::<(usize, Vec<u8>)>::new(), Vec::new());
-        let all = text.split([',', '\n']).map(str::trim).filter(|secret| !secret.is_empty());
-        for (secret, number) in all.zip(1..) {
-            let key = match read_secret(secret) {
-                Ok(key) => key,
-                Err(why) => {
-                    wrong.push(format!("secret {number} {why}"));
-                    continue;
-                }
-            };
-            match secrets.iter().find(|(_, other)| *other == key) {
-                Some((earlier, _)) => {
-                    let again = format!("secret {number} is secret {earlier} again");
-                    wrong.push(format!("{again}: remove one of them"));
-                }
-                None => secrets.push((number, key)),
-            }
-        }
-        match (secrets.is_empty(), wrong.is_empty()) {
-            (false, true) => {
-                let keys = secrets.into_iter().map(|(_, key)| key);
-                Ok(Self(keys.flat_map(standardwebhooks::Webhook::from_bytes).collect()))
-            }
-            (true, true) => Err(WebhookSecretsError(vec!["no secret is given".to_owned()])),
-            (_, false) => Err(WebhookSecretsError(wrong)),
-        }
+        let secrets = listed(text, "secret", read_secret).map_err(WebhookSecretsError)?;
+        Ok(Self(secrets.into_iter().flat_map(standardwebhooks::Webhook::from_bytes).collect()))
     }
 }
 
