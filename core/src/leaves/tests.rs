@@ -373,6 +373,19 @@ fn context(texts: [&'static str; 6]) -> LinkContext<'static> {
     LinkContext { on_behalf_of, instead_of, ..LinkContext::new(chain, digest, reviewer) }
 }
 
+/// It is the same person's, and another mailbox.
+#[test]
+fn a_seat_in_another_spelling_of_an_address_is_refused() {
+    let (plan, key, genuine) = &*GENUINE;
+    let mut journal = genuine.journal().to_vec();
+    let Entry::Asked { invited, .. } = &mut journal[0] else { panic!("nobody is asked") };
+    let other = invited[0].reviewer.as_str().replacen('@', "+x@", 1);
+    let before = invited[0].reviewer.clone();
+    invited[0].reviewer = other.parse().expect("an address");
+    assert_eq!(invited[0].reviewer, before);
+    assert!(Leaves { chain: CHAIN, plan, key }.recompute(at(0), journal).is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
