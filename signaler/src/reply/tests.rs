@@ -14,11 +14,11 @@ use crate::answer::{Ending, after_sending, on_view, settled};
 
 const ID: &str = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T";
 
-fn link() -> LinkHash {
+pub(super) fn link() -> LinkHash {
     ID.parse::<ApprovalId>().expect("well-formed").hash()
 }
 
-fn site() -> Site {
+pub(super) fn site() -> Site {
     Site {
         root: String::new(),
         origin: "https://ok.example".into(),
@@ -28,7 +28,7 @@ fn site() -> Site {
     }
 }
 
-fn at(seconds: i64) -> Option<pbjson_types::Timestamp> {
+pub(super) fn at(seconds: i64) -> Option<pbjson_types::Timestamp> {
     Some(pbjson_types::Timestamp { seconds: 1_795_795_200 + seconds, nanos: 0 })
 }
 
@@ -100,9 +100,12 @@ fn approval(status: Status, stage: Status, ann: Option<Vote>, bob: Option<Vote>)
 async fn said(answer: Answer, reading: Reading, accept: Accept) -> (u16, String) {
     let reply = Reply::Approval { answer, reading: reading.into(), link: link(), choice: None };
     let response = reply.respond(&site(), accept);
-    let status = response.status().as_u16();
+    (response.status().as_u16(), body(response).await)
+}
+
+pub(super) async fn body(response: Response) -> String {
     let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
-    (status, String::from_utf8(body.to_vec()).expect("text"))
+    String::from_utf8(body.to_vec()).expect("text")
 }
 
 /// The page without the tags around its times.
@@ -270,9 +273,7 @@ async fn unconfirmed(accept: Accept, comment: &str) -> (u16, String) {
     let pressed = Pressed { verdict, comment, nonce };
     let reading = Reading::Current(ApprovalState { confirm: true, ..open }).into();
     let response = Reply::Unconfirmed { pressed, reading, link: link() }.respond(&site(), accept);
-    let status = response.status().as_u16();
-    let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
-    (status, String::from_utf8(body.to_vec()).expect("text"))
+    (response.status().as_u16(), body(response).await)
 }
 
 #[tokio::test]
@@ -422,7 +423,10 @@ async fn every_page_says_who_runs_this_and_where_a_submitters_name_is_another_ad
     let submission = state.submission.as_mut().expect("a submission");
     submission.submitter.as_mut().expect("a submitter").name = "ceo@example.com".into();
     let (_, page) = said(Answer::Open, Reading::Current(state), Accept::Html).await;
-    assert!(page.contains("<dd>ceo@example.com &#60;sam@example.com&#62;</dd>"), "{page}");
+    assert!(
+        page.contains("<dd dir=\"auto\">ceo@example.com &#60;sam@example.com&#62;</dd>"),
+        "{page}"
+    );
     let problem = Reply::from(Problem::Gone).respond(&site(), Accept::Html);
     let problem = to_bytes(problem.into_body(), 1 << 20).await.expect("a body");
     for page in [page, String::from_utf8_lossy(&problem).into_owned()] {
@@ -446,7 +450,7 @@ async fn times_are_those_of_the_calendars_zone_and_programs_can_read_them() {
         format!("Please decide by {deadline}."),
         format!("Until {deadline}."),
         "approved on <time datetime=\"2026-11-27T16:00Z\">Fri 27 Nov 2026, 08:00 PST</time>".into(),
-        "<dd><time datetime=\"2026-11-27T15:00Z\">Fri 27 Nov 2026, 07:00 PST</time> \
+        "<dd dir=\"auto\"><time datetime=\"2026-11-27T15:00Z\">Fri 27 Nov 2026, 07:00 PST</time> \
          (America/Los_Angeles)</dd>"
             .into(),
     ] {
@@ -584,7 +588,7 @@ async fn each_problem_has_its_status_and_its_words() {
         (Problem::NotFound, 404, "not_found", "Page not found", false),
         (Problem::NotIssued(ID.into()), 404, "not_issued", "was not issued here", false),
         (Problem::Gone, 410, "gone", "was issued once", false),
-        (Problem::InvalidVerdict, 422, "invalid", "verdict is missing", false),
+        (Problem::InvalidVerdict, 422, "invalid", "either Approve or Reject", false),
         (Problem::CommentTooLong, 422, "invalid", "longer than 2,000 characters", false),
         (Problem::CrossSite, 403, "cross_site", "Nothing was recorded", false),
         (Problem::NotAForm, 415, "unsupported_media_type", "Nothing was recorded", false),
