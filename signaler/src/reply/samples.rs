@@ -427,7 +427,10 @@ async fn what_others_have_written_has_the_direction_of_its_letters() {
         let fields = tags(&page).filter(|(tag, _)| tag.starts_with("textarea "));
         fields.for_each(|(tag, _)| assert!(tag.contains("dir=\"auto\""), "{name}: <{tag}>"));
     }
-    assert_eq!(found, 9, "title, submitter, description, item, file, stage, comment, mail, its reader");
+    assert_eq!(
+        found, 9,
+        "title, submitter, description, item, file, stage, comment, mail, its reader"
+    );
 }
 
 #[tokio::test]
