@@ -332,7 +332,8 @@ mod tests {
     #[test]
     fn the_only_id_in_a_text_is_found() {
         let keys = keys(KEY_A);
-        let [ann, bob] = ["ann@example.com", "bob@example.com"].map(|who| issue(&keys, context(who)));
+        let [ann, bob] =
+            ["ann@example.com", "bob@example.com"].map(|who| issue(&keys, context(who)));
         let mailed = ann.reveal();
         for text in [
             mailed.clone(),

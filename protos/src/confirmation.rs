@@ -90,16 +90,11 @@ impl Pressed {
 }
 
 /// Whether a MAC was made at that time, which is recent.
-fn is_recent(
-    seconds: &str,
-    mac: &str,
-    now: Timestamp,
-    made: impl FnOnce(i64) -> [u8; 32],
-) -> bool {
+fn is_recent(seconds: &str, mac: &str, now: Timestamp, made: impl FnOnce(i64) -> [u8; 32]) -> bool {
     let Ok(seconds) = seconds.parse::<i64>() else { return false };
     let Ok(mac) = BASE64_URL_SAFE_NO_PAD.decode(mac) else { return false };
-    let is_valid = Timestamp::from_second(seconds)
-        .is_ok_and(|at| now.duration_since(at).abs() <= VALID_FOR);
+    let is_valid =
+        Timestamp::from_second(seconds).is_ok_and(|at| now.duration_since(at).abs() <= VALID_FOR);
     is_valid && bool::from(made(seconds).ct_eq(&mac))
 }
 

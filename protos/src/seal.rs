@@ -119,7 +119,9 @@ mod tests {
         let has_sealed =
             |seal: &str, bytes| keys.first().has_sealed(seal, Sealing::Plan, CHAIN, "v1:0", bytes);
         assert!(has_sealed(&seal, bytes));
-        assert!(!has_sealed(&seal, b"{}") && !has_sealed("", bytes) && !has_sealed(&seal[1..], bytes));
+        assert!(
+            !has_sealed(&seal, b"{}") && !has_sealed("", bytes) && !has_sealed(&seal[1..], bytes)
+        );
         for at in 0..bytes.len() {
             let mut other = bytes.to_vec();
             other[at] ^= 1;

@@ -22,6 +22,7 @@ use url::{Host, Url};
 
 use crate::{
     App,
+    arrived::mended,
     problem::Problem,
     rate_limit::{client_address, is_local},
     reply::{Accept, Reply},
@@ -106,22 +107,16 @@ pub(crate) async fn time_out(State(app): State<App>, request: Request, next: Nex
     }
 }
 
-/// Merges repeated slashes, which come from a base URL that ends with one.
-pub(crate) async fn merge_slashes(mut request: Request) -> Request {
-    if let Some(uri) = with_merged_slashes(request.uri()) {
+/// Takes a path as it was meant.
+pub(crate) async fn mend_path(State(app): State<App>, mut request: Request) -> Request {
+    if let Some(uri) = with_mended_path(request.uri(), &app.0.site.root) {
         *request.uri_mut() = uri;
     }
     request
 }
 
-fn with_merged_slashes(uri: &Uri) -> Option<Uri> {
-    if !uri.path().contains("//") {
-        return None;
-    }
-    let mut path = uri.path().to_owned();
-    while path.contains("//") {
-        path = path.replace("//", "/");
-    }
+fn with_mended_path(uri: &Uri, root: &str) -> Option<Uri> {
+    let path = mended(uri.path(), root)?;
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(format!("{path}{query}").parse().ok()?);

@@ -191,7 +191,8 @@ impl Writer<'_> {
         let facts = &facts;
         let (reminder, new_link) = (request.reminder, request.new_link);
         let first = request.asked_at.filter(|_| reminder).map(to_message);
-        let until = if request.times_out_at.is_some() { &request.times_out_at } else { &request.deadline };
+        let until =
+            if request.times_out_at.is_some() { &request.times_out_at } else { &request.deadline };
         let deadline = match first {
             Some(_) => clock.later(until),
             None => clock.first(until),

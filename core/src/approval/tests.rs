@@ -133,8 +133,7 @@ fn where_the_rules_require_the_link_no_operator_decides_for_a_reviewer() {
 
 #[test]
 fn where_the_rule_requires_a_comment_a_verdict_without_one_does_not_count() {
-    let restrictions =
-        Restrictions { comment_required: vec![Reject], ..Restrictions::default() };
+    let restrictions = Restrictions { comment_required: vec![Reject], ..Restrictions::default() };
     let mut approval = restricted(vec![plan(&["ann", "bob"], Quorum::All)], restrictions);
     let before = approval.clone();
     let mut reject = |comment: &str, left_out: Option<String>| {

@@ -915,7 +915,8 @@ fn which_verdicts_need_a_comment_is_explained() {
         ));
         let submission = submission("", "", "5.00", "EUR");
         let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH);
-        let said: String = text.lines().filter(|line| line.contains("comment is required")).collect();
+        let said: String =
+            text.lines().filter(|line| line.contains("comment is required")).collect();
         assert_eq!(said, explained, "{text}");
     }
 }

@@ -619,7 +619,9 @@ impl Open {
             }
             Receipt::CommentRequired => {
                 let verb = verdict.terms().name;
-                Err(format!("{who} wrote no comment, which the rule requires to {verb} (`comment_required`)"))
+                Err(format!(
+                    "{who} wrote no comment, which the rule requires to {verb} (`comment_required`)"
+                ))
             }
             Receipt::Superseded if has_new_link => Err(format!("{who} has a new link")),
             Receipt::Superseded => Err(format!("somebody else was asked instead of {who}")),

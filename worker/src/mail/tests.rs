@@ -770,7 +770,11 @@ fn a_request_names_a_time_out_that_ends_it_before_its_deadline() {
         let words = "or it ends undecided: it was started with a time-out, which is over before the \
                      deadline on Fri 27 Nov 2026, 16:00 UTC.";
         assert!(letter.text.contains(by) && letter.text.contains(words), "{}", letter.text);
-        assert!(letter.html.contains("<strong>Fri 27 Nov 2026, 15:00 UTC</strong>"), "{}", letter.html);
+        assert!(
+            letter.html.contains("<strong>Fri 27 Nov 2026, 15:00 UTC</strong>"),
+            "{}",
+            letter.html
+        );
         assert!(letter.html.contains(words), "{}", letter.html);
     }
 }

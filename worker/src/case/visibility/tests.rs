@@ -200,11 +200,9 @@ fn a_time_out_that_ends_an_approval_before_its_deadline_stands_in_the_details() 
     let words = "**Temporal ends this workflow at Wed 25 Nov 2026, 09:59 UTC**, before the deadline of \
                  Finance: it was started with a time-out.";
     let mut case = case();
-    for (ends, is_said) in [
-        (None, false),
-        (Some("2026-11-25T09:59:00Z"), true),
-        (Some("2026-11-25T10:00:01Z"), false),
-    ] {
+    for (ends, is_said) in
+        [(None, false), (Some("2026-11-25T09:59:00Z"), true), (Some("2026-11-25T10:00:01Z"), false)]
+    {
         case.times_out(ends.map(at));
         assert_eq!(case.details().contains(words), is_said, "{}", case.details());
         assert_eq!(case.status().times_out_at.is_some(), ends.is_some());
