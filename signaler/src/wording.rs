@@ -1,5 +1,7 @@
 //! Everything that people read on pages, apart from the headings in `templates/`.
 
+mod unattended;
+
 use countersign_protos::{
     LinkHash, Verdict,
     names::COMMENT_MAX_CHARS,
@@ -80,7 +82,7 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
     let voted = own.map(|vote| case.moment(vote.decided_at.as_ref())).unwrap_or_default();
     match case.answer {
         Answer::Open => own_stage(case).map(|stage| invitation(stage, case)).unwrap_or_default(),
-        Answer::NoWorker => unattended(case),
+        Answer::NoWorker => unattended::viewed(case),
         Answer::Voted | Answer::StageOver | Answer::Decided | Answer::Recorded => progress(case),
         Answer::Expired => join([over(case, "The deadline passed"), unchanged(case)]),
         Answer::Withdrawn => join([over(case, "It was withdrawn"), unchanged(case)]),
@@ -118,7 +120,7 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
             yet: please look again in a moment. There is no need to press again."
                 .to_owned()
         }
-        Answer::Accepted => accepted(case),
+        Answer::Accepted => unattended::pressed(case),
     }
 }
 
@@ -132,67 +134,6 @@ fn unchanged(case: Case<'_>) -> String {
             format!("It was decided before you pressed {button}; nothing was changed.")
         }
         _ => format!("You pressed {button}; nothing was changed."),
-    }
-}
-
-/// While no worker runs: what the reader has decided, or can.
-fn unattended(case: Case<'_>) -> String {
-    let Some(vote) = own_vote(case.state, case.link) else {
-        return join([
-            "The service that processes decisions is not running right now. You can still decide: \
-             your decision takes effect when the service is back. If you have already decided, there \
-             is nothing more to do."
-                .to_owned(),
-            deadline(case),
-        ]);
-    };
-    let when = case.moment(vote.decided_at.as_ref());
-    join([
-        sentence(&pressed_as(vote.verdict().known(), case), &when),
-        "It is stored safely, and takes effect when the service that processes decisions is back, \
-         unless others have already decided. There is no need to press again."
-            .to_owned(),
-        deadline(case),
-    ])
-}
-
-/// A press while no worker runs. Of two, the first one counts.
-fn accepted(case: Case<'_>) -> String {
-    let first = own_vote(case.state, case.link).and_then(|vote| vote.verdict().known());
-    let first = match first.filter(|first| Some(*first) != case.pressed) {
-        Some(first) => format!(
-            "You had pressed {} before: your first decision is the one that counts.",
-            first.terms().button
-        ),
-        None => String::new(),
-    };
-    let pressed = case.pressed.map(|verdict| pressed_as(Some(verdict), case));
-    join([
-        pressed.map(|pressed| format!("{pressed}.")).unwrap_or_default(),
-        first,
-        "It is stored safely. It takes effect when the service that processes decisions is back, \
-         unless you or others have already decided; this page will then show the result. There is no \
-         need to press again."
-            .to_owned(),
-        deadline(case),
-    ])
-}
-
-/// Without its full stop: `You pressed Approve as dee@example.com, instead of ann@example.com`.
-fn pressed_as(verdict: Option<Verdict>, case: Case<'_>) -> String {
-    let button = verdict.map_or("a button", |verdict| verdict.terms().button);
-    match clean_line(&deciding_as(case)) {
-        who if who.is_empty() => format!("You pressed {button}"),
-        who => format!("You pressed {button} as {who}"),
-    }
-}
-
-/// Of the reader's stage, said where nobody knows whether it has passed.
-fn deadline(case: Case<'_>) -> String {
-    let deadline = own_stage(case).and_then(|stage| stage.deadline.as_ref());
-    match case.full_moment(deadline) {
-        deadline if deadline.is_empty() => deadline,
-        deadline => format!("The deadline is {deadline}."),
     }
 }
 

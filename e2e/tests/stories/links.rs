@@ -202,7 +202,6 @@ async fn a_link_that_was_changed_on_its_way_opens_its_request_with_the_choice_th
         if path.contains(' ') || !right.starts_with("the request") {
             continue;
         }
-        // An HTTP client writes other letters than these in their encoded form.
         let page = stack.open(&stack.url(&path.replace("ID", &id))).await;
         page.expect(200, &["125.50 USD"]);
         let is_chosen = right.ends_with("approve chosen");
