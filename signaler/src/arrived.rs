@@ -7,6 +7,8 @@ use url::form_urlencoded;
 
 /// Where the page of a link is: `/a/ID/WORKFLOW`.
 const PAGE: &str = "/a/";
+/// A longer text is not a link.
+const MAX_PASTED_BYTES: usize = 4 * 1024;
 /// What RFC 3986, 2.3, leaves as it is, without the dot: `.` and `..` have a meaning in paths.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
@@ -50,6 +52,9 @@ impl Linked {
         if let Ok(id) = text.parse() {
             return Some(found(id));
         }
+        if text.len() > MAX_PASTED_BYTES {
+            return None;
+        }
         let decoded = decoded(text);
         // A link may be wrapped in another one, such as a mail scanner's.
         let linked = Self::in_link(text).or_else(|| Self::in_link(&decoded));
@@ -59,8 +64,8 @@ impl Linked {
     /// From the only link in a text.
     fn in_link(text: &str) -> Option<Self> {
         let lower = text.to_ascii_lowercase();
-        let mut starts = lower.match_indices(PAGE).map(|(at, page)| &text[at + page.len()..]);
-        let mut links = starts.by_ref().filter_map(Self::at_start);
+        let starts = lower.match_indices(PAGE).map(|(at, page)| &text[at + page.len()..]);
+        let mut links = starts.filter_map(Self::at_start);
         links.next().filter(|_| links.next().is_none())
     }
 

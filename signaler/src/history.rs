@@ -111,6 +111,9 @@ impl Seat {
     }
 }
 
+/// How many signatures are checked for a page: anybody may signal any number.
+const MAX_PROOFS: usize = 100;
+
 /// An open approval while no worker answers, as far as the events of its run tell; `None` if they cannot be read.
 pub(crate) fn unattended(
     state: ApprovalState,
@@ -124,7 +127,8 @@ pub(crate) fn unattended(
     if events.is_some_and(|events| replaces(link.hash(), events)) {
         return Reading::Replaced(without_document(state));
     }
-    let mut place = Place { link, issued, deadline: None, vote: None };
+    let key = link.public_key();
+    let mut place = Place { link, key, issued, deadline: None, tried: 0, vote: None };
     events.unwrap_or_default().iter().for_each(|event| place.read(event));
     let state = ApprovalState { stages: vec![place.stage()], ..state };
     Reading::NoWorker(if events.is_some() { state } else { without_document(state) })
@@ -133,8 +137,12 @@ pub(crate) fn unattended(
 /// What events tell of the reader's place: until when they may decide, and what they have decided.
 struct Place<'a> {
     link: &'a GenuineLink,
+    /// What checks its proofs.
+    key: String,
     issued: &'a Issued,
     deadline: Option<Timestamp>,
+    /// How many proofs were checked.
+    tried: usize,
     vote: Option<Vote>,
 }
 
@@ -156,6 +164,9 @@ impl Place<'_> {
                 let verdict = Verdict::from_name(&signal.signal_name);
                 let decision = payload::decode::<Decision>(&payloads).ok();
                 let Some((verdict, decision)) = verdict.zip(decision) else { return };
+                if decision.link.trim() != self.link.hash().as_str() {
+                    return;
+                }
                 let comment = text::comment(&decision.comment);
                 self.voted(verdict, comment, decision.proof, time_of(event));
             }
@@ -171,7 +182,8 @@ impl Place<'_> {
         let proof = Proof::deserialize(&ballot["proof"]).ok();
         let comment = ballot["comment"].as_str().unwrap_or_default().to_owned();
         let at = Timestamp::deserialize(at).ok().map(to_message);
-        if let Some(verdict) = verdict {
+        let is_own = ballot["claim"]["Link"] == self.link.hash().as_str();
+        if let Some(verdict) = verdict.filter(|_| is_own) {
             self.voted(verdict, comment, proof, at);
         }
     }
@@ -192,9 +204,11 @@ impl Place<'_> {
         proof: Option<Proof>,
         at: Option<pbjson_types::Timestamp>,
     ) {
-        let Some(proof) = proof.filter(|_| self.vote.is_none()) else { return };
-        let (key, hash) = (self.link.public_key(), self.link.hash().as_str());
-        let is_own = proof.holds(&key, hash, verdict, &comment_hash(&comment));
+        let looks_on = self.vote.is_none() && self.tried < MAX_PROOFS;
+        let Some(proof) = proof.filter(|_| looks_on) else { return };
+        self.tried += 1;
+        let hash = self.link.hash().as_str();
+        let is_own = proof.holds(&self.key, hash, verdict, &comment_hash(&comment));
         let lacks_comment =
             comment.is_empty() && self.issued.planned.comment_required.contains(&verdict);
         if is_own && !lacks_comment {

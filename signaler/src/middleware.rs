@@ -18,7 +18,7 @@ use axum::{
     response::Response,
 };
 use countersign_protos::LinkHash;
-use url::{Host, Url};
+use url::{Host, Url, form_urlencoded};
 
 use crate::{
     App,
@@ -99,6 +99,7 @@ pub(crate) async fn time_out(State(app): State<App>, request: Request, next: Nex
     let accept = Accept::of(request.headers());
     let problem = match *request.method() {
         Method::POST => Problem::Unknown,
+        _ if follows_press(&request) => Problem::Unavailable.after_press(),
         _ => Problem::Unavailable,
     };
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
@@ -188,10 +189,19 @@ fn peer(request: &Request) -> IpAddr {
 /// Refuses a client above its rate limit.
 pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
     let address = client_address(peer(&request), request.headers(), &app.0.trusted_proxies);
-    match app.0.limits.by_address(address) {
-        Ok(()) => next.run(request).await,
-        Err(limited) => Reply::from(limited).respond(&app.0.site, Accept::of(request.headers())),
-    }
+    let limited = match app.0.limits.by_address(address) {
+        Ok(()) => return next.run(request).await,
+        Err(limited) if follows_press(&request) => limited.after_press(),
+        Err(limited) => limited,
+    };
+    Reply::from(limited).respond(&app.0.site, Accept::of(request.headers()))
+}
+
+/// Whether a browser was sent on to this page after a press.
+fn follows_press(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    request.method() != Method::POST && names.any(|name| name == "pressed")
 }
 
 /// Others may be any word, even an approval ID.

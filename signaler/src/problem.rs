@@ -36,6 +36,8 @@ pub(crate) enum Problem {
     NothingRecorded,
     /// Temporal may or may not have accepted the decision.
     Unknown,
+    /// The page that follows a press cannot be shown, for this reason. What was recorded is not known here.
+    AfterPress(Box<Problem>),
     OutboxUnreadable,
     /// The outbox is shown on the machine itself alone.
     NotLocal,
@@ -43,6 +45,16 @@ pub(crate) enum Problem {
 
 impl Problem {
     pub(crate) const NO_PAGE: Problem = Problem::NotFound(String::new());
+
+    /// The same on the page that follows a press: it must not say that nothing was recorded.
+    pub(crate) fn after_press(self) -> Self {
+        match self {
+            Problem::TooMany(_) | Problem::Unavailable | Problem::Newer => {
+                Problem::AfterPress(Box::new(self))
+            }
+            problem => problem,
+        }
+    }
 }
 
 impl From<LookupError> for Problem {

@@ -164,7 +164,8 @@ fn respond_problem(problem: &Problem, comment: &str, site: &Site, accept: Accept
         Accept::Json => (status, Json(ProblemJson::new(problem, name))).into_response(),
         Accept::Html => page(status, &MessagePage::new(site, problem, comment)),
     };
-    let wait = match problem {
+    let reason = if let Problem::AfterPress(reason) = problem { reason } else { problem };
+    let wait = match reason {
         Problem::TooMany(wait) => Some(*wait),
         Problem::Newer => Some(RETRY_AFTER_UPGRADE),
         Problem::Unavailable | Problem::NothingRecorded | Problem::Unknown => Some(RETRY_SOON),
@@ -196,6 +197,7 @@ fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         Problem::NothingRecorded => (StatusCode::SERVICE_UNAVAILABLE, "nothing_recorded"),
         Problem::Unknown => (StatusCode::SERVICE_UNAVAILABLE, "unknown"),
+        Problem::AfterPress(reason) => problem_status(reason),
         Problem::OutboxUnreadable => (StatusCode::INTERNAL_SERVER_ERROR, "unreadable"),
         Problem::NotLocal => (StatusCode::FORBIDDEN, "not_local"),
     }

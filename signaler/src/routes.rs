@@ -1,6 +1,6 @@
 //! The routes.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{collections::BTreeSet, convert::identity, sync::LazyLock};
 
 use axum::{
     Json, Router,
@@ -123,7 +123,8 @@ async fn view(
     headers: HeaderMap,
 ) -> Response {
     let (linked, receipt) = linked(segments, asked);
-    about(&app, &linked.id, &headers, "", async |link| {
+    let explain = if receipt.is_some() { Problem::after_press } else { identity };
+    about(&app, &linked.id, &headers, (String::new(), explain), async |link| {
         let (_, reading) = app.0.approvals.find(link, linked.workflow_id.as_deref()).await?;
         let pressed = receipt.and_then(|receipt| link.pressed(&receipt, Timestamp::now()));
         let answer = match pressed {
@@ -147,7 +148,7 @@ async fn decide(
     let hint = linked.workflow_id.as_deref();
     let form = Form::read(request).await;
     let filled = form.as_ref().map(Form::filled).unwrap_or_default();
-    about(&app, &linked.id, &headers, &filled.comment, async |link| {
+    about(&app, &linked.id, &headers, (filled.comment.clone(), identity), async |link| {
         app.0.limits.by_decision(link.hash())?;
         let form = form?;
         match filled.checked() {
@@ -210,13 +211,13 @@ async fn refused(
     }
 }
 
-/// Answers for a genuine approval ID. A problem's page returns the comment. A forged ID is refused
-/// before any call to Temporal.
+/// Answers for a genuine approval ID. A problem's page is that of what `explain` makes of it, and returns the
+/// comment. A forged ID is refused before any call to Temporal.
 async fn about(
     app: &App,
     id: &str,
     headers: &HeaderMap,
-    comment: &str,
+    (comment, explain): (String, fn(Problem) -> Problem),
     answer: impl AsyncFnOnce(&GenuineLink) -> Result<Reply, Problem>,
 ) -> Response {
     let accept = Accept::of(headers);
@@ -227,7 +228,7 @@ async fn about(
         Ok(()) => answer(&link).await,
         Err(limited) => Err(limited),
     };
-    let reply = reply.unwrap_or_else(|problem| Reply::Problem(problem, comment.to_owned()));
+    let reply = reply.unwrap_or_else(|problem| Reply::Problem(explain(problem), comment));
     let mut response = reply.respond(&app.0.site, accept);
     response.extensions_mut().insert(About(link.hash().clone()));
     response

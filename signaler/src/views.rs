@@ -255,6 +255,7 @@ impl<'a> MessagePage<'a> {
                     | Problem::Unavailable
                     | Problem::NothingRecorded
                     | Problem::Unknown
+                    | Problem::AfterPress(_)
             ),
         }
     }

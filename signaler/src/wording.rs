@@ -491,6 +491,9 @@ const PRESS_AGAIN: &str = "The system behind this page did not answer in time. P
     again, and press the same button if it still asks you: pressing again is safe, one decision counts \
     once.";
 
+const NOT_SHOWN: &str = "What came of your decision cannot be shown right now. Please reload this page in a \
+    moment: it then says what is recorded. There is no need to press again.";
+
 fn comment_missing(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Approve => "To approve, a comment is required: please write one, and press again.",
@@ -587,6 +590,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
              Unless you have decided before, your decision is still needed.",
         ),
         Problem::Unknown => ("We do not know whether your decision was recorded", PRESS_AGAIN),
+        Problem::AfterPress(_) => (TRY_AGAIN, NOT_SHOWN),
         Problem::OutboxUnreadable => ("The outbox cannot be read", "The log says why."),
         Problem::NotLocal => ("The outbox is not shown here", NOT_LOCAL),
     }

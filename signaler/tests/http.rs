@@ -501,6 +501,27 @@ async fn too_many_requests_of_one_client_are_refused_and_others_are_not() {
     assert_eq!(get(&service, "/healthz").await.status, StatusCode::OK);
 }
 
+/// The press may have been recorded.
+#[tokio::test]
+async fn where_the_page_after_a_press_cannot_be_shown_it_does_not_say_that_nothing_was_recorded() {
+    let after = |service: &Router| {
+        let (service, path) = (service.clone(), format!("{}?pressed=receipt", genuine()));
+        async move { get(&service, &path).await }
+    };
+    let unavailable = after(&service(&[])).await;
+    let by_link = service(&["--limit-link", "1/1"]);
+    let _ = get(&by_link, &genuine()).await;
+    let by_address = service(&["--limit-address", "1/1"]);
+    let _ = get(&by_address, "/").await;
+    let answers = [unavailable, after(&by_link).await, after(&by_address).await];
+    assert_eq!(answers.each_ref().map(|answer| answer.status.as_u16()), [503, 429, 429]);
+    for answer in answers {
+        assert!(!answer.body.contains("Nothing was"), "{}", answer.body);
+        assert!(answer.body.contains("what is recorded"), "{}", answer.body);
+        assert!(!answer.header("retry-after").is_empty());
+    }
+}
+
 #[tokio::test]
 async fn decisions_on_one_link_are_limited_more_than_looking_at_it() {
     let service = service(&[]);

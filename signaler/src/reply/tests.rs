@@ -825,6 +825,15 @@ async fn each_problem_has_its_status_and_its_words() {
         (Problem::Unavailable, 503, "unavailable", "Nothing was changed", true),
         (Problem::NothingRecorded, 503, "nothing_recorded", "Nothing was recorded", true),
         (Problem::Unknown, 503, "unknown", "pressing again is safe", true),
+        (Problem::Unavailable.after_press(), 503, "unavailable", "what is recorded", true),
+        (Problem::Newer.after_press(), 503, "newer", "what is recorded", true),
+        (
+            Problem::TooMany(Duration::from_millis(10)).after_press(),
+            429,
+            "too_many_requests",
+            "no need to press again",
+            true,
+        ),
         (Problem::OutboxUnreadable, 500, "unreadable", "log", false),
         (Problem::NotLocal, 403, "not_local", "machine that runs Countersign", false),
     ] {
@@ -843,7 +852,8 @@ async fn each_problem_has_its_status_and_its_words() {
         let json = to_bytes(json.into_body(), 1 << 20).await.expect("a body");
         let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
         assert_eq!(json["answer"], name);
-        if problem == Problem::Unknown {
+        if matches!(problem, Problem::Unknown | Problem::AfterPress(_)) {
+            assert!(!page.contains("Nothing was"), "{page}");
             assert!(!page.contains("Nothing was recorded"), "{page}");
         }
     }
