@@ -26,7 +26,19 @@ impl ProblemJson {
             Problem::BodyTooLarge => Some("body"),
             _ => None,
         };
-        ProblemJson { answer: name, message: wording::problem(problem).1, field }
+        ProblemJson { answer: name, message: message(problem), field }
+    }
+}
+
+/// What programs have to be told in their own words, and else what people read.
+fn message(problem: &Problem) -> &'static str {
+    match problem {
+        Problem::InvalidVerdict => "verdict has to be given once, as approve or reject.",
+        Problem::NotAForm => {
+            "Send a decision as application/x-www-form-urlencoded, with the fields verdict and \
+             comment. Nothing was recorded."
+        }
+        _ => wording::problem(problem).1,
     }
 }
 

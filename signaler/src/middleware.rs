@@ -31,10 +31,11 @@ use crate::{
 /// Longer than people wait for a page. After it, whether a decision was recorded is unknown.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+/// The only picture is the icon, which is in the page.
+const CSP: &str = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; \
                    base-uri 'none'; frame-ancestors 'none'";
 /// For a page of the outbox, which has a mail in a frame.
-pub(crate) const CSP_WITH_FRAME: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+pub(crate) const CSP_WITH_FRAME: &str = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; \
      frame-ancestors 'none'; frame-src 'self'";
 /// For a mail in such a frame: it runs nothing, fetches nothing and sends nothing, wherever it is opened.
 pub(crate) const CSP_IN_FRAME: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; \

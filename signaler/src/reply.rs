@@ -239,4 +239,6 @@ pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
 }
 
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;

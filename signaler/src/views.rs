@@ -42,15 +42,27 @@ pub(crate) struct ApprovalPage<'a> {
     title: String,
     /// Why the document is not shown; empty if it is.
     hidden: &'static str,
-    amount: String,
+    amount: Amount,
     facts: Vec<(&'static str, Vec<Piece>)>,
     description: String,
-    items: Vec<[String; 3]>,
+    items: Vec<ItemRow>,
     attachments: Vec<Attachment>,
     stages: Vec<Stage>,
     reviewer: String,
     why_asked: String,
     form: Option<Form>,
+}
+
+/// An amount, and the class by which it is never broken nor wider than the page.
+struct Amount {
+    text: String,
+    class: &'static str,
+}
+
+struct ItemRow {
+    what: String,
+    date: String,
+    amount: Amount,
 }
 
 struct Attachment {
@@ -139,7 +151,7 @@ impl<'a> ApprovalPage<'a> {
             explanation: times.mark(&clean_line(&wording::explanation(case))),
             title: or(clean_line(&document.title), untitled),
             hidden,
-            amount: clean_line(&text::money(&document.amount, &document.currency)),
+            amount: Amount::new(&document.amount, &document.currency),
             facts: facts.map(|(name, value)| (name, times.mark(&value))).collect(),
             description: clean(document.description.trim()),
             items: items(&document),
@@ -169,7 +181,7 @@ impl<'a> ApprovalPage<'a> {
             ..form
         });
         let headline = wording::NOT_RECORDED.to_owned();
-        ApprovalPage { tone: "over", headline, explanation, form, ..page }
+        ApprovalPage { tone: "wait", headline, explanation, form, ..page }
     }
 }
 
@@ -181,7 +193,7 @@ pub(crate) struct ConfirmPage<'a> {
     headline: String,
     explanation: String,
     title: String,
-    amount: String,
+    amount: Amount,
     reviewer: String,
     verdict: Terms,
     comment: &'a str,
@@ -203,7 +215,7 @@ impl<'a> ConfirmPage<'a> {
             headline: wording::headline(case),
             explanation: wording::explanation(case),
             title: or(clean_line(&document.title), wording::UNTITLED),
-            amount: clean_line(&text::money(&document.amount, &document.currency)),
+            amount: Amount::new(&document.amount, &document.currency),
             reviewer: clean_line(&wording::deciding_as(case)),
             verdict: verdict.terms(),
             comment,
@@ -320,13 +332,35 @@ fn vote_tone(vote: Option<&Vote>) -> &'static str {
     vote.and_then(|vote| vote.verdict().known()).map_or("wait", |verdict| verdict.terms().tone)
 }
 
-fn items(document: &Document) -> Vec<[String; 3]> {
-    let item = |item: &Item| {
-        [
-            or(clean_line(&item.description), wording::ITEM),
-            clean_line(&item.date),
-            clean_line(&text::money(&item.amount, &document.currency)),
-        ]
+impl Amount {
+    fn new(amount: &str, currency: &str) -> Self {
+        let text = match clean_line(amount) {
+            amount if amount.is_empty() => amount,
+            amount => clean_line(&text::money(&amount, currency)),
+        };
+        // The stylesheet knows how small each of them has to be on a phone. The longest valid one is
+        // -999,999,999,999,999.999 BHD; what is longer was refused.
+        let class = match text.chars().count() {
+            0..=13 => "sum",
+            14..=20 => "sum long",
+            21..=28 => "sum longest",
+            _ => "sum refused",
+        };
+        Amount { text, class }
+    }
+}
+
+impl ItemRow {
+    fn has_figures(&self) -> bool {
+        !self.date.is_empty() || !self.amount.text.is_empty()
+    }
+}
+
+fn items(document: &Document) -> Vec<ItemRow> {
+    let item = |item: &Item| ItemRow {
+        what: or(clean_line(&item.description), wording::ITEM),
+        date: text::day(&item.date),
+        amount: Amount::new(&item.amount, &document.currency),
     };
     document.items.iter().map(item).collect()
 }

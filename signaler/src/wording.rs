@@ -546,9 +546,10 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
              in a minute.",
         ),
         Problem::Newer => ("This page is being upgraded", UPGRADING),
-        Problem::InvalidVerdict => {
-            (NOT_RECORDED, "The verdict is missing or unknown. Please press one of the buttons.")
-        }
+        Problem::InvalidVerdict => (
+            NOT_RECORDED,
+            "It has to be either Approve or Reject: please press one of the two buttons.",
+        ),
         Problem::CommentTooLong => {
             (NOT_RECORDED, "The comment is longer than 2,000 characters. Please shorten it.")
         }
@@ -560,12 +561,12 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
         ),
         Problem::NotAForm => (
             "This is not a form",
-            "Send a decision as application/x-www-form-urlencoded, with the fields verdict and \
-             comment. Nothing was recorded.",
+            "This page takes decisions only from its own form. Nothing was recorded. To decide, \
+             please open the request from your mail.",
         ),
         Problem::BodyTooLarge => (
-            "Request too large",
-            "It is larger than 64 KiB; a comment can have 2,000 characters. Nothing was \
+            "Too much text",
+            "What was sent is larger than 64 KiB; a comment can have 2,000 characters. Nothing was \
              recorded.",
         ),
         Problem::Incomplete => (

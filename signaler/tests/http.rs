@@ -613,6 +613,15 @@ async fn the_outbox_shows_a_mails_html_where_it_can_do_nothing() {
     }
 }
 
+/// Browsers ask for `/favicon.ico` where a page has none.
+#[tokio::test]
+async fn a_page_brings_its_icon_which_its_policy_allows() {
+    let page = get(&service(&[]), "/").await;
+    assert!(page.body.contains("<link rel=\"icon\" href=\"data:image/svg+xml,"), "{}", page.body);
+    let csp = page.header("content-security-policy");
+    assert!(csp.contains("; img-src data:;"), "{csp}");
+}
+
 #[tokio::test]
 async fn the_outbox_is_shown_on_the_same_machine_alone() {
     let root = tempfile::tempdir().expect("a directory");

@@ -14,11 +14,11 @@ use crate::answer::{Ending, after_sending, on_view, settled};
 
 const ID: &str = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T";
 
-fn link() -> LinkHash {
+pub(super) fn link() -> LinkHash {
     ID.parse::<ApprovalId>().expect("well-formed").hash()
 }
 
-fn site() -> Site {
+pub(super) fn site() -> Site {
     Site {
         root: String::new(),
         origin: "https://ok.example".into(),
@@ -28,7 +28,7 @@ fn site() -> Site {
     }
 }
 
-fn at(seconds: i64) -> Option<pbjson_types::Timestamp> {
+pub(super) fn at(seconds: i64) -> Option<pbjson_types::Timestamp> {
     Some(pbjson_types::Timestamp { seconds: 1_795_795_200 + seconds, nanos: 0 })
 }
 
@@ -111,9 +111,12 @@ async fn said(answer: Answer, reading: Reading, accept: Accept) -> (u16, String)
 }
 
 async fn text_of(response: Response) -> (u16, String) {
-    let status = response.status().as_u16();
+    (response.status().as_u16(), body(response).await)
+}
+
+pub(super) async fn body(response: Response) -> String {
     let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
-    (status, String::from_utf8(body.to_vec()).expect("text"))
+    String::from_utf8(body.to_vec()).expect("text")
 }
 
 /// The page without the tags around its times.
@@ -309,7 +312,7 @@ async fn a_refused_form_keeps_verdict_and_text_and_says_what_is_wrong() {
         ),
         (Problem::CommentTooLong, &*long, no_worker, "Your comment has 2,346 characters"),
         (Problem::CommentMissing(Verdict::Reject), "", open(), "To reject, a comment is required"),
-        (Problem::InvalidVerdict, "fine", open(), "Please press one of the buttons."),
+        (Problem::InvalidVerdict, "fine", open(), "please press one of the two buttons."),
     ] {
         let (status, page) = refused(problem.clone(), comment, reading.clone(), Accept::Html).await;
         assert_eq!(status, 422);
@@ -640,7 +643,10 @@ async fn every_page_says_who_runs_this_and_where_a_submitters_name_is_another_ad
     let submission = state.submission.as_mut().expect("a submission");
     submission.submitter.as_mut().expect("a submitter").name = "ceo@example.com".into();
     let (_, page) = said(Answer::Open, Reading::Current(state), Accept::Html).await;
-    assert!(page.contains("<dd>ceo@example.com &#60;sam@example.com&#62;</dd>"), "{page}");
+    assert!(
+        page.contains("<dd dir=\"auto\">ceo@example.com &#60;sam@example.com&#62;</dd>"),
+        "{page}"
+    );
     let problem = Reply::from(Problem::Gone).respond(&site(), Accept::Html);
     let problem = to_bytes(problem.into_body(), 1 << 20).await.expect("a body");
     for page in [page, String::from_utf8_lossy(&problem).into_owned()] {
@@ -664,7 +670,7 @@ async fn times_are_those_of_the_calendars_zone_and_programs_can_read_them() {
         format!("Please decide by {deadline}."),
         format!("Until {deadline}."),
         "approved on <time datetime=\"2026-11-27T16:00Z\">Fri 27 Nov 2026, 08:00 PST</time>".into(),
-        "<dd><time datetime=\"2026-11-27T15:00Z\">Fri 27 Nov 2026, 07:00 PST</time> \
+        "<dd dir=\"auto\"><time datetime=\"2026-11-27T15:00Z\">Fri 27 Nov 2026, 07:00 PST</time> \
          (America/Los_Angeles)</dd>"
             .into(),
     ] {
@@ -801,7 +807,7 @@ async fn each_problem_has_its_status_and_its_words() {
         (Problem::NO_PAGE, 404, "not_found", "Page not found", false),
         (Problem::NotIssued(ID.into()), 404, "not_issued", "was not issued here", false),
         (Problem::Gone, 410, "gone", "was issued once", false),
-        (Problem::InvalidVerdict, 422, "invalid", "verdict is missing", false),
+        (Problem::InvalidVerdict, 422, "invalid", "either Approve or Reject", false),
         (Problem::CommentTooLong, 422, "invalid", "longer than 2,000 characters", false),
         (
             Problem::CommentMissing(Verdict::Reject),
