@@ -44,7 +44,7 @@ fn plan() -> Plan {
     let (from, to) = (at(-86_400), at(86_400));
     plan.absences = vec![Absence {
         reviewer: address("bob"),
-        deputy: address("dee"),
+        deputy: Some(address("dee")),
         from: plan.calendar.clone().unwrap_or_default().date(from),
         to: plan.calendar.clone().unwrap_or_default().date(to),
     }];

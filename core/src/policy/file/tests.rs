@@ -1,6 +1,6 @@
 use std::io;
 
-use super::{ical::tests::ics, *};
+use super::{ical::tests::ics, schema::tests::assert_follows, *};
 
 pub(crate) const VALID: &str = r#"[calendar]
 time_zone = "Europe/Berlin"
@@ -346,13 +346,18 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Whatever is read follows the schema for editors, too.
 pub(crate) fn parse(text: &str) -> Result<Policy, Diagnostics> {
-    Policy::parse(text, "policy.toml", |file| match file {
+    let policy = Policy::parse(text, "policy.toml", |file| match file {
         "monthly.ics" => {
             Ok(ics("SUMMARY:Stocktaking\nDTSTART;VALUE=DATE:20260131\nRRULE:FREQ=MONTHLY"))
         }
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
-    })
+    });
+    if policy.is_ok() {
+        assert_follows(text);
+    }
+    policy
 }
 
 pub(crate) fn policy(text: &str) -> Policy {
