@@ -183,18 +183,14 @@ fn meant(text: &str) -> Option<Wait> {
     });
     let words: Vec<String> = translated.collect();
     let words: Vec<&str> = words.iter().flat_map(|words| words.split(' ')).collect();
-    match words[..] {
-        // Months and fortnights have days of their own.
-        [number, days, "days"] => {
-            let number: u32 = number.parse().ok()?;
-            let days: u32 = days.parse().ok()?;
-            Wait::strict(&format!("{} days", number.checked_mul(days)?)).ok()
-        }
-        _ => {
-            let one = [&["1"], &words[..]].concat().join(" ");
-            Wait::strict(&words.join(" ")).or_else(|_| Wait::strict(&one)).ok()
-        }
+    // Months and fortnights have days of their own.
+    if let [number, days, "days"] = words[..]
+        && let (Ok(number), Ok(days)) = (number.parse::<u32>(), days.parse::<u32>())
+    {
+        return Wait::strict(&format!("{} days", number.checked_mul(days)?)).ok();
     }
+    let one = [&["1"], &words[..]].concat().join(" ");
+    Wait::strict(&words.join(" ")).or_else(|_| Wait::strict(&one)).ok()
 }
 
 impl fmt::Display for Wait {

@@ -840,6 +840,36 @@ to = 2026-12-31
 }
 
 #[test]
+fn who_is_away_without_a_deputy_is_left_out_and_explained() {
+    let rules = |absent: &str| {
+        policy(&format!(
+            "[managers]\ndefault = \"ann@example.com\"\n\
+             [[absences]]\nreviewer = \"{absent}@example.com\"\nfrom = 1969-12-31\nto = 1970-01-02\n\
+             [[rules]]\nname = \"Manager\"\nwhen.type = \"expense\"\n\
+             stages = [{{ reviewers = [\"manager\"] }}]\n\
+             [default]\n[[default.stages]]\nname = \"Two\"\nquorum = \"all\"\n\
+             reviewers = [\"ann@example.com\", \"bob@example.com\"]\n\
+             escalate = [{{ reviewers = [\"manager\", \"cy@example.com\"], keep_earlier = false }}]\n"
+        ))
+    };
+    let explained = |rules: &Policy, kind: &str| {
+        let submission = submission(kind, "", "5.00", "EUR");
+        rules.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH).to_string()
+    };
+    let without_bob = rules("bob");
+    let text = explained(&without_bob, "");
+    let asked = "all have to approve\n  not bob@example.com, who is away on 1970-01-01 without a \
+                 deputy\n  ann@example.com\n    until";
+    assert!(text.contains(asked), "{text}");
+    assert_eq!(without_bob.nobody_left(&without_bob.default, &[], Timestamp::UNIX_EPOCH), None);
+    // Nobody but the manager may decide, and the manager is away.
+    let text = explained(&rules("ann"), "expense");
+    let why = "It cannot be decided:\n  $.submitter nobody is left on 1970-01-01: ann@example.com is \
+               away without a deputy (rule \"Manager\", stage \"Stage 1\")\n";
+    assert!(text.ends_with(why), "{text}");
+}
+
+#[test]
 fn what_the_last_deadline_does_is_explained() {
     let explained = |on_deadline: &str| {
         let policy = policy(&format!(

@@ -34,7 +34,7 @@ fn a_department_that_neither_managers_nor_another_rule_know_is_warned_about() {
              {more}{DEFAULT}"
         )
     };
-    let known = "[[rules]]\nname = \"M\"\nwhen.department = \"Marketing\"\nwhen.type = \"x\"\n\
+    let known = "[[rules]]\nname = \"M\"\nwhen.department = [\"Marketing\", \"IT\"]\n\
                  decision = \"reject\"\n";
     assert_eq!(
         warnings(&rules("Salse", "")),
