@@ -54,6 +54,20 @@ pub(crate) fn docs_schema(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path).expect("a schema")).expect("JSON")
 }
 
+/// A schema that also refuses whatever it does not name.
+pub(crate) fn strict(mut schema: Value) -> Value {
+    fn close(schema: &mut Value) {
+        if let Some(object) = schema.as_object_mut() {
+            if object.contains_key("properties") {
+                object.insert("additionalProperties".into(), Value::Bool(false));
+            }
+            object.values_mut().for_each(close);
+        }
+    }
+    close(&mut schema);
+    schema
+}
+
 /// Whether a value follows a JSON Schema.
 pub(crate) fn is_valid(schema: &Value, value: &Value) -> bool {
     let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());

@@ -192,6 +192,102 @@ fn each_difference_from_what_is_expected_is_named_with_what_came_instead() {
     }
 }
 
+/// What submissions of Sue's have to come to: rules, amount, currency, department, and what is said.
+const CASES: &[(&str, &str, &str, &str, &[&str])] = &[
+    // The default manager's own manager is asked beside them.
+    (
+        MANAGERS,
+        "\"684.00\"",
+        "EUR",
+        "Marketing",
+        &["\n  hr.lead@example.com\n", "\n  coo@example.com\n"],
+    ),
+    (MANAGERS, "\"684.00\"", "USD", "Marketing", &["\n  coo@example.com\n"]),
+    (
+        MANAGERS,
+        "\"684.00\"",
+        "GBP",
+        "Marketing",
+        &["\n  hr.lead@example.com\n", "\n  coo@example.com\n"],
+    ),
+    // A point before three digits may be one of thousands.
+    (AMOUNTS, "\"15.000\"", "EUR", "", &["\"15.000\" could mean 15000.00 or 15.00"]),
+    (AMOUNTS, "\"10.000\"", "JPY", "", &["\"10.000\" could mean 10000 or 10"]),
+    (AMOUNTS, "\"10.00\"", "EUR", "", &["10.00 EUR", "Approved at once"]),
+    (AMOUNTS, "\"1.500\"", "KWD", "", &["1.500 KWD", "Approved at once"]),
+    (AMOUNTS, "18500000", "JPY", "", &["18,500,000 JPY", "\n  a@example.com\n"]),
+    // A level keeps the places of those whom it names.
+    (LEVEL, "1", "EUR", "", &["only these can decide:\n  a@example.com\n  c@example.com\n"]),
+    (DEPARTMENTS, "1", "EUR", "AUSSENDIENST", &["\n  field@example.com\n"]),
+    (DEPARTMENTS, "1", "EUR", "Innendienst", &["\n  hr@example.com\n"]),
+];
+
+const MANAGERS: &str = r#"
+[managers]
+default = "hr.lead@example.com"
+[managers.employees]
+"hr.lead@example.com" = "coo@example.com"
+[[rules]]
+name = "Both"
+when.amount = { EUR = { above = 500 } }
+stages = [{ reviewers = ["manager", "manager's manager"], quorum = "all" }]
+[[rules]]
+name = "Second level alone"
+when.amount = { USD = { above = 500 } }
+stages = [{ reviewers = ["manager's manager"] }]
+[[rules]]
+name = "Two of two"
+when.amount = { GBP = { above = 500 } }
+stages = [{ reviewers = ["manager", "manager's manager"], quorum = 2 }]
+[default]
+decision = "reject"
+"#;
+const AMOUNTS: &str = r#"
+[[rules]]
+name = "Small"
+when.amount = { EUR = { up_to = 100 }, JPY = { up_to = 10_000 }, KWD = { up_to = 30 } }
+decision = "approve"
+[default]
+stages = [{ reviewers = ["a@example.com"] }]
+"#;
+const LEVEL: &str = r#"
+[default]
+[[default.stages]]
+reviewers = ["a@example.com", "b@example.com"]
+quorum = "all"
+deadline = "5s"
+escalate = [{ reviewers = ["a@example.com", "c@example.com"], deadline = "1 day", keep_earlier = false }]
+"#;
+const DEPARTMENTS: &str = r#"
+[managers]
+default = "hr@example.com"
+departments = { "Außendienst" = "field@example.com" }
+[default]
+stages = [{ reviewers = ["manager"] }]
+"#;
+
+#[test]
+fn rules_and_amounts_come_out_right() {
+    let files = Files::new();
+    for (rules, amount, currency, department, says) in CASES {
+        let rules = files.write("rules.toml", rules);
+        let submission = format!(
+            r#"{{"submissionId": "E", "submitter": {{"name": "Sue", "email": "sue@example.com",
+                "department": "{department}"}},
+                "document": {{"title": "T", "amount": {amount}, "currency": "{currency}"}}}}"#
+        );
+        let submission = files.write("submission.json", &submission);
+        let text = check(&[&rules, "--explain", &submission]).unwrap_or_else(|wrong| wrong);
+        for said in *says {
+            assert!(text.contains(said), "{amount} {currency}: {said} is missing in:\n{text}");
+        }
+        assert_eq!(
+            text.matches("Approved at once").count(),
+            usize::from(says.contains(&"Approved at once"))
+        );
+    }
+}
+
 /// The schemas in `docs/schemas` are what the reader of such files says. With `UPDATE_SCHEMAS` they are
 /// written.
 #[test]
