@@ -34,7 +34,8 @@ fn what_may_be_a_mistake_is_told_in_one_line_and_is_no_failure() {
     fs::write(&file, rules).expect("written");
     let (code, out, err) = check_policy(&[&file.display().to_string()]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    let warning = "rules.toml:6: warning: \"default\" approves every amount in currencies other than EUR";
+    let warning =
+        "rules.toml:6: warning: \"default\" approves every amount in currencies other than EUR";
     assert!(out.lines().count() == 2 && out.contains(warning), "{out}");
 }
 

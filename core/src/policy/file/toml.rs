@@ -12,7 +12,7 @@ use jiff::civil::Date;
 
 use super::{
     diagnostics::Diagnostic,
-    keys::{Form, Key, POLICY},
+    keys::{Form, Key},
     meant::alias,
 };
 use crate::{
@@ -31,6 +31,8 @@ pub(super) struct Node<'a, T> {
     pub(super) span: Range<usize>,
     inner: &'a T,
     key: &'static Key,
+    /// That of the whole file.
+    file: &'static Key,
     reports: &'a Reports,
 }
 
@@ -79,7 +81,13 @@ impl<'a, T> Node<'a, T> {
     }
 
     fn value(&self, value: &'a Spanned<DeValue<'a>>, key: &'static Key) -> Value<'a> {
-        Node { span: value.span(), inner: value.get_ref(), key, reports: self.reports }
+        Node {
+            span: value.span(),
+            inner: value.get_ref(),
+            key,
+            file: self.file,
+            reports: self.reports,
+        }
     }
 }
 
@@ -90,7 +98,7 @@ impl<'a> Table<'a> {
         key: &'static Key,
         reports: &'a Reports,
     ) -> Self {
-        Self { span: 0..0, inner: root.get_ref(), key, reports }
+        Self { span: 0..0, inner: root.get_ref(), key, file: key, reports }
     }
 
     /// Reports unknown keys.
@@ -109,7 +117,7 @@ impl<'a> Table<'a> {
         if let Some(meant) = meant.or_else(|| did_you_mean(name, known())) {
             return format!("did you mean `{meant}`?");
         }
-        let places: Vec<String> = match POLICY.places(name) {
+        let places: Vec<String> = match self.file.places(name) {
             places if places.len() > 3 => Vec::new(),
             places => places.iter().map(|place| format!("`{place}`")).collect(),
         };
@@ -345,8 +353,8 @@ impl<'a> Value<'a> {
     pub(super) fn table(&self) -> Option<Table<'a>> {
         match self.inner {
             DeValue::Table(table) => {
-                let (span, key, reports) = (self.span.clone(), self.key, self.reports);
-                Some(Node { span, inner: table, key, reports })
+                let Node { span, key, file, reports, .. } = self.clone();
+                Some(Node { span, inner: table, key, file, reports })
             }
             _ => self.expected("a table"),
         }
