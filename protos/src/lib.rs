@@ -11,6 +11,8 @@ mod keys;
 mod organization;
 mod proof;
 mod public_url;
+#[cfg(test)]
+mod schemas;
 mod seal;
 mod verdict;
 

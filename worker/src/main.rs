@@ -50,9 +50,7 @@ async fn main() -> ExitCode {
         Some(Command::Subscribe { reviewer }) => {
             exit_code(subscribe(&cli.settings, reviewer).await, false)
         }
-        Some(Command::CheckPolicy { file, explain, at }) => {
-            print(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()))
-        }
+        Some(Command::CheckPolicy(what)) => print(check_policy(&what, stderr().is_terminal())),
         Some(Command::NewKey) => print(new_key()),
         Some(Command::PublicKey) => with_keys(&cli.settings, None, |keys| Ok(public_key(keys))),
         Some(Command::Verify { file, keys }) => {

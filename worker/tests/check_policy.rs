@@ -19,7 +19,41 @@ fn valid_rules_are_summarised_in_one_line() {
     let (code, out, err) = check_policy(&["examples/policy.toml"]);
     assert_eq!(code, Some(0), "{err}");
     let line = "8 rules and a default, 3 absences, time zone Europe/Berlin, operators may decide";
-    assert_eq!(out, format!("examples/policy.toml: {line}\n"));
+    let (summary, notes) = out.split_once('\n').expect("two lines");
+    assert_eq!(summary, format!("examples/policy.toml: {line}"));
+    let holidays = ": note: holidays: ";
+    assert!(notes.lines().count() == 1 && notes.contains(holidays), "no warnings: {notes}");
+}
+
+#[test]
+fn what_may_be_a_mistake_is_told_in_one_line_and_is_no_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("rules.toml");
+    let rules = "[[rules]]\nname = \"Large\"\nwhen.amount = { EUR = { above = 100 } }\n\
+                 decision = \"reject\"\n[default]\ndecision = \"approve\"\n";
+    fs::write(&file, rules).expect("written");
+    let (code, out, err) = check_policy(&[&file.display().to_string()]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let warning =
+        "rules.toml:6: warning: \"default\" approves every amount in currencies other than EUR";
+    assert!(out.lines().count() == 2 && out.contains(warning), "{out}");
+}
+
+#[test]
+fn differences_from_what_is_expected_fail() {
+    let expect = |file: &str| check_policy(&["examples/policy.toml", "--expect", file]);
+    let (code, out, err) = expect("examples/expectations.toml");
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("expectations.toml");
+    let right = fs::read_to_string("../examples/expectations.toml").expect("an example");
+    let submissions = concat!("\"", env!("CARGO_MANIFEST_DIR"), "/../examples/submissions/");
+    let wrong = right.replace("\"submissions/", submissions).replace("coo@", "ceo@");
+    fs::write(&file, wrong).expect("written");
+    let (code, out, err) = expect(&file.display().to_string());
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("expected ceo@example.com in level 1"), "{err}");
+    assert!(err.contains("got coo@example.com") && err.contains(": 1 error"), "{err}");
 }
 
 #[test]

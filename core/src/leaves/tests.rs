@@ -44,7 +44,7 @@ fn plan() -> Plan {
     let (from, to) = (at(-86_400), at(86_400));
     plan.absences = vec![Absence {
         reviewer: address("bob"),
-        deputy: address("dee"),
+        deputy: Some(address("dee")),
         from: plan.calendar.clone().unwrap_or_default().date(from),
         to: plan.calendar.clone().unwrap_or_default().date(to),
     }];
@@ -121,6 +121,24 @@ fn an_outcome_is_recomputed_from_what_certifies_itself() {
     another.digest = "v1:another".into();
     let other = Leaves { plan: &another, ..leaves };
     assert_eq!(other.recompute(at(0), approval.journal().to_vec()), Err(Contradiction(0)));
+}
+
+#[test]
+fn who_is_away_without_a_deputy_gets_no_link() {
+    let (mut plan, key) = (plan(), key());
+    plan.absences[0].deputy = None;
+    let recorded = serde_json::to_string(&plan).expect("JSON");
+    let plan: Plan = serde_json::from_str(&recorded).expect("a plan");
+    let mut approval = begin(&plan, at(0));
+    let leaves = Leaves { chain: CHAIN, plan: &plan, key: &key };
+    let links = ask(&leaves, &mut approval, 0);
+    let asked: Vec<&EmailAddress> =
+        approval.stages()[0].seats().iter().map(|seat| &seat.reviewer).collect();
+    assert_eq!(asked, [&address("ann")], "Bob is away");
+    press(&mut approval, &links[0], Verdict::Approve, 1);
+    assert!(approval.stages()[0].end().is_some(), "all others have approved");
+    let again = leaves.recompute(at(0), approval.journal().to_vec()).expect("genuine");
+    assert_eq!(again, approval);
 }
 
 #[test]

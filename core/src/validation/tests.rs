@@ -5,7 +5,7 @@ use countersign_protos::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{approval::Operators, outcome::routed_by, versions};
+use crate::{approval::Operators, outcome::routed_by, testing::Schema, versions};
 
 fn routing() -> Routing {
     Routing { reviewers: vec!["boss@example.com".parse().expect("an address")], webhook: false }
@@ -414,6 +414,80 @@ fn default_reviewers_and_deputies_have_to_fit_too() {
         problems_of(validated_by(&own, &routing(), Some(&rules))),
         ["$.approval.stages[0].reviewers: take 1953 bytes with their deputies; at most 1900 fit"]
     );
+}
+
+#[test]
+fn a_submission_for_which_nobody_is_left_is_refused() {
+    let with_ann = |deputy: &str| {
+        rules(&format!(
+            "{MAY_NAME}[managers]\ndefault = \"ann@example.com\"\n\
+             [[absences]]\nreviewer = \"ann@example.com\"\n{deputy}from = 1969-12-31\nto = 2099-12-31\n\
+             [default]\nname = \"All\"\nstages = [{{ name = \"Boss\", reviewers = [\"manager\"] }}]\n"
+        ))
+    };
+    let alone = with_ann("");
+    let why = "nobody is left on";
+    let routed = problems_of(validated_by(&minimal(), &routing(), Some(&alone)));
+    assert_eq!(routed.len(), 1, "{routed:?}");
+    assert!(routed[0].starts_with(&format!("$.submitter: {why}")), "{routed:?}");
+    assert!(routed[0].ends_with("(rule \"All\", stage \"Boss\")"), "{routed:?}");
+    let own = stage(json!({"reviewers": ["ann@example.com"]}));
+    let named = problems_of(validated_by(&own, &routing(), Some(&alone)));
+    assert!(named[0].starts_with(&format!("$.approval.stages[0].reviewers: {why}")), "{named:?}");
+    let with_deputy = with_ann("deputy = \"dee@example.com\"\n");
+    assert!(validated_by(&minimal(), &routing(), Some(&with_deputy)).is_ok());
+}
+
+/// The schema of submissions, as editors and programs have it.
+#[test]
+fn the_schema_of_submissions_requires_and_knows_what_is_required_and_known() {
+    let schema = include_str!("../../../docs/schemas/submission.json");
+    let schema: Value = serde_json::from_str(schema).expect("JSON");
+    let follows = Schema::new(schema.clone());
+    let mut full = stage(json!({"reviewers": ["ann@example.com"]}));
+    full["document"]["items"] = json!([{"amount": 125.5}]);
+    assert_eq!(follows.errors(&full), None);
+    for (pointer, path) in [
+        ("", "$"),
+        ("/submitter", "$.submitter"),
+        ("/document", "$.document"),
+        ("/document/items/0", "$.document.items[0]"),
+        ("/approval", "$.approval"),
+        ("/approval/stages/0", "$.approval.stages[0]"),
+    ] {
+        let at = pointer.replace('/', "/properties/").replace("/properties/0", "/items");
+        let of_object = schema.pointer(&at).expect("an object");
+        let properties = of_object["properties"].as_object().expect("properties");
+        let required = of_object["required"].as_array().expect("an array");
+        for name in properties.keys() {
+            let mut without = full.clone();
+            let object = without.pointer_mut(pointer).and_then(Value::as_object_mut);
+            object.expect("an object").remove(name);
+            let is_required = required.iter().any(|required| required == name);
+            let said = validated(&without).err().unwrap_or_default();
+            let is_missed = said.iter().any(|problem| problem.path == format!("{path}.{name}"));
+            assert_eq!(is_missed, is_required, "{path}.{name}: {said:?}");
+            assert_eq!(follows.errors(&without).is_some(), is_required, "{path}.{name}");
+        }
+    }
+    for (pointer, wrong) in [
+        ("/submissionType", json!(7)),
+        ("/submitter", json!("Sue")),
+        ("/document/amount", json!(["1"])),
+        ("/document/items", json!({})),
+        ("/submittedAt", json!("yesterday")),
+        ("/approvals", json!([])),
+        ("/approval", json!({"stage": []})),
+        ("/approval", json!({"stages": [{"reviewer": ["a@example.com"]}]})),
+    ] {
+        let wrong_one = with(pointer, wrong);
+        assert!(validated(&wrong_one).is_err(), "{pointer}");
+        assert!(follows.errors(&wrong_one).is_some(), "{pointer}");
+    }
+    for number in [json!(10), json!(10.5), json!("10.50")] {
+        let right = with("/document/amount", number);
+        assert!(validated(&right).is_ok() && follows.errors(&right).is_none(), "{right}");
+    }
 }
 
 #[test]

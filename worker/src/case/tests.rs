@@ -339,11 +339,11 @@ fn whoever_is_about_to_be_asked_can_be_replaced_and_reminded() {
 /// Asks whoever is to be asked, as the activity does that issues links: Dee stands in for Fay.
 fn open_for_fay(case: &mut Case, link: &str) {
     let today = "1970-01-01".parse().expect("a date");
-    let (reviewer, deputy) = (address("fay"), address("dee"));
+    let (reviewer, deputy) = (address("fay"), Some(address("dee")));
     let absences = [Absence { reviewer, deputy, from: today, to: today }];
     let ToAsk { whom, taken, .. } = case.next_issue(NOW).expect("somebody to ask").to_ask;
     let Whom::Replacement(_, to) = whom else { panic!("a level") };
-    let invitees = invitees(&[to], &taken, &absences, today, &address("sue"));
+    let invitees = invitees(&[to], &taken, &absences, today, &address("sue"), Quorum::Any);
     let invited = invitees.into_iter().map(|invitee| Invited {
         on_behalf_of: invitee.on_behalf_of,
         ..Invited::new(invitee.reviewer, link.into())

@@ -8,7 +8,6 @@ use countersign_protos::{
     names::DEFAULT_TASK_QUEUE,
     settings::{Environment, Secret, WrongSettings, given, in_clear, is_json},
 };
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::Subscriber;
 use tracing_subscriber::{
@@ -18,7 +17,7 @@ use tracing_subscriber::{
 };
 use url::Url;
 
-use super::load_policy;
+use super::{CheckPolicy, load_policy};
 use crate::{
     activities::{
         Countersign,
@@ -74,17 +73,7 @@ pub enum Command {
     /// Print a new link key: 32 random bytes in base64. Needs no settings.
     NewKey,
     /// Check a file of routing rules: every mistake at once, with its place. Needs no settings.
-    CheckPolicy {
-        /// The file, such as examples/policy.toml.
-        file: PathBuf,
-        /// Say which rule matches this submission, why the earlier ones do not, who would be asked,
-        /// and until when.
-        #[arg(long, value_name = "SUBMISSION.json")]
-        explain: Option<PathBuf>,
-        /// As if it were submitted at that time, such as 2026-11-24T09:00:00+01:00. [default: now]
-        #[arg(long, requires = "explain", value_name = "TIME")]
-        at: Option<Timestamp>,
-    },
+    CheckPolicy(CheckPolicy),
     /// Print the public keys that check outcomes, as a JWK set (RFC 7517), those of older keys too.
     /// Needs only COUNTERSIGN_LINK_KEYS.
     PublicKey,
@@ -105,54 +94,54 @@ pub enum Command {
 #[allow(rustdoc::bare_urls)] // These are the words of --help.
 pub struct RawSettings {
     /// The task queue to poll. [default: approvals]
-    #[arg(long, env = "COUNTERSIGN_TASK_QUEUE", global = true)]
+    #[arg(long, env = "COUNTERSIGN_TASK_QUEUE")]
     task_queue: Option<String>,
 
     /// The start of every link, such as https://approve.example.com: where people reach the
     /// signaler. Must be https, unless it is this machine.
-    #[arg(long, env = "COUNTERSIGN_PUBLIC_URL", global = true)]
+    #[arg(long, env = "COUNTERSIGN_PUBLIC_URL")]
     public_url: Option<String>,
 
     /// The sender of mails, such as "Approvals <approvals@example.com>"; for outbox and SMTP.
-    #[arg(long, env = "COUNTERSIGN_MAIL_FROM", global = true)]
+    #[arg(long, env = "COUNTERSIGN_MAIL_FROM")]
     mail_from: Option<String>,
 
     /// How many mails a second this worker sends at most, such as 10 or 0.5: the mail provider's limit,
     /// divided by the number of workers. [default: as many as there are]
-    #[arg(long, env = "COUNTERSIGN_MAIL_RATE", global = true)]
+    #[arg(long, env = "COUNTERSIGN_MAIL_RATE")]
     mail_rate: Option<String>,
 
     /// Who runs the approvals, and whom people ask about them, such as
     /// "Example Corp <it-help@example.com>": mails say so. The signaler's pages do too, if it has the same.
-    #[arg(long, env = "COUNTERSIGN_ORGANIZATION", global = true)]
+    #[arg(long, env = "COUNTERSIGN_ORGANIZATION")]
     organization: Option<String>,
 
     /// Comma-separated addresses of reviewers, for submissions that name none. Only without routing
     /// rules.
-    #[arg(long, env = "COUNTERSIGN_REVIEWERS", global = true)]
+    #[arg(long, env = "COUNTERSIGN_REVIEWERS")]
     reviewers: Option<String>,
 
     /// A file of routing rules (TOML), which says who is asked. Read at startup and again on SIGHUP.
     /// Submissions may name reviewers only if the file allows it. To check it, run
     /// countersign-worker check-policy FILE
-    #[arg(long, env = "COUNTERSIGN_POLICY", global = true)]
+    #[arg(long, env = "COUNTERSIGN_POLICY")]
     policy: Option<String>,
 
     /// The URL to POST outcomes to. Must be https, unless it is this machine.
-    #[arg(long, env = "COUNTERSIGN_WEBHOOK_URL", hide_env_values = true, global = true)]
+    #[arg(long, env = "COUNTERSIGN_WEBHOOK_URL", hide_env_values = true)]
     webhook_url: Option<String>,
 
     /// true: links, mails and outcomes may travel without TLS to other machines too, where whoever
     /// reads a link can decide. For networks that nobody else reads. [default: false]
-    #[arg(long, env = "COUNTERSIGN_ALLOW_INSECURE", value_name = "true|false", global = true)]
+    #[arg(long, env = "COUNTERSIGN_ALLOW_INSECURE", value_name = "true|false")]
     allow_insecure: Option<String>,
 
     /// A tracing filter for the log, such as info,countersign_worker=debug. [default: info]
-    #[arg(long, env = "COUNTERSIGN_LOG", global = true)]
+    #[arg(long, env = "COUNTERSIGN_LOG")]
     log: Option<String>,
 
     /// The format of the log: text or json. [default: text]
-    #[arg(long, env = "COUNTERSIGN_LOG_FORMAT", global = true)]
+    #[arg(long, env = "COUNTERSIGN_LOG_FORMAT")]
     log_format: Option<String>,
 }
 

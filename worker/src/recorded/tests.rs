@@ -40,7 +40,7 @@ fn absence() -> Absence {
     let day = |text: &str| text.parse().expect("a day");
     Absence {
         reviewer: address("ann"),
-        deputy: address("dee"),
+        deputy: Some(address("dee")),
         from: day("2026-11-24"),
         to: day("2026-11-27"),
     }

@@ -16,7 +16,7 @@ use crate::policy::{Calendar, DayOfWeek, Hours};
 pub(super) fn read(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> Calendar {
     let mut calendar = Calendar::default();
     let Some(table) = root.table("calendar") else { return calendar };
-    table.only(&["time_zone", "working_days", "working_hours", "holidays", "holidays_file"]);
+    table.only();
     if let Some(zone) = table.required("time_zone").and_then(|value| value.text()) {
         match TimeZone::get(&zone.text) {
             Ok(known) if known.iana_name().is_some() => calendar.time_zone = known,

@@ -263,9 +263,7 @@ fn what_is_recorded_reads_like_the_rule_and_is_read_again() {
 
 #[test]
 fn what_is_no_waiting_time_is_refused_with_its_reason() {
-    for text in
-        ["", "soon", "5", "two working days", "1.5 working days", "2 working", "-2 working days"]
-    {
+    for text in ["", "soon", "5", "1.5 working days", "2 working", "-2 working days", "daily"] {
         assert_eq!(text.parse::<Wait>(), Err(NotAWait::Form), "{text}");
     }
     for text in ["0s", "-1h", "0 working days"] {
@@ -274,6 +272,41 @@ fn what_is_no_waiting_time_is_refused_with_its_reason() {
     for text in ["400 days", "367 working days", "9000 working hours"] {
         assert_eq!(text.parse::<Wait>(), Err(NotAWait::TooLong), "{text}");
     }
+}
+
+#[test]
+fn how_people_say_a_time_is_answered_with_how_it_is_written() {
+    for (said, right) in [
+        ("3 business days", "3 working days"),
+        ("two working days", "2 working days"),
+        ("2 Workdays", "2 working days"),
+        ("1 weekday", "1 working day"),
+        ("4 business hours", "4 working hours"),
+        ("working day", "1 working day"),
+        ("a week", "7 days"),
+        ("one day", "1 day"),
+        ("2 months", "60 days"),
+        ("fortnight", "14 days"),
+    ] {
+        assert_eq!(said.parse::<Wait>(), Err(NotAWait::Meant(right.into())), "{said}");
+    }
+    for (said, right) in [
+        ("daily", "every 1 day"),
+        ("Hourly", "every 1 hour"),
+        ("weekly", "every 7 days"),
+        ("every day", "every 1 day"),
+        ("every working day", "every 1 working day"),
+        ("every 2 business days", "every 2 working days"),
+        ("a day", "1 day"),
+        ("2 business hours before the deadline", "2 working hours before the deadline"),
+    ] {
+        assert_eq!(said.parse::<Reminder>(), Err(NotAWait::Meant(right.into())), "{said}");
+        assert!(right.parse::<Reminder>().is_ok(), "{right}");
+    }
+    let error = NotAWait::Meant("3 working days".into()).to_string();
+    let says =
+        "must be a span of time, such as 36h or 2 working days: did you mean \"3 working days\"?";
+    assert_eq!(error, says);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{
     mail::Writer,
     policy::{FollowUp, Plan, PlannedStage, TimePlan},
     recorded::{About, Issued, Notice},
-    testing::{address, keys},
+    testing::{address, docs_schema, is_valid, keys, strict},
 };
 
 fn at(text: &str) -> Timestamp {
@@ -363,6 +363,51 @@ fn each_end_has_its_reason() {
     let mut case = case();
     case.handle(Event::Cancelled(reason.into()), at);
     assert_eq!(case.outcome().reason, format!("Withdrawn: {reason}"), "one full stop is enough");
+}
+
+/// With whatever there is in them, and with nothing else.
+#[test]
+fn status_and_outcome_are_as_their_schemas_say() {
+    let schemas = ["status", "outcome"].map(|name| strict(docs_schema(name)));
+    let check = |case: &Case| {
+        let status = payload::encode(&case.status(), Encoding::JsonPlain);
+        let outcome = payload::encode(&case.outcome(), Encoding::JsonPlain);
+        for (schema, sent) in schemas.iter().zip([status, outcome]) {
+            let sent = serde_json::from_slice(&sent.data).expect("JSON");
+            assert!(is_valid(schema, &sent));
+        }
+    };
+    let now = at("2026-11-24T12:00:00Z");
+    check(&Case::default());
+    check(&case());
+    let mut ended = case();
+    let json = |message: &str| payload::Payload {
+        data: message.as_bytes().to_vec(),
+        ..payload::encode(&v1::Submission::default(), Encoding::JsonPlain)
+    };
+    ended.send("remind", &[json(r#"{"reviewer": "cy@example.com"}"#)], now);
+    ended.send(
+        "reassign",
+        &[json(r#"{"reviewer": "di@example.com", "to": "eve@example.com"}"#)],
+        now,
+    );
+    ended.send("approve", &[json("{}")], now);
+    check(&ended);
+    ended.send("withdraw", &[json(r#"{"reason": "ordered twice"}"#)], now);
+    check(&ended);
+    let mut late = case();
+    late.handle(Event::TimePassed, at("2026-11-30T00:00:00Z"));
+    check(&late);
+    let mut approved = approved_by(Quorum::All, 2, 3, 0b01);
+    approved.sealed();
+    approved.handle(started(Err("refused")), now);
+    approved.handle(Event::WebhookFinished(Err("410 Gone".to_owned())), now);
+    check(&approved);
+    let is_signed = !approved.status().jws.is_empty();
+    assert!(is_signed && approved.status().stages[0].reviewers[1].vote.is_some());
+    // Each schema is about something.
+    assert!(!is_valid(&schemas[0], &serde_json::json!({"status": "DONE"})));
+    assert!(!is_valid(&schemas[1], &serde_json::json!({"stage": []})));
 }
 
 /// An approval by so many votes in each of these stages of three. Of the bits of `by_operators`, each says
