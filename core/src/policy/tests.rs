@@ -947,7 +947,7 @@ fn which_verdicts_need_a_comment_is_explained() {
              stages = [{{ reviewers = [\"ann@example.com\"] }}]\n"
         ));
         let submission = submission("", "", "5.00", "EUR");
-        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH);
+        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH).to_string();
         let said: String =
             text.lines().filter(|line| line.contains("comment is required")).collect();
         assert_eq!(said, explained, "{text}");

@@ -33,7 +33,7 @@ pub(super) enum Form {
     Text,
     /// One of these strings.
     Choice(&'static [&'static str]),
-    /// One of these strings, or an array of them.
+    /// One of these strings, or an array of them, which may be empty.
     Choices(&'static [&'static str]),
     /// A string, or an array of at least one.
     Texts,

@@ -54,7 +54,7 @@ fn form(form: &Form) -> Value {
         Form::Text => text(),
         Form::Choice(words) => json!({"enum": words}),
         Form::Choices(words) => {
-            let array = json!({"type": "array", "items": {"enum": words}, "minItems": 1});
+            let array = json!({"type": "array", "items": {"enum": words}});
             json!({"anyOf": [{"enum": words}, array]})
         }
         Form::Texts => texts(1),

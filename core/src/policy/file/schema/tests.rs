@@ -51,7 +51,7 @@ rules = [
     { name = "Small", when = { type = "a", category = "b", department = ["c"], submitter = "sue@example.com", amount = { EUR = { from = 1, up_to = "100" }, USD = { above = 1.5, below = 2_000 } } }, decision = "approve", on_approved = { workflow = "W", task_queue = "Q", namespace = "N" } },
     { name = "Large", when = { currency = ["EUR"] }, different_people = true, tell_submitter = true, confirm = true, comment_required = ["reject"], on_rejected = { workflow = "W", task_queue = "Q", namespace = "N" }, stages = [{ name = "S", reviewers = ["finance"], quorum = 2, deadline = "2 days", reminders = "1 day", on_deadline = "reject", escalate = [{ reviewers = ["manager"], deadline = "1 day", reminders = ["2h"], keep_earlier = true }, { reviewers = ["x@example.com", "y@example.com"] }], fallback = ["office@example.com", "z@example.com"] }] },
 ]
-default = { name = "D", different_people = false, tell_submitter = false, confirm = false, stages = [{ reviewers = "finance" }], on_approved = { workflow = "W", task_queue = "Q" }, on_rejected = { workflow = "W", task_queue = "Q" } }
+default = { name = "D", different_people = false, tell_submitter = false, confirm = false, comment_required = "approve", stages = [{ reviewers = "finance" }], on_approved = { workflow = "W", task_queue = "Q" }, on_rejected = { workflow = "W", task_queue = "Q" } }
 "#;
 
 /// A value in a file.
