@@ -12,7 +12,7 @@ use axum::{
         HeaderMap, StatusCode,
         header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS},
     },
-    middleware::{from_fn, from_fn_with_state, map_request},
+    middleware::{from_fn_with_state, map_request},
     response::{Html, IntoResponse, Redirect, Response},
     routing::get,
 };
@@ -26,10 +26,11 @@ use crate::{
     answer::{Answer, on_view},
     decision::Press,
     form::{self, Form},
+    metrics::metrics,
     middleware::{self, About, CSP_IN_FRAME, CSP_WITH_FRAME},
     outbox::Mail,
     problem::Problem,
-    reply::{Accept, Pressed, Reply, page},
+    reply::{Accept, Pressed, Reply, page, problem_status},
     views::{HomePage, MailPage, OutboxPage},
 };
 
@@ -80,7 +81,7 @@ pub(crate) fn router(app: App) -> Router {
     let all = all
         .layer(from_fn_with_state(app.clone(), middleware::time_out))
         .layer(from_fn_with_state(app.clone(), middleware::add_headers))
-        .layer(from_fn(middleware::log))
+        .layer(from_fn_with_state(app.clone(), middleware::log))
         .with_state(app);
     // In a router of its own: a layer runs after its router has matched the path.
     Router::new().fallback_service(all).layer(map_request(middleware::merge_slashes))
@@ -127,22 +128,34 @@ async fn decide(
     let form = Form::read(request).await;
     let comment = form.as_ref().map(Form::comment).unwrap_or_default();
     about(&app, &approval_id, &headers, &comment, async |link| {
-        app.0.limits.by_decision(link.hash())?;
-        let form = form?;
-        let (verdict, comment) = (form.verdict()?, &*comment);
-        let press = Press { verdict, comment, nonce: form.nonce() };
-        let (answer, reading) = app.0.approvals.decide(link, workflow_id.as_deref(), press).await?;
-        let (reading, hash) = (reading.into(), link.hash().clone());
-        Ok(match answer {
-            Answer::Unconfirmed => {
-                let nonce = link.nonce(verdict, comment, Timestamp::now());
-                let pressed = Pressed { verdict, comment: comment.to_owned(), nonce };
-                Reply::Unconfirmed { pressed, reading, link: hash }
-            }
-            answer => Reply::Approval { answer, reading, link: hash, choice: None },
-        })
+        let reply = press(&app, link, workflow_id.as_deref(), form, &comment).await;
+        metrics().pressed(reply.as_ref().map_or_else(|why| problem_status(why).1, Reply::name));
+        reply
     })
     .await
+}
+
+async fn press(
+    app: &App,
+    link: &GenuineLink,
+    hint: Option<&str>,
+    form: Result<Form, Problem>,
+    comment: &str,
+) -> Result<Reply, Problem> {
+    app.0.limits.by_decision(link.hash())?;
+    let form = form?;
+    let verdict = form.verdict()?;
+    let press = Press { verdict, comment, nonce: form.nonce() };
+    let (answer, reading) = app.0.approvals.decide(link, hint, press).await?;
+    let (reading, hash) = (reading.into(), link.hash().clone());
+    Ok(match answer {
+        Answer::Unconfirmed => {
+            let nonce = link.nonce(verdict, comment, Timestamp::now());
+            let pressed = Pressed { verdict, comment: comment.to_owned(), nonce };
+            Reply::Unconfirmed { pressed, reading, link: hash }
+        }
+        answer => Reply::Approval { answer, reading, link: hash, choice: None },
+    })
 }
 
 /// Answers for a genuine approval ID. A problem's page returns the comment. A forged ID is refused

@@ -2,5 +2,6 @@
 
 pub mod listener;
 pub mod metrics;
+pub mod program;
 pub mod sdk;
 pub mod traces;

@@ -64,6 +64,17 @@ impl SdkMetrics {
         telemetry_init(TelemetryOptions::builder().metrics(self.meter.clone()).build())
     }
 
+    /// A program's own page, and the SDK's behind it.
+    pub async fn behind(self, own: String) -> String {
+        match self.page().await {
+            Ok(of_sdk) => own + &of_sdk,
+            Err(why) => {
+                tracing::warn!(cause = format!("{why:#}"), "the SDK's metrics are missing");
+                own
+            }
+        }
+    }
+
     /// What the exporter serves now.
     ///
     /// # Errors

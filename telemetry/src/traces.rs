@@ -38,7 +38,7 @@ pub use self::settings::TraceSettings;
 const TEMPORAL_HEADER: &str = "_tracer-data";
 const SCOPE: &str = "countersign";
 /// What is left of a stop's time.
-const FLUSH: Duration = Duration::from_millis(1_500);
+const FLUSH: Duration = Duration::from_millis(900);
 
 /// Whether requests begin traces of their own.
 static ON: AtomicBool = AtomicBool::new(false);
