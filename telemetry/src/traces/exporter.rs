@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use opentelemetry::trace::Status;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{
-    SpanExporter as Otlp, WithHttpConfig, WithTonicConfig, tonic_types::transport::ClientTlsConfig,
+    SpanExporter as Otlp, WithExportConfig, WithHttpConfig, WithTonicConfig,
+    tonic_types::transport::ClientTlsConfig,
 };
 use opentelemetry_sdk::{
     Resource,
@@ -43,17 +44,21 @@ pub(super) fn exporter(
     settings: &TraceSettings,
     provider: TracerProviderBuilder,
 ) -> anyhow::Result<TracerProviderBuilder> {
+    // Without it, the standard's default.
+    let endpoint = settings.endpoint.clone().unwrap_or_default();
     let otlp = match settings.protocol {
         Protocol::Grpc => {
-            let grpc = Otlp::builder().with_tonic();
-            match settings.is_tls {
+            let is_tls = endpoint.starts_with("https:");
+            let grpc =
+                Otlp::builder().with_tonic().with_timeout(settings.timeout).with_endpoint(endpoint);
+            match is_tls {
                 true => grpc.with_tls_config(ClientTlsConfig::new().with_enabled_roots()).build(),
                 false => grpc.build(),
             }
         }
         Protocol::HttpProtobuf => {
-            let client = Client::new(settings.timeout)?;
-            Otlp::builder().with_http().with_http_client(client).build()
+            let http = Otlp::builder().with_http().with_endpoint(endpoint);
+            http.with_http_client(Client::new(settings.timeout)?).build()
         }
     };
     let otlp = otlp.map_err(|why| anyhow::anyhow!("OTEL_…: {why}"))?;
@@ -136,15 +141,102 @@ fn spare(mut span: SpanData) -> SpanData {
 
 #[cfg(test)]
 mod tests {
+    use std::{convert::Infallible, sync::Arc};
+
+    use futures_util::stream;
+    use http_body_util::{BodyExt, StreamBody};
+    use hyper::{
+        HeaderMap,
+        body::{Frame, Incoming},
+        header::{CONTENT_TYPE, HeaderValue},
+        service::service_fn,
+    };
+    use hyper_util::{
+        rt::{TokioExecutor, TokioIo},
+        server::conn::auto,
+    };
     use opentelemetry::{
         KeyValue,
         trace::{Span, Tracer, TracerProvider},
     };
     use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter};
     use parking_lot::Mutex;
-    use std::sync::Arc;
+    use tokio::{net::TcpListener, task::spawn_blocking};
 
     use super::*;
+
+    /// What a collector was sent: paths and bodies.
+    type Received = Arc<Mutex<Vec<(String, Bytes)>>>;
+
+    /// Takes everything, by HTTP/1.1 or as gRPC does.
+    async fn take(
+        request: Request<Incoming>,
+        received: Received,
+    ) -> Response<impl hyper::body::Body<Data = Bytes, Error = Infallible> + Send> {
+        let is_grpc = request.headers()[CONTENT_TYPE] == "application/grpc";
+        let path = request.uri().path().to_owned();
+        let body = request.into_body().collect().await.expect("a body").to_bytes();
+        received.lock().push((path, body));
+        let ok: HeaderMap =
+            [("grpc-status".parse().expect("a name"), HeaderValue::from(0))].into_iter().collect();
+        // An empty message, not compressed.
+        let answer = vec![Ok(Frame::data(Bytes::from_static(&[0; 5]))), Ok(Frame::trailers(ok))];
+        let answer = if is_grpc { answer } else { Vec::new() };
+        let mut response = Response::new(StreamBody::new(stream::iter(answer)));
+        let kind = if is_grpc { "application/grpc" } else { "application/x-protobuf" };
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        response
+    }
+
+    /// Where it listens, and what it was sent.
+    async fn collector() -> (String, Received) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let received = Received::default();
+        let kept = received.clone();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                let kept = kept.clone();
+                tokio::spawn(async move {
+                    let take = |request| {
+                        let taking = take(request, kept.clone());
+                        async { Ok::<_, Infallible>(taking.await) }
+                    };
+                    let server = auto::Builder::new(TokioExecutor::new());
+                    let _ = server.serve_connection(TokioIo::new(stream), service_fn(take)).await;
+                });
+            }
+        });
+        (url, received)
+    }
+
+    #[tokio::test]
+    async fn spans_reach_a_collector_by_either_protocol() {
+        let service = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        for (protocol, path, expected) in
+            [(Protocol::HttpProtobuf, "/v1/traces", "/v1/traces"), (Protocol::Grpc, "", service)]
+        {
+            let (url, received) = collector().await;
+            let settings = TraceSettings {
+                protocol,
+                endpoint: Some(format!("{url}{path}")),
+                timeout: Duration::from_secs(5),
+                is_named: false,
+            };
+            let provider =
+                exporter(&settings, SdkTracerProvider::builder()).expect("good settings");
+            let provider = provider.build();
+            provider.tracer("test").start("RunActivity:request_approval").end();
+            let flushed = spawn_blocking(move || provider.force_flush()).await.expect("flushed");
+            assert!(flushed.is_ok(), "{protocol:?}: {flushed:?}");
+            let received = received.lock();
+            let [(path, body)] = &received[..] else { panic!("{protocol:?}: one request") };
+            assert_eq!(path, expected);
+            let name = b"RunActivity:request_approval";
+            assert!(body.windows(name.len()).any(|part| part == name), "{protocol:?}: {body:?}");
+        }
+    }
 
     /// Keeps what it is given.
     #[derive(Debug, Default, Clone)]

@@ -24,8 +24,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceSettings {
     pub(super) protocol: Protocol,
-    /// Whether the collector is reached by TLS.
-    pub(super) is_tls: bool,
+    /// The URL to which spans are sent; the standard's own without it.
+    pub(super) endpoint: Option<String>,
     /// Of one export.
     pub(super) timeout: Duration,
     /// Whether the environment names the service.
@@ -50,15 +50,16 @@ impl TraceSettings {
         if disabled || !is_wanted(get(EXPORTER).as_deref(), endpoint.is_some(), wrong) {
             return None;
         }
-        let is_tls = endpoint.is_some_and(|(name, url)| is_tls(name, &url, wrong));
+        let protocol = either(PROTOCOL)
+            .map_or(Protocol::HttpProtobuf, |(name, value)| protocol(name, &value, wrong));
+        let endpoint = endpoint.and_then(|(name, url)| checked(name, &url, wrong));
         check_sampler(get(SAMPLER).as_deref(), get(SAMPLER_ARGUMENT).as_deref(), wrong);
         if let Some((name, _)) = either(COMPRESSION) {
             wrong.add(name, "must not be set: traces are sent as they are");
         }
         Some(Self {
-            protocol: either(PROTOCOL)
-                .map_or(Protocol::HttpProtobuf, |(name, value)| protocol(name, &value, wrong)),
-            is_tls,
+            protocol,
+            endpoint: endpoint.map(|(name, url)| url_of_traces(name, url, protocol)),
             timeout: either(TIMEOUT)
                 .map_or(DEFAULT_TIMEOUT, |(name, value)| timeout(name, &value, wrong)),
             is_named: get("OTEL_SERVICE_NAME").is_some()
@@ -79,14 +80,27 @@ fn is_wanted(exporter: Option<&str>, has_endpoint: bool, wrong: &mut WrongSettin
     }
 }
 
-fn is_tls(name: &'static str, url: &str, wrong: &mut WrongSettings) -> bool {
+fn checked(
+    name: &'static str,
+    url: &str,
+    wrong: &mut WrongSettings,
+) -> Option<(&'static str, Url)> {
     match url.parse::<Url>() {
-        Ok(url) if url.scheme() == "https" => true,
-        Ok(url) if url.scheme() == "http" && url.has_host() => false,
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some((name, url)),
         Ok(_) | Err(_) => {
             wrong.add(name, "must be a URL such as http://collector:4318");
-            false
+            None
         }
+    }
+}
+
+/// By HTTP, what is not for traces alone is the base of their URL
+/// (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>).
+fn url_of_traces(name: &str, url: Url, protocol: Protocol) -> String {
+    let url = url.as_str().trim_end_matches('/');
+    match protocol {
+        Protocol::HttpProtobuf if name == ENDPOINT[1] => format!("{url}/v1/traces"),
+        Protocol::HttpProtobuf | Protocol::Grpc => url.to_owned(),
     }
 }
 
@@ -148,23 +162,25 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "250"),
             ("OTEL_SERVICE_NAME", "approvals"),
         ];
-        let expected = |protocol, is_tls| TraceSettings {
-            protocol,
-            is_tls,
+        let by_http = |endpoint: &str| TraceSettings {
+            protocol: Protocol::HttpProtobuf,
+            endpoint: Some(endpoint.to_owned()).filter(|it| !it.is_empty()),
             timeout: DEFAULT_TIMEOUT,
             is_named: false,
         };
         let by_grpc = TraceSettings {
+            protocol: Protocol::Grpc,
             timeout: Duration::from_millis(250),
             is_named: true,
-            ..expected(Protocol::Grpc, true)
+            ..by_http("https://collector:4317")
         };
-        let by_http = expected(Protocol::HttpProtobuf, false);
+        let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces:4318/own");
         for (variables, settings) in [
             (&[][..], None),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")], None),
-            (&[http], Some(by_http.clone())),
-            (&[("OTEL_TRACES_EXPORTER", "otlp")], Some(by_http)),
+            (&[http], Some(by_http("http://collector:4318/v1/traces"))),
+            (&[http, own], Some(by_http("http://traces:4318/own"))),
+            (&[("OTEL_TRACES_EXPORTER", "otlp")], Some(by_http(""))),
             (&grpc, Some(by_grpc)),
             (&[http, ("OTEL_SDK_DISABLED", "TRUE")], None),
             (&[http, ("OTEL_TRACES_EXPORTER", "none")], None),
