@@ -416,8 +416,11 @@ async fn query_status(
     condition: QueryRejectCondition,
 ) -> Result<Result<ApprovalState, WorkflowExecutionStatus>, Failure> {
     let asking = call(QUERY, |rpc| {
-        let options =
-            WorkflowQueryOptions::builder().reject_condition(condition).rpc_options(rpc).build();
+        let options = WorkflowQueryOptions::builder()
+            .reject_condition(condition)
+            .maybe_header(traces::temporal_header())
+            .rpc_options(rpc)
+            .build();
         async {
             let query = UntypedQuery::new(names::QUERY_STATUS);
             match handle.query(query, RawValue::new(vec![]), options).await {
