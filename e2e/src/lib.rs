@@ -10,6 +10,7 @@
 #![allow(missing_docs)]
 
 mod browser;
+mod collector;
 mod grpc;
 mod jws;
 mod mail;
@@ -29,6 +30,7 @@ mod wait;
 mod webhook;
 
 pub use browser::Browser;
+pub use collector::{Collector, Span};
 pub use grpc::{Grpc, application_failure, json_payload, payload, task_failures};
 pub use jws::verified;
 pub use mail::Mail;

@@ -104,6 +104,11 @@ impl Environment {
         self.given(secret.name).or(self.given(secret.file)).is_some()
     }
 
+    /// A variable that is no setting of ours, and no secret.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.given(name).map(str::to_owned)
+    }
+
     fn given(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }

@@ -8,6 +8,7 @@ use countersign_protos::{
     text,
     v1::{ApprovalState, Decision, Status},
 };
+use countersign_telemetry::traces::{self, SpanKind};
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use moka::future::Cache;
@@ -351,10 +352,12 @@ impl Approvals {
         let signal = verdict.terms().name;
         let request_id = link.request_id(&run.run_id, verdict, attempt);
         let send = async {
+            traces::note("temporalWorkflowID", run.workflow_id.to_string());
             let handle = run.handle(&self.temporal.client()?);
             call_with_effect(SIGNAL, |rpc| {
                 let options = WorkflowSignalOptions::builder()
                     .request_id(request_id.clone())
+                    .maybe_header(traces::temporal_header())
                     .rpc_options(rpc)
                     .build();
                 let input = RawValue::new(vec![payload.clone()]);
@@ -363,7 +366,8 @@ impl Approvals {
             })
             .await
         };
-        send.await.map_err(|failure| {
+        let sent = traces::in_span(format!("SignalWorkflow:{signal}"), SpanKind::Client, send);
+        sent.await.map_err(|failure| {
             let link = link.hash().short();
             tracing::warn!(link, signal, error = %failure, "signal failed");
             match failure {
@@ -410,9 +414,12 @@ async fn query_status(
     handle: &Handle,
     condition: QueryRejectCondition,
 ) -> Result<Result<ApprovalState, WorkflowExecutionStatus>, Failure> {
-    let answer = call(QUERY, |rpc| {
-        let options =
-            WorkflowQueryOptions::builder().reject_condition(condition).rpc_options(rpc).build();
+    let asking = call(QUERY, |rpc| {
+        let options = WorkflowQueryOptions::builder()
+            .reject_condition(condition)
+            .maybe_header(traces::temporal_header())
+            .rpc_options(rpc)
+            .build();
         async {
             let query = UntypedQuery::new(names::QUERY_STATUS);
             match handle.query(query, RawValue::new(vec![]), options).await {
@@ -427,9 +434,9 @@ async fn query_status(
                 Err(error) => Err(error.into()),
             }
         }
-    })
-    .await?;
-    match answer {
+    });
+    let span = format!("QueryWorkflow:{}", names::QUERY_STATUS);
+    match traces::in_span(span, SpanKind::Client, asking).await? {
         Ok(value) => match read_status(from_temporal(value.payloads)) {
             // A run that is about to continue as new has given up its state.
             Ok(ApprovalState { submission: None, .. }) => {

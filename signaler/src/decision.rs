@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_protos::{GenuineLink, LinkHash, Verdict};
+use countersign_protos::{GenuineLink, LinkHash, Verdict, text::clean_line};
 use jiff::Timestamp;
 use tokio::time::sleep;
 
@@ -11,6 +11,7 @@ use crate::{
     approvals::{Approvals, SignalError},
     lookup::{LookupError, Run},
     problem::Problem,
+    reply::answer_status,
 };
 
 /// How long a query waits after a signal, for a worker to have begun the workflow task. A query that comes
@@ -56,7 +57,12 @@ impl Approvals {
             if !is_confirmed && needs_confirmation(&before, link.hash()) {
                 return Ok((Answer::Unconfirmed, before));
             }
+            let workflow_id = run.workflow_id.clone();
             if let Some(said) = self.press(link, run, (verdict, comment), before).await? {
+                // The worker's line about the decision has the same workflow ID and link.
+                let (link, workflow_id) = (link.hash().short(), clean_line(&workflow_id));
+                let (verdict, answer) = (verdict.terms().name, answer_status(said.0).1);
+                tracing::info!(workflow_id, link, verdict, answer, "press");
                 return Ok(said);
             }
         }

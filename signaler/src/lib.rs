@@ -16,7 +16,9 @@ mod history;
 mod json;
 mod key_check;
 mod lookup;
+mod metrics;
 mod middleware;
+mod monitoring;
 mod outbox;
 mod problem;
 mod rate_limit;
@@ -39,6 +41,7 @@ use crate::{
     approvals::Approvals, key_check::KeyCheck, outbox::Outbox, rate_limit::Limits, views::Site,
 };
 pub use crate::{
+    monitoring::monitor,
     server::serve,
     settings::{Arguments, Settings, cannot_start, log},
 };

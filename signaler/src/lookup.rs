@@ -26,7 +26,10 @@ use temporalio_common::protos::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::temporal::{Failure, Temporal, call};
+use crate::{
+    metrics::metrics,
+    temporal::{Failure, Temporal, call},
+};
 
 const LOOK_UP: Duration = Duration::from_secs(3);
 /// To read one run's history.
@@ -310,6 +313,25 @@ impl Lookup {
     }
 
     async fn find(
+        &self,
+        temporal: &Temporal,
+        link: &GenuineLink,
+        proof: Proof,
+    ) -> Result<Run, LookupError> {
+        let (located, missing) = (&self.located, &self.missing);
+        let is_cached = located.contains_key(link.hash()) || missing.contains_key(link.hash());
+        let found = self.find_uncounted(temporal, link, proof).await;
+        metrics().looked_up(match found {
+            _ if is_cached => "cached",
+            Ok(_) => "found",
+            Err(LookupError::Gone) => "gone",
+            Err(LookupError::Newer) => "newer",
+            Err(LookupError::Unavailable) => "unavailable",
+        });
+        found
+    }
+
+    async fn find_uncounted(
         &self,
         temporal: &Temporal,
         link: &GenuineLink,

@@ -18,13 +18,15 @@ use axum::{
     response::Response,
 };
 use countersign_protos::LinkHash;
+use countersign_telemetry::traces;
 use url::{Host, Url, form_urlencoded};
 
 use crate::{
     App,
     arrived::mended,
+    metrics::metrics,
     problem::Problem,
-    rate_limit::{client_address, is_local},
+    rate_limit::{client_address, is_local, is_trusted},
     reply::{Accept, Reply},
 };
 
@@ -66,20 +68,46 @@ pub(crate) struct About(pub(crate) LinkHash);
 
 /// Logs each request, without its path, query or anything else that may hold an approval ID or a
 /// comment.
-pub(crate) async fn log(request: Request, next: Next) -> Response {
+pub(crate) async fn log(State(app): State<App>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
+    let path = path.as_ref().map_or("none", |path| path.as_str());
+    let method = if known(&method) { method.as_str() } else { "other" };
+    let route = path.strip_prefix(&*app.0.site.root).filter(|it| !it.is_empty()).unwrap_or(path);
+    let response = match route.starts_with("/a/") {
+        true => traced(&app, method, route, request, next).await,
+        false => next.run(request).await,
+    };
+    metrics().answered(route, response.status().as_u16(), began.elapsed());
     tracing::info!(
-        method = if known(&method) { method.as_str() } else { "other" },
-        route = path.as_ref().map_or("none", |path| path.as_str()),
+        method,
+        route = path,
         status = response.status().as_u16(),
         ms = began.elapsed().as_millis() as u64,
         link = response.extensions().get::<About>().map(|about| about.0.short()),
         "request"
     );
     response
+}
+
+/// Answers within a span. Only a proxy of ours says of which trace that is a part: anybody else could fill the
+/// collector with traces of theirs.
+async fn traced(app: &App, method: &str, route: &str, request: Request, next: Next) -> Response {
+    let headers =
+        is_trusted(peer(&request), &app.0.trusted_proxies).then(|| request.headers().clone());
+    let name = || format!("{method} {route}");
+    traces::in_request(name, headers.as_ref(), async {
+        let response = next.run(request).await;
+        traces::note("http.request.method", method.to_owned());
+        traces::note("http.route", route.to_owned());
+        traces::note("http.response.status_code", i64::from(response.status().as_u16()));
+        if response.status().is_server_error() {
+            traces::failed(response.status().as_u16().to_string());
+        }
+        response
+    })
+    .await
 }
 
 /// Adds the headers that keep a page private and unframed.

@@ -88,6 +88,18 @@ impl From<Problem> for Reply {
 }
 
 impl Reply {
+    /// Its name in JSON.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Reply::Approval { answer, .. } | Reply::Decided { answer, .. } => {
+                answer_status(*answer).1
+            }
+            Reply::Refused { problem, .. } => problem_status(problem).1,
+            Reply::Unconfirmed { .. } => answer_status(Answer::Unconfirmed).1,
+            Reply::Problem(problem, _) => problem_status(problem).1,
+        }
+    }
+
     pub(crate) fn respond(self, site: &Site, accept: Accept) -> Response {
         let mut response = match &self {
             Reply::Approval { answer, reading, link, choice, pressed } => {
@@ -179,7 +191,7 @@ fn respond_problem(problem: &Problem, comment: &str, site: &Site, accept: Accept
 }
 
 /// The status code, and the name in JSON.
-fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
+pub(crate) fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
     match problem {
         Problem::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
         Problem::NotIssued(_) => (StatusCode::NOT_FOUND, "not_issued"),
@@ -204,7 +216,7 @@ fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
 }
 
 /// The status code, and the name in JSON.
-fn answer_status(answer: Answer) -> (StatusCode, &'static str) {
+pub(crate) fn answer_status(answer: Answer) -> (StatusCode, &'static str) {
     match answer {
         Answer::Open => (StatusCode::OK, "open"),
         Answer::NoWorker => (StatusCode::OK, "unattended"),

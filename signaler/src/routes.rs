@@ -12,7 +12,7 @@ use axum::{
         HeaderMap, StatusCode, Uri,
         header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS},
     },
-    middleware::{from_fn, from_fn_with_state, map_request_with_state},
+    middleware::{from_fn_with_state, map_request_with_state},
     response::{Html, IntoResponse, Redirect, Response},
     routing::get,
 };
@@ -29,10 +29,11 @@ use crate::{
     arrived::{self, Linked},
     decision::Press,
     form::{self, Filled, Form},
+    metrics::metrics,
     middleware::{self, About, CSP_IN_FRAME, CSP_WITH_FRAME},
     outbox::Mail,
     problem::Problem,
-    reply::{Accept, Reply, Unconfirmed, page},
+    reply::{Accept, Reply, Unconfirmed, page, problem_status},
     views::{HomePage, MailPage, OutboxPage},
 };
 
@@ -83,7 +84,7 @@ pub(crate) fn router(app: App) -> Router {
     let all = all
         .layer(from_fn_with_state(app.clone(), middleware::time_out))
         .layer(from_fn_with_state(app.clone(), middleware::add_headers))
-        .layer(from_fn(middleware::log))
+        .layer(from_fn_with_state(app.clone(), middleware::log))
         .with_state(app.clone());
     // In a router of its own: a layer runs after its router has matched the path.
     let mend_path = map_request_with_state(app, middleware::mend_path);
@@ -149,18 +150,30 @@ async fn decide(
     let form = Form::read(request).await;
     let filled = form.as_ref().map(Form::filled).unwrap_or_default();
     about(&app, &linked.id, &headers, (filled.comment.clone(), identity), async |link| {
-        app.0.limits.by_decision(link.hash())?;
-        let form = form?;
-        match filled.checked() {
-            Ok(verdict) => {
-                let press = Press { verdict, comment: &filled.comment, nonce: form.nonce() };
-                pressed(&app, link, hint, press).await
-            }
-            Err(problem) if Accept::of(&headers) == Accept::Json => Err(problem),
-            Err(problem) => refused(&app, link, hint, problem, &filled).await,
-        }
+        let reply = press(&app, link, hint, (form, &filled), Accept::of(&headers)).await;
+        metrics().pressed(reply.as_ref().map_or_else(|why| problem_status(why).1, Reply::name));
+        reply
     })
     .await
+}
+
+async fn press(
+    app: &App,
+    link: &GenuineLink,
+    hint: Option<&str>,
+    (form, filled): (Result<Form, Problem>, &Filled),
+    accept: Accept,
+) -> Result<Reply, Problem> {
+    app.0.limits.by_decision(link.hash())?;
+    let form = form?;
+    match filled.checked() {
+        Ok(verdict) => {
+            let press = Press { verdict, comment: &filled.comment, nonce: form.nonce() };
+            pressed(app, link, hint, press).await
+        }
+        Err(problem) if accept == Accept::Json => Err(problem),
+        Err(problem) => refused(app, link, hint, problem, filled).await,
+    }
 }
 
 /// What comes of a decision.

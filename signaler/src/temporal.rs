@@ -19,6 +19,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use crate::metrics::metrics;
+
 const CONNECT: Duration = Duration::from_secs(3);
 const RECONNECT: Duration = Duration::from_secs(1);
 const READY: Duration = Duration::from_secs(2);
@@ -111,6 +113,7 @@ impl Temporal {
                     last_error = error;
                 }
                 noted.note();
+                metrics().reaches_temporal(false);
                 sleep(RECONNECT).await;
             }
         });
@@ -141,15 +144,17 @@ impl Temporal {
 /// Notices outages even without requests.
 async fn watch(client: &Client, outage: &Outage) {
     loop {
-        match timeout(READY, describe(client.clone(), READY)).await {
-            Ok(Ok(())) => sleep(WATCH).await,
+        let answers = match timeout(READY, describe(client.clone(), READY)).await {
+            Ok(Ok(())) => true,
             // A rate limit is not an outage.
-            Ok(Err(status)) if status.code() == Code::ResourceExhausted => sleep(WATCH).await,
-            Ok(Err(_)) | Err(_) => {
-                outage.note();
-                sleep(RECONNECT).await;
-            }
+            Ok(Err(status)) => status.code() == Code::ResourceExhausted,
+            Err(_) => false,
+        };
+        metrics().reaches_temporal(answers);
+        if !answers {
+            outage.note();
         }
+        sleep(if answers { WATCH } else { RECONNECT }).await;
     }
 }
 

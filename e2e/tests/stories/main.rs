@@ -28,4 +28,5 @@ mod takeovers;
 mod undelivered;
 mod upgrades;
 mod verification;
+mod watching;
 mod webhook;

@@ -120,10 +120,11 @@ async fn what_was_on_its_way_to_a_worker_that_was_killed_waits_six_seconds_for_a
 #[tokio::test]
 async fn with_temporal_killed_nothing_is_recorded_and_all_goes_on_when_it_is_back() {
     let temporal = Temporal::start().await;
-    let stack = Stack::beside(temporal.clone()).start().await;
+    let stack = Stack::beside(temporal.clone()).with_metrics().start().await;
     let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
     let link = stack.mail_to("ann@example.com").await.link("approve");
     stack.open(&link).await.expect(200, &["125.50 USD"]);
+    assert_eq!(stack.watch("worker", "/readyz").await.status, 200);
     let events = workflow.history().await;
     temporal.kill().await;
 
@@ -132,6 +133,13 @@ async fn with_temporal_killed_nothing_is_recorded_and_all_goes_on_when_it_is_bac
     let alive = stack.open(&stack.url("/healthz")).await;
     assert_eq!(alive.status, 200, "the process itself is well");
     assert_eq!(stack.open(&stack.url("/readyz")).await.status, 503);
+    assert_eq!(stack.watch("worker", "/readyz").await.status, 503, "the worker says so too");
+    assert_eq!(stack.watch("worker", "/healthz").await.status, 200, "it is to be left alone");
+    let unreachable = "\ncountersign_temporal_reachable 0\n";
+    eventually("the signaler to count Temporal as unreachable", async || {
+        stack.watch("signaler", "/metrics").await.body.contains(unreachable).then_some(())
+    })
+    .await;
 
     temporal.restart().await;
     let page = eventually("the page to come back by itself", async || {

@@ -27,6 +27,7 @@ fn read(given: &[(&str, &str)]) -> Result<Settings, WrongSettings> {
         "limit-link",
         "log",
         "log-format",
+        "metrics-listen",
     ];
     let flags = none.map(|name| {
         let value = given.iter().find(|(given, _)| *given == name).map_or("", |(_, v)| v);
@@ -69,6 +70,8 @@ fn everything_that_is_wrong_is_named_at_once() {
         ("limit-link", "many"),
         ("log", "info,=="),
         ("log-format", "xml"),
+        ("metrics-listen", "9464"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
     ])
     .err()
     .expect("all wrong");
@@ -86,6 +89,8 @@ fn everything_that_is_wrong_is_named_at_once() {
             "COUNTERSIGN_LIMIT_LINK",
             "COUNTERSIGN_LOG",
             "COUNTERSIGN_LOG_FORMAT",
+            "COUNTERSIGN_METRICS_LISTEN",
+            "OTEL_TRACES_EXPORTER",
         ]
     );
     let missing = read(&[]).err().expect("two missing");

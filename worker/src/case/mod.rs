@@ -34,8 +34,8 @@ pub(crate) use self::{
 };
 use crate::{
     approval::{
-        Approval, Ballot, By, Claim, NotReassigned, NotReissued, Receipt, Seat, SeatStatus, Stage,
-        ToAsk, Whom,
+        Approval, Ballot, By, Claim, EmailAddress, NotReassigned, NotReissued, Receipt, Seat,
+        SeatStatus, Stage, ToAsk, Vote, Whom,
     },
     outcome,
     policy::Plan,
@@ -55,6 +55,9 @@ pub(crate) struct Case {
     /// Whether something happened since the last [`Case::next`] that it has to look at.
     #[serde(skip)]
     changed: bool,
+    /// How many votes [`Case::new_votes`] has returned.
+    #[serde(skip)]
+    votes_told: usize,
 }
 
 /// An approval whose submission can be decided.
@@ -90,6 +93,16 @@ struct Open {
     /// together with what came later, signals first: a vote would then come before a deadline that has had
     /// its effect. So search attributes are written first.
     untraced: bool,
+}
+
+/// See [`Case::new_votes`].
+#[derive(Debug)]
+pub(crate) struct CountedVote {
+    pub(crate) stage: String,
+    pub(crate) reviewer: EmailAddress,
+    /// The hash of their link.
+    pub(crate) link: String,
+    pub(crate) vote: Vote,
 }
 
 /// Something that has happened.
@@ -196,6 +209,8 @@ impl Case {
     pub(crate) fn resume(&mut self, left: Case, now: Timestamp) {
         let newer = std::mem::replace(self, left);
         self.inbox.merge(newer.inbox);
+        // The run before has told of them.
+        self.new_votes();
         if let Some(open) = &mut self.open {
             open.deliveries.resume();
             open.stage = open.pending_stage();
@@ -314,6 +329,23 @@ impl Case {
     /// Whether [`Case::start_notices`] has any to send.
     pub(crate) fn has_notices_to_start(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.notices.can_start())
+    }
+
+    /// The votes that have come to count since this was last asked, for logs and metrics: no command follows from it.
+    pub(crate) fn new_votes(&mut self) -> Vec<CountedVote> {
+        let Some(open) = &self.open else { return Vec::new() };
+        let stages = open.approval.stages().iter();
+        let votes =
+            stages.flat_map(|stage| stage.votes().into_iter().map(move |vote| (stage, vote)));
+        let new = votes.skip(self.votes_told).map(|(stage, (seat, vote))| CountedVote {
+            stage: stage.plan().name.clone(),
+            reviewer: seat.reviewer.clone(),
+            link: seat.link.clone(),
+            vote: vote.clone(),
+        });
+        let new: Vec<_> = new.collect();
+        self.votes_told += new.len();
+        new
     }
 
     /// By what a search finds the approval.

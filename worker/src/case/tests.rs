@@ -582,6 +582,27 @@ fn another_run_goes_on_where_this_one_stopped() {
 }
 
 #[test]
+fn each_vote_that_counts_is_told_once_also_over_runs() {
+    let told = |case: &mut Case| -> Vec<(String, String, Verdict)> {
+        let new = case.new_votes().into_iter();
+        new.map(|it| (it.reviewer.to_string(), it.stage, it.vote.verdict)).collect()
+    };
+    let of = |name: &str, verdict| (full(name), "Finance".to_owned(), verdict);
+    let mut case = opened_case();
+    assert_eq!(told(&mut case), []);
+    case.decide(Verdict::Approve, &signal("ann@example.com", "fine"), NOW);
+    case.decide(Verdict::Approve, &signal("ann@example.com", "again"), NOW);
+    case.decide(Verdict::Approve, &signal("eve@example.com", "is not asked"), NOW);
+    assert_eq!(told(&mut case), [of("ann", Verdict::Approve)]);
+    assert_eq!(told(&mut case), []);
+    let mut next = Case::default();
+    next.decide(Verdict::Reject, &signal("bob@example.com", ""), NOW);
+    assert_eq!(told(&mut next), [], "it waits for what the run before has left");
+    next.resume(left(&case), NOW);
+    assert_eq!(told(&mut next), [of("bob", Verdict::Reject)]);
+}
+
+#[test]
 fn who_need_not_decide_any_more_is_notified_also_if_another_run_was_decided_before_it_began() {
     let mut case = opened_case();
     case.all_sent();

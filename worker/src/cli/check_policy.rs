@@ -2,6 +2,7 @@
 //! that with what is expected.
 
 use std::{
+    cell::RefCell,
     fs,
     path::{Path, PathBuf},
 };
@@ -13,6 +14,7 @@ use countersign_protos::{
     v1::{Problem, Submission},
 };
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use crate::{
     approval::EmailAddress,
@@ -51,6 +53,9 @@ pub struct CheckPolicy {
     #[arg(long, exclusive = true)]
     schema: bool,
 }
+
+/// How much of a hash tells rules apart.
+const HASH_BYTES: usize = 6;
 
 /// Returns a one-line summary of valid rules and what may be wrong with them, or with a submission how
 /// they decide it, or with expectations that they hold.
@@ -135,11 +140,28 @@ fn beside(file: &Path, path: &str) -> PathBuf {
 /// # Errors
 /// Every error in it, as text.
 pub fn load(path: &Path, colours: bool) -> Result<Policy, String> {
+    load_hashed(path, colours).map(|(policy, _)| policy)
+}
+
+/// As [`load`], with a hash of the file and of those that it names: the same for the same rules.
+///
+/// # Errors
+/// As it has.
+pub(super) fn load_hashed(path: &Path, colours: bool) -> Result<(Policy, String), String> {
     let text = fs::read_to_string(path)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let read_file = |file: &str| fs::read_to_string(beside(path, file));
-    Policy::parse(&text, &path.display().to_string(), read_file)
-        .map_err(|diagnostics| diagnostics.render(colours))
+    let hash = RefCell::new(Sha256::new());
+    let with_hash = |text: String| {
+        hash.borrow_mut().update(text.len().to_be_bytes());
+        hash.borrow_mut().update(&text);
+        text
+    };
+    let text = with_hash(text);
+    let read_file = |file: &str| fs::read_to_string(beside(path, file)).map(with_hash);
+    let policy = Policy::parse(&text, &path.display().to_string(), read_file)
+        .map_err(|diagnostics| diagnostics.render(colours))?;
+    let hash = hash.borrow().clone().finalize();
+    Ok((policy, hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()))
 }
 
 /// Reads a submission as a worker with these rules does.

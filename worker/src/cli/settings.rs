@@ -1,12 +1,16 @@
 //! The worker's settings: read once, checked all at once.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use countersign_protos::{
     LinkKeys, Organization, PublicUrl, is_loopback,
     names::DEFAULT_TASK_QUEUE,
     settings::{Environment, Secret, WrongSettings, given, in_clear, is_json},
+};
+use countersign_telemetry::{
+    listener::{self, METRICS_LISTEN},
+    traces::TraceSettings,
 };
 use tokio::sync::watch;
 use tracing::Subscriber;
@@ -17,7 +21,7 @@ use tracing_subscriber::{
 };
 use url::Url;
 
-use super::{CheckPolicy, load_policy};
+use super::{CheckPolicy, check_policy::load_hashed};
 use crate::{
     activities::{
         Countersign,
@@ -25,6 +29,7 @@ use crate::{
     },
     approval::EmailAddress,
     limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
+    metrics::metrics,
     notifier::{AwsEnvironment, MailRate, Notifier, Sns},
     policy::{Policy, most_bytes},
     validation::Routing,
@@ -44,7 +49,13 @@ variable of the same name plus _FILE. In a file, put each key or webhook secret 
   COUNTERSIGN_WEBHOOK_SECRET, COUNTERSIGN_WEBHOOK_SECRET_FILE
           The secret that signs outcomes by the Standard Webhooks specification: whsec_ and
           base64 of at least 24 bytes. Several, separated by commas or line breaks, all sign,
-          so that receivers can change from one to the next at any time.";
+          so that receivers can change from one to the next at any time.
+
+Traces are sent by OTLP where OpenTelemetry's own variables name a collector:
+  OTEL_EXPORTER_OTLP_ENDPOINT   such as http://collector:4318
+  OTEL_EXPORTER_OTLP_PROTOCOL   http/protobuf or grpc [default: http/protobuf]
+  OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
+  OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG, OTEL_SDK_DISABLED";
 
 /// Runs approval workflows: asks reviewers by mail, waits for their decisions, acts on them.
 ///
@@ -143,6 +154,11 @@ pub struct RawSettings {
     /// The format of the log: text or json. [default: text]
     #[arg(long, env = "COUNTERSIGN_LOG_FORMAT")]
     log_format: Option<String>,
+
+    /// Where to serve /metrics (Prometheus), /healthz and /readyz, such as 0.0.0.0:9464. They say nothing of
+    /// what is in approvals. [default: nowhere]
+    #[arg(long, env = "COUNTERSIGN_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<String>,
 }
 
 /// The longest name of a task queue that every store of Temporal takes.
@@ -161,6 +177,10 @@ fn read_file(path: &str) -> io::Result<Vec<u8>> {
 pub struct Settings {
     /// The task queue to poll.
     pub task_queue: String,
+    /// Where to serve metrics; nowhere without it.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Where traces go; nowhere without it.
+    pub traces: Option<TraceSettings>,
     link_keys: LinkKeys,
     public_url: PublicUrl,
     organization: Option<Organization>,
@@ -246,8 +266,13 @@ impl RawSettings {
             EnvFilter::try_new(filter).map_err(|error| format!("is not a tracing filter: {error}"))
         });
         wrong.log_format(&self.log_format);
+        let metrics_listen =
+            wrong.optional(METRICS_LISTEN, &self.metrics_listen, listener::address);
+        let traces = TraceSettings::read(|name| environment.variable(name), &mut wrong);
         let settings = || {
             Some(Settings {
+                metrics_listen,
+                traces,
                 task_queue: task_queue.unwrap_or_else(|| DEFAULT_TASK_QUEUE.to_owned()),
                 link_keys: link_keys?,
                 public_url: public_url?,
@@ -338,6 +363,11 @@ impl Settings {
         self.link_keys.fingerprints()
     }
 
+    /// Begins to tell which program this is, and its keys.
+    pub fn tell_started(&self) {
+        metrics().process.started(&self.link_keys);
+    }
+
     /// The routing rules, which may be read again.
     pub fn policy(&self) -> Option<&PolicyFile> {
         self.policy.as_ref()
@@ -367,7 +397,9 @@ pub struct PolicyFile {
 
 impl PolicyFile {
     fn open(path: &str) -> Result<Self, String> {
-        let rules = watch::Sender::new(Arc::new(load_policy(path.as_ref(), false)?));
+        let (policy, hash) = load_hashed(path.as_ref(), false)?;
+        let rules = watch::Sender::new(Arc::new(policy));
+        metrics().process.in_force(&hash);
         Ok(Self { path: path.into(), rules })
     }
 
@@ -376,7 +408,9 @@ impl PolicyFile {
     /// # Errors
     /// What is wrong in it; the rules that were read before stay in force.
     pub fn read_again(&self) -> Result<String, String> {
-        let policy = load_policy(&self.path, false)?;
+        let read = load_hashed(&self.path, false);
+        let (policy, hash) = read.inspect_err(|_| metrics().process.not_reloaded())?;
+        metrics().process.in_force(&hash);
         let summary = policy.summary();
         self.rules.send_replace(Arc::new(policy));
         Ok(summary)

@@ -17,12 +17,14 @@
 //! 9. `has_changed`: whether to ask for what is next; or `submission`, to continue as new
 //! 10. `result`
 //!
-//! `status` answers the query, which changes nothing. `has_notices_to_start` is for [`ApprovalNotices`].
+//! `status` answers the query, and `new_votes` is for logs and metrics: both change nothing. `has_notices_to_start` is
+//! for [`ApprovalNotices`].
 
 mod background;
 mod notices;
 mod options;
 mod origin;
+mod votes;
 
 use std::{convert::Infallible, future::pending, pin::pin};
 
@@ -152,6 +154,16 @@ impl ApprovalWorkflow {
         let payloads = from_temporal(input.payloads);
         let event = Event::Signal(name, payloads, identity.into_owned());
         self.case.handle(event, now(ctx.workflow_time()));
+        self.tell_votes(ctx.workflow_id(), ctx.is_replaying());
+    }
+
+    /// Logs and counts the votes that have just come to count, each once: a replay tells nothing again. This changes
+    /// nothing that a command follows from.
+    fn tell_votes(&mut self, workflow_id: &str, is_replaying: bool) {
+        let new = self.case.new_votes();
+        if !is_replaying {
+            new.iter().for_each(|vote| votes::tell(workflow_id, vote));
+        }
     }
 
     /// Answers with the whole state, a [`v1::ApprovalState`]: as JSON, or in the encoding of an
@@ -305,7 +317,10 @@ impl ApprovalWorkflow {
         // commands in another order.
         let _ = poll!(pin!(fires(&mut timer)));
         let _ = poll!(&mut background.work);
-        ctx.state_mut(|workflow| workflow.case.drain(now(ctx.workflow_time())));
+        ctx.state_mut(|workflow| {
+            workflow.case.drain(now(ctx.workflow_time()));
+            workflow.tell_votes(ctx.workflow_id(), ctx.is_replaying());
+        });
         loop {
             let idle = background.work.is_terminated();
             let mut work = &mut background.work;
@@ -448,7 +463,10 @@ impl ApprovalWorkflow {
     /// Hands an event to the state, and shows it.
     fn handle(ctx: &WorkflowContext<Self>, event: Event) {
         let now = now(ctx.workflow_time());
-        ctx.state_mut(|workflow| workflow.case.handle(event, now));
+        ctx.state_mut(|workflow| {
+            workflow.case.handle(event, now);
+            workflow.tell_votes(ctx.workflow_id(), ctx.is_replaying());
+        });
         Self::describe(ctx);
     }
 

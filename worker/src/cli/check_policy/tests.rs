@@ -336,3 +336,22 @@ fn help_of_a_command_shows_its_own_options_alone() {
         }
     }
 }
+
+#[test]
+fn rules_have_the_same_hash_only_with_the_same_calendars() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [rules, holidays] = ["policy.toml", "holidays.ics"].map(|name| folder.path().join(name));
+    let copy = |name: &str, to: &Path| {
+        fs::copy(example(name), to).map(drop).expect("a copy");
+    };
+    let hash = || load_hashed(&rules, false).expect("good rules").1;
+    copy("policy.toml", &rules);
+    copy("holidays.ics", &holidays);
+    let before = hash();
+    assert_eq!((before.len(), &hash()), (12, &before));
+    let calendar = fs::read_to_string(&holidays).expect("a calendar");
+    fs::write(&holidays, calendar.replace("2026", "2027")).expect("written");
+    assert_ne!(hash(), before);
+    copy("holidays.ics", &holidays);
+    assert_eq!(hash(), before);
+}

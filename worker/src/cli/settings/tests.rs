@@ -29,6 +29,7 @@ fn everything_that_is_wrong_is_named_at_once() {
         (KEYS, "c2hvcnQ="),
         (NOTIFY, "pigeon:coop"),
         (Secret::WEBHOOK_SECRET.name, "whsec_AAEC,hush"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
     ];
     let long = "q".repeat(248);
     let flags = [
@@ -50,6 +51,8 @@ fn everything_that_is_wrong_is_named_at_once() {
         "xml",
         "--allow-insecure",
         "yes",
+        "--metrics-listen",
+        "9464",
     ];
     let wrong = check(&secrets, &flags).expect_err("wrong");
     for name in [
@@ -67,6 +70,8 @@ fn everything_that_is_wrong_is_named_at_once() {
         "COUNTERSIGN_LOG: is not a tracing filter",
         "COUNTERSIGN_LOG_FORMAT: must be text or json",
         "COUNTERSIGN_ALLOW_INSECURE: must be true or false",
+        "COUNTERSIGN_METRICS_LISTEN: must be ADDRESS:PORT, such as 0.0.0.0:9464",
+        "OTEL_EXPORTER_OTLP_ENDPOINT: must be a URL",
     ] {
         assert!(wrong.contains(name), "{name} is missing in:\n{wrong}");
     }
