@@ -34,6 +34,8 @@ pub struct Policy {
     /// Of all addresses in the file, in ASCII.
     domains: BTreeSet<String>,
     calendar: Calendar,
+    /// What is allowed in it, and may be a mistake.
+    calendar_warnings: Vec<Diagnostic>,
     managers: rules::Managers,
     absences: Vec<Absence>,
     rules: Vec<Rule>,
@@ -77,7 +79,8 @@ impl Policy {
         )
     }
 
-    /// What is allowed and may still be a mistake: stages that silence approves, each in one line.
+    /// What is allowed and may still be a mistake: stages that silence approves, and what is unusual in the
+    /// calendar, each in one line.
     pub fn warnings(&self) -> Vec<String> {
         let rules = self.rules.iter().chain([&self.default]);
         let silent = rules.flat_map(|rule| {
@@ -91,6 +94,10 @@ impl Policy {
                  namespace: whoever can write to it can bring the deadline about (docs/SECURITY.md)"
             )
         };
-        silent.map(warning).collect()
+        let in_calendar = |found: &Diagnostic| {
+            let help = found.help.iter().map(|help| format!(": {help}")).collect::<String>();
+            format!("calendar: {}{help}", found.message)
+        };
+        silent.map(warning).chain(self.calendar_warnings.iter().map(in_calendar)).collect()
     }
 }

@@ -44,7 +44,7 @@ pub fn load(path: &Path, colours: bool) -> Result<Policy, String> {
     let text = fs::read_to_string(path)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let read_file = |file: &str| fs::read_to_string(folder.join(file));
+    let read_file = |file: &str| fs::read(folder.join(file));
     Policy::parse(&text, &path.display().to_string(), read_file)
         .map_err(|diagnostics| diagnostics.render(colours))
 }

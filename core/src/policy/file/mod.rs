@@ -18,6 +18,7 @@ use rust_decimal::Decimal;
 
 pub use self::diagnostics::{Diagnostic, Diagnostics};
 use self::{
+    calendar::ReadFile,
     people::People,
     stages::Stages,
     toml::{Reports, Table, Text},
@@ -36,11 +37,12 @@ impl Policy {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn parse(
+    pub fn parse<Bytes: Into<Vec<u8>>>(
         text: &str,
         name: &str,
-        read_file: impl Fn(&str) -> io::Result<String>,
+        read_file: impl Fn(&str) -> io::Result<Bytes>,
     ) -> Result<Policy, Diagnostics> {
+        let read_file = |file: &str| read_file(file).map(Into::into);
         let reports = Reports::default();
         let (readable, mut diagnostics) = syntax(text);
         let (root, _) = DeTable::parse_recoverable(&readable);
@@ -97,7 +99,7 @@ const RULE: [&str; 8] = [
     "on_rejected",
 ];
 
-fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> Option<Policy> {
+fn policy(root: &Table<'_>, read_file: &ReadFile<'_>) -> Option<Policy> {
     root.only(&[
         "submissions",
         "operators",
@@ -110,7 +112,7 @@ fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> O
     ]);
     let may_name_reviewers = may_name_reviewers(root);
     let operators = operators(root);
-    let calendar = calendar::read(root, read_file);
+    let (calendar, calendar_warnings) = calendar::read(root, read_file);
     let people = People::read(root);
     let stages = Stages { people: &people, has_calendar: root.get("calendar").is_some() };
     let rules = rules(root, &stages);
@@ -128,6 +130,7 @@ fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> O
         operators,
         domains,
         calendar,
+        calendar_warnings,
         managers,
         absences,
         rules,
