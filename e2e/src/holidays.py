@@ -1,11 +1,13 @@
 """Says which days iCalendar files have off, by a library that nobody here wrote.
 
-Reads a JSON object {"zone": NAME, "from": YEAR, "to": YEAR, "files": [TEXT, ...]}; prints one list of days for
-each file, or null where the library cannot read it.
+Reads a JSON object {"zone": NAME, "from": YEAR, "before": YEAR, "files": [TEXT, ...]}; without files, takes those
+that the library and its parser are tested with. Prints a list of {"name", "text", "days"}: days is null where the
+library cannot read a file.
 """
 
 import datetime
 import json
+import pathlib
 import sys
 import zoneinfo
 
@@ -29,37 +31,42 @@ def whole_days(start, end):
 
 
 def days_of(event, zone):
-    start, end = event.start, event.end
-    days = whole_days(start, end)
-    if days is None and start.tzinfo == datetime.timezone.utc or str(getattr(start, "tzinfo", "")) == "UTC":
-        days = days or whole_days(start.astimezone(zone), end.astimezone(zone))
-    if days is None:
-        return
-    day, after = days
+    days = whole_days(event.start, event.end)
+    if not days and getattr(event.start, "tzinfo", None) and not event.start.utcoffset():
+        days = whole_days(event.start.astimezone(zone), event.end.astimezone(zone))
+    day, after = days or (datetime.date.max, datetime.date.min)
     while day < after:
         yield day.isoformat()
         day += DAY
 
 
-def days_off(text, zone, first, last):
+def days_off(text, asked):
     days = set()
+    zone = zoneinfo.ZoneInfo(asked["zone"])
     for calendar in icalendar.Calendar.from_ical(text, multiple=True):
-        for event in recurring_ical_events.of(calendar).between((first,), (last,)):
+        events = recurring_ical_events.of(calendar).between((asked["from"],), (asked["before"],))
+        for event in events:
             if event.get("STATUS", "").upper() != "CANCELLED":
                 days.update(days_of(event, zone))
-    return sorted(day for day in days if first <= int(day[:4]) < last)
+    return sorted(day for day in days if asked["from"] <= int(day[:4]) < asked["before"])
+
+
+def test_files():
+    for module in (icalendar, recurring_ical_events):
+        for path in sorted(pathlib.Path(module.__file__).parent.rglob("*.ics")):
+            yield path.name, path.read_text(encoding="utf-8", errors="replace")
 
 
 def main():
     asked = json.load(sys.stdin)
-    zone = zoneinfo.ZoneInfo(asked["zone"])
+    files = [("", text) for text in asked["files"]] if "files" in asked else test_files()
     read = []
-    for text in asked["files"]:
+    for name, text in files:
         try:
-            read.append(days_off(text, zone, asked["from"], asked["to"]))
-        except Exception as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
-            read.append(None)
+            days = days_off(text, asked)
+        except Exception:
+            days = None
+        read.append({"name": name, "text": text, "days": days})
     json.dump(read, sys.stdout)
 
 

@@ -11,6 +11,7 @@
 
 mod browser;
 mod grpc;
+mod holidays;
 mod jws;
 mod mail;
 mod page;
@@ -30,6 +31,7 @@ mod webhook;
 
 pub use browser::Browser;
 pub use grpc::{Grpc, application_failure, json_payload, payload, task_failures};
+pub use holidays::{HolidayFile, holidays};
 pub use jws::verified;
 pub use mail::Mail;
 pub use page::{Page, Reader};

@@ -157,8 +157,10 @@ impl Event {
         let span = line.value.parse::<Span>().ok();
         let duration: Option<SignedDuration> =
             span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+        let duration = duration.filter(|it| !start.is_date() || it.as_secs() % (24 * 60 * 60) == 0);
         let wrong = || {
-            let why = format!("DURATION {} is not a duration", line.value);
+            let what = if start.is_date() { "a number of days" } else { "a duration" };
+            let why = format!("DURATION {} is not {what}", line.value);
             self.wrong(line.number, why, "write one day as P1D")
         };
         let end = duration.and_then(|duration| start.after(duration)).ok_or_else(wrong)?;

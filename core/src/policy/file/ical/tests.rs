@@ -44,7 +44,7 @@ fn whole_days_are_holidays_however_they_are_written() {
             "DTSTART;VALUE=DATE:20261224\nDURATION:P1W",
             "2026-12-24 2026-12-25 2026-12-26 2026-12-27 2026-12-28 2026-12-29 2026-12-30",
         ),
-        ("DTSTART;VALUE=DATE:20261224\nDURATION:PT12H", "2026-12-24"),
+        ("DTSTART;VALUE=DATE:20261224\nDURATION:PT48H", "2026-12-24 2026-12-25"),
         // The end as the last day: against the standard, and widely used.
         ("DTSTART;VALUE=DATE:20261224\nDTEND;VALUE=DATE:20261224", "2026-12-24"),
         ("DTSTART;VALUE=DATE:20261224\nDTEND:20261224T050001Z", "2026-12-24"),
@@ -276,7 +276,8 @@ fn what_cannot_be_read_is_refused_with_its_line_and_what_to_do() {
         ("DTSTART:2026-12-24", 5, "DTSTART 2026-12-24 is not a date", "write a day as 20261224"),
         ("DTSTART:20261224T250000", 5, "DTSTART 20261224T250000 is not a date", "write a day"),
         ("DTSTART:20261224\nDTEND:tomorrow", 6, "DTEND tomorrow is not a date", "write a day"),
-        ("DTSTART:20261224\nDURATION:a day", 6, "DURATION a day is not a duration", "P1D"),
+        ("DTSTART:20261224\nDURATION:PT12H", 6, "DURATION PT12H is not a number of days", "P1D"),
+        ("DTSTART:20261224\nDURATION:a day", 6, "DURATION a day is not a number of days", "P1D"),
         (
             "DTSTART:20261224\nDTEND:20261223",
             6,
