@@ -12,6 +12,7 @@
 mod browser;
 mod collector;
 mod grpc;
+mod holidays;
 mod jws;
 mod mail;
 mod page;
@@ -32,6 +33,7 @@ mod webhook;
 pub use browser::Browser;
 pub use collector::{Collector, Span};
 pub use grpc::{Grpc, application_failure, json_payload, payload, task_failures};
+pub use holidays::{HolidayFile, holidays};
 pub use jws::verified;
 pub use mail::Mail;
 pub use page::{Page, Reader};

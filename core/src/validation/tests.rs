@@ -29,7 +29,7 @@ fn validated_text(json: &str, routing: &Routing, rules: Option<&Policy>) -> Chec
 }
 
 fn rules(text: &str) -> Policy {
-    let no_file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+    let no_file = |_: &str| Err::<Vec<u8>, _>(std::io::ErrorKind::NotFound.into());
     Policy::parse(text, "rules.toml", no_file).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 

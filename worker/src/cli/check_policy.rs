@@ -151,13 +151,13 @@ pub(super) fn load_hashed(path: &Path, colours: bool) -> Result<(Policy, String)
     let text = fs::read_to_string(path)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     let hash = RefCell::new(Sha256::new());
-    let with_hash = |text: String| {
-        hash.borrow_mut().update(text.len().to_be_bytes());
-        hash.borrow_mut().update(&text);
-        text
+    let with_hash = |bytes: Vec<u8>| {
+        hash.borrow_mut().update(bytes.len().to_be_bytes());
+        hash.borrow_mut().update(&bytes);
+        bytes
     };
-    let text = with_hash(text);
-    let read_file = |file: &str| fs::read_to_string(beside(path, file)).map(with_hash);
+    with_hash(text.clone().into_bytes());
+    let read_file = |file: &str| fs::read(beside(path, file)).map(with_hash);
     let policy = Policy::parse(&text, &path.display().to_string(), read_file)
         .map_err(|diagnostics| diagnostics.render(colours))?;
     let hash = hash.borrow().clone().finalize();

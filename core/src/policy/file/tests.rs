@@ -79,8 +79,8 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ),
     (
         "\"12-25\"]",
-        "\"12-25\"]\nholidays_file = «\"monthly.ics\"»",
-        "monthly.ics: event \"Stocktaking\": RRULE FREQ=MONTHLY is not supported, only FREQ=YEARLY: list such holidays one by one",
+        "\"12-25\"]\nholidays_file = «\"hourly.ics\"»",
+        "hourly.ics:6: event \"Stocktaking\": RRULE FREQ=HOURLY: FREQ=HOURLY is more often than a day",
     ),
     ("[groups]", "«roups» = 1\n[groups]", "unknown key `roups`"),
     (
@@ -405,8 +405,8 @@ const SEEDED: &[(&str, &str, &str)] = &[
 /// Whatever is read follows the schema for editors, too.
 pub(crate) fn parse(text: &str) -> Result<Policy, Diagnostics> {
     let policy = Policy::parse(text, "policy.toml", |file| match file {
-        "monthly.ics" => {
-            Ok(ics("SUMMARY:Stocktaking\nDTSTART;VALUE=DATE:20260131\nRRULE:FREQ=MONTHLY"))
+        "hourly.ics" => {
+            Ok(ics("SUMMARY:Stocktaking\nDTSTART;VALUE=DATE:20260131\nRRULE:FREQ=HOURLY"))
         }
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     });

@@ -1,4 +1,7 @@
-use jiff::{civil::DateTime, tz::TimeZone};
+use jiff::{
+    civil::{DateTime, date},
+    tz::TimeZone,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -146,11 +149,19 @@ fn a_night_at_work_has_an_hour_less_in_spring_and_one_more_in_autumn() {
     assert_eq!(twice.to_string(), "2026-10-25T00:30:00Z");
 }
 
+/// Of the database in the program, whatever the machine has: `worker/tests/check_policy.rs` holds that.
 #[test]
-fn zones_need_no_files_on_the_machine() {
-    let bundled = jiff::tz::TimeZoneDatabase::bundled();
-    for zone in ["Europe/Berlin", "America/New_York", "Asia/Kolkata"] {
-        assert!(bundled.get(zone).is_ok(), "{zone}");
+fn zones_follow_the_latest_laws() {
+    for (zone, at, local) in [
+        // Since March 2026, British Columbia changes its clocks no more.
+        ("America/Vancouver", "2026-12-21T17:00:00Z", "2026-12-21 10:00"),
+        ("America/Los_Angeles", "2026-12-21T17:00:00Z", "2026-12-21 09:00"),
+        ("Europe/Berlin", "2026-12-21T17:00:00Z", "2026-12-21 18:00"),
+        ("Asia/Kolkata", "2026-12-21T17:00:00Z", "2026-12-21 22:30"),
+    ] {
+        let zone = TimeZone::get(zone).expect(zone);
+        let at: Timestamp = at.parse().expect("a time");
+        assert_eq!(zone.to_datetime(at).strftime("%F %H:%M").to_string(), local);
     }
 }
 
@@ -328,8 +339,16 @@ proptest! {
         start in 1_700_000_000..1_900_000_000_i64,
         number in 1..60_u32,
         days in any::<bool>(),
+        short_days in any::<bool>(),
     ) {
-        let calendar = with_hours(&["08:30-12:00", "13:00-17:15"]);
+        let mut calendar = with_hours(&["08:30-12:00", "13:00-17:15"]);
+        if short_days {
+            let short = ["10:00-11:30", "12:15-14:00"].map(|hours| hours.parse().expect("hours"));
+            calendar.hours_on = [("Tue", &short[..1]), ("Fri", &short[..]), ("Sat", &short[1..])]
+                .map(|(day, hours)| (day.parse().expect("a day"), hours.to_vec()))
+                .into();
+            calendar.extra_working_days = [date(2026, 12, 26), date(2025, 3, 30)].into();
+        }
         let start = Timestamp::from_second(start).expect("in range");
         let wait = if days { Wait::WorkingDays(number) } else { Wait::WorkingHours(number) };
         let end = wait.after(start, &calendar);
@@ -338,7 +357,9 @@ proptest! {
         let wall = calendar.time_zone.to_datetime(end);
         prop_assert!(calendar.is_working_day(wall.date()));
         let minute = wall.hour() as u16 * 60 + wall.minute() as u16;
-        prop_assert!(calendar.working_hours.iter().any(|h| (h.from..=h.to).contains(&minute)));
+        let hours = calendar.hours_on.iter().find(|(day, _)| day.to_string() == wall.strftime("%a").to_string());
+        let hours = hours.map_or(&calendar.working_hours, |(_, hours)| hours);
+        prop_assert!(hours.iter().any(|h| (h.from..=h.to).contains(&minute)));
         // And back again, by as much.
         if !days {
             let again = wait.after(wait.before(end, &calendar), &calendar);

@@ -83,6 +83,23 @@ const CALENDAR: Key = Key::new(
             "Spans of each working day, in order. `09:00-17:00` by default.",
         ),
         Key::new(
+            "working_hours_on",
+            Form::Names(&Key::new(
+                "day of the week, or span of them",
+                Form::Texts,
+                "Fri = \"09:00-14:00\"",
+                "Its spans of time, as in `working_hours`.",
+            )),
+            "working_hours_on = { Fri = \"09:00-14:00\" }",
+            "The working hours of days that have others.",
+        ),
+        Key::new(
+            "extra_working_days",
+            Form::Days,
+            "extra_working_days = [2026-12-05]",
+            "Dates that are worked on although they are weekends or holidays of a file.",
+        ),
+        Key::new(
             "holidays",
             Form::Days,
             "holidays = [2026-04-03, \"12-25\"]",
@@ -93,6 +110,18 @@ const CALENDAR: Key = Key::new(
             Form::Texts,
             "holidays_file = \"holidays.ics\"",
             "iCalendar files, relative to this file: their all-day events are holidays.",
+        ),
+        Key::new(
+            "holidays_with",
+            Form::Texts,
+            "holidays_with = [\"Public holiday\"]",
+            "Of the events of `holidays_file`, those alone that have one of these words are holidays.",
+        ),
+        Key::new(
+            "holidays_without",
+            Form::Texts,
+            "holidays_without = [\"Observance\"]",
+            "Of the events of `holidays_file`, those that have one of these words are no holidays.",
         ),
     ]),
     "[calendar]",

@@ -43,7 +43,7 @@ fn is_read(text: &str) -> bool {
 const ALL: &str = r#"
 submissions = { may_name_reviewers = true }
 operators = { may_decide = true, may_reassign_to = ["example.com"], may_withdraw = false }
-calendar = { time_zone = "Europe/Berlin", working_days = "Mon-Fri", working_hours = ["09:00-17:00"], holidays = [2026-12-24, "12-25"], holidays_file = "holidays.ics" }
+calendar = { time_zone = "Europe/Berlin", working_days = "Mon-Fri", working_hours = ["09:00-17:00"], holidays = [2026-12-24, "12-25"], holidays_file = "holidays.ics", working_hours_on = { Fri = "09:00-14:00" }, extra_working_days = [2026-12-05], holidays_with = ["Public"], holidays_without = "Observance" }
 groups = { finance = ["ann@example.com", "bob@example.com"] }
 managers = { employees = { "E-1" = "ann@example.com" }, departments = { Sales = "lead@example.com" }, default = "hr@example.com" }
 absences = [{ reviewer = "ann@example.com", deputy = "dee@example.com", from = 2026-12-01, to = "2026-12-11" }]
