@@ -350,10 +350,6 @@ impl<'a> Value<'a> {
         texts
     }
 
-    pub(super) fn is_table(&self) -> bool {
-        matches!(self.inner, DeValue::Table(_))
-    }
-
     pub(super) fn table(&self) -> Option<Table<'a>> {
         match self.inner {
             DeValue::Table(table) => {
