@@ -28,12 +28,19 @@ async fn main() -> std::io::Result<()> {
              trials"
         );
     }
-    let shutdown = async move {
+    let logs_json = settings.logs_json;
+    let app = App::new(settings);
+    let (misconfigured, mut why) = (app.misconfigured(), None);
+    let shutdown = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            wrong = misconfigured => why = Some(wrong),
         }
     };
-    serve(listener, App::new(settings), shutdown).await;
-    Ok(())
+    serve(listener, app, shutdown).await;
+    match why {
+        Some(why) => cannot_start(&format!("cannot connect to Temporal: {why}"), logs_json),
+        None => Ok(()),
+    }
 }

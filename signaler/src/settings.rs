@@ -8,14 +8,13 @@ use std::{
 };
 
 use clap::Parser;
+use countersign_connection::TemporalSettings;
 use countersign_protos::{
     LinkKeys, Organization, PublicUrl,
     settings::{Environment, LOG_FORMAT, Secret, WrongSettings, is_json},
 };
 use ipnet::{IpNet, Ipv4Net};
-use temporalio_client::{
-    ClientOptions, ConnectionOptions, envconfig::LoadClientConfigProfileOptions,
-};
+use temporalio_client::envconfig::LoadClientConfigProfileOptions;
 use tracing::{error, subscriber::with_default};
 use tracing_subscriber::EnvFilter;
 
@@ -106,7 +105,7 @@ pub struct Settings {
     pub log: EnvFilter,
     /// Whether log lines are JSON, for machines.
     pub logs_json: bool,
-    pub(crate) temporal: (ConnectionOptions, ClientOptions),
+    pub(crate) temporal: TemporalSettings,
 }
 
 /// Installs the process's logger, to standard error.
@@ -193,11 +192,7 @@ impl Settings {
             EnvFilter::try_new(text).map_err(|error| format!("{error}; {right}"))
         });
         wrong.log_format(&arguments.log_format);
-        let temporal = ClientOptions::load_from_config(temporal)
-            .map_err(|error| {
-                wrong.add("TEMPORAL_*", format!("{error}; see the settings of Temporal in --help"));
-            })
-            .ok();
+        let temporal = countersign_connection::read(environment, temporal, &mut wrong);
         let settings = || {
             Some(Settings {
                 link_keys: link_keys?,

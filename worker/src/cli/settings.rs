@@ -1,6 +1,6 @@
 //! The worker's settings: read once, checked all at once.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{convert::Infallible, fs, io, path::PathBuf, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use countersign_protos::{
@@ -275,7 +275,7 @@ impl RawSettings {
 
     fn reviewers(&self, wrong: &mut WrongSettings) -> Vec<EmailAddress> {
         const NAME: &str = "COUNTERSIGN_REVIEWERS";
-        let list = given(&self.reviewers).unwrap_or_default();
+        let list = wrong.optional(NAME, &self.reviewers, Ok::<_, Infallible>).unwrap_or_default();
         let mut reviewers: Vec<EmailAddress> = Vec::new();
         for reviewer in list.split(',').map(str::trim).filter(|reviewer| !reviewer.is_empty()) {
             match reviewer.parse::<EmailAddress>() {
