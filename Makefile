@@ -29,7 +29,7 @@ test: ## Run all tests, after installing what they need.
 	cargo run --quiet --locked --bin soak -- --short --control
 	@echo "The soak with an adversary, who has the whole namespace and no keys."
 	cargo run --quiet --locked --bin soak -- --short --adversary
-	@echo "All tests passed: unit tests, stories, the commands of README.md, the soaks and a control."
+	@echo "All tests passed: unit tests, stories, the commands of README.md and docs/, the soaks and a control."
 
 lint: ## Check formatting, lints, documentation, licences, docker-compose.yml, alerts and dashboards.
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || \

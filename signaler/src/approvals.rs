@@ -107,12 +107,18 @@ impl Approvals {
         }
     }
 
-    pub(crate) async fn ready(&self) -> bool {
+    /// Whether Temporal serves this process, or why not.
+    pub(crate) async fn ready(&self) -> Result<(), Failure> {
         let ready = self.temporal.ready().await;
         if let Err(failure) = &ready {
             tracing::warn!(error = %failure, "not ready");
         }
-        ready.is_ok()
+        ready
+    }
+
+    /// See [`Temporal::misconfigured`].
+    pub(crate) fn misconfigured(&self) -> impl Future<Output = String> + use<> {
+        self.temporal.misconfigured()
     }
 
     /// The approval that `link` belongs to, and its current run.
@@ -333,11 +339,13 @@ impl Approvals {
         }
     }
 
-    /// Sends a decision. Repeating an attempt records no second event.
+    /// Sends a decision, whose event names the reviewer where they are known. Repeating an attempt records no second
+    /// event.
     pub(crate) async fn send(
         &self,
         link: &GenuineLink,
         run: &Run,
+        reviewer: Option<&str>,
         (verdict, comment): (Verdict, &str),
         attempt: u32,
     ) -> Result<(), SignalError> {
@@ -353,7 +361,12 @@ impl Approvals {
         let request_id = link.request_id(&run.run_id, verdict, attempt);
         let send = async {
             traces::note("temporalWorkflowID", run.workflow_id.to_string());
-            let handle = run.handle(&self.temporal.client()?);
+            let mut client = self.temporal.client()?;
+            if let Some(reviewer) = reviewer {
+                let identity = client.connection_mut().identity_mut();
+                *identity = text::identity(&format!("{reviewer} ({identity})"));
+            }
+            let handle = run.handle(&client);
             call_with_effect(SIGNAL, |rpc| {
                 let options = WorkflowSignalOptions::builder()
                     .request_id(request_id.clone())

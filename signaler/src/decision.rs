@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use tokio::time::sleep;
 
 use crate::{
-    answer::{Answer, Reading, after_sending, needs_comment, needs_confirmation, settled},
+    answer::{
+        Answer, Reading, after_sending, needs_comment, needs_confirmation, reviewer_by_link,
+        settled,
+    },
     approvals::{Approvals, SignalError},
     lookup::{LookupError, Run},
     problem::Problem,
@@ -80,10 +83,12 @@ impl Approvals {
         if before.is_unattended() {
             self.release(&run).await;
         }
+        let asked = reviewer_by_link(before.state(), link.hash());
+        let reviewer = asked.map(|(_, asked)| asked.reviewer.clone());
         let mut attempt = 0;
         let mut acknowledged = false;
         for _ in 0..ATTEMPTS {
-            let sent = self.send(link, &run, decision, attempt).await;
+            let sent = self.send(link, &run, reviewer.as_deref(), decision, attempt).await;
             match sent {
                 Ok(()) if before.is_unattended() => {
                     let answer = answer(&before, link.hash(), decision.0, true);

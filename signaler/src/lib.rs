@@ -86,6 +86,11 @@ impl App {
         }))
     }
 
+    /// Why this process can never reach Temporal with its settings, as soon as that is known.
+    pub fn misconfigured(&self) -> impl Future<Output = String> + use<> {
+        self.0.approvals.misconfigured()
+    }
+
     /// All routes, without a listener.
     pub fn router(&self) -> Router {
         routes::router(self.clone())

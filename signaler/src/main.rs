@@ -34,17 +34,24 @@ async fn main() -> std::io::Result<()> {
              trials"
         );
     }
-    let shutdown = async move {
+    let logs_json = settings.logs_json;
+    let app = App::new(settings);
+    let (misconfigured, mut why) = (app.misconfigured(), None);
+    let shutdown = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            wrong = misconfigured => why = Some(wrong),
         }
     };
-    serve(listener, App::new(settings), shutdown).await;
+    serve(listener, app, shutdown).await;
     if let Some(traces) = traces {
         traces.stop().await;
     }
-    Ok(())
+    match why {
+        Some(why) => cannot_start(&format!("cannot connect to Temporal: {why}"), logs_json),
+        None => Ok(()),
+    }
 }
 
 fn traces(settings: &Settings) -> Option<Traces> {

@@ -303,8 +303,8 @@ async fn ready_by_options(app: State<App>) -> impl IntoResponse {
 
 async fn ready(State(app): State<App>) -> Response {
     match app.0.approvals.ready().await {
-        true => "ready\n".into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "Temporal does not answer\n").into_response(),
+        Ok(()) => "ready\n".into_response(),
+        Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, failure.for_probes()).into_response(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::Parser;
+use countersign_connection::TemporalSettings;
 use countersign_protos::{
     LinkKeys, Organization, PublicUrl,
     settings::{Environment, LOG_FORMAT, Secret, WrongSettings, is_json},
@@ -17,9 +18,7 @@ use countersign_telemetry::{
     traces::TraceSettings,
 };
 use ipnet::{IpNet, Ipv4Net};
-use temporalio_client::{
-    ClientOptions, ConnectionOptions, envconfig::LoadClientConfigProfileOptions,
-};
+use temporalio_client::envconfig::LoadClientConfigProfileOptions;
 use tracing::{error, subscriber::with_default};
 use tracing_subscriber::EnvFilter;
 
@@ -125,7 +124,7 @@ pub struct Settings {
     pub metrics_listen: Option<SocketAddr>,
     /// Where traces go; nowhere without it.
     pub traces: Option<TraceSettings>,
-    pub(crate) temporal: (ConnectionOptions, ClientOptions),
+    pub(crate) temporal: TemporalSettings,
 }
 
 /// Installs the process's logger, to standard error.
@@ -215,11 +214,7 @@ impl Settings {
         let metrics_listen =
             wrong.optional(METRICS_LISTEN, &arguments.metrics_listen, listener::address);
         let traces = TraceSettings::read(|name| environment.variable(name), &mut wrong);
-        let temporal = ClientOptions::load_from_config(temporal)
-            .map_err(|error| {
-                wrong.add("TEMPORAL_*", format!("{error}; see the settings of Temporal in --help"));
-            })
-            .ok();
+        let temporal = countersign_connection::read(environment, temporal, &mut wrong);
         let settings = || {
             Some(Settings {
                 link_keys: link_keys?,

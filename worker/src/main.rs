@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use countersign_protos::{
     Jwks,
-    settings::{LOG_FORMAT, is_json},
+    settings::{LOG_FORMAT, WrongSettings, is_json},
 };
 use countersign_telemetry::traces::Traces;
 use countersign_worker::{
@@ -124,11 +124,14 @@ fn with_keys(
 }
 
 async fn check_and_run(settings: &RawSettings) -> anyhow::Result<()> {
-    let (settings, temporal) = match (settings.check(), temporal_settings()) {
-        (Err(wrong), Err(temporal)) => bail!("{WRONG}{wrong}\n  {temporal}"),
-        (settings, temporal) => (settings.map_err(|wrong| anyhow!("{WRONG}{wrong}"))?, temporal?),
-    };
-    run(settings, temporal).await
+    match (settings.check(), temporal_settings()) {
+        (Ok(settings), Ok(temporal)) => run(settings, temporal).await,
+        (settings, temporal) => {
+            let mut wrong = WrongSettings::default();
+            settings.err().into_iter().chain(temporal.err()).for_each(|other| wrong.extend(other));
+            bail!("{WRONG}{wrong}")
+        }
+    }
 }
 
 async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<()> {

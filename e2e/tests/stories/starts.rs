@@ -1,8 +1,8 @@
 //! Starts that Temporal offers and an approval does not take, and what a start leaves behind.
 
 use countersign_e2e::{
-    End, Grpc, History, Stack, Temporal, Workflow, eventually, json_payload, list, payload,
-    submission, text,
+    DenyingProxy, End, Grpc, History, Stack, Temporal, Workflow, eventually, json_payload, list,
+    payload, submission, text,
 };
 use countersign_protos::Chain;
 use serde_json::{Value, json};
@@ -162,6 +162,7 @@ fn of_another_approval() -> SearchAttributes {
         ("ApprovalReviewers", r#"["victim@example.com"]"#),
         ("ApprovalLinks", r#"["hash-of-another-approvals-link"]"#),
         ("ApprovalUndeliverable", "true"),
+        ("ApprovalDeadline", r#""2020-01-01T00:00:00Z""#),
     ];
     let fields = fields.map(|(name, value)| (name.to_owned(), payload("json/plain", value)));
     SearchAttributes { indexed_fields: fields.into() }
@@ -189,7 +190,7 @@ async fn start_like_another(
     .await;
     let upserted = &first["upsertWorkflowSearchAttributesEventAttributes"]["searchAttributes"]["indexedFields"];
     let unset = upserted.as_object().unwrap_or_else(|| panic!("they are not unset first: {first}"));
-    assert_eq!(unset.len(), 4, "{first}");
+    assert_eq!(unset.len(), 5, "{first}");
     workflow
 }
 
@@ -218,8 +219,24 @@ async fn search_attributes_that_a_workflow_is_started_with_are_gone_after_its_fi
         attributes["ApprovalStatus"] == "PENDING"
             && attributes["ApprovalReviewers"] == json!(["ann@example.com"])
             && attributes["ApprovalUndeliverable"] == false
+            && text(&attributes["ApprovalDeadline"]) > "2021".to_owned()
             && links.len() == 1
             && links[0] != "hash-of-another-approvals-link"
     };
     workflow.attributes_where("its own values", own).await;
+}
+
+/// As in clusters whose clients have rights on their namespace alone.
+#[tokio::test]
+async fn where_the_operator_service_is_denied_a_worker_starts_if_the_attributes_are_there() {
+    let temporal = Temporal::shared().await;
+    let proxy = DenyingProxy::start(&temporal).await;
+    let stack = Stack::beside(temporal).with("TEMPORAL_ADDRESS", proxy.address()).start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    assert!(proxy.denied() > 0, "the worker has asked");
+    let log = stack.worker().log();
+    assert!(log.contains("the search attributes are there"), "{log}");
 }

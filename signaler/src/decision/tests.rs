@@ -242,6 +242,8 @@ struct World {
     signals: VecDeque<Signal>,
     /// The run and the request ID of each signal.
     sent: Vec<(String, String)>,
+    /// Who sent each of them.
+    identities: Vec<String>,
     /// The calls that were made.
     called: BTreeSet<String>,
     descriptions: usize,
@@ -353,6 +355,7 @@ impl World {
                     .expect("a request");
                 let run_id = asked.workflow_execution.unwrap_or_default().run_id;
                 self.sent.push((run_id, asked.request_id));
+                self.identities.push(asked.identity);
                 let signal = self.signals.pop_front().expect("no further signal");
                 signal(self)
                     .map(|()| Vec::new())
@@ -379,7 +382,7 @@ async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
             .build();
     let approvals =
         Approvals::connect(connection, ClientOptions::new("default").build(), keys().jwks());
-    while !approvals.ready().await {
+    while approvals.ready().await.is_err() {
         yield_now().await;
     }
     (approvals, world)
@@ -748,6 +751,21 @@ async fn the_same_press_again_has_the_same_request_id() {
     let sent = world.lock().expect("a lock").sent.clone();
     assert_eq!(sent[0], sent[1]);
     assert_ne!(sent[0], sent[2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_presss_event_in_the_history_names_whose_it_is() {
+    let counts = |world: &mut World| {
+        world.runs[0].says = state(Status::Approved, Some(Verdict::Approve));
+        Ok(())
+    };
+    let world = World::default().run("first", Running, state(Status::Pending, None));
+    let (approvals, world) = approvals(world.signal(counts)).await;
+    let answer = approvals.decide(&genuine(), None, press(Verdict::Approve)).await;
+    assert_eq!(answer.map(|(answer, _)| answer), Ok(Answer::Recorded));
+    let identities = world.lock().expect("a lock").identities.clone();
+    let signaler = format!("countersign-signaler@{}", std::process::id());
+    assert_eq!(identities, [format!("ann@example.com ({signaler})")]);
 }
 
 #[tokio::test(start_paused = true)]

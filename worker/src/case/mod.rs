@@ -108,8 +108,8 @@ pub(crate) struct CountedVote {
 /// Something that has happened.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// What somebody who claims this identity has sent as the signal of this name.
-    Signal(&'static str, Vec<Payload>, String),
+    /// What somebody who claims this identity has sent as the signal of this name, which there may not be.
+    Signal(String, Vec<Payload>, String),
     /// The workflow is cancelled, for this reason.
     Cancelled(String),
     /// The answer to [`Step::Issue`].
@@ -124,6 +124,8 @@ pub(crate) enum Event {
     Concluded(Concluded),
     /// The follow-up workflow was started, or refused for good.
     FollowUpFinished(Result<(), String>),
+    /// The follow-up workflow has failed while the approval is still open.
+    FollowUpFailed(String),
     /// The webhook took the outcome, or refused it for good.
     WebhookFinished(Result<(), String>),
     /// No other workflow goes on delivering notices, for this reason.
@@ -226,9 +228,9 @@ impl Case {
     pub(crate) fn handle(&mut self, event: Event, now: Timestamp) {
         match (event, &mut self.open) {
             (Event::Signal(name, payloads, identity), _) => {
-                match signals::read(name, &payloads, &identity) {
+                match signals::read(&name, &payloads, &identity) {
                     Ok(signal) => self.receive(signal, now),
-                    Err(why) => self.inbox.ignore(name, &why),
+                    Err(why) => self.inbox.ignore(&name, &why, now),
                 }
             }
             (_, None) => {}
@@ -264,6 +266,11 @@ impl Case {
             (Event::FollowUpFinished(result), Some(open)) => {
                 open.unpublished |= result.is_err();
                 open.ending.follow_up = Progress::Done(result);
+                self.changed = true;
+            }
+            (Event::FollowUpFailed(why), Some(open)) => {
+                open.unpublished = true;
+                open.ending.follow_up_failure = why;
                 self.changed = true;
             }
             (Event::WebhookFinished(result), Some(open)) => {
@@ -393,21 +400,21 @@ impl Case {
     /// Takes a signal, or holds it until it is time for it.
     fn receive(&mut self, signal: Signal, now: Timestamp) {
         let early = match &self.open {
-            Some(open) if open.issuing => return self.inbox.hold_while_issuing(signal),
+            Some(open) if open.issuing => return self.inbox.hold_while_issuing(signal, now),
             Some(open) => open.is_early(&signal),
             None => true,
         };
         if early && self.inbox.until_open.len() < inbox::MAX_HELD {
             return self.inbox.until_open.push(signal);
         }
-        let name = signal.name();
+        let (name, whom) = (signal.name(), signal.whom());
         let done = match &mut self.open {
             Some(open) => open.act(signal, now),
             None => Err("no stage is open yet".to_owned()),
         };
         match done {
             Ok(changed) => self.changed |= changed,
-            Err(why) => self.inbox.ignore(name, &why),
+            Err(why) => self.inbox.ignore_about(name, whom, why, now),
         }
     }
 
@@ -427,7 +434,7 @@ impl Case {
         let (superseded, pointless) = open.ask(issued);
         open.notify_of_start();
         if let Some((signal, why)) = pointless {
-            self.inbox.ignore(signal, &why);
+            self.inbox.ignore(signal, &why, now);
         }
         self.drain_until_open(now);
         if let Some(open) = &mut self.open {
@@ -449,8 +456,8 @@ impl Open {
             None => outcome::outcome(&self.plan, &self.approval, self.chain()),
         };
         outcome.webhook_error = self.ending.webhook.error().to_owned();
-        outcome.follow_up_error = self.ending.follow_up.error().to_owned();
-        if !outcome.follow_up_error.is_empty() {
+        outcome.follow_up_error = self.ending.follow_up_error().to_owned();
+        if !self.ending.follow_up.error().is_empty() {
             (outcome.child_workflow_id, outcome.child_namespace) = <_>::default();
         }
         outcome
@@ -494,18 +501,18 @@ impl Open {
         let is_pointless = stage.seats().len() == round as usize;
         match whom {
             Whom::Level(_) => (superseded, None),
-            Whom::Replacement(from, _) => {
+            Whom::Replacement(from, to) => {
                 let why = match stage.undecided().any(|seat| seat.reviewer == from) {
                     true => NotReassigned::AskedAlready,
                     false => NotReassigned::NotAsked,
                 };
-                let why = (names::SIGNAL_REASSIGN, why.to_string());
+                let why = (names::SIGNAL_REASSIGN, format!("{why} ({from} to {to})"));
                 (superseded, is_pointless.then_some(why))
             }
             // The mail with the new link says that it replaces the old one.
-            Whom::Reissue { .. } => {
-                let why = (names::SIGNAL_REISSUE, NotReissued::NotAsked.to_string());
-                (Vec::new(), is_pointless.then_some(why))
+            Whom::Reissue { reviewer, .. } => {
+                let why = format!("{} ({reviewer})", NotReissued::NotAsked);
+                (Vec::new(), is_pointless.then_some((names::SIGNAL_REISSUE, why)))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The worker's settings: read once, checked all at once.
 
 use std::{
+    convert::Infallible,
     fs, io,
     net::SocketAddr,
     path::PathBuf,
@@ -303,7 +304,7 @@ impl RawSettings {
 
     fn reviewers(&self, wrong: &mut WrongSettings) -> Vec<EmailAddress> {
         const NAME: &str = "COUNTERSIGN_REVIEWERS";
-        let list = given(&self.reviewers).unwrap_or_default();
+        let list = wrong.optional(NAME, &self.reviewers, Ok::<_, Infallible>).unwrap_or_default();
         let mut reviewers: Vec<EmailAddress> = Vec::new();
         for reviewer in list.split(',').map(str::trim).filter(|reviewer| !reviewer.is_empty()) {
             match reviewer.parse::<EmailAddress>() {

@@ -300,6 +300,67 @@ fn what_has_not_taken_the_outcome_yet_is_said_until_it_has() {
     said(&case, "the webhook to accept the outcome");
 }
 
+/// A search attribute, as Temporal gets it.
+fn attribute(case: &Case, name: &str) -> String {
+    let mut fields = SearchAttributes::updates_to_proto(case.search_attributes()).indexed_fields;
+    String::from_utf8(fields.remove(name).expect("it is written").data).expect("UTF-8")
+}
+
+#[test]
+fn a_search_finds_until_when_the_open_stage_has_to_be_decided_and_nothing_afterwards() {
+    let mut case = case();
+    let deadline = |case: &Case| attribute(case, ATTRIBUTE_DEADLINE);
+    assert_eq!(deadline(&case), "\"2026-11-25T10:00:01.000000000Z\"");
+    decide(&mut case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
+    assert_eq!(deadline(&case), "[]", "nobody waits any more");
+    case.sealed();
+    assert_eq!(deadline(&case), "[]");
+
+    let mut unopened = Case::default();
+    let stages =
+        vec![stage("Manager", &["ann"], Quorum::Any), stage("Finance", &["bob"], Quorum::Any)];
+    begin_with(&mut unopened, &Plan::asking(Default::default(), address("sue"), stages));
+    assert_eq!(deadline(&unopened), "[]");
+    open(&mut unopened, &["a"], "2026-11-24T09:00:00.5Z");
+    assert_eq!(deadline(&unopened), "\"2026-11-25T09:00:00.500000000Z\"");
+    decide(&mut unopened, Verdict::Approve, "ann", "2026-11-24T10:00:00Z");
+    assert_eq!(deadline(&unopened), "[]", "the next stage is not open yet");
+    open(&mut unopened, &["b"], "2026-11-24T10:00:01Z");
+    assert_eq!(deadline(&unopened), "\"2026-11-25T10:00:01.000000000Z\"", "the next stage's");
+    unopened.handle(Event::TimePassed, at("2026-11-30T00:00:00Z"));
+    assert_eq!(deadline(&unopened), "[]");
+}
+
+#[test]
+fn a_follow_up_workflow_that_fails_while_the_approval_is_open_is_to_be_seen_wherever_one_looks() {
+    let now = at("2026-11-24T12:00:00Z");
+    let mut case = planned_case(|plan| {
+        plan.webhook = true;
+        let (workflow, task_queue) = ("Purchase".into(), "purchases".into());
+        plan.follow_ups.approved = Some(FollowUp { workflow, task_queue, namespace: None });
+    });
+    decide(&mut case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
+    assert!(matches!(case.next(now), Step::EndStage { .. }));
+    assert!(matches!(case.next(now), Step::Conclude { .. }));
+    case.sealed();
+    assert!(matches!(case.next(now), Step::Act(_)), "the follow-up workflow");
+    assert!(matches!(case.next(now), Step::Act(_)), "the webhook");
+    case.handle(started(Ok(())), now);
+    case.next_wait(now);
+    let why = "laptops-approved-7 failed: no budget";
+    case.handle(Event::FollowUpFailed(why.to_owned()), now);
+    assert!(case.has_changed() && case.next_wait(now).publish, "a search finds it at once");
+    assert_eq!(attribute(&case, ATTRIBUTE_UNDELIVERABLE), "true");
+    let outcome = case.outcome();
+    assert_eq!((&*case.status().follow_up_error, &*outcome.follow_up_error), (why, why));
+    assert!(!outcome.child_workflow_id.is_empty(), "it was started");
+    let shown = format!("**The follow-up workflow has failed**: {why}");
+    assert!(case.details().contains(&shown), "{}", case.details());
+    case.handle(Event::WebhookFinished(Ok(())), now);
+    let Step::Wait(wait) = case.next(now) else { panic!("for the notice") };
+    assert!(wait.until.is_some(), "nothing waits for it: {wait:?}");
+}
+
 #[test]
 fn only_what_a_workflow_has_is_unset() {
     let foreign = SearchAttributeKey::<String>::keyword("Department").value_set("IT".into());

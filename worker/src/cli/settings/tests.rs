@@ -78,6 +78,39 @@ fn everything_that_is_wrong_is_named_at_once() {
     assert!(!wrong.contains("hush"), "a secret: {wrong}");
 }
 
+/// As `docker run --env-file` leaves them around a value.
+#[test]
+fn quotation_marks_around_any_setting_are_named() {
+    let names = [
+        "public-url",
+        "mail-from",
+        "mail-rate",
+        "organization",
+        "reviewers",
+        "policy",
+        "webhook-url",
+        "task-queue",
+        "log",
+        "log-format",
+        "allow-insecure",
+    ];
+    let flags = names.map(|name| format!("--{name}=\"some\""));
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let secrets = [
+        (KEYS, "\"some\""),
+        (NOTIFY, "smtps://mail.example.com"),
+        (Secret::WEBHOOK_SECRET.name, "'some'"),
+    ];
+    let wrong = check(&secrets, &flags).expect_err("wrong");
+    let variables =
+        names.map(|name| format!("COUNTERSIGN_{}", name.replace('-', "_").to_uppercase()));
+    let secrets = [KEYS, Secret::WEBHOOK_SECRET.name].map(str::to_owned);
+    for name in variables.iter().chain(&secrets) {
+        let named = format!("{name}: has quotation marks around it");
+        assert!(wrong.contains(&named), "{named} is missing in:\n{wrong}");
+    }
+}
+
 #[test]
 fn no_settings_at_all_name_the_three_that_are_required() {
     let wrong = check(&[], &[]).expect_err("wrong");
