@@ -101,7 +101,7 @@ fn time_zones_are_those_of_the_program_whatever_the_host_has() {
     let folder = tempfile::tempdir().expect("a folder");
     let rules = folder.path().join("rules.toml");
     for (zone, until) in [
-        ("Europe/Berlin", "Tuesday, 22 December 2026, 17:00 CET"),
+        ("Europe/Berlin", "Wednesday, 23 December 2026, 09:00 CET"),
         ("America/Vancouver", "Tuesday, 22 December 2026, 09:00 MST"),
     ] {
         let file = folder.path().join(zone);
