@@ -152,7 +152,7 @@ async fn while_no_worker_runs_a_decision_is_confirmed_too() {
     let (mut stack, workflow, mail) = asked().await;
     stack.kill_worker().await;
     let link = mail.link("approve");
-    let why = "You are asked by the rule “Everything”.";
+    let why = "You are asked by the rule “Everything” in the stage “Review”.";
     stack.open(&link).await.expect(200, &["You confirm your decision on the next page", why]);
     decide(&stack.reader(), &link, "approve", "").await.expect(202, &["recorded"]);
     stack.start_worker();

@@ -247,7 +247,7 @@ fn a_verdict_without_the_comment_that_the_rule_requires_is_counted_as_ignored_wi
              (`comment_required`)"
         )
     };
-    assert_eq!((case.votes(), case.reasons()), (0, vec![&why("ann"), &why("bob")]));
+    assert_eq!((case.votes(), case.reasons()), (0, vec![why("ann"), why("bob")]));
     case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
     case.decide(Verdict::Reject, &signal("bob@example.com", "too dear"), NOW);
     assert_eq!((case.votes(), case.inbox.ignored), (2, 2));
