@@ -441,6 +441,7 @@ const PRESS_AGAIN: &str = "The system behind this page did not answer in time. P
     again, and press the same button if it still asks you: pressing again is safe, one decision counts \
     once.";
 
+const EITHER: &str = "It has to be either Approve or Reject: please press one of the two buttons.";
 const NOT_LOCAL: &str = "Whoever sees its mails can decide for every reviewer, so it is shown only in a \
     browser on the machine that runs Countersign.";
 
@@ -464,10 +465,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
              in a minute.",
         ),
         Problem::Newer => ("This page is being upgraded", UPGRADING),
-        Problem::InvalidVerdict => (
-            NOT_RECORDED,
-            "It has to be either Approve or Reject: please press one of the two buttons.",
-        ),
+        Problem::InvalidVerdict => (NOT_RECORDED, EITHER),
         Problem::CommentTooLong => {
             (NOT_RECORDED, "The comment is longer than 2,000 characters. Please shorten it.")
         }
