@@ -154,6 +154,7 @@ impl Checks {
             plan.tell_submitter = routed.rule.tell_submitter;
             plan.follow_ups.clone_from(&routed.rule.follow_ups);
             plan.confirm = routed.rule.confirm;
+            plan.restrictions.comment_required.clone_from(&routed.rule.comment_required);
             match routed.route {
                 Ok(Route::Decided(verdict)) => plan.rule_decision = Some(verdict),
                 Ok(Route::Stages(stages)) => plan.stages = stages,

@@ -21,6 +21,7 @@ pub mod submission;
 pub mod text;
 
 pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash};
+pub use confirmation::Pressed;
 pub use digest::{digest, execution_key, is_newer};
 pub use jws::{Claims, InvalidJws, Jwks};
 pub use keys::{

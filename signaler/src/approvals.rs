@@ -33,7 +33,6 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     answer::{Ending, Reading, pending},
-    disclosure::without_document,
     genuine, history,
     lookup::{
         FORGET_MISSING, HISTORY, Handle, Lookup, LookupError, Proof, Run, by_link, events, handle,
@@ -491,21 +490,16 @@ async fn read_history(
     let workflow_id = &handle.info().workflow_id;
     let chain = Chain { workflow_id, first_run_id: &issued.first_run_id };
     // Anybody who may poll can complete a workflow.
-    let reading = match history::read(issued.submission, issued.time_zone, closing, status) {
+    let (submission, time_zone) = (issued.submission.clone(), issued.planned.time_zone.clone());
+    let reading = match history::read(submission, time_zone, closing, status) {
         Some(Reading::Closed(state)) => {
             let state = ApprovalState { digest: issued.digest.clone(), ..state };
             Some(confirmed(handle, link, chain, jwks, Reading::Closed(state)).await?)
         }
         Some(Reading::NoWorker(state)) => {
-            let (rule, confirm) = (issued.rule, issued.confirm);
-            let state = ApprovalState { rule, confirm, ..state };
             // A press needs no document, so it need not wait until a long history can be read.
-            let events = timeout(HISTORY, events(handle)).await;
-            Some(match events.map(|events| events.map(|e| history::replaces(link.hash(), &e))) {
-                Ok(Ok(true)) => Reading::Replaced(without_document(state)),
-                Ok(Ok(false)) => Reading::NoWorker(state),
-                Ok(Err(_)) | Err(_) => Reading::NoWorker(without_document(state)),
-            })
+            let events = timeout(HISTORY, events(handle)).await.ok().and_then(Result::ok);
+            Some(history::unattended(state, &issued, link, events.as_deref()))
         }
         reading => reading,
     };

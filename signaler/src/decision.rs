@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::sleep;
 
 use crate::{
-    answer::{Answer, Reading, after_sending, needs_confirmation, settled},
+    answer::{Answer, Reading, after_sending, needs_comment, needs_confirmation, settled},
     approvals::{Approvals, SignalError},
     lookup::{LookupError, Run},
     problem::Problem,
@@ -31,7 +31,8 @@ pub(crate) struct Press<'a> {
 }
 
 impl Approvals {
-    /// Sends a decision unless it is settled already or has to be confirmed, and answers with its effect.
+    /// Sends a decision unless it is settled already, lacks a comment or has to be confirmed, and answers with its
+    /// effect.
     pub(crate) async fn decide(
         &self,
         link: &GenuineLink,
@@ -47,6 +48,9 @@ impl Approvals {
             })?;
             if let Some(answer) = settled(&before, link.hash(), verdict) {
                 return Ok((answer, before));
+            }
+            if needs_comment(&before, link.hash(), verdict, comment) {
+                return Ok((Answer::Uncommented, before));
             }
             let is_confirmed = link.is_confirmed(nonce, verdict, comment, Timestamp::now());
             if !is_confirmed && needs_confirmation(&before, link.hash()) {

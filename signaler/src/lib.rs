@@ -1,11 +1,12 @@
 //! Shows reviewers what they are asked to approve, and signals their decisions to the workflow.
 //!
-//! A request goes through `routes` to `approvals` or `decision`, which ask Temporal (`lookup` finds the
-//! run that issued a link). `answer` decides what follows, `disclosure` what the link still shows, `wording`
-//! says it, and `reply` sends it as a page of `views` or as `json`.
+//! A request goes through `routes`, for which `arrived` reads the link, to `approvals` or `decision`, which
+//! ask Temporal (`lookup` finds the run that issued a link). `answer` decides what follows, `disclosure` what
+//! the link still shows, `wording` says it, and `reply` sends it as a page of `views` or as `json`.
 
 mod answer;
 mod approvals;
+mod arrived;
 mod connections;
 mod decision;
 mod disclosure;

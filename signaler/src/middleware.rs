@@ -18,10 +18,11 @@ use axum::{
     response::Response,
 };
 use countersign_protos::LinkHash;
-use url::{Host, Url};
+use url::{Host, Url, form_urlencoded};
 
 use crate::{
     App,
+    arrived::mended,
     problem::Problem,
     rate_limit::{client_address, is_local},
     reply::{Accept, Reply},
@@ -99,6 +100,7 @@ pub(crate) async fn time_out(State(app): State<App>, request: Request, next: Nex
     let accept = Accept::of(request.headers());
     let problem = match *request.method() {
         Method::POST => Problem::Unknown,
+        _ if follows_press(&request) => Problem::Unavailable.after_press(),
         _ => Problem::Unavailable,
     };
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
@@ -107,22 +109,16 @@ pub(crate) async fn time_out(State(app): State<App>, request: Request, next: Nex
     }
 }
 
-/// Merges repeated slashes, which come from a base URL that ends with one.
-pub(crate) async fn merge_slashes(mut request: Request) -> Request {
-    if let Some(uri) = with_merged_slashes(request.uri()) {
+/// Takes a path as it was meant.
+pub(crate) async fn mend_path(State(app): State<App>, mut request: Request) -> Request {
+    if let Some(uri) = with_mended_path(request.uri(), &app.0.site.root) {
         *request.uri_mut() = uri;
     }
     request
 }
 
-fn with_merged_slashes(uri: &Uri) -> Option<Uri> {
-    if !uri.path().contains("//") {
-        return None;
-    }
-    let mut path = uri.path().to_owned();
-    while path.contains("//") {
-        path = path.replace("//", "/");
-    }
+fn with_mended_path(uri: &Uri, root: &str) -> Option<Uri> {
+    let path = mended(uri.path(), root)?;
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(format!("{path}{query}").parse().ok()?);
@@ -194,10 +190,19 @@ fn peer(request: &Request) -> IpAddr {
 /// Refuses a client above its rate limit.
 pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
     let address = client_address(peer(&request), request.headers(), &app.0.trusted_proxies);
-    match app.0.limits.by_address(address) {
-        Ok(()) => next.run(request).await,
-        Err(limited) => Reply::from(limited).respond(&app.0.site, Accept::of(request.headers())),
-    }
+    let limited = match app.0.limits.by_address(address) {
+        Ok(()) => return next.run(request).await,
+        Err(limited) if follows_press(&request) => limited.after_press(),
+        Err(limited) => limited,
+    };
+    Reply::from(limited).respond(&app.0.site, Accept::of(request.headers()))
+}
+
+/// Whether a browser was sent on to this page after a press.
+fn follows_press(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    request.method() != Method::POST && names.any(|name| name == "pressed")
 }
 
 /// Others may be any word, even an approval ID.

@@ -263,7 +263,16 @@ fn what_could_not_have_happened_is_refused() {
     let elsewhere = Some(vec!["elsewhere.example".to_owned()]);
     let elsewhere = Operators { may_reassign_to: elsewhere, ..Operators::default() };
     let no_withdrawal = Operators { may_withdraw: false, ..Operators::default() };
+    let silent = {
+        let mut journal = journal.clone();
+        let Entry::Voted { ballot, .. } = &mut journal[3] else { panic!("Cy has not voted") };
+        (ballot.comment, ballot.proof) = (String::new(), None);
+        journal
+    };
+    let with_comment =
+        Restrictions { comment_required: vec![Verdict::Approve], ..Restrictions::default() };
     for (restrictions, journal, entry) in [
+        (with_comment, silent, 3),
         (operators(no_votes), by_operator, 3),
         (operators(elsewhere), journal.clone(), 1),
         (operators(no_withdrawal.clone()), withdrawn("op"), 3),

@@ -74,6 +74,9 @@ impl Policy {
                 if rule.confirm {
                     writeln!(out, "Each decision is confirmed on a second page.\n")?;
                 }
+                for verdict in &rule.comment_required {
+                    writeln!(out, "A comment is required to {}.\n", verdict.terms().name)?;
+                }
             }
             Err(problems) => {
                 writeln!(out, "It cannot be decided:")?;

@@ -34,6 +34,8 @@ pub struct Rule {
     pub follow_ups: FollowUps,
     /// Whether a decision by link has to be confirmed.
     pub confirm: bool,
+    /// The verdicts that count only with a comment.
+    pub comment_required: Vec<Verdict>,
 }
 
 impl Rule {

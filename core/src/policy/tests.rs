@@ -903,6 +903,25 @@ fallback = ["sue@example.com", "cfo@example.com"]
 }
 
 #[test]
+fn which_verdicts_need_a_comment_is_explained() {
+    for (required, explained) in [
+        ("[\"reject\"]", "A comment is required to reject."),
+        ("\"approve\"", "A comment is required to approve."),
+        ("[]", ""),
+    ] {
+        let policy = policy(&format!(
+            "[default]\ncomment_required = {required}\n\
+             stages = [{{ reviewers = [\"ann@example.com\"] }}]\n"
+        ));
+        let submission = submission("", "", "5.00", "EUR");
+        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH);
+        let said: String =
+            text.lines().filter(|line| line.contains("comment is required")).collect();
+        assert_eq!(said, explained, "{text}");
+    }
+}
+
+#[test]
 fn that_decisions_are_confirmed_is_explained() {
     for (confirm, explained) in [("true", true), ("false", false)] {
         let policy = policy(&format!(

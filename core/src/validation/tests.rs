@@ -778,3 +778,21 @@ fn a_rule_says_whether_decisions_are_confirmed() {
         assert_eq!(recorded.get("confirm"), confirm.then_some(&json!(true)), "{said}");
     }
 }
+
+#[test]
+fn a_rule_says_which_verdicts_need_a_comment() {
+    for (said, required) in [
+        ("", None),
+        ("comment_required = []\n", None),
+        ("comment_required = [\"reject\"]\n", Some(json!(["Reject"]))),
+        ("comment_required = \"reject\"\n", Some(json!(["Reject"]))),
+        ("comment_required = [\"reject\", \"approve\"]\n", Some(json!(["Reject", "Approve"]))),
+    ] {
+        let rules = rules(&format!("[default]\n{said}{}", BOARD.trim_start_matches("[default]\n")));
+        let Ok(plan) = validated_by(&minimal(), &routing(), Some(&rules)) else {
+            panic!("the rules say who is asked")
+        };
+        let recorded = serde_json::to_value(&plan).expect("JSON");
+        assert_eq!(recorded["restrictions"].get("commentRequired"), required.as_ref(), "{said}");
+    }
+}

@@ -21,9 +21,15 @@ async fn with_every_worker_killed_the_page_is_shown_and_a_decision_takes_effect_
 
     stack.open(&link).await.expect(200, &["Train to the fair", "125.50 USD"]);
     let page = stack.press(&link, "approve", "while you were out").await;
-    page.expect(202, &["recorded"]);
+    let pressed = "You pressed Approve as ann@example.com";
+    page.expect(202, &["recorded", pressed, "The deadline is "]);
     assert!(!page.says("approved"), "nothing is decided yet: {}", page.text());
-    assert_eq!(workflow.history().await.count("WORKFLOW_EXECUTION_SIGNALED"), 1);
+    let page = stack.open(&link).await;
+    page.expect(200, &["Your decision is stored", pressed, "The deadline is ", "125.50 USD"]);
+    assert!(page.buttons().is_empty(), "there is nothing more to press: {}", page.text());
+    let other = stack.press(&link, "reject", "").await;
+    other.expect(202, &["You pressed Reject", "You had pressed Approve before"]);
+    assert_eq!(workflow.history().await.count("WORKFLOW_EXECUTION_SIGNALED"), 2);
 
     stack.start_worker();
     let outcome = workflow.outcome().await;

@@ -25,7 +25,15 @@ async fn a_reviewer_reads_the_page_in_a_browser_comments_and_approves() {
     assert_eq!(browser.evaluate(too_wide).await, false, "a phone shows the page's whole width");
     browser.write_comment("Within budget 👍").await;
     browser.press("approve").await;
-    browser.expect("recorded").await;
+    browser.expect("Recorded: you approved").await;
+    // Neither sends the form again: it would then be recorded already.
+    browser.reload().await;
+    browser.expect("Recorded: you approved").await;
+    browser.back().await;
+    assert_eq!(browser.evaluate("return location.search").await, "?choice=approve");
+    browser.reload().await;
+    browser.expect("lee@example.com (you) approved").await;
+    assert_eq!(workflow.history().await.count("WORKFLOW_EXECUTION_SIGNALED"), 1);
 
     let outcome = workflow.outcome().await;
     assert_decided(&outcome, "APPROVED", "APPROVE", "Within budget 👍");
@@ -168,8 +176,26 @@ async fn a_second_press_changes_nothing_and_the_page_says_so() {
     let again = stack.press(&link, "approve", "second").await;
     again.expect(200, &["already", "first"]);
     assert!(!again.says("second"), "what was not recorded is not shown: {}", again.text());
-    stack.press(&link, "reject", "third").await.expect(409, &["approved", "ann@example.com"]);
+    let third = stack.press(&link, "reject", "third").await;
+    third.expect(
+        409,
+        &["You pressed Reject; nothing was changed", "ann@example.com (you) approved"],
+    );
     assert_eq!(workflow.outcome().await, outcome);
+    // A program is answered where it asks.
+    let fields = [("verdict", "reject")];
+    assert_eq!(stack.reader().submit_as_json(&link, &fields).await.status, 409);
+    // What anybody can write says nothing.
+    let sent_on = stack.reader().submit_only(&link, &fields).await;
+    let receipt = sent_on.header("location").strip_prefix("?pressed=").expect("a receipt");
+    let page = link.split('?').next().expect("a link");
+    let look = async |receipt: &str| stack.open(&format!("{page}?pressed={receipt}")).await;
+    look(receipt).await.expect(409, &["You pressed Reject; nothing was changed"]);
+    for forged in ["reject", &receipt.replace("reject", "approve"), &receipt[..receipt.len() - 1]] {
+        let page = look(forged).await;
+        page.expect(200, &["Approved"]);
+        assert!(!page.says("You pressed") && !page.says("recorded"), "{forged}: {}", page.text());
+    }
 }
 
 async fn a_reviewer_with_a_browser() -> (Stack, Workflow, Browser) {

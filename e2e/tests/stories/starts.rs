@@ -112,6 +112,34 @@ async fn a_retry_policy_of_one_attempt_is_as_good_as_none() {
 }
 
 #[tokio::test]
+async fn a_time_out_that_ends_an_approval_before_its_deadline_is_told_before_and_after() {
+    let stack = Stack::start().await;
+    let grpc = stack.temporal.grpc().await;
+    let workflow = stack.temporal.workflow(&stack.new_workflow_id());
+    let expense = submission::expense(&["ann@example.com"]);
+    grpc.start_with(&stack.queue, &workflow.id, input(&expense), |request| {
+        request.workflow_run_timeout.get_or_insert_default().seconds = 12;
+    })
+    .await;
+    let mail = stack.mail_to("ann@example.com").await;
+    let words = "it was started with a time-out, which is over before the deadline on";
+    assert!(mail.text.contains(words), "{}", mail.text);
+    let link = mail.link("approve");
+    stack.open(&link).await.expect(200, &["It ends undecided then", "Train to the fair"]);
+    let details = workflow.details().await;
+    assert!(details.contains("**Temporal ends this workflow at "), "{details}");
+    let ended = "It was started with a time-out, which ended it on ";
+    let page = eventually("Temporal to end it", async || {
+        let page = stack.open(&link).await;
+        (page.status == 410).then_some(page)
+    })
+    .await;
+    page.expect(410, &["This request ended without a decision", ended, "before its deadline on"]);
+    let pressed = stack.press(&link, "approve", "").await;
+    pressed.expect(410, &[ended, "You pressed Approve; nothing was changed."]);
+}
+
+#[tokio::test]
 async fn a_first_run_that_claims_to_go_on_from_another_is_refused() {
     let stack = Stack::start().await;
     let grpc = stack.temporal.grpc().await;

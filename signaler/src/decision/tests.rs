@@ -7,7 +7,7 @@ use std::{
 };
 
 use countersign_protos::{
-    Chain, Claims, LinkContext, LinkKeys, digest, names,
+    Chain, Claims, LinkContext, LinkKeys, Sealing, digest, names,
     payload::{self, Encoding},
     v1::{
         ApprovalState, Document, Outcome, ReviewerState, StageOutcome, StageState, Status,
@@ -211,11 +211,10 @@ fn markers() -> Vec<Attributes> {
     let seat = json!({
         "stage": 0, "round": 0, "reviewer": "ann@example.com", "link": link().as_str(), "key": "",
     });
+    let plan = r#"{"submission":{}}"#;
+    let seal = keys().first().seal(Sealing::Plan, CHAIN, "", plan.as_bytes());
     vec![
-        marker(
-            names::ACTIVITY_VALIDATE,
-            json!({"plan": {"json": r#"{"submission":{}}"#, "seal": ""}}),
-        ),
+        marker(names::ACTIVITY_VALIDATE, json!({"plan": {"json": plan, "seal": seal}})),
         marker(names::ACTIVITY_ISSUE_LINKS, json!({"invited": [seat], "due": null})),
     ]
 }
@@ -781,4 +780,29 @@ async fn a_decision_that_has_to_be_confirmed_is_sent_only_with_its_nonce() {
     assert_eq!(decide(&nonce(Verdict::Approve, "", 0)).await, Ok(Answer::Recorded));
     assert_eq!(world.lock().expect("a lock").sent.len(), 1);
     assert_eq!(decide("").await, Ok(Answer::AlreadyRecorded), "there is nothing to confirm");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_that_needs_a_comment_is_not_sent_without_one() {
+    let requiring = |status, vote| {
+        let comment_required = vec![Verdict::Approve.into()];
+        ApprovalState { comment_required, ..state(status, vote) }
+    };
+    let counts = move |world: &mut World| {
+        world.runs[0].says = requiring(Status::Approved, Some(Verdict::Approve));
+        Ok(())
+    };
+    let world = World::default().run("first", Running, requiring(Status::Pending, None));
+    let (approvals, world) = approvals(world.signal(counts)).await;
+    let decide = async |comment| {
+        let press = Press { comment, ..press(Verdict::Approve) };
+        approvals.decide(&genuine(), None, press).await.map(|(answer, _)| answer)
+    };
+    for comment in ["", " \r\n", "\u{200B}"] {
+        assert_eq!(decide(comment).await, Ok(Answer::Uncommented), "{comment:?}");
+    }
+    assert!(world.lock().expect("a lock").sent.is_empty(), "nothing is recorded");
+    assert_eq!(decide("as agreed").await, Ok(Answer::Recorded));
+    assert_eq!(decide("").await, Ok(Answer::AlreadyRecorded), "it has one");
+    assert_eq!(world.lock().expect("a lock").sent.len(), 1);
 }

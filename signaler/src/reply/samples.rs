@@ -141,14 +141,29 @@ impl Happening {
     /// Pressed when it was so already.
     fn pressed(self, verdict: Verdict) -> Reply {
         let reading = self.current();
-        said(settled(&reading, &link(), verdict).expect("settled"), reading, None)
+        let answer = settled(&reading, &link(), verdict).expect("settled");
+        followed(answer, reading, verdict)
     }
 
     /// It became so by the press.
     fn sent(self) -> Reply {
         let reading = self.current();
         let answer = after_sending(&reading, &link(), Verdict::Approve);
-        said(answer.expect("an effect"), reading, None)
+        followed(answer.expect("an effect"), reading, Verdict::Approve)
+    }
+
+    /// The form was sent with a mistake.
+    fn refused(self, problem: Problem, verdict: Option<Verdict>, comment: &str) -> Reply {
+        let filled = Filled { verdict, comment: comment.to_owned() };
+        Reply::Refused { problem, filled, reading: self.current().into(), link: link() }
+    }
+
+    /// All that is known without a worker.
+    fn alone(self) -> Self {
+        self.but(|state| {
+            state.stages.truncate(1);
+            state.stages[0].reviewers.truncate(1);
+        })
     }
 }
 
@@ -231,13 +246,29 @@ fn right_to_left(document: &mut Document) {
 }
 
 fn said(answer: Answer, reading: Reading, choice: Option<Verdict>) -> Reply {
-    Reply::Approval { answer, reading: reading.into(), link: link(), choice }
+    Reply::Approval { answer, reading: reading.into(), link: link(), choice, pressed: None }
+}
+
+/// The page to which a browser is sent after a press.
+fn followed(answer: Answer, reading: Reading, pressed: Verdict) -> Reply {
+    let (choice, pressed) = (None, Some(pressed));
+    Reply::Approval { answer, reading: reading.into(), link: link(), choice, pressed }
+}
+
+/// The answer to a press itself, where that is shown.
+fn decided(answer: Answer, reading: Reading) -> Reply {
+    let (verdict, receipt) = (Verdict::Approve, String::new());
+    Reply::Decided { answer, reading: reading.into(), link: link(), verdict, receipt }
 }
 
 fn to_confirm(verdict: Verdict, comment: &str) -> Reply {
     let reading = Happening::asked().but(|state| state.confirm = true).current().into();
     let (comment, nonce) = (comment.to_owned(), "1795795200.mac".to_owned());
-    Reply::Unconfirmed { pressed: Pressed { verdict, comment, nonce }, reading, link: link() }
+    Reply::Unconfirmed { pressed: Unconfirmed { verdict, comment, nonce }, reading, link: link() }
+}
+
+fn no_worker(happening: Happening) -> Reading {
+    Reading::NoWorker(happening.alone().0)
 }
 
 fn open_pages() -> Vec<(&'static str, Reply)> {
@@ -254,6 +285,9 @@ fn open_pages() -> Vec<(&'static str, Reply)> {
             "פריה נטראג׳ן".into();
     });
     let vague = "about fifteen thousand, or a little more";
+    let requiring = || asked().but(|state| state.comment_required = vec![Reject.into()]);
+    let missing = Problem::CommentMissing(Reject);
+    let too_long = [COMMENT, "\n"].concat().repeat(30);
     let deputy = asked().seat(ANN, |one| one.on_behalf_of = "lee@example.com".into());
     vec![
         ("open", asked().viewed()),
@@ -267,7 +301,15 @@ fn open_pages() -> Vec<(&'static str, Reply)> {
         ("open-refused", Happening::of(|document| document.amount = vague.into()).viewed()),
         ("open-deputy", deputy.viewed()),
         ("open-to-confirm", asked().but(|state| state.confirm = true).viewed()),
-        ("no-worker", said(Answer::NoWorker, Reading::NoWorker(asked().0), Some(Approve))),
+        ("open-to-comment", requiring().chosen(Some(Reject))),
+        ("open-times-out", asked().but(|state| state.times_out_at = at(3_600)).viewed()),
+        ("no-worker", said(Answer::NoWorker, no_worker(asked()), Some(Approve))),
+        ("refused-comment-missing", requiring().refused(missing, Some(Reject), "")),
+        (
+            "refused-comment-too-long",
+            asked().refused(Problem::CommentTooLong, Some(Approve), &too_long),
+        ),
+        ("refused-verdict", asked().refused(Problem::InvalidVerdict, None, COMMENT)),
     ]
 }
 
@@ -295,6 +337,8 @@ fn settled_pages() -> Vec<(&'static str, Reply)> {
         ("withdrawn", withdrawn.viewed()),
         ("ended-failed", ended(Ending::Failed)),
         ("ended-terminated", ended(Ending::Terminated)),
+        ("ended-timed-out", ended(Ending::TimedOut)),
+        ("no-worker-stored", said(Answer::NoWorker, no_worker(voted()), None)),
         ("superseded", superseded().viewed()),
         ("superseded-new-link", superseded().seat(ANN, |one| one.reissued = true).viewed()),
         ("pressed-recorded", voted().sent()),
@@ -303,8 +347,8 @@ fn settled_pages() -> Vec<(&'static str, Reply)> {
         ("pressed-other-verdict", voted().pressed(Reject)),
         ("pressed-too-late", Happening::rejected().pressed(Approve)),
         ("pressed-expired", Happening::expired().pressed(Approve)),
-        ("pressed-no-worker", said(Answer::Accepted, Happening::asked().current(), None)),
-        ("pressed-sealing", said(Answer::Sealing, Reading::Unsealed(voted().0), None)),
+        ("pressed-no-worker", decided(Answer::Accepted, no_worker(Happening::asked()))),
+        ("pressed-sealing", decided(Answer::Sealing, Reading::Unsealed(voted().0))),
         ("pressed-to-confirm", to_confirm(Approve, "")),
         ("pressed-to-confirm-comment", to_confirm(Reject, COMMENT)),
     ]
@@ -313,12 +357,13 @@ fn settled_pages() -> Vec<(&'static str, Reply)> {
 fn problem_pages() -> Vec<(&'static str, Reply)> {
     let mistyped = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6";
     let problems = [
-        Problem::NotFound,
+        Problem::NO_PAGE,
         Problem::NotIssued(mistyped.to_owned()),
         Problem::Gone,
         Problem::Newer,
         Problem::InvalidVerdict,
         Problem::CommentTooLong,
+        Problem::CommentMissing(Verdict::Reject),
         Problem::CrossSite,
         Problem::NotAForm,
         Problem::BodyTooLarge,
@@ -336,6 +381,7 @@ fn problem_pages() -> Vec<(&'static str, Reply)> {
         let comment = if of_form.contains(&problem) { COMMENT } else { "" };
         let name = match problem {
             Problem::CommentTooLong => "comment_too_long",
+            Problem::CommentMissing(_) => "comment_missing",
             _ => problem_status(&problem).1,
         };
         (name, Reply::Problem(problem, comment.to_owned()))

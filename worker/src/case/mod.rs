@@ -72,6 +72,8 @@ struct Open {
     approval: Approval,
     /// In which people read times.
     time_zone: TimeZone,
+    /// When Temporal ends this run, whatever it waits for. Each run has its own.
+    times_out_at: Option<Timestamp>,
     deliveries: Deliveries,
     notices: Notices,
     ending: Ending,
@@ -176,6 +178,13 @@ impl Case {
         self.open = Some(left.open()?);
         self.drain_until_open(now);
         Ok(())
+    }
+
+    /// Temporal ends this run then, by a time-out that it was started with.
+    pub(crate) fn times_out(&mut self, at: Option<Timestamp>) {
+        if let Some(open) = &mut self.open {
+            open.times_out_at = at;
+        }
     }
 
     /// The submission cannot be decided.
@@ -478,6 +487,11 @@ impl Open {
         Some((due, format!("{what} {} ({when})", stage.plan().name)))
     }
 
+    /// When Temporal ends this run, if that is before the stage's deadline.
+    fn times_out_before(&self, stage: &Stage) -> Option<Timestamp> {
+        self.times_out_at.filter(|at| stage.deadline().is_some_and(|deadline| *at < deadline))
+    }
+
     /// Requests to those who were not asked yet, and the reminders that are due.
     fn requests(&mut self) -> Vec<ReviewRequest> {
         let Some(position) = self.approval.open() else { return Vec::new() };
@@ -501,6 +515,7 @@ impl Open {
             link: seat.link.clone(),
             asked_at: self.approval.asked_at(&seat.link),
             deadline: stage.deadline().map(to_message),
+            times_out_at: self.times_out_before(stage).map(to_message),
             on_deadline: stage.on_deadline(),
             escalates: stage.has_next_level(),
             reminder,
@@ -584,6 +599,7 @@ impl Open {
 
     fn vote(&mut self, ballot: Ballot, now: Timestamp) -> Result<bool, String> {
         let (who, has_new_link) = (self.claimant(&ballot.claim), self.has_new_link(&ballot.claim));
+        let verdict = ballot.verdict;
         let receipt = match self.approval.is_about_to_supersede(&ballot.claim) {
             true => Receipt::Superseded,
             false => self.approval.vote(ballot, now),
@@ -600,6 +616,12 @@ impl Open {
             Receipt::SelfVote => Err(format!("{who} does not decide their own submission")),
             Receipt::LinkRequired => {
                 Err(format!("only {who}'s link can decide for them (`may_decide` in [operators])"))
+            }
+            Receipt::CommentRequired => {
+                let verb = verdict.terms().name;
+                Err(format!(
+                    "{who} wrote no comment, which the rule requires to {verb} (`comment_required`)"
+                ))
             }
             Receipt::Superseded if has_new_link => Err(format!("{who} has a new link")),
             Receipt::Superseded => Err(format!("somebody else was asked instead of {who}")),

@@ -230,6 +230,48 @@ fn what_does_not_count_is_counted_with_its_reason_and_without_its_content() {
 }
 
 #[test]
+fn a_verdict_without_the_comment_that_the_rule_requires_is_counted_as_ignored_with_its_reason() {
+    let mut plan = plan();
+    plan.restrictions.comment_required = vec![Verdict::Reject];
+    let mut case = Case::default();
+    begin_with(&mut case, &plan);
+    open(&mut case, &["a", "b"]);
+    assert_eq!(case.status().comment_required, [i32::from(Verdict::Reject)]);
+    case.decide(Verdict::Reject, &signal("ann@example.com", " \n"), NOW);
+    case.decide(Verdict::Reject, &pressed("b"), NOW);
+    let why = |who: &str| {
+        format!(
+            "reject: {who}@example.com wrote no comment, which the rule requires to reject \
+             (`comment_required`)"
+        )
+    };
+    assert_eq!((case.votes(), case.reasons()), (0, vec![&why("ann"), &why("bob")]));
+    case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+    case.decide(Verdict::Reject, &signal("bob@example.com", "too dear"), NOW);
+    assert_eq!((case.votes(), case.inbox.ignored), (2, 2));
+}
+
+/// Of all decisions, since an operator's client has no field that ends.
+#[test]
+fn a_comment_that_is_cut_ends_visibly() {
+    let mut case = opened_case();
+    case.decide(Verdict::Reject, &signal("ann@example.com", &"x".repeat(2_001)), NOW);
+    let comment = &case.outcome().stages[0].decisions[0].comment;
+    assert!(comment.ends_with("x…") && comment.chars().count() == 2_000, "{comment}");
+}
+
+#[test]
+fn a_request_names_a_time_out_that_ends_the_workflow_before_its_deadline() {
+    let hours = |hours| NOW + jiff::SignedDuration::from_hours(hours);
+    for (ends, told) in [(None, false), (Some(0), true), (Some(2), false)] {
+        let mut case = opened_case();
+        case.times_out(ends.map(hours));
+        let requests = case.next_wait(NOW).requests;
+        assert!(requests.iter().all(|request| request.times_out_at.is_some() == told), "{ends:?}");
+    }
+}
+
+#[test]
 fn operators_signals_have_their_effect_or_a_reason() {
     let mut case = opened_case();
     case.all_sent();

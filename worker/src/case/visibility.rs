@@ -51,9 +51,15 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         digest: open.plan.digest.clone(),
         operator_actions: operator_actions(approval),
         confirm: open.plan.confirm,
+        comment_required: comment_required(open),
+        times_out_at: open.times_out_at.map(to_message),
         jws: concluded.map(|(_, outcome)| outcome.jws.clone()).unwrap_or_default(),
         ..Default::default()
     }
+}
+
+fn comment_required(open: &Open) -> Vec<i32> {
+    open.plan.restrictions.comment_required.iter().map(|verdict| i32::from(*verdict)).collect()
 }
 
 pub(super) fn search_attributes(open: &Open) -> Vec<SearchAttributeUpdate> {
@@ -176,6 +182,9 @@ pub(super) fn details(open: &Open, ignored: u32) -> String {
     for stage in open.approval.stages() {
         stage_details(&mut text, open, stage);
     }
+    if let Some(stage) = open.approval.open_stage() {
+        time_out_details(&mut text, open, stage);
+    }
     let Ending { concluded, follow_up, webhook, notices_in, .. } = &open.ending;
     if let (Progress::Done(Ok(())), Some((_, outcome))) = (follow_up, concluded) {
         let _ = writeln!(text, "\nFollow-up workflow: {}", markdown(&outcome.child_workflow_id));
@@ -227,6 +236,18 @@ fn stage_details(text: &mut String, open: &Open, stage: &Stage) {
         let reviewer = markdown(&format!("{}{}", seat.reviewer, absent.unwrap_or_default()));
         let _ = writeln!(text, "- {reviewer} {}", progress(open, stage, seat));
     }
+}
+
+/// Said where Temporal ends the workflow before the stage's deadline.
+fn time_out_details(text: &mut String, open: &Open, stage: &Stage) {
+    let Some(ends) = open.times_out_before(stage).map(to_message) else { return };
+    let ends = markdown(&text::full_moment(Some(&ends), &open.time_zone));
+    let _ = writeln!(
+        text,
+        "\n**Temporal ends this workflow at {ends}**, before the deadline of {}: it was started with a \
+         time-out. Start approvals without one.",
+        markdown(&stage.plan().name)
+    );
 }
 
 fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {

@@ -4,7 +4,7 @@
 //! state's methods in this order, and every replay rests on that order: commands follow from it.
 //!
 //! 1. `handle` with a signal: at any time, before everything else in a workflow task
-//! 2. `is_of`, `resume`: what the run before has left; or `begin` with a valid plan
+//! 2. `is_of`, `resume`: what the run before has left; or `begin` with a valid plan. Then `times_out`
 //! 3. `refuse`: the run fails
 //! 4. `next`: issue links, wait, end a stage, conclude, act on the outcome, or close
 //! 5. `search_attributes`: after `resume`; before a wait or the end, where they have changed; and before links are
@@ -47,7 +47,7 @@ use temporalio_sdk::{
 pub use self::notices::ApprovalNotices;
 use self::{
     background::{Background, StageWork, Timer},
-    origin::{Continued, Origin, Refused, chain},
+    origin::{Continued, Origin, Refused, chain, times_out_at},
 };
 use crate::{
     activities::Countersign,
@@ -88,18 +88,22 @@ impl ApprovalWorkflow {
         let mut background = Background::default();
         match Self::origin(ctx, &input)? {
             Origin::Case(case) => {
-                let now = now(ctx.workflow_time());
-                ctx.state_mut(|workflow| workflow.case.resume(*case, now));
+                let (now, ends) = (now(ctx.workflow_time()), times_out_at(ctx.info().raw()));
+                ctx.state_mut(|workflow| {
+                    workflow.case.resume(*case, now);
+                    workflow.case.times_out(ends);
+                });
                 Self::publish(ctx);
             }
             Origin::Submission => {
                 let encoding = encoding_of(&input);
                 let plan = Self::validate(ctx, input).await?;
                 let (now, info) = (now(ctx.workflow_time()), ctx.info());
-                let chain = chain(info.raw());
+                let (chain, ends) = (chain(info.raw()), times_out_at(info.raw()));
                 let begun =
                     ctx.state_mut(|workflow| workflow.case.begin(plan, chain, encoding, now));
                 begun.map_err(|why| Self::refuse(ctx, Refused::Plan(why)))?;
+                ctx.state_mut(|workflow| workflow.case.times_out(ends));
             }
         }
         Self::decide(ctx, &mut background).await?;

@@ -20,7 +20,7 @@ pub use self::diagnostics::{Diagnostic, Diagnostics};
 use self::{
     people::People,
     stages::Stages,
-    toml::{Reports, Table, Text},
+    toml::{Reports, Table, Text, Value},
 };
 use super::{
     FollowUp, FollowUps, Policy,
@@ -86,13 +86,14 @@ fn line(text: &str, at: usize) -> usize {
 }
 
 /// The keys of a rule and of the default, but for the rule's conditions.
-const RULE: [&str; 8] = [
+const RULE: [&str; 9] = [
     "name",
     "decision",
     "stages",
     "different_people",
     "tell_submitter",
     "confirm",
+    "comment_required",
     "on_approved",
     "on_rejected",
 ];
@@ -308,19 +309,54 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
         rejected: follow_up(table, "on_rejected"),
     };
     let confirm = wants(table, "confirm");
-    let decision = decision?;
-    let rule = Rule { name, when, decision, different_people, tell_submitter, follow_ups, confirm };
+    let comment_required = comment_required(table);
+    let rule = Rule {
+        name,
+        when,
+        decision: decision?,
+        different_people,
+        tell_submitter,
+        follow_ups,
+        confirm,
+        comment_required,
+    };
     (table.reported() == before).then_some(rule)
+}
+
+/// The verdicts that need a comment, each once.
+fn comment_required(table: &Table<'_>) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    let Some(value) = table.get("comment_required") else { return verdicts };
+    for text in value.one_or_more().iter().filter_map(Value::text) {
+        match Verdict::from_name(&text.text) {
+            Some(verdict) if verdicts.contains(&verdict) => {
+                table.wrong_at(text.span, format!("{:?} is here twice", text.text));
+            }
+            Some(verdict) => verdicts.push(verdict),
+            None => table.wrong_at(text.span, "must be \"approve\" or \"reject\""),
+        }
+    }
+    if !verdicts.is_empty() {
+        nobody_is_asked(table, &value, "comment_required");
+    }
+    verdicts
 }
 
 /// Something that a rule may want of its stages.
 fn wants(table: &Table<'_>, key: &str) -> bool {
     let Some(value) = table.get(key) else { return false };
     let wants = value.boolean().unwrap_or(false);
-    if wants && table.get("decision").is_some() {
-        value.wrong(format!("remove `{key}`: nobody is asked where a rule has a `decision`"));
+    if wants {
+        nobody_is_asked(table, &value, key);
     }
     wants
+}
+
+/// Reports what a rule wants of those whom it does not ask.
+fn nobody_is_asked(table: &Table<'_>, value: &Value<'_>, key: &str) {
+    if table.get("decision").is_some() {
+        value.wrong(format!("remove `{key}`: nobody is asked where a rule has a `decision`"));
+    }
 }
 
 fn follow_up(table: &Table<'_>, key: &str) -> Option<FollowUp> {

@@ -238,6 +238,26 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ),
     ("[[rules.stages]]", "confirm = «1»\n[[rules.stages]]", "must be true or false, not a number"),
     (
+        "[[rules.stages]]",
+        "comment_required = [«\"rejection\"»]\n[[rules.stages]]",
+        "must be \"approve\" or \"reject\"",
+    ),
+    (
+        "[[rules.stages]]",
+        "comment_required = [\"reject\", «\"reject\"»]\n[[rules.stages]]",
+        "\"reject\" is here twice",
+    ),
+    (
+        "[[rules.stages]]",
+        "comment_required = «true»\n[[rules.stages]]",
+        "must be a string, not true or false",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\ncomment_required = «[\"reject\"]»",
+        "remove `comment_required`: nobody is asked where a rule has a `decision`",
+    ),
+    (
         "decision = \"approve\"",
         "decision = «\"approve\"»\nstages = [{ reviewers = [\"finance\"] }]",
         "a rule has either a `decision` or `stages`, not both",

@@ -196,6 +196,23 @@ Ignored signals: 1. The query `status` says why.
 }
 
 #[test]
+fn a_time_out_that_ends_an_approval_before_its_deadline_stands_in_the_details() {
+    let words = "**Temporal ends this workflow at Wed 25 Nov 2026, 09:59 UTC**, before the deadline of \
+                 Finance: it was started with a time-out.";
+    let mut case = case();
+    for (ends, is_said) in
+        [(None, false), (Some("2026-11-25T09:59:00Z"), true), (Some("2026-11-25T10:00:01Z"), false)]
+    {
+        case.times_out(ends.map(at));
+        assert_eq!(case.details().contains(words), is_said, "{}", case.details());
+        assert_eq!(case.status().times_out_at.is_some(), ends.is_some());
+    }
+    case.times_out(Some(at("2026-11-25T09:59:00Z")));
+    decide(&mut case, Verdict::Approve, "cy", "2026-11-24T12:00:00Z");
+    assert!(!case.details().contains("Temporal ends"), "it is decided: {}", case.details());
+}
+
+#[test]
 fn times_are_those_of_the_calendars_zone() {
     let mut case = planned_case(|plan| plan.time_zone = "America/Los_Angeles".into());
     assert_eq!(case.status().time_zone, "America/Los_Angeles");
