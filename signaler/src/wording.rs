@@ -523,6 +523,7 @@ pub(crate) fn refusal(problem: &Problem, comment: &str) -> String {
     }
 }
 
+const EITHER: &str = "It has to be either Approve or Reject: please press one of the two buttons.";
 const NOT_LOCAL: &str = "Whoever sees its mails can decide for every reviewer, so it is shown only in a \
     browser on the machine that runs Countersign.";
 
@@ -546,10 +547,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
              in a minute.",
         ),
         Problem::Newer => ("This page is being upgraded", UPGRADING),
-        Problem::InvalidVerdict => (
-            NOT_RECORDED,
-            "It has to be either Approve or Reject: please press one of the two buttons.",
-        ),
+        Problem::InvalidVerdict => (NOT_RECORDED, EITHER),
         Problem::CommentTooLong => {
             (NOT_RECORDED, "The comment is longer than 2,000 characters. Please shorten it.")
         }
