@@ -33,7 +33,12 @@ use crate::{
 /// How long Temporal leaves a workflow task to the worker that has the workflow cached. Longer, and what a
 /// worker's death leaves behind waits longer; shorter, and tasks that only wait their turn in a burst are
 /// taken away and replayed.
-const STICKY: Duration = Duration::from_secs(6);
+const STICKY: Duration = Duration::from_secs(8);
+
+/// How many workflows a worker keeps in memory, some 60 KB each. When more of them have something to do at once, each
+/// is replayed from its beginning, and takes the place of another one that is needed next. But Core looks through all
+/// of them for each task.
+const CACHED_WORKFLOWS: usize = 2_000;
 /// How often workers report to the server what they are: the SDK's default.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
@@ -151,6 +156,7 @@ pub fn worker_with(
             .map_err(anyhow::Error::msg)
             .context("the worker's options")?;
         config.sticky_queue_schedule_to_start_timeout = STICKY;
+        config.max_cached_workflows = CACHED_WORKFLOWS;
         init_worker(&runtime, config, client.connection().clone()).map(Arc::new)
     };
     let (approvals, webhook) = (core(&options)?, core(&for_webhook)?);
