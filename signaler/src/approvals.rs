@@ -35,12 +35,12 @@ use crate::{
     answer::{Ending, Reading, pending},
     disclosure::without_document,
     genuine, history,
-    lookup::{
-        FORGET_MISSING, HISTORY, Handle, Lookup, LookupError, Proof, Run, by_link, events, handle,
-        issued,
-    },
+    index::Index,
+    lookup::{FORGET_MISSING, HISTORY, Lookup, LookupError, Proof, by_link, events, issued},
     signalled::signalled,
-    temporal::{Failure, Temporal, call, call_with_effect, from_temporal, to_temporal},
+    temporal::{
+        Failure, Handle, Run, Temporal, call, call_with_effect, from_temporal, handle, to_temporal,
+    },
 };
 
 const QUERY: Duration = Duration::from_secs(2);
@@ -98,9 +98,10 @@ impl Approvals {
         client: ClientOptions,
         jwks: Jwks,
     ) -> Self {
+        let temporal = Temporal::connect(connection, client);
         Approvals {
-            temporal: Temporal::connect(connection, client),
-            lookup: Lookup::new(),
+            lookup: Lookup::new(Index::new(temporal.clients())),
+            temporal,
             rechecked: by_link(FORGET_MISSING),
             chains: Cache::new(CACHED_CHAINS),
             jwks,

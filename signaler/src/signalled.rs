@@ -12,8 +12,8 @@ use temporalio_common::protos::temporal::api::history::v1::{
 };
 
 use crate::{
-    lookup::{Handle, events, handle},
-    temporal::{Failure, from_temporal},
+    lookup::events,
+    temporal::{Failure, Handle, from_temporal, handle},
 };
 
 /// How many runs of an approval are read, newest first.
