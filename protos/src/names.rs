@@ -37,6 +37,8 @@ pub const ATTRIBUTE_REVIEWERS: &str = "ApprovalReviewers";
 pub const ATTRIBUTE_LINKS: &str = "ApprovalLinks";
 /// Search attribute (Bool): whether a request to one of them is undeliverable.
 pub const ATTRIBUTE_UNDELIVERABLE: &str = "ApprovalUndeliverable";
+/// Search attribute (Datetime): the next deadline of an approval that is pending.
+pub const ATTRIBUTE_DEADLINE: &str = "ApprovalDeadline";
 /// Failure type: the submission is invalid.
 pub const FAILURE_INVALID_SUBMISSION: &str = "InvalidSubmission";
 /// Failure type: the workflow was started on a cron schedule, with a retry policy, or from a forged

@@ -35,12 +35,10 @@ use crate::{
     answer::{Ending, Reading, pending},
     disclosure::without_document,
     genuine, history,
-    index::Index,
+    index::{Handle, Index, Run, handle},
     lookup::{FORGET_MISSING, HISTORY, Lookup, LookupError, Proof, by_link, events, issued},
     signalled::signalled,
-    temporal::{
-        Failure, Handle, Run, Temporal, call, call_with_effect, from_temporal, handle, to_temporal,
-    },
+    temporal::{Failure, Temporal, call, call_with_effect, from_temporal, to_temporal},
 };
 
 const QUERY: Duration = Duration::from_secs(2);
@@ -62,7 +60,7 @@ const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(names::AT
 
 /// Finds, reads and signals approvals.
 pub(crate) struct Approvals {
-    temporal: Temporal,
+    temporal: Arc<Temporal>,
     lookup: Lookup,
     rechecked: Cache<LinkHash, ()>,
     /// The first runs' IDs, by run ID.
@@ -98,9 +96,9 @@ impl Approvals {
         client: ClientOptions,
         jwks: Jwks,
     ) -> Self {
-        let temporal = Temporal::connect(connection, client);
+        let temporal = Arc::new(Temporal::connect(connection, client));
         Approvals {
-            lookup: Lookup::new(Index::new(temporal.clients())),
+            lookup: Lookup::new(Index::new(temporal.clone())),
             temporal,
             rechecked: by_link(FORGET_MISSING),
             chains: Cache::new(CACHED_CHAINS),

@@ -9,9 +9,9 @@ use tokio::time::sleep;
 use crate::{
     answer::{Answer, Reading, after_sending, needs_confirmation, settled},
     approvals::{Approvals, SignalError},
+    index::Run,
     lookup::LookupError,
     problem::Problem,
-    temporal::Run,
 };
 
 /// How long a query waits after a signal, for a worker to have begun the workflow task. A query that comes

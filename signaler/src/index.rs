@@ -3,24 +3,24 @@
 //! All programs of a namespace together may ask it ten times a second by default. So links that are wanted
 //! within a moment share a request.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use countersign_protos::{LinkHash, names};
 use serde_json::Value;
 use temporalio_client::{
-    Client, NamespacedClient,
+    Client, NamespacedClient, UntypedWorkflowHandle, WorkflowExecutionInfo,
     grpc::WorkflowService,
     tonic::{self, IntoRequest},
 };
 use temporalio_common::protos::temporal::api::{
-    workflow::v1::WorkflowExecutionInfo, workflowservice::v1::ListWorkflowExecutionsRequest,
+    workflow::v1, workflowservice::v1::ListWorkflowExecutionsRequest,
 };
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
 };
 
-use crate::temporal::{Clients, Failure, Run, call};
+use crate::temporal::{Failure, Temporal, call};
 
 const LOOK_UP: Duration = Duration::from_secs(3);
 /// How many links share a request at most.
@@ -34,6 +34,31 @@ const EVERY: Duration = Duration::from_secs(1);
 const PAGE: i32 = 1_000;
 /// More claims to one link are an attack, for operators to clean up.
 const MAX_PAGES: usize = 10;
+
+/// One run of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) workflow_id: Arc<str>,
+    pub(crate) run_id: Arc<str>,
+}
+
+pub(crate) type Handle = UntypedWorkflowHandle<Client>;
+
+impl Run {
+    pub(crate) fn handle(&self, client: &Client) -> Handle {
+        handle(client, &self.workflow_id, Some(&self.run_id))
+    }
+}
+
+/// Of a workflow's run, or of its latest one.
+pub(crate) fn handle(client: &Client, workflow_id: &str, run_id: Option<&str>) -> Handle {
+    WorkflowExecutionInfo::builder()
+        .namespace(client.namespace())
+        .workflow_id(workflow_id)
+        .maybe_run_id(run_id)
+        .build()
+        .bind_untyped(client.clone())
+}
 
 /// Runs that claim a link, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,20 +91,20 @@ struct Asked {
 
 /// The index, with requests shared among all who ask.
 pub(crate) struct Index {
-    clients: Clients,
+    temporal: Arc<Temporal>,
     asked: mpsc::UnboundedSender<Asked>,
 }
 
 impl Index {
     /// # Panics
     /// Outside a Tokio runtime.
-    pub(crate) fn new(clients: Clients) -> Self {
-        let of_server = clients.clone();
+    pub(crate) fn new(temporal: Arc<Temporal>) -> Self {
+        let asked = temporal.clone();
         let list = move |links: Vec<LinkHash>, token| {
-            let clients = of_server.clone();
-            async move { list(&clients.get()?, &links, token).await }
+            let temporal = asked.clone();
+            async move { list(&temporal.client()?, &links, token).await }
         };
-        Index { clients, asked: serving(list) }
+        Index { temporal, asked: serving(list) }
     }
 
     /// The runs that claim a link: all of them, unless there are [`more`](Claims::more).
@@ -89,12 +114,17 @@ impl Index {
 
     /// All claims to one link, page by page. It asks for itself alone: only many claims are more than a page.
     pub(crate) fn pages(&self, link: &LinkHash) -> Pages {
-        Pages { clients: self.clients.clone(), link: link.clone(), next: Some(Vec::new()), seen: 0 }
+        Pages {
+            temporal: self.temporal.clone(),
+            link: link.clone(),
+            next: Some(Vec::new()),
+            seen: 0,
+        }
     }
 }
 
 pub(crate) struct Pages {
-    clients: Clients,
+    temporal: Arc<Temporal>,
     link: LinkHash,
     /// Names the next page; `None` after the last one.
     next: Option<Vec<u8>>,
@@ -112,7 +142,7 @@ impl Pages {
             return Err(Failure::Refused(why));
         }
         self.seen += 1;
-        let page = list(&self.clients.get()?, &links, token).await?;
+        let page = list(&self.temporal.client()?, &links, token).await?;
         self.next = Some(page.next).filter(|next| !next.is_empty());
         Ok(Some(oldest_first(page.claims)))
     }
@@ -258,7 +288,7 @@ fn query(links: &[LinkHash]) -> String {
     )
 }
 
-fn claim(info: WorkflowExecutionInfo) -> Option<Claim> {
+fn claim(info: v1::WorkflowExecutionInfo) -> Option<Claim> {
     let started = info.start_time.unwrap_or_default();
     let execution = info.execution?;
     let attributes = info.search_attributes.unwrap_or_default().indexed_fields;

@@ -23,8 +23,8 @@ use temporalio_common::protos::{
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    index::{Claims, Index, Pages},
-    temporal::{Failure, Handle, Run, Temporal, call},
+    index::{Claims, Handle, Index, Pages, Run},
+    temporal::{Failure, Temporal, call},
 };
 
 /// To read one run's history.

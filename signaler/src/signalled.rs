@@ -12,8 +12,9 @@ use temporalio_common::protos::temporal::api::history::v1::{
 };
 
 use crate::{
+    index::{Handle, handle},
     lookup::events,
-    temporal::{Failure, Handle, from_temporal, handle},
+    temporal::{Failure, from_temporal},
 };
 
 /// How many runs of an approval are read, newest first.

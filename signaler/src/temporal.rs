@@ -1,11 +1,11 @@
 //! The connection to Temporal: made in the background; every call has its own deadline.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, time::Duration};
 
 use countersign_protos::payload::Payload;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, NamespacedClient,
-    RetryOptions, RpcOptions, UntypedWorkflowHandle, WorkflowExecutionInfo,
+    RetryOptions, RpcOptions,
     errors::{ClientError, WorkflowInteractionError, WorkflowQueryError},
     grpc::WorkflowService,
     tonic::{self, Code, ConnectError, IntoRequest},
@@ -29,48 +29,10 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// A connection that may not be established yet.
 pub(crate) struct Temporal {
-    clients: Clients,
+    client: watch::Receiver<Option<Client>>,
     pub(crate) outage: Outage,
     /// Connecting stops when this is dropped.
     _connecting: JoinSet<()>,
-}
-
-/// The connection's client, once there is one.
-#[derive(Clone)]
-pub(crate) struct Clients(watch::Receiver<Option<Client>>);
-
-impl Clients {
-    /// # Errors
-    /// [`Failure::NotSent`] before the first connection.
-    pub(crate) fn get(&self) -> Result<Client, Failure> {
-        let client = self.0.borrow().clone();
-        client.ok_or_else(|| Failure::NotSent("it has not been reached yet".to_owned()))
-    }
-}
-
-/// One run of a workflow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Run {
-    pub(crate) workflow_id: Arc<str>,
-    pub(crate) run_id: Arc<str>,
-}
-
-pub(crate) type Handle = UntypedWorkflowHandle<Client>;
-
-impl Run {
-    pub(crate) fn handle(&self, client: &Client) -> Handle {
-        handle(client, &self.workflow_id, Some(&self.run_id))
-    }
-}
-
-/// Of a workflow's run, or of its latest one.
-pub(crate) fn handle(client: &Client, workflow_id: &str, run_id: Option<&str>) -> Handle {
-    WorkflowExecutionInfo::builder()
-        .namespace(client.namespace())
-        .workflow_id(workflow_id)
-        .maybe_run_id(run_id)
-        .build()
-        .bind_untyped(client.clone())
 }
 
 /// When Temporal last failed to answer this process.
@@ -152,18 +114,14 @@ impl Temporal {
                 sleep(RECONNECT).await;
             }
         });
-        Temporal { clients: Clients(receiver), outage, _connecting: connecting }
+        Temporal { client: receiver, outage, _connecting: connecting }
     }
 
     /// # Errors
     /// [`Failure::NotSent`] before the first connection.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        self.clients.get()
-    }
-
-    /// For who needs the client later.
-    pub(crate) fn clients(&self) -> Clients {
-        self.clients.clone()
+        let client = self.client.borrow().clone();
+        client.ok_or_else(|| Failure::NotSent("it has not been reached yet".to_owned()))
     }
 
     /// Whether Temporal serves the namespace right now.

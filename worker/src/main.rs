@@ -16,8 +16,8 @@ use countersign_protos::{
 use countersign_worker::{
     approval::EmailAddress,
     cli::{
-        Cli, Command, PolicyFile, RawSettings, Settings, check_policy, load_keys, new_key,
-        public_key, verify,
+        Cli, Command, PolicyFile, RawSettings, Settings, check_policy, doctor, explanation, list,
+        load_keys, new_key, public_key, verify,
     },
     temporal::{
         TemporalSettings, connect, register_search_attributes, slots, temporal_settings, worker,
@@ -25,6 +25,7 @@ use countersign_worker::{
     webhook::WebhookError,
 };
 use futures::FutureExt;
+use jiff::Timestamp;
 use temporalio_client::Client;
 use temporalio_sdk::WorkerOptions;
 use tokio::{
@@ -52,6 +53,16 @@ async fn main() -> ExitCode {
         }
         Some(Command::CheckPolicy { file, explain, at }) => {
             print(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()))
+        }
+        Some(Command::Doctor { json }) => examined(&cli.settings, json).await,
+        Some(Command::List { details, json }) => {
+            let listed = async { list(&cli.settings, temporal_settings()?, details, json).await };
+            shown(listed.await.map(Ok))
+        }
+        Some(Command::Explain { workflow, details, json }) => {
+            let explained =
+                async { explanation(&workflow, temporal_settings()?, details, json).await };
+            shown(explained.await)
         }
         Some(Command::NewKey) => print(new_key()),
         Some(Command::PublicKey) => with_keys(&cli.settings, None, |keys| Ok(public_key(keys))),
@@ -103,6 +114,24 @@ fn print(checked: Result<String, String>) -> ExitCode {
     }
 }
 
+/// Prints what a command found, or why it could not look.
+fn shown(found: anyhow::Result<Result<String, String>>) -> ExitCode {
+    match found {
+        Ok(found) => print(found),
+        Err(error) => exit_code(Err(error), false),
+    }
+}
+
+async fn examined(settings: &RawSettings, json: bool) -> ExitCode {
+    let (settings, temporal) = match checked(settings) {
+        Ok(checked) => checked,
+        Err(error) => return exit_code(Err(error), false),
+    };
+    let (findings, is_sound) = doctor(&settings, temporal, json).await;
+    println!("{findings}");
+    if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 /// Runs a command with the public keys of a file or, without one, of the settings.
 fn with_keys(
     settings: &RawSettings,
@@ -123,17 +152,25 @@ fn with_keys(
 }
 
 async fn check_and_run(settings: &RawSettings) -> anyhow::Result<()> {
-    let (settings, temporal) = match (settings.check(), temporal_settings()) {
-        (Err(wrong), Err(temporal)) => bail!("{WRONG}{wrong}\n  {temporal}"),
-        (settings, temporal) => (settings.map_err(|wrong| anyhow!("{WRONG}{wrong}"))?, temporal?),
-    };
+    let (settings, temporal) = checked(settings)?;
     run(settings, temporal).await
 }
 
-async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<()> {
+fn checked(settings: &RawSettings) -> anyhow::Result<(Settings, TemporalSettings)> {
+    match (settings.check(), temporal_settings()) {
+        (Err(wrong), Err(temporal)) => bail!("{WRONG}{wrong}\n  {temporal}"),
+        (settings, temporal) => {
+            Ok((settings.map_err(|wrong| anyhow!("{WRONG}{wrong}"))?, temporal?))
+        }
+    }
+}
+
+async fn run(settings: Settings, mut temporal: TemporalSettings) -> anyhow::Result<()> {
     // One listener for the process's whole life, so that no signal is lost.
     let stop = stop_requested()?.shared();
     info!(fingerprints = settings.fingerprints(), "link keys");
+    let mut identity = settings.identity();
+    temporal.0.identity = identity.to_string();
     let started = tokio::select! {
         client = start(temporal) => Some(client?),
         () = stop.clone() => None,
@@ -145,10 +182,8 @@ async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<(
              reviewers are accepted"
         );
     }
-    if let Some(policy) = settings.policy() {
-        info!(rules = policy.summary(), "routing rules in force");
-        tokio::spawn(reload_on_hangup(policy.clone(), signal(SignalKind::hangup())?));
-    }
+    // Without rules, the signal ends the process as it does others.
+    let policy = settings.policy().cloned().map(|policy| (policy, signal(SignalKind::hangup())));
     let task_queue = settings.task_queue.clone();
     let countersign = settings.countersign();
     if let Some(webhook) = &countersign.webhook {
@@ -160,6 +195,17 @@ async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<(
         .tuner(slots(MAX_ACTIVITIES))
         .build();
     let mut worker = worker(&client, countersign, options)?;
+    if let Some((policy, hangup)) = policy {
+        info!(rules = policy.summary(), "routing rules in force");
+        let identify = worker.identify();
+        let reloaded = move |policy: &PolicyFile| {
+            (identity.rules, identity.since) = (policy.hash(), Timestamp::now());
+            if let Err(error) = identify(&identity.to_string()) {
+                warn!(%error, "Temporal still has this worker's earlier identity");
+            }
+        };
+        tokio::spawn(reload_on_hangup(policy, hangup?, reloaded));
+    }
     let shut_down = worker.shutdown_handle();
     let late = async move {
         stop.await;
@@ -212,10 +258,17 @@ fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// A file with errors changes nothing: the rules in force stay.
-async fn reload_on_hangup(policy: PolicyFile, mut hangup: Signal) {
+async fn reload_on_hangup(
+    policy: PolicyFile,
+    mut hangup: Signal,
+    mut reloaded: impl FnMut(&PolicyFile),
+) {
     while hangup.recv().await.is_some() {
         match policy.read_again() {
-            Ok(rules) => info!(rules, "routing rules reloaded"),
+            Ok(rules) => {
+                reloaded(&policy);
+                info!(rules, "routing rules reloaded");
+            }
             Err(errors) => error!("routing rules not reloaded: {errors}"),
         }
     }

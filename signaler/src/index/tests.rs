@@ -151,10 +151,10 @@ fn a_run_claims_the_links_of_its_search_attribute() {
     let info = |value: Value| {
         let payload = Payload { data: value.to_string().into_bytes(), ..Payload::default() };
         let indexed_fields = [(names::ATTRIBUTE_LINKS.to_owned(), payload)].into();
-        WorkflowExecutionInfo {
+        v1::WorkflowExecutionInfo {
             execution: Some(WorkflowExecution { workflow_id: "w".into(), run_id: "r".into() }),
             search_attributes: Some(SearchAttributes { indexed_fields }),
-            ..WorkflowExecutionInfo::default()
+            ..v1::WorkflowExecutionInfo::default()
         }
     };
     let both: Vec<String> = wanted.iter().map(|link| link.as_str().to_owned()).collect();

@@ -280,10 +280,11 @@ mod among_decoys {
             .service_override(CallbackBasedGrpcService { callback })
             .build();
         let temporal = Temporal::connect(connection, ClientOptions::new("default").build());
+        let temporal = Arc::new(temporal);
         while temporal.client().is_err() {
             sleep(Duration::from_millis(1)).await;
         }
-        let lookup = Lookup::new(Index::new(temporal.clients()));
+        let lookup = Lookup::new(Index::new(temporal.clone()));
         let mut found = lookup.locate(&temporal, &link()).await;
         for _ in 0..3 {
             // Again from the cache, missing or not.

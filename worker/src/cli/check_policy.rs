@@ -1,6 +1,6 @@
 //! `countersign-worker check-policy`: reports the errors in a rules file, or explains what the rules do.
 
-use std::{fs, path::Path};
+use std::{cell::RefCell, fs, path::Path};
 
 use countersign_protos::{
     payload::{self, Encoding},
@@ -8,8 +8,12 @@ use countersign_protos::{
     v1::Submission,
 };
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use crate::{policy::Policy, validation};
+
+/// How much of a hash tells rules apart.
+const HASH_BYTES: usize = 6;
 
 /// Returns a one-line summary of valid rules and what may be wrong with them, or with a submission how
 /// they decide it.
@@ -41,12 +45,37 @@ pub fn check_policy(
 /// # Errors
 /// Every error in it, as text.
 pub fn load(path: &Path, colours: bool) -> Result<Policy, String> {
+    load_hashed(path, colours).map(|(policy, _)| policy)
+}
+
+/// As [`load`], with a hash of the file and of those that it names: the same for the same rules.
+///
+/// # Errors
+/// As it has.
+pub(super) fn load_hashed(path: &Path, colours: bool) -> Result<(Policy, String), String> {
     let text = fs::read_to_string(path)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let hash = RefCell::new(Sha256::new());
+    let with_hash = |text: String| {
+        hash.borrow_mut().update(text.len().to_be_bytes());
+        hash.borrow_mut().update(&text);
+        text
+    };
+    let text = with_hash(text);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let read_file = |file: &str| fs::read_to_string(folder.join(file));
-    Policy::parse(&text, &path.display().to_string(), read_file)
-        .map_err(|diagnostics| diagnostics.render(colours))
+    let read_file = |file: &str| fs::read_to_string(folder.join(file)).map(with_hash);
+    let policy = Policy::parse(&text, &path.display().to_string(), read_file)
+        .map_err(|diagnostics| diagnostics.render(colours))?;
+    let hash = hash.borrow().clone().finalize();
+    Ok((policy, hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()))
+}
+
+/// The same of other texts.
+pub(super) fn hash_of<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let hash = Sha256::new();
+    let hash = texts
+        .fold(hash, |hash, text| hash.chain_update(text.len().to_be_bytes()).chain_update(text));
+    hash.finalize().iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads a submission as a worker with these rules does.
@@ -73,6 +102,26 @@ mod tests {
 
     fn example(file: &str) -> std::path::PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(file)
+    }
+
+    #[test]
+    fn rules_have_the_same_hash_only_with_the_same_calendars() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [rules, holidays] =
+            ["policy.toml", "holidays.ics"].map(|name| folder.path().join(name));
+        let copy = |name: &str, to: &Path| {
+            fs::copy(example(name), to).map(drop).expect("a copy");
+        };
+        let hash = || load_hashed(&rules, false).expect("good rules").1;
+        copy("policy.toml", &rules);
+        copy("holidays.ics", &holidays);
+        let before = hash();
+        assert_eq!((before.len(), &hash()), (12, &before));
+        let calendar = fs::read_to_string(&holidays).expect("a calendar");
+        fs::write(&holidays, calendar.replace("2026", "2027")).expect("written");
+        assert_ne!(hash(), before);
+        copy("holidays.ics", &holidays);
+        assert_eq!(hash(), before);
     }
 
     #[test]

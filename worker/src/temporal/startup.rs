@@ -28,7 +28,7 @@ const POLL_EVERY: Duration = Duration::from_millis(250);
 /// have done so.
 const REGISTERED_ELSEWHERE: Duration = Duration::from_secs(10);
 
-const ATTRIBUTES: [(&str, IndexedValueType); 4] = [
+pub(super) const ATTRIBUTES: [(&str, IndexedValueType); 4] = [
     (ATTRIBUTE_STATUS, IndexedValueType::Keyword),
     (ATTRIBUTE_REVIEWERS, IndexedValueType::KeywordList),
     (ATTRIBUTE_LINKS, IndexedValueType::KeywordList),

@@ -269,7 +269,8 @@ async fn a_probe_reads_the_topics_attributes() {
             _ => refusal("AuthorizationError", "no"),
         })
     };
-    assert_eq!(topic(&may_list(true), KEYS).probe().await, Ok(()));
+    let says = topic(&may_list(true), KEYS).probe().await.expect("both rights");
+    assert_eq!(says, "the topic arn:aws:sns:eu-central-1:123456789012:approvals answers");
     let error = topic(&may_list(false), KEYS).probe().await.expect_err("no right").to_string();
     assert!(error.contains("without sns:ListSubscriptionsByTopic, a mail to somebody"), "{error}");
     let url = endpoint(|_| refusal("NotFound", "Topic does not exist"));
