@@ -18,14 +18,14 @@ pub struct WorkerIdentity {
     pub keys: Vec<String>,
     /// The fingerprint of what routes submissions.
     pub rules: String,
-    /// When it started, or last read its rules again. To the minute.
+    /// When it started, or last read its rules again. To the second.
     pub since: Timestamp,
 }
 
 impl fmt::Display for WorkerIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let WorkerIdentity { process, version, keys, rules, since } = self;
-        let since = since.strftime("%Y-%m-%dT%H:%MZ");
+        let since = since.strftime("%Y-%m-%dT%H:%M:%SZ");
         write!(f, "{process} {version} keys={} rules={rules} since={since}", keys.join(","))
     }
 }
@@ -46,7 +46,7 @@ impl FromStr for WorkerIdentity {
             Some(value.to_owned())
         };
         let (keys, rules) = (value("keys"), value("rules"));
-        let since = value("since").and_then(|since| since.replace('Z', ":00Z").parse().ok());
+        let since = value("since").and_then(|since| since.parse().ok());
         let keys = keys.ok_or(UnknownIdentity)?.split(',').map(str::to_owned).collect();
         let (rules, since) = (rules.ok_or(UnknownIdentity)?, since.ok_or(UnknownIdentity)?);
         Ok(WorkerIdentity { process, version, keys, rules, since })
@@ -67,7 +67,7 @@ mod tests {
             since: "2026-12-01T09:12:00Z".parse().expect("a time"),
         };
         let text = "7@worker-1 0.4.0 keys=Cl01nCFKbCQ,76ejsd6uOpA rules=m3Kx1bkcxUo \
-                    since=2026-12-01T09:12Z";
+                    since=2026-12-01T09:12:00Z";
         assert_eq!(identity.to_string(), text);
         assert_eq!(text.parse(), Ok(identity));
         for other in ["", "7@worker-1", "my worker", "7@h 1 keys=a rules=b", "7@h 1 rules=b keys=a"]

@@ -1,6 +1,6 @@
 //! Whether a set-up is sound: the words of `doctor`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -335,18 +335,19 @@ fn alive(connected: &Connected, now: Timestamp) -> Vec<(String, Option<WorkerIde
     let queues = connected.queues.iter().flatten();
     let mut pollers: Vec<&Poller> =
         queues.flat_map(|queue| &queue.pollers).filter(|poller| poller.is_alive(now)).collect();
-    // The latest of a process counts: it may have read other rules since.
+    // What a process said last counts: it may have read its rules again, with polls still under way.
     pollers.sort_by_key(|poller| poller.last_seen);
-    let mut workers: Vec<(String, Option<WorkerIdentity>)> = Vec::new();
-    for poller in pollers.into_iter().rev() {
+    let mut workers = BTreeMap::<String, Option<WorkerIdentity>>::new();
+    for poller in pollers {
         let identity = poller.identity.parse::<WorkerIdentity>().ok();
         let process = identity.as_ref().map_or(&poller.identity, |identity| &identity.process);
-        if !workers.iter().any(|(other, _)| other == process) {
-            workers.push((process.clone(), identity));
+        let known = workers.entry(process.clone()).or_default();
+        let since = |identity: &Option<WorkerIdentity>| identity.as_ref().map(|it| it.since);
+        if since(&identity) >= since(known) {
+            *known = identity;
         }
     }
-    workers.sort_by(|one, other| one.0.cmp(&other.0));
-    workers
+    workers.into_iter().collect()
 }
 
 fn workers(queue: &Result<Queue, String>, now: Timestamp) -> Finding {

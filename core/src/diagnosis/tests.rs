@@ -272,8 +272,8 @@ fn set_up_6_policies_differ() {
         let both = vec![
             poller(&worker("7@a"), "2026-12-01T11:59:30Z"),
             // What it said before it read its rules again.
-            poller(&worker("8@b"), "2026-12-01T11:59:00Z"),
-            poller(&other, "2026-12-01T11:59:40Z"),
+            poller(&other, "2026-12-01T11:59:20Z"),
+            poller(&worker("8@b"), "2026-12-01T11:59:40Z"),
         ];
         connected.queues = vec![queue("approvals", both)];
     });
