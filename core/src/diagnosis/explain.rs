@@ -310,9 +310,15 @@ fn no_answer(said: &mut Explanation, case: &Case, why: &str, now: Timestamp) {
             ),
         );
     } else {
+        let last = alive.iter().map(|poller| poller.last_seen).max().unwrap_or(now);
         said.says(
-            format!("{} poll {queue}, and none answers: {why}", counted(alive.len(), "worker")),
-            "Look into the workers' logs, and run countersign-worker doctor.",
+            format!(
+                "{} polled {queue} in the last minute, at last {}, and none answers: {why}",
+                counted(alive.len(), "worker"),
+                moment(last, now)
+            ),
+            "If a worker has just stopped, start it again: Temporal shows it for a minute longer. Otherwise its log \
+             says what it waits for; run countersign-worker doctor, too.",
         );
     }
 }

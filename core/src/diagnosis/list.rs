@@ -122,6 +122,12 @@ impl Overview {
         groups
     }
 
+    /// An open approval, if there is one.
+    pub fn an_approval(&self) -> Option<&str> {
+        let mut approvals = self.rows.iter().rev().filter(|row| row.kind == Kind::Approval);
+        approvals.next().map(|row| row.workflow_id.as_str())
+    }
+
     pub(super) fn count_of(&self, state: State) -> usize {
         self.rows.iter().filter(|row| row.state == state).count()
     }

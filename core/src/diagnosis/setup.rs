@@ -67,6 +67,8 @@ pub struct Connected {
     /// How many calls were refused for now, and in which words.
     pub refused: (u32, String),
     pub queues: Vec<Result<Queue, String>>,
+    /// An open approval that was queried, and how long a worker took to answer; `None` if none is open.
+    pub answer: Option<(String, Result<SignedDuration, String>)>,
     /// This machine's clock minus the server's.
     pub clock: Result<SignedDuration, String>,
     /// Whether the server can write.
@@ -140,6 +142,7 @@ pub fn examine(setup: &Setup) -> Vec<Finding> {
         findings.extend([store(&connected.writes), clock(&connected.clock)]);
         let alive = alive(connected, *now);
         findings.extend(connected.queues.iter().map(|queue| workers(queue, *now)));
+        findings.extend(connected.answer.as_ref().map(answer));
         findings.push(versions(own, &alive));
         findings.push(rules(own, &alive));
         findings.push(keys(own, &alive, &setup.signaler));
@@ -386,6 +389,25 @@ fn workers(queue: &Result<Queue, String>, now: Timestamp) -> Finding {
             "More is to do than these workers can: start others, or see what keeps them busy.",
         ),
         None => Finding::good("workers", says),
+    }
+}
+
+/// Temporal shows a worker that has stopped for as long as a poll can take: whether one answers is known at once.
+fn answer((workflow, answer): &(String, Result<SignedDuration, String>)) -> Finding {
+    match answer {
+        Ok(took) => {
+            let milliseconds = took.as_millis();
+            Finding::good(
+                "workers",
+                format!("one has answered a query of {workflow} in {milliseconds} ms"),
+            )
+        }
+        Err(why) => Finding::problem(
+            "workers",
+            format!("nobody has answered a query of {workflow}: {why}"),
+            "Start countersign-worker if it does not run. If it does, its log says what it waits for, and \
+             countersign-worker explain WORKFLOW where that approval stands.",
+        ),
     }
 }
 

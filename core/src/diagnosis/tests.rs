@@ -60,6 +60,7 @@ fn sound() -> Setup {
             permissions: vec![(CALL, Permission::Given)],
             refused: (0, String::new()),
             queues: vec![queue("approvals", pollers()), queue("approvals-webhook", pollers())],
+            answer: Some(("laptops".into(), Ok(SignedDuration::from_millis(7)))),
             clock: Ok(SignedDuration::from_millis(40)),
             writes: Ok(()),
             approvals: Ok(Overview::default()),
@@ -250,6 +251,11 @@ fn set_up_4_the_worker_is_gone() {
         Some("2026-12-01T11:40:00Z"),
         &["Start"],
     );
+    // One that has just been killed is still shown.
+    let late = || Some(("laptops".into(), Err("no answer within 10s".into())));
+    let setup = broken(|connected| connected.answer = late());
+    let words = ["nobody has answered a query of laptops: no answer within 10s"];
+    says(&problem(&setup), "workers", &words, None, &["Start", "explain"]);
 }
 
 #[test]

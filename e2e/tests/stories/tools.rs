@@ -123,11 +123,15 @@ async fn what_is_down_is_named_with_its_cause_since_when_and_what_to_do() {
     assert!(exit.code == 1 && nobody.contains("has no workflow \"nobody\""), "{nobody}");
 
     stack.stop_worker().await;
-    Findings::on(&stack).await.problem("workers", "nobody polls", "Start countersign-worker");
+    // The server shows a worker for as long as a poll can take, but nobody answers for it.
+    let found = Findings::on(&stack).await;
+    found.problem("workers", "nobody has answered a query of ", "Start countersign-worker");
     let gone = stack.tool(&["explain", &mailed.id]).await.1;
-    for words in ["PENDING, started", "no worker polls the task queue", "Start a worker on it"] {
-        assert!(gone.contains(words), "{words}: {gone}");
-    }
+    let why = ["no worker polls the task queue", "and none answers"];
+    assert!(
+        gone.contains("PENDING, started") && why.iter().any(|why| gone.contains(why)),
+        "{gone}"
+    );
 }
 
 const RULES: &str = r#"
@@ -171,12 +175,14 @@ async fn what_workers_and_the_signaler_have_differently_is_named() {
     let file = stack.setting("COUNTERSIGN_POLICY").to_owned();
     let rules = fs::read_to_string(&file).expect("the rules");
     fs::write(&file, rules.replace("ann@", "cy@")).expect("written");
-    Findings::on(&stack).await.problem("rules", "these settings route by", "SIGHUP");
+    let first = format!("{}@", stack.worker().pid());
+    Findings::on(&stack).await.problem("rules", &first, "SIGHUP");
     stack.hang_up_worker();
     eventually("the worker to say what it has read", async || {
         stack.submit(&submission::routed("5.00")).await;
         let found = Findings::on(&stack).await;
-        found.all("rules").all(|finding| finding["level"] == "good").then_some(())
+        let differs = found.all("rules").any(|finding| text(&finding["says"]).contains(&first));
+        (!differs).then_some(())
     })
     .await;
 }

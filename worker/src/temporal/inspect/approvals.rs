@@ -1,6 +1,6 @@
 //! Open approvals, and one of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use countersign_core::diagnosis::{
     Activity, Approval, Case, Counts, End, How, Kind, MAX_ROWS, Overview, Row, Task,
@@ -11,7 +11,7 @@ use countersign_protos::{
     v1::{ApprovalState, Outcome},
 };
 use futures::{StreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use temporalio_client::{
     NamespacedClient,
@@ -29,6 +29,8 @@ use temporalio_common::protos::temporal::api::{
     },
 };
 
+use tokio::time::{Instant, timeout};
+
 use super::{
     Inspector,
     history::{Past, read_failure},
@@ -36,6 +38,8 @@ use super::{
 };
 use crate::payload::from_temporal;
 
+/// Longer than Temporal leaves a query to a worker that has died.
+const QUERY: Duration = Duration::from_secs(10);
 /// How many workflows are described at the same time.
 const AT_ONCE: usize = 8;
 
@@ -164,6 +168,34 @@ impl Inspector {
         Ok(Some(Case { approval, workflow_type, end, state, pollers, task_failure }))
     }
 
+    /// How long a worker takes to answer a query of a workflow.
+    ///
+    /// # Errors
+    /// Why none has answered.
+    pub(super) async fn answer(&self, workflow_id: &str) -> Result<SignedDuration, String> {
+        let execution =
+            WorkflowExecution { workflow_id: workflow_id.to_owned(), ..Default::default() };
+        let start = Instant::now();
+        let answered = timeout(QUERY, self.query(execution)).await;
+        let answered = answered.map_err(|_| format!("no answer within {QUERY:?}"))?;
+        answered.map_err(|status| words(&status))?;
+        Ok(SignedDuration::try_from(start.elapsed()).unwrap_or_default())
+    }
+
+    async fn query(&self, execution: WorkflowExecution) -> Result<Vec<Payload>, Status> {
+        let mut client = self.client.clone();
+        let query =
+            WorkflowQuery { query_type: names::QUERY_STATUS.to_owned(), ..Default::default() };
+        let request = QueryWorkflowRequest {
+            namespace: client.namespace(),
+            execution: Some(execution),
+            query: Some(query),
+            ..QueryWorkflowRequest::default()
+        };
+        let answer = client.query_workflow(request.into_request()).await?.into_inner();
+        Ok(answer.query_result.unwrap_or_default().payloads)
+    }
+
     /// What a worker answers; of a closed approval without a worker, what its result says.
     async fn state(
         &self,
@@ -175,19 +207,9 @@ impl Inspector {
             let outcome = payload::decode::<Outcome>(&from_temporal(vec![result.clone()]));
             return outcome.map(of_outcome).map_err(|error| error.to_string());
         }
-        let answered = self.call(|mut client| {
-            let query =
-                WorkflowQuery { query_type: names::QUERY_STATUS.to_owned(), ..Default::default() };
-            let request = QueryWorkflowRequest {
-                namespace: client.namespace(),
-                execution: Some(execution.clone()),
-                query: Some(query),
-                ..QueryWorkflowRequest::default()
-            };
-            async move { client.query_workflow(request.into_request()).await }
-        });
-        let answer = answered.await.map_err(|status| words(&status))?;
-        let payloads = answer.query_result.unwrap_or_default().payloads;
+        let answered = timeout(QUERY, self.query(execution)).await;
+        let answered = answered.map_err(|_| format!("no answer within {QUERY:?}"))?;
+        let payloads = answered.map_err(|status| words(&status))?;
         payload::decode(&from_temporal(payloads)).map_err(|error| error.to_string())
     }
 }

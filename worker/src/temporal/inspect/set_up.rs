@@ -66,7 +66,13 @@ impl Inspector {
         let queues = [self.queue(task_queue).await, self.queue(&webhook_queue).await];
         let (clock, writes) = self.clock(task_queue).await;
         let approvals = self.overview(task_queue, false).await;
+        let open = approvals.as_ref().ok().and_then(|overview| overview.an_approval());
+        let answer = match open {
+            Some(id) => Some((id.to_owned(), self.answer(id).await)),
+            None => None,
+        };
         Connected {
+            answer,
             make_attributes: self.commands(attributes.as_deref().unwrap_or_default()),
             retention,
             attributes,
