@@ -135,7 +135,7 @@ impl Bench {
         let before = self.cpu()?;
         let post = median(self.decide_all(links).await?);
         let decide = self.cpu()?.each(before, links.len());
-        sample[WARM_UP..].iter().for_each(|number| drop(self.waiting.remove(number)));
+        self.waiting.retain(|number| !sample[WARM_UP..].contains(number));
         let after = usage::memory(self.stack.worker().pid())?;
         let signaler = usage::memory(self.stack.signaler().pid())?;
         let start = Instant::now();
