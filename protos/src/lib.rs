@@ -11,6 +11,8 @@ mod keys;
 mod organization;
 mod proof;
 mod public_url;
+#[cfg(test)]
+mod schemas;
 mod seal;
 mod verdict;
 
@@ -21,6 +23,7 @@ pub mod submission;
 pub mod text;
 
 pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash};
+pub use confirmation::Pressed;
 pub use digest::{digest, execution_key, is_newer};
 pub use jws::{Claims, InvalidJws, Jwks};
 pub use keys::{

@@ -9,25 +9,29 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use clap::Parser;
+use countersign_core::diagnosis::WorkerIdentity;
 use countersign_protos::{
     Jwks,
-    settings::{LOG_FORMAT, is_json},
+    settings::{LOG_FORMAT, WrongSettings, is_json},
 };
+use countersign_telemetry::traces::Traces;
 use countersign_worker::{
     approval::EmailAddress,
     cli::{
         Cli, Command, PolicyFile, RawSettings, Settings, check_policy, doctor, explanation, list,
         load_keys, new_key, public_key, verify,
     },
+    monitoring::Monitoring,
     temporal::{
-        TemporalSettings, connect, register_search_attributes, slots, temporal_settings, worker,
+        Telemetry, TemporalSettings, connect, register_search_attributes, slots, temporal_settings,
+        worker_with,
     },
     webhook::WebhookError,
 };
 use futures::FutureExt;
 use jiff::Timestamp;
 use temporalio_client::Client;
-use temporalio_sdk::WorkerOptions;
+use temporalio_sdk::{WorkerOptions, opentelemetry::WorkflowIdGenerator};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::sleep,
@@ -51,17 +55,14 @@ async fn main() -> ExitCode {
         Some(Command::Subscribe { reviewer }) => {
             exit_code(subscribe(&cli.settings, reviewer).await, false)
         }
-        Some(Command::CheckPolicy { file, explain, at }) => {
-            print(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()))
-        }
+        Some(Command::CheckPolicy(what)) => print(check_policy(&what, stderr().is_terminal())),
         Some(Command::Doctor { json }) => examined(&cli.settings, json).await,
         Some(Command::List { details, json }) => {
-            let listed = async { list(&cli.settings, temporal_settings()?, details, json).await };
+            let listed = async { list(&cli.settings, temporal()?, details, json).await };
             shown(listed.await.map(Ok))
         }
         Some(Command::Explain { workflow, details, json }) => {
-            let explained =
-                async { explanation(&workflow, temporal_settings()?, details, json).await };
+            let explained = async { explanation(&workflow, temporal()?, details, json).await };
             shown(explained.await)
         }
         Some(Command::NewKey) => print(new_key()),
@@ -156,21 +157,52 @@ async fn check_and_run(settings: &RawSettings) -> anyhow::Result<()> {
     run(settings, temporal).await
 }
 
+fn temporal() -> anyhow::Result<TemporalSettings> {
+    temporal_settings().map_err(|wrong| anyhow!("{WRONG}{wrong}"))
+}
+
 fn checked(settings: &RawSettings) -> anyhow::Result<(Settings, TemporalSettings)> {
     match (settings.check(), temporal_settings()) {
-        (Err(wrong), Err(temporal)) => bail!("{WRONG}{wrong}\n  {temporal}"),
+        (Ok(settings), Ok(temporal)) => Ok((settings, temporal)),
         (settings, temporal) => {
-            Ok((settings.map_err(|wrong| anyhow!("{WRONG}{wrong}"))?, temporal?))
+            let mut wrong = WrongSettings::default();
+            settings.err().into_iter().chain(temporal.err()).for_each(|other| wrong.extend(other));
+            bail!("{WRONG}{wrong}")
         }
     }
 }
 
-async fn run(settings: Settings, mut temporal: TemporalSettings) -> anyhow::Result<()> {
+async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<()> {
+    let (ids, version) = (WorkflowIdGenerator::default(), env!("CARGO_PKG_VERSION"));
+    let traces = settings.traces.as_ref();
+    let traces = traces.map(|traces| Traces::start(traces, "countersign-worker", version, ids));
+    let traces = traces.transpose()?;
+    let ran = work(settings, temporal, traces.is_some()).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
+    ran
+}
+
+async fn work(
+    settings: Settings,
+    mut temporal: TemporalSettings,
+    traces: bool,
+) -> anyhow::Result<()> {
     // One listener for the process's whole life, so that no signal is lost.
     let stop = stop_requested()?.shared();
     info!(fingerprints = settings.fingerprints(), "link keys");
-    let mut identity = settings.identity();
+    settings.tell_started();
+    let identity = settings.identity();
     temporal.0.identity = identity.to_string();
+    let monitoring = match settings.metrics_listen {
+        Some(address) => Some(Monitoring::start(address).await?),
+        None => None,
+    };
+    let metrics = monitoring.as_ref().map(|monitoring| monitoring.sdk.clone());
+    if let Some(metrics) = &metrics {
+        temporal.0.metrics_meter = metrics.of_connection()?;
+    }
     let started = tokio::select! {
         client = start(temporal) => Some(client?),
         () = stop.clone() => None,
@@ -194,17 +226,14 @@ async fn run(settings: Settings, mut temporal: TemporalSettings) -> anyhow::Resu
         .graceful_shutdown_period(GRACE)
         .tuner(slots(MAX_ACTIVITIES))
         .build();
-    let mut worker = worker(&client, countersign, options)?;
+    let mut worker = worker_with(&client, countersign, options, &Telemetry { metrics, traces })?;
     if let Some((policy, hangup)) = policy {
         info!(rules = policy.summary(), "routing rules in force");
-        let identify = worker.identify();
-        let reloaded = move |policy: &PolicyFile| {
-            (identity.rules, identity.since) = (policy.hash(), Timestamp::now());
-            if let Err(error) = identify(&identity.to_string()) {
-                warn!(%error, "Temporal still has this worker's earlier identity");
-            }
-        };
+        let reloaded = identify_anew(identity, worker.identify());
         tokio::spawn(reload_on_hangup(policy, hangup?, reloaded));
+    }
+    if let Some(monitoring) = &monitoring {
+        monitoring.connected(&client, &task_queue);
     }
     let shut_down = worker.shutdown_handle();
     let late = async move {
@@ -255,6 +284,19 @@ fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Has Temporal show a worker with the rules that it has read again.
+fn identify_anew(
+    mut identity: WorkerIdentity,
+    identify: impl Fn(&str) -> anyhow::Result<()>,
+) -> impl FnMut(&PolicyFile) {
+    move |policy| {
+        (identity.rules, identity.since) = (policy.hash(), Timestamp::now());
+        if let Err(error) = identify(&identity.to_string()) {
+            warn!(%error, "Temporal still has this worker's earlier identity");
+        }
+    }
 }
 
 /// A file with errors changes nothing: the rules in force stay.

@@ -1,6 +1,7 @@
 //! Routing rules: who decides a submission, until when, and what happens then.
 
 mod absence;
+mod as_of;
 mod calendar;
 mod explain;
 mod file;
@@ -16,11 +17,17 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::approval::{EmailAddress, OnDeadline, Operators};
+use crate::approval::{EmailAddress, Operators};
 
 pub use absence::{Absence, Invitee, Kept, concerning, invitees, most_bytes};
+pub use as_of::{AsOf, NotAMoment};
 pub use calendar::{Calendar, DayOfWeek, Hours, MonthDay, NotADayOfWeek, NotAMonthDay, NotHours};
-pub use file::{Diagnostic, Diagnostics};
+pub use explain::{
+    Applies, Explained, ExplainedLevel, ExplainedStage, Explanation, Moment, Moments, PassedOver,
+};
+pub use file::{
+    Case, Diagnostic, Diagnostics, Expectations, Severity, expectations_schema, policy_schema,
+};
 pub use plan::{FollowUp, FollowUps, Plan, PlannedLevel, PlannedStage};
 pub use routing::{Route, Routed};
 pub use rules::Rule;
@@ -40,6 +47,7 @@ pub struct Policy {
     absences: Vec<Absence>,
     rules: Vec<Rule>,
     default: Rule,
+    warnings: Diagnostics,
 }
 
 impl Policy {
@@ -59,7 +67,12 @@ impl Policy {
             let end = rule.stages().iter().flat_map(rules::RuleStage::deadlines);
             end.fold(from, |at, deadline| deadline.after(at, &self.calendar)).duration_since(from)
         };
-        self.rules.iter().chain([&self.default]).map(wait).max().unwrap_or_default()
+        self.rules().map(wait).max().unwrap_or_default()
+    }
+
+    /// In order, the default last.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().chain([&self.default])
     }
 
     pub fn operators(&self) -> &Operators {
@@ -88,20 +101,8 @@ impl Policy {
         )
     }
 
-    /// What is allowed and may still be a mistake: stages that silence approves, each in one line.
-    pub fn warnings(&self) -> Vec<String> {
-        let rules = self.rules.iter().chain([&self.default]);
-        let silent = rules.flat_map(|rule| {
-            let stages = rule.stages().iter();
-            let silent = stages.filter(|stage| stage.on_deadline == OnDeadline::Approve);
-            silent.map(move |stage| (&rule.name, &stage.name))
-        });
-        let warning = |(rule, stage)| {
-            format!(
-                "rule {rule:?}, stage {stage:?}: on_deadline = \"approve\" is only as safe as the \
-                 namespace: whoever can write to it can bring the deadline about (docs/SECURITY.md)"
-            )
-        };
-        silent.map(warning).collect()
+    /// What is allowed and may still be a mistake.
+    pub fn warnings(&self) -> &Diagnostics {
+        &self.warnings
     }
 }

@@ -7,5 +7,5 @@ mod stale_queries;
 mod startup;
 
 pub use inspect::Inspector;
-pub use plugin::{Workers, plugin, slots, worker};
+pub use plugin::{Telemetry, Workers, plugin, slots, worker, worker_with};
 pub use startup::{TemporalSettings, connect, register_search_attributes, temporal_settings};
