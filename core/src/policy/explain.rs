@@ -36,8 +36,11 @@ impl Policy {
         at: Timestamp,
     ) -> std::fmt::Result {
         let document = submission.document.clone().unwrap_or_default();
-        let (title, amount) = (document.title, text::money(&document.amount, &document.currency));
-        writeln!(out, "{}: {title}, {amount}, by {submitter}", submission.submission_id)?;
+        let amount = text::money(&document.amount, &document.currency);
+        let action = document.action.map(|action| action.name).unwrap_or_default();
+        let about = [document.title, amount, action].into_iter().filter(|part| !part.is_empty());
+        let about = about.collect::<Vec<_>>().join(", ");
+        writeln!(out, "{}: {about}, by {submitter}", submission.submission_id)?;
         writeln!(out, "as if submitted {}", self.moment(at))?;
         if submission.approval.is_some() {
             return writeln!(out, "\nIt says itself who decides (approval): no rule is asked.");

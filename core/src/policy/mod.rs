@@ -1,6 +1,8 @@
 //! Routing rules: who decides a submission, until when, and what happens then.
 
 mod absence;
+mod arguments;
+mod bounds;
 mod calendar;
 mod explain;
 mod file;

@@ -180,6 +180,7 @@ mod tests {
             basis: claim("basis"),
             operator: outcome["operator"] == true,
             digest: claim("digest"),
+            action_digest: String::new(),
             execution_key: claim("executionKey"),
             decided_at: "2026-11-24T10:00:00.5Z".to_owned(),
         };

@@ -52,6 +52,7 @@ fn submission() -> Submission {
                 Item { description: String::new(), amount: "1050.00".into(), date: String::new() },
             ],
             attachments: vec!["s3://quotes/dell.pdf".into()],
+            ..Document::default()
         }),
         submitted_at: Some(to_message(time("2026-11-24T09:30:00Z"))),
         approval: None,

@@ -1,5 +1,6 @@
 //! Reads a rules file and reports everything that is wrong in it, each thing with its place.
 
+mod arguments;
 mod calendar;
 mod diagnostics;
 mod ical;
@@ -20,11 +21,12 @@ pub use self::diagnostics::{Diagnostic, Diagnostics};
 use self::{
     people::People,
     stages::Stages,
-    toml::{Reports, Table, Text},
+    toml::{Reports, Table, Text, Value},
 };
 use super::{
     FollowUp, FollowUps, Policy,
-    rules::{Bounds, Decision, Rule, When, is_covered},
+    bounds::Bounds,
+    rules::{Decision, Rule, When, is_covered},
 };
 use crate::{
     approval::{EmailAddress, Operators, Verdict},
@@ -197,7 +199,17 @@ fn rules(root: &Table<'_>, stages: &Stages<'_>) -> Vec<Rule> {
 
 /// A rule's conditions; `None` if something was reported.
 fn when(table: &Table<'_>) -> Option<When> {
-    table.only(&["type", "category", "department", "submitter", "currency", "amount"]);
+    table.only(&[
+        "type",
+        "category",
+        "department",
+        "submitter",
+        "currency",
+        "amount",
+        "action",
+        "risk",
+        "arguments",
+    ]);
     let before = table.reported();
     let names =
         |key| table.texts(key).into_iter().map(|text| text.text.trim().to_owned()).collect();
@@ -212,6 +224,9 @@ fn when(table: &Table<'_>) -> Option<When> {
         submitters: submitters.collect(),
         currencies: currencies.map(|currency| currency.code().to_owned()).collect(),
         amounts: amounts(table),
+        actions: names("action"),
+        risks: names("risk"),
+        arguments: arguments::read(table),
     };
     if let (Some(both), false) = (table.get("currency"), when.amounts.is_empty()) {
         both.wrong("remove `currency`: `amount` already names the currencies");
@@ -219,7 +234,7 @@ fn when(table: &Table<'_>) -> Option<When> {
     (table.reported() == before).then_some(when)
 }
 
-fn amounts(table: &Table<'_>) -> BTreeMap<String, Bounds> {
+fn amounts(table: &Table<'_>) -> BTreeMap<String, Bounds<Decimal>> {
     let mut amounts = BTreeMap::new();
     let Some(ranges) = table.table("amount") else { return amounts };
     if ranges.entries().is_empty() {
@@ -243,18 +258,27 @@ fn currency(table: &Table<'_>, code: &Text) -> Option<Currency> {
     currency.map_err(|error| table.wrong_at(code.span.clone(), error.to_string())).ok()
 }
 
-fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds> {
-    table.only(&["from", "above", "below", "up_to"]);
-    let bound = |key: &str| -> Option<Decimal> {
-        let value = table.get(key)?;
-        let text = value.number()?;
-        match Money::parse(&text.text, currency) {
+fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds<Decimal>> {
+    let amount = |value: &Value<'_>| {
+        match Money::parse(&value.number()?.text, currency) {
             Ok(money) if money.is_negative() => value.wrong("must not be negative"),
             Ok(money) => return Some(money.amount()),
             Err(error) => value.wrong(error.to_string()),
         }
         None
     };
+    let bounds = range(table, amount)?;
+    if bounds.is_empty(currency) {
+        table.wrong("no amount is in this range");
+        return None;
+    }
+    Some(bounds)
+}
+
+/// A range with at least one bound.
+fn range<N>(table: &Table<'_>, read: impl Fn(&Value<'_>) -> Option<N>) -> Option<Bounds<N>> {
+    table.only(&["from", "above", "below", "up_to"]);
+    let bound = |key: &str| read(&table.get(key)?);
     let one = |inside: &str, outside: &str| {
         if let (Some(_), Some(second)) = (table.get(inside), table.get(outside)) {
             second.wrong(format!("use either `{inside}` or `{outside}`, not both"));
@@ -263,15 +287,11 @@ fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds> {
         bounds.0.map(|low| (low, true)).or(bounds.1.map(|low| (low, false)))
     };
     let bounds = Bounds { low: one("from", "above"), high: one("up_to", "below") };
-    let message = match () {
-        () if table.entries().is_empty() => {
-            "must have a bound: `from`, `above`, `below` or `up_to`"
-        }
-        () if bounds.is_empty(currency) => "no amount is in this range",
-        () => return Some(bounds),
-    };
-    table.wrong(message);
-    None
+    if table.entries().is_empty() {
+        table.wrong("must have a bound: `from`, `above`, `below` or `up_to`");
+        return None;
+    }
+    Some(bounds)
 }
 
 /// A rule or the default; `None` if something was reported.
