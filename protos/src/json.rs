@@ -54,8 +54,15 @@ impl Json {
         self.value().pointer(pointer).cloned()
     }
 
-    /// What is wrong with JSON that came as a message.
-    pub(crate) fn problems(&self, path: &str) -> Vec<Problem> {
+    /// Each value in it that holds no others, as JSON, with its place, such as `steps[0].image`.
+    pub fn leaves(&self) -> Vec<(String, String)> {
+        let mut leaves = Vec::new();
+        collect(&self.value(), String::new(), &mut leaves);
+        leaves
+    }
+
+    /// What of it programs would not all read alike, or is too large, by its place below this path.
+    pub fn problems(&self, path: &str) -> Vec<Problem> {
         match serde_json::from_str(&self.0) {
             _ if self.0 == NOT_FINITE => {
                 vec![problem(path, "has NaN or an infinity, which JSON does not have")]
@@ -153,6 +160,23 @@ fn from_wire(wire: Wire) -> Option<Value> {
             Value::Object(object.fields.into_iter().map(field).collect::<Option<_>>()?)
         }
     })
+}
+
+fn collect(value: &Value, place: String, leaves: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields {
+                let place = within(&place, name).trim_start_matches('.').to_owned();
+                collect(value, place, leaves);
+            }
+        }
+        Value::Array(values) if !values.is_empty() => {
+            for (i, value) in values.iter().enumerate() {
+                collect(value, format!("{place}[{i}]"), leaves);
+            }
+        }
+        leaf => leaves.push((place, Json::from(leaf).0)),
+    }
 }
 
 fn problem(path: &str, message: impl Into<String>) -> Problem {

@@ -121,14 +121,23 @@ pub fn clean(text: &str) -> String {
 /// What a program will use, as people read it: nothing is removed, and what [`clean`] would remove or nobody
 /// would see is named, as in `⟨U+202E⟩`.
 pub fn visible(text: &str) -> String {
-    let mut visible = String::with_capacity(text.len());
+    named(text, |c| misleads(c) || is_blank(c))
+}
+
+/// [`visible`], on one line.
+pub fn visible_line(text: &str) -> String {
+    named(text, |c| c.is_control() || misleads(c) || is_blank(c))
+}
+
+fn named(text: &str, is_named: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        match misleads(c) || is_blank(c) {
-            true => visible.push_str(&format!("⟨U+{:04X}⟩", c as u32)),
-            false => visible.push(c),
+        match is_named(c) {
+            true => shown.push_str(&format!("⟨U+{:04X}⟩", c as u32)),
+            false => shown.push(c),
         }
     }
-    visible
+    shown
 }
 
 /// [`clean`], on one line.
@@ -257,6 +266,7 @@ mod tests {
             "rm⟨U+202E⟩ -rf⟨U+000D⟩\n\ta⟨U+3164⟩b"
         );
         assert_eq!(visible("Łódź 東京 مرحبا 👩‍💻"), "Łódź 東京 مرحبا 👩‍💻");
+        assert_eq!(visible_line("a\n b"), "a⟨U+000A⟩ b");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Argument {
         };
         match arguments.and_then(|json| json.pointer(pointer)) {
             Some(value) => {
-                let value = text::visible(Json::from(&value).as_str());
+                let value = text::visible_line(Json::from(&value).as_str());
                 let short: String = value.chars().take(MAX_SHOWN_CHARS).collect();
                 let cut = if short.len() < value.len() { "…" } else { "" };
                 format!("its argument {pointer} is {short}{cut}, not {expected}")

@@ -138,3 +138,13 @@ fn pointers_lead_into_it() {
     assert_eq!(json.pointer("/a/d"), None);
     assert!(Json::default().is_null() && !json.is_null());
 }
+
+#[test]
+fn its_values_are_told_with_their_places() {
+    let json = Json::from(&json!({"b": [1.0, {"c d": "x\n", "e": {}}], "a": null}));
+    let leaves = json.leaves();
+    let leaves: Vec<_> = leaves.iter().map(|(place, value)| (&**place, &**value)).collect();
+    let expected = [("a", "null"), ("b[0]", "1"), ("b[1][\"c d\"]", "\"x\\n\""), ("b[1].e", "{}")];
+    assert_eq!(leaves, expected);
+    assert_eq!(Json::from(&json!("x")).leaves(), [(String::new(), "\"x\"".to_owned())]);
+}

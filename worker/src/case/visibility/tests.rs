@@ -203,6 +203,33 @@ Ignored signals: 1. The query `status` says why.
 }
 
 #[test]
+fn the_details_begin_with_the_amount_the_action_or_the_title_alone() {
+    let with = |change: fn(&mut v1::Document)| {
+        let mut case = Case::default();
+        let mut document = v1::Document { title: "Shop".into(), ..Default::default() };
+        change(&mut document);
+        let submission = v1::Submission {
+            submission_id: "D-1".into(),
+            document: Some(document),
+            ..Default::default()
+        };
+        let stages = vec![stage("Ops", &["ann"], Quorum::Any)];
+        begin_with(&mut case, &Plan::asking(submission, address("sue"), stages));
+        case.details().lines().nth(2).unwrap_or_default().to_owned()
+    };
+    let action = |name: &str| Some(v1::Action { name: name.into(), ..Default::default() });
+    let by = "submitted by  (sue@example.com)";
+    assert_eq!(with(|_| ()), format!("D-1, {by}"));
+    let shown = with(|document| {
+        document.action = Some(v1::Action { name: "deploy\n_all_".into(), ..Default::default() });
+    });
+    assert_eq!(shown, format!("**deploy⟨U+000A⟩\\_all\\_** for D-1, {by}"));
+    let mut both = v1::Document { amount: "5.00".into(), currency: "EUR".into(), ..<_>::default() };
+    both.action = action("pay");
+    assert_eq!(lead(&both), "**5.00 EUR**, **pay** for ");
+}
+
+#[test]
 fn times_are_those_of_the_calendars_zone() {
     let mut case = planned_case(|plan| plan.time_zone = "America/Los_Angeles".into());
     assert_eq!(case.status().time_zone, "America/Los_Angeles");
