@@ -18,7 +18,7 @@ fn check_policy(args: &[&str]) -> (Option<i32>, String, String) {
 fn valid_rules_are_summarised_in_one_line() {
     let (code, out, err) = check_policy(&["examples/policy.toml"]);
     assert_eq!(code, Some(0), "{err}");
-    let line = "8 rules and a default, 3 absences, time zone Europe/Berlin, operators may decide";
+    let line = "15 rules and a default, 3 absences, time zone Europe/Berlin, operators may decide";
     assert_eq!(out, format!("examples/policy.toml: {line}\n"));
 }
 

@@ -251,6 +251,7 @@ impl When {
             },
             Aspect::Action => not_one_of("action", facts.action, &self.actions),
             Aspect::Risk => not_one_of("risk", facts.risk, &self.risks),
+            Aspect::Arguments if facts.arguments.is_none() => "it has no arguments".to_owned(),
             Aspect::Arguments => {
                 let refused = self.arguments.iter().filter(|it| !it.admits(facts.arguments));
                 let reasons = refused.map(|it| it.refusal(facts.arguments));

@@ -79,13 +79,36 @@ mod tests {
     fn docs_policy_md_shows_what_explain_prints() {
         let docs = fs::read_to_string(example("../docs/POLICY.md")).expect("the documentation");
         let at: Timestamp = "2026-11-24T09:00:00+01:00".parse().expect("a time");
-        for name in ["taxi", "conference", "monitors", "cleaning", "generator"] {
-            let submission = example(&format!("submissions/{name}.json"));
-            let explained =
-                check_policy(&example("policy.toml"), Some(&submission), Some(at), false);
-            let explained = explained.unwrap_or_else(|wrong| panic!("{wrong}"));
-            let shown = format!("```text\n{}\n```", explained.trim_end());
-            assert!(docs.contains(&shown), "docs/POLICY.md does not show, for {name}:\n{shown}");
+        let names = ["taxi", "conference", "monitors", "cleaning", "generator", "refund"];
+        let shown = names.map(|name| format!("```text\n{}\n```", explained(name, at).trim_end()));
+        let missing: Vec<&str> =
+            shown.iter().map(String::as_str).filter(|shown| !docs.contains(shown)).collect();
+        assert!(missing.is_empty(), "docs/POLICY.md does not show:\n{}", missing.join("\n"));
+    }
+
+    fn explained(name: &str, at: Timestamp) -> String {
+        let submission = example(&format!("submissions/{name}.json"));
+        let explained = check_policy(&example("policy.toml"), Some(&submission), Some(at), false);
+        explained.unwrap_or_else(|wrong| panic!("{wrong}"))
+    }
+
+    #[test]
+    fn the_examples_have_a_rule_each_with_an_amount_or_without() {
+        let at: Timestamp = "2026-11-24T09:00:00+01:00".parse().expect("a time");
+        for (name, about, rule, asked) in [
+            ("conference", "684.00 EUR", "Expenses", "sales.deputy@example.com"),
+            ("leave", "Leave from 7 to 18 December, by", "Leave", "sales.deputy@example.com"),
+            ("deployment", ", deploy, by", "Deployments to production", "it.security@example.com"),
+            ("access", ", access.grant, by", "Access", "office.lead@example.com"),
+            ("refund", ", payments.refund, by", "Refunds", "finance.two@example.com"),
+        ] {
+            let explained = explained(name, at);
+            assert!(
+                explained.lines().next().is_some_and(|line| line.contains(about)),
+                "{explained}"
+            );
+            assert!(explained.contains(&format!(". {rule:?} matches.\n")), "{explained}");
+            assert!(explained.contains(&format!("\n  {asked}")), "{explained}");
         }
     }
 
