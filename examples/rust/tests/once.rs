@@ -5,7 +5,7 @@ use std::{
     fs::{self, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
 };
 
 use countersign_example::{NotRun, run_once};
@@ -97,7 +97,8 @@ fn an_approved_action_runs_once_in_a_thousand_attempts_of_several_processes() {
     let this = "an_approved_action_runs_once_in_a_thousand_attempts_of_several_processes";
     let start = |_| {
         let mut process = Command::new(std::env::current_exe().expect("this program"));
-        process.args(["--exact", this]).env(FOLDER, folder.path()).spawn().expect("a process")
+        process.args(["--exact", this]).env(FOLDER, folder.path()).stdout(Stdio::null());
+        process.spawn().expect("a process")
     };
     let processes: Vec<Child> = (0..PROCESSES).map(start).collect();
     for mut process in processes {
