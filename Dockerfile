@@ -21,4 +21,5 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY --from=build /out/ /usr/local/bin/
 COPY LICENSE /usr/share/doc/countersign/LICENSE
 USER 65532:65532
-EXPOSE 8088
+# The signaler, and metrics.
+EXPOSE 8088 9464

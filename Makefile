@@ -29,9 +29,9 @@ test: ## Run all tests, after installing what they need.
 	cargo run --quiet --locked --bin soak -- --short --control
 	@echo "The soak with an adversary, who has the whole namespace and no keys."
 	cargo run --quiet --locked --bin soak -- --short --adversary
-	@echo "All tests passed: unit tests, stories, the commands of README.md, the soaks and a control."
+	@echo "All tests passed: unit tests, stories, the commands of README.md and docs/, the soaks and a control."
 
-lint: ## Check formatting, lints, documentation, licences and docker-compose.yml.
+lint: ## Check formatting, lints, documentation, licences, docker-compose.yml, alerts and dashboards.
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || \
 		{ echo "Install rustfmt and Clippy: rustup component add rustfmt clippy" >&2; exit 1; }
 	@scripts/tools lint
@@ -46,6 +46,7 @@ lint: ## Check formatting, lints, documentation, licences and docker-compose.yml
 		cargo deny --locked check --disable-fetch advisories; \
 	else echo "WARNING: known vulnerabilities were not looked up: github.com/RustSec cannot be reached" >&2; fi
 	scripts/check-compose
+	scripts/check-metrics
 
 bench: ## Measure what Countersign costs, also beside workers in Python and TypeScript.
 	@scripts/tools bench

@@ -9,7 +9,7 @@ use countersign_protos::{Chain, GenuineLink, LinkContext, LinkKey};
 use jiff::Timestamp;
 
 use crate::{
-    approval::{Approval, Ballot, EmailAddress, Entry, Invited, RuleDecision, ToAsk, Whom},
+    approval::{Approval, Ballot, EmailAddress, Entry, Invited, Quorum, RuleDecision, ToAsk, Whom},
     policy::{self, Invitee, Plan, Policy},
 };
 
@@ -201,11 +201,12 @@ impl Leaves<'_> {
 fn invitees(plan: &Plan, to_ask: &ToAsk, rules: Option<&Policy>, at: Timestamp) -> Vec<Invitee> {
     let recorded = plan.calendar.clone().unwrap_or_default();
     let planned = plan.stages.get(to_ask.stage);
-    let (reviewers, today) = match &to_ask.whom {
+    let (reviewers, quorum, today) = match &to_ask.whom {
         Whom::Level(level) => {
-            (planned.and_then(|stage| stage.level(*level)).map(|(who, _)| who), None)
+            let asked = planned.and_then(|stage| stage.level(*level)).map(|(who, _)| who);
+            (asked, planned.map_or(Quorum::Any, |stage| stage.needed(*level)), None)
         }
-        Whom::Replacement(_, to) => (Some(std::slice::from_ref(to)), rules),
+        Whom::Replacement(_, to) => (Some(std::slice::from_ref(to)), Quorum::Any, rules),
         Whom::Reissue { reviewer, on_behalf_of, .. } => {
             let (reviewer, on_behalf_of) = (reviewer.clone(), on_behalf_of.clone());
             return vec![Invitee { reviewer, on_behalf_of, kept: None }];
@@ -216,7 +217,8 @@ fn invitees(plan: &Plan, to_ask: &ToAsk, rules: Option<&Policy>, at: Timestamp) 
         None => (&recorded, &plan.absences[..]),
     };
     let reviewers = reviewers.unwrap_or_default();
-    policy::invitees(reviewers, &to_ask.taken, absences, calendar.date(at), &plan.submitter)
+    let (taken, on) = (&to_ask.taken, calendar.date(at));
+    policy::invitees(reviewers, taken, absences, on, &plan.submitter, quorum)
 }
 
 #[cfg(test)]

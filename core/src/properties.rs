@@ -171,11 +171,12 @@ fn ask(approval: &mut Approval, away: &[(EmailAddress, EmailAddress)], now: Time
     };
     let today = jiff::civil::date(2027, 1, 15);
     let absence = |(reviewer, deputy): &(EmailAddress, EmailAddress)| {
-        let (reviewer, deputy) = (reviewer.clone(), deputy.clone());
+        let (reviewer, deputy) = (reviewer.clone(), Some(deputy.clone()));
         Absence { reviewer, deputy, from: today, to: today }
     };
     let absences: Vec<Absence> = away.iter().map(absence).collect();
-    let invitees = invitees(&reviewers, &taken, &absences, today, approval.submitter());
+    let invitees =
+        invitees(&reviewers, &taken, &absences, today, approval.submitter(), Quorum::Any);
     let invited = |invitee: Invitee| {
         let link = link(stage, round as usize, &invitee.reviewer);
         Invited { on_behalf_of: invitee.on_behalf_of, ..Invited::new(invitee.reviewer, link) }

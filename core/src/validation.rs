@@ -149,9 +149,13 @@ impl Checks {
             plan.tell_submitter = routed.rule.tell_submitter;
             plan.follow_ups.clone_from(&routed.rule.follow_ups);
             plan.confirm = routed.rule.confirm;
+            plan.restrictions.comment_required.clone_from(&routed.rule.comment_required);
             match routed.route {
                 Ok(Route::Decided(verdict)) => plan.rule_decision = Some(verdict),
-                Ok(Route::Stages(stages)) => plan.stages = stages,
+                Ok(Route::Stages(stages)) => {
+                    self.problems.extend(rules.nobody_left(routed.rule, &stages, at));
+                    plan.stages = stages;
+                }
                 Err(problems) => self.problems.extend(problems),
             }
         }
@@ -161,6 +165,10 @@ impl Checks {
             for (i, stage) in plan.stages.iter().enumerate() {
                 let path = format!("$.approval.stages[{i}].reviewers");
                 self.check_attribute_size(&path, &stage.reviewers, &plan.absences);
+            }
+            let first = plan.stages.first().and_then(|stage| rules.too_few_left(stage, at));
+            if let Some(why) = first {
+                self.report("$.approval.stages[0].reviewers", why);
             }
         }
         plan.calendar = rules.calendar_for(&plan.stages, &plan.absences, at);

@@ -53,6 +53,16 @@ impl Browser {
         self.client.goto(link).await.expect("the link opens");
     }
 
+    /// Loads the page once more.
+    pub async fn reload(&self) {
+        self.client.refresh().await.expect("it is loaded");
+    }
+
+    /// Goes back to the page before.
+    pub async fn back(&self) {
+        self.client.back().await.expect("there is a page before");
+    }
+
     /// The words that are visible on the page; an error while one page gives way to the next.
     async fn text(&self) -> Result<String, CmdError> {
         let body = self.client.find(Locator::Css("body")).await?;

@@ -10,7 +10,10 @@
 #![allow(missing_docs)]
 
 mod browser;
+mod collector;
+mod denying_proxy;
 mod grpc;
+mod holidays;
 mod jws;
 mod mail;
 mod page;
@@ -29,7 +32,10 @@ mod wait;
 mod webhook;
 
 pub use browser::Browser;
+pub use collector::{Collector, Span};
+pub use denying_proxy::DenyingProxy;
 pub use grpc::{Grpc, application_failure, json_payload, payload, task_failures};
+pub use holidays::{HolidayFile, holidays};
 pub use jws::verified;
 pub use mail::Mail;
 pub use page::{Page, Reader};
@@ -42,7 +48,9 @@ pub use rogue::{
 pub use smtp::{Delivered, MailServer};
 pub use sns::{Queue, Topic};
 pub use stack::{DEFAULT_REVIEWER, Settings, Stack, StackBuilder, link_key};
-pub use temporal::{AS_WITH_SQL_STORES, End, History, Payload, Temporal, Workflow, list, text};
+pub use temporal::{
+    AS_WITH_SQL_STORES, End, History, Payload, Temporal, Workflow, ignored_because, list, text,
+};
 pub use tls_proxy::TlsProxy;
 pub use wait::{eventually, until, within};
 pub use webhook::{Answer, Delivery, Receiver, SelfSigned};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mail_parser::decoders::html::html_to_text;
-use reqwest::{Client, RequestBuilder, Response, header::HeaderMap};
+use reqwest::{Client, RequestBuilder, Response, Url, header::HeaderMap};
 
 /// An answer of the signaler.
 #[derive(Debug, Clone)]
@@ -47,6 +47,13 @@ impl Page {
         self.text().to_lowercase().contains(&words.to_lowercase())
     }
 
+    /// Where a browser goes on after this answer to a form at that address.
+    pub fn leads_to(&self, at: &str) -> Option<String> {
+        let at = Url::parse(at).expect("an address");
+        let next = || at.join(self.header("location")).expect("an address");
+        (self.status == 303).then(|| next().into())
+    }
+
     /// Insists on a status and on words on the page.
     #[track_caller]
     pub fn expect(&self, status: u16, says: &[&str]) {
@@ -57,7 +64,7 @@ impl Page {
     }
 }
 
-/// Somebody's browser, as far as HTTP goes: keeps connections, follows no redirects.
+/// Somebody's browser, as far as HTTP goes: keeps connections, and is sent on after a form alone.
 #[derive(Clone)]
 pub struct Reader(Client);
 
@@ -100,7 +107,7 @@ impl Reader {
         read(self.0.get(link).header("accept", "application/json")).await
     }
 
-    /// Presses the button on a link's page.
+    /// Presses the button on a link's page. Returns the page to which that leads.
     pub async fn press(&self, link: &str, verdict: &str, comment: &str) -> Page {
         self.submit(link, &[("verdict", verdict), ("comment", comment)]).await
     }
@@ -109,12 +116,24 @@ impl Reader {
     pub async fn try_press(&self, link: &str, verdict: &str, comment: &str) -> Option<Page> {
         let link = link.split('?').next().expect("a link");
         let form = [("verdict", verdict), ("comment", comment)];
-        let answer = self.0.post(link).form(&form).send().await.ok()?;
-        Some(page(answer).await)
+        let answer = page(self.0.post(link).form(&form).send().await.ok()?).await;
+        match answer.leads_to(link) {
+            Some(next) => self.try_open(&next).await,
+            None => Some(answer),
+        }
     }
 
-    /// Sends a form with these fields to a link's page.
+    /// Sends a form with these fields to a link's page. Returns the page to which that leads.
     pub async fn submit(&self, link: &str, fields: &[(&str, &str)]) -> Page {
+        let answer = self.submit_only(link, fields).await;
+        match answer.leads_to(link) {
+            Some(next) => self.open(&next).await,
+            None => answer,
+        }
+    }
+
+    /// Sends a form with these fields to a link's page, and is sent nowhere.
+    pub async fn submit_only(&self, link: &str, fields: &[(&str, &str)]) -> Page {
         let link = link.split('?').next().expect("a link");
         read(self.0.post(link).form(fields)).await
     }

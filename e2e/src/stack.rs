@@ -150,6 +150,13 @@ impl Stack {
         format!("{}{path}", self.setting("COUNTERSIGN_PUBLIC_URL"))
     }
 
+    /// A page beside the metrics of `worker` or `signaler`, which has to be running [with them](StackBuilder::with_metrics).
+    pub async fn watch(&self, part: &str, path: &str) -> Page {
+        let address = self.setting(&format!("{part}:COUNTERSIGN_METRICS_LISTEN"));
+        let url = format!("http://{address}{path}");
+        eventually(format!("{url} to be served"), async || self.reader.try_open(&url).await).await
+    }
+
     /// Panics if there is no such setting.
     pub fn setting(&self, name: &str) -> &str {
         setting(&self.settings, name).expect("a setting of this stack")
@@ -250,7 +257,7 @@ impl Stack {
     /// Starts another program with the worker's settings where no worker is running.
     pub fn run_as_worker(&mut self, program: &Path) {
         assert!(self.worker.is_none(), "there is a worker already");
-        let command = command(program, &self.settings);
+        let command = command("worker", program, &self.settings);
         self.worker = Some(Process::start("worker", self.dir.path(), &command));
     }
 
@@ -292,6 +299,13 @@ impl StackBuilder {
         self.settings.retain(|(other, _)| other != name);
         self.settings.push((name.to_owned(), value.into()));
         self
+    }
+
+    /// Has worker and signaler serve metrics, each on a port of its own.
+    pub fn with_metrics(self) -> Self {
+        let address = || format!("127.0.0.1:{}", free_port());
+        self.with("worker:COUNTERSIGN_METRICS_LISTEN", address())
+            .with("signaler:COUNTERSIGN_METRICS_LISTEN", address())
     }
 
     /// Leaves out a setting.
@@ -387,12 +401,16 @@ fn start_product(name: &str, dir: &Path, settings: &Settings) -> Process {
 }
 
 fn product_command(name: &str, settings: &Settings) -> Command {
-    command(&product(&format!("countersign-{name}")), settings)
+    command(name, &product(&format!("countersign-{name}")), settings)
 }
 
-fn command(program: &Path, settings: &Settings) -> Command {
+/// Runs a program as `worker` or `signaler`. A setting for one of them alone has its name and a colon before its own.
+fn command(part: &str, program: &Path, settings: &Settings) -> Command {
     let mut command = Command::new(program);
-    command.envs(settings.iter().map(|(name, value)| (name, value)));
+    command.envs(settings.iter().filter_map(|(name, value)| match name.split_once(':') {
+        Some((of, name)) => (of == part).then_some((name, value)),
+        None => Some((name.as_str(), value)),
+    }));
     command
 }
 

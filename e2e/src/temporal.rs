@@ -31,6 +31,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub const AS_WITH_SQL_STORES: [&str; 2] =
     ["limit.maxIDLength=255", "system.forceSearchAttributesCacheRefreshOnRead=false"];
 
+/// A worker registers what is missing, which SQL stores accept late; stories of that have a namespace of their own.
+const SEARCH_ATTRIBUTES: [&str; 5] = [
+    "ApprovalStatus=Keyword",
+    "ApprovalReviewers=KeywordList",
+    "ApprovalLinks=KeywordList",
+    "ApprovalUndeliverable=Bool",
+    "ApprovalDeadline=Datetime",
+];
+
 /// A Temporal development server.
 pub struct Temporal {
     dir: TempDir,
@@ -123,6 +132,9 @@ impl Temporal {
                 ["history.transferProcessorMaxPollRPS=200", "frontend.namespaceRPS.visibility=200"];
             for setting in lifted.iter().chain(&AS_WITH_SQL_STORES).chain(settings) {
                 command.args(["--dynamic-config-value", setting]);
+            }
+            for attribute in SEARCH_ATTRIBUTES {
+                command.args(["--search-attribute", attribute]);
             }
         }
         *server = Some(Process::start("temporal", self.dir.path(), &command));
@@ -554,4 +566,15 @@ pub fn list(json: &Value) -> impl Iterator<Item = &Value> {
 /// A JSON text; empty where it is none.
 pub fn text(json: &Value) -> String {
     json.as_str().unwrap_or_default().to_owned()
+}
+
+/// Why signals were ignored, as `status` has it, without their times.
+pub fn ignored_because(status: &Value) -> Vec<String> {
+    let because = |reason: &Value| {
+        let reason = text(reason);
+        let (name, rest) = reason.split_once(" at 20").expect("a time");
+        let (_, why) = rest.split_once(": ").expect("a reason");
+        format!("{name}: {why}")
+    };
+    list(&status["ignoredBecause"]).map(because).collect()
 }

@@ -14,12 +14,15 @@ use crate::{
     Verdict,
     keys::{LinkKey, LinkKeys},
     seal::Chain,
+    text::clean,
 };
 
 const BODY_LEN: usize = 10;
 const CHECK_LEN: usize = 5;
 const ID_LEN: usize = BODY_LEN + CHECK_LEN;
 const ID_CHARS: usize = 24;
+/// Anything longer is not a typo. Full-width letters and dashes have three bytes each.
+const MAX_TYPED_BYTES: usize = 8 * ID_CHARS;
 const HASH_CHARS: usize = 20;
 /// 160 bits: 32 characters of base32.
 const REQUEST_LEN: usize = 20;
@@ -53,6 +56,15 @@ impl ApprovalId {
         groups.join("-")
     }
 
+    /// The only ID in a text, such as a line of a mail; `None` if there is none, or more than one.
+    pub fn find(text: &str) -> Option<Self> {
+        let typed = as_typed(text);
+        let mut found = typed
+            .split(|c: char| !c.is_alphanumeric() && !is_dash(c))
+            .filter_map(|word| word.parse().ok());
+        found.next().filter(|_| found.next().is_none())
+    }
+
     /// The only form of this ID that may leave the process, except in a mail.
     pub fn hash(&self) -> LinkHash {
         let digest =
@@ -65,16 +77,35 @@ impl ApprovalId {
 impl FromStr for ApprovalId {
     type Err = InvalidApprovalId;
 
-    /// Accepts any case, `O` for `0`, `I` and `L` for `1`, spaces and missing dashes.
+    /// Accepts any case, `O` for `0`, `I` and `L` for `1`, full-width letters, missing and other dashes, spaces,
+    /// invisible characters, and punctuation around the ID. The [keyed check](LinkKeys::verify) makes that safe.
     fn from_str(text: &str) -> Result<Self, InvalidApprovalId> {
-        // Anything much longer is not a typo.
-        if text.len() > 2 * ID_CHARS {
+        if text.len() > MAX_TYPED_BYTES {
             return Err(InvalidApprovalId);
         }
-        let symbols: String = text.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+        let mut symbols = as_typed(text);
+        symbols.retain(|c| !c.is_whitespace() && !is_dash(c));
+        let symbols = symbols.trim_matches(|c: char| !c.is_alphanumeric());
         let bytes = CROCKFORD.decode(symbols.as_bytes()).map_err(|_| InvalidApprovalId)?;
         bytes.try_into().map(ApprovalId).map_err(|_| InvalidApprovalId)
     }
+}
+
+/// Without invisible characters, those that join or hyphenate words included, and with full-width letters as
+/// others.
+fn as_typed(text: &str) -> String {
+    let mut text = clean(text);
+    text.retain(|c| !matches!(c, '\u{AD}' | '\u{180E}' | '\u{200C}' | '\u{200D}'));
+    let narrow = |c| match c {
+        '\u{FF01}'..='\u{FF5E}' => char::from_u32(c as u32 - 0xFEE0).unwrap_or(c),
+        c => c,
+    };
+    text.chars().map(narrow).collect()
+}
+
+/// As keyboards and programs that "correct" text write it.
+fn is_dash(c: char) -> bool {
+    matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}' | '\u{FE58}' | '\u{FE63}')
 }
 
 impl fmt::Debug for ApprovalId {
@@ -277,8 +308,50 @@ mod tests {
             mailed.replace('0', "O").replace('1', "l"),
             mailed.replace('0', "o").replace('1', "I"),
             format!("  {mailed} "),
+            format!("{mailed}."),
+            format!("{mailed},"),
+            format!("({mailed})"),
+            format!("<{mailed}>"),
+            format!("{mailed}/"),
+            mailed.replace('-', "\u{2013}"),
+            mailed.replace('-', "\u{2011}"),
+            mailed.replace('-', "\u{2212}"),
+            mailed.replace('-', "\u{A0}"),
+            format!("{mailed}\u{200B}"),
+            mailed.replace('-', "-\u{AD}"),
+            full_width(&mailed),
         ] {
             assert_eq!(typed.parse(), Ok(id.clone()), "{typed}");
+        }
+    }
+
+    fn full_width(text: &str) -> String {
+        text.chars().filter_map(|c| char::from_u32(c as u32 + 0xFEE0)).collect()
+    }
+
+    #[test]
+    fn the_only_id_in_a_text_is_found() {
+        let keys = keys(KEY_A);
+        let [ann, bob] =
+            ["ann@example.com", "bob@example.com"].map(|who| issue(&keys, context(who)));
+        let mailed = ann.reveal();
+        for text in [
+            mailed.clone(),
+            format!("Approval ID: {mailed}"),
+            format!("Approval ID\n{}\n", mailed.to_lowercase()),
+            format!("please open {}, thanks", full_width(&mailed)),
+            format!("https://ok.example/x/{mailed}/laptops?choice=approve"),
+        ] {
+            assert_eq!(ApprovalId::find(&text), Some(ann.clone()), "{text}");
+        }
+        for text in [
+            String::new(),
+            "Approval ID:".to_owned(),
+            mailed[1..].to_owned(),
+            format!("{mailed} {mailed}"),
+            format!("{mailed}, {}", bob.reveal()),
+        ] {
+            assert_eq!(ApprovalId::find(&text), None, "{text}");
         }
     }
 

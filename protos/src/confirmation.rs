@@ -1,4 +1,5 @@
-//! Nonces of confirmations: proof that a decision was shown once more before it counts. Nothing is stored.
+//! What a reviewer's browser carries from one page to the next, as only we can have made it: the nonce of a
+//! decision that was shown once more before it counts, and the receipt of a press. Nothing is stored.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
@@ -27,11 +28,38 @@ impl GenuineLink {
         now: Timestamp,
     ) -> bool {
         let Some((seconds, mac)) = nonce.split_once('.') else { return false };
-        let Ok(seconds) = seconds.parse::<i64>() else { return false };
-        let Ok(mac) = BASE64_URL_SAFE_NO_PAD.decode(mac) else { return false };
-        let is_valid = Timestamp::from_second(seconds)
-            .is_ok_and(|at| now.duration_since(at).abs() <= VALID_FOR);
-        is_valid && bool::from(self.confirmation(verdict, comment, seconds).ct_eq(&mac))
+        let made = |seconds| self.confirmation(verdict, comment, seconds);
+        is_recent(seconds, mac, now, made)
+    }
+
+    /// What the address of the page after a press carries: `VERDICT.EFFECT.SECONDS.MAC`. Without it anybody could
+    /// make a page say that its reader has pressed something.
+    pub fn receipt(&self, pressed: Pressed, at: Timestamp) -> String {
+        let (verdict, effect, seconds) =
+            (pressed.verdict.terms().name, pressed.effect(), at.as_second());
+        let mac = BASE64_URL_SAFE_NO_PAD.encode(self.of_receipt(pressed, seconds));
+        format!("{verdict}.{effect}.{seconds}.{mac}")
+    }
+
+    /// What was pressed by this link, an hour ago at most; `None` if the receipt is not ours, or older.
+    pub fn pressed(&self, receipt: &str, now: Timestamp) -> Option<Pressed> {
+        let mut parts = receipt.splitn(4, '.');
+        let verdict = Verdict::from_name(parts.next()?)?;
+        let (effect, seconds, mac) = (parts.next()?, parts.next()?, parts.next()?);
+        let both = [true, false].map(|counted| Pressed { verdict, counted });
+        let pressed = both.into_iter().find(|pressed| pressed.effect() == effect)?;
+        let made = |seconds| self.of_receipt(pressed, seconds);
+        is_recent(seconds, mac, now, made).then_some(pressed)
+    }
+
+    fn of_receipt(&self, pressed: Pressed, seconds: i64) -> [u8; 32] {
+        let parts = [
+            self.hash().as_str().as_bytes(),
+            pressed.verdict.terms().name.as_bytes(),
+            pressed.effect().as_bytes(),
+            &seconds.to_be_bytes(),
+        ];
+        self.key().mac("receipt", &parts)
     }
 
     fn confirmation(&self, verdict: Verdict, comment: &str, seconds: i64) -> [u8; 32] {
@@ -44,6 +72,30 @@ impl GenuineLink {
         ];
         self.key().mac("confirmation", &parts)
     }
+}
+
+/// A press that the workflow has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pressed {
+    /// The button.
+    pub verdict: Verdict,
+    /// Whether it was the one that counted.
+    pub counted: bool,
+}
+
+impl Pressed {
+    fn effect(self) -> &'static str {
+        if self.counted { "recorded" } else { "unchanged" }
+    }
+}
+
+/// Whether a MAC was made at that time, which is recent.
+fn is_recent(seconds: &str, mac: &str, now: Timestamp, made: impl FnOnce(i64) -> [u8; 32]) -> bool {
+    let Ok(seconds) = seconds.parse::<i64>() else { return false };
+    let Ok(mac) = BASE64_URL_SAFE_NO_PAD.decode(mac) else { return false };
+    let is_valid =
+        Timestamp::from_second(seconds).is_ok_and(|at| now.duration_since(at).abs() <= VALID_FOR);
+    is_valid && bool::from(made(seconds).ct_eq(&mac))
 }
 
 #[cfg(test)]
@@ -95,5 +147,39 @@ mod tests {
         let at = Timestamp::from_second(1_795_509_000).expect("in range");
         let nonce = ann.nonce(Verdict::Approve, "\u{200B} one\r\ntwo\n", at);
         assert!(ann.is_confirmed(&nonce, Verdict::Approve, "one\ntwo", at));
+    }
+
+    #[test]
+    fn a_receipt_is_of_one_press_by_one_link_and_only_we_can_make_one() {
+        use Verdict::{Approve, Reject};
+        let ann = link(KEY_A, "ann@example.com");
+        let at = Timestamp::from_second(1_795_509_000).expect("in range");
+        let after = |seconds| at + SignedDuration::from_secs(seconds);
+        for (verdict, counted) in [(Approve, true), (Approve, false), (Reject, true)] {
+            let pressed = Pressed { verdict, counted };
+            let receipt = ann.receipt(pressed, at);
+            assert_eq!(ann.pressed(&receipt, after(3_600)), Some(pressed), "{receipt}");
+            assert_eq!(ann.pressed(&receipt, after(3_601)), None, "{receipt}");
+            for (key, reviewer) in [(KEY_A, "bob@example.com"), (KEY_B, "ann@example.com")] {
+                assert_eq!(link(key, reviewer).pressed(&receipt, at), None, "{reviewer}");
+            }
+        }
+        let receipt = ann.receipt(Pressed { verdict: Approve, counted: false }, at);
+        let mac = receipt.rsplit('.').next().expect("a MAC");
+        let nonce = ann.nonce(Approve, "", at);
+        for forged in [
+            "",
+            "approve",
+            "...",
+            &receipt.replace("approve", "reject"),
+            &receipt.replace("unchanged", "recorded"),
+            &receipt.replace("unchanged", "perhaps"),
+            &receipt.replace("1795509000", "1795509001"),
+            &receipt.replace(mac, ""),
+            &format!("{receipt}A"),
+            &format!("approve.unchanged.{nonce}"),
+        ] {
+            assert_eq!(ann.pressed(forged, at), None, "{forged}");
+        }
     }
 }

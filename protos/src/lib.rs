@@ -12,6 +12,8 @@ mod keys;
 mod organization;
 mod proof;
 mod public_url;
+#[cfg(test)]
+mod schemas;
 mod seal;
 mod verdict;
 
@@ -22,6 +24,7 @@ pub mod submission;
 pub mod text;
 
 pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash};
+pub use confirmation::Pressed;
 pub use digest::{action_digest, digest, execution_key, is_newer};
 pub use json::{Json, MAX_DEPTH, MAX_NUMBER};
 pub use jws::{Claims, InvalidJws, Jwks};

@@ -20,6 +20,15 @@ pub const SIGNAL_REISSUE: &str = "reissue";
 /// Signal of an operator, to withdraw the approval: a [`Withdrawal`](crate::v1::Withdrawal), or
 /// nothing.
 pub const SIGNAL_WITHDRAW: &str = "withdraw";
+/// Every signal that an approval takes.
+pub const SIGNALS: [&str; 6] = [
+    SIGNAL_APPROVE,
+    SIGNAL_REJECT,
+    SIGNAL_REASSIGN,
+    SIGNAL_REMIND,
+    SIGNAL_REISSUE,
+    SIGNAL_WITHDRAW,
+];
 /// The local activity that makes the plan.
 pub const ACTIVITY_VALIDATE: &str = "validate_submission";
 /// The local activity that makes the outcome.
@@ -37,6 +46,8 @@ pub const ATTRIBUTE_REVIEWERS: &str = "ApprovalReviewers";
 pub const ATTRIBUTE_LINKS: &str = "ApprovalLinks";
 /// Search attribute (Bool): whether a request to one of them is undeliverable.
 pub const ATTRIBUTE_UNDELIVERABLE: &str = "ApprovalUndeliverable";
+/// Search attribute (Datetime): when the open stage has to be decided. Unset where no stage is open.
+pub const ATTRIBUTE_DEADLINE: &str = "ApprovalDeadline";
 /// Failure type: the submission is invalid.
 pub const FAILURE_INVALID_SUBMISSION: &str = "InvalidSubmission";
 /// Failure type: the workflow was started on a cron schedule, with a retry policy, or from a forged

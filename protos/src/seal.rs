@@ -47,6 +47,18 @@ impl LinkKey {
         let mac = BASE64_URL_SAFE_NO_PAD.encode(mac(self, what, chain, digest, bytes));
         format!("{VERSION}.{}.{mac}", self.fingerprint())
     }
+
+    /// Whether this key made the seal, for these bytes and this approval.
+    pub fn has_sealed(
+        &self,
+        seal: &str,
+        what: Sealing,
+        chain: Chain<'_>,
+        digest: &str,
+        bytes: &[u8],
+    ) -> bool {
+        self.seal(what, chain, digest, bytes).as_bytes().ct_eq(seal.as_bytes()).into()
+    }
 }
 
 impl LinkKeys {
@@ -104,6 +116,12 @@ mod tests {
         let bytes = br#"{"plan":1}"#;
         let seal = keys.first().seal(Sealing::Plan, CHAIN, "v1:0", bytes);
         assert_eq!(keys.unseal(&seal, Sealing::Plan, CHAIN, "v1:0", bytes), Ok(keys.first()));
+        let has_sealed =
+            |seal: &str, bytes| keys.first().has_sealed(seal, Sealing::Plan, CHAIN, "v1:0", bytes);
+        assert!(has_sealed(&seal, bytes));
+        assert!(
+            !has_sealed(&seal, b"{}") && !has_sealed("", bytes) && !has_sealed(&seal[1..], bytes)
+        );
         for at in 0..bytes.len() {
             let mut other = bytes.to_vec();
             other[at] ^= 1;

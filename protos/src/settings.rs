@@ -1,7 +1,8 @@
 //! Settings: an empty one counts as absent, and every wrong one is reported. Secrets are not flags.
 
 use std::{
-    collections::BTreeMap,
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
     ffi::OsString,
     fmt::{self, Display},
     io,
@@ -18,6 +19,16 @@ const PUBLIC_URL: &str = "COUNTERSIGN_PUBLIC_URL";
 /// A setting's value. An empty one counts as absent: compose files set unused variables so.
 pub fn given(value: &Option<String>) -> Option<&str> {
     value.as_deref().map(str::trim).filter(|value| !value.is_empty())
+}
+
+/// What is wrong with a value that [`is_quoted`].
+pub const QUOTED: &str = "has quotation marks around it, which are part of the value here: write it without \
+                          them (docker's --env-file, unlike a shell, keeps them)";
+
+/// Whether an env file has left its quotation marks around a value.
+pub fn is_quoted(value: &str) -> bool {
+    let between = |mark: char| value.strip_prefix(mark).is_some_and(|rest| rest.ends_with(mark));
+    between('"') || between('\'')
 }
 
 /// Whether logs are JSON, also where other settings, or this one, are wrong.
@@ -61,6 +72,9 @@ impl Secret {
 
     /// Refuses characters that nobody sees, some of which a URL would lose without a word.
     fn check(self, text: String) -> Result<String, String> {
+        if is_quoted(text.trim()) {
+            return Err(QUOTED.to_owned());
+        }
         let is_break = |c: char| self.is_list && matches!(c, '\r' | '\n');
         let unseen = |c: char| c.is_control() || matches!(c, '\u{feff}' | '\u{200b}');
         match text.trim() {
@@ -99,9 +113,28 @@ impl Environment {
         Self { variables: variables.collect(), read_file }
     }
 
+    /// The variables whose names begin so, also empty ones.
+    pub fn starting_with(&self, prefix: &str) -> HashMap<String, String> {
+        let own = self.variables.iter().filter(|(name, _)| name.starts_with(prefix));
+        own.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// A file, as this process reads it.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        (self.read_file)(path)
+    }
+
     /// Whether a secret is given, right or wrong.
     pub fn has(&self, secret: Secret) -> bool {
         self.given(secret.name).or(self.given(secret.file)).is_some()
+    }
+
+    /// A variable that is no setting of ours, and no secret.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.given(name).map(str::to_owned)
     }
 
     fn given(&self, name: &str) -> Option<&str> {
@@ -114,6 +147,7 @@ impl Environment {
         match (self.given(name), self.given(file)) {
             (None, None) => None,
             (Some(value), None) => Some((name, secret.check(value.to_owned()))),
+            (None, Some(path)) if is_quoted(path) => Some((file, Err(QUOTED.to_owned()))),
             (None, Some(path)) => {
                 Some((file, self.content(path).and_then(|text| secret.check(text))))
             }
@@ -127,7 +161,7 @@ impl Environment {
     fn content(&self, path: &str) -> Result<String, String> {
         let unreadable = "names a file that cannot be read, and must have a path that this process \
                           may read";
-        let bytes = (self.read_file)(path).map_err(|error| format!("{unreadable}: {error}"))?;
+        let bytes = self.read(path).map_err(|error| format!("{unreadable}: {error}"))?;
         let text = String::from_utf8(bytes)
             .map_err(|_| "names a file that is not text: write the setting's value into it")?;
         match text.trim().is_empty() {
@@ -139,12 +173,22 @@ impl Environment {
 
 /// Every wrong setting, by its name, and why; shown as one line each, after a line break.
 #[derive(Debug, Default)]
-pub struct WrongSettings(Vec<(&'static str, String)>);
+pub struct WrongSettings(Vec<(Cow<'static, str>, String)>);
 
 impl WrongSettings {
     /// Adds a setting, and why it is wrong or what to do.
-    pub fn add(&mut self, name: &'static str, why: impl Display) {
-        self.0.push((name, why.to_string()));
+    pub fn add(&mut self, name: impl Into<Cow<'static, str>>, why: impl Display) {
+        self.0.push((name.into(), why.to_string()));
+    }
+
+    /// Adds others.
+    pub fn extend(&mut self, others: WrongSettings) {
+        self.0.extend(others.0);
+    }
+
+    /// Whether nothing is wrong so far.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// What `read` makes of a setting; `None` if it is absent or wrong.
@@ -154,7 +198,13 @@ impl WrongSettings {
         value: &'a Option<String>,
         read: impl FnOnce(&'a str) -> Result<T, E>,
     ) -> Option<T> {
-        read(given(value)?).map_err(|why| self.add(name, why)).ok()
+        match given(value)? {
+            quoted if is_quoted(quoted) => {
+                self.add(name, QUOTED);
+                None
+            }
+            value => read(value).map_err(|why| self.add(name, why)).ok(),
+        }
     }
 
     /// As [`optional`](Self::optional), but an absent setting is wrong too.

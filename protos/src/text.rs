@@ -150,9 +150,17 @@ pub fn identity(claimed: &str) -> String {
     clean_line(claimed).chars().take(MAX_IDENTITY_CHARS).collect()
 }
 
-/// What somebody typed, as it is kept: [clean], and no longer than a comment may be.
+/// What somebody typed, as it is kept: [clean], and no longer than a comment may be. A longer one ends with
+/// `…` where it is cut.
 pub fn comment(text: &str) -> String {
-    clean(text).trim().chars().take(COMMENT_MAX_CHARS).collect()
+    let kept = clean(text);
+    let mut chars = kept.trim().chars();
+    let mut kept: String = chars.by_ref().take(COMMENT_MAX_CHARS).collect();
+    if chars.next().is_some() {
+        kept.pop();
+        kept.push('…');
+    }
+    kept
 }
 
 /// Includes other line breaks, and Unicode's invisible language tags. Joiners of letters and emoji
@@ -285,7 +293,12 @@ mod tests {
     #[test]
     fn comments_are_cut_and_cleaned_but_keep_their_lines() {
         assert_eq!(comment("  fine\u{0}\nsecond\u{1b}[31m line \r\n"), "fine\nsecond[31m line");
-        assert_eq!(comment(&"é".repeat(3_000)).chars().count(), COMMENT_MAX_CHARS);
+        let longest = "é".repeat(COMMENT_MAX_CHARS);
+        assert_eq!(comment(&longest), longest, "nothing is cut");
+        let cut = comment(&format!("{longest}!"));
+        assert_eq!(cut.chars().count(), COMMENT_MAX_CHARS);
+        assert!(cut.ends_with("é…"), "it can be seen");
+        assert_eq!(comment(&cut), cut);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which answer a reviewer gets, from what is known of the approval and what they asked for. Pure.
 
 use countersign_protos::{
-    LinkHash, Verdict,
+    LinkHash, Pressed, Verdict, text,
     v1::{ApprovalState, ReviewerState, StageState, Status, Vote},
 };
 
@@ -10,7 +10,8 @@ use countersign_protos::{
 pub(crate) enum Reading {
     /// The workflow's own answer.
     Current(ApprovalState),
-    /// Open, but no worker answers: only the submission is known.
+    /// Open, but no worker answers: the submission is known, and of the stages the reader's own place, with the
+    /// decision by their link that Temporal has, counted or not.
     NoWorker(ApprovalState),
     /// The same, and the history has another link, or an order of one, in this one's place: without the
     /// document.
@@ -56,6 +57,8 @@ pub(crate) enum Answer {
     Superseded,
     /// Decided: it has to be confirmed, and nothing was sent.
     Unconfirmed,
+    /// Decided: it needs a comment, and nothing was sent.
+    Uncommented,
     /// Decided: it counts.
     Recorded,
     /// Decided again, the same way.
@@ -68,6 +71,13 @@ pub(crate) enum Answer {
     Accepted,
     /// It seems to be decided, and nothing confirms that yet.
     Sealing,
+}
+
+impl Answer {
+    /// Whether no worker has been there to say more.
+    pub(crate) fn is_unattended(self) -> bool {
+        matches!(self, Answer::NoWorker | Answer::Accepted)
+    }
 }
 
 impl Reading {
@@ -128,6 +138,31 @@ pub(crate) fn on_view(reading: &Reading, link: &LinkHash) -> Answer {
     }
 }
 
+/// Whether a page with this answer lets its reader decide.
+pub(crate) fn is_offered(answer: Answer, state: &ApprovalState, link: &LinkHash) -> bool {
+    match answer {
+        Answer::Open => true,
+        Answer::NoWorker => own_vote(state, link).is_none(),
+        _ => false,
+    }
+}
+
+/// The answer to a view of the page that follows a press. It is what the workflow says now: of the press only what
+/// that bears out is said.
+pub(crate) fn after_press(reading: &Reading, link: &LinkHash, pressed: Pressed) -> Answer {
+    let said = match reading {
+        Reading::Current(state) | Reading::Closed(state) => reported(state, link, pressed.verdict),
+        Reading::NoWorker(_) | Reading::Replaced(_) | Reading::Ended(..) | Reading::Unsealed(_) => {
+            None
+        }
+    };
+    match said {
+        Some(Answer::AlreadyRecorded) if pressed.counted => by_own_link(reading, link),
+        Some(answer) if !pressed.counted => answer,
+        _ => on_view(reading, link),
+    }
+}
+
 /// The answer to a decision that need not be sent; `None` if it must be. Only what somebody has signed keeps
 /// one from being sent: an outcome, or a vote by this link. All else in a workflow's answer may be forged.
 pub(crate) fn settled(reading: &Reading, link: &LinkHash, verdict: Verdict) -> Option<Answer> {
@@ -143,11 +178,26 @@ pub(crate) fn settled(reading: &Reading, link: &LinkHash, verdict: Verdict) -> O
     }
 }
 
-/// Whether a decision has to be confirmed before it is sent. Where the workflow says that it takes none, it
-/// refuses it anyway, and the link no longer shows what would have to be confirmed.
+/// Whether a decision has to be confirmed before it is sent.
 pub(crate) fn needs_confirmation(reading: &Reading, link: &LinkHash) -> bool {
-    let can_count = reading.is_unattended() || on_view(reading, link) == Answer::Open;
-    reading.state().confirm && can_count
+    reading.state().confirm && can_count(reading, link)
+}
+
+/// Whether a decision needs a comment before it is sent, and has none.
+pub(crate) fn needs_comment(
+    reading: &Reading,
+    link: &LinkHash,
+    verdict: Verdict,
+    comment: &str,
+) -> bool {
+    let required = reading.state().comment_required.contains(&verdict.into());
+    required && text::comment(comment).is_empty() && can_count(reading, link)
+}
+
+/// Whether a decision may count. Where the workflow says that it takes none, it refuses it anyway, and the link no
+/// longer shows what it would be about.
+fn can_count(reading: &Reading, link: &LinkHash) -> bool {
+    reading.is_unattended() || on_view(reading, link) == Answer::Open
 }
 
 /// What a workflow says of a decision; `None` if it does not have it, and could take it.
@@ -180,11 +230,18 @@ pub(crate) fn after_sending(
             settled(reading, link, verdict)
         }
     };
-    let by_link = own_vote(reading.state(), link).is_some_and(|vote| vote.by == "link");
     answer.map(|answer| match answer {
-        Answer::AlreadyRecorded if by_link => Answer::Recorded,
+        Answer::AlreadyRecorded => by_own_link(reading, link),
         answer => answer,
     })
+}
+
+/// Whether the verdict that is recorded is the reader's own or an operator's.
+fn by_own_link(reading: &Reading, link: &LinkHash) -> Answer {
+    match own_vote(reading.state(), link).is_some_and(|vote| vote.by == "link") {
+        true => Answer::Recorded,
+        false => Answer::AlreadyRecorded,
+    }
 }
 
 /// Whether it can still be decided. A status that only a newer version knows counts as open.

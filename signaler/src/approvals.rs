@@ -8,6 +8,7 @@ use countersign_protos::{
     text,
     v1::{ApprovalState, Decision, Status},
 };
+use countersign_telemetry::traces::{self, SpanKind};
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use moka::future::Cache;
@@ -33,7 +34,6 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     answer::{Ending, Reading, pending},
-    disclosure::without_document,
     genuine, history,
     lookup::{
         FORGET_MISSING, HISTORY, Handle, Lookup, LookupError, Proof, Run, by_link, events, handle,
@@ -107,12 +107,18 @@ impl Approvals {
         }
     }
 
-    pub(crate) async fn ready(&self) -> bool {
+    /// Whether Temporal serves this process, or why not.
+    pub(crate) async fn ready(&self) -> Result<(), Failure> {
         let ready = self.temporal.ready().await;
         if let Err(failure) = &ready {
             tracing::warn!(error = %failure, "not ready");
         }
-        ready.is_ok()
+        ready
+    }
+
+    /// See [`Temporal::misconfigured`].
+    pub(crate) fn misconfigured(&self) -> impl Future<Output = String> + use<> {
+        self.temporal.misconfigured()
     }
 
     /// The approval that `link` belongs to, and its current run.
@@ -333,11 +339,13 @@ impl Approvals {
         }
     }
 
-    /// Sends a decision. Repeating an attempt records no second event.
+    /// Sends a decision, whose event names the reviewer where they are known. Repeating an attempt records no second
+    /// event.
     pub(crate) async fn send(
         &self,
         link: &GenuineLink,
         run: &Run,
+        reviewer: Option<&str>,
         (verdict, comment): (Verdict, &str),
         attempt: u32,
     ) -> Result<(), SignalError> {
@@ -352,10 +360,17 @@ impl Approvals {
         let signal = verdict.terms().name;
         let request_id = link.request_id(&run.run_id, verdict, attempt);
         let send = async {
-            let handle = run.handle(&self.temporal.client()?);
+            traces::note("temporalWorkflowID", run.workflow_id.to_string());
+            let mut client = self.temporal.client()?;
+            if let Some(reviewer) = reviewer {
+                let identity = client.connection_mut().identity_mut();
+                *identity = text::identity(&format!("{reviewer} ({identity})"));
+            }
+            let handle = run.handle(&client);
             call_with_effect(SIGNAL, |rpc| {
                 let options = WorkflowSignalOptions::builder()
                     .request_id(request_id.clone())
+                    .maybe_header(traces::temporal_header())
                     .rpc_options(rpc)
                     .build();
                 let input = RawValue::new(vec![payload.clone()]);
@@ -364,7 +379,8 @@ impl Approvals {
             })
             .await
         };
-        send.await.map_err(|failure| {
+        let sent = traces::in_span(format!("SignalWorkflow:{signal}"), SpanKind::Client, send);
+        sent.await.map_err(|failure| {
             let link = link.hash().short();
             tracing::warn!(link, signal, error = %failure, "signal failed");
             match failure {
@@ -411,9 +427,12 @@ async fn query_status(
     handle: &Handle,
     condition: QueryRejectCondition,
 ) -> Result<Result<ApprovalState, WorkflowExecutionStatus>, Failure> {
-    let answer = call(QUERY, |rpc| {
-        let options =
-            WorkflowQueryOptions::builder().reject_condition(condition).rpc_options(rpc).build();
+    let asking = call(QUERY, |rpc| {
+        let options = WorkflowQueryOptions::builder()
+            .reject_condition(condition)
+            .maybe_header(traces::temporal_header())
+            .rpc_options(rpc)
+            .build();
         async {
             let query = UntypedQuery::new(names::QUERY_STATUS);
             match handle.query(query, RawValue::new(vec![]), options).await {
@@ -428,9 +447,9 @@ async fn query_status(
                 Err(error) => Err(error.into()),
             }
         }
-    })
-    .await?;
-    match answer {
+    });
+    let span = format!("QueryWorkflow:{}", names::QUERY_STATUS);
+    match traces::in_span(span, SpanKind::Client, asking).await? {
         Ok(value) => match read_status(from_temporal(value.payloads)) {
             // A run that is about to continue as new has given up its state.
             Ok(ApprovalState { submission: None, .. }) => {
@@ -491,21 +510,16 @@ async fn read_history(
     let workflow_id = &handle.info().workflow_id;
     let chain = Chain { workflow_id, first_run_id: &issued.first_run_id };
     // Anybody who may poll can complete a workflow.
-    let reading = match history::read(issued.submission, issued.time_zone, closing, status) {
+    let (submission, time_zone) = (issued.submission.clone(), issued.planned.time_zone.clone());
+    let reading = match history::read(submission, time_zone, closing, status) {
         Some(Reading::Closed(state)) => {
             let state = ApprovalState { digest: issued.digest.clone(), ..state };
             Some(confirmed(handle, link, chain, jwks, Reading::Closed(state)).await?)
         }
         Some(Reading::NoWorker(state)) => {
-            let (rule, confirm) = (issued.rule, issued.confirm);
-            let state = ApprovalState { rule, confirm, ..state };
             // A press needs no document, so it need not wait until a long history can be read.
-            let events = timeout(HISTORY, events(handle)).await;
-            Some(match events.map(|events| events.map(|e| history::replaces(link.hash(), &e))) {
-                Ok(Ok(true)) => Reading::Replaced(without_document(state)),
-                Ok(Ok(false)) => Reading::NoWorker(state),
-                Ok(Err(_)) | Err(_) => Reading::NoWorker(without_document(state)),
-            })
+            let events = timeout(HISTORY, events(handle)).await.ok().and_then(Result::ok);
+            Some(history::unattended(state, &issued, link, events.as_deref()))
         }
         reading => reading,
     };

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use countersign_protos::{GenuineLink, LinkHash, Verdict};
+use countersign_protos::{GenuineLink, LinkHash, Verdict, text::clean_line};
 use jiff::Timestamp;
 use tokio::time::sleep;
 
 use crate::{
-    answer::{Answer, Reading, after_sending, needs_confirmation, settled},
+    answer::{
+        Answer, Reading, after_sending, needs_comment, needs_confirmation, reviewer_by_link,
+        settled,
+    },
     approvals::{Approvals, SignalError},
     lookup::{LookupError, Run},
     problem::Problem,
+    reply::answer_status,
 };
 
 /// How long a query waits after a signal, for a worker to have begun the workflow task. A query that comes
@@ -31,7 +35,8 @@ pub(crate) struct Press<'a> {
 }
 
 impl Approvals {
-    /// Sends a decision unless it is settled already or has to be confirmed, and answers with its effect.
+    /// Sends a decision unless it is settled already, lacks a comment or has to be confirmed, and answers with its
+    /// effect.
     pub(crate) async fn decide(
         &self,
         link: &GenuineLink,
@@ -48,11 +53,19 @@ impl Approvals {
             if let Some(answer) = settled(&before, link.hash(), verdict) {
                 return Ok((answer, before));
             }
+            if needs_comment(&before, link.hash(), verdict, comment) {
+                return Ok((Answer::Uncommented, before));
+            }
             let is_confirmed = link.is_confirmed(nonce, verdict, comment, Timestamp::now());
             if !is_confirmed && needs_confirmation(&before, link.hash()) {
                 return Ok((Answer::Unconfirmed, before));
             }
+            let workflow_id = run.workflow_id.clone();
             if let Some(said) = self.press(link, run, (verdict, comment), before).await? {
+                // The worker's line about the decision has the same workflow ID and link.
+                let (link, workflow_id) = (link.hash().short(), clean_line(&workflow_id));
+                let (verdict, answer) = (verdict.terms().name, answer_status(said.0).1);
+                tracing::info!(workflow_id, link, verdict, answer, "press");
                 return Ok(said);
             }
         }
@@ -70,10 +83,12 @@ impl Approvals {
         if before.is_unattended() {
             self.release(&run).await;
         }
+        let asked = reviewer_by_link(before.state(), link.hash());
+        let reviewer = asked.map(|(_, asked)| asked.reviewer.clone());
         let mut attempt = 0;
         let mut acknowledged = false;
         for _ in 0..ATTEMPTS {
-            let sent = self.send(link, &run, decision, attempt).await;
+            let sent = self.send(link, &run, reviewer.as_deref(), decision, attempt).await;
             match sent {
                 Ok(()) if before.is_unattended() => {
                     let answer = answer(&before, link.hash(), decision.0, true);

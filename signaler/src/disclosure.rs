@@ -13,7 +13,11 @@ use crate::answer::{Answer, own_vote, pending};
 pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) -> ApprovalState {
     let own = own_vote(state, link);
     let shows_document = match answer {
-        Answer::Open | Answer::NoWorker | Answer::Unconfirmed | Answer::Accepted => true,
+        Answer::Open
+        | Answer::NoWorker
+        | Answer::Unconfirmed
+        | Answer::Uncommented
+        | Answer::Accepted => true,
         Answer::Voted
         | Answer::StageOver
         | Answer::Recorded
@@ -119,6 +123,7 @@ mod tests {
             (Answer::Open, Pending, None, true, &["Bob's", "Cy's"][..]),
             (Answer::NoWorker, Pending, None, true, &["Bob's", "Cy's"]),
             (Answer::Unconfirmed, Pending, None, true, &["Bob's", "Cy's"]),
+            (Answer::Uncommented, Pending, None, true, &["Bob's", "Cy's"]),
             (Answer::Accepted, Pending, None, true, &["Bob's", "Cy's"]),
             (Answer::Voted, Pending, link, true, &["Ann's", "Bob's", "Cy's"]),
             (Answer::Recorded, Pending, link, true, &["Ann's", "Bob's", "Cy's"]),

@@ -17,6 +17,14 @@ const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 pub(crate) const MAX_BYTES: usize = 64 * 1024;
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// What somebody has filled in and pressed, whatever is wrong with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Filled {
+    pub(crate) verdict: Option<Verdict>,
+    /// As it is shown, however long it is.
+    pub(crate) comment: String,
+}
+
 /// Names and values, in their order.
 pub(crate) struct Form(Vec<(String, String)>);
 
@@ -35,22 +43,13 @@ impl Form {
         }
     }
 
-    /// The comment as it is shown, however long it is.
-    pub(crate) fn comment(&self) -> String {
-        clean(self.all("comment").first().unwrap_or(&"").trim())
-    }
-
-    /// The verdict, if the comment can be accepted too.
-    pub(crate) fn verdict(&self) -> Result<Verdict, Problem> {
+    pub(crate) fn filled(&self) -> Filled {
         let verdict = match self.all("verdict")[..] {
             [one] => Verdict::from_name(one),
             _ => None,
         };
-        let verdict = verdict.ok_or(Problem::InvalidVerdict)?;
-        match self.comment().chars().count() {
-            0..=COMMENT_MAX_CHARS => Ok(verdict),
-            _ => Err(Problem::CommentTooLong),
-        }
+        let comment = clean(self.all("comment").first().unwrap_or(&"")).trim().to_owned();
+        Filled { verdict, comment }
     }
 
     /// What confirms the decision; empty the first time.
@@ -63,6 +62,17 @@ impl Form {
 
     fn all(&self, name: &str) -> Vec<&str> {
         self.0.iter().filter(|(field, _)| field == name).map(|(_, value)| &**value).collect()
+    }
+}
+
+impl Filled {
+    /// The verdict, if the comment can be accepted too.
+    pub(crate) fn checked(&self) -> Result<Verdict, Problem> {
+        let verdict = self.verdict.ok_or(Problem::InvalidVerdict)?;
+        match self.comment.chars().count() {
+            0..=COMMENT_MAX_CHARS => Ok(verdict),
+            _ => Err(Problem::CommentTooLong),
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! What a history says of an approval while no worker answers.
 
 use countersign_protos::{
-    LinkHash, names, payload,
+    GenuineLink, LinkHash, Verdict, comment_hash, names, payload,
+    text::{self, to_message},
     v1::{
-        ApprovalState, Outcome, Reissue, ReviewerState, StageOutcome, StageState, Status,
-        Submission, Vote,
+        ApprovalState, Decision, Outcome, Proof, Reissue, ReviewerState, StageOutcome, StageState,
+        Status, Submission, Vote,
     },
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use temporalio_common::protos::temporal::api::history::v1::{
@@ -15,7 +17,8 @@ use temporalio_common::protos::temporal::api::history::v1::{
 
 use crate::{
     answer::{self, Ending, Reading},
-    lookup::{json, local_activity},
+    disclosure::without_document,
+    lookup::{Issued, Planned, json, local_activity},
     signalled::mailbox,
     temporal::from_temporal,
 };
@@ -39,7 +42,7 @@ pub(crate) fn read(
         true => Reading::Ended(ending, state),
         false => Reading::Closed(ApprovalState { status: status.into(), ..state }),
     };
-    let closed_at = closing.as_ref().and_then(|event| event.event_time);
+    let closed_at = closing.as_ref().and_then(time_of);
     Some(match closing.and_then(|event| event.attributes) {
         Some(Attributes::WorkflowExecutionCompletedEventAttributes(completed)) => {
             match payload::decode(&from_temporal(completed.result.unwrap_or_default().payloads)) {
@@ -50,10 +53,7 @@ pub(crate) fn read(
         Some(Attributes::WorkflowExecutionCanceledEventAttributes(_)) => {
             Reading::Closed(ApprovalState {
                 status: Status::Withdrawn.into(),
-                decided_at: closed_at.map(|time| pbjson_types::Timestamp {
-                    seconds: time.seconds,
-                    nanos: time.nanos,
-                }),
+                decided_at: closed_at,
                 ..pending
             })
         }
@@ -64,7 +64,7 @@ pub(crate) fn read(
             ended(Ending::Terminated, pending)
         }
         Some(Attributes::WorkflowExecutionTimedOutEventAttributes(_)) => {
-            ended(Ending::TimedOut, pending)
+            ended(Ending::TimedOut, ApprovalState { times_out_at: closed_at, ..pending })
         }
         Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(_)) => return None,
         _ => Reading::NoWorker(pending),
@@ -111,9 +111,137 @@ impl Seat {
     }
 }
 
+/// How many signatures are checked for a page: anybody may signal any number.
+const MAX_PROOFS: usize = 100;
+
+/// An open approval while no worker answers, as far as the events of its run tell; `None` if they cannot be read.
+pub(crate) fn unattended(
+    state: ApprovalState,
+    issued: &Issued,
+    link: &GenuineLink,
+    events: Option<&[HistoryEvent]>,
+) -> Reading {
+    let Planned { rule, confirm, comment_required, .. } = &issued.planned;
+    let comment_required = comment_required.iter().map(|verdict| i32::from(*verdict)).collect();
+    let state = ApprovalState { rule: rule.clone(), confirm: *confirm, comment_required, ..state };
+    if events.is_some_and(|events| replaces(link.hash(), events)) {
+        return Reading::Replaced(without_document(state));
+    }
+    let key = link.public_key();
+    let mut place = Place { link, key, issued, deadline: None, tried: 0, vote: None };
+    events.unwrap_or_default().iter().for_each(|event| place.read(event));
+    let state = ApprovalState { stages: vec![place.stage()], ..state };
+    Reading::NoWorker(if events.is_some() { state } else { without_document(state) })
+}
+
+/// What events tell of the reader's place: until when they may decide, and what they have decided.
+struct Place<'a> {
+    link: &'a GenuineLink,
+    /// What checks its proofs.
+    key: String,
+    issued: &'a Issued,
+    deadline: Option<Timestamp>,
+    /// How many proofs were checked.
+    tried: usize,
+    vote: Option<Vote>,
+}
+
+impl Place<'_> {
+    fn read(&mut self, event: &HistoryEvent) {
+        match &event.attributes {
+            Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
+                let input = json(started.input.as_ref()).unwrap_or_default();
+                let journal = input["case"]["open"]["evidence"]["journal"].as_array();
+                journal.into_iter().flatten().for_each(|entry| self.read_entry(entry));
+            }
+            Some(Attributes::MarkerRecordedEventAttributes(marker)) => {
+                let issued = local_activity(marker)
+                    .filter(|(activity, _)| activity == names::ACTIVITY_ISSUE_LINKS);
+                issued.iter().for_each(|(_, result)| self.asked(result));
+            }
+            Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) => {
+                let payloads = from_temporal(signal.input.clone().unwrap_or_default().payloads);
+                let verdict = Verdict::from_name(&signal.signal_name);
+                let decision = payload::decode::<Decision>(&payloads).ok();
+                let Some((verdict, decision)) = verdict.zip(decision) else { return };
+                if decision.link.trim() != self.link.hash().as_str() {
+                    return;
+                }
+                let comment = text::comment(&decision.comment);
+                self.voted(verdict, comment, decision.proof, time_of(event));
+            }
+            _ => {}
+        }
+    }
+
+    /// What the run before has left.
+    fn read_entry(&mut self, entry: &Value) {
+        self.asked(&entry["asked"]);
+        let (ballot, at) = (&entry["voted"]["ballot"], &entry["voted"]["at"]);
+        let verdict = Verdict::deserialize(&ballot["verdict"]).ok();
+        let proof = Proof::deserialize(&ballot["proof"]).ok();
+        let comment = ballot["comment"].as_str().unwrap_or_default().to_owned();
+        let at = Timestamp::deserialize(at).ok().map(to_message);
+        let is_own = ballot["claim"]["Link"] == self.link.hash().as_str();
+        if let Some(verdict) = verdict.filter(|_| is_own) {
+            self.voted(verdict, comment, proof, at);
+        }
+    }
+
+    /// Each level has a deadline of its own; new links and replacements have none.
+    fn asked(&mut self, asked: &Value) {
+        let seats = Seat::all(&asked["invited"]);
+        let is_own = seats.iter().any(|seat| seat.stage as usize == self.issued.stage);
+        let deadline = Timestamp::deserialize(&asked["due"]["deadline"]).ok();
+        self.deadline = deadline.filter(|_| is_own).or(self.deadline);
+    }
+
+    /// The first decision that only the holder of the link can have made, and that the rule takes.
+    fn voted(
+        &mut self,
+        verdict: Verdict,
+        comment: String,
+        proof: Option<Proof>,
+        at: Option<pbjson_types::Timestamp>,
+    ) {
+        let looks_on = self.vote.is_none() && self.tried < MAX_PROOFS;
+        let Some(proof) = proof.filter(|_| looks_on) else { return };
+        self.tried += 1;
+        let hash = self.link.hash().as_str();
+        let is_own = proof.holds(&self.key, hash, verdict, &comment_hash(&comment));
+        let lacks_comment =
+            comment.is_empty() && self.issued.planned.comment_required.contains(&verdict);
+        if is_own && !lacks_comment {
+            self.vote = Some(Vote {
+                reviewer: self.issued.seat.reviewer.clone(),
+                verdict: verdict.into(),
+                comment,
+                decided_at: at,
+                link: hash.to_owned(),
+                by: "link".to_owned(),
+                ..Vote::default()
+            });
+        }
+    }
+
+    fn stage(self) -> StageState {
+        StageState {
+            name: self.issued.planned.stage.clone(),
+            deadline: self.deadline.map(to_message),
+            reviewers: vec![ReviewerState { vote: self.vote, ..self.issued.seat.clone() }],
+            ..StageState::default()
+        }
+    }
+}
+
+fn time_of(event: &HistoryEvent) -> Option<pbjson_types::Timestamp> {
+    let at = event.event_time.as_ref()?;
+    Some(pbjson_types::Timestamp { seconds: at.seconds, nanos: at.nanos })
+}
+
 /// Whether these events of an open run put a new link, or somebody else, in the place of this link, or order a
 /// new one that no worker has issued yet. Whom a deadline supersedes depends on the votes, so that is left out.
-pub(crate) fn replaces(link: &LinkHash, events: &[HistoryEvent]) -> bool {
+fn replaces(link: &LinkHash, events: &[HistoryEvent]) -> bool {
     let (mut seats, mut ordered) = (Vec::<Seat>::new(), Vec::<String>::new());
     for event in events {
         match &event.attributes {

@@ -21,12 +21,24 @@ impl ProblemJson {
     pub(crate) fn new(problem: &Problem, name: &'static str) -> Self {
         let field = match problem {
             Problem::InvalidVerdict => Some("verdict"),
-            Problem::CommentTooLong => Some("comment"),
+            Problem::CommentTooLong | Problem::CommentMissing(_) => Some("comment"),
             // It was not read, so the field that is too large is unknown.
             Problem::BodyTooLarge => Some("body"),
             _ => None,
         };
-        ProblemJson { answer: name, message: wording::problem(problem).1, field }
+        ProblemJson { answer: name, message: message(problem), field }
+    }
+}
+
+/// What programs have to be told in their own words, and else what people read.
+fn message(problem: &Problem) -> &'static str {
+    match problem {
+        Problem::InvalidVerdict => "verdict has to be given once, as approve or reject.",
+        Problem::NotAForm => {
+            "Send a decision as application/x-www-form-urlencoded, with the fields verdict and \
+             comment. Nothing was recorded."
+        }
+        _ => wording::problem(problem).1,
     }
 }
 
@@ -43,7 +55,7 @@ pub(crate) struct ApprovalJson {
 }
 
 impl ApprovalJson {
-    /// Without links, which are secret, and without failures of mails, signals, webhooks and follow-up
+    /// Without links, which are secret, without stages that are known in part, and without failures of mails, signals, webhooks and follow-up
     /// workflows, which concern only operators.
     pub(crate) fn new(case: Case<'_>, name: &'static str) -> Self {
         let mut approval = case.state.clone();
@@ -53,6 +65,10 @@ impl ApprovalJson {
         approval.ignored_because.clear();
         if !approval.handing_on.is_empty() {
             approval.handing_on = wording::DELIVERING.to_owned();
+        }
+        // Without a worker, only the reader's own place is known.
+        if case.answer.is_unattended() {
+            approval.stages.clear();
         }
         for reviewer in approval.stages.iter_mut().flat_map(|stage| &mut stage.reviewers) {
             reviewer.link.clear();

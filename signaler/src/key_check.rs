@@ -8,6 +8,8 @@ use std::{
 use countersign_protos::{ApprovalId, GenuineLink, LinkKeys};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
+use crate::metrics::metrics;
+
 /// Beyond this burst and one a minute, failures are not typing errors.
 const MISTYPED: NonZeroU32 = NonZeroU32::new(10).expect("above 0");
 /// At most one warning a minute.
@@ -35,6 +37,9 @@ impl KeyCheck {
     /// `None` if no key made this ID.
     pub(crate) fn verify(&self, id: &ApprovalId) -> Option<GenuineLink> {
         let link = self.keys.verify(id);
+        if link.is_none() {
+            metrics().met_unknown_id();
+        }
         if link.is_none()
             && let Some(failed) = self.count_failure()
         {

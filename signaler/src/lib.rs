@@ -1,11 +1,12 @@
 //! Shows reviewers what they are asked to approve, and signals their decisions to the workflow.
 //!
-//! A request goes through `routes` to `approvals` or `decision`, which ask Temporal (`lookup` finds the
-//! run that issued a link). `answer` decides what follows, `disclosure` what the link still shows, `wording`
-//! says it, and `reply` sends it as a page of `views` or as `json`.
+//! A request goes through `routes`, for which `arrived` reads the link, to `approvals` or `decision`, which
+//! ask Temporal (`lookup` finds the run that issued a link). `answer` decides what follows, `disclosure` what
+//! the link still shows, `wording` says it, and `reply` sends it as a page of `views` or as `json`.
 
 mod answer;
 mod approvals;
+mod arrived;
 mod connections;
 mod decision;
 mod disclosure;
@@ -15,7 +16,9 @@ mod history;
 mod json;
 mod key_check;
 mod lookup;
+mod metrics;
 mod middleware;
+mod monitoring;
 mod outbox;
 mod problem;
 mod rate_limit;
@@ -39,6 +42,7 @@ use crate::{
     approvals::Approvals, key_check::KeyCheck, outbox::Outbox, rate_limit::Limits, views::Site,
 };
 pub use crate::{
+    monitoring::monitor,
     server::serve,
     settings::{Arguments, Settings, cannot_start, log},
 };
@@ -81,6 +85,11 @@ impl App {
             },
             outbox: settings.outbox.map(|directory| Outbox::new(directory, &settings.public_url)),
         }))
+    }
+
+    /// Why this process can never reach Temporal with its settings, as soon as that is known.
+    pub fn misconfigured(&self) -> impl Future<Output = String> + use<> {
+        self.0.approvals.misconfigured()
     }
 
     /// All routes, without a listener.

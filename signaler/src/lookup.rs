@@ -7,7 +7,8 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use countersign_protos::{
-    Chain, GenuineLink, LinkContext, LinkHash, digest, is_newer, names, v1::Submission,
+    Chain, GenuineLink, LinkContext, LinkHash, Sealing, Verdict, digest, is_newer, names,
+    v1::{ReviewerState, Submission},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use moka::future::Cache;
@@ -25,7 +26,10 @@ use temporalio_common::protos::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::temporal::{Failure, Temporal, call};
+use crate::{
+    metrics::metrics,
+    temporal::{Failure, Temporal, call},
+};
 
 const LOOK_UP: Duration = Duration::from_secs(3);
 /// To read one run's history.
@@ -71,6 +75,7 @@ pub(crate) fn handle(client: &Client, workflow_id: &str, run_id: Option<&str>) -
 }
 
 /// What a history proves of a link.
+#[derive(Debug)]
 pub(crate) struct Issued {
     /// The ID of the chain's first run.
     pub(crate) first_run_id: String,
@@ -78,12 +83,46 @@ pub(crate) struct Issued {
     pub(crate) digest: String,
     /// What the link was issued for.
     pub(crate) submission: Submission,
-    /// The rule that the plan names; empty if it names none. No link proves it.
+    /// The position of the stage that it was issued in.
+    pub(crate) stage: usize,
+    /// Who decides by it.
+    pub(crate) seat: ReviewerState,
+    pub(crate) planned: Planned,
+}
+
+/// What the plan says besides, as the key of the link has sealed it.
+#[derive(Debug, Default)]
+pub(crate) struct Planned {
+    /// The rule that the plan names; empty if it names none.
     pub(crate) rule: String,
-    /// Whether decisions have to be confirmed. No link proves it.
+    /// Whether decisions have to be confirmed.
     pub(crate) confirm: bool,
-    /// The zone in which people read times; empty for UTC. No link proves it.
+    /// The verdicts that need a comment.
+    pub(crate) comment_required: Vec<Verdict>,
+    /// The zone in which people read times; empty for UTC.
     pub(crate) time_zone: String,
+    /// The name of the link's stage.
+    pub(crate) stage: String,
+}
+
+impl Planned {
+    fn read(plan: &Value, stage: usize) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let required = plan["restrictions"]["commentRequired"].as_array();
+        let verdict = |value: &Value| serde_json::from_value(value.clone()).ok();
+        Planned {
+            rule: text(&plan["rule"]),
+            confirm: plan["confirm"] == true,
+            comment_required: required.into_iter().flatten().filter_map(verdict).collect(),
+            time_zone: text(&plan["time_zone"]),
+            stage: text(&plan["stages"][stage]["name"]),
+        }
+    }
+
+    /// Of a plan whose seal does not hold: nothing but that a decision is confirmed, since it might have to be.
+    fn unsealed() -> Self {
+        Planned { confirm: true, ..Self::default() }
+    }
 }
 
 /// Why there is no approval to read.
@@ -137,7 +176,7 @@ struct Reader<'a> {
     link: &'a GenuineLink,
     workflow_id: String,
     first_run_id: String,
-    /// The plan, once it is read.
+    /// The plan with its seal, once it is read.
     plan: Value,
     /// The digest that the link goes with, where it is a newer version's.
     newer: Option<String>,
@@ -151,20 +190,20 @@ impl<'a> Reader<'a> {
     /// What is proven, once it is: by the marker of the local activity that issued the link, or by the start
     /// of a run that was continued as new with the link in its state.
     ///
-    /// Others can write all of these. What they cannot make is a link that fits.
+    /// Others can write all of these. What they cannot make is a link that fits, and a seal.
     fn read(&mut self, event: &HistoryEvent) -> Option<Issued> {
         match event.attributes.as_ref()? {
             Attributes::WorkflowExecutionStartedEventAttributes(started) => {
                 self.first_run_id.clone_from(&started.first_execution_run_id);
                 let evidence = json(started.input.as_ref())?["case"]["open"]["evidence"].take();
-                self.plan = unverified_plan(&evidence["plan"]);
+                self.plan = evidence["plan"].clone();
                 self.proof(&evidence["journal"])
             }
             Attributes::MarkerRecordedEventAttributes(marker) => {
                 let (activity, result) = local_activity(marker)?;
                 match activity.as_str() {
                     names::ACTIVITY_VALIDATE => {
-                        self.plan = unverified_plan(&result["plan"]);
+                        self.plan = result["plan"].clone();
                         None
                     }
                     names::ACTIVITY_ISSUE_LINKS => self.proof(&result["invited"]),
@@ -177,7 +216,9 @@ impl<'a> Reader<'a> {
 
     fn proof(&mut self, recorded: &Value) -> Option<Issued> {
         let seat = seat(recorded, self.link.hash())?;
-        let claimed = self.plan["digest"].as_str().unwrap_or_default();
+        let json = self.plan["json"].as_str().unwrap_or_default();
+        let plan: Value = serde_json::from_str(json).unwrap_or_default();
+        let claimed = plan["digest"].as_str().unwrap_or_default();
         if is_newer(claimed) {
             self.newer = Some(claimed.to_owned());
             return None;
@@ -185,22 +226,39 @@ impl<'a> Reader<'a> {
         let text = |field: &str| seat[field].as_str().unwrap_or_default();
         let number = |field: &str| seat[field].as_u64().and_then(|number| number.try_into().ok());
         let chain = Chain { workflow_id: &self.workflow_id, first_run_id: &self.first_run_id };
-        let digest = digest(&self.plan["submission"]);
+        let digest = digest(&plan["submission"]);
+        let (stage, round): (u32, u32) = (number("stage")?, number("round")?);
         let context = LinkContext {
-            stage: number("stage")?,
-            round: number("round")?,
+            stage,
+            round,
             on_behalf_of: text("onBehalfOf"),
             instead_of: text("insteadOf"),
             ..LinkContext::new(chain, &digest, text("reviewer"))
         };
-        let fits = self.link.is_for(context);
-        fits.then(|| Issued {
+        if !self.link.is_for(context) {
+            return None;
+        }
+        let seal = self.plan["seal"].as_str().unwrap_or_default();
+        let stage = stage as usize;
+        let bytes = json.as_bytes();
+        let planned = match self.link.key().has_sealed(seal, Sealing::Plan, chain, claimed, bytes) {
+            true => Planned::read(&plan, stage),
+            false => Planned::unsealed(),
+        };
+        Some(Issued {
             first_run_id: self.first_run_id.clone(),
-            digest: digest.clone(),
-            submission: serde_json::from_value(self.plan["submission"].clone()).unwrap_or_default(),
-            rule: self.plan["rule"].as_str().unwrap_or_default().to_owned(),
-            confirm: self.plan["confirm"] == true,
-            time_zone: self.plan["time_zone"].as_str().unwrap_or_default().to_owned(),
+            submission: serde_json::from_value(plan["submission"].clone()).unwrap_or_default(),
+            stage,
+            seat: ReviewerState {
+                reviewer: context.reviewer.to_owned(),
+                on_behalf_of: context.on_behalf_of.to_owned(),
+                instead_of: context.instead_of.to_owned(),
+                round,
+                link: self.link.hash().as_str().to_owned(),
+                ..ReviewerState::default()
+            },
+            planned,
+            digest,
         })
     }
 }
@@ -255,6 +313,25 @@ impl Lookup {
     }
 
     async fn find(
+        &self,
+        temporal: &Temporal,
+        link: &GenuineLink,
+        proof: Proof,
+    ) -> Result<Run, LookupError> {
+        let (located, missing) = (&self.located, &self.missing);
+        let is_cached = located.contains_key(link.hash()) || missing.contains_key(link.hash());
+        let found = self.find_uncounted(temporal, link, proof).await;
+        metrics().looked_up(match found {
+            _ if is_cached => "cached",
+            Ok(_) => "found",
+            Err(LookupError::Gone) => "gone",
+            Err(LookupError::Newer) => "newer",
+            Err(LookupError::Unavailable) => "unavailable",
+        });
+        found
+    }
+
+    async fn find_uncounted(
         &self,
         temporal: &Temporal,
         link: &GenuineLink,
@@ -422,11 +499,6 @@ pub(crate) fn local_activity(marker: &MarkerRecordedEventAttributes) -> Option<(
 /// What a payload has, if it is JSON.
 pub(crate) fn json(payloads: Option<&Payloads>) -> Option<Value> {
     serde_json::from_slice(&payloads?.payloads.first()?.data).ok()
-}
-
-/// A sealed plan, which is JSON in a string. Whether the seal holds is not looked at.
-fn unverified_plan(plan: &Value) -> Value {
-    serde_json::from_str(plan["json"].as_str().unwrap_or_default()).unwrap_or_default()
 }
 
 /// The object at any depth whose field `link` has this hash.

@@ -18,22 +18,26 @@ use axum::{
     response::Response,
 };
 use countersign_protos::LinkHash;
-use url::{Host, Url};
+use countersign_telemetry::traces;
+use url::{Host, Url, form_urlencoded};
 
 use crate::{
     App,
+    arrived::mended,
+    metrics::metrics,
     problem::Problem,
-    rate_limit::{client_address, is_local},
+    rate_limit::{client_address, is_local, is_trusted},
     reply::{Accept, Reply},
 };
 
 /// Longer than people wait for a page. After it, whether a decision was recorded is unknown.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+/// The only picture is the icon, which is in the page.
+const CSP: &str = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; \
                    base-uri 'none'; frame-ancestors 'none'";
 /// For a page of the outbox, which has a mail in a frame.
-pub(crate) const CSP_WITH_FRAME: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+pub(crate) const CSP_WITH_FRAME: &str = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; \
      frame-ancestors 'none'; frame-src 'self'";
 /// For a mail in such a frame: it runs nothing, fetches nothing and sends nothing, wherever it is opened.
 pub(crate) const CSP_IN_FRAME: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; \
@@ -64,20 +68,46 @@ pub(crate) struct About(pub(crate) LinkHash);
 
 /// Logs each request, without its path, query or anything else that may hold an approval ID or a
 /// comment.
-pub(crate) async fn log(request: Request, next: Next) -> Response {
+pub(crate) async fn log(State(app): State<App>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
+    let path = path.as_ref().map_or("none", |path| path.as_str());
+    let method = if known(&method) { method.as_str() } else { "other" };
+    let route = path.strip_prefix(&*app.0.site.root).filter(|it| !it.is_empty()).unwrap_or(path);
+    let response = match route.starts_with("/a/") {
+        true => traced(&app, method, route, request, next).await,
+        false => next.run(request).await,
+    };
+    metrics().answered(route, response.status().as_u16(), began.elapsed());
     tracing::info!(
-        method = if known(&method) { method.as_str() } else { "other" },
-        route = path.as_ref().map_or("none", |path| path.as_str()),
+        method,
+        route = path,
         status = response.status().as_u16(),
         ms = began.elapsed().as_millis() as u64,
         link = response.extensions().get::<About>().map(|about| about.0.short()),
         "request"
     );
     response
+}
+
+/// Answers within a span. Only a proxy of ours says of which trace that is a part: anybody else could fill the
+/// collector with traces of theirs.
+async fn traced(app: &App, method: &str, route: &str, request: Request, next: Next) -> Response {
+    let headers =
+        is_trusted(peer(&request), &app.0.trusted_proxies).then(|| request.headers().clone());
+    let name = || format!("{method} {route}");
+    traces::in_request(name, headers.as_ref(), async {
+        let response = next.run(request).await;
+        traces::note("http.request.method", method.to_owned());
+        traces::note("http.route", route.to_owned());
+        traces::note("http.response.status_code", i64::from(response.status().as_u16()));
+        if response.status().is_server_error() {
+            traces::failed(response.status().as_u16().to_string());
+        }
+        response
+    })
+    .await
 }
 
 /// Adds the headers that keep a page private and unframed.
@@ -98,6 +128,7 @@ pub(crate) async fn time_out(State(app): State<App>, request: Request, next: Nex
     let accept = Accept::of(request.headers());
     let problem = match *request.method() {
         Method::POST => Problem::Unknown,
+        _ if follows_press(&request) => Problem::Unavailable.after_press(),
         _ => Problem::Unavailable,
     };
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
@@ -106,22 +137,16 @@ pub(crate) async fn time_out(State(app): State<App>, request: Request, next: Nex
     }
 }
 
-/// Merges repeated slashes, which come from a base URL that ends with one.
-pub(crate) async fn merge_slashes(mut request: Request) -> Request {
-    if let Some(uri) = with_merged_slashes(request.uri()) {
+/// Takes a path as it was meant.
+pub(crate) async fn mend_path(State(app): State<App>, mut request: Request) -> Request {
+    if let Some(uri) = with_mended_path(request.uri(), &app.0.site.root) {
         *request.uri_mut() = uri;
     }
     request
 }
 
-fn with_merged_slashes(uri: &Uri) -> Option<Uri> {
-    if !uri.path().contains("//") {
-        return None;
-    }
-    let mut path = uri.path().to_owned();
-    while path.contains("//") {
-        path = path.replace("//", "/");
-    }
+fn with_mended_path(uri: &Uri, root: &str) -> Option<Uri> {
+    let path = mended(uri.path(), root)?;
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(format!("{path}{query}").parse().ok()?);
@@ -193,10 +218,19 @@ fn peer(request: &Request) -> IpAddr {
 /// Refuses a client above its rate limit.
 pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
     let address = client_address(peer(&request), request.headers(), &app.0.trusted_proxies);
-    match app.0.limits.by_address(address) {
-        Ok(()) => next.run(request).await,
-        Err(limited) => Reply::from(limited).respond(&app.0.site, Accept::of(request.headers())),
-    }
+    let limited = match app.0.limits.by_address(address) {
+        Ok(()) => return next.run(request).await,
+        Err(limited) if follows_press(&request) => limited.after_press(),
+        Err(limited) => limited,
+    };
+    Reply::from(limited).respond(&app.0.site, Accept::of(request.headers()))
+}
+
+/// Whether a browser was sent on to this page after a press.
+fn follows_press(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    request.method() != Method::POST && names.any(|name| name == "pressed")
 }
 
 /// Others may be any word, even an approval ID.

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use countersign_protos::Verdict;
+
 use crate::lookup::LookupError;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
-    NotFound,
+    /// With the approval ID in the address, if there is one.
+    NotFound(String),
     /// This approval ID, as it was typed, was never issued.
     NotIssued(String),
     /// It was issued, but its workflow no longer exists.
@@ -16,6 +19,8 @@ pub(crate) enum Problem {
     /// The form's verdict is missing, unknown or given twice.
     InvalidVerdict,
     CommentTooLong,
+    /// The rule requires one with this verdict.
+    CommentMissing(Verdict),
     /// A browser says that a page of another site sent the form.
     CrossSite,
     NotAForm,
@@ -31,9 +36,25 @@ pub(crate) enum Problem {
     NothingRecorded,
     /// Temporal may or may not have accepted the decision.
     Unknown,
+    /// The page that follows a press cannot be shown, for this reason. What was recorded is not known here.
+    AfterPress(Box<Problem>),
     OutboxUnreadable,
     /// The outbox is shown on the machine itself alone.
     NotLocal,
+}
+
+impl Problem {
+    pub(crate) const NO_PAGE: Problem = Problem::NotFound(String::new());
+
+    /// The same on the page that follows a press: it must not say that nothing was recorded.
+    pub(crate) fn after_press(self) -> Self {
+        match self {
+            Problem::TooMany(_) | Problem::Unavailable | Problem::Newer => {
+                Problem::AfterPress(Box::new(self))
+            }
+            problem => problem,
+        }
+    }
 }
 
 impl From<LookupError> for Problem {

@@ -9,13 +9,14 @@ use axum::{
         HeaderMap, HeaderValue, StatusCode,
         header::{ACCEPT, RETRY_AFTER, VARY},
     },
-    response::{Html, IntoResponse, Response},
+    response::{Html, IntoResponse, Redirect, Response},
 };
 use countersign_protos::{LinkHash, Verdict};
 
 use crate::{
-    answer::{Answer, Reading},
+    answer::{Answer, Reading, on_view},
     disclosure::disclosed,
+    form::Filled,
     json::{ApprovalJson, ProblemJson},
     problem::Problem,
     views::{ApprovalPage, ConfirmPage, MessagePage, Site},
@@ -31,19 +32,28 @@ pub(crate) enum Reply {
         reading: Box<Reading>,
         link: LinkHash,
         choice: Option<Verdict>,
+        /// See [`Case`].
+        pressed: Option<Verdict>,
     },
-    /// A decision that has to be confirmed.
-    Unconfirmed {
-        pressed: Pressed,
+    /// An answer to a press. A browser is sent on to a page of its own, so that it can go back and reload without
+    /// sending the form again; the receipt says there what was pressed.
+    Decided {
+        answer: Answer,
         reading: Box<Reading>,
         link: LinkHash,
+        verdict: Verdict,
+        receipt: String,
     },
+    /// A decision that has to be confirmed.
+    Unconfirmed { pressed: Unconfirmed, reading: Box<Reading>, link: LinkHash },
+    /// A form that is refused where the approval can be shown, to be corrected.
+    Refused { problem: Problem, filled: Filled, reading: Box<Reading>, link: LinkHash },
     /// With the comment that was sent, so that its author can copy it.
     Problem(Problem, String),
 }
 
 /// A decision that was not sent, and what confirms it.
-pub(crate) struct Pressed {
+pub(crate) struct Unconfirmed {
     pub(crate) verdict: Verdict,
     pub(crate) comment: String,
     pub(crate) nonce: String,
@@ -78,19 +88,48 @@ impl From<Problem> for Reply {
 }
 
 impl Reply {
+    /// Its name in JSON.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Reply::Approval { answer, .. } | Reply::Decided { answer, .. } => {
+                answer_status(*answer).1
+            }
+            Reply::Refused { problem, .. } => problem_status(problem).1,
+            Reply::Unconfirmed { .. } => answer_status(Answer::Unconfirmed).1,
+            Reply::Problem(problem, _) => problem_status(problem).1,
+        }
+    }
+
     pub(crate) fn respond(self, site: &Site, accept: Accept) -> Response {
         let mut response = match &self {
-            Reply::Approval { answer, reading, link, choice } => {
+            Reply::Approval { answer, reading, link, choice, pressed } => {
                 let state = &disclosed(*answer, reading.state(), link);
-                let case = Case { answer: *answer, state, link };
-                let (status, name) = answer_status(*answer);
-                match accept {
-                    Accept::Json => (status, Json(ApprovalJson::new(case, name))).into_response(),
-                    Accept::Html => page(status, &ApprovalPage::new(site, case, *choice)),
-                }
+                let case = Case { answer: *answer, state, link, pressed: *pressed };
+                respond_approval(case, *choice, site, accept)
+            }
+            Reply::Decided { answer, receipt, .. }
+                if accept == Accept::Html && is_told(*answer) =>
+            {
+                // Relative, since a proxy may have taken away part of the path.
+                Redirect::to(&format!("?pressed={receipt}")).into_response()
+            }
+            Reply::Decided { answer, reading, link, verdict, .. } => {
+                let state = &disclosed(*answer, reading.state(), link);
+                let case = Case { answer: *answer, state, link, pressed: Some(*verdict) };
+                respond_approval(case, None, site, accept)
+            }
+            Reply::Refused { problem, filled, reading, link } if accept == Accept::Html => {
+                let answer = on_view(reading, link);
+                let case = Case { answer, state: reading.state(), link, pressed: None };
+                let (status, _) = problem_status(problem);
+                page(status, &ApprovalPage::refused(site, case, problem, filled))
+            }
+            Reply::Refused { problem, filled, .. } => {
+                respond_problem(problem, &filled.comment, site, accept)
             }
             Reply::Unconfirmed { pressed, reading, link } => {
-                let case = Case { answer: Answer::Unconfirmed, state: reading.state(), link };
+                let (answer, state) = (Answer::Unconfirmed, reading.state());
+                let case = Case { answer, state, link, pressed: Some(pressed.verdict) };
                 let (status, name) = answer_status(Answer::Unconfirmed);
                 match accept {
                     Accept::Json => {
@@ -99,7 +138,7 @@ impl Reply {
                     }
                     // To a browser, it is the next page.
                     Accept::Html => {
-                        let Pressed { verdict, comment, nonce } = pressed;
+                        let Unconfirmed { verdict, comment, nonce } = pressed;
                         let confirm = ConfirmPage::new(site, case, *verdict, comment, nonce);
                         page(StatusCode::OK, &confirm)
                     }
@@ -112,13 +151,33 @@ impl Reply {
     }
 }
 
+fn respond_approval(
+    case: Case<'_>,
+    choice: Option<Verdict>,
+    site: &Site,
+    accept: Accept,
+) -> Response {
+    let (status, name) = answer_status(case.answer);
+    match accept {
+        Accept::Json => (status, Json(ApprovalJson::new(case, name))).into_response(),
+        Accept::Html => page(status, &ApprovalPage::new(site, case, choice)),
+    }
+}
+
+/// Whether the workflow has said what became of a press, so that another page can tell it.
+fn is_told(answer: Answer) -> bool {
+    let (status, _) = answer_status(answer);
+    matches!(status, StatusCode::OK | StatusCode::CONFLICT | StatusCode::GONE)
+}
+
 fn respond_problem(problem: &Problem, comment: &str, site: &Site, accept: Accept) -> Response {
     let (status, name) = problem_status(problem);
     let mut response = match accept {
         Accept::Json => (status, Json(ProblemJson::new(problem, name))).into_response(),
         Accept::Html => page(status, &MessagePage::new(site, problem, comment)),
     };
-    let wait = match problem {
+    let reason = if let Problem::AfterPress(reason) = problem { reason } else { problem };
+    let wait = match reason {
         Problem::TooMany(wait) => Some(*wait),
         Problem::Newer => Some(RETRY_AFTER_UPGRADE),
         Problem::Unavailable | Problem::NothingRecorded | Problem::Unknown => Some(RETRY_SOON),
@@ -132,13 +191,13 @@ fn respond_problem(problem: &Problem, comment: &str, site: &Site, accept: Accept
 }
 
 /// The status code, and the name in JSON.
-fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
+pub(crate) fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
     match problem {
-        Problem::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+        Problem::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
         Problem::NotIssued(_) => (StatusCode::NOT_FOUND, "not_issued"),
         Problem::Gone => (StatusCode::GONE, "gone"),
         Problem::Newer => (StatusCode::SERVICE_UNAVAILABLE, "newer"),
-        Problem::InvalidVerdict | Problem::CommentTooLong => {
+        Problem::InvalidVerdict | Problem::CommentTooLong | Problem::CommentMissing(_) => {
             (StatusCode::UNPROCESSABLE_ENTITY, "invalid")
         }
         Problem::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
@@ -150,13 +209,14 @@ fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         Problem::NothingRecorded => (StatusCode::SERVICE_UNAVAILABLE, "nothing_recorded"),
         Problem::Unknown => (StatusCode::SERVICE_UNAVAILABLE, "unknown"),
+        Problem::AfterPress(reason) => problem_status(reason),
         Problem::OutboxUnreadable => (StatusCode::INTERNAL_SERVER_ERROR, "unreadable"),
         Problem::NotLocal => (StatusCode::FORBIDDEN, "not_local"),
     }
 }
 
 /// The status code, and the name in JSON.
-fn answer_status(answer: Answer) -> (StatusCode, &'static str) {
+pub(crate) fn answer_status(answer: Answer) -> (StatusCode, &'static str) {
     match answer {
         Answer::Open => (StatusCode::OK, "open"),
         Answer::NoWorker => (StatusCode::OK, "unattended"),
@@ -169,6 +229,7 @@ fn answer_status(answer: Answer) -> (StatusCode, &'static str) {
         Answer::Superseded => (StatusCode::GONE, "superseded"),
         // RFC 6585, 3: the request has to carry what the answer gives.
         Answer::Unconfirmed => (StatusCode::PRECONDITION_REQUIRED, "unconfirmed"),
+        Answer::Uncommented => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         Answer::Recorded => (StatusCode::OK, "recorded"),
         Answer::AlreadyRecorded => (StatusCode::OK, "already_recorded"),
         Answer::OtherVerdict => (StatusCode::CONFLICT, "other_verdict"),
@@ -189,5 +250,7 @@ pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
     }
 }
 
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The routes.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{collections::BTreeSet, convert::identity, sync::LazyLock};
 
 use axum::{
     Json, Router,
@@ -9,27 +9,31 @@ use axum::{
         rejection::{PathRejection, QueryRejection},
     },
     http::{
-        HeaderMap, StatusCode,
+        HeaderMap, StatusCode, Uri,
         header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS},
     },
-    middleware::{from_fn, from_fn_with_state, map_request},
+    middleware::{from_fn_with_state, map_request_with_state},
     response::{Html, IntoResponse, Redirect, Response},
     routing::get,
 };
-use countersign_protos::{ApprovalId, GenuineLink, Verdict, text::clean_line};
+use countersign_protos::{
+    ApprovalId, GenuineLink, InvalidApprovalId, Pressed, Verdict, text::clean_line,
+};
 use jiff::Timestamp;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
     App,
-    answer::{Answer, on_view},
+    answer::{Answer, after_press, is_offered, on_view},
+    arrived::{self, Linked},
     decision::Press,
-    form::{self, Form},
+    form::{self, Filled, Form},
+    metrics::metrics,
     middleware::{self, About, CSP_IN_FRAME, CSP_WITH_FRAME},
     outbox::Mail,
     problem::Problem,
-    reply::{Accept, Pressed, Reply, page},
+    reply::{Accept, Reply, Unconfirmed, page, problem_status},
     views::{HomePage, MailPage, OutboxPage},
 };
 
@@ -80,78 +84,153 @@ pub(crate) fn router(app: App) -> Router {
     let all = all
         .layer(from_fn_with_state(app.clone(), middleware::time_out))
         .layer(from_fn_with_state(app.clone(), middleware::add_headers))
-        .layer(from_fn(middleware::log))
-        .with_state(app);
+        .layer(from_fn_with_state(app.clone(), middleware::log))
+        .with_state(app.clone());
     // In a router of its own: a layer runs after its router has matched the path.
-    Router::new().fallback_service(all).layer(map_request(middleware::merge_slashes))
+    let mend_path = map_request_with_state(app, middleware::mend_path);
+    Router::new().fallback_service(all).layer(mend_path)
 }
 
-#[derive(Deserialize)]
-struct Choice {
+/// What the address of a page says besides its link.
+#[derive(Default, Deserialize)]
+struct Asked {
     choice: Option<String>,
+    /// What a browser is sent on with after a press.
+    pressed: Option<String>,
 }
 
-/// What a link says: an approval ID, and a hint where to find it.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Linked {
+struct Segments {
     approval_id: String,
-    /// The ID of the workflow that has issued the link, as anybody may write it.
     workflow_id: Option<String>,
+}
+
+/// What a link says, and what else its address does.
+fn linked(
+    segments: Result<Path<Segments>, PathRejection>,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> (Linked, Option<String>) {
+    let Segments { approval_id, workflow_id } = segments.map(|Path(it)| it).unwrap_or_default();
+    let Asked { choice, pressed } = asked.map(|Query(it)| it).unwrap_or_default();
+    let choice = choice.and_then(|choice| Verdict::from_name(&choice));
+    (Linked::in_path(approval_id, workflow_id, choice), pressed)
 }
 
 async fn view(
     State(app): State<App>,
-    linked: Result<Path<Linked>, PathRejection>,
-    choice: Result<Query<Choice>, QueryRejection>,
+    segments: Result<Path<Segments>, PathRejection>,
+    asked: Result<Query<Asked>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let Linked { approval_id, workflow_id } = linked.map(|Path(linked)| linked).unwrap_or_default();
-    about(&app, &approval_id, &headers, "", async |link| {
-        let (_, reading) = app.0.approvals.find(link, workflow_id.as_deref()).await?;
-        let choice =
-            choice.ok().and_then(|Query(choice)| Verdict::from_name(choice.choice.as_deref()?));
-        let answer = on_view(&reading, link.hash());
-        Ok(Reply::Approval { answer, reading: reading.into(), link: link.hash().clone(), choice })
+    let (linked, receipt) = linked(segments, asked);
+    let explain = if receipt.is_some() { Problem::after_press } else { identity };
+    about(&app, &linked.id, &headers, (String::new(), explain), async |link| {
+        let (_, reading) = app.0.approvals.find(link, linked.workflow_id.as_deref()).await?;
+        let pressed = receipt.and_then(|receipt| link.pressed(&receipt, Timestamp::now()));
+        let answer = match pressed {
+            Some(pressed) => after_press(&reading, link.hash(), pressed),
+            None => on_view(&reading, link.hash()),
+        };
+        let pressed = pressed.filter(|it| !it.counted).map(|it| it.verdict);
+        let (reading, link) = (reading.into(), link.hash().clone());
+        Ok(Reply::Approval { answer, reading, link, choice: linked.choice, pressed })
     })
     .await
 }
 
 async fn decide(
     State(app): State<App>,
-    linked: Result<Path<Linked>, PathRejection>,
+    segments: Result<Path<Segments>, PathRejection>,
     headers: HeaderMap,
     request: Request,
 ) -> Response {
-    let Linked { approval_id, workflow_id } = linked.map(|Path(linked)| linked).unwrap_or_default();
+    let (linked, _) = linked(segments, Ok(Query(Asked::default())));
+    let hint = linked.workflow_id.as_deref();
     let form = Form::read(request).await;
-    let comment = form.as_ref().map(Form::comment).unwrap_or_default();
-    about(&app, &approval_id, &headers, &comment, async |link| {
-        app.0.limits.by_decision(link.hash())?;
-        let form = form?;
-        let (verdict, comment) = (form.verdict()?, &*comment);
-        let press = Press { verdict, comment, nonce: form.nonce() };
-        let (answer, reading) = app.0.approvals.decide(link, workflow_id.as_deref(), press).await?;
-        let (reading, hash) = (reading.into(), link.hash().clone());
-        Ok(match answer {
-            Answer::Unconfirmed => {
-                let nonce = link.nonce(verdict, comment, Timestamp::now());
-                let pressed = Pressed { verdict, comment: comment.to_owned(), nonce };
-                Reply::Unconfirmed { pressed, reading, link: hash }
-            }
-            answer => Reply::Approval { answer, reading, link: hash, choice: None },
-        })
+    let filled = form.as_ref().map(Form::filled).unwrap_or_default();
+    about(&app, &linked.id, &headers, (filled.comment.clone(), identity), async |link| {
+        let reply = press(&app, link, hint, (form, &filled), Accept::of(&headers)).await;
+        metrics().pressed(reply.as_ref().map_or_else(|why| problem_status(why).1, Reply::name));
+        reply
     })
     .await
 }
 
-/// Answers for a genuine approval ID. A problem's page returns the comment. A forged ID is refused
-/// before any call to Temporal.
+async fn press(
+    app: &App,
+    link: &GenuineLink,
+    hint: Option<&str>,
+    (form, filled): (Result<Form, Problem>, &Filled),
+    accept: Accept,
+) -> Result<Reply, Problem> {
+    app.0.limits.by_decision(link.hash())?;
+    let form = form?;
+    match filled.checked() {
+        Ok(verdict) => {
+            let press = Press { verdict, comment: &filled.comment, nonce: form.nonce() };
+            pressed(app, link, hint, press).await
+        }
+        Err(problem) if accept == Accept::Json => Err(problem),
+        Err(problem) => refused(app, link, hint, problem, filled).await,
+    }
+}
+
+/// What comes of a decision.
+async fn pressed(
+    app: &App,
+    link: &GenuineLink,
+    hint: Option<&str>,
+    press: Press<'_>,
+) -> Result<Reply, Problem> {
+    let (verdict, comment, hash) = (press.verdict, press.comment, link.hash().clone());
+    let (answer, reading) = app.0.approvals.decide(link, hint, press).await?;
+    let (reading, now) = (reading.into(), Timestamp::now());
+    Ok(match answer {
+        Answer::Unconfirmed => {
+            let nonce = link.nonce(verdict, comment, now);
+            let pressed = Unconfirmed { verdict, comment: comment.to_owned(), nonce };
+            Reply::Unconfirmed { pressed, reading, link: hash }
+        }
+        Answer::Uncommented => {
+            let filled = Filled { verdict: Some(verdict), comment: comment.to_owned() };
+            let problem = Problem::CommentMissing(verdict);
+            Reply::Refused { problem, filled, reading, link: hash }
+        }
+        answer => {
+            let counted = answer == Answer::Recorded;
+            let receipt = link.receipt(Pressed { verdict, counted }, now);
+            Reply::Decided { answer, reading, link: hash, verdict, receipt }
+        }
+    })
+}
+
+/// A form that is refused, with all that was in it, if the approval can be shown and decided.
+async fn refused(
+    app: &App,
+    link: &GenuineLink,
+    hint: Option<&str>,
+    problem: Problem,
+    filled: &Filled,
+) -> Result<Reply, Problem> {
+    let Ok((_, reading)) = app.0.approvals.find(link, hint).await else { return Err(problem) };
+    let hash = link.hash().clone();
+    match is_offered(on_view(&reading, &hash), reading.state(), &hash) {
+        true => {
+            let (filled, reading) = (filled.clone(), reading.into());
+            Ok(Reply::Refused { problem, filled, reading, link: hash })
+        }
+        false => Err(problem),
+    }
+}
+
+/// Answers for a genuine approval ID. A problem's page is that of what `explain` makes of it, and returns the
+/// comment. A forged ID is refused before any call to Temporal.
 async fn about(
     app: &App,
     id: &str,
     headers: &HeaderMap,
-    comment: &str,
+    (comment, explain): (String, fn(Problem) -> Problem),
     answer: impl AsyncFnOnce(&GenuineLink) -> Result<Reply, Problem>,
 ) -> Response {
     let accept = Accept::of(headers);
@@ -162,7 +241,7 @@ async fn about(
         Ok(()) => answer(&link).await,
         Err(limited) => Err(limited),
     };
-    let reply = reply.unwrap_or_else(|problem| Reply::Problem(problem, comment.to_owned()));
+    let reply = reply.unwrap_or_else(|problem| Reply::Problem(explain(problem), comment));
     let mut response = reply.respond(&app.0.site, accept);
     response.extensions_mut().insert(About(link.hash().clone()));
     response
@@ -175,12 +254,11 @@ struct Typed {
 
 async fn home(State(app): State<App>, typed: Result<Query<Typed>, QueryRejection>) -> Response {
     let typed = typed.ok().and_then(|Query(typed)| typed.id);
-    let (status, problem) = match typed.as_deref().map(str::parse::<ApprovalId>) {
-        Some(Ok(id)) => {
-            let page = format!("{}/a/{}", app.0.site.root, id.reveal());
-            return Redirect::to(&page).into_response();
+    let (status, problem) = match typed.as_deref().map(Linked::in_field) {
+        Some(Some(linked)) => {
+            return Redirect::to(&linked.page(&app.0.site.root)).into_response();
         }
-        Some(Err(error)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}.")),
+        Some(None) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{InvalidApprovalId}.")),
         None => (StatusCode::OK, String::new()),
     };
     let typed = clean_line(&typed.unwrap_or_default());
@@ -202,7 +280,7 @@ async fn stylesheet(
             let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, cached)];
             (headers, STYLESHEET).into_response()
         }
-        _ => Reply::from(Problem::NotFound).respond(&app.0.site, Accept::of(&headers)),
+        _ => Reply::from(Problem::NO_PAGE).respond(&app.0.site, Accept::of(&headers)),
     }
 }
 
@@ -225,8 +303,8 @@ async fn ready_by_options(app: State<App>) -> impl IntoResponse {
 
 async fn ready(State(app): State<App>) -> Response {
     match app.0.approvals.ready().await {
-        true => "ready\n".into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "Temporal does not answer\n").into_response(),
+        Ok(()) => "ready\n".into_response(),
+        Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, failure.for_probes()).into_response(),
     }
 }
 
@@ -256,7 +334,7 @@ async fn mail(
             ([(CONTENT_SECURITY_POLICY, CSP_WITH_FRAME)], page(StatusCode::OK, &shown))
                 .into_response()
         }
-        None => Reply::from(Problem::NotFound).respond(&app.0.site, Accept::of(&headers)),
+        None => Reply::from(Problem::NO_PAGE).respond(&app.0.site, Accept::of(&headers)),
     }
 }
 
@@ -272,7 +350,7 @@ async fn mail_html(
             let framed = [(CONTENT_SECURITY_POLICY, CSP_IN_FRAME), (X_FRAME_OPTIONS, "SAMEORIGIN")];
             (framed, Html(html)).into_response()
         }
-        None => Reply::from(Problem::NotFound).respond(&app.0.site, Accept::of(&headers)),
+        None => Reply::from(Problem::NO_PAGE).respond(&app.0.site, Accept::of(&headers)),
     }
 }
 
@@ -281,8 +359,9 @@ async fn read_mail(app: &App, file: String) -> Option<Mail> {
     tokio::task::spawn_blocking(move || outbox.mail(&file)).await.unwrap_or_default()
 }
 
-async fn not_found(State(app): State<App>, headers: HeaderMap) -> Response {
-    Reply::from(Problem::NotFound).respond(&app.0.site, Accept::of(&headers))
+async fn not_found(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
+    let problem = Problem::NotFound(arrived::id_in(uri.path()));
+    Reply::from(problem).respond(&app.0.site, Accept::of(&headers))
 }
 
 async fn method_not_allowed(State(app): State<App>, headers: HeaderMap) -> Response {

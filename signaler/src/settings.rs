@@ -8,14 +8,17 @@ use std::{
 };
 
 use clap::Parser;
+use countersign_connection::TemporalSettings;
 use countersign_protos::{
     LinkKeys, Organization, PublicUrl,
     settings::{Environment, LOG_FORMAT, Secret, WrongSettings, is_json},
 };
-use ipnet::{IpNet, Ipv4Net};
-use temporalio_client::{
-    ClientOptions, ConnectionOptions, envconfig::LoadClientConfigProfileOptions,
+use countersign_telemetry::{
+    listener::{self, METRICS_LISTEN},
+    traces::TraceSettings,
 };
+use ipnet::{IpNet, Ipv4Net};
+use temporalio_client::envconfig::LoadClientConfigProfileOptions;
 use tracing::{error, subscriber::with_default};
 use tracing_subscriber::EnvFilter;
 
@@ -39,7 +42,13 @@ Temporal's own settings, read by its SDK from the environment and from temporal.
   TEMPORAL_TLS, TEMPORAL_TLS_CLIENT_CERT_PATH, TEMPORAL_TLS_CLIENT_KEY_PATH,
   TEMPORAL_TLS_SERVER_CA_CERT_PATH, TEMPORAL_TLS_SERVER_NAME
   TEMPORAL_CONFIG_FILE, TEMPORAL_PROFILE
-                             the path of temporal.toml, and the profile to use";
+                             the path of temporal.toml, and the profile to use
+
+Traces are sent by OTLP where OpenTelemetry's own variables name a collector:
+  OTEL_EXPORTER_OTLP_ENDPOINT   such as http://collector:4318
+  OTEL_EXPORTER_OTLP_PROTOCOL   http/protobuf or grpc [default: http/protobuf]
+  OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
+  OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG, OTEL_SDK_DISABLED";
 
 /// Shows reviewers what they are asked to approve, and signals their decisions to the workflow.
 #[derive(Parser)]
@@ -87,6 +96,11 @@ pub struct Arguments {
     /// The log format: text or json. [default: text]
     #[arg(long, env = "COUNTERSIGN_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<String>,
+
+    /// Where to serve /metrics (Prometheus), such as 0.0.0.0:9464. They say nothing of what is in
+    /// approvals. [default: nowhere]
+    #[arg(long, env = "COUNTERSIGN_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<String>,
 }
 
 /// Not printable, since it holds secrets.
@@ -106,7 +120,11 @@ pub struct Settings {
     pub log: EnvFilter,
     /// Whether log lines are JSON, for machines.
     pub logs_json: bool,
-    pub(crate) temporal: (ConnectionOptions, ClientOptions),
+    /// Where to serve metrics; nowhere without it.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Where traces go; nowhere without it.
+    pub traces: Option<TraceSettings>,
+    pub(crate) temporal: TemporalSettings,
 }
 
 /// Installs the process's logger, to standard error.
@@ -193,11 +211,10 @@ impl Settings {
             EnvFilter::try_new(text).map_err(|error| format!("{error}; {right}"))
         });
         wrong.log_format(&arguments.log_format);
-        let temporal = ClientOptions::load_from_config(temporal)
-            .map_err(|error| {
-                wrong.add("TEMPORAL_*", format!("{error}; see the settings of Temporal in --help"));
-            })
-            .ok();
+        let metrics_listen =
+            wrong.optional(METRICS_LISTEN, &arguments.metrics_listen, listener::address);
+        let traces = TraceSettings::read(|name| environment.variable(name), &mut wrong);
+        let temporal = countersign_connection::read(environment, temporal, &mut wrong);
         let settings = || {
             Some(Settings {
                 link_keys: link_keys?,
@@ -210,6 +227,8 @@ impl Settings {
                 limit_link: limit_link.unwrap_or(Rate::new(1500, 50)),
                 log: log.unwrap_or_else(|| EnvFilter::new("info")),
                 logs_json: is_json(&arguments.log_format),
+                metrics_listen,
+                traces,
                 temporal: temporal?,
             })
         };

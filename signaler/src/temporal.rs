@@ -1,11 +1,12 @@
 //! The connection to Temporal: made in the background; every call has its own deadline.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, future::pending, time::Duration};
 
+use countersign_connection::NotConnected;
 use countersign_protos::payload::Payload;
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, NamespacedClient,
-    RetryOptions, RpcOptions,
+    Client, ClientOptions, ConnectionOptions, GrpcCompression, NamespacedClient, RetryOptions,
+    RpcOptions,
     errors::{ClientError, WorkflowInteractionError, WorkflowQueryError},
     grpc::WorkflowService,
     tonic::{self, Code, ConnectError, IntoRequest},
@@ -19,6 +20,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use crate::metrics::metrics;
+
 const CONNECT: Duration = Duration::from_secs(3);
 const RECONNECT: Duration = Duration::from_secs(1);
 const READY: Duration = Duration::from_secs(2);
@@ -29,7 +32,7 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// A connection that may not be established yet.
 pub(crate) struct Temporal {
-    client: watch::Receiver<Option<Client>>,
+    connected: watch::Receiver<Result<Client, NotConnected>>,
     pub(crate) outage: Outage,
     /// Connecting stops when this is dropped.
     _connecting: JoinSet<()>,
@@ -61,7 +64,7 @@ pub(crate) enum Failure {
     /// Temporal refused it for now, such as over a rate limit.
     #[error("refused for now: {0}")]
     Busy(String),
-    /// Temporal refused it for good.
+    /// Temporal refused it for good: the code, and why.
     #[error("refused: {0}")]
     Refused(String),
     /// Only a newer version of this program can tell whether it is genuine.
@@ -70,6 +73,24 @@ pub(crate) enum Failure {
     /// No answer: it may have had its effect.
     #[error("no answer: {0}")]
     Uncertain(String),
+}
+
+impl Failure {
+    /// For probes, which anybody may send: no more than the code of a refusal.
+    pub(crate) fn for_probes(&self) -> String {
+        let code = |why: &str| why.split(':').next().unwrap_or_default().to_owned();
+        match self {
+            Failure::Refused(why) => {
+                format!("Temporal refuses this process: {}; its log says why\n", code(why))
+            }
+            Failure::Busy(why) | Failure::NotFound(why) => {
+                format!("Temporal does not serve the namespace now: {}\n", code(why))
+            }
+            Failure::NotSent(_) | Failure::Uncertain(_) | Failure::Newer(_) => {
+                "Temporal does not answer\n".to_owned()
+            }
+        }
+    }
 }
 
 impl Temporal {
@@ -82,46 +103,44 @@ impl Temporal {
         // Compressing every message takes more time than it saves.
         connection.grpc_compression = GrpcCompression::None;
         connection.identity = format!("countersign-signaler@{}", std::process::id());
-        let target = connection.target.clone();
-        let (sender, receiver) = watch::channel(None);
+        let not_yet = NotConnected::Unreachable("it has not been reached yet".to_owned());
+        let (sender, connected) = watch::channel(Err(not_yet));
         let outage = Outage::default();
         // There may have been one just before this process started.
         outage.note();
         let noted = outage.clone();
         let mut connecting = JoinSet::new();
         connecting.spawn(async move {
-            let mut last_error = String::new();
-            loop {
-                let error = match timeout(CONNECT, Connection::connect(connection.clone())).await {
-                    Ok(Ok(connected)) => match Client::new(connected, client.clone()) {
-                        Ok(client) => {
-                            let namespace = client.namespace();
-                            tracing::info!(%target, namespace, "connected to Temporal");
-                            sender.send_replace(Some(client.clone()));
-                            watch(&client, &noted).await;
-                            return;
-                        }
-                        Err(error) => error.to_string(),
-                    },
-                    Ok(Err(error)) => error.to_string(),
-                    Err(_) => format!("no answer within {CONNECT:?}"),
-                };
-                if error != last_error {
-                    tracing::warn!(%target, error, "cannot reach Temporal; retrying");
-                    last_error = error;
-                }
-                noted.note();
-                sleep(RECONNECT).await;
+            if let Some(client) = establish(connection, client, &sender, &noted).await {
+                watch(&client, &noted).await;
             }
         });
-        Temporal { client: receiver, outage, _connecting: connecting }
+        Temporal { connected, outage, _connecting: connecting }
     }
 
     /// # Errors
-    /// [`Failure::NotSent`] before the first connection.
+    /// Why there was no connection so far.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        let client = self.client.borrow().clone();
-        client.ok_or_else(|| Failure::NotSent("it has not been reached yet".to_owned()))
+        self.connected.borrow().clone().map_err(|error| match error {
+            NotConnected::Refused(why) => Failure::Refused(why),
+            NotConnected::Unreachable(why) | NotConnected::Misconfigured(why) => {
+                Failure::NotSent(why)
+            }
+        })
+    }
+
+    /// Why nothing but another setting can connect this process, as soon as that is known.
+    pub(crate) fn misconfigured(&self) -> impl Future<Output = String> + use<> {
+        let mut connected = self.connected.clone();
+        async move {
+            let hopeless = |known: &Result<Client, NotConnected>| {
+                matches!(known, Err(NotConnected::Misconfigured(_)))
+            };
+            match connected.wait_for(hopeless).await.map(|known| known.clone()) {
+                Ok(Err(error)) => error.to_string(),
+                _ => pending().await,
+            }
+        }
     }
 
     /// Whether Temporal serves the namespace right now.
@@ -138,18 +157,59 @@ impl Temporal {
     }
 }
 
+/// Tries until there is a connection, or until that is hopeless.
+async fn establish(
+    connection: ConnectionOptions,
+    client: ClientOptions,
+    known: &watch::Sender<Result<Client, NotConnected>>,
+    outage: &Outage,
+) -> Option<Client> {
+    let target = connection.target.clone();
+    let mut last_error = String::new();
+    loop {
+        let connected = countersign_connection::connect(connection.clone(), CONNECT).await;
+        let connected = connected.and_then(|connected| {
+            let client = Client::new(connected, client.clone());
+            client.map_err(|error| NotConnected::Unreachable(error.to_string()))
+        });
+        drop(known.send_replace(connected.clone()));
+        match connected {
+            Ok(client) => {
+                let namespace = client.namespace();
+                tracing::info!(%target, namespace, "connected to Temporal");
+                return Some(client);
+            }
+            Err(NotConnected::Misconfigured(_)) => return None,
+            Err(error) => {
+                let error = error.to_string();
+                if error != last_error {
+                    tracing::warn!(%target, error, "cannot reach Temporal; retrying");
+                    last_error = error;
+                }
+            }
+        }
+        outage.note();
+        metrics().reaches_temporal(false);
+        sleep(RECONNECT).await;
+    }
+}
+
 /// Notices outages even without requests.
 async fn watch(client: &Client, outage: &Outage) {
     loop {
-        match timeout(READY, describe(client.clone(), READY)).await {
-            Ok(Ok(())) => sleep(WATCH).await,
-            // A rate limit is not an outage.
-            Ok(Err(status)) if status.code() == Code::ResourceExhausted => sleep(WATCH).await,
-            Ok(Err(_)) | Err(_) => {
-                outage.note();
-                sleep(RECONNECT).await;
+        let answers = match timeout(READY, describe(client.clone(), READY)).await {
+            Ok(Ok(())) => true,
+            // Neither a rate limit is an outage, nor that this one call is not permitted.
+            Ok(Err(status)) => {
+                matches!(status.code(), Code::ResourceExhausted | Code::PermissionDenied)
             }
+            Err(_) => false,
+        };
+        metrics().reaches_temporal(answers);
+        if !answers {
+            outage.note();
         }
+        sleep(if answers { WATCH } else { RECONNECT }).await;
     }
 }
 
@@ -314,9 +374,15 @@ impl From<WorkflowQueryError> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
 
-    use temporalio_client::Url;
+    use temporalio_client::{
+        Url,
+        callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse},
+    };
 
     use super::*;
 
@@ -359,6 +425,58 @@ mod tests {
         let connection = ConnectionOptions::new(nowhere).build();
         let temporal = Temporal::connect(connection, ClientOptions::new("default").build());
         assert!(!temporal.outage.is_over(), "the index may lag after an outage that is just over");
+    }
+
+    /// To a Temporal that denies this call alone.
+    fn denying(denied: &'static str) -> ConnectionOptions {
+        let callback = Arc::new(move |request: GrpcRequest| {
+            let answer = match request.rpc == denied {
+                true => Err(tonic::Status::permission_denied("Request unauthorized.")),
+                false => Ok(GrpcSuccessResponse { headers: Default::default(), proto: vec![] }),
+            };
+            Box::pin(std::future::ready(answer)) as _
+        });
+        let nowhere = Url::parse("http://127.0.0.1:9").expect("a URL");
+        ConnectionOptions::new(nowhere)
+            .service_override(CallbackBasedGrpcService { callback })
+            .dns_load_balancing(None)
+            .build()
+    }
+
+    /// What probes read of it.
+    async fn probed(denied: &'static str) -> Result<(), String> {
+        let client = ClientOptions::new("default").build();
+        let temporal = Temporal::connect(denying(denied), client);
+        // Nobody is connected before the first attempt.
+        sleep(Duration::from_millis(1)).await;
+        temporal.ready().await.map_err(|failure| failure.for_probes())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_probes_can_tell_a_denial_from_silence() {
+        assert_eq!(probed("SomethingElse").await, Ok(()));
+        let denied = "Temporal refuses this process: PermissionDenied; its log says why\n";
+        assert_eq!(probed("DescribeNamespace").await, Err(denied.to_owned()));
+        assert_eq!(probed("GetSystemInfo").await, Err(denied.to_owned()), "from the first call on");
+        let nowhere = Url::parse("http://127.0.0.1:9").expect("a URL");
+        let connection = ConnectionOptions::new(nowhere).build();
+        let temporal = Temporal::connect(connection, ClientOptions::new("default").build());
+        let silent = temporal.ready().await.expect_err("nobody is there");
+        assert_eq!(silent.for_probes(), "Temporal does not answer\n");
+        let absent = tonic::Status::with_details(Code::NotFound, "", NO_NAMESPACE.to_vec().into());
+        let absent = Failure::from(absent).for_probes();
+        assert_eq!(absent, "Temporal does not serve the namespace now: NotFound\n");
+    }
+
+    /// Its index is as good as that of one who permits the call.
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_not_permitted_is_no_outage() {
+        let outage = Outage::default();
+        let connection = denying("DescribeNamespace");
+        let connection = countersign_connection::connect(connection, CONNECT).await;
+        let client = Client::new(connection.expect("one"), ClientOptions::new("default").build());
+        let _ = timeout(CATCH_UP, watch(&client.expect("one"), &outage)).await;
+        assert!(outage.is_over());
     }
 
     #[tokio::test(start_paused = true)]

@@ -27,7 +27,7 @@ impl Times {
             decided.chain(&stage.deadline)
         });
         let submitted = state.submission.iter().filter_map(|it| it.submitted_at.as_ref());
-        let all = stages.chain(submitted).chain(&state.decided_at);
+        let all = stages.chain(submitted).chain(&state.decided_at).chain(&state.times_out_at);
         let shown = all.filter_map(|time| {
             let utc = text::timestamp(time)?.to_zoned(TimeZone::UTC);
             let datetime = utc.strftime("%Y-%m-%dT%H:%MZ").to_string();
@@ -84,7 +84,8 @@ mod tests {
         };
         let id: ApprovalId = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse().expect("an approval ID");
         let link = id.hash();
-        let times = Times::of(Case { answer: Answer::Decided, state: &state, link: &link });
+        let (answer, pressed) = (Answer::Decided, None);
+        let times = Times::of(Case { answer, state: &state, link: &link, pressed });
         let text = "It ended on Mon 30 Nov 2026, 17:00 PST. Until Mon 30 Nov 2026, 17:01 PST, <b>";
         let pieces = times.mark(text);
         let parts: Vec<_> = pieces.iter().map(|one| (&*one.text, &*one.datetime)).collect();

@@ -9,7 +9,8 @@ use countersign_protos::{
 use url::Url;
 
 use crate::{
-    answer::{Answer, is_open, own_vote, pending},
+    answer::{Answer, is_offered, is_open, own_vote, pending},
+    form::Filled,
     outbox::{Mail, Summary},
     problem::Problem,
     shape::{Shape, leading_action},
@@ -42,17 +43,29 @@ pub(crate) struct ApprovalPage<'a> {
     title: String,
     /// Why the document is not shown; empty if it is.
     hidden: &'static str,
-    amount: String,
+    amount: Amount,
     action: String,
     facts: Vec<(&'static str, Vec<Piece>)>,
     shape: Shape,
     description: String,
-    items: Vec<[String; 3]>,
+    items: Vec<ItemRow>,
     attachments: Vec<Attachment>,
     stages: Vec<Stage>,
     reviewer: String,
     why_asked: String,
     form: Option<Form>,
+}
+
+/// An amount, and the class by which it is never broken nor wider than the page.
+struct Amount {
+    text: String,
+    class: &'static str,
+}
+
+struct ItemRow {
+    what: String,
+    date: String,
+    amount: Amount,
 }
 
 struct Attachment {
@@ -80,8 +93,42 @@ struct Form {
     buttons: [Terms; Verdict::ALL.len()],
     /// The verdict of the mailed link. It gives no button more weight.
     chosen: Option<Terms>,
-    comment_max: usize,
+    /// The button that was pressed, where the form is refused.
+    pressed: Option<Terms>,
+    /// Why it is refused; empty if it is not.
+    refused: String,
+    /// Whether it is refused because of its comment.
+    comment_refused: bool,
+    comment: String,
+    comment_hint: String,
+    /// The verdicts that need a comment.
+    comment_required: Vec<Verdict>,
     confirm: bool,
+}
+
+impl Form {
+    fn new(case: Case<'_>, choice: Option<Verdict>) -> Self {
+        let required = &case.state.comment_required;
+        let required = |verdict: &Verdict| required.contains(&i32::from(*verdict));
+        let comment_required: Vec<_> = Verdict::ALL.into_iter().filter(required).collect();
+        Form {
+            buttons: Verdict::ALL.map(Verdict::terms),
+            chosen: choice.map(Verdict::terms),
+            pressed: None,
+            refused: String::new(),
+            comment_refused: false,
+            comment: String::new(),
+            comment_hint: wording::comment_hint(&comment_required),
+            comment_required,
+            confirm: case.state.confirm,
+        }
+    }
+
+    /// Whether a browser lets this button be pressed without the comment that another one needs.
+    fn needs_no_comment(&self, button: &Terms) -> bool {
+        let needs = |verdict: &Verdict| verdict.terms().name == button.name;
+        !self.comment_required.is_empty() && !self.comment_required.iter().any(needs)
+    }
 }
 
 impl<'a> ApprovalPage<'a> {
@@ -95,7 +142,11 @@ impl<'a> ApprovalPage<'a> {
             None => (wording::REQUEST, wording::OUTCOME_ONLY),
         };
         let document = submission.document.unwrap_or_default();
-        let open = matches!(case.answer, Answer::Open | Answer::NoWorker);
+        let stages = match case.answer.is_unattended() {
+            // Only the reader's own place is known.
+            true => Vec::new(),
+            false => case.state.stages.iter().map(|s| stage(s, case, times)).collect(),
+        };
         ApprovalPage {
             site,
             tone: tone(case),
@@ -103,23 +154,39 @@ impl<'a> ApprovalPage<'a> {
             explanation: times.mark(&clean_line(&wording::explanation(case))),
             title: or(clean_line(&document.title), untitled),
             hidden,
-            amount: clean_line(&text::money(&document.amount, &document.currency)),
+            amount: Amount::new(&document.amount, &document.currency),
             action: leading_action(&document),
             shape: Shape::of(&document),
             facts: facts.map(|(name, value)| (name, times.mark(&value))).collect(),
             description: clean(document.description.trim()),
             items: items(&document),
             attachments: document.attachments.iter().map(|uri| attachment(uri)).collect(),
-            stages: case.state.stages.iter().map(|s| stage(s, case, times)).collect(),
+            stages,
             reviewer: clean_line(&wording::deciding_as(case)),
             why_asked: wording::why_asked(case),
-            form: open.then_some(Form {
-                buttons: Verdict::ALL.map(Verdict::terms),
-                chosen: choice.map(Verdict::terms),
-                comment_max: countersign_protos::names::COMMENT_MAX_CHARS,
-                confirm: case.state.confirm,
-            }),
+            form: is_offered(case.answer, case.state, case.link).then(|| Form::new(case, choice)),
         }
+    }
+
+    /// With the form as it was sent, and why it is refused.
+    pub(crate) fn refused(
+        site: &'a Site,
+        case: Case<'_>,
+        problem: &Problem,
+        filled: &Filled,
+    ) -> Self {
+        let page = Self::new(site, case, None);
+        let refused = wording::refusal(problem, &filled.comment);
+        let explanation = Times::of(case).mark(&refused);
+        let form = page.form.map(|form| Form {
+            pressed: filled.verdict.map(Verdict::terms),
+            refused,
+            comment_refused: !matches!(problem, Problem::InvalidVerdict),
+            comment: filled.comment.clone(),
+            ..form
+        });
+        let headline = wording::NOT_RECORDED.to_owned();
+        ApprovalPage { tone: "wait", headline, explanation, form, ..page }
     }
 }
 
@@ -131,7 +198,7 @@ pub(crate) struct ConfirmPage<'a> {
     headline: String,
     explanation: String,
     title: String,
-    amount: String,
+    amount: Amount,
     action: String,
     reviewer: String,
     verdict: Terms,
@@ -154,7 +221,7 @@ impl<'a> ConfirmPage<'a> {
             headline: wording::headline(case),
             explanation: wording::explanation(case),
             title: or(clean_line(&document.title), wording::UNTITLED),
-            amount: clean_line(&text::money(&document.amount, &document.currency)),
+            amount: Amount::new(&document.amount, &document.currency),
             action: leading_action(&document),
             reviewer: clean_line(&wording::deciding_as(case)),
             verdict: verdict.terms(),
@@ -189,15 +256,16 @@ impl<'a> MessagePage<'a> {
             headline,
             message,
             comment,
-            ask_for_id: matches!(problem, Problem::NotFound | Problem::NotIssued(_)),
+            ask_for_id: matches!(problem, Problem::NotFound(_) | Problem::NotIssued(_)),
             typed: match problem {
-                Problem::NotIssued(id) => clean_line(id),
+                Problem::NotFound(id) | Problem::NotIssued(id) => clean_line(id),
                 _ => String::new(),
             },
             again: matches!(
                 problem,
                 Problem::InvalidVerdict
                     | Problem::CommentTooLong
+                    | Problem::CommentMissing(_)
                     | Problem::CrossSite
                     | Problem::BodyTooLarge
                     | Problem::Incomplete
@@ -206,6 +274,7 @@ impl<'a> MessagePage<'a> {
                     | Problem::Unavailable
                     | Problem::NothingRecorded
                     | Problem::Unknown
+                    | Problem::AfterPress(_)
             ),
         }
     }
@@ -249,7 +318,11 @@ fn tone(case: Case<'_>) -> &'static str {
         },
         Answer::Recorded | Answer::AlreadyRecorded => vote_tone(own_vote(case.state, case.link)),
         Answer::OtherVerdict | Answer::TooLate => "wait",
-        Answer::Expired | Answer::Withdrawn | Answer::Ended(_) | Answer::Superseded => "over",
+        Answer::Expired
+        | Answer::Withdrawn
+        | Answer::Ended(_)
+        | Answer::Superseded
+        | Answer::Uncommented => "over",
     }
 }
 
@@ -266,13 +339,35 @@ fn vote_tone(vote: Option<&Vote>) -> &'static str {
     vote.and_then(|vote| vote.verdict().known()).map_or("wait", |verdict| verdict.terms().tone)
 }
 
-fn items(document: &Document) -> Vec<[String; 3]> {
-    let item = |item: &Item| {
-        [
-            or(clean_line(&item.description), wording::ITEM),
-            clean_line(&item.date),
-            clean_line(&text::money(&item.amount, &document.currency)),
-        ]
+impl Amount {
+    fn new(amount: &str, currency: &str) -> Self {
+        let text = match clean_line(amount) {
+            amount if amount.is_empty() => amount,
+            amount => clean_line(&text::money(&amount, currency)),
+        };
+        // The stylesheet knows how small each of them has to be on a phone. The longest valid one is
+        // -999,999,999,999,999.999 BHD; what is longer was refused.
+        let class = match text.chars().count() {
+            0..=13 => "sum",
+            14..=20 => "sum long",
+            21..=28 => "sum longest",
+            _ => "sum refused",
+        };
+        Amount { text, class }
+    }
+}
+
+impl ItemRow {
+    fn has_figures(&self) -> bool {
+        !self.date.is_empty() || !self.amount.text.is_empty()
+    }
+}
+
+fn items(document: &Document) -> Vec<ItemRow> {
+    let item = |item: &Item| ItemRow {
+        what: or(clean_line(&item.description), wording::ITEM),
+        date: text::day(&item.date),
+        amount: Amount::new(&item.amount, &document.currency),
     };
     document.items.iter().map(item).collect()
 }

@@ -1,7 +1,10 @@
 //! Everything that people read on pages, apart from the headings in `templates/`.
 
+mod unattended;
+
 use countersign_protos::{
     LinkHash, Verdict,
+    names::COMMENT_MAX_CHARS,
     text::{self, clean_line},
     v1::{
         ApprovalState, Delivery, ReviewerState, StageState, Status, Submission, Vote,
@@ -21,6 +24,8 @@ pub(crate) struct Case<'a> {
     pub(crate) answer: Answer,
     pub(crate) state: &'a ApprovalState,
     pub(crate) link: &'a LinkHash,
+    /// What the reader has just pressed, unless it is recorded and known as theirs.
+    pub(crate) pressed: Option<Verdict>,
 }
 
 impl Case<'_> {
@@ -44,7 +49,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
     };
     match case.answer {
         Answer::Open => "Your decision is needed".to_owned(),
-        // They may have decided already: no worker is there to say so.
+        Answer::NoWorker if own.is_some() => "Your decision is stored".to_owned(),
         Answer::NoWorker => "You were asked to decide".to_owned(),
         Answer::Voted | Answer::StageOver if own.is_some() => {
             format!("{} {} this{for_whom}", capitalized(who), past(own))
@@ -59,6 +64,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         Answer::Ended(_) => "This request ended without a decision".to_owned(),
         Answer::Superseded => "This link has been superseded".to_owned(),
         Answer::Unconfirmed => "Not recorded yet: please confirm".to_owned(),
+        Answer::Uncommented => NOT_RECORDED.to_owned(),
         Answer::Recorded => format!("Recorded: you {}", past(own)),
         Answer::AlreadyRecorded => format!("Already recorded: {who} {}{for_whom}", past(own)),
         Answer::OtherVerdict => {
@@ -76,17 +82,21 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
     let voted = own.map(|vote| case.moment(vote.decided_at.as_ref())).unwrap_or_default();
     match case.answer {
         Answer::Open => own_stage(case).map(|stage| invitation(stage, case)).unwrap_or_default(),
-        Answer::NoWorker => {
-            "The service that processes decisions is not running right now. You can \
-            still decide: your decision takes effect when the service is back. If you have already \
-            decided, there is nothing more to do."
-                .to_owned()
-        }
+        Answer::NoWorker => unattended::viewed(case),
         Answer::Voted | Answer::StageOver | Answer::Decided | Answer::Recorded => progress(case),
-        Answer::Expired => over(case, "The deadline passed"),
-        Answer::Withdrawn => over(case, "It was withdrawn"),
-        Answer::Ended(ending) => format!("{} Its operator can tell you why.", ended(ending)),
-        Answer::Superseded => superseded(case).to_owned(),
+        Answer::Expired => join([over(case, "The deadline passed"), unchanged(case)]),
+        Answer::Withdrawn => join([over(case, "It was withdrawn"), unchanged(case)]),
+        Answer::Ended(ending) => join([
+            ended(ending, case),
+            "Its operator can tell you why.".to_owned(),
+            unchanged(case),
+        ]),
+        Answer::Superseded => match reviewer_by_link(case.state, case.link) {
+            Some(_) => join([superseded(case).to_owned(), unchanged(case)]),
+            // A worker may still ignore what has replaced the link.
+            None => superseded(case).to_owned(),
+        },
+        Answer::Uncommented => case.pressed.map(comment_missing).unwrap_or_default().to_owned(),
         Answer::Unconfirmed => {
             "Some mail scanners press buttons, so your decision counts only once \
             you confirm it, within an hour."
@@ -101,23 +111,29 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
                 true => sentence("That decision stands; it was recorded", &voted),
                 false => sentence("Your first decision stands; it was recorded", &voted),
             },
-            "Nothing was changed just now.".to_owned(),
+            unchanged(case),
             progress(case),
         ]),
-        Answer::TooLate => join([
-            "It was decided before you pressed the button; nothing was changed just now."
-                .to_owned(),
-            progress(case),
-        ]),
+        Answer::TooLate => join([unchanged(case), progress(case)]),
         Answer::Sealing => {
             "All decisions are stored safely. What follows from them is not confirmed \
             yet: please look again in a moment. There is no need to press again."
                 .to_owned()
         }
-        Answer::Accepted => "It is stored safely. It takes effect when the service that processes \
-            decisions is back, unless you or others have already decided; this page will then show \
-            the result. There is no need to press again."
-            .to_owned(),
+        Answer::Accepted => unattended::pressed(case),
+    }
+}
+
+/// What came of a press that changed nothing; empty where nothing was pressed.
+fn unchanged(case: Case<'_>) -> String {
+    let Some(button) = case.pressed.map(|verdict| verdict.terms().button) else {
+        return String::new();
+    };
+    match case.answer {
+        Answer::TooLate => {
+            format!("It was decided before you pressed {button}; nothing was changed.")
+        }
+        _ => format!("You pressed {button}; nothing was changed."),
     }
 }
 
@@ -293,8 +309,7 @@ pub(crate) fn deciding_as(case: Case<'_>) -> String {
     }
 }
 
-/// Why the reader is asked: by what, in which stage, and in whose place. Without a worker, only the first is
-/// known.
+/// Why the reader is asked: by what, in which stage, and in whose place.
 pub(crate) fn why_asked(case: Case<'_>) -> String {
     let names_reviewers = case.state.submission.as_ref().is_some_and(|it| it.approval.is_some());
     let by = match (clean_line(&case.state.rule), names_reviewers) {
@@ -336,7 +351,24 @@ fn invitation(stage: &StageState, case: Case<'_>) -> String {
     if deadline.is_empty() {
         return quorum(stage);
     }
-    join([format!("Please decide by {deadline}."), at_deadline(stage).to_owned(), quorum(stage)])
+    let [decide, then] = match times_out_before(stage, case) {
+        Some(ends) => [
+            format!("Please decide by {}.", case.moment(Some(ends))),
+            format!(
+                "It ends undecided then: it was started with a time-out, which is over before the \
+                 deadline on {deadline}."
+            ),
+        ],
+        None => [format!("Please decide by {deadline}."), at_deadline(stage).to_owned()],
+    };
+    join([decide, then, quorum(stage)])
+}
+
+/// When Temporal ends the workflow, if that is before the stage's deadline.
+fn times_out_before<'a>(stage: &StageState, case: Case<'a>) -> Option<&'a Timestamp> {
+    let at = |time: &Timestamp| (time.seconds, time.nanos);
+    let ends = case.state.times_out_at.as_ref()?;
+    stage.deadline.as_ref().filter(|deadline| at(ends) < at(deadline)).map(|_| ends)
 }
 
 /// Shown until the webhook and the follow-up workflow have the outcome. Which of them is pending concerns
@@ -408,16 +440,34 @@ fn over(case: Case<'_>, what: &str) -> String {
     join([reason, ended, delivering(case)])
 }
 
-fn ended(ending: Ending) -> &'static str {
-    match ending {
+fn ended(ending: Ending, case: Case<'_>) -> String {
+    let said = match ending {
         Ending::Failed => "The process behind it failed.",
         Ending::Terminated => "Somebody stopped the process behind it.",
-        Ending::TimedOut => "The process behind it ran out of time.",
+        Ending::TimedOut => return timed_out(case),
         Ending::Unconfirmed => {
             "The process behind it is over, but its outcome cannot be confirmed."
         }
         Ending::Unreadable => "The process behind it is over, but its outcome cannot be read.",
+    };
+    said.to_owned()
+}
+
+/// Temporal ended it, by a time-out that it was started with. Whether its deadline had passed is known only where a
+/// worker has answered.
+fn timed_out(case: Case<'_>) -> String {
+    let when = case.full_moment(case.state.times_out_at.as_ref());
+    if when.is_empty() {
+        return "The process behind it ran out of time.".to_owned();
     }
+    let stage = case.state.stages.iter().rfind(|stage| stage.deadline.is_some());
+    let before = stage.filter(|stage| times_out_before(stage, case).is_some());
+    let before = before.map(|stage| case.moment(stage.deadline.as_ref()));
+    let before = before.map(|deadline| format!(", before its deadline on {deadline}"));
+    format!(
+        "It was started with a time-out, which ended it on {when}{}.",
+        before.unwrap_or_default()
+    )
 }
 
 fn list<const N: usize>(texts: [&str; N]) -> String {
@@ -444,7 +494,7 @@ fn join<const N: usize>(sentences: [String; N]) -> String {
     said.join(" ")
 }
 
-const NOT_RECORDED: &str = "Your decision was not recorded";
+pub(crate) const NOT_RECORDED: &str = "Your decision was not recorded";
 const TRY_AGAIN: &str = "Please try again in a moment";
 const UPGRADING: &str = "The request was made by a newer version than this page knows yet. Please open it \
     again in a few minutes. Nothing was recorded this time.";
@@ -452,13 +502,46 @@ const PRESS_AGAIN: &str = "The system behind this page did not answer in time. P
     again, and press the same button if it still asks you: pressing again is safe, one decision counts \
     once.";
 
+const NOT_SHOWN: &str = "What came of your decision cannot be shown right now. Please reload this page in a \
+    moment: it then says what is recorded. There is no need to press again.";
+
+fn comment_missing(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approve => "To approve, a comment is required: please write one, and press again.",
+        Verdict::Reject => "To reject, a comment is required: please write one, and press again.",
+    }
+}
+
+/// Said beside the comment's label.
+pub(crate) fn comment_hint(required: &[Verdict]) -> String {
+    let when = match required {
+        [] => "optional".to_owned(),
+        [only] => format!("required to {}", only.terms().name),
+        _ => "required".to_owned(),
+    };
+    format!("{when}; the submitter sees it")
+}
+
+/// What is wrong with a form, to whoever has filled it in.
+pub(crate) fn refusal(problem: &Problem, comment: &str) -> String {
+    match problem {
+        Problem::CommentTooLong => {
+            let chars = text::money(&comment.chars().count().to_string(), "");
+            let most = text::money(&COMMENT_MAX_CHARS.to_string(), "");
+            format!("Your comment has {chars} characters; at most {most} fit. Please shorten it.")
+        }
+        problem => self::problem(problem).1.to_owned(),
+    }
+}
+
+const EITHER: &str = "It has to be either Approve or Reject: please press one of the two buttons.";
 const NOT_LOCAL: &str = "Whoever sees its mails can decide for every reviewer, so it is shown only in a \
     browser on the machine that runs Countersign.";
 
 /// A problem's headline, and what it means or what to do.
 pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
     match problem {
-        Problem::NotFound => (
+        Problem::NotFound(_) => (
             "Page not found",
             "The link in your mail opens your request. You can also type the approval ID from the \
              mail.",
@@ -475,12 +558,11 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
              in a minute.",
         ),
         Problem::Newer => ("This page is being upgraded", UPGRADING),
-        Problem::InvalidVerdict => {
-            (NOT_RECORDED, "The verdict is missing or unknown. Please press one of the buttons.")
-        }
+        Problem::InvalidVerdict => (NOT_RECORDED, EITHER),
         Problem::CommentTooLong => {
             (NOT_RECORDED, "The comment is longer than 2,000 characters. Please shorten it.")
         }
+        Problem::CommentMissing(verdict) => (NOT_RECORDED, comment_missing(*verdict)),
         Problem::CrossSite => (
             "This decision was sent from another site",
             "A page of another site sent it, so it was not accepted. Nothing was recorded. To \
@@ -488,12 +570,12 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
         ),
         Problem::NotAForm => (
             "This is not a form",
-            "Send a decision as application/x-www-form-urlencoded, with the fields verdict and \
-             comment. Nothing was recorded.",
+            "This page takes decisions only from its own form. Nothing was recorded. To decide, \
+             please open the request from your mail.",
         ),
         Problem::BodyTooLarge => (
-            "Request too large",
-            "It is larger than 64 KiB; a comment can have 2,000 characters. Nothing was \
+            "Too much text",
+            "What was sent is larger than 64 KiB; a comment can have 2,000 characters. Nothing was \
              recorded.",
         ),
         Problem::Incomplete => (
@@ -518,6 +600,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
              Unless you have decided before, your decision is still needed.",
         ),
         Problem::Unknown => ("We do not know whether your decision was recorded", PRESS_AGAIN),
+        Problem::AfterPress(_) => (TRY_AGAIN, NOT_SHOWN),
         Problem::OutboxUnreadable => ("The outbox cannot be read", "The log says why."),
         Problem::NotLocal => ("The outbox is not shown here", NOT_LOCAL),
     }
@@ -550,7 +633,8 @@ mod tests {
             let own = ReviewerState { link: link.as_str().into(), vote, ..Default::default() };
             let stage = StageState { reviewers: vec![own], ..StageState::default() };
             let state = &ApprovalState { stages: vec![stage], ..ApprovalState::default() };
-            let cases = answers.map(|answer| Case { answer, state, link });
+            let pressed = Some(Verdict::Reject);
+            let cases = answers.map(|answer| Case { answer, state, link, pressed });
             assert_eq!(cases.map(headline), expected);
             let says_yours = cases.map(|case| explanation(case).contains("Your "));
             assert_eq!(says_yours, [false, by == "link", by == "link"], "{by}");

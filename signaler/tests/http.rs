@@ -273,8 +273,90 @@ async fn a_doubled_slash_is_forgiven() {
         assert_eq!(get(&service, path).await.status, 200, "{path}");
     }
     assert_eq!(get(&service, "//nowhere//at/all").await.status, 404);
-    let typed = get(&service, &format!("//?id={id}//")).await;
+    let typed = get(&service, &format!("//?id={id}//{id}")).await;
     assert_eq!(typed.status, 422, "what is asked for stays as it is");
+}
+
+/// Each row: where it arrives, how, and what it has to open. `ID` stands for the mailed ID with its dashes, and `URL`
+/// for the whole mailed link.
+const ARRIVALS: &str = include_str!("links.tsv");
+
+#[tokio::test]
+async fn links_and_ids_open_their_request_however_they_arrive() {
+    let id = approval_id(KEY).reveal();
+    let link = format!("https://ok.example/base/a/{id}/laptops?choice=approve");
+    for public_url in ["https://ok.example", "https://ok.example/base"] {
+        let service = service_at(public_url, &[]);
+        for row in ARRIVALS.lines().filter(|row| !row.starts_with('#')) {
+            let [place, arrives, right] = row.split('\t').collect::<Vec<_>>()[..] else {
+                panic!("three columns: {row}")
+            };
+            let arrives = match arrives.rsplit_once("ID") {
+                Some((before, after)) => format!("{before}{id}{after}"),
+                None => arrives.replace("URL", &link),
+            };
+            match place {
+                "path" => assert_path(&service, &written(&arrives, &id), &id, right).await,
+                "field" => assert_field(&service, &written(&arrives, &id), &id, right).await,
+                _ => panic!("{row}"),
+            }
+        }
+    }
+}
+
+/// What a row describes in words, written out.
+fn written(arrives: &str, id: &str) -> String {
+    let full_width = || id.chars().filter_map(|c| char::from_u32(c as u32 + 0xFEE0)).collect();
+    let other = if id.ends_with('7') { "8" } else { "7" };
+    match arrives.split_once(' ') {
+        Some((_, "in lower case")) => format!("/a/{}", id.to_lowercase()),
+        Some((path, "with U+2013 for each dash")) => path.replace('-', "%E2%80%93"),
+        Some((path, "with U+200B behind it")) => format!("{path}%E2%80%8B"),
+        Some((path, "with U+00AD inside")) => path.replacen('-', "-%C2%AD", 1),
+        Some((path, "with one character changed")) => format!("{}{other}", &path[..path.len() - 1]),
+        Some((url, "without its scheme")) => url.replace("https://", ""),
+        Some((_, "in full-width letters")) => full_width(),
+        Some((id, "twice")) => format!("{id} {id}"),
+        // As browsers write it in a path.
+        _ if arrives.starts_with('/') => arrives.replace('>', "%3E"),
+        _ => arrives.to_owned(),
+    }
+}
+
+/// A genuine ID gets as far as Temporal, which is not there.
+async fn assert_path(service: &Router, path: &str, id: &str, right: &str) {
+    let seen = get(service, path).await;
+    let posted = post(service, path, "verdict=approve").await;
+    match right {
+        "the request" | "the request, approve chosen" => {
+            assert_eq!((seen.status.as_u16(), posted.status.as_u16()), (503, 503), "{path}");
+        }
+        "404, the typed ID kept in the field" | "404, the ID kept in the field" => {
+            let kept = if path.starts_with("/x/") { id } else { &path[3..] };
+            let field = format!("value=\"{kept}\"");
+            assert_eq!((seen.status.as_u16(), posted.status.as_u16()), (404, 404), "{path}");
+            assert!(seen.body.contains(&field), "{field}: {}", seen.body);
+        }
+        _ => panic!("{right}"),
+    }
+}
+
+async fn assert_field(service: &Router, text: &str, id: &str, right: &str) {
+    let typed: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    let answer = get(service, &format!("/?id={typed}")).await;
+    match right {
+        "the request" => {
+            assert_eq!(answer.status, StatusCode::SEE_OTHER, "{text}");
+            let page = answer.header("location");
+            assert!(page.contains(&format!("/a/{id}")), "{text} leads to {page}");
+            assert_eq!(get(service, page).await.status, 503, "{page}");
+        }
+        "422" => {
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{text}");
+            assert!(answer.body.contains(&format!("value=\"{text}\"")), "{}", answer.body);
+        }
+        _ => panic!("{right}"),
+    }
 }
 
 #[tokio::test]
@@ -419,6 +501,27 @@ async fn too_many_requests_of_one_client_are_refused_and_others_are_not() {
     assert_eq!(get(&service, "/healthz").await.status, StatusCode::OK);
 }
 
+/// The press may have been recorded.
+#[tokio::test]
+async fn where_the_page_after_a_press_cannot_be_shown_it_does_not_say_that_nothing_was_recorded() {
+    let after = |service: &Router| {
+        let (service, path) = (service.clone(), format!("{}?pressed=receipt", genuine()));
+        async move { get(&service, &path).await }
+    };
+    let unavailable = after(&service(&[])).await;
+    let by_link = service(&["--limit-link", "1/1"]);
+    let _ = get(&by_link, &genuine()).await;
+    let by_address = service(&["--limit-address", "1/1"]);
+    let _ = get(&by_address, "/").await;
+    let answers = [unavailable, after(&by_link).await, after(&by_address).await];
+    assert_eq!(answers.each_ref().map(|answer| answer.status.as_u16()), [503, 429, 429]);
+    for answer in answers {
+        assert!(!answer.body.contains("Nothing was"), "{}", answer.body);
+        assert!(answer.body.contains("what is recorded"), "{}", answer.body);
+        assert!(!answer.header("retry-after").is_empty());
+    }
+}
+
 #[tokio::test]
 async fn decisions_on_one_link_are_limited_more_than_looking_at_it() {
     let service = service(&[]);
@@ -508,6 +611,15 @@ async fn the_outbox_shows_a_mails_html_where_it_can_do_nothing() {
         assert_eq!(framed.header("x-content-type-options"), "nosniff");
         assert_eq!(framed.header("content-type"), "text/html; charset=utf-8");
     }
+}
+
+/// Browsers ask for `/favicon.ico` where a page has none.
+#[tokio::test]
+async fn a_page_brings_its_icon_which_its_policy_allows() {
+    let page = get(&service(&[]), "/").await;
+    assert!(page.body.contains("<link rel=\"icon\" href=\"data:image/svg+xml,"), "{}", page.body);
+    let csp = page.header("content-security-policy");
+    assert!(csp.contains("; img-src data:;"), "{csp}");
 }
 
 #[tokio::test]

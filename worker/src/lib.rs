@@ -7,6 +7,8 @@ mod activities;
 mod case;
 pub mod cli;
 mod mail;
+mod metrics;
+pub mod monitoring;
 pub mod notifier;
 mod payload;
 mod recorded;

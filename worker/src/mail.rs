@@ -196,9 +196,11 @@ impl Writer<'_> {
         let facts = &facts;
         let (reminder, new_link) = (request.reminder, request.new_link);
         let first = request.asked_at.filter(|_| reminder).map(to_message);
+        let until =
+            if request.times_out_at.is_some() { &request.times_out_at } else { &request.deadline };
         let deadline = match first {
-            Some(_) => clock.later(&request.deadline),
-            None => clock.first(&request.deadline),
+            Some(_) => clock.later(until),
+            None => clock.first(until),
         };
         let asked = &Asked {
             reminder,
@@ -207,7 +209,7 @@ impl Writer<'_> {
             place: &self.place(request),
             first: clock.first(&first),
             deadline,
-            consequence: at_deadline(request.escalates, request.on_deadline),
+            consequence: &consequence(request, clock),
         };
         let start = match (reminder, new_link) {
             (true, _) => "Reminder: please decide",
@@ -422,6 +424,17 @@ fn deadline(outcome: &Outcome, stage: &Stage) -> String {
 /// The identity is what the operator's client claimed.
 fn operator(identity: &str) -> String {
     format!("operator ({})", clean_line(identity))
+}
+
+/// What becomes of a request that is not decided in time.
+fn consequence(request: &ReviewRequest, clock: &Clock) -> String {
+    match request.times_out_at {
+        Some(_) => format!(
+            "it ends undecided: it was started with a time-out, which is over before the deadline on {}",
+            clock.later(&request.deadline)
+        ),
+        None => at_deadline(request.escalates, request.on_deadline).to_owned(),
+    }
 }
 
 /// What becomes of a request that is not decided until its deadline.

@@ -11,22 +11,25 @@ use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use countersign_protos::{
     Jwks,
-    settings::{LOG_FORMAT, is_json},
+    settings::{LOG_FORMAT, WrongSettings, is_json},
 };
+use countersign_telemetry::traces::Traces;
 use countersign_worker::{
     approval::EmailAddress,
     cli::{
         Cli, Command, PolicyFile, RawSettings, Settings, check_policy, load_keys, new_key,
         public_key, verify,
     },
+    monitoring::Monitoring,
     temporal::{
-        TemporalSettings, connect, register_search_attributes, slots, temporal_settings, worker,
+        Telemetry, TemporalSettings, connect, register_search_attributes, slots, temporal_settings,
+        worker_with,
     },
     webhook::WebhookError,
 };
 use futures::FutureExt;
 use temporalio_client::Client;
-use temporalio_sdk::WorkerOptions;
+use temporalio_sdk::{WorkerOptions, opentelemetry::WorkflowIdGenerator};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::sleep,
@@ -50,9 +53,7 @@ async fn main() -> ExitCode {
         Some(Command::Subscribe { reviewer }) => {
             exit_code(subscribe(&cli.settings, reviewer).await, false)
         }
-        Some(Command::CheckPolicy { file, explain, at }) => {
-            print(check_policy(&file, explain.as_deref(), at, stderr().is_terminal()))
-        }
+        Some(Command::CheckPolicy(what)) => print(check_policy(&what, stderr().is_terminal())),
         Some(Command::NewKey) => print(new_key()),
         Some(Command::PublicKey) => with_keys(&cli.settings, None, |keys| Ok(public_key(keys))),
         Some(Command::Verify { file, keys }) => {
@@ -123,17 +124,45 @@ fn with_keys(
 }
 
 async fn check_and_run(settings: &RawSettings) -> anyhow::Result<()> {
-    let (settings, temporal) = match (settings.check(), temporal_settings()) {
-        (Err(wrong), Err(temporal)) => bail!("{WRONG}{wrong}\n  {temporal}"),
-        (settings, temporal) => (settings.map_err(|wrong| anyhow!("{WRONG}{wrong}"))?, temporal?),
-    };
-    run(settings, temporal).await
+    match (settings.check(), temporal_settings()) {
+        (Ok(settings), Ok(temporal)) => run(settings, temporal).await,
+        (settings, temporal) => {
+            let mut wrong = WrongSettings::default();
+            settings.err().into_iter().chain(temporal.err()).for_each(|other| wrong.extend(other));
+            bail!("{WRONG}{wrong}")
+        }
+    }
 }
 
 async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<()> {
+    let (ids, version) = (WorkflowIdGenerator::default(), env!("CARGO_PKG_VERSION"));
+    let traces = settings.traces.as_ref();
+    let traces = traces.map(|traces| Traces::start(traces, "countersign-worker", version, ids));
+    let traces = traces.transpose()?;
+    let ran = work(settings, temporal, traces.is_some()).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
+    ran
+}
+
+async fn work(
+    settings: Settings,
+    mut temporal: TemporalSettings,
+    traces: bool,
+) -> anyhow::Result<()> {
     // One listener for the process's whole life, so that no signal is lost.
     let stop = stop_requested()?.shared();
     info!(fingerprints = settings.fingerprints(), "link keys");
+    settings.tell_started();
+    let monitoring = match settings.metrics_listen {
+        Some(address) => Some(Monitoring::start(address).await?),
+        None => None,
+    };
+    let metrics = monitoring.as_ref().map(|monitoring| monitoring.sdk.clone());
+    if let Some(metrics) = &metrics {
+        temporal.0.metrics_meter = metrics.of_connection()?;
+    }
     let started = tokio::select! {
         client = start(temporal) => Some(client?),
         () = stop.clone() => None,
@@ -159,7 +188,10 @@ async fn run(settings: Settings, temporal: TemporalSettings) -> anyhow::Result<(
         .graceful_shutdown_period(GRACE)
         .tuner(slots(MAX_ACTIVITIES))
         .build();
-    let mut worker = worker(&client, countersign, options)?;
+    let mut worker = worker_with(&client, countersign, options, &Telemetry { metrics, traces })?;
+    if let Some(monitoring) = &monitoring {
+        monitoring.connected(&client, &task_queue);
+    }
     let shut_down = worker.shutdown_handle();
     let late = async move {
         stop.await;

@@ -137,6 +137,9 @@ pub struct ReviewRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
     pub deadline: Option<pbjson_types::Timestamp>,
+    /// When Temporal ends the workflow by a time-out that it was started with, if that is before the deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times_out_at: Option<pbjson_types::Timestamp>,
     pub on_deadline: OnDeadline,
     /// Whether the deadline passes the request on to other reviewers.
     #[serde(default)]

@@ -1,6 +1,7 @@
 //! What unit tests share.
 
 use countersign_protos::{Chain, LinkKeys};
+use serde_json::Value;
 
 use crate::{
     approval::{EmailAddress, Invited, Whom},
@@ -45,4 +46,33 @@ pub(crate) fn issued(issue: &Issue, links: &[&str]) -> Issued {
         invited: reviewers.iter().zip(links).map(invite).collect(),
         due: time.map(|time| schedule(time, &calendar, issue.opened_at)),
     }
+}
+
+/// A schema of `docs/schemas`.
+pub(crate) fn docs_schema(name: &str) -> Value {
+    let path = format!("{}/../docs/schemas/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_slice(&std::fs::read(path).expect("a schema")).expect("JSON")
+}
+
+/// A schema that also refuses whatever it does not name.
+pub(crate) fn strict(mut schema: Value) -> Value {
+    fn close(schema: &mut Value) {
+        if let Some(object) = schema.as_object_mut() {
+            if object.contains_key("properties") {
+                object.insert("additionalProperties".into(), Value::Bool(false));
+            }
+            object.values_mut().for_each(close);
+        }
+    }
+    close(&mut schema);
+    schema
+}
+
+/// Whether a value follows a JSON Schema.
+pub(crate) fn is_valid(schema: &Value, value: &Value) -> bool {
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    compiler.add_resource("schema.json", schema.clone()).expect("a schema");
+    let index = compiler.compile("schema.json", &mut schemas).expect("a schema");
+    let validated = schemas.validate(value, index);
+    validated.inspect_err(|error| eprintln!("{error:#}\n{value:#}")).is_ok()
 }

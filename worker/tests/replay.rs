@@ -9,7 +9,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use countersign_worker::{ApprovalNotices, ApprovalWorkflow};
 use serde_json::{Value, json};
 use temporalio_client::WorkflowHistory;
-use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
+use temporalio_sdk::{
+    opentelemetry::OpenTelemetryPlugin,
+    workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions},
+};
 
 fn histories() -> Vec<(PathBuf, String)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories");
@@ -26,11 +29,19 @@ fn histories() -> Vec<(PathBuf, String)> {
 }
 
 async fn replay(json: &str) -> Result<(), String> {
-    let options = WorkflowReplayerOptions::new()
+    replay_with(json, false).await
+}
+
+/// Also with the SDK's plugin for traces, which a worker has where a collector is named.
+async fn replay_with(json: &str, traces: bool) -> Result<(), String> {
+    let mut options = WorkflowReplayerOptions::new()
         .register_workflow::<ApprovalWorkflow>()
         .and_then(|options| options.register_workflow::<ApprovalNotices>())
-        .expect("each is registered once")
-        .build();
+        .expect("each is registered once");
+    if traces {
+        options = options.worker_plugin(OpenTelemetryPlugin::builder().build());
+    }
+    let options = options.build();
     let replayer = WorkflowReplayer::new(options).expect("a replayer");
     let history = WorkflowHistory::from_json(json.as_bytes()).expect("a history");
     replayer.replay_workflow(history).await.map_err(|error| error.to_string())
@@ -46,7 +57,10 @@ async fn every_recorded_history_replays() {
         assert!(recorded, "no history of {story}");
     }
     for (path, json) in histories {
-        replay(&json).await.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for traces in [false, true] {
+            let replayed = replay_with(&json, traces).await;
+            replayed.unwrap_or_else(|error| panic!("{}, {traces}: {error}", path.display()));
+        }
     }
 }
 

@@ -1,6 +1,14 @@
 //! `countersign-worker` with wrong settings.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -20,7 +28,9 @@ fn worker() -> Command {
 
 /// What a start says that these settings stop.
 fn refusal(settings: &[(&str, &str)]) -> String {
-    let output = worker().envs(settings.iter().copied()).output().expect("the program runs");
+    let mut program = worker();
+    program.env("COUNTERSIGN_LOG", "off").envs(settings.iter().copied());
+    let output = program.output().expect("the program runs");
     let said = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!(output.status.code(), Some(2), "{settings:?}: {said}");
     said
@@ -150,6 +160,52 @@ fn broken_and_unsafe_set_ups_stop_the_start_with_setting_and_remedy() {
         for secret in [KEY, &KEY[..22], &KEY[22..], OTHER_KEY, TEST_KEY, PASSWORD, "hush", SECRET] {
             assert!(!said.contains(secret), "a secret is in:\n{said}");
         }
+    }
+}
+
+/// Where somebody listens who says this to everybody, and hangs up.
+fn server(says: &'static [u8]) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 16]);
+            let _ = stream.write_all(says);
+        }
+    });
+    address
+}
+
+#[test]
+fn with_settings_of_temporal_that_cannot_work_the_worker_stops_within_seconds() {
+    // The first bytes of a server with TLS, an alert, and of one without, HTTP/2's first frame.
+    let with_tls = server(b"\x15\x03\x03\0\x02\x02\x28");
+    let without = server(b"\0\0\0\x04\0\0\0\0\0");
+    for (settings, named) in [
+        (&[("TEMPORAL_NAMESPACE", "")][..], "TEMPORAL_NAMESPACE: is empty"),
+        (&[("TEMPORAL_NAMESPACE", "\"default\"")], "TEMPORAL_NAMESPACE: has quotation marks"),
+        (&[("TEMPORAL_API_KEY", "hu\nsh")], "TEMPORAL_API_KEY: has a line break"),
+        (
+            &[("TEMPORAL_TLS_CLIENT_CERT_PATH", "/nowhere/cert.pem")],
+            "TEMPORAL_TLS_CLIENT_CERT_PATH: names a file that cannot be read: /nowhere/cert.pem",
+        ),
+        (
+            &[("TEMPORAL_CONFIG_FILE", "/nowhere/temporal.toml")],
+            "TEMPORAL_CONFIG_FILE: names a file that cannot be read: /nowhere/temporal.toml",
+        ),
+        (&[("TEMPORAL_ADDRESS", with_tls.as_str())], "expects TLS, and the connection has none"),
+        (
+            &[("TEMPORAL_ADDRESS", without.as_str()), ("TEMPORAL_TLS", "true")],
+            "has no TLS, and the connection would use it",
+        ),
+    ] {
+        let began = Instant::now();
+        let good = good_but_for(&[]);
+        let good = good.iter().map(|(name, value)| (*name, &**value));
+        let said = refusal(&good.chain(settings.iter().copied()).collect::<Vec<_>>());
+        assert!(said.contains(named), "{named} is missing in:\n{said}");
+        assert!(!said.contains("COUNTERSIGN_"), "nothing else is wrong:\n{said}");
+        assert!(began.elapsed() < Duration::from_secs(15), "{named}: {:?}", began.elapsed());
     }
 }
 

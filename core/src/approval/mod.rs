@@ -133,6 +133,8 @@ pub enum Receipt {
     SelfVote,
     /// Without the proof of their link, which the rules require.
     LinkRequired,
+    /// Without a comment, which the rule requires with this verdict.
+    CommentRequired,
     /// Somebody else was asked in the reviewer's place.
     Superseded,
     /// The reviewer's stage is not open: it was decided before, or is not reached yet.
@@ -319,6 +321,7 @@ impl Approval {
             None if self.requires_link() && matches!(seat.by(&ballot), By::Operator(_)) => {
                 Receipt::LinkRequired
             }
+            None if self.restrictions.lacks_comment(&ballot) => Receipt::CommentRequired,
             None => {
                 self.journal.push(Entry::Voted { ballot: ballot.clone(), at: now });
                 self.stages[i].count(position, ballot, now);

@@ -40,6 +40,11 @@ impl Quorum {
         }
     }
 
+    /// Whether this many people can approve.
+    pub fn is_in_reach(self, people: usize) -> bool {
+        people >= self.approvals(people).max(1)
+    }
+
     /// The rejections that end it among this many reviewers.
     pub fn rejections(self, reviewers: usize) -> usize {
         match self {

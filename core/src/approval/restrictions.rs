@@ -1,8 +1,9 @@
-//! What the rules forbid: deciding in two stages, and what operators may not do.
+//! What the rules forbid: deciding in two stages, deciding without a word, and what operators may not do.
 
+use countersign_protos::{comment_hash, text};
 use serde::{Deserialize, Serialize};
 
-use super::EmailAddress;
+use super::{Ballot, EmailAddress, Verdict};
 
 /// What the rules forbid. By default, nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,12 +12,22 @@ pub struct Restrictions {
     /// One person decides at most one stage.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub different_people: bool,
+    /// The verdicts that count only with a comment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub comment_required: Vec<Verdict>,
     pub operators: Operators,
 }
 
 impl Restrictions {
     pub fn are_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether it has no comment, although its verdict needs one. One that was left out to save space is there.
+    pub(super) fn lacks_comment(&self, ballot: &Ballot) -> bool {
+        let left_out = ballot.left_out.as_ref().is_some_and(|hash| *hash != comment_hash(""));
+        let is_silent = text::comment(&ballot.comment).is_empty() && !left_out;
+        is_silent && self.comment_required.contains(&ballot.verdict)
     }
 }
 

@@ -132,6 +132,32 @@ fn where_the_rules_require_the_link_no_operator_decides_for_a_reviewer() {
 }
 
 #[test]
+fn where_the_rule_requires_a_comment_a_verdict_without_one_does_not_count() {
+    let restrictions = Restrictions { comment_required: vec![Reject], ..Restrictions::default() };
+    let mut approval = restricted(vec![plan(&["ann", "bob"], Quorum::All)], restrictions);
+    let before = approval.clone();
+    let mut reject = |comment: &str, left_out: Option<String>| {
+        let ballot = Ballot::new(Claim::Reviewer(address("ann")), Reject, comment.into());
+        approval.vote(Ballot { left_out, ..ballot }, at(1))
+    };
+    for silent in ["", " \n ", "\u{200B}"] {
+        assert_eq!(reject(silent, None), Receipt::CommentRequired, "{silent:?}");
+    }
+    // The hash of nothing, as if something had been left out.
+    let nothing = Some(countersign_protos::comment_hash(""));
+    assert_eq!(reject("", nothing), Receipt::CommentRequired);
+    assert_eq!(approval, before);
+    assert_eq!(vote(&mut approval, "bob", Approve, 2), Receipt::Counted, "it needs none");
+    assert_eq!(vote(&mut approval, "eve", Reject, 2), Receipt::NotAReviewer);
+    let too_dear = Ballot::new(Claim::Reviewer(address("ann")), Reject, "too dear".into());
+    let mut brief = approval.clone();
+    assert_eq!(approval.vote(too_dear.clone(), at(3)), Receipt::Counted);
+    let left_out = Some(countersign_protos::comment_hash("too dear"));
+    let left_out = Ballot { comment: String::new(), left_out, ..too_dear };
+    assert_eq!(brief.vote(left_out, at(3)), Receipt::Counted, "it was there");
+}
+
+#[test]
 fn operators_have_those_asked_whose_domains_the_rules_allow() {
     let reassign = |domains: Option<&[&str]>, to: &str| {
         let may_reassign_to =

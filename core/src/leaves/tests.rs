@@ -44,7 +44,7 @@ fn plan() -> Plan {
     let (from, to) = (at(-86_400), at(86_400));
     plan.absences = vec![Absence {
         reviewer: address("bob"),
-        deputy: address("dee"),
+        deputy: Some(address("dee")),
         from: plan.calendar.clone().unwrap_or_default().date(from),
         to: plan.calendar.clone().unwrap_or_default().date(to),
     }];
@@ -121,6 +121,24 @@ fn an_outcome_is_recomputed_from_what_certifies_itself() {
     another.digest = "v1:another".into();
     let other = Leaves { plan: &another, ..leaves };
     assert_eq!(other.recompute(at(0), approval.journal().to_vec()), Err(Contradiction(0)));
+}
+
+#[test]
+fn who_is_away_without_a_deputy_gets_no_link() {
+    let (mut plan, key) = (plan(), key());
+    plan.absences[0].deputy = None;
+    let recorded = serde_json::to_string(&plan).expect("JSON");
+    let plan: Plan = serde_json::from_str(&recorded).expect("a plan");
+    let mut approval = begin(&plan, at(0));
+    let leaves = Leaves { chain: CHAIN, plan: &plan, key: &key };
+    let links = ask(&leaves, &mut approval, 0);
+    let asked: Vec<&EmailAddress> =
+        approval.stages()[0].seats().iter().map(|seat| &seat.reviewer).collect();
+    assert_eq!(asked, [&address("ann")], "Bob is away");
+    press(&mut approval, &links[0], Verdict::Approve, 1);
+    assert!(approval.stages()[0].end().is_some(), "all others have approved");
+    let again = leaves.recompute(at(0), approval.journal().to_vec()).expect("genuine");
+    assert_eq!(again, approval);
 }
 
 #[test]
@@ -263,7 +281,16 @@ fn what_could_not_have_happened_is_refused() {
     let elsewhere = Some(vec!["elsewhere.example".to_owned()]);
     let elsewhere = Operators { may_reassign_to: elsewhere, ..Operators::default() };
     let no_withdrawal = Operators { may_withdraw: false, ..Operators::default() };
+    let silent = {
+        let mut journal = journal.clone();
+        let Entry::Voted { ballot, .. } = &mut journal[3] else { panic!("Cy has not voted") };
+        (ballot.comment, ballot.proof) = (String::new(), None);
+        journal
+    };
+    let with_comment =
+        Restrictions { comment_required: vec![Verdict::Approve], ..Restrictions::default() };
     for (restrictions, journal, entry) in [
+        (with_comment, silent, 3),
         (operators(no_votes), by_operator, 3),
         (operators(elsewhere), journal.clone(), 1),
         (operators(no_withdrawal.clone()), withdrawn("op"), 3),

@@ -1,13 +1,18 @@
 //! Working time: a time zone, working hours, working days, holidays.
 
-use std::{collections::BTreeSet, fmt, iter::successors, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    iter::successors,
+    str::FromStr,
+};
 
-use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use jiff::{SignedDuration, Span, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use crate::string_form::string_form;
 
-string_form!(Hours, MonthDay);
+string_form!(Hours, MonthDay, DayOfWeek);
 
 /// A bound on every search for a working day.
 const HORIZON_DAYS: usize = 3_660;
@@ -18,8 +23,11 @@ const HORIZON_DAYS: usize = 3_660;
 pub struct Calendar {
     #[serde(with = "jiff::fmt::serde::tz::required")]
     pub(crate) time_zone: TimeZone,
-    /// Of every working day: at least one span, ascending.
+    /// Of every working day that has none of its own: at least one span, ascending.
     pub(crate) working_hours: Vec<Hours>,
+    /// Of single days of the week, likewise.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) hours_on: BTreeMap<DayOfWeek, Vec<Hours>>,
     /// Never empty: searches for a working day would not end.
     #[serde(with = "weekdays")]
     pub(crate) working_days: BTreeSet<DayOfWeek>,
@@ -27,6 +35,9 @@ pub struct Calendar {
     pub(crate) holidays: BTreeSet<Date>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) yearly_holidays: BTreeSet<MonthDay>,
+    /// Worked also where they would be days off.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) extra_working_days: BTreeSet<Date>,
 }
 
 impl Default for Calendar {
@@ -35,9 +46,11 @@ impl Default for Calendar {
         Self {
             time_zone: TimeZone::UTC,
             working_hours: vec![Hours { from: 9 * 60, to: 17 * 60 }],
+            hours_on: BTreeMap::new(),
             working_days: (0..5).map(DayOfWeek).collect(),
             holidays: BTreeSet::new(),
             yearly_holidays: BTreeSet::new(),
+            extra_working_days: BTreeSet::new(),
         }
     }
 }
@@ -53,17 +66,24 @@ impl Calendar {
         self.time_zone.iana_name().filter(|name| *name != "UTC").unwrap_or_default()
     }
 
-    /// The calendar without the holidays before that date, to be recorded.
+    /// The calendar with the days that waits from that date on can meet, to be recorded.
     pub fn from_date_on(&self, date: Date) -> Self {
-        let mut calendar = self.clone();
-        calendar.holidays = calendar.holidays.split_off(&date);
-        calendar
+        let last = date.saturating_add(Span::new().days(HORIZON_DAYS as i64));
+        let kept = |days: &BTreeSet<Date>| days.range(date..=last).copied().collect();
+        Self {
+            holidays: kept(&self.holidays),
+            extra_working_days: kept(&self.extra_working_days),
+            ..self.clone()
+        }
     }
 
     pub fn is_working_day(&self, date: Date) -> bool {
-        self.working_days.contains(&DayOfWeek::of(date))
-            && !self.holidays.contains(&date)
-            && !self.yearly_holidays.contains(&MonthDay::of(date))
+        let is_day_off = || {
+            !self.working_days.contains(&DayOfWeek::of(date))
+                || self.holidays.contains(&date)
+                || self.yearly_holidays.contains(&MonthDay::of(date))
+        };
+        self.extra_working_days.contains(&date) || !is_day_off()
     }
 
     /// The moment when this much working time has passed.
@@ -93,48 +113,60 @@ impl Calendar {
     }
 
     /// The same wall-clock time this many working days later. Outside working hours, counting starts at the
-    /// next opening.
+    /// next opening; it ends within those of the last day.
     pub(super) fn add_days(&self, start: Timestamp, number: u32) -> Timestamp {
         let opening = self.spans_from(start).find(|(_, closes)| start < *closes);
         let Some((opens, _)) = opening else { return self.horizon(start) };
         let from = self.time_zone.to_datetime(start.max(opens));
         let mut working_days =
             days(from.date(), Date::tomorrow).skip(1).filter(|date| self.is_working_day(*date));
-        match working_days.nth((number.max(1) - 1) as usize) {
-            Some(date) => self.moment(date.to_datetime(from.time())).unwrap_or(Timestamp::MAX),
-            None => self.horizon(start),
-        }
+        let Some(date) = working_days.nth((number.max(1) - 1) as usize) else {
+            return self.horizon(start);
+        };
+        let end = self.moment(date.to_datetime(from.time())).unwrap_or(Timestamp::MAX);
+        // The next opening of that day, or its closing.
+        let open = self.spans(date).find(|(_, closes)| end <= *closes);
+        let closing = || self.spans(date).next_back().map_or(end, |(_, closes)| closes);
+        open.map_or_else(closing, |(opens, _)| end.max(opens))
     }
 
     /// The same wall-clock time this many working days before. Outside working hours, counting starts at
-    /// the last closing.
+    /// the last closing; it ends within those of the last day.
     pub(super) fn sub_days(&self, end: Timestamp, number: u32) -> Timestamp {
         let closing = self.spans_until(end).find(|(opens, _)| *opens <= end);
         let Some((_, closes)) = closing else { return Timestamp::MIN };
         let until = self.time_zone.to_datetime(end.min(closes));
         let mut working_days =
             days(until.date(), Date::yesterday).skip(1).filter(|date| self.is_working_day(*date));
-        let date = working_days.nth((number.max(1) - 1) as usize);
-        date.and_then(|date| self.moment(date.to_datetime(until.time()))).unwrap_or(Timestamp::MIN)
+        let Some(date) = working_days.nth((number.max(1) - 1) as usize) else {
+            return Timestamp::MIN;
+        };
+        let start = self.moment(date.to_datetime(until.time())).unwrap_or(Timestamp::MIN);
+        // The last closing of that day, or its opening.
+        let open = self.spans(date).rev().find(|(opens, _)| *opens <= start);
+        let opening = || self.spans(date).next().map_or(start, |(opens, _)| opens);
+        open.map_or_else(opening, |(_, closes)| start.min(closes))
     }
 
     /// The working hours from that moment's day on, in absolute time: the day on which clocks change has an
     /// hour more or less.
     fn spans_from(&self, at: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
         let today = self.date(at);
-        days(today, Date::tomorrow).filter(|date| self.is_working_day(*date)).flat_map(
-            move |date| self.working_hours.iter().filter_map(move |hours| self.span(date, *hours)),
-        )
+        let working_days = days(today, Date::tomorrow).filter(|date| self.is_working_day(*date));
+        working_days.flat_map(move |date| self.spans(date))
     }
 
     /// The working hours up to that moment's day, latest first.
     fn spans_until(&self, at: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
         let today = self.date(at);
-        days(today, Date::yesterday).filter(|date| self.is_working_day(*date)).flat_map(
-            move |date| {
-                self.working_hours.iter().rev().filter_map(move |hours| self.span(date, *hours))
-            },
-        )
+        let working_days = days(today, Date::yesterday).filter(|date| self.is_working_day(*date));
+        working_days.flat_map(move |date| self.spans(date).rev())
+    }
+
+    /// The working hours of a day, if it is a working day.
+    fn spans(&self, date: Date) -> impl DoubleEndedIterator<Item = (Timestamp, Timestamp)> {
+        let hours = self.hours_on.get(&DayOfWeek::of(date)).unwrap_or(&self.working_hours);
+        hours.iter().filter_map(move |hours| self.span(date, *hours))
     }
 
     fn span(&self, date: Date, hours: Hours) -> Option<(Timestamp, Timestamp)> {
@@ -250,7 +282,8 @@ impl fmt::Display for MonthDay {
 }
 
 /// A day of the week; Monday is the least.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DayOfWeek(i8);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

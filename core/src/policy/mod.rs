@@ -2,6 +2,7 @@
 
 mod absence;
 mod arguments;
+mod as_of;
 mod bounds;
 mod calendar;
 mod explain;
@@ -16,11 +17,17 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use crate::approval::{EmailAddress, OnDeadline, Operators};
+use crate::approval::{EmailAddress, Operators};
 
 pub use absence::{Absence, Invitee, Kept, concerning, invitees, most_bytes};
+pub use as_of::{AsOf, NotAMoment};
 pub use calendar::{Calendar, DayOfWeek, Hours, MonthDay, NotADayOfWeek, NotAMonthDay, NotHours};
-pub use file::{Diagnostic, Diagnostics};
+pub use explain::{
+    Applies, Explained, ExplainedLevel, ExplainedStage, Explanation, Moment, Moments, PassedOver,
+};
+pub use file::{
+    Case, Diagnostic, Diagnostics, Expectations, Severity, expectations_schema, policy_schema,
+};
 pub use plan::{FollowUp, FollowUps, Plan, PlannedLevel, PlannedStage};
 pub use routing::{Route, Routed};
 pub use rules::Rule;
@@ -40,6 +47,7 @@ pub struct Policy {
     absences: Vec<Absence>,
     rules: Vec<Rule>,
     default: Rule,
+    warnings: Diagnostics,
 }
 
 impl Policy {
@@ -51,6 +59,11 @@ impl Policy {
     /// Whether the rules name somebody with an address of the same domain.
     pub fn knows_domain_of(&self, person: &EmailAddress) -> bool {
         self.domains.contains(person.domain())
+    }
+
+    /// In order, the default last.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().chain([&self.default])
     }
 
     pub fn operators(&self) -> &Operators {
@@ -79,20 +92,8 @@ impl Policy {
         )
     }
 
-    /// What is allowed and may still be a mistake: stages that silence approves, each in one line.
-    pub fn warnings(&self) -> Vec<String> {
-        let rules = self.rules.iter().chain([&self.default]);
-        let silent = rules.flat_map(|rule| {
-            let stages = rule.stages().iter();
-            let silent = stages.filter(|stage| stage.on_deadline == OnDeadline::Approve);
-            silent.map(move |stage| (&rule.name, &stage.name))
-        });
-        let warning = |(rule, stage)| {
-            format!(
-                "rule {rule:?}, stage {stage:?}: on_deadline = \"approve\" is only as safe as the \
-                 namespace: whoever can write to it can bring the deadline about (docs/SECURITY.md)"
-            )
-        };
-        silent.map(warning).collect()
+    /// What is allowed and may still be a mistake.
+    pub fn warnings(&self) -> &Diagnostics {
+        &self.warnings
     }
 }

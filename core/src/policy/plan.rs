@@ -116,6 +116,13 @@ impl PlannedStage {
         self.reviewers.iter().chain(later).collect::<BTreeSet<_>>().into_iter()
     }
 
+    /// How many of those whom a level asks have to be there: of one that adds to those before, anybody.
+    pub fn needed(&self, level: usize) -> Quorum {
+        let adds = |level: &PlannedLevel| level.keep_earlier && !level.fallback;
+        let later = level.checked_sub(1).and_then(|later| self.escalations.get(later));
+        if later.is_some_and(adds) { Quorum::Any } else { self.quorum }
+    }
+
     /// The reviewers and times of a level. Level 0 is asked first.
     pub fn level(&self, level: usize) -> Option<(&[EmailAddress], &TimePlan)> {
         match level {

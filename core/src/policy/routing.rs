@@ -6,10 +6,11 @@ use countersign_protos::{
 };
 
 use super::{
-    Absence, Calendar, PlannedLevel, PlannedStage, Policy, concerning,
+    Absence, Calendar, PlannedLevel, PlannedStage, Policy,
+    absence::{concerning, too_few_left},
     rules::{Ask, Aspect, Decision, Escalation, Facts, Rule, RuleStage},
 };
-use crate::approval::{EmailAddress, Quorum, Verdict};
+use crate::approval::{EmailAddress, Verdict};
 
 /// The rule that matches a submission, and what follows from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +60,24 @@ impl Policy {
         before.map(|rule| (rule.name.as_str(), reasons(rule))).collect()
     }
 
+    /// Why too few people of a stage are there if it opens at that moment, for somebody is away without a
+    /// deputy.
+    pub fn too_few_left(&self, stage: &PlannedStage, at: jiff::Timestamp) -> Option<String> {
+        let reviewers: Vec<&EmailAddress> = stage.reviewers.iter().collect();
+        too_few_left(&reviewers, &self.absences, self.calendar.date(at), stage.quorum)
+    }
+
+    /// The same as a problem of a submission for which a rule asks these stages: the first one opens at once.
+    pub fn nobody_left(
+        &self,
+        rule: &Rule,
+        stages: &[PlannedStage],
+        at: jiff::Timestamp,
+    ) -> Option<Problem> {
+        let first = stages.first()?;
+        self.too_few_left(first, at).map(|why| unstaffed(why, &rule.name, &first.name))
+    }
+
     pub fn calendar(&self) -> &Calendar {
         &self.calendar
     }
@@ -91,6 +110,10 @@ impl Policy {
     }
 }
 
+fn unstaffed(why: String, rule: &str, stage: &str) -> Problem {
+    problem("$.submitter", format!("{why} (rule {rule:?}, stage {stage:?})"))
+}
+
 /// The stages of a rule for one submitter.
 fn staffed(
     rule: &Rule,
@@ -107,10 +130,7 @@ fn staffed(
         }
         match staff(stage, above, &barred) {
             Ok(stage) => planned.push(stage),
-            Err(why) => problems.push(problem(
-                "$.submitter",
-                format!("{why} (rule {:?}, stage {:?})", rule.name, stage.name),
-            )),
+            Err(why) => problems.push(unstaffed(why, &rule.name, &stage.name)),
         }
     }
     if problems.is_empty() { Ok(planned) } else { Err(problems) }
@@ -130,7 +150,7 @@ fn staff(
     }
     let mut reviewers = people(&stage.reviewers, above, barred);
     let mut higher = above.iter();
-    while !in_reach(stage.quorum, reviewers.len()) {
+    while !stage.quorum.is_in_reach(reviewers.len()) {
         match higher.next() {
             Some(manager) if reviewers.contains(manager) || barred.contains(manager) => {}
             Some(manager) => reviewers.push(manager.clone()),
@@ -171,7 +191,7 @@ fn levels(
     for Escalation { reviewers, time, keep_earlier } in &stage.escalations {
         let reviewers = people(reviewers, above, barred);
         let Some(after) = deciding(&able, &reviewers, *keep_earlier) else { continue };
-        if in_reach(stage.quorum, after.len()) {
+        if stage.quorum.is_in_reach(after.len()) {
             able = after;
             levels.push(PlannedLevel {
                 reviewers,
@@ -182,7 +202,7 @@ fn levels(
         }
     }
     let fallback = people(&stage.fallback, above, barred);
-    if in_reach(stage.quorum, fallback.len()) {
+    if stage.quorum.is_in_reach(fallback.len()) {
         levels.push(PlannedLevel::fallback(fallback, stage.time.clone()));
     }
     levels
@@ -202,7 +222,11 @@ pub(super) fn deciding<T: Clone + PartialEq>(
 }
 
 /// Who is meant for this submitter: each once, without those who are barred.
-fn people(asks: &[Ask], above: &[EmailAddress], barred: &[EmailAddress]) -> Vec<EmailAddress> {
+pub(super) fn people(
+    asks: &[Ask],
+    above: &[EmailAddress],
+    barred: &[EmailAddress],
+) -> Vec<EmailAddress> {
     let mut people: Vec<EmailAddress> = Vec::new();
     for ask in asks {
         let person = match ask {
@@ -215,9 +239,4 @@ fn people(asks: &[Ask], above: &[EmailAddress], barred: &[EmailAddress]) -> Vec<
         people.extend(person.filter(new).cloned());
     }
     people
-}
-
-/// Whether this many people can approve.
-pub(super) fn in_reach(quorum: Quorum, people: usize) -> bool {
-    people >= quorum.approvals(people).max(1)
 }

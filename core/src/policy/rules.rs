@@ -35,6 +35,8 @@ pub struct Rule {
     pub follow_ups: FollowUps,
     /// Whether a decision by link has to be confirmed.
     pub confirm: bool,
+    /// The verdicts that count only with a comment.
+    pub comment_required: Vec<Verdict>,
 }
 
 impl Rule {
@@ -301,7 +303,7 @@ fn name_words(name: &str) -> impl Iterator<Item = &str> {
 
 /// A string case-folded, normalised and without invisible characters: two of them are a canonical caseless
 /// match (the Unicode Standard, 3.13, D145) if these are equal.
-fn folded(text: &str) -> String {
+pub(super) fn folded(text: &str) -> String {
     let decomposed = DecomposingNormalizerBorrowed::new_nfd();
     let text = text::clean_line(text);
     let folded = CaseMapper::new().fold_string(&decomposed.normalize(&text)).into_owned();

@@ -29,10 +29,13 @@ pub enum Wait {
     WorkingDays(u32),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAWait {
     #[error("must be a span of time, such as 36h, 3 days, PT45M or 2 working days")]
     Form,
+    /// What can be read by people, and how it has to be written.
+    #[error("must be a span of time, such as 36h or 2 working days: did you mean {0:?}?")]
+    Meant(String),
     #[error("must be at least a second")]
     TooShort,
     #[error("must be at most {MAX_DAYS} days")]
@@ -108,6 +111,15 @@ impl FromStr for Wait {
     type Err = NotAWait;
 
     fn from_str(text: &str) -> Result<Self, NotAWait> {
+        Self::strict(text).map_err(|error| match (&error, meant(text)) {
+            (NotAWait::Form, Some(wait)) => NotAWait::Meant(wait.to_string()),
+            _ => error,
+        })
+    }
+}
+
+impl Wait {
+    fn strict(text: &str) -> Result<Self, NotAWait> {
         let words: Vec<&str> = text.split_whitespace().collect();
         if let [number, "working", unit] = words[..] {
             let number: u32 = number.parse().map_err(|_| NotAWait::Form)?;
@@ -131,6 +143,54 @@ impl FromStr for Wait {
             wait => Ok(Wait::Plain(wait)),
         }
     }
+}
+
+/// What people call spans of time, and what they are.
+const UNITS: [(&str, &str); 8] = [
+    ("business", "working"),
+    ("work", "working"),
+    ("office", "working"),
+    ("bank", "working"),
+    ("workday", "working day"),
+    ("weekday", "working day"),
+    ("month", "30 days"),
+    ("fortnight", "14 days"),
+];
+const NUMBERS: [(&str, &str); 8] = [
+    ("a", "1"),
+    ("an", "1"),
+    ("one", "1"),
+    ("two", "2"),
+    ("three", "3"),
+    ("four", "4"),
+    ("five", "5"),
+    ("ten", "10"),
+];
+
+/// What somebody means who writes `3 business days`, `two weeks` or `a month`.
+fn meant(text: &str) -> Option<Wait> {
+    let text = text.to_lowercase();
+    let said = |list: &[(&str, &'static str)], word: &str| {
+        let found = list.iter().find(|(said, _)| *said == word);
+        found.map(|(_, meant)| (*meant).to_owned())
+    };
+    let translated = text.split_whitespace().map(|word| {
+        let singular = word.strip_suffix('s').and_then(|word| said(&UNITS, word));
+        said(&NUMBERS, word)
+            .or_else(|| said(&UNITS, word))
+            .or(singular)
+            .unwrap_or_else(|| word.to_owned())
+    });
+    let words: Vec<String> = translated.collect();
+    let words: Vec<&str> = words.iter().flat_map(|words| words.split(' ')).collect();
+    // Months and fortnights have days of their own.
+    if let [number, days, "days"] = words[..]
+        && let (Ok(number), Ok(days)) = (number.parse::<u32>(), days.parse::<u32>())
+    {
+        return Wait::strict(&format!("{} days", number.checked_mul(days)?)).ok();
+    }
+    let one = [&["1"], &words[..]].concat().join(" ");
+    Wait::strict(&words.join(" ")).or_else(|_| Wait::strict(&one)).ok()
 }
 
 impl fmt::Display for Wait {
@@ -163,18 +223,40 @@ pub enum Reminder {
     Before(Wait),
 }
 
+/// What people call repeated reminders.
+const OFTEN: [(&str, &str); 5] = [
+    ("hourly", "1 hour"),
+    ("daily", "1 day"),
+    ("every day", "1 day"),
+    ("every working day", "1 working day"),
+    ("weekly", "7 days"),
+];
+
 impl FromStr for Reminder {
     type Err = NotAWait;
 
     fn from_str(text: &str) -> Result<Self, NotAWait> {
         let text = text.trim();
+        let often = OFTEN.iter().find(|(said, _)| text.eq_ignore_ascii_case(said));
+        if let Some((_, wait)) = often {
+            return Err(NotAWait::Meant(format!("every {wait}")));
+        }
+        let read = |wait: &str, reminder: fn(Wait) -> Reminder| {
+            wait.trim().parse().map(reminder).map_err(|error| match error {
+                NotAWait::Meant(wait) => {
+                    let wait = wait.parse().map(reminder);
+                    wait.map_or(NotAWait::Form, |meant| NotAWait::Meant(meant.to_string()))
+                }
+                error => error,
+            })
+        };
         if let Some(every) = text.strip_prefix("every ") {
-            return every.trim().parse().map(Reminder::Every);
+            return read(every, Reminder::Every);
         }
         let before = [" before the deadline", " before"];
         match before.iter().find_map(|before| text.strip_suffix(before)) {
-            Some(before) => before.trim().parse().map(Reminder::Before),
-            None => text.parse().map(Reminder::After),
+            Some(before) => read(before, Reminder::Before),
+            None => read(text, Reminder::After),
         }
     }
 }

@@ -223,7 +223,8 @@ fn a_level_that_ends_earlier_links_keeps_those_whom_it_names() {
         let submission = submission("", "", "5.00", "EUR");
         let stage = stages(&policy, &submission, &address("sue")).remove(0);
         assert_eq!(names(&stage.escalations[0].reviewers), ["a+x", "c"]);
-        let explained = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH);
+        let explained =
+            policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH).to_string();
         let level = explained.split_once("without a decision then, ").expect("a level").1;
         let lines: Vec<&str> = level.lines().take(3).collect();
         assert_eq!(
@@ -504,7 +505,7 @@ fn where_different_people_are_asked_who_is_in_two_stages_is_asked_in_the_first()
     let explained = |different: bool| {
         let policy = policy(&rule(different, ann_bob, bob_cy, ""));
         let submission = submission("", "", "5", "EUR");
-        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH);
+        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH).to_string();
         text.contains("One person decides at most one of these stages.")
     };
     assert!(explained(true) && !explained(false));
@@ -820,7 +821,8 @@ to = 2026-12-31
 "#,
     );
     let at: Timestamp = "2026-12-01T12:00:00Z".parse().expect("a time");
-    let explained = policy.explain(&submission("", "", "5.00", "EUR"), &address("sue"), at);
+    let explained =
+        policy.explain(&submission("", "", "5.00", "EUR"), &address("sue"), at).to_string();
     let stage = explained.split_once("Stage 1").expect("a stage").1;
     assert_eq!(
         stage,
@@ -841,6 +843,36 @@ to = 2026-12-31
 }
 
 #[test]
+fn who_is_away_without_a_deputy_is_left_out_and_explained() {
+    let rules = |absent: &str| {
+        policy(&format!(
+            "[managers]\ndefault = \"ann@example.com\"\n\
+             [[absences]]\nreviewer = \"{absent}@example.com\"\nfrom = 1969-12-31\nto = 1970-01-02\n\
+             [[rules]]\nname = \"Manager\"\nwhen.type = \"expense\"\n\
+             stages = [{{ reviewers = [\"manager\"] }}]\n\
+             [default]\n[[default.stages]]\nname = \"Two\"\nquorum = \"all\"\n\
+             reviewers = [\"ann@example.com\", \"bob@example.com\"]\n\
+             escalate = [{{ reviewers = [\"manager\", \"cy@example.com\"], keep_earlier = false }}]\n"
+        ))
+    };
+    let explained = |rules: &Policy, kind: &str| {
+        let submission = submission(kind, "", "5.00", "EUR");
+        rules.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH).to_string()
+    };
+    let without_bob = rules("bob");
+    let text = explained(&without_bob, "");
+    let asked = "all have to approve\n  not bob@example.com, who is away on 1970-01-01 without a \
+                 deputy\n  ann@example.com\n    until";
+    assert!(text.contains(asked), "{text}");
+    assert_eq!(without_bob.nobody_left(&without_bob.default, &[], Timestamp::UNIX_EPOCH), None);
+    // Nobody but the manager may decide, and the manager is away.
+    let text = explained(&rules("ann"), "expense");
+    let why = "It cannot be decided:\n  $.submitter nobody is left on 1970-01-01: ann@example.com is \
+               away without a deputy (rule \"Manager\", stage \"Stage 1\")\n";
+    assert!(text.ends_with(why), "{text}");
+}
+
+#[test]
 fn what_the_last_deadline_does_is_explained() {
     let explained = |on_deadline: &str| {
         let policy = policy(&format!(
@@ -848,7 +880,7 @@ fn what_the_last_deadline_does_is_explained() {
              on_deadline = \"{on_deadline}\" }}]\n"
         ));
         let submission = submission("", "", "5.00", "EUR");
-        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH);
+        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH).to_string();
         text.trim_end().lines().last().unwrap_or_default().to_owned()
     };
     let end = "  without a decision then, it ";
@@ -866,8 +898,9 @@ decision = "approve"
 on_approved = { workflow = "Pay", task_queue = "payments", namespace = "finance" }
 "#,
     );
-    let explained =
-        policy.explain(&submission("", "", "5.00", "EUR"), &address("sue"), Timestamp::UNIX_EPOCH);
+    let explained = policy
+        .explain(&submission("", "", "5.00", "EUR"), &address("sue"), Timestamp::UNIX_EPOCH)
+        .to_string();
     let last = "Once approved: workflow Pay on task queue payments, in the namespace finance\n";
     assert!(explained.ends_with(last), "{explained}");
 }
@@ -895,7 +928,7 @@ fallback = ["sue@example.com", "cfo@example.com"]
     let recorded = serde_json::to_string(&stages).expect("JSON");
     let read: Vec<PlannedStage> = serde_json::from_str(&recorded).expect("stages");
     assert_eq!(read, stages);
-    let explained = policy.explain(&asked, &address("sue"), Timestamp::UNIX_EPOCH);
+    let explained = policy.explain(&asked, &address("sue"), Timestamp::UNIX_EPOCH).to_string();
     for line in [
         "sue@example.com gets a mail when people are first asked.\n",
         "  if mail reaches nobody, these are asked: cfo@example.com\n",
@@ -906,13 +939,32 @@ fallback = ["sue@example.com", "cfo@example.com"]
 }
 
 #[test]
+fn which_verdicts_need_a_comment_is_explained() {
+    for (required, explained) in [
+        ("[\"reject\"]", "A comment is required to reject."),
+        ("\"approve\"", "A comment is required to approve."),
+        ("[]", ""),
+    ] {
+        let policy = policy(&format!(
+            "[default]\ncomment_required = {required}\n\
+             stages = [{{ reviewers = [\"ann@example.com\"] }}]\n"
+        ));
+        let submission = submission("", "", "5.00", "EUR");
+        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH).to_string();
+        let said: String =
+            text.lines().filter(|line| line.contains("comment is required")).collect();
+        assert_eq!(said, explained, "{text}");
+    }
+}
+
+#[test]
 fn that_decisions_are_confirmed_is_explained() {
     for (confirm, explained) in [("true", true), ("false", false)] {
         let policy = policy(&format!(
             "[default]\nconfirm = {confirm}\nstages = [{{ reviewers = [\"ann@example.com\"] }}]\n"
         ));
         let submission = submission("", "", "5.00", "EUR");
-        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH);
+        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH).to_string();
         let said = text.contains("\n\nEach decision is confirmed on a second page.\n");
         assert_eq!(said, explained, "{text}");
     }
@@ -1018,7 +1070,7 @@ as if submitted Thursday, 1 January 1970, 00:00 UTC
 
 Approved at once; nobody is asked.
 "#;
-    assert_eq!(explained, expected);
+    assert_eq!(explained.to_string(), expected);
 }
 
 /// Of arguments, nothing is known: what an earlier rule wants of them may not be so. But a rule that wants

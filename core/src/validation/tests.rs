@@ -11,6 +11,7 @@ use crate::{
     approval::Operators,
     leaves,
     outcome::{claims, outcome, routed_by},
+    testing::Schema,
     versions,
 };
 
@@ -36,7 +37,7 @@ fn validated_text(json: &str, routing: &Routing, rules: Option<&Policy>) -> Chec
 }
 
 fn rules(text: &str) -> Policy {
-    let no_file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+    let no_file = |_: &str| Err::<Vec<u8>, _>(std::io::ErrorKind::NotFound.into());
     Policy::parse(text, "rules.toml", no_file).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
@@ -540,6 +541,87 @@ fn default_reviewers_and_deputies_have_to_fit_too() {
 }
 
 #[test]
+fn a_submission_for_which_nobody_is_left_is_refused() {
+    let with_ann = |deputy: &str| {
+        rules(&format!(
+            "{MAY_NAME}[managers]\ndefault = \"ann@example.com\"\n\
+             [[absences]]\nreviewer = \"ann@example.com\"\n{deputy}from = 1969-12-31\nto = 2099-12-31\n\
+             [default]\nname = \"All\"\nstages = [{{ name = \"Boss\", reviewers = [\"manager\"] }}]\n"
+        ))
+    };
+    let alone = with_ann("");
+    let why = "nobody is left on";
+    let routed = problems_of(validated_by(&minimal(), &routing(), Some(&alone)));
+    assert_eq!(routed.len(), 1, "{routed:?}");
+    assert!(routed[0].starts_with(&format!("$.submitter: {why}")), "{routed:?}");
+    assert!(routed[0].ends_with("(rule \"All\", stage \"Boss\")"), "{routed:?}");
+    let own = stage(json!({"reviewers": ["ann@example.com"]}));
+    let named = problems_of(validated_by(&own, &routing(), Some(&alone)));
+    assert!(named[0].starts_with(&format!("$.approval.stages[0].reviewers: {why}")), "{named:?}");
+    let with_deputy = with_ann("deputy = \"dee@example.com\"\n");
+    assert!(validated_by(&minimal(), &routing(), Some(&with_deputy)).is_ok());
+}
+
+/// The schema of submissions, as editors and programs have it.
+#[test]
+fn the_schema_of_submissions_requires_and_knows_what_is_required_and_known() {
+    let schema = include_str!("../../../docs/schemas/submission.json");
+    let schema: Value = serde_json::from_str(schema).expect("JSON");
+    let follows = Schema::new(schema.clone());
+    let mut full = stage(json!({"reviewers": ["ann@example.com"]}));
+    full["document"]["items"] = json!([{"amount": 125.5}]);
+    full["document"]["details"] = json!([{"label": "From", "value": "Monday"}]);
+    full["document"]["action"] = json!({"name": "pay", "arguments": {"sum": [1, null]}});
+    assert_eq!(follows.errors(&full), None);
+    for (pointer, path) in [
+        ("", "$"),
+        ("/submitter", "$.submitter"),
+        ("/document", "$.document"),
+        ("/document/items/0", "$.document.items[0]"),
+        ("/document/details/0", "$.document.details[0]"),
+        ("/document/action", "$.document.action"),
+        ("/approval", "$.approval"),
+        ("/approval/stages/0", "$.approval.stages[0]"),
+    ] {
+        let at = pointer.replace('/', "/properties/").replace("/properties/0", "/items");
+        let of_object = schema.pointer(&at).expect("an object");
+        let properties = of_object["properties"].as_object().expect("properties");
+        let required = of_object["required"].as_array().expect("an array");
+        for name in properties.keys() {
+            let mut without = full.clone();
+            let object = without.pointer_mut(pointer).and_then(Value::as_object_mut);
+            object.expect("an object").remove(name);
+            let is_required = required.iter().any(|required| required == name)
+                || of_object.pointer(&format!("/dependencies/{name}")).is_some();
+            let said = validated(&without).err().unwrap_or_default();
+            let is_missed = said.iter().any(|problem| problem.path == format!("{path}.{name}"));
+            assert_eq!(is_missed, is_required, "{path}.{name}: {said:?}");
+            assert_eq!(follows.errors(&without).is_some(), is_required, "{path}.{name}");
+        }
+    }
+    for (pointer, wrong) in [
+        ("/submissionType", json!(7)),
+        ("/submitter", json!("Sue")),
+        ("/document/amount", json!(["1"])),
+        ("/document/items", json!({})),
+        ("/document/action", json!({"name": "pay", "args": {"sum": 1}})),
+        ("/document/details", json!([{"label": "From", "value": 7}])),
+        ("/submittedAt", json!("yesterday")),
+        ("/approvals", json!([])),
+        ("/approval", json!({"stage": []})),
+        ("/approval", json!({"stages": [{"reviewer": ["a@example.com"]}]})),
+    ] {
+        let wrong_one = with(pointer, wrong);
+        assert!(validated(&wrong_one).is_err(), "{pointer}");
+        assert!(follows.errors(&wrong_one).is_some(), "{pointer}");
+    }
+    for number in [json!(10), json!(10.5), json!("10.50")] {
+        let right = with("/document/amount", number);
+        assert!(validated(&right).is_ok() && follows.errors(&right).is_none(), "{right}");
+    }
+}
+
+#[test]
 fn a_submission_is_as_large_as_can_be_carried_to_all_who_are_asked() {
     let reviewers: Vec<String> = (0..79).map(|i| format!("r{i}@x.io")).collect();
     let asking = |people: usize, more: usize| {
@@ -899,5 +981,23 @@ fn a_rule_says_whether_decisions_are_confirmed() {
         assert_eq!(plan.confirm, confirm, "{said}");
         let recorded = serde_json::to_value(&plan).expect("JSON");
         assert_eq!(recorded.get("confirm"), confirm.then_some(&json!(true)), "{said}");
+    }
+}
+
+#[test]
+fn a_rule_says_which_verdicts_need_a_comment() {
+    for (said, required) in [
+        ("", None),
+        ("comment_required = []\n", None),
+        ("comment_required = [\"reject\"]\n", Some(json!(["Reject"]))),
+        ("comment_required = \"reject\"\n", Some(json!(["Reject"]))),
+        ("comment_required = [\"reject\", \"approve\"]\n", Some(json!(["Reject", "Approve"]))),
+    ] {
+        let rules = rules(&format!("[default]\n{said}{}", BOARD.trim_start_matches("[default]\n")));
+        let Ok(plan) = validated_by(&minimal(), &routing(), Some(&rules)) else {
+            panic!("the rules say who is asked")
+        };
+        let recorded = serde_json::to_value(&plan).expect("JSON");
+        assert_eq!(recorded["restrictions"].get("commentRequired"), required.as_ref(), "{said}");
     }
 }

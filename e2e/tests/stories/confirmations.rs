@@ -1,6 +1,8 @@
 //! What a reviewer's page asks before a decision counts, and why it asks them.
 
-use countersign_e2e::{Browser, Mail, Page, Reader, Stack, Temporal, Workflow, rules, submission};
+use countersign_e2e::{
+    Browser, Mail, Page, Reader, Stack, Temporal, Workflow, list, rules, submission, text,
+};
 use serde_json::{Value, json};
 
 const ANN: &str = "ann@example.com";
@@ -78,6 +80,59 @@ async fn a_confirmation_is_for_one_decision_and_its_comment_survives() {
     assert_eq!(vote["comment"], "Too dear.\nSee <the quote>", "{vote}");
 }
 
+const COMMENTED: &str = r#"
+[operators]
+may_decide = true
+
+[default]
+name = "Everything"
+comment_required = ["reject"]
+
+[[default.stages]]
+name = "Review"
+reviewers = ["ann@example.com"]
+"#;
+
+#[tokio::test]
+async fn a_rejection_without_the_comment_that_the_rule_requires_counts_nowhere() {
+    let mut stack = Stack::beside(Temporal::shared().await).with_rules(COMMENTED).start().await;
+    let workflow = stack.submit(&submission::routed("50.00")).await;
+    let link = stack.mail_to(ANN).await.link("reject");
+    workflow.until_asked().await;
+    let (reader, before) = (stack.reader(), workflow.history().await);
+    let required = "To reject, a comment is required";
+    let refused = reader.press(&link, "reject", " ").await;
+    refused.expect(422, &[required, "Train to the fair", "You pressed Reject"]);
+    let json = reader.submit_as_json(&link, &[("verdict", "reject")]).await;
+    let json: Value = serde_json::from_str(&json.body).expect("JSON");
+    assert_eq!((&json["answer"], &json["field"]), (&json!("invalid"), &json!("comment")), "{json}");
+    let seen = reader.open_as_json(&link).await;
+    let seen: Value = serde_json::from_str(&seen.body).expect("JSON");
+    assert_eq!(seen["approval"]["commentRequired"], json!(["REJECT"]), "{seen}");
+    assert_eq!(workflow.history().await, before, "nothing was sent");
+
+    let browser = Browser::start(stack.dir()).await;
+    browser.open(&link).await;
+    browser.press("reject").await;
+    let is_asked = "return document.activeElement.id + location.search";
+    assert_eq!(browser.evaluate(is_asked).await, "comment?choice=reject", "it asks for one itself");
+    browser.close().await;
+
+    stack.kill_worker().await;
+    reader.press(&link, "reject", "").await.expect(422, &[required]);
+    workflow.signal("reject", &json!({"reviewer": ANN})).await;
+    stack.start_worker();
+    let ignored = "reject: ann@example.com wrote no comment, which the rule requires to reject";
+    workflow
+        .status_where("that it was ignored", |status| {
+            list(&status["ignoredBecause"]).any(|why| text(why).contains(ignored))
+        })
+        .await;
+    reader.press(&link, "reject", "Too dear").await.expect(200, &["Recorded: you rejected"]);
+    let vote = &workflow.outcome().await["stages"][0]["decisions"][0];
+    assert_eq!((&vote["comment"], &vote["by"]), (&json!("Too dear"), &json!("link")), "{vote}");
+}
+
 #[tokio::test]
 async fn a_program_confirms_with_what_the_answer_gives_it() {
     let (stack, workflow, mail) = asked().await;
@@ -97,7 +152,7 @@ async fn while_no_worker_runs_a_decision_is_confirmed_too() {
     let (mut stack, workflow, mail) = asked().await;
     stack.kill_worker().await;
     let link = mail.link("approve");
-    let why = "You are asked by the rule “Everything”.";
+    let why = "You are asked by the rule “Everything” in the stage “Review”.";
     stack.open(&link).await.expect(200, &["You confirm your decision on the next page", why]);
     decide(&stack.reader(), &link, "approve", "").await.expect(202, &["recorded"]);
     stack.start_worker();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -315,6 +316,37 @@ async fn a_follow_up_workflow_that_cannot_be_started_stands_in_the_outcome_and_i
     let undeliverable = |attributes: &Value| attributes["ApprovalUndeliverable"] == true;
     workflow.attributes_where("that it is undeliverable", undeliverable).await;
     assert!(!stack.open(&link).await.says("refused"), "that is the operators' concern");
+}
+
+/// Nothing waits for a follow-up workflow, but as long as the approval is open, it sees what becomes of one.
+#[tokio::test]
+async fn a_follow_up_workflow_that_fails_while_the_webhook_is_pending_stands_in_the_outcome() {
+    static ACCEPTS: AtomicBool = AtomicBool::new(false);
+    let receiver = Receiver::that_decides(|_, _| match ACCEPTS.load(Ordering::Relaxed) {
+        true => Answer::Takes(Duration::ZERO),
+        false => Answer::Says(503, Some(("Retry-After", "1")), ""),
+    })
+    .await;
+    let stack = telling(&receiver).await.with_rules(&rules("")).start().await;
+    let workflow = stack.submit(&submission::routed("50.00")).await;
+    let link = stack.mail_to(ANN).await.link("approve");
+    stack.press(&link, "approve", "").await.expect(200, &["you approved"]);
+    let started = format!("WorkflowId STARTS_WITH '{}-approved-'", workflow.id);
+    let child =
+        eventually("the follow-up workflow", async || stack.temporal.list(&started).await.pop())
+            .await;
+    let terminate = ["workflow", "terminate", "--workflow-id", &child, "--reason", "No budget"];
+    stack.temporal.must(terminate).await;
+    let has_failed = |status: &Value| status["followUpError"].is_string();
+    let status = workflow.status_where("the failure", has_failed).await;
+    let why = text(&status["followUpError"]);
+    assert!(why.starts_with(&format!("{child} failed: ")), "{status}");
+    let undeliverable = |attributes: &Value| attributes["ApprovalUndeliverable"] == true;
+    workflow.attributes_where("that somebody has to act", undeliverable).await;
+    ACCEPTS.store(true, Ordering::Relaxed);
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["followUpError"], why, "{outcome}");
+    assert_eq!(outcome["childWorkflowId"], child, "it was started: {outcome}");
 }
 
 /// Of what a decision brings about, in the order of the history.

@@ -90,7 +90,7 @@ async fn a_thousand_malformed_signals_are_counted_and_the_earlier_vote_stands() 
     assert_eq!(status["status"], "PENDING", "{status}");
     let reasons: Vec<String> = list(&status["ignoredBecause"]).map(text).collect();
     assert_eq!(reasons.len(), 20, "only the latest are kept: {status}");
-    for name in ["approve: ", "reject: "] {
+    for name in ["approve at ", "reject at "] {
         assert!(reasons.iter().any(|reason| reason.starts_with(name)), "{reasons:?}");
     }
     assert_eq!(status["stages"][0]["reviewers"][0]["vote"]["verdict"], "APPROVE", "{status}");
@@ -139,6 +139,10 @@ async fn more_signals_than_a_run_takes_move_an_approval_into_another_with_its_vo
     }
     assert_eq!(status["stages"][0]["reviewers"][0]["vote"]["comment"], "before the flood");
     assert_ne!(grpc.run(&workflow.id).await, first_run, "it goes on in another run");
+    let history = workflow.history().await.with_payloads_decoded();
+    assert!(history.contains("Deadline of "), "what the timer is for: {history}");
+    let details = workflow.details().await;
+    assert!(details.contains("approved") && details.contains("Ignored signals"), "{details}");
 
     // The links from before are the links of now, also for a signaler that knew the first run.
     eventually("the page to know the earlier decision", async || {

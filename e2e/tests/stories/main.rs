@@ -1,6 +1,7 @@
 //! What Countersign is for, told with real processes. Each module is a theme, each test a sentence.
 
 mod actions;
+mod calendars;
 mod callers;
 mod claims;
 mod confirmations;
@@ -29,4 +30,5 @@ mod takeovers;
 mod undelivered;
 mod upgrades;
 mod verification;
+mod watching;
 mod webhook;

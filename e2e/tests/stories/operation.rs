@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use countersign_e2e::{Stack, Temporal, eventually, free_port, link_key, list, submission, text};
+use countersign_e2e::{
+    SelfSigned, Stack, Temporal, eventually, free_port, link_key, list, submission, text,
+};
 use countersign_protos::LinkKeys;
 use serde_json::{Value, json};
 
@@ -56,6 +58,34 @@ async fn a_missing_setting_stops_the_start_too() {
         let (exit, log) = builder.run(program, &[]).await;
         assert!((1..128).contains(&exit.code), "{program} without {name}: {exit:?}: {log}");
         assert!(log.contains(name), "{program} does not name {name}: {log}");
+    }
+}
+
+/// To a real server without TLS, and to one with it, whose certificate nobody knows.
+#[tokio::test]
+async fn where_one_side_has_no_tls_both_programs_stop_within_seconds_and_say_so() {
+    let folder = Stack::beside(Temporal::shared().await);
+    let server = SelfSigned::start(folder.dir()).await;
+    let with_tls = server.url().replace("https://", "").replace("/hook", "");
+    for (address, tls, named) in [
+        (None, "true", "has no TLS, and the connection would use it: set TEMPORAL_TLS=false"),
+        (
+            Some(&with_tls),
+            "false",
+            "expects TLS, and the connection has none: set TEMPORAL_TLS=true",
+        ),
+        (Some(&with_tls), "true", "Temporal's certificate is not accepted (UnknownIssuer)"),
+    ] {
+        let mut builder = Stack::beside(Temporal::shared().await).with("TEMPORAL_TLS", tls);
+        if let Some(address) = address {
+            builder = builder.with("TEMPORAL_ADDRESS", address.as_str());
+        }
+        for program in ["worker", "signaler"] {
+            let (exit, log) = builder.run(program, &[]).await;
+            assert_eq!(exit.code, 2, "{program}: {log}");
+            assert!(exit.took < Duration::from_secs(15), "{program}: {exit:?}");
+            assert!(log.contains(named), "{program} does not say that it {named}: {log}");
+        }
     }
 }
 

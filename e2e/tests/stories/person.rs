@@ -25,7 +25,15 @@ async fn a_reviewer_reads_the_page_in_a_browser_comments_and_approves() {
     assert_eq!(browser.evaluate(too_wide).await, false, "a phone shows the page's whole width");
     browser.write_comment("Within budget 👍").await;
     browser.press("approve").await;
-    browser.expect("recorded").await;
+    browser.expect("Recorded: you approved").await;
+    // Neither sends the form again: it would then be recorded already.
+    browser.reload().await;
+    browser.expect("Recorded: you approved").await;
+    browser.back().await;
+    assert_eq!(browser.evaluate("return location.search").await, "?choice=approve");
+    browser.reload().await;
+    browser.expect("lee@example.com (you) approved").await;
+    assert_eq!(workflow.history().await.count("WORKFLOW_EXECUTION_SIGNALED"), 1);
 
     let outcome = workflow.outcome().await;
     assert_decided(&outcome, "APPROVED", "APPROVE", "Within budget 👍");
@@ -41,7 +49,7 @@ async fn a_reviewer_reads_the_page_in_a_browser_comments_and_approves() {
 }
 
 #[tokio::test]
-async fn mails_fit_a_phone_whatever_is_in_them() {
+async fn mails_and_pages_fit_a_phone_whatever_is_in_them() {
     let stack = Stack::start().await;
     let link = format!("https://files.example/{}", "x".repeat(236));
     let mut laptops = submission::laptops();
@@ -50,11 +58,18 @@ async fn mails_fit_a_phone_whatever_is_in_them() {
     laptops["document"]["description"] = json!(format!("See {link}"));
     laptops["document"]["items"][0]["description"] = json!(link);
     laptops["document"]["attachments"] = json!([link]);
+    laptops["document"]["amount"] = json!("999999999999998.50");
+    let item = |amount: &str| json!({"description": link, "amount": amount, "date": "2026-11-20"});
+    let mut items = vec![item("0.25"); 58];
+    items.extend([item("999999999999990.00"), item("-6.00")]);
+    laptops["document"]["items"] = json!(items);
     stack.submit(&laptops).await;
     let request = stack.mail_to("lee@example.com").await;
+    let browser = Browser::start(stack.dir()).await;
+    browser.open(&request.link("approve")).await;
+    a_long_page_fits_a_phone(&browser).await;
     stack.press(&request.link("reject"), "reject", &link).await.expect(200, &["rejected"]);
     let outcome = stack.mail_to("priya@example.com").await;
-    let browser = Browser::start(stack.dir()).await;
     let (asks, told) = ("asks for your decision", "Rejected by lee@example.com");
     for (mail, words) in [(request, asks), (outcome, told)] {
         let file = stack.dir().join("mail.html");
@@ -65,6 +80,40 @@ async fn mails_fit_a_phone_whatever_is_in_them() {
         assert_eq!(browser.evaluate(too_wide).await, false, "{}", mail.subject);
     }
     browser.close().await;
+}
+
+/// Also for who has doubled the size of text.
+async fn a_long_page_fits_a_phone(browser: &Browser) {
+    browser.expect("999,999,999,999,998.50 USD").await;
+    for size in ["100%", "200%"] {
+        let wrong = format!(
+            "document.documentElement.style.fontSize = '{size}';
+            const wrong = [], wide = document.documentElement.scrollWidth - innerWidth;
+            if (wide > 0) wrong.push(`${{wide}} px too wide`);
+            const lines = (element) => {{
+                const range = document.createRange();
+                range.selectNodeContents(element);
+                return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size;
+            }};
+            for (const amount of document.querySelectorAll('.sum'))
+                if (lines(amount) > 1) wrong.push(`broken: ${{amount.textContent}}`);
+            for (const what of document.querySelectorAll('.what'))
+                if (what.clientWidth < innerWidth / 2) wrong.push(`narrow: ${{what.clientWidth}} px`);
+            return wrong;"
+        );
+        assert_eq!(browser.evaluate(&wrong).await, json!([]), "{size}");
+    }
+    let way = "document.documentElement.style.fontSize = '';
+        scrollTo(0, 3000);
+        const way = document.querySelector('.jump').getBoundingClientRect();
+        return scrollY == 3000 && way.top >= 0 && way.bottom < innerHeight;";
+    assert_eq!(browser.evaluate(way).await, true, "the way to the decision stays in sight");
+    let arrived = "document.querySelector('.jump').click();
+        const buttons = [...document.querySelectorAll('button[name=verdict]')];
+        const places = buttons.map((button) => button.getBoundingClientRect());
+        return places.length == 2 && places.every((it) => it.top > 0 && it.bottom < innerHeight);";
+    assert_eq!(browser.evaluate(arrived).await, true, "it leads to both buttons");
+    browser.expect("You chose Approve in the mail: press it here to decide").await;
 }
 
 #[tokio::test]
@@ -127,8 +176,26 @@ async fn a_second_press_changes_nothing_and_the_page_says_so() {
     let again = stack.press(&link, "approve", "second").await;
     again.expect(200, &["already", "first"]);
     assert!(!again.says("second"), "what was not recorded is not shown: {}", again.text());
-    stack.press(&link, "reject", "third").await.expect(409, &["approved", "ann@example.com"]);
+    let third = stack.press(&link, "reject", "third").await;
+    third.expect(
+        409,
+        &["You pressed Reject; nothing was changed", "ann@example.com (you) approved"],
+    );
     assert_eq!(workflow.outcome().await, outcome);
+    // A program is answered where it asks.
+    let fields = [("verdict", "reject")];
+    assert_eq!(stack.reader().submit_as_json(&link, &fields).await.status, 409);
+    // What anybody can write says nothing.
+    let sent_on = stack.reader().submit_only(&link, &fields).await;
+    let receipt = sent_on.header("location").strip_prefix("?pressed=").expect("a receipt");
+    let page = link.split('?').next().expect("a link");
+    let look = async |receipt: &str| stack.open(&format!("{page}?pressed={receipt}")).await;
+    look(receipt).await.expect(409, &["You pressed Reject; nothing was changed"]);
+    for forged in ["reject", &receipt.replace("reject", "approve"), &receipt[..receipt.len() - 1]] {
+        let page = look(forged).await;
+        page.expect(200, &["Approved"]);
+        assert!(!page.says("You pressed") && !page.says("recorded"), "{forged}: {}", page.text());
+    }
 }
 
 async fn a_reviewer_with_a_browser() -> (Stack, Workflow, Browser) {

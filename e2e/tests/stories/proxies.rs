@@ -9,7 +9,7 @@ async fn behind_nginx_people_decide_by_https_and_its_logs_have_no_approval_id() 
     let builder = Stack::beside(Temporal::shared().await);
     let proxy = TlsProxy::nginx(builder.dir(), builder.setting("COUNTERSIGN_LISTEN")).await;
     let logs = decide_behind(&proxy, builder, "GET /a/{approval-id} 502").await;
-    for line in ["GET / 303", "GET /a/{approval-id} 200", "POST /a/{approval-id} 200"] {
+    for line in ["GET / 303", "GET /a/{approval-id} 200", "POST /a/{approval-id} 303"] {
         assert!(logs.contains(line), "{line} is missing in:\n{logs}");
     }
     assert!(logs.contains("GET /a/{approval-id} 301"), "without TLS:\n{logs}");

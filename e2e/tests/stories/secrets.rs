@@ -2,14 +2,18 @@
 
 use std::{collections::BTreeSet, fs};
 
-use countersign_e2e::{MailServer, Receiver, Stack, Temporal, list, submission, text};
+use countersign_e2e::{Collector, MailServer, Receiver, Stack, Temporal, list, submission, text};
 use serde_json::json;
 
 #[tokio::test]
 async fn no_raw_approval_id_is_in_logs_histories_search_attributes_or_temporals_database() {
     let temporal = Temporal::start().await;
     let receiver = Receiver::refusing(1).await;
+    let collector = Collector::start().await;
     let mut stack = Stack::beside(temporal.clone())
+        .with_metrics()
+        .with("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url())
+        .with("OTEL_BSP_SCHEDULE_DELAY", "100")
         .with("COUNTERSIGN_LOG", "debug")
         .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
         .with("COUNTERSIGN_WEBHOOK_SECRET", countersign_protos::TEST_WEBHOOK_SECRETS[0])
@@ -47,6 +51,12 @@ async fn no_raw_approval_id_is_in_logs_histories_search_attributes_or_temporals_
     let history = workflow.history().await.with_payloads_decoded();
     temporal.kill().await;
     assert_eq!(stack.press(&lee.link("reject"), "reject", "").await.status, 503);
+    let metrics = [
+        stack.watch("worker", "/metrics").await.body,
+        stack.watch("signaler", "/metrics").await.body,
+    ];
+    // What was not sent yet is sent at the end.
+    stack.stop().await;
 
     let ids: BTreeSet<String> = stack
         .outbox()
@@ -64,13 +74,15 @@ async fn no_raw_approval_id_is_in_logs_histories_search_attributes_or_temporals_
     let database = temporal.database().display().to_string();
     let database = [read(&database), read(&format!("{database}-wal"))].concat();
     let logs = stack.logs();
-    let places: [(&str, Vec<u8>); 6] = [
+    let places: [(&str, Vec<u8>); 8] = [
         ("the logs", logs.clone().into()),
         ("the history", history.into()),
         ("the search attributes", attributes.to_string().into()),
         ("the status", status.to_string().into()),
         ("Temporal's database", database),
         ("the webhook", receiver.deliveries_so_far().into_iter().flat_map(|d| d.body).collect()),
+        ("the traces", collector.bytes()),
+        ("the metrics", metrics.concat().into()),
     ];
     for (place, content) in &places {
         for id in &ids {
@@ -83,6 +95,9 @@ async fn no_raw_approval_id_is_in_logs_histories_search_attributes_or_temporals_
         assert!(holds(&places[2].1, hash), "the search attributes name every link's hash");
         assert!(holds(&places[4].1, hash), "the database names every link's hash");
     }
+    let traced = collector.spans();
+    assert!(traced.iter().any(|span| span.name == "POST /a/{approval-id}/{workflow-id}"));
+    assert!(metrics[1].contains("countersign_presses_total"), "{}", metrics[1]);
     assert!(hashes.iter().any(|hash| logs.contains(&hash[..6])), "logs name links by their hash");
     assert!(holds(&lee.raw, &lee.approval_id()));
 }

@@ -52,9 +52,15 @@ async fn bad_signals_are_counted_and_leave_the_approval_decidable() {
         workflow.status_where("ten ignored signals", |status| status["ignoredSignals"] == 10).await;
     assert_eq!(status["status"], "PENDING", "{status}");
     assert_eq!(list(&status["ignoredBecause"]).count(), 10, "{status}");
-    // Nobody listens to this name: it is in the history, and that is all.
     workflow.signal("aprove", &json!({"reviewer": "ann@example.com"})).await;
-    assert_eq!(workflow.status().await["status"], "PENDING");
+    let counted = |status: &Value| status["ignoredSignals"] == 11;
+    let status = workflow.status_where("a signal that there is not", counted).await;
+    let why = text(&status["ignoredBecause"][10]);
+    let (name, said) = why.split_once(" at ").expect("a time");
+    let (time, said) = said.split_once(": ").expect("a reason");
+    assert_eq!((name, said), ("aprove", "there is no such signal; did you mean approve?"));
+    assert!(time.starts_with("20") && time.ends_with('Z'), "{why}");
+    assert_eq!(status["status"], "PENDING", "{status}");
     let failed = workflow.history().await.count("WORKFLOW_TASK_FAILED");
     assert_eq!(failed, 0, "no signal may wedge the workflow");
     let link = stack.mail_to("ann@example.com").await.link("approve");
@@ -96,6 +102,11 @@ async fn signals_as_sdks_and_people_send_them_have_their_effect_or_a_reason() {
             "reissue",
             json(r#"{"reviewer":"boss@example.com"}"#),
             Ignored("no reviewer who was asked is still undecided"),
+        ),
+        (
+            "aprove",
+            json(r#"{"reviewer":"manager@example.com"}"#),
+            Ignored("there is no such signal; did you mean approve?"),
         ),
         ("approve", payload("binary/encrypted", "\u{1}\u{2}"), Ignored("\"binary/encrypted\"")),
         (
@@ -184,16 +195,37 @@ async fn the_status_and_the_search_attributes_say_who_is_still_asked() {
     workflow.attributes_where("bob only", |attributes| asked(attributes) == both[1..]).await;
     let status = workflow.status().await;
     assert_eq!(status["stages"][0]["reviewers"][0]["vote"]["verdict"], "APPROVE", "{status}");
-    let waiting =
-        format!("ApprovalReviewers = 'bob@example.com' AND TaskQueue = '{}'", stack.queue);
-    countersign_e2e::eventually("the list of what waits for bob", async || {
-        (stack.temporal.list(&waiting).await == [workflow.id.clone()]).then_some(())
-    })
-    .await;
+    let deadline = text(&status["stages"][0]["deadline"]);
+    for waiting in [
+        "ApprovalReviewers = 'bob@example.com'".to_owned(),
+        format!("ApprovalDeadline BETWEEN '2020-01-01T00:00:00Z' AND '{deadline}'"),
+    ] {
+        let waiting = format!("{waiting} AND TaskQueue = '{}'", stack.queue);
+        countersign_e2e::eventually(format!("{waiting} to be found"), async || {
+            (stack.temporal.list(&waiting).await == [workflow.id.clone()]).then_some(())
+        })
+        .await;
+    }
     workflow.signal("approve", &json!({"reviewer": "bob@example.com"})).await;
     workflow.outcome().await;
     let done = workflow.attributes_where("nobody", |attributes| asked(attributes).is_empty()).await;
     assert_eq!(done["ApprovalStatus"], "APPROVED", "{done}");
+    assert!(done.get("ApprovalDeadline").is_none(), "nobody waits any more: {done}");
+}
+
+/// Whoever reads the history, in the Web UI too.
+#[tokio::test]
+async fn the_history_says_whose_press_a_signal_was() {
+    let stack = Stack::start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+    workflow.outcome().await;
+    let events = workflow.history().await.events();
+    let mut signals = events.iter().map(|event| &event["workflowExecutionSignaledEventAttributes"]);
+    let press = signals.find(|signal| signal.is_object()).expect("a press");
+    let identity = text(&press["identity"]);
+    assert!(identity.starts_with("ann@example.com (countersign-signaler@"), "{press}");
 }
 
 /// By this header our interceptor tells handlers who has sent a signal, also in a worker that embeds the plugin.

@@ -1,8 +1,8 @@
 //! Starts that Temporal offers and an approval does not take, and what a start leaves behind.
 
 use countersign_e2e::{
-    End, Grpc, History, Stack, Temporal, Workflow, eventually, json_payload, list, payload,
-    submission, text,
+    DenyingProxy, End, Grpc, History, Stack, Temporal, Workflow, eventually, json_payload, list,
+    payload, submission, text,
 };
 use countersign_protos::Chain;
 use serde_json::{Value, json};
@@ -112,6 +112,34 @@ async fn a_retry_policy_of_one_attempt_is_as_good_as_none() {
 }
 
 #[tokio::test]
+async fn a_time_out_that_ends_an_approval_before_its_deadline_is_told_before_and_after() {
+    let stack = Stack::start().await;
+    let grpc = stack.temporal.grpc().await;
+    let workflow = stack.temporal.workflow(&stack.new_workflow_id());
+    let expense = submission::expense(&["ann@example.com"]);
+    grpc.start_with(&stack.queue, &workflow.id, input(&expense), |request| {
+        request.workflow_run_timeout.get_or_insert_default().seconds = 12;
+    })
+    .await;
+    let mail = stack.mail_to("ann@example.com").await;
+    let words = "it was started with a time-out, which is over before the deadline on";
+    assert!(mail.text.contains(words), "{}", mail.text);
+    let link = mail.link("approve");
+    stack.open(&link).await.expect(200, &["It ends undecided then", "Train to the fair"]);
+    let details = workflow.details().await;
+    assert!(details.contains("**Temporal ends this workflow at "), "{details}");
+    let ended = "It was started with a time-out, which ended it on ";
+    let page = eventually("Temporal to end it", async || {
+        let page = stack.open(&link).await;
+        (page.status == 410).then_some(page)
+    })
+    .await;
+    page.expect(410, &["This request ended without a decision", ended, "before its deadline on"]);
+    let pressed = stack.press(&link, "approve", "").await;
+    pressed.expect(410, &[ended, "You pressed Approve; nothing was changed."]);
+}
+
+#[tokio::test]
 async fn a_first_run_that_claims_to_go_on_from_another_is_refused() {
     let stack = Stack::start().await;
     let grpc = stack.temporal.grpc().await;
@@ -134,6 +162,7 @@ fn of_another_approval() -> SearchAttributes {
         ("ApprovalReviewers", r#"["victim@example.com"]"#),
         ("ApprovalLinks", r#"["hash-of-another-approvals-link"]"#),
         ("ApprovalUndeliverable", "true"),
+        ("ApprovalDeadline", r#""2020-01-01T00:00:00Z""#),
     ];
     let fields = fields.map(|(name, value)| (name.to_owned(), payload("json/plain", value)));
     SearchAttributes { indexed_fields: fields.into() }
@@ -161,7 +190,7 @@ async fn start_like_another(
     .await;
     let upserted = &first["upsertWorkflowSearchAttributesEventAttributes"]["searchAttributes"]["indexedFields"];
     let unset = upserted.as_object().unwrap_or_else(|| panic!("they are not unset first: {first}"));
-    assert_eq!(unset.len(), 4, "{first}");
+    assert_eq!(unset.len(), 5, "{first}");
     workflow
 }
 
@@ -190,8 +219,24 @@ async fn search_attributes_that_a_workflow_is_started_with_are_gone_after_its_fi
         attributes["ApprovalStatus"] == "PENDING"
             && attributes["ApprovalReviewers"] == json!(["ann@example.com"])
             && attributes["ApprovalUndeliverable"] == false
+            && text(&attributes["ApprovalDeadline"]) > "2021".to_owned()
             && links.len() == 1
             && links[0] != "hash-of-another-approvals-link"
     };
     workflow.attributes_where("its own values", own).await;
+}
+
+/// As in clusters whose clients have rights on their namespace alone.
+#[tokio::test]
+async fn where_the_operator_service_is_denied_a_worker_starts_if_the_attributes_are_there() {
+    let temporal = Temporal::shared().await;
+    let proxy = DenyingProxy::start(&temporal).await;
+    let stack = Stack::beside(temporal).with("TEMPORAL_ADDRESS", proxy.address()).start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    assert!(proxy.denied() > 0, "the worker has asked");
+    let log = stack.worker().log();
+    assert!(log.contains("the search attributes are there"), "{log}");
 }

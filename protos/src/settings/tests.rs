@@ -26,6 +26,29 @@ fn an_empty_setting_is_absent_and_every_wrong_one_is_named() {
     assert!(parts.iter().all(|part| said.contains(part)), "{said}");
 }
 
+/// As `docker run --env-file` leaves them around a value.
+#[test]
+fn quotation_marks_around_a_value_are_named() {
+    for value in ["\"3\"", " '3' ", "\"\""] {
+        let mut wrong = WrongSettings::default();
+        assert_eq!(wrong.optional("A", &Some(value.to_owned()), str::parse::<u8>), None);
+        wrong.log_format(&Some(value.to_owned()));
+        let said = wrong.to_string();
+        assert_eq!(said.matches(": has quotation marks around it").count(), 2, "{value}: {said}");
+    }
+    for value in ["\"Team, IT\" <it@example.com>", "it's", "\"", "'", "\"'", ""] {
+        assert!(!is_quoted(value), "{value}");
+    }
+    let double = format!("\"{KEY_A}\"");
+    let list = format!("\"{KEY_A}\",\"{KEY_B}\"");
+    for variables in [[(KEYS, &*double)], [(KEYS, &*list)], [(KEYS_FILE, "'/keys'")]] {
+        let said = read(&variables).expect_err("quoted");
+        let [(name, _)] = variables;
+        assert!(said.contains(&format!("{name}: has quotation marks")), "{said}");
+        assert!(!said.contains(KEY_A), "a secret");
+    }
+}
+
 /// Files whose names say what is in them.
 fn read_file(path: &str) -> io::Result<Vec<u8>> {
     match path {

@@ -201,3 +201,60 @@ fn a_decision_is_confirmed_only_where_one_can_be_made_and_the_rule_says_so() {
         assert!(!needs_confirmation(&confirming(reading), &ann()));
     }
 }
+
+#[test]
+fn after_a_press_the_page_says_what_the_workflow_says_and_of_the_press_only_what_that_bears_out() {
+    use Status::{Approved, Expired, Pending, Unspecified, Withdrawn};
+    use Verdict::{Approve, Reject};
+    let [counted, unchanged] = [true, false].map(|counted| Pressed { verdict: Approve, counted });
+    let ended = Reading::Ended(Ending::TimedOut, without_stages(Pending));
+    for (reading, after_counted, after_unchanged) in [
+        (state(Pending, Pending, Some(Approve), None), Answer::Recorded, Answer::AlreadyRecorded),
+        (state(Approved, Approved, Some(Approve), None), Answer::Recorded, Answer::AlreadyRecorded),
+        // The workflow was reset: what was recorded is not any more.
+        (state(Pending, Pending, None, None), Answer::Open, Answer::Open),
+        (state(Unspecified, Unspecified, None, None), Answer::Open, Answer::Open),
+        (state(Pending, Pending, Some(Reject), None), Answer::Voted, Answer::OtherVerdict),
+        (state(Pending, Approved, None, Some(Approve)), Answer::StageOver, Answer::TooLate),
+        (state(Approved, Approved, None, Some(Approve)), Answer::Decided, Answer::TooLate),
+        (state(Expired, Expired, None, None), Answer::Expired, Answer::Expired),
+        (Reading::Closed(without_stages(Withdrawn)), Answer::Withdrawn, Answer::Withdrawn),
+        (Reading::NoWorker(without_stages(Pending)), Answer::NoWorker, Answer::NoWorker),
+        (Reading::Unsealed(without_stages(Pending)), Answer::Sealing, Answer::Sealing),
+        (ended, Answer::Ended(Ending::TimedOut), Answer::Ended(Ending::TimedOut)),
+    ] {
+        assert_eq!(after_press(&reading, &ann(), counted), after_counted, "{reading:?}");
+        assert_eq!(after_press(&reading, &ann(), unchanged), after_unchanged, "{reading:?}");
+    }
+    let mut decided_for = state(Pending, Pending, Some(Approve), None).state().clone();
+    decided_for.stages[0].reviewers[0].vote.as_mut().expect("a vote").by = "operator".into();
+    let decided_for = Reading::Current(decided_for);
+    assert_eq!(after_press(&decided_for, &ann(), counted), Answer::AlreadyRecorded);
+}
+
+#[test]
+fn a_verdict_needs_a_comment_only_where_it_can_count_and_the_rule_says_so() {
+    let requiring = |reading: Reading| {
+        let comment_required = vec![Verdict::Reject.into()];
+        let state = ApprovalState { comment_required, ..reading.state().clone() };
+        match reading {
+            Reading::NoWorker(_) => Reading::NoWorker(state),
+            _ => Reading::Current(state),
+        }
+    };
+    let open = || state(Status::Pending, Status::Pending, None, None);
+    let needs = |reading: &Reading, verdict, comment: &str| {
+        needs_comment(reading, &ann(), verdict, comment)
+    };
+    assert!(!needs(&open(), Verdict::Reject, ""), "the rule says nothing");
+    for reading in
+        [requiring(open()), requiring(Reading::NoWorker(without_stages(Status::Pending)))]
+    {
+        assert!(needs(&reading, Verdict::Reject, ""));
+        assert!(needs(&reading, Verdict::Reject, " \r\n\u{200B}"));
+        assert!(!needs(&reading, Verdict::Reject, "too dear"));
+        assert!(!needs(&reading, Verdict::Approve, ""));
+    }
+    let voted = requiring(state(Status::Pending, Status::Pending, Some(Verdict::Approve), None));
+    assert!(!needs(&voted, Verdict::Reject, ""), "the workflow says what it has");
+}

@@ -7,7 +7,7 @@ use std::{
 };
 
 use countersign_protos::{
-    Chain, Claims, LinkContext, LinkKeys, digest, names,
+    Chain, Claims, LinkContext, LinkKeys, Sealing, digest, names,
     payload::{self, Encoding},
     v1::{
         ApprovalState, Document, Outcome, ReviewerState, StageOutcome, StageState, Status,
@@ -212,11 +212,10 @@ fn markers() -> Vec<Attributes> {
     let seat = json!({
         "stage": 0, "round": 0, "reviewer": "ann@example.com", "link": link().as_str(), "key": "",
     });
+    let plan = r#"{"submission":{}}"#;
+    let seal = keys().first().seal(Sealing::Plan, CHAIN, "", plan.as_bytes());
     vec![
-        marker(
-            names::ACTIVITY_VALIDATE,
-            json!({"plan": {"json": r#"{"submission":{}}"#, "seal": ""}}),
-        ),
+        marker(names::ACTIVITY_VALIDATE, json!({"plan": {"json": plan, "seal": seal}})),
         marker(names::ACTIVITY_ISSUE_LINKS, json!({"invited": [seat], "due": null})),
     ]
 }
@@ -244,6 +243,8 @@ struct World {
     signals: VecDeque<Signal>,
     /// The run and the request ID of each signal.
     sent: Vec<(String, String)>,
+    /// Who sent each of them.
+    identities: Vec<String>,
     /// The calls that were made.
     called: BTreeSet<String>,
     descriptions: usize,
@@ -355,6 +356,7 @@ impl World {
                     .expect("a request");
                 let run_id = asked.workflow_execution.unwrap_or_default().run_id;
                 self.sent.push((run_id, asked.request_id));
+                self.identities.push(asked.identity);
                 let signal = self.signals.pop_front().expect("no further signal");
                 signal(self)
                     .map(|()| Vec::new())
@@ -381,7 +383,7 @@ async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
             .build();
     let approvals =
         Approvals::connect(connection, ClientOptions::new("default").build(), keys().jwks());
-    while !approvals.ready().await {
+    while approvals.ready().await.is_err() {
         yield_now().await;
     }
     (approvals, world)
@@ -753,6 +755,21 @@ async fn the_same_press_again_has_the_same_request_id() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_presss_event_in_the_history_names_whose_it_is() {
+    let counts = |world: &mut World| {
+        world.runs[0].says = state(Status::Approved, Some(Verdict::Approve));
+        Ok(())
+    };
+    let world = World::default().run("first", Running, state(Status::Pending, None));
+    let (approvals, world) = approvals(world.signal(counts)).await;
+    let answer = approvals.decide(&genuine(), None, press(Verdict::Approve)).await;
+    assert_eq!(answer.map(|(answer, _)| answer), Ok(Answer::Recorded));
+    let identities = world.lock().expect("a lock").identities.clone();
+    let signaler = format!("countersign-signaler@{}", std::process::id());
+    assert_eq!(identities, [format!("ann@example.com ({signaler})")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_decision_that_has_to_be_confirmed_is_sent_only_with_its_nonce() {
     let confirming = |status, vote| ApprovalState { confirm: true, ..state(status, vote) };
     let counts = move |world: &mut World| {
@@ -782,4 +799,29 @@ async fn a_decision_that_has_to_be_confirmed_is_sent_only_with_its_nonce() {
     assert_eq!(decide(&nonce(Verdict::Approve, "", 0)).await, Ok(Answer::Recorded));
     assert_eq!(world.lock().expect("a lock").sent.len(), 1);
     assert_eq!(decide("").await, Ok(Answer::AlreadyRecorded), "there is nothing to confirm");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_that_needs_a_comment_is_not_sent_without_one() {
+    let requiring = |status, vote| {
+        let comment_required = vec![Verdict::Approve.into()];
+        ApprovalState { comment_required, ..state(status, vote) }
+    };
+    let counts = move |world: &mut World| {
+        world.runs[0].says = requiring(Status::Approved, Some(Verdict::Approve));
+        Ok(())
+    };
+    let world = World::default().run("first", Running, requiring(Status::Pending, None));
+    let (approvals, world) = approvals(world.signal(counts)).await;
+    let decide = async |comment| {
+        let press = Press { comment, ..press(Verdict::Approve) };
+        approvals.decide(&genuine(), None, press).await.map(|(answer, _)| answer)
+    };
+    for comment in ["", " \r\n", "\u{200B}"] {
+        assert_eq!(decide(comment).await, Ok(Answer::Uncommented), "{comment:?}");
+    }
+    assert!(world.lock().expect("a lock").sent.is_empty(), "nothing is recorded");
+    assert_eq!(decide("as agreed").await, Ok(Answer::Recorded));
+    assert_eq!(decide("").await, Ok(Answer::AlreadyRecorded), "it has one");
+    assert_eq!(world.lock().expect("a lock").sent.len(), 1);
 }

@@ -1,4 +1,6 @@
-use countersign_protos::{ApprovalId, Verdict, payload::Encoding, v1::Document};
+use countersign_protos::{
+    ApprovalId, Chain, LinkContext, LinkKeys, Verdict, payload::Encoding, v1::Document,
+};
 use serde_json::json;
 use temporalio_common::protos::{
     constants::LOCAL_ACTIVITY_MARKER_NAME,
@@ -26,6 +28,11 @@ fn read(submission: Submission, closing: Option<HistoryEvent>, status: Status) -
 
 fn event(attributes: Attributes) -> Option<HistoryEvent> {
     Some(HistoryEvent { attributes: Some(attributes), ..HistoryEvent::default() })
+}
+
+fn at(mut event: HistoryEvent, seconds: i64) -> HistoryEvent {
+    event.event_time.get_or_insert_default().seconds = seconds;
+    event
 }
 
 fn submission() -> Submission {
@@ -119,6 +126,7 @@ fn a_workflow_without_an_outcome_says_how_it_ended() {
     let timed_out = event(Attributes::WorkflowExecutionTimedOutEventAttributes(
         WorkflowExecutionTimedOutEventAttributes::default(),
     ));
+    let timed_out = timed_out.map(|event| at(event, 60));
     for (closing, how) in [
         (failed, Ending::Failed),
         (terminated, Ending::Terminated),
@@ -127,6 +135,8 @@ fn a_workflow_without_an_outcome_says_how_it_ended() {
     ] {
         let ended = read(submission(), closing.clone(), Status::Pending);
         let Some(Reading::Ended(ending, state)) = ended else { panic!("{how:?}") };
+        let says_when = state.times_out_at.is_some();
+        assert_eq!(says_when, how == Ending::TimedOut, "when its time-out was over");
         assert_eq!((ending, title(&state), &*state.time_zone), (how, "Ten laptops", BERLIN));
         if ending != Ending::Unreadable {
             let after_its_outcome = read(submission(), closing, Status::Approved);
@@ -234,4 +244,139 @@ fn a_new_link_replaces_an_old_one_without_a_worker_too_and_others_in_ones_place_
         WorkflowExecutionStartedEventAttributes { input: Some(one(case)), ..Default::default() },
     ));
     assert!(replaces(&link, &continued.into_iter().collect::<Vec<_>>()));
+}
+
+/// Ann's, as the deputy of Lee.
+fn genuine() -> GenuineLink {
+    let keys: LinkKeys = countersign_protos::TEST_KEYS[0].parse().expect("a key");
+    let chain = Chain { workflow_id: "laptops", first_run_id: "run" };
+    keys.first().link(LinkContext::new(chain, "v1:0", "ann@example.com"))
+}
+
+fn place(comment_required: &[Verdict]) -> Issued {
+    let link = genuine().hash().as_str().to_owned();
+    let (reviewer, on_behalf_of) = ("ann@example.com".into(), "lee@example.com".into());
+    let comment_required = comment_required.to_vec();
+    let (stage, rule) = ("Managers".into(), "Hardware".into());
+    Issued {
+        first_run_id: "run".into(),
+        digest: "v1:0".into(),
+        submission: submission(),
+        stage: 1,
+        seat: ReviewerState { reviewer, on_behalf_of, link, ..ReviewerState::default() },
+        planned: Planned { rule, stage, comment_required, ..Planned::default() },
+    }
+}
+
+/// A press as Temporal has it, by this link if it is `genuine`.
+fn pressed(verdict: Verdict, comment: &str, by: &GenuineLink) -> HistoryEvent {
+    let decision = Decision {
+        link: genuine().hash().as_str().into(),
+        comment: comment.into(),
+        proof: Some(by.sign(verdict, comment, Timestamp::UNIX_EPOCH)),
+        ..Decision::default()
+    };
+    let payloads = vec![to_temporal(payload::encode(&decision, Encoding::JsonPlain))];
+    let attributes = WorkflowExecutionSignaledEventAttributes {
+        signal_name: verdict.terms().name.into(),
+        input: Some(Payloads { payloads }),
+        ..Default::default()
+    };
+    event(Attributes::WorkflowExecutionSignaledEventAttributes(attributes)).expect("an event")
+}
+
+fn seats(stage: u32, due: Value) -> Value {
+    let seat = json!({
+        "stage": stage, "round": 0, "reviewer": "ann@example.com", "link": "other", "key": "",
+    });
+    json!({"invited": [seat], "due": due})
+}
+
+fn asked(stage: u32, due: Value) -> HistoryEvent {
+    let details = [
+        ("data", one(json!({"activity_type": names::ACTIVITY_ISSUE_LINKS}))),
+        ("result", one(seats(stage, due))),
+    ];
+    let marker = MarkerRecordedEventAttributes {
+        marker_name: LOCAL_ACTIVITY_MARKER_NAME.to_owned(),
+        details: details.map(|(name, value)| (name.to_owned(), value)).into(),
+        ..Default::default()
+    };
+    event(Attributes::MarkerRecordedEventAttributes(marker)).expect("an event")
+}
+
+/// The stage that is told of, and the verdict and time of the decision that is stored.
+fn told(issued: &Issued, events: &[HistoryEvent]) -> (StageState, Option<(Verdict, i64)>) {
+    let pending = ApprovalState { submission: Some(submission()), ..ApprovalState::default() };
+    let reading = unattended(pending, issued, &genuine(), Some(events));
+    let Reading::NoWorker(state) = reading else { panic!("{reading:?}") };
+    assert_eq!((title(&state), &*state.rule), ("Ten laptops", "Hardware"));
+    let [stage] = &state.stages[..] else { panic!("{state:?}") };
+    let [ann] = &stage.reviewers[..] else { panic!("others' places are not known: {state:?}") };
+    assert_eq!((&*ann.reviewer, &*ann.on_behalf_of), ("ann@example.com", "lee@example.com"));
+    let at = |vote: &Vote| vote.decided_at.as_ref().map_or(0, |at| at.seconds);
+    let vote = ann.vote.as_ref().map(|vote| (vote.verdict().known().expect("known"), at(vote)));
+    (stage.clone(), vote)
+}
+
+#[test]
+fn without_a_worker_a_history_says_until_when_ones_stage_waits() {
+    let due = |deadline: &str| json!({"deadline": deadline});
+    let (first, second) = ("2026-11-27T16:00:00Z", "2026-11-30T16:00:00Z");
+    for (events, deadline) in [
+        (vec![], None),
+        (vec![asked(0, due(first))], None),
+        (vec![asked(1, due(first))], Some(first)),
+        // A level more, and a new link, which has no deadline of its own.
+        (vec![asked(1, due(first)), asked(1, due(second)), asked(1, Value::Null)], Some(second)),
+        (vec![asked(1, due(first)), asked(2, due(second))], Some(first)),
+    ] {
+        let (stage, _) = told(&place(&[]), &events);
+        let expected = deadline.map(|at| to_message(at.parse().expect("a time")));
+        assert_eq!((&*stage.name, stage.deadline), ("Managers", expected));
+    }
+}
+
+#[test]
+fn without_a_worker_the_first_decision_that_only_the_link_can_have_made_is_stored() {
+    use Verdict::{Approve, Reject};
+    let keys: LinkKeys = countersign_protos::TEST_KEYS[0].parse().expect("a key");
+    let chain = Chain { workflow_id: "laptops", first_run_id: "run" };
+    let eve = keys.first().link(LinkContext::new(chain, "v1:0", "eve@example.com"));
+    let stored = |issued: &Issued, events: &[HistoryEvent]| told(issued, events).1;
+    let ann = |verdict, comment: &str, seconds| at(pressed(verdict, comment, &genuine()), seconds);
+    let by_eve = at(pressed(Reject, "", &eve), 5);
+    assert_eq!(stored(&place(&[]), &[]), None);
+    assert_eq!(stored(&place(&[]), std::slice::from_ref(&by_eve)), None, "anybody can signal");
+    let twice = [by_eve, ann(Reject, "", 7), ann(Approve, "fine", 8)];
+    assert_eq!(stored(&place(&[]), &twice), Some((Reject, 7)));
+    assert_eq!(stored(&place(&[Reject]), &twice), Some((Approve, 8)), "the rule does not take it");
+
+    // The run before has processed it, or left it to this one.
+    let proof = json!(genuine().sign(Approve, "fine", Timestamp::UNIX_EPOCH));
+    let ballot = json!({
+        "claim": {"Link": genuine().hash().as_str()}, "verdict": "Approve", "comment": "fine",
+        "proof": proof, "identity": "",
+    });
+    let first = "2026-11-27T16:00:00Z";
+    let journal = json!([
+        {"asked": seats(1, json!({"deadline": first}))},
+        {"voted": {"ballot": ballot, "at": "1970-01-01T00:00:09Z"}},
+    ]);
+    let case = json!({"case": {"open": {"evidence": {"journal": journal}}}});
+    let began =
+        WorkflowExecutionStartedEventAttributes { input: Some(one(case)), ..Default::default() };
+    let began = event(Attributes::WorkflowExecutionStartedEventAttributes(began));
+    let (stage, vote) = told(&place(&[]), &began.into_iter().collect::<Vec<_>>());
+    assert_eq!(stage.deadline, Some(to_message(first.parse().expect("a time"))));
+    assert_eq!(vote, Some((Approve, 9)));
+}
+
+#[test]
+fn where_a_history_cannot_be_read_the_place_is_known_and_the_document_is_not_shown() {
+    let pending = ApprovalState { submission: Some(submission()), ..ApprovalState::default() };
+    let reading = unattended(pending, &place(&[]), &genuine(), None);
+    let Reading::NoWorker(state) = reading else { panic!("{reading:?}") };
+    assert_eq!(title(&state), "");
+    assert_eq!(state.stages[0].reviewers[0].reviewer, "ann@example.com");
 }

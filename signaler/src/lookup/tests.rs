@@ -92,10 +92,13 @@ fn what_a_newer_version_has_issued_is_neither_proven_nor_gone() {
 
 #[test]
 fn what_the_plan_says_of_its_rule_is_read_with_the_link() {
-    let read = |plan: Value| {
+    let read = |plan: &Value, is_sealed: bool| {
         let link = link();
         let mut reader = Reader::new(CHAIN.workflow_id.to_owned(), &link);
-        let plan = json!({"plan": {"json": plan.to_string()}});
+        let (json, digest) = (plan.to_string(), plan["digest"].as_str().unwrap_or_default());
+        let sealed = if is_sealed { json.as_bytes() } else { b"another plan" };
+        let seal = link.key().seal(Sealing::Plan, CHAIN, digest, sealed);
+        let plan = json!({"plan": {"json": json, "seal": seal}});
         let issued = json!({"invited": [seat()]});
         let local = LOCAL_ACTIVITY_MARKER_NAME;
         let events = [
@@ -104,15 +107,31 @@ fn what_the_plan_says_of_its_rule_is_read_with_the_link() {
             marker(local, names::ACTIVITY_ISSUE_LINKS, issued),
         ];
         let issued = events.iter().find_map(|event| reader.read(event)).expect("proven");
-        (issued.rule, issued.confirm, issued.time_zone)
+        assert_eq!((issued.stage, issued.seat.round), (1, 1));
+        let ReviewerState { reviewer, on_behalf_of, instead_of, .. } = &issued.seat;
+        let people = [reviewer, on_behalf_of, instead_of].map(|who| who.split('@').next());
+        assert_eq!(people, [Some("cy"), Some("ann"), Some("bob")], "who decides as whom");
+        let Planned { rule, confirm, comment_required, time_zone, stage } = issued.planned;
+        (rule, confirm, comment_required, time_zone, stage)
     };
+    let none = || (String::new(), false, vec![], String::new(), String::new());
     let ruled = json!({
-        "submission": submission(), "rule": "Hardware", "confirm": true,
-        "time_zone": "Europe/Berlin",
+        "submission": submission(), "digest": digest(&submission()), "rule": "Hardware",
+        "confirm": true, "time_zone": "Europe/Berlin",
+        "restrictions": {"commentRequired": ["Reject", "Postpone"]},
+        "stages": [{"name": "Managers"}, {"name": "Finance"}],
     });
-    assert_eq!(read(ruled), ("Hardware".to_owned(), true, "Europe/Berlin".to_owned()));
+    let texts = |text: &str| text.to_owned();
+    let (rule, stage) = (texts("Hardware"), texts("Finance"));
+    let berlin = texts("Europe/Berlin");
+    assert_eq!(read(&ruled, true), (rule, true, vec![Verdict::Reject], berlin, stage));
     let plain = json!({"submission": submission()});
-    assert_eq!(read(plain), (String::new(), false, String::new()));
+    assert_eq!(read(&plain, true), none());
+    for plan in [&ruled, &plain] {
+        let (rule, confirm, required, zone, stage) = read(plan, false);
+        assert!(confirm, "it might have to be");
+        assert_eq!((rule, false, required, zone, stage), none(), "no seal proves it");
+    }
 }
 
 /// The title that these events prove the link to be for.

@@ -14,11 +14,11 @@ use crate::answer::{Ending, after_sending, on_view, settled};
 
 const ID: &str = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T";
 
-fn link() -> LinkHash {
+pub(super) fn link() -> LinkHash {
     ID.parse::<ApprovalId>().expect("well-formed").hash()
 }
 
-fn site() -> Site {
+pub(super) fn site() -> Site {
     Site {
         root: String::new(),
         origin: "https://ok.example".into(),
@@ -28,7 +28,7 @@ fn site() -> Site {
     }
 }
 
-fn at(seconds: i64) -> Option<pbjson_types::Timestamp> {
+pub(super) fn at(seconds: i64) -> Option<pbjson_types::Timestamp> {
     Some(pbjson_types::Timestamp { seconds: 1_795_795_200 + seconds, nanos: 0 })
 }
 
@@ -97,12 +97,26 @@ fn approval(status: Status, stage: Status, ann: Option<Vote>, bob: Option<Vote>)
     }
 }
 
+fn viewed(answer: Answer, reading: Reading, choice: Option<Verdict>) -> Reply {
+    Reply::Approval { answer, reading: reading.into(), link: link(), choice, pressed: None }
+}
+
+fn decided(answer: Answer, reading: Reading, verdict: Verdict) -> Reply {
+    let receipt = "receipt".to_owned();
+    Reply::Decided { answer, reading: reading.into(), link: link(), verdict, receipt }
+}
+
 async fn said(answer: Answer, reading: Reading, accept: Accept) -> (u16, String) {
-    let reply = Reply::Approval { answer, reading: reading.into(), link: link(), choice: None };
-    let response = reply.respond(&site(), accept);
-    let status = response.status().as_u16();
+    text_of(viewed(answer, reading, None).respond(&site(), accept)).await
+}
+
+async fn text_of(response: Response) -> (u16, String) {
+    (response.status().as_u16(), body(response).await)
+}
+
+pub(super) async fn body(response: Response) -> String {
     let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
-    (status, String::from_utf8(body.to_vec()).expect("text"))
+    String::from_utf8(body.to_vec()).expect("text")
 }
 
 /// The page without the tags around its times.
@@ -135,7 +149,7 @@ async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_deci
         let reading = Reading::Current(state.clone());
         (on_view(&reading, &link()), reading)
     };
-    let decided = |state: &ApprovalState, verdict| {
+    let settled = |state: &ApprovalState, verdict| {
         let reading = Reading::Current(state.clone());
         (settled(&reading, &link(), verdict).expect("settled"), reading)
     };
@@ -176,21 +190,21 @@ async fn each_answer_has_its_status_its_words_and_a_form_only_where_one_can_deci
         (sent(&open), 202, "accepted", "Your decision is recorded", true),
         ((Answer::Accepted, no_worker), 202, "accepted", "when the service that processes", true),
         (
-            decided(&voted, Verdict::Approve),
+            settled(&voted, Verdict::Approve),
             200,
             "already_recorded",
             "Already recorded: you approved",
             true,
         ),
         (
-            decided(&voted, Verdict::Reject),
+            settled(&voted, Verdict::Reject),
             409,
             "other_verdict",
             "Your first decision stands",
             true,
         ),
-        (decided(&rejected, Verdict::Approve), 409, "too_late", "Already decided", false),
-        (decided(&expired, Verdict::Approve), 410, "expired", "This request has expired", false),
+        (settled(&rejected, Verdict::Approve), 409, "too_late", "Already decided", false),
+        (settled(&expired, Verdict::Approve), 410, "expired", "This request has expired", false),
     ] {
         let (page_status, page) = said(answer, reading.clone(), Accept::Html).await;
         assert_eq!(page_status, status, "{name}");
@@ -267,12 +281,221 @@ async fn what_others_wrote_is_not_shown_by_a_link_that_has_decided_nothing() {
 async fn unconfirmed(accept: Accept, comment: &str) -> (u16, String) {
     let open = approval(Status::Pending, Status::Pending, None, None);
     let (verdict, comment, nonce) = (Verdict::Reject, comment.to_owned(), "1.mac".to_owned());
-    let pressed = Pressed { verdict, comment, nonce };
+    let pressed = Unconfirmed { verdict, comment, nonce };
     let reading = Reading::Current(ApprovalState { confirm: true, ..open }).into();
-    let response = Reply::Unconfirmed { pressed, reading, link: link() }.respond(&site(), accept);
-    let status = response.status().as_u16();
-    let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
-    (status, String::from_utf8(body.to_vec()).expect("text"))
+    text_of(Reply::Unconfirmed { pressed, reading, link: link() }.respond(&site(), accept)).await
+}
+
+/// The answer to a form in which Reject was pressed.
+async fn refused(
+    problem: Problem,
+    comment: &str,
+    reading: Reading,
+    accept: Accept,
+) -> (u16, String) {
+    let filled = Filled { verdict: Some(Verdict::Reject), comment: comment.to_owned() };
+    let reply = Reply::Refused { problem, filled, reading: reading.into(), link: link() };
+    text_of(reply.respond(&site(), accept)).await
+}
+
+#[tokio::test]
+async fn a_refused_form_keeps_verdict_and_text_and_says_what_is_wrong() {
+    let open = || Reading::Current(approval(Status::Pending, Status::Pending, None, None));
+    let no_worker = Reading::NoWorker(approval(Status::Pending, Status::Pending, None, None));
+    let long = "é<".repeat(1_173);
+    for (problem, comment, reading, says) in [
+        (
+            Problem::CommentTooLong,
+            &*long,
+            open(),
+            "Your comment has 2,346 characters; at most 2,000 fit.",
+        ),
+        (Problem::CommentTooLong, &*long, no_worker, "Your comment has 2,346 characters"),
+        (Problem::CommentMissing(Verdict::Reject), "", open(), "To reject, a comment is required"),
+        (Problem::InvalidVerdict, "fine", open(), "please press one of the two buttons."),
+    ] {
+        let (status, page) = refused(problem.clone(), comment, reading.clone(), Accept::Html).await;
+        assert_eq!(status, 422);
+        let kept = format!(">{}</textarea>", comment.replace('<', "&#60;"));
+        for words in
+            ["Your decision was not recorded", says, "Ten laptops", "You pressed Reject", &kept]
+        {
+            assert!(page.contains(words), "{words}: {page}");
+        }
+        assert_eq!(page.matches("<button type=\"submit\" name=\"verdict\"").count(), 2, "{page}");
+        assert_eq!(page.contains(" autofocus"), problem != Problem::InvalidVerdict, "{page}");
+        let (status, json) = refused(problem, comment, reading, Accept::Json).await;
+        assert_eq!(status, 422);
+        assert!(json.contains("\"answer\":\"invalid\"") && json.contains("\"field\":"), "{json}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_says_which_verdict_needs_a_comment_and_its_browser_asks_for_one() {
+    let requiring = |required: &[Verdict]| {
+        let comment_required = required.iter().map(|verdict| i32::from(*verdict)).collect();
+        let open = approval(Status::Pending, Status::Pending, None, None);
+        Reading::Current(ApprovalState { comment_required, ..open })
+    };
+    let both = [Verdict::Approve, Verdict::Reject];
+    for (required, hint, skips) in [
+        (&[][..], "(optional; the submitter sees it)", &[][..]),
+        (&both[1..], "(required to reject; the submitter sees it)", &["approve"][..]),
+        (&both[..1], "(required to approve; the submitter sees it)", &["reject"]),
+        (&both[..], "(required; the submitter sees it)", &[]),
+    ] {
+        let (_, page) = said(Answer::Open, requiring(required), Accept::Html).await;
+        assert!(page.contains(hint), "{hint}: {page}");
+        let (_, field) = page.split_once("<textarea ").expect("a field");
+        let field = field.split('>').next().expect("a tag");
+        assert_eq!(field.ends_with(" required"), !required.is_empty(), "{field}");
+        assert!(!field.contains("maxlength"), "a browser would cut what is pasted: {field}");
+        for button in ["approve", "reject"] {
+            let skipping = format!("class=\"{button}\" formnovalidate>");
+            assert_eq!(page.contains(&skipping), skips.contains(&button), "{button}: {page}");
+        }
+        let (_, json) = said(Answer::Open, requiring(required), Accept::Json).await;
+        assert_eq!(json.contains("\"commentRequired\":["), !required.is_empty(), "{json}");
+    }
+}
+
+/// So that Back and Reload ask nothing. What is not known yet is shown where it was pressed.
+#[tokio::test]
+async fn a_browser_is_sent_on_after_a_press_that_the_workflow_has_answered_and_a_program_is_not() {
+    use Status::{Approved, Expired, Pending};
+    let current = |state| Reading::Current(state);
+    let open = || approval(Pending, Pending, None, None);
+    let ann = || vote("ann@example.com", Verdict::Approve, "");
+    for (answer, reading, status, is_sent_on) in [
+        (Answer::Recorded, current(approval(Pending, Pending, ann(), None)), 200, true),
+        (Answer::AlreadyRecorded, current(approval(Pending, Pending, ann(), None)), 200, true),
+        (Answer::OtherVerdict, current(approval(Pending, Pending, ann(), None)), 409, true),
+        (Answer::TooLate, current(approval(Approved, Approved, None, None)), 409, true),
+        (Answer::Expired, current(approval(Expired, Expired, None, None)), 410, true),
+        (Answer::Withdrawn, current(approval(Status::Withdrawn, Pending, None, None)), 410, true),
+        (Answer::Superseded, current(open()), 410, true),
+        (Answer::Ended(Ending::Failed), Reading::Ended(Ending::Failed, open()), 410, true),
+        (Answer::Accepted, Reading::NoWorker(open()), 202, false),
+        (Answer::Sealing, Reading::Unsealed(open()), 202, false),
+    ] {
+        let response =
+            decided(answer, reading.clone(), Verdict::Approve).respond(&site(), Accept::Html);
+        let location = response.headers().get("location").map(|it| it.as_bytes().to_vec());
+        let expected = is_sent_on.then(|| b"?pressed=receipt".to_vec());
+        assert_eq!(location, expected, "{answer:?}");
+        let sent_on = if is_sent_on { 303 } else { status };
+        assert_eq!(response.status().as_u16(), sent_on, "{answer:?}");
+        let reply = decided(answer, reading, Verdict::Approve);
+        let (code, json) = text_of(reply.respond(&site(), Accept::Json)).await;
+        assert_eq!(code, status, "{answer:?}");
+        assert!(json.contains("\"message\":"), "{json}");
+    }
+}
+
+#[tokio::test]
+async fn a_press_that_changed_nothing_is_named() {
+    use Status::{Approved, Expired, Pending};
+    let ann = || vote("ann@example.com", Verdict::Approve, "");
+    let named = "You pressed Reject; nothing was changed.";
+    for (answer, state, words) in [
+        (Answer::OtherVerdict, approval(Pending, Pending, ann(), None), named),
+        (
+            Answer::TooLate,
+            approval(Approved, Approved, None, None),
+            "It was decided before you pressed Reject; nothing was changed.",
+        ),
+        (Answer::Expired, approval(Expired, Expired, None, None), named),
+        (Answer::Superseded, approval(Pending, Pending, None, None), named),
+    ] {
+        for pressed in [Some(Verdict::Reject), None] {
+            let (reading, choice) = (Reading::Current(state.clone()).into(), None);
+            let reply = Reply::Approval { answer, reading, link: link(), choice, pressed };
+            let (_, page) = text_of(reply.respond(&site(), Accept::Html)).await;
+            assert_eq!(page.contains(words), pressed.is_some(), "{answer:?}: {page}");
+        }
+    }
+}
+
+/// Ann's place alone is known, and what she has pressed.
+fn unattended(pressed: Option<Verdict>) -> ApprovalState {
+    let ann = pressed.and_then(|verdict| vote("ann@example.com", verdict, "fine"));
+    let mut state = approval(Status::Pending, Status::Pending, ann, None);
+    state.stages.truncate(1);
+    state.stages[0].reviewers.truncate(1);
+    state.stages[0].reviewers[0].on_behalf_of = "lee@example.com".into();
+    state
+}
+
+#[tokio::test]
+async fn without_a_worker_a_page_keeps_who_decides_as_whom_the_deadline_and_what_was_pressed() {
+    let deadline = "The deadline is Sat 28 Nov 2026, 16:00 UTC.";
+    let person = "ann@example.com, instead of lee@example.com";
+    let look = async |pressed| {
+        let reading = Reading::NoWorker(unattended(pressed));
+        (said(Answer::NoWorker, reading.clone(), Accept::Html).await.1, reading)
+    };
+    let (page, reading) = look(None).await;
+    for words in [
+        "You were asked to decide",
+        deadline,
+        &format!("You decide as {person}."),
+        "in the stage “Managers”, as the deputy of lee@example.com, who is away.",
+        "<form method=\"post\"",
+    ] {
+        assert!(untimed(&page).contains(words), "{words}: {page}");
+    }
+    assert!(!page.contains("<h2>Decisions</h2>"), "others' places are not known: {page}");
+    let (_, json) = said(Answer::NoWorker, reading, Accept::Json).await;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["reviewer"], "ann@example.com");
+    assert!(json["approval"]["stages"].is_null(), "{json}");
+
+    let (page, reading) = look(Some(Verdict::Approve)).await;
+    let stored = format!("You pressed Approve as {person} on Fri 27 Nov 2026, 16:00 UTC.");
+    for words in ["Your decision is stored", &stored, deadline, "There is no need to press again."]
+    {
+        assert!(untimed(&page).contains(words), "{words}: {page}");
+    }
+    assert!(!page.contains("<form method=\"post\""), "there is nothing to press: {page}");
+    assert!(!page.contains("approved"), "nobody knows whether it counts: {page}");
+
+    for (verdict, first) in [(Verdict::Approve, false), (Verdict::Reject, true)] {
+        let reply = decided(Answer::Accepted, reading.clone(), verdict);
+        let (status, page) = text_of(reply.respond(&site(), Accept::Html)).await;
+        assert_eq!(status, 202);
+        let pressed = format!("You pressed {} as {person}.", verdict.terms().button);
+        assert!(page.contains(&pressed) && untimed(&page).contains(deadline), "{page}");
+        let before = "You had pressed Approve before: your first decision is the one that counts.";
+        assert_eq!(page.contains(before), first, "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_time_out_before_the_deadline_is_named_before_and_after_it_is_over() {
+    let at_noon = ApprovalState {
+        times_out_at: at(3_600),
+        ..approval(Status::Pending, Status::Pending, None, None)
+    };
+    let (_, page) = said(Answer::Open, Reading::Current(at_noon.clone()), Accept::Html).await;
+    let decide = "Please decide by Fri 27 Nov 2026, 17:00 UTC. It ends undecided then: it was started \
+                  with a time-out, which is over before the deadline on Sat 28 Nov 2026, 16:00 UTC.";
+    assert!(untimed(&page).contains(decide), "{page}");
+    let ended = |state| Reading::Ended(Ending::TimedOut, state);
+    let over =
+        async |state| said(Answer::Ended(Ending::TimedOut), ended(state), Accept::Html).await.1;
+    let page = over(at_noon.clone()).await;
+    let words = "It was started with a time-out, which ended it on Fri 27 Nov 2026, 17:00 UTC, before \
+                 its deadline on Sat 28 Nov 2026, 16:00 UTC. Its operator can tell you why.";
+    assert!(untimed(&page).contains(words), "{page}");
+    let without_deadline = ApprovalState { stages: vec![], ..at_noon.clone() };
+    let page = over(without_deadline).await;
+    assert!(untimed(&page).contains("which ended it on Fri 27 Nov 2026, 17:00 UTC."), "{page}");
+    let page = over(ApprovalState { times_out_at: None, ..at_noon.clone() }).await;
+    assert!(page.contains("The process behind it ran out of time."), "{page}");
+    let later = ApprovalState { times_out_at: at(90_000), ..at_noon };
+    let (_, page) = said(Answer::Open, Reading::Current(later), Accept::Html).await;
+    let decide = "Please decide by Sat 28 Nov 2026, 16:00 UTC. If it is not decided by then";
+    assert!(untimed(&page).contains(decide), "{page}");
 }
 
 #[tokio::test]
@@ -368,9 +591,7 @@ async fn approve_and_reject_have_the_same_weight() {
     let both = [button("approve", "Approve"), button("reject", "Reject")].concat();
     for choice in [None, Some(Verdict::Approve), Some(Verdict::Reject)] {
         let open = Reading::Current(approval(Status::Pending, Status::Pending, None, None));
-        let (answer, reading) = (Answer::Open, open.into());
-        let reply = Reply::Approval { answer, reading, link: link(), choice };
-        let body = reply.respond(&site(), Accept::Html).into_body();
+        let body = viewed(Answer::Open, open, choice).respond(&site(), Accept::Html).into_body();
         let page = to_bytes(body, 1 << 20).await.expect("a body");
         let page = String::from_utf8_lossy(&page);
         assert!(page.contains(&both), "{choice:?}: {page}");
@@ -422,7 +643,10 @@ async fn every_page_says_who_runs_this_and_where_a_submitters_name_is_another_ad
     let submission = state.submission.as_mut().expect("a submission");
     submission.submitter.as_mut().expect("a submitter").name = "ceo@example.com".into();
     let (_, page) = said(Answer::Open, Reading::Current(state), Accept::Html).await;
-    assert!(page.contains("<dd>ceo@example.com &#60;sam@example.com&#62;</dd>"), "{page}");
+    assert!(
+        page.contains("<dd dir=\"auto\">ceo@example.com &#60;sam@example.com&#62;</dd>"),
+        "{page}"
+    );
     let problem = Reply::from(Problem::Gone).respond(&site(), Accept::Html);
     let problem = to_bytes(problem.into_body(), 1 << 20).await.expect("a body");
     for page in [page, String::from_utf8_lossy(&problem).into_owned()] {
@@ -446,7 +670,7 @@ async fn times_are_those_of_the_calendars_zone_and_programs_can_read_them() {
         format!("Please decide by {deadline}."),
         format!("Until {deadline}."),
         "approved on <time datetime=\"2026-11-27T16:00Z\">Fri 27 Nov 2026, 08:00 PST</time>".into(),
-        "<dd><time datetime=\"2026-11-27T15:00Z\">Fri 27 Nov 2026, 07:00 PST</time> \
+        "<dd dir=\"auto\"><time datetime=\"2026-11-27T15:00Z\">Fri 27 Nov 2026, 07:00 PST</time> \
          (America/Los_Angeles)</dd>"
             .into(),
     ] {
@@ -568,8 +792,7 @@ async fn the_choice_of_the_mailed_link_is_said_and_gives_no_button_more_weight()
         (Some(Verdict::Reject), "You chose Reject in the mail"),
     ] {
         let reading = Reading::Current(approval(Status::Pending, Status::Pending, None, None));
-        let reply =
-            Reply::Approval { answer: Answer::Open, reading: reading.into(), link: link(), choice };
+        let reply = viewed(Answer::Open, reading, choice);
         let body = reply.respond(&site(), Accept::Html).into_body();
         let body = to_bytes(body, 1 << 20).await.expect("a body");
         let page = String::from_utf8_lossy(&body);
@@ -582,11 +805,18 @@ async fn the_choice_of_the_mailed_link_is_said_and_gives_no_button_more_weight()
 #[tokio::test]
 async fn each_problem_has_its_status_and_its_words() {
     for (problem, status, name, words, retry) in [
-        (Problem::NotFound, 404, "not_found", "Page not found", false),
+        (Problem::NO_PAGE, 404, "not_found", "Page not found", false),
         (Problem::NotIssued(ID.into()), 404, "not_issued", "was not issued here", false),
         (Problem::Gone, 410, "gone", "was issued once", false),
-        (Problem::InvalidVerdict, 422, "invalid", "verdict is missing", false),
+        (Problem::InvalidVerdict, 422, "invalid", "either Approve or Reject", false),
         (Problem::CommentTooLong, 422, "invalid", "longer than 2,000 characters", false),
+        (
+            Problem::CommentMissing(Verdict::Reject),
+            422,
+            "invalid",
+            "To reject, a comment is required",
+            false,
+        ),
         (Problem::CrossSite, 403, "cross_site", "Nothing was recorded", false),
         (Problem::NotAForm, 415, "unsupported_media_type", "Nothing was recorded", false),
         (Problem::BodyTooLarge, 413, "too_large", "larger than 64 KiB", false),
@@ -602,6 +832,15 @@ async fn each_problem_has_its_status_and_its_words() {
         (Problem::Unavailable, 503, "unavailable", "Nothing was changed", true),
         (Problem::NothingRecorded, 503, "nothing_recorded", "Nothing was recorded", true),
         (Problem::Unknown, 503, "unknown", "pressing again is safe", true),
+        (Problem::Unavailable.after_press(), 503, "unavailable", "what is recorded", true),
+        (Problem::Newer.after_press(), 503, "newer", "what is recorded", true),
+        (
+            Problem::TooMany(Duration::from_millis(10)).after_press(),
+            429,
+            "too_many_requests",
+            "no need to press again",
+            true,
+        ),
         (Problem::OutboxUnreadable, 500, "unreadable", "log", false),
         (Problem::NotLocal, 403, "not_local", "machine that runs Countersign", false),
     ] {
@@ -620,7 +859,8 @@ async fn each_problem_has_its_status_and_its_words() {
         let json = to_bytes(json.into_body(), 1 << 20).await.expect("a body");
         let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
         assert_eq!(json["answer"], name);
-        if problem == Problem::Unknown {
+        if matches!(problem, Problem::Unknown | Problem::AfterPress(_)) {
+            assert!(!page.contains("Nothing was"), "{page}");
             assert!(!page.contains("Nothing was recorded"), "{page}");
         }
     }

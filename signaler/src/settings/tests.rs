@@ -27,6 +27,7 @@ fn read(given: &[(&str, &str)]) -> Result<Settings, WrongSettings> {
         "limit-link",
         "log",
         "log-format",
+        "metrics-listen",
     ];
     let flags = none.map(|name| {
         let value = given.iter().find(|(given, _)| *given == name).map_or("", |(_, v)| v);
@@ -69,6 +70,8 @@ fn everything_that_is_wrong_is_named_at_once() {
         ("limit-link", "many"),
         ("log", "info,=="),
         ("log-format", "xml"),
+        ("metrics-listen", "9464"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
     ])
     .err()
     .expect("all wrong");
@@ -86,6 +89,8 @@ fn everything_that_is_wrong_is_named_at_once() {
             "COUNTERSIGN_LIMIT_LINK",
             "COUNTERSIGN_LOG",
             "COUNTERSIGN_LOG_FORMAT",
+            "COUNTERSIGN_METRICS_LISTEN",
+            "OTEL_TRACES_EXPORTER",
         ]
     );
     let missing = read(&[]).err().expect("two missing");
@@ -94,8 +99,32 @@ fn everything_that_is_wrong_is_named_at_once() {
     let arguments = Arguments::parse_from(["s", "--public-url", "https://ok.example"]);
     let environment = Environment::new([(KEYS, KEY)], read_file);
     let wrong = Settings::read(&arguments, &environment, temporal("[profile.default"));
-    let wrong = wrong.err().expect("bad TOML");
-    assert_eq!(names(&wrong), ["TEMPORAL_*"]);
+    let wrong = wrong.err().expect("bad TOML").to_string();
+    assert!(wrong.starts_with("\n  temporal.toml: TOML parse error at line 1"), "{wrong}");
+    let environment = Environment::new([(KEYS, KEY), ("TEMPORAL_NAMESPACE", "")], read_file);
+    let wrong = Settings::read(&arguments, &environment, temporal("")).err().expect("empty");
+    assert_eq!(names(&wrong), ["TEMPORAL_NAMESPACE"]);
+}
+
+/// As `docker run --env-file` leaves them around a value.
+#[test]
+fn quotation_marks_around_any_setting_are_named() {
+    let wrong = read(&[
+        (KEYS, "\"some\""),
+        ("allow-insecure", "\"false\""),
+        ("public-url", "'https://ok.example'"),
+        ("organization", "'Example Corp <it@example.com>'"),
+        ("listen", "\"127.0.0.1:8088\""),
+        (NOTIFY, "'outbox:mails'"),
+        ("trusted-proxies", "\"10.0.0.0/8\""),
+        ("limit-address", "\"1/1\""),
+        ("limit-link", "\"1/1\""),
+        ("log", "\"info\""),
+        ("log-format", "\"json\""),
+        ("TEMPORAL_NAMESPACE", "\"default\""),
+    ]);
+    let said = wrong.err().expect("all wrong").to_string();
+    assert_eq!(said.matches(": has quotation marks around it").count(), 12, "{said}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use countersign_protos::{
     names::{WORKFLOW_TYPE, WORKFLOW_TYPE_NOTICES},
     text::clean_line,
 };
+use countersign_telemetry::traces;
 use futures::{FutureExt, future::ready};
 use temporalio_common::{RetryPolicy, error::ApplicationFailure};
 use temporalio_sdk::{
@@ -19,7 +20,10 @@ use temporalio_sdk::{
 use tokio::time::sleep;
 use tracing::warn;
 
-use crate::recorded::{Delivery, Notice, ReviewRequest, StartFollowUp};
+use crate::{
+    metrics::metrics,
+    recorded::{Delivery, Notice, ReviewRequest, StartFollowUp},
+};
 
 /// Local activities, which run inside a workflow task. Anybody else can only schedule them as regular
 /// ones.
@@ -46,6 +50,16 @@ impl Attempts {
     }
 }
 
+impl Attempts {
+    /// Logs a failure, counts it, and says in the attempt's span which kind it is.
+    fn note(&self, info: &ActivityInfo, what: String, failure: &ApplicationFailure) {
+        let kind = failure.type_name().unwrap_or_default();
+        metrics().process.failed(&info.activity_type, kind);
+        traces::failed(kind.to_owned());
+        self.failures.note(FailedAttempt::new(info, what, failure));
+    }
+}
+
 impl ActivityInboundInterceptor for Attempts {
     fn execute_activity<'a>(
         &'a self,
@@ -58,13 +72,13 @@ impl ActivityInboundInterceptor for Attempts {
         if let Err(why) = allowed {
             let refusal = ApplicationFailure::builder(why).type_name("NotAnApproval".to_owned());
             let refusal = refusal.non_retryable(true).build();
-            self.failures.note(FailedAttempt::new(&info, what, &refusal));
+            self.note(&info, what, &refusal);
             return ready(Err(refusal.into())).boxed();
         }
         async move {
             match next.run(input).await {
                 Err(ActivityError::Application(failure)) if is_ours(&info.activity_type) => {
-                    self.failures.note(FailedAttempt::new(&info, what, &failure));
+                    self.note(&info, what, &failure);
                     Err(with_jitter(*failure, &info).into())
                 }
                 done => done,

@@ -8,13 +8,15 @@ pub(crate) mod webhook;
 use std::{
     pin::pin,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use countersign_protos::{
     ApprovalId, Chain, LinkKeys, NotSealed, Organization, PublicUrl, names, submission,
+    text::{self, clean_line},
     v1::{self, Outcome},
 };
+use countersign_telemetry::traces::{self, SpanKind};
 use jiff::{SignedDuration, Timestamp};
 use temporalio_common::{
     data_converters::RawValue, error::ApplicationFailure,
@@ -25,6 +27,7 @@ use temporalio_sdk::activities::{
     ActivityContext, ActivityDefinitions, ActivityError, ActivityInfo,
 };
 use tokio::{sync::watch, time::sleep};
+use tracing::info;
 
 use self::{
     start_workflow::NotStarted,
@@ -34,6 +37,7 @@ use crate::{
     approval::{Approval, EmailAddress, Stage, UNKNOWN, Whom},
     leaves::{self, Leaves, SeatOf},
     mail::{Letter, Links, Writer},
+    metrics::metrics,
     notifier::{Envelope, MailRate, Notifier, NotifyError},
     outcome,
     payload::from_temporal,
@@ -100,8 +104,12 @@ impl Countersign {
         let (rules, now) = (rules.as_deref(), Timestamp::now());
         let mut plan = match validate(submission, problems, &self.routing, rules, now) {
             Ok(plan) => plan,
-            Err(problems) => return Ok(Validated::Problems(problems)),
+            Err(problems) => {
+                metrics().approvals.submitted(false);
+                return Ok(Validated::Problems(problems));
+            }
         };
+        metrics().approvals.submitted(true);
         plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
         let chain = chain(&ctx, &first_run_id);
         Ok(Validated::Plan(Sealed::new(&plan, chain, self.link_keys.first()).map_err(unreadable)?))
@@ -128,6 +136,9 @@ impl Countersign {
             Whom::Replacement(..) | Whom::Reissue { .. } => None,
         };
         let due = time.map(|(_, time)| schedule(time, &calendar, at));
+        if matches!(to_ask.whom, Whom::Level(level) if level > 0) {
+            metrics().approvals.escalated();
+        }
         Ok(Issued { opened_at: at, invited, due })
     }
 
@@ -151,6 +162,7 @@ impl Countersign {
         // Those who verify need the newest key, and the older ones for what they sealed.
         let key = self.link_keys.first();
         let jws = key.sign(&outcome::claims(&outcome, chain));
+        tell(&outcome, chain.workflow_id, evidence.began);
         let outcome = Sealed::new(&outcome, chain, key).map_err(unreadable)?;
         Ok(Concluded { outcome, jws })
     }
@@ -250,7 +262,14 @@ impl Countersign {
         if delivery.not_followed_up {
             (outcome.child_workflow_id, outcome.child_namespace) = <_>::default();
         }
-        with_heartbeat(&ctx, webhook.deliver(chain.workflow_id, &outcome)).await?.map_err(not_taken)
+        let _under_way = metrics().consequences.in_flight.begin();
+        let began = Instant::now();
+        let delivering = webhook.deliver(chain.workflow_id, &outcome);
+        let delivered = with_heartbeat(&ctx, delivering).await?;
+        metrics()
+            .consequences
+            .delivered(delivered.as_ref().map_or_else(WebhookError::kind, |_| "accepted"), began);
+        delivered.map_err(not_taken)
     }
 
     /// Starts the follow-up workflow in another namespace.
@@ -277,7 +296,13 @@ impl Countersign {
         let key = format!("{}-{}", outcome.execution_key, outcome.status().as_str_name());
         let start = StartWorkflow { workflow_id, next, outcome, encoding };
         let starting = start_workflow::start(start, &client, from, key);
-        with_heartbeat(&ctx, starting).await?.map_err(|error| match error {
+        let started = with_heartbeat(&ctx, starting).await?;
+        metrics().consequences.started(match &started {
+            Ok(_) => "started",
+            Err(NotStarted::Refused(..)) => "refused",
+            Err(NotStarted::Unavailable(..)) => "failed",
+        });
+        started.map_err(|error| match error {
             NotStarted::Refused(..) => refusal("WorkflowRefused", error.to_string()),
             NotStarted::Unavailable(..) => failure("NamespaceUnavailable", error.to_string()),
         })
@@ -320,6 +345,15 @@ fn undecided(outcome: &Outcome) -> Vec<&str> {
 fn represented(outcome: &Outcome) -> Vec<&str> {
     let votes = outcome.stages.iter().flat_map(|stage| &stage.decisions);
     votes.filter(|vote| vote.by == "operator").map(|vote| vote.reviewer.as_str()).collect()
+}
+
+/// Counts an outcome, and logs it.
+fn tell(outcome: &Outcome, workflow_id: &str, began: Timestamp) {
+    let decided_at = outcome.decided_at.as_ref().and_then(text::timestamp).unwrap_or(began);
+    let took = Duration::try_from(decided_at.duration_since(began)).unwrap_or_default();
+    metrics().approvals.concluded(outcome, took);
+    let (workflow_id, status) = (clean_line(workflow_id), outcome.status().as_str_name());
+    info!(workflow_id, status, basis = outcome.basis, "outcome");
 }
 
 /// The one activity of the worker that delivers outcomes.
@@ -394,14 +428,19 @@ impl Countersign {
             Some(id) => redact(id, reply),
             None => reply,
         };
-        let sending = async {
+        let sending = traces::in_span("mail", SpanKind::Client, async {
+            traces::note("countersign.mail.kind", letter.kind);
             if let Some(rate) = &self.mail_rate {
                 rate.wait_for_turn().await?;
             }
-            self.notifier.send(&envelope, &letter).await
-        };
+            self.notifier.send(&envelope, &letter).await.inspect_err(|_| traces::failed("mail"))
+        });
+        let (_under_way, began) = (metrics().mails.in_flight.begin(), Instant::now());
         let error = match with_heartbeat(ctx, sending).await? {
-            Ok(reply) => return Ok(redacted(reply)),
+            Ok(reply) => {
+                metrics().mails.ended(letter.kind, "sent", began);
+                return Ok(redacted(reply));
+            }
             Err(error) => error,
         };
         let is_final = match error {
@@ -410,11 +449,21 @@ impl Countersign {
             NotifyError::Unexplained(_) => is_tried_for_long(ctx).await,
         };
         let why = redacted(error.to_string());
+        metrics().mails.ended(letter.kind, result_of_mail(&error, is_final), began);
         Err(match error {
             NotifyError::Later(wait) => later("MailUnavailable", why, wait),
             _ if is_final => refusal("MailRejected", why),
             _ => failure("MailUnavailable", why),
         })
+    }
+}
+
+/// What became of an attempt to send a mail, for metrics.
+fn result_of_mail(error: &NotifyError, is_final: bool) -> &'static str {
+    match error {
+        NotifyError::Later(_) => "delayed",
+        _ if is_final => "refused",
+        _ => "failed",
     }
 }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use countersign_protos::payload;
+use countersign_telemetry::traces;
 use temporalio_client::{
     Client, NamespacedClient,
     tonic::{Code, IntoRequest},
@@ -64,6 +65,7 @@ pub async fn start(
         request_id,
         workflow_id_reuse_policy: WorkflowIdReusePolicy::RejectDuplicate.into(),
         links: vec![Link { variant: Some(link::Variant::WorkflowEvent(from)) }],
+        header: traces::temporal_header(),
         user_metadata: Some(UserMetadata { summary, details: None }),
         ..StartWorkflowExecutionRequest::default()
     };

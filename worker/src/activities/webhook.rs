@@ -15,6 +15,7 @@ use countersign_protos::{
     text::clean_line,
     v1::{Outcome, Status},
 };
+use countersign_telemetry::traces::{self, SpanKind};
 use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use reqwest::{
@@ -123,6 +124,17 @@ pub enum WebhookError {
     Unsigned(#[from] standardwebhooks::WebhookError),
 }
 
+impl WebhookError {
+    /// For metrics and traces.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Gone(_) => "gone",
+            Self::Refused { .. } | Self::Unsigned(_) => "refused",
+            Self::Unreachable(_) => "unreachable",
+        }
+    }
+}
+
 impl Webhook {
     /// A receiver, and the secrets that it shares with us.
     ///
@@ -161,7 +173,8 @@ impl Webhook {
     }
 
     /// POSTs one outcome. `webhook-id` is its execution key and status, so that a receiver that gets it
-    /// twice, also after a reset, can act once. Returns the receiver's status, for the history.
+    /// twice, also after a reset, can act once. `traceparent` (W3C Trace Context) goes with it where the approval is
+    /// traced. Returns the receiver's status, for the history.
     ///
     /// # Errors
     /// If the receiver did not accept it. Redirects are not followed: only the operator says who gets
@@ -171,8 +184,25 @@ impl Webhook {
         workflow_id: &str,
         outcome: &Outcome,
     ) -> Result<String, WebhookError> {
-        let request = self.request(workflow_id, outcome, Timestamp::now())?;
+        let delivering = self.deliver_once(workflow_id, outcome);
+        let failed = |error: &WebhookError| traces::failed(error.kind());
+        traces::in_span("POST", SpanKind::Client, async { delivering.await.inspect_err(failed) })
+            .await
+    }
+
+    async fn deliver_once(
+        &self,
+        workflow_id: &str,
+        outcome: &Outcome,
+    ) -> Result<String, WebhookError> {
+        traces::note("http.request.method", "POST");
+        traces::note("server.address", self.url.host_str().unwrap_or_default().to_owned());
+        let mut request = self.request(workflow_id, outcome, Timestamp::now())?;
+        for (name, value) in traces::http_headers() {
+            request = request.header(name, value);
+        }
         let response = request.send().await?;
+        traces::note("http.response.status_code", i64::from(response.status().as_u16()));
         match response.status() {
             status if status.is_success() => Ok(format!("accepted: {status}")),
             StatusCode::GONE => Err(WebhookError::Gone(answer(response).await)),

@@ -52,11 +52,23 @@ pub(super) struct Ending {
     /// The outcome, once it is sealed; and with its signature.
     pub(super) concluded: Option<(Sealed<v1::Outcome>, v1::Outcome)>,
     pub(super) follow_up: Progress,
+    /// Why the follow-up workflow has failed; empty if it has not, or did so after the approval had closed.
+    pub(super) follow_up_failure: String,
     pub(super) webhook: Progress,
     /// Until when the result waits for notices.
     pub(super) notices_until: Option<Timestamp>,
     /// The workflow that goes on delivering notices.
     pub(super) notices_in: Option<String>,
+}
+
+impl Ending {
+    /// Why the follow-up workflow was not started or has failed; empty otherwise.
+    pub(super) fn follow_up_error(&self) -> &str {
+        match self.follow_up.error() {
+            "" => &self.follow_up_failure,
+            why => why,
+        }
+    }
 }
 
 /// Of something that acts on the outcome.

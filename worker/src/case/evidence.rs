@@ -142,6 +142,7 @@ impl Left {
         Ok(Open {
             sealed,
             time_zone: text::time_zone(&plan.time_zone),
+            times_out_at: None,
             plan,
             workflow_id,
             first_run_id,

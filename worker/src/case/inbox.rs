@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use countersign_protos::text::clean_line;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::signals::Signal;
@@ -10,6 +12,8 @@ use super::signals::Signal;
 pub(super) const MAX_HELD: usize = 200;
 /// How many reasons for ignored signals are kept.
 pub(super) const MAX_REASONS: usize = 20;
+/// How many characters of a signal's name are kept: anybody may send any.
+const MAX_NAME_CHARS: usize = 50;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -19,23 +23,41 @@ pub(super) struct Inbox {
     /// Taken when all that follows from new links has been scheduled.
     pub(super) while_issuing: Vec<Signal>,
     pub(super) ignored: u32,
-    /// The latest, each with its signal's name.
+    /// The latest, each with its signal's name, and when it turned out to have no effect.
     pub(super) reasons: VecDeque<String>,
 }
 
 impl Inbox {
-    pub(super) fn hold_while_issuing(&mut self, signal: Signal) {
+    pub(super) fn hold_while_issuing(&mut self, signal: Signal, now: Timestamp) {
         match self.while_issuing.len() < MAX_HELD {
             true => self.while_issuing.push(signal),
-            false => self.ignore(signal.name(), "too many signals at once"),
+            false => {
+                let why = "too many signals at once".to_owned();
+                self.ignore_about(signal.name(), signal.whom(), why, now);
+            }
         }
     }
 
     /// Counts a signal that has no effect.
-    pub(super) fn ignore(&mut self, signal: &str, why: &str) {
+    pub(super) fn ignore(&mut self, signal: &str, why: &str, now: Timestamp) {
         self.ignored = self.ignored.saturating_add(1);
-        self.reasons.push_back(format!("{signal}: {why}"));
+        let signal: String = clean_line(signal).chars().take(MAX_NAME_CHARS).collect();
+        self.reasons.push_back(format!("{signal} at {now:.0}: {why}"));
         self.limit_reasons();
+    }
+
+    /// As [`ignore`](Self::ignore), of a signal about somebody, who is named if the reason does not do so.
+    pub(super) fn ignore_about(
+        &mut self,
+        signal: &str,
+        whom: Option<String>,
+        why: String,
+        now: Timestamp,
+    ) {
+        match whom.filter(|whom| !why.contains(whom)) {
+            Some(whom) => self.ignore(signal, &format!("{why} ({whom})"), now),
+            None => self.ignore(signal, &why, now),
+        }
     }
 
     /// Adds what came in before this run had its state.

@@ -34,8 +34,8 @@ pub(crate) use self::{
 };
 use crate::{
     approval::{
-        Approval, Ballot, By, Claim, NotReassigned, NotReissued, Receipt, Seat, SeatStatus, Stage,
-        ToAsk, Whom,
+        Approval, Ballot, By, Claim, EmailAddress, NotReassigned, NotReissued, Receipt, Seat,
+        SeatStatus, Stage, ToAsk, Vote, Whom,
     },
     outcome,
     policy::Plan,
@@ -55,6 +55,9 @@ pub(crate) struct Case {
     /// Whether something happened since the last [`Case::next`] that it has to look at.
     #[serde(skip)]
     changed: bool,
+    /// How many votes [`Case::new_votes`] has returned.
+    #[serde(skip)]
+    votes_told: usize,
 }
 
 /// An approval whose submission can be decided.
@@ -72,6 +75,8 @@ struct Open {
     approval: Approval,
     /// In which people read times.
     time_zone: TimeZone,
+    /// When Temporal ends this run, whatever it waits for. Each run has its own.
+    times_out_at: Option<Timestamp>,
     deliveries: Deliveries,
     notices: Notices,
     ending: Ending,
@@ -90,11 +95,21 @@ struct Open {
     untraced: bool,
 }
 
+/// See [`Case::new_votes`].
+#[derive(Debug)]
+pub(crate) struct CountedVote {
+    pub(crate) stage: String,
+    pub(crate) reviewer: EmailAddress,
+    /// The hash of their link.
+    pub(crate) link: String,
+    pub(crate) vote: Vote,
+}
+
 /// Something that has happened.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// What somebody who claims this identity has sent as the signal of this name.
-    Signal(&'static str, Vec<Payload>, String),
+    /// What somebody who claims this identity has sent as the signal of this name, which there may not be.
+    Signal(String, Vec<Payload>, String),
     /// The workflow is cancelled, for this reason.
     Cancelled(String),
     /// The answer to [`Step::Issue`].
@@ -109,6 +124,8 @@ pub(crate) enum Event {
     Concluded(Concluded),
     /// The follow-up workflow was started, or refused for good.
     FollowUpFinished(Result<(), String>),
+    /// The follow-up workflow has failed while the approval is still open.
+    FollowUpFailed(String),
     /// The webhook took the outcome, or refused it for good.
     WebhookFinished(Result<(), String>),
     /// No other workflow goes on delivering notices, for this reason.
@@ -178,6 +195,13 @@ impl Case {
         Ok(())
     }
 
+    /// Temporal ends this run then, by a time-out that it was started with.
+    pub(crate) fn times_out(&mut self, at: Option<Timestamp>) {
+        if let Some(open) = &mut self.open {
+            open.times_out_at = at;
+        }
+    }
+
     /// The submission cannot be decided.
     pub(crate) fn refuse(&mut self, why: String) {
         (self.open, self.refused) = (None, Some(why));
@@ -187,6 +211,8 @@ impl Case {
     pub(crate) fn resume(&mut self, left: Case, now: Timestamp) {
         let newer = std::mem::replace(self, left);
         self.inbox.merge(newer.inbox);
+        // The run before has told of them.
+        self.new_votes();
         if let Some(open) = &mut self.open {
             open.deliveries.resume();
             open.stage = open.pending_stage();
@@ -202,9 +228,9 @@ impl Case {
     pub(crate) fn handle(&mut self, event: Event, now: Timestamp) {
         match (event, &mut self.open) {
             (Event::Signal(name, payloads, identity), _) => {
-                match signals::read(name, &payloads, &identity) {
+                match signals::read(&name, &payloads, &identity) {
                     Ok(signal) => self.receive(signal, now),
-                    Err(why) => self.inbox.ignore(name, &why),
+                    Err(why) => self.inbox.ignore(&name, &why, now),
                 }
             }
             (_, None) => {}
@@ -240,6 +266,11 @@ impl Case {
             (Event::FollowUpFinished(result), Some(open)) => {
                 open.unpublished |= result.is_err();
                 open.ending.follow_up = Progress::Done(result);
+                self.changed = true;
+            }
+            (Event::FollowUpFailed(why), Some(open)) => {
+                open.unpublished = true;
+                open.ending.follow_up_failure = why;
                 self.changed = true;
             }
             (Event::WebhookFinished(result), Some(open)) => {
@@ -307,6 +338,23 @@ impl Case {
         self.open.as_ref().is_some_and(|open| open.notices.can_start())
     }
 
+    /// The votes that have come to count since this was last asked, for logs and metrics: no command follows from it.
+    pub(crate) fn new_votes(&mut self) -> Vec<CountedVote> {
+        let Some(open) = &self.open else { return Vec::new() };
+        let stages = open.approval.stages().iter();
+        let votes =
+            stages.flat_map(|stage| stage.votes().into_iter().map(move |vote| (stage, vote)));
+        let new = votes.skip(self.votes_told).map(|(stage, (seat, vote))| CountedVote {
+            stage: stage.plan().name.clone(),
+            reviewer: seat.reviewer.clone(),
+            link: seat.link.clone(),
+            vote: vote.clone(),
+        });
+        let new: Vec<_> = new.collect();
+        self.votes_told += new.len();
+        new
+    }
+
     /// By what a search finds the approval.
     pub(crate) fn search_attributes(&self) -> Vec<SearchAttributeUpdate> {
         self.open.as_ref().map(visibility::search_attributes).unwrap_or_default()
@@ -352,21 +400,21 @@ impl Case {
     /// Takes a signal, or holds it until it is time for it.
     fn receive(&mut self, signal: Signal, now: Timestamp) {
         let early = match &self.open {
-            Some(open) if open.issuing => return self.inbox.hold_while_issuing(signal),
+            Some(open) if open.issuing => return self.inbox.hold_while_issuing(signal, now),
             Some(open) => open.is_early(&signal),
             None => true,
         };
         if early && self.inbox.until_open.len() < inbox::MAX_HELD {
             return self.inbox.until_open.push(signal);
         }
-        let name = signal.name();
+        let (name, whom) = (signal.name(), signal.whom());
         let done = match &mut self.open {
             Some(open) => open.act(signal, now),
             None => Err("no stage is open yet".to_owned()),
         };
         match done {
             Ok(changed) => self.changed |= changed,
-            Err(why) => self.inbox.ignore(name, &why),
+            Err(why) => self.inbox.ignore_about(name, whom, why, now),
         }
     }
 
@@ -386,7 +434,7 @@ impl Case {
         let (superseded, pointless) = open.ask(issued);
         open.notify_of_start();
         if let Some((signal, why)) = pointless {
-            self.inbox.ignore(signal, &why);
+            self.inbox.ignore(signal, &why, now);
         }
         self.drain_until_open(now);
         if let Some(open) = &mut self.open {
@@ -408,8 +456,8 @@ impl Open {
             None => outcome::outcome(&self.plan, &self.approval, self.chain()),
         };
         outcome.webhook_error = self.ending.webhook.error().to_owned();
-        outcome.follow_up_error = self.ending.follow_up.error().to_owned();
-        if !outcome.follow_up_error.is_empty() {
+        outcome.follow_up_error = self.ending.follow_up_error().to_owned();
+        if !self.ending.follow_up.error().is_empty() {
             (outcome.child_workflow_id, outcome.child_namespace) = <_>::default();
         }
         outcome
@@ -453,18 +501,18 @@ impl Open {
         let is_pointless = stage.seats().len() == round as usize;
         match whom {
             Whom::Level(_) => (superseded, None),
-            Whom::Replacement(from, _) => {
+            Whom::Replacement(from, to) => {
                 let why = match stage.undecided().any(|seat| seat.reviewer == from) {
                     true => NotReassigned::AskedAlready,
                     false => NotReassigned::NotAsked,
                 };
-                let why = (names::SIGNAL_REASSIGN, why.to_string());
+                let why = (names::SIGNAL_REASSIGN, format!("{why} ({from} to {to})"));
                 (superseded, is_pointless.then_some(why))
             }
             // The mail with the new link says that it replaces the old one.
-            Whom::Reissue { .. } => {
-                let why = (names::SIGNAL_REISSUE, NotReissued::NotAsked.to_string());
-                (Vec::new(), is_pointless.then_some(why))
+            Whom::Reissue { reviewer, .. } => {
+                let why = format!("{} ({reviewer})", NotReissued::NotAsked);
+                (Vec::new(), is_pointless.then_some((names::SIGNAL_REISSUE, why)))
             }
         }
     }
@@ -476,6 +524,11 @@ impl Open {
         let what = if stage.deadline() == Some(due) { "Deadline of" } else { "Reminder for" };
         let when = text::full_moment(Some(&to_message(due)), &self.time_zone);
         Some((due, format!("{what} {} ({when})", stage.plan().name)))
+    }
+
+    /// When Temporal ends this run, if that is before the stage's deadline.
+    fn times_out_before(&self, stage: &Stage) -> Option<Timestamp> {
+        self.times_out_at.filter(|at| stage.deadline().is_some_and(|deadline| *at < deadline))
     }
 
     /// Requests to those who were not asked yet, and the reminders that are due.
@@ -501,6 +554,7 @@ impl Open {
             link: seat.link.clone(),
             asked_at: self.approval.asked_at(&seat.link),
             deadline: stage.deadline().map(to_message),
+            times_out_at: self.times_out_before(stage).map(to_message),
             on_deadline: stage.on_deadline(),
             escalates: stage.has_next_level(),
             reminder,
@@ -584,6 +638,7 @@ impl Open {
 
     fn vote(&mut self, ballot: Ballot, now: Timestamp) -> Result<bool, String> {
         let (who, has_new_link) = (self.claimant(&ballot.claim), self.has_new_link(&ballot.claim));
+        let verdict = ballot.verdict;
         let receipt = match self.approval.is_about_to_supersede(&ballot.claim) {
             true => Receipt::Superseded,
             false => self.approval.vote(ballot, now),
@@ -600,6 +655,12 @@ impl Open {
             Receipt::SelfVote => Err(format!("{who} does not decide their own submission")),
             Receipt::LinkRequired => {
                 Err(format!("only {who}'s link can decide for them (`may_decide` in [operators])"))
+            }
+            Receipt::CommentRequired => {
+                let verb = verdict.terms().name;
+                Err(format!(
+                    "{who} wrote no comment, which the rule requires to {verb} (`comment_required`)"
+                ))
             }
             Receipt::Superseded if has_new_link => Err(format!("{who} has a new link")),
             Receipt::Superseded => Err(format!("somebody else was asked instead of {who}")),

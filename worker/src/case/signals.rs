@@ -2,7 +2,7 @@
 
 use countersign_protos::{
     names,
-    payload::{self, Payload, PayloadError},
+    payload::{self, Encoding, Payload, PayloadError},
     text, v1,
 };
 use serde::{Deserialize, Serialize};
@@ -44,12 +44,28 @@ impl Signal {
             Signal::Withdraw { .. } => names::SIGNAL_WITHDRAW,
         }
     }
+
+    /// Whom it is about, as its sender has written: one address or, of a reassignment, both.
+    pub(super) fn whom(&self) -> Option<String> {
+        match self {
+            Signal::Decision(Ballot { claim: Claim::Reviewer(reviewer), .. }) => {
+                Some(reviewer.to_string())
+            }
+            Signal::Reassign { from, to, .. } => Some(format!("{from} to {to}")),
+            Signal::Remind { reviewer, .. } | Signal::Reissue { reviewer, .. } => {
+                reviewer.as_ref().map(ToString::to_string)
+            }
+            Signal::Decision(Ballot { claim: Claim::Link(_), .. }) | Signal::Withdraw { .. } => {
+                None
+            }
+        }
+    }
 }
 
 /// Reads the payloads of the signal of this name, whose sender claims this identity.
 ///
 /// # Errors
-/// Why they cannot be read. The reasons quote nothing: it might be somebody's approval ID.
+/// Why they cannot be read. The reasons quote nothing but addresses: it might be somebody's approval ID.
 pub(super) fn read(name: &str, payloads: &[Payload], identity: &str) -> Result<Signal, String> {
     let identity = text::identity(identity);
     match name {
@@ -57,24 +73,31 @@ pub(super) fn read(name: &str, payloads: &[Payload], identity: &str) -> Result<S
         names::SIGNAL_REJECT => decision(Verdict::Reject, payloads, identity),
         names::SIGNAL_REASSIGN => {
             let expected = "a JSON object with `reviewer` and `to`";
-            let read: v1::Reassignment = expecting(expected, payload::decode(payloads))?;
+            let read: v1::Reassignment = expecting(expected, payloads, payload::decode)?;
             let (from, to) = (address("reviewer", &read.reviewer)?, address("to", &read.to)?);
             Ok(Signal::Reassign { from, to, identity })
         }
         names::SIGNAL_REMIND => {
-            let read: v1::Reminder = expecting(ONE_OR_ALL, payload::decode_optional(payloads))?;
+            let read: v1::Reminder = expecting(ONE_OR_ALL, payloads, payload::decode_optional)?;
             Ok(Signal::Remind { reviewer: one_or_all(&read.reviewer)?, identity })
         }
         names::SIGNAL_REISSUE => {
-            let read: v1::Reissue = expecting(ONE_OR_ALL, payload::decode_optional(payloads))?;
+            let read: v1::Reissue = expecting(ONE_OR_ALL, payloads, payload::decode_optional)?;
             Ok(Signal::Reissue { reviewer: one_or_all(&read.reviewer)?, identity })
         }
         names::SIGNAL_WITHDRAW => {
             let expected = "nothing, or a JSON object with `reason`";
-            let read: v1::Withdrawal = expecting(expected, payload::decode_optional(payloads))?;
+            let read: v1::Withdrawal = expecting(expected, payloads, payload::decode_optional)?;
             Ok(Signal::Withdraw { reason: text::comment(&read.reason), identity })
         }
-        _ => Err("unknown signal".to_owned()),
+        _ => Err(unknown(name)),
+    }
+}
+
+fn unknown(name: &str) -> String {
+    match text::did_you_mean(name, names::SIGNALS) {
+        Some(meant) => format!("there is no such signal; did you mean {meant}?"),
+        None => format!("there is no such signal; there are {}", names::SIGNALS.join(", ")),
     }
 }
 
@@ -85,9 +108,17 @@ fn one_or_all(reviewer: &str) -> Result<Option<EmailAddress>, String> {
     one.map(|reviewer| address("reviewer", reviewer)).transpose()
 }
 
-fn expecting<T>(expected: &str, decoded: Result<T, PayloadError>) -> Result<T, String> {
-    decoded.map_err(|why| match why {
-        PayloadError::Data(_) => format!("expected {expected}"),
+fn expecting<T>(
+    expected: &str,
+    payloads: &[Payload],
+    decode: fn(&[Payload]) -> Result<T, PayloadError>,
+) -> Result<T, String> {
+    let encoding = || payloads.first().and_then(|first| Encoding::of(&first.metadata).ok());
+    decode(payloads).map_err(|why| match (&why, encoding()) {
+        (PayloadError::Data(_), Some(binary @ Encoding::BinaryProtobuf)) => {
+            format!("expected {expected}; got {}, which cannot be read", binary.as_str())
+        }
+        (PayloadError::Data(_), _) => format!("expected {expected}"),
         _ => why.to_string(),
     })
 }
@@ -98,12 +129,16 @@ fn address(field: &str, text: &str) -> Result<EmailAddress, String> {
 
 fn decision(verdict: Verdict, payloads: &[Payload], identity: String) -> Result<Signal, String> {
     let expected = "a JSON object with `link` or `reviewer`, and optionally `comment`";
-    let decision: v1::Decision = expecting(expected, payload::decode(payloads))?;
+    let decision: v1::Decision = expecting(expected, payloads, payload::decode)?;
     let claim = match (decision.link.trim(), decision.reviewer.trim()) {
         ("", "") => return Err("neither `link` nor `reviewer` is given".into()),
         (link, "") => Claim::Link(link.to_owned()),
         ("", reviewer) => Claim::Reviewer(address("reviewer", reviewer)?),
-        _ => return Err("both `link` and `reviewer` are given".into()),
+        (_, reviewer) => {
+            let whom = address("reviewer", reviewer).map(|whom| format!(" ({whom})"));
+            let whom = whom.unwrap_or_default();
+            return Err(format!("both `link` and `reviewer` are given{whom}"));
+        }
     };
     let (comment, proof) = (text::comment(&decision.comment), decision.proof);
     Ok(Signal::Decision(Ballot { proof, identity, ..Ballot::new(claim, verdict, comment) }))

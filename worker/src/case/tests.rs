@@ -22,9 +22,9 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// What tests do to a case, and see of it.
 impl Case {
-    pub(super) fn send(&mut self, signal: &'static str, payloads: &[Payload], now: Timestamp) {
+    pub(super) fn send(&mut self, signal: &str, payloads: &[Payload], now: Timestamp) {
         let identity = "op@laptop".to_owned();
-        self.handle(Event::Signal(signal, payloads.to_vec(), identity), now);
+        self.handle(Event::Signal(signal.to_owned(), payloads.to_vec(), identity), now);
     }
 
     pub(super) fn decide(&mut self, verdict: Verdict, payloads: &[Payload], now: Timestamp) {
@@ -110,8 +110,10 @@ impl Case {
         stages.map(|stage| stage.votes().len()).sum()
     }
 
-    fn reasons(&self) -> Vec<&String> {
-        self.inbox.reasons.iter().collect()
+    /// Why signals at [`NOW`] were ignored.
+    fn reasons(&self) -> Vec<String> {
+        let reasons = self.inbox.reasons.iter();
+        reasons.map(|reason| reason.replacen(" at 1970-01-01T00:00:00Z: ", ": ", 1)).collect()
     }
 }
 
@@ -230,6 +232,153 @@ fn what_does_not_count_is_counted_with_its_reason_and_without_its_content() {
 }
 
 #[test]
+fn a_verdict_without_the_comment_that_the_rule_requires_is_counted_as_ignored_with_its_reason() {
+    let mut plan = plan();
+    plan.restrictions.comment_required = vec![Verdict::Reject];
+    let mut case = Case::default();
+    begin_with(&mut case, &plan);
+    open(&mut case, &["a", "b"]);
+    assert_eq!(case.status().comment_required, [i32::from(Verdict::Reject)]);
+    case.decide(Verdict::Reject, &signal("ann@example.com", " \n"), NOW);
+    case.decide(Verdict::Reject, &pressed("b"), NOW);
+    let why = |who: &str| {
+        format!(
+            "reject: {who}@example.com wrote no comment, which the rule requires to reject \
+             (`comment_required`)"
+        )
+    };
+    assert_eq!((case.votes(), case.reasons()), (0, vec![why("ann"), why("bob")]));
+    case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+    case.decide(Verdict::Reject, &signal("bob@example.com", "too dear"), NOW);
+    assert_eq!((case.votes(), case.inbox.ignored), (2, 2));
+}
+
+/// Of all decisions, since an operator's client has no field that ends.
+#[test]
+fn a_comment_that_is_cut_ends_visibly() {
+    let mut case = opened_case();
+    case.decide(Verdict::Reject, &signal("ann@example.com", &"x".repeat(2_001)), NOW);
+    let comment = &case.outcome().stages[0].decisions[0].comment;
+    assert!(comment.ends_with("x…") && comment.chars().count() == 2_000, "{comment}");
+}
+
+#[test]
+fn a_request_names_a_time_out_that_ends_the_workflow_before_its_deadline() {
+    let hours = |hours| NOW + jiff::SignedDuration::from_hours(hours);
+    for (ends, told) in [(None, false), (Some(0), true), (Some(2), false)] {
+        let mut case = opened_case();
+        case.times_out(ends.map(hours));
+        let requests = case.next_wait(NOW).requests;
+        assert!(requests.iter().all(|request| request.times_out_at.is_some() == told), "{ends:?}");
+    }
+}
+
+#[test]
+fn a_signal_that_there_is_not_is_counted_with_its_name_and_what_was_meant() {
+    let mut case = opened_case();
+    let ann = signal("ann@example.com", "");
+    case.send("aprove", &ann, NOW);
+    case.send("Escalate", &[], NOW);
+    let hidden = format!("appro\u{202e}ve\n{}", "x".repeat(500));
+    case.send(&hidden, &ann, NOW);
+    let known = "there are approve, reject, reassign, remind, reissue, withdraw";
+    assert_eq!(
+        case.reasons(),
+        [
+            "aprove: there is no such signal; did you mean approve?".to_owned(),
+            format!("Escalate: there is no such signal; {known}"),
+            format!("approve {}: there is no such signal; {known}", "x".repeat(42)),
+        ]
+    );
+    assert_eq!((case.inbox.ignored, case.votes(), case.has_changed()), (3, 0, false));
+    assert_eq!(case.status().ignored_signals, 3);
+
+    let mut early = Case::default();
+    early.send("aprove", &ann, NOW);
+    begin(&mut early);
+    let mut next = Case::default();
+    next.send("rejekt", &ann, NOW);
+    next.resume(left(&early), NOW);
+    assert_eq!(next.status().ignored_signals, 2, "in every run, and before anybody is asked");
+}
+
+#[test]
+fn why_a_signal_is_ignored_is_said_with_its_time_and_the_address_in_it() {
+    let nine: Timestamp = "2026-11-24T09:00:00.123456789Z".parse().expect("a time");
+    let mut case = opened_case();
+    case.send(names::SIGNAL_APPROVE, &signal("Boss@example.com", ""), nine);
+    let decision = v1::Decision {
+        link: "a".into(),
+        reviewer: "ann@example.com".into(),
+        ..v1::Decision::default()
+    };
+    let both = [payload::encode(&decision, Encoding::JsonPlain)];
+    case.send(names::SIGNAL_REJECT, &both, nine);
+    let eve = order_of(json!({"reviewer": "eve@example.com"}));
+    case.send(names::SIGNAL_REISSUE, &eve, nine);
+    let mut broken = payload::encode(&decision, Encoding::BinaryProtobuf);
+    broken.data = b"{".to_vec();
+    case.send(names::SIGNAL_APPROVE, &[broken], nine);
+    assert_eq!(
+        case.status().ignored_because,
+        [
+            "approve at 2026-11-24T09:00:00Z: boss@example.com is not asked",
+            "reject at 2026-11-24T09:00:00Z: both `link` and `reviewer` are given \
+             (ann@example.com)",
+            "reissue at 2026-11-24T09:00:00Z: no reviewer who was asked is still undecided \
+             (eve@example.com)",
+            "approve at 2026-11-24T09:00:00Z: expected a JSON object with `link` or `reviewer`, and \
+             optionally `comment`; got binary/protobuf, which cannot be read",
+        ]
+    );
+}
+
+/// As SDKs and people send them to an approval that a manager is asked for, and what comes of each.
+#[test]
+fn each_signal_as_sdks_and_people_send_it_has_its_effect_or_is_counted() {
+    let encoded = |encoding: &str, data: &str| Payload {
+        metadata: [("encoding".to_owned(), encoding.into())].into(),
+        data: data.into(),
+    };
+    let json = |data: &str| encoded("json/plain", data);
+    let nil = || encoded("binary/null", "");
+    for (name, payload, right) in [
+        ("approve", json(r#"{"reviewer":"manager@example.com","comment":null}"#), "APPROVED"),
+        (
+            "approve",
+            json(r#"{"link":null,"reviewer":"manager@example.com","comment":null}"#),
+            "APPROVED",
+        ),
+        ("approve", json(r#"{"reviewer":" Manager@Example.com "}"#), "APPROVED"),
+        ("withdraw", json(r#"{"reason":null}"#), "WITHDRAWN"),
+        ("withdraw", json("null"), "WITHDRAWN"),
+        ("withdraw", nil(), "WITHDRAWN"),
+        ("remind", nil(), "reminded"),
+        ("remind", json(r#"{"reviewer":null}"#), "reminded"),
+        ("aprove", json(r#"{"reviewer":"manager@example.com"}"#), "aprove: there is no such"),
+        ("approve", encoded("binary/encrypted", "\u{1}"), "approve: the encoding \"binary/encr"),
+        ("approve", json(r#"{"reviewer":"boss@example.com"}"#), "approve: boss@example.com is not"),
+    ] {
+        let mut case = Case::default();
+        let stages =
+            vec![PlannedStage { reviewers: vec![address("manager")], ..plan().stages.remove(0) }];
+        begin_with(&mut case, &Plan { stages, ..plan() });
+        open(&mut case, &["m"]);
+        case.all_sent();
+        case.send(name, &[payload], NOW);
+        let reminded = || format!("{:?}", case.status().operator_actions);
+        let came = match (case.outcome().status(), &case.reasons()[..]) {
+            (v1::Status::Pending, [why]) => why.clone(),
+            (v1::Status::Pending, []) => reminded().replace("remind", "reminded"),
+            (status, _) => status.as_str_name().to_owned(),
+        };
+        assert!(came.contains(right), "{name}: {came}, not {right}");
+        let is_ignored = right.contains(": ");
+        assert_eq!(case.inbox.ignored, u32::from(is_ignored), "{name}, {right}");
+    }
+}
+
+#[test]
 fn operators_signals_have_their_effect_or_a_reason() {
     let mut case = opened_case();
     case.all_sent();
@@ -244,7 +393,8 @@ fn operators_signals_have_their_effect_or_a_reason() {
     assert_eq!(
         case.reasons(),
         [
-            "reassign: the submitter does not decide their own submission",
+            "reassign: the submitter does not decide their own submission (ann@example.com to \
+             sue@example.com)",
             "reassign: `to` is not an e-mail address",
             "reassign: expected one input, got none",
             "remind: eve@example.com has nothing to decide now",
@@ -297,11 +447,11 @@ fn whoever_is_about_to_be_asked_can_be_replaced_and_reminded() {
 /// Asks whoever is to be asked, as the activity does that issues links: Dee stands in for Fay.
 fn open_for_fay(case: &mut Case, link: &str) {
     let today = "1970-01-01".parse().expect("a date");
-    let (reviewer, deputy) = (address("fay"), address("dee"));
+    let (reviewer, deputy) = (address("fay"), Some(address("dee")));
     let absences = [Absence { reviewer, deputy, from: today, to: today }];
     let ToAsk { whom, taken, .. } = case.next_issue(NOW).expect("somebody to ask").to_ask;
     let Whom::Replacement(_, to) = whom else { panic!("a level") };
-    let invitees = invitees(&[to], &taken, &absences, today, &address("sue"));
+    let invitees = invitees(&[to], &taken, &absences, today, &address("sue"), Quorum::Any);
     let invited = invitees.into_iter().map(|invitee| Invited {
         on_behalf_of: invitee.on_behalf_of,
         ..Invited::new(invitee.reviewer, link.into())
@@ -320,10 +470,11 @@ fn a_reassignment_that_turns_out_to_give_somebody_two_votes_is_counted_as_ignore
     open_for_fay(&mut case, "e");
     assert_eq!(case.waiting(), ["bob", "dee"], "Bob keeps his place");
     let why = "reassign: the new reviewer, or their deputy, is asked in this stage already";
-    assert_eq!(case.reasons(), [why]);
+    let to_dee = format!("{why} (bob@example.com to dee@example.com)");
+    assert_eq!(case.reasons(), [to_dee.as_str()]);
     // Nor does Fay get a vote beside that of her deputy.
     case.reassign("bob", "fay+x");
-    assert_eq!(case.reasons(), [why, why]);
+    assert_eq!(case.reasons(), [to_dee, format!("{why} (bob@example.com to fay+x@example.com)")]);
 }
 
 #[test]
@@ -367,7 +518,7 @@ fn a_reassignment_that_comes_while_links_are_issued_counts_with_them() {
     case.drain(NOW);
     assert!(case.next_issue(NOW).is_none());
     let why = "reassign: the new reviewer, or their deputy, is asked in this stage already";
-    assert_eq!(case.reasons(), [why]);
+    assert_eq!(case.reasons(), [format!("{why} (bob@example.com to dee@example.com)")]);
 }
 
 #[test]
@@ -518,7 +669,7 @@ fn a_flood_while_links_are_issued_is_bounded_and_overtakes_nothing() {
     }
     case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
     assert_eq!((case.votes(), case.inbox.ignored), (0, 1));
-    assert_eq!(case.reasons(), ["approve: too many signals at once"]);
+    assert_eq!(case.reasons(), ["approve: too many signals at once (ann@example.com)"]);
 }
 
 #[test]
@@ -537,6 +688,27 @@ fn another_run_goes_on_where_this_one_stopped() {
     assert_eq!(next.outcome().status(), v1::Status::Approved);
     assert_eq!(next.outcome().stages[0].decisions[0].comment, "fine");
     assert_eq!(next.inbox.ignored, 1);
+}
+
+#[test]
+fn each_vote_that_counts_is_told_once_also_over_runs() {
+    let told = |case: &mut Case| -> Vec<(String, String, Verdict)> {
+        let new = case.new_votes().into_iter();
+        new.map(|it| (it.reviewer.to_string(), it.stage, it.vote.verdict)).collect()
+    };
+    let of = |name: &str, verdict| (full(name), "Finance".to_owned(), verdict);
+    let mut case = opened_case();
+    assert_eq!(told(&mut case), []);
+    case.decide(Verdict::Approve, &signal("ann@example.com", "fine"), NOW);
+    case.decide(Verdict::Approve, &signal("ann@example.com", "again"), NOW);
+    case.decide(Verdict::Approve, &signal("eve@example.com", "is not asked"), NOW);
+    assert_eq!(told(&mut case), [of("ann", Verdict::Approve)]);
+    assert_eq!(told(&mut case), []);
+    let mut next = Case::default();
+    next.decide(Verdict::Reject, &signal("bob@example.com", ""), NOW);
+    assert_eq!(told(&mut next), [], "it waits for what the run before has left");
+    next.resume(left(&case), NOW);
+    assert_eq!(told(&mut next), [of("bob", Verdict::Reject)]);
 }
 
 #[test]
@@ -611,7 +783,8 @@ fn a_new_link_is_mailed_and_the_old_one_decides_nothing_from_then_on() {
     open(&mut case, &["c"]);
     case.decide(Verdict::Reject, &pressed("a"), NOW);
     let why = "reject: ann@example.com has a new link";
-    assert_eq!((case.votes(), case.reasons()), (1, vec![&why.to_owned(), &why.to_owned()]));
+    assert_eq!(case.votes(), 1);
+    assert_eq!(case.reasons(), [why, why]);
 
     let wait = case.next_wait(NOW);
     let [request] = &wait.requests[..] else { panic!("{wait:?}") };
@@ -693,7 +866,8 @@ fn what_an_operator_wants_of_a_reviewer_with_a_new_link_waits_for_it() {
     assert_eq!((case.votes(), case.inbox.ignored), (0, 0));
     open(&mut case, &["c"]);
     assert_eq!(case.outcome().stages[0].decisions[0].link, "c");
-    assert_eq!(case.reasons(), ["reassign: the reviewer to replace is not being asked"]);
+    let why = "the reviewer to replace is not being asked (ann@example.com to cy@example.com)";
+    assert_eq!(case.reasons(), [format!("reassign: {why}")]);
 }
 
 #[test]
@@ -706,7 +880,7 @@ fn a_new_link_that_nobody_can_get_is_counted_with_its_reason() {
     assert_eq!(
         case.reasons(),
         [
-            "reissue: no reviewer who was asked is still undecided",
+            "reissue: no reviewer who was asked is still undecided (eve@example.com)",
             "reissue: `reviewer` is not an e-mail address",
             "reissue: expected one input, got 2",
         ]

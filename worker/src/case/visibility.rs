@@ -4,12 +4,15 @@
 use std::fmt::Write;
 
 use countersign_protos::{
-    names::{ATTRIBUTE_LINKS, ATTRIBUTE_REVIEWERS, ATTRIBUTE_STATUS, ATTRIBUTE_UNDELIVERABLE},
+    names::{
+        ATTRIBUTE_DEADLINE, ATTRIBUTE_LINKS, ATTRIBUTE_REVIEWERS, ATTRIBUTE_STATUS,
+        ATTRIBUTE_UNDELIVERABLE,
+    },
     text::{self, to_message},
     v1,
 };
 use temporalio_common::search_attributes::{
-    SearchAttributeKey, SearchAttributeUpdate, SearchAttributes,
+    SearchAttributeKey, SearchAttributeUpdate, SearchAttributes, Timestamp as Datetime,
 };
 
 use super::{
@@ -30,6 +33,7 @@ const REVIEWERS: SearchAttributeKey<Vec<String>> =
     SearchAttributeKey::keyword_list(ATTRIBUTE_REVIEWERS);
 const LINKS: SearchAttributeKey<Vec<String>> = SearchAttributeKey::keyword_list(ATTRIBUTE_LINKS);
 const UNDELIVERABLE: SearchAttributeKey<bool> = SearchAttributeKey::bool(ATTRIBUTE_UNDELIVERABLE);
+const DEADLINE: SearchAttributeKey<Datetime> = SearchAttributeKey::datetime(ATTRIBUTE_DEADLINE);
 
 /// The answer to the query `status`, but for ignored signals.
 pub(super) fn state(open: &Open) -> v1::ApprovalState {
@@ -47,21 +51,28 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         announcement_error: open.notices.submitter_error.clone(),
         handing_on: handing_on(open).unwrap_or_default(),
         webhook_error: open.ending.webhook.error().to_owned(),
-        follow_up_error: open.ending.follow_up.error().to_owned(),
+        follow_up_error: open.ending.follow_up_error().to_owned(),
         digest: open.plan.digest.clone(),
         operator_actions: operator_actions(approval),
         confirm: open.plan.confirm,
+        comment_required: comment_required(open),
+        times_out_at: open.times_out_at.map(to_message),
         jws: concluded.map(|(_, outcome)| outcome.jws.clone()).unwrap_or_default(),
         ..Default::default()
     }
+}
+
+fn comment_required(open: &Open) -> Vec<i32> {
+    open.plan.restrictions.comment_required.iter().map(|verdict| i32::from(*verdict)).collect()
 }
 
 pub(super) fn search_attributes(open: &Open) -> Vec<SearchAttributeUpdate> {
     let approval = &open.approval;
     let asked = || approval.open_stage().into_iter().flat_map(Stage::undecided);
     let unreachable = asked().any(|seat| seat.status == SeatStatus::Unreachable);
-    let Ending { follow_up, webhook, .. } = &open.ending;
-    let errors = [&*open.notices.submitter_error, follow_up.error(), webhook.error()];
+    let Ending { webhook, .. } = &open.ending;
+    let follow_up = open.ending.follow_up_error();
+    let errors = [&*open.notices.submitter_error, follow_up, webhook.error()];
     let outcome_undelivered = errors.iter().any(|error| !error.is_empty());
     let seats = approval.stages().iter().flat_map(Stage::seats);
     let links = seats.map(|seat| seat.link.clone()).filter(|link| !link.is_empty());
@@ -70,23 +81,30 @@ pub(super) fn search_attributes(open: &Open) -> Vec<SearchAttributeUpdate> {
         REVIEWERS.value_set(fitting(asked().map(|seat| seat.reviewer.to_string()))),
         LINKS.value_set(links.collect()),
         UNDELIVERABLE.value_set(unreachable || outcome_undelivered),
+        match approval.open_stage().and_then(Stage::deadline) {
+            Some(at) => DEADLINE.value_set(Datetime::new(at.as_second(), at.subsec_nanosecond())),
+            None => nothing(ATTRIBUTE_DEADLINE),
+        },
     ]
 }
 
-/// Unsets those of an approval's search attributes that a workflow has.
-///
-/// An empty list unsets one, whatever its type
+/// Unsets a search attribute by an empty list, whatever its type
 /// (<https://docs.temporal.io/search-attribute#remove-search-attribute>). What the SDK 1.1 sends for
 /// `value_unset`, a payload without an encoding, the server refuses for ever.
+fn nothing(name: &'static str) -> SearchAttributeUpdate {
+    SearchAttributeKey::keyword_list(name).value_set(Vec::new())
+}
+
+/// Unsets those of an approval's search attributes that a workflow has.
 pub(crate) fn unset(present: &SearchAttributes) -> Vec<SearchAttributeUpdate> {
     let all = [
         (present.contains_key(&STATUS), ATTRIBUTE_STATUS),
         (present.contains_key(&REVIEWERS), ATTRIBUTE_REVIEWERS),
         (present.contains_key(&LINKS), ATTRIBUTE_LINKS),
         (present.contains_key(&UNDELIVERABLE), ATTRIBUTE_UNDELIVERABLE),
+        (present.contains_key(&DEADLINE), ATTRIBUTE_DEADLINE),
     ];
-    let nothing = |(_, name)| SearchAttributeKey::keyword_list(name).value_set(Vec::new());
-    all.into_iter().filter(|(is_present, _)| *is_present).map(nothing).collect()
+    all.into_iter().filter(|(is_present, _)| *is_present).map(|(_, name)| nothing(name)).collect()
 }
 
 /// As many addresses as a search attribute holds: whoever is asked in another's place may have a
@@ -176,7 +194,10 @@ pub(super) fn details(open: &Open, ignored: u32) -> String {
     for stage in open.approval.stages() {
         stage_details(&mut text, open, stage);
     }
-    let Ending { concluded, follow_up, webhook, notices_in, .. } = &open.ending;
+    if let Some(stage) = open.approval.open_stage() {
+        time_out_details(&mut text, open, stage);
+    }
+    let Ending { concluded, follow_up, webhook, notices_in, follow_up_failure, .. } = &open.ending;
     if let (Progress::Done(Ok(())), Some((_, outcome))) = (follow_up, concluded) {
         let _ = writeln!(text, "\nFollow-up workflow: {}", markdown(&outcome.child_workflow_id));
     }
@@ -187,6 +208,7 @@ pub(super) fn details(open: &Open, ignored: u32) -> String {
     for (what, why) in [
         (format!("{submitter} cannot be reached"), &*open.notices.submitter_error),
         ("The follow-up workflow was not started".into(), follow_up.error()),
+        ("The follow-up workflow has failed".into(), follow_up_failure),
         ("The webhook did not take the outcome".into(), webhook.error()),
     ] {
         if !why.is_empty() {
@@ -239,6 +261,18 @@ fn stage_details(text: &mut String, open: &Open, stage: &Stage) {
         let reviewer = markdown(&format!("{}{}", seat.reviewer, absent.unwrap_or_default()));
         let _ = writeln!(text, "- {reviewer} {}", progress(open, stage, seat));
     }
+}
+
+/// Said where Temporal ends the workflow before the stage's deadline.
+fn time_out_details(text: &mut String, open: &Open, stage: &Stage) {
+    let Some(ends) = open.times_out_before(stage).map(to_message) else { return };
+    let ends = markdown(&text::full_moment(Some(&ends), &open.time_zone));
+    let _ = writeln!(
+        text,
+        "\n**Temporal ends this workflow at {ends}**, before the deadline of {}: it was started with a \
+         time-out. Start approvals without one.",
+        markdown(&stage.plan().name)
+    );
 }
 
 fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {

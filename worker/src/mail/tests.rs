@@ -255,6 +255,7 @@ fn review() -> ReviewRequest {
         link: String::new(),
         asked_at: Some(time(ASKED)),
         deadline: Some(to_message(time(DEADLINE))),
+        times_out_at: None,
         on_deadline: OnDeadline::Reject,
         on_behalf_of: None,
         escalates: false,
@@ -887,6 +888,25 @@ fn times_are_those_of_the_calendars_zone() {
     let when = "Wed 25 Nov 2026, 00:05 PST (America/Los_Angeles)";
     for part in [outcome.text, outcome.html] {
         assert_eq!(part.matches(when).count(), 1, "{part}");
+    }
+}
+
+#[test]
+fn a_request_names_a_time_out_that_ends_it_before_its_deadline() {
+    let earlier = time(DEADLINE) - jiff::SignedDuration::from_hours(1);
+    for reminder in [false, true] {
+        let times_out_at = Some(to_message(earlier));
+        let letter = request(&ReviewRequest { times_out_at, reminder, ..review() }, &links());
+        let by = if reminder { "Decide by " } else { "Decide by Fri 27 Nov 2026, 15:00 UTC, or " };
+        let words = "or it ends undecided: it was started with a time-out, which is over before the \
+                     deadline on Fri 27 Nov 2026, 16:00 UTC.";
+        assert!(letter.text.contains(by) && letter.text.contains(words), "{}", letter.text);
+        assert!(
+            letter.html.contains("<strong>Fri 27 Nov 2026, 15:00 UTC</strong>"),
+            "{}",
+            letter.html
+        );
+        assert!(letter.html.contains(words), "{}", letter.html);
     }
 }
 

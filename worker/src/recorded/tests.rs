@@ -40,7 +40,7 @@ fn absence() -> Absence {
     let day = |text: &str| text.parse().expect("a day");
     Absence {
         reviewer: address("ann"),
-        deputy: address("dee"),
+        deputy: Some(address("dee")),
         from: day("2026-11-24"),
         to: day("2026-11-27"),
     }
@@ -71,7 +71,11 @@ fn plan() -> Plan {
         webhook_queue: Some("approvals-webhook".into()),
         rule: "Everything".into(),
         rule_decision: Some(Verdict::Approve),
-        restrictions: Restrictions { different_people: true, operators: Operators::BY_RULES },
+        restrictions: Restrictions {
+            different_people: true,
+            comment_required: vec![Verdict::Reject],
+            operators: Operators::BY_RULES,
+        },
         tell_submitter: true,
         time_zone: "Europe/Berlin".into(),
         calendar: Some(Calendar::default()),
@@ -153,6 +157,7 @@ fn request() -> ReviewRequest {
         link: HASH.into(),
         asked_at: Some(at("2026-11-24T09:00:00Z")),
         deadline: Some(<_>::default()),
+        times_out_at: Some(<_>::default()),
         on_deadline: OnDeadline::Reject,
         escalates: true,
         reminder: true,

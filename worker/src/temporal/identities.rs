@@ -55,7 +55,8 @@ impl Identities {
         }
     }
 
-    /// The identity of the next signal of this name. Signals without a handler never come.
+    /// The identity of the next signal of this name. Those that the SDK has no handler for never come, such as one
+    /// to [`ApprovalNotices`](crate::workflow::ApprovalNotices).
     fn next(&self, run_id: &str, signal: &str) -> Option<String> {
         let mut coming = self.coming.lock();
         let signals = coming.get_mut(run_id)?;

@@ -3,12 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
+use countersign_telemetry::{sdk::SdkMetrics, traces::propagator};
 use futures::{FutureExt, join};
 use temporalio_client::{Client, NamespacedClient};
 use temporalio_sdk::{
     SimplePlugin, Worker, WorkerOptions, WorkerRunError,
     activities::{ActivityDefinitions, ActivityImplementer},
     interceptors::ActivityInboundInterceptor,
+    opentelemetry::OpenTelemetryPlugin,
     plugins::{WorkerPlugin, WorkflowDefinitions},
     runtime::{
         PollerBehavior,
@@ -31,7 +33,14 @@ use crate::{
 /// How long Temporal leaves a workflow task to the worker that has the workflow cached. Longer, and what a
 /// worker's death leaves behind waits longer; shorter, and tasks that only wait their turn in a burst are
 /// taken away and replayed.
-const STICKY: Duration = Duration::from_secs(6);
+const STICKY: Duration = Duration::from_secs(8);
+
+/// How many workflows a worker keeps in memory, some 60 KB each. When more of them have something to do at once, each
+/// is replayed from its beginning, and takes the place of another one that is needed next. But Core looks through all
+/// of them for each task.
+const CACHED_WORKFLOWS: usize = 2_000;
+/// How often workers report to the server what they are: the SDK's default.
+const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// A worker that runs approvals, and another one that delivers outcomes to the webhook. Each has its own
 /// task queue, so that a receiver that hangs takes no slots from mails; pending deliveries wait in
@@ -65,6 +74,35 @@ impl Workers {
     }
 }
 
+/// What workers tell about themselves, besides what they log. By default, nothing.
+#[derive(Default)]
+pub struct Telemetry {
+    /// The SDK's metrics.
+    pub metrics: Option<SdkMetrics>,
+    /// Whether there are spans of workflows and activities, which go to the process's tracer provider.
+    pub traces: bool,
+}
+
+impl Telemetry {
+    fn runtime(&self) -> anyhow::Result<CoreRuntime> {
+        let Some(metrics) = &self.metrics else {
+            let runtime = RuntimeOptions::builder().build().map_err(anyhow::Error::msg)?;
+            return CoreRuntime::new_assume_tokio(runtime);
+        };
+        let metrics = metrics.of_workers()?;
+        Ok(CoreRuntime::new_assume_tokio_initialized_telem(metrics, Some(HEARTBEAT)))
+    }
+
+    /// The SDK's plugin carries the context of a trace as all SDKs do, and makes no span twice in a replay.
+    fn trace(&self, options: &mut WorkerOptions) -> anyhow::Result<()> {
+        if self.traces {
+            let plugin = OpenTelemetryPlugin::builder().propagator(propagator()).build();
+            plugin.configure_worker_options(options)?;
+        }
+        Ok(())
+    }
+}
+
 /// Makes a worker that runs approvals as well as what `options` register; see `examples/embedded.rs`.
 ///
 /// Unlike a worker with only the [`plugin`], it guards against queries that would change what a workflow
@@ -74,8 +112,21 @@ impl Workers {
 /// If `options` are invalid, or outside a Tokio runtime.
 pub fn worker(
     client: &Client,
+    countersign: Countersign,
+    options: WorkerOptions,
+) -> anyhow::Result<Workers> {
+    worker_with(client, countersign, options, &Telemetry::default())
+}
+
+/// As [`worker`], with metrics and traces.
+///
+/// # Errors
+/// As it has.
+pub fn worker_with(
+    client: &Client,
     mut countersign: Countersign,
     mut options: WorkerOptions,
+    telemetry: &Telemetry,
 ) -> anyhow::Result<Workers> {
     let webhook_queue = format!("{}{WEBHOOK_QUEUE_SUFFIX}", options.task_queue);
     if let Some(webhook) = &mut countersign.webhook {
@@ -88,6 +139,9 @@ pub fn worker(
         .maybe_client_identity_override(options.client_identity_override.clone())
         .maybe_graceful_shutdown_period(options.graceful_shutdown_period)
         .build();
+    // Around all else, so that all else is within a span.
+    telemetry.trace(&mut for_webhook)?;
+    telemetry.trace(&mut options)?;
     webhook_plugin(countersign.clone(), attempts.clone())
         .configure_worker_options(&mut for_webhook)?;
     let stale_queries = StaleQueries::default();
@@ -95,14 +149,14 @@ pub fn worker(
     approvals_plugin(countersign, attempts).configure_worker_options(&mut options)?;
     // Outside a runtime, Core would panic.
     Handle::try_current()?;
-    let runtime = RuntimeOptions::builder().build().map_err(anyhow::Error::msg)?;
-    let runtime = CoreRuntime::new_assume_tokio(runtime)?;
+    let runtime = telemetry.runtime()?;
     let core = |options: &WorkerOptions| {
         let mut config = options
             .to_core_options(client.namespace(), client.identity())
             .map_err(anyhow::Error::msg)
             .context("the worker's options")?;
         config.sticky_queue_schedule_to_start_timeout = STICKY;
+        config.max_cached_workflows = CACHED_WORKFLOWS;
         init_worker(&runtime, config, client.connection().clone()).map(Arc::new)
     };
     let (approvals, webhook) = (core(&options)?, core(&for_webhook)?);

@@ -1,10 +1,10 @@
 //! `ApprovalWorkflow`: validate, ask stage after stage, wait, act on the decision.
 //!
-//! Handlers and activities tell the state what has happened; the run asks it what to do. It calls the
+//! Signals and activities tell the state what has happened; the run asks it what to do. It calls the
 //! state's methods in this order, and every replay rests on that order: commands follow from it.
 //!
 //! 1. `handle` with a signal: at any time, before everything else in a workflow task
-//! 2. `is_of`, `resume`: what the run before has left; or `begin` with a valid plan
+//! 2. `is_of`, `resume`: what the run before has left; or `begin` with a valid plan. Then `times_out`
 //! 3. `refuse`: the run fails
 //! 4. `next`: issue links, wait, end a stage, conclude, act on the outcome, or close
 //! 5. `search_attributes`: after `resume`; before a wait or the end, where they have changed; and before links are
@@ -17,12 +17,15 @@
 //! 9. `has_changed`: whether to ask for what is next; or `submission`, to continue as new
 //! 10. `result`
 //!
-//! `status` answers the query, which changes nothing. `has_notices_to_start` is for [`ApprovalNotices`].
+//! `status` answers the query, and `new_votes` is for logs and metrics: both change nothing. `has_notices_to_start` is
+//! for [`ApprovalNotices`].
 
 mod background;
+mod handlers;
 mod notices;
 mod options;
 mod origin;
+mod votes;
 
 use std::{convert::Infallible, future::pending, pin::pin};
 
@@ -37,17 +40,16 @@ use temporalio_common::{
     UntypedWorkflow, data_converters::RawValue, error::ApplicationFailure,
     protos::temporal::api::common::v1 as temporal,
 };
-use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
     ActivityExecutionError, ChildWorkflowStartError, ContinueAsNewOptions,
-    StartChildWorkflowExecutionFailedCause, SyncWorkflowContext, WorkflowCancellationToken,
-    WorkflowContext, WorkflowContextView, WorkflowResult, WorkflowTermination, workflows::select,
+    StartChildWorkflowExecutionFailedCause, WorkflowCancellationToken, WorkflowContext,
+    WorkflowResult, WorkflowTermination, workflows::select,
 };
 
 pub use self::notices::ApprovalNotices;
 use self::{
     background::{Background, StageWork, Timer},
-    origin::{Continued, Origin, Refused, chain},
+    origin::{Continued, Origin, Refused, chain, times_out_at},
 };
 use crate::{
     activities::Countersign,
@@ -65,7 +67,6 @@ pub(crate) const IDENTITY_HEADER: &str = "countersign-signal-identity";
 const MAX_EVENTS: u32 = 8_000;
 
 /// One approval, from its submission to its outcome.
-#[workflow]
 #[derive(Default)]
 pub struct ApprovalWorkflow {
     case: Case,
@@ -78,83 +79,62 @@ enum Wake {
     HistoryLimit,
 }
 
-#[workflow_methods]
 impl ApprovalWorkflow {
     /// Runs the approval. Takes a [`v1::Submission`] and returns a [`v1::Outcome`] in the same
     /// encoding; fails with `InvalidSubmission` if the submission cannot be used, and with
     /// `InvalidStart` if an approval does not run as it was started.
-    #[run(name = names::WORKFLOW_TYPE)]
-    pub async fn run(ctx: &mut WorkflowContext<Self>, input: RawValue) -> WorkflowResult<RawValue> {
+    async fn execute(ctx: &mut WorkflowContext<Self>, input: RawValue) -> WorkflowResult<RawValue> {
         let mut background = Background::default();
         match Self::origin(ctx, &input)? {
             Origin::Case(case) => {
-                let now = now(ctx.workflow_time());
-                ctx.state_mut(|workflow| workflow.case.resume(*case, now));
+                let (now, ends) = (now(ctx.workflow_time()), times_out_at(ctx.info().raw()));
+                ctx.state_mut(|workflow| {
+                    workflow.case.resume(*case, now);
+                    workflow.case.times_out(ends);
+                });
                 Self::publish(ctx);
             }
             Origin::Submission => {
                 let encoding = encoding_of(&input);
                 let plan = Self::validate(ctx, input).await?;
                 let (now, info) = (now(ctx.workflow_time()), ctx.info());
-                let chain = chain(info.raw());
+                let (chain, ends) = (chain(info.raw()), times_out_at(info.raw()));
                 let begun =
                     ctx.state_mut(|workflow| workflow.case.begin(plan, chain, encoding, now));
                 begun.map_err(|why| Self::refuse(ctx, Refused::Plan(why)))?;
+                ctx.state_mut(|workflow| workflow.case.times_out(ends));
             }
         }
         Self::decide(ctx, &mut background).await?;
         Ok(raw(ctx.state(|workflow| workflow.case.result())))
     }
 
-    /// A reviewer approves. The payload is a [`v1::Decision`].
-    #[signal(name = names::SIGNAL_APPROVE)]
-    pub fn approve(&mut self, ctx: &mut SyncWorkflowContext<Self>, decision: RawValue) {
-        self.signal(ctx, names::SIGNAL_APPROVE, decision);
-    }
-
-    /// A reviewer rejects. The payload is a [`v1::Decision`].
-    #[signal(name = names::SIGNAL_REJECT)]
-    pub fn reject(&mut self, ctx: &mut SyncWorkflowContext<Self>, decision: RawValue) {
-        self.signal(ctx, names::SIGNAL_REJECT, decision);
-    }
-
-    /// An operator has somebody else asked. The payload is a [`v1::Reassignment`].
-    #[signal(name = names::SIGNAL_REASSIGN)]
-    pub fn reassign(&mut self, ctx: &mut SyncWorkflowContext<Self>, reassignment: RawValue) {
-        self.signal(ctx, names::SIGNAL_REASSIGN, reassignment);
-    }
-
-    /// An operator has reviewers reminded. The payload is a [`v1::Reminder`], or nothing.
-    #[signal(name = names::SIGNAL_REMIND)]
-    pub fn remind(&mut self, ctx: &mut SyncWorkflowContext<Self>, reminder: RawValue) {
-        self.signal(ctx, names::SIGNAL_REMIND, reminder);
-    }
-
-    /// An operator has reviewers mailed new links. The payload is a [`v1::Reissue`], or nothing.
-    #[signal(name = names::SIGNAL_REISSUE)]
-    pub fn reissue(&mut self, ctx: &mut SyncWorkflowContext<Self>, reissue: RawValue) {
-        self.signal(ctx, names::SIGNAL_REISSUE, reissue);
-    }
-
-    /// An operator withdraws the approval. The payload is a [`v1::Withdrawal`], or nothing.
-    #[signal(name = names::SIGNAL_WITHDRAW)]
-    pub fn withdraw(&mut self, ctx: &mut SyncWorkflowContext<Self>, withdrawal: RawValue) {
-        self.signal(ctx, names::SIGNAL_WITHDRAW, withdrawal);
-    }
-
-    fn signal(&mut self, ctx: &SyncWorkflowContext<Self>, name: &'static str, input: RawValue) {
+    /// Takes a signal, whatever its name and its input.
+    fn signal(ctx: &WorkflowContext<Self>, name: &str, input: RawValue) {
         let identity = ctx.headers().get(IDENTITY_HEADER);
         let identity = identity.map_or("unknown".into(), |id| String::from_utf8_lossy(&id.data));
         let payloads = from_temporal(input.payloads);
-        let event = Event::Signal(name, payloads, identity.into_owned());
-        self.case.handle(event, now(ctx.workflow_time()));
+        let event = Event::Signal(name.to_owned(), payloads, identity.into_owned());
+        let now = now(ctx.workflow_time());
+        ctx.state_mut(|workflow| {
+            workflow.case.handle(event, now);
+            workflow.tell_votes(ctx.workflow_id(), ctx.is_replaying());
+        });
+    }
+
+    /// Logs and counts the votes that have just come to count, each once: a replay tells nothing again. This changes
+    /// nothing that a command follows from.
+    fn tell_votes(&mut self, workflow_id: &str, is_replaying: bool) {
+        let new = self.case.new_votes();
+        if !is_replaying {
+            new.iter().for_each(|vote| votes::tell(workflow_id, vote));
+        }
     }
 
     /// Answers with the whole state, a [`v1::ApprovalState`]: as JSON, or in the encoding of an
     /// argument if there is one.
-    #[query(name = names::QUERY_STATUS)]
-    pub fn status(&self, _ctx: &WorkflowContextView, question: RawValue) -> RawValue {
-        let encoding = encoding_of(&question);
+    fn status(&self, question: &RawValue) -> RawValue {
+        let encoding = encoding_of(question);
         raw(payload::encode(&self.case.status(), encoding))
     }
 
@@ -301,7 +281,10 @@ impl ApprovalWorkflow {
         // commands in another order.
         let _ = poll!(pin!(fires(&mut timer)));
         let _ = poll!(&mut background.work);
-        ctx.state_mut(|workflow| workflow.case.drain(now(ctx.workflow_time())));
+        ctx.state_mut(|workflow| {
+            workflow.case.drain(now(ctx.workflow_time()));
+            workflow.tell_votes(ctx.workflow_id(), ctx.is_replaying());
+        });
         loop {
             let idle = background.work.is_terminated();
             let mut work = &mut background.work;
@@ -335,7 +318,9 @@ impl ApprovalWorkflow {
         }
     }
 
-    /// The same approval, in a new run with an empty history.
+    /// The same approval, in a new run with an empty history. It keeps its memo and search attributes, and shows its
+    /// details anew. A summary that it was started with stays with its first run: the server (1.32) takes none for
+    /// the next one, and the SDK shows it to no workflow.
     fn continue_as_new(ctx: &WorkflowContext<Self>) -> WorkflowResult<Infallible> {
         let case = ctx.state_mut(|workflow| std::mem::take(&mut workflow.case));
         let continued = Continued { submission: case.submission(), case };
@@ -375,38 +360,44 @@ impl ApprovalWorkflow {
 
     /// Starts the follow-up workflow or delivers the outcome to the webhook, however long that takes.
     async fn act(ctx: WorkflowContext<Self>, consequence: Consequence) {
-        let event = match consequence {
-            Consequence::FollowUp(start) => {
-                Event::FollowUpFinished(Self::start_follow_up(&ctx, start).await)
-            }
+        match consequence {
+            Consequence::FollowUp(start) => Self::follow_up(&ctx, start).await,
             Consequence::Webhook { delivery, task_queue } => {
-                Event::WebhookFinished(Self::deliver(&ctx, delivery, task_queue).await)
+                let delivered = Self::deliver(&ctx, delivery, task_queue).await;
+                Self::handle(&ctx, Event::WebhookFinished(delivered));
             }
-        };
-        Self::handle(&ctx, event);
+        }
     }
 
-    async fn start_follow_up(
-        ctx: &WorkflowContext<Self>,
-        start: FollowUpStart,
-    ) -> Result<(), String> {
+    /// Starts the follow-up workflow, and looks whether it fails for as long as the approval is open. Nothing waits
+    /// for that: it may run for months. Of one in another namespace, nothing more is known than that it was started.
+    async fn follow_up(ctx: &WorkflowContext<Self>, start: FollowUpStart) {
         let FollowUpStart { next, outcome, request } = start;
-        let workflow_id = outcome.child_workflow_id.clone();
-        let started = match next.namespace {
-            Some(_) => {
-                let options = options::consequence(format!("Start {workflow_id}"));
-                let starting = ctx.execute_activity(Countersign::start_workflow, request, options);
-                starting.await.map(drop).map_err(|error| cause(&error))
-            }
-            None => {
-                let summary = format!("Follow-up to {}", outcome.submission_id);
-                let options = options::child(workflow_id.clone(), Some(next.task_queue), summary);
-                let input = raw(payload::encode(&*outcome, request.encoding));
-                let child = UntypedWorkflow::new(next.workflow);
-                started(ctx.start_child_workflow(child, input, options).await)
-            }
+        let id = outcome.child_workflow_id.clone();
+        let not_started = |why| format!("{id}: {why}");
+        if next.namespace.is_some() {
+            let options = options::consequence(format!("Start {id}"));
+            let starting = ctx.execute_activity(Countersign::start_workflow, request, options);
+            let started = starting.await.map(drop).map_err(|error| not_started(cause(&error)));
+            return Self::handle(ctx, Event::FollowUpFinished(started));
+        }
+        let summary = format!("Follow-up to {}", outcome.submission_id);
+        let options = options::child(id.clone(), Some(next.task_queue), summary);
+        let input = raw(payload::encode(&*outcome, request.encoding));
+        let child = UntypedWorkflow::new(next.workflow);
+        let started = started(ctx.start_child_workflow(child, input, options).await);
+        let (child, started) = match started {
+            Ok(child) => (child, Ok(())),
+            Err(why) => (None, Err(not_started(why))),
         };
-        started.map_err(|why| format!("{workflow_id}: {why}"))
+        Self::handle(ctx, Event::FollowUpFinished(started));
+        if let Some(child) = child
+            && let Err(error) = child.result().await
+            && error.failure().is_some()
+        {
+            let why = error.reason().map_or_else(|| error.to_string(), ToString::to_string);
+            Self::handle(ctx, Event::FollowUpFailed(format!("{id} failed: {why}")));
+        }
     }
 
     /// Starts the workflow that goes on delivering notices.
@@ -417,7 +408,7 @@ impl ApprovalWorkflow {
         let result = match notices::input(&input) {
             Ok(input) => {
                 let child = UntypedWorkflow::new(names::WORKFLOW_TYPE_NOTICES);
-                started(ctx.start_child_workflow(child, input, options).await)
+                started(ctx.start_child_workflow(child, input, options).await).map(drop)
             }
             Err(error) => Err(error.to_string()),
         };
@@ -444,7 +435,10 @@ impl ApprovalWorkflow {
     /// Hands an event to the state, and shows it.
     fn handle(ctx: &WorkflowContext<Self>, event: Event) {
         let now = now(ctx.workflow_time());
-        ctx.state_mut(|workflow| workflow.case.handle(event, now));
+        ctx.state_mut(|workflow| {
+            workflow.case.handle(event, now);
+            workflow.tell_votes(ctx.workflow_id(), ctx.is_replaying());
+        });
         Self::describe(ctx);
     }
 
@@ -473,15 +467,15 @@ async fn fires(timer: &mut Option<&mut Timer<'_>>) {
     }
 }
 
-/// Whether a child workflow was started. Its ID is that of one outcome of one approval: where it exists, it
+/// The child workflow, if it was started here. Its ID is that of one outcome of one approval: where it exists, it
 /// was started before a reset.
-fn started<T>(started: Result<T, ChildWorkflowStartError>) -> Result<(), String> {
+fn started<T>(started: Result<T, ChildWorkflowStartError>) -> Result<Option<T>, String> {
     match started {
-        Ok(_) => Ok(()),
+        Ok(child) => Ok(Some(child)),
         Err(ChildWorkflowStartError::StartFailed {
             cause: StartChildWorkflowExecutionFailedCause::WorkflowAlreadyExists,
             ..
-        }) => Ok(()),
+        }) => Ok(None),
         Err(error) => Err(error.to_string()),
     }
 }

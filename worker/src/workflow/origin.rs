@@ -2,6 +2,7 @@
 //! run that it continues. Deterministic.
 
 use countersign_protos::{Chain, v1};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use temporalio_common::protos::{
     coresdk::workflow_activation::InitializeWorkflow,
@@ -35,6 +36,20 @@ impl Continued {
 /// The approval that a run is one of, as the server says.
 pub(crate) fn chain(start: &InitializeWorkflow) -> Chain<'_> {
     Chain { workflow_id: &start.workflow_id, first_run_id: &start.first_execution_run_id }
+}
+
+/// When the server ends this run, by a time-out of its own or of all runs.
+pub(crate) fn times_out_at(start: &InitializeWorkflow) -> Option<Timestamp> {
+    let expires = start.workflow_execution_expiration_time.as_ref();
+    let expires = expires.and_then(|at| Timestamp::new(at.seconds, at.nanos).ok());
+    let began = start.start_time.as_ref();
+    let began = began.and_then(|at| Timestamp::new(at.seconds, at.nanos).ok());
+    let run = start.workflow_run_timeout.as_ref();
+    let run = run.map(|timeout| SignedDuration::new(timeout.seconds, timeout.nanos));
+    let ends = began.zip(run.filter(SignedDuration::is_positive));
+    let ends = ends.and_then(|(began, run)| began.checked_add(run).ok());
+    // A server may write one that is not set as the beginning of 1970.
+    expires.filter(|at| *at > Timestamp::UNIX_EPOCH).into_iter().chain(ends).min()
 }
 
 /// What a run starts from.
@@ -135,7 +150,6 @@ impl Origin {
 #[cfg(test)]
 mod tests {
     use countersign_protos::payload::Encoding;
-    use jiff::Timestamp;
     use temporalio_common::protos::temporal::api::common::v1::RetryPolicy;
 
     use super::*;
@@ -224,6 +238,30 @@ mod tests {
             assert!(!cause.is_empty(), "{refused}");
             assert!(refused.to_string().contains("reset this run"), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_run_is_timed_out_by_whichever_time_out_is_over_first() {
+        const BEGAN: i64 = 1_795_509_000;
+        let ends = |execution: Option<i64>, run: Option<i64>| {
+            let mut start = next_run();
+            start.start_time.get_or_insert_default().seconds = BEGAN;
+            if let Some(seconds) = execution {
+                let expires = start.workflow_execution_expiration_time.get_or_insert_default();
+                expires.seconds = if seconds > 0 { BEGAN + seconds } else { 0 };
+            }
+            if let Some(seconds) = run {
+                start.workflow_run_timeout.get_or_insert_default().seconds = seconds;
+            }
+            times_out_at(&start).map(|at| at.as_second() - BEGAN)
+        };
+        assert_eq!(ends(None, None), None);
+        assert_eq!(ends(Some(0), Some(0)), None, "no time-out");
+        assert_eq!(ends(Some(60), None), Some(60));
+        assert_eq!(ends(None, Some(60)), Some(60));
+        assert_eq!(ends(Some(60), Some(30)), Some(30));
+        assert_eq!(ends(Some(30), Some(60)), Some(30));
+        assert_eq!(ends(Some(60), Some(i64::MAX)), Some(60), "too far away to be said");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Conditions on the arguments of an action, by JSON pointers.
 
 use super::{
-    range,
+    bounds,
     toml::{Table, Value},
 };
 use crate::policy::arguments::{Argument, Is};
@@ -34,7 +34,7 @@ fn is_pointer(text: &str) -> bool {
 fn condition(value: &Value<'_>) -> Option<Is> {
     if value.is_table() {
         let table = value.table()?;
-        let bounds = range(&table, |bound| bound.double())?;
+        let bounds = bounds(&table, |bound| bound.double())?;
         let is_empty = match (bounds.low, bounds.high) {
             (Some((low, has_low)), Some((high, has_high))) => {
                 low > high || low == high && !(has_low && has_high)

@@ -1,12 +1,34 @@
-//! What is wrong in a rules file, and where.
+//! What is wrong in a file that people write, or may be, and where.
 
 use std::{fmt, ops::Range};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-/// One thing that is wrong.
+/// How much a diagnostic matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The file is refused.
+    Error,
+    /// It is allowed, and may be a mistake.
+    Warning,
+    /// To be compared with what was meant.
+    Note,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        })
+    }
+}
+
+/// One thing that is wrong, or may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
+    pub severity: Severity,
     /// Its place, in bytes.
     pub span: Range<usize>,
     /// What is wrong there, in a few words.
@@ -20,8 +42,22 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// An error.
     pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { span, message: message.into(), help: None, also: None, missing: false }
+        let (severity, message) = (Severity::Error, message.into());
+        Self { severity, span, message, help: None, also: None, missing: false }
+    }
+
+    pub(super) fn warning(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::new(span, message) }
+    }
+
+    pub(super) fn note(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, ..Self::new(span, message) }
+    }
+
+    pub(super) fn is_error(&self) -> bool {
+        self.severity == Severity::Error
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
@@ -40,8 +76,8 @@ impl Diagnostic {
     }
 }
 
-/// Everything that is wrong with a rules file; at least one thing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Everything that is wrong with a file, or may be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     name: String,
     text: String,
@@ -55,6 +91,10 @@ impl Diagnostics {
         Self { name: name.to_owned(), text: text.to_owned(), diagnostics }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.diagnostics.is_empty()
+    }
+
     /// Each, from top to bottom of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter()
@@ -65,6 +105,16 @@ impl Diagnostics {
         let before = self.text.get(..diagnostic.span.start).unwrap_or(&self.text);
         let line = before.rsplit('\n').next().unwrap_or_default();
         (before.matches('\n').count() + 1, line.chars().count() + 1)
+    }
+
+    /// Each in a line, as compilers print them: `file:line: warning: what may be wrong: what would be right`.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |diagnostic: &Diagnostic| {
+            let Diagnostic { severity, message, help, .. } = diagnostic;
+            let help = help.iter().map(|help| format!(": {help}")).collect::<String>();
+            format!("{}:{}: {severity}: {message}{help}", self.name, self.position(diagnostic).0)
+        };
+        self.iter().map(line).collect()
     }
 
     /// With the lines of the file, the offending text marked.
@@ -90,7 +140,12 @@ impl Diagnostics {
             let context = AnnotationKind::Context.span(self.marked(span)).label(why.as_str());
             snippet = snippet.annotation(context);
         }
-        let mut report = Level::ERROR.primary_title(diagnostic.message.as_str()).element(snippet);
+        let level = match diagnostic.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
+        };
+        let mut report = level.primary_title(diagnostic.message.as_str()).element(snippet);
         if let Some(help) = &diagnostic.help {
             report = report.element(Level::HELP.message(help.as_str()));
         }

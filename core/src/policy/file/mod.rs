@@ -3,10 +3,15 @@
 mod arguments;
 mod calendar;
 mod diagnostics;
+mod expectations;
 mod ical;
+mod keys;
+mod meant;
 mod people;
+mod schema;
 mod stages;
 mod toml;
+mod warnings;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,11 +22,17 @@ use ::toml::de::DeTable;
 use iso_currency::Currency;
 use rust_decimal::Decimal;
 
-pub use self::diagnostics::{Diagnostic, Diagnostics};
 use self::{
+    calendar::ReadFile,
+    keys::{Key, POLICY},
     people::People,
     stages::Stages,
     toml::{Reports, Table, Text, Value},
+};
+pub use self::{
+    diagnostics::{Diagnostic, Diagnostics, Severity},
+    expectations::{Case, Expectations},
+    schema::{expectations_schema, policy_schema},
 };
 use super::{
     FollowUp, FollowUps, Policy,
@@ -38,25 +49,45 @@ impl Policy {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn parse(
+    pub fn parse<Bytes: Into<Vec<u8>>>(
         text: &str,
         name: &str,
-        read_file: impl Fn(&str) -> io::Result<String>,
+        read_file: impl Fn(&str) -> io::Result<Bytes>,
     ) -> Result<Policy, Diagnostics> {
-        let reports = Reports::default();
-        let (readable, mut diagnostics) = syntax(text);
-        let (root, _) = DeTable::parse_recoverable(&readable);
-        let policy = policy(&Table::new(&root, &reports), &read_file);
-        let lines: BTreeSet<usize> = diagnostics.iter().map(|d| line(text, d.span.start)).collect();
-        // In a file that is read only in part, what seems missing may be in the other part.
-        let genuine = |found: &Diagnostic| {
-            lines.is_empty() || !(found.missing || lines.contains(&line(text, found.span.start)))
-        };
-        diagnostics.extend(reports.into_inner().into_iter().filter(genuine));
-        match policy {
-            Some(policy) if diagnostics.is_empty() => Ok(policy),
-            _ => Err(Diagnostics::new(name, text, diagnostics)),
-        }
+        let read_file = |file: &str| read_file(file).map(Into::into);
+        let (policy, warnings) = read(text, name, &POLICY, |root| {
+            let policy = policy(root, &read_file)?;
+            if root.reported() == 0 {
+                warnings::find(root, &policy);
+            }
+            Some(policy)
+        })?;
+        Ok(Policy { warnings, ..policy })
+    }
+}
+
+/// Reads a file with these keys. Returns what is read, and what may be wrong.
+fn read<T>(
+    text: &str,
+    name: &str,
+    key: &'static Key,
+    read: impl FnOnce(&Table<'_>) -> Option<T>,
+) -> Result<(T, Diagnostics), Diagnostics> {
+    let reports = Reports::default();
+    let (readable, mut diagnostics) = syntax(text);
+    let (root, _) = DeTable::parse_recoverable(&readable);
+    let read = read(&Table::new(&root, key, &reports));
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        reports.take().into_iter().partition(Diagnostic::is_error);
+    let lines: BTreeSet<usize> = diagnostics.iter().map(|d| line(text, d.span.start)).collect();
+    // In a file that is read only in part, what seems missing may be in the other part.
+    let genuine = |found: &Diagnostic| {
+        lines.is_empty() || !(found.missing || lines.contains(&line(text, found.span.start)))
+    };
+    diagnostics.extend(errors.into_iter().filter(genuine));
+    match read {
+        Some(read) if diagnostics.is_empty() => Ok((read, Diagnostics::new(name, text, warnings))),
+        _ => Err(Diagnostics::new(name, text, diagnostics)),
     }
 }
 
@@ -87,29 +118,8 @@ fn line(text: &str, at: usize) -> usize {
     text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
 }
 
-/// The keys of a rule and of the default, but for the rule's conditions.
-const RULE: [&str; 8] = [
-    "name",
-    "decision",
-    "stages",
-    "different_people",
-    "tell_submitter",
-    "confirm",
-    "on_approved",
-    "on_rejected",
-];
-
-fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> Option<Policy> {
-    root.only(&[
-        "submissions",
-        "operators",
-        "calendar",
-        "groups",
-        "managers",
-        "absences",
-        "rules",
-        "default",
-    ]);
+fn policy(root: &Table<'_>, read_file: &ReadFile<'_>) -> Option<Policy> {
+    root.only();
     let may_name_reviewers = may_name_reviewers(root);
     let operators = operators(root);
     let calendar = calendar::read(root, read_file);
@@ -118,7 +128,7 @@ fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> O
     let rules = rules(root, &stages);
     let default = root.required("default").and_then(|value| value.table());
     let default = default.and_then(|table| {
-        table.only(&RULE);
+        table.only();
         rule(&table, table.name("default"), When::default(), &stages)
     });
     let default = default?;
@@ -134,6 +144,7 @@ fn policy(root: &Table<'_>, read_file: &dyn Fn(&str) -> io::Result<String>) -> O
         absences,
         rules,
         default,
+        warnings: Diagnostics::default(),
     })
 }
 
@@ -144,7 +155,7 @@ fn domain_of(person: &EmailAddress) -> String {
 fn operators(root: &Table<'_>) -> Operators {
     let mut operators = Operators::BY_RULES;
     let Some(table) = root.table("operators") else { return operators };
-    table.only(&["may_decide", "may_reassign_to", "may_withdraw"]);
+    table.only();
     let allowed = |key| table.get(key).and_then(|value| value.boolean());
     operators.may_decide = allowed("may_decide").unwrap_or(operators.may_decide);
     operators.may_withdraw = allowed("may_withdraw").unwrap_or(operators.may_withdraw);
@@ -161,7 +172,7 @@ fn operators(root: &Table<'_>) -> Operators {
 
 fn may_name_reviewers(root: &Table<'_>) -> bool {
     let Some(table) = root.table("submissions") else { return false };
-    table.only(&["may_name_reviewers"]);
+    table.only();
     table.get("may_name_reviewers").and_then(|value| value.boolean()).unwrap_or(false)
 }
 
@@ -170,10 +181,9 @@ fn rules(root: &Table<'_>, stages: &Stages<'_>) -> Vec<Rule> {
     let mut names: Vec<Text> = Vec::new();
     let mut conditions: Vec<(Text, When)> = Vec::new();
     for (i, table) in root.tables("rules").iter().enumerate() {
-        table.only(&[&RULE[..], &["when"]].concat());
+        table.only();
         let unnamed = || Text { span: table.span.clone(), text: format!("rule {}", i + 1) };
-        table.required("name");
-        let name = table.texts("name").into_iter().next().unwrap_or_else(unnamed);
+        let name = table.required("name").and_then(|name| name.line()).unwrap_or_else(unnamed);
         if let Some(same) = names.iter().find(|known| known.text == name.text) {
             let message = format!("another rule is named {:?}", name.text);
             let diagnostic = Diagnostic::new(name.span.clone(), message);
@@ -199,17 +209,7 @@ fn rules(root: &Table<'_>, stages: &Stages<'_>) -> Vec<Rule> {
 
 /// A rule's conditions; `None` if something was reported.
 fn when(table: &Table<'_>) -> Option<When> {
-    table.only(&[
-        "type",
-        "category",
-        "department",
-        "submitter",
-        "currency",
-        "amount",
-        "action",
-        "risk",
-        "arguments",
-    ]);
+    table.only();
     let before = table.reported();
     let names =
         |key| table.texts(key).into_iter().map(|text| text.text.trim().to_owned()).collect();
@@ -236,14 +236,17 @@ fn when(table: &Table<'_>) -> Option<When> {
 
 fn amounts(table: &Table<'_>) -> BTreeMap<String, Bounds<Decimal>> {
     let mut amounts = BTreeMap::new();
-    let Some(ranges) = table.table("amount") else { return amounts };
-    if ranges.entries().is_empty() {
+    let Some(ranges) = table.get("amount").and_then(|value| range(&value, None)) else {
+        return amounts;
+    };
+    if ranges.is_empty() {
         table
             .wrong_at(ranges.span.clone(), "must have a currency, such as `EUR = { up_to = 100 }`");
     }
     for (code, value) in ranges.entries() {
         let Some(currency) = currency(table, &code) else { continue };
-        let Some(bounds) = value.table().and_then(|table| bounds(&table, currency)) else {
+        let range = range(&value, Some(&code.text));
+        let Some(bounds) = range.and_then(|table| amount_bounds(&table, currency)) else {
             continue;
         };
         if amounts.insert(currency.code().to_owned(), bounds).is_some() {
@@ -253,12 +256,26 @@ fn amounts(table: &Table<'_>) -> BTreeMap<String, Bounds<Decimal>> {
     amounts
 }
 
+/// The table of ranges, or that of one currency's range; what else people write is shown as one.
+fn range<'a>(value: &Value<'a>, currency: Option<&str>) -> Option<Table<'a>> {
+    if value.is_table() {
+        return value.table();
+    }
+    let message = match currency {
+        None => "must be a range for each currency",
+        Some(_) => "must be a range of amounts",
+    };
+    let help = format!("such as {}", meant::amount(&value.written(), currency));
+    value.report(Diagnostic::new(value.span.clone(), message).help(help));
+    None
+}
+
 fn currency(table: &Table<'_>, code: &Text) -> Option<Currency> {
     let currency = money::currency(&code.text);
     currency.map_err(|error| table.wrong_at(code.span.clone(), error.to_string())).ok()
 }
 
-fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds<Decimal>> {
+fn amount_bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds<Decimal>> {
     let amount = |value: &Value<'_>| {
         match Money::parse(&value.number()?.text, currency) {
             Ok(money) if money.is_negative() => value.wrong("must not be negative"),
@@ -267,7 +284,7 @@ fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds<Decimal>> {
         }
         None
     };
-    let bounds = range(table, amount)?;
+    let bounds = bounds(table, amount)?;
     if bounds.is_empty(currency) {
         table.wrong("no amount is in this range");
         return None;
@@ -276,8 +293,8 @@ fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds<Decimal>> {
 }
 
 /// A range with at least one bound.
-fn range<N>(table: &Table<'_>, read: impl Fn(&Value<'_>) -> Option<N>) -> Option<Bounds<N>> {
-    table.only(&["from", "above", "below", "up_to"]);
+fn bounds<N>(table: &Table<'_>, read: impl Fn(&Value<'_>) -> Option<N>) -> Option<Bounds<N>> {
+    table.only();
     let bound = |key: &str| read(&table.get(key)?);
     let one = |inside: &str, outside: &str| {
         if let (Some(_), Some(second)) = (table.get(inside), table.get(outside)) {
@@ -287,7 +304,7 @@ fn range<N>(table: &Table<'_>, read: impl Fn(&Value<'_>) -> Option<N>) -> Option
         bounds.0.map(|low| (low, true)).or(bounds.1.map(|low| (low, false)))
     };
     let bounds = Bounds { low: one("from", "above"), high: one("up_to", "below") };
-    if table.entries().is_empty() {
+    if table.is_empty() {
         table.wrong("must have a bound: `from`, `above`, `below` or `up_to`");
         return None;
     }
@@ -328,24 +345,59 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
         rejected: follow_up(table, "on_rejected"),
     };
     let confirm = wants(table, "confirm");
-    let decision = decision?;
-    let rule = Rule { name, when, decision, different_people, tell_submitter, follow_ups, confirm };
+    let comment_required = comment_required(table);
+    let rule = Rule {
+        name,
+        when,
+        decision: decision?,
+        different_people,
+        tell_submitter,
+        follow_ups,
+        confirm,
+        comment_required,
+    };
     (table.reported() == before).then_some(rule)
+}
+
+/// The verdicts that need a comment, each once.
+fn comment_required(table: &Table<'_>) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    let Some(value) = table.get("comment_required") else { return verdicts };
+    for text in value.one_or_more().iter().filter_map(Value::text) {
+        match Verdict::from_name(&text.text) {
+            Some(verdict) if verdicts.contains(&verdict) => {
+                table.wrong_at(text.span, format!("{:?} is here twice", text.text));
+            }
+            Some(verdict) => verdicts.push(verdict),
+            None => table.wrong_at(text.span, "must be \"approve\" or \"reject\""),
+        }
+    }
+    if !verdicts.is_empty() {
+        nobody_is_asked(table, &value, "comment_required");
+    }
+    verdicts
 }
 
 /// Something that a rule may want of its stages.
 fn wants(table: &Table<'_>, key: &str) -> bool {
     let Some(value) = table.get(key) else { return false };
     let wants = value.boolean().unwrap_or(false);
-    if wants && table.get("decision").is_some() {
-        value.wrong(format!("remove `{key}`: nobody is asked where a rule has a `decision`"));
+    if wants {
+        nobody_is_asked(table, &value, key);
     }
     wants
 }
 
+/// Reports what a rule wants of those whom it does not ask.
+fn nobody_is_asked(table: &Table<'_>, value: &Value<'_>, key: &str) {
+    if table.get("decision").is_some() {
+        value.wrong(format!("remove `{key}`: nobody is asked where a rule has a `decision`"));
+    }
+}
+
 fn follow_up(table: &Table<'_>, key: &str) -> Option<FollowUp> {
     let table = table.table(key)?;
-    table.only(&["workflow", "task_queue", "namespace"]);
+    table.only();
     let workflow = table.required("workflow").and_then(|value| value.temporal_name());
     let task_queue = table.required("task_queue").and_then(|value| value.temporal_name());
     let namespace = table.get("namespace").and_then(|value| value.temporal_name());

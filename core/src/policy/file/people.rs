@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use countersign_protos::text::did_you_mean;
 use jiff::civil::Date;
 
 use super::{
     diagnostics::Diagnostic,
-    toml::{Table, Value},
+    toml::{Table, Text, Value},
 };
 use crate::{
     approval::EmailAddress,
@@ -34,7 +35,10 @@ impl People {
     pub(super) fn read(root: &Table<'_>) -> Self {
         Self {
             groups: groups(root),
-            managers: root.table("managers").map(|table| managers(&table)).unwrap_or_default(),
+            managers: root
+                .table("managers")
+                .map(|table| managers(root, &table))
+                .unwrap_or_default(),
             absences: absences(root),
             has_managers: root.get("managers").is_some(),
         }
@@ -51,7 +55,10 @@ impl People {
             Employee::Id(_) => None,
         });
         let managers = employees.values().chain(departments.values()).chain(default);
-        let absent = self.absences.iter().flat_map(|absence| [&absence.reviewer, &absence.deputy]);
+        let absent = self
+            .absences
+            .iter()
+            .flat_map(|absence| [&absence.reviewer].into_iter().chain(&absence.deputy));
         let everybody = members.chain(employed).chain(managers).chain(absent);
         everybody.map(|person| person.domain().to_owned()).collect()
     }
@@ -67,15 +74,17 @@ pub(super) fn spelt(person: &EmailAddress, before: &EmailAddress) -> String {
 
 fn groups(root: &Table<'_>) -> BTreeMap<String, Group> {
     let mut groups = BTreeMap::new();
-    for (name, value) in root.table("groups").map(|t| t.entries()).unwrap_or_default() {
+    let entries = root.table("groups").map(|t| t.entries()).unwrap_or_default();
+    for (name, value) in &entries {
         if name.text == Ask::MANAGER || name.text == Ask::MANAGERS_MANAGER {
             let message = format!("{:?} is reserved for the submitter's", name.text);
             let help = "choose another name for this group";
-            value.report(Diagnostic::new(name.span, message).help(help));
+            value.report(Diagnostic::new(name.span.clone(), message).help(help));
         } else if name.text.contains('@') {
-            value.wrong_at(name.span, "a group's name must not look like an e-mail address");
+            value
+                .wrong_at(name.span.clone(), "a group's name must not look like an e-mail address");
         } else {
-            groups.insert(name.text, group(root, &value));
+            groups.insert(name.text.clone(), group(root, value));
         }
     }
     groups
@@ -85,7 +94,13 @@ fn group(root: &Table<'_>, value: &Value<'_>) -> Group {
     let before = root.reported();
     let mut members: Vec<EmailAddress> = Vec::new();
     for member in value.texts() {
-        let Some(address) = root.parse(&member) else { continue };
+        let help = |group: &str| {
+            format!(
+                "list the members of {group} here, or ask both groups where they are asked: a group holds \
+                 people, and no group"
+            )
+        };
+        let Some(address) = person(root, root, &member, help) else { continue };
         if let Some(same) = members.iter().find(|same| **same == address) {
             value.wrong_at(
                 member.span,
@@ -98,13 +113,38 @@ fn group(root: &Table<'_>, value: &Value<'_>) -> Group {
     Group { members, complete: root.reported() == before }
 }
 
-fn managers(table: &Table<'_>) -> Managers {
-    table.only(&["employees", "departments", "default"]);
-    let default = table.text("default").and_then(|text| table.parse(&text));
-    let employees = entries(table, "employees", Employee::named, |employee, manager| {
+/// The person that a text names. What names a group instead is reported with this help.
+fn person(
+    root: &Table<'_>,
+    table: &Table<'_>,
+    text: &Text,
+    help: impl Fn(&str) -> String,
+) -> Option<EmailAddress> {
+    if text.text.contains('@') {
+        return table.parse(text);
+    }
+    let groups = root.get("groups").filter(Value::is_table).and_then(|groups| groups.table());
+    let groups = groups.map(|groups| groups.entries()).unwrap_or_default();
+    let names = groups.iter().map(|(name, _)| name.text.as_str());
+    let Some(group) = did_you_mean(text.text.trim(), names) else { return table.parse(text) };
+    let message = format!("must be an e-mail address, not the group {group:?}");
+    table.report(Diagnostic::new(text.span.clone(), message).help(help(group)));
+    None
+}
+
+/// A person who has a place alone, as a manager or a deputy.
+fn one_person(root: &Table<'_>, table: &Table<'_>, text: &Text) -> Option<EmailAddress> {
+    person(root, table, text, |group| format!("name one person of {group}: one decides here"))
+}
+
+fn managers(root: &Table<'_>, table: &Table<'_>) -> Managers {
+    table.only();
+    let default = table.text("default").and_then(|text| one_person(root, table, &text));
+    let named = |text: &Text| one_person(root, table, text);
+    let employees = entries(table, "employees", named, Employee::named, |employee, manager| {
         *employee == Employee::Address(manager.clone())
     });
-    let departments = entries(table, "departments", as_read, |_, _| false);
+    let departments = entries(table, "departments", named, as_read, |_, _| false);
     let managers = Managers { employees, departments, default };
     report_cycles(table, &managers);
     managers
@@ -114,13 +154,14 @@ fn managers(table: &Table<'_>) -> Managers {
 fn entries<K: Ord>(
     table: &Table<'_>,
     key: &str,
+    manager: impl Fn(&Text) -> Option<EmailAddress>,
     read: fn(&str) -> K,
     is_own: fn(&K, &EmailAddress) -> bool,
 ) -> BTreeMap<K, EmailAddress> {
     let mut managers = BTreeMap::new();
     for (name, value) in table.table(key).map(|table| table.entries()).unwrap_or_default() {
         let Some(text) = value.text() else { continue };
-        let Some(manager) = table.parse(&text) else { continue };
+        let Some(manager) = manager(&text) else { continue };
         let who = read(&name.text);
         if is_own(&who, &manager) {
             let message = format!("{manager} would approve their own submissions");
@@ -155,8 +196,8 @@ fn report_cycles(table: &Table<'_>, managers: &Managers) {
 fn absences(root: &Table<'_>) -> Vec<Absence> {
     let mut absences: Vec<Absence> = Vec::new();
     for table in root.tables("absences") {
-        table.only(&["reviewer", "deputy", "from", "to"]);
-        let Some(absence) = absence(&table) else { continue };
+        table.only();
+        let Some(absence) = absence(root, &table) else { continue };
         let overlaps = |other: &&Absence| other.from <= absence.to && absence.from <= other.to;
         if absences.iter().filter(overlaps).any(|other| other.reviewer == absence.reviewer) {
             let message = format!("{} is already away on some of these days", absence.reviewer);
@@ -173,20 +214,25 @@ fn absences(root: &Table<'_>) -> Vec<Absence> {
     absences
 }
 
-fn absence(table: &Table<'_>) -> Option<Absence> {
-    let address = |key| table.required(key).and_then(|value| value.parsed::<EmailAddress>());
-    let (reviewer, deputy) = (address("reviewer"), address("deputy"));
+fn absence(root: &Table<'_>, table: &Table<'_>) -> Option<Absence> {
+    let before = table.reported();
+    let address = |value: Value<'_>| one_person(root, table, &value.text()?);
+    let reviewer = table.required("reviewer").and_then(address);
+    let deputy = table.get("deputy").and_then(address);
     let from = table.required("from").and_then(|value| value.date());
     let to = table.required("to").and_then(|value| value.date());
-    let absence = Absence { reviewer: reviewer?, deputy: deputy?, from: from?, to: to? };
+    if table.reported() > before {
+        return None;
+    }
+    let absence = Absence { reviewer: reviewer?, deputy, from: from?, to: to? };
     if absence.to < absence.from {
         let message = "the last day is before the first one";
         let diagnostic = Diagnostic::new(table.place("to"), message);
         table.report(diagnostic.also(table.place("from"), "the first day"));
         return None;
     }
-    if absence.reviewer == absence.deputy {
-        let message = format!("{} cannot be their own deputy", absence.deputy);
+    if let Some(deputy) = absence.deputy.as_ref().filter(|deputy| **deputy == absence.reviewer) {
+        let message = format!("{deputy} cannot be their own deputy");
         table.wrong_at(table.place("deputy"), message);
         return None;
     }
@@ -196,7 +242,7 @@ fn absence(table: &Table<'_>) -> Option<Absence> {
 /// The days on which the last absence closes a cycle of deputies who are all away.
 fn cycle(absences: &[Absence]) -> Option<(Date, Date)> {
     let last = absences.last()?;
-    let mut open = vec![(&last.deputy, last.from, last.to, absences.len())];
+    let mut open = vec![(last.deputy.as_ref()?, last.from, last.to, absences.len())];
     while let Some((who, from, to, steps)) = open.pop() {
         if *who == last.reviewer {
             return Some((from, to));
@@ -205,9 +251,9 @@ fn cycle(absences: &[Absence]) -> Option<(Date, Date)> {
             .iter()
             .filter(|next| next.reviewer == *who && next.from <= to && from <= next.to);
         if steps > 0 {
-            open.extend(
-                next.map(|next| (&next.deputy, from.max(next.from), to.min(next.to), steps - 1)),
-            );
+            open.extend(next.filter_map(|next| {
+                Some((next.deputy.as_ref()?, from.max(next.from), to.min(next.to), steps - 1))
+            }));
         }
     }
     None

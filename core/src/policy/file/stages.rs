@@ -3,6 +3,7 @@
 use std::{fmt::Display, ops::Range, str::FromStr};
 
 use countersign_protos::text::did_you_mean;
+use jiff::civil::Date;
 
 use super::{
     diagnostics::Diagnostic,
@@ -13,8 +14,9 @@ use crate::{
     approval::{EmailAddress, OnDeadline, Quorum},
     limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
     policy::{
-        MAX_REMINDERS, Reminder, TimePlan, Wait, most_bytes,
-        routing::{deciding, in_reach},
+        MAX_REMINDERS, Reminder, TimePlan, Wait,
+        absence::{concerning, most_bytes, too_few_left},
+        routing::deciding,
         rules::{Ask, Escalation, RuleStage},
     },
 };
@@ -49,16 +51,7 @@ impl Stages<'_> {
             rule.report(Diagnostic::new(rule.span.clone(), message).missing());
         }
         for (i, table) in tables.iter().enumerate() {
-            table.only(&[
-                "name",
-                "reviewers",
-                "quorum",
-                "deadline",
-                "reminders",
-                "on_deadline",
-                "escalate",
-                "fallback",
-            ]);
+            table.only();
             let stage = self.stage(i, table, submitters, &mut seats);
             if let (Some(stage), true) = (&stage, different_people) {
                 self.report_same_people(table, &stages, stage);
@@ -90,6 +83,7 @@ impl Stages<'_> {
         if asked.complete {
             report_out_of_reach(table, &asked, quorum, quorum_place, asked.people.len());
             self.report_self_approval(table, &asked, quorum, submitters);
+            self.report_nobody_left(table, &asked, quorum);
         }
         *seats += asked.people.len();
         let escalations = self.escalations(table, &asked, quorum, seats);
@@ -127,13 +121,17 @@ impl Stages<'_> {
         let mut able = first.people.clone();
         let mut escalations = Vec::new();
         for level in &stage.tables("escalate") {
-            level.only(&["reviewers", "deadline", "reminders", "keep_earlier"]);
+            level.only();
             let keep_earlier =
                 level.get("keep_earlier").and_then(|keep| keep.boolean()).unwrap_or(true);
             let time = self.time(level);
             let Some(asked) = self.asked(level, "reviewers") else { continue };
             *seats += asked.people.iter().filter(|ask| !able.contains(ask)).count();
             let complete = asked.complete && first.complete;
+            if asked.complete {
+                let needed = if keep_earlier { Quorum::Any } else { quorum };
+                self.report_nobody_left(level, &asked, needed);
+            }
             match deciding(&able, &asked.people, keep_earlier) {
                 Some(after) => {
                     if complete {
@@ -167,11 +165,12 @@ impl Stages<'_> {
         if !(asked.complete && first.complete) {
             return asked.people;
         }
+        self.report_nobody_left(stage, &asked, quorum);
         if asked.people.iter().all(|ask| first.people.contains(ask)) {
             let help = "name others than `reviewers`: mail does not reach those";
             let diagnostic = Diagnostic::new(asked.span, "the fallback asks nobody new");
             stage.report(diagnostic.help(help));
-        } else if !in_reach(quorum, asked.people.len()) {
+        } else if !quorum.is_in_reach(asked.people.len()) {
             let number = asked.people.len();
             let message = format!("{quorum} approvals can never come from a fallback of {number}");
             let help = "the others cannot be reached then: ask as many as have to approve";
@@ -191,7 +190,7 @@ impl Stages<'_> {
             Ask::Person(who) => person(who),
             Ask::Manager | Ask::ManagersManager => manager,
         };
-        let needs_all = !in_reach(quorum, first.len().saturating_sub(1));
+        let needs_all = !quorum.is_in_reach(first.len().saturating_sub(1));
         let submitter = first.iter().map(bytes).min().filter(|_| needs_all);
         let more = submitter.map_or(0, |submitter| manager.saturating_sub(submitter));
         all.iter().map(bytes).sum::<usize>() + more
@@ -271,7 +270,7 @@ impl Stages<'_> {
             let others = asked.people.iter().filter(is_other).count();
             let message = match others {
                 0 => format!("asks only {submitter}, who is the submitter"),
-                others if !self.people.has_managers && !in_reach(quorum, others) => {
+                others if !self.people.has_managers && !quorum.is_in_reach(others) => {
                     format!("asks {submitter}, who is the submitter, and too few others")
                 }
                 _ => continue,
@@ -289,7 +288,7 @@ impl Stages<'_> {
         let others = stage.reviewers.iter().filter(|ask| !asked_before(ask)).count();
         if self.people.has_managers
             || others == stage.reviewers.len()
-            || in_reach(stage.quorum, others)
+            || stage.quorum.is_in_reach(others)
         {
             return;
         }
@@ -302,6 +301,28 @@ impl Stages<'_> {
         };
         let help = "the rule has `different_people = true`: ask others too";
         table.report(Diagnostic::new(table.place("reviewers"), message).help(help));
+    }
+
+    /// Reports a day on which too few of these people are there, for the others are away without a deputy.
+    /// Who a manager is depends on the submitter: that is seen when they submit.
+    fn report_nobody_left(&self, table: &Table<'_>, asked: &Asked, quorum: Quorum) {
+        let person = |ask: &Ask| match ask {
+            Ask::Person(person) => Some(person.clone()),
+            Ask::Manager | Ask::ManagersManager => None,
+        };
+        let Some(people) = asked.people.iter().map(person).collect::<Option<Vec<_>>>() else {
+            return;
+        };
+        let absences = concerning(&people, &self.people.absences, Date::MIN);
+        let people: Vec<&EmailAddress> = people.iter().collect();
+        // Nobody more is away than on the first day of one of these absences.
+        let mut days: Vec<Date> = absences.iter().map(|absence| absence.from).collect();
+        days.sort();
+        let why = days.into_iter().find_map(|day| too_few_left(&people, &absences, day, quorum));
+        if let Some(why) = why {
+            let help = "name a `deputy` for one of them, or ask others too";
+            table.report(Diagnostic::new(asked.span.clone(), why).help(help));
+        }
     }
 
     fn time(&self, table: &Table<'_>) -> TimePlan {
@@ -353,7 +374,7 @@ fn report_out_of_reach(
     place: Option<Range<usize>>,
     people: usize,
 ) {
-    if in_reach(quorum, people) {
+    if quorum.is_in_reach(people) {
         return;
     }
     let number = if people == 1 { "1 person".to_owned() } else { format!("{people} people") };

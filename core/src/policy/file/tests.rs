@@ -1,6 +1,6 @@
 use std::io;
 
-use super::{ical::tests::ics, *};
+use super::{ical::tests::ics, schema::tests::assert_follows, *};
 
 pub(crate) const VALID: &str = r#"[calendar]
 time_zone = "Europe/Berlin"
@@ -115,8 +115,8 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ),
     (
         "\"12-25\"]",
-        "\"12-25\"]\nholidays_file = «\"monthly.ics\"»",
-        "monthly.ics: event \"Stocktaking\": RRULE FREQ=MONTHLY is not supported, only FREQ=YEARLY: list such holidays one by one",
+        "\"12-25\"]\nholidays_file = «\"hourly.ics\"»",
+        "hourly.ics:6: event \"Stocktaking\": RRULE FREQ=HOURLY: FREQ=HOURLY is more often than a day",
     ),
     ("[groups]", "«roups» = 1\n[groups]", "unknown key `roups`"),
     (
@@ -183,6 +183,42 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "must not start with /_sys/, which Temporal reserves",
     ),
     ("name = \"Small\"", "«nmae» = \"Small\"", "unknown key `nmae`"),
+    ("name = \"Small\"", "name = «[\"Small\"]»", "must be a string, not an array"),
+    (
+        "when.amount.EUR = { up_to = 100 }",
+        "when.amount = «\"<= 2000 CHF\"»",
+        "must be a range for each currency",
+    ),
+    (
+        "when.amount.EUR = { up_to = 100 }",
+        "when.amount = { EUR = «100» }",
+        "must be a range of amounts",
+    ),
+    (
+        "[groups]\n",
+        "[groups]\neverybody = [«\"finance\"», \"cfo@example.com\"]\n",
+        "must be an e-mail address, not the group \"finance\"",
+    ),
+    (
+        "default = \"hr@example.com\"",
+        "default = «\"Finance\"»",
+        "must be an e-mail address, not the group \"finance\"",
+    ),
+    (
+        "deputy = \"bob@example.com\"",
+        "deputy = «\"finance\"»",
+        "must be an e-mail address, not the group \"finance\"",
+    ),
+    (
+        "deadline = \"1 day\"",
+        "deadline = «\"3 business days\"»",
+        "must be a span of time, such as 36h or 2 working days: did you mean \"3 working days\"?",
+    ),
+    (
+        "[\"1 working day\"]",
+        "«\"daily\"»",
+        "must be a span of time, such as 36h or 2 working days: did you mean \"every 1 day\"?",
+    ),
     ("name = \"Large\"", "name = «\"Small\"»", "another rule is named \"Small\""),
     (
         "when.type = \"expense_report\"\nwhen.amount",
@@ -273,6 +309,26 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "remove `tell_submitter`: nobody is asked where a rule has a `decision`",
     ),
     ("[[rules.stages]]", "confirm = «1»\n[[rules.stages]]", "must be true or false, not a number"),
+    (
+        "[[rules.stages]]",
+        "comment_required = [«\"rejection\"»]\n[[rules.stages]]",
+        "must be \"approve\" or \"reject\"",
+    ),
+    (
+        "[[rules.stages]]",
+        "comment_required = [\"reject\", «\"reject\"»]\n[[rules.stages]]",
+        "\"reject\" is here twice",
+    ),
+    (
+        "[[rules.stages]]",
+        "comment_required = «true»\n[[rules.stages]]",
+        "must be a string, not true or false",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\ncomment_required = «[\"reject\"]»",
+        "remove `comment_required`: nobody is asked where a rule has a `decision`",
+    ),
     (
         "decision = \"approve\"",
         "decision = «\"approve\"»\nstages = [{ reviewers = [\"finance\"] }]",
@@ -382,13 +438,18 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Whatever is read follows the schema for editors, too.
 pub(crate) fn parse(text: &str) -> Result<Policy, Diagnostics> {
-    Policy::parse(text, "policy.toml", |file| match file {
-        "monthly.ics" => {
-            Ok(ics("SUMMARY:Stocktaking\nDTSTART;VALUE=DATE:20260131\nRRULE:FREQ=MONTHLY"))
+    let policy = Policy::parse(text, "policy.toml", |file| match file {
+        "hourly.ics" => {
+            Ok(ics("SUMMARY:Stocktaking\nDTSTART;VALUE=DATE:20260131\nRRULE:FREQ=HOURLY"))
         }
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
-    })
+    });
+    if policy.is_ok() {
+        assert_follows(text);
+    }
+    policy
 }
 
 pub(crate) fn policy(text: &str) -> Policy {
@@ -436,6 +497,104 @@ fn each_seeded_error_is_found_alone_and_in_its_place() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// In `VALID`, what is replaced by what, and what is offered instead.
+const OFFERED: &[(&str, &str, &str)] = &[
+    (
+        "when.amount.EUR = { up_to = 100 }",
+        "when.amount = \"<= 2000 CHF\"",
+        "such as `when.amount = { CHF = { up_to = 2000 } }`",
+    ),
+    (
+        "when.amount.EUR = { up_to = 100 }",
+        "when.amount.EUR = \"< 2000\"",
+        "such as `when.amount = { EUR = { below = 2000 } }`",
+    ),
+    ("{ up_to = 100 }", "{ max = 100 }", "did you mean `up_to`?"),
+    ("[[rules.stages]]", "[[stages]]", "it belongs in `[[rules.stages]]` or `[[default.stages]]`"),
+    ("[calendar]\n", "[calendar]\nmay_decide = true\n", "it belongs in `[operators]`"),
+    (
+        "name = \"Large\"",
+        "name = \"Large\"\ntype = \"expense_report\"",
+        "it belongs in `[rules.when]`",
+    ),
+    ("reviewers = [\"finance\"]", "approvers = [\"finance\"]", "did you mean `reviewers`?"),
+    (
+        "[groups]\n",
+        "[groups]\neverybody = [\"finance\"]\n",
+        "list the members of finance here, or ask both groups where they are asked: a group holds people, \
+         and no group",
+    ),
+    ("default = \"hr@", "default = \"finance\" # ", "name one person of finance: one decides here"),
+    ("deadline = \"1 day\"", "deadline = 3", "such as `deadline = \"2 working days\"`"),
+    (
+        "escalate = [{ reviewers = [\"cfo@example.com\"], deadline = \"1 day\" }]",
+        "escalate = \"cfo@example.com\"",
+        "such as `escalate = [{ reviewers = [\"manager's manager\"], deadline = \"1 working day\" }]`",
+    ),
+    ("[default]\n", "[[default]]\n", "such as `[default]`"),
+    ("[[absences]]\n", "[absences]\n", "such as `[[absences]]`"),
+];
+
+#[test]
+fn errors_come_with_an_example_of_what_was_meant() {
+    for (right, wrong, offered) in OFFERED {
+        assert!(VALID.contains(right), "{right} is not in the file");
+        let diagnostics = parse(&VALID.replacen(right, wrong, 1)).expect_err(wrong);
+        let help: Vec<&str> = diagnostics.iter().filter_map(|it| it.help.as_deref()).collect();
+        assert!(help.contains(offered), "{wrong}: {help:#?}");
+    }
+}
+
+fn away(who: &str, deputy: &str, from: &str, to: &str) -> String {
+    format!("[[absences]]\nreviewer = \"{who}@example.com\"\n{deputy}from = {from}\nto = {to}\n")
+}
+
+#[test]
+fn a_day_on_which_nobody_is_left_to_ask_is_an_error() {
+    let deputy = "deputy = \"dee@example.com\"\n";
+    let stage = |more: &str| {
+        format!(
+            "[default]\n[[default.stages]]\nreviewers = [\"ann@example.com\", \"bob@example.com\"]\n{more}\n"
+        )
+    };
+    let ann = away("ann", "", "2026-12-01", "2026-12-11");
+    let bob = away("bob", "", "2026-12-09", "2026-12-20");
+    // One of two is left, or a deputy is.
+    policy(&format!("{}{ann}", stage("")));
+    policy(&format!("{}{ann}", stage("quorum = \"all\"")));
+    policy(&format!("{}{ann}{}", stage(""), away("bob", deputy, "2026-12-09", "2026-12-20")));
+    policy(&format!("{}{ann}{}", stage(""), away("bob", "", "2026-12-12", "2026-12-20")));
+    let only = |text: String| match &found(&text)[..] {
+        [(line, _, marked, message)] => (*line, marked.clone(), message.clone()),
+        found => panic!("{found:?}"),
+    };
+    let pair = "[\"ann@example.com\", \"bob@example.com\"]".to_owned();
+    let none = "nobody is left on 2026-12-09: ann@example.com and bob@example.com are away without a \
+                deputy";
+    assert_eq!(only(format!("{}{ann}{bob}", stage(""))), (3, pair.clone(), none.to_owned()));
+    let one = "only 1 of the 2 approvers needed is left on 2026-12-01: ann@example.com is away without \
+               a deputy";
+    assert_eq!(only(format!("{}{ann}", stage("quorum = 2"))), (3, pair, one.to_owned()));
+    // A deputy who is away without one leaves nobody, either.
+    let dee = away("dee", "", "2026-12-10", "2026-12-10");
+    let chain = format!("{}{}{dee}", stage(""), away("ann", deputy, "2026-12-01", "2026-12-11"));
+    policy(&chain);
+    assert!(only(format!("{chain}{bob}")).2.contains("on 2026-12-10: "));
+    // In a level or a fallback.
+    let cfo = away("cfo", "", "2026-12-24", "2026-12-24");
+    for key in
+        ["fallback = [\"cfo@example.com\"]", "escalate = [{ reviewers = [\"cfo@example.com\"] }]"]
+    {
+        let (_, marked, message) = only(format!("{}{cfo}", stage(key)));
+        assert_eq!(marked, "[\"cfo@example.com\"]");
+        assert!(message.starts_with("nobody is left on 2026-12-24: cfo@"), "{message}");
+    }
+    // Who a manager is depends on the submitter.
+    policy(&format!(
+        "[managers]\ndefault = \"cfo@example.com\"\n[default]\nstages = [{{ reviewers = [\"manager\"] }}]\n{cfo}"
+    ));
 }
 
 #[test]

@@ -10,19 +10,29 @@ use ::toml::{
 use countersign_protos::{Json, MAX_NUMBER, text::did_you_mean};
 use jiff::civil::Date;
 
-use super::diagnostics::Diagnostic;
-use crate::{limits::MAX_NAME_BYTES, policy::MonthDay};
+use super::{
+    diagnostics::Diagnostic,
+    keys::{Form, Key},
+    meant::alias,
+};
+use crate::{
+    limits::MAX_NAME_BYTES,
+    policy::{AsOf, MonthDay},
+};
 
 const ONE_LINE: &str = "must be a string of one line, and not empty";
 
 /// Everything that was reported so far.
 pub(super) type Reports = RefCell<Vec<Diagnostic>>;
 
-/// A part of the file, its place, and where to report what is wrong with it.
+/// A part of the file, its place, what is expected there, and where to report what is wrong with it.
 #[derive(Clone)]
 pub(super) struct Node<'a, T> {
     pub(super) span: Range<usize>,
     inner: &'a T,
+    key: &'static Key,
+    /// That of the whole file.
+    file: &'static Key,
     reports: &'a Reports,
 }
 
@@ -49,9 +59,9 @@ impl<'a, T> Node<'a, T> {
         self.reports.borrow_mut().push(diagnostic);
     }
 
-    /// How much was reported so far.
+    /// How many errors were reported so far.
     pub(super) fn reported(&self) -> usize {
-        self.reports.borrow().len()
+        self.reports.borrow().iter().filter(|report| report.is_error()).count()
     }
 
     /// Reports what is wrong with all of it.
@@ -70,33 +80,59 @@ impl<'a, T> Node<'a, T> {
         text.text.parse().map_err(wrong).ok()
     }
 
-    fn value(&self, value: &'a Spanned<DeValue<'a>>) -> Value<'a> {
-        Node { span: value.span(), inner: value.get_ref(), reports: self.reports }
+    fn value(&self, value: &'a Spanned<DeValue<'a>>, key: &'static Key) -> Value<'a> {
+        Node {
+            span: value.span(),
+            inner: value.get_ref(),
+            key,
+            file: self.file,
+            reports: self.reports,
+        }
     }
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn new(root: &'a Spanned<DeTable<'a>>, reports: &'a Reports) -> Self {
-        Self { span: 0..0, inner: root.get_ref(), reports }
+    /// A whole file.
+    pub(super) fn new(
+        root: &'a Spanned<DeTable<'a>>,
+        key: &'static Key,
+        reports: &'a Reports,
+    ) -> Self {
+        Self { span: 0..0, inner: root.get_ref(), key, file: key, reports }
     }
 
-    /// Reports keys other than these.
-    pub(super) fn only(&self, known: &[&str]) {
-        for key in self.inner.keys() {
-            let name = key.get_ref();
-            if known.contains(&name.as_ref()) {
-                continue;
-            }
-            let help = match did_you_mean(name, known.iter().copied()) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => format!("known keys: {}", known.join(", ")),
-            };
-            self.report(Diagnostic::new(key.span(), format!("unknown key `{name}`")).help(help));
+    /// Reports unknown keys.
+    pub(super) fn only(&self) {
+        for key in self.inner.keys().filter(|key| self.key.key(key.get_ref()).is_none()) {
+            let message = format!("unknown key `{}`", key.get_ref());
+            let help = self.instead_of(key.get_ref());
+            self.report(Diagnostic::new(key.span(), message).help(help));
         }
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<Value<'a>> {
-        self.inner.get(key).map(|value| self.value(value))
+    /// What was probably meant by an unknown key.
+    fn instead_of(&self, name: &str) -> String {
+        let known = || self.key.keys().iter().map(|key| key.name);
+        let meant = alias(name, |name| self.key.key(name).is_some());
+        if let Some(meant) = meant.or_else(|| did_you_mean(name, known())) {
+            return format!("did you mean `{meant}`?");
+        }
+        let places: Vec<String> = match self.file.places(name) {
+            places if places.len() > 3 => Vec::new(),
+            places => places.iter().map(|place| format!("`{place}`")).collect(),
+        };
+        match places.is_empty() {
+            true => format!("known keys: {}", known().collect::<Vec<_>>().join(", ")),
+            false => format!("it belongs in {}", places.join(" or ")),
+        }
+    }
+
+    /// The value of a key that the table may have.
+    pub(super) fn get(&self, name: &str) -> Option<Value<'a>> {
+        let key = self.key.key(name);
+        debug_assert!(key.is_some(), "{name} is no key of {}", self.key.name);
+        let value = self.inner.get(name)?;
+        Some(self.value(value, key?))
     }
 
     /// The value, or a report that it is missing.
@@ -125,7 +161,7 @@ impl<'a> Table<'a> {
 
     /// The key `name`, or a default.
     pub(super) fn name(&self, default: &str) -> String {
-        let name = self.texts("name").into_iter().next();
+        let name = self.get("name").and_then(|name| name.line());
         name.map_or_else(|| default.to_owned(), |name| name.text.trim().to_owned())
     }
 
@@ -143,10 +179,15 @@ impl<'a> Table<'a> {
         array.array().iter().filter_map(Value::table).collect()
     }
 
-    /// Every key with its value.
+    pub(super) fn is_empty(&self) -> bool {
+        self.inner.is_empty()
+    }
+
+    /// Every name with its value, of a table with names of one's own.
     pub(super) fn entries(&self) -> Vec<(Text, Value<'a>)> {
+        let Form::Names(of) = &self.key.form else { return Vec::new() };
         let entries = self.inner.iter().map(|(key, value)| {
-            (Text { span: key.span(), text: key.get_ref().to_string() }, self.value(value))
+            (Text { span: key.span(), text: key.get_ref().to_string() }, self.value(value, of))
         });
         let mut entries: Vec<_> = entries.collect();
         entries.sort_by_key(|(key, _)| key.span.start);
@@ -164,14 +205,42 @@ impl<'a> Value<'a> {
             DeValue::Array(_) => "an array",
             DeValue::Table(_) => "a table",
         };
-        self.wrong(format!("must be {what}, not {found}"));
+        let diagnostic = Diagnostic::new(self.span.clone(), format!("must be {what}, not {found}"));
+        self.report(diagnostic.help(format!("such as `{}`", self.key.example)));
         None
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.inner, DeValue::Table(_))
+    }
+
+    /// A string's or a number's own characters; empty for everything else.
+    pub(super) fn written(&self) -> String {
+        match self.inner {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(number) => number.as_str().to_owned(),
+            DeValue::Float(number) => number.as_str().to_owned(),
+            _ => String::new(),
+        }
     }
 
     pub(super) fn text(&self) -> Option<Text> {
         match self.inner {
             DeValue::String(text) => Some(Text { span: self.span.clone(), text: text.to_string() }),
             _ => self.expected("a string"),
+        }
+    }
+
+    /// A string of one line.
+    pub(super) fn line(&self) -> Option<Text> {
+        let text = self.text()?;
+        self.check_line(&text);
+        Some(text)
+    }
+
+    fn check_line(&self, text: &Text) {
+        if text.text.trim().is_empty() || text.text.chars().any(char::is_control) {
+            self.wrong_at(text.span.clone(), ONE_LINE);
         }
     }
 
@@ -252,6 +321,21 @@ impl<'a> Value<'a> {
         date
     }
 
+    /// A date or a time, as TOML's own type or as a string.
+    pub(super) fn moment(&self) -> Option<AsOf> {
+        let text = match self.inner {
+            DeValue::Datetime(time) => time.to_string(),
+            DeValue::String(text) => text.to_string(),
+            _ => return self.expected("a date or time"),
+        };
+        self.parse(&Text { span: self.span.clone(), text })
+    }
+
+    /// The same as JSON.
+    pub(super) fn json(&self) -> String {
+        json(self.inner)
+    }
+
     /// A day off: a date, or a day of every year.
     pub(super) fn holiday(&self) -> Option<Holiday> {
         match self.inner {
@@ -262,7 +346,9 @@ impl<'a> Value<'a> {
 
     pub(super) fn array(&self) -> Vec<Value<'a>> {
         match self.inner {
-            DeValue::Array(values) => values.iter().map(|value| self.value(value)).collect(),
+            DeValue::Array(values) => {
+                values.iter().map(|value| self.value(value, self.key)).collect()
+            }
             _ => self.expected("an array").unwrap_or_default(),
         }
     }
@@ -281,24 +367,45 @@ impl<'a> Value<'a> {
         if matches!(self.inner, DeValue::Array(values) if values.is_empty()) {
             self.wrong("must not be empty");
         }
-        for text in &texts {
-            if text.text.trim().is_empty() || text.text.chars().any(char::is_control) {
-                self.wrong_at(text.span.clone(), ONE_LINE);
-            }
-        }
+        texts.iter().for_each(|text| self.check_line(text));
         texts
-    }
-
-    pub(super) fn is_table(&self) -> bool {
-        matches!(self.inner, DeValue::Table(_))
     }
 
     pub(super) fn table(&self) -> Option<Table<'a>> {
         match self.inner {
             DeValue::Table(table) => {
-                Some(Node { span: self.span.clone(), inner: table, reports: self.reports })
+                let Node { span, key, file, reports, .. } = self.clone();
+                Some(Node { span, inner: table, key, file, reports })
             }
             _ => self.expected("a table"),
+        }
+    }
+}
+
+/// A value as JSON. A number keeps its digits, as a string if JSON has no such number.
+pub(super) fn json(value: &DeValue<'_>) -> String {
+    let string = |text: &str| serde_json::Value::from(text).to_string();
+    let number = |text: &str| {
+        let unsigned = text.trim_start_matches('+');
+        let is_json = serde_json::from_str::<serde_json::Number>(unsigned).is_ok();
+        if is_json { unsigned.to_owned() } else { string(text) }
+    };
+    match value {
+        DeValue::String(text) => string(text),
+        DeValue::Integer(digits) => number(digits.as_str()),
+        DeValue::Float(digits) => number(digits.as_str()),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(time) => string(&time.to_string()),
+        DeValue::Array(values) => {
+            let values: Vec<String> = values.iter().map(|value| json(value.get_ref())).collect();
+            format!("[{}]", values.join(","))
+        }
+        DeValue::Table(table) => {
+            let member = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+                let key: &std::borrow::Cow<'_, str> = key.get_ref();
+                format!("{}:{}", string(key), json(value.get_ref()))
+            };
+            format!("{{{}}}", table.iter().map(member).collect::<Vec<_>>().join(","))
         }
     }
 }

@@ -1,4 +1,7 @@
-use jiff::{civil::DateTime, tz::TimeZone};
+use jiff::{
+    civil::{DateTime, date},
+    tz::TimeZone,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -146,11 +149,19 @@ fn a_night_at_work_has_an_hour_less_in_spring_and_one_more_in_autumn() {
     assert_eq!(twice.to_string(), "2026-10-25T00:30:00Z");
 }
 
+/// Of the database in the program, whatever the machine has: `worker/tests/check_policy.rs` holds that.
 #[test]
-fn zones_need_no_files_on_the_machine() {
-    let bundled = jiff::tz::TimeZoneDatabase::bundled();
-    for zone in ["Europe/Berlin", "America/New_York", "Asia/Kolkata"] {
-        assert!(bundled.get(zone).is_ok(), "{zone}");
+fn zones_follow_the_latest_laws() {
+    for (zone, at, local) in [
+        // Since March 2026, British Columbia changes its clocks no more.
+        ("America/Vancouver", "2026-12-21T17:00:00Z", "2026-12-21 10:00"),
+        ("America/Los_Angeles", "2026-12-21T17:00:00Z", "2026-12-21 09:00"),
+        ("Europe/Berlin", "2026-12-21T17:00:00Z", "2026-12-21 18:00"),
+        ("Asia/Kolkata", "2026-12-21T17:00:00Z", "2026-12-21 22:30"),
+    ] {
+        let zone = TimeZone::get(zone).expect(zone);
+        let at: Timestamp = at.parse().expect("a time");
+        assert_eq!(zone.to_datetime(at).strftime("%F %H:%M").to_string(), local);
     }
 }
 
@@ -263,9 +274,7 @@ fn what_is_recorded_reads_like_the_rule_and_is_read_again() {
 
 #[test]
 fn what_is_no_waiting_time_is_refused_with_its_reason() {
-    for text in
-        ["", "soon", "5", "two working days", "1.5 working days", "2 working", "-2 working days"]
-    {
+    for text in ["", "soon", "5", "1.5 working days", "2 working", "-2 working days", "daily"] {
         assert_eq!(text.parse::<Wait>(), Err(NotAWait::Form), "{text}");
     }
     for text in ["0s", "-1h", "0 working days"] {
@@ -274,6 +283,41 @@ fn what_is_no_waiting_time_is_refused_with_its_reason() {
     for text in ["400 days", "367 working days", "9000 working hours"] {
         assert_eq!(text.parse::<Wait>(), Err(NotAWait::TooLong), "{text}");
     }
+}
+
+#[test]
+fn how_people_say_a_time_is_answered_with_how_it_is_written() {
+    for (said, right) in [
+        ("3 business days", "3 working days"),
+        ("two working days", "2 working days"),
+        ("2 Workdays", "2 working days"),
+        ("1 weekday", "1 working day"),
+        ("4 business hours", "4 working hours"),
+        ("working day", "1 working day"),
+        ("a week", "7 days"),
+        ("one day", "1 day"),
+        ("2 months", "60 days"),
+        ("fortnight", "14 days"),
+    ] {
+        assert_eq!(said.parse::<Wait>(), Err(NotAWait::Meant(right.into())), "{said}");
+    }
+    for (said, right) in [
+        ("daily", "every 1 day"),
+        ("Hourly", "every 1 hour"),
+        ("weekly", "every 7 days"),
+        ("every day", "every 1 day"),
+        ("every working day", "every 1 working day"),
+        ("every 2 business days", "every 2 working days"),
+        ("a day", "1 day"),
+        ("2 business hours before the deadline", "2 working hours before the deadline"),
+    ] {
+        assert_eq!(said.parse::<Reminder>(), Err(NotAWait::Meant(right.into())), "{said}");
+        assert!(right.parse::<Reminder>().is_ok(), "{right}");
+    }
+    let error = NotAWait::Meant("3 working days".into()).to_string();
+    let says =
+        "must be a span of time, such as 36h or 2 working days: did you mean \"3 working days\"?";
+    assert_eq!(error, says);
 }
 
 #[test]
@@ -295,8 +339,16 @@ proptest! {
         start in 1_700_000_000..1_900_000_000_i64,
         number in 1..60_u32,
         days in any::<bool>(),
+        short_days in any::<bool>(),
     ) {
-        let calendar = with_hours(&["08:30-12:00", "13:00-17:15"]);
+        let mut calendar = with_hours(&["08:30-12:00", "13:00-17:15"]);
+        if short_days {
+            let short = ["10:00-11:30", "12:15-14:00"].map(|hours| hours.parse().expect("hours"));
+            calendar.hours_on = [("Tue", &short[..1]), ("Fri", &short[..]), ("Sat", &short[1..])]
+                .map(|(day, hours)| (day.parse().expect("a day"), hours.to_vec()))
+                .into();
+            calendar.extra_working_days = [date(2026, 12, 26), date(2025, 3, 30)].into();
+        }
         let start = Timestamp::from_second(start).expect("in range");
         let wait = if days { Wait::WorkingDays(number) } else { Wait::WorkingHours(number) };
         let end = wait.after(start, &calendar);
@@ -305,7 +357,9 @@ proptest! {
         let wall = calendar.time_zone.to_datetime(end);
         prop_assert!(calendar.is_working_day(wall.date()));
         let minute = wall.hour() as u16 * 60 + wall.minute() as u16;
-        prop_assert!(calendar.working_hours.iter().any(|h| (h.from..=h.to).contains(&minute)));
+        let hours = calendar.hours_on.iter().find(|(day, _)| day.to_string() == wall.strftime("%a").to_string());
+        let hours = hours.map_or(&calendar.working_hours, |(_, hours)| hours);
+        prop_assert!(hours.iter().any(|h| (h.from..=h.to).contains(&minute)));
         // And back again, by as much.
         if !days {
             let again = wait.after(wait.before(end, &calendar), &calendar);

@@ -24,6 +24,7 @@ use crate::usage;
 
 const ROUNDS: usize = 200;
 const APPROVALS: usize = 200;
+const TURNS: usize = 4;
 const WAITING: usize = 1_000;
 const FORGED: usize = 20_000;
 const ROUTED: usize = 100_000;
@@ -38,12 +39,13 @@ pub(crate) async fn measure() -> Result<()> {
     let stack = Stack::beside(temporal.clone()).without("COUNTERSIGN_LOG").start().await;
     let bench = Bench { grpc: temporal.grpc().await, stack };
 
-    eprintln!("Deciding {APPROVALS} approvals ...");
-    bench.whole_approvals(20, "warm-up").await?;
+    let stack = Stack::beside(temporal.clone()).without("COUNTERSIGN_LOG").with_metrics();
+    let watched = Bench { grpc: temporal.grpc().await, stack: stack.start().await };
+
+    eprintln!("Deciding {APPROVALS} approvals, and as many with metrics ...");
     let worker = bench.stack.worker().pid();
-    let before = usage::cpu(worker)?;
-    bench.whole_approvals(APPROVALS, "measured").await?;
-    let cpu = (usage::cpu(worker)? - before) / APPROVALS as u32;
+    let (cpu, with_metrics) = cpu_of_each(&bench, &watched).await?;
+    drop(watched);
 
     let (get, query) = bench.get_against_query().await?;
     let (post, calls) = bench.post_against_calls().await?;
@@ -77,6 +79,12 @@ pub(crate) async fn measure() -> Result<()> {
         "| send mails by SMTP, {REVIEWERS} for each approval | {mailed:.0} a second | none | |"
     );
     println!("| worker's processor time for one approval | {} | | |", ms(cpu));
+    println!(
+        "| the same with metrics, read after every {} approvals | {} | | {} |",
+        APPROVALS / TURNS,
+        ms(with_metrics),
+        ratio(with_metrics, cpu)
+    );
     println!("| worker's memory, {WAITING} approvals waiting | {full} MB ({idle} MB before) | | |");
     println!();
     println!(
@@ -85,6 +93,26 @@ pub(crate) async fn measure() -> Result<()> {
         temporal.must(["--version"]).await.trim()
     );
     Ok(())
+}
+
+/// The processor time of each one's worker for one approval. They take turns, so that both meet the same machine.
+async fn cpu_of_each(plain: &Bench, watched: &Bench) -> Result<(Duration, Duration)> {
+    let (mut of_plain, mut of_watched) = (Duration::ZERO, Duration::ZERO);
+    for bench in [plain, watched] {
+        bench.whole_approvals(20, "warm-up").await?;
+    }
+    for turn in 0..TURNS {
+        for (bench, spent) in [(plain, &mut of_plain), (watched, &mut of_watched)] {
+            let worker = bench.stack.worker().pid();
+            let before = usage::cpu(worker)?;
+            bench.whole_approvals(APPROVALS / TURNS, &format!("measured-{turn}")).await?;
+            if std::ptr::eq(bench, watched) {
+                bench.stack.watch("worker", "/metrics").await;
+            }
+            *spent += usage::cpu(worker)? - before;
+        }
+    }
+    Ok((of_plain / APPROVALS as u32, of_watched / APPROVALS as u32))
 }
 
 struct Bench {
@@ -155,8 +183,9 @@ impl Bench {
             .await;
             posts.push(
                 timed(async {
-                    let page = self.stack.press(&link, "approve", "").await;
-                    ensure!(page.status == 200, "a decision is shown: {}", page.text());
+                    let fields = [("verdict", "approve")];
+                    let answer = self.stack.reader().submit_as_json(&link, &fields).await;
+                    ensure!(answer.status == 200, "a decision is taken: {}", answer.body);
                     Ok(())
                 })
                 .await?,

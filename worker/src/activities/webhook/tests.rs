@@ -5,11 +5,15 @@ use std::{
     thread,
 };
 
-use countersign_protos::text::to_message;
+use countersign_protos::{
+    text::to_message,
+    v1::{StageOutcome, Vote},
+};
 use serde_json::Value;
 use tokio::net::TcpSocket;
 
 use super::*;
+use crate::testing::{docs_schema, is_valid, strict};
 
 const SECRET: &str = countersign_protos::TEST_WEBHOOK_SECRETS[0];
 const OTHER_SECRET: &str = countersign_protos::TEST_WEBHOOK_SECRETS[1];
@@ -19,6 +23,29 @@ fn webhook(url: &str, client: ClientBuilder) -> Webhook {
     let mut webhook = Webhook::new(url, SECRET.parse().expect("a secret")).expect("certificates");
     webhook.client = client.build().expect("certificates");
     webhook
+}
+
+#[test]
+fn what_the_webhook_gets_is_as_its_schema_says() {
+    let schema = strict(docs_schema("webhook"));
+    let decided_at = Some(to_message("2026-11-24T09:00:00Z".parse().expect("a time")));
+    for status in [Status::Approved, Status::Rejected, Status::Expired, Status::Withdrawn] {
+        let vote = Vote { reviewer: "ann@example.com".into(), decided_at, ..Vote::default() };
+        let stage = StageOutcome { decisions: vec![vote], ..StageOutcome::default() };
+        let outcome = Outcome {
+            status: status.into(),
+            submission_id: "S-1".into(),
+            decided_at,
+            operator: true,
+            stages: vec![stage],
+            ..Outcome::default()
+        };
+        let body: Value = serde_json::from_str(&body("po-1", &outcome)).expect("JSON");
+        assert!(is_valid(&schema, &body));
+        let mut other = body.clone();
+        other["data"].as_object_mut().expect("an object").remove("workflowId");
+        assert!(!is_valid(&schema, &other));
+    }
 }
 
 async fn delivered(webhook: &Webhook) -> Result<String, WebhookError> {

@@ -18,7 +18,7 @@ use crate::{
     mail::Writer,
     policy::{FollowUp, Plan, PlannedStage, TimePlan},
     recorded::{About, Issued, Notice},
-    testing::{address, keys},
+    testing::{address, docs_schema, is_valid, keys, strict},
     validation::{Routing, validate},
 };
 
@@ -230,6 +230,23 @@ fn the_details_begin_with_the_amount_the_action_or_the_title_alone() {
 }
 
 #[test]
+fn a_time_out_that_ends_an_approval_before_its_deadline_stands_in_the_details() {
+    let words = "**Temporal ends this workflow at Wed 25 Nov 2026, 09:59 UTC**, before the deadline of \
+                 Finance: it was started with a time-out.";
+    let mut case = case();
+    for (ends, is_said) in
+        [(None, false), (Some("2026-11-25T09:59:00Z"), true), (Some("2026-11-25T10:00:01Z"), false)]
+    {
+        case.times_out(ends.map(at));
+        assert_eq!(case.details().contains(words), is_said, "{}", case.details());
+        assert_eq!(case.status().times_out_at.is_some(), ends.is_some());
+    }
+    case.times_out(Some(at("2026-11-25T09:59:00Z")));
+    decide(&mut case, Verdict::Approve, "cy", "2026-11-24T12:00:00Z");
+    assert!(!case.details().contains("Temporal ends"), "it is decided: {}", case.details());
+}
+
+#[test]
 fn times_are_those_of_the_calendars_zone() {
     let mut case = planned_case(|plan| plan.time_zone = "America/Los_Angeles".into());
     assert_eq!(case.status().time_zone, "America/Los_Angeles");
@@ -317,6 +334,67 @@ fn what_has_not_taken_the_outcome_yet_is_said_until_it_has() {
     said(&case, "the webhook to accept the outcome");
 }
 
+/// A search attribute, as Temporal gets it.
+fn attribute(case: &Case, name: &str) -> String {
+    let mut fields = SearchAttributes::updates_to_proto(case.search_attributes()).indexed_fields;
+    String::from_utf8(fields.remove(name).expect("it is written").data).expect("UTF-8")
+}
+
+#[test]
+fn a_search_finds_until_when_the_open_stage_has_to_be_decided_and_nothing_afterwards() {
+    let mut case = case();
+    let deadline = |case: &Case| attribute(case, ATTRIBUTE_DEADLINE);
+    assert_eq!(deadline(&case), "\"2026-11-25T10:00:01.000000000Z\"");
+    decide(&mut case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
+    assert_eq!(deadline(&case), "[]", "nobody waits any more");
+    case.sealed();
+    assert_eq!(deadline(&case), "[]");
+
+    let mut unopened = Case::default();
+    let stages =
+        vec![stage("Manager", &["ann"], Quorum::Any), stage("Finance", &["bob"], Quorum::Any)];
+    begin_with(&mut unopened, &Plan::asking(Default::default(), address("sue"), stages));
+    assert_eq!(deadline(&unopened), "[]");
+    open(&mut unopened, &["a"], "2026-11-24T09:00:00.5Z");
+    assert_eq!(deadline(&unopened), "\"2026-11-25T09:00:00.500000000Z\"");
+    decide(&mut unopened, Verdict::Approve, "ann", "2026-11-24T10:00:00Z");
+    assert_eq!(deadline(&unopened), "[]", "the next stage is not open yet");
+    open(&mut unopened, &["b"], "2026-11-24T10:00:01Z");
+    assert_eq!(deadline(&unopened), "\"2026-11-25T10:00:01.000000000Z\"", "the next stage's");
+    unopened.handle(Event::TimePassed, at("2026-11-30T00:00:00Z"));
+    assert_eq!(deadline(&unopened), "[]");
+}
+
+#[test]
+fn a_follow_up_workflow_that_fails_while_the_approval_is_open_is_to_be_seen_wherever_one_looks() {
+    let now = at("2026-11-24T12:00:00Z");
+    let mut case = planned_case(|plan| {
+        plan.webhook = true;
+        let (workflow, task_queue) = ("Purchase".into(), "purchases".into());
+        plan.follow_ups.approved = Some(FollowUp { workflow, task_queue, namespace: None });
+    });
+    decide(&mut case, Verdict::Approve, "di", "2026-11-24T12:00:00Z");
+    assert!(matches!(case.next(now), Step::EndStage { .. }));
+    assert!(matches!(case.next(now), Step::Conclude { .. }));
+    case.sealed();
+    assert!(matches!(case.next(now), Step::Act(_)), "the follow-up workflow");
+    assert!(matches!(case.next(now), Step::Act(_)), "the webhook");
+    case.handle(started(Ok(())), now);
+    case.next_wait(now);
+    let why = "laptops-approved-7 failed: no budget";
+    case.handle(Event::FollowUpFailed(why.to_owned()), now);
+    assert!(case.has_changed() && case.next_wait(now).publish, "a search finds it at once");
+    assert_eq!(attribute(&case, ATTRIBUTE_UNDELIVERABLE), "true");
+    let outcome = case.outcome();
+    assert_eq!((&*case.status().follow_up_error, &*outcome.follow_up_error), (why, why));
+    assert!(!outcome.child_workflow_id.is_empty(), "it was started");
+    let shown = format!("**The follow-up workflow has failed**: {why}");
+    assert!(case.details().contains(&shown), "{}", case.details());
+    case.handle(Event::WebhookFinished(Ok(())), now);
+    let Step::Wait(wait) = case.next(now) else { panic!("for the notice") };
+    assert!(wait.until.is_some(), "nothing waits for it: {wait:?}");
+}
+
 #[test]
 fn only_what_a_workflow_has_is_unset() {
     let foreign = SearchAttributeKey::<String>::keyword("Department").value_set("IT".into());
@@ -380,6 +458,51 @@ fn each_end_has_its_reason() {
     let mut case = case();
     case.handle(Event::Cancelled(reason.into()), at);
     assert_eq!(case.outcome().reason, format!("Withdrawn: {reason}"), "one full stop is enough");
+}
+
+/// With whatever there is in them, and with nothing else.
+#[test]
+fn status_and_outcome_are_as_their_schemas_say() {
+    let schemas = ["status", "outcome"].map(|name| strict(docs_schema(name)));
+    let check = |case: &Case| {
+        let status = payload::encode(&case.status(), Encoding::JsonPlain);
+        let outcome = payload::encode(&case.outcome(), Encoding::JsonPlain);
+        for (schema, sent) in schemas.iter().zip([status, outcome]) {
+            let sent = serde_json::from_slice(&sent.data).expect("JSON");
+            assert!(is_valid(schema, &sent));
+        }
+    };
+    let now = at("2026-11-24T12:00:00Z");
+    check(&Case::default());
+    check(&case());
+    let mut ended = case();
+    let json = |message: &str| payload::Payload {
+        data: message.as_bytes().to_vec(),
+        ..payload::encode(&v1::Submission::default(), Encoding::JsonPlain)
+    };
+    ended.send("remind", &[json(r#"{"reviewer": "cy@example.com"}"#)], now);
+    ended.send(
+        "reassign",
+        &[json(r#"{"reviewer": "di@example.com", "to": "eve@example.com"}"#)],
+        now,
+    );
+    ended.send("approve", &[json("{}")], now);
+    check(&ended);
+    ended.send("withdraw", &[json(r#"{"reason": "ordered twice"}"#)], now);
+    check(&ended);
+    let mut late = case();
+    late.handle(Event::TimePassed, at("2026-11-30T00:00:00Z"));
+    check(&late);
+    let mut approved = approved_by(Quorum::All, 2, 3, 0b01);
+    approved.sealed();
+    approved.handle(started(Err("refused")), now);
+    approved.handle(Event::WebhookFinished(Err("410 Gone".to_owned())), now);
+    check(&approved);
+    let is_signed = !approved.status().jws.is_empty();
+    assert!(is_signed && approved.status().stages[0].reviewers[1].vote.is_some());
+    // Each schema is about something.
+    assert!(!is_valid(&schemas[0], &serde_json::json!({"status": "DONE"})));
+    assert!(!is_valid(&schemas[1], &serde_json::json!({"stage": []})));
 }
 
 /// An approval by so many votes in each of these stages of three. Of the bits of `by_operators`, each says

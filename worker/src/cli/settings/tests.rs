@@ -29,6 +29,7 @@ fn everything_that_is_wrong_is_named_at_once() {
         (KEYS, "c2hvcnQ="),
         (NOTIFY, "pigeon:coop"),
         (Secret::WEBHOOK_SECRET.name, "whsec_AAEC,hush"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
     ];
     let long = "q".repeat(248);
     let flags = [
@@ -50,6 +51,8 @@ fn everything_that_is_wrong_is_named_at_once() {
         "xml",
         "--allow-insecure",
         "yes",
+        "--metrics-listen",
+        "9464",
     ];
     let wrong = check(&secrets, &flags).expect_err("wrong");
     for name in [
@@ -67,10 +70,45 @@ fn everything_that_is_wrong_is_named_at_once() {
         "COUNTERSIGN_LOG: is not a tracing filter",
         "COUNTERSIGN_LOG_FORMAT: must be text or json",
         "COUNTERSIGN_ALLOW_INSECURE: must be true or false",
+        "COUNTERSIGN_METRICS_LISTEN: must be ADDRESS:PORT, such as 0.0.0.0:9464",
+        "OTEL_EXPORTER_OTLP_ENDPOINT: must be a URL",
     ] {
         assert!(wrong.contains(name), "{name} is missing in:\n{wrong}");
     }
     assert!(!wrong.contains("hush"), "a secret: {wrong}");
+}
+
+/// As `docker run --env-file` leaves them around a value.
+#[test]
+fn quotation_marks_around_any_setting_are_named() {
+    let names = [
+        "public-url",
+        "mail-from",
+        "mail-rate",
+        "organization",
+        "reviewers",
+        "policy",
+        "webhook-url",
+        "task-queue",
+        "log",
+        "log-format",
+        "allow-insecure",
+    ];
+    let flags = names.map(|name| format!("--{name}=\"some\""));
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let secrets = [
+        (KEYS, "\"some\""),
+        (NOTIFY, "smtps://mail.example.com"),
+        (Secret::WEBHOOK_SECRET.name, "'some'"),
+    ];
+    let wrong = check(&secrets, &flags).expect_err("wrong");
+    let variables =
+        names.map(|name| format!("COUNTERSIGN_{}", name.replace('-', "_").to_uppercase()));
+    let secrets = [KEYS, Secret::WEBHOOK_SECRET.name].map(str::to_owned);
+    for name in variables.iter().chain(&secrets) {
+        let named = format!("{name}: has quotation marks around it");
+        assert!(wrong.contains(&named), "{named} is missing in:\n{wrong}");
+    }
 }
 
 #[test]
