@@ -13,11 +13,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .enable_type_names()
         .compile_well_known_types()
         .extern_path(".google.protobuf", "::pbjson_types")
+        .extern_path(".google.protobuf.Value", "crate::Json")
         .compile_fds(descriptors.clone())?;
 
     pbjson_build::Builder::new()
         .register_descriptors(&descriptors.encode_to_vec())?
         .extern_path(".google.protobuf", "::pbjson_types")
+        .extern_path(".google.protobuf.Value", "crate::Json")
         // Fields and enum values of a newer version must not make its message unreadable.
         .ignore_unknown_fields()
         .ignore_unknown_enum_variants()

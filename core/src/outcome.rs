@@ -45,6 +45,7 @@ pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcom
         routed_by: routed_by(plan).to_owned(),
         time_zone: plan.time_zone.clone(),
         digest: plan.digest.clone(),
+        action_digest: plan.action_digest.clone(),
         execution_key: execution_key(chain, &plan.digest),
         basis: basis(approval).to_owned(),
         operator: operator_had_a_part(approval),
@@ -109,6 +110,7 @@ pub fn claims(outcome: &v1::Outcome, chain: Chain<'_>) -> Claims {
         basis: outcome.basis.clone(),
         operator: outcome.operator,
         digest: outcome.digest.clone(),
+        action_digest: outcome.action_digest.clone(),
         execution_key: outcome.execution_key.clone(),
         decided_at: decided_at.unwrap_or_default().to_string(),
     }

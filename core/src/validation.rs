@@ -2,6 +2,8 @@
 //!
 //! The worker's settings come in as [`Routing`]; the activity around this records the plan.
 
+mod document;
+
 use std::{collections::BTreeSet, fmt::Display, str::FromStr};
 
 use countersign_protos::{
@@ -9,14 +11,11 @@ use countersign_protos::{
     text,
     v1::{self, Document, Problem, Submission, Submitter},
 };
-use iso_currency::Currency;
-use jiff::{Timestamp, civil::Date};
-use url::Url;
+use jiff::Timestamp;
 
 use crate::{
     approval::{EmailAddress, OnDeadline, Quorum},
     limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
-    money::{self, Money, NotMoney},
     policy::{
         Absence, Calendar, MAX_REMINDERS, Plan, PlannedLevel, PlannedStage, Policy, Reminder,
         Route, TimePlan, Wait, most_bytes,
@@ -34,10 +33,6 @@ pub struct Routing {
 
 /// The last one says how many more there are.
 const MAX_PROBLEMS: usize = 200;
-const MAX_ITEMS: usize = 1_000;
-const MAX_ATTACHMENTS: usize = 50;
-/// As long as signed URLs get: servers take a request line of 8,000 octets and more (RFC 9112, 3).
-const MAX_URI_CHARS: usize = 8_192;
 /// A submission is carried in the input of each mail's activity, and once more with its workflow.
 /// Temporal takes 4 MiB a message and 2 MiB a payload: <https://docs.temporal.io/cloud/limits>.
 const MAX_CARRIED_BYTES: usize = 2 * 1024 * 1024;
@@ -203,11 +198,11 @@ impl Checks {
             self.report("$.submitter", "is required: an object with name and email");
         }
         if submission.document.is_none() {
-            self.report("$.document", "is required: an object with title, amount and currency");
+            self.report("$.document", "is required: an object with a title");
         }
         let submitter = submission.submitter.as_ref().and_then(|who| self.submitter(who));
         if let Some(document) = &mut submission.document {
-            self.document(document);
+            document::check(self, document);
         }
         // Any other time could be written into the history, but not read back.
         if submission.submitted_at.as_ref().is_some_and(|time| text::timestamp(time).is_none()) {
@@ -225,93 +220,6 @@ impl Checks {
             return None;
         }
         self.accept("$.submitter.email", submitter.email.parse())
-    }
-
-    fn document(&mut self, document: &mut Document) {
-        self.required("$.document.title", &document.title, 200);
-        self.line("$.document.category", &document.category, 200);
-        self.text("$.document.description", &document.description, 10_000);
-        let currency = match document.currency.as_str() {
-            "" => {
-                self.report("$.document.currency", "is required");
-                None
-            }
-            code => self.accept("$.document.currency", money::currency(code)),
-        };
-        if let Some(currency) = currency {
-            document.currency = currency.code().to_owned();
-        }
-        let amount = self.amount("$.document.amount", &mut document.amount, currency);
-        if amount.is_some_and(|amount| amount.is_negative()) {
-            self.report("$.document.amount", "must not be negative");
-        }
-        self.items(document, amount, currency);
-        if document.attachments.len() > MAX_ATTACHMENTS {
-            self.report(
-                "$.document.attachments",
-                format!("has more than {MAX_ATTACHMENTS} elements"),
-            );
-            return;
-        }
-        for (i, uri) in document.attachments.iter().enumerate() {
-            let path = format!("$.document.attachments[{i}]");
-            self.line(&path, uri, MAX_URI_CHARS);
-            if Url::parse(uri).is_err() {
-                self.report(&path, "must be a URI, such as s3://bucket/invoice.pdf");
-            }
-        }
-    }
-
-    /// Puts an amount into its currency's decimals. Without a currency only its form is checked.
-    fn amount(
-        &mut self,
-        path: &str,
-        text: &mut String,
-        currency: Option<Currency>,
-    ) -> Option<Money> {
-        if text.is_empty() {
-            self.report(path, "is required");
-            return None;
-        }
-        // CLF has as many decimals as any currency.
-        let money = Money::parse(text, currency.unwrap_or(Currency::CLF));
-        match (&money, currency) {
-            (Err(NotMoney::Ambiguous { .. } | NotMoney::TooManyDecimals(_)), None) => return None,
-            (Ok(money), Some(_)) => *text = money.digits(),
-            _ => {}
-        }
-        self.accept(path, money)
-    }
-
-    fn items(
-        &mut self,
-        document: &mut Document,
-        amount: Option<Money>,
-        currency: Option<Currency>,
-    ) {
-        if document.items.len() > MAX_ITEMS {
-            return self.report("$.document.items", format!("has more than {MAX_ITEMS} elements"));
-        }
-        let mut amounts = Vec::new();
-        for (i, item) in document.items.iter_mut().enumerate() {
-            let path = format!("$.document.items[{i}]");
-            self.line(&format!("{path}.description"), &item.description, 500);
-            amounts.extend(self.amount(&format!("{path}.amount"), &mut item.amount, currency));
-            if !item.date.is_empty() && !is_date(&item.date) {
-                self.report(&format!("{path}.date"), "must be a date, such as 2026-11-24");
-            }
-        }
-        let (Some(amount), Some(currency)) = (amount, currency) else { return };
-        if amounts.len() == document.items.len() && !amounts.is_empty() {
-            let sum = Money::sum(currency, amounts);
-            if sum != amount {
-                let (sum, amount) = (sum.digits(), amount.digits());
-                self.report(
-                    "$.document.items",
-                    format!("add up to {sum}, not to the amount {amount}"),
-                );
-            }
-        }
     }
 
     fn default_stage(
@@ -536,18 +444,15 @@ fn trim(submission: &mut Submission) {
         [name, department, employee_id]
     });
     let document = document.iter_mut().flat_map(|document| {
-        let Document { title, category, items, .. } = document;
-        items.iter_mut().map(|item| &mut item.description).chain([title, category])
+        let Document { title, category, items, details, .. } = document;
+        let items = items.iter_mut().map(|item| &mut item.description);
+        items.chain(details.iter_mut().map(|detail| &mut detail.label)).chain([title, category])
     });
     for text in submitter.chain(document).chain([submission_type]) {
         if text.trim().len() < text.len() {
             *text = text.trim().to_owned();
         }
     }
-}
-
-fn is_date(text: &str) -> bool {
-    text.len() == 10 && text.parse::<Date>().is_ok()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ outcome that are not declared here are ignored, and absent ones have their defau
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from temporalio import workflow
 
@@ -24,14 +24,32 @@ class Item(TypedDict):
     date: NotRequired[str]
 
 
+class Detail(TypedDict):
+    label: str
+    value: str
+
+
+class Action(TypedDict):
+    """What is done once it is approved: see once.py."""
+
+    name: str
+    arguments: NotRequired[Any]
+    risk: NotRequired[str]
+    reason: NotRequired[str]
+    onBehalfOf: NotRequired[str]
+
+
 class Document(TypedDict):
     title: str
-    amount: str
-    currency: str
+    # Together or not at all.
+    amount: NotRequired[str]
+    currency: NotRequired[str]
     category: NotRequired[str]
     description: NotRequired[str]
     items: NotRequired[list[Item]]
     attachments: NotRequired[list[str]]
+    details: NotRequired[list[Detail]]
+    action: NotRequired[Action]
 
 
 class Submission(TypedDict):

@@ -1,20 +1,48 @@
-"""Runs PurchaseWorkflow. TEMPORAL_ADDRESS and other TEMPORAL_ variables set the connection to Temporal."""
+"""Runs PurchaseWorkflow and ToolCallWorkflow.
+
+TEMPORAL_ADDRESS and other TEMPORAL_ variables set the connection to Temporal, and JWKS says where the public
+keys of outcomes are: the URL of the signaler's /.well-known/jwks.json, or a file. Without it, no tool is run.
+"""
 
 import asyncio
 import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.worker import Worker
 
 from purchase import PurchaseWorkflow
+from tool_call import ToolCallWorkflow
+
+
+def activities() -> list:
+    if "JWKS" not in os.environ:
+        return []
+    # They need packages that the workflows do not.
+    from tools import Tools
+    from verify import public_keys
+
+    folder = Path(os.environ.get("RUNS", "."))
+    keys = public_keys(os.environ["JWKS"])
+    return [Tools(keys, str(folder / "runs.db"), folder / "refunds.jsonl").run_tool]
 
 
 async def main() -> None:
     logging.basicConfig(level=logging.INFO)
     settings = {"target_host": "localhost:7233"} | ClientConfig.load_client_connect_config()
     client = await Client.connect(**settings)
-    await Worker(client, task_queue="purchases", workflows=[PurchaseWorkflow]).run()
+    workflows = [PurchaseWorkflow, ToolCallWorkflow]
+    with ThreadPoolExecutor() as threads:
+        await Worker(
+            client,
+            task_queue="purchases",
+            workflows=workflows,
+            activities=activities(),
+            activity_executor=threads,
+        ).run()
 
 
 asyncio.run(main())

@@ -25,6 +25,9 @@ pub struct Claims {
     pub operator: bool,
     /// What was decided: see [`digest`](crate::digest).
     pub digest: String,
+    /// What may be done: see [`action_digest`](crate::action_digest). Empty if there is no action.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub action_digest: String,
     /// The same for each delivery: see [`execution_key`](crate::execution_key).
     pub execution_key: String,
     /// When (RFC 3339).
@@ -155,6 +158,7 @@ mod tests {
             basis: "people".into(),
             operator: false,
             digest: "v1:0".into(),
+            action_digest: String::new(),
             execution_key: "0".into(),
             decided_at: "2026-11-24T10:00:00Z".into(),
         }
@@ -172,6 +176,16 @@ mod tests {
         let published = serde_json::to_string(&rotated.jwks()).expect("JSON");
         let read: Jwks = serde_json::from_str(&published).expect("a JWK set");
         assert_eq!(read.verify(&jws), Ok(claims()));
+    }
+
+    #[test]
+    fn what_may_be_done_is_signed_and_costs_nothing_where_there_is_no_action() {
+        let action_digest = "a".repeat(64);
+        let with_action = Claims { action_digest: action_digest.clone(), ..claims() };
+        let jws = keys(KEY_A).first().sign(&with_action);
+        let read = keys(KEY_A).jwks().verify(&jws).expect("genuine");
+        assert_eq!(read.action_digest, action_digest);
+        assert!(!serde_json::to_string(&claims()).expect("JSON").contains("action"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod approval_id;
 mod confirmation;
 mod digest;
+mod json;
 mod jws;
 mod keys;
 mod organization;
@@ -24,7 +25,8 @@ pub mod text;
 
 pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash};
 pub use confirmation::Pressed;
-pub use digest::{digest, execution_key, is_newer};
+pub use digest::{action_digest, digest, execution_key, is_newer};
+pub use json::{Json, MAX_DEPTH, MAX_NUMBER};
 pub use jws::{Claims, InvalidJws, Jwks};
 pub use keys::{
     LinkKey, LinkKeys, LinkKeysError, TEST_KEYS, TEST_WEBHOOK_SECRETS, guessable, listed,

@@ -9,16 +9,20 @@ use prost_types::{
 use serde_json::{Map, Value, json};
 
 /// What a submission needs, by the names of its messages. The worker's tests compare it with what it accepts.
-const REQUIRED: [(&str, &[&str]); 6] = [
+const REQUIRED: [(&str, &[&str]); 8] = [
     ("Submission", &["submissionId", "submitter", "document"]),
     ("Submitter", &["name", "email"]),
-    ("Document", &["title", "amount", "currency"]),
+    ("Document", &["title"]),
+    ("Detail", &["label", "value"]),
+    ("Action", &["name"]),
     ("Item", &["amount"]),
     ("Policy", &["stages"]),
     ("Stage", &["reviewers"]),
 ];
+/// Fields of a submission that come together or not at all.
+const TOGETHER: (&str, [&str; 2]) = ("Document", ["amount", "currency"]);
 /// Messages of a submission in which unknown fields are refused.
-const CLOSED: [&str; 3] = ["Submission", "Policy", "Stage"];
+const CLOSED: [&str; 4] = ["Submission", "Action", "Policy", "Stage"];
 /// Fields of a submission that may be JSON numbers.
 const NUMBERS: [(&str, &str); 3] =
     [("Document", "amount"), ("Item", "amount"), ("Stage", "quorum")];
@@ -100,6 +104,9 @@ impl Messages {
             let required = REQUIRED.iter().find(|(name, _)| *name == message.name());
             if let Some((_, fields)) = required {
                 schema["required"] = json!(fields);
+            }
+            if let (true, [one, other]) = (TOGETHER.0 == message.name(), TOGETHER.1) {
+                schema["dependencies"] = json!({one: [other], other: [one]});
             }
             if CLOSED.contains(&message.name()) {
                 schema["additionalProperties"] = json!(false);

@@ -9,14 +9,18 @@ use jiff::{Timestamp, civil::DateTime};
 use serde_json::value::RawValue;
 
 use crate::{
+    Json, json,
     payload::{self, Encoding, Fields, Payload, PayloadError},
     text,
-    v1::{Document, Item, Policy, Problem, Stage, Submission, Submitter},
+    v1::{Action, Detail, Document, Item, Policy, Problem, Stage, Submission, Submitter},
 };
 
 /// The largest submission, in bytes: one mail's worth, and far below Temporal's 2 MiB for a payload,
 /// since a history holds it several times.
 pub const MAX_BYTES: usize = 256 * 1024;
+
+/// Where they are in binary.
+const ARGUMENTS: &str = "$.document.action.arguments";
 
 /// Reads a workflow's start input. Without problems the submission has the right shape; the worker
 /// checks whether it makes sense.
@@ -46,7 +50,11 @@ fn small(payloads: &[Payload]) -> Result<&Payload, PayloadError> {
 
 fn read_payload(payload: &Payload) -> Result<(Submission, Vec<Problem>), PayloadError> {
     if Encoding::of(&payload.metadata)? == Encoding::BinaryProtobuf {
-        return Ok((without_unset_times(payload::decode_binary(payload)?), Vec::new()));
+        let submission: Submission = payload::decode_binary(payload)?;
+        let action = submission.document.as_ref().and_then(|document| document.action.as_ref());
+        let arguments = action.and_then(|action| action.arguments.as_ref());
+        let problems = arguments.map(|it| it.problems(ARGUMENTS)).unwrap_or_default();
+        return Ok((without_unset_times(submission), problems));
     }
     let json = serde_json::from_slice::<&RawValue>(&payload.data)
         .map_err(|error| PayloadError::Data(format!("not JSON: {error}")))?;
@@ -95,7 +103,17 @@ const INSIDE: [(&str, &[&str]); 3] = [
     ("submitter", &["name", "email", "department", "employeeId"]),
     (
         "document",
-        &["title", "amount", "currency", "category", "description", "items", "attachments"],
+        &[
+            "title",
+            "amount",
+            "currency",
+            "category",
+            "description",
+            "items",
+            "attachments",
+            "details",
+            "action",
+        ],
     ),
     ("approval", &["stages"]),
 ];
@@ -124,6 +142,11 @@ fn submission(object: Object<'_>) -> Submission {
                 date: item.string("date"),
             }),
             attachments: document.strings("attachments"),
+            details: document.objects("details", |detail| Detail {
+                label: detail.string("label"),
+                value: detail.string("value"),
+            }),
+            action: document.object("action").map(action),
         }),
         submitted_at: object.time("submittedAt"),
         approval: object.object("approval").map(|approval| {
@@ -131,6 +154,18 @@ fn submission(object: Object<'_>) -> Submission {
             approval.only(&["stages"], &[]);
             Policy { stages: approval.objects("stages", stage) }
         }),
+    }
+}
+
+fn action(object: Object<'_>) -> Action {
+    // Ignoring `argument` would have something else done than was meant.
+    object.only(&["name", "arguments", "risk", "reason", "onBehalfOf"], &[]);
+    Action {
+        name: object.string("name"),
+        arguments: object.json("arguments"),
+        risk: object.string("risk"),
+        reason: object.string("reason"),
+        on_behalf_of: object.string("onBehalfOf"),
     }
 }
 
@@ -240,6 +275,11 @@ impl<'a> Object<'a> {
     /// `null` means absent, as in protobuf's JSON mapping, and so does `""`, which exports write for
     /// missing values.
     fn value(&self, name: &str) -> Option<Value<'a>> {
+        self.given(name).filter(|value| value.json.get() != "\"\"")
+    }
+
+    /// As [`value`](Self::value), for a field in which `""` is a value like others.
+    fn given(&self, name: &str) -> Option<Value<'a>> {
         let fields = self.fields.get(&snake_case(name))?;
         for (other, _) in &fields[1..] {
             // Choosing one would be a guess.
@@ -248,11 +288,14 @@ impl<'a> Object<'a> {
         }
         let path = format!("{}.{name}", self.path);
         let json = fields.last()?.1;
-        (!matches!(json.get(), "null" | "\"\"")).then_some(Value {
-            path,
-            json,
-            problems: self.problems,
-        })
+        (json.get() != "null").then_some(Value { path, json, problems: self.problems })
+    }
+
+    fn json(&self, name: &str) -> Option<Json> {
+        let value = self.given(name)?;
+        let (json, problems) = json::read(value.json, &value.path);
+        self.problems.borrow_mut().extend(problems);
+        Some(json)
     }
 
     fn string(&self, name: &str) -> String {

@@ -118,6 +118,28 @@ pub fn clean(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n").chars().filter(|c| !misleads(*c)).collect()
 }
 
+/// What a program will use, as people read it: nothing is removed, and what [`clean`] would remove or nobody
+/// would see is named, as in `⟨U+202E⟩`.
+pub fn visible(text: &str) -> String {
+    named(text, |c| misleads(c) || is_blank(c))
+}
+
+/// [`visible`], on one line.
+pub fn visible_line(text: &str) -> String {
+    named(text, |c| c.is_control() || misleads(c) || is_blank(c))
+}
+
+fn named(text: &str, is_named: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_named(c) {
+            true => shown.push_str(&format!("⟨U+{:04X}⟩", c as u32)),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
+
 /// [`clean`], on one line.
 pub fn clean_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
@@ -151,6 +173,16 @@ fn misleads(c: char) -> bool {
             | '\u{2060}'..='\u{206F}'
             | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
             | '\u{E0000}'..='\u{E0FFF}')
+}
+
+/// Whether a letter or sign of some script looks like nothing between those of another: soft hyphens, and
+/// fillers.
+fn is_blank(c: char) -> bool {
+    matches!(
+        c,
+        '\u{00AD}' | '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'
+            ..='\u{180F}' | '\u{2800}' | '\u{3164}' | '\u{FFA0}'
+    )
 }
 
 /// The name that is spelt most alike, if one is close enough.
@@ -233,6 +265,16 @@ mod tests {
         assert_eq!(clean("a\u{200B}b\u{61C}c\u{2028}d\u{2029}e\u{FEFF}f\u{E0041}g"), "abcdefg");
         assert_eq!(clean("Łódź 東京 مرحبا 👩‍💻"), "Łódź 東京 مرحبا 👩‍💻");
         assert_eq!(clean_line(" a\n\n b\t\u{200B}c "), "a b c");
+    }
+
+    #[test]
+    fn what_a_program_will_use_is_shown_with_nothing_left_out() {
+        assert_eq!(
+            visible("rm\u{202E} -rf\r\n\ta\u{3164}b"),
+            "rm⟨U+202E⟩ -rf⟨U+000D⟩\n\ta⟨U+3164⟩b"
+        );
+        assert_eq!(visible("Łódź 東京 مرحبا 👩‍💻"), "Łódź 東京 مرحبا 👩‍💻");
+        assert_eq!(visible_line("a\n b"), "a⟨U+000A⟩ b");
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod reply;
 mod routes;
 mod server;
 mod settings;
+mod shape;
 mod signalled;
 mod temporal;
 mod times;

@@ -229,6 +229,17 @@ pub(crate) fn facts(submission: &Submission, case: Case<'_>) -> Vec<(&'static st
     facts.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }
 
+/// What pages say of an action.
+pub(crate) const ACTION: &str = "Action";
+pub(crate) const RISK: &str = "Risk";
+pub(crate) const ON_BEHALF_OF: &str = "On behalf of";
+
+/// So many of them: `1,409 characters`.
+pub(crate) fn count(number: &usize, what: &str) -> String {
+    let plural = if *number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", text::money(&number.to_string(), ""))
+}
+
 /// A stage's name, as a heading.
 pub(crate) fn stage_name(stage: &StageState, case: Case<'_>) -> String {
     match clean_line(&stage.name) {

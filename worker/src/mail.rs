@@ -2,6 +2,8 @@
 
 mod facts;
 mod pieces;
+mod quote;
+mod shape;
 mod subject;
 
 use askama::Template;
@@ -12,11 +14,14 @@ use countersign_protos::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use self::facts::{
-    Clock, DecisionFacts, Detail, Facts, Quote, VoteAt, because, comment_of, decided_by,
-    deciding_vote, listed, stages, status_word,
-};
 pub(crate) use self::subject::Subject;
+use self::{
+    facts::{
+        Clock, DecisionFacts, Detail, Facts, VoteAt, because, comment_of, decided_by,
+        deciding_vote, listed, stages, status_word,
+    },
+    quote::Quote,
+};
 use crate::{
     approval::{Approval, EmailAddress, OnDeadline, Stage, Superseded},
     policy::Plan,

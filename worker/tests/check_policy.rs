@@ -22,7 +22,7 @@ fn run(command: &mut Command) -> (Option<i32>, String, String) {
 fn valid_rules_are_summarised_in_one_line() {
     let (code, out, err) = check_policy(&["examples/policy.toml"]);
     assert_eq!(code, Some(0), "{err}");
-    let line = "8 rules and a default, 3 absences, time zone Europe/Berlin, operators may decide";
+    let line = "15 rules and a default, 3 absences, time zone Europe/Berlin, operators may decide";
     let (summary, notes) = out.split_once('\n').expect("two lines");
     assert_eq!(summary, format!("examples/policy.toml: {line}"));
     let holidays = ": note: holidays: ";

@@ -44,6 +44,7 @@ fn outcome() -> Value {
         execution_key: execution_key(chain, &digest),
         decided_at: "2026-11-24T10:00:00Z".into(),
         digest,
+        action_digest: String::new(),
     };
     let keys: LinkKeys = KEYS.parse().expect("keys");
     outcome["digest"] = json!(claims.digest);

@@ -25,6 +25,8 @@ pub struct Explanation {
     pub title: String,
     pub amount: String,
     pub currency: String,
+    /// The name of the action; empty without one.
+    pub action: String,
     pub submitter: EmailAddress,
     /// As if it were submitted then.
     pub at: Moment,
@@ -150,6 +152,7 @@ impl Policy {
             title: document.title,
             amount: document.amount,
             currency: document.currency,
+            action: document.action.map(|action| action.name).unwrap_or_default(),
             submitter: submitter.clone(),
             at: self.moment(at),
             applies: routes.then(|| self.applies(submission, submitter, at)),
@@ -289,9 +292,12 @@ fn kept(approval: &Approval, reviewers: &[EmailAddress]) -> Vec<Invitee> {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { submission_id, title, submitter, .. } = self;
+        let Self { submission_id, submitter, .. } = self;
         let amount = text::money(&self.amount, &self.currency);
-        writeln!(f, "{submission_id}: {title}, {amount}, by {submitter}")?;
+        let about =
+            [&self.title, &amount, &self.action].into_iter().filter(|part| !part.is_empty());
+        let about: Vec<&str> = about.map(String::as_str).collect();
+        writeln!(f, "{submission_id}: {}, by {submitter}", about.join(", "))?;
         writeln!(f, "as if submitted {}\n", self.at)?;
         match &self.applies {
             Some(applies) => applies.write(f, submitter),

@@ -1,7 +1,9 @@
 //! Routing rules: who decides a submission, until when, and what happens then.
 
 mod absence;
+mod arguments;
 mod as_of;
+mod bounds;
 mod calendar;
 mod explain;
 mod file;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use countersign_protos::{digest, v1::Submission};
+use countersign_protos::{action_digest, digest, v1::Submission};
 use serde::{Deserialize, Serialize};
 
 use super::{Absence, Calendar, TimePlan};
@@ -18,6 +18,9 @@ pub struct Plan {
     pub submission: Submission,
     /// Of the submission. Recorded, since a program that knows fewer fields would compute another one.
     pub digest: String,
+    /// Of the document's action; empty if it has none. Recorded for the same reason.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub action_digest: String,
     pub submitter: EmailAddress,
     /// In the order in which they open; at least one, unless a rule has decided.
     pub stages: Vec<PlannedStage>,
@@ -65,8 +68,11 @@ impl Plan {
         stages: Vec<PlannedStage>,
     ) -> Self {
         let json = serde_json::to_value(&submission).unwrap_or_default();
+        let document = submission.document.as_ref();
+        let action = document.and_then(|document| document.action.as_ref());
         Self {
             digest: digest(&json),
+            action_digest: action.map(action_digest).unwrap_or_default(),
             submission,
             submitter,
             stages,

@@ -1,21 +1,22 @@
 //! Rules, what they match, and which of them can never be reached.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_protos::{
+    Json,
     submission::problem,
     text,
     v1::{Problem, Submission},
 };
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
-use iso_currency::Currency;
 use rust_decimal::Decimal;
 
-use super::{FollowUps, TimePlan, Wait};
+use super::{
+    FollowUps, TimePlan, Wait,
+    arguments::Argument,
+    bounds::{Bounds, smallest},
+};
 use crate::{
     approval::{EmailAddress, OnDeadline, Quorum, Verdict},
     money,
@@ -127,14 +128,10 @@ pub(super) struct When {
     pub(super) departments: Vec<String>,
     pub(super) submitters: Vec<EmailAddress>,
     pub(super) currencies: Vec<String>,
-    pub(super) amounts: BTreeMap<String, Bounds>,
-}
-
-/// A range of amounts; each bound with whether it is included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Bounds {
-    pub(super) low: Option<(Decimal, bool)>,
-    pub(super) high: Option<(Decimal, bool)>,
+    pub(super) amounts: BTreeMap<String, Bounds<Decimal>>,
+    pub(super) actions: Vec<String>,
+    pub(super) risks: Vec<String>,
+    pub(super) arguments: Vec<Argument>,
 }
 
 /// What conditions are compared with.
@@ -144,8 +141,12 @@ pub(super) struct Facts<'a> {
     pub(super) category: &'a str,
     pub(super) department: &'a str,
     pub(super) submitter: Option<&'a EmailAddress>,
+    /// Empty where there is no amount.
     pub(super) currency: &'a str,
-    pub(super) amount: Decimal,
+    pub(super) amount: Option<Decimal>,
+    pub(super) action: &'a str,
+    pub(super) risk: &'a str,
+    pub(super) arguments: Option<&'a Json>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,57 +156,42 @@ pub(super) enum Aspect {
     Department,
     Submitter,
     Money,
+    Action,
+    Risk,
+    Arguments,
 }
 
 impl Aspect {
-    pub(super) const ALL: [Aspect; 5] =
-        [Aspect::Type, Aspect::Category, Aspect::Department, Aspect::Submitter, Aspect::Money];
+    pub(super) const ALL: [Aspect; 8] = [
+        Aspect::Type,
+        Aspect::Category,
+        Aspect::Department,
+        Aspect::Submitter,
+        Aspect::Money,
+        Aspect::Action,
+        Aspect::Risk,
+        Aspect::Arguments,
+    ];
+    /// Those of which it is known which submissions conditions tell apart.
+    const TRANSPARENT: &'static [Aspect] = Self::ALL.split_at(7).0;
 }
 
 impl<'a> Facts<'a> {
     pub(super) fn of(submission: &'a Submission, submitter: &'a EmailAddress) -> Self {
         let document = submission.document.as_ref();
         let department = submission.submitter.as_ref().map(|who| who.department.trim());
+        let action = document.and_then(|document| document.action.as_ref());
         Self {
             kind: submission.submission_type.trim(),
             category: document.map(|document| document.category.trim()).unwrap_or_default(),
             department: department.unwrap_or_default(),
             submitter: Some(submitter),
             currency: document.map(|document| document.currency.as_str()).unwrap_or_default(),
-            amount: document
-                .and_then(|document| Decimal::from_str_exact(&document.amount).ok())
-                .unwrap_or_default(),
+            amount: document.and_then(|document| Decimal::from_str_exact(&document.amount).ok()),
+            action: action.map(|action| action.name.as_str()).unwrap_or_default(),
+            risk: action.map(|action| action.risk.trim()).unwrap_or_default(),
+            arguments: action.and_then(|action| action.arguments.as_ref()),
         }
-    }
-}
-
-impl Bounds {
-    pub(super) fn contain(&self, amount: Decimal) -> bool {
-        let low = self.low.is_none_or(|(low, inside)| amount > low || (inside && amount == low));
-        let high =
-            self.high.is_none_or(|(high, inside)| amount < high || (inside && amount == high));
-        low && high
-    }
-
-    /// Whether it contains no amount of the currency.
-    pub(super) fn is_empty(&self, currency: Currency) -> bool {
-        let step = smallest(currency);
-        let first = self.low.map(|(low, inside)| if inside { low } else { low + step });
-        let last = self.high.map(|(high, inside)| if inside { high } else { high - step });
-        last.is_some_and(|last| last < first.unwrap_or(Decimal::ZERO))
-    }
-}
-
-impl fmt::Display for Bounds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bound = |word: &str, amount: Decimal| {
-            format!("{word} {}", text::money(&amount.to_string(), "").trim_end())
-        };
-        let low = self.low.map(|(low, inside)| bound(if inside { "from" } else { "above" }, low));
-        let high =
-            self.high.map(|(high, inside)| bound(if inside { "up to" } else { "below" }, high));
-        let bounds: Vec<String> = low.into_iter().chain(high).collect();
-        f.write_str(&bounds.join(" "))
     }
 }
 
@@ -234,10 +220,16 @@ impl When {
             Aspect::Money => {
                 let currency = self.currencies.is_empty()
                     || self.currencies.iter().any(|code| code == facts.currency);
-                let amount = self.amounts.is_empty()
-                    || self.amounts.get(facts.currency).is_some_and(|b| b.contain(facts.amount));
+                let within = |bounds: &Bounds<Decimal>| {
+                    facts.amount.is_some_and(|amount| bounds.contain(amount))
+                };
+                let amount =
+                    self.amounts.is_empty() || self.amounts.get(facts.currency).is_some_and(within);
                 currency && amount
             }
+            Aspect::Action => one_of(&self.actions, facts.action),
+            Aspect::Risk => one_of(&self.risks, facts.risk),
+            Aspect::Arguments => self.arguments.iter().all(|it| it.admits(facts.arguments)),
         }
     }
 
@@ -256,16 +248,25 @@ impl When {
                 let submitter = facts.submitter.map(EmailAddress::as_str).unwrap_or_default();
                 not_one_of("submitter", submitter, &named)
             }
-            Aspect::Money => match self.amounts.get(facts.currency) {
-                Some(bounds) => {
-                    let amount = text::money(&facts.amount.to_string(), facts.currency);
+            Aspect::Money => match (self.amounts.get(facts.currency), facts.amount) {
+                (Some(bounds), Some(amount)) => {
+                    let amount = text::money(&amount.to_string(), facts.currency);
                     format!("its amount is {amount}, not {bounds}")
                 }
-                None => {
+                (_, amount) => {
                     let codes = self.amounts.keys().chain(&self.currencies).cloned();
-                    not_one_of("currency", facts.currency, &codes.collect::<Vec<_>>())
+                    let what = if amount.is_some() { "currency" } else { "amount" };
+                    not_one_of(what, facts.currency, &codes.collect::<Vec<_>>())
                 }
             },
+            Aspect::Action => not_one_of("action", facts.action, &self.actions),
+            Aspect::Risk => not_one_of("risk", facts.risk, &self.risks),
+            Aspect::Arguments if facts.arguments.is_none() => "it has no arguments".to_owned(),
+            Aspect::Arguments => {
+                let refused = self.arguments.iter().filter(|it| !it.admits(facts.arguments));
+                let reasons = refused.map(|it| it.refusal(facts.arguments));
+                reasons.collect::<Vec<_>>().join("; ")
+            }
         }
     }
 }
@@ -335,11 +336,14 @@ impl Employee {
 
 /// Whether every submission that a rule matches is matched by an earlier one.
 ///
-/// This is exact: conditions distinguish only the values that rules name, so it is enough to try those, one
+/// But for arguments of actions, this is exact: conditions distinguish only the values that rules name, so it is enough to try those, one
 /// that no rule names, and for amounts each bound with its neighbours. Aspect by aspect, the earlier rules
-/// that match so far are kept; if none is left, the rule can be reached.
+/// that match so far are kept; if none is left, the rule can be reached. An earlier rule with a condition on
+/// arguments counts as one that may not match.
 pub(super) fn is_covered(rule: &When, earlier: &[&When]) -> bool {
-    covered(rule, earlier, &Aspect::ALL)
+    let mut certain = earlier.to_vec();
+    certain.retain(|when| when.arguments.is_empty());
+    covered(rule, &certain, Aspect::TRANSPARENT)
 }
 
 fn covered(rule: &When, earlier: &[&When], aspects: &[Aspect]) -> bool {
@@ -376,6 +380,10 @@ fn samples<'a>(aspect: Aspect, rule: &'a When, earlier: &[&'a When]) -> Vec<Fact
             .chain([None])
             .map(|submitter| Facts { submitter, ..Facts::default() })
             .collect(),
+        Aspect::Action => each(|when| &when.actions, |action| Facts { action, ..Facts::default() }),
+        Aspect::Risk => each(|when| &when.risks, |risk| Facts { risk, ..Facts::default() }),
+        Aspect::Arguments => vec![Facts::default()],
+        // What has no amount is like what has one in a currency that no rule names.
         Aspect::Money => {
             let mut currencies = named(|when| &when.currencies);
             currencies.extend(all().flat_map(|when| when.amounts.keys()).map(String::as_str));
@@ -387,18 +395,13 @@ fn samples<'a>(aspect: Aspect, rule: &'a When, earlier: &[&'a When]) -> Vec<Fact
                     .flat_map(|(bound, _)| [bound - step, bound, bound + step]);
                 near.chain([Decimal::ZERO])
                     .filter(|amount| *amount >= Decimal::ZERO)
-                    .map(|amount| Facts { currency, amount, ..Facts::default() })
+                    .map(|amount| Facts { currency, amount: Some(amount), ..Facts::default() })
                     .collect::<Vec<_>>()
             };
             currencies.into_iter().flat_map(amounts).collect()
         }
     };
     facts.into_iter().filter(|facts| rule.admits(aspect, facts)).collect()
-}
-
-/// The smallest amount of a currency.
-fn smallest(currency: Currency) -> Decimal {
-    Decimal::new(1, currency.exponent().unwrap_or(0).into())
 }
 
 /// Who is above whom.

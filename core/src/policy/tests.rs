@@ -1,6 +1,9 @@
 use std::collections::BTreeSet;
 
-use countersign_protos::v1::{Document, Submission, Submitter};
+use countersign_protos::{
+    Json,
+    v1::{Action, Document, Submission, Submitter},
+};
 use jiff::Timestamp;
 
 use super::{
@@ -988,4 +991,136 @@ fn that_decisions_are_confirmed_is_explained() {
         let said = text.contains("\n\nEach decision is confirmed on a second page.\n");
         assert_eq!(said, explained, "{text}");
     }
+}
+
+/// A submission without an amount, for this action.
+fn calling(name: &str, risk: &str, arguments: serde_json::Value) -> Submission {
+    let action = Action {
+        name: name.into(),
+        risk: risk.into(),
+        arguments: Some(Json::from(&arguments)),
+        ..Action::default()
+    };
+    let mut submission = submission("tool_call", "", "", "");
+    submission.document.as_mut().expect("there").action = Some(action);
+    submission
+}
+
+const CALLS: &str = r#"
+[[rules]]
+name = "Cheap"
+when.amount = { EUR = { up_to = 100 } }
+decision = "approve"
+[[rules]]
+name = "Large refunds"
+when.action = ["payments.refund", "payments.payout"]
+when.arguments."/amount" = { above = 100, up_to = 5_000.5 }
+decision = "reject"
+[[rules]]
+name = "Live"
+when.arguments."/env" = ["production", "staging"]
+when.arguments."/steps/0/dry~1run" = false
+when.arguments."/replicas" = [1, 2.5]
+decision = "reject"
+[[rules]]
+name = "Risky"
+when.risk = "very high"
+decision = "reject"
+[[rules]]
+name = "Money"
+when.currency = "EUR"
+decision = "reject"
+[default]
+decision = "approve"
+"#;
+
+#[test]
+fn a_rule_matches_an_action_its_risk_and_its_arguments() {
+    use serde_json::json;
+    let policy = policy(CALLS);
+    let live = |env: &str, dry_run: serde_json::Value, replicas: serde_json::Value| {
+        calling(
+            "deploy",
+            "",
+            json!({"env": env, "steps": [{"dry/run": dry_run}], "replicas": replicas}),
+        )
+    };
+    for (submission, rule) in [
+        (calling("payments.refund", "", json!({"amount": 100.01})), "Large refunds"),
+        (calling("Payments.Payout", "", json!({"amount": 5000.5})), "Large refunds"),
+        (calling("payments.refund", "", json!({"amount": 100})), "default"),
+        (calling("payments.refund", "", json!({"amount": 5000.51})), "default"),
+        (calling("payments.refund", "", json!({"amount": "200"})), "default"),
+        (calling("payments.refund", "", json!({"sum": 200})), "default"),
+        (calling("payments.charge", "", json!({"amount": 200})), "default"),
+        (live("production", json!(false), json!(1.0)), "Live"),
+        (live("staging", json!(false), json!(2.5)), "Live"),
+        // Compared exactly: they are for programs.
+        (live("Production", json!(false), json!(1)), "default"),
+        (live("production", json!("false"), json!(1)), "default"),
+        (live("production", json!(false), json!("1")), "default"),
+        (calling("anything", "Very-High", json!(null)), "Risky"),
+        (calling("anything", "high", json!(null)), "default"),
+    ] {
+        let routed = policy.route(&submission, &address("sue")).rule;
+        assert_eq!(routed.name, rule, "{:?}", submission.document);
+    }
+}
+
+#[test]
+fn a_rule_about_amounts_matches_nothing_without_an_amount() {
+    let policy = policy(CALLS);
+    let leave = submission("leave", "", "", "");
+    assert_eq!(policy.route(&leave, &address("sue")).rule.name, "default");
+    let zero = submission("leave", "", "0.00", "EUR");
+    assert_eq!(policy.route(&zero, &address("sue")).rule.name, "Cheap");
+}
+
+#[test]
+fn why_an_action_does_not_match_is_explained() {
+    let refund =
+        calling("payments.refund", "low", serde_json::json!({"amount": 50, "env": "test\u{202e}"}));
+    let explained = policy(CALLS).explain(&refund, &address("sue"), Timestamp::UNIX_EPOCH);
+    let expected = r#"S-1: Things, payments.refund, by sue@example.com
+as if submitted Thursday, 1 January 1970, 00:00 UTC
+
+  1. "Cheap" does not match: it has no amount; the rule is for EUR
+  2. "Large refunds" does not match: its argument /amount is 50, not above 100 up to 5000.5
+  3. "Live" does not match: its argument /env is "test⟨U+202E⟩", not "production" or "staging"; it has no argument /steps/0/dry~1run; the rule is for false; it has no argument /replicas; the rule is for 1 or 2.5
+  4. "Risky" does not match: its risk is low, not very high
+  5. "Money" does not match: it has no amount; the rule is for EUR
+     "default", the default, applies.
+
+Approved at once; nobody is asked.
+"#;
+    assert_eq!(explained.to_string(), expected);
+}
+
+/// Of arguments, nothing is known: what an earlier rule wants of them may not be so. But a rule that wants
+/// something of them is reached by no more than the same rule without that.
+#[test]
+fn what_arguments_leave_open_covers_no_later_rule() {
+    let unreachable = |first: &str, second: &str| {
+        let rules = format!(
+            "[[rules]]\nname = \"One\"\n{first}\ndecision = \"reject\"\n[[rules]]\nname = \"Two\"\n\
+             {second}\ndecision = \"approve\"\n[default]\ndecision = \"reject\"\n"
+        );
+        match parse(&rules) {
+            Ok(_) => false,
+            Err(wrong) => {
+                assert!(wrong.to_string().contains("\"Two\" can never be reached"), "{wrong}");
+                true
+            }
+        }
+    };
+    let (action, risk) = ("when.action = \"deploy\"", "when.risk = \"high\"");
+    let replicas = "when.arguments.\"/replicas\" = { above = 3 }";
+    let both = format!("{action}\n{replicas}");
+    assert!(unreachable(action, action));
+    assert!(unreachable(action, &both));
+    assert!(unreachable(action, &format!("{action}\n{risk}")));
+    assert!(!unreachable(&both, action));
+    assert!(!unreachable(&both, &both), "perhaps it is never reached, but that is not proven");
+    assert!(!unreachable(action, risk));
+    assert!(!unreachable(&format!("{action}\n{risk}"), action));
 }

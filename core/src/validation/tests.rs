@@ -5,7 +5,15 @@ use countersign_protos::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{approval::Operators, outcome::routed_by, testing::Schema, versions};
+use countersign_protos::Chain;
+
+use crate::{
+    approval::Operators,
+    leaves,
+    outcome::{claims, outcome, routed_by},
+    testing::Schema,
+    versions,
+};
 
 fn routing() -> Routing {
     Routing { reviewers: vec!["boss@example.com".parse().expect("an address")], webhook: false }
@@ -182,8 +190,6 @@ fn everything_that_is_missing_is_named_at_once() {
             "$.submitter.name: is required",
             "$.submitter.email: is required",
             "$.document.title: is required",
-            "$.document.currency: is required",
-            "$.document.amount: is required",
         ]
     );
     assert_eq!(
@@ -191,7 +197,7 @@ fn everything_that_is_missing_is_named_at_once() {
         [
             "$.submissionId: is required",
             "$.submitter: is required: an object with name and email",
-            "$.document: is required: an object with title, amount and currency",
+            "$.document: is required: an object with a title",
         ]
     );
 }
@@ -354,6 +360,124 @@ fn each_rule_names_its_field() {
     }
 }
 
+/// The minimal submission without an amount, and with these fields in its document.
+fn without_amount(fields: Value) -> Value {
+    let mut document = json!({"title": "Deploy shop 2.3"});
+    let (document_fields, Value::Object(fields)) = (document.as_object_mut(), fields) else {
+        panic!("no object");
+    };
+    document_fields.expect("an object").extend(fields);
+    with("/document", document)
+}
+
+#[test]
+fn an_amount_and_its_currency_come_together_or_not_at_all() {
+    let document = plan(&without_amount(json!({}))).submission.document.expect("a document");
+    assert_eq!((&*document.amount, &*document.currency), ("", ""));
+    for (fields, problem) in [
+        (json!({"amount": 5}), "$.document.currency: is required with an amount"),
+        (
+            json!({"amount": "", "currency": "EUR"}),
+            "$.document.amount: is required with a currency",
+        ),
+        (
+            json!({"items": [{"amount": 1}]}),
+            "$.document.amount: is required with items, which add up to it",
+        ),
+    ] {
+        assert_eq!(problems(&without_amount(fields)), [problem]);
+    }
+}
+
+#[test]
+fn details_stand_as_they_are_written_and_in_their_order() {
+    let details = json!([
+        {"label": " From ", "value": " Mon 7 Dec,\n  morning "},
+        {"label": "From", "value": "again"},
+    ]);
+    let document = plan(&without_amount(json!({"details": details}))).submission.document;
+    let details = document.expect("a document").details;
+    assert_eq!((&*details[0].label, &*details[0].value), ("From", " Mon 7 Dec,\n  morning "));
+    assert_eq!(details[1].value, "again");
+    let wrong = json!([{"label": "a\nb", "value": "x"}, {"label": "c"}, {"value": "\u{7}"}, {"label": 1, "value": "x"}]);
+    assert_eq!(
+        problems(&without_amount(json!({"details": wrong}))),
+        [
+            "$.document.details[3].label: must be a string, not a number",
+            "$.document.details[0].label: must not contain line breaks or other control characters",
+            "$.document.details[1].value: is required",
+            "$.document.details[2].label: is required",
+            "$.document.details[2].value: must not contain control characters other than line breaks and tabs",
+        ]
+    );
+    let many = vec![json!({"label": "a", "value": "b"}); 101];
+    assert_eq!(
+        problems(&without_amount(json!({"details": many}))),
+        ["$.document.details: has more than 100 elements"]
+    );
+}
+
+#[test]
+fn an_action_keeps_its_arguments_in_their_canonical_bytes() {
+    let sent = r#"{"submissionId": "D-1", "submitter": {"name": "Sue", "email": "sue@example.com"}, "document": {
+        "title": "Deploy", "action": {"name": "deploy", "arguments": { "to" : "2.3", "replicas": 3.0, "at": null }}}}"#;
+    let plan = validated_text(sent, &routing(), None).expect("valid");
+    let canonical = r#""arguments":{"at":null,"replicas":3,"to":"2.3"}"#;
+    let recorded = serde_json::to_string(&plan).expect("JSON");
+    assert!(recorded.contains(canonical), "{recorded}");
+    let read: Plan = serde_json::from_str(&recorded).expect("a plan");
+    assert_eq!(read, plan);
+    assert_eq!(plan.action_digest.len(), 64);
+    let chain = Chain { workflow_id: "deploy", first_run_id: "run" };
+    let outcome = outcome(&plan, &leaves::begin(&plan, Timestamp::UNIX_EPOCH), chain);
+    let result = serde_json::to_string(&outcome).expect("JSON");
+    assert!(result.contains(canonical), "{result}");
+    assert_eq!(claims(&outcome, chain).action_digest, plan.action_digest);
+    assert!(!serde_json::to_string(&self::plan(&minimal())).expect("JSON").contains("action"));
+}
+
+#[test]
+fn the_digest_covers_details_and_everything_of_an_action() {
+    let action = json!({"name": "deploy", "arguments": {"to": "2.3"}, "risk": "high", "reason": "r", "onBehalfOf": "o"});
+    let base = without_amount(json!({"details": [{"label": "a", "value": "b"}], "action": action}));
+    let own = plan(&base);
+    for (pointer, same_action) in [
+        ("/document/details/0/label", true),
+        ("/document/details/0/value", true),
+        ("/document/action/name", false),
+        ("/document/action/arguments/to", false),
+        ("/document/action/risk", true),
+        ("/document/action/reason", true),
+        ("/document/action/onBehalfOf", true),
+    ] {
+        let mut changed = base.clone();
+        *changed.pointer_mut(pointer).expect("there") = json!("other");
+        let changed = plan(&changed);
+        assert_ne!(changed.digest, own.digest, "{pointer}");
+        assert_eq!(changed.action_digest == own.action_digest, same_action, "{pointer}");
+    }
+}
+
+#[test]
+fn every_problem_of_an_action_is_named_at_once() {
+    let action = json!({
+        "name": " deploy", "arguments": {"replicas": 1e300, "to": ["\u{fdd0}"]}, "risk": "a\nb", "resaon": "x",
+    });
+    assert_eq!(
+        problems(&without_amount(json!({"action": action}))),
+        [
+            "$.document.action.resaon: is not known; did you mean `reason`?",
+            "$.document.action.arguments.replicas: is beyond 2^53-1, up to which numbers are the same in every \
+             program: write it as a string",
+            "$.document.action.arguments.to[0]: has U+FDD0, which is not a character",
+            "$.document.action.name: must not start or end with a space",
+            "$.document.action.risk: must not contain line breaks or other control characters",
+        ]
+    );
+    let nameless = without_amount(json!({"action": {"arguments": {}}}));
+    assert_eq!(problems(&nameless), ["$.document.action.name: is required"]);
+}
+
 #[test]
 fn credits_are_negative_items_and_yen_have_no_decimals() {
     plan(&with(
@@ -446,12 +570,16 @@ fn the_schema_of_submissions_requires_and_knows_what_is_required_and_known() {
     let follows = Schema::new(schema.clone());
     let mut full = stage(json!({"reviewers": ["ann@example.com"]}));
     full["document"]["items"] = json!([{"amount": 125.5}]);
+    full["document"]["details"] = json!([{"label": "From", "value": "Monday"}]);
+    full["document"]["action"] = json!({"name": "pay", "arguments": {"sum": [1, null]}});
     assert_eq!(follows.errors(&full), None);
     for (pointer, path) in [
         ("", "$"),
         ("/submitter", "$.submitter"),
         ("/document", "$.document"),
         ("/document/items/0", "$.document.items[0]"),
+        ("/document/details/0", "$.document.details[0]"),
+        ("/document/action", "$.document.action"),
         ("/approval", "$.approval"),
         ("/approval/stages/0", "$.approval.stages[0]"),
     ] {
@@ -463,7 +591,8 @@ fn the_schema_of_submissions_requires_and_knows_what_is_required_and_known() {
             let mut without = full.clone();
             let object = without.pointer_mut(pointer).and_then(Value::as_object_mut);
             object.expect("an object").remove(name);
-            let is_required = required.iter().any(|required| required == name);
+            let is_required = required.iter().any(|required| required == name)
+                || of_object.pointer(&format!("/dependencies/{name}")).is_some();
             let said = validated(&without).err().unwrap_or_default();
             let is_missed = said.iter().any(|problem| problem.path == format!("{path}.{name}"));
             assert_eq!(is_missed, is_required, "{path}.{name}: {said:?}");
@@ -475,6 +604,8 @@ fn the_schema_of_submissions_requires_and_knows_what_is_required_and_known() {
         ("/submitter", json!("Sue")),
         ("/document/amount", json!(["1"])),
         ("/document/items", json!({})),
+        ("/document/action", json!({"name": "pay", "args": {"sum": 1}})),
+        ("/document/details", json!([{"label": "From", "value": 7}])),
         ("/submittedAt", json!("yesterday")),
         ("/approvals", json!([])),
         ("/approval", json!({"stage": []})),

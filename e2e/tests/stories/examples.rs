@@ -1,6 +1,6 @@
 //! An approval is a step of somebody's own workflow, in the SDK of their language.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use countersign_e2e::{
     Mail, Process, Stack, Temporal, Workflow, eventually, list, text, tool, workspace,
@@ -8,10 +8,12 @@ use countersign_e2e::{
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_workflow_in_python_orders_what_is_approved_and_nothing_else() {
+async fn a_workflow_in_python_orders_what_is_approved_and_an_agents_call_is_run_once() {
     let mut worker = Command::new(tool("python"));
     worker.arg("worker.py").env("PYTHONDONTWRITEBYTECODE", "1");
-    orders_what_is_approved_and_nothing_else("python", worker).await;
+    let example = Example::start("python", worker).await;
+    orders_what_is_approved_and_nothing_else(&example).await;
+    an_agents_call_is_run_once(&example).await;
 }
 
 #[tokio::test]
@@ -20,11 +22,57 @@ async fn a_workflow_in_typescript_orders_what_is_approved_and_nothing_else() {
     assert!(packages.exists(), "{} is not there: run scripts/tools test", packages.display());
     let mut worker = Command::new("npm");
     worker.args(["start", "--no-update-notifier"]);
-    orders_what_is_approved_and_nothing_else("typescript", worker).await;
+    orders_what_is_approved_and_nothing_else(&Example::start("typescript", worker).await).await;
 }
 
-async fn orders_what_is_approved_and_nothing_else(language: &str, worker: Command) {
-    let example = Example::start(language, worker).await;
+/// It is asked for, approved on the page that shows all of it, and run, also where Temporal starts it again.
+async fn an_agents_call_is_run_once(example: &Example) {
+    let stack = &example.stack;
+    let refunds = stack.dir().join("refunds.jsonl");
+    let refunded = || fs::read_to_string(&refunds).unwrap_or_default().lines().count();
+    let file = fs::read(workspace().join("examples/refund.json")).expect("the example's input");
+    let call: Value = serde_json::from_slice(&file).expect("JSON");
+
+    let refund = example.start_workflow("ToolCallWorkflow", &call).await;
+    let link = example.links("finance.one@example.com", "Refund order 60114", 1).await.remove(0);
+    let mails = stack.mails_so_far("finance.one@example.com");
+    let mail = mails.iter().find(|mail| mail.subject.contains("Refund")).expect("a mail");
+    assert!(mail.subject.contains("payments.refund"), "{}", mail.subject);
+    assert!(mail.text.contains("- amount: 249.9"), "{}", mail.text);
+    let shown = ["payments.refund", "customer", "Zoë Łukasz", "249.9", "LAMP-7", "On behalf of"];
+    stack.open(&link).await.expect(200, &shown);
+    assert_eq!(refunded(), 0, "nobody has approved it");
+    stack.press(&link, "approve", "The pictures are clear").await.expect(200, &["recorded"]);
+    let result = refund.outcome().await;
+    assert_eq!(result["done"], true, "{result}");
+    assert_eq!(result["result"], "249.9 EUR are on their way", "{result}");
+    assert_eq!(refunded(), 1);
+    let paid: Value =
+        serde_json::from_str(&fs::read_to_string(&refunds).expect("a ledger")).expect("JSON");
+    assert_eq!(paid, call["arguments"], "exactly what was approved");
+
+    // Temporal starts the tool once more after its approval: it has its first result, and no second effect.
+    let events = refund.history().await.events();
+    let mut scheduled = events.iter().map(|event| &event["activityTaskScheduledEventAttributes"]);
+    let task = scheduled.find_map(|it| it["workflowTaskCompletedEventId"].as_str());
+    let reset = ["workflow", "reset", "--workflow-id", &refund.id, "--reason", "A story"];
+    let to = ["--event-id", task.expect("the tool was started")];
+    stack.temporal.must([&reset[..], &to].concat()).await;
+    let result = refund.outcome().await;
+    assert_eq!(result["result"], "249.9 EUR are on their way", "{result}");
+    assert_eq!(refunded(), 1);
+
+    let mut small = call.clone();
+    small["arguments"]["amount"] = json!(12.5);
+    let result = example.start_workflow("ToolCallWorkflow", &small).await.outcome().await;
+    assert_eq!((&result["done"], refunded()), (&json!(true), 2), "a rule approves it: {result}");
+    let mut unknown = call;
+    unknown["tool"] = json!("payments.payout");
+    let result = example.start_workflow("ToolCallWorkflow", &unknown).await.outcome().await;
+    assert_eq!((&result["done"], refunded()), (&json!(false), 2), "{result}");
+}
+
+async fn orders_what_is_approved_and_nothing_else(example: &Example) {
     let stack = &example.stack;
 
     let purchase = example.purchase("SeatStatus desk", json!({})).await;
@@ -97,6 +145,8 @@ impl Example {
             .without("COUNTERSIGN_REVIEWERS")
             .with("COUNTERSIGN_POLICY", rules.to_str().expect("a UTF-8 path"));
         let stack = builder.start().await;
+        // Those in Python run tools, too.
+        worker.env("JWKS", stack.url("/.well-known/jwks.json")).env("RUNS", stack.dir());
         Example { worker: Process::start(language, stack.dir(), &worker), stack }
     }
 
@@ -107,9 +157,13 @@ impl Example {
         let mut purchase: Value = serde_json::from_slice(&file).expect("JSON");
         purchase["title"] = json!(title);
         change(&mut purchase, changes);
-        let (input, id) = (purchase.to_string(), self.stack.new_workflow_id());
-        let start =
-            ["workflow", "start", "--type", "PurchaseWorkflow", "--task-queue", "purchases"];
+        self.start_workflow("PurchaseWorkflow", &purchase).await
+    }
+
+    /// Starts one of the example's workflows.
+    async fn start_workflow(&self, kind: &str, input: &Value) -> Workflow {
+        let (input, id) = (input.to_string(), self.stack.new_workflow_id());
+        let start = ["workflow", "start", "--type", kind, "--task-queue", "purchases"];
         let arguments = ["--workflow-id", &id, "--input", &input];
         self.stack.temporal.must([&start[..], &arguments].concat()).await;
         self.stack.temporal.workflow(&id)

@@ -344,6 +344,7 @@ async fn no_page_believes_a_forged_answer_or_a_forged_result() {
                     first_run_id: grpc.run(&workflow.id).await,
                     submission_id: text(&open["submission"]["submissionId"]),
                     digest: text(&open["digest"]),
+                    action_digest: String::new(),
                     ..claims.expect("claims")
                 })
             }

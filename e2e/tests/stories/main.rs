@@ -1,5 +1,6 @@
 //! What Countersign is for, told with real processes. Each module is a theme, each test a sentence.
 
+mod actions;
 mod calendars;
 mod callers;
 mod claims;

@@ -142,12 +142,22 @@ async fn bad_submissions_fail_promptly_and_name_every_problem() {
         bad(
             "empty parts",
             json!({"submissionId": "x", "submitter": {}, "document": {}}),
+            &["$.submitter.name", "$.submitter.email", "$.document.title"],
+        ),
+        bad(
+            "half of a price, and an action that programs read in two ways",
+            json!({
+                "submissionId": "x",
+                "submitter": {"name": "Sam", "email": "sam@example.com"},
+                "document": {"title": "t", "currency": "EUR", "details": [{"label": "From"}], "action": {
+                    "arguments": {"amount": 1e300, "to": ["a", {"b": 12345678901234567890_u64}]}}},
+            }),
             &[
-                "$.submitter.name",
-                "$.submitter.email",
-                "$.document.title",
                 "$.document.amount",
-                "$.document.currency",
+                "$.document.details[0].value",
+                "$.document.action.name",
+                "$.document.action.arguments.amount",
+                "$.document.action.arguments.to[1].b",
             ],
         ),
         bad(

@@ -7,12 +7,16 @@ export interface Submission {
   submitter: Submitter;
   document: {
     title: string;
-    amount: string;
-    currency: string;
+    /** With a currency or not at all. */
+    amount?: string;
+    currency?: string;
     category?: string;
     description?: string;
     items?: { description: string; amount: string; date?: string }[];
     attachments?: string[];
+    details?: { label: string; value: string }[];
+    /** What is done once it is approved: see once.mts. */
+    action?: { name: string; arguments?: unknown; risk?: string; reason?: string; onBehalfOf?: string };
   };
   submittedAt?: string;
 }

@@ -18,6 +18,8 @@ export interface Claims {
   basis: 'people' | 'rule' | 'deadline' | 'withdrawal';
   operator: boolean;
   digest: string;
+  /** Of the name and the arguments of an action, if there is one. */
+  actionDigest?: string;
   executionKey: string;
   decidedAt: string;
 }

@@ -213,3 +213,50 @@ fn a_number_s_point_is_never_one_of_thousands() {
         assert_eq!(read.document.expect("there").amount, read_as);
     }
 }
+
+#[test]
+fn details_and_actions_are_read_and_a_misspelt_field_of_an_action_is_a_problem() {
+    let (submission, problems) = read(&json(
+        r#"{"document": {"details": [{"label": "Service", "value": "shop"}, {"label": "From", "value": " 2.2 "}],
+            "action": {"name": "deploy", "arguments": {"to": 2.30, "at": null}, "risk": "high",
+                "reason": "Fixes the checkout.", "on_behalf_of": "sue@example.com"}}}"#,
+    ));
+    assert_eq!(problems, []);
+    let document = submission.document.expect("a document");
+    let detail = |label: &str, value: &str| Detail { label: label.into(), value: value.into() };
+    assert_eq!(document.details, [detail("Service", "shop"), detail("From", " 2.2 ")]);
+    let action = document.action.expect("an action");
+    let arguments = action.arguments.as_ref().map(Json::as_str);
+    assert_eq!(arguments, Some(r#"{"at":null,"to":2.3}"#));
+    assert_eq!((&*action.name, &*action.risk), ("deploy", "high"));
+    assert_eq!(action.on_behalf_of, "sue@example.com");
+    let (_, problems) = read(&json(
+        r#"{"action": {"name": "x"}, "document": {"action": {"name": "x", "argument": {}, "arguments": "", "risk": 3}}}"#,
+    ));
+    let expected = ["$.action", "$.document.action.argument", "$.document.action.risk"];
+    assert_eq!(paths(&problems), expected, "{problems:?}");
+    assert!(problems[0].message.contains("it belongs in `document`"), "{problems:?}");
+}
+
+#[test]
+fn an_empty_string_is_an_argument_and_null_is_none() {
+    let arguments = |text: &str| {
+        let action = format!(r#"{{"document": {{"action": {{"arguments": {text}}}}}}}"#);
+        let (submission, problems) = read(&json(action));
+        assert_eq!(problems, []);
+        submission.document.and_then(|it| it.action).and_then(|action| action.arguments)
+    };
+    assert_eq!(arguments("\"\"").as_ref().map(Json::as_str), Some("\"\""));
+    assert_eq!(arguments(" {} ").as_ref().map(Json::as_str), Some("{}"));
+    assert_eq!(arguments("null"), None);
+}
+
+#[test]
+fn arguments_in_binary_are_checked_too() {
+    let large = Json::from(&serde_json::json!({"amount": [1, 1e300]}));
+    let action = Action { name: "refund".into(), arguments: Some(large), ..Action::default() };
+    let document = Some(Document { action: Some(action), ..Document::default() });
+    let submission = Submission { document, ..Submission::default() };
+    let (_, problems) = read(&[payload::encode(&submission, Encoding::BinaryProtobuf)]);
+    assert_eq!(paths(&problems), ["$.document.action.arguments.amount[1]"]);
+}

@@ -100,6 +100,7 @@ fn signed(status: Status) -> String {
         basis: "people".into(),
         operator: false,
         digest: digest(&json!({})),
+        action_digest: String::new(),
         execution_key: String::new(),
         decided_at: String::new(),
     })

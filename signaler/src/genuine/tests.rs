@@ -46,6 +46,7 @@ fn claims() -> Claims {
         basis: "people".into(),
         operator: false,
         digest: "v1:0".into(),
+        action_digest: String::new(),
         execution_key: "0".into(),
         decided_at: "2026-11-24T10:00:00Z".into(),
     }

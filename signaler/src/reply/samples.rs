@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use countersign_protos::{
-    Organization,
+    Json, Organization,
     v1::{
-        ApprovalState, Document, Item, ReviewerState, StageState, Status, Submission, Submitter,
-        Vote,
+        Action, ApprovalState, Detail, Document, Item, ReviewerState, StageState, Status,
+        Submission, Submitter, Vote,
     },
 };
 
@@ -199,6 +199,7 @@ fn submission() -> Submission {
                 "https://files.example.com/quotes/2026/quote-7781.pdf".into(),
                 "s3://example-purchases/2026/PO-2026-2041/budget.xlsx".into(),
             ],
+            ..Document::default()
         }),
         submitted_at: at(-93_600),
         approval: None,
@@ -243,6 +244,50 @@ fn right_to_left(document: &mut Document) {
     document.description = "שלום! מחליף מכונות מ-2021.\nThis has to be paid by Friday.".into();
     document.items[0].description = "حاسوب محمول، 14 بوصة، 15 قطعة.".into();
     document.attachments = vec!["https://files.example.com/הצעה.pdf".into()];
+}
+
+/// A request for leave, without an amount.
+fn without_amount(document: &mut Document) {
+    let detail = |label: &str, value: &str| Detail { label: label.into(), value: value.into() };
+    *document = Document {
+        title: "Leave from 7 to 18 December".into(),
+        details: vec![
+            detail("From", "Monday, 7 December 2026"),
+            detail("Until", "Friday, 18 December 2026"),
+            detail("In the meantime", "Kim takes the pager.\nLee answers the suppliers."),
+            detail("הערה", "תודה רבה!"),
+            detail("Handover", &"What is open stands in the team's list. ".repeat(30)),
+        ],
+        ..Document::default()
+    };
+}
+
+/// What an agent wants to run.
+fn tool_call(document: &mut Document) {
+    let steps: Vec<serde_json::Value> = (0..60)
+        .map(|number| serde_json::json!({"host": format!("db-{number}.example.com"), "wait": true}))
+        .collect();
+    let arguments = serde_json::json!({
+        "environment": "production",
+        "image": "registry.example.com/shop:2026-11-26",
+        "replicas": 12,
+        "force": false,
+        "window": null,
+        "note": "שדרוג לילי",
+        "limits": {"cpu": 1.5, "memory": "2Gi"},
+        "steps": steps,
+    });
+    *document = Document {
+        title: "Deploy the shop".into(),
+        action: Some(Action {
+            name: "deploy".into(),
+            arguments: Some(Json::from(&arguments)),
+            risk: "high".into(),
+            reason: "The fix for the basket is in this image.\nTests have passed.".into(),
+            on_behalf_of: "Priya Natarajan".into(),
+        }),
+        ..Document::default()
+    };
 }
 
 fn said(answer: Answer, reading: Reading, choice: Option<Verdict>) -> Reply {
@@ -294,6 +339,9 @@ fn open_pages() -> Vec<(&'static str, Reply)> {
         ("open-approve-chosen", asked().chosen(Some(Approve))),
         ("open-reject-chosen", asked().chosen(Some(Reject))),
         ("open-title-alone", Happening::of(plain).viewed()),
+        ("open-without-amount", Happening::of(without_amount).viewed()),
+        ("open-tool-call", Happening::of(tool_call).viewed()),
+        ("open-tool-call-chosen", Happening::of(tool_call).chosen(Some(Approve))),
         ("open-60-items", Happening::of(sixty).viewed()),
         ("open-60-items-chosen", Happening::of(sixty).chosen(Some(Approve))),
         ("open-long", Happening::of(long).chosen(Some(Reject))),

@@ -728,6 +728,7 @@ async fn whatever_a_submission_says_is_text() {
             ]
             .map(str::to_owned)
             .into(),
+            ..Document::default()
         }),
         ..Submission::default()
     });

@@ -105,6 +105,7 @@ impl Forger {
             basis: "people".to_owned(),
             operator: false,
             digest: digest.clone(),
+            action_digest: String::new(),
             execution_key: execution_key(chain, &digest),
             decided_at: now.clone(),
         };

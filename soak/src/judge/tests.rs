@@ -125,6 +125,7 @@ fn signed_by(key: &str, mut outcome: Value, change: impl FnOnce(&mut Claims)) ->
         basis: text("basis"),
         operator: outcome["operator"] == true,
         digest: text("digest"),
+        action_digest: String::new(),
         execution_key: text("executionKey"),
         decided_at: COUNTED.into(),
     };

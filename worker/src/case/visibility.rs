@@ -179,9 +179,9 @@ pub(super) fn details(open: &Open, ignored: u32) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "### {}\n\n**{}** for {}, submitted by {} ({})\n\n**{}** {}\n",
+        "### {}\n\n{}{}, submitted by {} ({})\n\n**{}** {}\n",
         markdown(&document.title),
-        markdown(&text::money(&document.amount, &document.currency)),
+        lead(&document),
         markdown(&submission.submission_id),
         markdown(&submitter.name),
         markdown(open.plan.submitter.as_str()),
@@ -219,6 +219,18 @@ pub(super) fn details(open: &Open, ignored: u32) -> String {
         let _ = writeln!(text, "\nIgnored signals: {ignored}. The query `status` says why.");
     }
     text
+}
+
+/// What it is about besides its title: the amount, the action, or both.
+fn lead(document: &v1::Document) -> String {
+    let amount = text::money(&document.amount, &document.currency);
+    let action = document.action.as_ref().map(|action| text::visible_line(&action.name));
+    let parts = [Some(amount), action].into_iter().flatten().filter(|part| !part.is_empty());
+    let parts: Vec<String> = parts.map(|part| format!("**{}**", markdown(&part))).collect();
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!("{} for ", parts.join(", ")),
+    }
 }
 
 fn stage_details(text: &mut String, open: &Open, stage: &Stage) {

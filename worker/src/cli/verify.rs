@@ -87,6 +87,7 @@ fn differences(outcome: &Value, claims: &Claims) -> Vec<String> {
         ("status", &claims.status),
         ("basis", &claims.basis),
         ("digest", &claims.digest),
+        ("actionDigest", &claims.action_digest),
         ("executionKey", &claims.execution_key),
     ];
     let mut other: Vec<_> = texts
@@ -127,17 +128,22 @@ fn in_words(outcome: &Value, claims: &Claims) -> String {
     };
     let (document, submitter) = (&outcome["document"], &outcome["submitter"]);
     let amount = money(text(document, "amount"), text(document, "currency"));
+    let action = text(&document["action"], "name");
+    let about = [text(document, "title"), &amount, action];
+    let about = about.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
     let lines = [
-        ("document", format!("{}, {amount}", text(document, "title"))),
+        ("document", about),
         ("submitter", format!("{} ({})", text(submitter, "name"), text(submitter, "email"))),
         ("decided at", claims.decided_at.clone()),
         ("operators", operator.to_owned()),
         ("workflow", format!("{}, first run {}", claims.workflow_id, claims.first_run_id)),
         ("execution key", claims.execution_key.clone()),
+        ("action digest", claims.action_digest.clone()),
     ];
+    let lines = lines.into_iter().filter(|(_, value)| !value.is_empty());
     let lines = lines.map(|(name, value)| format!("\n  {name:<14}{}", clean_line(&value)));
     let id = clean_line(&claims.submission_id);
-    format!("Genuine: {id} was {status}{how}.{}", lines.concat())
+    format!("Genuine: {id} was {status}{how}.{}", lines.collect::<String>())
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -180,6 +186,7 @@ mod tests {
             basis: claim("basis"),
             operator: outcome["operator"] == true,
             digest: claim("digest"),
+            action_digest: String::new(),
             execution_key: claim("executionKey"),
             decided_at: "2026-11-24T10:00:00.5Z".to_owned(),
         };

@@ -1,10 +1,7 @@
 //! What mails say of a submission and of decisions, without characters that mislead. Templates print it.
 
 use countersign_protos::{
-    text::{
-        attachment_name, clean, clean_line, day, display_name, full_moment, moment, money,
-        time_zone,
-    },
+    text::{attachment_name, clean_line, day, display_name, full_moment, moment, money, time_zone},
     v1::{Document, Item, Outcome, Status, Submission, Submitter, Verdict, Vote, reason::Reason},
 };
 use jiff::tz::TimeZone;
@@ -12,6 +9,8 @@ use pbjson_types::Timestamp;
 
 use super::{
     pieces::{Piece, pieces},
+    quote::Quote,
+    shape::{ActionFacts, DetailFacts},
     subject::{Subject, cut},
 };
 
@@ -40,21 +39,6 @@ impl Clock {
     }
 }
 
-/// What somebody has written, in their own lines.
-#[derive(Debug)]
-pub(super) struct Quote {
-    pub(super) label: String,
-    pub(super) text: String,
-}
-
-impl Quote {
-    /// `None` if nothing was written.
-    pub(super) fn new(label: String, text: &str) -> Option<Self> {
-        let text = clean(text);
-        (!text.trim().is_empty()).then_some(Self { label, text })
-    }
-}
-
 pub(super) struct Facts {
     /// Who runs this; empty if nobody says so.
     pub(super) imprint: String,
@@ -63,7 +47,12 @@ pub(super) struct Facts {
     pub(super) title: String,
     /// The title, cut where it is long.
     pub(super) heading: String,
+    /// Empty if there is none.
     pub(super) amount: String,
+    pub(super) action: Option<ActionFacts>,
+    pub(super) details: Vec<DetailFacts>,
+    /// Whether something of the details is left out.
+    pub(super) are_details_cut: bool,
     pub(super) category: String,
     pub(super) description: Option<Quote>,
     pub(super) submission_id: String,
@@ -130,12 +119,16 @@ impl Facts {
         };
         let (title, asker) =
             (clean_line(&document.title), display_name(&submitter.name, &submitter.email));
+        let (details, are_details_cut) = DetailFacts::of(&document);
         Self {
             imprint: String::new(),
             addresses: vec![clean_line(&submitter.email)],
             heading: cut(&title, MAX_HEADING_CHARS),
             title,
             amount: money(&document.amount, &document.currency),
+            action: document.action.as_ref().map(ActionFacts::of),
+            details,
+            are_details_cut,
             category: clean_line(&document.category),
             description: Quote::new(format!("From {asker}:"), &document.description),
             submission_id: clean_line(submission_id),
@@ -157,6 +150,14 @@ impl Facts {
         pieces(sentence, &self.addresses)
     }
 
+    /// What a mail shows largest besides the title: the amount or, without one, the action. May be empty.
+    pub(super) fn lead(&self) -> &str {
+        match &self.action {
+            Some(action) if self.amount.is_empty() => &action.name,
+            _ => &self.amount,
+        }
+    }
+
     pub(super) fn is_title_cut(&self) -> bool {
         self.heading != self.title
     }
@@ -165,12 +166,12 @@ impl Facts {
     pub(super) fn subject(&self, start: &str) -> Subject {
         let is_called_so = self.asker == self.submitter;
         let who = if is_called_so { &self.submitter } else { &self.submitter_email };
-        Subject::new(start, &self.title, &self.amount, &format!("from {who}"))
+        Subject::new(start, &self.title, self.lead(), &format!("from {who}"))
     }
 
     /// For the submitter, who knows them by their IDs.
     pub(super) fn own_subject(&self, start: &str) -> Subject {
-        Subject::new(start, &self.title, &self.amount, &self.submission_id)
+        Subject::new(start, &self.title, self.lead(), &self.submission_id)
     }
 }
 

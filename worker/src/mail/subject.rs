@@ -7,33 +7,33 @@ const MAX_CHARS: usize = 120;
 /// Marks what was cut. ASCII, so that every spelling keeps its length.
 const CUT: &str = "...";
 
-/// What to do, about what, for how much, and whose it is.
+/// What to do, about what, for how much or by which action, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subject {
     start: String,
     title: String,
-    amount: String,
+    lead: String,
     whose: String,
 }
 
 impl Subject {
-    pub(crate) fn new(start: &str, title: &str, amount: &str, whose: &str) -> Self {
-        let [start, title, amount, whose] =
-            [start, title, amount, whose].map(without_encoded_words);
-        Self { start, title, amount, whose }
+    pub(crate) fn new(start: &str, title: &str, lead: &str, whose: &str) -> Self {
+        let [start, title, lead, whose] = [start, title, lead, whose].map(without_encoded_words);
+        Self { start, title, lead, whose }
     }
 
     /// The same in another spelling.
     pub(crate) fn spelt(&self, spell: impl Fn(&str) -> String) -> Self {
-        let Self { start, title, amount, whose } = self;
-        Self::new(&spell(start), &spell(title), &spell(amount), &spell(whose))
+        let Self { start, title, lead, whose } = self;
+        Self::new(&spell(start), &spell(title), &spell(lead), &spell(whose))
     }
 
     /// In at most this many characters, besides those that isolate right-to-left text. The title is cut,
     /// so that the rest stays.
     pub(crate) fn within(&self, max: usize) -> String {
         let whose = isolated(cut(&self.whose, max / 4));
-        let rest = [&self.amount, &whose].into_iter().filter(|part| !part.is_empty());
+        let lead = isolated(cut(&self.lead, max / 4));
+        let rest = [&lead, &whose].into_iter().filter(|part| !part.is_empty());
         let rest: String = rest.map(|part| format!(", {part}")).collect();
         let taken = self.start.chars().count() + ": ".len() + rest.chars().count();
         let title = isolated(cut(&self.title, max.saturating_sub(taken)));
@@ -98,6 +98,13 @@ mod tests {
         let long = Subject::new("Please decide", &title, "1.00 USD", &"from Sue ".repeat(30));
         assert!(long.within(99).len() <= 99, "{}", long.within(99));
         assert!(long.within(99).contains(", 1.00 USD, from Sue from Sue"), "{}", long.within(99));
+    }
+
+    #[test]
+    fn a_long_action_leaves_room_for_the_title() {
+        let action = "warehouse.inventory.adjustments.write_off_permanently";
+        let subject = Subject::new("Please decide", "Chairs", action, "from Sue").to_string();
+        assert_eq!(subject, "Please decide: Chairs, warehouse.inventory.adjustm..., from Sue");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 use countersign_protos::{
-    Chain, GenuineLink, LinkContext,
-    v1::{Document, Item, Submission, Submitter},
+    Chain, GenuineLink, Json, LinkContext,
+    v1::{Action, Detail, Document, Item, Submission, Submitter},
 };
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::*;
 use crate::{
@@ -52,6 +53,7 @@ fn submission() -> Submission {
                 Item { description: String::new(), amount: "1050.00".into(), date: String::new() },
             ],
             attachments: vec!["s3://quotes/dell.pdf".into()],
+            ..Document::default()
         }),
         submitted_at: Some(to_message(time("2026-11-24T09:30:00Z"))),
         approval: None,
@@ -77,6 +79,40 @@ fn asking(people: &[&str], quorum: Quorum, on_deadline: OnDeadline) -> Plan {
         escalations: vec![],
     };
     Plan::asking(submission(), address("sue"), vec![stage])
+}
+
+/// Of what has no amount: an agent's call, and a leave.
+fn agents_plan() -> Plan {
+    let steps: Vec<_> =
+        (1..=30).map(|i| json!({"service": format!("shop-{i}"), "replicas": i})).collect();
+    let action = Action {
+        name: "deploy.rollout".into(),
+        arguments: Some(Json::from(&json!({
+            "canary": false, "dryRun": null, "image": "registry.example/shop:2.3.0", "steps": steps,
+        }))),
+        risk: "high".into(),
+        reason: "The checkout fails for every tenth customer.\nRelease 2.3 has the fix.".into(),
+        on_behalf_of: "sue@example.com".into(),
+    };
+    let details = [("Runs at", "tonight,\nafter 22:00"), ("Rollback", "2.2.4")];
+    let detail = |(label, value): (&str, &str)| Detail { label: label.into(), value: value.into() };
+    let document = Document {
+        title: "Roll out shop 2.3".into(),
+        details: details.map(detail).into(),
+        action: Some(action),
+        ..Document::default()
+    };
+    about(document)
+}
+
+fn leave_plan() -> Plan {
+    about(Document { title: "Leave from 7 to 18 December".into(), ..Document::default() })
+}
+
+/// The plan, about something else.
+fn about(document: Document) -> Plan {
+    let submission = Submission { document: Some(document), ..submission() };
+    Plan::asking(submission, address("sue"), plan().stages)
 }
 
 fn plan() -> Plan {
@@ -314,6 +350,101 @@ These links and this approval ID are yours alone: anybody who has them can decid
     ] {
         assert!(letter.html.contains(part), "{part} is missing in {}", letter.html);
     }
+}
+
+#[test]
+fn a_request_leads_with_the_amount_or_the_action_or_the_title() {
+    let large = |text: &str| {
+        format!("font-size:26px;line-height:32px;font-weight:600;color:#1f2937\">{text}</p>")
+    };
+    let mut both = agents_plan();
+    let document = both.submission.document.as_mut().expect("a document");
+    (document.amount, document.currency) = ("15750.00".into(), "USD".into());
+    for (plan, subject, lines, lead) in [
+        (
+            agents_plan(),
+            "Please decide: Roll out shop 2.3, deploy.rollout, from Sue Storm",
+            "\nTitle: Roll out shop 2.3\nAction: deploy.rollout (risk: high)\n\nDecide by",
+            Some("deploy.rollout"),
+        ),
+        (
+            both,
+            "Please decide: Roll out shop 2.3, 15,750.00 USD, from Sue Storm",
+            "\nTitle: Roll out shop 2.3\nAmount: 15,750.00 USD\nAction: deploy.rollout (risk: high)\n\nDecide by",
+            Some("15,750.00 USD"),
+        ),
+        (
+            leave_plan(),
+            "Please decide: Leave from 7 to 18 December, from Sue Storm",
+            "\nTitle: Leave from 7 to 18 December\n\nDecide by",
+            None,
+        ),
+    ] {
+        let letter = Writer::default().request(&plan, &review(), &links());
+        assert_eq!(letter.subject.to_string(), subject);
+        assert!(letter.text.contains(lines), "{}", letter.text);
+        assert_eq!(letter.html.matches("font-size:26px").count(), usize::from(lead.is_some()));
+        assert!(lead.is_none_or(|lead| letter.html.contains(&large(lead))), "{}", letter.html);
+        let decided = outcome(&Happening::of(plan).press("ann", Verdict::Approve, "").outcome());
+        let title = lines.split("\n\n").next().unwrap_or_default();
+        assert!(decided.text.contains(&format!("{title}\n\nStage Finance")), "{}", decided.text);
+        assert!(lead.is_none_or(|lead| decided.html.contains(&format!(">{lead}</p>"))));
+    }
+}
+
+#[test]
+fn a_request_has_an_excerpt_of_the_arguments_that_says_so() {
+    let letter = Writer::default().request(&agents_plan(), &review(), &links());
+    let expected = "
+On behalf of: sue@example.com
+
+Why:
+> The checkout fails for every tenth customer.
+> Release 2.3 has the fix.
+
+Arguments, an excerpt (the page shows all):
+- canary: false
+- dryRun: null
+- image: \"registry.example/shop:2.3.0\"
+- steps[0].replicas: 1
+- steps[0].service: \"shop-1\"
+";
+    assert!(letter.text.contains(expected), "{}", letter.text);
+    assert!(letter.text.contains("\n- and 43 more, on the page\n"), "{}", letter.text);
+    assert!(letter.html.contains(">Arguments, an excerpt: the page shows all</p>"));
+    assert!(letter.html.contains(">and 43 more, on the page</p>"), "{}", letter.html);
+
+    let with = |arguments: serde_json::Value| {
+        let action = Action {
+            name: "x".into(),
+            arguments: Some(Json::from(&arguments)),
+            ..Action::default()
+        };
+        let document = Document { title: "T".into(), action: Some(action), ..Document::default() };
+        Writer::default().request(&about(document), &review(), &links()).text
+    };
+    let short = with(json!({"to": "a\nb\u{202e}"}));
+    assert!(short.contains("\nArguments:\n- to: \"a\\nb⟨U+202E⟩\"\n\nApproval ID"), "{short}");
+    let long = with(json!("x".repeat(200)));
+    assert!(long.contains("\nArguments, an excerpt (the page shows all):\n- \"xxx"), "{long}");
+    assert!(long.contains("xxx...\n\nApproval ID"), "{long}");
+}
+
+#[test]
+fn details_stand_as_they_were_written() {
+    let mut plan = agents_plan();
+    let letter = Writer::default().request(&plan, &review(), &links());
+    let expected = "\n\nDetails:\n- Runs at:\n  > tonight,\n  > after 22:00\n- Rollback: 2.2.4\n";
+    assert!(letter.text.contains(expected), "{}", letter.text);
+    assert_in_order(
+        &letter.html,
+        &[">Runs at</td>", ">tonight,</p>", ">after 22:00</p>", ">2.2.4</p>"],
+    );
+    let document = plan.submission.document.as_mut().expect("a document");
+    document.details[0].value = "x".repeat(501);
+    let letter = Writer::default().request(&plan, &review(), &links());
+    assert!(letter.text.contains("\nDetails, an excerpt (the page shows all):\n- Runs at: xxx"));
+    assert!(letter.html.contains(">Details, an excerpt: the page shows all</p>"));
 }
 
 /// Asserts that these stand in a mail, in this order.
@@ -936,6 +1067,8 @@ fn every_mail() -> Vec<(&'static str, Letter)> {
     vec![
         ("request", asked(&|_| ())),
         ("request-long", writer.request(&long, &review(), &links())),
+        ("request-of-an-agent", writer.request(&in_berlin(agents_plan()), &review(), &links())),
+        ("request-of-a-title-alone", writer.request(&in_berlin(leave_plan()), &review(), &links())),
         ("request-reminder", asked(&|request| request.reminder = true)),
         ("request-new-link", asked(&|request| request.new_link = true)),
         ("request-for-somebody-away", asked(&is_away)),
@@ -1057,6 +1190,14 @@ fn submitted_text_cannot_pass_for_ours() {
     document.items[0].description = forged.into();
     document.items[0].date = forged.into();
     document.attachments[0] = forged.into();
+    document.details = vec![Detail { label: forged.into(), value: forged.into() }];
+    document.action = Some(Action {
+        name: forged.into(),
+        arguments: Some(Json::from(&json!({forged: forged, "list": [forged]}))),
+        risk: forged.into(),
+        reason: forged.into(),
+        on_behalf_of: forged.into(),
+    });
     let asked = || Happening::of(hostile.clone());
     let forging = asked().press("ann", Verdict::Reject, forged).outcome();
     let withdrawn = asked().withdraw(forged, forged);
@@ -1105,6 +1246,12 @@ fn a_title_or_a_stage_cannot_pass_for_a_line_of_ours() {
         document.category = forged.into();
         document.items[1].description = forged.into();
         document.attachments = vec![format!("s3://quotes/{forged}")];
+        document.details = vec![Detail { label: forged.into(), value: forged.into() }];
+        document.action = Some(Action {
+            name: forged.into(),
+            arguments: Some(Json::from(&json!(forged))),
+            ..Action::default()
+        });
         let asked = || Happening::of(hostile.clone());
         let writer = Writer::default();
         for letter in [

@@ -25,6 +25,8 @@ pub(super) enum Form {
     Boolean,
     /// A decimal number, or a string of one.
     Number,
+    /// Any number that a double holds, or a string of one.
+    Double,
     /// `"any"`, `"all"` or a number.
     Quorum,
     Date,
@@ -43,6 +45,8 @@ pub(super) enum Form {
     Days,
     /// A table of these keys.
     Keys(&'static [Key]),
+    /// A table of these keys, or a string, a number, true or false, or an array of at least one of them.
+    Condition(&'static [Key]),
     /// An array of such tables.
     Tables(&'static [Key]),
     /// A table with names of one's own, each with such a value.
@@ -69,7 +73,7 @@ impl Key {
     /// The keys of a table, or of each table in an array.
     pub(super) fn keys(&self) -> &'static [Key] {
         match &self.form {
-            Form::Keys(keys) | Form::Tables(keys) => keys,
+            Form::Keys(keys) | Form::Tables(keys) | Form::Condition(keys) => keys,
             _ => &[],
         }
     }

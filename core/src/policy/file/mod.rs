@@ -1,5 +1,6 @@
 //! Reads a rules file and reports everything that is wrong in it, each thing with its place.
 
+mod arguments;
 mod calendar;
 mod diagnostics;
 mod expectations;
@@ -35,7 +36,8 @@ pub use self::{
 };
 use super::{
     FollowUp, FollowUps, Policy,
-    rules::{Bounds, Decision, Rule, When, is_covered},
+    bounds::Bounds,
+    rules::{Decision, Rule, When, is_covered},
 };
 use crate::{
     approval::{EmailAddress, Operators, Verdict},
@@ -222,6 +224,9 @@ fn when(table: &Table<'_>) -> Option<When> {
         submitters: submitters.collect(),
         currencies: currencies.map(|currency| currency.code().to_owned()).collect(),
         amounts: amounts(table),
+        actions: names("action"),
+        risks: names("risk"),
+        arguments: arguments::read(table),
     };
     if let (Some(both), false) = (table.get("currency"), when.amounts.is_empty()) {
         both.wrong("remove `currency`: `amount` already names the currencies");
@@ -229,7 +234,7 @@ fn when(table: &Table<'_>) -> Option<When> {
     (table.reported() == before).then_some(when)
 }
 
-fn amounts(table: &Table<'_>) -> BTreeMap<String, Bounds> {
+fn amounts(table: &Table<'_>) -> BTreeMap<String, Bounds<Decimal>> {
     let mut amounts = BTreeMap::new();
     let Some(ranges) = table.get("amount").and_then(|value| range(&value, None)) else {
         return amounts;
@@ -241,7 +246,9 @@ fn amounts(table: &Table<'_>) -> BTreeMap<String, Bounds> {
     for (code, value) in ranges.entries() {
         let Some(currency) = currency(table, &code) else { continue };
         let range = range(&value, Some(&code.text));
-        let Some(bounds) = range.and_then(|table| bounds(&table, currency)) else { continue };
+        let Some(bounds) = range.and_then(|table| amount_bounds(&table, currency)) else {
+            continue;
+        };
         if amounts.insert(currency.code().to_owned(), bounds).is_some() {
             table.wrong_at(code.span, format!("{} already has a range", currency.code()));
         }
@@ -268,18 +275,27 @@ fn currency(table: &Table<'_>, code: &Text) -> Option<Currency> {
     currency.map_err(|error| table.wrong_at(code.span.clone(), error.to_string())).ok()
 }
 
-fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds> {
-    table.only();
-    let bound = |key: &str| -> Option<Decimal> {
-        let value = table.get(key)?;
-        let text = value.number()?;
-        match Money::parse(&text.text, currency) {
+fn amount_bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds<Decimal>> {
+    let amount = |value: &Value<'_>| {
+        match Money::parse(&value.number()?.text, currency) {
             Ok(money) if money.is_negative() => value.wrong("must not be negative"),
             Ok(money) => return Some(money.amount()),
             Err(error) => value.wrong(error.to_string()),
         }
         None
     };
+    let bounds = bounds(table, amount)?;
+    if bounds.is_empty(currency) {
+        table.wrong("no amount is in this range");
+        return None;
+    }
+    Some(bounds)
+}
+
+/// A range with at least one bound.
+fn bounds<N>(table: &Table<'_>, read: impl Fn(&Value<'_>) -> Option<N>) -> Option<Bounds<N>> {
+    table.only();
+    let bound = |key: &str| read(&table.get(key)?);
     let one = |inside: &str, outside: &str| {
         if let (Some(_), Some(second)) = (table.get(inside), table.get(outside)) {
             second.wrong(format!("use either `{inside}` or `{outside}`, not both"));
@@ -288,13 +304,11 @@ fn bounds(table: &Table<'_>, currency: Currency) -> Option<Bounds> {
         bounds.0.map(|low| (low, true)).or(bounds.1.map(|low| (low, false)))
     };
     let bounds = Bounds { low: one("from", "above"), high: one("up_to", "below") };
-    let message = match () {
-        () if table.is_empty() => "must have a bound: `from`, `above`, `below` or `up_to`",
-        () if bounds.is_empty(currency) => "no amount is in this range",
-        () => return Some(bounds),
-    };
-    table.wrong(message);
-    None
+    if table.is_empty() {
+        table.wrong("must have a bound: `from`, `above`, `below` or `up_to`");
+        return None;
+    }
+    Some(bounds)
 }
 
 /// A rule or the default; `None` if something was reported.

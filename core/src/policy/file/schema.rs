@@ -42,6 +42,7 @@ fn form(form: &Form) -> Value {
     match form {
         Form::Boolean => json!({"type": "boolean"}),
         Form::Number => json!({"anyOf": [{"type": "number", "minimum": 0}, text()]}),
+        Form::Double => json!({"anyOf": [{"type": "number"}, text()]}),
         Form::Quorum => {
             let number = json!({"type": "integer", "minimum": 1});
             let digits = json!({"type": "string", "pattern": "^[0-9]+$"});
@@ -61,6 +62,11 @@ fn form(form: &Form) -> Value {
         Form::AnyTexts => texts(0),
         Form::Days => json!({"type": "array", "items": text()}),
         Form::Keys(keys) => table(keys),
+        Form::Condition(keys) => {
+            let scalar = json!({"type": ["string", "number", "boolean"]});
+            let array = json!({"type": "array", "items": scalar, "minItems": 1});
+            json!({"anyOf": [scalar, array, table(keys)]})
+        }
         Form::Tables(keys) => json!({"type": "array", "items": table(keys)}),
         Form::Names(each) => json!({"type": "object", "additionalProperties": of(each)}),
         Form::Json => json!({"anyOf": [text(), {"type": "object"}]}),

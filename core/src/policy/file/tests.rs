@@ -73,6 +73,42 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "must be a date, such as 2026-12-25, or a month and day of every year, such as 12-25",
     ),
     (
+        "when.amount.EUR = { up_to = 100 }",
+        "when.arguments.«amount» = { up_to = 100 }",
+        "must be a JSON pointer, such as \"/amount\" or \"/items/0/name\"",
+    ),
+    (
+        "when.amount.EUR = { up_to = 100 }",
+        "when.arguments.«\"/a~2\"» = 1",
+        "must be a JSON pointer, such as \"/amount\" or \"/items/0/name\"",
+    ),
+    (
+        "when.amount.EUR = { up_to = 100 }",
+        "when.arguments.\"/amount\" = { up_to = «\"many\"» }",
+        "must be a number between -(2^53-1) and 2^53-1",
+    ),
+    (
+        "when.amount.EUR = { up_to = 100 }",
+        "when.arguments.\"/amount\" = «{ above = 5, below = 5 }»",
+        "no number is in this range",
+    ),
+    (
+        "when.amount.EUR = { up_to = 100 }",
+        "when.arguments.\"/amount\" = { «over» = 5 }",
+        "unknown key `over`",
+    ),
+    (
+        "when.amount.EUR = { up_to = 100 }",
+        "when.arguments.\"/to\" = [\"ann\", «2026-12-24»]",
+        "must be a string, a number, or true or false, not a date or time",
+    ),
+    ("when.amount.EUR = { up_to = 100 }", "when.arguments.\"/to\" = «[]»", "must not be empty"),
+    (
+        "when.amount.EUR = { up_to = 100 }",
+        "when.arguments = «{}»",
+        "must have an argument, such as `\"/amount\" = { above = 100 }`",
+    ),
+    (
         "\"12-25\"]",
         "\"12-25\"]\nholidays_file = «\"missing.ics\"»",
         "missing.ics: cannot be read: entity not found",

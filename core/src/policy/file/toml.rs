@@ -7,7 +7,7 @@ use ::toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
-use countersign_protos::text::did_you_mean;
+use countersign_protos::{Json, MAX_NUMBER, text::did_you_mean};
 use jiff::civil::Date;
 
 use super::{
@@ -273,6 +273,27 @@ impl<'a> Value<'a> {
             _ => return self.expected("a number"),
         };
         Some(Text { span: self.span.clone(), text })
+    }
+
+    /// A number that a double holds.
+    pub(super) fn double(&self) -> Option<f64> {
+        let number = self.number()?.text.parse().ok();
+        let number = number.filter(|number: &f64| number.abs() <= MAX_NUMBER);
+        if number.is_none() {
+            self.wrong("must be a number between -(2^53-1) and 2^53-1");
+        }
+        number
+    }
+
+    /// A string, a number, or true or false.
+    pub(super) fn scalar(&self) -> Option<Json> {
+        let value = match self.inner {
+            DeValue::String(text) => serde_json::Value::from(text.as_ref()),
+            DeValue::Boolean(value) => (*value).into(),
+            DeValue::Integer(_) | DeValue::Float(_) => self.double()?.into(),
+            _ => return self.expected("a string, a number, or true or false"),
+        };
+        Some(Json::from(&value))
     }
 
     pub(super) fn parsed<T: FromStr<Err: Display>>(&self) -> Option<T> {

@@ -138,12 +138,14 @@ fn no_default_manager(root: &Table<'_>, rules: &[(Table<'_>, &Rule)], policy: &P
     }
 }
 
-/// Rules that approve whatever the amount, behind others that have bounds for some currencies.
+/// Rules that approve whatever the amount, behind others that have bounds for some currencies. What conditions
+/// on arguments bound is not known.
 fn unbounded_approvals(rules: &[(Table<'_>, &Rule)]) {
     let approves = |rule: &Rule| rule.decision == Decision::Verdict(Verdict::Approve);
     for (i, (table, rule)) in rules.iter().enumerate() {
         let when = &rule.when;
-        if !approves(rule) || !when.amounts.is_empty() || !when.currencies.is_empty() {
+        let is_bounded = !when.amounts.is_empty() || !when.currencies.is_empty();
+        if !approves(rule) || is_bounded || !when.arguments.is_empty() {
             continue;
         }
         let earlier: Vec<&Rule> = rules[..i].iter().map(|(_, rule)| *rule).collect();
@@ -177,6 +179,8 @@ fn may_both_match(one: &When, other: &When) -> bool {
     share(&one.types, &other.types)
         && share(&one.categories, &other.categories)
         && share(&one.departments, &other.departments)
+        && share(&one.actions, &other.actions)
+        && share(&one.risks, &other.risks)
         && (one.submitters.is_empty()
             || other.submitters.is_empty()
             || one.submitters.iter().any(|submitter| other.submitters.contains(submitter)))

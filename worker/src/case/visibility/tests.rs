@@ -1,5 +1,11 @@
-use countersign_protos::payload::{self, Encoding};
+use countersign_protos::{
+    names::COMMENT_MAX_CHARS,
+    payload::{self, Encoding, Payload},
+    submission,
+};
 use jiff::Timestamp;
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{
@@ -13,6 +19,7 @@ use crate::{
     policy::{FollowUp, Plan, PlannedStage, TimePlan},
     recorded::{About, Issued, Notice},
     testing::{address, docs_schema, is_valid, keys, strict},
+    validation::{Routing, validate},
 };
 
 fn at(text: &str) -> Timestamp {
@@ -193,6 +200,33 @@ fn the_details_tell_the_story_so_far() {
 Ignored signals: 1. The query `status` says why.
 "
     );
+}
+
+#[test]
+fn the_details_begin_with_the_amount_the_action_or_the_title_alone() {
+    let with = |change: fn(&mut v1::Document)| {
+        let mut case = Case::default();
+        let mut document = v1::Document { title: "Shop".into(), ..Default::default() };
+        change(&mut document);
+        let submission = v1::Submission {
+            submission_id: "D-1".into(),
+            document: Some(document),
+            ..Default::default()
+        };
+        let stages = vec![stage("Ops", &["ann"], Quorum::Any)];
+        begin_with(&mut case, &Plan::asking(submission, address("sue"), stages));
+        case.details().lines().nth(2).unwrap_or_default().to_owned()
+    };
+    let action = |name: &str| Some(v1::Action { name: name.into(), ..Default::default() });
+    let by = "submitted by  (sue@example.com)";
+    assert_eq!(with(|_| ()), format!("D-1, {by}"));
+    let shown = with(|document| {
+        document.action = Some(v1::Action { name: "deploy\n_all_".into(), ..Default::default() });
+    });
+    assert_eq!(shown, format!("**deploy⟨U+000A⟩\\_all\\_** for D-1, {by}"));
+    let mut both = v1::Document { amount: "5.00".into(), currency: "EUR".into(), ..<_>::default() };
+    both.action = action("pay");
+    assert_eq!(lead(&both), "**5.00 EUR**, **pay** for ");
 }
 
 #[test]
@@ -542,5 +576,89 @@ fn a_press_and_an_operators_signal_are_told_apart_in_every_combination() {
                 assert_eq!(told, represented, "{what}");
             }
         }
+    }
+}
+
+/// Temporal takes 2 MiB, and clients that it answers 4 MiB.
+const MAX_STATUS_BYTES: usize = 1024 * 1024;
+
+/// A submission of nearly so many bytes, with all that there may be of it, for each of these people.
+fn large(bytes: usize, people: usize, parts: [usize; 4]) -> Value {
+    let share = |part: usize| bytes * parts[part] / parts.iter().sum::<usize>().max(1);
+    let text = |bytes: usize| "\u{1F600}".repeat((bytes / 4).min(10_000));
+    let reviewers: Vec<String> = (0..people).map(|i| format!("r{i}@x.io")).collect();
+    let details = (share(0) / 40_000).min(100);
+    let details = vec![json!({"label": "More", "value": text(40_000)}); details];
+    // The canonical form of a number may be longer than what was sent.
+    let numbers = vec![1e15; (share(1) / 17).min(3_800)];
+    let items = vec![
+        json!({"amount": 1, "description": "\u{1F600}\"".repeat(30)});
+        (share(2) / 260).min(1_000)
+    ];
+    let amount = items.len().to_string();
+    let attachments =
+        vec![format!("s3://x/{}", "\u{1F600}".repeat(2_000)); (share(3) / 8_100).min(50)];
+    json!({
+        "submissionId": "D-1",
+        "submitter": {"name": "Sue", "email": "sue@example.com"},
+        "document": {
+            "title": "\u{1F600}".repeat(200), "amount": amount, "currency": "BHD", "description": text(bytes / 8),
+            "items": items, "attachments": attachments, "details": details,
+            "action": {"name": "deploy", "arguments": numbers, "reason": text(bytes / 8)},
+        },
+        "approval": {"stages": [{"reviewers": reviewers, "quorum": "all"}]},
+    })
+}
+
+/// The plan of the largest submission of this shape that is accepted.
+fn largest(people: usize, parts: [usize; 4]) -> Plan {
+    let planned = |bytes: usize| {
+        let json = large(bytes, people, parts).to_string();
+        let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
+        let (read, problems) = submission::read(&[Payload { metadata, data: json.into() }]);
+        validate(read, problems, &Routing::default(), None, Timestamp::UNIX_EPOCH).ok()
+    };
+    let (mut accepted, mut refused) = (0_usize, 64_usize);
+    while refused - accepted > 1 {
+        let between = accepted.midpoint(refused);
+        match planned(4 * 1024 * between) {
+            Some(_) => accepted = between,
+            None => refused = between,
+        }
+    }
+    planned(4 * 1024 * accepted).expect("the smallest is accepted")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn status_stays_under_a_mebibyte_whatever_is_submitted_and_said(
+        people in prop_oneof![Just(1_usize), Just(7), Just(80), 1_usize..=80],
+        parts in [0_usize..9, 0_usize..9, 0_usize..9, 0_usize..9],
+    ) {
+        let plan = largest(people, parts);
+        let mut case = Case::default();
+        begin_with(&mut case, &plan);
+        let links: Vec<String> = (0..people).map(|i| format!("{i:0>52}")).collect();
+        let links: Vec<&str> = links.iter().map(String::as_str).collect();
+        let now = "2026-11-24T09:00:00Z";
+        open(&mut case, &links, now);
+        let longest = "\u{1F600}".repeat(COMMENT_MAX_CHARS);
+        for (i, link) in links.iter().enumerate() {
+            case.delivered(link, false, Err("x".repeat(1_000)));
+            let reviewer = format!("r{i}@x.io");
+            let reminder = v1::Reminder { reviewer: reviewer.clone() };
+            case.send("remind", &[payload::encode(&reminder, Encoding::JsonPlain)], at(now));
+            let decision = v1::Decision { reviewer, comment: longest.clone(), ..<_>::default() };
+            let decision = [payload::encode(&decision, Encoding::JsonPlain)];
+            case.decide(Verdict::Approve, &decision, at(now));
+            case.decide(Verdict::Reject, &decision, at(now));
+        }
+        case.sealed();
+        let status = payload::encode(&case.status(), Encoding::JsonPlain).data;
+        prop_assert!(status.len() < MAX_STATUS_BYTES, "{} people: {} bytes", people, status.len());
+        let document = plan.submission.document.expect("there");
+        prop_assert!(document.action.is_some());
     }
 }

@@ -46,14 +46,33 @@ impl Files {
 #[test]
 fn docs_policy_md_shows_what_explain_prints() {
     let docs = fs::read_to_string(example("../docs/POLICY.md")).expect("the documentation");
-    for name in ["taxi", "conference", "monitors", "cleaning", "generator"] {
-        let (rules, submission) =
-            (example("policy.toml"), example(&format!("submissions/{name}.json")));
-        let at = ["--at", "2026-11-24T09:00:00+01:00"];
-        let explained = check(&[&rules, "--explain", &submission, at[0], at[1]]);
-        let explained = explained.unwrap_or_else(|wrong| panic!("{wrong}"));
-        let shown = format!("```text\n{}\n```", explained.trim_end());
-        assert!(docs.contains(&shown), "docs/POLICY.md does not show, for {name}:\n{shown}");
+    let names = ["taxi", "conference", "monitors", "cleaning", "generator", "refund"];
+    let shown = names.map(|name| format!("```text\n{}\n```", explained(name).trim_end()));
+    let missing: Vec<&str> =
+        shown.iter().map(String::as_str).filter(|shown| !docs.contains(shown)).collect();
+    assert!(missing.is_empty(), "docs/POLICY.md does not show:\n{}", missing.join("\n"));
+}
+
+fn explained(name: &str) -> String {
+    let submission = example(&format!("submissions/{name}.json"));
+    let at = ["--at", "2026-11-24T09:00:00+01:00"];
+    let explained = check(&[&example("policy.toml"), "--explain", &submission, at[0], at[1]]);
+    explained.unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+#[test]
+fn the_examples_have_a_rule_each_with_an_amount_or_without() {
+    for (name, about, rule, asked) in [
+        ("conference", "684.00 EUR", "Expenses", "sales.deputy@example.com"),
+        ("leave", "Leave from 7 to 18 December, by", "Leave", "sales.deputy@example.com"),
+        ("deployment", ", deploy, by", "Deployments to production", "it.security@example.com"),
+        ("access", ", access.grant, by", "Access", "office.lead@example.com"),
+        ("refund", ", payments.refund, by", "Refunds", "finance.two@example.com"),
+    ] {
+        let explained = explained(name);
+        assert!(explained.lines().next().is_some_and(|line| line.contains(about)), "{explained}");
+        assert!(explained.contains(&format!(". {rule:?} matches.\n")), "{explained}");
+        assert!(explained.contains(&format!("\n  {asked}")), "{explained}");
     }
 }
 
@@ -311,7 +330,9 @@ fn the_example_names_schemas_that_it_follows() {
         let text = fs::read_to_string(example(file)).expect("an example");
         assert!(text.starts_with(&format!("#:schema ../docs/schemas/{schema}.json\n")), "{file}");
     }
-    for name in ["taxi", "conference", "monitors", "cleaning", "generator"] {
+    let with_amounts = ["taxi", "conference", "monitors", "cleaning", "generator"];
+    let others = ["leave", "deployment", "access", "refund"];
+    for name in with_amounts.into_iter().chain(others) {
         let json = fs::read(example(&format!("submissions/{name}.json"))).expect("an example");
         let json: Value = serde_json::from_slice(&json).expect("JSON");
         assert!(is_valid(&docs_schema("submission"), &json), "{name}");

@@ -48,7 +48,7 @@ groups = { finance = ["ann@example.com", "bob@example.com"] }
 managers = { employees = { "E-1" = "ann@example.com" }, departments = { Sales = "lead@example.com" }, default = "hr@example.com" }
 absences = [{ reviewer = "ann@example.com", deputy = "dee@example.com", from = 2026-12-01, to = "2026-12-11" }]
 rules = [
-    { name = "Small", when = { type = "a", category = "b", department = ["c"], submitter = "sue@example.com", amount = { EUR = { from = 1, up_to = "100" }, USD = { above = 1.5, below = 2_000 } } }, decision = "approve", on_approved = { workflow = "W", task_queue = "Q", namespace = "N" } },
+    { name = "Small", when = { type = "a", category = "b", department = ["c"], submitter = "sue@example.com", amount = { EUR = { from = 1, up_to = "100" }, USD = { above = 1.5, below = 2_000 } }, action = "deploy", risk = ["high"], arguments = { "/replicas" = { from = -1, up_to = "100" }, "/share" = { above = 0.5, below = 2_000 }, "/env" = ["production", 1, true], "/dry~1run" = false } }, decision = "approve", on_approved = { workflow = "W", task_queue = "Q", namespace = "N" } },
     { name = "Large", when = { currency = ["EUR"] }, different_people = true, tell_submitter = true, confirm = true, comment_required = ["reject"], on_rejected = { workflow = "W", task_queue = "Q", namespace = "N" }, stages = [{ name = "S", reviewers = ["finance"], quorum = 2, deadline = "2 days", reminders = "1 day", on_deadline = "reject", escalate = [{ reviewers = ["manager"], deadline = "1 day", reminders = ["2h"], keep_earlier = true }, { reviewers = ["x@example.com", "y@example.com"] }], fallback = ["office@example.com", "z@example.com"] }] },
 ]
 default = { name = "D", different_people = false, tell_submitter = false, confirm = false, comment_required = "approve", stages = [{ reviewers = "finance" }], on_approved = { workflow = "W", task_queue = "Q" }, on_rejected = { workflow = "W", task_queue = "Q" } }
@@ -83,8 +83,8 @@ fn places(
                     places(inner, table, found, tables);
                 }
             }
-            (Form::Keys(_) | Form::Names(_), DeValue::Table(table)) => {
-                tables.extend(matches!(inner.form, Form::Keys(_)).then(|| value.span()));
+            (Form::Keys(_) | Form::Names(_) | Form::Condition(_), DeValue::Table(table)) => {
+                tables.extend((!matches!(inner.form, Form::Names(_))).then(|| value.span()));
                 places(inner, table, found, tables);
             }
             _ => {}
@@ -122,7 +122,8 @@ fn every_key_that_is_read_is_in_the_schema_and_the_other_way_round() {
     used.insert(("default", "decision"));
     assert_eq!(used, known, "the file above has every key");
     let docs = include_str!("../../../../../docs/POLICY.md");
-    let has_names = ["groups", "employees", "departments", "amount", "working_hours_on"];
+    let has_names =
+        ["groups", "employees", "departments", "amount", "arguments", "working_hours_on"];
     for (_, name) in known.into_iter().filter(|(table, _)| !has_names.contains(table)) {
         let is_told = docs.contains(&format!("`{name}`")) || docs.contains(&format!("\n{name} = "));
         assert!(is_told || docs.contains(&format!("[{name}]")), "docs/POLICY.md lacks {name}");
@@ -133,8 +134,8 @@ fn every_key_that_is_read_is_in_the_schema_and_the_other_way_round() {
 fn what_has_a_wrong_type_is_refused_by_reader_and_schema() {
     for Place { key, path, span } in found_in_all().0 {
         let wrong = ["{ x = { y = 1 } }", "[[7]]", "true"];
-        let is_boolean = matches!(key.form, Form::Boolean);
-        for wrong in wrong.into_iter().filter(|wrong| !(is_boolean && *wrong == "true")) {
+        let may_be_true = matches!(key.form, Form::Boolean | Form::Condition(_));
+        for wrong in wrong.into_iter().filter(|wrong| !(may_be_true && *wrong == "true")) {
             let mut text = ALL.to_owned();
             text.replace_range(span.clone(), wrong);
             assert!(!is_read(&text), "{path:?} = {wrong} is read");
