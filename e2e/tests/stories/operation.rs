@@ -332,7 +332,7 @@ async fn what_fails_is_logged_with_its_cause_and_a_flood_of_it_is_counted() {
     let failures = || -> Vec<Value> {
         let log = stack.worker().log();
         let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-        lines.filter(|line| line["fields"]["workflow_id"].is_string()).collect()
+        lines.filter(|line| line["fields"]["what"].is_string()).collect()
     };
     eventually("all failed attempts to be counted", async || {
         let of_webhooks = |line: &&Value| line["fields"]["what"] == "webhook";

@@ -196,9 +196,10 @@ async fn the_status_and_the_search_attributes_say_who_is_still_asked() {
     let status = workflow.status().await;
     assert_eq!(status["stages"][0]["reviewers"][0]["vote"]["verdict"], "APPROVE", "{status}");
     let deadline = text(&status["stages"][0]["deadline"]);
+    let day = &deadline[..10];
     for waiting in [
         "ApprovalReviewers = 'bob@example.com'".to_owned(),
-        format!("ApprovalDeadline BETWEEN '2020-01-01T00:00:00Z' AND '{deadline}'"),
+        format!("ApprovalDeadline BETWEEN '{day}T00:00:00Z' AND '{day}T23:59:59.999Z'"),
     ] {
         let waiting = format!("{waiting} AND TaskQueue = '{}'", stack.queue);
         countersign_e2e::eventually(format!("{waiting} to be found"), async || {
