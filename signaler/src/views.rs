@@ -15,7 +15,7 @@ use crate::{
     problem::Problem,
     shape::{Shape, leading_action},
     times::{Piece, Times},
-    wording::{self, Case},
+    wording::{self, Case, Seat},
 };
 
 /// What all pages share.
@@ -40,6 +40,8 @@ pub(crate) struct ApprovalPage<'a> {
     tone: &'static str,
     headline: String,
     explanation: Vec<Piece>,
+    /// Whether to link to the page itself.
+    again: bool,
     title: String,
     /// Why the document is not shown; empty if it is.
     hidden: &'static str,
@@ -147,11 +149,13 @@ impl<'a> ApprovalPage<'a> {
             true => Vec::new(),
             false => case.state.stages.iter().map(|s| stage(s, case, times)).collect(),
         };
+        let offered = is_offered(case.answer, case.state, case.link);
         ApprovalPage {
             site,
             tone: tone(case),
             headline: wording::headline(case),
             explanation: times.mark(&clean_line(&wording::explanation(case))),
+            again: !offered && (case.answer.is_unattended() || case.answer == Answer::Sealing),
             title: or(clean_line(&document.title), untitled),
             hidden,
             amount: Amount::new(&document.amount, &document.currency),
@@ -164,7 +168,7 @@ impl<'a> ApprovalPage<'a> {
             stages,
             reviewer: clean_line(&wording::deciding_as(case)),
             why_asked: wording::why_asked(case),
-            form: is_offered(case.answer, case.state, case.link).then(|| Form::new(case, choice)),
+            form: offered.then(|| Form::new(case, choice)),
         }
     }
 
@@ -263,7 +267,8 @@ impl<'a> MessagePage<'a> {
             },
             again: matches!(
                 problem,
-                Problem::InvalidVerdict
+                Problem::Gone
+                    | Problem::InvalidVerdict
                     | Problem::CommentTooLong
                     | Problem::CommentMissing(_)
                     | Problem::CrossSite
@@ -384,25 +389,32 @@ fn stage(stage: &StageState, case: Case<'_>, times: &Times) -> Stage {
     let undecided = is_open(stage);
     // While the approval continues, an undecided stage still waits for its reviewers.
     let continues = pending(case.state.status()) && !matches!(case.answer, Answer::Ended(_));
-    let waits = undecided && opened && continues;
+    // All decisions are made where only the seal is missing.
+    let asks = undecided && continues && case.answer != Answer::Sealing;
+    let waits = asks && opened;
+    let seat = match (waits, pending(stage.status())) {
+        (true, _) => Seat::Waiting,
+        (false, false) if opened => Seat::Closed,
+        (false, _) => Seat::Unknown,
+    };
     Stage {
         name: wording::stage_name(stage, case),
         status: wording::stage_status(stage, opened, continues),
         tone: if pending(stage.status()) && !waits { "over" } else { status_tone(stage.status()) },
-        note: match undecided && continues {
+        note: match asks {
             true => times.mark(&wording::stage_note(stage, opened, case)),
             false => Vec::new(),
         },
-        reviewers: stage.reviewers.iter().map(|one| reviewer(one, waits, case, times)).collect(),
+        reviewers: stage.reviewers.iter().map(|one| reviewer(one, seat, case, times)).collect(),
     }
 }
 
-fn reviewer(reviewer: &ReviewerState, waits: bool, case: Case<'_>, times: &Times) -> Reviewer {
+fn reviewer(reviewer: &ReviewerState, seat: Seat, case: Case<'_>, times: &Times) -> Reviewer {
     let vote = reviewer.vote.as_ref();
     Reviewer {
         name: clean_line(&wording::reviewer_name(reviewer, case.link)),
         tone: vote_tone(vote),
-        did: times.mark(&wording::reviewer_did(reviewer, waits, case)),
+        did: times.mark(&wording::reviewer_did(reviewer, seat, case)),
         comment: clean(vote.map_or("", |vote| vote.comment.trim())),
     }
 }

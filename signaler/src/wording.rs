@@ -61,6 +61,10 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         Answer::Decided => outcome_word(case.state.status()).to_owned(),
         Answer::Expired => "This request has expired".to_owned(),
         Answer::Withdrawn => "This request was withdrawn".to_owned(),
+        // It may have been decided.
+        Answer::Ended(Ending::Unconfirmed | Ending::Unreadable) => {
+            "This request is over".to_owned()
+        }
         Answer::Ended(_) => "This request ended without a decision".to_owned(),
         Answer::Superseded => "This link has been superseded".to_owned(),
         Answer::Unconfirmed => "Not recorded yet: please confirm".to_owned(),
@@ -157,6 +161,7 @@ fn superseded(case: Case<'_>) -> &'static str {
 fn quorum(stage: &StageState) -> String {
     let asked = counted(stage);
     match stage.quorum.as_str() {
+        "all" if asked == 2 => "Both reviewers have to approve.".to_owned(),
         "all" if asked > 1 => format!("All {asked} reviewers have to approve."),
         "any" | "" if asked > 1 => {
             format!("{asked} reviewers are asked; the first decision counts.")
@@ -269,8 +274,19 @@ pub(crate) fn stage_note(stage: &StageState, opened: bool, case: Case<'_>) -> St
     }
 }
 
-/// What a reviewer did, or why they did nothing; `waiting` where they still can.
-pub(crate) fn reviewer_did(reviewer: &ReviewerState, waiting: bool, case: Case<'_>) -> String {
+/// What a stage means to a reviewer who has not decided in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// They still can.
+    Waiting,
+    /// It was decided, or ended, without them.
+    Closed,
+    /// They were not asked, or nothing says what became of it.
+    Unknown,
+}
+
+/// What a reviewer did, or why they did nothing.
+pub(crate) fn reviewer_did(reviewer: &ReviewerState, seat: Seat, case: Case<'_>) -> String {
     if let Some(vote) = &reviewer.vote {
         let did = on(past(Some(vote)), &case.moment(vote.decided_at.as_ref()));
         return match is_by_operator(Some(vote)) {
@@ -278,24 +294,27 @@ pub(crate) fn reviewer_did(reviewer: &ReviewerState, waiting: bool, case: Case<'
             false => did,
         };
     }
-    let did = match (reviewer.released, waiting) {
+    let did = match (reviewer.released, seat) {
         (true, _) if reviewer.reissued => "has a new link",
         (true, _) => "did not decide; others were asked",
-        (false, true) if reviewer.delivery() == Delivery::Undeliverable => "cannot be reached",
-        (false, true) => "has not decided yet",
-        (false, false) => "",
+        (false, Seat::Waiting) if reviewer.delivery() == Delivery::Undeliverable => {
+            "cannot be reached"
+        }
+        (false, Seat::Waiting) => "has not decided yet",
+        (false, Seat::Closed) => "did not decide",
+        (false, Seat::Unknown) => "",
     };
     did.to_owned()
 }
 
-/// Whose decision it is: `deputy for absent (you)`.
+/// Whose decision it is: `deputy (you) for absent`.
 pub(crate) fn reviewer_name(reviewer: &ReviewerState, link: &LinkHash) -> String {
     let you = if reviewer.link == link.as_str() { " (you)" } else { "" };
     let absent = match reviewer.on_behalf_of.as_str() {
         "" => String::new(),
         absent => format!(" for {absent}"),
     };
-    format!("{}{absent}{you}", reviewer.reviewer)
+    format!("{}{you}{absent}", reviewer.reviewer)
 }
 
 /// In whose name the reader decides; empty if unknown.
@@ -642,6 +661,20 @@ mod tests {
     }
 
     #[test]
+    fn whether_it_was_decided_is_not_said_where_nobody_knows() {
+        let id: ApprovalId = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse().expect("well-formed");
+        let (link, state) = (&id.hash(), &ApprovalState::default());
+        let said =
+            |ending| headline(Case { answer: Answer::Ended(ending), state, link, pressed: None });
+        for ending in [Ending::Unconfirmed, Ending::Unreadable] {
+            assert_eq!(said(ending), "This request is over");
+        }
+        for ending in [Ending::Failed, Ending::Terminated, Ending::TimedOut] {
+            assert_eq!(said(ending), "This request ended without a decision");
+        }
+    }
+
+    #[test]
     fn a_deadline_may_pass_although_some_have_decided() {
         for on_deadline in ["escalate", "approve", "reject", "expire", ""] {
             let stage = StageState { on_deadline: on_deadline.into(), ..StageState::default() };
@@ -666,6 +699,8 @@ mod tests {
             ..StageState::default()
         };
         assert_eq!(quorum(&of("all")), "All 3 reviewers have to approve.");
+        let two = StageState { reviewers: reviewers[2..].to_vec(), ..of("all") };
+        assert_eq!(quorum(&two), "Both reviewers have to approve.");
         assert_eq!(quorum(&of("any")), "3 reviewers are asked; the first decision counts.");
         assert_eq!(quorum(&of("2")), "2 of 3 reviewers have to approve.");
         assert!(

@@ -513,7 +513,10 @@ async fn what_others_have_written_has_the_direction_of_its_letters() {
         for (tag, text) in tags(&page).filter(|(tag, _)| *tag != "title") {
             let first = text.chars().find(|c| c.is_alphabetic());
             if first.as_ref().is_some_and(is_right_to_left) {
+                // An address stays left to right, so that its brackets stay around it.
+                let address = tag.contains("dir=\"ltr\"") && text.contains('@');
                 let own = tag.contains("dir=\"auto\"") || tag == "bdi" || tag.starts_with("bdi ");
+                let own = own || address;
                 assert!(own, "{name}: <{tag}>{text}");
                 found += 1;
             }
@@ -573,7 +576,7 @@ async fn the_choice_of_the_mailed_link_is_said_before_the_document_and_at_the_bu
     for (name, choice) in [("open-approve-chosen", "Approve"), ("open-reject-chosen", "Reject")] {
         let page = page(name);
         let (before, document) = page.split_once("<h1").expect("a heading");
-        let said = format!(">You chose {choice} in the mail: confirm it below</a>");
+        let said = format!(">You chose {choice}: confirm it below</a>");
         assert!(before.contains(&said), "{before}");
         let (_, form) = document.split_once("id=\"decide\"").expect("a form");
         let (above, _) = form.split_once("<button").expect("buttons");
@@ -582,6 +585,36 @@ async fn the_choice_of_the_mailed_link_is_said_before_the_document_and_at_the_bu
     }
     let unasked = page("open");
     assert!(unasked.contains(">Go to your decision</a>") && !unasked.contains("You chose"));
+}
+
+#[tokio::test]
+async fn of_each_reviewer_a_page_says_only_what_is_known() {
+    let pages = every_page(&site()).await;
+    let page = |name: &str| &pages.iter().find(|page| page.0 == name).expect("a page").1;
+    let said = |page: &str, words: &str| page.matches(words).count();
+    for (name, yet, not) in [
+        ("open", 2, 0),
+        ("voted", 1, 0),
+        ("stage-over", 1, 0),
+        ("rejected", 0, 1),
+        ("expired", 0, 2),
+        ("ended-failed", 0, 0),
+        ("pressed-sealing", 0, 0),
+    ] {
+        let page = page(name);
+        let counts = (said(page, "has not decided yet"), said(page, "did not decide"));
+        assert_eq!(counts, (yet, not), "{name}");
+    }
+    assert_eq!(said(page("pressed-sealing"), "Until"), 0, "nobody is asked any more");
+    assert!(page("open-deputy").contains("ann@example.com (you) for lee@example.com"));
+}
+
+#[tokio::test]
+async fn where_a_page_will_say_more_a_link_leads_to_it_again() {
+    let later = ["no-worker-stored", "pressed-no-worker", "pressed-sealing"];
+    for (name, page) in every_page(&site()).await {
+        assert_eq!(page.contains(">Look again</a>"), later.contains(&&*name), "{name}");
+    }
 }
 
 #[tokio::test]
