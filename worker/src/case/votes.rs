@@ -1,0 +1,100 @@
+//! Votes as they come in, and those that count.
+
+use jiff::Timestamp;
+
+use super::{Open, notices::Kind};
+use crate::approval::{Ballot, By, Claim, EmailAddress, Receipt, SeatStatus, Stage, Vote};
+
+/// A vote that counts.
+#[derive(Debug)]
+pub(crate) struct CountedVote {
+    pub(crate) stage: String,
+    pub(crate) reviewer: EmailAddress,
+    /// The hash of their link.
+    pub(crate) link: String,
+    pub(crate) vote: Vote,
+}
+
+impl Open {
+    /// The votes that count, in the order in which they came.
+    pub(super) fn counted_votes(&self) -> impl Iterator<Item = CountedVote> {
+        let stages = self.approval.stages().iter();
+        let votes =
+            stages.flat_map(|stage| stage.votes().into_iter().map(move |vote| (stage, vote)));
+        votes.map(|(stage, (seat, vote))| CountedVote {
+            stage: stage.plan().name.clone(),
+            reviewer: seat.reviewer.clone(),
+            link: seat.link.clone(),
+            vote: vote.clone(),
+        })
+    }
+
+    /// Takes a vote. Returns whether it changes anything, or why it is ignored.
+    pub(super) fn vote(&mut self, ballot: Ballot, now: Timestamp) -> Result<bool, String> {
+        let (who, has_new_link) = (self.claimant(&ballot.claim), self.has_new_link(&ballot.claim));
+        let verdict = ballot.verdict;
+        let receipt = match self.approval.is_about_to_supersede(&ballot.claim) {
+            true => Receipt::Superseded,
+            false => self.approval.vote(ballot, now),
+        };
+        self.unpublished |= receipt == Receipt::Counted;
+        match receipt {
+            Receipt::Counted => {
+                self.notify_represented();
+                Ok(true)
+            }
+            Receipt::Duplicate => Ok(false),
+            Receipt::Contradiction => Err(format!("{who} decided otherwise before")),
+            Receipt::NotAReviewer => Err(format!("{who} is not asked")),
+            Receipt::SelfVote => Err(format!("{who} does not decide their own submission")),
+            Receipt::LinkRequired => {
+                Err(format!("only {who}'s link can decide for them (`may_decide` in [operators])"))
+            }
+            Receipt::CommentRequired => {
+                let verb = verdict.terms().name;
+                Err(format!(
+                    "{who} wrote no comment, which the rule requires to {verb} (`comment_required`)"
+                ))
+            }
+            Receipt::Superseded if has_new_link => Err(format!("{who} has a new link")),
+            Receipt::Superseded => Err(format!("somebody else was asked instead of {who}")),
+            Receipt::StageNotOpen => Err(format!("the stage of {who} is not open")),
+        }
+    }
+
+    fn claimant(&self, claim: &Claim) -> String {
+        let link = match claim {
+            Claim::Reviewer(reviewer) => return reviewer.to_string(),
+            Claim::Link(link) => link,
+        };
+        let mut seats = self.approval.stages().iter().flat_map(Stage::seats);
+        let seat = seats.find(|seat| seat.link == *link);
+        seat.map_or("the holder of this link".to_owned(), |seat| seat.reviewer.to_string())
+    }
+
+    /// Whether the holder of this link has, or is about to get, a new one.
+    fn has_new_link(&self, claim: &Claim) -> bool {
+        let (Claim::Link(link), Some(stage)) = (claim, self.approval.open_stage()) else {
+            return false;
+        };
+        let seat = stage.seats().iter().find(|seat| seat.link == *link);
+        seat.is_some_and(|seat| match seat.status {
+            SeatStatus::Superseded => stage.is_reissued(seat),
+            SeatStatus::Asked | SeatStatus::Unreachable => {
+                self.approval.may_ask_soon(&seat.reviewer)
+            }
+        })
+    }
+
+    /// Notifies the reviewer whose vote was the last one, if an operator gave it.
+    fn notify_represented(&mut self) {
+        let votes = self.approval.stages().iter().flat_map(Stage::votes);
+        let last = votes.max_by_key(|(_, vote)| vote.at);
+        let Some((seat, _)) = last.filter(|(_, vote)| matches!(vote.by, By::Operator(_))) else {
+            return;
+        };
+        let reviewer = seat.reviewer.clone();
+        let entries = self.approval.journal().len();
+        self.notices.notify(reviewer, Kind::DecidedByOperator, entries);
+    }
+}
