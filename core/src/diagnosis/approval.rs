@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::Area;
 
-/// A deadline that has just passed is not overdue: its timer may be firing.
-const LATE: SignedDuration = SignedDuration::from_secs(30);
+/// A deadline that has just passed is not overdue: its timer may be firing. The metrics use it, too.
+pub const LATE: SignedDuration = SignedDuration::from_mins(1);
 /// Temporal itself tries a workflow task again after ten seconds.
 const TAKEN_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 /// From this attempt on, a workflow task fails again and again.

@@ -42,6 +42,7 @@ struct Cause {
     remedy: &'static str,
 }
 
+const TEMPORAL: &[Area] = &[Area::Temporal];
 const MAIL: &[Area] = &[Area::Mail];
 const WEBHOOK: &[Area] = &[Area::Webhook];
 
@@ -49,12 +50,7 @@ const WEBHOOK: &[Area] = &[Area::Webhook];
 const CAUSES: &[Cause] = &[
     Cause {
         areas: &[],
-        any_of: &[
-            "certificate expired",
-            "certificate has expired",
-            "certificate: Expired",
-            "CertificateExpired",
-        ],
+        any_of: &["certificate expired", "certificate has expired", "certificate: Expired"],
         remedy: "Have the certificate of {it} renewed. If it is still valid, this machine's clock is wrong: \
                  set it.",
     },
@@ -63,6 +59,17 @@ const CAUSES: &[Cause] = &[
         any_of: &["not valid yet", "NotValidYet", "not yet valid"],
         remedy: "The certificate of {it} becomes valid later: this machine's clock is wrong, or the certificate \
                  was installed too early. Set the clock.",
+    },
+    Cause {
+        areas: TEMPORAL,
+        any_of: &["CertificateExpired"],
+        remedy: "This side's certificate has expired: renew the file in TEMPORAL_TLS_CLIENT_CERT_PATH.",
+    },
+    // What has been told already.
+    Cause {
+        areas: TEMPORAL,
+        any_of: &[": set TEMPORAL_", ": check TEMPORAL_"],
+        remedy: "Correct the settings that are named here, on all workers and signalers.",
     },
     Cause {
         areas: &[],
@@ -188,7 +195,7 @@ const CAUSES: &[Cause] = &[
                  minutes later; temporal activity reset sends it at once.",
     },
     Cause {
-        areas: &[Area::Temporal],
+        areas: TEMPORAL,
         any_of: &["PermissionDenied", "Unauthenticated", "unauthorized", "Unauthorized"],
         remedy: "Temporal refuses these credentials: check TEMPORAL_API_KEY or TEMPORAL_TLS_CLIENT_CERT_PATH, \
                  whether they have expired, and that they are for this namespace.",
@@ -361,6 +368,27 @@ mod tests {
             ),
             (Area::Temporal, "dns error: failed to lookup address information", "TEMPORAL_ADDRESS"),
             (Area::Temporal, "Request unauthorized.", "TEMPORAL_API_KEY"),
+            (
+                Area::Temporal,
+                "Temporal at t:7233 expects TLS, and the connection has none: set TEMPORAL_TLS=true, and",
+                "settings that are named",
+            ),
+            (
+                Area::Temporal,
+                "Temporal's certificate is not accepted (UnknownIssuer): set TEMPORAL_TLS_SERVER_CA_CERT_PATH",
+                "settings that are named",
+            ),
+            (
+                Area::Temporal,
+                "Temporal's certificate is not accepted (certificate expired: verification time 1796117000 \
+                          (UNIX), but certificate is not valid after 1796116000 (1000 seconds ago)): set TEMPORAL_TLS_",
+                "Have the certificate of Temporal renewed",
+            ),
+            (
+                Area::Temporal,
+                "Temporal refuses the TLS connection (CertificateExpired): check TEMPORAL_TLS_CLIENT_CERT_PATH",
+                "renew the file in TEMPORAL_TLS_CLIENT_CERT_PATH",
+            ),
             (Area::Mail, "activity Heartbeat timeout", "has stopped"),
             (Area::Mail, "something else", "Ask who runs the mail server"),
         ] {

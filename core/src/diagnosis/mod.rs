@@ -13,7 +13,7 @@ use std::fmt::Write;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-pub use approval::{Activity, Approval, Failure, Kind, State, Task};
+pub use approval::{Activity, Approval, Failure, Kind, LATE, State, Task};
 pub use causes::{Area, expired_at, remedy};
 pub use explain::{Case, End, Explanation, How, TaskFailure, explain, not_found};
 pub use identity::WorkerIdentity;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use countersign_core::diagnosis::LATE;
 use countersign_protos::names::{
     ATTRIBUTE_DEADLINE, ATTRIBUTE_STATUS, ATTRIBUTE_UNDELIVERABLE, WORKFLOW_TYPE,
     WORKFLOW_TYPE_NOTICES,
@@ -21,8 +22,6 @@ use crate::metrics::metrics;
 
 const EVERY: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(10);
-/// After a deadline, its timer and its workflow task take a moment.
-const OVERDUE: SignedDuration = SignedDuration::from_mins(1);
 /// How long what was undeliverable counts once its approval has closed: for people to see it.
 const CLOSED: SignedDuration = SignedDuration::from_hours(24);
 
@@ -56,7 +55,7 @@ fn queries(task_queue: &str, now: Timestamp) -> [(&'static Gauge<0>, String); 3]
         "WorkflowType = '{WORKFLOW_TYPE}' AND {on_queue} AND ExecutionStatus = 'Running' \
          AND {ATTRIBUTE_STATUS} = 'PENDING'"
     );
-    let (due, closed) = (now.saturating_sub(OVERDUE), now.saturating_sub(CLOSED));
+    let (due, closed) = (now.saturating_sub(LATE), now.saturating_sub(CLOSED));
     let [due, closed] = [due, closed].map(|time| time.expect("a duration, not a span of days"));
     let overdue = format!("{open} AND {ATTRIBUTE_DEADLINE} < '{due:.0}'");
     let undeliverable = format!(

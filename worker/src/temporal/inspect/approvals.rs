@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use countersign_core::diagnosis::{
-    Activity, Approval, Case, Counts, End, How, Kind, MAX_ROWS, Overview, Row, Task,
+    Activity, Approval, Case, Counts, End, How, Kind, LATE, MAX_ROWS, Overview, Row, Task,
 };
 use countersign_protos::{
     names,
@@ -248,7 +248,8 @@ impl Queries {
     }
 
     fn overdue(&self) -> String {
-        format!("{} AND {} < '{}'", self.waiting(), names::ATTRIBUTE_DEADLINE, self.now)
+        let due = self.now.saturating_sub(LATE).expect("a duration, not a span of days");
+        format!("{} AND {} < '{due:.0}'", self.waiting(), names::ATTRIBUTE_DEADLINE)
     }
 
     fn undeliverable(&self) -> String {
@@ -349,7 +350,7 @@ mod tests {
         let open = "WorkflowType = 'ApprovalWorkflow' AND ExecutionStatus = 'Running' AND TaskQueue = 'it\\'s'";
         assert_eq!(queries.open(), open);
         let overdue = format!(
-            "{open} AND ApprovalStatus = 'PENDING' AND ApprovalDeadline < '2026-12-01T09:00:00Z'"
+            "{open} AND ApprovalStatus = 'PENDING' AND ApprovalDeadline < '2026-12-01T08:59:00Z'"
         );
         assert_eq!(queries.overdue(), overdue);
         assert!(queries.notices().starts_with("WorkflowType = 'ApprovalNotices' AND Exec"));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use temporalio_client::{
-    Client, Connection, GrpcCompression, NamespacedClient, RetryOptions,
+    Client, GrpcCompression, NamespacedClient, RetryOptions,
     tonic::{Code, Response, Status},
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -46,10 +46,8 @@ impl Inspector {
         connection.retry_options = RetryOptions::no_retries();
         let identity = format!("countersign-doctor {:016x}", fastrand::u64(..));
         connection.identity.clone_from(&identity);
-        let connected = timeout(2 * CONNECT, Connection::connect(connection)).await;
-        let connected = connected.map_err(|_| format!("no answer within {:?}", 2 * CONNECT))?;
-        let connected =
-            connected.map_err(|error| anyhow::Error::new(error).root_cause().to_string())?;
+        let connected = countersign_connection::connect(connection, 2 * CONNECT).await;
+        let connected = connected.map_err(|error| error.to_string())?;
         let client = Client::new(connected, client).map_err(|error| error.to_string())?;
         let next_search = tokio::sync::Mutex::new(Instant::now());
         Ok(Inspector { client, identity, refused: Mutex::default(), next_search })
