@@ -522,8 +522,9 @@ async fn what_others_have_written_has_the_direction_of_its_letters() {
         fields.for_each(|(tag, _)| assert!(tag.contains("dir=\"auto\""), "{name}: <{tag}>"));
     }
     assert_eq!(
-        found, 9,
-        "title, submitter, description, item, file, stage, comment, mail, its reader"
+        found, 13,
+        "title, submitter, description, item, file, stage, comment, mail, its reader, a detail's label and \
+         value, an argument on two pages"
     );
 }
 

@@ -138,14 +138,15 @@ fn no_default_manager(root: &Table<'_>, rules: &[(Table<'_>, &Rule)], policy: &P
     }
 }
 
-/// Rules that approve whatever the amount, behind others that have bounds for some currencies. What conditions
-/// on arguments bound is not known.
+/// Rules that approve whatever the amount, behind others that have bounds for some currencies. Of an
+/// action, not the amount but its arguments say how much it is.
 fn unbounded_approvals(rules: &[(Table<'_>, &Rule)]) {
     let approves = |rule: &Rule| rule.decision == Decision::Verdict(Verdict::Approve);
     for (i, (table, rule)) in rules.iter().enumerate() {
         let when = &rule.when;
         let is_bounded = !when.amounts.is_empty() || !when.currencies.is_empty();
-        if !approves(rule) || is_bounded || !when.arguments.is_empty() {
+        let is_of_actions = !when.actions.is_empty() || !when.arguments.is_empty();
+        if !approves(rule) || is_bounded || is_of_actions {
             continue;
         }
         let earlier: Vec<&Rule> = rules[..i].iter().map(|(_, rule)| *rule).collect();
@@ -179,7 +180,6 @@ fn may_both_match(one: &When, other: &When) -> bool {
     share(&one.types, &other.types)
         && share(&one.categories, &other.categories)
         && share(&one.departments, &other.departments)
-        && share(&one.actions, &other.actions)
         && share(&one.risks, &other.risks)
         && (one.submitters.is_empty()
             || other.submitters.is_empty()
