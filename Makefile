@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint bench soak
+.PHONY: help demo check test lint bench scale soak
 
 # Integration tests without Temporal, mail servers and browsers.
 INTEGRATION_TESTS = check_policy http log replay server settings sns start verify
@@ -52,6 +52,11 @@ bench: ## Measure what Countersign costs, also beside workers in Python and Type
 	@scripts/tools bench
 	cargo build --release --locked --bins -p countersign-worker -p countersign-signaler
 	cargo run --release --locked -p countersign-e2e --bin bench -- $(BENCH)
+
+scale: ## Measure clicks and memory with up to 50,000 approvals waiting, for an hour (docs/SCALE.md).
+	@scripts/tools soak
+	cargo build --release --locked --bins -p countersign-worker -p countersign-signaler
+	cargo run --release --locked -p countersign-e2e --bin bench -- scale $(SCALE)
 
 soak: ## Kill, cut, freeze and attack everything under load for an hour (docs/SOAK.md).
 	@scripts/tools soak

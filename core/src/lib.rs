@@ -8,6 +8,7 @@
 #![allow(missing_docs)]
 
 pub mod approval;
+pub mod diagnosis;
 pub mod leaves;
 pub mod limits;
 pub mod money;

@@ -356,9 +356,15 @@ impl Grpc {
 
     /// How many workflows match a visibility query.
     pub async fn count(&self, query: String) -> i64 {
+        self.try_count(&query).await.expect("a count")
+    }
+
+    /// The same, or why the server does not say it.
+    pub async fn try_count(&self, query: &str) -> Result<i64, Status> {
+        let query = query.to_owned();
         let request = CountWorkflowExecutionsRequest { namespace: NAMESPACE.to_owned(), query };
-        let answer = self.0.clone().count_workflow_executions(request.into_request()).await;
-        answer.expect("a count").into_inner().count
+        let answer = self.0.clone().count_workflow_executions(request.into_request()).await?;
+        Ok(answer.into_inner().count)
     }
 
     /// Everything that has happened to a workflow.

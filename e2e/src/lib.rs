@@ -39,7 +39,7 @@ pub use holidays::{HolidayFile, holidays};
 pub use jws::verified;
 pub use mail::Mail;
 pub use page::{Page, Reader};
-pub use process::{Exit, Process, free_port, product, scratch, tool, workspace};
+pub use process::{Exit, Process, faketime, free_port, product, scratch, tool, workspace};
 pub use replay::replay;
 pub use rogue::{
     Marker, Rogue, complete_workflow, continue_as_approval, publish_links, schedule_activity,

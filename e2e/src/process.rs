@@ -205,6 +205,13 @@ pub fn product(name: &str) -> PathBuf {
     path
 }
 
+/// The library that fakes the time, from Debian's package `faketime`, if it is there.
+pub fn faketime() -> Option<PathBuf> {
+    let libraries = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let library = |folder: fs::DirEntry| folder.path().join("faketime/libfaketime.so.1");
+    libraries.map(library).find(|path| path.exists())
+}
+
 /// The root of the workspace's sources.
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace").to_owned()

@@ -3,7 +3,8 @@
 Each mail becomes a file of JSON: the envelope's sender and recipients, and the message. The server
 takes four mails at a time, and so many seconds for each, whether or not the sender waits for it; that
 it has received one is in its log. Addresses that start with "nobody" are refused for good; so are
-mails to those that start with "filtered", and the reply quotes their links.
+mails to those that start with "filtered", and the reply quotes their links. Who logs in with the
+password "wrong" is refused; nobody has to log in.
 
 A file "reply" in the directory holds one line, a command and a reply such as "RCPT 554 5.7.1 Relay
 access denied": as long as it is there, the server answers that command so.
@@ -18,7 +19,7 @@ import re
 import sys
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import MISSING
+from aiosmtpd.smtp import MISSING, AuthResult
 
 
 class Keep:
@@ -78,7 +79,14 @@ class Keep:
         return "250 OK"
 
 
+def authenticate(server, session, envelope, mechanism, login):
+    return AuthResult(success=login.password != b"wrong", handled=False)
+
+
 keep = Keep(sys.argv[2], float(sys.argv[3]))
-Controller(keep, hostname="127.0.0.1", port=int(sys.argv[1])).start()
+Controller(
+    keep, hostname="127.0.0.1", port=int(sys.argv[1]), authenticator=authenticate,
+    auth_require_tls=False,
+).start()
 print("serving", flush=True)
 asyncio.new_event_loop().run_forever()

@@ -206,6 +206,11 @@ impl Stack {
         self.start_worker();
     }
 
+    /// Runs the worker's program with these arguments and settings until it ends; what it prints.
+    pub async fn tool(&self, arguments: &[&str]) -> (Exit, String) {
+        tool(self.dir.path(), &self.settings, arguments).await
+    }
+
     /// Waits until the signaler reaches Temporal.
     pub async fn until_ready(&self) {
         let ready = self.url("/readyz");
@@ -370,6 +375,11 @@ impl StackBuilder {
         (exit, process.log())
     }
 
+    /// Runs the worker's program with these arguments and settings until it ends; what it prints.
+    pub async fn tool(&self, arguments: &[&str]) -> (Exit, String) {
+        tool(self.dir.path(), &self.settings, arguments).await
+    }
+
     /// The directory of logs and the outbox.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -394,6 +404,15 @@ impl StackBuilder {
     pub fn command(&self, name: &str) -> Command {
         product_command(name, &self.settings)
     }
+}
+
+async fn tool(dir: &Path, settings: &Settings, arguments: &[&str]) -> (Exit, String) {
+    let mut command = product_command("worker", settings);
+    command.args(arguments);
+    let name = format!("tool-{}", Uuid::new_v4().simple());
+    let mut process = Process::start(&name, dir, &command);
+    let exit = process.exit().await;
+    (exit, process.log())
 }
 
 fn start_product(name: &str, dir: &Path, settings: &Settings) -> Process {

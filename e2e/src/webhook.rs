@@ -195,10 +195,19 @@ pub struct SelfSigned {
 impl SelfSigned {
     /// Starts a server that keeps its certificate in `dir`.
     pub async fn start(dir: &Path) -> SelfSigned {
+        SelfSigned::start_with(dir, &[]).await
+    }
+
+    /// Starts one whose certificate expired a day ago.
+    pub async fn start_expired(dir: &Path) -> SelfSigned {
+        SelfSigned::start_with(dir, &["expired"]).await
+    }
+
+    async fn start_with(dir: &Path, arguments: &[&str]) -> SelfSigned {
         let port = free_port();
         let mut command = Command::new(tool("python"));
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/self_signed.py"));
-        command.arg(port.to_string()).arg(dir);
+        command.arg(port.to_string()).arg(dir).args(arguments);
         let server = Process::start("self-signed", dir, &command);
         eventually("the receiver to serve", async || {
             server.log().contains("serving").then_some(())

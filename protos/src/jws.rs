@@ -103,6 +103,11 @@ impl LinkKeys {
 }
 
 impl Jwks {
+    /// The fingerprints of the link keys that they belong to, that of the one that signs first.
+    pub fn names(&self) -> Vec<String> {
+        self.keys.iter().map(|key| key.kid.clone()).collect()
+    }
+
     /// The claims of a signed outcome.
     ///
     /// # Errors

@@ -44,6 +44,11 @@ impl LinkKeys {
         self.0.iter()
     }
 
+    /// The fingerprint of each, that of the first one first.
+    pub fn names(&self) -> Vec<String> {
+        self.iter().map(LinkKey::fingerprint).collect()
+    }
+
     /// Their fingerprints in one line, for logs; the one that signs is marked.
     pub fn fingerprints(&self) -> String {
         let others = self.iter().skip(1).map(LinkKey::fingerprint);

@@ -35,10 +35,8 @@ use tokio::time::{sleep, timeout};
 use crate::{
     answer::{Ending, Reading, pending},
     genuine, history,
-    lookup::{
-        FORGET_MISSING, HISTORY, Handle, Lookup, LookupError, Proof, Run, by_link, events, handle,
-        issued,
-    },
+    index::{Handle, Index, Run, handle},
+    lookup::{FORGET_MISSING, HISTORY, Lookup, LookupError, Proof, by_link, events, issued},
     signalled::signalled,
     temporal::{Failure, Temporal, call, call_with_effect, from_temporal, to_temporal},
 };
@@ -62,7 +60,7 @@ const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(names::AT
 
 /// Finds, reads and signals approvals.
 pub(crate) struct Approvals {
-    temporal: Temporal,
+    temporal: Arc<Temporal>,
     lookup: Lookup,
     rechecked: Cache<LinkHash, ()>,
     /// The first runs' IDs, by run ID.
@@ -98,9 +96,10 @@ impl Approvals {
         client: ClientOptions,
         jwks: Jwks,
     ) -> Self {
+        let temporal = Arc::new(Temporal::connect(connection, client));
         Approvals {
-            temporal: Temporal::connect(connection, client),
-            lookup: Lookup::new(),
+            lookup: Lookup::new(Index::new(temporal.clone())),
+            temporal,
             rechecked: by_link(FORGET_MISSING),
             chains: Cache::new(CACHED_CHAINS),
             jwks,

@@ -12,7 +12,8 @@ use crate::{
         settled,
     },
     approvals::{Approvals, SignalError},
-    lookup::{LookupError, Run},
+    index::Run,
+    lookup::LookupError,
     problem::Problem,
     reply::answer_status,
 };

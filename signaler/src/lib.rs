@@ -1,8 +1,9 @@
 //! Shows reviewers what they are asked to approve, and signals their decisions to the workflow.
 //!
 //! A request goes through `routes`, for which `arrived` reads the link, to `approvals` or `decision`, which
-//! ask Temporal (`lookup` finds the run that issued a link). `answer` decides what follows, `disclosure` what
-//! the link still shows, `wording` says it, and `reply` sends it as a page of `views` or as `json`.
+//! ask Temporal (`lookup` finds the run that issued a link, by the claims that `index` has of it). `answer`
+//! decides what follows, `disclosure` what the link still shows, `wording` says it, and `reply` sends it as a
+//! page of `views` or as `json`.
 
 mod answer;
 mod approvals;
@@ -13,6 +14,7 @@ mod disclosure;
 mod form;
 mod genuine;
 mod history;
+mod index;
 mod json;
 mod key_check;
 mod lookup;

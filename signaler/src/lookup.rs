@@ -13,10 +13,7 @@ use countersign_protos::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use moka::future::Cache;
 use serde_json::Value;
-use temporalio_client::{
-    Client, NamespacedClient, UntypedWorkflowHandle, WorkflowExecutionInfo,
-    WorkflowFetchHistoryOptions, WorkflowListOptions, errors::WorkflowInteractionError,
-};
+use temporalio_client::{Client, WorkflowFetchHistoryOptions, errors::WorkflowInteractionError};
 use temporalio_common::protos::{
     constants::LOCAL_ACTIVITY_MARKER_NAME,
     temporal::api::{
@@ -27,52 +24,26 @@ use temporalio_common::protos::{
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
+    index::{Claims, Handle, Index, Pages, Run},
     metrics::metrics,
     temporal::{Failure, Temporal, call},
 };
 
-const LOOK_UP: Duration = Duration::from_secs(3);
 /// To read one run's history.
 pub(crate) const HISTORY: Duration = Duration::from_secs(3);
 /// To read the histories of all runs that claim a link.
 const HISTORIES: Duration = Duration::from_secs(10);
 /// How many histories are read at the same time.
 const AT_ONCE: usize = 8;
-/// Ten pages of the index. More claims to one link are an attack, for operators to clean up.
-const MAX_CLAIMS: usize = 10_000;
 
 /// The visibility index lags: how long to look for a genuine link that is not there yet.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Each pause between look-ups is longer by this: Temporal allows ten a second per namespace.
+/// Each pause between look-ups is longer by this.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long a link counts as missing without another look-up.
 pub(crate) const FORGET_MISSING: Duration = Duration::from_secs(5);
 const FORGET_FOUND: Duration = Duration::from_secs(24 * 3600);
 const CACHED_LINKS: u64 = 100_000;
-
-pub(crate) type Handle = UntypedWorkflowHandle<Client>;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Run {
-    pub(crate) workflow_id: Arc<str>,
-    pub(crate) run_id: Arc<str>,
-}
-
-impl Run {
-    pub(crate) fn handle(&self, client: &Client) -> Handle {
-        handle(client, &self.workflow_id, Some(&self.run_id))
-    }
-}
-
-/// Of a workflow's run, or of its latest one.
-pub(crate) fn handle(client: &Client, workflow_id: &str, run_id: Option<&str>) -> Handle {
-    WorkflowExecutionInfo::builder()
-        .namespace(client.namespace())
-        .workflow_id(workflow_id)
-        .maybe_run_id(run_id)
-        .build()
-        .bind_untyped(client.clone())
-}
 
 /// What a history proves of a link.
 #[derive(Debug)]
@@ -265,6 +236,7 @@ impl<'a> Reader<'a> {
 
 /// Finds runs by link, with caches.
 pub(crate) struct Lookup {
+    index: Index,
     located: Cache<LinkHash, Run>,
     missing: Cache<LinkHash, LookupError>,
 }
@@ -279,8 +251,8 @@ pub(crate) enum Proof {
 }
 
 impl Lookup {
-    pub(crate) fn new() -> Self {
-        Lookup { located: by_link(FORGET_FOUND), missing: by_link(FORGET_MISSING) }
+    pub(crate) fn new(index: Index) -> Self {
+        Lookup { index, located: by_link(FORGET_FOUND), missing: by_link(FORGET_MISSING) }
     }
 
     /// The run of a link, from the cache or from the index. It may be one that only claims the link.
@@ -340,7 +312,7 @@ impl Lookup {
         if let Some(missing) = self.missing.get(link.hash()).await {
             return Err(missing);
         }
-        let look_up = look_up(temporal, link, proof);
+        let look_up = look_up(temporal, &self.index, link, proof);
         let located = self.located.try_get_with_by_ref(link.hash(), look_up).await;
         match located.as_ref().map_err(|failure| &**failure) {
             Ok(run) => Ok(run.clone()),
@@ -372,31 +344,29 @@ pub(crate) fn by_link<V: Clone + Send + Sync + 'static>(forget: Duration) -> Cac
     Cache::builder().max_capacity(CACHED_LINKS).time_to_live(forget).build()
 }
 
-async fn look_up(temporal: &Temporal, link: &GenuineLink, proof: Proof) -> Result<Run, Failure> {
+async fn look_up(
+    temporal: &Temporal,
+    index: &Index,
+    link: &GenuineLink,
+    proof: Proof,
+) -> Result<Run, Failure> {
     let until = Instant::now() + PATIENCE;
     // A link is used only after a history has it: a run whose history lacks it never issues it.
     let mut impostors = HashSet::new();
     for pause in (1..).map(|tries| tries * PAUSE) {
         let client = temporal.client()?;
-        let mut claims = claims(&client, link).await?;
-        claims.retain(|run| !impostors.contains(&run.run_id));
-        match &claims[..] {
-            [] => {}
+        let Claims { mut runs, more } = index.claims(link.hash()).await?;
+        runs.retain(|run| !impostors.contains(&run.run_id));
+        match &runs[..] {
+            [] if !more => {}
             [one] if proof == Proof::Unrivalled && impostors.is_empty() => return Ok(one.clone()),
-            claims => {
-                let issuer = timeout(HISTORIES, issuer(&client, link, claims)).await;
+            _ => {
+                let claims = (runs, more.then(|| index.pages(link.hash())));
+                let issuer = issuer_among(&client, link, claims, &mut impostors);
                 let late = |_| Err(Failure::Uncertain("too many histories to read".to_owned()));
-                if let Some(run) = issuer.unwrap_or_else(late)? {
+                if let Some(run) = timeout(HISTORIES, issuer).await.unwrap_or_else(late)? {
                     return Ok(run);
                 }
-                tracing::warn!(
-                    link = link.hash().short(),
-                    runs = claims.len(),
-                    workflow = &*claims[0].workflow_id,
-                    "the search attribute {} of these runs has a link that they did not issue",
-                    names::ATTRIBUTE_LINKS
-                );
-                impostors.extend(claims.iter().map(|run| run.run_id.clone()));
             }
         }
         if Instant::now() + pause > until {
@@ -407,30 +377,33 @@ async fn look_up(temporal: &Temporal, link: &GenuineLink, proof: Proof) -> Resul
     Err(Failure::NotFound("no workflow has issued this link".to_owned()))
 }
 
-/// All runs that claim a link, oldest first.
-async fn claims(client: &Client, link: &GenuineLink) -> Result<Vec<Run>, Failure> {
-    let query = format!(
-        "{} = '{}' AND WorkflowType = '{}'",
-        names::ATTRIBUTE_LINKS,
-        link.hash().as_str(),
-        names::WORKFLOW_TYPE
-    );
-    let mut runs: Vec<_> = call(LOOK_UP, |rpc| {
-        let options = WorkflowListOptions::builder().limit(MAX_CLAIMS + 1).rpc_options(rpc).build();
-        client.list_workflows(&query, options).try_collect()
-    })
-    .await?;
-    if runs.len() > MAX_CLAIMS {
-        let why = format!(
-            "more than {MAX_CLAIMS} workflows match {query}: delete those that do not belong"
-        );
-        return Err(Failure::Refused(why));
+/// The current run of the workflow that issued a link, among these claims or, if none of them proves it, on
+/// further pages. Those that do not are impostors.
+async fn issuer_among(
+    client: &Client,
+    link: &GenuineLink,
+    (mut claims, mut pages): (Vec<Run>, Option<Pages>),
+    impostors: &mut HashSet<Arc<str>>,
+) -> Result<Option<Run>, Failure> {
+    loop {
+        if let Some(run) = issuer(client, link, &claims).await? {
+            return Ok(Some(run));
+        }
+        if let Some(first) = claims.first() {
+            tracing::warn!(
+                link = link.hash().short(),
+                runs = claims.len(),
+                workflow = &*first.workflow_id,
+                "the search attribute {} of these runs has a link that they did not issue",
+                names::ATTRIBUTE_LINKS
+            );
+        }
+        impostors.extend(claims.iter().map(|run| run.run_id.clone()));
+        let Some(pages) = &mut pages else { return Ok(None) };
+        let Some(page) = pages.next().await? else { return Ok(None) };
+        claims = page;
+        claims.retain(|run| !impostors.contains(&run.run_id));
     }
-    runs.sort_by_key(|run| run.start_time());
-    Ok(runs
-        .iter()
-        .map(|run| Run { workflow_id: run.id().into(), run_id: run.run_id().into() })
-        .collect())
 }
 
 /// The current run of the workflow that issued a link.

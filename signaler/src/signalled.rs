@@ -12,7 +12,8 @@ use temporalio_common::protos::temporal::api::history::v1::{
 };
 
 use crate::{
-    lookup::{Handle, events, handle},
+    index::{Handle, handle},
+    lookup::events,
     temporal::{Failure, from_temporal},
 };
 

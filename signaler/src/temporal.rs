@@ -54,7 +54,7 @@ impl Outage {
 }
 
 /// Why a call failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("not connected to Temporal: {0}")]
     NotSent(String),

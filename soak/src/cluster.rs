@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Result;
-use countersign_e2e::{Process, Receiver, Stack, StackBuilder, Temporal, free_port};
+use countersign_e2e::{Process, Receiver, Stack, StackBuilder, Temporal, faketime, free_port};
 use countersign_protos::LinkKeys;
 use parking_lot::Mutex;
 
@@ -240,11 +240,4 @@ impl Cluster {
         }
         Ok(())
     }
-}
-
-/// The library that fakes the time, from Debian's package `faketime`.
-fn faketime() -> Option<PathBuf> {
-    let libraries = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let library = |folder: fs::DirEntry| folder.path().join("faketime/libfaketime.so.1");
-    libraries.map(library).find(|path| path.exists())
 }

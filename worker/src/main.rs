@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use clap::Parser;
+use countersign_core::diagnosis::WorkerIdentity;
 use countersign_protos::{
     Jwks,
     settings::{LOG_FORMAT, WrongSettings, is_json},
@@ -17,8 +18,8 @@ use countersign_telemetry::traces::Traces;
 use countersign_worker::{
     approval::EmailAddress,
     cli::{
-        Cli, Command, PolicyFile, RawSettings, Settings, check_policy, load_keys, new_key,
-        public_key, verify,
+        Cli, Command, PolicyFile, RawSettings, Settings, check_policy, doctor, explanation, list,
+        load_keys, new_key, public_key, verify,
     },
     monitoring::Monitoring,
     temporal::{
@@ -28,6 +29,7 @@ use countersign_worker::{
     webhook::WebhookError,
 };
 use futures::FutureExt;
+use jiff::Timestamp;
 use temporalio_client::Client;
 use temporalio_sdk::{WorkerOptions, opentelemetry::WorkflowIdGenerator};
 use tokio::{
@@ -54,6 +56,15 @@ async fn main() -> ExitCode {
             exit_code(subscribe(&cli.settings, reviewer).await, false)
         }
         Some(Command::CheckPolicy(what)) => print(check_policy(&what, stderr().is_terminal())),
+        Some(Command::Doctor { json }) => examined(&cli.settings, json).await,
+        Some(Command::List { details, json }) => {
+            let listed = async { list(&cli.settings, temporal()?, details, json).await };
+            shown(listed.await.map(Ok))
+        }
+        Some(Command::Explain { workflow, details, json }) => {
+            let explained = async { explanation(&workflow, temporal()?, details, json).await };
+            shown(explained.await)
+        }
         Some(Command::NewKey) => print(new_key()),
         Some(Command::PublicKey) => with_keys(&cli.settings, None, |keys| Ok(public_key(keys))),
         Some(Command::Verify { file, keys }) => {
@@ -104,6 +115,24 @@ fn print(checked: Result<String, String>) -> ExitCode {
     }
 }
 
+/// Prints what a command found, or why it could not look.
+fn shown(found: anyhow::Result<Result<String, String>>) -> ExitCode {
+    match found {
+        Ok(found) => print(found),
+        Err(error) => exit_code(Err(error), false),
+    }
+}
+
+async fn examined(settings: &RawSettings, json: bool) -> ExitCode {
+    let (settings, temporal) = match checked(settings) {
+        Ok(checked) => checked,
+        Err(error) => return exit_code(Err(error), false),
+    };
+    let (findings, is_sound) = doctor(&settings, temporal, json).await;
+    println!("{findings}");
+    if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 /// Runs a command with the public keys of a file or, without one, of the settings.
 fn with_keys(
     settings: &RawSettings,
@@ -124,8 +153,17 @@ fn with_keys(
 }
 
 async fn check_and_run(settings: &RawSettings) -> anyhow::Result<()> {
+    let (settings, temporal) = checked(settings)?;
+    run(settings, temporal).await
+}
+
+fn temporal() -> anyhow::Result<TemporalSettings> {
+    temporal_settings().map_err(|wrong| anyhow!("{WRONG}{wrong}"))
+}
+
+fn checked(settings: &RawSettings) -> anyhow::Result<(Settings, TemporalSettings)> {
     match (settings.check(), temporal_settings()) {
-        (Ok(settings), Ok(temporal)) => run(settings, temporal).await,
+        (Ok(settings), Ok(temporal)) => Ok((settings, temporal)),
         (settings, temporal) => {
             let mut wrong = WrongSettings::default();
             settings.err().into_iter().chain(temporal.err()).for_each(|other| wrong.extend(other));
@@ -155,6 +193,8 @@ async fn work(
     let stop = stop_requested()?.shared();
     info!(fingerprints = settings.fingerprints(), "link keys");
     settings.tell_started();
+    let identity = settings.identity();
+    temporal.0.identity = identity.to_string();
     let monitoring = match settings.metrics_listen {
         Some(address) => Some(Monitoring::start(address).await?),
         None => None,
@@ -174,10 +214,8 @@ async fn work(
              reviewers are accepted"
         );
     }
-    if let Some(policy) = settings.policy() {
-        info!(rules = policy.summary(), "routing rules in force");
-        tokio::spawn(reload_on_hangup(policy.clone(), signal(SignalKind::hangup())?));
-    }
+    // Without rules, the signal ends the process as it does others.
+    let policy = settings.policy().cloned().map(|policy| (policy, signal(SignalKind::hangup())));
     let task_queue = settings.task_queue.clone();
     let countersign = settings.countersign();
     if let Some(webhook) = &countersign.webhook {
@@ -189,6 +227,11 @@ async fn work(
         .tuner(slots(MAX_ACTIVITIES))
         .build();
     let mut worker = worker_with(&client, countersign, options, &Telemetry { metrics, traces })?;
+    if let Some((policy, hangup)) = policy {
+        info!(rules = policy.summary(), "routing rules in force");
+        let reloaded = identify_anew(identity, worker.identify());
+        tokio::spawn(reload_on_hangup(policy, hangup?, reloaded));
+    }
     if let Some(monitoring) = &monitoring {
         monitoring.connected(&client, &task_queue);
     }
@@ -243,11 +286,31 @@ fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
+/// Has Temporal show a worker with the rules that it has read again.
+fn identify_anew(
+    mut identity: WorkerIdentity,
+    identify: impl Fn(&str) -> anyhow::Result<()>,
+) -> impl FnMut(&PolicyFile) {
+    move |policy| {
+        (identity.rules, identity.since) = (policy.hash(), Timestamp::now());
+        if let Err(error) = identify(&identity.to_string()) {
+            warn!(%error, "Temporal still has this worker's earlier identity");
+        }
+    }
+}
+
 /// A file with errors changes nothing: the rules in force stay.
-async fn reload_on_hangup(policy: PolicyFile, mut hangup: Signal) {
+async fn reload_on_hangup(
+    policy: PolicyFile,
+    mut hangup: Signal,
+    mut reloaded: impl FnMut(&PolicyFile),
+) {
     while hangup.recv().await.is_some() {
         match policy.read_again() {
-            Ok(rules) => info!(rules, "routing rules reloaded"),
+            Ok(rules) => {
+                reloaded(&policy);
+                info!(rules, "routing rules reloaded");
+            }
             Err(errors) => error!("routing rules not reloaded: {errors}"),
         }
     }

@@ -17,6 +17,8 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::approval::{EmailAddress, Operators};
 
 pub use absence::{Absence, Invitee, Kept, concerning, invitees, most_bytes};
@@ -59,6 +61,15 @@ impl Policy {
     /// Whether the rules name somebody with an address of the same domain.
     pub fn knows_domain_of(&self, person: &EmailAddress) -> bool {
         self.domains.contains(person.domain())
+    }
+
+    /// How long an approval that begins at this moment can wait for people, whichever rule applies.
+    pub fn longest_wait(&self, from: Timestamp) -> SignedDuration {
+        let wait = |rule: &Rule| {
+            let end = rule.stages().iter().flat_map(rules::RuleStage::deadlines);
+            end.fold(from, |at, deadline| deadline.after(at, &self.calendar)).duration_since(from)
+        };
+        self.rules().map(wait).max().unwrap_or_default()
     }
 
     /// In order, the default last.

@@ -13,7 +13,7 @@ use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed}
 use rust_decimal::Decimal;
 
 use super::{
-    FollowUps, TimePlan,
+    FollowUps, TimePlan, Wait,
     arguments::Argument,
     bounds::{Bounds, smallest},
 };
@@ -88,6 +88,14 @@ impl RuleStage {
     pub(super) fn asks(&self) -> impl Iterator<Item = &Ask> {
         let later = self.escalations.iter().flat_map(|level| &level.reviewers);
         self.reviewers.iter().chain(later).chain(&self.fallback)
+    }
+}
+
+impl RuleStage {
+    /// Those of its levels, each of which begins with the one before.
+    pub(super) fn deadlines(&self) -> impl Iterator<Item = Wait> {
+        let later = self.escalations.iter().map(|level| level.time.deadline);
+        std::iter::once(self.time.deadline).chain(later)
     }
 }
 

@@ -939,6 +939,29 @@ fallback = ["sue@example.com", "cfo@example.com"]
 }
 
 #[test]
+fn the_longest_wait_is_that_of_all_levels_and_stages_of_a_rule() {
+    let text = r#"
+[[rules]]
+name = "Long"
+when.type = "purchase"
+
+[[rules.stages]]
+reviewers = ["ann@example.com"]
+deadline = "2 days"
+escalate = [{ reviewers = ["coo@example.com"], deadline = "1 day" }]
+
+[[rules.stages]]
+reviewers = ["bob@example.com"]
+deadline = "3 days"
+
+[default]
+stages = [{ reviewers = ["ann@example.com"], deadline = "5 days" }]
+"#;
+    let wait = policy(text).longest_wait(Timestamp::UNIX_EPOCH);
+    assert_eq!(wait, jiff::SignedDuration::from_hours(6 * 24));
+}
+
+#[test]
 fn which_verdicts_need_a_comment_is_explained() {
     for (required, explained) in [
         ("[\"reject\"]", "A comment is required to reject."),

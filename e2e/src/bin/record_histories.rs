@@ -212,6 +212,7 @@ async fn act_as_operator(stack: &Stack) -> Workflow {
     stack.mail_to("ben@example.com").await;
     workflow.signal("reissue", &json!({"reviewer": "ben@example.com"})).await;
     stack.mails_to("ben@example.com", 2).await;
+    workflow.until_asked().await;
     workflow.signal("remind", &json!({})).await;
     stack.mails_to("ben@example.com", 3).await;
     workflow.signal("withdraw", &json!({"reason": "as recorded"})).await;

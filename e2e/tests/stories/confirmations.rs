@@ -122,7 +122,7 @@ async fn a_rejection_without_the_comment_that_the_rule_requires_counts_nowhere()
     reader.press(&link, "reject", "").await.expect(422, &[required]);
     workflow.signal("reject", &json!({"reviewer": ANN})).await;
     stack.start_worker();
-    let ignored = "reject: ann@example.com wrote no comment, which the rule requires to reject";
+    let ignored = "ann@example.com wrote no comment, which the rule requires to reject";
     workflow
         .status_where("that it was ignored", |status| {
             list(&status["ignoredBecause"]).any(|why| text(why).contains(ignored))

@@ -6,6 +6,7 @@ use axum::{Router, response::Html, routing::get};
 use countersign_e2e::{
     Browser, Mail, Reader, Stack, Temporal, eventually, json_payload, submission, within,
 };
+use countersign_protos::{ApprovalId, LinkHash, names};
 use futures_util::{StreamExt, future::join_all, stream};
 use tokio::net::TcpListener;
 
@@ -34,15 +35,16 @@ async fn opening_both_links_a_thousand_times_changes_nothing() {
     assert_ne!(workflow.history().await, before, "the comparison notices a decision");
 }
 
-/// A namespace may ask the index ten times a second, and a mailed link names its workflow.
+const CONNECTIONS: usize = 50;
+const LOOK_UP: &str = "ListWorkflowExecutions";
+
+/// A namespace may ask the index ten times a second. A mailed link names its workflow; typed IDs share requests.
 #[tokio::test]
-async fn two_thousand_links_are_opened_over_fifty_connections_without_the_index() {
+async fn two_thousand_links_need_no_index_and_as_many_typed_ids_a_hundred_requests() {
     const APPROVALS: usize = 125;
     const REVIEWERS: usize = 16;
-    const CONNECTIONS: usize = 50;
-    const LOOK_UP: &str = "ListWorkflowExecutions";
     let temporal = Temporal::start_with(&["frontend.namespaceRPS.visibility=10"]).await;
-    let stack = Stack::beside(temporal.clone()).start().await;
+    let mut stack = Stack::beside(temporal.clone()).start().await;
     let grpc = temporal.grpc().await;
     let reviewers = (0..REVIEWERS).map(|number| format!("r{number}@x.org")).collect::<Vec<_>>();
     let reviewers: Vec<&str> = reviewers.iter().map(String::as_str).collect();
@@ -60,7 +62,49 @@ async fn two_thousand_links_are_opened_over_fifty_connections_without_the_index(
     assert_eq!(links.len(), everybody, "everybody has a link of their own");
 
     let links: Vec<String> = links.into_iter().collect();
-    let opened = stream::iter(links.chunks(everybody / CONNECTIONS)).map(async |links| {
+    let refused = open_all(&links).await;
+    assert_eq!(refused, [], "{} were not answered", refused.len());
+    // The server counts calls in order, and says so a second later.
+    temporal.list("WorkflowType = 'None'").await;
+    let calls = eventually("a look-up", async || {
+        let calls = temporal.calls(LOOK_UP).await;
+        (calls > 0).then_some(calls)
+    })
+    .await;
+    assert_eq!(calls, 1, "nobody else has asked the index");
+
+    // Others claim the links of twenty of them.
+    let ids: Vec<String> = mails.iter().map(Mail::approval_id).collect();
+    let hashes = ids[..20].iter().map(|id| id.parse::<ApprovalId>().expect("an ID").hash());
+    let hashes: Vec<LinkHash> = hashes.collect();
+    let claimed: Vec<&str> = hashes.iter().map(LinkHash::as_str).collect();
+    for _ in 0..20 {
+        let decoy = stack.new_workflow_id();
+        grpc.start_with_links("nowhere", &decoy, vec![input.clone()], &claimed).await;
+    }
+    let claims = format!("{} = '{}'", names::ATTRIBUTE_LINKS, claimed[0]);
+    eventually("the decoys in the index", async || {
+        (temporal.list(&claims).await.len() == 21).then_some(())
+    })
+    .await;
+    stack.renew_signaler().await;
+    let before = look_ups(&temporal).await;
+    let typed: Vec<String> = ids.iter().map(|id| stack.url(&format!("/a/{id}"))).collect();
+    let refused = open_all(&typed).await;
+    assert_eq!(refused, [], "{} were not answered", refused.len());
+    let asked = look_ups(&temporal).await - before;
+    assert!((40..=100).contains(&asked), "{asked} requests for {everybody} IDs");
+    // What is known is not looked up again, nor is what nobody has issued.
+    let forged = stack.url("/a/7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T");
+    assert_eq!(stack.open(&forged).await.status, 404);
+    assert_eq!(open_all(&typed[..50]).await, []);
+    assert_eq!(look_ups(&temporal).await - before, asked);
+    over_its_limits(&stack).await;
+}
+
+/// Opens these over fifty connections; what was not answered as it should be.
+async fn open_all(links: &[String]) -> Vec<(u16, String)> {
+    let opened = stream::iter(links.chunks(links.len() / CONNECTIONS)).map(async |links| {
         let reader = Reader::default();
         let mut refused = Vec::new();
         for link in links {
@@ -71,16 +115,35 @@ async fn two_thousand_links_are_opened_over_fifty_connections_without_the_index(
         }
         refused
     });
-    let refused = opened.buffer_unordered(CONNECTIONS).concat().await;
-    assert_eq!(refused, [], "{} were not answered", refused.len());
-    // The server counts calls in order, and says so a second later.
-    temporal.list("WorkflowType = 'None'").await;
-    let calls = eventually("a look-up", async || {
-        let calls = temporal.calls(LOOK_UP).await;
-        (calls > 0).then_some(calls)
-    })
-    .await;
-    assert_eq!(calls, 1, "nobody else has asked the index");
+    opened.buffer_unordered(CONNECTIONS).concat().await
+}
+
+/// How often the index was asked so far. The server counts calls in order, and says so a second later.
+async fn look_ups(temporal: &Temporal) -> u64 {
+    const MARK: &str = "DescribeTaskQueue";
+    let marked = temporal.calls(MARK).await;
+    temporal.must(["task-queue", "describe", "--task-queue", "nowhere"]).await;
+    eventually("the server to count", async || (temporal.calls(MARK).await > marked).then_some(()))
+        .await;
+    temporal.calls(LOOK_UP).await
+}
+
+/// What the tools say of a namespace that is asked more than it may be.
+async fn over_its_limits(stack: &Stack) {
+    let grpc = stack.temporal.grpc().await;
+    let busy = tokio::spawn(async move {
+        let mut every = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            every.tick().await;
+            let grpc = grpc.clone();
+            tokio::spawn(async move { grpc.try_count("WorkflowType = 'None'").await });
+        }
+    });
+    let (_, found) = stack.tool(&["doctor"]).await;
+    busy.abort();
+    for words in ["limits", "over a limit", "frontend.namespaceRPS.visibility"] {
+        assert!(found.contains(words), "{words}: {found}");
+    }
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ mod starts;
 mod stops;
 mod submissions;
 mod takeovers;
+mod tools;
 mod undelivered;
 mod upgrades;
 mod verification;

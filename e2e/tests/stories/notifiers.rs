@@ -83,6 +83,13 @@ async fn by_sns_nobody_is_said_to_have_a_mail_who_has_confirmed_no_subscription(
     let topic = Topic::start(builder.dir()).await;
     // The emulator takes every subscription for confirmed.
     let builder = by_sns(builder, &topic);
+    let (exit, examined) = builder.tool(&["doctor"]).await;
+    let nobody = "nobody has confirmed a subscription to the topic";
+    assert!(exit.code == 1 && examined.contains(nobody), "{examined}");
+    assert!(
+        examined.contains("To do: Subscribe the address: countersign-worker subscribe"),
+        "{examined}"
+    );
     let (exit, log) = builder.run("worker", &["subscribe", "ann@example.com"]).await;
     assert_eq!(exit.code, 0, "{log}");
     let stack = builder.start().await;
@@ -99,6 +106,10 @@ async fn by_sns_nobody_is_said_to_have_a_mail_who_has_confirmed_no_subscription(
     assert!(error.contains(why), "{status}");
     let line = line_about(why, &stack, &workflow).await;
     assert!(line.contains("failed, not retried"), "{line}");
+    let explained = stack.tool(&["explain", &workflow.id]).await.1;
+    assert!(explained.contains(why) && explained.contains("--name reissue"), "{explained}");
+    let examined = stack.tool(&["doctor"]).await.1;
+    assert!(examined.contains("1 confirmed"), "{examined}");
 }
 
 fn by_sns(builder: StackBuilder, topic: &Topic) -> StackBuilder {

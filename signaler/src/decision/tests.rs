@@ -25,7 +25,7 @@ use temporalio_client::{
 use temporalio_common::{
     protos::constants::LOCAL_ACTIVITY_MARKER_NAME,
     protos::temporal::api::{
-        common::v1::{Payload, Payloads, WorkflowExecution},
+        common::v1::{Payload, Payloads, SearchAttributes, WorkflowExecution},
         enums::v1::WorkflowExecutionStatus::{
             self, Completed, ContinuedAsNew, Running, Terminated,
         },
@@ -162,6 +162,7 @@ impl Run {
             start_time: Some(at(0).into()),
             close_time: over.then_some(at(1).into()),
             first_run_id: self.first.into(),
+            search_attributes: Some(claims()),
             ..Default::default()
         }
     }
@@ -205,6 +206,13 @@ impl Run {
             },
         )
     }
+}
+
+/// The link, as the index has it of each run.
+fn claims() -> SearchAttributes {
+    let data = json!([link().as_str()]).to_string().into_bytes();
+    let links = Payload { data, ..Payload::default() };
+    SearchAttributes { indexed_fields: [(names::ATTRIBUTE_LINKS.to_owned(), links)].into() }
 }
 
 /// What the worker's SDK records when the plan is made and the link is issued.
@@ -287,15 +295,19 @@ impl World {
             "GetSystemInfo" | "DescribeNamespace" => Ok(Vec::new()),
             "ListWorkflowExecutions" => {
                 let asked = ListWorkflowExecutionsRequest::decode(request.proto.clone());
-                let query = asked.expect("a query").query;
+                let asked = asked.expect("a query");
                 let link = link();
-                let claims = format!("ApprovalLinks = '{}'", link.as_str());
-                assert_eq!(query, format!("{claims} AND WorkflowType = 'ApprovalWorkflow'"));
+                let claims = format!("ApprovalLinks IN ('{}')", link.as_str());
+                assert_eq!(asked.query, format!("{claims} AND WorkflowType = 'ApprovalWorkflow'"));
                 self.look_ups += 1;
+                let seen = asked.next_page_token.len();
+                let size = usize::try_from(asked.page_size).expect("a size");
                 let indexed = (0..).zip(&self.runs).filter(|(_, run)| run.indexed);
-                let executions = indexed.map(|(started, run)| run.info(started)).collect();
-                Ok(ListWorkflowExecutionsResponse { executions, ..Default::default() }
-                    .encode_to_vec())
+                let page = indexed.skip(seen * size).take(size);
+                let executions: Vec<_> = page.map(|(started, run)| run.info(started)).collect();
+                let is_full = executions.len() == size;
+                let next_page_token = if is_full { vec![0; seen + 1] } else { Vec::new() };
+                Ok(ListWorkflowExecutionsResponse { executions, next_page_token }.encode_to_vec())
             }
             "ResetStickyTaskQueue" => Ok(Vec::new()),
             "QueryWorkflow" if self.no_worker => {

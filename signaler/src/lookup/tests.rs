@@ -186,3 +186,159 @@ fn a_link_is_that_of_the_run_that_issued_it_and_of_those_that_continue_it() {
         assert_eq!(proven(&forged), None, "{forged:?}");
     }
 }
+
+/// A Temporal in which decoys claim a link, more than a page of them, and its issuer last.
+mod among_decoys {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt;
+    use prost::Message;
+    use temporalio_client::{
+        ClientOptions, ConnectionOptions, Url,
+        callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse},
+        tonic::Status,
+    };
+    use temporalio_common::protos::temporal::api::{
+        common::v1::{SearchAttributes, WorkflowExecution},
+        history::v1::History,
+        workflow::v1::WorkflowExecutionInfo,
+        workflowservice::v1::{
+            DescribeNamespaceResponse, GetSystemInfoResponse, GetWorkflowExecutionHistoryRequest,
+            GetWorkflowExecutionHistoryResponse, ListWorkflowExecutionsRequest,
+            ListWorkflowExecutionsResponse,
+        },
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Server {
+        /// On each page; the issuer's is behind them.
+        decoys: Vec<usize>,
+        is_issued: bool,
+        asked: AtomicUsize,
+        histories: AtomicUsize,
+    }
+
+    impl Server {
+        fn answer(&self, request: &GrpcRequest) -> Result<Vec<u8>, Status> {
+            match request.rpc.as_str() {
+                "GetSystemInfo" => Ok(GetSystemInfoResponse::default().encode_to_vec()),
+                "DescribeNamespace" => Ok(DescribeNamespaceResponse::default().encode_to_vec()),
+                "ListWorkflowExecutions" => {
+                    self.asked.fetch_add(1, Ordering::Relaxed);
+                    let asked = ListWorkflowExecutionsRequest::decode(request.proto.clone());
+                    Ok(self.list(asked.expect("a request").next_page_token).encode_to_vec())
+                }
+                "GetWorkflowExecutionHistory" => {
+                    self.histories.fetch_add(1, Ordering::Relaxed);
+                    let asked = GetWorkflowExecutionHistoryRequest::decode(request.proto.clone());
+                    let run = asked.expect("a request").execution.unwrap_or_default().run_id;
+                    Ok(history(&run).encode_to_vec())
+                }
+                other => Err(Status::unimplemented(other)),
+            }
+        }
+
+        fn list(&self, token: Vec<u8>) -> ListWorkflowExecutionsResponse {
+            let number = token.first().map_or(0, |number| usize::from(*number));
+            let is_last = number + 1 == self.decoys.len();
+            let decoys = (0..self.decoys[number]).map(|i| info(&format!("decoy-{number}-{i}")));
+            let issuer = (is_last && self.is_issued).then(|| info(CHAIN.first_run_id));
+            ListWorkflowExecutionsResponse {
+                executions: decoys.chain(issuer).collect(),
+                next_page_token: if is_last { Vec::new() } else { vec![number as u8 + 1] },
+            }
+        }
+    }
+
+    fn info(run: &str) -> WorkflowExecutionInfo {
+        let workflow_id = if run == CHAIN.first_run_id { CHAIN.workflow_id } else { run };
+        let links = json!([link().hash().as_str()]).to_string().into_bytes();
+        let links = Payload { data: links, ..Payload::default() };
+        WorkflowExecutionInfo {
+            execution: Some(WorkflowExecution {
+                workflow_id: workflow_id.into(),
+                run_id: run.into(),
+            }),
+            search_attributes: Some(SearchAttributes {
+                indexed_fields: [(names::ATTRIBUTE_LINKS.to_owned(), links)].into(),
+            }),
+            ..WorkflowExecutionInfo::default()
+        }
+    }
+
+    /// A decoy has the issuer's markers, too: what it cannot have is its chain.
+    fn history(run: &str) -> GetWorkflowExecutionHistoryResponse {
+        let plan = json!({"plan": {"json": json!({"submission": submission()}).to_string()}});
+        let issued = json!({"invited": [seat()]});
+        let local = LOCAL_ACTIVITY_MARKER_NAME;
+        let events = vec![
+            begins(run, submission()),
+            marker(local, names::ACTIVITY_VALIDATE, plan),
+            marker(local, names::ACTIVITY_ISSUE_LINKS, issued),
+        ];
+        GetWorkflowExecutionHistoryResponse {
+            history: Some(History { events }),
+            ..GetWorkflowExecutionHistoryResponse::default()
+        }
+    }
+
+    /// Where the link is found, how often the index was asked, and how many histories were read.
+    async fn look(server: Server) -> (Result<String, LookupError>, usize, usize) {
+        let server = Arc::new(server);
+        let answering = server.clone();
+        let callback = Arc::new(move |request: GrpcRequest| {
+            let answer = answering.answer(&request);
+            let response = |proto| GrpcSuccessResponse { headers: Default::default(), proto };
+            async move { answer.map(response) }.boxed()
+        });
+        let url: Url = "http://temporal.example".parse().expect("a URL");
+        let connection = ConnectionOptions::new(url)
+            .dns_load_balancing(None)
+            .service_override(CallbackBasedGrpcService { callback })
+            .build();
+        let temporal = Temporal::connect(connection, ClientOptions::new("default").build());
+        let temporal = Arc::new(temporal);
+        while temporal.client().is_err() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let lookup = Lookup::new(Index::new(temporal.clone()));
+        let mut found = lookup.locate(&temporal, &link()).await;
+        for _ in 0..3 {
+            // Again from the cache, missing or not.
+            found = lookup.locate(&temporal, &link()).await;
+        }
+        let run = found.map(|run| run.run_id.to_string());
+        (run, server.asked.load(Ordering::Relaxed), server.histories.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn twenty_decoys_beside_a_link_cost_no_second_request() {
+        let server = Server { decoys: vec![20], is_issued: true, ..Server::default() };
+        let (run, asked, _) = look(server).await;
+        assert_eq!((run.as_deref(), asked), (Ok(CHAIN.first_run_id), 1));
+        let server = Server { decoys: vec![0], is_issued: true, ..Server::default() };
+        let (run, asked, histories) = look(server).await;
+        assert_eq!((run.as_deref(), asked, histories), (Ok(CHAIN.first_run_id), 1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_index_is_paged_on_until_a_claim_fits() {
+        let server = Server { decoys: vec![30, 20, 10], is_issued: true, ..Server::default() };
+        let (run, asked, histories) = look(server).await;
+        assert_eq!(run.as_deref(), Ok(CHAIN.first_run_id));
+        assert!(asked <= 4, "the first page, and then each of the three: {asked}");
+        assert!(histories <= 30 + 20 + 10 + 2, "no decoy is read twice: {histories}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_link_that_is_missing_is_not_looked_up_again_at_once() {
+        let server = Server { decoys: vec![3], ..Server::default() };
+        let (run, asked, histories) = look(server).await;
+        // So soon after its start the process does not trust the index.
+        assert_eq!(run, Err(LookupError::Unavailable));
+        assert!((2..=5).contains(&asked), "within its patience, and not again: {asked}");
+        assert_eq!(histories, 3, "a run that did not issue it never does");
+    }
+}

@@ -172,6 +172,16 @@ impl Webhook {
         }
     }
 
+    /// Tries out the connection, as [`connect`](Self::connect) does; says whose it is.
+    ///
+    /// # Errors
+    /// If it cannot connect.
+    pub async fn examine(&self) -> Result<String, WebhookError> {
+        self.connect().await?;
+        let host = self.url.host_str().unwrap_or_default();
+        Ok(format!("{host} can be reached; nothing was sent"))
+    }
+
     /// POSTs one outcome. `webhook-id` is its execution key and status, so that a receiver that gets it
     /// twice, also after a reset, can act once. `traceparent` (W3C Trace Context) goes with it where the approval is
     /// traced. Returns the receiver's status, for the history.

@@ -150,18 +150,22 @@ pub fn load(path: &Path, colours: bool) -> Result<Policy, String> {
 pub(super) fn load_hashed(path: &Path, colours: bool) -> Result<(Policy, String), String> {
     let text = fs::read_to_string(path)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let hash = RefCell::new(Sha256::new());
-    let with_hash = |bytes: Vec<u8>| {
-        hash.borrow_mut().update(bytes.len().to_be_bytes());
-        hash.borrow_mut().update(&bytes);
-        bytes
+    let hashed = RefCell::new(vec![text.clone().into_bytes()]);
+    let read_file = |file: &str| {
+        fs::read(beside(path, file)).inspect(|bytes| hashed.borrow_mut().push(bytes.clone()))
     };
-    with_hash(text.clone().into_bytes());
-    let read_file = |file: &str| fs::read(beside(path, file)).map(with_hash);
     let policy = Policy::parse(&text, &path.display().to_string(), read_file)
         .map_err(|diagnostics| diagnostics.render(colours))?;
-    let hash = hash.borrow().clone().finalize();
-    Ok((policy, hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()))
+    Ok((policy, hash_of(hashed.into_inner())))
+}
+
+/// A hash that tells rules apart by what they are read from, in this order.
+pub(super) fn hash_of(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
+    let hash = parts.into_iter().fold(Sha256::new(), |hash, part| {
+        let part = part.as_ref();
+        hash.chain_update(part.len().to_be_bytes()).chain_update(part)
+    });
+    hash.finalize().iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads a submission as a worker with these rules does.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use countersign_core::diagnosis::WorkerIdentity;
 use countersign_protos::{
     LinkKeys, Organization, PublicUrl, is_loopback,
     names::DEFAULT_TASK_QUEUE,
@@ -18,6 +19,7 @@ use countersign_telemetry::{
     listener::{self, METRICS_LISTEN},
     traces::TraceSettings,
 };
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tracing::Subscriber;
 use tracing_subscriber::{
@@ -27,14 +29,17 @@ use tracing_subscriber::{
 };
 use url::Url;
 
-use super::{CheckPolicy, check_policy::load_hashed};
+use super::{
+    CheckPolicy,
+    check_policy::{hash_of, load_hashed},
+};
 use crate::{
     activities::{
         Countersign,
         webhook::{WEBHOOK_QUEUE_SUFFIX, Webhook, WebhookSecrets},
     },
     approval::EmailAddress,
-    limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
+    limits::{DEFAULT_DEADLINE, MAX_REVIEWER_BYTES, MAX_SEATS},
     metrics::metrics,
     notifier::{AwsEnvironment, MailRate, Notifier, Sns},
     policy::{Policy, most_bytes},
@@ -100,6 +105,35 @@ pub enum Command {
     NewKey,
     /// Check a file of routing rules: every mistake at once, with its place. Needs no settings.
     CheckPolicy(CheckPolicy),
+    /// Say whether everything works that a worker with these settings needs, and what to do where it does not:
+    /// Temporal, its namespace and limits, other workers, keys and rules, mail, webhook, signaler, clock. Sends
+    /// nothing and changes nothing. Exits with 1 if there is a problem.
+    Doctor {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the open approvals of the task queue, at most 100: those that fail, are overdue or undeliverable, or
+    /// wait for the webhook, and why. Needs only Temporal's settings.
+    List {
+        /// Name titles and people, too.
+        #[arg(long)]
+        details: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say where one approval stands, why, and what to do. Needs only Temporal's settings.
+    Explain {
+        /// The approval's workflow ID.
+        workflow: String,
+        /// Name its title, too.
+        #[arg(long)]
+        details: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the public keys that check outcomes, as a JWK set (RFC 7517), those of older keys too.
     /// Needs only COUNTERSIGN_LINK_KEYS.
     PublicKey,
@@ -197,16 +231,26 @@ pub struct Settings {
     /// Where traces go; nowhere without it.
     pub traces: Option<TraceSettings>,
     link_keys: LinkKeys,
-    public_url: PublicUrl,
+    pub(super) public_url: PublicUrl,
     organization: Option<Organization>,
-    notifier: Notifier,
+    pub(super) notifier: Notifier,
     mail_rate: Option<MailRate>,
     routing: Routing,
     policy: Option<PolicyFile>,
-    webhook: Option<Webhook>,
+    pub(super) webhook: Option<Webhook>,
 }
 
 impl RawSettings {
+    /// The task queue alone.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn task_queue(&self) -> Result<String, WrongSettings> {
+        let mut wrong = WrongSettings::default();
+        let queue = wrong.optional("COUNTERSIGN_TASK_QUEUE", &self.task_queue, task_queue);
+        wrong.none_or(Some(queue.unwrap_or_else(|| DEFAULT_TASK_QUEUE.to_owned())))
+    }
+
     /// The topic of `sns:TOPIC_ARN`, which is all that subscribing needs.
     ///
     /// # Errors
@@ -373,6 +417,30 @@ impl Settings {
         self.policy.is_some() || !self.routing.reviewers.is_empty()
     }
 
+    /// What a worker with these settings says of itself to everybody who may describe its task queue.
+    pub fn identity(&self) -> WorkerIdentity {
+        let host = gethostname::gethostname();
+        let rules = match &self.policy {
+            Some(policy) => policy.hash(),
+            None => hash_of(self.routing.reviewers.iter().map(EmailAddress::as_str)),
+        };
+        WorkerIdentity {
+            process: format!("{}@{}", std::process::id(), host.to_string_lossy()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            keys: self.link_keys.names(),
+            rules,
+            since: Timestamp::now(),
+        }
+    }
+
+    /// How long an approval that begins now can wait for people.
+    pub fn longest_wait(&self, now: Timestamp) -> SignedDuration {
+        match &self.policy {
+            Some(policy) => policy.rules.borrow().longest_wait(now),
+            None => DEFAULT_DEADLINE,
+        }
+    }
+
     /// The link keys' fingerprints, for the log.
     pub fn fingerprints(&self) -> String {
         self.link_keys.fingerprints()
@@ -408,6 +476,8 @@ impl Settings {
 pub struct PolicyFile {
     path: PathBuf,
     rules: watch::Sender<Arc<Policy>>,
+    /// Of what was read.
+    hash: watch::Sender<String>,
 }
 
 impl PolicyFile {
@@ -415,7 +485,7 @@ impl PolicyFile {
         let (policy, hash) = load_hashed(path.as_ref(), false)?;
         let rules = watch::Sender::new(Arc::new(policy));
         metrics().process.in_force(&hash);
-        Ok(Self { path: path.into(), rules })
+        Ok(Self { path: path.into(), rules, hash: watch::Sender::new(hash) })
     }
 
     /// Reads the file again. Approvals that are under way keep what applied to them.
@@ -428,7 +498,13 @@ impl PolicyFile {
         metrics().process.in_force(&hash);
         let summary = policy.summary();
         self.rules.send_replace(Arc::new(policy));
+        self.hash.send_replace(hash);
         Ok(summary)
+    }
+
+    /// A hash of what is in force: the same for the same rules.
+    pub fn hash(&self) -> String {
+        self.hash.borrow().clone()
     }
 
     /// What is in force, in one line.

@@ -149,7 +149,23 @@ impl Notifier {
         }
     }
 
-    async fn probe(&self) -> Result<(), NotifyError> {
+    /// What answers, without sending a mail.
+    ///
+    /// # Errors
+    /// Why mails would not be taken.
+    pub async fn examine(&self) -> Result<String, String> {
+        let says = self.probe().await.map_err(|error| error.to_string())?;
+        match self {
+            Notifier::Sns(sns) => {
+                let confirmed = timeout(PROBE_TIMEOUT, sns.count_subscriptions()).await;
+                confirmed.unwrap_or(Ok(says))
+            }
+            Notifier::Outbox(_) | Notifier::Smtp(_) => Ok(says),
+        }
+    }
+
+    /// Returns what answers.
+    async fn probe(&self) -> Result<String, NotifyError> {
         let probed = async {
             match self {
                 Notifier::Outbox(outbox) => outbox.probe().await,

@@ -51,8 +51,9 @@ impl Outbox {
     }
 
     /// Creates the folder if it does not exist.
-    pub(super) async fn probe(&self) -> Result<(), NotifyError> {
-        self.in_folder(create).await
+    pub(super) async fn probe(&self) -> Result<String, NotifyError> {
+        self.in_folder(create).await?;
+        Ok(format!("mails are written into {}, for trials", self.folder.display()))
     }
 
     async fn in_folder(

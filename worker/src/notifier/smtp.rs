@@ -106,10 +106,16 @@ impl Smtp {
         Ok(format!("accepted by the mail server: {} {first_line}", reply.code()))
     }
 
-    /// Connects and authenticates without sending anything.
-    pub(super) async fn probe(&self) -> Result<(), NotifyError> {
-        quit(self.open().await?);
-        Ok(())
+    /// Connects and authenticates without sending anything. Returns who has greeted.
+    pub(super) async fn probe(&self) -> Result<String, NotifyError> {
+        let connection = self.open().await?;
+        let SmtpServer { host, port, credentials, .. } = &self.server;
+        let tls = if connection.is_encrypted() { "with TLS" } else { "without TLS" };
+        let login = if credentials.is_some() { ", and takes the password" } else { "" };
+        let name = connection.server_info().name();
+        let says = format!("{host}:{port} greets as {name}, {tls}{login}");
+        quit(connection);
+        Ok(says)
     }
 
     async fn open(&self) -> Result<AsyncSmtpConnection, NotifyError> {

@@ -125,9 +125,29 @@ impl Sns {
         }
     }
 
+    /// How many have confirmed a subscription to the topic, in words.
+    ///
+    /// # Errors
+    /// If nobody has, or they cannot be listed.
+    pub(super) async fn count_subscriptions(&self) -> Result<String, String> {
+        let (client, _) = self.session().await;
+        let counted =
+            subscriptions::count(&client, &self.topic).await.map_err(|error| error.why)?;
+        match counted.confirmed {
+            0 => Err(format!(
+                "Amazon SNS: nobody has confirmed a subscription to the topic ({} pending)",
+                counted.pending
+            )),
+            confirmed => Ok(format!(
+                "the topic {} has {confirmed} confirmed subscriptions and {} pending",
+                self.topic, counted.pending
+            )),
+        }
+    }
+
     /// Reads the topic's attributes, and lists its subscriptions, also where the right to the former is
-    /// missing.
-    pub(super) async fn probe(&self) -> Result<(), NotifyError> {
+    /// missing. Returns which topic it is.
+    pub(super) async fn probe(&self) -> Result<String, NotifyError> {
         let (client, _) = self.session().await;
         let asked = client.get_topic_attributes().topic_arn(self.topic.as_str());
         let not_read = match asked.send().await {
@@ -148,7 +168,7 @@ impl Sns {
         });
         let causes: Vec<String> = not_read.into_iter().chain(not_listed).collect();
         match causes.is_empty() {
-            true => Ok(()),
+            true => Ok(format!("the topic {} answers", self.topic)),
             false => Err(NotifyError::Unavailable(causes.join("; "))),
         }
     }

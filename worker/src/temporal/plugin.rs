@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use countersign_telemetry::{sdk::SdkMetrics, traces::propagator};
 use futures::{FutureExt, join};
-use temporalio_client::{Client, NamespacedClient};
+use temporalio_client::{Client, Connection, NamespacedClient};
 use temporalio_sdk::{
     SimplePlugin, Worker, WorkerOptions, WorkerRunError,
     activities::{ActivityDefinitions, ActivityImplementer},
@@ -17,7 +17,7 @@ use temporalio_sdk::{
         worker_tuner::{FixedSizeSlotSupplier, TunerHolder},
     },
 };
-use temporalio_sdk_core::{CoreRuntime, RuntimeOptions, init_worker};
+use temporalio_sdk_core::{CoreRuntime, RuntimeOptions, Worker as CoreWorker, init_worker};
 use tokio::runtime::Handle;
 
 use super::{identities::Identities, stale_queries::StaleQueries};
@@ -48,6 +48,8 @@ const HEARTBEAT: Duration = Duration::from_secs(60);
 pub struct Workers {
     approvals: Worker,
     webhook: Worker,
+    cores: [Arc<CoreWorker>; 2],
+    connection: Connection,
 }
 
 impl Workers {
@@ -70,6 +72,20 @@ impl Workers {
         move || {
             approvals();
             webhook();
+        }
+    }
+
+    /// A function that has both claim another identity from their next call on.
+    pub fn identify(&self) -> impl Fn(&str) -> anyhow::Result<()> + use<> {
+        let (cores, connection) = (self.cores.clone(), self.connection.clone());
+        move |identity| {
+            for core in &cores {
+                // It shares the channel with the one that it replaces.
+                let mut same = connection.clone();
+                identity.clone_into(same.identity_mut());
+                core.replace_client(same)?;
+            }
+            Ok(())
         }
     }
 }
@@ -161,9 +177,11 @@ pub fn worker_with(
     };
     let (approvals, webhook) = (core(&options)?, core(&for_webhook)?);
     stale_queries.set_worker(approvals.clone());
+    let cores = [approvals.clone(), webhook.clone()];
     let make =
         |core, options| Worker::new_from_core_options(core, client.options().clone(), options);
-    Ok(Workers { approvals: make(approvals, options)?, webhook: make(webhook, for_webhook)? })
+    let (approvals, webhook) = (make(approvals, options)?, make(webhook, for_webhook)?);
+    Ok(Workers { approvals, webhook, cores, connection: client.connection().clone() })
 }
 
 /// Slots for this many activities at a time, and the SDK's default for other kinds of tasks.

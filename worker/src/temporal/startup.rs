@@ -37,7 +37,7 @@ const REGISTERED_ELSEWHERE: Duration = Duration::from_secs(10);
 /// namespaces anew every two seconds (`system.namespaceCacheRefreshInterval`), and a busy one later.
 const REST_OF_CLUSTER: Duration = Duration::from_millis(2_500);
 
-const ATTRIBUTES: [(&str, IndexedValueType); 5] = [
+pub(super) const ATTRIBUTES: [(&str, IndexedValueType); 5] = [
     (ATTRIBUTE_STATUS, IndexedValueType::Keyword),
     (ATTRIBUTE_REVIEWERS, IndexedValueType::KeywordList),
     (ATTRIBUTE_LINKS, IndexedValueType::KeywordList),

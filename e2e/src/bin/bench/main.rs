@@ -3,6 +3,7 @@
 
 mod peers;
 mod product;
+mod scale;
 mod usage;
 
 use anyhow::Result;
@@ -24,6 +25,9 @@ struct Arguments {
     /// How many approvals are started and then decided at once.
     #[arg(long, value_delimiter = ',', default_values_t = [500, 1_500])]
     at_once: Vec<usize>,
+    /// With how many approvals waiting clicks are measured, in rising order; only with the part `scale`.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000, 50_000])]
+    waiting: Vec<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,6 +36,8 @@ enum Part {
     Product,
     /// Countersign beside workers of the same flow in Python and TypeScript.
     Peers,
+    /// Countersign with many approvals waiting, which takes an hour. Only by itself.
+    Scale,
 }
 
 #[tokio::main]
@@ -39,6 +45,9 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if cfg!(debug_assertions) {
         eprintln!("This is a debug build: the figures say little. Use `make bench`.");
+    }
+    if arguments.part == Some(Part::Scale) {
+        return scale::measure(&arguments.waiting).await;
     }
     if arguments.part != Some(Part::Peers) {
         product::measure().await?;

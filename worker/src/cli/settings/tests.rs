@@ -251,6 +251,30 @@ fn a_region_that_contradicts_the_topic_stops_the_start() {
 }
 
 #[test]
+fn workers_with_the_same_keys_and_reviewers_say_so_and_never_a_key() {
+    let secrets = [(KEYS, KEY), (NOTIFY, "outbox:mails")];
+    let identity = |reviewers: &str| {
+        let flags = [
+            "--public-url",
+            "https://a.example",
+            "--mail-from",
+            "a@example.com",
+            "--reviewers",
+            reviewers,
+        ];
+        check(&secrets, &flags).expect("good settings").identity()
+    };
+    let (one, same, other) = (identity("ann@x.org"), identity("ann@x.org"), identity("bob@x.org"));
+    assert_eq!((&one.keys, &one.rules), (&same.keys, &same.rules));
+    assert_ne!(one.rules, other.rules);
+    let key: LinkKeys = KEY.parse().expect("a key");
+    assert_eq!(one.keys, [key.first().fingerprint()]);
+    let text = one.to_string();
+    assert!(!text.contains(&KEY[..8]) && !text.contains("ann@"), "{text}");
+    assert_eq!(text.parse::<WorkerIdentity>().map(|read| read.keys), Ok(one.keys));
+}
+
+#[test]
 fn secrets_are_no_flags_and_help_names_their_variables() {
     let help = Cli::try_parse_from(["countersign-worker", "--help"]).err().expect("the help");
     let help = help.render().to_string();

@@ -2,10 +2,15 @@
 
 use std::{
     collections::HashSet,
+    error::Error,
     time::{Duration, Instant},
 };
 
-use aws_sdk_sns::Client;
+use aws_sdk_sns::{
+    Client,
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+};
 use tokio::sync::Mutex;
 
 use super::{TopicArn, answers};
@@ -104,18 +109,49 @@ impl Reach {
     }
 }
 
+/// How many of a topic's subscriptions are confirmed, of any kind, and how many are not yet.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) confirmed: usize,
+    pub(super) pending: usize,
+}
+
+/// Counts the first thousand subscriptions.
+pub(super) async fn count(client: &Client, topic: &TopicArn) -> Result<Count, NotListed> {
+    const PAGES: usize = 10;
+    let asked = client.list_subscriptions_by_topic().topic_arn(topic.as_str());
+    let (mut pages, mut count) = (asked.into_paginator().send(), Count::default());
+    for _ in 0..PAGES {
+        let Some(page) = pages.next().await else { break };
+        for subscription in page.map_err(not_listed)?.subscriptions() {
+            match subscription.subscription_arn() {
+                Some("PendingConfirmation") => count.pending += 1,
+                Some(arn) if arn.starts_with("arn:") => count.confirmed += 1,
+                _ => {}
+            }
+        }
+    }
+    Ok(count)
+}
+
+fn not_listed<E>(error: SdkError<E, HttpResponse>) -> NotListed
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    NotListed {
+        is_denied: answers::denies(&error),
+        doubts_credentials: answers::doubts_credentials(&error),
+        why: format!("Amazon SNS: {}", answers::explain(&error)),
+    }
+}
+
 /// Reads a topic's subscriptions; each call has a hundred of them.
 pub(super) async fn list(client: &Client, topic: &TopicArn) -> Result<Reach, NotListed> {
     let asked = client.list_subscriptions_by_topic().topic_arn(topic.as_str());
     let mut pages = asked.into_paginator().send();
     let mut confirmed = HashSet::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| NotListed {
-            is_denied: answers::denies(&error),
-            doubts_credentials: answers::doubts_credentials(&error),
-            why: format!("Amazon SNS: {}", answers::explain(&error)),
-        })?;
-        for subscription in page.subscriptions() {
+        for subscription in page.map_err(not_listed)?.subscriptions() {
             // Otherwise `PendingConfirmation` or `Deleted`.
             let arn = subscription.subscription_arn().unwrap_or_default();
             let is_mail = matches!(subscription.protocol(), Some("email" | "email-json"));

@@ -269,7 +269,8 @@ async fn a_probe_reads_the_topics_attributes() {
             _ => refusal("AuthorizationError", "no"),
         })
     };
-    assert_eq!(topic(&may_list(true), KEYS).probe().await, Ok(()));
+    let says = topic(&may_list(true), KEYS).probe().await.expect("both rights");
+    assert_eq!(says, "the topic arn:aws:sns:eu-central-1:123456789012:approvals answers");
     let error = topic(&may_list(false), KEYS).probe().await.expect_err("no right").to_string();
     assert!(error.contains("without sns:ListSubscriptionsByTopic, a mail to somebody"), "{error}");
     let url = endpoint(|_| refusal("NotFound", "Topic does not exist"));
@@ -280,6 +281,22 @@ async fn a_probe_reads_the_topics_attributes() {
     let error = topic(&url, KEYS).probe().await.expect_err("no right").to_string();
     assert!(error.contains("needs sns:GetTopicAttributes"), "{error}");
     assert!(error.contains("without sns:ListSubscriptionsByTopic, a mail to somebody"), "{error}");
+}
+
+#[tokio::test]
+async fn how_many_have_confirmed_a_subscription_is_counted() {
+    let count = |subscriptions: &'static [(&str, &str, &str)]| async move {
+        let url = endpoint(move |_| (200, page(subscriptions, None)));
+        topic(&url, KEYS).count_subscriptions().await
+    };
+    let (ann, bob) = ("ann@example.com", "bob@example.com");
+    let none = count(Vec::leak(vec![("email", ann, PENDING), ("email", bob, "Deleted")])).await;
+    let why = "Amazon SNS: nobody has confirmed a subscription to the topic (1 pending)";
+    assert_eq!(none, Err(why.to_owned()));
+    let one = count(Vec::leak(vec![("email", ann, ARN), ("email", bob, PENDING)])).await;
+    assert!(
+        one.as_ref().is_ok_and(|says| says.contains("1 confirmed subscriptions and 1 pending"))
+    );
 }
 
 const LIST: &str = "Action=ListSubscriptionsByTopic";

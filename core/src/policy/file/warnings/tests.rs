@@ -17,7 +17,8 @@ const DEFAULT: &str = "[default]\nname = \"D\"\n[[default.stages]]\nname = \"S\"
 fn what_cannot_be_mistaken_is_not_warned_about() {
     assert_eq!(warnings(VALID), ["5: note: holidays: 2 in 2026, 1 in other years"]);
     assert_eq!(warnings(&format!("{CALENDAR}{DEFAULT}")), Vec::<String>::new());
-    let holidays = "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n";
+    let holidays =
+        "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART:20261225\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
     let example = include_str!("../../../../../examples/policy.toml");
     let example = Policy::parse(example, "policy.toml", |_| Ok(holidays.to_owned()));
     let lines = example.expect("the example").warnings().lines();

@@ -1,0 +1,433 @@
+//! Where one approval stands, why, and what to do: the words of `explain`.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use countersign_protos::{
+    text::{clean_line, timestamp},
+    v1::{self, ApprovalState, Delivery, StageState},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{Approval, Area, Failure, Kind, Poller, counted, listed, moment, remedy, span};
+
+/// A workflow, as Temporal and its worker tell of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    pub approval: Approval,
+    /// Its workflow type, which may be another.
+    pub workflow_type: String,
+    /// How it ended, if it has.
+    pub end: Option<End>,
+    /// The answer of the query `status`, or why there is none.
+    pub state: Result<ApprovalState, String>,
+    /// Who has polled its task queue for workflows lately.
+    pub pollers: Vec<Poller>,
+    /// How its latest workflow task failed, if it has failed since one succeeded.
+    pub task_failure: Option<TaskFailure>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    pub how: How,
+    pub at: Option<Timestamp>,
+    /// With which it failed.
+    pub failure: Option<Failure>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    Completed,
+    Failed,
+    Terminated,
+    Cancelled,
+    TimedOut,
+    Other,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskFailure {
+    /// Such as `NON_DETERMINISTIC_ERROR`.
+    pub cause: String,
+    pub message: String,
+    pub at: Option<Timestamp>,
+}
+
+/// What is to be said of an approval.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    #[serde(rename = "workflowId")]
+    pub workflow_id: String,
+    /// Where it stands.
+    pub stands: String,
+    /// Why, each cause in a sentence.
+    pub why: Vec<String>,
+    /// What to do, each step in a sentence or two.
+    #[serde(rename = "toDo")]
+    pub to_do: Vec<String>,
+}
+
+impl Explanation {
+    pub fn text(&self) -> String {
+        let mut text = format!("{}\n  {}\n", clean_line(&self.workflow_id), self.stands);
+        for (heading, lines) in [("Why", &self.why), ("To do", &self.to_do)] {
+            if !lines.is_empty() {
+                let _ = writeln!(text, "\n{heading}:");
+            }
+            for line in lines {
+                let _ = writeln!(text, "- {}", line.replace('\n', "\n  "));
+            }
+        }
+        text
+    }
+
+    fn says(&mut self, why: impl Into<String>, to_do: impl Into<String>) {
+        self.why.push(why.into());
+        let to_do = to_do.into();
+        if !to_do.is_empty() && !self.to_do.contains(&to_do) {
+            self.to_do.push(to_do);
+        }
+    }
+}
+
+/// Says where an approval stands. `details` names its title.
+pub fn explain(case: &Case, now: Timestamp, details: bool) -> Explanation {
+    let mut said = Explanation {
+        workflow_id: case.approval.workflow_id.clone(),
+        stands: stands(case, now),
+        ..Explanation::default()
+    };
+    if let Some(title) = case.approval.title.as_ref().filter(|_| details) {
+        said.stands = format!("{}: {}", clean_line(title), said.stands);
+    }
+    if let Some(end) = &case.end {
+        ended(&mut said, case, end);
+    } else {
+        tasks(&mut said, case, now);
+        activities(&mut said, &case.approval, now);
+        overdue(&mut said, &case.approval, now);
+    }
+    if let Ok(state) = &case.state {
+        people(&mut said, state);
+        errors(&mut said, state);
+        ignored(&mut said, state);
+    }
+    if case.end.is_none() && said.to_do.is_empty() {
+        nothing(&mut said, case);
+    }
+    said
+}
+
+fn stands(case: &Case, now: Timestamp) -> String {
+    let Case { approval, workflow_type, end, state, .. } = case;
+    if approval.kind == Kind::Notices {
+        return format!(
+            "It delivers notices that an approval's end did not wait for, since {}.",
+            moment(approval.started, now)
+        );
+    }
+    if let Some(end) = end {
+        return format!("{}{}", how_it_ended(end, state), at(end.at, now));
+    }
+    match state {
+        Ok(state) if state.status() == v1::Status::Pending => pending(state, now),
+        Ok(state) => {
+            let when = state.decided_at.as_ref().and_then(timestamp);
+            let status = state.status().as_str_name();
+            format!("{status}{}: {} {}", at(when, now), state.reason, state.handing_on)
+                .trim_end()
+                .to_owned()
+        }
+        Err(_) => without_answer(approval, workflow_type, now),
+    }
+}
+
+fn at(when: Option<Timestamp>, now: Timestamp) -> String {
+    when.map(|when| format!(" at {}", moment(when, now))).unwrap_or_default()
+}
+
+fn how_it_ended(end: &End, state: &Result<ApprovalState, String>) -> String {
+    let kind = end.failure.as_ref().map_or("", |failure| failure.kind.as_str());
+    match (end.how, kind, state) {
+        (How::Completed, _, Ok(state)) => {
+            format!("{}: {} It closed", state.status().as_str_name(), state.reason)
+        }
+        (How::Completed, _, Err(_)) => "It was decided and closed".to_owned(),
+        (How::Failed, "InvalidSubmission", _) => {
+            "Nobody was asked: its submission is invalid. It failed".to_owned()
+        }
+        (How::Failed, "InvalidStart", _) => "It cannot run as it was started. It failed".to_owned(),
+        (How::Failed, ..) => "It failed".to_owned(),
+        (How::Terminated, ..) => "Somebody terminated it, so nobody was notified".to_owned(),
+        (How::Cancelled, ..) => "It was cancelled before its first task".to_owned(),
+        (How::TimedOut, ..) => "It ran out of the time that its start allowed".to_owned(),
+        (How::Other, ..) => "It closed".to_owned(),
+    }
+}
+
+/// Where a pending approval stands: its open stage.
+fn pending(state: &ApprovalState, now: Timestamp) -> String {
+    let (count, open) = (state.stages.len(), open_stage(state));
+    let Some((number, stage)) = open else {
+        return "PENDING: its first stage is not open yet.".to_owned();
+    };
+    let asked: Vec<String> = undecided(stage).map(|reviewer| reviewer.reviewer.clone()).collect();
+    let opened = stage.opened_at.as_ref().and_then(timestamp);
+    let deadline = stage.deadline.as_ref().and_then(timestamp);
+    let until = match deadline {
+        Some(deadline) => format!("; its deadline is {}: {}", moment(deadline, now), effect(stage)),
+        None => String::new(),
+    };
+    format!(
+        "PENDING: stage {:?} ({number} of {count}, quorum {}) waits for {} since {}{until}.",
+        stage.name,
+        stage.quorum,
+        listed(&asked),
+        opened.map(|opened| moment(opened, now)).unwrap_or_default(),
+    )
+}
+
+fn effect(stage: &StageState) -> &'static str {
+    match stage.on_deadline.as_str() {
+        "escalate" => "then others are asked",
+        "approve" => "then it is approved",
+        "reject" => "then it is rejected",
+        _ => "then it expires",
+    }
+}
+
+/// The open stage and its number, from 1.
+fn open_stage(state: &ApprovalState) -> Option<(usize, &StageState)> {
+    let mut stages = state.stages.iter().enumerate();
+    let is_open = |stage: &StageState| stage.opened_at.is_some() && stage.closed_at.is_none();
+    stages.find(|(_, stage)| is_open(stage)).map(|(i, stage)| (i + 1, stage))
+}
+
+fn undecided(stage: &StageState) -> impl Iterator<Item = &v1::ReviewerState> {
+    stage.reviewers.iter().filter(|reviewer| reviewer.vote.is_none() && !reviewer.released)
+}
+
+/// What search attributes say, where no worker answers.
+fn without_answer(approval: &Approval, workflow_type: &str, now: Timestamp) -> String {
+    let started = moment(approval.started, now);
+    let Approval { status, reviewers, deadline, .. } = approval;
+    if status.is_empty() {
+        return format!("{workflow_type}, started {started}. Nobody was asked yet.");
+    }
+    let asked = match reviewers.is_empty() {
+        true => String::new(),
+        false => format!(" It asks {}.", listed(reviewers)),
+    };
+    let until = deadline.map(|deadline| format!(" Its deadline is {}.", moment(deadline, now)));
+    format!("{status}, started {started}.{asked}{}", until.unwrap_or_default())
+}
+
+fn ended(said: &mut Explanation, case: &Case, end: &End) {
+    let failure = end.failure.as_ref();
+    let kind = failure.map_or("", |failure| failure.kind.as_str());
+    if let Some(failure) = failure {
+        let to_do = match kind {
+            "InvalidSubmission" => {
+                "Correct the submission and start another approval: a failed workflow's ID can be used again."
+            }
+            "InvalidStart" => "Start it without cron schedule and retry policy.",
+            _ => "",
+        };
+        said.says(failure.text(), to_do);
+    }
+    let id = &case.approval.workflow_id;
+    if matches!(end.how, How::Terminated | How::TimedOut | How::Cancelled) {
+        said.says(
+            "No outcome was signed or delivered.",
+            format!(
+                "If it should be decided after all: temporal workflow reset --workflow-id {id} \
+                 --type FirstWorkflowTask --reason \"Ended by mistake\""
+            ),
+        );
+    }
+}
+
+/// Whether its workflow task is under way, and who could do it.
+fn tasks(said: &mut Explanation, case: &Case, now: Timestamp) {
+    let Some(task) = case.approval.task.as_ref().filter(|task| task.is_stuck(now)) else {
+        if let Err(why) = &case.state {
+            no_answer(said, case, why, now);
+        }
+        return;
+    };
+    let since = moment(task.since, now);
+    if let Some(failure) = &case.task_failure {
+        let message = clean_line(&failure.message);
+        said.says(
+            format!("{} since {since}: {} {message}", task.text(), failure.cause),
+            task_remedy(&failure.cause, &message),
+        );
+    } else if task.is_running {
+        said.says(
+            format!("{} since {since}: a step inside it is being tried again", task.text()),
+            "The worker's log says why. Most likely it lacks a link key that others have: \
+             countersign-worker doctor compares them.",
+        );
+    } else {
+        no_answer(said, case, &task.text(), now);
+    }
+}
+
+fn task_remedy(cause: &str, message: &str) -> String {
+    match cause {
+        "NON_DETERMINISTIC_ERROR" => {
+            "A worker of another version replays it: let only workers of one version poll the task queue."
+                .to_owned()
+        }
+        "PENDING_ACTIVITIES_LIMIT_EXCEEDED" => {
+            "The namespace allows too few pending activities for this many reviewers: raise \
+             limit.numPendingActivities.error in Temporal's dynamic configuration (100 are enough)."
+                .to_owned()
+        }
+        "BAD_SEARCH_ATTRIBUTES" => {
+            "The namespace lacks a search attribute of ours: countersign-worker doctor names the command."
+                .to_owned()
+        }
+        _ if message.is_empty() => "The worker's log says why.".to_owned(),
+        _ => remedy(Area::Temporal, message),
+    }
+}
+
+/// Nobody does its task or answers its query: because nobody polls, or they are busy or broken.
+fn no_answer(said: &mut Explanation, case: &Case, why: &str, now: Timestamp) {
+    let queue = &case.approval.task_queue;
+    let alive: Vec<&Poller> = case.pollers.iter().filter(|poller| poller.is_alive(now)).collect();
+    if alive.is_empty() {
+        let seen = case.pollers.iter().map(|poller| poller.last_seen).max();
+        let waits = case.approval.task.as_ref().map(|task| task.since);
+        let since = seen.or(waits).map(|since| format!(" since {}", moment(since, now)));
+        let since = since.unwrap_or_default();
+        said.says(
+            format!("no worker polls the task queue {queue}{since}"),
+            format!(
+                "Start a worker on it: countersign-worker with COUNTERSIGN_TASK_QUEUE={queue}. It goes on where \
+                 this one stopped; what reviewers pressed meanwhile takes effect then."
+            ),
+        );
+    } else {
+        let last = alive.iter().map(|poller| poller.last_seen).max().unwrap_or(now);
+        said.says(
+            format!(
+                "{} polled {queue} in the last minute, at last {}, and none answers: {why}",
+                counted(alive.len(), "worker"),
+                moment(last, now)
+            ),
+            "If a worker has just stopped, start it again: Temporal shows it for a minute longer. Otherwise its log \
+             says what it waits for; run countersign-worker doctor, too.",
+        );
+    }
+}
+
+fn activities(said: &mut Explanation, approval: &Approval, now: Timestamp) {
+    for activity in &approval.activities {
+        let since = moment(activity.since, now);
+        let why = format!("{}, since {since}", activity.text(true));
+        match &activity.failure {
+            _ if activity.paused => said.says(
+                format!("{why}: somebody has paused it"),
+                format!(
+                    "temporal activity unpause --workflow-id {} --activity-id {}",
+                    approval.workflow_id, activity.id
+                ),
+            ),
+            Some(failure) => {
+                let says = format!("{} {}", failure.kind, failure.text());
+                said.says(why, remedy(activity.area(), &says));
+            }
+            None => said.says(why, ""),
+        }
+    }
+}
+
+fn overdue(said: &mut Explanation, approval: &Approval, now: Timestamp) {
+    if let Some(deadline) = approval.missed_deadline(now) {
+        said.says(
+            format!("its deadline was {}, and has not taken effect", moment(deadline, now)),
+            "It takes effect as soon as a worker does its workflow task.",
+        );
+    }
+}
+
+fn people(said: &mut Explanation, state: &ApprovalState) {
+    let Some((_, stage)) = open_stage(state) else { return };
+    for reviewer in undecided(stage) {
+        let who = &reviewer.reviewer;
+        match reviewer.delivery() {
+            Delivery::Undeliverable => {
+                let error = clean_line(&reviewer.delivery_error);
+                said.says(format!("{who} cannot be reached: {error}"), remedy(Area::Mail, &error));
+            }
+            Delivery::Sent => {
+                let reminded = match reviewer.reminders {
+                    0 => String::new(),
+                    number => format!(", and {} after it", counted(number as usize, "reminder")),
+                };
+                said.says(format!("{who} has been sent the request{reminded}"), "");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn errors(said: &mut Explanation, state: &ApprovalState) {
+    for (what, error, area) in [
+        ("the submitter cannot be reached", &state.announcement_error, Area::Mail),
+        ("the webhook did not take the outcome", &state.webhook_error, Area::Webhook),
+        ("the follow-up workflow was not started", &state.follow_up_error, Area::FollowUp),
+    ] {
+        if !error.is_empty() {
+            let error = clean_line(error);
+            said.says(format!("{what}: {error}"), remedy(area, &error));
+        }
+    }
+}
+
+fn ignored(said: &mut Explanation, state: &ApprovalState) {
+    if state.ignored_signals == 0 {
+        return;
+    }
+    let latest = state.ignored_because.last().map(|why| clean_line(why)).unwrap_or_default();
+    said.says(
+        format!(
+            "{} had no effect; the latest: {latest}",
+            counted(state.ignored_signals as usize, "signal")
+        ),
+        "",
+    );
+}
+
+fn nothing(said: &mut Explanation, case: &Case) {
+    let id = &case.approval.workflow_id;
+    let people: BTreeSet<&str> = match &case.state {
+        Ok(state) => open_stage(state)
+            .into_iter()
+            .flat_map(|(_, stage)| undecided(stage))
+            .map(|reviewer| reviewer.reviewer.as_str())
+            .collect(),
+        Err(_) => BTreeSet::new(),
+    };
+    said.to_do.push(match people.is_empty() {
+        true => "Nothing: it goes on by itself.".to_owned(),
+        false => format!(
+            "Nothing is wrong: it waits for people. To remind them: temporal workflow signal --workflow-id {id} \
+             --name remind"
+        ),
+    });
+}
+
+/// Why there is nothing to explain.
+pub fn not_found(workflow_id: &str, namespace: &str, retention: Option<SignedDuration>) -> String {
+    let kept = match retention {
+        Some(kept) => format!(" It keeps closed workflows for {}.", span(kept)),
+        None => String::new(),
+    };
+    format!(
+        "the namespace {namespace} has no workflow {workflow_id:?}: it was never started there, or has been \
+         deleted.{kept} countersign-worker list shows those that are open"
+    )
+}

@@ -1,0 +1,195 @@
+//! What `list` shows: open approvals and what is wrong with them.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use countersign_protos::text::clean_line;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Approval, Area, Kind, State, moment};
+
+/// How many workflows are described at most. Temporal allows thousands a second, but people read fewer.
+pub const MAX_ROWS: usize = 100;
+
+/// How many there are, by the index; `None` where it could not be asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub waiting: Option<u64>,
+    pub overdue: Option<u64>,
+    pub undeliverable: Option<u64>,
+    /// Decided and still open.
+    pub decided: Option<u64>,
+    /// Workflows that go on with notices.
+    pub notices: Option<u64>,
+}
+
+/// An open workflow in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    pub workflow_id: String,
+    pub kind: Kind,
+    pub state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// What fails, each thing on one line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+    /// Only with details.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Who is still asked; only with details.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reviewers: Vec<String>,
+    #[serde(skip)]
+    failures: Vec<(Area, String, Timestamp)>,
+}
+
+/// Open approvals: how many, and the first of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Overview {
+    pub counts: Counts,
+    /// The worst ones first, and at most [`MAX_ROWS`].
+    pub rows: Vec<Row>,
+}
+
+impl Row {
+    /// With `details`, it names the title and people.
+    pub fn new(approval: &Approval, now: Timestamp, details: bool) -> Self {
+        let (state, since) = approval.state(now);
+        let failures = approval.failing().map(|activity| {
+            let text = activity.failure.as_ref().map(|failure| failure.text()).unwrap_or_default();
+            (activity.area(), text, activity.since)
+        });
+        Row {
+            workflow_id: approval.workflow_id.clone(),
+            kind: approval.kind,
+            state,
+            since,
+            deadline: approval.deadline,
+            causes: approval.causes(now, details),
+            title: approval.title.clone().filter(|_| details),
+            reviewers: if details { approval.reviewers.clone() } else { Vec::new() },
+            failures: failures.collect(),
+        }
+    }
+}
+
+/// Failures of the same cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) area: Area,
+    pub(super) text: String,
+    pub(super) count: usize,
+    pub(super) since: Timestamp,
+    /// One of them.
+    pub(super) workflow_id: String,
+}
+
+impl Overview {
+    /// Puts the worst rows first, each with those that began first.
+    pub fn new(counts: Counts, mut rows: Vec<Row>) -> Self {
+        rows.sort_by(|one, other| {
+            (one.state, one.since, &one.workflow_id).cmp(&(
+                other.state,
+                other.since,
+                &other.workflow_id,
+            ))
+        });
+        Overview { counts, rows }
+    }
+
+    /// What fails in these rows, by cause; the most frequent one first.
+    pub(super) fn groups(&self) -> Vec<Group> {
+        let mut groups = BTreeMap::<String, Group>::new();
+        for row in &self.rows {
+            for (area, text, since) in &row.failures {
+                let group = groups.entry(text.clone()).or_insert_with(|| Group {
+                    area: *area,
+                    text: text.clone(),
+                    count: 0,
+                    since: *since,
+                    workflow_id: row.workflow_id.clone(),
+                });
+                group.count += 1;
+                group.since = group.since.min(*since);
+            }
+        }
+        let mut groups: Vec<Group> = groups.into_values().collect();
+        groups.sort_by(|one, other| (other.count, one.since).cmp(&(one.count, other.since)));
+        groups
+    }
+
+    /// An open approval, if there is one.
+    pub fn an_approval(&self) -> Option<&str> {
+        let mut approvals = self.rows.iter().rev().filter(|row| row.kind == Kind::Approval);
+        approvals.next().map(|row| row.workflow_id.as_str())
+    }
+
+    pub(super) fn count_of(&self, state: State) -> usize {
+        self.rows.iter().filter(|row| row.state == state).count()
+    }
+
+    /// As text, grouped by state.
+    pub fn text(&self, now: Timestamp) -> String {
+        let mut text = String::new();
+        let _ = writeln!(text, "{}", self.counts.text());
+        if self.rows.len() >= MAX_ROWS {
+            let _ = writeln!(
+                text,
+                "These {MAX_ROWS} are the overdue, undeliverable and decided ones, and then the newest."
+            );
+        }
+        for state in State::ALL {
+            let rows: Vec<&Row> = self.rows.iter().filter(|row| row.state == state).collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let _ = writeln!(text, "\n{}: {}", state.name(), rows.len());
+            for row in rows {
+                row.write(&mut text, now);
+            }
+        }
+        if self.rows.iter().any(|row| row.state != State::Waiting) {
+            text.push_str("\ncountersign-worker explain WORKFLOW says why, and what to do.");
+        }
+        text
+    }
+}
+
+impl Counts {
+    fn text(&self) -> String {
+        let Counts { waiting, overdue, undeliverable, decided, notices } = self;
+        let count = |count: &Option<u64>| match count {
+            Some(count) => count.to_string(),
+            None => "an unknown number".to_owned(),
+        };
+        format!(
+            "Open approvals: {} waiting, {} overdue, {} undeliverable, {} decided; {} with notices to deliver.",
+            count(waiting),
+            count(overdue),
+            count(undeliverable),
+            count(decided),
+            count(notices)
+        )
+    }
+}
+
+impl Row {
+    fn write(&self, text: &mut String, now: Timestamp) {
+        let since = self.since.map(|since| format!(" since {}", moment(since, now)));
+        let _ = write!(text, "  {}{}", clean_line(&self.workflow_id), since.unwrap_or_default());
+        if let Some(deadline) = self.deadline.filter(|_| self.state == State::Waiting) {
+            let _ = write!(text, ", deadline {}", moment(deadline, now));
+        }
+        text.push('\n');
+        let title = self.title.iter().map(|title| clean_line(title));
+        let asked =
+            (!self.reviewers.is_empty()).then(|| format!("asks {}", self.reviewers.join(", ")));
+        for line in title.chain(asked).chain(self.causes.iter().cloned()) {
+            let _ = writeln!(text, "    {line}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What only a workflow's history says: when something was tried for the first time, and how it ended.
+
+use std::collections::BTreeMap;
+
+use countersign_core::diagnosis::{Approval, Failure, TaskFailure};
+use countersign_protos::submission;
+use jiff::Timestamp;
+use temporalio_client::{
+    NamespacedClient,
+    grpc::WorkflowService,
+    tonic::{IntoRequest, Status},
+};
+use temporalio_common::protos::temporal::api::{
+    common::v1::{Payload, WorkflowExecution},
+    failure::v1::{self, failure::FailureInfo},
+    history::v1::{HistoryEvent, history_event::Attributes},
+    workflowservice::v1::GetWorkflowExecutionHistoryRequest,
+};
+
+use super::{Inspector, time};
+use crate::payload::from_temporal;
+
+/// Of some hundred events each.
+const MAX_PAGES: usize = 20;
+
+/// What was read of a history.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    title: Option<String>,
+    /// By activity ID: when it was scheduled, and its summary.
+    scheduled: BTreeMap<String, (Timestamp, String)>,
+    /// Of the latest workflow task, if that has failed.
+    pub(super) task_failure: Option<TaskFailure>,
+    /// With which the workflow completed.
+    pub(super) result: Option<Payload>,
+    /// With which it failed.
+    pub(super) failure: Option<Failure>,
+}
+
+impl Inspector {
+    pub(super) async fn past(&self, execution: WorkflowExecution) -> Result<Past, Status> {
+        let (mut past, mut token) = (Past::default(), Vec::new());
+        for _ in 0..MAX_PAGES {
+            let read = self.call(|mut client| {
+                let request = GetWorkflowExecutionHistoryRequest {
+                    namespace: client.namespace(),
+                    execution: Some(execution.clone()),
+                    next_page_token: token.clone(),
+                    ..GetWorkflowExecutionHistoryRequest::default()
+                };
+                async move { client.get_workflow_execution_history(request.into_request()).await }
+            });
+            let page = read.await?;
+            page.history.unwrap_or_default().events.into_iter().for_each(|event| past.take(event));
+            token = page.next_page_token;
+            if token.is_empty() {
+                break;
+            }
+        }
+        Ok(past)
+    }
+}
+
+impl Past {
+    fn take(&mut self, event: HistoryEvent) {
+        let at = event.event_time.and_then(|at| time((at.seconds, at.nanos)));
+        let summary = event.user_metadata.and_then(|metadata| metadata.summary);
+        let summary = summary.and_then(|summary| serde_json::from_slice(&summary.data).ok());
+        match event.attributes {
+            Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
+                let input = started.input.unwrap_or_default().payloads;
+                let (submission, _) = submission::read(&from_temporal(input));
+                self.title = submission.document.map(|document| document.title);
+            }
+            Some(Attributes::ActivityTaskScheduledEventAttributes(scheduled)) => {
+                let known = (at.unwrap_or_default(), summary.unwrap_or_default());
+                self.scheduled.insert(scheduled.activity_id, known);
+            }
+            Some(Attributes::WorkflowTaskFailedEventAttributes(failed)) => {
+                let cause = failed.cause().as_str_name();
+                let cause = cause.trim_start_matches("WORKFLOW_TASK_FAILED_CAUSE_").to_owned();
+                let message = failed.failure.map(|failure| failure.message).unwrap_or_default();
+                self.task_failure = Some(TaskFailure { cause, message, at });
+            }
+            Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => self.task_failure = None,
+            Some(Attributes::WorkflowExecutionCompletedEventAttributes(completed)) => {
+                self.result = completed.result.unwrap_or_default().payloads.into_iter().next();
+            }
+            Some(Attributes::WorkflowExecutionFailedEventAttributes(failed)) => {
+                self.failure = failed.failure.map(read_failure);
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds what a description lacks.
+    pub(super) fn complete(&self, approval: &mut Approval) {
+        approval.title.clone_from(&self.title);
+        for activity in &mut approval.activities {
+            if let Some((since, summary)) = self.scheduled.get(&activity.id) {
+                activity.since = *since;
+                activity.summary.clone_from(summary);
+            }
+        }
+    }
+}
+
+/// A failure's type and message. That of a wrapper is that of its cause.
+pub(super) fn read_failure(failure: v1::Failure) -> Failure {
+    let kind = match &failure.failure_info {
+        Some(FailureInfo::ApplicationFailureInfo(info)) => info.r#type.clone(),
+        Some(FailureInfo::TimeoutFailureInfo(info)) => info.timeout_type().as_str_name().to_owned(),
+        _ => String::new(),
+    };
+    match failure.cause {
+        Some(cause) if kind.is_empty() => read_failure(*cause),
+        _ => Failure { kind, message: failure.message },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use temporalio_common::protos::temporal::api::failure::v1::ApplicationFailureInfo;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_goes_by_its_type_or_by_that_of_its_cause() {
+        let application = v1::Failure {
+            message: "the mail server: Connection refused".into(),
+            failure_info: Some(FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo {
+                r#type: "MailUnavailable".into(),
+                ..Default::default()
+            })),
+            ..Default::default()
+        };
+        let wrapped = v1::Failure {
+            message: "activity error".into(),
+            cause: Some(Box::new(application.clone())),
+            ..Default::default()
+        };
+        for failed in [application, wrapped] {
+            let Failure { kind, message } = read_failure(failed);
+            assert_eq!(
+                (&*kind, &*message),
+                ("MailUnavailable", "the mail server: Connection refused")
+            );
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Asks Temporal what `doctor`, `list` and `explain` tell. Changes nothing, and waits for nothing for long.
+
+mod approvals;
+mod history;
+mod set_up;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use temporalio_client::{
+    Client, Connection, GrpcCompression, NamespacedClient, RetryOptions,
+    tonic::{Code, Response, Status},
+};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::TemporalSettings;
+
+const CONNECT: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long a call that is refused over a limit is tried again.
+const PATIENCE: Duration = Duration::from_secs(4);
+const AGAIN: Duration = Duration::from_millis(500);
+/// Between searches of the index, of which a namespace allows ten a second by default.
+const SEARCH_EVERY: Duration = Duration::from_millis(150);
+
+/// A connection of somebody who only looks.
+pub struct Inspector {
+    client: Client,
+    /// Names this process among others that look at the same time.
+    identity: String,
+    /// How many calls were refused over a limit so far, and in which words.
+    refused: Mutex<(u32, String)>,
+    next_search: tokio::sync::Mutex<Instant>,
+}
+
+impl Inspector {
+    /// Connects once.
+    ///
+    /// # Errors
+    /// Why Temporal cannot be reached.
+    pub async fn connect((mut connection, client): TemporalSettings) -> Result<Self, String> {
+        connection.connect_timeout = Some(CONNECT);
+        connection.grpc_compression = GrpcCompression::None;
+        // Refusals are counted here.
+        connection.retry_options = RetryOptions::no_retries();
+        let identity = format!("countersign-doctor {:016x}", fastrand::u64(..));
+        connection.identity.clone_from(&identity);
+        let connected = timeout(2 * CONNECT, Connection::connect(connection)).await;
+        let connected = connected.map_err(|_| format!("no answer within {:?}", 2 * CONNECT))?;
+        let connected =
+            connected.map_err(|error| anyhow::Error::new(error).root_cause().to_string())?;
+        let client = Client::new(connected, client).map_err(|error| error.to_string())?;
+        let next_search = tokio::sync::Mutex::new(Instant::now());
+        Ok(Inspector { client, identity, refused: Mutex::default(), next_search })
+    }
+
+    /// The namespace that it looks into.
+    pub fn namespace(&self) -> String {
+        self.client.namespace()
+    }
+
+    /// Makes a call without effect.
+    async fn call<T, Fut>(&self, attempt: impl Fn(Client) -> Fut) -> Result<T, Status>
+    where
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let answer = timeout(ANSWER, attempt(self.client.clone())).await;
+            let late = |_| Err(Status::deadline_exceeded(format!("no answer within {ANSWER:?}")));
+            match answer.unwrap_or_else(late) {
+                Err(status) if status.code() == Code::ResourceExhausted => {
+                    self.note_refusal(&status);
+                    if Instant::now() >= until {
+                        return Err(status);
+                    }
+                    sleep(AGAIN).await;
+                }
+                answer => return answer.map(Response::into_inner),
+            }
+        }
+    }
+
+    /// The same for one that searches the index: they come one after the other.
+    async fn search<T, Fut>(&self, attempt: impl Fn(Client) -> Fut) -> Result<T, Status>
+    where
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
+        let mut next = self.next_search.lock().await;
+        sleep_until(*next).await;
+        let answer = self.call(attempt).await;
+        *next = Instant::now() + SEARCH_EVERY;
+        answer
+    }
+
+    fn note_refusal(&self, status: &Status) {
+        let mut refused = self.refused.lock();
+        *refused = (refused.0 + 1, status.message().to_owned());
+    }
+}
+
+/// What a status says, in the server's words.
+fn words(status: &Status) -> String {
+    match status.message() {
+        "" => format!("{:?}", status.code()),
+        message => message.to_owned(),
+    }
+}
+
+/// A protobuf time.
+fn time((seconds, nanos): (i64, i32)) -> Option<Timestamp> {
+    Timestamp::new(seconds, nanos).ok()
+}
+
+#[cfg(test)]
+mod tests;
