@@ -126,6 +126,13 @@ fn a_default_that_approves_other_currencies_than_rules_bound_is_warned_about() {
     let taxi = "[[rules]]\nname = \"Taxis\"\nwhen.type = \"taxi\"\ndecision = \"approve\"\n";
     let warned = warnings(&rules(asked, taxi, "reject"));
     assert!(warned[0].contains("\"Taxis\" approves every amount"), "{warned:?}");
+    // Of an action, not the amount but its arguments say how much it is.
+    let action = taxi.replace("when.type = \"taxi\"", "when.action = \"taxi.book\"");
+    assert_eq!(warnings(&rules(asked, &action, "reject")), Vec::<String>::new());
+    let argument = taxi.replace("when.type = \"taxi\"", "when.arguments.\"/sum\" = { up_to = 9 }");
+    assert_eq!(warnings(&rules(asked, &argument, "reject")), Vec::<String>::new());
+    let risk = taxi.replace("when.type = \"taxi\"", "when.risk = \"low\"");
+    assert_eq!(warnings(&rules(asked, &risk, "reject")).len(), 1);
     let contracts = asked.replace("stages", "when.type = \"contract\"\nstages");
     assert_eq!(warnings(&rules(&contracts, taxi, "reject")), Vec::<String>::new());
 }
