@@ -140,7 +140,7 @@ mod tests {
         }
         let options = ConnectionOptions::new(url);
         let options = options.maybe_tls_options(tls.then(TlsOptions::default)).build();
-        connect(options, WITHIN).await.err().expect("there is no Temporal")
+        connect(options, WITHIN).await.expect_err("there is no Temporal")
     }
 
     #[tokio::test]

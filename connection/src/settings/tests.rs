@@ -140,7 +140,7 @@ fn quotation_marks_around_a_value_are_named_whatever_the_setting() {
         .chain([CONFIG_FILE, PROFILE, "TEMPORAL_GRPC_META_TEAM"])
         .zip(["\"some\"", "'some'"].into_iter().cycle())
         .collect();
-    let said = settings(&quoted).err().expect("wrong");
+    let said = settings(&quoted).expect_err("wrong");
     for (name, _) in quoted {
         assert!(said.contains(&format!("{name}: has quotation marks around it")), "{name}:{said}");
     }

@@ -152,8 +152,8 @@ pub(super) fn unrepresented<'a>(
 }
 
 /// Why a stage or level that asks these people on that date has too few of them for its quorum.
-pub(super) fn too_few_left<'a>(
-    people: &[&'a EmailAddress],
+pub(super) fn too_few_left(
+    people: &[&EmailAddress],
     absences: &[Absence],
     on: Date,
     quorum: Quorum,

@@ -219,7 +219,7 @@ async fn search_attributes_that_a_workflow_is_started_with_are_gone_after_its_fi
         attributes["ApprovalStatus"] == "PENDING"
             && attributes["ApprovalReviewers"] == json!(["ann@example.com"])
             && attributes["ApprovalUndeliverable"] == false
-            && text(&attributes["ApprovalDeadline"]) > "2021".to_owned()
+            && text(&attributes["ApprovalDeadline"]).as_str() > "2021"
             && links.len() == 1
             && links[0] != "hash-of-another-approvals-link"
     };

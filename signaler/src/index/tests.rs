@@ -46,7 +46,8 @@ fn index() -> (mpsc::UnboundedSender<Asked>, Requests) {
     let seen = requests.clone();
     let list = move |links: Vec<LinkHash>, _| {
         seen.0.lock().expect("not poisoned").push(links.len());
-        let claims = links.iter().map(|link| claim_of(link.as_str(), 0, &[link.clone()]));
+        let claims =
+            links.iter().map(|link| claim_of(link.as_str(), 0, std::slice::from_ref(link)));
         let page = Page { claims: claims.collect(), next: Vec::new() };
         async move { Ok(page) }
     };
