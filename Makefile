@@ -1,11 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint bench scale soak
+.PHONY: help demo check test test-encrypted lint bench scale soak
 
 # Integration tests without Temporal, mail servers and browsers.
 INTEGRATION_TESTS = check_policy http log replay server settings sns start verify
 
 help: ## Show this.
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST)
 
 demo: ## Start everything on this machine, with one submission to decide. Ctrl-C stops it.
 	@scripts/demo
@@ -22,6 +22,7 @@ test: ## Run all tests, after installing what they need.
 	cargo build --workspace --locked
 	@# Stories wait most of the time: one more of them runs than there are processors.
 	RUST_TEST_THREADS=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) cargo test --workspace --locked --no-fail-fast
+	COUNTERSIGN_TEST_ENCRYPTED=1 cargo test --locked --no-fail-fast -p countersign-e2e --test stories -- $(ENCRYPTED)
 	scripts/check-readme
 	@echo "The soak: users, kills and faults, and every answer checked against the histories."
 	cargo run --quiet --locked --bin soak -- --short
@@ -30,6 +31,17 @@ test: ## Run all tests, after installing what they need.
 	@echo "The soak with an adversary, who has the whole namespace and no keys."
 	cargo run --quiet --locked --bin soak -- --short --adversary
 	@echo "All tests passed: unit tests, stories, the commands of README.md and docs/, the soaks and a control."
+
+# A tenth of the stories, which meets payloads in every place: starts, signals, pages without a worker, failures,
+# follow-ups, operators, continued runs, and callers in other languages.
+ENCRYPTED = encrypted examples callers signals::each_signal starts:: links_outlive operators with_every_worker_killed \
+	more_signals_than_a_run_takes an_undelivered_outcome
+
+test-encrypted: ## Run the stories with encrypted payloads: all, or those of STORIES.
+	@scripts/tools test
+	cargo build --workspace --locked
+	COUNTERSIGN_TEST_ENCRYPTED=1 RUST_TEST_THREADS=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) \
+		cargo test --locked --no-fail-fast -p countersign-e2e --test stories -- $(STORIES)
 
 lint: ## Check formatting, lints, documentation, licences, docker-compose.yml, alerts and dashboards.
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || \

@@ -1,6 +1,7 @@
-//! How both programs reach Temporal: its settings, each wrong one named with its file, and connections, where what
-//! only another setting can mend is told from what passes.
+//! How both programs reach Temporal: its settings, each wrong one named with its file; connections, where what only
+//! another setting can mend is told from what passes; and the encryption of what Temporal stores.
 
+mod codec;
 mod settings;
 mod tls;
 
@@ -13,10 +14,43 @@ use temporalio_client::{
 };
 use tokio::time::timeout;
 
-pub use crate::settings::read;
+pub use crate::{
+    codec::{PayloadKeys, PayloadKeysError, decoded, encoded, encodes},
+    settings::read,
+};
 
-/// The connection and the namespace to use.
-pub type TemporalSettings = (ConnectionOptions, ClientOptions);
+/// The connection and the namespace to use, and how payloads are encrypted.
+#[derive(Debug)]
+pub struct TemporalSettings {
+    pub connection: ConnectionOptions,
+    /// It encrypts and decrypts, where there are keys.
+    pub client: ClientOptions,
+    /// The keys of payloads; they are not encrypted without them.
+    pub payload_keys: Option<PayloadKeys>,
+    /// The setting that names a codec server, if one does.
+    pub(crate) codec_endpoint: Option<String>,
+}
+
+impl TemporalSettings {
+    /// Logs which keys encrypt payloads, and warns of settings that do not.
+    pub fn tell_codec(&self) {
+        let fingerprints = self.payload_keys.as_ref().map(PayloadKeys::names).unwrap_or_default();
+        if !fingerprints.is_empty() {
+            tracing::info!(fingerprints = fingerprints.join(", "), "payload keys");
+        }
+        if let Some(setting) = &self.codec_endpoint {
+            let so = if fingerprints.is_empty() {
+                "and payloads are not encrypted"
+            } else {
+                "but these keys"
+            };
+            tracing::warn!(
+                "{setting} names a codec server, which is not asked here: COUNTERSIGN_PAYLOAD_KEYS_FILE encrypts \
+                 payloads, {so}"
+            );
+        }
+    }
+}
 
 /// Why there is no connection. The message is for an operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use countersign_protos::settings::{Environment, QUOTED, WrongSettings, is_quoted};
+use countersign_protos::settings::{Environment, QUOTED, Secret, WrongSettings, is_quoted};
 use temporalio_client::{
     ClientOptions, ConnectionOptions,
     envconfig::{ConfigError, DataSource, LoadClientConfigProfileOptions},
@@ -12,7 +12,10 @@ use temporalio_common::envconfig::{
     ClientConfigProfile, ClientConfigTLS, load_client_config_profile,
 };
 
-use crate::TemporalSettings;
+use crate::{
+    TemporalSettings,
+    codec::{PayloadKeys, converter},
+};
 
 const PREFIX: &str = "TEMPORAL_";
 const ADDRESS: &str = "TEMPORAL_ADDRESS";
@@ -21,6 +24,7 @@ const API_KEY: &str = "TEMPORAL_API_KEY";
 const TLS: &str = "TEMPORAL_TLS";
 const CONFIG_FILE: &str = "TEMPORAL_CONFIG_FILE";
 const PROFILE: &str = "TEMPORAL_PROFILE";
+const CODEC_ENDPOINT: &str = "TEMPORAL_CODEC_ENDPOINT";
 /// Headers of calls, by name. An empty one removes a header of the file.
 const METADATA: &str = "TEMPORAL_GRPC_META_";
 
@@ -68,15 +72,16 @@ const SERVER_CA: Pem = Pem {
     label: "CERTIFICATE-----",
 };
 
-/// Reads them. `options` say where the file is, if it is not in its usual place.
+/// Reads them, and the keys of payloads. `options` say where the file is, if it is not in its usual place.
 pub fn read(
     environment: &Environment,
     options: LoadClientConfigProfileOptions,
     wrong: &mut WrongSettings,
 ) -> Option<TemporalSettings> {
     let mut own = WrongSettings::default();
+    let keys = own.optional_secret(Secret::PAYLOAD_KEYS, environment, str::parse::<PayloadKeys>);
     let read = Sources::of(environment, &options, &mut own)
-        .and_then(|sources| sources.settings(options, &mut own));
+        .and_then(|sources| sources.settings(options, keys, &mut own));
     own.none_or(read).map_err(|own| wrong.extend(own)).ok()
 }
 
@@ -124,6 +129,7 @@ impl<'a> Sources<'a> {
     fn settings(
         &self,
         options: LoadClientConfigProfileOptions,
+        payload_keys: Option<PayloadKeys>,
         wrong: &mut WrongSettings,
     ) -> Option<TemporalSettings> {
         let profile = load_client_config_profile(options, Some(&self.variables));
@@ -144,9 +150,17 @@ impl<'a> Sources<'a> {
         if !wrong.is_empty() {
             return None;
         }
+        let endpoint = profile.codec.as_ref().and_then(|codec| codec.endpoint.as_deref());
+        let codec_endpoint = endpoint
+            .filter(|endpoint| !endpoint.trim().is_empty())
+            .map(|_| self.name(CODEC_ENDPOINT, "codec.endpoint").into_owned());
         let connection = ConnectionOptions::try_from(profile);
         let connection = connection.map_err(|error| self.add_unreadable(error, wrong)).ok()?;
-        Some((connection, ClientOptions::new(namespace).build()))
+        let mut client = ClientOptions::new(namespace).build();
+        if let Some(keys) = &payload_keys {
+            client.data_converter = converter(keys);
+        }
+        Some(TemporalSettings { connection, client, payload_keys, codec_endpoint })
     }
 
     /// A setting's name: the variable if it is set, and otherwise the key in the file.

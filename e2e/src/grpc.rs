@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use countersign_connection::decoded;
 use serde_json::Value;
 use temporalio_client::{
     Client,
@@ -30,6 +31,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
+    codec,
     rogue::schedule_activity,
     temporal::{Temporal, Workflow},
     wait::until,
@@ -266,6 +268,7 @@ impl Grpc {
             ..QueryWorkflowRequest::default()
         };
         let answer = self.0.clone().query_workflow(request.into_request()).await?.into_inner();
+        let answer = decoded(&self.0, answer).await;
         let state = answer.query_result.and_then(|result| result.payloads.into_iter().next());
         Ok(serde_json::from_slice(&state.unwrap_or_default().data).expect("a state in JSON"))
     }
@@ -351,7 +354,7 @@ impl Grpc {
             execution: Some(execution(id)),
         };
         let answer = self.0.clone().describe_workflow_execution(request.into_request()).await;
-        answer.expect("a description").into_inner()
+        decoded(&self.0, answer.expect("a description").into_inner()).await
     }
 
     /// How many workflows match a visibility query.
@@ -420,8 +423,9 @@ impl Grpc {
     ) -> Result<(Vec<HistoryEvent>, Vec<u8>), Status> {
         let mut client = self.0.clone();
         let answer = client.get_workflow_execution_history(request.into_request()).await?;
-        let answer = answer.into_inner();
-        Ok((answer.history.unwrap_or_default().events, answer.next_page_token))
+        let answer = decoded(&self.0, answer.into_inner()).await;
+        let events = answer.history.unwrap_or_default().events.into_iter().map(codec::revealed);
+        Ok((events.collect(), answer.next_page_token))
     }
 }
 

@@ -10,6 +10,7 @@
 #![allow(missing_docs)]
 
 mod browser;
+mod codec;
 mod collector;
 mod denying_proxy;
 mod grpc;
@@ -32,6 +33,9 @@ mod wait;
 mod webhook;
 
 pub use browser::Browser;
+pub use codec::{
+    CodecServer, PAYLOAD_KEYS, coded, encrypting_client, is_on as is_encrypted, payload_keys,
+};
 pub use collector::{Collector, Span};
 pub use denying_proxy::DenyingProxy;
 pub use grpc::{Grpc, application_failure, json_payload, payload, task_failures};
@@ -40,6 +44,7 @@ pub use jws::verified;
 pub use mail::Mail;
 pub use page::{Page, Reader};
 pub use process::{Exit, Process, faketime, free_port, product, scratch, tool, workspace};
+pub use python::python_with;
 pub use replay::replay;
 pub use rogue::{
     Marker, Rogue, complete_workflow, continue_as_approval, publish_links, schedule_activity,

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{
+    codec,
     mail::{self, Mail},
     page::{Page, Reader},
     process::{Exit, Process, free_port, product, scratch},
@@ -80,7 +81,8 @@ impl Stack {
             ("COUNTERSIGN_LIMIT_ADDRESS", "1000000/1000000".to_owned()),
             ("COUNTERSIGN_LIMIT_LINK", "1000000/1000000".to_owned()),
         ];
-        let settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
+        let settings = settings.map(|(name, value)| (name.to_owned(), value)).into_iter();
+        let settings = settings.chain(codec::settings()).collect();
         StackBuilder { temporal, queue, dir, settings }
     }
 
@@ -195,12 +197,17 @@ impl Stack {
         self.signaler.as_ref().expect("a running signaler")
     }
 
+    /// Changes a setting of what is started from now on.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.settings.retain(|(other, _)| other != name);
+        self.settings.push((name.to_owned(), value.into()));
+    }
+
     /// Starts worker and signaler again with one setting changed.
     pub async fn restart_with(&mut self, name: &str, value: impl Into<String>) {
         self.stop_worker().await;
         self.stop_signaler().await;
-        self.settings.retain(|(other, _)| other != name);
-        self.settings.push((name.to_owned(), value.into()));
+        self.set(name, value);
         self.signaler = Some(start_product("signaler", self.dir.path(), &self.settings));
         self.until_ready().await;
         self.start_worker();

@@ -12,12 +12,11 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
-use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, Url,
-};
+use temporalio_client::{Client, Connection, ConnectionOptions, GrpcCompression, Url};
 use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
+    codec::{self, CodecServer},
     page::Reader,
     process::{Process, free_port, scratch, tool},
     wait::{eventually, until},
@@ -196,7 +195,15 @@ impl Temporal {
             .grpc_compression(GrpcCompression::None)
             .build();
         let connection = Connection::connect(options).await.ok()?;
-        Some(Client::new(connection, ClientOptions::new("default").build()).expect("a client"))
+        Some(Client::new(connection, codec::client_options()).expect("a client"))
+    }
+
+    /// Where its command line has payloads decrypted, if they are encrypted.
+    async fn codec_endpoint(&self) -> Option<(&'static str, String)> {
+        match codec::is_on() {
+            true => Some(("TEMPORAL_CODEC_ENDPOINT", CodecServer::shared().await.url())),
+            false => None,
+        }
     }
 
     /// Runs `temporal` with these arguments.
@@ -210,6 +217,7 @@ impl Temporal {
             .env_clear()
             .env("HOME", self.dir.path())
             .env("TEMPORAL_ADDRESS", self.address())
+            .envs(self.codec_endpoint().await)
             .kill_on_drop(true);
         match timeout(PATIENCE, command.output()).await {
             Ok(output) => output.expect("the Temporal CLI runs"),

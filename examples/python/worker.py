@@ -1,7 +1,8 @@
 """Runs PurchaseWorkflow and ToolCallWorkflow.
 
 TEMPORAL_ADDRESS and other TEMPORAL_ variables set the connection to Temporal, and JWKS says where the public
-keys of outcomes are: the URL of the signaler's /.well-known/jwks.json, or a file. Without it, no tool is run.
+keys of outcomes are: the URL of the signaler's /.well-known/jwks.json, or a file. Without it, no tool is run. Where
+Countersign encrypts payloads, COUNTERSIGN_PAYLOAD_KEYS_FILE names the same keys: see codec.py.
 """
 
 import asyncio
@@ -11,11 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from temporalio.client import Client
+from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
 from temporalio.worker import Worker
 
 from purchase import PurchaseWorkflow
 from tool_call import ToolCallWorkflow
+
+
+def converter() -> DataConverter:
+    if not any(name.startswith("COUNTERSIGN_PAYLOAD_KEYS") for name in os.environ):
+        return DataConverter.default
+    # It needs a package that nothing else here does.
+    from codec import data_converter
+
+    return data_converter()
 
 
 def activities() -> list:
@@ -33,7 +44,7 @@ def activities() -> list:
 async def main() -> None:
     logging.basicConfig(level=logging.INFO)
     settings = {"target_host": "localhost:7233"} | ClientConfig.load_client_connect_config()
-    client = await Client.connect(**settings)
+    client = await Client.connect(**settings, data_converter=converter())
     workflows = [PurchaseWorkflow, ToolCallWorkflow]
     with ThreadPoolExecutor() as threads:
         await Worker(

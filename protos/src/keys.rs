@@ -60,18 +60,19 @@ impl LinkKeys {
 /// Why a secret can be guessed: it is published, it repeats a few bytes or counts, as those of examples and tests do,
 /// or somebody has typed it. 24 random bytes do the former once in about 10^20 draws, and look like the latter once in 10^10.
 pub fn guessable(secret: &[u8]) -> Option<&'static str> {
+    let is_printable = secret.iter().all(|byte| (b' '..=b'~').contains(byte));
+    of_examples(secret)
+        .or(is_printable.then_some("is made of printable characters alone, as passwords are"))
+}
+
+/// The same without those that may be typed: a key that others have made, and use already.
+pub fn of_examples(secret: &[u8]) -> Option<&'static str> {
     const FEW: usize = 9;
     let steps = secret.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
     let repeats = secret.iter().collect::<BTreeSet<_>>().len() < FEW
         || steps.collect::<BTreeSet<_>>().len() < FEW;
     let hash = BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(secret)[..8]);
-    let is_example = repeats || PUBLISHED.contains(&hash.as_str());
-    let is_printable = secret.iter().all(|byte| (b' '..=b'~').contains(byte));
-    match (is_example, is_printable) {
-        (true, _) => Some(EXAMPLE),
-        (false, true) => Some("is made of printable characters alone, as passwords are"),
-        (false, false) => None,
-    }
+    (repeats || PUBLISHED.contains(&hash.as_str())).then_some(EXAMPLE)
 }
 
 /// Good keys for tests. They are computed, so that they stand nowhere for somebody to copy them.

@@ -30,6 +30,7 @@ pub use json::{Json, MAX_DEPTH, MAX_NUMBER};
 pub use jws::{Claims, InvalidJws, Jwks};
 pub use keys::{
     LinkKey, LinkKeys, LinkKeysError, TEST_KEYS, TEST_WEBHOOK_SECRETS, guessable, listed,
+    of_examples,
 };
 pub use organization::{NotAnOrganization, Organization};
 pub use proof::comment_hash;

@@ -45,6 +45,12 @@ pub enum PayloadError {
     /// The metadata names another encoding.
     #[error("the encoding {0:?} is not json/plain, json/protobuf or binary/protobuf")]
     Encoding(String),
+    /// A codec has encrypted it under the key with this ID, and nobody has decrypted it.
+    #[error(
+        "it is encrypted, with the key {0:?}, and cannot be decrypted here: give all workers and signalers this \
+         key by COUNTERSIGN_PAYLOAD_KEYS_FILE"
+    )]
+    Encrypted(String),
     /// The metadata names another message.
     #[error("the message is a {0}, not a {1}")]
     MessageType(String, String),
@@ -53,7 +59,12 @@ pub enum PayloadError {
     Data(String),
 }
 
-const ENCODING: &str = "encoding";
+/// The name of the encoding, in a payload's metadata.
+pub const ENCODING: &str = "encoding";
+/// The encoding of encrypted payloads, as Temporal's samples have it.
+pub const ENCRYPTED: &[u8] = b"binary/encrypted";
+/// The name of the key's ID, in the metadata of an encrypted payload.
+pub const KEY_ID: &str = "encryption-key-id";
 const MESSAGE_TYPE: &str = "messageType";
 /// How SDKs encode an argument of nil, None, null or undefined.
 const NULL: &[u8] = b"binary/null";
@@ -74,8 +85,23 @@ impl Encoding {
         [Encoding::JsonPlain, Encoding::JsonProtobuf, Encoding::BinaryProtobuf]
             .into_iter()
             .find(|encoding| encoding.as_str().as_bytes() == name)
-            .ok_or_else(|| PayloadError::Encoding(quoted(name)))
+            .ok_or_else(|| match encrypted_with(metadata) {
+                Some(key) => PayloadError::Encrypted(key),
+                None => PayloadError::Encoding(quoted(name)),
+            })
     }
+}
+
+/// The ID of the key with which a payload is encrypted; `None` if it is not.
+pub fn encrypted_with(metadata: &HashMap<String, Vec<u8>>) -> Option<String> {
+    let is_encrypted = metadata.get(ENCODING).is_some_and(|name| name == ENCRYPTED);
+    is_encrypted.then(|| quoted(metadata.get(KEY_ID).map_or(&b""[..], Vec::as_slice)))
+}
+
+/// Something that nobody can decrypt.
+pub fn encrypted() -> Payload {
+    let metadata = [(ENCODING.to_owned(), ENCRYPTED.to_vec())].into();
+    Payload { metadata, data: Vec::new() }
 }
 
 /// The first 100 bytes of a name that a sender chose: errors go to places with little room.
@@ -304,6 +330,12 @@ mod tests {
         );
         let unknown = Payload::default();
         assert_eq!(decode::<Decision>(&[unknown]), Err(PayloadError::Encoding(String::new())));
+        let metadata = [(ENCODING, ENCRYPTED), (KEY_ID, b"k1")];
+        let metadata = metadata.map(|(name, value)| (name.to_owned(), value.to_vec())).into();
+        let encrypted = Payload { metadata, ..Payload::default() };
+        let why = decode::<Decision>(&[encrypted]).expect_err("nobody has decrypted it");
+        assert_eq!(why, PayloadError::Encrypted("k1".into()));
+        assert!(why.to_string().contains("COUNTERSIGN_PAYLOAD_KEYS_FILE"), "{why}");
         let endless = "\u{1}".repeat(1_000_000).into_bytes();
         for name in [ENCODING, MESSAGE_TYPE] {
             let mut payload = encode(&decision(), Encoding::BinaryProtobuf);

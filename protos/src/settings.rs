@@ -63,6 +63,12 @@ impl Secret {
     /// How mail goes out, which may have the mail server's password in it.
     pub const NOTIFY: Secret =
         Secret { name: "COUNTERSIGN_NOTIFY", file: "COUNTERSIGN_NOTIFY_FILE", is_list: false };
+    /// The keys that encrypt what Temporal stores, each with its ID.
+    pub const PAYLOAD_KEYS: Secret = Secret {
+        name: "COUNTERSIGN_PAYLOAD_KEYS",
+        file: "COUNTERSIGN_PAYLOAD_KEYS_FILE",
+        is_list: true,
+    };
     /// Each of them signs every delivery to the webhook.
     pub const WEBHOOK_SECRET: Secret = Secret {
         name: "COUNTERSIGN_WEBHOOK_SECRET",

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use countersign_connection::encodes;
 use countersign_protos::{
     Chain, GenuineLink, Jwks, LinkHash, Verdict, digest, names,
     payload::{self, Encoding, Payload, PayloadError},
@@ -9,7 +10,7 @@ use countersign_protos::{
     v1::{ApprovalState, Decision, Status},
 };
 use countersign_telemetry::traces::{self, SpanKind};
-use futures_util::TryStreamExt;
+use futures_util::StreamExt;
 use jiff::Timestamp;
 use moka::future::Cache;
 use serde_json::Value;
@@ -36,7 +37,9 @@ use crate::{
     answer::{Ending, Reading, pending},
     genuine, history,
     index::{Handle, Index, Run, handle},
-    lookup::{FORGET_MISSING, HISTORY, Lookup, LookupError, Proof, by_link, events, issued},
+    lookup::{
+        FORGET_MISSING, HISTORY, Lookup, LookupError, Proof, by_link, decoded_event, events, issued,
+    },
     signalled::signalled,
     temporal::{Failure, Temporal, call, call_with_effect, from_temporal, to_temporal},
 };
@@ -338,8 +341,8 @@ impl Approvals {
         }
     }
 
-    /// Sends a decision, whose event names the reviewer where they are known. Repeating an attempt records no second
-    /// event.
+    /// Sends a decision, whose event names the reviewer where they are known and payloads are not encrypted. Repeating
+    /// an attempt records no second event.
     pub(crate) async fn send(
         &self,
         link: &GenuineLink,
@@ -361,7 +364,8 @@ impl Approvals {
         let send = async {
             traces::note("temporalWorkflowID", run.workflow_id.to_string());
             let mut client = self.temporal.client()?;
-            if let Some(reviewer) = reviewer {
+            // Nobody encrypts an identity.
+            if let Some(reviewer) = reviewer.filter(|_| !encodes(client.options())) {
                 let identity = client.connection_mut().identity_mut();
                 *identity = text::identity(&format!("{reviewer} ({identity})"));
             }
@@ -547,7 +551,12 @@ async fn closing_event(handle: &Handle) -> Result<Option<HistoryEvent>, Failure>
             .rpc_options(rpc)
             .build();
         let mut events = handle.fetch_history(options);
-        async move { events.try_next().await }
+        async move {
+            match events.next().await {
+                Some(event) => decoded_event(handle, event).await.map(Some),
+                None => Ok(None),
+            }
+        }
     })
     .await
 }

@@ -38,6 +38,7 @@ mod wording;
 use std::sync::Arc;
 
 use axum::Router;
+use countersign_connection::TemporalSettings;
 use ipnet::IpNet;
 
 use crate::{
@@ -70,7 +71,8 @@ impl App {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn new(settings: Settings) -> Self {
-        let (connection, client) = settings.temporal;
+        settings.temporal.tell_codec();
+        let TemporalSettings { connection, client, .. } = settings.temporal;
         let root = settings.public_url.path().to_owned();
         App(Arc::new(Inner {
             approvals: Approvals::connect(connection, client, settings.link_keys.jwks()),

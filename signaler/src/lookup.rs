@@ -6,6 +6,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use countersign_connection::decoded;
 use countersign_protos::{
     Chain, GenuineLink, LinkContext, LinkHash, Sealing, Verdict, digest, is_newer, names,
     v1::{ReviewerState, Submission},
@@ -118,6 +119,7 @@ pub(crate) async fn issued(handle: &Handle, link: &GenuineLink) -> Result<Option
         async move {
             let mut reader = Reader::new(handle.info().workflow_id.clone(), link);
             while let Some(event) = events.try_next().await? {
+                let event = decoded(handle.client(), event).await;
                 if let Some(issued) = reader.read(&event) {
                     return Ok((Some(issued), None));
                 }
@@ -137,9 +139,17 @@ pub(crate) async fn events(handle: &Handle) -> Result<Vec<HistoryEvent>, Failure
     call(HISTORY, |rpc| {
         let options = WorkflowFetchHistoryOptions::builder().rpc_options(rpc).build();
         let events = handle.fetch_history(options);
-        async move { events.try_collect().await }
+        async move { events.then(|event| decoded_event(handle, event)).try_collect().await }
     })
     .await
+}
+
+/// An event as it is read, decoded.
+pub(crate) async fn decoded_event<E>(
+    handle: &Handle,
+    event: Result<HistoryEvent, E>,
+) -> Result<HistoryEvent, E> {
+    Ok(decoded(handle.client(), event?).await)
 }
 
 /// Reads a history's events in order.

@@ -19,7 +19,7 @@ pub async fn monitor(settings: &mut Settings) -> anyhow::Result<()> {
     let Some(address) = settings.metrics_listen else { return Ok(()) };
     let listener = listen(address).await?;
     let sdk = SdkMetrics::start()?;
-    settings.temporal.0.metrics_meter = sdk.of_connection()?;
+    settings.temporal.connection.metrics_meter = sdk.of_connection()?;
     tokio::spawn(serve(
         listener,
         vec![Route::metrics(move || sdk.clone().behind(metrics().all.page()))],

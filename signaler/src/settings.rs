@@ -31,6 +31,9 @@ variable of the same name plus _FILE. In a file, put each key or webhook secret 
           the worker's link keys: 32 bytes each in base64, separated by commas or line breaks.
           The first one signs approval IDs, all verify. Required. Make one with:
           countersign-worker new-key
+  COUNTERSIGN_PAYLOAD_KEYS, COUNTERSIGN_PAYLOAD_KEYS_FILE
+          the worker's keys of payloads, where it has any: ID:KEY, separated by commas or line
+          breaks. The first one encrypts, all decrypt
   COUNTERSIGN_NOTIFY, COUNTERSIGN_NOTIFY_FILE
           how the worker sends mails. With outbox:DIR, /outbox shows them on this machine,
           with their links: use it only for trials. Other values matter only to the worker

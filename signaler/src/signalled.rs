@@ -24,7 +24,7 @@ const MAX_RUNS: usize = 4;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Signalled {
     verdict: Verdict,
-    /// `None` where a payload codec may have made it of anything.
+    /// `None` where a codec that is not here may have made it of anything.
     decision: Option<Decision>,
 }
 
@@ -46,7 +46,9 @@ impl Signalled {
         let payloads = from_temporal(signal.input.clone().unwrap_or_default().payloads);
         match payload::decode(&payloads) {
             Ok(decision) => Some(Self { verdict, decision: Some(decision) }),
-            Err(PayloadError::Encoding(_)) => Some(Self { verdict, decision: None }),
+            Err(PayloadError::Encoding(_) | PayloadError::Encrypted(_)) => {
+                Some(Self { verdict, decision: None })
+            }
             Err(_) => None,
         }
     }

@@ -193,15 +193,15 @@ async fn work(
     let stop = stop_requested()?.shared();
     info!(fingerprints = settings.fingerprints(), "link keys");
     settings.tell_started();
-    let identity = settings.identity();
-    temporal.0.identity = identity.to_string();
+    let identity = settings.identity(temporal.payload_keys.as_ref());
+    temporal.connection.identity = identity.to_string();
     let monitoring = match settings.metrics_listen {
         Some(address) => Some(Monitoring::start(address).await?),
         None => None,
     };
     let metrics = monitoring.as_ref().map(|monitoring| monitoring.sdk.clone());
     if let Some(metrics) = &metrics {
-        temporal.0.metrics_meter = metrics.of_connection()?;
+        temporal.connection.metrics_meter = metrics.of_connection()?;
     }
     let started = tokio::select! {
         client = start(temporal) => Some(client?),

@@ -22,7 +22,7 @@ fn settings(variables: &[(&str, &str)]) -> Result<TemporalSettings, String> {
 
 #[test]
 fn without_settings_it_is_the_server_on_this_machine() {
-    let (connection, client) = settings(&[]).expect("none are needed");
+    let TemporalSettings { connection, client, .. } = settings(&[]).expect("none are needed");
     assert_eq!(connection.target.as_str(), "http://localhost:7233/");
     assert_eq!((client.namespace.as_str(), connection.tls_options.is_some()), ("default", false));
 }
@@ -42,12 +42,13 @@ fn what_is_set_is_used() {
     );
     let toml = file("temporal.toml", &toml);
     let variables = [(CONFIG_FILE, toml.as_str()), (NAMESPACE, "approvals"), (PROFILE, "")];
-    let (connection, client) = settings(&variables).expect("good");
+    let TemporalSettings { connection, client, .. } = settings(&variables).expect("good");
     assert_eq!(connection.target.as_str(), "https://example.com:7233/");
     assert_eq!(client.namespace, "approvals", "variables come before the file");
     let tls = connection.tls_options.expect("TLS").client_tls_options.expect("a certificate");
     assert_eq!(tls.client_cert, CERT.as_bytes());
-    let (connection, _) = settings(&[(API_KEY, "secret"), (ADDRESS, "a.b:7233")]).expect("good");
+    let TemporalSettings { connection, .. } =
+        settings(&[(API_KEY, "secret"), (ADDRESS, "a.b:7233")]).expect("good");
     assert_eq!(connection.target.as_str(), "https://a.b:7233/", "a key switches TLS on");
     let off = [(TLS, "false"), (CLIENT_CERT.path, "/nowhere/cert.pem")];
     assert!(settings(&off).is_ok(), "without TLS nobody reads it");

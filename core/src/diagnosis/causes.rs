@@ -89,6 +89,12 @@ const CAUSES: &[Cause] = &[
                  COUNTERSIGN_LINK_KEYS and restart them; countersign-worker doctor compares their fingerprints.",
     },
     Cause {
+        areas: &[],
+        any_of: &["COUNTERSIGN_PAYLOAD_KEYS_FILE", "Encoded failure"],
+        remedy: "It is encrypted with a key that is not here: give this command, all workers and all signalers the \
+                 same COUNTERSIGN_PAYLOAD_KEYS_FILE; countersign-worker doctor compares their fingerprints.",
+    },
+    Cause {
         areas: MAIL,
         any_of: &["answered AUTH", "with 535", "with 534", "5.7.8"],
         remedy: "The mail server refuses user and password: correct them in COUNTERSIGN_NOTIFY on all workers, \

@@ -16,6 +16,8 @@ pub struct WorkerIdentity {
     pub version: String,
     /// The fingerprints of its link keys; the first one signs.
     pub keys: Vec<String>,
+    /// The IDs and fingerprints of the keys of payloads, the first one encrypts; `none` before them if none does.
+    pub payload_keys: Vec<String>,
     /// The fingerprint of what routes submissions.
     pub rules: String,
     /// When it started, or last read its rules again. To the second.
@@ -24,9 +26,12 @@ pub struct WorkerIdentity {
 
 impl fmt::Display for WorkerIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let WorkerIdentity { process, version, keys, rules, since } = self;
-        let since = since.strftime("%Y-%m-%dT%H:%M:%SZ");
-        write!(f, "{process} {version} keys={} rules={rules} since={since}", keys.join(","))
+        let WorkerIdentity { process, version, keys, payload_keys, rules, since } = self;
+        write!(f, "{process} {version} keys={} ", keys.join(","))?;
+        if !payload_keys.is_empty() {
+            write!(f, "payload-keys={} ", payload_keys.join(","))?;
+        }
+        write!(f, "rules={rules} since={}", since.strftime("%Y-%m-%dT%H:%M:%SZ"))
     }
 }
 
@@ -38,18 +43,21 @@ impl FromStr for WorkerIdentity {
     type Err = UnknownIdentity;
 
     fn from_str(text: &str) -> Result<Self, UnknownIdentity> {
-        let mut words = text.split(' ');
-        let mut word = || words.next().ok_or(UnknownIdentity);
-        let (process, version) = (word()?.to_owned(), word()?.to_owned());
-        let mut value = |name: &str| {
-            let value = word().ok()?.strip_prefix(name)?.strip_prefix('=')?;
-            Some(value.to_owned())
+        let words: Vec<&str> = text.split(' ').collect();
+        let [process, version, values @ ..] = &words[..] else { return Err(UnknownIdentity) };
+        let value = |name: &str| {
+            let found = values.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+            found.ok_or(UnknownIdentity)
         };
-        let (keys, rules) = (value("keys"), value("rules"));
-        let since = value("since").and_then(|since| since.parse().ok());
-        let keys = keys.ok_or(UnknownIdentity)?.split(',').map(str::to_owned).collect();
-        let (rules, since) = (rules.ok_or(UnknownIdentity)?, since.ok_or(UnknownIdentity)?);
-        Ok(WorkerIdentity { process, version, keys, rules, since })
+        let list = |value: &str| value.split(',').map(str::to_owned).collect::<Vec<_>>();
+        Ok(WorkerIdentity {
+            process: (*process).to_owned(),
+            version: (*version).to_owned(),
+            keys: list(value("keys")?),
+            payload_keys: value("payload-keys").map(list).unwrap_or_default(),
+            rules: value("rules")?.to_owned(),
+            since: value("since")?.parse().map_err(|_| UnknownIdentity)?,
+        })
     }
 }
 
@@ -63,15 +71,24 @@ mod tests {
             process: "7@worker-1".into(),
             version: "0.4.0".into(),
             keys: vec!["Cl01nCFKbCQ".into(), "76ejsd6uOpA".into()],
+            payload_keys: vec![],
             rules: "m3Kx1bkcxUo".into(),
             since: "2026-12-01T09:12:00Z".parse().expect("a time"),
         };
         let text = "7@worker-1 0.4.0 keys=Cl01nCFKbCQ,76ejsd6uOpA rules=m3Kx1bkcxUo \
                     since=2026-12-01T09:12:00Z";
         assert_eq!(identity.to_string(), text);
-        assert_eq!(text.parse(), Ok(identity));
-        for other in ["", "7@worker-1", "my worker", "7@h 1 keys=a rules=b", "7@h 1 rules=b keys=a"]
-        {
+        assert_eq!(text.parse(), Ok(identity.clone()));
+        let encrypting = WorkerIdentity { payload_keys: vec!["k1:9Bv".into()], ..identity };
+        assert!(encrypting.to_string().contains(" payload-keys=k1:9Bv rules="), "{encrypting}");
+        assert_eq!(encrypting.to_string().parse(), Ok(encrypting));
+        for other in [
+            "",
+            "7@worker-1",
+            "my worker",
+            "7@h 1 keys=a rules=b",
+            "7@h 1 rules=b since=2026-12-01T09:12:00Z",
+        ] {
             assert_eq!(other.parse::<WorkerIdentity>(), Err(UnknownIdentity), "{other}");
         }
     }

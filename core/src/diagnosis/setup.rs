@@ -1,9 +1,12 @@
 //! Whether a set-up is sound: the words of `doctor`.
 
+mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::keys::{keys, payload_keys};
 use super::{
     Area, Finding, Level, Overview, State, WorkerIdentity, counted, expired_at, list::Group,
     listed, remedy, span,
@@ -146,6 +149,7 @@ pub fn examine(setup: &Setup) -> Vec<Finding> {
         findings.push(versions(own, &alive));
         findings.push(rules(own, &alive));
         findings.push(keys(own, &alive, &setup.signaler));
+        findings.push(payload_keys(own, &alive));
     }
     findings.push(mail(setup));
     findings.push(webhook(setup));
@@ -463,57 +467,6 @@ fn rules(own: &Own, alive: &[(String, Option<WorkerIdentity>)]) -> Finding {
     )
     // The later start made the difference.
     .since(identities(alive).map(|identity| identity.since).max())
-}
-
-fn keys(
-    own: &Own,
-    alive: &[(String, Option<WorkerIdentity>)],
-    signaler: &Result<Signaler, String>,
-) -> Finding {
-    let mine = &own.identity.keys;
-    let mut all: Vec<(String, &[String], Option<Timestamp>)> =
-        vec![("this machine".to_owned(), mine, None)];
-    all.extend(identities(alive).map(|identity| {
-        (format!("the worker {}", identity.process), identity.keys.as_slice(), Some(identity.since))
-    }));
-    if let Ok(Signaler { keys: Some(keys), .. }) = signaler {
-        all.push((format!("the signaler at {}", own.public_url), keys, None));
-    }
-    let known: BTreeSet<&String> = all.iter().flat_map(|(_, keys, _)| keys.iter()).collect();
-    let lacking: Vec<String> = all
-        .iter()
-        .filter_map(|(who, keys, _)| {
-            let lacks: Vec<String> =
-                known.iter().filter(|key| !keys.contains(key)).map(|key| (*key).clone()).collect();
-            (!lacks.is_empty()).then(|| format!("{who} lacks {}", listed(&lacks)))
-        })
-        .collect();
-    let first = mine.first().cloned().unwrap_or_default();
-    if !lacking.is_empty() {
-        return Finding::problem(
-            "keys",
-            format!("{}: links under them are refused there, and approvals wait", listed(&lacking)),
-            "Give all workers and signalers the same COUNTERSIGN_LINK_KEYS: first append what is missing \
-             everywhere, then put a new key in front (docs/OPERATE.md, \"Change link keys\").",
-        )
-        .since(all.iter().filter_map(|(_, _, since)| *since).max());
-    }
-    let signers: BTreeSet<&String> = all.iter().filter_map(|(_, keys, _)| keys.first()).collect();
-    match signers.len() {
-        0 | 1 => Finding::good(
-            "keys",
-            format!("{} have {first} (signs) and the same others", everybody(&all)),
-        ),
-        _ => Finding::note(
-            "keys",
-            "all have the same keys, and not the same one in front",
-            "During a change of keys this is as it should be: put the new one in front everywhere.",
-        ),
-    }
-}
-
-fn everybody(all: &[(String, &[String], Option<Timestamp>)]) -> String {
-    listed(&all.iter().map(|(who, ..)| who.clone()).collect::<Vec<_>>())
 }
 
 fn mail(setup: &Setup) -> Finding {

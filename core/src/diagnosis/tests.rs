@@ -22,6 +22,7 @@ fn worker(process: &str) -> WorkerIdentity {
         process: process.into(),
         version: "0.4.0".into(),
         keys: vec!["keyA".into(), "keyB".into()],
+        payload_keys: vec![],
         rules: "rulesA".into(),
         since: at("2026-12-01T08:00:00Z"),
     }
@@ -205,6 +206,37 @@ fn set_up_3_one_side_has_other_keys() {
     });
     let since = Some("2026-12-01T10:00:00Z");
     says(&problem(&setup), "keys", &["the worker 8@b lacks keyA:"], since, &["same"]);
+}
+
+#[test]
+fn workers_with_other_keys_of_payloads_are_named() {
+    let with = |process: &str, keys: &str| WorkerIdentity {
+        payload_keys: keys.split_whitespace().map(str::to_owned).collect(),
+        ..worker(process)
+    };
+    let found = |own: &str, others: &[&str]| {
+        let pollers = others.iter().zip(["7@a", "8@b"]);
+        let pollers =
+            pollers.map(|(keys, name)| poller(&with(name, keys), "2026-12-01T11:59:30Z")).collect();
+        let mut setup = broken(|connected| connected.queues = vec![queue("approvals", pollers)]);
+        setup.own.identity = with("9@here", own);
+        let findings = examine(&setup).into_iter();
+        findings.filter(|finding| finding.check == "payload keys").collect::<Vec<_>>().remove(0)
+    };
+    for (own, other, level, says) in [
+        ("", "", Level::Good, "not encrypted"),
+        ("k1:A", "k1:A", Level::Good, "k1:A (encrypts)"),
+        ("k2:B k1:A", "k1:A k2:B", Level::Note, "not the same one in front"),
+        ("k1:A", "none k1:A", Level::Note, "not the same one in front"),
+        ("k1:A", "", Level::Problem, "the worker 7@a has none"),
+        ("k1:A", "k1:B", Level::Problem, "the worker 7@a has k1:B"),
+    ] {
+        let finding = found(own, &[other]);
+        assert_eq!(finding.level, level, "{finding:?}");
+        assert!(finding.says.contains(says), "{finding:?}");
+    }
+    let finding = found("k1:A", &["k1:A", ""]);
+    assert!(finding.remedy.contains("COUNTERSIGN_PAYLOAD_KEYS_FILE"), "{finding:?}");
 }
 
 #[test]

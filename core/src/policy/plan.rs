@@ -56,6 +56,9 @@ pub struct Plan {
     /// Whether a decision by link counts only once it is confirmed on a second page. The signaler asks for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub confirm: bool,
+    /// Whether payloads were encrypted when it was made. Then nobody is named where Temporal cannot encrypt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub encrypted: bool,
     /// Which commands the workflow makes: see [`versions`](crate::versions).
     pub version: u32,
 }
@@ -87,6 +90,7 @@ impl Plan {
             absences: Vec::new(),
             follow_ups: FollowUps::default(),
             confirm: false,
+            encrypted: false,
             version: versions::CURRENT,
         }
     }

@@ -3,7 +3,8 @@
 use std::{fs, process::Command};
 
 use countersign_e2e::{
-    Mail, Process, Stack, Temporal, Workflow, eventually, list, text, tool, workspace,
+    Mail, PAYLOAD_KEYS, Process, Stack, Temporal, Workflow, eventually, is_encrypted, list,
+    payload_keys, text, tool, workspace,
 };
 use serde_json::{Value, json};
 
@@ -145,6 +146,9 @@ impl Example {
             .without("COUNTERSIGN_REVIEWERS")
             .with("COUNTERSIGN_POLICY", rules.to_str().expect("a UTF-8 path"));
         let stack = builder.start().await;
+        if is_encrypted() {
+            worker.env(PAYLOAD_KEYS, payload_keys());
+        }
         // Those in Python run tools, too.
         worker.env("JWKS", stack.url("/.well-known/jwks.json")).env("RUNS", stack.dir());
         Example { worker: Process::start(language, stack.dir(), &worker), stack }

@@ -52,8 +52,8 @@ fn keys_and_a_public_url_are_enough() {
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8088");
     assert_eq!(settings.limit_address, Rate::new(3000, 100));
     assert_eq!(settings.outbox, None);
-    assert_eq!(settings.temporal.0.target.as_str(), "http://localhost:7233/");
-    assert_eq!(settings.temporal.1.namespace, "default");
+    assert_eq!(settings.temporal.connection.target.as_str(), "http://localhost:7233/");
+    assert_eq!(settings.temporal.client.namespace, "default");
 }
 
 #[test]

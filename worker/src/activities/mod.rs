@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use countersign_connection::encodes;
 use countersign_protos::{
     ApprovalId, Chain, LinkKeys, NotSealed, Organization, PublicUrl, names, submission,
     text::{self, clean_line},
@@ -110,6 +111,7 @@ impl Countersign {
             }
         };
         metrics().approvals.submitted(true);
+        plan.encrypted = encodes(ctx.client().options());
         plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
         let chain = chain(&ctx, &first_run_id);
         Ok(Validated::Plan(Sealed::new(&plan, chain, self.link_keys.first()).map_err(unreadable)?))

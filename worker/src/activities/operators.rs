@@ -11,8 +11,8 @@
 //!   the ID is in use for another approval by now, they are the first run and those that continued it.
 //! - An earlier run that the server has no more may have had any signal. An approval may be open for longer
 //!   than the namespace keeps closed runs, and has to end all the same.
-//! - A signal in an encoding that is not ours matches by its name and its sender: a payload codec may have
-//!   made it of anything.
+//! - A signal in an encoding that is not ours, or encrypted under a key that is not here, matches by its name and its
+//!   sender: a payload codec may have made it of anything.
 //!
 //! Only where an operator acted is anything read. What was read also says which operator it was: from 1.31
 //! on, a server that authenticates its callers can write a principal into each event, which the SDK drops on
@@ -21,6 +21,7 @@
 
 use std::time::Duration;
 
+use countersign_connection::decoded;
 use countersign_protos::{
     Chain, comment_hash, names,
     payload::{self, Payload, PayloadError},
@@ -177,6 +178,7 @@ impl Runs<'_> {
                 Ok(Err(status)) => return Err(unread(status.message())),
                 Err(_) => return Err(unread("no answer in time")),
             };
+            let page = decoded(&self.client, page).await;
             all.extend(page.history.unwrap_or_default().events);
             if page.next_page_token.is_empty() {
                 return Ok(Some(all));
@@ -345,11 +347,11 @@ fn is_own(event: &HistoryEvent, vote: &Vote, key: &str) -> bool {
     decision.link.trim() == vote.link && decision.proof.as_ref().is_some_and(holds)
 }
 
-/// Whether a payload says so, or may say anything since a codec has encoded it.
+/// Whether a payload says so, or may say anything since a codec that is not here has encoded it.
 fn may_say<M>(decoded: Result<M, PayloadError>, says: impl FnOnce(&M) -> bool) -> bool {
     match decoded {
         Ok(read) => says(&read),
-        Err(PayloadError::Encoding(_)) => true,
+        Err(PayloadError::Encoding(_) | PayloadError::Encrypted(_)) => true,
         Err(_) => false,
     }
 }

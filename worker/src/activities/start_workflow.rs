@@ -3,8 +3,9 @@
 //! A child workflow runs in its parent's namespace: Temporal Cloud, and by default servers from 1.30.1
 //! on, refuse to start one in another (<https://github.com/temporalio/temporal/pull/8971>). A client can.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
+use countersign_connection::encoded;
 use countersign_protos::payload;
 use countersign_telemetry::traces;
 use temporalio_client::{
@@ -55,12 +56,21 @@ pub async fn start(
     let StartWorkflow { workflow_id, next, outcome, encoding } = start;
     let namespace = next.namespace.unwrap_or_default();
     let summary = format!("Follow-up to {}", outcome.submission_id).as_json_payload().ok();
+    let payloads = iter::once(to_temporal(payload::encode(&outcome, encoding))).chain(summary);
+    let mut payloads = match encoded(client, payloads.collect()).await {
+        Ok(payloads) => payloads.into_iter(),
+        Err(error) => {
+            let why = error.to_string();
+            return Err(NotStarted::Unavailable(namespace, workflow_id, why));
+        }
+    };
+    let (input, summary) = (payloads.by_ref().take(1).collect(), payloads.next());
     let request = StartWorkflowExecutionRequest {
         namespace: namespace.clone(),
         workflow_id: workflow_id.clone(),
         workflow_type: Some(WorkflowType { name: next.workflow }),
         task_queue: Some(TaskQueue { name: next.task_queue, ..TaskQueue::default() }),
-        input: Some(Payloads { payloads: vec![to_temporal(payload::encode(&outcome, encoding))] }),
+        input: Some(Payloads { payloads: input }),
         identity: client.identity(),
         request_id,
         workflow_id_reuse_policy: WorkflowIdReusePolicy::RejectDuplicate.into(),

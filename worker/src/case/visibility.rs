@@ -76,16 +76,19 @@ pub(super) fn search_attributes(open: &Open) -> Vec<SearchAttributeUpdate> {
     let outcome_undelivered = errors.iter().any(|error| !error.is_empty());
     let seats = approval.stages().iter().flat_map(Stage::seats);
     let links = seats.map(|seat| seat.link.clone()).filter(|link| !link.is_empty());
-    vec![
+    // Temporal searches these, so no codec encrypts them.
+    let reviewers = (!open.plan.encrypted)
+        .then(|| REVIEWERS.value_set(fitting(asked().map(|seat| seat.reviewer.to_string()))));
+    let others = [
         STATUS.value_set(status(approval).as_str_name().to_owned()),
-        REVIEWERS.value_set(fitting(asked().map(|seat| seat.reviewer.to_string()))),
         LINKS.value_set(links.collect()),
         UNDELIVERABLE.value_set(unreachable || outcome_undelivered),
         match approval.open_stage().and_then(Stage::deadline) {
             Some(at) => DEADLINE.value_set(Datetime::new(at.as_second(), at.subsec_nanosecond())),
             None => nothing(ATTRIBUTE_DEADLINE),
         },
-    ]
+    ];
+    others.into_iter().chain(reviewers).collect()
 }
 
 /// Unsets a search attribute by an empty list, whatever its type

@@ -19,7 +19,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// Whether everything is as it should be, as text or JSON, and whether it is.
 pub async fn doctor(settings: &Settings, temporal: TemporalSettings, json: bool) -> (String, bool) {
-    let (address, namespace) = (temporal.0.target.to_string(), temporal.1.namespace.clone());
+    let (address, namespace) =
+        (temporal.connection.target.to_string(), temporal.client.namespace.clone());
+    let identity = settings.identity(temporal.payload_keys.as_ref());
     let server = async {
         let inspector = Inspector::connect(temporal).await?;
         let server = inspector.server().await?;
@@ -37,7 +39,7 @@ pub async fn doctor(settings: &Settings, temporal: TemporalSettings, json: bool)
     };
     let now = Timestamp::now();
     let own = Own {
-        identity: settings.identity(),
+        identity,
         address,
         namespace,
         task_queue: settings.task_queue.clone(),
@@ -121,7 +123,7 @@ pub async fn explanation(
 }
 
 async fn connect(temporal: TemporalSettings) -> anyhow::Result<Inspector> {
-    let address = temporal.0.target.clone();
+    let address = temporal.connection.target.clone();
     let connected = Inspector::connect(temporal).await;
     connected.map_err(|why| with_remedy(&format!("Temporal at {address} cannot be reached: {why}")))
 }

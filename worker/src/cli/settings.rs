@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use countersign_connection::PayloadKeys;
 use countersign_core::diagnosis::WorkerIdentity;
 use countersign_protos::{
     LinkKeys, Organization, PublicUrl, is_loopback,
@@ -57,6 +58,11 @@ variable of the same name plus _FILE. In a file, put each key or webhook secret 
           How to send mail: outbox:DIR, sns:TOPIC_ARN,
           smtp://USER:PASSWORD@HOST:PORT?tls=required or smtps://USER:PASSWORD@HOST.
           A path is the name in EHLO, by default the sender's domain
+  COUNTERSIGN_PAYLOAD_KEYS, COUNTERSIGN_PAYLOAD_KEYS_FILE
+          The keys that encrypt what Temporal stores (AES-256-GCM): ID:KEY, each 32 bytes in
+          base64 behind its ID; the first one encrypts, all decrypt. none in place of the first
+          one encrypts nothing yet. The signaler and callers need the same.
+          [default: nothing is encrypted]
   COUNTERSIGN_WEBHOOK_SECRET, COUNTERSIGN_WEBHOOK_SECRET_FILE
           The secret that signs outcomes by the Standard Webhooks specification: whsec_ and
           base64 of at least 24 bytes. Several, separated by commas or line breaks, all sign,
@@ -417,8 +423,9 @@ impl Settings {
         self.policy.is_some() || !self.routing.reviewers.is_empty()
     }
 
-    /// What a worker with these settings says of itself to everybody who may describe its task queue.
-    pub fn identity(&self) -> WorkerIdentity {
+    /// What a worker with these settings and these keys of payloads says of itself to everybody who may describe its
+    /// task queue.
+    pub fn identity(&self, payload_keys: Option<&PayloadKeys>) -> WorkerIdentity {
         let host = gethostname::gethostname();
         let rules = match &self.policy {
             Some(policy) => policy.hash(),
@@ -428,6 +435,7 @@ impl Settings {
             process: format!("{}@{}", std::process::id(), host.to_string_lossy()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             keys: self.link_keys.names(),
+            payload_keys: payload_keys.map(PayloadKeys::names).unwrap_or_default(),
             rules,
             since: Timestamp::now(),
         }

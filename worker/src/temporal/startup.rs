@@ -60,7 +60,9 @@ pub fn temporal_settings() -> Result<TemporalSettings, WrongSettings> {
 ///
 /// # Errors
 /// If it refuses this client, or cannot be reached with these settings.
-pub async fn connect((mut connection, client): TemporalSettings) -> anyhow::Result<Client> {
+pub async fn connect(temporal: TemporalSettings) -> anyhow::Result<Client> {
+    temporal.tell_codec();
+    let TemporalSettings { mut connection, client, .. } = temporal;
     connection.connect_timeout.get_or_insert(Duration::from_secs(5));
     // Compressing every message takes a quarter of the worker's processor time.
     connection.grpc_compression = GrpcCompression::None;

@@ -31,13 +31,15 @@ use std::{convert::Infallible, future::pending, pin::pin};
 
 use countersign_protos::{
     names,
-    payload::{self, Encoding, Payload},
+    payload::{self, Encoding, Payload, PayloadError},
     v1,
 };
 use futures::{FutureExt, future::FusedFuture, poll};
 use jiff::Timestamp;
 use temporalio_common::{
-    UntypedWorkflow, data_converters::RawValue, error::ApplicationFailure,
+    UntypedWorkflow,
+    data_converters::{PayloadConversionError, RawValue},
+    error::ApplicationFailure,
     protos::temporal::api::common::v1 as temporal,
 };
 use temporalio_sdk::{
@@ -70,6 +72,8 @@ const MAX_EVENTS: u32 = 8_000;
 #[derive(Default)]
 pub struct ApprovalWorkflow {
     case: Case,
+    /// How many signals this run has got.
+    signals: u32,
 }
 
 /// Why a wait has ended.
@@ -113,13 +117,33 @@ impl ApprovalWorkflow {
     fn signal(ctx: &WorkflowContext<Self>, name: &str, input: RawValue) {
         let identity = ctx.headers().get(IDENTITY_HEADER);
         let identity = identity.map_or("unknown".into(), |id| String::from_utf8_lossy(&id.data));
-        let payloads = from_temporal(input.payloads);
+        let payloads = Self::as_first_read(ctx, from_temporal(input.payloads));
         let event = Event::Signal(name.to_owned(), payloads, identity.into_owned());
         let now = now(ctx.workflow_time());
         ctx.state_mut(|workflow| {
             workflow.case.handle(event, now);
             workflow.tell_votes(ctx.workflow_id(), ctx.is_replaying());
         });
+    }
+
+    /// What a signal was when it was handled for the first time. One that no key here decrypts has no effect, and a
+    /// marker says so: with the key, a replay would take it for what it is, and do what the first run has not done.
+    fn as_first_read(ctx: &WorkflowContext<Self>, payloads: Vec<Payload>) -> Vec<Payload> {
+        let number = ctx.state_mut(|workflow| {
+            workflow.signals = workflow.signals.saturating_add(1);
+            workflow.signals
+        });
+        let encrypted = |payload: &Payload| payload::encrypted_with(&payload.metadata).is_some();
+        let is_encrypted = payloads.iter().any(encrypted);
+        if !is_encrypted && !ctx.is_replaying() {
+            return payloads;
+        }
+        match (ctx.patched(&format!("encrypted signal {number}")), is_encrypted) {
+            (true, true) | (false, false) => payloads,
+            (true, false) => vec![payload::encrypted()],
+            // Another worker has decrypted it.
+            (false, true) => panic!("a signal: {}", PayloadError::Encrypted(String::new())),
+        }
     }
 
     /// Logs and counts the votes that have just come to count, each once: a replay tells nothing again. This changes
@@ -148,6 +172,10 @@ impl ApprovalWorkflow {
                 Ok(Origin::Submission)
             }
             Ok(case) => Ok(case),
+            // A key that is not here may be elsewhere: the workflow's task waits for it.
+            Err(Refused::Encrypted(why)) => {
+                Err(PayloadConversionError::EncodingError(Box::new(why)).into())
+            }
             Err(refused) => Err(Self::refuse(ctx, refused)),
         }
     }
@@ -490,7 +518,12 @@ fn raw(payload: Payload) -> RawValue {
     RawValue::new(vec![to_temporal(payload)])
 }
 
+/// Why an activity failed. What it returned and this worker cannot decrypt, another one can: then the workflow's task
+/// fails, which a panic does, and waits for that one.
 fn cause(error: &ActivityExecutionError) -> String {
+    if let ActivityExecutionError::Serialization(why) = error {
+        panic!("what an activity returned: {why}");
+    }
     error.reason().map_or_else(|| error.to_string(), ToString::to_string)
 }
 

@@ -1,10 +1,15 @@
 //! `ApprovalNotices`: goes on delivering the notices that an approval's end did not wait for.
 
-use countersign_protos::names;
+use countersign_protos::{
+    names,
+    payload::{PayloadError, encrypted_with},
+};
 use futures::FutureExt;
 use temporalio_common::{
-    data_converters::RawValue, error::ApplicationFailure,
-    protos::temporal::api::common::v1::Payload, search_attributes::SearchAttributeKey,
+    data_converters::{PayloadConversionError, RawValue},
+    error::ApplicationFailure,
+    protos::temporal::api::common::v1::Payload,
+    search_attributes::SearchAttributeKey,
 };
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
@@ -32,7 +37,13 @@ impl ApprovalNotices {
     /// Takes the state of the approval, as the approval's own workflow has written it.
     #[run(name = names::WORKFLOW_TYPE_NOTICES)]
     pub async fn run(ctx: &mut WorkflowContext<Self>, input: RawValue) -> WorkflowResult<()> {
-        let data = input.payloads.first().map_or(&[][..], |input| &input.data);
+        let first = input.payloads.first();
+        if let Some(key) = first.and_then(|input| encrypted_with(&input.metadata)) {
+            // A key that is not here may be elsewhere: the workflow's task waits for it.
+            let why = Box::new(PayloadError::Encrypted(key));
+            return Err(PayloadConversionError::EncodingError(why).into());
+        }
+        let data = first.map_or(&[][..], |input| &input.data);
         let case = serde_json::from_slice(data).map_err(|error| {
             invalid_start(format!("only approvals start this workflow: {error}"))
         })?;

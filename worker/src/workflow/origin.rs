@@ -1,7 +1,11 @@
 //! What a run of the workflow starts from, according to its start event: a submission, or the case of the
 //! run that it continues. Deterministic.
 
-use countersign_protos::{Chain, v1};
+use countersign_protos::{
+    Chain,
+    payload::{PayloadError, encrypted_with},
+    v1,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use temporalio_common::protos::{
@@ -77,6 +81,9 @@ pub(crate) enum Refused {
          retries mails, webhooks and follow-up workflows"
     )]
     RetryPolicy,
+    /// The state of the run before, of which only the worker's keys can tell whether it is one.
+    #[error("the state that this run continues: {0}")]
+    Encrypted(PayloadError),
     /// Only the worker writes such an input, for the next run.
     #[error(
         "the input is the state of an earlier run, but this run does not continue one: start it with \
@@ -128,10 +135,14 @@ impl Origin {
         let is_state = |input: &Payload| {
             input.metadata.get("messageType").is_some_and(|name| name == CONTINUED.as_bytes())
         };
+        let encrypted = || input.first().and_then(|input| encrypted_with(&input.metadata));
         let input = match input {
             [input] if is_state(input) => input,
             _ if run.is_empty() => return Ok(Self::Submission),
-            _ => return Err(Refused::WithoutState),
+            _ => match encrypted() {
+                Some(key) => return Err(Refused::Encrypted(PayloadError::Encrypted(key))),
+                None => return Err(Refused::WithoutState),
+            },
         };
         if run.is_empty() || start.continued_initiator() != ContinueAsNewInitiator::Workflow {
             return Err(Refused::ContinuesNothing);

@@ -262,7 +262,7 @@ fn workers_with_the_same_keys_and_reviewers_say_so_and_never_a_key() {
             "--reviewers",
             reviewers,
         ];
-        check(&secrets, &flags).expect("good settings").identity()
+        check(&secrets, &flags).expect("good settings").identity(None)
     };
     let (one, same, other) = (identity("ann@x.org"), identity("ann@x.org"), identity("bob@x.org"));
     assert_eq!((&one.keys, &one.rules), (&same.keys, &same.rules));
@@ -278,10 +278,11 @@ fn workers_with_the_same_keys_and_reviewers_say_so_and_never_a_key() {
 fn secrets_are_no_flags_and_help_names_their_variables() {
     let help = Cli::try_parse_from(["countersign-worker", "--help"]).err().expect("the help");
     let help = help.render().to_string();
-    for secret in [Secret::LINK_KEYS, Secret::NOTIFY, Secret::WEBHOOK_SECRET] {
+    for secret in [Secret::LINK_KEYS, Secret::NOTIFY, Secret::WEBHOOK_SECRET, Secret::PAYLOAD_KEYS]
+    {
         assert!(help.contains(&format!("{}, {}", secret.name, secret.file)), "{help}");
     }
-    for flag in ["--link-keys", "--notify", "--webhook-secret"] {
+    for flag in ["--link-keys", "--notify", "--webhook-secret", "--payload-keys"] {
         assert!(!help.contains(flag), "{help}");
         for args in [vec![flag.to_owned(), "hush".to_owned()], vec![format!("{flag}=hush")]] {
             let args = ["countersign-worker".to_owned()].into_iter().chain(args);

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use countersign_connection::decoded;
 use countersign_core::diagnosis::{
     Activity, Approval, Case, Counts, End, How, Kind, LATE, MAX_ROWS, Overview, Row, Task,
 };
@@ -129,7 +130,7 @@ impl Inspector {
         &self,
         execution: WorkflowExecution,
     ) -> Result<DescribeWorkflowExecutionResponse, Status> {
-        self.call(|mut client| {
+        self.read(|mut client| {
             let request = DescribeWorkflowExecutionRequest {
                 namespace: client.namespace(),
                 execution: Some(execution.clone()),
@@ -193,6 +194,7 @@ impl Inspector {
             ..QueryWorkflowRequest::default()
         };
         let answer = client.query_workflow(request.into_request()).await?.into_inner();
+        let answer = decoded(&self.client, answer).await;
         Ok(answer.query_result.unwrap_or_default().payloads)
     }
 

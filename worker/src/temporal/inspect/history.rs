@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use countersign_core::diagnosis::{Approval, Failure, TaskFailure};
 use countersign_protos::submission;
 use jiff::Timestamp;
+use serde::Deserialize;
 use temporalio_client::{
     NamespacedClient,
     grpc::WorkflowService,
@@ -41,7 +42,7 @@ impl Inspector {
     pub(super) async fn past(&self, execution: WorkflowExecution) -> Result<Past, Status> {
         let (mut past, mut token) = (Past::default(), Vec::new());
         for _ in 0..MAX_PAGES {
-            let read = self.call(|mut client| {
+            let read = self.read(|mut client| {
                 let request = GetWorkflowExecutionHistoryRequest {
                     namespace: client.namespace(),
                     execution: Some(execution.clone()),
@@ -79,7 +80,7 @@ impl Past {
             Some(Attributes::WorkflowTaskFailedEventAttributes(failed)) => {
                 let cause = failed.cause().as_str_name();
                 let cause = cause.trim_start_matches("WORKFLOW_TASK_FAILED_CAUSE_").to_owned();
-                let message = failed.failure.map(|failure| failure.message).unwrap_or_default();
+                let message = failed.failure.map(text_of).unwrap_or_default();
                 self.task_failure = Some(TaskFailure { cause, message, at });
             }
             Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => self.task_failure = None,
@@ -112,10 +113,22 @@ pub(super) fn read_failure(failure: v1::Failure) -> Failure {
         Some(FailureInfo::TimeoutFailureInfo(info)) => info.timeout_type().as_str_name().to_owned(),
         _ => String::new(),
     };
-    match failure.cause {
-        Some(cause) if kind.is_empty() => read_failure(*cause),
-        _ => Failure { kind, message: failure.message },
+    match &failure.cause {
+        Some(_) if kind.is_empty() => read_failure(*failure.cause.unwrap_or_default()),
+        _ => Failure { kind, message: text_of(failure) },
     }
+}
+
+/// What a failure says. Where payloads are encrypted, it has that beside its message, as the SDKs do it
+/// (`encode_common_attributes`).
+fn text_of(failure: v1::Failure) -> String {
+    #[derive(Deserialize)]
+    struct Attributes {
+        message: String,
+    }
+    let decoded =
+        failure.encoded_attributes.and_then(|json| serde_json::from_slice(&json.data).ok());
+    decoded.map_or(failure.message, |Attributes { message }| message)
 }
 
 #[cfg(test)]

@@ -6,12 +6,14 @@ mod set_up;
 
 use std::time::Duration;
 
+use countersign_connection::decoded;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use temporalio_client::{
     Client, GrpcCompression, NamespacedClient, RetryOptions,
     tonic::{Code, Response, Status},
 };
+use temporalio_common::payload_visitor::PayloadVisitable;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::TemporalSettings;
@@ -39,7 +41,8 @@ impl Inspector {
     ///
     /// # Errors
     /// Why Temporal cannot be reached.
-    pub async fn connect((mut connection, client): TemporalSettings) -> Result<Self, String> {
+    pub async fn connect(temporal: TemporalSettings) -> Result<Self, String> {
+        let TemporalSettings { mut connection, client, .. } = temporal;
         connection.connect_timeout = Some(CONNECT);
         connection.grpc_compression = GrpcCompression::None;
         // Refusals are counted here.
@@ -56,6 +59,15 @@ impl Inspector {
     /// The namespace that it looks into.
     pub fn namespace(&self) -> String {
         self.client.namespace()
+    }
+
+    /// Makes a call without effect. What a codec has encoded in its answer is decoded.
+    async fn read<T, Fut>(&self, attempt: impl Fn(Client) -> Fut) -> Result<T, Status>
+    where
+        T: PayloadVisitable,
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
+        Ok(decoded(&self.client, self.call(attempt).await?).await)
     }
 
     /// Makes a call without effect.

@@ -1,0 +1,96 @@
+//! Which keys workers and the signaler have, compared.
+
+use std::{collections::BTreeSet, iter};
+
+use jiff::Timestamp;
+
+use super::{Finding, Own, Signaler, WorkerIdentity, identities, listed};
+
+pub(super) fn keys(
+    own: &Own,
+    alive: &[(String, Option<WorkerIdentity>)],
+    signaler: &Result<Signaler, String>,
+) -> Finding {
+    let mine = &own.identity.keys;
+    let mut all: Vec<(String, &[String], Option<Timestamp>)> =
+        vec![("this machine".to_owned(), mine, None)];
+    all.extend(identities(alive).map(|identity| {
+        (format!("the worker {}", identity.process), identity.keys.as_slice(), Some(identity.since))
+    }));
+    if let Ok(Signaler { keys: Some(keys), .. }) = signaler {
+        all.push((format!("the signaler at {}", own.public_url), keys, None));
+    }
+    let known: BTreeSet<&String> = all.iter().flat_map(|(_, keys, _)| keys.iter()).collect();
+    let lacking: Vec<String> = all
+        .iter()
+        .filter_map(|(who, keys, _)| {
+            let lacks: Vec<String> =
+                known.iter().filter(|key| !keys.contains(key)).map(|key| (*key).clone()).collect();
+            (!lacks.is_empty()).then(|| format!("{who} lacks {}", listed(&lacks)))
+        })
+        .collect();
+    let first = mine.first().cloned().unwrap_or_default();
+    if !lacking.is_empty() {
+        return Finding::problem(
+            "keys",
+            format!("{}: links under them are refused there, and approvals wait", listed(&lacking)),
+            "Give all workers and signalers the same COUNTERSIGN_LINK_KEYS: first append what is missing \
+             everywhere, then put a new key in front (docs/OPERATE.md, \"Change link keys\").",
+        )
+        .since(all.iter().filter_map(|(_, _, since)| *since).max());
+    }
+    let signers: BTreeSet<&String> = all.iter().filter_map(|(_, keys, _)| keys.first()).collect();
+    match signers.len() {
+        0 | 1 => Finding::good(
+            "keys",
+            format!("{} have {first} (signs) and the same others", everybody(&all)),
+        ),
+        _ => Finding::note(
+            "keys",
+            "all have the same keys, and not the same one in front",
+            "During a change of keys this is as it should be: put the new one in front everywhere.",
+        ),
+    }
+}
+
+/// Signalers do not publish theirs.
+pub(super) fn payload_keys(own: &Own, alive: &[(String, Option<WorkerIdentity>)]) -> Finding {
+    let mine = ("this machine".to_owned(), &own.identity.payload_keys[..], None);
+    let workers = identities(alive).map(|identity| {
+        let who = format!("the worker {}", identity.process);
+        (who, &identity.payload_keys[..], Some(identity.since))
+    });
+    let all: Vec<(String, &[String], Option<Timestamp>)> =
+        iter::once(mine).chain(workers).collect();
+    let named = |(who, keys, _): &(String, &[String], Option<Timestamp>)| match keys {
+        [] => format!("{who} has none"),
+        keys => format!("{who} has {}", listed(keys)),
+    };
+    let sets: BTreeSet<BTreeSet<&String>> =
+        all.iter().map(|(_, keys, _)| keys.iter().filter(|key| *key != "none").collect()).collect();
+    let firsts: BTreeSet<Option<&String>> = all.iter().map(|(_, keys, _)| keys.first()).collect();
+    let says = all.iter().map(named).collect::<Vec<_>>().join("; ");
+    match (sets.len(), firsts.len(), own.identity.payload_keys.first()) {
+        (1, 1, None) => Finding::good("payload keys", "there are none: payloads are not encrypted"),
+        (1, 1, Some(first)) => Finding::good(
+            "payload keys",
+            format!("{} have {first} (encrypts) and the same others", everybody(&all)),
+        ),
+        (1, ..) => Finding::note(
+            "payload keys",
+            format!("all have the same keys, and not the same one in front: {says}"),
+            "During a change of keys this is as it should be: put the same one in front everywhere.",
+        ),
+        _ => Finding::problem(
+            "payload keys",
+            format!("{says}: who lacks a key cannot read what it has encrypted, and approvals wait"),
+            "Give all workers and signalers the same COUNTERSIGN_PAYLOAD_KEYS_FILE: first append what is missing \
+             everywhere, then put a new key in front (docs/OPERATE.md, \"Encrypt payloads\").",
+        )
+        .since(all.iter().filter_map(|(_, _, since)| *since).max()),
+    }
+}
+
+fn everybody(all: &[(String, &[String], Option<Timestamp>)]) -> String {
+    listed(&all.iter().map(|(who, ..)| who.clone()).collect::<Vec<_>>())
+}
