@@ -22,6 +22,7 @@ pub use crate::{
 /// The connection and the namespace to use, and how payloads are encrypted.
 #[derive(Debug)]
 pub struct TemporalSettings {
+    /// Where Temporal is.
     pub connection: ConnectionOptions,
     /// It encrypts and decrypts, where there are keys.
     pub client: ClientOptions,
@@ -29,6 +30,13 @@ pub struct TemporalSettings {
     pub payload_keys: Option<PayloadKeys>,
     /// The setting that names a codec server, if one does.
     pub(crate) codec_endpoint: Option<String>,
+}
+
+/// Without encryption.
+impl From<(ConnectionOptions, ClientOptions)> for TemporalSettings {
+    fn from((connection, client): (ConnectionOptions, ClientOptions)) -> Self {
+        TemporalSettings { connection, client, payload_keys: None, codec_endpoint: None }
+    }
 }
 
 impl TemporalSettings {

@@ -3,9 +3,11 @@
 
 use std::{process::Command, sync::LazyLock};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use countersign_connection::{TemporalSettings, read};
 use countersign_protos::settings::{Environment, WrongSettings};
 use serde::Deserialize;
+use serde_json::Value;
 use tempfile::TempDir;
 use temporalio_client::{ClientOptions, envconfig::LoadClientConfigProfileOptions};
 use temporalio_common::{
@@ -101,6 +103,39 @@ fn reveal(failure: &mut Failure) {
     if let Some(cause) = &mut failure.cause {
         reveal(cause);
     }
+}
+
+/// The same of what Temporal's command line prints, if that is JSON.
+pub(crate) fn revealed_json(printed: String) -> String {
+    fn reveal(json: &mut Value) {
+        match json {
+            Value::Array(all) => all.iter_mut().for_each(reveal),
+            Value::Object(all) => {
+                if let Some(message) = all.get("encodedAttributes").and_then(encoded_message) {
+                    all.insert("message".to_owned(), message.into());
+                }
+                all.values_mut().for_each(reveal);
+            }
+            _ => {}
+        }
+    }
+    match serde_json::from_str(&printed) {
+        Ok(mut json) => {
+            reveal(&mut json);
+            json.to_string()
+        }
+        Err(_) => printed,
+    }
+}
+
+/// It prints a payload as what is in it, or as the payload that it is.
+fn encoded_message(attributes: &Value) -> Option<String> {
+    if let Some(message) = attributes["message"].as_str() {
+        return Some(message.to_owned());
+    }
+    let data = BASE64_STANDARD.decode(attributes["data"].as_str()?).ok()?;
+    let data: Value = serde_json::from_slice(&data).ok()?;
+    Some(data["message"].as_str()?.to_owned())
 }
 
 /// The codec server of the examples, by which Temporal's Web UI and command line show what is encrypted.

@@ -234,7 +234,8 @@ impl Temporal {
         let output = self.cli(&arguments).await;
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "temporal {arguments:?} failed: {errors}");
-        String::from_utf8(output.stdout).expect("UTF-8")
+        let printed = String::from_utf8(output.stdout).expect("UTF-8");
+        if codec::is_on() { codec::revealed_json(printed) } else { printed }
     }
 
     /// The history of a workflow in another namespace than the approvals'.

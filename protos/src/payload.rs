@@ -47,8 +47,8 @@ pub enum PayloadError {
     Encoding(String),
     /// A codec has encrypted it under the key with this ID, and nobody has decrypted it.
     #[error(
-        "it is encrypted, with the key {0:?}, and cannot be decrypted here: give all workers and signalers this \
-         key by COUNTERSIGN_PAYLOAD_KEYS_FILE"
+        "it is encrypted (encoding \"binary/encrypted\", key {0:?}) and cannot be decrypted here: give all workers and \
+         signalers this key by COUNTERSIGN_PAYLOAD_KEYS_FILE"
     )]
     Encrypted(String),
     /// The metadata names another message.

@@ -18,7 +18,7 @@ use crate::secrets::holds;
 /// A caller with Python's SDK: it starts an approval, signals, queries, and waits for its end. Where the environment
 /// has keys, it encrypts as `examples/python/codec.py` does.
 const CALLER: &str = r#"
-import asyncio, json, sys
+import asyncio, json, os, sys
 from codec import data_converter
 from temporalio.client import Client, WorkflowFailureError
 
@@ -41,7 +41,9 @@ async def main(address, queue, workflow_id, verb, name=""):
     except WorkflowFailureError as error:
         return {"type": error.cause.type, "message": error.cause.message, "details": error.cause.details}
 
-print(json.dumps(asyncio.run(main(*sys.argv[1:]))))
+print(json.dumps(asyncio.run(main(*sys.argv[1:]))), flush=True)
+# The SDK's threads may be in the way of an interpreter that ends.
+os._exit(0)
 "#;
 
 /// What people have written, and who they are: none of it is in Temporal's database.
@@ -82,19 +84,20 @@ async fn everything_that_people_have_written_is_in_temporals_database_where_payl
 /// An installation with a server of its own, and approvals from their start to their end.
 struct Approvals {
     stack: Stack,
+    _mails: MailServer,
     keys: Option<&'static str>,
 }
 
 impl Approvals {
     async fn with(keys: Option<&'static str>) -> Approvals {
         let builder = Stack::beside(Temporal::start().await);
-        let server = MailServer::start(builder.dir()).await;
-        let builder = builder.without(PAYLOAD_KEYS).with("COUNTERSIGN_NOTIFY", server.url());
+        let mails = MailServer::start(builder.dir()).await;
+        let builder = builder.without(PAYLOAD_KEYS).with("COUNTERSIGN_NOTIFY", mails.url());
         let builder = match keys {
             Some(keys) => builder.with(PAYLOAD_KEYS, keys),
             None => builder,
         };
-        Approvals { stack: builder.start().await, keys }
+        Approvals { stack: builder.start().await, _mails: mails, keys }
     }
 
     async fn call(&self, id: &str, verb: &[&str], given: &Value) -> Value {
@@ -178,7 +181,11 @@ async fn by_a_link_a_decision_is_encrypted_too_and_what_tools_show_is_not() {
     let mut stack = encrypting(Temporal::start().await).start().await;
     let stages =
         json!({"stages": [{"reviewers": ["lee@example.com"]}, {"reviewers": ["ann@example.com"]}]});
-    let workflow = stack.submit(&countersign_e2e::submission::asking(stages)).await;
+    let submission = vec![json_payload(&countersign_e2e::submission::asking(stages))];
+    let workflow = stack.temporal.workflow(&stack.new_workflow_id());
+    let grpc = stack.temporal.grpc().await;
+    let submission = coded(&encrypting_client(), true, submission).await;
+    grpc.start(&stack.queue, &workflow.id, submission).await;
     let lee = stack.mail_to("lee@example.com").await;
     stack.press(&lee.link("approve"), "approve", "Mit Vorbehalt").await.expect(200, &["recorded"]);
     // Without a worker, the page reads the history.
@@ -188,7 +195,6 @@ async fn by_a_link_a_decision_is_encrypted_too_and_what_tools_show_is_not() {
     stack.renew_signaler().await;
     stack.open(&ann.link("approve")).await.expect(200, &["Train to the fair"]);
     stack.start_worker();
-    let grpc = stack.temporal.grpc().await;
     let outcome = outcome(&grpc, &workflow.id).await.to_string();
     assert!(outcome.contains("Mit Vorbehalt") && outcome.contains("Auch ich"), "{outcome}");
     let raw = raw_history(&stack.temporal, &workflow).await;
@@ -256,7 +262,7 @@ async fn who_lacks_the_key_of_payloads_waits_for_it_and_refuses_nothing() {
     let lee = stack.mail_to("lee@example.com").await;
     let grpc = stack.temporal.grpc().await;
     for (keys, why) in [
-        (format!("other:{}", countersign_e2e::link_key()), "with the key"),
+        (format!("other:{}", countersign_e2e::link_key()), "it is encrypted"),
         (String::new(), "payload conversion failed"),
     ] {
         stack.stop_worker().await;

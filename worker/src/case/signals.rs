@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn an_encoding_that_cannot_be_read_is_named() {
         let sealed = [encoded("binary/encrypted", "\u{1}\u{2}")];
-        let named = "the encoding \"binary/encrypted\" is not";
+        let named = "encoding \"binary/encrypted\"";
         for why in [
             decision(Verdict::Approve, &sealed, String::new()).expect_err("unreadable"),
             read(names::SIGNAL_REASSIGN, &sealed, "").expect_err("unreadable"),

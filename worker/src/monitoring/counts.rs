@@ -121,7 +121,7 @@ mod tests {
             .dns_load_balancing(None)
             .service_override(CallbackBasedGrpcService { callback })
             .build();
-        connect((options, ClientOptions::new("default").build())).await.expect("a client")
+        connect((options, ClientOptions::new("default").build()).into()).await.expect("a client")
     }
 
     #[tokio::test]

@@ -434,7 +434,7 @@ mod tests {
             .dns_load_balancing(None)
             .service_override(CallbackBasedGrpcService { callback })
             .build();
-        let client = connect((options, ClientOptions::new("default").build())).await;
+        let client = connect((options, ClientOptions::new("default").build()).into()).await;
         (register_search_attributes(&client.expect("a client")).await, server)
     }
 

@@ -240,6 +240,17 @@ mod tests {
     }
 
     #[test]
+    fn an_encrypted_case_waits_for_its_key_and_an_encrypted_submission_is_one_to_be_named() {
+        let metadata = [("encoding", "binary/encrypted"), ("encryption-key-id", "k1")];
+        let metadata = metadata.map(|(name, value)| (name.to_owned(), value.into())).into();
+        let encrypted = [Payload { metadata, ..Payload::default() }];
+        let refused = Origin::of(&next_run(), &encrypted).expect_err("not decrypted");
+        assert_eq!(refused, Refused::Encrypted(PayloadError::Encrypted("k1".into())));
+        let origin = Origin::of(&InitializeWorkflow::default(), &encrypted);
+        assert!(matches!(origin, Ok(Origin::Submission)), "{origin:?}");
+    }
+
+    #[test]
     fn an_unreadable_case_is_refused_with_its_cause() {
         for garbage in [&b"{\"case\": 1}"[..], b"", b"\xff", b"[]"] {
             let input = Payload { data: garbage.to_vec(), ..continued() };

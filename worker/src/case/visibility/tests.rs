@@ -42,6 +42,19 @@ fn open(case: &mut Case, links: &[&str], time: &str) {
 }
 
 #[test]
+fn where_payloads_are_encrypted_no_search_attribute_names_anybody() {
+    for encrypted in [false, true] {
+        let case = planned_case(|plan| plan.encrypted = encrypted);
+        let fields = SearchAttributes::updates_to_proto(case.search_attributes()).indexed_fields;
+        let shown = format!("{:?}", fields.values().map(|field| &field.data).collect::<Vec<_>>());
+        let named = format!("{:?}", b"@example.com").trim_matches(['[', ']']).to_owned();
+        assert_eq!(fields.contains_key(ATTRIBUTE_REVIEWERS), !encrypted);
+        assert_eq!(shown.contains(&named), !encrypted, "{fields:?}");
+        assert!(fields.contains_key(ATTRIBUTE_STATUS) && fields.contains_key(ATTRIBUTE_LINKS));
+    }
+}
+
+#[test]
 fn a_submission_that_cannot_be_used_waits_for_nobody() {
     let mut case = Case::default();
     assert_eq!(case.status().status(), v1::Status::Pending);

@@ -56,7 +56,8 @@ async fn looking(
         .dns_load_balancing(None)
         .service_override(CallbackBasedGrpcService { callback })
         .build();
-    let inspector = Inspector::connect((connection, ClientOptions::new("default").build())).await;
+    let inspector =
+        Inspector::connect((connection, ClientOptions::new("default").build()).into()).await;
     (inspector.expect("a connection"), asked)
 }
 
