@@ -32,7 +32,7 @@ pub use keys::{
     LinkKey, LinkKeys, LinkKeysError, TEST_KEYS, TEST_WEBHOOK_SECRETS, guessable, listed,
 };
 pub use organization::{NotAnOrganization, Organization};
-pub use proof::comment_hash;
+pub use proof::{Statement, comment_hash};
 pub use public_url::{InvalidPublicUrl, PublicUrl, is_loopback};
 pub use seal::{Chain, NotSealed, Sealing};
 pub use verdict::{Terms, Verdict};
