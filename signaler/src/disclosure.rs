@@ -2,22 +2,53 @@
 //! nothing any more shows the outcome alone. Pure.
 
 use countersign_protos::{
-    LinkHash,
-    v1::{ApprovalState, Submission, Vote},
+    Difference, LinkHash, differences,
+    v1::{ApprovalState, StageState, Status, Submission, Vote},
 };
 
-use crate::answer::{Answer, own_vote, pending};
+use crate::answer::{Answer, own_vote, pending, reviewer_by_link};
+
+/// What a page or a program may know.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Disclosed {
+    pub(crate) state: ApprovalState,
+    /// What the last revision has changed.
+    pub(crate) changes: Vec<Difference>,
+}
 
 /// What is shown of a state with this answer. Without the document, the submission has only its ID. What others
-/// have written is shown with the document, and, as far as it was there when they did, to whoever has decided.
-pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) -> ApprovalState {
+/// have written is shown with the document, and, as far as it was there when they did, to whoever has decided. A link
+/// of the version before is told what has changed since, while that can be decided.
+pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) -> Disclosed {
+    let shows_document = shows_document(answer, state, link);
+    let changes = match shows_document || answer == Answer::Revised {
+        true => changes(state),
+        false => Vec::new(),
+    };
+    let mut shown = state.clone();
+    if !shows_document {
+        shown = without_document(shown);
+        hide_comments(&mut shown, link);
+    }
+    Disclosed { state: shown, changes }
+}
+
+fn shows_document(answer: Answer, state: &ApprovalState, link: &LinkHash) -> bool {
     let own = own_vote(state, link);
-    let shows_document = match answer {
+    match answer {
         Answer::Open
         | Answer::NoWorker
         | Answer::Unconfirmed
         | Answer::Uncommented
+        | Answer::Unchangeable
         | Answer::Accepted => true,
+        // Whoever was asked in the stage that is sent back may be asked again.
+        Answer::SentBack | Answer::Paused => {
+            let is_paused = |stage: &StageState| stage.status() == Status::ChangesRequested;
+            let seat = reviewer_by_link(state, link);
+            own.is_some() || seat.is_some_and(|(stage, one)| is_paused(stage) && !one.released)
+        }
+        Answer::Submitted | Answer::ToRevise | Answer::Resubmitted => pending(state.status()),
         Answer::Voted
         | Answer::StageOver
         | Answer::Recorded
@@ -27,21 +58,31 @@ pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) 
         Answer::Decided
         | Answer::Expired
         | Answer::Withdrawn
+        | Answer::YouWithdrew
         | Answer::Ended(_)
         | Answer::Superseded
+        | Answer::Revised
+        | Answer::Outdated
         | Answer::Sealing => false,
-    };
-    let decided_at = own.filter(|vote| vote.by == "link").and_then(moment);
-    let was_there = |vote: &Vote| moment(vote).zip(decided_at).is_some_and(|(at, own)| at < own);
-    let mut shown = state.clone();
-    if !shows_document {
-        shown = without_document(shown);
-        let reviewers = shown.stages.iter_mut().flat_map(|stage| &mut stage.reviewers);
-        let others = reviewers.filter(|reviewer| reviewer.link != link.as_str());
-        let votes = others.filter_map(|other| other.vote.as_mut());
-        votes.filter(|vote| !was_there(vote)).for_each(|vote| vote.comment.clear());
     }
-    shown
+}
+
+fn changes(state: &ApprovalState) -> Vec<Difference> {
+    let both = state.previous.as_ref().zip(state.submission.as_ref());
+    both.map(|(before, after)| differences(before, after)).unwrap_or_default()
+}
+
+/// Removes what others have written, unless it was there when the link's holder decided.
+fn hide_comments(state: &mut ApprovalState, link: &LinkHash) {
+    let own = own_vote(state, link).filter(|vote| vote.by == "link").and_then(moment);
+    let was_there = |vote: &Vote| moment(vote).zip(own).is_some_and(|(at, own)| at < own);
+    let reviewers = state.stages.iter_mut().flat_map(|stage| &mut stage.reviewers);
+    let others = reviewers.filter(|reviewer| reviewer.link != link.as_str());
+    let votes = others.filter_map(|other| other.vote.as_mut());
+    votes.filter(|vote| !was_there(vote)).for_each(|vote| vote.comment.clear());
+    let asked = state.change_request.as_mut().and_then(|request| request.vote.as_mut());
+    let earlier = state.earlier_versions.iter_mut().filter_map(|it| it.request.as_mut());
+    asked.into_iter().chain(earlier).for_each(|vote| vote.comment.clear());
 }
 
 /// When somebody decided, in seconds and nanoseconds.
@@ -55,7 +96,7 @@ pub(crate) fn without_document(state: ApprovalState) -> ApprovalState {
         submission_id: submission.submission_id,
         ..Submission::default()
     };
-    ApprovalState { submission: state.submission.map(only_named), ..state }
+    ApprovalState { submission: state.submission.map(only_named), previous: None, ..state }
 }
 
 #[cfg(test)]
@@ -106,7 +147,7 @@ mod tests {
 
     /// Whether the document is shown, and whose comments.
     fn shown(answer: Answer, status: Status, by: Option<&str>) -> (bool, Vec<String>) {
-        let shown = disclosed(answer, &state(status, by), &link());
+        let shown = disclosed(answer, &state(status, by), &link()).state;
         let submission = shown.submission.expect("a submission");
         assert_eq!(submission.submission_id, "PO-1", "{answer:?}");
         assert_eq!(submission.document.is_some(), !submission.submission_type.is_empty());

@@ -17,7 +17,7 @@ use axum::{
     routing::get,
 };
 use countersign_protos::{
-    ApprovalId, GenuineLink, InvalidApprovalId, Pressed, Verdict, text::clean_line,
+    ApprovalId, GenuineLink, InvalidApprovalId, Pressed, text::clean_line,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -25,7 +25,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     App,
-    answer::{Answer, after_press, is_offered, on_view},
+    acts::Effect,
+    answer::{Answer, after_act, after_press, is_offered, on_view},
     arrived::{self, Linked},
     decision::Press,
     form::{self, Filled, Form},
@@ -33,7 +34,8 @@ use crate::{
     middleware::{self, About, CSP_IN_FRAME, CSP_WITH_FRAME},
     outbox::Mail,
     problem::Problem,
-    reply::{Accept, Reply, Unconfirmed, page, problem_status},
+    reply::{Accept, Reply, Said, Unconfirmed, page, problem_status},
+    revision::Wish,
     views::{HomePage, MailPage, OutboxPage},
 };
 
@@ -113,7 +115,7 @@ fn linked(
 ) -> (Linked, Option<String>) {
     let Segments { approval_id, workflow_id } = segments.map(|Path(it)| it).unwrap_or_default();
     let Asked { choice, pressed } = asked.map(|Query(it)| it).unwrap_or_default();
-    let choice = choice.and_then(|choice| Verdict::from_name(&choice));
+    let choice = choice.and_then(|choice| arrived::chosen(&choice));
     (Linked::in_path(approval_id, workflow_id, choice), pressed)
 }
 
@@ -127,6 +129,11 @@ async fn view(
     let explain = if receipt.is_some() { Problem::after_press } else { identity };
     about(&app, &linked.id, &headers, (String::new(), explain), async |link| {
         let (_, reading) = app.0.approvals.find(link, linked.workflow_id.as_deref()).await?;
+        if let Some(act) = receipt.as_deref().and_then(|it| link.acted(it, Timestamp::now())) {
+            let answer = after_act(&reading, link.hash());
+            let (reading, link) = (reading.into(), link.hash().clone());
+            return Ok(Reply::OfSubmitter { said: Said::After { answer, act }, reading, link });
+        }
         let pressed = receipt.and_then(|receipt| link.pressed(&receipt, Timestamp::now()));
         let answer = match pressed {
             Some(pressed) => after_press(&reading, link.hash(), pressed),
@@ -147,9 +154,17 @@ async fn decide(
 ) -> Response {
     let (linked, _) = linked(segments, Ok(Query(Asked::default())));
     let hint = linked.workflow_id.as_deref();
-    let form = Form::read(request).await;
+    // What comes with a forged ID is not read.
+    let form = match genuine(&app, &linked.id) {
+        Some(_) => Form::read(request).await,
+        None => Err(Problem::NotAForm),
+    };
     let filled = form.as_ref().map(Form::filled).unwrap_or_default();
-    about(&app, &linked.id, &headers, (filled.comment.clone(), identity), async |link| {
+    let written = match form.as_ref().ok().and_then(Form::wish) {
+        Some(Ok(wish)) => wish.text(),
+        Some(Err(_)) | None => filled.comment.clone(),
+    };
+    about(&app, &linked.id, &headers, (written, identity), async |link| {
         let reply = press(&app, link, hint, (form, &filled), Accept::of(&headers)).await;
         metrics().pressed(reply.as_ref().map_or_else(|why| problem_status(why).1, Reply::name));
         reply
@@ -166,6 +181,9 @@ async fn press(
 ) -> Result<Reply, Problem> {
     app.0.limits.by_decision(link.hash())?;
     let form = form?;
+    if let Some(wish) = form.wish() {
+        return acted(app, link, hint, &wish?, form.nonce()).await;
+    }
     match filled.checked() {
         Ok(verdict) => {
             let press = Press { verdict, comment: &filled.comment, nonce: form.nonce() };
@@ -174,6 +192,32 @@ async fn press(
         Err(problem) if accept == Accept::Json => Err(problem),
         Err(problem) => refused(app, link, hint, problem, filled).await,
     }
+}
+
+/// What comes of something that the submitter wants.
+async fn acted(
+    app: &App,
+    link: &GenuineLink,
+    hint: Option<&str>,
+    wish: &Wish,
+    nonce: &str,
+) -> Result<Reply, Problem> {
+    let (effect, reading) = app.0.approvals.act(link, hint, wish, nonce).await?;
+    let (act, now) = (wish.act(), Timestamp::now());
+    let said = match effect {
+        Effect::Refused(mistakes) => {
+            let problem = Problem::Mistaken(mistakes);
+            Said::Refused { problem, wish: wish.clone() }
+        }
+        Effect::Unconfirmed(deed) => {
+            let nonce = link.nonce_of(deed.statement(), now);
+            Said::Unconfirmed { wish: wish.clone(), nonce }
+        }
+        Effect::Answered(answer) => {
+            Said::Done { answer, act, receipt: link.receipt_of(act, now) }
+        }
+    };
+    Ok(Reply::OfSubmitter { said, reading: reading.into(), link: link.hash().clone() })
 }
 
 /// What comes of a decision.
@@ -195,6 +239,11 @@ async fn pressed(
         Answer::Uncommented => {
             let filled = Filled { verdict: Some(verdict), comment: comment.to_owned() };
             let problem = Problem::CommentMissing(verdict);
+            Reply::Refused { problem, filled, reading, link: hash }
+        }
+        Answer::Unchangeable => {
+            let filled = Filled { verdict: Some(verdict), comment: comment.to_owned() };
+            let problem = Problem::NoMoreChanges;
             Reply::Refused { problem, filled, reading, link: hash }
         }
         answer => {
@@ -234,7 +283,7 @@ async fn about(
     answer: impl AsyncFnOnce(&GenuineLink) -> Result<Reply, Problem>,
 ) -> Response {
     let accept = Accept::of(headers);
-    let Some(link) = id.parse::<ApprovalId>().ok().and_then(|id| app.0.keys.verify(&id)) else {
+    let Some(link) = genuine(app, id) else {
         return Reply::from(Problem::NotIssued(id.to_owned())).respond(&app.0.site, accept);
     };
     let reply = match app.0.limits.by_link(link.hash()) {
@@ -245,6 +294,10 @@ async fn about(
     let mut response = reply.respond(&app.0.site, accept);
     response.extensions_mut().insert(About(link.hash().clone()));
     response
+}
+
+fn genuine(app: &App, id: &str) -> Option<GenuineLink> {
+    app.0.keys.verify(&id.parse::<ApprovalId>().ok()?)
 }
 
 #[derive(Deserialize)]

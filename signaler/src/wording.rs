@@ -1,9 +1,10 @@
 //! Everything that people read on pages, apart from the headings in `templates/`.
 
 mod unattended;
+mod versions;
 
 use countersign_protos::{
-    LinkHash, Verdict,
+    Act, Difference, LinkHash, Verdict,
     names::COMMENT_MAX_CHARS,
     text::{self, clean_line},
     v1::{
@@ -13,6 +14,10 @@ use countersign_protos::{
 };
 use pbjson_types::Timestamp;
 
+pub(crate) use self::versions::{
+    AMOUNT_OF_ITEMS, ASKED_FOR, KEPT, asked_for, confirming, mistake, not_done, to_correct,
+    version_note,
+};
 use crate::{
     answer::{Answer, Ending, is_open, own_vote, pending, reviewer_by_link},
     problem::Problem,
@@ -24,8 +29,12 @@ pub(crate) struct Case<'a> {
     pub(crate) answer: Answer,
     pub(crate) state: &'a ApprovalState,
     pub(crate) link: &'a LinkHash,
+    /// What the last revision has changed, as far as it is shown.
+    pub(crate) changes: &'a [Difference],
     /// What the reader has just pressed, unless it is recorded and known as theirs.
     pub(crate) pressed: Option<Verdict>,
+    /// The same of the submitter, also where it is recorded.
+    pub(crate) act: Option<Act>,
 }
 
 impl Case<'_> {
@@ -49,6 +58,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
     };
     match case.answer {
         Answer::Open => "Your decision is needed".to_owned(),
+        Answer::NoWorker if versions::is_to_submitter(case) => "This is your request".to_owned(),
         Answer::NoWorker if own.is_some() => "Your decision is stored".to_owned(),
         Answer::NoWorker => "You were asked to decide".to_owned(),
         Answer::Voted | Answer::StageOver if own.is_some() => {
@@ -68,14 +78,26 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         Answer::Ended(_) => "This request ended without a decision".to_owned(),
         Answer::Superseded => "This link has been superseded".to_owned(),
         Answer::Unconfirmed => "Not recorded yet: please confirm".to_owned(),
-        Answer::Uncommented => NOT_RECORDED.to_owned(),
+        Answer::Uncommented | Answer::Unchangeable => NOT_RECORDED.to_owned(),
         Answer::Recorded => format!("Recorded: you {}", past(own)),
         Answer::AlreadyRecorded => format!("Already recorded: {who} {}{for_whom}", past(own)),
         Answer::OtherVerdict => {
             format!("{} had already {} this{for_whom}", capitalized(who), past(own))
         }
         Answer::TooLate => "Already decided".to_owned(),
-        Answer::Accepted => "Your decision is recorded".to_owned(),
+        Answer::Accepted => match case.act {
+            Some(Act::Revise) => "Your revision is recorded".to_owned(),
+            Some(Act::Withdraw) => "Your withdrawal is recorded".to_owned(),
+            None => "Your decision is recorded".to_owned(),
+        },
+        Answer::SentBack
+        | Answer::Paused
+        | Answer::Revised
+        | Answer::Outdated
+        | Answer::Submitted
+        | Answer::ToRevise
+        | Answer::Resubmitted
+        | Answer::YouWithdrew => versions::headline(case),
         Answer::Sealing => "Recorded; the outcome is being sealed".to_owned(),
     }
 }
@@ -86,6 +108,11 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
     let voted = own.map(|vote| case.moment(vote.decided_at.as_ref())).unwrap_or_default();
     match case.answer {
         Answer::Open => own_stage(case).map(|stage| invitation(stage, case)).unwrap_or_default(),
+        Answer::NoWorker | Answer::Accepted
+            if versions::is_to_submitter(case) || case.act.is_some() =>
+        {
+            versions::unattended(case)
+        }
         Answer::NoWorker => unattended::viewed(case),
         Answer::Voted | Answer::StageOver | Answer::Decided | Answer::Recorded => progress(case),
         Answer::Expired => join([over(case, "The deadline passed"), unchanged(case)]),
@@ -100,7 +127,21 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
             // A worker may still ignore what has replaced the link.
             None => superseded(case).to_owned(),
         },
+        Answer::SentBack
+        | Answer::Paused
+        | Answer::Revised
+        | Answer::Outdated
+        | Answer::Submitted
+        | Answer::ToRevise
+        | Answer::Resubmitted
+        | Answer::YouWithdrew => versions::explanation(case),
+        Answer::Unchangeable => problem(&Problem::NoMoreChanges).1.to_owned(),
         Answer::Uncommented => case.pressed.map(comment_missing).unwrap_or_default().to_owned(),
+        Answer::Unconfirmed if case.act.is_some() => {
+            "Some mail scanners press buttons, so it counts only once you confirm it, within an \
+            hour."
+                .to_owned()
+        }
         Answer::Unconfirmed => {
             "Some mail scanners press buttons, so your decision counts only once \
             you confirm it, within an hour."
@@ -130,10 +171,14 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
 
 /// What came of a press that changed nothing; empty where nothing was pressed.
 fn unchanged(case: Case<'_>) -> String {
-    let Some(button) = case.pressed.map(|verdict| verdict.terms().button) else {
+    let pressed = case.pressed.map(|verdict| verdict.terms().button);
+    let Some(button) = pressed.or(case.act.map(Act::button)) else {
         return String::new();
     };
     match case.answer {
+        Answer::TooLate if case.act.is_some() => {
+            format!("It was decided before your press of {button}; nothing was changed.")
+        }
         Answer::TooLate => {
             format!("It was decided before you pressed {button}; nothing was changed.")
         }
@@ -412,6 +457,7 @@ fn progress(case: Case<'_>) -> String {
         return join([now, case.state.reason.clone(), delivering(case)]);
     }
     match own_stage(case) {
+        _ if status == Status::ChangesRequested => versions::waiting(case),
         Some(stage) if is_open(stage) => join([approvals_so_far(stage), unreachable(case)]),
         Some(stage) => {
             let over = format!("This stage is {}.", stage_word(stage).to_lowercase());
@@ -535,12 +581,13 @@ fn comment_missing(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Said beside the comment's label.
-pub(crate) fn comment_hint(required: &[Verdict]) -> String {
-    let when = match required {
-        [] => "optional".to_owned(),
-        [only] => format!("required to {}", only.terms().name),
-        _ => "required".to_owned(),
+/// Said beside the comment's label: which of so many buttons need one.
+pub(crate) fn comment_hint(required: &[Verdict], buttons: usize) -> String {
+    let whens = required.iter().map(|verdict| format!("to {}", verdict.terms().button.to_lowercase()));
+    let when = match required.len() {
+        0 => "optional".to_owned(),
+        all if all == buttons => "required".to_owned(),
+        _ => format!("required {}", whens.collect::<Vec<_>>().join(" or ")),
     };
     format!("{when}; the submitter sees it")
 }
@@ -548,16 +595,17 @@ pub(crate) fn comment_hint(required: &[Verdict]) -> String {
 /// What is wrong with a form, to whoever has filled it in.
 pub(crate) fn refusal(problem: &Problem, comment: &str) -> String {
     match problem {
-        Problem::CommentTooLong => {
-            let chars = text::money(&comment.chars().count().to_string(), "");
-            let most = text::money(&COMMENT_MAX_CHARS.to_string(), "");
-            format!("Your comment has {chars} characters; at most {most} fit. Please shorten it.")
-        }
+        Problem::CommentTooLong => too_long("comment", comment.chars().count()),
         problem => self::problem(problem).1.to_owned(),
     }
 }
 
-const EITHER: &str = "It has to be either Approve or Reject: please press one of the two buttons.";
+fn too_long(what: &str, chars: usize) -> String {
+    let [chars, most] = [chars, COMMENT_MAX_CHARS].map(|chars| text::money(&chars.to_string(), ""));
+    format!("Your {what} has {chars} characters; at most {most} fit. Please shorten it.")
+}
+
+const ONE_OF_THEM: &str = "It has to be one of the answers below: please press one of the buttons.";
 const NOT_LOCAL: &str = "Whoever sees its mails can decide for every reviewer, so it is shown only in a \
     browser on the machine that runs Countersign.";
 
@@ -581,11 +629,18 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
              in a minute.",
         ),
         Problem::Newer => ("This page is being upgraded", UPGRADING),
-        Problem::InvalidVerdict => (NOT_RECORDED, EITHER),
+        Problem::InvalidVerdict => (NOT_RECORDED, ONE_OF_THEM),
         Problem::CommentTooLong => {
             (NOT_RECORDED, "The comment is longer than 2,000 characters. Please shorten it.")
         }
         Problem::CommentMissing(verdict) => (NOT_RECORDED, comment_missing(*verdict)),
+        Problem::InvalidAct
+        | Problem::NotTheSubmitter
+        | Problem::SubmitterDecides
+        | Problem::NotRevisable
+        | Problem::NoMoreChanges
+        | Problem::InvalidRevision(_)
+        | Problem::Mistaken(_) => versions::problem(problem),
         Problem::CrossSite => (
             "This decision was sent from another site",
             "A page of another site sent it, so it was not accepted. Nothing was recorded. To \
@@ -652,12 +707,13 @@ mod tests {
         ];
         for (by, expected) in [("link", by_link), ("operator", by_operator)] {
             let verdict = Verdict::Approve.into();
+            let (changes, act) = (&[][..], None);
             let vote = Some(Vote { verdict, by: by.into(), ..Vote::default() });
             let own = ReviewerState { link: link.as_str().into(), vote, ..Default::default() };
             let stage = StageState { reviewers: vec![own], ..StageState::default() };
             let state = &ApprovalState { stages: vec![stage], ..ApprovalState::default() };
             let pressed = Some(Verdict::Reject);
-            let cases = answers.map(|answer| Case { answer, state, link, pressed });
+            let cases = answers.map(|answer| Case { answer, state, link, changes, pressed, act });
             assert_eq!(cases.map(headline), expected);
             let says_yours = cases.map(|case| explanation(case).contains("Your "));
             assert_eq!(says_yours, [false, by == "link", by == "link"], "{by}");
@@ -668,8 +724,10 @@ mod tests {
     fn whether_it_was_decided_is_not_said_where_nobody_knows() {
         let id: ApprovalId = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse().expect("well-formed");
         let (link, state) = (&id.hash(), &ApprovalState::default());
-        let said =
-            |ending| headline(Case { answer: Answer::Ended(ending), state, link, pressed: None });
+        let (changes, pressed, act) = (&[][..], None, None);
+        let said = |ending| {
+            headline(Case { answer: Answer::Ended(ending), state, link, changes, pressed, act })
+        };
         for ending in [Ending::Unconfirmed, Ending::Unreadable] {
             assert_eq!(said(ending), "This request is over");
         }
