@@ -72,6 +72,7 @@ pub fn follow_up(plan: &Plan, status: v1::Status) -> Option<&FollowUp> {
         v1::Status::Approved => plan.follow_ups.approved.as_ref(),
         v1::Status::Rejected => plan.follow_ups.rejected.as_ref(),
         v1::Status::Pending
+        | v1::Status::ChangesRequested
         | v1::Status::Expired
         | v1::Status::Withdrawn
         | v1::Status::Unspecified => None,
@@ -246,6 +247,7 @@ fn decided(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Approve => "Approved",
         Verdict::Reject => "Rejected",
+        Verdict::RequestChanges => "Changes requested",
     }
 }
 

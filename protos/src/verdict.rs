@@ -13,6 +13,9 @@ pub enum Verdict {
     RequestChanges,
 }
 
+/// How often a submission can be revised.
+pub const MAX_REVISIONS: u32 = 5;
+
 /// A verdict's row of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {

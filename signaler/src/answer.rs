@@ -256,7 +256,7 @@ pub(crate) fn is_open(stage: &StageState) -> bool {
 
 fn over(status: Status, decided: Answer) -> Option<Answer> {
     match status {
-        Status::Pending | Status::Unspecified => None,
+        Status::Pending | Status::ChangesRequested | Status::Unspecified => None,
         Status::Approved | Status::Rejected => Some(decided),
         Status::Expired => Some(Answer::Expired),
         Status::Withdrawn => Some(Answer::Withdrawn),

@@ -113,7 +113,11 @@ fn check_stages(state: &mut ApprovalState) {
         let verdict = match stage.status() {
             Status::Approved => Verdict::Approve,
             Status::Rejected => Verdict::Reject,
-            Status::Unspecified | Status::Pending | Status::Expired | Status::Withdrawn => continue,
+            Status::Unspecified
+            | Status::Pending
+            | Status::ChangesRequested
+            | Status::Expired
+            | Status::Withdrawn => continue,
         };
         let mut votes = stage.reviewers.iter().filter_map(|reviewer| reviewer.vote.as_ref());
         if !votes.any(|vote| vote.verdict().known() == Some(verdict)) {

@@ -91,8 +91,11 @@ struct Reviewer {
     comment: String,
 }
 
+/// What the page's buttons do.
+const OFFERED: [Verdict; 2] = [Verdict::Approve, Verdict::Reject];
+
 struct Form {
-    buttons: [Terms; Verdict::ALL.len()],
+    buttons: [Terms; OFFERED.len()],
     /// The verdict of the mailed link. It gives no button more weight.
     chosen: Option<Terms>,
     /// The button that was pressed, where the form is refused.
@@ -114,7 +117,7 @@ impl Form {
         let required = |verdict: &Verdict| required.contains(&i32::from(*verdict));
         let comment_required: Vec<_> = Verdict::ALL.into_iter().filter(required).collect();
         Form {
-            buttons: Verdict::ALL.map(Verdict::terms),
+            buttons: OFFERED.map(Verdict::terms),
             chosen: choice.map(Verdict::terms),
             pressed: None,
             refused: String::new(),
@@ -335,7 +338,7 @@ fn status_tone(status: Status) -> &'static str {
     match status {
         Status::Approved => "yes",
         Status::Rejected => "no",
-        Status::Pending | Status::Unspecified => "wait",
+        Status::Pending | Status::ChangesRequested | Status::Unspecified => "wait",
         Status::Expired | Status::Withdrawn => "over",
     }
 }

@@ -191,6 +191,7 @@ fn outcome_word(status: Status) -> &'static str {
         Status::Rejected => "Rejected",
         Status::Expired => "Expired",
         Status::Withdrawn => "Withdrawn",
+        Status::ChangesRequested => "Changes requested",
     }
 }
 
@@ -528,6 +529,9 @@ fn comment_missing(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Approve => "To approve, a comment is required: please write one, and press again.",
         Verdict::Reject => "To reject, a comment is required: please write one, and press again.",
+        Verdict::RequestChanges => {
+            "To request changes, please say which in a comment, and press again."
+        }
     }
 }
 

@@ -235,7 +235,10 @@ impl Writer<'_> {
                 ("Not decided in time", Notice::dated("outcome", "Expired", summary))
             }
             // No outcome is pending.
-            Status::Withdrawn | Status::Pending | Status::Unspecified => {
+            Status::Withdrawn
+            | Status::Pending
+            | Status::ChangesRequested
+            | Status::Unspecified => {
                 let by = withdrawn_by(outcome);
                 let summary = format!("Your submission was withdrawn{by} on {when}.");
                 let notice = Notice::dated("outcome", "Withdrawn", summary);
@@ -331,6 +334,7 @@ impl Writer<'_> {
         let decided = match vote.verdict().known() {
             Some(Verdict::Approve) => "an approval",
             Some(Verdict::Reject) => "a rejection",
+            Some(Verdict::RequestChanges) => "a request for changes",
             None => "a decision",
         };
         let summary = format!(
@@ -453,7 +457,7 @@ fn result_of_silence(status: Status) -> &'static str {
         Status::Approved => " It counts as approved.",
         Status::Rejected => " It counts as rejected.",
         Status::Expired => " It ended undecided.",
-        Status::Pending | Status::Withdrawn | Status::Unspecified => "",
+        Status::Pending | Status::ChangesRequested | Status::Withdrawn | Status::Unspecified => "",
     }
 }
 

@@ -135,6 +135,10 @@ pub enum Receipt {
     LinkRequired,
     /// Without a comment, which the rule requires with this verdict.
     CommentRequired,
+    /// Changes are requested: nobody decides until the submitter has revised it.
+    ChangesRequested,
+    /// Changes cannot be requested: it was revised as often as it can be.
+    NoMoreChanges,
     /// Somebody else was asked in the reviewer's place.
     Superseded,
     /// The reviewer's stage is not open: it was decided before, or is not reached yet.
@@ -239,7 +243,10 @@ impl Approval {
         if let Some(RuleDecision { verdict, rule, at }) = &self.rule_decision {
             return match verdict {
                 Verdict::Approve => Status::Approved(Basis::Rule(rule), *at),
-                Verdict::Reject => Status::Rejected(Basis::Rule(rule), *at),
+                // No rule sends back, and what is not approved is rejected.
+                Verdict::Reject | Verdict::RequestChanges => {
+                    Status::Rejected(Basis::Rule(rule), *at)
+                }
             };
         }
         if let Some(withdrawal) = &self.withdrawn {
@@ -322,6 +329,7 @@ impl Approval {
                 Receipt::LinkRequired
             }
             None if self.restrictions.lacks_comment(&ballot) => Receipt::CommentRequired,
+            None if ballot.verdict == Verdict::RequestChanges => Receipt::NoMoreChanges,
             None => {
                 self.journal.push(Entry::Voted { ballot: ballot.clone(), at: now });
                 self.stages[i].count(position, ballot, now);

@@ -78,7 +78,9 @@ fn decided(basis: Basis<'_>, verdict: Verdict) -> Reason<'_> {
             Reason::Votes { stage: &stage.plan().name, verdict, reviewers }
         }
         (Basis::Stage(stage), Verdict::Approve) => deadline_passed(stage, OnDeadline::Approve),
-        (Basis::Stage(stage), Verdict::Reject) => deadline_passed(stage, OnDeadline::Reject),
+        (Basis::Stage(stage), Verdict::Reject | Verdict::RequestChanges) => {
+            deadline_passed(stage, OnDeadline::Reject)
+        }
     }
 }
 

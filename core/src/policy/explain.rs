@@ -319,7 +319,8 @@ impl Applies {
             Explained::Decision(Verdict::Approve) => {
                 writeln!(f, "Approved at once; nobody is asked.")?;
             }
-            Explained::Decision(Verdict::Reject) => {
+            // No rule sends back.
+            Explained::Decision(Verdict::Reject | Verdict::RequestChanges) => {
                 writeln!(f, "Rejected at once; nobody is asked.")?;
             }
             Explained::Stages(stages) => self.write_stages(f, stages, submitter)?,

@@ -71,6 +71,7 @@ pub(super) fn read(name: &str, payloads: &[Payload], identity: &str) -> Result<S
     match name {
         names::SIGNAL_APPROVE => decision(Verdict::Approve, payloads, identity),
         names::SIGNAL_REJECT => decision(Verdict::Reject, payloads, identity),
+        names::SIGNAL_REQUEST_CHANGES => decision(Verdict::RequestChanges, payloads, identity),
         names::SIGNAL_REASSIGN => {
             let expected = "a JSON object with `reviewer` and `to`";
             let read: v1::Reassignment = expecting(expected, payloads, payload::decode)?;

@@ -1,5 +1,6 @@
 //! Votes as they come in, and those that count.
 
+use countersign_protos::MAX_REVISIONS;
 use jiff::Timestamp;
 
 use super::{Open, notices::Kind};
@@ -55,6 +56,12 @@ impl Open {
                 Err(format!(
                     "{who} wrote no comment, which the rule requires to {verb} (`comment_required`)"
                 ))
+            }
+            Receipt::ChangesRequested => {
+                Err("changes are requested: it waits for the submitter to revise it".into())
+            }
+            Receipt::NoMoreChanges => {
+                Err(format!("it was revised {MAX_REVISIONS} times, and cannot be sent back again"))
             }
             Receipt::Superseded if has_new_link => Err(format!("{who} has a new link")),
             Receipt::Superseded => Err(format!("somebody else was asked instead of {who}")),

@@ -242,7 +242,10 @@ pub(super) fn stages(
             let comment = comment(vote).filter(|_| detail == Detail::All);
             votes.push(VoteFacts { decided, comment, ..VoteFacts::new(vote) });
         }
-        let is_open = matches!(stage.status(), Status::Pending | Status::Withdrawn);
+        let is_open = matches!(
+            stage.status(),
+            Status::Pending | Status::ChangesRequested | Status::Withdrawn
+        );
         let is_shown = shown.is_some_and(|(stage, _)| stage == position);
         if !votes.is_empty() || !is_open && !is_shown {
             let (name, word) = (clean_line(&stage.name), status_word(stage.status()));
@@ -304,7 +307,11 @@ pub(super) fn deciding_vote(outcome: &Outcome) -> Option<VoteAt> {
     let verdict = match outcome.status() {
         Status::Approved => Verdict::Approve,
         Status::Rejected => Verdict::Reject,
-        Status::Pending | Status::Expired | Status::Withdrawn | Status::Unspecified => return None,
+        Status::Pending
+        | Status::ChangesRequested
+        | Status::Expired
+        | Status::Withdrawn
+        | Status::Unspecified => return None,
     };
     let (stage, last) = outcome.stages.iter().enumerate().next_back()?;
     let votes = last.decisions.iter().enumerate();
@@ -348,6 +355,7 @@ pub(super) fn status_word(status: Status) -> &'static str {
         Status::Rejected => "rejected",
         Status::Expired => "not decided in time",
         Status::Withdrawn => "withdrawn",
+        Status::ChangesRequested => "sent back",
         Status::Pending | Status::Unspecified => "still open",
     }
 }

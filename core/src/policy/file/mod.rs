@@ -368,8 +368,11 @@ fn comment_required(table: &Table<'_>) -> Vec<Verdict> {
             Some(verdict) if verdicts.contains(&verdict) => {
                 table.wrong_at(text.span, format!("{:?} is here twice", text.text));
             }
-            Some(verdict) => verdicts.push(verdict),
-            None => table.wrong_at(text.span, "must be \"approve\" or \"reject\""),
+            Some(verdict @ (Verdict::Approve | Verdict::Reject)) => verdicts.push(verdict),
+            // Nobody can request changes without saying which.
+            Some(Verdict::RequestChanges) | None => {
+                table.wrong_at(text.span, "must be \"approve\" or \"reject\"");
+            }
         }
     }
     if !verdicts.is_empty() {
