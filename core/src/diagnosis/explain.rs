@@ -205,7 +205,9 @@ fn sent_back(state: &ApprovalState, now: Timestamp) -> String {
         clean_line(&request.stage),
         at(vote.decided_at.as_ref().and_then(timestamp), now),
         clean_line(&submitter.email),
-        until.map(|until| format!(" until {}; then it expires", moment(until, now))).unwrap_or_default(),
+        until
+            .map(|until| format!(" until {}; then it expires", moment(until, now)))
+            .unwrap_or_default(),
     )
 }
 
@@ -376,7 +378,9 @@ fn overdue(said: &mut Explanation, approval: &Approval, now: Timestamp) {
 }
 
 fn people(said: &mut Explanation, state: &ApprovalState) {
-    let Some((_, stage)) = open_stage(state).filter(|_| !waits_for_submitter(state)) else { return };
+    let Some((_, stage)) = open_stage(state).filter(|_| !waits_for_submitter(state)) else {
+        return;
+    };
     for reviewer in undecided(stage) {
         let who = &reviewer.reviewer;
         match reviewer.delivery() {

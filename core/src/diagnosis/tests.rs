@@ -566,7 +566,8 @@ fn an_approval_that_was_sent_back_waits_for_its_submitter_and_says_so() {
         submission: Some(submission),
         ..waits_for_both()
     };
-    let sent_back = Approval { status: "CHANGES_REQUESTED".into(), ..approval("laptops", Vec::new()) };
+    let sent_back =
+        Approval { status: "CHANGES_REQUESTED".into(), ..approval("laptops", Vec::new()) };
     let sent_back = case(sent_back, Ok(state));
     explains(
         &sent_back,
