@@ -8,6 +8,7 @@
 #![allow(missing_docs)]
 
 pub mod approval;
+pub mod commands;
 pub mod diagnosis;
 pub mod leaves;
 pub mod limits;
@@ -20,4 +21,4 @@ mod string_form;
 #[cfg(test)]
 mod testing;
 pub mod validation;
-pub mod versions;
+pub mod revision;

@@ -150,6 +150,8 @@ impl Checks {
             plan.follow_ups.clone_from(&routed.rule.follow_ups);
             plan.confirm = routed.rule.confirm;
             plan.restrictions.comment_required.clone_from(&routed.rule.comment_required);
+            plan.changes_within = routed.rule.changes_within;
+            plan.submitter_link = routed.rule.submitter_link;
             match routed.route {
                 Ok(Route::Decided(verdict)) => plan.rule_decision = Some(verdict),
                 Ok(Route::Stages(stages)) => {
@@ -171,7 +173,7 @@ impl Checks {
                 self.report("$.approval.stages[0].reviewers", why);
             }
         }
-        plan.calendar = rules.calendar_for(&plan.stages, &plan.absences, at);
+        plan.calendar = rules.calendar_for(&plan.stages, plan.changes_within, &plan.absences, at);
     }
 
     /// Reports a submission that is too large to be sent to as many people.

@@ -49,6 +49,9 @@ pub struct Applies {
     pub tell_submitter: bool,
     pub confirm: bool,
     pub comment_required: Vec<Verdict>,
+    /// How long changes that were requested wait for the submitter.
+    pub changes_within: Wait,
+    pub submitter_link: bool,
     pub follow_ups: FollowUps,
 }
 
@@ -182,6 +185,8 @@ impl Policy {
             tell_submitter: rule.tell_submitter,
             confirm: rule.confirm,
             comment_required: rule.comment_required.clone(),
+            changes_within: rule.changes_within,
+            submitter_link: rule.submitter_link,
             follow_ups: rule.follow_ups.clone(),
         }
     }
@@ -356,6 +361,9 @@ impl Applies {
         if self.tell_submitter {
             writeln!(f, "{submitter} gets a mail when people are first asked.\n")?;
         }
+        if self.submitter_link {
+            writeln!(f, "{submitter} gets a link to their own page when people are first asked.\n")?;
+        }
         for (i, stage) in stages.iter().enumerate() {
             stage.write(f, i + 1, submitter)?;
         }
@@ -364,6 +372,10 @@ impl Applies {
         }
         for verdict in &self.comment_required {
             writeln!(f, "A comment is required to {}.\n", verdict.terms().name)?;
+        }
+        if self.changes_within != Wait::default() {
+            let within = self.changes_within;
+            writeln!(f, "Changes that are requested wait {within} for the submitter.\n")?;
         }
         Ok(())
     }

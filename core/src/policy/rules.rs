@@ -37,6 +37,10 @@ pub struct Rule {
     pub confirm: bool,
     /// The verdicts that count only with a comment.
     pub comment_required: Vec<Verdict>,
+    /// How long changes that were requested wait for the submitter.
+    pub changes_within: Wait,
+    /// Whether the submitter has a link of their own from the start.
+    pub submitter_link: bool,
 }
 
 impl Rule {

@@ -767,7 +767,7 @@ fn the_example_covers_a_company() {
     let policy = Policy::parse(text, "policy.toml", |_| Ok(holidays.to_owned()))
         .unwrap_or_else(|wrong| panic!("{wrong}"));
     let domains = Some(vec!["example.com".to_owned()]);
-    let allowed = Operators { may_decide: true, may_reassign_to: domains, may_withdraw: true };
+    let allowed = Operators { may_decide: true, may_reassign_to: domains, ..Operators::BY_RULES };
     assert_eq!(policy.operators(), &allowed);
     let (before, _) = text.split_once("\n[operators]\n").expect("what operators may do");
     assert!(before.lines().next_back().is_some_and(|line| line.starts_with("# ")), "and why");
@@ -790,7 +790,7 @@ fn the_example_covers_a_company() {
     assert_eq!(stages[0].quorum, Quorum::Any);
     let at: Timestamp = "2026-11-24T08:00:00Z".parse().expect("a time");
     assert!(policy.absences_for(&stages, at).is_empty());
-    assert!(policy.calendar_for(&stages, &[], at).is_some());
+    assert!(policy.calendar_for(&stages, Wait::default(), &[], at).is_some());
 }
 
 /// Who was superseded can stand in again, and a level in which all are asked already takes no time.

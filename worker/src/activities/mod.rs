@@ -135,18 +135,16 @@ impl Countersign {
         let submitter = leaves.submitter(to_ask);
         let invited = leaves.invite(to_ask, rules.as_deref(), at);
         let calendar = plan.calendar.clone().unwrap_or_default();
-        let time = match to_ask.whom {
-            Whom::Level(level) => {
-                plan.stages.get(to_ask.stage).and_then(|stage| stage.level(level))
-            }
-            Whom::Replacement(..) | Whom::Reissue { .. } | Whom::Submitter => None,
-        };
         let due = match to_ask.whom {
+            Whom::Level(level) => {
+                let level = plan.stages.get(to_ask.stage).and_then(|stage| stage.level(level));
+                level.map(|(_, time)| schedule(time, &calendar, at))
+            }
             Whom::Submitter => {
                 let deadline = plan.changes_within.after(at, &calendar);
                 Some(Due { deadline, reminders: Vec::new() })
             }
-            _ => time.map(|(_, time)| schedule(time, &calendar, at)),
+            Whom::Replacement(..) | Whom::Reissue { .. } => None,
         };
         if matches!(to_ask.whom, Whom::Level(level) if level > 0) {
             metrics().approvals.escalated();
@@ -498,7 +496,7 @@ impl Countersign {
             return Ok(None);
         }
         let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
-        Ok(Some(Leaves { chain, plan: &plan, key }.submitter_link()))
+        Ok(Some(Leaves { chain, plan: &plan, key }.submitters_link()))
     }
 
     /// A sealed outcome with its signature, which is the one that `conclude` has returned.
