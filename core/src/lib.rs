@@ -17,8 +17,8 @@ pub mod outcome;
 pub mod policy;
 #[cfg(test)]
 mod properties;
+pub mod revision;
 mod string_form;
 #[cfg(test)]
 mod testing;
 pub mod validation;
-pub mod revision;

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use crate::{
     approval::{
-        Approval, Basis, By, ChangeRequest, EmailAddress, End, Entry, OnDeadline, Reason, Seat, SeatStatus, Signed, Stage,
-        Status, Verdict, Vote,
+        Approval, Basis, By, ChangeRequest, EmailAddress, End, Entry, OnDeadline, Reason, Seat,
+        SeatStatus, Signed, Stage, Status, Verdict, Vote,
     },
     limits::MAX_NAME_BYTES,
     policy::{FollowUp, Plan},
@@ -258,7 +258,9 @@ pub fn reason(approval: &Approval) -> String {
             format!("{reviewer} requested changes in {stage}.")
         }
         Reason::NotRevised { stage } => {
-            format!("The changes that {stage} requested were not made in time, which ends the approval.")
+            format!(
+                "The changes that {stage} requested were not made in time, which ends the approval."
+            )
         }
         Reason::Votes { verdict, reviewers, .. } => {
             format!("{} by {}.", decided(verdict), names(&reviewers))

@@ -362,7 +362,10 @@ impl Applies {
             writeln!(f, "{submitter} gets a mail when people are first asked.\n")?;
         }
         if self.submitter_link {
-            writeln!(f, "{submitter} gets a link to their own page when people are first asked.\n")?;
+            writeln!(
+                f,
+                "{submitter} gets a link to their own page when people are first asked.\n"
+            )?;
         }
         for (i, stage) in stages.iter().enumerate() {
             stage.write(f, i + 1, submitter)?;

@@ -9,10 +9,9 @@ use countersign_protos::Chain;
 
 use crate::{
     approval::Operators,
-    leaves,
+    commands, leaves,
     outcome::{claims, outcome, routed_by},
     testing::Schema,
-    commands,
 };
 
 fn routing() -> Routing {
