@@ -235,3 +235,6 @@ impl Open {
         matches!(self.approval.status(), Status::ChangesRequested(_))
     }
 }
+
+#[cfg(test)]
+mod tests;
