@@ -1,5 +1,7 @@
 //! What holds of an approval for every sequence of events.
 
+mod alphabet;
+
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
