@@ -9,6 +9,7 @@
 
 pub mod approval;
 pub mod diagnosis;
+pub mod fields;
 pub mod leaves;
 pub mod limits;
 pub mod money;

@@ -5,6 +5,7 @@
 
 mod approval_id;
 mod confirmation;
+mod decimal;
 mod digest;
 mod json;
 mod jws;
@@ -17,6 +18,7 @@ mod schemas;
 mod seal;
 mod verdict;
 
+pub mod answers;
 pub mod names;
 pub mod payload;
 pub mod settings;
@@ -25,6 +27,7 @@ pub mod text;
 
 pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash};
 pub use confirmation::Pressed;
+pub use decimal::Written;
 pub use digest::{action_digest, digest, execution_key, is_newer};
 pub use json::{Json, MAX_DEPTH, MAX_NUMBER};
 pub use jws::{Claims, InvalidJws, Jwks};

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use countersign_protos::{action_digest, digest, v1::Submission};
+use countersign_protos::{
+    action_digest, digest,
+    v1::{Field, Submission},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Absence, Calendar, TimePlan};
@@ -67,11 +70,10 @@ impl Plan {
         submitter: EmailAddress,
         stages: Vec<PlannedStage>,
     ) -> Self {
-        let json = serde_json::to_value(&submission).unwrap_or_default();
         let document = submission.document.as_ref();
         let action = document.and_then(|document| document.action.as_ref());
         Self {
-            digest: digest(&json),
+            digest: digest_of(&submission),
             action_digest: action.map(action_digest).unwrap_or_default(),
             submission,
             submitter,
@@ -90,6 +92,17 @@ impl Plan {
             version: versions::CURRENT,
         }
     }
+
+    /// The same, where those who decide fill in these.
+    pub fn with_fields(mut self, fields: Vec<Field>) -> Self {
+        self.submission.fields = fields;
+        self.digest = digest_of(&self.submission);
+        self
+    }
+}
+
+fn digest_of(submission: &Submission) -> String {
+    digest(&serde_json::to_value(submission).unwrap_or_default())
 }
 
 /// A stage for one submission.

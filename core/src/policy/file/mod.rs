@@ -4,6 +4,7 @@ mod arguments;
 mod calendar;
 mod diagnostics;
 mod expectations;
+mod fields;
 mod ical;
 mod keys;
 mod meant;
@@ -346,6 +347,7 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
     };
     let confirm = wants(table, "confirm");
     let comment_required = comment_required(table);
+    let fields = fields::read(table);
     let rule = Rule {
         name,
         when,
@@ -355,6 +357,7 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
         follow_ups,
         confirm,
         comment_required,
+        fields,
     };
     (table.reported() == before).then_some(rule)
 }
