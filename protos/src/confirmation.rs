@@ -81,11 +81,12 @@ impl GenuineLink {
         seconds: i64,
     ) -> [u8; 32] {
         let (comment, seconds) = (comment_hash(&text::comment(comment)), seconds.to_be_bytes());
+        let answers = answers::hash(answers);
         let parts = [
             self.hash().as_str().as_bytes(),
             verdict.terms().name.as_bytes(),
             comment.as_bytes(),
-            answers::hash(answers).as_bytes(),
+            answers.as_bytes(),
             &seconds,
         ];
         self.key().mac("confirmation", &parts)
