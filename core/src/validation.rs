@@ -153,6 +153,8 @@ impl Checks {
             plan.follow_ups.clone_from(&routed.rule.follow_ups);
             plan.confirm = routed.rule.confirm;
             plan.restrictions.comment_required.clone_from(&routed.rule.comment_required);
+            plan.changes_within = routed.rule.changes_within;
+            plan.submitter_link = routed.rule.submitter_link;
             match routed.fields {
                 Ok(fields) => plan = plan.with_fields(fields),
                 Err(problems) => self.problems.extend(problems),
@@ -178,7 +180,7 @@ impl Checks {
                 self.report("$.approval.stages[0].reviewers", why);
             }
         }
-        plan.calendar = rules.calendar_for(&plan.stages, &plan.absences, at);
+        plan.calendar = rules.calendar_for(&plan.stages, plan.changes_within, &plan.absences, at);
         plan
     }
 

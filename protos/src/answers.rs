@@ -29,14 +29,20 @@ const MAX_DIGITS: usize = 15;
 /// What an answer has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Up to [`MAX_CHARS`], in lines.
     Text,
+    /// An exact decimal.
     Number,
+    /// One of the field's choices, as it is written there.
     Choice,
+    /// `yes` or `no`.
     YesNo,
+    /// A calendar date, such as `2026-11-30`.
     Date,
 }
 
 impl Kind {
+    /// As they are listed for people.
     pub const ALL: [Kind; 5] = [Kind::Text, Kind::Number, Kind::Choice, Kind::YesNo, Kind::Date];
 
     /// As fields name it.
@@ -71,32 +77,44 @@ impl Field {
 pub struct Wrong {
     /// The field's, or what was given as one.
     pub name: String,
+    /// Why it is none.
     pub why: NotAnAnswer,
 }
 
 /// Why something is no answer, behind the name of its field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnAnswer {
+    /// The verdict needs one.
     #[error("is required to {0}")]
     Missing(&'static str),
+    /// With its number of characters.
     #[error("has {} characters; at most {} fit", grouped(.0), grouped(&MAX_CHARS))]
     TooLong(usize),
+    /// All of them together are too long.
     #[error("is too long: all answers together have at most {} bytes", grouped(&MAX_BYTES))]
     TooMuch,
+    /// Not in the form of one.
     #[error("must be a decimal number, such as 1500 or -12.5, with a point before its decimals")]
     NotANumber,
+    /// A separator with three digits behind it may group thousands.
     #[error("could mean {thousands} or {decimals}: write one of them")]
     Ambiguous { thousands: String, decimals: String },
+    /// More than every program keeps.
     #[error("must have at most 15 digits before its point, and 15 behind it")]
     TooManyDigits,
+    /// None of those there are.
     #[error("must be one of its choices")]
     NotAChoice,
+    /// Neither.
     #[error("must be yes or no")]
     NotYesOrNo,
+    /// Not a day of the calendar.
     #[error("must be a date, such as 2026-11-30")]
     NotADate,
+    /// Its field cannot be checked.
     #[error("is of a type that only a newer version knows")]
     Unknown,
+    /// No field has this name.
     #[error("is not asked for")]
     NotAsked,
 }

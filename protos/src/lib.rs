@@ -6,6 +6,7 @@
 mod approval_id;
 mod confirmation;
 mod decimal;
+mod differences;
 mod digest;
 mod json;
 mod jws;
@@ -25,10 +26,13 @@ pub mod settings;
 pub mod submission;
 pub mod text;
 
-pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash};
+pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash, Role};
 pub use confirmation::Pressed;
 pub use decimal::Written;
-pub use digest::{action_digest, digest, execution_key, is_newer};
+pub use differences::{Difference, differences};
+pub use digest::{
+    action_digest, digest, digest_of_version, execution_key, is_newer, revision_digest,
+};
 pub use json::{Json, MAX_DEPTH, MAX_NUMBER};
 pub use jws::{Claims, InvalidJws, Jwks};
 pub use keys::{

@@ -25,7 +25,7 @@ pub enum Statement<'a> {
         to: &'a str,
         reason: &'a str,
     },
-    /// Replaces what is to be decided by what has this digest.
+    /// Replaces what is to be decided by what has this [digest](crate::revision_digest).
     Revise {
         digest: &'a str,
     },

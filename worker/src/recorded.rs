@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    approval::{Due, EmailAddress, Entry, Invited, OnDeadline, ToAsk},
+    approval::{Due, EmailAddress, Entry, Invited, OnDeadline, SubmitterLink, ToAsk},
     policy::{FollowUp, Plan},
 };
 
@@ -111,8 +111,12 @@ pub struct Issued {
     /// As asked for: a replay may see another time, and deputies depend on it.
     pub opened_at: Timestamp,
     pub invited: Vec<Invited>,
-    /// `None` for a replacement or a new link, which do not change the stage's deadline.
+    /// `None` for a replacement or a new link, which do not change the stage's deadline. For changes that were
+    /// requested, until when they wait for the submitter.
     pub due: Option<Due>,
+    /// The submitter's link, where it is sent together with these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitter: Option<SubmitterLink>,
 }
 
 /// The input of `request_approval`: a request to one reviewer, or a reminder.

@@ -32,6 +32,7 @@ pub(crate) fn issued(issue: &Issue, links: &[&str]) -> Issued {
         Whom::Replacement(_, to) | Whom::Reissue { reviewer: to, .. } => {
             (std::slice::from_ref(to), None)
         }
+        Whom::Submitter => (&[][..], None),
         Whom::Level(level) => {
             let stage = &plan.stages[issue.to_ask.stage];
             let (reviewers, time) = stage.level(*level).expect("a level");
@@ -45,6 +46,7 @@ pub(crate) fn issued(issue: &Issue, links: &[&str]) -> Issued {
         opened_at: issue.opened_at,
         invited: reviewers.iter().zip(links).map(invite).collect(),
         due: time.map(|time| schedule(time, &calendar, issue.opened_at)),
+        submitter: None,
     }
 }
 

@@ -12,9 +12,11 @@ mod quorum;
 mod reason;
 mod restrictions;
 mod stage;
+mod submitter;
 mod superseded;
 
 use countersign_protos::{
+    MAX_REVISIONS,
     answers::{self, Answers},
     v1::{Answer, Field, Proof},
 };
@@ -30,6 +32,7 @@ pub use stage::{
     By, Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage, StagePlan,
     Vote, Whom,
 };
+pub use submitter::{NotRevised, NotWithdrawn, Reviser, Signed, SubmitterLink};
 pub use superseded::Superseded;
 
 use crate::limits::MAX_SEATS;
@@ -46,6 +49,9 @@ pub struct Approval {
     fields: Vec<Field>,
     rule_decision: Option<RuleDecision>,
     withdrawn: Option<Withdrawal>,
+    /// The number of revisions before.
+    version: u32,
+    submitter_link: Option<SubmitterLink>,
     journal: Vec<Entry>,
 }
 
@@ -59,11 +65,13 @@ pub struct RuleDecision {
 }
 
 /// A withdrawal before a decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Withdrawal {
     pub at: Timestamp,
     /// The text given with it; may be empty.
     pub reason: String,
+    /// Where the submitter did so by their link.
+    pub signed: Option<Signed>,
 }
 
 /// Where an approval stands, and since when.
@@ -75,10 +83,25 @@ pub enum Status<'a> {
     Approved(Basis<'a>, Timestamp),
     /// A stage rejected, or a rule did.
     Rejected(Basis<'a>, Timestamp),
-    /// A stage's deadline ended the approval undecided.
+    /// A reviewer has asked for changes, which wait for the submitter.
+    ChangesRequested(ChangeRequest<'a>),
+    /// A stage's deadline ended the approval undecided, or changes that were requested in it were not made in time.
     Expired(&'a Stage, Timestamp),
     /// It was withdrawn before a decision.
     Withdrawn(&'a Withdrawal),
+}
+
+/// What a reviewer has asked for, instead of deciding.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChangeRequest<'a> {
+    /// The stage's position, from 0.
+    pub position: usize,
+    pub stage: &'a Stage,
+    pub seat: &'a Seat,
+    /// Its comment says what to change.
+    pub vote: &'a Vote,
+    /// Until when it waits for the submitter. `None` until they have a link.
+    pub deadline: Option<Timestamp>,
 }
 
 /// What an approval was decided by.
@@ -189,15 +212,6 @@ pub enum NotReissued {
     TooMany { wanted: usize, left: usize },
 }
 
-/// Why an approval is not withdrawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotWithdrawn {
-    #[error("the rules do not let operators withdraw (`may_withdraw` in [operators])")]
-    NotAllowed,
-    #[error("it is decided already")]
-    Decided,
-}
-
 /// The identity of who did something, where nobody knows any, as of who cancels a workflow.
 pub const UNKNOWN: &str = "unknown";
 
@@ -233,21 +247,36 @@ impl Approval {
     ) -> Self {
         assert!(!plans.is_empty(), "an approval has at least one stage");
         let stages = plans.into_iter().map(Stage::new).collect();
-        let (rule_decision, withdrawn, journal) = (None, None, Vec::new());
-        let fields = Vec::new();
-        Self { submitter, stages, restrictions, fields, rule_decision, withdrawn, journal }
+        Self { restrictions, stages, ..Self::blank(submitter) }
     }
 
     /// An approval that a rule decides.
     pub fn decided_by_rule(submitter: EmailAddress, rule_decision: RuleDecision) -> Self {
-        let (rule_decision, restrictions) = (Some(rule_decision), Restrictions::default());
-        let (stages, fields, withdrawn, journal) = (Vec::new(), Vec::new(), None, Vec::new());
-        Self { submitter, stages, restrictions, fields, rule_decision, withdrawn, journal }
+        Self { rule_decision: Some(rule_decision), ..Self::blank(submitter) }
+    }
+
+    fn blank(submitter: EmailAddress) -> Self {
+        Self {
+            submitter,
+            stages: Vec::new(),
+            restrictions: Restrictions::default(),
+            fields: Vec::new(),
+            rule_decision: None,
+            withdrawn: None,
+            version: 0,
+            submitter_link: None,
+            journal: Vec::new(),
+        }
     }
 
     /// The same, where those who decide fill in these.
     pub fn with_fields(self, fields: Vec<Field>) -> Self {
         Self { fields, ..self }
+    }
+
+    /// The same, of a submission that was revised so many times before.
+    pub fn of_version(self, version: u32) -> Self {
+        Self { version, ..self }
     }
 
     pub fn submitter(&self) -> &EmailAddress {
@@ -276,7 +305,7 @@ impl Approval {
         for (position, stage) in self.stages.iter().enumerate() {
             last = stage;
             match stage.end() {
-                None => return Status::Pending(position, stage),
+                None => return self.undecided(position, stage),
                 Some((End::Approved, _)) => {}
                 Some((End::Rejected, at)) => return Status::Rejected(Basis::Stage(stage), at),
                 Some((End::Expired, at)) => return Status::Expired(stage, at),
@@ -286,12 +315,22 @@ impl Approval {
         Status::Approved(Basis::Stage(last), at)
     }
 
-    /// Whether it has its final status.
-    pub fn is_final(&self) -> bool {
-        self.pending().is_none()
+    fn undecided<'a>(&self, position: usize, stage: &'a Stage) -> Status<'a> {
+        match stage.change_request() {
+            Some((seat, vote)) => {
+                let deadline = stage.deadline_of_changes();
+                Status::ChangesRequested(ChangeRequest { position, stage, seat, vote, deadline })
+            }
+            None => Status::Pending(position, stage),
+        }
     }
 
-    /// The position of the stage whose reviewers are being asked.
+    /// Whether it has its final status.
+    pub fn is_final(&self) -> bool {
+        self.current().is_none()
+    }
+
+    /// The position of the stage whose reviewers are being asked. `None` while changes are requested.
     pub fn open(&self) -> Option<usize> {
         self.pending().filter(|stage| self.stages[*stage].opened_at().is_some())
     }
@@ -304,7 +343,7 @@ impl Approval {
     /// Who has to be asked now: the next stage, the next level of the open one, or somebody in
     /// another's place.
     pub fn to_ask(&self) -> Option<ToAsk> {
-        let stage = self.pending()?;
+        let stage = self.current()?;
         let open = &self.stages[stage];
         let whom = open.whom()?;
         let mut taken = open.taken(&whom);
@@ -331,7 +370,7 @@ impl Approval {
         if matches!(&ballot.claim, Claim::Reviewer(reviewer) if reviewer == submitter) {
             return Receipt::SelfVote;
         }
-        let open = self.open();
+        let open = self.current().filter(|stage| self.stages[*stage].opened_at().is_some());
         // Somebody with seats in two stages means the one that is open, or else the last one.
         let newest_first = (0..self.stages.len()).rev();
         let seat = open
@@ -346,11 +385,14 @@ impl Approval {
             Some(_) => Receipt::Contradiction,
             None if seat.status == SeatStatus::Superseded => Receipt::Superseded,
             None if open != Some(i) => Receipt::StageNotOpen,
+            None if self.stages[i].change_request().is_some() => Receipt::ChangesRequested,
             None if self.requires_link() && matches!(seat.by(&ballot), By::Operator(_)) => {
                 Receipt::LinkRequired
             }
+            None if ballot.verdict == Verdict::RequestChanges && !self.has_revisions_left() => {
+                Receipt::NoMoreChanges
+            }
             None if self.restrictions.lacks_comment(&ballot) => Receipt::CommentRequired,
-            None if ballot.verdict == Verdict::RequestChanges => Receipt::NoMoreChanges,
             None => match answers {
                 Ok(answers) => {
                     self.journal.push(Entry::Voted { ballot: ballot.clone(), at: now });
@@ -474,41 +516,6 @@ impl Approval {
         }
     }
 
-    /// Withdraws the approval, as an operator who claims this identity wants it.
-    ///
-    /// # Errors
-    /// Why that is impossible.
-    pub fn withdraw(
-        &mut self,
-        reason: String,
-        identity: String,
-        now: Timestamp,
-    ) -> Result<(), NotWithdrawn> {
-        match () {
-            () if !self.restrictions.operators.may_withdraw => Err(NotWithdrawn::NotAllowed),
-            () if self.is_final() => Err(NotWithdrawn::Decided),
-            () => {
-                self.end_withdrawn(reason, identity, now);
-                Ok(())
-            }
-        }
-    }
-
-    /// Withdraws the approval because its workflow is cancelled, unless it is decided: the rules cannot forbid
-    /// that, and nobody knows by whom. Returns whether it was withdrawn.
-    pub fn cancel(&mut self, reason: String, now: Timestamp) -> bool {
-        let pending = !self.is_final();
-        if pending {
-            self.end_withdrawn(reason, UNKNOWN.to_owned(), now);
-        }
-        pending
-    }
-
-    fn end_withdrawn(&mut self, reason: String, identity: String, now: Timestamp) {
-        self.withdrawn = Some(Withdrawal { at: now, reason: reason.clone() });
-        self.journal.push(Entry::Withdrawn { reason, identity, at: now });
-    }
-
     /// Records that an operator who claims this identity had one reviewer reminded, or all.
     pub fn reminded(&mut self, reviewer: Option<EmailAddress>, identity: String, now: Timestamp) {
         self.journal.push(Entry::Reminded { reviewer, identity, at: now });
@@ -516,7 +523,7 @@ impl Approval {
 
     /// Applies the time: passes the open stage's deadline, or returns who has to be reminded.
     pub fn tick(&mut self, now: Timestamp) -> Vec<EmailAddress> {
-        let Some(stage) = self.pending() else { return Vec::new() };
+        let Some(stage) = self.current() else { return Vec::new() };
         if self.stages[stage].is_due(now) {
             self.journal.push(Entry::TimePassed { at: now });
         }
@@ -525,7 +532,7 @@ impl Approval {
 
     /// When [`tick`](Self::tick) next has an effect. `None` also while the next level has to be asked.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.open_stage()?.next_deadline()
+        self.stages[self.current()?].next_deadline()
     }
 
     /// Whether the open stage waits for people none of whom can be reached.
@@ -553,15 +560,25 @@ impl Approval {
         people.cloned().collect()
     }
 
-    /// The position of the stage that the approval waits for.
+    /// The position of the stage that waits for reviewers.
     fn pending(&self) -> Option<usize> {
+        self.current().filter(|stage| self.stages[*stage].change_request().is_none())
+    }
+
+    /// The position of the stage that waits, for reviewers or for the submitter.
+    fn current(&self) -> Option<usize> {
         match self.status() {
-            Status::Pending(position, _) => Some(position),
+            Status::Pending(position, _)
+            | Status::ChangesRequested(ChangeRequest { position, .. }) => Some(position),
             Status::Approved(..)
             | Status::Rejected(..)
             | Status::Expired(..)
             | Status::Withdrawn(_) => None,
         }
+    }
+
+    fn has_revisions_left(&self) -> bool {
+        self.version < MAX_REVISIONS
     }
 }
 

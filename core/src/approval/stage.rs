@@ -96,7 +96,9 @@ pub struct Stage {
     escalates: bool,
     /// Reviewers who have to be replaced, and by whom; by themselves where they get a new link.
     replacements: Vec<(EmailAddress, EmailAddress)>,
-    /// When the last deadline passed without a decision.
+    /// Until when changes that were requested wait for the submitter.
+    changes_due: Option<Timestamp>,
+    /// When the last deadline passed without a decision, or that of the changes without a revision.
     timed_out: Option<Timestamp>,
 }
 
@@ -180,6 +182,8 @@ pub enum Whom {
         /// The hash of the link that they have: nobody knows that of one which was never issued.
         old_link: String,
     },
+    /// Whoever submitted it, for the changes that were requested.
+    Submitter,
 }
 
 /// How a decision came.
@@ -232,6 +236,7 @@ impl Invited {
     fn can_be_among(&self, whom: &Whom) -> bool {
         match whom {
             Whom::Level(_) | Whom::Replacement(..) => true,
+            Whom::Submitter => false,
             Whom::Reissue { reviewer, on_behalf_of, instead_of, .. } => {
                 (&self.reviewer, &self.on_behalf_of, &self.instead_of)
                     == (reviewer, on_behalf_of, instead_of)
@@ -286,6 +291,7 @@ impl Stage {
             reminded: 0,
             escalates: false,
             replacements: Vec::new(),
+            changes_due: None,
             timed_out: None,
         }
     }
@@ -382,6 +388,9 @@ impl Stage {
 
     /// How and when it ended.
     pub fn end(&self) -> Option<(End, Timestamp)> {
+        if self.change_request().is_some() {
+            return self.timed_out.map(|at| (End::Expired, at));
+        }
         self.quorum_reached().or_else(|| {
             let end = match self.on_deadline() {
                 OnDeadline::Expire => End::Expired,
@@ -401,6 +410,29 @@ impl Stage {
             OnDeadline::Approve if self.seats.iter().any(rejects) => OnDeadline::Reject,
             planned => planned,
         }
+    }
+
+    /// The vote that asks for changes: it pauses the stage for good.
+    pub fn change_request(&self) -> Option<(&Seat, &Vote)> {
+        let votes = self.seats.iter().filter_map(|seat| Some((seat, seat.vote.as_ref()?)));
+        votes.into_iter().find(|(_, vote)| vote.verdict == Verdict::RequestChanges)
+    }
+
+    pub(super) fn has_votes(&self) -> bool {
+        self.seats.iter().any(|seat| seat.vote.is_some())
+    }
+
+    /// Whether changes are requested of which the submitter does not know yet.
+    pub(super) fn waits_for_submitter(&self) -> bool {
+        self.change_request().is_some() && self.changes_due.is_none()
+    }
+
+    pub(super) fn deadline_of_changes(&self) -> Option<Timestamp> {
+        self.changes_due
+    }
+
+    pub(super) fn set_deadline_of_changes(&mut self, deadline: Timestamp) {
+        self.changes_due = Some(deadline);
     }
 
     /// Whether its deadline ended it, rather than its reviewers.
@@ -425,6 +457,9 @@ impl Stage {
 
     /// Whom it has to ask next, while it has not ended.
     pub(super) fn whom(&self) -> Option<Whom> {
+        if self.change_request().is_some() {
+            return self.changes_due.is_none().then_some(Whom::Submitter);
+        }
         if self.levels == 0 || self.escalates {
             return Some(Whom::Level(self.levels));
         }
@@ -454,6 +489,7 @@ impl Stage {
             Whom::Reissue { reviewer, .. } => {
                 self.represented_besides(self.seat_that_waits(reviewer)).cloned().collect()
             }
+            Whom::Submitter => Vec::new(),
         }
     }
 
@@ -484,6 +520,7 @@ impl Stage {
                 let Some(seat) = self.seat_that_waits(from) else { return Vec::new() };
                 vec![seat]
             }
+            Whom::Submitter => return Vec::new(),
         };
         let round = self.seats.len() as u32;
         let invited = invited.into_iter().filter(|one| one.can_be_among(&whom));
@@ -509,6 +546,7 @@ impl Stage {
             Whom::Level(_) if !self.can_spare(&leaving) => Vec::new(),
             // A replacement takes nobody away, so that it decides nothing.
             Whom::Level(_) | Whom::Replacement(..) | Whom::Reissue { .. } => leaving,
+            Whom::Submitter => Vec::new(),
         };
         self.supersede(&superseded);
         self.escalate_if_nobody_is_reached();
@@ -643,6 +681,10 @@ impl Stage {
     }
 
     pub(super) fn tick(&mut self, now: Timestamp) -> Vec<EmailAddress> {
+        if self.change_request().is_some() {
+            self.timed_out = self.is_due(now).then_some(now);
+            return Vec::new();
+        }
         let Some(due) = self.due.as_ref().filter(|_| self.is_due(now)) else { return Vec::new() };
         if now >= due.deadline {
             match self.has_next_level() {
@@ -656,6 +698,9 @@ impl Stage {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        if self.change_request().is_some() {
+            return self.changes_due;
+        }
         let due = self.due.as_ref().filter(|_| !self.escalates)?;
         let reminder = due.reminders.get(self.reminded).filter(|time| **time < due.deadline);
         Some(*reminder.unwrap_or(&due.deadline))

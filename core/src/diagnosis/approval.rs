@@ -164,7 +164,7 @@ impl Approval {
     }
 
     fn is_decided(&self) -> bool {
-        !matches!(self.status.as_str(), "" | "PENDING")
+        !matches!(self.status.as_str(), "" | "PENDING" | "CHANGES_REQUESTED")
     }
 
     /// Its deadline, if it should have taken effect by now.

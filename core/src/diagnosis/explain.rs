@@ -131,6 +131,7 @@ fn stands(case: &Case, now: Timestamp) -> String {
     }
     match state {
         Ok(state) if state.status() == v1::Status::Pending => pending(state, now),
+        Ok(state) if state.status() == v1::Status::ChangesRequested => sent_back(state, now),
         Ok(state) => {
             let when = state.decided_at.as_ref().and_then(timestamp);
             let status = state.status().as_str_name();
@@ -184,6 +185,21 @@ fn pending(state: &ApprovalState, now: Timestamp) -> String {
         stage.quorum,
         listed(&asked),
         opened.map(|opened| moment(opened, now)).unwrap_or_default(),
+    )
+}
+
+/// Where an approval stands that waits for its submitter.
+fn sent_back(state: &ApprovalState, now: Timestamp) -> String {
+    let request = state.change_request.clone().unwrap_or_default();
+    let vote = request.vote.unwrap_or_default();
+    let since = at(vote.decided_at.as_ref().and_then(timestamp), now);
+    let until = match request.deadline.as_ref().and_then(timestamp) {
+        Some(deadline) => format!(" until {}, then it expires", moment(deadline, now)),
+        None => String::new(),
+    };
+    format!(
+        "CHANGES_REQUESTED: {} requested changes in stage {:?}{since}; it waits for the submitter{until}.",
+        vote.reviewer, request.stage
     )
 }
 

@@ -279,7 +279,7 @@ fn what_could_not_have_happened_is_refused() {
     };
     let withdrawn = |identity: &str| {
         let (reason, identity) = (String::new(), identity.to_owned());
-        [&journal[..3], &[Entry::Withdrawn { reason, identity, at: at(3) }]].concat()
+        [&journal[..3], &[Entry::Withdrawn { reason, identity, signed: None, at: at(3) }]].concat()
     };
     let no_votes = Operators { may_decide: false, ..Operators::default() };
     let elsewhere = Some(vec!["elsewhere.example".to_owned()]);

@@ -51,6 +51,9 @@ pub struct Applies {
     pub comment_required: Vec<Verdict>,
     /// What those who decide fill in, those of the submission too.
     pub fields: Vec<Field>,
+    /// How long changes that were requested wait for the submitter.
+    pub changes_within: Wait,
+    pub submitter_link: bool,
     pub follow_ups: FollowUps,
 }
 
@@ -189,6 +192,8 @@ impl Policy {
             confirm: rule.confirm,
             comment_required: rule.comment_required.clone(),
             fields,
+            changes_within: rule.changes_within,
+            submitter_link: rule.submitter_link,
             follow_ups: rule.follow_ups.clone(),
         }
     }
@@ -363,6 +368,12 @@ impl Applies {
         if self.tell_submitter {
             writeln!(f, "{submitter} gets a mail when people are first asked.\n")?;
         }
+        if self.submitter_link {
+            writeln!(
+                f,
+                "{submitter} gets a link to their own page when people are first asked.\n"
+            )?;
+        }
         for (i, stage) in stages.iter().enumerate() {
             stage.write(f, i + 1, submitter)?;
         }
@@ -376,6 +387,10 @@ impl Applies {
             writeln!(f, "Those who decide fill in:")?;
             self.fields.iter().try_for_each(|field| write_field(f, field))?;
             writeln!(f)?;
+        }
+        if self.changes_within != Wait::default() {
+            let within = self.changes_within;
+            writeln!(f, "Changes that are requested wait {within} for the submitter.\n")?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use countersign_protos::{
 };
 
 use super::{
-    Absence, Calendar, PlannedLevel, PlannedStage, Policy,
+    Absence, Calendar, PlannedLevel, PlannedStage, Policy, Wait,
     absence::{concerning, too_few_left},
     rules::{Ask, Aspect, Decision, Escalation, Facts, Rule, RuleStage},
 };
@@ -97,6 +97,7 @@ impl Policy {
     pub fn calendar_for(
         &self,
         stages: &[PlannedStage],
+        changes_within: Wait,
         absences: &[Absence],
         at: jiff::Timestamp,
     ) -> Option<Calendar> {
@@ -104,7 +105,8 @@ impl Policy {
             let levels = stage.escalations.iter().map(|level| &level.time);
             levels.chain([&stage.time]).any(super::TimePlan::needs_calendar)
         };
-        (!absences.is_empty() || stages.iter().any(needed))
+        let in_working_time = changes_within.is_working_time() || stages.iter().any(needed);
+        (!absences.is_empty() || in_working_time)
             .then(|| self.calendar.from_date_on(self.calendar.date(at)))
     }
 

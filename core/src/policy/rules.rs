@@ -39,6 +39,10 @@ pub struct Rule {
     pub comment_required: Vec<Verdict>,
     /// What those who decide fill in.
     pub fields: Vec<Field>,
+    /// How long changes that were requested wait for the submitter.
+    pub changes_within: Wait,
+    /// Whether the submitter has a link of their own from the start.
+    pub submitter_link: bool,
 }
 
 impl Rule {

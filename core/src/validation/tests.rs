@@ -9,10 +9,9 @@ use countersign_protos::Chain;
 
 use crate::{
     approval::Operators,
-    leaves,
+    commands, leaves,
     outcome::{claims, outcome, routed_by},
     testing::Schema,
-    versions,
 };
 
 fn routing() -> Routing {
@@ -140,12 +139,12 @@ fn what_is_recorded_of_any_time_is_read_again_as_it_is() {
 }
 
 #[test]
-fn a_plan_says_which_version_of_the_workflow_made_it() {
+fn a_plan_says_which_commands_its_workflow_makes() {
     let mut recorded = serde_json::to_value(plan(&minimal())).expect("JSON");
-    assert_eq!(recorded["version"], versions::CURRENT);
-    recorded["version"] = json!(versions::CURRENT - 1);
+    assert_eq!(recorded["commands"], commands::CURRENT);
+    recorded["commands"] = json!(commands::CURRENT - 1);
     let earlier: Plan = serde_json::from_value(recorded).expect("a plan");
-    assert!(earlier.version < versions::CURRENT);
+    assert!(earlier.commands < commands::CURRENT);
 }
 
 #[test]

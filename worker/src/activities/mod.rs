@@ -34,7 +34,7 @@ use self::{
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 use crate::{
-    approval::{Approval, EmailAddress, Stage, UNKNOWN, Whom},
+    approval::{Approval, Due, EmailAddress, Stage, UNKNOWN, Whom},
     leaves::{self, Leaves, SeatOf},
     mail::{Letter, Links, Writer},
     metrics::metrics,
@@ -127,19 +127,25 @@ impl Countersign {
         let (plan, key) = issue.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (to_ask, at) = (&issue.to_ask, issue.opened_at);
-        let invited = Leaves { chain, plan: &plan, key }.invite(to_ask, rules.as_deref(), at);
+        let leaves = Leaves { chain, plan: &plan, key };
+        let invited = leaves.invite(to_ask, rules.as_deref(), at);
+        let submitter = leaves.submitter(to_ask);
         let calendar = plan.calendar.clone().unwrap_or_default();
-        let time = match to_ask.whom {
+        let due = match to_ask.whom {
             Whom::Level(level) => {
-                plan.stages.get(to_ask.stage).and_then(|stage| stage.level(level))
+                let level = plan.stages.get(to_ask.stage).and_then(|stage| stage.level(level));
+                level.map(|(_, time)| schedule(time, &calendar, at))
+            }
+            Whom::Submitter => {
+                let deadline = plan.changes_within.after(at, &calendar);
+                Some(Due { deadline, reminders: Vec::new() })
             }
             Whom::Replacement(..) | Whom::Reissue { .. } => None,
         };
-        let due = time.map(|(_, time)| schedule(time, &calendar, at));
         if matches!(to_ask.whom, Whom::Level(level) if level > 0) {
             metrics().approvals.escalated();
         }
-        Ok(Issued { opened_at: at, invited, due })
+        Ok(Issued { opened_at: at, invited, due, submitter })
     }
 
     /// Computes the outcome anew from what certifies itself, seals and signs it.

@@ -35,7 +35,10 @@ pub(crate) use self::{
     votes::CountedVote,
 };
 use crate::{
-    approval::{Approval, Ballot, Claim, NotReassigned, NotReissued, Seat, Stage, ToAsk, Whom},
+    approval::{
+        Approval, Ballot, ChangeRequest, Claim, NotReassigned, NotReissued, Seat, Stage, Status,
+        ToAsk, Whom,
+    },
     outcome,
     policy::Plan,
     recorded::{Concluded, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest, Sealed},
@@ -463,6 +466,7 @@ impl Open {
             Whom::Reissue { reviewer, .. } => {
                 format!("Issue a new approval link for {name} to {reviewer}")
             }
+            Whom::Submitter => format!("Issue the submitter's link for the changes in {name}"),
             Whom::Level(0) => format!("Issue approval links for {name}"),
             Whom::Level(level) if is_fallback(*level) => format!("Ask the fallback of {name}"),
             Whom::Level(level) => format!("Escalate {name} (level {level})"),
@@ -475,12 +479,18 @@ impl Open {
     /// meanwhile, with the reason.
     fn ask(&mut self, issued: Issued) -> (Vec<Seat>, Option<(&'static str, String)>) {
         let to_ask = self.approval.to_ask();
-        let superseded = self.approval.ask(issued.invited, issued.due, issued.opened_at);
+        let Issued { opened_at, invited, due, submitter } = issued;
+        let is_sent_back = to_ask.as_ref().is_some_and(|to_ask| to_ask.whom == Whom::Submitter);
+        let for_changes = due.as_ref().filter(|_| is_sent_back).map(|due| due.deadline);
+        let superseded = self.approval.ask(invited, due, opened_at);
+        if let Some(link) = submitter {
+            self.approval.ask_submitter(link, for_changes, opened_at);
+        }
         let Some(ToAsk { stage, round, whom, .. }) = to_ask else { return (superseded, None) };
         let stage = &self.approval.stages()[stage];
         let is_pointless = stage.seats().len() == round as usize;
         match whom {
-            Whom::Level(_) => (superseded, None),
+            Whom::Level(_) | Whom::Submitter => (superseded, None),
             Whom::Replacement(from, to) => {
                 let why = match stage.undecided().any(|seat| seat.reviewer == from) {
                     true => NotReassigned::AskedAlready,
@@ -499,8 +509,13 @@ impl Open {
 
     /// When time next has an effect, and which.
     fn next_deadline(&self) -> Option<(Timestamp, String)> {
-        let stage = self.approval.open_stage()?;
         let due = self.approval.next_deadline()?;
+        if let Status::ChangesRequested(ChangeRequest { stage, .. }) = self.approval.status() {
+            let when = text::full_moment(Some(&to_message(due)), &self.time_zone);
+            let name = &stage.plan().name;
+            return Some((due, format!("Deadline for the changes of {name} ({when})")));
+        }
+        let stage = self.approval.open_stage()?;
         let what = if stage.deadline() == Some(due) { "Deadline of" } else { "Reminder for" };
         let when = text::full_moment(Some(&to_message(due)), &self.time_zone);
         Some((due, format!("{what} {} ({when})", stage.plan().name)))

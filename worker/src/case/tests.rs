@@ -457,7 +457,7 @@ fn open_for_fay(case: &mut Case, link: &str) {
         on_behalf_of: invitee.on_behalf_of,
         ..Invited::new(invitee.reviewer, link.into())
     });
-    let issued = Issued { opened_at: NOW, invited: invited.collect(), due: None };
+    let issued = Issued { opened_at: NOW, invited: invited.collect(), due: None, submitter: None };
     case.handle(Event::LinksIssued(issued), NOW);
 }
 
@@ -513,7 +513,12 @@ fn a_reassignment_that_comes_while_links_are_issued_counts_with_them() {
     let on_behalf_of = Some(address("fay"));
     let invited = Invited { on_behalf_of, ..Invited::new(address("dee"), "d".into()) };
     case.handle(
-        Event::LinksIssued(Issued { opened_at: NOW, invited: vec![invited], due: None }),
+        Event::LinksIssued(Issued {
+            opened_at: NOW,
+            invited: vec![invited],
+            due: None,
+            submitter: None,
+        }),
         NOW,
     );
     case.drain(NOW);
@@ -596,7 +601,15 @@ fn search_attributes_are_written_once_for_each_change_that_stays_within_a_stage(
 fn a_stage_without_anybody_or_a_deadline_is_not_waited_for() {
     let mut case = valid_case();
     case.next_issue(NOW).expect("somebody to ask");
-    case.handle(Event::LinksIssued(Issued { opened_at: NOW, invited: Vec::new(), due: None }), NOW);
+    case.handle(
+        Event::LinksIssued(Issued {
+            opened_at: NOW,
+            invited: Vec::new(),
+            due: None,
+            submitter: None,
+        }),
+        NOW,
+    );
     assert!(matches!(case.next(NOW), Step::Stuck));
 }
 

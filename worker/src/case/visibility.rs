@@ -56,7 +56,7 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         webhook_error: open.ending.webhook.error().to_owned(),
         follow_up_error: open.ending.follow_up_error().to_owned(),
         digest: open.plan.digest.clone(),
-        operator_actions: operator_actions(approval),
+        operator_actions: operator_actions(&open.plan, approval),
         confirm: open.plan.confirm,
         comment_required: comment_required(open),
         times_out_at: open.times_out_at.map(to_message),

@@ -66,7 +66,7 @@ fn plan() -> Plan {
         }],
     };
     Plan {
-        version: 1,
+        commands: 1,
         webhook: true,
         webhook_queue: Some("approvals-webhook".into()),
         rule: "Everything".into(),
@@ -139,7 +139,7 @@ fn evidence() -> Evidence {
             Entry::Reassigned { from, to, identity: identity.clone(), at },
             Entry::Reminded { reviewer: Some(address("ann")), identity: identity.clone(), at },
             Entry::Reissued { reviewer: Some(address("ann")), identity: identity.clone(), at },
-            Entry::Withdrawn { reason: "typo".into(), identity, at },
+            Entry::Withdrawn { reason: "typo".into(), identity, signed: None, at },
             Entry::Reached { link: HASH.into(), reached: false },
             Entry::TimePassed { at },
         ],
@@ -195,7 +195,7 @@ fn what_histories_hold_is_written_as_it_was() {
     let delivery =
         Delivery { outcome: outcome(), first_run_id: first_run_id(), not_followed_up: true };
     let opened_at = at("2026-11-24T09:00:00Z");
-    let issued = Issued { opened_at, invited: vec![invited()], due: Some(due()) };
+    let issued = Issued { opened_at, invited: vec![invited()], due: Some(due()), submitter: None };
     let replacement = Whom::Replacement(address("ann"), address("cy"));
     let new_link = Whom::Reissue {
         reviewer: address("dee"),

@@ -160,6 +160,7 @@ fn operators(root: &Table<'_>) -> Operators {
     let allowed = |key| table.get(key).and_then(|value| value.boolean());
     operators.may_decide = allowed("may_decide").unwrap_or(operators.may_decide);
     operators.may_withdraw = allowed("may_withdraw").unwrap_or(operators.may_withdraw);
+    operators.may_revise = allowed("may_revise").unwrap_or(operators.may_revise);
     let domains = table.get("may_reassign_to").map(|domains| domains.one_or_more());
     let domains = domains.unwrap_or_default().into_iter().filter_map(|domain| domain.text());
     let domains = domains.filter_map(|domain| {
@@ -348,6 +349,8 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
     let confirm = wants(table, "confirm");
     let comment_required = comment_required(table);
     let fields = fields::read(table);
+    let changes_within = changes_within(table, stages);
+    let submitter_link = wants(table, "submitter_link");
     let rule = Rule {
         name,
         when,
@@ -358,6 +361,8 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
         confirm,
         comment_required,
         fields,
+        changes_within,
+        submitter_link,
     };
     (table.reported() == before).then_some(rule)
 }
@@ -382,6 +387,12 @@ fn comment_required(table: &Table<'_>) -> Vec<Verdict> {
         nobody_is_asked(table, &value, "comment_required");
     }
     verdicts
+}
+
+fn changes_within(table: &Table<'_>, stages: &Stages<'_>) -> Wait {
+    let Some(value) = table.get("changes_within") else { return Wait::default() };
+    nobody_is_asked(table, &value, "changes_within");
+    stages.wait(table, value).unwrap_or_default()
 }
 
 /// Something that a rule may want of its stages.

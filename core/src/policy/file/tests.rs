@@ -305,6 +305,21 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ),
     (
         "decision = \"approve\"",
+        "decision = \"approve\"\nchanges_within = «\"1 day\"»",
+        "remove `changes_within`: nobody is asked where a rule has a `decision`",
+    ),
+    (
+        "[[rules.stages]]",
+        "changes_within = «\"soon\"»\n[[rules.stages]]",
+        "must be a span of time, such as 36h, 3 days, PT45M or 2 working days",
+    ),
+    (
+        "[[rules.stages]]",
+        "comment_required = «\"request_changes\"»\n[[rules.stages]]",
+        "must be \"approve\" or \"reject\"",
+    ),
+    (
+        "decision = \"approve\"",
         "decision = \"approve\"\ntell_submitter = «true»",
         "remove `tell_submitter`: nobody is asked where a rule has a `decision`",
     ),

@@ -519,7 +519,7 @@ fn approved_by(quorum: Quorum, stages: usize, votes: usize, by_operators: u32) -
         let to_ask = case.next_issue(now).expect("somebody to ask").to_ask;
         let invited = leaves.invite(&to_ask, None, now);
         let due = Some(Due { deadline: at("2026-11-25T09:00:00Z"), reminders: vec![] });
-        let issued = Issued { opened_at: now, invited: invited.clone(), due };
+        let issued = Issued { opened_at: now, invited: invited.clone(), due, submitter: None };
         case.handle(Event::LinksIssued(issued), now);
         for (seat, one) in invited.iter().take(votes).enumerate() {
             let (stage, round, reviewer) = (position, to_ask.round, &one.reviewer);
