@@ -98,7 +98,12 @@ pub enum NotAnAnswer {
     NotANumber,
     /// A separator with three digits behind it may group thousands.
     #[error("could mean {thousands} or {decimals}: write one of them")]
-    Ambiguous { thousands: String, decimals: String },
+    Ambiguous {
+        /// The number if it does.
+        thousands: String,
+        /// The number if it is a point.
+        decimals: String,
+    },
     /// More than every program keeps.
     #[error("must have at most 15 digits before its point, and 15 behind it")]
     TooManyDigits,

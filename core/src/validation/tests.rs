@@ -571,6 +571,7 @@ fn the_schema_of_submissions_requires_and_knows_what_is_required_and_known() {
     full["document"]["items"] = json!([{"amount": 125.5}]);
     full["document"]["details"] = json!([{"label": "From", "value": "Monday"}]);
     full["document"]["action"] = json!({"name": "pay", "arguments": {"sum": [1, null]}});
+    full["fields"] = json!([{"name": "why", "label": "Why?"}]);
     assert_eq!(follows.errors(&full), None);
     for (pointer, path) in [
         ("", "$"),
@@ -581,6 +582,7 @@ fn the_schema_of_submissions_requires_and_knows_what_is_required_and_known() {
         ("/document/action", "$.document.action"),
         ("/approval", "$.approval"),
         ("/approval/stages/0", "$.approval.stages[0]"),
+        ("/fields/0", "$.fields[0]"),
     ] {
         let at = pointer.replace('/', "/properties/").replace("/properties/0", "/items");
         let of_object = schema.pointer(&at).expect("an object");
@@ -606,6 +608,7 @@ fn the_schema_of_submissions_requires_and_knows_what_is_required_and_known() {
         ("/document/action", json!({"name": "pay", "args": {"sum": 1}})),
         ("/document/details", json!([{"label": "From", "value": 7}])),
         ("/submittedAt", json!("yesterday")),
+        ("/fields", json!([{"name": "why", "label": "Why?", "required": true}])),
         ("/approvals", json!([])),
         ("/approval", json!({"stage": []})),
         ("/approval", json!({"stages": [{"reviewer": ["a@example.com"]}]})),
