@@ -1,8 +1,10 @@
 //! Which answer a reviewer gets, from what is known of the approval and what they asked for. Pure.
 
 use countersign_protos::{
-    Act, LinkHash, MAX_REVISIONS, Pressed, Verdict, text,
-    v1::{ApprovalState, ReviewerState, StageState, Status, Vote},
+    Act, LinkHash, MAX_REVISIONS, Pressed, Verdict,
+    answers::{self, Answers, Wrong},
+    text,
+    v1::{ApprovalState, Field, ReviewerState, StageState, Status, Vote},
 };
 
 /// What is known of an approval.
@@ -88,6 +90,8 @@ pub(crate) enum Answer {
     Unchangeable,
     /// Decided while changes are requested: it does not count.
     Paused,
+    /// Decided: its answers are not what it needs, and nothing was sent.
+    Unanswered,
     /// Decided: it counts.
     Recorded,
     /// Decided again, the same way.
@@ -168,17 +172,15 @@ pub(crate) fn acts(answer: Answer, state: &ApprovalState, link: &LinkHash) -> Ve
 
 /// The verdicts of a page's buttons.
 pub(crate) fn verdicts(state: &ApprovalState) -> Vec<Verdict> {
-    let is_left = |verdict: &Verdict| {
-        *verdict != Verdict::RequestChanges || state.version < MAX_REVISIONS
-    };
+    let is_left =
+        |verdict: &Verdict| *verdict != Verdict::RequestChanges || state.version < MAX_REVISIONS;
     Verdict::ALL.into_iter().filter(is_left).collect()
 }
 
 /// The verdicts that need a comment: whoever requests changes says which.
 pub(crate) fn comment_required(state: &ApprovalState) -> Vec<Verdict> {
     let needs = |verdict: &Verdict| {
-        *verdict == Verdict::RequestChanges
-            || state.comment_required.contains(&i32::from(*verdict))
+        *verdict == Verdict::RequestChanges || state.comment_required.contains(&i32::from(*verdict))
     };
     Verdict::ALL.into_iter().filter(needs).collect()
 }
@@ -295,6 +297,31 @@ pub(crate) fn needs_comment(
 /// Whether changes are requested of what was revised as often as it can be.
 pub(crate) fn is_unchangeable(reading: &Reading, link: &LinkHash, verdict: Verdict) -> bool {
     !verdicts(reading.state()).contains(&verdict) && can_count(reading, link)
+}
+
+/// What those who decide fill in.
+pub(crate) fn fields(state: &ApprovalState) -> &[Field] {
+    state.submission.as_ref().map_or(&[], |submission| &submission.fields)
+}
+
+/// The answers of a decision in their canonical form. Where it cannot count, or what they answer is not known, they
+/// are as they were given.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub(crate) fn answered(
+    reading: &Reading,
+    link: &LinkHash,
+    verdict: Verdict,
+    given: &Answers,
+) -> Result<Answers, Vec<Wrong>> {
+    let fields = fields(reading.state());
+    let is_known = !matches!(reading, Reading::Replaced(_));
+    match answers::check(fields, verdict, given) {
+        Ok(answers) => Ok(answers::by_name(&answers)),
+        Err(wrong) if is_known && can_count(reading, link) => Err(wrong),
+        Err(_) => Ok(given.clone()),
+    }
 }
 
 /// Whether a decision may count. Where the workflow says that it takes none, it refuses it anyway, and the link no

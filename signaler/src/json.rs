@@ -1,50 +1,75 @@
 //! Answers as JSON.
 
+use std::borrow::Cow;
+
 use countersign_protos::{Difference, v1::ApprovalState};
 use serde::Serialize;
 
 use crate::{
     answer::reviewer_by_link,
+    inputs::PREFIX,
     problem::Problem,
     revision::{Mistake, Place},
     wording::{self, Case},
 };
 
 #[derive(Serialize)]
-pub(crate) struct ProblemJson {
+pub(crate) struct ProblemJson<'a> {
     answer: &'static str,
-    message: &'static str,
+    message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'static str>,
-    /// Everything that is wrong with a revision.
+    field: Option<String>,
+    /// Everything that is wrong with answers, or with a revision.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<RevisionProblemJson>,
+    problems: Vec<FieldJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct RevisionProblemJson {
-    /// A field of the form, or a JSON path in the submission.
-    at: String,
-    message: String,
+struct FieldJson<'a> {
+    /// Of the form.
+    field: String,
+    message: Cow<'a, str>,
 }
 
-/// What a problem says of a revision, one after the other.
-fn of_revision(problem: &Problem) -> Vec<RevisionProblemJson> {
-    match problem {
-        Problem::InvalidRevision(problems) => {
-            let one = |(at, message): &(String, String)| {
-                RevisionProblemJson { at: at.clone(), message: message.clone() }
-            };
-            problems.iter().map(one).collect()
-        }
-        Problem::Mistaken(mistakes) => {
-            let one = |mistake: &Mistake| RevisionProblemJson {
-                at: field_name(mistake.place()).to_owned(),
-                message: wording::mistake(mistake),
-            };
-            mistakes.iter().map(one).collect()
-        }
-        _ => Vec::new(),
+impl<'a> ProblemJson<'a> {
+    pub(crate) fn new(problem: &'a Problem, name: &'static str) -> Self {
+        let field = match problem {
+            Problem::InvalidVerdict => Some("verdict"),
+            Problem::NoMoreChanges | Problem::SubmitterDecides => Some("verdict"),
+            Problem::InvalidAct | Problem::NotTheSubmitter | Problem::NotRevisable => Some("act"),
+            Problem::InvalidRevision(_) => Some("submission"),
+            Problem::Mistaken(mistakes) => mistakes.first().map(|it| field_name(it.place())),
+            Problem::CommentTooLong | Problem::CommentMissing(_) => Some("comment"),
+            // It was not read, so the field that is too large is unknown.
+            Problem::BodyTooLarge => Some("body"),
+            Problem::WrongAnswers(_) => Some("answers"),
+            _ => None,
+        };
+        let problems = match problem {
+            Problem::WrongAnswers(wrong) => wrong.iter().map(FieldJson::new).collect(),
+            Problem::InvalidRevision(wrong) => wrong.iter().map(FieldJson::of_submission).collect(),
+            Problem::Mistaken(mistakes) => mistakes.iter().map(FieldJson::of_revision).collect(),
+            _ => Vec::new(),
+        };
+        let field = field.map(ToOwned::to_owned);
+        ProblemJson { answer: name, message: message(problem), field, problems }
+    }
+}
+
+impl<'a> FieldJson<'a> {
+    fn new((name, message): &'a (String, String)) -> Self {
+        // Of what is not asked for, the name is not repeated.
+        let field = if name.is_empty() { "answers".to_owned() } else { format!("{PREFIX}{name}") };
+        FieldJson { field, message: message.into() }
+    }
+
+    fn of_submission((path, message): &'a (String, String)) -> Self {
+        FieldJson { field: path.clone(), message: message.into() }
+    }
+
+    fn of_revision(mistake: &Mistake) -> Self {
+        let message = wording::mistake(mistake).into();
+        FieldJson { field: field_name(mistake.place()).to_owned(), message }
     }
 }
 
@@ -62,27 +87,9 @@ fn field_name(place: Place) -> &'static str {
     }
 }
 
-impl ProblemJson {
-    pub(crate) fn new(problem: &Problem, name: &'static str) -> Self {
-        let field = match problem {
-            Problem::InvalidVerdict => Some("verdict"),
-            Problem::NoMoreChanges | Problem::SubmitterDecides => Some("verdict"),
-            Problem::InvalidAct | Problem::NotTheSubmitter | Problem::NotRevisable => Some("act"),
-            Problem::InvalidRevision(_) => Some("submission"),
-            Problem::Mistaken(mistakes) => mistakes.first().map(|it| field_name(it.place())),
-            Problem::CommentTooLong | Problem::CommentMissing(_) => Some("comment"),
-            // It was not read, so the field that is too large is unknown.
-            Problem::BodyTooLarge => Some("body"),
-            _ => None,
-        };
-        let problems = of_revision(problem);
-        ProblemJson { answer: name, message: message(problem), field, problems }
-    }
-}
-
 /// What programs have to be told in their own words, and else what people read.
-fn message(problem: &Problem) -> &'static str {
-    match problem {
+fn message(problem: &Problem) -> String {
+    let said = match problem {
         Problem::InvalidVerdict => {
             "verdict has to be given once, as approve, reject or request_changes."
         }
@@ -91,10 +98,12 @@ fn message(problem: &Problem) -> &'static str {
         }
         Problem::NotAForm => {
             "Send a decision as application/x-www-form-urlencoded, with the fields verdict and \
-             comment. Nothing was recorded."
+             comment, and answers.NAME for each field. Nothing was recorded."
         }
+        Problem::WrongAnswers(_) => return wording::refusal(problem, ""),
         _ => wording::problem(problem).1,
-    }
+    };
+    said.to_owned()
 }
 
 #[derive(Serialize)]

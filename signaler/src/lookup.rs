@@ -7,7 +7,8 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use countersign_protos::{
-    Chain, GenuineLink, LinkContext, LinkHash, Sealing, Verdict, digest_of_version, is_newer, names,
+    Chain, GenuineLink, LinkContext, LinkHash, Sealing, Verdict, digest_of_version, is_newer,
+    names,
     v1::{EarlierVersion, ReviewerState, Submission},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};

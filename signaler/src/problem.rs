@@ -35,6 +35,8 @@ pub(crate) enum Problem {
     InvalidRevision(Vec<(String, String)>),
     /// What is wrong with the form of a revision.
     Mistaken(Vec<Mistake>),
+    /// What is wrong with the answers, by the names of fields, in words.
+    WrongAnswers(Vec<(String, String)>),
     /// A browser says that a page of another site sent the form.
     CrossSite,
     NotAForm,

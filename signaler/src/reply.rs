@@ -16,7 +16,7 @@ use countersign_protos::{Act, LinkHash, Verdict};
 use crate::{
     answer::{Answer, Reading, on_view},
     disclosure::{Disclosed, disclosed},
-    form::Filled,
+    form::{Filled, Unconfirmed},
     json::{ApprovalJson, ProblemJson},
     problem::Problem,
     revision::Wish,
@@ -51,8 +51,8 @@ pub(crate) enum Reply {
     Refused { problem: Problem, filled: Filled, reading: Box<Reading>, link: LinkHash },
     /// To something that the submitter does by their link.
     OfSubmitter { said: Said, reading: Box<Reading>, link: LinkHash },
-    /// With the comment that was sent, so that its author can copy it.
-    Problem(Problem, String),
+    /// With what was filled in, so that its author can copy it.
+    Problem(Problem, Filled),
 }
 
 /// An answer to the submitter.
@@ -65,13 +65,6 @@ pub(crate) enum Said {
     Unconfirmed { wish: Wish, nonce: String },
     /// Their form is refused, to be corrected.
     Refused { problem: Problem, wish: Wish },
-}
-
-/// A decision that was not sent, and what confirms it.
-pub(crate) struct Unconfirmed {
-    pub(crate) verdict: Verdict,
-    pub(crate) comment: String,
-    pub(crate) nonce: String,
 }
 
 /// The media type of an answer.
@@ -98,7 +91,7 @@ impl Accept {
 
 impl From<Problem> for Reply {
     fn from(problem: Problem) -> Self {
-        Reply::Problem(problem, String::new())
+        Reply::Problem(problem, Filled::default())
     }
 }
 
@@ -138,24 +131,21 @@ impl Reply {
                 })
             }
             Reply::Refused { problem, filled, .. } => {
-                respond_problem(problem, &filled.comment, site, accept)
+                respond_problem(problem, filled, site, accept)
             }
             Reply::Unconfirmed { pressed, reading, link } => {
-                let Unconfirmed { verdict, comment, nonce } = pressed;
-                let about = About { pressed: Some(*verdict), ..About::of(Answer::Unconfirmed) };
+                let verdict = Some(pressed.verdict);
+                let about = About { pressed: verdict, ..About::of(Answer::Unconfirmed) };
                 about.show(reading, link, |case| match accept {
-                    Accept::Json => to_confirm(case, nonce),
+                    Accept::Json => to_confirm(case, &pressed.nonce),
                     // To a browser, it is the next page.
-                    Accept::Html => {
-                        let confirm = ConfirmPage::new(site, case, *verdict, comment, nonce);
-                        page(StatusCode::OK, &confirm)
-                    }
+                    Accept::Html => page(StatusCode::OK, &ConfirmPage::new(site, case, pressed)),
                 })
             }
             Reply::OfSubmitter { said, reading, link } => {
                 said.respond((reading, link), site, accept)
             }
-            Reply::Problem(problem, comment) => respond_problem(problem, comment, site, accept),
+            Reply::Problem(problem, filled) => respond_problem(problem, filled, site, accept),
         };
         response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
         response
@@ -200,7 +190,9 @@ impl Said {
                     page(status, &ApprovalPage::unrevised(site, case, problem, wish))
                 })
             }
-            Said::Refused { problem, .. } => respond_problem(problem, "", site, accept),
+            Said::Refused { problem, .. } => {
+                respond_problem(problem, &Filled::default(), site, accept)
+            }
         }
     }
 }
@@ -261,11 +253,11 @@ fn is_told(answer: Answer) -> bool {
     matches!(status, StatusCode::OK | StatusCode::CONFLICT | StatusCode::GONE)
 }
 
-fn respond_problem(problem: &Problem, comment: &str, site: &Site, accept: Accept) -> Response {
+fn respond_problem(problem: &Problem, filled: &Filled, site: &Site, accept: Accept) -> Response {
     let (status, name) = problem_status(problem);
     let mut response = match accept {
         Accept::Json => (status, Json(ProblemJson::new(problem, name))).into_response(),
-        Accept::Html => page(status, &MessagePage::new(site, problem, comment)),
+        Accept::Html => page(status, &MessagePage::new(site, problem, filled)),
     };
     let reason = if let Problem::AfterPress(reason) = problem { reason } else { problem };
     let wait = match reason {
@@ -292,6 +284,7 @@ pub(crate) fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
         | Problem::InvalidAct
         | Problem::CommentTooLong
         | Problem::CommentMissing(_)
+        | Problem::WrongAnswers(_)
         | Problem::NoMoreChanges
         | Problem::InvalidRevision(_)
         | Problem::Mistaken(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
@@ -336,7 +329,7 @@ pub(crate) fn answer_status(answer: Answer) -> (StatusCode, &'static str) {
         Answer::YouWithdrew => (StatusCode::OK, "withdrawn_by_you"),
         // RFC 6585, 3: the request has to carry what the answer gives.
         Answer::Unconfirmed => (StatusCode::PRECONDITION_REQUIRED, "unconfirmed"),
-        Answer::Uncommented | Answer::Unchangeable => {
+        Answer::Uncommented | Answer::Unanswered | Answer::Unchangeable => {
             (StatusCode::UNPROCESSABLE_ENTITY, "invalid")
         }
         Answer::Recorded => (StatusCode::OK, "recorded"),

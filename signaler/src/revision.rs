@@ -173,7 +173,11 @@ impl Deed {
     }
 
     /// The name of its signal, and its payload.
-    pub(crate) fn signed(&self, link: &GenuineLink, at: Timestamp) -> (&'static str, payload::Payload) {
+    pub(crate) fn signed(
+        &self,
+        link: &GenuineLink,
+        at: Timestamp,
+    ) -> (&'static str, payload::Payload) {
         let proof = Some(link.prove(self.statement(), at));
         let hash = link.hash().as_str().to_owned();
         match self {
@@ -319,9 +323,8 @@ impl Draft {
     /// The row of a detail that was sent: blank ones were not.
     fn row(&self, number: usize) -> Option<usize> {
         let rows = self.details.iter().enumerate();
-        let mut sent = rows.filter(|(_, (label, value))| {
-            !label.trim().is_empty() || !value.trim().is_empty()
-        });
+        let mut sent =
+            rows.filter(|(_, (label, value))| !label.trim().is_empty() || !value.trim().is_empty());
         sent.nth(number).map(|(row, _)| row)
     }
 

@@ -17,7 +17,7 @@ use axum::{
     routing::get,
 };
 use countersign_protos::{
-    ApprovalId, GenuineLink, InvalidApprovalId, Pressed, text::clean_line,
+    ApprovalId, GenuineLink, InvalidApprovalId, Pressed, answers, text::clean_line,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -26,15 +26,16 @@ use sha2::{Digest, Sha256};
 use crate::{
     App,
     acts::Effect,
-    answer::{Answer, after_act, after_press, is_offered, on_view},
+    answer::{Answer, after_act, after_press, fields, is_offered, on_view},
+    approvals::Press,
     arrived::{self, Linked},
-    decision::Press,
-    form::{self, Filled, Form},
+    form::{self, Filled, Form, Unconfirmed},
+    inputs::wrong_answers,
     metrics::metrics,
     middleware::{self, About, CSP_IN_FRAME, CSP_WITH_FRAME},
     outbox::Mail,
     problem::Problem,
-    reply::{Accept, Reply, Said, Unconfirmed, page, problem_status},
+    reply::{Accept, Reply, Said, page, problem_status},
     revision::Wish,
     views::{HomePage, MailPage, OutboxPage},
 };
@@ -127,7 +128,7 @@ async fn view(
 ) -> Response {
     let (linked, receipt) = linked(segments, asked);
     let explain = if receipt.is_some() { Problem::after_press } else { identity };
-    about(&app, &linked.id, &headers, (String::new(), explain), async |link| {
+    about(&app, &linked.id, &headers, (Filled::default(), explain), async |link| {
         let (_, reading) = app.0.approvals.find(link, linked.workflow_id.as_deref()).await?;
         if let Some(act) = receipt.as_deref().and_then(|it| link.acted(it, Timestamp::now())) {
             let answer = after_act(&reading, link.hash());
@@ -161,8 +162,8 @@ async fn decide(
     };
     let filled = form.as_ref().map(Form::filled).unwrap_or_default();
     let written = match form.as_ref().ok().and_then(Form::wish) {
-        Some(Ok(wish)) => wish.text(),
-        Some(Err(_)) | None => filled.comment.clone(),
+        Some(Ok(wish)) => Filled { comment: wish.text(), ..Filled::default() },
+        Some(Err(_)) | None => filled.clone(),
     };
     about(&app, &linked.id, &headers, (written, identity), async |link| {
         let reply = press(&app, link, hint, (form, &filled), Accept::of(&headers)).await;
@@ -186,7 +187,8 @@ async fn press(
     }
     match filled.checked() {
         Ok(verdict) => {
-            let press = Press { verdict, comment: &filled.comment, nonce: form.nonce() };
+            let Filled { comment, answers, .. } = filled;
+            let press = Press { verdict, comment, answers, nonce: form.nonce() };
             pressed(app, link, hint, press).await
         }
         Err(problem) if accept == Accept::Json => Err(problem),
@@ -213,9 +215,7 @@ async fn acted(
             let nonce = link.nonce_of(deed.statement(), now);
             Said::Unconfirmed { wish: wish.clone(), nonce }
         }
-        Effect::Answered(answer) => {
-            Said::Done { answer, act, receipt: link.receipt_of(act, now) }
-        }
+        Effect::Answered(answer) => Said::Done { answer, act, receipt: link.receipt_of(act, now) },
     };
     Ok(Reply::OfSubmitter { said, reading: reading.into(), link: link.hash().clone() })
 }
@@ -227,23 +227,28 @@ async fn pressed(
     hint: Option<&str>,
     press: Press<'_>,
 ) -> Result<Reply, Problem> {
-    let (verdict, comment, hash) = (press.verdict, press.comment, link.hash().clone());
+    let (Press { verdict, comment, answers, .. }, hash) = (press, link.hash().clone());
     let (answer, reading) = app.0.approvals.decide(link, hint, press).await?;
-    let (reading, now) = (reading.into(), Timestamp::now());
+    let (reading, now) = (Box::new(reading), Timestamp::now());
+    let (comment, answers) = (comment.to_owned(), answers.clone());
+    let fields = &fields(reading.state()).to_vec();
+    let answered = answers::check(fields, verdict, &answers);
     Ok(match answer {
         Answer::Unconfirmed => {
-            let nonce = link.nonce(verdict, comment, now);
-            let pressed = Unconfirmed { verdict, comment: comment.to_owned(), nonce };
+            let answers = answered.unwrap_or_default();
+            let nonce = link.nonce(verdict, &comment, &answers::by_name(&answers), now);
+            let pressed = Unconfirmed { verdict, comment, answers, nonce };
             Reply::Unconfirmed { pressed, reading, link: hash }
         }
-        Answer::Uncommented => {
-            let filled = Filled { verdict: Some(verdict), comment: comment.to_owned() };
-            let problem = Problem::CommentMissing(verdict);
-            Reply::Refused { problem, filled, reading, link: hash }
-        }
-        Answer::Unchangeable => {
-            let filled = Filled { verdict: Some(verdict), comment: comment.to_owned() };
-            let problem = Problem::NoMoreChanges;
+        Answer::Uncommented | Answer::Unanswered | Answer::Unchangeable => {
+            let filled = Filled { verdict: Some(verdict), comment, answers };
+            let problem = match answer {
+                Answer::Uncommented => Problem::CommentMissing(verdict),
+                Answer::Unchangeable => Problem::NoMoreChanges,
+                _ => {
+                    Problem::WrongAnswers(wrong_answers(fields, answered.err().unwrap_or_default()))
+                }
+            };
             Reply::Refused { problem, filled, reading, link: hash }
         }
         answer => {
@@ -273,13 +278,13 @@ async fn refused(
     }
 }
 
-/// Answers for a genuine approval ID. A problem's page is that of what `explain` makes of it, and returns the
-/// comment. A forged ID is refused before any call to Temporal.
+/// Answers for a genuine approval ID. A problem's page is that of what `explain` makes of it, and returns what was
+/// filled in. A forged ID is refused before any call to Temporal.
 async fn about(
     app: &App,
     id: &str,
     headers: &HeaderMap,
-    (comment, explain): (String, fn(Problem) -> Problem),
+    (filled, explain): (Filled, fn(Problem) -> Problem),
     answer: impl AsyncFnOnce(&GenuineLink) -> Result<Reply, Problem>,
 ) -> Response {
     let accept = Accept::of(headers);
@@ -290,7 +295,7 @@ async fn about(
         Ok(()) => answer(&link).await,
         Err(limited) => Err(limited),
     };
-    let reply = reply.unwrap_or_else(|problem| Reply::Problem(explain(problem), comment));
+    let reply = reply.unwrap_or_else(|problem| Reply::Problem(explain(problem), filled));
     let mut response = reply.respond(&app.0.site, accept);
     response.extensions_mut().insert(About(link.hash().clone()));
     response

@@ -113,11 +113,7 @@ impl ReviseForm {
             amount: Field::new("amount", &draft.amount, wrong(Place::Amount)),
             currency: Field::new("currency", &draft.currency, wrong(Place::Currency)),
             is_amount_fixed,
-            description: Field::new(
-                "description",
-                &draft.description,
-                wrong(Place::Description),
-            ),
+            description: Field::new("description", &draft.description, wrong(Place::Description)),
             details: draft.details.iter().enumerate().map(row).collect(),
         }
     }

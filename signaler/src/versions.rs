@@ -64,12 +64,14 @@ pub(crate) fn placed(traced: Traced, link: &GenuineLink, reading: Reading) -> Re
         Reading::Current(state) | Reading::NoWorker(state) if pending(state.status()) => state,
         reading => return reading,
     };
-    let shown = |latest: &&Latest| {
-        (&latest.digest, latest.version()) == (&state.digest, state.version)
-    };
+    let shown =
+        |latest: &&Latest| (&latest.digest, latest.version()) == (&state.digest, state.version);
     let Some(latest) = latest.as_ref().filter(shown) else {
         let link = link.hash().short();
-        tracing::warn!(link, "what the workflow tells is not the version that its history has last");
+        tracing::warn!(
+            link,
+            "what the workflow tells is not the version that its history has last"
+        );
         return Reading::Outdated(without_document(state));
     };
     let former = match issued.is_submitters {

@@ -2,15 +2,18 @@
 
 use askama::Template;
 use countersign_protos::{
-    Act, Terms, Verdict, differences,
+    Act, Terms, Verdict,
+    answers::Answers,
+    differences,
     text::{self, clean, clean_line},
     v1::{Document, Item, ReviewerState, StageState, Status, Vote},
 };
 use url::Url;
 
 use crate::{
-    answer::{self, Answer, is_offered, is_open, own_vote, pending},
-    form::Filled,
+    answer::{self, Answer, fields, is_offered, is_open, own_vote, pending},
+    form::{Filled, Unconfirmed},
+    inputs::{self, Input, Shape as InputShape},
     outbox::{Mail, Summary},
     problem::Problem,
     revision::Wish,
@@ -97,6 +100,8 @@ struct Reviewer {
     name: String,
     tone: &'static str,
     did: Vec<Piece>,
+    /// Labels with values.
+    answers: Vec<(String, String)>,
     comment: String,
 }
 
@@ -106,39 +111,80 @@ struct Form {
     chosen: Option<Terms>,
     /// The button that was pressed, where the form is refused.
     pressed: Option<Terms>,
+    inputs: Vec<Input>,
     /// Why it is refused; empty if it is not.
     refused: String,
     /// Whether it is refused because of its comment.
     comment_refused: bool,
     comment: String,
     comment_hint: String,
-    /// The verdicts that need a comment.
-    comment_required: Vec<Verdict>,
+    /// The verdicts for which the browser asks for what they need: for one set of them alone, since it asks for the
+    /// same whichever button is pressed.
+    asked_for: Vec<Verdict>,
+    comment_required: bool,
     confirm: bool,
+}
+
+/// What a browser asks for before it sends anything.
+struct Asked {
+    /// For these verdicts: of what several sets of them need it asks for one set's alone.
+    verdicts: Vec<Verdict>,
+    comment: bool,
+}
+
+impl Asked {
+    /// `needing` are the verdicts that need a comment. Changes are requested more seldom than the others are decided, so
+    /// what these need comes first.
+    fn of(inputs: &[Input], needing: &[Verdict]) -> Self {
+        let changes = Verdict::RequestChanges;
+        let ruled: Vec<_> = needing.iter().copied().filter(|it| *it != changes).collect();
+        let sets = inputs.iter().map(|input| &input.required_for).chain([&ruled]);
+        let mut verdicts = sets.rev().find(|set| !set.is_empty()).cloned().unwrap_or_default();
+        let comment = verdicts == ruled;
+        let is_alone = inputs.iter().all(|input| input.required_for != verdicts);
+        if comment && needing.contains(&changes) && (is_alone || verdicts.is_empty()) {
+            verdicts.push(changes);
+        }
+        Self { comment: comment && !verdicts.is_empty(), verdicts }
+    }
 }
 
 impl Form {
     fn new(case: Case<'_>, choice: Option<Verdict>) -> Self {
         let buttons = answer::verdicts(case.state);
-        let mut comment_required = answer::comment_required(case.state);
-        comment_required.retain(|verdict| buttons.contains(verdict));
+        let mut needing = answer::comment_required(case.state);
+        needing.retain(|verdict| buttons.contains(verdict));
+        let inputs = inputs::empty(fields(case.state));
+        let asked = Asked::of(&inputs, &needing);
         Form {
-            comment_hint: wording::comment_hint(&comment_required, buttons.len()),
+            inputs,
+            comment_hint: wording::comment_hint(&needing, buttons.len()),
             buttons: buttons.into_iter().map(Verdict::terms).collect(),
             chosen: choice.map(Verdict::terms),
             pressed: None,
             refused: String::new(),
             comment_refused: false,
             comment: String::new(),
-            comment_required,
+            comment_required: asked.comment,
+            asked_for: asked.verdicts,
             confirm: case.state.confirm,
         }
     }
 
-    /// Whether a browser lets this button be pressed without the comment that another one needs.
-    fn needs_no_comment(&self, button: &Terms) -> bool {
+    /// Whether a browser lets this button be pressed without what another one needs.
+    fn needs_nothing(&self, button: &Terms) -> bool {
         let needs = |verdict: &Verdict| verdict.terms().name == button.name;
-        !self.comment_required.is_empty() && !self.comment_required.iter().any(needs)
+        !self.asked_for.is_empty() && !self.asked_for.iter().any(needs)
+    }
+
+    /// Whether an input before the comment is refused.
+    fn has_error(&self) -> bool {
+        self.inputs.iter().any(|input| input.is_first_error)
+    }
+
+    /// Whether a browser asks for this answer.
+    fn asks_for(&self, input: &Input) -> bool {
+        !input.required_for.is_empty() && input.required_for == self.asked_for
     }
 }
 
@@ -166,7 +212,9 @@ impl<'a> ApprovalPage<'a> {
             headline: wording::headline(case),
             explanation: times.mark(&clean_line(&wording::explanation(case))),
             asked_for: wording::asked_for(case),
-            again: !offered && own.is_none() && (case.answer.is_unattended() || case.answer == Answer::Sealing),
+            again: !offered
+                && own.is_none()
+                && (case.answer.is_unattended() || case.answer == Answer::Sealing),
             title: or(clean_line(&document.title), untitled),
             version_note: times.mark(&wording::version_note(case)),
             changes: Changes::of(case.changes),
@@ -212,9 +260,13 @@ impl<'a> ApprovalPage<'a> {
         let refused = wording::refusal(problem, &filled.comment);
         let explanation = Times::of(case).mark(&refused);
         let form = page.form.map(|form| Form {
+            inputs: inputs::refused(fields(case.state), filled.verdict, &filled.answers),
             pressed: filled.verdict.map(Verdict::terms),
             refused,
-            comment_refused: !matches!(problem, Problem::InvalidVerdict | Problem::NoMoreChanges),
+            comment_refused: matches!(
+                problem,
+                Problem::CommentTooLong | Problem::CommentMissing(_)
+            ),
             comment: filled.comment.clone(),
             ..form
         });
@@ -235,18 +287,15 @@ pub(crate) struct ConfirmPage<'a> {
     action: String,
     reviewer: String,
     verdict: Terms,
-    comment: &'a str,
-    nonce: &'a str,
+    pressed: &'a Unconfirmed,
+    /// Labels with values.
+    answers: Vec<(String, String)>,
+    /// The same, by the names of inputs.
+    hidden: Vec<(String, &'a str)>,
 }
 
 impl<'a> ConfirmPage<'a> {
-    pub(crate) fn new(
-        site: &'a Site,
-        case: Case<'_>,
-        verdict: Verdict,
-        comment: &'a str,
-        nonce: &'a str,
-    ) -> Self {
+    pub(crate) fn new(site: &'a Site, case: Case<'_>, pressed: &'a Unconfirmed) -> Self {
         let submission = case.state.submission.clone().unwrap_or_default();
         let document = submission.document.unwrap_or_default();
         ConfirmPage {
@@ -257,9 +306,10 @@ impl<'a> ConfirmPage<'a> {
             amount: Amount::new(&document.amount, &document.currency),
             action: leading_action(&document),
             reviewer: clean_line(&wording::deciding_as(case)),
-            verdict: verdict.terms(),
-            comment,
-            nonce,
+            verdict: pressed.verdict.terms(),
+            answers: inputs::shown(&pressed.answers),
+            hidden: inputs::hidden(&pressed.answers),
+            pressed,
         }
     }
 }
@@ -315,6 +365,8 @@ pub(crate) struct MessagePage<'a> {
     message: &'static str,
     /// The comment that was not recorded, for its author to copy.
     comment: &'a str,
+    /// So are the answers, by the names of their fields.
+    answers: &'a Answers,
     /// Whether to show a field for an approval ID.
     ask_for_id: bool,
     /// The invalid approval ID, to be corrected.
@@ -324,13 +376,15 @@ pub(crate) struct MessagePage<'a> {
 }
 
 impl<'a> MessagePage<'a> {
-    pub(crate) fn new(site: &'a Site, problem: &Problem, comment: &'a str) -> Self {
+    pub(crate) fn new(site: &'a Site, problem: &Problem, filled: &'a Filled) -> Self {
         let (headline, message) = wording::problem(problem);
+        let Filled { comment, answers, .. } = filled;
         MessagePage {
             site,
             headline,
             message,
             comment,
+            answers,
             ask_for_id: matches!(problem, Problem::NotFound(_) | Problem::NotIssued(_)),
             typed: match problem {
                 Problem::NotFound(id) | Problem::NotIssued(id) => clean_line(id),
@@ -349,6 +403,7 @@ impl<'a> MessagePage<'a> {
                     | Problem::NotRevisable
                     | Problem::InvalidRevision(_)
                     | Problem::Mistaken(_)
+                    | Problem::WrongAnswers(_)
                     | Problem::CrossSite
                     | Problem::BodyTooLarge
                     | Problem::Incomplete
@@ -415,7 +470,8 @@ fn tone(case: Case<'_>) -> &'static str {
         | Answer::YouWithdrew
         | Answer::Outdated
         | Answer::Unchangeable
-        | Answer::Uncommented => "over",
+        | Answer::Uncommented
+        | Answer::Unanswered => "over",
     }
 }
 
@@ -503,6 +559,7 @@ fn reviewer(reviewer: &ReviewerState, seat: Seat, case: Case<'_>, times: &Times)
         name: clean_line(&wording::reviewer_name(reviewer, case.link)),
         tone: vote_tone(vote),
         did: times.mark(&wording::reviewer_did(reviewer, seat, case)),
+        answers: vote.map(|vote| inputs::shown(&vote.answers)).unwrap_or_default(),
         comment: clean(vote.map_or("", |vote| vote.comment.trim())),
     }
 }

@@ -1,8 +1,12 @@
 //! Everything that people read on pages, apart from the headings in `templates/`.
 
+mod answers;
 mod unattended;
 mod versions;
 
+pub(crate) use self::answers::{
+    CHOOSE, NOT_ASKED, WRONG_ANSWERS, answer_hint, comment_hint, yes_or_no,
+};
 use countersign_protos::{
     Act, Difference, LinkHash, Verdict,
     names::COMMENT_MAX_CHARS,
@@ -78,7 +82,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         Answer::Ended(_) => "This request ended without a decision".to_owned(),
         Answer::Superseded => "This link has been superseded".to_owned(),
         Answer::Unconfirmed => "Not recorded yet: please confirm".to_owned(),
-        Answer::Uncommented | Answer::Unchangeable => NOT_RECORDED.to_owned(),
+        Answer::Uncommented | Answer::Unanswered | Answer::Unchangeable => NOT_RECORDED.to_owned(),
         Answer::Recorded => format!("Recorded: you {}", past(own)),
         Answer::AlreadyRecorded => format!("Already recorded: {who} {}{for_whom}", past(own)),
         Answer::OtherVerdict => {
@@ -137,6 +141,7 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
         | Answer::YouWithdrew => versions::explanation(case),
         Answer::Unchangeable => problem(&Problem::NoMoreChanges).1.to_owned(),
         Answer::Uncommented => case.pressed.map(comment_missing).unwrap_or_default().to_owned(),
+        Answer::Unanswered => WRONG_ANSWERS.to_owned(),
         Answer::Unconfirmed if case.act.is_some() => {
             "Some mail scanners press buttons, so it counts only once you confirm it, within an \
             hour."
@@ -581,21 +586,14 @@ fn comment_missing(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Said beside the comment's label: which of so many buttons need one.
-pub(crate) fn comment_hint(required: &[Verdict], buttons: usize) -> String {
-    let whens = required.iter().map(|verdict| format!("to {}", verdict.terms().button.to_lowercase()));
-    let when = match required.len() {
-        0 => "optional".to_owned(),
-        all if all == buttons => "required".to_owned(),
-        _ => format!("required {}", whens.collect::<Vec<_>>().join(" or ")),
-    };
-    format!("{when}; the submitter sees it")
-}
-
 /// What is wrong with a form, to whoever has filled it in.
 pub(crate) fn refusal(problem: &Problem, comment: &str) -> String {
     match problem {
         Problem::CommentTooLong => too_long("comment", comment.chars().count()),
+        Problem::WrongAnswers(wrong) => {
+            let said: Vec<&str> = wrong.iter().map(|(_, said)| said.as_str()).collect();
+            said.join(" ")
+        }
         problem => self::problem(problem).1.to_owned(),
     }
 }
@@ -641,6 +639,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
         | Problem::NoMoreChanges
         | Problem::InvalidRevision(_)
         | Problem::Mistaken(_) => versions::problem(problem),
+        Problem::WrongAnswers(_) => (NOT_RECORDED, WRONG_ANSWERS),
         Problem::CrossSite => (
             "This decision was sent from another site",
             "A page of another site sent it, so it was not accepted. Nothing was recorded. To \
@@ -653,8 +652,8 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
         ),
         Problem::BodyTooLarge => (
             "Too much text",
-            "What was sent is larger than 64 KiB; a comment can have 2,000 characters. Nothing was \
-             recorded.",
+            "What was sent is larger than 128 KiB; a comment can have 2,000 characters, and so can an \
+             answer. Nothing was recorded.",
         ),
         Problem::Incomplete => (
             "Please try again",

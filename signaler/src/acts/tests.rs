@@ -2,16 +2,15 @@
 
 use countersign_protos::{
     LinkContext, Pressed, Statement, Verdict,
+    answers::Answers,
     v1::{ApprovalState, Document, Status, Submission, Submitter, Withdrawal},
 };
 use temporalio_common::protos::temporal::api::enums::v1::WorkflowExecutionStatus::Running;
 
 use super::*;
 use crate::{
-    decision::{
-        Press,
-        tests::{CHAIN, World, approvals, digest_of, keys, signed, state_of},
-    },
+    approvals::Press,
+    decision::tests::{CHAIN, World, approvals, digest_of, keys, signed, state_of},
     revision::{Draft, Place},
 };
 
@@ -128,7 +127,11 @@ async fn nothing_is_sent_that_is_wrong_or_cannot_count() {
     for (says, wish, expected) in [
         (sent_back(), revise("Ten laptops"), Ok(Effect::Refused(vec![Mistake::ChangesNothing]))),
         (sent_back(), revise(""), Ok(Effect::Refused(vec![Mistake::TitleMissing]))),
-        (state(Status::Pending, Some(Verdict::Approve)), revise("Nine"), Err(Problem::NotRevisable)),
+        (
+            state(Status::Pending, Some(Verdict::Approve)),
+            revise("Nine"),
+            Err(Problem::NotRevisable),
+        ),
         (
             ApprovalState {
                 jws: signed(Status::Approved, &digest_of(&submission())),
@@ -153,7 +156,8 @@ async fn a_reviewers_link_revises_nothing_and_the_submitters_decides_nothing() {
         assert_eq!(said, Err(Problem::NotTheSubmitter), "{wish:?}");
     }
     for verdict in Verdict::ALL {
-        let press = Press { verdict, comment: "fine", nonce: "" };
+        let answers = &Answers::new();
+        let press = Press { verdict, comment: "fine", answers, nonce: "" };
         let said = approvals.decide(&priya(), HINT, press).await.map(drop);
         assert_eq!(said, Err(Problem::SubmitterDecides), "{verdict:?}");
     }

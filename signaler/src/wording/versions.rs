@@ -15,7 +15,8 @@ use crate::{
 
 /// Headings and labels of the submitter's forms.
 pub(crate) const ASKED_FOR: &str = "What was asked for";
-pub(crate) const KEPT: &str = "All else stays as it is. Whoever submitted it by a program can revise that, too.";
+pub(crate) const KEPT: &str =
+    "All else stays as it is. Whoever submitted it by a program can revise that, too.";
 pub(crate) const AMOUNT_OF_ITEMS: &str = "The items add up to it: a program can revise both.";
 
 /// The first line for the submitter, and for reviewers while the submitter is waited for.
@@ -71,7 +72,11 @@ fn sent_back(case: Case<'_>) -> String {
         Some(Some(Verdict::RequestChanges)) => String::new(),
         _ => request(case),
     };
-    join([who, waiting(case), "If it is revised and you are asked again, you get another mail.".into()])
+    join([
+        who,
+        waiting(case),
+        "If it is revised and you are asked again, you get another mail.".into(),
+    ])
 }
 
 /// That it waits for the submitter.
@@ -87,7 +92,8 @@ pub(super) fn waiting(case: Case<'_>) -> String {
 
 /// `bob@example.com requested changes on Friday.`
 fn request(case: Case<'_>) -> String {
-    let Some(vote) = case.state.change_request.as_ref().and_then(|asked| asked.vote.as_ref()) else {
+    let Some(vote) = case.state.change_request.as_ref().and_then(|asked| asked.vote.as_ref())
+    else {
         return String::new();
     };
     let who = clean_line(&vote.reviewer);
@@ -141,11 +147,15 @@ fn waits_for(case: Case<'_>) -> String {
 fn can(case: Case<'_>) -> String {
     let acts = acts(case.answer, case.state, case.link);
     let said = match (acts.contains(&Act::Revise), acts.contains(&Act::Withdraw)) {
-        (true, _) => "You can revise it as long as nobody has voted, and withdraw it until it is decided.",
+        (true, _) => {
+            "You can revise it as long as nobody has voted, and withdraw it until it is decided."
+        }
         (false, true) if case.state.version >= MAX_REVISIONS => {
             "You can withdraw it until it is decided. It was revised as often as it can be."
         }
-        (false, true) => "Somebody has voted, so it can be revised only if changes are requested. You can withdraw it.",
+        (false, true) => {
+            "Somebody has voted, so it can be revised only if changes are requested. You can withdraw it."
+        }
         (false, false) => "",
     };
     said.to_owned()
@@ -258,7 +268,9 @@ pub(crate) fn mistake(mistake: &Mistake) -> String {
         Mistake::LabelMissing(_) => "Please say what this is.",
         Mistake::ValueMissing(_) => "Please fill this in, or leave both empty.",
         Mistake::ReasonTooLong(chars) => return too_long("reason", *chars),
-        Mistake::Refused(Place::Whole, why) => return format!("It was not accepted: {}.", ended(why)),
+        Mistake::Refused(Place::Whole, why) => {
+            return format!("It was not accepted: {}.", ended(why));
+        }
         Mistake::Refused(_, why) => return format!("It {}.", ended(why)),
     };
     said.to_owned()
