@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_link_that_can_decide_nothing_any_more_shows_the_outcome_alone() {
-        use Status::{Approved, Expired, Pending, Withdrawn};
+        use Status::{Approved, ChangesRequested, Expired, Pending, Withdrawn};
         let link = Some("link");
         for (answer, status, by, document, comments) in [
             (Answer::Open, Pending, None, true, &["Bob's", "Cy's"][..]),
@@ -189,6 +189,14 @@ mod tests {
             (Answer::Superseded, Pending, None, false, &[]),
             (Answer::Sealing, Pending, None, false, &[]),
             (Answer::Ended(Ending::Terminated), Pending, None, false, &[]),
+            (Answer::SentBack, ChangesRequested, link, true, &["Ann's", "Bob's", "Cy's"]),
+            (Answer::SentBack, ChangesRequested, None, false, &[]),
+            (Answer::Paused, ChangesRequested, None, false, &[]),
+            (Answer::ToRevise, ChangesRequested, None, true, &["Bob's", "Cy's"]),
+            (Answer::Submitted, Pending, None, true, &["Bob's", "Cy's"]),
+            (Answer::Revised, Pending, None, false, &[]),
+            (Answer::Outdated, Pending, None, false, &[]),
+            (Answer::YouWithdrew, Withdrawn, None, false, &[]),
             // Cy wrote after she had decided.
             (Answer::Recorded, Approved, link, false, &["Ann's", "Bob's"]),
             (Answer::AlreadyRecorded, Approved, link, false, &["Ann's", "Bob's"]),

@@ -6,15 +6,13 @@ use countersign_protos::{
     v1::{EarlierVersion, ReviewerState},
 };
 
-use super::{Case, is_by_operator, join, on, over, sentence, too_long, unchanged};
+use super::{Case, is_by_operator, join, on, over, problems::too_long, sentence, unchanged};
 use crate::{
     answer::{Answer, acts, is_open, is_submitters, own_vote},
-    problem::Problem,
     revision::{Mistake, Place},
 };
 
-/// Headings and labels of the submitter's forms.
-pub(crate) const ASKED_FOR: &str = "What was asked for";
+/// Said in the submitter's form.
 pub(crate) const KEPT: &str =
     "All else stays as it is. Whoever submitted it by a program can revise that, too.";
 pub(crate) const AMOUNT_OF_ITEMS: &str = "The items add up to it: a program can revise both.";
@@ -248,11 +246,9 @@ pub(crate) fn not_done(act: Act) -> &'static str {
 pub(crate) fn to_correct(mistakes: &[Mistake]) -> String {
     let whole: Vec<String> =
         mistakes.iter().filter(|it| it.place() == Place::Whole).map(mistake).collect();
-    let fields = mistakes.len() - whole.len();
-    let fields = match fields {
-        0 => String::new(),
-        1 => "Please correct the marked field below, and press again.".to_owned(),
-        _ => "Please correct the marked fields below, and press again.".to_owned(),
+    let fields = match mistakes.len() > whole.len() {
+        true => "Please correct what is marked below, and press again.".to_owned(),
+        false => String::new(),
     };
     join([whole.join(" "), fields])
 }
@@ -278,31 +274,4 @@ pub(crate) fn mistake(mistake: &Mistake) -> String {
 
 fn ended(why: &str) -> &str {
     why.trim_end_matches(['.', ' '])
-}
-
-/// Problems of the submitter's forms and of the third button: a headline, and what it means.
-pub(super) fn problem(problem: &Problem) -> (&'static str, &'static str) {
-    match problem {
-        Problem::NotTheSubmitter => (
-            "This link decides",
-            "Only the submitter's own link can revise or withdraw the request. Nothing was recorded.",
-        ),
-        Problem::SubmitterDecides => (
-            "This link decides nothing",
-            "It is the submitter's: it can revise or withdraw the request. Nothing was recorded.",
-        ),
-        Problem::NotRevisable => (
-            "Your revision was not recorded",
-            "It can be revised only as long as nobody has voted, or if changes are requested, and five times at \
-             most. Please open it again: the page says what you can do.",
-        ),
-        Problem::NoMoreChanges => (
-            super::NOT_RECORDED,
-            "It was revised as often as it can be, so no more changes can be requested. Please approve or reject it.",
-        ),
-        _ => (
-            "Your revision was not recorded",
-            "Something in it has to be corrected. Please open the request again.",
-        ),
-    }
 }
