@@ -52,6 +52,7 @@ pub fn begin(plan: &Plan, at: Timestamp) -> Approval {
         None => {
             let stages = plan.stages.iter().map(Into::into).collect();
             Approval::restricted(submitter, stages, plan.restrictions.clone())
+                .with_fields(plan.submission.fields.clone())
         }
     };
     approval.of_version(plan.version())
@@ -69,9 +70,9 @@ pub fn replay(
     repeat(plan, began, journal, |_, _| true)
 }
 
-/// Whether comments were left out of it. An outcome is concluded from all of them.
+/// Whether comments or answers were left out of it. An outcome is concluded from all of them.
 pub fn is_brief(journal: &[Entry]) -> bool {
-    let is_brief = |ballot: &Ballot| ballot.left_out.is_some();
+    let is_brief = |ballot: &Ballot| ballot.left_out.is_some() || ballot.answers_left_out.is_some();
     journal.iter().any(|entry| matches!(entry, Entry::Voted { ballot, .. } if is_brief(ballot)))
 }
 

@@ -10,6 +10,7 @@
 pub mod approval;
 pub mod commands;
 pub mod diagnosis;
+pub mod fields;
 pub mod leaves;
 pub mod limits;
 pub mod money;

@@ -44,6 +44,7 @@ pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcom
         because: Some(approval.reason().into()),
         submitter: submission.submitter.clone(),
         document: submission.document.clone(),
+        fields: submission.fields.clone(),
         stages: opened.map(|stage| stage_outcome(approval, stage)).collect(),
         rule: plan.rule.clone(),
         routed_by: routed_by(plan).to_owned(),
@@ -329,6 +330,7 @@ pub fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
         link: seat.link.clone(),
         verdict: vote.verdict.into(),
         comment: vote.comment.clone(),
+        answers: vote.answers.clone(),
         decided_at: Some(to_message(vote.at)),
         on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),
         by: match &vote.by {

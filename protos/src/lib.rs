@@ -5,6 +5,7 @@
 
 mod approval_id;
 mod confirmation;
+mod decimal;
 mod differences;
 mod digest;
 mod json;
@@ -18,6 +19,7 @@ mod schemas;
 mod seal;
 mod verdict;
 
+pub mod answers;
 pub mod names;
 pub mod payload;
 pub mod settings;
@@ -26,6 +28,7 @@ pub mod text;
 
 pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash, Role};
 pub use confirmation::Pressed;
+pub use decimal::Written;
 pub use differences::{Difference, differences};
 pub use digest::{
     action_digest, digest, digest_of_version, execution_key, is_newer, revision_digest,

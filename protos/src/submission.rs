@@ -9,10 +9,10 @@ use jiff::{Timestamp, civil::DateTime};
 use serde_json::value::RawValue;
 
 use crate::{
-    Json, json,
+    Json, decimal, json,
     payload::{self, Encoding, Fields, Payload, PayloadError},
     text,
-    v1::{Action, Detail, Document, Item, Policy, Problem, Stage, Submission, Submitter},
+    v1::{Action, Detail, Document, Field, Item, Policy, Problem, Stage, Submission, Submitter},
 };
 
 /// The largest submission, in bytes: one mail's worth, and far below Temporal's 2 MiB for a payload,
@@ -96,8 +96,15 @@ pub fn problem(path: impl Into<String>, message: impl Into<String>) -> Problem {
     Problem { path: path.into(), message: message.into() }
 }
 
-const SUBMISSION: [&str; 6] =
-    ["submissionId", "submissionType", "submitter", "document", "submittedAt", "approval"];
+const SUBMISSION: [&str; 7] = [
+    "submissionId",
+    "submissionType",
+    "submitter",
+    "document",
+    "submittedAt",
+    "approval",
+    "fields",
+];
 /// What the objects of a submission have, where it is often given beside them.
 const INSIDE: [(&str, &[&str]); 3] = [
     ("submitter", &["name", "email", "department", "employeeId"]),
@@ -154,6 +161,20 @@ fn submission(object: Object<'_>) -> Submission {
             approval.only(&["stages"], &[]);
             Policy { stages: approval.objects("stages", stage) }
         }),
+        fields: object.objects("fields", field),
+    }
+}
+
+fn field(object: Object<'_>) -> Field {
+    // Ignoring `required` would let somebody decide without an answer that is needed.
+    object.only(&["name", "label", "type", "choices", "requiredFor", "fromRule"], &[]);
+    Field {
+        name: object.string("name"),
+        label: object.string("label"),
+        r#type: object.string("type"),
+        choices: object.strings("choices"),
+        required_for: object.strings("requiredFor"),
+        from_rule: object.boolean("fromRule"),
     }
 }
 
@@ -235,14 +256,18 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// As [`number`](Self::number), for an amount. Three digits after the point of a string may be
-    /// thousands; in a number they are decimals (RFC 8259, 6), and get a fourth one to show that.
+    /// As [`number`](Self::number), for an amount.
     fn amount(&self) -> Option<String> {
         let number = self.number()?;
-        let decimals = number.split_once('.').map_or("", |(_, decimals)| decimals);
         let is_string = self.json.get().starts_with('"');
-        let is_plain = decimals.len() == 3 && decimals.bytes().all(|byte| byte.is_ascii_digit());
-        Some(if is_plain && !is_string { number + "0" } else { number })
+        Some(if is_string { number } else { decimal::of_json(&number) })
+    }
+
+    fn boolean(&self) -> Option<bool> {
+        match serde_json::from_str(self.json.get()) {
+            Ok(value) => Some(value),
+            Err(error) => self.expected("true or false", Some(error)),
+        }
     }
 
     fn object(self) -> Option<Object<'a>> {
@@ -308,6 +333,10 @@ impl<'a> Object<'a> {
 
     fn amount(&self, name: &str) -> String {
         self.value(name).and_then(|value| value.amount()).unwrap_or_default()
+    }
+
+    fn boolean(&self, name: &str) -> bool {
+        self.value(name).and_then(|value| value.boolean()).unwrap_or_default()
     }
 
     fn object(&self, name: &str) -> Option<Object<'a>> {

@@ -15,6 +15,7 @@ mod form;
 mod genuine;
 mod history;
 mod index;
+mod inputs;
 mod json;
 mod key_check;
 mod lookup;

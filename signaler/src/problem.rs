@@ -21,6 +21,8 @@ pub(crate) enum Problem {
     CommentTooLong,
     /// The rule requires one with this verdict.
     CommentMissing(Verdict),
+    /// What is wrong with the answers, by the names of fields, in words.
+    WrongAnswers(Vec<(String, String)>),
     /// A browser says that a page of another site sent the form.
     CrossSite,
     NotAForm,

@@ -17,7 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) use self::subject::Subject;
 use self::{
     facts::{
-        Clock, DecisionFacts, Detail, Facts, VoteAt, because, comment_of, decided_by,
+        Clock, DecisionFacts, Detail, Facts, VoteAt, answers_of, because, comment_of, decided_by,
         deciding_vote, listed, stages, status_word,
     },
     quote::Quote,
@@ -361,6 +361,7 @@ impl Writer<'_> {
         let decision = &DecisionFacts {
             decided: clock.first(&outcome.decided_at),
             comment: vote.and_then(|at| comment_of(outcome, at)),
+            answers: vote.map(|at| answers_of(outcome, at)).unwrap_or_default(),
             stages: stages(outcome, None, detail, clock, is_dated || !notice.why.is_empty()),
             others: stages(outcome, vote, detail, clock, is_dated || !notice.by.is_empty()),
         };

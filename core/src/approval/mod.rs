@@ -15,7 +15,11 @@ mod stage;
 mod submitter;
 mod superseded;
 
-use countersign_protos::{MAX_REVISIONS, v1::Proof};
+use countersign_protos::{
+    MAX_REVISIONS,
+    answers::{self, Answers},
+    v1::{Answer, Field, Proof},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +45,8 @@ pub struct Approval {
     submitter: EmailAddress,
     stages: Vec<Stage>,
     restrictions: Restrictions,
+    /// What those who decide fill in.
+    fields: Vec<Field>,
     rule_decision: Option<RuleDecision>,
     withdrawn: Option<Withdrawal>,
     /// The number of revisions before.
@@ -126,6 +132,12 @@ pub struct Ballot {
     /// The hash of a comment that was left out to save space.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
+    /// What was filled in. Of a vote that counted, in its canonical form.
+    #[serde(default, skip_serializing_if = "Answers::is_empty")]
+    pub answers: Answers,
+    /// The hash of answers that were left out to save space.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers_left_out: Option<String>,
     /// That the link's holder decided so. Without one that holds, the decision is an operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
@@ -136,13 +148,14 @@ pub struct Ballot {
 impl Ballot {
     /// A decision without a proof, by somebody unknown.
     pub fn new(claim: Claim, verdict: Verdict, comment: String) -> Self {
-        let identity = String::new();
-        Self { claim, verdict, comment, left_out: None, proof: None, identity }
+        let (identity, answers) = (String::new(), Answers::new());
+        let (left_out, answers_left_out, proof) = (None, None, None);
+        Self { claim, verdict, comment, left_out, answers, answers_left_out, proof, identity }
     }
 }
 
 /// What a decision did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Receipt {
     Counted,
     /// The reviewer already decided so.
@@ -157,6 +170,8 @@ pub enum Receipt {
     LinkRequired,
     /// Without a comment, which the rule requires with this verdict.
     CommentRequired,
+    /// With answers other than the fields ask for, or without one that they require: why, field by field.
+    InvalidAnswers(String),
     /// Changes are requested: nobody decides until the submitter has revised it.
     ChangesRequested,
     /// Changes cannot be requested: it was revised as often as it can be.
@@ -245,12 +260,18 @@ impl Approval {
             submitter,
             stages: Vec::new(),
             restrictions: Restrictions::default(),
+            fields: Vec::new(),
             rule_decision: None,
             withdrawn: None,
             version: 0,
             submitter_link: None,
             journal: Vec::new(),
         }
+    }
+
+    /// The same, where those who decide fill in these.
+    pub fn with_fields(self, fields: Vec<Field>) -> Self {
+        Self { fields, ..self }
     }
 
     /// The same, of a submission that was revised so many times before.
@@ -344,7 +365,7 @@ impl Approval {
     }
 
     /// Counts a decision, or says why it does not count.
-    pub fn vote(&mut self, ballot: Ballot, now: Timestamp) -> Receipt {
+    pub fn vote(&mut self, mut ballot: Ballot, now: Timestamp) -> Receipt {
         let submitter = &self.submitter;
         if matches!(&ballot.claim, Claim::Reviewer(reviewer) if reviewer == submitter) {
             return Receipt::SelfVote;
@@ -357,6 +378,7 @@ impl Approval {
             .chain(newest_first)
             .find_map(|i| self.stages[i].seat_of(&ballot.claim).map(|seat| (i, seat)));
         let Some((i, position)) = seat else { return self.not_asked(&ballot.claim) };
+        let answers = self.answers(&mut ballot);
         let seat = &self.stages[i].seats()[position];
         match &seat.vote {
             Some(vote) if vote.verdict == ballot.verdict => Receipt::Duplicate,
@@ -371,12 +393,32 @@ impl Approval {
                 Receipt::NoMoreChanges
             }
             None if self.restrictions.lacks_comment(&ballot) => Receipt::CommentRequired,
-            None => {
-                self.journal.push(Entry::Voted { ballot: ballot.clone(), at: now });
-                self.stages[i].count(position, ballot, now);
-                Receipt::Counted
-            }
+            None => match answers {
+                Ok(answers) => {
+                    self.journal.push(Entry::Voted { ballot: ballot.clone(), at: now });
+                    self.stages[i].count(position, ballot, answers, now);
+                    Receipt::Counted
+                }
+                Err(why) => Receipt::InvalidAnswers(why),
+            },
         }
+    }
+
+    /// The answers of a ballot, which it then has in their canonical form, or why they are none. Those that were
+    /// left out to save space were checked before.
+    fn answers(&self, ballot: &mut Ballot) -> Result<Vec<Answer>, String> {
+        if ballot.answers.is_empty() && ballot.answers_left_out.is_some() {
+            return Ok(Vec::new());
+        }
+        let answers = answers::check(&self.fields, ballot.verdict, &ballot.answers);
+        let answers = answers.map_err(|wrong| reasons(&self.fields, &wrong))?;
+        let canonical = answers::by_name(&answers);
+        // Elsewhere it is checked with what counted.
+        if ballot.proof.is_some() && ballot.answers != canonical {
+            return Err("answers that are signed must be in their canonical form".to_owned());
+        }
+        ballot.answers = canonical;
+        Ok(answers)
     }
 
     /// The receipt for somebody without a seat: they may be planned for a later stage, or have a deputy.
@@ -538,6 +580,18 @@ impl Approval {
     fn has_revisions_left(&self) -> bool {
         self.version < MAX_REVISIONS
     }
+}
+
+/// What is wrong with answers. What is given for no field is not quoted: it might be anything.
+fn reasons(fields: &[Field], wrong: &[answers::Wrong]) -> String {
+    let is_known = |name: &str| fields.iter().any(|field| field.name == name);
+    let reason = |answers::Wrong { name, why }: &answers::Wrong| match is_known(name) {
+        true => format!("`{name}` {why}"),
+        false => "an answer is given for something that is not among the fields".to_owned(),
+    };
+    let mut reasons: Vec<String> = wrong.iter().map(reason).collect();
+    reasons.dedup();
+    reasons.join("; ")
 }
 
 #[cfg(test)]

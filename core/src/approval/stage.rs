@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use countersign_protos::{comment_hash, v1::Proof};
+use countersign_protos::{
+    Statement, answers, comment_hash,
+    v1::{Answer, Proof},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -199,6 +202,8 @@ pub struct Vote {
     pub by: By,
     /// Empty if nothing was written.
     pub comment: String,
+    /// In the order of the fields.
+    pub answers: Vec<Answer>,
     pub at: Timestamp,
     /// The number of votes that the stage had before.
     pub order: usize,
@@ -249,8 +254,11 @@ impl Seat {
     pub(super) fn by(&self, ballot: &Ballot) -> By {
         // A hash says nothing for another comment that stands beside it.
         let left_out = ballot.left_out.clone().filter(|_| ballot.comment.is_empty());
-        let comment = left_out.unwrap_or_else(|| comment_hash(&ballot.comment));
-        let holds = |proof: &&Proof| proof.holds(&self.key, &self.link, ballot.verdict, &comment);
+        let comment = &left_out.unwrap_or_else(|| comment_hash(&ballot.comment));
+        let left_out = ballot.answers_left_out.clone().filter(|_| ballot.answers.is_empty());
+        let answers = &left_out.unwrap_or_else(|| answers::hash(&ballot.answers));
+        let said = Statement::Vote { verdict: ballot.verdict, comment, answers };
+        let holds = |proof: &&Proof| proof.proves(&self.key, &self.link, said);
         match ballot.proof.as_ref().filter(holds) {
             Some(proof) => By::Link(proof.clone()),
             None => By::Operator(ballot.identity.clone()),
@@ -652,12 +660,18 @@ impl Stage {
         }
     }
 
-    pub(super) fn count(&mut self, seat: usize, ballot: Ballot, now: Timestamp) {
+    pub(super) fn count(
+        &mut self,
+        seat: usize,
+        ballot: Ballot,
+        answers: Vec<Answer>,
+        now: Timestamp,
+    ) {
         let order = self.votes().len();
         let seat = &mut self.seats[seat];
         let by = seat.by(&ballot);
         let Ballot { verdict, comment, .. } = ballot;
-        seat.vote = Some(Vote { verdict, by, comment, at: now, order });
+        seat.vote = Some(Vote { verdict, by, comment, answers, at: now, order });
         self.escalate_if_nobody_is_reached();
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use countersign_protos::{
     action_digest, digest_of_version,
-    v1::{EarlierVersion, Submission},
+    v1::{EarlierVersion, Field, Submission},
 };
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +108,13 @@ impl Plan {
             previous: None,
             commands: commands::CURRENT,
         }
+    }
+
+    /// The same, where those who decide fill in these.
+    pub fn with_fields(mut self, fields: Vec<Field>) -> Self {
+        self.submission.fields = fields;
+        self.digest = digest_of(&self.submission, self.version());
+        self
     }
 
     /// How often the submission was revised before.

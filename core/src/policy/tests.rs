@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use countersign_protos::{
     Json,
-    v1::{Action, Document, Submission, Submitter},
+    v1::{Action, Document, Field, Submission, Submitter},
 };
 use jiff::Timestamp;
 
@@ -686,7 +686,7 @@ fn every_one_of_100_000_submissions_has_exactly_one_route_and_nobody_approves_th
                 &amount_text,
                 CURRENCIES[currency],
             );
-            let Routed { rule, route } = policy.route(&submission, &submitter);
+            let Routed { rule, route, .. } = policy.route(&submission, &submitter);
             let first =
                 rules.iter().position(|rule| rule.matches(kind, department, currency, amount));
             let expected = first.map_or("default".to_owned(), |rule| rule.to_string());
@@ -978,6 +978,35 @@ fn which_verdicts_need_a_comment_is_explained() {
             text.lines().filter(|line| line.contains("comment is required")).collect();
         assert_eq!(said, explained, "{text}");
     }
+}
+
+#[test]
+fn what_is_filled_in_is_explained() {
+    let policy = policy(
+        "[default]\nfields = [{ name = \"until\", label = \"Until\", type = \"date\", required_for = \"approve\" },\n\
+         { name = \"role\", label = \"Role\", type = \"choice\", choices = [\"a\", \"b\"], required_for = [\"approve\", \"reject\"] }]\n\
+         stages = [{ reviewers = [\"ann@example.com\"] }]\n",
+    );
+    let mut submission = submission("", "", "5.00", "EUR");
+    let own = Field {
+        name: "ok".into(),
+        label: "OK?".into(),
+        r#type: "yes_no".into(),
+        ..Field::default()
+    };
+    submission.fields = vec![own];
+    let explain = |submission: &Submission| {
+        policy.explain(submission, &address("sue"), Timestamp::UNIX_EPOCH).to_string()
+    };
+    let text = explain(&submission);
+    let said = "\nThose who decide fill in:\n  \"Until\" (until): date, required to approve\n  \
+                \"Role\" (role): choice of a, b, required to approve and reject\n  \
+                \"OK?\" (ok): yes or no; of the submission\n";
+    assert!(text.contains(said), "{text}");
+    submission.fields[0].name = "until".into();
+    let text = explain(&submission);
+    let refused = "It cannot be decided:\n  $.fields[0].name is a field of the rule";
+    assert!(text.contains(refused), "{text}");
 }
 
 #[test]

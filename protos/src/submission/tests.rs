@@ -260,3 +260,30 @@ fn arguments_in_binary_are_checked_too() {
     let (_, problems) = read(&[payload::encode(&submission, Encoding::BinaryProtobuf)]);
     assert_eq!(paths(&problems), ["$.document.action.arguments.amount[1]"]);
 }
+
+#[test]
+fn fields_are_read_and_what_is_misspelt_in_one_is_a_problem() {
+    let (camel, problems) = read(&json(
+        r#"{"fields": [{"name": "until", "label": "Until", "type": "date", "requiredFor": ["approve"], "fromRule": true},
+                       {"name": "role", "label": "Role", "type": "choice", "choices": ["a", "b"], "requiredFor": null}]}"#,
+    ));
+    assert_eq!(problems, []);
+    let until = Field {
+        name: "until".into(),
+        label: "Until".into(),
+        r#type: "date".into(),
+        required_for: vec!["approve".into()],
+        from_rule: true,
+        ..Field::default()
+    };
+    assert_eq!(camel.fields[0], until);
+    assert_eq!(camel.fields[1].choices, ["a", "b"]);
+    let (_, problems) = read(&json(
+        r#"{"fields": [7, {"choices": "a", "required_for": [1], "fromRule": "yes", "required": true}]}"#,
+    ));
+    let wrong = ["required", "choices", "requiredFor[0]", "fromRule"];
+    let wrong = wrong.map(|name| format!("$.fields[1].{name}"));
+    let expected: Vec<&str> =
+        ["$.fields[0]"].into_iter().chain(wrong.iter().map(|it| &**it)).collect();
+    assert_eq!(paths(&problems), expected);
+}

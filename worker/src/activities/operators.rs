@@ -22,7 +22,7 @@
 use std::time::Duration;
 
 use countersign_protos::{
-    Chain, comment_hash, names,
+    Chain, Statement, answers, comment_hash, names,
     payload::{self, Payload, PayloadError},
     text::{self, clean_line},
     v1::{Decision, OperatorAction, Outcome, Proof, Reassignment, Reissue, Reminder, Vote},
@@ -324,13 +324,14 @@ fn is_vote(event: &HistoryEvent, vote: &Vote) -> bool {
     let Some(verdict) = vote.verdict().known() else { return false };
     let payloads = signal(event, verdict.terms().name, &vote.identity);
     payloads.is_some_and(|payloads| {
-        may_say(payload::decode(&payloads), |decision: &Decision| {
+        may_say(answers::decision(&payloads), |decision: &Decision| {
             let is_theirs = decision.link.trim() == vote.link
                 || is_same(&decision.reviewer, &vote.reviewer)
                 || is_same(&decision.reviewer, &vote.on_behalf_of);
-            // A notice may leave a comment out.
+            // A notice may leave a comment out, and answers.
             is_theirs
                 && (vote.comment.is_empty() || text::comment(&decision.comment) == vote.comment)
+                && (vote.answers.is_empty() || answers::are_of(&decision.answers, &vote.answers))
         })
     })
 }
@@ -339,9 +340,11 @@ fn is_vote(event: &HistoryEvent, vote: &Vote) -> bool {
 fn is_own(event: &HistoryEvent, vote: &Vote, key: &str) -> bool {
     let Some(verdict) = vote.verdict().known() else { return false };
     let payloads = signal(event, verdict.terms().name, &vote.identity).unwrap_or_default();
-    let Ok(decision) = payload::decode::<Decision>(&payloads) else { return false };
-    let comment = comment_hash(&text::comment(&decision.comment));
-    let holds = |proof: &Proof| proof.holds(key, &vote.link, verdict, &comment);
+    let Ok(decision) = answers::decision(&payloads) else { return false };
+    let comment = &comment_hash(&text::comment(&decision.comment));
+    let answers = &answers::hash(&decision.answers);
+    let said = Statement::Vote { verdict, comment, answers };
+    let holds = |proof: &Proof| proof.proves(key, &vote.link, said);
     decision.link.trim() == vote.link && decision.proof.as_ref().is_some_and(holds)
 }
 

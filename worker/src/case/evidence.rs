@@ -1,6 +1,6 @@
 //! What proves an outcome, for activities and for a next run: the rest of the state follows from it.
 
-use countersign_protos::{comment_hash, payload::Encoding, text, v1::Outcome};
+use countersign_protos::{answers, comment_hash, payload::Encoding, text, v1::Outcome};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
@@ -15,8 +15,8 @@ use crate::{
     recorded::{About, Evidence, Notice, Sealed},
 };
 
-/// Bytes of comments in a notice to a reviewer: the notices to all of them go to Temporal in one message,
-/// of 4 MiB at most.
+/// Bytes of comments and answers in a notice to a reviewer: the notices to all of them go to Temporal in one
+/// message, of 4 MiB at most.
 const MAX_COMMENT_BYTES: usize = 16 * 1024;
 
 /// What the next run gets of an open approval. The rest follows from it.
@@ -111,7 +111,7 @@ impl Open {
     }
 }
 
-/// Leaves out comments beyond what one notice may hold. Their proofs hold all the same.
+/// Leaves out comments and answers beyond what one notice may hold. Their proofs hold all the same.
 fn brief(mut evidence: Evidence) -> Evidence {
     let mut left = MAX_COMMENT_BYTES;
     for entry in &mut evidence.journal {
@@ -119,6 +119,14 @@ fn brief(mut evidence: Evidence) -> Evidence {
         match left.checked_sub(ballot.comment.len()) {
             Some(less) => left = less,
             None => ballot.left_out = Some(comment_hash(&std::mem::take(&mut ballot.comment))),
+        }
+        let bytes = ballot.answers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        match left.checked_sub(bytes) {
+            Some(less) => left = less,
+            None => {
+                let answers = std::mem::take(&mut ballot.answers);
+                ballot.answers_left_out = Some(answers::hash(&answers));
+            }
         }
     }
     evidence

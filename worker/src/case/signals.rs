@@ -1,7 +1,7 @@
 //! Signals as people send them: each is read, or refused with a reason. No payload makes it panic.
 
 use countersign_protos::{
-    names,
+    answers, names,
     payload::{self, Encoding, Payload, PayloadError},
     text, v1,
 };
@@ -129,8 +129,9 @@ fn address(field: &str, text: &str) -> Result<EmailAddress, String> {
 }
 
 fn decision(verdict: Verdict, payloads: &[Payload], identity: String) -> Result<Signal, String> {
-    let expected = "a JSON object with `link` or `reviewer`, and optionally `comment`";
-    let decision: v1::Decision = expecting(expected, payloads, payload::decode)?;
+    let expected = "a JSON object with `link` or `reviewer`, and optionally `comment` and `answers` \
+                    (an object of strings, numbers, true and false)";
+    let decision: v1::Decision = expecting(expected, payloads, answers::decision)?;
     let claim = match (decision.link.trim(), decision.reviewer.trim()) {
         ("", "") => return Err("neither `link` nor `reviewer` is given".into()),
         (link, "") => Claim::Link(link.to_owned()),
@@ -141,8 +142,9 @@ fn decision(verdict: Verdict, payloads: &[Payload], identity: String) -> Result<
             return Err(format!("both `link` and `reviewer` are given{whom}"));
         }
     };
-    let (comment, proof) = (text::comment(&decision.comment), decision.proof);
-    Ok(Signal::Decision(Ballot { proof, identity, ..Ballot::new(claim, verdict, comment) }))
+    let v1::Decision { comment, proof, answers, .. } = decision;
+    let ballot = Ballot::new(claim, verdict, text::comment(&comment));
+    Ok(Signal::Decision(Ballot { proof, identity, answers, ..ballot }))
 }
 
 #[cfg(test)]

@@ -218,7 +218,8 @@ fn what_does_not_count_is_counted_with_its_reason_and_without_its_content() {
     assert_eq!(
         case.reasons(),
         [
-            "approve: expected a JSON object with `link` or `reviewer`, and optionally `comment`",
+            "approve: expected a JSON object with `link` or `reviewer`, and optionally `comment` and \
+             `answers` (an object of strings, numbers, true and false)",
             "approve: expected one input, got none",
             "reject: expected one input, got 2",
             "reject: neither `link` nor `reviewer` is given",
@@ -612,10 +613,72 @@ fn a_stage_without_anybody_or_a_deadline_is_not_waited_for() {
     assert!(matches!(case.next(NOW), Step::Stuck));
 }
 
+/// What a reviewer is asked for with an approval.
+fn budget() -> v1::Field {
+    v1::Field {
+        name: "budget".into(),
+        label: "Budget in EUR".into(),
+        r#type: "number".into(),
+        required_for: vec!["approve".into()],
+        ..v1::Field::default()
+    }
+}
+
 #[test]
-fn notices_to_superseded_reviewers_have_as_many_comments_as_fit() {
+fn answers_come_with_signals_as_people_send_them_and_are_told_where_they_are_none() {
     let mut case = Case::default();
-    let mut plan = plan();
+    begin_with(&mut case, &plan().with_fields(vec![budget()]));
+    open(&mut case, &["a", "b"]);
+    let decide = |case: &mut Case, name: &str, answers: serde_json::Value| {
+        let decision = json!({"reviewer": format!("{name}@example.com"), "answers": answers});
+        let payload = Payload {
+            data: decision.to_string().into(),
+            ..payload::encode(&v1::Decision::default(), Encoding::JsonPlain)
+        };
+        case.decide(Verdict::Approve, &[payload], NOW);
+    };
+    decide(&mut case, "ann", json!({"budget": "much"}));
+    decide(&mut case, "ann", json!({"budget": [1500]}));
+    decide(&mut case, "ann", json!(null));
+    assert_eq!(
+        case.reasons(),
+        [
+            "approve: ann@example.com: `budget` must be a decimal number, such as 1500 or -12.5, with a \
+             point before its decimals",
+            "approve: expected a JSON object with `link` or `reviewer`, and optionally `comment` and \
+             `answers` (an object of strings, numbers, true and false)",
+            "approve: ann@example.com: `budget` is required to approve",
+        ]
+    );
+    decide(&mut case, "ann", json!({"budget": 1500.0}));
+    decide(&mut case, "bob", json!({"budget": "12.5"}));
+    let told: Vec<(String, String)> = case
+        .outcome()
+        .stages
+        .iter()
+        .flat_map(|stage| &stage.decisions)
+        .flat_map(|vote| &vote.answers)
+        .map(|answer| (answer.label.clone(), answer.value.clone()))
+        .collect();
+    let label = || "Budget in EUR".to_owned();
+    assert_eq!(
+        told,
+        [(label(), "1500".to_owned()), (label(), "12.5".to_owned())],
+        "none is merged"
+    );
+    assert!(case.details().contains("**approved**, recorded by an operator"), "{}", case.details());
+    assert!(case.details().contains("; Budget in EUR: 1500"), "{}", case.details());
+    assert_eq!(
+        case.status().stages[0].reviewers[0].vote.clone().unwrap_or_default().answers.len(),
+        1
+    );
+}
+
+#[test]
+fn notices_to_superseded_reviewers_have_as_many_comments_and_answers_as_fit() {
+    let mut case = Case::default();
+    let text = v1::Field { name: "why".into(), label: "Why".into(), ..v1::Field::default() };
+    let mut plan = plan().with_fields(vec![text]);
     let reviewers = (0..MAX_SEATS).map(|i| address(&i.to_string()));
     plan.stages[0].reviewers = reviewers.collect();
     begin_with(&mut case, &plan);
@@ -626,7 +689,13 @@ fn notices_to_superseded_reviewers_have_as_many_comments_as_fit() {
     }
     let long = "\u{1F600}".repeat(names::COMMENT_MAX_CHARS);
     for i in 0..MAX_SEATS / 2 {
-        case.decide(Verdict::Approve, &signal(&format!("{i}@example.com"), &long), NOW);
+        let decision = v1::Decision {
+            reviewer: format!("{i}@example.com"),
+            comment: long.clone(),
+            answers: [("why".to_owned(), "so".to_owned())].into(),
+            ..v1::Decision::default()
+        };
+        case.decide(Verdict::Approve, &[payload::encode(&decision, Encoding::JsonPlain)], NOW);
     }
     case.decide(Verdict::Reject, &signal("79@example.com", "no"), NOW);
     assert!(matches!(case.next(NOW), Step::EndStage { .. }));
@@ -656,6 +725,15 @@ fn notices_to_superseded_reviewers_have_as_many_comments_as_fit() {
     assert_eq!(ballots[1], (&*long, None));
     assert_eq!(ballots[2], ("", Some(comment_hash(&long))));
     assert_eq!(ballots[40], ("no", None));
+    let answered = superseded[0].journal.iter().filter_map(|entry| match entry {
+        Entry::Voted { ballot, .. } => {
+            Some((ballot.answers.len(), ballot.answers_left_out.is_some()))
+        }
+        _ => None,
+    });
+    let answered: Vec<_> = answered.collect();
+    // 16,384 bytes are two comments of 8,000, and 76 answers of five.
+    assert_eq!((answered[0], answered[39]), ((1, false), (1, false)));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use countersign_protos::{
         ATTRIBUTE_UNDELIVERABLE,
     },
     text::{self, to_message},
-    v1,
+    v1::{self, Answer},
 };
 use temporalio_common::search_attributes::{
     SearchAttributeKey, SearchAttributeUpdate, SearchAttributes, Timestamp as Datetime,
@@ -20,7 +20,7 @@ use super::{
     ending::{Ending, Progress},
 };
 use crate::{
-    approval::{By, OnDeadline, Seat, SeatStatus, Stage},
+    approval::{By, OnDeadline, Seat, SeatStatus, Stage, Vote},
     limits::MAX_REVIEWER_BYTES,
     outcome::{
         decided_at, is_superseded, operator_actions, reason, routed_by, stage_status, status,
@@ -34,6 +34,9 @@ const REVIEWERS: SearchAttributeKey<Vec<String>> =
 const LINKS: SearchAttributeKey<Vec<String>> = SearchAttributeKey::keyword_list(ATTRIBUTE_LINKS);
 const UNDELIVERABLE: SearchAttributeKey<bool> = SearchAttributeKey::bool(ATTRIBUTE_UNDELIVERABLE);
 const DEADLINE: SearchAttributeKey<Datetime> = SearchAttributeKey::datetime(ATTRIBUTE_DEADLINE);
+
+/// Of an answer in the Web UI.
+const MAX_ANSWER_CHARS: usize = 100;
 
 /// The answer to the query `status`, but for ignored signals.
 pub(super) fn state(open: &Open) -> v1::ApprovalState {
@@ -283,7 +286,7 @@ fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
                 By::Link(_) => String::new(),
                 By::Operator(who) => format!(", recorded by an operator ({})", markdown(who)),
             };
-            format!("**{}**{operator}", vote.verdict.terms().past)
+            format!("**{}**{operator}{}", vote.verdict.terms().past, answers(vote))
         }
         (None, _) if stage.is_reissued(seat) => "has a new link".to_owned(),
         (None, v1::Delivery::Undeliverable) => {
@@ -296,6 +299,17 @@ fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
         (None, v1::Delivery::Sent) => "was asked; the mail was taken for delivery".to_owned(),
         (None, _) => "is being asked".to_owned(),
     }
+}
+
+/// What was filled in, each answer cut where it is long: `status` has the whole.
+fn answers(vote: &Vote) -> String {
+    let answer = |Answer { label, value, .. }: &Answer| {
+        let value = text::clean_line(value);
+        let shown: String = value.chars().take(MAX_ANSWER_CHARS).collect();
+        let cut = if shown.len() < value.len() { "…" } else { "" };
+        format!("; {}: {}{cut}", markdown(label), markdown(&shown))
+    };
+    vote.answers.iter().map(answer).collect()
 }
 
 fn on_deadline(stage: &Stage) -> &'static str {

@@ -63,6 +63,7 @@ impl Open {
             Receipt::NoMoreChanges => {
                 Err(format!("it was revised {MAX_REVISIONS} times, and cannot be sent back again"))
             }
+            Receipt::InvalidAnswers(why) => Err(format!("{who}: {why}")),
             Receipt::Superseded if has_new_link => Err(format!("{who} has a new link")),
             Receipt::Superseded => Err(format!("somebody else was asked instead of {who}")),
             Receipt::StageNotOpen => Err(format!("the stage of {who} is not open")),

@@ -1306,3 +1306,33 @@ fn mail_programs_decode_nothing_in_a_subject() {
         )
     );
 }
+
+#[test]
+fn each_voters_answers_stand_with_their_vote_as_what_they_are() {
+    let plan = asking(&["ann", "bob"], Quorum::All, OnDeadline::Reject);
+    let decided = Happening::of(plan).press("ann", Verdict::Approve, "fine");
+    let mut decided = decided.press("bob", Verdict::Approve, "").outcome();
+    let answer = |value: &str| v1::Answer {
+        name: "budget".into(),
+        label: "Which <budget>?".into(),
+        value: value.into(),
+    };
+    for (vote, value) in decided.stages[0].decisions.iter_mut().zip(["2026", "two\nlines"]) {
+        vote.answers = vec![answer(value)];
+    }
+    let Letter { text, html, .. } = outcome(&decided);
+    let stands = |who: &str, answer: &str| {
+        let (_, after) = text.split_once(&format!("- {who}@example.com approved")).expect("a vote");
+        let (_, below) = after.split_once('\n').expect("lines");
+        assert!(below.starts_with(answer), "{text}");
+    };
+    stands("ann", "  Which <budget>?: 2026\n  > fine");
+    stands("bob", "  Which <budget>?: two\n    lines\n");
+    for words in [">Which &#60;budget&#62;?</p>", ">2026</p>", ">two</p>", ">lines</p>"] {
+        assert!(html.contains(words), "{words}: {html}");
+    }
+    // Who is out of it learns who has decided what, and no more.
+    let told = superseded(&decided, Superseded::Decided);
+    assert!(told.text.contains("ann@example.com approved"), "{}", told.text);
+    assert!(!told.text.contains("2026\n  >") && !told.text.contains("<budget>"), "{}", told.text);
+}

@@ -120,6 +120,8 @@ fn evidence() -> Evidence {
     let proof = v1::Proof { signature: "signature".into(), at: Some(<_>::default()) };
     let ballot = Ballot {
         left_out: Some("hash".into()),
+        answers: [("budget".to_owned(), "1500".to_owned())].into(),
+        answers_left_out: Some("hash".into()),
         proof: Some(proof),
         identity: identity.clone(),
         ..Ballot::new(Claim::Link(HASH.into()), Verdict::Approve, "ok".into())

@@ -4,6 +4,7 @@ mod arguments;
 mod calendar;
 mod diagnostics;
 mod expectations;
+mod fields;
 mod ical;
 mod keys;
 mod meant;
@@ -347,6 +348,7 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
     };
     let confirm = wants(table, "confirm");
     let comment_required = comment_required(table);
+    let fields = fields::read(table);
     let changes_within = changes_within(table, stages);
     let submitter_link = wants(table, "submitter_link");
     let rule = Rule {
@@ -358,6 +360,7 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
         follow_ups,
         confirm,
         comment_required,
+        fields,
         changes_within,
         submitter_link,
     };

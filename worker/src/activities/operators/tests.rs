@@ -142,6 +142,20 @@ fn an_operators_vote_is_one_that_somebody_has_signalled() {
         let event = sent("approve", &input, "");
         assert_eq!(Act::Vote(&commented, "").is_in(&[event]), expected, "{comment:?}");
     }
+    let answer =
+        |value: &str| v1::Answer { name: "budget".into(), value: value.into(), ..<_>::default() };
+    let answered = Vote { answers: vec![answer("1500")], ..vote.clone() };
+    for (answers, expected) in [
+        (json!({"budget": 1500}), true),
+        (json!({"budget": "1500.0", "more": " "}), true),
+        (json!({"budget": 1501}), false),
+        (json!({"budget": 1500, "more": "x"}), false),
+        (json!({}), false),
+    ] {
+        let input = json!({"reviewer": "ann@example.com", "answers": answers}).to_string();
+        let event = sent("approve", &input, "");
+        assert_eq!(Act::Vote(&answered, "").is_in(&[event]), expected, "{answers}");
+    }
     assert!(is_signalled(encrypted("approve")), "it may say anything");
     assert!(!is_signalled(encrypted("reject")));
     let by_ann = sent("approve", r#"{"reviewer": "ann@example.com"}"#, "");

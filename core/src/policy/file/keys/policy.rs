@@ -217,6 +217,7 @@ const RULES: Key = Key::new(
         TELL_SUBMITTER,
         CONFIRM,
         COMMENT_REQUIRED,
+        FIELDS,
         CHANGES_WITHIN,
         SUBMITTER_LINK,
         ON_APPROVED,
@@ -236,6 +237,7 @@ const DEFAULT: Key = Key::new(
         TELL_SUBMITTER,
         CONFIRM,
         COMMENT_REQUIRED,
+        FIELDS,
         CHANGES_WITHIN,
         SUBMITTER_LINK,
         ON_APPROVED,
@@ -359,6 +361,41 @@ const COMMENT_REQUIRED: Key = Key::new(
     Form::Choices(&["approve", "reject"]),
     "comment_required = [\"reject\"]",
     "The verdicts that do not count without a comment. None by default.",
+);
+
+const FIELDS: Key = Key::new(
+    "fields",
+    Form::Tables(&[
+        Key::new(
+            "name",
+            Form::Text,
+            "name = \"budget\"",
+            "What programs call it: letters of ASCII, digits, `_` and `-`. Each field of a rule has another one.",
+        )
+        .required(),
+        Key::new("label", Form::Text, "label = \"Budget in euros\"", "What people read.").required(),
+        Key::new(
+            "type",
+            Form::Choice(&["text", "number", "choice", "yes_no", "date"]),
+            "type = \"number\"",
+            "What can be filled in. `text` by default, of at most 2,000 characters.",
+        ),
+        Key::new(
+            "choices",
+            Form::Texts,
+            "choices = [\"1 month\", \"6 months\"]",
+            "What can be chosen; only for `type = \"choice\"`, and required there.",
+        ),
+        Key::new(
+            "required_for",
+            Form::Choices(&["approve", "reject"]),
+            "required_for = [\"approve\"]",
+            "The verdicts that do not count without an answer. None by default.",
+        ),
+    ]),
+    "fields = [{ name = \"budget\", label = \"Budget in euros\", type = \"number\" }]",
+    "What reviewers fill in beside their decision, at most 20 with the submission's own ones. In the outcome, the \
+     answers stand with each vote.",
 );
 
 const CHANGES_WITHIN: Key = Key::new(
