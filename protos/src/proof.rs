@@ -13,6 +13,7 @@ use crate::{GenuineLink, Verdict, text::to_message, v1::Proof};
 
 /// What somebody does by their link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Statement<'a> {
     /// With a comment of this [hash](comment_hash), and answers of [this one](crate::answers::hash).
     Vote {

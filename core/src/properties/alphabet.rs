@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 
 use countersign_protos::{
-    Chain, GenuineLink, LinkKey, MAX_REVISIONS, Statement, revision_digest,
-    v1::{Document, Stage as NamedStage, Submission, Submitter},
+    Chain, GenuineLink, LinkKey, MAX_REVISIONS, Statement,
+    answers::{self, Answers},
+    comment_hash, revision_digest,
+    v1::{Document, Field, Stage as NamedStage, Submission, Submitter},
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::{prelude::*, sample::Index};
@@ -81,6 +83,8 @@ enum Event {
         link: Index,
         verdict: Verdict,
         comment: &'static str,
+        /// To what is asked in some versions.
+        budget: &'static str,
     },
     /// By an operator for anybody.
     Signal {
@@ -173,7 +177,19 @@ fn submission(content: usize, names_reviewers: bool) -> Submission {
             ..Document::default()
         }),
         approval,
+        fields: if content % 2 == 1 { vec![budget()] } else { Vec::new() },
         ..Submission::default()
+    }
+}
+
+/// Some versions ask for it.
+fn budget() -> Field {
+    Field {
+        name: "budget".into(),
+        label: "Budget".into(),
+        r#type: "number".into(),
+        required_for: vec!["approve".into()],
+        ..Field::default()
     }
 }
 
@@ -243,13 +259,17 @@ impl World {
         }
     }
 
-    fn press(&mut self, which: &Index, verdict: Verdict, comment: &str) -> Option<Receipt> {
-        let now = self.now;
+    fn press(&mut self, which: &Index, said: (Verdict, &str, &str)) -> Option<Receipt> {
+        let (now, (verdict, comment, budget)) = (self.now, said);
         let link = self.link(which)?.link.clone();
-        let proof = Some(link.sign(verdict, comment, now));
+        let given = Some(("budget".to_owned(), budget.to_owned())).filter(|_| !budget.is_empty());
+        let given: Answers = given.into_iter().collect();
+        let hashes = (&comment_hash(comment), &answers::hash(&given));
+        let statement = Statement::Vote { verdict, comment: hashes.0, answers: hashes.1 };
+        let proof = Some(link.prove(statement, now));
         let claim = Claim::Link(link.hash().as_str().to_owned());
-        let ballot = Ballot { proof, ..Ballot::new(claim, verdict, comment.to_owned()) };
-        Some(self.approval().vote(ballot, now))
+        let ballot = Ballot::new(claim, verdict, comment.to_owned());
+        Some(self.approval().vote(Ballot { proof, answers: given, ..ballot }, now))
     }
 
     fn revise(&mut self, link: Option<&Index>, content: usize) {
@@ -303,7 +323,9 @@ impl World {
         let now = self.now;
         match event {
             Event::Ask => self.ask(),
-            Event::Press { link, verdict, comment } => return self.press(link, *verdict, comment),
+            Event::Press { link, verdict, comment, budget } => {
+                return self.press(link, (*verdict, comment, budget));
+            }
             Event::Signal { person: who, verdict } => {
                 let claim = Claim::Reviewer(person(*who));
                 let ballot = Ballot::new(claim, *verdict, "for them".into());
@@ -346,6 +368,9 @@ impl World {
                 assert_eq!(one.digest, plan.digest, "what they saw is not what is decided");
                 assert!(!one.is_submitters);
             }
+            let asked = &plan.submission.fields;
+            let given = answers::by_name(&vote.answers);
+            assert!(answers::check(asked, vote.verdict, &given).is_ok(), "{vote:?}");
             let is_silent = vote.comment.is_empty();
             assert!(vote.verdict != Verdict::RequestChanges || !is_silent, "they say what");
         }
@@ -398,11 +423,13 @@ fn verdicts() -> impl Strategy<Value = Verdict> {
 /// Events, each with the minutes that pass before it.
 fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
     let who = || 0..PEOPLE.len();
+    let budget = prop_oneof![2 => Just(""), 3 => Just("1500"), 1 => Just("much")];
     let comment = prop_oneof![4 => Just("because"), 1 => Just(""), 1 => Just(" \u{200B}\n")];
     let event = prop_oneof![
         6 => Just(Event::Ask),
-        10 => (any::<Index>(), verdicts(), comment)
-            .prop_map(|(link, verdict, comment)| Event::Press { link, verdict, comment }),
+        10 => (any::<Index>(), verdicts(), comment, budget).prop_map(
+            |(link, verdict, comment, budget)| Event::Press { link, verdict, comment, budget }
+        ),
         3 => (who(), verdicts()).prop_map(|(person, verdict)| Event::Signal { person, verdict }),
         6 => (proptest::option::of(any::<Index>()), 0..4usize)
             .prop_map(|(link, content)| Event::Revise { link, content }),
