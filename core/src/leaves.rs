@@ -9,7 +9,7 @@ use countersign_protos::{Chain, GenuineLink, LinkContext, LinkKey};
 use jiff::Timestamp;
 
 use crate::{
-    approval::{Approval, Ballot, EmailAddress, Entry, Invited, Quorum, RuleDecision, ToAsk, Whom},
+    approval::{Approval, EmailAddress, Entry, Invited, Quorum, RuleDecision, ToAsk, Whom},
     policy::{self, Invitee, Plan, Policy},
 };
 
@@ -65,10 +65,13 @@ pub fn replay(
     repeat(plan, began, journal, |_, _| true)
 }
 
-/// Whether comments were left out of it. An outcome is concluded from all of them.
+/// Whether comments or reasons were left out of it. An outcome is concluded from all of them.
 pub fn is_brief(journal: &[Entry]) -> bool {
-    let is_brief = |ballot: &Ballot| ballot.left_out.is_some();
-    journal.iter().any(|entry| matches!(entry, Entry::Voted { ballot, .. } if is_brief(ballot)))
+    journal.iter().any(|entry| match entry {
+        Entry::Voted { ballot, .. } => ballot.left_out.is_some(),
+        Entry::Delegated { delegation, .. } => delegation.left_out.is_some(),
+        _ => false,
+    })
 }
 
 fn repeat(
@@ -144,8 +147,10 @@ impl Leaves<'_> {
             Entry::Asked { invited, at, .. } => {
                 approval.to_ask().is_some_and(|to_ask| self.issued(&to_ask, invited, *at))
             }
-            // A vote without a proof counts as an operator's, and everything else only stops.
+            // A vote without a proof counts as an operator's, a delegation without one never happens, and everything
+            // else only stops.
             Entry::Voted { .. }
+            | Entry::Delegated { .. }
             | Entry::Reassigned { .. }
             | Entry::Reminded { .. }
             | Entry::Reissued { .. }

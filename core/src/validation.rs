@@ -150,6 +150,7 @@ impl Checks {
             plan.follow_ups.clone_from(&routed.rule.follow_ups);
             plan.confirm = routed.rule.confirm;
             plan.restrictions.comment_required.clone_from(&routed.rule.comment_required);
+            plan.restrictions.delegate_to.clone_from(&routed.rule.delegate_to);
             match routed.route {
                 Ok(Route::Decided(verdict)) => plan.rule_decision = Some(verdict),
                 Ok(Route::Stages(stages)) => {

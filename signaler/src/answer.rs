@@ -5,6 +5,8 @@ use countersign_protos::{
     v1::{ApprovalState, ReviewerState, StageState, Status, Vote},
 };
 
+use crate::delegation::own_delegation;
+
 /// What is known of an approval.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Reading {
@@ -55,6 +57,10 @@ pub(crate) enum Answer {
     Ended(Ending),
     /// Somebody else was asked in this reviewer's place, or they have a new link.
     Superseded,
+    /// This reviewer has had somebody else asked, by this link.
+    Delegated,
+    /// The same: Temporal has it, but no worker has processed it yet.
+    DelegationStored,
     /// Decided: it has to be confirmed, and nothing was sent.
     Unconfirmed,
     /// Decided: it needs a comment, and nothing was sent.
@@ -76,7 +82,7 @@ pub(crate) enum Answer {
 impl Answer {
     /// Whether no worker has been there to say more.
     pub(crate) fn is_unattended(self) -> bool {
-        matches!(self, Answer::NoWorker | Answer::Accepted)
+        matches!(self, Answer::NoWorker | Answer::Accepted | Answer::DelegationStored)
     }
 }
 
@@ -131,6 +137,7 @@ pub(crate) fn on_view(reading: &Reading, link: &LinkHash) -> Answer {
                 None => Answer::Superseded,
                 Some((stage, _)) if !is_open(stage) => Answer::StageOver,
                 Some((_, reviewer)) if reviewer.vote.is_some() => Answer::Voted,
+                Some(_) if own_delegation(state, link).is_some() => Answer::Delegated,
                 Some((_, reviewer)) if reviewer.released => Answer::Superseded,
                 Some(_) => Answer::Open,
             }
@@ -213,6 +220,7 @@ fn reported(state: &ApprovalState, link: &LinkHash, verdict: Verdict) -> Option<
         None => Some(Answer::Superseded),
         Some((stage, _)) if !is_open(stage) => Some(Answer::TooLate),
         Some((_, reviewer)) if reviewer.released => Some(Answer::Superseded),
+        Some(_) if own_delegation(state, link).is_some() => Some(Answer::Superseded),
         Some(_) => None,
     }
 }

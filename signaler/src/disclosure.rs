@@ -17,7 +17,8 @@ pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) 
         | Answer::NoWorker
         | Answer::Unconfirmed
         | Answer::Uncommented
-        | Answer::Accepted => true,
+        | Answer::Accepted
+        | Answer::DelegationStored => true,
         Answer::Voted
         | Answer::StageOver
         | Answer::Recorded
@@ -29,6 +30,7 @@ pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) 
         | Answer::Withdrawn
         | Answer::Ended(_)
         | Answer::Superseded
+        | Answer::Delegated
         | Answer::Sealing => false,
     };
     let decided_at = own.filter(|vote| vote.by == "link").and_then(moment);
@@ -40,6 +42,9 @@ pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) 
         let others = reviewers.filter(|reviewer| reviewer.link != link.as_str());
         let votes = others.filter_map(|other| other.vote.as_mut());
         votes.filter(|vote| !was_there(vote)).for_each(|vote| vote.comment.clear());
+        let delegations = shown.stages.iter_mut().flat_map(|stage| &mut stage.delegations);
+        let others = delegations.filter(|delegation| delegation.link != link.as_str());
+        others.for_each(|delegation| delegation.reason.clear());
     }
     shown
 }

@@ -7,11 +7,15 @@ use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
-use countersign_protos::{Verdict, names::COMMENT_MAX_CHARS, text::clean};
+use countersign_protos::{
+    Verdict,
+    names::COMMENT_MAX_CHARS,
+    text::{clean, clean_line},
+};
 use tokio::time::timeout;
 use url::form_urlencoded;
 
-use crate::problem::Problem;
+use crate::{delegation::Delegating, problem::Problem};
 
 const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 pub(crate) const MAX_BYTES: usize = 64 * 1024;
@@ -50,6 +54,17 @@ impl Form {
         };
         let comment = clean(self.all("comment").first().unwrap_or(&"")).trim().to_owned();
         Filled { verdict, comment }
+    }
+
+    /// Whom the form has asked instead; `None` if it is no such form.
+    pub(crate) fn delegating(&self) -> Option<Delegating> {
+        let (named, decides) = (self.all("delegate_to"), !self.all("verdict").is_empty());
+        let (first, reasons) = (named.first()?, self.all("reason"));
+        Some(Delegating {
+            to: clean_line(first),
+            reason: clean(reasons.first().unwrap_or(&"")).trim().to_owned(),
+            is_ambiguous: decides || named.len() > 1,
+        })
     }
 
     /// What confirms the decision; empty the first time.

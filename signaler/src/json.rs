@@ -1,5 +1,7 @@
 //! Answers as JSON.
 
+use std::borrow::Cow;
+
 use countersign_protos::v1::ApprovalState;
 use serde::Serialize;
 
@@ -12,7 +14,7 @@ use crate::{
 #[derive(Serialize)]
 pub(crate) struct ProblemJson {
     answer: &'static str,
-    message: &'static str,
+    message: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
 }
@@ -21,6 +23,7 @@ impl ProblemJson {
     pub(crate) fn new(problem: &Problem, name: &'static str) -> Self {
         let field = match problem {
             Problem::InvalidVerdict => Some("verdict"),
+            Problem::NotDelegated(why) => Some(why.field()),
             Problem::CommentTooLong | Problem::CommentMissing(_) => Some("comment"),
             // It was not read, so the field that is too large is unknown.
             Problem::BodyTooLarge => Some("body"),
@@ -31,14 +34,16 @@ impl ProblemJson {
 }
 
 /// What programs have to be told in their own words, and else what people read.
-fn message(problem: &Problem) -> &'static str {
+fn message(problem: &Problem) -> Cow<'static, str> {
     match problem {
-        Problem::InvalidVerdict => "verdict has to be given once, as approve or reject.",
+        Problem::InvalidVerdict => "verdict has to be given once, as approve or reject.".into(),
+        Problem::NotDelegated(why) => wording::not_delegated(why).into(),
         Problem::NotAForm => {
-            "Send a decision as application/x-www-form-urlencoded, with the fields verdict and \
-             comment. Nothing was recorded."
+            "Send a decision as application/x-www-form-urlencoded, with the fields \
+                              verdict and comment. Nothing was recorded."
+                .into()
         }
-        _ => wording::problem(problem).1,
+        _ => wording::problem(problem).1.into(),
     }
 }
 
@@ -76,6 +81,9 @@ impl ApprovalJson {
             if let Some(vote) = &mut reviewer.vote {
                 vote.link.clear();
             }
+        }
+        for delegation in approval.stages.iter_mut().flat_map(|stage| &mut stage.delegations) {
+            delegation.link.clear();
         }
         ApprovalJson {
             answer: name,

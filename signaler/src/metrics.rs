@@ -9,8 +9,9 @@ use countersign_telemetry::{
 };
 
 /// The names that answers to a press have in JSON.
-const ANSWERS: [&str; 20] = [
+const ANSWERS: [&str; 21] = [
     "recorded",
+    "delegated",
     "already_recorded",
     "other_verdict",
     "too_late",
@@ -134,6 +135,7 @@ mod tests {
     use super::*;
     use crate::{
         answer::{Answer, Ending},
+        delegation::NotDelegated,
         problem::Problem,
         reply::{answer_status, problem_status},
     };
@@ -149,6 +151,8 @@ mod tests {
     fn each_answer_to_a_press_is_counted_by_its_name() {
         let answers = [
             Answer::Recorded,
+            Answer::Delegated,
+            Answer::DelegationStored,
             Answer::AlreadyRecorded,
             Answer::OtherVerdict,
             Answer::TooLate,
@@ -165,6 +169,7 @@ mod tests {
             Problem::Newer,
             Problem::InvalidVerdict,
             Problem::CommentTooLong,
+            Problem::NotDelegated(NotDelegated::ReasonMissing),
             Problem::NotAForm,
             Problem::BodyTooLarge,
             Problem::Incomplete,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_protos::Verdict;
 
-use crate::lookup::LookupError;
+use crate::{delegation::NotDelegated, lookup::LookupError};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
@@ -21,6 +21,8 @@ pub(crate) enum Problem {
     CommentTooLong,
     /// The rule requires one with this verdict.
     CommentMissing(Verdict),
+    /// Nobody else is asked, for this reason.
+    NotDelegated(NotDelegated),
     /// A browser says that a page of another site sent the form.
     CrossSite,
     NotAForm,

@@ -28,6 +28,7 @@ use crate::{
     answer::{Answer, after_press, is_offered, on_view},
     arrived::{self, Linked},
     decision::Press,
+    delegation::Delegating,
     form::{self, Filled, Form},
     metrics::metrics,
     middleware::{self, About, CSP_IN_FRAME, CSP_WITH_FRAME},
@@ -149,8 +150,14 @@ async fn decide(
     let hint = linked.workflow_id.as_deref();
     let form = Form::read(request).await;
     let filled = form.as_ref().map(Form::filled).unwrap_or_default();
-    about(&app, &linked.id, &headers, (filled.comment.clone(), identity), async |link| {
-        let reply = press(&app, link, hint, (form, &filled), Accept::of(&headers)).await;
+    let delegating = form.as_ref().ok().and_then(Form::delegating);
+    let written = delegating.as_ref().map_or(&filled.comment, |it| &it.reason).clone();
+    about(&app, &linked.id, &headers, (written, identity), async |link| {
+        let accept = Accept::of(&headers);
+        let reply = match delegating {
+            Some(delegating) => delegate(&app, link, hint, delegating, accept).await,
+            None => press(&app, link, hint, (form, &filled), accept).await,
+        };
         metrics().pressed(reply.as_ref().map_or_else(|why| problem_status(why).1, Reply::name));
         reply
     })
@@ -173,6 +180,33 @@ async fn press(
         }
         Err(problem) if accept == Accept::Json => Err(problem),
         Err(problem) => refused(app, link, hint, problem, filled).await,
+    }
+}
+
+/// What comes of a form that has a colleague asked.
+async fn delegate(
+    app: &App,
+    link: &GenuineLink,
+    hint: Option<&str>,
+    filled: Delegating,
+    accept: Accept,
+) -> Result<Reply, Problem> {
+    app.0.limits.by_decision(link.hash())?;
+    let hash = link.hash().clone();
+    let (said, reading) = match filled.checked() {
+        Ok(to) => app.0.approvals.delegate(link, hint, &to, &filled.reason).await?,
+        Err(why) if accept == Accept::Json => return Err(Problem::NotDelegated(why)),
+        Err(why) => match app.0.approvals.find(link, hint).await {
+            Ok((_, reading)) => (Err(why), reading),
+            Err(_) => return Err(Problem::NotDelegated(why)),
+        },
+    };
+    let can_correct = is_offered(on_view(&reading, &hash), reading.state(), &hash);
+    let reading = reading.into();
+    match said {
+        Ok(answer) => Ok(Reply::Delegated { answer, reading, link: hash }),
+        Err(why) if can_correct => Ok(Reply::NotDelegated { why, filled, reading, link: hash }),
+        Err(why) => Err(Problem::NotDelegated(why)),
     }
 }
 

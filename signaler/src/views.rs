@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::{
     answer::{Answer, is_offered, is_open, own_vote, pending},
+    delegation::{Delegating, NotDelegated},
     form::Filled,
     outbox::{Mail, Summary},
     problem::Problem,
@@ -109,6 +110,33 @@ struct Form {
     /// The verdicts that need a comment.
     comment_required: Vec<Verdict>,
     confirm: bool,
+    /// For somebody else to be asked; `None` where the rule lets nobody.
+    delegate: Option<DelegateForm>,
+}
+
+/// The form that has a colleague asked.
+struct DelegateForm {
+    /// Whose people can be asked.
+    domains: String,
+    to: String,
+    reason: String,
+    /// Why it is refused, and the field that is wrong; empty if it is not.
+    refused: String,
+    field: &'static str,
+}
+
+impl DelegateForm {
+    fn new(case: Case<'_>) -> Option<Self> {
+        let domains = &case.state.delegate_to;
+        let empty = DelegateForm {
+            domains: wording::domains(domains),
+            to: String::new(),
+            reason: String::new(),
+            refused: String::new(),
+            field: "",
+        };
+        (!domains.is_empty()).then_some(empty)
+    }
 }
 
 impl Form {
@@ -126,6 +154,7 @@ impl Form {
             comment_hint: wording::comment_hint(&comment_required),
             comment_required,
             confirm: case.state.confirm,
+            delegate: DelegateForm::new(case),
         }
     }
 
@@ -193,6 +222,31 @@ impl<'a> ApprovalPage<'a> {
             ..form
         });
         let headline = wording::NOT_RECORDED.to_owned();
+        ApprovalPage { tone: "wait", headline, explanation, form, ..page }
+    }
+
+    /// With the form that has a colleague asked as it was sent, and why it is refused.
+    pub(crate) fn not_delegated(
+        site: &'a Site,
+        case: Case<'_>,
+        why: &NotDelegated,
+        filled: &Delegating,
+    ) -> Self {
+        let page = Self::new(site, case, None);
+        let refused = wording::not_delegated(why);
+        let explanation = Times::of(case).mark(&refused);
+        let (to, reason) = (filled.to.clone(), filled.reason.clone());
+        let form = page.form.map(|form| Form {
+            delegate: form.delegate.map(|it| DelegateForm {
+                to,
+                reason,
+                refused,
+                field: why.field(),
+                ..it
+            }),
+            ..form
+        });
+        let headline = wording::NOT_DELEGATED.to_owned();
         ApprovalPage { tone: "wait", headline, explanation, form, ..page }
     }
 }
@@ -274,6 +328,7 @@ impl<'a> MessagePage<'a> {
                     | Problem::InvalidVerdict
                     | Problem::CommentTooLong
                     | Problem::CommentMissing(_)
+                    | Problem::NotDelegated(_)
                     | Problem::CrossSite
                     | Problem::BodyTooLarge
                     | Problem::Incomplete
@@ -319,7 +374,7 @@ pub(crate) struct MailPage<'a> {
 fn tone(case: Case<'_>) -> &'static str {
     match case.answer {
         Answer::Open | Answer::Unconfirmed => "open",
-        Answer::NoWorker | Answer::Accepted | Answer::Sealing => "wait",
+        Answer::NoWorker | Answer::Accepted | Answer::DelegationStored | Answer::Sealing => "wait",
         Answer::Voted | Answer::StageOver | Answer::Decided => match case.state.status() {
             status if !pending(status) => status_tone(status),
             _ => vote_tone(own_vote(case.state, case.link)),
@@ -330,6 +385,7 @@ fn tone(case: Case<'_>) -> &'static str {
         | Answer::Withdrawn
         | Answer::Ended(_)
         | Answer::Superseded
+        | Answer::Delegated
         | Answer::Uncommented => "over",
     }
 }
@@ -418,7 +474,7 @@ fn reviewer(reviewer: &ReviewerState, seat: Seat, case: Case<'_>, times: &Times)
         name: clean_line(&wording::reviewer_name(reviewer, case.link)),
         tone: vote_tone(vote),
         did: times.mark(&wording::reviewer_did(reviewer, seat, case)),
-        comment: clean(vote.map_or("", |vote| vote.comment.trim())),
+        comment: clean(wording::written(reviewer, case).trim()),
     }
 }
 

@@ -140,12 +140,19 @@ async fn a_wrong_form_is_refused_with_the_field_that_is_wrong() {
     let service = service(&[]);
     let long = format!("verdict=approve&comment={}", "%C3%A9".repeat(2_001));
     let longest = format!("verdict=approve&comment={}", "%C3%A9".repeat(2_000));
+    let delegated = format!("delegate_to=cy%40example.com&reason={}", "%C3%A9".repeat(2_001));
     let huge = format!("verdict=approve&comment={}", "x".repeat(70_000));
     for (form, status, field) in [
         ("", 422, Some("verdict")),
         ("comment=hello", 422, Some("verdict")),
         ("verdict=maybe", 422, Some("verdict")),
         ("verdict=approve&verdict=reject", 422, Some("verdict")),
+        ("delegate_to=cy%40example.com&reason=why&verdict=approve", 422, Some("delegate_to")),
+        ("delegate_to=cy%40example.com&delegate_to=x&reason=why", 422, Some("delegate_to")),
+        ("delegate_to=cy&reason=why", 422, Some("delegate_to")),
+        ("delegate_to=cy%40example.com&reason=+", 422, Some("reason")),
+        (&delegated, 422, Some("reason")),
+        ("delegate_to=cy%40example.com&reason=why", 503, None),
         (&long, 422, Some("comment")),
         (&huge, 413, Some("body")),
         // These are good, and get as far as Temporal, which is not there.

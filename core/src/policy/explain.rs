@@ -49,6 +49,8 @@ pub struct Applies {
     pub tell_submitter: bool,
     pub confirm: bool,
     pub comment_required: Vec<Verdict>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub delegate_to: Vec<String>,
     pub follow_ups: FollowUps,
 }
 
@@ -182,6 +184,7 @@ impl Policy {
             tell_submitter: rule.tell_submitter,
             confirm: rule.confirm,
             comment_required: rule.comment_required.clone(),
+            delegate_to: rule.delegate_to.clone(),
             follow_ups: rule.follow_ups.clone(),
         }
     }
@@ -364,6 +367,10 @@ impl Applies {
         }
         for verdict in &self.comment_required {
             writeln!(f, "A comment is required to {}.\n", verdict.terms().name)?;
+        }
+        if !self.delegate_to.is_empty() {
+            let domains = self.delegate_to.join(", ");
+            writeln!(f, "Reviewers may have colleagues asked in their place, of {domains}.\n")?;
         }
         Ok(())
     }

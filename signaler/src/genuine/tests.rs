@@ -187,3 +187,37 @@ fn a_stage_is_decided_only_with_a_vote_for_it() {
     assert_eq!(signed_as("deadline"), Approved, "silence has");
     assert_eq!(signed_as("people"), Unspecified);
 }
+
+#[test]
+fn a_delegation_is_shown_only_as_its_reviewer_has_signed_it() {
+    let shown = |change: fn(&mut Delegation)| {
+        let bob = link("bob@example.com");
+        let (to, reason) = ("cy@example.com".to_owned(), "away".to_owned());
+        let statement = Statement::Delegate { to: &to, reason: &comment_hash(&reason) };
+        let mut delegation = Delegation {
+            proof: Some(bob.prove(statement, Timestamp::UNIX_EPOCH)),
+            link: bob.hash().as_str().to_owned(),
+            reviewer: "bob@example.com".into(),
+            to,
+            reason,
+            ..Delegation::default()
+        };
+        change(&mut delegation);
+        let mut state = state();
+        state.stages[0].delegations = vec![delegation];
+        check_delegations(&link("ann@example.com"), CHAIN, &mut state);
+        state.stages[0].delegations.len() == 1
+    };
+    assert!(shown(|_| {}));
+    let forged: [fn(&mut Delegation); 6] = [
+        |delegation| delegation.to = "eve@example.com".into(),
+        |delegation| delegation.reason = "because".into(),
+        |delegation| delegation.reviewer = "ann@example.com".into(),
+        |delegation| delegation.link = link("ann@example.com").hash().as_str().into(),
+        |delegation| delegation.link.clear(),
+        |delegation| delegation.proof = None,
+    ];
+    for (number, change) in forged.into_iter().enumerate() {
+        assert!(!shown(change), "{number}");
+    }
+}

@@ -15,7 +15,7 @@ use crate::{
     recorded::{About, Evidence, Notice, Sealed},
 };
 
-/// Bytes of comments in a notice to a reviewer: the notices to all of them go to Temporal in one message,
+/// Bytes of comments and reasons in a notice to a reviewer: the notices to all of them go to Temporal in one message,
 /// of 4 MiB at most.
 const MAX_COMMENT_BYTES: usize = 16 * 1024;
 
@@ -111,14 +111,20 @@ impl Open {
     }
 }
 
-/// Leaves out comments beyond what one notice may hold. Their proofs hold all the same.
+/// Leaves out comments and reasons beyond what one notice may hold. Their proofs hold all the same.
 fn brief(mut evidence: Evidence) -> Evidence {
     let mut left = MAX_COMMENT_BYTES;
     for entry in &mut evidence.journal {
-        let Entry::Voted { ballot, .. } = entry else { continue };
-        match left.checked_sub(ballot.comment.len()) {
+        let (text, left_out) = match entry {
+            Entry::Voted { ballot, .. } => (&mut ballot.comment, &mut ballot.left_out),
+            Entry::Delegated { delegation, .. } => {
+                (&mut delegation.reason, &mut delegation.left_out)
+            }
+            _ => continue,
+        };
+        match left.checked_sub(text.len()) {
             Some(less) => left = less,
-            None => ballot.left_out = Some(comment_hash(&std::mem::take(&mut ballot.comment))),
+            None => *left_out = Some(comment_hash(&std::mem::take(text))),
         }
     }
     evidence

@@ -35,10 +35,16 @@ pub(crate) use self::{
     votes::CountedVote,
 };
 use crate::{
-    approval::{Approval, Ballot, Claim, NotReassigned, NotReissued, Seat, Stage, ToAsk, Whom},
+    approval::{
+        Approval, Arranged, Ballot, Claim, Delegation, EmailAddress, NotReassigned, NotReissued,
+        Seat, SeatStatus, Stage, ToAsk, Whom,
+    },
     outcome,
     policy::Plan,
-    recorded::{Concluded, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest, Sealed},
+    recorded::{
+        Concluded, Delegated, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest,
+        Sealed,
+    },
 };
 
 /// Serialised, it is what a workflow that continues as new leaves to its next run.
@@ -57,6 +63,9 @@ pub(crate) struct Case {
     /// How many votes [`Case::new_votes`] has returned.
     #[serde(skip)]
     votes_told: usize,
+    /// How many delegations [`Case::new_delegations`] has returned.
+    #[serde(skip)]
+    delegations_told: usize,
 }
 
 /// An approval whose submission can be decided.
@@ -202,6 +211,7 @@ impl Case {
         self.inbox.merge(newer.inbox);
         // The run before has told of them.
         self.new_votes();
+        self.new_delegations();
         if let Some(open) = &mut self.open {
             open.deliveries.resume();
             open.stage = open.pending_stage();
@@ -335,6 +345,21 @@ impl Case {
         new
     }
 
+    /// The delegations that have been made since this was last asked, for the same: each as its stage's name, who asks,
+    /// by which link, and whom.
+    pub(crate) fn new_delegations(&mut self) -> Vec<[String; 4]> {
+        let Some(open) = &self.open else { return Vec::new() };
+        let all = open.approval.delegations().skip(self.delegations_told);
+        let new: Vec<_> = all
+            .map(|(stage, from, delegation)| {
+                let (link, to) = (delegation.link.clone(), delegation.to.to_string());
+                [stage.plan().name.clone(), from.reviewer.to_string(), link, to]
+            })
+            .collect();
+        self.delegations_told += new.len();
+        new
+    }
+
     /// By what a search finds the approval.
     pub(crate) fn search_attributes(&self) -> Vec<SearchAttributeUpdate> {
         self.open.as_ref().map(visibility::search_attributes).unwrap_or_default()
@@ -457,6 +482,9 @@ impl Open {
             level.is_some_and(|level| level.fallback)
         };
         let summary = match &to_ask.whom {
+            Whom::Replacement(from, _) if self.is_delegating(to_ask.stage, from) => {
+                format!("Issue an approval link for {name}, since {from} delegates")
+            }
             Whom::Replacement(from, _) => {
                 format!("Issue an approval link for {name} to replace {from}")
             }
@@ -471,17 +499,20 @@ impl Open {
         Some((summary, Issue { plan, first_run_id, to_ask, opened_at: now }))
     }
 
-    /// Returns the seats that others have taken, and an operator's signal that has become pointless
+    /// Returns the seats of those to tell that others have taken them, and a signal that has become pointless
     /// meanwhile, with the reason.
     fn ask(&mut self, issued: Issued) -> (Vec<Seat>, Option<(&'static str, String)>) {
         let to_ask = self.approval.to_ask();
-        let superseded = self.approval.ask(issued.invited, issued.due, issued.opened_at);
+        let mut superseded = self.approval.ask(issued.invited, issued.due, issued.opened_at);
         let Some(ToAsk { stage, round, whom, .. }) = to_ask else { return (superseded, None) };
         let stage = &self.approval.stages()[stage];
         let is_pointless = stage.seats().len() == round as usize;
         match whom {
             Whom::Level(_) => (superseded, None),
             Whom::Replacement(from, to) => {
+                // They wanted it, and their page says so.
+                let delegated = stage.delegations();
+                superseded.retain(|seat| delegated.iter().all(|(from, ..)| from.link != seat.link));
                 let why = match stage.undecided().any(|seat| seat.reviewer == from) {
                     true => NotReassigned::AskedAlready,
                     false => NotReassigned::NotAsked,
@@ -530,7 +561,8 @@ impl Open {
             reviewer: seat.reviewer.clone(),
             on_behalf_of: seat.on_behalf_of.clone(),
             instead_of: seat.instead_of.clone(),
-            reassigned_by: self.approval.reassigned_by(seat).map(str::to_owned),
+            reassigned_by: reassigned_by(seat),
+            delegated: delegated(stage, seat),
             link: seat.link.clone(),
             asked_at: self.approval.asked_at(&seat.link),
             deadline: stage.deadline().map(to_message),
@@ -583,7 +615,7 @@ impl Open {
         let reviewer = match signal {
             Signal::Withdraw { .. } => return false,
             Signal::Decision(Ballot { claim: Claim::Reviewer(reviewer), .. }) => Some(reviewer),
-            Signal::Decision(Ballot { claim: Claim::Link(_), .. }) => None,
+            Signal::Decision(Ballot { claim: Claim::Link(_), .. }) | Signal::Delegate(_) => None,
             Signal::Reassign { from, .. } => Some(from),
             Signal::Remind { reviewer, .. } | Signal::Reissue { reviewer, .. } => reviewer.as_ref(),
         };
@@ -591,10 +623,28 @@ impl Open {
         replaces_soon || self.approval.open_stage().is_none() && !self.approval.is_final()
     }
 
+    /// Whether the one who is to be replaced next in this stage wants it.
+    fn is_delegating(&self, stage: usize, from: &EmailAddress) -> bool {
+        let delegations = self.approval.stages()[stage].delegations();
+        let mut waiting =
+            delegations.iter().filter(|(seat, ..)| seat.status != SeatStatus::Superseded);
+        waiting.any(|(seat, ..)| seat.reviewer == *from)
+    }
+
+    /// Takes a delegation. Returns whether it changes anything, or why it is ignored.
+    fn delegate(&mut self, delegation: Delegation, now: Timestamp) -> Result<bool, String> {
+        if self.approval.has_delegated(&delegation.link, &delegation.to) {
+            return Ok(false);
+        }
+        let delegated = self.approval.delegate(delegation, now);
+        delegated.map(|()| true).map_err(|why| why.to_string())
+    }
+
     /// Acts on a signal. Returns whether it changes anything, or why it is ignored.
     fn act(&mut self, signal: Signal, now: Timestamp) -> Result<bool, String> {
         match signal {
             Signal::Decision(ballot) => return self.vote(ballot, now),
+            Signal::Delegate(delegation) => return self.delegate(delegation, now),
             Signal::Reassign { from, to, identity } => {
                 let reassigned = self.approval.reassign(from, to, identity, now);
                 reassigned.map_err(|why| why.to_string())?;
@@ -615,6 +665,22 @@ impl Open {
         }
         Ok(true)
     }
+}
+
+/// The identity that the operator claims who had somebody asked in another's place.
+fn reassigned_by(seat: &Seat) -> Option<String> {
+    match seat.arranged.as_ref()? {
+        Arranged::Operator(identity) => Some(identity.clone()),
+        Arranged::Delegation { .. } => None,
+    }
+}
+
+/// What makes somebody's request that of a colleague, who had this seat.
+fn delegated(stage: &Stage, seat: &Seat) -> Option<Delegated> {
+    let Arranged::Delegation { delegation, .. } = seat.arranged.as_ref()? else { return None };
+    let from = stage.seats().iter().find(|from| from.link == delegation.link)?;
+    let Seat { round, on_behalf_of, instead_of, .. } = from.clone();
+    Some(Delegated { round, on_behalf_of, instead_of, delegation: delegation.clone() })
 }
 
 #[cfg(test)]

@@ -20,11 +20,11 @@ use super::{
     ending::{Ending, Progress},
 };
 use crate::{
-    approval::{By, OnDeadline, Seat, SeatStatus, Stage},
+    approval::{By, Delegation, OnDeadline, Seat, SeatStatus, Stage},
     limits::MAX_REVIEWER_BYTES,
     outcome::{
-        decided_at, is_superseded, operator_actions, reason, routed_by, stage_status, status,
-        vote_message,
+        decided_at, delegations, is_superseded, operator_actions, reason, routed_by, stage_status,
+        status, vote_message,
     },
 };
 
@@ -56,6 +56,7 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         operator_actions: operator_actions(approval),
         confirm: open.plan.confirm,
         comment_required: comment_required(open),
+        delegate_to: open.plan.restrictions.delegate_to.clone(),
         times_out_at: open.times_out_at.map(to_message),
         jws: concluded.map(|(_, outcome)| outcome.jws.clone()).unwrap_or_default(),
         ..Default::default()
@@ -141,6 +142,7 @@ fn stage_state(open: &Open, stage: &Stage) -> v1::StageState {
             None => planned(stage).collect(),
         },
         escalations: stage.level() as u32,
+        delegations: delegations(stage),
     }
 }
 
@@ -286,6 +288,11 @@ fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
             format!("**{}**{operator}", vote.verdict.terms().past)
         }
         (None, _) if stage.is_reissued(seat) => "has a new link".to_owned(),
+        (None, _) if let Some(delegation) = delegation_of(stage, seat) => format!(
+            "had {} asked instead: {}",
+            markdown(delegation.to.as_str()),
+            markdown(&delegation.reason)
+        ),
         (None, v1::Delivery::Undeliverable) => {
             format!("**cannot be reached**: {}", markdown(&open.deliveries.of(seat).error))
         }
@@ -296,6 +303,12 @@ fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
         (None, v1::Delivery::Sent) => "was asked; the mail was taken for delivery".to_owned(),
         (None, _) => "is being asked".to_owned(),
     }
+}
+
+/// By which somebody else has got this seat's place, or is about to.
+fn delegation_of<'a>(stage: &'a Stage, seat: &Seat) -> Option<&'a Delegation> {
+    let own = stage.delegations().into_iter().find(|(from, ..)| from.link == seat.link);
+    own.map(|(_, delegation, _)| delegation)
 }
 
 fn on_deadline(stage: &Stage) -> &'static str {

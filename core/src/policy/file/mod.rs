@@ -159,15 +159,20 @@ fn operators(root: &Table<'_>) -> Operators {
     let allowed = |key| table.get(key).and_then(|value| value.boolean());
     operators.may_decide = allowed("may_decide").unwrap_or(operators.may_decide);
     operators.may_withdraw = allowed("may_withdraw").unwrap_or(operators.may_withdraw);
-    let domains = table.get("may_reassign_to").map(|domains| domains.one_or_more());
+    operators.may_reassign_to = Some(domains(&table, "may_reassign_to"));
+    operators
+}
+
+/// Domains, in ASCII.
+fn domains(table: &Table<'_>, key: &str) -> Vec<String> {
+    let domains = table.get(key).map(|domains| domains.one_or_more());
     let domains = domains.unwrap_or_default().into_iter().filter_map(|domain| domain.text());
     let domains = domains.filter_map(|domain| {
         let anybody = format!("anybody@{}", domain.text.trim()).parse::<EmailAddress>();
         let wrong = |_| table.wrong_at(domain.span, "must be a domain, such as example.com");
         anybody.map_err(wrong).ok()
     });
-    operators.may_reassign_to = Some(domains.map(|anybody| domain_of(&anybody)).collect());
-    operators
+    domains.map(|anybody| domain_of(&anybody)).collect()
 }
 
 fn may_name_reviewers(root: &Table<'_>) -> bool {
@@ -346,6 +351,7 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
     };
     let confirm = wants(table, "confirm");
     let comment_required = comment_required(table);
+    let delegate_to = delegate_to(table);
     let rule = Rule {
         name,
         when,
@@ -355,6 +361,7 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
         follow_ups,
         confirm,
         comment_required,
+        delegate_to,
     };
     (table.reported() == before).then_some(rule)
 }
@@ -379,6 +386,15 @@ fn comment_required(table: &Table<'_>) -> Vec<Verdict> {
         nobody_is_asked(table, &value, "comment_required");
     }
     verdicts
+}
+
+/// To whom reviewers may delegate.
+fn delegate_to(table: &Table<'_>) -> Vec<String> {
+    let domains = domains(table, "delegate_to");
+    if let (Some(value), false) = (table.get("delegate_to"), domains.is_empty()) {
+        nobody_is_asked(table, &value, "delegate_to");
+    }
+    domains
 }
 
 /// Something that a rule may want of its stages.

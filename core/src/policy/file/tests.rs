@@ -330,6 +330,16 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "remove `comment_required`: nobody is asked where a rule has a `decision`",
     ),
     (
+        "[[rules.stages]]",
+        "delegate_to = [«\"@example.com\"»]\n[[rules.stages]]",
+        "must be a domain, such as example.com",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\ndelegate_to = «[\"example.com\"]»",
+        "remove `delegate_to`: nobody is asked where a rule has a `decision`",
+    ),
+    (
         "decision = \"approve\"",
         "decision = «\"approve\"»\nstages = [{ reviewers = [\"finance\"] }]",
         "a rule has either a `decision` or `stages`, not both",

@@ -211,6 +211,7 @@ const RULES: Key = Key::new(
         TELL_SUBMITTER,
         CONFIRM,
         COMMENT_REQUIRED,
+        DELEGATE_TO,
         ON_APPROVED,
         ON_REJECTED,
     ]),
@@ -228,6 +229,7 @@ const DEFAULT: Key = Key::new(
         TELL_SUBMITTER,
         CONFIRM,
         COMMENT_REQUIRED,
+        DELEGATE_TO,
         ON_APPROVED,
         ON_REJECTED,
     ]),
@@ -349,6 +351,13 @@ const COMMENT_REQUIRED: Key = Key::new(
     Form::Choices(&["approve", "reject"]),
     "comment_required = [\"reject\"]",
     "The verdicts that do not count without a comment. None by default.",
+);
+
+const DELEGATE_TO: Key = Key::new(
+    "delegate_to",
+    Form::AnyTexts,
+    "delegate_to = [\"example.com\"]",
+    "The domains of those whom reviewers may have asked in their place, on their page. None by default.",
 );
 
 const FOLLOW_UP: &[Key] = &[
