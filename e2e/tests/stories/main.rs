@@ -6,6 +6,7 @@ mod callers;
 mod claims;
 mod confirmations;
 mod decoders;
+mod delegations;
 mod endings;
 mod examples;
 mod floods;
