@@ -22,6 +22,7 @@ mod lookup;
 mod metrics;
 mod middleware;
 mod monitoring;
+mod openapi;
 mod outbox;
 mod problem;
 mod rate_limit;

@@ -41,6 +41,7 @@ const ROUTE: Label = Label::of(
         "/a/{approval-id}",
         "/a/{approval-id}/{workflow-id}",
         "/.well-known/jwks.json",
+        "/openapi.json",
         "/assets/{file}",
         "/healthz",
         "/readyz",

@@ -32,6 +32,7 @@ use crate::{
     form::{self, Filled, Form},
     metrics::metrics,
     middleware::{self, About, CSP_IN_FRAME, CSP_WITH_FRAME},
+    openapi::openapi,
     outbox::Mail,
     problem::Problem,
     reply::{Accept, Reply, Unconfirmed, page, problem_status},
@@ -49,20 +50,38 @@ pub(crate) static STYLESHEET_NAME: LazyLock<String> = LazyLock::new(|| {
 
 const PROBE_METHODS: &str = "GET,HEAD,OPTIONS";
 
+const HOME: &str = "/";
+const BY_ID: &str = "/a/{approval-id}";
+const APPROVAL: &str = "/a/{approval-id}/{workflow-id}";
+const JWKS: &str = "/.well-known/jwks.json";
+const OPENAPI: &str = "/openapi.json";
+const ASSETS: &str = "/assets/{file}";
+const READY: &str = "/readyz";
+const ALIVE: &str = "/healthz";
+const OUTBOX: &str = "/outbox";
+const MAIL: &str = "/outbox/{mail}";
+const MAIL_HTML: &str = "/outbox/{mail}/html";
+
+/// The paths of all routes, which [`openapi`](crate::openapi) describes.
+#[cfg(test)]
+pub(crate) const PATHS: [&str; 11] =
+    [HOME, BY_ID, APPROVAL, JWKS, OPENAPI, ASSETS, READY, ALIVE, OUTBOX, MAIL, MAIL_HTML];
+
 /// All routes, at the root and under the public URL's path: proxies may or may not strip that path.
 pub(crate) fn router(app: App) -> Router {
     let mut routes: Router<App> = Router::new()
-        .route("/", get(home))
-        .route("/a/{approval-id}", get(view).post(decide))
-        .route("/a/{approval-id}/{workflow-id}", get(view).post(decide))
-        .route("/.well-known/jwks.json", get(jwks))
-        .route("/assets/{file}", get(stylesheet))
-        .route("/readyz", get(ready).options(ready_by_options));
+        .route(HOME, get(home))
+        .route(BY_ID, get(view).post(decide))
+        .route(APPROVAL, get(view).post(decide))
+        .route(JWKS, get(jwks))
+        .route(OPENAPI, get(openapi))
+        .route(ASSETS, get(stylesheet))
+        .route(READY, get(ready).options(ready_by_options));
     if app.0.outbox.is_some() {
         let mails: Router<App> = Router::new()
-            .route("/outbox", get(outbox))
-            .route("/outbox/{mail}", get(mail))
-            .route("/outbox/{mail}/html", get(mail_html));
+            .route(OUTBOX, get(outbox))
+            .route(MAIL, get(mail))
+            .route(MAIL_HTML, get(mail_html));
         let only_local = from_fn_with_state(app.clone(), middleware::only_local);
         routes = routes.merge(mails.route_layer(only_local));
     }
@@ -80,7 +99,7 @@ pub(crate) fn router(app: App) -> Router {
     let alive =
         get("ok\n").options(([(ALLOW, PROBE_METHODS)], "ok\n")).fallback(method_not_allowed);
     for base in BTreeSet::from(["", root.as_str()]) {
-        all = all.route(&format!("{base}/healthz"), alive.clone());
+        all = all.route(&format!("{base}{ALIVE}"), alive.clone());
     }
     let all = all
         .layer(from_fn_with_state(app.clone(), middleware::time_out))

@@ -721,3 +721,32 @@ async fn browsers_get_pages_and_programs_get_json() {
         }
     }
 }
+
+/// As the document says, and as the router has them.
+#[tokio::test]
+async fn every_route_takes_the_documented_methods_and_no_others() {
+    let service = service_beside("outbox:/nonexistent", &[]);
+    let document = get(&service, "/openapi.json").await;
+    assert_eq!(document.header("content-type"), "application/json");
+    assert_protected(&document);
+    let document = document.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        let place = path.replace("{approval-id}", &approval_id(KEY).reveal());
+        let place = place.replace('{', "").replace('}', "");
+        for method in ["get", "head", "post", "put", "patch", "delete", "options", "trace"] {
+            let name = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            let from = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 50_000)));
+            let asked = request(name, &place).extension(from).body(Body::empty());
+            let answer = send(&service, asked.expect("a request")).await;
+            let documented = &operations[if method == "head" { "get" } else { method }];
+            assert_eq!(answer.status == 405, documented.is_null(), "{method} {path}");
+            if documented.is_null() {
+                assert!(answer.header("allow").starts_with("GET,HEAD"), "{method} {path}");
+                continue;
+            }
+            let response = &documented["responses"][answer.status.as_str()];
+            assert!(!response.is_null(), "{method} {path} answers {}", answer.status);
+        }
+    }
+}
