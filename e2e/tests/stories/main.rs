@@ -16,6 +16,7 @@ mod histories;
 mod links;
 mod notifiers;
 mod old_links;
+mod openapi;
 mod operation;
 mod outages;
 mod person;
