@@ -2,10 +2,8 @@
 
 use countersign_protos::{
     LinkHash, Pressed, Verdict, text,
-    v1::{ApprovalState, ReviewerState, StageState, Status, Vote},
+    v1::{ApprovalState, Delegation, ReviewerState, StageState, Status, Vote},
 };
-
-use crate::delegation::own_delegation;
 
 /// What is known of an approval.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +112,19 @@ pub(crate) fn reviewer_by_link<'a>(
         .stages
         .iter()
         .find_map(|stage| stage.reviewers.iter().find(has_link).map(|reviewer| (stage, reviewer)))
+}
+
+/// The delegation by this link.
+pub(crate) fn own_delegation<'a>(
+    state: &'a ApprovalState,
+    link: &LinkHash,
+) -> Option<&'a Delegation> {
+    state.stages.iter().find_map(|stage| delegation_by(stage, link.as_str()))
+}
+
+/// The delegation in this stage by the link with this hash.
+pub(crate) fn delegation_by<'a>(stage: &'a StageState, link: &str) -> Option<&'a Delegation> {
+    stage.delegations.iter().find(|one| one.link == link && !link.is_empty())
 }
 
 /// The vote of the reviewer to whom `link` was issued.

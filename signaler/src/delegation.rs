@@ -1,95 +1,17 @@
-//! A reviewer has a colleague asked in their place: what the form says, what of it is wrong as far as that is known
-//! here, and what came of it.
+//! One delegation from end to end: what is known against it, the signal, and its effect.
 
-use countersign_protos::{
-    GenuineLink, LinkHash,
-    names::{COMMENT_MAX_CHARS, SIGNAL_REASSIGN},
-    text,
-    v1::{ApprovalState, Delegation, StageState},
-};
+use countersign_protos::{GenuineLink, LinkHash, names::SIGNAL_REASSIGN, text, v1::ApprovalState};
 use tokio::time::sleep;
-use url::Host;
 
 use crate::{
-    answer::{Answer, Reading, is_offered, on_view, reviewer_by_link},
+    answer::{Answer, Reading, is_offered, on_view, own_delegation, reviewer_by_link},
     approvals::{Approvals, SignalError},
     decision::{ATTEMPTS, RUNS, SETTLE, not_found},
+    delegating::NotDelegated,
     index::Run,
     problem::Problem,
     signalled::mailbox,
 };
-
-/// What somebody has filled in, whatever is wrong with it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Delegating {
-    /// As it is shown.
-    pub(crate) to: String,
-    /// As it is shown, however long it is.
-    pub(crate) reason: String,
-    /// Whether the form carries a decision, too, or more than one address.
-    pub(crate) is_ambiguous: bool,
-}
-
-/// Why nobody else is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NotDelegated {
-    Ambiguous,
-    NotAnAddress,
-    /// It is none of these domains.
-    OtherDomain(Vec<String>),
-    /// The rule lets reviewers have nobody asked.
-    NotOffered,
-    Submitter,
-    Yourself,
-    AskedAlready,
-    ReasonMissing,
-    ReasonTooLong,
-    /// The workflow says why.
-    Refused(String),
-}
-
-impl NotDelegated {
-    /// The field that is wrong.
-    pub(crate) fn field(&self) -> &'static str {
-        match self {
-            NotDelegated::ReasonMissing | NotDelegated::ReasonTooLong => "reason",
-            NotDelegated::Ambiguous
-            | NotDelegated::NotAnAddress
-            | NotDelegated::OtherDomain(_)
-            | NotDelegated::NotOffered
-            | NotDelegated::Submitter
-            | NotDelegated::Yourself
-            | NotDelegated::AskedAlready
-            | NotDelegated::Refused(_) => "delegate_to",
-        }
-    }
-}
-
-impl Delegating {
-    /// The address in one spelling, if it and the reason can be accepted.
-    pub(crate) fn checked(&self) -> Result<String, NotDelegated> {
-        if self.is_ambiguous {
-            return Err(NotDelegated::Ambiguous);
-        }
-        let to = address(&self.to).ok_or(NotDelegated::NotAnAddress)?;
-        match text::comment(&self.reason) {
-            reason if reason.is_empty() => Err(NotDelegated::ReasonMissing),
-            _ if self.reason.chars().count() > COMMENT_MAX_CHARS => {
-                Err(NotDelegated::ReasonTooLong)
-            }
-            _ => Ok(to),
-        }
-    }
-}
-
-/// An address in lower case, its domain in ASCII, as the workflow reads it.
-fn address(typed: &str) -> Option<String> {
-    let (local, domain) = typed.trim().rsplit_once('@')?;
-    let Ok(Host::Domain(domain)) = Host::parse(domain) else { return None };
-    let is_local = !local.is_empty() && !local.contains(|c: char| c.is_whitespace() || c == '@');
-    let address = format!("{}@{domain}", local.to_lowercase());
-    (is_local && address.len() <= 254).then_some(address)
-}
 
 /// Why the workflow would refuse it, as far as that is known.
 fn refused(state: &ApprovalState, link: &LinkHash, to: &str) -> Option<NotDelegated> {
@@ -111,19 +33,6 @@ fn refused(state: &ApprovalState, link: &LinkHash, to: &str) -> Option<NotDelega
         }
         () => None,
     }
-}
-
-/// The delegation by this link.
-pub(crate) fn own_delegation<'a>(
-    state: &'a ApprovalState,
-    link: &LinkHash,
-) -> Option<&'a Delegation> {
-    state.stages.iter().find_map(|stage| delegation_by(stage, link.as_str()))
-}
-
-/// The delegation in this stage by the link with this hash.
-pub(crate) fn delegation_by<'a>(stage: &'a StageState, link: &str) -> Option<&'a Delegation> {
-    stage.delegations.iter().find(|one| one.link == link && !link.is_empty())
 }
 
 /// What a workflow says of a delegation; `None` if it does not have it, and could take it.
@@ -151,7 +60,7 @@ fn newly_refused(before: &ApprovalState, after: &ApprovalState) -> Option<NotDel
 }
 
 impl Approvals {
-    /// Sends a delegation to this address, in [one spelling](Delegating::checked), unless it cannot count, and answers
+    /// Sends a delegation to this address, in [one spelling](crate::delegating::Delegating::checked), unless it cannot count, and answers
     /// with its effect, or why it has none.
     pub(crate) async fn delegate(
         &self,
@@ -234,7 +143,7 @@ impl Approvals {
 mod tests {
     use countersign_protos::{
         ApprovalId,
-        v1::{ReviewerState, Status, Submission, Submitter, Vote},
+        v1::{Delegation, ReviewerState, StageState, Status, Submission, Submitter, Vote},
     };
 
     use super::*;
@@ -265,42 +174,6 @@ mod tests {
             delegate_to: vec!["example.com".into(), "xn--bcher-kva.example".into()],
             ..ApprovalState::default()
         }
-    }
-
-    fn filled(to: &str, reason: &str) -> Delegating {
-        Delegating { to: to.into(), reason: reason.into(), is_ambiguous: false }
-    }
-
-    #[test]
-    fn an_address_is_taken_as_the_workflow_reads_it_and_a_wrong_one_is_named() {
-        for (typed, read) in [
-            (" Fay@Example.COM ", "fay@example.com"),
-            ("fay+x@bücher.example", "fay+x@xn--bcher-kva.example"),
-            ("ÉVA@example.com", "éva@example.com"),
-        ] {
-            assert_eq!(filled(typed, "why").checked().as_deref(), Ok(read), "{typed}");
-        }
-        for typed in [
-            "",
-            "fay",
-            "@example.com",
-            "fay@",
-            "fay@exa mple.com",
-            "f ay@example.com",
-            "f@[::1]",
-            "fay@127.0.0.1",
-            "a@b@example.com",
-        ] {
-            assert_eq!(filled(typed, "why").checked(), Err(NotDelegated::NotAnAddress), "{typed}");
-        }
-        assert_eq!(
-            filled("fay@example.com", " \u{200B}\n").checked(),
-            Err(NotDelegated::ReasonMissing)
-        );
-        let long = "é".repeat(COMMENT_MAX_CHARS + 1);
-        assert_eq!(filled("fay@example.com", &long).checked(), Err(NotDelegated::ReasonTooLong));
-        let both = Delegating { is_ambiguous: true, ..filled("fay@example.com", "why") };
-        assert_eq!(both.checked(), Err(NotDelegated::Ambiguous));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use countersign_protos::{
 use tokio::time::timeout;
 use url::form_urlencoded;
 
-use crate::{delegation::Delegating, problem::Problem};
+use crate::{delegating::Delegating, problem::Problem};
 
 const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 pub(crate) const MAX_BYTES: usize = 64 * 1024;

@@ -10,6 +10,7 @@ mod approvals;
 mod arrived;
 mod connections;
 mod decision;
+mod delegating;
 mod delegation;
 mod disclosure;
 mod form;

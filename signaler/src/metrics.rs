@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::{
         answer::{Answer, Ending},
-        delegation::NotDelegated,
+        delegating::NotDelegated,
         problem::Problem,
         reply::{answer_status, problem_status},
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_protos::Verdict;
 
-use crate::{delegation::NotDelegated, lookup::LookupError};
+use crate::{delegating::NotDelegated, lookup::LookupError};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {

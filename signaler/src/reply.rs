@@ -15,7 +15,7 @@ use countersign_protos::{LinkHash, Verdict};
 
 use crate::{
     answer::{Answer, Reading, on_view},
-    delegation::{Delegating, NotDelegated},
+    delegating::{Delegating, NotDelegated},
     disclosure::disclosed,
     form::Filled,
     json::{ApprovalJson, ProblemJson},

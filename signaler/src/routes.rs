@@ -28,7 +28,7 @@ use crate::{
     answer::{Answer, after_press, is_offered, on_view},
     arrived::{self, Linked},
     decision::Press,
-    delegation::Delegating,
+    delegating::Delegating,
     form::{self, Filled, Form},
     metrics::metrics,
     middleware::{self, About, CSP_IN_FRAME, CSP_WITH_FRAME},

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::{
     answer::{Answer, is_offered, is_open, own_vote, pending},
-    delegation::{Delegating, NotDelegated},
+    delegating::{Delegating, NotDelegated},
     form::Filled,
     outbox::{Mail, Summary},
     problem::Problem,

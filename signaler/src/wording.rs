@@ -1,5 +1,6 @@
 //! Everything that people read on pages, apart from the headings in `templates/`.
 
+mod delegated;
 mod unattended;
 
 use countersign_protos::{
@@ -7,15 +8,15 @@ use countersign_protos::{
     names::COMMENT_MAX_CHARS,
     text::{self, clean_line},
     v1::{
-        ApprovalState, Delegation, Delivery, ReviewerState, StageState, Status, Submission, Vote,
+        ApprovalState, Delivery, ReviewerState, StageState, Status, Submission, Vote,
         reason::Reason,
     },
 };
 use pbjson_types::Timestamp;
 
+pub(crate) use self::delegated::{NOT_DELEGATED, domains, not_delegated, written};
 use crate::{
     answer::{Answer, Ending, is_open, own_vote, pending, reviewer_by_link},
-    delegation::{NotDelegated, delegation_by, own_delegation},
     problem::Problem,
 };
 
@@ -68,11 +69,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         }
         Answer::Ended(_) => "This request ended without a decision".to_owned(),
         Answer::Superseded => "This link has been superseded".to_owned(),
-        Answer::Delegated => match own_delegation(case.state, case.link) {
-            Some(one) => format!("You had {} asked to decide", clean_line(&one.to)),
-            None => "You had somebody else asked to decide".to_owned(),
-        },
-        Answer::DelegationStored => "Your request is stored".to_owned(),
+        Answer::Delegated | Answer::DelegationStored => delegated::headline(case),
         Answer::Unconfirmed => "Not recorded yet: please confirm".to_owned(),
         Answer::Uncommented => NOT_RECORDED.to_owned(),
         Answer::Recorded => format!("Recorded: you {}", past(own)),
@@ -106,17 +103,7 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
             // A worker may still ignore what has replaced the link.
             None => superseded(case),
         },
-        Answer::Delegated => {
-            let when = own_delegation(case.state, case.link).and_then(|one| one.at.as_ref());
-            join([
-                sentence("They are asked in your place", &case.moment(when)),
-                "There is nothing more for you to do: your link decides nothing any more.".to_owned(),
-            ])
-        }
-        Answer::DelegationStored => "It is stored safely. When the service that processes it is \
-            back, your colleague is asked in your place, unless you or others have already decided. \
-            There is no need to press again."
-            .to_owned(),
+        Answer::Delegated | Answer::DelegationStored => delegated::explanation(case),
         Answer::Uncommented => case.pressed.map(comment_missing).unwrap_or_default().to_owned(),
         Answer::Unconfirmed => {
             "Some mail scanners press buttons, so your decision counts only once \
@@ -159,9 +146,8 @@ fn unchanged(case: Case<'_>) -> String {
 }
 
 fn superseded(case: Case<'_>) -> String {
-    if let Some(one) = own_delegation(case.state, case.link) {
-        let when = case.moment(one.at.as_ref());
-        return sentence(&format!("You had {} asked in your place", clean_line(&one.to)), &when);
+    if let Some(said) = delegated::by_reader(case) {
+        return said;
     }
     let why = match reviewer_by_link(case.state, case.link) {
         Some((_, reviewer)) if reviewer.reissued => {
@@ -317,9 +303,8 @@ pub(crate) fn reviewer_did(reviewer: &ReviewerState, seat: Seat, case: Case<'_>)
             false => did,
         };
     }
-    if let Some(one) = delegation_of(reviewer, case) {
-        let did = format!("had {} asked instead", clean_line(&one.to));
-        return on(&did, &case.moment(one.at.as_ref()));
+    if let Some(did) = delegated::by(reviewer, case) {
+        return did;
     }
     let did = match (reviewer.released, seat) {
         (true, _) if reviewer.reissued => "has a new link",
@@ -332,20 +317,6 @@ pub(crate) fn reviewer_did(reviewer: &ReviewerState, seat: Seat, case: Case<'_>)
         (false, Seat::Unknown) => "",
     };
     did.to_owned()
-}
-
-/// By which a reviewer has had somebody else asked.
-fn delegation_of<'a>(reviewer: &ReviewerState, case: Case<'a>) -> Option<&'a Delegation> {
-    case.state.stages.iter().find_map(|stage| delegation_by(stage, &reviewer.link))
-}
-
-/// What a reviewer has written, to decide or to have somebody else asked.
-pub(crate) fn written<'a>(reviewer: &'a ReviewerState, case: Case<'a>) -> &'a str {
-    match (&reviewer.vote, delegation_of(reviewer, case)) {
-        (Some(vote), _) => &vote.comment,
-        (None, Some(delegation)) => &delegation.reason,
-        (None, None) => "",
-    }
 }
 
 /// Whose decision it is: `deputy (you) for absent`.
@@ -388,14 +359,9 @@ pub(crate) fn why_asked(case: Case<'_>) -> String {
         "" => String::new(),
         absent => format!(", as the deputy of {absent}, who is away"),
     };
-    let delegated = own.is_some_and(|(stage, one)| {
-        let person = if one.on_behalf_of.is_empty() { &one.reviewer } else { &one.on_behalf_of };
-        let is = |it: &Delegation| it.reviewer == one.instead_of && it.to == *person;
-        stage.delegations.iter().any(is)
-    });
     match &*replaced {
         "" => format!("You are asked {by}{stage}{deputy}."),
-        replaced if delegated => {
+        replaced if delegated::is_why_asked(case) => {
             format!("{replaced} had you asked in their place{deputy}. They were asked {by}{stage}.")
         }
         replaced => format!(
@@ -605,41 +571,6 @@ pub(crate) fn refusal(problem: &Problem, comment: &str) -> String {
     }
 }
 
-pub(crate) const NOT_DELEGATED: &str = "Nobody else was asked";
-
-/// Why nobody else is asked, to whoever has filled in the form.
-pub(crate) fn not_delegated(why: &NotDelegated) -> String {
-    let why = match why {
-        NotDelegated::Ambiguous => {
-            "Please name one colleague, or decide yourself: both cannot be done at once."
-        }
-        NotDelegated::NotAnAddress => "Please name your colleague by an e-mail address.",
-        NotDelegated::OtherDomain(domains) => {
-            return format!("Only people with an address {} can be asked.", self::domains(domains));
-        }
-        NotDelegated::NotOffered => "The rule lets nobody else be asked.",
-        NotDelegated::Submitter => "The submitter does not decide their own request.",
-        NotDelegated::Yourself => "This is your own address.",
-        NotDelegated::AskedAlready => "They are asked already, or were before.",
-        NotDelegated::ReasonMissing => "Please say why: your colleague and the submitter see it.",
-        NotDelegated::ReasonTooLong => {
-            "The reason is longer than 2,000 characters. Please shorten it."
-        }
-        NotDelegated::Refused(why) => return format!("It was refused: {why}."),
-    };
-    why.to_owned()
-}
-
-/// `at example.com or example.org`, as people read them.
-pub(crate) fn domains(domains: &[String]) -> String {
-    let shown: Vec<String> = domains.iter().map(|domain| clean_line(domain)).collect();
-    match shown.split_last() {
-        Some((last, [])) => format!("at {last}"),
-        Some((last, others)) => format!("at {} or {last}", others.join(", ")),
-        None => String::new(),
-    }
-}
-
 const EITHER: &str = "It has to be either Approve or Reject: please press one of the two buttons.";
 const NOT_LOCAL: &str = "Whoever sees its mails can decide for every reviewer, so it is shown only in a \
     browser on the machine that runs Countersign.";
@@ -669,11 +600,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
             (NOT_RECORDED, "The comment is longer than 2,000 characters. Please shorten it.")
         }
         Problem::CommentMissing(verdict) => (NOT_RECORDED, comment_missing(*verdict)),
-        Problem::NotDelegated(_) => (
-            NOT_DELEGATED,
-            "It cannot be done, and nothing was changed. Unless you have decided before, your own \
-             decision is still needed.",
-        ),
+        Problem::NotDelegated(_) => delegated::NOTHING_CHANGED,
         Problem::CrossSite => (
             "This decision was sent from another site",
             "A page of another site sent it, so it was not accepted. Nothing was recorded. To \

@@ -6,6 +6,7 @@
 //! The tie rule: a decision that arrives before the deadline's tick counts, however late it is. So a
 //! decision that reached the history while every worker was down is never lost.
 
+mod delegating;
 mod delegation;
 mod email;
 mod journal;

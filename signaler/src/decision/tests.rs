@@ -47,7 +47,7 @@ use temporalio_common::{
 use tokio::task::yield_now;
 
 use super::*;
-use crate::{answer::on_view, delegation::NotDelegated, temporal::to_temporal};
+use crate::{answer::on_view, delegating::NotDelegated, temporal::to_temporal};
 
 /// Of the runs whose first one is `first`.
 const CHAIN: Chain<'_> = Chain { workflow_id: "approval", first_run_id: "first" };

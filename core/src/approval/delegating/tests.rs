@@ -1,4 +1,7 @@
-use countersign_protos::{Chain, GenuineLink, LinkContext, LinkKeys, TEST_KEYS, Verdict};
+use countersign_protos::{
+    Chain, GenuineLink, LinkContext, LinkKeys, Statement, TEST_KEYS, Verdict, comment_hash,
+    v1::Proof,
+};
 use jiff::Timestamp;
 
 use super::*;
