@@ -8,7 +8,9 @@
 #![allow(missing_docs)]
 
 pub mod approval;
+pub mod commands;
 pub mod diagnosis;
+pub mod fields;
 pub mod leaves;
 pub mod limits;
 pub mod money;
@@ -16,8 +18,8 @@ pub mod outcome;
 pub mod policy;
 #[cfg(test)]
 mod properties;
+pub mod revision;
 mod string_form;
 #[cfg(test)]
 mod testing;
 pub mod validation;
-pub mod versions;

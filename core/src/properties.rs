@@ -1,5 +1,7 @@
 //! What holds of an approval for every sequence of events.
 
+mod alphabet;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{LazyLock, Mutex},

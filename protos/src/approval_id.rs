@@ -209,13 +209,39 @@ pub struct LinkContext<'a> {
     pub on_behalf_of: &'a str,
     /// The reviewer whom an operator has replaced by this one; may be empty.
     pub instead_of: &'a str,
+    /// What its holder may do.
+    pub role: Role,
+}
+
+/// Whose link it is. No link is for two roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Decides.
+    Reviewer,
+    /// Revises and withdraws, and never decides.
+    Submitter,
 }
 
 impl<'a> LinkContext<'a> {
     /// The first link of the first seat in the first stage, for nobody else.
     pub fn new(chain: Chain<'a>, digest: &'a str, reviewer: &'a str) -> Self {
-        let (on_behalf_of, instead_of) = ("", "");
-        Self { chain, digest, stage: 0, round: 0, number: 0, reviewer, on_behalf_of, instead_of }
+        let (on_behalf_of, instead_of, role) = ("", "", Role::Reviewer);
+        Self {
+            chain,
+            digest,
+            stage: 0,
+            round: 0,
+            number: 0,
+            reviewer,
+            on_behalf_of,
+            instead_of,
+            role,
+        }
+    }
+
+    /// The submitter's link to the version of what has this digest.
+    pub fn submitter(chain: Chain<'a>, digest: &'a str, submitter: &'a str) -> Self {
+        Self { role: Role::Submitter, ..Self::new(chain, digest, submitter) }
     }
 }
 
@@ -233,7 +259,10 @@ impl LinkKey {
     /// The approval ID for this, always the same.
     pub fn link(&self, context: LinkContext<'_>) -> GenuineLink {
         let body = self.mac(
-            "body",
+            match context.role {
+                Role::Reviewer => "body",
+                Role::Submitter => "submitter's body",
+            },
             &[
                 context.chain.workflow_id.as_bytes(),
                 context.chain.first_run_id.as_bytes(),
@@ -295,6 +324,7 @@ mod tests {
             context("bob@example.com"),
             LinkContext { on_behalf_of: "bob@example.com", ..base },
             LinkContext { instead_of: "bob@example.com", ..base },
+            LinkContext { role: Role::Submitter, ..base },
         ];
         for other in others {
             assert!(!link.is_for(other), "{other:?}");

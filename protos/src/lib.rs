@@ -5,6 +5,8 @@
 
 mod approval_id;
 mod confirmation;
+mod decimal;
+mod differences;
 mod digest;
 mod json;
 mod jws;
@@ -17,15 +19,20 @@ mod schemas;
 mod seal;
 mod verdict;
 
+pub mod answers;
 pub mod names;
 pub mod payload;
 pub mod settings;
 pub mod submission;
 pub mod text;
 
-pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash};
+pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash, Role};
 pub use confirmation::Pressed;
-pub use digest::{action_digest, digest, execution_key, is_newer};
+pub use decimal::Written;
+pub use differences::{Difference, differences};
+pub use digest::{
+    action_digest, digest, digest_of_version, execution_key, is_newer, revision_digest,
+};
 pub use json::{Json, MAX_DEPTH, MAX_NUMBER};
 pub use jws::{Claims, InvalidJws, Jwks};
 pub use keys::{

@@ -14,17 +14,18 @@ use crate::{GenuineLink, Verdict, text::to_message, v1::Proof};
 /// What somebody does by their link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statement<'a> {
-    /// With a comment of this [hash](comment_hash).
+    /// With a comment of this [hash](comment_hash), and answers of [this one](crate::answers::hash).
     Vote {
         verdict: Verdict,
         comment: &'a str,
+        answers: &'a str,
     },
     /// Has this person asked instead, for a reason of this [hash](comment_hash).
     Delegate {
         to: &'a str,
         reason: &'a str,
     },
-    /// Replaces what is to be decided by what has this digest.
+    /// Replaces what is to be decided by what has this [digest](crate::revision_digest).
     Revise {
         digest: &'a str,
     },
@@ -40,9 +41,10 @@ impl GenuineLink {
         BASE64_URL_SAFE_NO_PAD.encode(pair.verifying_key())
     }
 
-    /// Proves that this link's holder decided so. The comment must be [clean](crate::text::comment).
+    /// Proves that this link's holder decided so, without answers. The comment must be
+    /// [clean](crate::text::comment).
     pub fn sign(&self, verdict: Verdict, comment: &str, at: Timestamp) -> Proof {
-        self.prove(Statement::Vote { verdict, comment: &comment_hash(comment) }, at)
+        self.prove(Statement::Vote { verdict, comment: &comment_hash(comment), answers: "" }, at)
     }
 
     /// Proves that this link's holder did so.
@@ -56,9 +58,9 @@ impl GenuineLink {
 }
 
 impl Proof {
-    /// Whether the holder of this link decided so, with the comment of this [hash](comment_hash).
+    /// Whether the holder of this link decided so without answers, with the comment of this [hash](comment_hash).
     pub fn holds(&self, public_key: &str, link: &str, verdict: Verdict, comment: &str) -> bool {
-        self.proves(public_key, link, Statement::Vote { verdict, comment })
+        self.proves(public_key, link, Statement::Vote { verdict, comment, answers: "" })
     }
 
     /// Whether the holder of this link did so.
@@ -79,7 +81,12 @@ impl Statement<'_> {
     /// Each part with its length, so that no other statement has the same bytes.
     fn signed(&self, link: &str, at: &pbjson_types::Timestamp) -> Vec<u8> {
         let (purpose, parts): (&str, &[&str]) = match self {
-            Statement::Vote { verdict, comment } => ("vote", &[verdict.terms().name, comment]),
+            Statement::Vote { verdict, comment, answers: "" } => {
+                ("vote", &[verdict.terms().name, comment])
+            }
+            Statement::Vote { verdict, comment, answers } => {
+                ("vote", &[verdict.terms().name, comment, answers])
+            }
             Statement::Delegate { to, reason } => ("delegate", &[to, reason]),
             Statement::Revise { digest } => ("revise", &[digest]),
             Statement::Withdraw { reason } => ("withdraw", &[reason]),
@@ -152,7 +159,9 @@ mod tests {
         let at = Timestamp::from_second(1_795_509_000).expect("in range");
         let (key, hash) = (ann.public_key(), ann.hash().as_str());
         let statements = [
-            Statement::Vote { verdict: Verdict::Approve, comment: "x" },
+            Statement::Vote { verdict: Verdict::Approve, comment: "x", answers: "" },
+            Statement::Vote { verdict: Verdict::Approve, comment: "x", answers: "x" },
+            Statement::Vote { verdict: Verdict::Approve, comment: "x", answers: "y" },
             Statement::Delegate { to: "approve", reason: "x" },
             Statement::Delegate { to: "approv", reason: "ex" },
             Statement::Revise { digest: "x" },

@@ -1,8 +1,10 @@
 //! Which answer a reviewer gets, from what is known of the approval and what they asked for. Pure.
 
 use countersign_protos::{
-    LinkHash, Pressed, Verdict, text,
-    v1::{ApprovalState, Delegation, ReviewerState, StageState, Status, Vote},
+    LinkHash, Pressed, Verdict,
+    answers::{self, Answers, Wrong},
+    text,
+    v1::{ApprovalState, Delegation, Field, ReviewerState, StageState, Status, Vote},
 };
 
 /// What is known of an approval.
@@ -63,6 +65,8 @@ pub(crate) enum Answer {
     Unconfirmed,
     /// Decided: it needs a comment, and nothing was sent.
     Uncommented,
+    /// Decided: its answers are not what it needs, and nothing was sent.
+    Unanswered,
     /// Decided: it counts.
     Recorded,
     /// Decided again, the same way.
@@ -210,6 +214,31 @@ pub(crate) fn needs_comment(
 ) -> bool {
     let required = reading.state().comment_required.contains(&verdict.into());
     required && text::comment(comment).is_empty() && can_count(reading, link)
+}
+
+/// What those who decide fill in.
+pub(crate) fn fields(state: &ApprovalState) -> &[Field] {
+    state.submission.as_ref().map_or(&[], |submission| &submission.fields)
+}
+
+/// The answers of a decision in their canonical form. Where it cannot count, or what they answer is not known, they
+/// are as they were given.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub(crate) fn answered(
+    reading: &Reading,
+    link: &LinkHash,
+    verdict: Verdict,
+    given: &Answers,
+) -> Result<Answers, Vec<Wrong>> {
+    let fields = fields(reading.state());
+    let is_known = !matches!(reading, Reading::Replaced(_));
+    match answers::check(fields, verdict, given) {
+        Ok(answers) => Ok(answers::by_name(&answers)),
+        Err(wrong) if is_known && can_count(reading, link) => Err(wrong),
+        Err(_) => Ok(given.clone()),
+    }
 }
 
 /// Whether a decision may count. Where the workflow says that it takes none, it refuses it anyway, and the link no

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use countersign_protos::{
-    Chain, GenuineLink, Jwks, LinkHash, Statement, Verdict, comment_hash, digest, names,
+    Chain, GenuineLink, Jwks, LinkHash, Statement, Verdict,
+    answers::{self, Answers},
+    comment_hash, digest, names,
     payload::{self, Encoding, Payload, PayloadError},
     text,
     v1::{ApprovalState, Decision, Reassignment, Status},
@@ -76,6 +78,17 @@ enum RunReading {
     /// The run's state has moved to the next run.
     Continued,
     NotIssued,
+}
+
+/// A decision as a form carries it.
+#[derive(Clone, Copy)]
+pub(crate) struct Press<'a> {
+    pub(crate) verdict: Verdict,
+    pub(crate) comment: &'a str,
+    /// By the names of fields.
+    pub(crate) answers: &'a Answers,
+    /// What confirms it; empty the first time.
+    pub(crate) nonce: &'a str,
 }
 
 /// Why a decision was not acknowledged.
@@ -345,14 +358,20 @@ impl Approvals {
         link: &GenuineLink,
         run: &Run,
         reviewer: Option<&str>,
-        (verdict, comment): (Verdict, &str),
+        Press { verdict, comment, answers, .. }: Press<'_>,
         attempt: u32,
     ) -> Result<(), SignalError> {
         let comment = text::comment(comment);
+        let said = Statement::Vote {
+            verdict,
+            comment: &comment_hash(&comment),
+            answers: &answers::hash(answers),
+        };
         let decision = Decision {
             link: link.hash().as_str().to_owned(),
-            proof: Some(link.sign(verdict, &comment, Timestamp::now())),
+            proof: Some(link.prove(said, Timestamp::now())),
             comment,
+            answers: answers.clone(),
             ..Decision::default()
         };
         let payload = payload::encode(&decision, Encoding::JsonPlain);

@@ -17,6 +17,7 @@ pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) 
         | Answer::NoWorker
         | Answer::Unconfirmed
         | Answer::Uncommented
+        | Answer::Unanswered
         | Answer::Accepted
         | Answer::DelegationStored => true,
         Answer::Voted
@@ -41,7 +42,10 @@ pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) 
         let reviewers = shown.stages.iter_mut().flat_map(|stage| &mut stage.reviewers);
         let others = reviewers.filter(|reviewer| reviewer.link != link.as_str());
         let votes = others.filter_map(|other| other.vote.as_mut());
-        votes.filter(|vote| !was_there(vote)).for_each(|vote| vote.comment.clear());
+        votes.filter(|vote| !was_there(vote)).for_each(|vote| {
+            vote.comment.clear();
+            vote.answers.clear();
+        });
         let delegations = shown.stages.iter_mut().flat_map(|stage| &mut stage.delegations);
         let others = delegations.filter(|delegation| delegation.link != link.as_str());
         others.for_each(|delegation| delegation.reason.clear());
@@ -67,7 +71,7 @@ pub(crate) fn without_document(state: ApprovalState) -> ApprovalState {
 mod tests {
     use countersign_protos::{
         ApprovalId,
-        v1::{Document, ReviewerState, StageState, Status},
+        v1::{Answer as Filled, Document, ReviewerState, StageState, Status},
     };
     use pbjson_types::Timestamp;
 
@@ -82,7 +86,9 @@ mod tests {
     fn state(status: Status, by: Option<&str>) -> ApprovalState {
         let vote = |by: &str, comment: &str, nanos: i32| {
             let decided_at = Some(Timestamp { seconds: 1_800_000_000, nanos });
-            Some(Vote { by: by.into(), comment: comment.into(), decided_at, ..Vote::default() })
+            let (by, comment) = (by.to_owned(), comment.to_owned());
+            let answers = vec![Filled { value: comment.clone(), ..Filled::default() }];
+            Some(Vote { by, comment, answers, decided_at, ..Vote::default() })
         };
         let seat = |link: &str, vote| ReviewerState {
             link: link.into(),
@@ -116,7 +122,12 @@ mod tests {
         assert_eq!(submission.submission_id, "PO-1", "{answer:?}");
         assert_eq!(submission.document.is_some(), !submission.submission_type.is_empty());
         let votes = shown.stages[0].reviewers.iter().filter_map(|one| one.vote.as_ref());
-        let comments = votes.map(|vote| vote.comment.clone()).filter(|text| !text.is_empty());
+        let comments = votes.map(|vote| {
+            let answers: String = vote.answers.iter().map(|answer| answer.value.as_str()).collect();
+            assert_eq!(answers, vote.comment, "answers are shown to whom comments are");
+            answers
+        });
+        let comments = comments.filter(|text| !text.is_empty());
         (submission.document.is_some(), comments.collect())
     }
 
@@ -129,6 +140,7 @@ mod tests {
             (Answer::NoWorker, Pending, None, true, &["Bob's", "Cy's"]),
             (Answer::Unconfirmed, Pending, None, true, &["Bob's", "Cy's"]),
             (Answer::Uncommented, Pending, None, true, &["Bob's", "Cy's"]),
+            (Answer::Unanswered, Pending, None, true, &["Bob's", "Cy's"]),
             (Answer::Accepted, Pending, None, true, &["Bob's", "Cy's"]),
             (Answer::Voted, Pending, link, true, &["Ann's", "Bob's", "Cy's"]),
             (Answer::Recorded, Pending, link, true, &["Ann's", "Bob's", "Cy's"]),

@@ -9,16 +9,19 @@ use axum::{
 };
 use countersign_protos::{
     Verdict,
+    answers::Answers,
     names::COMMENT_MAX_CHARS,
     text::{clean, clean_line},
+    v1::Answer,
 };
 use tokio::time::timeout;
 use url::form_urlencoded;
 
-use crate::{delegating::Delegating, problem::Problem};
+use crate::{delegating::Delegating, inputs::PREFIX, problem::Problem};
 
 const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
-pub(crate) const MAX_BYTES: usize = 64 * 1024;
+/// Percent-encoded, answers and a comment have thrice as many bytes as they may have in UTF-8.
+pub(crate) const MAX_BYTES: usize = 128 * 1024;
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What somebody has filled in and pressed, whatever is wrong with it.
@@ -27,6 +30,17 @@ pub(crate) struct Filled {
     pub(crate) verdict: Option<Verdict>,
     /// As it is shown, however long it is.
     pub(crate) comment: String,
+    /// By the names of fields, as they were filled in.
+    pub(crate) answers: Answers,
+}
+
+/// A decision that was not sent, and what confirms it.
+pub(crate) struct Unconfirmed {
+    pub(crate) verdict: Verdict,
+    pub(crate) comment: String,
+    /// In their canonical form.
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) nonce: String,
 }
 
 /// Names and values, in their order.
@@ -53,7 +67,21 @@ impl Form {
             _ => None,
         };
         let comment = clean(self.all("comment").first().unwrap_or(&"")).trim().to_owned();
-        Filled { verdict, comment }
+        Filled { verdict, comment, answers: self.answers() }
+    }
+
+    /// Of an answer that is there twice, the first one counts that is not empty.
+    fn answers(&self) -> Answers {
+        let mut answers = Answers::new();
+        for (field, value) in &self.0 {
+            let Some(name) = field.strip_prefix(PREFIX) else { continue };
+            let answer = answers.entry(name.to_owned()).or_default();
+            if answer.is_empty() {
+                *answer = clean(value).trim().to_owned();
+            }
+        }
+        answers.retain(|_, value| !value.is_empty());
+        answers
     }
 
     /// Whom the form has asked instead; `None` if it is no such form.

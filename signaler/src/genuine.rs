@@ -5,8 +5,8 @@
 //! approved or rejected only with a vote for it, and a status is final only with a signature. Pure.
 
 use countersign_protos::{
-    Chain, Claims, GenuineLink, Jwks, LinkContext, Statement, Verdict, comment_hash,
-    v1::{ApprovalState, Delegation, ReviewerState, Status, Vote},
+    Chain, Claims, GenuineLink, Jwks, LinkContext, Statement, Verdict, answers, comment_hash,
+    v1::{ApprovalState, Delegation, Field, ReviewerState, Status, Vote},
 };
 
 use crate::{
@@ -70,15 +70,18 @@ pub(crate) fn confirmed(
 }
 
 /// Marks votes without a proof that holds as those of operators, and takes back those that nobody has
-/// signalled.
+/// signalled. Labels of answers are those of the submission's fields: no proof covers them.
 fn check_votes(
     link: &GenuineLink,
     chain: Chain<'_>,
     signalled: &[Signalled],
     state: &mut ApprovalState,
 ) {
+    // The submission is that of the link.
+    let fields = state.submission.as_ref().map(|it| it.fields.clone()).unwrap_or_default();
     for (position, stage) in state.stages.iter_mut().enumerate() {
         for reviewer in &mut stage.reviewers {
+            reviewer.vote.iter_mut().for_each(|vote| relabel(vote, &fields));
             if is_own(link, chain, &state.digest, position, reviewer) {
                 continue;
             }
@@ -89,6 +92,14 @@ fn check_votes(
             let is_signalled = signalled.iter().any(|signal| signal.may_be(reviewer, &vote));
             reviewer.vote = Some(vote).filter(|_| is_signalled);
         }
+    }
+}
+
+/// Has each answer labelled as its field is.
+fn relabel(vote: &mut Vote, fields: &[Field]) {
+    for answer in &mut vote.answers {
+        let field = fields.iter().find(|field| field.name == answer.name);
+        answer.label = field.map_or(&answer.name, |field| &field.label).clone();
     }
 }
 
@@ -181,8 +192,10 @@ fn is_proven(seat: &GenuineLink, vote: &Vote) -> bool {
     let Some((verdict, proof)) = vote.verdict().known().zip(vote.proof.as_ref()) else {
         return false;
     };
-    let comment = comment_hash(&vote.comment);
-    proof.holds(&seat.public_key(), seat.hash().as_str(), verdict, &comment)
+    let comment = &comment_hash(&vote.comment);
+    let answers = &answers::hash(&answers::by_name(&vote.answers));
+    let said = Statement::Vote { verdict, comment, answers };
+    proof.proves(&seat.public_key(), seat.hash().as_str(), said)
 }
 
 fn context<'a>(

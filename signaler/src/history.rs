@@ -1,7 +1,9 @@
 //! What a history says of an approval while no worker answers.
 
 use countersign_protos::{
-    GenuineLink, Statement, Verdict, comment_hash, names, payload,
+    GenuineLink, Statement, Verdict,
+    answers::{self, Answers},
+    comment_hash, names, payload,
     text::{self, to_message},
     v1::{
         ApprovalState, Decision, Outcome, Proof, Reassignment, Reissue, ReviewerState,
@@ -132,7 +134,15 @@ pub(crate) fn unattended(
     let mut place = Place { link, key, issued, deadline: None, tried: 0, vote: None };
     events.unwrap_or_default().iter().for_each(|event| place.read(event));
     let state = ApprovalState { stages: vec![place.stage()], ..state };
-    Reading::NoWorker(if events.is_some() { state } else { without_document(state) })
+    Reading::NoWorker(if events.is_some() { state } else { with_fields_alone(state) })
+}
+
+/// A state without its document, in which there is still what a decision needs.
+fn with_fields_alone(state: ApprovalState) -> ApprovalState {
+    let fields = state.submission.as_ref().map(|it| it.fields.clone()).unwrap_or_default();
+    let mut state = without_document(state);
+    state.submission.iter_mut().for_each(|submission| submission.fields.clone_from(&fields));
+    state
 }
 
 /// What events tell of the reader's place: until when they may decide, and what they have decided.
@@ -163,13 +173,12 @@ impl Place<'_> {
             Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) => {
                 let payloads = from_temporal(signal.input.clone().unwrap_or_default().payloads);
                 let verdict = Verdict::from_name(&signal.signal_name);
-                let decision = payload::decode::<Decision>(&payloads).ok();
+                let decision = answers::decision(&payloads).ok();
                 let Some((verdict, decision)) = verdict.zip(decision) else { return };
                 if decision.link.trim() != self.link.hash().as_str() {
                     return;
                 }
-                let comment = text::comment(&decision.comment);
-                self.voted(verdict, comment, decision.proof, time_of(event));
+                self.voted(verdict, decision, time_of(event));
             }
             _ => {}
         }
@@ -180,12 +189,16 @@ impl Place<'_> {
         self.asked(&entry["asked"]);
         let (ballot, at) = (&entry["voted"]["ballot"], &entry["voted"]["at"]);
         let verdict = Verdict::deserialize(&ballot["verdict"]).ok();
-        let proof = Proof::deserialize(&ballot["proof"]).ok();
-        let comment = ballot["comment"].as_str().unwrap_or_default().to_owned();
+        let decision = Decision {
+            proof: Proof::deserialize(&ballot["proof"]).ok(),
+            comment: ballot["comment"].as_str().unwrap_or_default().to_owned(),
+            answers: Answers::deserialize(&ballot["answers"]).unwrap_or_default(),
+            ..Decision::default()
+        };
         let at = Timestamp::deserialize(at).ok().map(to_message);
         let is_own = ballot["claim"]["Link"] == self.link.hash().as_str();
         if let Some(verdict) = verdict.filter(|_| is_own) {
-            self.voted(verdict, comment, proof, at);
+            self.voted(verdict, decision, at);
         }
     }
 
@@ -198,22 +211,24 @@ impl Place<'_> {
     }
 
     /// The first decision that only the holder of the link can have made, and that the rule takes.
-    fn voted(
-        &mut self,
-        verdict: Verdict,
-        comment: String,
-        proof: Option<Proof>,
-        at: Option<pbjson_types::Timestamp>,
-    ) {
+    fn voted(&mut self, verdict: Verdict, decision: Decision, at: Option<pbjson_types::Timestamp>) {
         let looks_on = self.vote.is_none() && self.tried < MAX_PROOFS;
-        let Some(proof) = proof.filter(|_| looks_on) else { return };
+        let Some(proof) = decision.proof.filter(|_| looks_on) else { return };
         self.tried += 1;
-        let hash = self.link.hash().as_str();
-        let is_own = proof.holds(&self.key, hash, verdict, &comment_hash(&comment));
+        let (hash, comment) = (self.link.hash().as_str(), text::comment(&decision.comment));
+        let said = Statement::Vote {
+            verdict,
+            comment: &comment_hash(&comment),
+            answers: &answers::hash(&decision.answers),
+        };
+        let is_own = proof.proves(&self.key, hash, said);
         let lacks_comment =
             comment.is_empty() && self.issued.planned.comment_required.contains(&verdict);
+        let fields = &self.issued.submission.fields;
+        let Ok(answers) = answers::check(fields, verdict, &decision.answers) else { return };
         if is_own && !lacks_comment {
             self.vote = Some(Vote {
+                answers,
                 reviewer: self.issued.seat.reviewer.clone(),
                 verdict: verdict.into(),
                 comment,

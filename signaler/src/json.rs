@@ -7,44 +7,70 @@ use serde::Serialize;
 
 use crate::{
     answer::reviewer_by_link,
+    inputs::PREFIX,
     problem::Problem,
     wording::{self, Case},
 };
 
 #[derive(Serialize)]
-pub(crate) struct ProblemJson {
+pub(crate) struct ProblemJson<'a> {
     answer: &'static str,
-    message: Cow<'static, str>,
+    message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'static str>,
+    field: Option<String>,
+    /// What is wrong with answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<FieldJson<'a>>,
 }
 
-impl ProblemJson {
-    pub(crate) fn new(problem: &Problem, name: &'static str) -> Self {
+#[derive(Serialize)]
+struct FieldJson<'a> {
+    /// Of the form.
+    field: String,
+    message: &'a str,
+}
+
+impl<'a> ProblemJson<'a> {
+    pub(crate) fn new(problem: &'a Problem, name: &'static str) -> Self {
         let field = match problem {
             Problem::InvalidVerdict => Some("verdict"),
             Problem::NotDelegated(why) => Some(why.field()),
             Problem::CommentTooLong | Problem::CommentMissing(_) => Some("comment"),
             // It was not read, so the field that is too large is unknown.
             Problem::BodyTooLarge => Some("body"),
+            Problem::WrongAnswers(_) => Some("answers"),
             _ => None,
         };
-        ProblemJson { answer: name, message: message(problem), field }
+        let problems = match problem {
+            Problem::WrongAnswers(wrong) => wrong.iter().map(FieldJson::new).collect(),
+            _ => Vec::new(),
+        };
+        let field = field.map(ToOwned::to_owned);
+        ProblemJson { answer: name, message: message(problem), field, problems }
+    }
+}
+
+impl<'a> FieldJson<'a> {
+    fn new((name, message): &'a (String, String)) -> Self {
+        // Of what is not asked for, the name is not repeated.
+        let field = if name.is_empty() { "answers".to_owned() } else { format!("{PREFIX}{name}") };
+        FieldJson { field, message }
     }
 }
 
 /// What programs have to be told in their own words, and else what people read.
-fn message(problem: &Problem) -> Cow<'static, str> {
-    match problem {
-        Problem::InvalidVerdict => "verdict has to be given once, as approve or reject.".into(),
-        Problem::NotDelegated(why) => wording::not_delegated(why).into(),
+fn message(problem: &Problem) -> String {
+    let said = match problem {
+        Problem::NotDelegated(why) => return wording::not_delegated(why),
+        Problem::InvalidVerdict => "verdict has to be given once, as approve or reject.",
         Problem::NotAForm => {
-            "Send a decision as application/x-www-form-urlencoded, with the fields \
-                              verdict and comment. Nothing was recorded."
-                .into()
+            "Send a decision as application/x-www-form-urlencoded, with the fields verdict and \
+             comment, and answers.NAME for each field. Nothing was recorded."
         }
-        _ => wording::problem(problem).1.into(),
-    }
+        Problem::WrongAnswers(_) => return wording::refusal(problem, ""),
+        _ => wording::problem(problem).1,
+    };
+    said.to_owned()
 }
 
 #[derive(Serialize)]

@@ -17,6 +17,7 @@ mod form;
 mod genuine;
 mod history;
 mod index;
+mod inputs;
 mod json;
 mod key_check;
 mod lookup;

@@ -23,6 +23,8 @@ pub(crate) enum Problem {
     CommentMissing(Verdict),
     /// Nobody else is asked, for this reason.
     NotDelegated(NotDelegated),
+    /// What is wrong with the answers, by the names of fields, in words.
+    WrongAnswers(Vec<(String, String)>),
     /// A browser says that a page of another site sent the form.
     CrossSite,
     NotAForm,

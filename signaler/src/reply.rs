@@ -17,7 +17,7 @@ use crate::{
     answer::{Answer, Reading, on_view},
     delegating::{Delegating, NotDelegated},
     disclosure::disclosed,
-    form::Filled,
+    form::{Filled, Unconfirmed},
     json::{ApprovalJson, ProblemJson},
     problem::Problem,
     views::{ApprovalPage, ConfirmPage, MessagePage, Site},
@@ -53,15 +53,8 @@ pub(crate) enum Reply {
     Delegated { answer: Answer, reading: Box<Reading>, link: LinkHash },
     /// A delegation that is refused where the approval can be shown, to be corrected.
     NotDelegated { why: NotDelegated, filled: Delegating, reading: Box<Reading>, link: LinkHash },
-    /// With the comment that was sent, so that its author can copy it.
-    Problem(Problem, String),
-}
-
-/// A decision that was not sent, and what confirms it.
-pub(crate) struct Unconfirmed {
-    pub(crate) verdict: Verdict,
-    pub(crate) comment: String,
-    pub(crate) nonce: String,
+    /// With what was filled in, so that its author can copy it.
+    Problem(Problem, Filled),
 }
 
 /// The media type of an answer.
@@ -88,7 +81,7 @@ impl Accept {
 
 impl From<Problem> for Reply {
     fn from(problem: Problem) -> Self {
-        Reply::Problem(problem, String::new())
+        Reply::Problem(problem, Filled::default())
     }
 }
 
@@ -152,7 +145,7 @@ impl Reply {
                 page(status, &ApprovalPage::refused(site, case, problem, filled))
             }
             Reply::Refused { problem, filled, .. } => {
-                respond_problem(problem, &filled.comment, site, accept)
+                respond_problem(problem, filled, site, accept)
             }
             Reply::Unconfirmed { pressed, reading, link } => {
                 let (answer, state) = (Answer::Unconfirmed, reading.state());
@@ -164,14 +157,10 @@ impl Reply {
                         (status, Json(json)).into_response()
                     }
                     // To a browser, it is the next page.
-                    Accept::Html => {
-                        let Unconfirmed { verdict, comment, nonce } = pressed;
-                        let confirm = ConfirmPage::new(site, case, *verdict, comment, nonce);
-                        page(StatusCode::OK, &confirm)
-                    }
+                    Accept::Html => page(StatusCode::OK, &ConfirmPage::new(site, case, pressed)),
                 }
             }
-            Reply::Problem(problem, comment) => respond_problem(problem, comment, site, accept),
+            Reply::Problem(problem, filled) => respond_problem(problem, filled, site, accept),
         };
         response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
         response
@@ -197,11 +186,11 @@ fn is_told(answer: Answer) -> bool {
     matches!(status, StatusCode::OK | StatusCode::CONFLICT | StatusCode::GONE)
 }
 
-fn respond_problem(problem: &Problem, comment: &str, site: &Site, accept: Accept) -> Response {
+fn respond_problem(problem: &Problem, filled: &Filled, site: &Site, accept: Accept) -> Response {
     let (status, name) = problem_status(problem);
     let mut response = match accept {
         Accept::Json => (status, Json(ProblemJson::new(problem, name))).into_response(),
-        Accept::Html => page(status, &MessagePage::new(site, problem, comment)),
+        Accept::Html => page(status, &MessagePage::new(site, problem, filled)),
     };
     let reason = if let Problem::AfterPress(reason) = problem { reason } else { problem };
     let wait = match reason {
@@ -227,6 +216,7 @@ pub(crate) fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::InvalidVerdict
         | Problem::CommentTooLong
         | Problem::CommentMissing(_)
+        | Problem::WrongAnswers(_)
         | Problem::NotDelegated(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         Problem::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
         Problem::NotAForm => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
@@ -259,7 +249,7 @@ pub(crate) fn answer_status(answer: Answer) -> (StatusCode, &'static str) {
         Answer::DelegationStored => (StatusCode::ACCEPTED, "accepted"),
         // RFC 6585, 3: the request has to carry what the answer gives.
         Answer::Unconfirmed => (StatusCode::PRECONDITION_REQUIRED, "unconfirmed"),
-        Answer::Uncommented => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        Answer::Uncommented | Answer::Unanswered => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         Answer::Recorded => (StatusCode::OK, "recorded"),
         Answer::AlreadyRecorded => (StatusCode::OK, "already_recorded"),
         Answer::OtherVerdict => (StatusCode::CONFLICT, "other_verdict"),

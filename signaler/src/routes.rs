@@ -17,7 +17,7 @@ use axum::{
     routing::get,
 };
 use countersign_protos::{
-    ApprovalId, GenuineLink, InvalidApprovalId, Pressed, Verdict, text::clean_line,
+    ApprovalId, GenuineLink, InvalidApprovalId, Pressed, Verdict, answers, text::clean_line,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -25,17 +25,18 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     App,
-    answer::{Answer, after_press, is_offered, on_view},
+    answer::{Answer, after_press, fields, is_offered, on_view},
+    approvals::Press,
     arrived::{self, Linked},
-    decision::Press,
     delegating::Delegating,
-    form::{self, Filled, Form},
+    form::{self, Filled, Form, Unconfirmed},
+    inputs::wrong_answers,
     metrics::metrics,
     middleware::{self, About, CSP_IN_FRAME, CSP_WITH_FRAME},
     openapi::openapi,
     outbox::Mail,
     problem::Problem,
-    reply::{Accept, Reply, Unconfirmed, page, problem_status},
+    reply::{Accept, Reply, page, problem_status},
     views::{HomePage, MailPage, OutboxPage},
 };
 
@@ -145,7 +146,7 @@ async fn view(
 ) -> Response {
     let (linked, receipt) = linked(segments, asked);
     let explain = if receipt.is_some() { Problem::after_press } else { identity };
-    about(&app, &linked.id, &headers, (String::new(), explain), async |link| {
+    about(&app, &linked.id, &headers, (Filled::default(), explain), async |link| {
         let (_, reading) = app.0.approvals.find(link, linked.workflow_id.as_deref()).await?;
         let pressed = receipt.and_then(|receipt| link.pressed(&receipt, Timestamp::now()));
         let answer = match pressed {
@@ -170,7 +171,10 @@ async fn decide(
     let form = Form::read(request).await;
     let filled = form.as_ref().map(Form::filled).unwrap_or_default();
     let delegating = form.as_ref().ok().and_then(Form::delegating);
-    let written = delegating.as_ref().map_or(&filled.comment, |it| &it.reason).clone();
+    let written = match &delegating {
+        Some(delegating) => Filled { comment: delegating.reason.clone(), ..Filled::default() },
+        None => filled.clone(),
+    };
     about(&app, &linked.id, &headers, (written, identity), async |link| {
         let accept = Accept::of(&headers);
         let reply = match delegating {
@@ -194,7 +198,8 @@ async fn press(
     let form = form?;
     match filled.checked() {
         Ok(verdict) => {
-            let press = Press { verdict, comment: &filled.comment, nonce: form.nonce() };
+            let Filled { comment, answers, .. } = filled;
+            let press = Press { verdict, comment, answers, nonce: form.nonce() };
             pressed(app, link, hint, press).await
         }
         Err(problem) if accept == Accept::Json => Err(problem),
@@ -236,18 +241,27 @@ async fn pressed(
     hint: Option<&str>,
     press: Press<'_>,
 ) -> Result<Reply, Problem> {
-    let (verdict, comment, hash) = (press.verdict, press.comment, link.hash().clone());
+    let (Press { verdict, comment, answers, .. }, hash) = (press, link.hash().clone());
     let (answer, reading) = app.0.approvals.decide(link, hint, press).await?;
-    let (reading, now) = (reading.into(), Timestamp::now());
+    let (reading, now) = (Box::new(reading), Timestamp::now());
+    let (comment, answers) = (comment.to_owned(), answers.clone());
+    let fields = &fields(reading.state()).to_vec();
+    let answered = answers::check(fields, verdict, &answers);
     Ok(match answer {
         Answer::Unconfirmed => {
-            let nonce = link.nonce(verdict, comment, now);
-            let pressed = Unconfirmed { verdict, comment: comment.to_owned(), nonce };
+            let answers = answered.unwrap_or_default();
+            let nonce = link.nonce(verdict, &comment, &answers::by_name(&answers), now);
+            let pressed = Unconfirmed { verdict, comment, answers, nonce };
             Reply::Unconfirmed { pressed, reading, link: hash }
         }
-        Answer::Uncommented => {
-            let filled = Filled { verdict: Some(verdict), comment: comment.to_owned() };
-            let problem = Problem::CommentMissing(verdict);
+        Answer::Uncommented | Answer::Unanswered => {
+            let filled = Filled { verdict: Some(verdict), comment, answers };
+            let problem = match answer {
+                Answer::Uncommented => Problem::CommentMissing(verdict),
+                _ => {
+                    Problem::WrongAnswers(wrong_answers(fields, answered.err().unwrap_or_default()))
+                }
+            };
             Reply::Refused { problem, filled, reading, link: hash }
         }
         answer => {
@@ -277,13 +291,13 @@ async fn refused(
     }
 }
 
-/// Answers for a genuine approval ID. A problem's page is that of what `explain` makes of it, and returns the
-/// comment. A forged ID is refused before any call to Temporal.
+/// Answers for a genuine approval ID. A problem's page is that of what `explain` makes of it, and returns what was
+/// filled in. A forged ID is refused before any call to Temporal.
 async fn about(
     app: &App,
     id: &str,
     headers: &HeaderMap,
-    (comment, explain): (String, fn(Problem) -> Problem),
+    (filled, explain): (Filled, fn(Problem) -> Problem),
     answer: impl AsyncFnOnce(&GenuineLink) -> Result<Reply, Problem>,
 ) -> Response {
     let accept = Accept::of(headers);
@@ -294,7 +308,7 @@ async fn about(
         Ok(()) => answer(&link).await,
         Err(limited) => Err(limited),
     };
-    let reply = reply.unwrap_or_else(|problem| Reply::Problem(explain(problem), comment));
+    let reply = reply.unwrap_or_else(|problem| Reply::Problem(explain(problem), filled));
     let mut response = reply.respond(&app.0.site, accept);
     response.extensions_mut().insert(About(link.hash().clone()));
     response

@@ -3,15 +3,17 @@
 use askama::Template;
 use countersign_protos::{
     Terms, Verdict,
+    answers::Answers,
     text::{self, clean, clean_line},
     v1::{Document, Item, ReviewerState, StageState, Status, Vote},
 };
 use url::Url;
 
 use crate::{
-    answer::{Answer, is_offered, is_open, own_vote, pending},
+    answer::{Answer, fields, is_offered, is_open, own_vote, pending},
     delegating::{Delegating, NotDelegated},
-    form::Filled,
+    form::{Filled, Unconfirmed},
+    inputs::{self, Input, Shape as InputShape},
     outbox::{Mail, Summary},
     problem::Problem,
     shape::{Shape, leading_action},
@@ -89,6 +91,8 @@ struct Reviewer {
     name: String,
     tone: &'static str,
     did: Vec<Piece>,
+    /// Labels with values.
+    answers: Vec<(String, String)>,
     comment: String,
 }
 
@@ -101,14 +105,17 @@ struct Form {
     chosen: Option<Terms>,
     /// The button that was pressed, where the form is refused.
     pressed: Option<Terms>,
+    inputs: Vec<Input>,
     /// Why it is refused; empty if it is not.
     refused: String,
     /// Whether it is refused because of its comment.
     comment_refused: bool,
     comment: String,
     comment_hint: String,
-    /// The verdicts that need a comment.
-    comment_required: Vec<Verdict>,
+    /// The verdicts for which the browser asks for what they need: for one set of them alone, since it asks for the
+    /// same whichever button is pressed.
+    asked_for: Vec<Verdict>,
+    comment_required: bool,
     confirm: bool,
     /// For somebody else to be asked; `None` where the rule lets nobody.
     delegate: Option<DelegateForm>,
@@ -144,7 +151,11 @@ impl Form {
         let required = &case.state.comment_required;
         let required = |verdict: &Verdict| required.contains(&i32::from(*verdict));
         let comment_required: Vec<_> = Verdict::ALL.into_iter().filter(required).collect();
+        let inputs = inputs::empty(fields(case.state));
+        let sets = inputs.iter().map(|input| &input.required_for).chain([&comment_required]);
+        let asked_for = sets.rev().find(|set| !set.is_empty()).cloned().unwrap_or_default();
         Form {
+            inputs,
             buttons: OFFERED.map(Verdict::terms),
             chosen: choice.map(Verdict::terms),
             pressed: None,
@@ -152,16 +163,27 @@ impl Form {
             comment_refused: false,
             comment: String::new(),
             comment_hint: wording::comment_hint(&comment_required),
-            comment_required,
+            comment_required: !comment_required.is_empty() && comment_required == asked_for,
+            asked_for,
             confirm: case.state.confirm,
             delegate: DelegateForm::new(case),
         }
     }
 
-    /// Whether a browser lets this button be pressed without the comment that another one needs.
-    fn needs_no_comment(&self, button: &Terms) -> bool {
+    /// Whether a browser lets this button be pressed without what another one needs.
+    fn needs_nothing(&self, button: &Terms) -> bool {
         let needs = |verdict: &Verdict| verdict.terms().name == button.name;
-        !self.comment_required.is_empty() && !self.comment_required.iter().any(needs)
+        !self.asked_for.is_empty() && !self.asked_for.iter().any(needs)
+    }
+
+    /// Whether an input before the comment is refused.
+    fn has_error(&self) -> bool {
+        self.inputs.iter().any(|input| input.is_first_error)
+    }
+
+    /// Whether a browser asks for this answer.
+    fn asks_for(&self, input: &Input) -> bool {
+        !input.required_for.is_empty() && input.required_for == self.asked_for
     }
 }
 
@@ -215,9 +237,13 @@ impl<'a> ApprovalPage<'a> {
         let refused = wording::refusal(problem, &filled.comment);
         let explanation = Times::of(case).mark(&refused);
         let form = page.form.map(|form| Form {
+            inputs: inputs::refused(fields(case.state), filled.verdict, &filled.answers),
             pressed: filled.verdict.map(Verdict::terms),
             refused,
-            comment_refused: !matches!(problem, Problem::InvalidVerdict),
+            comment_refused: matches!(
+                problem,
+                Problem::CommentTooLong | Problem::CommentMissing(_)
+            ),
             comment: filled.comment.clone(),
             ..form
         });
@@ -263,18 +289,15 @@ pub(crate) struct ConfirmPage<'a> {
     action: String,
     reviewer: String,
     verdict: Terms,
-    comment: &'a str,
-    nonce: &'a str,
+    pressed: &'a Unconfirmed,
+    /// Labels with values.
+    answers: Vec<(String, String)>,
+    /// The same, by the names of inputs.
+    hidden: Vec<(String, &'a str)>,
 }
 
 impl<'a> ConfirmPage<'a> {
-    pub(crate) fn new(
-        site: &'a Site,
-        case: Case<'_>,
-        verdict: Verdict,
-        comment: &'a str,
-        nonce: &'a str,
-    ) -> Self {
+    pub(crate) fn new(site: &'a Site, case: Case<'_>, pressed: &'a Unconfirmed) -> Self {
         let submission = case.state.submission.clone().unwrap_or_default();
         let document = submission.document.unwrap_or_default();
         ConfirmPage {
@@ -285,9 +308,10 @@ impl<'a> ConfirmPage<'a> {
             amount: Amount::new(&document.amount, &document.currency),
             action: leading_action(&document),
             reviewer: clean_line(&wording::deciding_as(case)),
-            verdict: verdict.terms(),
-            comment,
-            nonce,
+            verdict: pressed.verdict.terms(),
+            answers: inputs::shown(&pressed.answers),
+            hidden: inputs::hidden(&pressed.answers),
+            pressed,
         }
     }
 }
@@ -301,6 +325,8 @@ pub(crate) struct MessagePage<'a> {
     message: &'static str,
     /// The comment that was not recorded, for its author to copy.
     comment: &'a str,
+    /// So are the answers, by the names of their fields.
+    answers: &'a Answers,
     /// Whether to show a field for an approval ID.
     ask_for_id: bool,
     /// The invalid approval ID, to be corrected.
@@ -310,13 +336,15 @@ pub(crate) struct MessagePage<'a> {
 }
 
 impl<'a> MessagePage<'a> {
-    pub(crate) fn new(site: &'a Site, problem: &Problem, comment: &'a str) -> Self {
+    pub(crate) fn new(site: &'a Site, problem: &Problem, filled: &'a Filled) -> Self {
         let (headline, message) = wording::problem(problem);
+        let Filled { comment, answers, .. } = filled;
         MessagePage {
             site,
             headline,
             message,
             comment,
+            answers,
             ask_for_id: matches!(problem, Problem::NotFound(_) | Problem::NotIssued(_)),
             typed: match problem {
                 Problem::NotFound(id) | Problem::NotIssued(id) => clean_line(id),
@@ -329,6 +357,7 @@ impl<'a> MessagePage<'a> {
                     | Problem::CommentTooLong
                     | Problem::CommentMissing(_)
                     | Problem::NotDelegated(_)
+                    | Problem::WrongAnswers(_)
                     | Problem::CrossSite
                     | Problem::BodyTooLarge
                     | Problem::Incomplete
@@ -385,8 +414,9 @@ fn tone(case: Case<'_>) -> &'static str {
         | Answer::Withdrawn
         | Answer::Ended(_)
         | Answer::Superseded
-        | Answer::Delegated
-        | Answer::Uncommented => "over",
+        | Answer::Uncommented
+        | Answer::Unanswered
+        | Answer::Delegated => "over",
     }
 }
 
@@ -474,6 +504,7 @@ fn reviewer(reviewer: &ReviewerState, seat: Seat, case: Case<'_>, times: &Times)
         name: clean_line(&wording::reviewer_name(reviewer, case.link)),
         tone: vote_tone(vote),
         did: times.mark(&wording::reviewer_did(reviewer, seat, case)),
+        answers: vote.map(|vote| inputs::shown(&vote.answers)).unwrap_or_default(),
         comment: clean(wording::written(reviewer, case).trim()),
     }
 }

@@ -1,8 +1,12 @@
 //! Everything that people read on pages, apart from the headings in `templates/`.
 
+mod answers;
 mod delegated;
 mod unattended;
 
+pub(crate) use self::answers::{
+    CHOOSE, NOT_ASKED, WRONG_ANSWERS, answer_hint, comment_hint, yes_or_no,
+};
 use countersign_protos::{
     LinkHash, Verdict,
     names::COMMENT_MAX_CHARS,
@@ -71,7 +75,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         Answer::Superseded => "This link has been superseded".to_owned(),
         Answer::Delegated | Answer::DelegationStored => delegated::headline(case),
         Answer::Unconfirmed => "Not recorded yet: please confirm".to_owned(),
-        Answer::Uncommented => NOT_RECORDED.to_owned(),
+        Answer::Uncommented | Answer::Unanswered => NOT_RECORDED.to_owned(),
         Answer::Recorded => format!("Recorded: you {}", past(own)),
         Answer::AlreadyRecorded => format!("Already recorded: {who} {}{for_whom}", past(own)),
         Answer::OtherVerdict => {
@@ -105,6 +109,7 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
         },
         Answer::Delegated | Answer::DelegationStored => delegated::explanation(case),
         Answer::Uncommented => case.pressed.map(comment_missing).unwrap_or_default().to_owned(),
+        Answer::Unanswered => WRONG_ANSWERS.to_owned(),
         Answer::Unconfirmed => {
             "Some mail scanners press buttons, so your decision counts only once \
             you confirm it, within an hour."
@@ -549,16 +554,6 @@ fn comment_missing(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Said beside the comment's label.
-pub(crate) fn comment_hint(required: &[Verdict]) -> String {
-    let when = match required {
-        [] => "optional".to_owned(),
-        [only] => format!("required to {}", only.terms().name),
-        _ => "required".to_owned(),
-    };
-    format!("{when}; the submitter sees it")
-}
-
 /// What is wrong with a form, to whoever has filled it in.
 pub(crate) fn refusal(problem: &Problem, comment: &str) -> String {
     match problem {
@@ -566,6 +561,10 @@ pub(crate) fn refusal(problem: &Problem, comment: &str) -> String {
             let chars = text::money(&comment.chars().count().to_string(), "");
             let most = text::money(&COMMENT_MAX_CHARS.to_string(), "");
             format!("Your comment has {chars} characters; at most {most} fit. Please shorten it.")
+        }
+        Problem::WrongAnswers(wrong) => {
+            let said: Vec<&str> = wrong.iter().map(|(_, said)| said.as_str()).collect();
+            said.join(" ")
         }
         problem => self::problem(problem).1.to_owned(),
     }
@@ -601,6 +600,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
         }
         Problem::CommentMissing(verdict) => (NOT_RECORDED, comment_missing(*verdict)),
         Problem::NotDelegated(_) => delegated::NOTHING_CHANGED,
+        Problem::WrongAnswers(_) => (NOT_RECORDED, WRONG_ANSWERS),
         Problem::CrossSite => (
             "This decision was sent from another site",
             "A page of another site sent it, so it was not accepted. Nothing was recorded. To \
@@ -613,8 +613,8 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
         ),
         Problem::BodyTooLarge => (
             "Too much text",
-            "What was sent is larger than 64 KiB; a comment can have 2,000 characters. Nothing was \
-             recorded.",
+            "What was sent is larger than 128 KiB; a comment can have 2,000 characters, and so can an \
+             answer. Nothing was recorded.",
         ),
         Problem::Incomplete => (
             "Please try again",

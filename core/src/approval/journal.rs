@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, Ballot, Delegation, Due, EmailAddress, Invited, UNKNOWN};
+use super::{
+    Approval, Ballot, Delegation, Due, EmailAddress, Invited, Signed, SubmitterLink, UNKNOWN,
+};
 
 /// Something that has had an effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,6 +15,13 @@ pub enum Entry {
     Asked {
         invited: Vec<Invited>,
         due: Option<Due>,
+        at: Timestamp,
+    },
+    /// The submitter has a link: with a deadline if changes were requested.
+    SubmitterAsked {
+        link: SubmitterLink,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Timestamp>,
         at: Timestamp,
     },
     Voted {
@@ -43,10 +52,13 @@ pub enum Entry {
         identity: String,
         at: Timestamp,
     },
-    /// By an operator, or by cancelling the workflow.
+    /// By an operator, by cancelling the workflow, or by the submitter's link.
     Withdrawn {
         reason: String,
+        /// Empty where it is by link.
         identity: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
         at: Timestamp,
     },
     /// Whether a request reached its reviewer.
@@ -88,6 +100,7 @@ impl Approval {
         let before = self.journal.len();
         match entry {
             Entry::Asked { invited, due, at } => drop(self.ask(invited, due, at)),
+            Entry::SubmitterAsked { link, deadline, at } => self.ask_submitter(link, deadline, at),
             Entry::Voted { ballot, at } => drop(self.vote(ballot, at)),
             Entry::Delegated { delegation, at } => {
                 let _ = self.delegate(delegation, at);
@@ -99,10 +112,13 @@ impl Approval {
             Entry::Reissued { reviewer, identity, at } => {
                 let _ = self.reissue(reviewer, identity, at);
             }
-            Entry::Withdrawn { reason, identity, at } if identity == UNKNOWN => {
+            Entry::Withdrawn { reason, signed: Some(signed), at, .. } => {
+                let _ = self.withdraw_by_link(reason, signed, at);
+            }
+            Entry::Withdrawn { reason, identity, at, .. } if identity == UNKNOWN => {
                 self.cancel(reason, at);
             }
-            Entry::Withdrawn { reason, identity, at } => {
+            Entry::Withdrawn { reason, identity, at, .. } => {
                 let _ = self.withdraw(reason, identity, at);
             }
             Entry::Reached { link, reached } => self.reached(&link, reached),

@@ -14,9 +14,14 @@ mod quorum;
 mod reason;
 mod restrictions;
 mod stage;
+mod submitter;
 mod superseded;
 
-use countersign_protos::v1::Proof;
+use countersign_protos::{
+    MAX_REVISIONS,
+    answers::{self, Answers},
+    v1::{Answer, Field, Proof},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +35,7 @@ pub use stage::{
     Arranged, By, Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage,
     StagePlan, Vote, Whom,
 };
+pub use submitter::{NotRevised, NotWithdrawn, Reviser, Signed, SubmitterLink};
 pub use superseded::Superseded;
 
 use self::stage::Replacement;
@@ -43,8 +49,13 @@ pub struct Approval {
     submitter: EmailAddress,
     stages: Vec<Stage>,
     restrictions: Restrictions,
+    /// What those who decide fill in.
+    fields: Vec<Field>,
     rule_decision: Option<RuleDecision>,
     withdrawn: Option<Withdrawal>,
+    /// The number of revisions before.
+    version: u32,
+    submitter_link: Option<SubmitterLink>,
     journal: Vec<Entry>,
 }
 
@@ -58,11 +69,13 @@ pub struct RuleDecision {
 }
 
 /// A withdrawal before a decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Withdrawal {
     pub at: Timestamp,
     /// The text given with it; may be empty.
     pub reason: String,
+    /// Where the submitter did so by their link.
+    pub signed: Option<Signed>,
 }
 
 /// Where an approval stands, and since when.
@@ -74,10 +87,25 @@ pub enum Status<'a> {
     Approved(Basis<'a>, Timestamp),
     /// A stage rejected, or a rule did.
     Rejected(Basis<'a>, Timestamp),
-    /// A stage's deadline ended the approval undecided.
+    /// A reviewer has asked for changes, which wait for the submitter.
+    ChangesRequested(ChangeRequest<'a>),
+    /// A stage's deadline ended the approval undecided, or changes that were requested in it were not made in time.
     Expired(&'a Stage, Timestamp),
     /// It was withdrawn before a decision.
     Withdrawn(&'a Withdrawal),
+}
+
+/// What a reviewer has asked for, instead of deciding.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChangeRequest<'a> {
+    /// The stage's position, from 0.
+    pub position: usize,
+    pub stage: &'a Stage,
+    pub seat: &'a Seat,
+    /// Its comment says what to change.
+    pub vote: &'a Vote,
+    /// Until when it waits for the submitter. `None` until they have a link.
+    pub deadline: Option<Timestamp>,
 }
 
 /// What an approval was decided by.
@@ -108,6 +136,12 @@ pub struct Ballot {
     /// The hash of a comment that was left out to save space.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
+    /// What was filled in. Of a vote that counted, in its canonical form.
+    #[serde(default, skip_serializing_if = "Answers::is_empty")]
+    pub answers: Answers,
+    /// The hash of answers that were left out to save space.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers_left_out: Option<String>,
     /// That the link's holder decided so. Without one that holds, the decision is an operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
@@ -118,13 +152,14 @@ pub struct Ballot {
 impl Ballot {
     /// A decision without a proof, by somebody unknown.
     pub fn new(claim: Claim, verdict: Verdict, comment: String) -> Self {
-        let identity = String::new();
-        Self { claim, verdict, comment, left_out: None, proof: None, identity }
+        let (identity, answers) = (String::new(), Answers::new());
+        let (left_out, answers_left_out, proof) = (None, None, None);
+        Self { claim, verdict, comment, left_out, answers, answers_left_out, proof, identity }
     }
 }
 
 /// What a decision did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Receipt {
     Counted,
     /// The reviewer already decided so.
@@ -139,6 +174,8 @@ pub enum Receipt {
     LinkRequired,
     /// Without a comment, which the rule requires with this verdict.
     CommentRequired,
+    /// With answers other than the fields ask for, or without one that they require: why, field by field.
+    InvalidAnswers(String),
     /// Changes are requested: nobody decides until the submitter has revised it.
     ChangesRequested,
     /// Changes cannot be requested: it was revised as often as it can be.
@@ -179,15 +216,6 @@ pub enum NotReissued {
     TooMany { wanted: usize, left: usize },
 }
 
-/// Why an approval is not withdrawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotWithdrawn {
-    #[error("the rules do not let operators withdraw (`may_withdraw` in [operators])")]
-    NotAllowed,
-    #[error("it is decided already")]
-    Decided,
-}
-
 /// The identity of who did something, where nobody knows any, as of who cancels a workflow.
 pub const UNKNOWN: &str = "unknown";
 
@@ -223,15 +251,36 @@ impl Approval {
     ) -> Self {
         assert!(!plans.is_empty(), "an approval has at least one stage");
         let stages = plans.into_iter().map(Stage::new).collect();
-        let (rule_decision, withdrawn, journal) = (None, None, Vec::new());
-        Self { submitter, stages, restrictions, rule_decision, withdrawn, journal }
+        Self { restrictions, stages, ..Self::blank(submitter) }
     }
 
     /// An approval that a rule decides.
     pub fn decided_by_rule(submitter: EmailAddress, rule_decision: RuleDecision) -> Self {
-        let (rule_decision, restrictions) = (Some(rule_decision), Restrictions::default());
-        let (stages, withdrawn, journal) = (Vec::new(), None, Vec::new());
-        Self { submitter, stages, restrictions, rule_decision, withdrawn, journal }
+        Self { rule_decision: Some(rule_decision), ..Self::blank(submitter) }
+    }
+
+    fn blank(submitter: EmailAddress) -> Self {
+        Self {
+            submitter,
+            stages: Vec::new(),
+            restrictions: Restrictions::default(),
+            fields: Vec::new(),
+            rule_decision: None,
+            withdrawn: None,
+            version: 0,
+            submitter_link: None,
+            journal: Vec::new(),
+        }
+    }
+
+    /// The same, where those who decide fill in these.
+    pub fn with_fields(self, fields: Vec<Field>) -> Self {
+        Self { fields, ..self }
+    }
+
+    /// The same, of a submission that was revised so many times before.
+    pub fn of_version(self, version: u32) -> Self {
+        Self { version, ..self }
     }
 
     pub fn submitter(&self) -> &EmailAddress {
@@ -260,7 +309,7 @@ impl Approval {
         for (position, stage) in self.stages.iter().enumerate() {
             last = stage;
             match stage.end() {
-                None => return Status::Pending(position, stage),
+                None => return self.undecided(position, stage),
                 Some((End::Approved, _)) => {}
                 Some((End::Rejected, at)) => return Status::Rejected(Basis::Stage(stage), at),
                 Some((End::Expired, at)) => return Status::Expired(stage, at),
@@ -270,12 +319,22 @@ impl Approval {
         Status::Approved(Basis::Stage(last), at)
     }
 
-    /// Whether it has its final status.
-    pub fn is_final(&self) -> bool {
-        self.pending().is_none()
+    fn undecided<'a>(&self, position: usize, stage: &'a Stage) -> Status<'a> {
+        match stage.change_request() {
+            Some((seat, vote)) => {
+                let deadline = stage.deadline_of_changes();
+                Status::ChangesRequested(ChangeRequest { position, stage, seat, vote, deadline })
+            }
+            None => Status::Pending(position, stage),
+        }
     }
 
-    /// The position of the stage whose reviewers are being asked.
+    /// Whether it has its final status.
+    pub fn is_final(&self) -> bool {
+        self.current().is_none()
+    }
+
+    /// The position of the stage whose reviewers are being asked. `None` while changes are requested.
     pub fn open(&self) -> Option<usize> {
         self.pending().filter(|stage| self.stages[*stage].opened_at().is_some())
     }
@@ -288,7 +347,7 @@ impl Approval {
     /// Who has to be asked now: the next stage, the next level of the open one, or somebody in
     /// another's place.
     pub fn to_ask(&self) -> Option<ToAsk> {
-        let stage = self.pending()?;
+        let stage = self.current()?;
         let open = &self.stages[stage];
         let whom = open.whom()?;
         let mut taken = open.taken(&whom);
@@ -310,12 +369,12 @@ impl Approval {
     }
 
     /// Counts a decision, or says why it does not count.
-    pub fn vote(&mut self, ballot: Ballot, now: Timestamp) -> Receipt {
+    pub fn vote(&mut self, mut ballot: Ballot, now: Timestamp) -> Receipt {
         let submitter = &self.submitter;
         if matches!(&ballot.claim, Claim::Reviewer(reviewer) if reviewer == submitter) {
             return Receipt::SelfVote;
         }
-        let open = self.open();
+        let open = self.current().filter(|stage| self.stages[*stage].opened_at().is_some());
         // Somebody with seats in two stages means the one that is open, or else the last one.
         let newest_first = (0..self.stages.len()).rev();
         let seat = open
@@ -323,23 +382,47 @@ impl Approval {
             .chain(newest_first)
             .find_map(|i| self.stages[i].seat_of(&ballot.claim).map(|seat| (i, seat)));
         let Some((i, position)) = seat else { return self.not_asked(&ballot.claim) };
+        let answers = self.answers(&mut ballot);
         let seat = &self.stages[i].seats()[position];
         match &seat.vote {
             Some(vote) if vote.verdict == ballot.verdict => Receipt::Duplicate,
             Some(_) => Receipt::Contradiction,
             None if seat.status == SeatStatus::Superseded => Receipt::Superseded,
             None if open != Some(i) => Receipt::StageNotOpen,
+            None if self.stages[i].change_request().is_some() => Receipt::ChangesRequested,
             None if self.requires_link() && matches!(seat.by(&ballot), By::Operator(_)) => {
                 Receipt::LinkRequired
             }
-            None if self.restrictions.lacks_comment(&ballot) => Receipt::CommentRequired,
-            None if ballot.verdict == Verdict::RequestChanges => Receipt::NoMoreChanges,
-            None => {
-                self.journal.push(Entry::Voted { ballot: ballot.clone(), at: now });
-                self.stages[i].count(position, ballot, now);
-                Receipt::Counted
+            None if ballot.verdict == Verdict::RequestChanges && !self.has_revisions_left() => {
+                Receipt::NoMoreChanges
             }
+            None if self.restrictions.lacks_comment(&ballot) => Receipt::CommentRequired,
+            None => match answers {
+                Ok(answers) => {
+                    self.journal.push(Entry::Voted { ballot: ballot.clone(), at: now });
+                    self.stages[i].count(position, ballot, answers, now);
+                    Receipt::Counted
+                }
+                Err(why) => Receipt::InvalidAnswers(why),
+            },
         }
+    }
+
+    /// The answers of a ballot, which it then has in their canonical form, or why they are none. Those that were
+    /// left out to save space were checked before.
+    fn answers(&self, ballot: &mut Ballot) -> Result<Vec<Answer>, String> {
+        if ballot.answers.is_empty() && ballot.answers_left_out.is_some() {
+            return Ok(Vec::new());
+        }
+        let answers = answers::check(&self.fields, ballot.verdict, &ballot.answers);
+        let answers = answers.map_err(|wrong| reasons(&self.fields, &wrong))?;
+        let canonical = answers::by_name(&answers);
+        // Elsewhere it is checked with what counted.
+        if ballot.proof.is_some() && ballot.answers != canonical {
+            return Err("answers that are signed must be in their canonical form".to_owned());
+        }
+        ballot.answers = canonical;
+        Ok(answers)
     }
 
     /// The receipt for somebody without a seat: they may be planned for a later stage, or have a deputy.
@@ -451,41 +534,6 @@ impl Approval {
         }
     }
 
-    /// Withdraws the approval, as an operator who claims this identity wants it.
-    ///
-    /// # Errors
-    /// Why that is impossible.
-    pub fn withdraw(
-        &mut self,
-        reason: String,
-        identity: String,
-        now: Timestamp,
-    ) -> Result<(), NotWithdrawn> {
-        match () {
-            () if !self.restrictions.operators.may_withdraw => Err(NotWithdrawn::NotAllowed),
-            () if self.is_final() => Err(NotWithdrawn::Decided),
-            () => {
-                self.end_withdrawn(reason, identity, now);
-                Ok(())
-            }
-        }
-    }
-
-    /// Withdraws the approval because its workflow is cancelled, unless it is decided: the rules cannot forbid
-    /// that, and nobody knows by whom. Returns whether it was withdrawn.
-    pub fn cancel(&mut self, reason: String, now: Timestamp) -> bool {
-        let pending = !self.is_final();
-        if pending {
-            self.end_withdrawn(reason, UNKNOWN.to_owned(), now);
-        }
-        pending
-    }
-
-    fn end_withdrawn(&mut self, reason: String, identity: String, now: Timestamp) {
-        self.withdrawn = Some(Withdrawal { at: now, reason: reason.clone() });
-        self.journal.push(Entry::Withdrawn { reason, identity, at: now });
-    }
-
     /// Records that an operator who claims this identity had one reviewer reminded, or all.
     pub fn reminded(&mut self, reviewer: Option<EmailAddress>, identity: String, now: Timestamp) {
         self.journal.push(Entry::Reminded { reviewer, identity, at: now });
@@ -493,7 +541,7 @@ impl Approval {
 
     /// Applies the time: passes the open stage's deadline, or returns who has to be reminded.
     pub fn tick(&mut self, now: Timestamp) -> Vec<EmailAddress> {
-        let Some(stage) = self.pending() else { return Vec::new() };
+        let Some(stage) = self.current() else { return Vec::new() };
         if self.stages[stage].is_due(now) {
             self.journal.push(Entry::TimePassed { at: now });
         }
@@ -502,7 +550,7 @@ impl Approval {
 
     /// When [`tick`](Self::tick) next has an effect. `None` also while the next level has to be asked.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.open_stage()?.next_deadline()
+        self.stages[self.current()?].next_deadline()
     }
 
     /// Whether the open stage waits for people none of whom can be reached.
@@ -530,16 +578,38 @@ impl Approval {
         people.cloned().collect()
     }
 
-    /// The position of the stage that the approval waits for.
+    /// The position of the stage that waits for reviewers.
     fn pending(&self) -> Option<usize> {
+        self.current().filter(|stage| self.stages[*stage].change_request().is_none())
+    }
+
+    /// The position of the stage that waits, for reviewers or for the submitter.
+    fn current(&self) -> Option<usize> {
         match self.status() {
-            Status::Pending(position, _) => Some(position),
+            Status::Pending(position, _)
+            | Status::ChangesRequested(ChangeRequest { position, .. }) => Some(position),
             Status::Approved(..)
             | Status::Rejected(..)
             | Status::Expired(..)
             | Status::Withdrawn(_) => None,
         }
     }
+
+    fn has_revisions_left(&self) -> bool {
+        self.version < MAX_REVISIONS
+    }
+}
+
+/// What is wrong with answers. What is given for no field is not quoted: it might be anything.
+fn reasons(fields: &[Field], wrong: &[answers::Wrong]) -> String {
+    let is_known = |name: &str| fields.iter().any(|field| field.name == name);
+    let reason = |answers::Wrong { name, why }: &answers::Wrong| match is_known(name) {
+        true => format!("`{name}` {why}"),
+        false => "an answer is given for something that is not among the fields".to_owned(),
+    };
+    let mut reasons: Vec<String> = wrong.iter().map(reason).collect();
+    reasons.dedup();
+    reasons.join("; ")
 }
 
 #[cfg(test)]

@@ -32,11 +32,14 @@ impl Restrictions {
         self.delegate_to.iter().any(|domain| domain == person.domain())
     }
 
-    /// Whether it has no comment, although its verdict needs one. One that was left out to save space is there.
+    /// Whether it has no comment, although its verdict needs one: whoever wants changes says which. One that was left
+    /// out to save space is there.
     pub(super) fn lacks_comment(&self, ballot: &Ballot) -> bool {
         let left_out = ballot.left_out.as_ref().is_some_and(|hash| *hash != comment_hash(""));
         let is_silent = text::comment(&ballot.comment).is_empty() && !left_out;
-        is_silent && self.comment_required.contains(&ballot.verdict)
+        let is_required = ballot.verdict == Verdict::RequestChanges
+            || self.comment_required.contains(&ballot.verdict);
+        is_silent && is_required
     }
 }
 
@@ -49,12 +52,18 @@ pub struct Operators {
     /// To have others asked in a reviewer's place: the domains of their addresses, in ASCII. `None` for any.
     pub may_reassign_to: Option<Vec<String>>,
     pub may_withdraw: bool,
+    /// To replace a submission by another version.
+    pub may_revise: bool,
 }
 
 impl Operators {
     /// What they may do where the rules do not say.
-    pub const BY_RULES: Self =
-        Self { may_decide: false, may_reassign_to: Some(Vec::new()), may_withdraw: true };
+    pub const BY_RULES: Self = Self {
+        may_decide: false,
+        may_reassign_to: Some(Vec::new()),
+        may_withdraw: true,
+        may_revise: false,
+    };
 
     fn by_rules() -> Self {
         Self::BY_RULES
@@ -70,6 +79,6 @@ impl Operators {
 /// Everything, as where there are no rules.
 impl Default for Operators {
     fn default() -> Self {
-        Self { may_decide: true, may_reassign_to: None, may_withdraw: true }
+        Self { may_decide: true, may_reassign_to: None, may_withdraw: true, may_revise: true }
     }
 }

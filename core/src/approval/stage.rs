@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use countersign_protos::{comment_hash, v1::Proof};
+use countersign_protos::{
+    Statement, answers, comment_hash,
+    v1::{Answer, Proof},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +96,9 @@ pub struct Stage {
     escalates: bool,
     /// Those that have to be asked, in order.
     replacements: Vec<Replacement>,
-    /// When the last deadline passed without a decision.
+    /// Until when changes that were requested wait for the submitter.
+    changes_due: Option<Timestamp>,
+    /// When the last deadline passed without a decision, or that of the changes without a revision.
     timed_out: Option<Timestamp>,
 }
 
@@ -207,6 +212,8 @@ pub enum Whom {
         /// The hash of the link that they have: nobody knows that of one which was never issued.
         old_link: String,
     },
+    /// Whoever submitted it, for the changes that were requested.
+    Submitter,
 }
 
 /// How a decision came.
@@ -225,6 +232,8 @@ pub struct Vote {
     pub by: By,
     /// Empty if nothing was written.
     pub comment: String,
+    /// In the order of the fields.
+    pub answers: Vec<Answer>,
     pub at: Timestamp,
     /// The number of votes that the stage had before.
     pub order: usize,
@@ -257,6 +266,7 @@ impl Invited {
     fn can_be_among(&self, whom: &Whom) -> bool {
         match whom {
             Whom::Level(_) | Whom::Replacement(..) => true,
+            Whom::Submitter => false,
             Whom::Reissue { reviewer, on_behalf_of, instead_of, .. } => {
                 (&self.reviewer, &self.on_behalf_of, &self.instead_of)
                     == (reviewer, on_behalf_of, instead_of)
@@ -274,8 +284,11 @@ impl Seat {
     pub(super) fn by(&self, ballot: &Ballot) -> By {
         // A hash says nothing for another comment that stands beside it.
         let left_out = ballot.left_out.clone().filter(|_| ballot.comment.is_empty());
-        let comment = left_out.unwrap_or_else(|| comment_hash(&ballot.comment));
-        let holds = |proof: &&Proof| proof.holds(&self.key, &self.link, ballot.verdict, &comment);
+        let comment = &left_out.unwrap_or_else(|| comment_hash(&ballot.comment));
+        let left_out = ballot.answers_left_out.clone().filter(|_| ballot.answers.is_empty());
+        let answers = &left_out.unwrap_or_else(|| answers::hash(&ballot.answers));
+        let said = Statement::Vote { verdict: ballot.verdict, comment, answers };
+        let holds = |proof: &&Proof| proof.proves(&self.key, &self.link, said);
         match ballot.proof.as_ref().filter(holds) {
             Some(proof) => By::Link(proof.clone()),
             None => By::Operator(ballot.identity.clone()),
@@ -308,6 +321,7 @@ impl Stage {
             reminded: 0,
             escalates: false,
             replacements: Vec::new(),
+            changes_due: None,
             timed_out: None,
         }
     }
@@ -404,6 +418,9 @@ impl Stage {
 
     /// How and when it ended.
     pub fn end(&self) -> Option<(End, Timestamp)> {
+        if self.change_request().is_some() {
+            return self.timed_out.map(|at| (End::Expired, at));
+        }
         self.quorum_reached().or_else(|| {
             let end = match self.on_deadline() {
                 OnDeadline::Expire => End::Expired,
@@ -423,6 +440,29 @@ impl Stage {
             OnDeadline::Approve if self.seats.iter().any(rejects) => OnDeadline::Reject,
             planned => planned,
         }
+    }
+
+    /// The vote that asks for changes: it pauses the stage for good.
+    pub fn change_request(&self) -> Option<(&Seat, &Vote)> {
+        let votes = self.seats.iter().filter_map(|seat| Some((seat, seat.vote.as_ref()?)));
+        votes.into_iter().find(|(_, vote)| vote.verdict == Verdict::RequestChanges)
+    }
+
+    pub(super) fn has_votes(&self) -> bool {
+        self.seats.iter().any(|seat| seat.vote.is_some())
+    }
+
+    /// Whether changes are requested of which the submitter does not know yet.
+    pub(super) fn waits_for_submitter(&self) -> bool {
+        self.change_request().is_some() && self.changes_due.is_none()
+    }
+
+    pub(super) fn deadline_of_changes(&self) -> Option<Timestamp> {
+        self.changes_due
+    }
+
+    pub(super) fn set_deadline_of_changes(&mut self, deadline: Timestamp) {
+        self.changes_due = Some(deadline);
     }
 
     /// Whether its deadline ended it, rather than its reviewers.
@@ -447,6 +487,9 @@ impl Stage {
 
     /// Whom it has to ask next, while it has not ended.
     pub(super) fn whom(&self) -> Option<Whom> {
+        if self.change_request().is_some() {
+            return self.changes_due.is_none().then_some(Whom::Submitter);
+        }
         if self.levels == 0 || self.escalates {
             return Some(Whom::Level(self.levels));
         }
@@ -479,6 +522,7 @@ impl Stage {
             Whom::Reissue { reviewer, .. } => {
                 self.represented_besides(self.seat_that_waits(reviewer)).cloned().collect()
             }
+            Whom::Submitter => Vec::new(),
         }
     }
 
@@ -510,6 +554,7 @@ impl Stage {
                 // A new link is for whoever has had them asked before.
                 (vec![seat], by.or_else(|| self.seats[seat].arranged.clone()))
             }
+            Whom::Submitter => return Vec::new(),
         };
         let round = self.seats.len() as u32;
         let invited = invited.into_iter().filter(|one| one.can_be_among(&whom));
@@ -545,6 +590,7 @@ impl Stage {
             Whom::Level(_) if !self.can_spare(&leaving) => Vec::new(),
             // A replacement takes nobody away, so that it decides nothing.
             Whom::Level(_) | Whom::Replacement(..) | Whom::Reissue { .. } => leaving,
+            Whom::Submitter => Vec::new(),
         };
         self.supersede(&superseded);
         self.escalate_if_nobody_is_reached();
@@ -670,12 +716,18 @@ impl Stage {
         }
     }
 
-    pub(super) fn count(&mut self, seat: usize, ballot: Ballot, now: Timestamp) {
+    pub(super) fn count(
+        &mut self,
+        seat: usize,
+        ballot: Ballot,
+        answers: Vec<Answer>,
+        now: Timestamp,
+    ) {
         let order = self.votes().len();
         let seat = &mut self.seats[seat];
         let by = seat.by(&ballot);
         let Ballot { verdict, comment, .. } = ballot;
-        seat.vote = Some(Vote { verdict, by, comment, at: now, order });
+        seat.vote = Some(Vote { verdict, by, comment, answers, at: now, order });
         self.escalate_if_nobody_is_reached();
     }
 
@@ -685,6 +737,10 @@ impl Stage {
     }
 
     pub(super) fn tick(&mut self, now: Timestamp) -> Vec<EmailAddress> {
+        if self.change_request().is_some() {
+            self.timed_out = self.is_due(now).then_some(now);
+            return Vec::new();
+        }
         let Some(due) = self.due.as_ref().filter(|_| self.is_due(now)) else { return Vec::new() };
         if now >= due.deadline {
             match self.has_next_level() {
@@ -698,6 +754,9 @@ impl Stage {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        if self.change_request().is_some() {
+            return self.changes_due;
+        }
         let due = self.due.as_ref().filter(|_| !self.escalates)?;
         let reminder = due.reminders.get(self.reminded).filter(|time| **time < due.deadline);
         Some(*reminder.unwrap_or(&due.deadline))

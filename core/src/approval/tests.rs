@@ -903,3 +903,60 @@ fn a_new_link_is_another_try_to_reach_somebody() {
     let asked: Vec<SeatStatus> = approval.stages()[0].undecided().map(|seat| seat.status).collect();
     assert_eq!(asked, [SeatStatus::Asked]);
 }
+
+#[test]
+fn answers_are_those_that_the_fields_ask_for_and_stand_with_the_vote() {
+    let field = |name: &str, kind: &str, required_for: &[&str]| Field {
+        name: name.into(),
+        label: name.to_uppercase(),
+        r#type: kind.into(),
+        required_for: required_for.iter().map(|&verdict| verdict.into()).collect(),
+        ..Field::default()
+    };
+    let fields = vec![field("budget", "number", &["approve"]), field("why", "text", &[])];
+    let mut approval =
+        asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]).with_fields(fields);
+    let answers = |given: &[(&str, &str)]| -> Answers {
+        given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let ballot = |whom: &str, given: &[(&str, &str)]| {
+        let ballot = Ballot::new(Claim::Reviewer(address(whom)), Approve, String::new());
+        Ballot { answers: answers(given), ..ballot }
+    };
+    let before = approval.clone();
+    for (given, why) in [
+        (&[][..], "`budget` is required to approve"),
+        (
+            &[("budget", "much"), ("x", "1"), ("y", "2")],
+            "`budget` must be a decimal number, such as 1500 or -12.5, with a point before its decimals; an answer is given for something that is not among the fields",
+        ),
+    ] {
+        let receipt = approval.vote(ballot("ann", given), at(1));
+        assert_eq!(receipt, Receipt::InvalidAnswers(why.into()));
+    }
+    assert_eq!(approval, before);
+    let given = [("why", " so\r\nit is "), ("budget", "1500.0")];
+    assert_eq!(approval.vote(ballot("ann", &given), at(1)), Receipt::Counted);
+    let Some(Entry::Voted { ballot: counted, .. }) = approval.journal().last() else {
+        panic!("a vote")
+    };
+    assert_eq!(counted.answers, answers(&[("budget", "1500"), ("why", "so\nit is")]));
+    assert_eq!(
+        approval.vote(ballot("ann", &[]), at(2)),
+        Receipt::Duplicate,
+        "it is not asked again"
+    );
+    let vote = approval.stages()[0].votes()[0].1.clone();
+    let told: Vec<_> = vote.answers.iter().map(|it| (&*it.label, &*it.value)).collect();
+    assert_eq!(told, [("BUDGET", "1500"), ("WHY", "so\nit is")]);
+    // Those of a vote that were left out to save space were checked before.
+    let left_out = Some(answers::hash(&answers(&[("budget", "1500")])));
+    let brief = Ballot { answers_left_out: left_out, ..ballot("bob", &[]) };
+    assert!(crate::leaves::is_brief(&[Entry::Voted { ballot: brief.clone(), at: at(3) }]));
+    assert_eq!(approval.vote(brief, at(3)), Receipt::Counted);
+    let signed = Some(countersign_protos::v1::Proof::default());
+    let unusual = Ballot { proof: signed, ..ballot("bob", &[("budget", "1500.0")]) };
+    let mut fresh = before;
+    let refused = "answers that are signed must be in their canonical form".to_owned();
+    assert_eq!(fresh.vote(unusual, at(3)), Receipt::InvalidAnswers(refused));
+}

@@ -1,7 +1,9 @@
 use std::sync::LazyLock;
 
 use countersign_protos::{
-    ApprovalId, Claims, Jwks, LinkKeys, Sealing, Statement, comment_hash, v1,
+    ApprovalId, Claims, Jwks, LinkKeys, Sealing, Statement,
+    answers::{self, Answers},
+    comment_hash, v1,
 };
 use proptest::prelude::*;
 
@@ -340,7 +342,7 @@ fn what_could_not_have_happened_is_refused() {
     };
     let withdrawn = |identity: &str| {
         let (reason, identity) = (String::new(), identity.to_owned());
-        [&journal[..3], &[Entry::Withdrawn { reason, identity, at: at(3) }]].concat()
+        [&journal[..3], &[Entry::Withdrawn { reason, identity, signed: None, at: at(3) }]].concat()
     };
     let no_votes = Operators { may_decide: false, ..Operators::default() };
     let elsewhere = Some(vec!["elsewhere.example".to_owned()]);
@@ -416,6 +418,45 @@ fn only_a_proof_that_holds_makes_a_vote_the_reviewers_own() {
     ] {
         assert_eq!(by(unproven.clone()), operator, "{unproven:?}");
     }
+}
+
+#[test]
+fn a_proof_covers_the_answers_also_where_they_were_left_out() {
+    let field = v1::Field {
+        name: "budget".into(),
+        r#type: "number".into(),
+        required_for: vec!["approve".into()],
+        ..v1::Field::default()
+    };
+    let (plan, key) = (plan().with_fields(vec![field]), key());
+    let leaves = Leaves { chain: CHAIN, plan: &plan, key: &key };
+    let mut approval = begin(&plan, at(0));
+    let links = ask(&leaves, &mut approval, 0);
+    let given = |value: &str| Answers::from([("budget".to_owned(), value.to_owned())]);
+    let said = Statement::Vote {
+        verdict: Verdict::Approve,
+        comment: &comment_hash("ok"),
+        answers: &answers::hash(&given("7")),
+    };
+    let proof = Some(links[0].prove(said, at(1)));
+    let ballot = || Ballot {
+        proof: proof.clone(),
+        ..Ballot::new(Claim::Link(links[0].hash().as_str().into()), Verdict::Approve, "ok".into())
+    };
+    let is_own = |ballot: Ballot| {
+        let mut approval = approval.clone();
+        approval.vote(ballot, at(2));
+        let vote = approval.stages()[0].seats()[0].vote.clone();
+        vote.map(|vote| matches!(vote.by, By::Link(_)))
+    };
+    assert_eq!(is_own(Ballot { answers: given("7"), ..ballot() }), Some(true));
+    assert_eq!(is_own(Ballot { answers: given("8"), ..ballot() }), Some(false));
+    let left_out = |value: &str| Some(answers::hash(&given(value)));
+    assert_eq!(is_own(Ballot { answers_left_out: left_out("7"), ..ballot() }), Some(true));
+    assert_eq!(is_own(Ballot { answers_left_out: left_out("8"), ..ballot() }), Some(false));
+    let forged = Ballot { answers: given("8"), answers_left_out: left_out("7"), ..ballot() };
+    assert_eq!(is_own(forged), Some(false), "a hash says nothing for others beside it");
+    assert_eq!(is_own(ballot()), None, "it is required");
 }
 
 static GENUINE: LazyLock<(Plan, LinkKey, Approval)> = LazyLock::new(|| {

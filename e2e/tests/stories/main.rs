@@ -33,5 +33,6 @@ mod tools;
 mod undelivered;
 mod upgrades;
 mod verification;
+mod versions;
 mod watching;
 mod webhook;

@@ -1,4 +1,4 @@
-use countersign_protos::ApprovalId;
+use countersign_protos::{ApprovalId, v1::Submission};
 
 use super::*;
 
@@ -257,4 +257,33 @@ fn a_verdict_needs_a_comment_only_where_it_can_count_and_the_rule_says_so() {
     }
     let voted = requiring(state(Status::Pending, Status::Pending, Some(Verdict::Approve), None));
     assert!(!needs(&voted, Verdict::Reject, ""), "the workflow says what it has");
+}
+
+#[test]
+fn answers_are_checked_only_where_a_decision_can_count() {
+    let field = Field { name: "budget".into(), r#type: "number".into(), ..Field::default() };
+    let asking = |reading: Reading| {
+        let submission = Submission { fields: vec![field.clone()], ..Submission::default() };
+        let state = ApprovalState { submission: Some(submission), ..reading.state().clone() };
+        match reading {
+            Reading::NoWorker(_) => Reading::NoWorker(state),
+            Reading::Replaced(_) => Reading::Replaced(state),
+            _ => Reading::Current(state),
+        }
+    };
+    let given = |value: &str| Answers::from([("budget".to_owned(), value.to_owned())]);
+    let answered = |reading: &Reading, value: &str| {
+        answered(reading, &ann(), Verdict::Approve, &given(value)).ok()
+    };
+    let open = asking(state(Status::Pending, Status::Pending, None, None));
+    let no_worker = asking(Reading::NoWorker(without_stages(Status::Pending)));
+    for reading in [open, no_worker] {
+        assert_eq!(answered(&reading, "07.0"), Some(given("7")));
+        assert_eq!(answered(&reading, "much"), None);
+    }
+    // What counts there is not known here.
+    let replaced = asking(Reading::Replaced(without_stages(Status::Pending)));
+    assert_eq!(answered(&replaced, "much"), Some(given("much")));
+    let voted = asking(state(Status::Pending, Status::Pending, Some(Verdict::Approve), None));
+    assert_eq!(answered(&voted, "much"), Some(given("much")));
 }

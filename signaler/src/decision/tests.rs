@@ -7,11 +7,11 @@ use std::{
 };
 
 use countersign_protos::{
-    Chain, Claims, LinkContext, LinkKeys, Sealing, Statement, comment_hash, digest, names,
+    Chain, Claims, LinkContext, LinkKeys, Sealing, Statement, answers, comment_hash, digest, names,
     payload::{self, Encoding},
     v1::{
-        ApprovalState, Delegation, Document, Outcome, ReviewerState, StageOutcome, StageState,
-        Status, Submission, Vote,
+        self, ApprovalState, Decision, Delegation, Document, Field, Outcome, ReviewerState,
+        StageOutcome, StageState, Status, Submission, Vote,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -47,7 +47,11 @@ use temporalio_common::{
 use tokio::task::yield_now;
 
 use super::*;
-use crate::{answer::on_view, delegating::NotDelegated, temporal::to_temporal};
+use crate::{
+    answer::on_view,
+    delegating::NotDelegated,
+    temporal::{from_temporal, to_temporal},
+};
 
 /// Of the runs whose first one is `first`.
 const CHAIN: Chain<'_> = Chain { workflow_id: "approval", first_run_id: "first" };
@@ -65,7 +69,8 @@ fn link() -> LinkHash {
 }
 
 fn press(verdict: Verdict) -> Press<'static> {
-    Press { verdict, comment: "", nonce: "" }
+    static NONE: Answers = Answers::new();
+    Press { verdict, comment: "", answers: &NONE, nonce: "" }
 }
 
 /// What the workflow says of Ann, whose link it is, and of the approval.
@@ -253,6 +258,8 @@ struct World {
     sent: Vec<(String, String)>,
     /// Who sent each of them.
     identities: Vec<String>,
+    /// What each of them said.
+    said: Vec<Decision>,
     /// The calls that were made.
     called: BTreeSet<String>,
     descriptions: usize,
@@ -369,6 +376,8 @@ impl World {
                 let run_id = asked.workflow_execution.unwrap_or_default().run_id;
                 self.sent.push((run_id, asked.request_id));
                 self.identities.push(asked.identity);
+                let payloads = from_temporal(asked.input.unwrap_or_default().payloads);
+                self.said.push(payload::decode(&payloads).expect("a decision"));
                 let signal = self.signals.pop_front().expect("no further signal");
                 signal(self)
                     .map(|()| Vec::new())
@@ -796,7 +805,8 @@ async fn a_decision_that_has_to_be_confirmed_is_sent_only_with_its_nonce() {
         approvals.decide(&genuine(), None, press).await.map(|(answer, _)| answer)
     };
     let nonce = |verdict, comment: &str, hours| {
-        genuine().nonce(verdict, comment, Timestamp::now() - SignedDuration::from_hours(hours))
+        let at = Timestamp::now() - SignedDuration::from_hours(hours);
+        genuine().nonce(verdict, comment, &Answers::new(), at)
     };
     for refused in [
         String::new(),
@@ -907,4 +917,93 @@ async fn a_delegation_that_nobody_has_signed_is_not_shown() {
     let (approvals, _) = self::approvals(World::default().run("first", Running, delegated())).await;
     let (_, reading) = approvals.find(&genuine(), None).await.expect("found");
     assert_eq!(on_view(&reading, &link()), Answer::Delegated);
+}
+
+/// Ann's link, where she is asked for a number with an approval.
+fn asking() -> (GenuineLink, ApprovalState) {
+    let budget = Field {
+        name: "budget".into(),
+        label: "Budget".into(),
+        r#type: "number".into(),
+        required_for: vec!["approve".into()],
+        ..Field::default()
+    };
+    let submission = Submission { fields: vec![budget], ..Submission::default() };
+    let digest = digest(&serde_json::to_value(&submission).expect("JSON"));
+    let link = keys().first().link(LinkContext::new(CHAIN, &digest, "ann@example.com"));
+    let mut state = state(Status::Pending, None);
+    state.stages[0].reviewers[0].link = link.hash().as_str().into();
+    (link, ApprovalState { submission: Some(submission), ..state })
+}
+
+fn answers(value: &str) -> Answers {
+    [("budget".to_owned(), value.to_owned())].into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_answers_that_the_fields_ask_for_are_sent_and_signed_in_their_canonical_form() {
+    let (link, pending) = asking();
+    let voted = {
+        let mut state = pending.clone();
+        let said = Statement::Vote {
+            verdict: Verdict::Approve,
+            comment: &comment_hash(""),
+            answers: &answers::hash(&answers("1500")),
+        };
+        let answer = v1::Answer { name: "budget".into(), value: "1500".into(), ..<_>::default() };
+        state.stages[0].reviewers[0].vote = Some(Vote {
+            verdict: Verdict::Approve.into(),
+            by: "link".into(),
+            answers: vec![answer],
+            proof: Some(link.prove(said, Timestamp::UNIX_EPOCH)),
+            ..Vote::default()
+        });
+        state
+    };
+    let counts = move |world: &mut World| {
+        world.runs[0].says = voted.clone();
+        Ok(())
+    };
+    let world = World::default().run("first", Running, pending).signal(counts);
+    let (approvals, world) = approvals(world).await;
+    let decide = async |answers: &Answers| {
+        let press = Press { answers, ..press(Verdict::Approve) };
+        approvals.decide(&link, None, press).await.map(|(answer, _)| answer)
+    };
+    let other = [("budgets".to_owned(), "1500".to_owned())].into();
+    for wrong in [Answers::new(), answers("much"), answers("1.500"), answers(" "), other] {
+        assert_eq!(decide(&wrong).await, Ok(Answer::Unanswered), "{wrong:?}");
+    }
+    assert!(world.lock().expect("a lock").sent.is_empty(), "nothing is recorded");
+    assert_eq!(decide(&answers("1500.0")).await, Ok(Answer::Recorded));
+    assert_eq!(decide(&answers("much")).await, Ok(Answer::AlreadyRecorded));
+    let said = world.lock().expect("a lock").said.clone();
+    assert_eq!(said.len(), 1);
+    assert_eq!(said[0].answers, answers("1500"));
+    let statement = Statement::Vote {
+        verdict: Verdict::Approve,
+        comment: &comment_hash(""),
+        answers: &answers::hash(&answers("1500")),
+    };
+    let proof = said[0].proof.as_ref().expect("signed");
+    assert!(proof.proves(&link.public_key(), link.hash().as_str(), statement));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_confirms_a_decision_confirms_its_answers_too() {
+    let (link, pending) = asking();
+    let confirming = ApprovalState { confirm: true, ..pending };
+    let world = World::default().run("first", Running, confirming);
+    let (approvals, world) = approvals(world.signal(|_| Ok(())).signal(|_| Ok(()))).await;
+    let decide = async |value: &str, nonce: &str| {
+        let answers = &answers(value);
+        let press = Press { answers, nonce, ..press(Verdict::Approve) };
+        approvals.decide(&link, None, press).await.map(|(answer, _)| answer)
+    };
+    assert_eq!(decide("much", "").await, Ok(Answer::Unanswered), "that comes first");
+    let nonce = link.nonce(Verdict::Approve, "", &answers("1500"), Timestamp::now());
+    assert_eq!(decide("1600", &nonce).await, Ok(Answer::Unconfirmed));
+    assert!(world.lock().expect("a lock").sent.is_empty(), "nothing is recorded");
+    let _ = decide("1500.0", &nonce).await;
+    assert!(!world.lock().expect("a lock").sent.is_empty(), "it is confirmed");
 }

@@ -1,6 +1,6 @@
 use countersign_protos::{
     Claims, LinkKeys, Verdict,
-    v1::{Decision, StageState},
+    v1::{self, Decision, StageState},
 };
 use jiff::Timestamp;
 
@@ -111,6 +111,8 @@ fn a_vote_without_its_proof_is_an_operators() {
         assert_eq!(by(change, &signals()), (true, "link, operator".to_owned()));
         assert_eq!(by(change, &[]), (true, "link".to_owned()));
     }
+    let answered = |bob: &mut ReviewerState| vote(bob).answers = vec![<_>::default()];
+    assert_eq!(by(answered, &signals()), (true, "link".to_owned()), "nobody has answered so");
 }
 
 #[test]
@@ -220,4 +222,19 @@ fn a_delegation_is_shown_only_as_its_reviewer_has_signed_it() {
     for (number, change) in forged.into_iter().enumerate() {
         assert!(!shown(change), "{number}");
     }
+}
+
+#[test]
+fn an_answer_is_labelled_as_its_field_is() {
+    let field = Field { name: "budget".into(), label: "Budget".into(), ..Field::default() };
+    let answer = |name: &str| v1::Answer {
+        name: name.into(),
+        label: "forged".into(),
+        ..v1::Answer::default()
+    };
+    let answers = vec![answer("budget"), answer("other")];
+    let mut vote = Vote { answers, ..Vote::default() };
+    relabel(&mut vote, &[field]);
+    let labels = vote.answers.iter().map(|answer| answer.label.as_str());
+    assert_eq!(labels.collect::<Vec<_>>(), ["Budget", "other"]);
 }

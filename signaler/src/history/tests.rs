@@ -1,5 +1,7 @@
 use countersign_protos::{
-    ApprovalId, Chain, LinkContext, LinkKeys, Verdict, payload::Encoding, v1::Document,
+    ApprovalId, Chain, LinkContext, LinkKeys, Verdict,
+    payload::Encoding,
+    v1::{Document, Field},
 };
 use serde_json::json;
 use temporalio_common::protos::{
@@ -405,4 +407,54 @@ fn where_a_history_cannot_be_read_the_place_is_known_and_the_document_is_not_sho
     let Reading::NoWorker(state) = reading else { panic!("{reading:?}") };
     assert_eq!(title(&state), "");
     assert_eq!(state.stages[0].reviewers[0].reviewer, "ann@example.com");
+    let submission = Submission { fields: vec![budget()], ..submission() };
+    let pending = ApprovalState { submission: Some(submission), ..ApprovalState::default() };
+    let reading = unattended(pending, &place(&[]), &genuine(), None);
+    assert_eq!(title(reading.state()), "");
+    let shown = reading.state().submission.clone().unwrap_or_default();
+    assert_eq!(shown.fields, [budget()], "a decision needs it");
+}
+
+fn budget() -> Field {
+    Field {
+        name: "budget".into(),
+        label: "Budget".into(),
+        r#type: "number".into(),
+        required_for: vec!["approve".into()],
+        ..Field::default()
+    }
+}
+
+#[test]
+fn without_a_worker_a_decision_is_stored_with_the_answers_that_its_fields_ask_for() {
+    let ann = |answers: Value| {
+        let answers: Answers = serde_json::from_value(answers).expect("answers");
+        let said = Statement::Vote {
+            verdict: Verdict::Approve,
+            comment: &comment_hash(""),
+            answers: &answers::hash(&answers),
+        };
+        let proof = Some(genuine().prove(said, Timestamp::UNIX_EPOCH));
+        let link = genuine().hash().as_str().to_owned();
+        let decision = Decision { link, proof, answers, ..Decision::default() };
+        let payloads = vec![to_temporal(payload::encode(&decision, Encoding::JsonPlain))];
+        let attributes = WorkflowExecutionSignaledEventAttributes {
+            signal_name: names::SIGNAL_APPROVE.into(),
+            input: Some(Payloads { payloads }),
+            ..Default::default()
+        };
+        event(Attributes::WorkflowExecutionSignaledEventAttributes(attributes)).expect("an event")
+    };
+    let mut issued = place(&[]);
+    issued.submission.fields = vec![budget()];
+    let stored = |events: &[HistoryEvent]| {
+        let reading = unattended(ApprovalState::default(), &issued, &genuine(), Some(events));
+        let vote = reading.state().stages[0].reviewers[0].vote.clone();
+        vote.map(|vote| answers::by_name(&vote.answers))
+    };
+    let refused = [ann(json!({})), ann(json!({"budget": "much"}))];
+    assert_eq!(stored(&refused), None);
+    let [first, second] = refused;
+    let answered = [("budget".to_owned(), "7".to_owned())].into();
+    assert_eq!(stored(&[first, ann(json!({"budget": "7"})), second]), Some(answered));
 }

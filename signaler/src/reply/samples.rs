@@ -4,6 +4,7 @@ use std::path::Path;
 
 use countersign_protos::{
     Json, Organization,
+    answers::{self, Kind},
     v1::{
         Action, ApprovalState, Delegation, Detail, Document, Item, ReviewerState, StageState,
         Status, Submission, Submitter, Vote,
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::{
     answer::{Ending, after_sending, on_view, settled},
+    inputs::wrong_answers,
     outbox::{Mail, Part, Summary},
     views::{HomePage, MailPage, OutboxPage},
 };
@@ -154,7 +156,7 @@ impl Happening {
 
     /// The form was sent with a mistake.
     fn refused(self, problem: Problem, verdict: Option<Verdict>, comment: &str) -> Reply {
-        let filled = Filled { verdict, comment: comment.to_owned() };
+        let filled = Filled { verdict, comment: comment.to_owned(), ..Filled::default() };
         Reply::Refused { problem, filled, reading: self.current().into(), link: link() }
     }
 
@@ -181,6 +183,26 @@ impl Happening {
         let (to, reason) = ("bob@example.com".to_owned(), COMMENT.to_owned());
         let filled = Delegating { to, reason, is_ambiguous: false };
         Reply::NotDelegated { why, filled, reading: self.current().into(), link: link() }
+    }
+
+    /// With something to fill in, of each kind.
+    fn asking() -> Self {
+        Self::of(without_amount).but(|state| {
+            state.submission.get_or_insert_default().fields = fields();
+        })
+    }
+
+    /// The form was sent with answers that are none.
+    fn misanswered() -> Reply {
+        let state = Self::asking().0;
+        let answers = [("cover", "Kim"), ("days", "ten"), ("paid", "yes"), ("back", "soon")];
+        let answers = answers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let filled = Filled { verdict: Some(Verdict::Approve), comment: COMMENT.into(), answers };
+        let wrong = answers::check(&fields(), Verdict::Approve, &filled.answers);
+        let wrong = wrong.expect_err("three are wrong");
+        let problem = Problem::WrongAnswers(wrong_answers(&fields(), wrong));
+        let reading = Reading::Current(state).into();
+        Reply::Refused { problem, filled, reading, link: link() }
     }
 
     /// All that is known without a worker.
@@ -227,8 +249,38 @@ fn submission() -> Submission {
             ..Document::default()
         }),
         submitted_at: at(-93_600),
-        approval: None,
+        ..Submission::default()
     }
+}
+
+/// What whoever decides a leave may be asked.
+fn fields() -> Vec<v1::Field> {
+    let field = |name: &str, label: &str, kind: Kind, required_for: &[&str]| v1::Field {
+        name: name.into(),
+        label: label.into(),
+        r#type: kind.name().into(),
+        required_for: required_for.iter().map(|&verdict| verdict.into()).collect(),
+        ..v1::Field::default()
+    };
+    let who = field("cover", "Who covers what cannot wait", Kind::Text, &["approve"]);
+    let kind = field("kind", "Kind of leave", Kind::Choice, &["approve"]);
+    let kinds = ["Annual leave", "Special leave", "Unpaid leave"].map(Into::into);
+    vec![
+        who,
+        field("days", "Working days that count", Kind::Number, &["approve"]),
+        v1::Field { choices: kinds.into(), ..kind },
+        field("paid", "Is overtime paid out before?", Kind::YesNo, &[]),
+        field("back", "First day back", Kind::Date, &[]),
+    ]
+}
+
+fn answers() -> Vec<v1::Answer> {
+    let given = ["Kim takes the pager.\nLee answers the suppliers.", "10", "Annual leave", "no"];
+    let answer = |(field, value): (v1::Field, &str)| {
+        let v1::Field { name, label, .. } = field;
+        v1::Answer { name, label, value: value.into() }
+    };
+    fields().into_iter().zip(given).map(answer).collect()
 }
 
 /// As an accountant's export has them.
@@ -334,7 +386,9 @@ fn decided(answer: Answer, reading: Reading) -> Reply {
 fn to_confirm(verdict: Verdict, comment: &str) -> Reply {
     let reading = Happening::asked().but(|state| state.confirm = true).current().into();
     let (comment, nonce) = (comment.to_owned(), "1795795200.mac".to_owned());
-    Reply::Unconfirmed { pressed: Unconfirmed { verdict, comment, nonce }, reading, link: link() }
+    let answers = if comment.is_empty() { Vec::new() } else { answers() };
+    let pressed = Unconfirmed { verdict, comment, answers, nonce };
+    Reply::Unconfirmed { pressed, reading, link: link() }
 }
 
 fn no_worker(happening: Happening) -> Reading {
@@ -383,6 +437,15 @@ fn open_pages() -> Vec<(&'static str, Reply)> {
         ("open-by-colleague", by_colleague.viewed()),
         ("refused-delegation", delegating().not_delegated(NotDelegated::AskedAlready)),
         ("refused-delegation-reason", delegating().not_delegated(NotDelegated::ReasonMissing)),
+        ("open-to-answer", Happening::asking().viewed()),
+        (
+            "open-answered-by-another",
+            Happening::asking()
+                .vote(BOB, Approve, "")
+                .seat(BOB, |one| one.vote.get_or_insert_default().answers = answers())
+                .viewed(),
+        ),
+        ("refused-answers", Happening::misanswered()),
         ("open-times-out", asked().but(|state| state.times_out_at = at(3_600)).viewed()),
         ("no-worker", said(Answer::NoWorker, no_worker(asked()), Some(Approve))),
         ("refused-comment-missing", requiring().refused(missing, Some(Reject), "")),
@@ -471,9 +534,11 @@ fn problem_pages() -> Vec<(&'static str, Reply)> {
             Problem::CommentTooLong => "comment_too_long",
             Problem::CommentMissing(_) => "comment_missing",
             Problem::NotDelegated(_) => "not_delegated",
+            Problem::WrongAnswers(_) => "wrong_answers",
             _ => problem_status(&problem).1,
         };
-        (name, Reply::Problem(problem, comment.to_owned()))
+        let filled = Filled { comment: comment.to_owned(), ..Filled::default() };
+        (name, Reply::Problem(problem, filled))
     });
     replies.collect()
 }

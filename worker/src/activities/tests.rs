@@ -73,7 +73,7 @@ fn a_submitter_is_told_of_the_start_where_the_plan_says_so_and_of_nothing_later(
         });
         let outcome = outcome::outcome(&plan, &approval, chain);
         let of = (&plan, &approval, &outcome);
-        letter(Writer::default(), &about, &address("sue"), of).is_some()
+        letter(Writer::default(), &about, &address("sue"), of, None).is_some()
     };
     assert!(told(true, false));
     assert!(!told(false, false), "the rule does not say so");

@@ -7,6 +7,7 @@ mod evidence;
 mod inbox;
 mod notices;
 mod signals;
+mod versions;
 mod visibility;
 mod votes;
 
@@ -26,6 +27,7 @@ use self::{
     evidence::Left,
     inbox::Inbox,
     notices::{Kind, Notices},
+    versions::{Previous, Revision},
 };
 pub(crate) use self::{
     ending::{Consequence, FollowUpStart},
@@ -37,13 +39,13 @@ pub(crate) use self::{
 use crate::{
     approval::{
         Approval, Arranged, Ballot, Claim, Delegation, EmailAddress, NotReassigned, NotReissued,
-        Seat, SeatStatus, Stage, ToAsk, Whom,
+        Seat, SeatStatus, Stage, Status, ToAsk, Whom,
     },
     outcome,
     policy::Plan,
     recorded::{
         Concluded, Delegated, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest,
-        Sealed,
+        Revising, Sealed, Validated,
     },
 };
 
@@ -88,9 +90,12 @@ struct Open {
     deliveries: Deliveries,
     notices: Notices,
     ending: Ending,
-    /// The stage that [`Case::next`] has worked on. Once it has ended, that is to be said.
-    stage: Option<usize>,
-    /// Whether links are being issued.
+    previous: Option<Previous>,
+    /// What is to be looked at next.
+    revision: Option<Box<Revision>>,
+    /// What [`Case::next`] has worked on. Once it has ended, that is to be said.
+    phase: Option<Phase>,
+    /// Whether links are being issued, or a revision is looked at.
     issuing: bool,
     /// Whether search attributes have changed since they were last written.
     unpublished: bool,
@@ -103,6 +108,15 @@ struct Open {
     untraced: bool,
 }
 
+/// What an approval waits for while it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Phase {
+    version: u32,
+    stage: usize,
+    /// Whether it waits for the submitter, and not for the stage's reviewers.
+    is_paused: bool,
+}
+
 /// Something that has happened.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -112,6 +126,8 @@ pub(crate) enum Event {
     Cancelled(String),
     /// The answer to [`Step::Issue`].
     LinksIssued(Issued),
+    /// The answer to [`Step::Revise`].
+    Revised(Validated),
     /// The time of a [`Wait`] has come.
     TimePassed,
     /// A request was sent, or refused for good.
@@ -133,13 +149,16 @@ pub(crate) enum Event {
 /// What the workflow does next.
 #[derive(Debug)]
 pub(crate) enum Step {
+    /// Have a revision validated and routed, and hand the answer to the state as [`Event::Revised`]; write search
+    /// attributes first if `publish`.
+    Revise { summary: String, revising: Box<Revising>, publish: bool },
     /// Issue links, and hand them to the state as [`Event::LinksIssued`]; write search attributes first if
     /// `publish`.
     Issue { summary: String, issue: Box<Issue>, publish: bool },
     /// Send requests, and wait for the state to change or for the time to come.
     Wait(Wait),
-    /// A stage has ended. Cancel its timer, its requests and what the submitter is told of it, unless the workflow
-    /// is about to close.
+    /// A stage has ended, or is paused. Cancel its timer, its requests and what the submitter is told of it, unless the
+    /// workflow is about to close.
     EndStage { cancel: bool },
     /// Compute and seal the outcome, and hand it to the state as [`Event::Concluded`]; write search attributes
     /// first if `publish`.
@@ -187,6 +206,7 @@ impl Case {
             deliveries: Deliveries::default(),
             notices: Notices::default(),
             outcome: None,
+            previous: None,
         };
         self.open = Some(left.open()?);
         self.drain_until_open(now);
@@ -214,7 +234,7 @@ impl Case {
         self.new_delegations();
         if let Some(open) = &mut self.open {
             open.deliveries.resume();
-            open.stage = open.pending_stage();
+            open.phase = open.pending();
         }
         self.drain_until_open(now);
         if let Some(open) = &mut self.open {
@@ -234,6 +254,7 @@ impl Case {
             }
             (_, None) => {}
             (Event::LinksIssued(issued), Some(_)) => self.links_issued(issued),
+            (Event::Revised(validated), Some(_)) => self.revised(validated, now),
             // If it has been decided meanwhile, cancelling changes nothing.
             (Event::Cancelled(reason), Some(open)) => {
                 open.untraced |= open.approval.cancel(text::comment(&reason), now);
@@ -243,6 +264,9 @@ impl Case {
                 open.deliveries.remind(open.approval.tick(now));
                 open.untraced = true;
             }
+            // It may be about the version before.
+            (Event::RequestFinished { link, .. }, Some(open))
+                if open.approval.asked_at(&link).is_none() => {}
             (Event::RequestFinished { link, reminder, result }, Some(open)) => {
                 let (before, after) = open.deliveries.finish(&link, reminder, result);
                 open.approval.reached(&link, after);
@@ -285,15 +309,24 @@ impl Case {
     pub(crate) fn next(&mut self, now: Timestamp) -> Step {
         self.changed = false;
         let Some(open) = &mut self.open else { return Step::Stuck };
-        let pending = open.pending_stage();
-        if let Some(ended) = open.stage.take_if(|stage| Some(*stage) != pending) {
-            // They need not decide any more.
-            open.notify(open.approval.stages()[ended].undecided().cloned().collect());
+        let pending = open.pending();
+        if pending.is_some()
+            && let Some((summary, revising)) = open.to_revise()
+        {
+            open.issuing = true;
+            let publish = std::mem::take(&mut open.untraced);
+            return Step::Revise { summary, revising: Box::new(revising), publish };
+        }
+        if open.revision.take().is_some() {
+            self.inbox.ignore(names::SIGNAL_REVISE, "it is decided already", now);
+        }
+        if let Some(ended) = open.phase.take_if(|phase| Some(*phase) != pending) {
+            open.notify_undecided(ended, pending);
             let is_told = open.notices.end_stage();
             let cancel = is_told || pending.is_some() || open.waits_for_receiver();
             return Step::EndStage { cancel };
         }
-        open.stage = pending;
+        open.phase = pending;
         if pending.is_none() {
             self.drain(now);
             return self.open.as_mut().map_or(Step::Stuck, |open| open.next_of_end(now));
@@ -405,7 +438,9 @@ impl Case {
     /// Takes a signal, or holds it until it is time for it.
     fn receive(&mut self, signal: Signal, now: Timestamp) {
         let early = match &self.open {
-            Some(open) if open.issuing => return self.inbox.hold_while_issuing(signal, now),
+            Some(open) if open.issuing || open.revision.is_some() => {
+                return self.inbox.hold_while_issuing(signal, now);
+            }
             Some(open) => open.is_early(&signal),
             None => true,
         };
@@ -437,7 +472,7 @@ impl Case {
         }
         let now = issued.opened_at;
         let (superseded, pointless) = open.ask(issued);
-        open.notify_of_start();
+        open.tell_those_not_asked_again();
         if let Some((signal, why)) = pointless {
             self.inbox.ignore(signal, &why, now);
         }
@@ -468,8 +503,13 @@ impl Open {
         outcome
     }
 
-    fn pending_stage(&self) -> Option<usize> {
-        self.approval.open().or_else(|| self.approval.to_ask().map(|to_ask| to_ask.stage))
+    fn pending(&self) -> Option<Phase> {
+        let version = self.plan.version();
+        if let Status::ChangesRequested(request) = self.approval.status() {
+            return Some(Phase { version, stage: request.position, is_paused: true });
+        }
+        let stage = self.approval.open().or_else(|| Some(self.approval.to_ask()?.stage))?;
+        Some(Phase { version, stage, is_paused: false })
     }
 
     /// Whom to issue links to now, and a summary for people.
@@ -481,9 +521,16 @@ impl Open {
             let level = level.checked_sub(1).and_then(|level| planned.escalations.get(level));
             level.is_some_and(|level| level.fallback)
         };
+        let revised = match self.plan.version() {
+            0 => String::new(),
+            version => format!(" (revision {version})"),
+        };
         let summary = match &to_ask.whom {
             Whom::Replacement(from, _) if self.is_delegating(to_ask.stage, from) => {
                 format!("Issue an approval link for {name}, since {from} delegates")
+            }
+            Whom::Submitter => {
+                format!("Issue a link for {} to make changes", self.plan.submitter)
             }
             Whom::Replacement(from, _) => {
                 format!("Issue an approval link for {name} to replace {from}")
@@ -491,7 +538,7 @@ impl Open {
             Whom::Reissue { reviewer, .. } => {
                 format!("Issue a new approval link for {name} to {reviewer}")
             }
-            Whom::Level(0) => format!("Issue approval links for {name}"),
+            Whom::Level(0) => format!("Issue approval links for {name}{revised}"),
             Whom::Level(level) if is_fallback(*level) => format!("Ask the fallback of {name}"),
             Whom::Level(level) => format!("Escalate {name} (level {level})"),
         };
@@ -502,13 +549,26 @@ impl Open {
     /// Returns the seats of those to tell that others have taken them, and a signal that has become pointless
     /// meanwhile, with the reason.
     fn ask(&mut self, issued: Issued) -> (Vec<Seat>, Option<(&'static str, String)>) {
+        let Issued { opened_at, invited, due, submitter } = issued;
         let to_ask = self.approval.to_ask();
-        let mut superseded = self.approval.ask(issued.invited, issued.due, issued.opened_at);
+        if matches!(&to_ask, Some(ToAsk { whom: Whom::Submitter, .. })) {
+            if let Some(link) = submitter {
+                self.approval.ask_submitter(link, due.map(|due| due.deadline), opened_at);
+                let entries = self.approval.journal().len();
+                self.notices.notify(self.plan.submitter.clone(), Kind::ChangesRequested, entries);
+            }
+            return (Vec::new(), None);
+        }
+        let mut superseded = self.approval.ask(invited, due, opened_at);
+        if let Some(link) = submitter {
+            self.approval.ask_submitter(link, None, opened_at);
+        }
+        self.notify_of_start();
         let Some(ToAsk { stage, round, whom, .. }) = to_ask else { return (superseded, None) };
         let stage = &self.approval.stages()[stage];
         let is_pointless = stage.seats().len() == round as usize;
         match whom {
-            Whom::Level(_) => (superseded, None),
+            Whom::Level(_) | Whom::Submitter => (superseded, None),
             Whom::Replacement(from, to) => {
                 // They wanted it, and their page says so.
                 let delegated = stage.delegations();
@@ -530,11 +590,24 @@ impl Open {
 
     /// When time next has an effect, and which.
     fn next_deadline(&self) -> Option<(Timestamp, String)> {
-        let stage = self.approval.open_stage()?;
         let due = self.approval.next_deadline()?;
-        let what = if stage.deadline() == Some(due) { "Deadline of" } else { "Reminder for" };
+        let what = match (self.approval.status(), self.approval.open_stage()) {
+            (Status::ChangesRequested(request), _) => {
+                format!(
+                    "Deadline of {} for changes in {}",
+                    self.plan.submitter,
+                    request.stage.plan().name
+                )
+            }
+            (_, stage) => {
+                let stage = stage?;
+                let is_deadline = stage.deadline() == Some(due);
+                let what = if is_deadline { "Deadline of" } else { "Reminder for" };
+                format!("{what} {}", stage.plan().name)
+            }
+        };
         let when = text::full_moment(Some(&to_message(due)), &self.time_zone);
-        Some((due, format!("{what} {} ({when})", stage.plan().name)))
+        Some((due, format!("{what} ({when})")))
     }
 
     /// When Temporal ends this run, if that is before the stage's deadline.
@@ -549,9 +622,11 @@ impl Open {
         let mails = self.deliveries.start(stage);
         let follows = |seat: &Seat, reminder: bool| {
             let mut earlier = stage.superseded_links_of(seat).chain(reminder.then_some(seat));
-            let taken = earlier.rfind(|earlier| self.deliveries.of(earlier).sent)?;
+            let Some(taken) = earlier.rfind(|earlier| self.deliveries.of(earlier).sent) else {
+                return self.asked_before(&seat.reviewer);
+            };
             let asked_at = self.approval.asked_at(&taken.link)?;
-            Some(EarlierRequest { round: taken.round, asked_at })
+            Some(EarlierRequest { round: taken.round, asked_at, version: None })
         };
         let request = |(seat, reminder): (&Seat, bool)| ReviewRequest {
             plan: self.sealed.clone(),
@@ -583,6 +658,15 @@ impl Open {
         unsent.map(|seat| seat.link.clone()).collect()
     }
 
+    /// Notifies those who need not decide any more in a stage that has ended. Those whose stage is paused, or begins
+    /// anew, are told when it is known whether they are asked again.
+    fn notify_undecided(&mut self, ended: Phase, pending: Option<Phase>) {
+        let same = |now: Phase| (now.version, now.stage) == (ended.version, ended.stage);
+        if ended.version == self.plan.version() && !pending.is_some_and(same) {
+            self.notify(self.approval.stages()[ended.stage].undecided().cloned().collect());
+        }
+    }
+
     /// Notifies those who were asked: others know of nothing.
     fn notify(&mut self, seats: Vec<Seat>) {
         let entries = self.approval.journal().len();
@@ -593,7 +677,8 @@ impl Open {
 
     /// Notifies the submitter that people are first asked, where the rule says so.
     fn notify_of_start(&mut self) {
-        if self.plan.tell_submitter && self.approval.has_asked_once() {
+        let is_told = self.plan.tell_submitter || self.plan.submitter_link;
+        if is_told && self.approval.has_asked_once() {
             let entries = self.approval.journal().len();
             self.notices.notify(self.plan.submitter.clone(), Kind::Started, entries);
         }
@@ -614,13 +699,15 @@ impl Open {
     fn is_early(&self, signal: &Signal) -> bool {
         let reviewer = match signal {
             Signal::Withdraw { .. } => return false,
+            Signal::Revise { .. } => None,
             Signal::Decision(Ballot { claim: Claim::Reviewer(reviewer), .. }) => Some(reviewer),
             Signal::Decision(Ballot { claim: Claim::Link(_), .. }) | Signal::Delegate(_) => None,
             Signal::Reassign { from, .. } => Some(from),
             Signal::Remind { reviewer, .. } | Signal::Reissue { reviewer, .. } => reviewer.as_ref(),
         };
         let replaces_soon = reviewer.is_some_and(|who| self.approval.may_ask_soon(who));
-        replaces_soon || self.approval.open_stage().is_none() && !self.approval.is_final()
+        let opens = self.approval.open_stage().is_none() && !self.is_paused();
+        replaces_soon || opens && !self.approval.is_final()
     }
 
     /// Whether the one who is to be replaced next in this stage wants it.
@@ -658,10 +745,8 @@ impl Open {
                 let reissued = self.approval.reissue(reviewer, identity, now);
                 reissued.map_err(|why| why.to_string())?;
             }
-            Signal::Withdraw { reason, identity } => {
-                let withdrawn = self.approval.withdraw(reason, identity, now);
-                withdrawn.map_err(|why| why.to_string())?;
-            }
+            Signal::Withdraw { reason, by } => self.withdraw(reason, by, now)?,
+            Signal::Revise { submission, by } => self.hold_revision(*submission, by)?,
         }
         Ok(true)
     }

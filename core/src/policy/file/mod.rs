@@ -4,6 +4,7 @@ mod arguments;
 mod calendar;
 mod diagnostics;
 mod expectations;
+mod fields;
 mod ical;
 mod keys;
 mod meant;
@@ -159,6 +160,7 @@ fn operators(root: &Table<'_>) -> Operators {
     let allowed = |key| table.get(key).and_then(|value| value.boolean());
     operators.may_decide = allowed("may_decide").unwrap_or(operators.may_decide);
     operators.may_withdraw = allowed("may_withdraw").unwrap_or(operators.may_withdraw);
+    operators.may_revise = allowed("may_revise").unwrap_or(operators.may_revise);
     operators.may_reassign_to = Some(domains(&table, "may_reassign_to"));
     operators
 }
@@ -352,6 +354,9 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
     let confirm = wants(table, "confirm");
     let comment_required = comment_required(table);
     let delegate_to = delegate_to(table);
+    let fields = fields::read(table);
+    let changes_within = changes_within(table, stages);
+    let submitter_link = wants(table, "submitter_link");
     let rule = Rule {
         name,
         when,
@@ -362,6 +367,9 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
         confirm,
         comment_required,
         delegate_to,
+        fields,
+        changes_within,
+        submitter_link,
     };
     (table.reported() == before).then_some(rule)
 }
@@ -395,6 +403,12 @@ fn delegate_to(table: &Table<'_>) -> Vec<String> {
         nobody_is_asked(table, &value, "delegate_to");
     }
     domains
+}
+
+fn changes_within(table: &Table<'_>, stages: &Stages<'_>) -> Wait {
+    let Some(value) = table.get("changes_within") else { return Wait::default() };
+    nobody_is_asked(table, &value, "changes_within");
+    stages.wait(table, value).unwrap_or_default()
 }
 
 /// Something that a rule may want of its stages.
