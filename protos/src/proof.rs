@@ -21,7 +21,7 @@ pub enum Statement<'a> {
         comment: &'a str,
         answers: &'a str,
     },
-    /// Has this person asked instead.
+    /// Has this person asked instead, for a reason of this [hash](comment_hash).
     Delegate {
         to: &'a str,
         reason: &'a str,

@@ -12,7 +12,10 @@ use crate::{
     Json, decimal, json,
     payload::{self, Encoding, Fields, Payload, PayloadError},
     text,
-    v1::{Action, Detail, Document, Field, Item, Policy, Problem, Stage, Submission, Submitter},
+    v1::{
+        Action, Detail, Document, Field, Item, Policy, Problem, Proof, Revision, Stage, Submission,
+        Submitter,
+    },
 };
 
 /// The largest submission, in bytes: one mail's worth, and far below Temporal's 2 MiB for a payload,
@@ -37,6 +40,52 @@ pub fn recorded(payloads: &[Payload]) -> Submission {
     payload::single(payloads).and_then(read_payload).unwrap_or_default().0
 }
 
+/// Reads the input of the signal `revise`: a [`Revision`], or a submission alone. Paths of problems with the
+/// submission are those of a submission alone.
+pub fn read_revision(payloads: &[Payload]) -> (Revision, Vec<Problem>) {
+    match small(payloads).and_then(read_revision_payload) {
+        Ok(read) => read,
+        Err(unreadable) => (Revision::default(), vec![problem("$", unreadable.to_string())]),
+    }
+}
+
+/// In binary, a submission alone has to be named as one.
+fn read_revision_payload(payload: &Payload) -> Result<(Revision, Vec<Problem>), PayloadError> {
+    let alone = |(submission, problems)| {
+        (Revision { submission: Some(submission), ..Revision::default() }, problems)
+    };
+    if Encoding::of(&payload.metadata)? == Encoding::BinaryProtobuf {
+        let mut revision: Revision = match payload::decode_binary(payload) {
+            Err(PayloadError::MessageType(..)) => return read_payload(payload).map(alone),
+            read => read?,
+        };
+        revision.submission = revision.submission.map(without_unset_times);
+        let problems = revision.submission.as_ref().map(problems_of_arguments);
+        return Ok((revision, problems.unwrap_or_default()));
+    }
+    let problems = RefCell::default();
+    let root = root(payload, &problems)?.object();
+    let revision = root.map(|object| match object.fields.contains_key("submission") {
+        true => revision(object),
+        false => Revision { submission: Some(submission(object)), ..Revision::default() },
+    });
+    let mut revision = revision.unwrap_or_default();
+    revision.submission = revision.submission.map(without_unset_times);
+    Ok((revision, problems.into_inner()))
+}
+
+fn revision(object: Object<'_>) -> Revision {
+    object.only(&["submission", "link", "proof"], &[]);
+    let inner = object.object("submission");
+    Revision {
+        submission: inner.map(|inner| submission(Object { path: object.path.clone(), ..inner })),
+        link: object.string("link"),
+        proof: object
+            .object("proof")
+            .map(|proof| Proof { signature: proof.string("signature"), at: proof.time("at") }),
+    }
+}
+
 fn small(payloads: &[Payload]) -> Result<&Payload, PayloadError> {
     let payload = payload::single(payloads)?;
     match payload.data.len() {
@@ -51,17 +100,27 @@ fn small(payloads: &[Payload]) -> Result<&Payload, PayloadError> {
 fn read_payload(payload: &Payload) -> Result<(Submission, Vec<Problem>), PayloadError> {
     if Encoding::of(&payload.metadata)? == Encoding::BinaryProtobuf {
         let submission: Submission = payload::decode_binary(payload)?;
-        let action = submission.document.as_ref().and_then(|document| document.action.as_ref());
-        let arguments = action.and_then(|action| action.arguments.as_ref());
-        let problems = arguments.map(|it| it.problems(ARGUMENTS)).unwrap_or_default();
+        let problems = problems_of_arguments(&submission);
         return Ok((without_unset_times(submission), problems));
     }
+    let problems = RefCell::default();
+    let submission = root(payload, &problems)?.object().map(submission).unwrap_or_default();
+    Ok((without_unset_times(submission), problems.into_inner()))
+}
+
+fn root<'a>(
+    payload: &'a Payload,
+    problems: &'a RefCell<Vec<Problem>>,
+) -> Result<Value<'a>, PayloadError> {
     let json = serde_json::from_slice::<&RawValue>(&payload.data)
         .map_err(|error| PayloadError::Data(format!("not JSON: {error}")))?;
-    let problems = RefCell::default();
-    let root = Value { path: "$".to_owned(), json, problems: &problems };
-    let submission = root.object().map(submission).unwrap_or_default();
-    Ok((without_unset_times(submission), problems.into_inner()))
+    Ok(Value { path: "$".to_owned(), json, problems })
+}
+
+fn problems_of_arguments(submission: &Submission) -> Vec<Problem> {
+    let action = submission.document.as_ref().and_then(|document| document.action.as_ref());
+    let arguments = action.and_then(|action| action.arguments.as_ref());
+    arguments.map(|it| it.problems(ARGUMENTS)).unwrap_or_default()
 }
 
 /// Removes unset times: languages whose times cannot be absent, such as Go, send the first moment of

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::{
     answer::{Answer, fields, is_offered, is_open, own_vote, pending},
+    delegating::{Delegating, NotDelegated},
     form::{Filled, Unconfirmed},
     inputs::{self, Input, Shape as InputShape},
     outbox::{Mail, Summary},
@@ -116,6 +117,33 @@ struct Form {
     asked_for: Vec<Verdict>,
     comment_required: bool,
     confirm: bool,
+    /// For somebody else to be asked; `None` where the rule lets nobody.
+    delegate: Option<DelegateForm>,
+}
+
+/// The form that has a colleague asked.
+struct DelegateForm {
+    /// Whose people can be asked.
+    domains: String,
+    to: String,
+    reason: String,
+    /// Why it is refused, and the field that is wrong; empty if it is not.
+    refused: String,
+    field: &'static str,
+}
+
+impl DelegateForm {
+    fn new(case: Case<'_>) -> Option<Self> {
+        let domains = &case.state.delegate_to;
+        let empty = DelegateForm {
+            domains: wording::domains(domains),
+            to: String::new(),
+            reason: String::new(),
+            refused: String::new(),
+            field: "",
+        };
+        (!domains.is_empty()).then_some(empty)
+    }
 }
 
 impl Form {
@@ -138,6 +166,7 @@ impl Form {
             comment_required: !comment_required.is_empty() && comment_required == asked_for,
             asked_for,
             confirm: case.state.confirm,
+            delegate: DelegateForm::new(case),
         }
     }
 
@@ -221,6 +250,31 @@ impl<'a> ApprovalPage<'a> {
         let headline = wording::NOT_RECORDED.to_owned();
         ApprovalPage { tone: "wait", headline, explanation, form, ..page }
     }
+
+    /// With the form that has a colleague asked as it was sent, and why it is refused.
+    pub(crate) fn not_delegated(
+        site: &'a Site,
+        case: Case<'_>,
+        why: &NotDelegated,
+        filled: &Delegating,
+    ) -> Self {
+        let page = Self::new(site, case, None);
+        let refused = wording::not_delegated(why);
+        let explanation = Times::of(case).mark(&refused);
+        let (to, reason) = (filled.to.clone(), filled.reason.clone());
+        let form = page.form.map(|form| Form {
+            delegate: form.delegate.map(|it| DelegateForm {
+                to,
+                reason,
+                refused,
+                field: why.field(),
+                ..it
+            }),
+            ..form
+        });
+        let headline = wording::NOT_DELEGATED.to_owned();
+        ApprovalPage { tone: "wait", headline, explanation, form, ..page }
+    }
 }
 
 /// The page that asks for a decision once more before it counts.
@@ -302,6 +356,7 @@ impl<'a> MessagePage<'a> {
                     | Problem::InvalidVerdict
                     | Problem::CommentTooLong
                     | Problem::CommentMissing(_)
+                    | Problem::NotDelegated(_)
                     | Problem::WrongAnswers(_)
                     | Problem::CrossSite
                     | Problem::BodyTooLarge
@@ -348,7 +403,7 @@ pub(crate) struct MailPage<'a> {
 fn tone(case: Case<'_>) -> &'static str {
     match case.answer {
         Answer::Open | Answer::Unconfirmed => "open",
-        Answer::NoWorker | Answer::Accepted | Answer::Sealing => "wait",
+        Answer::NoWorker | Answer::Accepted | Answer::DelegationStored | Answer::Sealing => "wait",
         Answer::Voted | Answer::StageOver | Answer::Decided => match case.state.status() {
             status if !pending(status) => status_tone(status),
             _ => vote_tone(own_vote(case.state, case.link)),
@@ -360,7 +415,8 @@ fn tone(case: Case<'_>) -> &'static str {
         | Answer::Ended(_)
         | Answer::Superseded
         | Answer::Uncommented
-        | Answer::Unanswered => "over",
+        | Answer::Unanswered
+        | Answer::Delegated => "over",
     }
 }
 
@@ -449,7 +505,7 @@ fn reviewer(reviewer: &ReviewerState, seat: Seat, case: Case<'_>, times: &Times)
         tone: vote_tone(vote),
         did: times.mark(&wording::reviewer_did(reviewer, seat, case)),
         answers: vote.map(|vote| inputs::shown(&vote.answers)).unwrap_or_default(),
-        comment: clean(vote.map_or("", |vote| vote.comment.trim())),
+        comment: clean(wording::written(reviewer, case).trim()),
     }
 }
 

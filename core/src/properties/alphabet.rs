@@ -34,7 +34,8 @@ const PEOPLE: [&str; 7] = [
     "ann+work@example.com",
 ];
 
-/// Rules that leave operators everything, and the submitter a link from the start; and rules that do neither.
+/// Rules that leave operators everything, the submitter a link from the start, and reviewers to delegate; and rules
+/// that do none of that.
 const RULES: [&str; 2] = [
     r#"
 [operators]
@@ -48,6 +49,7 @@ when.amount = { EUR = { above = 1 } }
 different_people = true
 submitter_link = true
 changes_within = "90m"
+delegate_to = ["example.com"]
 
 [[rules.stages]]
 reviewers = ["ann@example.com", "bob@example.com", "cy@example.com"]
@@ -62,6 +64,7 @@ on_deadline = "approve"
 
 [default]
 submitter_link = true
+delegate_to = ["example.com"]
 stages = [{ reviewers = ["ann@example.com", "bob@example.com"], quorum = "all", deadline = "2h" }]
 "#,
     r#"
@@ -103,6 +106,12 @@ enum Event {
     Cancel,
     Reassign {
         from: usize,
+        to: usize,
+    },
+    /// By any link that was ever issued, signed with this one or another.
+    Delegate {
+        link: Index,
+        signer: Option<Index>,
         to: usize,
     },
     Reissue {
@@ -292,6 +301,16 @@ impl World {
         }
     }
 
+    fn delegate(&mut self, which: &Index, signer: Option<&Index>, to: usize) {
+        let (now, to, reason) = (self.now, person(to), "away".to_owned());
+        let Some(Mailed { link, .. }) = self.link(which).cloned() else { return };
+        let signer = signer.and_then(|signer| self.link(signer)).map_or(&link, |it| &it.link);
+        let statement = Statement::Delegate { to: to.as_str(), reason: &comment_hash(&reason) };
+        let (proof, left_out) = (signer.prove(statement, now), None);
+        let link = link.hash().as_str().to_owned();
+        let _ = self.approval().delegate(Delegation { link, to, reason, left_out, proof }, now);
+    }
+
     fn withdraw_by_link(&mut self, which: &Index) {
         let now = self.now;
         let Some(Mailed { link, .. }) = self.link(which).cloned() else { return };
@@ -339,6 +358,7 @@ impl World {
                 let (from, to) = (person(*from), person(*to));
                 drop(self.approval().reassign(from, to, "op".into(), now));
             }
+            Event::Delegate { link, signer, to } => self.delegate(link, signer.as_ref(), *to),
             Event::Reissue { person: who } => {
                 drop(self.approval().reissue(who.map(person), "op".into(), now));
             }
@@ -436,6 +456,8 @@ fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
         1 => any::<Index>().prop_map(|link| Event::WithdrawByLink { link }),
         1 => prop_oneof![Just(Event::Withdraw), Just(Event::Cancel)],
         2 => (who(), who()).prop_map(|(from, to)| Event::Reassign { from, to }),
+        4 => (any::<Index>(), proptest::option::weighted(0.2, any::<Index>()), who())
+            .prop_map(|(link, signer, to)| Event::Delegate { link, signer, to }),
         2 => proptest::option::of(who()).prop_map(|person| Event::Reissue { person }),
         1 => Just(Event::Remind),
         1 => (any::<Index>(), any::<bool>())
@@ -493,6 +515,24 @@ proptest! {
                 assert_eq!(receipt, Some(Receipt::NotAReviewer));
                 assert_eq!(before.versions, after.versions);
             }
+        });
+    }
+
+    #[test]
+    fn a_reviewer_of_this_version_delegates_by_their_own_link_alone(
+        rules in 0..3usize, events in events()
+    ) {
+        play(rules, &events, |before, after, event, _| {
+            let Event::Delegate { link, signer, .. } = event else { return };
+            let (Some(mailed), false) = (before.link(link), before.versions == after.versions)
+            else {
+                return;
+            };
+            assert_eq!(mailed.digest, before.current().plan.digest);
+            assert!(!mailed.is_submitters);
+            let signer = signer.as_ref().and_then(|signer| before.link(signer));
+            assert!(signer.is_none_or(|signer| signer.link.hash() == mailed.link.hash()));
+            assert!(!matches!(before.current().approval.status(), Status::ChangesRequested(_)));
         });
     }
 
@@ -559,6 +599,9 @@ fn the_sequences_reach_what_they_are_for() {
                     .entry(if link.is_some() { "revised by link" } else { "revised" })
                     .or_insert(0) += 1;
             }
+            if matches!(event, Event::Delegate { .. }) && before.versions != after.versions {
+                *reached.entry("delegated").or_insert(0) += 1;
+            }
             if matches!(after.current().approval.status(), Status::ChangesRequested(_)) {
                 *reached.entry("sent back").or_insert(0) += 1;
             }
@@ -579,6 +622,7 @@ fn the_sequences_reach_what_they_are_for() {
         "revised by link",
         "revised",
         "sent back",
+        "delegated",
         "first",
         "second",
         "later",

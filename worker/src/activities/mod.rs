@@ -12,7 +12,8 @@ use std::{
 };
 
 use countersign_protos::{
-    ApprovalId, Chain, LinkKeys, NotSealed, Organization, PublicUrl, names, submission,
+    ApprovalId, Chain, GenuineLink, LinkContext, LinkKeys, NotSealed, Organization, PublicUrl,
+    names, submission,
     text::{self, clean_line},
     v1::{self, Outcome},
 };
@@ -34,7 +35,7 @@ use self::{
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 use crate::{
-    approval::{Approval, Due, EmailAddress, Stage, UNKNOWN, Whom},
+    approval::{Approval, Due, EmailAddress, Entry, Reviser, Stage, UNKNOWN, Whom},
     leaves::{self, Leaves, SeatOf},
     mail::{Letter, Links, Writer},
     metrics::metrics,
@@ -43,9 +44,10 @@ use crate::{
     payload::from_temporal,
     policy::{Plan, Policy, schedule},
     recorded::{
-        About, Concluded, Delivery, Evidence, Issue, Issued, Notice, RefusedSince, ReviewRequest,
-        Sealed, StartFollowUp, StartWorkflow, Validated,
+        About, Concluded, Delegated, Delivery, EarlierRequest, Evidence, Issue, Issued, Notice,
+        RefusedSince, ReviewRequest, Revising, Sealed, StartFollowUp, StartWorkflow, Validated,
     },
+    revision::{self, Revision},
     validation::{Routing, validate},
 };
 
@@ -99,10 +101,14 @@ impl Countersign {
         // The workflow adds the first run's ID to its own input.
         let first_run_id = input.pop().map(|id| String::from_utf8_lossy(&id.data).into_owned());
         let first_run_id = first_run_id.unwrap_or_default();
+        if let Some(revising) = Revising::of(&input) {
+            let revising = revising.map_err(unreadable)?;
+            return self.revise(&ctx, chain(&ctx, &first_run_id), revising).await;
+        }
         let (submission, problems) = submission::read(&input);
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (rules, now) = (rules.as_deref(), Timestamp::now());
-        let mut plan = match validate(submission, problems, &self.routing, rules, now) {
+        let plan = match validate(submission, problems, &self.routing, rules, now) {
             Ok(plan) => plan,
             Err(problems) => {
                 metrics().approvals.submitted(false);
@@ -110,13 +116,11 @@ impl Countersign {
             }
         };
         metrics().approvals.submitted(true);
-        plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
-        let chain = chain(&ctx, &first_run_id);
-        Ok(Validated::Plan(Sealed::new(&plan, chain, self.link_keys.first()).map_err(unreadable)?))
+        self.sealed(plan, chain(&ctx, &first_run_id))
     }
 
-    /// Issues an approval ID to each reviewer, or to their deputy, and computes their deadline. Only the
-    /// IDs' hashes and public keys leave this process.
+    /// Issues an approval ID to each reviewer, or to their deputy, or to the submitter, and computes their deadline.
+    /// Only the IDs' hashes and public keys leave this process.
     #[activity(name = names::ACTIVITY_ISSUE_LINKS)]
     pub async fn issue_links(
         self: Arc<Self>,
@@ -128,8 +132,8 @@ impl Countersign {
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (to_ask, at) = (&issue.to_ask, issue.opened_at);
         let leaves = Leaves { chain, plan: &plan, key };
-        let invited = leaves.invite(to_ask, rules.as_deref(), at);
         let submitter = leaves.submitter(to_ask);
+        let invited = leaves.invite(to_ask, rules.as_deref(), at);
         let calendar = plan.calendar.clone().unwrap_or_default();
         let due = match to_ask.whom {
             Whom::Level(level) => {
@@ -160,7 +164,7 @@ impl Countersign {
             return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
         }
         let (_, _, mut outcome) = self.recompute(chain, &evidence)?;
-        if outcome.status() == v1::Status::Pending {
+        if matches!(outcome.status(), v1::Status::Pending | v1::Status::ChangesRequested) {
             return Err(refusal(NOT_GENUINE, "what was recorded decides nothing yet"));
         }
         let events = operators::check(&outcome, &evidence, &ctx, chain.workflow_id).await?;
@@ -196,18 +200,23 @@ impl Countersign {
         }
         if let Some(from) = &request.instead_of {
             let to = request.on_behalf_of.as_ref().unwrap_or(&request.reviewer);
-            // The caller may leave out who wanted it: somebody must have, all the same.
-            let identity = request.reassigned_by.as_deref().unwrap_or(UNKNOWN);
-            let check = operators::check_reassignment(from, to, identity, &ctx, chain);
-            with_heartbeat(&ctx, check).await??;
+            match &request.delegated {
+                Some(delegated) => {
+                    check_delegation(leaves, request.stage, (from, to), delegated)?;
+                }
+                None => {
+                    // The caller may leave out who wanted it: somebody must have, all the same.
+                    let identity = request.reassigned_by.as_deref().unwrap_or(UNKNOWN);
+                    let check = operators::check_reassignment(from, to, identity, &ctx, chain);
+                    with_heartbeat(&ctx, check).await??;
+                }
+            }
         }
         let links = Links::new(&self.public_url, link.id(), chain.workflow_id);
         let letter = self.writer().request(&plan, &request, &links);
         let own = thread(&request.link, request.asked_at);
-        let earlier = request.follows.as_ref().map(|earlier| {
-            let link = leaves.link(SeatOf { round: earlier.round, ..seat });
-            thread(link.hash().as_str(), Some(earlier.asked_at))
-        });
+        let earlier = request.follows.as_ref();
+        let earlier = earlier.and_then(|earlier| thread_of_earlier(leaves, seat, earlier));
         let envelope = envelope(ctx.info(), request.reviewer);
         let key = if request.reminder { envelope.key } else { own };
         let thread = earlier.unwrap_or_else(|| key.clone());
@@ -225,15 +234,17 @@ impl Countersign {
         let Notice { workflow_id, number, recipient, about, follows } = notice;
         let first_run_id = about.first_run_id();
         let chain = Chain { workflow_id: &workflow_id, first_run_id };
-        let (outcome, thread, letter) = match &about {
+        let (outcome, thread, letter, id) = match &about {
             About::Outcome { outcome, .. } => {
                 let (outcome, _) = outcome.open(chain, &self.link_keys).map_err(not_sealed)?;
                 concerns(&recipient, &submitter(&outcome))?;
                 let letter = self.writer().outcome(&outcome);
-                (outcome, thread_of_submitter(first_run_id), letter)
+                (outcome, thread_of_submitter(first_run_id), letter, None)
             }
-            About::Started(evidence)
+            About::Revised { earlier: evidence, .. }
+            | About::Started(evidence)
             | About::Unreachable(evidence)
+            | About::ChangesRequested(evidence)
             | About::Superseded(evidence)
             | About::DecidedByOperator(evidence) => {
                 self.of_evidence(&ctx, chain, &recipient, &about, evidence).await?
@@ -242,12 +253,12 @@ impl Countersign {
         // The same where another workflow goes on with it, or a reset repeats it.
         let status = outcome.status().as_str_name().to_lowercase();
         let key = match about {
-            About::Started(_) => thread.clone(),
+            About::Started(_) if outcome.version == 0 => thread.clone(),
             _ => format!("{first_run_id}.{}.{status}.{number}", letter.kind),
         };
         let thread = if follows || about.is_for_submitter() { thread } else { key.clone() };
         let envelope = Envelope { key, thread, ..envelope(ctx.info(), recipient) };
-        self.send(&ctx, envelope, letter, None).await
+        self.send(&ctx, envelope, letter, id.as_ref()).await
     }
 
     /// Delivers the outcome to the webhook.
@@ -337,9 +348,41 @@ fn concerns(recipient: &EmailAddress, people: &[&str]) -> Result<(), ActivityErr
     }
 }
 
+/// Checks that the holder of a seat's link wanted this person asked, whom the plan lets them name. Mail goes to this
+/// very address.
+fn check_delegation(
+    leaves: Leaves<'_>,
+    stage: u32,
+    (from, to): (&EmailAddress, &EmailAddress),
+    delegated: &Delegated,
+) -> Result<(), ActivityError> {
+    let Delegated { round, on_behalf_of, instead_of, delegation } = delegated;
+    let link = leaves.link(SeatOf {
+        stage: stage as usize,
+        round: *round,
+        reviewer: from,
+        on_behalf_of: on_behalf_of.as_ref(),
+        instead_of: instead_of.as_ref(),
+    });
+    let is_theirs = delegation.link == link.hash().as_str()
+        && delegation.to.as_str() == to.as_str()
+        && leaves.plan.restrictions.may_delegate_to(to)
+        && delegation.is_proven(&link.public_key());
+    match is_theirs {
+        true => Ok(()),
+        false => Err(refusal(NOT_GENUINE, format!("{from} has not delegated to {to}"))),
+    }
+}
+
 /// To whom the outcome is announced.
 fn submitter(outcome: &Outcome) -> Vec<&str> {
     outcome.submitter.iter().map(|submitter| submitter.email.as_str()).collect()
+}
+
+/// Who was asked, whether they have decided or not.
+fn asked(outcome: &Outcome) -> Vec<&str> {
+    let votes = outcome.stages.iter().flat_map(|stage| &stage.decisions);
+    votes.map(|vote| vote.reviewer.as_str()).chain(undecided(outcome)).collect()
 }
 
 /// Who was asked and has not decided.
@@ -374,6 +417,50 @@ impl Countersign {
         Writer { organization: self.organization.as_ref() }
     }
 
+    /// Validates and routes a submission that takes the place of another, and seals its plan.
+    async fn revise(
+        &self,
+        ctx: &ActivityContext,
+        chain: Chain<'_>,
+        revising: Revising,
+    ) -> Result<Validated, ActivityError> {
+        let Revising { evidence, submission, by } = revising;
+        let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
+        let (_, approval, outcome) = self.recompute(chain, &evidence)?;
+        if leaves::is_brief(&evidence.journal) {
+            return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
+        }
+        // The new plan certifies what it says of the version before.
+        operators::check(&outcome, &evidence, ctx, chain.workflow_id).await?;
+        if let Reviser::Operator(identity) = &by {
+            operators::check_revision(&submission, identity, ctx, chain).await?;
+        }
+        let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
+        let came_by = match &by {
+            Reviser::Submitter(_) => "link",
+            Reviser::Operator(_) => "operator",
+        };
+        let revision = Revision { submission, problems: Vec::new(), by };
+        let leaves = Leaves { chain, plan: &plan, key };
+        let (rules, now) = (rules.as_deref(), Timestamp::now());
+        let revised = revision::revise(leaves, &approval, revision, &self.routing, rules, now);
+        metrics().approvals.revised(came_by, revised.is_ok());
+        match revised {
+            Ok(plan) => {
+                let workflow_id = clean_line(chain.workflow_id);
+                info!(workflow_id, version = plan.version(), by = came_by, "revision");
+                self.sealed(plan, chain)
+            }
+            Err(problems) => Ok(Validated::Problems(problems)),
+        }
+    }
+
+    fn sealed(&self, mut plan: Plan, chain: Chain<'_>) -> Result<Validated, ActivityError> {
+        plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
+        let sealed = Sealed::new(&plan, chain, self.link_keys.first()).map_err(unreadable)?;
+        Ok(Validated::Plan(sealed))
+    }
+
     /// The plan and the approval that follow from evidence, which has to be genuine, and its outcome so far.
     fn recompute(
         &self,
@@ -388,7 +475,7 @@ impl Countersign {
         Ok((plan, approval, outcome))
     }
 
-    /// A notice that evidence bears out: the outcome so far, the notice's thread, and the letter.
+    /// A notice that evidence bears out: the outcome so far, the notice's thread, the letter, and the approval ID in it.
     async fn of_evidence(
         &self,
         ctx: &ActivityContext,
@@ -396,23 +483,53 @@ impl Countersign {
         recipient: &EmailAddress,
         about: &About,
         evidence: &Evidence,
-    ) -> Result<(Outcome, String, Letter), ActivityError> {
+    ) -> Result<(Outcome, String, Letter, Option<ApprovalId>), ActivityError> {
         let (plan, approval, outcome) = self.recompute(chain, evidence)?;
+        if let About::Revised { plan: later, .. } = about {
+            let (later, _) = later.open(chain, &self.link_keys).map_err(not_sealed)?;
+            if !later.revises(&plan.digest) {
+                return Err(refusal(NOT_GENUINE, "it was not revised"));
+            }
+        }
         let of_submitter = || thread_of_submitter(chain.first_run_id);
         let of_reviewer = || thread_of(&approval, recipient);
         let (concerned, thread): (People, _) = match about {
+            About::Revised { .. } => (asked, of_reviewer()),
             About::Superseded(_) => (undecided, of_reviewer()),
             About::DecidedByOperator(_) => (represented, of_reviewer()),
-            About::Started(_) | About::Unreachable(_) | About::Outcome { .. } => {
-                (submitter, of_submitter())
-            }
+            About::Started(_)
+            | About::Unreachable(_)
+            | About::ChangesRequested(_)
+            | About::Outcome { .. } => (submitter, of_submitter()),
         };
         concerns(recipient, &concerned(&outcome))?;
         let check = operators::check(&outcome, evidence, ctx, chain.workflow_id);
         with_heartbeat(ctx, check).await??;
-        let letter = letter(self.writer(), about, recipient, (&plan, &approval, &outcome));
+        let link = self.link_of_submitter(chain, evidence, about)?;
+        let links =
+            link.as_ref().map(|link| Links::new(&self.public_url, link.id(), chain.workflow_id));
+        let of = (&plan, &approval, &outcome);
+        let letter = letter(self.writer(), about, recipient, of, links.as_ref());
         let letter = letter.ok_or_else(|| refusal(NOT_GENUINE, "what it would say is not so"))?;
-        Ok((outcome, thread, letter))
+        Ok((outcome, thread, letter, link.map(|link| link.id().clone())))
+    }
+
+    /// The submitter's link, if this notice has it. That it was issued follows from the evidence.
+    fn link_of_submitter(
+        &self,
+        chain: Chain<'_>,
+        evidence: &Evidence,
+        about: &About,
+    ) -> Result<Option<GenuineLink>, ActivityError> {
+        if !matches!(about, About::Started(_) | About::ChangesRequested(_)) {
+            return Ok(None);
+        }
+        let is_issued = |entry: &Entry| matches!(entry, Entry::SubmitterAsked { .. });
+        if !evidence.journal.iter().any(is_issued) {
+            return Ok(None);
+        }
+        let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
+        Ok(Some(Leaves { chain, plan: &plan, key }.submitters_link()))
     }
 
     /// A sealed outcome with its signature, which is the one that `conclude` has returned.
@@ -479,11 +596,16 @@ fn letter(
     about: &About,
     recipient: &EmailAddress,
     (plan, approval, outcome): (&Plan, &Approval, &Outcome),
+    links: Option<&Links>,
 ) -> Option<Letter> {
     match about {
-        About::Started(_) if plan.tell_submitter && approval.has_asked_once() => {
-            writer.started(outcome, approval)
+        About::Started(_)
+            if (plan.tell_submitter || plan.submitter_link) && approval.has_asked_once() =>
+        {
+            writer.started(outcome, approval, links)
         }
+        About::ChangesRequested(_) => writer.changes_requested(outcome, approval, links?),
+        About::Revised { .. } => Some(writer.revised(outcome)),
         About::Started(_) | About::Outcome { .. } => None,
         About::Unreachable(_) => writer.unreachable(outcome, approval),
         About::Superseded(_) => {
@@ -554,6 +676,31 @@ fn thread(link: &str, asked_at: Option<Timestamp>) -> String {
         Some(at) => format!("{link}.{}", at.as_second()),
         None => link.to_owned(),
     }
+}
+
+/// The key of an earlier request, if the plan bears out that there can have been one.
+fn thread_of_earlier(
+    leaves: Leaves<'_>,
+    seat: SeatOf<'_>,
+    earlier: &EarlierRequest,
+) -> Option<String> {
+    let EarlierRequest { round, asked_at, version } = earlier;
+    let link = match version {
+        None => leaves.link(SeatOf { round: *round, ..seat }),
+        Some(version) if leaves.plan.revises(&version.digest) => {
+            let address =
+                |one: &Option<EmailAddress>| one.as_ref().map_or("", EmailAddress::as_str);
+            leaves.key.link(LinkContext {
+                stage: version.stage,
+                round: *round,
+                on_behalf_of: address(&version.on_behalf_of),
+                instead_of: address(&version.instead_of),
+                ..LinkContext::new(leaves.chain, &version.digest, seat.reviewer.as_str())
+            })
+        }
+        Some(_) => return None,
+    };
+    Some(thread(link.hash().as_str(), Some(*asked_at)))
 }
 
 /// The thread of the submitter's notices, and the key of the one that says that people are asked. Without that

@@ -8,6 +8,7 @@ use super::{
     deliveries::Deliveries,
     ending::Ending,
     notices::{Kind, Notices, Pending},
+    versions::Previous,
 };
 use crate::{
     approval::{EmailAddress, Entry, Stage},
@@ -15,7 +16,7 @@ use crate::{
     recorded::{About, Evidence, Notice, Sealed},
 };
 
-/// Bytes of comments and answers in a notice to a reviewer: the notices to all of them go to Temporal in one
+/// Bytes of comments, answers and reasons in a notice to a reviewer: the notices to all of them go to Temporal in one
 /// message, of 4 MiB at most.
 const MAX_COMMENT_BYTES: usize = 16 * 1024;
 
@@ -31,6 +32,9 @@ pub(super) struct Left {
     /// Once it is decided. Only a workflow that goes on delivering notices gets that far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) outcome: Option<Sealed<Outcome>>,
+    /// Once it was revised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) previous: Option<Previous>,
 }
 
 /// What the workflow gets that goes on delivering notices of a decided approval, as JSON of a
@@ -67,6 +71,7 @@ impl Open {
             deliveries: self.deliveries.clone(),
             notices: self.notices.clone(),
             outcome: None,
+            previous: self.previous.clone(),
         }
     }
 
@@ -84,23 +89,38 @@ impl Open {
 
     pub(super) fn start_notices(&mut self) -> Vec<Notice> {
         let new = self.notices.start();
-        let notice = |(number, Pending { recipient, kind, entries }): (u32, Pending)| {
-            let follows = self.has_thread(&recipient);
+        let notice = |(number, pending): (u32, Pending)| {
+            let Pending { recipient, kind, entries, version } = pending;
+            let follows = self.has_thread(&recipient) || kind == Kind::Revised;
+            let evidence = || self.evidence_of(version, entries).map(brief);
             let about = match kind {
                 Kind::Outcome => {
                     let (outcome, _) = self.ending.concluded.as_ref()?;
                     let first_run_id = self.first_run_id.clone();
                     About::Outcome { outcome: outcome.clone(), first_run_id }
                 }
-                Kind::Started => About::Started(brief(self.evidence(entries))),
-                Kind::Unreachable => About::Unreachable(brief(self.evidence(entries))),
-                Kind::Superseded => About::Superseded(brief(self.evidence(entries))),
-                Kind::DecidedByOperator => About::DecidedByOperator(brief(self.evidence(entries))),
+                Kind::Started => About::Started(evidence()?),
+                Kind::Unreachable => About::Unreachable(evidence()?),
+                Kind::ChangesRequested => About::ChangesRequested(evidence()?),
+                Kind::Revised => About::Revised { earlier: evidence()?, plan: self.sealed.clone() },
+                Kind::Superseded => About::Superseded(evidence()?),
+                Kind::DecidedByOperator => About::DecidedByOperator(evidence()?),
             };
             let workflow_id = self.workflow_id.clone();
             Some(Notice { workflow_id, number, recipient, about, follows })
         };
         new.into_iter().filter_map(notice).collect()
+    }
+
+    /// The same of a version, if that is this one or the one before.
+    fn evidence_of(&self, version: u32, entries: usize) -> Option<Evidence> {
+        if version == self.plan.version() {
+            return Some(self.evidence(entries));
+        }
+        let previous = self.previous.as_ref().filter(|_| version + 1 == self.plan.version())?;
+        let mut evidence = previous.evidence.clone();
+        evidence.journal.truncate(entries);
+        Some(evidence)
     }
 
     /// Whether the mail that begins a reviewer's thread was taken.
@@ -111,14 +131,20 @@ impl Open {
     }
 }
 
-/// Leaves out comments and answers beyond what one notice may hold. Their proofs hold all the same.
-fn brief(mut evidence: Evidence) -> Evidence {
+/// Leaves out comments, answers and reasons beyond what one notice may hold. Their proofs hold all the same.
+pub(super) fn brief(mut evidence: Evidence) -> Evidence {
     let mut left = MAX_COMMENT_BYTES;
     for entry in &mut evidence.journal {
-        let Entry::Voted { ballot, .. } = entry else { continue };
-        match left.checked_sub(ballot.comment.len()) {
+        let (text, left_out) = match entry {
+            Entry::Voted { ballot, .. } => (&mut ballot.comment, &mut ballot.left_out),
+            Entry::Delegated { delegation, .. } => {
+                (&mut delegation.reason, &mut delegation.left_out)
+            }
+            _ => continue,
+        };
+        match left.checked_sub(text.len()) {
             Some(less) => left = less,
-            None => ballot.left_out = Some(comment_hash(&std::mem::take(&mut ballot.comment))),
+            None => *left_out = Some(comment_hash(&std::mem::take(text))),
         }
         let bytes = ballot.answers.iter().map(|(name, value)| name.len() + value.len()).sum();
         match left.checked_sub(bytes) {
@@ -135,7 +161,7 @@ fn brief(mut evidence: Evidence) -> Evidence {
 impl Left {
     /// The approval to which all this has happened.
     pub(super) fn open(self) -> Result<Open, String> {
-        let Left { evidence, workflow_id, encoding, deliveries, notices, outcome } = self;
+        let Left { evidence, workflow_id, encoding, deliveries, notices, outcome, previous } = self;
         let Evidence { plan: sealed, first_run_id, began, journal } = evidence;
         let plan = sealed.unverified().map_err(|error| error.to_string())?;
         if plan.stages.is_empty() && plan.rule_decision.is_none() {
@@ -160,7 +186,9 @@ impl Left {
             deliveries,
             notices,
             ending: Ending { concluded, ..Ending::default() },
-            stage: None,
+            previous,
+            revision: None,
+            phase: None,
             issuing: false,
             unpublished: false,
             untraced: false,

@@ -7,6 +7,7 @@ mod evidence;
 mod inbox;
 mod notices;
 mod signals;
+mod versions;
 mod visibility;
 mod votes;
 
@@ -26,6 +27,7 @@ use self::{
     evidence::Left,
     inbox::Inbox,
     notices::{Kind, Notices},
+    versions::{Previous, Revision},
 };
 pub(crate) use self::{
     ending::{Consequence, FollowUpStart},
@@ -36,12 +38,15 @@ pub(crate) use self::{
 };
 use crate::{
     approval::{
-        Approval, Ballot, ChangeRequest, Claim, NotReassigned, NotReissued, Seat, Stage, Status,
-        ToAsk, Whom,
+        Approval, Arranged, Ballot, Claim, Delegation, EmailAddress, NotReassigned, NotReissued,
+        Seat, SeatStatus, Stage, Status, ToAsk, Whom,
     },
     outcome,
     policy::Plan,
-    recorded::{Concluded, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest, Sealed},
+    recorded::{
+        Concluded, Delegated, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest,
+        Revising, Sealed, Validated,
+    },
 };
 
 /// Serialised, it is what a workflow that continues as new leaves to its next run.
@@ -60,6 +65,9 @@ pub(crate) struct Case {
     /// How many votes [`Case::new_votes`] has returned.
     #[serde(skip)]
     votes_told: usize,
+    /// How many delegations [`Case::new_delegations`] has returned.
+    #[serde(skip)]
+    delegations_told: usize,
 }
 
 /// An approval whose submission can be decided.
@@ -82,9 +90,12 @@ struct Open {
     deliveries: Deliveries,
     notices: Notices,
     ending: Ending,
-    /// The stage that [`Case::next`] has worked on. Once it has ended, that is to be said.
-    stage: Option<usize>,
-    /// Whether links are being issued.
+    previous: Option<Previous>,
+    /// What is to be looked at next.
+    revision: Option<Box<Revision>>,
+    /// What [`Case::next`] has worked on. Once it has ended, that is to be said.
+    phase: Option<Phase>,
+    /// Whether links are being issued, or a revision is looked at.
     issuing: bool,
     /// Whether search attributes have changed since they were last written.
     unpublished: bool,
@@ -97,6 +108,15 @@ struct Open {
     untraced: bool,
 }
 
+/// What an approval waits for while it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Phase {
+    version: u32,
+    stage: usize,
+    /// Whether it waits for the submitter, and not for the stage's reviewers.
+    is_paused: bool,
+}
+
 /// Something that has happened.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -106,6 +126,8 @@ pub(crate) enum Event {
     Cancelled(String),
     /// The answer to [`Step::Issue`].
     LinksIssued(Issued),
+    /// The answer to [`Step::Revise`].
+    Revised(Validated),
     /// The time of a [`Wait`] has come.
     TimePassed,
     /// A request was sent, or refused for good.
@@ -127,13 +149,16 @@ pub(crate) enum Event {
 /// What the workflow does next.
 #[derive(Debug)]
 pub(crate) enum Step {
+    /// Have a revision validated and routed, and hand the answer to the state as [`Event::Revised`]; write search
+    /// attributes first if `publish`.
+    Revise { summary: String, revising: Box<Revising>, publish: bool },
     /// Issue links, and hand them to the state as [`Event::LinksIssued`]; write search attributes first if
     /// `publish`.
     Issue { summary: String, issue: Box<Issue>, publish: bool },
     /// Send requests, and wait for the state to change or for the time to come.
     Wait(Wait),
-    /// A stage has ended. Cancel its timer, its requests and what the submitter is told of it, unless the workflow
-    /// is about to close.
+    /// A stage has ended, or is paused. Cancel its timer, its requests and what the submitter is told of it, unless the
+    /// workflow is about to close.
     EndStage { cancel: bool },
     /// Compute and seal the outcome, and hand it to the state as [`Event::Concluded`]; write search attributes
     /// first if `publish`.
@@ -181,6 +206,7 @@ impl Case {
             deliveries: Deliveries::default(),
             notices: Notices::default(),
             outcome: None,
+            previous: None,
         };
         self.open = Some(left.open()?);
         self.drain_until_open(now);
@@ -205,9 +231,10 @@ impl Case {
         self.inbox.merge(newer.inbox);
         // The run before has told of them.
         self.new_votes();
+        self.new_delegations();
         if let Some(open) = &mut self.open {
             open.deliveries.resume();
-            open.stage = open.pending_stage();
+            open.phase = open.pending();
         }
         self.drain_until_open(now);
         if let Some(open) = &mut self.open {
@@ -227,6 +254,7 @@ impl Case {
             }
             (_, None) => {}
             (Event::LinksIssued(issued), Some(_)) => self.links_issued(issued),
+            (Event::Revised(validated), Some(_)) => self.revised(validated, now),
             // If it has been decided meanwhile, cancelling changes nothing.
             (Event::Cancelled(reason), Some(open)) => {
                 open.untraced |= open.approval.cancel(text::comment(&reason), now);
@@ -236,6 +264,9 @@ impl Case {
                 open.deliveries.remind(open.approval.tick(now));
                 open.untraced = true;
             }
+            // It may be about the version before.
+            (Event::RequestFinished { link, .. }, Some(open))
+                if open.approval.asked_at(&link).is_none() => {}
             (Event::RequestFinished { link, reminder, result }, Some(open)) => {
                 let (before, after) = open.deliveries.finish(&link, reminder, result);
                 open.approval.reached(&link, after);
@@ -278,15 +309,24 @@ impl Case {
     pub(crate) fn next(&mut self, now: Timestamp) -> Step {
         self.changed = false;
         let Some(open) = &mut self.open else { return Step::Stuck };
-        let pending = open.pending_stage();
-        if let Some(ended) = open.stage.take_if(|stage| Some(*stage) != pending) {
-            // They need not decide any more.
-            open.notify(open.approval.stages()[ended].undecided().cloned().collect());
+        let pending = open.pending();
+        if pending.is_some()
+            && let Some((summary, revising)) = open.to_revise()
+        {
+            open.issuing = true;
+            let publish = std::mem::take(&mut open.untraced);
+            return Step::Revise { summary, revising: Box::new(revising), publish };
+        }
+        if open.revision.take().is_some() {
+            self.inbox.ignore(names::SIGNAL_REVISE, "it is decided already", now);
+        }
+        if let Some(ended) = open.phase.take_if(|phase| Some(*phase) != pending) {
+            open.notify_undecided(ended, pending);
             let is_told = open.notices.end_stage();
             let cancel = is_told || pending.is_some() || open.waits_for_receiver();
             return Step::EndStage { cancel };
         }
-        open.stage = pending;
+        open.phase = pending;
         if pending.is_none() {
             self.drain(now);
             return self.open.as_mut().map_or(Step::Stuck, |open| open.next_of_end(now));
@@ -338,6 +378,21 @@ impl Case {
         new
     }
 
+    /// The delegations that have been made since this was last asked, for the same: each as its stage's name, who asks,
+    /// by which link, and whom.
+    pub(crate) fn new_delegations(&mut self) -> Vec<[String; 4]> {
+        let Some(open) = &self.open else { return Vec::new() };
+        let all = open.approval.delegations().skip(self.delegations_told);
+        let new: Vec<_> = all
+            .map(|(stage, from, delegation)| {
+                let (link, to) = (delegation.link.clone(), delegation.to.to_string());
+                [stage.plan().name.clone(), from.reviewer.to_string(), link, to]
+            })
+            .collect();
+        self.delegations_told += new.len();
+        new
+    }
+
     /// By what a search finds the approval.
     pub(crate) fn search_attributes(&self) -> Vec<SearchAttributeUpdate> {
         self.open.as_ref().map(visibility::search_attributes).unwrap_or_default()
@@ -383,7 +438,9 @@ impl Case {
     /// Takes a signal, or holds it until it is time for it.
     fn receive(&mut self, signal: Signal, now: Timestamp) {
         let early = match &self.open {
-            Some(open) if open.issuing => return self.inbox.hold_while_issuing(signal, now),
+            Some(open) if open.issuing || open.revision.is_some() => {
+                return self.inbox.hold_while_issuing(signal, now);
+            }
             Some(open) => open.is_early(&signal),
             None => true,
         };
@@ -415,7 +472,7 @@ impl Case {
         }
         let now = issued.opened_at;
         let (superseded, pointless) = open.ask(issued);
-        open.notify_of_start();
+        open.tell_those_not_asked_again();
         if let Some((signal, why)) = pointless {
             self.inbox.ignore(signal, &why, now);
         }
@@ -446,8 +503,13 @@ impl Open {
         outcome
     }
 
-    fn pending_stage(&self) -> Option<usize> {
-        self.approval.open().or_else(|| self.approval.to_ask().map(|to_ask| to_ask.stage))
+    fn pending(&self) -> Option<Phase> {
+        let version = self.plan.version();
+        if let Status::ChangesRequested(request) = self.approval.status() {
+            return Some(Phase { version, stage: request.position, is_paused: true });
+        }
+        let stage = self.approval.open().or_else(|| Some(self.approval.to_ask()?.stage))?;
+        Some(Phase { version, stage, is_paused: false })
     }
 
     /// Whom to issue links to now, and a summary for people.
@@ -459,15 +521,24 @@ impl Open {
             let level = level.checked_sub(1).and_then(|level| planned.escalations.get(level));
             level.is_some_and(|level| level.fallback)
         };
+        let revised = match self.plan.version() {
+            0 => String::new(),
+            version => format!(" (revision {version})"),
+        };
         let summary = match &to_ask.whom {
+            Whom::Replacement(from, _) if self.is_delegating(to_ask.stage, from) => {
+                format!("Issue an approval link for {name}, since {from} delegates")
+            }
+            Whom::Submitter => {
+                format!("Issue a link for {} to make changes", self.plan.submitter)
+            }
             Whom::Replacement(from, _) => {
                 format!("Issue an approval link for {name} to replace {from}")
             }
             Whom::Reissue { reviewer, .. } => {
                 format!("Issue a new approval link for {name} to {reviewer}")
             }
-            Whom::Submitter => format!("Issue the submitter's link for the changes in {name}"),
-            Whom::Level(0) => format!("Issue approval links for {name}"),
+            Whom::Level(0) => format!("Issue approval links for {name}{revised}"),
             Whom::Level(level) if is_fallback(*level) => format!("Ask the fallback of {name}"),
             Whom::Level(level) => format!("Escalate {name} (level {level})"),
         };
@@ -475,23 +546,33 @@ impl Open {
         Some((summary, Issue { plan, first_run_id, to_ask, opened_at: now }))
     }
 
-    /// Returns the seats that others have taken, and an operator's signal that has become pointless
+    /// Returns the seats of those to tell that others have taken them, and a signal that has become pointless
     /// meanwhile, with the reason.
     fn ask(&mut self, issued: Issued) -> (Vec<Seat>, Option<(&'static str, String)>) {
-        let to_ask = self.approval.to_ask();
         let Issued { opened_at, invited, due, submitter } = issued;
-        let is_sent_back = to_ask.as_ref().is_some_and(|to_ask| to_ask.whom == Whom::Submitter);
-        let for_changes = due.as_ref().filter(|_| is_sent_back).map(|due| due.deadline);
-        let superseded = self.approval.ask(invited, due, opened_at);
-        if let Some(link) = submitter {
-            self.approval.ask_submitter(link, for_changes, opened_at);
+        let to_ask = self.approval.to_ask();
+        if matches!(&to_ask, Some(ToAsk { whom: Whom::Submitter, .. })) {
+            if let Some(link) = submitter {
+                self.approval.ask_submitter(link, due.map(|due| due.deadline), opened_at);
+                let entries = self.approval.journal().len();
+                self.notices.notify(self.plan.submitter.clone(), Kind::ChangesRequested, entries);
+            }
+            return (Vec::new(), None);
         }
+        let mut superseded = self.approval.ask(invited, due, opened_at);
+        if let Some(link) = submitter {
+            self.approval.ask_submitter(link, None, opened_at);
+        }
+        self.notify_of_start();
         let Some(ToAsk { stage, round, whom, .. }) = to_ask else { return (superseded, None) };
         let stage = &self.approval.stages()[stage];
         let is_pointless = stage.seats().len() == round as usize;
         match whom {
             Whom::Level(_) | Whom::Submitter => (superseded, None),
             Whom::Replacement(from, to) => {
+                // They wanted it, and their page says so.
+                let delegated = stage.delegations();
+                superseded.retain(|seat| delegated.iter().all(|(from, ..)| from.link != seat.link));
                 let why = match stage.undecided().any(|seat| seat.reviewer == from) {
                     true => NotReassigned::AskedAlready,
                     false => NotReassigned::NotAsked,
@@ -510,15 +591,23 @@ impl Open {
     /// When time next has an effect, and which.
     fn next_deadline(&self) -> Option<(Timestamp, String)> {
         let due = self.approval.next_deadline()?;
-        if let Status::ChangesRequested(ChangeRequest { stage, .. }) = self.approval.status() {
-            let when = text::full_moment(Some(&to_message(due)), &self.time_zone);
-            let name = &stage.plan().name;
-            return Some((due, format!("Deadline for the changes of {name} ({when})")));
-        }
-        let stage = self.approval.open_stage()?;
-        let what = if stage.deadline() == Some(due) { "Deadline of" } else { "Reminder for" };
+        let what = match (self.approval.status(), self.approval.open_stage()) {
+            (Status::ChangesRequested(request), _) => {
+                format!(
+                    "Deadline of {} for changes in {}",
+                    self.plan.submitter,
+                    request.stage.plan().name
+                )
+            }
+            (_, stage) => {
+                let stage = stage?;
+                let is_deadline = stage.deadline() == Some(due);
+                let what = if is_deadline { "Deadline of" } else { "Reminder for" };
+                format!("{what} {}", stage.plan().name)
+            }
+        };
         let when = text::full_moment(Some(&to_message(due)), &self.time_zone);
-        Some((due, format!("{what} {} ({when})", stage.plan().name)))
+        Some((due, format!("{what} ({when})")))
     }
 
     /// When Temporal ends this run, if that is before the stage's deadline.
@@ -533,9 +622,11 @@ impl Open {
         let mails = self.deliveries.start(stage);
         let follows = |seat: &Seat, reminder: bool| {
             let mut earlier = stage.superseded_links_of(seat).chain(reminder.then_some(seat));
-            let taken = earlier.rfind(|earlier| self.deliveries.of(earlier).sent)?;
+            let Some(taken) = earlier.rfind(|earlier| self.deliveries.of(earlier).sent) else {
+                return self.asked_before(&seat.reviewer);
+            };
             let asked_at = self.approval.asked_at(&taken.link)?;
-            Some(EarlierRequest { round: taken.round, asked_at })
+            Some(EarlierRequest { round: taken.round, asked_at, version: None })
         };
         let request = |(seat, reminder): (&Seat, bool)| ReviewRequest {
             plan: self.sealed.clone(),
@@ -545,7 +636,8 @@ impl Open {
             reviewer: seat.reviewer.clone(),
             on_behalf_of: seat.on_behalf_of.clone(),
             instead_of: seat.instead_of.clone(),
-            reassigned_by: self.approval.reassigned_by(seat).map(str::to_owned),
+            reassigned_by: reassigned_by(seat),
+            delegated: delegated(stage, seat),
             link: seat.link.clone(),
             asked_at: self.approval.asked_at(&seat.link),
             deadline: stage.deadline().map(to_message),
@@ -566,6 +658,15 @@ impl Open {
         unsent.map(|seat| seat.link.clone()).collect()
     }
 
+    /// Notifies those who need not decide any more in a stage that has ended. Those whose stage is paused, or begins
+    /// anew, are told when it is known whether they are asked again.
+    fn notify_undecided(&mut self, ended: Phase, pending: Option<Phase>) {
+        let same = |now: Phase| (now.version, now.stage) == (ended.version, ended.stage);
+        if ended.version == self.plan.version() && !pending.is_some_and(same) {
+            self.notify(self.approval.stages()[ended.stage].undecided().cloned().collect());
+        }
+    }
+
     /// Notifies those who were asked: others know of nothing.
     fn notify(&mut self, seats: Vec<Seat>) {
         let entries = self.approval.journal().len();
@@ -576,7 +677,8 @@ impl Open {
 
     /// Notifies the submitter that people are first asked, where the rule says so.
     fn notify_of_start(&mut self) {
-        if self.plan.tell_submitter && self.approval.has_asked_once() {
+        let is_told = self.plan.tell_submitter || self.plan.submitter_link;
+        if is_told && self.approval.has_asked_once() {
             let entries = self.approval.journal().len();
             self.notices.notify(self.plan.submitter.clone(), Kind::Started, entries);
         }
@@ -597,19 +699,39 @@ impl Open {
     fn is_early(&self, signal: &Signal) -> bool {
         let reviewer = match signal {
             Signal::Withdraw { .. } => return false,
+            Signal::Revise { .. } => None,
             Signal::Decision(Ballot { claim: Claim::Reviewer(reviewer), .. }) => Some(reviewer),
-            Signal::Decision(Ballot { claim: Claim::Link(_), .. }) => None,
+            Signal::Decision(Ballot { claim: Claim::Link(_), .. }) | Signal::Delegate(_) => None,
             Signal::Reassign { from, .. } => Some(from),
             Signal::Remind { reviewer, .. } | Signal::Reissue { reviewer, .. } => reviewer.as_ref(),
         };
         let replaces_soon = reviewer.is_some_and(|who| self.approval.may_ask_soon(who));
-        replaces_soon || self.approval.open_stage().is_none() && !self.approval.is_final()
+        let opens = self.approval.open_stage().is_none() && !self.is_paused();
+        replaces_soon || opens && !self.approval.is_final()
+    }
+
+    /// Whether the one who is to be replaced next in this stage wants it.
+    fn is_delegating(&self, stage: usize, from: &EmailAddress) -> bool {
+        let delegations = self.approval.stages()[stage].delegations();
+        let mut waiting =
+            delegations.iter().filter(|(seat, ..)| seat.status != SeatStatus::Superseded);
+        waiting.any(|(seat, ..)| seat.reviewer == *from)
+    }
+
+    /// Takes a delegation. Returns whether it changes anything, or why it is ignored.
+    fn delegate(&mut self, delegation: Delegation, now: Timestamp) -> Result<bool, String> {
+        if self.approval.has_delegated(&delegation.link, &delegation.to) {
+            return Ok(false);
+        }
+        let delegated = self.approval.delegate(delegation, now);
+        delegated.map(|()| true).map_err(|why| why.to_string())
     }
 
     /// Acts on a signal. Returns whether it changes anything, or why it is ignored.
     fn act(&mut self, signal: Signal, now: Timestamp) -> Result<bool, String> {
         match signal {
             Signal::Decision(ballot) => return self.vote(ballot, now),
+            Signal::Delegate(delegation) => return self.delegate(delegation, now),
             Signal::Reassign { from, to, identity } => {
                 let reassigned = self.approval.reassign(from, to, identity, now);
                 reassigned.map_err(|why| why.to_string())?;
@@ -623,13 +745,27 @@ impl Open {
                 let reissued = self.approval.reissue(reviewer, identity, now);
                 reissued.map_err(|why| why.to_string())?;
             }
-            Signal::Withdraw { reason, identity } => {
-                let withdrawn = self.approval.withdraw(reason, identity, now);
-                withdrawn.map_err(|why| why.to_string())?;
-            }
+            Signal::Withdraw { reason, by } => self.withdraw(reason, by, now)?,
+            Signal::Revise { submission, by } => self.hold_revision(*submission, by)?,
         }
         Ok(true)
     }
+}
+
+/// The identity that the operator claims who had somebody asked in another's place.
+fn reassigned_by(seat: &Seat) -> Option<String> {
+    match seat.arranged.as_ref()? {
+        Arranged::Operator(identity) => Some(identity.clone()),
+        Arranged::Delegation { .. } => None,
+    }
+}
+
+/// What makes somebody's request that of a colleague, who had this seat.
+fn delegated(stage: &Stage, seat: &Seat) -> Option<Delegated> {
+    let Arranged::Delegation { delegation, .. } = seat.arranged.as_ref()? else { return None };
+    let from = stage.seats().iter().find(|from| from.link == delegation.link)?;
+    let Seat { round, on_behalf_of, instead_of, .. } = from.clone();
+    Some(Delegated { round, on_behalf_of, instead_of, delegation: delegation.clone() })
 }
 
 #[cfg(test)]

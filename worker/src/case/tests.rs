@@ -1,3 +1,5 @@
+mod delegation;
+
 use countersign_protos::{
     Chain, comment_hash,
     payload::{self, Encoding},
@@ -74,7 +76,7 @@ impl Case {
     }
 
     /// That those who are to be asked have been mailed.
-    fn all_sent(&mut self) {
+    pub(super) fn all_sent(&mut self) {
         for request in self.next_wait(NOW).requests {
             self.delivered(&request.link, request.reminder, Ok(()));
         }
@@ -111,7 +113,7 @@ impl Case {
     }
 
     /// Why signals at [`NOW`] were ignored.
-    fn reasons(&self) -> Vec<String> {
+    pub(super) fn reasons(&self) -> Vec<String> {
         let reasons = self.inbox.reasons.iter();
         reasons.map(|reason| reason.replacen(" at 1970-01-01T00:00:00Z: ", ": ", 1)).collect()
     }
@@ -121,7 +123,7 @@ fn full(name: &str) -> String {
     format!("{name}@example.com")
 }
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     let stage = PlannedStage {
         name: "Finance".into(),
         reviewers: vec![address("ann"), address("bob")],
@@ -157,22 +159,22 @@ fn opened_case() -> Case {
     case
 }
 
-fn open(case: &mut Case, links: &[&str]) {
+pub(super) fn open(case: &mut Case, links: &[&str]) {
     case.issue(links, NOW);
 }
 
 /// What a run leaves to the next one.
-fn left(case: &Case) -> Case {
+pub(super) fn left(case: &Case) -> Case {
     let json = serde_json::to_string(case).expect("it can be written");
     serde_json::from_str(&json).expect("it can be read")
 }
 
-fn order_of(json: serde_json::Value) -> Vec<Payload> {
+pub(super) fn order_of(json: serde_json::Value) -> Vec<Payload> {
     let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
     vec![Payload { metadata, data: json.to_string().into_bytes() }]
 }
 
-fn signal(reviewer: &str, comment: &str) -> Vec<Payload> {
+pub(super) fn signal(reviewer: &str, comment: &str) -> Vec<Payload> {
     let decision =
         v1::Decision { reviewer: reviewer.into(), comment: comment.into(), ..Default::default() };
     vec![payload::encode(&decision, Encoding::JsonPlain)]
@@ -857,7 +859,7 @@ fn what_operators_do_is_kept() {
     );
 }
 
-fn pressed(link: &str) -> Vec<Payload> {
+pub(super) fn pressed(link: &str) -> Vec<Payload> {
     let decision = v1::Decision { link: link.into(), ..Default::default() };
     vec![payload::encode(&decision, Encoding::JsonPlain)]
 }

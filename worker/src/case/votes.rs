@@ -33,6 +33,8 @@ impl Open {
     /// Takes a vote. Returns whether it changes anything, or why it is ignored.
     pub(super) fn vote(&mut self, ballot: Ballot, now: Timestamp) -> Result<bool, String> {
         let (who, has_new_link) = (self.claimant(&ballot.claim), self.has_new_link(&ballot.claim));
+        let is_of_earlier =
+            matches!(&ballot.claim, Claim::Link(link) if self.was_revised_since(link));
         let verdict = ballot.verdict;
         let receipt = match self.approval.is_about_to_supersede(&ballot.claim) {
             true => Receipt::Superseded,
@@ -46,6 +48,9 @@ impl Open {
             }
             Receipt::Duplicate => Ok(false),
             Receipt::Contradiction => Err(format!("{who} decided otherwise before")),
+            Receipt::NotAReviewer if is_of_earlier => {
+                Err(format!("{who} had it for a version that was revised since"))
+            }
             Receipt::NotAReviewer => Err(format!("{who} is not asked")),
             Receipt::SelfVote => Err(format!("{who} does not decide their own submission")),
             Receipt::LinkRequired => {

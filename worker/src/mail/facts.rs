@@ -313,7 +313,7 @@ fn comment(vote: &Vote) -> Option<Quote> {
     Quote::new("Comment:".to_owned(), &vote.comment)
 }
 
-fn reviewer(vote: &Vote) -> String {
+pub(super) fn reviewer(vote: &Vote) -> String {
     match vote.on_behalf_of.as_str() {
         "" => clean_line(&vote.reviewer),
         absent => clean_line(&format!("{} (for {absent})", vote.reviewer)),
@@ -321,7 +321,7 @@ fn reviewer(vote: &Vote) -> String {
 }
 
 /// The identity is what the operator's client claimed.
-fn operator(vote: &Vote) -> String {
+pub(super) fn operator(vote: &Vote) -> String {
     match vote.by.as_str() {
         "operator" => format!(", recorded by an operator ({})", clean_line(&vote.identity)),
         _ => String::new(),

@@ -260,3 +260,33 @@ fn a_chain_of_runs_is_what_the_server_says_it_is() {
     )));
     assert!(!is_gone(&Status::unavailable("not found")));
 }
+
+#[test]
+fn a_revision_is_borne_out_by_the_very_signal_alone() {
+    const REVISED: &str = r#"{"submissionId": "PO-1", "document": {"title": "12 laptops"}}"#;
+    let revise = names::SIGNAL_REVISE;
+    let document = v1::Document { title: "12 laptops".into(), ..<_>::default() };
+    let submission =
+        Submission { submission_id: "PO-1".into(), document: Some(document), ..<_>::default() };
+    let is_it =
+        |event: &HistoryEvent| Act::Revision(&submission, "help desk").is_in(&[event.clone()]);
+    assert!(is_it(&sent(revise, REVISED, "")));
+    assert!(is_it(&sent(revise, &format!(r#"{{"submission": {REVISED}}}"#), "")));
+    assert!(is_it(&encrypted(revise)), "a codec may have made it of anything");
+    for other in [
+        sent(revise, r#"{"submissionId": "PO-1", "document": {"title": "13 laptops"}}"#, ""),
+        sent(revise, "{", ""),
+        sent(names::SIGNAL_APPROVE, REVISED, ""),
+    ] {
+        assert!(!is_it(&other), "{other:?}");
+    }
+    assert!(!Act::Revision(&submission, "somebody else").is_in(&[sent(revise, REVISED, "")]));
+    let version = v1::EarlierVersion {
+        by: "operator".into(),
+        identity: "help desk".into(),
+        ..<_>::default()
+    };
+    let mut outcome = Outcome { earlier_versions: vec![version], ..<_>::default() };
+    name(&mut outcome, &[sent(revise, REVISED, "olga")]);
+    assert_eq!(outcome.earlier_versions[0].principal, "users:olga");
+}
