@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use crate::{
     approval::{
-        Approval, Basis, By, ChangeRequest, EmailAddress, End, Entry, OnDeadline, Reason, Seat,
-        SeatStatus, Signed, Stage, Status, Verdict, Vote,
+        Approval, Basis, By, ChangeRequest, Delegation, EmailAddress, End, Entry, OnDeadline,
+        Reason, Seat, SeatStatus, Signed, Stage, Status, Verdict, Vote,
     },
     limits::MAX_NAME_BYTES,
     policy::{FollowUp, Plan},
@@ -144,7 +144,9 @@ fn basis(approval: &Approval) -> &'static str {
 fn operator_had_a_part(approval: &Approval) -> bool {
     let seats = approval.stages().iter().flat_map(Stage::seats);
     let mut votes = seats.filter_map(|seat| Some((seat, seat.vote.as_ref()?)));
-    votes.any(|(seat, vote)| seat.instead_of.is_some() || matches!(vote.by, By::Operator(_)))
+    votes.any(|(seat, vote)| {
+        approval.is_chosen_by_operator(seat) || matches!(vote.by, By::Operator(_))
+    })
 }
 
 /// How the submitter withdrew it, if they did so by their link.
@@ -197,6 +199,7 @@ pub fn operator_actions(plan: &Plan, approval: &Approval) -> Vec<v1::OperatorAct
         | Entry::SubmitterAsked { .. }
         | Entry::Asked { .. }
         | Entry::Voted { .. }
+        | Entry::Delegated { .. }
         | Entry::Reached { .. }
         | Entry::TimePassed { .. } => None,
     });
@@ -321,7 +324,22 @@ fn stage_outcome(approval: &Approval, stage: &Stage) -> v1::StageOutcome {
         status: stage_status(approval, stage).into(),
         decisions: votes.iter().map(|(seat, vote)| vote_message(seat, vote)).collect(),
         undecided: silent.map(|seat| seat.reviewer.to_string()).collect(),
+        delegations: delegations(stage),
     }
+}
+
+/// Who has had others asked in their place, in order.
+pub fn delegations(stage: &Stage) -> Vec<v1::Delegation> {
+    let delegations = stage.delegations().into_iter();
+    let message = |(from, delegation, at): (&Seat, &Delegation, Timestamp)| v1::Delegation {
+        reviewer: from.reviewer.to_string(),
+        to: delegation.to.to_string(),
+        reason: delegation.reason.clone(),
+        at: Some(to_message(at)),
+        link: delegation.link.clone(),
+        proof: Some(delegation.proof.clone()),
+    };
+    delegations.map(message).collect()
 }
 
 pub fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {

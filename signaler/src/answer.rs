@@ -4,7 +4,7 @@ use countersign_protos::{
     Act, LinkHash, MAX_REVISIONS, Pressed, Verdict,
     answers::{self, Answers, Wrong},
     text,
-    v1::{ApprovalState, Field, ReviewerState, StageState, Status, Vote},
+    v1::{ApprovalState, Delegation, Field, ReviewerState, StageState, Status, Vote},
 };
 
 /// What is known of an approval.
@@ -82,6 +82,10 @@ pub(crate) enum Answer {
     Resubmitted,
     /// The submitter has withdrawn it by this link.
     YouWithdrew,
+    /// This reviewer has had somebody else asked, by this link.
+    Delegated,
+    /// The same: Temporal has it, but no worker has processed it yet.
+    DelegationStored,
     /// Done: it has to be confirmed, and nothing was sent.
     Unconfirmed,
     /// Decided: it needs a comment, and nothing was sent.
@@ -109,7 +113,7 @@ pub(crate) enum Answer {
 impl Answer {
     /// Whether no worker has been there to say more.
     pub(crate) fn is_unattended(self) -> bool {
-        matches!(self, Answer::NoWorker | Answer::Accepted)
+        matches!(self, Answer::NoWorker | Answer::Accepted | Answer::DelegationStored)
     }
 }
 
@@ -143,6 +147,19 @@ pub(crate) fn reviewer_by_link<'a>(
         .stages
         .iter()
         .find_map(|stage| stage.reviewers.iter().find(has_link).map(|reviewer| (stage, reviewer)))
+}
+
+/// The delegation by this link.
+pub(crate) fn own_delegation<'a>(
+    state: &'a ApprovalState,
+    link: &LinkHash,
+) -> Option<&'a Delegation> {
+    state.stages.iter().find_map(|stage| delegation_by(stage, link.as_str()))
+}
+
+/// The delegation in this stage by the link with this hash.
+pub(crate) fn delegation_by<'a>(stage: &'a StageState, link: &str) -> Option<&'a Delegation> {
+    stage.delegations.iter().find(|one| one.link == link && !link.is_empty())
 }
 
 /// The vote of the reviewer to whom `link` was issued.
@@ -212,6 +229,9 @@ fn viewed(state: &ApprovalState, link: &LinkHash) -> Answer {
     match reviewer_by_link(state, link) {
         None => Answer::Superseded,
         Some((stage, _)) if !is_open(stage) && !is_sent_back => Answer::StageOver,
+        Some((_, reviewer)) if reviewer.vote.is_none() && own_delegation(state, link).is_some() => {
+            Answer::Delegated
+        }
         Some((_, reviewer)) if reviewer.released && reviewer.vote.is_none() => Answer::Superseded,
         Some(_) if is_sent_back => Answer::SentBack,
         Some((_, reviewer)) if reviewer.vote.is_some() => Answer::Voted,
@@ -343,6 +363,7 @@ fn reported(state: &ApprovalState, link: &LinkHash, verdict: Verdict) -> Option<
         None => Some(Answer::Superseded),
         Some((stage, _)) if !is_open(stage) => Some(Answer::TooLate),
         Some((_, reviewer)) if reviewer.released => Some(Answer::Superseded),
+        Some(_) if own_delegation(state, link).is_some() => Some(Answer::Superseded),
         Some(_) if state.status() == Status::ChangesRequested => Some(Answer::Paused),
         Some(_) => None,
     }

@@ -42,7 +42,8 @@ fn shows_document(answer: Answer, state: &ApprovalState, link: &LinkHash) -> boo
         | Answer::Uncommented
         | Answer::Unchangeable
         | Answer::Unanswered
-        | Answer::Accepted => true,
+        | Answer::Accepted
+        | Answer::DelegationStored => true,
         // Whoever was asked in the stage that is sent back may be asked again.
         Answer::SentBack | Answer::Paused => {
             let is_paused = |stage: &StageState| stage.status() == Status::ChangesRequested;
@@ -64,6 +65,7 @@ fn shows_document(answer: Answer, state: &ApprovalState, link: &LinkHash) -> boo
         | Answer::Superseded
         | Answer::Revised
         | Answer::Outdated
+        | Answer::Delegated
         | Answer::Sealing => false,
     }
 }

@@ -13,13 +13,14 @@ use countersign_protos::{
     names::COMMENT_MAX_CHARS,
     payload::{Encoding, Payload},
     submission,
-    text::clean,
+    text::{clean, clean_line},
     v1::Answer,
 };
 use tokio::time::timeout;
 use url::form_urlencoded;
 
 use crate::{
+    delegating::Delegating,
     inputs::PREFIX,
     problem::Problem,
     revision::{Draft, Wish},
@@ -113,6 +114,17 @@ impl Form {
                 Ok(Wish::Withdraw(reason.trim().to_owned()))
             }
             (Some(Act::Revise), _) | (None, _) => Err(Problem::InvalidAct),
+        })
+    }
+
+    /// Whom the form has asked instead; `None` if it is no such form.
+    pub(crate) fn delegating(&self) -> Option<Delegating> {
+        let (named, decides) = (self.all("delegate_to"), !self.all("verdict").is_empty());
+        let (first, reasons) = (named.first()?, self.all("reason"));
+        Some(Delegating {
+            to: clean_line(first),
+            reason: clean(reasons.first().unwrap_or(&"")).trim().to_owned(),
+            is_ambiguous: decides || named.len() > 1,
         })
     }
 

@@ -39,6 +39,7 @@ impl<'a> ProblemJson<'a> {
             Problem::InvalidAct | Problem::NotTheSubmitter | Problem::NotRevisable => Some("act"),
             Problem::InvalidRevision(_) => Some("submission"),
             Problem::Mistaken(mistakes) => mistakes.first().map(|it| field_name(it.place())),
+            Problem::NotDelegated(why) => Some(why.field()),
             Problem::CommentTooLong | Problem::CommentMissing(_) => Some("comment"),
             // It was not read, so the field that is too large is unknown.
             Problem::BodyTooLarge => Some("body"),
@@ -90,6 +91,7 @@ fn field_name(place: Place) -> &'static str {
 /// What programs have to be told in their own words, and else what people read.
 fn message(problem: &Problem) -> String {
     let said = match problem {
+        Problem::NotDelegated(why) => return wording::not_delegated(why),
         Problem::InvalidVerdict => {
             "verdict has to be given once, as approve, reject or request_changes."
         }
@@ -169,6 +171,9 @@ impl ApprovalJson {
             if let Some(vote) = &mut reviewer.vote {
                 vote.link.clear();
             }
+        }
+        for delegation in approval.stages.iter_mut().flat_map(|stage| &mut stage.delegations) {
+            delegation.link.clear();
         }
         ApprovalJson {
             answer: name,

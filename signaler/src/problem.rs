@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_protos::Verdict;
 
-use crate::{lookup::LookupError, revision::Mistake};
+use crate::{delegating::NotDelegated, lookup::LookupError, revision::Mistake};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
@@ -35,6 +35,8 @@ pub(crate) enum Problem {
     InvalidRevision(Vec<(String, String)>),
     /// What is wrong with the form of a revision.
     Mistaken(Vec<Mistake>),
+    /// Nobody else is asked, for this reason.
+    NotDelegated(NotDelegated),
     /// What is wrong with the answers, by the names of fields, in words.
     WrongAnswers(Vec<(String, String)>),
     /// A browser says that a page of another site sent the form.

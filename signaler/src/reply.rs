@@ -15,6 +15,7 @@ use countersign_protos::{Act, LinkHash, Verdict};
 
 use crate::{
     answer::{Answer, Reading, on_view},
+    delegating::{Delegating, NotDelegated},
     disclosure::{Disclosed, disclosed},
     form::{Filled, Unconfirmed},
     json::{ApprovalJson, ProblemJson},
@@ -51,6 +52,10 @@ pub(crate) enum Reply {
     Refused { problem: Problem, filled: Filled, reading: Box<Reading>, link: LinkHash },
     /// To something that the submitter does by their link.
     OfSubmitter { said: Said, reading: Box<Reading>, link: LinkHash },
+    /// An answer to a delegation. A browser is sent on, too.
+    Delegated { answer: Answer, reading: Box<Reading>, link: LinkHash },
+    /// A delegation that is refused where the approval can be shown, to be corrected.
+    NotDelegated { why: NotDelegated, filled: Delegating, reading: Box<Reading>, link: LinkHash },
     /// With what was filled in, so that its author can copy it.
     Problem(Problem, Filled),
 }
@@ -99,8 +104,11 @@ impl Reply {
     /// Its name in JSON.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Reply::Approval { answer, .. } | Reply::Decided { answer, .. } => {
-                answer_status(*answer).1
+            Reply::Approval { answer, .. }
+            | Reply::Decided { answer, .. }
+            | Reply::Delegated { answer, .. } => answer_status(*answer).1,
+            Reply::NotDelegated { why, .. } => {
+                problem_status(&Problem::NotDelegated(why.clone())).1
             }
             Reply::Refused { problem, .. } => problem_status(problem).1,
             Reply::Unconfirmed { .. } => answer_status(Answer::Unconfirmed).1,
@@ -123,6 +131,24 @@ impl Reply {
             Reply::Decided { answer, reading, link, verdict, .. } => {
                 let case = About { pressed: Some(*verdict), ..About::of(*answer) };
                 respond_approval(case, reading, link, None, site, accept)
+            }
+            // The page says what its reader has signed, so that no receipt has to.
+            Reply::Delegated { answer, .. } if accept == Accept::Html && is_told(*answer) => {
+                sent_on("delegate")
+            }
+            Reply::Delegated { answer, reading, link } => {
+                respond_approval(About::of(*answer), reading, link, None, site, accept)
+            }
+            Reply::NotDelegated { why, filled, reading, link } if accept == Accept::Html => {
+                let (status, _) = problem_status(&Problem::NotDelegated(why.clone()));
+                About::of(on_view(reading, link)).show(reading, link, |case| {
+                    page(status, &ApprovalPage::not_delegated(site, case, why, filled))
+                })
+            }
+            Reply::NotDelegated { why, filled, .. } => {
+                let problem = Problem::NotDelegated(why.clone());
+                let written = Filled { comment: filled.reason.clone(), ..Filled::default() };
+                respond_problem(&problem, &written, site, accept)
             }
             Reply::Refused { problem, filled, reading, link } if accept == Accept::Html => {
                 let (status, _) = problem_status(problem);
@@ -285,6 +311,7 @@ pub(crate) fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
         | Problem::CommentTooLong
         | Problem::CommentMissing(_)
         | Problem::WrongAnswers(_)
+        | Problem::NotDelegated(_)
         | Problem::NoMoreChanges
         | Problem::InvalidRevision(_)
         | Problem::Mistaken(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
@@ -327,6 +354,8 @@ pub(crate) fn answer_status(answer: Answer) -> (StatusCode, &'static str) {
         Answer::ToRevise => (StatusCode::OK, "to_revise"),
         Answer::Resubmitted => (StatusCode::OK, "resubmitted"),
         Answer::YouWithdrew => (StatusCode::OK, "withdrawn_by_you"),
+        Answer::Delegated => (StatusCode::OK, "delegated"),
+        Answer::DelegationStored => (StatusCode::ACCEPTED, "accepted"),
         // RFC 6585, 3: the request has to carry what the answer gives.
         Answer::Unconfirmed => (StatusCode::PRECONDITION_REQUIRED, "unconfirmed"),
         Answer::Uncommented | Answer::Unanswered | Answer::Unchangeable => {

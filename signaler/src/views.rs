@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::{
     answer::{self, Answer, fields, is_offered, is_open, own_vote, pending},
+    delegating::{Delegating, NotDelegated},
     form::{Filled, Unconfirmed},
     inputs::{self, Input, Shape as InputShape},
     outbox::{Mail, Summary},
@@ -123,6 +124,33 @@ struct Form {
     asked_for: Vec<Verdict>,
     comment_required: bool,
     confirm: bool,
+    /// For somebody else to be asked; `None` where the rule lets nobody.
+    delegate: Option<DelegateForm>,
+}
+
+/// The form that has a colleague asked.
+struct DelegateForm {
+    /// Whose people can be asked.
+    domains: String,
+    to: String,
+    reason: String,
+    /// Why it is refused, and the field that is wrong; empty if it is not.
+    refused: String,
+    field: &'static str,
+}
+
+impl DelegateForm {
+    fn new(case: Case<'_>) -> Option<Self> {
+        let domains = &case.state.delegate_to;
+        let empty = DelegateForm {
+            domains: wording::domains(domains),
+            to: String::new(),
+            reason: String::new(),
+            refused: String::new(),
+            field: "",
+        };
+        (!domains.is_empty()).then_some(empty)
+    }
 }
 
 /// What a browser asks for before it sends anything.
@@ -168,6 +196,7 @@ impl Form {
             comment_required: asked.comment,
             asked_for: asked.verdicts,
             confirm: case.state.confirm,
+            delegate: DelegateForm::new(case),
         }
     }
 
@@ -271,6 +300,31 @@ impl<'a> ApprovalPage<'a> {
             ..form
         });
         let headline = wording::NOT_RECORDED.to_owned();
+        ApprovalPage { tone: "wait", headline, explanation, form, ..page }
+    }
+
+    /// With the form that has a colleague asked as it was sent, and why it is refused.
+    pub(crate) fn not_delegated(
+        site: &'a Site,
+        case: Case<'_>,
+        why: &NotDelegated,
+        filled: &Delegating,
+    ) -> Self {
+        let page = Self::new(site, case, None);
+        let refused = wording::not_delegated(why);
+        let explanation = Times::of(case).mark(&refused);
+        let (to, reason) = (filled.to.clone(), filled.reason.clone());
+        let form = page.form.map(|form| Form {
+            delegate: form.delegate.map(|it| DelegateForm {
+                to,
+                reason,
+                refused,
+                field: why.field(),
+                ..it
+            }),
+            ..form
+        });
+        let headline = wording::NOT_DELEGATED.to_owned();
         ApprovalPage { tone: "wait", headline, explanation, form, ..page }
     }
 }
@@ -403,6 +457,7 @@ impl<'a> MessagePage<'a> {
                     | Problem::NotRevisable
                     | Problem::InvalidRevision(_)
                     | Problem::Mistaken(_)
+                    | Problem::NotDelegated(_)
                     | Problem::WrongAnswers(_)
                     | Problem::CrossSite
                     | Problem::BodyTooLarge
@@ -451,6 +506,7 @@ fn tone(case: Case<'_>) -> &'static str {
         Answer::Open | Answer::Unconfirmed | Answer::ToRevise => "open",
         Answer::NoWorker
         | Answer::Accepted
+        | Answer::DelegationStored
         | Answer::Sealing
         | Answer::SentBack
         | Answer::Submitted
@@ -471,7 +527,8 @@ fn tone(case: Case<'_>) -> &'static str {
         | Answer::Outdated
         | Answer::Unchangeable
         | Answer::Uncommented
-        | Answer::Unanswered => "over",
+        | Answer::Unanswered
+        | Answer::Delegated => "over",
     }
 }
 
@@ -560,7 +617,7 @@ fn reviewer(reviewer: &ReviewerState, seat: Seat, case: Case<'_>, times: &Times)
         tone: vote_tone(vote),
         did: times.mark(&wording::reviewer_did(reviewer, seat, case)),
         answers: vote.map(|vote| inputs::shown(&vote.answers)).unwrap_or_default(),
-        comment: clean(vote.map_or("", |vote| vote.comment.trim())),
+        comment: clean(wording::written(reviewer, case).trim()),
     }
 }
 

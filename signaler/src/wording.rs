@@ -1,6 +1,7 @@
 //! Everything that people read on pages, apart from the headings in `templates/`.
 
 mod answers;
+mod delegated;
 mod problems;
 mod unattended;
 mod versions;
@@ -18,6 +19,7 @@ use countersign_protos::{
 };
 use pbjson_types::Timestamp;
 
+pub(crate) use self::delegated::{NOT_DELEGATED, domains, not_delegated, written};
 use self::problems::comment_missing;
 pub(crate) use self::problems::{NOT_RECORDED, problem, refusal};
 pub(crate) use self::versions::{
@@ -82,6 +84,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         }
         Answer::Ended(_) => "This request ended without a decision".to_owned(),
         Answer::Superseded => "This link has been superseded".to_owned(),
+        Answer::Delegated | Answer::DelegationStored => delegated::headline(case),
         Answer::Unconfirmed => "Not recorded yet: please confirm".to_owned(),
         Answer::Uncommented | Answer::Unanswered | Answer::Unchangeable => NOT_RECORDED.to_owned(),
         Answer::Recorded => format!("Recorded: you {}", past(own)),
@@ -128,9 +131,9 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
             unchanged(case),
         ]),
         Answer::Superseded => match reviewer_by_link(case.state, case.link) {
-            Some(_) => join([superseded(case).to_owned(), unchanged(case)]),
+            Some(_) => join([superseded(case), unchanged(case)]),
             // A worker may still ignore what has replaced the link.
-            None => superseded(case).to_owned(),
+            None => superseded(case),
         },
         Answer::SentBack
         | Answer::Paused
@@ -141,6 +144,7 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
         | Answer::Resubmitted
         | Answer::YouWithdrew => versions::explanation(case),
         Answer::Unchangeable => problem(&Problem::NoMoreChanges).1.to_owned(),
+        Answer::Delegated | Answer::DelegationStored => delegated::explanation(case),
         Answer::Uncommented => case.pressed.map(comment_missing).unwrap_or_default().to_owned(),
         Answer::Unanswered => WRONG_ANSWERS.to_owned(),
         Answer::Unconfirmed if case.act.is_some() => {
@@ -192,8 +196,11 @@ fn unchanged(case: Case<'_>) -> String {
     }
 }
 
-fn superseded(case: Case<'_>) -> &'static str {
-    match reviewer_by_link(case.state, case.link) {
+fn superseded(case: Case<'_>) -> String {
+    if let Some(said) = delegated::by_reader(case) {
+        return said;
+    }
+    let why = match reviewer_by_link(case.state, case.link) {
         Some((_, reviewer)) if reviewer.reissued => {
             "A new link was mailed to you, which replaces this one: please use that mail."
         }
@@ -205,7 +212,8 @@ fn superseded(case: Case<'_>) -> &'static str {
             "The request continues, but others were asked in your place, or a newer mail with \
              other links was sent to you. There is nothing to do here."
         }
-    }
+    };
+    why.to_owned()
 }
 
 /// How many have to approve; empty if only one reviewer is asked.
@@ -346,6 +354,9 @@ pub(crate) fn reviewer_did(reviewer: &ReviewerState, seat: Seat, case: Case<'_>)
             false => did,
         };
     }
+    if let Some(did) = delegated::by(reviewer, case) {
+        return did;
+    }
     let did = match (reviewer.released, seat) {
         (true, _) if reviewer.reissued => "has a new link",
         (true, _) => "did not decide; others were asked",
@@ -401,6 +412,9 @@ pub(crate) fn why_asked(case: Case<'_>) -> String {
     };
     match &*replaced {
         "" => format!("You are asked {by}{stage}{deputy}."),
+        replaced if delegated::is_why_asked(case) => {
+            format!("{replaced} had you asked in their place{deputy}. They were asked {by}{stage}.")
+        }
         replaced => format!(
             "An operator asked you in place of {replaced}{deputy}. They were asked {by}{stage}."
         ),

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, Ballot, Due, EmailAddress, Invited, Signed, SubmitterLink, UNKNOWN};
+use super::{
+    Approval, Ballot, Delegation, Due, EmailAddress, Invited, Signed, SubmitterLink, UNKNOWN,
+};
 
 /// Something that has had an effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +26,11 @@ pub enum Entry {
     },
     Voted {
         ballot: Ballot,
+        at: Timestamp,
+    },
+    /// A reviewer has somebody else asked.
+    Delegated {
+        delegation: Delegation,
         at: Timestamp,
     },
     /// By an operator, as the two below.
@@ -95,6 +102,9 @@ impl Approval {
             Entry::Asked { invited, due, at } => drop(self.ask(invited, due, at)),
             Entry::SubmitterAsked { link, deadline, at } => self.ask_submitter(link, deadline, at),
             Entry::Voted { ballot, at } => drop(self.vote(ballot, at)),
+            Entry::Delegated { delegation, at } => {
+                let _ = self.delegate(delegation, at);
+            }
             Entry::Reassigned { from, to, identity, at } => {
                 let _ = self.reassign(from, to, identity, at);
             }

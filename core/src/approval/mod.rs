@@ -6,6 +6,8 @@
 //! The tie rule: a decision that arrives before the deadline's tick counts, however late it is. So a
 //! decision that reached the history while every worker was down is never lost.
 
+mod delegating;
+mod delegation;
 mod email;
 mod journal;
 mod quorum;
@@ -23,18 +25,20 @@ use countersign_protos::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use delegation::{Delegation, NotDelegated};
 pub use email::{EmailAddress, NotAnEmailAddress};
 pub use journal::Entry;
 pub use quorum::{NotAQuorum, Quorum, Verdict};
 pub use reason::Reason;
 pub use restrictions::{Operators, Restrictions};
 pub use stage::{
-    By, Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage, StagePlan,
-    Vote, Whom,
+    Arranged, By, Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage,
+    StagePlan, Vote, Whom,
 };
 pub use submitter::{NotRevised, NotWithdrawn, Reviser, Signed, SubmitterLink};
 pub use superseded::Superseded;
 
+use self::stage::Replacement;
 use crate::limits::MAX_SEATS;
 
 /// One submission on its way through its stages.
@@ -447,24 +451,40 @@ impl Approval {
         identity: String,
         now: Timestamp,
     ) -> Result<(), NotReassigned> {
+        let Some(position) = self.pending() else { return Err(NotReassigned::NotAsked) };
+        if !self.restrictions.operators.may_ask(&to) {
+            return Err(NotReassigned::NotAllowed);
+        }
+        self.check_replacement(position, &from, &to)?;
+        let by = Some(Arranged::Operator(identity.clone()));
+        self.stages[position].replace(Replacement { from: from.clone(), to: to.clone(), by });
+        self.journal.push(Entry::Reassigned { from, to, identity, at: now });
+        Ok(())
+    }
+
+    /// Whether somebody can be asked in place of another in this stage, whoever wants it.
+    fn check_replacement(
+        &self,
+        position: usize,
+        from: &EmailAddress,
+        to: &EmailAddress,
+    ) -> Result<(), NotReassigned> {
+        let stage = &self.stages[position];
+        match () {
+            () if *to == self.submitter => Err(NotReassigned::Submitter),
+            () if self.in_other_stages(position).contains(to) => Err(NotReassigned::OtherStage),
+            () if !stage.can_be_replaced(from) => Err(NotReassigned::NotAsked),
+            () if stage.is_taken(from, to) => Err(NotReassigned::AskedAlready),
+            () if self.seats_left() == 0 => Err(NotReassigned::TooMany),
+            () => Ok(()),
+        }
+    }
+
+    /// How many more people can be asked besides those whom the plan asks.
+    fn seats_left(&self) -> usize {
         let seats: usize = self.stages.iter().map(|stage| stage.seats().len()).sum();
         let planned: usize = self.stages.iter().map(Stage::planned).sum();
-        let Some(position) = self.pending() else { return Err(NotReassigned::NotAsked) };
-        let in_other_stage = self.in_other_stages(position).contains(&to);
-        let stage = &mut self.stages[position];
-        match () {
-            () if !self.restrictions.operators.may_ask(&to) => Err(NotReassigned::NotAllowed),
-            () if to == self.submitter => Err(NotReassigned::Submitter),
-            () if in_other_stage => Err(NotReassigned::OtherStage),
-            () if !stage.can_be_replaced(&from) => Err(NotReassigned::NotAsked),
-            () if stage.is_taken(&from, &to) => Err(NotReassigned::AskedAlready),
-            () if seats + planned >= MAX_SEATS => Err(NotReassigned::TooMany),
-            () => {
-                stage.replace(from.clone(), to.clone());
-                self.journal.push(Entry::Reassigned { from, to, identity, at: now });
-                Ok(())
-            }
-        }
+        MAX_SEATS.saturating_sub(seats + planned)
     }
 
     /// Plans to issue a new link to a reviewer who has not decided, or to all of these in the open stage, as
@@ -478,9 +498,7 @@ impl Approval {
         identity: String,
         now: Timestamp,
     ) -> Result<(), NotReissued> {
-        let seats: usize = self.stages.iter().map(|stage| stage.seats().len()).sum();
-        let planned: usize = self.stages.iter().map(Stage::planned).sum();
-        let left = MAX_SEATS.saturating_sub(seats + planned);
+        let left = self.seats_left();
         let Some(stage) = self.pending().map(|stage| &mut self.stages[stage]) else {
             return Err(NotReissued::NotAsked);
         };
@@ -489,7 +507,7 @@ impl Approval {
             0 => Err(NotReissued::NotAsked),
             wanted if wanted > left => Err(NotReissued::TooMany { wanted, left }),
             _ => {
-                whom.into_iter().for_each(|who| stage.replace(who.clone(), who));
+                whom.into_iter().for_each(|who| stage.replace(Replacement::by_new_link(who)));
                 self.journal.push(Entry::Reissued { reviewer, identity, at: now });
                 Ok(())
             }

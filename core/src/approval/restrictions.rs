@@ -1,11 +1,11 @@
-//! What the rules forbid: deciding in two stages, deciding without a word, and what operators may not do.
+//! What the rules forbid: deciding in two stages, deciding without a word, and what operators and reviewers may not do.
 
 use countersign_protos::{comment_hash, text};
 use serde::{Deserialize, Serialize};
 
 use super::{Ballot, EmailAddress, Verdict};
 
-/// What the rules forbid. By default, nothing.
+/// What the rules forbid. By default, nothing but delegating.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Restrictions {
@@ -16,11 +16,20 @@ pub struct Restrictions {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub comment_required: Vec<Verdict>,
     pub operators: Operators,
+    /// To whom reviewers may delegate: the domains of their addresses, in ASCII.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub delegate_to: Vec<String>,
 }
 
 impl Restrictions {
+    /// Whether they are the default.
     pub fn are_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether reviewers may have this person asked.
+    pub fn may_delegate_to(&self, person: &EmailAddress) -> bool {
+        self.delegate_to.iter().any(|domain| domain == person.domain())
     }
 
     /// Whether it has no comment, although its verdict needs one: whoever wants changes says which. One that was left

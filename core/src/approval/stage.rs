@@ -9,7 +9,7 @@ use countersign_protos::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Ballot, Claim, EmailAddress, Quorum, Verdict};
+use super::{Ballot, Claim, Delegation, EmailAddress, Quorum, Verdict};
 
 /// A stage as it was planned. Deadlines are set when a level is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,12 +94,40 @@ pub struct Stage {
     reminded: usize,
     /// Whether the next level has to be asked.
     escalates: bool,
-    /// Reviewers who have to be replaced, and by whom; by themselves where they get a new link.
-    replacements: Vec<(EmailAddress, EmailAddress)>,
+    /// Those that have to be asked, in order.
+    replacements: Vec<Replacement>,
     /// Until when changes that were requested wait for the submitter.
     changes_due: Option<Timestamp>,
     /// When the last deadline passed without a decision, or that of the changes without a revision.
     timed_out: Option<Timestamp>,
+}
+
+/// A reviewer who has to be replaced, and by whom; by themselves where they get a new link.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Replacement {
+    pub(super) from: EmailAddress,
+    pub(super) to: EmailAddress,
+    /// `None` for a new link.
+    pub(super) by: Option<Arranged>,
+}
+
+impl Replacement {
+    pub(super) fn by_new_link(reviewer: EmailAddress) -> Self {
+        Self { from: reviewer.clone(), to: reviewer, by: None }
+    }
+
+    fn is_delegated(&self) -> bool {
+        matches!(self.by, Some(Arranged::Delegation { .. }))
+    }
+}
+
+/// Who has had somebody asked in another's place.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arranged {
+    /// An operator who claims this identity.
+    Operator(String),
+    /// The one who is replaced.
+    Delegation { delegation: Delegation, at: Timestamp },
 }
 
 /// A reviewer who was asked in a stage.
@@ -110,8 +138,10 @@ pub struct Seat {
     pub on_behalf_of: Option<EmailAddress>,
     /// The number of seats that the stage had before; with the reviewer, it makes a link.
     pub round: u32,
-    /// The reviewer whom an operator has replaced by this one.
+    /// The reviewer whom this one replaces.
     pub instead_of: Option<EmailAddress>,
+    /// Who wanted that.
+    pub arranged: Option<Arranged>,
     /// The hash of their approval ID.
     pub link: String,
     /// What checks the proofs of this link.
@@ -142,7 +172,7 @@ pub struct Invited {
     /// The absent reviewer, if this one is their deputy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<EmailAddress>,
-    /// The reviewer whom an operator has replaced by this one.
+    /// The reviewer whom this one replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<EmailAddress>,
     /// The hash of their approval ID.
@@ -246,7 +276,7 @@ impl Invited {
 }
 
 impl Seat {
-    fn waits(&self) -> bool {
+    pub(super) fn waits(&self) -> bool {
         self.vote.is_none() && self.status != SeatStatus::Superseded
     }
 
@@ -463,7 +493,7 @@ impl Stage {
         if self.levels == 0 || self.escalates {
             return Some(Whom::Level(self.levels));
         }
-        let (from, to) = self.replacements.first()?;
+        let Replacement { from, to, .. } = self.replacements.first()?;
         let again = (from == to).then(|| self.seat_of(&Claim::Reviewer(from.clone())));
         Some(match again.flatten().map(|seat| &self.seats[seat]) {
             Some(Seat { reviewer, on_behalf_of, instead_of, round, link, .. }) => Whom::Reissue {
@@ -484,7 +514,10 @@ impl Stage {
             Whom::Level(_) => self.represented().cloned().collect(),
             Whom::Replacement(from, _) => {
                 let others = self.represented_besides(self.seat_that_waits(from));
-                others.chain([from]).cloned().collect()
+                // Nobody is asked twice because of a delegation, not even as a deputy.
+                let is_delegated = self.replacements.first().is_some_and(Replacement::is_delegated);
+                let before = self.seats.iter().filter(|_| is_delegated).map(|seat| &seat.reviewer);
+                others.chain([from]).chain(before).cloned().collect()
             }
             Whom::Reissue { reviewer, .. } => {
                 self.represented_besides(self.seat_that_waits(reviewer)).cloned().collect()
@@ -508,17 +541,18 @@ impl Stage {
     ) -> Vec<usize> {
         let Some(whom) = self.whom() else { return Vec::new() };
         let mut taken = self.taken(&whom);
-        let leaving = match &whom {
+        let (leaving, arranged) = match &whom {
             Whom::Level(level) => {
                 self.opened_at.get_or_insert(now);
                 (self.levels, self.escalates) = (level + 1, false);
-                self.leaving_for(*level)
+                (self.leaving_for(*level), None)
             }
             Whom::Replacement(from, _) | Whom::Reissue { reviewer: from, .. } => {
-                self.replacements.remove(0);
+                let by = self.replacements.remove(0).by;
                 // They may have decided meanwhile.
                 let Some(seat) = self.seat_that_waits(from) else { return Vec::new() };
-                vec![seat]
+                // A new link is for whoever has had them asked before.
+                (vec![seat], by.or_else(|| self.seats[seat].arranged.clone()))
             }
             Whom::Submitter => return Vec::new(),
         };
@@ -526,8 +560,18 @@ impl Stage {
         let invited = invited.into_iter().filter(|one| one.can_be_among(&whom));
         for Invited { reviewer, on_behalf_of, instead_of, link, key, .. } in invited {
             let status = SeatStatus::Asked;
-            let seat =
-                Seat { reviewer, on_behalf_of, round, instead_of, link, key, status, vote: None };
+            let arranged = arranged.clone();
+            let seat = Seat {
+                reviewer,
+                on_behalf_of,
+                round,
+                instead_of,
+                arranged,
+                link,
+                key,
+                status,
+                vote: None,
+            };
             if !seat.people().any(|person| barred.contains(person) || taken.contains(person)) {
                 taken.extend(seat.people().cloned());
                 self.seats.push(seat);
@@ -591,31 +635,43 @@ impl Stage {
     /// Whether this reviewer may decide and is not about to be replaced.
     pub(super) fn can_be_replaced(&self, reviewer: &EmailAddress) -> bool {
         self.seat_that_waits(reviewer).is_some()
-            && !self.replacements.iter().any(|(from, _)| from == reviewer)
+            && !self.replacements.iter().any(|one| one.from == *reviewer)
     }
 
     /// Whether somebody has, or is about to get, a place other than the one they would take over.
     pub(super) fn is_taken(&self, from: &EmailAddress, to: &EmailAddress) -> bool {
-        let whom = Whom::Replacement(from.clone(), to.clone());
-        self.taken(&whom).contains(to) || self.replacements.iter().any(|(_, other)| other == to)
+        let mut others = self.represented_besides(self.seat_that_waits(from)).chain([from]);
+        others.any(|other| other == to) || self.replacements.iter().any(|one| one.to == *to)
     }
 
     /// Whether somebody is about to be asked in place of the claim's reviewer, or they by a new link.
     pub(super) fn is_about_to_supersede(&self, claim: &Claim) -> bool {
         let reviewer = self.seat_of(claim).map(|seat| &self.seats[seat].reviewer);
-        reviewer.is_some_and(|reviewer| self.replacements.iter().any(|(from, _)| from == reviewer))
+        reviewer.is_some_and(|reviewer| self.replacements.iter().any(|one| one.from == *reviewer))
     }
 
     /// Whether this reviewer may be about to be asked, in place of another or by a new link. Who is asked,
     /// they or a deputy, is known when links are issued.
     pub(super) fn may_ask_soon(&self, reviewer: &EmailAddress) -> bool {
         let own = |seat: &Seat| seat.status != SeatStatus::Superseded && seat.reviewer == *reviewer;
-        let gets_new_link = self.replacements.iter().any(|(from, to)| from == to && to == reviewer);
+        let gets_new_link = self
+            .replacements
+            .iter()
+            .any(|Replacement { from, to, .. }| from == to && to == reviewer);
         gets_new_link || !self.replacements.is_empty() && !self.seats.iter().any(own)
     }
 
-    pub(super) fn replace(&mut self, from: EmailAddress, to: EmailAddress) {
-        self.replacements.push((from, to));
+    pub(super) fn replace(&mut self, replacement: Replacement) {
+        self.replacements.push(replacement);
+    }
+
+    pub(super) fn replacements(&self) -> &[Replacement] {
+        &self.replacements
+    }
+
+    /// Whether this person has, or had, a link of this stage.
+    pub(super) fn has_asked(&self, person: &EmailAddress) -> bool {
+        self.seats.iter().any(|seat| seat.reviewer == *person)
     }
 
     /// Who can get a new link: this reviewer, or everybody who has not decided and is not replaced anyway.

@@ -689,8 +689,8 @@ fn who_is_superseded_can_read_why() {
     approval.ask(vec![replacement("ann", "cy")], None, at(1));
     assert_eq!(why(&approval, "ann"), "cy@example.com by op@laptop");
     let seats = approval.open_stage().expect("open").seats();
-    assert_eq!(approval.reassigned_by(&seats[2]), Some("op@laptop"));
-    assert_eq!(approval.reassigned_by(&seats[0]), None, "she was not asked in another's place");
+    assert_eq!(seats[2].arranged, Some(Arranged::Operator("op@laptop".into())));
+    assert_eq!(seats[0].arranged, None, "she was not asked in another's place");
     vote(&mut approval, "cy", Reject, 2);
     assert_eq!(why(&approval, "bob"), "Some(Decided)");
     assert_eq!(why(&approval, "cy"), "None", "he has decided");

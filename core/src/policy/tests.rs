@@ -981,6 +981,24 @@ fn which_verdicts_need_a_comment_is_explained() {
 }
 
 #[test]
+fn to_whom_reviewers_may_delegate_is_explained() {
+    for (domains, explained) in [
+        ("[\"Example.com\", \"bücher.example\"]", "of example.com, xn--bcher-kva.example."),
+        ("\"example.com\"", "of example.com."),
+        ("[]", ""),
+    ] {
+        let policy = policy(&format!(
+            "[default]\ndelegate_to = {domains}\n\
+             stages = [{{ reviewers = [\"ann@example.com\"] }}]\n"
+        ));
+        let submission = submission("", "", "5.00", "EUR");
+        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH).to_string();
+        let said: String = text.lines().filter(|line| line.contains("colleagues")).collect();
+        assert!(said.ends_with(explained) && said.is_empty() == explained.is_empty(), "{text}");
+    }
+}
+
+#[test]
 fn what_is_filled_in_is_explained() {
     let policy = policy(
         "[default]\nfields = [{ name = \"until\", label = \"Until\", type = \"date\", required_for = \"approve\" },\n\

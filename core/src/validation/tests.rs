@@ -1004,6 +1004,22 @@ fn a_rule_says_which_verdicts_need_a_comment() {
     }
 }
 
+#[test]
+fn a_rule_says_to_whom_reviewers_may_delegate() {
+    for (said, domains) in [
+        ("", None),
+        ("delegate_to = []\n", None),
+        ("delegate_to = [\"Example.com\"]\n", Some(json!(["example.com"]))),
+    ] {
+        let rules = rules(&format!("[default]\n{said}{}", BOARD.trim_start_matches("[default]\n")));
+        let Ok(plan) = validated_by(&minimal(), &routing(), Some(&rules)) else {
+            panic!("the rules say who is asked")
+        };
+        let recorded = serde_json::to_value(&plan).expect("JSON");
+        assert_eq!(recorded["restrictions"].get("delegateTo"), domains.as_ref(), "{said}");
+    }
+}
+
 fn asking(fields: Value) -> Value {
     let mut submission = minimal();
     submission["fields"] = fields;

@@ -2,7 +2,7 @@
 
 use countersign_protos::{Verdict, names::COMMENT_MAX_CHARS, text};
 
-use super::WRONG_ANSWERS;
+use super::{WRONG_ANSWERS, delegated};
 use crate::problem::Problem;
 
 pub(crate) const NOT_RECORDED: &str = "Your decision was not recorded";
@@ -74,6 +74,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
         | Problem::InvalidRevision(_)
         | Problem::Mistaken(_) => of_versions(problem),
         Problem::WrongAnswers(_) => (NOT_RECORDED, WRONG_ANSWERS),
+        Problem::NotDelegated(_) => delegated::NOTHING_CHANGED,
         Problem::CrossSite => (
             "This decision was sent from another site",
             "A page of another site sent it, so it was not accepted. Nothing was recorded. To \

@@ -38,13 +38,14 @@ pub(crate) use self::{
 };
 use crate::{
     approval::{
-        Approval, Ballot, Claim, NotReassigned, NotReissued, Seat, Stage, Status, ToAsk, Whom,
+        Approval, Arranged, Ballot, Claim, Delegation, EmailAddress, NotReassigned, NotReissued,
+        Seat, SeatStatus, Stage, Status, ToAsk, Whom,
     },
     outcome,
     policy::Plan,
     recorded::{
-        Concluded, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest, Revising,
-        Sealed, Validated,
+        Concluded, Delegated, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest,
+        Revising, Sealed, Validated,
     },
 };
 
@@ -64,6 +65,9 @@ pub(crate) struct Case {
     /// How many votes [`Case::new_votes`] has returned.
     #[serde(skip)]
     votes_told: usize,
+    /// How many delegations [`Case::new_delegations`] has returned.
+    #[serde(skip)]
+    delegations_told: usize,
 }
 
 /// An approval whose submission can be decided.
@@ -227,6 +231,7 @@ impl Case {
         self.inbox.merge(newer.inbox);
         // The run before has told of them.
         self.new_votes();
+        self.new_delegations();
         if let Some(open) = &mut self.open {
             open.deliveries.resume();
             open.phase = open.pending();
@@ -373,6 +378,21 @@ impl Case {
         new
     }
 
+    /// The delegations that have been made since this was last asked, for the same: each as its stage's name, who asks,
+    /// by which link, and whom.
+    pub(crate) fn new_delegations(&mut self) -> Vec<[String; 4]> {
+        let Some(open) = &self.open else { return Vec::new() };
+        let all = open.approval.delegations().skip(self.delegations_told);
+        let new: Vec<_> = all
+            .map(|(stage, from, delegation)| {
+                let (link, to) = (delegation.link.clone(), delegation.to.to_string());
+                [stage.plan().name.clone(), from.reviewer.to_string(), link, to]
+            })
+            .collect();
+        self.delegations_told += new.len();
+        new
+    }
+
     /// By what a search finds the approval.
     pub(crate) fn search_attributes(&self) -> Vec<SearchAttributeUpdate> {
         self.open.as_ref().map(visibility::search_attributes).unwrap_or_default()
@@ -506,6 +526,9 @@ impl Open {
             version => format!(" (revision {version})"),
         };
         let summary = match &to_ask.whom {
+            Whom::Replacement(from, _) if self.is_delegating(to_ask.stage, from) => {
+                format!("Issue an approval link for {name}, since {from} delegates")
+            }
             Whom::Submitter => {
                 format!("Issue a link for {} to make changes", self.plan.submitter)
             }
@@ -523,7 +546,7 @@ impl Open {
         Some((summary, Issue { plan, first_run_id, to_ask, opened_at: now }))
     }
 
-    /// Returns the seats that others have taken, and an operator's signal that has become pointless
+    /// Returns the seats of those to tell that others have taken them, and a signal that has become pointless
     /// meanwhile, with the reason.
     fn ask(&mut self, issued: Issued) -> (Vec<Seat>, Option<(&'static str, String)>) {
         let Issued { opened_at, invited, due, submitter } = issued;
@@ -536,7 +559,7 @@ impl Open {
             }
             return (Vec::new(), None);
         }
-        let superseded = self.approval.ask(invited, due, opened_at);
+        let mut superseded = self.approval.ask(invited, due, opened_at);
         if let Some(link) = submitter {
             self.approval.ask_submitter(link, None, opened_at);
         }
@@ -547,6 +570,9 @@ impl Open {
         match whom {
             Whom::Level(_) | Whom::Submitter => (superseded, None),
             Whom::Replacement(from, to) => {
+                // They wanted it, and their page says so.
+                let delegated = stage.delegations();
+                superseded.retain(|seat| delegated.iter().all(|(from, ..)| from.link != seat.link));
                 let why = match stage.undecided().any(|seat| seat.reviewer == from) {
                     true => NotReassigned::AskedAlready,
                     false => NotReassigned::NotAsked,
@@ -610,7 +636,8 @@ impl Open {
             reviewer: seat.reviewer.clone(),
             on_behalf_of: seat.on_behalf_of.clone(),
             instead_of: seat.instead_of.clone(),
-            reassigned_by: self.approval.reassigned_by(seat).map(str::to_owned),
+            reassigned_by: reassigned_by(seat),
+            delegated: delegated(stage, seat),
             link: seat.link.clone(),
             asked_at: self.approval.asked_at(&seat.link),
             deadline: stage.deadline().map(to_message),
@@ -674,7 +701,7 @@ impl Open {
             Signal::Withdraw { .. } => return false,
             Signal::Revise { .. } => None,
             Signal::Decision(Ballot { claim: Claim::Reviewer(reviewer), .. }) => Some(reviewer),
-            Signal::Decision(Ballot { claim: Claim::Link(_), .. }) => None,
+            Signal::Decision(Ballot { claim: Claim::Link(_), .. }) | Signal::Delegate(_) => None,
             Signal::Reassign { from, .. } => Some(from),
             Signal::Remind { reviewer, .. } | Signal::Reissue { reviewer, .. } => reviewer.as_ref(),
         };
@@ -683,10 +710,28 @@ impl Open {
         replaces_soon || opens && !self.approval.is_final()
     }
 
+    /// Whether the one who is to be replaced next in this stage wants it.
+    fn is_delegating(&self, stage: usize, from: &EmailAddress) -> bool {
+        let delegations = self.approval.stages()[stage].delegations();
+        let mut waiting =
+            delegations.iter().filter(|(seat, ..)| seat.status != SeatStatus::Superseded);
+        waiting.any(|(seat, ..)| seat.reviewer == *from)
+    }
+
+    /// Takes a delegation. Returns whether it changes anything, or why it is ignored.
+    fn delegate(&mut self, delegation: Delegation, now: Timestamp) -> Result<bool, String> {
+        if self.approval.has_delegated(&delegation.link, &delegation.to) {
+            return Ok(false);
+        }
+        let delegated = self.approval.delegate(delegation, now);
+        delegated.map(|()| true).map_err(|why| why.to_string())
+    }
+
     /// Acts on a signal. Returns whether it changes anything, or why it is ignored.
     fn act(&mut self, signal: Signal, now: Timestamp) -> Result<bool, String> {
         match signal {
             Signal::Decision(ballot) => return self.vote(ballot, now),
+            Signal::Delegate(delegation) => return self.delegate(delegation, now),
             Signal::Reassign { from, to, identity } => {
                 let reassigned = self.approval.reassign(from, to, identity, now);
                 reassigned.map_err(|why| why.to_string())?;
@@ -705,6 +750,22 @@ impl Open {
         }
         Ok(true)
     }
+}
+
+/// The identity that the operator claims who had somebody asked in another's place.
+fn reassigned_by(seat: &Seat) -> Option<String> {
+    match seat.arranged.as_ref()? {
+        Arranged::Operator(identity) => Some(identity.clone()),
+        Arranged::Delegation { .. } => None,
+    }
+}
+
+/// What makes somebody's request that of a colleague, who had this seat.
+fn delegated(stage: &Stage, seat: &Seat) -> Option<Delegated> {
+    let Arranged::Delegation { delegation, .. } = seat.arranged.as_ref()? else { return None };
+    let from = stage.seats().iter().find(|from| from.link == delegation.link)?;
+    let Seat { round, on_behalf_of, instead_of, .. } = from.clone();
+    Some(Delegated { round, on_behalf_of, instead_of, delegation: delegation.clone() })
 }
 
 #[cfg(test)]
