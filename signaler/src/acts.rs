@@ -9,15 +9,13 @@ use tokio::time::sleep;
 use crate::{
     answer::{self, Answer, Reading, acted, acts, on_view, pending},
     approvals::{Approvals, Signal, SignalError},
+    decision::{RUNS, not_found},
     index::Run,
-    lookup::LookupError,
     problem::Problem,
     reply::answer_status,
     revision::{Deed, Mistake, Wish},
 };
 
-/// An act that finds its run closed goes to the next run, once.
-const RUNS: usize = 2;
 /// How long the workflow has to validate a revision, in pauses between queries, in milliseconds.
 const PAUSES: [u64; 7] = [5, 50, 150, 300, 600, 900, 1_500];
 
@@ -43,11 +41,7 @@ impl Approvals {
         nonce: &str,
     ) -> Result<(Effect, Reading), Problem> {
         for _ in 0..RUNS {
-            let (run, before) = self.find(link, hint).await.map_err(|error| match error {
-                LookupError::Gone => Problem::Gone,
-                LookupError::Newer => Problem::Newer,
-                LookupError::Unavailable => Problem::NothingRecorded,
-            })?;
+            let (run, before) = self.find(link, hint).await.map_err(not_found)?;
             let deed = match ready(&before, link, wish, nonce)? {
                 Ok(deed) => deed,
                 Err(effect) => return Ok((effect, before)),

@@ -8,7 +8,7 @@ use countersign_protos::{
     comment_hash, digest_of_version, names,
     payload::{self, Encoding, Payload, PayloadError},
     text,
-    v1::{ApprovalState, Decision, Reassignment, Status},
+    v1::{ApprovalState, Decision, Status},
 };
 use countersign_telemetry::traces::{self, SpanKind};
 use futures_util::TryStreamExt;
@@ -408,33 +408,6 @@ impl Approvals {
             name: verdict.terms().name,
             payload: payload::encode(&decision, Encoding::JsonPlain),
             request_id: link.request_id(&run.run_id, verdict, attempt),
-        };
-        self.signal(link, run, reviewer, signal).await
-    }
-
-    /// Sends that the reviewer wants this person to be asked in their place, for this reason. Repeating an attempt
-    /// records no second event.
-    pub(crate) async fn send_delegation(
-        &self,
-        link: &GenuineLink,
-        run: &Run,
-        reviewer: Option<&str>,
-        (to, reason): (&str, &str),
-        attempt: u32,
-    ) -> Result<(), SignalError> {
-        let reason = text::comment(reason);
-        let statement = Statement::Delegate { to, reason: &comment_hash(&reason) };
-        let delegation = Reassignment {
-            link: link.hash().as_str().to_owned(),
-            to: to.to_owned(),
-            proof: Some(link.prove(statement, Timestamp::now())),
-            reason,
-            ..Reassignment::default()
-        };
-        let signal = Signal {
-            name: names::SIGNAL_REASSIGN,
-            payload: payload::encode(&delegation, Encoding::JsonPlain),
-            request_id: link.delegation_request_id(&run.run_id, to, attempt),
         };
         self.signal(link, run, reviewer, signal).await
     }

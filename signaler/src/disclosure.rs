@@ -83,6 +83,9 @@ fn hide_comments(state: &mut ApprovalState, link: &LinkHash) {
     let others = reviewers.filter(|reviewer| reviewer.link != link.as_str());
     let votes = others.filter_map(|other| other.vote.as_mut());
     votes.filter(|vote| !was_there(vote)).for_each(clear);
+    let delegations = state.stages.iter_mut().flat_map(|stage| &mut stage.delegations);
+    let others = delegations.filter(|delegation| delegation.link != link.as_str());
+    others.for_each(|delegation| delegation.reason.clear());
     let asked = state.change_request.as_mut().and_then(|request| request.vote.as_mut());
     let earlier = state.earlier_versions.iter_mut().filter_map(|it| it.request.as_mut());
     asked.into_iter().chain(earlier).for_each(clear);

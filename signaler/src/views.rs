@@ -5,13 +5,14 @@ use countersign_protos::{
     Act, Terms, Verdict,
     answers::Answers,
     differences,
+    names::ACTION_DELEGATE,
     text::{self, clean, clean_line},
     v1::{Document, Item, ReviewerState, StageState, Status, Vote},
 };
 use url::Url;
 
 use crate::{
-    answer::{self, Answer, fields, is_offered, is_open, own_vote, pending},
+    answer::{self, Answer, fields, is_offered, is_open, is_possible, own_vote, pending},
     delegating::{Delegating, NotDelegated},
     form::{Filled, Unconfirmed},
     inputs::{self, Input, Shape as InputShape},
@@ -149,7 +150,8 @@ impl DelegateForm {
             refused: String::new(),
             field: "",
         };
-        (!domains.is_empty()).then_some(empty)
+        let can = is_possible(case.state, case.link, ACTION_DELEGATE);
+        (can && !domains.is_empty()).then_some(empty)
     }
 }
 
@@ -179,7 +181,8 @@ impl Asked {
 
 impl Form {
     fn new(case: Case<'_>, choice: Option<Verdict>) -> Self {
-        let buttons = answer::verdicts(case.state);
+        let mut buttons = answer::verdicts(case.state);
+        buttons.retain(|verdict| is_possible(case.state, case.link, verdict.terms().name));
         let mut needing = answer::comment_required(case.state);
         needing.retain(|verdict| buttons.contains(verdict));
         let inputs = inputs::empty(fields(case.state));

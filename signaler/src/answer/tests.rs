@@ -373,3 +373,25 @@ fn the_submitter_revises_while_nobody_has_voted_and_what_is_sent_back() {
     assert_eq!(acts(Answer::NoWorker, &unattended, &bob()), both);
     assert!(!is_offered(Answer::NoWorker, &unattended, &bob()));
 }
+
+#[test]
+fn what_the_workflow_says_is_possible_for_its_reader_is_offered_and_nothing_is_known_without_a_worker()
+ {
+    let can = |possible: Vec<Possible>| {
+        let link = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("an ID").hash();
+        let (reviewer, hash) = ("ann@example.com".to_owned(), link.as_str().to_owned());
+        let ann = ReviewerState { reviewer, link: hash, ..ReviewerState::default() };
+        let stages = vec![StageState { reviewers: vec![ann], ..StageState::default() }];
+        let state = ApprovalState { stages, possible, ..ApprovalState::default() };
+        is_possible(&state, &link, "approve")
+    };
+    let by = |action: &str, who: &str| Possible {
+        action: action.into(),
+        people: vec![who.into()],
+        operator: true,
+    };
+    assert!(can(vec![]));
+    assert!(can(vec![by("approve", "ann@example.com")]));
+    assert!(!can(vec![by("approve", "bob@example.com")]));
+    assert!(!can(vec![by("reject", "ann@example.com")]));
+}

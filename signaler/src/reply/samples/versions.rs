@@ -95,7 +95,27 @@ fn without_items(document: &mut Document) {
 
 /// Each with its name.
 pub(super) fn pages() -> Vec<(&'static str, Reply)> {
+    [reviewers_pages(), submitters_pages()].into_iter().flatten().collect()
+}
+
+fn reviewers_pages() -> Vec<(&'static str, Reply)> {
     use Verdict::{Approve, RequestChanges};
+    let outdated = || Reading::Outdated(Happening::revised().0);
+    let last = Happening::revised().but(|state| state.version = countersign_protos::MAX_REVISIONS);
+    vec![
+        ("open-revised", Happening::revised().viewed()),
+        ("open-last-version", last.viewed()),
+        ("sent-back", Happening::sent_back(BOB).viewed()),
+        ("sent-back-own", Happening::sent_back(ANN).viewed()),
+        ("pressed-changes", Happening::sent_back(ANN).pressed(RequestChanges)),
+        ("pressed-paused", followed(Answer::Paused, Happening::sent_back(BOB).current(), Approve)),
+        ("revised-since", formerly(Former::Reviewer, None)),
+        ("pressed-revised-since", formerly(Former::Reviewer, Some(Approve))),
+        ("outdated", said(Answer::Outdated, outdated(), None)),
+    ]
+}
+
+fn submitters_pages() -> Vec<(&'static str, Reply)> {
     let confirming = || Happening::of(without_items).but(|state| state.confirm = true);
     let mut before = submission();
     without_items(before.document.get_or_insert_default());
@@ -112,25 +132,14 @@ pub(super) fn pages() -> Vec<(&'static str, Reply)> {
     ];
     let whole = "somebody has voted on it; a reviewer can request changes".to_owned();
     let refused = vec![Mistake::Refused(Place::Whole, whole)];
-    let outdated = || Reading::Outdated(Happening::revised().0);
-    let last = Happening::revised().but(|state| state.version = countersign_protos::MAX_REVISIONS);
     let no_worker = || {
         let alone = Happening::of(without_items).alone().to_submitter();
         Reading::NoWorker(alone.but(|state| state.stages.clear()).0)
     };
     let stored =
         Said::Done { answer: Answer::Accepted, act: Act::Withdraw, receipt: String::new() };
-    let voted = Happening::asked().vote(BOB, Approve, "").to_submitter();
+    let voted = Happening::asked().vote(BOB, Verdict::Approve, "").to_submitter();
     vec![
-        ("open-revised", Happening::revised().viewed()),
-        ("open-last-version", last.viewed()),
-        ("sent-back", Happening::sent_back(BOB).viewed()),
-        ("sent-back-own", Happening::sent_back(ANN).viewed()),
-        ("pressed-changes", Happening::sent_back(ANN).pressed(RequestChanges)),
-        ("pressed-paused", followed(Answer::Paused, Happening::sent_back(BOB).current(), Approve)),
-        ("revised-since", formerly(Former::Reviewer, None)),
-        ("pressed-revised-since", formerly(Former::Reviewer, Some(Approve))),
-        ("outdated", said(Answer::Outdated, outdated(), None)),
         ("submitter-open", Happening::of(without_items).to_submitter().viewed()),
         ("submitter-voted", voted.viewed()),
         ("submitter-to-revise", Happening::sent_back(BOB).to_submitter().viewed()),
