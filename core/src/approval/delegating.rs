@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     Approval, Arranged, Claim, Delegation, EmailAddress, Entry, NotDelegated, NotReassigned, Seat,
-    Stage, stage::Replacement,
+    Stage, replacement::Replacement,
 };
 
 impl Approval {

@@ -10,8 +10,10 @@ mod delegating;
 mod delegation;
 mod email;
 mod journal;
+mod possible;
 mod quorum;
 mod reason;
+mod replacement;
 mod restrictions;
 mod stage;
 mod submitter;
@@ -28,17 +30,19 @@ use serde::{Deserialize, Serialize};
 pub use delegation::{Delegation, NotDelegated};
 pub use email::{EmailAddress, NotAnEmailAddress};
 pub use journal::Entry;
+pub use possible::Possible;
 pub use quorum::{NotAQuorum, Quorum, Verdict};
 pub use reason::Reason;
+pub use replacement::Arranged;
 pub use restrictions::{Operators, Restrictions};
 pub use stage::{
-    Arranged, By, Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage,
-    StagePlan, Vote, Whom,
+    By, Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage, StagePlan,
+    Vote, Whom,
 };
 pub use submitter::{NotRevised, NotWithdrawn, Reviser, Signed, SubmitterLink};
 pub use superseded::Superseded;
 
-use self::stage::Replacement;
+use self::replacement::Replacement;
 use crate::limits::MAX_SEATS;
 
 /// One submission on its way through its stages.

@@ -9,7 +9,7 @@ use countersign_protos::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Ballot, Claim, Delegation, EmailAddress, Quorum, Verdict};
+use super::{Arranged, Ballot, Claim, EmailAddress, Quorum, Verdict, replacement::Replacement};
 
 /// A stage as it was planned. Deadlines are set when a level is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,34 +100,6 @@ pub struct Stage {
     changes_due: Option<Timestamp>,
     /// When the last deadline passed without a decision, or that of the changes without a revision.
     timed_out: Option<Timestamp>,
-}
-
-/// A reviewer who has to be replaced, and by whom; by themselves where they get a new link.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Replacement {
-    pub(super) from: EmailAddress,
-    pub(super) to: EmailAddress,
-    /// `None` for a new link.
-    pub(super) by: Option<Arranged>,
-}
-
-impl Replacement {
-    pub(super) fn by_new_link(reviewer: EmailAddress) -> Self {
-        Self { from: reviewer.clone(), to: reviewer, by: None }
-    }
-
-    fn is_delegated(&self) -> bool {
-        matches!(self.by, Some(Arranged::Delegation { .. }))
-    }
-}
-
-/// Who has had somebody asked in another's place.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Arranged {
-    /// An operator who claims this identity.
-    Operator(String),
-    /// The one who is replaced.
-    Delegation { delegation: Delegation, at: Timestamp },
 }
 
 /// A reviewer who was asked in a stage.
