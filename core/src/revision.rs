@@ -15,7 +15,7 @@ use crate::{
     leaves::Leaves,
     outcome::{BY_LINK, BY_OPERATOR, vote_message},
     policy::{Plan, Policy},
-    validation::{Routing, validate},
+    validation::{Routing, carried, validate},
 };
 
 /// A revision as it came.
@@ -56,7 +56,9 @@ pub fn revise(
     }
     let mut earlier = plan.earlier.clone();
     earlier.push(record(plan, approval, by, at));
-    Ok(revised.revising(earlier, plan.submission.clone()))
+    let revised = revised.revising(earlier, plan.submission.clone());
+    carried(&revised).map_err(|too_large| vec![too_large])?;
+    Ok(revised)
 }
 
 const SUBMITTER_STAYS: &str = "must stay as it is: a revision has the same submitter";

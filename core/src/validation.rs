@@ -186,16 +186,8 @@ impl Checks {
 
     /// Reports a submission that is too large to be sent to as many people.
     fn carried(&mut self, plan: &Plan) {
-        let size = serde_json::to_vec(&plan.submission).map_or(0, |json| json.len());
-        let people = plan.stages.iter().flat_map(PlannedStage::everybody).count();
-        let carried = size * (people + 1);
-        if carried > MAX_CARRIED_BYTES {
-            let message = format!(
-                "is too large: the submission has {size} bytes and is carried once for each of \
-                 {people} people and once more, {carried} bytes in all; at most {MAX_CARRIED_BYTES} \
-                 fit. Shorten it, attach long texts, or ask fewer people"
-            );
-            self.report("$.document", message);
+        if let Err(too_large) = carried(plan) {
+            self.report(&too_large.path, too_large.message);
         }
     }
 
@@ -482,6 +474,28 @@ impl Checks {
             self.report(path, format!("has {chars} characters; at most {max_chars} are accepted"));
         }
     }
+}
+
+/// Whether a plan's submission, with the one that it revises, can be sent to as many people.
+///
+/// # Errors
+/// That it is too large.
+pub(crate) fn carried(plan: &Plan) -> Result<(), Problem> {
+    let size = |it: &Submission| serde_json::to_vec(it).map_or(0, |json| json.len());
+    let earlier = plan.previous.as_ref().map_or(0, size);
+    let size = size(&plan.submission) + earlier;
+    let with = if earlier == 0 { "" } else { " with the version before" };
+    let people = plan.stages.iter().flat_map(PlannedStage::everybody).count();
+    let carried = size * (people + 1);
+    if carried <= MAX_CARRIED_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "is too large: the submission{with} has {size} bytes and is carried once for each of {people} \
+         people and once more, {carried} bytes in all; at most {MAX_CARRIED_BYTES} fit. Shorten it, \
+         attach long texts, or ask fewer people"
+    );
+    Err(problem("$.document", message))
 }
 
 /// Trims strings of one line, which exports leave padded. The submission's ID is somebody's key and

@@ -187,6 +187,7 @@ impl Differences {
         let [one, two] = both.map(|field| field.cloned().unwrap_or_default());
         let before = [&one.choices, &one.required_for].map(|all| listed(all));
         let after = [&two.choices, &two.required_for].map(|all| listed(all));
+        let [was_rules, is_rules] = [&one, &two].map(|it| if it.from_rule { "yes" } else { "" });
         self.texts(
             path,
             &[
@@ -195,6 +196,7 @@ impl Differences {
                 ("type", &format!("{label}, type"), [&one.r#type, &two.r#type]),
                 ("choices", &format!("{label}, choices"), [&before[0], &after[0]]),
                 ("requiredFor", &format!("{label}, required for"), [&before[1], &after[1]]),
+                ("fromRule", &format!("{label}, from the rule"), [was_rules, is_rules]),
             ],
         );
     }

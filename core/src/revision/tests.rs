@@ -355,6 +355,26 @@ fn a_withdrawal_by_link_is_signed_and_no_operators() {
     );
 }
 
+#[test]
+fn both_versions_together_have_to_fit_into_the_mails_inputs() {
+    let details = |text: &str| {
+        let mut submission = submission("Laptops");
+        let detail =
+            countersign_protos::v1::Detail { label: "x".into(), value: text.repeat(9_000) };
+        submission.document.as_mut().expect("there").details = vec![detail; 20];
+        let stage = &mut submission.approval.as_mut().expect("there").stages[0];
+        stage.reviewers = (0..8).map(|i| format!("r{i}@example.com")).collect();
+        submission
+    };
+    let plan = validate(details("a"), vec![], &Routing::default(), None, at(0));
+    let first = Version::new(plan.expect("it fits alone"), 0);
+    let refused = first.revise(details("b"), operator(), 1).expect_err("too large");
+    assert!(
+        refused[0].starts_with("$.document: is too large: the submission with the version before")
+    );
+    assert!(first.revise(submission("Laptops"), operator(), 1).is_ok());
+}
+
 /// Whose vote asks for changes stands in it, signed.
 #[test]
 fn the_request_for_changes_is_kept_with_its_proof() {

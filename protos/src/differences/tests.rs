@@ -44,10 +44,11 @@ prop_compose! {
 
 prop_compose! {
     fn fields()(
-        texts in [text(), text(), text()], choices in vec(text(), 0..3), required_for in vec(text(), 0..3)
+        texts in [text(), text(), text()], choices in vec(text(), 0..3), required_for in vec(text(), 0..3),
+        from_rule in any::<bool>()
     ) -> Field {
         let [name, label, kind] = texts;
-        Field { name, label, r#type: kind, choices, required_for }
+        Field { name, label, r#type: kind, choices, required_for, from_rule }
     }
 }
 
@@ -99,7 +100,7 @@ fn one<T>(all: &mut [T], i: usize) -> Option<&mut T> {
 }
 
 /// Where each text of a submission is; `#` stands for a position in a list.
-const TEXTS: [Change; 27] = [
+const TEXTS: [Change; 28] = [
     ("$.submissionId", |it, _| Some(&mut it.submission_id)),
     ("$.submissionType", |it, _| Some(&mut it.submission_type)),
     ("$.submitter.name", |it, _| Some(&mut it.submitter.as_mut()?.name)),
@@ -131,6 +132,7 @@ const TEXTS: [Change; 27] = [
     ("$.fields[#].choices", |it, i| one(&mut one(&mut it.fields, i)?.choices, i)),
     ("$.fields[#].requiredFor", |it, i| one(&mut one(&mut it.fields, i)?.required_for, i)),
     ("$.document.action.arguments", |_, _| None),
+    ("$.fields[#].fromRule", |_, _| None),
 ];
 
 /// A place in any list.
