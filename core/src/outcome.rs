@@ -321,6 +321,7 @@ fn stage_outcome(approval: &Approval, stage: &Stage) -> v1::StageOutcome {
         status: stage_status(approval, stage).into(),
         decisions: votes.iter().map(|(seat, vote)| vote_message(seat, vote)).collect(),
         undecided: silent.map(|seat| seat.reviewer.to_string()).collect(),
+        ..Default::default()
     }
 }
 
