@@ -1,6 +1,7 @@
 //! What holds of an approval for every sequence of events.
 
 mod alphabet;
+mod states;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

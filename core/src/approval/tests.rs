@@ -1,7 +1,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::testing::{address, addresses};
+use crate::{
+    outcome::{Reason, Superseded},
+    testing::{address, addresses},
+};
 use Verdict::{Approve, Reject};
 
 fn at(seconds: i64) -> Timestamp {
