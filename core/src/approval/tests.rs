@@ -1,3 +1,4 @@
+use countersign_protos::answers::{self, Answers};
 use serde_json::json;
 
 use super::*;

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     approval::{
-        Ballot, Due, Invited, Level, OnDeadline, Operators, Quorum, Receipt, Restrictions,
-        StagePlan, Superseded, Whom,
+        Ballot, Due, EmailAddress, Invited, Level, OnDeadline, Operators, Quorum, Receipt,
+        Restrictions, StagePlan, Whom,
     },
+    outcome::Superseded,
     testing::{address, addresses},
 };
 
