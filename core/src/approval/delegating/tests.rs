@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     approval::{
-        Ballot, Due, EmailAddress, Invited, Level, OnDeadline, Operators, Quorum, Receipt,
-        Restrictions, StagePlan, Whom,
+        Ballot, Due, Invited, Level, OnDeadline, Operators, Quorum, Receipt, Restrictions,
+        StagePlan, Whom,
     },
     outcome::Superseded,
     testing::{address, addresses},
