@@ -862,7 +862,7 @@ fn where_there_are_rules_operators_do_what_these_allow_and_otherwise_everything(
                    may_withdraw = false\n";
     let domains = ["example.com", "xn--mnchen-3ya.de"].map(str::to_owned).into();
     let expected =
-        Operators { may_decide: true, may_reassign_to: Some(domains), may_withdraw: false };
+        Operators { may_decide: true, may_reassign_to: Some(domains), may_withdraw: false, may_revise: false };
     assert_eq!(operators(allowed), expected);
 }
 
