@@ -131,6 +131,14 @@ pub(crate) fn delegation_by<'a>(stage: &'a StageState, link: &str) -> Option<&'a
     stage.delegations.iter().find(|one| one.link == link && !link.is_empty())
 }
 
+/// Whether the reviewer to whom `link` was issued can do this now. Without a worker nothing is known against it.
+pub(crate) fn is_possible(state: &ApprovalState, link: &LinkHash, action: &str) -> bool {
+    let own = reviewer_by_link(state, link).map(|(_, one)| &one.reviewer);
+    let known = state.possible.iter().find(|possible| possible.action == action);
+    let can = own.zip(known).is_some_and(|(own, known)| known.people.contains(own));
+    state.possible.is_empty() || can
+}
+
 /// The vote of the reviewer to whom `link` was issued.
 pub(crate) fn own_vote<'a>(state: &'a ApprovalState, link: &LinkHash) -> Option<&'a Vote> {
     reviewer_by_link(state, link).and_then(|(_, reviewer)| reviewer.vote.as_ref())

@@ -1,7 +1,5 @@
 //! Answers as JSON.
 
-use std::borrow::Cow;
-
 use countersign_protos::v1::ApprovalState;
 use serde::Serialize;
 

@@ -136,7 +136,8 @@ impl Reply {
             }
             Reply::NotDelegated { why, filled, .. } => {
                 let problem = Problem::NotDelegated(why.clone());
-                respond_problem(&problem, &filled.reason, site, accept)
+                let written = Filled { comment: filled.reason.clone(), ..Filled::default() };
+                respond_problem(&problem, &written, site, accept)
             }
             Reply::Refused { problem, filled, reading, link } if accept == Accept::Html => {
                 let answer = on_view(reading, link);

@@ -4,13 +4,14 @@ use askama::Template;
 use countersign_protos::{
     Terms, Verdict,
     answers::Answers,
+    names::ACTION_DELEGATE,
     text::{self, clean, clean_line},
     v1::{Document, Item, ReviewerState, StageState, Status, Vote},
 };
 use url::Url;
 
 use crate::{
-    answer::{Answer, fields, is_offered, is_open, own_vote, pending},
+    answer::{Answer, fields, is_offered, is_open, is_possible, own_vote, pending},
     delegating::{Delegating, NotDelegated},
     form::{Filled, Unconfirmed},
     inputs::{self, Input, Shape as InputShape},
@@ -100,7 +101,7 @@ struct Reviewer {
 const OFFERED: [Verdict; 2] = [Verdict::Approve, Verdict::Reject];
 
 struct Form {
-    buttons: [Terms; OFFERED.len()],
+    buttons: Vec<Terms>,
     /// The verdict of the mailed link. It gives no button more weight.
     chosen: Option<Terms>,
     /// The button that was pressed, where the form is refused.
@@ -142,7 +143,8 @@ impl DelegateForm {
             refused: String::new(),
             field: "",
         };
-        (!domains.is_empty()).then_some(empty)
+        let can = is_possible(case.state, case.link, ACTION_DELEGATE);
+        (can && !domains.is_empty()).then_some(empty)
     }
 }
 
@@ -151,12 +153,13 @@ impl Form {
         let required = &case.state.comment_required;
         let required = |verdict: &Verdict| required.contains(&i32::from(*verdict));
         let comment_required: Vec<_> = Verdict::ALL.into_iter().filter(required).collect();
+        let can = |button: &Terms| is_possible(case.state, case.link, button.name);
         let inputs = inputs::empty(fields(case.state));
         let sets = inputs.iter().map(|input| &input.required_for).chain([&comment_required]);
         let asked_for = sets.rev().find(|set| !set.is_empty()).cloned().unwrap_or_default();
         Form {
             inputs,
-            buttons: OFFERED.map(Verdict::terms),
+            buttons: OFFERED.map(Verdict::terms).into_iter().filter(can).collect(),
             chosen: choice.map(Verdict::terms),
             pressed: None,
             refused: String::new(),

@@ -103,9 +103,9 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
             unchanged(case),
         ]),
         Answer::Superseded => match reviewer_by_link(case.state, case.link) {
-            Some(_) => join([superseded(case), unchanged(case)]),
+            Some(_) => join([delegated::superseded(case), unchanged(case)]),
             // A worker may still ignore what has replaced the link.
-            None => superseded(case),
+            None => delegated::superseded(case),
         },
         Answer::Delegated | Answer::DelegationStored => delegated::explanation(case),
         Answer::Uncommented => case.pressed.map(comment_missing).unwrap_or_default().to_owned(),
@@ -148,26 +148,6 @@ fn unchanged(case: Case<'_>) -> String {
         }
         _ => format!("You pressed {button}; nothing was changed."),
     }
-}
-
-fn superseded(case: Case<'_>) -> String {
-    if let Some(said) = delegated::by_reader(case) {
-        return said;
-    }
-    let why = match reviewer_by_link(case.state, case.link) {
-        Some((_, reviewer)) if reviewer.reissued => {
-            "A new link was mailed to you, which replaces this one: please use that mail."
-        }
-        Some(_) => {
-            "The request continues, but others were asked in your place. There is nothing to do \
-             here."
-        }
-        None => {
-            "The request continues, but others were asked in your place, or a newer mail with \
-             other links was sent to you. There is nothing to do here."
-        }
-    };
-    why.to_owned()
 }
 
 /// How many have to approve; empty if only one reviewer is asked.

@@ -1,6 +1,8 @@
 //! What holds of an approval and all of its versions, for every sequence of all there is to do: with genuine links,
 //! proofs and plans, and with resets.
 
+mod possible;
+
 use std::collections::BTreeSet;
 
 use countersign_protos::{
@@ -497,6 +499,7 @@ proptest! {
             after.check_versions();
         });
         world.check_recomputed();
+        world.check_possible();
         let Version { plan, approval } = world.current();
         let outcome = outcome(plan, approval, CHAIN);
         prop_assert_eq!(&outcome.digest, &plan.digest);

@@ -24,7 +24,7 @@ enum To {
     Both,
 }
 
-const ANSWERS: [Answer; 20] = [
+const ANSWERS: [Answer; 21] = [
     Answer::Open,
     Answer::NoWorker,
     Answer::Voted,
@@ -38,6 +38,7 @@ const ANSWERS: [Answer; 20] = [
     Answer::DelegationStored,
     Answer::Unconfirmed,
     Answer::Uncommented,
+    Answer::Unanswered,
     Answer::Recorded,
     Answer::AlreadyRecorded,
     Answer::OtherVerdict,
@@ -63,9 +64,11 @@ fn to(answer: Answer) -> To {
         | Answer::Superseded
         | Answer::Delegated
         | Answer::Sealing => To::Both,
-        Answer::Accepted | Answer::DelegationStored | Answer::Unconfirmed | Answer::Uncommented => {
-            To::Press
-        }
+        Answer::Accepted
+        | Answer::DelegationStored
+        | Answer::Unconfirmed
+        | Answer::Uncommented
+        | Answer::Unanswered => To::Press,
     }
 }
 
@@ -79,6 +82,7 @@ fn problems() -> Vec<Problem> {
         Problem::CommentTooLong,
         Problem::CommentMissing(Verdict::Reject),
         Problem::NotDelegated(NotDelegated::ReasonMissing),
+        Problem::WrongAnswers(Vec::new()),
         Problem::CrossSite,
         Problem::NotAForm,
         Problem::BodyTooLarge,
@@ -106,6 +110,7 @@ fn of_approvals(problem: &Problem) -> Option<To> {
         | Problem::CommentTooLong
         | Problem::CommentMissing(_)
         | Problem::NotDelegated(_)
+        | Problem::WrongAnswers(_)
         | Problem::CrossSite
         | Problem::NotAForm
         | Problem::BodyTooLarge

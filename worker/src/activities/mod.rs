@@ -1,6 +1,7 @@
 //! Activities: each converts, makes one call, and maps the error.
 
 pub(crate) mod attempts;
+mod delegations;
 mod operators;
 pub(crate) mod start_workflow;
 pub(crate) mod webhook;
@@ -44,8 +45,8 @@ use crate::{
     payload::from_temporal,
     policy::{Plan, Policy, schedule},
     recorded::{
-        About, Concluded, Delegated, Delivery, EarlierRequest, Evidence, Issue, Issued, Notice,
-        RefusedSince, ReviewRequest, Revising, Sealed, StartFollowUp, StartWorkflow, Validated,
+        About, Concluded, Delivery, EarlierRequest, Evidence, Issue, Issued, Notice, RefusedSince,
+        ReviewRequest, Revising, Sealed, StartFollowUp, StartWorkflow, Validated,
     },
     revision::{self, Revision},
     validation::{Routing, validate},
@@ -202,7 +203,7 @@ impl Countersign {
             let to = request.on_behalf_of.as_ref().unwrap_or(&request.reviewer);
             match &request.delegated {
                 Some(delegated) => {
-                    check_delegation(leaves, request.stage, (from, to), delegated)?;
+                    delegations::check_delegation(leaves, request.stage, (from, to), delegated)?;
                 }
                 None => {
                     // The caller may leave out who wanted it: somebody must have, all the same.
@@ -345,32 +346,6 @@ fn concerns(recipient: &EmailAddress, people: &[&str]) -> Result<(), ActivityErr
     match people.any(|person| person.as_str() == recipient.as_str()) {
         true => Ok(()),
         false => Err(refusal(NOT_GENUINE, "this notice does not concern the recipient")),
-    }
-}
-
-/// Checks that the holder of a seat's link wanted this person asked, whom the plan lets them name. Mail goes to this
-/// very address.
-fn check_delegation(
-    leaves: Leaves<'_>,
-    stage: u32,
-    (from, to): (&EmailAddress, &EmailAddress),
-    delegated: &Delegated,
-) -> Result<(), ActivityError> {
-    let Delegated { round, on_behalf_of, instead_of, delegation } = delegated;
-    let link = leaves.link(SeatOf {
-        stage: stage as usize,
-        round: *round,
-        reviewer: from,
-        on_behalf_of: on_behalf_of.as_ref(),
-        instead_of: instead_of.as_ref(),
-    });
-    let is_theirs = delegation.link == link.hash().as_str()
-        && delegation.to.as_str() == to.as_str()
-        && leaves.plan.restrictions.may_delegate_to(to)
-        && delegation.is_proven(&link.public_key());
-    match is_theirs {
-        true => Ok(()),
-        false => Err(refusal(NOT_GENUINE, format!("{from} has not delegated to {to}"))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The state of one approval in its workflow. Deterministic, and without I/O: [`Case::handle`] takes
 //! what has happened, [`Case::next`] says what to do.
 
+mod delegations;
 mod deliveries;
 mod ending;
 mod evidence;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use temporalio_common::search_attributes::SearchAttributeUpdate;
 
 use self::{
+    delegations::{delegated, reassigned_by},
     deliveries::Deliveries,
     ending::{Ending, Progress},
     evidence::Left,
@@ -38,14 +40,13 @@ pub(crate) use self::{
 };
 use crate::{
     approval::{
-        Approval, Arranged, Ballot, Claim, Delegation, EmailAddress, NotReassigned, NotReissued,
-        Seat, SeatStatus, Stage, Status, ToAsk, Whom,
+        Approval, Ballot, Claim, NotReassigned, NotReissued, Seat, Stage, Status, ToAsk, Whom,
     },
     outcome,
     policy::Plan,
     recorded::{
-        Concluded, Delegated, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest,
-        Revising, Sealed, Validated,
+        Concluded, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest, Revising,
+        Sealed, Validated,
     },
 };
 
@@ -378,21 +379,6 @@ impl Case {
         new
     }
 
-    /// The delegations that have been made since this was last asked, for the same: each as its stage's name, who asks,
-    /// by which link, and whom.
-    pub(crate) fn new_delegations(&mut self) -> Vec<[String; 4]> {
-        let Some(open) = &self.open else { return Vec::new() };
-        let all = open.approval.delegations().skip(self.delegations_told);
-        let new: Vec<_> = all
-            .map(|(stage, from, delegation)| {
-                let (link, to) = (delegation.link.clone(), delegation.to.to_string());
-                [stage.plan().name.clone(), from.reviewer.to_string(), link, to]
-            })
-            .collect();
-        self.delegations_told += new.len();
-        new
-    }
-
     /// By what a search finds the approval.
     pub(crate) fn search_attributes(&self) -> Vec<SearchAttributeUpdate> {
         self.open.as_ref().map(visibility::search_attributes).unwrap_or_default()
@@ -710,23 +696,6 @@ impl Open {
         replaces_soon || opens && !self.approval.is_final()
     }
 
-    /// Whether the one who is to be replaced next in this stage wants it.
-    fn is_delegating(&self, stage: usize, from: &EmailAddress) -> bool {
-        let delegations = self.approval.stages()[stage].delegations();
-        let mut waiting =
-            delegations.iter().filter(|(seat, ..)| seat.status != SeatStatus::Superseded);
-        waiting.any(|(seat, ..)| seat.reviewer == *from)
-    }
-
-    /// Takes a delegation. Returns whether it changes anything, or why it is ignored.
-    fn delegate(&mut self, delegation: Delegation, now: Timestamp) -> Result<bool, String> {
-        if self.approval.has_delegated(&delegation.link, &delegation.to) {
-            return Ok(false);
-        }
-        let delegated = self.approval.delegate(delegation, now);
-        delegated.map(|()| true).map_err(|why| why.to_string())
-    }
-
     /// Acts on a signal. Returns whether it changes anything, or why it is ignored.
     fn act(&mut self, signal: Signal, now: Timestamp) -> Result<bool, String> {
         match signal {
@@ -750,22 +719,6 @@ impl Open {
         }
         Ok(true)
     }
-}
-
-/// The identity that the operator claims who had somebody asked in another's place.
-fn reassigned_by(seat: &Seat) -> Option<String> {
-    match seat.arranged.as_ref()? {
-        Arranged::Operator(identity) => Some(identity.clone()),
-        Arranged::Delegation { .. } => None,
-    }
-}
-
-/// What makes somebody's request that of a colleague, who had this seat.
-fn delegated(stage: &Stage, seat: &Seat) -> Option<Delegated> {
-    let Arranged::Delegation { delegation, .. } = seat.arranged.as_ref()? else { return None };
-    let from = stage.seats().iter().find(|from| from.link == delegation.link)?;
-    let Seat { round, on_behalf_of, instead_of, .. } = from.clone();
-    Some(Delegated { round, on_behalf_of, instead_of, delegation: delegation.clone() })
 }
 
 #[cfg(test)]
