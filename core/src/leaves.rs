@@ -10,8 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     approval::{
-        Approval, Ballot, EmailAddress, Entry, Invited, Quorum, RuleDecision, SubmitterLink, ToAsk,
-        Whom,
+        Approval, EmailAddress, Entry, Invited, Quorum, RuleDecision, SubmitterLink, ToAsk, Whom,
     },
     policy::{self, Invitee, Plan, Policy},
 };
@@ -70,10 +69,15 @@ pub fn replay(
     repeat(plan, began, journal, |_, _| true)
 }
 
-/// Whether comments or answers were left out of it. An outcome is concluded from all of them.
+/// Whether comments, answers or reasons were left out of it. An outcome is concluded from all of them.
 pub fn is_brief(journal: &[Entry]) -> bool {
-    let is_brief = |ballot: &Ballot| ballot.left_out.is_some() || ballot.answers_left_out.is_some();
-    journal.iter().any(|entry| matches!(entry, Entry::Voted { ballot, .. } if is_brief(ballot)))
+    journal.iter().any(|entry| match entry {
+        Entry::Voted { ballot, .. } => {
+            ballot.left_out.is_some() || ballot.answers_left_out.is_some()
+        }
+        Entry::Delegated { delegation, .. } => delegation.left_out.is_some(),
+        _ => false,
+    })
 }
 
 fn repeat(
@@ -172,8 +176,10 @@ impl Leaves<'_> {
                 approval.to_ask().is_some_and(|to_ask| self.issued(&to_ask, invited, *at))
             }
             Entry::SubmitterAsked { link, .. } => *link == self.recorded_submitters_link(),
-            // A vote without a proof counts as an operator's, and everything else only stops.
+            // A vote without a proof counts as an operator's, a delegation without one never happens, and everything
+            // else only stops.
             Entry::Voted { .. }
+            | Entry::Delegated { .. }
             | Entry::Reassigned { .. }
             | Entry::Reminded { .. }
             | Entry::Reissued { .. }

@@ -1,5 +1,10 @@
 //! What was decided, as messages and in words: made from a plan and its approval.
 
+mod possible;
+mod queries;
+mod reason;
+mod superseded;
+
 use countersign_protos::{
     Chain, Claims, execution_key, names,
     text::{self, to_message},
@@ -9,12 +14,16 @@ use jiff::Timestamp;
 
 use crate::{
     approval::{
-        Approval, Basis, By, ChangeRequest, EmailAddress, End, Entry, OnDeadline, Reason, Seat,
+        Approval, Basis, By, ChangeRequest, Delegation, EmailAddress, End, Entry, OnDeadline, Seat,
         SeatStatus, Signed, Stage, Status, Verdict, Vote,
     },
     limits::MAX_NAME_BYTES,
     policy::{FollowUp, Plan},
 };
+
+pub use possible::Possible;
+pub use reason::Reason;
+pub use superseded::Superseded;
 
 /// How many hexadecimal digits of the execution key tell apart approvals of the same workflow ID.
 const ID_KEY_CHARS: usize = 8;
@@ -144,7 +153,9 @@ fn basis(approval: &Approval) -> &'static str {
 fn operator_had_a_part(approval: &Approval) -> bool {
     let seats = approval.stages().iter().flat_map(Stage::seats);
     let mut votes = seats.filter_map(|seat| Some((seat, seat.vote.as_ref()?)));
-    votes.any(|(seat, vote)| seat.instead_of.is_some() || matches!(vote.by, By::Operator(_)))
+    votes.any(|(seat, vote)| {
+        approval.is_chosen_by_operator(seat) || matches!(vote.by, By::Operator(_))
+    })
 }
 
 /// How the submitter withdrew it, if they did so by their link.
@@ -197,6 +208,7 @@ pub fn operator_actions(plan: &Plan, approval: &Approval) -> Vec<v1::OperatorAct
         | Entry::SubmitterAsked { .. }
         | Entry::Asked { .. }
         | Entry::Voted { .. }
+        | Entry::Delegated { .. }
         | Entry::Reached { .. }
         | Entry::TimePassed { .. } => None,
     });
@@ -321,8 +333,22 @@ fn stage_outcome(approval: &Approval, stage: &Stage) -> v1::StageOutcome {
         status: stage_status(approval, stage).into(),
         decisions: votes.iter().map(|(seat, vote)| vote_message(seat, vote)).collect(),
         undecided: silent.map(|seat| seat.reviewer.to_string()).collect(),
-        ..Default::default()
+        delegations: delegations(stage),
     }
+}
+
+/// Who has had others asked in their place, in order.
+pub fn delegations(stage: &Stage) -> Vec<v1::Delegation> {
+    let delegations = stage.delegations().into_iter();
+    let message = |(from, delegation, at): (&Seat, &Delegation, Timestamp)| v1::Delegation {
+        reviewer: from.reviewer.to_string(),
+        to: delegation.to.to_string(),
+        reason: delegation.reason.clone(),
+        at: Some(to_message(at)),
+        link: delegation.link.clone(),
+        proof: Some(delegation.proof.clone()),
+    };
+    delegations.map(message).collect()
 }
 
 pub fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {

@@ -153,6 +153,7 @@ impl Checks {
             plan.follow_ups.clone_from(&routed.rule.follow_ups);
             plan.confirm = routed.rule.confirm;
             plan.restrictions.comment_required.clone_from(&routed.rule.comment_required);
+            plan.restrictions.delegate_to.clone_from(&routed.rule.delegate_to);
             plan.changes_within = routed.rule.changes_within;
             plan.submitter_link = routed.rule.submitter_link;
             match routed.fields {

@@ -170,6 +170,14 @@ impl GenuineLink {
         format!("countersign-{}", CROCKFORD.encode(id).to_ascii_lowercase())
     }
 
+    /// The same for a delegation to this address.
+    pub fn delegation_request_id(&self, run_id: &str, to: &str, attempt: u32) -> String {
+        let parts =
+            [self.hash.0.as_bytes(), to.as_bytes(), &attempt.to_be_bytes(), run_id.as_bytes()];
+        let id = &self.key.mac("delegation request", &parts)[..REQUEST_LEN];
+        format!("countersign-{}", CROCKFORD.encode(id).to_ascii_lowercase())
+    }
+
     /// The bytes from which the key pair of this link's votes is derived.
     pub(crate) fn secret(&self) -> &[u8] {
         &self.id.0
@@ -437,12 +445,15 @@ mod tests {
             ann.request_id("run", Approve, 1),
             ann.request_id("other", Approve, 0),
             link(&keys(KEY_A), "bob@example.com").request_id("run", Approve, 0),
+            ann.delegation_request_id("run", "cy@example.com", 0),
+            ann.delegation_request_id("run", "dee@example.com", 0),
+            ann.delegation_request_id("run", "cy@example.com", 1),
             // The same hash under another key.
             GenuineLink { key: keys(KEY_B).first().clone(), ..ann.clone() }
                 .request_id("run", Approve, 0),
         ];
         let all: BTreeSet<&String> = others.iter().chain([&same]).collect();
-        assert_eq!(all.len(), 6, "{all:?}");
+        assert_eq!(all.len(), 9, "{all:?}");
         assert!(!same.contains(ann.hash().as_str()), "{same}");
     }
 

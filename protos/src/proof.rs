@@ -13,6 +13,7 @@ use crate::{GenuineLink, Verdict, text::to_message, v1::Proof};
 
 /// What somebody does by their link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Statement<'a> {
     /// With a comment of this [hash](comment_hash), and answers of [this one](crate::answers::hash).
     Vote {
@@ -20,7 +21,7 @@ pub enum Statement<'a> {
         comment: &'a str,
         answers: &'a str,
     },
-    /// Has this person asked instead.
+    /// Has this person asked instead, for a reason of this [hash](comment_hash).
     Delegate {
         to: &'a str,
         reason: &'a str,

@@ -4,7 +4,7 @@ use countersign_protos::{
     LinkHash, Pressed, Verdict,
     answers::{self, Answers, Wrong},
     text,
-    v1::{ApprovalState, Field, ReviewerState, StageState, Status, Vote},
+    v1::{ApprovalState, Delegation, Field, ReviewerState, StageState, Status, Vote},
 };
 
 /// What is known of an approval.
@@ -57,6 +57,10 @@ pub(crate) enum Answer {
     Ended(Ending),
     /// Somebody else was asked in this reviewer's place, or they have a new link.
     Superseded,
+    /// This reviewer has had somebody else asked, by this link.
+    Delegated,
+    /// The same: Temporal has it, but no worker has processed it yet.
+    DelegationStored,
     /// Decided: it has to be confirmed, and nothing was sent.
     Unconfirmed,
     /// Decided: it needs a comment, and nothing was sent.
@@ -80,7 +84,7 @@ pub(crate) enum Answer {
 impl Answer {
     /// Whether no worker has been there to say more.
     pub(crate) fn is_unattended(self) -> bool {
-        matches!(self, Answer::NoWorker | Answer::Accepted)
+        matches!(self, Answer::NoWorker | Answer::Accepted | Answer::DelegationStored)
     }
 }
 
@@ -114,6 +118,27 @@ pub(crate) fn reviewer_by_link<'a>(
         .find_map(|stage| stage.reviewers.iter().find(has_link).map(|reviewer| (stage, reviewer)))
 }
 
+/// The delegation by this link.
+pub(crate) fn own_delegation<'a>(
+    state: &'a ApprovalState,
+    link: &LinkHash,
+) -> Option<&'a Delegation> {
+    state.stages.iter().find_map(|stage| delegation_by(stage, link.as_str()))
+}
+
+/// The delegation in this stage by the link with this hash.
+pub(crate) fn delegation_by<'a>(stage: &'a StageState, link: &str) -> Option<&'a Delegation> {
+    stage.delegations.iter().find(|one| one.link == link && !link.is_empty())
+}
+
+/// Whether the reviewer to whom `link` was issued can do this now. Without a worker nothing is known against it.
+pub(crate) fn is_possible(state: &ApprovalState, link: &LinkHash, action: &str) -> bool {
+    let own = reviewer_by_link(state, link).map(|(_, one)| &one.reviewer);
+    let known = state.possible.iter().find(|possible| possible.action == action);
+    let can = own.zip(known).is_some_and(|(own, known)| known.people.contains(own));
+    state.possible.is_empty() || can
+}
+
 /// The vote of the reviewer to whom `link` was issued.
 pub(crate) fn own_vote<'a>(state: &'a ApprovalState, link: &LinkHash) -> Option<&'a Vote> {
     reviewer_by_link(state, link).and_then(|(_, reviewer)| reviewer.vote.as_ref())
@@ -135,6 +160,7 @@ pub(crate) fn on_view(reading: &Reading, link: &LinkHash) -> Answer {
                 None => Answer::Superseded,
                 Some((stage, _)) if !is_open(stage) => Answer::StageOver,
                 Some((_, reviewer)) if reviewer.vote.is_some() => Answer::Voted,
+                Some(_) if own_delegation(state, link).is_some() => Answer::Delegated,
                 Some((_, reviewer)) if reviewer.released => Answer::Superseded,
                 Some(_) => Answer::Open,
             }
@@ -242,6 +268,7 @@ fn reported(state: &ApprovalState, link: &LinkHash, verdict: Verdict) -> Option<
         None => Some(Answer::Superseded),
         Some((stage, _)) if !is_open(stage) => Some(Answer::TooLate),
         Some((_, reviewer)) if reviewer.released => Some(Answer::Superseded),
+        Some(_) if own_delegation(state, link).is_some() => Some(Answer::Superseded),
         Some(_) => None,
     }
 }

@@ -8,7 +8,7 @@ use countersign_protos::{
     comment_hash, digest, names,
     payload::{self, Encoding, Payload, PayloadError},
     text,
-    v1::{ApprovalState, Decision, Status},
+    v1::{ApprovalState, Decision, Reassignment, Status},
 };
 use countersign_telemetry::traces::{self, SpanKind};
 use futures_util::TryStreamExt;
@@ -374,9 +374,46 @@ impl Approvals {
             answers: answers.clone(),
             ..Decision::default()
         };
-        let payload = to_temporal(payload::encode(&decision, Encoding::JsonPlain));
-        let signal = verdict.terms().name;
+        let payload = payload::encode(&decision, Encoding::JsonPlain);
         let request_id = link.request_id(&run.run_id, verdict, attempt);
+        let signal = verdict.terms().name;
+        self.signal(link, run, reviewer, (signal, payload), request_id).await
+    }
+
+    /// Sends that the reviewer wants this person to be asked in their place, for this reason. Repeating an attempt
+    /// records no second event.
+    pub(crate) async fn send_delegation(
+        &self,
+        link: &GenuineLink,
+        run: &Run,
+        reviewer: Option<&str>,
+        (to, reason): (&str, &str),
+        attempt: u32,
+    ) -> Result<(), SignalError> {
+        let reason = text::comment(reason);
+        let statement = Statement::Delegate { to, reason: &comment_hash(&reason) };
+        let delegation = Reassignment {
+            link: link.hash().as_str().to_owned(),
+            to: to.to_owned(),
+            proof: Some(link.prove(statement, Timestamp::now())),
+            reason,
+            ..Reassignment::default()
+        };
+        let payload = payload::encode(&delegation, Encoding::JsonPlain);
+        let request_id = link.delegation_request_id(&run.run_id, to, attempt);
+        self.signal(link, run, reviewer, (names::SIGNAL_REASSIGN, payload), request_id).await
+    }
+
+    /// Sends a signal by a link, whose event names the reviewer where they are known.
+    async fn signal(
+        &self,
+        link: &GenuineLink,
+        run: &Run,
+        reviewer: Option<&str>,
+        (signal, payload): (&'static str, Payload),
+        request_id: String,
+    ) -> Result<(), SignalError> {
+        let payload = to_temporal(payload);
         let send = async {
             traces::note("temporalWorkflowID", run.workflow_id.to_string());
             let mut client = self.temporal.client()?;

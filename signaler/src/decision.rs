@@ -20,11 +20,11 @@ use crate::{
 
 /// How long a query waits after a signal, for a worker to have begun the workflow task. A query that comes
 /// with the task is answered before the outcome is sealed, and costs another task.
-const SETTLE: Duration = Duration::from_millis(5);
+pub(crate) const SETTLE: Duration = Duration::from_millis(5);
 /// A decision that finds its run closed goes to the next run, once.
-const RUNS: usize = 2;
+pub(crate) const RUNS: usize = 2;
 /// A decision that was acknowledged but is missing is sent again, once.
-const ATTEMPTS: usize = 2;
+pub(crate) const ATTEMPTS: usize = 2;
 
 impl Approvals {
     /// Sends a decision unless it is settled already, lacks a comment or an answer, or has to be confirmed, and
@@ -37,11 +37,7 @@ impl Approvals {
     ) -> Result<(Answer, Reading), Problem> {
         let Press { verdict, comment, nonce, .. } = press;
         for _ in 0..RUNS {
-            let (run, before) = self.find(link, hint).await.map_err(|error| match error {
-                LookupError::Gone => Problem::Gone,
-                LookupError::Newer => Problem::Newer,
-                LookupError::Unavailable => Problem::NothingRecorded,
-            })?;
+            let (run, before) = self.find(link, hint).await.map_err(not_found)?;
             if let Some(answer) = settled(&before, link.hash(), verdict) {
                 return Ok((answer, before));
             }
@@ -121,6 +117,15 @@ impl Approvals {
             run = next;
         }
         Err(Problem::Unknown)
+    }
+}
+
+/// Why nothing was sent.
+pub(crate) fn not_found(error: LookupError) -> Problem {
+    match error {
+        LookupError::Gone => Problem::Gone,
+        LookupError::Newer => Problem::Newer,
+        LookupError::Unavailable => Problem::NothingRecorded,
     }
 }
 

@@ -18,7 +18,8 @@ pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) 
         | Answer::Unconfirmed
         | Answer::Uncommented
         | Answer::Unanswered
-        | Answer::Accepted => true,
+        | Answer::Accepted
+        | Answer::DelegationStored => true,
         Answer::Voted
         | Answer::StageOver
         | Answer::Recorded
@@ -30,6 +31,7 @@ pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) 
         | Answer::Withdrawn
         | Answer::Ended(_)
         | Answer::Superseded
+        | Answer::Delegated
         | Answer::Sealing => false,
     };
     let decided_at = own.filter(|vote| vote.by == "link").and_then(moment);
@@ -44,6 +46,9 @@ pub(crate) fn disclosed(answer: Answer, state: &ApprovalState, link: &LinkHash) 
             vote.comment.clear();
             vote.answers.clear();
         });
+        let delegations = shown.stages.iter_mut().flat_map(|stage| &mut stage.delegations);
+        let others = delegations.filter(|delegation| delegation.link != link.as_str());
+        others.for_each(|delegation| delegation.reason.clear());
     }
     shown
 }

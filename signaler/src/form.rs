@@ -8,12 +8,16 @@ use axum::{
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
 use countersign_protos::{
-    Verdict, answers::Answers, names::COMMENT_MAX_CHARS, text::clean, v1::Answer,
+    Verdict,
+    answers::Answers,
+    names::COMMENT_MAX_CHARS,
+    text::{clean, clean_line},
+    v1::Answer,
 };
 use tokio::time::timeout;
 use url::form_urlencoded;
 
-use crate::{inputs::PREFIX, problem::Problem};
+use crate::{delegating::Delegating, inputs::PREFIX, problem::Problem};
 
 const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 /// Percent-encoded, answers and a comment have thrice as many bytes as they may have in UTF-8.
@@ -78,6 +82,17 @@ impl Form {
         }
         answers.retain(|_, value| !value.is_empty());
         answers
+    }
+
+    /// Whom the form has asked instead; `None` if it is no such form.
+    pub(crate) fn delegating(&self) -> Option<Delegating> {
+        let (named, decides) = (self.all("delegate_to"), !self.all("verdict").is_empty());
+        let (first, reasons) = (named.first()?, self.all("reason"));
+        Some(Delegating {
+            to: clean_line(first),
+            reason: clean(reasons.first().unwrap_or(&"")).trim().to_owned(),
+            is_ambiguous: decides || named.len() > 1,
+        })
     }
 
     /// What confirms the decision; empty the first time.

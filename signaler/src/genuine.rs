@@ -6,7 +6,7 @@
 
 use countersign_protos::{
     Chain, Claims, GenuineLink, Jwks, LinkContext, Statement, Verdict, answers, comment_hash,
-    v1::{ApprovalState, Field, ReviewerState, Status, Vote},
+    v1::{ApprovalState, Delegation, Field, ReviewerState, Status, Vote},
 };
 
 use crate::{
@@ -51,6 +51,7 @@ pub(crate) fn confirmed(
     let by_deadline = signed.as_ref().is_some_and(|claims| claims.basis == "deadline");
     let checked = |mut state: ApprovalState| {
         check_votes(link, chain, signalled, &mut state);
+        check_delegations(link, chain, &mut state);
         if !by_deadline {
             check_stages(&mut state);
         }
@@ -115,6 +116,29 @@ fn is_own(
     };
     let seat = link.key().link(context(chain, digest, stage, reviewer));
     reviewer.link == seat.hash().as_str() && is_proven(&seat, vote)
+}
+
+/// Takes back delegations that their reviewers have not signed.
+fn check_delegations(link: &GenuineLink, chain: Chain<'_>, state: &mut ApprovalState) {
+    for (position, stage) in state.stages.iter_mut().enumerate() {
+        let reviewers = &stage.reviewers;
+        stage.delegations.retain(|delegation| {
+            let from = reviewers.iter().find(|one| one.link == delegation.link);
+            from.is_some_and(|from| {
+                let seat = link.key().link(context(chain, &state.digest, position, from));
+                from.reviewer == delegation.reviewer
+                    && from.link == seat.hash().as_str()
+                    && is_delegated(&seat, delegation)
+            })
+        });
+    }
+}
+
+fn is_delegated(seat: &GenuineLink, delegation: &Delegation) -> bool {
+    let reason = comment_hash(&delegation.reason);
+    let statement = Statement::Delegate { to: &delegation.to, reason: &reason };
+    let proof = delegation.proof.as_ref();
+    proof.is_some_and(|it| it.proves(&seat.public_key(), seat.hash().as_str(), statement))
 }
 
 /// Leaves open what became of a stage that nobody's vote decided. A deadline may have, before the outcome

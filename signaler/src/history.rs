@@ -1,13 +1,13 @@
 //! What a history says of an approval while no worker answers.
 
 use countersign_protos::{
-    GenuineLink, LinkHash, Statement, Verdict,
+    GenuineLink, Statement, Verdict,
     answers::{self, Answers},
     comment_hash, names, payload,
     text::{self, to_message},
     v1::{
-        ApprovalState, Decision, Outcome, Proof, Reissue, ReviewerState, StageOutcome, StageState,
-        Status, Submission, Vote,
+        ApprovalState, Decision, Outcome, Proof, Reassignment, Reissue, ReviewerState,
+        StageOutcome, StageState, Status, Submission, Vote,
     },
 };
 use jiff::Timestamp;
@@ -123,10 +123,11 @@ pub(crate) fn unattended(
     link: &GenuineLink,
     events: Option<&[HistoryEvent]>,
 ) -> Reading {
-    let Planned { rule, confirm, comment_required, .. } = &issued.planned;
+    let Planned { rule, confirm, comment_required, delegate_to, .. } = &issued.planned;
     let comment_required = comment_required.iter().map(|verdict| i32::from(*verdict)).collect();
-    let state = ApprovalState { rule: rule.clone(), confirm: *confirm, comment_required, ..state };
-    if events.is_some_and(|events| replaces(link.hash(), events)) {
+    let (rule, delegate_to) = (rule.clone(), delegate_to.clone());
+    let state = ApprovalState { rule, confirm: *confirm, comment_required, delegate_to, ..state };
+    if events.is_some_and(|events| replaces(link, events)) {
         return Reading::Replaced(without_document(state));
     }
     let key = link.public_key();
@@ -256,8 +257,9 @@ fn time_of(event: &HistoryEvent) -> Option<pbjson_types::Timestamp> {
 
 /// Whether these events of an open run put a new link, or somebody else, in the place of this link, or order a
 /// new one that no worker has issued yet. Whom a deadline supersedes depends on the votes, so that is left out.
-fn replaces(link: &LinkHash, events: &[HistoryEvent]) -> bool {
+fn replaces(link: &GenuineLink, events: &[HistoryEvent]) -> bool {
     let (mut seats, mut ordered) = (Vec::<Seat>::new(), Vec::<String>::new());
+    let (mut delegated, mut tried) = (false, 0);
     for event in events {
         match &event.attributes {
             Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
@@ -271,21 +273,45 @@ fn replaces(link: &LinkHash, events: &[HistoryEvent]) -> bool {
             }
             Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) => {
                 ordered.extend(order(signal));
+                let delegation = delegation(signal).filter(|it| it.link == link.hash().as_str());
+                let looked_at = delegation.filter(|_| !delegated && tried < MAX_PROOFS);
+                tried += usize::from(looked_at.is_some());
+                delegated |= looked_at.is_some_and(|delegation| is_own(link, &delegation));
             }
             // A worker has seen the signals before it.
-            Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => ordered.clear(),
+            Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => {
+                ordered.clear();
+                delegated = false;
+            }
             _ => {}
         }
     }
-    let Some(own) = seats.iter().find(|seat| seat.link == link.as_str()) else { return false };
+    let own = seats.iter().find(|seat| seat.link == link.hash().as_str());
+    let Some(own) = own else { return false };
     let is_own = |who: &String| mailbox(who) == mailbox(&own.reviewer);
-    ordered.iter().any(|who| who.trim().is_empty() || is_own(who))
+    delegated
+        || ordered.iter().any(|who| who.trim().is_empty() || is_own(who))
         || seats.iter().any(|seat| {
             let takes_over = seat.instead_of.as_ref().is_some_and(is_own)
                 && seat.is_later_than(own)
                 && !seats.iter().any(|earlier| seat.renews(earlier));
             takes_over || seat.renews(own)
         })
+}
+
+/// What a signal says that wants somebody else asked by a link.
+fn delegation(signal: &WorkflowExecutionSignaledEventAttributes) -> Option<Reassignment> {
+    let payloads = from_temporal(signal.input.clone().unwrap_or_default().payloads);
+    let read = || payload::decode::<Reassignment>(&payloads).ok();
+    (signal.signal_name == names::SIGNAL_REASSIGN).then(read)?
+}
+
+/// Whether the holder of the link wants it so.
+fn is_own(link: &GenuineLink, delegation: &Reassignment) -> bool {
+    let reason = comment_hash(&text::comment(&delegation.reason));
+    let statement = Statement::Delegate { to: &delegation.to, reason: &reason };
+    let proof = delegation.proof.as_ref();
+    proof.is_some_and(|it| it.proves(&link.public_key(), link.hash().as_str(), statement))
 }
 
 /// For whom a signal orders new links; empty for all.

@@ -32,6 +32,7 @@ impl<'a> ProblemJson<'a> {
     pub(crate) fn new(problem: &'a Problem, name: &'static str) -> Self {
         let field = match problem {
             Problem::InvalidVerdict => Some("verdict"),
+            Problem::NotDelegated(why) => Some(why.field()),
             Problem::CommentTooLong | Problem::CommentMissing(_) => Some("comment"),
             // It was not read, so the field that is too large is unknown.
             Problem::BodyTooLarge => Some("body"),
@@ -58,6 +59,7 @@ impl<'a> FieldJson<'a> {
 /// What programs have to be told in their own words, and else what people read.
 fn message(problem: &Problem) -> String {
     let said = match problem {
+        Problem::NotDelegated(why) => return wording::not_delegated(why),
         Problem::InvalidVerdict => "verdict has to be given once, as approve or reject.",
         Problem::NotAForm => {
             "Send a decision as application/x-www-form-urlencoded, with the fields verdict and \
@@ -103,6 +105,9 @@ impl ApprovalJson {
             if let Some(vote) = &mut reviewer.vote {
                 vote.link.clear();
             }
+        }
+        for delegation in approval.stages.iter_mut().flat_map(|stage| &mut stage.delegations) {
+            delegation.link.clear();
         }
         ApprovalJson {
             answer: name,

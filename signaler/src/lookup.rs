@@ -70,6 +70,8 @@ pub(crate) struct Planned {
     pub(crate) confirm: bool,
     /// The verdicts that need a comment.
     pub(crate) comment_required: Vec<Verdict>,
+    /// The domains to whose people reviewers may delegate.
+    pub(crate) delegate_to: Vec<String>,
     /// The zone in which people read times; empty for UTC.
     pub(crate) time_zone: String,
     /// The name of the link's stage.
@@ -81,10 +83,12 @@ impl Planned {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let required = plan["restrictions"]["commentRequired"].as_array();
         let verdict = |value: &Value| serde_json::from_value(value.clone()).ok();
+        let domains = plan["restrictions"]["delegateTo"].as_array();
         Planned {
             rule: text(&plan["rule"]),
             confirm: plan["confirm"] == true,
             comment_required: required.into_iter().flatten().filter_map(verdict).collect(),
+            delegate_to: domains.into_iter().flatten().map(text).collect(),
             time_zone: text(&plan["time_zone"]),
             stage: text(&plan["stages"][stage]["name"]),
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_protos::Verdict;
 
-use crate::lookup::LookupError;
+use crate::{delegating::NotDelegated, lookup::LookupError};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
@@ -21,6 +21,8 @@ pub(crate) enum Problem {
     CommentTooLong,
     /// The rule requires one with this verdict.
     CommentMissing(Verdict),
+    /// Nobody else is asked, for this reason.
+    NotDelegated(NotDelegated),
     /// What is wrong with the answers, by the names of fields, in words.
     WrongAnswers(Vec<(String, String)>),
     /// A browser says that a page of another site sent the form.

@@ -15,6 +15,7 @@ use countersign_protos::{LinkHash, Verdict};
 
 use crate::{
     answer::{Answer, Reading, on_view},
+    delegating::{Delegating, NotDelegated},
     disclosure::disclosed,
     form::{Filled, Unconfirmed},
     json::{ApprovalJson, ProblemJson},
@@ -48,6 +49,10 @@ pub(crate) enum Reply {
     Unconfirmed { pressed: Unconfirmed, reading: Box<Reading>, link: LinkHash },
     /// A form that is refused where the approval can be shown, to be corrected.
     Refused { problem: Problem, filled: Filled, reading: Box<Reading>, link: LinkHash },
+    /// An answer to a delegation. A browser is sent on, too.
+    Delegated { answer: Answer, reading: Box<Reading>, link: LinkHash },
+    /// A delegation that is refused where the approval can be shown, to be corrected.
+    NotDelegated { why: NotDelegated, filled: Delegating, reading: Box<Reading>, link: LinkHash },
     /// With what was filled in, so that its author can copy it.
     Problem(Problem, Filled),
 }
@@ -84,8 +89,11 @@ impl Reply {
     /// Its name in JSON.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Reply::Approval { answer, .. } | Reply::Decided { answer, .. } => {
-                answer_status(*answer).1
+            Reply::Approval { answer, .. }
+            | Reply::Decided { answer, .. }
+            | Reply::Delegated { answer, .. } => answer_status(*answer).1,
+            Reply::NotDelegated { why, .. } => {
+                problem_status(&Problem::NotDelegated(why.clone())).1
             }
             Reply::Refused { problem, .. } => problem_status(problem).1,
             Reply::Unconfirmed { .. } => answer_status(Answer::Unconfirmed).1,
@@ -110,6 +118,26 @@ impl Reply {
                 let state = &disclosed(*answer, reading.state(), link);
                 let case = Case { answer: *answer, state, link, pressed: Some(*verdict) };
                 respond_approval(case, None, site, accept)
+            }
+            // The page says what its reader has signed, so that no receipt has to.
+            Reply::Delegated { answer, .. } if accept == Accept::Html && is_told(*answer) => {
+                Redirect::to("?pressed=delegate").into_response()
+            }
+            Reply::Delegated { answer, reading, link } => {
+                let state = &disclosed(*answer, reading.state(), link);
+                let case = Case { answer: *answer, state, link, pressed: None };
+                respond_approval(case, None, site, accept)
+            }
+            Reply::NotDelegated { why, filled, reading, link } if accept == Accept::Html => {
+                let answer = on_view(reading, link);
+                let case = Case { answer, state: reading.state(), link, pressed: None };
+                let (status, _) = problem_status(&Problem::NotDelegated(why.clone()));
+                page(status, &ApprovalPage::not_delegated(site, case, why, filled))
+            }
+            Reply::NotDelegated { why, filled, .. } => {
+                let problem = Problem::NotDelegated(why.clone());
+                let written = Filled { comment: filled.reason.clone(), ..Filled::default() };
+                respond_problem(&problem, &written, site, accept)
             }
             Reply::Refused { problem, filled, reading, link } if accept == Accept::Html => {
                 let answer = on_view(reading, link);
@@ -189,7 +217,8 @@ pub(crate) fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::InvalidVerdict
         | Problem::CommentTooLong
         | Problem::CommentMissing(_)
-        | Problem::WrongAnswers(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        | Problem::WrongAnswers(_)
+        | Problem::NotDelegated(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         Problem::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
         Problem::NotAForm => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
         Problem::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
@@ -217,6 +246,8 @@ pub(crate) fn answer_status(answer: Answer) -> (StatusCode, &'static str) {
         Answer::Withdrawn => (StatusCode::GONE, "withdrawn"),
         Answer::Ended(_) => (StatusCode::GONE, "ended"),
         Answer::Superseded => (StatusCode::GONE, "superseded"),
+        Answer::Delegated => (StatusCode::OK, "delegated"),
+        Answer::DelegationStored => (StatusCode::ACCEPTED, "accepted"),
         // RFC 6585, 3: the request has to carry what the answer gives.
         Answer::Unconfirmed => (StatusCode::PRECONDITION_REQUIRED, "unconfirmed"),
         Answer::Uncommented | Answer::Unanswered => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),

@@ -28,10 +28,12 @@ use crate::{
     answer::{Answer, after_press, fields, is_offered, on_view},
     approvals::Press,
     arrived::{self, Linked},
+    delegating::Delegating,
     form::{self, Filled, Form, Unconfirmed},
     inputs::wrong_answers,
     metrics::metrics,
     middleware::{self, About, CSP_IN_FRAME, CSP_WITH_FRAME},
+    openapi::openapi,
     outbox::Mail,
     problem::Problem,
     reply::{Accept, Reply, page, problem_status},
@@ -49,20 +51,38 @@ pub(crate) static STYLESHEET_NAME: LazyLock<String> = LazyLock::new(|| {
 
 const PROBE_METHODS: &str = "GET,HEAD,OPTIONS";
 
+const HOME: &str = "/";
+const BY_ID: &str = "/a/{approval-id}";
+const APPROVAL: &str = "/a/{approval-id}/{workflow-id}";
+const JWKS: &str = "/.well-known/jwks.json";
+const OPENAPI: &str = "/openapi.json";
+const ASSETS: &str = "/assets/{file}";
+const READY: &str = "/readyz";
+const ALIVE: &str = "/healthz";
+const OUTBOX: &str = "/outbox";
+const MAIL: &str = "/outbox/{mail}";
+const MAIL_HTML: &str = "/outbox/{mail}/html";
+
+/// The paths of all routes, which [`openapi`](crate::openapi) describes.
+#[cfg(test)]
+pub(crate) const PATHS: [&str; 11] =
+    [HOME, BY_ID, APPROVAL, JWKS, OPENAPI, ASSETS, READY, ALIVE, OUTBOX, MAIL, MAIL_HTML];
+
 /// All routes, at the root and under the public URL's path: proxies may or may not strip that path.
 pub(crate) fn router(app: App) -> Router {
     let mut routes: Router<App> = Router::new()
-        .route("/", get(home))
-        .route("/a/{approval-id}", get(view).post(decide))
-        .route("/a/{approval-id}/{workflow-id}", get(view).post(decide))
-        .route("/.well-known/jwks.json", get(jwks))
-        .route("/assets/{file}", get(stylesheet))
-        .route("/readyz", get(ready).options(ready_by_options));
+        .route(HOME, get(home))
+        .route(BY_ID, get(view).post(decide))
+        .route(APPROVAL, get(view).post(decide))
+        .route(JWKS, get(jwks))
+        .route(OPENAPI, get(openapi))
+        .route(ASSETS, get(stylesheet))
+        .route(READY, get(ready).options(ready_by_options));
     if app.0.outbox.is_some() {
         let mails: Router<App> = Router::new()
-            .route("/outbox", get(outbox))
-            .route("/outbox/{mail}", get(mail))
-            .route("/outbox/{mail}/html", get(mail_html));
+            .route(OUTBOX, get(outbox))
+            .route(MAIL, get(mail))
+            .route(MAIL_HTML, get(mail_html));
         let only_local = from_fn_with_state(app.clone(), middleware::only_local);
         routes = routes.merge(mails.route_layer(only_local));
     }
@@ -80,7 +100,7 @@ pub(crate) fn router(app: App) -> Router {
     let alive =
         get("ok\n").options(([(ALLOW, PROBE_METHODS)], "ok\n")).fallback(method_not_allowed);
     for base in BTreeSet::from(["", root.as_str()]) {
-        all = all.route(&format!("{base}/healthz"), alive.clone());
+        all = all.route(&format!("{base}{ALIVE}"), alive.clone());
     }
     let all = all
         .layer(from_fn_with_state(app.clone(), middleware::time_out))
@@ -150,8 +170,17 @@ async fn decide(
     let hint = linked.workflow_id.as_deref();
     let form = Form::read(request).await;
     let filled = form.as_ref().map(Form::filled).unwrap_or_default();
-    about(&app, &linked.id, &headers, (filled.clone(), identity), async |link| {
-        let reply = press(&app, link, hint, (form, &filled), Accept::of(&headers)).await;
+    let delegating = form.as_ref().ok().and_then(Form::delegating);
+    let written = match &delegating {
+        Some(delegating) => Filled { comment: delegating.reason.clone(), ..Filled::default() },
+        None => filled.clone(),
+    };
+    about(&app, &linked.id, &headers, (written, identity), async |link| {
+        let accept = Accept::of(&headers);
+        let reply = match delegating {
+            Some(delegating) => delegate(&app, link, hint, delegating, accept).await,
+            None => press(&app, link, hint, (form, &filled), accept).await,
+        };
         metrics().pressed(reply.as_ref().map_or_else(|why| problem_status(why).1, Reply::name));
         reply
     })
@@ -175,6 +204,33 @@ async fn press(
         }
         Err(problem) if accept == Accept::Json => Err(problem),
         Err(problem) => refused(app, link, hint, problem, filled).await,
+    }
+}
+
+/// What comes of a form that has a colleague asked.
+async fn delegate(
+    app: &App,
+    link: &GenuineLink,
+    hint: Option<&str>,
+    filled: Delegating,
+    accept: Accept,
+) -> Result<Reply, Problem> {
+    app.0.limits.by_decision(link.hash())?;
+    let hash = link.hash().clone();
+    let (said, reading) = match filled.checked() {
+        Ok(to) => app.0.approvals.delegate(link, hint, &to, &filled.reason).await?,
+        Err(why) if accept == Accept::Json => return Err(Problem::NotDelegated(why)),
+        Err(why) => match app.0.approvals.find(link, hint).await {
+            Ok((_, reading)) => (Err(why), reading),
+            Err(_) => return Err(Problem::NotDelegated(why)),
+        },
+    };
+    let can_correct = is_offered(on_view(&reading, &hash), reading.state(), &hash);
+    let reading = reading.into();
+    match said {
+        Ok(answer) => Ok(Reply::Delegated { answer, reading, link: hash }),
+        Err(why) if can_correct => Ok(Reply::NotDelegated { why, filled, reading, link: hash }),
+        Err(why) => Err(Problem::NotDelegated(why)),
     }
 }
 

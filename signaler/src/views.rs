@@ -4,13 +4,15 @@ use askama::Template;
 use countersign_protos::{
     Terms, Verdict,
     answers::Answers,
+    names::ACTION_DELEGATE,
     text::{self, clean, clean_line},
     v1::{Document, Item, ReviewerState, StageState, Status, Vote},
 };
 use url::Url;
 
 use crate::{
-    answer::{Answer, fields, is_offered, is_open, own_vote, pending},
+    answer::{Answer, fields, is_offered, is_open, is_possible, own_vote, pending},
+    delegating::{Delegating, NotDelegated},
     form::{Filled, Unconfirmed},
     inputs::{self, Input, Shape as InputShape},
     outbox::{Mail, Summary},
@@ -99,7 +101,7 @@ struct Reviewer {
 const OFFERED: [Verdict; 2] = [Verdict::Approve, Verdict::Reject];
 
 struct Form {
-    buttons: [Terms; OFFERED.len()],
+    buttons: Vec<Terms>,
     /// The verdict of the mailed link. It gives no button more weight.
     chosen: Option<Terms>,
     /// The button that was pressed, where the form is refused.
@@ -116,6 +118,34 @@ struct Form {
     asked_for: Vec<Verdict>,
     comment_required: bool,
     confirm: bool,
+    /// For somebody else to be asked; `None` where the rule lets nobody.
+    delegate: Option<DelegateForm>,
+}
+
+/// The form that has a colleague asked.
+struct DelegateForm {
+    /// Whose people can be asked.
+    domains: String,
+    to: String,
+    reason: String,
+    /// Why it is refused, and the field that is wrong; empty if it is not.
+    refused: String,
+    field: &'static str,
+}
+
+impl DelegateForm {
+    fn new(case: Case<'_>) -> Option<Self> {
+        let domains = &case.state.delegate_to;
+        let empty = DelegateForm {
+            domains: wording::domains(domains),
+            to: String::new(),
+            reason: String::new(),
+            refused: String::new(),
+            field: "",
+        };
+        let can = is_possible(case.state, case.link, ACTION_DELEGATE);
+        (can && !domains.is_empty()).then_some(empty)
+    }
 }
 
 impl Form {
@@ -123,12 +153,13 @@ impl Form {
         let required = &case.state.comment_required;
         let required = |verdict: &Verdict| required.contains(&i32::from(*verdict));
         let comment_required: Vec<_> = Verdict::ALL.into_iter().filter(required).collect();
+        let can = |button: &Terms| is_possible(case.state, case.link, button.name);
         let inputs = inputs::empty(fields(case.state));
         let sets = inputs.iter().map(|input| &input.required_for).chain([&comment_required]);
         let asked_for = sets.rev().find(|set| !set.is_empty()).cloned().unwrap_or_default();
         Form {
             inputs,
-            buttons: OFFERED.map(Verdict::terms),
+            buttons: OFFERED.map(Verdict::terms).into_iter().filter(can).collect(),
             chosen: choice.map(Verdict::terms),
             pressed: None,
             refused: String::new(),
@@ -138,6 +169,7 @@ impl Form {
             comment_required: !comment_required.is_empty() && comment_required == asked_for,
             asked_for,
             confirm: case.state.confirm,
+            delegate: DelegateForm::new(case),
         }
     }
 
@@ -221,6 +253,31 @@ impl<'a> ApprovalPage<'a> {
         let headline = wording::NOT_RECORDED.to_owned();
         ApprovalPage { tone: "wait", headline, explanation, form, ..page }
     }
+
+    /// With the form that has a colleague asked as it was sent, and why it is refused.
+    pub(crate) fn not_delegated(
+        site: &'a Site,
+        case: Case<'_>,
+        why: &NotDelegated,
+        filled: &Delegating,
+    ) -> Self {
+        let page = Self::new(site, case, None);
+        let refused = wording::not_delegated(why);
+        let explanation = Times::of(case).mark(&refused);
+        let (to, reason) = (filled.to.clone(), filled.reason.clone());
+        let form = page.form.map(|form| Form {
+            delegate: form.delegate.map(|it| DelegateForm {
+                to,
+                reason,
+                refused,
+                field: why.field(),
+                ..it
+            }),
+            ..form
+        });
+        let headline = wording::NOT_DELEGATED.to_owned();
+        ApprovalPage { tone: "wait", headline, explanation, form, ..page }
+    }
 }
 
 /// The page that asks for a decision once more before it counts.
@@ -302,6 +359,7 @@ impl<'a> MessagePage<'a> {
                     | Problem::InvalidVerdict
                     | Problem::CommentTooLong
                     | Problem::CommentMissing(_)
+                    | Problem::NotDelegated(_)
                     | Problem::WrongAnswers(_)
                     | Problem::CrossSite
                     | Problem::BodyTooLarge
@@ -348,7 +406,7 @@ pub(crate) struct MailPage<'a> {
 fn tone(case: Case<'_>) -> &'static str {
     match case.answer {
         Answer::Open | Answer::Unconfirmed => "open",
-        Answer::NoWorker | Answer::Accepted | Answer::Sealing => "wait",
+        Answer::NoWorker | Answer::Accepted | Answer::DelegationStored | Answer::Sealing => "wait",
         Answer::Voted | Answer::StageOver | Answer::Decided => match case.state.status() {
             status if !pending(status) => status_tone(status),
             _ => vote_tone(own_vote(case.state, case.link)),
@@ -360,7 +418,8 @@ fn tone(case: Case<'_>) -> &'static str {
         | Answer::Ended(_)
         | Answer::Superseded
         | Answer::Uncommented
-        | Answer::Unanswered => "over",
+        | Answer::Unanswered
+        | Answer::Delegated => "over",
     }
 }
 
@@ -449,7 +508,7 @@ fn reviewer(reviewer: &ReviewerState, seat: Seat, case: Case<'_>, times: &Times)
         tone: vote_tone(vote),
         did: times.mark(&wording::reviewer_did(reviewer, seat, case)),
         answers: vote.map(|vote| inputs::shown(&vote.answers)).unwrap_or_default(),
-        comment: clean(vote.map_or("", |vote| vote.comment.trim())),
+        comment: clean(wording::written(reviewer, case).trim()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything that people read on pages, apart from the headings in `templates/`.
 
 mod answers;
+mod delegated;
 mod unattended;
 
 pub(crate) use self::answers::{
@@ -17,6 +18,7 @@ use countersign_protos::{
 };
 use pbjson_types::Timestamp;
 
+pub(crate) use self::delegated::{NOT_DELEGATED, domains, not_delegated, written};
 use crate::{
     answer::{Answer, Ending, is_open, own_vote, pending, reviewer_by_link},
     problem::Problem,
@@ -71,6 +73,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         }
         Answer::Ended(_) => "This request ended without a decision".to_owned(),
         Answer::Superseded => "This link has been superseded".to_owned(),
+        Answer::Delegated | Answer::DelegationStored => delegated::headline(case),
         Answer::Unconfirmed => "Not recorded yet: please confirm".to_owned(),
         Answer::Uncommented | Answer::Unanswered => NOT_RECORDED.to_owned(),
         Answer::Recorded => format!("Recorded: you {}", past(own)),
@@ -100,10 +103,11 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
             unchanged(case),
         ]),
         Answer::Superseded => match reviewer_by_link(case.state, case.link) {
-            Some(_) => join([superseded(case).to_owned(), unchanged(case)]),
+            Some(_) => join([delegated::superseded(case), unchanged(case)]),
             // A worker may still ignore what has replaced the link.
-            None => superseded(case).to_owned(),
+            None => delegated::superseded(case),
         },
+        Answer::Delegated | Answer::DelegationStored => delegated::explanation(case),
         Answer::Uncommented => case.pressed.map(comment_missing).unwrap_or_default().to_owned(),
         Answer::Unanswered => WRONG_ANSWERS.to_owned(),
         Answer::Unconfirmed => {
@@ -143,22 +147,6 @@ fn unchanged(case: Case<'_>) -> String {
             format!("It was decided before you pressed {button}; nothing was changed.")
         }
         _ => format!("You pressed {button}; nothing was changed."),
-    }
-}
-
-fn superseded(case: Case<'_>) -> &'static str {
-    match reviewer_by_link(case.state, case.link) {
-        Some((_, reviewer)) if reviewer.reissued => {
-            "A new link was mailed to you, which replaces this one: please use that mail."
-        }
-        Some(_) => {
-            "The request continues, but others were asked in your place. There is nothing to do \
-             here."
-        }
-        None => {
-            "The request continues, but others were asked in your place, or a newer mail with \
-             other links was sent to you. There is nothing to do here."
-        }
     }
 }
 
@@ -300,6 +288,9 @@ pub(crate) fn reviewer_did(reviewer: &ReviewerState, seat: Seat, case: Case<'_>)
             false => did,
         };
     }
+    if let Some(did) = delegated::by(reviewer, case) {
+        return did;
+    }
     let did = match (reviewer.released, seat) {
         (true, _) if reviewer.reissued => "has a new link",
         (true, _) => "did not decide; others were asked",
@@ -355,6 +346,9 @@ pub(crate) fn why_asked(case: Case<'_>) -> String {
     };
     match &*replaced {
         "" => format!("You are asked {by}{stage}{deputy}."),
+        replaced if delegated::is_why_asked(case) => {
+            format!("{replaced} had you asked in their place{deputy}. They were asked {by}{stage}.")
+        }
         replaced => format!(
             "An operator asked you in place of {replaced}{deputy}. They were asked {by}{stage}."
         ),
@@ -585,6 +579,7 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
             (NOT_RECORDED, "The comment is longer than 2,000 characters. Please shorten it.")
         }
         Problem::CommentMissing(verdict) => (NOT_RECORDED, comment_missing(*verdict)),
+        Problem::NotDelegated(_) => delegated::NOTHING_CHANGED,
         Problem::WrongAnswers(_) => (NOT_RECORDED, WRONG_ANSWERS),
         Problem::CrossSite => (
             "This decision was sent from another site",

@@ -140,12 +140,19 @@ async fn a_wrong_form_is_refused_with_the_field_that_is_wrong() {
     let service = service(&[]);
     let long = format!("verdict=approve&comment={}", "%C3%A9".repeat(2_001));
     let longest = format!("verdict=approve&comment={}", "%C3%A9".repeat(2_000));
+    let delegated = format!("delegate_to=cy%40example.com&reason={}", "%C3%A9".repeat(2_001));
     let huge = format!("verdict=approve&comment={}", "x".repeat(70_000));
     for (form, status, field) in [
         ("", 422, Some("verdict")),
         ("comment=hello", 422, Some("verdict")),
         ("verdict=maybe", 422, Some("verdict")),
         ("verdict=approve&verdict=reject", 422, Some("verdict")),
+        ("delegate_to=cy%40example.com&reason=why&verdict=approve", 422, Some("delegate_to")),
+        ("delegate_to=cy%40example.com&delegate_to=x&reason=why", 422, Some("delegate_to")),
+        ("delegate_to=cy&reason=why", 422, Some("delegate_to")),
+        ("delegate_to=cy%40example.com&reason=+", 422, Some("reason")),
+        (&delegated, 422, Some("reason")),
+        ("delegate_to=cy%40example.com&reason=why", 503, None),
         (&long, 422, Some("comment")),
         (&huge, 413, Some("body")),
         // These are good, and get as far as Temporal, which is not there.
@@ -711,6 +718,35 @@ async fn browsers_get_pages_and_programs_get_json() {
             let answer = send(&service, request.body(Body::empty()).expect("a request")).await;
             assert_eq!(answer.header("content-type"), mime, "{accept} {path}");
             assert_eq!(answer.header("vary"), "accept");
+        }
+    }
+}
+
+/// As the document says, and as the router has them.
+#[tokio::test]
+async fn every_route_takes_the_documented_methods_and_no_others() {
+    let service = service_beside("outbox:/nonexistent", &[]);
+    let document = get(&service, "/openapi.json").await;
+    assert_eq!(document.header("content-type"), "application/json");
+    assert_protected(&document);
+    let document = document.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        let place = path.replace("{approval-id}", &approval_id(KEY).reveal());
+        let place = place.replace('{', "").replace('}', "");
+        for method in ["get", "head", "post", "put", "patch", "delete", "options", "trace"] {
+            let name = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            let from = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 50_000)));
+            let asked = request(name, &place).extension(from).body(Body::empty());
+            let answer = send(&service, asked.expect("a request")).await;
+            let documented = &operations[if method == "head" { "get" } else { method }];
+            assert_eq!(answer.status == 405, documented.is_null(), "{method} {path}");
+            if documented.is_null() {
+                assert!(answer.header("allow").starts_with("GET,HEAD"), "{method} {path}");
+                continue;
+            }
+            let response = &documented["responses"][answer.status.as_str()];
+            assert!(!response.is_null(), "{method} {path} answers {}", answer.status);
         }
     }
 }

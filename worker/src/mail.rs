@@ -25,10 +25,11 @@ use self::{
     quote::Quote,
 };
 use crate::{
-    approval::{Approval, EmailAddress, OnDeadline, Stage, Superseded},
+    approval::{Approval, EmailAddress, OnDeadline, Stage},
     outcome,
+    outcome::Superseded,
     policy::Plan,
-    recorded::ReviewRequest,
+    recorded::{Delegated, ReviewRequest},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +86,8 @@ struct Asked<'a> {
     stage: &'a str,
     /// In whose place they are asked; empty if they have their own.
     place: &'a str,
+    /// Why, from who wanted it.
+    reason: Option<Quote>,
     /// When they were asked first, in a reminder; otherwise empty.
     first: String,
     deadline: String,
@@ -222,8 +225,9 @@ impl Writer<'_> {
     pub(crate) fn request(self, plan: &Plan, request: &ReviewRequest, links: &Links) -> Letter {
         let clock = &Clock::of(&plan.time_zone);
         let mut facts = self.signed(Facts::of_submission(&plan.submission, clock), "");
+        let delegator = request.delegated.as_ref().and_then(|it| it.on_behalf_of.as_ref());
         let replaced = [&request.on_behalf_of, &request.instead_of].into_iter().flatten();
-        facts.addresses.extend(replaced.map(ToString::to_string));
+        facts.addresses.extend(replaced.chain(delegator).map(ToString::to_string));
         let facts = &facts;
         let (reminder, new_link) = (request.reminder, request.new_link);
         let changes = plan.previous.as_ref();
@@ -242,6 +246,7 @@ impl Writer<'_> {
             changes: changes.as_ref(),
             stage: &stage_name(plan, request.stage),
             place: &self.place(request),
+            reason: request.delegated.as_ref().and_then(reason),
             first: clock.first(&first),
             deadline,
             consequence: &consequence(request, clock),
@@ -378,6 +383,9 @@ impl Writer<'_> {
                 "Somebody else is asked",
                 format!("{by} is asked in your place. An {} arranged this.", operator(identity)),
             ),
+            Superseded::Delegated { to } => {
+                ("Somebody else is asked", format!("{to} is asked in your place, as you wanted."))
+            }
             Superseded::Escalated => ("Deadline passed", format!("{PASSED} Others are asked now.")),
             Superseded::Unreachable => {
                 ("Others are asked", "Mail to you was refused, so others are asked now.".to_owned())
@@ -403,9 +411,10 @@ impl Writer<'_> {
             Superseded::Decided => ("Already decided", Detail::Votes, None),
             Superseded::DeadlinePassed => (start, Detail::Votes, None),
             Superseded::Withdrawn => (start, Detail::Nothing, withdrawal_reason(outcome)),
-            Superseded::Replaced { .. } | Superseded::Escalated | Superseded::Unreachable => {
-                (start, Detail::Nothing, None)
-            }
+            Superseded::Replaced { .. }
+            | Superseded::Delegated { .. }
+            | Superseded::Escalated
+            | Superseded::Unreachable => (start, Detail::Nothing, None),
         };
         let summary = format!("{summary} {SUPERSEDED}");
         let notice = Notice::new("superseded", WAIT, headline, summary);
@@ -496,9 +505,15 @@ impl Writer<'_> {
 
     /// In whose place somebody is asked, and who wanted that; empty if they have their own.
     fn place(self, request: &ReviewRequest) -> String {
-        let ReviewRequest { on_behalf_of, instead_of, reassigned_by, .. } = request;
+        let ReviewRequest { on_behalf_of, instead_of, reassigned_by, delegated, .. } = request;
         let replaced = instead_of.as_ref().map(|from| {
             let who = on_behalf_of.as_ref().map_or("you", |absent| absent.as_str());
+            if let Some(Delegated { on_behalf_of, .. }) = delegated {
+                let absent =
+                    on_behalf_of.as_ref().map(|absent| format!(", as the deputy of {absent}"));
+                let absent = absent.unwrap_or_default();
+                return format!("{from}, who was to decide{absent}, asked {who} to do so instead.");
+            }
             let by = reassigned_by.as_deref().map_or("operator".to_owned(), operator);
             format!("An {by} asked {who} to decide instead of {from}.")
         });
@@ -607,6 +622,11 @@ fn withdrawal_reason(outcome: &Outcome) -> Option<Quote> {
         Reason::Withdrawn(text) => Quote::new("Reason:".to_owned(), text),
         _ => None,
     }
+}
+
+/// Why a reviewer has delegated.
+fn reason(Delegated { delegation, .. }: &Delegated) -> Option<Quote> {
+    Quote::new("Their reason:".to_owned(), &delegation.reason)
 }
 
 fn stage_name(plan: &Plan, stage: u32) -> String {

@@ -172,6 +172,7 @@ pub(crate) struct Approvals {
     outcomes: Counter<2>,
     time_to_decision: Histogram<1>,
     escalations: Counter<0>,
+    delegations: Counter<0>,
 }
 
 impl Approvals {
@@ -210,7 +211,16 @@ impl Approvals {
                 "Times that a stage asked its next level.",
                 [],
             ),
+            delegations: all.counter(
+                "countersign_delegations_total",
+                "Times that a reviewer had a colleague asked in their place.",
+                [],
+            ),
         }
+    }
+
+    pub(crate) fn delegated(&self) {
+        self.delegations.add([]);
     }
 
     pub(crate) fn submitted(&self, is_valid: bool) {

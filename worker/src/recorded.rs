@@ -15,7 +15,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    approval::{Due, EmailAddress, Entry, Invited, OnDeadline, Reviser, SubmitterLink, ToAsk},
+    approval::{
+        Delegation, Due, EmailAddress, Entry, Invited, OnDeadline, Reviser, SubmitterLink, ToAsk,
+    },
     policy::{FollowUp, Plan},
 };
 
@@ -166,6 +168,9 @@ pub struct ReviewRequest {
     /// The identity that the operator claims who had them asked in another's place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reassigned_by: Option<String>,
+    /// That the one whom they replace wanted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegated: Option<Delegated>,
     /// The hash of their approval ID.
     pub link: String,
     /// When the link was issued: with it, the thread of its mails.
@@ -186,6 +191,18 @@ pub struct ReviewRequest {
     /// The request that was taken before, and whose thread this mail continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<EarlierRequest>,
+}
+
+/// A delegation, and the seat of who delegates.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delegated {
+    pub round: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<EmailAddress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<EmailAddress>,
+    pub delegation: Delegation,
 }
 
 /// A request to the same people, for the same place; or to the same reviewer, for the version before.

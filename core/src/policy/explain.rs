@@ -49,6 +49,8 @@ pub struct Applies {
     pub tell_submitter: bool,
     pub confirm: bool,
     pub comment_required: Vec<Verdict>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub delegate_to: Vec<String>,
     /// What those who decide fill in, those of the submission too.
     pub fields: Vec<Field>,
     /// How long changes that were requested wait for the submitter.
@@ -191,6 +193,7 @@ impl Policy {
             tell_submitter: rule.tell_submitter,
             confirm: rule.confirm,
             comment_required: rule.comment_required.clone(),
+            delegate_to: rule.delegate_to.clone(),
             fields,
             changes_within: rule.changes_within,
             submitter_link: rule.submitter_link,
@@ -382,6 +385,10 @@ impl Applies {
         }
         for verdict in &self.comment_required {
             writeln!(f, "A comment is required to {}.\n", verdict.terms().name)?;
+        }
+        if !self.delegate_to.is_empty() {
+            let domains = self.delegate_to.join(", ");
+            writeln!(f, "Reviewers may have colleagues asked in their place, of {domains}.\n")?;
         }
         if !self.fields.is_empty() {
             writeln!(f, "Those who decide fill in:")?;

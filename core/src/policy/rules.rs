@@ -37,6 +37,8 @@ pub struct Rule {
     pub confirm: bool,
     /// The verdicts that count only with a comment.
     pub comment_required: Vec<Verdict>,
+    /// The domains, in ASCII, to whose people its reviewers may delegate.
+    pub delegate_to: Vec<String>,
     /// What those who decide fill in.
     pub fields: Vec<Field>,
     /// How long changes that were requested wait for the submitter.

@@ -696,6 +696,7 @@ fn every_one_of_100_000_submissions_has_exactly_one_route_and_nobody_approves_th
             match route.expect("somebody is always above somebody here") {
                 Route::Decided(Verdict::Approve) => assert_eq!(outcome, 0),
                 Route::Decided(Verdict::Reject) => assert_eq!(outcome, 1),
+                Route::Decided(Verdict::RequestChanges) => panic!("no rule sends back"),
                 Route::Stages(stages) => {
                     assert!(outcome >= 2 && !stages.is_empty());
                     stages.iter().for_each(|stage| sound(stage, &submitter));
@@ -977,6 +978,24 @@ fn which_verdicts_need_a_comment_is_explained() {
         let said: String =
             text.lines().filter(|line| line.contains("comment is required")).collect();
         assert_eq!(said, explained, "{text}");
+    }
+}
+
+#[test]
+fn to_whom_reviewers_may_delegate_is_explained() {
+    for (domains, explained) in [
+        ("[\"Example.com\", \"bücher.example\"]", "of example.com, xn--bcher-kva.example."),
+        ("\"example.com\"", "of example.com."),
+        ("[]", ""),
+    ] {
+        let policy = policy(&format!(
+            "[default]\ndelegate_to = {domains}\n\
+             stages = [{{ reviewers = [\"ann@example.com\"] }}]\n"
+        ));
+        let submission = submission("", "", "5.00", "EUR");
+        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH).to_string();
+        let said: String = text.lines().filter(|line| line.contains("colleagues")).collect();
+        assert!(said.ends_with(explained) && said.is_empty() == explained.is_empty(), "{text}");
     }
 }
 

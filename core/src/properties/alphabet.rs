@@ -1,11 +1,15 @@
 //! What holds of an approval and all of its versions, for every sequence of all there is to do: with genuine links,
 //! proofs and plans, and with resets.
 
+mod possible;
+
 use std::collections::BTreeSet;
 
 use countersign_protos::{
-    Chain, GenuineLink, LinkKey, MAX_REVISIONS, Statement, revision_digest,
-    v1::{Document, Stage as NamedStage, Submission, Submitter},
+    Chain, GenuineLink, LinkKey, MAX_REVISIONS, Statement,
+    answers::{self, Answers},
+    comment_hash, revision_digest,
+    v1::{Document, Field, Stage as NamedStage, Submission, Submitter},
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::{prelude::*, sample::Index};
@@ -32,7 +36,8 @@ const PEOPLE: [&str; 7] = [
     "ann+work@example.com",
 ];
 
-/// Rules that leave operators everything, and the submitter a link from the start; and rules that do neither.
+/// Rules that leave operators everything, the submitter a link from the start, and reviewers to delegate; and rules
+/// that do none of that.
 const RULES: [&str; 2] = [
     r#"
 [operators]
@@ -46,6 +51,7 @@ when.amount = { EUR = { above = 1 } }
 different_people = true
 submitter_link = true
 changes_within = "90m"
+delegate_to = ["example.com"]
 
 [[rules.stages]]
 reviewers = ["ann@example.com", "bob@example.com", "cy@example.com"]
@@ -60,6 +66,7 @@ on_deadline = "approve"
 
 [default]
 submitter_link = true
+delegate_to = ["example.com"]
 stages = [{ reviewers = ["ann@example.com", "bob@example.com"], quorum = "all", deadline = "2h" }]
 "#,
     r#"
@@ -73,7 +80,7 @@ stages = [{ reviewers = ["ann@example.com", "cy@example.com"], deadline = "1h", 
 ];
 
 #[derive(Debug, Clone)]
-enum Event {
+pub(super) enum Event {
     /// Whoever is to be asked is asked.
     Ask,
     /// By any link that was ever issued, the submitter's too.
@@ -81,6 +88,8 @@ enum Event {
         link: Index,
         verdict: Verdict,
         comment: &'static str,
+        /// To what is asked in some versions.
+        budget: &'static str,
     },
     /// By an operator for anybody.
     Signal {
@@ -99,6 +108,12 @@ enum Event {
     Cancel,
     Reassign {
         from: usize,
+        to: usize,
+    },
+    /// By any link that was ever issued, signed with this one or another.
+    Delegate {
+        link: Index,
+        signer: Option<Index>,
         to: usize,
     },
     Reissue {
@@ -126,16 +141,16 @@ struct Mailed {
 
 /// A version and what has happened to it.
 #[derive(Debug, Clone, PartialEq)]
-struct Version {
+pub(super) struct Version {
     plan: Plan,
-    approval: Approval,
+    pub(super) approval: Approval,
 }
 
 #[derive(Clone)]
-struct World {
+pub(super) struct World {
     key: LinkKey,
     rules: Option<Policy>,
-    versions: Vec<Version>,
+    pub(super) versions: Vec<Version>,
     mailed: Vec<Mailed>,
     now: Timestamp,
 }
@@ -173,7 +188,19 @@ fn submission(content: usize, names_reviewers: bool) -> Submission {
             ..Document::default()
         }),
         approval,
+        fields: if content % 2 == 1 { vec![budget()] } else { Vec::new() },
         ..Submission::default()
+    }
+}
+
+/// Some versions ask for it.
+fn budget() -> Field {
+    Field {
+        name: "budget".into(),
+        label: "Budget".into(),
+        r#type: "number".into(),
+        required_for: vec!["approve".into()],
+        ..Field::default()
     }
 }
 
@@ -198,7 +225,7 @@ impl World {
         Self { key, rules, versions, mailed: Vec::new(), now: start() }
     }
 
-    fn current(&self) -> &Version {
+    pub(super) fn current(&self) -> &Version {
         self.versions.last().expect("there is one")
     }
 
@@ -243,13 +270,17 @@ impl World {
         }
     }
 
-    fn press(&mut self, which: &Index, verdict: Verdict, comment: &str) -> Option<Receipt> {
-        let now = self.now;
+    fn press(&mut self, which: &Index, said: (Verdict, &str, &str)) -> Option<Receipt> {
+        let (now, (verdict, comment, budget)) = (self.now, said);
         let link = self.link(which)?.link.clone();
-        let proof = Some(link.sign(verdict, comment, now));
+        let given = Some(("budget".to_owned(), budget.to_owned())).filter(|_| !budget.is_empty());
+        let given: Answers = given.into_iter().collect();
+        let hashes = (&comment_hash(comment), &answers::hash(&given));
+        let statement = Statement::Vote { verdict, comment: hashes.0, answers: hashes.1 };
+        let proof = Some(link.prove(statement, now));
         let claim = Claim::Link(link.hash().as_str().to_owned());
-        let ballot = Ballot { proof, ..Ballot::new(claim, verdict, comment.to_owned()) };
-        Some(self.approval().vote(ballot, now))
+        let ballot = Ballot::new(claim, verdict, comment.to_owned());
+        Some(self.approval().vote(Ballot { proof, answers: given, ..ballot }, now))
     }
 
     fn revise(&mut self, link: Option<&Index>, content: usize) {
@@ -270,6 +301,16 @@ impl World {
         if let Ok(plan) = revise(leaves, approval, revision, &routing, rules, self.now) {
             self.versions.push(Version { approval: begin(&plan, self.now), plan });
         }
+    }
+
+    fn delegate(&mut self, which: &Index, signer: Option<&Index>, to: usize) {
+        let (now, to, reason) = (self.now, person(to), "away".to_owned());
+        let Some(Mailed { link, .. }) = self.link(which).cloned() else { return };
+        let signer = signer.and_then(|signer| self.link(signer)).map_or(&link, |it| &it.link);
+        let statement = Statement::Delegate { to: to.as_str(), reason: &comment_hash(&reason) };
+        let (proof, left_out) = (signer.prove(statement, now), None);
+        let link = link.hash().as_str().to_owned();
+        let _ = self.approval().delegate(Delegation { link, to, reason, left_out, proof }, now);
     }
 
     fn withdraw_by_link(&mut self, which: &Index) {
@@ -303,7 +344,9 @@ impl World {
         let now = self.now;
         match event {
             Event::Ask => self.ask(),
-            Event::Press { link, verdict, comment } => return self.press(link, *verdict, comment),
+            Event::Press { link, verdict, comment, budget } => {
+                return self.press(link, (*verdict, comment, budget));
+            }
             Event::Signal { person: who, verdict } => {
                 let claim = Claim::Reviewer(person(*who));
                 let ballot = Ballot::new(claim, *verdict, "for them".into());
@@ -317,6 +360,7 @@ impl World {
                 let (from, to) = (person(*from), person(*to));
                 drop(self.approval().reassign(from, to, "op".into(), now));
             }
+            Event::Delegate { link, signer, to } => self.delegate(link, signer.as_ref(), *to),
             Event::Reissue { person: who } => {
                 drop(self.approval().reissue(who.map(person), "op".into(), now));
             }
@@ -346,6 +390,9 @@ impl World {
                 assert_eq!(one.digest, plan.digest, "what they saw is not what is decided");
                 assert!(!one.is_submitters);
             }
+            let asked = &plan.submission.fields;
+            let given = answers::by_name(&vote.answers);
+            assert!(answers::check(asked, vote.verdict, &given).is_ok(), "{vote:?}");
             let is_silent = vote.comment.is_empty();
             assert!(vote.verdict != Verdict::RequestChanges || !is_silent, "they say what");
         }
@@ -396,19 +443,23 @@ fn verdicts() -> impl Strategy<Value = Verdict> {
 }
 
 /// Events, each with the minutes that pass before it.
-fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
+pub(super) fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
     let who = || 0..PEOPLE.len();
+    let budget = prop_oneof![2 => Just(""), 3 => Just("1500"), 1 => Just("much")];
     let comment = prop_oneof![4 => Just("because"), 1 => Just(""), 1 => Just(" \u{200B}\n")];
     let event = prop_oneof![
         6 => Just(Event::Ask),
-        10 => (any::<Index>(), verdicts(), comment)
-            .prop_map(|(link, verdict, comment)| Event::Press { link, verdict, comment }),
+        10 => (any::<Index>(), verdicts(), comment, budget).prop_map(
+            |(link, verdict, comment, budget)| Event::Press { link, verdict, comment, budget }
+        ),
         3 => (who(), verdicts()).prop_map(|(person, verdict)| Event::Signal { person, verdict }),
         6 => (proptest::option::of(any::<Index>()), 0..4usize)
             .prop_map(|(link, content)| Event::Revise { link, content }),
         1 => any::<Index>().prop_map(|link| Event::WithdrawByLink { link }),
         1 => prop_oneof![Just(Event::Withdraw), Just(Event::Cancel)],
         2 => (who(), who()).prop_map(|(from, to)| Event::Reassign { from, to }),
+        4 => (any::<Index>(), proptest::option::weighted(0.2, any::<Index>()), who())
+            .prop_map(|(link, signer, to)| Event::Delegate { link, signer, to }),
         2 => proptest::option::of(who()).prop_map(|person| Event::Reissue { person }),
         1 => Just(Event::Remind),
         1 => (any::<Index>(), any::<bool>())
@@ -420,7 +471,7 @@ fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
 }
 
 /// Plays a sequence under these rules, and shows each world with the one before.
-fn play(
+pub(super) fn play(
     rules: usize,
     events: &[(i64, Event)],
     mut see: impl FnMut(&World, &World, &Event, Option<Receipt>),
@@ -448,6 +499,7 @@ proptest! {
             after.check_versions();
         });
         world.check_recomputed();
+        world.check_possible();
         let Version { plan, approval } = world.current();
         let outcome = outcome(plan, approval, CHAIN);
         prop_assert_eq!(&outcome.digest, &plan.digest);
@@ -466,6 +518,24 @@ proptest! {
                 assert_eq!(receipt, Some(Receipt::NotAReviewer));
                 assert_eq!(before.versions, after.versions);
             }
+        });
+    }
+
+    #[test]
+    fn a_reviewer_of_this_version_delegates_by_their_own_link_alone(
+        rules in 0..3usize, events in events()
+    ) {
+        play(rules, &events, |before, after, event, _| {
+            let Event::Delegate { link, signer, .. } = event else { return };
+            let (Some(mailed), false) = (before.link(link), before.versions == after.versions)
+            else {
+                return;
+            };
+            assert_eq!(mailed.digest, before.current().plan.digest);
+            assert!(!mailed.is_submitters);
+            let signer = signer.as_ref().and_then(|signer| before.link(signer));
+            assert!(signer.is_none_or(|signer| signer.link.hash() == mailed.link.hash()));
+            assert!(!matches!(before.current().approval.status(), Status::ChangesRequested(_)));
         });
     }
 
@@ -532,6 +602,9 @@ fn the_sequences_reach_what_they_are_for() {
                     .entry(if link.is_some() { "revised by link" } else { "revised" })
                     .or_insert(0) += 1;
             }
+            if matches!(event, Event::Delegate { .. }) && before.versions != after.versions {
+                *reached.entry("delegated").or_insert(0) += 1;
+            }
             if matches!(after.current().approval.status(), Status::ChangesRequested(_)) {
                 *reached.entry("sent back").or_insert(0) += 1;
             }
@@ -552,6 +625,7 @@ fn the_sequences_reach_what_they_are_for() {
         "revised by link",
         "revised",
         "sent back",
+        "delegated",
         "first",
         "second",
         "later",

@@ -861,8 +861,12 @@ fn where_there_are_rules_operators_do_what_these_allow_and_otherwise_everything(
     let allowed = "[operators]\nmay_decide = true\nmay_reassign_to = [\"Example.com\", \"münchen.de\"]\n\
                    may_withdraw = false\n";
     let domains = ["example.com", "xn--mnchen-3ya.de"].map(str::to_owned).into();
-    let expected =
-        Operators { may_decide: true, may_reassign_to: Some(domains), may_withdraw: false };
+    let expected = Operators {
+        may_decide: true,
+        may_reassign_to: Some(domains),
+        may_withdraw: false,
+        may_revise: false,
+    };
     assert_eq!(operators(allowed), expected);
 }
 
@@ -1001,6 +1005,22 @@ fn a_rule_says_which_verdicts_need_a_comment() {
         };
         let recorded = serde_json::to_value(&plan).expect("JSON");
         assert_eq!(recorded["restrictions"].get("commentRequired"), required.as_ref(), "{said}");
+    }
+}
+
+#[test]
+fn a_rule_says_to_whom_reviewers_may_delegate() {
+    for (said, domains) in [
+        ("", None),
+        ("delegate_to = []\n", None),
+        ("delegate_to = [\"Example.com\"]\n", Some(json!(["example.com"]))),
+    ] {
+        let rules = rules(&format!("[default]\n{said}{}", BOARD.trim_start_matches("[default]\n")));
+        let Ok(plan) = validated_by(&minimal(), &routing(), Some(&rules)) else {
+            panic!("the rules say who is asked")
+        };
+        let recorded = serde_json::to_value(&plan).expect("JSON");
+        assert_eq!(recorded["restrictions"].get("delegateTo"), domains.as_ref(), "{said}");
     }
 }
 

@@ -287,3 +287,25 @@ fn answers_are_checked_only_where_a_decision_can_count() {
     let voted = asking(state(Status::Pending, Status::Pending, Some(Verdict::Approve), None));
     assert_eq!(answered(&voted, "much"), Some(given("much")));
 }
+
+#[test]
+fn what_the_workflow_says_is_possible_for_its_reader_is_offered_and_nothing_is_known_without_a_worker()
+ {
+    let can = |possible: Vec<Possible>| {
+        let link = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("an ID").hash();
+        let (reviewer, hash) = ("ann@example.com".to_owned(), link.as_str().to_owned());
+        let ann = ReviewerState { reviewer, link: hash, ..ReviewerState::default() };
+        let stages = vec![StageState { reviewers: vec![ann], ..StageState::default() }];
+        let state = ApprovalState { stages, possible, ..ApprovalState::default() };
+        is_possible(&state, &link, "approve")
+    };
+    let by = |action: &str, who: &str| Possible {
+        action: action.into(),
+        people: vec![who.into()],
+        operator: true,
+    };
+    assert!(can(vec![]));
+    assert!(can(vec![by("approve", "ann@example.com")]));
+    assert!(!can(vec![by("approve", "bob@example.com")]));
+    assert!(!can(vec![by("reject", "ann@example.com")]));
+}

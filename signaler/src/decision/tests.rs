@@ -10,8 +10,8 @@ use countersign_protos::{
     Chain, Claims, LinkContext, LinkKeys, Sealing, Statement, answers, comment_hash, digest, names,
     payload::{self, Encoding},
     v1::{
-        self, ApprovalState, Decision, Document, Field, Outcome, ReviewerState, StageOutcome,
-        StageState, Status, Submission, Vote,
+        self, ApprovalState, Decision, Delegation, Document, Field, Outcome, ReviewerState,
+        StageOutcome, StageState, Status, Submission, Vote,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -49,6 +49,7 @@ use tokio::task::yield_now;
 use super::*;
 use crate::{
     answer::on_view,
+    delegating::NotDelegated,
     temporal::{from_temporal, to_temporal},
 };
 
@@ -845,6 +846,77 @@ async fn a_verdict_that_needs_a_comment_is_not_sent_without_one() {
     assert_eq!(decide("as agreed").await, Ok(Answer::Recorded));
     assert_eq!(decide("").await, Ok(Answer::AlreadyRecorded), "it has one");
     assert_eq!(world.lock().expect("a lock").sent.len(), 1);
+}
+
+/// What comes of Ann's having Cy asked, and what was sent.
+async fn delegate(world: World) -> (Result<Result<Answer, NotDelegated>, Problem>, usize) {
+    let (approvals, world) = approvals(world).await;
+    let said = approvals.delegate(&genuine(), None, "cy@example.com", "on leave").await;
+    let sent = world.lock().expect("a lock").sent.len();
+    (said.map(|(answer, _)| answer), sent)
+}
+
+/// As the workflow has it, signed by Ann's link.
+fn delegated() -> ApprovalState {
+    let (to, reason) = ("cy@example.com".to_owned(), "on leave".to_owned());
+    let statement = Statement::Delegate { to: &to, reason: &comment_hash(&reason) };
+    let delegation = Delegation {
+        reviewer: "ann@example.com".into(),
+        proof: Some(genuine().prove(statement, Timestamp::UNIX_EPOCH)),
+        link: link().as_str().into(),
+        to,
+        reason,
+        ..Delegation::default()
+    };
+    let mut state = allowing();
+    state.stages[0].delegations = vec![delegation];
+    state
+}
+
+fn allowing() -> ApprovalState {
+    ApprovalState { delegate_to: vec!["example.com".into()], ..state(Status::Pending, None) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delegation_is_answered_by_what_the_workflow_says_of_it() {
+    let asking = || World::default().run("first", Running, allowing());
+    let taken = |world: &mut World| {
+        world.runs[0].says = delegated();
+        Ok(())
+    };
+    assert_eq!(delegate(asking().signal(taken)).await, (Ok(Ok(Answer::Delegated)), 1));
+    let again = World::default().run("first", Running, delegated());
+    assert_eq!(delegate(again).await, (Ok(Ok(Answer::Delegated)), 0), "once is enough");
+
+    let refused = |world: &mut World| {
+        let why =
+            "reassign at 2026-11-24T09:00:00Z: no more reviewers can be asked in this approval";
+        world.runs[0].says.ignored_because = vec![why.into()];
+        Ok(())
+    };
+    let why = NotDelegated::Refused("no more reviewers can be asked in this approval".into());
+    assert_eq!(delegate(asking().signal(refused)).await, (Ok(Err(why)), 1));
+    let voted = |world: &mut World| {
+        world.runs[0].says.stages = state(Status::Pending, Some(Verdict::Approve)).stages;
+        Ok(())
+    };
+    assert_eq!(delegate(asking().signal(voted)).await, (Ok(Ok(Answer::TooLate)), 1));
+    let forbidden = World::default().run("first", Running, state(Status::Pending, None));
+    assert_eq!(delegate(forbidden).await, (Ok(Err(NotDelegated::NotOffered)), 0));
+    let lost = asking().signal(|_| Err(Code::Unavailable)).signal(|_| Err(Code::NotFound));
+    assert_eq!(delegate(lost).await, (Err(Problem::Unknown), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delegation_that_nobody_has_signed_is_not_shown() {
+    let mut forged = delegated();
+    forged.stages[0].delegations[0].to = "eve@example.com".into();
+    let (approvals, _) = approvals(World::default().run("first", Running, forged)).await;
+    let (_, reading) = approvals.find(&genuine(), None).await.expect("found");
+    assert_eq!(on_view(&reading, &link()), Answer::Open);
+    let (approvals, _) = self::approvals(World::default().run("first", Running, delegated())).await;
+    let (_, reading) = approvals.find(&genuine(), None).await.expect("found");
+    assert_eq!(on_view(&reading, &link()), Answer::Delegated);
 }
 
 /// Ann's link, where she is asked for a number with an approval.

@@ -186,7 +186,8 @@ fn ordered(payload: Value) -> Option<HistoryEvent> {
 
 #[test]
 fn a_new_link_replaces_an_old_one_without_a_worker_too_and_others_in_ones_place_do() {
-    let link = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash();
+    let (own_link, other_link) = (genuine(), link_of("bob@example.com"));
+    let link = own_link.hash();
     let seat = |round: u32, reviewer: &str, instead_of: Option<&str>, link: &str| {
         json!({
             "stage": 0, "round": round, "reviewer": reviewer, "insteadOf": instead_of,
@@ -199,7 +200,14 @@ fn a_new_link_replaces_an_old_one_without_a_worker_too_and_others_in_ones_place_
     let replaced = |later: &[Option<HistoryEvent>]| {
         let first = issued(json!([own, seat(0, bob, None, "bob's")]));
         let events: Vec<_> = [first].iter().chain(later).flatten().cloned().collect();
-        replaces(&link, &events)
+        replaces(&own_link, &events)
+    };
+    let delegated = |by: &GenuineLink| {
+        let (to, reason) = ("cy@example.com".to_owned(), "away".to_owned());
+        let statement = Statement::Delegate { to: &to, reason: &comment_hash(&reason) };
+        let proof = Some(by.prove(statement, Timestamp::UNIX_EPOCH));
+        let link = own_link.hash().as_str().to_owned();
+        signalled("reassign", &Reassignment { link, to, reason, proof, ..<_>::default() })
     };
     let other_stage = || {
         let mut seat = seat(1, ann, None, "second stage");
@@ -226,6 +234,9 @@ fn a_new_link_replaces_an_old_one_without_a_worker_too_and_others_in_ones_place_
         (vec![ordered(json!(7))], false),
         // The worker has ignored it, or its link would be here.
         (vec![ordered(json!({})), seen()], false),
+        (vec![delegated(&own_link)], true),
+        (vec![delegated(&own_link), seen()], false),
+        (vec![delegated(&other_link)], false),
     ] {
         assert_eq!(replaced(&later), expected, "{later:?}");
     }
@@ -237,7 +248,7 @@ fn a_new_link_replaces_an_old_one_without_a_worker_too_and_others_in_ones_place_
         issued(json!([seat(2, ann, None, link.as_str())])),
         issued(json!([seat(3, cy, Some(ann), "cy's second")])),
     ];
-    assert!(!replaces(&link, &again.into_iter().flatten().collect::<Vec<_>>()));
+    assert!(!replaces(&own_link, &again.into_iter().flatten().collect::<Vec<_>>()));
 
     let asked = |seat: Value| json!({"asked": {"invited": [seat]}});
     let journal = json!([asked(own), asked(seat(1, ann, None, "new"))]);
@@ -245,14 +256,29 @@ fn a_new_link_replaces_an_old_one_without_a_worker_too_and_others_in_ones_place_
     let continued = event(Attributes::WorkflowExecutionStartedEventAttributes(
         WorkflowExecutionStartedEventAttributes { input: Some(one(case)), ..Default::default() },
     ));
-    assert!(replaces(&link, &continued.into_iter().collect::<Vec<_>>()));
+    assert!(replaces(&own_link, &continued.into_iter().collect::<Vec<_>>()));
 }
 
 /// Ann's, as the deputy of Lee.
 fn genuine() -> GenuineLink {
+    link_of("ann@example.com")
+}
+
+fn link_of(reviewer: &str) -> GenuineLink {
     let keys: LinkKeys = countersign_protos::TEST_KEYS[0].parse().expect("a key");
     let chain = Chain { workflow_id: "laptops", first_run_id: "run" };
-    keys.first().link(LinkContext::new(chain, "v1:0", "ann@example.com"))
+    keys.first().link(LinkContext::new(chain, "v1:0", reviewer))
+}
+
+fn signalled(name: &str, reassignment: &Reassignment) -> Option<HistoryEvent> {
+    let payloads = vec![to_temporal(payload::encode(reassignment, Encoding::JsonPlain))];
+    event(Attributes::WorkflowExecutionSignaledEventAttributes(
+        WorkflowExecutionSignaledEventAttributes {
+            signal_name: name.into(),
+            input: Some(Payloads { payloads }),
+            ..Default::default()
+        },
+    ))
 }
 
 fn place(comment_required: &[Verdict]) -> Issued {

@@ -6,8 +6,8 @@ use countersign_protos::{
     Json, Organization,
     answers::{self, Kind},
     v1::{
-        Action, ApprovalState, Detail, Document, Item, ReviewerState, StageState, Status,
-        Submission, Submitter, Vote,
+        Action, ApprovalState, Delegation, Detail, Document, Item, ReviewerState, StageState,
+        Status, Submission, Submitter, Vote,
     },
 };
 
@@ -158,6 +158,31 @@ impl Happening {
     fn refused(self, problem: Problem, verdict: Option<Verdict>, comment: &str) -> Reply {
         let filled = Filled { verdict, comment: comment.to_owned(), ..Filled::default() };
         Reply::Refused { problem, filled, reading: self.current().into(), link: link() }
+    }
+
+    /// Somebody has had a colleague asked.
+    fn delegated(self, seat: usize, to: &str) -> Self {
+        self.but(|state| {
+            let stage = &mut state.stages[0];
+            let from = &mut stage.reviewers[seat];
+            from.released = true;
+            let delegation = Delegation {
+                reviewer: from.reviewer.clone(),
+                to: to.into(),
+                reason: "They have bought laptops before.".into(),
+                at: at(-3_600),
+                link: from.link.clone(),
+                ..Delegation::default()
+            };
+            stage.delegations.push(delegation);
+        })
+    }
+
+    /// The form that has a colleague asked was sent with a mistake.
+    fn not_delegated(self, why: NotDelegated) -> Reply {
+        let (to, reason) = ("bob@example.com".to_owned(), COMMENT.to_owned());
+        let filled = Delegating { to, reason, is_ambiguous: false };
+        Reply::NotDelegated { why, filled, reading: self.current().into(), link: link() }
     }
 
     /// With something to fill in, of each kind.
@@ -388,6 +413,10 @@ fn open_pages() -> Vec<(&'static str, Reply)> {
     let missing = Problem::CommentMissing(Reject);
     let too_long = [COMMENT, "\n"].concat().repeat(30);
     let deputy = asked().seat(ANN, |one| one.on_behalf_of = "lee@example.com".into());
+    let delegating = || asked().but(|state| state.delegate_to = vec!["example.com".into()]);
+    let by_colleague = delegating().delegated(BOB, "ann@example.com").seat(ANN, |one| {
+        one.instead_of = "bob@example.com".into();
+    });
     vec![
         ("open", asked().viewed()),
         ("open-approve-chosen", asked().chosen(Some(Approve))),
@@ -404,6 +433,10 @@ fn open_pages() -> Vec<(&'static str, Reply)> {
         ("open-deputy", deputy.viewed()),
         ("open-to-confirm", asked().but(|state| state.confirm = true).viewed()),
         ("open-to-comment", requiring().chosen(Some(Reject))),
+        ("open-to-delegate", delegating().viewed()),
+        ("open-by-colleague", by_colleague.viewed()),
+        ("refused-delegation", delegating().not_delegated(NotDelegated::AskedAlready)),
+        ("refused-delegation-reason", delegating().not_delegated(NotDelegated::ReasonMissing)),
         ("open-to-answer", Happening::asking().viewed()),
         (
             "open-answered-by-another",
@@ -452,6 +485,12 @@ fn settled_pages() -> Vec<(&'static str, Reply)> {
         ("no-worker-stored", said(Answer::NoWorker, no_worker(voted()), None)),
         ("superseded", superseded().viewed()),
         ("superseded-new-link", superseded().seat(ANN, |one| one.reissued = true).viewed()),
+        ("delegated", Happening::asked().delegated(ANN, "cy@example.com").viewed()),
+        (
+            "delegated-no-worker",
+            said(Answer::DelegationStored, no_worker(Happening::asked()), None),
+        ),
+        ("delegated-pressed", Happening::asked().delegated(ANN, "cy@example.com").sent()),
         ("pressed-recorded", voted().sent()),
         ("pressed-approved", Happening::approved().sent()),
         ("pressed-again", voted().pressed(Approve)),
@@ -475,6 +514,7 @@ fn problem_pages() -> Vec<(&'static str, Reply)> {
         Problem::InvalidVerdict,
         Problem::CommentTooLong,
         Problem::CommentMissing(Verdict::Reject),
+        Problem::NotDelegated(NotDelegated::ReasonMissing),
         Problem::CrossSite,
         Problem::NotAForm,
         Problem::BodyTooLarge,
@@ -493,6 +533,7 @@ fn problem_pages() -> Vec<(&'static str, Reply)> {
         let name = match problem {
             Problem::CommentTooLong => "comment_too_long",
             Problem::CommentMissing(_) => "comment_missing",
+            Problem::NotDelegated(_) => "not_delegated",
             Problem::WrongAnswers(_) => "wrong_answers",
             _ => problem_status(&problem).1,
         };

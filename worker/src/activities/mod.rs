@@ -1,6 +1,7 @@
 //! Activities: each converts, makes one call, and maps the error.
 
 pub(crate) mod attempts;
+mod delegations;
 mod operators;
 pub(crate) mod start_workflow;
 pub(crate) mod webhook;
@@ -200,10 +201,17 @@ impl Countersign {
         }
         if let Some(from) = &request.instead_of {
             let to = request.on_behalf_of.as_ref().unwrap_or(&request.reviewer);
-            // The caller may leave out who wanted it: somebody must have, all the same.
-            let identity = request.reassigned_by.as_deref().unwrap_or(UNKNOWN);
-            let check = operators::check_reassignment(from, to, identity, &ctx, chain);
-            with_heartbeat(&ctx, check).await??;
+            match &request.delegated {
+                Some(delegated) => {
+                    delegations::check_delegation(leaves, request.stage, (from, to), delegated)?;
+                }
+                None => {
+                    // The caller may leave out who wanted it: somebody must have, all the same.
+                    let identity = request.reassigned_by.as_deref().unwrap_or(UNKNOWN);
+                    let check = operators::check_reassignment(from, to, identity, &ctx, chain);
+                    with_heartbeat(&ctx, check).await??;
+                }
+            }
         }
         let links = Links::new(&self.public_url, link.id(), chain.workflow_id);
         let letter = self.writer().request(&plan, &request, &links);

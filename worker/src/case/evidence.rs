@@ -16,7 +16,7 @@ use crate::{
     recorded::{About, Evidence, Notice, Sealed},
 };
 
-/// Bytes of comments and answers in a notice to a reviewer: the notices to all of them go to Temporal in one
+/// Bytes of comments, answers and reasons in a notice to a reviewer: the notices to all of them go to Temporal in one
 /// message, of 4 MiB at most.
 const MAX_COMMENT_BYTES: usize = 16 * 1024;
 
@@ -131,14 +131,20 @@ impl Open {
     }
 }
 
-/// Leaves out comments and answers beyond what one notice may hold. Their proofs hold all the same.
+/// Leaves out comments, answers and reasons beyond what one notice may hold. Their proofs hold all the same.
 pub(super) fn brief(mut evidence: Evidence) -> Evidence {
     let mut left = MAX_COMMENT_BYTES;
     for entry in &mut evidence.journal {
-        let Entry::Voted { ballot, .. } = entry else { continue };
-        match left.checked_sub(ballot.comment.len()) {
+        let (text, left_out) = match entry {
+            Entry::Voted { ballot, .. } => (&mut ballot.comment, &mut ballot.left_out),
+            Entry::Delegated { delegation, .. } => {
+                (&mut delegation.reason, &mut delegation.left_out)
+            }
+            _ => continue,
+        };
+        match left.checked_sub(text.len()) {
             Some(less) => left = less,
-            None => ballot.left_out = Some(comment_hash(&std::mem::take(&mut ballot.comment))),
+            None => *left_out = Some(comment_hash(&std::mem::take(text))),
         }
         let bytes = ballot.answers.iter().map(|(name, value)| name.len() + value.len()).sum();
         match left.checked_sub(bytes) {

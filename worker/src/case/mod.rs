@@ -1,6 +1,7 @@
 //! The state of one approval in its workflow. Deterministic, and without I/O: [`Case::handle`] takes
 //! what has happened, [`Case::next`] says what to do.
 
+mod delegations;
 mod deliveries;
 mod ending;
 mod evidence;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use temporalio_common::search_attributes::SearchAttributeUpdate;
 
 use self::{
+    delegations::{delegated, reassigned_by},
     deliveries::Deliveries,
     ending::{Ending, Progress},
     evidence::Left,
@@ -64,6 +66,9 @@ pub(crate) struct Case {
     /// How many votes [`Case::new_votes`] has returned.
     #[serde(skip)]
     votes_told: usize,
+    /// How many delegations [`Case::new_delegations`] has returned.
+    #[serde(skip)]
+    delegations_told: usize,
 }
 
 /// An approval whose submission can be decided.
@@ -227,6 +232,7 @@ impl Case {
         self.inbox.merge(newer.inbox);
         // The run before has told of them.
         self.new_votes();
+        self.new_delegations();
         if let Some(open) = &mut self.open {
             open.deliveries.resume();
             open.phase = open.pending();
@@ -506,6 +512,9 @@ impl Open {
             version => format!(" (revision {version})"),
         };
         let summary = match &to_ask.whom {
+            Whom::Replacement(from, _) if self.is_delegating(to_ask.stage, from) => {
+                format!("Issue an approval link for {name}, since {from} delegates")
+            }
             Whom::Submitter => {
                 format!("Issue a link for {} to make changes", self.plan.submitter)
             }
@@ -523,7 +532,7 @@ impl Open {
         Some((summary, Issue { plan, first_run_id, to_ask, opened_at: now }))
     }
 
-    /// Returns the seats that others have taken, and an operator's signal that has become pointless
+    /// Returns the seats of those to tell that others have taken them, and a signal that has become pointless
     /// meanwhile, with the reason.
     fn ask(&mut self, issued: Issued) -> (Vec<Seat>, Option<(&'static str, String)>) {
         let Issued { opened_at, invited, due, submitter } = issued;
@@ -536,7 +545,7 @@ impl Open {
             }
             return (Vec::new(), None);
         }
-        let superseded = self.approval.ask(invited, due, opened_at);
+        let mut superseded = self.approval.ask(invited, due, opened_at);
         if let Some(link) = submitter {
             self.approval.ask_submitter(link, None, opened_at);
         }
@@ -547,6 +556,9 @@ impl Open {
         match whom {
             Whom::Level(_) | Whom::Submitter => (superseded, None),
             Whom::Replacement(from, to) => {
+                // They wanted it, and their page says so.
+                let delegated = stage.delegations();
+                superseded.retain(|seat| delegated.iter().all(|(from, ..)| from.link != seat.link));
                 let why = match stage.undecided().any(|seat| seat.reviewer == from) {
                     true => NotReassigned::AskedAlready,
                     false => NotReassigned::NotAsked,
@@ -610,7 +622,8 @@ impl Open {
             reviewer: seat.reviewer.clone(),
             on_behalf_of: seat.on_behalf_of.clone(),
             instead_of: seat.instead_of.clone(),
-            reassigned_by: self.approval.reassigned_by(seat).map(str::to_owned),
+            reassigned_by: reassigned_by(seat),
+            delegated: delegated(stage, seat),
             link: seat.link.clone(),
             asked_at: self.approval.asked_at(&seat.link),
             deadline: stage.deadline().map(to_message),
@@ -674,7 +687,7 @@ impl Open {
             Signal::Withdraw { .. } => return false,
             Signal::Revise { .. } => None,
             Signal::Decision(Ballot { claim: Claim::Reviewer(reviewer), .. }) => Some(reviewer),
-            Signal::Decision(Ballot { claim: Claim::Link(_), .. }) => None,
+            Signal::Decision(Ballot { claim: Claim::Link(_), .. }) | Signal::Delegate(_) => None,
             Signal::Reassign { from, .. } => Some(from),
             Signal::Remind { reviewer, .. } | Signal::Reissue { reviewer, .. } => reviewer.as_ref(),
         };
@@ -687,6 +700,7 @@ impl Open {
     fn act(&mut self, signal: Signal, now: Timestamp) -> Result<bool, String> {
         match signal {
             Signal::Decision(ballot) => return self.vote(ballot, now),
+            Signal::Delegate(delegation) => return self.delegate(delegation, now),
             Signal::Reassign { from, to, identity } => {
                 let reassigned = self.approval.reassign(from, to, identity, now);
                 reassigned.map_err(|why| why.to_string())?;

@@ -8,11 +8,12 @@ use countersign_protos::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::approval::{Ballot, Claim, EmailAddress, Verdict};
+use crate::approval::{Ballot, Claim, Delegation, EmailAddress, Verdict};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Signal {
     Decision(Ballot),
+    Delegate(Delegation),
     Reassign {
         from: EmailAddress,
         to: EmailAddress,
@@ -54,7 +55,7 @@ impl Signal {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Signal::Decision(ballot) => ballot.verdict.terms().name,
-            Signal::Reassign { .. } => names::SIGNAL_REASSIGN,
+            Signal::Reassign { .. } | Signal::Delegate(_) => names::SIGNAL_REASSIGN,
             Signal::Remind { .. } => names::SIGNAL_REMIND,
             Signal::Reissue { .. } => names::SIGNAL_REISSUE,
             Signal::Withdraw { .. } => names::SIGNAL_WITHDRAW,
@@ -69,6 +70,7 @@ impl Signal {
                 Some(reviewer.to_string())
             }
             Signal::Reassign { from, to, .. } => Some(format!("{from} to {to}")),
+            Signal::Delegate(delegation) => Some(format!("to {}", delegation.to)),
             Signal::Remind { reviewer, .. } | Signal::Reissue { reviewer, .. } => {
                 reviewer.as_ref().map(ToString::to_string)
             }
@@ -89,12 +91,7 @@ pub(super) fn read(name: &str, payloads: &[Payload], identity: &str) -> Result<S
         names::SIGNAL_APPROVE => decision(Verdict::Approve, payloads, identity),
         names::SIGNAL_REJECT => decision(Verdict::Reject, payloads, identity),
         names::SIGNAL_REQUEST_CHANGES => decision(Verdict::RequestChanges, payloads, identity),
-        names::SIGNAL_REASSIGN => {
-            let expected = "a JSON object with `reviewer` and `to`";
-            let read: v1::Reassignment = expecting(expected, payloads, payload::decode)?;
-            let (from, to) = (address("reviewer", &read.reviewer)?, address("to", &read.to)?);
-            Ok(Signal::Reassign { from, to, identity })
-        }
+        names::SIGNAL_REASSIGN => reassignment(payloads, identity),
         names::SIGNAL_REMIND => {
             let read: v1::Reminder = expecting(ONE_OR_ALL, payloads, payload::decode_optional)?;
             Ok(Signal::Remind { reviewer: one_or_all(&read.reviewer)?, identity })
@@ -147,6 +144,34 @@ fn address(field: &str, text: &str) -> Result<EmailAddress, String> {
     text.trim().parse().map_err(|_| format!("`{field}` is not an e-mail address"))
 }
 
+/// By an operator, who names the reviewer, or by the reviewer's link.
+fn reassignment(payloads: &[Payload], identity: String) -> Result<Signal, String> {
+    let expected = "a JSON object with `reviewer` and `to`";
+    let read: v1::Reassignment = expecting(expected, payloads, payload::decode)?;
+    let link = read.link.trim();
+    if link.is_empty() {
+        let (from, to) = (address("reviewer", &read.reviewer)?, address("to", &read.to)?);
+        return Ok(Signal::Reassign { from, to, identity });
+    }
+    if !read.reviewer.trim().is_empty() {
+        return Err(both(&read.reviewer));
+    }
+    let missing = "`proof` is missing, without which a `link` delegates nothing";
+    Ok(Signal::Delegate(Delegation {
+        link: link.to_owned(),
+        to: address("to", &read.to)?,
+        reason: text::comment(&read.reason),
+        left_out: None,
+        proof: read.proof.ok_or(missing)?,
+    }))
+}
+
+/// Why a signal has no effect that is both by a link and for a reviewer.
+fn both(reviewer: &str) -> String {
+    let whom = address("reviewer", reviewer).map(|whom| format!(" ({whom})"));
+    format!("both `link` and `reviewer` are given{}", whom.unwrap_or_default())
+}
+
 fn decision(verdict: Verdict, payloads: &[Payload], identity: String) -> Result<Signal, String> {
     let expected = "a JSON object with `link` or `reviewer`, and optionally `comment` and `answers` \
                     (an object of strings, numbers, true and false)";
@@ -155,11 +180,7 @@ fn decision(verdict: Verdict, payloads: &[Payload], identity: String) -> Result<
         ("", "") => return Err("neither `link` nor `reviewer` is given".into()),
         (link, "") => Claim::Link(link.to_owned()),
         ("", reviewer) => Claim::Reviewer(address("reviewer", reviewer)?),
-        (_, reviewer) => {
-            let whom = address("reviewer", reviewer).map(|whom| format!(" ({whom})"));
-            let whom = whom.unwrap_or_default();
-            return Err(format!("both `link` and `reviewer` are given{whom}"));
-        }
+        (_, reviewer) => return Err(both(reviewer)),
     };
     let v1::Decision { comment, proof, answers, .. } = decision;
     let ballot = Ballot::new(claim, verdict, text::comment(&comment));
@@ -315,6 +336,33 @@ mod tests {
             read(names::SIGNAL_REASSIGN, &to, ""),
             Ok(Signal::Reassign { from: reviewer(), to: cy, identity: String::new() })
         );
+    }
+
+    #[test]
+    fn a_reassignment_by_a_link_is_a_delegation_and_needs_its_proof() {
+        let read = |data: &str| read(names::SIGNAL_REASSIGN, &json(data), "op");
+        let proof = r#""proof": {"signature": "s", "at": "2026-11-24T09:00:00Z"}"#;
+        let delegated = read(&format!(
+            r#"{{"link": " hash", "to": "Cy@example.com", "reason": " away\n", {proof}}}"#
+        ));
+        let Ok(Signal::Delegate(delegation)) = &delegated else { panic!("{delegated:?}") };
+        let Delegation { link, to, reason, left_out, proof: read_proof } = delegation;
+        let read_as = (&**link, to.as_str(), &**reason, left_out, &*read_proof.signature);
+        assert_eq!(read_as, ("hash", "cy@example.com", "away", &None, "s"));
+        for (data, why) in [
+            (r#"{"link": "hash", "to": "cy@example.com"}"#.to_owned(), "`proof` is missing"),
+            (
+                format!(r#"{{"link": "hash", "to": "cy", {proof}}}"#),
+                "`to` is not an e-mail address",
+            ),
+            (
+                format!(r#"{{"link": "hash", "reviewer": "ann@example.com", {proof}}}"#),
+                "both `link` and `reviewer` are given (ann@example.com)",
+            ),
+        ] {
+            let refused = read(&data).expect_err("it delegates nothing");
+            assert!(refused.starts_with(why), "{refused}");
+        }
     }
 
     #[test]

@@ -1,3 +1,5 @@
+mod delegation;
+
 use countersign_protos::{
     Chain, comment_hash,
     payload::{self, Encoding},

@@ -78,7 +78,7 @@ impl Case {
         match next {
             Ok(next) => {
                 *open = next;
-                self.votes_told = 0;
+                (self.votes_told, self.delegations_told) = (0, 0);
                 self.inbox.forget_decisions(now);
             }
             Err(why) => self.inbox.ignore(names::SIGNAL_REVISE, &why, now),

@@ -20,11 +20,11 @@ use super::{
     ending::{Ending, Progress},
 };
 use crate::{
-    approval::{By, ChangeRequest, OnDeadline, Seat, SeatStatus, Stage, Status, Vote},
+    approval::{By, ChangeRequest, Delegation, OnDeadline, Seat, SeatStatus, Stage, Status, Vote},
     limits::MAX_REVIEWER_BYTES,
     outcome::{
-        change_request, decided_at, is_superseded, operator_actions, reason, routed_by,
-        stage_status, status, vote_message, withdrawal,
+        Possible, change_request, decided_at, delegations, is_superseded, operator_actions, reason,
+        routed_by, stage_status, status, vote_message, withdrawal,
     },
 };
 
@@ -64,6 +64,8 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         operator_actions: operator_actions(&open.plan, approval),
         confirm: open.plan.confirm,
         comment_required: comment_required(open),
+        delegate_to: open.plan.restrictions.delegate_to.clone(),
+        possible: possible(open),
         times_out_at: open.times_out_at.map(to_message),
         jws: concluded.map(|(_, outcome)| outcome.jws.clone()).unwrap_or_default(),
         version: open.plan.version(),
@@ -74,6 +76,17 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         withdrawal: withdrawal(approval),
         ..Default::default()
     }
+}
+
+/// What can be done now, and by whom.
+fn possible(open: &Open) -> Vec<v1::Possible> {
+    let possible = open.approval.possible().into_iter();
+    let message = |Possible { action, people, operator }: Possible<'_>| v1::Possible {
+        action: action.to_owned(),
+        people: people.into_iter().map(ToString::to_string).collect(),
+        operator,
+    };
+    possible.map(message).collect()
 }
 
 fn comment_required(open: &Open) -> Vec<i32> {
@@ -160,6 +173,7 @@ fn stage_state(open: &Open, stage: &Stage) -> v1::StageState {
             None => planned(stage).collect(),
         },
         escalations: stage.level() as u32,
+        delegations: delegations(stage),
     }
 }
 
@@ -357,6 +371,11 @@ fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
             format!("**{}**{operator}{}", vote.verdict.terms().past, answers(vote))
         }
         (None, _) if stage.is_reissued(seat) => "has a new link".to_owned(),
+        (None, _) if let Some(delegation) = delegation_of(stage, seat) => format!(
+            "had {} asked instead: {}",
+            markdown(delegation.to.as_str()),
+            markdown(&delegation.reason)
+        ),
         (None, v1::Delivery::Undeliverable) => {
             format!("**cannot be reached**: {}", markdown(&open.deliveries.of(seat).error))
         }
@@ -368,6 +387,12 @@ fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
         (None, v1::Delivery::Sent) => "was asked; the mail was taken for delivery".to_owned(),
         (None, _) => "is being asked".to_owned(),
     }
+}
+
+/// By which somebody else has got this seat's place, or is about to.
+fn delegation_of<'a>(stage: &'a Stage, seat: &Seat) -> Option<&'a Delegation> {
+    let own = stage.delegations().into_iter().find(|(from, ..)| from.link == seat.link);
+    own.map(|(_, delegation, _)| delegation)
 }
 
 fn is_sent_back(open: &Open, stage: &Stage) -> bool {

@@ -1,13 +1,13 @@
 use countersign_protos::{
     Chain, GenuineLink, Json, LinkContext,
-    v1::{Action, Detail, Document, EarlierVersion, Item, Submission, Submitter},
+    v1::{self, Action, Detail, Document, EarlierVersion, Item, Submission, Submitter},
 };
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
 use crate::{
-    approval::{Ballot, Claim, Due, Quorum, Receipt, Seat, Whom},
+    approval::{Ballot, Claim, Delegation, Due, Quorum, Receipt, Seat, Whom},
     leaves::{self, Leaves, SeatOf},
     outcome as outcomes,
     policy::{PlannedLevel, PlannedStage, TimePlan},
@@ -276,6 +276,7 @@ fn review() -> ReviewRequest {
         round: 0,
         instead_of: None,
         reassigned_by: None,
+        delegated: None,
         reviewer: "ann@example.com".parse().expect("an address"),
         link: String::new(),
         asked_at: Some(time(ASKED)),
@@ -1012,6 +1013,32 @@ fn whoever_is_asked_in_anothers_place_reads_in_whose_and_who_wanted_that() {
     assert!(letter.text.contains(words), "{}", letter.text);
     let own = writer.request(&plan(), &review(), &links());
     assert!(!own.text.contains("Not the right person?"), "{}", own.text);
+}
+
+#[test]
+fn whom_a_reviewer_has_asked_instead_reads_for_whom_by_whom_and_why() {
+    let delegation = Delegation {
+        link: "hash".into(),
+        to: address("ann"),
+        reason: "You know laptops.\nI do not.".into(),
+        left_out: None,
+        proof: v1::Proof::default(),
+    };
+    let delegated = Delegated { round: 0, on_behalf_of: None, instead_of: None, delegation };
+    let asked = |delegated: Delegated| {
+        let (instead_of, delegated) = (Some(address("bob")), Some(delegated));
+        request(&ReviewRequest { instead_of, delegated, ..review() }, &links())
+    };
+    let letter = asked(delegated.clone());
+    let words = "\n\nbob@example.com, who was to decide, asked you to do so instead.\n\nTheir \
+                 reason:\n> You know laptops.\n> I do not.\n\nTitle: 15 laptops";
+    assert!(letter.text.contains(words), "{}", letter.text);
+    let html = [">bob@example.com</a>, who was", "Their reason:", "You know laptops.", "<h1 "];
+    assert_in_order(&letter.html, &html);
+    let deputy = Delegated { on_behalf_of: Some(address("fay")), ..delegated };
+    let words = "bob@example.com, who was to decide, as the deputy of fay@example.com, asked you";
+    let letter = asked(deputy);
+    assert!(letter.text.contains(words), "{}", letter.text);
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn plan() -> Plan {
             different_people: true,
             comment_required: vec![Verdict::Reject],
             operators: Operators::BY_RULES,
+            delegate_to: vec!["example.com".into()],
         },
         tell_submitter: true,
         time_zone: "Europe/Berlin".into(),
@@ -142,6 +143,16 @@ fn issue(whom: Whom) -> Issue {
     }
 }
 
+fn delegation() -> Delegation {
+    Delegation {
+        link: HASH.into(),
+        to: address("cy"),
+        reason: "away".into(),
+        left_out: Some("hash".into()),
+        proof: v1::Proof { signature: "signature".into(), at: Some(<_>::default()) },
+    }
+}
+
 fn evidence() -> Evidence {
     let (identity, at) = ("op@laptop".to_owned(), at("2026-11-24T09:00:00Z"));
     let proof = v1::Proof { signature: "signature".into(), at: Some(<_>::default()) };
@@ -163,6 +174,7 @@ fn evidence() -> Evidence {
             Entry::Asked { invited: vec![invited()], due: Some(due()), at },
             Entry::Voted { ballot, at },
             Entry::Voted { ballot: by_operator, at },
+            Entry::Delegated { delegation: delegation(), at },
             Entry::SubmitterAsked { link: submitters_link(), deadline: Some(at), at },
             Entry::Reassigned { from, to, identity: identity.clone(), at },
             Entry::Reminded { reviewer: Some(address("ann")), identity: identity.clone(), at },
@@ -190,6 +202,12 @@ fn request() -> ReviewRequest {
         on_behalf_of: Some(address("ann")),
         instead_of: Some(address("bob")),
         reassigned_by: Some("op@laptop".into()),
+        delegated: Some(Delegated {
+            round: 1,
+            on_behalf_of: Some(address("ann")),
+            instead_of: Some(address("eve")),
+            delegation: delegation(),
+        }),
         link: HASH.into(),
         asked_at: Some(at("2026-11-24T09:00:00Z")),
         deadline: Some(<_>::default()),

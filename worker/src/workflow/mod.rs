@@ -17,7 +17,7 @@
 //! 9. `has_changed`: whether to ask for what is next; or `submission`, to continue as new
 //! 10. `result`
 //!
-//! `status` answers the query, and `new_votes` is for logs and metrics: both change nothing. `has_notices_to_start` is
+//! `status` answers the query; `new_votes` and `new_delegations` are for logs and metrics: they change nothing. `has_notices_to_start` is
 //! for [`ApprovalNotices`].
 
 mod background;
@@ -122,12 +122,16 @@ impl ApprovalWorkflow {
         });
     }
 
-    /// Logs and counts the votes that have just come to count, each once: a replay tells nothing again. This changes
+    /// Logs and counts the votes and delegations that have just come to count, each once: a replay tells nothing again. This changes
     /// nothing that a command follows from.
     fn tell_votes(&mut self, workflow_id: &str, is_replaying: bool) {
         let new = self.case.new_votes();
+        let delegations = self.case.new_delegations();
         if !is_replaying {
             new.iter().for_each(|vote| votes::tell(workflow_id, vote));
+            delegations
+                .iter()
+                .for_each(|delegation| votes::tell_delegation(workflow_id, delegation));
         }
     }
 

@@ -346,6 +346,16 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ),
     (
         "[[rules.stages]]",
+        "delegate_to = [«\"@example.com\"»]\n[[rules.stages]]",
+        "must be a domain, such as example.com",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\ndelegate_to = «[\"example.com\"]»",
+        "remove `delegate_to`: nobody is asked where a rule has a `decision`",
+    ),
+    (
+        "[[rules.stages]]",
         "fields = [{ name = \"a\", label = \"A\", type = «\"nubmer\"» }]\n[[rules.stages]]",
         "must be one of \"text\", \"number\", \"choice\", \"yes_no\", \"date\"; did you mean \"number\"?",
     ),

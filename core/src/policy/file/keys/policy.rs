@@ -217,6 +217,7 @@ const RULES: Key = Key::new(
         TELL_SUBMITTER,
         CONFIRM,
         COMMENT_REQUIRED,
+        DELEGATE_TO,
         FIELDS,
         CHANGES_WITHIN,
         SUBMITTER_LINK,
@@ -237,6 +238,7 @@ const DEFAULT: Key = Key::new(
         TELL_SUBMITTER,
         CONFIRM,
         COMMENT_REQUIRED,
+        DELEGATE_TO,
         FIELDS,
         CHANGES_WITHIN,
         SUBMITTER_LINK,
@@ -361,6 +363,13 @@ const COMMENT_REQUIRED: Key = Key::new(
     Form::Choices(&["approve", "reject"]),
     "comment_required = [\"reject\"]",
     "The verdicts that do not count without a comment. None by default.",
+);
+
+const DELEGATE_TO: Key = Key::new(
+    "delegate_to",
+    Form::AnyTexts,
+    "delegate_to = [\"example.com\"]",
+    "The domains of those whom reviewers may have asked in their place, on their page. None by default.",
 );
 
 const FIELDS: Key = Key::new(
