@@ -15,7 +15,7 @@ delegate_to = ["example.com"]
 name = "Team"
 reviewers = ["lee@example.com", "max@example.com"]
 quorum = 2
-deadline = "3s"
+deadline = "6s"
 escalate = [{ reviewers = ["ann@example.com", "bob@example.com", "cem@example.com"], deadline = "1h" }]
 
 [default]
