@@ -27,17 +27,13 @@ pub(super) fn thread_of_earlier(
     let EarlierRequest { round, asked_at, version } = earlier;
     let link = match version {
         None => leaves.link(SeatOf { round: *round, ..seat }),
-        Some(version) if leaves.plan.revises(&version.digest) => {
-            let address =
-                |one: &Option<EmailAddress>| one.as_ref().map_or("", EmailAddress::as_str);
-            leaves.key.link(LinkContext {
-                stage: version.stage,
-                round: *round,
-                on_behalf_of: address(&version.on_behalf_of),
-                instead_of: address(&version.instead_of),
-                ..LinkContext::new(leaves.chain, &version.digest, seat.reviewer.as_str())
-            })
-        }
+        Some(version) if leaves.plan.revises(&version.digest) => leaves.key.link(LinkContext {
+            stage: version.stage,
+            round: *round,
+            on_behalf_of: version.on_behalf_of.as_ref().map_or("", EmailAddress::as_str),
+            instead_of: version.instead_of.as_ref().map_or("", EmailAddress::as_str),
+            ..LinkContext::new(leaves.chain, &version.digest, seat.reviewer.as_str())
+        }),
         Some(_) => return None,
     };
     Some(thread(link.hash().as_str(), Some(*asked_at)))
