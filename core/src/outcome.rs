@@ -1,5 +1,10 @@
 //! What was decided, as messages and in words: made from a plan and its approval.
 
+mod possible;
+mod queries;
+mod reason;
+mod superseded;
+
 use countersign_protos::{
     Chain, Claims, execution_key, names,
     text::{self, to_message},
@@ -9,12 +14,16 @@ use jiff::Timestamp;
 
 use crate::{
     approval::{
-        Approval, Basis, By, ChangeRequest, Delegation, EmailAddress, End, Entry, OnDeadline,
-        Reason, Seat, SeatStatus, Signed, Stage, Status, Verdict, Vote,
+        Approval, Basis, By, ChangeRequest, Delegation, EmailAddress, End, Entry, OnDeadline, Seat,
+        SeatStatus, Signed, Stage, Status, Verdict, Vote,
     },
     limits::MAX_NAME_BYTES,
     policy::{FollowUp, Plan},
 };
+
+pub use possible::Possible;
+pub use reason::Reason;
+pub use superseded::Superseded;
 
 /// How many hexadecimal digits of the execution key tell apart approvals of the same workflow ID.
 const ID_KEY_CHARS: usize = 8;

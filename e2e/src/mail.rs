@@ -104,6 +104,11 @@ impl Mail {
         links.find(|link| link.contains("/a/") && !link.contains("?choice=")).map(str::to_owned)
     }
 
+    /// The approval ID in that link.
+    pub fn own_id(&self) -> Option<String> {
+        self.own_link().map(|link| own_id(&link))
+    }
+
     /// What a signaler sends where the submitter revises it so on their own page.
     pub fn revision(&self, keys: &LinkKeys, submission: &Value) -> Payload {
         let (read, problems) = submission::read_revision(&[payload_of(submission)]);

@@ -25,8 +25,9 @@ use self::{
     quote::Quote,
 };
 use crate::{
-    approval::{Approval, EmailAddress, OnDeadline, Stage, Superseded},
+    approval::{Approval, EmailAddress, OnDeadline, Stage},
     outcome,
+    outcome::Superseded,
     policy::Plan,
     recorded::{Delegated, ReviewRequest},
 };

@@ -7,42 +7,30 @@
 //! decision that reached the history while every worker was down is never lost.
 
 mod delegating;
-mod delegation;
-mod email;
 mod journal;
-mod possible;
-mod quorum;
-mod reason;
-mod replacement;
-mod restrictions;
 mod stage;
 mod submitter;
-mod superseded;
 
-use countersign_protos::{
-    MAX_REVISIONS,
-    answers::{self, Answers},
-    v1::{Answer, Field, Proof},
-};
+use countersign_protos::{MAX_REVISIONS, v1::Field};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-pub use delegation::{Delegation, NotDelegated};
-pub use email::{EmailAddress, NotAnEmailAddress};
-pub use journal::Entry;
-pub use possible::Possible;
-pub use quorum::{NotAQuorum, Quorum, Verdict};
-pub use reason::Reason;
-pub use replacement::Arranged;
-pub use restrictions::{Operators, Restrictions};
-pub use stage::{
-    By, Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage, StagePlan,
-    Vote, Whom,
+pub use stage::{End, Stage, State};
+
+pub use crate::{
+    ballot::{Ballot, Claim, Reviser, Signed, SubmitterLink, Withdrawal},
+    delegation::Delegation,
+    email::{EmailAddress, NotAnEmailAddress},
+    journal::Entry,
+    receipt::{NotDelegated, NotReassigned, NotReissued, NotRevised, NotWithdrawn, Receipt},
+    seat::{Arranged, By, Invited, Seat, SeatStatus, ToAsk, Vote, Whom},
+    stage_plan::{
+        Due, Level, NotAQuorum, NotOnDeadline, OnDeadline, Operators, Quorum, Restrictions,
+        RuleDecision, StagePlan, Verdict,
+    },
 };
-pub use submitter::{NotRevised, NotWithdrawn, Reviser, Signed, SubmitterLink};
-pub use superseded::Superseded;
 
-use self::replacement::Replacement;
+pub(crate) use crate::seat::Replacement;
+
 use crate::limits::MAX_SEATS;
 
 /// One submission on its way through its stages.
@@ -61,25 +49,6 @@ pub struct Approval {
     version: u32,
     submitter_link: Option<SubmitterLink>,
     journal: Vec<Entry>,
-}
-
-/// A decision that a rule made without asking anybody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleDecision {
-    pub verdict: Verdict,
-    /// Its name, which people see as the reason.
-    pub rule: String,
-    pub at: Timestamp,
-}
-
-/// A withdrawal before a decision.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Withdrawal {
-    pub at: Timestamp,
-    /// The text given with it; may be empty.
-    pub reason: String,
-    /// Where the submitter did so by their link.
-    pub signed: Option<Signed>,
 }
 
 /// Where an approval stands, and since when.
@@ -121,119 +90,8 @@ pub enum Basis<'a> {
     Rule(&'a str),
 }
 
-/// Whose decision a signal claims to carry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Claim {
-    /// The hash of an approval ID.
-    Link(String),
-    /// A reviewer's address, named by an operator.
-    Reviewer(EmailAddress),
-}
-
-/// A decision as it arrives.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Ballot {
-    pub claim: Claim,
-    pub verdict: Verdict,
-    /// Empty if nothing was written.
-    pub comment: String,
-    /// The hash of a comment that was left out to save space.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub left_out: Option<String>,
-    /// What was filled in. Of a vote that counted, in its canonical form.
-    #[serde(default, skip_serializing_if = "Answers::is_empty")]
-    pub answers: Answers,
-    /// The hash of answers that were left out to save space.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answers_left_out: Option<String>,
-    /// That the link's holder decided so. Without one that holds, the decision is an operator's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proof: Option<Proof>,
-    /// The identity that the sender claims.
-    pub identity: String,
-}
-
-impl Ballot {
-    /// A decision without a proof, by somebody unknown.
-    pub fn new(claim: Claim, verdict: Verdict, comment: String) -> Self {
-        let (identity, answers) = (String::new(), Answers::new());
-        let (left_out, answers_left_out, proof) = (None, None, None);
-        Self { claim, verdict, comment, left_out, answers, answers_left_out, proof, identity }
-    }
-}
-
-/// What a decision did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Receipt {
-    Counted,
-    /// The reviewer already decided so.
-    Duplicate,
-    /// The reviewer already decided the opposite, which stands.
-    Contradiction,
-    /// The claim fits nobody who is or was asked.
-    NotAReviewer,
-    /// The submitter does not approve their own submission.
-    SelfVote,
-    /// Without the proof of their link, which the rules require.
-    LinkRequired,
-    /// Without a comment, which the rule requires with this verdict.
-    CommentRequired,
-    /// With answers other than the fields ask for, or without one that they require: why, field by field.
-    InvalidAnswers(String),
-    /// Changes are requested: nobody decides until the submitter has revised it.
-    ChangesRequested,
-    /// Changes cannot be requested: it was revised as often as it can be.
-    NoMoreChanges,
-    /// Somebody else was asked in the reviewer's place.
-    Superseded,
-    /// The reviewer's stage is not open: it was decided before, or is not reached yet.
-    StageNotOpen,
-}
-
-/// Why a reviewer is not replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotReassigned {
-    #[error("the reviewer to replace is not being asked")]
-    NotAsked,
-    #[error("the new reviewer, or their deputy, is asked in this stage already")]
-    AskedAlready,
-    #[error("the submitter does not decide their own submission")]
-    Submitter,
-    #[error("the new reviewer has a place in another stage, and the rule asks different people")]
-    OtherStage,
-    #[error("`may_reassign_to` in [operators] does not include this address's domain")]
-    NotAllowed,
-    #[error("no more reviewers can be asked in this approval")]
-    TooMany,
-}
-
-/// Why no new link is issued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotReissued {
-    #[error("no reviewer who was asked is still undecided")]
-    NotAsked,
-    #[error(
-        "{wanted} new links were requested, but only {left} can still be issued (at most {max} per \
-         approval, planned ones included)",
-        max = MAX_SEATS
-    )]
-    TooMany { wanted: usize, left: usize },
-}
-
 /// The identity of who did something, where nobody knows any, as of who cancels a workflow.
 pub const UNKNOWN: &str = "unknown";
-
-/// Who has to be asked now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToAsk {
-    /// The position of their stage.
-    pub stage: usize,
-    /// The number of seats that the stage has; with the reviewer, it makes a link.
-    pub round: u32,
-    pub whom: Whom,
-    /// Who has a place in the stage already: neither they nor deputies for them are asked.
-    pub taken: Vec<EmailAddress>,
-}
 
 impl Approval {
     /// An approval of which no stage is open yet.
@@ -291,6 +149,10 @@ impl Approval {
         &self.submitter
     }
 
+    pub(crate) fn restrictions(&self) -> &Restrictions {
+        &self.restrictions
+    }
+
     /// All stages, in order.
     pub fn stages(&self) -> &[Stage] {
         &self.stages
@@ -309,28 +171,32 @@ impl Approval {
         if let Some(withdrawal) = &self.withdrawn {
             return Status::Withdrawn(withdrawal);
         }
-        let mut last = &self.stages[0];
+        let mut last = (&self.stages[0], Timestamp::MIN);
         for (position, stage) in self.stages.iter().enumerate() {
-            last = stage;
-            match stage.end() {
-                None => return self.undecided(position, stage),
-                Some((End::Approved, _)) => {}
-                Some((End::Rejected, at)) => return Status::Rejected(Basis::Stage(stage), at),
-                Some((End::Expired, at)) => return Status::Expired(stage, at),
+            let pending = Status::Pending(position, stage);
+            match stage.state() {
+                State::NotOpened | State::Open | State::Escalating => return pending,
+                State::Paused { until: deadline } => {
+                    let request = |(seat, vote)| {
+                        Status::ChangesRequested(ChangeRequest {
+                            position,
+                            stage,
+                            seat,
+                            vote,
+                            deadline,
+                        })
+                    };
+                    // Nothing but a vote pauses it.
+                    return stage.change_request().map_or(pending, request);
+                }
+                State::Ended { end: End::Approved, at, .. } => last = (stage, at),
+                State::Ended { end: End::Rejected, at, .. } => {
+                    return Status::Rejected(Basis::Stage(stage), at);
+                }
+                State::Ended { end: End::Expired, at, .. } => return Status::Expired(stage, at),
             }
         }
-        let at = last.end().map_or(Timestamp::MIN, |(_, at)| at);
-        Status::Approved(Basis::Stage(last), at)
-    }
-
-    fn undecided<'a>(&self, position: usize, stage: &'a Stage) -> Status<'a> {
-        match stage.change_request() {
-            Some((seat, vote)) => {
-                let deadline = stage.deadline_of_changes();
-                Status::ChangesRequested(ChangeRequest { position, stage, seat, vote, deadline })
-            }
-            None => Status::Pending(position, stage),
-        }
+        Status::Approved(Basis::Stage(last.0), last.1)
     }
 
     /// Whether it has its final status.
@@ -386,7 +252,7 @@ impl Approval {
             .chain(newest_first)
             .find_map(|i| self.stages[i].seat_of(&ballot.claim).map(|seat| (i, seat)));
         let Some((i, position)) = seat else { return self.not_asked(&ballot.claim) };
-        let answers = self.answers(&mut ballot);
+        let answers = ballot.check_answers(&self.fields);
         let seat = &self.stages[i].seats()[position];
         match &seat.vote {
             Some(vote) if vote.verdict == ballot.verdict => Receipt::Duplicate,
@@ -394,13 +260,17 @@ impl Approval {
             None if seat.status == SeatStatus::Superseded => Receipt::Superseded,
             None if open != Some(i) => Receipt::StageNotOpen,
             None if self.stages[i].change_request().is_some() => Receipt::ChangesRequested,
-            None if self.requires_link() && matches!(seat.by(&ballot), By::Operator(_)) => {
+            None if !self.restrictions.operators.may_decide
+                && matches!(seat.by(&ballot), By::Operator(_)) =>
+            {
                 Receipt::LinkRequired
             }
             None if ballot.verdict == Verdict::RequestChanges && !self.has_revisions_left() => {
                 Receipt::NoMoreChanges
             }
-            None if self.restrictions.lacks_comment(&ballot) => Receipt::CommentRequired,
+            None if ballot.is_silent() && self.restrictions.require_comment(ballot.verdict) => {
+                Receipt::CommentRequired
+            }
             None => match answers {
                 Ok(answers) => {
                     self.journal.push(Entry::Voted { ballot: ballot.clone(), at: now });
@@ -410,23 +280,6 @@ impl Approval {
                 Err(why) => Receipt::InvalidAnswers(why),
             },
         }
-    }
-
-    /// The answers of a ballot, which it then has in their canonical form, or why they are none. Those that were
-    /// left out to save space were checked before.
-    fn answers(&self, ballot: &mut Ballot) -> Result<Vec<Answer>, String> {
-        if ballot.answers.is_empty() && ballot.answers_left_out.is_some() {
-            return Ok(Vec::new());
-        }
-        let answers = answers::check(&self.fields, ballot.verdict, &ballot.answers);
-        let answers = answers.map_err(|wrong| reasons(&self.fields, &wrong))?;
-        let canonical = answers::by_name(&answers);
-        // Elsewhere it is checked with what counted.
-        if ballot.proof.is_some() && ballot.answers != canonical {
-            return Err("answers that are signed must be in their canonical form".to_owned());
-        }
-        ballot.answers = canonical;
-        Ok(answers)
     }
 
     /// The receipt for somebody without a seat: they may be planned for a later stage, or have a deputy.
@@ -485,7 +338,7 @@ impl Approval {
     }
 
     /// How many more people can be asked besides those whom the plan asks.
-    fn seats_left(&self) -> usize {
+    pub(crate) fn seats_left(&self) -> usize {
         let seats: usize = self.stages.iter().map(|stage| stage.seats().len()).sum();
         let planned: usize = self.stages.iter().map(Stage::planned).sum();
         MAX_SEATS.saturating_sub(seats + planned)
@@ -518,17 +371,6 @@ impl Approval {
         }
     }
 
-    /// Whether the claim's link is about to be superseded: somebody is about to be asked in its reviewer's
-    /// place, or they get a new one.
-    pub fn is_about_to_supersede(&self, claim: &Claim) -> bool {
-        self.open_stage().is_some_and(|stage| stage.is_about_to_supersede(claim))
-    }
-
-    /// Whether this reviewer may be about to be asked: in place of another, as a deputy too, or by a new link.
-    pub fn may_ask_soon(&self, reviewer: &EmailAddress) -> bool {
-        self.open_stage().is_some_and(|stage| stage.may_ask_soon(reviewer))
-    }
-
     /// Records whether a request reached its reviewer. If no request did, the next level is asked at
     /// once.
     pub fn reached(&mut self, link: &str, reached: bool) {
@@ -555,15 +397,6 @@ impl Approval {
     /// When [`tick`](Self::tick) next has an effect. `None` also while the next level has to be asked.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.stages[self.current()?].next_deadline()
-    }
-
-    /// Whether the open stage waits for people none of whom can be reached.
-    pub fn is_unreachable(&self) -> bool {
-        self.open_stage().is_some_and(Stage::is_unreachable)
-    }
-
-    fn requires_link(&self) -> bool {
-        !self.restrictions.operators.may_decide
     }
 
     /// Who is left out of a stage where one person decides at most one: whoever has a place in another, or
@@ -599,21 +432,9 @@ impl Approval {
         }
     }
 
-    fn has_revisions_left(&self) -> bool {
+    pub(crate) fn has_revisions_left(&self) -> bool {
         self.version < MAX_REVISIONS
     }
-}
-
-/// What is wrong with answers. What is given for no field is not quoted: it might be anything.
-fn reasons(fields: &[Field], wrong: &[answers::Wrong]) -> String {
-    let is_known = |name: &str| fields.iter().any(|field| field.name == name);
-    let reason = |answers::Wrong { name, why }: &answers::Wrong| match is_known(name) {
-        true => format!("`{name}` {why}"),
-        false => "an answer is given for something that is not among the fields".to_owned(),
-    };
-    let mut reasons: Vec<String> = wrong.iter().map(reason).collect();
-    reasons.dedup();
-    reasons.join("; ")
 }
 
 #[cfg(test)]

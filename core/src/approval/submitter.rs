@@ -1,63 +1,12 @@
 //! What the submitter does by their own link, and what ends an approval from outside: revisions and withdrawals.
 
-use countersign_protos::{Statement, revision_digest, v1::Proof, v1::Submission};
+use countersign_protos::{Statement, revision_digest, v1::Submission};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::{Approval, Entry, Stage, Status, UNKNOWN, Withdrawal};
-
-/// The submitter's link to one version: what they do by it counts, and it decides nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SubmitterLink {
-    /// The hash of their approval ID.
-    pub link: String,
-    /// What checks the proofs of this link.
-    pub key: String,
-}
-
-/// That the holder of a link did something by it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Signed {
-    /// The hash of their approval ID.
-    pub link: String,
-    pub proof: Proof,
-}
-
-/// Who revises a submission.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Reviser {
-    /// By their link.
-    Submitter(Signed),
-    /// Somebody who claims this identity.
-    Operator(String),
-}
-
-/// Why a submission is not revised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotRevised {
-    #[error("the rules do not let operators revise (`may_revise` in [operators])")]
-    NotAllowed,
-    #[error("it is not by the submitter's link, or its proof is of something else")]
-    NotProven,
-    #[error("it is decided already")]
-    Decided,
-    #[error("somebody has voted on it; a reviewer can request changes")]
-    Voted,
-    #[error("it was revised as often as it can be ({max} times)", max = countersign_protos::MAX_REVISIONS)]
-    TooOften,
-}
-
-/// Why an approval is not withdrawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotWithdrawn {
-    #[error("the rules do not let operators withdraw (`may_withdraw` in [operators])")]
-    NotAllowed,
-    #[error("it is not by the submitter's link, or its proof is of something else")]
-    NotProven,
-    #[error("it is decided already")]
-    Decided,
-}
+use super::{
+    Approval, Entry, NotRevised, NotWithdrawn, Reviser, Signed, Status, SubmitterLink, UNKNOWN,
+    Withdrawal,
+};
 
 impl Approval {
     /// The submitter's own link, once they have one.
@@ -74,20 +23,18 @@ impl Approval {
         now: Timestamp,
     ) {
         let Some(stage) = self.current() else { return };
-        let is_another = self.submitter_link.as_ref().is_some_and(|known| *known != link);
-        let stage = &mut self.stages[stage];
-        let is_wanted = match deadline {
-            Some(_) => stage.waits_for_submitter(),
-            None => self.submitter_link.is_none() && stage.change_request().is_none(),
-        };
-        if is_another || !is_wanted {
+        if self.submitter_link.as_ref().is_some_and(|known| *known != link) {
             return;
         }
-        if let Some(deadline) = deadline {
-            stage.set_deadline_of_changes(deadline);
+        let stage = &mut self.stages[stage];
+        let is_wanted = match deadline {
+            Some(deadline) => stage.pause_until(deadline),
+            None => self.submitter_link.is_none() && stage.change_request().is_none(),
+        };
+        if is_wanted {
+            self.submitter_link = Some(link.clone());
+            self.journal.push(Entry::SubmitterAsked { link, deadline, at: now });
         }
-        self.submitter_link = Some(link.clone());
-        self.journal.push(Entry::SubmitterAsked { link, deadline, at: now });
     }
 
     /// Whether its submission can be revised now: while changes are requested, or before anybody has voted.
@@ -95,7 +42,7 @@ impl Approval {
     /// # Errors
     /// Why it cannot.
     pub fn can_be_revised(&self) -> Result<(), NotRevised> {
-        let is_voted = self.stages.iter().any(Stage::has_votes);
+        let is_voted = self.stages.iter().any(|stage| !stage.votes().is_empty());
         match self.status() {
             Status::Pending(..) | Status::ChangesRequested(_) if !self.has_revisions_left() => {
                 Err(NotRevised::TooOften)

@@ -80,7 +80,7 @@ stages = [{ reviewers = ["ann@example.com", "cy@example.com"], deadline = "1h", 
 ];
 
 #[derive(Debug, Clone)]
-enum Event {
+pub(super) enum Event {
     /// Whoever is to be asked is asked.
     Ask,
     /// By any link that was ever issued, the submitter's too.
@@ -141,16 +141,16 @@ struct Mailed {
 
 /// A version and what has happened to it.
 #[derive(Debug, Clone, PartialEq)]
-struct Version {
+pub(super) struct Version {
     plan: Plan,
-    approval: Approval,
+    pub(super) approval: Approval,
 }
 
 #[derive(Clone)]
-struct World {
+pub(super) struct World {
     key: LinkKey,
     rules: Option<Policy>,
-    versions: Vec<Version>,
+    pub(super) versions: Vec<Version>,
     mailed: Vec<Mailed>,
     now: Timestamp,
 }
@@ -225,7 +225,7 @@ impl World {
         Self { key, rules, versions, mailed: Vec::new(), now: start() }
     }
 
-    fn current(&self) -> &Version {
+    pub(super) fn current(&self) -> &Version {
         self.versions.last().expect("there is one")
     }
 
@@ -443,7 +443,7 @@ fn verdicts() -> impl Strategy<Value = Verdict> {
 }
 
 /// Events, each with the minutes that pass before it.
-fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
+pub(super) fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
     let who = || 0..PEOPLE.len();
     let budget = prop_oneof![2 => Just(""), 3 => Just("1500"), 1 => Just("much")];
     let comment = prop_oneof![4 => Just("because"), 1 => Just(""), 1 => Just(" \u{200B}\n")];
@@ -471,7 +471,7 @@ fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
 }
 
 /// Plays a sequence under these rules, and shows each world with the one before.
-fn play(
+pub(super) fn play(
     rules: usize,
     events: &[(i64, Event)],
     mut see: impl FnMut(&World, &World, &Event, Option<Receipt>),

@@ -134,25 +134,28 @@ impl Open {
 /// Leaves out comments, answers and reasons beyond what one notice may hold. Their proofs hold all the same.
 pub(super) fn brief(mut evidence: Evidence) -> Evidence {
     let mut left = MAX_COMMENT_BYTES;
+    let mut fits = |bytes: usize| {
+        let less = left.checked_sub(bytes);
+        left = less.unwrap_or(left);
+        less.is_some()
+    };
     for entry in &mut evidence.journal {
-        let (text, left_out) = match entry {
-            Entry::Voted { ballot, .. } => (&mut ballot.comment, &mut ballot.left_out),
-            Entry::Delegated { delegation, .. } => {
-                (&mut delegation.reason, &mut delegation.left_out)
+        match entry {
+            Entry::Voted { ballot, .. } => {
+                if !fits(ballot.comment.len()) {
+                    ballot.left_out = Some(comment_hash(&std::mem::take(&mut ballot.comment)));
+                }
+                let answers = ballot.answers.iter().map(|(name, value)| name.len() + value.len());
+                if !fits(answers.sum()) {
+                    let answers = std::mem::take(&mut ballot.answers);
+                    ballot.answers_left_out = Some(answers::hash(&answers));
+                }
             }
-            _ => continue,
-        };
-        match left.checked_sub(text.len()) {
-            Some(less) => left = less,
-            None => *left_out = Some(comment_hash(&std::mem::take(text))),
-        }
-        let bytes = ballot.answers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        match left.checked_sub(bytes) {
-            Some(less) => left = less,
-            None => {
-                let answers = std::mem::take(&mut ballot.answers);
-                ballot.answers_left_out = Some(answers::hash(&answers));
+            Entry::Delegated { delegation, .. } if !fits(delegation.reason.len()) => {
+                let reason = std::mem::take(&mut delegation.reason);
+                delegation.left_out = Some(comment_hash(&reason));
             }
+            _ => {}
         }
     }
     evidence

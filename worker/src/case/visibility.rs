@@ -20,12 +20,10 @@ use super::{
     ending::{Ending, Progress},
 };
 use crate::{
-    approval::{
-        By, ChangeRequest, Delegation, OnDeadline, Possible, Seat, SeatStatus, Stage, Status, Vote,
-    },
+    approval::{By, ChangeRequest, Delegation, OnDeadline, Seat, SeatStatus, Stage, Status, Vote},
     limits::MAX_REVIEWER_BYTES,
     outcome::{
-        change_request, decided_at, delegations, is_superseded, operator_actions, reason,
+        Possible, change_request, decided_at, delegations, is_superseded, operator_actions, reason,
         routed_by, stage_status, status, vote_message, withdrawal,
     },
 };

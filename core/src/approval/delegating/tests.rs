@@ -8,8 +8,9 @@ use super::*;
 use crate::{
     approval::{
         Ballot, Due, Invited, Level, OnDeadline, Operators, Quorum, Receipt, Restrictions,
-        StagePlan, Superseded, Whom,
+        StagePlan, Whom,
     },
+    outcome::Superseded,
     testing::{address, addresses},
 };
 

@@ -3,7 +3,7 @@
 use countersign_protos::{Statement, comment_hash, text, v1::Proof};
 use serde::{Deserialize, Serialize};
 
-use super::{EmailAddress, NotReassigned};
+use crate::email::EmailAddress;
 
 /// That the holder of a link wants somebody else to be asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,19 +21,6 @@ pub struct Delegation {
     pub proof: Proof,
 }
 
-/// Why nobody else is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotDelegated {
-    #[error("the signature does not hold: only a reviewer's own link can delegate")]
-    NotProven,
-    #[error("the rule lets reviewers have nobody of this domain asked (`delegate_to`)")]
-    NotAllowed,
-    #[error("it has no reason")]
-    NoReason,
-    #[error(transparent)]
-    NotReplaced(#[from] NotReassigned),
-}
-
 impl Delegation {
     /// Whether the holder of a link with this public key wants it.
     pub fn is_proven(&self, public_key: &str) -> bool {
@@ -48,7 +35,7 @@ impl Delegation {
         left_out.unwrap_or_else(|| comment_hash(&self.reason))
     }
 
-    pub(super) fn lacks_reason(&self) -> bool {
+    pub(crate) fn lacks_reason(&self) -> bool {
         text::comment(&self.reason).is_empty() && self.reason_hash() == comment_hash(&self.reason)
     }
 }

@@ -2,7 +2,7 @@
 
 use countersign_protos::names;
 
-use super::{Approval, EmailAddress, Stage};
+use crate::approval::{Approval, EmailAddress, Stage};
 
 /// Something that can be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,18 +18,18 @@ pub struct Possible<'a> {
 impl Approval {
     /// What can be done now. What nobody can do is left out.
     pub fn possible(&self) -> Vec<Possible<'_>> {
-        let operators = &self.restrictions.operators;
+        let operators = &self.restrictions().operators;
         let deciding = self.deciding();
         let (may_decide, is_room) = (operators.may_decide, self.seats_left() > 0);
         let may_reassign = operators.may_reassign_to.as_ref().is_none_or(|to| !to.is_empty());
         let sent_back = if self.has_revisions_left() { deciding.clone() } else { Vec::new() };
-        let may_delegate = is_room && !self.restrictions.delegate_to.is_empty();
+        let may_delegate = is_room && !self.restrictions().delegate_to.is_empty();
         let delegating = if may_delegate { deciding.clone() } else { Vec::new() };
         let is_somebody = !deciding.is_empty();
         let waits = self.open_stage().is_some_and(|stage| stage.undecided().next().is_some());
         let (revised, pending) = (self.can_be_revised().is_ok(), !self.is_final());
         let by_submitter = |can: bool| -> Vec<&EmailAddress> {
-            self.submitter_link.iter().filter(|_| can).map(|_| &self.submitter).collect()
+            self.submitter_link().iter().filter(|_| can).map(|_| self.submitter()).collect()
         };
         let all = [
             (names::SIGNAL_APPROVE, deciding.clone(), may_decide && is_somebody),

@@ -2,7 +2,7 @@
 
 use countersign_protos::{Verdict, v1};
 
-use super::{Approval, Basis, ChangeRequest, EmailAddress, OnDeadline, Stage, Status};
+use crate::approval::{Approval, Basis, ChangeRequest, EmailAddress, OnDeadline, Stage, Status};
 
 /// Why an approval has its status. Stages go by their names, rules by theirs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Why somebody who was asked is superseded, and why somebody is asked in another's place, as data.
 
-use super::{Approval, Arranged, EmailAddress, Entry, Invited, Seat, SeatStatus, Stage};
+use crate::approval::{
+    Approval, Arranged, EmailAddress, Entry, Invited, Seat, SeatStatus, Stage, Status,
+};
 
 /// Why a reviewer who has not decided need not any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +28,7 @@ impl Approval {
     /// asked.
     pub fn superseded(&self, reviewer: &EmailAddress) -> Option<Superseded<'_>> {
         let silent = |seat: &&Seat| seat.reviewer == *reviewer && seat.vote.is_none();
-        let mut newest_first = self.stages.iter().rev();
+        let mut newest_first = self.stages().iter().rev();
         let (stage, seat) = newest_first
             .find_map(|stage| stage.seats().iter().rfind(silent).map(|seat| (stage, seat)))?;
         if seat.status == SeatStatus::Superseded {
@@ -52,7 +54,7 @@ impl Approval {
         match stage.end() {
             Some(_) if stage.ended_by_deadline() => Some(Superseded::DeadlinePassed),
             Some(_) => Some(Superseded::Decided),
-            None => self.withdrawn.as_ref().map(|_| Superseded::Withdrawn),
+            None => matches!(self.status(), Status::Withdrawn(_)).then_some(Superseded::Withdrawn),
         }
     }
 
@@ -60,11 +62,11 @@ impl Approval {
     /// nobody new is skipped, and changes no deadline.
     fn escalated_in_time(&self) -> bool {
         let has_seat = |one: &Invited| {
-            let mut seats = self.stages.iter().flat_map(Stage::seats);
+            let mut seats = self.stages().iter().flat_map(Stage::seats);
             seats.any(|seat| seat.link == one.link)
         };
         let (mut deadline, mut passed, mut in_time) = (None, false, false);
-        for entry in &self.journal {
+        for entry in self.journal() {
             match entry {
                 Entry::Asked { invited, due: Some(due), .. } if invited.iter().any(has_seat) => {
                     (in_time, passed, deadline) = (passed, false, Some(due.deadline));

@@ -1,9 +1,9 @@
 //! What the rules forbid: deciding in two stages, deciding without a word, and what operators and reviewers may not do.
 
-use countersign_protos::{comment_hash, text};
 use serde::{Deserialize, Serialize};
 
-use super::{Ballot, EmailAddress, Verdict};
+use super::Verdict;
+use crate::email::EmailAddress;
 
 /// What the rules forbid. By default, nothing but delegating.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,14 +32,9 @@ impl Restrictions {
         self.delegate_to.iter().any(|domain| domain == person.domain())
     }
 
-    /// Whether it has no comment, although its verdict needs one: whoever wants changes says which. One that was left
-    /// out to save space is there.
-    pub(super) fn lacks_comment(&self, ballot: &Ballot) -> bool {
-        let left_out = ballot.left_out.as_ref().is_some_and(|hash| *hash != comment_hash(""));
-        let is_silent = text::comment(&ballot.comment).is_empty() && !left_out;
-        let is_required = ballot.verdict == Verdict::RequestChanges
-            || self.comment_required.contains(&ballot.verdict);
-        is_silent && is_required
+    /// Whether this verdict counts only with a comment: whoever wants changes says which.
+    pub(crate) fn require_comment(&self, verdict: Verdict) -> bool {
+        verdict == Verdict::RequestChanges || self.comment_required.contains(&verdict)
     }
 }
 
@@ -70,7 +65,7 @@ impl Operators {
     }
 
     /// Whether they may have this person asked.
-    pub(super) fn may_ask(&self, person: &EmailAddress) -> bool {
+    pub(crate) fn may_ask(&self, person: &EmailAddress) -> bool {
         let domains = self.may_reassign_to.as_ref();
         domains.is_none_or(|domains| domains.iter().any(|domain| domain == person.domain()))
     }
