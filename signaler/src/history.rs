@@ -23,7 +23,6 @@ use crate::{
     lookup::{Issued, Planned, json, local_activity},
     signalled::mailbox,
     temporal::from_temporal,
-    versions::sealed,
 };
 
 /// Reads the closing event of a workflow; `status` is its search attribute, and `time_zone` that of its plan.
@@ -132,11 +131,14 @@ pub(crate) fn unattended(
         comment_required,
         delegate_to: delegate_to.clone(),
         version: issued.version,
+        earlier_versions: issued.planned.earlier.clone(),
+        previous: issued.planned.previous.clone(),
         ..state
     };
-    let state = sealed(of_version(state, issued, link), &issued.planned);
+    let state = of_version(state, issued, link);
     if issued.is_submitters {
-        return Reading::NoWorker(state);
+        // What would be signed is not known.
+        return Reading::Outdated(without_document(state));
     }
     if events.is_some_and(|events| replaces(link, events)) {
         return Reading::Replaced(without_document(state));

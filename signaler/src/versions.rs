@@ -9,6 +9,7 @@ use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use crate::{
     answer::{Former, Reading, pending},
     disclosure::without_document,
+    history,
     index::{Handle, handle},
     lookup::{Issued, Latest, Planned, Reader, continued, events},
     temporal::Failure,
@@ -56,12 +57,13 @@ pub(crate) fn read(
     (issued, reader.latest())
 }
 
-/// A reading by a link that is not one of the version that it shows. While it can be decided, a link of the version
-/// right before is told what has changed since.
+/// A reading by a link that may be of another version than it shows, or is the submitter's. While it can be decided, a
+/// link of the version right before is told what has changed since.
 pub(crate) fn placed(traced: Traced, link: &GenuineLink, reading: Reading) -> Reading {
     let Traced { issued, latest } = traced;
-    let state = match reading {
-        Reading::Current(state) | Reading::NoWorker(state) if pending(state.status()) => state,
+    let (state, again): (_, fn(ApprovalState) -> Reading) = match reading {
+        Reading::Current(state) if pending(state.status()) => (state, Reading::Current),
+        Reading::NoWorker(state) => (state, Reading::NoWorker),
         reading => return reading,
     };
     let shown =
@@ -84,8 +86,8 @@ pub(crate) fn placed(traced: Traced, link: &GenuineLink, reading: Reading) -> Re
         return Reading::Revised(former, ApprovalState { previous, earlier_versions, ..state });
     }
     if issued.digest == state.digest {
-        // Of the submitter, whose address is written otherwise in the plan.
-        return Reading::Current(sealed(state, &issued.planned));
+        let submission = Some(latest.submission.clone());
+        return again(sealed(ApprovalState { submission, ..state }, &issued.planned));
     }
     let (link, version) = (link.hash().short(), issued.version);
     tracing::warn!(link, version, now = latest.version(), "a link of an earlier version");
@@ -100,10 +102,12 @@ pub(crate) fn unattended(
 ) -> Reading {
     let state = ApprovalState {
         submission: Some(latest.submission.clone()),
-        digest: latest.digest.clone(),
+        rule: issued.planned.rule.clone(),
+        confirm: issued.planned.confirm,
         version: latest.version(),
-        ..state
+        ..history::of_version(state, &issued, link)
     };
+    let state = ApprovalState { digest: latest.digest.clone(), ..state };
     let traced = Traced { issued, latest: Some(latest) };
     placed(traced, link, Reading::NoWorker(state))
 }

@@ -10,7 +10,7 @@ use temporalio_common::protos::temporal::api::enums::v1::WorkflowExecutionStatus
 use super::*;
 use crate::{
     approvals::Press,
-    decision::tests::{CHAIN, World, approvals, digest_of, keys, signed, state_of},
+    decision::tests::{CHAIN, World, approvals, digest_of, keys, recorded, signed, state_of},
     revision::{Draft, Place},
 };
 
@@ -42,7 +42,9 @@ fn sent_back() -> ApprovalState {
 }
 
 fn asked(says: ApprovalState) -> World {
-    World::default().run("first", Running, says)
+    let mut world = World::default().run("first", Running, says);
+    world.runs[0].recorded = Some(recorded(&submission(), &priya()));
+    world
 }
 
 fn revise(title: &str) -> Wish {
@@ -205,4 +207,21 @@ async fn changes_that_nobody_has_asked_for_are_not_shown() {
     assert_eq!(on_view(&reading, priya().hash()), Answer::ToRevise);
     let asked = reading.state().change_request.as_ref().and_then(|it| it.vote.as_ref());
     assert_eq!(asked.map(|vote| vote.reviewer.as_str()), Some("ann@example.com"));
+}
+
+/// What no digest covers would otherwise be signed as somebody else answers it.
+#[tokio::test(start_paused = true)]
+async fn what_the_submitter_signs_is_as_the_sealed_plan_has_it() {
+    let mut forged = sent_back();
+    let submission = forged.submission.as_mut().expect("a submission");
+    submission.approval = Some(Default::default());
+    for no_worker in [false, true] {
+        let world = World { no_worker, ..asked(forged.clone()) };
+        let (approvals, _) = approvals(world).await;
+        let (_, reading) = approvals.find(&priya(), HINT).await.expect("found");
+        let expected = if no_worker { Answer::NoWorker } else { Answer::ToRevise };
+        assert_eq!(on_view(&reading, priya().hash()), expected);
+        assert_eq!(reading.state().submission, Some(self::submission()));
+        assert!(!acts(expected, reading.state(), priya().hash()).is_empty());
+    }
 }

@@ -149,6 +149,8 @@ pub(crate) struct Run {
     issued: bool,
     /// Whether its history can be read.
     readable: bool,
+    /// What its history has in place of the [usual](markers).
+    pub(crate) recorded: Option<Vec<Attributes>>,
 }
 
 impl Run {
@@ -162,6 +164,7 @@ impl Run {
             indexed: true,
             issued: true,
             readable: true,
+            recorded: None,
         }
     }
 
@@ -190,7 +193,11 @@ impl Run {
     fn history(&self) -> Vec<HistoryEvent> {
         let event =
             |attributes| HistoryEvent { attributes: Some(attributes), ..Default::default() };
-        let markers = if self.issued { markers() } else { Vec::new() };
+        let markers = match &self.recorded {
+            Some(recorded) => recorded.clone(),
+            None if self.issued => markers(),
+            None => Vec::new(),
+        };
         [self.begins()].into_iter().chain(markers).map(event).collect()
     }
 
@@ -245,6 +252,20 @@ fn markers() -> Vec<Attributes> {
     vec![
         marker(names::ACTIVITY_VALIDATE, json!({"plan": {"json": plan, "seal": seal}})),
         marker(names::ACTIVITY_ISSUE_LINKS, json!({"invited": [seat], "due": null})),
+    ]
+}
+
+/// The same of another submission, whose submitter has a link.
+pub(crate) fn recorded(submission: &Submission, link: &GenuineLink) -> Vec<Attributes> {
+    let digest = digest_of(submission);
+    let submitter = "priya@example.com";
+    let plan = json!({"submission": submission, "digest": digest, "submitter": submitter});
+    let plan = plan.to_string();
+    let seal = keys().first().seal(Sealing::Plan, CHAIN, &digest, plan.as_bytes());
+    let issued = json!({"invited": [], "submitter": {"link": link.hash().as_str(), "key": ""}});
+    vec![
+        marker(names::ACTIVITY_VALIDATE, json!({"plan": {"json": plan, "seal": seal}})),
+        marker(names::ACTIVITY_ISSUE_LINKS, issued),
     ]
 }
 

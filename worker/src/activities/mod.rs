@@ -3,7 +3,9 @@
 pub(crate) mod attempts;
 mod delegations;
 mod operators;
+mod revision;
 pub(crate) mod start_workflow;
+mod threads;
 pub(crate) mod webhook;
 
 use std::{
@@ -13,8 +15,8 @@ use std::{
 };
 
 use countersign_protos::{
-    ApprovalId, Chain, GenuineLink, LinkContext, LinkKeys, NotSealed, Organization, PublicUrl,
-    names, submission,
+    ApprovalId, Chain, GenuineLink, LinkKeys, NotSealed, Organization, PublicUrl, names,
+    submission,
     text::{self, clean_line},
     v1::{self, Outcome},
 };
@@ -33,10 +35,11 @@ use tracing::info;
 
 use self::{
     start_workflow::NotStarted,
+    threads::{thread, thread_of, thread_of_earlier, thread_of_submitter},
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 use crate::{
-    approval::{Approval, Due, EmailAddress, Entry, Reviser, Stage, UNKNOWN, Whom},
+    approval::{Approval, Due, EmailAddress, Entry, UNKNOWN, Whom},
     leaves::{self, Leaves, SeatOf},
     mail::{Letter, Links, Writer},
     metrics::metrics,
@@ -45,10 +48,9 @@ use crate::{
     payload::from_temporal,
     policy::{Plan, Policy, schedule},
     recorded::{
-        About, Concluded, Delivery, EarlierRequest, Evidence, Issue, Issued, Notice, RefusedSince,
-        ReviewRequest, Revising, Sealed, StartFollowUp, StartWorkflow, Validated,
+        About, Concluded, Delivery, Evidence, Issue, Issued, Notice, RefusedSince, ReviewRequest,
+        Revising, Sealed, StartFollowUp, StartWorkflow, Validated,
     },
-    revision::{self, Revision},
     validation::{Routing, validate},
 };
 
@@ -392,44 +394,6 @@ impl Countersign {
         Writer { organization: self.organization.as_ref() }
     }
 
-    /// Validates and routes a submission that takes the place of another, and seals its plan.
-    async fn revise(
-        &self,
-        ctx: &ActivityContext,
-        chain: Chain<'_>,
-        revising: Revising,
-    ) -> Result<Validated, ActivityError> {
-        let Revising { evidence, submission, by } = revising;
-        let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
-        let (_, approval, outcome) = self.recompute(chain, &evidence)?;
-        if leaves::is_brief(&evidence.journal) {
-            return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
-        }
-        // The new plan certifies what it says of the version before.
-        operators::check(&outcome, &evidence, ctx, chain.workflow_id).await?;
-        if let Reviser::Operator(identity) = &by {
-            operators::check_revision(&submission, identity, ctx, chain).await?;
-        }
-        let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
-        let came_by = match &by {
-            Reviser::Submitter(_) => "link",
-            Reviser::Operator(_) => "operator",
-        };
-        let revision = Revision { submission, problems: Vec::new(), by };
-        let leaves = Leaves { chain, plan: &plan, key };
-        let (rules, now) = (rules.as_deref(), Timestamp::now());
-        let revised = revision::revise(leaves, &approval, revision, &self.routing, rules, now);
-        metrics().approvals.revised(came_by, revised.is_ok());
-        match revised {
-            Ok(plan) => {
-                let workflow_id = clean_line(chain.workflow_id);
-                info!(workflow_id, version = plan.version(), by = came_by, "revision");
-                self.sealed(plan, chain)
-            }
-            Err(problems) => Ok(Validated::Problems(problems)),
-        }
-    }
-
     fn sealed(&self, mut plan: Plan, chain: Chain<'_>) -> Result<Validated, ActivityError> {
         plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
         let sealed = Sealed::new(&plan, chain, self.link_keys.first()).map_err(unreadable)?;
@@ -642,54 +606,6 @@ fn envelope(info: &ActivityInfo, recipient: EmailAddress) -> Envelope {
         key,
         written_at: info.scheduled_time.unwrap_or_else(SystemTime::now),
     }
-}
-
-/// The key of a request, by which later mails to the reviewer refer to it. After a reset it is another one
-/// for the same link: a mail program drops a mail whose Message-ID it has.
-fn thread(link: &str, asked_at: Option<Timestamp>) -> String {
-    match asked_at {
-        Some(at) => format!("{link}.{}", at.as_second()),
-        None => link.to_owned(),
-    }
-}
-
-/// The key of an earlier request, if the plan bears out that there can have been one.
-fn thread_of_earlier(
-    leaves: Leaves<'_>,
-    seat: SeatOf<'_>,
-    earlier: &EarlierRequest,
-) -> Option<String> {
-    let EarlierRequest { round, asked_at, version } = earlier;
-    let link = match version {
-        None => leaves.link(SeatOf { round: *round, ..seat }),
-        Some(version) if leaves.plan.revises(&version.digest) => {
-            let address =
-                |one: &Option<EmailAddress>| one.as_ref().map_or("", EmailAddress::as_str);
-            leaves.key.link(LinkContext {
-                stage: version.stage,
-                round: *round,
-                on_behalf_of: address(&version.on_behalf_of),
-                instead_of: address(&version.instead_of),
-                ..LinkContext::new(leaves.chain, &version.digest, seat.reviewer.as_str())
-            })
-        }
-        Some(_) => return None,
-    };
-    Some(thread(link.hash().as_str(), Some(*asked_at)))
-}
-
-/// The thread of the submitter's notices, and the key of the one that says that people are asked. Without that
-/// one, mail programs show together what refers to it all the same (RFC 5256).
-fn thread_of_submitter(first_run_id: &str) -> String {
-    format!("{first_run_id}.submitter")
-}
-
-/// The thread of a reviewer's latest request.
-fn thread_of(approval: &Approval, reviewer: &EmailAddress) -> String {
-    let mut seats = approval.stages().iter().flat_map(Stage::seats);
-    let seat = seats.rfind(|seat| seat.reviewer == *reviewer);
-    let link = seat.map(|seat| seat.link.as_str()).unwrap_or_default();
-    thread(link, approval.asked_at(link))
 }
 
 /// An idempotency key: the same for each attempt, and for nothing else.

@@ -7,6 +7,7 @@ mod ending;
 mod evidence;
 mod inbox;
 mod notices;
+mod requests;
 mod signals;
 mod versions;
 mod visibility;
@@ -23,13 +24,12 @@ use serde::{Deserialize, Serialize};
 use temporalio_common::search_attributes::SearchAttributeUpdate;
 
 use self::{
-    delegations::{delegated, reassigned_by},
     deliveries::Deliveries,
     ending::{Ending, Progress},
-    evidence::Left,
+    evidence::{Left, Previous},
     inbox::Inbox,
     notices::{Kind, Notices},
-    versions::{Previous, Revision},
+    versions::Revision,
 };
 pub(crate) use self::{
     ending::{Consequence, FollowUpStart},
@@ -45,8 +45,7 @@ use crate::{
     outcome,
     policy::Plan,
     recorded::{
-        Concluded, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest, Revising,
-        Sealed, Validated,
+        Concluded, Evidence, Issue, Issued, Notice, ReviewRequest, Revising, Sealed, Validated,
     },
 };
 
@@ -594,54 +593,6 @@ impl Open {
         };
         let when = text::full_moment(Some(&to_message(due)), &self.time_zone);
         Some((due, format!("{what} ({when})")))
-    }
-
-    /// When Temporal ends this run, if that is before the stage's deadline.
-    fn times_out_before(&self, stage: &Stage) -> Option<Timestamp> {
-        self.times_out_at.filter(|at| stage.deadline().is_some_and(|deadline| *at < deadline))
-    }
-
-    /// Requests to those who were not asked yet, and the reminders that are due.
-    fn requests(&mut self) -> Vec<ReviewRequest> {
-        let Some(position) = self.approval.open() else { return Vec::new() };
-        let stage = &self.approval.stages()[position];
-        let mails = self.deliveries.start(stage);
-        let follows = |seat: &Seat, reminder: bool| {
-            let mut earlier = stage.superseded_links_of(seat).chain(reminder.then_some(seat));
-            let Some(taken) = earlier.rfind(|earlier| self.deliveries.of(earlier).sent) else {
-                return self.asked_before(&seat.reviewer);
-            };
-            let asked_at = self.approval.asked_at(&taken.link)?;
-            Some(EarlierRequest { round: taken.round, asked_at, version: None })
-        };
-        let request = |(seat, reminder): (&Seat, bool)| ReviewRequest {
-            plan: self.sealed.clone(),
-            first_run_id: self.first_run_id.clone(),
-            stage: position as u32,
-            round: seat.round,
-            reviewer: seat.reviewer.clone(),
-            on_behalf_of: seat.on_behalf_of.clone(),
-            instead_of: seat.instead_of.clone(),
-            reassigned_by: reassigned_by(seat),
-            delegated: delegated(stage, seat),
-            link: seat.link.clone(),
-            asked_at: self.approval.asked_at(&seat.link),
-            deadline: stage.deadline().map(to_message),
-            times_out_at: self.times_out_before(stage).map(to_message),
-            on_deadline: stage.on_deadline(),
-            escalates: stage.has_next_level(),
-            reminder,
-            new_link: stage.superseded_links_of(seat).next().is_some(),
-            follows: follows(seat, reminder),
-        };
-        mails.into_iter().map(request).collect()
-    }
-
-    fn unsent_to_superseded(&self) -> Vec<String> {
-        let seats = self.approval.open_stage().into_iter().flat_map(Stage::seats);
-        let superseded = seats.filter(|seat| outcome::is_superseded(seat));
-        let unsent = superseded.filter(|seat| self.deliveries.of(seat).on_its_way);
-        unsent.map(|seat| seat.link.clone()).collect()
     }
 
     /// Notifies those who need not decide any more in a stage that has ended. Those whose stage is paused, or begins

@@ -3,11 +3,10 @@
 
 use countersign_protos::{names, v1::Submission};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{
     Case, Open,
-    evidence::{Left, brief},
+    evidence::{Asked, Left, Previous, brief},
     inbox::Inbox,
     notices::Kind,
     signals::{Claimant, Signal, unusable},
@@ -28,29 +27,6 @@ const MAX_EARLIER_LINKS: usize = 80;
 pub(super) struct Revision {
     submission: Submission,
     by: Reviser,
-}
-
-/// What is left of the version before.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Previous {
-    /// What proves that somebody was asked. Some comments may be left out.
-    pub(super) evidence: Evidence,
-    /// Who was sent a request, in the order in which they were asked.
-    asked: Vec<Asked>,
-    /// The hashes of the links of all earlier versions, those of the latest first.
-    pub(super) links: Vec<String>,
-    /// Whether all of them were told who are not asked again.
-    #[serde(default)]
-    is_told: bool,
-}
-
-/// Somebody who was sent a request.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Asked {
-    reviewer: EmailAddress,
-    request: EarlierRequest,
 }
 
 impl Claimant {
