@@ -1,5 +1,6 @@
 //! What was decided, as messages and in words: made from a plan and its approval.
 
+mod possible;
 mod queries;
 mod reason;
 mod superseded;
@@ -20,6 +21,7 @@ use crate::{
     policy::{FollowUp, Plan},
 };
 
+pub use possible::Possible;
 pub use reason::Reason;
 pub use superseded::Superseded;
 

@@ -208,6 +208,8 @@ fn ask(approval: &mut Approval, away: &[(EmailAddress, EmailAddress)], now: Time
     let plan = approval.stages()[stage].plan();
     let (reviewers, due) = match whom {
         Whom::Replacement(_, to) => (vec![to], None),
+        // Nobody requests changes here: all versions are in another file.
+        Whom::Submitter => return,
         Whom::Reissue { reviewer, on_behalf_of, instead_of, .. } => {
             let again = Invited { on_behalf_of, instead_of, ..invited(stage, round, reviewer) };
             approval.ask(vec![again], None, now);
@@ -562,8 +564,8 @@ proptest! {
             let before = approval.clone();
             apply(&mut approval, event, now);
             let Event::Delegate { delegation } = event else { continue };
-            let seats = before.open_stage().into_iter().flat_map(Stage::undecided);
-            let own = seats.clone().find(|seat| seat.link == delegation.link);
+            let mut seats = before.open_stage().into_iter().flat_map(Stage::undecided);
+            let own = seats.find(|seat| seat.link == delegation.link);
             let proven = own.is_some_and(|own| delegation.is_proven(&own.key));
             assert!(proven || approval == before, "{delegation:?}");
             let votes = |approval: &Approval| -> usize {

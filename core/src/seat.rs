@@ -107,6 +107,25 @@ impl Invited {
     }
 }
 
+/// A reviewer who has to be replaced, and by whom; by themselves where they get a new link.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Replacement {
+    pub(crate) from: EmailAddress,
+    pub(crate) to: EmailAddress,
+    /// `None` for a new link.
+    pub(crate) by: Option<Arranged>,
+}
+
+impl Replacement {
+    pub(crate) fn by_new_link(reviewer: EmailAddress) -> Self {
+        Self { from: reviewer.clone(), to: reviewer, by: None }
+    }
+
+    pub(crate) fn is_delegated(&self) -> bool {
+        matches!(self.by, Some(Arranged::Delegation { .. }))
+    }
+}
+
 /// Who has had somebody asked in another's place.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Arranged {

@@ -7,8 +7,8 @@ use std::{
 };
 
 use countersign_protos::{
-    GenuineLink, LinkKeys, Statement, Verdict, payload, revision_digest, submission,
-    v1::{Decision, Revision, Withdrawal},
+    GenuineLink, LinkKeys, Statement, Verdict, comment_hash, payload, revision_digest, submission,
+    v1::{Decision, Reassignment, Revision, Withdrawal},
 };
 use mail_parser::{Address, MessageParser, MimeHeaders};
 use serde_json::Value;
@@ -98,10 +98,29 @@ impl Mail {
         json_payload(&serde_json::to_value(decision).expect("a decision has JSON"))
     }
 
+    /// What a signaler sends where the reviewer has a colleague asked instead.
+    pub fn delegation(&self, keys: &LinkKeys, to: &str, reason: &str) -> Payload {
+        let link = genuine(keys, &self.approval_id());
+        let statement = Statement::Delegate { to, reason: &comment_hash(reason) };
+        let delegation = Reassignment {
+            to: to.to_owned(),
+            reason: reason.to_owned(),
+            link: link.hash().as_str().to_owned(),
+            proof: Some(link.prove(statement, signed_at())),
+            ..Reassignment::default()
+        };
+        json_payload(&serde_json::to_value(delegation).expect("a delegation has JSON"))
+    }
+
     /// The link to the submitter's own page; `None` in mails without.
     pub fn own_link(&self) -> Option<String> {
         let mut links = links(&self.text);
         links.find(|link| link.contains("/a/") && !link.contains("?choice=")).map(str::to_owned)
+    }
+
+    /// The approval ID in that link.
+    pub fn own_id(&self) -> Option<String> {
+        self.own_link().map(|link| own_id(&link))
     }
 
     /// What a signaler sends where the submitter revises it so on their own page.

@@ -26,6 +26,8 @@ pub const SIGNAL_REISSUE: &str = "reissue";
 /// Signal of an operator or the submitter, to withdraw the approval: a [`Withdrawal`](crate::v1::Withdrawal), or
 /// nothing.
 pub const SIGNAL_WITHDRAW: &str = "withdraw";
+/// What a reviewer does by [`SIGNAL_REASSIGN`], as what is possible is called in a state.
+pub const ACTION_DELEGATE: &str = "delegate";
 /// Every signal that an approval takes.
 pub const SIGNALS: [&str; 8] = [
     SIGNAL_APPROVE,

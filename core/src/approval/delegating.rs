@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Approval, Arranged, Claim, Delegation, Entry, NotDelegated, NotReassigned, Seat,
-    stage::Replacement,
+    Approval, Arranged, Claim, Delegation, Entry, NotDelegated, NotReassigned, Replacement, Seat,
 };
 
 impl Approval {

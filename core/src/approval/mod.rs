@@ -29,7 +29,8 @@ pub use crate::{
     },
 };
 
-pub(crate) use self::stage::Replacement;
+pub(crate) use crate::seat::Replacement;
+
 use crate::limits::MAX_SEATS;
 
 /// One submission on its way through its stages.
@@ -146,6 +147,10 @@ impl Approval {
 
     pub fn submitter(&self) -> &EmailAddress {
         &self.submitter
+    }
+
+    pub(crate) fn restrictions(&self) -> &Restrictions {
+        &self.restrictions
     }
 
     /// All stages, in order.
@@ -333,7 +338,7 @@ impl Approval {
     }
 
     /// How many more people can be asked besides those whom the plan asks.
-    fn seats_left(&self) -> usize {
+    pub(crate) fn seats_left(&self) -> usize {
         let seats: usize = self.stages.iter().map(|stage| stage.seats().len()).sum();
         let planned: usize = self.stages.iter().map(Stage::planned).sum();
         MAX_SEATS.saturating_sub(seats + planned)
@@ -427,7 +432,7 @@ impl Approval {
         }
     }
 
-    fn has_revisions_left(&self) -> bool {
+    pub(crate) fn has_revisions_left(&self) -> bool {
         self.version < MAX_REVISIONS
     }
 }

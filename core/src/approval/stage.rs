@@ -4,8 +4,8 @@ use countersign_protos::v1::Answer;
 use jiff::Timestamp;
 
 use super::{
-    Arranged, Ballot, Claim, Due, EmailAddress, Invited, Level, OnDeadline, Seat, SeatStatus,
-    StagePlan, Verdict, Vote, Whom,
+    Arranged, Ballot, Claim, Due, EmailAddress, Invited, Level, OnDeadline, Replacement, Seat,
+    SeatStatus, StagePlan, Verdict, Vote, Whom,
 };
 
 /// A stage and what has happened in it.
@@ -42,25 +42,6 @@ pub enum State {
         at: Timestamp,
         by_deadline: bool,
     },
-}
-
-/// A reviewer who has to be replaced, and by whom; by themselves where they get a new link.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Replacement {
-    pub(crate) from: EmailAddress,
-    pub(crate) to: EmailAddress,
-    /// `None` for a new link.
-    pub(crate) by: Option<Arranged>,
-}
-
-impl Replacement {
-    pub(super) fn by_new_link(reviewer: EmailAddress) -> Self {
-        Self { from: reviewer.clone(), to: reviewer, by: None }
-    }
-
-    fn is_delegated(&self) -> bool {
-        matches!(self.by, Some(Arranged::Delegation { .. }))
-    }
 }
 
 /// How a stage ended.
@@ -359,7 +340,7 @@ impl Stage {
     }
 
     /// Whether this reviewer may decide and is not about to be replaced.
-    pub(super) fn can_be_replaced(&self, reviewer: &EmailAddress) -> bool {
+    pub(crate) fn can_be_replaced(&self, reviewer: &EmailAddress) -> bool {
         self.seat_that_waits(reviewer).is_some()
             && !self.replacements.iter().any(|one| one.from == *reviewer)
     }

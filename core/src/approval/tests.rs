@@ -40,6 +40,7 @@ fn open_with(approval: &mut Approval, seconds: i64, reminders: &[i64]) -> Vec<Se
     let ToAsk { stage, round, whom, .. } = approval.to_ask().expect("somebody to ask");
     let (reviewers, due) = match whom {
         Whom::Replacement(_, reviewer) | Whom::Reissue { reviewer, .. } => (vec![reviewer], None),
+        Whom::Submitter => panic!("changes are requested"),
         Whom::Level(level) => {
             let plan = &approval.stages()[stage].plan().levels[level];
             let reminders = reminders.iter().map(|after| at(seconds + after)).collect();
@@ -227,7 +228,7 @@ fn what_a_rule_decided_is_decided() {
             approval.status(),
             match verdict {
                 Approve => Status::Approved(grounds, at(1)),
-                Reject => Status::Rejected(grounds, at(1)),
+                Reject | Verdict::RequestChanges => Status::Rejected(grounds, at(1)),
             }
         );
         assert_eq!((approval.to_ask(), approval.next_deadline()), (None, None));

@@ -69,7 +69,7 @@ fn ask(leaves: &Leaves<'_>, approval: &mut Approval, seconds: i64) -> Vec<Genuin
     let to_ask = approval.to_ask().expect("somebody to ask");
     let invited = leaves.invite(&to_ask, None, at(seconds));
     let instead_of = match &to_ask.whom {
-        Whom::Level(_) => None,
+        Whom::Level(_) | Whom::Submitter => None,
         Whom::Replacement(from, _) => Some(from),
         Whom::Reissue { instead_of, .. } => instead_of.as_ref(),
     };

@@ -696,6 +696,7 @@ fn every_one_of_100_000_submissions_has_exactly_one_route_and_nobody_approves_th
             match route.expect("somebody is always above somebody here") {
                 Route::Decided(Verdict::Approve) => assert_eq!(outcome, 0),
                 Route::Decided(Verdict::Reject) => assert_eq!(outcome, 1),
+                Route::Decided(Verdict::RequestChanges) => panic!("no rule sends back"),
                 Route::Stages(stages) => {
                     assert!(outcome >= 2 && !stages.is_empty());
                     stages.iter().for_each(|stage| sound(stage, &submitter));

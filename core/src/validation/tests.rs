@@ -861,8 +861,12 @@ fn where_there_are_rules_operators_do_what_these_allow_and_otherwise_everything(
     let allowed = "[operators]\nmay_decide = true\nmay_reassign_to = [\"Example.com\", \"münchen.de\"]\n\
                    may_withdraw = false\n";
     let domains = ["example.com", "xn--mnchen-3ya.de"].map(str::to_owned).into();
-    let expected =
-        Operators { may_decide: true, may_reassign_to: Some(domains), may_withdraw: false };
+    let expected = Operators {
+        may_decide: true,
+        may_reassign_to: Some(domains),
+        may_withdraw: false,
+        may_revise: false,
+    };
     assert_eq!(operators(allowed), expected);
 }
 

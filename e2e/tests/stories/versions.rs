@@ -9,12 +9,13 @@ const RULES: &str = r#"
 [[rules]]
 name = "Small"
 when.amount = { USD = { up_to = 1000 } }
+delegate_to = ["example.com"]
 
 [[rules.stages]]
 name = "Team"
 reviewers = ["lee@example.com", "max@example.com"]
 quorum = 2
-deadline = "3s"
+deadline = "6s"
 escalate = [{ reviewers = ["ann@example.com", "bob@example.com", "cem@example.com"], deadline = "1h" }]
 
 [default]
@@ -43,13 +44,13 @@ async fn revise(stack: &Stack, workflow: &Workflow, mail: &Mail, submission: &Va
     grpc.signal(&workflow.id, names::SIGNAL_REVISE, vec![revision]).await;
 }
 
-/// The amount that is asked for, by a status.
+/// How often it was revised, by a status.
 fn version(status: &Value) -> u64 {
     status["version"].as_u64().unwrap_or_default()
 }
 
 #[tokio::test]
-async fn sent_back_twice_escalated_and_approved_by_two_of_three() {
+async fn sent_back_twice_escalated_delegated_and_approved_by_two_of_three() {
     let stack = Stack::beside(Temporal::shared().await).with_rules(RULES).start().await;
     let workflow = stack.submit(&submission::routed("5000.00")).await;
     let mut asked = Vec::new();
@@ -82,6 +83,11 @@ async fn sent_back_twice_escalated_and_approved_by_two_of_three() {
     let bob = stack.mail_to("bob@example.com").await;
     workflow.until_asked().await;
     until_idle(&workflow).await;
+    let delegation = bob.delegation(&keys(&stack), "dan@example.com", "He knows trains");
+    let grpc = stack.temporal.grpc().await;
+    grpc.signal(&workflow.id, names::SIGNAL_REASSIGN, vec![delegation]).await;
+    let dan = stack.mail_to("dan@example.com").await;
+    until_idle(&workflow).await;
     // An old link decides nothing.
     press(&stack, &workflow, &asked[1], Verdict::Approve, "").await;
     press(&stack, &workflow, &asked[3], Verdict::Approve, "").await;
@@ -100,11 +106,12 @@ async fn sent_back_twice_escalated_and_approved_by_two_of_three() {
         "This is revision 2.",
         "**Team** (quorum 2, escalated once)",
         "ann@example.com **approved**",
+        "bob@example.com had dan@example.com asked instead: He knows trains",
     ] {
         assert!(details.contains(told), "{told:?} is not told: {details}");
     }
     until_idle(&workflow).await;
-    press(&stack, &workflow, &bob, Verdict::Approve, "").await;
+    press(&stack, &workflow, &dan, Verdict::Approve, "").await;
     let outcome = workflow.outcome().await;
     assert_eq!(
         (&outcome["status"], &outcome["version"]),
@@ -153,10 +160,11 @@ async fn assert_events(workflow: &Workflow) {
         ("is sent back", SIGNAL + 1 + OPENED + MAIL),
         ("is revised, for two; Ann is told", SIGNAL + 1 + 1 + OPENED + 3 * MAIL),
         ("escalates: what time decides is written first; two are told", 1 + 1 + OPENED + 5 * MAIL),
+        ("is delegated: a link and search attributes", SIGNAL + 2 + MAIL),
         ("is pressed by an old link", SIGNAL),
         ("is approved by Ann", SIGNAL + 1),
         (
-            "is approved by Bob: signed, and two are told while it waits for that",
+            "is approved by Dan: signed, and two are told while it waits for that",
             SIGNAL + 1 + 1 + 2 * MAIL,
         ),
         ("end", 2),
@@ -169,6 +177,50 @@ async fn assert_events(workflow: &Workflow) {
     let sum: usize = parts.iter().map(|(_, events)| events).sum();
     assert_eq!(history.events().len() - tasks, sum, "{parts:?}\n{}", history.outline());
     assert_eq!(history.count("WORKFLOW_TASK_FAILED"), 0);
+}
+
+#[tokio::test]
+async fn on_pages_it_is_sent_back_and_revised_and_the_old_link_says_what_changed() {
+    let stack = Stack::beside(Temporal::shared().await).with_rules(RULES).start().await;
+    let workflow = stack.submit(&submission::routed("5000.00")).await;
+    let reader = stack.reader();
+    let first = stack.mail_to("ann@example.com").await.link("approve");
+    reader.press(&first, "request_changes", " ").await.expect(422, &["say which in a comment"]);
+    let sent_back = reader.press(&first, "request_changes", "Take the train.").await;
+    sent_back.expect(200, &["Recorded: you requested changes", "waits for the submitter"]);
+    reader.press(&first, "approve", "").await.expect(409, &["You pressed Approve"]);
+
+    let own = stack.mail_to("sam@example.com").await;
+    let own = stack.url(&format!("/a/{}/{}", own.approval_id(), own.hint()));
+    reader.open(&own).await.expect(200, &["Changes are requested", "Take the train."]);
+    reader.press(&own, "approve", "").await.expect(403, &["the submitter's"]);
+    let revise = async |title, amount| {
+        let fields = [
+            ("act", "revise"),
+            ("title", title),
+            ("amount", amount),
+            ("currency", "USD"),
+            ("description", "Two of us go."),
+            ("label", "Class"),
+            ("value", "Second"),
+        ];
+        reader.submit(&own, &fields).await
+    };
+    revise("By train", "4,000").await.expect(422, &["was not recorded", "By train", "Class"]);
+    let revised = revise("By train", "4000").await;
+    revised.expect(200, &["Recorded: you revised your request", "version 2"]);
+    revise("By train", "4000").await.expect(200, &["you revised your request"]);
+
+    for page in [reader.open(&first).await, reader.press(&first, "approve", "").await] {
+        page.expect(409, &["What changed", "By train", "4000.00", "Two of us go.", "Second"]);
+    }
+    let second = stack.mails_to("ann@example.com", 2).await[1].link("approve");
+    reader.open(&second).await.expect(200, &["Version 2", "What changed", "5000.00"]);
+    reader.press(&second, "approve", "").await.expect(200, &["approved"]);
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["document"]["title"], "By train", "{outcome}");
+    assert_eq!(outcome["earlierVersions"][0]["by"], "link", "{outcome}");
+    reader.open(&first).await.expect(200, &["approved"]);
 }
 
 #[tokio::test]

@@ -76,8 +76,29 @@ pub(super) fn explanation(case: Case<'_>) -> String {
     ])
 }
 
+/// Why the reader's link decides nothing any more.
+pub(super) fn superseded(case: Case<'_>) -> String {
+    if let Some(said) = by_reader(case) {
+        return said;
+    }
+    let why = match reviewer_by_link(case.state, case.link) {
+        Some((_, reviewer)) if reviewer.reissued => {
+            "A new link was mailed to you, which replaces this one: please use that mail."
+        }
+        Some(_) => {
+            "The request continues, but others were asked in your place. There is nothing to do \
+             here."
+        }
+        None => {
+            "The request continues, but others were asked in your place, or a newer mail with \
+             other links was sent to you. There is nothing to do here."
+        }
+    };
+    why.to_owned()
+}
+
 /// Whom the reader has had asked, where that is why their link is superseded.
-pub(super) fn by_reader(case: Case<'_>) -> Option<String> {
+fn by_reader(case: Case<'_>) -> Option<String> {
     let one = own_delegation(case.state, case.link)?;
     let when = case.moment(one.at.as_ref());
     Some(sentence(&format!("You had {} asked in your place", clean_line(&one.to)), &when))

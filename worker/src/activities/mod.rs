@@ -1,8 +1,11 @@
 //! Activities: each converts, makes one call, and maps the error.
 
 pub(crate) mod attempts;
+mod delegations;
 mod operators;
+mod revision;
 pub(crate) mod start_workflow;
+mod threads;
 pub(crate) mod webhook;
 
 use std::{
@@ -12,8 +15,8 @@ use std::{
 };
 
 use countersign_protos::{
-    ApprovalId, Chain, GenuineLink, LinkContext, LinkKeys, NotSealed, Organization, PublicUrl,
-    names, submission,
+    ApprovalId, Chain, GenuineLink, LinkKeys, NotSealed, Organization, PublicUrl, names,
+    submission,
     text::{self, clean_line},
     v1::{self, Outcome},
 };
@@ -32,10 +35,11 @@ use tracing::info;
 
 use self::{
     start_workflow::NotStarted,
+    threads::{thread, thread_of, thread_of_earlier, thread_of_submitter},
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 use crate::{
-    approval::{Approval, Due, EmailAddress, Entry, Reviser, Stage, UNKNOWN, Whom},
+    approval::{Approval, Due, EmailAddress, Entry, UNKNOWN, Whom},
     leaves::{self, Leaves, SeatOf},
     mail::{Letter, Links, Writer},
     metrics::metrics,
@@ -44,10 +48,9 @@ use crate::{
     payload::from_temporal,
     policy::{Plan, Policy, schedule},
     recorded::{
-        About, Concluded, Delegated, Delivery, EarlierRequest, Evidence, Issue, Issued, Notice,
-        RefusedSince, ReviewRequest, Revising, Sealed, StartFollowUp, StartWorkflow, Validated,
+        About, Concluded, Delivery, Evidence, Issue, Issued, Notice, RefusedSince, ReviewRequest,
+        Revising, Sealed, StartFollowUp, StartWorkflow, Validated,
     },
-    revision::{self, Revision},
     validation::{Routing, validate},
 };
 
@@ -202,7 +205,7 @@ impl Countersign {
             let to = request.on_behalf_of.as_ref().unwrap_or(&request.reviewer);
             match &request.delegated {
                 Some(delegated) => {
-                    check_delegation(leaves, request.stage, (from, to), delegated)?;
+                    delegations::check_delegation(leaves, request.stage, (from, to), delegated)?;
                 }
                 None => {
                     // The caller may leave out who wanted it: somebody must have, all the same.
@@ -348,32 +351,6 @@ fn concerns(recipient: &EmailAddress, people: &[&str]) -> Result<(), ActivityErr
     }
 }
 
-/// Checks that the holder of a seat's link wanted this person asked, whom the plan lets them name. Mail goes to this
-/// very address.
-fn check_delegation(
-    leaves: Leaves<'_>,
-    stage: u32,
-    (from, to): (&EmailAddress, &EmailAddress),
-    delegated: &Delegated,
-) -> Result<(), ActivityError> {
-    let Delegated { round, on_behalf_of, instead_of, delegation } = delegated;
-    let link = leaves.link(SeatOf {
-        stage: stage as usize,
-        round: *round,
-        reviewer: from,
-        on_behalf_of: on_behalf_of.as_ref(),
-        instead_of: instead_of.as_ref(),
-    });
-    let is_theirs = delegation.link == link.hash().as_str()
-        && delegation.to.as_str() == to.as_str()
-        && leaves.plan.restrictions.may_delegate_to(to)
-        && delegation.is_proven(&link.public_key());
-    match is_theirs {
-        true => Ok(()),
-        false => Err(refusal(NOT_GENUINE, format!("{from} has not delegated to {to}"))),
-    }
-}
-
 /// To whom the outcome is announced.
 fn submitter(outcome: &Outcome) -> Vec<&str> {
     outcome.submitter.iter().map(|submitter| submitter.email.as_str()).collect()
@@ -415,44 +392,6 @@ pub(crate) fn deliveries(countersign: Arc<Countersign>) -> ActivityDefinitions {
 impl Countersign {
     fn writer(&self) -> Writer<'_> {
         Writer { organization: self.organization.as_ref() }
-    }
-
-    /// Validates and routes a submission that takes the place of another, and seals its plan.
-    async fn revise(
-        &self,
-        ctx: &ActivityContext,
-        chain: Chain<'_>,
-        revising: Revising,
-    ) -> Result<Validated, ActivityError> {
-        let Revising { evidence, submission, by } = revising;
-        let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
-        let (_, approval, outcome) = self.recompute(chain, &evidence)?;
-        if leaves::is_brief(&evidence.journal) {
-            return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
-        }
-        // The new plan certifies what it says of the version before.
-        operators::check(&outcome, &evidence, ctx, chain.workflow_id).await?;
-        if let Reviser::Operator(identity) = &by {
-            operators::check_revision(&submission, identity, ctx, chain).await?;
-        }
-        let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
-        let came_by = match &by {
-            Reviser::Submitter(_) => "link",
-            Reviser::Operator(_) => "operator",
-        };
-        let revision = Revision { submission, problems: Vec::new(), by };
-        let leaves = Leaves { chain, plan: &plan, key };
-        let (rules, now) = (rules.as_deref(), Timestamp::now());
-        let revised = revision::revise(leaves, &approval, revision, &self.routing, rules, now);
-        metrics().approvals.revised(came_by, revised.is_ok());
-        match revised {
-            Ok(plan) => {
-                let workflow_id = clean_line(chain.workflow_id);
-                info!(workflow_id, version = plan.version(), by = came_by, "revision");
-                self.sealed(plan, chain)
-            }
-            Err(problems) => Ok(Validated::Problems(problems)),
-        }
     }
 
     fn sealed(&self, mut plan: Plan, chain: Chain<'_>) -> Result<Validated, ActivityError> {
@@ -667,54 +606,6 @@ fn envelope(info: &ActivityInfo, recipient: EmailAddress) -> Envelope {
         key,
         written_at: info.scheduled_time.unwrap_or_else(SystemTime::now),
     }
-}
-
-/// The key of a request, by which later mails to the reviewer refer to it. After a reset it is another one
-/// for the same link: a mail program drops a mail whose Message-ID it has.
-fn thread(link: &str, asked_at: Option<Timestamp>) -> String {
-    match asked_at {
-        Some(at) => format!("{link}.{}", at.as_second()),
-        None => link.to_owned(),
-    }
-}
-
-/// The key of an earlier request, if the plan bears out that there can have been one.
-fn thread_of_earlier(
-    leaves: Leaves<'_>,
-    seat: SeatOf<'_>,
-    earlier: &EarlierRequest,
-) -> Option<String> {
-    let EarlierRequest { round, asked_at, version } = earlier;
-    let link = match version {
-        None => leaves.link(SeatOf { round: *round, ..seat }),
-        Some(version) if leaves.plan.revises(&version.digest) => {
-            let address =
-                |one: &Option<EmailAddress>| one.as_ref().map_or("", EmailAddress::as_str);
-            leaves.key.link(LinkContext {
-                stage: version.stage,
-                round: *round,
-                on_behalf_of: address(&version.on_behalf_of),
-                instead_of: address(&version.instead_of),
-                ..LinkContext::new(leaves.chain, &version.digest, seat.reviewer.as_str())
-            })
-        }
-        Some(_) => return None,
-    };
-    Some(thread(link.hash().as_str(), Some(*asked_at)))
-}
-
-/// The thread of the submitter's notices, and the key of the one that says that people are asked. Without that
-/// one, mail programs show together what refers to it all the same (RFC 5256).
-fn thread_of_submitter(first_run_id: &str) -> String {
-    format!("{first_run_id}.submitter")
-}
-
-/// The thread of a reviewer's latest request.
-fn thread_of(approval: &Approval, reviewer: &EmailAddress) -> String {
-    let mut seats = approval.stages().iter().flat_map(Stage::seats);
-    let seat = seats.rfind(|seat| seat.reviewer == *reviewer);
-    let link = seat.map(|seat| seat.link.as_str()).unwrap_or_default();
-    thread(link, approval.asked_at(link))
 }
 
 /// An idempotency key: the same for each attempt, and for nothing else.

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     approval::{Delegation, Invited, Level, OnDeadline, Quorum, StagePlan},
     policy::{PlannedStage, TimePlan},
+    recorded::Delegated,
     testing::{address, sealed},
 };
 
@@ -204,7 +205,7 @@ fn a_colleague_is_mailed_only_if_the_holder_of_the_link_wanted_it() {
     let is_mailed = |plan: &Plan, from: &str, to: &str, delegated: &Delegated| {
         let leaves = Leaves { chain, plan, key: keys.first() };
         let [from, to] = [from, to].map(address);
-        check_delegation(leaves, 0, (&from, &to), delegated).is_ok()
+        delegations::check_delegation(leaves, 0, (&from, &to), delegated).is_ok()
     };
     assert!(is_mailed(&plan, "ann", "cy", &genuine()));
     let own = Delegated { delegation: of(&link("ann@example.com", "")), ..genuine() };

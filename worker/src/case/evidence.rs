@@ -8,12 +8,11 @@ use super::{
     deliveries::Deliveries,
     ending::Ending,
     notices::{Kind, Notices, Pending},
-    versions::Previous,
 };
 use crate::{
     approval::{EmailAddress, Entry, Stage},
     leaves, outcome,
-    recorded::{About, Evidence, Notice, Sealed},
+    recorded::{About, EarlierRequest, Evidence, Notice, Sealed},
 };
 
 /// Bytes of comments, answers and reasons in a notice to a reviewer: the notices to all of them go to Temporal in one
@@ -35,6 +34,29 @@ pub(super) struct Left {
     /// Once it was revised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<Previous>,
+}
+
+/// What is left of the version before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Previous {
+    /// What proves that somebody was asked. Some comments may be left out.
+    pub(super) evidence: Evidence,
+    /// Who was sent a request, in the order in which they were asked.
+    pub(super) asked: Vec<Asked>,
+    /// The hashes of the links of all earlier versions, those of the latest first.
+    pub(super) links: Vec<String>,
+    /// Whether all of them were told who are not asked again.
+    #[serde(default)]
+    pub(super) is_told: bool,
+}
+
+/// Somebody who was sent a request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Asked {
+    pub(super) reviewer: EmailAddress,
+    pub(super) request: EarlierRequest,
 }
 
 /// What the workflow gets that goes on delivering notices of a decided approval, as JSON of a
@@ -134,25 +156,28 @@ impl Open {
 /// Leaves out comments, answers and reasons beyond what one notice may hold. Their proofs hold all the same.
 pub(super) fn brief(mut evidence: Evidence) -> Evidence {
     let mut left = MAX_COMMENT_BYTES;
+    let mut fits = |bytes: usize| {
+        let less = left.checked_sub(bytes);
+        left = less.unwrap_or(left);
+        less.is_some()
+    };
     for entry in &mut evidence.journal {
-        let (text, left_out) = match entry {
-            Entry::Voted { ballot, .. } => (&mut ballot.comment, &mut ballot.left_out),
-            Entry::Delegated { delegation, .. } => {
-                (&mut delegation.reason, &mut delegation.left_out)
+        match entry {
+            Entry::Voted { ballot, .. } => {
+                if !fits(ballot.comment.len()) {
+                    ballot.left_out = Some(comment_hash(&std::mem::take(&mut ballot.comment)));
+                }
+                let answers = ballot.answers.iter().map(|(name, value)| name.len() + value.len());
+                if !fits(answers.sum()) {
+                    let answers = std::mem::take(&mut ballot.answers);
+                    ballot.answers_left_out = Some(answers::hash(&answers));
+                }
             }
-            _ => continue,
-        };
-        match left.checked_sub(text.len()) {
-            Some(less) => left = less,
-            None => *left_out = Some(comment_hash(&std::mem::take(text))),
-        }
-        let bytes = ballot.answers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        match left.checked_sub(bytes) {
-            Some(less) => left = less,
-            None => {
-                let answers = std::mem::take(&mut ballot.answers);
-                ballot.answers_left_out = Some(answers::hash(&answers));
+            Entry::Delegated { delegation, .. } if !fits(delegation.reason.len()) => {
+                let reason = std::mem::take(&mut delegation.reason);
+                delegation.left_out = Some(comment_hash(&reason));
             }
+            _ => {}
         }
     }
     evidence

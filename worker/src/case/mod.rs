@@ -1,11 +1,13 @@
 //! The state of one approval in its workflow. Deterministic, and without I/O: [`Case::handle`] takes
 //! what has happened, [`Case::next`] says what to do.
 
+mod delegations;
 mod deliveries;
 mod ending;
 mod evidence;
 mod inbox;
 mod notices;
+mod requests;
 mod signals;
 mod versions;
 mod visibility;
@@ -24,10 +26,10 @@ use temporalio_common::search_attributes::SearchAttributeUpdate;
 use self::{
     deliveries::Deliveries,
     ending::{Ending, Progress},
-    evidence::Left,
+    evidence::{Left, Previous},
     inbox::Inbox,
     notices::{Kind, Notices},
-    versions::{Previous, Revision},
+    versions::Revision,
 };
 pub(crate) use self::{
     ending::{Consequence, FollowUpStart},
@@ -38,14 +40,12 @@ pub(crate) use self::{
 };
 use crate::{
     approval::{
-        Approval, Arranged, Ballot, Claim, Delegation, EmailAddress, NotReassigned, NotReissued,
-        Seat, SeatStatus, Stage, Status, ToAsk, Whom,
+        Approval, Ballot, Claim, NotReassigned, NotReissued, Seat, Stage, Status, ToAsk, Whom,
     },
     outcome,
     policy::Plan,
     recorded::{
-        Concluded, Delegated, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest,
-        Revising, Sealed, Validated,
+        Concluded, Evidence, Issue, Issued, Notice, ReviewRequest, Revising, Sealed, Validated,
     },
 };
 
@@ -378,21 +378,6 @@ impl Case {
         new
     }
 
-    /// The delegations that have been made since this was last asked, for the same: each as its stage's name, who asks,
-    /// by which link, and whom.
-    pub(crate) fn new_delegations(&mut self) -> Vec<[String; 4]> {
-        let Some(open) = &self.open else { return Vec::new() };
-        let all = open.approval.delegations().skip(self.delegations_told);
-        let new: Vec<_> = all
-            .map(|(stage, from, delegation)| {
-                let (link, to) = (delegation.link.clone(), delegation.to.to_string());
-                [stage.plan().name.clone(), from.reviewer.to_string(), link, to]
-            })
-            .collect();
-        self.delegations_told += new.len();
-        new
-    }
-
     /// By what a search finds the approval.
     pub(crate) fn search_attributes(&self) -> Vec<SearchAttributeUpdate> {
         self.open.as_ref().map(visibility::search_attributes).unwrap_or_default()
@@ -610,54 +595,6 @@ impl Open {
         Some((due, format!("{what} ({when})")))
     }
 
-    /// When Temporal ends this run, if that is before the stage's deadline.
-    fn times_out_before(&self, stage: &Stage) -> Option<Timestamp> {
-        self.times_out_at.filter(|at| stage.deadline().is_some_and(|deadline| *at < deadline))
-    }
-
-    /// Requests to those who were not asked yet, and the reminders that are due.
-    fn requests(&mut self) -> Vec<ReviewRequest> {
-        let Some(position) = self.approval.open() else { return Vec::new() };
-        let stage = &self.approval.stages()[position];
-        let mails = self.deliveries.start(stage);
-        let follows = |seat: &Seat, reminder: bool| {
-            let mut earlier = stage.superseded_links_of(seat).chain(reminder.then_some(seat));
-            let Some(taken) = earlier.rfind(|earlier| self.deliveries.of(earlier).sent) else {
-                return self.asked_before(&seat.reviewer);
-            };
-            let asked_at = self.approval.asked_at(&taken.link)?;
-            Some(EarlierRequest { round: taken.round, asked_at, version: None })
-        };
-        let request = |(seat, reminder): (&Seat, bool)| ReviewRequest {
-            plan: self.sealed.clone(),
-            first_run_id: self.first_run_id.clone(),
-            stage: position as u32,
-            round: seat.round,
-            reviewer: seat.reviewer.clone(),
-            on_behalf_of: seat.on_behalf_of.clone(),
-            instead_of: seat.instead_of.clone(),
-            reassigned_by: reassigned_by(seat),
-            delegated: delegated(stage, seat),
-            link: seat.link.clone(),
-            asked_at: self.approval.asked_at(&seat.link),
-            deadline: stage.deadline().map(to_message),
-            times_out_at: self.times_out_before(stage).map(to_message),
-            on_deadline: stage.on_deadline(),
-            escalates: stage.has_next_level(),
-            reminder,
-            new_link: stage.superseded_links_of(seat).next().is_some(),
-            follows: follows(seat, reminder),
-        };
-        mails.into_iter().map(request).collect()
-    }
-
-    fn unsent_to_superseded(&self) -> Vec<String> {
-        let seats = self.approval.open_stage().into_iter().flat_map(Stage::seats);
-        let superseded = seats.filter(|seat| outcome::is_superseded(seat));
-        let unsent = superseded.filter(|seat| self.deliveries.of(seat).on_its_way);
-        unsent.map(|seat| seat.link.clone()).collect()
-    }
-
     /// Notifies those who need not decide any more in a stage that has ended. Those whose stage is paused, or begins
     /// anew, are told when it is known whether they are asked again.
     fn notify_undecided(&mut self, ended: Phase, pending: Option<Phase>) {
@@ -710,23 +647,6 @@ impl Open {
         replaces_soon || opens && !self.approval.is_final()
     }
 
-    /// Whether the one who is to be replaced next in this stage wants it.
-    fn is_delegating(&self, stage: usize, from: &EmailAddress) -> bool {
-        let delegations = self.approval.stages()[stage].delegations();
-        let mut waiting =
-            delegations.iter().filter(|(seat, ..)| seat.status != SeatStatus::Superseded);
-        waiting.any(|(seat, ..)| seat.reviewer == *from)
-    }
-
-    /// Takes a delegation. Returns whether it changes anything, or why it is ignored.
-    fn delegate(&mut self, delegation: Delegation, now: Timestamp) -> Result<bool, String> {
-        if self.approval.has_delegated(&delegation.link, &delegation.to) {
-            return Ok(false);
-        }
-        let delegated = self.approval.delegate(delegation, now);
-        delegated.map(|()| true).map_err(|why| why.to_string())
-    }
-
     /// Acts on a signal. Returns whether it changes anything, or why it is ignored.
     fn act(&mut self, signal: Signal, now: Timestamp) -> Result<bool, String> {
         match signal {
@@ -750,22 +670,6 @@ impl Open {
         }
         Ok(true)
     }
-}
-
-/// The identity that the operator claims who had somebody asked in another's place.
-fn reassigned_by(seat: &Seat) -> Option<String> {
-    match seat.arranged.as_ref()? {
-        Arranged::Operator(identity) => Some(identity.clone()),
-        Arranged::Delegation { .. } => None,
-    }
-}
-
-/// What makes somebody's request that of a colleague, who had this seat.
-fn delegated(stage: &Stage, seat: &Seat) -> Option<Delegated> {
-    let Arranged::Delegation { delegation, .. } = seat.arranged.as_ref()? else { return None };
-    let from = stage.seats().iter().find(|from| from.link == delegation.link)?;
-    let Seat { round, on_behalf_of, instead_of, .. } = from.clone();
-    Some(Delegated { round, on_behalf_of, instead_of, delegation: delegation.clone() })
 }
 
 #[cfg(test)]

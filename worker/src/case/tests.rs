@@ -284,7 +284,8 @@ fn a_signal_that_there_is_not_is_counted_with_its_name_and_what_was_meant() {
     case.send("Escalate", &[], NOW);
     let hidden = format!("appro\u{202e}ve\n{}", "x".repeat(500));
     case.send(&hidden, &ann, NOW);
-    let known = "there are approve, reject, reassign, remind, reissue, withdraw";
+    let known =
+        "there are approve, reject, request_changes, revise, reassign, remind, reissue, withdraw";
     assert_eq!(
         case.reasons(),
         [

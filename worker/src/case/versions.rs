@@ -3,11 +3,10 @@
 
 use countersign_protos::{names, v1::Submission};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{
     Case, Open,
-    evidence::{Left, brief},
+    evidence::{Asked, Left, Previous, brief},
     inbox::Inbox,
     notices::Kind,
     signals::{Claimant, Signal, unusable},
@@ -28,29 +27,6 @@ const MAX_EARLIER_LINKS: usize = 80;
 pub(super) struct Revision {
     submission: Submission,
     by: Reviser,
-}
-
-/// What is left of the version before.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Previous {
-    /// What proves that somebody was asked. Some comments may be left out.
-    pub(super) evidence: Evidence,
-    /// Who was sent a request, in the order in which they were asked.
-    asked: Vec<Asked>,
-    /// The hashes of the links of all earlier versions, those of the latest first.
-    pub(super) links: Vec<String>,
-    /// Whether all of them were told who are not asked again.
-    #[serde(default)]
-    is_told: bool,
-}
-
-/// Somebody who was sent a request.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Asked {
-    reviewer: EmailAddress,
-    request: EarlierRequest,
 }
 
 impl Claimant {
@@ -166,19 +142,27 @@ impl Open {
     fn as_previous(&self) -> Previous {
         let stages = self.approval.stages().iter().enumerate();
         let seats = stages.flat_map(|(at, stage)| stage.seats().iter().map(move |seat| (at, seat)));
-        // Those whom others have replaced were told so.
-        let is_asked = |stage: usize, seat: &Seat| {
-            !is_superseded(seat) || self.approval.stages()[stage].is_reissued(seat)
-        };
-        let asked =
-            seats.filter(|(stage, seat)| self.deliveries.of(seat).sent && is_asked(*stage, seat));
-        let asked = asked.filter_map(|(stage, seat)| self.as_asked(stage, seat)).collect();
-        let links = self.links().take(MAX_EARLIER_LINKS).collect();
+        let asked = seats.filter_map(|(stage, seat)| self.as_asked(stage, seat));
+        // Somebody who was sent no request about this version may have one about that before it.
+        let before = self.previous.iter().flat_map(|previous| previous.asked.iter().cloned());
+        let before = before.filter(|asked| self.has_unsent(&asked.reviewer));
+        let (asked, links) = (before.chain(asked).collect(), self.links().take(MAX_EARLIER_LINKS));
         let evidence = brief(self.evidence(self.approval.journal().len()));
-        Previous { evidence, asked, links, is_told: false }
+        Previous { evidence, asked, links: links.collect(), is_told: false }
     }
 
+    fn has_unsent(&self, reviewer: &EmailAddress) -> bool {
+        let seats = self.approval.stages().iter().flat_map(Stage::seats);
+        let mut own = seats.filter(|seat| seat.reviewer == *reviewer).peekable();
+        own.peek().is_some() && own.all(|seat| !self.deliveries.of(seat).sent)
+    }
+
+    /// Whoever was sent a request, unless others have replaced them: they were told so.
     fn as_asked(&self, stage: usize, seat: &Seat) -> Option<Asked> {
+        let is_replaced = is_superseded(seat) && !self.approval.stages()[stage].is_reissued(seat);
+        if is_replaced || !self.deliveries.of(seat).sent {
+            return None;
+        }
         let version = EarlierSeat {
             digest: self.plan.digest.clone(),
             stage: stage as u32,

@@ -23,7 +23,7 @@ use crate::{
     approval::{By, ChangeRequest, Delegation, OnDeadline, Seat, SeatStatus, Stage, Status, Vote},
     limits::MAX_REVIEWER_BYTES,
     outcome::{
-        change_request, decided_at, delegations, is_superseded, operator_actions, reason,
+        Possible, change_request, decided_at, delegations, is_superseded, operator_actions, reason,
         routed_by, stage_status, status, vote_message, withdrawal,
     },
 };
@@ -65,6 +65,7 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         confirm: open.plan.confirm,
         comment_required: comment_required(open),
         delegate_to: open.plan.restrictions.delegate_to.clone(),
+        possible: possible(open),
         times_out_at: open.times_out_at.map(to_message),
         jws: concluded.map(|(_, outcome)| outcome.jws.clone()).unwrap_or_default(),
         version: open.plan.version(),
@@ -75,6 +76,17 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         withdrawal: withdrawal(approval),
         ..Default::default()
     }
+}
+
+/// What can be done now, and by whom.
+fn possible(open: &Open) -> Vec<v1::Possible> {
+    let possible = open.approval.possible().into_iter();
+    let message = |Possible { action, people, operator }: Possible<'_>| v1::Possible {
+        action: action.to_owned(),
+        people: people.into_iter().map(ToString::to_string).collect(),
+        operator,
+    };
+    possible.map(message).collect()
 }
 
 fn comment_required(open: &Open) -> Vec<i32> {

@@ -56,7 +56,7 @@ fn submission() -> Submission {
             ..Document::default()
         }),
         submitted_at: Some(to_message(time("2026-11-24T09:30:00Z"))),
-        approval: None,
+        ..Submission::default()
     }
 }
 

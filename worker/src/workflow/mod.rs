@@ -56,7 +56,7 @@ use crate::{
     case::{Case, Consequence, Event, FollowUpStart, Step, Undelivered, unset},
     payload::{from_temporal, to_temporal},
     policy::Plan,
-    recorded::{Delivery, Evidence, Notice, ReviewRequest, Sealed, Validated},
+    recorded::{Delivery, Evidence, Issue, Notice, ReviewRequest, Revising, Sealed, Validated},
 };
 
 /// Carries the identity that a signal's sender claims to its handler.
@@ -208,22 +208,10 @@ impl ApprovalWorkflow {
             let now = now(ctx.workflow_time());
             match ctx.state_mut(|workflow| workflow.case.next(now)) {
                 Step::Revise { summary, revising, publish } => {
-                    if publish {
-                        Self::publish(ctx);
-                    }
-                    let input = revising.to_payload().map_err(ApplicationFailure::new)?;
-                    let validated = Self::route(ctx, raw(input), summary).await?;
-                    Self::handle(ctx, Event::Revised(validated));
+                    Self::revise(ctx, summary, *revising, publish).await?;
                 }
                 Step::Issue { summary, issue, publish } => {
-                    if publish {
-                        Self::publish(ctx);
-                    }
-                    let options = options::local(summary);
-                    let issuing =
-                        ctx.execute_local_activity(Countersign::issue_links, *issue, options);
-                    let issued = issuing.await?;
-                    Self::handle(ctx, Event::LinksIssued(issued));
+                    Self::issue(ctx, summary, *issue, publish).await?;
                 }
                 Step::Wait(wait) => {
                     if wait.publish {
@@ -271,6 +259,36 @@ impl ApprovalWorkflow {
                 Step::Stuck => return Err(Self::refuse(ctx, Refused::Contradictory)),
             }
         }
+    }
+
+    async fn revise(
+        ctx: &WorkflowContext<Self>,
+        summary: String,
+        revising: Revising,
+        publish: bool,
+    ) -> WorkflowResult<()> {
+        if publish {
+            Self::publish(ctx);
+        }
+        let input = raw(revising.to_payload().map_err(ApplicationFailure::new)?);
+        let validated = Self::route(ctx, input, summary).await?;
+        Self::handle(ctx, Event::Revised(validated));
+        Ok(())
+    }
+
+    async fn issue(
+        ctx: &WorkflowContext<Self>,
+        summary: String,
+        issue: Issue,
+        publish: bool,
+    ) -> WorkflowResult<()> {
+        if publish {
+            Self::publish(ctx);
+        }
+        let options = options::local(summary);
+        let issued = ctx.execute_local_activity(Countersign::issue_links, issue, options).await?;
+        Self::handle(ctx, Event::LinksIssued(issued));
+        Ok(())
     }
 
     async fn conclude(

@@ -36,7 +36,7 @@ pub use self::{
     schema::{expectations_schema, policy_schema},
 };
 use super::{
-    FollowUp, FollowUps, Policy,
+    FollowUp, FollowUps, Policy, Wait,
     bounds::Bounds,
     rules::{Decision, Rule, When, is_covered},
 };

@@ -3,10 +3,7 @@
 use countersign_protos::{GenuineLink, LinkContext, Statement};
 
 use super::*;
-use crate::{
-    approval::Restrictions,
-    leaves::{Leaves, SeatOf},
-};
+use crate::{approval::Restrictions, leaves::Leaves};
 
 /// Reviewers may delegate to people at example.com.
 fn delegating() -> Plan {
