@@ -882,7 +882,7 @@ fn a_key_that_nobody_knows_is_a_problem_that_says_where_it_may_belong() {
         (
             "costCenter",
             json!(7),
-            "there are submissionId, submissionType, submitter, document, submittedAt, approval",
+            "there are submissionId, submissionType, submitter, document, submittedAt, approval, fields",
         ),
     ] {
         let mut json = minimal();
@@ -1099,7 +1099,7 @@ fn fields_whose_answers_do_not_fit_from_so_many_people_are_refused() {
     let found = problems(&submission);
     assert!(found.len() == 1 && found[0].starts_with("$.fields: may have answers of"), "{found:?}");
     submission["fields"][0]["type"] = json!("yes_no");
-    assert_eq!(problems(&submission), [""; 0]);
+    assert_eq!(plan(&submission).submission.fields.len(), 1);
 }
 
 #[test]
