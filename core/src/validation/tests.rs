@@ -1134,3 +1134,26 @@ fn each_example_is_valid_and_has_a_rule_of_its_own() {
     let arguments = &call["document"]["action"]["arguments"];
     assert!(arguments["order"]["customer"].is_object(), "its arguments are nested");
 }
+
+#[test]
+fn a_plan_says_how_long_changes_wait_and_whether_the_submitter_has_a_link() {
+    let text = |more: &str| {
+        format!(
+            "[calendar]\ntime_zone = \"UTC\"\n[default]\n{more}\n\
+             stages = [{{ reviewers = [\"ann@example.com\"] }}]\n"
+        )
+    };
+    let planned = |more: &str| {
+        let policy = rules(&text(more));
+        validated_by(&minimal(), &routing(), Some(&policy)).expect("a plan")
+    };
+    let said = planned("changes_within = \"3 working days\"\nsubmitter_link = true");
+    assert_eq!((said.changes_within, said.submitter_link), (Wait::WorkingDays(3), true));
+    assert!(said.calendar.is_some(), "working days need one");
+    assert!(!said.restrictions.operators.may_revise);
+    let silent = planned("");
+    assert_eq!((silent.changes_within, silent.submitter_link), (Wait::default(), false));
+    assert!(silent.calendar.is_none());
+    let without_rules = plan(&minimal());
+    assert!(without_rules.restrictions.operators.may_revise && !without_rules.submitter_link);
+}
