@@ -595,7 +595,9 @@ fn stage(stage: &StageState, case: Case<'_>, times: &Times) -> Stage {
     let continues = pending(case.state.status()) && !matches!(case.answer, Answer::Ended(_));
     // All decisions are made where only the seal is missing.
     let asks = undecided && continues && case.answer != Answer::Sealing;
-    let waits = asks && opened;
+    // While changes are requested, its deadline rests.
+    let is_sent_back = stage.status() == Status::ChangesRequested;
+    let waits = asks && opened && !is_sent_back;
     let seat = match (waits, pending(stage.status())) {
         (true, _) => Seat::Waiting,
         (false, false) if opened => Seat::Closed,
@@ -604,8 +606,11 @@ fn stage(stage: &StageState, case: Case<'_>, times: &Times) -> Stage {
     Stage {
         name: wording::stage_name(stage, case),
         status: wording::stage_status(stage, opened, continues),
-        tone: if pending(stage.status()) && !waits { "over" } else { status_tone(stage.status()) },
-        note: match asks {
+        tone: match pending(stage.status()) && !waits && !is_sent_back {
+            true => "over",
+            false => status_tone(stage.status()),
+        },
+        note: match asks && !is_sent_back {
             true => times.mark(&wording::stage_note(stage, opened, case)),
             false => Vec::new(),
         },
