@@ -150,8 +150,8 @@ async fn nothing_is_sent_that_is_wrong_or_cannot_count() {
 #[tokio::test(start_paused = true)]
 async fn a_reviewers_link_revises_nothing_and_the_submitters_decides_nothing() {
     let says = state(Status::Pending, None);
-    let ann = LinkContext::new(CHAIN, &digest_of(&submission()), "ann@example.com");
-    let ann = keys().first().link(ann);
+    let digest = digest_of(&submission());
+    let ann = keys().first().link(LinkContext::new(CHAIN, &digest, "ann@example.com"));
     let (approvals, world) = approvals(asked(says)).await;
     for wish in [withdraw(), revise("Nine laptops")] {
         let said = approvals.act(&ann, HINT, &wish, "").await.map(drop);
