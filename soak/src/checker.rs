@@ -184,9 +184,10 @@ impl<'a> Tally<'a> {
 
     /// What comes while a revision is looked at waits for the answer.
     fn receive(&mut self, name: &'a str, decision: &'a Value) {
+        let begins = name == "revise" && self.can_be_revised() && !key(decision).is_empty();
         match &mut self.held {
             Some(held) => held.push((name, decision)),
-            None if name == "revise" && self.can_be_revised() && !key(decision).is_empty() => {
+            None if begins => {
                 self.held = Some(Vec::new());
             }
             // A cancelled approval was withdrawn before.
