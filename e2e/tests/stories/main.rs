@@ -13,6 +13,7 @@ mod forgery;
 mod harness;
 mod histories;
 mod links;
+mod nexus;
 mod notifiers;
 mod old_links;
 mod operation;
