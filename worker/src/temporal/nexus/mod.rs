@@ -199,7 +199,7 @@ impl Approvals {
             workflow_execution: Some(self.approval(&cancel.operation_token, endpoint)?),
             identity: self.client.identity(),
             request_id: CANCEL.to_owned(),
-            reason: "the Nexus operation was cancelled".to_owned(),
+            reason: "cancelled by the workflow that requested it".to_owned(),
             ..RequestCancelWorkflowExecutionRequest::default()
         };
         let mut temporal = self.client.connection().workflow_service();
