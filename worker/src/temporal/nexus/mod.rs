@@ -127,7 +127,7 @@ impl Approvals {
         let links: Vec<Link> = start.links.iter().filter_map(links::from_caller).collect();
         let mut header = start.callback_header;
         header.insert(TOKEN_HEADER.to_owned(), operation_token.clone());
-        let callback = callback::Nexus { url: start.callback, header, ..Default::default() };
+        let callback = callback::Nexus { url: start.callback, header };
         let callback = (!callback.url.is_empty()).then(|| Callback {
             links: links.clone(),
             variant: Some(callback::Variant::Nexus(callback)),
