@@ -216,7 +216,7 @@ async fn work(
     }
     // Without rules, the signal ends the process as it does others.
     let policy = settings.policy().cloned().map(|policy| (policy, signal(SignalKind::hangup())));
-    let task_queue = settings.task_queue.clone();
+    let (task_queue, nexus) = (settings.task_queue.clone(), settings.nexus);
     let countersign = settings.countersign();
     if let Some(webhook) = &countersign.webhook {
         tokio::spawn(warn_if_refused(webhook.connect()));
@@ -226,7 +226,8 @@ async fn work(
         .graceful_shutdown_period(GRACE)
         .tuner(slots(MAX_ACTIVITIES))
         .build();
-    let mut worker = worker_with(&client, countersign, options, &Telemetry { metrics, traces })?;
+    let telemetry = Telemetry { metrics, traces };
+    let mut worker = worker_with(&client, countersign, options, &telemetry, nexus)?;
     if let Some((policy, hangup)) = policy {
         info!(rules = policy.summary(), "routing rules in force");
         let reloaded = identify_anew(identity, worker.identify());
@@ -242,7 +243,7 @@ async fn work(
         shut_down();
         sleep(STOP).await;
     };
-    info!(task_queue, "running");
+    info!(task_queue, nexus, "running");
     tokio::select! {
         ran = worker.run() => ran.context("the worker stopped")?,
         // The SDK waits for local activities as long as they are tried again, such as for a missing key.

@@ -196,6 +196,11 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_ALLOW_INSECURE", value_name = "true|false")]
     allow_insecure: Option<String>,
 
+    /// true: workflows of other namespaces request approvals by Nexus endpoints for the task queue: the
+    /// service Approvals, with the operations request and status. Experimental. [default: false]
+    #[arg(long, env = "COUNTERSIGN_NEXUS", value_name = "true|false")]
+    nexus: Option<String>,
+
     /// A tracing filter for the log, such as info,countersign_worker=debug. [default: info]
     #[arg(long, env = "COUNTERSIGN_LOG")]
     log: Option<String>,
@@ -226,6 +231,8 @@ fn read_file(path: &str) -> io::Result<Vec<u8>> {
 pub struct Settings {
     /// The task queue to poll.
     pub task_queue: String,
+    /// Whether to serve Nexus, too.
+    pub nexus: bool,
     /// Where to serve metrics; nowhere without it.
     pub metrics_listen: Option<SocketAddr>,
     /// Where traces go; nowhere without it.
@@ -321,6 +328,7 @@ impl RawSettings {
         let policy = wrong.optional("COUNTERSIGN_POLICY", &self.policy, PolicyFile::open);
         let webhook = self.webhook(environment, allow_insecure, &mut wrong);
         let task_queue = wrong.optional("COUNTERSIGN_TASK_QUEUE", &self.task_queue, task_queue);
+        let nexus = wrong.flag("COUNTERSIGN_NEXUS", &self.nexus);
         wrong.optional("COUNTERSIGN_LOG", &self.log, |filter| {
             EnvFilter::try_new(filter).map_err(|error| format!("is not a tracing filter: {error}"))
         });
@@ -330,6 +338,7 @@ impl RawSettings {
         let traces = TraceSettings::read(|name| environment.variable(name), &mut wrong);
         let settings = || {
             Some(Settings {
+                nexus,
                 metrics_listen,
                 traces,
                 task_queue: task_queue.unwrap_or_else(|| DEFAULT_TASK_QUEUE.to_owned()),
