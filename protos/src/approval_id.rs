@@ -166,8 +166,11 @@ impl GenuineLink {
             &attempt.to_be_bytes(),
             run_id.as_bytes(),
         ];
-        let id = &self.key.mac("signal request", &parts)[..REQUEST_LEN];
-        format!("countersign-{}", CROCKFORD.encode(id).to_ascii_lowercase())
+        self.request_id_from(self.key.mac("signal request", &parts))
+    }
+
+    pub(crate) fn request_id_from(&self, mac: [u8; 32]) -> String {
+        format!("countersign-{}", CROCKFORD.encode(&mac[..REQUEST_LEN]).to_ascii_lowercase())
     }
 
     /// The same for a delegation to this address.

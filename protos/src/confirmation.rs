@@ -109,7 +109,12 @@ impl Pressed {
 }
 
 /// Whether a MAC was made at that time, which is recent.
-fn is_recent(seconds: &str, mac: &str, now: Timestamp, made: impl FnOnce(i64) -> [u8; 32]) -> bool {
+pub(crate) fn is_recent(
+    seconds: &str,
+    mac: &str,
+    now: Timestamp,
+    made: impl FnOnce(i64) -> [u8; 32],
+) -> bool {
     let Ok(seconds) = seconds.parse::<i64>() else { return false };
     let Ok(mac) = BASE64_URL_SAFE_NO_PAD.decode(mac) else { return false };
     let is_valid =

@@ -3,6 +3,7 @@
 //!
 //! Pure: no I/O, no clock, no randomness, no Temporal crate.
 
+mod act;
 mod approval_id;
 mod confirmation;
 mod decimal;
@@ -26,6 +27,7 @@ pub mod settings;
 pub mod submission;
 pub mod text;
 
+pub use act::Act;
 pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash, Role};
 pub use confirmation::Pressed;
 pub use decimal::Written;

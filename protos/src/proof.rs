@@ -80,7 +80,7 @@ impl Proof {
 
 impl Statement<'_> {
     /// Each part with its length, so that no other statement has the same bytes.
-    fn signed(&self, link: &str, at: &pbjson_types::Timestamp) -> Vec<u8> {
+    pub(crate) fn signed(&self, link: &str, at: &pbjson_types::Timestamp) -> Vec<u8> {
         let (purpose, parts): (&str, &[&str]) = match self {
             Statement::Vote { verdict, comment, answers: "" } => {
                 ("vote", &[verdict.terms().name, comment])

@@ -8,8 +8,8 @@ use tokio::time::sleep;
 
 use crate::{
     answer::{
-        Answer, Reading, after_sending, answered, needs_comment, needs_confirmation,
-        reviewer_by_link, settled,
+        Answer, Reading, after_sending, answered, is_submitters, is_unchangeable, needs_comment,
+        needs_confirmation, reviewer_by_link, settled,
     },
     approvals::{Approvals, Press, SignalError},
     index::Run,
@@ -40,6 +40,12 @@ impl Approvals {
             let (run, before) = self.find(link, hint).await.map_err(not_found)?;
             if let Some(answer) = settled(&before, link.hash(), verdict) {
                 return Ok((answer, before));
+            }
+            if is_submitters(before.state(), link.hash()) {
+                return Err(Problem::SubmitterDecides);
+            }
+            if is_unchangeable(&before, link.hash(), verdict) {
+                return Ok((Answer::Unchangeable, before));
             }
             if needs_comment(&before, link.hash(), verdict, comment) {
                 return Ok((Answer::Uncommented, before));
@@ -145,4 +151,4 @@ fn answer(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

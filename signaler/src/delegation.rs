@@ -1,11 +1,18 @@
 //! One delegation from end to end: what is known against it, the signal, and its effect.
 
-use countersign_protos::{GenuineLink, LinkHash, names::SIGNAL_REASSIGN, text, v1::ApprovalState};
+use countersign_protos::{
+    GenuineLink, LinkHash, Statement, comment_hash,
+    names::SIGNAL_REASSIGN,
+    payload::{self, Encoding},
+    text,
+    v1::{ApprovalState, Reassignment},
+};
+use jiff::Timestamp;
 use tokio::time::sleep;
 
 use crate::{
     answer::{Answer, Reading, is_offered, on_view, own_delegation, reviewer_by_link},
-    approvals::{Approvals, SignalError},
+    approvals::{Approvals, Signal, SignalError},
     decision::{ATTEMPTS, RUNS, SETTLE, not_found},
     delegating::NotDelegated,
     index::Run,
@@ -136,6 +143,33 @@ impl Approvals {
             run = next;
         }
         Err(Problem::Unknown)
+    }
+
+    /// Sends that the reviewer wants this person to be asked in their place, for this reason. Repeating an attempt
+    /// records no second event.
+    async fn send_delegation(
+        &self,
+        link: &GenuineLink,
+        run: &Run,
+        reviewer: Option<&str>,
+        (to, reason): (&str, &str),
+        attempt: u32,
+    ) -> Result<(), SignalError> {
+        let reason = text::comment(reason);
+        let statement = Statement::Delegate { to, reason: &comment_hash(&reason) };
+        let delegation = Reassignment {
+            link: link.hash().as_str().to_owned(),
+            to: to.to_owned(),
+            proof: Some(link.prove(statement, Timestamp::now())),
+            reason,
+            ..Reassignment::default()
+        };
+        let signal = Signal {
+            name: SIGNAL_REASSIGN,
+            payload: payload::encode(&delegation, Encoding::JsonPlain),
+            request_id: link.delegation_request_id(&run.run_id, to, attempt),
+        };
+        self.signal(link, run, reviewer, signal).await
     }
 }
 

@@ -8,20 +8,29 @@ use axum::{
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
 use countersign_protos::{
-    Verdict,
+    Act, Verdict,
     answers::Answers,
     names::COMMENT_MAX_CHARS,
+    payload::{Encoding, Payload},
+    submission,
     text::{clean, clean_line},
     v1::Answer,
 };
 use tokio::time::timeout;
 use url::form_urlencoded;
 
-use crate::{delegating::Delegating, inputs::PREFIX, problem::Problem};
+use crate::{
+    delegating::Delegating,
+    inputs::PREFIX,
+    problem::Problem,
+    revision::{Draft, Wish},
+};
 
 const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
-/// Percent-encoded, answers and a comment have thrice as many bytes as they may have in UTF-8.
-pub(crate) const MAX_BYTES: usize = 128 * 1024;
+/// Of a decision: percent-encoded, answers and a comment have thrice as many bytes as they may have in UTF-8.
+const MAX_DECISION_BYTES: usize = 128 * 1024;
+/// Of a revision: a submission, whose bytes may each take three in a form.
+pub(crate) const MAX_BYTES: usize = 3 * submission::MAX_BYTES;
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What somebody has filled in and pressed, whatever is wrong with it.
@@ -53,7 +62,13 @@ impl Form {
         }
         let body = timeout(READ_TIMEOUT, Bytes::from_request(request, &())).await;
         match body.map_err(|_| Problem::Incomplete)? {
-            Ok(body) => Ok(Form(form_urlencoded::parse(&body).into_owned().collect())),
+            Ok(body) => {
+                let form = Form(form_urlencoded::parse(&body).into_owned().collect());
+                match body.len() > MAX_DECISION_BYTES && form.all("act").is_empty() {
+                    true => Err(Problem::BodyTooLarge),
+                    false => Ok(form),
+                }
+            }
             Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 Err(Problem::BodyTooLarge)
             }
@@ -82,6 +97,24 @@ impl Form {
         }
         answers.retain(|_, value| !value.is_empty());
         answers
+    }
+
+    /// What the submitter wants; `None` if the form is not theirs.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn wish(&self) -> Option<Result<Wish, Problem>> {
+        let [act] = self.all("act")[..] else { return None };
+        let texts = |name: &str| self.all(name).into_iter().map(str::to_owned).collect();
+        Some(match (Act::from_name(act), &self.all("submission")[..]) {
+            (Some(Act::Revise), []) => Ok(Wish::Revise(Draft::read(texts))),
+            (Some(Act::Revise), [whole]) => whole_submission(whole),
+            (Some(Act::Withdraw), _) => {
+                let reason = clean(self.all("reason").first().unwrap_or(&""));
+                Ok(Wish::Withdraw(reason.trim().to_owned()))
+            }
+            (Some(Act::Revise), _) | (None, _) => Err(Problem::InvalidAct),
+        })
     }
 
     /// Whom the form has asked instead; `None` if it is no such form.
@@ -115,6 +148,20 @@ impl Filled {
         match self.comment.chars().count() {
             0..=COMMENT_MAX_CHARS => Ok(verdict),
             _ => Err(Problem::CommentTooLong),
+        }
+    }
+}
+
+/// As a program writes it.
+fn whole_submission(json: &str) -> Result<Wish, Problem> {
+    let metadata = [("encoding".to_owned(), Encoding::JsonPlain.as_str().into())].into();
+    let payload = Payload { metadata, data: json.as_bytes().to_vec() };
+    let (submission, problems) = submission::read(&[payload]);
+    match problems.is_empty() {
+        true => Ok(Wish::Replace(submission.into())),
+        false => {
+            let problems = problems.into_iter().map(|problem| (problem.path, problem.message));
+            Err(Problem::InvalidRevision(problems.collect()))
         }
     }
 }

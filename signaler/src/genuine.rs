@@ -6,11 +6,14 @@
 
 use countersign_protos::{
     Chain, Claims, GenuineLink, Jwks, LinkContext, Statement, Verdict, answers, comment_hash,
-    v1::{ApprovalState, Delegation, Field, ReviewerState, Status, Vote},
+    v1::{
+        ApprovalState, ChangeRequest, Delegation, Field, ReviewerState, StageState, Status, Vote,
+        Withdrawal,
+    },
 };
 
 use crate::{
-    answer::{Ending, Reading, pending},
+    answer::{self, Ending, Reading, pending},
     signalled::Signalled,
 };
 
@@ -22,6 +25,15 @@ pub(crate) fn fits(link: &GenuineLink, chain: Chain<'_>, state: &ApprovalState) 
         });
     let mut own = seats.filter(|(_, reviewer)| reviewer.link == link.hash().as_str());
     own.any(|(stage, reviewer)| link.is_for(context(chain, &state.digest, stage, reviewer)))
+        || is_submitters(link, chain, state)
+}
+
+/// Whether it is the submitter's link to this version. Their plan has the address in lower case.
+fn is_submitters(link: &GenuineLink, chain: Chain<'_>, state: &ApprovalState) -> bool {
+    let submitter = state.submission.as_ref().and_then(|it| it.submitter.as_ref());
+    let address = submitter.map(|submitter| submitter.email.to_lowercase()).unwrap_or_default();
+    answer::is_submitters(state, link.hash())
+        && link.is_for(LinkContext::submitter(chain, &state.digest, &address))
 }
 
 /// Whether it tells of a vote that no reviewer has signed.
@@ -51,6 +63,8 @@ pub(crate) fn confirmed(
     let by_deadline = signed.as_ref().is_some_and(|claims| claims.basis == "deadline");
     let checked = |mut state: ApprovalState| {
         check_votes(link, chain, signalled, &mut state);
+        check_changes(&mut state);
+        check_withdrawal(link, chain, &mut state);
         check_delegations(link, chain, &mut state);
         if !by_deadline {
             check_stages(&mut state);
@@ -65,7 +79,11 @@ pub(crate) fn confirmed(
         Reading::Closed(state) if signed.is_some() => Reading::Closed(checked(state)),
         Reading::Closed(state) => Reading::Ended(Ending::Unconfirmed, unconfirmed(state)),
         Reading::Ended(ending, state) => Reading::Ended(ending, checked(state)),
-        reading @ (Reading::NoWorker(_) | Reading::Replaced(_) | Reading::Unsealed(_)) => reading,
+        reading @ (Reading::NoWorker(_)
+        | Reading::Replaced(_)
+        | Reading::Unsealed(_)
+        | Reading::Revised(..)
+        | Reading::Outdated(_)) => reading,
     }
 }
 
@@ -159,6 +177,45 @@ fn check_stages(state: &mut ApprovalState) {
             stage.status = Status::Unspecified.into();
         }
     }
+}
+
+/// Takes what was asked for from the vote that did, and leaves open what nobody's vote sent back.
+fn check_changes(state: &mut ApprovalState) {
+    if state.status() != Status::ChangesRequested {
+        state.change_request = None;
+        return;
+    }
+    let mut votes = state.stages.iter().flat_map(|stage| {
+        stage.reviewers.iter().filter_map(move |one| one.vote.as_ref().map(|vote| (stage, vote)))
+    });
+    let asked = votes.find(|(_, vote)| vote.verdict().known() == Some(Verdict::RequestChanges));
+    let asked = asked.map(|(stage, vote)| (stage.name.clone(), vote.clone()));
+    let deadline = state.change_request.take().and_then(|request| request.deadline);
+    match asked {
+        Some((stage, vote)) => {
+            state.change_request = Some(ChangeRequest { stage, vote: Some(vote), deadline });
+        }
+        None => {
+            state.status = Status::Pending.into();
+            let sent_back = |stage: &&mut StageState| stage.status() == Status::ChangesRequested;
+            let stages = state.stages.iter_mut().filter(sent_back);
+            stages.for_each(|stage| stage.status = Status::Pending.into());
+        }
+    }
+}
+
+/// Takes back a withdrawal by link that the submitter's link does not prove.
+fn check_withdrawal(link: &GenuineLink, chain: Chain<'_>, state: &mut ApprovalState) {
+    let submitter = state.submission.as_ref().and_then(|it| it.submitter.as_ref());
+    let address = submitter.map(|submitter| submitter.email.to_lowercase()).unwrap_or_default();
+    let own = link.key().link(LinkContext::submitter(chain, &state.digest, &address));
+    let holds = |withdrawal: &Withdrawal| {
+        let statement = Statement::Withdraw { reason: &withdrawal.reason };
+        let hash = own.hash().as_str();
+        let proof = withdrawal.proof.as_ref().filter(|_| withdrawal.link == hash);
+        proof.is_some_and(|proof| proof.proves(&own.public_key(), hash, statement))
+    };
+    state.withdrawal = state.withdrawal.take().filter(holds);
 }
 
 /// What is signed, if the status is final, and signed as such for this approval.

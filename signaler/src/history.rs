@@ -125,8 +125,21 @@ pub(crate) fn unattended(
 ) -> Reading {
     let Planned { rule, confirm, comment_required, delegate_to, .. } = &issued.planned;
     let comment_required = comment_required.iter().map(|verdict| i32::from(*verdict)).collect();
-    let (rule, delegate_to) = (rule.clone(), delegate_to.clone());
-    let state = ApprovalState { rule, confirm: *confirm, comment_required, delegate_to, ..state };
+    let state = ApprovalState {
+        rule: rule.clone(),
+        confirm: *confirm,
+        comment_required,
+        delegate_to: delegate_to.clone(),
+        version: issued.version,
+        earlier_versions: issued.planned.earlier.clone(),
+        previous: issued.planned.previous.clone(),
+        ..state
+    };
+    let state = of_version(state, issued, link);
+    if issued.is_submitters {
+        // What would be signed is not known.
+        return Reading::Outdated(without_document(state));
+    }
     if events.is_some_and(|events| replaces(link, events)) {
         return Reading::Replaced(without_document(state));
     }
@@ -143,6 +156,19 @@ fn with_fields_alone(state: ApprovalState) -> ApprovalState {
     let mut state = without_document(state);
     state.submission.iter_mut().for_each(|submission| submission.fields.clone_from(&fields));
     state
+}
+
+/// A state of the version that the link was issued for.
+pub(crate) fn of_version(
+    state: ApprovalState,
+    issued: &Issued,
+    link: &GenuineLink,
+) -> ApprovalState {
+    let submitter_link = match issued.is_submitters {
+        true => link.hash().as_str().to_owned(),
+        false => String::new(),
+    };
+    ApprovalState { digest: issued.digest.clone(), submitter_link, ..state }
 }
 
 /// What events tell of the reader's place: until when they may decide, and what they have decided.
@@ -337,6 +363,8 @@ fn decided(outcome: Outcome, pending: ApprovalState) -> ApprovalState {
         because: outcome.because,
         digest: outcome.digest,
         jws: outcome.jws,
+        version: outcome.version,
+        withdrawal: outcome.withdrawal,
         time_zone: outcome.time_zone,
         ..ApprovalState::default()
     }

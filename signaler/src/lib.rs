@@ -5,6 +5,7 @@
 //! decides what follows, `disclosure` what the link still shows, `wording` says it, and `reply` sends it as a
 //! page of `views` or as `json`.
 
+mod acts;
 mod answer;
 mod approvals;
 mod arrived;
@@ -29,13 +30,16 @@ mod outbox;
 mod problem;
 mod rate_limit;
 mod reply;
+mod revision;
 mod routes;
 mod server;
 mod settings;
 mod shape;
 mod signalled;
+mod submitter;
 mod temporal;
 mod times;
+mod versions;
 mod views;
 mod wording;
 

@@ -9,7 +9,7 @@ use countersign_telemetry::{
 };
 
 /// The names that answers to a press have in JSON.
-const ANSWERS: [&str; 21] = [
+const ANSWERS: [&str; 28] = [
     "recorded",
     "delegated",
     "already_recorded",
@@ -19,6 +19,13 @@ const ANSWERS: [&str; 21] = [
     "sealing",
     "unconfirmed",
     "superseded",
+    "resubmitted",
+    "withdrawn_by_you",
+    "paused",
+    "revised",
+    "outdated",
+    "not_revisable",
+    "not_by_this_link",
     "expired",
     "withdrawn",
     "ended",

@@ -17,7 +17,7 @@ use axum::{
     routing::get,
 };
 use countersign_protos::{
-    ApprovalId, GenuineLink, InvalidApprovalId, Pressed, Verdict, answers, text::clean_line,
+    ApprovalId, GenuineLink, InvalidApprovalId, Pressed, answers, text::clean_line,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -25,7 +25,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     App,
-    answer::{Answer, after_press, fields, is_offered, on_view},
+    acts::Effect,
+    answer::{Answer, after_act, after_press, fields, is_offered, on_view},
     approvals::Press,
     arrived::{self, Linked},
     delegating::Delegating,
@@ -36,7 +37,8 @@ use crate::{
     openapi::openapi,
     outbox::Mail,
     problem::Problem,
-    reply::{Accept, Reply, page, problem_status},
+    reply::{Accept, Reply, Said, page, problem_status},
+    revision::Wish,
     views::{HomePage, MailPage, OutboxPage},
 };
 
@@ -134,7 +136,7 @@ fn linked(
 ) -> (Linked, Option<String>) {
     let Segments { approval_id, workflow_id } = segments.map(|Path(it)| it).unwrap_or_default();
     let Asked { choice, pressed } = asked.map(|Query(it)| it).unwrap_or_default();
-    let choice = choice.and_then(|choice| Verdict::from_name(&choice));
+    let choice = choice.and_then(|choice| arrived::chosen(&choice));
     (Linked::in_path(approval_id, workflow_id, choice), pressed)
 }
 
@@ -148,6 +150,11 @@ async fn view(
     let explain = if receipt.is_some() { Problem::after_press } else { identity };
     about(&app, &linked.id, &headers, (Filled::default(), explain), async |link| {
         let (_, reading) = app.0.approvals.find(link, linked.workflow_id.as_deref()).await?;
+        if let Some(act) = receipt.as_deref().and_then(|it| link.acted(it, Timestamp::now())) {
+            let answer = after_act(&reading, link.hash());
+            let (reading, link) = (reading.into(), link.hash().clone());
+            return Ok(Reply::OfSubmitter { said: Said::After { answer, act }, reading, link });
+        }
         let pressed = receipt.and_then(|receipt| link.pressed(&receipt, Timestamp::now()));
         let answer = match pressed {
             Some(pressed) => after_press(&reading, link.hash(), pressed),
@@ -168,12 +175,22 @@ async fn decide(
 ) -> Response {
     let (linked, _) = linked(segments, Ok(Query(Asked::default())));
     let hint = linked.workflow_id.as_deref();
-    let form = Form::read(request).await;
+    // What comes with a forged ID is not read.
+    let form = match genuine(&app, &linked.id) {
+        Some(_) => Form::read(request).await,
+        None => Err(Problem::NotAForm),
+    };
     let filled = form.as_ref().map(Form::filled).unwrap_or_default();
-    let delegating = form.as_ref().ok().and_then(Form::delegating);
-    let written = match &delegating {
-        Some(delegating) => Filled { comment: delegating.reason.clone(), ..Filled::default() },
-        None => filled.clone(),
+    let form_of = form.as_ref().ok();
+    let delegating = form_of.and_then(Form::delegating);
+    let written = match (&delegating, form_of.and_then(Form::wish)) {
+        (Some(delegating), _) => delegating.reason.clone(),
+        (None, Some(Ok(wish))) => wish.text(),
+        (None, Some(Err(_)) | None) => String::new(),
+    };
+    let written = match written.is_empty() {
+        true => filled.clone(),
+        false => Filled { comment: written, ..Filled::default() },
     };
     about(&app, &linked.id, &headers, (written, identity), async |link| {
         let accept = Accept::of(&headers);
@@ -196,6 +213,9 @@ async fn press(
 ) -> Result<Reply, Problem> {
     app.0.limits.by_decision(link.hash())?;
     let form = form?;
+    if let Some(wish) = form.wish() {
+        return acted(app, link, hint, &wish?, form.nonce()).await;
+    }
     match filled.checked() {
         Ok(verdict) => {
             let Filled { comment, answers, .. } = filled;
@@ -205,6 +225,30 @@ async fn press(
         Err(problem) if accept == Accept::Json => Err(problem),
         Err(problem) => refused(app, link, hint, problem, filled).await,
     }
+}
+
+/// What comes of something that the submitter wants.
+async fn acted(
+    app: &App,
+    link: &GenuineLink,
+    hint: Option<&str>,
+    wish: &Wish,
+    nonce: &str,
+) -> Result<Reply, Problem> {
+    let (effect, reading) = app.0.approvals.act(link, hint, wish, nonce).await?;
+    let (act, now) = (wish.act(), Timestamp::now());
+    let said = match effect {
+        Effect::Refused(mistakes) => {
+            let problem = Problem::Mistaken(mistakes);
+            Said::Refused { problem, wish: wish.clone() }
+        }
+        Effect::Unconfirmed(deed) => {
+            let nonce = link.nonce_of(deed.statement(), now);
+            Said::Unconfirmed { wish: wish.clone(), nonce }
+        }
+        Effect::Answered(answer) => Said::Done { answer, act, receipt: link.receipt_of(act, now) },
+    };
+    Ok(Reply::OfSubmitter { said, reading: reading.into(), link: link.hash().clone() })
 }
 
 /// What comes of a form that has a colleague asked.
@@ -254,10 +298,11 @@ async fn pressed(
             let pressed = Unconfirmed { verdict, comment, answers, nonce };
             Reply::Unconfirmed { pressed, reading, link: hash }
         }
-        Answer::Uncommented | Answer::Unanswered => {
+        Answer::Uncommented | Answer::Unanswered | Answer::Unchangeable => {
             let filled = Filled { verdict: Some(verdict), comment, answers };
             let problem = match answer {
                 Answer::Uncommented => Problem::CommentMissing(verdict),
+                Answer::Unchangeable => Problem::NoMoreChanges,
                 _ => {
                     Problem::WrongAnswers(wrong_answers(fields, answered.err().unwrap_or_default()))
                 }
@@ -301,7 +346,7 @@ async fn about(
     answer: impl AsyncFnOnce(&GenuineLink) -> Result<Reply, Problem>,
 ) -> Response {
     let accept = Accept::of(headers);
-    let Some(link) = id.parse::<ApprovalId>().ok().and_then(|id| app.0.keys.verify(&id)) else {
+    let Some(link) = genuine(app, id) else {
         return Reply::from(Problem::NotIssued(id.to_owned())).respond(&app.0.site, accept);
     };
     let reply = match app.0.limits.by_link(link.hash()) {
@@ -312,6 +357,10 @@ async fn about(
     let mut response = reply.respond(&app.0.site, accept);
     response.extensions_mut().insert(About(link.hash().clone()));
     response
+}
+
+fn genuine(app: &App, id: &str) -> Option<GenuineLink> {
+    app.0.keys.verify(&id.parse::<ApprovalId>().ok()?)
 }
 
 #[derive(Deserialize)]

@@ -13,7 +13,7 @@ use temporalio_common::protos::temporal::api::history::v1::{
 
 use crate::{
     index::{Handle, handle},
-    lookup::events,
+    lookup::{continued, events},
     temporal::{Failure, from_temporal},
 };
 
@@ -92,16 +92,6 @@ fn decisions(events: &[HistoryEvent]) -> impl Iterator<Item = Signalled> {
 
 fn anything() -> Vec<Signalled> {
     Verdict::ALL.map(|verdict| Signalled { verdict, decision: None }).into()
-}
-
-/// The run that this one continues.
-fn continued(events: &[HistoryEvent]) -> Option<String> {
-    match events.first()?.attributes.as_ref()? {
-        Attributes::WorkflowExecutionStartedEventAttributes(started) => {
-            Some(started.continued_execution_run_id.clone()).filter(|id| !id.is_empty())
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

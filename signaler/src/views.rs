@@ -2,8 +2,9 @@
 
 use askama::Template;
 use countersign_protos::{
-    Terms, Verdict,
+    Act, Terms, Verdict,
     answers::Answers,
+    differences,
     names::ACTION_DELEGATE,
     text::{self, clean, clean_line},
     v1::{Document, Item, ReviewerState, StageState, Status, Vote},
@@ -11,13 +12,15 @@ use countersign_protos::{
 use url::Url;
 
 use crate::{
-    answer::{Answer, fields, is_offered, is_open, is_possible, own_vote, pending},
+    answer::{self, Answer, fields, is_offered, is_open, is_possible, own_vote, pending},
     delegating::{Delegating, NotDelegated},
     form::{Filled, Unconfirmed},
     inputs::{self, Input, Shape as InputShape},
     outbox::{Mail, Summary},
     problem::Problem,
-    shape::{Shape, leading_action},
+    revision::Wish,
+    shape::{Changes, Shape, leading_action},
+    submitter::{self, OwnForms},
     times::{Piece, Times},
     wording::{self, Case, Seat},
 };
@@ -44,9 +47,13 @@ pub(crate) struct ApprovalPage<'a> {
     tone: &'static str,
     headline: String,
     explanation: Vec<Piece>,
+    /// What the submitter is asked to change; empty if nothing is.
+    asked_for: String,
     /// Whether to link to the page itself.
     again: bool,
     title: String,
+    version_note: Vec<Piece>,
+    changes: Changes,
     /// Why the document is not shown; empty if it is.
     hidden: &'static str,
     amount: Amount,
@@ -60,6 +67,9 @@ pub(crate) struct ApprovalPage<'a> {
     reviewer: String,
     why_asked: String,
     form: Option<Form>,
+    /// The ID of the submitter's first form; empty if there is none.
+    jump: &'static str,
+    own: Option<OwnForms>,
 }
 
 /// An amount, and the class by which it is never broken nor wider than the page.
@@ -96,9 +106,6 @@ struct Reviewer {
     answers: Vec<(String, String)>,
     comment: String,
 }
-
-/// What the page's buttons do.
-const OFFERED: [Verdict; 2] = [Verdict::Approve, Verdict::Reject];
 
 struct Form {
     buttons: Vec<Terms>,
@@ -148,26 +155,49 @@ impl DelegateForm {
     }
 }
 
+/// What a browser asks for before it sends anything.
+struct Asked {
+    /// For these verdicts: of what several sets of them need it asks for one set's alone.
+    verdicts: Vec<Verdict>,
+    comment: bool,
+}
+
+impl Asked {
+    /// `needing` are the verdicts that need a comment. Changes are requested more seldom than the others are decided, so
+    /// what these need comes first.
+    fn of(inputs: &[Input], needing: &[Verdict]) -> Self {
+        let changes = Verdict::RequestChanges;
+        let ruled: Vec<_> = needing.iter().copied().filter(|it| *it != changes).collect();
+        let sets = inputs.iter().map(|input| &input.required_for).chain([&ruled]);
+        let mut verdicts = sets.rev().find(|set| !set.is_empty()).cloned().unwrap_or_default();
+        let comment = verdicts == ruled;
+        let is_alone = inputs.iter().all(|input| input.required_for != verdicts);
+        if comment && needing.contains(&changes) && (is_alone || verdicts.is_empty()) {
+            verdicts.push(changes);
+        }
+        Self { comment: comment && !verdicts.is_empty(), verdicts }
+    }
+}
+
 impl Form {
     fn new(case: Case<'_>, choice: Option<Verdict>) -> Self {
-        let required = &case.state.comment_required;
-        let required = |verdict: &Verdict| required.contains(&i32::from(*verdict));
-        let comment_required: Vec<_> = Verdict::ALL.into_iter().filter(required).collect();
-        let can = |button: &Terms| is_possible(case.state, case.link, button.name);
+        let mut buttons = answer::verdicts(case.state);
+        buttons.retain(|verdict| is_possible(case.state, case.link, verdict.terms().name));
+        let mut needing = answer::comment_required(case.state);
+        needing.retain(|verdict| buttons.contains(verdict));
         let inputs = inputs::empty(fields(case.state));
-        let sets = inputs.iter().map(|input| &input.required_for).chain([&comment_required]);
-        let asked_for = sets.rev().find(|set| !set.is_empty()).cloned().unwrap_or_default();
+        let asked = Asked::of(&inputs, &needing);
         Form {
             inputs,
-            buttons: OFFERED.map(Verdict::terms).into_iter().filter(can).collect(),
+            comment_hint: wording::comment_hint(&needing, buttons.len()),
+            buttons: buttons.into_iter().map(Verdict::terms).collect(),
             chosen: choice.map(Verdict::terms),
             pressed: None,
             refused: String::new(),
             comment_refused: false,
             comment: String::new(),
-            comment_hint: wording::comment_hint(&comment_required),
-            comment_required: !comment_required.is_empty() && comment_required == asked_for,
-            asked_for,
+            comment_required: asked.comment,
+            asked_for: asked.verdicts,
             confirm: case.state.confirm,
             delegate: DelegateForm::new(case),
         }
@@ -207,13 +237,19 @@ impl<'a> ApprovalPage<'a> {
             false => case.state.stages.iter().map(|s| stage(s, case, times)).collect(),
         };
         let offered = is_offered(case.answer, case.state, case.link);
+        let own = OwnForms::new(case);
         ApprovalPage {
             site,
             tone: tone(case),
             headline: wording::headline(case),
             explanation: times.mark(&clean_line(&wording::explanation(case))),
-            again: !offered && (case.answer.is_unattended() || case.answer == Answer::Sealing),
+            asked_for: wording::asked_for(case),
+            again: !offered
+                && own.is_none()
+                && (case.answer.is_unattended() || case.answer == Answer::Sealing),
             title: or(clean_line(&document.title), untitled),
+            version_note: times.mark(&wording::version_note(case)),
+            changes: Changes::of(case.changes),
             hidden,
             amount: Amount::new(&document.amount, &document.currency),
             action: leading_action(&document),
@@ -226,7 +262,23 @@ impl<'a> ApprovalPage<'a> {
             reviewer: clean_line(&wording::deciding_as(case)),
             why_asked: wording::why_asked(case),
             form: offered.then(|| Form::new(case, choice)),
+            jump: submitter::jump(own.as_ref()),
+            own,
         }
+    }
+
+    /// With the submitter's form as it was sent, and what is wrong with it.
+    pub(crate) fn unrevised(
+        site: &'a Site,
+        case: Case<'_>,
+        problem: &Problem,
+        wish: &Wish,
+    ) -> Self {
+        let page = Self::new(site, case, None);
+        let own = page.own.map(|forms| forms.refused(problem, wish));
+        let explanation = Times::of(case).mark(&submitter::why_refused(problem));
+        let headline = wording::not_done(wish.act()).to_owned();
+        ApprovalPage { tone: "wait", headline, explanation, own, ..page }
     }
 
     /// With the form as it was sent, and why it is refused.
@@ -319,6 +371,48 @@ impl<'a> ConfirmPage<'a> {
     }
 }
 
+/// The page that asks the submitter once more before what they do counts.
+#[derive(Template)]
+#[template(path = "confirm_act.html")]
+pub(crate) struct ConfirmActPage<'a> {
+    site: &'a Site,
+    headline: String,
+    explanation: String,
+    title: String,
+    heading: &'static str,
+    act: Act,
+    /// What a revision will change.
+    changes: Changes,
+    /// The form once more, field by field.
+    fields: Vec<(&'static str, String)>,
+    reason: &'a str,
+    nonce: &'a str,
+}
+
+impl<'a> ConfirmActPage<'a> {
+    pub(crate) fn new(site: &'a Site, case: Case<'_>, wish: &'a Wish, nonce: &'a str) -> Self {
+        let submission = case.state.submission.clone().unwrap_or_default();
+        let revised = wish.revised(&submission);
+        let changes = revised.map(|revised| differences(&submission, &revised)).unwrap_or_default();
+        let document = submission.document.unwrap_or_default();
+        ConfirmActPage {
+            site,
+            headline: wording::headline(case),
+            explanation: wording::explanation(case),
+            title: or(clean_line(&document.title), wording::UNTITLED),
+            heading: wording::confirming(wish.act()),
+            act: wish.act(),
+            changes: Changes::of(&changes),
+            fields: wish.fields(),
+            reason: match wish {
+                Wish::Withdraw(reason) => reason,
+                Wish::Revise(_) | Wish::Replace(_) => "",
+            },
+            nonce,
+        }
+    }
+}
+
 /// The page of a problem.
 #[derive(Template)]
 #[template(path = "message.html")]
@@ -359,6 +453,13 @@ impl<'a> MessagePage<'a> {
                     | Problem::InvalidVerdict
                     | Problem::CommentTooLong
                     | Problem::CommentMissing(_)
+                    | Problem::InvalidAct
+                    | Problem::NoMoreChanges
+                    | Problem::NotTheSubmitter
+                    | Problem::SubmitterDecides
+                    | Problem::NotRevisable
+                    | Problem::InvalidRevision(_)
+                    | Problem::Mistaken(_)
                     | Problem::NotDelegated(_)
                     | Problem::WrongAnswers(_)
                     | Problem::CrossSite
@@ -405,8 +506,16 @@ pub(crate) struct MailPage<'a> {
 
 fn tone(case: Case<'_>) -> &'static str {
     match case.answer {
-        Answer::Open | Answer::Unconfirmed => "open",
-        Answer::NoWorker | Answer::Accepted | Answer::DelegationStored | Answer::Sealing => "wait",
+        Answer::Open | Answer::Unconfirmed | Answer::ToRevise => "open",
+        Answer::NoWorker
+        | Answer::Accepted
+        | Answer::DelegationStored
+        | Answer::Sealing
+        | Answer::SentBack
+        | Answer::Submitted
+        | Answer::Resubmitted
+        | Answer::Revised
+        | Answer::Paused => "wait",
         Answer::Voted | Answer::StageOver | Answer::Decided => match case.state.status() {
             status if !pending(status) => status_tone(status),
             _ => vote_tone(own_vote(case.state, case.link)),
@@ -417,6 +526,9 @@ fn tone(case: Case<'_>) -> &'static str {
         | Answer::Withdrawn
         | Answer::Ended(_)
         | Answer::Superseded
+        | Answer::YouWithdrew
+        | Answer::Outdated
+        | Answer::Unchangeable
         | Answer::Uncommented
         | Answer::Unanswered
         | Answer::Delegated => "over",

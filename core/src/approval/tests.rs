@@ -965,3 +965,80 @@ fn answers_are_those_that_the_fields_ask_for_and_stand_with_the_vote() {
     let refused = "answers that are signed must be in their canonical form".to_owned();
     assert_eq!(fresh.vote(unusual, at(3)), Receipt::InvalidAnswers(refused));
 }
+
+fn submitters_link() -> SubmitterLink {
+    SubmitterLink { link: "sue".into(), key: "key".into() }
+}
+
+#[test]
+fn a_request_for_changes_pauses_the_stage_whatever_its_quorum() {
+    for quorum in [Quorum::Any, Quorum::All, Quorum::at_least(2).expect("positive")] {
+        let mut approval = asking_first_stage(vec![plan(&["ann", "bob", "cy"], quorum)]);
+        let silent = vote(&mut approval, "ann", Verdict::RequestChanges, 1);
+        assert_eq!(silent, Receipt::CommentRequired);
+        let first = "0-0-bob@example.com";
+        assert_eq!(link(&mut approval, first, Verdict::RequestChanges, 1), Receipt::Counted);
+        assert_eq!(link(&mut approval, first, Verdict::RequestChanges, 2), Receipt::Duplicate);
+        assert_eq!(link(&mut approval, first, Approve, 2), Receipt::Contradiction);
+        for verdict in Verdict::ALL {
+            assert_eq!(vote(&mut approval, "ann", verdict, 2), Receipt::ChangesRequested);
+        }
+        let Status::ChangesRequested(request) = approval.status() else {
+            panic!("{:?}", approval.status())
+        };
+        assert_eq!((request.position, request.seat.reviewer.clone()), (0, address("bob")));
+        assert_eq!((request.vote.comment.as_str(), request.deadline), ("ok", None));
+        assert!(!approval.is_final() && approval.open_stage().is_none());
+    }
+}
+
+#[test]
+fn while_changes_are_requested_only_their_own_deadline_counts() {
+    let mut approval = Approval::new(address("sue"), vec![plan(&["ann", "bob"], Quorum::All)]);
+    open_with(&mut approval, 0, &[50]);
+    link(&mut approval, "0-0-bob@example.com", Verdict::RequestChanges, 1);
+    let asked = approval.to_ask().map(|to_ask| (to_ask.stage, to_ask.whom));
+    assert_eq!(asked, Some((0, Whom::Submitter)));
+    assert_eq!(approval.next_deadline(), None, "nobody waits yet");
+    let before = approval.clone();
+    approval.ask_submitter(submitters_link(), None, at(2));
+    assert_eq!(approval, before, "they are told until when");
+    approval.ask_submitter(submitters_link(), Some(at(500)), at(2));
+    assert_eq!((approval.to_ask(), approval.next_deadline()), (None, Some(at(500))));
+    let sent = approval.clone();
+    approval.ask_submitter(submitters_link(), Some(at(900)), at(3));
+    assert_eq!(approval, sent, "once");
+    assert_eq!(approval.tick(at(100)), []);
+    assert_eq!(approval, sent, "the stage's reminders and its deadline rest");
+    let not_asked = Err(NotReassigned::NotAsked);
+    assert_eq!(approval.reassign(address("ann"), address("cy"), "op".into(), at(101)), not_asked);
+    assert_eq!(approval.reissue(None, "op".into(), at(101)), Err(NotReissued::NotAsked));
+    approval.tick(at(500));
+    assert!(matches!(approval.status(), Status::Expired(_, end) if end == at(500)));
+    assert_eq!(approval.reason(), Reason::NotRevised { stage: "finance" });
+    let why = crate::outcome::reason(&approval);
+    assert_eq!(
+        why,
+        "The changes that finance requested were not made in time, which ends the approval."
+    );
+}
+
+#[test]
+fn the_submitter_has_one_link_from_the_start_or_from_a_request_for_changes() {
+    let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
+    approval.ask_submitter(submitters_link(), Some(at(9)), at(0));
+    assert_eq!(approval.submitter_link(), None, "nobody has requested changes");
+    approval.ask_submitter(submitters_link(), None, at(0));
+    assert_eq!(approval.submitter_link(), Some(&submitters_link()));
+    let other = SubmitterLink { link: "eve".into(), ..submitters_link() };
+    link(&mut approval, "0-0-ann@example.com", Verdict::RequestChanges, 1);
+    approval.ask_submitter(other, Some(at(9)), at(2));
+    assert_eq!(approval.next_deadline(), None);
+    approval.ask_submitter(submitters_link(), Some(at(9)), at(2));
+    assert_eq!(approval.next_deadline(), Some(at(9)));
+    let mut again = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
+    for entry in &approval.journal()[1..] {
+        assert!(again.repeat(entry.clone()), "{entry:?}");
+    }
+    assert_eq!(again, approval);
+}

@@ -354,15 +354,17 @@ impl World {
             }
             Event::Revise { link, content } => self.revise(link.as_ref(), *content),
             Event::WithdrawByLink { link } => self.withdraw_by_link(link),
-            Event::Withdraw => drop(self.approval().withdraw(String::new(), "op".into(), now)),
+            Event::Withdraw => {
+                let _ = self.approval().withdraw(String::new(), "op".into(), now);
+            }
             Event::Cancel => drop(self.approval().cancel(String::new(), now)),
             Event::Reassign { from, to } => {
                 let (from, to) = (person(*from), person(*to));
-                drop(self.approval().reassign(from, to, "op".into(), now));
+                let _ = self.approval().reassign(from, to, "op".into(), now);
             }
             Event::Delegate { link, signer, to } => self.delegate(link, signer.as_ref(), *to),
             Event::Reissue { person: who } => {
-                drop(self.approval().reissue(who.map(person), "op".into(), now));
+                let _ = self.approval().reissue(who.map(person), "op".into(), now);
             }
             Event::Remind => self.approval().reminded(None, "op".into(), now),
             Event::Reached { link, reached } => {

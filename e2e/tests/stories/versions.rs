@@ -180,6 +180,50 @@ async fn assert_events(workflow: &Workflow) {
 }
 
 #[tokio::test]
+async fn on_pages_it_is_sent_back_and_revised_and_the_old_link_says_what_changed() {
+    let stack = Stack::beside(Temporal::shared().await).with_rules(RULES).start().await;
+    let workflow = stack.submit(&submission::routed("5000.00")).await;
+    let reader = stack.reader();
+    let first = stack.mail_to("ann@example.com").await.link("approve");
+    reader.press(&first, "request_changes", " ").await.expect(422, &["say which in a comment"]);
+    let sent_back = reader.press(&first, "request_changes", "Take the train.").await;
+    sent_back.expect(200, &["Recorded: you requested changes", "waits for the submitter"]);
+    reader.press(&first, "approve", "").await.expect(409, &["You pressed Approve"]);
+
+    let own = stack.mail_to("sam@example.com").await;
+    let own = stack.url(&format!("/a/{}/{}", own.approval_id(), own.hint()));
+    reader.open(&own).await.expect(200, &["Changes are requested", "Take the train."]);
+    reader.press(&own, "approve", "").await.expect(403, &["the submitter's"]);
+    let revise = async |title, amount| {
+        let fields = [
+            ("act", "revise"),
+            ("title", title),
+            ("amount", amount),
+            ("currency", "USD"),
+            ("description", "Two of us go."),
+            ("label", "Class"),
+            ("value", "Second"),
+        ];
+        reader.submit(&own, &fields).await
+    };
+    revise("By train", "4,000").await.expect(422, &["was not recorded", "By train", "Class"]);
+    let revised = revise("By train", "4000").await;
+    revised.expect(200, &["Recorded: you revised your request", "version 2"]);
+    revise("By train", "4000").await.expect(200, &["you revised your request"]);
+
+    for page in [reader.open(&first).await, reader.press(&first, "approve", "").await] {
+        page.expect(409, &["What changed", "By train", "4000.00", "Two of us go.", "Second"]);
+    }
+    let second = stack.mails_to("ann@example.com", 2).await[1].link("approve");
+    reader.open(&second).await.expect(200, &["Version 2", "What changed", "5000.00"]);
+    reader.press(&second, "approve", "").await.expect(200, &["approved"]);
+    let outcome = workflow.outcome().await;
+    assert_eq!(outcome["document"]["title"], "By train", "{outcome}");
+    assert_eq!(outcome["earlierVersions"][0]["by"], "link", "{outcome}");
+    reader.open(&first).await.expect(200, &["approved"]);
+}
+
+#[tokio::test]
 async fn a_bare_signal_revises_only_where_the_rules_let_operators_do_so() {
     let temporal = Temporal::shared().await;
     let forbidden = Stack::beside(temporal.clone()).with_rules(RULES).start().await;

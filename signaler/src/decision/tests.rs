@@ -54,9 +54,9 @@ use crate::{
 };
 
 /// Of the runs whose first one is `first`.
-const CHAIN: Chain<'_> = Chain { workflow_id: "approval", first_run_id: "first" };
+pub(crate) const CHAIN: Chain<'_> = Chain { workflow_id: "approval", first_run_id: "first" };
 
-fn keys() -> LinkKeys {
+pub(crate) fn keys() -> LinkKeys {
     countersign_protos::TEST_KEYS[0].parse().expect("a key")
 }
 
@@ -75,28 +75,43 @@ fn press(verdict: Verdict) -> Press<'static> {
 
 /// What the workflow says of Ann, whose link it is, and of the approval.
 fn state(status: Status, vote: Option<Verdict>) -> ApprovalState {
+    state_of(Submission::default(), status, vote)
+}
+
+pub(crate) fn digest_of(submission: &Submission) -> String {
+    digest(&serde_json::to_value(submission).expect("JSON"))
+}
+
+/// What it says of another submission.
+pub(crate) fn state_of(
+    submission: Submission,
+    status: Status,
+    vote: Option<Verdict>,
+) -> ApprovalState {
     let reviewer = || "ann@example.com".to_owned();
+    let digest = digest_of(&submission);
+    let own = keys().first().link(LinkContext::new(CHAIN, &digest, "ann@example.com"));
     let vote = vote.map(|verdict| Vote {
         verdict: verdict.into(),
-        link: link().as_str().into(),
+        link: own.hash().as_str().into(),
         reviewer: reviewer(),
         by: "link".into(),
-        proof: Some(genuine().sign(verdict, "", Timestamp::UNIX_EPOCH)),
+        proof: Some(own.sign(verdict, "", Timestamp::UNIX_EPOCH)),
         ..Vote::default()
     });
-    let link = link().as_str().to_owned();
+    let link = own.hash().as_str().to_owned();
     let ann = ReviewerState { reviewer: reviewer(), link, vote, ..ReviewerState::default() };
     let stage = StageState { status: status.into(), reviewers: vec![ann], ..StageState::default() };
     ApprovalState {
         status: status.into(),
-        submission: Some(Submission::default()),
+        submission: Some(submission),
         stages: vec![stage],
-        jws: signed(status),
+        jws: signed(status, &digest),
         ..ApprovalState::default()
     }
 }
 
-fn signed(status: Status) -> String {
+pub(crate) fn signed(status: Status, digest: &str) -> String {
     keys().first().sign(&Claims {
         workflow_id: CHAIN.workflow_id.into(),
         first_run_id: CHAIN.first_run_id.into(),
@@ -104,7 +119,7 @@ fn signed(status: Status) -> String {
         status: status.as_str_name().into(),
         basis: "people".into(),
         operator: false,
-        digest: digest(&json!({})),
+        digest: digest.to_owned(),
         action_digest: String::new(),
         execution_key: String::new(),
         decided_at: String::new(),
@@ -120,20 +135,22 @@ fn coffee() -> ApprovalState {
 
 /// One that the index names for the link.
 #[derive(Clone)]
-struct Run {
+pub(crate) struct Run {
     workflow_id: String,
     id: String,
     /// The first of those that follow each other.
     first: &'static str,
     status: WorkflowExecutionStatus,
     /// What its query answers.
-    says: ApprovalState,
+    pub(crate) says: ApprovalState,
     /// Whether the index shows it.
     indexed: bool,
     /// Whether its history has the link.
     issued: bool,
     /// Whether its history can be read.
     readable: bool,
+    /// What its history has in place of the [usual](markers).
+    pub(crate) recorded: Option<Vec<Attributes>>,
 }
 
 impl Run {
@@ -147,6 +164,7 @@ impl Run {
             indexed: true,
             issued: true,
             readable: true,
+            recorded: None,
         }
     }
 
@@ -175,7 +193,11 @@ impl Run {
     fn history(&self) -> Vec<HistoryEvent> {
         let event =
             |attributes| HistoryEvent { attributes: Some(attributes), ..Default::default() };
-        let markers = if self.issued { markers() } else { Vec::new() };
+        let markers = match &self.recorded {
+            Some(recorded) => recorded.clone(),
+            None if self.issued => markers(),
+            None => Vec::new(),
+        };
         [self.begins()].into_iter().chain(markers).map(event).collect()
     }
 
@@ -233,6 +255,20 @@ fn markers() -> Vec<Attributes> {
     ]
 }
 
+/// The same of another submission, whose submitter has a link.
+pub(crate) fn recorded(submission: &Submission, link: &GenuineLink) -> Vec<Attributes> {
+    let digest = digest_of(submission);
+    let submitter = "priya@example.com";
+    let plan = json!({"submission": submission, "digest": digest, "submitter": submitter});
+    let plan = plan.to_string();
+    let seal = keys().first().seal(Sealing::Plan, CHAIN, &digest, plan.as_bytes());
+    let issued = json!({"invited": [], "submitter": {"link": link.hash().as_str(), "key": ""}});
+    vec![
+        marker(names::ACTIVITY_VALIDATE, json!({"plan": {"json": plan, "seal": seal}})),
+        marker(names::ACTIVITY_ISSUE_LINKS, issued),
+    ]
+}
+
 fn marker(activity: &str, result: Value) -> Attributes {
     let data = json!({"seq": 1, "attempt": 1, "activity_id": "1", "activity_type": activity});
     let payloads = |json: Value| Payloads {
@@ -251,13 +287,13 @@ type Signal = Box<dyn FnOnce(&mut World) -> Result<(), Code> + Send>;
 
 /// All that Temporal has.
 #[derive(Default)]
-struct World {
-    runs: Vec<Run>,
+pub(crate) struct World {
+    pub(crate) runs: Vec<Run>,
     signals: VecDeque<Signal>,
     /// The run and the request ID of each signal.
-    sent: Vec<(String, String)>,
+    pub(crate) sent: Vec<(String, String)>,
     /// Who sent each of them.
-    identities: Vec<String>,
+    pub(crate) identities: Vec<String>,
     /// What each of them said.
     said: Vec<Decision>,
     /// The calls that were made.
@@ -265,13 +301,18 @@ struct World {
     descriptions: usize,
     look_ups: usize,
     /// Whether no worker runs.
-    no_worker: bool,
+    pub(crate) no_worker: bool,
     /// Whether it is asked for its namespace too often.
     busy: bool,
 }
 
 impl World {
-    fn run(self, id: &str, status: WorkflowExecutionStatus, says: ApprovalState) -> Self {
+    pub(crate) fn run(
+        self,
+        id: &str,
+        status: WorkflowExecutionStatus,
+        says: ApprovalState,
+    ) -> Self {
         self.with(Run::new(id, status, says))
     }
 
@@ -285,7 +326,7 @@ impl World {
         run.ok_or_else(|| tonic::Status::not_found(run_id))
     }
 
-    fn signal(
+    pub(crate) fn signal(
         mut self,
         does: impl FnOnce(&mut World) -> Result<(), Code> + Send + 'static,
     ) -> Self {
@@ -389,7 +430,7 @@ impl World {
 }
 
 /// Approvals in that world, once they are connected to it.
-async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
+pub(crate) async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
     let world = Arc::new(Mutex::new(world));
     let asked = world.clone();
     let callback = Arc::new(move |request: GrpcRequest| {

@@ -13,6 +13,7 @@ use crate::{
     delegating::NotDelegated,
     problem::Problem,
     reply::{answer_status, problem_status},
+    revision::{Mistake, Place},
     routes::PATHS,
 };
 
@@ -24,7 +25,7 @@ enum To {
     Both,
 }
 
-const ANSWERS: [Answer; 21] = [
+const ANSWERS: [Answer; 30] = [
     Answer::Open,
     Answer::NoWorker,
     Answer::Voted,
@@ -46,20 +47,39 @@ const ANSWERS: [Answer; 21] = [
     Answer::Accepted,
     Answer::Sealing,
     Answer::Ended(Ending::Unconfirmed),
+    Answer::SentBack,
+    Answer::Paused,
+    Answer::Revised,
+    Answer::Outdated,
+    Answer::Submitted,
+    Answer::ToRevise,
+    Answer::Resubmitted,
+    Answer::YouWithdrew,
+    Answer::Unchangeable,
 ];
 
 /// Exhaustive, so that a new answer is thought of.
 fn to(answer: Answer) -> To {
     match answer {
-        Answer::Open | Answer::NoWorker | Answer::Voted | Answer::StageOver | Answer::Decided => {
-            To::View
-        }
+        Answer::Open
+        | Answer::NoWorker
+        | Answer::Voted
+        | Answer::StageOver
+        | Answer::Decided
+        | Answer::SentBack
+        | Answer::Submitted
+        | Answer::ToRevise => To::View,
         // The page after a press says these, too.
         Answer::Recorded | Answer::AlreadyRecorded | Answer::OtherVerdict | Answer::TooLate => {
             To::Both
         }
         Answer::Expired
         | Answer::Withdrawn
+        | Answer::Paused
+        | Answer::Revised
+        | Answer::Outdated
+        | Answer::Resubmitted
+        | Answer::YouWithdrew
         | Answer::Ended(_)
         | Answer::Superseded
         | Answer::Delegated
@@ -68,6 +88,7 @@ fn to(answer: Answer) -> To {
         | Answer::DelegationStored
         | Answer::Unconfirmed
         | Answer::Uncommented
+        | Answer::Unchangeable
         | Answer::Unanswered => To::Press,
     }
 }
@@ -83,6 +104,13 @@ fn problems() -> Vec<Problem> {
         Problem::CommentMissing(Verdict::Reject),
         Problem::NotDelegated(NotDelegated::ReasonMissing),
         Problem::WrongAnswers(Vec::new()),
+        Problem::InvalidAct,
+        Problem::NoMoreChanges,
+        Problem::NotTheSubmitter,
+        Problem::SubmitterDecides,
+        Problem::NotRevisable,
+        Problem::InvalidRevision(Vec::new()),
+        Problem::Mistaken(vec![Mistake::TitleMissing]),
         Problem::CrossSite,
         Problem::NotAForm,
         Problem::BodyTooLarge,
@@ -109,6 +137,13 @@ fn of_approvals(problem: &Problem) -> Option<To> {
         Problem::InvalidVerdict
         | Problem::CommentTooLong
         | Problem::CommentMissing(_)
+        | Problem::InvalidAct
+        | Problem::NoMoreChanges
+        | Problem::NotTheSubmitter
+        | Problem::SubmitterDecides
+        | Problem::NotRevisable
+        | Problem::InvalidRevision(_)
+        | Problem::Mistaken(_)
         | Problem::NotDelegated(_)
         | Problem::WrongAnswers(_)
         | Problem::CrossSite
@@ -194,6 +229,16 @@ fn the_fields_that_problems_name_are_documented() {
     };
     let mut named: BTreeSet<String> = problems().iter().filter_map(json).collect();
     named.extend(json(&Problem::NotDelegated(NotDelegated::NotAnAddress)));
+    let mistakes = [
+        Mistake::ChangesNothing,
+        Mistake::AmountMissing,
+        Mistake::CurrencyMissing,
+        Mistake::LabelMissing(0),
+        Mistake::ValueMissing(0),
+        Mistake::ReasonTooLong(2_001),
+        Mistake::Refused(Place::Description, String::new()),
+    ];
+    named.extend(mistakes.into_iter().filter_map(|it| json(&Problem::Mistaken(vec![it]))));
     assert_eq!(named, documented);
 }
 

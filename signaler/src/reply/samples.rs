@@ -1,5 +1,7 @@
 //! Every page in every state: for what holds on all of them, and for `scripts/screenshots`.
 
+mod versions;
+
 use std::path::Path;
 
 use countersign_protos::{
@@ -514,6 +516,8 @@ fn problem_pages() -> Vec<(&'static str, Reply)> {
         Problem::InvalidVerdict,
         Problem::CommentTooLong,
         Problem::CommentMissing(Verdict::Reject),
+        Problem::NotTheSubmitter,
+        Problem::NotRevisable,
         Problem::NotDelegated(NotDelegated::ReasonMissing),
         Problem::CrossSite,
         Problem::NotAForm,
@@ -581,7 +585,7 @@ async fn other_pages(site: &Site) -> Vec<(&'static str, String)> {
 /// Each page with its name.
 pub(super) async fn every_page(site: &Site) -> Vec<(String, String)> {
     let mut pages = Vec::new();
-    for (name, reply) in open_pages().into_iter().chain(settled_pages()) {
+    for (name, reply) in open_pages().into_iter().chain(settled_pages()).chain(versions::pages()) {
         pages.push((name.to_owned(), body(reply.respond(site, Accept::Html)).await));
     }
     for (name, reply) in problem_pages() {
@@ -717,7 +721,8 @@ async fn of_each_reviewer_a_page_says_only_what_is_known() {
 
 #[tokio::test]
 async fn where_a_page_will_say_more_a_link_leads_to_it_again() {
-    let later = ["no-worker-stored", "pressed-no-worker", "pressed-sealing"];
+    let later =
+        ["no-worker-stored", "pressed-no-worker", "pressed-sealing", "submitter-pressed-no-worker"];
     for (name, page) in every_page(&site()).await {
         assert_eq!(page.contains(">Look again</a>"), later.contains(&&*name), "{name}");
     }

@@ -322,7 +322,7 @@ async fn a_refused_form_keeps_verdict_and_text_and_says_what_is_wrong() {
         ),
         (Problem::CommentTooLong, &*long, no_worker, "Your comment has 2,346 characters"),
         (Problem::CommentMissing(Verdict::Reject), "", open(), "To reject, a comment is required"),
-        (Problem::InvalidVerdict, "fine", open(), "please press one of the two buttons."),
+        (Problem::InvalidVerdict, "fine", open(), "please press one of the buttons."),
     ] {
         let (status, page) = refused(problem.clone(), comment, reading.clone(), Accept::Html).await;
         assert_eq!(status, 422);
@@ -332,7 +332,7 @@ async fn a_refused_form_keeps_verdict_and_text_and_says_what_is_wrong() {
         {
             assert!(page.contains(words), "{words}: {page}");
         }
-        assert_eq!(page.matches("<button type=\"submit\" name=\"verdict\"").count(), 2, "{page}");
+        assert_eq!(page.matches("<button type=\"submit\" name=\"verdict\"").count(), 3, "{page}");
         assert_eq!(page.contains(" autofocus"), problem != Problem::InvalidVerdict, "{page}");
         let (status, json) = refused(problem, comment, reading, Accept::Json).await;
         assert_eq!(status, 422);
@@ -358,7 +358,8 @@ fn asking(required_for: &[&str]) -> ApprovalState {
 #[tokio::test]
 async fn a_form_asks_for_each_field_by_its_kind_and_works_without_a_script() {
     for (required_for, hint, required, skips) in [
-        (&[][..], "(optional)", 0, &[][..]),
+        // The comment, for changes that are requested.
+        (&[][..], "(optional)", 1, &["approve", "reject"][..]),
         // Two buttons to choose from, and a third for no answer.
         (&["approve"], "(required to approve)", 7, &["reject", "request_changes"]),
         (&["approve", "reject"], "(required)", 6, &["request_changes"]),
@@ -472,19 +473,28 @@ async fn a_page_says_which_verdict_needs_a_comment_and_its_browser_asks_for_one(
         Reading::Current(ApprovalState { comment_required, ..open })
     };
     let both = [Verdict::Approve, Verdict::Reject];
+    let both_names = both.map(|verdict| verdict.terms().name);
     for (required, hint, skips) in [
-        (&[][..], "(optional; the submitter sees it)", &[][..]),
-        (&both[1..], "(required to reject; the submitter sees it)", &["approve"][..]),
-        (&both[..1], "(required to approve; the submitter sees it)", &["reject"]),
+        (&[][..], "(required to request changes; the submitter sees it)", &both_names[..]),
+        (
+            &both[1..],
+            "(required to reject or to request changes; the submitter sees it)",
+            &["approve"][..],
+        ),
+        (
+            &both[..1],
+            "(required to approve or to request changes; the submitter sees it)",
+            &["reject"],
+        ),
         (&both[..], "(required; the submitter sees it)", &[]),
     ] {
         let (_, page) = said(Answer::Open, requiring(required), Accept::Html).await;
         assert!(page.contains(hint), "{hint}: {page}");
         let (_, field) = page.split_once("<textarea ").expect("a field");
         let field = field.split('>').next().expect("a tag");
-        assert_eq!(field.ends_with(" required"), !required.is_empty(), "{field}");
+        assert!(field.ends_with(" required"), "{field}");
         assert!(!field.contains("maxlength"), "a browser would cut what is pasted: {field}");
-        for button in ["approve", "reject"] {
+        for button in Verdict::ALL.map(|verdict| verdict.terms().name) {
             let skipping = format!("class=\"{button}\" formnovalidate>");
             assert_eq!(page.contains(&skipping), skips.contains(&button), "{button}: {page}");
         }
@@ -720,7 +730,8 @@ async fn a_page_says_why_its_reader_is_asked() {
 async fn approve_and_reject_have_the_same_weight() {
     let button = |verdict: &str, label: &str| {
         let attributes = format!("name=\"verdict\" value=\"{verdict}\" class=\"{verdict}\"");
-        format!("<button type=\"submit\" {attributes}>{label}</button>\n")
+        // Neither needs the comment that is asked for where changes are requested.
+        format!("<button type=\"submit\" {attributes} formnovalidate>{label}</button>\n")
     };
     let both = [button("approve", "Approve"), button("reject", "Reject")].concat();
     for choice in [None, Some(Verdict::Approve), Some(Verdict::Reject)] {

@@ -2,9 +2,15 @@
 
 use countersign_protos::Verdict;
 
-/// Said beside the comment's label.
-pub(crate) fn comment_hint(required: &[Verdict]) -> String {
-    format!("{}; the submitter sees it", answer_hint(required))
+/// Said beside the comment's label: which of so many buttons need one.
+pub(crate) fn comment_hint(required: &[Verdict], buttons: usize) -> String {
+    let whens = required.iter().map(|verdict| verdict.terms().button.to_lowercase());
+    let when = match required.len() {
+        0 => "optional".to_owned(),
+        all if all == buttons => "required".to_owned(),
+        _ => format!("required to {}", whens.collect::<Vec<_>>().join(" or to ")),
+    };
+    format!("{when}; the submitter sees it")
 }
 
 /// Said beside the label of an answer.

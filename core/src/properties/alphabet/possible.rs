@@ -36,7 +36,8 @@ impl World {
         let possible = approval.possible();
         for action in ["approve", "reject", "request_changes", "delegate"] {
             let said = possible.iter().find(|it| it.action == action);
-            let said = said.map(|it| it.people.iter().copied().cloned().collect());
+            let said: Option<BTreeSet<EmailAddress>> =
+                said.map(|it| it.people.iter().copied().cloned().collect());
             assert_eq!(
                 said.unwrap_or_default(),
                 people.remove(action).unwrap_or_default(),
