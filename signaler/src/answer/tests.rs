@@ -1,4 +1,7 @@
-use countersign_protos::{ApprovalId, v1::Submission};
+use countersign_protos::{
+    ApprovalId,
+    v1::{Possible, Submission},
+};
 
 use super::*;
 

@@ -7,7 +7,9 @@ use std::{
 };
 
 use countersign_protos::{
-    Chain, Claims, LinkContext, LinkKeys, Sealing, Statement, answers, comment_hash, digest, names,
+    Chain, Claims, LinkContext, LinkKeys, Sealing, Statement,
+    answers::{self, Answers},
+    comment_hash, digest, names,
     payload::{self, Encoding},
     v1::{
         self, ApprovalState, Decision, Delegation, Document, Field, Outcome, ReviewerState,

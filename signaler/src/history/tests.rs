@@ -1,5 +1,5 @@
 use countersign_protos::{
-    ApprovalId, Chain, LinkContext, LinkKeys, Verdict,
+    Chain, LinkContext, LinkKeys, Verdict,
     payload::Encoding,
     v1::{Document, Field},
 };
@@ -87,6 +87,7 @@ fn a_completed_workflow_shows_who_decided_and_who_did_not() {
             status: Status::Approved.into(),
             decisions: vec![vote.clone()],
             undecided: vec!["bob@example.com".into()],
+            ..StageOutcome::default()
         }],
         ..Outcome::default()
     };
@@ -289,6 +290,8 @@ fn place(comment_required: &[Verdict]) -> Issued {
     Issued {
         first_run_id: "run".into(),
         digest: "v1:0".into(),
+        version: 0,
+        is_submitters: false,
         submission: submission(),
         stage: 1,
         seat: ReviewerState { reviewer, on_behalf_of, link, ..ReviewerState::default() },

@@ -1,4 +1,4 @@
-use countersign_protos::LinkKeys;
+use countersign_protos::{LinkKeys, digest};
 use serde_json::json;
 use temporalio_common::protos::temporal::api::{
     common::v1::Payload,

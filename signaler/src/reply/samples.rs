@@ -8,7 +8,7 @@ use countersign_protos::{
     Json, Organization,
     answers::{self, Kind},
     v1::{
-        Action, ApprovalState, Delegation, Detail, Document, Item, ReviewerState, StageState,
+        self, Action, ApprovalState, Delegation, Detail, Document, Item, ReviewerState, StageState,
         Status, Submission, Submitter, Vote,
     },
 };

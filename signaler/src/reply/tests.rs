@@ -5,7 +5,7 @@ use countersign_protos::{
     ApprovalId,
     answers::{self, Answers, Kind},
     v1::{
-        ApprovalState, Delivery, Document, Item, Policy, ReviewerState, StageState, Status,
+        self, ApprovalState, Delivery, Document, Item, Policy, ReviewerState, StageState, Status,
         Submission, Submitter, Vote,
     },
 };

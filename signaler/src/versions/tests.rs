@@ -176,7 +176,7 @@ prop_compose! {
             }),
             fields: vec![Field {
                 name: text(), label: text(), r#type: "choice".into(), choices: vec![text()],
-                required_for: vec!["approve".into()],
+                required_for: vec!["approve".into()], from_rule: false,
             }],
             ..Submission::default()
         }
