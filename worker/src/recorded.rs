@@ -101,9 +101,9 @@ pub enum Validated {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Revising {
     /// What has happened to the version before, with all comments.
-    pub evidence: Evidence,
-    pub submission: Submission,
-    pub by: Reviser,
+    pub(crate) evidence: Evidence,
+    pub(crate) submission: Submission,
+    pub(crate) by: Reviser,
 }
 
 impl Revising {
