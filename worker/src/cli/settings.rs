@@ -1,14 +1,9 @@
 //! The worker's settings: read once, checked all at once.
 
-use std::{
-    convert::Infallible,
-    fs, io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, LazyLock},
-};
+use std::{convert::Infallible, fs, io, net::SocketAddr, path::PathBuf, sync::LazyLock};
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use countersign_core::diagnosis::WorkerIdentity;
 use countersign_protos::{
     LinkKeys, Organization, PublicUrl, is_loopback,
@@ -20,7 +15,6 @@ use countersign_telemetry::{
     traces::TraceSettings,
 };
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::watch;
 use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter,
@@ -31,7 +25,7 @@ use url::Url;
 
 use super::{
     CheckPolicy,
-    check_policy::{hash_of, load_hashed},
+    policy_file::{PolicyFile, hash_of},
 };
 use crate::{
     activities::{
@@ -42,7 +36,7 @@ use crate::{
     limits::{DEFAULT_DEADLINE, MAX_REVIEWER_BYTES, MAX_SEATS},
     metrics::metrics,
     notifier::{AwsEnvironment, MailRate, Notifier, Sns},
-    policy::{Policy, most_bytes},
+    policy::most_bytes,
     validation::Routing,
 };
 
@@ -103,6 +97,11 @@ pub enum Command {
     },
     /// Print a new link key: 32 random bytes in base64. Needs no settings.
     NewKey,
+    /// Print what completes this program's commands and options in a shell. Needs no settings.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
     /// Check a file of routing rules: every mistake at once, with its place. Needs no settings.
     CheckPolicy(CheckPolicy),
     /// Say whether everything works that a worker with these settings needs, and what to do where it does not:
@@ -181,9 +180,9 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_REVIEWERS")]
     reviewers: Option<String>,
 
-    /// A file of routing rules (TOML), which says who is asked. Read at startup and again on SIGHUP.
-    /// Submissions may name reviewers only if the file allows it. To check it, run
-    /// countersign-worker check-policy FILE
+    /// A file of routing rules (TOML), which says who is asked. Read at startup, within five
+    /// seconds of a change, and on SIGHUP. Submissions may name reviewers only if the file allows it. To check
+    /// it, run countersign-worker check-policy FILE
     #[arg(long, env = "COUNTERSIGN_POLICY")]
     policy: Option<String>,
 
@@ -477,48 +476,6 @@ impl Settings {
             mail_rate: self.mail_rate,
             webhook: self.webhook,
         }
-    }
-}
-
-/// A file of routing rules, and what was last read from it.
-#[derive(Debug, Clone)]
-pub struct PolicyFile {
-    path: PathBuf,
-    rules: watch::Sender<Arc<Policy>>,
-    /// Of what was read.
-    hash: watch::Sender<String>,
-}
-
-impl PolicyFile {
-    fn open(path: &str) -> Result<Self, String> {
-        let (policy, hash) = load_hashed(path.as_ref(), false)?;
-        let rules = watch::Sender::new(Arc::new(policy));
-        metrics().process.in_force(&hash);
-        Ok(Self { path: path.into(), rules, hash: watch::Sender::new(hash) })
-    }
-
-    /// Reads the file again. Approvals that are under way keep what applied to them.
-    ///
-    /// # Errors
-    /// What is wrong in it; the rules that were read before stay in force.
-    pub fn read_again(&self) -> Result<String, String> {
-        let read = load_hashed(&self.path, false);
-        let (policy, hash) = read.inspect_err(|_| metrics().process.not_reloaded())?;
-        metrics().process.in_force(&hash);
-        let summary = policy.summary();
-        self.rules.send_replace(Arc::new(policy));
-        self.hash.send_replace(hash);
-        Ok(summary)
-    }
-
-    /// A hash of what is in force: the same for the same rules.
-    pub fn hash(&self) -> String {
-        self.hash.borrow().clone()
-    }
-
-    /// What is in force, in one line.
-    pub fn summary(&self) -> String {
-        self.rules.borrow().summary()
     }
 }
 
