@@ -184,14 +184,15 @@ impl<'a> Tally<'a> {
 
     /// What comes while a revision is looked at waits for the answer.
     fn receive(&mut self, name: &'a str, decision: &'a Value) {
-        match &mut self.held {
-            Some(held) => held.push((name, decision)),
-            None if name == "revise" && self.can_be_revised() && !key(decision).is_empty() => {
+        if let Some(held) = &mut self.held {
+            return held.push((name, decision));
+        }
+        match name {
+            "revise" if self.can_be_revised() && !key(decision).is_empty() => {
                 self.held = Some(Vec::new());
             }
-            // A cancelled approval was withdrawn before.
-            None if name == "withdraw" => self.withdrawn |= self.current().is_some(),
-            None => self.signal(name, decision),
+            "withdraw" => self.withdrawn |= self.current().is_some(),
+            _ => self.signal(name, decision),
         }
     }
 

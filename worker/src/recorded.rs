@@ -99,11 +99,11 @@ pub enum Validated {
 /// The input of `validate_submission` for a submission that takes the place of another.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Revising {
+pub(crate) struct Revising {
     /// What has happened to the version before, with all comments.
-    pub evidence: Evidence,
-    pub submission: Submission,
-    pub by: Reviser,
+    pub(crate) evidence: Evidence,
+    pub(crate) submission: Submission,
+    pub(crate) by: Reviser,
 }
 
 impl Revising {

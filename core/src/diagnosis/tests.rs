@@ -284,7 +284,7 @@ fn set_up_6_policies_differ() {
         connected.queues = vec![queue("approvals", both)];
     });
     let words = ["these settings route by rulesA, but 8@b has rulesB"];
-    let to_do = ["COUNTERSIGN_POLICY", "SIGHUP"];
+    let to_do = ["COUNTERSIGN_POLICY", "within seconds", "log names"];
     says(&problem(&setup), "rules", &words, Some("2026-12-01T11:00:00Z"), &to_do);
 }
 

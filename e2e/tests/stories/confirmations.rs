@@ -165,7 +165,7 @@ async fn a_reviewer_fills_in_what_is_asked_for_and_the_outcome_has_it() {
     let json = reader.submit_as_json(&link, &wrong).await;
     assert_eq!(json.status, 422, "{}", json.body);
     let json: Value = serde_json::from_str(&json.body).expect("JSON");
-    let named: Vec<&str> = list(&json["problems"]).map(|wrong| text(&wrong["field"])).collect();
+    let named: Vec<String> = list(&json["problems"]).map(|wrong| text(&wrong["field"])).collect();
     assert_eq!(named, ["answers.budget", "answers.from", "answers"], "{json}");
     assert_eq!(workflow.history().await, before, "nothing was sent");
 

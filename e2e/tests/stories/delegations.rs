@@ -1,6 +1,6 @@
 //! A reviewer has a colleague asked in their place.
 
-use countersign_e2e::{Browser, Stack, Temporal, ignored_because, list, mail::Mail, submission};
+use countersign_e2e::{Browser, Mail, Stack, Temporal, ignored_because, list, submission};
 use serde_json::{Value, json};
 
 const ANN: &str = "ann@example.com";

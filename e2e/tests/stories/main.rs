@@ -14,6 +14,7 @@ mod forgery;
 mod harness;
 mod histories;
 mod links;
+mod nexus;
 mod notifiers;
 mod old_links;
 mod openapi;

@@ -112,7 +112,7 @@ async fn what_the_workflow_refuses_is_said_at_its_field_and_may_be_tried_again()
 #[tokio::test(start_paused = true)]
 async fn the_same_act_twice_at_once_is_one_event() {
     let unheard = |_: &mut World| Ok(());
-    let world = World { no_worker: false, ..asked(sent_back()) };
+    let world = asked(sent_back());
     let (approvals, world) = approvals(world.signal(unheard).signal(unheard).signal(unheard)).await;
     for title in ["Nine laptops", "Nine laptops", "Eight laptops"] {
         let effect = approvals.act(&priya(), HINT, &revise(title), "").await;
@@ -216,7 +216,8 @@ async fn what_the_submitter_signs_is_as_the_sealed_plan_has_it() {
     let submission = forged.submission.as_mut().expect("a submission");
     submission.approval = Some(Default::default());
     for no_worker in [false, true] {
-        let world = World { no_worker, ..asked(forged.clone()) };
+        let mut world = asked(forged.clone());
+        world.no_worker = no_worker;
         let (approvals, _) = approvals(world).await;
         let (_, reading) = approvals.find(&priya(), HINT).await.expect("found");
         let expected = if no_worker { Answer::NoWorker } else { Answer::ToRevise };

@@ -39,9 +39,7 @@ pub(crate) use self::{
     votes::CountedVote,
 };
 use crate::{
-    approval::{
-        Approval, Ballot, Claim, NotReassigned, NotReissued, Seat, Stage, Status, ToAsk, Whom,
-    },
+    approval::{Approval, Ballot, Claim, NotReassigned, NotReissued, Seat, Status, ToAsk, Whom},
     outcome,
     policy::Plan,
     recorded::{

@@ -204,7 +204,10 @@ const MAX_PROBLEM_CHARS: usize = 200;
 /// Why a submission takes no other's place.
 pub(super) fn unusable(problems: &[Problem]) -> String {
     let problem = |problem: &Problem| {
-        let said = text::clean_line(&format!("{} {}", problem.path, problem.message));
+        let said = match problem.path.as_str() {
+            "$" => text::clean_line(&problem.message),
+            path => text::clean_line(&format!("{path} {}", problem.message)),
+        };
         match said.char_indices().nth(MAX_PROBLEM_CHARS) {
             Some((end, _)) => format!("{}…", &said[..end]),
             None => said,

@@ -332,7 +332,8 @@ fn why_a_signal_is_ignored_is_said_with_its_time_and_the_address_in_it() {
             "reissue at 2026-11-24T09:00:00Z: no reviewer who was asked is still undecided \
              (eve@example.com)",
             "approve at 2026-11-24T09:00:00Z: expected a JSON object with `link` or `reviewer`, and \
-             optionally `comment`; got binary/protobuf, which cannot be read",
+             optionally `comment` and `answers` (an object of strings, numbers, true and false); got \
+             binary/protobuf, which cannot be read",
         ]
     );
 }
