@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-encrypted lint bench scale soak
+.PHONY: help demo check test test-encrypted lint bench scale soak test-server test-postgres
 
 # Integration tests without Temporal, mail servers and browsers.
 INTEGRATION_TESTS = check_policy http log replay server settings sns start verify
@@ -24,6 +24,7 @@ test: ## Run all tests, after installing what they need.
 	RUST_TEST_THREADS=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) cargo test --workspace --locked --no-fail-fast
 	COUNTERSIGN_TEST_ENCRYPTED=1 cargo test --locked --no-fail-fast -p countersign-e2e --test stories -- $(ENCRYPTED)
 	scripts/check-readme
+	.tools/bin/python scripts/check-deploy
 	@echo "The soak: users, kills and faults, and every answer checked against the histories."
 	cargo run --quiet --locked --bin soak -- --short
 	@echo "Its control: the same with a signaler that loses decisions, to see that they are found."
@@ -43,7 +44,18 @@ test-encrypted: ## Run the stories with encrypted payloads: all, or those of STO
 	COUNTERSIGN_TEST_ENCRYPTED=1 RUST_TEST_THREADS=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) \
 		cargo test --locked --no-fail-fast -p countersign-e2e --test stories -- $(STORIES)
 
-lint: ## Check formatting, lints, documentation, licences, docker-compose.yml, alerts and dashboards.
+test-server: ## Run the stories against a Temporal server that runs already: ADDRESS=127.0.0.1:7233.
+	@test -n "$(ADDRESS)" || { echo "Say which server: make test-server ADDRESS=127.0.0.1:7233" >&2; exit 1; }
+	@scripts/tools test
+	cargo build --workspace --locked
+	scripts/test-server $(ADDRESS) $(STORIES)
+
+test-postgres: ## Run a tenth of the stories against Temporal on PostgreSQL, after building its server with Go.
+	@scripts/tools test
+	cargo build --workspace --locked
+	scripts/test-postgres $(STORIES)
+
+lint: ## Check formatting, lints, documentation, licences, deployment, releases, alerts and dashboards.
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || \
 		{ echo "Install rustfmt and Clippy: rustup component add rustfmt clippy" >&2; exit 1; }
 	@scripts/tools lint
@@ -58,6 +70,9 @@ lint: ## Check formatting, lints, documentation, licences, docker-compose.yml, a
 		cargo deny --locked check --disable-fetch advisories; \
 	else echo "WARNING: known vulnerabilities were not looked up: github.com/RustSec cannot be reached" >&2; fi
 	scripts/check-compose
+	.tools/bin/python scripts/check-kubernetes
+	@if test -x .tools/bin/actionlint; then .tools/bin/actionlint .github/workflows/*.yml; \
+	else echo "WARNING: .github/workflows is not checked: install Go for scripts/tools lint" >&2; fi
 	scripts/check-metrics
 
 bench: ## Measure what Countersign costs, also beside workers in Python and TypeScript.

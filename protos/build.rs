@@ -11,6 +11,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     prost_build::Config::new()
         .enable_type_names()
+        // Maps in one order, so that a workflow does the same in every replay.
+        .btree_map(["."])
         .compile_well_known_types()
         .extern_path(".google.protobuf", "::pbjson_types")
         .extern_path(".google.protobuf.Value", "crate::Json")
@@ -18,6 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     pbjson_build::Builder::new()
         .register_descriptors(&descriptors.encode_to_vec())?
+        .btree_map(["."])
         .extern_path(".google.protobuf", "::pbjson_types")
         .extern_path(".google.protobuf.Value", "crate::Json")
         // Fields and enum values of a newer version must not make its message unreadable.

@@ -88,7 +88,10 @@ impl Codec {
         let key_id = payload.metadata.get(KEY_ID).map_or(&b""[..], Vec::as_slice);
         match self.0.decrypted(key_id, &payload.data) {
             Ok(plain) => Ok(Payload::decode(&*plain).unwrap_or(payload)),
-            Err(NotDecrypted::KeyMissing) if waits => Err(failed(PayloadError::Encrypted(shown))),
+            // Without an ID, it is nobody's.
+            Err(NotDecrypted::KeyMissing) if waits && !key_id.is_empty() => {
+                Err(failed(PayloadError::Encrypted(shown)))
+            }
             Err(_) => Ok(payload),
         }
     }

@@ -9,7 +9,9 @@ use countersign_protos::{Chain, GenuineLink, LinkContext, LinkKey};
 use jiff::Timestamp;
 
 use crate::{
-    approval::{Approval, Ballot, EmailAddress, Entry, Invited, Quorum, RuleDecision, ToAsk, Whom},
+    approval::{
+        Approval, EmailAddress, Entry, Invited, Quorum, RuleDecision, SubmitterLink, ToAsk, Whom,
+    },
     policy::{self, Invitee, Plan, Policy},
 };
 
@@ -41,7 +43,7 @@ pub struct Contradiction(pub usize);
 /// An approval to which nothing has happened yet.
 pub fn begin(plan: &Plan, at: Timestamp) -> Approval {
     let submitter = plan.submitter.clone();
-    match plan.rule_decision {
+    let approval = match plan.rule_decision {
         Some(verdict) => {
             let rule = plan.rule.clone();
             Approval::decided_by_rule(submitter, RuleDecision { verdict, rule, at })
@@ -49,8 +51,10 @@ pub fn begin(plan: &Plan, at: Timestamp) -> Approval {
         None => {
             let stages = plan.stages.iter().map(Into::into).collect();
             Approval::restricted(submitter, stages, plan.restrictions.clone())
+                .with_fields(plan.submission.fields.clone())
         }
-    }
+    };
+    approval.of_version(plan.version())
 }
 
 /// The approval to which this has happened, if it can have; whether it is genuine is not looked at.
@@ -65,10 +69,15 @@ pub fn replay(
     repeat(plan, began, journal, |_, _| true)
 }
 
-/// Whether comments were left out of it. An outcome is concluded from all of them.
+/// Whether comments, answers or reasons were left out of it. An outcome is concluded from all of them.
 pub fn is_brief(journal: &[Entry]) -> bool {
-    let is_brief = |ballot: &Ballot| ballot.left_out.is_some();
-    journal.iter().any(|entry| matches!(entry, Entry::Voted { ballot, .. } if is_brief(ballot)))
+    journal.iter().any(|entry| match entry {
+        Entry::Voted { ballot, .. } => {
+            ballot.left_out.is_some() || ballot.answers_left_out.is_some()
+        }
+        Entry::Delegated { delegation, .. } => delegation.left_out.is_some(),
+        _ => false,
+    })
 }
 
 fn repeat(
@@ -96,6 +105,28 @@ impl Leaves<'_> {
             instead_of: seat.instead_of.map_or("", EmailAddress::as_str),
             ..LinkContext::new(self.chain, &self.plan.digest, seat.reviewer.as_str())
         })
+    }
+
+    /// The submitter's link to this version.
+    pub fn submitters_link(&self) -> GenuineLink {
+        let submitter = self.plan.submitter.as_str();
+        self.key.link(LinkContext::submitter(self.chain, &self.plan.digest, submitter))
+    }
+
+    /// The same as it is recorded, if it is sent together with these requests: where changes are requested, or at the
+    /// start if the rule wants that.
+    pub fn submitter(&self, to_ask: &ToAsk) -> Option<SubmitterLink> {
+        let is_sent = match to_ask.whom {
+            Whom::Submitter => true,
+            Whom::Level(0) => to_ask.stage == 0 && self.plan.submitter_link,
+            Whom::Level(_) | Whom::Replacement(..) | Whom::Reissue { .. } => false,
+        };
+        is_sent.then(|| self.recorded_submitters_link())
+    }
+
+    fn recorded_submitters_link(&self) -> SubmitterLink {
+        let link = self.submitters_link();
+        SubmitterLink { link: link.hash().as_str().to_owned(), key: link.public_key() }
     }
 
     /// Issues links to those who are to be asked, or to their deputies.
@@ -144,8 +175,11 @@ impl Leaves<'_> {
             Entry::Asked { invited, at, .. } => {
                 approval.to_ask().is_some_and(|to_ask| self.issued(&to_ask, invited, *at))
             }
-            // A vote without a proof counts as an operator's, and everything else only stops.
+            Entry::SubmitterAsked { link, .. } => *link == self.recorded_submitters_link(),
+            // A vote without a proof counts as an operator's, a delegation without one never happens, and everything
+            // else only stops.
             Entry::Voted { .. }
+            | Entry::Delegated { .. }
             | Entry::Reassigned { .. }
             | Entry::Reminded { .. }
             | Entry::Reissued { .. }
@@ -158,6 +192,7 @@ impl Leaves<'_> {
     /// Whether these are the links that were issued.
     fn issued(&self, to_ask: &ToAsk, invited: &[Invited], at: Timestamp) -> bool {
         match &to_ask.whom {
+            Whom::Submitter => false,
             Whom::Level(_) | Whom::Reissue { .. } => {
                 let genuine = self.invite(to_ask, None, at);
                 genuine.len() == invited.len()
@@ -179,7 +214,7 @@ impl Leaves<'_> {
         on_behalf_of: Option<EmailAddress>,
     ) -> Invited {
         let instead_of = match &to_ask.whom {
-            Whom::Level(_) => None,
+            Whom::Level(_) | Whom::Submitter => None,
             Whom::Replacement(from, _) => Some(from),
             Whom::Reissue { instead_of, .. } => instead_of.as_ref(),
         };
@@ -211,6 +246,7 @@ fn invitees(plan: &Plan, to_ask: &ToAsk, rules: Option<&Policy>, at: Timestamp) 
             let (reviewer, on_behalf_of) = (reviewer.clone(), on_behalf_of.clone());
             return vec![Invitee { reviewer, on_behalf_of, kept: None }];
         }
+        Whom::Submitter => return Vec::new(),
     };
     let (calendar, absences) = match today {
         Some(today) => (today.calendar(), today.absences()),

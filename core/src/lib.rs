@@ -8,7 +8,13 @@
 #![allow(missing_docs)]
 
 pub mod approval;
+pub mod ballot;
+pub mod commands;
+pub mod delegation;
 pub mod diagnosis;
+pub mod email;
+pub mod fields;
+pub mod journal;
 pub mod leaves;
 pub mod limits;
 pub mod money;
@@ -16,8 +22,11 @@ pub mod outcome;
 pub mod policy;
 #[cfg(test)]
 mod properties;
+pub mod receipt;
+pub mod revision;
+pub mod seat;
+pub mod stage_plan;
 mod string_form;
 #[cfg(test)]
 mod testing;
 pub mod validation;
-pub mod versions;

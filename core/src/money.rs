@@ -1,5 +1,6 @@
 //! Exact amounts of money.
 
+use countersign_protos::Written;
 use iso_currency::Currency;
 use rust_decimal::Decimal;
 
@@ -62,12 +63,12 @@ impl Money {
         let Some(written) = Written::parse(text, '.') else {
             // A decimal comma is refused, with both readings if it is ambiguous too.
             let comma = Written::parse(text, ',').filter(Written::has_three_decimals);
-            return Err(comma.map_or(NotMoney::NotANumber, |it| it.ambiguous(',', currency)));
+            return Err(comma.map_or(NotMoney::NotANumber, |it| ambiguous(it, ',', currency)));
         };
         if written.has_three_decimals() && decimals(currency) < 3 {
-            return Err(written.ambiguous('.', currency));
+            return Err(ambiguous(written, '.', currency));
         }
-        written.amount(currency)
+        amount(written, currency)
     }
 
     pub fn is_negative(&self) -> bool {
@@ -103,97 +104,49 @@ fn at_most(currency: &Currency) -> String {
     }
 }
 
-/// A decimal number, in its parts.
-#[derive(Clone, Copy)]
-struct Written<'a> {
-    /// A minus or nothing.
-    sign: &'a str,
-    /// The digits before the decimals, without leading zeros.
-    whole: &'a str,
-    /// The decimals; empty without a point.
-    fraction: &'a str,
-    exponent: Option<i64>,
+/// The exact amount. Digits are counted here, because no library says whether it kept every digit of a long
+/// number.
+fn amount(written: Written<'_>, currency: Currency) -> Result<Money, NotMoney> {
+    let digits = format!("{}{}", written.whole, written.fraction);
+    let digits = digits.trim_start_matches('0');
+    let significant = digits.trim_end_matches('0');
+    let decimals = decimals(currency);
+    if significant.is_empty() {
+        return Ok(Money { amount: Decimal::new(0, decimals), currency });
+    }
+    // The amount is the significant digits times ten to this power.
+    let zeros = (digits.len() - significant.len()) as i64 - written.fraction.len() as i64;
+    let power = written.exponent.unwrap_or(0).saturating_add(zeros);
+    if power.saturating_add(significant.len() as i64) > MAX_PLACES as i64 {
+        return Err(NotMoney::TooLarge);
+    }
+    let shift = u32::try_from(power.saturating_add(decimals.into()))
+        .map_err(|_| NotMoney::TooManyDecimals(currency))?;
+    let units: i128 = significant.parse().map_err(|_| NotMoney::TooLarge)?;
+    let mut amount = Decimal::from_i128_with_scale(units * 10_i128.pow(shift), decimals);
+    amount.set_sign_negative(!written.sign.is_empty());
+    Ok(Money { amount, currency })
 }
 
-impl<'a> Written<'a> {
-    /// Reads a number that has this character before its decimals.
-    fn parse(text: &'a str, point: char) -> Option<Self> {
-        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, Some(self::exponent(exponent)?)),
-            None => (text, None),
-        };
-        let (sign, digits) = mantissa.split_at(usize::from(mantissa.starts_with('-')));
-        let (whole, fraction) = match digits.split_once(point) {
-            Some((whole, fraction)) => (whole, Some(fraction)),
-            None => (digits, None),
-        };
-        (are_digits(whole) && fraction.is_none_or(are_digits)).then(|| Self {
-            sign,
-            whole: whole.trim_start_matches('0'),
-            fraction: fraction.unwrap_or_default(),
-            exponent,
-        })
+/// Why three digits behind this character are refused, with both readings.
+fn ambiguous(written: Written<'_>, point: char, currency: Currency) -> NotMoney {
+    let Written { sign, whole, fraction, .. } = written;
+    // It is too large in either reading, and the message stays short.
+    if whole.len() > MAX_PLACES {
+        return NotMoney::TooLarge;
     }
-
-    fn has_three_decimals(&self) -> bool {
-        self.fraction.len() == 3 && self.exponent.is_none()
+    let whole = if whole.is_empty() { "0" } else { whole };
+    let joined = format!("{whole}{fraction}");
+    let thousands = Written { whole: &joined, fraction: "", ..written };
+    let shown = |written: Written<'_>, otherwise: String| {
+        amount(written, currency).map_or(otherwise, |money| money.digits())
+    };
+    NotMoney::Ambiguous {
+        text: format!("{sign}{whole}{point}{fraction}"),
+        thousands: shown(thousands, format!("{sign}{joined}")),
+        decimals: shown(written, format!("{sign}{whole}.{fraction}")),
+        currency,
     }
-
-    /// The exact amount. Digits are counted here, because no library says whether it kept every digit of a
-    /// long number.
-    fn amount(self, currency: Currency) -> Result<Money, NotMoney> {
-        let digits = format!("{}{}", self.whole, self.fraction);
-        let digits = digits.trim_start_matches('0');
-        let significant = digits.trim_end_matches('0');
-        let decimals = decimals(currency);
-        if significant.is_empty() {
-            return Ok(Money { amount: Decimal::new(0, decimals), currency });
-        }
-        // The amount is the significant digits times ten to this power.
-        let zeros = (digits.len() - significant.len()) as i64 - self.fraction.len() as i64;
-        let power = self.exponent.unwrap_or(0).saturating_add(zeros);
-        if power.saturating_add(significant.len() as i64) > MAX_PLACES as i64 {
-            return Err(NotMoney::TooLarge);
-        }
-        let shift = u32::try_from(power.saturating_add(decimals.into()))
-            .map_err(|_| NotMoney::TooManyDecimals(currency))?;
-        let units: i128 = significant.parse().map_err(|_| NotMoney::TooLarge)?;
-        let mut amount = Decimal::from_i128_with_scale(units * 10_i128.pow(shift), decimals);
-        amount.set_sign_negative(!self.sign.is_empty());
-        Ok(Money { amount, currency })
-    }
-
-    /// Why three digits behind this character are refused, with both readings.
-    fn ambiguous(self, point: char, currency: Currency) -> NotMoney {
-        // It is too large in either reading, and the message stays short.
-        if self.whole.len() > MAX_PLACES {
-            return NotMoney::TooLarge;
-        }
-        let Self { sign, whole, fraction, .. } = self;
-        let whole = if whole.is_empty() { "0" } else { whole };
-        let joined = format!("{whole}{fraction}");
-        let thousands = Written { whole: &joined, fraction: "", ..self };
-        let shown = |written: Written<'_>, otherwise: String| {
-            written.amount(currency).map_or(otherwise, |money| money.digits())
-        };
-        NotMoney::Ambiguous {
-            text: format!("{sign}{whole}{point}{fraction}"),
-            thousands: shown(thousands, format!("{sign}{joined}")),
-            decimals: shown(self, format!("{sign}{whole}.{fraction}")),
-            currency,
-        }
-    }
-}
-
-fn are_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// What is behind an `e`. Anything beyond 64 bits is too large in any case.
-fn exponent(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let size: i64 = are_digits(digits).then(|| digits.parse().unwrap_or(i64::MAX))?;
-    Some(if text.starts_with('-') { -size } else { size })
 }
 
 #[cfg(test)]

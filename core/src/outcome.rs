@@ -1,5 +1,10 @@
 //! What was decided, as messages and in words: made from a plan and its approval.
 
+mod possible;
+mod queries;
+mod reason;
+mod superseded;
+
 use countersign_protos::{
     Chain, Claims, execution_key, names,
     text::{self, to_message},
@@ -9,15 +14,23 @@ use jiff::Timestamp;
 
 use crate::{
     approval::{
-        Approval, Basis, By, EmailAddress, End, Entry, OnDeadline, Reason, Seat, SeatStatus, Stage,
-        Status, Verdict, Vote,
+        Approval, Basis, By, ChangeRequest, Delegation, EmailAddress, End, Entry, OnDeadline, Seat,
+        SeatStatus, Signed, Stage, Status, Verdict, Vote,
     },
     limits::MAX_NAME_BYTES,
     policy::{FollowUp, Plan},
 };
 
+pub use possible::Possible;
+pub use reason::Reason;
+pub use superseded::Superseded;
+
 /// How many hexadecimal digits of the execution key tell apart approvals of the same workflow ID.
 const ID_KEY_CHARS: usize = 8;
+
+/// How something was done, in messages.
+pub(crate) const BY_LINK: &str = "link";
+pub(crate) const BY_OPERATOR: &str = "operator";
 
 /// The outcome; of an approval that is pending, what has been decided so far.
 pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcome {
@@ -40,6 +53,7 @@ pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcom
         because: Some(approval.reason().into()),
         submitter: submission.submitter.clone(),
         document: submission.document.clone(),
+        fields: submission.fields.clone(),
         stages: opened.map(|stage| stage_outcome(approval, stage)).collect(),
         rule: plan.rule.clone(),
         routed_by: routed_by(plan).to_owned(),
@@ -49,9 +63,12 @@ pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcom
         execution_key: execution_key(chain, &plan.digest),
         basis: basis(approval).to_owned(),
         operator: operator_had_a_part(approval),
-        operator_actions: operator_actions(approval),
+        operator_actions: operator_actions(plan, approval),
         child_workflow_id,
         child_namespace,
+        version: plan.version(),
+        earlier_versions: plan.earlier.clone(),
+        withdrawal: withdrawal(approval),
         // Signed later, and what comes after that.
         ..Default::default()
     }
@@ -72,6 +89,7 @@ pub fn follow_up(plan: &Plan, status: v1::Status) -> Option<&FollowUp> {
         v1::Status::Approved => plan.follow_ups.approved.as_ref(),
         v1::Status::Rejected => plan.follow_ups.rejected.as_ref(),
         v1::Status::Pending
+        | v1::Status::ChangesRequested
         | v1::Status::Expired
         | v1::Status::Withdrawn
         | v1::Status::Unspecified => None,
@@ -119,7 +137,7 @@ pub fn claims(outcome: &v1::Outcome, chain: Chain<'_>) -> Claims {
 /// Where a stage was decided by its deadline, people alone have not decided.
 fn basis(approval: &Approval) -> &'static str {
     match approval.status() {
-        Status::Pending(..) => "",
+        Status::Pending(..) | Status::ChangesRequested(_) => "",
         Status::Withdrawn(_) => "withdrawal",
         Status::Approved(Basis::Rule(_), _) | Status::Rejected(Basis::Rule(_), _) => "rule",
         Status::Expired(..) => "deadline",
@@ -135,11 +153,34 @@ fn basis(approval: &Approval) -> &'static str {
 fn operator_had_a_part(approval: &Approval) -> bool {
     let seats = approval.stages().iter().flat_map(Stage::seats);
     let mut votes = seats.filter_map(|seat| Some((seat, seat.vote.as_ref()?)));
-    votes.any(|(seat, vote)| seat.instead_of.is_some() || matches!(vote.by, By::Operator(_)))
+    votes.any(|(seat, vote)| {
+        approval.is_chosen_by_operator(seat) || matches!(vote.by, By::Operator(_))
+    })
 }
 
-/// What operators did besides deciding, in order.
-pub fn operator_actions(approval: &Approval) -> Vec<v1::OperatorAction> {
+/// How the submitter withdrew it, if they did so by their link.
+pub fn withdrawal(approval: &Approval) -> Option<v1::Withdrawal> {
+    let Status::Withdrawn(withdrawal) = approval.status() else { return None };
+    let Signed { link, proof } = withdrawal.signed.clone()?;
+    Some(v1::Withdrawal { reason: withdrawal.reason.clone(), link, proof: Some(proof) })
+}
+
+/// Which changes wait for the submitter.
+pub fn change_request(approval: &Approval) -> Option<v1::ChangeRequest> {
+    let Status::ChangesRequested(ChangeRequest { stage, seat, vote, deadline, .. }) =
+        approval.status()
+    else {
+        return None;
+    };
+    Some(v1::ChangeRequest {
+        stage: stage.plan().name.clone(),
+        vote: Some(vote_message(seat, vote)),
+        deadline: deadline.map(to_message),
+    })
+}
+
+/// What operators did besides deciding, in order: of earlier versions, that they revised them.
+pub fn operator_actions(plan: &Plan, approval: &Approval) -> Vec<v1::OperatorAction> {
     let action = |action: &str, identity: &String, at: &Timestamp| v1::OperatorAction {
         action: action.to_owned(),
         at: Some(to_message(*at)),
@@ -160,13 +201,26 @@ pub fn operator_actions(approval: &Approval) -> Vec<v1::OperatorAction> {
             reviewer: reviewer.as_ref().map(ToString::to_string).unwrap_or_default(),
             ..action(names::SIGNAL_REISSUE, identity, at)
         }),
-        Entry::Withdrawn { identity, at, .. } => Some(action(names::SIGNAL_WITHDRAW, identity, at)),
-        Entry::Asked { .. }
+        Entry::Withdrawn { identity, at, signed: None, .. } => {
+            Some(action(names::SIGNAL_WITHDRAW, identity, at))
+        }
+        Entry::Withdrawn { signed: Some(_), .. }
+        | Entry::SubmitterAsked { .. }
+        | Entry::Asked { .. }
         | Entry::Voted { .. }
+        | Entry::Delegated { .. }
         | Entry::Reached { .. }
         | Entry::TimePassed { .. } => None,
     });
-    actions.collect()
+    let revisions = plan.earlier.iter().filter(|earlier| earlier.by == BY_OPERATOR);
+    let revisions = revisions.map(|earlier| v1::OperatorAction {
+        action: names::SIGNAL_REVISE.to_owned(),
+        at: earlier.revised_at,
+        identity: earlier.identity.clone(),
+        principal: earlier.principal.clone(),
+        ..Default::default()
+    });
+    revisions.chain(actions).collect()
 }
 
 /// Whether others were asked instead of a reviewer who had not decided.
@@ -179,6 +233,7 @@ pub fn status(approval: &Approval) -> v1::Status {
         Status::Pending(..) => v1::Status::Pending,
         Status::Approved(..) => v1::Status::Approved,
         Status::Rejected(..) => v1::Status::Rejected,
+        Status::ChangesRequested(_) => v1::Status::ChangesRequested,
         Status::Expired(..) => v1::Status::Expired,
         Status::Withdrawn(_) => v1::Status::Withdrawn,
     }
@@ -187,6 +242,7 @@ pub fn status(approval: &Approval) -> v1::Status {
 pub fn stage_status(approval: &Approval, stage: &Stage) -> v1::Status {
     match stage.end() {
         None if matches!(approval.status(), Status::Withdrawn(_)) => v1::Status::Withdrawn,
+        None if stage.change_request().is_some() => v1::Status::ChangesRequested,
         None => v1::Status::Pending,
         Some((End::Approved, _)) => v1::Status::Approved,
         Some((End::Rejected, _)) => v1::Status::Rejected,
@@ -196,7 +252,7 @@ pub fn stage_status(approval: &Approval, stage: &Stage) -> v1::Status {
 
 pub fn decided_at(approval: &Approval) -> Option<Timestamp> {
     match approval.status() {
-        Status::Pending(..) => None,
+        Status::Pending(..) | Status::ChangesRequested(_) => None,
         Status::Approved(_, at) | Status::Rejected(_, at) | Status::Expired(_, at) => Some(at),
         Status::Withdrawn(withdrawal) => Some(withdrawal.at),
     }
@@ -211,6 +267,14 @@ pub fn reason(approval: &Approval) -> String {
             format!("{stage} has {approvals} of the {needed} approvals it needs.")
         }
         Reason::Unreachable { stage } => format!("Nobody in {stage} can be reached."),
+        Reason::ChangesRequested { stage, reviewer } => {
+            format!("{reviewer} requested changes in {stage}.")
+        }
+        Reason::NotRevised { stage } => {
+            format!(
+                "The changes that {stage} requested were not made in time, which ends the approval."
+            )
+        }
         Reason::Votes { verdict, reviewers, .. } => {
             format!("{} by {}.", decided(verdict), names(&reviewers))
         }
@@ -246,6 +310,7 @@ fn decided(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Approve => "Approved",
         Verdict::Reject => "Rejected",
+        Verdict::RequestChanges => "Changes requested",
     }
 }
 
@@ -268,7 +333,22 @@ fn stage_outcome(approval: &Approval, stage: &Stage) -> v1::StageOutcome {
         status: stage_status(approval, stage).into(),
         decisions: votes.iter().map(|(seat, vote)| vote_message(seat, vote)).collect(),
         undecided: silent.map(|seat| seat.reviewer.to_string()).collect(),
+        delegations: delegations(stage),
     }
+}
+
+/// Who has had others asked in their place, in order.
+pub fn delegations(stage: &Stage) -> Vec<v1::Delegation> {
+    let delegations = stage.delegations().into_iter();
+    let message = |(from, delegation, at): (&Seat, &Delegation, Timestamp)| v1::Delegation {
+        reviewer: from.reviewer.to_string(),
+        to: delegation.to.to_string(),
+        reason: delegation.reason.clone(),
+        at: Some(to_message(at)),
+        link: delegation.link.clone(),
+        proof: Some(delegation.proof.clone()),
+    };
+    delegations.map(message).collect()
 }
 
 pub fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
@@ -277,11 +357,12 @@ pub fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
         link: seat.link.clone(),
         verdict: vote.verdict.into(),
         comment: vote.comment.clone(),
+        answers: vote.answers.clone(),
         decided_at: Some(to_message(vote.at)),
         on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),
         by: match &vote.by {
-            By::Link(_) => "link",
-            By::Operator(_) => "operator",
+            By::Link(_) => BY_LINK,
+            By::Operator(_) => BY_OPERATOR,
         }
         .to_owned(),
         identity: match &vote.by {

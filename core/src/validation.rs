@@ -7,14 +7,16 @@ mod document;
 use std::{collections::BTreeSet, fmt::Display, str::FromStr};
 
 use countersign_protos::{
+    answers::Kind,
     submission::problem,
     text,
-    v1::{self, Document, Problem, Submission, Submitter},
+    v1::{self, Document, Field, Problem, Submission, Submitter},
 };
 use jiff::Timestamp;
 
 use crate::{
     approval::{EmailAddress, OnDeadline, Quorum},
+    fields::{self, MAX_FIELDS, Part},
     limits::{MAX_REVIEWER_BYTES, MAX_SEATS},
     policy::{
         Absence, Calendar, MAX_REMINDERS, Plan, PlannedLevel, PlannedStage, Policy, Reminder,
@@ -127,18 +129,19 @@ impl Checks {
         let mut plan = Plan::asking(submission, submitter?, stages);
         plan.webhook = routing.webhook;
         if self.problems.is_empty() {
-            self.apply(rules, &mut plan, at);
+            plan = self.apply(rules, plan, at);
             self.carried(&plan);
+            self.answered(&plan);
         }
         Some(plan)
     }
 
     /// Adds what rules say to a plan.
-    fn apply(&mut self, rules: Option<&Policy>, plan: &mut Plan, at: Timestamp) {
+    fn apply(&mut self, rules: Option<&Policy>, mut plan: Plan, at: Timestamp) -> Plan {
         let Some(rules) = rules else {
             let needed = |stage: &PlannedStage| stage.time.needs_calendar();
             plan.calendar = plan.stages.iter().any(needed).then(Calendar::default);
-            return;
+            return plan;
         };
         plan.restrictions.operators = rules.operators().clone();
         plan.time_zone = rules.calendar().zone_name().to_owned();
@@ -150,6 +153,13 @@ impl Checks {
             plan.follow_ups.clone_from(&routed.rule.follow_ups);
             plan.confirm = routed.rule.confirm;
             plan.restrictions.comment_required.clone_from(&routed.rule.comment_required);
+            plan.restrictions.delegate_to.clone_from(&routed.rule.delegate_to);
+            plan.changes_within = routed.rule.changes_within;
+            plan.submitter_link = routed.rule.submitter_link;
+            match routed.fields {
+                Ok(fields) => plan = plan.with_fields(fields),
+                Err(problems) => self.problems.extend(problems),
+            }
             match routed.route {
                 Ok(Route::Decided(verdict)) => plan.rule_decision = Some(verdict),
                 Ok(Route::Stages(stages)) => {
@@ -171,27 +181,31 @@ impl Checks {
                 self.report("$.approval.stages[0].reviewers", why);
             }
         }
-        plan.calendar = rules.calendar_for(&plan.stages, &plan.absences, at);
+        plan.calendar = rules.calendar_for(&plan.stages, plan.changes_within, &plan.absences, at);
+        plan
     }
 
     /// Reports a submission that is too large to be sent to as many people.
     fn carried(&mut self, plan: &Plan) {
-        let size = serde_json::to_vec(&plan.submission).map_or(0, |json| json.len());
+        if let Err(too_large) = carried(plan) {
+            self.report(&too_large.path, too_large.message);
+        }
+    }
+
+    /// Reports fields whose answers would not fit from so many people.
+    fn answered(&mut self, plan: &Plan) {
         let people = plan.stages.iter().flat_map(PlannedStage::everybody).count();
-        let carried = size * (people + 1);
-        if carried > MAX_CARRIED_BYTES {
-            let message = format!(
-                "is too large: the submission has {size} bytes and is carried once for each of \
-                 {people} people and once more, {carried} bytes in all; at most {MAX_CARRIED_BYTES} \
-                 fit. Shorten it, attach long texts, or ask fewer people"
-            );
-            self.report("$.document", message);
+        if let Some(why) = fields::too_much(&plan.submission.fields, people) {
+            self.report("$.fields", why);
         }
     }
 
     /// Checks everything but who is asked. Returns the submitter's address.
     fn content(&mut self, submission: &mut Submission) -> Option<EmailAddress> {
+        // A submission may come back as `status` has it.
+        submission.fields.retain(|field| !field.from_rule);
         trim(submission);
+        self.fields(&mut submission.fields);
         self.required("$.submissionId", &submission.submission_id, 128);
         self.line("$.submissionType", &submission.submission_type, 128);
         if submission.submitter.is_none() {
@@ -209,6 +223,34 @@ impl Checks {
             self.report("$.submittedAt", "must be a time in the years 1 to 9999");
         }
         submitter
+    }
+
+    /// What reviewers fill in. Each field gets its type.
+    fn fields(&mut self, fields: &mut [Field]) {
+        if fields.len() > MAX_FIELDS {
+            return self.report("$.fields", format!("has more than {MAX_FIELDS} elements"));
+        }
+        for i in 0..fields.len() {
+            let path = format!("$.fields[{i}]");
+            for (part, message) in fields::wrong(&fields[i]) {
+                let within = match part {
+                    Part::Name => ".name".to_owned(),
+                    Part::Label => ".label".to_owned(),
+                    Part::Type => ".type".to_owned(),
+                    Part::Choices => ".choices".to_owned(),
+                    Part::Choice(choice) => format!(".choices[{choice}]"),
+                    Part::RequiredFor(verdict) => format!(".requiredFor[{verdict}]"),
+                };
+                self.report(&format!("{path}{within}"), message);
+            }
+            let (before, field) = (&fields[..i], &fields[i]);
+            if !field.name.is_empty() && before.iter().any(|other| other.name == field.name) {
+                self.report(&format!("{path}.name"), "is the name of another field");
+            }
+            if let Some(kind) = Kind::of(field) {
+                fields[i].r#type = kind.name().to_owned();
+            }
+        }
     }
 
     fn submitter(&mut self, submitter: &Submitter) -> Option<EmailAddress> {
@@ -435,10 +477,34 @@ impl Checks {
     }
 }
 
+/// Whether a plan's submission, with the one that it revises, can be sent to as many people.
+///
+/// # Errors
+/// That it is too large.
+pub(crate) fn carried(plan: &Plan) -> Result<(), Problem> {
+    let size = |it: &Submission| serde_json::to_vec(it).map_or(0, |json| json.len());
+    let earlier = plan.previous.as_ref().map_or(0, size);
+    let size = size(&plan.submission) + earlier;
+    let with = if earlier == 0 { "" } else { " with the version before" };
+    let people = plan.stages.iter().flat_map(PlannedStage::everybody).count();
+    let carried = size * (people + 1);
+    if carried <= MAX_CARRIED_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "is too large: the submission{with} has {size} bytes and is carried once for each of {people} \
+         people and once more, {carried} bytes in all; at most {MAX_CARRIED_BYTES} fit. Shorten it, \
+         attach long texts, or ask fewer people"
+    );
+    Err(problem("$.document", message))
+}
+
 /// Trims strings of one line, which exports leave padded. The submission's ID is somebody's key and
 /// stays as it is.
 fn trim(submission: &mut Submission) {
-    let Submission { submission_type, submitter, document, .. } = submission;
+    let Submission { submission_type, submitter, document, fields, .. } = submission;
+    let fields =
+        fields.iter_mut().flat_map(|field| field.choices.iter_mut().chain([&mut field.label]));
     let submitter = submitter.iter_mut().flat_map(|who| {
         let Submitter { name, department, employee_id, .. } = who;
         [name, department, employee_id]
@@ -448,7 +514,7 @@ fn trim(submission: &mut Submission) {
         let items = items.iter_mut().map(|item| &mut item.description);
         items.chain(details.iter_mut().map(|detail| &mut detail.label)).chain([title, category])
     });
-    for text in submitter.chain(document).chain([submission_type]) {
+    for text in submitter.chain(document).chain(fields).chain([submission_type]) {
         if text.trim().len() < text.len() {
             *text = text.trim().to_owned();
         }

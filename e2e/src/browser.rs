@@ -87,6 +87,22 @@ impl Browser {
         field.expect("a field for the comment").send_keys(comment).await.expect("it takes text");
     }
 
+    /// Writes into an input, in place of what stands there.
+    pub async fn write(&self, name: &str, text: &str) {
+        let input = self.client.find(Locator::Css(&format!("[name='{name}']"))).await;
+        let input = input.expect("an input");
+        input.clear().await.expect("it can be emptied");
+        input.send_keys(text).await.expect("it takes text");
+    }
+
+    /// Chooses one of a list, or of several buttons.
+    pub async fn choose(&self, name: &str, value: &str) {
+        let choice =
+            format!("[name='{name}'][value='{value}'], [name='{name}'] option[value='{value}']");
+        let choice = self.client.find(Locator::Css(&choice)).await;
+        choice.expect("a choice").click().await.expect("it can be chosen");
+    }
+
     /// The verdicts that the page offers, and whether each one stands out.
     pub async fn button(&self, verdict: &str) -> fantoccini::elements::Element {
         let button = format!("button[name=verdict][value={verdict}]");

@@ -6,8 +6,12 @@ use std::{
     time::SystemTime,
 };
 
-use countersign_protos::{LinkKeys, Verdict, v1::Decision};
+use countersign_protos::{
+    GenuineLink, LinkKeys, Statement, Verdict, comment_hash, payload, revision_digest, submission,
+    v1::{Decision, Reassignment, Revision, Withdrawal},
+};
 use mail_parser::{Address, MessageParser, MimeHeaders};
+use serde_json::Value;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use crate::grpc::json_payload;
@@ -79,16 +83,70 @@ impl Mail {
 
     /// What a signaler sends for a press on *approve*: a vote that is signed with the key of the link.
     pub fn approval(&self, keys: &LinkKeys, comment: &str) -> Payload {
-        let id = self.approval_id().parse().expect("an approval ID");
-        let link = keys.verify(&id).expect("a link under these keys");
-        let at = "2026-11-30T10:00:00Z".parse().expect("a time");
+        self.vote(keys, Verdict::Approve, comment)
+    }
+
+    /// What a signaler sends for a press on the button of a verdict.
+    pub fn vote(&self, keys: &LinkKeys, verdict: Verdict, comment: &str) -> Payload {
+        let link = genuine(keys, &self.approval_id());
         let decision = Decision {
             link: link.hash().as_str().to_owned(),
             comment: comment.to_owned(),
-            proof: Some(link.sign(Verdict::Approve, comment, at)),
+            proof: Some(link.sign(verdict, comment, signed_at())),
             ..Decision::default()
         };
         json_payload(&serde_json::to_value(decision).expect("a decision has JSON"))
+    }
+
+    /// What a signaler sends where the reviewer has a colleague asked instead.
+    pub fn delegation(&self, keys: &LinkKeys, to: &str, reason: &str) -> Payload {
+        let link = genuine(keys, &self.approval_id());
+        let statement = Statement::Delegate { to, reason: &comment_hash(reason) };
+        let delegation = Reassignment {
+            to: to.to_owned(),
+            reason: reason.to_owned(),
+            link: link.hash().as_str().to_owned(),
+            proof: Some(link.prove(statement, signed_at())),
+            ..Reassignment::default()
+        };
+        json_payload(&serde_json::to_value(delegation).expect("a delegation has JSON"))
+    }
+
+    /// The link to the submitter's own page; `None` in mails without.
+    pub fn own_link(&self) -> Option<String> {
+        let mut links = links(&self.text);
+        links.find(|link| link.contains("/a/") && !link.contains("?choice=")).map(str::to_owned)
+    }
+
+    /// The approval ID in that link.
+    pub fn own_id(&self) -> Option<String> {
+        self.own_link().map(|link| own_id(&link))
+    }
+
+    /// What a signaler sends where the submitter revises it so on their own page.
+    pub fn revision(&self, keys: &LinkKeys, submission: &Value) -> Payload {
+        let (read, problems) = submission::read_revision(&[payload_of(submission)]);
+        assert_eq!(problems, [], "{submission}");
+        let read = read.submission.expect("a submission");
+        let link = genuine(keys, &own_id(&self.own_link().expect("the submitter's link")));
+        let digest = revision_digest(&read);
+        let revision = Revision {
+            submission: Some(read),
+            link: link.hash().as_str().to_owned(),
+            proof: Some(link.prove(Statement::Revise { digest: &digest }, signed_at())),
+        };
+        json_payload(&serde_json::to_value(revision).expect("a revision has JSON"))
+    }
+
+    /// What a signaler sends where the submitter withdraws it on their own page.
+    pub fn withdrawal(&self, keys: &LinkKeys, reason: &str) -> Payload {
+        let link = genuine(keys, &own_id(&self.own_link().expect("the submitter's link")));
+        let withdrawal = Withdrawal {
+            reason: reason.to_owned(),
+            link: link.hash().as_str().to_owned(),
+            proof: Some(link.prove(Statement::Withdraw { reason }, signed_at())),
+        };
+        json_payload(&serde_json::to_value(withdrawal).expect("a withdrawal has JSON"))
     }
 
     /// What follows `/a/` in both links.
@@ -101,6 +159,24 @@ impl Mail {
         assert_eq!(paths[0], paths[1], "both links are the same reviewer's");
         paths[0].clone()
     }
+}
+
+fn genuine(keys: &LinkKeys, id: &str) -> GenuineLink {
+    keys.verify(&id.parse().expect("an approval ID")).expect("a link under these keys")
+}
+
+fn own_id(link: &str) -> String {
+    let (_, path) = link.rsplit_once("/a/").expect("a review link");
+    path.split('/').next().expect("an ID").to_owned()
+}
+
+fn signed_at() -> jiff::Timestamp {
+    "2026-11-30T10:00:00Z".parse().expect("a time")
+}
+
+fn payload_of(json: &Value) -> payload::Payload {
+    let Payload { metadata, data, .. } = json_payload(json);
+    payload::Payload { metadata, data }
 }
 
 /// The mails in an outbox, oldest first.

@@ -1,7 +1,7 @@
 //! A real Temporal server, and its command line as an operator uses it.
 
 use std::{
-    fmt,
+    env, fmt,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::Arc,
@@ -39,10 +39,13 @@ const SEARCH_ATTRIBUTES: [&str; 5] = [
     "ApprovalDeadline=Datetime",
 ];
 
-/// A Temporal development server.
+/// Names a server for all stories, which then start none.
+const ADDRESS: &str = "COUNTERSIGN_TEST_TEMPORAL";
+
+/// A Temporal development server, or another one that runs already.
 pub struct Temporal {
     dir: TempDir,
-    port: u16,
+    address: String,
     metrics_port: u16,
     flavour: Flavour,
     server: Mutex<Option<Process>>,
@@ -55,13 +58,41 @@ enum Flavour {
     Stories(&'static [&'static str]),
     /// In memory, with the settings that it comes with.
     InMemory,
+    /// Whatever somebody else has started.
+    Elsewhere,
 }
 
 impl Temporal {
     /// The server that all stories of one test binary share, each with a task queue of its own.
     pub async fn shared() -> Arc<Temporal> {
         static SHARED: OnceCell<Arc<Temporal>> = OnceCell::const_new();
-        SHARED.get_or_init(Temporal::start).await.clone()
+        let shared = SHARED.get_or_init(async || match env::var(ADDRESS) {
+            Ok(address) => Temporal::elsewhere(address).await,
+            Err(_) => Temporal::start().await,
+        });
+        shared.await.clone()
+    }
+
+    /// A server that somebody else has started, which gets the search attributes.
+    async fn elsewhere(address: String) -> Arc<Temporal> {
+        let (dir, server) = (scratch("temporal-"), Mutex::default());
+        let flavour = Flavour::Elsewhere;
+        let temporal = Arc::new(Temporal { dir, address, metrics_port: 0, flavour, server });
+        temporal.until_it_serves().await;
+        let attributes = SEARCH_ATTRIBUTES
+            .map(|attribute| attribute.split_once('=').expect("a name and a type"));
+        for (name, kind) in attributes {
+            let create = ["operator", "search-attribute", "create", "--name", name, "--type", kind];
+            // It may be there, and does then no harm.
+            temporal.cli(create).await;
+        }
+        let query = attributes.map(|(name, _)| format!("{name} IS NULL")).join(" AND ");
+        let count = ["workflow", "count", "--query", &query];
+        eventually("the search attributes to be accepted", async || {
+            temporal.cli(count).await.status.success().then_some(())
+        })
+        .await;
+        temporal
     }
 
     /// A server for one story, which may then stop it.
@@ -80,9 +111,13 @@ impl Temporal {
     }
 
     async fn start_as(flavour: Flavour) -> Arc<Temporal> {
-        let (dir, port, metrics_port) = (scratch("temporal-"), free_port(), free_port());
-        let server = Mutex::default();
-        let temporal = Arc::new(Temporal { dir, port, metrics_port, flavour, server });
+        assert!(
+            env::var_os(ADDRESS).is_none(),
+            "this story starts a server of its own: leave it out in scripts/test-server"
+        );
+        let (dir, address) = (scratch("temporal-"), format!("127.0.0.1:{}", free_port()));
+        let (metrics_port, server) = (free_port(), Mutex::default());
+        let temporal = Arc::new(Temporal { dir, address, metrics_port, flavour, server });
         temporal.restart().await;
         temporal
     }
@@ -90,6 +125,10 @@ impl Temporal {
     /// Starts the server again, with the data it had, and waits until it serves.
     pub async fn restart(&self) {
         self.launch();
+        self.until_it_serves().await;
+    }
+
+    async fn until_it_serves(&self) {
         let what = format!("Temporal at {}", self.address());
         eventually(what, async || {
             let health = self.cli(["operator", "cluster", "health"]).await;
@@ -122,7 +161,7 @@ impl Temporal {
         }
         let mut command = Command::new(tool("temporal"));
         command.args(["server", "start-dev", "--headless", "--log-level", "warn"]);
-        command.args(["--ip", "127.0.0.1", "--port", &self.port.to_string()]);
+        command.args(["--ip", "127.0.0.1", "--port", &self.port().to_string()]);
         command.args(["--metrics-port", &self.metrics_port.to_string()]);
         if let Flavour::Stories(settings) = self.flavour {
             command.arg("--db-filename").arg(self.database());
@@ -139,14 +178,14 @@ impl Temporal {
         *server = Some(Process::start("temporal", self.dir.path(), &command));
     }
 
-    /// Its port on the loopback interface.
+    /// Its port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
     }
 
     /// Where clients find it.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.address.clone()
     }
 
     /// The directory of its log and its database.

@@ -13,7 +13,7 @@ import (
 // digest names what is decided; of an outcome, too.
 func digest(submission map[string]any) string {
 	decided := map[string]any{}
-	for _, name := range []string{"submissionId", "submissionType", "submitter", "document", "fields"} {
+	for _, name := range []string{"submissionId", "submissionType", "submitter", "document", "fields", "version"} {
 		if value, ok := submission[name]; ok {
 			decided[name] = value
 		}

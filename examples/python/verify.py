@@ -14,7 +14,7 @@ from typing import Any
 import jwt
 import rfc8785
 
-DECIDED = ("submissionId", "submissionType", "submitter", "document", "fields")
+DECIDED = ("submissionId", "submissionType", "submitter", "document", "fields", "version")
 
 
 def verify(outcome: dict[str, Any], keys: jwt.PyJWKSet) -> dict[str, Any]:

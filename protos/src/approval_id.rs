@@ -166,7 +166,18 @@ impl GenuineLink {
             &attempt.to_be_bytes(),
             run_id.as_bytes(),
         ];
-        let id = &self.key.mac("signal request", &parts)[..REQUEST_LEN];
+        self.request_id_from(self.key.mac("signal request", &parts))
+    }
+
+    pub(crate) fn request_id_from(&self, mac: [u8; 32]) -> String {
+        format!("countersign-{}", CROCKFORD.encode(&mac[..REQUEST_LEN]).to_ascii_lowercase())
+    }
+
+    /// The same for a delegation to this address.
+    pub fn delegation_request_id(&self, run_id: &str, to: &str, attempt: u32) -> String {
+        let parts =
+            [self.hash.0.as_bytes(), to.as_bytes(), &attempt.to_be_bytes(), run_id.as_bytes()];
+        let id = &self.key.mac("delegation request", &parts)[..REQUEST_LEN];
         format!("countersign-{}", CROCKFORD.encode(id).to_ascii_lowercase())
     }
 
@@ -201,13 +212,39 @@ pub struct LinkContext<'a> {
     pub on_behalf_of: &'a str,
     /// The reviewer whom an operator has replaced by this one; may be empty.
     pub instead_of: &'a str,
+    /// What its holder may do.
+    pub role: Role,
+}
+
+/// Whose link it is. No link is for two roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Decides.
+    Reviewer,
+    /// Revises and withdraws, and never decides.
+    Submitter,
 }
 
 impl<'a> LinkContext<'a> {
     /// The first link of the first seat in the first stage, for nobody else.
     pub fn new(chain: Chain<'a>, digest: &'a str, reviewer: &'a str) -> Self {
-        let (on_behalf_of, instead_of) = ("", "");
-        Self { chain, digest, stage: 0, round: 0, number: 0, reviewer, on_behalf_of, instead_of }
+        let (on_behalf_of, instead_of, role) = ("", "", Role::Reviewer);
+        Self {
+            chain,
+            digest,
+            stage: 0,
+            round: 0,
+            number: 0,
+            reviewer,
+            on_behalf_of,
+            instead_of,
+            role,
+        }
+    }
+
+    /// The submitter's link to the version of what has this digest.
+    pub fn submitter(chain: Chain<'a>, digest: &'a str, submitter: &'a str) -> Self {
+        Self { role: Role::Submitter, ..Self::new(chain, digest, submitter) }
     }
 }
 
@@ -225,7 +262,10 @@ impl LinkKey {
     /// The approval ID for this, always the same.
     pub fn link(&self, context: LinkContext<'_>) -> GenuineLink {
         let body = self.mac(
-            "body",
+            match context.role {
+                Role::Reviewer => "body",
+                Role::Submitter => "submitter's body",
+            },
             &[
                 context.chain.workflow_id.as_bytes(),
                 context.chain.first_run_id.as_bytes(),
@@ -287,6 +327,7 @@ mod tests {
             context("bob@example.com"),
             LinkContext { on_behalf_of: "bob@example.com", ..base },
             LinkContext { instead_of: "bob@example.com", ..base },
+            LinkContext { role: Role::Submitter, ..base },
         ];
         for other in others {
             assert!(!link.is_for(other), "{other:?}");
@@ -407,12 +448,15 @@ mod tests {
             ann.request_id("run", Approve, 1),
             ann.request_id("other", Approve, 0),
             link(&keys(KEY_A), "bob@example.com").request_id("run", Approve, 0),
+            ann.delegation_request_id("run", "cy@example.com", 0),
+            ann.delegation_request_id("run", "dee@example.com", 0),
+            ann.delegation_request_id("run", "cy@example.com", 1),
             // The same hash under another key.
             GenuineLink { key: keys(KEY_B).first().clone(), ..ann.clone() }
                 .request_id("run", Approve, 0),
         ];
         let all: BTreeSet<&String> = others.iter().chain([&same]).collect();
-        assert_eq!(all.len(), 6, "{all:?}");
+        assert_eq!(all.len(), 9, "{all:?}");
         assert!(!same.contains(ann.hash().as_str()), "{same}");
     }
 

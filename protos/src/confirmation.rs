@@ -5,18 +5,28 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use subtle::ConstantTimeEq;
 
-use crate::{GenuineLink, Verdict, comment_hash, text};
+use crate::{
+    GenuineLink, Verdict,
+    answers::{self, Answers},
+    comment_hash, text,
+};
 
 /// By whichever of two clocks is ahead.
 const VALID_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 impl GenuineLink {
     /// What confirms a decision by this link: `SECONDS.MAC`, with the time at which it was issued. Only the
-    /// comment's [kept form](text::comment) counts.
-    pub fn nonce(&self, verdict: Verdict, comment: &str, at: Timestamp) -> String {
+    /// comment's [kept form](text::comment) counts, and that of the [answers](crate::answers::check).
+    pub fn nonce(
+        &self,
+        verdict: Verdict,
+        comment: &str,
+        answers: &Answers,
+        at: Timestamp,
+    ) -> String {
         let seconds = at.as_second();
-        let mac = BASE64_URL_SAFE_NO_PAD.encode(self.confirmation(verdict, comment, seconds));
-        format!("{seconds}.{mac}")
+        let mac = self.confirmation(verdict, comment, answers, seconds);
+        format!("{seconds}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac))
     }
 
     /// Whether the nonce was issued for this very decision, an hour ago at most.
@@ -25,10 +35,11 @@ impl GenuineLink {
         nonce: &str,
         verdict: Verdict,
         comment: &str,
+        answers: &Answers,
         now: Timestamp,
     ) -> bool {
         let Some((seconds, mac)) = nonce.split_once('.') else { return false };
-        let made = |seconds| self.confirmation(verdict, comment, seconds);
+        let made = |seconds| self.confirmation(verdict, comment, answers, seconds);
         is_recent(seconds, mac, now, made)
     }
 
@@ -62,12 +73,20 @@ impl GenuineLink {
         self.key().mac("receipt", &parts)
     }
 
-    fn confirmation(&self, verdict: Verdict, comment: &str, seconds: i64) -> [u8; 32] {
+    fn confirmation(
+        &self,
+        verdict: Verdict,
+        comment: &str,
+        answers: &Answers,
+        seconds: i64,
+    ) -> [u8; 32] {
         let (comment, seconds) = (comment_hash(&text::comment(comment)), seconds.to_be_bytes());
+        let answers = answers::hash(answers);
         let parts = [
             self.hash().as_str().as_bytes(),
             verdict.terms().name.as_bytes(),
             comment.as_bytes(),
+            answers.as_bytes(),
             &seconds,
         ];
         self.key().mac("confirmation", &parts)
@@ -90,7 +109,12 @@ impl Pressed {
 }
 
 /// Whether a MAC was made at that time, which is recent.
-fn is_recent(seconds: &str, mac: &str, now: Timestamp, made: impl FnOnce(i64) -> [u8; 32]) -> bool {
+pub(crate) fn is_recent(
+    seconds: &str,
+    mac: &str,
+    now: Timestamp,
+    made: impl FnOnce(i64) -> [u8; 32],
+) -> bool {
     let Ok(seconds) = seconds.parse::<i64>() else { return false };
     let Ok(mac) = BASE64_URL_SAFE_NO_PAD.decode(mac) else { return false };
     let is_valid =
@@ -106,6 +130,10 @@ mod tests {
         keys::tests::{KEY_A, KEY_B, keys},
     };
 
+    fn none() -> Answers {
+        Answers::new()
+    }
+
     fn link(key: &str, reviewer: &str) -> GenuineLink {
         let chain = Chain { workflow_id: "laptops", first_run_id: "run" };
         keys(key).first().link(LinkContext::new(chain, "v1:0", reviewer))
@@ -117,26 +145,36 @@ mod tests {
         let ann = link(KEY_A, "ann@example.com");
         let at = Timestamp::from_second(1_795_509_000).expect("in range");
         let after = |seconds| at + SignedDuration::from_secs(seconds);
-        let nonce = ann.nonce(Approve, "fine", at);
+        let nonce = ann.nonce(Approve, "fine", &none(), at);
         for seconds in [0, 1, 3_600, -60] {
-            assert!(ann.is_confirmed(&nonce, Approve, "fine", after(seconds)), "{seconds} s later");
+            assert!(
+                ann.is_confirmed(&nonce, Approve, "fine", &none(), after(seconds)),
+                "{seconds} s later"
+            );
         }
-        assert!(!ann.is_confirmed(&nonce, Approve, "fine", after(3_601)));
-        assert!(!ann.is_confirmed(&nonce, Reject, "fine", at), "another verdict");
-        assert!(!ann.is_confirmed(&nonce, Approve, "Fine", at), "another comment");
-        assert!(!link(KEY_A, "bob@example.com").is_confirmed(&nonce, Approve, "fine", at));
-        assert!(!link(KEY_B, "ann@example.com").is_confirmed(&nonce, Approve, "fine", at));
+        assert!(!ann.is_confirmed(&nonce, Approve, "fine", &none(), after(3_601)));
+        assert!(!ann.is_confirmed(&nonce, Reject, "fine", &none(), at), "another verdict");
+        assert!(!ann.is_confirmed(&nonce, Approve, "Fine", &none(), at), "another comment");
+        let answers = |value: &str| Answers::from([("budget".to_owned(), value.to_owned())]);
+        assert!(!ann.is_confirmed(&nonce, Approve, "fine", &answers("7"), at), "an answer");
+        let answered = ann.nonce(Approve, "fine", &answers("7"), at);
+        assert!(ann.is_confirmed(&answered, Approve, "fine", &answers("7"), at));
+        for others in [answers("8"), none()] {
+            assert!(!ann.is_confirmed(&answered, Approve, "fine", &others, at), "{others:?}");
+        }
+        assert!(!link(KEY_A, "bob@example.com").is_confirmed(&nonce, Approve, "fine", &none(), at));
+        assert!(!link(KEY_B, "ann@example.com").is_confirmed(&nonce, Approve, "fine", &none(), at));
         let (seconds, mac) = nonce.split_once('.').expect("two parts");
         let later = format!("{}.{mac}", seconds.parse::<i64>().expect("seconds") + 1);
         for forged in ["", ".", "x", seconds, mac, &later, &format!("{seconds}.")] {
-            assert!(!ann.is_confirmed(forged, Approve, "fine", at), "{forged}");
+            assert!(!ann.is_confirmed(forged, Approve, "fine", &none(), at), "{forged}");
         }
         // The last of 43 characters has two bits that mean nothing, and have to be 0.
         for position in 0..nonce.len() {
             let mut changed = nonce.clone().into_bytes();
             changed[position] = if changed[position] == b'7' { b'8' } else { b'7' };
             let changed = String::from_utf8(changed).expect("ASCII");
-            assert!(!ann.is_confirmed(&changed, Approve, "fine", at), "byte {position}");
+            assert!(!ann.is_confirmed(&changed, Approve, "fine", &none(), at), "byte {position}");
         }
     }
 
@@ -145,8 +183,8 @@ mod tests {
     fn a_comment_is_the_same_however_a_form_carries_it() {
         let ann = link(KEY_A, "ann@example.com");
         let at = Timestamp::from_second(1_795_509_000).expect("in range");
-        let nonce = ann.nonce(Verdict::Approve, "\u{200B} one\r\ntwo\n", at);
-        assert!(ann.is_confirmed(&nonce, Verdict::Approve, "one\ntwo", at));
+        let nonce = ann.nonce(Verdict::Approve, "\u{200B} one\r\ntwo\n", &none(), at);
+        assert!(ann.is_confirmed(&nonce, Verdict::Approve, "one\ntwo", &none(), at));
     }
 
     #[test]
@@ -166,7 +204,7 @@ mod tests {
         }
         let receipt = ann.receipt(Pressed { verdict: Approve, counted: false }, at);
         let mac = receipt.rsplit('.').next().expect("a MAC");
-        let nonce = ann.nonce(Approve, "", at);
+        let nonce = ann.nonce(Approve, "", &none(), at);
         for forged in [
             "",
             "approve",

@@ -5,16 +5,23 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::{seal::Chain, v1::Action};
+use crate::{
+    seal::Chain,
+    v1::{Action, Submission},
+};
 
 const VERSION: &str = "v1";
 
 /// The first bytes of what is hashed: nothing else can have the same digest.
 const SUBMISSION: &str = "countersign submission v1\n";
 const EXECUTION: &str = "countersign execution v1\n";
+const REVISION: &str = "countersign revision v1\n";
 
-/// What a digest covers: what reviewers are shown, and neither routing nor times.
-const FIELDS: [&str; 5] = ["submissionId", "submissionType", "submitter", "document", "fields"];
+/// What a digest covers: what reviewers are shown, and neither routing nor times. An outcome has its version
+/// beside the rest.
+const FIELDS: [&str; 6] =
+    ["submissionId", "submissionType", "submitter", "document", "fields", VERSION_OF_SUBMISSION];
+const VERSION_OF_SUBMISSION: &str = "version";
 
 /// The digest of a submission, as validated and as JSON: `v1:` and the SHA-256, in hexadecimal, of a line
 /// that names the purpose and of the canonical JSON (RFC 8785) of its decided fields.
@@ -24,6 +31,22 @@ pub fn digest(submission: &Value) -> String {
     let field = |name: &str| Some((name.to_owned(), submission.get(name)?.clone()));
     let decided: Map<String, Value> = FIELDS.into_iter().filter_map(field).collect();
     format!("{VERSION}:{}", hash(SUBMISSION, &decided))
+}
+
+/// The [digest] of a submission that was revised so many times: where that comes back to what it was, it is another
+/// one all the same.
+pub fn digest_of_version(submission: &Value, version: u32) -> String {
+    let mut submission = submission.clone();
+    if let (Some(fields), 1..) = (submission.as_object_mut(), version) {
+        fields.insert(VERSION_OF_SUBMISSION.to_owned(), version.into());
+    }
+    digest(&submission)
+}
+
+/// What a [revision's proof](crate::Statement::Revise) covers: all of the submission as it is sent, routing and times
+/// included. It is validated later.
+pub fn revision_digest(submission: &Submission) -> String {
+    hash(REVISION, submission)
 }
 
 /// The digest of an action: the SHA-256, in hexadecimal, of the canonical JSON (RFC 8785) of its `name` and,

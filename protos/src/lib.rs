@@ -3,8 +3,11 @@
 //!
 //! Pure: no I/O, no clock, no randomness, no Temporal crate.
 
+mod act;
 mod approval_id;
 mod confirmation;
+mod decimal;
+mod differences;
 mod digest;
 mod json;
 mod jws;
@@ -17,15 +20,21 @@ mod schemas;
 mod seal;
 mod verdict;
 
+pub mod answers;
 pub mod names;
 pub mod payload;
 pub mod settings;
 pub mod submission;
 pub mod text;
 
-pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash};
+pub use act::Act;
+pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash, Role};
 pub use confirmation::Pressed;
-pub use digest::{action_digest, digest, execution_key, is_newer};
+pub use decimal::Written;
+pub use differences::{Difference, differences};
+pub use digest::{
+    action_digest, digest, digest_of_version, execution_key, is_newer, revision_digest,
+};
 pub use json::{Json, MAX_DEPTH, MAX_NUMBER};
 pub use jws::{Claims, InvalidJws, Jwks};
 pub use keys::{
@@ -33,10 +42,10 @@ pub use keys::{
     of_examples,
 };
 pub use organization::{NotAnOrganization, Organization};
-pub use proof::comment_hash;
+pub use proof::{Statement, comment_hash};
 pub use public_url::{InvalidPublicUrl, PublicUrl, is_loopback};
 pub use seal::{Chain, NotSealed, Sealing};
-pub use verdict::{Terms, Verdict};
+pub use verdict::{MAX_REVISIONS, Terms, Verdict};
 
 /// The messages of `proto/`, with protobuf's JSON mapping.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

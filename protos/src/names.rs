@@ -10,20 +10,30 @@ pub const DEFAULT_TASK_QUEUE: &str = "approvals";
 pub const SIGNAL_APPROVE: &str = "approve";
 /// Signal of a reviewer: a [`Decision`](crate::v1::Decision) to reject.
 pub const SIGNAL_REJECT: &str = "reject";
-/// Signal of an operator, to ask somebody else: a [`Reassignment`](crate::v1::Reassignment).
+/// Signal of a reviewer: a [`Decision`](crate::v1::Decision) to send it back to the submitter.
+pub const SIGNAL_REQUEST_CHANGES: &str = "request_changes";
+/// Signal of an operator or the submitter, to replace what is to be decided: a
+/// [`Revision`](crate::v1::Revision).
+pub const SIGNAL_REVISE: &str = "revise";
+/// Signal of an operator, or of the reviewer, to ask somebody else: a
+/// [`Reassignment`](crate::v1::Reassignment).
 pub const SIGNAL_REASSIGN: &str = "reassign";
 /// Signal of an operator, to remind reviewers now: a [`Reminder`](crate::v1::Reminder), or nothing.
 pub const SIGNAL_REMIND: &str = "remind";
 /// Signal of an operator, to mail reviewers new links in place of theirs: a
 /// [`Reissue`](crate::v1::Reissue), or nothing.
 pub const SIGNAL_REISSUE: &str = "reissue";
-/// Signal of an operator, to withdraw the approval: a [`Withdrawal`](crate::v1::Withdrawal), or
+/// Signal of an operator or the submitter, to withdraw the approval: a [`Withdrawal`](crate::v1::Withdrawal), or
 /// nothing.
 pub const SIGNAL_WITHDRAW: &str = "withdraw";
+/// What a reviewer does by [`SIGNAL_REASSIGN`], as what is possible is called in a state.
+pub const ACTION_DELEGATE: &str = "delegate";
 /// Every signal that an approval takes.
-pub const SIGNALS: [&str; 6] = [
+pub const SIGNALS: [&str; 8] = [
     SIGNAL_APPROVE,
     SIGNAL_REJECT,
+    SIGNAL_REQUEST_CHANGES,
+    SIGNAL_REVISE,
     SIGNAL_REASSIGN,
     SIGNAL_REMIND,
     SIGNAL_REISSUE,

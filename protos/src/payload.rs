@@ -160,6 +160,13 @@ where
 /// unset fields. Messages from outside are flat, so only the outermost fields are looked at.
 fn from_json<M: DeserializeOwned>(data: &[u8]) -> serde_json::Result<M> {
     let Fields(fields) = serde_json::from_slice(data)?;
+    from_fields(fields)
+}
+
+/// As a message's JSON has them. What is null is absent.
+pub(crate) fn from_fields<M: DeserializeOwned>(
+    fields: Vec<(String, &RawValue)>,
+) -> serde_json::Result<M> {
     let present = fields.into_iter().filter(|(_, json)| json.get() != "null");
     M::deserialize(MapDeserializer::new(present))
 }

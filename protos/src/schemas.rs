@@ -9,7 +9,7 @@ use prost_types::{
 use serde_json::{Map, Value, json};
 
 /// What a submission needs, by the names of its messages. The worker's tests compare it with what it accepts.
-const REQUIRED: [(&str, &[&str]); 8] = [
+const REQUIRED: [(&str, &[&str]); 9] = [
     ("Submission", &["submissionId", "submitter", "document"]),
     ("Submitter", &["name", "email"]),
     ("Document", &["title"]),
@@ -18,11 +18,12 @@ const REQUIRED: [(&str, &[&str]); 8] = [
     ("Item", &["amount"]),
     ("Policy", &["stages"]),
     ("Stage", &["reviewers"]),
+    ("Field", &["name", "label"]),
 ];
 /// Fields of a submission that come together or not at all.
 const TOGETHER: (&str, [&str; 2]) = ("Document", ["amount", "currency"]);
 /// Messages of a submission in which unknown fields are refused.
-const CLOSED: [&str; 4] = ["Submission", "Action", "Policy", "Stage"];
+const CLOSED: [&str; 5] = ["Submission", "Action", "Policy", "Stage", "Field"];
 /// Fields of a submission that may be JSON numbers.
 const NUMBERS: [(&str, &str); 3] =
     [("Document", "amount"), ("Item", "amount"), ("Stage", "quorum")];

@@ -253,12 +253,17 @@ impl WrongSettings {
 
     /// Whether links, mails and outcomes may travel to other machines without TLS.
     pub fn allow_insecure(&mut self, value: &Option<String>) -> bool {
-        let allowed = self.optional(ALLOW_INSECURE, value, |text| match text {
+        self.flag(ALLOW_INSECURE, value)
+    }
+
+    /// Whether a setting is `true`. It is `false` where it is absent.
+    pub fn flag(&mut self, name: &'static str, value: &Option<String>) -> bool {
+        let read = self.optional(name, value, |text| match text {
             "true" => Ok(true),
             "false" => Ok(false),
             _ => Err("must be true or false"),
         });
-        allowed.unwrap_or_default()
+        read.unwrap_or_default()
     }
 
     /// The base of every link, by which none travels in the clear unless that is allowed.

@@ -9,10 +9,13 @@ use jiff::{Timestamp, civil::DateTime};
 use serde_json::value::RawValue;
 
 use crate::{
-    Json, json,
+    Json, decimal, json,
     payload::{self, Encoding, Fields, Payload, PayloadError},
     text,
-    v1::{Action, Detail, Document, Item, Policy, Problem, Stage, Submission, Submitter},
+    v1::{
+        Action, Detail, Document, Field, Item, Policy, Problem, Proof, Revision, Stage, Submission,
+        Submitter,
+    },
 };
 
 /// The largest submission, in bytes: one mail's worth, and far below Temporal's 2 MiB for a payload,
@@ -37,6 +40,52 @@ pub fn recorded(payloads: &[Payload]) -> Submission {
     payload::single(payloads).and_then(read_payload).unwrap_or_default().0
 }
 
+/// Reads the input of the signal `revise`: a [`Revision`], or a submission alone. Paths of problems with the
+/// submission are those of a submission alone.
+pub fn read_revision(payloads: &[Payload]) -> (Revision, Vec<Problem>) {
+    match small(payloads).and_then(read_revision_payload) {
+        Ok(read) => read,
+        Err(unreadable) => (Revision::default(), vec![problem("$", unreadable.to_string())]),
+    }
+}
+
+/// In binary, a submission alone has to be named as one.
+fn read_revision_payload(payload: &Payload) -> Result<(Revision, Vec<Problem>), PayloadError> {
+    let alone = |(submission, problems)| {
+        (Revision { submission: Some(submission), ..Revision::default() }, problems)
+    };
+    if Encoding::of(&payload.metadata)? == Encoding::BinaryProtobuf {
+        let mut revision: Revision = match payload::decode_binary(payload) {
+            Err(PayloadError::MessageType(..)) => return read_payload(payload).map(alone),
+            read => read?,
+        };
+        revision.submission = revision.submission.map(without_unset_times);
+        let problems = revision.submission.as_ref().map(problems_of_arguments);
+        return Ok((revision, problems.unwrap_or_default()));
+    }
+    let problems = RefCell::default();
+    let root = root(payload, &problems)?.object();
+    let revision = root.map(|object| match object.fields.contains_key("submission") {
+        true => revision(object),
+        false => Revision { submission: Some(submission(object)), ..Revision::default() },
+    });
+    let mut revision = revision.unwrap_or_default();
+    revision.submission = revision.submission.map(without_unset_times);
+    Ok((revision, problems.into_inner()))
+}
+
+fn revision(object: Object<'_>) -> Revision {
+    object.only(&["submission", "link", "proof"], &[]);
+    let inner = object.object("submission");
+    Revision {
+        submission: inner.map(|inner| submission(Object { path: object.path.clone(), ..inner })),
+        link: object.string("link"),
+        proof: object
+            .object("proof")
+            .map(|proof| Proof { signature: proof.string("signature"), at: proof.time("at") }),
+    }
+}
+
 fn small(payloads: &[Payload]) -> Result<&Payload, PayloadError> {
     let payload = payload::single(payloads)?;
     match payload.data.len() {
@@ -51,17 +100,27 @@ fn small(payloads: &[Payload]) -> Result<&Payload, PayloadError> {
 fn read_payload(payload: &Payload) -> Result<(Submission, Vec<Problem>), PayloadError> {
     if Encoding::of(&payload.metadata)? == Encoding::BinaryProtobuf {
         let submission: Submission = payload::decode_binary(payload)?;
-        let action = submission.document.as_ref().and_then(|document| document.action.as_ref());
-        let arguments = action.and_then(|action| action.arguments.as_ref());
-        let problems = arguments.map(|it| it.problems(ARGUMENTS)).unwrap_or_default();
+        let problems = problems_of_arguments(&submission);
         return Ok((without_unset_times(submission), problems));
     }
+    let problems = RefCell::default();
+    let submission = root(payload, &problems)?.object().map(submission).unwrap_or_default();
+    Ok((without_unset_times(submission), problems.into_inner()))
+}
+
+fn root<'a>(
+    payload: &'a Payload,
+    problems: &'a RefCell<Vec<Problem>>,
+) -> Result<Value<'a>, PayloadError> {
     let json = serde_json::from_slice::<&RawValue>(&payload.data)
         .map_err(|error| PayloadError::Data(format!("not JSON: {error}")))?;
-    let problems = RefCell::default();
-    let root = Value { path: "$".to_owned(), json, problems: &problems };
-    let submission = root.object().map(submission).unwrap_or_default();
-    Ok((without_unset_times(submission), problems.into_inner()))
+    Ok(Value { path: "$".to_owned(), json, problems })
+}
+
+fn problems_of_arguments(submission: &Submission) -> Vec<Problem> {
+    let action = submission.document.as_ref().and_then(|document| document.action.as_ref());
+    let arguments = action.and_then(|action| action.arguments.as_ref());
+    arguments.map(|it| it.problems(ARGUMENTS)).unwrap_or_default()
 }
 
 /// Removes unset times: languages whose times cannot be absent, such as Go, send the first moment of
@@ -96,8 +155,15 @@ pub fn problem(path: impl Into<String>, message: impl Into<String>) -> Problem {
     Problem { path: path.into(), message: message.into() }
 }
 
-const SUBMISSION: [&str; 6] =
-    ["submissionId", "submissionType", "submitter", "document", "submittedAt", "approval"];
+const SUBMISSION: [&str; 7] = [
+    "submissionId",
+    "submissionType",
+    "submitter",
+    "document",
+    "submittedAt",
+    "approval",
+    "fields",
+];
 /// What the objects of a submission have, where it is often given beside them.
 const INSIDE: [(&str, &[&str]); 3] = [
     ("submitter", &["name", "email", "department", "employeeId"]),
@@ -154,6 +220,20 @@ fn submission(object: Object<'_>) -> Submission {
             approval.only(&["stages"], &[]);
             Policy { stages: approval.objects("stages", stage) }
         }),
+        fields: object.objects("fields", field),
+    }
+}
+
+fn field(object: Object<'_>) -> Field {
+    // Ignoring `required` would let somebody decide without an answer that is needed.
+    object.only(&["name", "label", "type", "choices", "requiredFor", "fromRule"], &[]);
+    Field {
+        name: object.string("name"),
+        label: object.string("label"),
+        r#type: object.string("type"),
+        choices: object.strings("choices"),
+        required_for: object.strings("requiredFor"),
+        from_rule: object.boolean("fromRule"),
     }
 }
 
@@ -235,14 +315,18 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// As [`number`](Self::number), for an amount. Three digits after the point of a string may be
-    /// thousands; in a number they are decimals (RFC 8259, 6), and get a fourth one to show that.
+    /// As [`number`](Self::number), for an amount.
     fn amount(&self) -> Option<String> {
         let number = self.number()?;
-        let decimals = number.split_once('.').map_or("", |(_, decimals)| decimals);
         let is_string = self.json.get().starts_with('"');
-        let is_plain = decimals.len() == 3 && decimals.bytes().all(|byte| byte.is_ascii_digit());
-        Some(if is_plain && !is_string { number + "0" } else { number })
+        Some(if is_string { number } else { decimal::of_json(&number) })
+    }
+
+    fn boolean(&self) -> Option<bool> {
+        match serde_json::from_str(self.json.get()) {
+            Ok(value) => Some(value),
+            Err(error) => self.expected("true or false", Some(error)),
+        }
     }
 
     fn object(self) -> Option<Object<'a>> {
@@ -308,6 +392,10 @@ impl<'a> Object<'a> {
 
     fn amount(&self, name: &str) -> String {
         self.value(name).and_then(|value| value.amount()).unwrap_or_default()
+    }
+
+    fn boolean(&self, name: &str) -> bool {
+        self.value(name).and_then(|value| value.boolean()).unwrap_or_default()
     }
 
     fn object(&self, name: &str) -> Option<Object<'a>> {

@@ -10,7 +10,11 @@ use crate::{names, v1};
 pub enum Verdict {
     Approve,
     Reject,
+    RequestChanges,
 }
+
+/// How often a submission can be revised.
+pub const MAX_REVISIONS: u32 = 5;
 
 /// A verdict's row of the table.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +32,7 @@ pub struct Terms {
 
 impl Verdict {
     /// In the order of the buttons.
-    pub const ALL: [Verdict; 2] = [Verdict::Approve, Verdict::Reject];
+    pub const ALL: [Verdict; 3] = [Verdict::Approve, Verdict::Reject, Verdict::RequestChanges];
 
     /// What it is called where.
     pub const fn terms(self) -> Terms {
@@ -38,6 +42,11 @@ impl Verdict {
             }
             Verdict::Reject => {
                 (names::SIGNAL_REJECT, "Reject", "rejected", "no", v1::Verdict::Reject)
+            }
+            Verdict::RequestChanges => {
+                let wire = v1::Verdict::RequestChanges;
+                let name = names::SIGNAL_REQUEST_CHANGES;
+                (name, "Request changes", "requested changes", "back", wire)
             }
         };
         Terms { name, button, past, tone, wire }
@@ -56,6 +65,7 @@ impl v1::Verdict {
             v1::Verdict::Unspecified => None,
             v1::Verdict::Approve => Some(Verdict::Approve),
             v1::Verdict::Reject => Some(Verdict::Reject),
+            v1::Verdict::RequestChanges => Some(Verdict::RequestChanges),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use countersign_connection::encodes;
 use countersign_protos::{
-    Chain, GenuineLink, Jwks, LinkHash, Verdict, digest, names,
+    Chain, GenuineLink, Jwks, LinkHash, Statement, Verdict,
+    answers::{self, Answers},
+    comment_hash, digest_of_version, names,
     payload::{self, Encoding, Payload, PayloadError},
     text,
     v1::{ApprovalState, Decision, Status},
@@ -34,7 +36,7 @@ use temporalio_common::{
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    answer::{Ending, Reading, pending},
+    answer::{self, Ending, Reading, pending},
     genuine, history,
     index::{Handle, Index, Run, handle},
     lookup::{
@@ -42,6 +44,7 @@ use crate::{
     },
     signalled::signalled,
     temporal::{Failure, Temporal, call, call_with_effect, from_temporal, to_temporal},
+    versions,
 };
 
 const QUERY: Duration = Duration::from_secs(2);
@@ -79,6 +82,25 @@ enum RunReading {
     /// The run's state has moved to the next run.
     Continued,
     NotIssued,
+}
+
+/// What is sent to a workflow.
+pub(crate) struct Signal {
+    pub(crate) name: &'static str,
+    pub(crate) payload: Payload,
+    /// Of two with the same, Temporal records one.
+    pub(crate) request_id: String,
+}
+
+/// A decision as a form carries it.
+#[derive(Clone, Copy)]
+pub(crate) struct Press<'a> {
+    pub(crate) verdict: Verdict,
+    pub(crate) comment: &'a str,
+    /// By the names of fields.
+    pub(crate) answers: &'a Answers,
+    /// What confirms it; empty the first time.
+    pub(crate) nonce: &'a str,
 }
 
 /// Why a decision was not acknowledged.
@@ -140,7 +162,14 @@ impl Approvals {
         let over = match &found {
             Ok((_, Reading::Current(state))) => !pending(state.status()),
             Ok((_, Reading::Closed(_) | Reading::Ended(..))) | Err(LookupError::Gone) => true,
-            Ok((_, Reading::NoWorker(_) | Reading::Replaced(_) | Reading::Unsealed(_)))
+            Ok((
+                _,
+                Reading::NoWorker(_)
+                | Reading::Replaced(_)
+                | Reading::Unsealed(_)
+                | Reading::Revised(..)
+                | Reading::Outdated(_),
+            ))
             | Err(LookupError::Unavailable | LookupError::Newer) => false,
         };
         if !over || self.rechecked.get(link.hash()).await.is_some() {
@@ -304,11 +333,27 @@ impl Approvals {
     ) -> Result<RunReading, Failure> {
         let first_run_id = self.first_run_id(run).await?;
         let chain = Chain { workflow_id: &run.workflow_id, first_run_id: &first_run_id };
-        if !genuine::fits(link, chain, reading.state()) {
+        let state = reading.state();
+        let fits = genuine::fits(link, chain, state);
+        let is_own = answer::is_submitters(state, link.hash());
+        if !fits && state.version == 0 && !is_own {
             return Ok(RunReading::NotIssued);
         }
         let handle = run.handle(&self.temporal.client()?);
         let reading = confirmed(&handle, link, chain, &self.jwks, reading).await?;
+        // What the submitter signs is as the plan has it, with all that no digest covers.
+        let reading = match reading {
+            reading if !fits || is_own => match versions::trace(&handle, link).await? {
+                Some(traced) => versions::placed(traced, link, reading),
+                None => return Ok(RunReading::NotIssued),
+            },
+            Reading::Current(state) if state.version > 0 && pending(state.status()) => {
+                let issued = issued(&handle, link).await.ok().flatten();
+                let planned = issued.map(|issued| issued.planned).unwrap_or_default();
+                Reading::Current(versions::sealed(state, &planned))
+            }
+            reading => reading,
+        };
         Ok(RunReading::Approval(Box::new(reading)))
     }
 
@@ -348,26 +393,47 @@ impl Approvals {
         link: &GenuineLink,
         run: &Run,
         reviewer: Option<&str>,
-        (verdict, comment): (Verdict, &str),
+        Press { verdict, comment, answers, .. }: Press<'_>,
         attempt: u32,
     ) -> Result<(), SignalError> {
         let comment = text::comment(comment);
+        let said = Statement::Vote {
+            verdict,
+            comment: &comment_hash(&comment),
+            answers: &answers::hash(answers),
+        };
         let decision = Decision {
             link: link.hash().as_str().to_owned(),
-            proof: Some(link.sign(verdict, &comment, Timestamp::now())),
+            proof: Some(link.prove(said, Timestamp::now())),
             comment,
+            answers: answers.clone(),
             ..Decision::default()
         };
-        let payload = to_temporal(payload::encode(&decision, Encoding::JsonPlain));
-        let signal = verdict.terms().name;
-        let request_id = link.request_id(&run.run_id, verdict, attempt);
+        let signal = Signal {
+            name: verdict.terms().name,
+            payload: payload::encode(&decision, Encoding::JsonPlain),
+            request_id: link.request_id(&run.run_id, verdict, attempt),
+        };
+        self.signal(link, run, reviewer, signal).await
+    }
+
+    /// Sends what somebody does by their link. Its event names them where they are known.
+    pub(crate) async fn signal(
+        &self,
+        link: &GenuineLink,
+        run: &Run,
+        who: Option<&str>,
+        signal: Signal,
+    ) -> Result<(), SignalError> {
+        let Signal { name, payload, request_id } = signal;
+        let payload = to_temporal(payload);
         let send = async {
             traces::note("temporalWorkflowID", run.workflow_id.to_string());
             let mut client = self.temporal.client()?;
             // Nobody encrypts an identity.
-            if let Some(reviewer) = reviewer.filter(|_| !encodes(client.options())) {
+            if let Some(who) = who.filter(|_| !encodes(client.options())) {
                 let identity = client.connection_mut().identity_mut();
-                *identity = text::identity(&format!("{reviewer} ({identity})"));
+                *identity = text::identity(&format!("{who} ({identity})"));
             }
             let handle = run.handle(&client);
             call_with_effect(SIGNAL, |rpc| {
@@ -378,14 +444,14 @@ impl Approvals {
                     .build();
                 let input = RawValue::new(vec![payload.clone()]);
                 let handle = &handle;
-                async move { handle.signal(UntypedSignal::new(signal), input, options).await }
+                async move { handle.signal(UntypedSignal::new(name), input, options).await }
             })
             .await
         };
-        let sent = traces::in_span(format!("SignalWorkflow:{signal}"), SpanKind::Client, send);
+        let sent = traces::in_span(format!("SignalWorkflow:{name}"), SpanKind::Client, send);
         sent.await.map_err(|failure| {
             let link = link.hash().short();
-            tracing::warn!(link, signal, error = %failure, "signal failed");
+            tracing::warn!(link, signal = name, error = %failure, "signal failed");
             match failure {
                 Failure::NotFound(_) => SignalError::Closed,
                 Failure::Refused(_) | Failure::Newer(_) => SignalError::Unavailable,
@@ -473,7 +539,7 @@ fn read_status(payloads: Vec<Payload>) -> Result<ApprovalState, PayloadError> {
     let state: ApprovalState = payload::decode(&payloads)?;
     let json = payloads.first().map(|payload| serde_json::from_slice::<Value>(&payload.data));
     let json = json.and_then(Result::ok).unwrap_or_default();
-    Ok(ApprovalState { digest: digest(&json["submission"]), ..state })
+    Ok(ApprovalState { digest: digest_of_version(&json["submission"], state.version), ..state })
 }
 
 fn ending(status: WorkflowExecutionStatus) -> Option<Ending> {
@@ -502,7 +568,14 @@ async fn read_history(
     jwks: &Jwks,
 ) -> Result<RunReading, Failure> {
     let description = describe(handle).await?;
-    let Some(issued) = issued(handle, link).await? else { return Ok(RunReading::NotIssued) };
+    let issued = match issued(handle, link).await? {
+        Some(issued) => issued,
+        // In a run before, for an earlier version.
+        None => match versions::trace(handle, link).await? {
+            Some(traced) => traced.issued,
+            None => return Ok(RunReading::NotIssued),
+        },
+    };
     // For an open workflow, Temporal takes seconds to answer that there is no closing event.
     let closing = match description.close_time() {
         Some(_) => closing_event(handle).await?,
@@ -516,13 +589,22 @@ async fn read_history(
     let (submission, time_zone) = (issued.submission.clone(), issued.planned.time_zone.clone());
     let reading = match history::read(submission, time_zone, closing, status) {
         Some(Reading::Closed(state)) => {
-            let state = ApprovalState { digest: issued.digest.clone(), ..state };
+            let state = match state.version > issued.version {
+                true => versions::decided(state, versions::trace(handle, link).await?),
+                false => history::of_version(state, &issued, link),
+            };
             Some(confirmed(handle, link, chain, jwks, Reading::Closed(state)).await?)
         }
         Some(Reading::NoWorker(state)) => {
             // A press needs no document, so it need not wait until a long history can be read.
             let events = timeout(HISTORY, events(handle)).await.ok().and_then(Result::ok);
-            Some(history::unattended(state, &issued, link, events.as_deref()))
+            let latest = events.as_deref().and_then(|it| versions::read(workflow_id, link, it).1);
+            Some(match latest {
+                Some(latest) if issued.is_submitters || latest.version() > issued.version => {
+                    versions::unattended(state, (issued, latest), link)
+                }
+                _ => history::unattended(state, &issued, link, events.as_deref()),
+            })
         }
         reading => reading,
     };

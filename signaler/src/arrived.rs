@@ -113,7 +113,12 @@ pub(crate) fn mended(path: &str, root: &str) -> Option<String> {
 fn choice_of(query: &str) -> Option<Verdict> {
     let mut values = form_urlencoded::parse(query.as_bytes());
     let choice = values.find_map(|(name, value)| (name == "choice").then_some(value));
-    Verdict::from_name(&choice?)
+    chosen(&choice?)
+}
+
+/// The button of a mail that a link names: mails have the two that need no words.
+pub(crate) fn chosen(name: &str) -> Option<Verdict> {
+    Verdict::from_name(name).filter(|verdict| *verdict != Verdict::RequestChanges)
 }
 
 fn decoded(text: &str) -> String {

@@ -8,10 +8,10 @@ use tokio::time::sleep;
 
 use crate::{
     answer::{
-        Answer, Reading, after_sending, needs_comment, needs_confirmation, reviewer_by_link,
-        settled,
+        Answer, Reading, after_sending, answered, is_submitters, is_unchangeable, needs_comment,
+        needs_confirmation, reviewer_by_link, settled,
     },
-    approvals::{Approvals, SignalError},
+    approvals::{Approvals, Press, SignalError},
     index::Run,
     lookup::LookupError,
     problem::Problem,
@@ -20,49 +20,47 @@ use crate::{
 
 /// How long a query waits after a signal, for a worker to have begun the workflow task. A query that comes
 /// with the task is answered before the outcome is sealed, and costs another task.
-const SETTLE: Duration = Duration::from_millis(5);
+pub(crate) const SETTLE: Duration = Duration::from_millis(5);
 /// A decision that finds its run closed goes to the next run, once.
-const RUNS: usize = 2;
+pub(crate) const RUNS: usize = 2;
 /// A decision that was acknowledged but is missing is sent again, once.
-const ATTEMPTS: usize = 2;
-
-/// A decision as a form carries it.
-#[derive(Clone, Copy)]
-pub(crate) struct Press<'a> {
-    pub(crate) verdict: Verdict,
-    pub(crate) comment: &'a str,
-    /// What confirms it; empty the first time.
-    pub(crate) nonce: &'a str,
-}
+pub(crate) const ATTEMPTS: usize = 2;
 
 impl Approvals {
-    /// Sends a decision unless it is settled already, lacks a comment or has to be confirmed, and answers with its
-    /// effect.
+    /// Sends a decision unless it is settled already, lacks a comment or an answer, or has to be confirmed, and
+    /// answers with its effect.
     pub(crate) async fn decide(
         &self,
         link: &GenuineLink,
         hint: Option<&str>,
         press: Press<'_>,
     ) -> Result<(Answer, Reading), Problem> {
-        let Press { verdict, comment, nonce } = press;
+        let Press { verdict, comment, nonce, .. } = press;
         for _ in 0..RUNS {
-            let (run, before) = self.find(link, hint).await.map_err(|error| match error {
-                LookupError::Gone => Problem::Gone,
-                LookupError::Newer => Problem::Newer,
-                LookupError::Unavailable => Problem::NothingRecorded,
-            })?;
+            let (run, before) = self.find(link, hint).await.map_err(not_found)?;
             if let Some(answer) = settled(&before, link.hash(), verdict) {
                 return Ok((answer, before));
+            }
+            if is_submitters(before.state(), link.hash()) {
+                return Err(Problem::SubmitterDecides);
+            }
+            if is_unchangeable(&before, link.hash(), verdict) {
+                return Ok((Answer::Unchangeable, before));
             }
             if needs_comment(&before, link.hash(), verdict, comment) {
                 return Ok((Answer::Uncommented, before));
             }
-            let is_confirmed = link.is_confirmed(nonce, verdict, comment, Timestamp::now());
+            let Ok(answers) = answered(&before, link.hash(), verdict, press.answers) else {
+                return Ok((Answer::Unanswered, before));
+            };
+            let now = Timestamp::now();
+            let is_confirmed = link.is_confirmed(nonce, verdict, comment, &answers, now);
             if !is_confirmed && needs_confirmation(&before, link.hash()) {
                 return Ok((Answer::Unconfirmed, before));
             }
             let workflow_id = run.workflow_id.clone();
-            if let Some(said) = self.press(link, run, (verdict, comment), before).await? {
+            let press = Press { answers: &answers, ..press };
+            if let Some(said) = self.press(link, run, press, before).await? {
                 // The worker's line about the decision has the same workflow ID and link.
                 let (link, workflow_id) = (link.hash().short(), clean_line(&workflow_id));
                 let (verdict, answer) = (verdict.terms().name, answer_status(said.0).1);
@@ -78,7 +76,7 @@ impl Approvals {
         &self,
         link: &GenuineLink,
         mut run: Run,
-        decision: (Verdict, &str),
+        decision: Press<'_>,
         before: Reading,
     ) -> Result<Option<(Answer, Reading)>, Problem> {
         if before.is_unattended() {
@@ -92,7 +90,7 @@ impl Approvals {
             let sent = self.send(link, &run, reviewer.as_deref(), decision, attempt).await;
             match sent {
                 Ok(()) if before.is_unattended() => {
-                    let answer = answer(&before, link.hash(), decision.0, true);
+                    let answer = answer(&before, link.hash(), decision.verdict, true);
                     return Ok(answer.map(|answer| (answer, before)));
                 }
                 Ok(()) => {
@@ -108,7 +106,7 @@ impl Approvals {
             }
             let followed = self.follow(link, run.clone()).await;
             let (next, after) = followed.map_err(|_| Problem::Unknown)?;
-            if let Some(answer) = answer(&after, link.hash(), decision.0, acknowledged) {
+            if let Some(answer) = answer(&after, link.hash(), decision.verdict, acknowledged) {
                 return Ok(Some((answer, after)));
             }
             if sent.is_err() {
@@ -128,6 +126,15 @@ impl Approvals {
     }
 }
 
+/// Why nothing was sent.
+pub(crate) fn not_found(error: LookupError) -> Problem {
+    match error {
+        LookupError::Gone => Problem::Gone,
+        LookupError::Newer => Problem::Newer,
+        LookupError::Unavailable => Problem::NothingRecorded,
+    }
+}
+
 /// The effect of a decision, as the workflow reports it, or that it is accepted while no worker runs.
 fn answer(
     after: &Reading,
@@ -144,4 +151,4 @@ fn answer(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,12 +5,15 @@
 //! approved or rejected only with a vote for it, and a status is final only with a signature. Pure.
 
 use countersign_protos::{
-    Chain, Claims, GenuineLink, Jwks, LinkContext, Verdict, comment_hash,
-    v1::{ApprovalState, ReviewerState, Status, Vote},
+    Chain, Claims, GenuineLink, Jwks, LinkContext, Statement, Verdict, answers, comment_hash,
+    v1::{
+        ApprovalState, ChangeRequest, Delegation, Field, ReviewerState, StageState, Status, Vote,
+        Withdrawal,
+    },
 };
 
 use crate::{
-    answer::{Ending, Reading, pending},
+    answer::{self, Ending, Reading, pending},
     signalled::Signalled,
 };
 
@@ -22,6 +25,15 @@ pub(crate) fn fits(link: &GenuineLink, chain: Chain<'_>, state: &ApprovalState) 
         });
     let mut own = seats.filter(|(_, reviewer)| reviewer.link == link.hash().as_str());
     own.any(|(stage, reviewer)| link.is_for(context(chain, &state.digest, stage, reviewer)))
+        || is_submitters(link, chain, state)
+}
+
+/// Whether it is the submitter's link to this version. Their plan has the address in lower case.
+fn is_submitters(link: &GenuineLink, chain: Chain<'_>, state: &ApprovalState) -> bool {
+    let submitter = state.submission.as_ref().and_then(|it| it.submitter.as_ref());
+    let address = submitter.map(|submitter| submitter.email.to_lowercase()).unwrap_or_default();
+    answer::is_submitters(state, link.hash())
+        && link.is_for(LinkContext::submitter(chain, &state.digest, &address))
 }
 
 /// Whether it tells of a vote that no reviewer has signed.
@@ -51,6 +63,9 @@ pub(crate) fn confirmed(
     let by_deadline = signed.as_ref().is_some_and(|claims| claims.basis == "deadline");
     let checked = |mut state: ApprovalState| {
         check_votes(link, chain, signalled, &mut state);
+        check_changes(&mut state);
+        check_withdrawal(link, chain, &mut state);
+        check_delegations(link, chain, &mut state);
         if !by_deadline {
             check_stages(&mut state);
         }
@@ -64,20 +79,27 @@ pub(crate) fn confirmed(
         Reading::Closed(state) if signed.is_some() => Reading::Closed(checked(state)),
         Reading::Closed(state) => Reading::Ended(Ending::Unconfirmed, unconfirmed(state)),
         Reading::Ended(ending, state) => Reading::Ended(ending, checked(state)),
-        reading @ (Reading::NoWorker(_) | Reading::Replaced(_) | Reading::Unsealed(_)) => reading,
+        reading @ (Reading::NoWorker(_)
+        | Reading::Replaced(_)
+        | Reading::Unsealed(_)
+        | Reading::Revised(..)
+        | Reading::Outdated(_)) => reading,
     }
 }
 
 /// Marks votes without a proof that holds as those of operators, and takes back those that nobody has
-/// signalled.
+/// signalled. Labels of answers are those of the submission's fields: no proof covers them.
 fn check_votes(
     link: &GenuineLink,
     chain: Chain<'_>,
     signalled: &[Signalled],
     state: &mut ApprovalState,
 ) {
+    // The submission is that of the link.
+    let fields = state.submission.as_ref().map(|it| it.fields.clone()).unwrap_or_default();
     for (position, stage) in state.stages.iter_mut().enumerate() {
         for reviewer in &mut stage.reviewers {
+            reviewer.vote.iter_mut().for_each(|vote| relabel(vote, &fields));
             if is_own(link, chain, &state.digest, position, reviewer) {
                 continue;
             }
@@ -88,6 +110,14 @@ fn check_votes(
             let is_signalled = signalled.iter().any(|signal| signal.may_be(reviewer, &vote));
             reviewer.vote = Some(vote).filter(|_| is_signalled);
         }
+    }
+}
+
+/// Has each answer labelled as its field is.
+fn relabel(vote: &mut Vote, fields: &[Field]) {
+    for answer in &mut vote.answers {
+        let field = fields.iter().find(|field| field.name == answer.name);
+        answer.label = field.map_or(&answer.name, |field| &field.label).clone();
     }
 }
 
@@ -106,6 +136,29 @@ fn is_own(
     reviewer.link == seat.hash().as_str() && is_proven(&seat, vote)
 }
 
+/// Takes back delegations that their reviewers have not signed.
+fn check_delegations(link: &GenuineLink, chain: Chain<'_>, state: &mut ApprovalState) {
+    for (position, stage) in state.stages.iter_mut().enumerate() {
+        let reviewers = &stage.reviewers;
+        stage.delegations.retain(|delegation| {
+            let from = reviewers.iter().find(|one| one.link == delegation.link);
+            from.is_some_and(|from| {
+                let seat = link.key().link(context(chain, &state.digest, position, from));
+                from.reviewer == delegation.reviewer
+                    && from.link == seat.hash().as_str()
+                    && is_delegated(&seat, delegation)
+            })
+        });
+    }
+}
+
+fn is_delegated(seat: &GenuineLink, delegation: &Delegation) -> bool {
+    let reason = comment_hash(&delegation.reason);
+    let statement = Statement::Delegate { to: &delegation.to, reason: &reason };
+    let proof = delegation.proof.as_ref();
+    proof.is_some_and(|it| it.proves(&seat.public_key(), seat.hash().as_str(), statement))
+}
+
 /// Leaves open what became of a stage that nobody's vote decided. A deadline may have, before the outcome
 /// is signed.
 fn check_stages(state: &mut ApprovalState) {
@@ -113,13 +166,56 @@ fn check_stages(state: &mut ApprovalState) {
         let verdict = match stage.status() {
             Status::Approved => Verdict::Approve,
             Status::Rejected => Verdict::Reject,
-            Status::Unspecified | Status::Pending | Status::Expired | Status::Withdrawn => continue,
+            Status::Unspecified
+            | Status::Pending
+            | Status::ChangesRequested
+            | Status::Expired
+            | Status::Withdrawn => continue,
         };
         let mut votes = stage.reviewers.iter().filter_map(|reviewer| reviewer.vote.as_ref());
         if !votes.any(|vote| vote.verdict().known() == Some(verdict)) {
             stage.status = Status::Unspecified.into();
         }
     }
+}
+
+/// Takes what was asked for from the vote that did, and leaves open what nobody's vote sent back.
+fn check_changes(state: &mut ApprovalState) {
+    if state.status() != Status::ChangesRequested {
+        state.change_request = None;
+        return;
+    }
+    let mut votes = state.stages.iter().flat_map(|stage| {
+        stage.reviewers.iter().filter_map(move |one| one.vote.as_ref().map(|vote| (stage, vote)))
+    });
+    let asked = votes.find(|(_, vote)| vote.verdict().known() == Some(Verdict::RequestChanges));
+    let asked = asked.map(|(stage, vote)| (stage.name.clone(), vote.clone()));
+    let deadline = state.change_request.take().and_then(|request| request.deadline);
+    match asked {
+        Some((stage, vote)) => {
+            state.change_request = Some(ChangeRequest { stage, vote: Some(vote), deadline });
+        }
+        None => {
+            state.status = Status::Pending.into();
+            let sent_back = |stage: &&mut StageState| stage.status() == Status::ChangesRequested;
+            let stages = state.stages.iter_mut().filter(sent_back);
+            stages.for_each(|stage| stage.status = Status::Pending.into());
+        }
+    }
+}
+
+/// Takes back a withdrawal by link that the submitter's link does not prove.
+fn check_withdrawal(link: &GenuineLink, chain: Chain<'_>, state: &mut ApprovalState) {
+    let submitter = state.submission.as_ref().and_then(|it| it.submitter.as_ref());
+    let address = submitter.map(|submitter| submitter.email.to_lowercase()).unwrap_or_default();
+    let own = link.key().link(LinkContext::submitter(chain, &state.digest, &address));
+    let holds = |withdrawal: &Withdrawal| {
+        let statement = Statement::Withdraw { reason: &withdrawal.reason };
+        let hash = own.hash().as_str();
+        let proof = withdrawal.proof.as_ref().filter(|_| withdrawal.link == hash);
+        proof.is_some_and(|proof| proof.proves(&own.public_key(), hash, statement))
+    };
+    state.withdrawal = state.withdrawal.take().filter(holds);
 }
 
 /// What is signed, if the status is final, and signed as such for this approval.
@@ -153,8 +249,10 @@ fn is_proven(seat: &GenuineLink, vote: &Vote) -> bool {
     let Some((verdict, proof)) = vote.verdict().known().zip(vote.proof.as_ref()) else {
         return false;
     };
-    let comment = comment_hash(&vote.comment);
-    proof.holds(&seat.public_key(), seat.hash().as_str(), verdict, &comment)
+    let comment = &comment_hash(&vote.comment);
+    let answers = &answers::hash(&answers::by_name(&vote.answers));
+    let said = Statement::Vote { verdict, comment, answers };
+    proof.proves(&seat.public_key(), seat.hash().as_str(), said)
 }
 
 fn context<'a>(

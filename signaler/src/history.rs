@@ -1,11 +1,13 @@
 //! What a history says of an approval while no worker answers.
 
 use countersign_protos::{
-    GenuineLink, LinkHash, Verdict, comment_hash, names, payload,
+    GenuineLink, Statement, Verdict,
+    answers::{self, Answers},
+    comment_hash, names, payload,
     text::{self, to_message},
     v1::{
-        ApprovalState, Decision, Outcome, Proof, Reissue, ReviewerState, StageOutcome, StageState,
-        Status, Submission, Vote,
+        ApprovalState, Decision, Outcome, Proof, Reassignment, Reissue, ReviewerState,
+        StageOutcome, StageState, Status, Submission, Vote,
     },
 };
 use jiff::Timestamp;
@@ -121,17 +123,52 @@ pub(crate) fn unattended(
     link: &GenuineLink,
     events: Option<&[HistoryEvent]>,
 ) -> Reading {
-    let Planned { rule, confirm, comment_required, .. } = &issued.planned;
+    let Planned { rule, confirm, comment_required, delegate_to, .. } = &issued.planned;
     let comment_required = comment_required.iter().map(|verdict| i32::from(*verdict)).collect();
-    let state = ApprovalState { rule: rule.clone(), confirm: *confirm, comment_required, ..state };
-    if events.is_some_and(|events| replaces(link.hash(), events)) {
+    let state = ApprovalState {
+        rule: rule.clone(),
+        confirm: *confirm,
+        comment_required,
+        delegate_to: delegate_to.clone(),
+        version: issued.version,
+        earlier_versions: issued.planned.earlier.clone(),
+        previous: issued.planned.previous.clone(),
+        ..state
+    };
+    let state = of_version(state, issued, link);
+    if issued.is_submitters {
+        // What would be signed is not known.
+        return Reading::Outdated(without_document(state));
+    }
+    if events.is_some_and(|events| replaces(link, events)) {
         return Reading::Replaced(without_document(state));
     }
     let key = link.public_key();
     let mut place = Place { link, key, issued, deadline: None, tried: 0, vote: None };
     events.unwrap_or_default().iter().for_each(|event| place.read(event));
     let state = ApprovalState { stages: vec![place.stage()], ..state };
-    Reading::NoWorker(if events.is_some() { state } else { without_document(state) })
+    Reading::NoWorker(if events.is_some() { state } else { with_fields_alone(state) })
+}
+
+/// A state without its document, in which there is still what a decision needs.
+fn with_fields_alone(state: ApprovalState) -> ApprovalState {
+    let fields = state.submission.as_ref().map(|it| it.fields.clone()).unwrap_or_default();
+    let mut state = without_document(state);
+    state.submission.iter_mut().for_each(|submission| submission.fields.clone_from(&fields));
+    state
+}
+
+/// A state of the version that the link was issued for.
+pub(crate) fn of_version(
+    state: ApprovalState,
+    issued: &Issued,
+    link: &GenuineLink,
+) -> ApprovalState {
+    let submitter_link = match issued.is_submitters {
+        true => link.hash().as_str().to_owned(),
+        false => String::new(),
+    };
+    ApprovalState { digest: issued.digest.clone(), submitter_link, ..state }
 }
 
 /// What events tell of the reader's place: until when they may decide, and what they have decided.
@@ -162,13 +199,12 @@ impl Place<'_> {
             Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) => {
                 let payloads = from_temporal(signal.input.clone().unwrap_or_default().payloads);
                 let verdict = Verdict::from_name(&signal.signal_name);
-                let decision = payload::decode::<Decision>(&payloads).ok();
+                let decision = answers::decision(&payloads).ok();
                 let Some((verdict, decision)) = verdict.zip(decision) else { return };
                 if decision.link.trim() != self.link.hash().as_str() {
                     return;
                 }
-                let comment = text::comment(&decision.comment);
-                self.voted(verdict, comment, decision.proof, time_of(event));
+                self.voted(verdict, decision, time_of(event));
             }
             _ => {}
         }
@@ -179,12 +215,16 @@ impl Place<'_> {
         self.asked(&entry["asked"]);
         let (ballot, at) = (&entry["voted"]["ballot"], &entry["voted"]["at"]);
         let verdict = Verdict::deserialize(&ballot["verdict"]).ok();
-        let proof = Proof::deserialize(&ballot["proof"]).ok();
-        let comment = ballot["comment"].as_str().unwrap_or_default().to_owned();
+        let decision = Decision {
+            proof: Proof::deserialize(&ballot["proof"]).ok(),
+            comment: ballot["comment"].as_str().unwrap_or_default().to_owned(),
+            answers: Answers::deserialize(&ballot["answers"]).unwrap_or_default(),
+            ..Decision::default()
+        };
         let at = Timestamp::deserialize(at).ok().map(to_message);
         let is_own = ballot["claim"]["Link"] == self.link.hash().as_str();
         if let Some(verdict) = verdict.filter(|_| is_own) {
-            self.voted(verdict, comment, proof, at);
+            self.voted(verdict, decision, at);
         }
     }
 
@@ -197,22 +237,24 @@ impl Place<'_> {
     }
 
     /// The first decision that only the holder of the link can have made, and that the rule takes.
-    fn voted(
-        &mut self,
-        verdict: Verdict,
-        comment: String,
-        proof: Option<Proof>,
-        at: Option<pbjson_types::Timestamp>,
-    ) {
+    fn voted(&mut self, verdict: Verdict, decision: Decision, at: Option<pbjson_types::Timestamp>) {
         let looks_on = self.vote.is_none() && self.tried < MAX_PROOFS;
-        let Some(proof) = proof.filter(|_| looks_on) else { return };
+        let Some(proof) = decision.proof.filter(|_| looks_on) else { return };
         self.tried += 1;
-        let hash = self.link.hash().as_str();
-        let is_own = proof.holds(&self.key, hash, verdict, &comment_hash(&comment));
+        let (hash, comment) = (self.link.hash().as_str(), text::comment(&decision.comment));
+        let said = Statement::Vote {
+            verdict,
+            comment: &comment_hash(&comment),
+            answers: &answers::hash(&decision.answers),
+        };
+        let is_own = proof.proves(&self.key, hash, said);
         let lacks_comment =
             comment.is_empty() && self.issued.planned.comment_required.contains(&verdict);
+        let fields = &self.issued.submission.fields;
+        let Ok(answers) = answers::check(fields, verdict, &decision.answers) else { return };
         if is_own && !lacks_comment {
             self.vote = Some(Vote {
+                answers,
                 reviewer: self.issued.seat.reviewer.clone(),
                 verdict: verdict.into(),
                 comment,
@@ -241,8 +283,9 @@ fn time_of(event: &HistoryEvent) -> Option<pbjson_types::Timestamp> {
 
 /// Whether these events of an open run put a new link, or somebody else, in the place of this link, or order a
 /// new one that no worker has issued yet. Whom a deadline supersedes depends on the votes, so that is left out.
-fn replaces(link: &LinkHash, events: &[HistoryEvent]) -> bool {
+fn replaces(link: &GenuineLink, events: &[HistoryEvent]) -> bool {
     let (mut seats, mut ordered) = (Vec::<Seat>::new(), Vec::<String>::new());
+    let (mut delegated, mut tried) = (false, 0);
     for event in events {
         match &event.attributes {
             Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
@@ -256,21 +299,45 @@ fn replaces(link: &LinkHash, events: &[HistoryEvent]) -> bool {
             }
             Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) => {
                 ordered.extend(order(signal));
+                let delegation = delegation(signal).filter(|it| it.link == link.hash().as_str());
+                let looked_at = delegation.filter(|_| !delegated && tried < MAX_PROOFS);
+                tried += usize::from(looked_at.is_some());
+                delegated |= looked_at.is_some_and(|delegation| is_own(link, &delegation));
             }
             // A worker has seen the signals before it.
-            Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => ordered.clear(),
+            Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => {
+                ordered.clear();
+                delegated = false;
+            }
             _ => {}
         }
     }
-    let Some(own) = seats.iter().find(|seat| seat.link == link.as_str()) else { return false };
+    let own = seats.iter().find(|seat| seat.link == link.hash().as_str());
+    let Some(own) = own else { return false };
     let is_own = |who: &String| mailbox(who) == mailbox(&own.reviewer);
-    ordered.iter().any(|who| who.trim().is_empty() || is_own(who))
+    delegated
+        || ordered.iter().any(|who| who.trim().is_empty() || is_own(who))
         || seats.iter().any(|seat| {
             let takes_over = seat.instead_of.as_ref().is_some_and(is_own)
                 && seat.is_later_than(own)
                 && !seats.iter().any(|earlier| seat.renews(earlier));
             takes_over || seat.renews(own)
         })
+}
+
+/// What a signal says that wants somebody else asked by a link.
+fn delegation(signal: &WorkflowExecutionSignaledEventAttributes) -> Option<Reassignment> {
+    let payloads = from_temporal(signal.input.clone().unwrap_or_default().payloads);
+    let read = || payload::decode::<Reassignment>(&payloads).ok();
+    (signal.signal_name == names::SIGNAL_REASSIGN).then(read)?
+}
+
+/// Whether the holder of the link wants it so.
+fn is_own(link: &GenuineLink, delegation: &Reassignment) -> bool {
+    let reason = comment_hash(&text::comment(&delegation.reason));
+    let statement = Statement::Delegate { to: &delegation.to, reason: &reason };
+    let proof = delegation.proof.as_ref();
+    proof.is_some_and(|it| it.proves(&link.public_key(), link.hash().as_str(), statement))
 }
 
 /// For whom a signal orders new links; empty for all.
@@ -296,6 +363,8 @@ fn decided(outcome: Outcome, pending: ApprovalState) -> ApprovalState {
         because: outcome.because,
         digest: outcome.digest,
         jws: outcome.jws,
+        version: outcome.version,
+        withdrawal: outcome.withdrawal,
         time_zone: outcome.time_zone,
         ..ApprovalState::default()
     }

@@ -5,33 +5,41 @@
 //! decides what follows, `disclosure` what the link still shows, `wording` says it, and `reply` sends it as a
 //! page of `views` or as `json`.
 
+mod acts;
 mod answer;
 mod approvals;
 mod arrived;
 mod connections;
 mod decision;
+mod delegating;
+mod delegation;
 mod disclosure;
 mod form;
 mod genuine;
 mod history;
 mod index;
+mod inputs;
 mod json;
 mod key_check;
 mod lookup;
 mod metrics;
 mod middleware;
 mod monitoring;
+mod openapi;
 mod outbox;
 mod problem;
 mod rate_limit;
 mod reply;
+mod revision;
 mod routes;
 mod server;
 mod settings;
 mod shape;
 mod signalled;
+mod submitter;
 mod temporal;
 mod times;
+mod versions;
 mod views;
 mod wording;
 

@@ -8,11 +8,13 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use countersign_connection::decoded;
 use countersign_protos::{
-    Chain, GenuineLink, LinkContext, LinkHash, Sealing, Verdict, digest, is_newer, names,
-    v1::{ReviewerState, Submission},
+    Chain, GenuineLink, LinkContext, LinkHash, Sealing, Verdict, digest_of_version, is_newer,
+    names,
+    v1::{EarlierVersion, ReviewerState, Submission},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use moka::future::Cache;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use temporalio_client::{Client, WorkflowFetchHistoryOptions, errors::WorkflowInteractionError};
 use temporalio_common::protos::{
@@ -51,8 +53,12 @@ const CACHED_LINKS: u64 = 100_000;
 pub(crate) struct Issued {
     /// The ID of the chain's first run.
     pub(crate) first_run_id: String,
-    /// Of the submission.
+    /// Of the submission in its version.
     pub(crate) digest: String,
+    /// How often it had been revised.
+    pub(crate) version: u32,
+    /// Whether it is the submitter's: then there is no seat.
+    pub(crate) is_submitters: bool,
     /// What the link was issued for.
     pub(crate) submission: Submission,
     /// The position of the stage that it was issued in.
@@ -71,10 +77,30 @@ pub(crate) struct Planned {
     pub(crate) confirm: bool,
     /// The verdicts that need a comment.
     pub(crate) comment_required: Vec<Verdict>,
+    /// The domains to whose people reviewers may delegate.
+    pub(crate) delegate_to: Vec<String>,
     /// The zone in which people read times; empty for UTC.
     pub(crate) time_zone: String,
     /// The name of the link's stage.
     pub(crate) stage: String,
+    /// What came before, in order, and the submission of the last of them.
+    pub(crate) earlier: Vec<EarlierVersion>,
+    pub(crate) previous: Option<Submission>,
+}
+
+/// The version that a history has last, as the key of the link has sealed its plan.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Latest {
+    pub(crate) digest: String,
+    pub(crate) submission: Submission,
+    pub(crate) earlier: Vec<EarlierVersion>,
+    pub(crate) previous: Option<Submission>,
+}
+
+impl Latest {
+    pub(crate) fn version(&self) -> u32 {
+        self.earlier.len() as u32
+    }
 }
 
 impl Planned {
@@ -82,12 +108,16 @@ impl Planned {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let required = plan["restrictions"]["commentRequired"].as_array();
         let verdict = |value: &Value| serde_json::from_value(value.clone()).ok();
+        let domains = plan["restrictions"]["delegateTo"].as_array();
         Planned {
             rule: text(&plan["rule"]),
             confirm: plan["confirm"] == true,
             comment_required: required.into_iter().flatten().filter_map(verdict).collect(),
+            delegate_to: domains.into_iter().flatten().map(text).collect(),
             time_zone: text(&plan["time_zone"]),
             stage: text(&plan["stages"][stage]["name"]),
+            earlier: read(&plan["earlier"]),
+            previous: read(&plan["previous"]),
         }
     }
 
@@ -153,7 +183,7 @@ pub(crate) async fn decoded_event<E>(
 }
 
 /// Reads a history's events in order.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     link: &'a GenuineLink,
     workflow_id: String,
     first_run_id: String,
@@ -164,7 +194,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(workflow_id: String, link: &'a GenuineLink) -> Self {
+    pub(crate) fn new(workflow_id: String, link: &'a GenuineLink) -> Self {
         Self { link, workflow_id, first_run_id: String::new(), plan: Value::Null, newer: None }
     }
 
@@ -172,7 +202,7 @@ impl<'a> Reader<'a> {
     /// of a run that was continued as new with the link in its state.
     ///
     /// Others can write all of these. What they cannot make is a link that fits, and a seal.
-    fn read(&mut self, event: &HistoryEvent) -> Option<Issued> {
+    pub(crate) fn read(&mut self, event: &HistoryEvent) -> Option<Issued> {
         match event.attributes.as_ref()? {
             Attributes::WorkflowExecutionStartedEventAttributes(started) => {
                 self.first_run_id.clone_from(&started.first_execution_run_id);
@@ -183,11 +213,15 @@ impl<'a> Reader<'a> {
             Attributes::MarkerRecordedEventAttributes(marker) => {
                 let (activity, result) = local_activity(marker)?;
                 match activity.as_str() {
+                    // A revision that is refused has none.
                     names::ACTIVITY_VALIDATE => {
-                        self.plan = result["plan"].clone();
+                        let plan = Some(&result["plan"]).filter(|plan| plan.is_object());
+                        self.plan = plan.cloned().unwrap_or_else(|| self.plan.take());
                         None
                     }
-                    names::ACTIVITY_ISSUE_LINKS => self.proof(&result["invited"]),
+                    names::ACTIVITY_ISSUE_LINKS => {
+                        self.proof(&result["invited"]).or_else(|| self.proof(&result["submitter"]))
+                    }
                     _ => None,
                 }
             }
@@ -207,34 +241,42 @@ impl<'a> Reader<'a> {
         let text = |field: &str| seat[field].as_str().unwrap_or_default();
         let number = |field: &str| seat[field].as_u64().and_then(|number| number.try_into().ok());
         let chain = Chain { workflow_id: &self.workflow_id, first_run_id: &self.first_run_id };
-        let digest = digest(&plan["submission"]);
-        let (stage, round): (u32, u32) = (number("stage")?, number("round")?);
-        let context = LinkContext {
-            stage,
-            round,
-            on_behalf_of: text("onBehalfOf"),
-            instead_of: text("insteadOf"),
-            ..LinkContext::new(chain, &digest, text("reviewer"))
+        let version = version(&plan);
+        let digest = digest_of_version(&plan["submission"], version);
+        // A reviewer's has a seat.
+        let is_submitters = seat.get("reviewer").is_none();
+        let context = match is_submitters {
+            true => {
+                let submitter = plan["submitter"].as_str().unwrap_or_default();
+                LinkContext::submitter(chain, &digest, submitter)
+            }
+            false => LinkContext {
+                stage: number("stage")?,
+                round: number("round")?,
+                on_behalf_of: text("onBehalfOf"),
+                instead_of: text("insteadOf"),
+                ..LinkContext::new(chain, &digest, text("reviewer"))
+            },
         };
         if !self.link.is_for(context) {
             return None;
         }
-        let seal = self.plan["seal"].as_str().unwrap_or_default();
-        let stage = stage as usize;
-        let bytes = json.as_bytes();
-        let planned = match self.link.key().has_sealed(seal, Sealing::Plan, chain, claimed, bytes) {
+        let stage = context.stage as usize;
+        let planned = match self.is_sealed(json, claimed) {
             true => Planned::read(&plan, stage),
             false => Planned::unsealed(),
         };
         Some(Issued {
             first_run_id: self.first_run_id.clone(),
-            submission: serde_json::from_value(plan["submission"].clone()).unwrap_or_default(),
+            submission: read(&plan["submission"]),
+            version,
+            is_submitters,
             stage,
             seat: ReviewerState {
                 reviewer: context.reviewer.to_owned(),
                 on_behalf_of: context.on_behalf_of.to_owned(),
                 instead_of: context.instead_of.to_owned(),
-                round,
+                round: context.round,
                 link: self.link.hash().as_str().to_owned(),
                 ..ReviewerState::default()
             },
@@ -242,6 +284,36 @@ impl<'a> Reader<'a> {
             digest,
         })
     }
+
+    /// The last version that was read; `None` if its seal does not hold.
+    pub(crate) fn latest(&self) -> Option<Latest> {
+        let json = self.plan["json"].as_str()?;
+        let plan: Value = serde_json::from_str(json).ok()?;
+        let is_sealed = self.is_sealed(json, plan["digest"].as_str().unwrap_or_default());
+        is_sealed.then(|| Latest {
+            digest: digest_of_version(&plan["submission"], version(&plan)),
+            submission: read(&plan["submission"]),
+            earlier: read(&plan["earlier"]),
+            previous: read(&plan["previous"]),
+        })
+    }
+
+    /// Whether the link's key has sealed this plan, which says that it has this digest.
+    fn is_sealed(&self, json: &str, claimed: &str) -> bool {
+        let seal = self.plan["seal"].as_str().unwrap_or_default();
+        let chain = Chain { workflow_id: &self.workflow_id, first_run_id: &self.first_run_id };
+        self.link.key().has_sealed(seal, Sealing::Plan, chain, claimed, json.as_bytes())
+    }
+}
+
+/// How often a plan's submission was revised before.
+fn version(plan: &Value) -> u32 {
+    plan["earlier"].as_array().map_or(0, |earlier| earlier.len() as u32)
+}
+
+/// What a plan has there; nothing if it cannot be read.
+fn read<T: Default + DeserializeOwned>(value: &Value) -> T {
+    serde_json::from_value(value.clone()).unwrap_or_default()
 }
 
 /// Finds runs by link, with caches.
@@ -477,6 +549,16 @@ pub(crate) fn local_activity(marker: &MarkerRecordedEventAttributes) -> Option<(
     }
     let data = json(marker.details.get("data"))?;
     Some((data["activity_type"].as_str()?.to_owned(), json(marker.details.get("result"))?))
+}
+
+/// The run that this one continues.
+pub(crate) fn continued(events: &[HistoryEvent]) -> Option<String> {
+    match events.first()?.attributes.as_ref()? {
+        Attributes::WorkflowExecutionStartedEventAttributes(started) => {
+            Some(started.continued_execution_run_id.clone()).filter(|id| !id.is_empty())
+        }
+        _ => None,
+    }
 }
 
 /// What a payload has, if it is JSON.

@@ -9,8 +9,9 @@ use countersign_telemetry::{
 };
 
 /// The names that answers to a press have in JSON.
-const ANSWERS: [&str; 20] = [
+const ANSWERS: [&str; 28] = [
     "recorded",
+    "delegated",
     "already_recorded",
     "other_verdict",
     "too_late",
@@ -18,6 +19,13 @@ const ANSWERS: [&str; 20] = [
     "sealing",
     "unconfirmed",
     "superseded",
+    "resubmitted",
+    "withdrawn_by_you",
+    "paused",
+    "revised",
+    "outdated",
+    "not_revisable",
+    "not_by_this_link",
     "expired",
     "withdrawn",
     "ended",
@@ -40,6 +48,7 @@ const ROUTE: Label = Label::of(
         "/a/{approval-id}",
         "/a/{approval-id}/{workflow-id}",
         "/.well-known/jwks.json",
+        "/openapi.json",
         "/assets/{file}",
         "/healthz",
         "/readyz",
@@ -134,6 +143,7 @@ mod tests {
     use super::*;
     use crate::{
         answer::{Answer, Ending},
+        delegating::NotDelegated,
         problem::Problem,
         reply::{answer_status, problem_status},
     };
@@ -149,6 +159,8 @@ mod tests {
     fn each_answer_to_a_press_is_counted_by_its_name() {
         let answers = [
             Answer::Recorded,
+            Answer::Delegated,
+            Answer::DelegationStored,
             Answer::AlreadyRecorded,
             Answer::OtherVerdict,
             Answer::TooLate,
@@ -165,6 +177,7 @@ mod tests {
             Problem::Newer,
             Problem::InvalidVerdict,
             Problem::CommentTooLong,
+            Problem::NotDelegated(NotDelegated::ReasonMissing),
             Problem::NotAForm,
             Problem::BodyTooLarge,
             Problem::Incomplete,

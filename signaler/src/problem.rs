@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_protos::Verdict;
 
-use crate::lookup::LookupError;
+use crate::{delegating::NotDelegated, lookup::LookupError, revision::Mistake};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
@@ -18,9 +18,27 @@ pub(crate) enum Problem {
     Newer,
     /// The form's verdict is missing, unknown or given twice.
     InvalidVerdict,
+    /// The form's act is unknown, or it has more than one submission.
+    InvalidAct,
     CommentTooLong,
     /// The rule requires one with this verdict.
     CommentMissing(Verdict),
+    /// Changes are requested of what was revised as often as it can be.
+    NoMoreChanges,
+    /// The link that is to revise or withdraw is a reviewer's.
+    NotTheSubmitter,
+    /// The link that is to decide is the submitter's.
+    SubmitterDecides,
+    /// Somebody has voted, or it was revised as often as it can be.
+    NotRevisable,
+    /// What is wrong with a submission that a program sent, by paths.
+    InvalidRevision(Vec<(String, String)>),
+    /// What is wrong with the form of a revision.
+    Mistaken(Vec<Mistake>),
+    /// Nobody else is asked, for this reason.
+    NotDelegated(NotDelegated),
+    /// What is wrong with the answers, by the names of fields, in words.
+    WrongAnswers(Vec<(String, String)>),
     /// A browser says that a page of another site sent the form.
     CrossSite,
     NotAForm,

@@ -11,15 +11,17 @@ use axum::{
     },
     response::{Html, IntoResponse, Redirect, Response},
 };
-use countersign_protos::{LinkHash, Verdict};
+use countersign_protos::{Act, LinkHash, Verdict};
 
 use crate::{
     answer::{Answer, Reading, on_view},
-    disclosure::disclosed,
-    form::Filled,
+    delegating::{Delegating, NotDelegated},
+    disclosure::{Disclosed, disclosed},
+    form::{Filled, Unconfirmed},
     json::{ApprovalJson, ProblemJson},
     problem::Problem,
-    views::{ApprovalPage, ConfirmPage, MessagePage, Site},
+    revision::Wish,
+    views::{ApprovalPage, ConfirmActPage, ConfirmPage, MessagePage, Site},
     wording::Case,
 };
 
@@ -48,15 +50,26 @@ pub(crate) enum Reply {
     Unconfirmed { pressed: Unconfirmed, reading: Box<Reading>, link: LinkHash },
     /// A form that is refused where the approval can be shown, to be corrected.
     Refused { problem: Problem, filled: Filled, reading: Box<Reading>, link: LinkHash },
-    /// With the comment that was sent, so that its author can copy it.
-    Problem(Problem, String),
+    /// To something that the submitter does by their link.
+    OfSubmitter { said: Said, reading: Box<Reading>, link: LinkHash },
+    /// An answer to a delegation. A browser is sent on, too.
+    Delegated { answer: Answer, reading: Box<Reading>, link: LinkHash },
+    /// A delegation that is refused where the approval can be shown, to be corrected.
+    NotDelegated { why: NotDelegated, filled: Delegating, reading: Box<Reading>, link: LinkHash },
+    /// With what was filled in, so that its author can copy it.
+    Problem(Problem, Filled),
 }
 
-/// A decision that was not sent, and what confirms it.
-pub(crate) struct Unconfirmed {
-    pub(crate) verdict: Verdict,
-    pub(crate) comment: String,
-    pub(crate) nonce: String,
+/// An answer to the submitter.
+pub(crate) enum Said {
+    /// On the page to which a browser is sent on.
+    After { answer: Answer, act: Act },
+    /// To the press itself, with the receipt for that page.
+    Done { answer: Answer, act: Act, receipt: String },
+    /// It has to be confirmed by this nonce.
+    Unconfirmed { wish: Wish, nonce: String },
+    /// Their form is refused, to be corrected.
+    Refused { problem: Problem, wish: Wish },
 }
 
 /// The media type of an answer.
@@ -83,7 +96,7 @@ impl Accept {
 
 impl From<Problem> for Reply {
     fn from(problem: Problem) -> Self {
-        Reply::Problem(problem, String::new())
+        Reply::Problem(problem, Filled::default())
     }
 }
 
@@ -91,11 +104,15 @@ impl Reply {
     /// Its name in JSON.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Reply::Approval { answer, .. } | Reply::Decided { answer, .. } => {
-                answer_status(*answer).1
+            Reply::Approval { answer, .. }
+            | Reply::Decided { answer, .. }
+            | Reply::Delegated { answer, .. } => answer_status(*answer).1,
+            Reply::NotDelegated { why, .. } => {
+                problem_status(&Problem::NotDelegated(why.clone())).1
             }
             Reply::Refused { problem, .. } => problem_status(problem).1,
             Reply::Unconfirmed { .. } => answer_status(Answer::Unconfirmed).1,
+            Reply::OfSubmitter { said, .. } => said.name(),
             Reply::Problem(problem, _) => problem_status(problem).1,
         }
     }
@@ -103,65 +120,157 @@ impl Reply {
     pub(crate) fn respond(self, site: &Site, accept: Accept) -> Response {
         let mut response = match &self {
             Reply::Approval { answer, reading, link, choice, pressed } => {
-                let state = &disclosed(*answer, reading.state(), link);
-                let case = Case { answer: *answer, state, link, pressed: *pressed };
-                respond_approval(case, *choice, site, accept)
+                let case = About { pressed: *pressed, ..About::of(*answer) };
+                respond_approval(case, reading, link, *choice, site, accept)
             }
             Reply::Decided { answer, receipt, .. }
                 if accept == Accept::Html && is_told(*answer) =>
             {
-                // Relative, since a proxy may have taken away part of the path.
-                Redirect::to(&format!("?pressed={receipt}")).into_response()
+                sent_on(receipt)
             }
             Reply::Decided { answer, reading, link, verdict, .. } => {
-                let state = &disclosed(*answer, reading.state(), link);
-                let case = Case { answer: *answer, state, link, pressed: Some(*verdict) };
-                respond_approval(case, None, site, accept)
+                let case = About { pressed: Some(*verdict), ..About::of(*answer) };
+                respond_approval(case, reading, link, None, site, accept)
+            }
+            // The page says what its reader has signed, so that no receipt has to.
+            Reply::Delegated { answer, .. } if accept == Accept::Html && is_told(*answer) => {
+                sent_on("delegate")
+            }
+            Reply::Delegated { answer, reading, link } => {
+                respond_approval(About::of(*answer), reading, link, None, site, accept)
+            }
+            Reply::NotDelegated { why, filled, reading, link } if accept == Accept::Html => {
+                let (status, _) = problem_status(&Problem::NotDelegated(why.clone()));
+                About::of(on_view(reading, link)).show(reading, link, |case| {
+                    page(status, &ApprovalPage::not_delegated(site, case, why, filled))
+                })
+            }
+            Reply::NotDelegated { why, filled, .. } => {
+                let problem = Problem::NotDelegated(why.clone());
+                let written = Filled { comment: filled.reason.clone(), ..Filled::default() };
+                respond_problem(&problem, &written, site, accept)
             }
             Reply::Refused { problem, filled, reading, link } if accept == Accept::Html => {
-                let answer = on_view(reading, link);
-                let case = Case { answer, state: reading.state(), link, pressed: None };
                 let (status, _) = problem_status(problem);
-                page(status, &ApprovalPage::refused(site, case, problem, filled))
+                About::of(on_view(reading, link)).show(reading, link, |case| {
+                    page(status, &ApprovalPage::refused(site, case, problem, filled))
+                })
             }
             Reply::Refused { problem, filled, .. } => {
-                respond_problem(problem, &filled.comment, site, accept)
+                respond_problem(problem, filled, site, accept)
             }
             Reply::Unconfirmed { pressed, reading, link } => {
-                let (answer, state) = (Answer::Unconfirmed, reading.state());
-                let case = Case { answer, state, link, pressed: Some(pressed.verdict) };
-                let (status, name) = answer_status(Answer::Unconfirmed);
-                match accept {
-                    Accept::Json => {
-                        let json = ApprovalJson::new(case, name).with_nonce(&pressed.nonce);
-                        (status, Json(json)).into_response()
-                    }
+                let verdict = Some(pressed.verdict);
+                let about = About { pressed: verdict, ..About::of(Answer::Unconfirmed) };
+                about.show(reading, link, |case| match accept {
+                    Accept::Json => to_confirm(case, &pressed.nonce),
                     // To a browser, it is the next page.
-                    Accept::Html => {
-                        let Unconfirmed { verdict, comment, nonce } = pressed;
-                        let confirm = ConfirmPage::new(site, case, *verdict, comment, nonce);
-                        page(StatusCode::OK, &confirm)
-                    }
-                }
+                    Accept::Html => page(StatusCode::OK, &ConfirmPage::new(site, case, pressed)),
+                })
             }
-            Reply::Problem(problem, comment) => respond_problem(problem, comment, site, accept),
+            Reply::OfSubmitter { said, reading, link } => {
+                said.respond((reading, link), site, accept)
+            }
+            Reply::Problem(problem, filled) => respond_problem(problem, filled, site, accept),
         };
         response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
         response
     }
 }
 
+impl Said {
+    fn name(&self) -> &'static str {
+        match self {
+            Said::After { answer, .. } | Said::Done { answer, .. } => answer_status(*answer).1,
+            Said::Unconfirmed { .. } => answer_status(Answer::Unconfirmed).1,
+            Said::Refused { problem, .. } => problem_status(problem).1,
+        }
+    }
+
+    fn respond(
+        &self,
+        (reading, link): (&Reading, &LinkHash),
+        site: &Site,
+        accept: Accept,
+    ) -> Response {
+        match self {
+            Said::Done { answer, receipt, .. } if accept == Accept::Html && is_told(*answer) => {
+                sent_on(receipt)
+            }
+            Said::After { answer, act } | Said::Done { answer, act, .. } => {
+                let about = About { act: Some(*act), ..About::of(*answer) };
+                respond_approval(about, reading, link, None, site, accept)
+            }
+            Said::Unconfirmed { wish, nonce } => {
+                let about = About { act: Some(wish.act()), ..About::of(Answer::Unconfirmed) };
+                about.show(reading, link, |case| match accept {
+                    Accept::Json => to_confirm(case, nonce),
+                    Accept::Html => {
+                        page(StatusCode::OK, &ConfirmActPage::new(site, case, wish, nonce))
+                    }
+                })
+            }
+            Said::Refused { problem, wish } if accept == Accept::Html => {
+                let (status, _) = problem_status(problem);
+                About::of(on_view(reading, link)).show(reading, link, |case| {
+                    page(status, &ApprovalPage::unrevised(site, case, problem, wish))
+                })
+            }
+            Said::Refused { problem, .. } => {
+                respond_problem(problem, &Filled::default(), site, accept)
+            }
+        }
+    }
+}
+
+/// What is said of an approval, besides what is known of it.
+struct About {
+    answer: Answer,
+    pressed: Option<Verdict>,
+    act: Option<Act>,
+}
+
+impl About {
+    fn of(answer: Answer) -> Self {
+        Self { answer, pressed: None, act: None }
+    }
+
+    /// With as much of it as the link still shows.
+    fn show(
+        self,
+        reading: &Reading,
+        link: &LinkHash,
+        show: impl FnOnce(Case<'_>) -> Response,
+    ) -> Response {
+        let Self { answer, pressed, act } = self;
+        let Disclosed { state, changes } = &disclosed(answer, reading.state(), link);
+        show(Case { answer, state, link, changes, pressed, act })
+    }
+}
+
+/// Relative, since a proxy may have taken away part of the path.
+fn sent_on(receipt: &str) -> Response {
+    Redirect::to(&format!("?pressed={receipt}")).into_response()
+}
+
+fn to_confirm(case: Case<'_>, nonce: &str) -> Response {
+    let (status, name) = answer_status(case.answer);
+    (status, Json(ApprovalJson::new(case, name).with_nonce(nonce))).into_response()
+}
+
 fn respond_approval(
-    case: Case<'_>,
+    about: About,
+    reading: &Reading,
+    link: &LinkHash,
     choice: Option<Verdict>,
     site: &Site,
     accept: Accept,
 ) -> Response {
-    let (status, name) = answer_status(case.answer);
-    match accept {
+    let (status, name) = answer_status(about.answer);
+    about.show(reading, link, |case| match accept {
         Accept::Json => (status, Json(ApprovalJson::new(case, name))).into_response(),
         Accept::Html => page(status, &ApprovalPage::new(site, case, choice)),
-    }
+    })
 }
 
 /// Whether the workflow has said what became of a press, so that another page can tell it.
@@ -170,11 +279,11 @@ fn is_told(answer: Answer) -> bool {
     matches!(status, StatusCode::OK | StatusCode::CONFLICT | StatusCode::GONE)
 }
 
-fn respond_problem(problem: &Problem, comment: &str, site: &Site, accept: Accept) -> Response {
+fn respond_problem(problem: &Problem, filled: &Filled, site: &Site, accept: Accept) -> Response {
     let (status, name) = problem_status(problem);
     let mut response = match accept {
         Accept::Json => (status, Json(ProblemJson::new(problem, name))).into_response(),
-        Accept::Html => page(status, &MessagePage::new(site, problem, comment)),
+        Accept::Html => page(status, &MessagePage::new(site, problem, filled)),
     };
     let reason = if let Problem::AfterPress(reason) = problem { reason } else { problem };
     let wait = match reason {
@@ -197,9 +306,19 @@ pub(crate) fn problem_status(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::NotIssued(_) => (StatusCode::NOT_FOUND, "not_issued"),
         Problem::Gone => (StatusCode::GONE, "gone"),
         Problem::Newer => (StatusCode::SERVICE_UNAVAILABLE, "newer"),
-        Problem::InvalidVerdict | Problem::CommentTooLong | Problem::CommentMissing(_) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "invalid")
+        Problem::InvalidVerdict
+        | Problem::InvalidAct
+        | Problem::CommentTooLong
+        | Problem::CommentMissing(_)
+        | Problem::WrongAnswers(_)
+        | Problem::NotDelegated(_)
+        | Problem::NoMoreChanges
+        | Problem::InvalidRevision(_)
+        | Problem::Mistaken(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        Problem::NotTheSubmitter | Problem::SubmitterDecides => {
+            (StatusCode::FORBIDDEN, "not_by_this_link")
         }
+        Problem::NotRevisable => (StatusCode::CONFLICT, "not_revisable"),
         Problem::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
         Problem::NotAForm => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
         Problem::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
@@ -227,9 +346,21 @@ pub(crate) fn answer_status(answer: Answer) -> (StatusCode, &'static str) {
         Answer::Withdrawn => (StatusCode::GONE, "withdrawn"),
         Answer::Ended(_) => (StatusCode::GONE, "ended"),
         Answer::Superseded => (StatusCode::GONE, "superseded"),
+        Answer::SentBack => (StatusCode::OK, "sent_back"),
+        Answer::Paused => (StatusCode::CONFLICT, "paused"),
+        Answer::Revised => (StatusCode::CONFLICT, "revised"),
+        Answer::Outdated => (StatusCode::GONE, "outdated"),
+        Answer::Submitted => (StatusCode::OK, "submitted"),
+        Answer::ToRevise => (StatusCode::OK, "to_revise"),
+        Answer::Resubmitted => (StatusCode::OK, "resubmitted"),
+        Answer::YouWithdrew => (StatusCode::OK, "withdrawn_by_you"),
+        Answer::Delegated => (StatusCode::OK, "delegated"),
+        Answer::DelegationStored => (StatusCode::ACCEPTED, "accepted"),
         // RFC 6585, 3: the request has to carry what the answer gives.
         Answer::Unconfirmed => (StatusCode::PRECONDITION_REQUIRED, "unconfirmed"),
-        Answer::Uncommented => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        Answer::Uncommented | Answer::Unanswered | Answer::Unchangeable => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "invalid")
+        }
         Answer::Recorded => (StatusCode::OK, "recorded"),
         Answer::AlreadyRecorded => (StatusCode::OK, "already_recorded"),
         Answer::OtherVerdict => (StatusCode::CONFLICT, "other_verdict"),

@@ -17,7 +17,7 @@ use axum::{
     routing::get,
 };
 use countersign_protos::{
-    ApprovalId, GenuineLink, InvalidApprovalId, Pressed, Verdict, text::clean_line,
+    ApprovalId, GenuineLink, InvalidApprovalId, Pressed, answers, text::clean_line,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -25,15 +25,20 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     App,
-    answer::{Answer, after_press, is_offered, on_view},
+    acts::Effect,
+    answer::{Answer, after_act, after_press, fields, is_offered, on_view},
+    approvals::Press,
     arrived::{self, Linked},
-    decision::Press,
-    form::{self, Filled, Form},
+    delegating::Delegating,
+    form::{self, Filled, Form, Unconfirmed},
+    inputs::wrong_answers,
     metrics::metrics,
     middleware::{self, About, CSP_IN_FRAME, CSP_WITH_FRAME},
+    openapi::openapi,
     outbox::Mail,
     problem::Problem,
-    reply::{Accept, Reply, Unconfirmed, page, problem_status},
+    reply::{Accept, Reply, Said, page, problem_status},
+    revision::Wish,
     views::{HomePage, MailPage, OutboxPage},
 };
 
@@ -48,20 +53,38 @@ pub(crate) static STYLESHEET_NAME: LazyLock<String> = LazyLock::new(|| {
 
 const PROBE_METHODS: &str = "GET,HEAD,OPTIONS";
 
+const HOME: &str = "/";
+const BY_ID: &str = "/a/{approval-id}";
+const APPROVAL: &str = "/a/{approval-id}/{workflow-id}";
+const JWKS: &str = "/.well-known/jwks.json";
+const OPENAPI: &str = "/openapi.json";
+const ASSETS: &str = "/assets/{file}";
+const READY: &str = "/readyz";
+const ALIVE: &str = "/healthz";
+const OUTBOX: &str = "/outbox";
+const MAIL: &str = "/outbox/{mail}";
+const MAIL_HTML: &str = "/outbox/{mail}/html";
+
+/// The paths of all routes, which [`openapi`](crate::openapi) describes.
+#[cfg(test)]
+pub(crate) const PATHS: [&str; 11] =
+    [HOME, BY_ID, APPROVAL, JWKS, OPENAPI, ASSETS, READY, ALIVE, OUTBOX, MAIL, MAIL_HTML];
+
 /// All routes, at the root and under the public URL's path: proxies may or may not strip that path.
 pub(crate) fn router(app: App) -> Router {
     let mut routes: Router<App> = Router::new()
-        .route("/", get(home))
-        .route("/a/{approval-id}", get(view).post(decide))
-        .route("/a/{approval-id}/{workflow-id}", get(view).post(decide))
-        .route("/.well-known/jwks.json", get(jwks))
-        .route("/assets/{file}", get(stylesheet))
-        .route("/readyz", get(ready).options(ready_by_options));
+        .route(HOME, get(home))
+        .route(BY_ID, get(view).post(decide))
+        .route(APPROVAL, get(view).post(decide))
+        .route(JWKS, get(jwks))
+        .route(OPENAPI, get(openapi))
+        .route(ASSETS, get(stylesheet))
+        .route(READY, get(ready).options(ready_by_options));
     if app.0.outbox.is_some() {
         let mails: Router<App> = Router::new()
-            .route("/outbox", get(outbox))
-            .route("/outbox/{mail}", get(mail))
-            .route("/outbox/{mail}/html", get(mail_html));
+            .route(OUTBOX, get(outbox))
+            .route(MAIL, get(mail))
+            .route(MAIL_HTML, get(mail_html));
         let only_local = from_fn_with_state(app.clone(), middleware::only_local);
         routes = routes.merge(mails.route_layer(only_local));
     }
@@ -79,7 +102,7 @@ pub(crate) fn router(app: App) -> Router {
     let alive =
         get("ok\n").options(([(ALLOW, PROBE_METHODS)], "ok\n")).fallback(method_not_allowed);
     for base in BTreeSet::from(["", root.as_str()]) {
-        all = all.route(&format!("{base}/healthz"), alive.clone());
+        all = all.route(&format!("{base}{ALIVE}"), alive.clone());
     }
     let all = all
         .layer(from_fn_with_state(app.clone(), middleware::time_out))
@@ -113,7 +136,7 @@ fn linked(
 ) -> (Linked, Option<String>) {
     let Segments { approval_id, workflow_id } = segments.map(|Path(it)| it).unwrap_or_default();
     let Asked { choice, pressed } = asked.map(|Query(it)| it).unwrap_or_default();
-    let choice = choice.and_then(|choice| Verdict::from_name(&choice));
+    let choice = choice.and_then(|choice| arrived::chosen(&choice));
     (Linked::in_path(approval_id, workflow_id, choice), pressed)
 }
 
@@ -125,8 +148,13 @@ async fn view(
 ) -> Response {
     let (linked, receipt) = linked(segments, asked);
     let explain = if receipt.is_some() { Problem::after_press } else { identity };
-    about(&app, &linked.id, &headers, (String::new(), explain), async |link| {
+    about(&app, &linked.id, &headers, (Filled::default(), explain), async |link| {
         let (_, reading) = app.0.approvals.find(link, linked.workflow_id.as_deref()).await?;
+        if let Some(act) = receipt.as_deref().and_then(|it| link.acted(it, Timestamp::now())) {
+            let answer = after_act(&reading, link.hash());
+            let (reading, link) = (reading.into(), link.hash().clone());
+            return Ok(Reply::OfSubmitter { said: Said::After { answer, act }, reading, link });
+        }
         let pressed = receipt.and_then(|receipt| link.pressed(&receipt, Timestamp::now()));
         let answer = match pressed {
             Some(pressed) => after_press(&reading, link.hash(), pressed),
@@ -147,10 +175,29 @@ async fn decide(
 ) -> Response {
     let (linked, _) = linked(segments, Ok(Query(Asked::default())));
     let hint = linked.workflow_id.as_deref();
-    let form = Form::read(request).await;
+    // What comes with a forged ID is not read.
+    let form = match genuine(&app, &linked.id) {
+        Some(_) => Form::read(request).await,
+        None => Err(Problem::NotAForm),
+    };
     let filled = form.as_ref().map(Form::filled).unwrap_or_default();
-    about(&app, &linked.id, &headers, (filled.comment.clone(), identity), async |link| {
-        let reply = press(&app, link, hint, (form, &filled), Accept::of(&headers)).await;
+    let form_of = form.as_ref().ok();
+    let delegating = form_of.and_then(Form::delegating);
+    let written = match (&delegating, form_of.and_then(Form::wish)) {
+        (Some(delegating), _) => delegating.reason.clone(),
+        (None, Some(Ok(wish))) => wish.text(),
+        (None, Some(Err(_)) | None) => String::new(),
+    };
+    let written = match written.is_empty() {
+        true => filled.clone(),
+        false => Filled { comment: written, ..Filled::default() },
+    };
+    about(&app, &linked.id, &headers, (written, identity), async |link| {
+        let accept = Accept::of(&headers);
+        let reply = match delegating {
+            Some(delegating) => delegate(&app, link, hint, delegating, accept).await,
+            None => press(&app, link, hint, (form, &filled), accept).await,
+        };
         metrics().pressed(reply.as_ref().map_or_else(|why| problem_status(why).1, Reply::name));
         reply
     })
@@ -166,13 +213,68 @@ async fn press(
 ) -> Result<Reply, Problem> {
     app.0.limits.by_decision(link.hash())?;
     let form = form?;
+    if let Some(wish) = form.wish() {
+        return acted(app, link, hint, &wish?, form.nonce()).await;
+    }
     match filled.checked() {
         Ok(verdict) => {
-            let press = Press { verdict, comment: &filled.comment, nonce: form.nonce() };
+            let Filled { comment, answers, .. } = filled;
+            let press = Press { verdict, comment, answers, nonce: form.nonce() };
             pressed(app, link, hint, press).await
         }
         Err(problem) if accept == Accept::Json => Err(problem),
         Err(problem) => refused(app, link, hint, problem, filled).await,
+    }
+}
+
+/// What comes of something that the submitter wants.
+async fn acted(
+    app: &App,
+    link: &GenuineLink,
+    hint: Option<&str>,
+    wish: &Wish,
+    nonce: &str,
+) -> Result<Reply, Problem> {
+    let (effect, reading) = app.0.approvals.act(link, hint, wish, nonce).await?;
+    let (act, now) = (wish.act(), Timestamp::now());
+    let said = match effect {
+        Effect::Refused(mistakes) => {
+            let problem = Problem::Mistaken(mistakes);
+            Said::Refused { problem, wish: wish.clone() }
+        }
+        Effect::Unconfirmed(deed) => {
+            let nonce = link.nonce_of(deed.statement(), now);
+            Said::Unconfirmed { wish: wish.clone(), nonce }
+        }
+        Effect::Answered(answer) => Said::Done { answer, act, receipt: link.receipt_of(act, now) },
+    };
+    Ok(Reply::OfSubmitter { said, reading: reading.into(), link: link.hash().clone() })
+}
+
+/// What comes of a form that has a colleague asked.
+async fn delegate(
+    app: &App,
+    link: &GenuineLink,
+    hint: Option<&str>,
+    filled: Delegating,
+    accept: Accept,
+) -> Result<Reply, Problem> {
+    app.0.limits.by_decision(link.hash())?;
+    let hash = link.hash().clone();
+    let (said, reading) = match filled.checked() {
+        Ok(to) => app.0.approvals.delegate(link, hint, &to, &filled.reason).await?,
+        Err(why) if accept == Accept::Json => return Err(Problem::NotDelegated(why)),
+        Err(why) => match app.0.approvals.find(link, hint).await {
+            Ok((_, reading)) => (Err(why), reading),
+            Err(_) => return Err(Problem::NotDelegated(why)),
+        },
+    };
+    let can_correct = is_offered(on_view(&reading, &hash), reading.state(), &hash);
+    let reading = reading.into();
+    match said {
+        Ok(answer) => Ok(Reply::Delegated { answer, reading, link: hash }),
+        Err(why) if can_correct => Ok(Reply::NotDelegated { why, filled, reading, link: hash }),
+        Err(why) => Err(Problem::NotDelegated(why)),
     }
 }
 
@@ -183,18 +285,28 @@ async fn pressed(
     hint: Option<&str>,
     press: Press<'_>,
 ) -> Result<Reply, Problem> {
-    let (verdict, comment, hash) = (press.verdict, press.comment, link.hash().clone());
+    let (Press { verdict, comment, answers, .. }, hash) = (press, link.hash().clone());
     let (answer, reading) = app.0.approvals.decide(link, hint, press).await?;
-    let (reading, now) = (reading.into(), Timestamp::now());
+    let (reading, now) = (Box::new(reading), Timestamp::now());
+    let (comment, answers) = (comment.to_owned(), answers.clone());
+    let fields = &fields(reading.state()).to_vec();
+    let answered = answers::check(fields, verdict, &answers);
     Ok(match answer {
         Answer::Unconfirmed => {
-            let nonce = link.nonce(verdict, comment, now);
-            let pressed = Unconfirmed { verdict, comment: comment.to_owned(), nonce };
+            let answers = answered.unwrap_or_default();
+            let nonce = link.nonce(verdict, &comment, &answers::by_name(&answers), now);
+            let pressed = Unconfirmed { verdict, comment, answers, nonce };
             Reply::Unconfirmed { pressed, reading, link: hash }
         }
-        Answer::Uncommented => {
-            let filled = Filled { verdict: Some(verdict), comment: comment.to_owned() };
-            let problem = Problem::CommentMissing(verdict);
+        Answer::Uncommented | Answer::Unanswered | Answer::Unchangeable => {
+            let filled = Filled { verdict: Some(verdict), comment, answers };
+            let problem = match answer {
+                Answer::Uncommented => Problem::CommentMissing(verdict),
+                Answer::Unchangeable => Problem::NoMoreChanges,
+                _ => {
+                    Problem::WrongAnswers(wrong_answers(fields, answered.err().unwrap_or_default()))
+                }
+            };
             Reply::Refused { problem, filled, reading, link: hash }
         }
         answer => {
@@ -224,27 +336,31 @@ async fn refused(
     }
 }
 
-/// Answers for a genuine approval ID. A problem's page is that of what `explain` makes of it, and returns the
-/// comment. A forged ID is refused before any call to Temporal.
+/// Answers for a genuine approval ID. A problem's page is that of what `explain` makes of it, and returns what was
+/// filled in. A forged ID is refused before any call to Temporal.
 async fn about(
     app: &App,
     id: &str,
     headers: &HeaderMap,
-    (comment, explain): (String, fn(Problem) -> Problem),
+    (filled, explain): (Filled, fn(Problem) -> Problem),
     answer: impl AsyncFnOnce(&GenuineLink) -> Result<Reply, Problem>,
 ) -> Response {
     let accept = Accept::of(headers);
-    let Some(link) = id.parse::<ApprovalId>().ok().and_then(|id| app.0.keys.verify(&id)) else {
+    let Some(link) = genuine(app, id) else {
         return Reply::from(Problem::NotIssued(id.to_owned())).respond(&app.0.site, accept);
     };
     let reply = match app.0.limits.by_link(link.hash()) {
         Ok(()) => answer(&link).await,
         Err(limited) => Err(limited),
     };
-    let reply = reply.unwrap_or_else(|problem| Reply::Problem(explain(problem), comment));
+    let reply = reply.unwrap_or_else(|problem| Reply::Problem(explain(problem), filled));
     let mut response = reply.respond(&app.0.site, accept);
     response.extensions_mut().insert(About(link.hash().clone()));
     response
+}
+
+fn genuine(app: &App, id: &str) -> Option<GenuineLink> {
+    app.0.keys.verify(&id.parse::<ApprovalId>().ok()?)
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use countersign_protos::{
-    Json, MAX_DEPTH,
+    Difference, Json, MAX_DEPTH,
     text::{clean, clean_line, visible, visible_line},
     v1::Document,
 };
@@ -62,6 +62,35 @@ impl Shape {
     /// Whether there is nothing of it.
     pub(crate) fn is_empty(&self) -> bool {
         self.details.is_empty() && self.action.is_none()
+    }
+}
+
+/// What a revision has changed, whole.
+#[derive(Template)]
+#[template(path = "changes.html")]
+pub(crate) struct Changes {
+    rows: Vec<Change>,
+}
+
+struct Change {
+    label: String,
+    before: Option<Text>,
+    after: Option<Text>,
+}
+
+impl Changes {
+    pub(crate) fn of(changes: &[Difference]) -> Self {
+        let change = |one: &Difference| Change {
+            label: clean_line(&one.label),
+            before: Text::of(visible(&one.before)),
+            after: Text::of(visible(&one.after)),
+        };
+        Self { rows: changes.iter().map(change).collect() }
+    }
+
+    /// Whether there is nothing of it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 }
 

@@ -2,8 +2,8 @@
 //! writes events.
 
 use countersign_protos::{
-    Verdict,
-    payload::{self, PayloadError},
+    Verdict, answers,
+    payload::PayloadError,
     text,
     v1::{Decision, ReviewerState, Vote},
 };
@@ -13,7 +13,7 @@ use temporalio_common::protos::temporal::api::history::v1::{
 
 use crate::{
     index::{Handle, handle},
-    lookup::events,
+    lookup::{continued, events},
     temporal::{Failure, from_temporal},
 };
 
@@ -36,7 +36,9 @@ impl Signalled {
             let people = [&reviewer.reviewer, &reviewer.on_behalf_of].map(|who| mailbox(who));
             let is_theirs = decision.link.trim() == reviewer.link && !reviewer.link.is_empty()
                 || !decision.reviewer.trim().is_empty() && people.contains(&named);
-            is_theirs && text::comment(&decision.comment) == vote.comment
+            is_theirs
+                && text::comment(&decision.comment) == vote.comment
+                && answers::are_of(&decision.answers, &vote.answers)
         };
         vote.verdict().known() == Some(self.verdict) && self.decision.as_ref().is_none_or(says)
     }
@@ -44,7 +46,7 @@ impl Signalled {
     fn read(signal: &WorkflowExecutionSignaledEventAttributes) -> Option<Self> {
         let verdict = Verdict::from_name(&signal.signal_name)?;
         let payloads = from_temporal(signal.input.clone().unwrap_or_default().payloads);
-        match payload::decode(&payloads) {
+        match answers::decision(&payloads) {
             Ok(decision) => Some(Self { verdict, decision: Some(decision) }),
             Err(PayloadError::Encoding(_) | PayloadError::Encrypted(_)) => {
                 Some(Self { verdict, decision: None })
@@ -94,19 +96,12 @@ fn anything() -> Vec<Signalled> {
     Verdict::ALL.map(|verdict| Signalled { verdict, decision: None }).into()
 }
 
-/// The run that this one continues.
-fn continued(events: &[HistoryEvent]) -> Option<String> {
-    match events.first()?.attributes.as_ref()? {
-        Attributes::WorkflowExecutionStartedEventAttributes(started) => {
-            Some(started.continued_execution_run_id.clone()).filter(|id| !id.is_empty())
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
-    use countersign_protos::{payload::Encoding, v1};
+    use countersign_protos::{
+        payload::{self, Encoding},
+        v1,
+    };
     use temporalio_common::protos::temporal::api::common::v1::Payloads;
 
     use super::*;
@@ -154,6 +149,11 @@ pub(crate) mod tests {
         }
         let other = Decision { comment: "as agreed".into(), ..named("dee@example.com") };
         assert!(!signal("approve", &other).expect("a decision").may_be(&reviewer, &vote));
+        let answered = Decision {
+            answers: [("budget".into(), "7".into())].into(),
+            ..named("dee@example.com")
+        };
+        assert!(!signal("approve", &answered).expect("a decision").may_be(&reviewer, &vote));
         assert_eq!(signal("remind", &named("dee@example.com")), None);
     }
 

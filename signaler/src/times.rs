@@ -27,7 +27,12 @@ impl Times {
             decided.chain(&stage.deadline)
         });
         let submitted = state.submission.iter().filter_map(|it| it.submitted_at.as_ref());
+        let request = state.change_request.as_ref();
+        let requested = request.and_then(|it| it.vote.as_ref()?.decided_at.as_ref());
+        let until = request.and_then(|it| it.deadline.as_ref());
+        let revised = state.earlier_versions.iter().filter_map(|it| it.revised_at.as_ref());
         let all = stages.chain(submitted).chain(&state.decided_at).chain(&state.times_out_at);
+        let all = all.chain(requested).chain(until).chain(revised);
         let shown = all.filter_map(|time| {
             let utc = text::timestamp(time)?.to_zoned(TimeZone::UTC);
             let datetime = utc.strftime("%Y-%m-%dT%H:%MZ").to_string();
@@ -84,8 +89,8 @@ mod tests {
         };
         let id: ApprovalId = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse().expect("an approval ID");
         let link = id.hash();
-        let (answer, pressed) = (Answer::Decided, None);
-        let times = Times::of(Case { answer, state: &state, link: &link, pressed });
+        let (answer, changes, pressed, act) = (Answer::Decided, &[][..], None, None);
+        let times = Times::of(Case { answer, state: &state, link: &link, changes, pressed, act });
         let text = "It ended on Mon 30 Nov 2026, 17:00 PST. Until Mon 30 Nov 2026, 17:01 PST, <b>";
         let pieces = times.mark(text);
         let parts: Vec<_> = pieces.iter().map(|one| (&*one.text, &*one.datetime)).collect();

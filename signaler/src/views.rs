@@ -2,18 +2,25 @@
 
 use askama::Template;
 use countersign_protos::{
-    Terms, Verdict,
+    Act, Terms, Verdict,
+    answers::Answers,
+    differences,
+    names::ACTION_DELEGATE,
     text::{self, clean, clean_line},
     v1::{Document, Item, ReviewerState, StageState, Status, Vote},
 };
 use url::Url;
 
 use crate::{
-    answer::{Answer, is_offered, is_open, own_vote, pending},
-    form::Filled,
+    answer::{self, Answer, fields, is_offered, is_open, is_possible, own_vote, pending},
+    delegating::{Delegating, NotDelegated},
+    form::{Filled, Unconfirmed},
+    inputs::{self, Input, Shape as InputShape},
     outbox::{Mail, Summary},
     problem::Problem,
-    shape::{Shape, leading_action},
+    revision::Wish,
+    shape::{Changes, Shape, leading_action},
+    submitter::{self, OwnForms},
     times::{Piece, Times},
     wording::{self, Case, Seat},
 };
@@ -40,9 +47,13 @@ pub(crate) struct ApprovalPage<'a> {
     tone: &'static str,
     headline: String,
     explanation: Vec<Piece>,
+    /// What the submitter is asked to change; empty if nothing is.
+    asked_for: String,
     /// Whether to link to the page itself.
     again: bool,
     title: String,
+    version_note: Vec<Piece>,
+    changes: Changes,
     /// Why the document is not shown; empty if it is.
     hidden: &'static str,
     amount: Amount,
@@ -56,6 +67,9 @@ pub(crate) struct ApprovalPage<'a> {
     reviewer: String,
     why_asked: String,
     form: Option<Form>,
+    /// The ID of the submitter's first form; empty if there is none.
+    jump: &'static str,
+    own: Option<OwnForms>,
 }
 
 /// An amount, and the class by which it is never broken nor wider than the page.
@@ -88,48 +102,121 @@ struct Reviewer {
     name: String,
     tone: &'static str,
     did: Vec<Piece>,
+    /// Labels with values.
+    answers: Vec<(String, String)>,
     comment: String,
 }
 
 struct Form {
-    buttons: [Terms; Verdict::ALL.len()],
+    buttons: Vec<Terms>,
     /// The verdict of the mailed link. It gives no button more weight.
     chosen: Option<Terms>,
     /// The button that was pressed, where the form is refused.
     pressed: Option<Terms>,
+    inputs: Vec<Input>,
     /// Why it is refused; empty if it is not.
     refused: String,
     /// Whether it is refused because of its comment.
     comment_refused: bool,
     comment: String,
     comment_hint: String,
-    /// The verdicts that need a comment.
-    comment_required: Vec<Verdict>,
+    /// The verdicts for which the browser asks for what they need: for one set of them alone, since it asks for the
+    /// same whichever button is pressed.
+    asked_for: Vec<Verdict>,
+    comment_required: bool,
     confirm: bool,
+    /// For somebody else to be asked; `None` where the rule lets nobody.
+    delegate: Option<DelegateForm>,
+}
+
+/// The form that has a colleague asked.
+struct DelegateForm {
+    /// Whose people can be asked.
+    domains: String,
+    to: String,
+    reason: String,
+    /// Why it is refused, and the field that is wrong; empty if it is not.
+    refused: String,
+    field: &'static str,
+}
+
+impl DelegateForm {
+    fn new(case: Case<'_>) -> Option<Self> {
+        let domains = &case.state.delegate_to;
+        let empty = DelegateForm {
+            domains: wording::domains(domains),
+            to: String::new(),
+            reason: String::new(),
+            refused: String::new(),
+            field: "",
+        };
+        let can = is_possible(case.state, case.link, ACTION_DELEGATE);
+        (can && !domains.is_empty()).then_some(empty)
+    }
+}
+
+/// What a browser asks for before it sends anything.
+struct Asked {
+    /// For these verdicts: of what several sets of them need it asks for one set's alone.
+    verdicts: Vec<Verdict>,
+    comment: bool,
+}
+
+impl Asked {
+    /// `needing` are the verdicts that need a comment. Changes are requested more seldom than the others are decided, so
+    /// what these need comes first.
+    fn of(inputs: &[Input], needing: &[Verdict]) -> Self {
+        let changes = Verdict::RequestChanges;
+        let ruled: Vec<_> = needing.iter().copied().filter(|it| *it != changes).collect();
+        let sets = inputs.iter().map(|input| &input.required_for).chain([&ruled]);
+        let mut verdicts = sets.rev().find(|set| !set.is_empty()).cloned().unwrap_or_default();
+        let comment = verdicts == ruled;
+        let is_alone = inputs.iter().all(|input| input.required_for != verdicts);
+        if comment && needing.contains(&changes) && (is_alone || verdicts.is_empty()) {
+            verdicts.push(changes);
+        }
+        Self { comment: comment && !verdicts.is_empty(), verdicts }
+    }
 }
 
 impl Form {
     fn new(case: Case<'_>, choice: Option<Verdict>) -> Self {
-        let required = &case.state.comment_required;
-        let required = |verdict: &Verdict| required.contains(&i32::from(*verdict));
-        let comment_required: Vec<_> = Verdict::ALL.into_iter().filter(required).collect();
+        let mut buttons = answer::verdicts(case.state);
+        buttons.retain(|verdict| is_possible(case.state, case.link, verdict.terms().name));
+        let mut needing = answer::comment_required(case.state);
+        needing.retain(|verdict| buttons.contains(verdict));
+        let inputs = inputs::empty(fields(case.state));
+        let asked = Asked::of(&inputs, &needing);
         Form {
-            buttons: Verdict::ALL.map(Verdict::terms),
+            inputs,
+            comment_hint: wording::comment_hint(&needing, buttons.len()),
+            buttons: buttons.into_iter().map(Verdict::terms).collect(),
             chosen: choice.map(Verdict::terms),
             pressed: None,
             refused: String::new(),
             comment_refused: false,
             comment: String::new(),
-            comment_hint: wording::comment_hint(&comment_required),
-            comment_required,
+            comment_required: asked.comment,
+            asked_for: asked.verdicts,
             confirm: case.state.confirm,
+            delegate: DelegateForm::new(case),
         }
     }
 
-    /// Whether a browser lets this button be pressed without the comment that another one needs.
-    fn needs_no_comment(&self, button: &Terms) -> bool {
+    /// Whether a browser lets this button be pressed without what another one needs.
+    fn needs_nothing(&self, button: &Terms) -> bool {
         let needs = |verdict: &Verdict| verdict.terms().name == button.name;
-        !self.comment_required.is_empty() && !self.comment_required.iter().any(needs)
+        !self.asked_for.is_empty() && !self.asked_for.iter().any(needs)
+    }
+
+    /// Whether an input before the comment is refused.
+    fn has_error(&self) -> bool {
+        self.inputs.iter().any(|input| input.is_first_error)
+    }
+
+    /// Whether a browser asks for this answer.
+    fn asks_for(&self, input: &Input) -> bool {
+        !input.required_for.is_empty() && input.required_for == self.asked_for
     }
 }
 
@@ -150,13 +237,19 @@ impl<'a> ApprovalPage<'a> {
             false => case.state.stages.iter().map(|s| stage(s, case, times)).collect(),
         };
         let offered = is_offered(case.answer, case.state, case.link);
+        let own = OwnForms::new(case);
         ApprovalPage {
             site,
             tone: tone(case),
             headline: wording::headline(case),
             explanation: times.mark(&clean_line(&wording::explanation(case))),
-            again: !offered && (case.answer.is_unattended() || case.answer == Answer::Sealing),
+            asked_for: wording::asked_for(case),
+            again: !offered
+                && own.is_none()
+                && (case.answer.is_unattended() || case.answer == Answer::Sealing),
             title: or(clean_line(&document.title), untitled),
+            version_note: times.mark(&wording::version_note(case)),
+            changes: Changes::of(case.changes),
             hidden,
             amount: Amount::new(&document.amount, &document.currency),
             action: leading_action(&document),
@@ -169,7 +262,23 @@ impl<'a> ApprovalPage<'a> {
             reviewer: clean_line(&wording::deciding_as(case)),
             why_asked: wording::why_asked(case),
             form: offered.then(|| Form::new(case, choice)),
+            jump: submitter::jump(own.as_ref()),
+            own,
         }
+    }
+
+    /// With the submitter's form as it was sent, and what is wrong with it.
+    pub(crate) fn unrevised(
+        site: &'a Site,
+        case: Case<'_>,
+        problem: &Problem,
+        wish: &Wish,
+    ) -> Self {
+        let page = Self::new(site, case, None);
+        let own = page.own.map(|forms| forms.refused(problem, wish));
+        let explanation = Times::of(case).mark(&submitter::why_refused(problem));
+        let headline = wording::not_done(wish.act()).to_owned();
+        ApprovalPage { tone: "wait", headline, explanation, own, ..page }
     }
 
     /// With the form as it was sent, and why it is refused.
@@ -183,13 +292,42 @@ impl<'a> ApprovalPage<'a> {
         let refused = wording::refusal(problem, &filled.comment);
         let explanation = Times::of(case).mark(&refused);
         let form = page.form.map(|form| Form {
+            inputs: inputs::refused(fields(case.state), filled.verdict, &filled.answers),
             pressed: filled.verdict.map(Verdict::terms),
             refused,
-            comment_refused: !matches!(problem, Problem::InvalidVerdict),
+            comment_refused: matches!(
+                problem,
+                Problem::CommentTooLong | Problem::CommentMissing(_)
+            ),
             comment: filled.comment.clone(),
             ..form
         });
         let headline = wording::NOT_RECORDED.to_owned();
+        ApprovalPage { tone: "wait", headline, explanation, form, ..page }
+    }
+
+    /// With the form that has a colleague asked as it was sent, and why it is refused.
+    pub(crate) fn not_delegated(
+        site: &'a Site,
+        case: Case<'_>,
+        why: &NotDelegated,
+        filled: &Delegating,
+    ) -> Self {
+        let page = Self::new(site, case, None);
+        let refused = wording::not_delegated(why);
+        let explanation = Times::of(case).mark(&refused);
+        let (to, reason) = (filled.to.clone(), filled.reason.clone());
+        let form = page.form.map(|form| Form {
+            delegate: form.delegate.map(|it| DelegateForm {
+                to,
+                reason,
+                refused,
+                field: why.field(),
+                ..it
+            }),
+            ..form
+        });
+        let headline = wording::NOT_DELEGATED.to_owned();
         ApprovalPage { tone: "wait", headline, explanation, form, ..page }
     }
 }
@@ -206,18 +344,15 @@ pub(crate) struct ConfirmPage<'a> {
     action: String,
     reviewer: String,
     verdict: Terms,
-    comment: &'a str,
-    nonce: &'a str,
+    pressed: &'a Unconfirmed,
+    /// Labels with values.
+    answers: Vec<(String, String)>,
+    /// The same, by the names of inputs.
+    hidden: Vec<(String, &'a str)>,
 }
 
 impl<'a> ConfirmPage<'a> {
-    pub(crate) fn new(
-        site: &'a Site,
-        case: Case<'_>,
-        verdict: Verdict,
-        comment: &'a str,
-        nonce: &'a str,
-    ) -> Self {
+    pub(crate) fn new(site: &'a Site, case: Case<'_>, pressed: &'a Unconfirmed) -> Self {
         let submission = case.state.submission.clone().unwrap_or_default();
         let document = submission.document.unwrap_or_default();
         ConfirmPage {
@@ -228,8 +363,51 @@ impl<'a> ConfirmPage<'a> {
             amount: Amount::new(&document.amount, &document.currency),
             action: leading_action(&document),
             reviewer: clean_line(&wording::deciding_as(case)),
-            verdict: verdict.terms(),
-            comment,
+            verdict: pressed.verdict.terms(),
+            answers: inputs::shown(&pressed.answers),
+            hidden: inputs::hidden(&pressed.answers),
+            pressed,
+        }
+    }
+}
+
+/// The page that asks the submitter once more before what they do counts.
+#[derive(Template)]
+#[template(path = "confirm_act.html")]
+pub(crate) struct ConfirmActPage<'a> {
+    site: &'a Site,
+    headline: String,
+    explanation: String,
+    title: String,
+    heading: &'static str,
+    act: Act,
+    /// What a revision will change.
+    changes: Changes,
+    /// The form once more, field by field.
+    fields: Vec<(&'static str, String)>,
+    reason: &'a str,
+    nonce: &'a str,
+}
+
+impl<'a> ConfirmActPage<'a> {
+    pub(crate) fn new(site: &'a Site, case: Case<'_>, wish: &'a Wish, nonce: &'a str) -> Self {
+        let submission = case.state.submission.clone().unwrap_or_default();
+        let revised = wish.revised(&submission);
+        let changes = revised.map(|revised| differences(&submission, &revised)).unwrap_or_default();
+        let document = submission.document.unwrap_or_default();
+        ConfirmActPage {
+            site,
+            headline: wording::headline(case),
+            explanation: wording::explanation(case),
+            title: or(clean_line(&document.title), wording::UNTITLED),
+            heading: wording::confirming(wish.act()),
+            act: wish.act(),
+            changes: Changes::of(&changes),
+            fields: wish.fields(),
+            reason: match wish {
+                Wish::Withdraw(reason) => reason,
+                Wish::Revise(_) | Wish::Replace(_) => "",
+            },
             nonce,
         }
     }
@@ -244,6 +422,8 @@ pub(crate) struct MessagePage<'a> {
     message: &'static str,
     /// The comment that was not recorded, for its author to copy.
     comment: &'a str,
+    /// So are the answers, by the names of their fields.
+    answers: &'a Answers,
     /// Whether to show a field for an approval ID.
     ask_for_id: bool,
     /// The invalid approval ID, to be corrected.
@@ -253,13 +433,15 @@ pub(crate) struct MessagePage<'a> {
 }
 
 impl<'a> MessagePage<'a> {
-    pub(crate) fn new(site: &'a Site, problem: &Problem, comment: &'a str) -> Self {
+    pub(crate) fn new(site: &'a Site, problem: &Problem, filled: &'a Filled) -> Self {
         let (headline, message) = wording::problem(problem);
+        let Filled { comment, answers, .. } = filled;
         MessagePage {
             site,
             headline,
             message,
             comment,
+            answers,
             ask_for_id: matches!(problem, Problem::NotFound(_) | Problem::NotIssued(_)),
             typed: match problem {
                 Problem::NotFound(id) | Problem::NotIssued(id) => clean_line(id),
@@ -271,6 +453,15 @@ impl<'a> MessagePage<'a> {
                     | Problem::InvalidVerdict
                     | Problem::CommentTooLong
                     | Problem::CommentMissing(_)
+                    | Problem::InvalidAct
+                    | Problem::NoMoreChanges
+                    | Problem::NotTheSubmitter
+                    | Problem::SubmitterDecides
+                    | Problem::NotRevisable
+                    | Problem::InvalidRevision(_)
+                    | Problem::Mistaken(_)
+                    | Problem::NotDelegated(_)
+                    | Problem::WrongAnswers(_)
                     | Problem::CrossSite
                     | Problem::BodyTooLarge
                     | Problem::Incomplete
@@ -315,8 +506,16 @@ pub(crate) struct MailPage<'a> {
 
 fn tone(case: Case<'_>) -> &'static str {
     match case.answer {
-        Answer::Open | Answer::Unconfirmed => "open",
-        Answer::NoWorker | Answer::Accepted | Answer::Sealing => "wait",
+        Answer::Open | Answer::Unconfirmed | Answer::ToRevise => "open",
+        Answer::NoWorker
+        | Answer::Accepted
+        | Answer::DelegationStored
+        | Answer::Sealing
+        | Answer::SentBack
+        | Answer::Submitted
+        | Answer::Resubmitted
+        | Answer::Revised
+        | Answer::Paused => "wait",
         Answer::Voted | Answer::StageOver | Answer::Decided => match case.state.status() {
             status if !pending(status) => status_tone(status),
             _ => vote_tone(own_vote(case.state, case.link)),
@@ -327,7 +526,12 @@ fn tone(case: Case<'_>) -> &'static str {
         | Answer::Withdrawn
         | Answer::Ended(_)
         | Answer::Superseded
-        | Answer::Uncommented => "over",
+        | Answer::YouWithdrew
+        | Answer::Outdated
+        | Answer::Unchangeable
+        | Answer::Uncommented
+        | Answer::Unanswered
+        | Answer::Delegated => "over",
     }
 }
 
@@ -335,7 +539,7 @@ fn status_tone(status: Status) -> &'static str {
     match status {
         Status::Approved => "yes",
         Status::Rejected => "no",
-        Status::Pending | Status::Unspecified => "wait",
+        Status::Pending | Status::ChangesRequested | Status::Unspecified => "wait",
         Status::Expired | Status::Withdrawn => "over",
     }
 }
@@ -391,7 +595,9 @@ fn stage(stage: &StageState, case: Case<'_>, times: &Times) -> Stage {
     let continues = pending(case.state.status()) && !matches!(case.answer, Answer::Ended(_));
     // All decisions are made where only the seal is missing.
     let asks = undecided && continues && case.answer != Answer::Sealing;
-    let waits = asks && opened;
+    // While changes are requested, its deadline rests.
+    let is_sent_back = stage.status() == Status::ChangesRequested;
+    let waits = asks && opened && !is_sent_back;
     let seat = match (waits, pending(stage.status())) {
         (true, _) => Seat::Waiting,
         (false, false) if opened => Seat::Closed,
@@ -400,8 +606,11 @@ fn stage(stage: &StageState, case: Case<'_>, times: &Times) -> Stage {
     Stage {
         name: wording::stage_name(stage, case),
         status: wording::stage_status(stage, opened, continues),
-        tone: if pending(stage.status()) && !waits { "over" } else { status_tone(stage.status()) },
-        note: match asks {
+        tone: match pending(stage.status()) && !waits && !is_sent_back {
+            true => "over",
+            false => status_tone(stage.status()),
+        },
+        note: match asks && !is_sent_back {
             true => times.mark(&wording::stage_note(stage, opened, case)),
             false => Vec::new(),
         },
@@ -415,7 +624,8 @@ fn reviewer(reviewer: &ReviewerState, seat: Seat, case: Case<'_>, times: &Times)
         name: clean_line(&wording::reviewer_name(reviewer, case.link)),
         tone: vote_tone(vote),
         did: times.mark(&wording::reviewer_did(reviewer, seat, case)),
-        comment: clean(vote.map_or("", |vote| vote.comment.trim())),
+        answers: vote.map(|vote| inputs::shown(&vote.answers)).unwrap_or_default(),
+        comment: clean(wording::written(reviewer, case).trim()),
     }
 }
 

@@ -1,10 +1,16 @@
 //! Everything that people read on pages, apart from the headings in `templates/`.
 
+mod answers;
+mod delegated;
+mod problems;
 mod unattended;
+mod versions;
 
+pub(crate) use self::answers::{
+    CHOOSE, NOT_ASKED, WRONG_ANSWERS, answer_hint, comment_hint, yes_or_no,
+};
 use countersign_protos::{
-    LinkHash, Verdict,
-    names::COMMENT_MAX_CHARS,
+    Act, Difference, LinkHash, Verdict,
     text::{self, clean_line},
     v1::{
         ApprovalState, Delivery, ReviewerState, StageState, Status, Submission, Vote,
@@ -13,6 +19,12 @@ use countersign_protos::{
 };
 use pbjson_types::Timestamp;
 
+pub(crate) use self::delegated::{NOT_DELEGATED, domains, not_delegated, written};
+use self::problems::comment_missing;
+pub(crate) use self::problems::{NOT_RECORDED, problem, refusal};
+pub(crate) use self::versions::{
+    AMOUNT_OF_ITEMS, KEPT, asked_for, confirming, mistake, not_done, to_correct, version_note,
+};
 use crate::{
     answer::{Answer, Ending, is_open, own_vote, pending, reviewer_by_link},
     problem::Problem,
@@ -24,8 +36,12 @@ pub(crate) struct Case<'a> {
     pub(crate) answer: Answer,
     pub(crate) state: &'a ApprovalState,
     pub(crate) link: &'a LinkHash,
+    /// What the last revision has changed, as far as it is shown.
+    pub(crate) changes: &'a [Difference],
     /// What the reader has just pressed, unless it is recorded and known as theirs.
     pub(crate) pressed: Option<Verdict>,
+    /// The same of the submitter, also where it is recorded.
+    pub(crate) act: Option<Act>,
 }
 
 impl Case<'_> {
@@ -49,6 +65,7 @@ pub(crate) fn headline(case: Case<'_>) -> String {
     };
     match case.answer {
         Answer::Open => "Your decision is needed".to_owned(),
+        Answer::NoWorker if versions::is_to_submitter(case) => "This is your request".to_owned(),
         Answer::NoWorker if own.is_some() => "Your decision is stored".to_owned(),
         Answer::NoWorker => "You were asked to decide".to_owned(),
         Answer::Voted | Answer::StageOver if own.is_some() => {
@@ -67,15 +84,28 @@ pub(crate) fn headline(case: Case<'_>) -> String {
         }
         Answer::Ended(_) => "This request ended without a decision".to_owned(),
         Answer::Superseded => "This link has been superseded".to_owned(),
+        Answer::Delegated | Answer::DelegationStored => delegated::headline(case),
         Answer::Unconfirmed => "Not recorded yet: please confirm".to_owned(),
-        Answer::Uncommented => NOT_RECORDED.to_owned(),
+        Answer::Uncommented | Answer::Unanswered | Answer::Unchangeable => NOT_RECORDED.to_owned(),
         Answer::Recorded => format!("Recorded: you {}", past(own)),
         Answer::AlreadyRecorded => format!("Already recorded: {who} {}{for_whom}", past(own)),
         Answer::OtherVerdict => {
             format!("{} had already {} this{for_whom}", capitalized(who), past(own))
         }
         Answer::TooLate => "Already decided".to_owned(),
-        Answer::Accepted => "Your decision is recorded".to_owned(),
+        Answer::Accepted => match case.act {
+            Some(Act::Revise) => "Your revision is recorded".to_owned(),
+            Some(Act::Withdraw) => "Your withdrawal is recorded".to_owned(),
+            None => "Your decision is recorded".to_owned(),
+        },
+        Answer::SentBack
+        | Answer::Paused
+        | Answer::Revised
+        | Answer::Outdated
+        | Answer::Submitted
+        | Answer::ToRevise
+        | Answer::Resubmitted
+        | Answer::YouWithdrew => versions::headline(case),
         Answer::Sealing => "Recorded; the outcome is being sealed".to_owned(),
     }
 }
@@ -86,6 +116,11 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
     let voted = own.map(|vote| case.moment(vote.decided_at.as_ref())).unwrap_or_default();
     match case.answer {
         Answer::Open => own_stage(case).map(|stage| invitation(stage, case)).unwrap_or_default(),
+        Answer::NoWorker | Answer::Accepted
+            if versions::is_to_submitter(case) || case.act.is_some() =>
+        {
+            versions::unattended(case)
+        }
         Answer::NoWorker => unattended::viewed(case),
         Answer::Voted | Answer::StageOver | Answer::Decided | Answer::Recorded => progress(case),
         Answer::Expired => join([over(case, "The deadline passed"), unchanged(case)]),
@@ -96,11 +131,27 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
             unchanged(case),
         ]),
         Answer::Superseded => match reviewer_by_link(case.state, case.link) {
-            Some(_) => join([superseded(case).to_owned(), unchanged(case)]),
+            Some(_) => join([delegated::superseded(case), unchanged(case)]),
             // A worker may still ignore what has replaced the link.
-            None => superseded(case).to_owned(),
+            None => delegated::superseded(case),
         },
+        Answer::SentBack
+        | Answer::Paused
+        | Answer::Revised
+        | Answer::Outdated
+        | Answer::Submitted
+        | Answer::ToRevise
+        | Answer::Resubmitted
+        | Answer::YouWithdrew => versions::explanation(case),
+        Answer::Unchangeable => problem(&Problem::NoMoreChanges).1.to_owned(),
+        Answer::Delegated | Answer::DelegationStored => delegated::explanation(case),
         Answer::Uncommented => case.pressed.map(comment_missing).unwrap_or_default().to_owned(),
+        Answer::Unanswered => WRONG_ANSWERS.to_owned(),
+        Answer::Unconfirmed if case.act.is_some() => {
+            "Some mail scanners press buttons, so it counts only once you confirm it, within an \
+            hour."
+                .to_owned()
+        }
         Answer::Unconfirmed => {
             "Some mail scanners press buttons, so your decision counts only once \
             you confirm it, within an hour."
@@ -130,30 +181,18 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
 
 /// What came of a press that changed nothing; empty where nothing was pressed.
 fn unchanged(case: Case<'_>) -> String {
-    let Some(button) = case.pressed.map(|verdict| verdict.terms().button) else {
+    let pressed = case.pressed.map(|verdict| verdict.terms().button);
+    let Some(button) = pressed.or(case.act.map(Act::button)) else {
         return String::new();
     };
     match case.answer {
+        Answer::TooLate if case.act.is_some() => {
+            format!("It was decided before your press of {button}; nothing was changed.")
+        }
         Answer::TooLate => {
             format!("It was decided before you pressed {button}; nothing was changed.")
         }
         _ => format!("You pressed {button}; nothing was changed."),
-    }
-}
-
-fn superseded(case: Case<'_>) -> &'static str {
-    match reviewer_by_link(case.state, case.link) {
-        Some((_, reviewer)) if reviewer.reissued => {
-            "A new link was mailed to you, which replaces this one: please use that mail."
-        }
-        Some(_) => {
-            "The request continues, but others were asked in your place. There is nothing to do \
-             here."
-        }
-        None => {
-            "The request continues, but others were asked in your place, or a newer mail with \
-             other links was sent to you. There is nothing to do here."
-        }
     }
 }
 
@@ -191,6 +230,7 @@ fn outcome_word(status: Status) -> &'static str {
         Status::Rejected => "Rejected",
         Status::Expired => "Expired",
         Status::Withdrawn => "Withdrawn",
+        Status::ChangesRequested => "Changes requested",
     }
 }
 
@@ -294,6 +334,9 @@ pub(crate) fn reviewer_did(reviewer: &ReviewerState, seat: Seat, case: Case<'_>)
             false => did,
         };
     }
+    if let Some(did) = delegated::by(reviewer, case) {
+        return did;
+    }
     let did = match (reviewer.released, seat) {
         (true, _) if reviewer.reissued => "has a new link",
         (true, _) => "did not decide; others were asked",
@@ -349,6 +392,9 @@ pub(crate) fn why_asked(case: Case<'_>) -> String {
     };
     match &*replaced {
         "" => format!("You are asked {by}{stage}{deputy}."),
+        replaced if delegated::is_why_asked(case) => {
+            format!("{replaced} had you asked in their place{deputy}. They were asked {by}{stage}.")
+        }
         replaced => format!(
             "An operator asked you in place of {replaced}{deputy}. They were asked {by}{stage}."
         ),
@@ -411,6 +457,7 @@ fn progress(case: Case<'_>) -> String {
         return join([now, case.state.reason.clone(), delivering(case)]);
     }
     match own_stage(case) {
+        _ if status == Status::ChangesRequested => versions::waiting(case),
         Some(stage) if is_open(stage) => join([approvals_so_far(stage), unreachable(case)]),
         Some(stage) => {
             let over = format!("This stage is {}.", stage_word(stage).to_lowercase());
@@ -513,118 +560,6 @@ fn join<const N: usize>(sentences: [String; N]) -> String {
     said.join(" ")
 }
 
-pub(crate) const NOT_RECORDED: &str = "Your decision was not recorded";
-const TRY_AGAIN: &str = "Please try again in a moment";
-const UPGRADING: &str = "The request was made by a newer version than this page knows yet. Please open it \
-    again in a few minutes. Nothing was recorded this time.";
-const PRESS_AGAIN: &str = "The system behind this page did not answer in time. Please open the request \
-    again, and press the same button if it still asks you: pressing again is safe, one decision counts \
-    once.";
-
-const NOT_SHOWN: &str = "What came of your decision cannot be shown right now. Please reload this page in a \
-    moment: it then says what is recorded. There is no need to press again.";
-
-fn comment_missing(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Approve => "To approve, a comment is required: please write one, and press again.",
-        Verdict::Reject => "To reject, a comment is required: please write one, and press again.",
-    }
-}
-
-/// Said beside the comment's label.
-pub(crate) fn comment_hint(required: &[Verdict]) -> String {
-    let when = match required {
-        [] => "optional".to_owned(),
-        [only] => format!("required to {}", only.terms().name),
-        _ => "required".to_owned(),
-    };
-    format!("{when}; the submitter sees it")
-}
-
-/// What is wrong with a form, to whoever has filled it in.
-pub(crate) fn refusal(problem: &Problem, comment: &str) -> String {
-    match problem {
-        Problem::CommentTooLong => {
-            let chars = text::money(&comment.chars().count().to_string(), "");
-            let most = text::money(&COMMENT_MAX_CHARS.to_string(), "");
-            format!("Your comment has {chars} characters; at most {most} fit. Please shorten it.")
-        }
-        problem => self::problem(problem).1.to_owned(),
-    }
-}
-
-const EITHER: &str = "It has to be either Approve or Reject: please press one of the two buttons.";
-const NOT_LOCAL: &str = "Whoever sees its mails can decide for every reviewer, so it is shown only in a \
-    browser on the machine that runs Countersign.";
-
-/// A problem's headline, and what it means or what to do.
-pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
-    match problem {
-        Problem::NotFound(_) => (
-            "Page not found",
-            "The link in your mail opens your request. You can also type the approval ID from the \
-             mail.",
-        ),
-        Problem::NotIssued(_) => (
-            "This link does not work",
-            "Its approval ID was not issued here. Part of the link may be missing: please open it \
-             from the mail, or type the approval ID from the mail.",
-        ),
-        Problem::Gone => (
-            "This request no longer exists",
-            "Its link was issued once, but no request can be found for it. Requests are removed \
-             some time after they have ended. If your mail has only just arrived, please try again \
-             in a minute.",
-        ),
-        Problem::Newer => ("This page is being upgraded", UPGRADING),
-        Problem::InvalidVerdict => (NOT_RECORDED, EITHER),
-        Problem::CommentTooLong => {
-            (NOT_RECORDED, "The comment is longer than 2,000 characters. Please shorten it.")
-        }
-        Problem::CommentMissing(verdict) => (NOT_RECORDED, comment_missing(*verdict)),
-        Problem::CrossSite => (
-            "This decision was sent from another site",
-            "A page of another site sent it, so it was not accepted. Nothing was recorded. To \
-             decide, please open the request from your mail.",
-        ),
-        Problem::NotAForm => (
-            "This is not a form",
-            "This page takes decisions only from its own form. Nothing was recorded. To decide, \
-             please open the request from your mail.",
-        ),
-        Problem::BodyTooLarge => (
-            "Too much text",
-            "What was sent is larger than 64 KiB; a comment can have 2,000 characters. Nothing was \
-             recorded.",
-        ),
-        Problem::Incomplete => (
-            "Please try again",
-            "Your decision did not arrive completely. Nothing was recorded this time.",
-        ),
-        Problem::MethodNotAllowed => {
-            ("Method not allowed", "This page can be opened, but does not accept this request.")
-        }
-        Problem::TooMany(_) => (
-            "Too many requests",
-            "Please wait a moment, and try again. Nothing was recorded this time.",
-        ),
-        Problem::Unavailable => (
-            TRY_AGAIN,
-            "The request cannot be shown right now, because the system behind this page is not \
-             answering. Nothing was changed.",
-        ),
-        Problem::NothingRecorded => (
-            TRY_AGAIN,
-            "Nothing was recorded this time, because the system behind this page is not answering. \
-             Unless you have decided before, your decision is still needed.",
-        ),
-        Problem::Unknown => ("We do not know whether your decision was recorded", PRESS_AGAIN),
-        Problem::AfterPress(_) => (TRY_AGAIN, NOT_SHOWN),
-        Problem::OutboxUnreadable => ("The outbox cannot be read", "The log says why."),
-        Problem::NotLocal => ("The outbox is not shown here", NOT_LOCAL),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use countersign_protos::ApprovalId;
@@ -648,12 +583,13 @@ mod tests {
         ];
         for (by, expected) in [("link", by_link), ("operator", by_operator)] {
             let verdict = Verdict::Approve.into();
+            let (changes, act) = (&[][..], None);
             let vote = Some(Vote { verdict, by: by.into(), ..Vote::default() });
             let own = ReviewerState { link: link.as_str().into(), vote, ..Default::default() };
             let stage = StageState { reviewers: vec![own], ..StageState::default() };
             let state = &ApprovalState { stages: vec![stage], ..ApprovalState::default() };
             let pressed = Some(Verdict::Reject);
-            let cases = answers.map(|answer| Case { answer, state, link, pressed });
+            let cases = answers.map(|answer| Case { answer, state, link, changes, pressed, act });
             assert_eq!(cases.map(headline), expected);
             let says_yours = cases.map(|case| explanation(case).contains("Your "));
             assert_eq!(says_yours, [false, by == "link", by == "link"], "{by}");
@@ -664,8 +600,10 @@ mod tests {
     fn whether_it_was_decided_is_not_said_where_nobody_knows() {
         let id: ApprovalId = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse().expect("well-formed");
         let (link, state) = (&id.hash(), &ApprovalState::default());
-        let said =
-            |ending| headline(Case { answer: Answer::Ended(ending), state, link, pressed: None });
+        let (changes, pressed, act) = (&[][..], None, None);
+        let said = |ending| {
+            headline(Case { answer: Answer::Ended(ending), state, link, changes, pressed, act })
+        };
         for ending in [Ending::Unconfirmed, Ending::Unreadable] {
             assert_eq!(said(ending), "This request is over");
         }

@@ -130,6 +130,11 @@ async fn without_temporal_the_answer_comes_at_once_and_says_that_nothing_was_rec
     assert!(posted.body.contains("Nothing was recorded"), "{}", posted.body);
     assert!(posted.body.contains("Three quotes</textarea>"), "it is given back: {}", posted.body);
     assert!(!posted.header("retry-after").is_empty());
+    let revised = "act=revise&title=Nine+laptops&label=Where&value=Leipzig";
+    let revised = post(&service, &genuine(), revised).await;
+    for typed in ["Nothing was recorded", "Nine laptops", "Where: Leipzig</textarea>"] {
+        assert!(revised.body.contains(typed), "{typed}: {}", revised.body);
+    }
     assert_eq!(get(&service, "/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(get(&service, "/healthz").await.status, StatusCode::OK);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
@@ -140,12 +145,19 @@ async fn a_wrong_form_is_refused_with_the_field_that_is_wrong() {
     let service = service(&[]);
     let long = format!("verdict=approve&comment={}", "%C3%A9".repeat(2_001));
     let longest = format!("verdict=approve&comment={}", "%C3%A9".repeat(2_000));
-    let huge = format!("verdict=approve&comment={}", "x".repeat(70_000));
+    let delegated = format!("delegate_to=cy%40example.com&reason={}", "%C3%A9".repeat(2_001));
+    let huge = format!("verdict=approve&comment={}", "x".repeat(140_000));
     for (form, status, field) in [
         ("", 422, Some("verdict")),
         ("comment=hello", 422, Some("verdict")),
         ("verdict=maybe", 422, Some("verdict")),
         ("verdict=approve&verdict=reject", 422, Some("verdict")),
+        ("delegate_to=cy%40example.com&reason=why&verdict=approve", 422, Some("delegate_to")),
+        ("delegate_to=cy%40example.com&delegate_to=x&reason=why", 422, Some("delegate_to")),
+        ("delegate_to=cy&reason=why", 422, Some("delegate_to")),
+        ("delegate_to=cy%40example.com&reason=+", 422, Some("reason")),
+        (&delegated, 422, Some("reason")),
+        ("delegate_to=cy%40example.com&reason=why", 503, None),
         (&long, 422, Some("comment")),
         (&huge, 413, Some("body")),
         // These are good, and get as far as Temporal, which is not there.
@@ -161,6 +173,32 @@ async fn a_wrong_form_is_refused_with_the_field_that_is_wrong() {
     let no_form = request(Method::POST, &genuine()).header(header::CONTENT_TYPE, "text/plain");
     let answer = send(&service, no_form.body("verdict=approve".into()).expect("a request")).await;
     assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn a_wrong_form_of_the_submitter_is_refused_with_the_field_that_is_wrong() {
+    let service = service(&[]);
+    // A revision has all of a submission.
+    let large = format!("act=revise&description={}", "x".repeat(200_000));
+    let too_large = format!("act=revise&description={}", "x".repeat(800_000));
+    for (form, status, field) in [
+        ("act=approve", 422, Some("act")),
+        ("act=revise&submission={}&submission={}", 422, Some("act")),
+        ("act=revise&submission={", 422, Some("submission")),
+        ("act=revise&submission=%7B%22documents%22%3A1%7D", 422, Some("submission")),
+        (&too_large, 413, Some("body")),
+        // These are good, and get as far as Temporal, which is not there.
+        ("act=revise&title=Nine+laptops&label=From&value=today", 503, None),
+        ("act=revise&submission=%7B%22submissionId%22%3A%22PO-1%22%7D", 503, None),
+        ("act=withdraw&reason=twice", 503, None),
+        (&large, 503, None),
+    ] {
+        let shown = &form[..form.len().min(60)];
+        let answer = post_for_json(&service, &genuine(), form).await;
+        assert_eq!(answer.status, status, "{shown}");
+        assert_eq!(answer.json()["field"].as_str(), field, "{shown}");
+        assert_eq!(post(&service, &genuine(), form).await.status, status, "{shown}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,7 +232,7 @@ async fn every_answer_has_the_headers_that_protect_it() {
     let (c, d) = (get(&service, "/a/x").await, get(&service, "/healthz").await);
     let (e, f) = (get(&service, "/readyz").await, get(&service, &link).await);
     let (g, h) =
-        (post(&service, &link, "").await, post(&service, &link, &"x".repeat(70_000)).await);
+        (post(&service, &link, "").await, post(&service, &link, &"x".repeat(140_000)).await);
     let delete = request(Method::DELETE, &link).body(Body::empty()).expect("a request");
     let delete_probe = request(Method::PUT, "/healthz").body(Body::empty()).expect("a request");
     let (i, j) = (send(&service, delete).await, send(&service, delete_probe).await);
@@ -711,6 +749,35 @@ async fn browsers_get_pages_and_programs_get_json() {
             let answer = send(&service, request.body(Body::empty()).expect("a request")).await;
             assert_eq!(answer.header("content-type"), mime, "{accept} {path}");
             assert_eq!(answer.header("vary"), "accept");
+        }
+    }
+}
+
+/// As the document says, and as the router has them.
+#[tokio::test]
+async fn every_route_takes_the_documented_methods_and_no_others() {
+    let service = service_beside("outbox:/nonexistent", &[]);
+    let document = get(&service, "/openapi.json").await;
+    assert_eq!(document.header("content-type"), "application/json");
+    assert_protected(&document);
+    let document = document.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        let place = path.replace("{approval-id}", &approval_id(KEY).reveal());
+        let place = place.replace('{', "").replace('}', "");
+        for method in ["get", "head", "post", "put", "patch", "delete", "options", "trace"] {
+            let name = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            let from = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 50_000)));
+            let asked = request(name, &place).extension(from).body(Body::empty());
+            let answer = send(&service, asked.expect("a request")).await;
+            let documented = &operations[if method == "head" { "get" } else { method }];
+            assert_eq!(answer.status == 405, documented.is_null(), "{method} {path}");
+            if documented.is_null() {
+                assert!(answer.header("allow").starts_with("GET,HEAD"), "{method} {path}");
+                continue;
+            }
+            let response = &documented["responses"][answer.status.as_str()];
+            assert!(!response.is_null(), "{method} {path} answers {}", answer.status);
         }
     }
 }

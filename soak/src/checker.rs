@@ -94,34 +94,52 @@ impl Finding {
 #[derive(Debug, Default, Clone, PartialEq)]
 struct Count {
     votes: Vec<(String, bool)>,
+    /// Whether somebody wants changes.
+    is_sent_back: bool,
     end: Option<&'static str>,
 }
 
-/// The votes in the history's order, counted again.
+/// Whose link it is.
+struct Holder<'a> {
+    version: usize,
+    stage: usize,
+    reviewer: &'a str,
+}
+
+/// How often a submission can be revised.
+const MAX_REVISIONS: usize = 5;
+
+/// The votes in the history's order, counted again: those for the latest version.
 struct Tally<'a> {
     plan: &'a [Stage],
-    links: HashMap<&'a str, (usize, &'a str)>,
+    links: HashMap<&'a str, Holder<'a>>,
     counts: Vec<Count>,
+    version: usize,
+    /// What came while a revision was looked at.
+    held: Option<Vec<(&'a str, &'a Value)>>,
     withdrawn: bool,
 }
 
 impl<'a> Tally<'a> {
     fn of(plan: &'a [Stage], events: &'a [Event]) -> Self {
-        let links = events.iter().filter_map(|event| match event {
-            Event::Asked(link, stage, reviewer) => Some((&**link, (*stage, &**reviewer))),
-            _ => None,
-        });
         let mut tally = Tally {
             plan,
-            links: links.collect(),
+            links: holders(events),
             counts: vec![Count::default(); plan.len()],
+            version: 0,
+            held: None,
             withdrawn: false,
         };
         // Decisions that are there when the workflow acts count before a withdrawal or a deadline.
         let (mut deadlines, mut cancelled) = (Vec::new(), false);
         for event in events {
             match event {
-                Event::Signal { name, decision, .. } => tally.signal(name, decision),
+                Event::Signal { name, decision, .. } => tally.receive(name, decision),
+                Event::Revised => tally.revise(),
+                Event::NotRevised => {
+                    let held = tally.held.take().unwrap_or_default();
+                    held.into_iter().for_each(|(name, decision)| tally.receive(name, decision));
+                }
                 Event::Deadline(stage) => deadlines.push(*stage),
                 Event::Reminder(stage, true) => deadlines.push(*stage),
                 Event::Reminder(_, false) => {}
@@ -142,13 +160,19 @@ impl<'a> Tally<'a> {
         if self.withdrawn {
             return None;
         }
+        self.current().filter(|stage| !self.counts[*stage].is_sent_back)
+    }
+
+    /// The stage that takes decisions, or changes.
+    fn current(&self) -> Option<usize> {
         let open = self.counts.iter().position(|count| count.end != Some("APPROVED"))?;
-        self.counts[open].end.is_none().then_some(open)
+        (self.counts[open].end.is_none() && !self.withdrawn).then_some(open)
     }
 
     fn status(&self) -> &'static str {
-        match self.open() {
+        match self.current() {
             _ if self.withdrawn => "WITHDRAWN",
+            Some(stage) if self.counts[stage].is_sent_back => "CHANGES_REQUESTED",
             Some(_) => "PENDING",
             None => self
                 .counts
@@ -158,25 +182,67 @@ impl<'a> Tally<'a> {
         }
     }
 
+    /// What comes while a revision is looked at waits for the answer.
+    fn receive(&mut self, name: &'a str, decision: &'a Value) {
+        if let Some(held) = &mut self.held {
+            return held.push((name, decision));
+        }
+        match name {
+            "revise" if self.can_be_revised() && !key(decision).is_empty() => {
+                self.held = Some(Vec::new());
+            }
+            "withdraw" => self.withdrawn |= self.current().is_some(),
+            _ => self.signal(name, decision),
+        }
+    }
+
+    fn can_be_revised(&self) -> bool {
+        let is_sent_back = self.current().is_some_and(|stage| self.counts[stage].is_sent_back);
+        let has_votes = self.counts.iter().any(|count| !count.votes.is_empty());
+        let is_open = is_sent_back || self.current().is_some() && !has_votes;
+        is_open && self.version < MAX_REVISIONS
+    }
+
+    /// It begins anew, and no earlier vote stays. Whoever decided meanwhile has not seen it.
+    fn revise(&mut self) {
+        self.counts = vec![Count::default(); self.plan.len()];
+        self.version += 1;
+        let held = self.held.take().unwrap_or_default().into_iter();
+        let others =
+            held.filter(|(name, _)| !matches!(*name, "approve" | "reject" | "request_changes"));
+        others.for_each(|(name, decision)| self.receive(name, decision));
+    }
+
     fn signal(&mut self, name: &str, decision: &Value) {
-        let approves = match name {
-            "approve" => true,
-            "reject" => false,
+        let (approves, is_back) = match name {
+            "approve" => (true, false),
+            "reject" => (false, false),
+            "request_changes" => (false, true),
             _ => return,
         };
         let Some(open) = self.open() else { return };
         let (link, reviewer) = (text(&decision["link"]), text(&decision["reviewer"]));
         let reviewer = match (link.as_str(), self.links.get(link.as_str())) {
             ("", _) => reviewer,
-            (_, Some((stage, reviewer))) if *stage == open => (*reviewer).to_owned(),
+            (_, Some(holder)) if (holder.version, holder.stage) == (self.version, open) => {
+                holder.reviewer.to_owned()
+            }
             _ => return,
         };
         let (plan, count) = (&self.plan[open], &mut self.counts[open]);
         let again = count.votes.iter().any(|(other, _)| *other == reviewer);
-        if again || !plan.reviewers.contains(&reviewer) {
+        let is_silent = is_back && text(&decision["comment"]).trim().is_empty();
+        if again || is_silent || !plan.reviewers.contains(&reviewer) {
+            return;
+        }
+        if is_back && self.version == MAX_REVISIONS {
             return;
         }
         count.votes.push((reviewer, approves));
+        if is_back {
+            count.is_sent_back = true;
+            return;
+        }
         let asked = plan.reviewers.len();
         let needed = match plan.quorum {
             Quorum::Any => 1,
@@ -197,7 +263,7 @@ impl<'a> Tally<'a> {
     }
 
     fn deadline(&mut self, stage: usize) {
-        if self.open() == Some(stage) {
+        if self.open() == Some(stage) && self.held.is_none() {
             let rejected = self.counts[stage].votes.iter().any(|(_, approves)| !approves);
             self.counts[stage].end = Some(match self.plan[stage].on_deadline {
                 "approve" if !rejected => "APPROVED",
@@ -206,6 +272,32 @@ impl<'a> Tally<'a> {
             });
         }
     }
+}
+
+/// The links of all versions.
+fn holders(events: &[Event]) -> HashMap<&str, Holder<'_>> {
+    let (mut version, mut holders) = (0, HashMap::new());
+    for event in events {
+        match event {
+            Event::Revised => version += 1,
+            Event::Asked(link, stage, reviewer) => {
+                holders.insert(&**link, Holder { version, stage: *stage, reviewer });
+            }
+            _ => {}
+        }
+    }
+    holders
+}
+
+/// By what a signal of somebody is found again.
+fn key(decision: &Value) -> String {
+    let places = [
+        &decision["comment"],
+        &decision["reason"],
+        &decision["document"]["description"],
+        &decision["submission"]["document"]["description"],
+    ];
+    places.iter().map(|place| text(place)).find(|key| !key.is_empty()).unwrap_or_default()
 }
 
 /// The status that follows from a history.
@@ -279,6 +371,21 @@ fn lost(submission: &Submission, events: &[Event], entries: &[Entry], findings: 
             acknowledged.insert((entry.key.as_str(), approves), entry);
         }
     }
+    for entry in entries.iter().filter(|entry| entry.answer == "acknowledged") {
+        let Some(name) = sent_as(entry.act) else { continue };
+        let is_it = |event: &&Event| is_signal(event, name, &entry.key);
+        let count = events.iter().filter(is_it).count();
+        if count != 1 {
+            findings.push(Finding {
+                key: entry.key.clone(),
+                ..Finding::about(
+                    &submission.workflow,
+                    Kind::Lost,
+                    format!("{count} events of {entry:?}"),
+                )
+            });
+        }
+    }
     for ((key, approves), entry) in acknowledged {
         let wanted = if approves { "approve" } else { "reject" };
         let is_it = |event: &&Event| match event {
@@ -298,6 +405,20 @@ fn lost(submission: &Submission, events: &[Event], entries: &[Entry], findings: 
     }
 }
 
+/// The signal of what is neither an approval nor a rejection.
+fn sent_as(act: Act) -> Option<&'static str> {
+    match act {
+        Act::SendBack => Some("request_changes"),
+        Act::Revise => Some("revise"),
+        Act::Withdraw => Some("withdraw"),
+        Act::Look | Act::Press | Act::Signal | Act::Nonsense | Act::Misuse(_) => None,
+    }
+}
+
+fn is_signal(event: &Event, wanted: &str, of: &str) -> bool {
+    matches!(event, Event::Signal { name, decision, .. } if name == wanted && key(decision) == of)
+}
+
 /// Every decision that is an event was made by somebody, and its answer did not deny it.
 fn invented(events: &[Event], entries: &[Entry], find: &mut impl FnMut(Kind, String)) {
     for event in events {
@@ -305,7 +426,14 @@ fn invented(events: &[Event], entries: &[Entry], find: &mut impl FnMut(Kind, Str
         let approves = match name.as_str() {
             "approve" => true,
             "reject" => false,
-            _ => continue,
+            _ => {
+                let key = key(decision);
+                let is_it = |entry: &Entry| entry.key == key && sent_as(entry.act) == Some(name);
+                if !key.is_empty() && !entries.iter().any(is_it) {
+                    find(Kind::Invented, format!("{event:?}"));
+                }
+                continue;
+            }
         };
         let [link, comment] = ["link", "comment"].map(|field| text(&decision[field]));
         let key = if link.is_empty() { comment } else { link };
@@ -364,19 +492,21 @@ fn disagreed(
     outcome: &Value,
     find: &mut impl FnMut(Kind, String),
 ) {
-    let asked: HashMap<&str, usize> = events
-        .iter()
-        .filter_map(|event| match event {
-            Event::Asked(link, stage, _) => Some((&**link, *stage)),
-            _ => None,
-        })
-        .collect();
+    let (asked, version) =
+        (holders(events), events.iter().filter(|it| **it == Event::Revised).count());
     for entry in entries.iter().filter(|entry| matches!(entry.act, Act::Look | Act::Press)) {
-        let stage = asked.get(entry.key.as_str()).map(|stage| &outcome["stages"][*stage]);
+        let holder = asked.get(entry.key.as_str());
+        if holder.is_some_and(|holder| holder.version < version) {
+            // The outcome says nothing of what was decided over earlier versions.
+            continue;
+        }
+        let stage = holder.map(|holder| &outcome["stages"][holder.stage]);
         let votes = stage.map(decisions).unwrap_or_default();
         let vote = votes.iter().find(|(who, _)| *who == entry.reviewer).map(|(_, vote)| *vote);
-        let said = matches!(entry.said.as_str(), "" | "PENDING" | "STATUS_UNSPECIFIED")
-            || outcome["status"] == entry.said;
+        let said = matches!(
+            entry.said.as_str(),
+            "" | "PENDING" | "CHANGES_REQUESTED" | "STATUS_UNSPECIFIED"
+        ) || outcome["status"] == entry.said;
         let true_answer = match entry.answer.as_str() {
             "recorded" | "already_recorded" => vote.is_some() && vote == entry.approves,
             "other_verdict" => vote.is_some() && vote != entry.approves,

@@ -51,8 +51,7 @@ impl Collection {
         patience: Duration,
     ) -> Collection {
         let (mails, temporal) = (&world.cluster.mails, &world.cluster.client);
-        let mailed: Vec<String> = mails
-            .read(|found| found.links.values().flatten().map(|link| link.id.clone()).collect());
+        let mailed = mails.ids();
         let unmailed = world.unmailed.lock().clone();
         let secrets = Secrets::of(mailed.into_iter().chain(unmailed));
         let (mut histories, mut findings) = (BTreeMap::new(), Vec::new());
@@ -150,6 +149,7 @@ impl Collection {
             ("approvals started", self.submissions.len().to_string()),
             ("of these malformed, and failed so", events(|e| matches!(e, Event::Failed(_)))),
             ("signals in histories", events(|e| matches!(e, Event::Signal { .. }))),
+            ("sent back and revised", events(|e| *e == Event::Revised)),
             ("malformed signals acknowledged", self.answers().filter(nonsense).count().to_string()),
             ("answers in the ledger", self.answers().count().to_string()),
             ("outcomes that the webhook took", outcomes.to_string()),

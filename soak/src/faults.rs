@@ -410,13 +410,13 @@ async fn ask(world: &World, submission: &Submission) {
         eprintln!("{} was not started: {status}", submission.workflow);
         return;
     }
-    world.link(submission, &submission.stages[0].reviewers[0], 0).await;
+    world.link(submission, &submission.stages[0].reviewers[0], 0, 0).await;
 }
 
 /// Looks and decides, and waits for the outcome's mail.
 async fn decide(world: &World, submission: &Submission, signaler: usize) {
     let reviewer = &submission.stages[0].reviewers[0];
-    if let Some(link) = world.link(submission, reviewer, 0).await {
+    if let Some(link) = world.link(submission, reviewer, 0, 0).await {
         join!(
             world.look(reviewer, &link.id, signaler + 1),
             world.press(reviewer, &link.id, true, signaler)

@@ -6,6 +6,7 @@ use std::{
 };
 
 use countersign_e2e::text;
+use countersign_protos::names;
 use serde_json::Value;
 use temporalio_common::protos::temporal::api::{
     common::v1::Payloads,
@@ -35,6 +36,10 @@ pub(crate) enum Event {
     Cancelled,
     /// A reviewer was asked: the link's hash, the stage, the reviewer.
     Asked(String, usize, String),
+    /// A revision was taken: what follows is about another version.
+    Revised,
+    /// A revision was refused.
+    NotRevised,
     /// A mail's second or later attempt: it may have been sent twice.
     MailedAgain,
     /// The workflow has acted on all events before this one.
@@ -70,6 +75,8 @@ struct Reader {
     task: Duration,
     /// The stages of the reminders that fired since the latest workflow task.
     reminders: Vec<usize>,
+    /// Whether the submission as it was sent has been validated: any other that is takes its place.
+    is_validated: bool,
 }
 
 impl Reader {
@@ -90,7 +97,7 @@ impl Reader {
             }
             Attributes::MarkerRecordedEventAttributes(marker) => {
                 self.deadline = issued_due(marker).or(self.deadline);
-                None
+                self.validated(marker)
             }
             Attributes::TimerFiredEventAttributes(timer) => self.fire_timer(&timer.timer_id),
             Attributes::ActivityTaskScheduledEventAttributes(activity) => {
@@ -121,10 +128,23 @@ impl Reader {
         self.events.extend(read);
     }
 
+    /// Each version begins anew.
+    fn validated(&mut self, marker: &MarkerRecordedEventAttributes) -> Option<Event> {
+        let result = validated(marker)?;
+        if !std::mem::replace(&mut self.is_validated, true) {
+            return None;
+        }
+        if result["plan"].is_null() {
+            return Some(Event::NotRevised);
+        }
+        (self.timers.clear(), self.deadlines.clear(), self.reminders.clear());
+        Some(Event::Revised)
+    }
+
     fn start_timer(&mut self, id: &str, summary: &str) {
         // "Deadline of S0 (Fri 27 Nov 2026, 16:00 UTC)"
         let what = summary.trim_matches('"').split(" (").next().unwrap_or_default();
-        if let Some((what, stage)) = what.rsplit_once(" S")
+        if let Some((what @ ("Deadline of" | "Reminder for"), stage)) = what.rsplit_once(" S")
             && let Ok(stage) = stage.parse()
         {
             self.deadlines.entry(stage).or_insert(self.deadline);
@@ -259,6 +279,12 @@ fn only(payloads: &Option<Payloads>) -> Value {
         Some([only]) => serde_json::from_slice(&only.data).unwrap_or_default(),
         _ => Value::Null,
     }
+}
+
+/// What `validate_submission` has returned, if a marker is of it.
+fn validated(marker: &MarkerRecordedEventAttributes) -> Option<Value> {
+    let detail = |name: &str| only(&marker.details.get(name).cloned());
+    (detail("data")["activity_type"] == names::ACTIVITY_VALIDATE).then(|| detail("result"))
 }
 
 /// The deadline of the stage whose links a marker issues.

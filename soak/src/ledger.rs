@@ -16,6 +16,12 @@ pub(crate) enum Act {
     Press,
     /// Sent a signal past the signaler.
     Signal,
+    /// Sent it back, past the signaler.
+    SendBack,
+    /// Revised it, past the signaler.
+    Revise,
+    /// Withdrew it by the submitter's link, past the signaler.
+    Withdraw,
     /// Sent a signal that cannot be read.
     Nonsense,
     /// Did what a page does not allow, or asked for a page that does not exist.

@@ -90,6 +90,15 @@ impl Submission {
     }
 }
 
+impl Submission {
+    /// The same with another description, by which it is found again.
+    pub(crate) fn revised(&self, description: &str) -> Value {
+        let mut json = self.json();
+        json["document"]["description"] = json!(description);
+        json
+    }
+}
+
 impl Stage {
     fn random(workflow: &str, stage: usize, rng: &mut Rng) -> Stage {
         let count = rng.usize(1..=4);

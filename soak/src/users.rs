@@ -7,7 +7,11 @@ use std::{
 };
 
 use countersign_e2e::json_payload;
-use countersign_protos::{ApprovalId, Chain, LinkContext};
+use countersign_protos::{
+    ApprovalId, Chain, GenuineLink, LinkContext, Statement, Verdict, names, payload,
+    revision_digest, submission,
+};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use reqwest::{Client, RequestBuilder, header::ACCEPT};
 use serde_json::{Value, json};
@@ -37,6 +41,10 @@ const TRIES_UNDER_ATTACK: usize = 8;
 /// How long a user waits for a mail beside an adversary, who can keep it from coming at all.
 const PATIENCE_UNDER_ATTACK: Duration = Duration::from_secs(15);
 
+/// How often somebody wants changes instead of deciding, and in how many versions at most.
+const SENT_BACK_PERCENT: u8 = 6;
+const MAX_SENT_BACK: usize = 3;
+
 /// What all users share.
 pub(crate) struct World {
     /// The cluster under test.
@@ -64,6 +72,10 @@ impl World {
         let hurried = rng.percent(30);
         let withdrawn = rng.percent(4).then(|| rng.millis(500..5_000));
         let mut people = JoinSet::new();
+        if !self.attacked && !submission.stages.is_empty() {
+            let (world, submission, rng) = (self.clone(), submission.clone(), rng.fork());
+            people.spawn(async move { Submitter { world, submission, rng }.act().await });
+        }
         for (i, stage) in submission.stages.iter().enumerate() {
             for reviewer in &stage.reviewers {
                 let silent = stage.deadline.is_some() && rng.percent(50);
@@ -95,18 +107,30 @@ impl World {
         Ok(())
     }
 
-    /// Waits for a reviewer's link of a stage; `None` when the outcome comes first.
+    /// Waits for a reviewer's link of a stage, after those of earlier versions; `None` when the outcome comes first.
     pub(crate) async fn link(
         &self,
         submission: &Submission,
         reviewer: &str,
         stage: usize,
+        earlier: usize,
     ) -> Option<Link> {
         let (submitter, stage) = (submission.submitter(), format!("S{stage}"));
         let look = |found: &Found| {
-            let mut links = found.links.get(reviewer).into_iter().flatten();
+            let links = found.links.get(reviewer).into_iter().flatten();
             let is_it = |link: &&Link| link.workflow == submission.workflow && link.stage == stage;
-            let link = links.find(is_it).cloned();
+            let link = links.filter(is_it).nth(earlier).cloned();
+            (link.is_some() || found.notified.contains_key(&submitter)).then_some(link)
+        };
+        self.patiently(self.cluster.mails.until(look)).await.flatten()
+    }
+
+    /// Waits for the submitter's own link, after those of earlier versions, with whether they never got it; `None` when
+    /// the outcome comes first.
+    async fn own_link(&self, submission: &Submission, earlier: usize) -> Option<(String, bool)> {
+        let submitter = submission.submitter();
+        let look = |found: &Found| {
+            let link = found.own.get(&submitter).and_then(|own| own.get(earlier)).cloned();
             (link.is_some() || found.notified.contains_key(&submitter)).then_some(link)
         };
         self.patiently(self.cluster.mails.until(look)).await.flatten()
@@ -246,15 +270,98 @@ struct Person {
     rng: Rng,
 }
 
-impl Person {
-    async fn act(mut self, stage: usize, hurried: bool, silent: bool) {
-        let Some(link) = self.world.link(&self.submission, &self.reviewer, stage).await else {
+/// Whoever has submitted it, and revises it where somebody wants changes.
+struct Submitter {
+    world: Arc<World>,
+    submission: Arc<Submission>,
+    rng: Rng,
+}
+
+impl Submitter {
+    /// Acts until the outcome has come: nothing else ends the wait for changes in time.
+    async fn act(mut self) {
+        for round in 0.. {
+            let own = self.world.own_link(&self.submission, round).await;
+            let Some((id, is_refused)) = own else { return };
+            sleep(self.rng.millis(0..2_000)).await;
+            let key = format!("{}-{round}", self.submission.submitter());
+            // Where the mail cannot be delivered, an operator does it for them.
+            let keys = &self.world.cluster.keys;
+            let link = id.parse().ok().and_then(|id| keys.verify(&id)).filter(|_| !is_refused);
+            if self.rng.percent(20) {
+                let input = withdrawal(link.as_ref(), &key);
+                self.send(Act::Withdraw, names::SIGNAL_WITHDRAW, &key, input).await;
+            } else {
+                let input = revision(link.as_ref(), self.submission.revised(&key));
+                self.send(Act::Revise, names::SIGNAL_REVISE, &key, input).await;
+            }
+        }
+    }
+
+    /// Sends a signal until there is a definite answer.
+    async fn send(&self, act: Act, name: &str, key: &str, input: Payload) {
+        let (workflow, who) = (&self.submission.workflow, self.submission.submitter());
+        for attempt in 0..TRIES {
+            let mut tried = self.world.ledger.begin(workflow, act, &who, key.to_owned(), None);
+            let client = &self.world.cluster.client;
+            let sent = client.signal(workflow, name, key, Some(input.clone())).await;
+            tried.answer = match sent {
+                Sent::Acknowledged => "acknowledged".to_owned(),
+                Sent::Refused => "refused: closed".to_owned(),
+                Sent::Unknown => {
+                    sleep(Duration::from_millis(200 + 100 * attempt.min(10) as u64)).await;
+                    continue;
+                }
+            };
             return;
-        };
+        }
+    }
+}
+
+/// What the submitter's page sends, or an operator.
+fn revision(link: Option<&GenuineLink>, submission: Value) -> Payload {
+    let Some(link) = link else { return json_payload(&submission) };
+    let Payload { metadata, data, .. } = json_payload(&submission);
+    let (read, _) = submission::read_revision(&[payload::Payload { metadata, data }]);
+    let digest = revision_digest(&read.submission.unwrap_or_default());
+    let proof = link.prove(Statement::Revise { digest: &digest }, Timestamp::now());
+    json_payload(&json!({"submission": submission, "link": link.hash().as_str(), "proof": proof}))
+}
+
+fn withdrawal(link: Option<&GenuineLink>, reason: &str) -> Payload {
+    let Some(link) = link else { return json_payload(&json!({"reason": reason})) };
+    let proof = link.prove(Statement::Withdraw { reason }, Timestamp::now());
+    json_payload(&json!({"reason": reason, "link": link.hash().as_str(), "proof": proof}))
+}
+
+impl Person {
+    /// Acts on each version.
+    async fn act(mut self, stage: usize, hurried: bool, silent: bool) {
+        for round in 0.. {
+            let link = self.world.link(&self.submission, &self.reviewer, stage, round).await;
+            let Some(link) = link else { return };
+            let is_patient = round < MAX_SENT_BACK && !self.world.attacked && !link.refused;
+            if is_patient && self.rng.percent(SENT_BACK_PERCENT) {
+                self.send_back(&link.id, &format!("{}-{stage}-{round}-back", self.reviewer)).await;
+            } else {
+                self.act_on(link, stage, round, hurried, silent).await;
+            }
+        }
+    }
+
+    async fn act_on(
+        &mut self,
+        link: Link,
+        stage: usize,
+        round: usize,
+        hurried: bool,
+        silent: bool,
+    ) {
         let id = link.id;
+        let request_id = format!("{}-{stage}-{round}", self.reviewer);
         if link.refused {
             // Their mail cannot be delivered: an operator notices, and asks them by phone.
-            return self.signal(true, &format!("{}-{stage}", self.reviewer)).await;
+            return self.signal(true, &request_id).await;
         }
         if !hurried {
             self.look(&id).await;
@@ -289,14 +396,13 @@ impl Person {
                 self.press(&id, approves, first + 1).await;
             }
             14 => {
-                let request_id = format!("{}-{stage}", self.reviewer);
                 join!(self.press(&id, approves, first), self.signal(approves, &request_id));
             }
-            15..17 => self.signal(approves, &format!("{}-{stage}", self.reviewer)).await,
+            15..17 => self.signal(approves, &request_id).await,
             17 => {
                 for i in 0..self.rng.usize(1..=4) {
-                    let request_id = format!("nonsense-{}-{stage}-{i}", self.reviewer);
-                    let name = ["approve", "reject", "what"][self.rng.usize(..3)];
+                    let request_id = format!("nonsense-{request_id}-{i}");
+                    let name = ["approve", "reject", "revise", "what"][self.rng.usize(..4)];
                     let input = nonsense(&mut self.rng);
                     let attempt = self.begin(Act::Nonsense, &request_id, None);
                     self.send(attempt, name, input).await;
@@ -326,6 +432,20 @@ impl Person {
         let input = json_payload(&json!({"reviewer": self.reviewer, "comment": request_id}));
         let attempt = self.begin(Act::Signal, request_id, Some(approves));
         self.send(attempt, name, Some(input)).await;
+    }
+
+    /// Wants changes, by their link or through an operator.
+    async fn send_back(&mut self, id: &str, request_id: &str) {
+        let genuine = id.parse().ok().and_then(|id| self.world.cluster.keys.verify(&id));
+        let input = match genuine.filter(|_| self.rng.percent(70)) {
+            Some(link) => {
+                let proof = link.sign(Verdict::RequestChanges, request_id, Timestamp::now());
+                json!({"link": link.hash().as_str(), "proof": proof, "comment": request_id})
+            }
+            None => json!({"reviewer": self.reviewer, "comment": request_id}),
+        };
+        let attempt = self.begin(Act::SendBack, request_id, None);
+        self.send(attempt, names::SIGNAL_REQUEST_CHANGES, Some(json_payload(&input))).await;
     }
 
     fn begin(&self, act: Act, request_id: &str, approves: Option<bool>) -> Attempt<'_> {

@@ -20,7 +20,7 @@ mod workflow;
 
 pub use activities::Countersign;
 pub use countersign_core::{approval, policy, validation};
-use countersign_core::{leaves, limits, outcome};
+use countersign_core::{leaves, limits, outcome, revision};
 /// For replays. Workers run approvals by [`temporal::worker()`] or [`temporal::plugin()`], whose
 /// interceptors say who calls an activity, and who has sent a signal.
 pub use workflow::{ApprovalNotices, ApprovalWorkflow};

@@ -1,5 +1,6 @@
 //! The text of mails. Pure.
 
+mod changes;
 mod facts;
 mod pieces;
 mod quote;
@@ -16,16 +17,19 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub(crate) use self::subject::Subject;
 use self::{
+    changes::Changes,
     facts::{
-        Clock, DecisionFacts, Detail, Facts, VoteAt, because, comment_of, decided_by,
-        deciding_vote, listed, stages, status_word,
+        Clock, DecisionFacts, Detail, Facts, VoteAt, answers_of, because, comment_of, decided_by,
+        deciding_vote, listed, reviewer, stages, status_word,
     },
     quote::Quote,
 };
 use crate::{
-    approval::{Approval, EmailAddress, OnDeadline, Stage, Superseded},
+    approval::{Approval, EmailAddress, OnDeadline, Stage},
+    outcome,
+    outcome::Superseded,
     policy::Plan,
-    recorded::ReviewRequest,
+    recorded::{Delegated, ReviewRequest},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,7 @@ const HINT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~')
 
 #[derive(Debug, Clone)]
 pub(crate) struct Links {
+    page: String,
     approve: String,
     reject: String,
     home: String,
@@ -61,9 +66,11 @@ impl Links {
             true => format!("/{hint}"),
             false => String::new(),
         };
+        let page = format!("{home}/a/{id}{hint}");
         Self {
-            approve: format!("{home}/a/{id}{hint}?choice=approve"),
-            reject: format!("{home}/a/{id}{hint}?choice=reject"),
+            approve: format!("{page}?choice=approve"),
+            reject: format!("{page}?choice=reject"),
+            page,
             home: format!("{home}/"),
             id,
         }
@@ -74,9 +81,13 @@ impl Links {
 struct Asked<'a> {
     reminder: bool,
     new_link: bool,
+    /// What was revised since somebody was asked before. `None` for a submission as it was sent.
+    changes: Option<&'a Changes>,
     stage: &'a str,
     /// In whose place they are asked; empty if they have their own.
     place: &'a str,
+    /// Why, from who wanted it.
+    reason: Option<Quote>,
     /// When they were asked first, in a reminder; otherwise empty.
     first: String,
     deadline: String,
@@ -127,7 +138,7 @@ const YES: Tone = Tone { class: "yes", colour: "#15803d" };
 const NO: Tone = Tone { class: "no", colour: "#b91c1c" };
 const WAIT: Tone = Tone { class: "wait", colour: "#92400e" };
 
-/// What a mail without links begins with: the result, in HTML as a headline.
+/// What a mail about an approval begins with: the result, in HTML as a headline.
 struct Notice<'a> {
     kind: &'static str,
     tone: Tone,
@@ -140,13 +151,24 @@ struct Notice<'a> {
     lead: String,
     /// Why, where no vote in the text says it.
     why: String,
-    /// Why it was withdrawn.
+    /// Why it was withdrawn, or what is to be changed.
     reason: Option<Quote>,
+    /// What else is to be known of it, as a sentence.
+    note: String,
+    /// The submitter's own.
+    own: Option<OwnLink<'a>>,
     /// The vote that all of this is about.
     vote: Option<VoteAt>,
     detail: Detail,
     /// Whether the summary says a time.
     is_dated: bool,
+}
+
+/// The submitter's link, and what they can do by it.
+struct OwnLink<'a> {
+    links: &'a Links,
+    invitation: &'static str,
+    button: &'static str,
 }
 
 impl<'a> Notice<'a> {
@@ -156,9 +178,21 @@ impl<'a> Notice<'a> {
     }
 
     fn new(kind: &'static str, tone: Tone, headline: &'a str, summary: String) -> Self {
-        let (by, lead, why) = (String::new(), summary.clone(), String::new());
-        let (reason, vote, detail, is_dated) = (None, None, Detail::All, false);
-        Self { kind, tone, headline, by, summary, lead, why, reason, vote, detail, is_dated }
+        Self {
+            kind,
+            tone,
+            headline,
+            by: String::new(),
+            lead: summary.clone(),
+            summary,
+            why: String::new(),
+            reason: None,
+            note: String::new(),
+            own: None,
+            vote: None,
+            detail: Detail::All,
+            is_dated: false,
+        }
     }
 
     /// What was decided: the headline says it in one word.
@@ -191,10 +225,14 @@ impl Writer<'_> {
     pub(crate) fn request(self, plan: &Plan, request: &ReviewRequest, links: &Links) -> Letter {
         let clock = &Clock::of(&plan.time_zone);
         let mut facts = self.signed(Facts::of_submission(&plan.submission, clock), "");
+        let delegator = request.delegated.as_ref().and_then(|it| it.on_behalf_of.as_ref());
         let replaced = [&request.on_behalf_of, &request.instead_of].into_iter().flatten();
-        facts.addresses.extend(replaced.map(ToString::to_string));
+        facts.addresses.extend(replaced.chain(delegator).map(ToString::to_string));
         let facts = &facts;
         let (reminder, new_link) = (request.reminder, request.new_link);
+        let changes = plan.previous.as_ref();
+        let changes =
+            changes.map(|earlier| Changes::new(plan.version(), earlier, &plan.submission));
         let first = request.asked_at.filter(|_| reminder).map(to_message);
         let until =
             if request.times_out_at.is_some() { &request.times_out_at } else { &request.deadline };
@@ -205,8 +243,10 @@ impl Writer<'_> {
         let asked = &Asked {
             reminder,
             new_link,
+            changes: changes.as_ref(),
             stage: &stage_name(plan, request.stage),
             place: &self.place(request),
+            reason: request.delegated.as_ref().and_then(reason),
             first: clock.first(&first),
             deadline,
             consequence: &consequence(request, clock),
@@ -214,6 +254,7 @@ impl Writer<'_> {
         let start = match (reminder, new_link) {
             (true, _) => "Reminder: please decide",
             (false, true) => "New link: please decide",
+            (false, false) if changes.is_some() => "Revised: please decide",
             (false, false) => "Please decide",
         };
         Letter {
@@ -235,18 +276,27 @@ impl Writer<'_> {
                 ("Not decided in time", Notice::dated("outcome", "Expired", summary))
             }
             // No outcome is pending.
-            Status::Withdrawn | Status::Pending | Status::Unspecified => {
-                let by = withdrawn_by(outcome);
+            Status::Withdrawn
+            | Status::Pending
+            | Status::ChangesRequested
+            | Status::Unspecified => {
+                let by = withdrawn_by(outcome, "you");
                 let summary = format!("Your submission was withdrawn{by} on {when}.");
                 let notice = Notice::dated("outcome", "Withdrawn", summary);
                 ("Withdrawn", Notice { reason: withdrawal_reason(outcome), ..notice })
             }
         };
+        let notice = Notice { note: revised(outcome), ..notice };
         self.about(outcome, &notice, |facts| facts.own_subject(start))
     }
 
     /// To the submitter: people are asked. `None` if nobody is.
-    pub(crate) fn started(self, outcome: &Outcome, approval: &Approval) -> Option<Letter> {
+    pub(crate) fn started(
+        self,
+        outcome: &Outcome,
+        approval: &Approval,
+        links: Option<&Links>,
+    ) -> Option<Letter> {
         let stage = approval.open_stage()?;
         let people = undecided(stage)?;
         let have = if people.len() > 1 { "have" } else { "has" };
@@ -255,8 +305,58 @@ impl Writer<'_> {
         let headline = &format!("Waiting for {} to decide", clean_line(&stage.plan().name));
         let lead = format!("{} {have} until {until}. After that, {consequence}.", listed(&people));
         let summary = format!("{headline}. {lead}");
-        let notice = Notice { lead, ..Notice::dated("started", headline, summary) };
+        let own = links.map(|links| OwnLink {
+            links,
+            invitation: "Follow it, withdraw it, or revise it while nobody has decided",
+            button: "Follow it",
+        });
+        let notice = Notice { lead, own, ..Notice::dated("started", headline, summary) };
         Some(self.about(outcome, &notice, |facts| facts.own_subject("Waiting")))
+    }
+
+    /// To the submitter: a reviewer has asked for changes. `None` if nobody waits for any.
+    pub(crate) fn changes_requested(
+        self,
+        outcome: &Outcome,
+        approval: &Approval,
+        links: &Links,
+    ) -> Option<Letter> {
+        let request = outcome::change_request(approval)?;
+        let vote = request.vote.unwrap_or_default();
+        let until = Clock::of(&outcome.time_zone).first(&request.deadline);
+        let by = reviewer(&vote);
+        let recorded = facts::operator(&vote);
+        let lead = format!(
+            "{by} asks you to change it ({}{recorded}). You can revise or withdraw it until {until}. After that, it \
+             ends undecided.",
+            clean_line(&request.stage)
+        );
+        let headline = "Changes requested";
+        let summary = format!("{headline}. {lead}");
+        let own = OwnLink {
+            links,
+            invitation: "See your submission, and revise or withdraw it",
+            button: "Revise or withdraw it",
+        };
+        let notice = Notice {
+            lead,
+            own: Some(own),
+            reason: Quote::new("What to change:".to_owned(), &vote.comment),
+            detail: Detail::Nothing,
+            ..Notice::dated("changes", headline, summary)
+        };
+        Some(self.about(outcome, &notice, |facts| facts.own_subject(headline)))
+    }
+
+    /// To a reviewer who was asked about a version that was revised since.
+    pub(crate) fn revised(self, outcome: &Outcome) -> Letter {
+        let start = "Revised";
+        let summary = "This request was revised, so a decision on this version is no longer needed. If yours is needed \
+                       on the new one, you get another mail. Your link no longer works."
+            .to_owned();
+        let notice = Notice::new("revised", WAIT, start, summary);
+        let notice = Notice { detail: Detail::Nothing, ..notice };
+        self.about(outcome, &notice, |facts| facts.subject(start))
     }
 
     /// To the submitter: mail reaches nobody who may decide. `None` if it reaches somebody.
@@ -283,15 +383,23 @@ impl Writer<'_> {
                 "Somebody else is asked",
                 format!("{by} is asked in your place. An {} arranged this.", operator(identity)),
             ),
+            Superseded::Delegated { to } => {
+                ("Somebody else is asked", format!("{to} is asked in your place, as you wanted."))
+            }
             Superseded::Escalated => ("Deadline passed", format!("{PASSED} Others are asked now.")),
             Superseded::Unreachable => {
                 ("Others are asked", "Mail to you was refused, so others are asked now.".to_owned())
             }
+            Superseded::DeadlinePassed if is_not_revised(outcome) => (
+                "Not revised in time",
+                "The changes that were requested were not made in time, so this request ended undecided."
+                    .to_owned(),
+            ),
             Superseded::DeadlinePassed => {
                 ("Deadline passed", format!("{PASSED}{}", result_of_silence(outcome.status())))
             }
             Superseded::Withdrawn => {
-                let by = withdrawn_by(outcome);
+                let by = withdrawn_by(outcome, "its submitter");
                 let so = "so your decision is no longer needed";
                 ("Withdrawn", format!("This request was withdrawn{by}, {so}."))
             }
@@ -303,9 +411,10 @@ impl Writer<'_> {
             Superseded::Decided => ("Already decided", Detail::Votes, None),
             Superseded::DeadlinePassed => (start, Detail::Votes, None),
             Superseded::Withdrawn => (start, Detail::Nothing, withdrawal_reason(outcome)),
-            Superseded::Replaced { .. } | Superseded::Escalated | Superseded::Unreachable => {
-                (start, Detail::Nothing, None)
-            }
+            Superseded::Replaced { .. }
+            | Superseded::Delegated { .. }
+            | Superseded::Escalated
+            | Superseded::Unreachable => (start, Detail::Nothing, None),
         };
         let summary = format!("{summary} {SUPERSEDED}");
         let notice = Notice::new("superseded", WAIT, headline, summary);
@@ -331,6 +440,7 @@ impl Writer<'_> {
         let decided = match vote.verdict().known() {
             Some(Verdict::Approve) => "an approval",
             Some(Verdict::Reject) => "a rejection",
+            Some(Verdict::RequestChanges) => "a request for changes",
             None => "a decision",
         };
         let summary = format!(
@@ -357,6 +467,7 @@ impl Writer<'_> {
         let decision = &DecisionFacts {
             decided: clock.first(&outcome.decided_at),
             comment: vote.and_then(|at| comment_of(outcome, at)),
+            answers: vote.map(|at| answers_of(outcome, at)).unwrap_or_default(),
             stages: stages(outcome, None, detail, clock, is_dated || !notice.why.is_empty()),
             others: stages(outcome, vote, detail, clock, is_dated || !notice.by.is_empty()),
         };
@@ -394,9 +505,15 @@ impl Writer<'_> {
 
     /// In whose place somebody is asked, and who wanted that; empty if they have their own.
     fn place(self, request: &ReviewRequest) -> String {
-        let ReviewRequest { on_behalf_of, instead_of, reassigned_by, .. } = request;
+        let ReviewRequest { on_behalf_of, instead_of, reassigned_by, delegated, .. } = request;
         let replaced = instead_of.as_ref().map(|from| {
             let who = on_behalf_of.as_ref().map_or("you", |absent| absent.as_str());
+            if let Some(Delegated { on_behalf_of, .. }) = delegated {
+                let absent =
+                    on_behalf_of.as_ref().map(|absent| format!(", as the deputy of {absent}"));
+                let absent = absent.unwrap_or_default();
+                return format!("{from}, who was to decide{absent}, asked {who} to do so instead.");
+            }
             let by = reassigned_by.as_deref().map_or("operator".to_owned(), operator);
             format!("An {by} asked {who} to decide instead of {from}.")
         });
@@ -453,11 +570,33 @@ fn result_of_silence(status: Status) -> &'static str {
         Status::Approved => " It counts as approved.",
         Status::Rejected => " It counts as rejected.",
         Status::Expired => " It ended undecided.",
-        Status::Pending | Status::Withdrawn | Status::Unspecified => "",
+        Status::Pending | Status::ChangesRequested | Status::Withdrawn | Status::Unspecified => "",
+    }
+}
+
+/// Whether it ended because its submitter did not make the changes that were requested.
+fn is_not_revised(outcome: &Outcome) -> bool {
+    matches!(because(outcome), Some(Reason::NotRevised(_)))
+}
+
+/// How often it was revised, as a sentence; empty if it was not.
+fn revised(outcome: &Outcome) -> String {
+    match outcome.version {
+        0 => String::new(),
+        1 => "It was revised once; this is about what it says now.".to_owned(),
+        2 => "It was revised twice; this is about what it says now.".to_owned(),
+        times => format!("It was revised {times} times; this is about what it says now."),
     }
 }
 
 fn expired(outcome: &Outcome, when: &str) -> String {
+    if let Some(Reason::NotRevised(stage)) = because(outcome) {
+        return format!(
+            "The changes that were requested in {} were not made in time, so your submission ended on {when}, neither \
+             approved nor rejected. If it is still needed, submit it again.",
+            clean_line(stage)
+        );
+    }
     let somebody = outcome.stages.last().is_some_and(|stage| !stage.decisions.is_empty());
     let who = if somebody { "Too few people" } else { "Nobody" };
     format!(
@@ -466,8 +605,11 @@ fn expired(outcome: &Outcome, when: &str) -> String {
     )
 }
 
-/// Which operator has withdrawn it, as far as known: somebody who cancels a workflow leaves no name.
-fn withdrawn_by(outcome: &Outcome) -> String {
+/// Who has withdrawn it, as far as known: somebody who cancels a workflow leaves no name. The submitter is called so.
+fn withdrawn_by(outcome: &Outcome, submitter: &str) -> String {
+    if outcome.withdrawal.is_some() {
+        return format!(" by {submitter}");
+    }
     let mut newest_first = outcome.operator_actions.iter().rev();
     let withdrawal = newest_first.find(|action| action.action == names::SIGNAL_WITHDRAW);
     let identity = withdrawal.map(|action| action.identity.as_str());
@@ -480,6 +622,11 @@ fn withdrawal_reason(outcome: &Outcome) -> Option<Quote> {
         Reason::Withdrawn(text) => Quote::new("Reason:".to_owned(), text),
         _ => None,
     }
+}
+
+/// Why a reviewer has delegated.
+fn reason(Delegated { delegation, .. }: &Delegated) -> Option<Quote> {
+    Quote::new("Their reason:".to_owned(), &delegation.reason)
 }
 
 fn stage_name(plan: &Plan, stage: u32) -> String {

@@ -1,14 +1,15 @@
 //! The worker's program: reads settings, connects to Temporal, and runs until it is told to stop.
 
 use std::{
-    io::{IsTerminal, stderr},
+    io::{IsTerminal, stderr, stdout},
     path::Path,
     process::ExitCode,
     time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::generate;
 use countersign_core::diagnosis::WorkerIdentity;
 use countersign_protos::{
     Jwks,
@@ -34,7 +35,7 @@ use temporalio_client::Client;
 use temporalio_sdk::{WorkerOptions, opentelemetry::WorkflowIdGenerator};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::sleep,
+    time::{interval, sleep},
 };
 use tracing::{error, info, subscriber::with_default, warn};
 use tracing_subscriber::prelude::*;
@@ -46,6 +47,8 @@ const STOP: Duration = Duration::from_secs(9);
 /// Activities mostly wait for mail servers, and need little more than a socket each. The usual limit of
 /// open files is 1,024.
 const MAX_ACTIVITIES: usize = 500;
+/// How often the worker looks whether its rules have changed. It reads them at the second look that finds the same.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 const WRONG: &str = "these settings are wrong (--help explains each):";
 
 #[tokio::main]
@@ -66,6 +69,10 @@ async fn main() -> ExitCode {
             shown(explained.await)
         }
         Some(Command::NewKey) => print(new_key()),
+        Some(Command::Completions { shell }) => {
+            generate(shell, &mut Cli::command(), "countersign-worker", &mut stdout());
+            ExitCode::SUCCESS
+        }
         Some(Command::PublicKey) => with_keys(&cli.settings, None, |keys| Ok(public_key(keys))),
         Some(Command::Verify { file, keys }) => {
             with_keys(&cli.settings, keys.as_deref(), |keys| verify(&file, keys))
@@ -216,7 +223,7 @@ async fn work(
     }
     // Without rules, the signal ends the process as it does others.
     let policy = settings.policy().cloned().map(|policy| (policy, signal(SignalKind::hangup())));
-    let task_queue = settings.task_queue.clone();
+    let (task_queue, nexus) = (settings.task_queue.clone(), settings.nexus);
     let countersign = settings.countersign();
     if let Some(webhook) = &countersign.webhook {
         tokio::spawn(warn_if_refused(webhook.connect()));
@@ -226,11 +233,12 @@ async fn work(
         .graceful_shutdown_period(GRACE)
         .tuner(slots(MAX_ACTIVITIES))
         .build();
-    let mut worker = worker_with(&client, countersign, options, &Telemetry { metrics, traces })?;
+    let telemetry = Telemetry { metrics, traces };
+    let mut worker = worker_with(&client, countersign, options, &telemetry, nexus)?;
     if let Some((policy, hangup)) = policy {
-        info!(rules = policy.summary(), "routing rules in force");
+        info!(hash = policy.hash(), rules = policy.summary(), "routing rules in force");
         let reloaded = identify_anew(identity, worker.identify());
-        tokio::spawn(reload_on_hangup(policy, hangup?, reloaded));
+        tokio::spawn(keep_reading(policy, hangup?, reloaded));
     }
     if let Some(monitoring) = &monitoring {
         monitoring.connected(&client, &task_queue);
@@ -242,7 +250,7 @@ async fn work(
         shut_down();
         sleep(STOP).await;
     };
-    info!(task_queue, "running");
+    info!(task_queue, nexus, "running");
     tokio::select! {
         ran = worker.run() => ran.context("the worker stopped")?,
         // The SDK waits for local activities as long as they are tried again, such as for a missing key.
@@ -299,19 +307,28 @@ fn identify_anew(
     }
 }
 
-/// A file with errors changes nothing: the rules in force stay.
-async fn reload_on_hangup(
-    policy: PolicyFile,
+/// Reads the rules whenever they change, and on SIGHUP. A file with errors changes nothing: the rules in force stay.
+async fn keep_reading(
+    mut policy: PolicyFile,
     mut hangup: Signal,
     mut reloaded: impl FnMut(&PolicyFile),
 ) {
-    while hangup.recv().await.is_some() {
-        match policy.read_again() {
-            Ok(rules) => {
+    let mut looks = interval(LOOK_EVERY);
+    loop {
+        let read = tokio::select! {
+            Some(()) = hangup.recv() => Some(policy.read_again()),
+            _ = looks.tick() => policy.read_if_changed(),
+        };
+        match read {
+            None => {}
+            Some(Ok(rules)) => {
                 reloaded(&policy);
-                info!(rules, "routing rules reloaded");
+                info!(hash = policy.hash(), rules, "routing rules reloaded");
             }
-            Err(errors) => error!("routing rules not reloaded: {errors}"),
+            Some(Err(errors)) => {
+                let in_force = policy.hash();
+                error!(in_force, "routing rules not reloaded: {errors}");
+            }
         }
     }
 }

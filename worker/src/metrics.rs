@@ -29,14 +29,24 @@ const DECISIONS: [f64; 12] = [
     2_592_000.0,
 ];
 
-const VERDICT: Label = Label::of("verdict", &["approve", "reject"]);
+const VERDICT: Label = Label::of("verdict", &["approve", "reject", "request_changes"]);
 const BY: Label = Label::of("by", &["link", "operator"]);
 const STATUS: Label = Label::of("status", &["APPROVED", "REJECTED", "EXPIRED", "WITHDRAWN"]);
 const BASIS: Label = Label::of("basis", &["people", "rule", "deadline", "withdrawal"]);
 const SUBMISSION: Label = Label::of("result", &["accepted", "refused"]);
 const MAIL: Label = Label::of(
     "kind",
-    &["request", "reminder", "started", "unreachable", "superseded", "decided", "outcome"],
+    &[
+        "request",
+        "reminder",
+        "started",
+        "unreachable",
+        "changes",
+        "revised",
+        "superseded",
+        "decided",
+        "outcome",
+    ],
 );
 const MAILED: Label = Label::of("result", &["sent", "refused", "failed", "delayed"]);
 const DELIVERED: Label = Label::of("result", &["accepted", "gone", "refused", "unreachable"]);
@@ -157,10 +167,12 @@ impl Process {
 /// What people and rules decide.
 pub(crate) struct Approvals {
     submissions: Counter<1>,
+    revisions: Counter<2>,
     decisions: Counter<2>,
     outcomes: Counter<2>,
     time_to_decision: Histogram<1>,
     escalations: Counter<0>,
+    delegations: Counter<0>,
 }
 
 impl Approvals {
@@ -170,6 +182,12 @@ impl Approvals {
                 "countersign_submissions_total",
                 "Submissions that were read: as an approval, or as one that cannot be decided.",
                 [SUBMISSION],
+            ),
+            revisions: all.counter(
+                "countersign_revisions_total",
+                "Submissions that were to take the place of another, and whether they came by the submitter's \
+                 link or by an operator's signal.",
+                [SUBMISSION, BY],
             ),
             decisions: all.counter(
                 "countersign_decisions_total",
@@ -193,11 +211,24 @@ impl Approvals {
                 "Times that a stage asked its next level.",
                 [],
             ),
+            delegations: all.counter(
+                "countersign_delegations_total",
+                "Times that a reviewer had a colleague asked in their place.",
+                [],
+            ),
         }
+    }
+
+    pub(crate) fn delegated(&self) {
+        self.delegations.add([]);
     }
 
     pub(crate) fn submitted(&self, is_valid: bool) {
         self.submissions.add([if is_valid { "accepted" } else { "refused" }]);
+    }
+
+    pub(crate) fn revised(&self, by: &str, is_valid: bool) {
+        self.revisions.add([if is_valid { "accepted" } else { "refused" }, by]);
     }
 
     pub(crate) fn decided(&self, vote: &Vote) {

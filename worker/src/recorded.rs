@@ -8,14 +8,16 @@ use std::marker::PhantomData;
 
 use countersign_protos::{
     Chain, LinkKey, LinkKeys, NotSealed, Sealing,
-    payload::Encoding,
-    v1::{Outcome, Problem},
+    payload::{Encoding, Payload},
+    v1::{Outcome, Problem, Submission},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    approval::{Due, EmailAddress, Entry, Invited, OnDeadline, ToAsk},
+    approval::{
+        Delegation, Due, EmailAddress, Entry, Invited, OnDeadline, Reviser, SubmitterLink, ToAsk,
+    },
     policy::{FollowUp, Plan},
 };
 
@@ -85,12 +87,43 @@ impl<T: Sealable> Sealed<T> {
     }
 }
 
-/// The result of `validate_submission`. Its input is the workflow's, and the ID of its first run.
+/// The result of `validate_submission`. Its input is the workflow's, or [`Revising`], and the ID of its first
+/// run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Validated {
     Plan(Sealed<Plan>),
     Problems(Vec<Problem>),
+}
+
+/// The input of `validate_submission` for a submission that takes the place of another.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Revising {
+    /// What has happened to the version before, with all comments.
+    pub(crate) evidence: Evidence,
+    pub(crate) submission: Submission,
+    pub(crate) by: Reviser,
+}
+
+impl Revising {
+    /// Marks an input of `validate_submission` as one.
+    const MARK: &str = "countersign.Revising";
+
+    pub(crate) fn to_payload(&self) -> serde_json::Result<Payload> {
+        let data = serde_json::to_vec(self)?;
+        let metadata = [("encoding", "json/plain"), ("messageType", Self::MARK)];
+        let metadata = metadata.map(|(name, value)| (name.to_owned(), value.into())).into();
+        Ok(Payload { metadata, data })
+    }
+
+    /// What was written so; `None` for the input of a workflow.
+    pub(crate) fn of(input: &[Payload]) -> Option<serde_json::Result<Self>> {
+        let [Payload { metadata, data }] = input else { return None };
+        let is_marked =
+            metadata.get("messageType").is_some_and(|mark| mark == Self::MARK.as_bytes());
+        is_marked.then(|| serde_json::from_slice(data))
+    }
 }
 
 /// The input of `issue_links`.
@@ -111,8 +144,12 @@ pub struct Issued {
     /// As asked for: a replay may see another time, and deputies depend on it.
     pub opened_at: Timestamp,
     pub invited: Vec<Invited>,
-    /// `None` for a replacement or a new link, which do not change the stage's deadline.
+    /// `None` for a replacement or a new link, which do not change the stage's deadline. For the submitter, it is
+    /// the time until which changes are expected.
     pub due: Option<Due>,
+    /// Where the submitter gets a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitter: Option<SubmitterLink>,
 }
 
 /// The input of `request_approval`: a request to one reviewer, or a reminder.
@@ -131,6 +168,9 @@ pub struct ReviewRequest {
     /// The identity that the operator claims who had them asked in another's place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reassigned_by: Option<String>,
+    /// That the one whom they replace wanted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegated: Option<Delegated>,
     /// The hash of their approval ID.
     pub link: String,
     /// When the link was issued: with it, the thread of its mails.
@@ -153,12 +193,39 @@ pub struct ReviewRequest {
     pub follows: Option<EarlierRequest>,
 }
 
-/// A request to the same people, for the same place.
+/// A delegation, and the seat of who delegates.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delegated {
+    pub round: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<EmailAddress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<EmailAddress>,
+    pub delegation: Delegation,
+}
+
+/// A request to the same people, for the same place; or to the same reviewer, for the version before.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EarlierRequest {
     pub round: u32,
     pub asked_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<EarlierSeat>,
+}
+
+/// Where somebody was asked about another version.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EarlierSeat {
+    /// Of that version.
+    pub digest: String,
+    pub stage: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<EmailAddress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<EmailAddress>,
 }
 
 /// What an attempt of `request_approval` or `announce_decision` leaves to the next one, in its last
@@ -216,6 +283,10 @@ pub enum About {
     Started(Evidence),
     /// To the submitter: mail reaches nobody who may decide, as of that moment.
     Unreachable(Evidence),
+    /// To the submitter: a reviewer has asked for changes.
+    ChangesRequested(Evidence),
+    /// To a reviewer who was asked about the version before: there is another one.
+    Revised { earlier: Evidence, plan: Sealed<Plan> },
     /// To a reviewer who need not decide any more, as of that moment.
     Superseded(Evidence),
     /// To a reviewer for whom an operator has decided.
@@ -224,7 +295,13 @@ pub enum About {
 
 impl About {
     pub(crate) fn is_for_submitter(&self) -> bool {
-        matches!(self, Self::Outcome { .. } | Self::Started(_) | Self::Unreachable(_))
+        match self {
+            Self::Outcome { .. }
+            | Self::Started(_)
+            | Self::Unreachable(_)
+            | Self::ChangesRequested(_) => true,
+            Self::Revised { .. } | Self::Superseded(_) | Self::DecidedByOperator(_) => false,
+        }
     }
 
     /// The first run's ID of the approval.
@@ -233,6 +310,8 @@ impl About {
             Self::Outcome { first_run_id, .. } => first_run_id,
             Self::Started(evidence)
             | Self::Unreachable(evidence)
+            | Self::ChangesRequested(evidence)
+            | Self::Revised { earlier: evidence, .. }
             | Self::Superseded(evidence)
             | Self::DecidedByOperator(evidence) => &evidence.first_run_id,
         }

@@ -4,7 +4,8 @@ use countersign_protos::{Chain, LinkKeys};
 use serde_json::Value;
 
 use crate::{
-    approval::{EmailAddress, Invited, Whom},
+    approval::{Due, EmailAddress, Invited, SubmitterLink, Whom},
+    leaves::Leaves,
     policy::{Plan, schedule},
     recorded::{Issue, Issued, Sealed},
 };
@@ -32,6 +33,7 @@ pub(crate) fn issued(issue: &Issue, links: &[&str]) -> Issued {
         Whom::Replacement(_, to) | Whom::Reissue { reviewer: to, .. } => {
             (std::slice::from_ref(to), None)
         }
+        Whom::Submitter => return issued_to_submitter(issue, &plan),
         Whom::Level(level) => {
             let stage = &plan.stages[issue.to_ask.stage];
             let (reviewers, time) = stage.level(*level).expect("a level");
@@ -45,7 +47,24 @@ pub(crate) fn issued(issue: &Issue, links: &[&str]) -> Issued {
         opened_at: issue.opened_at,
         invited: reviewers.iter().zip(links).map(invite).collect(),
         due: time.map(|time| schedule(time, &calendar, issue.opened_at)),
+        submitter: at_start(issue, &plan),
     }
+}
+
+/// The submitter's link, where they have one from the start.
+fn at_start(issue: &Issue, plan: &Plan) -> Option<SubmitterLink> {
+    let chain = Chain { workflow_id: "laptops", first_run_id: &issue.first_run_id };
+    Leaves { chain, plan, key: keys().first() }.submitter(&issue.to_ask)
+}
+
+/// What `issue_links` returns for changes that were requested.
+fn issued_to_submitter(issue: &Issue, plan: &Plan) -> Issued {
+    let chain = Chain { workflow_id: "laptops", first_run_id: &issue.first_run_id };
+    let (keys, calendar) = (keys(), plan.calendar.clone().unwrap_or_default());
+    let submitter = Leaves { chain, plan, key: keys.first() }.submitter(&issue.to_ask);
+    let deadline = plan.changes_within.after(issue.opened_at, &calendar);
+    let due = Some(Due { deadline, reminders: Vec::new() });
+    Issued { opened_at: issue.opened_at, invited: Vec::new(), due, submitter }
 }
 
 /// A schema of `docs/schemas`.

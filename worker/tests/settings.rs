@@ -279,3 +279,15 @@ fn a_failed_start_is_logged_as_json_if_logs_are() {
         assert!(message.contains(said), "{message}");
     }
 }
+
+#[test]
+fn completions_know_the_commands_and_the_options() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = worker().args(["completions", shell]).output().expect("the program runs");
+        let script = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(output.status.success(), "{shell}");
+        for known in ["check-policy", "new-key", "explain", "metrics-listen"] {
+            assert!(script.contains(known), "{shell}: {known}");
+        }
+    }
+}

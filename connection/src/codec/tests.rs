@@ -104,6 +104,9 @@ async fn a_changed_byte_anywhere_is_not_decrypted_and_stops_nothing() {
         changed.data[i] ^= 1;
         assert_eq!(decode(&codec, changed.clone()).await, Ok(changed), "byte {i}");
     }
+    let mut nobodys = good.clone();
+    nobodys.metadata.remove(KEY_ID);
+    assert_eq!(decode(&codec, nobodys.clone()).await, Ok(nobodys));
     for length in [0, 5, 12, 27] {
         let short = Payload { data: good.data[..length].to_vec(), ..good.clone() };
         assert_eq!(decode(&codec, short.clone()).await, Ok(short), "{length} bytes");

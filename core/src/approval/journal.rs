@@ -1,80 +1,11 @@
-//! What has happened to an approval, in order: with its plan, that is all of it.
+//! Repeats what has happened.
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
-use super::{Approval, Ballot, Due, EmailAddress, Invited, UNKNOWN};
-
-/// Something that has had an effect.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Entry {
-    /// Those of [`Approval::to_ask`] were asked.
-    Asked {
-        invited: Vec<Invited>,
-        due: Option<Due>,
-        at: Timestamp,
-    },
-    Voted {
-        ballot: Ballot,
-        at: Timestamp,
-    },
-    /// By an operator, as the two below.
-    Reassigned {
-        from: EmailAddress,
-        to: EmailAddress,
-        identity: String,
-        at: Timestamp,
-    },
-    /// `None` for all who had not decided.
-    Reminded {
-        reviewer: Option<EmailAddress>,
-        identity: String,
-        at: Timestamp,
-    },
-    /// New links were ordered; `None` for all who had not decided.
-    Reissued {
-        reviewer: Option<EmailAddress>,
-        identity: String,
-        at: Timestamp,
-    },
-    /// By an operator, or by cancelling the workflow.
-    Withdrawn {
-        reason: String,
-        identity: String,
-        at: Timestamp,
-    },
-    /// Whether a request reached its reviewer.
-    Reached {
-        link: String,
-        reached: bool,
-    },
-    /// A deadline, or the time of a reminder.
-    TimePassed {
-        at: Timestamp,
-    },
-}
+use super::{Approval, Entry, UNKNOWN};
 
 impl Approval {
     /// What has happened, in order.
     pub fn journal(&self) -> &[Entry] {
         &self.journal
-    }
-
-    /// When this link was issued. A reset of the workflow issues it again.
-    pub fn asked_at(&self, link: &str) -> Option<Timestamp> {
-        self.journal.iter().find_map(|entry| match entry {
-            Entry::Asked { invited, at, .. } if invited.iter().any(|one| one.link == link) => {
-                Some(*at)
-            }
-            _ => None,
-        })
-    }
-
-    /// Whether nobody but those who were asked first was asked.
-    pub fn has_asked_once(&self) -> bool {
-        let asked = self.journal.iter().filter(|entry| matches!(entry, Entry::Asked { .. }));
-        asked.count() == 1
     }
 
     /// Repeats what has happened. Returns whether it could happen now: else nothing has changed.
@@ -83,7 +14,11 @@ impl Approval {
         let before = self.journal.len();
         match entry {
             Entry::Asked { invited, due, at } => drop(self.ask(invited, due, at)),
+            Entry::SubmitterAsked { link, deadline, at } => self.ask_submitter(link, deadline, at),
             Entry::Voted { ballot, at } => drop(self.vote(ballot, at)),
+            Entry::Delegated { delegation, at } => {
+                let _ = self.delegate(delegation, at);
+            }
             Entry::Reassigned { from, to, identity, at } => {
                 let _ = self.reassign(from, to, identity, at);
             }
@@ -91,10 +26,13 @@ impl Approval {
             Entry::Reissued { reviewer, identity, at } => {
                 let _ = self.reissue(reviewer, identity, at);
             }
-            Entry::Withdrawn { reason, identity, at } if identity == UNKNOWN => {
+            Entry::Withdrawn { reason, signed: Some(signed), at, .. } => {
+                let _ = self.withdraw_by_link(reason, signed, at);
+            }
+            Entry::Withdrawn { reason, identity, at, .. } if identity == UNKNOWN => {
                 self.cancel(reason, at);
             }
-            Entry::Withdrawn { reason, identity, at } => {
+            Entry::Withdrawn { reason, identity, at, .. } => {
                 let _ = self.withdraw(reason, identity, at);
             }
             Entry::Reached { link, reached } => self.reached(&link, reached),

@@ -6,28 +6,30 @@
 //! The tie rule: a decision that arrives before the deadline's tick counts, however late it is. So a
 //! decision that reached the history while every worker was down is never lost.
 
-mod email;
+mod delegating;
 mod journal;
-mod quorum;
-mod reason;
-mod restrictions;
 mod stage;
-mod superseded;
+mod submitter;
 
-use countersign_protos::v1::Proof;
+use countersign_protos::{MAX_REVISIONS, v1::Field};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-pub use email::{EmailAddress, NotAnEmailAddress};
-pub use journal::Entry;
-pub use quorum::{NotAQuorum, Quorum, Verdict};
-pub use reason::Reason;
-pub use restrictions::{Operators, Restrictions};
-pub use stage::{
-    By, Due, End, Invited, Level, NotOnDeadline, OnDeadline, Seat, SeatStatus, Stage, StagePlan,
-    Vote, Whom,
+pub use stage::{End, Stage, State};
+
+pub use crate::{
+    ballot::{Ballot, Claim, Reviser, Signed, SubmitterLink, Withdrawal},
+    delegation::Delegation,
+    email::{EmailAddress, NotAnEmailAddress},
+    journal::Entry,
+    receipt::{NotDelegated, NotReassigned, NotReissued, NotRevised, NotWithdrawn, Receipt},
+    seat::{Arranged, By, Invited, Seat, SeatStatus, ToAsk, Vote, Whom},
+    stage_plan::{
+        Due, Level, NotAQuorum, NotOnDeadline, OnDeadline, Operators, Quorum, Restrictions,
+        RuleDecision, StagePlan, Verdict,
+    },
 };
-pub use superseded::Superseded;
+
+pub(crate) use crate::seat::Replacement;
 
 use crate::limits::MAX_SEATS;
 
@@ -39,26 +41,14 @@ pub struct Approval {
     submitter: EmailAddress,
     stages: Vec<Stage>,
     restrictions: Restrictions,
+    /// What those who decide fill in.
+    fields: Vec<Field>,
     rule_decision: Option<RuleDecision>,
     withdrawn: Option<Withdrawal>,
+    /// The number of revisions before.
+    version: u32,
+    submitter_link: Option<SubmitterLink>,
     journal: Vec<Entry>,
-}
-
-/// A decision that a rule made without asking anybody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleDecision {
-    pub verdict: Verdict,
-    /// Its name, which people see as the reason.
-    pub rule: String,
-    pub at: Timestamp,
-}
-
-/// A withdrawal before a decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Withdrawal {
-    pub at: Timestamp,
-    /// The text given with it; may be empty.
-    pub reason: String,
 }
 
 /// Where an approval stands, and since when.
@@ -70,10 +60,25 @@ pub enum Status<'a> {
     Approved(Basis<'a>, Timestamp),
     /// A stage rejected, or a rule did.
     Rejected(Basis<'a>, Timestamp),
-    /// A stage's deadline ended the approval undecided.
+    /// A reviewer has asked for changes, which wait for the submitter.
+    ChangesRequested(ChangeRequest<'a>),
+    /// A stage's deadline ended the approval undecided, or changes that were requested in it were not made in time.
     Expired(&'a Stage, Timestamp),
     /// It was withdrawn before a decision.
     Withdrawn(&'a Withdrawal),
+}
+
+/// What a reviewer has asked for, instead of deciding.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChangeRequest<'a> {
+    /// The stage's position, from 0.
+    pub position: usize,
+    pub stage: &'a Stage,
+    pub seat: &'a Seat,
+    /// Its comment says what to change.
+    pub vote: &'a Vote,
+    /// Until when it waits for the submitter. `None` until they have a link.
+    pub deadline: Option<Timestamp>,
 }
 
 /// What an approval was decided by.
@@ -85,115 +90,8 @@ pub enum Basis<'a> {
     Rule(&'a str),
 }
 
-/// Whose decision a signal claims to carry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Claim {
-    /// The hash of an approval ID.
-    Link(String),
-    /// A reviewer's address, named by an operator.
-    Reviewer(EmailAddress),
-}
-
-/// A decision as it arrives.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Ballot {
-    pub claim: Claim,
-    pub verdict: Verdict,
-    /// Empty if nothing was written.
-    pub comment: String,
-    /// The hash of a comment that was left out to save space.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub left_out: Option<String>,
-    /// That the link's holder decided so. Without one that holds, the decision is an operator's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proof: Option<Proof>,
-    /// The identity that the sender claims.
-    pub identity: String,
-}
-
-impl Ballot {
-    /// A decision without a proof, by somebody unknown.
-    pub fn new(claim: Claim, verdict: Verdict, comment: String) -> Self {
-        let identity = String::new();
-        Self { claim, verdict, comment, left_out: None, proof: None, identity }
-    }
-}
-
-/// What a decision did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Receipt {
-    Counted,
-    /// The reviewer already decided so.
-    Duplicate,
-    /// The reviewer already decided the opposite, which stands.
-    Contradiction,
-    /// The claim fits nobody who is or was asked.
-    NotAReviewer,
-    /// The submitter does not approve their own submission.
-    SelfVote,
-    /// Without the proof of their link, which the rules require.
-    LinkRequired,
-    /// Without a comment, which the rule requires with this verdict.
-    CommentRequired,
-    /// Somebody else was asked in the reviewer's place.
-    Superseded,
-    /// The reviewer's stage is not open: it was decided before, or is not reached yet.
-    StageNotOpen,
-}
-
-/// Why a reviewer is not replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotReassigned {
-    #[error("the reviewer to replace is not being asked")]
-    NotAsked,
-    #[error("the new reviewer, or their deputy, is asked in this stage already")]
-    AskedAlready,
-    #[error("the submitter does not decide their own submission")]
-    Submitter,
-    #[error("the new reviewer has a place in another stage, and the rule asks different people")]
-    OtherStage,
-    #[error("`may_reassign_to` in [operators] does not include this address's domain")]
-    NotAllowed,
-    #[error("no more reviewers can be asked in this approval")]
-    TooMany,
-}
-
-/// Why no new link is issued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotReissued {
-    #[error("no reviewer who was asked is still undecided")]
-    NotAsked,
-    #[error(
-        "{wanted} new links were requested, but only {left} can still be issued (at most {max} per \
-         approval, planned ones included)",
-        max = MAX_SEATS
-    )]
-    TooMany { wanted: usize, left: usize },
-}
-
-/// Why an approval is not withdrawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotWithdrawn {
-    #[error("the rules do not let operators withdraw (`may_withdraw` in [operators])")]
-    NotAllowed,
-    #[error("it is decided already")]
-    Decided,
-}
-
 /// The identity of who did something, where nobody knows any, as of who cancels a workflow.
 pub const UNKNOWN: &str = "unknown";
-
-/// Who has to be asked now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToAsk {
-    /// The position of their stage.
-    pub stage: usize,
-    /// The number of seats that the stage has; with the reviewer, it makes a link.
-    pub round: u32,
-    pub whom: Whom,
-    /// Who has a place in the stage already: neither they nor deputies for them are asked.
-    pub taken: Vec<EmailAddress>,
-}
 
 impl Approval {
     /// An approval of which no stage is open yet.
@@ -215,19 +113,44 @@ impl Approval {
     ) -> Self {
         assert!(!plans.is_empty(), "an approval has at least one stage");
         let stages = plans.into_iter().map(Stage::new).collect();
-        let (rule_decision, withdrawn, journal) = (None, None, Vec::new());
-        Self { submitter, stages, restrictions, rule_decision, withdrawn, journal }
+        Self { restrictions, stages, ..Self::blank(submitter) }
     }
 
     /// An approval that a rule decides.
     pub fn decided_by_rule(submitter: EmailAddress, rule_decision: RuleDecision) -> Self {
-        let (rule_decision, restrictions) = (Some(rule_decision), Restrictions::default());
-        let (stages, withdrawn, journal) = (Vec::new(), None, Vec::new());
-        Self { submitter, stages, restrictions, rule_decision, withdrawn, journal }
+        Self { rule_decision: Some(rule_decision), ..Self::blank(submitter) }
+    }
+
+    fn blank(submitter: EmailAddress) -> Self {
+        Self {
+            submitter,
+            stages: Vec::new(),
+            restrictions: Restrictions::default(),
+            fields: Vec::new(),
+            rule_decision: None,
+            withdrawn: None,
+            version: 0,
+            submitter_link: None,
+            journal: Vec::new(),
+        }
+    }
+
+    /// The same, where those who decide fill in these.
+    pub fn with_fields(self, fields: Vec<Field>) -> Self {
+        Self { fields, ..self }
+    }
+
+    /// The same, of a submission that was revised so many times before.
+    pub fn of_version(self, version: u32) -> Self {
+        Self { version, ..self }
     }
 
     pub fn submitter(&self) -> &EmailAddress {
         &self.submitter
+    }
+
+    pub(crate) fn restrictions(&self) -> &Restrictions {
+        &self.restrictions
     }
 
     /// All stages, in order.
@@ -239,32 +162,49 @@ impl Approval {
         if let Some(RuleDecision { verdict, rule, at }) = &self.rule_decision {
             return match verdict {
                 Verdict::Approve => Status::Approved(Basis::Rule(rule), *at),
-                Verdict::Reject => Status::Rejected(Basis::Rule(rule), *at),
+                // No rule sends back, and what is not approved is rejected.
+                Verdict::Reject | Verdict::RequestChanges => {
+                    Status::Rejected(Basis::Rule(rule), *at)
+                }
             };
         }
         if let Some(withdrawal) = &self.withdrawn {
             return Status::Withdrawn(withdrawal);
         }
-        let mut last = &self.stages[0];
+        let mut last = (&self.stages[0], Timestamp::MIN);
         for (position, stage) in self.stages.iter().enumerate() {
-            last = stage;
-            match stage.end() {
-                None => return Status::Pending(position, stage),
-                Some((End::Approved, _)) => {}
-                Some((End::Rejected, at)) => return Status::Rejected(Basis::Stage(stage), at),
-                Some((End::Expired, at)) => return Status::Expired(stage, at),
+            let pending = Status::Pending(position, stage);
+            match stage.state() {
+                State::NotOpened | State::Open | State::Escalating => return pending,
+                State::Paused { until: deadline } => {
+                    let request = |(seat, vote)| {
+                        Status::ChangesRequested(ChangeRequest {
+                            position,
+                            stage,
+                            seat,
+                            vote,
+                            deadline,
+                        })
+                    };
+                    // Nothing but a vote pauses it.
+                    return stage.change_request().map_or(pending, request);
+                }
+                State::Ended { end: End::Approved, at, .. } => last = (stage, at),
+                State::Ended { end: End::Rejected, at, .. } => {
+                    return Status::Rejected(Basis::Stage(stage), at);
+                }
+                State::Ended { end: End::Expired, at, .. } => return Status::Expired(stage, at),
             }
         }
-        let at = last.end().map_or(Timestamp::MIN, |(_, at)| at);
-        Status::Approved(Basis::Stage(last), at)
+        Status::Approved(Basis::Stage(last.0), last.1)
     }
 
     /// Whether it has its final status.
     pub fn is_final(&self) -> bool {
-        self.pending().is_none()
+        self.current().is_none()
     }
 
-    /// The position of the stage whose reviewers are being asked.
+    /// The position of the stage whose reviewers are being asked. `None` while changes are requested.
     pub fn open(&self) -> Option<usize> {
         self.pending().filter(|stage| self.stages[*stage].opened_at().is_some())
     }
@@ -277,7 +217,7 @@ impl Approval {
     /// Who has to be asked now: the next stage, the next level of the open one, or somebody in
     /// another's place.
     pub fn to_ask(&self) -> Option<ToAsk> {
-        let stage = self.pending()?;
+        let stage = self.current()?;
         let open = &self.stages[stage];
         let whom = open.whom()?;
         let mut taken = open.taken(&whom);
@@ -299,12 +239,12 @@ impl Approval {
     }
 
     /// Counts a decision, or says why it does not count.
-    pub fn vote(&mut self, ballot: Ballot, now: Timestamp) -> Receipt {
+    pub fn vote(&mut self, mut ballot: Ballot, now: Timestamp) -> Receipt {
         let submitter = &self.submitter;
         if matches!(&ballot.claim, Claim::Reviewer(reviewer) if reviewer == submitter) {
             return Receipt::SelfVote;
         }
-        let open = self.open();
+        let open = self.current().filter(|stage| self.stages[*stage].opened_at().is_some());
         // Somebody with seats in two stages means the one that is open, or else the last one.
         let newest_first = (0..self.stages.len()).rev();
         let seat = open
@@ -312,21 +252,33 @@ impl Approval {
             .chain(newest_first)
             .find_map(|i| self.stages[i].seat_of(&ballot.claim).map(|seat| (i, seat)));
         let Some((i, position)) = seat else { return self.not_asked(&ballot.claim) };
+        let answers = ballot.check_answers(&self.fields);
         let seat = &self.stages[i].seats()[position];
         match &seat.vote {
             Some(vote) if vote.verdict == ballot.verdict => Receipt::Duplicate,
             Some(_) => Receipt::Contradiction,
             None if seat.status == SeatStatus::Superseded => Receipt::Superseded,
             None if open != Some(i) => Receipt::StageNotOpen,
-            None if self.requires_link() && matches!(seat.by(&ballot), By::Operator(_)) => {
+            None if self.stages[i].change_request().is_some() => Receipt::ChangesRequested,
+            None if !self.restrictions.operators.may_decide
+                && matches!(seat.by(&ballot), By::Operator(_)) =>
+            {
                 Receipt::LinkRequired
             }
-            None if self.restrictions.lacks_comment(&ballot) => Receipt::CommentRequired,
-            None => {
-                self.journal.push(Entry::Voted { ballot: ballot.clone(), at: now });
-                self.stages[i].count(position, ballot, now);
-                Receipt::Counted
+            None if ballot.verdict == Verdict::RequestChanges && !self.has_revisions_left() => {
+                Receipt::NoMoreChanges
             }
+            None if ballot.is_silent() && self.restrictions.require_comment(ballot.verdict) => {
+                Receipt::CommentRequired
+            }
+            None => match answers {
+                Ok(answers) => {
+                    self.journal.push(Entry::Voted { ballot: ballot.clone(), at: now });
+                    self.stages[i].count(position, ballot, answers, now);
+                    Receipt::Counted
+                }
+                Err(why) => Receipt::InvalidAnswers(why),
+            },
         }
     }
 
@@ -356,24 +308,40 @@ impl Approval {
         identity: String,
         now: Timestamp,
     ) -> Result<(), NotReassigned> {
+        let Some(position) = self.pending() else { return Err(NotReassigned::NotAsked) };
+        if !self.restrictions.operators.may_ask(&to) {
+            return Err(NotReassigned::NotAllowed);
+        }
+        self.check_replacement(position, &from, &to)?;
+        let by = Some(Arranged::Operator(identity.clone()));
+        self.stages[position].replace(Replacement { from: from.clone(), to: to.clone(), by });
+        self.journal.push(Entry::Reassigned { from, to, identity, at: now });
+        Ok(())
+    }
+
+    /// Whether somebody can be asked in place of another in this stage, whoever wants it.
+    fn check_replacement(
+        &self,
+        position: usize,
+        from: &EmailAddress,
+        to: &EmailAddress,
+    ) -> Result<(), NotReassigned> {
+        let stage = &self.stages[position];
+        match () {
+            () if *to == self.submitter => Err(NotReassigned::Submitter),
+            () if self.in_other_stages(position).contains(to) => Err(NotReassigned::OtherStage),
+            () if !stage.can_be_replaced(from) => Err(NotReassigned::NotAsked),
+            () if stage.is_taken(from, to) => Err(NotReassigned::AskedAlready),
+            () if self.seats_left() == 0 => Err(NotReassigned::TooMany),
+            () => Ok(()),
+        }
+    }
+
+    /// How many more people can be asked besides those whom the plan asks.
+    pub(crate) fn seats_left(&self) -> usize {
         let seats: usize = self.stages.iter().map(|stage| stage.seats().len()).sum();
         let planned: usize = self.stages.iter().map(Stage::planned).sum();
-        let Some(position) = self.pending() else { return Err(NotReassigned::NotAsked) };
-        let in_other_stage = self.in_other_stages(position).contains(&to);
-        let stage = &mut self.stages[position];
-        match () {
-            () if !self.restrictions.operators.may_ask(&to) => Err(NotReassigned::NotAllowed),
-            () if to == self.submitter => Err(NotReassigned::Submitter),
-            () if in_other_stage => Err(NotReassigned::OtherStage),
-            () if !stage.can_be_replaced(&from) => Err(NotReassigned::NotAsked),
-            () if stage.is_taken(&from, &to) => Err(NotReassigned::AskedAlready),
-            () if seats + planned >= MAX_SEATS => Err(NotReassigned::TooMany),
-            () => {
-                stage.replace(from.clone(), to.clone());
-                self.journal.push(Entry::Reassigned { from, to, identity, at: now });
-                Ok(())
-            }
-        }
+        MAX_SEATS.saturating_sub(seats + planned)
     }
 
     /// Plans to issue a new link to a reviewer who has not decided, or to all of these in the open stage, as
@@ -387,9 +355,7 @@ impl Approval {
         identity: String,
         now: Timestamp,
     ) -> Result<(), NotReissued> {
-        let seats: usize = self.stages.iter().map(|stage| stage.seats().len()).sum();
-        let planned: usize = self.stages.iter().map(Stage::planned).sum();
-        let left = MAX_SEATS.saturating_sub(seats + planned);
+        let left = self.seats_left();
         let Some(stage) = self.pending().map(|stage| &mut self.stages[stage]) else {
             return Err(NotReissued::NotAsked);
         };
@@ -398,22 +364,11 @@ impl Approval {
             0 => Err(NotReissued::NotAsked),
             wanted if wanted > left => Err(NotReissued::TooMany { wanted, left }),
             _ => {
-                whom.into_iter().for_each(|who| stage.replace(who.clone(), who));
+                whom.into_iter().for_each(|who| stage.replace(Replacement::by_new_link(who)));
                 self.journal.push(Entry::Reissued { reviewer, identity, at: now });
                 Ok(())
             }
         }
-    }
-
-    /// Whether the claim's link is about to be superseded: somebody is about to be asked in its reviewer's
-    /// place, or they get a new one.
-    pub fn is_about_to_supersede(&self, claim: &Claim) -> bool {
-        self.open_stage().is_some_and(|stage| stage.is_about_to_supersede(claim))
-    }
-
-    /// Whether this reviewer may be about to be asked: in place of another, as a deputy too, or by a new link.
-    pub fn may_ask_soon(&self, reviewer: &EmailAddress) -> bool {
-        self.open_stage().is_some_and(|stage| stage.may_ask_soon(reviewer))
     }
 
     /// Records whether a request reached its reviewer. If no request did, the next level is asked at
@@ -425,41 +380,6 @@ impl Approval {
         }
     }
 
-    /// Withdraws the approval, as an operator who claims this identity wants it.
-    ///
-    /// # Errors
-    /// Why that is impossible.
-    pub fn withdraw(
-        &mut self,
-        reason: String,
-        identity: String,
-        now: Timestamp,
-    ) -> Result<(), NotWithdrawn> {
-        match () {
-            () if !self.restrictions.operators.may_withdraw => Err(NotWithdrawn::NotAllowed),
-            () if self.is_final() => Err(NotWithdrawn::Decided),
-            () => {
-                self.end_withdrawn(reason, identity, now);
-                Ok(())
-            }
-        }
-    }
-
-    /// Withdraws the approval because its workflow is cancelled, unless it is decided: the rules cannot forbid
-    /// that, and nobody knows by whom. Returns whether it was withdrawn.
-    pub fn cancel(&mut self, reason: String, now: Timestamp) -> bool {
-        let pending = !self.is_final();
-        if pending {
-            self.end_withdrawn(reason, UNKNOWN.to_owned(), now);
-        }
-        pending
-    }
-
-    fn end_withdrawn(&mut self, reason: String, identity: String, now: Timestamp) {
-        self.withdrawn = Some(Withdrawal { at: now, reason: reason.clone() });
-        self.journal.push(Entry::Withdrawn { reason, identity, at: now });
-    }
-
     /// Records that an operator who claims this identity had one reviewer reminded, or all.
     pub fn reminded(&mut self, reviewer: Option<EmailAddress>, identity: String, now: Timestamp) {
         self.journal.push(Entry::Reminded { reviewer, identity, at: now });
@@ -467,7 +387,7 @@ impl Approval {
 
     /// Applies the time: passes the open stage's deadline, or returns who has to be reminded.
     pub fn tick(&mut self, now: Timestamp) -> Vec<EmailAddress> {
-        let Some(stage) = self.pending() else { return Vec::new() };
+        let Some(stage) = self.current() else { return Vec::new() };
         if self.stages[stage].is_due(now) {
             self.journal.push(Entry::TimePassed { at: now });
         }
@@ -476,16 +396,7 @@ impl Approval {
 
     /// When [`tick`](Self::tick) next has an effect. `None` also while the next level has to be asked.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.open_stage()?.next_deadline()
-    }
-
-    /// Whether the open stage waits for people none of whom can be reached.
-    pub fn is_unreachable(&self) -> bool {
-        self.open_stage().is_some_and(Stage::is_unreachable)
-    }
-
-    fn requires_link(&self) -> bool {
-        !self.restrictions.operators.may_decide
+        self.stages[self.current()?].next_deadline()
     }
 
     /// Who is left out of a stage where one person decides at most one: whoever has a place in another, or
@@ -504,15 +415,25 @@ impl Approval {
         people.cloned().collect()
     }
 
-    /// The position of the stage that the approval waits for.
+    /// The position of the stage that waits for reviewers.
     fn pending(&self) -> Option<usize> {
+        self.current().filter(|stage| self.stages[*stage].change_request().is_none())
+    }
+
+    /// The position of the stage that waits, for reviewers or for the submitter.
+    fn current(&self) -> Option<usize> {
         match self.status() {
-            Status::Pending(position, _) => Some(position),
+            Status::Pending(position, _)
+            | Status::ChangesRequested(ChangeRequest { position, .. }) => Some(position),
             Status::Approved(..)
             | Status::Rejected(..)
             | Status::Expired(..)
             | Status::Withdrawn(_) => None,
         }
+    }
+
+    pub(crate) fn has_revisions_left(&self) -> bool {
+        self.version < MAX_REVISIONS
     }
 }
 

@@ -1,7 +1,11 @@
+use countersign_protos::answers::{self, Answers};
 use serde_json::json;
 
 use super::*;
-use crate::testing::{address, addresses};
+use crate::{
+    outcome::{Reason, Superseded},
+    testing::{address, addresses},
+};
 use Verdict::{Approve, Reject};
 
 fn at(seconds: i64) -> Timestamp {
@@ -36,6 +40,7 @@ fn open_with(approval: &mut Approval, seconds: i64, reminders: &[i64]) -> Vec<Se
     let ToAsk { stage, round, whom, .. } = approval.to_ask().expect("somebody to ask");
     let (reviewers, due) = match whom {
         Whom::Replacement(_, reviewer) | Whom::Reissue { reviewer, .. } => (vec![reviewer], None),
+        Whom::Submitter => panic!("changes are requested"),
         Whom::Level(level) => {
             let plan = &approval.stages()[stage].plan().levels[level];
             let reminders = reminders.iter().map(|after| at(seconds + after)).collect();
@@ -223,7 +228,7 @@ fn what_a_rule_decided_is_decided() {
             approval.status(),
             match verdict {
                 Approve => Status::Approved(grounds, at(1)),
-                Reject => Status::Rejected(grounds, at(1)),
+                Reject | Verdict::RequestChanges => Status::Rejected(grounds, at(1)),
             }
         );
         assert_eq!((approval.to_ask(), approval.next_deadline()), (None, None));
@@ -689,8 +694,8 @@ fn who_is_superseded_can_read_why() {
     approval.ask(vec![replacement("ann", "cy")], None, at(1));
     assert_eq!(why(&approval, "ann"), "cy@example.com by op@laptop");
     let seats = approval.open_stage().expect("open").seats();
-    assert_eq!(approval.reassigned_by(&seats[2]), Some("op@laptop"));
-    assert_eq!(approval.reassigned_by(&seats[0]), None, "she was not asked in another's place");
+    assert_eq!(seats[2].arranged, Some(Arranged::Operator("op@laptop".into())));
+    assert_eq!(seats[0].arranged, None, "she was not asked in another's place");
     vote(&mut approval, "cy", Reject, 2);
     assert_eq!(why(&approval, "bob"), "Some(Decided)");
     assert_eq!(why(&approval, "cy"), "None", "he has decided");
@@ -902,4 +907,138 @@ fn a_new_link_is_another_try_to_reach_somebody() {
     open(&mut approval, 1);
     let asked: Vec<SeatStatus> = approval.stages()[0].undecided().map(|seat| seat.status).collect();
     assert_eq!(asked, [SeatStatus::Asked]);
+}
+
+#[test]
+fn answers_are_those_that_the_fields_ask_for_and_stand_with_the_vote() {
+    let field = |name: &str, kind: &str, required_for: &[&str]| Field {
+        name: name.into(),
+        label: name.to_uppercase(),
+        r#type: kind.into(),
+        required_for: required_for.iter().map(|&verdict| verdict.into()).collect(),
+        ..Field::default()
+    };
+    let fields = vec![field("budget", "number", &["approve"]), field("why", "text", &[])];
+    let mut approval =
+        asking_first_stage(vec![plan(&["ann", "bob"], Quorum::All)]).with_fields(fields);
+    let answers = |given: &[(&str, &str)]| -> Answers {
+        given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let ballot = |whom: &str, given: &[(&str, &str)]| {
+        let ballot = Ballot::new(Claim::Reviewer(address(whom)), Approve, String::new());
+        Ballot { answers: answers(given), ..ballot }
+    };
+    let before = approval.clone();
+    for (given, why) in [
+        (&[][..], "`budget` is required to approve"),
+        (
+            &[("budget", "much"), ("x", "1"), ("y", "2")],
+            "`budget` must be a decimal number, such as 1500 or -12.5, with a point before its decimals; an answer is given for something that is not among the fields",
+        ),
+    ] {
+        let receipt = approval.vote(ballot("ann", given), at(1));
+        assert_eq!(receipt, Receipt::InvalidAnswers(why.into()));
+    }
+    assert_eq!(approval, before);
+    let given = [("why", " so\r\nit is "), ("budget", "1500.0")];
+    assert_eq!(approval.vote(ballot("ann", &given), at(1)), Receipt::Counted);
+    let Some(Entry::Voted { ballot: counted, .. }) = approval.journal().last() else {
+        panic!("a vote")
+    };
+    assert_eq!(counted.answers, answers(&[("budget", "1500"), ("why", "so\nit is")]));
+    assert_eq!(
+        approval.vote(ballot("ann", &[]), at(2)),
+        Receipt::Duplicate,
+        "it is not asked again"
+    );
+    let vote = approval.stages()[0].votes()[0].1.clone();
+    let told: Vec<_> = vote.answers.iter().map(|it| (&*it.label, &*it.value)).collect();
+    assert_eq!(told, [("BUDGET", "1500"), ("WHY", "so\nit is")]);
+    // Those of a vote that were left out to save space were checked before.
+    let left_out = Some(answers::hash(&answers(&[("budget", "1500")])));
+    let brief = Ballot { answers_left_out: left_out, ..ballot("bob", &[]) };
+    assert!(crate::leaves::is_brief(&[Entry::Voted { ballot: brief.clone(), at: at(3) }]));
+    assert_eq!(approval.vote(brief, at(3)), Receipt::Counted);
+    let signed = Some(countersign_protos::v1::Proof::default());
+    let unusual = Ballot { proof: signed, ..ballot("bob", &[("budget", "1500.0")]) };
+    let mut fresh = before;
+    let refused = "answers that are signed must be in their canonical form".to_owned();
+    assert_eq!(fresh.vote(unusual, at(3)), Receipt::InvalidAnswers(refused));
+}
+
+fn submitters_link() -> SubmitterLink {
+    SubmitterLink { link: "sue".into(), key: "key".into() }
+}
+
+#[test]
+fn a_request_for_changes_pauses_the_stage_whatever_its_quorum() {
+    for quorum in [Quorum::Any, Quorum::All, Quorum::at_least(2).expect("positive")] {
+        let mut approval = asking_first_stage(vec![plan(&["ann", "bob", "cy"], quorum)]);
+        let silent = vote(&mut approval, "ann", Verdict::RequestChanges, 1);
+        assert_eq!(silent, Receipt::CommentRequired);
+        let first = "0-0-bob@example.com";
+        assert_eq!(link(&mut approval, first, Verdict::RequestChanges, 1), Receipt::Counted);
+        assert_eq!(link(&mut approval, first, Verdict::RequestChanges, 2), Receipt::Duplicate);
+        assert_eq!(link(&mut approval, first, Approve, 2), Receipt::Contradiction);
+        for verdict in Verdict::ALL {
+            assert_eq!(vote(&mut approval, "ann", verdict, 2), Receipt::ChangesRequested);
+        }
+        let Status::ChangesRequested(request) = approval.status() else {
+            panic!("{:?}", approval.status())
+        };
+        assert_eq!((request.position, request.seat.reviewer.clone()), (0, address("bob")));
+        assert_eq!((request.vote.comment.as_str(), request.deadline), ("ok", None));
+        assert!(!approval.is_final() && approval.open_stage().is_none());
+    }
+}
+
+#[test]
+fn while_changes_are_requested_only_their_own_deadline_counts() {
+    let mut approval = Approval::new(address("sue"), vec![plan(&["ann", "bob"], Quorum::All)]);
+    open_with(&mut approval, 0, &[50]);
+    link(&mut approval, "0-0-bob@example.com", Verdict::RequestChanges, 1);
+    let asked = approval.to_ask().map(|to_ask| (to_ask.stage, to_ask.whom));
+    assert_eq!(asked, Some((0, Whom::Submitter)));
+    assert_eq!(approval.next_deadline(), None, "nobody waits yet");
+    let before = approval.clone();
+    approval.ask_submitter(submitters_link(), None, at(2));
+    assert_eq!(approval, before, "they are told until when");
+    approval.ask_submitter(submitters_link(), Some(at(500)), at(2));
+    assert_eq!((approval.to_ask(), approval.next_deadline()), (None, Some(at(500))));
+    let sent = approval.clone();
+    approval.ask_submitter(submitters_link(), Some(at(900)), at(3));
+    assert_eq!(approval, sent, "once");
+    assert_eq!(approval.tick(at(100)), []);
+    assert_eq!(approval, sent, "the stage's reminders and its deadline rest");
+    let not_asked = Err(NotReassigned::NotAsked);
+    assert_eq!(approval.reassign(address("ann"), address("cy"), "op".into(), at(101)), not_asked);
+    assert_eq!(approval.reissue(None, "op".into(), at(101)), Err(NotReissued::NotAsked));
+    approval.tick(at(500));
+    assert!(matches!(approval.status(), Status::Expired(_, end) if end == at(500)));
+    assert_eq!(approval.reason(), Reason::NotRevised { stage: "finance" });
+    let why = crate::outcome::reason(&approval);
+    assert_eq!(
+        why,
+        "The changes that finance requested were not made in time, which ends the approval."
+    );
+}
+
+#[test]
+fn the_submitter_has_one_link_from_the_start_or_from_a_request_for_changes() {
+    let mut approval = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
+    approval.ask_submitter(submitters_link(), Some(at(9)), at(0));
+    assert_eq!(approval.submitter_link(), None, "nobody has requested changes");
+    approval.ask_submitter(submitters_link(), None, at(0));
+    assert_eq!(approval.submitter_link(), Some(&submitters_link()));
+    let other = SubmitterLink { link: "eve".into(), ..submitters_link() };
+    link(&mut approval, "0-0-ann@example.com", Verdict::RequestChanges, 1);
+    approval.ask_submitter(other, Some(at(9)), at(2));
+    assert_eq!(approval.next_deadline(), None);
+    approval.ask_submitter(submitters_link(), Some(at(9)), at(2));
+    assert_eq!(approval.next_deadline(), Some(at(9)));
+    let mut again = asking_first_stage(vec![plan(&["ann"], Quorum::Any)]);
+    for entry in &approval.journal()[1..] {
+        assert!(again.repeat(entry.clone()), "{entry:?}");
+    }
+    assert_eq!(again, approval);
 }

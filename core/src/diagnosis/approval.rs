@@ -1,6 +1,6 @@
 //! One open workflow of ours, as Temporal describes it, and the state that follows from it.
 
-use countersign_protos::text::clean_line;
+use countersign_protos::{text::clean_line, v1};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -100,18 +100,21 @@ pub enum State {
     WebhookPending,
     /// It is decided, and notices are on their way.
     Notices,
-    /// It waits for people.
+    /// A reviewer has asked for changes, which wait for the submitter.
+    ChangesRequested,
+    /// It waits for reviewers.
     Waiting,
 }
 
 impl State {
     /// All of them, the worst one first.
-    pub const ALL: [State; 6] = [
+    pub const ALL: [State; 7] = [
         State::Failing,
         State::Overdue,
         State::Undeliverable,
         State::WebhookPending,
         State::Notices,
+        State::ChangesRequested,
         State::Waiting,
     ];
 
@@ -122,6 +125,7 @@ impl State {
             State::Undeliverable => "undeliverable",
             State::WebhookPending => "webhook pending",
             State::Notices => "notices pending",
+            State::ChangesRequested => "changes requested",
             State::Waiting => "waiting",
         }
     }
@@ -146,6 +150,9 @@ impl Approval {
         }
         match (self.undeliverable, self.kind, self.is_decided()) {
             (true, ..) => (State::Undeliverable, None),
+            (false, Kind::Approval, false) if self.waits_for_submitter() => {
+                (State::ChangesRequested, None)
+            }
             (false, Kind::Approval, false) => (State::Waiting, Some(self.started)),
             _ => (State::Notices, self.activities.iter().map(|activity| activity.since).min()),
         }
@@ -164,7 +171,11 @@ impl Approval {
     }
 
     fn is_decided(&self) -> bool {
-        !matches!(self.status.as_str(), "" | "PENDING")
+        !matches!(self.status.as_str(), "" | "PENDING") && !self.waits_for_submitter()
+    }
+
+    fn waits_for_submitter(&self) -> bool {
+        self.status == v1::Status::ChangesRequested.as_str_name()
     }
 
     /// Its deadline, if it should have taken effect by now.

@@ -131,6 +131,7 @@ fn stands(case: &Case, now: Timestamp) -> String {
     }
     match state {
         Ok(state) if state.status() == v1::Status::Pending => pending(state, now),
+        Ok(state) if waits_for_submitter(state) => sent_back(state, now),
         Ok(state) => {
             let when = state.decided_at.as_ref().and_then(timestamp);
             let status = state.status().as_str_name();
@@ -184,6 +185,29 @@ fn pending(state: &ApprovalState, now: Timestamp) -> String {
         stage.quorum,
         listed(&asked),
         opened.map(|opened| moment(opened, now)).unwrap_or_default(),
+    )
+}
+
+fn waits_for_submitter(state: &ApprovalState) -> bool {
+    state.status() == v1::Status::ChangesRequested
+}
+
+/// Where an approval stands whose submitter is to revise it.
+fn sent_back(state: &ApprovalState, now: Timestamp) -> String {
+    let request = state.change_request.clone().unwrap_or_default();
+    let vote = request.vote.unwrap_or_default();
+    let until = request.deadline.as_ref().and_then(timestamp);
+    let submitter = state.submission.clone().unwrap_or_default().submitter.unwrap_or_default();
+    format!(
+        "CHANGES_REQUESTED: {} asked for changes in stage {:?}{}. It waits for the submitter, {}, to revise or \
+         withdraw it{}.",
+        clean_line(&vote.reviewer),
+        clean_line(&request.stage),
+        at(vote.decided_at.as_ref().and_then(timestamp), now),
+        clean_line(&submitter.email),
+        until
+            .map(|until| format!(" until {}; then it expires", moment(until, now)))
+            .unwrap_or_default(),
     )
 }
 
@@ -354,7 +378,9 @@ fn overdue(said: &mut Explanation, approval: &Approval, now: Timestamp) {
 }
 
 fn people(said: &mut Explanation, state: &ApprovalState) {
-    let Some((_, stage)) = open_stage(state) else { return };
+    let Some((_, stage)) = open_stage(state).filter(|_| !waits_for_submitter(state)) else {
+        return;
+    };
     for reviewer in undecided(stage) {
         let who = &reviewer.reviewer;
         match reviewer.delivery() {
@@ -403,6 +429,12 @@ fn ignored(said: &mut Explanation, state: &ApprovalState) {
 
 fn nothing(said: &mut Explanation, case: &Case) {
     let id = &case.approval.workflow_id;
+    if case.state.as_ref().is_ok_and(waits_for_submitter) {
+        return said.to_do.push(format!(
+            "Nothing is wrong: it waits for the submitter, who has a mail with a link. If they cannot use it: temporal \
+             workflow signal --workflow-id {id} --name revise --input-file SUBMISSION.json"
+        ));
+    }
     let people: BTreeSet<&str> = match &case.state {
         Ok(state) => open_stage(state)
             .into_iter()

@@ -152,7 +152,8 @@ impl Overview {
                 row.write(&mut text, now);
             }
         }
-        if self.rows.iter().any(|row| row.state != State::Waiting) {
+        let is_wrong = |row: &Row| !matches!(row.state, State::Waiting | State::ChangesRequested);
+        if self.rows.iter().any(is_wrong) {
             text.push_str("\ncountersign-worker explain WORKFLOW says why, and what to do.");
         }
         text
@@ -181,7 +182,8 @@ impl Row {
     fn write(&self, text: &mut String, now: Timestamp) {
         let since = self.since.map(|since| format!(" since {}", moment(since, now)));
         let _ = write!(text, "  {}{}", clean_line(&self.workflow_id), since.unwrap_or_default());
-        if let Some(deadline) = self.deadline.filter(|_| self.state == State::Waiting) {
+        let waits = matches!(self.state, State::Waiting | State::ChangesRequested);
+        if let Some(deadline) = self.deadline.filter(|_| waits) {
             let _ = write!(text, ", deadline {}", moment(deadline, now));
         }
         text.push('\n');

@@ -462,8 +462,8 @@ fn rules(own: &Own, alive: &[(String, Option<WorkerIdentity>)]) -> Finding {
             own.identity.rules,
             listed(&named)
         ),
-        "Give all workers the same file in COUNTERSIGN_POLICY (or the same COUNTERSIGN_REVIEWERS), and then each \
-         of them a SIGHUP or a restart.",
+        "Give all workers the same file in COUNTERSIGN_POLICY, which each reads within seconds of a change, or the \
+         same COUNTERSIGN_REVIEWERS and a restart. If a file has errors, its worker's log names them.",
     )
     // The later start made the difference.
     .since(identities(alive).map(|identity| identity.since).max())

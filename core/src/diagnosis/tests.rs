@@ -316,7 +316,7 @@ fn set_up_6_policies_differ() {
         connected.queues = vec![queue("approvals", both)];
     });
     let words = ["these settings route by rulesA, but 8@b has rulesB"];
-    let to_do = ["COUNTERSIGN_POLICY", "SIGHUP"];
+    let to_do = ["COUNTERSIGN_POLICY", "within seconds", "log names"];
     says(&problem(&setup), "rules", &words, Some("2026-12-01T11:00:00Z"), &to_do);
 }
 
@@ -447,6 +447,10 @@ fn the_worst_of_an_approval_is_its_state() {
     assert_eq!(state(&decided), (State::WebhookPending, half_past_nine));
     let closing = Approval { activities: Vec::new(), ..decided };
     assert_eq!(state(&closing).0, State::Notices);
+    let sent_back = Approval { status: "CHANGES_REQUESTED".into(), deadline: None, ..closing };
+    assert_eq!(state(&sent_back), (State::ChangesRequested, None));
+    let overdue = Approval { deadline: Some(late), ..sent_back };
+    assert_eq!(state(&overdue), (State::Overdue, Some(late)), "the submitter's deadline");
 }
 
 #[test]
@@ -569,6 +573,44 @@ fn an_approval_that_waits_for_people_says_for_whom_and_why() {
         &["Nothing is wrong: it waits for people", "--workflow-id laptops --name remind"],
     );
     assert!(explain(&waiting, now(), true).text().contains("15 laptops"), "with details");
+}
+
+#[test]
+fn an_approval_that_was_sent_back_waits_for_its_submitter_and_says_so() {
+    let vote = v1::Vote {
+        reviewer: "bob@example.com".into(),
+        decided_at: Some(to_message(at("2026-12-01T10:00:00Z"))),
+        ..Default::default()
+    };
+    let request = v1::ChangeRequest {
+        stage: "Finance".into(),
+        vote: Some(vote),
+        deadline: Some(to_message(at("2026-12-08T10:00:00Z"))),
+    };
+    let email = "sue@example.com".into();
+    let submission = v1::Submission {
+        submitter: Some(v1::Submitter { email, ..Default::default() }),
+        ..Default::default()
+    };
+    let state = v1::ApprovalState {
+        status: v1::Status::ChangesRequested.into(),
+        change_request: Some(request),
+        submission: Some(submission),
+        ..waits_for_both()
+    };
+    let sent_back =
+        Approval { status: "CHANGES_REQUESTED".into(), ..approval("laptops", Vec::new()) };
+    let sent_back = case(sent_back, Ok(state));
+    explains(
+        &sent_back,
+        &[
+            "CHANGES_REQUESTED: bob@example.com asked for changes in stage \"Finance\" at 2026-12-01 10:00:00 UTC",
+            "waits for the submitter, sue@example.com, to revise or withdraw it until 2026-12-08 10:00:00 UTC",
+            "--workflow-id laptops --name revise",
+        ],
+    );
+    let text = explain(&sent_back, now(), false).text();
+    assert!(!text.contains("ann@example.com"), "nobody is asked now: {text}");
 }
 
 #[test]

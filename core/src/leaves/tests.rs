@@ -1,12 +1,17 @@
 use std::sync::LazyLock;
 
-use countersign_protos::{ApprovalId, Claims, Jwks, LinkKeys, Sealing, comment_hash, v1};
+use countersign_protos::{
+    ApprovalId, Claims, Jwks, LinkKeys, Sealing, Statement,
+    answers::{self, Answers},
+    comment_hash, v1,
+};
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     approval::{
-        Ballot, By, Claim, OnDeadline, Operators, Quorum, Restrictions, Status, UNKNOWN, Verdict,
+        Ballot, By, Claim, Delegation, OnDeadline, Operators, Quorum, Restrictions, Status,
+        UNKNOWN, Verdict,
     },
     outcome::{claims, outcome},
     policy::{Absence, PlannedLevel, PlannedStage, TimePlan},
@@ -64,7 +69,7 @@ fn ask(leaves: &Leaves<'_>, approval: &mut Approval, seconds: i64) -> Vec<Genuin
     let to_ask = approval.to_ask().expect("somebody to ask");
     let invited = leaves.invite(&to_ask, None, at(seconds));
     let instead_of = match &to_ask.whom {
-        Whom::Level(_) => None,
+        Whom::Level(_) | Whom::Submitter => None,
         Whom::Replacement(from, _) => Some(from),
         Whom::Reissue { instead_of, .. } => instead_of.as_ref(),
     };
@@ -121,6 +126,68 @@ fn an_outcome_is_recomputed_from_what_certifies_itself() {
     another.digest = "v1:another".into();
     let other = Leaves { plan: &another, ..leaves };
     assert_eq!(other.recompute(at(0), approval.journal().to_vec()), Err(Contradiction(0)));
+}
+
+/// Ann, and what she has delegated to Cy.
+fn delegated(leaves: &Leaves<'_>) -> (Approval, Vec<GenuineLink>) {
+    let mut approval = begin(leaves.plan, at(0));
+    let managers = ask(leaves, &mut approval, 0);
+    let (to, reason) = (address("cy"), "knows laptops".to_owned());
+    let statement = Statement::Delegate { to: to.as_str(), reason: &comment_hash(&reason) };
+    let (proof, left_out) = (managers[0].prove(statement, at(1)), None);
+    let link = managers[0].hash().as_str().to_owned();
+    approval.delegate(Delegation { link, to, reason, left_out, proof }, at(1)).expect("possible");
+    let cy = ask(leaves, &mut approval, 2);
+    (approval, [managers, cy].concat())
+}
+
+#[test]
+fn a_delegation_is_recomputed_from_its_proof_and_is_no_operators() {
+    let (mut plan, key) = (plan(), key());
+    plan.restrictions.delegate_to = vec!["example.com".into()];
+    let leaves = Leaves { chain: CHAIN, plan: &plan, key: &key };
+    let (mut approval, links) = delegated(&leaves);
+    for link in [&links[2], &links[1]] {
+        press(&mut approval, link, Verdict::Approve, 3);
+    }
+    let cfo = ask(&leaves, &mut approval, 4);
+    press(&mut approval, &cfo[0], Verdict::Approve, 5);
+    let journal = approval.journal().to_vec();
+    let again = leaves.recompute(at(0), journal.clone()).expect("genuine");
+    assert_eq!(again, approval);
+    let outcome = outcome(&plan, &again, CHAIN);
+    assert!(!claims(&outcome, CHAIN).operator, "nobody but reviewers had a part");
+    assert!(outcome.operator_actions.is_empty());
+    let [delegation] = &outcome.stages[0].delegations[..] else { panic!("{outcome:?}") };
+    let said = [&delegation.reviewer, &delegation.to, &delegation.reason].map(String::as_str);
+    assert_eq!(said, ["ann@example.com", "cy@example.com", "knows laptops"]);
+    assert_eq!(outcome.stages[0].decisions[0].instead_of, "ann@example.com");
+
+    type Change = fn(&mut Delegation);
+    let forged: [Change; 5] = [
+        |delegation| delegation.to = address("eve"),
+        |delegation| delegation.reason = "knows Eve".into(),
+        |delegation| delegation.proof = v1::Proof::default(),
+        |delegation| delegation.link = "eve".into(),
+        |delegation| delegation.left_out = Some("eve".into()),
+    ];
+    for (number, change) in forged.into_iter().enumerate() {
+        let mut journal = journal.clone();
+        let Entry::Delegated { delegation, .. } = &mut journal[1] else { panic!("{journal:?}") };
+        change(delegation);
+        let refused = leaves.recompute(at(0), journal);
+        // A hash beside the reason itself says nothing.
+        assert_eq!(refused.is_ok(), number == 4, "{number}: {refused:?}");
+    }
+    let mut by_operator = journal.clone();
+    let (from, to, identity) = (address("ann"), address("cy"), "op".to_owned());
+    by_operator[1] = Entry::Reassigned { from, to, identity, at: at(1) };
+    let by_operator = leaves.recompute(at(0), by_operator).expect("an operator may");
+    let named = claims(&crate::outcome::outcome(&plan, &by_operator, CHAIN), CHAIN);
+    assert!(named.operator, "and the server has to have their signal");
+    let forbidden = Plan { restrictions: Restrictions::default(), ..plan.clone() };
+    let forbidden = Leaves { plan: &forbidden, ..leaves };
+    assert_eq!(forbidden.recompute(at(0), journal), Err(Contradiction(1)));
 }
 
 #[test]
@@ -275,7 +342,7 @@ fn what_could_not_have_happened_is_refused() {
     };
     let withdrawn = |identity: &str| {
         let (reason, identity) = (String::new(), identity.to_owned());
-        [&journal[..3], &[Entry::Withdrawn { reason, identity, at: at(3) }]].concat()
+        [&journal[..3], &[Entry::Withdrawn { reason, identity, signed: None, at: at(3) }]].concat()
     };
     let no_votes = Operators { may_decide: false, ..Operators::default() };
     let elsewhere = Some(vec!["elsewhere.example".to_owned()]);
@@ -351,6 +418,45 @@ fn only_a_proof_that_holds_makes_a_vote_the_reviewers_own() {
     ] {
         assert_eq!(by(unproven.clone()), operator, "{unproven:?}");
     }
+}
+
+#[test]
+fn a_proof_covers_the_answers_also_where_they_were_left_out() {
+    let field = v1::Field {
+        name: "budget".into(),
+        r#type: "number".into(),
+        required_for: vec!["approve".into()],
+        ..v1::Field::default()
+    };
+    let (plan, key) = (plan().with_fields(vec![field]), key());
+    let leaves = Leaves { chain: CHAIN, plan: &plan, key: &key };
+    let mut approval = begin(&plan, at(0));
+    let links = ask(&leaves, &mut approval, 0);
+    let given = |value: &str| Answers::from([("budget".to_owned(), value.to_owned())]);
+    let said = Statement::Vote {
+        verdict: Verdict::Approve,
+        comment: &comment_hash("ok"),
+        answers: &answers::hash(&given("7")),
+    };
+    let proof = Some(links[0].prove(said, at(1)));
+    let ballot = || Ballot {
+        proof: proof.clone(),
+        ..Ballot::new(Claim::Link(links[0].hash().as_str().into()), Verdict::Approve, "ok".into())
+    };
+    let is_own = |ballot: Ballot| {
+        let mut approval = approval.clone();
+        approval.vote(ballot, at(2));
+        let vote = approval.stages()[0].seats()[0].vote.clone();
+        vote.map(|vote| matches!(vote.by, By::Link(_)))
+    };
+    assert_eq!(is_own(Ballot { answers: given("7"), ..ballot() }), Some(true));
+    assert_eq!(is_own(Ballot { answers: given("8"), ..ballot() }), Some(false));
+    let left_out = |value: &str| Some(answers::hash(&given(value)));
+    assert_eq!(is_own(Ballot { answers_left_out: left_out("7"), ..ballot() }), Some(true));
+    assert_eq!(is_own(Ballot { answers_left_out: left_out("8"), ..ballot() }), Some(false));
+    let forged = Ballot { answers: given("8"), answers_left_out: left_out("7"), ..ballot() };
+    assert_eq!(is_own(forged), Some(false), "a hash says nothing for others beside it");
+    assert_eq!(is_own(ballot()), None, "it is required");
 }
 
 static GENUINE: LazyLock<(Plan, LinkKey, Approval)> = LazyLock::new(|| {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use countersign_protos::{
     text,
-    v1::{Problem, Submission},
+    v1::{Field, Problem, Submission},
 };
 use jiff::{Timestamp, Zoned, civil::Date};
 use serde::{Serialize, Serializer};
@@ -49,6 +49,13 @@ pub struct Applies {
     pub tell_submitter: bool,
     pub confirm: bool,
     pub comment_required: Vec<Verdict>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub delegate_to: Vec<String>,
+    /// What those who decide fill in, those of the submission too.
+    pub fields: Vec<Field>,
+    /// How long changes that were requested wait for the submitter.
+    pub changes_within: Wait,
+    pub submitter_link: bool,
     pub follow_ups: FollowUps,
 }
 
@@ -164,8 +171,12 @@ impl Policy {
         let passed_over: Vec<PassedOver> = passed_over
             .map(|(rule, because)| PassedOver { rule: rule.to_owned(), because })
             .collect();
-        let Routed { rule, route } = self.route(submission, submitter);
-        let explained = match route {
+        let Routed { rule, route, fields } = self.route(submission, submitter);
+        let (fields, unfit) = match fields {
+            Ok(fields) => (fields, None),
+            Err(problems) => (Vec::new(), Some(problems)),
+        };
+        let explained = match unfit.map_or(route, Err) {
             Ok(Route::Decided(verdict)) => Explained::Decision(verdict),
             Ok(Route::Stages(stages)) => match self.nobody_left(rule, &stages, at) {
                 Some(problem) => Explained::Problems(vec![problem]),
@@ -182,6 +193,10 @@ impl Policy {
             tell_submitter: rule.tell_submitter,
             confirm: rule.confirm,
             comment_required: rule.comment_required.clone(),
+            delegate_to: rule.delegate_to.clone(),
+            fields,
+            changes_within: rule.changes_within,
+            submitter_link: rule.submitter_link,
             follow_ups: rule.follow_ups.clone(),
         }
     }
@@ -319,7 +334,8 @@ impl Applies {
             Explained::Decision(Verdict::Approve) => {
                 writeln!(f, "Approved at once; nobody is asked.")?;
             }
-            Explained::Decision(Verdict::Reject) => {
+            // No rule sends back.
+            Explained::Decision(Verdict::Reject | Verdict::RequestChanges) => {
                 writeln!(f, "Rejected at once; nobody is asked.")?;
             }
             Explained::Stages(stages) => self.write_stages(f, stages, submitter)?,
@@ -355,6 +371,12 @@ impl Applies {
         if self.tell_submitter {
             writeln!(f, "{submitter} gets a mail when people are first asked.\n")?;
         }
+        if self.submitter_link {
+            writeln!(
+                f,
+                "{submitter} gets a link to their own page when people are first asked.\n"
+            )?;
+        }
         for (i, stage) in stages.iter().enumerate() {
             stage.write(f, i + 1, submitter)?;
         }
@@ -364,8 +386,33 @@ impl Applies {
         for verdict in &self.comment_required {
             writeln!(f, "A comment is required to {}.\n", verdict.terms().name)?;
         }
+        if !self.delegate_to.is_empty() {
+            let domains = self.delegate_to.join(", ");
+            writeln!(f, "Reviewers may have colleagues asked in their place, of {domains}.\n")?;
+        }
+        if !self.fields.is_empty() {
+            writeln!(f, "Those who decide fill in:")?;
+            self.fields.iter().try_for_each(|field| write_field(f, field))?;
+            writeln!(f)?;
+        }
+        if self.changes_within != Wait::default() {
+            let within = self.changes_within;
+            writeln!(f, "Changes that are requested wait {within} for the submitter.\n")?;
+        }
         Ok(())
     }
+}
+
+fn write_field(f: &mut fmt::Formatter<'_>, field: &Field) -> fmt::Result {
+    let Field { name, label, r#type, choices, required_for, from_rule } = field;
+    write!(f, "  {label:?} ({name}): {}", r#type.replace('_', " or "))?;
+    if !choices.is_empty() {
+        write!(f, " of {}", choices.join(", "))?;
+    }
+    if !required_for.is_empty() {
+        write!(f, ", required to {}", required_for.join(" and "))?;
+    }
+    writeln!(f, "{}", if *from_rule { "" } else { "; of the submission" })
 }
 
 impl ExplainedStage {

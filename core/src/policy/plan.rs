@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use countersign_protos::{action_digest, digest, v1::Submission};
+use countersign_protos::{
+    action_digest, digest_of_version,
+    v1::{EarlierVersion, Field, Submission},
+};
 use serde::{Deserialize, Serialize};
 
-use super::{Absence, Calendar, TimePlan};
+use super::{Absence, Calendar, TimePlan, Wait};
 use crate::{
     approval::{EmailAddress, Level, OnDeadline, Quorum, Restrictions, StagePlan, Verdict},
-    versions,
+    commands,
 };
 
 /// A submission that can be decided.
@@ -59,8 +62,21 @@ pub struct Plan {
     /// Whether payloads were encrypted when it was made. Then nobody is named where Temporal cannot encrypt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub encrypted: bool,
-    /// Which commands the workflow makes: see [`versions`](crate::versions).
-    pub version: u32,
+    /// How long changes that were requested wait for the submitter.
+    #[serde(default)]
+    pub changes_within: Wait,
+    /// Whether the submitter has a link of their own from the start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub submitter_link: bool,
+    /// What came before this version of the submission, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<EarlierVersion>,
+    /// The submission of the last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Submission>,
+    /// Which commands the workflow makes: see [`commands`](crate::commands).
+    #[serde(default = "commands::first")]
+    pub commands: u32,
 }
 
 impl Plan {
@@ -70,11 +86,10 @@ impl Plan {
         submitter: EmailAddress,
         stages: Vec<PlannedStage>,
     ) -> Self {
-        let json = serde_json::to_value(&submission).unwrap_or_default();
         let document = submission.document.as_ref();
         let action = document.and_then(|document| document.action.as_ref());
         Self {
-            digest: digest(&json),
+            digest: digest_of(&submission, 0),
             action_digest: action.map(action_digest).unwrap_or_default(),
             submission,
             submitter,
@@ -91,9 +106,40 @@ impl Plan {
             follow_ups: FollowUps::default(),
             confirm: false,
             encrypted: false,
-            version: versions::CURRENT,
+            changes_within: Wait::default(),
+            submitter_link: false,
+            earlier: Vec::new(),
+            previous: None,
+            commands: commands::CURRENT,
         }
     }
+
+    /// The same, where those who decide fill in these.
+    pub fn with_fields(mut self, fields: Vec<Field>) -> Self {
+        self.submission.fields = fields;
+        self.digest = digest_of(&self.submission, self.version());
+        self
+    }
+
+    /// How often the submission was revised before.
+    pub fn version(&self) -> u32 {
+        self.earlier.len() as u32
+    }
+
+    /// The same as the version after these, the last of which had this submission.
+    pub fn revising(self, earlier: Vec<EarlierVersion>, previous: Submission) -> Self {
+        let digest = digest_of(&self.submission, earlier.len() as u32);
+        Self { digest, earlier, previous: Some(previous), ..self }
+    }
+
+    /// Whether it is the version right after the one with this digest.
+    pub fn revises(&self, digest: &str) -> bool {
+        self.earlier.last().is_some_and(|earlier| earlier.digest == digest)
+    }
+}
+
+fn digest_of(submission: &Submission, version: u32) -> String {
+    digest_of_version(&serde_json::to_value(submission).unwrap_or_default(), version)
 }
 
 /// A stage for one submission.

@@ -2,15 +2,18 @@
 
 use countersign_protos::{
     submission::problem,
-    v1::{Problem, Submission},
+    v1::{Field, Problem, Submission},
 };
 
 use super::{
-    Absence, Calendar, PlannedLevel, PlannedStage, Policy,
+    Absence, Calendar, PlannedLevel, PlannedStage, Policy, Wait,
     absence::{concerning, too_few_left},
     rules::{Ask, Aspect, Decision, Escalation, Facts, Rule, RuleStage},
 };
-use crate::approval::{EmailAddress, Verdict};
+use crate::{
+    approval::{EmailAddress, Verdict},
+    fields,
+};
 
 /// The rule that matches a submission, and what follows from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +21,8 @@ pub struct Routed<'a> {
     pub rule: &'a Rule,
     /// Or why there is nobody to ask, as problems of the submission.
     pub route: Result<Route, Vec<Problem>>,
+    /// What those who decide fill in, or why the submission's own fields do not go with those of the rule.
+    pub fields: Result<Vec<Field>, Vec<Problem>>,
 }
 
 /// What a rule does with a submission.
@@ -42,7 +47,8 @@ impl Policy {
                 staffed(rule, stages, &above, submitter).map(Route::Stages)
             }
         });
-        Routed { rule, route }
+        let fields = fields::together(&rule.name, &rule.fields, &submission.fields);
+        Routed { rule, route, fields }
     }
 
     /// The rules before the one that matches, each with its conditions that do not match, as text.
@@ -91,6 +97,7 @@ impl Policy {
     pub fn calendar_for(
         &self,
         stages: &[PlannedStage],
+        changes_within: Wait,
         absences: &[Absence],
         at: jiff::Timestamp,
     ) -> Option<Calendar> {
@@ -98,7 +105,8 @@ impl Policy {
             let levels = stage.escalations.iter().map(|level| &level.time);
             levels.chain([&stage.time]).any(super::TimePlan::needs_calendar)
         };
-        (!absences.is_empty() || stages.iter().any(needed))
+        let in_working_time = changes_within.is_working_time() || stages.iter().any(needed);
+        (!absences.is_empty() || in_working_time)
             .then(|| self.calendar.from_date_on(self.calendar.date(at)))
     }
 

@@ -6,7 +6,7 @@ use countersign_protos::{
     Json,
     submission::problem,
     text,
-    v1::{Problem, Submission},
+    v1::{Field, Problem, Submission},
 };
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
@@ -37,6 +37,14 @@ pub struct Rule {
     pub confirm: bool,
     /// The verdicts that count only with a comment.
     pub comment_required: Vec<Verdict>,
+    /// The domains, in ASCII, to whose people its reviewers may delegate.
+    pub delegate_to: Vec<String>,
+    /// What those who decide fill in.
+    pub fields: Vec<Field>,
+    /// How long changes that were requested wait for the submitter.
+    pub changes_within: Wait,
+    /// Whether the submitter has a link of their own from the start.
+    pub submitter_link: bool,
 }
 
 impl Rule {

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use countersign_protos::{
     Json,
-    v1::{Action, Document, Submission, Submitter},
+    v1::{Action, Document, Field, Submission, Submitter},
 };
 use jiff::Timestamp;
 
@@ -686,7 +686,7 @@ fn every_one_of_100_000_submissions_has_exactly_one_route_and_nobody_approves_th
                 &amount_text,
                 CURRENCIES[currency],
             );
-            let Routed { rule, route } = policy.route(&submission, &submitter);
+            let Routed { rule, route, .. } = policy.route(&submission, &submitter);
             let first =
                 rules.iter().position(|rule| rule.matches(kind, department, currency, amount));
             let expected = first.map_or("default".to_owned(), |rule| rule.to_string());
@@ -696,6 +696,7 @@ fn every_one_of_100_000_submissions_has_exactly_one_route_and_nobody_approves_th
             match route.expect("somebody is always above somebody here") {
                 Route::Decided(Verdict::Approve) => assert_eq!(outcome, 0),
                 Route::Decided(Verdict::Reject) => assert_eq!(outcome, 1),
+                Route::Decided(Verdict::RequestChanges) => panic!("no rule sends back"),
                 Route::Stages(stages) => {
                     assert!(outcome >= 2 && !stages.is_empty());
                     stages.iter().for_each(|stage| sound(stage, &submitter));
@@ -767,7 +768,7 @@ fn the_example_covers_a_company() {
     let policy = Policy::parse(text, "policy.toml", |_| Ok(holidays.to_owned()))
         .unwrap_or_else(|wrong| panic!("{wrong}"));
     let domains = Some(vec!["example.com".to_owned()]);
-    let allowed = Operators { may_decide: true, may_reassign_to: domains, may_withdraw: true };
+    let allowed = Operators { may_decide: true, may_reassign_to: domains, ..Operators::BY_RULES };
     assert_eq!(policy.operators(), &allowed);
     let (before, _) = text.split_once("\n[operators]\n").expect("what operators may do");
     assert!(before.lines().next_back().is_some_and(|line| line.starts_with("# ")), "and why");
@@ -790,7 +791,7 @@ fn the_example_covers_a_company() {
     assert_eq!(stages[0].quorum, Quorum::Any);
     let at: Timestamp = "2026-11-24T08:00:00Z".parse().expect("a time");
     assert!(policy.absences_for(&stages, at).is_empty());
-    assert!(policy.calendar_for(&stages, &[], at).is_some());
+    assert!(policy.calendar_for(&stages, Wait::default(), &[], at).is_some());
 }
 
 /// Who was superseded can stand in again, and a level in which all are asked already takes no time.
@@ -978,6 +979,53 @@ fn which_verdicts_need_a_comment_is_explained() {
             text.lines().filter(|line| line.contains("comment is required")).collect();
         assert_eq!(said, explained, "{text}");
     }
+}
+
+#[test]
+fn to_whom_reviewers_may_delegate_is_explained() {
+    for (domains, explained) in [
+        ("[\"Example.com\", \"bücher.example\"]", "of example.com, xn--bcher-kva.example."),
+        ("\"example.com\"", "of example.com."),
+        ("[]", ""),
+    ] {
+        let policy = policy(&format!(
+            "[default]\ndelegate_to = {domains}\n\
+             stages = [{{ reviewers = [\"ann@example.com\"] }}]\n"
+        ));
+        let submission = submission("", "", "5.00", "EUR");
+        let text = policy.explain(&submission, &address("sue"), Timestamp::UNIX_EPOCH).to_string();
+        let said: String = text.lines().filter(|line| line.contains("colleagues")).collect();
+        assert!(said.ends_with(explained) && said.is_empty() == explained.is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn what_is_filled_in_is_explained() {
+    let policy = policy(
+        "[default]\nfields = [{ name = \"until\", label = \"Until\", type = \"date\", required_for = \"approve\" },\n\
+         { name = \"role\", label = \"Role\", type = \"choice\", choices = [\"a\", \"b\"], required_for = [\"approve\", \"reject\"] }]\n\
+         stages = [{ reviewers = [\"ann@example.com\"] }]\n",
+    );
+    let mut submission = submission("", "", "5.00", "EUR");
+    let own = Field {
+        name: "ok".into(),
+        label: "OK?".into(),
+        r#type: "yes_no".into(),
+        ..Field::default()
+    };
+    submission.fields = vec![own];
+    let explain = |submission: &Submission| {
+        policy.explain(submission, &address("sue"), Timestamp::UNIX_EPOCH).to_string()
+    };
+    let text = explain(&submission);
+    let said = "\nThose who decide fill in:\n  \"Until\" (until): date, required to approve\n  \
+                \"Role\" (role): choice of a, b, required to approve and reject\n  \
+                \"OK?\" (ok): yes or no; of the submission\n";
+    assert!(text.contains(said), "{text}");
+    submission.fields[0].name = "until".into();
+    let text = explain(&submission);
+    let refused = "It cannot be decided:\n  $.fields[0].name is a field of the rule";
+    assert!(text.contains(refused), "{text}");
 }
 
 #[test]

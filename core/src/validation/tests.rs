@@ -9,10 +9,9 @@ use countersign_protos::Chain;
 
 use crate::{
     approval::Operators,
-    leaves,
+    commands, leaves,
     outcome::{claims, outcome, routed_by},
     testing::Schema,
-    versions,
 };
 
 fn routing() -> Routing {
@@ -140,12 +139,12 @@ fn what_is_recorded_of_any_time_is_read_again_as_it_is() {
 }
 
 #[test]
-fn a_plan_says_which_version_of_the_workflow_made_it() {
+fn a_plan_says_which_commands_its_workflow_makes() {
     let mut recorded = serde_json::to_value(plan(&minimal())).expect("JSON");
-    assert_eq!(recorded["version"], versions::CURRENT);
-    recorded["version"] = json!(versions::CURRENT - 1);
+    assert_eq!(recorded["commands"], commands::CURRENT);
+    recorded["commands"] = json!(commands::CURRENT - 1);
     let earlier: Plan = serde_json::from_value(recorded).expect("a plan");
-    assert!(earlier.version < versions::CURRENT);
+    assert!(earlier.commands < commands::CURRENT);
 }
 
 #[test]
@@ -572,6 +571,7 @@ fn the_schema_of_submissions_requires_and_knows_what_is_required_and_known() {
     full["document"]["items"] = json!([{"amount": 125.5}]);
     full["document"]["details"] = json!([{"label": "From", "value": "Monday"}]);
     full["document"]["action"] = json!({"name": "pay", "arguments": {"sum": [1, null]}});
+    full["fields"] = json!([{"name": "why", "label": "Why?"}]);
     assert_eq!(follows.errors(&full), None);
     for (pointer, path) in [
         ("", "$"),
@@ -582,6 +582,7 @@ fn the_schema_of_submissions_requires_and_knows_what_is_required_and_known() {
         ("/document/action", "$.document.action"),
         ("/approval", "$.approval"),
         ("/approval/stages/0", "$.approval.stages[0]"),
+        ("/fields/0", "$.fields[0]"),
     ] {
         let at = pointer.replace('/', "/properties/").replace("/properties/0", "/items");
         let of_object = schema.pointer(&at).expect("an object");
@@ -607,6 +608,7 @@ fn the_schema_of_submissions_requires_and_knows_what_is_required_and_known() {
         ("/document/action", json!({"name": "pay", "args": {"sum": 1}})),
         ("/document/details", json!([{"label": "From", "value": 7}])),
         ("/submittedAt", json!("yesterday")),
+        ("/fields", json!([{"name": "why", "label": "Why?", "required": true}])),
         ("/approvals", json!([])),
         ("/approval", json!({"stage": []})),
         ("/approval", json!({"stages": [{"reviewer": ["a@example.com"]}]})),
@@ -859,8 +861,12 @@ fn where_there_are_rules_operators_do_what_these_allow_and_otherwise_everything(
     let allowed = "[operators]\nmay_decide = true\nmay_reassign_to = [\"Example.com\", \"münchen.de\"]\n\
                    may_withdraw = false\n";
     let domains = ["example.com", "xn--mnchen-3ya.de"].map(str::to_owned).into();
-    let expected =
-        Operators { may_decide: true, may_reassign_to: Some(domains), may_withdraw: false };
+    let expected = Operators {
+        may_decide: true,
+        may_reassign_to: Some(domains),
+        may_withdraw: false,
+        may_revise: false,
+    };
     assert_eq!(operators(allowed), expected);
 }
 
@@ -876,7 +882,7 @@ fn a_key_that_nobody_knows_is_a_problem_that_says_where_it_may_belong() {
         (
             "costCenter",
             json!(7),
-            "there are submissionId, submissionType, submitter, document, submittedAt, approval",
+            "there are submissionId, submissionType, submitter, document, submittedAt, approval, fields",
         ),
     ] {
         let mut json = minimal();
@@ -1000,4 +1006,154 @@ fn a_rule_says_which_verdicts_need_a_comment() {
         let recorded = serde_json::to_value(&plan).expect("JSON");
         assert_eq!(recorded["restrictions"].get("commentRequired"), required.as_ref(), "{said}");
     }
+}
+
+#[test]
+fn a_rule_says_to_whom_reviewers_may_delegate() {
+    for (said, domains) in [
+        ("", None),
+        ("delegate_to = []\n", None),
+        ("delegate_to = [\"Example.com\"]\n", Some(json!(["example.com"]))),
+    ] {
+        let rules = rules(&format!("[default]\n{said}{}", BOARD.trim_start_matches("[default]\n")));
+        let Ok(plan) = validated_by(&minimal(), &routing(), Some(&rules)) else {
+            panic!("the rules say who is asked")
+        };
+        let recorded = serde_json::to_value(&plan).expect("JSON");
+        assert_eq!(recorded["restrictions"].get("delegateTo"), domains.as_ref(), "{said}");
+    }
+}
+
+fn asking(fields: Value) -> Value {
+    let mut submission = minimal();
+    submission["fields"] = fields;
+    submission
+}
+
+#[test]
+fn fields_are_checked_each_with_its_path_and_get_their_type() {
+    let found = problems(&asking(json!([
+        {"name": "a b", "label": "", "type": "nubmer"},
+        {"name": "pick", "label": "Pick", "type": "choice", "choices": ["one", "one"], "requiredFor": ["aprove"]},
+        {"name": "pick", "label": "Pick"},
+        {"name": "ok", "label": "OK", "type": "yes_no", "choices": ["y"], "required": true},
+    ])));
+    let paths: Vec<&str> =
+        found.iter().map(|text| text.split(": ").next().unwrap_or(text)).collect();
+    assert_eq!(
+        paths,
+        [
+            "$.fields[3].required",
+            "$.fields[0].name",
+            "$.fields[0].label",
+            "$.fields[0].type",
+            "$.fields[1].choices[1]",
+            "$.fields[1].requiredFor[0]",
+            "$.fields[2].name",
+            "$.fields[3].choices",
+        ]
+    );
+    let many: Vec<Value> = (0..21).map(|i| json!({"name": i.to_string(), "label": "L"})).collect();
+    assert_eq!(problems(&asking(json!(many))), ["$.fields: has more than 20 elements"]);
+    let fields =
+        json!([{"name": "why", "label": " Why? "}, {"name": "n", "label": "N", "type": "number"}]);
+    let plan = plan(&asking(fields));
+    let read: Vec<_> = plan.submission.fields.iter().map(|it| (&*it.label, &*it.r#type)).collect();
+    assert_eq!(read, [("Why?", "text"), ("N", "number")]);
+}
+
+#[test]
+fn a_rules_fields_come_first_and_are_part_of_what_is_decided() {
+    let rules = rules(&format!(
+        "[default]\nfields = [{{ name = \"budget\", label = \"Budget\", type = \"number\" }}]\n{}",
+        BOARD.trim_start_matches("[default]\n")
+    ));
+    let by_rules = |submission: &Value| validated_by(submission, &routing(), Some(&rules));
+    let own = asking(json!([{"name": "why", "label": "Why?"}]));
+    let Ok(plan) = by_rules(&own) else { panic!("both are asked for") };
+    let told = |plan: &Plan| -> Vec<(String, bool)> {
+        plan.submission.fields.iter().map(|it| (it.name.clone(), it.from_rule)).collect()
+    };
+    assert_eq!(told(&plan), [("budget".into(), true), ("why".into(), false)]);
+    let json = serde_json::to_value(&plan.submission).expect("JSON");
+    assert_eq!(plan.digest, countersign_protos::digest(&json));
+    let Ok(without) = by_rules(&minimal()) else { panic!("the rule's is asked for") };
+    assert_ne!(plan.digest, without.digest);
+
+    // As `status` has it, it is the same again.
+    let mut again = minimal();
+    again["fields"] = json["fields"].clone();
+    let Ok(again) = by_rules(&again) else { panic!("the rule's own are left out") };
+    assert_eq!((told(&again), again.digest), (told(&plan), plan.digest));
+
+    let twice = asking(json!([{"name": "budget", "label": "B"}]));
+    let found = problems_of(by_rules(&twice));
+    assert_eq!(found, ["$.fields[0].name: is a field of the rule \"default\" already"]);
+}
+
+#[test]
+fn fields_whose_answers_do_not_fit_from_so_many_people_are_refused() {
+    let reviewers: Vec<String> = (0..41).map(|i| format!("r{i}@example.com")).collect();
+    let mut submission = asking(json!([{"name": "why", "label": "Why?"}]));
+    submission["approval"] = json!({"stages": [{"reviewers": reviewers}]});
+    let found = problems(&submission);
+    assert!(found.len() == 1 && found[0].starts_with("$.fields: may have answers of"), "{found:?}");
+    submission["fields"][0]["type"] = json!("yes_no");
+    assert_eq!(plan(&submission).submission.fields.len(), 1);
+}
+
+#[test]
+fn each_example_is_valid_and_has_a_rule_of_its_own() {
+    let rules = include_str!("../../../examples/policy.toml");
+    let holidays = include_str!("../../../examples/holidays.ics");
+    let rules = Policy::parse(rules, "policy.toml", |_| Ok(holidays.to_owned())).expect("rules");
+    for (example, rule, fields) in [
+        (
+            include_str!("../../../examples/submissions/deployment.json"),
+            "Deployments to production",
+            &[][..],
+        ),
+        (include_str!("../../../examples/submissions/leave.json"), "Leave", &[]),
+        (
+            include_str!("../../../examples/submissions/access.json"),
+            "Access",
+            &["until", "personal_data"],
+        ),
+        (include_str!("../../../examples/submissions/refund.json"), "Refunds", &[]),
+        (include_str!("../../../examples/submissions/conference.json"), "Expenses", &[]),
+    ] {
+        let example: Value = serde_json::from_str(example).expect("JSON");
+        let plan = validated_by(&example, &routing(), Some(&rules)).expect(rule);
+        assert_eq!(plan.rule, rule);
+        let asked: Vec<&str> = plan.submission.fields.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(asked, fields, "{rule}");
+    }
+    let call: Value =
+        serde_json::from_str(include_str!("../../../examples/submissions/refund.json"))
+            .expect("JSON");
+    let arguments = &call["document"]["action"]["arguments"];
+    assert!(arguments["order"]["customer"].is_object(), "its arguments are nested");
+}
+
+#[test]
+fn a_plan_says_how_long_changes_wait_and_whether_the_submitter_has_a_link() {
+    let text = |more: &str| {
+        format!(
+            "[calendar]\ntime_zone = \"UTC\"\n[default]\n{more}\n\
+             stages = [{{ reviewers = [\"ann@example.com\"] }}]\n"
+        )
+    };
+    let planned = |more: &str| {
+        let policy = rules(&text(more));
+        validated_by(&minimal(), &routing(), Some(&policy)).expect("a plan")
+    };
+    let said = planned("changes_within = \"3 working days\"\nsubmitter_link = true");
+    assert_eq!((said.changes_within, said.submitter_link), (Wait::WorkingDays(3), true));
+    assert!(said.calendar.is_some(), "working days need one");
+    assert!(!said.restrictions.operators.may_revise);
+    let silent = planned("");
+    assert_eq!((silent.changes_within, silent.submitter_link), (Wait::default(), false));
+    assert!(silent.calendar.is_none());
+    let without_rules = plan(&minimal());
+    assert!(without_rules.restrictions.operators.may_revise && !without_rules.submitter_link);
 }

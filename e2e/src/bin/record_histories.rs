@@ -12,13 +12,15 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use countersign_e2e::{
-    End, MailServer, Receiver, Stack, Temporal, Workflow, rules, submission, workspace,
+    End, Mail, MailServer, Receiver, Stack, Temporal, Workflow, eventually, rules, submission,
+    workspace,
 };
+use countersign_protos::{Verdict, names};
 use serde_json::{Value, json};
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
 
 /// What is recorded, each in a file of its name.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "approve",
     "reject",
     "deadline",
@@ -33,6 +35,7 @@ const NAMES: [&str; 14] = [
     "start_workflow",
     "webhook",
     "continued",
+    "revised",
 ];
 
 /// Somebody whose mail is refused, and somebody who is asked then. For small amounts, nobody is in the end.
@@ -96,6 +99,7 @@ async fn main() -> Result<()> {
         start_workflow,
         webhook,
         continued,
+        revised,
     ] = destination(&dir, env!("CARGO_PKG_VERSION_PRE").is_empty())?;
     let temporal = Temporal::shared().await;
     let rules = format!("{}{}", rules::MAY_NAME_REVIEWERS, rules::LONG_WAY);
@@ -125,6 +129,7 @@ async fn main() -> Result<()> {
         (start_workflow, handing_over.submit(&submission::routed("50.00")).await),
         (webhook, tell_a_webhook(&temporal, &rules).await),
         (continued, continue_as_new(&crowded).await),
+        (revised, send_back(&stack).await),
     ] {
         ensure!(matches!(workflow.end().await, End::Completed(_)), "{} fails", workflow.id);
         let client = workflow.temporal.client().await;
@@ -285,6 +290,29 @@ async fn continue_as_new(stack: &Stack) -> Workflow {
         stack.mails_to(both[1], mails).await;
     }
     stack.press(&bob, "approve", "in another one").await;
+    workflow
+}
+
+/// Changes are requested, and the submitter makes them, by their links.
+async fn send_back(stack: &Stack) -> Workflow {
+    let keys = stack.setting("COUNTERSIGN_LINK_KEYS").parse().expect("keys");
+    let workflow =
+        stack.submit(&submission::expense(&["fay@example.com", "gus@example.com"])).await;
+    let grpc = stack.temporal.grpc().await;
+    let mail = stack.mail_to("fay@example.com").await;
+    workflow.until_asked().await;
+    let vote = mail.vote(&keys, Verdict::RequestChanges, "as recorded");
+    grpc.signal(&workflow.id, names::SIGNAL_REQUEST_CHANGES, vec![vote]).await;
+    let is_own = |mail: &Mail| mail.own_link().is_some_and(|link| link.ends_with(&workflow.id));
+    let own =
+        eventually("the submitter's own link", async || stack.outbox().into_iter().find(is_own));
+    let mut cheaper = submission::expense(&["fay@example.com"]);
+    cheaper["document"]["amount"] = json!("99.00");
+    let revision = own.await.revision(&keys, &cheaper);
+    grpc.signal(&workflow.id, names::SIGNAL_REVISE, vec![revision]).await;
+    let link = stack.mails_to("fay@example.com", 2).await[1].link("approve");
+    workflow.until_asked().await;
+    stack.press(&link, "approve", "as recorded").await;
     workflow
 }
 

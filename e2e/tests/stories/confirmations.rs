@@ -133,6 +133,80 @@ async fn a_rejection_without_the_comment_that_the_rule_requires_counts_nowhere()
     assert_eq!((&vote["comment"], &vote["by"]), (&json!("Too dear"), &json!("link")), "{vote}");
 }
 
+const ASKING: &str = r#"
+[operators]
+may_decide = true
+
+[default]
+name = "Everything"
+confirm = true
+fields = [
+    { name = "budget", label = "Budget in EUR", type = "number", required_for = ["approve"] },
+    { name = "from", label = "From which year?", type = "choice", choices = ["2026", "2027"] },
+    { name = "urgent", label = "Is it urgent?", type = "yes_no" },
+]
+
+[[default.stages]]
+name = "Review"
+reviewers = ["ann@example.com", "bob@example.com"]
+quorum = "all"
+"#;
+
+#[tokio::test]
+async fn a_reviewer_fills_in_what_is_asked_for_and_the_outcome_has_it() {
+    let stack = Stack::beside(Temporal::shared().await).with_rules(ASKING).start().await;
+    let mut routed = submission::routed("50.00");
+    routed["fields"] = json!([{"name": "why", "label": "Why?"}]);
+    let workflow = stack.submit(&routed).await;
+    let link = stack.mail_to(ANN).await.link("approve");
+    workflow.until_asked().await;
+    let (reader, before) = (stack.reader(), workflow.history().await);
+    let wrong = [("verdict", "approve"), ("answers.from", "2025"), ("answers.other", "x")];
+    let json = reader.submit_as_json(&link, &wrong).await;
+    assert_eq!(json.status, 422, "{}", json.body);
+    let json: Value = serde_json::from_str(&json.body).expect("JSON");
+    let named: Vec<String> = list(&json["problems"]).map(|wrong| text(&wrong["field"])).collect();
+    assert_eq!(named, ["answers.budget", "answers.from", "answers"], "{json}");
+    assert_eq!(workflow.history().await, before, "nothing was sent");
+
+    let browser = Browser::start(stack.dir()).await;
+    browser.open(&link).await;
+    browser.write("answers.budget", "1,5").await;
+    browser.choose("answers.from", "2027").await;
+    browser.choose("answers.urgent", "no").await;
+    browser.write("answers.why", "Two lines,\nboth kept").await;
+    browser.press("approve").await;
+    browser.expect("“Budget in EUR” must be a decimal number").await;
+    let kept = "return ['budget', 'from', 'why'].map(name => \
+                document.getElementsByName('answers.' + name)[0].value).join('|')";
+    assert_eq!(browser.evaluate(kept).await, "1,5|2027|Two lines,\nboth kept");
+    assert_eq!(workflow.history().await, before, "nothing was sent");
+    browser.write("answers.budget", "1500.50").await;
+    browser.press("approve").await;
+    browser.expect("You are about to approve this").await;
+    browser.expect("Budget in EUR 1500.5").await;
+    browser.press("approve").await;
+    browser.expect("Recorded: you approved").await;
+    browser.close().await;
+
+    let by_hand = |answers: Value| json!({"reviewer": "bob@example.com", "answers": answers});
+    workflow.signal("approve", &by_hand(json!({"budget": true}))).await;
+    workflow.signal("approve", &by_hand(json!({"budget": 7, "urgent": true}))).await;
+    let outcome = workflow.outcome().await;
+    let votes: Vec<Value> = list(&outcome["stages"][0]["decisions"])
+        .map(|vote| list(&vote["answers"]).map(|it| it["value"].clone()).collect())
+        .collect();
+    let anns = json!(["1500.5", "2027", "no", "Two lines,\nboth kept"]);
+    assert_eq!(votes, [anns, json!(["7", "yes"])], "{outcome}");
+    assert_eq!(outcome["stages"][0]["decisions"][0]["by"], "link", "{outcome}");
+    let ignored = workflow.status().await["ignoredBecause"].to_string();
+    assert!(ignored.contains("bob@example.com: `budget` must be a decimal number"), "{ignored}");
+    let told = stack.mail_to("sam@example.com").await;
+    for words in ["Budget in EUR: 1500.5", "From which year?: 2027", "Budget in EUR: 7"] {
+        assert!(told.text.contains(words), "{words}: {}", told.text);
+    }
+}
+
 #[tokio::test]
 async fn a_program_confirms_with_what_the_answer_gives_it() {
     let (stack, workflow, mail) = asked().await;

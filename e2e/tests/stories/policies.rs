@@ -14,6 +14,7 @@ use countersign_worker::{
 };
 use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::common::v1::link::WorkflowEvent;
+use uuid::Uuid;
 
 /// Small amounts need nobody, gifts are refused, and everything else goes to people.
 const RULES: &str = r#"
@@ -164,20 +165,22 @@ async fn what_goes_on_has_an_id_that_fits_however_long_the_approval_s_is() {
 
 #[tokio::test]
 async fn a_workflow_in_another_namespace_goes_on_as_soon_as_the_namespace_is_there() {
-    let there = r#"task_queue = "payments", namespace = "finance" }"#;
-    let rules = RULES.replace(r#"task_queue = "payments" }"#, there);
+    let namespace = &format!("finance-{}", Uuid::new_v4().simple());
+    let there = format!(r#"task_queue = "payments", namespace = "{namespace}" }}"#);
+    let rules = RULES.replace(r#"task_queue = "payments" }"#, &there);
     let stack = stack_with(&rules).await;
     let workflow = stack.submit(&routed("19.99")).await;
-    workflow.pending_failure("cannot be started in the namespace \"finance\" yet").await;
+    let waits = format!("cannot be started in the namespace \"{namespace}\" yet");
+    workflow.pending_failure(&waits).await;
     let mails = stack.mails_to("sam@example.com", 1).await;
     assert!(mails[0].text.contains("Approved by the rule Small expenses."), "{}", mails[0].text);
 
-    stack.temporal.must(["operator", "namespace", "create", "--namespace", "finance"]).await;
+    stack.temporal.must(["operator", "namespace", "create", "--namespace", namespace]).await;
     let outcome = workflow.outcome().await;
     let next = follow_up(&workflow.id, &outcome);
     assert_eq!(outcome["childWorkflowId"], next, "{outcome}");
-    assert_eq!(outcome["childNamespace"], "finance", "{outcome}");
-    let history = stack.temporal.history_in("finance", &next).await;
+    assert_eq!(outcome["childNamespace"], **namespace, "{outcome}");
+    let history = stack.temporal.history_in(namespace, &next).await;
     let started = &history.events()[0];
     assert_eq!(started["links"][0]["workflowEvent"]["workflowId"], workflow.id, "{started}");
     let started = &started["workflowExecutionStartedEventAttributes"];
@@ -258,8 +261,8 @@ async fn rules_that_change_touch_only_new_submissions_and_mistakes_change_nothin
     let open = stack.submit(&routed("50.00")).await;
     let link = stack.mail_to("ann@example.com").await.link("approve");
 
+    // Found without being told.
     fs::write(&file, "[default]\nname = 7\n").expect("a writable file");
-    stack.hang_up_worker();
     let told = "routing rules not reloaded";
     countersign_e2e::eventually(told, async || stack.logs().contains(told).then_some(())).await;
 

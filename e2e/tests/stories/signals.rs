@@ -196,8 +196,8 @@ async fn the_status_and_the_search_attributes_say_who_is_still_asked() {
     workflow.attributes_where("both reviewers", |attributes| asked(attributes) == both).await;
     workflow.signal("approve", &json!({"reviewer": "ann@example.com"})).await;
     workflow.attributes_where("bob only", |attributes| asked(attributes) == bob).await;
-    let status = workflow.status().await;
-    assert_eq!(status["stages"][0]["reviewers"][0]["vote"]["verdict"], "APPROVE", "{status}");
+    let of_ann = |status: &Value| text(&status["stages"][0]["reviewers"][0]["vote"]["verdict"]);
+    let status = workflow.status_where("ann's vote", |status| of_ann(status) == "APPROVE").await;
     let deadline = text(&status["stages"][0]["deadline"]);
     let day = &deadline[..10];
     let of_bob = if is_encrypted() {
@@ -234,7 +234,9 @@ async fn the_history_says_whose_press_a_signal_was() {
     let mut signals = events.iter().map(|event| &event["workflowExecutionSignaledEventAttributes"]);
     let press = signals.find(|signal| signal.is_object()).expect("a press");
     let identity = text(&press["identity"]);
-    assert!(identity.starts_with("ann@example.com (countersign-signaler@"), "{press}");
+    // Nobody encrypts an identity: there it is the program's alone.
+    let named = if is_encrypted() { "" } else { "ann@example.com (" };
+    assert!(identity.starts_with(&format!("{named}countersign-signaler@")), "{press}");
 }
 
 /// By this header our interceptor tells handlers who has sent a signal, also in a worker that embeds the plugin.

@@ -146,7 +146,7 @@ stages = [{ name = "Review", reviewers = ["ann@example.com"] }]
 
 #[tokio::test]
 async fn what_workers_and_the_signaler_have_differently_is_named() {
-    let mut stack = Stack::beside(Temporal::shared().await).with_rules(RULES).start().await;
+    let stack = Stack::beside(Temporal::shared().await).with_rules(RULES).start().await;
     stack.submit(&submission::routed("5.00")).await;
     stack.mail_to("ann@example.com").await;
     let sound = Findings::on(&stack).await;
@@ -168,7 +168,7 @@ async fn what_workers_and_the_signaler_have_differently_is_named() {
     .await;
     let keys = found.problem("keys", "the worker ", "same COUNTERSIGN_LINK_KEYS");
     assert!(text(&keys["says"]).contains(" lacks ") && keys["since"].is_string(), "{keys}");
-    let rules = found.problem("rules", "these settings route by", "SIGHUP");
+    let rules = found.problem("rules", "these settings route by", "same file");
     assert!(text(&rules["says"]).contains(&format!("{}@", second.pid())), "{rules}");
     assert!(rules["since"].is_string(), "{rules}");
     let from_there = Findings::with(&other).await;
@@ -176,16 +176,20 @@ async fn what_workers_and_the_signaler_have_differently_is_named() {
     from_there.problem("keys", &signaler, "docs/OPERATE.md");
     second.terminate().await;
 
-    // The first worker reads other rules, and says so with its next poll.
-    let file = stack.setting("COUNTERSIGN_POLICY").to_owned();
-    let rules = fs::read_to_string(&file).expect("the rules");
-    fs::write(&file, rules.replace("ann@", "cy@")).expect("written");
+    // The first worker reads the second one's rules by itself, and says so with its next poll.
+    let same = Stack::beside(stack.temporal.clone())
+        .with("COUNTERSIGN_POLICY", other.setting("COUNTERSIGN_POLICY"))
+        .without("COUNTERSIGN_REVIEWERS")
+        .with("COUNTERSIGN_TASK_QUEUE", stack.queue.clone())
+        .with("COUNTERSIGN_LINK_KEYS", stack.setting("COUNTERSIGN_LINK_KEYS"))
+        .with("COUNTERSIGN_PUBLIC_URL", stack.setting("COUNTERSIGN_PUBLIC_URL"));
     let first = format!("{}@", stack.worker().pid());
-    Findings::on(&stack).await.problem("rules", &first, "SIGHUP");
-    stack.hang_up_worker();
+    Findings::with(&same).await.problem("rules", &first, "same file");
+    fs::copy(other.setting("COUNTERSIGN_POLICY"), stack.setting("COUNTERSIGN_POLICY"))
+        .expect("written");
     eventually("the worker to say what it has read", async || {
         stack.submit(&submission::routed("5.00")).await;
-        let found = Findings::on(&stack).await;
+        let found = Findings::with(&same).await;
         let differs = found.all("rules").any(|finding| text(&finding["says"]).contains(&first));
         (!differs).then_some(())
     })

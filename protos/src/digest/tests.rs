@@ -122,6 +122,27 @@ fn what_is_decided_counts_and_routing_does_not() {
 }
 
 #[test]
+fn a_version_that_comes_back_has_a_digest_of_its_own() {
+    let submission = json!({"submissionId": "PO-1", "document": {"title": "Laptops"}});
+    let versions = [0, 1, 2, 5].map(|version| digest_of_version(&submission, version));
+    assert_eq!(versions[0], digest(&submission));
+    let different: std::collections::BTreeSet<_> = versions.iter().collect();
+    assert_eq!(different.len(), versions.len());
+    // As an outcome has it.
+    let outcome = json!({"submissionId": "PO-1", "document": {"title": "Laptops"}, "version": 2});
+    assert_eq!(digest(&outcome), versions[2]);
+}
+
+#[test]
+fn a_revisions_proof_covers_who_decides_it() {
+    let submission = Submission { submission_id: "PO-1".into(), ..Submission::default() };
+    let own = revision_digest(&submission);
+    let approval = Some(crate::v1::Policy::default());
+    assert_ne!(revision_digest(&Submission { approval, ..submission.clone() }), own);
+    assert_ne!(revision_digest(&Submission { submission_type: "x".into(), ..submission }), own);
+}
+
+#[test]
 fn a_digest_of_another_form_is_a_newer_versions() {
     assert!(is_newer("v2:0") && is_newer("v10:0"));
     assert!(!is_newer(&digest(&json!({}))) && !is_newer(""));

@@ -260,3 +260,64 @@ fn arguments_in_binary_are_checked_too() {
     let (_, problems) = read(&[payload::encode(&submission, Encoding::BinaryProtobuf)]);
     assert_eq!(paths(&problems), ["$.document.action.arguments.amount[1]"]);
 }
+
+#[test]
+fn a_revision_is_read_alone_or_with_a_link_in_each_encoding() {
+    let whole = r#"{"submissionId": "x", "document": {"title": "15 laptops"}}"#;
+    let alone = read_revision(&json(whole));
+    let submission = alone.0.submission.clone().expect("a submission");
+    let of_link =
+        |proof| Revision { submission: Some(submission.clone()), link: "hash".into(), proof };
+    assert_eq!(alone, (Revision { link: String::new(), ..of_link(None) }, vec![]));
+    let proof = Proof { signature: "s".into(), at: Some(text::to_message(Timestamp::UNIX_EPOCH)) };
+    let with_link = format!(
+        r#"{{"submission": {whole}, "link": "hash", "proof": {{"signature": "s", "at": "1970-01-01T00:00:00Z"}}}}"#
+    );
+    assert_eq!(read_revision(&json(with_link)), (of_link(Some(proof.clone())), vec![]));
+    for encoding in [Encoding::JsonPlain, Encoding::JsonProtobuf, Encoding::BinaryProtobuf] {
+        let encoded = |revision: &Revision| read_revision(&[payload::encode(revision, encoding)]);
+        assert_eq!(encoded(&of_link(Some(proof.clone()))), (of_link(Some(proof.clone())), vec![]));
+        let alone = read_revision(&[payload::encode(&submission, encoding)]);
+        assert_eq!(alone.0.submission.as_ref(), Some(&submission), "{encoding:?}");
+    }
+}
+
+#[test]
+fn every_problem_of_a_revision_is_named_where_a_submission_alone_has_it() {
+    let wrong = r#"{"submission": {"document": {"titel": "x"}, "submitter": 7}, "lnk": "hash"}"#;
+    let (_, problems) = read_revision(&json(wrong));
+    assert_eq!(paths(&problems), ["$.lnk", "$.submitter"]);
+    let (read, problems) = read_revision(&json(r#"{"submission": 7}"#));
+    assert_eq!((read, paths(&problems)), (Revision::default(), vec!["$.submission"]));
+    for payloads in [vec![], json("["), json("7"), json(vec![b'x'; MAX_BYTES + 1])] {
+        let (read, problems) = read_revision(&payloads);
+        assert_eq!((read, paths(&problems)), (Revision::default(), vec!["$"]));
+    }
+}
+
+#[test]
+fn fields_are_read_and_what_is_misspelt_in_one_is_a_problem() {
+    let (camel, problems) = read(&json(
+        r#"{"fields": [{"name": "until", "label": "Until", "type": "date", "requiredFor": ["approve"], "fromRule": true},
+                       {"name": "role", "label": "Role", "type": "choice", "choices": ["a", "b"], "requiredFor": null}]}"#,
+    ));
+    assert_eq!(problems, []);
+    let until = Field {
+        name: "until".into(),
+        label: "Until".into(),
+        r#type: "date".into(),
+        required_for: vec!["approve".into()],
+        from_rule: true,
+        ..Field::default()
+    };
+    assert_eq!(camel.fields[0], until);
+    assert_eq!(camel.fields[1].choices, ["a", "b"]);
+    let (_, problems) = read(&json(
+        r#"{"fields": [7, {"choices": "a", "required_for": [1], "fromRule": "yes", "required": true}]}"#,
+    ));
+    let wrong = ["required", "choices", "requiredFor[0]", "fromRule"];
+    let wrong = wrong.map(|name| format!("$.fields[1].{name}"));
+    let expected: Vec<&str> =
+        ["$.fields[0]"].into_iter().chain(wrong.iter().map(|it| &**it)).collect();
+    assert_eq!(paths(&problems), expected);
+}

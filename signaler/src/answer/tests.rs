@@ -1,4 +1,7 @@
-use countersign_protos::ApprovalId;
+use countersign_protos::{
+    ApprovalId,
+    v1::{Possible, Submission},
+};
 
 use super::*;
 
@@ -38,8 +41,8 @@ fn every_state_has_its_answer() {
         state.stages[0].reviewers.iter_mut().for_each(|asked| asked.released = true);
         Reading::Current(state)
     };
-    use Status::{Approved, Expired, Pending, Rejected, Unspecified, Withdrawn};
-    use Verdict::{Approve, Reject};
+    use Status::{Approved, ChangesRequested, Expired, Pending, Rejected, Unspecified, Withdrawn};
+    use Verdict::{Approve, Reject, RequestChanges};
     let table = [
         // What the workflow says,                             viewed, approved before it is sent, and after
         (state(Pending, Pending, None, None), Answer::Open, None, Answer::Accepted),
@@ -98,6 +101,30 @@ fn every_state_has_its_answer() {
             Answer::Superseded,
             None,
             Answer::Superseded,
+        ),
+        (
+            state(ChangesRequested, ChangesRequested, None, Some(RequestChanges)),
+            Answer::SentBack,
+            None,
+            Answer::Paused,
+        ),
+        (
+            state(ChangesRequested, ChangesRequested, Some(RequestChanges), None),
+            Answer::SentBack,
+            Some(Answer::OtherVerdict),
+            Answer::OtherVerdict,
+        ),
+        (
+            Reading::Revised(Former::Reviewer, without_stages(Pending)),
+            Answer::Revised,
+            Some(Answer::Revised),
+            Answer::Revised,
+        ),
+        (
+            Reading::Outdated(without_stages(Pending)),
+            Answer::Outdated,
+            Some(Answer::Outdated),
+            Answer::Outdated,
         ),
         (Reading::NoWorker(without_stages(Pending)), Answer::NoWorker, None, Answer::Accepted),
         (Reading::Replaced(without_stages(Pending)), Answer::Superseded, None, Answer::Accepted),
@@ -257,4 +284,117 @@ fn a_verdict_needs_a_comment_only_where_it_can_count_and_the_rule_says_so() {
     }
     let voted = requiring(state(Status::Pending, Status::Pending, Some(Verdict::Approve), None));
     assert!(!needs(&voted, Verdict::Reject, ""), "the workflow says what it has");
+}
+
+#[test]
+fn answers_are_checked_only_where_a_decision_can_count() {
+    let field = Field { name: "budget".into(), r#type: "number".into(), ..Field::default() };
+    let asking = |reading: Reading| {
+        let submission = Submission { fields: vec![field.clone()], ..Submission::default() };
+        let state = ApprovalState { submission: Some(submission), ..reading.state().clone() };
+        match reading {
+            Reading::NoWorker(_) => Reading::NoWorker(state),
+            Reading::Replaced(_) => Reading::Replaced(state),
+            _ => Reading::Current(state),
+        }
+    };
+    let given = |value: &str| Answers::from([("budget".to_owned(), value.to_owned())]);
+    let answered = |reading: &Reading, value: &str| {
+        answered(reading, &ann(), Verdict::Approve, &given(value)).ok()
+    };
+    let open = asking(state(Status::Pending, Status::Pending, None, None));
+    let no_worker = asking(Reading::NoWorker(without_stages(Status::Pending)));
+    for reading in [open, no_worker] {
+        assert_eq!(answered(&reading, "07.0"), Some(given("7")));
+        assert_eq!(answered(&reading, "much"), None);
+    }
+    // What counts there is not known here.
+    let replaced = asking(Reading::Replaced(without_stages(Status::Pending)));
+    assert_eq!(answered(&replaced, "much"), Some(given("much")));
+    let voted = asking(state(Status::Pending, Status::Pending, Some(Verdict::Approve), None));
+    assert_eq!(answered(&voted, "much"), Some(given("much")));
+}
+
+#[test]
+fn whoever_requests_changes_says_which_and_five_revisions_are_enough() {
+    let of_version = |version| {
+        let state = state(Status::Pending, Status::Pending, None, None).state().clone();
+        Reading::Current(ApprovalState { version, ..state })
+    };
+    for comment in ["", " \r\n"] {
+        assert!(needs_comment(&of_version(0), &ann(), Verdict::RequestChanges, comment));
+    }
+    assert!(!needs_comment(&of_version(0), &ann(), Verdict::RequestChanges, "a second quote"));
+    for (version, is_last) in [(0, false), (MAX_REVISIONS - 1, false), (MAX_REVISIONS, true)] {
+        let reading = of_version(version);
+        for verdict in Verdict::ALL {
+            let refused = is_last && verdict == Verdict::RequestChanges;
+            assert_eq!(
+                is_unchangeable(&reading, &ann(), verdict),
+                refused,
+                "{version} {verdict:?}"
+            );
+            assert_eq!(verdicts(reading.state()).contains(&verdict), !refused);
+        }
+    }
+}
+
+#[test]
+fn the_submitter_revises_while_nobody_has_voted_and_what_is_sent_back() {
+    use Status::{Approved, ChangesRequested, Pending};
+    use Verdict::{Approve, RequestChanges};
+    let of_submitter = |reading: Reading, version| {
+        let submitter_link = bob().as_str().to_owned();
+        let mut state = ApprovalState { submitter_link, version, ..reading.state().clone() };
+        state.stages[0].reviewers.truncate(1);
+        Reading::Current(state)
+    };
+    let open = || state(Pending, Pending, None, None);
+    let both = &Act::ALL[..];
+    for (reading, answer, offered) in [
+        (of_submitter(open(), 0), Answer::Submitted, both),
+        (of_submitter(open(), MAX_REVISIONS), Answer::Submitted, &both[1..]),
+        (
+            of_submitter(state(Pending, Pending, Some(Approve), None), 0),
+            Answer::Submitted,
+            &both[1..],
+        ),
+        (
+            of_submitter(state(ChangesRequested, ChangesRequested, Some(RequestChanges), None), 0),
+            Answer::ToRevise,
+            both,
+        ),
+        (of_submitter(state(Approved, Approved, Some(Approve), None), 0), Answer::Decided, &[]),
+    ] {
+        assert_eq!(on_view(&reading, &bob()), answer, "{reading:?}");
+        assert_eq!(acts(answer, reading.state(), &bob()), offered, "{reading:?}");
+        assert!(!is_offered(answer, reading.state(), &bob()), "no button decides");
+        assert_eq!(acts(on_view(&reading, &ann()), reading.state(), &ann()), [], "a reviewer's");
+    }
+    let unattended =
+        ApprovalState { submitter_link: bob().as_str().to_owned(), ..without_stages(Pending) };
+    assert_eq!(acts(Answer::NoWorker, &unattended, &bob()), both);
+    assert!(!is_offered(Answer::NoWorker, &unattended, &bob()));
+}
+
+#[test]
+fn what_the_workflow_says_is_possible_for_its_reader_is_offered_and_nothing_is_known_without_a_worker()
+ {
+    let can = |possible: Vec<Possible>| {
+        let link = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("an ID").hash();
+        let (reviewer, hash) = ("ann@example.com".to_owned(), link.as_str().to_owned());
+        let ann = ReviewerState { reviewer, link: hash, ..ReviewerState::default() };
+        let stages = vec![StageState { reviewers: vec![ann], ..StageState::default() }];
+        let state = ApprovalState { stages, possible, ..ApprovalState::default() };
+        is_possible(&state, &link, "approve")
+    };
+    let by = |action: &str, who: &str| Possible {
+        action: action.into(),
+        people: vec![who.into()],
+        operator: true,
+    };
+    assert!(can(vec![]));
+    assert!(can(vec![by("approve", "ann@example.com")]));
+    assert!(!can(vec![by("approve", "bob@example.com")]));
+    assert!(!can(vec![by("reject", "ann@example.com")]));
 }

@@ -7,11 +7,13 @@ use std::{
 };
 
 use countersign_protos::{
-    Chain, Claims, LinkContext, LinkKeys, Sealing, digest, names,
+    Chain, Claims, LinkContext, LinkKeys, Sealing, Statement,
+    answers::{self, Answers},
+    comment_hash, digest, names,
     payload::{self, Encoding},
     v1::{
-        ApprovalState, Document, Outcome, ReviewerState, StageOutcome, StageState, Status,
-        Submission, Vote,
+        self, ApprovalState, Decision, Delegation, Document, Field, Outcome, ReviewerState,
+        StageOutcome, StageState, Status, Submission, Vote,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -47,12 +49,16 @@ use temporalio_common::{
 use tokio::task::yield_now;
 
 use super::*;
-use crate::{answer::on_view, temporal::to_temporal};
+use crate::{
+    answer::on_view,
+    delegating::NotDelegated,
+    temporal::{from_temporal, to_temporal},
+};
 
 /// Of the runs whose first one is `first`.
-const CHAIN: Chain<'_> = Chain { workflow_id: "approval", first_run_id: "first" };
+pub(crate) const CHAIN: Chain<'_> = Chain { workflow_id: "approval", first_run_id: "first" };
 
-fn keys() -> LinkKeys {
+pub(crate) fn keys() -> LinkKeys {
     countersign_protos::TEST_KEYS[0].parse().expect("a key")
 }
 
@@ -65,33 +71,49 @@ fn link() -> LinkHash {
 }
 
 fn press(verdict: Verdict) -> Press<'static> {
-    Press { verdict, comment: "", nonce: "" }
+    static NONE: Answers = Answers::new();
+    Press { verdict, comment: "", answers: &NONE, nonce: "" }
 }
 
 /// What the workflow says of Ann, whose link it is, and of the approval.
 fn state(status: Status, vote: Option<Verdict>) -> ApprovalState {
+    state_of(Submission::default(), status, vote)
+}
+
+pub(crate) fn digest_of(submission: &Submission) -> String {
+    digest(&serde_json::to_value(submission).expect("JSON"))
+}
+
+/// What it says of another submission.
+pub(crate) fn state_of(
+    submission: Submission,
+    status: Status,
+    vote: Option<Verdict>,
+) -> ApprovalState {
     let reviewer = || "ann@example.com".to_owned();
+    let digest = digest_of(&submission);
+    let own = keys().first().link(LinkContext::new(CHAIN, &digest, "ann@example.com"));
     let vote = vote.map(|verdict| Vote {
         verdict: verdict.into(),
-        link: link().as_str().into(),
+        link: own.hash().as_str().into(),
         reviewer: reviewer(),
         by: "link".into(),
-        proof: Some(genuine().sign(verdict, "", Timestamp::UNIX_EPOCH)),
+        proof: Some(own.sign(verdict, "", Timestamp::UNIX_EPOCH)),
         ..Vote::default()
     });
-    let link = link().as_str().to_owned();
+    let link = own.hash().as_str().to_owned();
     let ann = ReviewerState { reviewer: reviewer(), link, vote, ..ReviewerState::default() };
     let stage = StageState { status: status.into(), reviewers: vec![ann], ..StageState::default() };
     ApprovalState {
         status: status.into(),
-        submission: Some(Submission::default()),
+        submission: Some(submission),
         stages: vec![stage],
-        jws: signed(status),
+        jws: signed(status, &digest),
         ..ApprovalState::default()
     }
 }
 
-fn signed(status: Status) -> String {
+pub(crate) fn signed(status: Status, digest: &str) -> String {
     keys().first().sign(&Claims {
         workflow_id: CHAIN.workflow_id.into(),
         first_run_id: CHAIN.first_run_id.into(),
@@ -99,7 +121,7 @@ fn signed(status: Status) -> String {
         status: status.as_str_name().into(),
         basis: "people".into(),
         operator: false,
-        digest: digest(&json!({})),
+        digest: digest.to_owned(),
         action_digest: String::new(),
         execution_key: String::new(),
         decided_at: String::new(),
@@ -115,20 +137,22 @@ fn coffee() -> ApprovalState {
 
 /// One that the index names for the link.
 #[derive(Clone)]
-struct Run {
+pub(crate) struct Run {
     workflow_id: String,
     id: String,
     /// The first of those that follow each other.
     first: &'static str,
     status: WorkflowExecutionStatus,
     /// What its query answers.
-    says: ApprovalState,
+    pub(crate) says: ApprovalState,
     /// Whether the index shows it.
     indexed: bool,
     /// Whether its history has the link.
     issued: bool,
     /// Whether its history can be read.
     readable: bool,
+    /// What its history has in place of the [usual](markers).
+    pub(crate) recorded: Option<Vec<Attributes>>,
 }
 
 impl Run {
@@ -142,6 +166,7 @@ impl Run {
             indexed: true,
             issued: true,
             readable: true,
+            recorded: None,
         }
     }
 
@@ -170,7 +195,11 @@ impl Run {
     fn history(&self) -> Vec<HistoryEvent> {
         let event =
             |attributes| HistoryEvent { attributes: Some(attributes), ..Default::default() };
-        let markers = if self.issued { markers() } else { Vec::new() };
+        let markers = match &self.recorded {
+            Some(recorded) => recorded.clone(),
+            None if self.issued => markers(),
+            None => Vec::new(),
+        };
         [self.begins()].into_iter().chain(markers).map(event).collect()
     }
 
@@ -228,6 +257,20 @@ fn markers() -> Vec<Attributes> {
     ]
 }
 
+/// The same of another submission, whose submitter has a link.
+pub(crate) fn recorded(submission: &Submission, link: &GenuineLink) -> Vec<Attributes> {
+    let digest = digest_of(submission);
+    let submitter = "priya@example.com";
+    let plan = json!({"submission": submission, "digest": digest, "submitter": submitter});
+    let plan = plan.to_string();
+    let seal = keys().first().seal(Sealing::Plan, CHAIN, &digest, plan.as_bytes());
+    let issued = json!({"invited": [], "submitter": {"link": link.hash().as_str(), "key": ""}});
+    vec![
+        marker(names::ACTIVITY_VALIDATE, json!({"plan": {"json": plan, "seal": seal}})),
+        marker(names::ACTIVITY_ISSUE_LINKS, issued),
+    ]
+}
+
 fn marker(activity: &str, result: Value) -> Attributes {
     let data = json!({"seq": 1, "attempt": 1, "activity_id": "1", "activity_type": activity});
     let payloads = |json: Value| Payloads {
@@ -246,25 +289,34 @@ type Signal = Box<dyn FnOnce(&mut World) -> Result<(), Code> + Send>;
 
 /// All that Temporal has.
 #[derive(Default)]
-struct World {
-    runs: Vec<Run>,
+pub(crate) struct World {
+    pub(crate) runs: Vec<Run>,
     signals: VecDeque<Signal>,
+    /// The link that is looked up, if it is another one than Ann's of a submission that is empty.
+    link: Option<LinkHash>,
     /// The run and the request ID of each signal.
-    sent: Vec<(String, String)>,
+    pub(crate) sent: Vec<(String, String)>,
     /// Who sent each of them.
-    identities: Vec<String>,
+    pub(crate) identities: Vec<String>,
+    /// What each of them said.
+    said: Vec<Decision>,
     /// The calls that were made.
     called: BTreeSet<String>,
     descriptions: usize,
     look_ups: usize,
     /// Whether no worker runs.
-    no_worker: bool,
+    pub(crate) no_worker: bool,
     /// Whether it is asked for its namespace too often.
     busy: bool,
 }
 
 impl World {
-    fn run(self, id: &str, status: WorkflowExecutionStatus, says: ApprovalState) -> Self {
+    pub(crate) fn run(
+        self,
+        id: &str,
+        status: WorkflowExecutionStatus,
+        says: ApprovalState,
+    ) -> Self {
         self.with(Run::new(id, status, says))
     }
 
@@ -278,7 +330,7 @@ impl World {
         run.ok_or_else(|| tonic::Status::not_found(run_id))
     }
 
-    fn signal(
+    pub(crate) fn signal(
         mut self,
         does: impl FnOnce(&mut World) -> Result<(), Code> + Send + 'static,
     ) -> Self {
@@ -296,7 +348,7 @@ impl World {
             "ListWorkflowExecutions" => {
                 let asked = ListWorkflowExecutionsRequest::decode(request.proto.clone());
                 let asked = asked.expect("a query");
-                let link = link();
+                let link = self.link.clone().unwrap_or_else(link);
                 let claims = format!("ApprovalLinks IN ('{}')", link.as_str());
                 assert_eq!(asked.query, format!("{claims} AND WorkflowType = 'ApprovalWorkflow'"));
                 self.look_ups += 1;
@@ -369,6 +421,8 @@ impl World {
                 let run_id = asked.workflow_execution.unwrap_or_default().run_id;
                 self.sent.push((run_id, asked.request_id));
                 self.identities.push(asked.identity);
+                let payloads = from_temporal(asked.input.unwrap_or_default().payloads);
+                self.said.push(payload::decode(&payloads).expect("a decision"));
                 let signal = self.signals.pop_front().expect("no further signal");
                 signal(self)
                     .map(|()| Vec::new())
@@ -380,7 +434,7 @@ impl World {
 }
 
 /// Approvals in that world, once they are connected to it.
-async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
+pub(crate) async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
     let world = Arc::new(Mutex::new(world));
     let asked = world.clone();
     let callback = Arc::new(move |request: GrpcRequest| {
@@ -796,7 +850,8 @@ async fn a_decision_that_has_to_be_confirmed_is_sent_only_with_its_nonce() {
         approvals.decide(&genuine(), None, press).await.map(|(answer, _)| answer)
     };
     let nonce = |verdict, comment: &str, hours| {
-        genuine().nonce(verdict, comment, Timestamp::now() - SignedDuration::from_hours(hours))
+        let at = Timestamp::now() - SignedDuration::from_hours(hours);
+        genuine().nonce(verdict, comment, &Answers::new(), at)
     };
     for refused in [
         String::new(),
@@ -836,4 +891,166 @@ async fn a_verdict_that_needs_a_comment_is_not_sent_without_one() {
     assert_eq!(decide("as agreed").await, Ok(Answer::Recorded));
     assert_eq!(decide("").await, Ok(Answer::AlreadyRecorded), "it has one");
     assert_eq!(world.lock().expect("a lock").sent.len(), 1);
+}
+
+/// What comes of Ann's having Cy asked, and what was sent.
+async fn delegate(world: World) -> (Result<Result<Answer, NotDelegated>, Problem>, usize) {
+    let (approvals, world) = approvals(world).await;
+    let said = approvals.delegate(&genuine(), None, "cy@example.com", "on leave").await;
+    let sent = world.lock().expect("a lock").sent.len();
+    (said.map(|(answer, _)| answer), sent)
+}
+
+/// As the workflow has it, signed by Ann's link.
+fn delegated() -> ApprovalState {
+    let (to, reason) = ("cy@example.com".to_owned(), "on leave".to_owned());
+    let statement = Statement::Delegate { to: &to, reason: &comment_hash(&reason) };
+    let delegation = Delegation {
+        reviewer: "ann@example.com".into(),
+        proof: Some(genuine().prove(statement, Timestamp::UNIX_EPOCH)),
+        link: link().as_str().into(),
+        to,
+        reason,
+        ..Delegation::default()
+    };
+    let mut state = allowing();
+    state.stages[0].delegations = vec![delegation];
+    state
+}
+
+fn allowing() -> ApprovalState {
+    ApprovalState { delegate_to: vec!["example.com".into()], ..state(Status::Pending, None) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delegation_is_answered_by_what_the_workflow_says_of_it() {
+    let asking = || World::default().run("first", Running, allowing());
+    let taken = |world: &mut World| {
+        world.runs[0].says = delegated();
+        Ok(())
+    };
+    assert_eq!(delegate(asking().signal(taken)).await, (Ok(Ok(Answer::Delegated)), 1));
+    let again = World::default().run("first", Running, delegated());
+    assert_eq!(delegate(again).await, (Ok(Ok(Answer::Delegated)), 0), "once is enough");
+
+    let refused = |world: &mut World| {
+        let why =
+            "reassign at 2026-11-24T09:00:00Z: no more reviewers can be asked in this approval";
+        world.runs[0].says.ignored_because = vec![why.into()];
+        Ok(())
+    };
+    let why = NotDelegated::Refused("no more reviewers can be asked in this approval".into());
+    assert_eq!(delegate(asking().signal(refused)).await, (Ok(Err(why)), 1));
+    let voted = |world: &mut World| {
+        world.runs[0].says.stages = state(Status::Pending, Some(Verdict::Approve)).stages;
+        Ok(())
+    };
+    assert_eq!(delegate(asking().signal(voted)).await, (Ok(Ok(Answer::TooLate)), 1));
+    let forbidden = World::default().run("first", Running, state(Status::Pending, None));
+    assert_eq!(delegate(forbidden).await, (Ok(Err(NotDelegated::NotOffered)), 0));
+    let lost = asking().signal(|_| Err(Code::Unavailable)).signal(|_| Err(Code::NotFound));
+    assert_eq!(delegate(lost).await, (Err(Problem::Unknown), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delegation_that_nobody_has_signed_is_not_shown() {
+    let mut forged = delegated();
+    forged.stages[0].delegations[0].to = "eve@example.com".into();
+    let (approvals, _) = approvals(World::default().run("first", Running, forged)).await;
+    let (_, reading) = approvals.find(&genuine(), None).await.expect("found");
+    assert_eq!(on_view(&reading, &link()), Answer::Open);
+    let (approvals, _) = self::approvals(World::default().run("first", Running, delegated())).await;
+    let (_, reading) = approvals.find(&genuine(), None).await.expect("found");
+    assert_eq!(on_view(&reading, &link()), Answer::Delegated);
+}
+
+/// Ann's link, where she is asked for a number with an approval.
+fn asking() -> (GenuineLink, ApprovalState) {
+    let budget = Field {
+        name: "budget".into(),
+        label: "Budget".into(),
+        r#type: "number".into(),
+        required_for: vec!["approve".into()],
+        ..Field::default()
+    };
+    let submission = Submission { fields: vec![budget], ..Submission::default() };
+    let digest = digest(&serde_json::to_value(&submission).expect("JSON"));
+    let link = keys().first().link(LinkContext::new(CHAIN, &digest, "ann@example.com"));
+    let mut state = state(Status::Pending, None);
+    state.stages[0].reviewers[0].link = link.hash().as_str().into();
+    (link, ApprovalState { submission: Some(submission), ..state })
+}
+
+fn answers(value: &str) -> Answers {
+    [("budget".to_owned(), value.to_owned())].into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_answers_that_the_fields_ask_for_are_sent_and_signed_in_their_canonical_form() {
+    let (link, pending) = asking();
+    let voted = {
+        let mut state = pending.clone();
+        let said = Statement::Vote {
+            verdict: Verdict::Approve,
+            comment: &comment_hash(""),
+            answers: &answers::hash(&answers("1500")),
+        };
+        let answer = v1::Answer { name: "budget".into(), value: "1500".into(), ..<_>::default() };
+        state.stages[0].reviewers[0].vote = Some(Vote {
+            verdict: Verdict::Approve.into(),
+            by: "link".into(),
+            answers: vec![answer],
+            proof: Some(link.prove(said, Timestamp::UNIX_EPOCH)),
+            ..Vote::default()
+        });
+        state
+    };
+    let counts = move |world: &mut World| {
+        world.runs[0].says = voted.clone();
+        Ok(())
+    };
+    let world = World { link: Some(link.hash().clone()), ..World::default() };
+    let world = world.run("first", Running, pending).signal(counts);
+    let (approvals, world) = approvals(world).await;
+    let decide = async |answers: &Answers| {
+        let press = Press { answers, ..press(Verdict::Approve) };
+        approvals.decide(&link, None, press).await.map(|(answer, _)| answer)
+    };
+    let other = [("budgets".to_owned(), "1500".to_owned())].into();
+    for wrong in [Answers::new(), answers("much"), answers("1.500"), answers(" "), other] {
+        assert_eq!(decide(&wrong).await, Ok(Answer::Unanswered), "{wrong:?}");
+    }
+    assert!(world.lock().expect("a lock").sent.is_empty(), "nothing is recorded");
+    assert_eq!(decide(&answers("1500.0")).await, Ok(Answer::Recorded));
+    assert_eq!(decide(&answers("much")).await, Ok(Answer::AlreadyRecorded));
+    let said = world.lock().expect("a lock").said.clone();
+    assert_eq!(said.len(), 1);
+    assert_eq!(said[0].answers, answers("1500"));
+    let statement = Statement::Vote {
+        verdict: Verdict::Approve,
+        comment: &comment_hash(""),
+        answers: &answers::hash(&answers("1500")),
+    };
+    let proof = said[0].proof.as_ref().expect("signed");
+    assert!(proof.proves(&link.public_key(), link.hash().as_str(), statement));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_confirms_a_decision_confirms_its_answers_too() {
+    let (link, pending) = asking();
+    let confirming = ApprovalState { confirm: true, ..pending };
+    let world = World { link: Some(link.hash().clone()), ..World::default() };
+    let world = world.run("first", Running, confirming);
+    let (approvals, world) = approvals(world.signal(|_| Ok(())).signal(|_| Ok(()))).await;
+    let decide = async |value: &str, nonce: &str| {
+        let answers = &answers(value);
+        let press = Press { answers, nonce, ..press(Verdict::Approve) };
+        approvals.decide(&link, None, press).await.map(|(answer, _)| answer)
+    };
+    assert_eq!(decide("much", "").await, Ok(Answer::Unanswered), "that comes first");
+    let nonce = link.nonce(Verdict::Approve, "", &answers("1500"), Timestamp::now());
+    assert_eq!(decide("1600", &nonce).await, Ok(Answer::Unconfirmed));
+    assert!(world.lock().expect("a lock").sent.is_empty(), "nothing is recorded");
+    let _ = decide("1500.0", &nonce).await;
+    assert!(!world.lock().expect("a lock").sent.is_empty(), "it is confirmed");
 }

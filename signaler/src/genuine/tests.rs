@@ -1,6 +1,6 @@
 use countersign_protos::{
     Claims, LinkKeys, Verdict,
-    v1::{Decision, StageState},
+    v1::{self, Decision, StageState},
 };
 use jiff::Timestamp;
 
@@ -111,6 +111,8 @@ fn a_vote_without_its_proof_is_an_operators() {
         assert_eq!(by(change, &signals()), (true, "link, operator".to_owned()));
         assert_eq!(by(change, &[]), (true, "link".to_owned()));
     }
+    let answered = |bob: &mut ReviewerState| vote(bob).answers = vec![<_>::default()];
+    assert_eq!(by(answered, &signals()), (true, "link".to_owned()), "nobody has answered so");
 }
 
 #[test]
@@ -186,4 +188,53 @@ fn a_stage_is_decided_only_with_a_vote_for_it() {
     };
     assert_eq!(signed_as("deadline"), Approved, "silence has");
     assert_eq!(signed_as("people"), Unspecified);
+}
+
+#[test]
+fn a_delegation_is_shown_only_as_its_reviewer_has_signed_it() {
+    let shown = |change: fn(&mut Delegation)| {
+        let bob = link("bob@example.com");
+        let (to, reason) = ("cy@example.com".to_owned(), "away".to_owned());
+        let statement = Statement::Delegate { to: &to, reason: &comment_hash(&reason) };
+        let mut delegation = Delegation {
+            proof: Some(bob.prove(statement, Timestamp::UNIX_EPOCH)),
+            link: bob.hash().as_str().to_owned(),
+            reviewer: "bob@example.com".into(),
+            to,
+            reason,
+            ..Delegation::default()
+        };
+        change(&mut delegation);
+        let mut state = state();
+        state.stages[0].delegations = vec![delegation];
+        check_delegations(&link("ann@example.com"), CHAIN, &mut state);
+        state.stages[0].delegations.len() == 1
+    };
+    assert!(shown(|_| {}));
+    let forged: [fn(&mut Delegation); 6] = [
+        |delegation| delegation.to = "eve@example.com".into(),
+        |delegation| delegation.reason = "because".into(),
+        |delegation| delegation.reviewer = "ann@example.com".into(),
+        |delegation| delegation.link = link("ann@example.com").hash().as_str().into(),
+        |delegation| delegation.link.clear(),
+        |delegation| delegation.proof = None,
+    ];
+    for (number, change) in forged.into_iter().enumerate() {
+        assert!(!shown(change), "{number}");
+    }
+}
+
+#[test]
+fn an_answer_is_labelled_as_its_field_is() {
+    let field = Field { name: "budget".into(), label: "Budget".into(), ..Field::default() };
+    let answer = |name: &str| v1::Answer {
+        name: name.into(),
+        label: "forged".into(),
+        ..v1::Answer::default()
+    };
+    let answers = vec![answer("budget"), answer("other")];
+    let mut vote = Vote { answers, ..Vote::default() };
+    relabel(&mut vote, &[field]);
+    let labels = vote.answers.iter().map(|answer| answer.label.as_str());
+    assert_eq!(labels.collect::<Vec<_>>(), ["Budget", "other"]);
 }

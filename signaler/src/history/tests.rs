@@ -1,5 +1,7 @@
 use countersign_protos::{
-    ApprovalId, Chain, LinkContext, LinkKeys, Verdict, payload::Encoding, v1::Document,
+    Chain, LinkContext, LinkKeys, Verdict,
+    payload::Encoding,
+    v1::{Document, Field},
 };
 use serde_json::json;
 use temporalio_common::protos::{
@@ -85,6 +87,7 @@ fn a_completed_workflow_shows_who_decided_and_who_did_not() {
             status: Status::Approved.into(),
             decisions: vec![vote.clone()],
             undecided: vec!["bob@example.com".into()],
+            ..StageOutcome::default()
         }],
         ..Outcome::default()
     };
@@ -184,7 +187,8 @@ fn ordered(payload: Value) -> Option<HistoryEvent> {
 
 #[test]
 fn a_new_link_replaces_an_old_one_without_a_worker_too_and_others_in_ones_place_do() {
-    let link = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T".parse::<ApprovalId>().expect("well-formed").hash();
+    let (own_link, other_link) = (genuine(), link_of("bob@example.com"));
+    let link = own_link.hash();
     let seat = |round: u32, reviewer: &str, instead_of: Option<&str>, link: &str| {
         json!({
             "stage": 0, "round": round, "reviewer": reviewer, "insteadOf": instead_of,
@@ -197,7 +201,14 @@ fn a_new_link_replaces_an_old_one_without_a_worker_too_and_others_in_ones_place_
     let replaced = |later: &[Option<HistoryEvent>]| {
         let first = issued(json!([own, seat(0, bob, None, "bob's")]));
         let events: Vec<_> = [first].iter().chain(later).flatten().cloned().collect();
-        replaces(&link, &events)
+        replaces(&own_link, &events)
+    };
+    let delegated = |by: &GenuineLink| {
+        let (to, reason) = ("cy@example.com".to_owned(), "away".to_owned());
+        let statement = Statement::Delegate { to: &to, reason: &comment_hash(&reason) };
+        let proof = Some(by.prove(statement, Timestamp::UNIX_EPOCH));
+        let link = own_link.hash().as_str().to_owned();
+        signalled("reassign", &Reassignment { link, to, reason, proof, ..<_>::default() })
     };
     let other_stage = || {
         let mut seat = seat(1, ann, None, "second stage");
@@ -224,6 +235,9 @@ fn a_new_link_replaces_an_old_one_without_a_worker_too_and_others_in_ones_place_
         (vec![ordered(json!(7))], false),
         // The worker has ignored it, or its link would be here.
         (vec![ordered(json!({})), seen()], false),
+        (vec![delegated(&own_link)], true),
+        (vec![delegated(&own_link), seen()], false),
+        (vec![delegated(&other_link)], false),
     ] {
         assert_eq!(replaced(&later), expected, "{later:?}");
     }
@@ -235,7 +249,7 @@ fn a_new_link_replaces_an_old_one_without_a_worker_too_and_others_in_ones_place_
         issued(json!([seat(2, ann, None, link.as_str())])),
         issued(json!([seat(3, cy, Some(ann), "cy's second")])),
     ];
-    assert!(!replaces(&link, &again.into_iter().flatten().collect::<Vec<_>>()));
+    assert!(!replaces(&own_link, &again.into_iter().flatten().collect::<Vec<_>>()));
 
     let asked = |seat: Value| json!({"asked": {"invited": [seat]}});
     let journal = json!([asked(own), asked(seat(1, ann, None, "new"))]);
@@ -243,14 +257,29 @@ fn a_new_link_replaces_an_old_one_without_a_worker_too_and_others_in_ones_place_
     let continued = event(Attributes::WorkflowExecutionStartedEventAttributes(
         WorkflowExecutionStartedEventAttributes { input: Some(one(case)), ..Default::default() },
     ));
-    assert!(replaces(&link, &continued.into_iter().collect::<Vec<_>>()));
+    assert!(replaces(&own_link, &continued.into_iter().collect::<Vec<_>>()));
 }
 
 /// Ann's, as the deputy of Lee.
 fn genuine() -> GenuineLink {
+    link_of("ann@example.com")
+}
+
+fn link_of(reviewer: &str) -> GenuineLink {
     let keys: LinkKeys = countersign_protos::TEST_KEYS[0].parse().expect("a key");
     let chain = Chain { workflow_id: "laptops", first_run_id: "run" };
-    keys.first().link(LinkContext::new(chain, "v1:0", "ann@example.com"))
+    keys.first().link(LinkContext::new(chain, "v1:0", reviewer))
+}
+
+fn signalled(name: &str, reassignment: &Reassignment) -> Option<HistoryEvent> {
+    let payloads = vec![to_temporal(payload::encode(reassignment, Encoding::JsonPlain))];
+    event(Attributes::WorkflowExecutionSignaledEventAttributes(
+        WorkflowExecutionSignaledEventAttributes {
+            signal_name: name.into(),
+            input: Some(Payloads { payloads }),
+            ..Default::default()
+        },
+    ))
 }
 
 fn place(comment_required: &[Verdict]) -> Issued {
@@ -261,6 +290,8 @@ fn place(comment_required: &[Verdict]) -> Issued {
     Issued {
         first_run_id: "run".into(),
         digest: "v1:0".into(),
+        version: 0,
+        is_submitters: false,
         submission: submission(),
         stage: 1,
         seat: ReviewerState { reviewer, on_behalf_of, link, ..ReviewerState::default() },
@@ -379,4 +410,54 @@ fn where_a_history_cannot_be_read_the_place_is_known_and_the_document_is_not_sho
     let Reading::NoWorker(state) = reading else { panic!("{reading:?}") };
     assert_eq!(title(&state), "");
     assert_eq!(state.stages[0].reviewers[0].reviewer, "ann@example.com");
+    let submission = Submission { fields: vec![budget()], ..submission() };
+    let pending = ApprovalState { submission: Some(submission), ..ApprovalState::default() };
+    let reading = unattended(pending, &place(&[]), &genuine(), None);
+    assert_eq!(title(reading.state()), "");
+    let shown = reading.state().submission.clone().unwrap_or_default();
+    assert_eq!(shown.fields, [budget()], "a decision needs it");
+}
+
+fn budget() -> Field {
+    Field {
+        name: "budget".into(),
+        label: "Budget".into(),
+        r#type: "number".into(),
+        required_for: vec!["approve".into()],
+        ..Field::default()
+    }
+}
+
+#[test]
+fn without_a_worker_a_decision_is_stored_with_the_answers_that_its_fields_ask_for() {
+    let ann = |answers: Value| {
+        let answers: Answers = serde_json::from_value(answers).expect("answers");
+        let said = Statement::Vote {
+            verdict: Verdict::Approve,
+            comment: &comment_hash(""),
+            answers: &answers::hash(&answers),
+        };
+        let proof = Some(genuine().prove(said, Timestamp::UNIX_EPOCH));
+        let link = genuine().hash().as_str().to_owned();
+        let decision = Decision { link, proof, answers, ..Decision::default() };
+        let payloads = vec![to_temporal(payload::encode(&decision, Encoding::JsonPlain))];
+        let attributes = WorkflowExecutionSignaledEventAttributes {
+            signal_name: names::SIGNAL_APPROVE.into(),
+            input: Some(Payloads { payloads }),
+            ..Default::default()
+        };
+        event(Attributes::WorkflowExecutionSignaledEventAttributes(attributes)).expect("an event")
+    };
+    let mut issued = place(&[]);
+    issued.submission.fields = vec![budget()];
+    let stored = |events: &[HistoryEvent]| {
+        let reading = unattended(ApprovalState::default(), &issued, &genuine(), Some(events));
+        let vote = reading.state().stages[0].reviewers[0].vote.clone();
+        vote.map(|vote| answers::by_name(&vote.answers))
+    };
+    let refused = [ann(json!({})), ann(json!({"budget": "much"}))];
+    assert_eq!(stored(&refused), None);
+    let [first, second] = refused;
+    let answered = [("budget".to_owned(), "7".to_owned())].into();
+    assert_eq!(stored(&[first, ann(json!({"budget": "7"})), second]), Some(answered));
 }

@@ -1,4 +1,4 @@
-use countersign_protos::LinkKeys;
+use countersign_protos::{LinkKeys, digest};
 use serde_json::json;
 use temporalio_common::protos::temporal::api::{
     common::v1::Payload,
@@ -111,7 +111,7 @@ fn what_the_plan_says_of_its_rule_is_read_with_the_link() {
         let ReviewerState { reviewer, on_behalf_of, instead_of, .. } = &issued.seat;
         let people = [reviewer, on_behalf_of, instead_of].map(|who| who.split('@').next());
         assert_eq!(people, [Some("cy"), Some("ann"), Some("bob")], "who decides as whom");
-        let Planned { rule, confirm, comment_required, time_zone, stage } = issued.planned;
+        let Planned { rule, confirm, comment_required, time_zone, stage, .. } = issued.planned;
         (rule, confirm, comment_required, time_zone, stage)
     };
     let none = || (String::new(), false, vec![], String::new(), String::new());

@@ -1,12 +1,15 @@
 //! Every page in every state: for what holds on all of them, and for `scripts/screenshots`.
 
+mod versions;
+
 use std::path::Path;
 
 use countersign_protos::{
     Json, Organization,
+    answers::{self, Kind},
     v1::{
-        Action, ApprovalState, Detail, Document, Item, ReviewerState, StageState, Status,
-        Submission, Submitter, Vote,
+        self, Action, ApprovalState, Delegation, Detail, Document, Item, ReviewerState, StageState,
+        Status, Submission, Submitter, Vote,
     },
 };
 
@@ -16,6 +19,7 @@ use super::{
 };
 use crate::{
     answer::{Ending, after_sending, on_view, settled},
+    inputs::wrong_answers,
     outbox::{Mail, Part, Summary},
     views::{HomePage, MailPage, OutboxPage},
 };
@@ -154,8 +158,55 @@ impl Happening {
 
     /// The form was sent with a mistake.
     fn refused(self, problem: Problem, verdict: Option<Verdict>, comment: &str) -> Reply {
-        let filled = Filled { verdict, comment: comment.to_owned() };
+        let filled = Filled { verdict, comment: comment.to_owned(), ..Filled::default() };
         Reply::Refused { problem, filled, reading: self.current().into(), link: link() }
+    }
+
+    /// Somebody has had a colleague asked.
+    fn delegated(self, seat: usize, to: &str) -> Self {
+        self.but(|state| {
+            let stage = &mut state.stages[0];
+            let from = &mut stage.reviewers[seat];
+            from.released = true;
+            let delegation = Delegation {
+                reviewer: from.reviewer.clone(),
+                to: to.into(),
+                reason: "They have bought laptops before.".into(),
+                at: at(-3_600),
+                link: from.link.clone(),
+                ..Delegation::default()
+            };
+            stage.delegations.push(delegation);
+        })
+    }
+
+    /// The form that has a colleague asked was sent with a mistake.
+    fn not_delegated(self, why: NotDelegated) -> Reply {
+        let (to, reason) = ("bob@example.com".to_owned(), COMMENT.to_owned());
+        let filled = Delegating { to, reason, is_ambiguous: false };
+        Reply::NotDelegated { why, filled, reading: self.current().into(), link: link() }
+    }
+
+    /// With something to fill in, of each kind.
+    fn asking() -> Self {
+        Self::of(without_amount).but(|state| {
+            let submission = state.submission.get_or_insert_default();
+            submission.fields = fields();
+            submission.document.get_or_insert_default().details.truncate(3);
+        })
+    }
+
+    /// The form was sent with answers that are none.
+    fn misanswered() -> Reply {
+        let state = Self::asking().0;
+        let answers = [("cover", "Kim"), ("days", "ten"), ("paid", "yes"), ("back", "soon")];
+        let answers = answers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let filled = Filled { verdict: Some(Verdict::Approve), comment: COMMENT.into(), answers };
+        let wrong = answers::check(&fields(), Verdict::Approve, &filled.answers);
+        let wrong = wrong.expect_err("three are wrong");
+        let problem = Problem::WrongAnswers(wrong_answers(&fields(), wrong));
+        let reading = Reading::Current(state).into();
+        Reply::Refused { problem, filled, reading, link: link() }
     }
 
     /// All that is known without a worker.
@@ -202,8 +253,38 @@ fn submission() -> Submission {
             ..Document::default()
         }),
         submitted_at: at(-93_600),
-        approval: None,
+        ..Submission::default()
     }
+}
+
+/// What whoever decides a leave may be asked.
+fn fields() -> Vec<v1::Field> {
+    let field = |name: &str, label: &str, kind: Kind, required_for: &[&str]| v1::Field {
+        name: name.into(),
+        label: label.into(),
+        r#type: kind.name().into(),
+        required_for: required_for.iter().map(|&verdict| verdict.into()).collect(),
+        ..v1::Field::default()
+    };
+    let who = field("cover", "Who covers what cannot wait", Kind::Text, &["approve"]);
+    let kind = field("kind", "Kind of leave", Kind::Choice, &["approve"]);
+    let kinds = ["Annual leave", "Special leave", "Unpaid leave"].map(Into::into);
+    vec![
+        who,
+        field("days", "Working days that count", Kind::Number, &["approve"]),
+        v1::Field { choices: kinds.into(), ..kind },
+        field("paid", "Is overtime paid out before?", Kind::YesNo, &[]),
+        field("back", "First day back", Kind::Date, &[]),
+    ]
+}
+
+fn answers() -> Vec<v1::Answer> {
+    let given = ["Kim takes the pager.\nLee answers the suppliers.", "10", "Annual leave", "no"];
+    let answer = |(field, value): (v1::Field, &str)| {
+        let v1::Field { name, label, .. } = field;
+        v1::Answer { name, label, value: value.into() }
+    };
+    fields().into_iter().zip(given).map(answer).collect()
 }
 
 /// As an accountant's export has them.
@@ -309,7 +390,9 @@ fn decided(answer: Answer, reading: Reading) -> Reply {
 fn to_confirm(verdict: Verdict, comment: &str) -> Reply {
     let reading = Happening::asked().but(|state| state.confirm = true).current().into();
     let (comment, nonce) = (comment.to_owned(), "1795795200.mac".to_owned());
-    Reply::Unconfirmed { pressed: Unconfirmed { verdict, comment, nonce }, reading, link: link() }
+    let answers = if comment.is_empty() { Vec::new() } else { answers() };
+    let pressed = Unconfirmed { verdict, comment, answers, nonce };
+    Reply::Unconfirmed { pressed, reading, link: link() }
 }
 
 fn no_worker(happening: Happening) -> Reading {
@@ -334,6 +417,10 @@ fn open_pages() -> Vec<(&'static str, Reply)> {
     let missing = Problem::CommentMissing(Reject);
     let too_long = [COMMENT, "\n"].concat().repeat(30);
     let deputy = asked().seat(ANN, |one| one.on_behalf_of = "lee@example.com".into());
+    let delegating = || asked().but(|state| state.delegate_to = vec!["example.com".into()]);
+    let by_colleague = delegating().delegated(BOB, "ann@example.com").seat(ANN, |one| {
+        one.instead_of = "bob@example.com".into();
+    });
     vec![
         ("open", asked().viewed()),
         ("open-approve-chosen", asked().chosen(Some(Approve))),
@@ -350,6 +437,19 @@ fn open_pages() -> Vec<(&'static str, Reply)> {
         ("open-deputy", deputy.viewed()),
         ("open-to-confirm", asked().but(|state| state.confirm = true).viewed()),
         ("open-to-comment", requiring().chosen(Some(Reject))),
+        ("open-to-delegate", delegating().viewed()),
+        ("open-by-colleague", by_colleague.viewed()),
+        ("refused-delegation", delegating().not_delegated(NotDelegated::AskedAlready)),
+        ("refused-delegation-reason", delegating().not_delegated(NotDelegated::ReasonMissing)),
+        ("open-to-answer", Happening::asking().viewed()),
+        (
+            "open-answered-by-another",
+            Happening::asking()
+                .vote(BOB, Approve, "")
+                .seat(BOB, |one| one.vote.get_or_insert_default().answers = answers())
+                .viewed(),
+        ),
+        ("refused-answers", Happening::misanswered()),
         ("open-times-out", asked().but(|state| state.times_out_at = at(3_600)).viewed()),
         ("no-worker", said(Answer::NoWorker, no_worker(asked()), Some(Approve))),
         ("refused-comment-missing", requiring().refused(missing, Some(Reject), "")),
@@ -389,6 +489,12 @@ fn settled_pages() -> Vec<(&'static str, Reply)> {
         ("no-worker-stored", said(Answer::NoWorker, no_worker(voted()), None)),
         ("superseded", superseded().viewed()),
         ("superseded-new-link", superseded().seat(ANN, |one| one.reissued = true).viewed()),
+        ("delegated", Happening::asked().delegated(ANN, "cy@example.com").viewed()),
+        (
+            "delegated-no-worker",
+            said(Answer::DelegationStored, no_worker(Happening::asked()), None),
+        ),
+        ("delegated-pressed", Happening::asked().delegated(ANN, "cy@example.com").sent()),
         ("pressed-recorded", voted().sent()),
         ("pressed-approved", Happening::approved().sent()),
         ("pressed-again", voted().pressed(Approve)),
@@ -412,6 +518,9 @@ fn problem_pages() -> Vec<(&'static str, Reply)> {
         Problem::InvalidVerdict,
         Problem::CommentTooLong,
         Problem::CommentMissing(Verdict::Reject),
+        Problem::NotTheSubmitter,
+        Problem::NotRevisable,
+        Problem::NotDelegated(NotDelegated::ReasonMissing),
         Problem::CrossSite,
         Problem::NotAForm,
         Problem::BodyTooLarge,
@@ -430,9 +539,12 @@ fn problem_pages() -> Vec<(&'static str, Reply)> {
         let name = match problem {
             Problem::CommentTooLong => "comment_too_long",
             Problem::CommentMissing(_) => "comment_missing",
+            Problem::NotDelegated(_) => "not_delegated",
+            Problem::WrongAnswers(_) => "wrong_answers",
             _ => problem_status(&problem).1,
         };
-        (name, Reply::Problem(problem, comment.to_owned()))
+        let filled = Filled { comment: comment.to_owned(), ..Filled::default() };
+        (name, Reply::Problem(problem, filled))
     });
     replies.collect()
 }
@@ -475,7 +587,7 @@ async fn other_pages(site: &Site) -> Vec<(&'static str, String)> {
 /// Each page with its name.
 pub(super) async fn every_page(site: &Site) -> Vec<(String, String)> {
     let mut pages = Vec::new();
-    for (name, reply) in open_pages().into_iter().chain(settled_pages()) {
+    for (name, reply) in open_pages().into_iter().chain(settled_pages()).chain(versions::pages()) {
         pages.push((name.to_owned(), body(reply.respond(site, Accept::Html)).await));
     }
     for (name, reply) in problem_pages() {
@@ -534,9 +646,16 @@ async fn what_others_have_written_has_the_direction_of_its_letters() {
 #[tokio::test]
 async fn each_field_has_a_label() {
     for (name, page) in every_page(&site()).await {
+        // Labels are around the buttons of a question.
+        let is_one_of_several = |tag: &str| tag.contains("type=\"radio\"");
+        let several = tags(&page).filter(|(tag, _)| is_one_of_several(tag)).count();
+        let labelled = page.matches("<label class=\"choice\"><input type=\"radio\"").count();
+        assert_eq!(labelled, several, "{name}");
         let is_field = |tag: &&str| {
-            (tag.starts_with("input ") && !tag.contains("type=\"hidden\""))
+            let is_input = tag.starts_with("input ") && !tag.contains("type=\"hidden\"");
+            is_input && !is_one_of_several(tag)
                 || tag.starts_with("textarea ")
+                || tag.starts_with("select ")
         };
         for field in tags(&page).map(|(tag, _)| tag).filter(is_field) {
             let id = field.split(" id=\"").nth(1).and_then(|rest| rest.split('"').next());
@@ -611,7 +730,8 @@ async fn of_each_reviewer_a_page_says_only_what_is_known() {
 
 #[tokio::test]
 async fn where_a_page_will_say_more_a_link_leads_to_it_again() {
-    let later = ["no-worker-stored", "pressed-no-worker", "pressed-sealing"];
+    let later =
+        ["no-worker-stored", "pressed-no-worker", "pressed-sealing", "submitter-pressed-no-worker"];
     for (name, page) in every_page(&site()).await {
         assert_eq!(page.contains(">Look again</a>"), later.contains(&&*name), "{name}");
     }

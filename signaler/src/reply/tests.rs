@@ -3,14 +3,18 @@
 use axum::body::to_bytes;
 use countersign_protos::{
     ApprovalId,
+    answers::{self, Answers, Kind},
     v1::{
-        ApprovalState, Delivery, Document, Item, Policy, ReviewerState, StageState, Status,
+        self, ApprovalState, Delivery, Document, Item, Policy, ReviewerState, StageState, Status,
         Submission, Submitter, Vote,
     },
 };
 
 use super::*;
-use crate::answer::{Ending, after_sending, on_view, settled};
+use crate::{
+    answer::{Ending, after_sending, on_view, settled},
+    inputs::wrong_answers,
+};
 
 const ID: &str = "7K3Q-9XHT-2M4V-ZB8D-JW5P-QR6T";
 
@@ -41,6 +45,10 @@ fn vote(reviewer: &str, verdict: Verdict, comment: &str) -> Option<Vote> {
         by: "link".into(),
         ..Vote::default()
     })
+}
+
+fn answer(name: &str, label: &str, value: &str) -> v1::Answer {
+    v1::Answer { name: name.into(), label: label.into(), value: value.into() }
 }
 
 fn before_ann(vote: Vote) -> Vote {
@@ -281,7 +289,8 @@ async fn what_others_wrote_is_not_shown_by_a_link_that_has_decided_nothing() {
 async fn unconfirmed(accept: Accept, comment: &str) -> (u16, String) {
     let open = approval(Status::Pending, Status::Pending, None, None);
     let (verdict, comment, nonce) = (Verdict::Reject, comment.to_owned(), "1.mac".to_owned());
-    let pressed = Unconfirmed { verdict, comment, nonce };
+    let answers = vec![answer("reason", "Reason", "two\n<lines>")];
+    let pressed = Unconfirmed { verdict, comment, answers, nonce };
     let reading = Reading::Current(ApprovalState { confirm: true, ..open }).into();
     text_of(Reply::Unconfirmed { pressed, reading, link: link() }.respond(&site(), accept)).await
 }
@@ -293,7 +302,8 @@ async fn refused(
     reading: Reading,
     accept: Accept,
 ) -> (u16, String) {
-    let filled = Filled { verdict: Some(Verdict::Reject), comment: comment.to_owned() };
+    let comment = comment.to_owned();
+    let filled = Filled { verdict: Some(Verdict::Reject), comment, ..Filled::default() };
     let reply = Reply::Refused { problem, filled, reading: reading.into(), link: link() };
     text_of(reply.respond(&site(), accept)).await
 }
@@ -312,7 +322,7 @@ async fn a_refused_form_keeps_verdict_and_text_and_says_what_is_wrong() {
         ),
         (Problem::CommentTooLong, &*long, no_worker, "Your comment has 2,346 characters"),
         (Problem::CommentMissing(Verdict::Reject), "", open(), "To reject, a comment is required"),
-        (Problem::InvalidVerdict, "fine", open(), "please press one of the two buttons."),
+        (Problem::InvalidVerdict, "fine", open(), "please press one of the buttons."),
     ] {
         let (status, page) = refused(problem.clone(), comment, reading.clone(), Accept::Html).await;
         assert_eq!(status, 422);
@@ -322,12 +332,137 @@ async fn a_refused_form_keeps_verdict_and_text_and_says_what_is_wrong() {
         {
             assert!(page.contains(words), "{words}: {page}");
         }
-        assert_eq!(page.matches("<button type=\"submit\" name=\"verdict\"").count(), 2, "{page}");
+        assert_eq!(page.matches("<button type=\"submit\" name=\"verdict\"").count(), 3, "{page}");
         assert_eq!(page.contains(" autofocus"), problem != Problem::InvalidVerdict, "{page}");
         let (status, json) = refused(problem, comment, reading, Accept::Json).await;
         assert_eq!(status, 422);
         assert!(json.contains("\"answer\":\"invalid\"") && json.contains("\"field\":"), "{json}");
     }
+}
+
+/// With a field of each kind.
+fn asking(required_for: &[&str]) -> ApprovalState {
+    let mut open = approval(Status::Pending, Status::Pending, None, None);
+    let field = |kind: Kind| v1::Field {
+        name: kind.name().into(),
+        label: format!("The <{}>", kind.name()),
+        r#type: kind.name().into(),
+        choices: if kind == Kind::Choice { vec!["ten \"10\"".into()] } else { Vec::new() },
+        required_for: required_for.iter().map(|&verdict| verdict.into()).collect(),
+        ..v1::Field::default()
+    };
+    open.submission.get_or_insert_default().fields = Kind::ALL.map(field).into();
+    open
+}
+
+#[tokio::test]
+async fn a_form_asks_for_each_field_by_its_kind_and_works_without_a_script() {
+    for (required_for, hint, required, skips) in [
+        // The comment, for changes that are requested.
+        (&[][..], "(optional)", 1, &["approve", "reject"][..]),
+        // Two buttons to choose from, and a third for no answer.
+        (&["approve"], "(required to approve)", 7, &["reject", "request_changes"]),
+        (&["approve", "reject"], "(required)", 6, &["request_changes"]),
+    ] {
+        let (_, page) =
+            said(Answer::Open, Reading::Current(asking(required_for)), Accept::Html).await;
+        for input in [
+            "<textarea id=\"answers.text\" name=\"answers.text\" rows=\"2\"",
+            "<input type=\"text\" inputmode=\"decimal\" autocomplete=\"off\" id=\"answers.number\"",
+            "<select id=\"answers.choice\" name=\"answers.choice\"",
+            "<option value=\"ten &#34;10&#34;\">ten &#34;10&#34;</option>",
+            "<input type=\"radio\" name=\"answers.yes_no\" value=\"yes\"",
+            "<input type=\"date\" id=\"answers.date\"",
+            "<bdi>The &#60;number&#62;</bdi> <span class=\"hint\">",
+        ] {
+            assert!(page.contains(input), "{input}: {page}");
+        }
+        assert_eq!(page.matches(hint).count(), 5, "{page}");
+        let (_, form) = page.split_once("id=\"decide\"").expect("a form");
+        let tags = form.split('>').filter(|tag| tag.contains('<') && tag.contains(" required"));
+        assert_eq!(tags.count(), required, "{required_for:?}: {form}");
+        for button in Verdict::ALL.map(|verdict| verdict.terms().name) {
+            let skipping = format!("class=\"{button}\" formnovalidate");
+            let is_there = page.contains(&format!("class=\"{button}\""));
+            let skips = skips.contains(&button) && is_there;
+            assert_eq!(page.contains(&skipping), skips, "{button}: {page}");
+        }
+        assert!(!page.contains("<script"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_with_wrong_answers_says_so_at_each_and_keeps_all_that_was_typed() {
+    let answers = [
+        ("text", "typed & kept"),
+        ("number", "1,5"),
+        ("choice", "eleven"),
+        ("yes_no", "no"),
+        ("date", "tomorrow"),
+    ];
+    let answers: Answers = answers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let filled = Filled { verdict: Some(Verdict::Reject), comment: "So.".into(), answers };
+    let state = asking(&["reject"]);
+    let wrong = answers::check(
+        &state.submission.clone().expect("there").fields,
+        Verdict::Reject,
+        &filled.answers,
+    );
+    let problem = Problem::WrongAnswers(wrong_answers(
+        &state.submission.clone().expect("there").fields,
+        wrong.expect_err("three"),
+    ));
+    let reply = |accept| {
+        let (problem, filled) = (problem.clone(), filled.clone());
+        let reading = Reading::Current(state.clone()).into();
+        Reply::Refused { problem, filled, reading, link: link() }.respond(&site(), accept)
+    };
+    let (status, page) = text_of(reply(Accept::Html)).await;
+    assert_eq!(status, 422);
+    for words in [
+        "Your decision was not recorded",
+        ">typed &#38; kept</textarea>",
+        "value=\"1,5\" required aria-invalid=\"true\" aria-describedby=\"answers.number.error\" autofocus>",
+        "<p class=\"error\" id=\"answers.number.error\">“The &#60;number&#62;” must be a decimal number",
+        "“The &#60;choice&#62;” must be one of its choices.",
+        "value=\"no\" checked",
+        "inputmode=\"numeric\" autocomplete=\"off\" id=\"answers.date\" name=\"answers.date\" value=\"tomorrow\"",
+        ">So.</textarea>",
+        "You pressed Reject: nothing was recorded.",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert_eq!(page.matches(" autofocus").count(), 1, "{page}");
+    assert_eq!(page.matches("class=\"error\"").count(), 3, "{page}");
+    let (status, json) = text_of(reply(Accept::Json)).await;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(
+        (status, &json["answer"], &json["field"]),
+        (422, &"invalid".into(), &"answers".into())
+    );
+    let fields = json["problems"].as_array().expect("an array").iter();
+    let fields: Vec<&str> = fields.filter_map(|problem| problem["field"].as_str()).collect();
+    assert_eq!(fields, ["answers.number", "answers.choice", "answers.date"]);
+}
+
+#[tokio::test]
+async fn answers_stand_beside_each_vote_and_on_the_page_that_confirms_one() {
+    let voted = |name: &str, value: &str| {
+        let vote = vote(name, Verdict::Approve, "").map(before_ann);
+        vote.map(|vote| Vote { answers: vec![answer("it", "Its <price>", value)], ..vote })
+    };
+    let state = approval(Status::Pending, Status::Pending, None, voted("bob@example.com", "1500"));
+    let (_, page) = said(Answer::Open, Reading::Current(state.clone()), Accept::Html).await;
+    let shown =
+        "<dt dir=\"auto\">Its &#60;price&#62;</dt><dd class=\"text\" dir=\"auto\">1500</dd>";
+    assert!(page.contains(shown), "{page}");
+    let (_, json) = said(Answer::Open, Reading::Current(state), Accept::Json).await;
+    assert!(json.contains("\"answers\":[{\"name\":\"it\""), "{json}");
+    let (_, page) = unconfirmed(Accept::Html, "").await;
+    let carried = "<input type=\"hidden\" name=\"answers.reason\" value=\"two\n&#60;lines&#62;\">";
+    assert!(page.contains(carried), "{page}");
+    assert!(page.contains("<dt dir=\"auto\">Reason</dt>"), "{page}");
+    assert!(page.contains("what you have filled in is not kept"), "{page}");
 }
 
 #[tokio::test]
@@ -338,19 +473,28 @@ async fn a_page_says_which_verdict_needs_a_comment_and_its_browser_asks_for_one(
         Reading::Current(ApprovalState { comment_required, ..open })
     };
     let both = [Verdict::Approve, Verdict::Reject];
+    let both_names = both.map(|verdict| verdict.terms().name);
     for (required, hint, skips) in [
-        (&[][..], "(optional; the submitter sees it)", &[][..]),
-        (&both[1..], "(required to reject; the submitter sees it)", &["approve"][..]),
-        (&both[..1], "(required to approve; the submitter sees it)", &["reject"]),
+        (&[][..], "(required to request changes; the submitter sees it)", &both_names[..]),
+        (
+            &both[1..],
+            "(required to reject or to request changes; the submitter sees it)",
+            &["approve"][..],
+        ),
+        (
+            &both[..1],
+            "(required to approve or to request changes; the submitter sees it)",
+            &["reject"],
+        ),
         (&both[..], "(required; the submitter sees it)", &[]),
     ] {
         let (_, page) = said(Answer::Open, requiring(required), Accept::Html).await;
         assert!(page.contains(hint), "{hint}: {page}");
         let (_, field) = page.split_once("<textarea ").expect("a field");
         let field = field.split('>').next().expect("a tag");
-        assert_eq!(field.ends_with(" required"), !required.is_empty(), "{field}");
+        assert!(field.ends_with(" required"), "{field}");
         assert!(!field.contains("maxlength"), "a browser would cut what is pasted: {field}");
-        for button in ["approve", "reject"] {
+        for button in Verdict::ALL.map(|verdict| verdict.terms().name) {
             let skipping = format!("class=\"{button}\" formnovalidate>");
             assert_eq!(page.contains(&skipping), skips.contains(&button), "{button}: {page}");
         }
@@ -586,7 +730,8 @@ async fn a_page_says_why_its_reader_is_asked() {
 async fn approve_and_reject_have_the_same_weight() {
     let button = |verdict: &str, label: &str| {
         let attributes = format!("name=\"verdict\" value=\"{verdict}\" class=\"{verdict}\"");
-        format!("<button type=\"submit\" {attributes}>{label}</button>\n")
+        // Neither needs the comment that is asked for where changes are requested.
+        format!("<button type=\"submit\" {attributes} formnovalidate>{label}</button>\n")
     };
     let both = [button("approve", "Approve"), button("reject", "Reject")].concat();
     for choice in [None, Some(Verdict::Approve), Some(Verdict::Reject)] {
@@ -819,7 +964,7 @@ async fn each_problem_has_its_status_and_its_words() {
         ),
         (Problem::CrossSite, 403, "cross_site", "Nothing was recorded", false),
         (Problem::NotAForm, 415, "unsupported_media_type", "Nothing was recorded", false),
-        (Problem::BodyTooLarge, 413, "too_large", "larger than 64 KiB", false),
+        (Problem::BodyTooLarge, 413, "too_large", "larger than 128 KiB", false),
         (Problem::Incomplete, 408, "incomplete", "Nothing was recorded", false),
         (Problem::MethodNotAllowed, 405, "method_not_allowed", "can be opened", false),
         (
@@ -844,7 +989,9 @@ async fn each_problem_has_its_status_and_its_words() {
         (Problem::OutboxUnreadable, 500, "unreadable", "log", false),
         (Problem::NotLocal, 403, "not_local", "machine that runs Countersign", false),
     ] {
-        let reply = || Reply::Problem(problem.clone(), "<i>".to_owned());
+        let answers = [("why".to_owned(), "<b>".to_owned())].into();
+        let filled = Filled { comment: "<i>".to_owned(), answers, verdict: None };
+        let reply = || Reply::Problem(problem.clone(), filled.clone());
         let page = reply().respond(&site(), Accept::Html);
         let json = reply().respond(&site(), Accept::Json);
         assert_eq!((page.status().as_u16(), json.status().as_u16()), (status, status), "{name}");
@@ -855,6 +1002,10 @@ async fn each_problem_has_its_status_and_its_words() {
         assert!(
             page.contains("&#60;i&#62;</textarea>"),
             "{name}: the comment is given back: {page}"
+        );
+        assert!(
+            page.contains("<dt>why</dt><dd class=\"text\" dir=\"auto\">&#60;b&#62;</dd>"),
+            "{page}"
         );
         let json = to_bytes(json.into_body(), 1 << 20).await.expect("a body");
         let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");

@@ -197,3 +197,62 @@ fn a_quorum_that_cannot_be_reached_any_more_rejects() {
     events.push(signal("bob", "reject"));
     assert_eq!(Tally::of(&submission.stages, &events).status(), "REJECTED");
 }
+
+fn by_operator(name: &str, what: Value) -> Event {
+    Event::Signal { name: name.into(), decision: what, at: NOW }
+}
+
+fn sent_back() -> [Event; 3] {
+    let changes = json!({"link": "link-ann", "comment": "cheaper"});
+    [asked("ann"), asked("bob"), by_operator("request_changes", changes)]
+}
+
+fn revision() -> Event {
+    by_operator("revise", json!({"document": {"description": "cheaper ones"}}))
+}
+
+#[test]
+fn votes_count_for_the_version_alone_that_they_were_asked_about() {
+    let status = |events: &[Event]| Tally::of(&submission().stages, events).status();
+    let both = |link: &str| {
+        ["ann", "bob"].map(|who| by_operator("approve", json!({"link": format!("{link}-{who}")})))
+    };
+    let mut events = sent_back().to_vec();
+    assert_eq!(status(&events), "CHANGES_REQUESTED");
+    events.extend(both("link"));
+    events.extend([Event::Deadline(0), Event::Acted]);
+    assert_eq!(status(&events), "CHANGES_REQUESTED", "nothing counts meanwhile");
+    let refused = [&events[..], &[revision(), Event::NotRevised]].concat();
+    assert_eq!(status(&refused), "CHANGES_REQUESTED");
+    let held = by_operator("approve", json!({"reviewer": "ann"}));
+    events.extend([revision(), held.clone(), Event::Acted, Event::Revised]);
+    let again = |who: &str| Event::Asked(format!("new-{who}"), 0, who.into());
+    events.extend([again("ann"), again("bob")]);
+    events.extend(both("link"));
+    assert_eq!(status(&events), "PENDING", "neither old links nor who had not seen it count");
+    events.extend(both("new"));
+    assert_eq!(status(&events), "APPROVED");
+    let withdrawal = by_operator("withdraw", json!({"reason": "twice"}));
+    let withdrawn = [&sent_back()[..], &[withdrawal, held]].concat();
+    assert_eq!(status(&withdrawn), "WITHDRAWN");
+    let mut silent = sent_back();
+    silent[2] = by_operator("request_changes", json!({"link": "link-ann", "comment": " "}));
+    assert_eq!(status(&silent), "PENDING", "nobody knows which changes");
+}
+
+#[test]
+fn a_revision_that_was_acknowledged_and_is_no_event_is_lost_and_one_that_nobody_sent_invented() {
+    let (events, mut entries, outcome) = good();
+    let revised = Entry {
+        act: Act::Revise,
+        approves: None,
+        key: "cheaper ones".into(),
+        ..entry("sue", true, "acknowledged")
+    };
+    entries.push(revised.clone());
+    assert_eq!(kinds(&events, &entries, &outcome), [Kind::Lost]);
+    let late = [&events[..6], &[revision()], &events[6..]].concat();
+    assert_eq!(kinds(&late, &entries, &outcome), [], "too late, and there");
+    entries.pop();
+    assert_eq!(kinds(&late, &entries, &outcome), [Kind::Invented]);
+}

@@ -84,7 +84,8 @@ impl Fault {
 }
 
 /// How mails begin that tell a submitter what their approval waits for, and of no outcome.
-const OF_NO_OUTCOME: [&str; 2] = ["Nobody can be reached", "Waiting for "];
+const OF_NO_OUTCOME: [&str; 3] = ["Nobody can be reached", "Waiting for ", CHANGES];
+const CHANGES: &str = "Changes requested.";
 
 /// A link that was mailed to somebody.
 #[derive(Debug, Clone)]
@@ -103,6 +104,8 @@ pub(crate) struct Link {
 pub(crate) struct Found {
     /// The links for an address, each once.
     pub(crate) links: HashMap<String, Vec<Link>>,
+    /// The links of submitters to their own pages, each once, with whether its mail was refused for good.
+    pub(crate) own: HashMap<String, Vec<(String, bool)>>,
     /// Who was notified of an outcome, or never will be by mail: by which Message-IDs, which mails through SNS
     /// do not have.
     pub(crate) notified: HashMap<String, BTreeSet<String>>,
@@ -126,6 +129,13 @@ impl Found {
                 (false, false) => &mut self.again,
             };
             *counter += 1;
+            if let Some(id) = mail.own_id().filter(|_| mail.text.starts_with(CHANGES)) {
+                let own = self.own.entry(to.clone()).or_default();
+                match own.iter_mut().find(|(known, _)| *known == id) {
+                    Some((_, unread)) => *unread &= refused,
+                    None => own.push((id, refused)),
+                }
+            }
             if OF_NO_OUTCOME.iter().any(|words| mail.text.starts_with(words)) {
                 continue;
             }
@@ -231,6 +241,14 @@ impl Mails {
         let holds = |(_, links): &(&String, &Vec<Link>)| links.iter().any(|link| link.id == id);
         self.read(|found| found.links.iter().find(holds).map(|(to, _)| to.clone()))
     }
+
+    /// All approval IDs that were mailed.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        self.read(|found| {
+            let links = found.links.values().flatten().map(|link| link.id.clone());
+            links.chain(found.own.values().flatten().map(|(id, _)| id.clone())).collect()
+        })
+    }
 }
 
 #[cfg(test)]
@@ -257,5 +275,6 @@ mod tests {
         assert!(notified("Your submission is approved."));
         assert!(!notified("Waiting for S0 to decide. ann@example.com has until Monday."));
         assert!(!notified("Nobody can be reached to decide your submission."));
+        assert!(!notified("Changes requested. ann@example.com asks you to change it (S0)."));
     }
 }

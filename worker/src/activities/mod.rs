@@ -1,8 +1,11 @@
 //! Activities: each converts, makes one call, and maps the error.
 
 pub(crate) mod attempts;
+mod delegations;
 mod operators;
+mod revision;
 pub(crate) mod start_workflow;
+mod threads;
 pub(crate) mod webhook;
 
 use std::{
@@ -11,9 +14,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use countersign_connection::encodes;
 use countersign_protos::{
-    ApprovalId, Chain, LinkKeys, NotSealed, Organization, PublicUrl, names, submission,
+    ApprovalId, Chain, GenuineLink, LinkKeys, NotSealed, Organization, PublicUrl, names,
+    submission,
     text::{self, clean_line},
     v1::{self, Outcome},
 };
@@ -32,10 +35,11 @@ use tracing::info;
 
 use self::{
     start_workflow::NotStarted,
+    threads::{thread, thread_of, thread_of_earlier, thread_of_submitter},
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 use crate::{
-    approval::{Approval, EmailAddress, Stage, UNKNOWN, Whom},
+    approval::{Approval, Due, EmailAddress, Entry, UNKNOWN, Whom},
     leaves::{self, Leaves, SeatOf},
     mail::{Letter, Links, Writer},
     metrics::metrics,
@@ -45,7 +49,7 @@ use crate::{
     policy::{Plan, Policy, schedule},
     recorded::{
         About, Concluded, Delivery, Evidence, Issue, Issued, Notice, RefusedSince, ReviewRequest,
-        Sealed, StartFollowUp, StartWorkflow, Validated,
+        Revising, Sealed, StartFollowUp, StartWorkflow, Validated,
     },
     validation::{Routing, validate},
 };
@@ -100,10 +104,14 @@ impl Countersign {
         // The workflow adds the first run's ID to its own input.
         let first_run_id = input.pop().map(|id| String::from_utf8_lossy(&id.data).into_owned());
         let first_run_id = first_run_id.unwrap_or_default();
+        if let Some(revising) = Revising::of(&input) {
+            let revising = revising.map_err(unreadable)?;
+            return self.revise(&ctx, chain(&ctx, &first_run_id), revising).await;
+        }
         let (submission, problems) = submission::read(&input);
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (rules, now) = (rules.as_deref(), Timestamp::now());
-        let mut plan = match validate(submission, problems, &self.routing, rules, now) {
+        let plan = match validate(submission, problems, &self.routing, rules, now) {
             Ok(plan) => plan,
             Err(problems) => {
                 metrics().approvals.submitted(false);
@@ -111,14 +119,11 @@ impl Countersign {
             }
         };
         metrics().approvals.submitted(true);
-        plan.encrypted = encodes(ctx.client().options());
-        plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
-        let chain = chain(&ctx, &first_run_id);
-        Ok(Validated::Plan(Sealed::new(&plan, chain, self.link_keys.first()).map_err(unreadable)?))
+        self.sealed(&ctx, plan, chain(&ctx, &first_run_id))
     }
 
-    /// Issues an approval ID to each reviewer, or to their deputy, and computes their deadline. Only the
-    /// IDs' hashes and public keys leave this process.
+    /// Issues an approval ID to each reviewer, or to their deputy, or to the submitter, and computes their deadline.
+    /// Only the IDs' hashes and public keys leave this process.
     #[activity(name = names::ACTIVITY_ISSUE_LINKS)]
     pub async fn issue_links(
         self: Arc<Self>,
@@ -129,19 +134,25 @@ impl Countersign {
         let (plan, key) = issue.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
         let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (to_ask, at) = (&issue.to_ask, issue.opened_at);
-        let invited = Leaves { chain, plan: &plan, key }.invite(to_ask, rules.as_deref(), at);
+        let leaves = Leaves { chain, plan: &plan, key };
+        let submitter = leaves.submitter(to_ask);
+        let invited = leaves.invite(to_ask, rules.as_deref(), at);
         let calendar = plan.calendar.clone().unwrap_or_default();
-        let time = match to_ask.whom {
+        let due = match to_ask.whom {
             Whom::Level(level) => {
-                plan.stages.get(to_ask.stage).and_then(|stage| stage.level(level))
+                let level = plan.stages.get(to_ask.stage).and_then(|stage| stage.level(level));
+                level.map(|(_, time)| schedule(time, &calendar, at))
+            }
+            Whom::Submitter => {
+                let deadline = plan.changes_within.after(at, &calendar);
+                Some(Due { deadline, reminders: Vec::new() })
             }
             Whom::Replacement(..) | Whom::Reissue { .. } => None,
         };
-        let due = time.map(|(_, time)| schedule(time, &calendar, at));
         if matches!(to_ask.whom, Whom::Level(level) if level > 0) {
             metrics().approvals.escalated();
         }
-        Ok(Issued { opened_at: at, invited, due })
+        Ok(Issued { opened_at: at, invited, due, submitter })
     }
 
     /// Computes the outcome anew from what certifies itself, seals and signs it.
@@ -156,7 +167,7 @@ impl Countersign {
             return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
         }
         let (_, _, mut outcome) = self.recompute(chain, &evidence)?;
-        if outcome.status() == v1::Status::Pending {
+        if matches!(outcome.status(), v1::Status::Pending | v1::Status::ChangesRequested) {
             return Err(refusal(NOT_GENUINE, "what was recorded decides nothing yet"));
         }
         let events = operators::check(&outcome, &evidence, &ctx, chain.workflow_id).await?;
@@ -192,18 +203,23 @@ impl Countersign {
         }
         if let Some(from) = &request.instead_of {
             let to = request.on_behalf_of.as_ref().unwrap_or(&request.reviewer);
-            // The caller may leave out who wanted it: somebody must have, all the same.
-            let identity = request.reassigned_by.as_deref().unwrap_or(UNKNOWN);
-            let check = operators::check_reassignment(from, to, identity, &ctx, chain);
-            with_heartbeat(&ctx, check).await??;
+            match &request.delegated {
+                Some(delegated) => {
+                    delegations::check_delegation(leaves, request.stage, (from, to), delegated)?;
+                }
+                None => {
+                    // The caller may leave out who wanted it: somebody must have, all the same.
+                    let identity = request.reassigned_by.as_deref().unwrap_or(UNKNOWN);
+                    let check = operators::check_reassignment(from, to, identity, &ctx, chain);
+                    with_heartbeat(&ctx, check).await??;
+                }
+            }
         }
         let links = Links::new(&self.public_url, link.id(), chain.workflow_id);
         let letter = self.writer().request(&plan, &request, &links);
         let own = thread(&request.link, request.asked_at);
-        let earlier = request.follows.as_ref().map(|earlier| {
-            let link = leaves.link(SeatOf { round: earlier.round, ..seat });
-            thread(link.hash().as_str(), Some(earlier.asked_at))
-        });
+        let earlier = request.follows.as_ref();
+        let earlier = earlier.and_then(|earlier| thread_of_earlier(leaves, seat, earlier));
         let envelope = envelope(ctx.info(), request.reviewer);
         let key = if request.reminder { envelope.key } else { own };
         let thread = earlier.unwrap_or_else(|| key.clone());
@@ -221,15 +237,17 @@ impl Countersign {
         let Notice { workflow_id, number, recipient, about, follows } = notice;
         let first_run_id = about.first_run_id();
         let chain = Chain { workflow_id: &workflow_id, first_run_id };
-        let (outcome, thread, letter) = match &about {
+        let (outcome, thread, letter, id) = match &about {
             About::Outcome { outcome, .. } => {
                 let (outcome, _) = outcome.open(chain, &self.link_keys).map_err(not_sealed)?;
                 concerns(&recipient, &submitter(&outcome))?;
                 let letter = self.writer().outcome(&outcome);
-                (outcome, thread_of_submitter(first_run_id), letter)
+                (outcome, thread_of_submitter(first_run_id), letter, None)
             }
-            About::Started(evidence)
+            About::Revised { earlier: evidence, .. }
+            | About::Started(evidence)
             | About::Unreachable(evidence)
+            | About::ChangesRequested(evidence)
             | About::Superseded(evidence)
             | About::DecidedByOperator(evidence) => {
                 self.of_evidence(&ctx, chain, &recipient, &about, evidence).await?
@@ -238,12 +256,12 @@ impl Countersign {
         // The same where another workflow goes on with it, or a reset repeats it.
         let status = outcome.status().as_str_name().to_lowercase();
         let key = match about {
-            About::Started(_) => thread.clone(),
+            About::Started(_) if outcome.version == 0 => thread.clone(),
             _ => format!("{first_run_id}.{}.{status}.{number}", letter.kind),
         };
         let thread = if follows || about.is_for_submitter() { thread } else { key.clone() };
         let envelope = Envelope { key, thread, ..envelope(ctx.info(), recipient) };
-        self.send(&ctx, envelope, letter, None).await
+        self.send(&ctx, envelope, letter, id.as_ref()).await
     }
 
     /// Delivers the outcome to the webhook.
@@ -338,6 +356,12 @@ fn submitter(outcome: &Outcome) -> Vec<&str> {
     outcome.submitter.iter().map(|submitter| submitter.email.as_str()).collect()
 }
 
+/// Who was asked, whether they have decided or not.
+fn asked(outcome: &Outcome) -> Vec<&str> {
+    let votes = outcome.stages.iter().flat_map(|stage| &stage.decisions);
+    votes.map(|vote| vote.reviewer.as_str()).chain(undecided(outcome)).collect()
+}
+
 /// Who was asked and has not decided.
 fn undecided(outcome: &Outcome) -> Vec<&str> {
     outcome.stages.iter().flat_map(|stage| &stage.undecided).map(String::as_str).collect()
@@ -384,7 +408,7 @@ impl Countersign {
         Ok((plan, approval, outcome))
     }
 
-    /// A notice that evidence bears out: the outcome so far, the notice's thread, and the letter.
+    /// A notice that evidence bears out: the outcome so far, the notice's thread, the letter, and the approval ID in it.
     async fn of_evidence(
         &self,
         ctx: &ActivityContext,
@@ -392,23 +416,53 @@ impl Countersign {
         recipient: &EmailAddress,
         about: &About,
         evidence: &Evidence,
-    ) -> Result<(Outcome, String, Letter), ActivityError> {
+    ) -> Result<(Outcome, String, Letter, Option<ApprovalId>), ActivityError> {
         let (plan, approval, outcome) = self.recompute(chain, evidence)?;
+        if let About::Revised { plan: later, .. } = about {
+            let (later, _) = later.open(chain, &self.link_keys).map_err(not_sealed)?;
+            if !later.revises(&plan.digest) {
+                return Err(refusal(NOT_GENUINE, "it was not revised"));
+            }
+        }
         let of_submitter = || thread_of_submitter(chain.first_run_id);
         let of_reviewer = || thread_of(&approval, recipient);
         let (concerned, thread): (People, _) = match about {
+            About::Revised { .. } => (asked, of_reviewer()),
             About::Superseded(_) => (undecided, of_reviewer()),
             About::DecidedByOperator(_) => (represented, of_reviewer()),
-            About::Started(_) | About::Unreachable(_) | About::Outcome { .. } => {
-                (submitter, of_submitter())
-            }
+            About::Started(_)
+            | About::Unreachable(_)
+            | About::ChangesRequested(_)
+            | About::Outcome { .. } => (submitter, of_submitter()),
         };
         concerns(recipient, &concerned(&outcome))?;
         let check = operators::check(&outcome, evidence, ctx, chain.workflow_id);
         with_heartbeat(ctx, check).await??;
-        let letter = letter(self.writer(), about, recipient, (&plan, &approval, &outcome));
+        let link = self.link_of_submitter(chain, evidence, about)?;
+        let links =
+            link.as_ref().map(|link| Links::new(&self.public_url, link.id(), chain.workflow_id));
+        let of = (&plan, &approval, &outcome);
+        let letter = letter(self.writer(), about, recipient, of, links.as_ref());
         let letter = letter.ok_or_else(|| refusal(NOT_GENUINE, "what it would say is not so"))?;
-        Ok((outcome, thread, letter))
+        Ok((outcome, thread, letter, link.map(|link| link.id().clone())))
+    }
+
+    /// The submitter's link, if this notice has it. That it was issued follows from the evidence.
+    fn link_of_submitter(
+        &self,
+        chain: Chain<'_>,
+        evidence: &Evidence,
+        about: &About,
+    ) -> Result<Option<GenuineLink>, ActivityError> {
+        if !matches!(about, About::Started(_) | About::ChangesRequested(_)) {
+            return Ok(None);
+        }
+        let is_issued = |entry: &Entry| matches!(entry, Entry::SubmitterAsked { .. });
+        if !evidence.journal.iter().any(is_issued) {
+            return Ok(None);
+        }
+        let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
+        Ok(Some(Leaves { chain, plan: &plan, key }.submitters_link()))
     }
 
     /// A sealed outcome with its signature, which is the one that `conclude` has returned.
@@ -475,11 +529,16 @@ fn letter(
     about: &About,
     recipient: &EmailAddress,
     (plan, approval, outcome): (&Plan, &Approval, &Outcome),
+    links: Option<&Links>,
 ) -> Option<Letter> {
     match about {
-        About::Started(_) if plan.tell_submitter && approval.has_asked_once() => {
-            writer.started(outcome, approval)
+        About::Started(_)
+            if (plan.tell_submitter || plan.submitter_link) && approval.has_asked_once() =>
+        {
+            writer.started(outcome, approval, links)
         }
+        About::ChangesRequested(_) => writer.changes_requested(outcome, approval, links?),
+        About::Revised { .. } => Some(writer.revised(outcome)),
         About::Started(_) | About::Outcome { .. } => None,
         About::Unreachable(_) => writer.unreachable(outcome, approval),
         About::Superseded(_) => {
@@ -541,29 +600,6 @@ fn envelope(info: &ActivityInfo, recipient: EmailAddress) -> Envelope {
         key,
         written_at: info.scheduled_time.unwrap_or_else(SystemTime::now),
     }
-}
-
-/// The key of a request, by which later mails to the reviewer refer to it. After a reset it is another one
-/// for the same link: a mail program drops a mail whose Message-ID it has.
-fn thread(link: &str, asked_at: Option<Timestamp>) -> String {
-    match asked_at {
-        Some(at) => format!("{link}.{}", at.as_second()),
-        None => link.to_owned(),
-    }
-}
-
-/// The thread of the submitter's notices, and the key of the one that says that people are asked. Without that
-/// one, mail programs show together what refers to it all the same (RFC 5256).
-fn thread_of_submitter(first_run_id: &str) -> String {
-    format!("{first_run_id}.submitter")
-}
-
-/// The thread of a reviewer's latest request.
-fn thread_of(approval: &Approval, reviewer: &EmailAddress) -> String {
-    let mut seats = approval.stages().iter().flat_map(Stage::seats);
-    let seat = seats.rfind(|seat| seat.reviewer == *reviewer);
-    let link = seat.map(|seat| seat.link.as_str()).unwrap_or_default();
-    thread(link, approval.asked_at(link))
 }
 
 /// An idempotency key: the same for each attempt, and for nothing else.

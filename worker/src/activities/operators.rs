@@ -23,10 +23,13 @@ use std::time::Duration;
 
 use countersign_connection::decoded;
 use countersign_protos::{
-    Chain, comment_hash, names,
-    payload::{self, Payload, PayloadError},
+    Chain, Statement, answers, comment_hash, names,
+    payload::{self, Encoding, Payload, PayloadError},
+    submission,
     text::{self, clean_line},
-    v1::{Decision, OperatorAction, Outcome, Proof, Reassignment, Reissue, Reminder, Vote},
+    v1::{
+        Decision, OperatorAction, Outcome, Proof, Reassignment, Reissue, Reminder, Submission, Vote,
+    },
 };
 use temporalio_client::{
     Client,
@@ -91,6 +94,19 @@ pub(super) async fn check_reassignment(
     find(vec![Act::Action(&action)], ctx, chain).await.map(drop)
 }
 
+/// Checks that the server has the signal by which an operator who claims this identity has revised it so.
+///
+/// # Errors
+/// As [`check`].
+pub(super) async fn check_revision(
+    submission: &Submission,
+    identity: &str,
+    ctx: &ActivityContext,
+    chain: Chain<'_>,
+) -> Result<(), ActivityError> {
+    find(vec![Act::Revision(submission, identity)], ctx, chain).await.map(drop)
+}
+
 /// Looks for acts in the histories of an approval's runs.
 async fn find(
     mut missing: Vec<Act<'_>>,
@@ -141,6 +157,17 @@ pub(super) fn name(outcome: &mut Outcome, events: &[HistoryEvent]) {
     let votes = outcome.stages.iter_mut().flat_map(|stage| &mut stage.decisions);
     for vote in votes.filter(|vote| vote.by == OPERATOR) {
         vote.principal = principal(events, |event| is_vote(event, vote));
+    }
+    for version in &mut outcome.earlier_versions {
+        if version.by == OPERATOR {
+            let identity = &version.identity;
+            let is_it =
+                |event: &HistoryEvent| signal(event, names::SIGNAL_REVISE, identity).is_some();
+            version.principal = principal(events, is_it);
+        }
+        if let Some(vote) = version.request.as_mut().filter(|vote| vote.by == OPERATOR) {
+            vote.principal = principal(events, |event| is_vote(event, vote));
+        }
     }
 }
 
@@ -238,6 +265,8 @@ fn given(id: &str) -> Option<String> {
 #[derive(Debug)]
 enum Act<'a> {
     Action(&'a OperatorAction),
+    /// By who claims this identity.
+    Revision(&'a Submission, &'a str),
     /// With the public key of the seat's link.
     Vote(&'a Vote, &'a str),
 }
@@ -262,6 +291,7 @@ impl Act<'_> {
     fn is_in(&self, events: &[HistoryEvent]) -> bool {
         events.iter().any(|event| match self {
             Act::Action(action) => is_action(event, action),
+            Act::Revision(submission, identity) => is_revision(event, submission, identity),
             Act::Vote(vote, key) => is_vote(event, vote) && !is_own(event, vote, key),
         })
     }
@@ -270,6 +300,7 @@ impl Act<'_> {
     fn name(&self) -> String {
         match self {
             Act::Action(action) => format!("{} {}", action.action, action.reviewer),
+            Act::Revision(_, identity) => format!("{} by {identity}", names::SIGNAL_REVISE),
             Act::Vote(vote, _) => format!("{} for {}", vote.verdict().as_str_name(), vote.reviewer),
         }
     }
@@ -326,13 +357,14 @@ fn is_vote(event: &HistoryEvent, vote: &Vote) -> bool {
     let Some(verdict) = vote.verdict().known() else { return false };
     let payloads = signal(event, verdict.terms().name, &vote.identity);
     payloads.is_some_and(|payloads| {
-        may_say(payload::decode(&payloads), |decision: &Decision| {
+        may_say(answers::decision(&payloads), |decision: &Decision| {
             let is_theirs = decision.link.trim() == vote.link
                 || is_same(&decision.reviewer, &vote.reviewer)
                 || is_same(&decision.reviewer, &vote.on_behalf_of);
-            // A notice may leave a comment out.
+            // A notice may leave a comment out, and answers.
             is_theirs
                 && (vote.comment.is_empty() || text::comment(&decision.comment) == vote.comment)
+                && (vote.answers.is_empty() || answers::are_of(&decision.answers, &vote.answers))
         })
     })
 }
@@ -341,10 +373,21 @@ fn is_vote(event: &HistoryEvent, vote: &Vote) -> bool {
 fn is_own(event: &HistoryEvent, vote: &Vote, key: &str) -> bool {
     let Some(verdict) = vote.verdict().known() else { return false };
     let payloads = signal(event, verdict.terms().name, &vote.identity).unwrap_or_default();
-    let Ok(decision) = payload::decode::<Decision>(&payloads) else { return false };
-    let comment = comment_hash(&text::comment(&decision.comment));
-    let holds = |proof: &Proof| proof.holds(key, &vote.link, verdict, &comment);
+    let Ok(decision) = answers::decision(&payloads) else { return false };
+    let comment = &comment_hash(&text::comment(&decision.comment));
+    let answers = &answers::hash(&decision.answers);
+    let said = Statement::Vote { verdict, comment, answers };
+    let holds = |proof: &Proof| proof.proves(key, &vote.link, said);
     decision.link.trim() == vote.link && decision.proof.as_ref().is_some_and(holds)
+}
+
+/// As the workflow reads it.
+fn is_revision(event: &HistoryEvent, submission: &Submission, identity: &str) -> bool {
+    let payloads = signal(event, names::SIGNAL_REVISE, identity);
+    payloads.is_some_and(|payloads| match payload::single(&payloads) {
+        Ok(one) if Encoding::of(&one.metadata).is_err() => true,
+        _ => submission::read_revision(&payloads).0.submission.as_ref() == Some(submission),
+    })
 }
 
 /// Whether a payload says so, or may say anything since a codec that is not here has encoded it.

@@ -1,7 +1,10 @@
+use countersign_protos::{LinkContext, Statement, TEST_KEYS, comment_hash};
+
 use super::*;
 use crate::{
-    approval::{Invited, Level, OnDeadline, Quorum, StagePlan},
+    approval::{Delegation, Invited, Level, OnDeadline, Quorum, StagePlan},
     policy::{PlannedStage, TimePlan},
+    recorded::Delegated,
     testing::{address, sealed},
 };
 
@@ -71,7 +74,7 @@ fn a_submitter_is_told_of_the_start_where_the_plan_says_so_and_of_nothing_later(
         });
         let outcome = outcome::outcome(&plan, &approval, chain);
         let of = (&plan, &approval, &outcome);
-        letter(Writer::default(), &about, &address("sue"), of).is_some()
+        letter(Writer::default(), &about, &address("sue"), of, None).is_some()
     };
     assert!(told(true, false));
     assert!(!told(false, false), "the rule does not say so");
@@ -164,4 +167,68 @@ fn a_refusal_that_names_nobody_is_final_after_a_quarter_of_an_hour() {
     ] {
         assert_eq!(refused.is_final(time(now)), is_final, "{now}");
     }
+}
+
+/// Whoever answers a workflow task can make any request.
+#[test]
+fn a_colleague_is_mailed_only_if_the_holder_of_the_link_wanted_it() {
+    let chain = Chain { workflow_id: "laptops", first_run_id: "run" };
+    let keys: LinkKeys = TEST_KEYS[0].parse().expect("a key");
+    let mut plan = Plan::asking(v1::Submission::default(), address("sue"), Vec::new());
+    plan.restrictions.delegate_to = vec!["example.com".into()];
+    let digest = plan.digest.clone();
+    let link = |reviewer: &str, on_behalf_of: &str| {
+        keys.first().link(LinkContext {
+            round: 3,
+            on_behalf_of,
+            ..LinkContext::new(chain, &digest, reviewer)
+        })
+    };
+    let ann = link("ann@example.com", "bob@example.com");
+    let (to, reason) = (address("cy"), "away".to_owned());
+    let reason_hash = comment_hash(&reason);
+    let statement = Statement::Delegate { to: to.as_str(), reason: &reason_hash };
+    let of = |link: &countersign_protos::GenuineLink| Delegation {
+        link: link.hash().as_str().to_owned(),
+        to: to.clone(),
+        reason: reason.clone(),
+        left_out: None,
+        proof: link.prove(statement, Timestamp::UNIX_EPOCH),
+    };
+    let (on_behalf_of, instead_of) = (Some(address("bob")), None);
+    let genuine = || Delegated {
+        round: 3,
+        on_behalf_of: on_behalf_of.clone(),
+        instead_of: instead_of.clone(),
+        delegation: of(&ann),
+    };
+    let is_mailed = |plan: &Plan, from: &str, to: &str, delegated: &Delegated| {
+        let leaves = Leaves { chain, plan, key: keys.first() };
+        let [from, to] = [from, to].map(address);
+        delegations::check_delegation(leaves, 0, (&from, &to), delegated).is_ok()
+    };
+    assert!(is_mailed(&plan, "ann", "cy", &genuine()));
+    let own = Delegated { delegation: of(&link("ann@example.com", "")), ..genuine() };
+    let forged = Delegation { proof: v1::Proof::default(), ..of(&ann) };
+    let other_reason = Delegation { reason: "because".into(), ..of(&ann) };
+    for (what, is_mailed) in [
+        ("from another", is_mailed(&plan, "eve", "cy", &genuine())),
+        ("to another", is_mailed(&plan, "ann", "eve", &genuine())),
+        ("to another mailbox", is_mailed(&plan, "ann", "cy+eve", &genuine())),
+        ("in another round", is_mailed(&plan, "ann", "cy", &Delegated { round: 2, ..genuine() })),
+        (
+            "for nobody",
+            is_mailed(&plan, "ann", "cy", &Delegated { on_behalf_of: None, ..genuine() }),
+        ),
+        ("by another link", is_mailed(&plan, "ann", "cy", &own)),
+        ("forged", is_mailed(&plan, "ann", "cy", &Delegated { delegation: forged, ..genuine() })),
+        (
+            "another reason",
+            is_mailed(&plan, "ann", "cy", &Delegated { delegation: other_reason, ..genuine() }),
+        ),
+    ] {
+        assert!(!is_mailed, "{what}");
+    }
+    let forbidden = Plan::asking(v1::Submission::default(), address("sue"), Vec::new());
+    assert!(!is_mailed(&forbidden, "ann", "cy", &genuine()), "the rule does not allow it");
 }

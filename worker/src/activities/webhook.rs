@@ -349,7 +349,7 @@ fn body(workflow_id: &str, outcome: &Outcome) -> String {
         Status::Rejected => "approval.rejected",
         Status::Expired => "approval.expired",
         Status::Withdrawn => "approval.withdrawn",
-        Status::Pending | Status::Unspecified => "approval.pending",
+        Status::Pending | Status::ChangesRequested | Status::Unspecified => "approval.pending",
     };
     let mut data = json!(outcome);
     data["workflowId"] = json!(workflow_id);

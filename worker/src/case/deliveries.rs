@@ -91,6 +91,11 @@ impl Deliveries {
         (before, delivery.error.is_empty())
     }
 
+    /// Of another version, to which nobody was sent anything yet.
+    pub(super) fn of_next_version(&self) -> Self {
+        Self { reminded_by_operators: self.reminded_by_operators, ..Self::default() }
+    }
+
     /// In a new run, requests that were on their way are sent again; reminders are not.
     pub(super) fn resume(&mut self) {
         self.by_link.retain(|_, delivery| delivery.sent || !delivery.error.is_empty());

@@ -1,6 +1,6 @@
 //! What proves an outcome, for activities and for a next run: the rest of the state follows from it.
 
-use countersign_protos::{comment_hash, payload::Encoding, text, v1::Outcome};
+use countersign_protos::{answers, comment_hash, payload::Encoding, text, v1::Outcome};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
@@ -12,11 +12,11 @@ use super::{
 use crate::{
     approval::{EmailAddress, Entry, Stage},
     leaves, outcome,
-    recorded::{About, Evidence, Notice, Sealed},
+    recorded::{About, EarlierRequest, Evidence, Notice, Sealed},
 };
 
-/// Bytes of comments in a notice to a reviewer: the notices to all of them go to Temporal in one message,
-/// of 4 MiB at most.
+/// Bytes of comments, answers and reasons in a notice to a reviewer: the notices to all of them go to Temporal in one
+/// message, of 4 MiB at most.
 const MAX_COMMENT_BYTES: usize = 16 * 1024;
 
 /// What the next run gets of an open approval. The rest follows from it.
@@ -31,6 +31,32 @@ pub(super) struct Left {
     /// Once it is decided. Only a workflow that goes on delivering notices gets that far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) outcome: Option<Sealed<Outcome>>,
+    /// Once it was revised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) previous: Option<Previous>,
+}
+
+/// What is left of the version before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Previous {
+    /// What proves that somebody was asked. Some comments may be left out.
+    pub(super) evidence: Evidence,
+    /// Who was sent a request, in the order in which they were asked.
+    pub(super) asked: Vec<Asked>,
+    /// The hashes of the links of all earlier versions, those of the latest first.
+    pub(super) links: Vec<String>,
+    /// Whether all of them were told who are not asked again.
+    #[serde(default)]
+    pub(super) is_told: bool,
+}
+
+/// Somebody who was sent a request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Asked {
+    pub(super) reviewer: EmailAddress,
+    pub(super) request: EarlierRequest,
 }
 
 /// What the workflow gets that goes on delivering notices of a decided approval, as JSON of a
@@ -67,6 +93,7 @@ impl Open {
             deliveries: self.deliveries.clone(),
             notices: self.notices.clone(),
             outcome: None,
+            previous: self.previous.clone(),
         }
     }
 
@@ -84,23 +111,38 @@ impl Open {
 
     pub(super) fn start_notices(&mut self) -> Vec<Notice> {
         let new = self.notices.start();
-        let notice = |(number, Pending { recipient, kind, entries }): (u32, Pending)| {
-            let follows = self.has_thread(&recipient);
+        let notice = |(number, pending): (u32, Pending)| {
+            let Pending { recipient, kind, entries, version } = pending;
+            let follows = self.has_thread(&recipient) || kind == Kind::Revised;
+            let evidence = || self.evidence_of(version, entries).map(brief);
             let about = match kind {
                 Kind::Outcome => {
                     let (outcome, _) = self.ending.concluded.as_ref()?;
                     let first_run_id = self.first_run_id.clone();
                     About::Outcome { outcome: outcome.clone(), first_run_id }
                 }
-                Kind::Started => About::Started(brief(self.evidence(entries))),
-                Kind::Unreachable => About::Unreachable(brief(self.evidence(entries))),
-                Kind::Superseded => About::Superseded(brief(self.evidence(entries))),
-                Kind::DecidedByOperator => About::DecidedByOperator(brief(self.evidence(entries))),
+                Kind::Started => About::Started(evidence()?),
+                Kind::Unreachable => About::Unreachable(evidence()?),
+                Kind::ChangesRequested => About::ChangesRequested(evidence()?),
+                Kind::Revised => About::Revised { earlier: evidence()?, plan: self.sealed.clone() },
+                Kind::Superseded => About::Superseded(evidence()?),
+                Kind::DecidedByOperator => About::DecidedByOperator(evidence()?),
             };
             let workflow_id = self.workflow_id.clone();
             Some(Notice { workflow_id, number, recipient, about, follows })
         };
         new.into_iter().filter_map(notice).collect()
+    }
+
+    /// The same of a version, if that is this one or the one before.
+    fn evidence_of(&self, version: u32, entries: usize) -> Option<Evidence> {
+        if version == self.plan.version() {
+            return Some(self.evidence(entries));
+        }
+        let previous = self.previous.as_ref().filter(|_| version + 1 == self.plan.version())?;
+        let mut evidence = previous.evidence.clone();
+        evidence.journal.truncate(entries);
+        Some(evidence)
     }
 
     /// Whether the mail that begins a reviewer's thread was taken.
@@ -111,14 +153,31 @@ impl Open {
     }
 }
 
-/// Leaves out comments beyond what one notice may hold. Their proofs hold all the same.
-fn brief(mut evidence: Evidence) -> Evidence {
+/// Leaves out comments, answers and reasons beyond what one notice may hold. Their proofs hold all the same.
+pub(super) fn brief(mut evidence: Evidence) -> Evidence {
     let mut left = MAX_COMMENT_BYTES;
+    let mut fits = |bytes: usize| {
+        let less = left.checked_sub(bytes);
+        left = less.unwrap_or(left);
+        less.is_some()
+    };
     for entry in &mut evidence.journal {
-        let Entry::Voted { ballot, .. } = entry else { continue };
-        match left.checked_sub(ballot.comment.len()) {
-            Some(less) => left = less,
-            None => ballot.left_out = Some(comment_hash(&std::mem::take(&mut ballot.comment))),
+        match entry {
+            Entry::Voted { ballot, .. } => {
+                if !fits(ballot.comment.len()) {
+                    ballot.left_out = Some(comment_hash(&std::mem::take(&mut ballot.comment)));
+                }
+                let answers = ballot.answers.iter().map(|(name, value)| name.len() + value.len());
+                if !fits(answers.sum()) {
+                    let answers = std::mem::take(&mut ballot.answers);
+                    ballot.answers_left_out = Some(answers::hash(&answers));
+                }
+            }
+            Entry::Delegated { delegation, .. } if !fits(delegation.reason.len()) => {
+                let reason = std::mem::take(&mut delegation.reason);
+                delegation.left_out = Some(comment_hash(&reason));
+            }
+            _ => {}
         }
     }
     evidence
@@ -127,7 +186,7 @@ fn brief(mut evidence: Evidence) -> Evidence {
 impl Left {
     /// The approval to which all this has happened.
     pub(super) fn open(self) -> Result<Open, String> {
-        let Left { evidence, workflow_id, encoding, deliveries, notices, outcome } = self;
+        let Left { evidence, workflow_id, encoding, deliveries, notices, outcome, previous } = self;
         let Evidence { plan: sealed, first_run_id, began, journal } = evidence;
         let plan = sealed.unverified().map_err(|error| error.to_string())?;
         if plan.stages.is_empty() && plan.rule_decision.is_none() {
@@ -152,7 +211,9 @@ impl Left {
             deliveries,
             notices,
             ending: Ending { concluded, ..Ending::default() },
-            stage: None,
+            previous,
+            revision: None,
+            phase: None,
             issuing: false,
             unpublished: false,
             untraced: false,

@@ -1,12 +1,15 @@
 //! The state of one approval in its workflow. Deterministic, and without I/O: [`Case::handle`] takes
 //! what has happened, [`Case::next`] says what to do.
 
+mod delegations;
 mod deliveries;
 mod ending;
 mod evidence;
 mod inbox;
 mod notices;
+mod requests;
 mod signals;
+mod versions;
 mod visibility;
 mod votes;
 
@@ -23,9 +26,10 @@ use temporalio_common::search_attributes::SearchAttributeUpdate;
 use self::{
     deliveries::Deliveries,
     ending::{Ending, Progress},
-    evidence::Left,
+    evidence::{Left, Previous},
     inbox::Inbox,
     notices::{Kind, Notices},
+    versions::Revision,
 };
 pub(crate) use self::{
     ending::{Consequence, FollowUpStart},
@@ -35,10 +39,12 @@ pub(crate) use self::{
     votes::CountedVote,
 };
 use crate::{
-    approval::{Approval, Ballot, Claim, NotReassigned, NotReissued, Seat, Stage, ToAsk, Whom},
+    approval::{Approval, Ballot, Claim, NotReassigned, NotReissued, Seat, Status, ToAsk, Whom},
     outcome,
     policy::Plan,
-    recorded::{Concluded, EarlierRequest, Evidence, Issue, Issued, Notice, ReviewRequest, Sealed},
+    recorded::{
+        Concluded, Evidence, Issue, Issued, Notice, ReviewRequest, Revising, Sealed, Validated,
+    },
 };
 
 /// Serialised, it is what a workflow that continues as new leaves to its next run.
@@ -57,6 +63,9 @@ pub(crate) struct Case {
     /// How many votes [`Case::new_votes`] has returned.
     #[serde(skip)]
     votes_told: usize,
+    /// How many delegations [`Case::new_delegations`] has returned.
+    #[serde(skip)]
+    delegations_told: usize,
 }
 
 /// An approval whose submission can be decided.
@@ -79,9 +88,12 @@ struct Open {
     deliveries: Deliveries,
     notices: Notices,
     ending: Ending,
-    /// The stage that [`Case::next`] has worked on. Once it has ended, that is to be said.
-    stage: Option<usize>,
-    /// Whether links are being issued.
+    previous: Option<Previous>,
+    /// What is to be looked at next.
+    revision: Option<Box<Revision>>,
+    /// What [`Case::next`] has worked on. Once it has ended, that is to be said.
+    phase: Option<Phase>,
+    /// Whether links are being issued, or a revision is looked at.
     issuing: bool,
     /// Whether search attributes have changed since they were last written.
     unpublished: bool,
@@ -94,6 +106,15 @@ struct Open {
     untraced: bool,
 }
 
+/// What an approval waits for while it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Phase {
+    version: u32,
+    stage: usize,
+    /// Whether it waits for the submitter, and not for the stage's reviewers.
+    is_paused: bool,
+}
+
 /// Something that has happened.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -103,6 +124,8 @@ pub(crate) enum Event {
     Cancelled(String),
     /// The answer to [`Step::Issue`].
     LinksIssued(Issued),
+    /// The answer to [`Step::Revise`].
+    Revised(Validated),
     /// The time of a [`Wait`] has come.
     TimePassed,
     /// A request was sent, or refused for good.
@@ -124,13 +147,16 @@ pub(crate) enum Event {
 /// What the workflow does next.
 #[derive(Debug)]
 pub(crate) enum Step {
+    /// Have a revision validated and routed, and hand the answer to the state as [`Event::Revised`]; write search
+    /// attributes first if `publish`.
+    Revise { summary: String, revising: Box<Revising>, publish: bool },
     /// Issue links, and hand them to the state as [`Event::LinksIssued`]; write search attributes first if
     /// `publish`.
     Issue { summary: String, issue: Box<Issue>, publish: bool },
     /// Send requests, and wait for the state to change or for the time to come.
     Wait(Wait),
-    /// A stage has ended. Cancel its timer, its requests and what the submitter is told of it, unless the workflow
-    /// is about to close.
+    /// A stage has ended, or is paused. Cancel its timer, its requests and what the submitter is told of it, unless the
+    /// workflow is about to close.
     EndStage { cancel: bool },
     /// Compute and seal the outcome, and hand it to the state as [`Event::Concluded`]; write search attributes
     /// first if `publish`.
@@ -178,6 +204,7 @@ impl Case {
             deliveries: Deliveries::default(),
             notices: Notices::default(),
             outcome: None,
+            previous: None,
         };
         self.open = Some(left.open()?);
         self.drain_until_open(now);
@@ -202,9 +229,10 @@ impl Case {
         self.inbox.merge(newer.inbox);
         // The run before has told of them.
         self.new_votes();
+        self.new_delegations();
         if let Some(open) = &mut self.open {
             open.deliveries.resume();
-            open.stage = open.pending_stage();
+            open.phase = open.pending();
         }
         self.drain_until_open(now);
         if let Some(open) = &mut self.open {
@@ -224,6 +252,7 @@ impl Case {
             }
             (_, None) => {}
             (Event::LinksIssued(issued), Some(_)) => self.links_issued(issued),
+            (Event::Revised(validated), Some(_)) => self.revised(validated, now),
             // If it has been decided meanwhile, cancelling changes nothing.
             (Event::Cancelled(reason), Some(open)) => {
                 open.untraced |= open.approval.cancel(text::comment(&reason), now);
@@ -233,6 +262,9 @@ impl Case {
                 open.deliveries.remind(open.approval.tick(now));
                 open.untraced = true;
             }
+            // It may be about the version before.
+            (Event::RequestFinished { link, .. }, Some(open))
+                if open.approval.asked_at(&link).is_none() => {}
             (Event::RequestFinished { link, reminder, result }, Some(open)) => {
                 let (before, after) = open.deliveries.finish(&link, reminder, result);
                 open.approval.reached(&link, after);
@@ -275,15 +307,24 @@ impl Case {
     pub(crate) fn next(&mut self, now: Timestamp) -> Step {
         self.changed = false;
         let Some(open) = &mut self.open else { return Step::Stuck };
-        let pending = open.pending_stage();
-        if let Some(ended) = open.stage.take_if(|stage| Some(*stage) != pending) {
-            // They need not decide any more.
-            open.notify(open.approval.stages()[ended].undecided().cloned().collect());
+        let pending = open.pending();
+        if pending.is_some()
+            && let Some((summary, revising)) = open.to_revise()
+        {
+            open.issuing = true;
+            let publish = std::mem::take(&mut open.untraced);
+            return Step::Revise { summary, revising: Box::new(revising), publish };
+        }
+        if open.revision.take().is_some() {
+            self.inbox.ignore(names::SIGNAL_REVISE, "it is decided already", now);
+        }
+        if let Some(ended) = open.phase.take_if(|phase| Some(*phase) != pending) {
+            open.notify_undecided(ended, pending);
             let is_told = open.notices.end_stage();
             let cancel = is_told || pending.is_some() || open.waits_for_receiver();
             return Step::EndStage { cancel };
         }
-        open.stage = pending;
+        open.phase = pending;
         if pending.is_none() {
             self.drain(now);
             return self.open.as_mut().map_or(Step::Stuck, |open| open.next_of_end(now));
@@ -380,7 +421,9 @@ impl Case {
     /// Takes a signal, or holds it until it is time for it.
     fn receive(&mut self, signal: Signal, now: Timestamp) {
         let early = match &self.open {
-            Some(open) if open.issuing => return self.inbox.hold_while_issuing(signal, now),
+            Some(open) if open.issuing || open.revision.is_some() => {
+                return self.inbox.hold_while_issuing(signal, now);
+            }
             Some(open) => open.is_early(&signal),
             None => true,
         };
@@ -412,7 +455,7 @@ impl Case {
         }
         let now = issued.opened_at;
         let (superseded, pointless) = open.ask(issued);
-        open.notify_of_start();
+        open.tell_those_not_asked_again();
         if let Some((signal, why)) = pointless {
             self.inbox.ignore(signal, &why, now);
         }
@@ -443,8 +486,13 @@ impl Open {
         outcome
     }
 
-    fn pending_stage(&self) -> Option<usize> {
-        self.approval.open().or_else(|| self.approval.to_ask().map(|to_ask| to_ask.stage))
+    fn pending(&self) -> Option<Phase> {
+        let version = self.plan.version();
+        if let Status::ChangesRequested(request) = self.approval.status() {
+            return Some(Phase { version, stage: request.position, is_paused: true });
+        }
+        let stage = self.approval.open().or_else(|| Some(self.approval.to_ask()?.stage))?;
+        Some(Phase { version, stage, is_paused: false })
     }
 
     /// Whom to issue links to now, and a summary for people.
@@ -456,14 +504,24 @@ impl Open {
             let level = level.checked_sub(1).and_then(|level| planned.escalations.get(level));
             level.is_some_and(|level| level.fallback)
         };
+        let revised = match self.plan.version() {
+            0 => String::new(),
+            version => format!(" (revision {version})"),
+        };
         let summary = match &to_ask.whom {
+            Whom::Replacement(from, _) if self.is_delegating(to_ask.stage, from) => {
+                format!("Issue an approval link for {name}, since {from} delegates")
+            }
+            Whom::Submitter => {
+                format!("Issue a link for {} to make changes", self.plan.submitter)
+            }
             Whom::Replacement(from, _) => {
                 format!("Issue an approval link for {name} to replace {from}")
             }
             Whom::Reissue { reviewer, .. } => {
                 format!("Issue a new approval link for {name} to {reviewer}")
             }
-            Whom::Level(0) => format!("Issue approval links for {name}"),
+            Whom::Level(0) => format!("Issue approval links for {name}{revised}"),
             Whom::Level(level) if is_fallback(*level) => format!("Ask the fallback of {name}"),
             Whom::Level(level) => format!("Escalate {name} (level {level})"),
         };
@@ -471,17 +529,33 @@ impl Open {
         Some((summary, Issue { plan, first_run_id, to_ask, opened_at: now }))
     }
 
-    /// Returns the seats that others have taken, and an operator's signal that has become pointless
+    /// Returns the seats of those to tell that others have taken them, and a signal that has become pointless
     /// meanwhile, with the reason.
     fn ask(&mut self, issued: Issued) -> (Vec<Seat>, Option<(&'static str, String)>) {
+        let Issued { opened_at, invited, due, submitter } = issued;
         let to_ask = self.approval.to_ask();
-        let superseded = self.approval.ask(issued.invited, issued.due, issued.opened_at);
+        if matches!(&to_ask, Some(ToAsk { whom: Whom::Submitter, .. })) {
+            if let Some(link) = submitter {
+                self.approval.ask_submitter(link, due.map(|due| due.deadline), opened_at);
+                let entries = self.approval.journal().len();
+                self.notices.notify(self.plan.submitter.clone(), Kind::ChangesRequested, entries);
+            }
+            return (Vec::new(), None);
+        }
+        let mut superseded = self.approval.ask(invited, due, opened_at);
+        if let Some(link) = submitter {
+            self.approval.ask_submitter(link, None, opened_at);
+        }
+        self.notify_of_start();
         let Some(ToAsk { stage, round, whom, .. }) = to_ask else { return (superseded, None) };
         let stage = &self.approval.stages()[stage];
         let is_pointless = stage.seats().len() == round as usize;
         match whom {
-            Whom::Level(_) => (superseded, None),
+            Whom::Level(_) | Whom::Submitter => (superseded, None),
             Whom::Replacement(from, to) => {
+                // They wanted it, and their page says so.
+                let delegated = stage.delegations();
+                superseded.retain(|seat| delegated.iter().all(|(from, ..)| from.link != seat.link));
                 let why = match stage.undecided().any(|seat| seat.reviewer == from) {
                     true => NotReassigned::AskedAlready,
                     false => NotReassigned::NotAsked,
@@ -499,56 +573,33 @@ impl Open {
 
     /// When time next has an effect, and which.
     fn next_deadline(&self) -> Option<(Timestamp, String)> {
-        let stage = self.approval.open_stage()?;
         let due = self.approval.next_deadline()?;
-        let what = if stage.deadline() == Some(due) { "Deadline of" } else { "Reminder for" };
+        let what = match (self.approval.status(), self.approval.open_stage()) {
+            (Status::ChangesRequested(request), _) => {
+                format!(
+                    "Deadline of {} for changes in {}",
+                    self.plan.submitter,
+                    request.stage.plan().name
+                )
+            }
+            (_, stage) => {
+                let stage = stage?;
+                let is_deadline = stage.deadline() == Some(due);
+                let what = if is_deadline { "Deadline of" } else { "Reminder for" };
+                format!("{what} {}", stage.plan().name)
+            }
+        };
         let when = text::full_moment(Some(&to_message(due)), &self.time_zone);
-        Some((due, format!("{what} {} ({when})", stage.plan().name)))
+        Some((due, format!("{what} ({when})")))
     }
 
-    /// When Temporal ends this run, if that is before the stage's deadline.
-    fn times_out_before(&self, stage: &Stage) -> Option<Timestamp> {
-        self.times_out_at.filter(|at| stage.deadline().is_some_and(|deadline| *at < deadline))
-    }
-
-    /// Requests to those who were not asked yet, and the reminders that are due.
-    fn requests(&mut self) -> Vec<ReviewRequest> {
-        let Some(position) = self.approval.open() else { return Vec::new() };
-        let stage = &self.approval.stages()[position];
-        let mails = self.deliveries.start(stage);
-        let follows = |seat: &Seat, reminder: bool| {
-            let mut earlier = stage.superseded_links_of(seat).chain(reminder.then_some(seat));
-            let taken = earlier.rfind(|earlier| self.deliveries.of(earlier).sent)?;
-            let asked_at = self.approval.asked_at(&taken.link)?;
-            Some(EarlierRequest { round: taken.round, asked_at })
-        };
-        let request = |(seat, reminder): (&Seat, bool)| ReviewRequest {
-            plan: self.sealed.clone(),
-            first_run_id: self.first_run_id.clone(),
-            stage: position as u32,
-            round: seat.round,
-            reviewer: seat.reviewer.clone(),
-            on_behalf_of: seat.on_behalf_of.clone(),
-            instead_of: seat.instead_of.clone(),
-            reassigned_by: self.approval.reassigned_by(seat).map(str::to_owned),
-            link: seat.link.clone(),
-            asked_at: self.approval.asked_at(&seat.link),
-            deadline: stage.deadline().map(to_message),
-            times_out_at: self.times_out_before(stage).map(to_message),
-            on_deadline: stage.on_deadline(),
-            escalates: stage.has_next_level(),
-            reminder,
-            new_link: stage.superseded_links_of(seat).next().is_some(),
-            follows: follows(seat, reminder),
-        };
-        mails.into_iter().map(request).collect()
-    }
-
-    fn unsent_to_superseded(&self) -> Vec<String> {
-        let seats = self.approval.open_stage().into_iter().flat_map(Stage::seats);
-        let superseded = seats.filter(|seat| outcome::is_superseded(seat));
-        let unsent = superseded.filter(|seat| self.deliveries.of(seat).on_its_way);
-        unsent.map(|seat| seat.link.clone()).collect()
+    /// Notifies those who need not decide any more in a stage that has ended. Those whose stage is paused, or begins
+    /// anew, are told when it is known whether they are asked again.
+    fn notify_undecided(&mut self, ended: Phase, pending: Option<Phase>) {
+        let same = |now: Phase| (now.version, now.stage) == (ended.version, ended.stage);
+        if ended.version == self.plan.version() && !pending.is_some_and(same) {
+            self.notify(self.approval.stages()[ended.stage].undecided().cloned().collect());
+        }
     }
 
     /// Notifies those who were asked: others know of nothing.
@@ -561,7 +612,8 @@ impl Open {
 
     /// Notifies the submitter that people are first asked, where the rule says so.
     fn notify_of_start(&mut self) {
-        if self.plan.tell_submitter && self.approval.has_asked_once() {
+        let is_told = self.plan.tell_submitter || self.plan.submitter_link;
+        if is_told && self.approval.has_asked_once() {
             let entries = self.approval.journal().len();
             self.notices.notify(self.plan.submitter.clone(), Kind::Started, entries);
         }
@@ -582,19 +634,22 @@ impl Open {
     fn is_early(&self, signal: &Signal) -> bool {
         let reviewer = match signal {
             Signal::Withdraw { .. } => return false,
+            Signal::Revise { .. } => None,
             Signal::Decision(Ballot { claim: Claim::Reviewer(reviewer), .. }) => Some(reviewer),
-            Signal::Decision(Ballot { claim: Claim::Link(_), .. }) => None,
+            Signal::Decision(Ballot { claim: Claim::Link(_), .. }) | Signal::Delegate(_) => None,
             Signal::Reassign { from, .. } => Some(from),
             Signal::Remind { reviewer, .. } | Signal::Reissue { reviewer, .. } => reviewer.as_ref(),
         };
         let replaces_soon = reviewer.is_some_and(|who| self.approval.may_ask_soon(who));
-        replaces_soon || self.approval.open_stage().is_none() && !self.approval.is_final()
+        let opens = self.approval.open_stage().is_none() && !self.is_paused();
+        replaces_soon || opens && !self.approval.is_final()
     }
 
     /// Acts on a signal. Returns whether it changes anything, or why it is ignored.
     fn act(&mut self, signal: Signal, now: Timestamp) -> Result<bool, String> {
         match signal {
             Signal::Decision(ballot) => return self.vote(ballot, now),
+            Signal::Delegate(delegation) => return self.delegate(delegation, now),
             Signal::Reassign { from, to, identity } => {
                 let reassigned = self.approval.reassign(from, to, identity, now);
                 reassigned.map_err(|why| why.to_string())?;
@@ -608,10 +663,8 @@ impl Open {
                 let reissued = self.approval.reissue(reviewer, identity, now);
                 reissued.map_err(|why| why.to_string())?;
             }
-            Signal::Withdraw { reason, identity } => {
-                let withdrawn = self.approval.withdraw(reason, identity, now);
-                withdrawn.map_err(|why| why.to_string())?;
-            }
+            Signal::Withdraw { reason, by } => self.withdraw(reason, by, now)?,
+            Signal::Revise { submission, by } => self.hold_revision(*submission, by)?,
         }
         Ok(true)
     }

@@ -16,6 +16,9 @@ pub(super) struct Notices {
     /// By number. A new run sends all of them again, and so does a workflow that goes on with them.
     undelivered: BTreeMap<u32, Pending>,
     count: u32,
+    /// What is said now is about this one.
+    #[serde(default, skip_serializing_if = "is_first")]
+    version: u32,
     /// Those that are on their way.
     #[serde(skip)]
     started: BTreeSet<u32>,
@@ -32,16 +35,26 @@ pub(super) struct Pending {
     pub(super) kind: Kind,
     /// How much of the journal it is about.
     pub(super) entries: usize,
+    /// Of which version that journal is.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub(super) version: u32,
+}
+
+fn is_first(version: &u32) -> bool {
+    *version == 0
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
-    /// To the submitter, as the two behind.
+    /// To the submitter, as the three behind.
     Outcome,
     /// People are asked for the first time.
     Started,
     /// Mail reaches nobody who may decide.
     Unreachable,
+    ChangesRequested,
+    /// To a reviewer of the version before, which that journal is of, as the two behind.
+    Revised,
     Superseded,
     DecidedByOperator,
 }
@@ -53,7 +66,7 @@ impl Kind {
 
     /// Whether it says what the open stage waits for, which is not so any more once that has ended.
     fn is_about_stage(self) -> bool {
-        matches!(self, Kind::Started | Kind::Unreachable)
+        matches!(self, Kind::Started | Kind::Unreachable | Kind::ChangesRequested)
     }
 }
 
@@ -66,8 +79,28 @@ impl Notices {
     }
 
     pub(super) fn notify(&mut self, recipient: EmailAddress, kind: Kind, entries: usize) {
-        self.undelivered.insert(self.count, Pending { recipient, kind, entries });
+        self.undelivered
+            .insert(self.count, Pending { recipient, kind, entries, version: self.version });
         self.count += 1;
+    }
+
+    /// As [`notify`](Self::notify), of the version before.
+    pub(super) fn notify_of_previous(
+        &mut self,
+        recipient: EmailAddress,
+        kind: Kind,
+        entries: usize,
+    ) {
+        let version = self.version.saturating_sub(1);
+        self.undelivered.insert(self.count, Pending { recipient, kind, entries, version });
+        self.count += 1;
+    }
+
+    /// What is said from now on is about this version. What only versions before the last one prove is dropped, unless
+    /// it is on its way: no evidence of those is kept.
+    pub(super) fn revise(&mut self, version: u32) {
+        (self.version, self.notified_unreachable) = (version, false);
+        self.undelivered.retain(|_, notice| notice.version + 1 >= version);
     }
 
     /// Those that are to be sent now, each once in a run. The submitter's waits for no other.

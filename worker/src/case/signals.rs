@@ -1,17 +1,19 @@
 //! Signals as people send them: each is read, or refused with a reason. No payload makes it panic.
 
 use countersign_protos::{
-    names,
+    answers, names,
     payload::{self, Encoding, Payload, PayloadError},
-    text, v1,
+    submission, text,
+    v1::{self, Problem, Proof, Submission},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::approval::{Ballot, Claim, EmailAddress, Verdict};
+use crate::approval::{Ballot, Claim, Delegation, EmailAddress, Verdict};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Signal {
     Decision(Ballot),
+    Delegate(Delegation),
     Reassign {
         from: EmailAddress,
         to: EmailAddress,
@@ -30,18 +32,34 @@ pub(crate) enum Signal {
     /// The reason may be empty.
     Withdraw {
         reason: String,
-        identity: String,
+        by: Claimant,
     },
+    Revise {
+        submission: Box<Submission>,
+        by: Claimant,
+    },
+}
+
+/// Who has sent what the submitter or an operator may send, as they claim.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Claimant {
+    /// The hash of the submitter's approval ID; empty for an operator.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) link: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proof: Option<Proof>,
+    pub(crate) identity: String,
 }
 
 impl Signal {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Signal::Decision(ballot) => ballot.verdict.terms().name,
-            Signal::Reassign { .. } => names::SIGNAL_REASSIGN,
+            Signal::Reassign { .. } | Signal::Delegate(_) => names::SIGNAL_REASSIGN,
             Signal::Remind { .. } => names::SIGNAL_REMIND,
             Signal::Reissue { .. } => names::SIGNAL_REISSUE,
             Signal::Withdraw { .. } => names::SIGNAL_WITHDRAW,
+            Signal::Revise { .. } => names::SIGNAL_REVISE,
         }
     }
 
@@ -52,12 +70,13 @@ impl Signal {
                 Some(reviewer.to_string())
             }
             Signal::Reassign { from, to, .. } => Some(format!("{from} to {to}")),
+            Signal::Delegate(delegation) => Some(format!("to {}", delegation.to)),
             Signal::Remind { reviewer, .. } | Signal::Reissue { reviewer, .. } => {
                 reviewer.as_ref().map(ToString::to_string)
             }
-            Signal::Decision(Ballot { claim: Claim::Link(_), .. }) | Signal::Withdraw { .. } => {
-                None
-            }
+            Signal::Decision(Ballot { claim: Claim::Link(_), .. })
+            | Signal::Withdraw { .. }
+            | Signal::Revise { .. } => None,
         }
     }
 }
@@ -71,12 +90,8 @@ pub(super) fn read(name: &str, payloads: &[Payload], identity: &str) -> Result<S
     match name {
         names::SIGNAL_APPROVE => decision(Verdict::Approve, payloads, identity),
         names::SIGNAL_REJECT => decision(Verdict::Reject, payloads, identity),
-        names::SIGNAL_REASSIGN => {
-            let expected = "a JSON object with `reviewer` and `to`";
-            let read: v1::Reassignment = expecting(expected, payloads, payload::decode)?;
-            let (from, to) = (address("reviewer", &read.reviewer)?, address("to", &read.to)?);
-            Ok(Signal::Reassign { from, to, identity })
-        }
+        names::SIGNAL_REQUEST_CHANGES => decision(Verdict::RequestChanges, payloads, identity),
+        names::SIGNAL_REASSIGN => reassignment(payloads, identity),
         names::SIGNAL_REMIND => {
             let read: v1::Reminder = expecting(ONE_OR_ALL, payloads, payload::decode_optional)?;
             Ok(Signal::Remind { reviewer: one_or_all(&read.reviewer)?, identity })
@@ -88,8 +103,10 @@ pub(super) fn read(name: &str, payloads: &[Payload], identity: &str) -> Result<S
         names::SIGNAL_WITHDRAW => {
             let expected = "nothing, or a JSON object with `reason`";
             let read: v1::Withdrawal = expecting(expected, payloads, payload::decode_optional)?;
-            Ok(Signal::Withdraw { reason: text::comment(&read.reason), identity })
+            let by = Claimant { link: read.link.trim().to_owned(), proof: read.proof, identity };
+            Ok(Signal::Withdraw { reason: text::comment(&read.reason), by })
         }
+        names::SIGNAL_REVISE => revision(payloads, identity),
         _ => Err(unknown(name)),
     }
 }
@@ -127,21 +144,81 @@ fn address(field: &str, text: &str) -> Result<EmailAddress, String> {
     text.trim().parse().map_err(|_| format!("`{field}` is not an e-mail address"))
 }
 
+/// By an operator, who names the reviewer, or by the reviewer's link.
+fn reassignment(payloads: &[Payload], identity: String) -> Result<Signal, String> {
+    let expected = "a JSON object with `reviewer` and `to`";
+    let read: v1::Reassignment = expecting(expected, payloads, payload::decode)?;
+    let link = read.link.trim();
+    if link.is_empty() {
+        let (from, to) = (address("reviewer", &read.reviewer)?, address("to", &read.to)?);
+        return Ok(Signal::Reassign { from, to, identity });
+    }
+    if !read.reviewer.trim().is_empty() {
+        return Err(both(&read.reviewer));
+    }
+    let missing = "`proof` is missing, without which a `link` delegates nothing";
+    Ok(Signal::Delegate(Delegation {
+        link: link.to_owned(),
+        to: address("to", &read.to)?,
+        reason: text::comment(&read.reason),
+        left_out: None,
+        proof: read.proof.ok_or(missing)?,
+    }))
+}
+
+/// Why a signal has no effect that is both by a link and for a reviewer.
+fn both(reviewer: &str) -> String {
+    let whom = address("reviewer", reviewer).map(|whom| format!(" ({whom})"));
+    format!("both `link` and `reviewer` are given{}", whom.unwrap_or_default())
+}
+
 fn decision(verdict: Verdict, payloads: &[Payload], identity: String) -> Result<Signal, String> {
-    let expected = "a JSON object with `link` or `reviewer`, and optionally `comment`";
-    let decision: v1::Decision = expecting(expected, payloads, payload::decode)?;
+    let expected = "a JSON object with `link` or `reviewer`, and optionally `comment` and `answers` \
+                    (an object of strings, numbers, true and false)";
+    let decision: v1::Decision = expecting(expected, payloads, answers::decision)?;
     let claim = match (decision.link.trim(), decision.reviewer.trim()) {
         ("", "") => return Err("neither `link` nor `reviewer` is given".into()),
         (link, "") => Claim::Link(link.to_owned()),
         ("", reviewer) => Claim::Reviewer(address("reviewer", reviewer)?),
-        (_, reviewer) => {
-            let whom = address("reviewer", reviewer).map(|whom| format!(" ({whom})"));
-            let whom = whom.unwrap_or_default();
-            return Err(format!("both `link` and `reviewer` are given{whom}"));
+        (_, reviewer) => return Err(both(reviewer)),
+    };
+    let v1::Decision { comment, proof, answers, .. } = decision;
+    let ballot = Ballot::new(claim, verdict, text::comment(&comment));
+    Ok(Signal::Decision(Ballot { proof, identity, answers, ..ballot }))
+}
+
+fn revision(payloads: &[Payload], identity: String) -> Result<Signal, String> {
+    let (v1::Revision { submission, link, proof }, problems) = submission::read_revision(payloads);
+    if !problems.is_empty() {
+        return Err(unusable(&problems));
+    }
+    let submission = Box::new(submission.ok_or("no submission is given")?);
+    let by = Claimant { link: link.trim().to_owned(), proof, identity };
+    Ok(Signal::Revise { submission, by })
+}
+
+/// Of how many problems a reason tells, and how much of each: their sender may have written any number.
+const MAX_PROBLEMS: usize = 10;
+const MAX_PROBLEM_CHARS: usize = 200;
+
+/// Why a submission takes no other's place.
+pub(super) fn unusable(problems: &[Problem]) -> String {
+    let problem = |problem: &Problem| {
+        let said = match problem.path.as_str() {
+            "$" => text::clean_line(&problem.message),
+            path => text::clean_line(&format!("{path} {}", problem.message)),
+        };
+        match said.char_indices().nth(MAX_PROBLEM_CHARS) {
+            Some((end, _)) => format!("{}…", &said[..end]),
+            None => said,
         }
     };
-    let (comment, proof) = (text::comment(&decision.comment), decision.proof);
-    Ok(Signal::Decision(Ballot { proof, identity, ..Ballot::new(claim, verdict, comment) }))
+    let told: Vec<String> = problems.iter().take(MAX_PROBLEMS).map(problem).collect();
+    let more = match problems.len().saturating_sub(MAX_PROBLEMS) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("the submission cannot be used: {}{more}", told.join("; "))
 }
 
 #[cfg(test)]
@@ -155,6 +232,60 @@ mod tests {
     fn encoded(encoding: &str, data: &str) -> Payload {
         let metadata = [("encoding".to_owned(), encoding.into())].into();
         Payload { metadata, data: data.into() }
+    }
+
+    fn nobody() -> Claimant {
+        Claimant { link: String::new(), proof: None, identity: String::new() }
+    }
+
+    #[test]
+    fn an_operator_revises_by_a_submission_alone_and_the_submitter_by_link_and_proof() {
+        let alone = json(r#"{"submissionId": "PO-1"}"#);
+        let submission = || {
+            let submission = Submission { submission_id: "PO-1".into(), ..Default::default() };
+            Box::new(submission)
+        };
+        let by = Claimant { identity: "op".into(), ..nobody() };
+        let read_as = |payloads: &[Payload]| read(names::SIGNAL_REVISE, payloads, "op");
+        assert_eq!(
+            read_as(&alone),
+            Ok(Signal::Revise { submission: submission(), by: by.clone() })
+        );
+        let by_link = r#"{"submission": {"submissionId": "PO-1"}, "link": " hash", "proof": {"signature": "s"}}"#;
+        let proof = Some(Proof { signature: "s".into(), at: None });
+        let by = Claimant { link: "hash".into(), proof: proof.clone(), ..by };
+        let revised = Signal::Revise { submission: submission(), by: by.clone() };
+        assert_eq!(read_as(&json(by_link)), Ok(revised.clone()));
+        let written = serde_json::to_string(&revised).expect("JSON");
+        assert_eq!(serde_json::from_str::<Signal>(&written).expect("it is held"), revised);
+        let withdrawn = read(
+            names::SIGNAL_WITHDRAW,
+            &json(r#"{"link": "hash", "proof": {"signature": "s"}, "reason": "typo"}"#),
+            "op",
+        );
+        assert_eq!(withdrawn, Ok(Signal::Withdraw { reason: "typo".into(), by }));
+    }
+
+    #[test]
+    fn what_cannot_be_read_as_a_revision_is_said_and_not_for_ever() {
+        let read_as = |payloads: &[Payload]| {
+            read(names::SIGNAL_REVISE, payloads, "").expect_err("it cannot be read")
+        };
+        let wrong = read_as(&json(r#"{"document": {"amount": true}, "approvals": 1}"#));
+        assert_eq!(
+            wrong,
+            "the submission cannot be used: $.approvals is not known; did you mean `approval`?; \
+             $.document.amount must be a number, not true or false"
+        );
+        assert_eq!(read_as(&json(r#"{"submission": null}"#)), "no submission is given");
+        assert!(read_as(&[]).contains("expected one input, got none"));
+        assert!(
+            read_as(&[encoded("binary/protobuf", "\u{ff}")]).contains("not the expected message")
+        );
+        let many: Vec<String> =
+            (0..300).map(|i| format!("\"{i}{}\": 1", "x".repeat(500))).collect();
+        let said = read_as(&json(&format!("{{{}}}", many.join(", "))));
+        assert!(said.ends_with("; and 290 more") && said.chars().count() < 2_500, "{said}");
     }
 
     /// As SDKs with typed objects send them, and people.
@@ -176,7 +307,7 @@ mod tests {
         for nothing in nil.iter().chain(&[json("{}"), json(r#"{"reason":null}"#)]) {
             assert_eq!(
                 read(names::SIGNAL_WITHDRAW, nothing, ""),
-                Ok(Signal::Withdraw { reason: String::new(), identity: String::new() }),
+                Ok(Signal::Withdraw { reason: String::new(), by: nobody() }),
                 "{nothing:?}"
             );
         }
@@ -211,6 +342,33 @@ mod tests {
     }
 
     #[test]
+    fn a_reassignment_by_a_link_is_a_delegation_and_needs_its_proof() {
+        let read = |data: &str| read(names::SIGNAL_REASSIGN, &json(data), "op");
+        let proof = r#""proof": {"signature": "s", "at": "2026-11-24T09:00:00Z"}"#;
+        let delegated = read(&format!(
+            r#"{{"link": " hash", "to": "Cy@example.com", "reason": " away\n", {proof}}}"#
+        ));
+        let Ok(Signal::Delegate(delegation)) = &delegated else { panic!("{delegated:?}") };
+        let Delegation { link, to, reason, left_out, proof: read_proof } = delegation;
+        let read_as = (&**link, to.as_str(), &**reason, left_out, &*read_proof.signature);
+        assert_eq!(read_as, ("hash", "cy@example.com", "away", &None, "s"));
+        for (data, why) in [
+            (r#"{"link": "hash", "to": "cy@example.com"}"#.to_owned(), "`proof` is missing"),
+            (
+                format!(r#"{{"link": "hash", "to": "cy", {proof}}}"#),
+                "`to` is not an e-mail address",
+            ),
+            (
+                format!(r#"{{"link": "hash", "reviewer": "ann@example.com", {proof}}}"#),
+                "both `link` and `reviewer` are given (ann@example.com)",
+            ),
+        ] {
+            let refused = read(&data).expect_err("it delegates nothing");
+            assert!(refused.starts_with(why), "{refused}");
+        }
+    }
+
+    #[test]
     fn an_encoding_that_cannot_be_read_is_named() {
         let sealed = [encoded("binary/encrypted", "\u{1}\u{2}")];
         let named = "encoding \"binary/encrypted\"";
@@ -220,6 +378,7 @@ mod tests {
             read(names::SIGNAL_REMIND, &sealed, "").expect_err("unreadable"),
             read(names::SIGNAL_REISSUE, &sealed, "").expect_err("unreadable"),
             read(names::SIGNAL_WITHDRAW, &sealed, "").expect_err("unreadable"),
+            read(names::SIGNAL_REVISE, &sealed, "").expect_err("unreadable"),
         ] {
             assert!(why.contains(named), "{why}");
         }

@@ -1,3 +1,5 @@
+mod delegation;
+
 use countersign_protos::{
     Chain, comment_hash,
     payload::{self, Encoding},
@@ -74,7 +76,7 @@ impl Case {
     }
 
     /// That those who are to be asked have been mailed.
-    fn all_sent(&mut self) {
+    pub(super) fn all_sent(&mut self) {
         for request in self.next_wait(NOW).requests {
             self.delivered(&request.link, request.reminder, Ok(()));
         }
@@ -111,7 +113,7 @@ impl Case {
     }
 
     /// Why signals at [`NOW`] were ignored.
-    fn reasons(&self) -> Vec<String> {
+    pub(super) fn reasons(&self) -> Vec<String> {
         let reasons = self.inbox.reasons.iter();
         reasons.map(|reason| reason.replacen(" at 1970-01-01T00:00:00Z: ", ": ", 1)).collect()
     }
@@ -121,7 +123,7 @@ fn full(name: &str) -> String {
     format!("{name}@example.com")
 }
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     let stage = PlannedStage {
         name: "Finance".into(),
         reviewers: vec![address("ann"), address("bob")],
@@ -157,22 +159,22 @@ fn opened_case() -> Case {
     case
 }
 
-fn open(case: &mut Case, links: &[&str]) {
+pub(super) fn open(case: &mut Case, links: &[&str]) {
     case.issue(links, NOW);
 }
 
 /// What a run leaves to the next one.
-fn left(case: &Case) -> Case {
+pub(super) fn left(case: &Case) -> Case {
     let json = serde_json::to_string(case).expect("it can be written");
     serde_json::from_str(&json).expect("it can be read")
 }
 
-fn order_of(json: serde_json::Value) -> Vec<Payload> {
+pub(super) fn order_of(json: serde_json::Value) -> Vec<Payload> {
     let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
     vec![Payload { metadata, data: json.to_string().into_bytes() }]
 }
 
-fn signal(reviewer: &str, comment: &str) -> Vec<Payload> {
+pub(super) fn signal(reviewer: &str, comment: &str) -> Vec<Payload> {
     let decision =
         v1::Decision { reviewer: reviewer.into(), comment: comment.into(), ..Default::default() };
     vec![payload::encode(&decision, Encoding::JsonPlain)]
@@ -218,7 +220,8 @@ fn what_does_not_count_is_counted_with_its_reason_and_without_its_content() {
     assert_eq!(
         case.reasons(),
         [
-            "approve: expected a JSON object with `link` or `reviewer`, and optionally `comment`",
+            "approve: expected a JSON object with `link` or `reviewer`, and optionally `comment` and \
+             `answers` (an object of strings, numbers, true and false)",
             "approve: expected one input, got none",
             "reject: expected one input, got 2",
             "reject: neither `link` nor `reviewer` is given",
@@ -281,7 +284,8 @@ fn a_signal_that_there_is_not_is_counted_with_its_name_and_what_was_meant() {
     case.send("Escalate", &[], NOW);
     let hidden = format!("appro\u{202e}ve\n{}", "x".repeat(500));
     case.send(&hidden, &ann, NOW);
-    let known = "there are approve, reject, reassign, remind, reissue, withdraw";
+    let known =
+        "there are approve, reject, request_changes, revise, reassign, remind, reissue, withdraw";
     assert_eq!(
         case.reasons(),
         [
@@ -328,7 +332,8 @@ fn why_a_signal_is_ignored_is_said_with_its_time_and_the_address_in_it() {
             "reissue at 2026-11-24T09:00:00Z: no reviewer who was asked is still undecided \
              (eve@example.com)",
             "approve at 2026-11-24T09:00:00Z: expected a JSON object with `link` or `reviewer`, and \
-             optionally `comment`; got binary/protobuf, which cannot be read",
+             optionally `comment` and `answers` (an object of strings, numbers, true and false); got \
+             binary/protobuf, which cannot be read",
         ]
     );
 }
@@ -456,7 +461,7 @@ fn open_for_fay(case: &mut Case, link: &str) {
         on_behalf_of: invitee.on_behalf_of,
         ..Invited::new(invitee.reviewer, link.into())
     });
-    let issued = Issued { opened_at: NOW, invited: invited.collect(), due: None };
+    let issued = Issued { opened_at: NOW, invited: invited.collect(), due: None, submitter: None };
     case.handle(Event::LinksIssued(issued), NOW);
 }
 
@@ -512,7 +517,12 @@ fn a_reassignment_that_comes_while_links_are_issued_counts_with_them() {
     let on_behalf_of = Some(address("fay"));
     let invited = Invited { on_behalf_of, ..Invited::new(address("dee"), "d".into()) };
     case.handle(
-        Event::LinksIssued(Issued { opened_at: NOW, invited: vec![invited], due: None }),
+        Event::LinksIssued(Issued {
+            opened_at: NOW,
+            invited: vec![invited],
+            due: None,
+            submitter: None,
+        }),
         NOW,
     );
     case.drain(NOW);
@@ -595,14 +605,84 @@ fn search_attributes_are_written_once_for_each_change_that_stays_within_a_stage(
 fn a_stage_without_anybody_or_a_deadline_is_not_waited_for() {
     let mut case = valid_case();
     case.next_issue(NOW).expect("somebody to ask");
-    case.handle(Event::LinksIssued(Issued { opened_at: NOW, invited: Vec::new(), due: None }), NOW);
+    case.handle(
+        Event::LinksIssued(Issued {
+            opened_at: NOW,
+            invited: Vec::new(),
+            due: None,
+            submitter: None,
+        }),
+        NOW,
+    );
     assert!(matches!(case.next(NOW), Step::Stuck));
 }
 
+/// What a reviewer is asked for with an approval.
+fn budget() -> v1::Field {
+    v1::Field {
+        name: "budget".into(),
+        label: "Budget in EUR".into(),
+        r#type: "number".into(),
+        required_for: vec!["approve".into()],
+        ..v1::Field::default()
+    }
+}
+
 #[test]
-fn notices_to_superseded_reviewers_have_as_many_comments_as_fit() {
+fn answers_come_with_signals_as_people_send_them_and_are_told_where_they_are_none() {
     let mut case = Case::default();
-    let mut plan = plan();
+    begin_with(&mut case, &plan().with_fields(vec![budget()]));
+    open(&mut case, &["a", "b"]);
+    let decide = |case: &mut Case, name: &str, answers: serde_json::Value| {
+        let decision = json!({"reviewer": format!("{name}@example.com"), "answers": answers});
+        let payload = Payload {
+            data: decision.to_string().into(),
+            ..payload::encode(&v1::Decision::default(), Encoding::JsonPlain)
+        };
+        case.decide(Verdict::Approve, &[payload], NOW);
+    };
+    decide(&mut case, "ann", json!({"budget": "much"}));
+    decide(&mut case, "ann", json!({"budget": [1500]}));
+    decide(&mut case, "ann", json!(null));
+    assert_eq!(
+        case.reasons(),
+        [
+            "approve: ann@example.com: `budget` must be a decimal number, such as 1500 or -12.5, with a \
+             point before its decimals",
+            "approve: expected a JSON object with `link` or `reviewer`, and optionally `comment` and \
+             `answers` (an object of strings, numbers, true and false)",
+            "approve: ann@example.com: `budget` is required to approve",
+        ]
+    );
+    decide(&mut case, "ann", json!({"budget": 1500.0}));
+    decide(&mut case, "bob", json!({"budget": "12.5"}));
+    let told: Vec<(String, String)> = case
+        .outcome()
+        .stages
+        .iter()
+        .flat_map(|stage| &stage.decisions)
+        .flat_map(|vote| &vote.answers)
+        .map(|answer| (answer.label.clone(), answer.value.clone()))
+        .collect();
+    let label = || "Budget in EUR".to_owned();
+    assert_eq!(
+        told,
+        [(label(), "1500".to_owned()), (label(), "12.5".to_owned())],
+        "none is merged"
+    );
+    assert!(case.details().contains("**approved**, recorded by an operator"), "{}", case.details());
+    assert!(case.details().contains("; Budget in EUR: 1500"), "{}", case.details());
+    assert_eq!(
+        case.status().stages[0].reviewers[0].vote.clone().unwrap_or_default().answers.len(),
+        1
+    );
+}
+
+#[test]
+fn notices_to_superseded_reviewers_have_as_many_comments_and_answers_as_fit() {
+    let mut case = Case::default();
+    let text = v1::Field { name: "why".into(), label: "Why".into(), ..v1::Field::default() };
+    let mut plan = plan().with_fields(vec![text]);
     let reviewers = (0..MAX_SEATS).map(|i| address(&i.to_string()));
     plan.stages[0].reviewers = reviewers.collect();
     begin_with(&mut case, &plan);
@@ -613,7 +693,13 @@ fn notices_to_superseded_reviewers_have_as_many_comments_as_fit() {
     }
     let long = "\u{1F600}".repeat(names::COMMENT_MAX_CHARS);
     for i in 0..MAX_SEATS / 2 {
-        case.decide(Verdict::Approve, &signal(&format!("{i}@example.com"), &long), NOW);
+        let decision = v1::Decision {
+            reviewer: format!("{i}@example.com"),
+            comment: long.clone(),
+            answers: [("why".to_owned(), "so".to_owned())].into(),
+            ..v1::Decision::default()
+        };
+        case.decide(Verdict::Approve, &[payload::encode(&decision, Encoding::JsonPlain)], NOW);
     }
     case.decide(Verdict::Reject, &signal("79@example.com", "no"), NOW);
     assert!(matches!(case.next(NOW), Step::EndStage { .. }));
@@ -643,6 +729,15 @@ fn notices_to_superseded_reviewers_have_as_many_comments_as_fit() {
     assert_eq!(ballots[1], (&*long, None));
     assert_eq!(ballots[2], ("", Some(comment_hash(&long))));
     assert_eq!(ballots[40], ("no", None));
+    let answered = superseded[0].journal.iter().filter_map(|entry| match entry {
+        Entry::Voted { ballot, .. } => {
+            Some((ballot.answers.len(), ballot.answers_left_out.is_some()))
+        }
+        _ => None,
+    });
+    let answered: Vec<_> = answered.collect();
+    // 16,384 bytes are two comments of 8,000, and 76 answers of five.
+    assert_eq!((answered[0], answered[39]), ((1, false), (1, false)));
 }
 
 #[test]
@@ -766,7 +861,7 @@ fn what_operators_do_is_kept() {
     );
 }
 
-fn pressed(link: &str) -> Vec<Payload> {
+pub(super) fn pressed(link: &str) -> Vec<Payload> {
     let decision = v1::Decision { link: link.into(), ..Default::default() };
     vec![payload::encode(&decision, Encoding::JsonPlain)]
 }

@@ -9,7 +9,7 @@ use countersign_protos::{
         ATTRIBUTE_UNDELIVERABLE,
     },
     text::{self, to_message},
-    v1,
+    v1::{self, Answer},
 };
 use temporalio_common::search_attributes::{
     SearchAttributeKey, SearchAttributeUpdate, SearchAttributes, Timestamp as Datetime,
@@ -20,11 +20,11 @@ use super::{
     ending::{Ending, Progress},
 };
 use crate::{
-    approval::{By, OnDeadline, Seat, SeatStatus, Stage},
+    approval::{By, ChangeRequest, Delegation, OnDeadline, Seat, SeatStatus, Stage, Status, Vote},
     limits::MAX_REVIEWER_BYTES,
     outcome::{
-        decided_at, is_superseded, operator_actions, reason, routed_by, stage_status, status,
-        vote_message,
+        Possible, change_request, decided_at, delegations, is_superseded, operator_actions, reason,
+        routed_by, stage_status, status, vote_message, withdrawal,
     },
 };
 
@@ -34,6 +34,14 @@ const REVIEWERS: SearchAttributeKey<Vec<String>> =
 const LINKS: SearchAttributeKey<Vec<String>> = SearchAttributeKey::keyword_list(ATTRIBUTE_LINKS);
 const UNDELIVERABLE: SearchAttributeKey<bool> = SearchAttributeKey::bool(ATTRIBUTE_UNDELIVERABLE);
 const DEADLINE: SearchAttributeKey<Datetime> = SearchAttributeKey::datetime(ATTRIBUTE_DEADLINE);
+
+/// How many links of all versions are published: Temporal holds 2 KiB a search attribute, and a hash takes 23 bytes with
+/// its quotes and comma.
+const MAX_LINKS: usize = 2_040 / 23;
+/// How much of what was to be changed the details have.
+const MAX_REQUEST_CHARS: usize = 200;
+/// Of an answer in the Web UI.
+const MAX_ANSWER_CHARS: usize = 100;
 
 /// The answer to the query `status`, but for ignored signals.
 pub(super) fn state(open: &Open) -> v1::ApprovalState {
@@ -53,13 +61,32 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         webhook_error: open.ending.webhook.error().to_owned(),
         follow_up_error: open.ending.follow_up_error().to_owned(),
         digest: open.plan.digest.clone(),
-        operator_actions: operator_actions(approval),
+        operator_actions: operator_actions(&open.plan, approval),
         confirm: open.plan.confirm,
         comment_required: comment_required(open),
+        delegate_to: open.plan.restrictions.delegate_to.clone(),
+        possible: possible(open),
         times_out_at: open.times_out_at.map(to_message),
         jws: concluded.map(|(_, outcome)| outcome.jws.clone()).unwrap_or_default(),
+        version: open.plan.version(),
+        earlier_versions: open.plan.earlier.clone(),
+        previous: open.plan.previous.clone(),
+        change_request: change_request(approval),
+        submitter_link: approval.submitter_link().map(|own| own.link.clone()).unwrap_or_default(),
+        withdrawal: withdrawal(approval),
         ..Default::default()
     }
+}
+
+/// What can be done now, and by whom.
+fn possible(open: &Open) -> Vec<v1::Possible> {
+    let possible = open.approval.possible().into_iter();
+    let message = |Possible { action, people, operator }: Possible<'_>| v1::Possible {
+        action: action.to_owned(),
+        people: people.into_iter().map(ToString::to_string).collect(),
+        operator,
+    };
+    possible.map(message).collect()
 }
 
 fn comment_required(open: &Open) -> Vec<i32> {
@@ -74,16 +101,21 @@ pub(super) fn search_attributes(open: &Open) -> Vec<SearchAttributeUpdate> {
     let follow_up = open.ending.follow_up_error();
     let errors = [&*open.notices.submitter_error, follow_up, webhook.error()];
     let outcome_undelivered = errors.iter().any(|error| !error.is_empty());
-    let seats = approval.stages().iter().flat_map(Stage::seats);
-    let links = seats.map(|seat| seat.link.clone()).filter(|link| !link.is_empty());
+    // Whoever is to revise it is asked, too.
+    let submitter = open.is_paused().then_some(&open.plan.submitter);
+    let people = asked().map(|seat| &seat.reviewer).chain(submitter);
+    let deadline = match approval.status() {
+        Status::ChangesRequested(request) => request.deadline,
+        _ => approval.open_stage().and_then(Stage::deadline),
+    };
     // Temporal searches these, so no codec encrypts them.
     let reviewers = (!open.plan.encrypted)
-        .then(|| REVIEWERS.value_set(fitting(asked().map(|seat| seat.reviewer.to_string()))));
+        .then(|| REVIEWERS.value_set(fitting(people.map(ToString::to_string))));
     let others = [
         STATUS.value_set(status(approval).as_str_name().to_owned()),
-        LINKS.value_set(links.collect()),
+        LINKS.value_set(open.links().take(MAX_LINKS).collect()),
         UNDELIVERABLE.value_set(unreachable || outcome_undelivered),
-        match approval.open_stage().and_then(Stage::deadline) {
+        match deadline {
             Some(at) => DEADLINE.value_set(Datetime::new(at.as_second(), at.subsec_nanosecond())),
             None => nothing(ATTRIBUTE_DEADLINE),
         },
@@ -144,6 +176,7 @@ fn stage_state(open: &Open, stage: &Stage) -> v1::StageState {
             None => planned(stage).collect(),
         },
         escalations: stage.level() as u32,
+        delegations: delegations(stage),
     }
 }
 
@@ -194,6 +227,7 @@ pub(super) fn details(open: &Open, ignored: u32) -> String {
     if let Some(handing_on) = handing_on(open) {
         let _ = writeln!(text, "{}\n", markdown(&handing_on));
     }
+    version_details(&mut text, open);
     for stage in open.approval.stages() {
         stage_details(&mut text, open, stage);
     }
@@ -236,6 +270,56 @@ fn lead(document: &v1::Document) -> String {
     }
 }
 
+/// How it came to be what it is, and what is to be changed now.
+fn version_details(text: &mut String, open: &Open) {
+    let moment = |at: Option<&_>| markdown(&text::full_moment(at, &open.time_zone));
+    for earlier in &open.plan.earlier {
+        let asked = match &earlier.request {
+            Some(vote) => format!("{}, and was ", request(&earlier.stage, vote)),
+            None => String::new(),
+        };
+        let by = match earlier.by.as_str() {
+            "operator" => format!("an operator ({})", markdown(&earlier.identity)),
+            _ => "its submitter".to_owned(),
+        };
+        let at = moment(earlier.revised_at.as_ref());
+        let version = named(earlier.version);
+        let _ = writeln!(text, "- {version}: {asked}revised by {by} at {at}");
+    }
+    if open.plan.version() > 0 {
+        let _ = writeln!(text, "\nThis is {}.", named(open.plan.version()));
+    }
+    if let Some(v1::ChangeRequest { stage, vote: Some(vote), deadline }) =
+        change_request(&open.approval)
+    {
+        let asked = request(&stage, &vote);
+        let until = match &deadline {
+            Some(_) => format!(" until {}", moment(deadline.as_ref())),
+            None => String::new(),
+        };
+        let submitter = markdown(open.plan.submitter.as_str());
+        let _ = writeln!(text, "\n{asked}. **{submitter}** can revise or withdraw it{until}.");
+    }
+}
+
+fn named(version: u32) -> String {
+    match version {
+        0 => "as submitted".to_owned(),
+        version => format!("revision {version}"),
+    }
+}
+
+/// Who asked for which changes.
+fn request(stage: &str, vote: &v1::Vote) -> String {
+    let comment = text::clean_line(&vote.comment);
+    let comment = match comment.char_indices().nth(MAX_REQUEST_CHARS) {
+        Some((end, _)) => format!("{}…", &comment[..end]),
+        None => comment,
+    };
+    let (reviewer, stage) = (markdown(&vote.reviewer), markdown(stage));
+    format!("{reviewer} requested changes in {stage} (\"{}\")", markdown(&comment))
+}
+
 fn stage_details(text: &mut String, open: &Open, stage: &Stage) {
     let name = markdown(&stage.plan().name);
     let Some(deadline) = stage.deadline().map(to_message) else {
@@ -247,6 +331,7 @@ fn stage_details(text: &mut String, open: &Open, stage: &Stage) {
             let end = text::full_moment(Some(&to_message(at)), &open.time_zone);
             format!("ended {}", markdown(&end))
         }
+        None if stage.change_request().is_some() => "sent back".to_owned(),
         None => {
             let deadline = text::full_moment(Some(&deadline), &open.time_zone);
             format!("{} at {}", on_deadline(stage), markdown(&deadline))
@@ -286,19 +371,46 @@ fn progress(open: &Open, stage: &Stage, seat: &Seat) -> String {
                 By::Link(_) => String::new(),
                 By::Operator(who) => format!(", recorded by an operator ({})", markdown(who)),
             };
-            format!("**{}**{operator}", vote.verdict.terms().past)
+            format!("**{}**{operator}{}", vote.verdict.terms().past, answers(vote))
         }
         (None, _) if stage.is_reissued(seat) => "has a new link".to_owned(),
+        (None, _) if let Some(delegation) = delegation_of(stage, seat) => format!(
+            "had {} asked instead: {}",
+            markdown(delegation.to.as_str()),
+            markdown(&delegation.reason)
+        ),
         (None, v1::Delivery::Undeliverable) => {
             format!("**cannot be reached**: {}", markdown(&open.deliveries.of(seat).error))
         }
         (None, _) if seat.status == SeatStatus::Superseded => {
             "did not decide; others were asked".to_owned()
         }
+        (None, _) if is_sent_back(open, stage) => "need not decide until it is revised".to_owned(),
         (None, _) if !waits => "did not decide".to_owned(),
         (None, v1::Delivery::Sent) => "was asked; the mail was taken for delivery".to_owned(),
         (None, _) => "is being asked".to_owned(),
     }
+}
+
+/// By which somebody else has got this seat's place, or is about to.
+fn delegation_of<'a>(stage: &'a Stage, seat: &Seat) -> Option<&'a Delegation> {
+    let own = stage.delegations().into_iter().find(|(from, ..)| from.link == seat.link);
+    own.map(|(_, delegation, _)| delegation)
+}
+
+fn is_sent_back(open: &Open, stage: &Stage) -> bool {
+    matches!(open.approval.status(), Status::ChangesRequested(ChangeRequest { stage: back, .. }) if back == stage)
+}
+
+/// What was filled in, each answer cut where it is long: `status` has the whole.
+fn answers(vote: &Vote) -> String {
+    let answer = |Answer { label, value, .. }: &Answer| {
+        let value = text::clean_line(value);
+        let shown: String = value.chars().take(MAX_ANSWER_CHARS).collect();
+        let cut = if shown.len() < value.len() { "…" } else { "" };
+        format!("; {}: {}{cut}", markdown(label), markdown(&shown))
+    };
+    vote.answers.iter().map(answer).collect()
 }
 
 fn on_deadline(stage: &Stage) -> &'static str {

@@ -1,5 +1,6 @@
 //! Votes as they come in, and those that count.
 
+use countersign_protos::MAX_REVISIONS;
 use jiff::Timestamp;
 
 use super::{Open, notices::Kind};
@@ -32,6 +33,8 @@ impl Open {
     /// Takes a vote. Returns whether it changes anything, or why it is ignored.
     pub(super) fn vote(&mut self, ballot: Ballot, now: Timestamp) -> Result<bool, String> {
         let (who, has_new_link) = (self.claimant(&ballot.claim), self.has_new_link(&ballot.claim));
+        let is_of_earlier =
+            matches!(&ballot.claim, Claim::Link(link) if self.was_revised_since(link));
         let verdict = ballot.verdict;
         let receipt = match self.approval.is_about_to_supersede(&ballot.claim) {
             true => Receipt::Superseded,
@@ -45,6 +48,9 @@ impl Open {
             }
             Receipt::Duplicate => Ok(false),
             Receipt::Contradiction => Err(format!("{who} decided otherwise before")),
+            Receipt::NotAReviewer if is_of_earlier => {
+                Err(format!("{who} had it for a version that was revised since"))
+            }
             Receipt::NotAReviewer => Err(format!("{who} is not asked")),
             Receipt::SelfVote => Err(format!("{who} does not decide their own submission")),
             Receipt::LinkRequired => {
@@ -56,6 +62,13 @@ impl Open {
                     "{who} wrote no comment, which the rule requires to {verb} (`comment_required`)"
                 ))
             }
+            Receipt::ChangesRequested => {
+                Err("changes are requested: it waits for the submitter to revise it".into())
+            }
+            Receipt::NoMoreChanges => {
+                Err(format!("it was revised {MAX_REVISIONS} times, and cannot be sent back again"))
+            }
+            Receipt::InvalidAnswers(why) => Err(format!("{who}: {why}")),
             Receipt::Superseded if has_new_link => Err(format!("{who} has a new link")),
             Receipt::Superseded => Err(format!("somebody else was asked instead of {who}")),
             Receipt::StageNotOpen => Err(format!("the stage of {who} is not open")),

@@ -2,7 +2,6 @@
 //! that with what is expected.
 
 use std::{
-    cell::RefCell,
     fs,
     path::{Path, PathBuf},
 };
@@ -14,8 +13,8 @@ use countersign_protos::{
     v1::{Problem, Submission},
 };
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
+use super::policy_file::{beside, load};
 use crate::{
     approval::EmailAddress,
     policy::{AsOf, Expectations, Policy, policy_schema},
@@ -53,9 +52,6 @@ pub struct CheckPolicy {
     #[arg(long, exclusive = true)]
     schema: bool,
 }
-
-/// How much of a hash tells rules apart.
-const HASH_BYTES: usize = 6;
 
 /// Returns a one-line summary of valid rules and what may be wrong with them, or with a submission how
 /// they decide it, or with expectations that they hold.
@@ -128,44 +124,6 @@ fn expect(
         true => Ok(held),
         false => Ok(format!("{held}\n{name}: no case is for {}", untried.join(", "))),
     }
-}
-
-/// A path in a file is relative to it.
-fn beside(file: &Path, path: &str) -> PathBuf {
-    file.parent().unwrap_or(Path::new("")).join(path)
-}
-
-/// Reads a rules file. Paths in it are relative to it.
-///
-/// # Errors
-/// Every error in it, as text.
-pub fn load(path: &Path, colours: bool) -> Result<Policy, String> {
-    load_hashed(path, colours).map(|(policy, _)| policy)
-}
-
-/// As [`load`], with a hash of the file and of those that it names: the same for the same rules.
-///
-/// # Errors
-/// As it has.
-pub(super) fn load_hashed(path: &Path, colours: bool) -> Result<(Policy, String), String> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let hashed = RefCell::new(vec![text.clone().into_bytes()]);
-    let read_file = |file: &str| {
-        fs::read(beside(path, file)).inspect(|bytes| hashed.borrow_mut().push(bytes.clone()))
-    };
-    let policy = Policy::parse(&text, &path.display().to_string(), read_file)
-        .map_err(|diagnostics| diagnostics.render(colours))?;
-    Ok((policy, hash_of(hashed.into_inner())))
-}
-
-/// A hash that tells rules apart by what they are read from, in this order.
-pub(super) fn hash_of(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
-    let hash = parts.into_iter().fold(Sha256::new(), |hash, part| {
-        let part = part.as_ref();
-        hash.chain_update(part.len().to_be_bytes()).chain_update(part)
-    });
-    hash.finalize().iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads a submission as a worker with these rules does.

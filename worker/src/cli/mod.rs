@@ -3,11 +3,13 @@
 mod check_policy;
 mod inspect;
 mod new_key;
+mod policy_file;
 mod settings;
 mod verify;
 
-pub use check_policy::{CheckPolicy, check_policy, load as load_policy};
+pub use check_policy::{CheckPolicy, check_policy};
 pub use inspect::{doctor, explanation, list};
 pub use new_key::new_key;
-pub use settings::{Cli, Command, PolicyFile, RawSettings, Settings};
+pub use policy_file::{PolicyFile, load as load_policy};
+pub use settings::{Cli, Command, RawSettings, Settings};
 pub use verify::{load_keys, public_key, verify};

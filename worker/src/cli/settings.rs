@@ -1,14 +1,9 @@
 //! The worker's settings: read once, checked all at once.
 
-use std::{
-    convert::Infallible,
-    fs, io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, LazyLock},
-};
+use std::{convert::Infallible, fs, io, net::SocketAddr, path::PathBuf, sync::LazyLock};
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use countersign_connection::PayloadKeys;
 use countersign_core::diagnosis::WorkerIdentity;
 use countersign_protos::{
@@ -21,7 +16,6 @@ use countersign_telemetry::{
     traces::TraceSettings,
 };
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::watch;
 use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter,
@@ -32,7 +26,7 @@ use url::Url;
 
 use super::{
     CheckPolicy,
-    check_policy::{hash_of, load_hashed},
+    policy_file::{PolicyFile, hash_of},
 };
 use crate::{
     activities::{
@@ -43,7 +37,7 @@ use crate::{
     limits::{DEFAULT_DEADLINE, MAX_REVIEWER_BYTES, MAX_SEATS},
     metrics::metrics,
     notifier::{AwsEnvironment, MailRate, Notifier, Sns},
-    policy::{Policy, most_bytes},
+    policy::most_bytes,
     validation::Routing,
 };
 
@@ -109,6 +103,11 @@ pub enum Command {
     },
     /// Print a new link key: 32 random bytes in base64. Needs no settings.
     NewKey,
+    /// Print what completes this program's commands and options in a shell. Needs no settings.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
     /// Check a file of routing rules: every mistake at once, with its place. Needs no settings.
     CheckPolicy(CheckPolicy),
     /// Say whether everything works that a worker with these settings needs, and what to do where it does not:
@@ -187,9 +186,9 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_REVIEWERS")]
     reviewers: Option<String>,
 
-    /// A file of routing rules (TOML), which says who is asked. Read at startup and again on SIGHUP.
-    /// Submissions may name reviewers only if the file allows it. To check it, run
-    /// countersign-worker check-policy FILE
+    /// A file of routing rules (TOML), which says who is asked. Read at startup, within five
+    /// seconds of a change, and on SIGHUP. Submissions may name reviewers only if the file allows it. To check
+    /// it, run countersign-worker check-policy FILE
     #[arg(long, env = "COUNTERSIGN_POLICY")]
     policy: Option<String>,
 
@@ -201,6 +200,11 @@ pub struct RawSettings {
     /// reads a link can decide. For networks that nobody else reads. [default: false]
     #[arg(long, env = "COUNTERSIGN_ALLOW_INSECURE", value_name = "true|false")]
     allow_insecure: Option<String>,
+
+    /// true: workflows of other namespaces request approvals by Nexus endpoints for the task queue: the
+    /// service Approvals, with the operations request and status. Experimental. [default: false]
+    #[arg(long, env = "COUNTERSIGN_NEXUS", value_name = "true|false")]
+    nexus: Option<String>,
 
     /// A tracing filter for the log, such as info,countersign_worker=debug. [default: info]
     #[arg(long, env = "COUNTERSIGN_LOG")]
@@ -232,6 +236,8 @@ fn read_file(path: &str) -> io::Result<Vec<u8>> {
 pub struct Settings {
     /// The task queue to poll.
     pub task_queue: String,
+    /// Whether to serve Nexus, too.
+    pub nexus: bool,
     /// Where to serve metrics; nowhere without it.
     pub metrics_listen: Option<SocketAddr>,
     /// Where traces go; nowhere without it.
@@ -327,6 +333,7 @@ impl RawSettings {
         let policy = wrong.optional("COUNTERSIGN_POLICY", &self.policy, PolicyFile::open);
         let webhook = self.webhook(environment, allow_insecure, &mut wrong);
         let task_queue = wrong.optional("COUNTERSIGN_TASK_QUEUE", &self.task_queue, task_queue);
+        let nexus = wrong.flag("COUNTERSIGN_NEXUS", &self.nexus);
         wrong.optional("COUNTERSIGN_LOG", &self.log, |filter| {
             EnvFilter::try_new(filter).map_err(|error| format!("is not a tracing filter: {error}"))
         });
@@ -336,6 +343,7 @@ impl RawSettings {
         let traces = TraceSettings::read(|name| environment.variable(name), &mut wrong);
         let settings = || {
             Some(Settings {
+                nexus,
                 metrics_listen,
                 traces,
                 task_queue: task_queue.unwrap_or_else(|| DEFAULT_TASK_QUEUE.to_owned()),
@@ -476,48 +484,6 @@ impl Settings {
             mail_rate: self.mail_rate,
             webhook: self.webhook,
         }
-    }
-}
-
-/// A file of routing rules, and what was last read from it.
-#[derive(Debug, Clone)]
-pub struct PolicyFile {
-    path: PathBuf,
-    rules: watch::Sender<Arc<Policy>>,
-    /// Of what was read.
-    hash: watch::Sender<String>,
-}
-
-impl PolicyFile {
-    fn open(path: &str) -> Result<Self, String> {
-        let (policy, hash) = load_hashed(path.as_ref(), false)?;
-        let rules = watch::Sender::new(Arc::new(policy));
-        metrics().process.in_force(&hash);
-        Ok(Self { path: path.into(), rules, hash: watch::Sender::new(hash) })
-    }
-
-    /// Reads the file again. Approvals that are under way keep what applied to them.
-    ///
-    /// # Errors
-    /// What is wrong in it; the rules that were read before stay in force.
-    pub fn read_again(&self) -> Result<String, String> {
-        let read = load_hashed(&self.path, false);
-        let (policy, hash) = read.inspect_err(|_| metrics().process.not_reloaded())?;
-        metrics().process.in_force(&hash);
-        let summary = policy.summary();
-        self.rules.send_replace(Arc::new(policy));
-        self.hash.send_replace(hash);
-        Ok(summary)
-    }
-
-    /// A hash of what is in force: the same for the same rules.
-    pub fn hash(&self) -> String {
-        self.hash.borrow().clone()
-    }
-
-    /// What is in force, in one line.
-    pub fn summary(&self) -> String {
-        self.rules.borrow().summary()
     }
 }
 

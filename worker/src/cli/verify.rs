@@ -59,8 +59,8 @@ fn check(json: &[u8], keys: &Jwks) -> Result<String, Vec<String>> {
     let computed = digest(&outcome);
     if text(&outcome, "digest") != computed {
         wrong.push(format!(
-            "digest: that of this submissionId, submissionType, submitter, document and fields is \
-             {computed}, and not {:?}",
+            "digest: that of this submissionId, submissionType, submitter, document, fields and version \
+             is {computed}, and not {:?}",
             text(&outcome, "digest")
         ));
     }

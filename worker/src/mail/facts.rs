@@ -1,8 +1,14 @@
 //! What mails say of a submission and of decisions, without characters that mislead. Templates print it.
 
 use countersign_protos::{
-    text::{attachment_name, clean_line, day, display_name, full_moment, moment, money, time_zone},
-    v1::{Document, Item, Outcome, Status, Submission, Submitter, Verdict, Vote, reason::Reason},
+    text::{
+        attachment_name, clean, clean_line, day, display_name, full_moment, moment, money,
+        time_zone,
+    },
+    v1::{
+        Answer, Document, Item, Outcome, Status, Submission, Submitter, Verdict, Vote,
+        reason::Reason,
+    },
 };
 use jiff::tz::TimeZone;
 use pbjson_types::Timestamp;
@@ -194,6 +200,8 @@ pub(super) struct DecisionFacts {
     pub(super) decided: String,
     /// What was written with the vote that the mail begins with.
     pub(super) comment: Option<Quote>,
+    /// What was filled in with it.
+    pub(super) answers: Vec<AnswerFacts>,
     /// In order. One that has not ended is left out unless somebody has decided in it.
     pub(super) stages: Vec<StageFacts>,
     /// Those without the vote that the mail begins with.
@@ -212,7 +220,14 @@ pub(super) struct VoteFacts {
     /// Who signalled the vote for the reviewer, in words; empty if the reviewer pressed.
     pub(super) operator: String,
     pub(super) decided: String,
+    pub(super) answers: Vec<AnswerFacts>,
     pub(super) comment: Option<Quote>,
+}
+
+pub(super) struct AnswerFacts {
+    pub(super) label: String,
+    /// May have several lines.
+    pub(super) value: String,
 }
 
 /// The stages of an outcome that have ended, or in which somebody has decided; without a vote that was shown
@@ -239,10 +254,16 @@ pub(super) fn stages(
                 true => clock.later(&vote.decided_at),
                 false => clock.first(&vote.decided_at),
             };
-            let comment = comment(vote).filter(|_| detail == Detail::All);
-            votes.push(VoteFacts { decided, comment, ..VoteFacts::new(vote) });
+            let (comment, answers) = match detail {
+                Detail::All => (comment(vote), answers(vote)),
+                Detail::Votes | Detail::Nothing => Default::default(),
+            };
+            votes.push(VoteFacts { decided, comment, answers, ..VoteFacts::new(vote) });
         }
-        let is_open = matches!(stage.status(), Status::Pending | Status::Withdrawn);
+        let is_open = matches!(
+            stage.status(),
+            Status::Pending | Status::ChangesRequested | Status::Withdrawn
+        );
         let is_shown = shown.is_some_and(|(stage, _)| stage == position);
         if !votes.is_empty() || !is_open && !is_shown {
             let (name, word) = (clean_line(&stage.name), status_word(stage.status()));
@@ -253,13 +274,14 @@ pub(super) fn stages(
 }
 
 impl VoteFacts {
-    /// Without its time and its comment.
+    /// Without its time, its comment and its answers.
     fn new(vote: &Vote) -> Self {
         Self {
             reviewer: reviewer(vote),
             word: vote.verdict().known().map_or("decided", |verdict| verdict.terms().past),
             operator: operator(vote),
             decided: String::new(),
+            answers: Vec::new(),
             comment: None,
         }
     }
@@ -270,6 +292,19 @@ pub(super) fn comment_of(outcome: &Outcome, at: VoteAt) -> Option<Quote> {
     vote_at(outcome, at).and_then(comment)
 }
 
+/// What was filled in with a vote of an outcome.
+pub(super) fn answers_of(outcome: &Outcome, at: VoteAt) -> Vec<AnswerFacts> {
+    vote_at(outcome, at).map(answers).unwrap_or_default()
+}
+
+fn answers(vote: &Vote) -> Vec<AnswerFacts> {
+    let answer = |Answer { label, value, .. }: &Answer| AnswerFacts {
+        label: clean_line(label),
+        value: clean(value),
+    };
+    vote.answers.iter().map(answer).collect()
+}
+
 fn vote_at(outcome: &Outcome, (stage, vote): VoteAt) -> Option<&Vote> {
     outcome.stages.get(stage)?.decisions.get(vote)
 }
@@ -278,7 +313,7 @@ fn comment(vote: &Vote) -> Option<Quote> {
     Quote::new("Comment:".to_owned(), &vote.comment)
 }
 
-fn reviewer(vote: &Vote) -> String {
+pub(super) fn reviewer(vote: &Vote) -> String {
     match vote.on_behalf_of.as_str() {
         "" => clean_line(&vote.reviewer),
         absent => clean_line(&format!("{} (for {absent})", vote.reviewer)),
@@ -286,7 +321,7 @@ fn reviewer(vote: &Vote) -> String {
 }
 
 /// The identity is what the operator's client claimed.
-fn operator(vote: &Vote) -> String {
+pub(super) fn operator(vote: &Vote) -> String {
     match vote.by.as_str() {
         "operator" => format!(", recorded by an operator ({})", clean_line(&vote.identity)),
         _ => String::new(),
@@ -304,7 +339,11 @@ pub(super) fn deciding_vote(outcome: &Outcome) -> Option<VoteAt> {
     let verdict = match outcome.status() {
         Status::Approved => Verdict::Approve,
         Status::Rejected => Verdict::Reject,
-        Status::Pending | Status::Expired | Status::Withdrawn | Status::Unspecified => return None,
+        Status::Pending
+        | Status::ChangesRequested
+        | Status::Expired
+        | Status::Withdrawn
+        | Status::Unspecified => return None,
     };
     let (stage, last) = outcome.stages.iter().enumerate().next_back()?;
     let votes = last.decisions.iter().enumerate();
@@ -348,6 +387,7 @@ pub(super) fn status_word(status: Status) -> &'static str {
         Status::Rejected => "rejected",
         Status::Expired => "not decided in time",
         Status::Withdrawn => "withdrawn",
+        Status::ChangesRequested => "sent back",
         Status::Pending | Status::Unspecified => "still open",
     }
 }

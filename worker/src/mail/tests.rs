@@ -1,13 +1,13 @@
 use countersign_protos::{
     Chain, GenuineLink, Json, LinkContext,
-    v1::{Action, Detail, Document, Item, Submission, Submitter},
+    v1::{self, Action, Detail, Document, EarlierVersion, Item, Submission, Submitter},
 };
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
 use crate::{
-    approval::{Ballot, Claim, Due, Quorum, Receipt, Seat, Whom},
+    approval::{Ballot, Claim, Delegation, Due, Quorum, Receipt, Seat, Whom},
     leaves::{self, Leaves, SeatOf},
     outcome as outcomes,
     policy::{PlannedLevel, PlannedStage, TimePlan},
@@ -56,7 +56,7 @@ fn submission() -> Submission {
             ..Document::default()
         }),
         submitted_at: Some(to_message(time("2026-11-24T09:30:00Z"))),
-        approval: None,
+        ..Submission::default()
     }
 }
 
@@ -129,6 +129,20 @@ fn escalating() -> Plan {
         fallback: false,
     }];
     plan
+}
+
+/// The plan of the same for fewer people, who need no docks any more.
+fn revised() -> Plan {
+    let earlier = plan();
+    let mut submission = submission();
+    let document = submission.document.as_mut().expect("a document");
+    document.title = "12 laptops".into();
+    document.amount = "12600.00".into();
+    document.items.truncate(1);
+    document.attachments.push("s3://quotes/hp.pdf".into());
+    let before = EarlierVersion { digest: earlier.digest, ..EarlierVersion::default() };
+    Plan::asking(submission, address("sue"), earlier.stages)
+        .revising(vec![before], earlier.submission)
 }
 
 fn in_berlin(plan: Plan) -> Plan {
@@ -207,6 +221,17 @@ impl Happening {
         self
     }
 
+    /// Somebody wants changes, and the submitter has a link.
+    fn send_back(self, reviewer: &str, comment: &str) -> Self {
+        let mut back = self.press(reviewer, Verdict::RequestChanges, comment);
+        let keys = keys();
+        let leaves = Leaves { chain: CHAIN, plan: &back.plan, key: keys.first() };
+        let to_ask = back.approval.to_ask().expect("the submitter");
+        let link = leaves.submitter(&to_ask).expect("a link");
+        back.approval.ask_submitter(link, Some(time(LATER)), time(DECIDED));
+        back
+    }
+
     /// A mail to somebody is refused.
     fn refuse(mut self, reviewer: &str) -> Self {
         let link = self.link(reviewer);
@@ -251,6 +276,7 @@ fn review() -> ReviewRequest {
         round: 0,
         instead_of: None,
         reassigned_by: None,
+        delegated: None,
         reviewer: "ann@example.com".parse().expect("an address"),
         link: String::new(),
         asked_at: Some(time(ASKED)),
@@ -990,9 +1016,35 @@ fn whoever_is_asked_in_anothers_place_reads_in_whose_and_who_wanted_that() {
 }
 
 #[test]
+fn whom_a_reviewer_has_asked_instead_reads_for_whom_by_whom_and_why() {
+    let delegation = Delegation {
+        link: "hash".into(),
+        to: address("ann"),
+        reason: "You know laptops.\nI do not.".into(),
+        left_out: None,
+        proof: v1::Proof::default(),
+    };
+    let delegated = Delegated { round: 0, on_behalf_of: None, instead_of: None, delegation };
+    let asked = |delegated: Delegated| {
+        let (instead_of, delegated) = (Some(address("bob")), Some(delegated));
+        request(&ReviewRequest { instead_of, delegated, ..review() }, &links())
+    };
+    let letter = asked(delegated.clone());
+    let words = "\n\nbob@example.com, who was to decide, asked you to do so instead.\n\nTheir \
+                 reason:\n> You know laptops.\n> I do not.\n\nTitle: 15 laptops";
+    assert!(letter.text.contains(words), "{}", letter.text);
+    let html = [">bob@example.com</a>, who was", "Their reason:", "You know laptops.", "<h1 "];
+    assert_in_order(&letter.html, &html);
+    let deputy = Delegated { on_behalf_of: Some(address("fay")), ..delegated };
+    let words = "bob@example.com, who was to decide, as the deputy of fay@example.com, asked you";
+    let letter = asked(deputy);
+    assert!(letter.text.contains(words), "{}", letter.text);
+}
+
+#[test]
 fn a_submitter_reads_who_is_asked_until_when_and_that_nobody_can_be_reached() {
     let asked = Happening::of(plan());
-    let letter = Writer::default().started(&asked.outcome(), &asked.approval).expect("asked");
+    let letter = Writer::default().started(&asked.outcome(), &asked.approval, None).expect("asked");
     assert_eq!(letter.subject.to_string(), "Waiting: 15 laptops, 15,750.00 USD, PO-2041");
     let words = "ann@example.com has until Fri 27 Nov 2026, 16:00 UTC. After that, it counts as \
                  rejected.";
@@ -1004,7 +1056,7 @@ fn a_submitter_reads_who_is_asked_until_when_and_that_nobody_can_be_reached() {
     assert_eq!(letter.html.matches("Finance").count(), 1, "{}", letter.html);
     assert_eq!(Writer::default().unreachable(&asked.outcome(), &asked.approval), None);
     let both = Happening::of(escalating());
-    let letter = Writer::default().started(&both.outcome(), &both.approval).expect("asked");
+    let letter = Writer::default().started(&both.outcome(), &both.approval, None).expect("asked");
     let words = " ann@example.com and bob@example.com have until Fri 27 Nov 2026, 16:00 UTC. After that, \
                  others are asked.\n";
     assert!(letter.text.contains(words), "{}", letter.text);
@@ -1021,6 +1073,136 @@ fn a_submitter_reads_who_is_asked_until_when_and_that_nobody_can_be_reached() {
     assert!(letter.text.starts_with(words), "{}", letter.text);
     let call = "color:#1f2937\">Ask Example Corp (<a class=\"ink\"";
     assert_in_order(&letter.html, &[">Nobody can be reached</h1>", call, "Mail to <a", "<h2"]);
+}
+
+#[test]
+fn a_submitter_reads_what_to_change_until_when_and_how() {
+    let back = Happening::of(plan()).send_back("ann", "Without docks,\nplease.");
+    let changes = |back: &Happening| {
+        Writer::default().changes_requested(&back.outcome(), &back.approval, &links())
+    };
+    let letter = changes(&back).expect("sent back");
+    let subject = "Changes requested: 15 laptops, 15,750.00 USD, PO-2041";
+    assert_eq!((letter.kind, &*letter.subject.to_string()), ("changes", subject));
+    let words = "Changes requested. ann@example.com asks you to change it (Finance). You can revise or withdraw it \
+                 until Mon 30 Nov 2026, 16:00 UTC. After that, it ends undecided.\n\nWhat to change:\n> Without \
+                 docks,\n> please.\n\nTitle: 15 laptops\n";
+    assert!(letter.text.starts_with(words), "{}", letter.text);
+    let page = links().page;
+    assert!(!page.contains("choice"), "there is nothing to decide: {page}");
+    assert_in_order(
+        &letter.text,
+        &["revise or withdraw it:\n", &page, "\n\nOpening it changes nothing"],
+    );
+    assert_in_order(&letter.text, &["Submitted by: ", "Approval ID: ", "are yours alone"]);
+    let button = format!("<a href=\"{page}\"");
+    assert_in_order(&letter.html, &["Changes requested</h1>", "please.", &button, "yours alone"]);
+    assert!(letter.html.matches("Without docks").count() == 1, "{}", letter.html);
+    assert_eq!(changes(&Happening::of(plan())), None, "nobody has asked for any");
+    let mut by_operator = Happening::of(plan());
+    let claim = Claim::Reviewer(address("ann"));
+    let ballot = Ballot::new(claim, Verdict::RequestChanges, "By phone".to_owned());
+    by_operator.approval.vote(Ballot { identity: OPERATOR.to_owned(), ..ballot }, time(DECIDED));
+    let letter = changes(&by_operator).expect("sent back");
+    assert!(letter.text.contains(&format!("(Finance, recorded by an operator ({OPERATOR}))")));
+}
+
+#[test]
+fn a_submitter_with_a_link_of_their_own_can_follow_it() {
+    let asked = Happening::of(plan());
+    let links = links();
+    let letter = Writer::default().started(&asked.outcome(), &asked.approval, Some(&links));
+    let letter = letter.expect("asked");
+    let invitation = "Follow it, withdraw it, or revise it while nobody has decided:\n";
+    assert_in_order(&letter.text, &["Waiting for Finance", invitation, &links.page, &links.id]);
+    assert_in_order(
+        &letter.html,
+        &["Waiting for Finance", &links.page, "Follow it</a>", &links.id],
+    );
+}
+
+#[test]
+fn a_request_of_a_later_version_says_what_changed_field_by_field() {
+    let letter = Writer::default().request(&revised(), &review(), &links());
+    let subject = "Revised: please decide: 12 laptops, 12,600.00 USD, from Sue Storm";
+    assert_eq!(letter.subject.to_string(), subject);
+    let changed = [
+        "\n\nThis is revision 1. What changed:\n",
+        "- Title: 12 laptops (was 15 laptops)\n",
+        "- Amount: 12600.00 (was 15750.00)\n",
+        "removed (was ",
+        "s3://quotes/hp.pdf (new)\n",
+        "\nTitle: 12 laptops\n",
+    ];
+    assert_in_order(&letter.text, &changed);
+    let changed = [
+        "Revision 1: what changed</p>",
+        ">15 laptops</del> <strong>12 laptops</strong>",
+        "(removed)",
+        "<strong>s3://quotes/hp.pdf</strong>",
+        "Decide by <strong>",
+    ];
+    assert_in_order(&letter.html, &changed);
+    assert!(!letter.text.contains("Category: hardware (was"), "nothing else: {}", letter.text);
+    let mut long = revised();
+    let document = long.submission.document.as_mut().expect("a document");
+    document.description = "New words, ".repeat(1_000);
+    document.attachments = (0..50).map(|i| format!("s3://quotes/{i}.pdf")).collect();
+    let letter = Writer::default().request(&long, &review(), &links());
+    let changed = [
+        "What changed, an excerpt (the page shows all):\n",
+        "New words,... (was For the new hires. ",
+        " more, on the page",
+    ];
+    assert_in_order(&letter.text, &changed);
+    let first = Writer::default().request(&plan(), &review(), &links());
+    assert!(!first.text.contains("What changed"), "{}", first.text);
+}
+
+#[test]
+fn whoever_was_asked_about_an_earlier_version_reads_that_it_was_revised() {
+    let letter = Writer::default().revised(&Happening::of(plan()).outcome());
+    assert_eq!(letter.subject.to_string(), "Revised: 15 laptops, 15,750.00 USD, from Sue Storm");
+    let words = "This request was revised, so a decision on this version is no longer needed.";
+    assert!(letter.text.starts_with(words), "{}", letter.text);
+    assert!(!letter.text.contains("http"), "{}", letter.text);
+}
+
+#[test]
+fn an_outcome_says_how_often_it_was_revised_and_who_has_withdrawn_it() {
+    let approved = Happening::of(revised()).press("ann", Verdict::Approve, "").outcome();
+    let note = "It was revised once; this is about what it says now.";
+    let letter = outcome(&approved);
+    assert_in_order(&letter.text, &["Your submission is approved.\n\n", note, "Title: 12 laptops"]);
+    assert_in_order(&letter.html, &["Approved</h1>", note, "12 laptops</h2>"]);
+    let twice = Outcome { version: 2, ..approved.clone() };
+    assert!(outcome(&twice).text.contains("It was revised twice;"));
+    let often = Outcome { version: 5, ..approved };
+    assert!(outcome(&often).text.contains("It was revised 5 times;"));
+    assert!(!outcome(&decided()).text.contains("revised"));
+
+    let mut late = Happening::of(asking(&["ann", "bob"], Quorum::Any, OnDeadline::Reject));
+    late = late.send_back("ann", "Cheaper");
+    assert!(late.approval.tick(time(LATER)).is_empty());
+    let letter = outcome(&late.outcome());
+    let words = "The changes that were requested in Finance were not made in time, so your submission ended on";
+    assert!(letter.text.starts_with(words), "{}", letter.text);
+    let letter = late.superseded(Writer::default(), "bob");
+    let words =
+        "The changes that were requested were not made in time, so this request ended undecided.";
+    assert!(letter.text.starts_with(words), "{}", letter.text);
+
+    let withdrawn = Happening::of(asking(&["ann"], Quorum::Any, OnDeadline::Reject));
+    let withdrawn = withdrawn.withdraw("Typo", OPERATOR).outcome();
+    let by_link = Some(countersign_protos::v1::Withdrawal::default());
+    let own = Outcome { withdrawal: by_link, operator_actions: vec![], ..withdrawn };
+    assert!(outcome(&own).text.starts_with("Your submission was withdrawn by you on "));
+    let letter = superseded(&own, Superseded::Withdrawn);
+    assert!(
+        letter.text.starts_with("This request was withdrawn by its submitter, so "),
+        "{}",
+        letter.text
+    );
 }
 
 /// Each kind of mail, by a name for it, from a company of its own in a zone of its own.
@@ -1060,7 +1242,11 @@ fn every_mail() -> Vec<(&'static str, Letter)> {
     let by_operator = one().decide_for("ann", Verdict::Reject, OPERATOR).outcome();
     let decided = writer.decided_by_operator(&by_operator, &address("ann")).expect("decided");
     let (open, alone) = (one(), one().refuse("ann"));
-    let started = writer.started(&open.outcome(), &open.approval).expect("asked");
+    let started = writer.started(&open.outcome(), &open.approval, None).expect("asked");
+    let follows = writer.started(&open.outcome(), &open.approval, Some(&links())).expect("asked");
+    let back = one().send_back("ann", "Without docks, please.");
+    let changes = writer.changes_requested(&back.outcome(), &back.approval, &links());
+    let changed = Happening::of(in_berlin(revised())).press("ann", Verdict::Approve, "");
     let unreachable = writer.unreachable(&alone.outcome(), &alone.approval).expect("refused");
     let approved = two(OnDeadline::Reject).press("bob", Verdict::Approve, "Within budget.");
     let expired = two(OnDeadline::Expire).pass_deadline();
@@ -1069,6 +1255,7 @@ fn every_mail() -> Vec<(&'static str, Letter)> {
         ("request-long", writer.request(&long, &review(), &links())),
         ("request-of-an-agent", writer.request(&in_berlin(agents_plan()), &review(), &links())),
         ("request-of-a-title-alone", writer.request(&in_berlin(leave_plan()), &review(), &links())),
+        ("request-revised", writer.request(&in_berlin(revised()), &review(), &links())),
         ("request-reminder", asked(&|request| request.reminder = true)),
         ("request-new-link", asked(&|request| request.new_link = true)),
         ("request-for-somebody-away", asked(&is_away)),
@@ -1084,7 +1271,11 @@ fn every_mail() -> Vec<(&'static str, Letter)> {
         ("superseded-deadline", two(OnDeadline::Reject).pass_deadline().superseded(writer, "bob")),
         ("superseded-decided", rejected().superseded(writer, "bob")),
         ("superseded-withdrawn", withdrawn().superseded(writer, "bob")),
+        ("superseded-revised", writer.revised(&one().outcome())),
         ("decided-by-operator", decided),
+        ("submitter-follows", follows),
+        ("submitter-changes", changes.expect("sent back")),
+        ("outcome-revised", writer.outcome(&changed.outcome())),
         ("submitter-started", started),
         ("submitter-unreachable", unreachable),
         ("outcome-approved", writer.outcome(&approved.outcome())),
@@ -1096,8 +1287,13 @@ fn every_mail() -> Vec<(&'static str, Letter)> {
 
 #[test]
 fn no_sample_contradicts_itself() {
-    let with_votes =
-        ["superseded-decided", "decided-by-operator", "outcome-approved", "outcome-rejected"];
+    let with_votes = [
+        "superseded-decided",
+        "decided-by-operator",
+        "outcome-approved",
+        "outcome-rejected",
+        "outcome-revised",
+    ];
     for (name, letter) in every_mail() {
         let text = letter.text;
         let notice = !name.starts_with("request");
@@ -1259,7 +1455,7 @@ fn a_title_or_a_stage_cannot_pass_for_a_line_of_ours() {
             outcome(&asked().press("ann", Verdict::Reject, forged).outcome()),
             outcome(&asked().pass_deadline().outcome()),
             asked().pass_deadline().superseded(writer, "ann"),
-            writer.started(&asked().outcome(), &asked().approval).expect("asked"),
+            writer.started(&asked().outcome(), &asked().approval, None).expect("asked"),
         ] {
             assert!(letter.text.contains(forged), "{}", letter.text);
             let passes = letter.text.lines().any(|line| line.starts_with(forged));
@@ -1305,4 +1501,34 @@ fn mail_programs_decode_nothing_in_a_subject() {
              Storm"
         )
     );
+}
+
+#[test]
+fn each_voters_answers_stand_with_their_vote_as_what_they_are() {
+    let plan = asking(&["ann", "bob"], Quorum::All, OnDeadline::Reject);
+    let decided = Happening::of(plan).press("ann", Verdict::Approve, "fine");
+    let mut decided = decided.press("bob", Verdict::Approve, "").outcome();
+    let answer = |value: &str| v1::Answer {
+        name: "budget".into(),
+        label: "Which <budget>?".into(),
+        value: value.into(),
+    };
+    for (vote, value) in decided.stages[0].decisions.iter_mut().zip(["2026", "two\nlines"]) {
+        vote.answers = vec![answer(value)];
+    }
+    let Letter { text, html, .. } = outcome(&decided);
+    let stands = |who: &str, answer: &str| {
+        let (_, after) = text.split_once(&format!("- {who}@example.com approved")).expect("a vote");
+        let (_, below) = after.split_once('\n').expect("lines");
+        assert!(below.starts_with(answer), "{text}");
+    };
+    stands("ann", "  Which <budget>?: 2026\n  > fine");
+    stands("bob", "  Which <budget>?: two\n    lines\n");
+    for words in [">Which &#60;budget&#62;?</p>", ">2026</p>", ">two</p>", ">lines</p>"] {
+        assert!(html.contains(words), "{words}: {html}");
+    }
+    // Who is out of it learns who has decided what, and no more.
+    let told = superseded(&decided, Superseded::Decided);
+    assert!(told.text.contains("ann@example.com approved"), "{}", told.text);
+    assert!(!told.text.contains("2026\n  >") && !told.text.contains("<budget>"), "{}", told.text);
 }

@@ -53,7 +53,7 @@ fn queries(task_queue: &str, now: Timestamp) -> [(&'static Gauge<0>, String); 3]
     let on_queue = format!("TaskQueue = '{}'", task_queue.replace('\'', "''"));
     let open = format!(
         "WorkflowType = '{WORKFLOW_TYPE}' AND {on_queue} AND ExecutionStatus = 'Running' \
-         AND {ATTRIBUTE_STATUS} = 'PENDING'"
+         AND {ATTRIBUTE_STATUS} IN ('PENDING', 'CHANGES_REQUESTED')"
     );
     let (due, closed) = (now.saturating_sub(LATE), now.saturating_sub(CLOSED));
     let [due, closed] = [due, closed].map(|time| time.expect("a duration, not a span of days"));

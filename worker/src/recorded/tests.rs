@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::{
-    approval::{Ballot, Claim, Operators, Quorum, Restrictions, Verdict, Whom},
+    approval::{Ballot, Claim, Operators, Quorum, Restrictions, Signed, Verdict, Whom},
     policy::{Absence, Calendar, FollowUps, PlannedLevel, PlannedStage, TimePlan},
     testing::{address, keys, sealed},
 };
@@ -51,6 +51,17 @@ fn time() -> TimePlan {
     TimePlan { deadline: wait("2 working days"), reminders: Vec::new() }
 }
 
+fn earlier() -> v1::EarlierVersion {
+    v1::EarlierVersion {
+        digest: "v1:0".into(),
+        stage: "Finance".into(),
+        request: Some(v1::Vote { reviewer: "ann@example.com".into(), ..<_>::default() }),
+        by: "operator".into(),
+        identity: "op@laptop".into(),
+        ..<_>::default()
+    }
+}
+
 fn plan() -> Plan {
     let stage = PlannedStage {
         name: "Finance".into(),
@@ -66,7 +77,7 @@ fn plan() -> Plan {
         }],
     };
     Plan {
-        version: 1,
+        commands: 1,
         webhook: true,
         webhook_queue: Some("approvals-webhook".into()),
         rule: "Everything".into(),
@@ -75,6 +86,7 @@ fn plan() -> Plan {
             different_people: true,
             comment_required: vec![Verdict::Reject],
             operators: Operators::BY_RULES,
+            delegate_to: vec!["example.com".into()],
         },
         tell_submitter: true,
         time_zone: "Europe/Berlin".into(),
@@ -82,6 +94,9 @@ fn plan() -> Plan {
         absences: vec![absence()],
         follow_ups: FollowUps { approved: Some(follow_up()), rejected: None },
         confirm: true,
+        submitter_link: true,
+        earlier: vec![earlier()],
+        previous: Some(submission()),
         ..Plan::asking(submission(), address("sue"), vec![stage])
     }
 }
@@ -101,6 +116,19 @@ fn invited() -> Invited {
     }
 }
 
+fn submitters_link() -> SubmitterLink {
+    SubmitterLink { link: HASH.into(), key: "key".into() }
+}
+
+fn signed() -> Signed {
+    let proof = v1::Proof { signature: "signature".into(), at: Some(<_>::default()) };
+    Signed { link: HASH.into(), proof }
+}
+
+fn revising(by: Reviser) -> Revising {
+    Revising { evidence: evidence(), submission: submission(), by }
+}
+
 fn due() -> Due {
     let reminders = vec![at("2026-11-25T09:00:00Z")];
     Due { deadline: at("2026-11-26T09:00:00Z"), reminders }
@@ -115,11 +143,23 @@ fn issue(whom: Whom) -> Issue {
     }
 }
 
+fn delegation() -> Delegation {
+    Delegation {
+        link: HASH.into(),
+        to: address("cy"),
+        reason: "away".into(),
+        left_out: Some("hash".into()),
+        proof: v1::Proof { signature: "signature".into(), at: Some(<_>::default()) },
+    }
+}
+
 fn evidence() -> Evidence {
     let (identity, at) = ("op@laptop".to_owned(), at("2026-11-24T09:00:00Z"));
     let proof = v1::Proof { signature: "signature".into(), at: Some(<_>::default()) };
     let ballot = Ballot {
         left_out: Some("hash".into()),
+        answers: [("budget".to_owned(), "1500".to_owned())].into(),
+        answers_left_out: Some("hash".into()),
         proof: Some(proof),
         identity: identity.clone(),
         ..Ballot::new(Claim::Link(HASH.into()), Verdict::Approve, "ok".into())
@@ -134,10 +174,18 @@ fn evidence() -> Evidence {
             Entry::Asked { invited: vec![invited()], due: Some(due()), at },
             Entry::Voted { ballot, at },
             Entry::Voted { ballot: by_operator, at },
+            Entry::Delegated { delegation: delegation(), at },
+            Entry::SubmitterAsked { link: submitters_link(), deadline: Some(at), at },
             Entry::Reassigned { from, to, identity: identity.clone(), at },
             Entry::Reminded { reviewer: Some(address("ann")), identity: identity.clone(), at },
             Entry::Reissued { reviewer: Some(address("ann")), identity: identity.clone(), at },
-            Entry::Withdrawn { reason: "typo".into(), identity, at },
+            Entry::Withdrawn { reason: "typo".into(), identity, signed: None, at },
+            Entry::Withdrawn {
+                reason: "typo".into(),
+                identity: String::new(),
+                signed: Some(signed()),
+                at,
+            },
             Entry::Reached { link: HASH.into(), reached: false },
             Entry::TimePassed { at },
         ],
@@ -154,6 +202,12 @@ fn request() -> ReviewRequest {
         on_behalf_of: Some(address("ann")),
         instead_of: Some(address("bob")),
         reassigned_by: Some("op@laptop".into()),
+        delegated: Some(Delegated {
+            round: 1,
+            on_behalf_of: Some(address("ann")),
+            instead_of: Some(address("eve")),
+            delegation: delegation(),
+        }),
         link: HASH.into(),
         asked_at: Some(at("2026-11-24T09:00:00Z")),
         deadline: Some(<_>::default()),
@@ -162,7 +216,16 @@ fn request() -> ReviewRequest {
         escalates: true,
         reminder: true,
         new_link: true,
-        follows: Some(EarlierRequest { round: 1, asked_at: at("2026-11-23T09:00:00Z") }),
+        follows: Some(EarlierRequest {
+            round: 1,
+            asked_at: at("2026-11-23T09:00:00Z"),
+            version: Some(EarlierSeat {
+                digest: "v1:0".into(),
+                stage: 1,
+                on_behalf_of: Some(address("ann")),
+                instead_of: Some(address("bob")),
+            }),
+        }),
     }
 }
 
@@ -193,7 +256,9 @@ fn what_histories_hold_is_written_as_it_was() {
     let delivery =
         Delivery { outcome: outcome(), first_run_id: first_run_id(), not_followed_up: true };
     let opened_at = at("2026-11-24T09:00:00Z");
-    let issued = Issued { opened_at, invited: vec![invited()], due: Some(due()) };
+    let (invited, due, submitter) = (vec![invited()], Some(due()), Some(submitters_link()));
+    let issued = Issued { opened_at, invited, due, submitter };
+    let revised = About::Revised { earlier: evidence(), plan: sealed(&plan(), CHAIN) };
     let replacement = Whom::Replacement(address("ann"), address("cy"));
     let new_link = Whom::Reissue {
         reviewer: address("dee"),
@@ -205,9 +270,12 @@ fn what_histories_hold_is_written_as_it_was() {
     let written: Map<String, Value> = [
         ("Validated::Plan", json_of(Validated::Plan(sealed(&plan(), CHAIN)))),
         ("Validated::Problems", json_of(Validated::Problems(vec![problem]))),
+        ("Revising by link", json_of(revising(Reviser::Submitter(signed())))),
+        ("Revising by an operator", json_of(revising(Reviser::Operator("op@laptop".into())))),
         ("Issue", json_of(issue(Whom::Level(1)))),
         ("Issue of a replacement", json_of(issue(replacement))),
         ("Issue of a new link", json_of(issue(new_link))),
+        ("Issue to the submitter", json_of(issue(Whom::Submitter))),
         ("Issued", json_of(issued)),
         ("ReviewRequest", json_of(request())),
         ("RefusedSince", json_of(RefusedSince { refused_since: Timestamp::UNIX_EPOCH })),
@@ -215,6 +283,8 @@ fn what_histories_hold_is_written_as_it_was() {
         ("Notice of an outcome", json_of(notice(announced))),
         ("Notice of a start", json_of(notice(About::Started(evidence())))),
         ("Notice that nobody is reached", json_of(notice(About::Unreachable(evidence())))),
+        ("Notice of changes", json_of(notice(About::ChangesRequested(evidence())))),
+        ("Notice of a revision", json_of(notice(revised))),
         ("Notice of a superseded reviewer", json_of(notice(About::Superseded(evidence())))),
         ("Notice of an operator's vote", json_of(notice(About::DecidedByOperator(evidence())))),
         (

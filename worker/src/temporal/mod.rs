@@ -2,6 +2,7 @@
 
 mod identities;
 mod inspect;
+mod nexus;
 mod plugin;
 mod stale_queries;
 mod startup;

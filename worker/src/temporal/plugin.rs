@@ -20,7 +20,7 @@ use temporalio_sdk::{
 use temporalio_sdk_core::{CoreRuntime, RuntimeOptions, Worker as CoreWorker, init_worker};
 use tokio::runtime::Handle;
 
-use super::{identities::Identities, stale_queries::StaleQueries};
+use super::{identities::Identities, nexus::Approvals, stale_queries::StaleQueries};
 use crate::{
     activities::{
         self, Countersign,
@@ -48,12 +48,14 @@ const HEARTBEAT: Duration = Duration::from_secs(60);
 pub struct Workers {
     approvals: Worker,
     webhook: Worker,
+    nexus: Option<Approvals>,
     cores: [Arc<CoreWorker>; 2],
     connection: Connection,
 }
 
 impl Workers {
-    /// Runs both until they are shut down. If one of them stops by itself, the other is stopped too.
+    /// Runs both until they are shut down, and serves Nexus beside them. If one of them stops by itself, the other
+    /// is stopped too.
     ///
     /// # Errors
     /// If one of them fails.
@@ -61,7 +63,12 @@ impl Workers {
         let stop = self.shutdown_handle();
         let approvals = self.approvals.run().inspect(|_| stop());
         let webhook = self.webhook.run().inspect(|_| stop());
-        let (approvals, webhook) = join!(approvals, webhook);
+        let nexus = async {
+            if let Some(nexus) = &self.nexus {
+                nexus.serve(&self.cores[0]).await;
+            }
+        };
+        let (approvals, webhook, ()) = join!(approvals, webhook, nexus);
         approvals.and(webhook)
     }
 
@@ -131,10 +138,11 @@ pub fn worker(
     countersign: Countersign,
     options: WorkerOptions,
 ) -> anyhow::Result<Workers> {
-    worker_with(client, countersign, options, &Telemetry::default())
+    worker_with(client, countersign, options, &Telemetry::default(), false)
 }
 
-/// As [`worker`], with metrics and traces.
+/// As [`worker`], with metrics and traces. With `nexus`, it serves the Nexus service `Approvals` on its task queue,
+/// too: experimental, until the SDK has handlers of its own.
 ///
 /// # Errors
 /// As it has.
@@ -143,6 +151,7 @@ pub fn worker_with(
     mut countersign: Countersign,
     mut options: WorkerOptions,
     telemetry: &Telemetry,
+    nexus: bool,
 ) -> anyhow::Result<Workers> {
     let webhook_queue = format!("{}{WEBHOOK_QUEUE_SUFFIX}", options.task_queue);
     if let Some(webhook) = &mut countersign.webhook {
@@ -166,22 +175,24 @@ pub fn worker_with(
     // Outside a runtime, Core would panic.
     Handle::try_current()?;
     let runtime = telemetry.runtime()?;
-    let core = |options: &WorkerOptions| {
+    let core = |options: &WorkerOptions, nexus| {
         let mut config = options
             .to_core_options(client.namespace(), client.identity())
             .map_err(anyhow::Error::msg)
             .context("the worker's options")?;
         config.sticky_queue_schedule_to_start_timeout = STICKY;
         config.max_cached_workflows = CACHED_WORKFLOWS;
+        config.task_types.enable_nexus = nexus;
         init_worker(&runtime, config, client.connection().clone()).map(Arc::new)
     };
-    let (approvals, webhook) = (core(&options)?, core(&for_webhook)?);
+    let (approvals, webhook) = (core(&options, nexus)?, core(&for_webhook, false)?);
     stale_queries.set_worker(approvals.clone());
     let cores = [approvals.clone(), webhook.clone()];
+    let nexus = nexus.then(|| Approvals::new(client.clone(), options.task_queue.clone()));
     let make =
         |core, options| Worker::new_from_core_options(core, client.options().clone(), options);
     let (approvals, webhook) = (make(approvals, options)?, make(webhook, for_webhook)?);
-    Ok(Workers { approvals, webhook, cores, connection: client.connection().clone() })
+    Ok(Workers { approvals, webhook, nexus, cores, connection: client.connection().clone() })
 }
 
 /// Slots for this many activities at a time, and the SDK's default for other kinds of tasks.

@@ -40,7 +40,7 @@ impl Background {
     }
 }
 
-/// What is cancelled when a stage ends: its timer, and mails about it that were not sent yet.
+/// What is cancelled when a stage ends or is paused: its timer, and mails about it that were not sent yet.
 pub(super) struct StageWork<'a> {
     over: WorkflowCancellationToken,
     timer: Option<Timer<'a>>,
@@ -67,10 +67,13 @@ impl<'a> StageWork<'a> {
     /// A token for a notice: what the submitter is told of the stage ends with it, and nothing else does.
     pub(super) fn notice(&self, notice: &Notice) -> WorkflowCancellationToken {
         match notice.about {
-            About::Started(_) | About::Unreachable(_) => self.over.child_token(),
-            About::Outcome { .. } | About::Superseded(_) | About::DecidedByOperator(_) => {
-                WorkflowCancellationToken::new()
+            About::Started(_) | About::Unreachable(_) | About::ChangesRequested(_) => {
+                self.over.child_token()
             }
+            About::Outcome { .. }
+            | About::Revised { .. }
+            | About::Superseded(_)
+            | About::DecidedByOperator(_) => WorkflowCancellationToken::new(),
         }
     }
 

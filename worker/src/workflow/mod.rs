@@ -6,18 +6,18 @@
 //! 1. `handle` with a signal: at any time, before everything else in a workflow task
 //! 2. `is_of`, `resume`: what the run before has left; or `begin` with a valid plan. Then `times_out`
 //! 3. `refuse`: the run fails
-//! 4. `next`: issue links, wait, end a stage, conclude, act on the outcome, or close
-//! 5. `search_attributes`: after `resume`; before a wait or the end, where they have changed; and before links are
-//!    issued or the outcome is concluded, where time, a cancellation or a mail's end has decided that
+//! 4. `next`: have a revision looked at, issue links, wait, end a stage, conclude, act on the outcome, or close
+//! 5. `search_attributes`: after `resume`; before a wait or the end, where they have changed; and before a revision is
+//!    looked at, links are issued or the outcome is concluded, where time, a cancellation or a mail's end has decided that
 //! 6. `start_notices`: mails to those who need not decide any more, or to the submitter; when a stage ends,
 //!    what the submitter was to be told of it is cancelled with its requests
-//! 7. `drain`: signals that came while links were issued, when all that follows from the links is
-//!    scheduled
+//! 7. `drain`: signals that came while a revision was looked at or links were issued, when all that follows from
+//!    that is scheduled
 //! 8. `handle`, then `details`: after each thing that was done
 //! 9. `has_changed`: whether to ask for what is next; or `submission`, to continue as new
 //! 10. `result`
 //!
-//! `status` answers the query, and `new_votes` is for logs and metrics: both change nothing. `has_notices_to_start` is
+//! `status` answers the query; `new_votes` and `new_delegations` are for logs and metrics: they change nothing. `has_notices_to_start` is
 //! for [`ApprovalNotices`].
 
 mod background;
@@ -58,7 +58,7 @@ use crate::{
     case::{Case, Consequence, Event, FollowUpStart, Step, Undelivered, unset},
     payload::{from_temporal, to_temporal},
     policy::Plan,
-    recorded::{Delivery, Evidence, Notice, ReviewRequest, Sealed, Validated},
+    recorded::{Delivery, Evidence, Issue, Notice, ReviewRequest, Revising, Sealed, Validated},
 };
 
 /// Carries the identity that a signal's sender claims to its handler.
@@ -146,12 +146,16 @@ impl ApprovalWorkflow {
         }
     }
 
-    /// Logs and counts the votes that have just come to count, each once: a replay tells nothing again. This changes
+    /// Logs and counts the votes and delegations that have just come to count, each once: a replay tells nothing again. This changes
     /// nothing that a command follows from.
     fn tell_votes(&mut self, workflow_id: &str, is_replaying: bool) {
         let new = self.case.new_votes();
+        let delegations = self.case.new_delegations();
         if !is_replaying {
             new.iter().for_each(|vote| votes::tell(workflow_id, vote));
+            delegations
+                .iter()
+                .for_each(|delegation| votes::tell_delegation(workflow_id, delegation));
         }
     }
 
@@ -197,12 +201,9 @@ impl ApprovalWorkflow {
 
     async fn validate(
         ctx: &WorkflowContext<Self>,
-        mut input: RawValue,
+        input: RawValue,
     ) -> WorkflowResult<Sealed<Plan>> {
-        let first_run_id = chain(ctx.info().raw()).first_run_id.as_bytes().to_vec();
-        input.payloads.push(temporal::Payload { data: first_run_id, ..Default::default() });
-        let options = options::local("Check the submission and route it".to_owned());
-        match ctx.execute_local_activity(Countersign::validate_submission, input, options).await? {
+        match Self::route(ctx, input, "Check the submission and route it".to_owned()).await? {
             Validated::Plan(plan) => Ok(plan),
             Validated::Problems(problems) => {
                 let why = "The submission cannot be used.".to_owned();
@@ -212,7 +213,20 @@ impl ApprovalWorkflow {
         }
     }
 
-    /// Asks reviewers, stage after stage and level after level, until it is decided, and acts on that.
+    /// Validates a submission, or one that takes the place of another, and plans what applies to it.
+    async fn route(
+        ctx: &WorkflowContext<Self>,
+        mut input: RawValue,
+        summary: String,
+    ) -> WorkflowResult<Validated> {
+        let first_run_id = chain(ctx.info().raw()).first_run_id.as_bytes().to_vec();
+        input.payloads.push(temporal::Payload { data: first_run_id, ..Default::default() });
+        let options = options::local(summary);
+        Ok(ctx.execute_local_activity(Countersign::validate_submission, input, options).await?)
+    }
+
+    /// Asks reviewers, stage after stage and level after level, until it is decided, and acts on that. A revision begins
+    /// anew.
     async fn decide(
         ctx: &WorkflowContext<Self>,
         background: &mut Background,
@@ -221,15 +235,11 @@ impl ApprovalWorkflow {
         loop {
             let now = now(ctx.workflow_time());
             match ctx.state_mut(|workflow| workflow.case.next(now)) {
+                Step::Revise { summary, revising, publish } => {
+                    Self::revise(ctx, summary, *revising, publish).await?;
+                }
                 Step::Issue { summary, issue, publish } => {
-                    if publish {
-                        Self::publish(ctx);
-                    }
-                    let options = options::local(summary);
-                    let issuing =
-                        ctx.execute_local_activity(Countersign::issue_links, *issue, options);
-                    let issued = issuing.await?;
-                    Self::handle(ctx, Event::LinksIssued(issued));
+                    Self::issue(ctx, summary, *issue, publish).await?;
                 }
                 Step::Wait(wait) => {
                     if wait.publish {
@@ -277,6 +287,36 @@ impl ApprovalWorkflow {
                 Step::Stuck => return Err(Self::refuse(ctx, Refused::Contradictory)),
             }
         }
+    }
+
+    async fn revise(
+        ctx: &WorkflowContext<Self>,
+        summary: String,
+        revising: Revising,
+        publish: bool,
+    ) -> WorkflowResult<()> {
+        if publish {
+            Self::publish(ctx);
+        }
+        let input = raw(revising.to_payload().map_err(ApplicationFailure::new)?);
+        let validated = Self::route(ctx, input, summary).await?;
+        Self::handle(ctx, Event::Revised(validated));
+        Ok(())
+    }
+
+    async fn issue(
+        ctx: &WorkflowContext<Self>,
+        summary: String,
+        issue: Issue,
+        publish: bool,
+    ) -> WorkflowResult<()> {
+        if publish {
+            Self::publish(ctx);
+        }
+        let options = options::local(summary);
+        let issued = ctx.execute_local_activity(Countersign::issue_links, issue, options).await?;
+        Self::handle(ctx, Event::LinksIssued(issued));
+        Ok(())
     }
 
     async fn conclude(

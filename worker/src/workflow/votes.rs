@@ -1,4 +1,4 @@
-//! One line in the log for each vote that counts. The signaler's line about the press has the same workflow ID and link.
+//! One line in the log for each vote that counts, and for each delegation. The signaler's line about the press has the same workflow ID and link.
 
 use countersign_protos::text::clean_line;
 use tracing::info;
@@ -28,5 +28,18 @@ pub(super) fn tell(workflow_id: &str, counted: &CountedVote) {
         identity,
         link = link.get(..SHORT),
         "decision"
+    );
+}
+
+/// The stage's name, who asks, by which link, and whom.
+pub(super) fn tell_delegation(workflow_id: &str, [stage, from, link, to]: &[String; 4]) {
+    metrics().approvals.delegated();
+    info!(
+        workflow_id = clean_line(workflow_id),
+        stage = clean_line(stage),
+        reviewer = clean_line(from),
+        to = clean_line(to),
+        link = link.get(..SHORT),
+        "delegation"
     );
 }

@@ -4,6 +4,7 @@ mod arguments;
 mod calendar;
 mod diagnostics;
 mod expectations;
+mod fields;
 mod ical;
 mod keys;
 mod meant;
@@ -35,7 +36,7 @@ pub use self::{
     schema::{expectations_schema, policy_schema},
 };
 use super::{
-    FollowUp, FollowUps, Policy,
+    FollowUp, FollowUps, Policy, Wait,
     bounds::Bounds,
     rules::{Decision, Rule, When, is_covered},
 };
@@ -159,15 +160,21 @@ fn operators(root: &Table<'_>) -> Operators {
     let allowed = |key| table.get(key).and_then(|value| value.boolean());
     operators.may_decide = allowed("may_decide").unwrap_or(operators.may_decide);
     operators.may_withdraw = allowed("may_withdraw").unwrap_or(operators.may_withdraw);
-    let domains = table.get("may_reassign_to").map(|domains| domains.one_or_more());
+    operators.may_revise = allowed("may_revise").unwrap_or(operators.may_revise);
+    operators.may_reassign_to = Some(domains(&table, "may_reassign_to"));
+    operators
+}
+
+/// Domains, in ASCII.
+fn domains(table: &Table<'_>, key: &str) -> Vec<String> {
+    let domains = table.get(key).map(|domains| domains.one_or_more());
     let domains = domains.unwrap_or_default().into_iter().filter_map(|domain| domain.text());
     let domains = domains.filter_map(|domain| {
         let anybody = format!("anybody@{}", domain.text.trim()).parse::<EmailAddress>();
         let wrong = |_| table.wrong_at(domain.span, "must be a domain, such as example.com");
         anybody.map_err(wrong).ok()
     });
-    operators.may_reassign_to = Some(domains.map(|anybody| domain_of(&anybody)).collect());
-    operators
+    domains.map(|anybody| domain_of(&anybody)).collect()
 }
 
 fn may_name_reviewers(root: &Table<'_>) -> bool {
@@ -346,6 +353,10 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
     };
     let confirm = wants(table, "confirm");
     let comment_required = comment_required(table);
+    let delegate_to = delegate_to(table);
+    let fields = fields::read(table);
+    let changes_within = changes_within(table, stages);
+    let submitter_link = wants(table, "submitter_link");
     let rule = Rule {
         name,
         when,
@@ -355,6 +366,10 @@ fn rule(table: &Table<'_>, name: String, when: When, stages: &Stages<'_>) -> Opt
         follow_ups,
         confirm,
         comment_required,
+        delegate_to,
+        fields,
+        changes_within,
+        submitter_link,
     };
     (table.reported() == before).then_some(rule)
 }
@@ -368,14 +383,32 @@ fn comment_required(table: &Table<'_>) -> Vec<Verdict> {
             Some(verdict) if verdicts.contains(&verdict) => {
                 table.wrong_at(text.span, format!("{:?} is here twice", text.text));
             }
-            Some(verdict) => verdicts.push(verdict),
-            None => table.wrong_at(text.span, "must be \"approve\" or \"reject\""),
+            Some(verdict @ (Verdict::Approve | Verdict::Reject)) => verdicts.push(verdict),
+            // Nobody can request changes without saying which.
+            Some(Verdict::RequestChanges) | None => {
+                table.wrong_at(text.span, "must be \"approve\" or \"reject\"");
+            }
         }
     }
     if !verdicts.is_empty() {
         nobody_is_asked(table, &value, "comment_required");
     }
     verdicts
+}
+
+/// To whom reviewers may delegate.
+fn delegate_to(table: &Table<'_>) -> Vec<String> {
+    let domains = domains(table, "delegate_to");
+    if let (Some(value), false) = (table.get("delegate_to"), domains.is_empty()) {
+        nobody_is_asked(table, &value, "delegate_to");
+    }
+    domains
+}
+
+fn changes_within(table: &Table<'_>, stages: &Stages<'_>) -> Wait {
+    let Some(value) = table.get("changes_within") else { return Wait::default() };
+    nobody_is_asked(table, &value, "changes_within");
+    stages.wait(table, value).unwrap_or_default()
 }
 
 /// Something that a rule may want of its stages.

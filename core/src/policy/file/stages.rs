@@ -326,9 +326,8 @@ impl Stages<'_> {
     }
 
     fn time(&self, table: &Table<'_>) -> TimePlan {
-        let deadline = table.get("deadline").into_iter().collect();
-        let deadline = self.waits(table, deadline, |wait: &Wait| *wait);
-        let deadline = deadline.into_iter().next().map(|(_, wait)| wait).unwrap_or_default();
+        let deadline = table.get("deadline").and_then(|deadline| self.wait(table, deadline));
+        let deadline = deadline.unwrap_or_default();
         let reminders = table.get("reminders").map(|value| value.one_or_more());
         let reminders =
             self.waits(table, reminders.unwrap_or_default(), |reminder: &Reminder| reminder.wait());
@@ -342,6 +341,12 @@ impl Stages<'_> {
         }
         let reminders = reminders.into_iter().map(|(_, reminder)| reminder).collect();
         TimePlan { deadline, reminders }
+    }
+
+    /// A waiting time, if nothing was reported about it.
+    pub(super) fn wait(&self, table: &Table<'_>, value: Value<'_>) -> Option<Wait> {
+        let waits = self.waits(table, vec![value], |wait: &Wait| *wait);
+        waits.into_iter().next().map(|(_, wait)| wait)
     }
 
     /// Waiting times, each with its place; those in working time need a calendar.

@@ -305,6 +305,21 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ),
     (
         "decision = \"approve\"",
+        "decision = \"approve\"\nchanges_within = «\"1 day\"»",
+        "remove `changes_within`: nobody is asked where a rule has a `decision`",
+    ),
+    (
+        "[[rules.stages]]",
+        "changes_within = «\"soon\"»\n[[rules.stages]]",
+        "must be a span of time, such as 36h, 3 days, PT45M or 2 working days",
+    ),
+    (
+        "[[rules.stages]]",
+        "comment_required = «\"request_changes\"»\n[[rules.stages]]",
+        "must be \"approve\" or \"reject\"",
+    ),
+    (
+        "decision = \"approve\"",
         "decision = \"approve\"\ntell_submitter = «true»",
         "remove `tell_submitter`: nobody is asked where a rule has a `decision`",
     ),
@@ -328,6 +343,52 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "decision = \"approve\"",
         "decision = \"approve\"\ncomment_required = «[\"reject\"]»",
         "remove `comment_required`: nobody is asked where a rule has a `decision`",
+    ),
+    (
+        "[[rules.stages]]",
+        "delegate_to = [«\"@example.com\"»]\n[[rules.stages]]",
+        "must be a domain, such as example.com",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\ndelegate_to = «[\"example.com\"]»",
+        "remove `delegate_to`: nobody is asked where a rule has a `decision`",
+    ),
+    (
+        "[[rules.stages]]",
+        "fields = [{ name = \"a\", label = \"A\", type = «\"nubmer\"» }]\n[[rules.stages]]",
+        "must be one of \"text\", \"number\", \"choice\", \"yes_no\", \"date\"; did you mean \"number\"?",
+    ),
+    ("[[rules.stages]]", "fields = [«{ label = \"A\" }»]\n[[rules.stages]]", "`name` is required"),
+    (
+        "[[rules.stages]]",
+        "fields = [{ name = «\"a b\"», label = \"A\" }]\n[[rules.stages]]",
+        "must have letters of ASCII, digits, \"_\" and \"-\" alone",
+    ),
+    (
+        "[[rules.stages]]",
+        "fields = [«{ name = \"a\", label = \"A\", type = \"choice\" }»]\n[[rules.stages]]",
+        "`choices` is required: what can be chosen",
+    ),
+    (
+        "[[rules.stages]]",
+        "fields = [{ name = \"a\", label = \"A\", type = \"choice\", choices = [\"x\", «\"x\"»] }]\n[[rules.stages]]",
+        "is here twice",
+    ),
+    (
+        "[[rules.stages]]",
+        "fields = [{ name = \"a\", label = \"A\", required_for = [«\"aprove\"»] }]\n[[rules.stages]]",
+        "must be \"approve\" or \"reject\"",
+    ),
+    (
+        "[[rules.stages]]",
+        "fields = [{ name = \"a\", label = \"A\" }, { name = «\"a\"», label = \"B\" }]\n[[rules.stages]]",
+        "another field is named \"a\"",
+    ),
+    (
+        "decision = \"approve\"",
+        "decision = \"approve\"\nfields = «[{ name = \"a\", label = \"A\" }]»",
+        "remove `fields`: nobody is asked where a rule has a `decision`",
     ),
     (
         "decision = \"approve\"",
@@ -517,7 +578,7 @@ const OFFERED: &[(&str, &str, &str)] = &[
     (
         "name = \"Large\"",
         "name = \"Large\"\ntype = \"expense_report\"",
-        "it belongs in `[rules.when]`",
+        "it belongs in `[rules.when]` or `[[rules.fields]]` or `[[default.fields]]`",
     ),
     ("reviewers = [\"finance\"]", "approvers = [\"finance\"]", "did you mean `reviewers`?"),
     (

@@ -6,6 +6,8 @@ use std::{
     ops::Range,
 };
 
+use countersign_protos::v1::Field;
+
 use super::{
     diagnostics::Diagnostic,
     toml::{Node, Table, Text},
@@ -24,6 +26,7 @@ pub(super) fn find(root: &Table<'_>, policy: &Policy) {
     let rules = rules(root, policy);
     for (table, rule) in &rules {
         silent_approvals(table);
+        silent_answers(table, rule);
         approvers_below(table, rule, policy);
     }
     unknown_names(root, &rules);
@@ -59,6 +62,23 @@ fn silent_approvals(rule: &Table<'_>) {
             let message = "silence approves here, which is only as safe as the namespace: whoever can \
                            write to it can bring the deadline about";
             warn(&stage, approve.span, message, "see docs/SECURITY.md");
+        }
+    }
+}
+
+/// Answers that are required to approve, where silence approves too.
+fn silent_answers(table: &Table<'_>, rule: &Rule) {
+    let is_required = |field: &&Field| field.is_required_for(Verdict::Approve);
+    let Some(field) = rule.fields.iter().find(is_required) else { return };
+    for stage in table.tables("stages") {
+        let on_deadline = stage.get("on_deadline").and_then(|value| value.text());
+        if let Some(approve) = on_deadline.filter(|text| text.text == "approve") {
+            let message = format!(
+                "silence approves here without {:?}, which is required to approve",
+                field.name
+            );
+            let help = "let silence reject, or do without `required_for` there";
+            warn(&stage, approve.span, message, help);
         }
     }
 }

@@ -142,6 +142,20 @@ fn an_operators_vote_is_one_that_somebody_has_signalled() {
         let event = sent("approve", &input, "");
         assert_eq!(Act::Vote(&commented, "").is_in(&[event]), expected, "{comment:?}");
     }
+    let answer =
+        |value: &str| v1::Answer { name: "budget".into(), value: value.into(), ..<_>::default() };
+    let answered = Vote { answers: vec![answer("1500")], ..vote.clone() };
+    for (answers, expected) in [
+        (json!({"budget": 1500}), true),
+        (json!({"budget": "1500.0", "more": " "}), true),
+        (json!({"budget": 1501}), false),
+        (json!({"budget": 1500, "more": "x"}), false),
+        (json!({}), false),
+    ] {
+        let input = json!({"reviewer": "ann@example.com", "answers": answers}).to_string();
+        let event = sent("approve", &input, "");
+        assert_eq!(Act::Vote(&answered, "").is_in(&[event]), expected, "{answers}");
+    }
     assert!(is_signalled(encrypted("approve")), "it may say anything");
     assert!(!is_signalled(encrypted("reject")));
     let by_ann = sent("approve", r#"{"reviewer": "ann@example.com"}"#, "");
@@ -245,4 +259,34 @@ fn a_chain_of_runs_is_what_the_server_says_it_is() {
         b"type.googleapis.com/temporal.api.errordetails.v1.NamespaceNotFoundFailure"
     )));
     assert!(!is_gone(&Status::unavailable("not found")));
+}
+
+#[test]
+fn a_revision_is_borne_out_by_the_very_signal_alone() {
+    const REVISED: &str = r#"{"submissionId": "PO-1", "document": {"title": "12 laptops"}}"#;
+    let revise = names::SIGNAL_REVISE;
+    let document = v1::Document { title: "12 laptops".into(), ..<_>::default() };
+    let submission =
+        Submission { submission_id: "PO-1".into(), document: Some(document), ..<_>::default() };
+    let is_it =
+        |event: &HistoryEvent| Act::Revision(&submission, "help desk").is_in(&[event.clone()]);
+    assert!(is_it(&sent(revise, REVISED, "")));
+    assert!(is_it(&sent(revise, &format!(r#"{{"submission": {REVISED}}}"#), "")));
+    assert!(is_it(&encrypted(revise)), "a codec may have made it of anything");
+    for other in [
+        sent(revise, r#"{"submissionId": "PO-1", "document": {"title": "13 laptops"}}"#, ""),
+        sent(revise, "{", ""),
+        sent(names::SIGNAL_APPROVE, REVISED, ""),
+    ] {
+        assert!(!is_it(&other), "{other:?}");
+    }
+    assert!(!Act::Revision(&submission, "somebody else").is_in(&[sent(revise, REVISED, "")]));
+    let version = v1::EarlierVersion {
+        by: "operator".into(),
+        identity: "help desk".into(),
+        ..<_>::default()
+    };
+    let mut outcome = Outcome { earlier_versions: vec![version], ..<_>::default() };
+    name(&mut outcome, &[sent(revise, REVISED, "olga")]);
+    assert_eq!(outcome.earlier_versions[0].principal, "users:olga");
 }

@@ -532,7 +532,7 @@ fn approved_by(quorum: Quorum, stages: usize, votes: usize, by_operators: u32) -
         let to_ask = case.next_issue(now).expect("somebody to ask").to_ask;
         let invited = leaves.invite(&to_ask, None, now);
         let due = Some(Due { deadline: at("2026-11-25T09:00:00Z"), reminders: vec![] });
-        let issued = Issued { opened_at: now, invited: invited.clone(), due };
+        let issued = Issued { opened_at: now, invited: invited.clone(), due, submitter: None };
         case.handle(Event::LinksIssued(issued), now);
         for (seat, one) in invited.iter().take(votes).enumerate() {
             let (stage, round, reviewer) = (position, to_ask.round, &one.reviewer);
@@ -620,7 +620,19 @@ fn large(bytes: usize, people: usize, parts: [usize; 4]) -> Value {
             "action": {"name": "deploy", "arguments": numbers, "reason": text(bytes / 8)},
         },
         "approval": {"stages": [{"reviewers": reviewers, "quorum": "all"}]},
+        "fields": texts(people),
     })
+}
+
+/// As many fields as so many people can answer, which fill in what is longest.
+fn texts(people: usize) -> Vec<Value> {
+    let number = match people {
+        0..=16 => 20,
+        17..=38 => 1,
+        _ => 0,
+    };
+    let label = "é".repeat(30);
+    (0..number).map(|i| json!({"name": format!("f{i}"), "label": label})).collect()
 }
 
 /// The plan of the largest submission of this shape that is accepted.
@@ -663,11 +675,17 @@ proptest! {
             let reviewer = format!("r{i}@x.io");
             let reminder = v1::Reminder { reviewer: reviewer.clone() };
             case.send("remind", &[payload::encode(&reminder, Encoding::JsonPlain)], at(now));
-            let decision = v1::Decision { reviewer, comment: longest.clone(), ..<_>::default() };
+            let fields = &plan.submission.fields;
+            let answer = "\u{1F600}".repeat(4_000 / fields.len().max(2));
+            let answers = fields.iter().map(|it| (it.name.clone(), answer.clone())).collect();
+            let decision =
+                v1::Decision { reviewer, comment: longest.clone(), answers, ..<_>::default() };
             let decision = [payload::encode(&decision, Encoding::JsonPlain)];
             case.decide(Verdict::Approve, &decision, at(now));
             case.decide(Verdict::Reject, &decision, at(now));
         }
+        let votes = case.status().stages.into_iter().flat_map(|stage| stage.reviewers);
+        prop_assert!(votes.filter_map(|one| one.vote).all(|vote| vote.answers.len() == plan.submission.fields.len()));
         case.sealed();
         let status = payload::encode(&case.status(), Encoding::JsonPlain).data;
         prop_assert!(status.len() < MAX_STATUS_BYTES, "{} people: {} bytes", people, status.len());

@@ -53,6 +53,8 @@ fn everything_that_is_wrong_is_named_at_once() {
         "yes",
         "--metrics-listen",
         "9464",
+        "--nexus",
+        "on",
     ];
     let wrong = check(&secrets, &flags).expect_err("wrong");
     for name in [
@@ -71,6 +73,7 @@ fn everything_that_is_wrong_is_named_at_once() {
         "COUNTERSIGN_LOG_FORMAT: must be text or json",
         "COUNTERSIGN_ALLOW_INSECURE: must be true or false",
         "COUNTERSIGN_METRICS_LISTEN: must be ADDRESS:PORT, such as 0.0.0.0:9464",
+        "COUNTERSIGN_NEXUS: must be true or false",
         "OTEL_EXPORTER_OTLP_ENDPOINT: must be a URL",
     ] {
         assert!(wrong.contains(name), "{name} is missing in:\n{wrong}");

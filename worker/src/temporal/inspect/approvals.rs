@@ -246,7 +246,8 @@ impl Queries {
     }
 
     fn waiting(&self) -> String {
-        format!("{} AND {} = 'PENDING'", self.open(), names::ATTRIBUTE_STATUS)
+        let statuses = "('PENDING', 'CHANGES_REQUESTED')";
+        format!("{} AND {} IN {statuses}", self.open(), names::ATTRIBUTE_STATUS)
     }
 
     fn overdue(&self) -> String {
@@ -352,7 +353,8 @@ mod tests {
         let open = "WorkflowType = 'ApprovalWorkflow' AND ExecutionStatus = 'Running' AND TaskQueue = 'it\\'s'";
         assert_eq!(queries.open(), open);
         let overdue = format!(
-            "{open} AND ApprovalStatus = 'PENDING' AND ApprovalDeadline < '2026-12-01T08:59:00Z'"
+            "{open} AND ApprovalStatus IN ('PENDING', 'CHANGES_REQUESTED') \
+             AND ApprovalDeadline < '2026-12-01T08:59:00Z'"
         );
         assert_eq!(queries.overdue(), overdue);
         assert!(queries.notices().starts_with("WorkflowType = 'ApprovalNotices' AND Exec"));

@@ -40,8 +40,8 @@ const OPERATORS: Key = Key::new(
             "may_decide",
             Form::Boolean,
             "may_decide = true",
-            "Whether operators may decide for a reviewer, by the signals `approve` and `reject`. `false` by \
-             default.",
+            "Whether operators may decide for a reviewer, by the signals `approve`, `reject` and `request_changes`. \
+             `false` by default.",
         ),
         Key::new(
             "may_reassign_to",
@@ -54,6 +54,12 @@ const OPERATORS: Key = Key::new(
             Form::Boolean,
             "may_withdraw = true",
             "Whether operators may withdraw an approval. `true` by default.",
+        ),
+        Key::new(
+            "may_revise",
+            Form::Boolean,
+            "may_revise = true",
+            "Whether operators may replace what is to be decided, by the signal `revise`. `false` by default.",
         ),
     ]),
     "[operators]",
@@ -211,6 +217,10 @@ const RULES: Key = Key::new(
         TELL_SUBMITTER,
         CONFIRM,
         COMMENT_REQUIRED,
+        DELEGATE_TO,
+        FIELDS,
+        CHANGES_WITHIN,
+        SUBMITTER_LINK,
         ON_APPROVED,
         ON_REJECTED,
     ]),
@@ -228,6 +238,10 @@ const DEFAULT: Key = Key::new(
         TELL_SUBMITTER,
         CONFIRM,
         COMMENT_REQUIRED,
+        DELEGATE_TO,
+        FIELDS,
+        CHANGES_WITHIN,
+        SUBMITTER_LINK,
         ON_APPROVED,
         ON_REJECTED,
     ]),
@@ -349,6 +363,63 @@ const COMMENT_REQUIRED: Key = Key::new(
     Form::Choices(&["approve", "reject"]),
     "comment_required = [\"reject\"]",
     "The verdicts that do not count without a comment. None by default.",
+);
+
+const DELEGATE_TO: Key = Key::new(
+    "delegate_to",
+    Form::AnyTexts,
+    "delegate_to = [\"example.com\"]",
+    "The domains of those whom reviewers may have asked in their place, on their page. None by default.",
+);
+
+const FIELDS: Key = Key::new(
+    "fields",
+    Form::Tables(&[
+        Key::new(
+            "name",
+            Form::Text,
+            "name = \"budget\"",
+            "What programs call it: letters of ASCII, digits, `_` and `-`. Each field of a rule has another one.",
+        )
+        .required(),
+        Key::new("label", Form::Text, "label = \"Budget in euros\"", "What people read.").required(),
+        Key::new(
+            "type",
+            Form::Choice(&["text", "number", "choice", "yes_no", "date"]),
+            "type = \"number\"",
+            "What can be filled in. `text` by default, of at most 2,000 characters.",
+        ),
+        Key::new(
+            "choices",
+            Form::Texts,
+            "choices = [\"1 month\", \"6 months\"]",
+            "What can be chosen; only for `type = \"choice\"`, and required there.",
+        ),
+        Key::new(
+            "required_for",
+            Form::Choices(&["approve", "reject"]),
+            "required_for = [\"approve\"]",
+            "The verdicts that do not count without an answer. None by default.",
+        ),
+    ]),
+    "fields = [{ name = \"budget\", label = \"Budget in euros\", type = \"number\" }]",
+    "What reviewers fill in beside their decision, at most 20 with the submission's own ones. In the outcome, the \
+     answers stand with each vote.",
+);
+
+const CHANGES_WITHIN: Key = Key::new(
+    "changes_within",
+    Form::Text,
+    "changes_within = \"3 working days\"",
+    "How long changes that a reviewer has requested wait for the submitter; then it expires. 7 days by default.",
+);
+
+const SUBMITTER_LINK: Key = Key::new(
+    "submitter_link",
+    Form::Boolean,
+    "submitter_link = true",
+    "Whether the submitter gets a link to their own page when people are first asked: to follow it, to withdraw it, \
+     and to revise it before anybody has voted. `false` by default: they get it when changes are requested.",
 );
 
 const FOLLOW_UP: &[Key] = &[

@@ -42,16 +42,16 @@ fn is_read(text: &str) -> bool {
 /// Every key there is, each value in one place.
 const ALL: &str = r#"
 submissions = { may_name_reviewers = true }
-operators = { may_decide = true, may_reassign_to = ["example.com"], may_withdraw = false }
+operators = { may_decide = true, may_reassign_to = ["example.com"], may_withdraw = false, may_revise = true }
 calendar = { time_zone = "Europe/Berlin", working_days = "Mon-Fri", working_hours = ["09:00-17:00"], holidays = [2026-12-24, "12-25"], holidays_file = "holidays.ics", working_hours_on = { Fri = "09:00-14:00" }, extra_working_days = [2026-12-05], holidays_with = ["Public"], holidays_without = "Observance" }
 groups = { finance = ["ann@example.com", "bob@example.com"] }
 managers = { employees = { "E-1" = "ann@example.com" }, departments = { Sales = "lead@example.com" }, default = "hr@example.com" }
 absences = [{ reviewer = "ann@example.com", deputy = "dee@example.com", from = 2026-12-01, to = "2026-12-11" }]
 rules = [
     { name = "Small", when = { type = "a", category = "b", department = ["c"], submitter = "sue@example.com", amount = { EUR = { from = 1, up_to = "100" }, USD = { above = 1.5, below = 2_000 } }, action = "deploy", risk = ["high"], arguments = { "/replicas" = { from = -1, up_to = "100" }, "/share" = { above = 0.5, below = 2_000 }, "/env" = ["production", 1, true], "/dry~1run" = false } }, decision = "approve", on_approved = { workflow = "W", task_queue = "Q", namespace = "N" } },
-    { name = "Large", when = { currency = ["EUR"] }, different_people = true, tell_submitter = true, confirm = true, comment_required = ["reject"], on_rejected = { workflow = "W", task_queue = "Q", namespace = "N" }, stages = [{ name = "S", reviewers = ["finance"], quorum = 2, deadline = "2 days", reminders = "1 day", on_deadline = "reject", escalate = [{ reviewers = ["manager"], deadline = "1 day", reminders = ["2h"], keep_earlier = true }, { reviewers = ["x@example.com", "y@example.com"] }], fallback = ["office@example.com", "z@example.com"] }] },
+    { name = "Large", when = { currency = ["EUR"] }, different_people = true, tell_submitter = true, confirm = true, comment_required = ["reject"], delegate_to = ["example.com"], changes_within = "3 working days", submitter_link = true, fields = [{ name = "ok", label = "Is it?", type = "yes_no", required_for = "approve" }, { name = "which", label = "Which?", type = "choice", choices = ["one", "two"], required_for = ["approve", "reject"] }], on_rejected = { workflow = "W", task_queue = "Q", namespace = "N" }, stages = [{ name = "S", reviewers = ["finance"], quorum = 2, deadline = "2 days", reminders = "1 day", on_deadline = "reject", escalate = [{ reviewers = ["manager"], deadline = "1 day", reminders = ["2h"], keep_earlier = true }, { reviewers = ["x@example.com", "y@example.com"] }], fallback = ["office@example.com", "z@example.com"] }] },
 ]
-default = { name = "D", different_people = false, tell_submitter = false, confirm = false, comment_required = "approve", stages = [{ reviewers = "finance" }], on_approved = { workflow = "W", task_queue = "Q" }, on_rejected = { workflow = "W", task_queue = "Q" } }
+default = { name = "D", different_people = false, tell_submitter = false, confirm = false, comment_required = "approve", delegate_to = "example.com", changes_within = "2h", submitter_link = false, fields = [{ name = "ok", label = "Is it?", type = "choice", choices = "one", required_for = [] }], stages = [{ reviewers = "finance" }], on_approved = { workflow = "W", task_queue = "Q" }, on_rejected = { workflow = "W", task_queue = "Q" } }
 "#;
 
 /// A value in a file.

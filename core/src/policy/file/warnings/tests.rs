@@ -205,3 +205,21 @@ fn a_stage_that_silence_approves_is_warned_about_in_its_line() {
     assert_eq!(warned.len(), 1);
     assert!(warned[0].starts_with("8: warning: silence approves here"), "{warned:?}");
 }
+
+#[test]
+fn an_answer_that_silence_does_not_give_is_warned_about() {
+    let rules = |required: &str, on_deadline: &str| {
+        format!(
+            "{CALENDAR}[default]\nname = \"D\"\n\
+             fields = [{{ name = \"until\", label = \"Until\", required_for = [{required}] }}]\n\
+             [[default.stages]]\nname = \"S\"\nreviewers = [\"a@example.com\"]\n\
+             on_deadline = \"{on_deadline}\"\n"
+        )
+    };
+    let warned = |required, on_deadline| {
+        let warned = warnings(&rules(required, on_deadline));
+        warned.iter().filter(|line| line.contains("without \"until\"")).count()
+    };
+    assert_eq!(warned("\"approve\"", "approve"), 1);
+    assert_eq!((warned("\"reject\"", "approve"), warned("\"approve\"", "reject")), (0, 0));
+}

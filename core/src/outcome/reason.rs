@@ -2,7 +2,7 @@
 
 use countersign_protos::{Verdict, v1};
 
-use super::{Approval, Basis, EmailAddress, OnDeadline, Stage, Status};
+use crate::approval::{Approval, Basis, ChangeRequest, EmailAddress, OnDeadline, Stage, Status};
 
 /// Why an approval has its status. Stages go by their names, rules by theirs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,15 @@ pub enum Reason<'a> {
     },
     /// The stage is open, and mail reaches nobody who may decide it.
     Unreachable {
+        stage: &'a str,
+    },
+    /// This reviewer asked for changes, which wait for the submitter.
+    ChangesRequested {
+        stage: &'a str,
+        reviewer: &'a EmailAddress,
+    },
+    /// The submitter did not make in time the changes that were requested in the stage.
+    NotRevised {
         stage: &'a str,
     },
     /// These reviewers decided the stage, in the order of their votes.
@@ -51,6 +60,12 @@ impl Approval {
             Status::Pending(_, stage) => waiting(stage),
             Status::Approved(basis, _) => decided(basis, Verdict::Approve),
             Status::Rejected(basis, _) => decided(basis, Verdict::Reject),
+            Status::ChangesRequested(ChangeRequest { stage, seat, .. }) => {
+                Reason::ChangesRequested { stage: &stage.plan().name, reviewer: &seat.reviewer }
+            }
+            Status::Expired(stage, _) if stage.change_request().is_some() => {
+                Reason::NotRevised { stage: &stage.plan().name }
+            }
             Status::Expired(stage, _) => deadline_passed(stage, OnDeadline::Expire),
             Status::Withdrawn(withdrawal) => Reason::Withdrawn { text: &withdrawal.reason },
         }
@@ -78,7 +93,9 @@ fn decided(basis: Basis<'_>, verdict: Verdict) -> Reason<'_> {
             Reason::Votes { stage: &stage.plan().name, verdict, reviewers }
         }
         (Basis::Stage(stage), Verdict::Approve) => deadline_passed(stage, OnDeadline::Approve),
-        (Basis::Stage(stage), Verdict::Reject) => deadline_passed(stage, OnDeadline::Reject),
+        (Basis::Stage(stage), Verdict::Reject | Verdict::RequestChanges) => {
+            deadline_passed(stage, OnDeadline::Reject)
+        }
     }
 }
 
@@ -97,7 +114,7 @@ fn voters(stage: &Stage, verdict: Verdict) -> Vec<&EmailAddress> {
 
 impl From<Reason<'_>> for v1::Reason {
     fn from(reason: Reason<'_>) -> Self {
-        use v1::reason::{DeadlinePassed, Reason as Kind, Votes, Waiting};
+        use v1::reason::{ChangesRequested, DeadlinePassed, Reason as Kind, Votes, Waiting};
         let addresses =
             |people: Vec<&EmailAddress>| people.iter().map(ToString::to_string).collect();
         let reason = match reason {
@@ -108,6 +125,11 @@ impl From<Reason<'_>> for v1::Reason {
                 needed: needed as u32,
             }),
             Reason::Unreachable { stage } => Kind::Unreachable(stage.to_owned()),
+            Reason::ChangesRequested { stage, reviewer } => {
+                let (stage, reviewer) = (stage.to_owned(), reviewer.to_string());
+                Kind::ChangesRequested(ChangesRequested { stage, reviewer })
+            }
+            Reason::NotRevised { stage } => Kind::NotRevised(stage.to_owned()),
             Reason::Votes { stage, reviewers, .. } => {
                 Kind::Votes(Votes { stage: stage.to_owned(), reviewers: addresses(reviewers) })
             }

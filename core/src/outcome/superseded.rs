@@ -1,12 +1,16 @@
 //! Why somebody who was asked is superseded, and why somebody is asked in another's place, as data.
 
-use super::{Approval, EmailAddress, Entry, Invited, Seat, SeatStatus, Stage};
+use crate::approval::{
+    Approval, Arranged, EmailAddress, Entry, Invited, Seat, SeatStatus, Stage, Status,
+};
 
 /// Why a reviewer who has not decided need not any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Superseded<'a> {
     /// An operator who claims this identity had another one asked in their place.
     Replaced { by: &'a EmailAddress, identity: &'a str },
+    /// They had this one asked in their place.
+    Delegated { to: &'a EmailAddress },
     /// Others are asked, since the deadline has passed.
     Escalated,
     /// Others are asked, since nobody could be reached.
@@ -24,7 +28,7 @@ impl Approval {
     /// asked.
     pub fn superseded(&self, reviewer: &EmailAddress) -> Option<Superseded<'_>> {
         let silent = |seat: &&Seat| seat.reviewer == *reviewer && seat.vote.is_none();
-        let mut newest_first = self.stages.iter().rev();
+        let mut newest_first = self.stages().iter().rev();
         let (stage, seat) = newest_first
             .find_map(|stage| stage.seats().iter().rfind(silent).map(|seat| (stage, seat)))?;
         if seat.status == SeatStatus::Superseded {
@@ -34,9 +38,13 @@ impl Approval {
                 other.round > seat.round && other.instead_of.as_ref() == Some(reviewer)
             };
             let by = seats.rfind(replaces);
-            let replaced = by.and_then(|by| {
-                let identity = self.reassigned_by(by)?;
-                Some(Superseded::Replaced { by: &by.reviewer, identity })
+            let replaced = by.and_then(|by| match by.arranged.as_ref()? {
+                Arranged::Operator(identity) => {
+                    Some(Superseded::Replaced { by: &by.reviewer, identity })
+                }
+                Arranged::Delegation { delegation, .. } => {
+                    Some(Superseded::Delegated { to: &delegation.to })
+                }
             });
             return Some(replaced.unwrap_or(match self.escalated_in_time() {
                 true => Superseded::Escalated,
@@ -46,32 +54,19 @@ impl Approval {
         match stage.end() {
             Some(_) if stage.ended_by_deadline() => Some(Superseded::DeadlinePassed),
             Some(_) => Some(Superseded::Decided),
-            None => self.withdrawn.as_ref().map(|_| Superseded::Withdrawn),
+            None => matches!(self.status(), Status::Withdrawn(_)).then_some(Superseded::Withdrawn),
         }
-    }
-
-    /// The identity that the operator claims who had this reviewer asked in another's place.
-    pub fn reassigned_by(&self, seat: &Seat) -> Option<&str> {
-        let replaced = seat.instead_of.as_ref()?;
-        self.journal.iter().rev().find_map(|entry| match entry {
-            Entry::Reassigned { from, to, identity, .. }
-                if from == replaced && seat.people().any(|person| person == to) =>
-            {
-                Some(identity.as_str())
-            }
-            _ => None,
-        })
     }
 
     /// Whether the level that was asked last was asked because the deadline before it had passed. A level with
     /// nobody new is skipped, and changes no deadline.
     fn escalated_in_time(&self) -> bool {
         let has_seat = |one: &Invited| {
-            let mut seats = self.stages.iter().flat_map(Stage::seats);
+            let mut seats = self.stages().iter().flat_map(Stage::seats);
             seats.any(|seat| seat.link == one.link)
         };
         let (mut deadline, mut passed, mut in_time) = (None, false, false);
-        for entry in &self.journal {
+        for entry in self.journal() {
             match entry {
                 Entry::Asked { invited, due: Some(due), .. } if invited.iter().any(has_seat) => {
                     (in_time, passed, deadline) = (passed, false, Some(due.deadline));

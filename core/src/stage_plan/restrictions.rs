@@ -1,11 +1,11 @@
-//! What the rules forbid: deciding in two stages, deciding without a word, and what operators may not do.
+//! What the rules forbid: deciding in two stages, deciding without a word, and what operators and reviewers may not do.
 
-use countersign_protos::{comment_hash, text};
 use serde::{Deserialize, Serialize};
 
-use super::{Ballot, EmailAddress, Verdict};
+use super::Verdict;
+use crate::email::EmailAddress;
 
-/// What the rules forbid. By default, nothing.
+/// What the rules forbid. By default, nothing but delegating.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Restrictions {
@@ -16,18 +16,25 @@ pub struct Restrictions {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub comment_required: Vec<Verdict>,
     pub operators: Operators,
+    /// To whom reviewers may delegate: the domains of their addresses, in ASCII.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub delegate_to: Vec<String>,
 }
 
 impl Restrictions {
+    /// Whether they are the default.
     pub fn are_none(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it has no comment, although its verdict needs one. One that was left out to save space is there.
-    pub(super) fn lacks_comment(&self, ballot: &Ballot) -> bool {
-        let left_out = ballot.left_out.as_ref().is_some_and(|hash| *hash != comment_hash(""));
-        let is_silent = text::comment(&ballot.comment).is_empty() && !left_out;
-        is_silent && self.comment_required.contains(&ballot.verdict)
+    /// Whether reviewers may have this person asked.
+    pub fn may_delegate_to(&self, person: &EmailAddress) -> bool {
+        self.delegate_to.iter().any(|domain| domain == person.domain())
+    }
+
+    /// Whether this verdict counts only with a comment: whoever wants changes says which.
+    pub(crate) fn require_comment(&self, verdict: Verdict) -> bool {
+        verdict == Verdict::RequestChanges || self.comment_required.contains(&verdict)
     }
 }
 
@@ -40,19 +47,25 @@ pub struct Operators {
     /// To have others asked in a reviewer's place: the domains of their addresses, in ASCII. `None` for any.
     pub may_reassign_to: Option<Vec<String>>,
     pub may_withdraw: bool,
+    /// To replace a submission by another version.
+    pub may_revise: bool,
 }
 
 impl Operators {
     /// What they may do where the rules do not say.
-    pub const BY_RULES: Self =
-        Self { may_decide: false, may_reassign_to: Some(Vec::new()), may_withdraw: true };
+    pub const BY_RULES: Self = Self {
+        may_decide: false,
+        may_reassign_to: Some(Vec::new()),
+        may_withdraw: true,
+        may_revise: false,
+    };
 
     fn by_rules() -> Self {
         Self::BY_RULES
     }
 
     /// Whether they may have this person asked.
-    pub(super) fn may_ask(&self, person: &EmailAddress) -> bool {
+    pub(crate) fn may_ask(&self, person: &EmailAddress) -> bool {
         let domains = self.may_reassign_to.as_ref();
         domains.is_none_or(|domains| domains.iter().any(|domain| domain == person.domain()))
     }
@@ -61,6 +74,6 @@ impl Operators {
 /// Everything, as where there are no rules.
 impl Default for Operators {
     fn default() -> Self {
-        Self { may_decide: true, may_reassign_to: None, may_withdraw: true }
+        Self { may_decide: true, may_reassign_to: None, may_withdraw: true, may_revise: true }
     }
 }

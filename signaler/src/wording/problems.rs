@@ -1,0 +1,146 @@
+//! What is said where a request is answered without an approval, or a form is refused.
+
+use countersign_protos::{Verdict, names::COMMENT_MAX_CHARS, text};
+
+use super::{WRONG_ANSWERS, delegated};
+use crate::problem::Problem;
+
+pub(crate) const NOT_RECORDED: &str = "Your decision was not recorded";
+const TRY_AGAIN: &str = "Please try again in a moment";
+const UPGRADING: &str = "The request was made by a newer version than this page knows yet. Please open it \
+    again in a few minutes. Nothing was recorded this time.";
+const PRESS_AGAIN: &str = "The system behind this page did not answer in time. Please open the request \
+    again, and press the same button if it still asks you: pressing again is safe, one decision counts \
+    once.";
+
+const NOT_SHOWN: &str = "What came of your decision cannot be shown right now. Please reload this page in a \
+    moment: it then says what is recorded. There is no need to press again.";
+
+pub(super) fn comment_missing(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approve => "To approve, a comment is required: please write one, and press again.",
+        Verdict::Reject => "To reject, a comment is required: please write one, and press again.",
+        Verdict::RequestChanges => {
+            "To request changes, please say which in a comment, and press again."
+        }
+    }
+}
+
+/// What is wrong with a form, to whoever has filled it in.
+pub(crate) fn refusal(problem: &Problem, comment: &str) -> String {
+    match problem {
+        Problem::CommentTooLong => too_long("comment", comment.chars().count()),
+        Problem::WrongAnswers(wrong) => {
+            let said: Vec<&str> = wrong.iter().map(|(_, said)| said.as_str()).collect();
+            said.join(" ")
+        }
+        problem => self::problem(problem).1.to_owned(),
+    }
+}
+
+pub(super) fn too_long(what: &str, chars: usize) -> String {
+    let [chars, most] = [chars, COMMENT_MAX_CHARS].map(|chars| text::money(&chars.to_string(), ""));
+    format!("Your {what} has {chars} characters; at most {most} fit. Please shorten it.")
+}
+
+const ONE_OF_THEM: &str = "It has to be one of the answers below: please press one of the buttons.";
+const NOT_LOCAL: &str = "Whoever sees its mails can decide for every reviewer, so it is shown only in a \
+    browser on the machine that runs Countersign.";
+
+const MISTYPED: &str = "The link in your mail opens your request. You can also type the approval ID from the \
+    mail.";
+const INCOMPLETE: &str = "Its approval ID was not issued here. Part of the link may be missing: please open it \
+    from the mail, or type the approval ID from the mail.";
+const GONE: &str = "Its link was issued once, but no request can be found for it. Requests are removed some time \
+    after they have ended. If your mail has only just arrived, please try again in a minute.";
+
+/// A problem's headline, and what it means or what to do.
+pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
+    match problem {
+        Problem::NotFound(_) => ("Page not found", MISTYPED),
+        Problem::NotIssued(_) => ("This link does not work", INCOMPLETE),
+        Problem::Gone => ("This request no longer exists", GONE),
+        Problem::Newer => ("This page is being upgraded", UPGRADING),
+        Problem::InvalidVerdict => (NOT_RECORDED, ONE_OF_THEM),
+        Problem::CommentTooLong => {
+            (NOT_RECORDED, "The comment is longer than 2,000 characters. Please shorten it.")
+        }
+        Problem::CommentMissing(verdict) => (NOT_RECORDED, comment_missing(*verdict)),
+        Problem::InvalidAct
+        | Problem::NotTheSubmitter
+        | Problem::SubmitterDecides
+        | Problem::NotRevisable
+        | Problem::NoMoreChanges
+        | Problem::InvalidRevision(_)
+        | Problem::Mistaken(_) => of_versions(problem),
+        Problem::WrongAnswers(_) => (NOT_RECORDED, WRONG_ANSWERS),
+        Problem::NotDelegated(_) => delegated::NOTHING_CHANGED,
+        Problem::CrossSite => (
+            "This decision was sent from another site",
+            "A page of another site sent it, so it was not accepted. Nothing was recorded. To \
+             decide, please open the request from your mail.",
+        ),
+        Problem::NotAForm => (
+            "This is not a form",
+            "This page takes decisions only from its own form. Nothing was recorded. To decide, \
+             please open the request from your mail.",
+        ),
+        Problem::BodyTooLarge => (
+            "Too much text",
+            "What was sent is larger than 128 KiB; a comment can have 2,000 characters, and so can an \
+             answer. Nothing was recorded.",
+        ),
+        Problem::Incomplete => (
+            "Please try again",
+            "Your decision did not arrive completely. Nothing was recorded this time.",
+        ),
+        Problem::MethodNotAllowed => {
+            ("Method not allowed", "This page can be opened, but does not accept this request.")
+        }
+        Problem::TooMany(_) => (
+            "Too many requests",
+            "Please wait a moment, and try again. Nothing was recorded this time.",
+        ),
+        Problem::Unavailable => (
+            TRY_AGAIN,
+            "The request cannot be shown right now, because the system behind this page is not \
+             answering. Nothing was changed.",
+        ),
+        Problem::NothingRecorded => (
+            TRY_AGAIN,
+            "Nothing was recorded this time, because the system behind this page is not answering. \
+             Unless you have decided before, your decision is still needed.",
+        ),
+        Problem::Unknown => ("We do not know whether your decision was recorded", PRESS_AGAIN),
+        Problem::AfterPress(_) => (TRY_AGAIN, NOT_SHOWN),
+        Problem::OutboxUnreadable => ("The outbox cannot be read", "The log says why."),
+        Problem::NotLocal => ("The outbox is not shown here", NOT_LOCAL),
+    }
+}
+
+/// Problems of the submitter's forms and of the third button: a headline, and what it means.
+fn of_versions(problem: &Problem) -> (&'static str, &'static str) {
+    match problem {
+        Problem::NotTheSubmitter => (
+            "This link decides",
+            "Only the submitter's own link can revise or withdraw the request. Nothing was recorded.",
+        ),
+        Problem::SubmitterDecides => (
+            "This link decides nothing",
+            "It is the submitter's: it can revise or withdraw the request. Nothing was recorded.",
+        ),
+        Problem::NotRevisable => (
+            "Your revision was not recorded",
+            "It can be revised only as long as nobody has voted, or if changes are requested, and five times at \
+             most. Please open it again: the page says what you can do.",
+        ),
+        Problem::NoMoreChanges => (
+            NOT_RECORDED,
+            "It was revised as often as it can be, so no more changes can be requested. Please approve or reject it.",
+        ),
+        _ => (
+            "Your revision was not recorded",
+            "Something in it has to be corrected. Please open the request again.",
+        ),
+    }
+}

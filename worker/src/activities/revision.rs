@@ -1,0 +1,70 @@
+//! Revisions: from what has happened to a version to the sealed plan of the next one.
+
+use countersign_connection::encodes;
+use countersign_protos::{Chain, text::clean_line};
+use jiff::Timestamp;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use tracing::info;
+
+use super::{Countersign, NOT_GENUINE, not_sealed, operators, refusal, unreadable};
+use crate::{
+    approval::Reviser,
+    leaves::{self, Leaves},
+    metrics::metrics,
+    policy::Plan,
+    recorded::{Revising, Sealed, Validated},
+    revision::{self, Revision},
+};
+
+impl Countersign {
+    /// Validates and routes a submission that takes the place of another, and seals its plan.
+    pub(super) async fn revise(
+        &self,
+        ctx: &ActivityContext,
+        chain: Chain<'_>,
+        revising: Revising,
+    ) -> Result<Validated, ActivityError> {
+        let Revising { evidence, submission, by } = revising;
+        let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
+        let (_, approval, outcome) = self.recompute(chain, &evidence)?;
+        if leaves::is_brief(&evidence.journal) {
+            return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
+        }
+        // The new plan certifies what it says of the version before.
+        operators::check(&outcome, &evidence, ctx, chain.workflow_id).await?;
+        if let Reviser::Operator(identity) = &by {
+            operators::check_revision(&submission, identity, ctx, chain).await?;
+        }
+        let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
+        let came_by = match &by {
+            Reviser::Submitter(_) => "link",
+            Reviser::Operator(_) => "operator",
+        };
+        let revision = Revision { submission, problems: Vec::new(), by };
+        let leaves = Leaves { chain, plan: &plan, key };
+        let (rules, now) = (rules.as_deref(), Timestamp::now());
+        let revised = revision::revise(leaves, &approval, revision, &self.routing, rules, now);
+        metrics().approvals.revised(came_by, revised.is_ok());
+        match revised {
+            Ok(plan) => {
+                let workflow_id = clean_line(chain.workflow_id);
+                info!(workflow_id, version = plan.version(), by = came_by, "revision");
+                self.sealed(ctx, plan, chain)
+            }
+            Err(problems) => Ok(Validated::Problems(problems)),
+        }
+    }
+
+    /// What is recorded of a plan.
+    pub(super) fn sealed(
+        &self,
+        ctx: &ActivityContext,
+        mut plan: Plan,
+        chain: Chain<'_>,
+    ) -> Result<Validated, ActivityError> {
+        plan.encrypted = encodes(ctx.client().options());
+        plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
+        let sealed = Sealed::new(&plan, chain, self.link_keys.first()).map_err(unreadable)?;
+        Ok(Validated::Plan(sealed))
+    }
+}
