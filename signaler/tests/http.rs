@@ -764,7 +764,7 @@ async fn every_route_takes_the_documented_methods_and_no_others() {
     assert_eq!(document["openapi"], "3.1.0");
     for (path, operations) in document["paths"].as_object().expect("paths") {
         let place = path.replace("{approval-id}", &approval_id(KEY).reveal());
-        let place = place.replace('{', "").replace('}', "");
+        let place = place.replace(['{', '}'], "");
         for method in ["get", "head", "post", "put", "patch", "delete", "options", "trace"] {
             let name = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
             let from = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 50_000)));
