@@ -106,9 +106,9 @@ async fn a_colleague_decides_in_a_reviewers_place_who_has_signed_that_and_nobody
     assert_eq!(list(decisions).next().expect("a vote")["insteadOf"], ANN, "{decisions}");
     assert!(outcome["operatorActions"].is_null(), "{outcome}");
     assert_eq!(stack.mails_so_far(ANN).len(), 1, "her page says it all");
-    // The sum of its parts: a signal with its task, the links' marker and attributes, and a mail.
+    // Two forged ones, the delegation, Ann's press after it, and two votes.
     let events = workflow.history().await;
-    assert_eq!(events.count("WorkflowExecutionSignaled"), 5, "{}", events.outline());
+    assert_eq!(events.count("WORKFLOW_EXECUTION_SIGNALED"), 6, "{}", events.outline());
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ export interface Claims {
 
 type Json = Record<string, unknown>;
 
-const DECIDED = ['submissionId', 'submissionType', 'submitter', 'document', 'fields'];
+const DECIDED = ['submissionId', 'submissionType', 'submitter', 'document', 'fields', 'version'];
 
 /** What was signed: act on this. Throws if the outcome is not genuine. */
 export async function verify(outcome: Json, keys: JWTVerifyGetKey): Promise<Claims> {

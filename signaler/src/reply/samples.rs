@@ -190,7 +190,9 @@ impl Happening {
     /// With something to fill in, of each kind.
     fn asking() -> Self {
         Self::of(without_amount).but(|state| {
-            state.submission.get_or_insert_default().fields = fields();
+            let submission = state.submission.get_or_insert_default();
+            submission.fields = fields();
+            submission.document.get_or_insert_default().details.truncate(3);
         })
     }
 
@@ -646,8 +648,14 @@ async fn what_others_have_written_has_the_direction_of_its_letters() {
 #[tokio::test]
 async fn each_field_has_a_label() {
     for (name, page) in every_page(&site()).await {
+        // Labels are around the buttons of a question.
+        let is_one_of_several = |tag: &str| tag.contains("type=\"radio\"");
+        let several = tags(&page).filter(|(tag, _)| is_one_of_several(tag)).count();
+        let labelled = page.matches("<label class=\"choice\"><input type=\"radio\"").count();
+        assert_eq!(labelled, several, "{name}");
         let is_field = |tag: &&str| {
-            (tag.starts_with("input ") && !tag.contains("type=\"hidden\""))
+            let is_input = tag.starts_with("input ") && !tag.contains("type=\"hidden\"");
+            is_input && !is_one_of_several(tag)
                 || tag.starts_with("textarea ")
                 || tag.starts_with("select ")
         };

@@ -1132,7 +1132,7 @@ fn a_request_of_a_later_version_says_what_changed_field_by_field() {
         "- Amount: 12600.00 (was 15750.00)\n",
         "removed (was ",
         "s3://quotes/hp.pdf (new)\n",
-        "\n\nTitle: 12 laptops\n",
+        "\nTitle: 12 laptops\n",
     ];
     assert_in_order(&letter.text, &changed);
     let changed = [
@@ -1151,7 +1151,7 @@ fn a_request_of_a_later_version_says_what_changed_field_by_field() {
     let letter = Writer::default().request(&long, &review(), &links());
     let changed = [
         "What changed, an excerpt (the page shows all):\n",
-        "New words, New...",
+        "New words,... (was For the new hires. ",
         " more, on the page",
     ];
     assert_in_order(&letter.text, &changed);
