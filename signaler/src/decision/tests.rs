@@ -292,8 +292,6 @@ type Signal = Box<dyn FnOnce(&mut World) -> Result<(), Code> + Send>;
 pub(crate) struct World {
     pub(crate) runs: Vec<Run>,
     signals: VecDeque<Signal>,
-    /// The link that is looked up, if it is another one than Ann's of a submission that is empty.
-    link: Option<LinkHash>,
     /// The run and the request ID of each signal.
     pub(crate) sent: Vec<(String, String)>,
     /// Who sent each of them.
@@ -348,7 +346,7 @@ impl World {
             "ListWorkflowExecutions" => {
                 let asked = ListWorkflowExecutionsRequest::decode(request.proto.clone());
                 let asked = asked.expect("a query");
-                let link = self.link.clone().unwrap_or_else(link);
+                let link = link();
                 let claims = format!("ApprovalLinks IN ('{}')", link.as_str());
                 assert_eq!(asked.query, format!("{claims} AND WorkflowType = 'ApprovalWorkflow'"));
                 self.look_ups += 1;
@@ -1012,8 +1010,7 @@ async fn only_answers_that_the_fields_ask_for_are_sent_and_signed_in_their_canon
         world.runs[0].says = voted.clone();
         Ok(())
     };
-    let world = World { link: Some(link.hash().clone()), ..World::default() };
-    let world = world.run("first", Running, pending).signal(counts);
+    let world = World::default().run("first", Running, pending).signal(counts);
     let (approvals, world) = approvals(world).await;
     let decide = async |answers: &Answers| {
         let press = Press { answers, ..press(Verdict::Approve) };
@@ -1042,8 +1039,7 @@ async fn only_answers_that_the_fields_ask_for_are_sent_and_signed_in_their_canon
 async fn what_confirms_a_decision_confirms_its_answers_too() {
     let (link, pending) = asking();
     let confirming = ApprovalState { confirm: true, ..pending };
-    let world = World { link: Some(link.hash().clone()), ..World::default() };
-    let world = world.run("first", Running, confirming);
+    let world = World::default().run("first", Running, confirming);
     let (approvals, world) = approvals(world.signal(|_| Ok(())).signal(|_| Ok(()))).await;
     let decide = async |value: &str, nonce: &str| {
         let answers = &answers(value);

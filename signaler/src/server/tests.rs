@@ -51,7 +51,7 @@ async fn serving(connections: Connections, flags: &[&str]) -> SocketAddr {
 
 fn connect(address: SocketAddr) -> Client {
     let client = Client::connect(address).expect("connected");
-    client.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+    client.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
     client
 }
 
