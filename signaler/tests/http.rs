@@ -135,6 +135,7 @@ async fn without_temporal_the_answer_comes_at_once_and_says_that_nothing_was_rec
     for typed in ["Nothing was recorded", "Nine laptops", "Where: Leipzig</textarea>"] {
         assert!(revised.body.contains(typed), "{typed}: {}", revised.body);
     }
+    assert!(!revised.body.contains("decision"), "submitters have none: {}", revised.body);
     assert_eq!(get(&service, "/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(get(&service, "/healthz").await.status, StatusCode::OK);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());

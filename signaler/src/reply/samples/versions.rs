@@ -223,11 +223,15 @@ async fn a_later_version_says_what_changed_and_a_link_of_the_one_before_only_tha
         assert_eq!(page.contains("USB-C dock"), shows_document, "{name}: what did not change");
     }
     let page = page_of("pressed-revised-since").await;
-    for words in ["You pressed Approve; nothing was changed.", "a newer mail has your new link"] {
+    let rest = "no longer the rest of the request";
+    for words in
+        ["You pressed Approve; nothing was changed.", "a newer mail has your new link", rest]
+    {
         assert!(page.contains(words), "{words}: {page}");
     }
     let outdated = page_of("outdated").await;
     assert!(!outdated.contains("laptops") && !outdated.contains("What changed"), "{outdated}");
+    assert!(!outdated.contains("This link shows"), "it shows nothing: {outdated}");
 }
 
 #[tokio::test]
