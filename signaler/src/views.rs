@@ -203,6 +203,12 @@ impl Form {
         }
     }
 
+    /// Whether any part of it is, and has to be corrected.
+    fn is_refused(&self) -> bool {
+        let delegate = self.delegate.as_ref();
+        !self.refused.is_empty() || delegate.is_some_and(|form| !form.refused.is_empty())
+    }
+
     /// Whether a browser lets this button be pressed without what another one needs.
     fn needs_nothing(&self, button: &Terms) -> bool {
         let needs = |verdict: &Verdict| verdict.terms().name == button.name;
@@ -228,7 +234,7 @@ impl<'a> ApprovalPage<'a> {
         let facts = wording::facts(&submission, case).into_iter();
         let (untitled, hidden) = match &submission.document {
             Some(_) => (wording::UNTITLED, ""),
-            None => (wording::REQUEST, wording::OUTCOME_ONLY),
+            None => (wording::REQUEST, wording::hidden(case)),
         };
         let document = submission.document.unwrap_or_default();
         let stages = match case.answer.is_unattended() {
@@ -343,6 +349,7 @@ pub(crate) struct ConfirmPage<'a> {
     amount: Amount,
     action: String,
     reviewer: String,
+    heading: &'static str,
     verdict: Terms,
     pressed: &'a Unconfirmed,
     /// Labels with values.
@@ -363,6 +370,7 @@ impl<'a> ConfirmPage<'a> {
             amount: Amount::new(&document.amount, &document.currency),
             action: leading_action(&document),
             reviewer: clean_line(&wording::deciding_as(case)),
+            heading: wording::deciding(pressed.verdict),
             verdict: pressed.verdict.terms(),
             answers: inputs::shown(&pressed.answers),
             hidden: inputs::hidden(&pressed.answers),
@@ -419,7 +427,7 @@ impl<'a> ConfirmActPage<'a> {
 pub(crate) struct MessagePage<'a> {
     site: &'a Site,
     headline: &'static str,
-    message: &'static str,
+    message: String,
     /// The comment that was not recorded, for its author to copy.
     comment: &'a str,
     /// So are the answers, by the names of their fields.
@@ -435,6 +443,10 @@ pub(crate) struct MessagePage<'a> {
 impl<'a> MessagePage<'a> {
     pub(crate) fn new(site: &'a Site, problem: &Problem, filled: &'a Filled) -> Self {
         let (headline, message) = wording::problem(problem);
+        let message = match problem {
+            Problem::NotDelegated(why) => format!("{} {message}", wording::not_delegated(why)),
+            _ => message.to_owned(),
+        };
         let Filled { comment, answers, .. } = filled;
         MessagePage {
             site,

@@ -7,7 +7,7 @@ mod unattended;
 mod versions;
 
 pub(crate) use self::answers::{
-    CHOOSE, NOT_ASKED, WRONG_ANSWERS, answer_hint, comment_hint, yes_or_no,
+    CHOOSE, NOT_ASKED, WRONG_ANSWERS, answer_hint, comment_hint, deciding, yes_or_no,
 };
 use countersign_protos::{
     Act, Difference, LinkHash, Verdict,
@@ -254,8 +254,17 @@ pub(crate) const UNTITLED: &str = "Untitled request";
 /// The heading in place of a title that is not shown.
 pub(crate) const REQUEST: &str = "Request";
 /// Said in place of a document that is not shown.
-pub(crate) const OUTCOME_ONLY: &str =
-    "This link shows what became of the request, and no longer what it is about.";
+pub(crate) fn hidden(case: Case<'_>) -> &'static str {
+    match case.answer {
+        Answer::Revised => {
+            "This link shows what has changed since, and no longer the rest of the request."
+        }
+        // It is said that nothing is shown.
+        Answer::Outdated => "",
+        _ => "This link shows what became of the request, and no longer what it is about.",
+    }
+}
+
 pub(crate) const ITEM: &str = "Item";
 
 /// What is known of a request besides its document, with labels.

@@ -137,7 +137,9 @@ impl Reader {
         if result["plan"].is_null() {
             return Some(Event::NotRevised);
         }
-        (self.timers.clear(), self.deadlines.clear(), self.reminders.clear());
+        self.timers.clear();
+        self.deadlines.clear();
+        self.reminders.clear();
         Some(Event::Revised)
     }
 

@@ -224,7 +224,7 @@ impl World {
             Misuse::NoVerdict => vec![empty()],
             Misuse::UnknownVerdict => vec![form("perhaps", 0)],
             Misuse::LongComment => vec![form("approve", 2_001)],
-            Misuse::LargeBody => vec![form("approve", 70_000)],
+            Misuse::LargeBody => vec![form("approve", 140_000)],
             Misuse::Flood => (0..35).map(|_| empty()).collect(),
             Misuse::Unknown | Misuse::UnknownPress => Vec::new(),
         };

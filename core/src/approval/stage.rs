@@ -285,9 +285,7 @@ impl Stage {
         let somebody_new = self.seats.len() > round as usize;
         match due {
             Some(_) if !somebody_new && self.due.is_some() => {
-                if self.has_next_level() {
-                    self.state = State::Escalating;
-                }
+                self.state = if self.has_next_level() { State::Escalating } else { self.state };
             }
             Some(due) => (self.due, self.reminded) = (Some(due), 0),
             None => {}

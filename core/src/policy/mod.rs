@@ -63,11 +63,14 @@ impl Policy {
         self.domains.contains(person.domain())
     }
 
-    /// How long an approval that begins at this moment can wait for people, whichever rule applies.
+    /// How long an approval that begins at this moment can wait for people, whichever rule applies: for its
+    /// reviewers, and then for the changes that the last of them requests. A revision begins anew.
     pub fn longest_wait(&self, from: Timestamp) -> SignedDuration {
         let wait = |rule: &Rule| {
-            let end = rule.stages().iter().flat_map(rules::RuleStage::deadlines);
-            end.fold(from, |at, deadline| deadline.after(at, &self.calendar)).duration_since(from)
+            let deadlines = rule.stages().iter().flat_map(rules::RuleStage::deadlines);
+            let changes = (!rule.stages().is_empty()).then_some(rule.changes_within);
+            let waits = deadlines.chain(changes);
+            waits.fold(from, |at, wait| wait.after(at, &self.calendar)).duration_since(from)
         };
         self.rules().map(wait).max().unwrap_or_default()
     }

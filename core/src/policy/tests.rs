@@ -940,11 +940,17 @@ fallback = ["sue@example.com", "cfo@example.com"]
 }
 
 #[test]
-fn the_longest_wait_is_that_of_all_levels_and_stages_of_a_rule() {
+fn the_longest_wait_is_that_of_all_levels_and_stages_of_a_rule_and_of_changes() {
     let text = r#"
+[[rules]]
+name = "None"
+when.type = "gift"
+decision = "reject"
+
 [[rules]]
 name = "Long"
 when.type = "purchase"
+changes_within = "36 hours"
 
 [[rules.stages]]
 reviewers = ["ann@example.com"]
@@ -956,10 +962,12 @@ reviewers = ["bob@example.com"]
 deadline = "3 days"
 
 [default]
+changes_within = "1 day"
 stages = [{ reviewers = ["ann@example.com"], deadline = "5 days" }]
 "#;
-    let wait = policy(text).longest_wait(Timestamp::UNIX_EPOCH);
-    assert_eq!(wait, jiff::SignedDuration::from_hours(6 * 24));
+    let hours = |text: &str| policy(text).longest_wait(Timestamp::UNIX_EPOCH).as_hours();
+    assert_eq!(hours(text), 6 * 24 + 36);
+    assert_eq!(hours(&text.replace("\"5 days\"", "\"9 days\"")), 10 * 24);
 }
 
 #[test]

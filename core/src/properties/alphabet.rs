@@ -3,7 +3,7 @@
 
 mod possible;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use countersign_protos::{
     Chain, GenuineLink, LinkKey, MAX_REVISIONS, Statement,
@@ -26,7 +26,7 @@ use crate::{
 const CHAIN: Chain<'_> = Chain { workflow_id: "laptops", first_run_id: "run" };
 
 /// Sue submits. Some are the same person by another address.
-const PEOPLE: [&str; 7] = [
+const PEOPLE: [&str; 8] = [
     "sue@example.com",
     "ann@example.com",
     "bob@example.com",
@@ -34,6 +34,7 @@ const PEOPLE: [&str; 7] = [
     "dee@example.com",
     "sue+work@example.com",
     "ann+work@example.com",
+    "eve@example.com",
 ];
 
 /// Rules that leave operators everything, the submitter a link from the start, and reviewers to delegate; and rules
@@ -60,7 +61,7 @@ deadline = "1h"
 escalate = [{ reviewers = ["dee@example.com"], deadline = "1h" }]
 
 [[rules.stages]]
-reviewers = ["dee@example.com"]
+reviewers = ["dee@example.com", "eve@example.com"]
 deadline = "1h"
 on_deadline = "approve"
 
@@ -149,7 +150,7 @@ pub(super) struct Version {
 #[derive(Clone)]
 pub(super) struct World {
     key: LinkKey,
-    rules: Option<Policy>,
+    rules: Option<&'static Policy>,
     pub(super) versions: Vec<Version>,
     mailed: Vec<Mailed>,
     now: Timestamp,
@@ -204,22 +205,37 @@ fn budget() -> Field {
     }
 }
 
-fn policies() -> Vec<Option<Policy>> {
+/// Read once: every test needs thousands of them.
+static POLICIES: LazyLock<Vec<Option<Policy>>> = LazyLock::new(|| {
     let read = |text: &&str| {
         let no_file = |_: &str| Err::<Vec<u8>, _>(std::io::ErrorKind::NotFound.into());
         let read = Policy::parse(text, "rules.toml", no_file);
         read.unwrap_or_else(|wrong| panic!("{wrong}"))
     };
     RULES.iter().map(read).map(Some).chain([None]).collect()
+});
+
+/// What the holder of a link says by it.
+fn signed(
+    link: &GenuineLink,
+    (verdict, comment): (Verdict, &str),
+    answers: Answers,
+    now: Timestamp,
+) -> Ballot {
+    let hashes = (comment_hash(comment), answers::hash(&answers));
+    let statement = Statement::Vote { verdict, comment: &hashes.0, answers: &hashes.1 };
+    let proof = Some(link.prove(statement, now));
+    let claim = Claim::Link(link.hash().as_str().to_owned());
+    Ballot { proof, answers, ..Ballot::new(claim, verdict, comment.to_owned()) }
 }
 
 impl World {
-    fn new(rules: Option<Policy>) -> Self {
+    fn new(rules: Option<&'static Policy>) -> Self {
         let keys: countersign_protos::LinkKeys =
             countersign_protos::TEST_KEYS[0].parse().expect("a key");
         let key = keys.first().clone();
         let sent = submission(0, rules.is_none());
-        let plan = validate(sent, Vec::new(), &Routing::default(), rules.as_ref(), start());
+        let plan = validate(sent, Vec::new(), &Routing::default(), rules, start());
         let plan = plan.unwrap_or_else(|problems| panic!("{problems:?}"));
         let versions = vec![Version { approval: begin(&plan, start()), plan }];
         Self { key, rules, versions, mailed: Vec::new(), now: start() }
@@ -233,6 +249,12 @@ impl World {
         &mut self.versions.last_mut().expect("there is one").approval
     }
 
+    /// To whatever this version asks.
+    fn answers(&self) -> Answers {
+        let fields = &self.current().plan.submission.fields;
+        fields.iter().map(|field| (field.name.clone(), "1500".to_owned())).collect()
+    }
+
     fn link(&self, which: &Index) -> Option<&Mailed> {
         (!self.mailed.is_empty()).then(|| which.get(&self.mailed))
     }
@@ -242,7 +264,7 @@ impl World {
         let Version { plan, approval } = self.current().clone();
         let Some(to_ask) = approval.to_ask() else { return };
         let leaves = Leaves { chain: CHAIN, plan: &plan, key: &key };
-        let invited = leaves.invite(&to_ask, self.rules.as_ref(), now);
+        let invited = leaves.invite(&to_ask, self.rules, now);
         let submitter = leaves.submitter(&to_ask);
         let calendar = plan.calendar.clone().unwrap_or_default();
         let due = match to_ask.whom {
@@ -274,13 +296,8 @@ impl World {
         let (now, (verdict, comment, budget)) = (self.now, said);
         let link = self.link(which)?.link.clone();
         let given = Some(("budget".to_owned(), budget.to_owned())).filter(|_| !budget.is_empty());
-        let given: Answers = given.into_iter().collect();
-        let hashes = (&comment_hash(comment), &answers::hash(&given));
-        let statement = Statement::Vote { verdict, comment: hashes.0, answers: hashes.1 };
-        let proof = Some(link.prove(statement, now));
-        let claim = Claim::Link(link.hash().as_str().to_owned());
-        let ballot = Ballot::new(claim, verdict, comment.to_owned());
-        Some(self.approval().vote(Ballot { proof, answers: given, ..ballot }, now))
+        let ballot = signed(&link, (verdict, comment), given.into_iter().collect(), now);
+        Some(self.approval().vote(ballot, now))
     }
 
     fn revise(&mut self, link: Option<&Index>, content: usize) {
@@ -297,7 +314,7 @@ impl World {
         let Version { plan, approval } = self.current();
         let leaves = Leaves { chain: CHAIN, plan, key: &self.key };
         let revision = Revision { submission: sent, problems: Vec::new(), by };
-        let (routing, rules) = (Routing::default(), self.rules.as_ref());
+        let (routing, rules) = (Routing::default(), self.rules);
         if let Ok(plan) = revise(leaves, approval, revision, &routing, rules, self.now) {
             self.versions.push(Version { approval: begin(&plan, self.now), plan });
         }
@@ -350,6 +367,7 @@ impl World {
             Event::Signal { person: who, verdict } => {
                 let claim = Claim::Reviewer(person(*who));
                 let ballot = Ballot::new(claim, *verdict, "for them".into());
+                let ballot = Ballot { answers: self.answers(), ..ballot };
                 return Some(self.approval().vote(ballot, now));
             }
             Event::Revise { link, content } => self.revise(link.as_ref(), *content),
@@ -411,6 +429,12 @@ impl World {
             assert!(!people.contains(&submitter), "the submitter decides");
             let each: BTreeSet<_> = people.iter().collect();
             assert_eq!(each.len(), people.len(), "somebody twice");
+        }
+        if self.current().plan.restrictions.different_people {
+            let votes = self.current().approval.stages().iter().flat_map(Stage::votes);
+            let people: Vec<&EmailAddress> = votes.flat_map(|(seat, _)| seat.people()).collect();
+            let each: BTreeSet<_> = people.iter().collect();
+            assert_eq!(each.len(), people.len(), "one person decides two stages");
         }
     }
 
@@ -478,7 +502,7 @@ pub(super) fn play(
     events: &[(i64, Event)],
     mut see: impl FnMut(&World, &World, &Event, Option<Receipt>),
 ) -> World {
-    let mut world = World::new(policies().swap_remove(rules));
+    let mut world = World::new(POLICIES[rules].as_ref());
     for (minutes, event) in events {
         world.now += SignedDuration::from_mins(*minutes);
         let before = world.clone();

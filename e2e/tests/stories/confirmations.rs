@@ -26,7 +26,7 @@ async fn asked() -> (Stack, Workflow, Mail) {
     (stack, workflow, mail)
 }
 
-/// Presses on both pages.
+/// Presses on both pages, to approve or to reject.
 async fn decide(reader: &Reader, link: &str, verdict: &str, comment: &str) -> Page {
     let first = reader.press(link, verdict, comment).await;
     first.expect(200, &["Not recorded yet", &format!("You are about to {verdict} this")]);
@@ -43,12 +43,19 @@ async fn a_scanner_that_presses_every_button_of_the_page_decides_nothing() {
         let link = mail.link(choice);
         let page = stack.open(&link).await;
         page.expect(200, &["You confirm your decision on the next page"]);
-        assert_eq!(page.buttons().len(), 2, "{}", page.body);
-        for (name, value) in page.buttons() {
-            let pressed = reader.submit(&link, &[(&*name, &*value), ("comment", "")]).await;
-            let about = format!("You are about to {value} this");
+        let abouts = ["approve this", "reject this", "request changes"];
+        assert_eq!(page.buttons().len(), abouts.len(), "{}", page.body);
+        for ((name, value), about) in page.buttons().into_iter().zip(abouts) {
+            // One that fills in each field, too: changes are requested with a comment alone.
+            let pressed = reader.submit(&link, &[(&*name, &*value), ("comment", "x")]).await;
+            let about = format!("You are about to {about}");
             let says = ["Not recorded yet", "Train to the fair", "50.00 USD", &*about];
             pressed.expect(200, &says);
+            let empty = reader.submit(&link, &[(&*name, &*value), ("comment", "")]).await;
+            match &*value {
+                "request_changes" => empty.expect(422, &["say which in a comment"]),
+                _ => empty.expect(200, &says),
+            };
         }
     }
     assert_eq!(workflow.history().await, before);

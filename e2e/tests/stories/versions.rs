@@ -191,7 +191,7 @@ async fn on_pages_it_is_sent_back_and_revised_and_the_old_link_says_what_changed
     reader.press(&first, "approve", "").await.expect(409, &["You pressed Approve"]);
 
     let own = stack.mail_to("sam@example.com").await;
-    let own = stack.url(&format!("/a/{}/{}", own.approval_id(), own.hint()));
+    let own = own.own_link().expect("the submitter's link");
     reader.open(&own).await.expect(200, &["Changes are requested", "Take the train."]);
     reader.press(&own, "approve", "").await.expect(403, &["the submitter's"]);
     let revise = async |title, amount| {
@@ -206,10 +206,14 @@ async fn on_pages_it_is_sent_back_and_revised_and_the_old_link_says_what_changed
         ];
         reader.submit(&own, &fields).await
     };
-    revise("By train", "4,000").await.expect(422, &["was not recorded", "By train", "Class"]);
-    let revised = revise("By train", "4000").await;
+    let refused = revise("By train", "4,000").await;
+    refused.expect(422, &["was not recorded", "correct what is marked below", "Second"]);
+    for kept in ["value=\"By train\"", "value=\"4,000\"", "value=\"Class\""] {
+        assert!(refused.body.contains(kept), "{kept}: {}", refused.body);
+    }
+    let revised = revise("By train", "4000.00").await;
     revised.expect(200, &["Recorded: you revised your request", "version 2"]);
-    revise("By train", "4000").await.expect(200, &["you revised your request"]);
+    revise("By train", "4000.00").await.expect(200, &["you revised your request"]);
 
     for page in [reader.open(&first).await, reader.press(&first, "approve", "").await] {
         page.expect(409, &["What changed", "By train", "4000.00", "Two of us go.", "Second"]);

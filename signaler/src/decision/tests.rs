@@ -292,8 +292,6 @@ type Signal = Box<dyn FnOnce(&mut World) -> Result<(), Code> + Send>;
 pub(crate) struct World {
     pub(crate) runs: Vec<Run>,
     signals: VecDeque<Signal>,
-    /// The link that is looked up, if it is another one than Ann's of a submission that is empty.
-    link: Option<LinkHash>,
     /// The run and the request ID of each signal.
     pub(crate) sent: Vec<(String, String)>,
     /// Who sent each of them.
@@ -348,7 +346,7 @@ impl World {
             "ListWorkflowExecutions" => {
                 let asked = ListWorkflowExecutionsRequest::decode(request.proto.clone());
                 let asked = asked.expect("a query");
-                let link = self.link.clone().unwrap_or_else(link);
+                let link = link();
                 let claims = format!("ApprovalLinks IN ('{}')", link.as_str());
                 assert_eq!(asked.query, format!("{claims} AND WorkflowType = 'ApprovalWorkflow'"));
                 self.look_ups += 1;
@@ -893,12 +891,12 @@ async fn a_verdict_that_needs_a_comment_is_not_sent_without_one() {
     assert_eq!(world.lock().expect("a lock").sent.len(), 1);
 }
 
-/// What comes of Ann's having Cy asked, and what was sent.
+/// What comes of Ann's having Cy asked, and how many events that is: a call may be made twice for one.
 async fn delegate(world: World) -> (Result<Result<Answer, NotDelegated>, Problem>, usize) {
     let (approvals, world) = approvals(world).await;
     let said = approvals.delegate(&genuine(), None, "cy@example.com", "on leave").await;
-    let sent = world.lock().expect("a lock").sent.len();
-    (said.map(|(answer, _)| answer), sent)
+    let sent: BTreeSet<_> = world.lock().expect("a lock").sent.iter().cloned().collect();
+    (said.map(|(answer, _)| answer), sent.len())
 }
 
 /// As the workflow has it, signed by Ann's link.
@@ -964,6 +962,9 @@ async fn a_delegation_that_nobody_has_signed_is_not_shown() {
     assert_eq!(on_view(&reading, &link()), Answer::Delegated);
 }
 
+/// As mailed: the index, which has [`link`] alone, is not asked.
+const HINT: Option<&str> = Some(CHAIN.workflow_id);
+
 /// Ann's link, where she is asked for a number with an approval.
 fn asking() -> (GenuineLink, ApprovalState) {
     let budget = Field {
@@ -1009,12 +1010,11 @@ async fn only_answers_that_the_fields_ask_for_are_sent_and_signed_in_their_canon
         world.runs[0].says = voted.clone();
         Ok(())
     };
-    let world = World { link: Some(link.hash().clone()), ..World::default() };
-    let world = world.run("first", Running, pending).signal(counts);
+    let world = World::default().run("first", Running, pending).signal(counts);
     let (approvals, world) = approvals(world).await;
     let decide = async |answers: &Answers| {
         let press = Press { answers, ..press(Verdict::Approve) };
-        approvals.decide(&link, None, press).await.map(|(answer, _)| answer)
+        approvals.decide(&link, HINT, press).await.map(|(answer, _)| answer)
     };
     let other = [("budgets".to_owned(), "1500".to_owned())].into();
     for wrong in [Answers::new(), answers("much"), answers("1.500"), answers(" "), other] {
@@ -1039,13 +1039,12 @@ async fn only_answers_that_the_fields_ask_for_are_sent_and_signed_in_their_canon
 async fn what_confirms_a_decision_confirms_its_answers_too() {
     let (link, pending) = asking();
     let confirming = ApprovalState { confirm: true, ..pending };
-    let world = World { link: Some(link.hash().clone()), ..World::default() };
-    let world = world.run("first", Running, confirming);
+    let world = World::default().run("first", Running, confirming);
     let (approvals, world) = approvals(world.signal(|_| Ok(())).signal(|_| Ok(()))).await;
     let decide = async |value: &str, nonce: &str| {
         let answers = &answers(value);
         let press = Press { answers, nonce, ..press(Verdict::Approve) };
-        approvals.decide(&link, None, press).await.map(|(answer, _)| answer)
+        approvals.decide(&link, HINT, press).await.map(|(answer, _)| answer)
     };
     assert_eq!(decide("much", "").await, Ok(Answer::Unanswered), "that comes first");
     let nonce = link.nonce(Verdict::Approve, "", &answers("1500"), Timestamp::now());

@@ -1,6 +1,6 @@
 use countersign_protos::{
     Claims, LinkKeys, Verdict,
-    v1::{self, Decision, StageState},
+    v1::{self, Decision, StageState, Submission, Submitter},
 };
 use jiff::Timestamp;
 
@@ -68,6 +68,35 @@ fn a_link_fits_what_it_was_issued_for_alone() {
     assert!(!changed(|state| state.stages.insert(0, StageState::default())));
     assert!(!changed(|state| state.stages[0].reviewers[0].reviewer = "eve@example.com".into()));
     assert!(!changed(|state| state.stages[0].reviewers[0].on_behalf_of = "x".into()));
+}
+
+#[test]
+fn the_submitters_link_fits_their_own_submission_alone() {
+    let own = |digest: &str, address: &str| {
+        keys().first().link(LinkContext::submitter(CHAIN, digest, address))
+    };
+    let sam = own("v1:0", "sam@example.com");
+    let with = |link: &GenuineLink| {
+        let submitter = Submitter { email: "Sam@example.com".into(), ..Submitter::default() };
+        let submission = Submission { submitter: Some(submitter), ..Submission::default() };
+        let submitter_link = link.hash().as_str().to_owned();
+        ApprovalState { submitter_link, submission: Some(submission), ..state() }
+    };
+    assert!(fits(&sam, CHAIN, &with(&sam)));
+    assert!(!fits(&sam, CHAIN, &state()), "nobody has one");
+    assert!(!fits(&sam, Chain { first_run_id: "other", ..CHAIN }, &with(&sam)));
+    for (other, why) in [
+        (own("v1:1", "sam@example.com"), "another document"),
+        (own("v1:0", "eve@example.com"), "another submitter"),
+        (link("sam@example.com"), "a reviewer's"),
+    ] {
+        assert!(!fits(&other, CHAIN, &with(&other)), "{why}");
+        assert!(!fits(&sam, CHAIN, &with(&other)), "{why}");
+    }
+    let mut reviewer = state();
+    reviewer.stages[0].reviewers[0].reviewer = "sam@example.com".into();
+    reviewer.stages[0].reviewers[0].link = sam.hash().as_str().into();
+    assert!(!fits(&sam, CHAIN, &reviewer), "it is no reviewer's");
 }
 
 /// That somebody has signalled either verdict, and either comment, with the public hash of Bob's link.

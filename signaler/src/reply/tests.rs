@@ -322,7 +322,7 @@ async fn a_refused_form_keeps_verdict_and_text_and_says_what_is_wrong() {
         ),
         (Problem::CommentTooLong, &*long, no_worker, "Your comment has 2,346 characters"),
         (Problem::CommentMissing(Verdict::Reject), "", open(), "To reject, a comment is required"),
-        (Problem::InvalidVerdict, "fine", open(), "please press one of the buttons."),
+        (Problem::InvalidVerdict, "fine", open(), "press one of the buttons on the"),
     ] {
         let (status, page) = refused(problem.clone(), comment, reading.clone(), Accept::Html).await;
         assert_eq!(status, 422);
@@ -953,7 +953,7 @@ async fn each_problem_has_its_status_and_its_words() {
         (Problem::NO_PAGE, 404, "not_found", "Page not found", false),
         (Problem::NotIssued(ID.into()), 404, "not_issued", "was not issued here", false),
         (Problem::Gone, 410, "gone", "was issued once", false),
-        (Problem::InvalidVerdict, 422, "invalid", "either Approve or Reject", false),
+        (Problem::InvalidVerdict, 422, "invalid", "press one of the buttons", false),
         (Problem::CommentTooLong, 422, "invalid", "longer than 2,000 characters", false),
         (
             Problem::CommentMissing(Verdict::Reject),
@@ -986,6 +986,13 @@ async fn each_problem_has_its_status_and_its_words() {
             "no need to press again",
             true,
         ),
+        (
+            Problem::NotDelegated(NotDelegated::NotAnAddress),
+            422,
+            "invalid",
+            "by an e-mail address",
+            false,
+        ),
         (Problem::OutboxUnreadable, 500, "unreadable", "log", false),
         (Problem::NotLocal, 403, "not_local", "machine that runs Countersign", false),
     ] {
@@ -1014,6 +1021,54 @@ async fn each_problem_has_its_status_and_its_words() {
             assert!(!page.contains("Nothing was"), "{page}");
             assert!(!page.contains("Nothing was recorded"), "{page}");
         }
+    }
+}
+
+/// The submitter has no decision, and a colleague is asked in place of one.
+#[tokio::test]
+async fn a_problem_that_can_follow_any_form_names_no_decision() {
+    let wait = Duration::from_secs(1);
+    for problem in [
+        Problem::Gone,
+        Problem::Newer,
+        Problem::InvalidAct,
+        Problem::NotRevisable,
+        Problem::CrossSite,
+        Problem::NotAForm,
+        Problem::BodyTooLarge,
+        Problem::Incomplete,
+        Problem::TooMany(wait),
+        Problem::Unavailable,
+        Problem::NothingRecorded,
+        Problem::Unknown,
+        Problem::Unavailable.after_press(),
+        Problem::Newer.after_press(),
+        Problem::TooMany(wait).after_press(),
+    ] {
+        let reply = Reply::from(problem.clone()).respond(&site(), Accept::Html);
+        let page = body(reply).await.to_lowercase();
+        let (_, said) = page.split_once("<main>").expect("a page");
+        assert!(
+            !said.contains("your decision") && !said.contains("to decide"),
+            "{problem:?}: {said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_about_to_be_confirmed_is_named_in_words() {
+    for (verdict, words) in [
+        (Verdict::Approve, "You are about to approve this"),
+        (Verdict::Reject, "You are about to reject this"),
+        (Verdict::RequestChanges, "You are about to request changes"),
+    ] {
+        let open = approval(Status::Pending, Status::Pending, None, None);
+        let (comment, nonce) = ("So.".to_owned(), "1.mac".to_owned());
+        let pressed = Unconfirmed { verdict, comment, answers: Vec::new(), nonce };
+        let reading = Reading::Current(open).into();
+        let reply = Reply::Unconfirmed { pressed, reading, link: link() };
+        let page = body(reply.respond(&site(), Accept::Html)).await;
+        assert!(page.contains(&format!("<h2>{words}</h2>")), "{page}");
     }
 }
 

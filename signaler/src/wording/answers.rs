@@ -13,6 +13,15 @@ pub(crate) fn comment_hint(required: &[Verdict], buttons: usize) -> String {
     format!("{when}; the submitter sees it")
 }
 
+/// The heading of the form that asks for a confirmation.
+pub(crate) fn deciding(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approve => "You are about to approve this",
+        Verdict::Reject => "You are about to reject this",
+        Verdict::RequestChanges => "You are about to request changes",
+    }
+}
+
 /// Said beside the label of an answer.
 pub(crate) fn answer_hint(required: &[Verdict]) -> String {
     match required {
@@ -31,5 +40,5 @@ pub(crate) fn yes_or_no(required_for: usize) -> Vec<(&'static str, &'static str)
 
 pub(crate) const NOT_ASKED: &str = "An answer was sent that nobody asks for.";
 pub(crate) const CHOOSE: &str = "Please choose";
-pub(crate) const WRONG_ANSWERS: &str = "Something that you have filled in is missing or cannot be accepted. Please correct \
-    it, and press again.";
+pub(crate) const WRONG_ANSWERS: &str =
+    "An answer is missing or cannot be accepted. Please correct it, and press again.";

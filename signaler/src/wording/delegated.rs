@@ -49,8 +49,7 @@ pub(crate) fn domains(domains: &[String]) -> String {
 /// Of the page that says no more.
 pub(super) const NOTHING_CHANGED: (&str, &str) = (
     NOT_DELEGATED,
-    "It cannot be done, and nothing was changed. Unless you have decided before, your own decision is \
-     still needed.",
+    "Nothing was changed. Unless you have decided before, your own decision is still needed.",
 );
 
 /// To whoever has had somebody asked.
@@ -71,7 +70,7 @@ pub(super) fn explanation(case: Case<'_>) -> String {
     }
     let when = own_delegation(case.state, case.link).and_then(|one| one.at.as_ref());
     join([
-        sentence("They are asked in your place", &case.moment(when)),
+        sentence("They were asked in your place", &case.moment(when)),
         "There is nothing more for you to do: your link decides nothing any more.".to_owned(),
     ])
 }

@@ -10,10 +10,10 @@ const TRY_AGAIN: &str = "Please try again in a moment";
 const UPGRADING: &str = "The request was made by a newer version than this page knows yet. Please open it \
     again in a few minutes. Nothing was recorded this time.";
 const PRESS_AGAIN: &str = "The system behind this page did not answer in time. Please open the request \
-    again, and press the same button if it still asks you: pressing again is safe, one decision counts \
+    again, and press the same button if it is still there: pressing again is safe, what is pressed twice counts \
     once.";
 
-const NOT_SHOWN: &str = "What came of your decision cannot be shown right now. Please reload this page in a \
+const NOT_SHOWN: &str = "What came of your press cannot be shown right now. Please reload this page in a \
     moment: it then says what is recorded. There is no need to press again.";
 
 pub(super) fn comment_missing(verdict: Verdict) -> &'static str {
@@ -43,7 +43,8 @@ pub(super) fn too_long(what: &str, chars: usize) -> String {
     format!("Your {what} has {chars} characters; at most {most} fit. Please shorten it.")
 }
 
-const ONE_OF_THEM: &str = "It has to be one of the answers below: please press one of the buttons.";
+const ONE_OF_THEM: &str = "What was sent names no decision, or more than one. Please press one of the buttons on \
+    the request's page.";
 const NOT_LOCAL: &str = "Whoever sees its mails can decide for every reviewer, so it is shown only in a \
     browser on the machine that runs Countersign.";
 
@@ -54,7 +55,8 @@ const INCOMPLETE: &str = "Its approval ID was not issued here. Part of the link 
 const GONE: &str = "Its link was issued once, but no request can be found for it. Requests are removed some time \
     after they have ended. If your mail has only just arrived, please try again in a minute.";
 
-/// A problem's headline, and what it means or what to do.
+/// A problem's headline, and what it means or what to do. Where any form may have been sent, it names none: whoever
+/// revises or withdraws has no decision.
 pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
     match problem {
         Problem::NotFound(_) => ("Page not found", MISTYPED),
@@ -76,23 +78,23 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
         Problem::WrongAnswers(_) => (NOT_RECORDED, WRONG_ANSWERS),
         Problem::NotDelegated(_) => delegated::NOTHING_CHANGED,
         Problem::CrossSite => (
-            "This decision was sent from another site",
+            "This was sent from another site",
             "A page of another site sent it, so it was not accepted. Nothing was recorded. To \
-             decide, please open the request from your mail.",
+             go on, please open the request from your mail.",
         ),
         Problem::NotAForm => (
             "This is not a form",
-            "This page takes decisions only from its own form. Nothing was recorded. To decide, \
+            "This page takes only what its own forms send. Nothing was recorded. To go on, \
              please open the request from your mail.",
         ),
         Problem::BodyTooLarge => (
             "Too much text",
-            "What was sent is larger than 128 KiB; a comment can have 2,000 characters, and so can an \
-             answer. Nothing was recorded.",
+            "What was sent is larger than 128 KiB, or than 768 KiB where it revises; a comment can have \
+             2,000 characters, and so can an answer. Nothing was recorded.",
         ),
         Problem::Incomplete => (
             "Please try again",
-            "Your decision did not arrive completely. Nothing was recorded this time.",
+            "What you sent did not arrive completely. Nothing was recorded this time.",
         ),
         Problem::MethodNotAllowed => {
             ("Method not allowed", "This page can be opened, but does not accept this request.")
@@ -109,9 +111,9 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
         Problem::NothingRecorded => (
             TRY_AGAIN,
             "Nothing was recorded this time, because the system behind this page is not answering. \
-             Unless you have decided before, your decision is still needed.",
+             Unless you did it before, it is still to be done.",
         ),
-        Problem::Unknown => ("We do not know whether your decision was recorded", PRESS_AGAIN),
+        Problem::Unknown => ("We do not know whether this was recorded", PRESS_AGAIN),
         Problem::AfterPress(_) => (TRY_AGAIN, NOT_SHOWN),
         Problem::OutboxUnreadable => ("The outbox cannot be read", "The log says why."),
         Problem::NotLocal => ("The outbox is not shown here", NOT_LOCAL),
@@ -130,9 +132,9 @@ fn of_versions(problem: &Problem) -> (&'static str, &'static str) {
             "It is the submitter's: it can revise or withdraw the request. Nothing was recorded.",
         ),
         Problem::NotRevisable => (
-            "Your revision was not recorded",
-            "It can be revised only as long as nobody has voted, or if changes are requested, and five times at \
-             most. Please open it again: the page says what you can do.",
+            "This was not recorded",
+            "A request can be revised as long as nobody has voted, or if changes are requested, and five times at \
+             most; it can be withdrawn until it is decided. Please open it again: the page says what you can do.",
         ),
         Problem::NoMoreChanges => (
             NOT_RECORDED,

@@ -309,7 +309,7 @@ impl Case {
         let Some(open) = &mut self.open else { return Step::Stuck };
         let pending = open.pending();
         if pending.is_some()
-            && let Some((summary, revising)) = open.to_revise()
+            && let Some((summary, revising)) = open.take_revision()
         {
             open.issuing = true;
             let publish = std::mem::take(&mut open.untraced);

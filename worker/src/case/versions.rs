@@ -106,7 +106,7 @@ impl Open {
     }
 
     /// The revision that is to be looked at now, and a summary for people.
-    pub(super) fn to_revise(&mut self) -> Option<(String, Revising)> {
+    pub(super) fn take_revision(&mut self) -> Option<(String, Revising)> {
         let Revision { submission, by } = *self.revision.take()?;
         let evidence = self.evidence(self.approval.journal().len());
         let summary = format!("Check revision {} and route it", self.plan.version() + 1);

@@ -578,7 +578,7 @@ const OFFERED: &[(&str, &str, &str)] = &[
     (
         "name = \"Large\"",
         "name = \"Large\"\ntype = \"expense_report\"",
-        "it belongs in `[rules.when]` or `[[rules.fields]]` or `[[default.fields]]`",
+        "it belongs in `[rules.when]` or `[[rules.fields]]`",
     ),
     ("reviewers = [\"finance\"]", "approvers = [\"finance\"]", "did you mean `reviewers`?"),
     (

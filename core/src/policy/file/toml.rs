@@ -117,13 +117,27 @@ impl<'a> Table<'a> {
         if let Some(meant) = meant.or_else(|| did_you_mean(name, known())) {
             return format!("did you mean `{meant}`?");
         }
-        let places: Vec<String> = match self.file.places(name) {
+        let places: Vec<String> = match self.places(name) {
             places if places.len() > 3 => Vec::new(),
             places => places.iter().map(|place| format!("`{place}`")).collect(),
         };
         match places.is_empty() {
             true => format!("known keys: {}", known().collect::<Vec<_>>().join(", ")),
             false => format!("it belongs in {}", places.join(" or ")),
+        }
+    }
+
+    /// Where a key belongs: in this table, if it does anywhere in there.
+    fn places(&self, name: &str) -> Vec<String> {
+        let places = self.file.places(name);
+        let inside = format!("{}.", self.key.name);
+        let is_inside = |place: &&String| {
+            let path = place.trim_start_matches('[');
+            path.starts_with(&inside) || path.contains(&format!(".{inside}"))
+        };
+        match places.iter().filter(is_inside).cloned().collect::<Vec<_>>() {
+            own if own.is_empty() => places,
+            own => own,
         }
     }
 

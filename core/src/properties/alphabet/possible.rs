@@ -18,9 +18,8 @@ impl World {
             let seats = approval.stages().iter().flat_map(Stage::seats);
             let Some(seat) = seats.into_iter().find(|seat| seat.link == hash()) else { continue };
             for verdict in Verdict::ALL {
-                let proof = Some(link.sign(verdict, "because", self.now));
-                let ballot = Ballot::new(Claim::Link(hash()), verdict, "because".to_owned());
-                let receipt = approval.clone().vote(Ballot { proof, ..ballot }, self.now);
+                let ballot = signed(link, (verdict, "because"), self.answers(), self.now);
+                let receipt = approval.clone().vote(ballot, self.now);
                 if receipt == Receipt::Counted {
                     people.entry(verdict.terms().name).or_default().insert(seat.reviewer.clone());
                 }
@@ -50,6 +49,7 @@ impl World {
         let decides = anybody(&|who| {
             let claim = Claim::Reviewer(who);
             let ballot = Ballot::new(claim.clone(), Verdict::Approve, "because".into());
+            let ballot = Ballot { answers: self.answers(), ..ballot };
             !approval.is_about_to_supersede(&claim)
                 && approval.clone().vote(ballot, self.now) == Receipt::Counted
         });

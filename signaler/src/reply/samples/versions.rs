@@ -48,13 +48,13 @@ impl Happening {
     }
 
     /// The same to the submitter by their own link.
-    fn to_submitter(self) -> Self {
+    fn for_submitter(self) -> Self {
         self.seat(ANN, |ann| ann.link = "a".into())
             .but(|state| state.submitter_link = link().as_str().into())
     }
 
     fn of_submitter(self, said: impl FnOnce(Answer) -> Said) -> Reply {
-        let reading = self.to_submitter().current();
+        let reading = self.for_submitter().current();
         let answer = acted(&reading, &link()).unwrap_or_else(|| on_view(&reading, &link()));
         Reply::OfSubmitter { said: said(answer), reading: reading.into(), link: link() }
     }
@@ -136,17 +136,17 @@ fn submitters_pages() -> Vec<(&'static str, Reply)> {
     let whole = "somebody has voted on it; a reviewer can request changes".to_owned();
     let refused = vec![Mistake::Refused(Place::Whole, whole)];
     let no_worker = || {
-        let alone = Happening::of(without_items).alone().to_submitter();
+        let alone = Happening::of(without_items).alone().for_submitter();
         Reading::NoWorker(alone.but(|state| state.stages.clear()).0)
     };
     let stored =
         Said::Done { answer: Answer::Accepted, act: Act::Withdraw, receipt: String::new() };
-    let voted = Happening::asked().vote(BOB, Verdict::Approve, "").to_submitter();
+    let voted = Happening::asked().vote(BOB, Verdict::Approve, "").for_submitter();
     vec![
-        ("submitter-open", Happening::of(without_items).to_submitter().viewed()),
+        ("submitter-open", Happening::of(without_items).for_submitter().viewed()),
         ("submitter-voted", voted.viewed()),
-        ("submitter-to-revise", Happening::sent_back(BOB).to_submitter().viewed()),
-        ("submitter-to-confirm", confirming().to_submitter().viewed()),
+        ("submitter-to-revise", Happening::sent_back(BOB).for_submitter().viewed()),
+        ("submitter-to-confirm", confirming().for_submitter().viewed()),
         ("submitter-refused", Happening::sent_back(BOB).unrevised(mistakes, Wish::Revise(draft()))),
         ("submitter-too-late", Happening::asked().unrevised(refused, Wish::Revise(draft()))),
         (
@@ -164,7 +164,7 @@ fn submitters_pages() -> Vec<(&'static str, Reply)> {
                 link: link(),
             },
         ),
-        ("submitter-withdrawn", Happening::withdrawn_by_link().to_submitter().viewed()),
+        ("submitter-withdrawn", Happening::withdrawn_by_link().for_submitter().viewed()),
         (
             "submitter-pressed-withdraw",
             Happening::withdrawn_by_link()
@@ -174,7 +174,7 @@ fn submitters_pages() -> Vec<(&'static str, Reply)> {
             "submitter-pressed-too-late",
             Happening::approved().of_submitter(|answer| Said::After { answer, act: Act::Withdraw }),
         ),
-        ("submitter-approved", Happening::approved().to_submitter().viewed()),
+        ("submitter-approved", Happening::approved().for_submitter().viewed()),
         ("submitter-no-worker", said(Answer::NoWorker, no_worker(), None)),
         (
             "submitter-pressed-no-worker",
@@ -223,11 +223,15 @@ async fn a_later_version_says_what_changed_and_a_link_of_the_one_before_only_tha
         assert_eq!(page.contains("USB-C dock"), shows_document, "{name}: what did not change");
     }
     let page = page_of("pressed-revised-since").await;
-    for words in ["You pressed Approve; nothing was changed.", "a newer mail has your new link"] {
+    let rest = "no longer the rest of the request";
+    for words in
+        ["You pressed Approve; nothing was changed.", "a newer mail has your new link", rest]
+    {
         assert!(page.contains(words), "{words}: {page}");
     }
     let outdated = page_of("outdated").await;
     assert!(!outdated.contains("laptops") && !outdated.contains("What changed"), "{outdated}");
+    assert!(!outdated.contains("This link shows"), "it shows nothing: {outdated}");
 }
 
 #[tokio::test]

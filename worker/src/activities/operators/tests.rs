@@ -268,8 +268,9 @@ fn a_revision_is_borne_out_by_the_very_signal_alone() {
     let document = v1::Document { title: "12 laptops".into(), ..<_>::default() };
     let submission =
         Submission { submission_id: "PO-1".into(), document: Some(document), ..<_>::default() };
-    let is_it =
-        |event: &HistoryEvent| Act::Revision(&submission, "help desk").is_in(&[event.clone()]);
+    let is_it = |event: &HistoryEvent| {
+        Act::Revision(&submission, "help desk").is_in(std::slice::from_ref(event))
+    };
     assert!(is_it(&sent(revise, REVISED, "")));
     assert!(is_it(&sent(revise, &format!(r#"{{"submission": {REVISED}}}"#), "")));
     assert!(is_it(&encrypted(revise)), "a codec may have made it of anything");
