@@ -35,7 +35,7 @@ test: ## Run all tests, after installing what they need.
 
 # A tenth of the stories, which meets payloads in every place: starts, signals, pages without a worker, failures,
 # follow-ups, operators, continued runs, and callers in other languages.
-ENCRYPTED = encrypted examples callers signals::each_signal starts:: links_outlive operators with_every_worker_killed \
+ENCRYPTED = encrypted examples callers signals:: starts:: links_outlive operators with_every_worker_killed \
 	more_signals_than_a_run_takes an_undelivered_outcome
 
 test-encrypted: ## Run the stories with encrypted payloads: all, or those of STORIES.
