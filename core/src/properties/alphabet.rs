@@ -61,14 +61,20 @@ deadline = "1h"
 escalate = [{ reviewers = ["dee@example.com"], deadline = "1h" }]
 
 [[rules.stages]]
-reviewers = ["dee@example.com", "eve@example.com"]
+reviewers = ["ann@example.com", "eve@example.com"]
 deadline = "1h"
 on_deadline = "approve"
 
 [default]
+changes_within = "30m"
 submitter_link = true
 delegate_to = ["example.com"]
-stages = [{ reviewers = ["ann@example.com", "bob@example.com"], quorum = "all", deadline = "2h" }]
+
+[[default.stages]]
+reviewers = ["ann@example.com", "bob@example.com"]
+quorum = "all"
+deadline = "1h"
+escalate = [{ reviewers = ["cy@example.com"], deadline = "1h" }]
 "#,
     r#"
 [operators]
@@ -481,8 +487,11 @@ pub(super) fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
         3 => (who(), verdicts()).prop_map(|(person, verdict)| Event::Signal { person, verdict }),
         6 => (proptest::option::of(any::<Index>()), 0..4usize)
             .prop_map(|(link, content)| Event::Revise { link, content }),
-        1 => any::<Index>().prop_map(|link| Event::WithdrawByLink { link }),
-        1 => prop_oneof![Just(Event::Withdraw), Just(Event::Cancel)],
+        1 => prop_oneof![
+            any::<Index>().prop_map(|link| Event::WithdrawByLink { link }),
+            Just(Event::Withdraw),
+            Just(Event::Cancel),
+        ],
         2 => (who(), who()).prop_map(|(from, to)| Event::Reassign { from, to }),
         4 => (any::<Index>(), proptest::option::weighted(0.2, any::<Index>()), who())
             .prop_map(|(link, signer, to)| Event::Delegate { link, signer, to }),
@@ -490,7 +499,7 @@ pub(super) fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
         1 => Just(Event::Remind),
         1 => (any::<Index>(), any::<bool>())
             .prop_map(|(link, reached)| Event::Reached { link, reached }),
-        2 => Just(Event::Tick),
+        4 => Just(Event::Tick),
         1 => any::<Index>().prop_map(|to| Event::Reset { to }),
     ];
     proptest::collection::vec((prop_oneof![3 => Just(0), 1 => 0..40i64], event), 0..40)
