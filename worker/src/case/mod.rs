@@ -454,10 +454,14 @@ impl Case {
             return;
         }
         let now = issued.opened_at;
+        let is_new_version = open.plan.version() > 0 && open.approval.journal().is_empty();
         let (superseded, pointless) = open.ask(issued);
         open.tell_those_not_asked_again();
         if let Some((signal, why)) = pointless {
             self.inbox.ignore(signal, &why, now);
+        }
+        if is_new_version {
+            self.inbox.forget_decisions(now);
         }
         self.drain_until_open(now);
         if let Some(open) = &mut self.open {

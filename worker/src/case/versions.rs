@@ -63,8 +63,9 @@ impl Case {
 }
 
 impl Inbox {
-    /// Whoever decided while a revision was looked at has not seen it.
-    fn forget_decisions(&mut self, now: Timestamp) {
+    /// Whoever decided while a revision was looked at, or before anybody was asked about it, has not seen it. An
+    /// operator's vote names no version, and would count for any.
+    pub(super) fn forget_decisions(&mut self, now: Timestamp) {
         let is_decision = |signal: &mut Signal| matches!(signal, Signal::Decision(_));
         let early: Vec<Signal> = self.until_open.extract_if(.., is_decision).collect();
         let held: Vec<Signal> = self.while_issuing.extract_if(.., is_decision).collect();

@@ -167,6 +167,27 @@ fn a_revision_begins_anew_and_those_who_are_asked_again_have_their_thread() {
 }
 
 #[test]
+fn nobody_decides_a_version_before_anybody_is_asked_about_it() {
+    let mut case = sent_back();
+    case.next_wait(NOW);
+    revise(&mut case, "Cheaper ones");
+    accept(&mut case, &revised(&plan(), "Cheaper ones", &["ann", "bob"]));
+    // Sent about the version before, at the latest moment.
+    case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+    assert!(matches!(case.next(NOW), Step::EndStage { cancel: true }));
+    let issue = case.next_issue(NOW).expect("the first stage again");
+    case.decide(Verdict::Approve, &signal("bob@example.com", ""), NOW);
+    case.handle(Event::LinksIssued(crate::testing::issued(&issue, &["c", "d"])), NOW);
+    case.next_wait(NOW);
+    case.drain(NOW);
+    let why = ["ann@example.com", "bob@example.com"]
+        .map(|who| format!("approve: it was revised meanwhile ({who})"));
+    assert_eq!((case.reasons(), case.new_votes().len()), (why.to_vec(), 0));
+    case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+    assert_eq!(case.new_votes().len(), 1, "she is asked now");
+}
+
+#[test]
 fn a_revision_that_cannot_be_used_is_counted_and_changes_nothing() {
     let mut case = sent_back();
     case.next_wait(NOW);
