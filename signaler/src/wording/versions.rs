@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// Said in the submitter's form.
-pub(crate) const KEPT: &str =
-    "All else stays as it is. Whoever submitted it by a program can revise that, too.";
-pub(crate) const AMOUNT_OF_ITEMS: &str = "The items add up to it: a program can revise both.";
+pub(crate) const KEPT: &str = "Everything else, such as items and attachments, stays as it is: only a program can revise that.";
+pub(crate) const AMOUNT_OF_ITEMS: &str =
+    "The items add up to this amount: only a program can revise both.";
 
 /// The first line for the submitter, and for reviewers while the submitter is waited for.
 pub(super) fn headline(case: Case<'_>) -> String {
@@ -199,6 +199,7 @@ pub(crate) fn version_note(case: Case<'_>) -> String {
 
 fn revised_by(before: &EarlierVersion, case: Case<'_>) -> String {
     let who = match before.by.as_str() {
+        "link" if is_to_submitter(case) => "You",
         "link" => "The submitter",
         _ => "An operator",
     };
@@ -224,6 +225,18 @@ fn resubmitted(case: Case<'_>) -> String {
     };
     let next = "It is decided anew from its first stage, by new links.".to_owned();
     join([revised, format!("It is now version {}.", case.state.version + 1), next])
+}
+
+/// Why a press has to be confirmed, and what follows from it.
+pub(super) fn unconfirmed(case: Case<'_>) -> String {
+    let scanners =
+        "Some mail scanners press buttons, so it counts only once you confirm it, within an hour.";
+    let follows = match case.act {
+        Some(Act::Revise) => "The request is then decided anew from its first stage.",
+        Some(Act::Withdraw) => "The request then ends, and nobody can decide it any more.",
+        None => "",
+    };
+    join([scanners.to_owned(), follows.to_owned()])
 }
 
 /// The headings of the form that asks for a confirmation.
