@@ -29,7 +29,7 @@ pub(super) fn headline(case: Case<'_>) -> String {
         Answer::SentBack => "Sent back for changes",
         Answer::Paused => "Changes are requested: your decision does not count",
         Answer::Revised => "This request was revised",
-        Answer::Outdated => "This link is of an earlier version",
+        Answer::Outdated => "This link is for an earlier version",
         Answer::Submitted => "Your request is being decided",
         Answer::ToRevise => "Changes are requested",
         Answer::Resubmitted if case.act == Some(Act::Revise) => {
@@ -49,8 +49,8 @@ pub(super) fn explanation(case: Case<'_>) -> String {
     match case.answer {
         Answer::SentBack => sent_back(case),
         Answer::Paused => join([unchanged(case), sent_back(case)]),
-        Answer::Revised => join([revised(case), unchanged(case), NEWER_MAIL.to_owned()]),
-        Answer::Outdated => join([OUTDATED.to_owned(), unchanged(case)]),
+        Answer::Revised => join([unchanged(case), revised(case), NEWER_MAIL.to_owned()]),
+        Answer::Outdated => join([unchanged(case), OUTDATED.to_owned()]),
         Answer::Submitted => join([unchanged(case), waits_for(case), can(case)]),
         Answer::ToRevise => join([unchanged(case), request(case), please_revise(case)]),
         Answer::Resubmitted => join([resubmitted(case), waits_for(case)]),
@@ -60,8 +60,8 @@ pub(super) fn explanation(case: Case<'_>) -> String {
 
 const NEWER_MAIL: &str = "This link decides nothing any more. If you are asked again, a newer mail has your new \
     link; what has changed is listed below.";
-const OUTDATED: &str = "The request was revised since this link was mailed, so it decides nothing and shows nothing \
-    any more. Please use the newest mail about the request.";
+const OUTDATED: &str = "The request was revised since this link was mailed, so the link can no longer decide, and \
+    no longer shows what the request is about. Please use the newest mail about the request.";
 
 /// Who asked for changes, and until when they wait for the submitter.
 fn sent_back(case: Case<'_>) -> String {
@@ -137,7 +137,11 @@ fn waits_for(case: Case<'_>) -> String {
     };
     match people.len() {
         0 => String::new(),
-        _ => format!("It waits for {}{deadline}.", people.join(", ")),
+        1 => format!("It waits for {}{deadline}.", people[0]),
+        more => {
+            let (others, last) = (people[..more - 1].join(", "), &people[more - 1]);
+            format!("It waits for {others} and {last}{deadline}.")
+        }
     }
 }
 
@@ -186,6 +190,10 @@ pub(super) fn is_to_submitter(case: Case<'_>) -> bool {
 /// The version that is shown, where it is not the first one: who has revised it, when and why.
 pub(crate) fn version_note(case: Case<'_>) -> String {
     match case.state.earlier_versions.last() {
+        // The text below the headline says who has revised it.
+        Some(_) if case.state.version > 0 && case.answer == Answer::Revised => {
+            format!("Version {}.", case.state.version + 1)
+        }
         Some(before) if case.state.version > 0 => {
             format!("Version {}. {}", case.state.version + 1, revised_by(before, case))
         }
