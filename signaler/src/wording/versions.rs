@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Said in the submitter's form.
-pub(crate) const KEPT: &str = "Everything else, such as items and attachments, stays as it is: only a program can revise that.";
+pub(crate) const KEPT: &str = "Everything else, such as items and attachments, stays as it is: only a program can \
+    revise that.";
 pub(crate) const AMOUNT_OF_ITEMS: &str =
     "The items add up to this amount: only a program can revise both.";
 
@@ -135,12 +136,11 @@ fn waits_for(case: Case<'_>) -> String {
         deadline if deadline.is_empty() => deadline,
         deadline => format!(", until {deadline}"),
     };
-    match people.len() {
-        0 => String::new(),
-        1 => format!("It waits for {}{deadline}.", people[0]),
-        more => {
-            let (others, last) = (people[..more - 1].join(", "), &people[more - 1]);
-            format!("It waits for {others} and {last}{deadline}.")
+    match &people[..] {
+        [] => String::new(),
+        [one] => format!("It waits for {one}{deadline}."),
+        [others @ .., last] => {
+            format!("It waits for {} and {last}{deadline}.", others.join(", "))
         }
     }
 }
