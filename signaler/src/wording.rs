@@ -147,11 +147,7 @@ pub(crate) fn explanation(case: Case<'_>) -> String {
         Answer::Delegated | Answer::DelegationStored => delegated::explanation(case),
         Answer::Uncommented => case.pressed.map(comment_missing).unwrap_or_default().to_owned(),
         Answer::Unanswered => WRONG_ANSWERS.to_owned(),
-        Answer::Unconfirmed if case.act.is_some() => {
-            "Some mail scanners press buttons, so it counts only once you confirm it, within an \
-            hour."
-                .to_owned()
-        }
+        Answer::Unconfirmed if case.act.is_some() => versions::unconfirmed(case),
         Answer::Unconfirmed => {
             "Some mail scanners press buttons, so your decision counts only once \
             you confirm it, within an hour."

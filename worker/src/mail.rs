@@ -303,12 +303,12 @@ impl Writer<'_> {
         let until = deadline(outcome, stage);
         let consequence = at_deadline(stage.escalates_at_deadline(), stage.on_deadline());
         let headline = &format!("Waiting for {} to decide", clean_line(&stage.plan().name));
-        let lead = format!("{} {have} until {until}. After that, {consequence}.", listed(&people));
+        let lead = format!("{} {have} until {until}. Otherwise, {consequence}.", listed(&people));
         let summary = format!("{headline}. {lead}");
         let own = links.map(|links| OwnLink {
             links,
             invitation: "Follow it, withdraw it, or revise it while nobody has decided",
-            button: "Follow it",
+            button: "Follow your submission",
         });
         let notice = Notice { lead, own, ..Notice::dated("started", headline, summary) };
         Some(self.about(outcome, &notice, |facts| facts.own_subject("Waiting")))
@@ -327,8 +327,8 @@ impl Writer<'_> {
         let by = reviewer(&vote);
         let recorded = facts::operator(&vote);
         let lead = format!(
-            "{by} asks you to change it ({}{recorded}). You can revise or withdraw it until {until}. After that, it \
-             ends undecided.",
+            "{by} asks you to change it ({}{recorded}). Please revise or withdraw it by {until}. \
+             Otherwise, it ends undecided.",
             clean_line(&request.stage)
         );
         let headline = "Changes requested";
@@ -583,9 +583,9 @@ fn is_not_revised(outcome: &Outcome) -> bool {
 fn revised(outcome: &Outcome) -> String {
     match outcome.version {
         0 => String::new(),
-        1 => "It was revised once; this is about what it says now.".to_owned(),
-        2 => "It was revised twice; this is about what it says now.".to_owned(),
-        times => format!("It was revised {times} times; this is about what it says now."),
+        1 => "It was revised once; this is about its latest version.".to_owned(),
+        2 => "It was revised twice; this is about its latest version.".to_owned(),
+        times => format!("It was revised {times} times; this is about its latest version."),
     }
 }
 

@@ -70,7 +70,7 @@ async fn a_colleague_decides_in_a_reviewers_place_who_has_signed_that_and_nobody
          document.querySelector('.delegate button').click();"
     );
     browser.evaluate(&fill).await;
-    browser.expect("You had cy@example.com asked to decide").await;
+    browser.expect("You asked cy@example.com to decide instead").await;
     let went_on = browser.evaluate("return location.search").await;
     assert_eq!(went_on, "?pressed=delegate", "going back sends nothing again");
     browser.close().await;
@@ -83,9 +83,9 @@ async fn a_colleague_decides_in_a_reviewers_place_who_has_signed_that_and_nobody
         "ann@example.com had you asked in their place. They were asked by the rule “Everything”";
     stack.open(&cy).await.expect(200, &[why, "You know trains.", "Train to the fair"]);
     let page = stack.open(&ann).await;
-    page.expect(200, &["You had cy@example.com asked to decide", "You know trains."]);
+    page.expect(200, &["You asked cy@example.com to decide instead", "You know trains."]);
     assert!(!page.says("Train to the fair"), "{}", page.text());
-    reader.press(&ann, "approve", "").await.expect(410, &["You had cy@example.com asked"]);
+    reader.press(&ann, "approve", "").await.expect(410, &["You asked cy@example.com to decide"]);
     let again = reader.submit_as_json(&ann, &form(CY, "You know trains.")).await;
     let again: Value = serde_json::from_str(&again.body).expect("JSON");
     assert_eq!(again["answer"], "delegated", "{again}");
@@ -120,9 +120,12 @@ async fn while_no_worker_runs_a_delegation_is_stored_and_takes_effect_later() {
     stack.kill_worker().await;
     stack.open(&ann).await.expect(200, &["Ask a colleague instead"]);
     let stored = stack.reader().submit(&ann, &form(CY, "You know trains.")).await;
-    stored.expect(202, &["Your request is stored", "There is no need to press again"]);
+    stored.expect(
+        202,
+        &["Stored: your colleague is still to be asked", "There is no need to press again"],
+    );
     stack.open(&ann).await.expect(410, &["others were asked in your place"]);
     stack.start_worker();
     stack.mail_to(CY).await;
-    stack.open(&ann).await.expect(200, &["You had cy@example.com asked to decide"]);
+    stack.open(&ann).await.expect(200, &["You asked cy@example.com to decide instead"]);
 }

@@ -55,9 +55,11 @@ pub(super) const NOTHING_CHANGED: (&str, &str) = (
 /// To whoever has had somebody asked.
 pub(super) fn headline(case: Case<'_>) -> String {
     match own_delegation(case.state, case.link) {
-        _ if case.answer == Answer::DelegationStored => "Your request is stored".to_owned(),
-        Some(one) => format!("You had {} asked to decide", clean_line(&one.to)),
-        None => "You had somebody else asked to decide".to_owned(),
+        _ if case.answer == Answer::DelegationStored => {
+            "Stored: your colleague is still to be asked".to_owned()
+        }
+        Some(one) => format!("You asked {} to decide instead", clean_line(&one.to)),
+        None => "You asked somebody else to decide instead".to_owned(),
     }
 }
 
@@ -100,7 +102,7 @@ pub(super) fn superseded(case: Case<'_>) -> String {
 fn by_reader(case: Case<'_>) -> Option<String> {
     let one = own_delegation(case.state, case.link)?;
     let when = case.moment(one.at.as_ref());
-    Some(sentence(&format!("You had {} asked in your place", clean_line(&one.to)), &when))
+    Some(sentence(&format!("You asked {} to decide instead", clean_line(&one.to)), &when))
 }
 
 /// Whom a reviewer has had asked.

@@ -124,11 +124,11 @@ pub(crate) fn problem(problem: &Problem) -> (&'static str, &'static str) {
 fn of_versions(problem: &Problem) -> (&'static str, &'static str) {
     match problem {
         Problem::NotTheSubmitter => (
-            "This link decides",
+            "This link cannot revise or withdraw",
             "Only the submitter's own link can revise or withdraw the request. Nothing was recorded.",
         ),
         Problem::SubmitterDecides => (
-            "This link decides nothing",
+            "This link cannot decide",
             "It is the submitter's: it can revise or withdraw the request. Nothing was recorded.",
         ),
         Problem::NotRevisable => (

@@ -13,9 +13,10 @@ use crate::{
 };
 
 /// Said in the submitter's form.
-pub(crate) const KEPT: &str =
-    "All else stays as it is. Whoever submitted it by a program can revise that, too.";
-pub(crate) const AMOUNT_OF_ITEMS: &str = "The items add up to it: a program can revise both.";
+pub(crate) const KEPT: &str = "Everything else, such as items and attachments, stays as it is: only a program can \
+    revise that.";
+pub(crate) const AMOUNT_OF_ITEMS: &str =
+    "The items add up to this amount: only a program can revise both.";
 
 /// The first line for the submitter, and for reviewers while the submitter is waited for.
 pub(super) fn headline(case: Case<'_>) -> String {
@@ -29,7 +30,7 @@ pub(super) fn headline(case: Case<'_>) -> String {
         Answer::SentBack => "Sent back for changes",
         Answer::Paused => "Changes are requested: your decision does not count",
         Answer::Revised => "This request was revised",
-        Answer::Outdated => "This link is of an earlier version",
+        Answer::Outdated => "This link is for an earlier version",
         Answer::Submitted => "Your request is being decided",
         Answer::ToRevise => "Changes are requested",
         Answer::Resubmitted if case.act == Some(Act::Revise) => {
@@ -49,8 +50,8 @@ pub(super) fn explanation(case: Case<'_>) -> String {
     match case.answer {
         Answer::SentBack => sent_back(case),
         Answer::Paused => join([unchanged(case), sent_back(case)]),
-        Answer::Revised => join([revised(case), unchanged(case), NEWER_MAIL.to_owned()]),
-        Answer::Outdated => join([OUTDATED.to_owned(), unchanged(case)]),
+        Answer::Revised => join([unchanged(case), revised(case), NEWER_MAIL.to_owned()]),
+        Answer::Outdated => join([unchanged(case), OUTDATED.to_owned()]),
         Answer::Submitted => join([unchanged(case), waits_for(case), can(case)]),
         Answer::ToRevise => join([unchanged(case), request(case), please_revise(case)]),
         Answer::Resubmitted => join([resubmitted(case), waits_for(case)]),
@@ -60,8 +61,8 @@ pub(super) fn explanation(case: Case<'_>) -> String {
 
 const NEWER_MAIL: &str = "This link decides nothing any more. If you are asked again, a newer mail has your new \
     link; what has changed is listed below.";
-const OUTDATED: &str = "The request was revised since this link was mailed, so it decides nothing and shows nothing \
-    any more. Please use the newest mail about the request.";
+const OUTDATED: &str = "The request was revised since this link was mailed, so the link can no longer decide, and \
+    no longer shows what the request is about. Please use the newest mail about the request.";
 
 /// Who asked for changes, and until when they wait for the submitter.
 fn sent_back(case: Case<'_>) -> String {
@@ -135,9 +136,12 @@ fn waits_for(case: Case<'_>) -> String {
         deadline if deadline.is_empty() => deadline,
         deadline => format!(", until {deadline}"),
     };
-    match people.len() {
-        0 => String::new(),
-        _ => format!("It waits for {}{deadline}.", people.join(", ")),
+    match &people[..] {
+        [] => String::new(),
+        [one] => format!("It waits for {one}{deadline}."),
+        [others @ .., last] => {
+            format!("It waits for {} and {last}{deadline}.", others.join(", "))
+        }
     }
 }
 
@@ -186,6 +190,10 @@ pub(super) fn is_to_submitter(case: Case<'_>) -> bool {
 /// The version that is shown, where it is not the first one: who has revised it, when and why.
 pub(crate) fn version_note(case: Case<'_>) -> String {
     match case.state.earlier_versions.last() {
+        // The text below the headline says who has revised it.
+        Some(_) if case.state.version > 0 && case.answer == Answer::Revised => {
+            format!("Version {}.", case.state.version + 1)
+        }
         Some(before) if case.state.version > 0 => {
             format!("Version {}. {}", case.state.version + 1, revised_by(before, case))
         }
@@ -199,6 +207,7 @@ pub(crate) fn version_note(case: Case<'_>) -> String {
 
 fn revised_by(before: &EarlierVersion, case: Case<'_>) -> String {
     let who = match before.by.as_str() {
+        "link" if is_to_submitter(case) => "You",
         "link" => "The submitter",
         _ => "An operator",
     };
@@ -224,6 +233,18 @@ fn resubmitted(case: Case<'_>) -> String {
     };
     let next = "It is decided anew from its first stage, by new links.".to_owned();
     join([revised, format!("It is now version {}.", case.state.version + 1), next])
+}
+
+/// Why a press has to be confirmed, and what follows from it.
+pub(super) fn unconfirmed(case: Case<'_>) -> String {
+    let scanners =
+        "Some mail scanners press buttons, so it counts only once you confirm it, within an hour.";
+    let follows = match case.act {
+        Some(Act::Revise) => "The request is then decided anew from its first stage.",
+        Some(Act::Withdraw) => "The request then ends, and nobody can decide it any more.",
+        None => "",
+    };
+    join([scanners.to_owned(), follows.to_owned()])
 }
 
 /// The headings of the form that asks for a confirmation.

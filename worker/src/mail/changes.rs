@@ -14,8 +14,8 @@ const MAX_VALUE_CHARS: usize = 200;
 
 /// What a revision changed.
 pub(super) struct Changes {
-    /// The number of the revision.
-    pub(super) revision: u32,
+    /// As the page counts them: 1 as it was submitted.
+    pub(super) version: u32,
     pub(super) changes: Vec<Change>,
     pub(super) more: usize,
     /// Whether something of them is left out.
@@ -48,6 +48,6 @@ impl Changes {
             after: shown(&difference.after),
         };
         let changes = all.iter().take(MAX_CHANGES).map(change).collect();
-        Self { revision, changes, more, is_excerpt }
+        Self { version: revision + 1, changes, more, is_excerpt }
     }
 }

@@ -1046,7 +1046,7 @@ fn a_submitter_reads_who_is_asked_until_when_and_that_nobody_can_be_reached() {
     let asked = Happening::of(plan());
     let letter = Writer::default().started(&asked.outcome(), &asked.approval, None).expect("asked");
     assert_eq!(letter.subject.to_string(), "Waiting: 15 laptops, 15,750.00 USD, PO-2041");
-    let words = "ann@example.com has until Fri 27 Nov 2026, 16:00 UTC. After that, it counts as \
+    let words = "ann@example.com has until Fri 27 Nov 2026, 16:00 UTC. Otherwise, it counts as \
                  rejected.";
     let about = "\n\nTitle: 15 laptops\nAmount: 15,750.00 USD\n\nSubmitted by: ";
     let text = format!("Waiting for Finance to decide. {words}{about}");
@@ -1057,7 +1057,7 @@ fn a_submitter_reads_who_is_asked_until_when_and_that_nobody_can_be_reached() {
     assert_eq!(Writer::default().unreachable(&asked.outcome(), &asked.approval), None);
     let both = Happening::of(escalating());
     let letter = Writer::default().started(&both.outcome(), &both.approval, None).expect("asked");
-    let words = " ann@example.com and bob@example.com have until Fri 27 Nov 2026, 16:00 UTC. After that, \
+    let words = " ann@example.com and bob@example.com have until Fri 27 Nov 2026, 16:00 UTC. Otherwise, \
                  others are asked.\n";
     assert!(letter.text.contains(words), "{}", letter.text);
 
@@ -1084,15 +1084,15 @@ fn a_submitter_reads_what_to_change_until_when_and_how() {
     let letter = changes(&back).expect("sent back");
     let subject = "Changes requested: 15 laptops, 15,750.00 USD, PO-2041";
     assert_eq!((letter.kind, &*letter.subject.to_string()), ("changes", subject));
-    let words = "Changes requested. ann@example.com asks you to change it (Finance). You can revise or withdraw it \
-                 until Mon 30 Nov 2026, 16:00 UTC. After that, it ends undecided.\n\nWhat to change:\n> Without \
+    let words = "Changes requested. ann@example.com asks you to change it (Finance). Please revise or withdraw it by \
+                 Mon 30 Nov 2026, 16:00 UTC. Otherwise, it ends undecided.\n\nWhat to change:\n> Without \
                  docks,\n> please.\n\nTitle: 15 laptops\n";
     assert!(letter.text.starts_with(words), "{}", letter.text);
     let page = links().page;
     assert!(!page.contains("choice"), "there is nothing to decide: {page}");
     assert_in_order(
         &letter.text,
-        &["revise or withdraw it:\n", &page, "\n\nOpening it changes nothing"],
+        &["revise or withdraw it:\n", &page, "\n\nOpening the page changes nothing"],
     );
     assert_in_order(&letter.text, &["Submitted by: ", "Approval ID: ", "are yours alone"]);
     let button = format!("<a href=\"{page}\"");
@@ -1117,7 +1117,7 @@ fn a_submitter_with_a_link_of_their_own_can_follow_it() {
     assert_in_order(&letter.text, &["Waiting for Finance", invitation, &links.page, &links.id]);
     assert_in_order(
         &letter.html,
-        &["Waiting for Finance", &links.page, "Follow it</a>", &links.id],
+        &["Waiting for Finance", &links.page, "Follow your submission</a>", &links.id],
     );
 }
 
@@ -1127,7 +1127,7 @@ fn a_request_of_a_later_version_says_what_changed_field_by_field() {
     let subject = "Revised: please decide: 12 laptops, 12,600.00 USD, from Sue Storm";
     assert_eq!(letter.subject.to_string(), subject);
     let changed = [
-        "\n\nThis is revision 1. What changed:\n",
+        "\n\nThis is version 2. What changed:\n",
         "- Title: 12 laptops (was 15 laptops)\n",
         "- Amount: 12600.00 (was 15750.00)\n",
         "removed (was ",
@@ -1136,7 +1136,7 @@ fn a_request_of_a_later_version_says_what_changed_field_by_field() {
     ];
     assert_in_order(&letter.text, &changed);
     let changed = [
-        "Revision 1: what changed</p>",
+        "This is version 2. What changed:</p>",
         ">15 laptops</del> <strong>12 laptops</strong>",
         "(removed)",
         "<strong>s3://quotes/hp.pdf</strong>",
@@ -1171,7 +1171,7 @@ fn whoever_was_asked_about_an_earlier_version_reads_that_it_was_revised() {
 #[test]
 fn an_outcome_says_how_often_it_was_revised_and_who_has_withdrawn_it() {
     let approved = Happening::of(revised()).press("ann", Verdict::Approve, "").outcome();
-    let note = "It was revised once; this is about what it says now.";
+    let note = "It was revised once; this is about its latest version.";
     let letter = outcome(&approved);
     assert_in_order(&letter.text, &["Your submission is approved.\n\n", note, "Title: 12 laptops"]);
     assert_in_order(&letter.html, &["Approved</h1>", note, "12 laptops</h2>"]);
