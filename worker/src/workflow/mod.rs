@@ -561,10 +561,17 @@ fn raw(payload: Payload) -> RawValue {
 /// Why an activity failed. What it returned and this worker cannot decrypt, another one can: then the workflow's task
 /// fails, which a panic does, and waits for that one.
 fn cause(error: &ActivityExecutionError) -> String {
-    if let ActivityExecutionError::Serialization(why) = error {
+    if let ActivityExecutionError::Serialization(why) = error
+        && lacks_key(why)
+    {
         panic!("what an activity returned: {why}");
     }
     error.reason().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Whether nothing but a key is missing. Whatever else makes no sense, no worker of ours has returned.
+fn lacks_key(error: &PayloadConversionError) -> bool {
+    matches!(error, PayloadConversionError::EncodingError(why) if why.is::<PayloadError>())
 }
 
 fn invalid_start(why: String) -> ApplicationFailure {
