@@ -284,3 +284,74 @@ async fn a_bare_signal_revises_only_where_the_rules_let_operators_do_so() {
     assert_eq!(outcome["operatorActions"][0]["action"], "revise", "{outcome}");
     assert_eq!(workflow.history().await.count("WORKFLOW_TASK_FAILED"), 0);
 }
+
+/// Where each of ten fields is, and what a revision makes of it: five for each approval, which allows no more.
+const REVISED: [[(&str, &str); 5]; 2] = [
+    [
+        ("/document/title", "Train to the other fair"),
+        ("/document/amount", "120.00"),
+        ("/document/category", "travel"),
+        ("/document/description", "Second class."),
+        ("/submissionType", "travel_request"),
+    ],
+    [
+        ("/document/details/0/value", "by the window"),
+        ("/document/action/name", "travel.book_twice"),
+        ("/document/action/risk", "high"),
+        ("/document/action/arguments/class", "first"),
+        ("/document/attachments/0", "s3://offers/2.pdf"),
+    ],
+];
+
+#[tokio::test]
+async fn each_of_ten_fields_that_is_revised_behind_a_mail_is_named_to_whoever_presses_its_link() {
+    let stack = Stack::beside(Temporal::shared().await).start().await;
+    let reader = stack.reader();
+    for (person, fields) in ["ann@example.com", "bob@example.com"].iter().zip(REVISED) {
+        let mut submission = submission::expense(&[person]);
+        submission["document"]["details"] = json!([{"label": "Seat", "value": "any"}]);
+        submission["document"]["attachments"] = json!(["s3://offers/1.pdf"]);
+        let arguments = json!({"class": "second", "fair": 7});
+        submission["document"]["action"] =
+            json!({"name": "travel.book", "risk": "low", "arguments": arguments});
+        let workflow = stack.submit(&submission).await;
+        for (earlier, (field, value)) in fields.into_iter().enumerate() {
+            workflow.until_asked().await;
+            let mails = stack.mails_to(person, earlier + 1).await;
+            match submission.pointer_mut(field) {
+                Some(there) => *there = json!(value),
+                None => {
+                    submission["document"][field.trim_start_matches("/document/")] = json!(value)
+                }
+            }
+            workflow.signal("revise", &submission).await;
+            stack.mails_to(person, earlier + 2).await;
+            let form = [("verdict", "approve")];
+            let link = mails[earlier].link("approve");
+            let pressed = reader.submit_as_json(&link, &form).await;
+            assert_eq!(pressed.status, 409, "{field}: {}", pressed.body);
+            let pressed: Value = serde_json::from_str(&pressed.body).expect("JSON");
+            let named: Vec<String> =
+                list(&pressed["changes"]).map(|change| text(&change["path"])).collect();
+            assert_eq!(named, [path(field)], "{pressed}");
+            if let Some(older) = earlier.checked_sub(1) {
+                let gone = reader.submit_as_json(&mails[older].link("approve"), &form).await;
+                assert_eq!(gone.status, 410, "{field}: {}", gone.body);
+            }
+        }
+        let status = workflow.status().await;
+        assert_eq!((version(&status), &status["status"]), (5, &json!("PENDING")), "{status}");
+    }
+}
+
+/// The same place as a JSON path.
+fn path(pointer: &str) -> String {
+    let mut path = "$".to_owned();
+    for part in pointer.split('/').skip(1) {
+        match part.parse::<usize>() {
+            Ok(number) => path.push_str(&format!("[{number}]")),
+            Err(_) => path.push_str(&format!(".{part}")),
+        }
+    }
+    path
+}

@@ -29,6 +29,7 @@ pub(super) fn headline(case: Case<'_>) -> String {
         Answer::SentBack if asked_by_own => "You requested changes",
         Answer::SentBack => "Sent back for changes",
         Answer::Paused => "Changes are requested: your decision does not count",
+        Answer::Revised if case.pressed.is_some() => "Not recorded: this request was revised",
         Answer::Revised => "This request was revised",
         Answer::Outdated => "This link is for an earlier version",
         Answer::Submitted => "Your request is being decided",
@@ -62,7 +63,7 @@ pub(super) fn explanation(case: Case<'_>) -> String {
 const NEWER_MAIL: &str = "This link decides nothing any more. If you are asked again, a newer mail has your new \
     link; what has changed is listed below.";
 const OUTDATED: &str = "The request was revised since this link was mailed, so the link can no longer decide, and \
-    no longer shows what the request is about. Please use the newest mail about the request.";
+    no longer shows what the request is about. Please use the newest mail about the request, if you got one.";
 
 /// Who asked for changes, and until when they wait for the submitter.
 fn sent_back(case: Case<'_>) -> String {

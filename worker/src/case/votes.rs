@@ -4,7 +4,7 @@ use countersign_protos::MAX_REVISIONS;
 use jiff::Timestamp;
 
 use super::{Open, notices::Kind};
-use crate::approval::{Ballot, By, Claim, EmailAddress, Receipt, SeatStatus, Stage, Vote};
+use crate::approval::{Ballot, By, Claim, EmailAddress, Receipt, SeatStatus, Stage, Verdict, Vote};
 
 /// A vote that counts.
 #[derive(Debug)]
@@ -55,6 +55,9 @@ impl Open {
             Receipt::SelfVote => Err(format!("{who} does not decide their own submission")),
             Receipt::LinkRequired => {
                 Err(format!("only {who}'s link can decide for them (`may_decide` in [operators])"))
+            }
+            Receipt::CommentRequired if verdict == Verdict::RequestChanges => {
+                Err(format!("{who} wrote no comment, which has to say what to change"))
             }
             Receipt::CommentRequired => {
                 let verb = verdict.terms().name;
