@@ -51,6 +51,11 @@ pub fn revise(
     if revised.submitter.as_str() != plan.submitter.as_str() {
         return Err(vec![problem("$.submitter.email", SUBMITTER_STAYS)]);
     }
+    // A mailbox that gets the submitter's link must not come to decide who decides.
+    let routes_alike = revised.submission.approval == plan.submission.approval;
+    if matches!(by, Reviser::Submitter(_)) && !routes_alike {
+        return Err(vec![problem("$.approval", APPROVAL_STAYS)]);
+    }
     if differences(&plan.submission, &revised.submission).is_empty() {
         return Err(vec![problem("$", "changes nothing of what is to be decided")]);
     }
@@ -61,6 +66,8 @@ pub fn revise(
     Ok(revised)
 }
 
+const APPROVAL_STAYS: &str =
+    "must stay as it is: by the submitter's link, nobody changes who decides";
 const SUBMITTER_STAYS: &str = "must stay as it is: a revision has the same submitter";
 
 /// What a revision must not change, as problems.

@@ -9,7 +9,11 @@ use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::{GenuineLink, Verdict, text::to_message, v1::Proof};
+use crate::{
+    GenuineLink, Verdict,
+    text::{timestamp, to_message},
+    v1::Proof,
+};
 
 /// What somebody does by their link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +63,12 @@ impl GenuineLink {
 }
 
 impl Proof {
+    /// Whether it has the form of one, whatever it proves.
+    pub fn is_well_formed(&self) -> bool {
+        // The base64 of 64 bytes.
+        self.signature.len() == 86 && self.at.as_ref().and_then(timestamp).is_some()
+    }
+
     /// Whether the holder of this link decided so without answers, with the comment of this [hash](comment_hash).
     pub fn holds(&self, public_key: &str, link: &str, verdict: Verdict, comment: &str) -> bool {
         self.proves(public_key, link, Statement::Vote { verdict, comment, answers: "" })

@@ -27,6 +27,8 @@ use crate::{
 };
 
 const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
+/// A document has 100 details at most, and the page offers a few more rows to fill in.
+const MAX_ROWS: usize = 110;
 /// Of a decision: percent-encoded, answers and a comment have thrice as many bytes as they may have in UTF-8.
 const MAX_DECISION_BYTES: usize = 128 * 1024;
 /// Of a revision: a submission, whose bytes may each take three in a form.
@@ -64,7 +66,7 @@ impl Form {
         match body.map_err(|_| Problem::Incomplete)? {
             Ok(body) => {
                 let form = Form(form_urlencoded::parse(&body).into_owned().collect());
-                match body.len() > MAX_DECISION_BYTES && form.all("act").is_empty() {
+                match body.len() > MAX_DECISION_BYTES && form.wish().is_none() {
                     true => Err(Problem::BodyTooLarge),
                     false => Ok(form),
                 }
@@ -107,6 +109,11 @@ impl Form {
         let [act] = self.all("act")[..] else { return None };
         let texts = |name: &str| self.all(name).into_iter().map(str::to_owned).collect();
         Some(match (Act::from_name(act), &self.all("submission")[..]) {
+            (Some(Act::Revise), [])
+                if ["label", "value"].iter().any(|name| self.all(name).len() > MAX_ROWS) =>
+            {
+                Err(Problem::BodyTooLarge)
+            }
             (Some(Act::Revise), []) => Ok(Wish::Revise(Draft::read(texts))),
             (Some(Act::Revise), [whole]) => whole_submission(whole),
             (Some(Act::Withdraw), _) => {

@@ -182,12 +182,14 @@ async fn a_wrong_form_of_the_submitter_is_refused_with_the_field_that_is_wrong()
     // A revision has all of a submission.
     let large = format!("act=revise&description={}", "x".repeat(200_000));
     let too_large = format!("act=revise&description={}", "x".repeat(800_000));
+    let too_many_rows = format!("act=revise&title=x{}", "&label=a".repeat(50_000));
     for (form, status, field) in [
         ("act=approve", 422, Some("act")),
         ("act=revise&submission={}&submission={}", 422, Some("act")),
         ("act=revise&submission={", 422, Some("submission")),
         ("act=revise&submission=%7B%22documents%22%3A1%7D", 422, Some("submission")),
         (&too_large, 413, Some("body")),
+        (&too_many_rows, 413, Some("body")),
         // These are good, and get as far as Temporal, which is not there.
         ("act=revise&title=Nine+laptops&label=From&value=today", 503, None),
         ("act=revise&submission=%7B%22submissionId%22%3A%22PO-1%22%7D", 503, None),

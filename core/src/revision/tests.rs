@@ -243,6 +243,18 @@ fn what_must_not_be_revised_so_is_refused_with_every_problem() {
 }
 
 #[test]
+fn by_the_submitters_link_nobody_changes_who_decides() {
+    let sent_back = Version::sent_back(plan(), 0);
+    let mut rerouted = submission("Desktops");
+    rerouted.approval.as_mut().expect("there").stages.pop();
+    let by = sent_back.signed(&rerouted, 3);
+    let wrong = sent_back.revise(rerouted.clone(), by, 3).expect_err("a problem");
+    let message = "must stay as it is: by the submitter's link, nobody changes who decides";
+    assert_eq!(wrong, [format!("$.approval: {message}")]);
+    assert!(sent_back.revise(rerouted, operator(), 3).is_ok(), "an operator does");
+}
+
+#[test]
 fn only_the_submitters_link_or_an_operator_revises_and_only_in_time() {
     let new = submission("Desktops");
     let may = |version: &Version, by: &Reviser| version.approval.may_revise(by, &new);

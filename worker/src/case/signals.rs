@@ -183,6 +183,8 @@ fn decision(verdict: Verdict, payloads: &[Payload], identity: String) -> Result<
         (_, reviewer) => return Err(both(reviewer)),
     };
     let v1::Decision { comment, proof, answers, .. } = decision;
+    // Whatever else stands there proves nothing, and would be kept for good, of any size.
+    let proof = proof.filter(Proof::is_well_formed);
     let ballot = Ballot::new(claim, verdict, text::comment(&comment));
     Ok(Signal::Decision(Ballot { proof, identity, answers, ..ballot }))
 }
@@ -193,6 +195,10 @@ fn revision(payloads: &[Payload], identity: String) -> Result<Signal, String> {
         return Err(unusable(&problems));
     }
     let submission = Box::new(submission.ok_or("no submission is given")?);
+    // JSON has no room for it, as which an activity gets the submission.
+    if submission.submitted_at.as_ref().is_some_and(|at| text::timestamp(at).is_none()) {
+        return Err("$.submittedAt is not in the years 1 to 9999".into());
+    }
     let by = Claimant { link: link.trim().to_owned(), proof, identity };
     Ok(Signal::Revise { submission, by })
 }
@@ -267,6 +273,23 @@ mod tests {
     }
 
     #[test]
+    fn of_a_vote_only_what_can_be_a_proof_is_kept() {
+        let proof = |signature: &str, at: &str| {
+            let vote = format!(
+                r#"{{"reviewer": "ann@example.com", "proof": {{"signature": "{signature}", "at": "{at}"}}}}"#
+            );
+            match read(names::SIGNAL_APPROVE, &json(&vote), "op") {
+                Ok(Signal::Decision(ballot)) => ballot.proof,
+                other => panic!("no decision: {other:?}"),
+            }
+        };
+        let now = "2026-11-24T09:00:00Z";
+        assert!(proof(&"A".repeat(86), now).is_some());
+        assert_eq!(proof(&"A".repeat(87), now), None);
+        assert_eq!(proof("", now), None);
+    }
+
+    #[test]
     fn what_cannot_be_read_as_a_revision_is_said_and_not_for_ever() {
         let read_as = |payloads: &[Payload]| {
             read(names::SIGNAL_REVISE, payloads, "").expect_err("it cannot be read")
@@ -278,6 +301,15 @@ mod tests {
              $.document.amount must be a number, not true or false"
         );
         assert_eq!(read_as(&json(r#"{"submission": null}"#)), "no submission is given");
+        let year_10000 = v1::Revision {
+            submission: Some(Submission {
+                submitted_at: Some(pbjson_types::Timestamp { seconds: 253_402_300_800, nanos: 0 }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let late = payload::encode(&year_10000, Encoding::BinaryProtobuf);
+        assert_eq!(read_as(&[late]), "$.submittedAt is not in the years 1 to 9999");
         assert!(read_as(&[]).contains("expected one input, got none"));
         assert!(
             read_as(&[encoded("binary/protobuf", "\u{ff}")]).contains("not the expected message")
