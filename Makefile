@@ -4,6 +4,9 @@
 # Integration tests without Temporal, mail servers and browsers.
 INTEGRATION_TESTS = check_policy http log replay server settings sns start verify
 
+# Stories wait most of the time: one more of them runs than there are processors.
+AT_ONCE = RUST_TEST_THREADS=$$(($$(getconf _NPROCESSORS_ONLN) + 1))
+
 help: ## Show this.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST)
 
@@ -20,9 +23,8 @@ check: ## Check formatting, lints, structure and unit tests, in a minute, withou
 test: ## Run all tests, after installing what they need.
 	@scripts/tools test
 	cargo build --workspace --locked
-	@# Stories wait most of the time: one more of them runs than there are processors.
-	RUST_TEST_THREADS=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) cargo test --workspace --locked --no-fail-fast
-	COUNTERSIGN_TEST_ENCRYPTED=1 cargo test --locked --no-fail-fast -p countersign-e2e --test stories -- $(ENCRYPTED)
+	$(AT_ONCE) cargo test --workspace --locked --no-fail-fast
+	COUNTERSIGN_TEST_ENCRYPTED=1 $(AT_ONCE) cargo test --workspace --locked --no-fail-fast --test stories -- $(ENCRYPTED)
 	scripts/check-readme
 	.tools/bin/python scripts/check-deploy
 	@echo "The soak: users, kills and faults, and every answer checked against the histories."
@@ -41,8 +43,8 @@ ENCRYPTED = encrypted examples callers signals:: starts:: links_outlive operator
 test-encrypted: ## Run the stories with encrypted payloads: all, or those of STORIES.
 	@scripts/tools test
 	cargo build --workspace --locked
-	COUNTERSIGN_TEST_ENCRYPTED=1 RUST_TEST_THREADS=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) \
-		cargo test --locked --no-fail-fast -p countersign-e2e --test stories -- $(STORIES)
+	COUNTERSIGN_TEST_ENCRYPTED=1 $(AT_ONCE) \
+		cargo test --workspace --locked --no-fail-fast --test stories -- $(STORIES)
 
 test-server: ## Run the stories against a Temporal server that runs already: ADDRESS=127.0.0.1:7233.
 	@test -n "$(ADDRESS)" || { echo "Say which server: make test-server ADDRESS=127.0.0.1:7233" >&2; exit 1; }
