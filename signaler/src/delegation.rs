@@ -67,8 +67,8 @@ fn newly_refused(before: &ApprovalState, after: &ApprovalState) -> Option<NotDel
 }
 
 impl Approvals {
-    /// Sends a delegation to this address, in [one spelling](crate::delegating::Delegating::checked), unless it cannot count, and answers
-    /// with its effect, or why it has none.
+    /// Sends a delegation to this address, in [one spelling](crate::delegating::Delegating::checked), unless it
+    /// cannot count, and answers with its effect, or why it has none.
     pub(crate) async fn delegate(
         &self,
         link: &GenuineLink,

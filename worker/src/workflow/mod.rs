@@ -17,8 +17,8 @@
 //! 9. `has_changed`: whether to ask for what is next; or `submission`, to continue as new
 //! 10. `result`
 //!
-//! `status` answers the query; `new_votes` and `new_delegations` are for logs and metrics: they change nothing. `has_notices_to_start` is
-//! for [`ApprovalNotices`].
+//! `status` answers the query; `new_votes` and `new_delegations` are for logs and metrics: they change nothing.
+//! `has_notices_to_start` is for [`ApprovalNotices`].
 
 mod background;
 mod handlers;
@@ -146,8 +146,8 @@ impl ApprovalWorkflow {
         }
     }
 
-    /// Logs and counts the votes and delegations that have just come to count, each once: a replay tells nothing again. This changes
-    /// nothing that a command follows from.
+    /// Logs and counts the votes and delegations that have just come to count, each once: a replay tells nothing
+    /// again. This changes nothing that a command follows from.
     fn tell_votes(&mut self, workflow_id: &str, is_replaying: bool) {
         let new = self.case.new_votes();
         let delegations = self.case.new_delegations();

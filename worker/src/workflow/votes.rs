@@ -1,4 +1,5 @@
-//! One line in the log for each vote that counts, and for each delegation. The signaler's line about the press has the same workflow ID and link.
+//! One line in the log for each vote that counts, and for each delegation. The signaler's line about the press has the
+//! same workflow ID and link.
 
 use countersign_protos::text::clean_line;
 use tracing::info;
