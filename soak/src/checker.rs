@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use countersign_e2e::text;
+use countersign_e2e::{list, text};
 use serde_json::Value;
 
 use crate::{
     history::Event,
     ledger::{Act, Entry, Misuse},
     receiver::Taken,
-    submission::{Quorum, Stage, Submission},
+    submission::{DOMAIN, Quorum, Stage, Submission},
 };
 
 /// What must never happen.
@@ -94,9 +94,29 @@ impl Finding {
 #[derive(Debug, Default, Clone, PartialEq)]
 struct Count {
     votes: Vec<(String, bool)>,
+    /// Who had whom asked in their place, and why.
+    delegations: Vec<[String; 3]>,
     /// Whether somebody wants changes.
     is_sent_back: bool,
     end: Option<&'static str>,
+}
+
+impl Count {
+    /// Whether this reviewer of the stage was asked and has not been replaced.
+    fn asks(&self, plan: &Stage, reviewer: &str) -> bool {
+        let is_replaced = self.delegations.iter().any(|[from, ..]| from == reviewer);
+        !is_replaced && self.has_asked(plan, reviewer)
+    }
+
+    /// Whether this reviewer has, or had, a place in the stage.
+    fn has_asked(&self, plan: &Stage, reviewer: &str) -> bool {
+        plan.reviewers.iter().any(|planned| planned == reviewer)
+            || self.delegations.iter().any(|[_, to, _]| to == reviewer)
+    }
+
+    fn has_voted(&self, reviewer: &str) -> bool {
+        self.votes.iter().any(|(other, _)| other == reviewer)
+    }
 }
 
 /// Whose link it is.
@@ -111,6 +131,7 @@ const MAX_REVISIONS: usize = 5;
 
 /// The votes in the history's order, counted again: those for the latest version.
 struct Tally<'a> {
+    submission: &'a Submission,
     plan: &'a [Stage],
     links: HashMap<&'a str, Holder<'a>>,
     counts: Vec<Count>,
@@ -121,8 +142,10 @@ struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    fn of(plan: &'a [Stage], events: &'a [Event]) -> Self {
+    fn of(submission: &'a Submission, events: &'a [Event]) -> Self {
+        let plan = &submission.stages[..];
         let mut tally = Tally {
+            submission,
             plan,
             links: holders(events),
             counts: vec![Count::default(); plan.len()],
@@ -192,6 +215,7 @@ impl<'a> Tally<'a> {
                 self.held = Some(Vec::new());
             }
             "withdraw" => self.withdrawn |= self.current().is_some(),
+            "reassign" => self.delegate(decision),
             _ => self.signal(name, decision),
         }
     }
@@ -213,6 +237,23 @@ impl<'a> Tally<'a> {
         others.for_each(|(name, decision)| self.receive(name, decision));
     }
 
+    /// Whoever may decide in the open stage, and has not, can have a colleague asked who never was there. Nothing that
+    /// the replaced one does afterwards counts.
+    fn delegate(&mut self, decision: &Value) {
+        let [link, to, reason] = ["link", "to", "reason"].map(|field| text(&decision[field]));
+        let Some(holder) = self.links.get(link.as_str()) else { return };
+        let (version, stage, from) = (holder.version, holder.stage, holder.reviewer.to_owned());
+        if version != self.version || self.open() != Some(stage) {
+            return;
+        }
+        let (plan, count) = (&self.plan[stage], &mut self.counts[stage]);
+        let waits = count.asks(plan, &from) && !count.has_voted(&from);
+        let is_allowed = self.submission.may_delegate_to(&to) && !reason.trim().is_empty();
+        if waits && is_allowed && !count.has_asked(plan, &to) {
+            count.delegations.push([from, to, reason]);
+        }
+    }
+
     fn signal(&mut self, name: &str, decision: &Value) {
         let (approves, is_back) = match name {
             "approve" => (true, false),
@@ -230,9 +271,8 @@ impl<'a> Tally<'a> {
             _ => return,
         };
         let (plan, count) = (&self.plan[open], &mut self.counts[open]);
-        let again = count.votes.iter().any(|(other, _)| *other == reviewer);
         let is_silent = is_back && text(&decision["comment"]).trim().is_empty();
-        if again || is_silent || !plan.reviewers.contains(&reviewer) {
+        if count.has_voted(&reviewer) || is_silent || !count.asks(plan, &reviewer) {
             return;
         }
         if is_back && self.version == MAX_REVISIONS {
@@ -301,8 +341,8 @@ fn key(decision: &Value) -> String {
 }
 
 /// The status that follows from a history.
-pub(crate) fn status(plan: &[Stage], events: &[Event]) -> &'static str {
-    Tally::of(plan, events).status()
+pub(crate) fn status(submission: &Submission, events: &[Event]) -> &'static str {
+    Tally::of(submission, events).status()
 }
 
 /// Checks one workflow's history against its submission, the users' answers and its effects: what the webhook
@@ -316,6 +356,7 @@ pub(crate) fn check(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     lost(submission, events, entries, &mut findings);
+    lost_delegations(submission, events, entries, &mut findings);
     let mut find =
         |kind, why: String| findings.push(Finding::about(&submission.workflow, kind, why));
     invented(events, entries, &mut find);
@@ -325,6 +366,15 @@ pub(crate) fn check(
     };
     if events.iter().any(refused) {
         find(Kind::Disagreement, "a comment that was refused as too long was sent on".to_owned());
+    }
+    let foreign = |event: &&Event| match event {
+        Event::Signal { name, decision, .. } => {
+            name == "reassign" && !text(&decision["to"]).ends_with(DOMAIN)
+        }
+        _ => false,
+    };
+    if let Some(event) = events.iter().find(foreign) {
+        find(Kind::Disagreement, format!("what the rule does not allow was sent on: {event:?}"));
     }
     let ends: Vec<&Event> = events
         .iter()
@@ -405,13 +455,42 @@ fn lost(submission: &Submission, events: &[Event], entries: &[Entry], findings: 
     }
 }
 
+/// Every delegation that was acknowledged is one event.
+fn lost_delegations(
+    submission: &Submission,
+    events: &[Event],
+    entries: &[Entry],
+    findings: &mut Vec<Finding>,
+) {
+    let is_sent = |entry: &&Entry| {
+        entry.act == Act::Delegate && matches!(entry.answer.as_str(), "delegated" | "accepted")
+    };
+    let sent = entries.iter().filter(is_sent);
+    let sent: BTreeMap<_, _> = sent.map(|it| ((it.key.as_str(), it.to.as_str()), it)).collect();
+    for ((link, to), entry) in sent {
+        let is_it = |event: &&Event| match event {
+            Event::Signal { name, decision, .. } => {
+                name == "reassign" && decision["link"] == link && decision["to"] == to
+            }
+            _ => false,
+        };
+        let count = events.iter().filter(is_it).count();
+        if count != 1 {
+            let why = format!("{count} events of {entry:?}");
+            findings.push(Finding::about(&submission.workflow, Kind::Lost, why));
+        }
+    }
+}
+
 /// The signal of what is neither an approval nor a rejection.
 fn sent_as(act: Act) -> Option<&'static str> {
     match act {
         Act::SendBack => Some("request_changes"),
         Act::Revise => Some("revise"),
         Act::Withdraw => Some("withdraw"),
-        Act::Look | Act::Press | Act::Signal | Act::Nonsense | Act::Misuse(_) => None,
+        Act::Look | Act::Press | Act::Delegate | Act::Signal | Act::Nonsense | Act::Misuse(_) => {
+            None
+        }
     }
 }
 
@@ -423,28 +502,12 @@ fn is_signal(event: &Event, wanted: &str, of: &str) -> bool {
 fn invented(events: &[Event], entries: &[Entry], find: &mut impl FnMut(Kind, String)) {
     for event in events {
         let Event::Signal { name, decision, at } = event else { continue };
-        let approves = match name.as_str() {
-            "approve" => true,
-            "reject" => false,
-            _ => {
-                let key = key(decision);
-                let is_it = |entry: &Entry| entry.key == key && sent_as(entry.act) == Some(name);
-                if !key.is_empty() && !entries.iter().any(is_it) {
-                    find(Kind::Invented, format!("{event:?}"));
-                }
-                continue;
-            }
-        };
-        let [link, comment] = ["link", "comment"].map(|field| text(&decision[field]));
-        let key = if link.is_empty() { comment } else { link };
-        if key.is_empty() {
+        if text(&decision["link"]).is_empty() && key(decision).is_empty() {
             // Nonsense, which decides nothing.
             continue;
         }
-        let mut attempts = entries.iter().filter(|entry| {
-            let decided = matches!(entry.act, Act::Press | Act::Signal);
-            decided && entry.key == key && entry.approves == Some(approves) && entry.sent_at <= *at
-        });
+        let made = |entry: &&Entry| entry.sent_at <= *at && has_made(entry, name, decision);
+        let mut attempts = entries.iter().filter(made);
         let Some(first) = attempts.next() else {
             find(Kind::Invented, format!("{event:?}"));
             continue;
@@ -456,6 +519,20 @@ fn invented(events: &[Event], entries: &[Entry], find: &mut impl FnMut(Kind, Str
     }
 }
 
+/// Whether what somebody did can have become this signal.
+fn has_made(entry: &Entry, name: &str, decision: &Value) -> bool {
+    let [link, comment, to] = ["link", "comment", "to"].map(|field| text(&decision[field]));
+    match name {
+        "approve" | "reject" => {
+            let key = if link.is_empty() { comment } else { link };
+            let decided = matches!(entry.act, Act::Press | Act::Signal);
+            decided && entry.key == key && entry.approves == Some(name == "approve")
+        }
+        "reassign" => entry.act == Act::Delegate && entry.key == link && entry.to == to,
+        _ => sent_as(entry.act) == Some(name) && entry.key == key(decision),
+    }
+}
+
 /// The outcome follows from the votes.
 fn contradicted(
     submission: &Submission,
@@ -463,17 +540,20 @@ fn contradicted(
     outcome: &Value,
     find: &mut impl FnMut(Kind, String),
 ) {
-    let tally = Tally::of(&submission.stages, events);
+    let tally = Tally::of(submission, events);
     if outcome["status"] != tally.status() {
         find(Kind::Contradiction, format!("counted {}, ended with {outcome}", tally.status()));
     }
     let stages = outcome["stages"].as_array().map(Vec::as_slice).unwrap_or_default();
     for (i, count) in tally.counts.iter().enumerate() {
         let decisions = stages.get(i).map(decisions).unwrap_or_default();
+        let delegations = stages.get(i).map(delegations).unwrap_or_default();
+        let in_place = stages.get(i).is_none_or(|stage| are_in_place(stage, &count.delegations));
         let end = stages.get(i).and_then(|stage| stage["status"].as_str());
         // A stage that was open at the withdrawal is shown as withdrawn.
         let end = end.filter(|end| !(tally.withdrawn && *end == "WITHDRAWN"));
-        if decisions != count.votes || end != count.end {
+        let as_counted = decisions == count.votes && delegations == count.delegations;
+        if !as_counted || !in_place || end != count.end {
             let stage = stages.get(i);
             find(Kind::Contradiction, format!("stage {i}: counted {count:?}, outcome {stage:?}"));
         }
@@ -485,6 +565,20 @@ fn decisions(stage: &Value) -> Vec<(String, bool)> {
     all.iter().map(|vote| (text(&vote["reviewer"]), vote["verdict"] == "APPROVE")).collect()
 }
 
+/// Who has had whom asked in their place in a stage, and why.
+fn delegations(stage: &Value) -> Vec<[String; 3]> {
+    let fields = ["reviewer", "to", "reason"];
+    list(&stage["delegations"]).map(|it| fields.map(|field| text(&it[field]))).collect()
+}
+
+/// Whether each vote says in whose place it is.
+fn are_in_place(stage: &Value, delegations: &[[String; 3]]) -> bool {
+    list(&stage["decisions"]).all(|vote| {
+        let own = delegations.iter().find(|[_, to, _]| vote["reviewer"] == **to);
+        text(&vote["insteadOf"]) == own.map_or("", |[from, ..]| from.as_str())
+    })
+}
+
 /// Every answer agrees with the history.
 fn disagreed(
     events: &[Event],
@@ -494,7 +588,8 @@ fn disagreed(
 ) {
     let (asked, version) =
         (holders(events), events.iter().filter(|it| **it == Event::Revised).count());
-    for entry in entries.iter().filter(|entry| matches!(entry.act, Act::Look | Act::Press)) {
+    let by_page = |it: &&Entry| matches!(it.act, Act::Look | Act::Press | Act::Delegate);
+    for entry in entries.iter().filter(by_page) {
         let holder = asked.get(entry.key.as_str());
         if holder.is_some_and(|holder| holder.version < version) {
             // The outcome says nothing of what was decided over earlier versions.
@@ -503,6 +598,9 @@ fn disagreed(
         let stage = holder.map(|holder| &outcome["stages"][holder.stage]);
         let votes = stage.map(decisions).unwrap_or_default();
         let vote = votes.iter().find(|(who, _)| *who == entry.reviewer).map(|(_, vote)| *vote);
+        let delegated = stage.map(delegations).unwrap_or_default();
+        let mut own = delegated.iter().filter(|[from, ..]| *from == entry.reviewer);
+        let is_delegated = own.any(|[_, to, _]| entry.to.is_empty() || *to == entry.to);
         let said = matches!(
             entry.said.as_str(),
             "" | "PENDING" | "CHANGES_REQUESTED" | "STATUS_UNSPECIFIED"
@@ -511,17 +609,27 @@ fn disagreed(
             "recorded" | "already_recorded" => vote.is_some() && vote == entry.approves,
             "other_verdict" => vote.is_some() && vote != entry.approves,
             "voted" => vote.is_some(),
-            "too_late" => vote.is_none(),
+            "too_late" => vote.is_none() || entry.act == Act::Delegate,
+            "delegated" => is_delegated,
+            "invalid" if entry.act == Act::Delegate => !is_delegated,
+            // While no worker answers, also because of one that it is going to ignore.
+            "superseded" => events.iter().any(|event| is_delegation(event, &entry.key)),
             "expired" => outcome["status"] == "EXPIRED",
             "withdrawn" => outcome["status"] == "WITHDRAWN",
             "decided" => outcome["status"] == "APPROVED" || outcome["status"] == "REJECTED",
-            "gone" | "not_issued" | "superseded" | "ended" => false,
+            "gone" | "not_issued" | "ended" => false,
             _ => true,
         };
         if !said || !true_answer {
             find(Kind::Disagreement, format!("answered {entry:?}, it ended with {outcome}"));
         }
     }
+}
+
+/// Whether the holder of this link has wanted somebody else to be asked.
+fn is_delegation(event: &Event, link: &str) -> bool {
+    let Event::Signal { name, decision, .. } = event else { return false };
+    name == "reassign" && decision["link"] == link
 }
 
 /// Every misuse gets the contract's answer, or none.

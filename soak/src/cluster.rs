@@ -71,16 +71,21 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Starts everything; with `wrong`, the control instead of the signalers; whether each mail is kept as
-    /// a whole.
+    /// a whole, and which rules there are, if any.
     pub(crate) async fn start(
         receiver: &Receiver,
         failpoints: &Arc<Failpoints>,
         wrong: bool,
         keeps_mails: bool,
+        rules: Option<&str>,
     ) -> Result<Cluster> {
         let temporal = Temporal::start_with(TEMPORAL).await;
         let proxy = Proxy::to(temporal.port(), &Part::ALL[1..], failpoints).await?;
         let stack = Stack::beside(temporal.clone()).with("COUNTERSIGN_WEBHOOK_SECRET", SECRET);
+        let stack = match rules {
+            Some(rules) => stack.with_rules(rules),
+            None => stack,
+        };
         let mails = Mails::new(failpoints, keeps_mails);
         let outbox = Outbox::at(&stack.dir().join("outbox"), Part::Worker(BY_OUTBOX), &mails);
         let smtp = Smtp::start(stack.dir(), Part::Worker(BY_SMTP), &mails).await?;

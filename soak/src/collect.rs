@@ -149,6 +149,7 @@ impl Collection {
             ("approvals started", self.submissions.len().to_string()),
             ("of these malformed, and failed so", events(|e| matches!(e, Event::Failed(_)))),
             ("signals in histories", events(|e| matches!(e, Event::Signal { .. }))),
+            ("of these delegations", events(is_delegation)),
             ("sent back and revised", events(|e| *e == Event::Revised)),
             ("malformed signals acknowledged", self.answers().filter(nonsense).count().to_string()),
             ("answers in the ledger", self.answers().count().to_string()),
@@ -200,6 +201,10 @@ async fn wrong_by_itself(
     let unrepeatable = replayed.err().map(|why| (Kind::Unrepeatable, why));
     let found = leaked.into_iter().chain(unrepeatable);
     found.map(|(kind, why)| Finding::about(workflow, kind, why)).collect()
+}
+
+fn is_delegation(event: &Event) -> bool {
+    matches!(event, Event::Signal { name, .. } if name == "reassign")
 }
 
 fn share(part: usize, whole: usize) -> String {

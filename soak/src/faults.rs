@@ -418,8 +418,8 @@ async fn decide(world: &World, submission: &Submission, signaler: usize) {
     let reviewer = &submission.stages[0].reviewers[0];
     if let Some(link) = world.link(submission, reviewer, 0, 0).await {
         join!(
-            world.look(reviewer, &link.id, signaler + 1),
-            world.press(reviewer, &link.id, true, signaler)
+            world.look(reviewer, &link, signaler + 1),
+            world.press(reviewer, &link, true, signaler)
         );
     }
     world.outcome(submission).await;

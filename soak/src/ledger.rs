@@ -14,6 +14,8 @@ use serde_json::Value;
 pub(crate) enum Act {
     Look,
     Press,
+    /// Had a colleague asked in their place.
+    Delegate,
     /// Sent a signal past the signaler.
     Signal,
     /// Sent it back, past the signaler.
@@ -77,6 +79,8 @@ pub(crate) struct Entry {
     pub(crate) key: String,
     /// Whether the decision approves, where there was one.
     pub(crate) approves: Option<bool>,
+    /// Whom they want to be asked in their place; empty where nobody.
+    pub(crate) to: String,
     /// The HTTP status; 0 where there was no answer.
     pub(crate) status: u16,
     /// The field `answer` of the JSON.
@@ -142,6 +146,7 @@ impl Ledger {
             reviewer: reviewer.to_owned(),
             key,
             approves,
+            to: String::new(),
             status: 0,
             answer: "no answer".to_owned(),
             said: String::new(),

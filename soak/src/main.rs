@@ -56,7 +56,7 @@ use crate::{
     ledger::Ledger,
     part::Part,
     report::Report,
-    submission::Submission,
+    submission::{Submission, TEAMS},
     users::World,
 };
 
@@ -105,6 +105,12 @@ impl Args {
         }
     }
 
+    /// Whether some reviewers may delegate: the control's signaler knows of no delegations, and nor does the judge of a
+    /// run with an adversary.
+    fn delegates(&self) -> bool {
+        !self.control && !self.adversary
+    }
+
     /// How long everything may take once faults have ended. The control never comes to rest, nor does a
     /// run with an adversary.
     fn rest(&self) -> Duration {
@@ -118,6 +124,8 @@ impl Args {
     }
 }
 
+/// Of so many approvals, reviewers of one may delegate.
+const DELEGATING: usize = 5;
 /// By which factor starting all approvals may take longer than planned.
 const PATIENCE: u32 = 3;
 /// How long after the last fault the answer comes that an old link's approval is gone.
@@ -133,8 +141,10 @@ async fn main() -> Result<ExitCode> {
     let failpoints = Arc::new(Failpoints::default());
     let receiver = receiver::start(rng::stream(args.seed, u64::MAX - 1), &failpoints).await;
     let wrong = args.control && !args.adversary;
+    let rules = args.delegates().then(submission::rules);
     let world = Arc::new(World {
-        cluster: Cluster::start(&receiver, &failpoints, wrong, args.adversary).await?,
+        cluster: Cluster::start(&receiver, &failpoints, wrong, args.adversary, rules.as_deref())
+            .await?,
         ledger: Ledger::default(),
         browser: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15)).build()?,
         unmailed: Mutex::default(),
@@ -282,7 +292,11 @@ async fn start_users(args: &Args, world: &Arc<World>, submissions: &Submissions)
         };
         let mut rng = rng::stream(args.seed, i as u64);
         let workflow = format!("soak-{}-{i}", args.seed);
-        let submission = Arc::new(Submission::random(workflow, &mut rng));
+        let submission = match args.delegates() && i % DELEGATING == 0 {
+            true => Submission::of_team(workflow, i / DELEGATING % TEAMS),
+            false => Submission::random(workflow, &mut rng),
+        };
+        let submission = Arc::new(submission);
         submissions.lock().push(submission.clone());
         let world = world.clone();
         users.spawn(async move {

@@ -15,7 +15,7 @@ const EVIDENCE: usize = 25;
 type Row = (&'static str, fn(&Entry) -> bool);
 
 /// The answers of the contract, each of which a long run has to get.
-const CONTRACT: [Row; 20] = [
+const CONTRACT: [Row; 23] = [
     ("malformed approval ID: 404", |e| got(e, Misuse::Malformed, 404)),
     ("forged approval ID: 404", |e| got(e, Misuse::Forged, 404)),
     ("genuine, but gone, opened: 410", |e| got(e, Misuse::Unknown, 410)),
@@ -26,6 +26,11 @@ const CONTRACT: [Row; 20] = [
     ("somebody else was first: 409", |e| pressed(e, 409, "too_late")),
     ("expired: 410", |e| pressed(e, 410, "expired")),
     ("withdrawn: 410", |e| pressed(e, 410, "withdrawn")),
+    ("delegated: 200", |e| delegated(e, 200, "delegated")),
+    ("delegated to whom the rule does not allow, or who is asked: 422", |e| {
+        delegated(e, 422, "invalid")
+    }),
+    ("pressed by who has delegated: 410, superseded", |e| pressed(e, 410, "superseded")),
     ("verdict missing: 422", |e| got(e, Misuse::NoVerdict, 422)),
     ("verdict unknown: 422", |e| got(e, Misuse::UnknownVerdict, 422)),
     ("comment too long: 422", |e| got(e, Misuse::LongComment, 422)),
@@ -48,6 +53,10 @@ fn got(entry: &Entry, how: Misuse, status: u16) -> bool {
 
 fn pressed(entry: &Entry, status: u16, answer: &str) -> bool {
     entry.act == Act::Press && entry.status == status && entry.answer == answer
+}
+
+fn delegated(entry: &Entry, status: u16, answer: &str) -> bool {
+    entry.act == Act::Delegate && entry.status == status && entry.answer == answer
 }
 
 /// How often there was each answer of the contract.

@@ -4,7 +4,12 @@ use countersign_e2e::{json_payload, payload, submission};
 use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
-use crate::rng::{Draw, Rng};
+use crate::rng::{Draw, Rng, stream};
+
+/// How many rules let reviewers delegate, each to its own team.
+pub(crate) const TEAMS: usize = 8;
+/// To whom they let them: the end of every reviewer's address.
+pub(crate) const DOMAIN: &str = "@example.com";
 
 /// How many reviewers have to approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,13 +41,15 @@ pub(crate) struct Submission {
     pub(crate) workflow: String,
     /// Its stages; none where it is malformed.
     pub(crate) stages: Vec<Stage>,
+    /// The rule that says who is asked, and lets them delegate. Otherwise the submission says it, and nobody can.
+    pub(crate) team: Option<usize>,
 }
 
 impl Submission {
     /// About one in eight is malformed.
     pub(crate) fn random(workflow: String, rng: &mut Rng) -> Submission {
         if rng.percent(12) {
-            return Submission { workflow, stages: Vec::new() };
+            return Submission { workflow, stages: Vec::new(), team: None };
         }
         let count = [1, 1, 1, 2, 2, 3][rng.usize(..6)];
         let mut stages: Vec<Stage> =
@@ -52,7 +59,15 @@ impl Submission {
             let same = stages[0].reviewers[0].clone();
             stages[1].reviewers[0] = same;
         }
-        Submission { workflow, stages }
+        Submission { workflow, stages, team: None }
+    }
+
+    /// A submission that a rule has a team decide.
+    pub(crate) fn of_team(workflow: String, team: usize) -> Submission {
+        let mut rng = stream(0, team as u64);
+        let name = format!("team{team}");
+        let stages = (0..1 + team % 2).map(|stage| Stage::random(&name, stage, &mut rng)).collect();
+        Submission { workflow, stages, team: Some(team) }
     }
 
     /// A submission that one person decides.
@@ -64,11 +79,16 @@ impl Submission {
             reminder: None,
             on_deadline: "expire",
         };
-        Submission { workflow, stages: vec![stage] }
+        Submission { workflow, stages: vec![stage], team: None }
     }
 
     pub(crate) fn submitter(&self) -> String {
         format!("sub.{}@example.com", self.workflow)
+    }
+
+    /// Whether its reviewers may have this person asked, unless they are asked already.
+    pub(crate) fn may_delegate_to(&self, person: &str) -> bool {
+        self.team.is_some() && person.ends_with(DOMAIN) && person != self.submitter()
     }
 
     /// The workflow's input; nonsense, or none at all, where the submission is malformed.
@@ -86,6 +106,10 @@ impl Submission {
         let mut json = submission::asking(json!({"stages": stages}));
         json["submissionId"] = json!(self.workflow);
         json["submitter"]["email"] = json!(self.submitter());
+        if let (Some(team), Some(fields)) = (self.team, json.as_object_mut()) {
+            fields.remove("approval");
+            fields.insert("submissionType".to_owned(), json!(team_type(team)));
+        }
         json
     }
 }
@@ -134,6 +158,49 @@ impl Stage {
         }
         json
     }
+
+    /// The same in rules, where JSON's values are those of TOML too.
+    fn toml(&self, number: usize) -> String {
+        let json = self.json(number);
+        let keys = ["name", "reviewers", "quorum", "deadline", "reminders"].map(|key| (key, key));
+        let keys = keys.into_iter().chain([("on_deadline", "onDeadline")]);
+        let keys = keys.filter(|(_, key)| !json[*key].is_null());
+        let lines = keys.map(|(name, key)| format!("{name} = {}\n", json[key]));
+        format!("[[rules.stages]]\n{}", lines.collect::<String>())
+    }
+}
+
+/// The rules: each team decides what is of its type, and its reviewers may delegate. Other submissions say who is
+/// asked, and operators may do what they may without rules.
+pub(crate) fn rules() -> String {
+    let rule = |team: usize| {
+        let Submission { stages, .. } = Submission::of_team(String::new(), team);
+        let stages: String = stages.iter().enumerate().map(|(i, stage)| stage.toml(i)).collect();
+        let (kind, domain) = (team_type(team), DOMAIN.trim_start_matches('@'));
+        format!(
+            "[[rules]]\nname = \"{kind}\"\nwhen.type = \"{kind}\"\ndelegate_to = [\"{domain}\"]\n{stages}"
+        )
+    };
+    let rules: String = (0..TEAMS).map(rule).collect();
+    format!("{OTHERS}{rules}")
+}
+
+const OTHERS: &str = r#"
+[submissions]
+may_name_reviewers = true
+
+[operators]
+may_decide = true
+may_revise = true
+
+[default]
+name = "Nothing else"
+stages = [{ name = "Nobody", reviewers = ["nobody@example.com"] }]
+
+"#;
+
+fn team_type(team: usize) -> String {
+    format!("team{team}")
 }
 
 /// The workflow ID that an address was made for.

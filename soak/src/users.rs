@@ -29,7 +29,7 @@ use crate::{
     ledger::{Act, Attempt, Entry, Ledger, Misuse},
     mails::{Found, Link},
     rng::{Draw, Rng},
-    submission::{Submission, nonsense, workflow_of},
+    submission::{Submission, nonsense},
     temporal::Sent,
 };
 
@@ -44,6 +44,10 @@ const PATIENCE_UNDER_ATTACK: Duration = Duration::from_secs(15);
 /// How often somebody wants changes instead of deciding, and in how many versions at most.
 const SENT_BACK_PERCENT: u8 = 6;
 const MAX_SENT_BACK: usize = 3;
+
+/// How often somebody who may delegate does so instead of deciding, and what they give as the reason.
+const DELEGATED_PERCENT: u8 = 30;
+const REASON: &str = "They know more of it";
 
 /// What all users share.
 pub(crate) struct World {
@@ -152,35 +156,58 @@ impl World {
     }
 
     /// Opens the page of a link, and enters the answer into the ledger.
-    pub(crate) async fn look(&self, reviewer: &str, id: &str, signaler: usize) {
-        let request = self.browser.get(self.page(reviewer, id, signaler));
-        self.ask(request, Act::Look, reviewer, id, None).await;
+    pub(crate) async fn look(&self, reviewer: &str, link: &Link, signaler: usize) {
+        let request = self.browser.get(self.page(link, signaler));
+        let attempt = self.begin(Act::Look, reviewer, link, None);
+        self.ask(request, attempt).await;
     }
 
     /// The address of a page. An adversary can get between a link and its approval in two ways, so half of
     /// the links then have the hint that mails have.
-    fn page(&self, reviewer: &str, id: &str, signaler: usize) -> String {
+    fn page(&self, link: &Link, signaler: usize) -> String {
         let hint = match self.attacked && signaler.is_multiple_of(2) {
-            true => format!("/{}", workflow_of(reviewer)),
+            true => format!("/{}", link.workflow),
             false => String::new(),
         };
-        self.cluster.url(signaler, id, &hint)
+        self.cluster.url(signaler, &link.id, &hint)
     }
 
     /// Presses a button until there is a definite answer.
-    pub(crate) async fn press(&self, reviewer: &str, id: &str, approves: bool, first: usize) {
+    pub(crate) async fn press(&self, reviewer: &str, link: &Link, approves: bool, first: usize) {
+        let verdict = if approves { "approve" } else { "reject" };
+        let form = [("verdict", verdict), ("comment", COMMENT)];
+        let begin = || self.begin(Act::Press, reviewer, link, Some(approves));
+        self.insist(link, &form, first, begin).await;
+    }
+
+    /// Has somebody else asked in a reviewer's place, and returns the definite answer; empty if there was none.
+    async fn delegate(&self, reviewer: &str, link: &Link, to: &str, first: usize) -> String {
+        let form = [("delegate_to", to), ("reason", REASON)];
+        let begin = || {
+            let mut attempt = self.begin(Act::Delegate, reviewer, link, None);
+            to.clone_into(&mut attempt.to);
+            attempt
+        };
+        self.insist(link, &form, first, begin).await
+    }
+
+    /// Sends a form until there is a definite answer, which is returned; empty if there was none.
+    async fn insist<'a>(
+        &'a self,
+        link: &Link,
+        form: &[(&str, &str)],
+        first: usize,
+        begin: impl Fn() -> Attempt<'a>,
+    ) -> String {
         for attempt in 0..if self.attacked { TRIES_UNDER_ATTACK } else { TRIES } {
-            let verdict = if approves { "approve" } else { "reject" };
-            let form = [("verdict", verdict), ("comment", COMMENT)];
-            let url = self.page(reviewer, id, first + attempt);
-            let request = self.browser.post(url).form(&form);
-            let (status, answer) =
-                self.ask(request, Act::Press, reviewer, id, Some(approves)).await;
+            let request = self.browser.post(self.page(link, first + attempt)).form(form);
+            let (status, answer) = self.ask(request, begin()).await;
             if matches!(status, 200 | 202 | 409 | 410 | 422) && answer != "gone" {
-                return;
+                return answer;
             }
             sleep(Duration::from_millis(200 + 100 * attempt.min(10) as u64)).await;
         }
+        String::new()
     }
 
     /// Uses links of approvals that do not exist any more, until opening and pressing were answered.
@@ -193,13 +220,14 @@ impl World {
             let key = self.cluster.keys.first();
             let id = key.link(LinkContext::new(chain, "v1:0", nobody)).id().reveal();
             self.unmailed.lock().push(id.clone());
-            let url = self.cluster.url(i, &id, "");
+            let link = Link { id, workflow: "old".into(), stage: String::new(), refused: false };
+            let url = self.page(&link, i);
             let form = [("verdict", "approve")];
             let (how, request) = match i / 2 % 2 {
                 0 => (Misuse::Unknown, self.browser.get(url)),
                 _ => (Misuse::UnknownPress, self.browser.post(url).form(&form)),
             };
-            self.ask(request, Act::Misuse(how), nobody, &id, None).await;
+            self.ask(request, self.begin(Act::Misuse(how), nobody, &link, None)).await;
             let all = [Misuse::Unknown, Misuse::UnknownPress];
             if all.into_iter().all(|how| self.ledger.has(gone(how))) {
                 return;
@@ -208,18 +236,19 @@ impl World {
         }
     }
 
-    async fn misuse(&self, how: Misuse, reviewer: &str, id: &str, signaler: usize) {
-        let link = |id: &str| self.cluster.url(signaler, id, "");
+    async fn misuse(&self, how: Misuse, reviewer: &str, link: &Link, signaler: usize) {
+        let id = &link.id;
+        let url = |id: &str| self.cluster.url(signaler, id, "");
         let form = |verdict: &str, length| {
             let comment = "x".repeat(length);
-            self.browser.post(link(id)).form(&[("verdict", verdict), ("comment", &comment)])
+            self.browser.post(url(id)).form(&[("verdict", verdict), ("comment", &comment)])
         };
-        let empty = || self.browser.post(link(id)).form(&[("comment", "")]);
+        let empty = || self.browser.post(url(id)).form(&[("comment", "")]);
         let requests = match how {
-            Misuse::Malformed => vec![self.browser.get(link(&id[..id.len() - 2]))],
+            Misuse::Malformed => vec![self.browser.get(url(&id[..id.len() - 2]))],
             Misuse::Forged => {
                 let other = if id.ends_with('7') { '8' } else { '7' };
-                vec![self.browser.get(link(&format!("{}{other}", &id[..id.len() - 1])))]
+                vec![self.browser.get(url(&format!("{}{other}", &id[..id.len() - 1])))]
             }
             Misuse::NoVerdict => vec![empty()],
             Misuse::UnknownVerdict => vec![form("perhaps", 0)],
@@ -229,22 +258,17 @@ impl World {
             Misuse::Unknown | Misuse::UnknownPress => Vec::new(),
         };
         for request in requests {
-            self.ask(request, Act::Misuse(how), reviewer, id, None).await;
+            self.ask(request, self.begin(Act::Misuse(how), reviewer, link, None)).await;
         }
     }
 
-    async fn ask(
-        &self,
-        request: RequestBuilder,
-        act: Act,
-        reviewer: &str,
-        id: &str,
-        approves: Option<bool>,
-    ) -> (u16, String) {
-        let key = id.parse::<ApprovalId>().map(|id| id.hash().as_str().to_owned());
-        let workflow = workflow_of(reviewer);
-        let mut attempt =
-            self.ledger.begin(workflow, act, reviewer, key.unwrap_or_default(), approves);
+    /// Begins what is done by a link.
+    fn begin(&self, act: Act, reviewer: &str, link: &Link, approves: Option<bool>) -> Attempt<'_> {
+        let key = link.id.parse::<ApprovalId>().map(|id| id.hash().as_str().to_owned());
+        self.ledger.begin(&link.workflow, act, reviewer, key.unwrap_or_default(), approves)
+    }
+
+    async fn ask(&self, request: RequestBuilder, mut attempt: Attempt<'_>) -> (u16, String) {
         let answered = async {
             let answer = request.header(ACCEPT, "application/json").send().await?;
             let status = answer.status().as_u16();
@@ -337,16 +361,76 @@ fn withdrawal(link: Option<&GenuineLink>, reason: &str) -> Payload {
 impl Person {
     /// Acts on each version.
     async fn act(mut self, stage: usize, hurried: bool, silent: bool) {
+        let mut colleagues = JoinSet::new();
         for round in 0.. {
             let link = self.world.link(&self.submission, &self.reviewer, stage, round).await;
-            let Some(link) = link else { return };
+            let Some(link) = link else { break };
+            let may_delegate = self.submission.team.is_some() && !link.refused;
             let is_patient = round < MAX_SENT_BACK && !self.world.attacked && !link.refused;
             if is_patient && self.rng.percent(SENT_BACK_PERCENT) {
                 self.send_back(&link.id, &format!("{}-{stage}-{round}-back", self.reviewer)).await;
+            } else if may_delegate && self.rng.percent(DELEGATED_PERCENT) {
+                let colleague = self.colleague(round);
+                let to = colleague.reviewer.clone();
+                colleagues.spawn(colleague.act_instead(stage, hurried, silent));
+                self.delegate(&link, stage, &to).await;
             } else {
                 self.act_on(link, stage, round, hurried, silent).await;
             }
         }
+        colleagues.join_all().await;
+    }
+
+    /// Acts once, if somebody has really had them asked.
+    async fn act_instead(mut self, stage: usize, hurried: bool, silent: bool) {
+        let link = self.world.link(&self.submission, &self.reviewer, stage, 0).await;
+        if let Some(link) = link {
+            if !link.refused && self.rng.percent(30) {
+                self.delegate_wrongly(&link, stage).await;
+            }
+            self.act_on(link, stage, 0, hurried, silent).await;
+        }
+    }
+
+    /// Whom they have asked in a round: in each somebody else.
+    fn colleague(&mut self, round: usize) -> Person {
+        Person {
+            world: self.world.clone(),
+            submission: self.submission.clone(),
+            reviewer: format!("c{round}-{}", self.reviewer),
+            rng: self.rng.fork(),
+        }
+    }
+
+    /// Has somebody else asked, and decides themselves if that comes to nothing.
+    async fn delegate(&mut self, link: &Link, stage: usize, to: &str) {
+        if self.rng.percent(30) {
+            self.delegate_wrongly(link, stage).await;
+        }
+        let first = self.rng.usize(..2);
+        let (world, who) = (&self.world, self.reviewer.as_str());
+        let answer = match self.rng.usize(..4) {
+            0 => join!(world.delegate(who, link, to, 0), world.delegate(who, link, to, 1)).0,
+            1 => join!(world.delegate(who, link, to, first), self.press(link, true, first)).0,
+            _ => world.delegate(who, link, to, first).await,
+        };
+        // Another answer may be about a wrong one that Temporal has stored, and the worker will ignore.
+        if !matches!(answer.as_str(), "delegated" | "accepted") || self.rng.percent(40) {
+            self.press(link, true, first).await;
+        }
+        self.look(link).await;
+    }
+
+    /// Wants somebody to be asked who must not be.
+    async fn delegate_wrongly(&mut self, link: &Link, stage: usize) {
+        let reviewers = &self.submission.stages[stage].reviewers;
+        let to = match self.rng.usize(..3) {
+            0 => self.submission.submitter(),
+            1 => format!("{}.org", self.reviewer.trim_end_matches(".com")),
+            _ => reviewers[self.rng.usize(..reviewers.len())].clone(),
+        };
+        let first = self.rng.usize(..2);
+        self.world.delegate(&self.reviewer, link, &to, first).await;
     }
 
     async fn act_on(
@@ -357,46 +441,46 @@ impl Person {
         hurried: bool,
         silent: bool,
     ) {
-        let id = link.id;
+        let link = &link;
         let request_id = format!("{}-{stage}-{round}", self.reviewer);
         if link.refused {
             // Their mail cannot be delivered: an operator notices, and asks them by phone.
             return self.signal(true, &request_id).await;
         }
         if !hurried {
-            self.look(&id).await;
+            self.look(link).await;
             sleep(self.rng.millis(0..2_500)).await;
         }
         if self.rng.percent(8) {
             let how = Misuse::AT_A_LINK[self.rng.usize(..Misuse::AT_A_LINK.len())];
-            self.world.misuse(how, &self.reviewer, &id, self.rng.usize(..2)).await;
+            self.world.misuse(how, &self.reviewer, link, self.rng.usize(..2)).await;
         }
         if silent {
             if self.rng.percent(50) {
                 // They read the mail when it is too late.
                 self.world.outcome(&self.submission).await;
-                self.press(&id, true, 0).await;
-                self.look(&id).await;
+                self.press(link, true, 0).await;
+                self.look(link).await;
             }
             return;
         }
         let approves = self.rng.percent(75);
         let first = self.rng.usize(..2);
         match self.rng.usize(..20) {
-            0..10 => self.press(&id, approves, first).await,
+            0..10 => self.press(link, approves, first).await,
             10..12 => {
-                join!(self.press(&id, approves, 0), self.press(&id, approves, 1));
+                join!(self.press(link, approves, 0), self.press(link, approves, 1));
             }
             12 => {
-                join!(self.press(&id, true, 0), self.press(&id, false, 1));
+                join!(self.press(link, true, 0), self.press(link, false, 1));
             }
             13 => {
-                self.press(&id, approves, first).await;
-                self.press(&id, !approves, first).await;
-                self.press(&id, approves, first + 1).await;
+                self.press(link, approves, first).await;
+                self.press(link, !approves, first).await;
+                self.press(link, approves, first + 1).await;
             }
             14 => {
-                join!(self.press(&id, approves, first), self.signal(approves, &request_id));
+                join!(self.press(link, approves, first), self.signal(approves, &request_id));
             }
             15..17 => self.signal(approves, &request_id).await,
             17 => {
@@ -407,23 +491,23 @@ impl Person {
                     let attempt = self.begin(Act::Nonsense, &request_id, None);
                     self.send(attempt, name, input).await;
                 }
-                self.press(&id, approves, first).await;
+                self.press(link, approves, first).await;
             }
             _ => {
-                self.press(&id, approves, first).await;
+                self.press(link, approves, first).await;
                 sleep(self.rng.millis(0..3_000)).await;
-                self.look(&id).await;
+                self.look(link).await;
             }
         }
     }
 
-    async fn look(&mut self, id: &str) {
+    async fn look(&mut self, link: &Link) {
         let signaler = self.rng.usize(..2);
-        self.world.look(&self.reviewer, id, signaler).await;
+        self.world.look(&self.reviewer, link, signaler).await;
     }
 
-    async fn press(&self, id: &str, approves: bool, first: usize) {
-        self.world.press(&self.reviewer, id, approves, first).await;
+    async fn press(&self, link: &Link, approves: bool, first: usize) {
+        self.world.press(&self.reviewer, link, approves, first).await;
     }
 
     /// Decides as an operator does for a reviewer.

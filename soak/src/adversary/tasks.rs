@@ -24,6 +24,7 @@ use crate::{
     checker, history,
     judge::OperatorAct,
     rng::{Draw, Rng},
+    submission::Submission,
 };
 
 /// What a task is answered with, and whether Temporal is to make another one at once.
@@ -118,7 +119,9 @@ impl Adversary<'_> {
     /// A later task of an approval.
     async fn reply(&self, rng: &mut Rng, victim: &Victim) -> (Attack, Option<Reply>) {
         let events = history::read(&victim.events);
-        let is_decided = checker::status(&victim.approval.stages, &events) != "PENDING";
+        let (workflow, stages) = (victim.id().to_owned(), victim.approval.stages.clone());
+        let submission = Submission { workflow, stages, team: None };
+        let is_decided = checker::status(&submission, &events) != "PENDING";
         let (attack, reply) = match rng.usize(..20) {
             _ if is_decided && victim.concluded().is_none() && rng.percent(70) => {
                 (Attack::TaskForgedOutcome, self.forged_conclusion(rng, victim))

@@ -37,6 +37,7 @@ fn entry(reviewer: &str, approves: bool, answer: &str) -> Entry {
         reviewer: reviewer.into(),
         key: format!("link-{reviewer}"),
         approves: Some(approves),
+        to: String::new(),
         status: 200,
         answer: answer.into(),
         said: "PENDING".into(),
@@ -160,9 +161,9 @@ fn what_is_there_when_the_deadline_is_acted_on_counts() {
     let mut submission = submission();
     submission.stages[0].quorum = Quorum::Any;
     let late = [asked("ann"), Event::Deadline(0), signal("ann", "approve"), Event::Acted];
-    assert_eq!(Tally::of(&submission.stages, &late).status(), "APPROVED");
+    assert_eq!(Tally::of(&submission, &late).status(), "APPROVED");
     let too_late = [asked("ann"), Event::Deadline(0), Event::Acted, signal("ann", "approve")];
-    assert_eq!(Tally::of(&submission.stages, &too_late).status(), "EXPIRED");
+    assert_eq!(Tally::of(&submission, &too_late).status(), "EXPIRED");
 }
 
 #[test]
@@ -172,7 +173,7 @@ fn a_reminder_that_is_acted_on_after_the_deadline_is_the_deadline() {
     let reminded = |too_late| {
         let late = Event::Reminder(0, too_late);
         let events = [asked("ann"), late, Event::Acted];
-        Tally::of(&submission.stages, &events).status()
+        Tally::of(&submission, &events).status()
     };
     assert_eq!((reminded(false), reminded(true)), ("PENDING", "EXPIRED"));
 }
@@ -182,9 +183,9 @@ fn what_is_called_off_is_withdrawn_unless_it_was_decided() {
     let submission = submission();
     let mut events = vec![asked("ann"), asked("bob"), signal("ann", "approve"), Event::Cancelled];
     events.extend([Event::Acted, signal("bob", "approve"), Event::Acted]);
-    assert_eq!(Tally::of(&submission.stages, &events).status(), "WITHDRAWN");
+    assert_eq!(Tally::of(&submission, &events).status(), "WITHDRAWN");
     events.swap(3, 5);
-    assert_eq!(Tally::of(&submission.stages, &events).status(), "APPROVED");
+    assert_eq!(Tally::of(&submission, &events).status(), "APPROVED");
 }
 
 #[test]
@@ -193,9 +194,9 @@ fn a_quorum_that_cannot_be_reached_any_more_rejects() {
     submission.stages[0].reviewers.push("cy".into());
     submission.stages[0].quorum = Quorum::Of(2);
     let mut events = vec![asked("ann"), asked("bob"), signal("ann", "reject")];
-    assert_eq!(Tally::of(&submission.stages, &events).status(), "PENDING");
+    assert_eq!(Tally::of(&submission, &events).status(), "PENDING");
     events.push(signal("bob", "reject"));
-    assert_eq!(Tally::of(&submission.stages, &events).status(), "REJECTED");
+    assert_eq!(Tally::of(&submission, &events).status(), "REJECTED");
 }
 
 fn by_operator(name: &str, what: Value) -> Event {
@@ -213,7 +214,7 @@ fn revision() -> Event {
 
 #[test]
 fn votes_count_for_the_version_alone_that_they_were_asked_about() {
-    let status = |events: &[Event]| Tally::of(&submission().stages, events).status();
+    let status = |events: &[Event]| Tally::of(&submission(), events).status();
     let both = |link: &str| {
         ["ann", "bob"].map(|who| by_operator("approve", json!({"link": format!("{link}-{who}")})))
     };
@@ -255,4 +256,112 @@ fn a_revision_that_was_acknowledged_and_is_no_event_is_lost_and_one_that_nobody_
     assert_eq!(kinds(&late, &entries, &outcome), [], "too late, and there");
     entries.pop();
     assert_eq!(kinds(&late, &entries, &outcome), [Kind::Invented]);
+}
+
+fn delegation(from: &str, to: &str) -> Event {
+    let what = json!({"link": format!("link-{from}"), "to": to, "reason": "why"});
+    by_operator("reassign", what)
+}
+
+const CY: &str = "cy@example.com";
+
+/// Ann delegates to Cy, who decides with Bob.
+fn delegated() -> (Vec<Event>, Vec<Entry>, Value) {
+    let mut outcome = outcome("APPROVED", &[("bob", "APPROVE"), (CY, "APPROVE")]);
+    outcome["stages"][0]["decisions"][1]["insteadOf"] = json!("ann");
+    outcome["stages"][0]["delegations"] =
+        json!([{"reviewer": "ann", "to": CY, "reason": "why", "link": "link-ann"}]);
+    let events = vec![
+        asked("ann"),
+        asked("bob"),
+        delegation("ann", CY),
+        signal("ann", "reject"),
+        Event::Acted,
+        asked(CY),
+        signal("bob", "approve"),
+        signal(CY, "approve"),
+        Event::Acted,
+        Event::Completed(outcome.clone()),
+    ];
+    let entries = vec![
+        Entry {
+            act: Act::Delegate,
+            approves: None,
+            to: CY.into(),
+            ..entry("ann", true, "delegated")
+        },
+        entry("ann", false, "superseded"),
+        entry("bob", true, "recorded"),
+        entry(CY, true, "recorded"),
+    ];
+    (events, entries, outcome)
+}
+
+fn kinds_of_team(events: &[Event], entries: &[Entry], outcome: &Value) -> Vec<Kind> {
+    let submission = Submission { team: Some(0), ..submission() };
+    let taken = [taken("one", outcome)];
+    let findings = check(&submission, events, entries, &taken, Some(&BTreeSet::new()));
+    findings.iter().map(|finding| finding.kind).collect()
+}
+
+#[test]
+fn who_is_asked_in_anothers_place_decides_and_the_other_does_not() {
+    let (events, entries, outcome) = delegated();
+    assert_eq!(kinds_of_team(&events, &entries, &outcome), []);
+    let not_allowed = kinds(&events, &entries, &outcome);
+    assert_eq!(not_allowed, [Kind::Contradiction; 2], "the rule lets nobody delegate");
+    let with = |change: fn(&mut Value)| {
+        let (mut events, mut outcome) = (events.clone(), outcome.clone());
+        change(&mut outcome["stages"][0]);
+        *events.last_mut().expect("its end") = Event::Completed(outcome.clone());
+        kinds_of_team(&events, &entries, &outcome)
+    };
+    let silent = with(|stage| stage["delegations"] = json!([]));
+    assert_eq!(silent, [Kind::Contradiction, Kind::Disagreement], "it says nothing of it");
+    let own = with(|stage| stage["decisions"][1]["insteadOf"] = json!("bob"));
+    assert_eq!(own, [Kind::Contradiction], "in whose place");
+}
+
+#[test]
+fn a_delegation_has_no_effect_that_must_not_have_one() {
+    let team = Submission { team: Some(0), ..submission() };
+    let submitter = team.submitter();
+    let asked = [asked("ann"), asked("bob")];
+    let counted = |events: &[Event]| {
+        let events = [&asked[..], events].concat();
+        Tally::of(&team, &events).counts[0].delegations.len()
+    };
+    for to in ["bob", "ann", "cy@example.org", &submitter] {
+        assert_eq!(counted(&[delegation("ann", to)]), 0, "{to}");
+    }
+    let both = [delegation("ann", CY), delegation("bob", CY), delegation("ann", "d@example.com")];
+    assert_eq!(counted(&both), 1, "nobody is asked twice, and nobody delegates twice");
+    assert_eq!(counted(&[signal("ann", "approve"), delegation("ann", CY)]), 0, "she has decided");
+    assert_eq!(counted(&[Event::Cancelled, Event::Acted, delegation("ann", CY)]), 0, "too late");
+}
+
+#[test]
+fn a_delegation_that_is_lost_doubled_invented_or_denied_is_found() {
+    let (events, entries, outcome) = delegated();
+    let doubled = [&events[..3], &events[2..]].concat();
+    assert_eq!(kinds_of_team(&doubled, &entries, &outcome), [Kind::Lost]);
+    let unsent = kinds_of_team(&events, &entries[1..], &outcome);
+    assert_eq!(unsent, [Kind::Invented], "nobody has sent it");
+    let answered = |answer: &str, to: &str| {
+        let mut entries = entries.clone();
+        entries.push(Entry { answer: answer.into(), to: to.into(), ..entries[0].clone() });
+        kinds_of_team(&events, &entries, &outcome)
+    };
+    assert_eq!(answered("delegated", CY), [], "once more");
+    assert_eq!(answered("invalid", "bob"), [], "a wrong one");
+    assert_eq!(answered("invalid", CY), [Kind::Disagreement]);
+    assert_eq!(answered("accepted", "d@example.com"), [Kind::Lost]);
+    let foreign = delegation("bob", "cy@example.org");
+    let sent_on = [&events[..3], &[foreign], &events[3..]].concat();
+    let bob = Entry { to: "cy@example.org".into(), key: "link-bob".into(), ..entries[0].clone() };
+    let sent = [&entries[..], &[Entry { answer: "unknown".into(), ..bob }]].concat();
+    assert_eq!(kinds_of_team(&sent_on, &sent, &outcome), [Kind::Disagreement], "a foreign domain");
+    let mut wrong = entries.clone();
+    wrong.push(entry("bob", true, "superseded"));
+    assert_eq!(kinds_of_team(&events, &wrong, &outcome), [Kind::Disagreement], "he has not");
 }

@@ -34,7 +34,7 @@ fn stage(reviewers: &[&str], quorum: Quorum, on_deadline: &'static str) -> Stage
 fn approval() -> Approval {
     let stages =
         vec![stage(&[ANN, BOB], Quorum::All, "expire"), stage(&[CY], Quorum::Any, "approve")];
-    let submission = Submission { workflow: WORKFLOW.to_owned(), stages };
+    let submission = Submission { workflow: WORKFLOW.to_owned(), stages, team: None };
     Approval::new(&submission, "first".to_owned())
 }
 
@@ -493,6 +493,7 @@ fn page(answer: &str, approves: bool, status: &str, change: impl FnOnce(&mut Val
         reviewer: ANN.into(),
         key: press(ANN, true).link,
         approves: Some(approves),
+        to: String::new(),
         status: 200,
         answer: answer.into(),
         said: status.into(),
