@@ -360,21 +360,8 @@ pub(crate) fn check(
     let mut find =
         |kind, why: String| findings.push(Finding::about(&submission.workflow, kind, why));
     invented(events, entries, &mut find);
-    let refused = |event: &Event| match event {
-        Event::Signal { decision, .. } => text(&decision["comment"]).len() > 2_000,
-        _ => false,
-    };
-    if events.iter().any(refused) {
-        find(Kind::Disagreement, "a comment that was refused as too long was sent on".to_owned());
-    }
-    let foreign = |event: &&Event| match event {
-        Event::Signal { name, decision, .. } => {
-            name == "reassign" && !text(&decision["to"]).ends_with(DOMAIN)
-        }
-        _ => false,
-    };
-    if let Some(event) = events.iter().find(foreign) {
-        find(Kind::Disagreement, format!("what the rule does not allow was sent on: {event:?}"));
+    if let Some(event) = events.iter().find(|event| is_refused(event)) {
+        find(Kind::Disagreement, format!("what is refused was sent on: {event:?}"));
     }
     let ends: Vec<&Event> = events
         .iter()
@@ -409,6 +396,13 @@ pub(crate) fn check(
         (ends, _) => find(Kind::Contradiction, format!("it ended so: {ends:?}")),
     }
     findings
+}
+
+/// Whether it is what no signaler sends on: a comment that is too long, or a delegation to a foreign domain.
+fn is_refused(event: &Event) -> bool {
+    let Event::Signal { name, decision, .. } = event else { return false };
+    let is_foreign = !text(&decision["to"]).ends_with(DOMAIN);
+    text(&decision["comment"]).len() > 2_000 || name == "reassign" && is_foreign
 }
 
 /// Every acknowledged decision is one event.

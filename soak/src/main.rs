@@ -140,18 +140,7 @@ async fn main() -> Result<ExitCode> {
     let began = Instant::now();
     let failpoints = Arc::new(Failpoints::default());
     let receiver = receiver::start(rng::stream(args.seed, u64::MAX - 1), &failpoints).await;
-    let wrong = args.control && !args.adversary;
-    let rules = args.delegates().then(submission::rules);
-    let world = Arc::new(World {
-        cluster: Cluster::start(&receiver, &failpoints, wrong, args.adversary, rules.as_deref())
-            .await?,
-        ledger: Ledger::default(),
-        browser: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15)).build()?,
-        unmailed: Mutex::default(),
-        attacked: args.adversary,
-        first_runs: Mutex::default(),
-        cancelled: Mutex::default(),
-    });
+    let world = start_world(&args, &receiver, &failpoints).await?;
     if args.adversary {
         return attack(&args, &world, &receiver, began).await;
     }
@@ -201,6 +190,26 @@ async fn main() -> Result<ExitCode> {
     };
     println!("{summary}");
     Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Starts the cluster, which nobody has used yet.
+async fn start_world(
+    args: &Args,
+    receiver: &Receiver,
+    failpoints: &Arc<Failpoints>,
+) -> Result<Arc<World>> {
+    let wrong = args.control && !args.adversary;
+    let rules = args.delegates().then(submission::rules);
+    let cluster = Cluster::start(receiver, failpoints, wrong, args.adversary, rules.as_deref());
+    Ok(Arc::new(World {
+        cluster: cluster.await?,
+        ledger: Ledger::default(),
+        browser: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15)).build()?,
+        unmailed: Mutex::default(),
+        attacked: args.adversary,
+        first_runs: Mutex::default(),
+        cancelled: Mutex::default(),
+    }))
 }
 
 /// Runs users and faults beside an adversary, and judges what everybody was told.
@@ -292,7 +301,7 @@ async fn start_users(args: &Args, world: &Arc<World>, submissions: &Submissions)
         };
         let mut rng = rng::stream(args.seed, i as u64);
         let workflow = format!("soak-{}-{i}", args.seed);
-        let submission = match args.delegates() && i % DELEGATING == 0 {
+        let submission = match args.delegates() && i.is_multiple_of(DELEGATING) {
             true => Submission::of_team(workflow, i / DELEGATING % TEAMS),
             false => Submission::random(workflow, &mut rng),
         };
