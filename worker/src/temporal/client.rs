@@ -57,3 +57,42 @@ async fn wait_for(options: ConnectionOptions) -> anyhow::Result<Connection> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::ready,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    use countersign_connection::testing::fake_temporal;
+    use temporalio_client::{
+        ClientOptions,
+        tonic::{Code, Status},
+    };
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Connects to a server whose first answer is this refusal. Why it cannot, or how long it takes.
+    async fn connecting(first: Code) -> Result<Duration, String> {
+        let calls = AtomicU32::new(0);
+        let connection = fake_temporal(move |_| {
+            ready(match calls.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(Status::new(first, "as told")),
+                _ => Ok(Vec::new()),
+            })
+        });
+        let began = Instant::now();
+        let client = connect((connection, ClientOptions::new("default").build()).into()).await;
+        client.map(|_| began.elapsed()).map_err(|why| why.to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_away_is_waited_for_and_one_that_refuses_is_not() {
+        assert_eq!(connecting(Code::Unavailable).await, Ok(RETRY_EVERY));
+        let refused = connecting(Code::PermissionDenied).await.expect_err("it is refused");
+        let why = "refuses this worker: PermissionDenied: as told: check TEMPORAL_API_KEY";
+        assert!(refused.contains(why), "{refused}");
+    }
+}

@@ -1,14 +1,14 @@
-use std::sync::{Arc, Mutex};
-
-use futures::FutureExt;
-use prost::Message;
-use temporalio_client::{
-    ClientOptions, ConnectionOptions, Url,
-    callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse},
+use std::{
+    future::ready,
+    sync::{Arc, Mutex},
 };
+
+use countersign_connection::testing::fake_temporal;
+use prost::Message;
+use temporalio_client::{ClientOptions, callback_based::GrpcRequest};
 use temporalio_common::protos::temporal::api::{
     operatorservice::v1::ListSearchAttributesResponse,
-    workflowservice::v1::{CountWorkflowExecutionsResponse, GetSystemInfoResponse},
+    workflowservice::v1::CountWorkflowExecutionsResponse,
 };
 
 use super::*;
@@ -49,7 +49,7 @@ impl Server {
     fn answer(&mut self, request: &GrpcRequest) -> Result<Vec<u8>, Status> {
         self.asked.push(request.rpc.clone());
         match (&*request.rpc, self.denies) {
-            ("GetSystemInfo", _) => Ok(GetSystemInfoResponse::default().encode_to_vec()),
+            ("GetSystemInfo", _) => Ok(Vec::new()),
             ("ListSearchAttributes", None) => {
                 let custom_attributes = self.known.clone();
                 let known =
@@ -96,16 +96,8 @@ impl Server {
 async fn register(server: Server) -> (anyhow::Result<()>, Arc<Mutex<Server>>) {
     let server = Arc::new(Mutex::new(server));
     let asked = server.clone();
-    let callback = Arc::new(move |request: GrpcRequest| {
-        let answer = asked.lock().expect("not poisoned").answer(&request);
-        let response = |proto| GrpcSuccessResponse { headers: Default::default(), proto };
-        async move { answer.map(response) }.boxed()
-    });
-    let url: Url = "http://temporal.example".parse().expect("a URL");
-    let options = ConnectionOptions::new(url)
-        .dns_load_balancing(None)
-        .service_override(CallbackBasedGrpcService { callback })
-        .build();
+    let options =
+        fake_temporal(move |request| ready(asked.lock().expect("not poisoned").answer(&request)));
     let client = connect((options, ClientOptions::new("default").build()).into()).await;
     (register_search_attributes(&client.expect("a client")).await, server)
 }
