@@ -3,6 +3,7 @@
 
 mod codec;
 mod settings;
+pub mod testing;
 mod tls;
 
 use std::{error::Error, iter::successors, time::Duration};

@@ -374,15 +374,13 @@ impl From<WorkflowQueryError> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+    use std::{
+        future::ready,
+        sync::atomic::{AtomicUsize, Ordering},
     };
 
-    use temporalio_client::{
-        Url,
-        callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse},
-    };
+    use countersign_connection::testing::fake_temporal;
+    use temporalio_client::Url;
 
     use super::*;
 
@@ -429,18 +427,12 @@ mod tests {
 
     /// To a Temporal that denies this call alone.
     fn denying(denied: &'static str) -> ConnectionOptions {
-        let callback = Arc::new(move |request: GrpcRequest| {
-            let answer = match request.rpc == denied {
+        fake_temporal(move |request| {
+            ready(match request.rpc == denied {
                 true => Err(tonic::Status::permission_denied("Request unauthorized.")),
-                false => Ok(GrpcSuccessResponse { headers: Default::default(), proto: vec![] }),
-            };
-            Box::pin(std::future::ready(answer)) as _
-        });
-        let nowhere = Url::parse("http://127.0.0.1:9").expect("a URL");
-        ConnectionOptions::new(nowhere)
-            .service_override(CallbackBasedGrpcService { callback })
-            .dns_load_balancing(None)
-            .build()
+                false => Ok(Vec::new()),
+            })
+        })
     }
 
     /// What probes read of it.

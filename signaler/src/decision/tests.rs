@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    future::ready,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
+use countersign_connection::testing::fake_temporal;
 use countersign_protos::{
     Chain, Claims, LinkContext, LinkKeys, Sealing, Statement,
     answers::{self, Answers},
@@ -20,8 +22,8 @@ use jiff::{SignedDuration, Timestamp};
 use prost::Message;
 use serde_json::{Value, json};
 use temporalio_client::{
-    ClientOptions, ConnectionOptions,
-    callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse},
+    ClientOptions,
+    callback_based::GrpcRequest,
     tonic::{self, Code},
 };
 use temporalio_common::{
@@ -435,16 +437,8 @@ impl World {
 pub(crate) async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
     let world = Arc::new(Mutex::new(world));
     let asked = world.clone();
-    let callback = Arc::new(move |request: GrpcRequest| {
-        let proto = asked.lock().expect("a lock").answer(&request);
-        let answer = proto.map(|proto| GrpcSuccessResponse { headers: Default::default(), proto });
-        Box::pin(std::future::ready(answer)) as _
-    });
     let connection =
-        ConnectionOptions::new("http://temporal.example".parse::<url::Url>().expect("a URL"))
-            .service_override(CallbackBasedGrpcService { callback })
-            .dns_load_balancing(None)
-            .build();
+        fake_temporal(move |request| ready(asked.lock().expect("a lock").answer(&request)));
     let approvals =
         Approvals::connect(connection, ClientOptions::new("default").build(), keys().jwks());
     while approvals.ready().await.is_err() {

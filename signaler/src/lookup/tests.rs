@@ -189,23 +189,21 @@ fn a_link_is_that_of_the_run_that_issued_it_and_of_those_that_continue_it() {
 
 /// A Temporal in which decoys claim a link, more than a page of them, and its issuer last.
 mod among_decoys {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use futures_util::FutureExt;
-    use prost::Message;
-    use temporalio_client::{
-        ClientOptions, ConnectionOptions, Url,
-        callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse},
-        tonic::Status,
+    use std::{
+        future::ready,
+        sync::atomic::{AtomicUsize, Ordering},
     };
+
+    use countersign_connection::testing::fake_temporal;
+    use prost::Message;
+    use temporalio_client::{ClientOptions, callback_based::GrpcRequest, tonic::Status};
     use temporalio_common::protos::temporal::api::{
         common::v1::{SearchAttributes, WorkflowExecution},
         history::v1::History,
         workflow::v1::WorkflowExecutionInfo,
         workflowservice::v1::{
-            DescribeNamespaceResponse, GetSystemInfoResponse, GetWorkflowExecutionHistoryRequest,
-            GetWorkflowExecutionHistoryResponse, ListWorkflowExecutionsRequest,
-            ListWorkflowExecutionsResponse,
+            GetWorkflowExecutionHistoryRequest, GetWorkflowExecutionHistoryResponse,
+            ListWorkflowExecutionsRequest, ListWorkflowExecutionsResponse,
         },
     };
 
@@ -223,8 +221,7 @@ mod among_decoys {
     impl Server {
         fn answer(&self, request: &GrpcRequest) -> Result<Vec<u8>, Status> {
             match request.rpc.as_str() {
-                "GetSystemInfo" => Ok(GetSystemInfoResponse::default().encode_to_vec()),
-                "DescribeNamespace" => Ok(DescribeNamespaceResponse::default().encode_to_vec()),
+                "GetSystemInfo" | "DescribeNamespace" => Ok(Vec::new()),
                 "ListWorkflowExecutions" => {
                     self.asked.fetch_add(1, Ordering::Relaxed);
                     let asked = ListWorkflowExecutionsRequest::decode(request.proto.clone());
@@ -288,16 +285,7 @@ mod among_decoys {
     async fn look(server: Server) -> (Result<String, LookupError>, usize, usize) {
         let server = Arc::new(server);
         let answering = server.clone();
-        let callback = Arc::new(move |request: GrpcRequest| {
-            let answer = answering.answer(&request);
-            let response = |proto| GrpcSuccessResponse { headers: Default::default(), proto };
-            async move { answer.map(response) }.boxed()
-        });
-        let url: Url = "http://temporal.example".parse().expect("a URL");
-        let connection = ConnectionOptions::new(url)
-            .dns_load_balancing(None)
-            .service_override(CallbackBasedGrpcService { callback })
-            .build();
+        let connection = fake_temporal(move |request| ready(answering.answer(&request)));
         let temporal = Temporal::connect(connection, ClientOptions::new("default").build());
         let temporal = Arc::new(temporal);
         while temporal.client().is_err() {

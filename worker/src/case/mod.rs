@@ -349,7 +349,7 @@ impl Case {
     /// Takes the signals that came while links were issued. To be called when all that a [`Wait`] asks
     /// for has been scheduled.
     pub(crate) fn drain(&mut self, now: Timestamp) {
-        let held = std::mem::take(&mut self.inbox.while_issuing);
+        let held = self.inbox.while_issuing.take();
         held.into_iter().for_each(|signal| self.receive(signal, now));
     }
 
@@ -427,9 +427,8 @@ impl Case {
             Some(open) => open.is_early(&signal),
             None => true,
         };
-        if early && self.inbox.until_open.len() < inbox::MAX_HELD {
-            return self.inbox.until_open.push(signal);
-        }
+        let signal = if early { self.inbox.until_open.hold(signal) } else { Some(signal) };
+        let Some(signal) = signal else { return };
         let (name, whom) = (signal.name(), signal.whom());
         let done = match &mut self.open {
             Some(open) => open.act(signal, now),
@@ -442,7 +441,7 @@ impl Case {
     }
 
     fn drain_until_open(&mut self, now: Timestamp) {
-        let held = std::mem::take(&mut self.inbox.until_open);
+        let held = self.inbox.until_open.take();
         held.into_iter().for_each(|signal| self.receive(signal, now));
     }
 

@@ -63,6 +63,11 @@ impl Signal {
         }
     }
 
+    /// Its size as the next run gets it. What cannot be written has none that fits.
+    pub(super) fn bytes(&self) -> usize {
+        serde_json::to_vec(self).map_or(usize::MAX, |json| json.len())
+    }
+
     /// Whom it is about, as its sender has written: one address or, of a reassignment, both.
     pub(super) fn whom(&self) -> Option<String> {
         match self {

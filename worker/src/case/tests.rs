@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     deliveries::MAX_REMINDED_BY_OPERATORS,
-    inbox::{MAX_HELD, MAX_REASONS},
+    inbox::{MAX_HELD, MAX_HELD_BYTES, MAX_REASONS},
     notices::AT_ONCE,
     *,
 };
@@ -198,8 +198,42 @@ fn a_flood_of_early_decisions_is_bounded_and_counted() {
     for _ in 0..MAX_HELD + 5 {
         case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
     }
-    assert_eq!(case.inbox.until_open.len(), MAX_HELD);
+    assert_eq!(case.inbox.until_open.signals.len(), MAX_HELD);
     assert_eq!(case.inbox.ignored, 5);
+}
+
+/// Sends five signals, of which three take less than may be held, and four more.
+fn send_large(case: &mut Case) {
+    let large = order_of(json!({"link": "x".repeat(MAX_HELD_BYTES / 4)}));
+    for _ in 0..5 {
+        case.decide(Verdict::Approve, &large, NOW);
+    }
+}
+
+#[test]
+fn signals_are_held_up_to_a_size_and_those_beyond_it_are_counted() {
+    let mut case = Case::default();
+    send_large(&mut case);
+    assert_eq!(case.reasons(), ["approve: no stage is open yet"; 2]);
+    case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+    assert_eq!(case.inbox.until_open.signals.len(), 4, "a small one still fits");
+    case.inbox.forget_decisions(NOW);
+    assert_eq!(case.inbox.ignored, 6);
+    send_large(&mut case);
+    assert_eq!(case.inbox.until_open.signals.len(), 3, "there is room again");
+
+    let mut next = Case::default();
+    send_large(&mut next);
+    next.resume(left(&case), NOW);
+    assert_eq!(next.inbox.until_open.signals.len(), 3, "of both runs together");
+    assert_eq!(next.inbox.ignored, 8 + 2 + 3);
+
+    let mut case = opened_case();
+    case.reassign("ann", "cy");
+    case.next_issue(NOW).expect("Cy is asked");
+    send_large(&mut case);
+    assert_eq!(case.inbox.while_issuing.signals.len(), 3);
+    assert_eq!(case.reasons(), ["approve: too many signals at once"; 2]);
 }
 
 #[test]

@@ -66,10 +66,8 @@ impl Inbox {
     /// Whoever decided while a revision was looked at, or before anybody was asked about it, has not seen it. An
     /// operator's vote names no version, and would count for any.
     pub(super) fn forget_decisions(&mut self, now: Timestamp) {
-        let is_decision = |signal: &mut Signal| matches!(signal, Signal::Decision(_));
-        let early: Vec<Signal> = self.until_open.extract_if(.., is_decision).collect();
-        let held: Vec<Signal> = self.while_issuing.extract_if(.., is_decision).collect();
-        for signal in early.into_iter().chain(held) {
+        let early = self.until_open.take_decisions();
+        for signal in early.into_iter().chain(self.while_issuing.take_decisions()) {
             let (name, whom) = (signal.name(), signal.whom());
             self.ignore_about(name, whom, "it was revised meanwhile".to_owned(), now);
         }

@@ -1,12 +1,14 @@
 //! Connecting to Temporal, registering search attributes, making workers, and looking at what there is.
 
+mod client;
 mod identities;
 mod inspect;
 mod nexus;
 mod plugin;
+mod search_attributes;
 mod stale_queries;
-mod startup;
 
+pub use client::{TemporalSettings, connect, temporal_settings};
 pub use inspect::Inspector;
 pub use plugin::{Telemetry, Workers, plugin, slots, worker, worker_with};
-pub use startup::{TemporalSettings, connect, register_search_attributes, temporal_settings};
+pub use search_attributes::register_search_attributes;

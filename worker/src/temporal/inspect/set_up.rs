@@ -30,7 +30,7 @@ use temporalio_common::protos::temporal::api::{
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Inspector, time, words};
-use crate::{activities::webhook::WEBHOOK_QUEUE_SUFFIX, temporal::startup::ATTRIBUTES};
+use crate::{activities::webhook::WEBHOOK_QUEUE_SUFFIX, temporal::search_attributes::ATTRIBUTES};
 
 /// How long the server may take to show a poll, which needs a write.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);

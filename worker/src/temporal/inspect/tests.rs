@@ -1,16 +1,16 @@
 //! Against a Temporal that answers as a story has it.
 
-use std::sync::{Arc, Mutex as StdMutex};
+use std::{
+    future::pending,
+    sync::{Arc, Mutex as StdMutex},
+};
 
+use countersign_connection::testing::fake_temporal;
 use countersign_core::diagnosis::{AttributeState, Permission, State};
 use countersign_protos::names;
-use futures::FutureExt;
 use prost::Message;
 use serde_json::{Value, json};
-use temporalio_client::{
-    ClientOptions, ConnectionOptions, Url,
-    callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse},
-};
+use temporalio_client::{ClientOptions, callback_based::GrpcRequest};
 use temporalio_common::protos::temporal::api::{
     common::v1::{ActivityType, Payload, SearchAttributes, WorkflowExecution, WorkflowType},
     failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
@@ -22,7 +22,7 @@ use temporalio_common::protos::temporal::api::{
     workflow::v1::{PendingActivityInfo, WorkflowExecutionInfo},
     workflowservice::v1::{
         CountWorkflowExecutionsRequest, CountWorkflowExecutionsResponse, DescribeTaskQueueRequest,
-        DescribeTaskQueueResponse, DescribeWorkflowExecutionResponse, GetSystemInfoResponse,
+        DescribeTaskQueueResponse, DescribeWorkflowExecutionResponse,
         GetWorkflowExecutionHistoryResponse, ListWorkflowExecutionsResponse,
         SignalWorkflowExecutionRequest,
     },
@@ -38,24 +38,19 @@ async fn looking(
 ) -> (Inspector, Arc<StdMutex<Vec<String>>>) {
     let asked = Arc::new(StdMutex::new(Vec::new()));
     let noted = asked.clone();
-    let callback = Arc::new(move |request: GrpcRequest| {
+    let connection = fake_temporal(move |request| {
         noted.lock().expect("not poisoned").push(request.rpc.clone());
         let answer = match request.rpc.as_str() {
-            "GetSystemInfo" => Some(Ok(GetSystemInfoResponse::default().encode_to_vec())),
+            "GetSystemInfo" => Some(Ok(Vec::new())),
             _ => answer(&request),
         };
         async move {
-            let Some(answer) = answer else { return std::future::pending().await };
-            let response = |proto| GrpcSuccessResponse { headers: Default::default(), proto };
-            answer.map(response)
+            match answer {
+                Some(answer) => answer,
+                None => pending().await,
+            }
         }
-        .boxed()
     });
-    let url: Url = "http://temporal.example".parse().expect("a URL");
-    let connection = ConnectionOptions::new(url)
-        .dns_load_balancing(None)
-        .service_override(CallbackBasedGrpcService { callback })
-        .build();
     let inspector =
         Inspector::connect((connection, ClientOptions::new("default").build()).into()).await;
     (inspector.expect("a connection"), asked)

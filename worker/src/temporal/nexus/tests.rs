@@ -1,14 +1,13 @@
-use std::sync::{Arc, Mutex};
-
-use futures::FutureExt;
-use prost::Message;
-use temporalio_client::{
-    ClientOptions, Connection, ConnectionOptions, Url,
-    callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse},
+use std::{
+    future::ready,
+    sync::{Arc, Mutex},
 };
+
+use countersign_connection::testing::fake_temporal;
+use prost::Message;
+use temporalio_client::{ClientOptions, Connection, callback_based::GrpcRequest};
 use temporalio_common::protos::{
-    coresdk::AsJsonPayloadExt,
-    temporal::api::workflowservice::v1::{GetSystemInfoResponse, StartWorkflowExecutionResponse},
+    coresdk::AsJsonPayloadExt, temporal::api::workflowservice::v1::StartWorkflowExecutionResponse,
 };
 
 use super::*;
@@ -19,9 +18,9 @@ const TOKEN: &str = "eyJ0IjoxLCJucyI6ImFwcHJvdmFscyIsIndpZCI6Im5leHVzLnNob3AucmV
 async fn service(refuses: Option<Code>) -> (Approvals, Arc<Mutex<Vec<GrpcRequest>>>) {
     let calls: Arc<Mutex<Vec<GrpcRequest>>> = Arc::default();
     let kept = calls.clone();
-    let callback = Arc::new(move |request: GrpcRequest| {
+    let options = fake_temporal(move |request| {
         let answer = match (&*request.rpc, refuses) {
-            ("GetSystemInfo", _) => Ok(GetSystemInfoResponse::default().encode_to_vec()),
+            ("GetSystemInfo", _) => Ok(Vec::new()),
             (_, Some(code)) => Err(Status::new(code, "no")),
             ("StartWorkflowExecution", _) => {
                 let run_id = "run-1".to_owned();
@@ -32,14 +31,8 @@ async fn service(refuses: Option<Code>) -> (Approvals, Arc<Mutex<Vec<GrpcRequest
         if request.rpc != "GetSystemInfo" {
             kept.lock().expect("not poisoned").push(request);
         }
-        let response = |proto| GrpcSuccessResponse { headers: Default::default(), proto };
-        async move { answer.map(response) }.boxed()
+        ready(answer)
     });
-    let url: Url = "http://temporal.example".parse().expect("a URL");
-    let options = ConnectionOptions::new(url)
-        .dns_load_balancing(None)
-        .service_override(CallbackBasedGrpcService { callback })
-        .build();
     let connection = Connection::connect(options).await.expect("a connection");
     let client = Client::new(connection, ClientOptions::new("approvals").build());
     (Approvals::new(client.expect("a client"), "queue".to_owned()), calls)
