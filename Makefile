@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-encrypted lint bench scale soak test-server test-postgres
+.PHONY: help demo check test test-encrypted lint bench scale soak test-server test-postgres test-upgrade
 
 # Integration tests without Temporal, mail servers and browsers.
 INTEGRATION_TESTS = check_policy http log replay server settings sns start verify
@@ -56,6 +56,11 @@ test-postgres: ## Run a tenth of the stories against Temporal on PostgreSQL, aft
 	@scripts/tools test
 	cargo build --workspace --locked
 	scripts/test-postgres $(STORIES)
+
+test-upgrade: ## Upgrade from the latest release, or from REF, another commit, after building its worker and signaler.
+	@scripts/tools test
+	cargo build --workspace --locked
+	scripts/test-upgrade $(REF)
 
 lint: ## Check formatting, lints, documentation, licences, deployment, releases, alerts and dashboards.
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || \

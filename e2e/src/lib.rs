@@ -43,9 +43,9 @@ pub use holidays::{HolidayFile, holidays};
 pub use jws::verified;
 pub use mail::Mail;
 pub use page::{Page, Reader};
-pub use process::{Exit, Process, faketime, free_port, product, scratch, tool, workspace};
+pub use process::{Exit, Process, faketime, free_port, older, product, scratch, tool, workspace};
 pub use python::python_with;
-pub use replay::replay;
+pub use replay::{replay, replay_json};
 pub use rogue::{
     Marker, Rogue, complete_workflow, continue_as_approval, publish_links, schedule_activity,
     start_approval,

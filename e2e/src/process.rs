@@ -205,6 +205,12 @@ pub fn product(name: &str) -> PathBuf {
     path
 }
 
+/// A program of an older build: `scripts/test-upgrade` makes it, and says where in `COUNTERSIGN_TEST_RELEASE`.
+pub fn older(name: &str) -> PathBuf {
+    let folder = env::var_os("COUNTERSIGN_TEST_RELEASE");
+    PathBuf::from(folder.expect("an older build: make test-upgrade")).join(name)
+}
+
 /// The library that fakes the time, from Debian's package `faketime`, if it is there.
 pub fn faketime() -> Option<PathBuf> {
     let libraries = fs::read_dir("/usr/lib").into_iter().flatten().flatten();

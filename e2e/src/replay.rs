@@ -7,12 +7,20 @@ use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOption
 
 /// Runs the workflow code of this build on a history; why it comes to other commands, if it does.
 pub async fn replay(events: Vec<HistoryEvent>) -> Result<(), String> {
+    run(WorkflowHistory::from(History { events })).await
+}
+
+/// The same with a history as the SDK writes it to a file.
+pub async fn replay_json(json: &[u8]) -> Result<(), String> {
+    run(WorkflowHistory::from_json(json).map_err(|error| error.to_string())?).await
+}
+
+async fn run(history: WorkflowHistory) -> Result<(), String> {
     let options = WorkflowReplayerOptions::new()
         .register_workflow::<ApprovalWorkflow>()
         .and_then(|options| options.register_workflow::<ApprovalNotices>())
         .map_err(|error| error.to_string())?
         .build();
     let replayer = WorkflowReplayer::new(options).map_err(|error| error.to_string())?;
-    let history = WorkflowHistory::from(History { events });
     replayer.replay_workflow(history).await.map_err(|error| error.to_string())
 }

@@ -123,6 +123,13 @@ impl Stack {
         self.outbox().into_iter().filter(to).collect()
     }
 
+    /// Waits for a mail with the submitter's own link to an approval.
+    pub async fn own_mail(&self, workflow: &Workflow) -> Mail {
+        let is_own = |mail: &Mail| mail.own_link().is_some_and(|link| link.ends_with(&workflow.id));
+        let what = format!("the submitter's own link to {}", workflow.id);
+        eventually(what, async || self.outbox().into_iter().find(is_own)).await
+    }
+
     /// All mails that are there now, oldest first.
     pub fn outbox(&self) -> Vec<Mail> {
         mail::outbox(&self.dir.path().join("outbox"))
@@ -287,8 +294,14 @@ impl Stack {
 
     /// Starts a signaler where none is running.
     pub fn start_signaler(&mut self) {
+        self.run_as_signaler(&product("countersign-signaler"));
+    }
+
+    /// Starts another program with the signaler's settings where no signaler is running.
+    pub fn run_as_signaler(&mut self, program: &Path) {
         assert!(self.signaler.is_none(), "there is a signaler already");
-        self.signaler = Some(start_product("signaler", self.dir.path(), &self.settings));
+        let command = command("signaler", program, &self.settings);
+        self.signaler = Some(Process::start("signaler", self.dir.path(), &command));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every recorded history replays with today's workflow code.
 //!
 //! `tests/histories/<version>/` holds them. Those of a release are never recorded again: code that no
-//! longer replays one of them needs a difference in `versions.rs`, not another recording.
+//! longer replays one of them needs a difference in `core/src/commands.rs`, not another recording.
 
 use std::{fs, path::PathBuf};
 

@@ -12,31 +12,12 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use countersign_e2e::{
-    End, Mail, MailServer, Receiver, Stack, Temporal, Workflow, eventually, rules, submission,
+    Answer, End, MailServer, Receiver, Stack, Temporal, Workflow, payload, rules, submission,
     workspace,
 };
 use countersign_protos::{Verdict, names};
 use serde_json::{Value, json};
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
-
-/// What is recorded, each in a file of its name.
-const NAMES: [&str; 15] = [
-    "approve",
-    "reject",
-    "deadline",
-    "two_stages",
-    "long_way",
-    "operator_actions",
-    "rule",
-    "undeliverable",
-    "full_mailbox",
-    "notices",
-    "fallback",
-    "start_workflow",
-    "webhook",
-    "continued",
-    "revised",
-];
 
 /// Somebody whose mail is refused, and somebody who is asked then. For small amounts, nobody is in the end.
 const UNREACHABLE: &str = r#"
@@ -65,6 +46,31 @@ escalate = [{ reviewers = ["chief@example.com"], deadline = "1h" }]
 on_deadline = "reject"
 "#;
 
+/// Reviewers of small amounts answer and delegate, and the submitter has a link from the start. For others, the
+/// deadline asks somebody else, and what is sent back soon expires.
+const ANSWERING: &str = r#"
+[[rules]]
+name = "Small expenses"
+when.amount = { USD = { up_to = 20 } }
+delegate_to = ["example.com"]
+submitter_link = true
+fields = [{ name = "budget", label = "Budget in EUR", type = "number", required_for = ["approve"] }]
+
+[[rules.stages]]
+name = "Review"
+reviewers = ["hal@example.com"]
+
+[default]
+name = "Everything else"
+changes_within = "2s"
+
+[[default.stages]]
+name = "Review"
+reviewers = ["ida@example.com"]
+deadline = "2s"
+escalate = [{ reviewers = ["jon@example.com"], deadline = "1h" }]
+"#;
+
 /// A follow-up workflow in another namespace.
 const FOLLOW_UP: &str = r#"
 [default]
@@ -80,33 +86,18 @@ const SHORT_RUNS: &str = "limit.historyCount.suggestContinueAsNew=30";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let dir = match env::args_os().nth(1) {
+    let dir: PathBuf = match env::args_os().nth(1) {
         Some(given) => given.into(),
         None => workspace().join("worker/tests/histories").join(env!("CARGO_PKG_VERSION")),
     };
-    let [
-        approve,
-        reject,
-        deadline,
-        two_stages,
-        long_way,
-        operator_actions,
-        rule,
-        undeliverable,
-        full_mailbox,
-        notices,
-        fallback,
-        start_workflow,
-        webhook,
-        continued,
-        revised,
-    ] = destination(&dir, env!("CARGO_PKG_VERSION_PRE").is_empty())?;
+    check_destination(&dir, env!("CARGO_PKG_VERSION_PRE").is_empty())?;
     let temporal = Temporal::shared().await;
     let rules = format!("{}{}", rules::MAY_NAME_REVIEWERS, rules::LONG_WAY);
     let stack = Stack::beside(temporal.clone()).with_rules(&rules).start().await;
     let by_smtp = Stack::beside(temporal.clone()).with_rules(UNREACHABLE);
     let server = MailServer::start(by_smtp.dir()).await;
     let by_smtp = by_smtp.with("COUNTERSIGN_NOTIFY", server.url()).start().await;
+    let answering = Stack::beside(temporal.clone()).with_rules(ANSWERING).start().await;
     let handing_over = Stack::beside(temporal.clone()).with_rules(FOLLOW_UP).start().await;
     temporal.must(["operator", "namespace", "create", "--namespace", "finance"]).await;
     let crowded = Stack::beside(Temporal::start_with(&[SHORT_RUNS]).await).start().await;
@@ -114,22 +105,28 @@ async fn main() -> Result<()> {
     let [full, left] = notify_a_full_mailbox(&by_smtp, &server).await;
     let fallen_back = fall_back(&by_smtp, &server).await;
     let mut recorded = Vec::new();
-    for (file, workflow) in [
-        (approve, decide(&stack, "ann@example.com", "approve").await),
-        (reject, decide(&stack, "bob@example.com", "reject").await),
-        (deadline, miss_the_deadline(&stack).await),
-        (two_stages, pass_two_stages(&stack).await),
-        (long_way, go_a_long_way(&stack).await),
-        (operator_actions, act_as_operator(&stack).await),
-        (rule, stack.submit(&submission::routed("19.99")).await),
-        (undeliverable, unreachable),
-        (full_mailbox, full),
-        (notices, left),
-        (fallback, fallen_back),
-        (start_workflow, handing_over.submit(&submission::routed("50.00")).await),
-        (webhook, tell_a_webhook(&temporal, &rules).await),
-        (continued, continue_as_new(&crowded).await),
-        (revised, send_back(&stack).await),
+    for (name, workflow) in [
+        ("approve", decide(&stack, "ann@example.com", "approve").await),
+        ("reject", decide(&stack, "bob@example.com", "reject").await),
+        ("deadline", miss_the_deadline(&stack).await),
+        ("two_stages", pass_two_stages(&stack).await),
+        ("long_way", go_a_long_way(&stack).await),
+        ("operator_actions", act_as_operator(&stack).await),
+        ("cancelled", cancel(&stack).await),
+        ("encrypted_signal", ignore_what_is_encrypted(&stack).await),
+        ("rule", stack.submit(&submission::routed("19.99")).await),
+        ("undeliverable", unreachable),
+        ("full_mailbox", full),
+        ("notices", left),
+        ("fallback", fallen_back),
+        ("start_workflow", handing_over.submit(&submission::routed("50.00")).await),
+        ("webhook", tell_a_webhook(&temporal, &rules).await),
+        ("given_up", give_up(&temporal).await),
+        ("continued", continue_as_new(&crowded).await),
+        ("revised", send_back(&stack).await),
+        ("changes_expired", let_changes_expire(&answering).await),
+        ("delegated", delegate(&answering).await),
+        ("withdrawn", withdraw_by_link(&answering).await),
     ] {
         ensure!(matches!(workflow.end().await, End::Completed(_)), "{} fails", workflow.id);
         let client = workflow.temporal.client().await;
@@ -138,7 +135,7 @@ async fn main() -> Result<()> {
         // The SDK's own JSON, which its replayer reads; the command line's is another one.
         let mut history: Value = serde_json::from_slice(&history.to_json().await?)?;
         forget_who_recorded(&mut history);
-        recorded.push((file, format!("{history:#}\n")));
+        recorded.push((dir.join(format!("{name}.json")), format!("{history:#}\n")));
     }
     // All or none: a folder with some of them would stand in the way of the next try.
     fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
@@ -149,18 +146,16 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Where each history goes. Those of a release must not be there yet.
-fn destination(dir: &Path, release: bool) -> Result<[PathBuf; NAMES.len()]> {
-    let files = NAMES.map(|name| dir.join(format!("{name}.json")));
-    for file in files.iter().filter(|_| release) {
-        ensure!(
-            !file.exists(),
-            "{} is there already, and what a release did is recorded once: raise the version in \
-             Cargo.toml first",
-            file.display(),
-        );
-    }
-    Ok(files)
+/// What a release did is recorded once: nothing may be there yet.
+fn check_destination(dir: &Path, release: bool) -> Result<()> {
+    let is_recorded = fs::read_dir(dir).is_ok_and(|mut files| files.next().is_some());
+    ensure!(
+        !(release && is_recorded),
+        "{} has histories already, and what a release did is recorded once: raise the version in \
+         Cargo.toml first",
+        dir.display(),
+    );
+    Ok(())
 }
 
 async fn decide(stack: &Stack, reviewer: &str, verdict: &str) -> Workflow {
@@ -258,18 +253,56 @@ async fn fall_back(stack: &Stack, server: &MailServer) -> Workflow {
     workflow
 }
 
+async fn cancel(stack: &Stack) -> Workflow {
+    let workflow = stack.submit(&submission::expense(&["kay@example.com"])).await;
+    stack.mail_to("kay@example.com").await;
+    workflow.until_asked().await;
+    workflow.cancel().await;
+    workflow
+}
+
+/// A marker says that the signal was encrypted when it came. This needs no keys to replay; a history whose payloads are
+/// all encrypted would.
+async fn ignore_what_is_encrypted(stack: &Stack) -> Workflow {
+    let workflow = stack.submit(&submission::expense(&["lou@example.com"])).await;
+    let link = stack.mail_to("lou@example.com").await.link("approve");
+    workflow.until_asked().await;
+    let vote = payload("binary/encrypted", *b"\x01\x02\x03");
+    stack.temporal.grpc().await.signal(&workflow.id, names::SIGNAL_APPROVE, vec![vote]).await;
+    let ignored = |status: &Value| status["ignoredSignals"] == 1;
+    workflow.status_where("an ignored signal", ignored).await;
+    stack.press(&link, "approve", "as recorded").await;
+    workflow
+}
+
 /// Of what a rule has decided; there is a follow-up workflow, too.
 async fn tell_a_webhook(temporal: &Arc<Temporal>, rules: &str) -> Workflow {
     let receiver = Receiver::refusing(0).await;
-    let stack = Stack::beside(temporal.clone())
+    let stack = telling(temporal, rules, &receiver).await;
+    let workflow = stack.submit(&submission::routed("19.99")).await;
+    workflow.outcome().await;
+    workflow
+}
+
+/// An operator gives up the follow-up workflow, whose namespace is not there; and the receiver wants no more outcomes.
+async fn give_up(temporal: &Arc<Temporal>) -> Workflow {
+    let receiver = Receiver::that_answers([Answer::Says(410, None, "")]).await;
+    let rules = FOLLOW_UP.replace("finance", "nowhere");
+    let stack = telling(temporal, &rules, &receiver).await;
+    let workflow = stack.submit(&submission::routed("50.00")).await;
+    let start = workflow.pending_failure("nowhere").await;
+    workflow.on_activity("fail", &start, &["--reason", "as recorded"]).await;
+    workflow.outcome().await;
+    workflow
+}
+
+async fn telling(temporal: &Arc<Temporal>, rules: &str, receiver: &Receiver) -> Stack {
+    Stack::beside(temporal.clone())
         .with_rules(rules)
         .with("COUNTERSIGN_WEBHOOK_URL", receiver.url())
         .with("COUNTERSIGN_WEBHOOK_SECRET", SECRET)
         .start()
-        .await;
-    let workflow = stack.submit(&submission::routed("19.99")).await;
-    workflow.outcome().await;
-    workflow
+        .await
 }
 
 /// One of two has decided in the run before.
@@ -303,16 +336,52 @@ async fn send_back(stack: &Stack) -> Workflow {
     workflow.until_asked().await;
     let vote = mail.vote(&keys, Verdict::RequestChanges, "as recorded");
     grpc.signal(&workflow.id, names::SIGNAL_REQUEST_CHANGES, vec![vote]).await;
-    let is_own = |mail: &Mail| mail.own_link().is_some_and(|link| link.ends_with(&workflow.id));
-    let own =
-        eventually("the submitter's own link", async || stack.outbox().into_iter().find(is_own));
+    let own = stack.own_mail(&workflow).await;
     let mut cheaper = submission::expense(&["fay@example.com"]);
     cheaper["document"]["amount"] = json!("99.00");
-    let revision = own.await.revision(&keys, &cheaper);
+    let revision = own.revision(&keys, &cheaper);
     grpc.signal(&workflow.id, names::SIGNAL_REVISE, vec![revision]).await;
     let link = stack.mails_to("fay@example.com", 2).await[1].link("approve");
     workflow.until_asked().await;
     stack.press(&link, "approve", "as recorded").await;
+    workflow
+}
+
+/// The second level's reviewer requests changes, and nobody makes them.
+async fn let_changes_expire(stack: &Stack) -> Workflow {
+    let workflow = stack.submit(&submission::routed("50.00")).await;
+    let link = stack.mail_to("jon@example.com").await.link("reject");
+    workflow.until_asked().await;
+    stack.press(&link, "request_changes", "as recorded").await;
+    workflow
+}
+
+/// A reviewer has a colleague asked, who answers what the rule asks for, of an action.
+async fn delegate(stack: &Stack) -> Workflow {
+    let mut expense = submission::routed("19.99");
+    let arguments = json!({"class": "second"});
+    expense["document"]["action"] = json!({"name": "travel.book", "arguments": arguments});
+    let workflow = stack.submit(&expense).await;
+    let link = stack.mail_to("hal@example.com").await.link("approve");
+    workflow.until_asked().await;
+    let colleague = [("delegate_to", "mae@example.com"), ("reason", "as recorded")];
+    stack.reader().submit(&link, &colleague).await;
+    let link = stack.mail_to("mae@example.com").await.link("approve");
+    workflow.until_asked().await;
+    let vote = [("verdict", "approve"), ("comment", "as recorded"), ("answers.budget", "1500")];
+    stack.reader().submit(&link, &vote).await;
+    workflow
+}
+
+/// By the submitter's own link, which they have from the start.
+async fn withdraw_by_link(stack: &Stack) -> Workflow {
+    let keys = stack.setting("COUNTERSIGN_LINK_KEYS").parse().expect("keys");
+    let workflow = stack.submit(&submission::routed("19.99")).await;
+    let own = stack.own_mail(&workflow).await;
+    workflow.until_asked().await;
+    let withdrawal = own.withdrawal(&keys, "as recorded");
+    let grpc = stack.temporal.grpc().await;
+    grpc.signal(&workflow.id, names::SIGNAL_WITHDRAW, vec![withdrawal]).await;
     workflow
 }
 
@@ -338,11 +407,10 @@ mod tests {
     #[test]
     fn only_what_is_still_being_built_is_recorded_again() {
         let dir = tempfile::tempdir().expect("a directory");
-        let files = destination(dir.path(), true).expect("nothing is there yet");
-        assert_eq!(files, NAMES.map(|name| dir.path().join(format!("{name}.json"))));
-        fs::write(&files[2], "recorded").expect("written");
-        destination(dir.path(), false).expect("it may be recorded again");
-        let refusal = destination(dir.path(), true).expect_err("refused").to_string();
-        assert!(refusal.contains("deadline.json"), "{refusal}");
+        check_destination(dir.path(), true).expect("nothing is there yet");
+        fs::write(dir.path().join("approve.json"), "recorded").expect("written");
+        check_destination(dir.path(), false).expect("it may be recorded again");
+        let refusal = check_destination(dir.path(), true).expect_err("refused").to_string();
+        assert!(refusal.contains("recorded once"), "{refusal}");
     }
 }

@@ -24,6 +24,7 @@ mod outages;
 mod person;
 mod policies;
 mod proxies;
+mod releases;
 mod secrets;
 mod signals;
 mod stages;
