@@ -12,6 +12,10 @@ use crate::{
     revision::{Mistake, Place},
 };
 
+/// Said of a change where nothing is there any more: of a field, and of an item or another element of a list.
+pub(crate) const NOTHING: &str = "(nothing)";
+pub(crate) const REMOVED: &str = "(removed)";
+
 /// Said in the submitter's form.
 pub(crate) const KEPT: &str = "Everything else, such as items and attachments, stays as it is: only a program can \
     revise that.";

@@ -1129,8 +1129,8 @@ fn a_request_of_a_later_version_says_what_changed_field_by_field() {
     let changed = [
         "\n\nThis is version 2. What changed:\n",
         "- Title: 12 laptops (was 15 laptops)\n",
-        "- Amount: 12600.00 (was 15750.00)\n",
-        "removed (was ",
+        "- Amount: 12,600.00 USD (was 15,750.00 USD)\n",
+        "- Item 2: removed (was amount: 1,050.00 USD)\n",
         "s3://quotes/hp.pdf (new)\n",
         "\nTitle: 12 laptops\n",
     ];

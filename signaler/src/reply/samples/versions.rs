@@ -34,6 +34,8 @@ impl Happening {
             document.amount = "17850.00".into();
             document.items[0].description = "Laptop, 14 inch, 32 GB, 17 pieces".into();
             document.items[0].amount = "16350.00".into();
+            let amount = "340.00".to_owned();
+            document.items.push(Item { amount, ..Item::default() });
             document.description = "It is needed. ".repeat(60);
             document.attachments.truncate(1);
             state.previous = Some(before);
@@ -210,8 +212,12 @@ async fn a_later_version_says_what_changed_and_a_link_of_the_one_before_only_tha
     let changes = [
         "What changed",
         "17 laptops for the platform team",
-        "17850.00",
+        "dir=\"auto\">17,850.00 USD</div>",
         "Laptop, 14 inch, 32 GB, 17 pieces",
+        "dir=\"auto\">16,350.00 USD</div>",
+        "<dt dir=\"auto\">Item 3</dt>",
+        "dir=\"auto\">amount: 340.00 USD</div>",
+        "<div class=\"text\">(removed)</div>",
         "Attachment 2",
     ];
     for (name, shows_document) in [("open-revised", true), ("pressed-revised-since", false)] {
