@@ -763,6 +763,14 @@ async fn amounts_are_never_broken_and_their_size_follows_their_length() {
 }
 
 #[tokio::test]
+async fn what_reviewers_do_is_called_a_decision() {
+    for (name, page) in every_page(&site()).await {
+        let text: String = tags(&page).map(|(_, text)| text.to_lowercase()).collect();
+        assert!(!text.contains("vote"), "{name}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_says_before_and_after_that_a_colleague_is_asked_at_once() {
     let pages = every_page(&site()).await;
     let page = |name: &str| &pages.iter().find(|page| page.0 == name).expect("a page").1;

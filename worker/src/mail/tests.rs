@@ -1314,6 +1314,7 @@ fn no_sample_contradicts_itself() {
     ];
     for (name, letter) in every_mail() {
         let text = letter.text;
+        assert!(!text.to_lowercase().contains("vote"), "it is called a decision: {name}: {text}");
         let notice = !name.starts_with("request");
         assert_eq!(notice && text.contains("\n- "), with_votes.contains(&name), "{name}: {text}");
         if name == "outcome-approved" {
