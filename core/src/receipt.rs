@@ -71,7 +71,7 @@ pub enum NotRevised {
     NotProven,
     #[error("it is decided already")]
     Decided,
-    #[error("somebody has voted on it; a reviewer can request changes")]
+    #[error("a reviewer has already decided, so it can be revised only if changes are requested")]
     Voted,
     #[error("it was revised as often as it can be ({max} times)", max = MAX_REVISIONS)]
     TooOften,

@@ -31,7 +31,7 @@ pub use act::Act;
 pub use approval_id::{ApprovalId, GenuineLink, InvalidApprovalId, LinkContext, LinkHash, Role};
 pub use confirmation::Pressed;
 pub use decimal::Written;
-pub use differences::{Difference, differences};
+pub use differences::{ChangeText, Difference, differences};
 pub use digest::{
     action_digest, digest, digest_of_version, execution_key, is_newer, revision_digest,
 };

@@ -132,7 +132,7 @@ struct ChangeJson {
 }
 
 impl From<&Difference> for ChangeJson {
-    fn from(Difference { path, label, before, after }: &Difference) -> Self {
+    fn from(Difference { path, label, before, after, .. }: &Difference) -> Self {
         let [path, label, before, after] = [path, label, before, after].map(Clone::clone);
         Self { path, label, before, after }
     }

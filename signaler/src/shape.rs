@@ -2,7 +2,7 @@
 
 use askama::Template;
 use countersign_protos::{
-    Difference, Json, MAX_DEPTH,
+    ChangeText, Difference, Json, MAX_DEPTH,
     text::{clean, clean_line, visible, visible_line},
     v1::Document,
 };
@@ -76,16 +76,19 @@ struct Change {
     label: String,
     before: Option<Text>,
     after: Option<Text>,
+    /// What is said where nothing is there any more.
+    gone: &'static str,
 }
 
 impl Changes {
     pub(crate) fn of(changes: &[Difference]) -> Self {
-        let change = |one: &Difference| Change {
+        let change = |one: &ChangeText| Change {
             label: clean_line(&one.label),
             before: Text::of(visible(&one.before)),
             after: Text::of(visible(&one.after)),
+            gone: if one.is_element { wording::REMOVED } else { wording::NOTHING },
         };
-        Self { rows: changes.iter().map(change).collect() }
+        Self { rows: ChangeText::of(changes).iter().map(change).collect() }
     }
 
     /// Whether there is nothing of it.

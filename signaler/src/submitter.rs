@@ -21,6 +21,8 @@ pub(crate) struct OwnForms {
     withdraw: Option<WithdrawForm>,
     /// Whether what they do counts only once it is confirmed.
     confirm: bool,
+    /// Whose form was refused, and has to be corrected.
+    refused: Option<Act>,
 }
 
 struct ReviseForm {
@@ -46,12 +48,19 @@ struct Field {
     lines: usize,
     /// What is wrong with it; empty if nothing is.
     wrong: String,
+    /// Whether it is the first that is wrong.
+    is_first_wrong: bool,
 }
 
 impl Field {
-    fn new(id: impl Into<String>, text: &str, wrong: String) -> Self {
+    /// With what is wrong at its place, of all that is.
+    fn new(id: &str, text: &str, place: Place, mistakes: &[Mistake]) -> Self {
         let lines = text.lines().count().clamp(1, MOST_LINES);
-        Self { id: id.into(), text: text.to_owned(), lines, wrong }
+        let here = mistakes.iter().filter(|mistake| mistake.place() == place);
+        let wrong = here.map(wording::mistake).collect::<Vec<_>>().join(" ");
+        let first = mistakes.iter().map(Mistake::place).find(|place| *place != Place::Whole);
+        let (id, text, is_first_wrong) = (id.to_owned(), text.to_owned(), first == Some(place));
+        Self { id, text, lines, wrong, is_first_wrong }
     }
 }
 
@@ -64,64 +73,77 @@ impl OwnForms {
         let revise = acts.contains(&Act::Revise);
         let revise = revise.then(|| ReviseForm::new(Draft::of(&submission), has_items, &[]));
         let withdraw = acts.contains(&Act::Withdraw);
-        let withdraw =
-            withdraw.then(|| WithdrawForm { reason: Field::new("reason", "", String::new()) });
+        let withdraw = withdraw.then(|| WithdrawForm::new("", &[]));
         let is_some = revise.is_some() || withdraw.is_some();
-        is_some.then_some(Self { revise, withdraw, confirm: case.state.confirm })
+        let (confirm, refused) = (case.state.confirm, None);
+        is_some.then_some(Self { revise, withdraw, confirm, refused })
     }
 
-    /// As they were sent, with what is wrong.
+    /// As they were sent, with what is wrong. A form that is no longer there is left out.
     pub(crate) fn refused(mut self, problem: &Problem, wish: &Wish) -> Self {
         let mistakes: &[Mistake] = match problem {
             Problem::Mistaken(mistakes) => mistakes,
             _ => &[],
         };
-        match (wish, &mut self.revise, &mut self.withdraw) {
+        let is_there = match (wish, &mut self.revise, &mut self.withdraw) {
             (Wish::Revise(draft), Some(form), _) => {
                 *form = ReviseForm::new(draft.clone(), form.is_amount_fixed, mistakes);
+                true
             }
             (Wish::Withdraw(reason), _, Some(form)) => {
-                form.reason = Field::new("reason", reason, wrong(mistakes, Place::Reason));
+                *form = WithdrawForm::new(reason, mistakes);
+                true
             }
-            _ => {}
-        }
+            _ => false,
+        };
+        self.refused = is_there.then(|| wish.act());
         self
     }
 
-    /// Where the page's link leads.
-    fn first(&self) -> &'static str {
-        if self.revise.is_some() { "revise" } else { "withdraw" }
+    /// Whether one of them has to be corrected.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    /// The form to which the link before the document leads, by its ID.
+    pub(crate) fn leads_to(&self) -> Act {
+        let first = if self.revise.is_some() { Act::Revise } else { Act::Withdraw };
+        self.refused.unwrap_or(first)
+    }
+
+    /// What that link says.
+    pub(crate) fn invitation(&self) -> &'static str {
+        match (self.refused, self.leads_to()) {
+            (Some(_), _) => "Correct it below",
+            (None, Act::Revise) => "Go to revise or withdraw",
+            (None, Act::Withdraw) => "Go to withdraw",
+        }
     }
 }
 
-/// What is wrong at a place.
-fn wrong(mistakes: &[Mistake], place: Place) -> String {
-    let here = mistakes.iter().filter(|mistake| mistake.place() == place);
-    here.map(wording::mistake).collect::<Vec<_>>().join(" ")
+impl WithdrawForm {
+    fn new(reason: &str, mistakes: &[Mistake]) -> Self {
+        Self { reason: Field::new("reason", reason, Place::Reason, mistakes) }
+    }
 }
 
 impl ReviseForm {
     fn new(draft: Draft, is_amount_fixed: bool, mistakes: &[Mistake]) -> Self {
-        let wrong = |place: Place| wrong(mistakes, place);
+        let field = |id: &str, text: &str, place: Place| Field::new(id, text, place, mistakes);
         let draft = draft.with_spare_rows();
         let row = |(row, (label, value)): (usize, &(String, String))| {
-            let label = Field::new(format!("label-{}", row + 1), label, wrong(Place::Label(row)));
-            (label, Field::new(format!("value-{}", row + 1), value, wrong(Place::Value(row))))
+            let label = field(&format!("label-{}", row + 1), label, Place::Label(row));
+            (label, field(&format!("value-{}", row + 1), value, Place::Value(row)))
         };
         Self {
-            title: Field::new("title", &draft.title, wrong(Place::Title)),
-            amount: Field::new("amount", &draft.amount, wrong(Place::Amount)),
-            currency: Field::new("currency", &draft.currency, wrong(Place::Currency)),
+            title: field("title", &draft.title, Place::Title),
+            amount: field("amount", &draft.amount, Place::Amount),
+            currency: field("currency", &draft.currency, Place::Currency),
             is_amount_fixed,
-            description: Field::new("description", &draft.description, wrong(Place::Description)),
+            description: field("description", &draft.description, Place::Description),
             details: draft.details.iter().enumerate().map(row).collect(),
         }
     }
-}
-
-/// The link to the forms, before the document.
-pub(crate) fn jump(own: Option<&OwnForms>) -> &'static str {
-    own.map_or("", OwnForms::first)
 }
 
 /// What is wrong, for the head of the page.

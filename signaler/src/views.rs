@@ -67,9 +67,9 @@ pub(crate) struct ApprovalPage<'a> {
     reviewer: String,
     why_asked: String,
     form: Option<Form>,
-    /// The ID of the submitter's first form; empty if there is none.
-    jump: &'static str,
     own: Option<OwnForms>,
+    /// What its author has written into a form that is no longer there, to copy.
+    to_copy: String,
 }
 
 /// An amount, and the class by which it is never broken nor wider than the page.
@@ -268,8 +268,8 @@ impl<'a> ApprovalPage<'a> {
             reviewer: clean_line(&wording::deciding_as(case)),
             why_asked: wording::why_asked(case),
             form: offered.then(|| Form::new(case, choice)),
-            jump: submitter::jump(own.as_ref()),
             own,
+            to_copy: String::new(),
         }
     }
 
@@ -282,9 +282,11 @@ impl<'a> ApprovalPage<'a> {
     ) -> Self {
         let page = Self::new(site, case, None);
         let own = page.own.map(|forms| forms.refused(problem, wish));
+        let is_kept = own.as_ref().is_some_and(OwnForms::is_refused);
+        let to_copy = if is_kept { String::new() } else { wish.text() };
         let explanation = Times::of(case).mark(&submitter::why_refused(problem));
         let headline = wording::not_done(wish.act()).to_owned();
-        ApprovalPage { tone: "wait", headline, explanation, own, ..page }
+        ApprovalPage { tone: "wait", headline, explanation, own, to_copy, ..page }
     }
 
     /// With the form as it was sent, and why it is refused.
@@ -296,7 +298,7 @@ impl<'a> ApprovalPage<'a> {
     ) -> Self {
         let page = Self::new(site, case, None);
         let refused = wording::refusal(problem, &filled.comment);
-        let explanation = Times::of(case).mark(&refused);
+        let explanation = Times::of(case).mark(&wording::at_head(problem));
         let form = page.form.map(|form| Form {
             inputs: inputs::refused(fields(case.state), filled.verdict, &filled.answers),
             pressed: filled.verdict.map(Verdict::terms),
@@ -321,7 +323,9 @@ impl<'a> ApprovalPage<'a> {
     ) -> Self {
         let page = Self::new(site, case, None);
         let refused = wording::not_delegated(why);
-        let explanation = Times::of(case).mark(&refused);
+        let is_marked = page.form.as_ref().is_some_and(|form| form.delegate.is_some());
+        let head = if is_marked { wording::CORRECT } else { &refused };
+        let explanation = Times::of(case).mark(head);
         let (to, reason) = (filled.to.clone(), filled.reason.clone());
         let form = page.form.map(|form| Form {
             delegate: form.delegate.map(|it| DelegateForm {
@@ -386,7 +390,10 @@ pub(crate) struct ConfirmActPage<'a> {
     site: &'a Site,
     headline: String,
     explanation: String,
+    /// As they will be.
     title: String,
+    amount: Amount,
+    action: String,
     heading: &'static str,
     act: Act,
     /// What a revision will change.
@@ -401,13 +408,16 @@ impl<'a> ConfirmActPage<'a> {
     pub(crate) fn new(site: &'a Site, case: Case<'_>, wish: &'a Wish, nonce: &'a str) -> Self {
         let submission = case.state.submission.clone().unwrap_or_default();
         let revised = wish.revised(&submission);
-        let changes = revised.map(|revised| differences(&submission, &revised)).unwrap_or_default();
-        let document = submission.document.unwrap_or_default();
+        let changes = revised.as_ref().map(|revised| differences(&submission, revised));
+        let changes = changes.unwrap_or_default();
+        let document = revised.unwrap_or(submission).document.unwrap_or_default();
         ConfirmActPage {
             site,
             headline: wording::headline(case),
             explanation: wording::explanation(case),
             title: or(clean_line(&document.title), wording::UNTITLED),
+            amount: Amount::new(&document.amount, &document.currency),
+            action: leading_action(&document),
             heading: wording::confirming(wish.act()),
             act: wish.act(),
             changes: Changes::of(&changes),
@@ -429,7 +439,7 @@ pub(crate) struct MessagePage<'a> {
     headline: &'static str,
     message: String,
     /// The comment that was not recorded, for its author to copy.
-    comment: &'a str,
+    to_copy: &'a str,
     /// So are the answers, by the names of their fields.
     answers: &'a Answers,
     /// Whether to show a field for an approval ID.
@@ -452,37 +462,21 @@ impl<'a> MessagePage<'a> {
             site,
             headline,
             message,
-            comment,
+            to_copy: comment,
             answers,
             ask_for_id: matches!(problem, Problem::NotFound(_) | Problem::NotIssued(_)),
             typed: match problem {
                 Problem::NotFound(id) | Problem::NotIssued(id) => clean_line(id),
                 _ => String::new(),
             },
-            again: matches!(
+            again: !matches!(
                 problem,
-                Problem::Gone
-                    | Problem::InvalidVerdict
-                    | Problem::CommentTooLong
-                    | Problem::CommentMissing(_)
-                    | Problem::InvalidAct
-                    | Problem::NoMoreChanges
-                    | Problem::NotTheSubmitter
-                    | Problem::SubmitterDecides
-                    | Problem::NotRevisable
-                    | Problem::InvalidRevision(_)
-                    | Problem::Mistaken(_)
-                    | Problem::NotDelegated(_)
-                    | Problem::WrongAnswers(_)
-                    | Problem::CrossSite
-                    | Problem::BodyTooLarge
-                    | Problem::Incomplete
-                    | Problem::TooMany(_)
-                    | Problem::Newer
-                    | Problem::Unavailable
-                    | Problem::NothingRecorded
-                    | Problem::Unknown
-                    | Problem::AfterPress(_)
+                Problem::NotFound(_)
+                    | Problem::NotIssued(_)
+                    | Problem::NotAForm
+                    | Problem::MethodNotAllowed
+                    | Problem::OutboxUnreadable
+                    | Problem::NotLocal
             ),
         }
     }
@@ -632,12 +626,14 @@ fn stage(stage: &StageState, case: Case<'_>, times: &Times) -> Stage {
 
 fn reviewer(reviewer: &ReviewerState, seat: Seat, case: Case<'_>, times: &Times) -> Reviewer {
     let vote = reviewer.vote.as_ref();
+    let is_quoted = vote.is_some_and(|vote| wording::is_quoted(vote, case));
+    let written = if is_quoted { "" } else { wording::written(reviewer, case) };
     Reviewer {
         name: clean_line(&wording::reviewer_name(reviewer, case.link)),
         tone: vote_tone(vote),
         did: times.mark(&wording::reviewer_did(reviewer, seat, case)),
         answers: vote.map(|vote| inputs::shown(&vote.answers)).unwrap_or_default(),
-        comment: clean(wording::written(reviewer, case).trim()),
+        comment: clean(written.trim()),
     }
 }
 

@@ -9,7 +9,7 @@ mod subject;
 
 use askama::Template;
 use countersign_protos::{
-    ApprovalId, Organization, PublicUrl, Verdict, names,
+    ApprovalId, MAX_REVISIONS, Organization, PublicUrl, Verdict, names,
     text::{clean_line, to_message},
     v1::{Outcome, Status, Vote, reason::Reason},
 };
@@ -93,6 +93,8 @@ struct Asked<'a> {
     deadline: String,
     /// Of silence until then.
     consequence: &'a str,
+    /// Whether the page has a button for that.
+    can_request_changes: bool,
 }
 
 #[derive(Template)]
@@ -217,6 +219,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) organization: Option<&'a Organization>,
 }
 
+/// Of a request that is, or will be, revised.
+const ANEW: &str = "decided anew from its first stage, and earlier decisions do not count.";
 const PASSED: &str = "The deadline has passed without your decision.";
 const SUPERSEDED: &str = "There is nothing for you to do. Your link no longer works.";
 
@@ -250,6 +254,7 @@ impl Writer<'_> {
             first: clock.first(&first),
             deadline,
             consequence: &consequence(request, clock),
+            can_request_changes: plan.version() < MAX_REVISIONS,
         };
         let start = match (reminder, new_link) {
             (true, _) => "Reminder: please decide",
@@ -328,7 +333,7 @@ impl Writer<'_> {
         let recorded = facts::operator(&vote);
         let lead = format!(
             "{by} asks you to change it ({}{recorded}). Please revise or withdraw it by {until}. \
-             Otherwise, it ends undecided.",
+             Otherwise, it ends undecided. Once revised, it is {ANEW}",
             clean_line(&request.stage)
         );
         let headline = "Changes requested";
@@ -351,9 +356,10 @@ impl Writer<'_> {
     /// To a reviewer who was asked about a version that was revised since.
     pub(crate) fn revised(self, outcome: &Outcome) -> Letter {
         let start = "Revised";
-        let summary = "This request was revised, so a decision on this version is no longer needed. If yours is needed \
-                       on the new one, you get another mail. Your link no longer works."
-            .to_owned();
+        let summary = format!(
+            "This request was revised, so a decision on this version is no longer needed. The new one is {ANEW} If \
+             yours is needed on it, you get another mail. Your link no longer works."
+        );
         let notice = Notice::new("revised", WAIT, start, summary);
         let notice = Notice { detail: Detail::Nothing, ..notice };
         self.about(outcome, &notice, |facts| facts.subject(start))

@@ -72,14 +72,18 @@ async fn sent_back_twice_escalated_delegated_and_approved_by_two_of_three() {
     }
     let thread = asked[1].header("In-Reply-To");
     assert_eq!(thread, asked[0].header("Message-ID"), "the thread of the earlier request");
-    assert!(asked[1].text.contains("- Amount: 4000.00 (was 5000.00)"), "{}", asked[1].text);
+    assert!(
+        asked[1].text.contains("- Amount: 4,000.00 USD (was 5,000.00 USD)"),
+        "{}",
+        asked[1].text
+    );
     assert_ne!(asked[0].approval_id(), asked[1].approval_id());
 
     // The rules route the last version otherwise: Ann is told, and asked again by the escalation.
     let asked = stack.mails_to("ann@example.com", 4).await;
     let revised = &asked[2];
     assert!(revised.text.starts_with("This request was revised"), "{}", revised.text);
-    assert!(asked[3].text.contains("- Amount: 900.00 (was 4000.00)"), "{}", asked[3].text);
+    assert!(asked[3].text.contains("- Amount: 900.00 USD (was 4,000.00 USD)"), "{}", asked[3].text);
     let bob = stack.mail_to("bob@example.com").await;
     workflow.until_asked().await;
     until_idle(&workflow).await;
@@ -216,10 +220,10 @@ async fn on_pages_it_is_sent_back_and_revised_and_the_old_link_says_what_changed
     revise("By train", "4000.00").await.expect(200, &["you revised your request"]);
 
     for page in [reader.open(&first).await, reader.press(&first, "approve", "").await] {
-        page.expect(409, &["What changed", "By train", "4000.00", "Two of us go.", "Second"]);
+        page.expect(409, &["What changed", "By train", "4,000.00 USD", "Two of us go.", "Second"]);
     }
     let second = stack.mails_to("ann@example.com", 2).await[1].link("approve");
-    reader.open(&second).await.expect(200, &["Version 2", "What changed", "5000.00"]);
+    reader.open(&second).await.expect(200, &["Version 2", "What changed", "5,000.00 USD"]);
     reader.press(&second, "approve", "").await.expect(200, &["approved"]);
     let outcome = workflow.outcome().await;
     assert_eq!(outcome["document"]["title"], "By train", "{outcome}");

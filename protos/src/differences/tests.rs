@@ -169,10 +169,13 @@ proptest! {
             let is_named = found.iter().any(|difference| pattern(&difference.path) == path);
             prop_assert!(is_named || texts[0] == texts[1], "{path} in {found:?}");
         }
-        for Difference { path, label, before, after } in &found {
+        for Difference { path, label, before, after, .. } in &found {
             prop_assert_ne!(before, after, "{}", path);
             prop_assert!(!label.is_empty() || path.ends_with(".value"), "{}", path);
             prop_assert!(TEXTS.iter().any(|(known, _)| *known == pattern(path)), "{}", path);
+        }
+        for ChangeText { label, before, after, .. } in ChangeText::of(&found) {
+            prop_assert_ne!(before, after, "{}", label);
         }
     }
 
@@ -229,4 +232,60 @@ fn what_was_added_moved_and_removed_is_shown_as_people_read_it() {
             r#"$.document.action.arguments.version (version): "\"2.3\"" to "\"2.4\"""#,
         ]
     );
+}
+
+#[test]
+fn amounts_and_dates_are_as_people_read_them_and_an_element_is_one_change() {
+    let item = |description: &str, amount: &str, date: &str| Item {
+        description: description.into(),
+        amount: amount.into(),
+        date: date.into(),
+    };
+    let detail = |label: &str, value: &str| Detail { label: label.into(), value: value.into() };
+    let earlier = Document {
+        amount: "15750.00".into(),
+        currency: "USD".into(),
+        items: vec![item("Laptops", "14700.00", "2026-11-20"), item("", "1050.00", "")],
+        details: vec![detail("From", "Monday")],
+        ..Document::default()
+    };
+    let later = Document {
+        amount: "14700.50".into(),
+        currency: "EUR".into(),
+        items: vec![item("Laptops", "", "2026-11-23")],
+        details: vec![detail("From", "Tuesday"), detail("To", "Friday"), detail("Why", "")],
+        ..Document::default()
+    };
+    let [earlier, later] = [earlier, later]
+        .map(|document| Submission { document: Some(document), ..Submission::default() });
+    let changes = ChangeText::of(&differences(&earlier, &later));
+    let lines: Vec<String> = changes
+        .iter()
+        .map(|it| format!("{} ({}): {:?} to {:?}", it.label, it.is_element, it.before, it.after))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            r#"Amount (false): "15,750.00 USD" to "14,700.50 EUR""#,
+            r#"Currency (false): "USD" to "EUR""#,
+            r#"Item 1, amount (false): "14,700.00 USD" to """#,
+            r#"Item 1, date (false): "Fri 20 Nov 2026" to "Mon 23 Nov 2026""#,
+            r#"Item 2 (true): "amount: 1,050.00 USD" to """#,
+            r#"From (false): "Monday" to "Tuesday""#,
+            r#"Detail 2 (true): "" to "To: Friday""#,
+            r#"Detail 3 (true): "" to "label: Why""#,
+        ]
+    );
+}
+
+#[test]
+fn what_differs_never_looks_the_same() {
+    let dated = |date: &str| {
+        let items = vec![Item { date: date.into(), ..Item::default() }];
+        let document = Some(Document { items, ..Document::default() });
+        Submission { document, ..Submission::default() }
+    };
+    let changes = ChangeText::of(&differences(&dated("2026-11-20"), &dated("20261120")));
+    let both: Vec<_> = changes.iter().map(|it| (it.before.as_str(), it.after.as_str())).collect();
+    assert_eq!(both, [("2026-11-20", "20261120")]);
 }

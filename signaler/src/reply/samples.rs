@@ -762,6 +762,32 @@ async fn amounts_are_never_broken_and_their_size_follows_their_length() {
     assert!(!page("open-long").contains("> BHD<") && !page("open-long").contains(">BHD<"));
 }
 
+#[tokio::test]
+async fn what_reviewers_do_is_called_a_decision() {
+    for (name, page) in every_page(&site()).await {
+        let text: String = tags(&page).map(|(_, text)| text.to_lowercase()).collect();
+        assert!(!text.contains("vote"), "{name}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_says_before_and_after_that_a_colleague_is_asked_at_once() {
+    let pages = every_page(&site()).await;
+    let page = |name: &str| &pages.iter().find(|page| page.0 == name).expect("a page").1;
+    for (name, words) in [
+        ("open-to-delegate", "They are asked at once, without another page to confirm it"),
+        ("open-to-delegate", "aria-describedby=\"delegates\">Ask them instead</button>"),
+        ("refused-delegation", "Please correct what is marked below, and press again."),
+        ("delegated", "You asked cy@example.com to decide instead"),
+        ("delegated", "your link decides nothing any more"),
+        ("delegated-no-worker", "your link then decides nothing any more"),
+    ] {
+        assert!(page(name).contains(words), "{name}: {words}: {}", page(name));
+    }
+    let refused = page("refused-delegation").matches("They are asked already").count();
+    assert_eq!(refused, 1, "it is said once");
+}
+
 /// Programs read the names of fields, people the words on the page.
 #[tokio::test]
 async fn problems_are_told_to_people_without_names_of_fields() {

@@ -332,6 +332,7 @@ async fn a_refused_form_keeps_verdict_and_text_and_says_what_is_wrong() {
         {
             assert!(page.contains(words), "{words}: {page}");
         }
+        assert_eq!(page.matches(says).count(), 1, "it is said once: {page}");
         assert_eq!(page.matches("<button type=\"submit\" name=\"verdict\"").count(), 3, "{page}");
         assert_eq!(page.contains(" autofocus"), problem != Problem::InvalidVerdict, "{page}");
         let (status, json) = refused(problem, comment, reading, Accept::Json).await;
@@ -421,6 +422,7 @@ async fn a_form_with_wrong_answers_says_so_at_each_and_keeps_all_that_was_typed(
     assert_eq!(status, 422);
     for words in [
         "Your decision was not recorded",
+        "Please correct what is marked below, and press again.",
         ">typed &#38; kept</textarea>",
         "value=\"1,5\" required aria-invalid=\"true\" aria-describedby=\"answers.number.error\" autofocus>",
         "<p class=\"error\" id=\"answers.number.error\">“The &#60;number&#62;” must be a decimal number",
@@ -434,6 +436,7 @@ async fn a_form_with_wrong_answers_says_so_at_each_and_keeps_all_that_was_typed(
     }
     assert_eq!(page.matches(" autofocus").count(), 1, "{page}");
     assert_eq!(page.matches("class=\"error\"").count(), 3, "{page}");
+    assert_eq!(page.matches("must be one of its choices").count(), 1, "it is said once: {page}");
     let (status, json) = text_of(reply(Accept::Json)).await;
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(

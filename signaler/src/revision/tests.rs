@@ -128,7 +128,7 @@ fn what_the_workflow_refuses_is_said_at_the_field_that_it_names() {
             at(Place::Whole, "changes nothing"),
         ]
     );
-    let late = "somebody has voted on it; a reviewer can request changes";
+    let late = "a reviewer has already decided, so it can be revised only if changes are requested";
     assert_eq!(draft.refused(late), [at(Place::Whole, late)]);
 }
 

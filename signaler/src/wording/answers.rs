@@ -31,10 +31,10 @@ pub(crate) fn answer_hint(required: &[Verdict]) -> String {
     }
 }
 
-/// The choices of a question, and what people read. Where it is not required for as many verdicts as can be, no
+/// The choices of a question, and what people read: an answer reads everywhere as it is chosen here. Where it is not required for as many verdicts as can be, no
 /// answer is one of them: a browser does not take back what was chosen.
 pub(crate) fn yes_or_no(required_for: usize) -> Vec<(&'static str, &'static str)> {
-    let all = [("yes", "Yes"), ("no", "No"), ("", "No answer")];
+    let all = [("yes", "yes"), ("no", "no"), ("", "no answer")];
     all[..if required_for < 2 { 3 } else { 2 }].to_vec()
 }
 
@@ -42,3 +42,16 @@ pub(crate) const NOT_ASKED: &str = "An answer was sent that nobody asks for.";
 pub(crate) const CHOOSE: &str = "Please choose";
 pub(crate) const WRONG_ANSWERS: &str =
     "An answer is missing or cannot be accepted. Please correct it, and press again.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yes_and_no_read_in_a_form_as_in_what_was_answered() {
+        let choices = yes_or_no(0);
+        let answers = choices.iter().filter(|(value, _)| !value.is_empty());
+        assert!(answers.clone().all(|(value, text)| value == text), "{choices:?}");
+        assert_eq!((answers.count(), yes_or_no(2).len()), (2, 2));
+    }
+}

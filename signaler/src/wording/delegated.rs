@@ -66,8 +66,8 @@ pub(super) fn headline(case: Case<'_>) -> String {
 pub(super) fn explanation(case: Case<'_>) -> String {
     if case.answer == Answer::DelegationStored {
         return "It is stored safely. When the service that processes it is back, your colleague is \
-                asked in your place, unless you or others have already decided. There is no need to \
-                press again."
+                asked in your place, unless you or others have already decided; your link then decides \
+                nothing any more. There is no need to press again."
             .to_owned();
     }
     let when = own_delegation(case.state, case.link).and_then(|one| one.at.as_ref());

@@ -26,6 +26,24 @@ pub(super) fn comment_missing(verdict: Verdict) -> &'static str {
     }
 }
 
+/// At the head of a page whose fields say what is wrong with them.
+pub(crate) const CORRECT: &str = "Please correct what is marked below, and press again.";
+
+/// What is wrong with a form, at the head of its page: what a field says is not said twice.
+pub(crate) fn at_head(problem: &Problem) -> String {
+    match problem {
+        Problem::CommentTooLong | Problem::CommentMissing(_) => CORRECT.to_owned(),
+        Problem::WrongAnswers(wrong) => {
+            let (marked, others): (Vec<_>, Vec<_>) =
+                wrong.iter().partition(|(name, _)| !name.is_empty());
+            let others = others.into_iter().map(|(_, said)| said.as_str());
+            let said: Vec<&str> = others.chain((!marked.is_empty()).then_some(CORRECT)).collect();
+            said.join(" ")
+        }
+        problem => self::problem(problem).1.to_owned(),
+    }
+}
+
 /// What is wrong with a form, to whoever has filled it in.
 pub(crate) fn refusal(problem: &Problem, comment: &str) -> String {
     match problem {
@@ -133,8 +151,8 @@ fn of_versions(problem: &Problem) -> (&'static str, &'static str) {
         ),
         Problem::NotRevisable => (
             "This was not recorded",
-            "A request can be revised as long as nobody has voted, or if changes are requested, and five times at \
-             most; it can be withdrawn until it is decided. Please open it again: the page says what you can do.",
+            "A request can be revised as long as no reviewer has decided, or if changes are requested, and five times \
+             at most; it can be withdrawn until it is decided. Please open it again: the page says what you can do.",
         ),
         Problem::NoMoreChanges => (
             NOT_RECORDED,

@@ -3,14 +3,22 @@
 use countersign_protos::{
     Act, MAX_REVISIONS, Verdict,
     text::{clean, clean_line},
-    v1::{EarlierVersion, ReviewerState},
+    v1::{EarlierVersion, ReviewerState, Vote},
 };
 
-use super::{Case, is_by_operator, join, on, over, problems::too_long, sentence, unchanged};
+use super::{
+    Case, is_by_operator, join, on, over,
+    problems::{CORRECT, too_long},
+    sentence, unchanged,
+};
 use crate::{
     answer::{Answer, acts, is_open, is_submitters, own_vote},
     revision::{Mistake, Place},
 };
+
+/// Said of a change where nothing is there any more: of a field, and of an item or another element of a list.
+pub(crate) const NOTHING: &str = "(nothing)";
+pub(crate) const REMOVED: &str = "(removed)";
 
 /// Said in the submitter's form.
 pub(crate) const KEPT: &str = "Everything else, such as items and attachments, stays as it is: only a program can \
@@ -124,6 +132,11 @@ pub(crate) fn asked_for(case: Case<'_>) -> String {
     }
 }
 
+/// Whether the page's head quotes what was written with a vote.
+pub(crate) fn is_quoted(vote: &Vote, case: Case<'_>) -> bool {
+    vote.verdict().known() == Some(Verdict::RequestChanges) && !asked_for(case).is_empty()
+}
+
 /// Whom it waits for, and until when.
 fn waits_for(case: Case<'_>) -> String {
     let Some(stage) = case.state.stages.iter().find(|one| is_open(one) && one.opened_at.is_some())
@@ -151,13 +164,13 @@ fn can(case: Case<'_>) -> String {
     let acts = acts(case.answer, case.state, case.link);
     let said = match (acts.contains(&Act::Revise), acts.contains(&Act::Withdraw)) {
         (true, _) => {
-            "You can revise it as long as nobody has voted, and withdraw it until it is decided."
+            "You can revise it as long as no reviewer has decided, and withdraw it until the request is decided."
         }
         (false, true) if case.state.version >= MAX_REVISIONS => {
-            "You can withdraw it until it is decided. It was revised as often as it can be."
+            "You can withdraw it until the request is decided. It was revised as often as it can be."
         }
         (false, true) => {
-            "Somebody has voted, so it can be revised only if changes are requested. You can withdraw it."
+            "A reviewer has decided, so it can be revised only if changes are requested. You can withdraw it."
         }
         (false, false) => "",
     };
@@ -269,7 +282,7 @@ pub(crate) fn to_correct(mistakes: &[Mistake]) -> String {
     let whole: Vec<String> =
         mistakes.iter().filter(|it| it.place() == Place::Whole).map(mistake).collect();
     let fields = match mistakes.len() > whole.len() {
-        true => "Please correct what is marked below, and press again.".to_owned(),
+        true => CORRECT.to_owned(),
         false => String::new(),
     };
     join([whole.join(" "), fields])

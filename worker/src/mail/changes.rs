@@ -1,7 +1,7 @@
 //! What a revision changed, as much of it as a mail has room for. The page shows all.
 
 use countersign_protos::{
-    differences,
+    ChangeText, differences,
     text::{clean, clean_line},
     v1::Submission,
 };
@@ -33,7 +33,7 @@ pub(super) struct Change {
 
 impl Changes {
     pub(super) fn new(revision: u32, earlier: &Submission, later: &Submission) -> Self {
-        let all = differences(earlier, later);
+        let all = ChangeText::of(&differences(earlier, later));
         let more = all.len().saturating_sub(MAX_CHANGES);
         let mut is_excerpt = more > 0;
         let mut shown = |value: &str| {
@@ -42,10 +42,10 @@ impl Changes {
             is_excerpt |= value != whole;
             value
         };
-        let change = |difference: &countersign_protos::Difference| Change {
-            label: clean_line(&difference.label),
-            before: shown(&difference.before),
-            after: shown(&difference.after),
+        let change = |one: &ChangeText| Change {
+            label: clean_line(&one.label),
+            before: shown(&one.before),
+            after: shown(&one.after),
         };
         let changes = all.iter().take(MAX_CHANGES).map(change).collect();
         Self { version: revision + 1, changes, more, is_excerpt }

@@ -334,8 +334,8 @@ https://approve.example.com/x/a/{id}/laptops?choice=approve
 Review and reject:
 https://approve.example.com/x/a/{id}/laptops?choice=reject
 
-Both links open a page that shows everything and asks you to confirm. Opening them decides nothing, \
-             and neither does a reply to this mail.
+Both links open a page that shows everything and asks you to confirm; there you can also request \
+             changes. Opening them decides nothing, and neither does a reply to this mail.
 
 Stage: Finance
 Submitted by: Sue Storm <sue@example.com>, R&D, E7
@@ -1085,7 +1085,8 @@ fn a_submitter_reads_what_to_change_until_when_and_how() {
     let subject = "Changes requested: 15 laptops, 15,750.00 USD, PO-2041";
     assert_eq!((letter.kind, &*letter.subject.to_string()), ("changes", subject));
     let words = "Changes requested. ann@example.com asks you to change it (Finance). Please revise or withdraw it by \
-                 Mon 30 Nov 2026, 16:00 UTC. Otherwise, it ends undecided.\n\nWhat to change:\n> Without \
+                 Mon 30 Nov 2026, 16:00 UTC. Otherwise, it ends undecided. Once revised, it is decided anew from \
+                 its first stage, and earlier decisions do not count.\n\nWhat to change:\n> Without \
                  docks,\n> please.\n\nTitle: 15 laptops\n";
     assert!(letter.text.starts_with(words), "{}", letter.text);
     let page = links().page;
@@ -1127,16 +1128,18 @@ fn a_request_of_a_later_version_says_what_changed_field_by_field() {
     let subject = "Revised: please decide: 12 laptops, 12,600.00 USD, from Sue Storm";
     assert_eq!(letter.subject.to_string(), subject);
     let changed = [
-        "\n\nThis is version 2. What changed:\n",
+        "\n\nThis is version 2. It is decided anew from its first stage, and earlier decisions do not count. \
+         What changed:\n",
         "- Title: 12 laptops (was 15 laptops)\n",
-        "- Amount: 12600.00 (was 15750.00)\n",
-        "removed (was ",
+        "- Amount: 12,600.00 USD (was 15,750.00 USD)\n",
+        "- Item 2: removed (was amount: 1,050.00 USD)\n",
         "s3://quotes/hp.pdf (new)\n",
         "\nTitle: 12 laptops\n",
     ];
     assert_in_order(&letter.text, &changed);
     let changed = [
-        "This is version 2. What changed:</p>",
+        "This is version 2. It is decided anew from its first stage, and earlier decisions do not count. \
+         What changed:</p>",
         ">15 laptops</del> <strong>12 laptops</strong>",
         "(removed)",
         "<strong>s3://quotes/hp.pdf</strong>",
@@ -1160,10 +1163,25 @@ fn a_request_of_a_later_version_says_what_changed_field_by_field() {
 }
 
 #[test]
+fn a_request_mentions_the_third_button_as_long_as_the_page_has_it() {
+    let mut last = revised();
+    last.earlier = vec![EarlierVersion::default(); MAX_REVISIONS as usize];
+    for (plan, mentions) in [(plan(), true), (revised(), true), (last, false)] {
+        let letter = Writer::default().request(&plan, &review(), &links());
+        for mail in [&letter.text, &letter.html] {
+            let said = mail.contains("to confirm; there you can also request changes. Opening ");
+            assert_eq!(said, mentions, "{mail}");
+            assert!(!mail.contains("choice=request_changes"), "no link of its own: {mail}");
+        }
+    }
+}
+
+#[test]
 fn whoever_was_asked_about_an_earlier_version_reads_that_it_was_revised() {
     let letter = Writer::default().revised(&Happening::of(plan()).outcome());
     assert_eq!(letter.subject.to_string(), "Revised: 15 laptops, 15,750.00 USD, from Sue Storm");
-    let words = "This request was revised, so a decision on this version is no longer needed.";
+    let words = "This request was revised, so a decision on this version is no longer needed. The new one is decided \
+                 anew from its first stage, and earlier decisions do not count. If yours is needed on it,";
     assert!(letter.text.starts_with(words), "{}", letter.text);
     assert!(!letter.text.contains("http"), "{}", letter.text);
 }
@@ -1296,6 +1314,7 @@ fn no_sample_contradicts_itself() {
     ];
     for (name, letter) in every_mail() {
         let text = letter.text;
+        assert!(!text.to_lowercase().contains("vote"), "it is called a decision: {name}: {text}");
         let notice = !name.starts_with("request");
         assert_eq!(notice && text.contains("\n- "), with_votes.contains(&name), "{name}: {text}");
         if name == "outcome-approved" {

@@ -34,6 +34,8 @@ impl Happening {
             document.amount = "17850.00".into();
             document.items[0].description = "Laptop, 14 inch, 32 GB, 17 pieces".into();
             document.items[0].amount = "16350.00".into();
+            let amount = "340.00".to_owned();
+            document.items.push(Item { amount, ..Item::default() });
             document.description = "It is needed. ".repeat(60);
             document.attachments.truncate(1);
             state.previous = Some(before);
@@ -133,7 +135,9 @@ fn submitters_pages() -> Vec<(&'static str, Reply)> {
         Mistake::LabelMissing(1),
         Mistake::Refused(Place::Description, "has 12,000 characters; at most 10,000 fit".into()),
     ];
-    let whole = "somebody has voted on it; a reviewer can request changes".to_owned();
+    let whole =
+        "a reviewer has already decided, so it can be revised only if changes are requested"
+            .to_owned();
     let refused = vec![Mistake::Refused(Place::Whole, whole)];
     let no_worker = || {
         let alone = Happening::of(without_items).alone().for_submitter();
@@ -141,14 +145,14 @@ fn submitters_pages() -> Vec<(&'static str, Reply)> {
     };
     let stored =
         Said::Done { answer: Answer::Accepted, act: Act::Withdraw, receipt: String::new() };
-    let voted = Happening::asked().vote(BOB, Verdict::Approve, "").for_submitter();
+    let voted = || Happening::asked().vote(BOB, Verdict::Approve, "");
     vec![
         ("submitter-open", Happening::of(without_items).for_submitter().viewed()),
-        ("submitter-voted", voted.viewed()),
+        ("submitter-voted", voted().for_submitter().viewed()),
         ("submitter-to-revise", Happening::sent_back(BOB).for_submitter().viewed()),
         ("submitter-to-confirm", confirming().for_submitter().viewed()),
         ("submitter-refused", Happening::sent_back(BOB).unrevised(mistakes, Wish::Revise(draft()))),
-        ("submitter-too-late", Happening::asked().unrevised(refused, Wish::Revise(draft()))),
+        ("submitter-too-late", voted().unrevised(refused, Wish::Revise(draft()))),
         (
             "submitter-long-reason",
             Happening::asked().unrevised(vec![Mistake::ReasonTooLong(2_346)], withdraw()),
@@ -203,6 +207,10 @@ async fn while_changes_are_requested_reviewers_read_who_asked_and_that_it_waits(
         assert!(!page.contains("<form"), "{name}: there is nothing to press");
         assert!(page.contains("Changes requested</span>"), "{name}: {page}");
     }
+    for name in ["sent-back", "sent-back-own", "pressed-changes", "submitter-to-revise"] {
+        let said = page_of(name).await.matches("Please add the quote of a second").count();
+        assert_eq!(said, 1, "{name}: what is asked for is said once");
+    }
 }
 
 #[tokio::test]
@@ -210,8 +218,12 @@ async fn a_later_version_says_what_changed_and_a_link_of_the_one_before_only_tha
     let changes = [
         "What changed",
         "17 laptops for the platform team",
-        "17850.00",
+        "dir=\"auto\">17,850.00 USD</div>",
         "Laptop, 14 inch, 32 GB, 17 pieces",
+        "dir=\"auto\">16,350.00 USD</div>",
+        "<dt dir=\"auto\">Item 3</dt>",
+        "dir=\"auto\">amount: 340.00 USD</div>",
+        "<div class=\"text\">(removed)</div>",
         "Attachment 2",
     ];
     for (name, shows_document) in [("open-revised", true), ("pressed-revised-since", false)] {
@@ -281,10 +293,36 @@ async fn a_revision_that_is_refused_keeps_all_that_was_typed_and_says_what_is_wr
         assert!(page.contains(words), "{words}: {page}");
     }
     let page = page_of("submitter-too-late").await;
-    assert!(page.contains("It was not accepted: somebody has voted on it"), "{page}");
+    assert!(page.contains("It was not accepted: a reviewer has already decided, so"), "{page}");
+    let (_, to_copy) = page.split_once("<textarea id=\"to-copy\"").expect("a text to copy");
+    let (written, _) = to_copy.split_once("</textarea>").expect("its end");
+    assert!(written.contains(COMMENT), "the form is not there any more: {page}");
     let page = page_of("submitter-long-reason").await;
     assert!(page.contains("Your reason has 2,346 characters; at most 2,000 fit."), "{page}");
     assert!(page.contains("see PO-2026-2040.</textarea>"), "{page}");
+}
+
+#[tokio::test]
+async fn the_link_of_a_refused_form_leads_to_that_form_and_its_first_mistake_has_the_focus() {
+    for (name, link, focused) in [
+        ("submitter-open", "class=\"jump\" href=\"#revise\">Go to revise or withdraw</a>", ""),
+        ("submitter-voted", "class=\"jump\" href=\"#withdraw\">Go to withdraw</a>", ""),
+        (
+            "submitter-refused",
+            "class=\"jump still\" href=\"#revise\">Correct it below</a>",
+            "\"wrong-title\" autofocus",
+        ),
+        (
+            "submitter-long-reason",
+            "class=\"jump still\" href=\"#withdraw\">Correct it below</a>",
+            "\"wrong-reason\" autofocus",
+        ),
+    ] {
+        let page = page_of(name).await;
+        assert!(page.contains(link) && page.contains(focused), "{name}: {page}");
+        let focuses = usize::from(!focused.is_empty());
+        assert_eq!(page.matches(" autofocus").count(), focuses, "{name}: {page}");
+    }
 }
 
 #[tokio::test]
@@ -292,6 +330,9 @@ async fn what_is_to_be_confirmed_carries_the_whole_form() {
     let page = page_of("submitter-confirms-revision").await;
     for part in [
         "You are about to revise this",
+        "<h1 dir=\"auto\">Twelve laptops</h1>",
+        "<span class=\"sum\">15,750.00 USD</span>",
+        "<a href=\"?#revise\">Go back</a>",
         "<input type=\"hidden\" name=\"confirm\" value=\"1795795200.mac\">",
         "name=\"title\" value=\"Twelve laptops\"",
         "name=\"label\" value=\"Cost centre\"",
@@ -303,6 +344,8 @@ async fn what_is_to_be_confirmed_carries_the_whole_form() {
     let page = page_of("submitter-confirms-withdrawal").await;
     assert!(page.contains("readonly>\nOrdered twice, see PO-2026-2040.</textarea>"), "{page}");
     assert!(page.contains("value=\"withdraw\""), "{page}");
+    assert!(page.contains("<span class=\"sum\">15,750.00 USD</span>"), "{page}");
+    assert!(page.contains("<a href=\"?#withdraw\">Go back</a>"), "{page}");
 }
 
 #[tokio::test]

@@ -232,7 +232,10 @@ fn nobody_revises_what_somebody_has_voted_on_or_what_is_decided() {
     assert!(matches!(case.next(NOW), Step::Wait(_)));
     case.decide(Verdict::Approve, &pressed("d"), NOW);
     revise(&mut case, "Too late");
-    let why = ["somebody has voted on it; a reviewer can request changes", "it is decided already"];
+    let why = [
+        "a reviewer has already decided, so it can be revised only if changes are requested",
+        "it is decided already",
+    ];
     assert_eq!(case.reasons(), why.map(|why| format!("revise: {why}")));
     let mut case = asked();
     revise(&mut case, "Together with a cancellation");

@@ -419,7 +419,7 @@ const SUBMITTER_LINK: Key = Key::new(
     Form::Boolean,
     "submitter_link = true",
     "Whether the submitter gets a link to their own page when people are first asked: to follow it, to withdraw it, \
-     and to revise it before anybody has voted. `false` by default: they get it when changes are requested.",
+     and to revise it before anybody has decided. `false` by default: they get it when changes are requested.",
 );
 
 const FOLLOW_UP: &[Key] = &[
