@@ -1,36 +1,23 @@
-//! Approvals as Temporal holds them: found by link, read, and signalled.
+//! Approvals as Temporal holds them: found by link, and read.
 
 use std::{sync::Arc, time::Duration};
 
-use countersign_connection::encodes;
 use countersign_protos::{
-    Chain, GenuineLink, Jwks, LinkHash, Statement, Verdict,
-    answers::{self, Answers},
-    comment_hash, digest_of_version, names,
-    payload::{self, Encoding, Payload, PayloadError},
-    text,
-    v1::{ApprovalState, Decision, Status},
+    Chain, GenuineLink, Jwks, LinkHash, digest_of_version, names,
+    payload::{self, Payload, PayloadError},
+    v1::{ApprovalState, Status},
 };
 use countersign_telemetry::traces::{self, SpanKind};
 use futures_util::StreamExt;
-use jiff::Timestamp;
 use moka::future::Cache;
 use serde_json::Value;
 use temporalio_client::{
-    ClientOptions, ConnectionOptions, HistoryEventFilterType, NamespacedClient,
-    QueryRejectCondition, UntypedQuery, UntypedSignal, WorkflowDescribeOptions,
-    WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowFetchHistoryOptions,
-    WorkflowQueryOptions, WorkflowSignalOptions,
-    errors::WorkflowQueryError,
-    grpc::WorkflowService,
-    tonic::{Code, IntoRequest},
+    ClientOptions, ConnectionOptions, HistoryEventFilterType, QueryRejectCondition, UntypedQuery,
+    WorkflowDescribeOptions, WorkflowExecutionDescription, WorkflowExecutionStatus,
+    WorkflowFetchHistoryOptions, WorkflowQueryOptions, errors::WorkflowQueryError, tonic::Code,
 };
 use temporalio_common::{
-    data_converters::RawValue,
-    protos::temporal::api::{
-        common::v1::WorkflowExecution, history::v1::HistoryEvent,
-        workflowservice::v1::ResetStickyTaskQueueRequest,
-    },
+    data_converters::RawValue, protos::temporal::api::history::v1::HistoryEvent,
     search_attributes::SearchAttributeKey,
 };
 use tokio::time::{sleep, timeout};
@@ -43,12 +30,11 @@ use crate::{
         FORGET_MISSING, HISTORY, Lookup, LookupError, Proof, by_link, decoded_event, events, issued,
     },
     signalled::signalled,
-    temporal::{Failure, Temporal, call, call_with_effect, from_temporal, to_temporal},
+    temporal::{Failure, Temporal, call, from_temporal},
     versions,
 };
 
 const QUERY: Duration = Duration::from_secs(2);
-const SIGNAL: Duration = Duration::from_secs(5);
 
 const CACHED_CHAINS: u64 = 100_000;
 /// Temporal takes no longer ID.
@@ -64,9 +50,9 @@ const MAX_RUNS: usize = 4;
 
 const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword(names::ATTRIBUTE_STATUS);
 
-/// Finds, reads and signals approvals.
+/// Finds and reads approvals.
 pub(crate) struct Approvals {
-    temporal: Arc<Temporal>,
+    pub(crate) temporal: Arc<Temporal>,
     lookup: Lookup,
     rechecked: Cache<LinkHash, ()>,
     /// The first runs' IDs, by run ID.
@@ -82,36 +68,6 @@ enum RunReading {
     /// The run's state has moved to the next run.
     Continued,
     NotIssued,
-}
-
-/// What is sent to a workflow.
-pub(crate) struct Signal {
-    pub(crate) name: &'static str,
-    pub(crate) payload: Payload,
-    /// Of two with the same, Temporal records one.
-    pub(crate) request_id: String,
-}
-
-/// A decision as a form carries it.
-#[derive(Clone, Copy)]
-pub(crate) struct Press<'a> {
-    pub(crate) verdict: Verdict,
-    pub(crate) comment: &'a str,
-    /// By the names of fields.
-    pub(crate) answers: &'a Answers,
-    /// What confirms it; empty the first time.
-    pub(crate) nonce: &'a str,
-}
-
-/// Why a decision was not acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SignalError {
-    /// The workflow is closed.
-    Closed,
-    /// The call failed, and certainly had no effect.
-    Unavailable,
-    /// It may or may not have been recorded.
-    Unknown,
 }
 
 impl Approvals {
@@ -366,105 +322,6 @@ impl Approvals {
         let first: Arc<str> = first_run(&described).unwrap_or_default().into();
         self.chains.insert(run.run_id.clone(), first.clone()).await;
         Ok(first)
-    }
-
-    /// Lets any worker have the next workflow task of a run whose worker has not answered. Without this, the
-    /// task would wait for that one until Temporal knows that it is gone. Best effort.
-    pub(crate) async fn release(&self, run: &Run) {
-        let Ok(mut client) = self.temporal.client() else { return };
-        let request = ResetStickyTaskQueueRequest {
-            namespace: client.namespace(),
-            execution: Some(WorkflowExecution {
-                workflow_id: run.workflow_id.to_string(),
-                run_id: run.run_id.to_string(),
-            }),
-        };
-        let mut request = request.into_request();
-        request.set_timeout(QUERY);
-        if let Err(error) = client.reset_sticky_task_queue(request).await {
-            tracing::warn!(%error, "a workflow stays with the worker that does not answer");
-        }
-    }
-
-    /// Sends a decision, whose event names the reviewer where they are known and payloads are not encrypted. Repeating
-    /// an attempt records no second event.
-    pub(crate) async fn send(
-        &self,
-        link: &GenuineLink,
-        run: &Run,
-        reviewer: Option<&str>,
-        Press { verdict, comment, answers, .. }: Press<'_>,
-        attempt: u32,
-    ) -> Result<(), SignalError> {
-        let comment = text::comment(comment);
-        let said = Statement::Vote {
-            verdict,
-            comment: &comment_hash(&comment),
-            answers: &answers::hash(answers),
-        };
-        let decision = Decision {
-            link: link.hash().as_str().to_owned(),
-            proof: Some(link.prove(said, Timestamp::now())),
-            comment,
-            answers: answers.clone(),
-            ..Decision::default()
-        };
-        let signal = Signal {
-            name: verdict.terms().name,
-            payload: payload::encode(&decision, Encoding::JsonPlain),
-            request_id: link.request_id(&run.run_id, verdict, attempt),
-        };
-        self.signal(link, run, reviewer, signal).await
-    }
-
-    /// Sends what somebody does by their link. Its event names them where they are known.
-    pub(crate) async fn signal(
-        &self,
-        link: &GenuineLink,
-        run: &Run,
-        who: Option<&str>,
-        signal: Signal,
-    ) -> Result<(), SignalError> {
-        let Signal { name, payload, request_id } = signal;
-        let payload = to_temporal(payload);
-        let send = async {
-            traces::note("temporalWorkflowID", run.workflow_id.to_string());
-            let mut client = self.temporal.client()?;
-            // Nobody encrypts an identity.
-            if let Some(who) = who.filter(|_| !encodes(client.options())) {
-                let identity = client.connection_mut().identity_mut();
-                *identity = text::identity(&format!("{who} ({identity})"));
-            }
-            let handle = run.handle(&client);
-            call_with_effect(SIGNAL, |rpc| {
-                let options = WorkflowSignalOptions::builder()
-                    .request_id(request_id.clone())
-                    .maybe_header(traces::temporal_header())
-                    .rpc_options(rpc)
-                    .build();
-                let input = RawValue::new(vec![payload.clone()]);
-                let handle = &handle;
-                async move { handle.signal(UntypedSignal::new(name), input, options).await }
-            })
-            .await
-        };
-        let sent = traces::in_span(format!("SignalWorkflow:{name}"), SpanKind::Client, send);
-        sent.await.map_err(|failure| {
-            let link = link.hash().short();
-            tracing::warn!(link, signal = name, error = %failure, "signal failed");
-            match failure {
-                Failure::NotFound(_) => SignalError::Closed,
-                Failure::Refused(_) | Failure::Newer(_) => SignalError::Unavailable,
-                Failure::NotSent(_) | Failure::Busy(_) => {
-                    self.temporal.outage.note();
-                    SignalError::Unavailable
-                }
-                Failure::Uncertain(_) => {
-                    self.temporal.outage.note();
-                    SignalError::Unknown
-                }
-            }
-        })
     }
 
     fn unavailable(&self, link: &LinkHash, what: &str, failure: &Failure) -> LookupError {

@@ -1,4 +1,4 @@
-//! One delegation from end to end: what is known against it, the signal, and its effect.
+//! A delegation: what is known against it, its signal, and its effect.
 
 use countersign_protos::{
     GenuineLink, LinkHash, Statement, comment_hash,
@@ -8,17 +8,22 @@ use countersign_protos::{
     v1::{ApprovalState, Reassignment},
 };
 use jiff::Timestamp;
-use tokio::time::sleep;
 
 use crate::{
     answer::{Answer, Reading, is_offered, on_view, own_delegation, reviewer_by_link},
-    approvals::{Approvals, Signal, SignalError},
-    decision::{ATTEMPTS, RUNS, SETTLE, not_found},
     delegating::NotDelegated,
     index::Run,
     problem::Problem,
+    signal::{Intent, Ready, Signal},
     signalled::mailbox,
 };
+
+/// That the reviewer wants somebody else to be asked in their place.
+pub(crate) struct Delegation<'a> {
+    /// Whom, in [one spelling](crate::delegating::Delegating::checked).
+    pub(crate) to: &'a str,
+    pub(crate) reason: &'a str,
+}
 
 /// Why the workflow would refuse it, as far as that is known.
 fn refused(state: &ApprovalState, link: &LinkHash, to: &str) -> Option<NotDelegated> {
@@ -66,110 +71,48 @@ fn newly_refused(before: &ApprovalState, after: &ApprovalState) -> Option<NotDel
     Some(NotDelegated::Refused(text::clean_line(why)))
 }
 
-impl Approvals {
-    /// Sends a delegation to this address, in [one spelling](crate::delegating::Delegating::checked), unless it
-    /// cannot count, and answers with its effect, or why it has none.
-    pub(crate) async fn delegate(
-        &self,
-        link: &GenuineLink,
-        hint: Option<&str>,
-        to: &str,
-        reason: &str,
-    ) -> Result<(Result<Answer, NotDelegated>, Reading), Problem> {
-        for _ in 0..RUNS {
-            let (run, before) = self.find(link, hint).await.map_err(not_found)?;
-            if let Some(answer) = reported(&before, link.hash(), to) {
-                return Ok((Ok(answer), before));
-            }
-            if let Some(why) = refused(before.state(), link.hash(), to) {
-                return Ok((Err(why), before));
-            }
-            let workflow_id = run.workflow_id.clone();
-            if let Some(said) = self.ask_instead(link, run, (to, reason), before).await? {
-                let (link, workflow_id) = (link.hash().short(), text::clean_line(&workflow_id));
-                tracing::info!(workflow_id, link, has_effect = said.0.is_ok(), "delegation");
-                return Ok(said);
-            }
-        }
-        Err(Problem::NothingRecorded)
+impl Intent for Delegation<'_> {
+    type Sent = ();
+    type Effect = Result<Answer, NotDelegated>;
+    const SENT_AGAIN_AS: Option<&'static str> = Some("delegation");
+
+    fn ready(&self, link: &GenuineLink, before: &Reading) -> Result<Ready<Self>, Problem> {
+        let known = reported(before, link.hash(), self.to).map(Ok);
+        let why = || refused(before.state(), link.hash(), self.to).map(Err);
+        Ok(match known.or_else(why) {
+            Some(said) => Ready::Settled(said),
+            None => Ready::Send(()),
+        })
     }
 
-    /// Sends a delegation to a run, and answers with its effect; `None` if the run was closed before.
-    async fn ask_instead(
-        &self,
-        link: &GenuineLink,
-        mut run: Run,
-        delegation: (&str, &str),
-        before: Reading,
-    ) -> Result<Option<(Result<Answer, NotDelegated>, Reading)>, Problem> {
-        if before.is_unattended() {
-            self.release(&run).await;
-        }
-        let asked = reviewer_by_link(before.state(), link.hash());
-        let reviewer = asked.map(|(_, asked)| asked.reviewer.clone());
-        let mut acknowledged = false;
-        for attempt in 0..ATTEMPTS as u32 {
-            let sent = self.send_delegation(link, &run, reviewer.as_deref(), delegation, attempt);
-            let sent = sent.await;
-            match sent {
-                Ok(()) if before.is_unattended() => {
-                    return Ok(Some((Ok(Answer::DelegationStored), before)));
-                }
-                Ok(()) => {
-                    acknowledged = true;
-                    sleep(SETTLE).await;
-                }
-                Err(SignalError::Closed) if !acknowledged => return Ok(None),
-                Err(SignalError::Unavailable) if !acknowledged => {
-                    return Err(Problem::NothingRecorded);
-                }
-                // The workflow's state may still show whether it arrived.
-                Err(_) => {}
-            }
-            let followed = self.follow(link, run.clone()).await;
-            let (next, after) = followed.map_err(|_| Problem::Unknown)?;
-            if let Some(answer) = reported(&after, link.hash(), delegation.0) {
-                return Ok(Some((Ok(answer), after)));
-            }
-            if let Some(why) = newly_refused(before.state(), after.state()) {
-                return Ok(Some((Err(why), after)));
-            }
-            if acknowledged && after.is_unattended() {
-                return Ok(Some((Ok(Answer::DelegationStored), after)));
-            }
-            if sent.is_err() {
-                break;
-            }
-            run = next;
-        }
-        Err(Problem::Unknown)
-    }
-
-    /// Sends that the reviewer wants this person to be asked in their place, for this reason. Repeating an attempt
-    /// records no second event.
-    async fn send_delegation(
-        &self,
-        link: &GenuineLink,
-        run: &Run,
-        reviewer: Option<&str>,
-        (to, reason): (&str, &str),
-        attempt: u32,
-    ) -> Result<(), SignalError> {
-        let reason = text::comment(reason);
-        let statement = Statement::Delegate { to, reason: &comment_hash(&reason) };
+    fn signal(&self, _: &(), link: &GenuineLink, run: &Run, attempt: u32) -> Signal {
+        let reason = text::comment(self.reason);
+        let statement = Statement::Delegate { to: self.to, reason: &comment_hash(&reason) };
         let delegation = Reassignment {
             link: link.hash().as_str().to_owned(),
-            to: to.to_owned(),
+            to: self.to.to_owned(),
             proof: Some(link.prove(statement, Timestamp::now())),
             reason,
             ..Reassignment::default()
         };
-        let signal = Signal {
+        Signal {
             name: SIGNAL_REASSIGN,
             payload: payload::encode(&delegation, Encoding::JsonPlain),
-            request_id: link.delegation_request_id(&run.run_id, to, attempt),
-        };
-        self.signal(link, run, reviewer, signal).await
+            request_id: link.delegation_request_id(&run.run_id, self.to, attempt),
+        }
+    }
+
+    fn effect(&self, link: &LinkHash, before: &Reading, after: &Reading) -> Option<Self::Effect> {
+        let refused = || newly_refused(before.state(), after.state()).map(Err);
+        reported(after, link, self.to).map(Ok).or_else(refused)
+    }
+
+    fn stored(&self, _: &Reading) -> Self::Effect {
+        Ok(Answer::DelegationStored)
+    }
+
+    fn log(&self, workflow_id: &str, link: &str, effect: &Self::Effect) {
+        tracing::info!(workflow_id, link, has_effect = effect.is_ok(), "delegation");
     }
 }
 

@@ -1,9 +1,10 @@
 //! Shows reviewers what they are asked to approve, and signals their decisions to the workflow.
 //!
-//! A request goes through `routes`, for which `arrived` reads the link, to `approvals` or `decision`, which
-//! ask Temporal (`lookup` finds the run that issued a link, by the claims that `index` has of it). `answer`
-//! decides what follows, `disclosure` what the link still shows, `wording` says it, and `reply` sends it as a
-//! page of `views` or as `json`.
+//! A request goes through `routes`, for which `arrived` reads the link, to `approvals`, which asks Temporal
+//! (`lookup` finds the run that issued a link, by the claims that `index` has of it), or by way of `decision`,
+//! `delegation` or `acts` to `signal`, which sends a signal and follows it. `answer` decides what follows,
+//! `disclosure` what the link still shows, `wording` says it, and `reply` sends it as a page of `views` or as
+//! `json`.
 
 mod acts;
 mod answer;
@@ -35,6 +36,7 @@ mod routes;
 mod server;
 mod settings;
 mod shape;
+mod signal;
 mod signalled;
 mod submitter;
 mod temporal;

@@ -25,11 +25,12 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     App,
-    acts::Effect,
+    acts::{Effect, Wanted},
     answer::{Answer, after_act, after_press, fields, is_offered, on_view},
-    approvals::Press,
     arrived::{self, Linked},
+    decision::Press,
     delegating::Delegating,
+    delegation::Delegation,
     form::{self, Filled, Form, Unconfirmed},
     inputs::wrong_answers,
     metrics::metrics,
@@ -235,7 +236,7 @@ async fn acted(
     wish: &Wish,
     nonce: &str,
 ) -> Result<Reply, Problem> {
-    let (effect, reading) = app.0.approvals.act(link, hint, wish, nonce).await?;
+    let (effect, reading) = app.0.approvals.signal(link, hint, Wanted { wish, nonce }).await?;
     let (act, now) = (wish.act(), Timestamp::now());
     let said = match effect {
         Effect::Refused(mistakes) => {
@@ -262,7 +263,10 @@ async fn delegate(
     app.0.limits.by_decision(link.hash())?;
     let hash = link.hash().clone();
     let (said, reading) = match filled.checked() {
-        Ok(to) => app.0.approvals.delegate(link, hint, &to, &filled.reason).await?,
+        Ok(to) => {
+            let delegation = Delegation { to: &to, reason: &filled.reason };
+            app.0.approvals.signal(link, hint, delegation).await?
+        }
         Err(why) if accept == Accept::Json => return Err(Problem::NotDelegated(why)),
         Err(why) => match app.0.approvals.find(link, hint).await {
             Ok((_, reading)) => (Err(why), reading),
@@ -286,7 +290,7 @@ async fn pressed(
     press: Press<'_>,
 ) -> Result<Reply, Problem> {
     let (Press { verdict, comment, answers, .. }, hash) = (press, link.hash().clone());
-    let (answer, reading) = app.0.approvals.decide(link, hint, press).await?;
+    let (answer, reading) = app.0.approvals.signal(link, hint, press).await?;
     let (reading, now) = (Box::new(reading), Timestamp::now());
     let (comment, answers) = (comment.to_owned(), answers.clone());
     let fields = &fields(reading.state()).to_vec();

@@ -9,8 +9,10 @@ use temporalio_common::protos::temporal::api::enums::v1::WorkflowExecutionStatus
 
 use super::*;
 use crate::{
-    approvals::Press,
-    decision::tests::{CHAIN, World, approvals, digest_of, keys, recorded, signed, state_of},
+    decision::{
+        Press,
+        tests::{CHAIN, World, approvals, digest_of, keys, recorded, signed, state_of},
+    },
     revision::{Draft, Place},
 };
 
@@ -55,9 +57,13 @@ fn withdraw() -> Wish {
     Wish::Withdraw("ordered twice".into())
 }
 
+fn wanted(wish: &Wish) -> Wanted<'_> {
+    Wanted { wish, nonce: "" }
+}
+
 async fn act(world: World, wish: Wish) -> Result<Effect, Problem> {
     let (approvals, _) = approvals(world).await;
-    approvals.act(&priya(), HINT, &wish, "").await.map(|(effect, _)| effect)
+    approvals.signal(&priya(), HINT, wanted(&wish)).await.map(|(effect, _)| effect)
 }
 
 fn withdrawn(proven: bool) -> ApprovalState {
@@ -102,7 +108,7 @@ async fn what_the_workflow_refuses_is_said_at_its_field_and_may_be_tried_again()
     let (approvals, world) = approvals(world).await;
     let refused = Effect::Refused(vec![Mistake::Refused(Place::Title, "is too long".into())]);
     for _ in 0..2 {
-        let effect = approvals.act(&priya(), HINT, &revise("Nine laptops"), "").await;
+        let effect = approvals.signal(&priya(), HINT, wanted(&revise("Nine laptops"))).await;
         assert_eq!(effect.map(|(effect, _)| effect), Ok(refused.clone()));
     }
     let sent = world.lock().expect("a lock").sent.clone();
@@ -115,7 +121,7 @@ async fn the_same_act_twice_at_once_is_one_event() {
     let world = asked(sent_back());
     let (approvals, world) = approvals(world.signal(unheard).signal(unheard).signal(unheard)).await;
     for title in ["Nine laptops", "Nine laptops", "Eight laptops"] {
-        let effect = approvals.act(&priya(), HINT, &revise(title), "").await;
+        let effect = approvals.signal(&priya(), HINT, wanted(&revise(title))).await;
         assert_eq!(effect.map(|(effect, _)| effect), Ok(Effect::Answered(Answer::Accepted)));
     }
     let world = world.lock().expect("a lock");
@@ -154,13 +160,13 @@ async fn a_reviewers_link_revises_nothing_and_the_submitters_decides_nothing() {
     let ann = keys().first().link(LinkContext::new(CHAIN, &digest, "ann@example.com"));
     let (approvals, world) = approvals(asked(says)).await;
     for wish in [withdraw(), revise("Nine laptops")] {
-        let said = approvals.act(&ann, HINT, &wish, "").await.map(drop);
+        let said = approvals.signal(&ann, HINT, wanted(&wish)).await.map(drop);
         assert_eq!(said, Err(Problem::NotTheSubmitter), "{wish:?}");
     }
     for verdict in Verdict::ALL {
         let answers = &Answers::new();
         let press = Press { verdict, comment: "fine", answers, nonce: "" };
-        let said = approvals.decide(&priya(), HINT, press).await.map(drop);
+        let said = approvals.signal(&priya(), HINT, press).await.map(drop);
         assert_eq!(said, Err(Problem::SubmitterDecides), "{verdict:?}");
     }
     assert_eq!(world.lock().expect("a lock").sent, []);
@@ -175,7 +181,8 @@ async fn where_the_rule_has_decisions_confirmed_an_act_is_sent_only_with_its_non
     let confirming = ApprovalState { confirm: true, ..sent_back() };
     let (approvals, world) = approvals(asked(confirming).signal(takes)).await;
     let act = async |nonce: &str| {
-        let effect = approvals.act(&priya(), HINT, &withdraw(), nonce).await;
+        let wanted = Wanted { wish: &withdraw(), nonce };
+        let effect = approvals.signal(&priya(), HINT, wanted).await;
         effect.expect("an effect").0
     };
     let deed = withdraw().deed(&submission()).expect("good");

@@ -53,7 +53,9 @@ use tokio::task::yield_now;
 use super::*;
 use crate::{
     answer::on_view,
+    approvals::Approvals,
     delegating::NotDelegated,
+    lookup::LookupError,
     temporal::{from_temporal, to_temporal},
 };
 
@@ -450,7 +452,7 @@ pub(crate) async fn approvals(world: World) -> (Approvals, Arc<Mutex<World>>) {
 /// What comes of Ann's approval.
 async fn approve(world: World) -> Result<Answer, Problem> {
     let (approvals, _) = approvals(world).await;
-    approvals.decide(&genuine(), None, press(Verdict::Approve)).await.map(|(answer, _)| answer)
+    approvals.signal(&genuine(), None, press(Verdict::Approve)).await.map(|(answer, _)| answer)
 }
 
 #[tokio::test(start_paused = true)]
@@ -479,10 +481,13 @@ async fn where_the_acknowledgement_was_lost_what_the_workflow_says_is_said() {
 /// The history says that it will not count.
 #[test]
 fn a_press_on_a_replaced_link_is_not_said_to_take_effect() {
-    let said = |reading: Reading| answer(&reading, genuine().hash(), Verdict::Approve, true);
+    let said = |reading: Reading| {
+        let press = press(Verdict::Approve);
+        press.effect(&link(), &reading, &reading).unwrap_or_else(|| press.stored(&reading))
+    };
     let pending = || state(Status::Pending, None);
-    assert_eq!(said(Reading::NoWorker(pending())), Some(Answer::Accepted));
-    assert_eq!(said(Reading::Replaced(pending())), Some(Answer::Superseded));
+    assert_eq!(said(Reading::NoWorker(pending())), Answer::Accepted);
+    assert_eq!(said(Reading::Replaced(pending())), Answer::Superseded);
 }
 
 #[tokio::test(start_paused = true)]
@@ -496,7 +501,7 @@ async fn all_that_is_asked_of_temporal_is_to_read_query_signal_and_reset_sticky_
         let world = world.run("first", Running, state(Status::Pending, None)).signal(counts);
         let (approvals, world) = approvals(world).await;
         approvals.find(&genuine(), None).await.expect("found");
-        let decided = approvals.decide(&genuine(), None, press(Verdict::Approve)).await;
+        let decided = approvals.signal(&genuine(), None, press(Verdict::Approve)).await;
         assert_eq!(decided.map(|(answer, _)| answer), Ok(expected));
         let called = world.lock().expect("a lock").called.clone();
         let reads = ["Describe", "Get", "List", "Query"];
@@ -554,7 +559,7 @@ async fn an_approval_that_is_reset_after_its_outcome_can_be_decided_again() {
     let pending = World::default().run("first", Running, state(Status::Pending, None));
     let (approvals, world) = approvals(pending.signal(decides)).await;
     let answer =
-        approvals.decide(&genuine(), None, press(Verdict::Approve)).await.map(|(answer, _)| answer);
+        approvals.signal(&genuine(), None, press(Verdict::Approve)).await.map(|(answer, _)| answer);
     assert_eq!(answer, Ok(Answer::Recorded));
 
     let says = state(Status::Pending, None);
@@ -580,7 +585,7 @@ async fn an_approval_that_is_reset_while_no_worker_runs_takes_decisions_again() 
         world.no_worker = true;
     }
     let answer =
-        approvals.decide(&genuine(), None, press(Verdict::Approve)).await.map(|(answer, _)| answer);
+        approvals.signal(&genuine(), None, press(Verdict::Approve)).await.map(|(answer, _)| answer);
     assert_eq!(answer, Ok(Answer::Accepted), "the earlier vote is no longer there");
 }
 
@@ -692,7 +697,7 @@ async fn a_decision_goes_to_the_run_that_issued_its_link() {
         let pending = World::default().run("first", Running, state(Status::Pending, None));
         let world = World { no_worker, ..among_copies(pending.signal(counts)) };
         let (approvals, world) = approvals(world).await;
-        let answer = approvals.decide(&genuine(), None, press(Verdict::Approve)).await;
+        let answer = approvals.signal(&genuine(), None, press(Verdict::Approve)).await;
         let expected = if no_worker { Answer::Accepted } else { Answer::Recorded };
         assert_eq!(answer.map(|(answer, _)| answer), Ok(expected));
         let world = world.lock().expect("a lock");
@@ -709,7 +714,7 @@ async fn where_nobody_issued_it_any_more_a_link_is_gone() {
         tokio::time::sleep(Duration::from_secs(60)).await;
         let found = approvals.find(&genuine(), None).await.map(drop);
         assert_eq!(found, Err(LookupError::Gone), "{copies}, no_worker: {no_worker}");
-        let answer = approvals.decide(&genuine(), None, press(Verdict::Approve)).await.map(drop);
+        let answer = approvals.signal(&genuine(), None, press(Verdict::Approve)).await.map(drop);
         assert_eq!(answer, Err(Problem::Gone), "{copies}, no_worker: {no_worker}");
         assert_eq!(world.lock().expect("a lock").sent, []);
     }
@@ -760,7 +765,7 @@ async fn a_decision_that_was_taken_and_is_not_there_is_sent_once_more() {
     let pending = || World::default().run("first", Running, state(Status::Pending, None));
     let (approvals, world) = approvals(pending().signal(drops).signal(counts)).await;
     let answer =
-        approvals.decide(&genuine(), None, press(Verdict::Approve)).await.map(|(answer, _)| answer);
+        approvals.signal(&genuine(), None, press(Verdict::Approve)).await.map(|(answer, _)| answer);
     assert_eq!(answer, Ok(Answer::Recorded));
     let sent: BTreeSet<_> = world.lock().expect("a lock").sent.iter().cloned().collect();
     assert_eq!(sent.len(), 2, "each attempt is an event of its own: {sent:?}");
@@ -804,7 +809,7 @@ async fn the_same_press_again_has_the_same_request_id() {
     let (approvals, world) = approvals(world.signal(unheard).signal(unheard).signal(unheard)).await;
     for verdict in [Verdict::Approve, Verdict::Approve, Verdict::Reject] {
         let answer =
-            approvals.decide(&genuine(), None, press(verdict)).await.map(|(answer, _)| answer);
+            approvals.signal(&genuine(), None, press(verdict)).await.map(|(answer, _)| answer);
         assert_eq!(answer, Ok(Answer::Accepted));
     }
     let sent = world.lock().expect("a lock").sent.clone();
@@ -820,7 +825,7 @@ async fn a_presss_event_in_the_history_names_whose_it_is() {
     };
     let world = World::default().run("first", Running, state(Status::Pending, None));
     let (approvals, world) = approvals(world.signal(counts)).await;
-    let answer = approvals.decide(&genuine(), None, press(Verdict::Approve)).await;
+    let answer = approvals.signal(&genuine(), None, press(Verdict::Approve)).await;
     assert_eq!(answer.map(|(answer, _)| answer), Ok(Answer::Recorded));
     let identities = world.lock().expect("a lock").identities.clone();
     let signaler = format!("countersign-signaler@{}", std::process::id());
@@ -839,7 +844,7 @@ async fn a_decision_that_has_to_be_confirmed_is_sent_only_with_its_nonce() {
     let (approvals, world) = approvals(world).await;
     let decide = async |nonce: &str| {
         let press = Press { nonce, ..press(Verdict::Approve) };
-        approvals.decide(&genuine(), None, press).await.map(|(answer, _)| answer)
+        approvals.signal(&genuine(), None, press).await.map(|(answer, _)| answer)
     };
     let nonce = |verdict, comment: &str, hours| {
         let at = Timestamp::now() - SignedDuration::from_hours(hours);
@@ -874,7 +879,7 @@ async fn a_verdict_that_needs_a_comment_is_not_sent_without_one() {
     let (approvals, world) = approvals(world.signal(counts)).await;
     let decide = async |comment| {
         let press = Press { comment, ..press(Verdict::Approve) };
-        approvals.decide(&genuine(), None, press).await.map(|(answer, _)| answer)
+        approvals.signal(&genuine(), None, press).await.map(|(answer, _)| answer)
     };
     for comment in ["", " \r\n", "\u{200B}"] {
         assert_eq!(decide(comment).await, Ok(Answer::Uncommented), "{comment:?}");
@@ -888,7 +893,8 @@ async fn a_verdict_that_needs_a_comment_is_not_sent_without_one() {
 /// What comes of Ann's having Cy asked, and how many events that is: a call may be made twice for one.
 async fn delegate(world: World) -> (Result<Result<Answer, NotDelegated>, Problem>, usize) {
     let (approvals, world) = approvals(world).await;
-    let said = approvals.delegate(&genuine(), None, "cy@example.com", "on leave").await;
+    let delegation = crate::delegation::Delegation { to: "cy@example.com", reason: "on leave" };
+    let said = approvals.signal(&genuine(), None, delegation).await;
     let sent: BTreeSet<_> = world.lock().expect("a lock").sent.iter().cloned().collect();
     (said.map(|(answer, _)| answer), sent.len())
 }
@@ -924,6 +930,8 @@ async fn a_delegation_is_answered_by_what_the_workflow_says_of_it() {
     assert_eq!(delegate(asking().signal(taken)).await, (Ok(Ok(Answer::Delegated)), 1));
     let again = World::default().run("first", Running, delegated());
     assert_eq!(delegate(again).await, (Ok(Ok(Answer::Delegated)), 0), "once is enough");
+    let missing = asking().signal(|_| Ok(())).signal(taken);
+    assert_eq!(delegate(missing).await, (Ok(Ok(Answer::Delegated)), 2), "it is sent once more");
 
     let refused = |world: &mut World| {
         let why =
@@ -1008,7 +1016,7 @@ async fn only_answers_that_the_fields_ask_for_are_sent_and_signed_in_their_canon
     let (approvals, world) = approvals(world).await;
     let decide = async |answers: &Answers| {
         let press = Press { answers, ..press(Verdict::Approve) };
-        approvals.decide(&link, HINT, press).await.map(|(answer, _)| answer)
+        approvals.signal(&link, HINT, press).await.map(|(answer, _)| answer)
     };
     let other = [("budgets".to_owned(), "1500".to_owned())].into();
     for wrong in [Answers::new(), answers("much"), answers("1.500"), answers(" "), other] {
@@ -1038,7 +1046,7 @@ async fn what_confirms_a_decision_confirms_its_answers_too() {
     let decide = async |value: &str, nonce: &str| {
         let answers = &answers(value);
         let press = Press { answers, nonce, ..press(Verdict::Approve) };
-        approvals.decide(&link, HINT, press).await.map(|(answer, _)| answer)
+        approvals.signal(&link, HINT, press).await.map(|(answer, _)| answer)
     };
     assert_eq!(decide("much", "").await, Ok(Answer::Unanswered), "that comes first");
     let nonce = link.nonce(Verdict::Approve, "", &answers("1500"), Timestamp::now());
