@@ -62,11 +62,13 @@ fn reported(reading: &Reading, link: &LinkHash, to: &str) -> Option<Answer> {
     }
 }
 
-/// What the workflow has newly said against a delegation.
-fn newly_refused(before: &ApprovalState, after: &ApprovalState) -> Option<NotDelegated> {
+/// What the workflow has newly said against a delegation to this colleague.
+fn newly_refused(before: &ApprovalState, after: &ApprovalState, to: &str) -> Option<NotDelegated> {
     let is_new = |reason: &&String| !before.ignored_because.contains(reason);
     let mut newest_first = after.ignored_because.iter().rev().filter(is_new);
-    let reason = newest_first.find(|reason| reason.starts_with(SIGNAL_REASSIGN))?;
+    let whom = format!("to {to})");
+    let is_own = |reason: &&String| reason.starts_with(SIGNAL_REASSIGN) && reason.ends_with(&whom);
+    let reason = newest_first.find(is_own)?;
     let why = reason.split_once(": ").map_or(reason.as_str(), |(_, why)| why);
     Some(NotDelegated::Refused(text::clean_line(why)))
 }
@@ -103,7 +105,7 @@ impl Intent for Delegation<'_> {
     }
 
     fn effect(&self, link: &LinkHash, before: &Reading, after: &Reading) -> Option<Self::Effect> {
-        let refused = || newly_refused(before.state(), after.state()).map(Err);
+        let refused = || newly_refused(before.state(), after.state(), self.to).map(Err);
         reported(after, link, self.to).map(Ok).or_else(refused)
     }
 
@@ -206,13 +208,15 @@ mod tests {
         };
         let before =
             with(&["reassign at 2026-11-24T09:00:00Z: it has no reason (to fay@example.com)"]);
-        assert_eq!(newly_refused(&before, &before), None);
+        let newly_refused = |after| newly_refused(&before, after, "fay@example.com");
+        assert_eq!(newly_refused(&before), None);
         let after = with(&[
             "reassign at 2026-11-24T09:00:00Z: it has no reason (to fay@example.com)",
             "reassign at 2026-11-24T09:01:00Z: no more reviewers can be asked (to fay@example.com)",
             "approve at 2026-11-24T09:01:00Z: eve@example.com is not asked",
+            "reassign at 2026-11-24T09:01:00Z: no more reviewers can be asked (to gus@example.com)",
         ]);
         let why = "no more reviewers can be asked (to fay@example.com)".to_owned();
-        assert_eq!(newly_refused(&before, &after), Some(NotDelegated::Refused(why)));
+        assert_eq!(newly_refused(&after), Some(NotDelegated::Refused(why)));
     }
 }

@@ -293,9 +293,13 @@ fn replaces(link: &GenuineLink, events: &[HistoryEvent]) -> bool {
                 seats.extend(Seat::all(&input["case"]["open"]["evidence"]["journal"]));
             }
             Some(Attributes::MarkerRecordedEventAttributes(marker)) => {
-                let issued = local_activity(marker)
-                    .filter(|(activity, _)| activity == names::ACTIVITY_ISSUE_LINKS);
-                seats.extend(issued.iter().flat_map(|(_, result)| Seat::all(&result["invited"])));
+                let Some((activity, result)) = local_activity(marker) else { continue };
+                match activity.as_str() {
+                    // Who was asked in an earlier version is asked anew. A revision that is refused has no plan.
+                    names::ACTIVITY_VALIDATE if result["plan"].is_object() => seats.clear(),
+                    names::ACTIVITY_ISSUE_LINKS => seats.extend(Seat::all(&result["invited"])),
+                    _ => {}
+                }
             }
             Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) => {
                 ordered.extend(order(signal));

@@ -163,10 +163,11 @@ fn one(data: Value) -> Payloads {
 }
 
 fn issued(invited: Value) -> Option<HistoryEvent> {
-    let details = [
-        ("data", one(json!({"activity_type": names::ACTIVITY_ISSUE_LINKS}))),
-        ("result", one(json!({"invited": invited, "due": null}))),
-    ];
+    marker(names::ACTIVITY_ISSUE_LINKS, json!({"invited": invited, "due": null}))
+}
+
+fn marker(activity: &str, result: Value) -> Option<HistoryEvent> {
+    let details = [("data", one(json!({"activity_type": activity}))), ("result", one(result))];
     event(Attributes::MarkerRecordedEventAttributes(MarkerRecordedEventAttributes {
         marker_name: LOCAL_ACTIVITY_MARKER_NAME.to_owned(),
         details: details.map(|(name, value)| (name.to_owned(), value)).into(),
@@ -250,6 +251,18 @@ fn a_new_link_replaces_an_old_one_without_a_worker_too_and_others_in_ones_place_
         issued(json!([seat(3, cy, Some(ann), "cy's second")])),
     ];
     assert!(!replaces(&own_link, &again.into_iter().flatten().collect::<Vec<_>>()));
+
+    // She was replaced in an earlier version; a revision that is refused begins none.
+    for (plan, expected) in [(json!({"json": "{}"}), false), (Value::Null, true)] {
+        let revised = [
+            issued(json!([seat(0, ann, None, "first")])),
+            issued(json!([seat(1, cy, Some(ann), "cy's")])),
+            marker(names::ACTIVITY_VALIDATE, json!({"plan": plan})),
+            issued(json!([own])),
+        ];
+        let events: Vec<_> = revised.into_iter().flatten().collect();
+        assert_eq!(replaces(&own_link, &events), expected, "{plan}");
+    }
 
     let asked = |seat: Value| json!({"asked": {"invited": [seat]}});
     let journal = json!([asked(own), asked(seat(1, ann, None, "new"))]);
