@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use countersign_connection::encodes;
 use countersign_protos::{
     ApprovalId, Chain, GenuineLink, LinkKeys, NotSealed, Organization, PublicUrl, names,
     submission,
@@ -109,9 +110,8 @@ impl Countersign {
             return self.revise(&ctx, chain(&ctx, &first_run_id), revising).await;
         }
         let (submission, problems) = submission::read(&input);
-        let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
-        let (rules, now) = (rules.as_deref(), Timestamp::now());
-        let plan = match validate(submission, problems, &self.routing, rules, now) {
+        let (rules, now) = (self.rules(), Timestamp::now());
+        let plan = match validate(submission, problems, &self.routing, rules.as_deref(), now) {
             Ok(plan) => plan,
             Err(problems) => {
                 metrics().approvals.submitted(false);
@@ -132,11 +132,10 @@ impl Countersign {
     ) -> Result<Issued, ActivityError> {
         let chain = chain(&ctx, &issue.first_run_id);
         let (plan, key) = issue.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
-        let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (to_ask, at) = (&issue.to_ask, issue.opened_at);
         let leaves = Leaves { chain, plan: &plan, key };
         let submitter = leaves.submitter(to_ask);
-        let invited = leaves.invite(to_ask, rules.as_deref(), at);
+        let invited = leaves.invite(to_ask, self.rules().as_deref(), at);
         let calendar = plan.calendar.clone().unwrap_or_default();
         let due = match to_ask.whom {
             Whom::Level(level) => {
@@ -392,6 +391,24 @@ pub(crate) fn deliveries(countersign: Arc<Countersign>) -> ActivityDefinitions {
 impl Countersign {
     fn writer(&self) -> Writer<'_> {
         Writer { organization: self.organization.as_ref() }
+    }
+
+    /// The routing rules as they are now.
+    fn rules(&self) -> Option<Arc<Policy>> {
+        self.policy.as_ref().map(|policy| policy.borrow().clone())
+    }
+
+    /// What is recorded of a plan.
+    fn sealed(
+        &self,
+        ctx: &ActivityContext,
+        mut plan: Plan,
+        chain: Chain<'_>,
+    ) -> Result<Validated, ActivityError> {
+        plan.encrypted = encodes(ctx.client().options());
+        plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
+        let sealed = Sealed::new(&plan, chain, self.link_keys.first()).map_err(unreadable)?;
+        Ok(Validated::Plan(sealed))
     }
 
     /// The plan and the approval that follow from evidence, which has to be genuine, and its outcome so far.
