@@ -2,6 +2,7 @@
 
 pub(crate) mod attempts;
 mod delegations;
+mod evidence;
 mod operators;
 mod revision;
 pub(crate) mod start_workflow;
@@ -35,13 +36,14 @@ use tokio::{sync::watch, time::sleep};
 use tracing::info;
 
 use self::{
+    evidence::Recomputed,
     start_workflow::NotStarted,
     threads::{thread, thread_of, thread_of_earlier, thread_of_submitter},
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 use crate::{
     approval::{Approval, Due, EmailAddress, Entry, UNKNOWN, Whom},
-    leaves::{self, Leaves, SeatOf},
+    leaves::{Leaves, SeatOf},
     mail::{Letter, Links, Writer},
     metrics::metrics,
     notifier::{Envelope, MailRate, Notifier, NotifyError},
@@ -162,10 +164,7 @@ impl Countersign {
         evidence: Evidence,
     ) -> Result<Concluded, ActivityError> {
         let chain = chain(&ctx, &evidence.first_run_id);
-        if leaves::is_brief(&evidence.journal) {
-            return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
-        }
-        let (_, _, mut outcome) = self.recompute(chain, &evidence)?;
+        let Recomputed { mut outcome, .. } = self.recompute_whole(chain, &evidence)?;
         if matches!(outcome.status(), v1::Status::Pending | v1::Status::ChangesRequested) {
             return Err(refusal(NOT_GENUINE, "what was recorded decides nothing yet"));
         }
@@ -411,20 +410,6 @@ impl Countersign {
         Ok(Validated::Plan(sealed))
     }
 
-    /// The plan and the approval that follow from evidence, which has to be genuine, and its outcome so far.
-    fn recompute(
-        &self,
-        chain: Chain<'_>,
-        evidence: &Evidence,
-    ) -> Result<(Plan, Approval, Outcome), ActivityError> {
-        let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
-        let leaves = Leaves { chain, plan: &plan, key };
-        let approval = leaves.recompute(evidence.began, evidence.journal.clone());
-        let approval = approval.map_err(|why| refusal(NOT_GENUINE, why.to_string()))?;
-        let outcome = outcome::outcome(&plan, &approval, chain);
-        Ok((plan, approval, outcome))
-    }
-
     /// A notice that evidence bears out: the outcome so far, the notice's thread, the letter, and the approval ID in it.
     async fn of_evidence(
         &self,
@@ -434,7 +419,7 @@ impl Countersign {
         about: &About,
         evidence: &Evidence,
     ) -> Result<(Outcome, String, Letter, Option<ApprovalId>), ActivityError> {
-        let (plan, approval, outcome) = self.recompute(chain, evidence)?;
+        let Recomputed { plan, key, approval, outcome } = self.recompute(chain, evidence)?;
         if let About::Revised { plan: later, .. } = about {
             let (later, _) = later.open(chain, &self.link_keys).map_err(not_sealed)?;
             if !later.revises(&plan.digest) {
@@ -455,31 +440,13 @@ impl Countersign {
         concerns(recipient, &concerned(&outcome))?;
         let check = operators::check(&outcome, evidence, ctx, chain.workflow_id);
         with_heartbeat(ctx, check).await??;
-        let link = self.link_of_submitter(chain, evidence, about)?;
+        let link = link_of_submitter(Leaves { chain, plan: &plan, key }, evidence, about);
         let links =
             link.as_ref().map(|link| Links::new(&self.public_url, link.id(), chain.workflow_id));
         let of = (&plan, &approval, &outcome);
         let letter = letter(self.writer(), about, recipient, of, links.as_ref());
         let letter = letter.ok_or_else(|| refusal(NOT_GENUINE, "what it would say is not so"))?;
         Ok((outcome, thread, letter, link.map(|link| link.id().clone())))
-    }
-
-    /// The submitter's link, if this notice has it. That it was issued follows from the evidence.
-    fn link_of_submitter(
-        &self,
-        chain: Chain<'_>,
-        evidence: &Evidence,
-        about: &About,
-    ) -> Result<Option<GenuineLink>, ActivityError> {
-        if !matches!(about, About::Started(_) | About::ChangesRequested(_)) {
-            return Ok(None);
-        }
-        let is_issued = |entry: &Entry| matches!(entry, Entry::SubmitterAsked { .. });
-        if !evidence.journal.iter().any(is_issued) {
-            return Ok(None);
-        }
-        let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
-        Ok(Some(Leaves { chain, plan: &plan, key }.submitters_link()))
     }
 
     /// A sealed outcome with its signature, which is the one that `conclude` has returned.
@@ -538,6 +505,18 @@ fn result_of_mail(error: &NotifyError, is_final: bool) -> &'static str {
         _ if is_final => "refused",
         _ => "failed",
     }
+}
+
+/// The submitter's link, if this notice has it. That it was issued follows from the evidence.
+fn link_of_submitter(
+    leaves: Leaves<'_>,
+    evidence: &Evidence,
+    about: &About,
+) -> Option<GenuineLink> {
+    let has_link = matches!(about, About::Started(_) | About::ChangesRequested(_));
+    let is_issued = |entry: &Entry| matches!(entry, Entry::SubmitterAsked { .. });
+    let is_issued = has_link && evidence.journal.iter().any(is_issued);
+    is_issued.then(|| leaves.submitters_link())
 }
 
 /// What a notice says that evidence bears out. `None` if it is not so.

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tracing::info;
 
-use super::{Countersign, NOT_GENUINE, not_sealed, operators, refusal};
+use super::{Countersign, evidence::Recomputed, operators};
 use crate::{
     approval::Reviser,
-    leaves::{self, Leaves},
+    leaves::Leaves,
     metrics::metrics,
     recorded::{Revising, Validated},
     revision::{self, Revision},
@@ -23,11 +23,7 @@ impl Countersign {
         revising: Revising,
     ) -> Result<Validated, ActivityError> {
         let Revising { evidence, submission, by } = revising;
-        let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
-        let (_, approval, outcome) = self.recompute(chain, &evidence)?;
-        if leaves::is_brief(&evidence.journal) {
-            return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
-        }
+        let Recomputed { plan, key, approval, outcome } = self.recompute_whole(chain, &evidence)?;
         // The new plan certifies what it says of the version before.
         operators::check(&outcome, &evidence, ctx, chain.workflow_id).await?;
         if let Reviser::Operator(identity) = &by {
