@@ -368,7 +368,7 @@ fn undecided(outcome: &Outcome) -> Vec<&str> {
 /// For whom an operator has decided.
 fn represented(outcome: &Outcome) -> Vec<&str> {
     let votes = outcome.stages.iter().flat_map(|stage| &stage.decisions);
-    votes.filter(|vote| vote.by == "operator").map(|vote| vote.reviewer.as_str()).collect()
+    votes.filter(|vote| vote.by == names::BY_OPERATOR).map(|vote| vote.reviewer.as_str()).collect()
 }
 
 /// Counts an outcome, and logs it.

@@ -1,6 +1,6 @@
 //! Revisions: from what has happened to a version to the sealed plan of the next one.
 
-use countersign_protos::{Chain, text::clean_line};
+use countersign_protos::{Chain, names, text::clean_line};
 use jiff::Timestamp;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tracing::info;
@@ -30,8 +30,8 @@ impl Countersign {
             operators::check_revision(&submission, identity, ctx, chain).await?;
         }
         let came_by = match &by {
-            Reviser::Submitter(_) => "link",
-            Reviser::Operator(_) => "operator",
+            Reviser::Submitter(_) => names::BY_LINK,
+            Reviser::Operator(_) => names::BY_OPERATOR,
         };
         let revision = Revision { submission, problems: Vec::new(), by };
         let leaves = Leaves { chain, plan: &plan, key };
