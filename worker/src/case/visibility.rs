@@ -186,7 +186,7 @@ fn reviewer_state(open: &Open, stage: &Stage, seat: &Seat) -> v1::ReviewerState 
         reviewer: seat.reviewer.to_string(),
         link: seat.link.clone(),
         delivery: delivery(open, stage, seat).into(),
-        delivery_error: mail.error,
+        delivery_error: mail.error.clone(),
         vote: seat.vote.as_ref().map(|vote| vote_message(seat, vote)),
         reminders: mail.reminders,
         on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),
