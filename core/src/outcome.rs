@@ -28,10 +28,6 @@ pub use superseded::Superseded;
 /// How many hexadecimal digits of the execution key tell apart approvals of the same workflow ID.
 const ID_KEY_CHARS: usize = 8;
 
-/// How something was done, in messages.
-pub(crate) const BY_LINK: &str = "link";
-pub(crate) const BY_OPERATOR: &str = "operator";
-
 /// The outcome; of an approval that is pending, what has been decided so far.
 pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcome {
     let submission = &plan.submission;
@@ -212,7 +208,7 @@ pub fn operator_actions(plan: &Plan, approval: &Approval) -> Vec<v1::OperatorAct
         | Entry::Reached { .. }
         | Entry::TimePassed { .. } => None,
     });
-    let revisions = plan.earlier.iter().filter(|earlier| earlier.by == BY_OPERATOR);
+    let revisions = plan.earlier.iter().filter(|earlier| earlier.by == names::BY_OPERATOR);
     let revisions = revisions.map(|earlier| v1::OperatorAction {
         action: names::SIGNAL_REVISE.to_owned(),
         at: earlier.revised_at,
@@ -361,8 +357,8 @@ pub fn vote_message(seat: &Seat, vote: &Vote) -> v1::Vote {
         decided_at: Some(to_message(vote.at)),
         on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),
         by: match &vote.by {
-            By::Link(_) => BY_LINK,
-            By::Operator(_) => BY_OPERATOR,
+            By::Link(_) => names::BY_LINK,
+            By::Operator(_) => names::BY_OPERATOR,
         }
         .to_owned(),
         identity: match &vote.by {

@@ -4,6 +4,7 @@
 
 use countersign_protos::{
     differences,
+    names::{BY_LINK, BY_OPERATOR},
     submission::problem,
     text::to_message,
     v1::{EarlierVersion, Problem, Submission},
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use crate::{
     approval::{Approval, ChangeRequest, Reviser, Signed, Status},
     leaves::Leaves,
-    outcome::{BY_LINK, BY_OPERATOR, vote_message},
+    outcome::vote_message,
     policy::{Plan, Policy},
     validation::{Routing, carried, validate},
 };

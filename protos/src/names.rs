@@ -46,6 +46,10 @@ pub const ACTIVITY_CONCLUDE: &str = "conclude";
 /// The local activity that issues approval IDs. Their hashes are fields named `link` in its marker, and
 /// in the input of a run that was continued as new.
 pub const ACTIVITY_ISSUE_LINKS: &str = "issue_links";
+/// How something was done, in messages: by the link of the reviewer or the submitter, which has signed it.
+pub const BY_LINK: &str = "link";
+/// How something was done, in messages: by an operator, who has signalled it.
+pub const BY_OPERATOR: &str = "operator";
 /// The query that answers with [`ApprovalState`](crate::v1::ApprovalState).
 pub const QUERY_STATUS: &str = "status";
 /// Search attribute (Keyword): the name of a [`Status`](crate::v1::Status).

@@ -3,7 +3,7 @@
 use countersign_protos::{
     Act, LinkHash, MAX_REVISIONS, Pressed, Verdict,
     answers::{self, Answers, Wrong},
-    text,
+    names, text,
     v1::{ApprovalState, Delegation, Field, ReviewerState, StageState, Status, Vote},
 };
 
@@ -299,7 +299,7 @@ pub(crate) fn settled(reading: &Reading, link: &LinkHash, verdict: Verdict) -> O
         Reading::Outdated(_) => Some(Answer::Outdated),
         Reading::Closed(state) => reported(state, link, verdict),
         Reading::Current(state) => {
-            let voted = own_vote(state, link).is_some_and(|vote| vote.by == "link");
+            let voted = own_vote(state, link).is_some_and(|vote| vote.by == names::BY_LINK);
             let signed = voted || !pending(state.status());
             reported(state, link, verdict).filter(|_| signed)
         }
@@ -427,7 +427,7 @@ pub(crate) fn after_act(reading: &Reading, link: &LinkHash) -> Answer {
 
 /// Whether the verdict that is recorded is the reader's own or an operator's.
 fn by_own_link(reading: &Reading, link: &LinkHash) -> Answer {
-    match own_vote(reading.state(), link).is_some_and(|vote| vote.by == "link") {
+    match own_vote(reading.state(), link).is_some_and(|vote| vote.by == names::BY_LINK) {
         true => Answer::Recorded,
         false => Answer::AlreadyRecorded,
     }

@@ -2,7 +2,7 @@
 //! nothing any more shows the outcome alone. Pure.
 
 use countersign_protos::{
-    Difference, LinkHash, differences,
+    Difference, LinkHash, differences, names,
     v1::{ApprovalState, StageState, Status, Submission, Vote},
 };
 
@@ -77,7 +77,7 @@ fn changes(state: &ApprovalState) -> Vec<Difference> {
 
 /// Removes what others have written, unless it was there when the link's holder decided.
 fn hide_comments(state: &mut ApprovalState, link: &LinkHash) {
-    let own = own_vote(state, link).filter(|vote| vote.by == "link").and_then(moment);
+    let own = own_vote(state, link).filter(|vote| vote.by == names::BY_LINK).and_then(moment);
     let was_there = |vote: &Vote| moment(vote).zip(own).is_some_and(|(at, own)| at < own);
     let reviewers = state.stages.iter_mut().flat_map(|stage| &mut stage.reviewers);
     let others = reviewers.filter(|reviewer| reviewer.link != link.as_str());

@@ -6,6 +6,7 @@
 
 use countersign_protos::{
     Chain, Claims, GenuineLink, Jwks, LinkContext, Statement, Verdict, answers, comment_hash,
+    names,
     v1::{
         ApprovalState, ChangeRequest, Delegation, Field, ReviewerState, StageState, Status, Vote,
         Withdrawal,
@@ -104,8 +105,8 @@ fn check_votes(
                 continue;
             }
             let Some(mut vote) = reviewer.vote.take() else { continue };
-            if vote.by == "link" {
-                (vote.by, vote.identity) = ("operator".to_owned(), "unknown".to_owned());
+            if vote.by == names::BY_LINK {
+                (vote.by, vote.identity) = (names::BY_OPERATOR.to_owned(), "unknown".to_owned());
             }
             let is_signalled = signalled.iter().any(|signal| signal.may_be(reviewer, &vote));
             reviewer.vote = Some(vote).filter(|_| is_signalled);
@@ -129,7 +130,7 @@ fn is_own(
     stage: usize,
     reviewer: &ReviewerState,
 ) -> bool {
-    let Some(vote) = reviewer.vote.as_ref().filter(|vote| vote.by == "link") else {
+    let Some(vote) = reviewer.vote.as_ref().filter(|vote| vote.by == names::BY_LINK) else {
         return false;
     };
     let seat = link.key().link(context(chain, digest, stage, reviewer));

@@ -260,7 +260,7 @@ impl Place<'_> {
                 comment,
                 decided_at: at,
                 link: hash.to_owned(),
-                by: "link".to_owned(),
+                by: names::BY_LINK.to_owned(),
                 ..Vote::default()
             });
         }

@@ -10,7 +10,7 @@ pub(crate) use self::answers::{
     CHOOSE, NOT_ASKED, WRONG_ANSWERS, answer_hint, comment_hint, deciding, yes_or_no,
 };
 use countersign_protos::{
-    Act, Difference, LinkHash, Verdict,
+    Act, Difference, LinkHash, Verdict, names,
     text::{self, clean_line},
     v1::{
         ApprovalState, Delivery, ReviewerState, StageState, Status, Submission, Vote,
@@ -240,7 +240,7 @@ fn stage_word(stage: &StageState) -> &'static str {
 
 /// Whether somebody has signalled it for the reviewer.
 fn is_by_operator(vote: Option<&Vote>) -> bool {
-    vote.is_some_and(|vote| vote.by == "operator")
+    vote.is_some_and(|vote| vote.by == names::BY_OPERATOR)
 }
 
 fn past(vote: Option<&Vote>) -> &'static str {

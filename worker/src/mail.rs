@@ -436,7 +436,7 @@ impl Writer<'_> {
     ) -> Option<Letter> {
         let is_theirs = |vote: &Vote| {
             let voter = vote.reviewer.parse::<EmailAddress>();
-            vote.by == "operator" && voter.is_ok_and(|voter| voter == *reviewer)
+            vote.by == names::BY_OPERATOR && voter.is_ok_and(|voter| voter == *reviewer)
         };
         let mut newest_first = outcome.stages.iter().enumerate().rev();
         let (at, stage, vote) = newest_first.find_map(|(position, stage)| {

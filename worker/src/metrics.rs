@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use countersign_protos::{LinkKeys, v1::Outcome};
+use countersign_protos::{LinkKeys, names, v1::Outcome};
 use countersign_telemetry::{
     metrics::{Counter, Gauge, Histogram, InFlight, Label, Metrics, SECONDS},
     program::Program,
@@ -30,7 +30,7 @@ const DECISIONS: [f64; 12] = [
 ];
 
 const VERDICT: Label = Label::of("verdict", &["approve", "reject", "request_changes"]);
-const BY: Label = Label::of("by", &["link", "operator"]);
+const BY: Label = Label::of("by", &[names::BY_LINK, names::BY_OPERATOR]);
 const STATUS: Label = Label::of("status", &["APPROVED", "REJECTED", "EXPIRED", "WITHDRAWN"]);
 const BASIS: Label = Label::of("basis", &["people", "rule", "deadline", "withdrawal"]);
 const SUBMISSION: Label = Label::of("result", &["accepted", "refused"]);
@@ -363,8 +363,8 @@ impl Index {
 /// How a decision came.
 pub(crate) fn came_by(by: &By) -> &'static str {
     match by {
-        By::Link(_) => "link",
-        By::Operator(_) => "operator",
+        By::Link(_) => names::BY_LINK,
+        By::Operator(_) => names::BY_OPERATOR,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is said of changes that are requested, of what was revised, and to the submitter.
 
 use countersign_protos::{
-    Act, MAX_REVISIONS, Verdict,
+    Act, MAX_REVISIONS, Verdict, names,
     text::{clean, clean_line},
     v1::{EarlierVersion, ReviewerState, Vote},
 };
@@ -221,8 +221,8 @@ pub(crate) fn version_note(case: Case<'_>) -> String {
 
 fn revised_by(before: &EarlierVersion, case: Case<'_>) -> String {
     let who = match before.by.as_str() {
-        "link" if is_to_submitter(case) => "You",
-        "link" => "The submitter",
+        names::BY_LINK if is_to_submitter(case) => "You",
+        names::BY_LINK => "The submitter",
         _ => "An operator",
     };
     let revised = sentence(&format!("{who} revised it"), &case.moment(before.revised_at.as_ref()));

@@ -2,6 +2,7 @@
 
 pub(crate) mod attempts;
 mod delegations;
+mod evidence;
 mod operators;
 mod revision;
 pub(crate) mod start_workflow;
@@ -14,6 +15,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use countersign_connection::encodes;
 use countersign_protos::{
     ApprovalId, Chain, GenuineLink, LinkKeys, NotSealed, Organization, PublicUrl, names,
     submission,
@@ -34,13 +36,14 @@ use tokio::{sync::watch, time::sleep};
 use tracing::info;
 
 use self::{
+    evidence::Recomputed,
     start_workflow::NotStarted,
     threads::{thread, thread_of, thread_of_earlier, thread_of_submitter},
     webhook::{MAX_RETRY_AFTER, Webhook, WebhookError},
 };
 use crate::{
     approval::{Approval, Due, EmailAddress, Entry, UNKNOWN, Whom},
-    leaves::{self, Leaves, SeatOf},
+    leaves::{Leaves, SeatOf},
     mail::{Letter, Links, Writer},
     metrics::metrics,
     notifier::{Envelope, MailRate, Notifier, NotifyError},
@@ -109,9 +112,8 @@ impl Countersign {
             return self.revise(&ctx, chain(&ctx, &first_run_id), revising).await;
         }
         let (submission, problems) = submission::read(&input);
-        let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
-        let (rules, now) = (rules.as_deref(), Timestamp::now());
-        let plan = match validate(submission, problems, &self.routing, rules, now) {
+        let (rules, now) = (self.rules(), Timestamp::now());
+        let plan = match validate(submission, problems, &self.routing, rules.as_deref(), now) {
             Ok(plan) => plan,
             Err(problems) => {
                 metrics().approvals.submitted(false);
@@ -132,11 +134,10 @@ impl Countersign {
     ) -> Result<Issued, ActivityError> {
         let chain = chain(&ctx, &issue.first_run_id);
         let (plan, key) = issue.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
-        let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let (to_ask, at) = (&issue.to_ask, issue.opened_at);
         let leaves = Leaves { chain, plan: &plan, key };
         let submitter = leaves.submitter(to_ask);
-        let invited = leaves.invite(to_ask, rules.as_deref(), at);
+        let invited = leaves.invite(to_ask, self.rules().as_deref(), at);
         let calendar = plan.calendar.clone().unwrap_or_default();
         let due = match to_ask.whom {
             Whom::Level(level) => {
@@ -163,10 +164,7 @@ impl Countersign {
         evidence: Evidence,
     ) -> Result<Concluded, ActivityError> {
         let chain = chain(&ctx, &evidence.first_run_id);
-        if leaves::is_brief(&evidence.journal) {
-            return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
-        }
-        let (_, _, mut outcome) = self.recompute(chain, &evidence)?;
+        let Recomputed { mut outcome, .. } = self.recompute_whole(chain, &evidence)?;
         if matches!(outcome.status(), v1::Status::Pending | v1::Status::ChangesRequested) {
             return Err(refusal(NOT_GENUINE, "what was recorded decides nothing yet"));
         }
@@ -370,7 +368,7 @@ fn undecided(outcome: &Outcome) -> Vec<&str> {
 /// For whom an operator has decided.
 fn represented(outcome: &Outcome) -> Vec<&str> {
     let votes = outcome.stages.iter().flat_map(|stage| &stage.decisions);
-    votes.filter(|vote| vote.by == "operator").map(|vote| vote.reviewer.as_str()).collect()
+    votes.filter(|vote| vote.by == names::BY_OPERATOR).map(|vote| vote.reviewer.as_str()).collect()
 }
 
 /// Counts an outcome, and logs it.
@@ -394,18 +392,22 @@ impl Countersign {
         Writer { organization: self.organization.as_ref() }
     }
 
-    /// The plan and the approval that follow from evidence, which has to be genuine, and its outcome so far.
-    fn recompute(
+    /// The routing rules as they are now.
+    fn rules(&self) -> Option<Arc<Policy>> {
+        self.policy.as_ref().map(|policy| policy.borrow().clone())
+    }
+
+    /// What is recorded of a plan.
+    fn sealed(
         &self,
+        ctx: &ActivityContext,
+        mut plan: Plan,
         chain: Chain<'_>,
-        evidence: &Evidence,
-    ) -> Result<(Plan, Approval, Outcome), ActivityError> {
-        let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
-        let leaves = Leaves { chain, plan: &plan, key };
-        let approval = leaves.recompute(evidence.began, evidence.journal.clone());
-        let approval = approval.map_err(|why| refusal(NOT_GENUINE, why.to_string()))?;
-        let outcome = outcome::outcome(&plan, &approval, chain);
-        Ok((plan, approval, outcome))
+    ) -> Result<Validated, ActivityError> {
+        plan.encrypted = encodes(ctx.client().options());
+        plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
+        let sealed = Sealed::new(&plan, chain, self.link_keys.first()).map_err(unreadable)?;
+        Ok(Validated::Plan(sealed))
     }
 
     /// A notice that evidence bears out: the outcome so far, the notice's thread, the letter, and the approval ID in it.
@@ -417,7 +419,7 @@ impl Countersign {
         about: &About,
         evidence: &Evidence,
     ) -> Result<(Outcome, String, Letter, Option<ApprovalId>), ActivityError> {
-        let (plan, approval, outcome) = self.recompute(chain, evidence)?;
+        let Recomputed { plan, key, approval, outcome } = self.recompute(chain, evidence)?;
         if let About::Revised { plan: later, .. } = about {
             let (later, _) = later.open(chain, &self.link_keys).map_err(not_sealed)?;
             if !later.revises(&plan.digest) {
@@ -438,31 +440,13 @@ impl Countersign {
         concerns(recipient, &concerned(&outcome))?;
         let check = operators::check(&outcome, evidence, ctx, chain.workflow_id);
         with_heartbeat(ctx, check).await??;
-        let link = self.link_of_submitter(chain, evidence, about)?;
+        let link = link_of_submitter(Leaves { chain, plan: &plan, key }, evidence, about);
         let links =
             link.as_ref().map(|link| Links::new(&self.public_url, link.id(), chain.workflow_id));
         let of = (&plan, &approval, &outcome);
         let letter = letter(self.writer(), about, recipient, of, links.as_ref());
         let letter = letter.ok_or_else(|| refusal(NOT_GENUINE, "what it would say is not so"))?;
         Ok((outcome, thread, letter, link.map(|link| link.id().clone())))
-    }
-
-    /// The submitter's link, if this notice has it. That it was issued follows from the evidence.
-    fn link_of_submitter(
-        &self,
-        chain: Chain<'_>,
-        evidence: &Evidence,
-        about: &About,
-    ) -> Result<Option<GenuineLink>, ActivityError> {
-        if !matches!(about, About::Started(_) | About::ChangesRequested(_)) {
-            return Ok(None);
-        }
-        let is_issued = |entry: &Entry| matches!(entry, Entry::SubmitterAsked { .. });
-        if !evidence.journal.iter().any(is_issued) {
-            return Ok(None);
-        }
-        let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
-        Ok(Some(Leaves { chain, plan: &plan, key }.submitters_link()))
     }
 
     /// A sealed outcome with its signature, which is the one that `conclude` has returned.
@@ -521,6 +505,18 @@ fn result_of_mail(error: &NotifyError, is_final: bool) -> &'static str {
         _ if is_final => "refused",
         _ => "failed",
     }
+}
+
+/// The submitter's link, if this notice has it. That it was issued follows from the evidence.
+fn link_of_submitter(
+    leaves: Leaves<'_>,
+    evidence: &Evidence,
+    about: &About,
+) -> Option<GenuineLink> {
+    let has_link = matches!(about, About::Started(_) | About::ChangesRequested(_));
+    let is_issued = |entry: &Entry| matches!(entry, Entry::SubmitterAsked { .. });
+    let is_issued = has_link && evidence.journal.iter().any(is_issued);
+    is_issued.then(|| leaves.submitters_link())
 }
 
 /// What a notice says that evidence bears out. `None` if it is not so.

@@ -155,24 +155,21 @@ pub(super) fn name(outcome: &mut Outcome, events: &[HistoryEvent]) {
         action.principal = principal(events, |event| is_action(event, action));
     }
     let votes = outcome.stages.iter_mut().flat_map(|stage| &mut stage.decisions);
-    for vote in votes.filter(|vote| vote.by == OPERATOR) {
+    for vote in votes.filter(|vote| vote.by == names::BY_OPERATOR) {
         vote.principal = principal(events, |event| is_vote(event, vote));
     }
     for version in &mut outcome.earlier_versions {
-        if version.by == OPERATOR {
+        if version.by == names::BY_OPERATOR {
             let identity = &version.identity;
             let is_it =
                 |event: &HistoryEvent| signal(event, names::SIGNAL_REVISE, identity).is_some();
             version.principal = principal(events, is_it);
         }
-        if let Some(vote) = version.request.as_mut().filter(|vote| vote.by == OPERATOR) {
+        if let Some(vote) = version.request.as_mut().filter(|vote| vote.by == names::BY_OPERATOR) {
             vote.principal = principal(events, |event| is_vote(event, vote));
         }
     }
 }
-
-/// How a vote came that has no proof.
-const OPERATOR: &str = "operator";
 
 /// The run that follows in the order in which they are looked at.
 type Next = fn(&[HistoryEvent]) -> Option<String>;
@@ -282,7 +279,7 @@ fn acts<'a>(outcome: &'a Outcome, evidence: &'a Evidence) -> Vec<Act<'a>> {
         seats.find(|seat| seat.link == link).map_or("", |seat| &*seat.key)
     };
     let votes = outcome.stages.iter().flat_map(|stage| &stage.decisions);
-    let votes = votes.filter(|vote| vote.by == OPERATOR);
+    let votes = votes.filter(|vote| vote.by == names::BY_OPERATOR);
     let votes = votes.map(|vote| Act::Vote(vote, key(&vote.link)));
     outcome.operator_actions.iter().map(Act::Action).chain(votes).collect()
 }

@@ -1,18 +1,16 @@
 //! Revisions: from what has happened to a version to the sealed plan of the next one.
 
-use countersign_connection::encodes;
-use countersign_protos::{Chain, text::clean_line};
+use countersign_protos::{Chain, names, text::clean_line};
 use jiff::Timestamp;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tracing::info;
 
-use super::{Countersign, NOT_GENUINE, not_sealed, operators, refusal, unreadable};
+use super::{Countersign, evidence::Recomputed, operators};
 use crate::{
     approval::Reviser,
-    leaves::{self, Leaves},
+    leaves::Leaves,
     metrics::metrics,
-    policy::Plan,
-    recorded::{Revising, Sealed, Validated},
+    recorded::{Revising, Validated},
     revision::{self, Revision},
 };
 
@@ -25,24 +23,20 @@ impl Countersign {
         revising: Revising,
     ) -> Result<Validated, ActivityError> {
         let Revising { evidence, submission, by } = revising;
-        let (plan, key) = evidence.plan.open(chain, &self.link_keys).map_err(not_sealed)?;
-        let (_, approval, outcome) = self.recompute(chain, &evidence)?;
-        if leaves::is_brief(&evidence.journal) {
-            return Err(refusal(NOT_GENUINE, "a comment is missing in what was recorded"));
-        }
+        let Recomputed { plan, key, approval, outcome } = self.recompute_whole(chain, &evidence)?;
         // The new plan certifies what it says of the version before.
         operators::check(&outcome, &evidence, ctx, chain.workflow_id).await?;
         if let Reviser::Operator(identity) = &by {
             operators::check_revision(&submission, identity, ctx, chain).await?;
         }
-        let rules = self.policy.as_ref().map(|policy| policy.borrow().clone());
         let came_by = match &by {
-            Reviser::Submitter(_) => "link",
-            Reviser::Operator(_) => "operator",
+            Reviser::Submitter(_) => names::BY_LINK,
+            Reviser::Operator(_) => names::BY_OPERATOR,
         };
         let revision = Revision { submission, problems: Vec::new(), by };
         let leaves = Leaves { chain, plan: &plan, key };
-        let (rules, now) = (rules.as_deref(), Timestamp::now());
+        let (rules, now) = (self.rules(), Timestamp::now());
+        let rules = rules.as_deref();
         let revised = revision::revise(leaves, &approval, revision, &self.routing, rules, now);
         metrics().approvals.revised(came_by, revised.is_ok());
         match revised {
@@ -53,18 +47,5 @@ impl Countersign {
             }
             Err(problems) => Ok(Validated::Problems(problems)),
         }
-    }
-
-    /// What is recorded of a plan.
-    pub(super) fn sealed(
-        &self,
-        ctx: &ActivityContext,
-        mut plan: Plan,
-        chain: Chain<'_>,
-    ) -> Result<Validated, ActivityError> {
-        plan.encrypted = encodes(ctx.client().options());
-        plan.webhook_queue = self.webhook.as_ref().and_then(|webhook| webhook.task_queue());
-        let sealed = Sealed::new(&plan, chain, self.link_keys.first()).map_err(unreadable)?;
-        Ok(Validated::Plan(sealed))
     }
 }

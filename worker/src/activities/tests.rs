@@ -3,6 +3,7 @@ use countersign_protos::{LinkContext, Statement, TEST_KEYS, comment_hash};
 use super::*;
 use crate::{
     approval::{Delegation, Invited, Level, OnDeadline, Quorum, StagePlan},
+    leaves,
     policy::{PlannedStage, TimePlan},
     recorded::Delegated,
     testing::{address, sealed},

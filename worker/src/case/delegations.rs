@@ -2,28 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Case, Open};
+use super::Open;
 use crate::{
     approval::{Arranged, Delegation, EmailAddress, Seat, SeatStatus, Stage},
     recorded::Delegated,
 };
-
-impl Case {
-    /// The delegations that have been made since this was last asked, for the same: each as its stage's name, who asks,
-    /// by which link, and whom.
-    pub(crate) fn new_delegations(&mut self) -> Vec<[String; 4]> {
-        let Some(open) = &self.open else { return Vec::new() };
-        let all = open.approval.delegations().skip(self.delegations_told);
-        let new: Vec<_> = all
-            .map(|(stage, from, delegation)| {
-                let (link, to) = (delegation.link.clone(), delegation.to.to_string());
-                [stage.plan().name.clone(), from.reviewer.to_string(), link, to]
-            })
-            .collect();
-        self.delegations_told += new.len();
-        new
-    }
-}
 
 impl Open {
     /// Whether the one who is to be replaced next in this stage wants it.

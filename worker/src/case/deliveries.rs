@@ -29,9 +29,13 @@ pub(super) struct Delivery {
     pub(super) reminders: u32,
 }
 
+/// Of somebody to whom nothing was sent yet.
+static NOTHING: Delivery =
+    Delivery { on_its_way: false, sent: false, error: String::new(), reminders: 0 };
+
 impl Deliveries {
-    pub(super) fn of(&self, seat: &Seat) -> Delivery {
-        self.by_link.get(&seat.link).cloned().unwrap_or_default()
+    pub(super) fn of(&self, seat: &Seat) -> &Delivery {
+        self.by_link.get(&seat.link).unwrap_or(&NOTHING)
     }
 
     pub(super) fn remind(&mut self, late: Vec<EmailAddress>) {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use countersign_protos::{
     names::{
         ATTRIBUTE_DEADLINE, ATTRIBUTE_LINKS, ATTRIBUTE_REVIEWERS, ATTRIBUTE_STATUS,
-        ATTRIBUTE_UNDELIVERABLE,
+        ATTRIBUTE_UNDELIVERABLE, BY_OPERATOR,
     },
     text::{self, to_message},
     v1::{self, Answer},
@@ -186,7 +186,7 @@ fn reviewer_state(open: &Open, stage: &Stage, seat: &Seat) -> v1::ReviewerState 
         reviewer: seat.reviewer.to_string(),
         link: seat.link.clone(),
         delivery: delivery(open, stage, seat).into(),
-        delivery_error: mail.error,
+        delivery_error: mail.error.clone(),
         vote: seat.vote.as_ref().map(|vote| vote_message(seat, vote)),
         reminders: mail.reminders,
         on_behalf_of: seat.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -279,7 +279,7 @@ fn version_details(text: &mut String, open: &Open) {
             None => String::new(),
         };
         let by = match earlier.by.as_str() {
-            "operator" => format!("an operator ({})", markdown(&earlier.identity)),
+            BY_OPERATOR => format!("an operator ({})", markdown(&earlier.identity)),
             _ => "its submitter".to_owned(),
         };
         let at = moment(earlier.revised_at.as_ref());

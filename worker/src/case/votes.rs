@@ -1,35 +1,12 @@
-//! Votes as they come in, and those that count.
+//! Votes as they come in, and what follows.
 
 use countersign_protos::MAX_REVISIONS;
 use jiff::Timestamp;
 
 use super::{Open, notices::Kind};
-use crate::approval::{Ballot, By, Claim, EmailAddress, Receipt, SeatStatus, Stage, Verdict, Vote};
-
-/// A vote that counts.
-#[derive(Debug)]
-pub(crate) struct CountedVote {
-    pub(crate) stage: String,
-    pub(crate) reviewer: EmailAddress,
-    /// The hash of their link.
-    pub(crate) link: String,
-    pub(crate) vote: Vote,
-}
+use crate::approval::{Ballot, By, Claim, Receipt, SeatStatus, Stage, Verdict};
 
 impl Open {
-    /// The votes that count, in the order in which they came.
-    pub(super) fn counted_votes(&self) -> impl Iterator<Item = CountedVote> {
-        let stages = self.approval.stages().iter();
-        let votes =
-            stages.flat_map(|stage| stage.votes().into_iter().map(move |vote| (stage, vote)));
-        votes.map(|(stage, (seat, vote))| CountedVote {
-            stage: stage.plan().name.clone(),
-            reviewer: seat.reviewer.clone(),
-            link: seat.link.clone(),
-            vote: vote.clone(),
-        })
-    }
-
     /// Takes a vote. Returns whether it changes anything, or why it is ignored.
     pub(super) fn vote(&mut self, ballot: Ballot, now: Timestamp) -> Result<bool, String> {
         let (who, has_new_link) = (self.claimant(&ballot.claim), self.has_new_link(&ballot.claim));

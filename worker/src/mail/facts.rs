@@ -1,6 +1,7 @@
 //! What mails say of a submission and of decisions, without characters that mislead. Templates print it.
 
 use countersign_protos::{
+    names,
     text::{
         attachment_name, clean, clean_line, day, display_name, full_moment, moment, money,
         time_zone,
@@ -323,7 +324,7 @@ pub(super) fn reviewer(vote: &Vote) -> String {
 /// The identity is what the operator's client claimed.
 pub(super) fn operator(vote: &Vote) -> String {
     match vote.by.as_str() {
-        "operator" => format!(", recorded by an operator ({})", clean_line(&vote.identity)),
+        names::BY_OPERATOR => format!(", recorded by an operator ({})", clean_line(&vote.identity)),
         _ => String::new(),
     }
 }

@@ -2,13 +2,8 @@
 
 use std::time::Duration;
 
-use countersign_core::diagnosis::LATE;
-use countersign_protos::names::{
-    ATTRIBUTE_DEADLINE, ATTRIBUTE_STATUS, ATTRIBUTE_UNDELIVERABLE, WORKFLOW_TYPE,
-    WORKFLOW_TYPE_NOTICES,
-};
 use countersign_telemetry::metrics::Gauge;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use temporalio_client::{
     Client, NamespacedClient,
     grpc::WorkflowService,
@@ -18,12 +13,10 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::CountWorkflow
 use tokio::time::sleep;
 use tracing::debug;
 
-use crate::metrics::metrics;
+use crate::{metrics::metrics, temporal::Queries};
 
 const EVERY: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long what was undeliverable counts once its approval has closed: for people to see it.
-const CLOSED: SignedDuration = SignedDuration::from_hours(24);
 
 /// Keeps the numbers up to date, for as long as the process lives.
 pub(super) async fn keep(client: Client, task_queue: String) {
@@ -50,21 +43,12 @@ async fn count_all(client: &Client, task_queue: &str, now: Timestamp) {
 }
 
 fn queries(task_queue: &str, now: Timestamp) -> [(&'static Gauge<0>, String); 3] {
-    let on_queue = format!("TaskQueue = '{}'", task_queue.replace('\'', "''"));
-    let open = format!(
-        "WorkflowType = '{WORKFLOW_TYPE}' AND {on_queue} AND ExecutionStatus = 'Running' \
-         AND {ATTRIBUTE_STATUS} IN ('PENDING', 'CHANGES_REQUESTED')"
-    );
-    let (due, closed) = (now.saturating_sub(LATE), now.saturating_sub(CLOSED));
-    let [due, closed] = [due, closed].map(|time| time.expect("a duration, not a span of days"));
-    let overdue = format!("{open} AND {ATTRIBUTE_DEADLINE} < '{due:.0}'");
-    let undeliverable = format!(
-        "WorkflowType IN ('{WORKFLOW_TYPE}', '{WORKFLOW_TYPE_NOTICES}') AND {on_queue} \
-         AND {ATTRIBUTE_UNDELIVERABLE} = true \
-         AND (ExecutionStatus = 'Running' OR CloseTime > '{closed:.0}')"
-    );
-    let metrics = &metrics().index;
-    [(&metrics.open, open), (&metrics.overdue, overdue), (&metrics.undeliverable, undeliverable)]
+    let (metrics, queries) = (&metrics().index, Queries::new(task_queue, now));
+    [
+        (&metrics.open, queries.waiting()),
+        (&metrics.overdue, queries.overdue()),
+        (&metrics.undeliverable, queries.undeliverable_lately()),
+    ]
 }
 
 async fn count(client: &Client, query: String) -> Result<i64, Status> {

@@ -5,10 +5,12 @@ mod identities;
 mod inspect;
 mod nexus;
 mod plugin;
+mod queries;
 mod search_attributes;
 mod stale_queries;
 
 pub use client::{TemporalSettings, connect, temporal_settings};
 pub use inspect::Inspector;
 pub use plugin::{Telemetry, Workers, plugin, slots, worker, worker_with};
+pub(crate) use queries::Queries;
 pub use search_attributes::register_search_attributes;

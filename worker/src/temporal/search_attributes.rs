@@ -10,11 +10,13 @@ use countersign_protos::names::{
 };
 use temporalio_client::{
     Client,
-    tonic::{Code, IntoRequest, Status},
+    tonic::{Code, IntoRequest, Response, Status},
 };
 use temporalio_common::protos::temporal::api::{
     enums::v1::IndexedValueType,
-    operatorservice::v1::{AddSearchAttributesRequest, ListSearchAttributesRequest},
+    operatorservice::v1::{
+        AddSearchAttributesRequest, ListSearchAttributesRequest, ListSearchAttributesResponse,
+    },
     workflowservice::v1::CountWorkflowExecutionsRequest,
 };
 use tokio::time::{Instant, sleep};
@@ -32,7 +34,10 @@ const REGISTERED_ELSEWHERE: Duration = Duration::from_secs(10);
 /// namespaces anew every two seconds (`system.namespaceCacheRefreshInterval`), and a busy one later.
 const REST_OF_CLUSTER: Duration = Duration::from_millis(2_500);
 
-pub(super) const ATTRIBUTES: [(&str, IndexedValueType); 5] = [
+/// Its name, and its type.
+pub(super) type Attribute = (&'static str, IndexedValueType);
+
+pub(super) const ATTRIBUTES: [Attribute; 5] = [
     (ATTRIBUTE_STATUS, IndexedValueType::Keyword),
     (ATTRIBUTE_REVIEWERS, IndexedValueType::KeywordList),
     (ATTRIBUTE_LINKS, IndexedValueType::KeywordList),
@@ -108,19 +113,15 @@ async fn register_and_wait(client: &Client) -> Result<(), Missing> {
 }
 
 async fn register_missing(client: &Client) -> Result<(), Missing> {
-    let namespace = client.options().namespace.clone();
-    let mut operator = client.connection().operator_service();
-    let request = ListSearchAttributesRequest { namespace: namespace.clone() };
-    let known = operator.list_search_attributes(request.into_request()).await?.into_inner();
-    let (mut known, system) = (known.custom_attributes, known.system_attributes);
-    known.extend(system);
+    let namespace = &client.options().namespace;
+    let known = types(list(client).await?.into_inner());
     let others = ATTRIBUTES.iter().filter_map(|(name, kind)| {
         let other = known.get(*name).filter(|known| **known != *kind as i32)?;
         Some(format!("{name} is {}, and has to be {kind:?}", type_name(*other)))
     });
     let others: Vec<String> = others.collect();
     if !others.is_empty() {
-        return Err(Missing::Unusable(other_types(&others, &namespace)));
+        return Err(Missing::Unusable(other_types(&others, namespace)));
     }
     let missing: Vec<_> =
         ATTRIBUTES.into_iter().filter(|(name, _)| !known.contains_key(*name)).collect();
@@ -141,7 +142,21 @@ async fn register_missing(client: &Client) -> Result<(), Missing> {
     }
 }
 
-type Attribute = (&'static str, IndexedValueType);
+/// Asks for the search attributes of the namespace, with permission for the operator service.
+pub(super) async fn list(
+    client: &Client,
+) -> Result<Response<ListSearchAttributesResponse>, Status> {
+    let request = ListSearchAttributesRequest { namespace: client.options().namespace.clone() };
+    let mut operator = client.connection().operator_service();
+    operator.list_search_attributes(request.into_request()).await
+}
+
+/// The types of those that there are, by their names.
+pub(super) fn types(listed: ListSearchAttributesResponse) -> HashMap<String, i32> {
+    let mut types = listed.custom_attributes;
+    types.extend(listed.system_attributes);
+    types
+}
 
 async fn add(client: &Client, attributes: &[Attribute]) -> Result<(), Status> {
     let search_attributes =
@@ -220,16 +235,20 @@ async fn wait_until_accepted(client: &Client, patience: Option<Duration>) -> Res
 /// Sends a query with every attribute, which matches nothing. The server finds it invalid until it accepts
 /// them all.
 async fn count(client: &Client) -> Result<(), Status> {
-    let has = |(name, kind)| match kind {
-        IndexedValueType::Bool => format!("{name} = true"),
-        IndexedValueType::Datetime => format!("{name} < '1970-01-01T00:00:00Z'"),
-        _ => format!("{name} = 'x'"),
-    };
-    let query = ATTRIBUTES.map(has).join(" AND ");
+    let query = ATTRIBUTES.map(probe).join(" AND ");
     let namespace = client.options().namespace.clone();
     let request = CountWorkflowExecutionsRequest { namespace, query };
     let mut service = client.connection().workflow_service();
     service.count_workflow_executions(request.into_request()).await.map(drop)
+}
+
+/// A query that matches nothing. The server finds it invalid until it accepts the attribute.
+pub(super) fn probe((name, kind): Attribute) -> String {
+    match kind {
+        IndexedValueType::Bool => format!("{name} = true"),
+        IndexedValueType::Datetime => format!("{name} < '1970-01-01T00:00:00Z'"),
+        _ => format!("{name} = 'x'"),
+    }
 }
 
 /// As commands write it, such as `KeywordList`.
@@ -256,15 +275,20 @@ fn no_room(short: &[String], namespace: &str) -> String {
     )
 }
 
+/// The command that registers these.
+pub(super) fn create_command(namespace: &str, attributes: &[Attribute]) -> String {
+    let flags: Vec<String> =
+        attributes.iter().map(|(name, kind)| format!("--name {name} --type {kind:?}")).collect();
+    format!("temporal operator search-attribute create --namespace {namespace} {}", flags.join(" "))
+}
+
 fn commands(namespace: &str, status: &Status) -> String {
-    let attributes = ATTRIBUTES.map(|(name, kind)| format!("--name {name} --type {kind:?}"));
     format!(
         "the worker cannot register the search attributes {}: {}\nSomebody with permission has to run:\n  \
-         temporal operator search-attribute create --namespace {namespace} {}\nor, in Temporal \
-         Cloud:\n{}",
+         {}\nor, in Temporal Cloud:\n{}",
         ATTRIBUTES.map(|(name, _)| name).join(", "),
         status.message(),
-        attributes.join(" "),
+        create_command(namespace, &ATTRIBUTES),
         ATTRIBUTES
             .map(|(name, kind)| format!(
                 "  tcld namespace search-attributes add --namespace {namespace} --sa \"{name}={kind:?}\""

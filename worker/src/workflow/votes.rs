@@ -6,7 +6,7 @@ use tracing::info;
 
 use crate::{
     approval::By,
-    case::CountedVote,
+    case::{CountedDelegation, CountedVote},
     metrics::{came_by, metrics},
 };
 
@@ -32,14 +32,14 @@ pub(super) fn tell(workflow_id: &str, counted: &CountedVote) {
     );
 }
 
-/// The stage's name, who asks, by which link, and whom.
-pub(super) fn tell_delegation(workflow_id: &str, [stage, from, link, to]: &[String; 4]) {
+pub(super) fn tell_delegation(workflow_id: &str, counted: &CountedDelegation) {
+    let CountedDelegation { stage, from, link, to } = counted;
     metrics().approvals.delegated();
     info!(
         workflow_id = clean_line(workflow_id),
         stage = clean_line(stage),
-        reviewer = clean_line(from),
-        to = clean_line(to),
+        reviewer = clean_line(from.as_str()),
+        to = clean_line(to.as_str()),
         link = link.get(..SHORT),
         "delegation"
     );

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use countersign_connection::decoded;
 use countersign_core::diagnosis::{
-    Activity, Approval, Case, Counts, End, How, Kind, LATE, MAX_ROWS, Overview, Row, Task,
+    Activity, Approval, Case, Counts, End, How, Kind, MAX_ROWS, Overview, Row, Task,
 };
 use countersign_protos::{
     names,
@@ -37,7 +37,7 @@ use super::{
     history::{Past, read_failure},
     time, words,
 };
-use crate::payload::from_temporal;
+use crate::{payload::from_temporal, temporal::queries::Queries};
 
 /// Longer than Temporal leaves a query to a worker that has died.
 const QUERY: Duration = Duration::from_secs(10);
@@ -228,47 +228,6 @@ fn of_outcome(outcome: Outcome) -> ApprovalState {
     }
 }
 
-/// Searches for workflows of ours that are open.
-struct Queries {
-    of_queue: String,
-    now: Timestamp,
-}
-
-impl Queries {
-    fn new(task_queue: &str, now: Timestamp) -> Self {
-        let quoted = task_queue.replace('\\', "\\\\").replace('\'', "\\'");
-        let of_queue = format!("ExecutionStatus = 'Running' AND TaskQueue = '{quoted}'");
-        Queries { of_queue, now }
-    }
-
-    fn open(&self) -> String {
-        format!("WorkflowType = '{}' AND {}", names::WORKFLOW_TYPE, self.of_queue)
-    }
-
-    fn waiting(&self) -> String {
-        let statuses = "('PENDING', 'CHANGES_REQUESTED')";
-        format!("{} AND {} IN {statuses}", self.open(), names::ATTRIBUTE_STATUS)
-    }
-
-    fn overdue(&self) -> String {
-        let due = self.now.saturating_sub(LATE).expect("a duration, not a span of days");
-        format!("{} AND {} < '{due:.0}'", self.waiting(), names::ATTRIBUTE_DEADLINE)
-    }
-
-    fn undeliverable(&self) -> String {
-        format!("{} AND {} = true", self.open(), names::ATTRIBUTE_UNDELIVERABLE)
-    }
-
-    fn decided(&self) -> String {
-        let statuses = "('APPROVED', 'REJECTED', 'EXPIRED', 'WITHDRAWN')";
-        format!("{} AND {} IN {statuses}", self.open(), names::ATTRIBUTE_STATUS)
-    }
-
-    fn notices(&self) -> String {
-        format!("WorkflowType = '{}' AND {}", names::WORKFLOW_TYPE_NOTICES, self.of_queue)
-    }
-}
-
 /// What a description says.
 fn approval(described: DescribeWorkflowExecutionResponse) -> Approval {
     let info = described.workflow_execution_info.unwrap_or_default();
@@ -339,24 +298,5 @@ impl Past {
         };
         let at = info.close_time.and_then(|at| time((at.seconds, at.nanos)));
         Some(End { how, at, failure: self.failure.clone() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn searches_are_for_open_approvals_of_one_task_queue() {
-        let now = "2026-12-01T09:00:00Z".parse().expect("a time");
-        let queries = Queries::new("it's", now);
-        let open = "WorkflowType = 'ApprovalWorkflow' AND ExecutionStatus = 'Running' AND TaskQueue = 'it\\'s'";
-        assert_eq!(queries.open(), open);
-        let overdue = format!(
-            "{open} AND ApprovalStatus IN ('PENDING', 'CHANGES_REQUESTED') \
-             AND ApprovalDeadline < '2026-12-01T08:59:00Z'"
-        );
-        assert_eq!(queries.overdue(), overdue);
-        assert!(queries.notices().starts_with("WorkflowType = 'ApprovalNotices' AND Exec"));
     }
 }

@@ -13,8 +13,7 @@ use temporalio_client::{
 };
 use temporalio_common::protos::temporal::api::{
     common::v1::WorkflowExecution,
-    enums::v1::{IndexedValueType, TaskQueueKind, TaskQueueType},
-    operatorservice::v1::ListSearchAttributesRequest,
+    enums::v1::{TaskQueueKind, TaskQueueType},
     query::v1::WorkflowQuery,
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
@@ -30,7 +29,10 @@ use temporalio_common::protos::temporal::api::{
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Inspector, time, words};
-use crate::{activities::webhook::WEBHOOK_QUEUE_SUFFIX, temporal::search_attributes::ATTRIBUTES};
+use crate::{
+    activities::webhook::WEBHOOK_QUEUE_SUFFIX,
+    temporal::search_attributes::{self, ATTRIBUTES, Attribute},
+};
 
 /// How long the server may take to show a poll, which needs a write.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
@@ -101,58 +103,41 @@ impl Inspector {
     }
 
     pub(super) async fn attributes(&self) -> Result<Vec<(String, AttributeState)>, Status> {
-        let namespace = self.namespace();
-        let listed = self.call(|client| {
-            let request = ListSearchAttributesRequest { namespace: namespace.clone() };
-            let mut operator = client.connection().operator_service();
-            async move { operator.list_search_attributes(request.into_request()).await }
-        });
+        let listed = self.call(|client| async move { search_attributes::list(&client).await });
         let Ok(listed) = listed.await else { return self.attributes_by_search().await };
-        let (mut known, system) = (listed.custom_attributes, listed.system_attributes);
-        known.extend(system);
-        let state = |(name, kind): &(&str, IndexedValueType)| {
-            let state = match known.get(*name) {
-                Some(known) if *known == *kind as i32 => AttributeState::There,
+        let known = search_attributes::types(listed);
+        let state = |(name, kind): Attribute| {
+            let state = match known.get(name) {
+                Some(known) if *known == kind as i32 => AttributeState::There,
                 Some(_) => AttributeState::OtherType,
                 None => AttributeState::Missing,
             };
-            ((*name).to_owned(), state)
+            (name.to_owned(), state)
         };
-        Ok(ATTRIBUTES.iter().map(state).collect())
+        Ok(ATTRIBUTES.map(state).into())
     }
 
     /// Searching shows whether they exist, without permission for the operator service.
     async fn attributes_by_search(&self) -> Result<Vec<(String, AttributeState)>, Status> {
         let mut states = Vec::new();
-        for (name, kind) in ATTRIBUTES {
-            let query = match kind {
-                IndexedValueType::Bool => format!("{name} = true"),
-                IndexedValueType::Datetime => format!("{name} = '2000-01-01T00:00:00Z'"),
-                _ => format!("{name} = 'x'"),
-            };
-            let state = match self.count(query).await {
+        for attribute in ATTRIBUTES {
+            let state = match self.count(search_attributes::probe(attribute)).await {
                 Ok(_) => AttributeState::There,
                 Err(status) if status.code() == Code::InvalidArgument => AttributeState::Missing,
                 Err(status) => return Err(status),
             };
-            states.push((name.to_owned(), state));
+            states.push((attribute.0.to_owned(), state));
         }
         Ok(states)
     }
 
     /// What makes those that are missing.
     pub(super) fn commands(&self, states: &[(String, AttributeState)]) -> String {
-        let namespace = self.namespace();
-        let is_missing = |name: &str| {
+        let is_missing = |(name, _): &Attribute| {
             states.iter().any(|(other, state)| other == name && *state == AttributeState::Missing)
         };
-        let missing = ATTRIBUTES.iter().filter(|(name, _)| is_missing(name));
-        let flags: Vec<String> =
-            missing.map(|(name, kind)| format!("--name {name} --type {kind:?}")).collect();
-        format!(
-            "temporal operator search-attribute create --namespace {namespace} {}",
-            flags.join(" ")
-        )
+        let missing: Vec<Attribute> = ATTRIBUTES.into_iter().filter(is_missing).collect();
+        search_attributes::create_command(&self.namespace(), &missing)
     }
 
     /// How many workflows match a query.

@@ -6,10 +6,7 @@ use std::{
 use countersign_connection::testing::fake_temporal;
 use prost::Message;
 use temporalio_client::{ClientOptions, callback_based::GrpcRequest};
-use temporalio_common::protos::temporal::api::{
-    operatorservice::v1::ListSearchAttributesResponse,
-    workflowservice::v1::CountWorkflowExecutionsResponse,
-};
+use temporalio_common::protos::temporal::api::workflowservice::v1::CountWorkflowExecutionsResponse;
 
 use super::*;
 use crate::temporal::connect;
