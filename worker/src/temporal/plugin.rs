@@ -30,11 +30,6 @@ use crate::{
     workflow::{ApprovalNotices, ApprovalWorkflow},
 };
 
-/// How long Temporal leaves a workflow task to the worker that has the workflow cached. Longer, and what a
-/// worker's death leaves behind waits longer; shorter, and tasks that only wait their turn in a burst are
-/// taken away and replayed.
-const STICKY: Duration = Duration::from_secs(8);
-
 /// How many workflows a worker keeps in memory, some 60 KB each. When more of them have something to do at once, each
 /// is replayed from its beginning, and takes the place of another one that is needed next. But Core looks through all
 /// of them for each task.
@@ -180,7 +175,6 @@ pub fn worker_with(
             .to_core_options(client.namespace(), client.identity())
             .map_err(anyhow::Error::msg)
             .context("the worker's options")?;
-        config.sticky_queue_schedule_to_start_timeout = STICKY;
         config.max_cached_workflows = CACHED_WORKFLOWS;
         config.task_types.enable_nexus = nexus;
         init_worker(&runtime, config, client.connection().clone()).map(Arc::new)
