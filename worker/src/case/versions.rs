@@ -9,7 +9,7 @@ use super::{
     evidence::{Asked, Left, Previous, brief},
     inbox::Inbox,
     notices::Kind,
-    signals::{Claimant, Signal, unusable},
+    signals::{Claimant, unusable},
 };
 use crate::{
     approval::{EmailAddress, Reviser, Seat, Signed, Stage, Status},

@@ -114,7 +114,7 @@ fn vote() -> Vote {
         on_behalf_of: "bob@example.com".into(),
         link: "hash".into(),
         verdict: v1::Verdict::Approve.into(),
-        by: OPERATOR.into(),
+        by: names::BY_OPERATOR.into(),
         identity: "help desk".into(),
         ..Vote::default()
     }
