@@ -934,12 +934,11 @@ async fn a_delegation_is_answered_by_what_the_workflow_says_of_it() {
     assert_eq!(delegate(missing).await, (Ok(Ok(Answer::Delegated)), 2), "it is sent once more");
 
     let refused = |world: &mut World| {
-        let why =
-            "reassign at 2026-11-24T09:00:00Z: no more reviewers can be asked in this approval";
+        let why = "reassign at 2026-11-24T09:00:00Z: nobody else can be asked (to cy@example.com)";
         world.runs[0].says.ignored_because = vec![why.into()];
         Ok(())
     };
-    let why = NotDelegated::Refused("no more reviewers can be asked in this approval".into());
+    let why = NotDelegated::Refused("nobody else can be asked (to cy@example.com)".into());
     assert_eq!(delegate(asking().signal(refused)).await, (Ok(Err(why)), 1));
     let voted = |world: &mut World| {
         world.runs[0].says.stages = state(Status::Pending, Some(Verdict::Approve)).stages;

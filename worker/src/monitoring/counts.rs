@@ -108,10 +108,4 @@ mod tests {
         assert!(!page.contains("countersign_approvals_overdue"), "{page}");
         assert!(page.contains("countersign_counts_total{result=\"failed\"} 1\n"), "{page}");
     }
-
-    #[test]
-    fn only_this_task_queues_approvals_are_counted() {
-        let [(_, open), ..] = queries("it's", Timestamp::UNIX_EPOCH);
-        assert!(open.contains("TaskQueue = 'it''s'"), "{open}");
-    }
 }
