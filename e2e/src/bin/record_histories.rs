@@ -284,14 +284,15 @@ async fn tell_a_webhook(temporal: &Arc<Temporal>, rules: &str) -> Workflow {
     workflow
 }
 
-/// An operator gives up the follow-up workflow, whose namespace is not there; and the receiver wants no more outcomes.
+/// An operator has started the follow-up workflow by hand, whose namespace is not there; and the receiver wants no more
+/// outcomes.
 async fn give_up(temporal: &Arc<Temporal>) -> Workflow {
     let receiver = Receiver::that_answers([Answer::Says(410, None, "")]).await;
     let rules = FOLLOW_UP.replace("finance", "nowhere");
     let stack = telling(temporal, &rules, &receiver).await;
     let workflow = stack.submit(&submission::routed("50.00")).await;
     let start = workflow.pending_failure("nowhere").await;
-    workflow.on_activity("fail", &start, &["--reason", "as recorded"]).await;
+    workflow.on_activity("complete", &start, &["--result", r#""by hand""#]).await;
     workflow.outcome().await;
     workflow
 }
@@ -329,17 +330,16 @@ async fn continue_as_new(stack: &Stack) -> Workflow {
 /// Changes are requested, and the submitter makes them, by their links.
 async fn send_back(stack: &Stack) -> Workflow {
     let keys = stack.setting("COUNTERSIGN_LINK_KEYS").parse().expect("keys");
-    let workflow =
-        stack.submit(&submission::expense(&["fay@example.com", "gus@example.com"])).await;
+    let mut expense = submission::expense(&["fay@example.com", "gus@example.com"]);
+    let workflow = stack.submit(&expense).await;
     let grpc = stack.temporal.grpc().await;
     let mail = stack.mail_to("fay@example.com").await;
     workflow.until_asked().await;
     let vote = mail.vote(&keys, Verdict::RequestChanges, "as recorded");
     grpc.signal(&workflow.id, names::SIGNAL_REQUEST_CHANGES, vec![vote]).await;
     let own = stack.own_mail(&workflow).await;
-    let mut cheaper = submission::expense(&["fay@example.com"]);
-    cheaper["document"]["amount"] = json!("99.00");
-    let revision = own.revision(&keys, &cheaper);
+    expense["document"]["amount"] = json!("99.00");
+    let revision = own.revision(&keys, &expense);
     grpc.signal(&workflow.id, names::SIGNAL_REVISE, vec![revision]).await;
     let link = stack.mails_to("fay@example.com", 2).await[1].link("approve");
     workflow.until_asked().await;
