@@ -169,7 +169,7 @@ impl<'a> Tally<'a> {
                 Event::Cancelled => cancelled = true,
                 Event::Acted => {
                     // Withdrawing comes before the deadline where both are there.
-                    tally.withdrawn |= cancelled && tally.open().is_some();
+                    tally.withdrawn |= cancelled && tally.current().is_some();
                     deadlines.drain(..).for_each(|stage| tally.deadline(stage));
                 }
                 Event::Asked(..) | Event::MailedAgain | Event::Completed(_) | Event::Failed(_) => {}

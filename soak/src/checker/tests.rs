@@ -186,6 +186,8 @@ fn what_is_called_off_is_withdrawn_unless_it_was_decided() {
     assert_eq!(Tally::of(&submission, &events).status(), "WITHDRAWN");
     events.swap(3, 5);
     assert_eq!(Tally::of(&submission, &events).status(), "APPROVED");
+    let sent_back = [&sent_back()[..], &[Event::Acted, Event::Cancelled, Event::Acted]].concat();
+    assert_eq!(Tally::of(&submission, &sent_back).status(), "WITHDRAWN", "or changes are awaited");
 }
 
 #[test]
