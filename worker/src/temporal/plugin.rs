@@ -30,6 +30,11 @@ use crate::{
     workflow::{ApprovalNotices, ApprovalWorkflow},
 };
 
+/// How long Temporal leaves a workflow task to the worker that has the workflow cached. Longer, and what was on its way
+/// to a worker that dies waits longer for another one; shorter, and tasks that only wait their turn in a burst are taken
+/// away and replayed.
+const STICKY: Duration = Duration::from_secs(9);
+
 /// How many workflows a worker keeps in memory, some 60 KB each. When more of them have something to do at once, each
 /// is replayed from its beginning, and takes the place of another one that is needed next. But Core looks through all
 /// of them for each task.
@@ -175,6 +180,7 @@ pub fn worker_with(
             .to_core_options(client.namespace(), client.identity())
             .map_err(anyhow::Error::msg)
             .context("the worker's options")?;
+        config.sticky_queue_schedule_to_start_timeout = STICKY;
         config.max_cached_workflows = CACHED_WORKFLOWS;
         config.task_types.enable_nexus = nexus;
         init_worker(&runtime, config, client.connection().clone()).map(Arc::new)
