@@ -138,6 +138,8 @@ struct Tally<'a> {
     version: usize,
     /// What came while a revision was looked at.
     held: Option<Vec<(&'a str, &'a Value)>>,
+    /// Whether it was revised, and nobody is asked yet: who decides now has not seen it.
+    is_unseen: bool,
     withdrawn: bool,
 }
 
@@ -151,6 +153,7 @@ impl<'a> Tally<'a> {
             counts: vec![Count::default(); plan.len()],
             version: 0,
             held: None,
+            is_unseen: false,
             withdrawn: false,
         };
         // Decisions that are there when the workflow acts count before a withdrawal or a deadline.
@@ -172,7 +175,8 @@ impl<'a> Tally<'a> {
                     tally.withdrawn |= cancelled && tally.current().is_some();
                     deadlines.drain(..).for_each(|stage| tally.deadline(stage));
                 }
-                Event::Asked(..) | Event::MailedAgain | Event::Completed(_) | Event::Failed(_) => {}
+                Event::Asked(..) => tally.is_unseen = false,
+                Event::MailedAgain | Event::Completed(_) | Event::Failed(_) => {}
             }
         }
         tally
@@ -216,6 +220,7 @@ impl<'a> Tally<'a> {
             }
             "withdraw" => self.withdrawn |= self.current().is_some(),
             "reassign" => self.delegate(decision),
+            _ if self.is_unseen => {}
             _ => self.signal(name, decision),
         }
     }
@@ -231,10 +236,9 @@ impl<'a> Tally<'a> {
     fn revise(&mut self) {
         self.counts = vec![Count::default(); self.plan.len()];
         self.version += 1;
-        let held = self.held.take().unwrap_or_default().into_iter();
-        let others =
-            held.filter(|(name, _)| !matches!(*name, "approve" | "reject" | "request_changes"));
-        others.for_each(|(name, decision)| self.receive(name, decision));
+        self.is_unseen = true;
+        let held = self.held.take().unwrap_or_default();
+        held.into_iter().for_each(|(name, decision)| self.receive(name, decision));
     }
 
     /// Whoever may decide in the open stage, and has not, can have a colleague asked who never was there. Nothing that

@@ -96,6 +96,8 @@ impl Reader {
                 None
             }
             Attributes::MarkerRecordedEventAttributes(marker) => {
+                let passed = self.passed_meanwhile(marker);
+                self.events.extend(passed.into_iter().flatten());
                 self.deadline = issued_due(marker).or(self.deadline);
                 self.validated(marker)
             }
@@ -141,6 +143,14 @@ impl Reader {
         self.deadlines.clear();
         self.reminders.clear();
         Some(Event::Revised)
+    }
+
+    /// When a link for somebody else, or a new one, is issued after the deadline, the workflow acts on that without a
+    /// timer.
+    fn passed_meanwhile(&self, marker: &MarkerRecordedEventAttributes) -> Option<[Event; 2]> {
+        let stage = issued_stage(marker).filter(|_| issued_due(marker).is_none())?;
+        let due = self.deadlines.get(&stage).copied().flatten()?;
+        (self.task >= due).then_some([Event::Deadline(stage), Event::Acted])
     }
 
     fn start_timer(&mut self, id: &str, summary: &str) {
@@ -285,8 +295,19 @@ fn only(payloads: &Option<Payloads>) -> Value {
 
 /// What `validate_submission` has returned, if a marker is of it.
 fn validated(marker: &MarkerRecordedEventAttributes) -> Option<Value> {
+    result_of(names::ACTIVITY_VALIDATE, marker)
+}
+
+/// The stage of the links that a marker issues.
+fn issued_stage(marker: &MarkerRecordedEventAttributes) -> Option<usize> {
+    let result = result_of(names::ACTIVITY_ISSUE_LINKS, marker)?;
+    result["invited"][0]["stage"].as_u64().map(|stage| stage as usize)
+}
+
+/// What this local activity has returned, if a marker is of it.
+fn result_of(activity: &str, marker: &MarkerRecordedEventAttributes) -> Option<Value> {
     let detail = |name: &str| only(&marker.details.get(name).cloned());
-    (detail("data")["activity_type"] == names::ACTIVITY_VALIDATE).then(|| detail("result"))
+    (detail("data")["activity_type"] == activity).then(|| detail("result"))
 }
 
 /// The deadline of the stage whose links a marker issues.

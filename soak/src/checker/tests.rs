@@ -228,7 +228,7 @@ fn votes_count_for_the_version_alone_that_they_were_asked_about() {
     let refused = [&events[..], &[revision(), Event::NotRevised]].concat();
     assert_eq!(status(&refused), "CHANGES_REQUESTED");
     let held = by_operator("approve", json!({"reviewer": "ann"}));
-    events.extend([revision(), held.clone(), Event::Acted, Event::Revised]);
+    events.extend([revision(), held.clone(), Event::Acted, Event::Revised, held.clone()]);
     let again = |who: &str| Event::Asked(format!("new-{who}"), 0, who.into());
     events.extend([again("ann"), again("bob")]);
     events.extend(both("link"));
