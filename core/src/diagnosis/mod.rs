@@ -8,7 +8,7 @@ mod identity;
 mod list;
 mod setup;
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -90,14 +90,10 @@ pub fn as_text(findings: &[Finding], now: Timestamp) -> String {
                 writeln!(text, "{margin}To do: {}", remedy.replace('\n', &format!("\n{margin}")));
         }
     }
-    let bad = findings.iter().filter(|finding| finding.level == Level::Problem);
-    let checks: BTreeSet<&str> = bad.map(|finding| finding.check).collect();
     let summary = match problems(findings) {
         0 => "No problem was found.".to_owned(),
-        count => {
-            let checks: Vec<&str> = checks.into_iter().collect();
-            format!("{} found: {}.", counted(count, "problem"), checks.join(", "))
-        }
+        1 => "1 problem was found.".to_owned(),
+        count => format!("{count} problems were found."),
     };
     let _ = write!(text, "\n{summary}");
     text
