@@ -152,18 +152,6 @@ const CAUSES: &[Cause] = &[
         remedy: "Its disk is full: free space or enlarge it. What is being tried again then goes through by \
                  itself.",
     },
-    // A server that hides the words of its database.
-    Cause {
-        areas: TEMPORAL,
-        any_of: &[
-            "shard status unknown",
-            "something went wrong, please retry",
-            "database is locked",
-            "readonly database",
-        ],
-        remedy: "Temporal answers, and its database does not: see Temporal's own log. Most likely the disk is full, \
-                 or the database is read-only, locked or away.",
-    },
     Cause {
         areas: MAIL,
         any_of: &["with 530", "STARTTLS"],
@@ -364,7 +352,6 @@ mod tests {
             ),
             (Area::Mail, "/var/mail/outbox: No space left on device (os error 28)", "disk is full"),
             (Area::Temporal, "database or disk is full (13)", "disk is full"),
-            (Area::Temporal, "something went wrong, please retry (240e1b97)", "Temporal's own log"),
             (
                 Area::Mail,
                 "the mail server answered RCPT with 550 5.1.1 No such mailbox",

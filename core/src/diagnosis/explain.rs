@@ -274,8 +274,7 @@ fn ended(said: &mut Explanation, case: &Case, end: &End) {
 /// Whether its workflow task is under way, and who could do it.
 fn tasks(said: &mut Explanation, case: &Case, now: Timestamp) {
     let Some(task) = case.approval.task.as_ref().filter(|task| task.is_stuck(now)) else {
-        // Who delivers notices answers no queries.
-        if let (Err(why), Kind::Approval) = (&case.state, case.approval.kind) {
+        if let Err(why) = &case.state {
             no_answer(said, case, why, now);
         }
         return;
@@ -322,7 +321,6 @@ fn task_remedy(cause: &str, message: &str) -> String {
 fn no_answer(said: &mut Explanation, case: &Case, why: &str, now: Timestamp) {
     let queue = &case.approval.task_queue;
     let alive: Vec<&Poller> = case.pollers.iter().filter(|poller| poller.is_alive(now)).collect();
-    let processes: BTreeSet<&str> = alive.iter().map(|poller| poller.process()).collect();
     if alive.is_empty() {
         let seen = case.pollers.iter().map(|poller| poller.last_seen).max();
         let waits = case.approval.task.as_ref().map(|task| task.since);
@@ -340,7 +338,7 @@ fn no_answer(said: &mut Explanation, case: &Case, why: &str, now: Timestamp) {
         said.says(
             format!(
                 "{} polled {queue} in the last minute, at last {}, and none answers: {why}",
-                counted(processes.len(), "worker"),
+                counted(alive.len(), "worker"),
                 moment(last, now)
             ),
             "If a worker has just stopped, start it again: Temporal shows it for a minute longer. Otherwise its log \
@@ -448,11 +446,10 @@ fn nothing(said: &mut Explanation, case: &Case) {
     said.to_do.push(match people.is_empty() {
         true => "Nothing: it goes on by itself.".to_owned(),
         false => format!(
-            "Nothing is wrong with it: it waits for people. To remind them: temporal workflow signal --workflow-id \
-             {id} --name remind"
+            "Nothing is wrong: it waits for people. To remind them: temporal workflow signal --workflow-id {id} \
+             --name remind"
         ),
     });
-    said.to_do.push("For the installation: countersign-worker doctor".to_owned());
 }
 
 /// Why there is nothing to explain.

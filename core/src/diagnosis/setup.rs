@@ -126,11 +126,6 @@ pub struct Signaler {
 }
 
 impl Poller {
-    /// The worker's process, which polls for several kinds of tasks.
-    pub fn process(&self) -> &str {
-        self.identity.split(' ').next().unwrap_or_default()
-    }
-
     pub fn is_alive(&self, now: Timestamp) -> bool {
         now.duration_since(self.last_seen) < ALIVE
     }
@@ -148,11 +143,8 @@ pub fn examine(setup: &Setup) -> Vec<Finding> {
         ]);
         findings.extend(limits(&connected.refused));
         findings.extend([store(&connected.writes), clock(&connected.clock)]);
-        // Temporal says by its own clock when workers polled.
-        let offset = connected.clock.as_ref().map_or(SignedDuration::ZERO, |offset| *offset);
-        let there = now.saturating_sub(offset).unwrap_or(*now);
-        let alive = alive(connected, there);
-        findings.extend(connected.queues.iter().map(|queue| workers(queue, there)));
+        let alive = alive(connected, *now);
+        findings.extend(connected.queues.iter().map(|queue| workers(queue, *now)));
         findings.extend(connected.answer.as_ref().map(answer));
         findings.push(versions(own, &alive));
         findings.push(rules(own, &alive));
@@ -375,8 +367,12 @@ fn workers(queue: &Result<Queue, String>, now: Timestamp) -> Finding {
     };
     let (name, waits) =
         (&queue.name, queue.oldest_task.filter(|age| *age >= SignedDuration::from_secs(10)));
-    let processes: BTreeSet<&str> =
-        queue.pollers.iter().filter(|poller| poller.is_alive(now)).map(Poller::process).collect();
+    let processes: BTreeSet<&str> = queue
+        .pollers
+        .iter()
+        .filter(|poller| poller.is_alive(now))
+        .map(|poller| poller.identity.split(' ').next().unwrap_or_default())
+        .collect();
     if processes.is_empty() {
         let seen = queue.pollers.iter().map(|poller| poller.last_seen).max();
         let waiting = waits.map(|age| format!(", and a task has waited for {}", span(age)));

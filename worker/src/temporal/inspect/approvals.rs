@@ -117,8 +117,7 @@ impl Inspector {
     ) -> Result<Row, Status> {
         let described = self.describe(execution.clone()).await?;
         let mut approval = approval(described);
-        let is_stuck = approval.task.as_ref().is_some_and(|task| task.is_stuck(now));
-        if details || is_stuck || approval.failing().next().is_some() {
+        if details || approval.failing().next().is_some() {
             // Without it, what fails is said to have begun with its latest attempt.
             if let Ok(past) = self.past(execution).await {
                 past.complete(&mut approval);

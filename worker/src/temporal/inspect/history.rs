@@ -81,8 +81,6 @@ impl Past {
                 let cause = failed.cause().as_str_name();
                 let cause = cause.trim_start_matches("WORKFLOW_TASK_FAILED_CAUSE_").to_owned();
                 let message = failed.failure.map(text_of).unwrap_or_default();
-                // The first of those that follow each other.
-                let at = self.task_failure.take().and_then(|first| first.at).or(at);
                 self.task_failure = Some(TaskFailure { cause, message, at });
             }
             Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => self.task_failure = None,
@@ -99,10 +97,6 @@ impl Past {
     /// Adds what a description lacks.
     pub(super) fn complete(&self, approval: &mut Approval) {
         approval.title.clone_from(&self.title);
-        let failed = self.task_failure.as_ref().and_then(|failure| failure.at);
-        if let (Some(task), Some(at)) = (&mut approval.task, failed) {
-            task.since = at;
-        }
         for activity in &mut approval.activities {
             if let Some((since, summary)) = self.scheduled.get(&activity.id) {
                 activity.since = *since;
