@@ -17,6 +17,8 @@ pub struct Case {
     pub approval: Approval,
     /// Its workflow type, which may be another.
     pub workflow_type: String,
+    /// The workflow that has started it, if one has: of notices, their approval.
+    pub parent: Option<String>,
     /// How it ended, if it has.
     pub end: Option<End>,
     /// The answer of the query `status`, or why there is none.
@@ -121,10 +123,7 @@ pub fn explain(case: &Case, now: Timestamp, details: bool) -> Explanation {
 fn stands(case: &Case, now: Timestamp) -> String {
     let Case { approval, workflow_type, end, state, .. } = case;
     if approval.kind == Kind::Notices {
-        return format!(
-            "It delivers notices that an approval's end did not wait for, since {}.",
-            moment(approval.started, now)
-        );
+        return delivers_notices(case, now);
     }
     if let Some(end) = end {
         return format!("{}{}", how_it_ended(end, state), at(end.at, now));
@@ -140,6 +139,21 @@ fn stands(case: &Case, now: Timestamp) -> String {
                 .to_owned()
         }
         Err(_) => without_answer(approval, workflow_type, now),
+    }
+}
+
+fn delivers_notices(case: &Case, now: Timestamp) -> String {
+    let since = moment(case.approval.started, now);
+    let whose = case.parent.as_deref().map_or_else(|| "an approval".to_owned(), clean_line);
+    match &case.end {
+        None => format!(
+            "It delivers the notices for which {whose} did not wait when it closed, since {since}. It is no approval \
+             itself."
+        ),
+        Some(end) => format!(
+            "It delivered the notices for which {whose} did not wait when it closed, from {since}. It closed{}",
+            at(end.at, now)
+        ),
     }
 }
 
@@ -274,8 +288,11 @@ fn ended(said: &mut Explanation, case: &Case, end: &End) {
 /// Whether its workflow task is under way, and who could do it.
 fn tasks(said: &mut Explanation, case: &Case, now: Timestamp) {
     let Some(task) = case.approval.task.as_ref().filter(|task| task.is_stuck(now)) else {
-        if let Err(why) = &case.state {
-            no_answer(said, case, why, now);
+        match &case.state {
+            // They answer no query.
+            Err(_) if case.approval.kind == Kind::Notices => {}
+            Err(why) => no_answer(said, case, why, now),
+            Ok(_) => {}
         }
         return;
     };
@@ -335,10 +352,11 @@ fn no_answer(said: &mut Explanation, case: &Case, why: &str, now: Timestamp) {
         );
     } else {
         let last = alive.iter().map(|poller| poller.last_seen).max().unwrap_or(now);
+        let workers: BTreeSet<&str> = alive.iter().map(|poller| poller.process()).collect();
         said.says(
             format!(
                 "{} polled {queue} in the last minute, at last {}, and none answers: {why}",
-                counted(alive.len(), "worker"),
+                counted(workers.len(), "worker"),
                 moment(last, now)
             ),
             "If a worker has just stopped, start it again: Temporal shows it for a minute longer. Otherwise its log \

@@ -25,6 +25,7 @@ const MOST_CAUSES: usize = 5;
 /// What was learned of a set-up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setup {
+    /// By this machine's clock.
     pub now: Timestamp,
     pub own: Own,
     /// What the server says of itself, or why it cannot be reached.
@@ -125,15 +126,31 @@ pub struct Signaler {
     pub keys: Option<Vec<String>>,
 }
 
+impl Setup {
+    /// By the server's clock, where it is known how far ours is off: all that is seen by the server has its times.
+    pub fn server_time(&self) -> Timestamp {
+        let clock = self.connected.as_ref().and_then(|connected| connected.clock.as_ref().ok());
+        let ahead = clock.copied().unwrap_or_default();
+        self.now.checked_sub(ahead).unwrap_or(self.now)
+    }
+}
+
 impl Poller {
+    /// `now` is by the server's clock.
     pub fn is_alive(&self, now: Timestamp) -> bool {
         now.duration_since(self.last_seen) < ALIVE
+    }
+
+    /// Its worker, which polls for workflows and for activities.
+    pub(super) fn process(&self) -> &str {
+        self.identity.split(' ').next().unwrap_or_default()
     }
 }
 
 /// Everything that is to be said about a set-up.
 pub fn examine(setup: &Setup) -> Vec<Finding> {
-    let Setup { now, own, server, connected, .. } = setup;
+    let Setup { own, server, connected, .. } = setup;
+    let now = setup.server_time();
     let mut findings = vec![temporal(own, server)];
     if let Some(connected) = connected {
         findings.extend([
@@ -143,8 +160,8 @@ pub fn examine(setup: &Setup) -> Vec<Finding> {
         ]);
         findings.extend(limits(&connected.refused));
         findings.extend([store(&connected.writes), clock(&connected.clock)]);
-        let alive = alive(connected, *now);
-        findings.extend(connected.queues.iter().map(|queue| workers(queue, *now)));
+        let alive = alive(connected, now);
+        findings.extend(connected.queues.iter().map(|queue| workers(queue, now)));
         findings.extend(connected.answer.as_ref().map(answer));
         findings.push(versions(own, &alive));
         findings.push(rules(own, &alive));
@@ -367,12 +384,8 @@ fn workers(queue: &Result<Queue, String>, now: Timestamp) -> Finding {
     };
     let (name, waits) =
         (&queue.name, queue.oldest_task.filter(|age| *age >= SignedDuration::from_secs(10)));
-    let processes: BTreeSet<&str> = queue
-        .pollers
-        .iter()
-        .filter(|poller| poller.is_alive(now))
-        .map(|poller| poller.identity.split(' ').next().unwrap_or_default())
-        .collect();
+    let processes: BTreeSet<&str> =
+        queue.pollers.iter().filter(|poller| poller.is_alive(now)).map(Poller::process).collect();
     if processes.is_empty() {
         let seen = queue.pollers.iter().map(|poller| poller.last_seen).max();
         let waiting = waits.map(|age| format!(", and a task has waited for {}", span(age)));

@@ -379,6 +379,28 @@ fn set_up_10_the_clock_is_off() {
 }
 
 #[test]
+fn what_the_server_has_seen_is_compared_with_its_clock() {
+    for offset in [minutes(15), -minutes(15)] {
+        let seen = |ago: i64| {
+            let at = now().checked_sub(offset + SignedDuration::from_secs(ago));
+            Poller { identity: worker("7@a").to_string(), last_seen: at.expect("a time") }
+        };
+        let polled = |ago: i64| {
+            broken(|connected| {
+                connected.clock = Ok(offset);
+                connected.queues = vec![queue("approvals", vec![seen(ago)])];
+            })
+        };
+        assert_eq!(problem(&polled(1)).check, "clock", "it polls");
+        let findings = examine(&polled(180));
+        let gone = findings.iter().find(|finding| finding.says.starts_with("nobody polls"));
+        assert_eq!(gone.expect("nobody").since, Some(seen(180).last_seen));
+        let text = as_text(&findings, polled(180).server_time());
+        assert!(text.contains("(3 min ago)"), "{text}");
+    }
+}
+
+#[test]
 fn set_up_11_the_topic_has_no_subscription() {
     let setup = broken(|connected| {
         let refused = Approval { undeliverable: true, ..approval("laptops", Vec::new()) };
@@ -534,6 +556,7 @@ fn case(approval: Approval, state: Result<v1::ApprovalState, String>) -> Case {
     Case {
         approval,
         workflow_type: "ApprovalWorkflow".into(),
+        parent: None,
         end: None,
         state,
         pollers: vec![poller(&worker("7@a"), "2026-12-01T11:59:30Z")],
@@ -651,6 +674,32 @@ fn an_approval_that_nobody_works_on_says_so_and_since_when() {
         &limited,
         &["its workflow task fails (attempt 9)", "limit.numPendingActivities.error"],
     );
+}
+
+#[test]
+fn who_polls_for_workflows_and_for_activities_is_one_worker() {
+    let mut silent = case(approval("laptops", Vec::new()), Err("no answer within 10s".into()));
+    silent.pollers.push(poller(&worker("7@a"), "2026-12-01T11:59:50Z"));
+    explains(&silent, &["1 worker polled approvals in the last minute", "none answers"]);
+}
+
+#[test]
+fn what_delivers_notices_says_for_which_approval_and_what_its_mails_need() {
+    let mails = Approval {
+        kind: Kind::Notices,
+        ..approval("laptops-approved-notices-7", vec![activity("announce_decision", MAIL_DOWN)])
+    };
+    let mut notices = case(mails, Err("it is no approval".into()));
+    notices.workflow_type = "ApprovalNotices".into();
+    notices.parent = Some("laptops".into());
+    let said = explain(&notices, now(), false);
+    assert!(said.stands.contains("the notices for which laptops did not wait"), "{said:?}");
+    let [why] = &said.why[..] else { panic!("only the mail: {said:?}") };
+    assert!(why.contains(MAIL_DOWN), "{why}");
+    let [to_do] = &said.to_do[..] else { panic!("only what the mail needs: {said:?}") };
+    assert!(to_do.contains("The mail server does not listen there"), "{to_do}");
+    notices.approval.activities.clear();
+    explains(&notices, &["Nothing: it goes on by itself"]);
 }
 
 #[test]

@@ -46,8 +46,9 @@ pub async fn doctor(settings: &Settings, temporal: TemporalSettings, json: bool)
         public_url: settings.public_url.to_string(),
         longest_wait: settings.longest_wait(now),
     };
-    let findings = examine(&Setup { now, own, server, connected, mail, webhook, signaler });
-    (rendered(&findings, now, json), problems(&findings) == 0)
+    let setup = Setup { now, own, server, connected, mail, webhook, signaler };
+    let findings = examine(&setup);
+    (rendered(&findings, setup.server_time(), json), problems(&findings) == 0)
 }
 
 fn rendered(findings: &[Finding], now: Timestamp, json: bool) -> String {
@@ -90,11 +91,12 @@ pub async fn list(
 ) -> anyhow::Result<String> {
     let task_queue = settings.task_queue().map_err(|wrong| anyhow!("{wrong}"))?;
     let inspector = connect(temporal).await?;
-    let overview = inspector.overview(&task_queue, details).await;
+    let now = inspector.server_time(&task_queue).await;
+    let overview = inspector.overview(&task_queue, details, now).await;
     let overview = overview.map_err(|status| with_remedy(status.message()))?;
     Ok(match json {
         true => serde_json::to_string_pretty(&overview)?,
-        false => overview.text(Timestamp::now()),
+        false => overview.text(now),
     })
 }
 
@@ -115,7 +117,8 @@ pub async fn explanation(
         let retention = inspector.retention().await.ok();
         return Ok(Err(not_found(workflow_id, &inspector.namespace(), retention)));
     };
-    let explained: Explanation = explain(&case, Timestamp::now(), details);
+    let now = inspector.server_time(&case.approval.task_queue).await;
+    let explained: Explanation = explain(&case, now, details);
     Ok(Ok(match json {
         true => serde_json::to_string_pretty(&explained)?,
         false => explained.text(),

@@ -46,11 +46,16 @@ const AT_ONCE: usize = 8;
 
 impl Inspector {
     /// Open approvals of a task queue: how many there are, and the first of them. With `details`, their titles.
+    /// `now` is by the server's clock.
     ///
     /// # Errors
     /// If they cannot be listed.
-    pub async fn overview(&self, task_queue: &str, details: bool) -> Result<Overview, Status> {
-        let now = Timestamp::now();
+    pub async fn overview(
+        &self,
+        task_queue: &str,
+        details: bool,
+        now: Timestamp,
+    ) -> Result<Overview, Status> {
         let queries = Queries::new(task_queue, now);
         let counts = Counts {
             waiting: self.count(queries.waiting()).await.ok(),
@@ -155,6 +160,7 @@ impl Inspector {
         let info = described.workflow_execution_info.clone().unwrap_or_default();
         execution.run_id = info.execution.clone().unwrap_or_default().run_id;
         let workflow_type = info.r#type.clone().unwrap_or_default().name;
+        let parent = info.parent_execution.clone().map(|parent| parent.workflow_id);
         let mut approval = approval(described);
         let past = self.past(execution.clone()).await.unwrap_or_default();
         past.complete(&mut approval);
@@ -166,7 +172,7 @@ impl Inspector {
         let queue = self.queue(&approval.task_queue).await;
         let pollers = queue.map(|queue| queue.pollers).unwrap_or_default();
         let task_failure = past.task_failure;
-        Ok(Some(Case { approval, workflow_type, end, state, pollers, task_failure }))
+        Ok(Some(Case { approval, workflow_type, parent, end, state, pollers, task_failure }))
     }
 
     /// How long a worker takes to answer a query of a workflow.
