@@ -45,11 +45,14 @@ pub struct Approval {
 /// The workflow task that waits for a worker or is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// When it was scheduled first: for a long one, when the work began that is still under way.
+    /// When it was scheduled first: for a long one, when the work began that is still under way; for one that fails,
+    /// when it first failed, as far as that is known.
     pub since: Timestamp,
     pub attempt: u32,
     /// Whether a worker has taken it.
     pub is_running: bool,
+    /// How it has failed; its kind is a cause such as `NON_DETERMINISTIC_ERROR`.
+    pub failure: Option<Failure>,
 }
 
 /// An activity that is not done.
@@ -68,7 +71,7 @@ pub struct Activity {
     pub paused: bool,
 }
 
-/// Why an attempt failed.
+/// Why something failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// Its type, such as `MailUnavailable`; empty if it has none.
@@ -83,6 +86,11 @@ impl Failure {
             message if message.is_empty() => clean_line(&self.kind),
             message => message,
         }
+    }
+
+    /// Its type and what it says.
+    pub(super) fn both(&self) -> String {
+        clean_line(&format!("{} {}", self.kind, self.message))
     }
 }
 
@@ -165,7 +173,11 @@ impl Approval {
 
     /// What it waits for or fails for, each thing on one line. With `people`, summaries name them.
     pub fn causes(&self, now: Timestamp, people: bool) -> Vec<String> {
-        let task = self.task.as_ref().filter(|task| task.is_stuck(now)).map(Task::text);
+        let task = self.task.as_ref().filter(|task| task.is_stuck(now)).map(|task| {
+            // Its message may be about people.
+            let cause = task.failure.as_ref().map(|failure| format!(": {}", failure.kind));
+            format!("{}{}", task.text(), cause.unwrap_or_default())
+        });
         let activities = self.failing().map(|activity| activity.text(people));
         task.into_iter().chain(activities).collect()
     }
@@ -191,9 +203,14 @@ impl Task {
         self.attempt >= FAILS || now.duration_since(self.since) >= TAKEN_WITHIN
     }
 
+    /// Whether attempts of it have failed.
+    pub fn has_failed(&self) -> bool {
+        self.attempt > 1
+    }
+
     pub(super) fn text(&self) -> String {
         match self {
-            Task { attempt, .. } if *attempt >= FAILS => {
+            Task { attempt, failure, .. } if *attempt >= FAILS || failure.is_some() => {
                 format!("its workflow task fails (attempt {attempt})")
             }
             Task { is_running: true, .. } => "its workflow task does not end".to_owned(),

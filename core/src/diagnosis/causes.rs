@@ -6,6 +6,8 @@ use jiff::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Area {
     Temporal,
+    /// An approval's workflow task.
+    Task,
     Mail,
     Webhook,
     FollowUp,
@@ -25,7 +27,7 @@ impl Area {
     /// What it is called, and the setting that leads to it.
     fn names(self) -> (&'static str, &'static str) {
         match self {
-            Area::Temporal => ("Temporal", "TEMPORAL_ADDRESS"),
+            Area::Temporal | Area::Task => ("Temporal", "TEMPORAL_ADDRESS"),
             Area::Mail => ("the mail server", "COUNTERSIGN_NOTIFY"),
             Area::Webhook => ("the webhook's receiver", "COUNTERSIGN_WEBHOOK_URL"),
             Area::FollowUp => ("the follow-up's namespace", "the rule's namespace"),
@@ -43,11 +45,31 @@ struct Cause {
 }
 
 const TEMPORAL: &[Area] = &[Area::Temporal];
+const TASK: &[Area] = &[Area::Task];
 const MAIL: &[Area] = &[Area::Mail];
 const WEBHOOK: &[Area] = &[Area::Webhook];
 
+/// The cause of a failed workflow task that needs a search attribute which is not there.
+pub(super) const BAD_ATTRIBUTES: &str = "BAD_SEARCH_ATTRIBUTES";
+
 /// The first one that fits counts.
 const CAUSES: &[Cause] = &[
+    Cause {
+        areas: TASK,
+        any_of: &["NON_DETERMINISTIC_ERROR"],
+        remedy: "A worker of another version replays it: let only workers of one version poll the task queue.",
+    },
+    Cause {
+        areas: TASK,
+        any_of: &["PENDING_ACTIVITIES_LIMIT_EXCEEDED"],
+        remedy: "The namespace allows too few pending activities for this many reviewers: raise \
+                 limit.numPendingActivities.error in Temporal's dynamic configuration (100 are enough).",
+    },
+    Cause {
+        areas: TASK,
+        any_of: &[BAD_ATTRIBUTES],
+        remedy: "The namespace lacks a search attribute of ours: countersign-worker doctor names the command.",
+    },
     Cause {
         areas: &[],
         any_of: &["certificate expired", "certificate has expired", "certificate: Expired"],
@@ -271,6 +293,7 @@ pub fn remedy(area: Area, says: &str) -> String {
 fn otherwise(area: Area) -> &'static str {
     match area {
         Area::Temporal => "Check TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and TEMPORAL_TLS_*.",
+        Area::Task => "The worker's log says why.",
         Area::Mail => {
             "Ask who runs the mail server, and show them its answer. What it refuses for now is tried again by \
              itself."
@@ -396,6 +419,12 @@ mod tests {
                 "renew the file in TEMPORAL_TLS_CLIENT_CERT_PATH",
             ),
             (Area::Mail, "activity Heartbeat timeout", "has stopped"),
+            (
+                Area::Task,
+                "BAD_SEARCH_ATTRIBUTES Namespace default has no mapping defined for ApprovalUndeliverable",
+                "countersign-worker doctor names the command",
+            ),
+            (Area::Task, "WORKFLOW_WORKER_UNHANDLED_FAILURE", "The worker's log"),
             (Area::Mail, "something else", "Ask who runs the mail server"),
         ] {
             let remedy = remedy(area, says);

@@ -25,8 +25,6 @@ pub struct Case {
     pub state: Result<ApprovalState, String>,
     /// Who has polled its task queue for workflows lately.
     pub pollers: Vec<Poller>,
-    /// How its latest workflow task failed, if it has failed since one succeeded.
-    pub task_failure: Option<TaskFailure>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,14 +43,6 @@ pub enum How {
     Cancelled,
     TimedOut,
     Other,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskFailure {
-    /// Such as `NON_DETERMINISTIC_ERROR`.
-    pub cause: String,
-    pub message: String,
-    pub at: Option<Timestamp>,
 }
 
 /// What is to be said of an approval.
@@ -288,21 +278,18 @@ fn ended(said: &mut Explanation, case: &Case, end: &End) {
 /// Whether its workflow task is under way, and who could do it.
 fn tasks(said: &mut Explanation, case: &Case, now: Timestamp) {
     let Some(task) = case.approval.task.as_ref().filter(|task| task.is_stuck(now)) else {
-        match &case.state {
-            // They answer no query.
-            Err(_) if case.approval.kind == Kind::Notices => {}
-            Err(why) => no_answer(said, case, why, now),
-            Ok(_) => {}
+        // What delivers notices answers no query.
+        if let Err(why) = &case.state
+            && case.approval.kind == Kind::Approval
+        {
+            no_answer(said, case, why, now);
         }
         return;
     };
     let since = moment(task.since, now);
-    if let Some(failure) = &case.task_failure {
-        let message = clean_line(&failure.message);
-        said.says(
-            format!("{} since {since}: {} {message}", task.text(), failure.cause),
-            task_remedy(&failure.cause, &message),
-        );
+    if let Some(failure) = &task.failure {
+        let why = failure.both();
+        said.says(format!("{} since {since}: {why}", task.text()), remedy(Area::Task, &why));
     } else if task.is_running {
         said.says(
             format!("{} since {since}: a step inside it is being tried again", task.text()),
@@ -311,26 +298,6 @@ fn tasks(said: &mut Explanation, case: &Case, now: Timestamp) {
         );
     } else {
         no_answer(said, case, &task.text(), now);
-    }
-}
-
-fn task_remedy(cause: &str, message: &str) -> String {
-    match cause {
-        "NON_DETERMINISTIC_ERROR" => {
-            "A worker of another version replays it: let only workers of one version poll the task queue."
-                .to_owned()
-        }
-        "PENDING_ACTIVITIES_LIMIT_EXCEEDED" => {
-            "The namespace allows too few pending activities for this many reviewers: raise \
-             limit.numPendingActivities.error in Temporal's dynamic configuration (100 are enough)."
-                .to_owned()
-        }
-        "BAD_SEARCH_ATTRIBUTES" => {
-            "The namespace lacks a search attribute of ours: countersign-worker doctor names the command."
-                .to_owned()
-        }
-        _ if message.is_empty() => "The worker's log says why.".to_owned(),
-        _ => remedy(Area::Temporal, message),
     }
 }
 
@@ -378,8 +345,7 @@ fn activities(said: &mut Explanation, approval: &Approval, now: Timestamp) {
                 ),
             ),
             Some(failure) => {
-                let says = format!("{} {}", failure.kind, failure.text());
-                said.says(why, remedy(activity.area(), &says));
+                said.says(why, remedy(activity.area(), &failure.both()));
             }
             None => said.says(why, ""),
         }

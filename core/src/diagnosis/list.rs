@@ -59,9 +59,13 @@ impl Row {
     /// With `details`, it names the title and people.
     pub fn new(approval: &Approval, now: Timestamp, details: bool) -> Self {
         let (state, since) = approval.state(now);
-        let failures = approval.failing().map(|activity| {
+        let activities = approval.failing().map(|activity| {
             let text = activity.failure.as_ref().map(|failure| failure.text()).unwrap_or_default();
             (activity.area(), text, activity.since)
+        });
+        let task = approval.task.as_ref().filter(|task| task.is_stuck(now)).and_then(|task| {
+            let text = format!("its workflow task fails: {}", task.failure.as_ref()?.kind);
+            Some((Area::Task, text, task.since))
         });
         Row {
             workflow_id: approval.workflow_id.clone(),
@@ -72,7 +76,7 @@ impl Row {
             causes: approval.causes(now, details),
             title: approval.title.clone().filter(|_| details),
             reviewers: if details { approval.reviewers.clone() } else { Vec::new() },
-            failures: failures.collect(),
+            failures: activities.chain(task).collect(),
         }
     }
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use approval::{Activity, Approval, Failure, Kind, LATE, State, Task};
 pub use causes::{Area, expired_at, remedy};
-pub use explain::{Case, End, Explanation, How, TaskFailure, explain, not_found};
+pub use explain::{Case, End, Explanation, How, explain, not_found};
 pub use identity::WorkerIdentity;
 pub use list::{Counts, MAX_ROWS, Overview, Row};
 pub use setup::{

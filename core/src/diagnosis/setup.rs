@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::keys::{keys, payload_keys};
 use super::{
-    Area, Finding, Level, Overview, State, WorkerIdentity, counted, expired_at, list::Group,
-    listed, remedy, span,
+    Area, Finding, Level, Overview, State, WorkerIdentity, causes::BAD_ATTRIBUTES, counted,
+    expired_at, list::Group, listed, remedy, span,
 };
 
 /// A poll takes a minute at most, so a worker that runs has begun one in this time.
@@ -268,7 +268,8 @@ fn attributes(connected: &Connected) -> Finding {
                 "A worker makes them at its start if it may. Otherwise somebody who may runs:\n{}",
                 connected.make_attributes
             ),
-        );
+        )
+        .since(failing_since(connected, |failing| failing.text.contains(BAD_ATTRIBUTES)));
     }
     Finding::good("search attributes", format!("all {} are there", states.len()))
 }
@@ -487,7 +488,7 @@ fn mail(setup: &Setup) -> Finding {
         Ok(says) => Finding::good("mail", says),
         Err(why) => {
             let finding = Finding::problem("mail", why, remedy(Area::Mail, why));
-            finding.since(expired_at(why).or_else(|| failing_since(setup, Area::Mail)))
+            finding.since(expired_at(why).or_else(|| area_fails_since(setup, Area::Mail)))
         }
     }
 }
@@ -498,16 +499,19 @@ fn webhook(setup: &Setup) -> Finding {
         Some(Ok(says)) => Finding::good("webhook", says),
         Some(Err(why)) => {
             let finding = Finding::problem("webhook", why, remedy(Area::Webhook, why));
-            finding.since(expired_at(why).or_else(|| failing_since(setup, Area::Webhook)))
+            finding.since(expired_at(why).or_else(|| area_fails_since(setup, Area::Webhook)))
         }
     }
 }
 
-/// When the first of what fails now was first tried.
-fn failing_since(setup: &Setup, area: Area) -> Option<Timestamp> {
-    let overview = setup.connected.as_ref()?.approvals.as_ref().ok()?;
-    let groups = overview.groups().into_iter();
-    groups.filter(|group| group.area == area).map(|group| group.since).min()
+/// When the first of what fails now in an area was first tried.
+fn area_fails_since(setup: &Setup, area: Area) -> Option<Timestamp> {
+    failing_since(setup.connected.as_ref()?, |failing| failing.area == area)
+}
+
+fn failing_since(connected: &Connected, is_it: impl Fn(&Group) -> bool) -> Option<Timestamp> {
+    let groups = connected.approvals.as_ref().ok()?.groups().into_iter();
+    groups.filter(is_it).map(|group| group.since).min()
 }
 
 fn signaler(own: &Own, signaler: &Result<Signaler, String>) -> Finding {

@@ -455,7 +455,9 @@ fn the_worst_of_an_approval_is_its_state() {
     assert_eq!(state(&overdue), (State::Overdue, Some(late)));
     let just = Approval { deadline: Some(at("2026-12-01T11:59:50Z")), ..waiting.clone() };
     assert_eq!(state(&just).0, State::Waiting, "its timer may be firing");
-    let task = |since: &str, attempt| Some(Task { since: at(since), attempt, is_running: false });
+    let task = |since: &str, attempt| {
+        Some(Task { since: at(since), attempt, is_running: false, failure: None })
+    };
     let stuck = Approval { task: task("2026-12-01T11:00:00Z", 1), ..waiting.clone() };
     assert_eq!(state(&stuck), (State::Failing, Some(at("2026-12-01T11:00:00Z"))));
     let busy = Approval { task: task("2026-12-01T11:59:59Z", 1), ..waiting.clone() };
@@ -520,6 +522,36 @@ fn failures_of_one_cause_are_counted_together_since_the_first() {
     assert!(named[1].says.ends_with("(in three)"), "{:?}", named[1]);
 }
 
+/// A workflow task that is stuck.
+fn task(attempt: u32, failure: Option<Failure>) -> Option<Task> {
+    Some(Task { since: at("2026-12-01T11:50:00Z"), attempt, is_running: false, failure })
+}
+
+#[test]
+fn since_when_a_search_attribute_is_missing_the_first_task_that_fails_says() {
+    let failure = |message: &str| {
+        Some(Failure { kind: "BAD_SEARCH_ATTRIBUTES".into(), message: message.into() })
+    };
+    let fails = |id: &str, since: &str| {
+        let failure = failure("no mapping for ApprovalUndeliverable of ann@example.com");
+        let task = task(7, failure).map(|task| Task { since: at(since), ..task });
+        Approval { task, ..approval(id, Vec::new()) }
+    };
+    let both = [fails("one", "2026-12-01T11:50:00Z"), fails("two", "2026-12-01T11:43:20Z")];
+    let listed = overview(&both).text(now());
+    let cause = "its workflow task fails (attempt 7): BAD_SEARCH_ATTRIBUTES\n";
+    assert!(listed.contains(cause) && !listed.contains("ann@example.com"), "{listed}");
+    let setup = broken(|connected| {
+        connected.attributes = Ok(vec![("ApprovalUndeliverable".into(), AttributeState::Missing)]);
+        connected.approvals = Ok(overview(&both));
+    });
+    let findings = examine(&setup);
+    let wrong = findings.iter().filter(|finding| finding.level == Level::Problem);
+    let wrong: Vec<_> = wrong.map(|finding| (finding.check, finding.since)).collect();
+    let since = Some(at("2026-12-01T11:43:20Z"));
+    assert_eq!(wrong, [("search attributes", since), ("approvals", since)]);
+}
+
 /// A state that waits for Ann, whose mail was sent, and Bob, whom none reaches.
 fn waits_for_both() -> v1::ApprovalState {
     let reviewer = |reviewer: &str, delivery: v1::Delivery, error: &str| v1::ReviewerState {
@@ -560,7 +592,6 @@ fn case(approval: Approval, state: Result<v1::ApprovalState, String>) -> Case {
         end: None,
         state,
         pollers: vec![poller(&worker("7@a"), "2026-12-01T11:59:30Z")],
-        task_failure: None,
     }
 }
 
@@ -638,8 +669,7 @@ fn an_approval_that_was_sent_back_waits_for_its_submitter_and_says_so() {
 
 #[test]
 fn an_approval_that_nobody_works_on_says_so_and_since_when() {
-    let task = Some(Task { since: at("2026-12-01T11:50:00Z"), attempt: 1, is_running: false });
-    let stuck = Approval { task, ..approval("laptops", Vec::new()) };
+    let stuck = Approval { task: task(1, None), ..approval("laptops", Vec::new()) };
     let mut gone = case(stuck.clone(), Err("no answer within 5s".into()));
     gone.pollers = vec![poller(&worker("7@a"), "2026-12-01T11:49:00Z")];
     explains(
@@ -664,12 +694,11 @@ fn an_approval_that_nobody_works_on_says_so_and_since_when() {
     lacks_key.approval.task.as_mut().expect("a task").is_running = true;
     explains(&lacks_key, &["its workflow task does not end since", "lacks a link key"]);
     let mut limited = case(stuck, Ok(waits_for_both()));
-    limited.approval.task.as_mut().expect("a task").attempt = 9;
-    limited.task_failure = Some(TaskFailure {
-        cause: "PENDING_ACTIVITIES_LIMIT_EXCEEDED".into(),
+    let failure = Failure {
+        kind: "PENDING_ACTIVITIES_LIMIT_EXCEEDED".into(),
         message: "the number of pending activities is too large".into(),
-        at: None,
-    });
+    };
+    limited.approval.task = task(9, Some(failure));
     explains(
         &limited,
         &["its workflow task fails (attempt 9)", "limit.numPendingActivities.error"],

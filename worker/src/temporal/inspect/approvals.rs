@@ -122,7 +122,8 @@ impl Inspector {
     ) -> Result<Row, Status> {
         let described = self.describe(execution.clone()).await?;
         let mut approval = approval(described);
-        if details || approval.failing().next().is_some() {
+        let has_failed = approval.task.as_ref().is_some_and(Task::has_failed);
+        if details || has_failed || approval.failing().next().is_some() {
             // Without it, what fails is said to have begun with its latest attempt.
             if let Ok(past) = self.past(execution).await {
                 past.complete(&mut approval);
@@ -171,8 +172,7 @@ impl Inspector {
         };
         let queue = self.queue(&approval.task_queue).await;
         let pollers = queue.map(|queue| queue.pollers).unwrap_or_default();
-        let task_failure = past.task_failure;
-        Ok(Some(Case { approval, workflow_type, parent, end, state, pollers, task_failure }))
+        Ok(Some(Case { approval, workflow_type, parent, end, state, pollers }))
     }
 
     /// How long a worker takes to answer a query of a workflow.
@@ -243,6 +243,7 @@ fn approval(described: DescribeWorkflowExecutionResponse) -> Approval {
             since: time((since.seconds, since.nanos))?,
             attempt: u32::try_from(task.attempt).unwrap_or_default(),
             is_running: task.state == i32::from(PendingWorkflowTaskState::Started),
+            failure: None,
         })
     });
     let attribute = |name: &str| attribute(&info, name);

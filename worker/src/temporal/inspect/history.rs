@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use countersign_core::diagnosis::{Approval, Failure, TaskFailure};
+use countersign_core::diagnosis::{Approval, Failure};
 use countersign_protos::submission;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -30,8 +30,9 @@ pub(super) struct Past {
     title: Option<String>,
     /// By activity ID: when it was scheduled, and its summary.
     scheduled: BTreeMap<String, (Timestamp, String)>,
-    /// Of the latest workflow task, if that has failed.
-    pub(super) task_failure: Option<TaskFailure>,
+    /// Of the workflow task, if it has failed since one succeeded: when it did so first, and how last. Attempts after
+    /// the first one are not in a history.
+    task_failure: Option<(Option<Timestamp>, Failure)>,
     /// With which the workflow completed.
     pub(super) result: Option<Payload>,
     /// With which it failed.
@@ -80,8 +81,12 @@ impl Past {
             Some(Attributes::WorkflowTaskFailedEventAttributes(failed)) => {
                 let cause = failed.cause().as_str_name();
                 let cause = cause.trim_start_matches("WORKFLOW_TASK_FAILED_CAUSE_").to_owned();
-                let message = failed.failure.map(text_of).unwrap_or_default();
-                self.task_failure = Some(TaskFailure { cause, message, at });
+                // What a reset writes is not a worker's failure.
+                if cause != "RESET_WORKFLOW" {
+                    let message = failed.failure.map(text_of).unwrap_or_default();
+                    let first = self.task_failure.take().map_or(at, |(first, _)| first);
+                    self.task_failure = Some((first, Failure { kind: cause, message }));
+                }
             }
             Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => self.task_failure = None,
             Some(Attributes::WorkflowExecutionCompletedEventAttributes(completed)) => {
@@ -97,6 +102,12 @@ impl Past {
     /// Adds what a description lacks.
     pub(super) fn complete(&self, approval: &mut Approval) {
         approval.title.clone_from(&self.title);
+        if let (Some(task), Some((first, failure))) = (&mut approval.task, &self.task_failure)
+            && task.has_failed()
+        {
+            task.since = first.unwrap_or(task.since);
+            task.failure = Some(failure.clone());
+        }
         for activity in &mut approval.activities {
             if let Some((since, summary)) = self.scheduled.get(&activity.id) {
                 activity.since = *since;
@@ -133,9 +144,37 @@ fn text_of(failure: v1::Failure) -> String {
 
 #[cfg(test)]
 mod tests {
-    use temporalio_common::protos::temporal::api::failure::v1::ApplicationFailureInfo;
+    use temporalio_common::protos::temporal::api::{
+        enums::v1::WorkflowTaskFailedCause as Cause, failure::v1::ApplicationFailureInfo,
+        history::v1::WorkflowTaskFailedEventAttributes,
+    };
 
     use super::*;
+
+    #[test]
+    fn a_task_fails_since_its_first_failure_that_no_success_has_followed() {
+        let event = |at: &str, attributes| HistoryEvent {
+            event_time: at.parse().ok(),
+            attributes: Some(attributes),
+            ..HistoryEvent::default()
+        };
+        let failed = |at: &str, cause: Cause| {
+            let failed =
+                WorkflowTaskFailedEventAttributes { cause: cause.into(), ..Default::default() };
+            event(at, Attributes::WorkflowTaskFailedEventAttributes(failed))
+        };
+        let mut past = Past::default();
+        past.take(failed("2026-12-01T08:00:00Z", Cause::BadSearchAttributes));
+        let done = Attributes::WorkflowTaskCompletedEventAttributes(Default::default());
+        past.take(event("2026-12-01T08:10:00Z", done));
+        past.take(failed("2026-12-01T08:20:00Z", Cause::ResetWorkflow));
+        past.take(failed("2026-12-01T09:00:00Z", Cause::BadSearchAttributes));
+        // Something else arrived meanwhile, and the first attempt after it is written down.
+        past.take(failed("2026-12-01T09:30:00Z", Cause::NonDeterministicError));
+        let (first, failure) = past.task_failure.expect("a failure");
+        assert_eq!(first, "2026-12-01T09:00:00Z".parse().ok());
+        assert_eq!(failure.kind, "NON_DETERMINISTIC_ERROR");
+    }
 
     #[test]
     fn a_failure_goes_by_its_type_or_by_that_of_its_cause() {
