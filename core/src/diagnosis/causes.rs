@@ -6,6 +6,8 @@ use jiff::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Area {
     Temporal,
+    /// What a Temporal that can be reached does not do.
+    Store,
     /// An approval's workflow task.
     Task,
     Mail,
@@ -27,7 +29,7 @@ impl Area {
     /// What it is called, and the setting that leads to it.
     fn names(self) -> (&'static str, &'static str) {
         match self {
-            Area::Temporal | Area::Task => ("Temporal", "TEMPORAL_ADDRESS"),
+            Area::Temporal | Area::Store | Area::Task => ("Temporal", "TEMPORAL_ADDRESS"),
             Area::Mail => ("the mail server", "COUNTERSIGN_NOTIFY"),
             Area::Webhook => ("the webhook's receiver", "COUNTERSIGN_WEBHOOK_URL"),
             Area::FollowUp => ("the follow-up's namespace", "the rule's namespace"),
@@ -45,6 +47,8 @@ struct Cause {
 }
 
 const TEMPORAL: &[Area] = &[Area::Temporal];
+const SERVER: &[Area] = &[Area::Temporal, Area::Store];
+const STORE: &[Area] = &[Area::Store];
 const TASK: &[Area] = &[Area::Task];
 const MAIL: &[Area] = &[Area::Mail];
 const WEBHOOK: &[Area] = &[Area::Webhook];
@@ -52,8 +56,19 @@ const WEBHOOK: &[Area] = &[Area::Webhook];
 /// The cause of a failed workflow task that needs a search attribute which is not there.
 pub(super) const BAD_ATTRIBUTES: &str = "BAD_SEARCH_ATTRIBUTES";
 
+const STORE_FAILS: &str = "Temporal can be reached, and its database takes no writes or does not answer: its disk is \
+                           full, or it is read-only, locked or overloaded. Temporal's own log says which.";
+
 /// The first one that fits counts.
 const CAUSES: &[Cause] = &[
+    // The server has answered before.
+    Cause { areas: STORE, any_of: &["no answer within", "eadline"], remedy: STORE_FAILS },
+    Cause {
+        areas: SERVER,
+        any_of: &["rate limit exceeded"],
+        remedy: "Temporal has refused the call over a limit: try again. countersign-worker doctor counts such refusals, \
+                 and says what to raise.",
+    },
     Cause {
         areas: TASK,
         any_of: &["NON_DETERMINISTIC_ERROR"],
@@ -223,7 +238,7 @@ const CAUSES: &[Cause] = &[
                  minutes later; temporal activity reset sends it at once.",
     },
     Cause {
-        areas: TEMPORAL,
+        areas: SERVER,
         any_of: &["PermissionDenied", "Unauthenticated", "unauthorized", "Unauthorized"],
         remedy: "Temporal refuses these credentials: check TEMPORAL_API_KEY or TEMPORAL_TLS_CLIENT_CERT_PATH, \
                  whether they have expired, and that they are for this namespace.",
@@ -293,6 +308,7 @@ pub fn remedy(area: Area, says: &str) -> String {
 fn otherwise(area: Area) -> &'static str {
     match area {
         Area::Temporal => "Check TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and TEMPORAL_TLS_*.",
+        Area::Store => STORE_FAILS,
         Area::Task => "The worker's log says why.",
         Area::Mail => {
             "Ask who runs the mail server, and show them its answer. What it refuses for now is tried again by \
@@ -424,6 +440,11 @@ mod tests {
                 "BAD_SEARCH_ATTRIBUTES Namespace default has no mapping defined for ApprovalUndeliverable",
                 "countersign-worker doctor names the command",
             ),
+            (Area::Store, "shard status unknown", "read-only, locked"),
+            (Area::Store, "no answer within 5s", "Temporal can be reached"),
+            (Area::Store, "database or disk is full (13)", "free space"),
+            (Area::Store, "Request unauthorized.", "TEMPORAL_API_KEY"),
+            (Area::Temporal, "namespace rate limit exceeded", "countersign-worker doctor"),
             (Area::Task, "WORKFLOW_WORKER_UNHANDLED_FAILURE", "The worker's log"),
             (Area::Mail, "something else", "Ask who runs the mail server"),
         ] {

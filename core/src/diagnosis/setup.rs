@@ -325,9 +325,9 @@ fn store(writes: &Result<(), String>) -> Finding {
             "store",
             format!("Temporal reads and does not write: {why}"),
             format!(
-                "{} Until Temporal's database takes writes again, decisions are answered with 503 and not \
-                 recorded, and nothing goes on; nothing is lost.",
-                remedy(Area::Temporal, why)
+                "{} Until it takes writes again, decisions are answered with 503 and not recorded, and nothing goes \
+                 on; nothing is lost.",
+                remedy(Area::Store, why)
             ),
         ),
     }

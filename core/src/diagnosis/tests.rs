@@ -421,6 +421,10 @@ fn set_up_12_the_store_is_full() {
     let words = ["Temporal reads and does not write", "disk is full"];
     let to_do = ["free space", "nothing is lost"];
     says(&problem(&setup), "store", &words, None, &to_do);
+    let setup = broken(|connected| connected.writes = Err("something went wrong".into()));
+    let finding = problem(&setup);
+    says(&finding, "store", &[], None, &["disk is full, or it is read-only, locked", "own log"]);
+    assert!(!finding.remedy.contains("TEMPORAL_"), "the connection is well: {finding:?}");
 }
 
 #[test]
