@@ -411,12 +411,15 @@ fn ignored(said: &mut Explanation, state: &ApprovalState) {
     );
 }
 
+/// An approval shows no outage before it meets it.
+const ELSEWHERE: &str = "For the installation, run countersign-worker doctor.";
+
 fn nothing(said: &mut Explanation, case: &Case) {
     let id = &case.approval.workflow_id;
     if case.state.as_ref().is_ok_and(waits_for_submitter) {
         return said.to_do.push(format!(
-            "Nothing is wrong: it waits for the submitter, who has a mail with a link. If they cannot use it: temporal \
-             workflow signal --workflow-id {id} --name revise --input-file SUBMISSION.json"
+            "Nothing is wrong with this approval: it waits for the submitter, who has a mail with a link. {ELSEWHERE} If \
+             they cannot use it: temporal workflow signal --workflow-id {id} --name revise --input-file SUBMISSION.json"
         ));
     }
     let people: BTreeSet<&str> = match &case.state {
@@ -430,8 +433,8 @@ fn nothing(said: &mut Explanation, case: &Case) {
     said.to_do.push(match people.is_empty() {
         true => "Nothing: it goes on by itself.".to_owned(),
         false => format!(
-            "Nothing is wrong: it waits for people. To remind them: temporal workflow signal --workflow-id {id} \
-             --name remind"
+            "Nothing is wrong with this approval: it waits for people. {ELSEWHERE} To remind them: temporal workflow \
+             signal --workflow-id {id} --name remind"
         ),
     });
 }

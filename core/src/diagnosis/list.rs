@@ -157,9 +157,12 @@ impl Overview {
             }
         }
         let is_wrong = |row: &Row| !matches!(row.state, State::Waiting | State::ChangesRequested);
-        if self.rows.iter().any(is_wrong) {
-            text.push_str("\ncountersign-worker explain WORKFLOW says why, and what to do.");
-        }
+        text.push_str(match self.rows.iter().any(is_wrong) {
+            true => "\ncountersign-worker explain WORKFLOW says why, and what to do.",
+            false => {
+                "\nNothing is wrong with these. For the installation, run countersign-worker doctor."
+            }
+        });
         text
     }
 }

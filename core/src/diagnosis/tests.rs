@@ -500,6 +500,9 @@ fn a_list_names_people_and_titles_only_with_details() {
     assert!(brief.contains("\nwaiting: 1\n  waits since 2026-12-01 09:00:00 UTC"), "{brief}");
     assert!(brief.contains("deadline 2026-12-04 09:00:00 UTC (in 2 d 21 h)"), "{brief}");
     assert!(brief.find("failing") < brief.find("waiting: 1"), "the worst first: {brief}");
+    assert!(brief.ends_with("explain WORKFLOW says why, and what to do."), "{brief}");
+    let sound = overview(&approvals[..1]).text(now());
+    assert!(sound.ends_with("For the installation, run countersign-worker doctor."), "{sound}");
     for private in ["15 laptops", "ann@example.com"] {
         assert!(!brief.contains(private) && full.contains(private), "{brief}\n{full}");
         let row = serde_json::to_string(&Row::new(&approvals[1], now(), false)).expect("JSON");
@@ -628,7 +631,11 @@ fn an_approval_that_waits_for_people_says_for_whom_and_why() {
     let waiting = case(approval("laptops", Vec::new()), Ok(all_sent));
     explains(
         &waiting,
-        &["Nothing is wrong: it waits for people", "--workflow-id laptops --name remind"],
+        &[
+            "Nothing is wrong with this approval: it waits for people. For the installation, run countersign-worker \
+             doctor.",
+            "--workflow-id laptops --name remind",
+        ],
     );
     assert!(explain(&waiting, now(), true).text().contains("15 laptops"), "with details");
 }
