@@ -4,7 +4,7 @@ use countersign_protos::{text::clean_line, v1};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::Area;
+use super::{Area, readable};
 
 /// A deadline that has just passed is not overdue: its timer may be firing. The metrics use it, too.
 pub const LATE: SignedDuration = SignedDuration::from_mins(1);
@@ -82,7 +82,7 @@ pub struct Failure {
 impl Failure {
     /// What it says on one line: others write parts of it.
     pub fn text(&self) -> String {
-        match clean_line(&self.message) {
+        match readable(&self.message) {
             message if message.is_empty() => clean_line(&self.kind),
             message => message,
         }
@@ -90,7 +90,7 @@ impl Failure {
 
     /// Its type and what it says.
     pub(super) fn both(&self) -> String {
-        clean_line(&format!("{} {}", self.kind, self.message))
+        readable(&format!("{} {}", self.kind, self.message))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What to do about a failure, by what it says: the words of mail servers, receivers, certificates and clouds.
 
+use countersign_protos::text::clean_line;
 use jiff::Timestamp;
 
 /// What failed.
@@ -330,9 +331,25 @@ fn capitalised(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
+/// What follows the words `certificate expired` where rustls says it: times in seconds.
+const EXPIRED: &str = ": verification time ";
+const NOT_AFTER: &str = "not valid after ";
+
+/// A failure's text on one line. When a certificate expired is written as a date, without the seconds that have passed
+/// since then: so that all failures of one certificate say the same.
+pub fn readable(says: &str) -> String {
+    let says = clean_line(says);
+    let shorter = expired_at(&says).and_then(|at| {
+        let (before, rest) = says.split_once(EXPIRED)?;
+        let (_, behind) = rest.split_once(NOT_AFTER)?.1.split_once(')')?;
+        Some(format!("{before} at {}{behind}", super::utc(at)))
+    });
+    shorter.unwrap_or(says)
+}
+
 /// When the certificate of a failure has expired, as far as its text says it. rustls gives the second.
 pub fn expired_at(says: &str) -> Option<Timestamp> {
-    let (_, behind) = says.split_once("not valid after ")?;
+    let (_, behind) = says.split_once(NOT_AFTER)?;
     let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
     Timestamp::from_second(digits.parse().ok()?).ok()
 }
@@ -460,5 +477,12 @@ mod tests {
                     certificate is not valid after 1796116000 (1000 seconds ago)";
         assert_eq!(expired_at(says), Timestamp::from_second(1_796_116_000).ok());
         assert_eq!(expired_at("invalid peer certificate: Expired"), None);
+        let readable_text =
+            "invalid peer certificate: certificate expired at 2026-12-01 09:06:40 UTC";
+        assert_eq!(readable(says), readable_text);
+        let within = format!("not accepted ({says}): set TEMPORAL_TLS_");
+        assert_eq!(readable(&within), format!("not accepted ({readable_text}): set TEMPORAL_TLS_"));
+        let other = "invalid peer certificate: Expired";
+        assert_eq!(readable(other), other);
     }
 }

@@ -9,7 +9,9 @@ use countersign_protos::{
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{Approval, Area, Failure, Kind, Poller, counted, listed, moment, remedy, span};
+use super::{
+    Approval, Area, Failure, Kind, Poller, counted, listed, moment, readable, remedy, span,
+};
 
 /// A workflow, as Temporal and its worker tell of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -369,7 +371,7 @@ fn people(said: &mut Explanation, state: &ApprovalState) {
         let who = &reviewer.reviewer;
         match reviewer.delivery() {
             Delivery::Undeliverable => {
-                let error = clean_line(&reviewer.delivery_error);
+                let error = readable(&reviewer.delivery_error);
                 said.says(format!("{who} cannot be reached: {error}"), remedy(Area::Mail, &error));
             }
             Delivery::Sent => {
@@ -391,7 +393,7 @@ fn errors(said: &mut Explanation, state: &ApprovalState) {
         ("the follow-up workflow was not started", &state.follow_up_error, Area::FollowUp),
     ] {
         if !error.is_empty() {
-            let error = clean_line(error);
+            let error = readable(error);
             said.says(format!("{what}: {error}"), remedy(area, &error));
         }
     }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::keys::{keys, payload_keys};
 use super::{
     Area, Finding, Level, Overview, State, WorkerIdentity, causes::BAD_ATTRIBUTES, counted,
-    expired_at, list::Group, listed, remedy, span,
+    expired_at, list::Group, listed, readable, remedy, span,
 };
 
 /// A poll takes a minute at most, so a worker that runs has begun one in this time.
@@ -190,7 +190,7 @@ fn temporal(own: &Own, server: &Result<Server, String>) -> Finding {
         }
         Err(why) => Finding::problem(
             "temporal",
-            format!("{address} cannot be reached: {why}"),
+            format!("{address} cannot be reached: {}", readable(why)),
             remedy(Area::Temporal, why),
         )
         .since(expired_at(why)),
@@ -487,7 +487,7 @@ fn mail(setup: &Setup) -> Finding {
     match &setup.mail {
         Ok(says) => Finding::good("mail", says),
         Err(why) => {
-            let finding = Finding::problem("mail", why, remedy(Area::Mail, why));
+            let finding = Finding::problem("mail", readable(why), remedy(Area::Mail, why));
             finding.since(expired_at(why).or_else(|| area_fails_since(setup, Area::Mail)))
         }
     }
@@ -498,7 +498,7 @@ fn webhook(setup: &Setup) -> Finding {
         None => Finding::good("webhook", "there is none"),
         Some(Ok(says)) => Finding::good("webhook", says),
         Some(Err(why)) => {
-            let finding = Finding::problem("webhook", why, remedy(Area::Webhook, why));
+            let finding = Finding::problem("webhook", readable(why), remedy(Area::Webhook, why));
             finding.since(expired_at(why).or_else(|| area_fails_since(setup, Area::Webhook)))
         }
     }
@@ -525,7 +525,7 @@ fn signaler(own: &Own, signaler: &Result<Signaler, String>) -> Finding {
         ),
         Err(why) => Finding::note(
             "signaler",
-            format!("{url} cannot be opened from here: {why}"),
+            format!("{url} cannot be opened from here: {}", readable(why)),
             format!(
                 "{} If only this machine cannot reach it, reviewers are not concerned.",
                 remedy(Area::Signaler, why)

@@ -527,6 +527,25 @@ fn failures_of_one_cause_are_counted_together_since_the_first() {
     assert!(named[0].says.starts_with(MAIL_DOWN) && named[0].says.contains("(2 times, such as in"));
     assert_eq!(named[0].since, Some(at("2026-12-01T07:00:00Z")));
     assert!(named[1].says.ends_with("(in three)"), "{:?}", named[1]);
+    assert!(as_text(&findings, now()).ends_with("\n2 problems: approvals."), "named once");
+}
+
+#[test]
+fn failures_of_one_expired_certificate_are_one_cause() {
+    let expired = |seconds: u32| {
+        let why = format!(
+            "certificate expired: verification time 1796126400 (UNIX), but certificate is not valid after \
+             1796083200 ({seconds} seconds ago)"
+        );
+        vec![activity("process_decision", &why)]
+    };
+    let overview = overview(&[approval("one", expired(43_200)), approval("two", expired(43_260))]);
+    let setup = broken(|connected| connected.approvals = Ok(overview));
+    let says = problem(&setup).says;
+    let words = "certificate expired at 2026-12-01 00:00:00 UTC (2 times, such as in one)";
+    assert_eq!(says, words);
+    let text = as_text(&examine(&setup), now());
+    assert!(text.ends_with("\n1 problem: approvals."), "{text}");
 }
 
 /// A workflow task that is stuck.
