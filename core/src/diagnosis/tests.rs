@@ -179,15 +179,12 @@ fn set_up_3_one_side_has_other_keys() {
     let mut setup = sound();
     setup.signaler = Ok(Signaler { is_ready: true, keys: Some(vec!["keyX".into()]) });
     let finding = problem(&setup);
-    let lacks = [
-        "the signaler at https://approvals.example.com lacks keyA and keyB",
-        "this machine lacks keyX",
-        "the worker 7@a lacks keyX",
-    ];
+    let signs = ["this machine and the worker 7@a sign with keyA and have keyB; \
+         the signaler at https://approvals.example.com signs with keyX: "];
     says(
         &finding,
         "keys",
-        &lacks,
+        &signs,
         Some("2026-12-01T08:00:00Z"),
         &["COUNTERSIGN_LINK_KEYS", "append"],
     );
@@ -205,7 +202,11 @@ fn set_up_3_one_side_has_other_keys() {
         connected.queues = vec![queue("approvals", both)];
     });
     let since = Some("2026-12-01T10:00:00Z");
-    says(&problem(&setup), "keys", &["the worker 8@b lacks keyA:"], since, &["same"]);
+    let words = [
+        "this machine, the worker 7@a and the signaler at https://approvals.example.com sign with keyA and have keyB;",
+        "; the worker 8@b signs with keyB: ",
+    ];
+    says(&problem(&setup), "keys", &words, since, &["same"]);
 }
 
 #[test]

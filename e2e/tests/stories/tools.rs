@@ -173,7 +173,7 @@ async fn what_workers_and_the_signaler_have_differently_is_named() {
     })
     .await;
     let keys = found.problem("keys", "the worker ", "same COUNTERSIGN_LINK_KEYS");
-    assert!(text(&keys["says"]).contains(" lacks ") && keys["since"].is_string(), "{keys}");
+    assert!(text(&keys["says"]).contains(" signs with ") && keys["since"].is_string(), "{keys}");
     let rules = found.problem("rules", "these settings route by", "same file");
     assert!(text(&rules["says"]).contains(&format!("{}@", second.pid())), "{rules}");
     assert!(rules["since"].is_string(), "{rules}");
