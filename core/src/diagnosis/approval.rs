@@ -1,5 +1,7 @@
 //! One open workflow of ours, as Temporal describes it, and the state that follows from it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use countersign_protos::{text::clean_line, v1};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -38,6 +40,8 @@ pub struct Approval {
     pub undeliverable: bool,
     pub task: Option<Task>,
     pub activities: Vec<Activity>,
+    /// What was refused for good and has not been done since, if its history was read. `since` is when it was refused.
+    pub refused: Vec<Activity>,
     /// Of the submission, if it was asked for.
     pub title: Option<String>,
 }
@@ -86,6 +90,13 @@ impl Failure {
             message if message.is_empty() => clean_line(&self.kind),
             message => message,
         }
+    }
+
+    /// The same without addresses, which mail servers and Amazon quote.
+    pub(super) fn text_without_people(&self) -> String {
+        let text = self.text();
+        let words = text.split(' ').map(|word| if word.contains('@') { "somebody" } else { word });
+        words.collect::<Vec<_>>().join(" ")
     }
 
     /// Its type and what it says.
@@ -157,7 +168,9 @@ impl Approval {
             return (State::WebhookPending, Some(since));
         }
         match (self.undeliverable, self.kind, self.is_decided()) {
-            (true, ..) => (State::Undeliverable, None),
+            (true, ..) => {
+                (State::Undeliverable, self.refused.iter().map(|refused| refused.since).min())
+            }
             (false, Kind::Approval, false) if self.waits_for_submitter() => {
                 (State::ChangesRequested, None)
             }
@@ -178,8 +191,25 @@ impl Approval {
             let cause = task.failure.as_ref().map(|failure| format!(": {}", failure.kind));
             format!("{}{}", task.text(), cause.unwrap_or_default())
         });
-        let activities = self.failing().map(|activity| activity.text(people));
-        task.into_iter().chain(activities).collect()
+        let mut failing = BTreeMap::<String, Vec<u32>>::new();
+        for activity in self.failing() {
+            failing.entry(activity.fails(people)).or_default().push(activity.failed_attempts());
+        }
+        let failing = failing.into_iter().map(|(what, attempts)| {
+            let most = super::counted(
+                attempts.iter().copied().max().unwrap_or_default() as usize,
+                "failed attempt",
+            );
+            match attempts.len() {
+                1 => format!("{what} ({most})"),
+                count => format!("{what} ({count} of these, up to {most})"),
+            }
+        });
+        let refused = self.refused.iter().filter(|_| self.undeliverable);
+        let refused: BTreeSet<String> = refused
+            .map(|refused| format!("{} (refused for good)", refused.fails(people)))
+            .collect();
+        task.into_iter().chain(failing).chain(refused).collect()
     }
 
     fn is_decided(&self) -> bool {
@@ -240,21 +270,28 @@ impl Activity {
         }
     }
 
-    pub(super) fn text(&self, people: bool) -> String {
+    /// What it does, and why that has failed.
+    fn fails(&self, people: bool) -> String {
         let what = match (people, self.summary.as_str()) {
             (true, summary) if !summary.is_empty() => clean_line(summary),
             _ => self.name().to_owned(),
         };
         match &self.failure {
-            Some(failure) => {
-                let failed = self.attempt.saturating_sub(1).max(1);
-                format!(
-                    "{what}: {} ({})",
-                    failure.text(),
-                    super::counted(failed as usize, "failed attempt")
-                )
-            }
-            None => format!("{what}: under way"),
+            Some(failure) if people => format!("{what}: {}", failure.text()),
+            Some(failure) => format!("{what}: {}", failure.text_without_people()),
+            None => what,
+        }
+    }
+
+    fn failed_attempts(&self) -> u32 {
+        self.attempt.saturating_sub(1).max(1)
+    }
+
+    pub(super) fn text(&self) -> String {
+        let failed = super::counted(self.failed_attempts() as usize, "failed attempt");
+        match &self.failure {
+            Some(_) => format!("{} ({failed})", self.fails(true)),
+            None => format!("{}: under way", self.fails(true)),
         }
     }
 }

@@ -296,14 +296,23 @@ const CAUSES: &[Cause] = &[
 
 /// What to do about a failure in an area.
 pub fn remedy(area: Area, says: &str) -> String {
+    let (it, setting) = area.names();
+    let text = known(area, says).unwrap_or(otherwise(area));
+    capitalised(&text.replace("{it}", it).replace("{setting}", setting))
+}
+
+/// Whether two failures in an area have the same cause, as far as their causes are known.
+pub(super) fn is_same_cause(area: Area, one: &str, other: &str) -> bool {
+    known(area, one).is_some_and(|remedy| known(area, other) == Some(remedy))
+}
+
+/// What to do about the cause that fits, if one does.
+fn known(area: Area, says: &str) -> Option<&'static str> {
     let fits = |cause: &&Cause| {
         (cause.areas.is_empty() || cause.areas.contains(&area))
             && cause.any_of.iter().any(|text| says.contains(text))
     };
-    let remedy = CAUSES.iter().find(fits).map_or(otherwise(area), |cause| cause.remedy);
-    let (it, setting) = area.names();
-    let text = remedy.replace("{it}", it).replace("{setting}", setting);
-    capitalised(&text)
+    CAUSES.iter().find(fits).map(|cause| cause.remedy)
 }
 
 fn otherwise(area: Area) -> &'static str {

@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
-    Approval, Area, Failure, Kind, Poller, counted, listed, moment, readable, remedy, span,
+    Activity, Approval, Area, Failure, Kind, Poller, counted, listed, moment, readable, remedy,
+    span,
 };
 
 /// A workflow, as Temporal and its worker tell of it.
@@ -77,7 +78,9 @@ impl Explanation {
 
     fn says(&mut self, why: impl Into<String>, to_do: impl Into<String>) {
         self.why.push(why.into());
-        let to_do = to_do.into();
+        let this = format!("--workflow-id {}", clean_line(&self.workflow_id));
+        let to_do: String = to_do.into();
+        let to_do = to_do.replace("--workflow-id ID", &this);
         if !to_do.is_empty() && !self.to_do.contains(&to_do) {
             self.to_do.push(to_do);
         }
@@ -102,7 +105,7 @@ pub fn explain(case: &Case, now: Timestamp, details: bool) -> Explanation {
         overdue(&mut said, &case.approval, now);
     }
     if let Ok(state) = &case.state {
-        people(&mut said, state);
+        people(&mut said, case, state, now);
         errors(&mut said, state);
         ignored(&mut said, state);
     }
@@ -203,18 +206,23 @@ fn sent_back(state: &ApprovalState, now: Timestamp) -> String {
     let request = state.change_request.clone().unwrap_or_default();
     let vote = request.vote.unwrap_or_default();
     let until = request.deadline.as_ref().and_then(timestamp);
-    let submitter = state.submission.clone().unwrap_or_default().submitter.unwrap_or_default();
     format!(
         "CHANGES_REQUESTED: {} asked for changes in stage {:?}{}. It waits for the submitter, {}, to revise or \
          withdraw it{}.",
         clean_line(&vote.reviewer),
         clean_line(&request.stage),
         at(vote.decided_at.as_ref().and_then(timestamp), now),
-        clean_line(&submitter.email),
+        clean_line(&submitter(state)),
         until
             .map(|until| format!(" until {}; then it expires", moment(until, now)))
             .unwrap_or_default(),
     )
+}
+
+/// The submitter's address.
+fn submitter(state: &ApprovalState) -> String {
+    let submission = state.submission.clone().unwrap_or_default();
+    submission.submitter.unwrap_or_default().email
 }
 
 fn effect(stage: &StageState) -> &'static str {
@@ -337,7 +345,7 @@ fn no_answer(said: &mut Explanation, case: &Case, why: &str, now: Timestamp) {
 fn activities(said: &mut Explanation, approval: &Approval, now: Timestamp) {
     for activity in &approval.activities {
         let since = moment(activity.since, now);
-        let why = format!("{}, since {since}", activity.text(true));
+        let why = format!("{}, since {since}", activity.text());
         match &activity.failure {
             _ if activity.paused => said.says(
                 format!("{why}: somebody has paused it"),
@@ -363,7 +371,7 @@ fn overdue(said: &mut Explanation, approval: &Approval, now: Timestamp) {
     }
 }
 
-fn people(said: &mut Explanation, state: &ApprovalState) {
+fn people(said: &mut Explanation, case: &Case, state: &ApprovalState, now: Timestamp) {
     let Some((_, stage)) = open_stage(state).filter(|_| !waits_for_submitter(state)) else {
         return;
     };
@@ -372,7 +380,12 @@ fn people(said: &mut Explanation, state: &ApprovalState) {
         match reviewer.delivery() {
             Delivery::Undeliverable => {
                 let error = readable(&reviewer.delivery_error);
-                said.says(format!("{who} cannot be reached: {error}"), remedy(Area::Mail, &error));
+                let since = refused_since(&case.approval, &error);
+                let since = since.map(|at| format!(", since {}", moment(at, now)));
+                said.says(
+                    format!("{who} cannot be reached: {error}{}", since.unwrap_or_default()),
+                    mail_remedy(&error, who),
+                );
             }
             Delivery::Sent => {
                 let reminded = match reviewer.reminders {
@@ -386,6 +399,17 @@ fn people(said: &mut Explanation, state: &ApprovalState) {
     }
 }
 
+/// When this was last refused.
+fn refused_since(approval: &Approval, error: &str) -> Option<Timestamp> {
+    let says = |refused: &&Activity| refused.failure.as_ref().is_some_and(|it| it.text() == error);
+    approval.refused.iter().filter(says).map(|refused| refused.since).max()
+}
+
+fn mail_remedy(error: &str, recipient: &str) -> String {
+    let subscribe = format!("subscribe {}", clean_line(recipient));
+    remedy(Area::Mail, error).replace("subscribe ADDRESS", &subscribe)
+}
+
 fn errors(said: &mut Explanation, state: &ApprovalState) {
     for (what, error, area) in [
         ("the submitter cannot be reached", &state.announcement_error, Area::Mail),
@@ -394,7 +418,11 @@ fn errors(said: &mut Explanation, state: &ApprovalState) {
     ] {
         if !error.is_empty() {
             let error = readable(error);
-            said.says(format!("{what}: {error}"), remedy(area, &error));
+            let to_do = match area {
+                Area::Mail => mail_remedy(&error, &submitter(state)),
+                _ => remedy(area, &error),
+            };
+            said.says(format!("{what}: {error}"), to_do);
         }
     }
 }

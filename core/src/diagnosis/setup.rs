@@ -488,7 +488,8 @@ fn mail(setup: &Setup) -> Finding {
         Ok(says) => Finding::good("mail", says),
         Err(why) => {
             let finding = Finding::problem("mail", readable(why), remedy(Area::Mail, why));
-            finding.since(expired_at(why).or_else(|| area_fails_since(setup, Area::Mail)))
+            let fails = || area_fails_since(setup, Area::Mail);
+            finding.since(expired_at(why).or_else(fails).or_else(|| refused_since(setup, why)))
         }
     }
 }
@@ -507,6 +508,12 @@ fn webhook(setup: &Setup) -> Finding {
 /// When the first of what fails now in an area was first tried.
 fn area_fails_since(setup: &Setup, area: Area) -> Option<Timestamp> {
     failing_since(setup.connected.as_ref()?, |failing| failing.area == area)
+}
+
+/// When a mail was first refused for good for the same cause.
+fn refused_since(setup: &Setup, why: &str) -> Option<Timestamp> {
+    let overview = setup.connected.as_ref()?.approvals.as_ref().ok()?;
+    overview.refused_since(Area::Mail, why)
 }
 
 fn failing_since(connected: &Connected, is_it: impl Fn(&Group) -> bool) -> Option<Timestamp> {
@@ -544,16 +551,9 @@ fn approvals(overview: &Result<Overview, String>) -> Vec<Finding> {
         }
     };
     let seen = overview.rows.len();
-    let states: Vec<String> = State::ALL
-        .into_iter()
-        .filter_map(|state| match overview.count_of(state) {
-            0 => None,
-            count => Some(format!("{count} {}", state.name())),
-        })
-        .collect();
     let says = match seen {
         0 => "none is open".to_owned(),
-        _ => format!("of {seen} that were looked at: {}", listed(&states)),
+        _ => format!("of {seen} that were looked at: {}", overview.states()),
     };
     let mut findings = vec![Finding::good("approvals", says)];
     findings.extend(overdue(overview));
@@ -582,9 +582,11 @@ fn overdue(overview: &Overview) -> Option<Finding> {
 
 fn undeliverable(overview: &Overview) -> Option<Finding> {
     let count = overview.counts.undeliverable.filter(|count| *count > 0)?;
-    Some(Finding::problem(
+    let refused = overview.rows.iter().filter(|row| row.state == State::Undeliverable);
+    let finding = Finding::problem(
         "approvals",
         format!("{count} with mail, a webhook or a follow-up that was refused for good"),
         "countersign-worker list names them, and countersign-worker explain WORKFLOW says what to do.",
-    ))
+    );
+    Some(finding.since(refused.filter_map(|row| row.since).min()))
 }

@@ -127,6 +127,7 @@ fn approval(id: &str, activities: Vec<Activity>) -> Approval {
         undeliverable: false,
         task: None,
         activities,
+        refused: Vec::new(),
         title: Some("15 laptops".into()),
     }
 }
@@ -494,7 +495,7 @@ fn a_list_names_people_and_titles_only_with_details() {
         Overview::new(counts, rows).text(now())
     };
     let (brief, full) = (text(false), text(true));
-    assert!(brief.starts_with("Open approvals: 2 waiting, an unknown number overdue"), "{brief}");
+    assert!(brief.starts_with("Open approvals: 1 failing and 1 waiting.\n"), "{brief}");
     let failing = "\nfailing: 1\n  fails since 2026-12-01 09:30:00 UTC (2 h 30 min ago)\n    the request: \
                    the mail server: Connection refused (os error 111) (7 failed attempts)\n";
     assert!(brief.contains(failing), "{brief}");
@@ -509,6 +510,60 @@ fn a_list_names_people_and_titles_only_with_details() {
         let row = serde_json::to_string(&Row::new(&approvals[1], now(), false)).expect("JSON");
         assert!(!row.contains(private), "{row}");
     }
+}
+
+#[test]
+fn a_list_that_is_cut_off_counts_by_the_index() {
+    let one = approval("waits", Vec::new());
+    let rows = vec![Row::new(&one, now(), false); MAX_ROWS];
+    let counts = Counts { waiting: Some(340), overdue: None, ..Counts::default() };
+    let text = Overview::new(counts, rows).text(now());
+    assert!(text.starts_with("Open approvals: 340 waiting, an unknown number overdue"), "{text}");
+    assert!(overview(&[]).text(now()).starts_with("No approval is open.\n"));
+}
+
+#[test]
+fn what_fails_alike_in_one_approval_is_one_line() {
+    let again = Activity { attempt: 3, ..activity("announce_decision", MAIL_DOWN) };
+    let mails = approval("laptops", vec![activity("announce_decision", MAIL_DOWN), again]);
+    let causes = mails.causes(now(), false);
+    assert_eq!(causes, [format!("a notice: {MAIL_DOWN} (2 of these, up to 7 failed attempts)")]);
+}
+
+#[test]
+fn what_was_refused_for_good_says_why_and_since_when_and_names_nobody_in_a_list() {
+    let why = "Amazon SNS: bob@example.com has not confirmed a subscription to the topic";
+    let since = at("2026-12-01T09:00:05Z");
+    let refused = Approval {
+        undeliverable: true,
+        refused: vec![Activity { since, ..activity("request_approval", why) }],
+        ..approval("laptops", Vec::new())
+    };
+    let listed = overview(&[refused.clone()]);
+    let text = listed.text(now());
+    let row = "\n  laptops since 2026-12-01 09:00:05 UTC (2 h 59 min ago)\n    the request: Amazon SNS: somebody has \
+               not confirmed a subscription to the topic (refused for good)\n";
+    assert!(text.contains("\nundeliverable: 1\n") && text.contains(row), "{text}");
+
+    let mut setup = broken(|connected| {
+        let counts = Counts { undeliverable: Some(1), ..Counts::default() };
+        connected.approvals = Ok(Overview { counts, ..listed });
+    });
+    setup.mail =
+        Err("Amazon SNS: nobody has confirmed a subscription to the topic (0 pending)".into());
+    let findings = examine(&setup);
+    let wrong = findings.iter().filter(|finding| finding.level == Level::Problem);
+    let wrong: Vec<_> = wrong.map(|finding| (finding.check, finding.since)).collect();
+    assert_eq!(wrong, [("mail", Some(since)), ("approvals", Some(since))]);
+
+    explains(
+        &case(refused, Ok(waits_for_both())),
+        &[
+            "has not confirmed a subscription to the topic, since 2026-12-01 09:00:05 UTC",
+            "countersign-worker subscribe bob@example.com; they confirm",
+            "--workflow-id laptops --name reissue",
+        ],
+    );
 }
 
 #[test]

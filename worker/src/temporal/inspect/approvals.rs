@@ -122,8 +122,10 @@ impl Inspector {
     ) -> Result<Row, Status> {
         let described = self.describe(execution.clone()).await?;
         let mut approval = approval(described);
-        let has_failed = approval.task.as_ref().is_some_and(Task::has_failed);
-        if details || has_failed || approval.failing().next().is_some() {
+        let has_failed = approval.undeliverable
+            || approval.task.as_ref().is_some_and(Task::has_failed)
+            || approval.failing().next().is_some();
+        if details || has_failed {
             // Without it, what fails is said to have begun with its latest attempt.
             if let Ok(past) = self.past(execution).await {
                 past.complete(&mut approval);
@@ -266,6 +268,7 @@ fn approval(described: DescribeWorkflowExecutionResponse) -> Approval {
         undeliverable: attribute(names::ATTRIBUTE_UNDELIVERABLE) == true,
         task,
         activities: described.pending_activities.into_iter().filter_map(activity).collect(),
+        refused: Vec::new(),
         title: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use countersign_core::diagnosis::{Approval, Failure};
+use countersign_core::diagnosis::{Activity, Approval, Failure};
 use countersign_protos::submission;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -28,8 +28,9 @@ const MAX_PAGES: usize = 20;
 #[derive(Debug, Default)]
 pub(super) struct Past {
     title: Option<String>,
-    /// By activity ID: when it was scheduled, and its summary.
-    scheduled: BTreeMap<String, (Timestamp, String)>,
+    /// By the event that says so.
+    scheduled: BTreeMap<i64, Activity>,
+    refused: Vec<Activity>,
     /// Of the workflow task, if it has failed since one succeeded: when it did so first, and how last. Attempts after
     /// the first one are not in a history.
     task_failure: Option<(Option<Timestamp>, Failure)>,
@@ -75,8 +76,30 @@ impl Past {
                 self.title = submission.document.map(|document| document.title);
             }
             Some(Attributes::ActivityTaskScheduledEventAttributes(scheduled)) => {
-                let known = (at.unwrap_or_default(), summary.unwrap_or_default());
-                self.scheduled.insert(scheduled.activity_id, known);
+                let activity = Activity {
+                    kind: scheduled.activity_type.unwrap_or_default().name,
+                    id: scheduled.activity_id,
+                    summary: summary.unwrap_or_default(),
+                    attempt: 1,
+                    since: at.unwrap_or_default(),
+                    failure: None,
+                    paused: false,
+                };
+                self.scheduled.insert(event.event_id, activity);
+            }
+            Some(Attributes::ActivityTaskFailedEventAttributes(failed)) => {
+                self.refuse(failed.scheduled_event_id, at, failed.failure);
+            }
+            Some(Attributes::ActivityTaskTimedOutEventAttributes(late)) => {
+                self.refuse(late.scheduled_event_id, at, late.failure);
+            }
+            Some(Attributes::ActivityTaskCompletedEventAttributes(completed)) => {
+                if let Some(done) = self.scheduled.get(&completed.scheduled_event_id) {
+                    // Such as another mail to somebody whom the first one did not reach.
+                    let is_done =
+                        |it: &Activity| (&it.kind, &it.summary) == (&done.kind, &done.summary);
+                    self.refused.retain(|refused| !is_done(refused));
+                }
             }
             Some(Attributes::WorkflowTaskFailedEventAttributes(failed)) => {
                 let cause = failed.cause().as_str_name();
@@ -99,6 +122,13 @@ impl Past {
         }
     }
 
+    fn refuse(&mut self, event_id: i64, at: Option<Timestamp>, failure: Option<v1::Failure>) {
+        if let (Some(scheduled), Some(at)) = (self.scheduled.get(&event_id), at) {
+            let failure = failure.map(read_failure);
+            self.refused.push(Activity { since: at, failure, ..scheduled.clone() });
+        }
+    }
+
     /// Adds what a description lacks.
     pub(super) fn complete(&self, approval: &mut Approval) {
         approval.title.clone_from(&self.title);
@@ -108,10 +138,11 @@ impl Past {
             task.since = first.unwrap_or(task.since);
             task.failure = Some(failure.clone());
         }
+        approval.refused.clone_from(&self.refused);
         for activity in &mut approval.activities {
-            if let Some((since, summary)) = self.scheduled.get(&activity.id) {
-                activity.since = *since;
-                activity.summary.clone_from(summary);
+            if let Some(known) = self.scheduled.values().find(|known| known.id == activity.id) {
+                activity.since = known.since;
+                activity.summary.clone_from(&known.summary);
             }
         }
     }
@@ -145,8 +176,12 @@ fn text_of(failure: v1::Failure) -> String {
 #[cfg(test)]
 mod tests {
     use temporalio_common::protos::temporal::api::{
-        enums::v1::WorkflowTaskFailedCause as Cause, failure::v1::ApplicationFailureInfo,
-        history::v1::WorkflowTaskFailedEventAttributes,
+        enums::v1::WorkflowTaskFailedCause as Cause,
+        failure::v1::ApplicationFailureInfo,
+        history::v1::{
+            ActivityTaskCompletedEventAttributes, ActivityTaskFailedEventAttributes,
+            ActivityTaskScheduledEventAttributes, WorkflowTaskFailedEventAttributes,
+        },
     };
 
     use super::*;
@@ -174,6 +209,39 @@ mod tests {
         let (first, failure) = past.task_failure.expect("a failure");
         assert_eq!(first, "2026-12-01T09:00:00Z".parse().ok());
         assert_eq!(failure.kind, "NON_DETERMINISTIC_ERROR");
+    }
+
+    #[test]
+    fn a_mail_is_refused_since_its_last_attempt_until_another_one_is_taken() {
+        let mut past = Past::default();
+        let mut take = |event_id: i64, attributes| {
+            let event_time = format!("2026-12-01T08:00:0{event_id}Z").parse().ok();
+            past.take(HistoryEvent {
+                event_id,
+                event_time,
+                attributes: Some(attributes),
+                ..HistoryEvent::default()
+            });
+            past.refused
+                .iter()
+                .map(|refused| (refused.id.clone(), refused.since))
+                .collect::<Vec<_>>()
+        };
+        let scheduled = |id: &str| {
+            let activity_id = id.to_owned();
+            let it = ActivityTaskScheduledEventAttributes { activity_id, ..Default::default() };
+            Attributes::ActivityTaskScheduledEventAttributes(it)
+        };
+        let failed =
+            ActivityTaskFailedEventAttributes { scheduled_event_id: 1, ..Default::default() };
+        let taken =
+            ActivityTaskCompletedEventAttributes { scheduled_event_id: 3, ..Default::default() };
+        assert!(take(1, scheduled("1")).is_empty());
+        let refused = take(2, Attributes::ActivityTaskFailedEventAttributes(failed));
+        let since: Timestamp = "2026-12-01T08:00:02Z".parse().expect("a time");
+        assert_eq!(refused, [("1".to_owned(), since)]);
+        assert_eq!(take(3, scheduled("2")).len(), 1);
+        assert!(take(4, Attributes::ActivityTaskCompletedEventAttributes(taken)).is_empty());
     }
 
     #[test]
