@@ -1,10 +1,12 @@
 //! One open workflow of ours, as Temporal describes it, and the state that follows from it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use countersign_protos::{text::clean_line, v1};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::Area;
+use super::{Area, readable};
 
 /// A deadline that has just passed is not overdue: its timer may be firing. The metrics use it, too.
 pub const LATE: SignedDuration = SignedDuration::from_mins(1);
@@ -38,6 +40,8 @@ pub struct Approval {
     pub undeliverable: bool,
     pub task: Option<Task>,
     pub activities: Vec<Activity>,
+    /// What was refused for good and has not been done since, if its history was read. `since` is when it was refused.
+    pub refused: Vec<Activity>,
     /// Of the submission, if it was asked for.
     pub title: Option<String>,
 }
@@ -45,11 +49,14 @@ pub struct Approval {
 /// The workflow task that waits for a worker or is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// When it was scheduled first: for a long one, when the work began that is still under way.
+    /// When it was scheduled first: for a long one, when the work began that is still under way; for one that fails,
+    /// when it first failed, as far as that is known.
     pub since: Timestamp,
     pub attempt: u32,
     /// Whether a worker has taken it.
     pub is_running: bool,
+    /// How it has failed; its kind is a cause such as `NON_DETERMINISTIC_ERROR`.
+    pub failure: Option<Failure>,
 }
 
 /// An activity that is not done.
@@ -68,7 +75,7 @@ pub struct Activity {
     pub paused: bool,
 }
 
-/// Why an attempt failed.
+/// Why something failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// Its type, such as `MailUnavailable`; empty if it has none.
@@ -79,10 +86,22 @@ pub struct Failure {
 impl Failure {
     /// What it says on one line: others write parts of it.
     pub fn text(&self) -> String {
-        match clean_line(&self.message) {
+        match readable(&self.message) {
             message if message.is_empty() => clean_line(&self.kind),
             message => message,
         }
+    }
+
+    /// The same without addresses, which mail servers and Amazon quote.
+    pub(super) fn text_without_people(&self) -> String {
+        let text = self.text();
+        let words = text.split(' ').map(|word| if word.contains('@') { "somebody" } else { word });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Its type and what it says.
+    pub(super) fn both(&self) -> String {
+        readable(&format!("{} {}", self.kind, self.message))
     }
 }
 
@@ -149,7 +168,9 @@ impl Approval {
             return (State::WebhookPending, Some(since));
         }
         match (self.undeliverable, self.kind, self.is_decided()) {
-            (true, ..) => (State::Undeliverable, None),
+            (true, ..) => {
+                (State::Undeliverable, self.refused.iter().map(|refused| refused.since).min())
+            }
             (false, Kind::Approval, false) if self.waits_for_submitter() => {
                 (State::ChangesRequested, None)
             }
@@ -165,9 +186,30 @@ impl Approval {
 
     /// What it waits for or fails for, each thing on one line. With `people`, summaries name them.
     pub fn causes(&self, now: Timestamp, people: bool) -> Vec<String> {
-        let task = self.task.as_ref().filter(|task| task.is_stuck(now)).map(Task::text);
-        let activities = self.failing().map(|activity| activity.text(people));
-        task.into_iter().chain(activities).collect()
+        let task = self.task.as_ref().filter(|task| task.is_stuck(now)).map(|task| {
+            // Its message may be about people.
+            let cause = task.failure.as_ref().map(|failure| format!(": {}", failure.kind));
+            format!("{}{}", task.text(), cause.unwrap_or_default())
+        });
+        let mut failing = BTreeMap::<String, Vec<u32>>::new();
+        for activity in self.failing() {
+            failing.entry(activity.fails(people)).or_default().push(activity.failed_attempts());
+        }
+        let failing = failing.into_iter().map(|(what, attempts)| {
+            let most = super::counted(
+                attempts.iter().copied().max().unwrap_or_default() as usize,
+                "failed attempt",
+            );
+            match attempts.len() {
+                1 => format!("{what} ({most})"),
+                count => format!("{what} ({count} of these, up to {most})"),
+            }
+        });
+        let refused = self.refused.iter().filter(|_| self.undeliverable);
+        let refused: BTreeSet<String> = refused
+            .map(|refused| format!("{} (refused for good)", refused.fails(people)))
+            .collect();
+        task.into_iter().chain(failing).chain(refused).collect()
     }
 
     fn is_decided(&self) -> bool {
@@ -191,9 +233,14 @@ impl Task {
         self.attempt >= FAILS || now.duration_since(self.since) >= TAKEN_WITHIN
     }
 
+    /// Whether attempts of it have failed.
+    pub fn has_failed(&self) -> bool {
+        self.attempt > 1
+    }
+
     pub(super) fn text(&self) -> String {
         match self {
-            Task { attempt, .. } if *attempt >= FAILS => {
+            Task { attempt, failure, .. } if *attempt >= FAILS || failure.is_some() => {
                 format!("its workflow task fails (attempt {attempt})")
             }
             Task { is_running: true, .. } => "its workflow task does not end".to_owned(),
@@ -223,21 +270,28 @@ impl Activity {
         }
     }
 
-    pub(super) fn text(&self, people: bool) -> String {
+    /// What it does, and why that has failed.
+    fn fails(&self, people: bool) -> String {
         let what = match (people, self.summary.as_str()) {
             (true, summary) if !summary.is_empty() => clean_line(summary),
             _ => self.name().to_owned(),
         };
         match &self.failure {
-            Some(failure) => {
-                let failed = self.attempt.saturating_sub(1).max(1);
-                format!(
-                    "{what}: {} ({})",
-                    failure.text(),
-                    super::counted(failed as usize, "failed attempt")
-                )
-            }
-            None => format!("{what}: under way"),
+            Some(failure) if people => format!("{what}: {}", failure.text()),
+            Some(failure) => format!("{what}: {}", failure.text_without_people()),
+            None => what,
+        }
+    }
+
+    fn failed_attempts(&self) -> u32 {
+        self.attempt.saturating_sub(1).max(1)
+    }
+
+    pub(super) fn text(&self) -> String {
+        let failed = super::counted(self.failed_attempts() as usize, "failed attempt");
+        match &self.failure {
+            Some(_) => format!("{} ({failed})", self.fails(true)),
+            None => format!("{}: under way", self.fails(true)),
         }
     }
 }

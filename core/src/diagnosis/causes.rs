@@ -1,11 +1,16 @@
 //! What to do about a failure, by what it says: the words of mail servers, receivers, certificates and clouds.
 
+use countersign_protos::text::clean_line;
 use jiff::Timestamp;
 
 /// What failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Area {
     Temporal,
+    /// What a Temporal that can be reached does not do.
+    Store,
+    /// An approval's workflow task.
+    Task,
     Mail,
     Webhook,
     FollowUp,
@@ -25,7 +30,7 @@ impl Area {
     /// What it is called, and the setting that leads to it.
     fn names(self) -> (&'static str, &'static str) {
         match self {
-            Area::Temporal => ("Temporal", "TEMPORAL_ADDRESS"),
+            Area::Temporal | Area::Store | Area::Task => ("Temporal", "TEMPORAL_ADDRESS"),
             Area::Mail => ("the mail server", "COUNTERSIGN_NOTIFY"),
             Area::Webhook => ("the webhook's receiver", "COUNTERSIGN_WEBHOOK_URL"),
             Area::FollowUp => ("the follow-up's namespace", "the rule's namespace"),
@@ -43,11 +48,44 @@ struct Cause {
 }
 
 const TEMPORAL: &[Area] = &[Area::Temporal];
+const SERVER: &[Area] = &[Area::Temporal, Area::Store];
+const STORE: &[Area] = &[Area::Store];
+const TASK: &[Area] = &[Area::Task];
 const MAIL: &[Area] = &[Area::Mail];
 const WEBHOOK: &[Area] = &[Area::Webhook];
 
+/// The cause of a failed workflow task that needs a search attribute which is not there.
+pub(super) const BAD_ATTRIBUTES: &str = "BAD_SEARCH_ATTRIBUTES";
+
+const STORE_FAILS: &str = "Temporal can be reached, and its database takes no writes or does not answer: its disk is \
+                           full, or it is read-only, locked or overloaded. Temporal's own log says which.";
+
 /// The first one that fits counts.
 const CAUSES: &[Cause] = &[
+    // The server has answered before.
+    Cause { areas: STORE, any_of: &["no answer within", "eadline"], remedy: STORE_FAILS },
+    Cause {
+        areas: SERVER,
+        any_of: &["rate limit exceeded"],
+        remedy: "Temporal has refused the call over a limit: try again. countersign-worker doctor counts such refusals, \
+                 and says what to raise.",
+    },
+    Cause {
+        areas: TASK,
+        any_of: &["NON_DETERMINISTIC_ERROR"],
+        remedy: "A worker of another version replays it: let only workers of one version poll the task queue.",
+    },
+    Cause {
+        areas: TASK,
+        any_of: &["PENDING_ACTIVITIES_LIMIT_EXCEEDED"],
+        remedy: "The namespace allows too few pending activities for this many reviewers: raise \
+                 limit.numPendingActivities.error in Temporal's dynamic configuration (100 are enough).",
+    },
+    Cause {
+        areas: TASK,
+        any_of: &[BAD_ATTRIBUTES],
+        remedy: "The namespace lacks a search attribute of ours: countersign-worker doctor names the command.",
+    },
     Cause {
         areas: &[],
         any_of: &["certificate expired", "certificate has expired", "certificate: Expired"],
@@ -201,7 +239,7 @@ const CAUSES: &[Cause] = &[
                  minutes later; temporal activity reset sends it at once.",
     },
     Cause {
-        areas: TEMPORAL,
+        areas: SERVER,
         any_of: &["PermissionDenied", "Unauthenticated", "unauthorized", "Unauthorized"],
         remedy: "Temporal refuses these credentials: check TEMPORAL_API_KEY or TEMPORAL_TLS_CLIENT_CERT_PATH, \
                  whether they have expired, and that they are for this namespace.",
@@ -258,19 +296,30 @@ const CAUSES: &[Cause] = &[
 
 /// What to do about a failure in an area.
 pub fn remedy(area: Area, says: &str) -> String {
+    let (it, setting) = area.names();
+    let text = known(area, says).unwrap_or(otherwise(area));
+    capitalised(&text.replace("{it}", it).replace("{setting}", setting))
+}
+
+/// Whether two failures in an area have the same cause, as far as their causes are known.
+pub(super) fn is_same_cause(area: Area, one: &str, other: &str) -> bool {
+    known(area, one).is_some_and(|remedy| known(area, other) == Some(remedy))
+}
+
+/// What to do about the cause that fits, if one does.
+fn known(area: Area, says: &str) -> Option<&'static str> {
     let fits = |cause: &&Cause| {
         (cause.areas.is_empty() || cause.areas.contains(&area))
             && cause.any_of.iter().any(|text| says.contains(text))
     };
-    let remedy = CAUSES.iter().find(fits).map_or(otherwise(area), |cause| cause.remedy);
-    let (it, setting) = area.names();
-    let text = remedy.replace("{it}", it).replace("{setting}", setting);
-    capitalised(&text)
+    CAUSES.iter().find(fits).map(|cause| cause.remedy)
 }
 
 fn otherwise(area: Area) -> &'static str {
     match area {
         Area::Temporal => "Check TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and TEMPORAL_TLS_*.",
+        Area::Store => STORE_FAILS,
+        Area::Task => "The worker's log says why.",
         Area::Mail => {
             "Ask who runs the mail server, and show them its answer. What it refuses for now is tried again by \
              itself."
@@ -291,9 +340,25 @@ fn capitalised(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
+/// What follows the words `certificate expired` where rustls says it: times in seconds.
+const EXPIRED: &str = ": verification time ";
+const NOT_AFTER: &str = "not valid after ";
+
+/// A failure's text on one line. When a certificate expired is written as a date, without the seconds that have passed
+/// since then: so that all failures of one certificate say the same.
+pub fn readable(says: &str) -> String {
+    let says = clean_line(says);
+    let shorter = expired_at(&says).and_then(|at| {
+        let (before, rest) = says.split_once(EXPIRED)?;
+        let (_, behind) = rest.split_once(NOT_AFTER)?.1.split_once(')')?;
+        Some(format!("{before} at {}{behind}", super::utc(at)))
+    });
+    shorter.unwrap_or(says)
+}
+
 /// When the certificate of a failure has expired, as far as its text says it. rustls gives the second.
 pub fn expired_at(says: &str) -> Option<Timestamp> {
-    let (_, behind) = says.split_once("not valid after ")?;
+    let (_, behind) = says.split_once(NOT_AFTER)?;
     let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
     Timestamp::from_second(digits.parse().ok()?).ok()
 }
@@ -396,6 +461,17 @@ mod tests {
                 "renew the file in TEMPORAL_TLS_CLIENT_CERT_PATH",
             ),
             (Area::Mail, "activity Heartbeat timeout", "has stopped"),
+            (
+                Area::Task,
+                "BAD_SEARCH_ATTRIBUTES Namespace default has no mapping defined for ApprovalUndeliverable",
+                "countersign-worker doctor names the command",
+            ),
+            (Area::Store, "shard status unknown", "read-only, locked"),
+            (Area::Store, "no answer within 5s", "Temporal can be reached"),
+            (Area::Store, "database or disk is full (13)", "free space"),
+            (Area::Store, "Request unauthorized.", "TEMPORAL_API_KEY"),
+            (Area::Temporal, "namespace rate limit exceeded", "countersign-worker doctor"),
+            (Area::Task, "WORKFLOW_WORKER_UNHANDLED_FAILURE", "The worker's log"),
             (Area::Mail, "something else", "Ask who runs the mail server"),
         ] {
             let remedy = remedy(area, says);
@@ -410,5 +486,12 @@ mod tests {
                     certificate is not valid after 1796116000 (1000 seconds ago)";
         assert_eq!(expired_at(says), Timestamp::from_second(1_796_116_000).ok());
         assert_eq!(expired_at("invalid peer certificate: Expired"), None);
+        let readable_text =
+            "invalid peer certificate: certificate expired at 2026-12-01 09:06:40 UTC";
+        assert_eq!(readable(says), readable_text);
+        let within = format!("not accepted ({says}): set TEMPORAL_TLS_");
+        assert_eq!(readable(&within), format!("not accepted ({readable_text}): set TEMPORAL_TLS_"));
+        let other = "invalid peer certificate: Expired";
+        assert_eq!(readable(other), other);
     }
 }

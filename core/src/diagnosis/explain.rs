@@ -9,7 +9,10 @@ use countersign_protos::{
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{Approval, Area, Failure, Kind, Poller, counted, listed, moment, remedy, span};
+use super::{
+    Activity, Approval, Area, Failure, Kind, Poller, counted, listed, moment, readable, remedy,
+    span,
+};
 
 /// A workflow, as Temporal and its worker tell of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,14 +20,14 @@ pub struct Case {
     pub approval: Approval,
     /// Its workflow type, which may be another.
     pub workflow_type: String,
+    /// The workflow that has started it, if one has: of notices, their approval.
+    pub parent: Option<String>,
     /// How it ended, if it has.
     pub end: Option<End>,
     /// The answer of the query `status`, or why there is none.
     pub state: Result<ApprovalState, String>,
     /// Who has polled its task queue for workflows lately.
     pub pollers: Vec<Poller>,
-    /// How its latest workflow task failed, if it has failed since one succeeded.
-    pub task_failure: Option<TaskFailure>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,14 +46,6 @@ pub enum How {
     Cancelled,
     TimedOut,
     Other,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskFailure {
-    /// Such as `NON_DETERMINISTIC_ERROR`.
-    pub cause: String,
-    pub message: String,
-    pub at: Option<Timestamp>,
 }
 
 /// What is to be said of an approval.
@@ -83,7 +78,9 @@ impl Explanation {
 
     fn says(&mut self, why: impl Into<String>, to_do: impl Into<String>) {
         self.why.push(why.into());
-        let to_do = to_do.into();
+        let this = format!("--workflow-id {}", clean_line(&self.workflow_id));
+        let to_do: String = to_do.into();
+        let to_do = to_do.replace("--workflow-id ID", &this);
         if !to_do.is_empty() && !self.to_do.contains(&to_do) {
             self.to_do.push(to_do);
         }
@@ -108,7 +105,7 @@ pub fn explain(case: &Case, now: Timestamp, details: bool) -> Explanation {
         overdue(&mut said, &case.approval, now);
     }
     if let Ok(state) = &case.state {
-        people(&mut said, state);
+        people(&mut said, case, state, now);
         errors(&mut said, state);
         ignored(&mut said, state);
     }
@@ -121,10 +118,7 @@ pub fn explain(case: &Case, now: Timestamp, details: bool) -> Explanation {
 fn stands(case: &Case, now: Timestamp) -> String {
     let Case { approval, workflow_type, end, state, .. } = case;
     if approval.kind == Kind::Notices {
-        return format!(
-            "It delivers notices that an approval's end did not wait for, since {}.",
-            moment(approval.started, now)
-        );
+        return delivers_notices(case, now);
     }
     if let Some(end) = end {
         return format!("{}{}", how_it_ended(end, state), at(end.at, now));
@@ -140,6 +134,21 @@ fn stands(case: &Case, now: Timestamp) -> String {
                 .to_owned()
         }
         Err(_) => without_answer(approval, workflow_type, now),
+    }
+}
+
+fn delivers_notices(case: &Case, now: Timestamp) -> String {
+    let since = moment(case.approval.started, now);
+    let whose = case.parent.as_deref().map_or_else(|| "an approval".to_owned(), clean_line);
+    match &case.end {
+        None => format!(
+            "It delivers the notices for which {whose} did not wait when it closed, since {since}. It is no approval \
+             itself."
+        ),
+        Some(end) => format!(
+            "It delivered the notices for which {whose} did not wait when it closed, from {since}. It closed{}",
+            at(end.at, now)
+        ),
     }
 }
 
@@ -197,18 +206,23 @@ fn sent_back(state: &ApprovalState, now: Timestamp) -> String {
     let request = state.change_request.clone().unwrap_or_default();
     let vote = request.vote.unwrap_or_default();
     let until = request.deadline.as_ref().and_then(timestamp);
-    let submitter = state.submission.clone().unwrap_or_default().submitter.unwrap_or_default();
     format!(
         "CHANGES_REQUESTED: {} asked for changes in stage {:?}{}. It waits for the submitter, {}, to revise or \
          withdraw it{}.",
         clean_line(&vote.reviewer),
         clean_line(&request.stage),
         at(vote.decided_at.as_ref().and_then(timestamp), now),
-        clean_line(&submitter.email),
+        clean_line(&submitter(state)),
         until
             .map(|until| format!(" until {}; then it expires", moment(until, now)))
             .unwrap_or_default(),
     )
+}
+
+/// The submitter's address.
+fn submitter(state: &ApprovalState) -> String {
+    let submission = state.submission.clone().unwrap_or_default();
+    submission.submitter.unwrap_or_default().email
 }
 
 fn effect(stage: &StageState) -> &'static str {
@@ -274,18 +288,18 @@ fn ended(said: &mut Explanation, case: &Case, end: &End) {
 /// Whether its workflow task is under way, and who could do it.
 fn tasks(said: &mut Explanation, case: &Case, now: Timestamp) {
     let Some(task) = case.approval.task.as_ref().filter(|task| task.is_stuck(now)) else {
-        if let Err(why) = &case.state {
+        // What delivers notices answers no query.
+        if let Err(why) = &case.state
+            && case.approval.kind == Kind::Approval
+        {
             no_answer(said, case, why, now);
         }
         return;
     };
     let since = moment(task.since, now);
-    if let Some(failure) = &case.task_failure {
-        let message = clean_line(&failure.message);
-        said.says(
-            format!("{} since {since}: {} {message}", task.text(), failure.cause),
-            task_remedy(&failure.cause, &message),
-        );
+    if let Some(failure) = &task.failure {
+        let why = failure.both();
+        said.says(format!("{} since {since}: {why}", task.text()), remedy(Area::Task, &why));
     } else if task.is_running {
         said.says(
             format!("{} since {since}: a step inside it is being tried again", task.text()),
@@ -294,26 +308,6 @@ fn tasks(said: &mut Explanation, case: &Case, now: Timestamp) {
         );
     } else {
         no_answer(said, case, &task.text(), now);
-    }
-}
-
-fn task_remedy(cause: &str, message: &str) -> String {
-    match cause {
-        "NON_DETERMINISTIC_ERROR" => {
-            "A worker of another version replays it: let only workers of one version poll the task queue."
-                .to_owned()
-        }
-        "PENDING_ACTIVITIES_LIMIT_EXCEEDED" => {
-            "The namespace allows too few pending activities for this many reviewers: raise \
-             limit.numPendingActivities.error in Temporal's dynamic configuration (100 are enough)."
-                .to_owned()
-        }
-        "BAD_SEARCH_ATTRIBUTES" => {
-            "The namespace lacks a search attribute of ours: countersign-worker doctor names the command."
-                .to_owned()
-        }
-        _ if message.is_empty() => "The worker's log says why.".to_owned(),
-        _ => remedy(Area::Temporal, message),
     }
 }
 
@@ -335,10 +329,11 @@ fn no_answer(said: &mut Explanation, case: &Case, why: &str, now: Timestamp) {
         );
     } else {
         let last = alive.iter().map(|poller| poller.last_seen).max().unwrap_or(now);
+        let workers: BTreeSet<&str> = alive.iter().map(|poller| poller.process()).collect();
         said.says(
             format!(
                 "{} polled {queue} in the last minute, at last {}, and none answers: {why}",
-                counted(alive.len(), "worker"),
+                counted(workers.len(), "worker"),
                 moment(last, now)
             ),
             "If a worker has just stopped, start it again: Temporal shows it for a minute longer. Otherwise its log \
@@ -350,7 +345,7 @@ fn no_answer(said: &mut Explanation, case: &Case, why: &str, now: Timestamp) {
 fn activities(said: &mut Explanation, approval: &Approval, now: Timestamp) {
     for activity in &approval.activities {
         let since = moment(activity.since, now);
-        let why = format!("{}, since {since}", activity.text(true));
+        let why = format!("{}, since {since}", activity.text());
         match &activity.failure {
             _ if activity.paused => said.says(
                 format!("{why}: somebody has paused it"),
@@ -360,8 +355,7 @@ fn activities(said: &mut Explanation, approval: &Approval, now: Timestamp) {
                 ),
             ),
             Some(failure) => {
-                let says = format!("{} {}", failure.kind, failure.text());
-                said.says(why, remedy(activity.area(), &says));
+                said.says(why, remedy(activity.area(), &failure.both()));
             }
             None => said.says(why, ""),
         }
@@ -377,7 +371,7 @@ fn overdue(said: &mut Explanation, approval: &Approval, now: Timestamp) {
     }
 }
 
-fn people(said: &mut Explanation, state: &ApprovalState) {
+fn people(said: &mut Explanation, case: &Case, state: &ApprovalState, now: Timestamp) {
     let Some((_, stage)) = open_stage(state).filter(|_| !waits_for_submitter(state)) else {
         return;
     };
@@ -385,8 +379,13 @@ fn people(said: &mut Explanation, state: &ApprovalState) {
         let who = &reviewer.reviewer;
         match reviewer.delivery() {
             Delivery::Undeliverable => {
-                let error = clean_line(&reviewer.delivery_error);
-                said.says(format!("{who} cannot be reached: {error}"), remedy(Area::Mail, &error));
+                let error = readable(&reviewer.delivery_error);
+                let since = refused_since(&case.approval, &error);
+                let since = since.map(|at| format!(", since {}", moment(at, now)));
+                said.says(
+                    format!("{who} cannot be reached: {error}{}", since.unwrap_or_default()),
+                    mail_remedy(&error, who),
+                );
             }
             Delivery::Sent => {
                 let reminded = match reviewer.reminders {
@@ -400,6 +399,17 @@ fn people(said: &mut Explanation, state: &ApprovalState) {
     }
 }
 
+/// When this was last refused.
+fn refused_since(approval: &Approval, error: &str) -> Option<Timestamp> {
+    let says = |refused: &&Activity| refused.failure.as_ref().is_some_and(|it| it.text() == error);
+    approval.refused.iter().filter(says).map(|refused| refused.since).max()
+}
+
+fn mail_remedy(error: &str, recipient: &str) -> String {
+    let subscribe = format!("subscribe {}", clean_line(recipient));
+    remedy(Area::Mail, error).replace("subscribe ADDRESS", &subscribe)
+}
+
 fn errors(said: &mut Explanation, state: &ApprovalState) {
     for (what, error, area) in [
         ("the submitter cannot be reached", &state.announcement_error, Area::Mail),
@@ -407,8 +417,12 @@ fn errors(said: &mut Explanation, state: &ApprovalState) {
         ("the follow-up workflow was not started", &state.follow_up_error, Area::FollowUp),
     ] {
         if !error.is_empty() {
-            let error = clean_line(error);
-            said.says(format!("{what}: {error}"), remedy(area, &error));
+            let error = readable(error);
+            let to_do = match area {
+                Area::Mail => mail_remedy(&error, &submitter(state)),
+                _ => remedy(area, &error),
+            };
+            said.says(format!("{what}: {error}"), to_do);
         }
     }
 }
@@ -427,12 +441,15 @@ fn ignored(said: &mut Explanation, state: &ApprovalState) {
     );
 }
 
+/// An approval shows no outage before it meets it.
+const ELSEWHERE: &str = "For the installation, run countersign-worker doctor.";
+
 fn nothing(said: &mut Explanation, case: &Case) {
     let id = &case.approval.workflow_id;
     if case.state.as_ref().is_ok_and(waits_for_submitter) {
         return said.to_do.push(format!(
-            "Nothing is wrong: it waits for the submitter, who has a mail with a link. If they cannot use it: temporal \
-             workflow signal --workflow-id {id} --name revise --input-file SUBMISSION.json"
+            "Nothing is wrong with this approval: it waits for the submitter, who has a mail with a link. {ELSEWHERE} If \
+             they cannot use it: temporal workflow signal --workflow-id {id} --name revise --input-file SUBMISSION.json"
         ));
     }
     let people: BTreeSet<&str> = match &case.state {
@@ -446,8 +463,8 @@ fn nothing(said: &mut Explanation, case: &Case) {
     said.to_do.push(match people.is_empty() {
         true => "Nothing: it goes on by itself.".to_owned(),
         false => format!(
-            "Nothing is wrong: it waits for people. To remind them: temporal workflow signal --workflow-id {id} \
-             --name remind"
+            "Nothing is wrong with this approval: it waits for people. {ELSEWHERE} To remind them: temporal workflow \
+             signal --workflow-id {id} --name remind"
         ),
     });
 }

@@ -6,7 +6,9 @@ use countersign_protos::text::clean_line;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Approval, Area, Kind, State, moment};
+use super::{
+    Activity, Approval, Area, Failure, Kind, State, causes::is_same_cause, listed, moment,
+};
 
 /// How many workflows are described at most. Temporal allows thousands a second, but people read fewer.
 pub const MAX_ROWS: usize = 100;
@@ -44,8 +46,14 @@ pub struct Row {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reviewers: Vec<String>,
     #[serde(skip)]
-    failures: Vec<(Area, String, Timestamp)>,
+    failures: Vec<Failing>,
+    /// What was refused for good, and when.
+    #[serde(skip)]
+    refused: Vec<Failing>,
 }
+
+/// What fails, in which words, and since when.
+type Failing = (Area, String, Timestamp);
 
 /// Open approvals: how many, and the first of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -59,9 +67,16 @@ impl Row {
     /// With `details`, it names the title and people.
     pub fn new(approval: &Approval, now: Timestamp, details: bool) -> Self {
         let (state, since) = approval.state(now);
-        let failures = approval.failing().map(|activity| {
-            let text = activity.failure.as_ref().map(|failure| failure.text()).unwrap_or_default();
+        let failing = |activity: &Activity| {
+            let failure = activity.failure.as_ref();
+            let text = failure.map(Failure::text_without_people).unwrap_or_default();
             (activity.area(), text, activity.since)
+        };
+        let activities = approval.failing().map(failing);
+        let refused = approval.refused.iter().filter(|_| approval.undeliverable);
+        let task = approval.task.as_ref().filter(|task| task.is_stuck(now)).and_then(|task| {
+            let text = format!("its workflow task fails: {}", task.failure.as_ref()?.kind);
+            Some((Area::Task, text, task.since))
         });
         Row {
             workflow_id: approval.workflow_id.clone(),
@@ -72,7 +87,8 @@ impl Row {
             causes: approval.causes(now, details),
             title: approval.title.clone().filter(|_| details),
             reviewers: if details { approval.reviewers.clone() } else { Vec::new() },
-            failures: failures.collect(),
+            failures: activities.chain(task).collect(),
+            refused: refused.map(failing).collect(),
         }
     }
 }
@@ -128,14 +144,33 @@ impl Overview {
         approvals.next().map(|row| row.workflow_id.as_str())
     }
 
-    pub(super) fn count_of(&self, state: State) -> usize {
-        self.rows.iter().filter(|row| row.state == state).count()
+    /// When something was first refused for good for the same cause.
+    pub(super) fn refused_since(&self, area: Area, says: &str) -> Option<Timestamp> {
+        let refused = self.rows.iter().flat_map(|row| &row.refused);
+        let alike = refused
+            .filter(|(other, text, _)| *other == area && is_same_cause(area, text, says))
+            .map(|(_, _, since)| *since);
+        alike.min()
+    }
+
+    /// How many rows there are of each state, such as `2 failing and 1 waiting`.
+    pub(super) fn states(&self) -> String {
+        let states = State::ALL.into_iter().filter_map(|state| {
+            match self.rows.iter().filter(|row| row.state == state).count() {
+                0 => None,
+                count => Some(format!("{count} {}", state.name())),
+            }
+        });
+        listed(&states.collect::<Vec<_>>())
     }
 
     /// As text, grouped by state.
     pub fn text(&self, now: Timestamp) -> String {
-        let mut text = String::new();
-        let _ = writeln!(text, "{}", self.counts.text());
+        let mut text = match self.rows.len() {
+            0 => "No approval is open.\n".to_owned(),
+            MAX_ROWS.. => format!("{}\n", self.counts.text()),
+            _ => format!("Open approvals: {}.\n", self.states()),
+        };
         if self.rows.len() >= MAX_ROWS {
             let _ = writeln!(
                 text,
@@ -153,9 +188,12 @@ impl Overview {
             }
         }
         let is_wrong = |row: &Row| !matches!(row.state, State::Waiting | State::ChangesRequested);
-        if self.rows.iter().any(is_wrong) {
-            text.push_str("\ncountersign-worker explain WORKFLOW says why, and what to do.");
-        }
+        text.push_str(match self.rows.iter().any(is_wrong) {
+            true => "\ncountersign-worker explain WORKFLOW says why, and what to do.",
+            false => {
+                "\nNothing is wrong with these. For the installation, run countersign-worker doctor."
+            }
+        });
         text
     }
 }

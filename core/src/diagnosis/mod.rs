@@ -14,8 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 pub use approval::{Activity, Approval, Failure, Kind, LATE, State, Task};
-pub use causes::{Area, expired_at, remedy};
-pub use explain::{Case, End, Explanation, How, TaskFailure, explain, not_found};
+pub use causes::{Area, expired_at, readable, remedy};
+pub use explain::{Case, End, Explanation, How, explain, not_found};
 pub use identity::WorkerIdentity;
 pub use list::{Counts, MAX_ROWS, Overview, Row};
 pub use setup::{
@@ -90,13 +90,20 @@ pub fn as_text(findings: &[Finding], now: Timestamp) -> String {
                 writeln!(text, "{margin}To do: {}", remedy.replace('\n', &format!("\n{margin}")));
         }
     }
-    let summary = match problems(findings) {
-        0 => "No problem was found.".to_owned(),
-        1 => "1 problem was found.".to_owned(),
-        count => format!("{count} problems were found."),
-    };
-    let _ = write!(text, "\n{summary}");
+    let _ = write!(text, "\n{}", summary(findings));
     text
+}
+
+/// Names the checks of problems, which may stand far above.
+fn summary(findings: &[Finding]) -> String {
+    let wrong = findings.iter().filter(|finding| finding.level == Level::Problem);
+    let mut checks: Vec<String> = wrong.map(|finding| finding.check.to_owned()).collect();
+    // Problems of one check stand together.
+    checks.dedup();
+    match problems(findings) {
+        0 => "No problem was found.".to_owned(),
+        count => format!("{}: {}.", counted(count, "problem"), listed(&checks)),
+    }
 }
 
 /// How many of them are problems.

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::keys::{keys, payload_keys};
 use super::{
-    Area, Finding, Level, Overview, State, WorkerIdentity, counted, expired_at, list::Group,
-    listed, remedy, span,
+    Area, Finding, Level, Overview, State, WorkerIdentity, causes::BAD_ATTRIBUTES, counted,
+    expired_at, list::Group, listed, readable, remedy, span,
 };
 
 /// A poll takes a minute at most, so a worker that runs has begun one in this time.
@@ -25,6 +25,7 @@ const MOST_CAUSES: usize = 5;
 /// What was learned of a set-up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setup {
+    /// By this machine's clock.
     pub now: Timestamp,
     pub own: Own,
     /// What the server says of itself, or why it cannot be reached.
@@ -125,15 +126,31 @@ pub struct Signaler {
     pub keys: Option<Vec<String>>,
 }
 
+impl Setup {
+    /// By the server's clock, where it is known how far ours is off: all that is seen by the server has its times.
+    pub fn server_time(&self) -> Timestamp {
+        let clock = self.connected.as_ref().and_then(|connected| connected.clock.as_ref().ok());
+        let ahead = clock.copied().unwrap_or_default();
+        self.now.checked_sub(ahead).unwrap_or(self.now)
+    }
+}
+
 impl Poller {
+    /// `now` is by the server's clock.
     pub fn is_alive(&self, now: Timestamp) -> bool {
         now.duration_since(self.last_seen) < ALIVE
+    }
+
+    /// Its worker, which polls for workflows and for activities.
+    pub(super) fn process(&self) -> &str {
+        self.identity.split(' ').next().unwrap_or_default()
     }
 }
 
 /// Everything that is to be said about a set-up.
 pub fn examine(setup: &Setup) -> Vec<Finding> {
-    let Setup { now, own, server, connected, .. } = setup;
+    let Setup { own, server, connected, .. } = setup;
+    let now = setup.server_time();
     let mut findings = vec![temporal(own, server)];
     if let Some(connected) = connected {
         findings.extend([
@@ -143,8 +160,8 @@ pub fn examine(setup: &Setup) -> Vec<Finding> {
         ]);
         findings.extend(limits(&connected.refused));
         findings.extend([store(&connected.writes), clock(&connected.clock)]);
-        let alive = alive(connected, *now);
-        findings.extend(connected.queues.iter().map(|queue| workers(queue, *now)));
+        let alive = alive(connected, now);
+        findings.extend(connected.queues.iter().map(|queue| workers(queue, now)));
         findings.extend(connected.answer.as_ref().map(answer));
         findings.push(versions(own, &alive));
         findings.push(rules(own, &alive));
@@ -173,7 +190,7 @@ fn temporal(own: &Own, server: &Result<Server, String>) -> Finding {
         }
         Err(why) => Finding::problem(
             "temporal",
-            format!("{address} cannot be reached: {why}"),
+            format!("{address} cannot be reached: {}", readable(why)),
             remedy(Area::Temporal, why),
         )
         .since(expired_at(why)),
@@ -251,7 +268,8 @@ fn attributes(connected: &Connected) -> Finding {
                 "A worker makes them at its start if it may. Otherwise somebody who may runs:\n{}",
                 connected.make_attributes
             ),
-        );
+        )
+        .since(failing_since(connected, |failing| failing.text.contains(BAD_ATTRIBUTES)));
     }
     Finding::good("search attributes", format!("all {} are there", states.len()))
 }
@@ -307,9 +325,9 @@ fn store(writes: &Result<(), String>) -> Finding {
             "store",
             format!("Temporal reads and does not write: {why}"),
             format!(
-                "{} Until Temporal's database takes writes again, decisions are answered with 503 and not \
-                 recorded, and nothing goes on; nothing is lost.",
-                remedy(Area::Temporal, why)
+                "{} Until it takes writes again, decisions are answered with 503 and not recorded, and nothing goes \
+                 on; nothing is lost.",
+                remedy(Area::Store, why)
             ),
         ),
     }
@@ -367,12 +385,8 @@ fn workers(queue: &Result<Queue, String>, now: Timestamp) -> Finding {
     };
     let (name, waits) =
         (&queue.name, queue.oldest_task.filter(|age| *age >= SignedDuration::from_secs(10)));
-    let processes: BTreeSet<&str> = queue
-        .pollers
-        .iter()
-        .filter(|poller| poller.is_alive(now))
-        .map(|poller| poller.identity.split(' ').next().unwrap_or_default())
-        .collect();
+    let processes: BTreeSet<&str> =
+        queue.pollers.iter().filter(|poller| poller.is_alive(now)).map(Poller::process).collect();
     if processes.is_empty() {
         let seen = queue.pollers.iter().map(|poller| poller.last_seen).max();
         let waiting = waits.map(|age| format!(", and a task has waited for {}", span(age)));
@@ -473,8 +487,9 @@ fn mail(setup: &Setup) -> Finding {
     match &setup.mail {
         Ok(says) => Finding::good("mail", says),
         Err(why) => {
-            let finding = Finding::problem("mail", why, remedy(Area::Mail, why));
-            finding.since(expired_at(why).or_else(|| failing_since(setup, Area::Mail)))
+            let finding = Finding::problem("mail", readable(why), remedy(Area::Mail, why));
+            let fails = || area_fails_since(setup, Area::Mail);
+            finding.since(expired_at(why).or_else(fails).or_else(|| refused_since(setup, why)))
         }
     }
 }
@@ -484,17 +499,26 @@ fn webhook(setup: &Setup) -> Finding {
         None => Finding::good("webhook", "there is none"),
         Some(Ok(says)) => Finding::good("webhook", says),
         Some(Err(why)) => {
-            let finding = Finding::problem("webhook", why, remedy(Area::Webhook, why));
-            finding.since(expired_at(why).or_else(|| failing_since(setup, Area::Webhook)))
+            let finding = Finding::problem("webhook", readable(why), remedy(Area::Webhook, why));
+            finding.since(expired_at(why).or_else(|| area_fails_since(setup, Area::Webhook)))
         }
     }
 }
 
-/// When the first of what fails now was first tried.
-fn failing_since(setup: &Setup, area: Area) -> Option<Timestamp> {
+/// When the first of what fails now in an area was first tried.
+fn area_fails_since(setup: &Setup, area: Area) -> Option<Timestamp> {
+    failing_since(setup.connected.as_ref()?, |failing| failing.area == area)
+}
+
+/// When a mail was first refused for good for the same cause.
+fn refused_since(setup: &Setup, why: &str) -> Option<Timestamp> {
     let overview = setup.connected.as_ref()?.approvals.as_ref().ok()?;
-    let groups = overview.groups().into_iter();
-    groups.filter(|group| group.area == area).map(|group| group.since).min()
+    overview.refused_since(Area::Mail, why)
+}
+
+fn failing_since(connected: &Connected, is_it: impl Fn(&Group) -> bool) -> Option<Timestamp> {
+    let groups = connected.approvals.as_ref().ok()?.groups().into_iter();
+    groups.filter(is_it).map(|group| group.since).min()
 }
 
 fn signaler(own: &Own, signaler: &Result<Signaler, String>) -> Finding {
@@ -508,7 +532,7 @@ fn signaler(own: &Own, signaler: &Result<Signaler, String>) -> Finding {
         ),
         Err(why) => Finding::note(
             "signaler",
-            format!("{url} cannot be opened from here: {why}"),
+            format!("{url} cannot be opened from here: {}", readable(why)),
             format!(
                 "{} If only this machine cannot reach it, reviewers are not concerned.",
                 remedy(Area::Signaler, why)
@@ -527,16 +551,9 @@ fn approvals(overview: &Result<Overview, String>) -> Vec<Finding> {
         }
     };
     let seen = overview.rows.len();
-    let states: Vec<String> = State::ALL
-        .into_iter()
-        .filter_map(|state| match overview.count_of(state) {
-            0 => None,
-            count => Some(format!("{count} {}", state.name())),
-        })
-        .collect();
     let says = match seen {
         0 => "none is open".to_owned(),
-        _ => format!("of {seen} that were looked at: {}", listed(&states)),
+        _ => format!("of {seen} that were looked at: {}", overview.states()),
     };
     let mut findings = vec![Finding::good("approvals", says)];
     findings.extend(overdue(overview));
@@ -565,9 +582,11 @@ fn overdue(overview: &Overview) -> Option<Finding> {
 
 fn undeliverable(overview: &Overview) -> Option<Finding> {
     let count = overview.counts.undeliverable.filter(|count| *count > 0)?;
-    Some(Finding::problem(
+    let refused = overview.rows.iter().filter(|row| row.state == State::Undeliverable);
+    let finding = Finding::problem(
         "approvals",
         format!("{count} with mail, a webhook or a follow-up that was refused for good"),
         "countersign-worker list names them, and countersign-worker explain WORKFLOW says what to do.",
-    ))
+    );
+    Some(finding.since(refused.filter_map(|row| row.since).min()))
 }

@@ -127,6 +127,7 @@ fn approval(id: &str, activities: Vec<Activity>) -> Approval {
         undeliverable: false,
         task: None,
         activities,
+        refused: Vec::new(),
         title: Some("15 laptops".into()),
     }
 }
@@ -179,15 +180,12 @@ fn set_up_3_one_side_has_other_keys() {
     let mut setup = sound();
     setup.signaler = Ok(Signaler { is_ready: true, keys: Some(vec!["keyX".into()]) });
     let finding = problem(&setup);
-    let lacks = [
-        "the signaler at https://approvals.example.com lacks keyA and keyB",
-        "this machine lacks keyX",
-        "the worker 7@a lacks keyX",
-    ];
+    let signs = ["this machine and the worker 7@a sign with keyA and have keyB; \
+         the signaler at https://approvals.example.com signs with keyX: "];
     says(
         &finding,
         "keys",
-        &lacks,
+        &signs,
         Some("2026-12-01T08:00:00Z"),
         &["COUNTERSIGN_LINK_KEYS", "append"],
     );
@@ -205,7 +203,11 @@ fn set_up_3_one_side_has_other_keys() {
         connected.queues = vec![queue("approvals", both)];
     });
     let since = Some("2026-12-01T10:00:00Z");
-    says(&problem(&setup), "keys", &["the worker 8@b lacks keyA:"], since, &["same"]);
+    let words = [
+        "this machine, the worker 7@a and the signaler at https://approvals.example.com sign with keyA and have keyB;",
+        "; the worker 8@b signs with keyB: ",
+    ];
+    says(&problem(&setup), "keys", &words, since, &["same"]);
 }
 
 #[test]
@@ -379,6 +381,28 @@ fn set_up_10_the_clock_is_off() {
 }
 
 #[test]
+fn what_the_server_has_seen_is_compared_with_its_clock() {
+    for offset in [minutes(15), -minutes(15)] {
+        let seen = |ago: i64| {
+            let at = now().checked_sub(offset + SignedDuration::from_secs(ago));
+            Poller { identity: worker("7@a").to_string(), last_seen: at.expect("a time") }
+        };
+        let polled = |ago: i64| {
+            broken(|connected| {
+                connected.clock = Ok(offset);
+                connected.queues = vec![queue("approvals", vec![seen(ago)])];
+            })
+        };
+        assert_eq!(problem(&polled(1)).check, "clock", "it polls");
+        let findings = examine(&polled(180));
+        let gone = findings.iter().find(|finding| finding.says.starts_with("nobody polls"));
+        assert_eq!(gone.expect("nobody").since, Some(seen(180).last_seen));
+        let text = as_text(&findings, polled(180).server_time());
+        assert!(text.contains("(3 min ago)"), "{text}");
+    }
+}
+
+#[test]
 fn set_up_11_the_topic_has_no_subscription() {
     let setup = broken(|connected| {
         let refused = Approval { undeliverable: true, ..approval("laptops", Vec::new()) };
@@ -399,6 +423,10 @@ fn set_up_12_the_store_is_full() {
     let words = ["Temporal reads and does not write", "disk is full"];
     let to_do = ["free space", "nothing is lost"];
     says(&problem(&setup), "store", &words, None, &to_do);
+    let setup = broken(|connected| connected.writes = Err("something went wrong".into()));
+    let finding = problem(&setup);
+    says(&finding, "store", &[], None, &["disk is full, or it is read-only, locked", "own log"]);
+    assert!(!finding.remedy.contains("TEMPORAL_"), "the connection is well: {finding:?}");
 }
 
 #[test]
@@ -433,7 +461,9 @@ fn the_worst_of_an_approval_is_its_state() {
     assert_eq!(state(&overdue), (State::Overdue, Some(late)));
     let just = Approval { deadline: Some(at("2026-12-01T11:59:50Z")), ..waiting.clone() };
     assert_eq!(state(&just).0, State::Waiting, "its timer may be firing");
-    let task = |since: &str, attempt| Some(Task { since: at(since), attempt, is_running: false });
+    let task = |since: &str, attempt| {
+        Some(Task { since: at(since), attempt, is_running: false, failure: None })
+    };
     let stuck = Approval { task: task("2026-12-01T11:00:00Z", 1), ..waiting.clone() };
     assert_eq!(state(&stuck), (State::Failing, Some(at("2026-12-01T11:00:00Z"))));
     let busy = Approval { task: task("2026-12-01T11:59:59Z", 1), ..waiting.clone() };
@@ -465,18 +495,75 @@ fn a_list_names_people_and_titles_only_with_details() {
         Overview::new(counts, rows).text(now())
     };
     let (brief, full) = (text(false), text(true));
-    assert!(brief.starts_with("Open approvals: 2 waiting, an unknown number overdue"), "{brief}");
+    assert!(brief.starts_with("Open approvals: 1 failing and 1 waiting.\n"), "{brief}");
     let failing = "\nfailing: 1\n  fails since 2026-12-01 09:30:00 UTC (2 h 30 min ago)\n    the request: \
                    the mail server: Connection refused (os error 111) (7 failed attempts)\n";
     assert!(brief.contains(failing), "{brief}");
     assert!(brief.contains("\nwaiting: 1\n  waits since 2026-12-01 09:00:00 UTC"), "{brief}");
     assert!(brief.contains("deadline 2026-12-04 09:00:00 UTC (in 2 d 21 h)"), "{brief}");
     assert!(brief.find("failing") < brief.find("waiting: 1"), "the worst first: {brief}");
+    assert!(brief.ends_with("explain WORKFLOW says why, and what to do."), "{brief}");
+    let sound = overview(&approvals[..1]).text(now());
+    assert!(sound.ends_with("For the installation, run countersign-worker doctor."), "{sound}");
     for private in ["15 laptops", "ann@example.com"] {
         assert!(!brief.contains(private) && full.contains(private), "{brief}\n{full}");
         let row = serde_json::to_string(&Row::new(&approvals[1], now(), false)).expect("JSON");
         assert!(!row.contains(private), "{row}");
     }
+}
+
+#[test]
+fn a_list_that_is_cut_off_counts_by_the_index() {
+    let one = approval("waits", Vec::new());
+    let rows = vec![Row::new(&one, now(), false); MAX_ROWS];
+    let counts = Counts { waiting: Some(340), overdue: None, ..Counts::default() };
+    let text = Overview::new(counts, rows).text(now());
+    assert!(text.starts_with("Open approvals: 340 waiting, an unknown number overdue"), "{text}");
+    assert!(overview(&[]).text(now()).starts_with("No approval is open.\n"));
+}
+
+#[test]
+fn what_fails_alike_in_one_approval_is_one_line() {
+    let again = Activity { attempt: 3, ..activity("announce_decision", MAIL_DOWN) };
+    let mails = approval("laptops", vec![activity("announce_decision", MAIL_DOWN), again]);
+    let causes = mails.causes(now(), false);
+    assert_eq!(causes, [format!("a notice: {MAIL_DOWN} (2 of these, up to 7 failed attempts)")]);
+}
+
+#[test]
+fn what_was_refused_for_good_says_why_and_since_when_and_names_nobody_in_a_list() {
+    let why = "Amazon SNS: bob@example.com has not confirmed a subscription to the topic";
+    let since = at("2026-12-01T09:00:05Z");
+    let refused = Approval {
+        undeliverable: true,
+        refused: vec![Activity { since, ..activity("request_approval", why) }],
+        ..approval("laptops", Vec::new())
+    };
+    let listed = overview(&[refused.clone()]);
+    let text = listed.text(now());
+    let row = "\n  laptops since 2026-12-01 09:00:05 UTC (2 h 59 min ago)\n    the request: Amazon SNS: somebody has \
+               not confirmed a subscription to the topic (refused for good)\n";
+    assert!(text.contains("\nundeliverable: 1\n") && text.contains(row), "{text}");
+
+    let mut setup = broken(|connected| {
+        let counts = Counts { undeliverable: Some(1), ..Counts::default() };
+        connected.approvals = Ok(Overview { counts, ..listed });
+    });
+    setup.mail =
+        Err("Amazon SNS: nobody has confirmed a subscription to the topic (0 pending)".into());
+    let findings = examine(&setup);
+    let wrong = findings.iter().filter(|finding| finding.level == Level::Problem);
+    let wrong: Vec<_> = wrong.map(|finding| (finding.check, finding.since)).collect();
+    assert_eq!(wrong, [("mail", Some(since)), ("approvals", Some(since))]);
+
+    explains(
+        &case(refused, Ok(waits_for_both())),
+        &[
+            "has not confirmed a subscription to the topic, since 2026-12-01 09:00:05 UTC",
+            "countersign-worker subscribe bob@example.com; they confirm",
+            "--workflow-id laptops --name reissue",
+        ],
+    );
 }
 
 #[test]
@@ -496,6 +583,55 @@ fn failures_of_one_cause_are_counted_together_since_the_first() {
     assert!(named[0].says.starts_with(MAIL_DOWN) && named[0].says.contains("(2 times, such as in"));
     assert_eq!(named[0].since, Some(at("2026-12-01T07:00:00Z")));
     assert!(named[1].says.ends_with("(in three)"), "{:?}", named[1]);
+    assert!(as_text(&findings, now()).ends_with("\n2 problems: approvals."), "named once");
+}
+
+#[test]
+fn failures_of_one_expired_certificate_are_one_cause() {
+    let expired = |seconds: u32| {
+        let why = format!(
+            "certificate expired: verification time 1796126400 (UNIX), but certificate is not valid after \
+             1796083200 ({seconds} seconds ago)"
+        );
+        vec![activity("process_decision", &why)]
+    };
+    let overview = overview(&[approval("one", expired(43_200)), approval("two", expired(43_260))]);
+    let setup = broken(|connected| connected.approvals = Ok(overview));
+    let says = problem(&setup).says;
+    let words = "certificate expired at 2026-12-01 00:00:00 UTC (2 times, such as in one)";
+    assert_eq!(says, words);
+    let text = as_text(&examine(&setup), now());
+    assert!(text.ends_with("\n1 problem: approvals."), "{text}");
+}
+
+/// A workflow task that is stuck.
+fn task(attempt: u32, failure: Option<Failure>) -> Option<Task> {
+    Some(Task { since: at("2026-12-01T11:50:00Z"), attempt, is_running: false, failure })
+}
+
+#[test]
+fn since_when_a_search_attribute_is_missing_the_first_task_that_fails_says() {
+    let failure = |message: &str| {
+        Some(Failure { kind: "BAD_SEARCH_ATTRIBUTES".into(), message: message.into() })
+    };
+    let fails = |id: &str, since: &str| {
+        let failure = failure("no mapping for ApprovalUndeliverable of ann@example.com");
+        let task = task(7, failure).map(|task| Task { since: at(since), ..task });
+        Approval { task, ..approval(id, Vec::new()) }
+    };
+    let both = [fails("one", "2026-12-01T11:50:00Z"), fails("two", "2026-12-01T11:43:20Z")];
+    let listed = overview(&both).text(now());
+    let cause = "its workflow task fails (attempt 7): BAD_SEARCH_ATTRIBUTES\n";
+    assert!(listed.contains(cause) && !listed.contains("ann@example.com"), "{listed}");
+    let setup = broken(|connected| {
+        connected.attributes = Ok(vec![("ApprovalUndeliverable".into(), AttributeState::Missing)]);
+        connected.approvals = Ok(overview(&both));
+    });
+    let findings = examine(&setup);
+    let wrong = findings.iter().filter(|finding| finding.level == Level::Problem);
+    let wrong: Vec<_> = wrong.map(|finding| (finding.check, finding.since)).collect();
+    let since = Some(at("2026-12-01T11:43:20Z"));
+    assert_eq!(wrong, [("search attributes", since), ("approvals", since)]);
 }
 
 /// A state that waits for Ann, whose mail was sent, and Bob, whom none reaches.
@@ -534,10 +670,10 @@ fn case(approval: Approval, state: Result<v1::ApprovalState, String>) -> Case {
     Case {
         approval,
         workflow_type: "ApprovalWorkflow".into(),
+        parent: None,
         end: None,
         state,
         pollers: vec![poller(&worker("7@a"), "2026-12-01T11:59:30Z")],
-        task_failure: None,
     }
 }
 
@@ -570,7 +706,11 @@ fn an_approval_that_waits_for_people_says_for_whom_and_why() {
     let waiting = case(approval("laptops", Vec::new()), Ok(all_sent));
     explains(
         &waiting,
-        &["Nothing is wrong: it waits for people", "--workflow-id laptops --name remind"],
+        &[
+            "Nothing is wrong with this approval: it waits for people. For the installation, run countersign-worker \
+             doctor.",
+            "--workflow-id laptops --name remind",
+        ],
     );
     assert!(explain(&waiting, now(), true).text().contains("15 laptops"), "with details");
 }
@@ -615,8 +755,7 @@ fn an_approval_that_was_sent_back_waits_for_its_submitter_and_says_so() {
 
 #[test]
 fn an_approval_that_nobody_works_on_says_so_and_since_when() {
-    let task = Some(Task { since: at("2026-12-01T11:50:00Z"), attempt: 1, is_running: false });
-    let stuck = Approval { task, ..approval("laptops", Vec::new()) };
+    let stuck = Approval { task: task(1, None), ..approval("laptops", Vec::new()) };
     let mut gone = case(stuck.clone(), Err("no answer within 5s".into()));
     gone.pollers = vec![poller(&worker("7@a"), "2026-12-01T11:49:00Z")];
     explains(
@@ -641,16 +780,41 @@ fn an_approval_that_nobody_works_on_says_so_and_since_when() {
     lacks_key.approval.task.as_mut().expect("a task").is_running = true;
     explains(&lacks_key, &["its workflow task does not end since", "lacks a link key"]);
     let mut limited = case(stuck, Ok(waits_for_both()));
-    limited.approval.task.as_mut().expect("a task").attempt = 9;
-    limited.task_failure = Some(TaskFailure {
-        cause: "PENDING_ACTIVITIES_LIMIT_EXCEEDED".into(),
+    let failure = Failure {
+        kind: "PENDING_ACTIVITIES_LIMIT_EXCEEDED".into(),
         message: "the number of pending activities is too large".into(),
-        at: None,
-    });
+    };
+    limited.approval.task = task(9, Some(failure));
     explains(
         &limited,
         &["its workflow task fails (attempt 9)", "limit.numPendingActivities.error"],
     );
+}
+
+#[test]
+fn who_polls_for_workflows_and_for_activities_is_one_worker() {
+    let mut silent = case(approval("laptops", Vec::new()), Err("no answer within 10s".into()));
+    silent.pollers.push(poller(&worker("7@a"), "2026-12-01T11:59:50Z"));
+    explains(&silent, &["1 worker polled approvals in the last minute", "none answers"]);
+}
+
+#[test]
+fn what_delivers_notices_says_for_which_approval_and_what_its_mails_need() {
+    let mails = Approval {
+        kind: Kind::Notices,
+        ..approval("laptops-approved-notices-7", vec![activity("announce_decision", MAIL_DOWN)])
+    };
+    let mut notices = case(mails, Err("it is no approval".into()));
+    notices.workflow_type = "ApprovalNotices".into();
+    notices.parent = Some("laptops".into());
+    let said = explain(&notices, now(), false);
+    assert!(said.stands.contains("the notices for which laptops did not wait"), "{said:?}");
+    let [why] = &said.why[..] else { panic!("only the mail: {said:?}") };
+    assert!(why.contains(MAIL_DOWN), "{why}");
+    let [to_do] = &said.to_do[..] else { panic!("only what the mail needs: {said:?}") };
+    assert!(to_do.contains("The mail server does not listen there"), "{to_do}");
+    notices.approval.activities.clear();
+    explains(&notices, &["Nothing: it goes on by itself"]);
 }
 
 #[test]

@@ -73,6 +73,12 @@ async fn what_is_down_is_named_with_its_cause_since_when_and_what_to_do() {
     assert_eq!(exit.code, 1, "{printed}");
     let found = Findings::of(&printed);
     let mail = found.problem("mail", "onnection refused", "COUNTERSIGN_NOTIFY");
+    let place = |setting: &str| {
+        let address = stack.setting(setting).split_once("//").expect("a URL").1;
+        address.split('/').next().expect("host and port").to_owned()
+    };
+    found.problem("mail", &place("COUNTERSIGN_NOTIFY"), "");
+    found.problem("webhook", &place("COUNTERSIGN_WEBHOOK_URL"), "");
     assert!(mail["since"].is_string(), "since the first mail: {mail}");
     let webhook = found.problem("webhook", "onnection refused", "COUNTERSIGN_WEBHOOK_URL");
     assert!(webhook["since"].is_string(), "since the first outcome: {webhook}");
@@ -167,7 +173,7 @@ async fn what_workers_and_the_signaler_have_differently_is_named() {
     })
     .await;
     let keys = found.problem("keys", "the worker ", "same COUNTERSIGN_LINK_KEYS");
-    assert!(text(&keys["says"]).contains(" lacks ") && keys["since"].is_string(), "{keys}");
+    assert!(text(&keys["says"]).contains(" signs with ") && keys["since"].is_string(), "{keys}");
     let rules = found.problem("rules", "these settings route by", "same file");
     assert!(text(&rules["says"]).contains(&format!("{}@", second.pid())), "{rules}");
     assert!(rules["since"].is_string(), "{rules}");

@@ -290,14 +290,23 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER))
 }
 
+/// Where a URL leads to, without what may be secret in it.
+fn host_and_port(url: &Url) -> Option<String> {
+    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+}
+
 impl From<reqwest::Error> for WebhookError {
     fn from(error: reqwest::Error) -> Self {
         let (connecting, late) = (error.is_connect(), error.is_timeout());
+        let place = error.url().filter(|_| connecting).and_then(host_and_port);
         let why = match (connecting, late) {
             (true, true) => format!("no connection within {CONNECT_TIMEOUT:?}"),
             (false, true) => format!("no answer within {RESPONSE_TIMEOUT:?}"),
             // Without the URL, which may contain a secret.
-            (_, false) => anyhow::Error::new(error.without_url()).root_cause().to_string(),
+            (_, false) => {
+                let why = anyhow::Error::new(error.without_url()).root_cause().to_string();
+                place.map_or(why.clone(), |place| format!("{place}: {why}"))
+            }
         };
         // What rustls says of an unknown authority, and of a self-signed certificate.
         let untrusted = why.contains("UnknownIssuer") || why.contains("CaUsedAsEndEntity");

@@ -10,6 +10,7 @@ use countersign_core::diagnosis::{
 use countersign_protos::{Jwks, PublicUrl};
 use jiff::Timestamp;
 use reqwest::{Client, StatusCode};
+use temporalio_client::tonic::{Code, Status};
 
 use super::{RawSettings, Settings};
 use crate::temporal::{Inspector, TemporalSettings};
@@ -46,8 +47,9 @@ pub async fn doctor(settings: &Settings, temporal: TemporalSettings, json: bool)
         public_url: settings.public_url.to_string(),
         longest_wait: settings.longest_wait(now),
     };
-    let findings = examine(&Setup { now, own, server, connected, mail, webhook, signaler });
-    (rendered(&findings, now, json), problems(&findings) == 0)
+    let setup = Setup { now, own, server, connected, mail, webhook, signaler };
+    let findings = examine(&setup);
+    (rendered(&findings, setup.server_time(), json), problems(&findings) == 0)
 }
 
 fn rendered(findings: &[Finding], now: Timestamp, json: bool) -> String {
@@ -90,11 +92,12 @@ pub async fn list(
 ) -> anyhow::Result<String> {
     let task_queue = settings.task_queue().map_err(|wrong| anyhow!("{wrong}"))?;
     let inspector = connect(temporal).await?;
-    let overview = inspector.overview(&task_queue, details).await;
-    let overview = overview.map_err(|status| with_remedy(status.message()))?;
+    let now = inspector.server_time(&task_queue).await;
+    let overview = inspector.overview(&task_queue, details, now).await;
+    let overview = overview.map_err(|status| refused(&status))?;
     Ok(match json {
         true => serde_json::to_string_pretty(&overview)?,
-        false => overview.text(Timestamp::now()),
+        false => overview.text(now),
     })
 }
 
@@ -111,11 +114,12 @@ pub async fn explanation(
 ) -> anyhow::Result<Result<String, String>> {
     let inspector = connect(temporal).await?;
     let case = inspector.case(workflow_id).await;
-    let Some(case) = case.map_err(|status| with_remedy(status.message()))? else {
+    let Some(case) = case.map_err(|status| refused(&status))? else {
         let retention = inspector.retention().await.ok();
         return Ok(Err(not_found(workflow_id, &inspector.namespace(), retention)));
     };
-    let explained: Explanation = explain(&case, Timestamp::now(), details);
+    let now = inspector.server_time(&case.approval.task_queue).await;
+    let explained: Explanation = explain(&case, now, details);
     Ok(Ok(match json {
         true => serde_json::to_string_pretty(&explained)?,
         false => explained.text(),
@@ -125,9 +129,20 @@ pub async fn explanation(
 async fn connect(temporal: TemporalSettings) -> anyhow::Result<Inspector> {
     let address = temporal.connection.target.clone();
     let connected = Inspector::connect(temporal).await;
-    connected.map_err(|why| with_remedy(&format!("Temporal at {address} cannot be reached: {why}")))
+    connected.map_err(|why| {
+        let why = format!("Temporal at {address} cannot be reached: {why}");
+        anyhow!("{why}\n{}", remedy(Area::Temporal, &why))
+    })
 }
 
-fn with_remedy(why: &str) -> anyhow::Error {
-    anyhow!("{why}\n{}", remedy(Area::Temporal, why))
+/// What a server says that has been reached, and what to do.
+fn refused(status: &Status) -> anyhow::Error {
+    let why = status.message();
+    match status.code() {
+        Code::Unavailable | Code::Internal | Code::DeadlineExceeded | Code::Unknown => anyhow!(
+            "{why}\n{} countersign-worker doctor looks at the rest.",
+            remedy(Area::Store, why)
+        ),
+        _ => anyhow!("{why}\n{}", remedy(Area::Temporal, why)),
+    }
 }

@@ -229,7 +229,12 @@ impl Smtp {
         recipient: Option<&EmailAddress>,
     ) -> NotifyError {
         let Some(code) = error.status().map(u16::from) else {
-            return NotifyError::Unavailable(format!("the mail server: {}", chain(error)));
+            let SmtpServer { host, port, .. } = &self.server;
+            let place = match step {
+                Step::Greeting => format!(" at {host}:{port}"),
+                _ => String::new(),
+            };
+            return NotifyError::Unavailable(format!("the mail server{place}: {}", chain(error)));
         };
         let text = error.source().map(ToString::to_string).unwrap_or_default();
         let why = format!("the mail server answered {} with {code} {text}", step.name());

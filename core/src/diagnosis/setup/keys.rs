@@ -21,19 +21,14 @@ pub(super) fn keys(
         all.push((format!("the signaler at {}", own.public_url), keys, None));
     }
     let known: BTreeSet<&String> = all.iter().flat_map(|(_, keys, _)| keys.iter()).collect();
-    let lacking: Vec<String> = all
-        .iter()
-        .filter_map(|(who, keys, _)| {
-            let lacks: Vec<String> =
-                known.iter().filter(|key| !keys.contains(key)).map(|key| (*key).clone()).collect();
-            (!lacks.is_empty()).then(|| format!("{who} lacks {}", listed(&lacks)))
-        })
-        .collect();
     let first = mine.first().cloned().unwrap_or_default();
-    if !lacking.is_empty() {
+    if all.iter().any(|(_, keys, _)| known.iter().any(|key| !keys.contains(key))) {
         return Finding::problem(
             "keys",
-            format!("{}: links under them are refused there, and approvals wait", listed(&lacking)),
+            format!(
+                "{}: links under a key that one of them lacks are refused there, and approvals wait",
+                who_signs_with_what(&all)
+            ),
             "Give all workers and signalers the same COUNTERSIGN_LINK_KEYS: first append what is missing \
              everywhere, then put a new key in front (docs/OPERATE.md, \"Change link keys\").",
         )
@@ -51,6 +46,26 @@ pub(super) fn keys(
             "During a change of keys this is as it should be: put the new one in front everywhere.",
         ),
     }
+}
+
+fn who_signs_with_what(all: &[(String, &[String], Option<Timestamp>)]) -> String {
+    let mut groups: Vec<(&[String], Vec<String>)> = Vec::new();
+    for (who, keys, _) in all {
+        match groups.iter_mut().find(|(others, _)| others == keys) {
+            Some((_, alike)) => alike.push(who.clone()),
+            None => groups.push((*keys, vec![who.clone()])),
+        }
+    }
+    let says = groups.iter().map(|(keys, alike)| {
+        let (sign, have) = if alike.len() == 1 { ("signs", "has") } else { ("sign", "have") };
+        match keys {
+            [first, others @ ..] if !others.is_empty() => {
+                format!("{} {sign} with {first} and {have} {}", listed(alike), listed(others))
+            }
+            _ => format!("{} {sign} with {}", listed(alike), listed(keys)),
+        }
+    });
+    says.collect::<Vec<_>>().join("; ")
 }
 
 /// Signalers do not publish theirs.

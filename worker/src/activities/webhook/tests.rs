@@ -257,9 +257,10 @@ async fn connect_opens_a_connection_and_sends_nothing() {
     let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = nobody.local_addr().expect("an address");
     drop(nobody);
-    let error = webhook(&format!("http://{address}/hook"), client()).connect().await;
+    let error = webhook(&format!("http://me:secret@{address}/hook"), client()).connect().await;
     let error = error.expect_err("nobody listens").to_string();
-    assert!(error.contains("Connection refused"), "{error}");
+    assert!(error.contains(&format!("{address}: Connection refused")), "{error}");
+    assert!(!error.contains("secret") && !error.contains("/hook"), "{error}");
 }
 
 #[test]

@@ -46,11 +46,16 @@ const AT_ONCE: usize = 8;
 
 impl Inspector {
     /// Open approvals of a task queue: how many there are, and the first of them. With `details`, their titles.
+    /// `now` is by the server's clock.
     ///
     /// # Errors
     /// If they cannot be listed.
-    pub async fn overview(&self, task_queue: &str, details: bool) -> Result<Overview, Status> {
-        let now = Timestamp::now();
+    pub async fn overview(
+        &self,
+        task_queue: &str,
+        details: bool,
+        now: Timestamp,
+    ) -> Result<Overview, Status> {
         let queries = Queries::new(task_queue, now);
         let counts = Counts {
             waiting: self.count(queries.waiting()).await.ok(),
@@ -117,7 +122,10 @@ impl Inspector {
     ) -> Result<Row, Status> {
         let described = self.describe(execution.clone()).await?;
         let mut approval = approval(described);
-        if details || approval.failing().next().is_some() {
+        let has_failed = approval.undeliverable
+            || approval.task.as_ref().is_some_and(Task::has_failed)
+            || approval.failing().next().is_some();
+        if details || has_failed {
             // Without it, what fails is said to have begun with its latest attempt.
             if let Ok(past) = self.past(execution).await {
                 past.complete(&mut approval);
@@ -155,6 +163,7 @@ impl Inspector {
         let info = described.workflow_execution_info.clone().unwrap_or_default();
         execution.run_id = info.execution.clone().unwrap_or_default().run_id;
         let workflow_type = info.r#type.clone().unwrap_or_default().name;
+        let parent = info.parent_execution.clone().map(|parent| parent.workflow_id);
         let mut approval = approval(described);
         let past = self.past(execution.clone()).await.unwrap_or_default();
         past.complete(&mut approval);
@@ -165,8 +174,7 @@ impl Inspector {
         };
         let queue = self.queue(&approval.task_queue).await;
         let pollers = queue.map(|queue| queue.pollers).unwrap_or_default();
-        let task_failure = past.task_failure;
-        Ok(Some(Case { approval, workflow_type, end, state, pollers, task_failure }))
+        Ok(Some(Case { approval, workflow_type, parent, end, state, pollers }))
     }
 
     /// How long a worker takes to answer a query of a workflow.
@@ -237,6 +245,7 @@ fn approval(described: DescribeWorkflowExecutionResponse) -> Approval {
             since: time((since.seconds, since.nanos))?,
             attempt: u32::try_from(task.attempt).unwrap_or_default(),
             is_running: task.state == i32::from(PendingWorkflowTaskState::Started),
+            failure: None,
         })
     });
     let attribute = |name: &str| attribute(&info, name);
@@ -259,6 +268,7 @@ fn approval(described: DescribeWorkflowExecutionResponse) -> Approval {
         undeliverable: attribute(names::ATTRIBUTE_UNDELIVERABLE) == true,
         task,
         activities: described.pending_activities.into_iter().filter_map(activity).collect(),
+        refused: Vec::new(),
         title: None,
     }
 }

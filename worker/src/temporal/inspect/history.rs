@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use countersign_core::diagnosis::{Approval, Failure, TaskFailure};
+use countersign_core::diagnosis::{Activity, Approval, Failure};
 use countersign_protos::submission;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -28,10 +28,12 @@ const MAX_PAGES: usize = 20;
 #[derive(Debug, Default)]
 pub(super) struct Past {
     title: Option<String>,
-    /// By activity ID: when it was scheduled, and its summary.
-    scheduled: BTreeMap<String, (Timestamp, String)>,
-    /// Of the latest workflow task, if that has failed.
-    pub(super) task_failure: Option<TaskFailure>,
+    /// By the event that says so.
+    scheduled: BTreeMap<i64, Activity>,
+    refused: Vec<Activity>,
+    /// Of the workflow task, if it has failed since one succeeded: when it did so first, and how last. Attempts after
+    /// the first one are not in a history.
+    task_failure: Option<(Option<Timestamp>, Failure)>,
     /// With which the workflow completed.
     pub(super) result: Option<Payload>,
     /// With which it failed.
@@ -74,14 +76,40 @@ impl Past {
                 self.title = submission.document.map(|document| document.title);
             }
             Some(Attributes::ActivityTaskScheduledEventAttributes(scheduled)) => {
-                let known = (at.unwrap_or_default(), summary.unwrap_or_default());
-                self.scheduled.insert(scheduled.activity_id, known);
+                let activity = Activity {
+                    kind: scheduled.activity_type.unwrap_or_default().name,
+                    id: scheduled.activity_id,
+                    summary: summary.unwrap_or_default(),
+                    attempt: 1,
+                    since: at.unwrap_or_default(),
+                    failure: None,
+                    paused: false,
+                };
+                self.scheduled.insert(event.event_id, activity);
+            }
+            Some(Attributes::ActivityTaskFailedEventAttributes(failed)) => {
+                self.refuse(failed.scheduled_event_id, at, failed.failure);
+            }
+            Some(Attributes::ActivityTaskTimedOutEventAttributes(late)) => {
+                self.refuse(late.scheduled_event_id, at, late.failure);
+            }
+            Some(Attributes::ActivityTaskCompletedEventAttributes(completed)) => {
+                if let Some(done) = self.scheduled.get(&completed.scheduled_event_id) {
+                    // Such as another mail to somebody whom the first one did not reach.
+                    let is_done =
+                        |it: &Activity| (&it.kind, &it.summary) == (&done.kind, &done.summary);
+                    self.refused.retain(|refused| !is_done(refused));
+                }
             }
             Some(Attributes::WorkflowTaskFailedEventAttributes(failed)) => {
                 let cause = failed.cause().as_str_name();
                 let cause = cause.trim_start_matches("WORKFLOW_TASK_FAILED_CAUSE_").to_owned();
-                let message = failed.failure.map(text_of).unwrap_or_default();
-                self.task_failure = Some(TaskFailure { cause, message, at });
+                // What a reset writes is not a worker's failure.
+                if cause != "RESET_WORKFLOW" {
+                    let message = failed.failure.map(text_of).unwrap_or_default();
+                    let first = self.task_failure.take().map_or(at, |(first, _)| first);
+                    self.task_failure = Some((first, Failure { kind: cause, message }));
+                }
             }
             Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => self.task_failure = None,
             Some(Attributes::WorkflowExecutionCompletedEventAttributes(completed)) => {
@@ -94,13 +122,27 @@ impl Past {
         }
     }
 
+    fn refuse(&mut self, event_id: i64, at: Option<Timestamp>, failure: Option<v1::Failure>) {
+        if let (Some(scheduled), Some(at)) = (self.scheduled.get(&event_id), at) {
+            let failure = failure.map(read_failure);
+            self.refused.push(Activity { since: at, failure, ..scheduled.clone() });
+        }
+    }
+
     /// Adds what a description lacks.
     pub(super) fn complete(&self, approval: &mut Approval) {
         approval.title.clone_from(&self.title);
+        if let (Some(task), Some((first, failure))) = (&mut approval.task, &self.task_failure)
+            && task.has_failed()
+        {
+            task.since = first.unwrap_or(task.since);
+            task.failure = Some(failure.clone());
+        }
+        approval.refused.clone_from(&self.refused);
         for activity in &mut approval.activities {
-            if let Some((since, summary)) = self.scheduled.get(&activity.id) {
-                activity.since = *since;
-                activity.summary.clone_from(summary);
+            if let Some(known) = self.scheduled.values().find(|known| known.id == activity.id) {
+                activity.since = known.since;
+                activity.summary.clone_from(&known.summary);
             }
         }
     }
@@ -133,9 +175,74 @@ fn text_of(failure: v1::Failure) -> String {
 
 #[cfg(test)]
 mod tests {
-    use temporalio_common::protos::temporal::api::failure::v1::ApplicationFailureInfo;
+    use temporalio_common::protos::temporal::api::{
+        enums::v1::WorkflowTaskFailedCause as Cause,
+        failure::v1::ApplicationFailureInfo,
+        history::v1::{
+            ActivityTaskCompletedEventAttributes, ActivityTaskFailedEventAttributes,
+            ActivityTaskScheduledEventAttributes, WorkflowTaskFailedEventAttributes,
+        },
+    };
 
     use super::*;
+
+    #[test]
+    fn a_task_fails_since_its_first_failure_that_no_success_has_followed() {
+        let event = |at: &str, attributes| HistoryEvent {
+            event_time: at.parse().ok(),
+            attributes: Some(attributes),
+            ..HistoryEvent::default()
+        };
+        let failed = |at: &str, cause: Cause| {
+            let failed =
+                WorkflowTaskFailedEventAttributes { cause: cause.into(), ..Default::default() };
+            event(at, Attributes::WorkflowTaskFailedEventAttributes(failed))
+        };
+        let mut past = Past::default();
+        past.take(failed("2026-12-01T08:00:00Z", Cause::BadSearchAttributes));
+        let done = Attributes::WorkflowTaskCompletedEventAttributes(Default::default());
+        past.take(event("2026-12-01T08:10:00Z", done));
+        past.take(failed("2026-12-01T08:20:00Z", Cause::ResetWorkflow));
+        past.take(failed("2026-12-01T09:00:00Z", Cause::BadSearchAttributes));
+        // Something else arrived meanwhile, and the first attempt after it is written down.
+        past.take(failed("2026-12-01T09:30:00Z", Cause::NonDeterministicError));
+        let (first, failure) = past.task_failure.expect("a failure");
+        assert_eq!(first, "2026-12-01T09:00:00Z".parse().ok());
+        assert_eq!(failure.kind, "NON_DETERMINISTIC_ERROR");
+    }
+
+    #[test]
+    fn a_mail_is_refused_since_its_last_attempt_until_another_one_is_taken() {
+        let mut past = Past::default();
+        let mut take = |event_id: i64, attributes| {
+            let event_time = format!("2026-12-01T08:00:0{event_id}Z").parse().ok();
+            past.take(HistoryEvent {
+                event_id,
+                event_time,
+                attributes: Some(attributes),
+                ..HistoryEvent::default()
+            });
+            past.refused
+                .iter()
+                .map(|refused| (refused.id.clone(), refused.since))
+                .collect::<Vec<_>>()
+        };
+        let scheduled = |id: &str| {
+            let activity_id = id.to_owned();
+            let it = ActivityTaskScheduledEventAttributes { activity_id, ..Default::default() };
+            Attributes::ActivityTaskScheduledEventAttributes(it)
+        };
+        let failed =
+            ActivityTaskFailedEventAttributes { scheduled_event_id: 1, ..Default::default() };
+        let taken =
+            ActivityTaskCompletedEventAttributes { scheduled_event_id: 3, ..Default::default() };
+        assert!(take(1, scheduled("1")).is_empty());
+        let refused = take(2, Attributes::ActivityTaskFailedEventAttributes(failed));
+        let since: Timestamp = "2026-12-01T08:00:02Z".parse().expect("a time");
+        assert_eq!(refused, [("1".to_owned(), since)]);
+        assert_eq!(take(3, scheduled("2")).len(), 1);
+        assert!(take(4, Attributes::ActivityTaskCompletedEventAttributes(taken)).is_empty());
+    }
 
     #[test]
     fn a_failure_goes_by_its_type_or_by_that_of_its_cause() {

@@ -26,6 +26,9 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Between searches of the index, of which a namespace allows ten a second by default.
 const SEARCH_EVERY: Duration = Duration::from_millis(150);
 
+/// How the identity of everybody begins who only looks. The server shows them among those who poll.
+const IDENTITY: &str = "countersign-doctor ";
+
 /// A connection of somebody who only looks.
 pub struct Inspector {
     client: Client,
@@ -47,7 +50,7 @@ impl Inspector {
         connection.grpc_compression = GrpcCompression::None;
         // Refusals are counted here.
         connection.retry_options = RetryOptions::no_retries();
-        let identity = format!("countersign-doctor {:016x}", fastrand::u64(..));
+        let identity = format!("{IDENTITY}{:016x}", fastrand::u64(..));
         connection.identity.clone_from(&identity);
         let connected = countersign_connection::connect(connection, 2 * CONNECT).await;
         let connected = connected.map_err(|error| error.to_string())?;

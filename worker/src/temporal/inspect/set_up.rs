@@ -28,7 +28,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Inspector, time, words};
+use super::{IDENTITY, Inspector, time, words};
 use crate::{
     activities::webhook::WEBHOOK_QUEUE_SUFFIX,
     temporal::search_attributes::{self, ATTRIBUTES, Attribute},
@@ -67,7 +67,7 @@ impl Inspector {
         let webhook_queue = format!("{task_queue}{WEBHOOK_QUEUE_SUFFIX}");
         let queues = [self.queue(task_queue).await, self.queue(&webhook_queue).await];
         let (clock, writes) = self.clock(task_queue).await;
-        let approvals = self.overview(task_queue, false).await;
+        let approvals = self.overview(task_queue, false, server_time(&clock)).await;
         let open = approvals.as_ref().ok().and_then(|overview| overview.an_approval());
         let answer = match open {
             Some(id) => Some((id.to_owned(), self.answer(id).await)),
@@ -168,7 +168,8 @@ impl Inspector {
                 ..TaskQueue::default()
             };
             let described = self.describe_queue(normal, kind, true).await?;
-            queue.pollers.extend(described.pollers);
+            let workers = described.pollers.into_iter();
+            queue.pollers.extend(workers.filter(|it| !it.identity.starts_with(IDENTITY)));
             queue.oldest_task = queue.oldest_task.max(described.oldest_task);
         }
         Ok(queue)
@@ -201,6 +202,11 @@ impl Inspector {
         let age = stats.and_then(|stats| stats.approximate_backlog_age);
         let oldest_task = age.map(|age| SignedDuration::new(age.seconds, age.nanos));
         Ok(Queue { name, pollers: pollers.collect(), oldest_task })
+    }
+
+    /// The time by the server's clock; by this machine's, where that cannot be learned.
+    pub async fn server_time(&self, task_queue: &str) -> Timestamp {
+        server_time(&self.clock(task_queue).await.0)
     }
 
     /// This machine's clock minus the server's, and whether the server writes. A poll of a queue of its own says
@@ -291,6 +297,11 @@ fn offset(sent: Timestamp, at_server: Timestamp, answered: Timestamp) -> SignedD
         late if late > answered => answered.duration_since(late),
         _ => SignedDuration::ZERO,
     }
+}
+
+fn server_time(clock: &Result<SignedDuration, String>) -> Timestamp {
+    let (now, ahead) = (Timestamp::now(), clock.as_ref().copied().unwrap_or_default());
+    now.checked_sub(ahead).unwrap_or(now)
 }
 
 type Attempt = fn(Client) -> futures::future::BoxFuture<'static, Result<(), Status>>;

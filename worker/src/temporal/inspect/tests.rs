@@ -281,7 +281,7 @@ async fn a_mail_that_fails_is_listed_with_its_cause_since_its_first_attempt() {
         })
     })
     .await;
-    let overview = inspector.overview("approvals", false).await.expect("a list");
+    let overview = inspector.overview("approvals", false, Timestamp::now()).await.expect("a list");
     assert_eq!(overview.counts.waiting, Some(1));
     assert_eq!(overview.counts.overdue, None, "the others are known all the same");
     let [row] = &overview.rows[..] else { panic!("once: {overview:?}") };
@@ -291,7 +291,7 @@ async fn a_mail_that_fails_is_listed_with_its_cause_since_its_first_attempt() {
         row.causes,
         ["the request: the mail server: Connection refused (4 failed attempts)"]
     );
-    let overview = inspector.overview("approvals", true).await.expect("a list");
+    let overview = inspector.overview("approvals", true, Timestamp::now()).await.expect("a list");
     let named = "Ask ann@example.com: the mail server: Connection refused (4 failed attempts)";
     assert_eq!(overview.rows[0].causes, [named], "with details");
 }
