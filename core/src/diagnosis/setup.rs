@@ -130,7 +130,7 @@ impl Setup {
     /// By the server's clock, where it is known how far ours is off: all that is seen by the server has its times.
     pub fn server_time(&self) -> Timestamp {
         let clock = self.connected.as_ref().and_then(|connected| connected.clock.as_ref().ok());
-        let ahead = clock.copied().unwrap_or_default();
+        let ahead = clock.copied().filter(|ahead| ahead.abs() >= OFF).unwrap_or_default();
         self.now.checked_sub(ahead).unwrap_or(self.now)
     }
 }

@@ -373,7 +373,11 @@ fn set_up_9_a_certificate_has_expired() {
 #[test]
 fn set_up_10_the_clock_is_off() {
     for (offset, words) in [(minutes(10), "10 min ahead of"), (-minutes(10), "10 min behind")] {
-        let setup = broken(|connected| connected.clock = Ok(offset));
+        let setup = broken(|connected| {
+            connected.clock = Ok(offset);
+            let pollers = connected.queues.iter_mut().flatten().flat_map(|it| &mut it.pollers);
+            pollers.for_each(|poller| poller.last_seen -= offset);
+        });
         says(&problem(&setup), "clock", &[words], None, &["NTP"]);
     }
     let setup = broken(|connected| connected.clock = Ok(SignedDuration::from_secs(5)));
@@ -539,7 +543,7 @@ fn what_was_refused_for_good_says_why_and_since_when_and_names_nobody_in_a_list(
         refused: vec![Activity { since, ..activity("request_approval", why) }],
         ..approval("laptops", Vec::new())
     };
-    let listed = overview(&[refused.clone()]);
+    let listed = overview(std::slice::from_ref(&refused));
     let text = listed.text(now());
     let row = "\n  laptops since 2026-12-01 09:00:05 UTC (2 h 59 min ago)\n    the request: Amazon SNS: somebody has \
                not confirmed a subscription to the topic (refused for good)\n";
