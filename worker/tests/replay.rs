@@ -3,7 +3,11 @@
 //! `tests/histories/<version>/` holds them. Those of a release are never recorded again: code that no
 //! longer replays one of them needs a difference in `core/src/commands.rs`, not another recording.
 
-use std::{fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use countersign_worker::{ApprovalNotices, ApprovalWorkflow};
@@ -14,9 +18,10 @@ use temporalio_sdk::{
     workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions},
 };
 
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories");
+
 fn histories() -> Vec<(PathBuf, String)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories");
-    let versions = fs::read_dir(folder).expect("the folder of histories");
+    let versions = fs::read_dir(FOLDER).expect("the folder of histories");
     let files = versions.flat_map(|version| {
         fs::read_dir(version.expect("a folder").path()).expect("a version's folder")
     });
@@ -47,16 +52,26 @@ async fn replay_with(json: &str, traces: bool) -> Result<(), String> {
     replayer.replay_workflow(history).await.map_err(|error| error.to_string())
 }
 
+/// A version that is still being built has some only once its commands have changed.
+#[test]
+fn every_release_has_histories() {
+    let files: Vec<PathBuf> = histories().into_iter().map(|(path, _)| path).collect();
+    let mut versions: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
+    let today = Path::new(FOLDER).join(env!("CARGO_PKG_VERSION"));
+    if env!("CARGO_PKG_VERSION_PRE").is_empty() {
+        versions.insert(&today);
+    }
+    for version in versions {
+        for story in ["approve", "reject", "deadline", "two_stages"] {
+            let file = version.join(story).with_extension("json");
+            assert!(files.contains(&file), "{} is not there", file.display());
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_recorded_history_replays() {
-    let histories = histories();
-    let stories = ["approve", "reject", "deadline", "two_stages"];
-    for story in stories {
-        let recorded =
-            histories.iter().any(|(path, _)| path.file_stem().is_some_and(|s| s == story));
-        assert!(recorded, "no history of {story}");
-    }
-    for (path, json) in histories {
+    for (path, json) in histories() {
         for traces in [false, true] {
             let replayed = replay_with(&json, traces).await;
             replayed.unwrap_or_else(|error| panic!("{}, {traces}: {error}", path.display()));

@@ -1,7 +1,7 @@
 //! Records the histories that the worker's replay test replays, for the version that is being
 //! built: `worker/tests/histories/VERSION/NAME.json`, or `NAME.json` in the directory that is given.
 //!
-//! A release is recorded once; a version that is still being built, such as 0.4.0-dev, as often as its
+//! A release is recorded once; a version that is still being built, such as 0.5.0-dev, as often as its
 //! commands change.
 
 use std::{
