@@ -10,7 +10,7 @@ AT_ONCE = RUST_TEST_THREADS=$$(($$(getconf _NPROCESSORS_ONLN) + 1))
 help: ## Show this.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST)
 
-demo: ## Start everything on this machine, with one submission to decide. Ctrl-C stops it.
+demo: ## Start everything on this machine, with two submissions to decide. Ctrl-C stops it.
 	@scripts/demo
 
 check: ## Check formatting, lints, structure and unit tests, in a minute, without network and servers.

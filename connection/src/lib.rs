@@ -27,7 +27,7 @@ pub struct TemporalSettings {
     pub connection: ConnectionOptions,
     /// It encrypts and decrypts, where there are keys.
     pub client: ClientOptions,
-    /// The keys of payloads; they are not encrypted without them.
+    /// The payload keys; without them, payloads are not encrypted.
     pub payload_keys: Option<PayloadKeys>,
     /// The setting that names a codec server, if one does.
     pub(crate) codec_endpoint: Option<String>,

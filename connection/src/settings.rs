@@ -72,7 +72,7 @@ const SERVER_CA: Pem = Pem {
     label: "CERTIFICATE-----",
 };
 
-/// Reads them, and the keys of payloads. `options` say where the file is, if it is not in its usual place.
+/// Reads them, and the payload keys. `options` say where the file is, if it is not in its usual place.
 pub fn read(
     environment: &Environment,
     options: LoadClientConfigProfileOptions,

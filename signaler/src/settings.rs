@@ -32,7 +32,7 @@ variable of the same name plus _FILE. In a file, put each key or webhook secret 
           The first one signs approval IDs, all verify. Required. Make one with:
           countersign-worker new-key
   COUNTERSIGN_PAYLOAD_KEYS, COUNTERSIGN_PAYLOAD_KEYS_FILE
-          the worker's keys of payloads, where it has any: ID:KEY, separated by commas or line
+          the worker's payload keys, where it has any: ID:KEY, separated by commas or line
           breaks. The first one encrypts, all decrypt
   COUNTERSIGN_NOTIFY, COUNTERSIGN_NOTIFY_FILE
           how the worker sends mails. With outbox:DIR, /outbox shows them on this machine,
@@ -87,7 +87,7 @@ pub struct Arguments {
     #[arg(long, env = "COUNTERSIGN_LIMIT_ADDRESS", value_name = "BURST/PER_SECOND")]
     limit_address: Option<String>,
 
-    /// The same for one approval ID. [default: 1500/50]
+    /// The same for one link. [default: 1500/50]
     #[arg(long, env = "COUNTERSIGN_LIMIT_LINK", value_name = "BURST/PER_SECOND")]
     limit_link: Option<String>,
 
@@ -100,7 +100,7 @@ pub struct Arguments {
     #[arg(long, env = "COUNTERSIGN_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<String>,
 
-    /// Where to serve /metrics (Prometheus), such as 0.0.0.0:9464. They say nothing of what is in
+    /// Where to serve /metrics (Prometheus), such as 0.0.0.0:9464. They contain nothing from
     /// approvals. [default: nowhere]
     #[arg(long, env = "COUNTERSIGN_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
     metrics_listen: Option<String>,

@@ -1,6 +1,6 @@
 //! The reconciliation of every answer that users got with every workflow's history.
 //!
-//! The votes are counted again here, by rules written a second time from the README, so that the
+//! The votes are counted again here, by rules written a second time from the documentation, so that the
 //! product's own counting is checked and not repeated.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -1,4 +1,4 @@
-//! The keys of payloads: several with their IDs, of which the first one encrypts and all decrypt.
+//! Payload keys: several with their IDs, of which the first one encrypts and all decrypt.
 
 use std::{fmt, io, str::FromStr, sync::Arc};
 
@@ -31,7 +31,7 @@ struct PayloadKey {
     fingerprint: String,
 }
 
-/// Every problem with keys of payloads, without the keys themselves.
+/// Every problem with payload keys, without the keys themselves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{}; each is ID:KEY, such as 2026-12:KEY with 32 random bytes in base64, as `openssl rand -base64 32` prints \

@@ -16,7 +16,7 @@ pub struct WorkerIdentity {
     pub version: String,
     /// The fingerprints of its link keys; the first one signs.
     pub keys: Vec<String>,
-    /// The IDs and fingerprints of the keys of payloads, the first one encrypts; `none` before them if none does.
+    /// The IDs and fingerprints of the payload keys, the first one encrypts; `none` before them if none does.
     pub payload_keys: Vec<String>,
     /// The fingerprint of what routes submissions.
     pub rules: String,

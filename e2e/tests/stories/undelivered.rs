@@ -47,7 +47,7 @@ async fn an_undelivered_outcome_is_visible_and_an_operator_can_complete_it() {
     page.expect(200, &["approved", "Decided. Waiting for the outcome to be delivered."]);
     assert!(!page.says("closed") && !page.says("webhook"), "{}", page.text());
 
-    // As README.md describes: somebody has started the follow-up workflow by hand.
+    // As docs/OPERATE.md describes: somebody has started the follow-up workflow by hand.
     workflow.on_activity("complete", &start, &["--result", r#""by hand""#]).await;
     waits_for(&workflow, "the webhook to accept the outcome").await;
 

@@ -103,7 +103,7 @@ pub enum Command {
     },
     /// Print a new link key: 32 random bytes in base64. Needs no settings.
     NewKey,
-    /// Print what completes this program's commands and options in a shell. Needs no settings.
+    /// Print completions of this program's commands and options for a shell. Needs no settings.
     Completions {
         /// The shell.
         shell: Shell,
@@ -119,7 +119,8 @@ pub enum Command {
         json: bool,
     },
     /// List the open approvals of the task queue, at most 100: those that fail, are overdue or undeliverable, or
-    /// wait for the webhook, and why. Needs only Temporal's settings.
+    /// wait for the webhook, and why. Needs only Temporal's settings, and COUNTERSIGN_TASK_QUEUE and
+    /// COUNTERSIGN_PAYLOAD_KEYS where workers have them.
     List {
         /// Name titles and people, too.
         #[arg(long)]
@@ -128,7 +129,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say where one approval stands, why, and what to do. Needs only Temporal's settings.
+    /// Say where one approval stands, why, and what to do. Needs only Temporal's settings, and
+    /// COUNTERSIGN_PAYLOAD_KEYS where workers have them.
     Explain {
         /// The approval's workflow ID.
         workflow: String,
@@ -167,12 +169,12 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_PUBLIC_URL")]
     public_url: Option<String>,
 
-    /// The sender of mails, such as "Approvals <approvals@example.com>"; for outbox and SMTP.
+    /// The sender of mails, such as "Approvals <approvals@example.com>". Required for outbox and SMTP.
     #[arg(long, env = "COUNTERSIGN_MAIL_FROM")]
     mail_from: Option<String>,
 
     /// How many mails a second this worker sends at most, such as 10 or 0.5: the mail provider's limit,
-    /// divided by the number of workers. [default: as many as there are]
+    /// divided by the number of workers. [default: no limit]
     #[arg(long, env = "COUNTERSIGN_MAIL_RATE")]
     mail_rate: Option<String>,
 
@@ -181,14 +183,14 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_ORGANIZATION")]
     organization: Option<String>,
 
-    /// Comma-separated addresses of reviewers, for submissions that name none. Only without routing
+    /// Comma-separated addresses: who is asked where a submission names nobody. Only without routing
     /// rules.
     #[arg(long, env = "COUNTERSIGN_REVIEWERS")]
     reviewers: Option<String>,
 
-    /// A file of routing rules (TOML), which says who is asked. Read at startup, within five
-    /// seconds of a change, and on SIGHUP. Submissions may name reviewers only if the file allows it. To check
-    /// it, run countersign-worker check-policy FILE
+    /// A file of routing rules (TOML), which say who is asked. Read at startup, within five seconds of a
+    /// change, and on SIGHUP. Submissions may name reviewers only if the file allows it. Check it with:
+    /// countersign-worker check-policy FILE
     #[arg(long, env = "COUNTERSIGN_POLICY")]
     policy: Option<String>,
 
@@ -214,8 +216,8 @@ pub struct RawSettings {
     #[arg(long, env = "COUNTERSIGN_LOG_FORMAT")]
     log_format: Option<String>,
 
-    /// Where to serve /metrics (Prometheus), /healthz and /readyz, such as 0.0.0.0:9464. They say nothing of
-    /// what is in approvals. [default: nowhere]
+    /// Where to serve /metrics (Prometheus), /healthz and /readyz, such as 0.0.0.0:9464. They contain nothing
+    /// from approvals. [default: nowhere]
     #[arg(long, env = "COUNTERSIGN_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
     metrics_listen: Option<String>,
 }
@@ -431,7 +433,7 @@ impl Settings {
         self.policy.is_some() || !self.routing.reviewers.is_empty()
     }
 
-    /// What a worker with these settings and these keys of payloads says of itself to everybody who may describe its
+    /// What a worker with these settings and these payload keys says of itself to everybody who may describe its
     /// task queue.
     pub fn identity(&self, payload_keys: Option<&PayloadKeys>) -> WorkerIdentity {
         let host = gethostname::gethostname();
