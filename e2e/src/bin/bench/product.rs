@@ -23,8 +23,8 @@ use serde_json::json;
 use crate::usage;
 
 const ROUNDS: usize = 200;
-const APPROVALS: usize = 200;
-const TURNS: usize = 4;
+const APPROVALS: usize = 1_000;
+const TURNS: usize = 20;
 const WAITING: usize = 1_000;
 const FORGED: usize = 20_000;
 const ROUTED: usize = 100_000;
