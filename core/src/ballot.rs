@@ -3,7 +3,7 @@
 use countersign_protos::{
     Verdict,
     answers::{self, Answers},
-    comment_hash, text,
+    comment_hash, is_for_version, text,
     v1::{Answer, Field, Proof},
 };
 use jiff::Timestamp;
@@ -39,6 +39,9 @@ pub struct Ballot {
     /// That the link's holder decided so. Without one that holds, the decision is an operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
+    /// Which version it is for, as its sender says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
     /// The identity that the sender claims.
     pub identity: String,
 }
@@ -47,8 +50,23 @@ impl Ballot {
     /// A decision without a proof, by somebody unknown.
     pub fn new(claim: Claim, verdict: Verdict, comment: String) -> Self {
         let (identity, answers) = (String::new(), Answers::new());
-        let (left_out, answers_left_out, proof) = (None, None, None);
-        Self { claim, verdict, comment, left_out, answers, answers_left_out, proof, identity }
+        let (left_out, answers_left_out, proof, version) = (None, None, None, None);
+        Self {
+            claim,
+            verdict,
+            comment,
+            left_out,
+            answers,
+            answers_left_out,
+            proof,
+            version,
+            identity,
+        }
+    }
+
+    /// Whether it is for the version that is asked about.
+    pub(crate) fn is_for(&self, version: u32) -> bool {
+        is_for_version(self.version, matches!(self.claim, Claim::Link(_)), version)
     }
 
     /// Its answers, which it then has in their canonical form, or why they are none. Those that were

@@ -45,7 +45,7 @@ pub use organization::{NotAnOrganization, Organization};
 pub use proof::{Statement, comment_hash};
 pub use public_url::{InvalidPublicUrl, PublicUrl, is_loopback};
 pub use seal::{Chain, NotSealed, Sealing};
-pub use verdict::{MAX_REVISIONS, Terms, Verdict};
+pub use verdict::{MAX_REVISIONS, Terms, Verdict, is_for_version};
 
 /// The messages of `proto/`, with protobuf's JSON mapping.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

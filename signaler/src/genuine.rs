@@ -108,7 +108,8 @@ fn check_votes(
             if vote.by == names::BY_LINK {
                 (vote.by, vote.identity) = (names::BY_OPERATOR.to_owned(), "unknown".to_owned());
             }
-            let is_signalled = signalled.iter().any(|signal| signal.may_be(reviewer, &vote));
+            let is_signalled =
+                signalled.iter().any(|signal| signal.may_be(reviewer, &vote, state.version));
             reviewer.vote = Some(vote).filter(|_| is_signalled);
         }
     }

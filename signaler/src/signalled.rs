@@ -29,14 +29,15 @@ pub(crate) struct Signalled {
 }
 
 impl Signalled {
-    /// Whether this vote of an operator can have come of it, however the address was spelt.
-    pub(crate) fn may_be(&self, reviewer: &ReviewerState, vote: &Vote) -> bool {
+    /// Whether this vote of an operator for this version can have come of it, however the address was spelt.
+    pub(crate) fn may_be(&self, reviewer: &ReviewerState, vote: &Vote, version: u32) -> bool {
         let says = |decision: &Decision| {
             let named = mailbox(&decision.reviewer);
             let people = [&reviewer.reviewer, &reviewer.on_behalf_of].map(|who| mailbox(who));
             let is_theirs = decision.link.trim() == reviewer.link && !reviewer.link.is_empty()
                 || !decision.reviewer.trim().is_empty() && people.contains(&named);
             is_theirs
+                && decision.is_for(version)
                 && text::comment(&decision.comment) == vote.comment
                 && answers::are_of(&decision.answers, &vote.answers)
         };
@@ -145,15 +146,23 @@ pub(crate) mod tests {
             ("approve", Decision::default(), false),
         ] {
             let signalled = signal(name, &decision).expect("a decision");
-            assert_eq!(signalled.may_be(&reviewer, &vote), may_be, "{name} {decision:?}");
+            assert_eq!(signalled.may_be(&reviewer, &vote, 0), may_be, "{name} {decision:?}");
         }
         let other = Decision { comment: "as agreed".into(), ..named("dee@example.com") };
-        assert!(!signal("approve", &other).expect("a decision").may_be(&reviewer, &vote));
+        assert!(!signal("approve", &other).expect("a decision").may_be(&reviewer, &vote, 0));
         let answered = Decision {
             answers: [("budget".into(), "7".into())].into(),
             ..named("dee@example.com")
         };
-        assert!(!signal("approve", &answered).expect("a decision").may_be(&reviewer, &vote));
+        assert!(!signal("approve", &answered).expect("a decision").may_be(&reviewer, &vote, 0));
+        let later = Decision { version: Some(1), ..named("dee@example.com") };
+        for (decision, versions) in
+            [(named("dee@example.com"), [true, false]), (later, [false, true])]
+        {
+            let signalled = signal("approve", &decision).expect("a decision");
+            let may_be = [0, 1].map(|version| signalled.may_be(&reviewer, &vote, version));
+            assert_eq!(may_be, versions, "{decision:?}");
+        }
         assert_eq!(signal("remind", &named("dee@example.com")), None);
     }
 

@@ -267,8 +267,10 @@ impl<'a> Tally<'a> {
         };
         let Some(open) = self.open() else { return };
         let (link, reviewer) = (text(&decision["link"]), text(&decision["reviewer"]));
+        // A link is of one version; whoever names a reviewer means the first one, unless they name another.
+        let named = decision["version"].as_u64().unwrap_or_default() as usize;
         let reviewer = match (link.as_str(), self.links.get(link.as_str())) {
-            ("", _) => reviewer,
+            ("", _) if named == self.version => reviewer,
             (_, Some(holder)) if (holder.version, holder.stage) == (self.version, open) => {
                 holder.reviewer.to_owned()
             }

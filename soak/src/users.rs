@@ -220,7 +220,8 @@ impl World {
             let key = self.cluster.keys.first();
             let id = key.link(LinkContext::new(chain, "v1:0", nobody)).id().reveal();
             self.unmailed.lock().push(id.clone());
-            let link = Link { id, workflow: "old".into(), stage: String::new(), refused: false };
+            let (workflow, stage) = ("old".to_owned(), String::new());
+            let link = Link { id, workflow, stage, version: 0, refused: false };
             let url = self.page(&link, i);
             let form = [("verdict", "approve")];
             let (how, request) = match i / 2 % 2 {
@@ -368,7 +369,7 @@ impl Person {
             let may_delegate = self.submission.team.is_some() && !link.refused;
             let is_patient = round < MAX_SENT_BACK && !self.world.attacked && !link.refused;
             if is_patient && self.rng.percent(SENT_BACK_PERCENT) {
-                self.send_back(&link.id, &format!("{}-{stage}-{round}-back", self.reviewer)).await;
+                self.send_back(&link, &format!("{}-{stage}-{round}-back", self.reviewer)).await;
             } else if may_delegate && self.rng.percent(DELEGATED_PERCENT) {
                 let colleague = self.colleague(round);
                 let to = colleague.reviewer.clone();
@@ -445,7 +446,7 @@ impl Person {
         let request_id = format!("{}-{stage}-{round}", self.reviewer);
         if link.refused {
             // Their mail cannot be delivered: an operator notices, and asks them by phone.
-            return self.signal(true, &request_id).await;
+            return self.signal(link, true, &request_id).await;
         }
         if !hurried {
             self.look(link).await;
@@ -480,9 +481,9 @@ impl Person {
                 self.press(link, approves, first + 1).await;
             }
             14 => {
-                join!(self.press(link, approves, first), self.signal(approves, &request_id));
+                join!(self.press(link, approves, first), self.signal(link, approves, &request_id));
             }
-            15..17 => self.signal(approves, &request_id).await,
+            15..17 => self.signal(link, approves, &request_id).await,
             17 => {
                 for i in 0..self.rng.usize(1..=4) {
                     let request_id = format!("nonsense-{request_id}-{i}");
@@ -510,23 +511,28 @@ impl Person {
         self.world.press(&self.reviewer, link, approves, first).await;
     }
 
-    /// Decides as an operator does for a reviewer.
-    async fn signal(&self, approves: bool, request_id: &str) {
+    /// Decides as an operator does for a reviewer, who has read the mail with this link.
+    async fn signal(&self, link: &Link, approves: bool, request_id: &str) {
         let name = if approves { "approve" } else { "reject" };
-        let input = json_payload(&json!({"reviewer": self.reviewer, "comment": request_id}));
+        let input = json_payload(&self.by_operator(link, request_id));
         let attempt = self.begin(Act::Signal, request_id, Some(approves));
         self.send(attempt, name, Some(input)).await;
     }
 
+    /// What an operator says for them.
+    fn by_operator(&self, link: &Link, comment: &str) -> Value {
+        json!({"reviewer": self.reviewer, "comment": comment, "version": link.version})
+    }
+
     /// Wants changes, by their link or through an operator.
-    async fn send_back(&mut self, id: &str, request_id: &str) {
-        let genuine = id.parse().ok().and_then(|id| self.world.cluster.keys.verify(&id));
+    async fn send_back(&mut self, mailed: &Link, request_id: &str) {
+        let genuine = mailed.id.parse().ok().and_then(|id| self.world.cluster.keys.verify(&id));
         let input = match genuine.filter(|_| self.rng.percent(70)) {
             Some(link) => {
                 let proof = link.sign(Verdict::RequestChanges, request_id, Timestamp::now());
                 json!({"link": link.hash().as_str(), "proof": proof, "comment": request_id})
             }
-            None => json!({"reviewer": self.reviewer, "comment": request_id}),
+            None => self.by_operator(mailed, request_id),
         };
         let attempt = self.begin(Act::SendBack, request_id, None);
         self.send(attempt, names::SIGNAL_REQUEST_CHANGES, Some(json_payload(&input))).await;

@@ -240,6 +240,9 @@ impl Approval {
 
     /// Counts a decision, or says why it does not count.
     pub fn vote(&mut self, mut ballot: Ballot, now: Timestamp) -> Receipt {
+        if !ballot.is_for(self.version) {
+            return Receipt::OtherVersion(ballot.version);
+        }
         let submitter = &self.submitter;
         if matches!(&ballot.claim, Claim::Reviewer(reviewer) if reviewer == submitter) {
             return Receipt::SelfVote;

@@ -99,10 +99,12 @@ pub(super) enum Event {
         /// To what is asked in some versions.
         budget: &'static str,
     },
-    /// By an operator for anybody.
+    /// By an operator for anybody, and for this version, counted from the one that is asked about; or for none in
+    /// particular.
     Signal {
         person: usize,
         verdict: Verdict,
+        version: Option<i32>,
     },
     /// By any link that was ever issued, or by an operator.
     Revise {
@@ -262,6 +264,12 @@ impl World {
         fields.iter().map(|field| (field.name.clone(), "1500".to_owned())).collect()
     }
 
+    /// The version that an operator names.
+    fn named(&self, version: Option<i32>) -> Option<u32> {
+        let asked = self.current().plan.version();
+        version.map(|version| asked.saturating_add_signed(version))
+    }
+
     fn link(&self, which: &Index) -> Option<&Mailed> {
         (!self.mailed.is_empty()).then(|| which.get(&self.mailed))
     }
@@ -371,10 +379,11 @@ impl World {
             Event::Press { link, verdict, comment, budget } => {
                 return self.press(link, (*verdict, comment, budget));
             }
-            Event::Signal { person: who, verdict } => {
+            Event::Signal { person: who, verdict, version } => {
                 let claim = Claim::Reviewer(person(*who));
                 let ballot = Ballot::new(claim, *verdict, "for them".into());
-                let ballot = Ballot { answers: self.answers(), ..ballot };
+                let (answers, version) = (self.answers(), self.named(*version));
+                let ballot = Ballot { answers, version, ..ballot };
                 return Some(self.approval().vote(ballot, now));
             }
             Event::Revise { link, content } => self.revise(link.as_ref(), *content),
@@ -415,13 +424,20 @@ fn verdicts() -> impl Strategy<Value = Verdict> {
 pub(super) fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
     let who = || 0..PEOPLE.len();
     let budget = prop_oneof![2 => Just(""), 3 => Just("1500"), 1 => Just("much")];
+    let named = prop_oneof![
+        1 => Just(None),
+        4 => Just(Some(0)),
+        2 => Just(Some(-1)),
+        1 => Just(Some(1)),
+    ];
     let comment = prop_oneof![4 => Just("because"), 1 => Just(""), 1 => Just(" \u{200B}\n")];
     let event = prop_oneof![
         6 => Just(Event::Ask),
         10 => (any::<Index>(), verdicts(), comment, budget).prop_map(
             |(link, verdict, comment, budget)| Event::Press { link, verdict, comment, budget }
         ),
-        3 => (who(), verdicts()).prop_map(|(person, verdict)| Event::Signal { person, verdict }),
+        6 => (who(), verdicts(), named)
+            .prop_map(|(person, verdict, version)| Event::Signal { person, verdict, version }),
         6 => (proptest::option::of(any::<Index>()), 0..4usize)
             .prop_map(|(link, content)| Event::Revise { link, content }),
         1 => prop_oneof![
@@ -488,6 +504,21 @@ proptest! {
             let is_current = mailed.digest == before.current().plan.digest;
             if !is_current || mailed.is_submitters {
                 assert_eq!(receipt, Some(Receipt::NotAReviewer));
+                assert_eq!(before.versions, after.versions);
+            }
+        });
+    }
+
+    #[test]
+    fn no_operators_vote_counts_for_another_version_than_it_names(
+        rules in 0..3usize, events in events()
+    ) {
+        play(rules, &events, |before, after, event, receipt| {
+            let Event::Signal { version, .. } = event else { return };
+            let (named, asked) = (before.named(*version), before.current().plan.version());
+            let is_first = named.is_none() && asked == 0;
+            if named != Some(asked) && !is_first {
+                assert_eq!(receipt, Some(Receipt::OtherVersion(named)));
                 assert_eq!(before.versions, after.versions);
             }
         });
@@ -567,7 +598,17 @@ fn the_sequences_reach_what_they_are_for() {
     let mut reached = std::collections::BTreeMap::new();
     for case in 0..600 {
         let events = events().new_tree(&mut runner).expect("a sequence").current();
-        let world = play(case % 3, &events, |before, after, event, _| {
+        let world = play(case % 3, &events, |before, after, event, receipt| {
+            let is_revised = before.current().plan.version() > 0;
+            if matches!(event, Event::Signal { .. }) && is_revised {
+                let what = match receipt {
+                    Some(Receipt::OtherVersion(None)) => "an operator names no version",
+                    Some(Receipt::OtherVersion(_)) => "an operator names another version",
+                    Some(Receipt::Counted) => "an operator decides a later version",
+                    _ => "an operator's vote comes to nothing",
+                };
+                *reached.entry(what).or_insert(0) += 1;
+            }
             if after.versions.len() > before.versions.len() {
                 let Event::Revise { link, .. } = event else { panic!("{event:?}") };
                 *reached
@@ -598,6 +639,9 @@ fn the_sequences_reach_what_they_are_for() {
         "revised",
         "sent back",
         "delegated",
+        "an operator names no version",
+        "an operator names another version",
+        "an operator decides a later version",
         "first",
         "second",
         "later",

@@ -69,7 +69,7 @@ fn add_stages(taken: &mut Taken, before: &Approval, after: &Approval) {
 /// A deadline passes, perhaps just before somebody wants changes; then every deadline does, and nothing else happens.
 fn end(is_sent_back_late: bool) -> Vec<(i64, Event)> {
     let week = 7 * 24 * 60;
-    let late = Event::Signal { person: 1, verdict: Verdict::RequestChanges };
+    let late = Event::Signal { person: 1, verdict: Verdict::RequestChanges, version: None };
     let late = is_sent_back_late.then_some((0, late));
     let rest = [(0, Event::Ask), (week, Event::Tick)];
     let first = [(0, Event::Ask), (90, Event::Tick)];

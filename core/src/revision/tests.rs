@@ -6,7 +6,7 @@ use countersign_protos::{
 
 use super::*;
 use crate::{
-    approval::{Ballot, By, Claim, NotRevised, Receipt, Verdict, Vote, Whom},
+    approval::{Ballot, By, Claim, Entry, NotRevised, Receipt, Verdict, Vote, Whom},
     leaves::{SeatOf, begin},
     outcome::{change_request, outcome},
     policy::Wait,
@@ -203,6 +203,29 @@ fn a_version_that_comes_back_has_other_links() {
     let acts: Vec<_> =
         actions.iter().map(|it| (it.action.as_str(), it.identity.as_str())).collect();
     assert_eq!(acts, [("revise", "op@laptop"); 2]);
+}
+
+#[test]
+fn an_operators_vote_for_another_version_never_counts_whatever_a_state_says() {
+    let first = Version::sent_back(plan(), 0);
+    let second = first.revise(submission("Desktops"), operator(), 3).expect("possible");
+    let mut second = Version::new(second, 4);
+    let vote = |version| Ballot {
+        version,
+        ..Ballot::new(Claim::Reviewer(address("ann")), Verdict::Approve, "ok".into())
+    };
+    let before = second.approval.clone();
+    for other in [None, Some(0), Some(2)] {
+        let receipt = second.approval.vote(vote(other), at(5));
+        assert_eq!(receipt, Receipt::OtherVersion(other));
+        let voted = Entry::Voted { ballot: vote(other), at: at(5) };
+        let forged = [second.approval.journal(), &[voted]].concat();
+        assert!(second.leaves().recompute(at(4), forged).is_err(), "{other:?}");
+    }
+    assert_eq!(second.approval, before);
+    assert_eq!(second.approval.vote(vote(Some(1)), at(6)), Receipt::Counted);
+    let journal = second.approval.journal().to_vec();
+    assert_eq!(second.leaves().recompute(at(4), journal), Ok(second.approval.clone()));
 }
 
 #[test]

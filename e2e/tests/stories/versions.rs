@@ -272,16 +272,29 @@ async fn a_bare_signal_revises_only_where_the_rules_let_operators_do_so() {
     let mut cheaper = submission::expense(&["bob@example.com"]);
     cheaper["document"]["amount"] = json!("99.00");
     workflow.signal("revise", &cheaper).await;
-    let bob = allowed.mail_to("bob@example.com").await;
+    allowed.mail_to("bob@example.com").await;
     let told = allowed.mails_to("ann@example.com", 2).await.swap_remove(1);
     assert!(told.text.starts_with("This request was revised"), "{}", told.text);
     assert_eq!(told.header("In-Reply-To"), before.header("Message-ID"));
-    press(&allowed, &workflow, &bob, Verdict::Approve, "").await;
+    workflow.signal("approve", &json!({"reviewer": "bob@example.com"})).await;
+    workflow.signal("approve", &json!({"reviewer": "bob@example.com", "version": 0})).await;
+    let ignored = |status: &Value| status["ignoredSignals"] == 5;
+    let why = ignored_because(&workflow.status_where("two more of them", ignored).await);
+    for (said, words) in
+        why[3..].iter().zip(["add `\"version\": 1`", "it is for version 0, and version 1"])
+    {
+        assert!(
+            said.starts_with("approve: ") && said.contains(words),
+            "{words:?} is not said: {said}"
+        );
+    }
+    workflow.signal("approve", &json!({"reviewer": "bob@example.com", "version": 1})).await;
     let outcome = workflow.outcome().await;
     assert_eq!(
         (&outcome["status"], &outcome["document"]["amount"]),
         (&json!("APPROVED"), &json!("99.00"))
     );
+    assert_eq!(outcome["stages"][0]["decisions"][0]["by"], "operator", "{outcome}");
     let earlier = &outcome["earlierVersions"][0];
     let by = (&earlier["by"], &earlier["identity"]);
     assert_eq!(by, (&json!("operator"), &json!("operator@example.com")), "{outcome}");

@@ -232,7 +232,15 @@ fn votes_count_for_the_version_alone_that_they_were_asked_about() {
     let again = |who: &str| Event::Asked(format!("new-{who}"), 0, who.into());
     events.extend([again("ann"), again("bob")]);
     events.extend(both("link"));
+    let operators = |version: Value| {
+        let named = |who| json!({"reviewer": who, "version": version});
+        ["ann", "bob"].map(|who| by_operator("approve", named(who)))
+    };
+    events.extend(operators(Value::Null));
+    events.extend(operators(json!(0)));
     assert_eq!(status(&events), "PENDING", "neither old links nor who had not seen it count");
+    let decided = [&events[..], &operators(json!(1))].concat();
+    assert_eq!(status(&decided), "APPROVED", "by operators who name the version");
     events.extend(both("new"));
     assert_eq!(status(&events), "APPROVED");
     let withdrawal = by_operator("withdraw", json!({"reason": "twice"}));

@@ -95,6 +95,8 @@ pub(crate) struct Link {
     pub(crate) workflow: String,
     /// The name of the stage that asks.
     pub(crate) stage: String,
+    /// Which version it asks about, as `status` counts them.
+    pub(crate) version: u32,
     /// Whether its mail was refused for good, so that they never got it.
     pub(crate) refused: bool,
 }
@@ -150,11 +152,19 @@ impl Found {
                 None => {
                     let stage = mail.text.lines().find_map(|line| line.strip_prefix("Stage: "));
                     let stage = stage.unwrap_or_default().trim().to_owned();
-                    links.push(Link { id, workflow: mail.hint(), stage, refused });
+                    let version = version(&words);
+                    links.push(Link { id, workflow: mail.hint(), stage, version, refused });
                 }
             }
         }
     }
+}
+
+/// Which version a request is about. Mails count them from 1, and say so of revised ones.
+fn version(words: &str) -> u32 {
+    let (_, rest) = words.split_once("This is version ").unwrap_or_default();
+    let number = rest.split_once('.').and_then(|(number, _)| number.parse::<u32>().ok());
+    number.map_or(0, |number| number.saturating_sub(1))
 }
 
 /// All mails, and what goes wrong with them.

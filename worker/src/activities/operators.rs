@@ -154,9 +154,10 @@ pub(super) fn name(outcome: &mut Outcome, events: &[HistoryEvent]) {
     for action in &mut outcome.operator_actions {
         action.principal = principal(events, |event| is_action(event, action));
     }
+    let latest = outcome.version;
     let votes = outcome.stages.iter_mut().flat_map(|stage| &mut stage.decisions);
     for vote in votes.filter(|vote| vote.by == names::BY_OPERATOR) {
-        vote.principal = principal(events, |event| is_vote(event, vote));
+        vote.principal = principal(events, |event| is_vote(event, vote, latest));
     }
     for version in &mut outcome.earlier_versions {
         if version.by == names::BY_OPERATOR {
@@ -165,8 +166,9 @@ pub(super) fn name(outcome: &mut Outcome, events: &[HistoryEvent]) {
                 |event: &HistoryEvent| signal(event, names::SIGNAL_REVISE, identity).is_some();
             version.principal = principal(events, is_it);
         }
+        let number = version.version;
         if let Some(vote) = version.request.as_mut().filter(|vote| vote.by == names::BY_OPERATOR) {
-            vote.principal = principal(events, |event| is_vote(event, vote));
+            vote.principal = principal(events, |event| is_vote(event, vote, number));
         }
     }
 }
@@ -264,8 +266,8 @@ enum Act<'a> {
     Action(&'a OperatorAction),
     /// By who claims this identity.
     Revision(&'a Submission, &'a str),
-    /// With the public key of the seat's link.
-    Vote(&'a Vote, &'a str),
+    /// With the public key of the seat's link, for this version.
+    Vote(&'a Vote, &'a str, u32),
 }
 
 /// All acts of which an outcome tells.
@@ -280,7 +282,7 @@ fn acts<'a>(outcome: &'a Outcome, evidence: &'a Evidence) -> Vec<Act<'a>> {
     };
     let votes = outcome.stages.iter().flat_map(|stage| &stage.decisions);
     let votes = votes.filter(|vote| vote.by == names::BY_OPERATOR);
-    let votes = votes.map(|vote| Act::Vote(vote, key(&vote.link)));
+    let votes = votes.map(|vote| Act::Vote(vote, key(&vote.link), outcome.version));
     outcome.operator_actions.iter().map(Act::Action).chain(votes).collect()
 }
 
@@ -289,7 +291,9 @@ impl Act<'_> {
         events.iter().any(|event| match self {
             Act::Action(action) => is_action(event, action),
             Act::Revision(submission, identity) => is_revision(event, submission, identity),
-            Act::Vote(vote, key) => is_vote(event, vote) && !is_own(event, vote, key),
+            Act::Vote(vote, key, version) => {
+                is_vote(event, vote, *version) && !is_own(event, vote, key)
+            }
         })
     }
 
@@ -298,7 +302,9 @@ impl Act<'_> {
         match self {
             Act::Action(action) => format!("{} {}", action.action, action.reviewer),
             Act::Revision(_, identity) => format!("{} by {identity}", names::SIGNAL_REVISE),
-            Act::Vote(vote, _) => format!("{} for {}", vote.verdict().as_str_name(), vote.reviewer),
+            Act::Vote(vote, ..) => {
+                format!("{} for {}", vote.verdict().as_str_name(), vote.reviewer)
+            }
         }
     }
 }
@@ -350,7 +356,7 @@ fn concerns(written: &str, action: &OperatorAction) -> bool {
     }
 }
 
-fn is_vote(event: &HistoryEvent, vote: &Vote) -> bool {
+fn is_vote(event: &HistoryEvent, vote: &Vote, version: u32) -> bool {
     let Some(verdict) = vote.verdict().known() else { return false };
     let payloads = signal(event, verdict.terms().name, &vote.identity);
     payloads.is_some_and(|payloads| {
@@ -360,6 +366,7 @@ fn is_vote(event: &HistoryEvent, vote: &Vote) -> bool {
                 || is_same(&decision.reviewer, &vote.on_behalf_of);
             // A notice may leave a comment out, and answers.
             is_theirs
+                && decision.is_for(version)
                 && (vote.comment.is_empty() || text::comment(&decision.comment) == vote.comment)
                 && (vote.answers.is_empty() || answers::are_of(&decision.answers, &vote.answers))
         })

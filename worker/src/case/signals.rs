@@ -178,8 +178,8 @@ fn both(reviewer: &str) -> String {
 }
 
 fn decision(verdict: Verdict, payloads: &[Payload], identity: String) -> Result<Signal, String> {
-    let expected = "a JSON object with `link` or `reviewer`, and optionally `comment` and `answers` \
-                    (an object of strings, numbers, true and false)";
+    let expected = "a JSON object with `link` or `reviewer`, and optionally `comment`, `version` (a number) and \
+                    `answers` (an object of strings, numbers, true and false)";
     let decision: v1::Decision = expecting(expected, payloads, answers::decision)?;
     let claim = match (decision.link.trim(), decision.reviewer.trim()) {
         ("", "") => return Err("neither `link` nor `reviewer` is given".into()),
@@ -187,11 +187,11 @@ fn decision(verdict: Verdict, payloads: &[Payload], identity: String) -> Result<
         ("", reviewer) => Claim::Reviewer(address("reviewer", reviewer)?),
         (_, reviewer) => return Err(both(reviewer)),
     };
-    let v1::Decision { comment, proof, answers, .. } = decision;
+    let v1::Decision { comment, proof, answers, version, .. } = decision;
     // Whatever else stands there proves nothing, and would be kept for good, of any size.
     let proof = proof.filter(Proof::is_well_formed);
     let ballot = Ballot::new(claim, verdict, text::comment(&comment));
-    Ok(Signal::Decision(Ballot { proof, identity, answers, ..ballot }))
+    Ok(Signal::Decision(Ballot { proof, identity, answers, version, ..ballot }))
 }
 
 fn revision(payloads: &[Payload], identity: String) -> Result<Signal, String> {
@@ -332,6 +332,7 @@ mod tests {
         for decided in [
             r#"{"reviewer":"manager@example.com","comment":null}"#,
             r#"{"link":null,"reviewer":"manager@example.com","comment":null}"#,
+            r#"{"reviewer":"manager@example.com","version":null}"#,
             r#"{"reviewer":" Manager@Example.com "}"#,
             "{\"reviewer\":\"\u{a0}manager@example.com\\n\",\"link\":\" \"}",
         ] {

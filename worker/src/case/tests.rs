@@ -254,8 +254,8 @@ fn what_does_not_count_is_counted_with_its_reason_and_without_its_content() {
     assert_eq!(
         case.reasons(),
         [
-            "approve: expected a JSON object with `link` or `reviewer`, and optionally `comment` and \
-             `answers` (an object of strings, numbers, true and false)",
+            "approve: expected a JSON object with `link` or `reviewer`, and optionally `comment`, \
+             `version` (a number) and `answers` (an object of strings, numbers, true and false)",
             "approve: expected one input, got none",
             "reject: expected one input, got 2",
             "reject: neither `link` nor `reviewer` is given",
@@ -366,8 +366,8 @@ fn why_a_signal_is_ignored_is_said_with_its_time_and_the_address_in_it() {
             "reissue at 2026-11-24T09:00:00Z: no reviewer who was asked is still undecided \
              (eve@example.com)",
             "approve at 2026-11-24T09:00:00Z: expected a JSON object with `link` or `reviewer`, and \
-             optionally `comment` and `answers` (an object of strings, numbers, true and false); got \
-             binary/protobuf, which cannot be read",
+             optionally `comment`, `version` (a number) and `answers` (an object of strings, numbers, \
+             true and false); got binary/protobuf, which cannot be read",
         ]
     );
 }
@@ -683,8 +683,8 @@ fn answers_come_with_signals_as_people_send_them_and_are_told_where_they_are_non
         [
             "approve: ann@example.com: `budget` must be a decimal number, such as 1500 or -12.5, with a \
              point before its decimals",
-            "approve: expected a JSON object with `link` or `reviewer`, and optionally `comment` and \
-             `answers` (an object of strings, numbers, true and false)",
+            "approve: expected a JSON object with `link` or `reviewer`, and optionally `comment`, \
+             `version` (a number) and `answers` (an object of strings, numbers, true and false)",
             "approve: ann@example.com: `budget` is required to approve",
         ]
     );

@@ -63,8 +63,8 @@ impl Case {
 }
 
 impl Inbox {
-    /// Whoever decided while a revision was looked at, or before anybody was asked about it, has not seen it. An
-    /// operator's vote names no version, and would count for any.
+    /// Whoever decided while a revision was looked at, or before anybody was asked about it, has not seen it, whichever
+    /// version they name.
     pub(super) fn forget_decisions(&mut self, now: Timestamp) {
         let early = self.until_open.take_decisions();
         for signal in early.into_iter().chain(self.while_issuing.take_decisions()) {

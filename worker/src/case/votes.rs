@@ -25,6 +25,7 @@ impl Open {
             }
             Receipt::Duplicate => Ok(false),
             Receipt::Contradiction => Err(format!("{who} decided otherwise before")),
+            Receipt::OtherVersion(named) => Err(self.other_version(named)),
             Receipt::NotAReviewer if is_of_earlier => {
                 Err(format!("{who} had it for a version that was revised since"))
             }
@@ -52,6 +53,21 @@ impl Open {
             Receipt::Superseded if has_new_link => Err(format!("{who} has a new link")),
             Receipt::Superseded => Err(format!("somebody else was asked instead of {who}")),
             Receipt::StageNotOpen => Err(format!("the stage of {who} is not open")),
+        }
+    }
+
+    /// Why a decision for another version has no effect, and what to send. Pages and mails count versions from 1.
+    fn other_version(&self, named: Option<u32>) -> String {
+        let asked = self.plan.version();
+        let counted = "as `status` counts them, from 0";
+        match named {
+            Some(named) => {
+                format!("it is for version {named}, and version {asked} is asked about ({counted})")
+            }
+            None => format!(
+                "it does not say which version it is for, and version {asked} is asked about ({counted}): to decide \
+                 that one, add `\"version\": {asked}`"
+            ),
         }
     }
 

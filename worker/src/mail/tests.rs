@@ -202,7 +202,8 @@ impl Happening {
     fn decide_for(mut self, reviewer: &str, verdict: Verdict, identity: &str) -> Self {
         let claim = Claim::Reviewer(address(reviewer));
         let ballot = Ballot::new(claim, verdict, "Too many".to_owned());
-        let ballot = Ballot { identity: identity.to_owned(), ..ballot };
+        let (identity, version) = (identity.to_owned(), Some(self.plan.version()));
+        let ballot = Ballot { identity, version, ..ballot };
         assert_eq!(self.approval.vote(ballot, time(DECIDED)), Receipt::Counted);
         self
     }

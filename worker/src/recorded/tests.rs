@@ -164,7 +164,10 @@ fn evidence() -> Evidence {
         identity: identity.clone(),
         ..Ballot::new(Claim::Link(HASH.into()), Verdict::Approve, "ok".into())
     };
-    let by_operator = Ballot::new(Claim::Reviewer(address("ann")), Verdict::Reject, String::new());
+    let by_operator = Ballot {
+        version: Some(1),
+        ..Ballot::new(Claim::Reviewer(address("ann")), Verdict::Reject, String::new())
+    };
     let (from, to) = (address("ann"), address("cy"));
     Evidence {
         plan: sealed(&plan(), CHAIN),

@@ -1,4 +1,4 @@
-use countersign_protos::{Statement, revision_digest, v1};
+use countersign_protos::{Statement, payload::Payload, revision_digest, v1};
 use serde_json::json;
 
 use super::*;
@@ -37,6 +37,11 @@ fn sent_back() -> Case {
 fn submission(title: &str) -> Submission {
     let document = Some(v1::Document { title: title.into(), ..Default::default() });
     Submission { document, ..Default::default() }
+}
+
+/// An operator's decision for a reviewer, and for this version.
+fn naming(version: u32, reviewer: &str, comment: &str) -> Vec<Payload> {
+    order_of(json!({"reviewer": reviewer, "comment": comment, "version": version}))
 }
 
 /// The version after this one, which asks these.
@@ -176,15 +181,51 @@ fn nobody_decides_a_version_before_anybody_is_asked_about_it() {
     case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
     assert!(matches!(case.next(NOW), Step::EndStage { cancel: true }));
     let issue = case.next_issue(NOW).expect("the first stage again");
-    case.decide(Verdict::Approve, &signal("bob@example.com", ""), NOW);
+    case.decide(Verdict::Approve, &naming(1, "bob@example.com", ""), NOW);
     case.handle(Event::LinksIssued(crate::testing::issued(&issue, &["c", "d"])), NOW);
     case.next_wait(NOW);
     case.drain(NOW);
     let why = ["ann@example.com", "bob@example.com"]
         .map(|who| format!("approve: it was revised meanwhile ({who})"));
     assert_eq!((case.reasons(), case.new_votes().len()), (why.to_vec(), 0));
-    case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
+    case.decide(Verdict::Approve, &naming(1, "ann@example.com", ""), NOW);
     assert_eq!(case.new_votes().len(), 1, "she is asked now");
+}
+
+#[test]
+fn an_operators_decision_counts_only_for_the_version_that_it_names() {
+    let mut case = asked();
+    case.decide(Verdict::Approve, &naming(1, "ann@example.com", ""), NOW);
+    revise(&mut case, "Cheaper ones");
+    accept(&mut case, &revised(&plan(), "Cheaper ones", &["ann", "bob"]));
+    open(&mut case, &["c", "d"]);
+    case.all_sent();
+    case.drain(NOW);
+    for verdict in Verdict::ALL {
+        case.decide(verdict, &signal("ann@example.com", "as it was"), NOW);
+        case.decide(verdict, &naming(0, "ann@example.com", "as it was"), NOW);
+    }
+    let counted = "(as `status` counts them, from 0)";
+    let of = |named, asked| {
+        format!("it is for version {named}, and version {asked} is asked about {counted}")
+    };
+    let of_none = format!(
+        "it does not say which version it is for, and version 1 is asked about {counted}: to decide that one, add \
+         `\"version\": 1`"
+    );
+    let mut why = vec![format!("approve: {} (ann@example.com)", of(1, 0))];
+    for name in Verdict::ALL.map(|verdict| verdict.terms().name) {
+        why.extend([&of_none, &of(0, 1)].map(|why| format!("{name}: {why} (ann@example.com)")));
+    }
+    assert_eq!((case.reasons(), case.new_votes().len()), (why, 0));
+    let mut next = Case::default();
+    next.resume(left(&case), NOW);
+    next.decide(Verdict::Approve, &naming(1, "ann@example.com", ""), NOW);
+    assert_eq!(next.new_votes().len(), 1, "in every run");
+    let mut again = Case::default();
+    again.resume(left(&next), NOW);
+    let stages = [&next, &again].map(|case| case.outcome().stages);
+    assert_eq!(stages[0], stages[1], "the vote is recorded with its version");
 }
 
 #[test]
@@ -398,7 +439,7 @@ fn after_five_revisions_nobody_can_request_changes() {
         case.all_sent();
     }
     revise(&mut case, "Once more");
-    case.decide(Verdict::RequestChanges, &signal("ann@example.com", "again"), NOW);
+    case.decide(Verdict::RequestChanges, &naming(5, "ann@example.com", "again"), NOW);
     assert_eq!(
         case.reasons(),
         [
