@@ -62,19 +62,26 @@ fn reported(reading: &Reading, link: &LinkHash, to: &str) -> Option<Answer> {
     }
 }
 
-/// Whether an ignored signal is a delegation to this colleague.
-fn is_to(ignored: &str, to: &str) -> bool {
-    ignored.starts_with(SIGNAL_REASSIGN) && ignored.ends_with(&format!("to {to})"))
+/// What the workflow says of an address that it alone finds wrong, such as one of mixed scripts. It does not repeat it.
+const UNREADABLE: &str = ": `to` is not an e-mail address";
+
+/// Whether an ignored signal may be a delegation to this colleague.
+fn may_be_to(ignored: &str, to: &str) -> bool {
+    let fits = ignored.ends_with(&format!("to {to})")) || ignored.ends_with(UNREADABLE);
+    fits && ignored.starts_with(SIGNAL_REASSIGN)
 }
 
 /// How often the workflow has refused a delegation to this colleague, as far as it says so.
 fn times_refused(state: &ApprovalState, to: &str) -> u32 {
-    state.ignored_because.iter().filter(|ignored| is_to(ignored, to)).count() as u32
+    state.ignored_because.iter().filter(|ignored| may_be_to(ignored, to)).count() as u32
 }
 
 /// What the workflow has newly said against a delegation to this colleague.
 fn newly_refused(before: &ApprovalState, after: &ApprovalState, to: &str) -> Option<NotDelegated> {
-    let reason = newly_ignored(before, after).find(|ignored| is_to(ignored, to))?;
+    let reason = newly_ignored(before, after).find(|ignored| may_be_to(ignored, to))?;
+    if reason.ends_with(UNREADABLE) {
+        return Some(NotDelegated::NotAnAddress);
+    }
     let why = reason.split_once(": ").map_or(reason, |(_, why)| why);
     Some(NotDelegated::Refused(text::clean_line(why)))
 }
@@ -225,5 +232,10 @@ mod tests {
         ]);
         let why = "no more reviewers can be asked (to fay@example.com)".to_owned();
         assert_eq!(newly_refused(&after), Some(NotDelegated::Refused(why)));
+        let unreadable = with(&[
+            "reassign at 2026-11-24T09:00:00Z: it has no reason (to fay@example.com)",
+            "reassign at 2026-11-24T09:01:00Z: `to` is not an e-mail address",
+        ]);
+        assert_eq!(newly_refused(&unreadable), Some(NotDelegated::NotAnAddress));
     }
 }
