@@ -169,16 +169,15 @@ impl GenuineLink {
         self.request_id_from(self.key.mac("signal request", &parts))
     }
 
-    pub(crate) fn request_id_from(&self, mac: [u8; 32]) -> String {
-        format!("countersign-{}", CROCKFORD.encode(&mac[..REQUEST_LEN]).to_ascii_lowercase())
-    }
-
     /// The same for a delegation to this address.
     pub fn delegation_request_id(&self, run_id: &str, to: &str, attempt: u32) -> String {
         let parts =
             [self.hash.0.as_bytes(), to.as_bytes(), &attempt.to_be_bytes(), run_id.as_bytes()];
-        let id = &self.key.mac("delegation request", &parts)[..REQUEST_LEN];
-        format!("countersign-{}", CROCKFORD.encode(id).to_ascii_lowercase())
+        self.request_id_from(self.key.mac("delegation request", &parts))
+    }
+
+    pub(crate) fn request_id_from(&self, mac: [u8; 32]) -> String {
+        format!("countersign-{}", CROCKFORD.encode(&mac[..REQUEST_LEN]).to_ascii_lowercase())
     }
 
     /// The bytes from which the key pair of this link's votes is derived.

@@ -1,6 +1,6 @@
 //! What the submitter does by their link: what is known against it, its signal, and its effect.
 
-use countersign_protos::{Act, GenuineLink, LinkHash};
+use countersign_protos::{Act, GenuineLink, LinkHash, v1::ApprovalState};
 use jiff::Timestamp;
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     problem::Problem,
     reply::answer_status,
     revision::{Deed, Mistake, Wish},
-    signal::{Intent, Ready, Signal},
+    signal::{Intent, Ready, Signal, newly_ignored},
 };
 
 /// What came of a wish.
@@ -70,7 +70,7 @@ impl Intent for Wanted<'_> {
     }
 
     fn effect(&self, link: &LinkHash, before: &Reading, after: &Reading) -> Option<Effect> {
-        let refused = why_refused(after, self.wish.act(), before.state().ignored_signals);
+        let refused = why_refused(before.state(), after.state(), self.wish.act());
         let answer = acted(after, link).map(Effect::Answered);
         answer.or_else(|| Some(Effect::Refused(self.wish.refused(&refused?))))
     }
@@ -96,14 +96,12 @@ fn is_of_submitter(reading: &Reading, link: &LinkHash) -> bool {
     is_former || answer::is_submitters(reading.state(), link)
 }
 
-/// Why the workflow has refused an act, if it has ignored more signals than before.
-fn why_refused(after: &Reading, act: Act, before: u32) -> Option<String> {
-    let state = after.state();
-    let new = state.ignored_signals.saturating_sub(before) as usize;
-    let said = state.ignored_because.iter().rev().take(new);
-    let mut own = said.filter_map(|why| why.strip_prefix(act.name())?.strip_prefix(" at "));
+/// Why the workflow has refused an act, if it has newly done so.
+fn why_refused(before: &ApprovalState, after: &ApprovalState, act: Act) -> Option<String> {
+    let is_own = |why: &&str| why.strip_prefix(act.name()).is_some_and(|it| it.starts_with(" at "));
     // Behind the time, which has colons of its own.
-    own.find_map(|why| Some(why.split_once(": ")?.1.to_owned()))
+    let (_, why) = newly_ignored(before, after).find(is_own)?.split_once(": ")?;
+    Some(why.to_owned())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::{
     delegating::NotDelegated,
     index::Run,
     problem::Problem,
-    signal::{Intent, Ready, Signal},
+    signal::{Intent, Ready, Signal, newly_ignored},
     signalled::mailbox,
 };
 
@@ -62,19 +62,33 @@ fn reported(reading: &Reading, link: &LinkHash, to: &str) -> Option<Answer> {
     }
 }
 
+/// What the workflow says of an address that it alone finds wrong, such as one of mixed scripts. It does not repeat it.
+const UNREADABLE: &str = ": `to` is not an e-mail address";
+
+/// Whether an ignored signal may be a delegation to this colleague.
+fn may_be_to(ignored: &str, to: &str) -> bool {
+    let fits = ignored.ends_with(&format!("to {to})")) || ignored.ends_with(UNREADABLE);
+    fits && ignored.starts_with(SIGNAL_REASSIGN)
+}
+
+/// How often the workflow has refused a delegation to this colleague, as far as it says so.
+fn times_refused(state: &ApprovalState, to: &str) -> u32 {
+    state.ignored_because.iter().filter(|ignored| may_be_to(ignored, to)).count() as u32
+}
+
 /// What the workflow has newly said against a delegation to this colleague.
 fn newly_refused(before: &ApprovalState, after: &ApprovalState, to: &str) -> Option<NotDelegated> {
-    let is_new = |reason: &&String| !before.ignored_because.contains(reason);
-    let mut newest_first = after.ignored_because.iter().rev().filter(is_new);
-    let whom = format!("to {to})");
-    let is_own = |reason: &&String| reason.starts_with(SIGNAL_REASSIGN) && reason.ends_with(&whom);
-    let reason = newest_first.find(is_own)?;
-    let why = reason.split_once(": ").map_or(reason.as_str(), |(_, why)| why);
+    let reason = newly_ignored(before, after).find(|ignored| may_be_to(ignored, to))?;
+    if reason.ends_with(UNREADABLE) {
+        return Some(NotDelegated::NotAnAddress);
+    }
+    let why = reason.split_once(": ").map_or(reason, |(_, why)| why);
     Some(NotDelegated::Refused(text::clean_line(why)))
 }
 
 impl Intent for Delegation<'_> {
-    type Sent = ();
+    /// How often it was refused before.
+    type Sent = u32;
     type Effect = Result<Answer, NotDelegated>;
     const SENT_AGAIN_AS: Option<&'static str> = Some("delegation");
 
@@ -83,11 +97,11 @@ impl Intent for Delegation<'_> {
         let why = || refused(before.state(), link.hash(), self.to).map(Err);
         Ok(match known.or_else(why) {
             Some(said) => Ready::Settled(said),
-            None => Ready::Send(()),
+            None => Ready::Send(times_refused(before.state(), self.to)),
         })
     }
 
-    fn signal(&self, _: &(), link: &GenuineLink, run: &Run, attempt: u32) -> Signal {
+    fn signal(&self, refused: &u32, link: &GenuineLink, run: &Run, attempt: u32) -> Signal {
         let reason = text::comment(self.reason);
         let statement = Statement::Delegate { to: self.to, reason: &comment_hash(&reason) };
         let delegation = Reassignment {
@@ -97,11 +111,10 @@ impl Intent for Delegation<'_> {
             reason,
             ..Reassignment::default()
         };
-        Signal {
-            name: SIGNAL_REASSIGN,
-            payload: payload::encode(&delegation, Encoding::JsonPlain),
-            request_id: link.delegation_request_id(&run.run_id, self.to, attempt),
-        }
+        // What was refused may be wanted again: then it is another event.
+        let request_id = link.delegation_request_id(&run.run_id, self.to, refused + attempt);
+        let payload = payload::encode(&delegation, Encoding::JsonPlain);
+        Signal { name: SIGNAL_REASSIGN, payload, request_id }
     }
 
     fn effect(&self, link: &LinkHash, before: &Reading, after: &Reading) -> Option<Self::Effect> {
@@ -204,6 +217,7 @@ mod tests {
     fn what_the_workflow_newly_says_against_it_is_told() {
         let with = |reasons: &[&str]| ApprovalState {
             ignored_because: reasons.iter().map(|&reason| reason.into()).collect(),
+            ignored_signals: reasons.len() as u32,
             ..state()
         };
         let before =
@@ -218,5 +232,10 @@ mod tests {
         ]);
         let why = "no more reviewers can be asked (to fay@example.com)".to_owned();
         assert_eq!(newly_refused(&after), Some(NotDelegated::Refused(why)));
+        let unreadable = with(&[
+            "reassign at 2026-11-24T09:00:00Z: it has no reason (to fay@example.com)",
+            "reassign at 2026-11-24T09:01:00Z: `to` is not an e-mail address",
+        ]);
+        assert_eq!(newly_refused(&unreadable), Some(NotDelegated::NotAnAddress));
     }
 }

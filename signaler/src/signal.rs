@@ -1,6 +1,6 @@
 //! How a signal is sent by a link, and followed until the workflow says what became of it.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use countersign_connection::encodes;
 use countersign_protos::{
@@ -150,18 +150,11 @@ impl Approvals {
                 // The workflow's state may still show whether it arrived.
                 Err(_) => {}
             }
-            let mut next = run.clone();
-            for pause in I::PAUSES {
-                sleep(Duration::from_millis(*pause)).await;
-                let followed = self.follow(link, next).await;
-                let (current, after) = followed.map_err(|_| Problem::Unknown)?;
-                let is_stored = acknowledged && after.is_unattended();
-                let stored = || is_stored.then(|| intent.stored(&after));
-                if let Some(effect) = intent.effect(link.hash(), &before, &after).or_else(stored) {
-                    return Ok(Some((effect, after)));
-                }
-                next = current;
-            }
+            let looked = self.look_for_effect(link, run.clone(), intent, &before, acknowledged);
+            let next = match looked.await? {
+                ControlFlow::Break(said) => return Ok(Some(said)),
+                ControlFlow::Continue(next) => next,
+            };
             match (result, I::SENT_AGAIN_AS) {
                 (Ok(()), Some(name)) => {
                     let link = link.hash().short();
@@ -176,6 +169,30 @@ impl Approvals {
             run = next;
         }
         Err(Problem::Unknown)
+    }
+
+    /// Looks for an effect as long as the workflow may take. Without one, continues with the run that the approval has
+    /// now.
+    async fn look_for_effect<I: Intent>(
+        &self,
+        link: &GenuineLink,
+        mut run: Run,
+        intent: &I,
+        before: &Reading,
+        acknowledged: bool,
+    ) -> Result<ControlFlow<(I::Effect, Reading), Run>, Problem> {
+        for pause in I::PAUSES {
+            sleep(Duration::from_millis(*pause)).await;
+            let followed = self.follow(link, run).await;
+            let (current, after) = followed.map_err(|_| Problem::Unknown)?;
+            let is_stored = acknowledged && after.is_unattended();
+            let stored = || is_stored.then(|| intent.stored(&after));
+            if let Some(effect) = intent.effect(link.hash(), before, &after).or_else(stored) {
+                return Ok(ControlFlow::Break((effect, after)));
+            }
+            run = current;
+        }
+        Ok(ControlFlow::Continue(run))
     }
 
     /// Lets any worker have the next workflow task of a run whose worker has not answered. Without this, the
@@ -245,6 +262,15 @@ impl Approvals {
             }
         })
     }
+}
+
+/// What the workflow has ignored since, the newest first, each as `SIGNAL at TIME: WHY`.
+pub(crate) fn newly_ignored<'a>(
+    before: &ApprovalState,
+    after: &'a ApprovalState,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let new = after.ignored_signals.saturating_sub(before.ignored_signals) as usize;
+    after.ignored_because.iter().rev().take(new).map(String::as_str)
 }
 
 /// Why nothing was sent.

@@ -119,9 +119,7 @@ impl Submission {
         }
         json
     }
-}
 
-impl Submission {
     /// The same with another description, by which it is found again.
     pub(crate) fn revised(&self, description: &str) -> Value {
         let mut json = self.json();

@@ -15,14 +15,15 @@ impl Approval {
     pub fn delegate(&mut self, delegation: Delegation, now: Timestamp) -> Result<(), NotDelegated> {
         let (position, seat) = self.seat_that_delegates(&delegation)?;
         let (from, to) = (seat.reviewer.clone(), delegation.to.clone());
-        let stage = &self.stages[position];
         match () {
             () if !self.restrictions.may_delegate_to(&to) => return Err(NotDelegated::NotAllowed),
             () if delegation.lacks_reason() => return Err(NotDelegated::NoReason),
-            () if stage.has_asked(&to) => return Err(NotReassigned::AskedAlready.into()),
+            () if self.stages[position].has_asked(&to) => {
+                return Err(NotReassigned::AskedAlready.into());
+            }
             () => self.check_replacement(position, &from, &to)?,
         }
-        if !delegation.is_proven(&self.seat_that_delegates(&delegation)?.1.key) {
+        if !delegation.is_proven(&seat.key) {
             return Err(NotDelegated::NotProven);
         }
         let by = Arranged::Delegation { delegation: delegation.clone(), at: now };

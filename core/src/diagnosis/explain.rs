@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use countersign_protos::{
-    text::{clean_line, timestamp},
+    text::{clean, clean_line, timestamp},
     v1::{self, ApprovalState, Delivery, StageState},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -73,11 +73,16 @@ impl Explanation {
                 let _ = writeln!(text, "- {}", line.replace('\n', "\n  "));
             }
         }
-        text
+        clean(&text)
     }
 
     fn says(&mut self, why: impl Into<String>, to_do: impl Into<String>) {
         self.why.push(why.into());
+        self.advises(to_do);
+    }
+
+    /// `ID` in a command stands for the workflow's.
+    fn advises(&mut self, to_do: impl Into<String>) {
         let this = format!("--workflow-id {}", clean_line(&self.workflow_id));
         let to_do: String = to_do.into();
         let to_do = to_do.replace("--workflow-id ID", &this);
@@ -98,7 +103,7 @@ pub fn explain(case: &Case, now: Timestamp, details: bool) -> Explanation {
         said.stands = format!("{}: {}", clean_line(title), said.stands);
     }
     if let Some(end) = &case.end {
-        ended(&mut said, case, end);
+        ended(&mut said, end);
     } else {
         tasks(&mut said, case, now);
         activities(&mut said, &case.approval, now);
@@ -260,7 +265,7 @@ fn without_answer(approval: &Approval, workflow_type: &str, now: Timestamp) -> S
     format!("{status}, started {started}.{asked}{}", until.unwrap_or_default())
 }
 
-fn ended(said: &mut Explanation, case: &Case, end: &End) {
+fn ended(said: &mut Explanation, end: &End) {
     let failure = end.failure.as_ref();
     let kind = failure.map_or("", |failure| failure.kind.as_str());
     if let Some(failure) = failure {
@@ -273,14 +278,11 @@ fn ended(said: &mut Explanation, case: &Case, end: &End) {
         };
         said.says(failure.text(), to_do);
     }
-    let id = &case.approval.workflow_id;
     if matches!(end.how, How::Terminated | How::TimedOut | How::Cancelled) {
         said.says(
             "No outcome was signed or delivered.",
-            format!(
-                "If it should be decided after all: temporal workflow reset --workflow-id {id} \
-                 --type FirstWorkflowTask --reason \"Ended by mistake\""
-            ),
+            "If it should be decided after all: temporal workflow reset --workflow-id ID \
+             --type FirstWorkflowTask --reason \"Ended by mistake\"",
         );
     }
 }
@@ -349,10 +351,7 @@ fn activities(said: &mut Explanation, approval: &Approval, now: Timestamp) {
         match &activity.failure {
             _ if activity.paused => said.says(
                 format!("{why}: somebody has paused it"),
-                format!(
-                    "temporal activity unpause --workflow-id {} --activity-id {}",
-                    approval.workflow_id, activity.id
-                ),
+                format!("temporal activity unpause --workflow-id ID --activity-id {}", activity.id),
             ),
             Some(failure) => {
                 said.says(why, remedy(activity.area(), &failure.both()));
@@ -445,11 +444,10 @@ fn ignored(said: &mut Explanation, state: &ApprovalState) {
 const ELSEWHERE: &str = "For the installation, run countersign-worker doctor.";
 
 fn nothing(said: &mut Explanation, case: &Case) {
-    let id = &case.approval.workflow_id;
     if case.state.as_ref().is_ok_and(waits_for_submitter) {
-        return said.to_do.push(format!(
+        return said.advises(format!(
             "Nothing is wrong with this approval: it waits for the submitter, who has a mail with a link. {ELSEWHERE} If \
-             they cannot use it: temporal workflow signal --workflow-id {id} --name revise --input-file SUBMISSION.json"
+             they cannot use it: temporal workflow signal --workflow-id ID --name revise --input-file SUBMISSION.json"
         ));
     }
     let people: BTreeSet<&str> = match &case.state {
@@ -460,11 +458,11 @@ fn nothing(said: &mut Explanation, case: &Case) {
             .collect(),
         Err(_) => BTreeSet::new(),
     };
-    said.to_do.push(match people.is_empty() {
+    said.advises(match people.is_empty() {
         true => "Nothing: it goes on by itself.".to_owned(),
         false => format!(
             "Nothing is wrong with this approval: it waits for people. {ELSEWHERE} To remind them: temporal workflow \
-             signal --workflow-id {id} --name remind"
+             signal --workflow-id ID --name remind"
         ),
     });
 }

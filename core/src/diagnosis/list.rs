@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use countersign_protos::text::clean_line;
+use countersign_protos::text::{clean, clean_line};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -194,7 +194,7 @@ impl Overview {
                 "\nNothing is wrong with these. For the installation, run countersign-worker doctor."
             }
         });
-        text
+        clean(&text)
     }
 }
 

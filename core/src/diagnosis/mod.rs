@@ -10,6 +10,7 @@ mod setup;
 
 use std::fmt::Write;
 
+use countersign_protos::text::clean;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -91,7 +92,7 @@ pub fn as_text(findings: &[Finding], now: Timestamp) -> String {
         }
     }
     let _ = write!(text, "\n{}", summary(findings));
-    text
+    clean(&text)
 }
 
 /// Names the checks of problems, which may stand far above.

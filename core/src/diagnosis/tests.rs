@@ -878,6 +878,28 @@ fn how_an_approval_ended_is_said_with_why() {
 }
 
 #[test]
+fn nothing_that_others_have_named_controls_a_terminal() {
+    let named = |name: &str| format!("{name}\u{1b}[2J");
+    let approval =
+        Approval { reviewers: vec![named("ann")], ..approval(&named("laptops"), Vec::new()) };
+    let end = Some(End { how: How::Terminated, at: None, failure: None });
+    let setup = broken(|connected| {
+        let last_seen = at("2026-12-01T11:59:30Z");
+        let poller = Poller { identity: named("worker"), last_seen };
+        connected.queues = vec![queue(&named("approvals"), vec![poller])];
+        connected.approvals = Ok(overview(std::slice::from_ref(&approval)));
+    });
+    for text in [
+        as_text(&examine(&setup), now()),
+        overview(std::slice::from_ref(&approval)).text(now()),
+        explain(&case(approval.clone(), Err(named("no answer"))), now(), true).text(),
+        explain(&Case { end, ..case(approval, Err(String::new())) }, now(), true).text(),
+    ] {
+        assert!(text.contains("[2J") && !text.contains('\u{1b}'), "{text:?}");
+    }
+}
+
+#[test]
 fn spans_have_two_units_at_most() {
     for (seconds, text) in [
         (0, "0 s"),

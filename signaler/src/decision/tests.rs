@@ -935,7 +935,8 @@ async fn a_delegation_is_answered_by_what_the_workflow_says_of_it() {
 
     let refused = |world: &mut World| {
         let why = "reassign at 2026-11-24T09:00:00Z: nobody else can be asked (to cy@example.com)";
-        world.runs[0].says.ignored_because = vec![why.into()];
+        let says = &mut world.runs[0].says;
+        (says.ignored_signals, says.ignored_because) = (1, vec![why.into()]);
         Ok(())
     };
     let why = NotDelegated::Refused("nobody else can be asked (to cy@example.com)".into());
@@ -949,6 +950,28 @@ async fn a_delegation_is_answered_by_what_the_workflow_says_of_it() {
     assert_eq!(delegate(forbidden).await, (Ok(Err(NotDelegated::NotOffered)), 0));
     let lost = asking().signal(|_| Err(Code::Unavailable)).signal(|_| Err(Code::NotFound));
     assert_eq!(delegate(lost).await, (Err(Problem::Unknown), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delegation_that_was_refused_may_be_tried_again_as_another_event() {
+    // In the same second, and so in the same words.
+    let refuses = |world: &mut World| {
+        let why = "reassign at 2026-11-24T09:00:00Z: nobody else can be asked (to cy@example.com)";
+        let says = &mut world.runs[0].says;
+        says.ignored_signals += 1;
+        says.ignored_because.push(why.into());
+        Ok(())
+    };
+    let asking = World::default().run("first", Running, allowing());
+    let asking = asking.signal(refuses).signal(refuses).signal(refuses);
+    let (approvals, world) = approvals(asking).await;
+    for _ in 0..3 {
+        let delegation = crate::delegation::Delegation { to: "cy@example.com", reason: "on leave" };
+        let said = approvals.signal(&genuine(), None, delegation).await;
+        assert!(matches!(&said, Ok((Err(NotDelegated::Refused(_)), _))), "{said:?}");
+    }
+    let sent: BTreeSet<_> = world.lock().expect("a lock").sent.iter().cloned().collect();
+    assert_eq!(sent.len(), 3, "{sent:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,6 +46,7 @@ const KEPT_CHARS: usize = 200;
 const READ_BYTES: usize = 4 * 1024;
 /// Standard Webhooks' minimum.
 const MIN_SECRET_BYTES: usize = 24;
+
 /// The receiver to which outcomes are POSTed.
 pub struct Webhook {
     url: Url,
@@ -305,7 +306,10 @@ impl From<reqwest::Error> for WebhookError {
             // Without the URL, which may contain a secret.
             (_, false) => {
                 let why = anyhow::Error::new(error.without_url()).root_cause().to_string();
-                place.map_or(why.clone(), |place| format!("{place}: {why}"))
+                match place {
+                    Some(place) => format!("{place}: {why}"),
+                    None => why,
+                }
             }
         };
         // What rustls says of an unknown authority, and of a self-signed certificate.

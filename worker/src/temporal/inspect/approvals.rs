@@ -7,8 +7,7 @@ use countersign_core::diagnosis::{
     Activity, Approval, Case, Counts, End, How, Kind, MAX_ROWS, Overview, Row, Task,
 };
 use countersign_protos::{
-    names,
-    payload::{self},
+    names, payload,
     v1::{ApprovalState, Outcome},
 };
 use futures::{StreamExt, stream};
@@ -49,7 +48,7 @@ impl Inspector {
     /// `now` is by the server's clock.
     ///
     /// # Errors
-    /// If they cannot be listed.
+    /// If they cannot be listed, or none of them can be described.
     pub async fn overview(
         &self,
         task_queue: &str,
@@ -80,9 +79,8 @@ impl Inspector {
         let rows = stream::iter(found.into_values())
             .map(|execution| self.row(execution, now, details))
             .buffer_unordered(AT_ONCE)
-            .filter_map(|row| async { row.ok() })
-            .collect();
-        Ok(Overview::new(counts, rows.await))
+            .collect::<Vec<_>>();
+        Ok(Overview::new(counts, described(rows.await)?))
     }
 
     /// Adds what matches, up to [`MAX_ROWS`] in all, by run ID.
@@ -221,6 +219,26 @@ impl Inspector {
         let answered = answered.map_err(|_| format!("no answer within {QUERY:?}"))?;
         let payloads = answered.map_err(|status| words(&status))?;
         payload::decode(&from_temporal(payloads)).map_err(|error| error.to_string())
+    }
+}
+
+/// Those that could be described.
+///
+/// # Errors
+/// If none could: that does not mean that none is open.
+fn described(rows: Vec<Result<Row, Status>>) -> Result<Vec<Row>, Status> {
+    let (mut described, mut failure) = (Vec::new(), None);
+    for row in rows {
+        match row {
+            Ok(row) => described.push(row),
+            // It has closed meanwhile, and is gone.
+            Err(status) if status.code() == Code::NotFound => {}
+            Err(status) => failure = Some(status),
+        }
+    }
+    match failure {
+        Some(status) if described.is_empty() => Err(status),
+        _ => Ok(described),
     }
 }
 

@@ -295,3 +295,30 @@ async fn a_mail_that_fails_is_listed_with_its_cause_since_its_first_attempt() {
     let named = "Ask ann@example.com: the mail server: Connection refused (4 failed attempts)";
     assert_eq!(overview.rows[0].causes, [named], "with details");
 }
+
+#[tokio::test(start_paused = true)]
+async fn approvals_of_which_none_can_be_described_are_not_said_to_be_none() {
+    for (why, expected) in [
+        (Status::unavailable("shard status unknown"), Err("shard status unknown")),
+        (Status::not_found("workflow not found"), Ok(0)),
+    ] {
+        let (inspector, _) = looking(move |request| {
+            Some(match request.rpc.as_str() {
+                "CountWorkflowExecutions" => Ok(Vec::new()),
+                "ListWorkflowExecutions" => {
+                    let execution = execution("laptops");
+                    let info = WorkflowExecutionInfo { execution, ..Default::default() };
+                    let executions = vec![info];
+                    Ok(ListWorkflowExecutionsResponse { executions, ..Default::default() }
+                        .encode_to_vec())
+                }
+                "DescribeWorkflowExecution" => Err(why.clone()),
+                other => panic!("{other}"),
+            })
+        })
+        .await;
+        let overview = inspector.overview("approvals", false, Timestamp::now()).await;
+        let listed = overview.map(|overview| overview.rows.len());
+        assert_eq!(listed.as_ref().map_err(Status::message), expected.as_ref().map_err(|it| *it));
+    }
+}
