@@ -586,9 +586,8 @@ fn disagreed(
     outcome: &Value,
     find: &mut impl FnMut(Kind, String),
 ) {
-    let (asked, revisions) =
-        (holders(events), events.iter().filter(|it| **it == Event::Revised).count());
-    let latest = 1 + revisions;
+    let asked = holders(events);
+    let latest = 1 + events.iter().filter(|it| **it == Event::Revised).count();
     let by_page = |it: &&Entry| matches!(it.act, Act::Look | Act::Press | Act::Delegate);
     for entry in entries.iter().filter(by_page) {
         let holder = asked.get(entry.key.as_str());
