@@ -137,7 +137,7 @@ impl Open {
         new.into_iter().filter_map(notice).collect()
     }
 
-    /// The same of the version before.
+    /// The [evidence](Self::evidence) of the version before.
     fn previous_evidence(&self, entries: usize) -> Option<Evidence> {
         let mut evidence = self.previous.as_ref()?.evidence.clone();
         evidence.journal.truncate(entries);
