@@ -39,9 +39,9 @@ pub struct Ballot {
     /// That the link's holder decided so. Without one that holds, the decision is an operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
-    /// Which version it is for, as its sender says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<u32>,
+    /// Which version it is for, as its sender says; 0 if they do not. See [`is_for_version`].
+    #[serde(default, skip_serializing_if = "is_unsaid")]
+    pub version: u32,
     /// The identity that the sender claims.
     pub identity: String,
 }
@@ -50,7 +50,7 @@ impl Ballot {
     /// A decision without a proof, by somebody unknown.
     pub fn new(claim: Claim, verdict: Verdict, comment: String) -> Self {
         let (identity, answers) = (String::new(), Answers::new());
-        let (left_out, answers_left_out, proof, version) = (None, None, None, None);
+        let (left_out, answers_left_out, proof) = (None, None, None);
         Self {
             claim,
             verdict,
@@ -59,7 +59,7 @@ impl Ballot {
             answers,
             answers_left_out,
             proof,
-            version,
+            version: 0,
             identity,
         }
     }
@@ -91,6 +91,10 @@ impl Ballot {
         let left_out = self.left_out.as_ref().is_some_and(|hash| *hash != comment_hash(""));
         text::comment(&self.comment).is_empty() && !left_out
     }
+}
+
+fn is_unsaid(version: &u32) -> bool {
+    *version == 0
 }
 
 /// What is wrong with answers. What is given for no field is not quoted: it might be anything.

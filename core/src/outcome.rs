@@ -8,7 +8,7 @@ mod superseded;
 use countersign_protos::{
     Chain, Claims, execution_key, names,
     text::{self, to_message},
-    v1,
+    v1, version_field,
 };
 use jiff::Timestamp;
 
@@ -62,7 +62,7 @@ pub fn outcome(plan: &Plan, approval: &Approval, chain: Chain<'_>) -> v1::Outcom
         operator_actions: operator_actions(plan, approval),
         child_workflow_id,
         child_namespace,
-        version: plan.version(),
+        version: version_field(plan.version()),
         earlier_versions: plan.earlier.clone(),
         withdrawal: withdrawal(approval),
         // Signed later, and what comes after that.

@@ -12,8 +12,8 @@ pub enum Receipt {
     Duplicate,
     /// The reviewer already decided the opposite, which stands.
     Contradiction,
-    /// It is for another version than the one that is asked about: which, if it says so.
-    OtherVersion(Option<u32>),
+    /// It is for this version, and another one is asked about.
+    OtherVersion(u32),
     /// The claim fits nobody who is or was asked.
     NotAReviewer,
     /// The submitter does not approve their own submission.

@@ -8,6 +8,7 @@ use countersign_protos::{
     submission::problem,
     text::to_message,
     v1::{EarlierVersion, Problem, Submission},
+    version_field,
 };
 use jiff::Timestamp;
 
@@ -94,7 +95,7 @@ fn record(plan: &Plan, approval: &Approval, by: Reviser, at: Timestamp) -> Earli
         | Status::Withdrawn(_) => (String::new(), None),
     };
     let version = EarlierVersion {
-        version: plan.version(),
+        version: version_field(plan.version()),
         digest: plan.digest.clone(),
         stage,
         request,

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     seal::Chain,
     v1::{Action, Submission},
+    version::FIRST_VERSION,
 };
 
 const VERSION: &str = "v1";
@@ -33,11 +34,11 @@ pub fn digest(submission: &Value) -> String {
     format!("{VERSION}:{}", hash(SUBMISSION, &decided))
 }
 
-/// The [digest] of a submission that was revised so many times: where that comes back to what it was, it is another
-/// one all the same.
+/// The [digest] of a version of a submission: where one comes back to what an earlier one was, it is another one all the
+/// same.
 pub fn digest_of_version(submission: &Value, version: u32) -> String {
     let mut submission = submission.clone();
-    if let (Some(fields), 1..) = (submission.as_object_mut(), version) {
+    if let Some(fields) = submission.as_object_mut().filter(|_| version > FIRST_VERSION) {
         fields.insert(VERSION_OF_SUBMISSION.to_owned(), version.into());
     }
     digest(&submission)

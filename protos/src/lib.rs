@@ -19,6 +19,7 @@ mod public_url;
 mod schemas;
 mod seal;
 mod verdict;
+mod version;
 
 pub mod answers;
 pub mod names;
@@ -45,7 +46,11 @@ pub use organization::{NotAnOrganization, Organization};
 pub use proof::{Statement, comment_hash};
 pub use public_url::{InvalidPublicUrl, PublicUrl, is_loopback};
 pub use seal::{Chain, NotSealed, Sealing};
-pub use verdict::{MAX_REVISIONS, Terms, Verdict, is_for_version};
+pub use verdict::{Terms, Verdict};
+pub use version::{
+    FIRST_VERSION, MAX_REVISIONS, can_be_revised, is_for_version, version_after, version_field,
+    version_of,
+};
 
 /// The messages of `proto/`, with protobuf's JSON mapping.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

@@ -13,22 +13,6 @@ pub enum Verdict {
     RequestChanges,
 }
 
-/// How often a submission can be revised.
-pub const MAX_REVISIONS: u32 = 5;
-
-/// Whether a decision is for the version that is asked about. A link is of one version alone. By an address, the version
-/// has to be named once there are several: whoever decides may have seen another one.
-pub fn is_for_version(named: Option<u32>, by_link: bool, asked: u32) -> bool {
-    named.map_or(by_link || asked == 0, |named| named == asked)
-}
-
-impl v1::Decision {
-    /// See [`is_for_version`].
-    pub fn is_for(&self, version: u32) -> bool {
-        is_for_version(self.version, !self.link.trim().is_empty(), version)
-    }
-}
-
 /// A verdict's row of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
@@ -104,24 +88,6 @@ mod tests {
         for verdict in Verdict::ALL {
             let wire = v1::Verdict::try_from(i32::from(verdict)).expect("on the wire");
             assert_eq!(wire.known(), Some(verdict));
-        }
-    }
-
-    #[test]
-    fn an_address_decides_the_version_that_is_named_and_without_one_only_the_first() {
-        for (named, by_link, asked, expected) in [
-            (None, false, 0, true),
-            (None, false, 1, false),
-            (None, true, 1, true),
-            (Some(0), false, 0, true),
-            (Some(0), false, 1, false),
-            (Some(1), false, 0, false),
-            (Some(1), false, 1, true),
-            (Some(1), true, 2, false),
-        ] {
-            let link = String::from(if by_link { " hash" } else { " " });
-            let decision = v1::Decision { link, version: named, ..<_>::default() };
-            assert_eq!(decision.is_for(asked), expected, "{decision:?} for {asked}");
         }
     }
 

@@ -1,9 +1,9 @@
 //! Which answer a reviewer gets, from what is known of the approval and what they asked for. Pure.
 
 use countersign_protos::{
-    Act, LinkHash, MAX_REVISIONS, Pressed, Verdict,
+    Act, LinkHash, Pressed, Verdict,
     answers::{self, Answers, Wrong},
-    names, text,
+    can_be_revised, names, text,
     v1::{ApprovalState, Delegation, Field, ReviewerState, StageState, Status, Vote},
 };
 
@@ -190,7 +190,7 @@ pub(crate) fn acts(answer: Answer, state: &ApprovalState, link: &LinkHash) -> Ve
     };
     let mut votes = state.stages.iter().flat_map(|stage| &stage.reviewers);
     let is_voted = votes.any(|reviewer| reviewer.vote.is_some());
-    let revises = state.version < MAX_REVISIONS && (answer != Answer::Submitted || !is_voted);
+    let revises = can_be_revised(state.version()) && (answer != Answer::Submitted || !is_voted);
     let all = Act::ALL.into_iter().filter(|act| revises || *act != Act::Revise);
     if is_offered { all.collect() } else { Vec::new() }
 }
@@ -198,7 +198,7 @@ pub(crate) fn acts(answer: Answer, state: &ApprovalState, link: &LinkHash) -> Ve
 /// The verdicts of a page's buttons.
 pub(crate) fn verdicts(state: &ApprovalState) -> Vec<Verdict> {
     let is_left =
-        |verdict: &Verdict| *verdict != Verdict::RequestChanges || state.version < MAX_REVISIONS;
+        |verdict: &Verdict| *verdict != Verdict::RequestChanges || can_be_revised(state.version());
     Verdict::ALL.into_iter().filter(is_left).collect()
 }
 

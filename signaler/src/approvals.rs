@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use countersign_protos::{
-    Chain, GenuineLink, Jwks, LinkHash, digest_of_version, names,
+    Chain, FIRST_VERSION, GenuineLink, Jwks, LinkHash, digest_of_version, names,
     payload::{self, Payload, PayloadError},
     v1::{ApprovalState, Status},
 };
@@ -292,7 +292,7 @@ impl Approvals {
         let state = reading.state();
         let fits = genuine::fits(link, chain, state);
         let is_own = answer::is_submitters(state, link.hash());
-        if !fits && state.version == 0 && !is_own {
+        if !fits && state.version() == FIRST_VERSION && !is_own {
             return Ok(RunReading::NotIssued);
         }
         let handle = run.handle(&self.temporal.client()?);
@@ -303,7 +303,9 @@ impl Approvals {
                 Some(traced) => versions::placed(traced, link, reading),
                 None => return Ok(RunReading::NotIssued),
             },
-            Reading::Current(state) if state.version > 0 && pending(state.status()) => {
+            Reading::Current(state)
+                if state.version() > FIRST_VERSION && pending(state.status()) =>
+            {
                 let issued = issued(&handle, link).await.ok().flatten();
                 let planned = issued.map(|issued| issued.planned).unwrap_or_default();
                 Reading::Current(versions::sealed(state, &planned))
@@ -396,7 +398,7 @@ fn read_status(payloads: Vec<Payload>) -> Result<ApprovalState, PayloadError> {
     let state: ApprovalState = payload::decode(&payloads)?;
     let json = payloads.first().map(|payload| serde_json::from_slice::<Value>(&payload.data));
     let json = json.and_then(Result::ok).unwrap_or_default();
-    Ok(ApprovalState { digest: digest_of_version(&json["submission"], state.version), ..state })
+    Ok(ApprovalState { digest: digest_of_version(&json["submission"], state.version()), ..state })
 }
 
 fn ending(status: WorkflowExecutionStatus) -> Option<Ending> {
@@ -446,7 +448,7 @@ async fn read_history(
     let (submission, time_zone) = (issued.submission.clone(), issued.planned.time_zone.clone());
     let reading = match history::read(submission, time_zone, closing, status) {
         Some(Reading::Closed(state)) => {
-            let state = match state.version > issued.version {
+            let state = match state.version() > issued.version {
                 true => versions::decided(state, versions::trace(handle, link).await?),
                 false => history::of_version(state, &issued, link),
             };

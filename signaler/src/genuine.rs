@@ -98,6 +98,7 @@ fn check_votes(
 ) {
     // The submission is that of the link.
     let fields = state.submission.as_ref().map(|it| it.fields.clone()).unwrap_or_default();
+    let version = state.version();
     for (position, stage) in state.stages.iter_mut().enumerate() {
         for reviewer in &mut stage.reviewers {
             reviewer.vote.iter_mut().for_each(|vote| relabel(vote, &fields));
@@ -109,7 +110,7 @@ fn check_votes(
                 (vote.by, vote.identity) = (names::BY_OPERATOR.to_owned(), "unknown".to_owned());
             }
             let is_signalled =
-                signalled.iter().any(|signal| signal.may_be(reviewer, &vote, state.version));
+                signalled.iter().any(|signal| signal.may_be(reviewer, &vote, version));
             reviewer.vote = Some(vote).filter(|_| is_signalled);
         }
     }

@@ -9,6 +9,7 @@ use countersign_protos::{
         ApprovalState, Decision, Outcome, Proof, Reassignment, Reissue, ReviewerState,
         StageOutcome, StageState, Status, Submission, Vote,
     },
+    version_field,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -130,7 +131,7 @@ pub(crate) fn unattended(
         confirm: *confirm,
         comment_required,
         delegate_to: delegate_to.clone(),
-        version: issued.version,
+        version: version_field(issued.version),
         earlier_versions: issued.planned.earlier.clone(),
         previous: issued.planned.previous.clone(),
         ..state

@@ -8,9 +8,10 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use countersign_connection::decoded;
 use countersign_protos::{
-    Chain, GenuineLink, LinkContext, LinkHash, Sealing, Verdict, digest_of_version, is_newer,
-    names,
+    Chain, FIRST_VERSION, GenuineLink, LinkContext, LinkHash, Sealing, Verdict, digest_of_version,
+    is_newer, names,
     v1::{EarlierVersion, ReviewerState, Submission},
+    version_after,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use moka::future::Cache;
@@ -55,7 +56,7 @@ pub(crate) struct Issued {
     pub(crate) first_run_id: String,
     /// Of the submission in its version.
     pub(crate) digest: String,
-    /// How often it had been revised.
+    /// Which version that is.
     pub(crate) version: u32,
     /// Whether it is the submitter's: then there is no seat.
     pub(crate) is_submitters: bool,
@@ -99,7 +100,7 @@ pub(crate) struct Latest {
 
 impl Latest {
     pub(crate) fn version(&self) -> u32 {
-        self.earlier.len() as u32
+        version_after(&self.earlier)
     }
 }
 
@@ -306,9 +307,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How often a plan's submission was revised before.
+/// Which version of its submission a plan is for.
 fn version(plan: &Value) -> u32 {
-    plan["earlier"].as_array().map_or(0, |earlier| earlier.len() as u32)
+    plan["earlier"].as_array().map_or(FIRST_VERSION, |earlier| version_after(earlier))
 }
 
 /// What a plan has there; nothing if it cannot be read.

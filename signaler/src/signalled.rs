@@ -146,21 +146,21 @@ pub(crate) mod tests {
             ("approve", Decision::default(), false),
         ] {
             let signalled = signal(name, &decision).expect("a decision");
-            assert_eq!(signalled.may_be(&reviewer, &vote, 0), may_be, "{name} {decision:?}");
+            assert_eq!(signalled.may_be(&reviewer, &vote, 1), may_be, "{name} {decision:?}");
         }
         let other = Decision { comment: "as agreed".into(), ..named("dee@example.com") };
-        assert!(!signal("approve", &other).expect("a decision").may_be(&reviewer, &vote, 0));
+        assert!(!signal("approve", &other).expect("a decision").may_be(&reviewer, &vote, 1));
         let answered = Decision {
             answers: [("budget".into(), "7".into())].into(),
             ..named("dee@example.com")
         };
-        assert!(!signal("approve", &answered).expect("a decision").may_be(&reviewer, &vote, 0));
-        let later = Decision { version: Some(1), ..named("dee@example.com") };
+        assert!(!signal("approve", &answered).expect("a decision").may_be(&reviewer, &vote, 1));
+        let later = Decision { version: 2, ..named("dee@example.com") };
         for (decision, versions) in
             [(named("dee@example.com"), [true, false]), (later, [false, true])]
         {
             let signalled = signal("approve", &decision).expect("a decision");
-            let may_be = [0, 1].map(|version| signalled.may_be(&reviewer, &vote, version));
+            let may_be = [1, 2].map(|version| signalled.may_be(&reviewer, &vote, version));
             assert_eq!(may_be, versions, "{decision:?}");
         }
         assert_eq!(signal("remind", &named("dee@example.com")), None);

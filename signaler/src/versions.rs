@@ -3,7 +3,7 @@
 //! The answer to a query may be forged, and has no seats of earlier versions. A history has: the link proves for
 //! which of them it was issued, and seals prove what the last one is.
 
-use countersign_protos::{GenuineLink, v1::ApprovalState};
+use countersign_protos::{GenuineLink, v1::ApprovalState, version_after, version_field};
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 
 use crate::{
@@ -67,7 +67,7 @@ pub(crate) fn placed(traced: Traced, link: &GenuineLink, reading: Reading) -> Re
         reading => return reading,
     };
     let shown =
-        |latest: &&Latest| (&latest.digest, latest.version()) == (&state.digest, state.version);
+        |latest: &&Latest| (&latest.digest, latest.version()) == (&state.digest, state.version());
     let Some(latest) = latest.as_ref().filter(shown) else {
         let link = link.hash().short();
         tracing::warn!(
@@ -104,7 +104,7 @@ pub(crate) fn unattended(
         submission: Some(latest.submission.clone()),
         rule: issued.planned.rule.clone(),
         confirm: issued.planned.confirm,
-        version: latest.version(),
+        version: version_field(latest.version()),
         ..history::of_version(state, &issued, link)
     };
     let state = ApprovalState { digest: latest.digest.clone(), ..state };
@@ -124,7 +124,7 @@ pub(crate) fn decided(state: ApprovalState, traced: Option<Traced>) -> ApprovalS
 
 /// A state in which what came before this version is as its plan has it, or left out.
 pub(crate) fn sealed(state: ApprovalState, planned: &Planned) -> ApprovalState {
-    let is_whole = planned.earlier.len() as u32 == state.version;
+    let is_whole = version_after(&planned.earlier) == state.version();
     let (earlier_versions, previous) = match is_whole {
         true => (planned.earlier.clone(), planned.previous.clone()),
         false => Default::default(),

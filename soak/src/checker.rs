@@ -126,8 +126,8 @@ struct Holder<'a> {
     reviewer: &'a str,
 }
 
-/// How often a submission can be revised.
-const MAX_REVISIONS: usize = 5;
+/// The last version that there can be.
+const LAST_VERSION: usize = 6;
 
 /// The votes in the history's order, counted again: those for the latest version.
 struct Tally<'a> {
@@ -151,7 +151,7 @@ impl<'a> Tally<'a> {
             plan,
             links: holders(events),
             counts: vec![Count::default(); plan.len()],
-            version: 0,
+            version: 1,
             held: None,
             is_unseen: false,
             withdrawn: false,
@@ -229,7 +229,7 @@ impl<'a> Tally<'a> {
         let is_sent_back = self.current().is_some_and(|stage| self.counts[stage].is_sent_back);
         let has_votes = self.counts.iter().any(|count| !count.votes.is_empty());
         let is_open = is_sent_back || self.current().is_some() && !has_votes;
-        is_open && self.version < MAX_REVISIONS
+        is_open && self.version < LAST_VERSION
     }
 
     /// It begins anew, and no earlier vote stays. Whoever decided meanwhile has not seen it.
@@ -268,7 +268,7 @@ impl<'a> Tally<'a> {
         let Some(open) = self.open() else { return };
         let (link, reviewer) = (text(&decision["link"]), text(&decision["reviewer"]));
         // A link is of one version; whoever names a reviewer means the first one, unless they name another.
-        let named = decision["version"].as_u64().unwrap_or_default() as usize;
+        let named = decision["version"].as_u64().unwrap_or(1) as usize;
         let reviewer = match (link.as_str(), self.links.get(link.as_str())) {
             ("", _) if named == self.version => reviewer,
             (_, Some(holder)) if (holder.version, holder.stage) == (self.version, open) => {
@@ -281,7 +281,7 @@ impl<'a> Tally<'a> {
         if count.has_voted(&reviewer) || is_silent || !count.asks(plan, &reviewer) {
             return;
         }
-        if is_back && self.version == MAX_REVISIONS {
+        if is_back && self.version == LAST_VERSION {
             return;
         }
         count.votes.push((reviewer, approves));
@@ -322,7 +322,7 @@ impl<'a> Tally<'a> {
 
 /// The links of all versions.
 fn holders(events: &[Event]) -> HashMap<&str, Holder<'_>> {
-    let (mut version, mut holders) = (0, HashMap::new());
+    let (mut version, mut holders) = (1, HashMap::new());
     for event in events {
         match event {
             Event::Revised => version += 1,
@@ -586,12 +586,12 @@ fn disagreed(
     outcome: &Value,
     find: &mut impl FnMut(Kind, String),
 ) {
-    let (asked, version) =
-        (holders(events), events.iter().filter(|it| **it == Event::Revised).count());
+    let asked = holders(events);
+    let latest = 1 + events.iter().filter(|it| **it == Event::Revised).count();
     let by_page = |it: &&Entry| matches!(it.act, Act::Look | Act::Press | Act::Delegate);
     for entry in entries.iter().filter(by_page) {
         let holder = asked.get(entry.key.as_str());
-        if holder.is_some_and(|holder| holder.version < version) {
+        if holder.is_some_and(|holder| holder.version < latest) {
             // The outcome says nothing of what was decided over earlier versions.
             continue;
         }

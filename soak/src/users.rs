@@ -221,7 +221,7 @@ impl World {
             let id = key.link(LinkContext::new(chain, "v1:0", nobody)).id().reveal();
             self.unmailed.lock().push(id.clone());
             let (workflow, stage) = ("old".to_owned(), String::new());
-            let link = Link { id, workflow, stage, version: 0, refused: false };
+            let link = Link { id, workflow, stage, version: 1, refused: false };
             let url = self.page(&link, i);
             let form = [("verdict", "approve")];
             let (how, request) = match i / 2 % 2 {

@@ -9,7 +9,7 @@ mod subject;
 
 use askama::Template;
 use countersign_protos::{
-    ApprovalId, MAX_REVISIONS, Organization, PublicUrl, Verdict, names,
+    ApprovalId, FIRST_VERSION, Organization, PublicUrl, Verdict, can_be_revised, names,
     text::{clean_line, to_message},
     v1::{Outcome, Status, Vote, reason::Reason},
 };
@@ -254,7 +254,7 @@ impl Writer<'_> {
             first: clock.first(&first),
             deadline,
             consequence: &consequence(request, clock),
-            can_request_changes: plan.version() < MAX_REVISIONS,
+            can_request_changes: can_be_revised(plan.version()),
         };
         let start = match (reminder, new_link) {
             (true, _) => "Reminder: please decide",
@@ -585,13 +585,11 @@ fn is_not_revised(outcome: &Outcome) -> bool {
     matches!(because(outcome), Some(Reason::NotRevised(_)))
 }
 
-/// How often it was revised, as a sentence; empty if it was not.
+/// That it was revised, as a sentence; empty if it was not.
 fn revised(outcome: &Outcome) -> String {
-    match outcome.version {
-        0 => String::new(),
-        1 => "It was revised once; this is about its latest version.".to_owned(),
-        2 => "It was revised twice; this is about its latest version.".to_owned(),
-        times => format!("It was revised {times} times; this is about its latest version."),
+    match outcome.version() {
+        FIRST_VERSION => String::new(),
+        version => format!("It was revised; this is about version {version}, the latest."),
     }
 }
 

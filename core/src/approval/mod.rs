@@ -11,7 +11,7 @@ mod journal;
 mod stage;
 mod submitter;
 
-use countersign_protos::{MAX_REVISIONS, v1::Field};
+use countersign_protos::{FIRST_VERSION, can_be_revised, v1::Field, version_of};
 use jiff::Timestamp;
 
 pub use stage::{End, Stage, State};
@@ -45,7 +45,7 @@ pub struct Approval {
     fields: Vec<Field>,
     rule_decision: Option<RuleDecision>,
     withdrawn: Option<Withdrawal>,
-    /// The number of revisions before.
+    /// Which version of its submission it is about.
     version: u32,
     submitter_link: Option<SubmitterLink>,
     journal: Vec<Entry>,
@@ -129,7 +129,7 @@ impl Approval {
             fields: Vec::new(),
             rule_decision: None,
             withdrawn: None,
-            version: 0,
+            version: FIRST_VERSION,
             submitter_link: None,
             journal: Vec::new(),
         }
@@ -140,7 +140,7 @@ impl Approval {
         Self { fields, ..self }
     }
 
-    /// The same, of a submission that was revised so many times before.
+    /// The same, about this version of its submission.
     pub fn of_version(self, version: u32) -> Self {
         Self { version, ..self }
     }
@@ -241,7 +241,7 @@ impl Approval {
     /// Counts a decision, or says why it does not count.
     pub fn vote(&mut self, mut ballot: Ballot, now: Timestamp) -> Receipt {
         if !ballot.is_for(self.version) {
-            return Receipt::OtherVersion(ballot.version);
+            return Receipt::OtherVersion(version_of(ballot.version));
         }
         let submitter = &self.submitter;
         if matches!(&ballot.claim, Claim::Reviewer(reviewer) if reviewer == submitter) {
@@ -436,7 +436,7 @@ impl Approval {
     }
 
     pub(crate) fn has_revisions_left(&self) -> bool {
-        self.version < MAX_REVISIONS
+        can_be_revised(self.version)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use countersign_protos::{
-    action_digest, digest_of_version,
+    FIRST_VERSION, action_digest, digest_of_version,
     v1::{EarlierVersion, Field, Submission},
+    version_after,
 };
 use serde::{Deserialize, Serialize};
 
@@ -89,7 +90,7 @@ impl Plan {
         let document = submission.document.as_ref();
         let action = document.and_then(|document| document.action.as_ref());
         Self {
-            digest: digest_of(&submission, 0),
+            digest: digest_of(&submission, FIRST_VERSION),
             action_digest: action.map(action_digest).unwrap_or_default(),
             submission,
             submitter,
@@ -121,14 +122,14 @@ impl Plan {
         self
     }
 
-    /// How often the submission was revised before.
+    /// Which version of the submission it is.
     pub fn version(&self) -> u32 {
-        self.earlier.len() as u32
+        version_after(&self.earlier)
     }
 
     /// The same as the version after these, the last of which had this submission.
     pub fn revising(self, earlier: Vec<EarlierVersion>, previous: Submission) -> Self {
-        let digest = digest_of(&self.submission, earlier.len() as u32);
+        let digest = digest_of(&self.submission, version_after(&earlier));
         Self { digest, earlier, previous: Some(previous), ..self }
     }
 

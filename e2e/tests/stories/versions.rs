@@ -44,9 +44,9 @@ async fn revise(stack: &Stack, workflow: &Workflow, mail: &Mail, submission: &Va
     grpc.signal(&workflow.id, names::SIGNAL_REVISE, vec![revision]).await;
 }
 
-/// How often it was revised, by a status.
+/// The version that a status is about.
 fn version(status: &Value) -> u64 {
-    status["version"].as_u64().unwrap_or_default()
+    status["version"].as_u64().unwrap_or(1)
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn sent_back_twice_escalated_delegated_and_approved_by_two_of_three() {
         let own = stack.mails_to("sam@example.com", round).await.swap_remove(round - 1);
         assert!(own.text.contains(&format!("> {comment}")), "{}", own.text);
         let sent_back = |status: &Value| {
-            status["status"] == "CHANGES_REQUESTED" && version(status) as usize == round - 1
+            status["status"] == "CHANGES_REQUESTED" && version(status) as usize == round
         };
         let status = workflow.status_where("changes requested", sent_back).await;
         assert_eq!(status["changeRequest"]["vote"]["by"], "link", "{status}");
@@ -104,10 +104,10 @@ async fn sent_back_twice_escalated_delegated_and_approved_by_two_of_three() {
     );
     let details = workflow.details().await.replace('\\', "");
     for told in [
-        "as submitted: ann@example.com requested changes in Finance (\"Less than this, round 1\"), and was revised by \
+        "version 1: ann@example.com requested changes in Finance (\"Less than this, round 1\"), and was revised by \
          its submitter at ",
-        "revision 1: ann@example.com requested changes in Finance (\"Less than this, round 2\")",
-        "This is revision 2.",
+        "version 2: ann@example.com requested changes in Finance (\"Less than this, round 2\")",
+        "This is version 3.",
         "**Team** (quorum 2, escalated once)",
         "ann@example.com **approved**",
         "bob@example.com had dan@example.com asked instead: He knows trains",
@@ -119,7 +119,7 @@ async fn sent_back_twice_escalated_delegated_and_approved_by_two_of_three() {
     let outcome = workflow.outcome().await;
     assert_eq!(
         (&outcome["status"], &outcome["version"]),
-        (&json!("APPROVED"), &json!(2)),
+        (&json!("APPROVED"), &json!(3)),
         "{outcome}"
     );
     assert_eq!(
@@ -131,7 +131,7 @@ async fn sent_back_twice_escalated_delegated_and_approved_by_two_of_three() {
     let digests: Vec<String> = amounts.chain([text(&outcome["digest"])]).collect();
     assert!(digests[0] != digests[1] && digests[1] != digests[2], "{digests:?}");
     let mail = stack.mails_to("sam@example.com", 3).await.swap_remove(2);
-    assert!(mail.text.contains("It was revised twice"), "{}", mail.text);
+    assert!(mail.text.contains("this is about version 3, the latest."), "{}", mail.text);
     assert_events(&workflow).await;
 }
 
@@ -246,7 +246,7 @@ async fn a_bare_signal_revises_only_where_the_rules_let_operators_do_so() {
         ignored_because(&status),
         ["revise: the rules do not let operators revise (`may_revise` in [operators])"]
     );
-    assert_eq!(version(&status), 0, "{status}");
+    assert_eq!(version(&status), 1, "{status}");
     let link = forbidden.mail_to("ann@example.com").await.link("approve");
     forbidden.press(&link, "approve", "").await.expect(200, &["approved"]);
     assert_eq!(workflow.outcome().await["document"]["amount"], "5000.00");
@@ -268,7 +268,7 @@ async fn a_bare_signal_revises_only_where_the_rules_let_operators_do_so() {
             "{word:?} is not said: {said}"
         );
     }
-    assert_eq!((version(&status), &status["status"]), (0, &json!("PENDING")), "{status}");
+    assert_eq!((version(&status), &status["status"]), (1, &json!("PENDING")), "{status}");
     let mut cheaper = submission::expense(&["bob@example.com"]);
     cheaper["document"]["amount"] = json!("99.00");
     workflow.signal("revise", &cheaper).await;
@@ -277,18 +277,13 @@ async fn a_bare_signal_revises_only_where_the_rules_let_operators_do_so() {
     assert!(told.text.starts_with("This request was revised"), "{}", told.text);
     assert_eq!(told.header("In-Reply-To"), before.header("Message-ID"));
     workflow.signal("approve", &json!({"reviewer": "bob@example.com"})).await;
-    workflow.signal("approve", &json!({"reviewer": "bob@example.com", "version": 0})).await;
+    workflow.signal("approve", &json!({"reviewer": "bob@example.com", "version": 1})).await;
     let ignored = |status: &Value| status["ignoredSignals"] == 5;
     let why = ignored_because(&workflow.status_where("two more of them", ignored).await);
-    for (said, words) in
-        why[3..].iter().zip(["add `\"version\": 1`", "it is for version 0, and version 1"])
-    {
-        assert!(
-            said.starts_with("approve: ") && said.contains(words),
-            "{words:?} is not said: {said}"
-        );
-    }
-    workflow.signal("approve", &json!({"reviewer": "bob@example.com", "version": 1})).await;
+    let other = "approve: it is for version 1, and version 2 is asked about: to decide that one, send \
+                 `\"version\": 2` (bob@example.com)";
+    assert_eq!(why[3..], [other; 2]);
+    workflow.signal("approve", &json!({"reviewer": "bob@example.com", "version": 2})).await;
     let outcome = workflow.outcome().await;
     assert_eq!(
         (&outcome["status"], &outcome["document"]["amount"]),
@@ -357,7 +352,7 @@ async fn each_of_ten_fields_that_is_revised_behind_a_mail_is_named_to_whoever_pr
             }
         }
         let status = workflow.status().await;
-        assert_eq!((version(&status), &status["status"]), (5, &json!("PENDING")), "{status}");
+        assert_eq!((version(&status), &status["status"]), (6, &json!("PENDING")), "{status}");
     }
 }
 

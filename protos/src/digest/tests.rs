@@ -124,13 +124,13 @@ fn what_is_decided_counts_and_routing_does_not() {
 #[test]
 fn a_version_that_comes_back_has_a_digest_of_its_own() {
     let submission = json!({"submissionId": "PO-1", "document": {"title": "Laptops"}});
-    let versions = [0, 1, 2, 5].map(|version| digest_of_version(&submission, version));
+    let versions = [1, 2, 3, 6].map(|version| digest_of_version(&submission, version));
     assert_eq!(versions[0], digest(&submission));
     let different: std::collections::BTreeSet<_> = versions.iter().collect();
     assert_eq!(different.len(), versions.len());
     // As an outcome has it.
     let outcome = json!({"submissionId": "PO-1", "document": {"title": "Laptops"}, "version": 2});
-    assert_eq!(digest(&outcome), versions[2]);
+    assert_eq!(digest(&outcome), versions[1]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use countersign_protos::{
-    ApprovalId,
+    ApprovalId, MAX_REVISIONS,
     v1::{Possible, Submission},
 };
 
@@ -322,10 +322,10 @@ fn whoever_requests_changes_says_which_and_five_revisions_are_enough() {
         Reading::Current(ApprovalState { version, ..state })
     };
     for comment in ["", " \r\n"] {
-        assert!(needs_comment(&of_version(0), &ann(), Verdict::RequestChanges, comment));
+        assert!(needs_comment(&of_version(1), &ann(), Verdict::RequestChanges, comment));
     }
-    assert!(!needs_comment(&of_version(0), &ann(), Verdict::RequestChanges, "a second quote"));
-    for (version, is_last) in [(0, false), (MAX_REVISIONS - 1, false), (MAX_REVISIONS, true)] {
+    assert!(!needs_comment(&of_version(1), &ann(), Verdict::RequestChanges, "a second quote"));
+    for (version, is_last) in [(1, false), (MAX_REVISIONS, false), (MAX_REVISIONS + 1, true)] {
         let reading = of_version(version);
         for verdict in Verdict::ALL {
             let refused = is_last && verdict == Verdict::RequestChanges;
@@ -352,19 +352,19 @@ fn the_submitter_revises_while_nobody_has_voted_and_what_is_sent_back() {
     let open = || state(Pending, Pending, None, None);
     let both = &Act::ALL[..];
     for (reading, answer, offered) in [
-        (of_submitter(open(), 0), Answer::Submitted, both),
-        (of_submitter(open(), MAX_REVISIONS), Answer::Submitted, &both[1..]),
+        (of_submitter(open(), 1), Answer::Submitted, both),
+        (of_submitter(open(), MAX_REVISIONS + 1), Answer::Submitted, &both[1..]),
         (
-            of_submitter(state(Pending, Pending, Some(Approve), None), 0),
+            of_submitter(state(Pending, Pending, Some(Approve), None), 1),
             Answer::Submitted,
             &both[1..],
         ),
         (
-            of_submitter(state(ChangesRequested, ChangesRequested, Some(RequestChanges), None), 0),
+            of_submitter(state(ChangesRequested, ChangesRequested, Some(RequestChanges), None), 1),
             Answer::ToRevise,
             both,
         ),
-        (of_submitter(state(Approved, Approved, Some(Approve), None), 0), Answer::Decided, &[]),
+        (of_submitter(state(Approved, Approved, Some(Approve), None), 1), Answer::Decided, &[]),
     ] {
         assert_eq!(on_view(&reading, &bob()), answer, "{reading:?}");
         assert_eq!(acts(answer, reading.state(), &bob()), offered, "{reading:?}");

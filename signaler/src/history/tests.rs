@@ -303,7 +303,7 @@ fn place(comment_required: &[Verdict]) -> Issued {
     Issued {
         first_run_id: "run".into(),
         digest: "v1:0".into(),
-        version: 0,
+        version: 1,
         is_submitters: false,
         submission: submission(),
         stage: 1,

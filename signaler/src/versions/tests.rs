@@ -80,10 +80,11 @@ fn begins() -> HistoryEvent {
 /// The plan of the last of these versions, sealed by a key.
 fn planned(versions: &[Submission], key: &LinkKeys) -> HistoryEvent {
     let (last, before) = versions.split_last().expect("a version");
-    let earlier = before.iter().enumerate().map(|(version, submission)| {
-        json!({"version": version, "digest": digest(submission, version as u32), "by": "link"})
+    let earlier = (1..).zip(before).map(|(version, submission)| {
+        let (field, digest) = (version_field(version), digest(submission, version));
+        json!({"version": field, "digest": digest, "by": "link"})
     });
-    let digest = digest(last, before.len() as u32);
+    let digest = digest(last, version_after(before));
     let plan = json!({
         "submission": last, "digest": digest, "submitter": PRIYA, "previous": before.last(),
         "earlier": earlier.collect::<Vec<_>>(),
@@ -95,17 +96,17 @@ fn planned(versions: &[Submission], key: &LinkKeys) -> HistoryEvent {
 
 /// Ann and Priya have a link to each version.
 fn history(versions: &[Submission]) -> Vec<HistoryEvent> {
-    let of = |version: usize| {
-        let (submission, number) = (&versions[version], version as u32);
+    let of = |position: usize| {
+        let (submission, version) = (&versions[position], version_after(&versions[..position]));
         let seat = json!({
             "stage": 0, "round": 0, "reviewer": ANN, "key": "",
-            "link": of_ann(submission, number).hash().as_str(),
+            "link": of_ann(submission, version).hash().as_str(),
         });
-        let submitter = json!({"link": of_priya(submission, number).hash().as_str(), "key": ""});
+        let submitter = json!({"link": of_priya(submission, version).hash().as_str(), "key": ""});
         let issued = json!({"invited": [seat], "submitter": submitter});
         let refused = json!({"problems": [{"path": "$", "message": "changes nothing"}]});
         [
-            planned(&versions[..=version], &keys()),
+            planned(&versions[..=position], &keys()),
             marker(names::ACTIVITY_ISSUE_LINKS, &issued),
             marker(names::ACTIVITY_VALIDATE, &refused),
         ]
@@ -115,7 +116,8 @@ fn history(versions: &[Submission]) -> Vec<HistoryEvent> {
 
 /// What the workflow says of the last version, in which Ann is asked.
 fn says(versions: &[Submission]) -> ApprovalState {
-    let (last, version) = (versions.last().expect("a version"), versions.len() as u32 - 1);
+    let (last, before) = versions.split_last().expect("a version");
+    let version = version_after(before);
     let link = of_ann(last, version).hash().as_str().to_owned();
     let ann = ReviewerState { reviewer: ANN.into(), link, ..ReviewerState::default() };
     let pending = Status::Pending.into();
@@ -124,7 +126,7 @@ fn says(versions: &[Submission]) -> ApprovalState {
         status: pending,
         submission: Some(last.clone()),
         digest: digest(last, version),
-        version,
+        version: version_field(version),
         stages: vec![stage],
         submitter_link: of_priya(last, version).hash().as_str().to_owned(),
         ..ApprovalState::default()
@@ -241,7 +243,7 @@ proptest! {
             let mut after = before.clone();
             change(&mut after);
             let versions = [before.clone(), after];
-            let link = of_ann(&versions[0], 0);
+            let link = of_ann(&versions[0], 1);
             let read = reading(&link, &history(&versions), says(&versions));
             let said = answers(&read, &link);
             prop_assert_eq!(said, (Answer::Revised, Some(Answer::Revised)), "{}", path);
@@ -274,28 +276,28 @@ fn a_link_of_an_older_version_or_of_one_that_does_not_fit_is_gone() {
         let text = serde_json::to_string(&shown.state).expect("JSON");
         gone && shown.changes.is_empty() && !text.contains("laptops")
     };
-    let [first, second] = [0, 1].map(|version| of_ann(&versions[version], version as u32));
+    let (first, second) = (of_ann(&versions[0], 1), of_ann(&versions[1], 2));
     assert!(is_gone(&first, &events, now()));
     assert!(!is_gone(&second, &events, now()));
     assert_eq!(answer_status(Answer::Outdated).0.as_u16(), 410);
     // Somebody else than the worker answers.
     let mut forged = now();
     forged.submission = Some(titled("Ten cars"));
-    forged.digest = digest(&titled("Ten cars"), 2);
+    forged.digest = digest(&titled("Ten cars"), 3);
     assert!(is_gone(&second, &events, forged));
-    let forged = ApprovalState { version: 1, ..now() };
+    let forged = ApprovalState { version: 2, ..now() };
     assert!(is_gone(&first, &events, forged));
     // Somebody else has written a plan, which no key of ours has sealed.
     let other = countersign_protos::TEST_KEYS[1].parse().expect("a key");
     let cars = [titled("Ten laptops"), titled("Ten cars")];
     let events = [history(&versions[..1]), vec![planned(&cars, &other)]].concat();
-    assert!(is_gone(&of_ann(&versions[0], 0), &events, says(&cars)));
+    assert!(is_gone(&of_ann(&versions[0], 1), &events, says(&cars)));
 }
 
 #[test]
 fn the_submitter_is_told_by_the_link_that_revised_it() {
     let versions = [titled("Ten laptops"), titled("Nine laptops")];
-    let link = of_priya(&versions[0], 0);
+    let link = of_priya(&versions[0], 1);
     let read = reading(&link, &history(&versions), says(&versions));
     assert_eq!(on_view(&read, link.hash()), Answer::Resubmitted);
     let shown = disclosed(Answer::Resubmitted, read.state(), link.hash());
@@ -305,10 +307,10 @@ fn the_submitter_is_told_by_the_link_that_revised_it() {
 #[test]
 fn what_came_before_is_as_the_sealed_plan_has_it() {
     let versions = [titled("Ten laptops"), titled("Nine laptops")];
-    let link = of_ann(&versions[1], 1);
+    let link = of_ann(&versions[1], 2);
     let (issued, latest) = read(CHAIN.workflow_id, &link, &history(&versions));
     let issued = issued.expect("the history has it");
-    assert_eq!((issued.version, latest.expect("sealed").version()), (1, 1));
+    assert_eq!((issued.version, latest.expect("sealed").version()), (2, 2));
     let forged = ApprovalState { previous: Some(titled("Nine laptops")), ..says(&versions) };
     let shown = sealed(forged.clone(), &issued.planned);
     assert_eq!(shown.previous, Some(versions[0].clone()));
@@ -322,8 +324,8 @@ fn while_no_worker_runs_the_last_version_is_that_of_the_history() {
     let versions = [titled("Ten laptops"), titled("Nine laptops")];
     let pending = || ApprovalState { status: Status::Pending.into(), ..ApprovalState::default() };
     for (link, answer) in [
-        (of_ann(&versions[0], 0), Answer::Revised),
-        (of_priya(&versions[0], 0), Answer::Resubmitted),
+        (of_ann(&versions[0], 1), Answer::Revised),
+        (of_priya(&versions[0], 1), Answer::Resubmitted),
     ] {
         let (issued, latest) = read(CHAIN.workflow_id, &link, &history(&versions));
         let both = (issued.expect("issued"), latest.expect("sealed"));

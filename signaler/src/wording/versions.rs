@@ -1,7 +1,7 @@
 //! What is said of changes that are requested, of what was revised, and to the submitter.
 
 use countersign_protos::{
-    Act, MAX_REVISIONS, Verdict, names,
+    Act, FIRST_VERSION, Verdict, can_be_revised, names,
     text::{clean, clean_line},
     v1::{EarlierVersion, ReviewerState, Vote},
 };
@@ -166,7 +166,7 @@ fn can(case: Case<'_>) -> String {
         (true, _) => {
             "You can revise it as long as no reviewer has decided, and withdraw it until the request is decided."
         }
-        (false, true) if case.state.version >= MAX_REVISIONS => {
+        (false, true) if !can_be_revised(case.state.version()) => {
             "You can withdraw it until the request is decided. It was revised as often as it can be."
         }
         (false, true) => {
@@ -203,20 +203,17 @@ pub(super) fn is_to_submitter(case: Case<'_>) -> bool {
 
 /// The version that is shown, where it is not the first one: who has revised it, when and why.
 pub(crate) fn version_note(case: Case<'_>) -> String {
-    match case.state.earlier_versions.last() {
-        // The text below the headline says who has revised it.
-        Some(_) if case.state.version > 0 && case.answer == Answer::Revised => {
-            format!("Version {}.", case.state.version + 1)
-        }
-        Some(before) if case.state.version > 0 => {
-            format!("Version {}. {}", case.state.version + 1, revised_by(before, case))
-        }
-        _ if case.state.version > 0 => format!(
-            "Version {}. What has changed cannot be shown right now; the request is shown as it is.",
-            case.state.version + 1
-        ),
-        _ => String::new(),
+    let version = case.state.version();
+    if version == FIRST_VERSION {
+        return String::new();
     }
+    let note = match case.state.earlier_versions.last() {
+        // The text below the headline says who has revised it.
+        Some(_) if case.answer == Answer::Revised => String::new(),
+        Some(before) => revised_by(before, case),
+        None => "What has changed cannot be shown right now; the request is shown as it is.".into(),
+    };
+    join([format!("Version {version}."), note])
 }
 
 fn revised_by(before: &EarlierVersion, case: Case<'_>) -> String {
@@ -246,7 +243,7 @@ fn resubmitted(case: Case<'_>) -> String {
         None => revised(case),
     };
     let next = "It is decided anew from its first stage, by new links.".to_owned();
-    join([revised, format!("It is now version {}.", case.state.version + 1), next])
+    join([revised, format!("It is now version {}.", case.state.version()), next])
 }
 
 /// Why a press has to be confirmed, and what follows from it.

@@ -237,9 +237,9 @@ fn votes_count_for_the_version_alone_that_they_were_asked_about() {
         ["ann", "bob"].map(|who| by_operator("approve", named(who)))
     };
     events.extend(operators(Value::Null));
-    events.extend(operators(json!(0)));
+    events.extend(operators(json!(1)));
     assert_eq!(status(&events), "PENDING", "neither old links nor who had not seen it count");
-    let decided = [&events[..], &operators(json!(1))].concat();
+    let decided = [&events[..], &operators(json!(2))].concat();
     assert_eq!(status(&decided), "APPROVED", "by operators who name the version");
     events.extend(both("new"));
     assert_eq!(status(&events), "APPROVED");

@@ -95,7 +95,7 @@ pub(crate) struct Link {
     pub(crate) workflow: String,
     /// The name of the stage that asks.
     pub(crate) stage: String,
-    /// Which version it asks about, as `status` counts them.
+    /// Which version it asks about.
     pub(crate) version: u32,
     /// Whether its mail was refused for good, so that they never got it.
     pub(crate) refused: bool,
@@ -160,11 +160,11 @@ impl Found {
     }
 }
 
-/// Which version a request is about. Mails count them from 1, and say so of revised ones.
+/// Which version a request is about. Mails say so of those after the first.
 fn version(words: &str) -> u32 {
     let (_, rest) = words.split_once("This is version ").unwrap_or_default();
-    let number = rest.split_once('.').and_then(|(number, _)| number.parse::<u32>().ok());
-    number.map_or(0, |number| number.saturating_sub(1))
+    let number = rest.split_once('.').and_then(|(number, _)| number.parse().ok());
+    number.unwrap_or(1)
 }
 
 /// All mails, and what goes wrong with them.

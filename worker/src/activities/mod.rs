@@ -17,8 +17,8 @@ use std::{
 
 use countersign_connection::encodes;
 use countersign_protos::{
-    ApprovalId, Chain, GenuineLink, LinkKeys, NotSealed, Organization, PublicUrl, names,
-    submission,
+    ApprovalId, Chain, FIRST_VERSION, GenuineLink, LinkKeys, NotSealed, Organization, PublicUrl,
+    names, submission,
     text::{self, clean_line},
     v1::{self, Outcome},
 };
@@ -254,7 +254,7 @@ impl Countersign {
         // The same where another workflow goes on with it, or a reset repeats it.
         let status = outcome.status().as_str_name().to_lowercase();
         let key = match about {
-            About::Started(_) if outcome.version == 0 => thread.clone(),
+            About::Started(_) if outcome.version() == FIRST_VERSION => thread.clone(),
             _ => format!("{first_run_id}.{}.{status}.{number}", letter.kind),
         };
         let thread = if follows || about.is_for_submitter() { thread } else { key.clone() };

@@ -154,7 +154,7 @@ pub(super) fn name(outcome: &mut Outcome, events: &[HistoryEvent]) {
     for action in &mut outcome.operator_actions {
         action.principal = principal(events, |event| is_action(event, action));
     }
-    let latest = outcome.version;
+    let latest = outcome.version();
     let votes = outcome.stages.iter_mut().flat_map(|stage| &mut stage.decisions);
     for vote in votes.filter(|vote| vote.by == names::BY_OPERATOR) {
         vote.principal = principal(events, |event| is_vote(event, vote, latest));
@@ -166,7 +166,7 @@ pub(super) fn name(outcome: &mut Outcome, events: &[HistoryEvent]) {
                 |event: &HistoryEvent| signal(event, names::SIGNAL_REVISE, identity).is_some();
             version.principal = principal(events, is_it);
         }
-        let number = version.version;
+        let number = version.version();
         if let Some(vote) = version.request.as_mut().filter(|vote| vote.by == names::BY_OPERATOR) {
             vote.principal = principal(events, |event| is_vote(event, vote, number));
         }
@@ -282,7 +282,7 @@ fn acts<'a>(outcome: &'a Outcome, evidence: &'a Evidence) -> Vec<Act<'a>> {
     };
     let votes = outcome.stages.iter().flat_map(|stage| &stage.decisions);
     let votes = votes.filter(|vote| vote.by == names::BY_OPERATOR);
-    let votes = votes.map(|vote| Act::Vote(vote, key(&vote.link), outcome.version));
+    let votes = votes.map(|vote| Act::Vote(vote, key(&vote.link), outcome.version()));
     outcome.operator_actions.iter().map(Act::Action).chain(votes).collect()
 }
 

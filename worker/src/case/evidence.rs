@@ -112,9 +112,12 @@ impl Open {
     pub(super) fn start_notices(&mut self) -> Vec<Notice> {
         let new = self.notices.start();
         let notice = |(number, pending): (u32, Pending)| {
-            let Pending { recipient, kind, entries, version } = pending;
+            let Pending { recipient, kind, entries, is_of_previous } = pending;
             let follows = self.has_thread(&recipient) || kind == Kind::Revised;
-            let evidence = || self.evidence_of(version, entries).map(brief);
+            let evidence = || match is_of_previous {
+                true => self.previous_evidence(entries).map(brief),
+                false => Some(brief(self.evidence(entries))),
+            };
             let about = match kind {
                 Kind::Outcome => {
                     let (outcome, _) = self.ending.concluded.as_ref()?;
@@ -134,13 +137,9 @@ impl Open {
         new.into_iter().filter_map(notice).collect()
     }
 
-    /// The same of a version, if that is this one or the one before.
-    fn evidence_of(&self, version: u32, entries: usize) -> Option<Evidence> {
-        if version == self.plan.version() {
-            return Some(self.evidence(entries));
-        }
-        let previous = self.previous.as_ref().filter(|_| version + 1 == self.plan.version())?;
-        let mut evidence = previous.evidence.clone();
+    /// The [evidence](Self::evidence) of the version before.
+    fn previous_evidence(&self, entries: usize) -> Option<Evidence> {
+        let mut evidence = self.previous.as_ref()?.evidence.clone();
         evidence.journal.truncate(entries);
         Some(evidence)
     }

@@ -1,6 +1,6 @@
 //! Issuing links: to whom, and what follows once it is done.
 
-use countersign_protos::names;
+use countersign_protos::{FIRST_VERSION, names};
 use jiff::Timestamp;
 
 use super::{Case, Open, notices::Kind};
@@ -18,7 +18,8 @@ impl Case {
             return;
         }
         let now = issued.opened_at;
-        let is_new_version = open.plan.version() > 0 && open.approval.journal().is_empty();
+        let is_new_version =
+            open.plan.version() > FIRST_VERSION && open.approval.journal().is_empty();
         let (superseded, pointless) = open.ask(issued);
         open.tell_those_not_asked_again();
         if let Some((signal, why)) = pointless {
@@ -46,8 +47,8 @@ impl Open {
             level.is_some_and(|level| level.fallback)
         };
         let revised = match self.plan.version() {
-            0 => String::new(),
-            version => format!(" (revision {version})"),
+            FIRST_VERSION => String::new(),
+            version => format!(" (version {version})"),
         };
         let summary = match &to_ask.whom {
             Whom::Replacement(from, _) if self.is_delegating(to_ask.stage, from) => {

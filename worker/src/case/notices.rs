@@ -16,9 +16,6 @@ pub(super) struct Notices {
     /// By number. A new run sends all of them again, and so does a workflow that goes on with them.
     undelivered: BTreeMap<u32, Pending>,
     count: u32,
-    /// What is said now is about this one.
-    #[serde(default, skip_serializing_if = "is_first")]
-    version: u32,
     /// Those that are on their way.
     #[serde(skip)]
     started: BTreeSet<u32>,
@@ -35,13 +32,9 @@ pub(super) struct Pending {
     pub(super) kind: Kind,
     /// How much of the journal it is about.
     pub(super) entries: usize,
-    /// Of which version that journal is.
-    #[serde(default, skip_serializing_if = "is_first")]
-    pub(super) version: u32,
-}
-
-fn is_first(version: &u32) -> bool {
-    *version == 0
+    /// Whether that journal is of the version before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_of_previous: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,28 +72,16 @@ impl Notices {
     }
 
     pub(super) fn notify(&mut self, recipient: EmailAddress, kind: Kind, entries: usize) {
-        self.undelivered
-            .insert(self.count, Pending { recipient, kind, entries, version: self.version });
+        let is_of_previous = kind == Kind::Revised;
+        self.undelivered.insert(self.count, Pending { recipient, kind, entries, is_of_previous });
         self.count += 1;
     }
 
-    /// As [`notify`](Self::notify), of the version before.
-    pub(super) fn notify_of_previous(
-        &mut self,
-        recipient: EmailAddress,
-        kind: Kind,
-        entries: usize,
-    ) {
-        let version = self.version.saturating_sub(1);
-        self.undelivered.insert(self.count, Pending { recipient, kind, entries, version });
-        self.count += 1;
-    }
-
-    /// What is said from now on is about this version. What only versions before the last one prove is dropped, unless
-    /// it is on its way: no evidence of those is kept.
-    pub(super) fn revise(&mut self, version: u32) {
-        (self.version, self.notified_unreachable) = (version, false);
-        self.undelivered.retain(|_, notice| notice.version + 1 >= version);
+    /// From now on, all of them are about the version before. Those about one before that are dropped, unless they are
+    /// on their way: no evidence of it is kept.
+    pub(super) fn revise(&mut self) {
+        self.notified_unreachable = false;
+        self.undelivered.retain(|_, notice| !std::mem::replace(&mut notice.is_of_previous, true));
     }
 
     /// Those that are to be sent now, each once in a run. The submitter's waits for no other.

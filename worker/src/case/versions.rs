@@ -108,7 +108,7 @@ impl Open {
     pub(super) fn take_revision(&mut self) -> Option<(String, Revising)> {
         let Revision { submission, by } = *self.revision.take()?;
         let evidence = self.evidence(self.approval.journal().len());
-        let summary = format!("Check revision {} and route it", self.plan.version() + 1);
+        let summary = format!("Check version {} and route it", self.plan.version() + 1);
         Some((summary, Revising { evidence, submission, by }))
     }
 
@@ -116,8 +116,7 @@ impl Open {
     fn next_version(&self, plan: Sealed<Plan>, now: Timestamp) -> Result<Open, String> {
         let first_run_id = self.first_run_id.clone();
         let mut notices = self.notices.clone();
-        let version = self.plan.version() + 1;
-        notices.revise(version);
+        notices.revise();
         let left = Left {
             evidence: Evidence { plan, first_run_id, began: now, journal: Vec::new() },
             workflow_id: self.workflow_id.clone(),
@@ -128,7 +127,7 @@ impl Open {
             previous: Some(self.as_previous()),
         };
         let mut next = left.open()?;
-        if next.plan.version() != version {
+        if next.plan.version() != self.plan.version() + 1 {
             return Err("it is another version than the next one".to_owned());
         }
         (next.times_out_at, next.phase, next.unpublished) = (self.times_out_at, self.phase, true);
@@ -209,7 +208,7 @@ impl Open {
         }
         let entries = previous.evidence.journal.len();
         for reviewer in told {
-            self.notices.notify_of_previous(reviewer.clone(), Kind::Revised, entries);
+            self.notices.notify(reviewer.clone(), Kind::Revised, entries);
         }
     }
 

@@ -4,12 +4,14 @@
 use std::fmt::Write;
 
 use countersign_protos::{
+    FIRST_VERSION,
     names::{
         ATTRIBUTE_DEADLINE, ATTRIBUTE_LINKS, ATTRIBUTE_REVIEWERS, ATTRIBUTE_STATUS,
         ATTRIBUTE_UNDELIVERABLE, BY_OPERATOR,
     },
     text::{self, to_message},
     v1::{self, Answer},
+    version_field,
 };
 use temporalio_common::search_attributes::{
     SearchAttributeKey, SearchAttributeUpdate, SearchAttributes, Timestamp as Datetime,
@@ -68,7 +70,7 @@ pub(super) fn state(open: &Open) -> v1::ApprovalState {
         possible: possible(open),
         times_out_at: open.times_out_at.map(to_message),
         jws: concluded.map(|(_, outcome)| outcome.jws.clone()).unwrap_or_default(),
-        version: open.plan.version(),
+        version: version_field(open.plan.version()),
         earlier_versions: open.plan.earlier.clone(),
         previous: open.plan.previous.clone(),
         change_request: change_request(approval),
@@ -283,11 +285,11 @@ fn version_details(text: &mut String, open: &Open) {
             _ => "its submitter".to_owned(),
         };
         let at = moment(earlier.revised_at.as_ref());
-        let version = named(earlier.version);
-        let _ = writeln!(text, "- {version}: {asked}revised by {by} at {at}");
+        let version = earlier.version();
+        let _ = writeln!(text, "- version {version}: {asked}revised by {by} at {at}");
     }
-    if open.plan.version() > 0 {
-        let _ = writeln!(text, "\nThis is {}.", named(open.plan.version()));
+    if open.plan.version() > FIRST_VERSION {
+        let _ = writeln!(text, "\nThis is version {}.", open.plan.version());
     }
     if let Some(v1::ChangeRequest { stage, vote: Some(vote), deadline }) =
         change_request(&open.approval)
@@ -299,13 +301,6 @@ fn version_details(text: &mut String, open: &Open) {
         };
         let submitter = markdown(open.plan.submitter.as_str());
         let _ = writeln!(text, "\n{asked}. **{submitter}** can revise or withdraw it{until}.");
-    }
-}
-
-fn named(version: u32) -> String {
-    match version {
-        0 => "as submitted".to_owned(),
-        version => format!("revision {version}"),
     }
 }
 

@@ -56,19 +56,13 @@ impl Open {
         }
     }
 
-    /// Why a decision for another version has no effect, and what to send. Pages and mails count versions from 1.
-    fn other_version(&self, named: Option<u32>) -> String {
+    /// Why a decision for another version has no effect, and what to send.
+    fn other_version(&self, named: u32) -> String {
         let asked = self.plan.version();
-        let counted = "as `status` counts them, from 0";
-        match named {
-            Some(named) => {
-                format!("it is for version {named}, and version {asked} is asked about ({counted})")
-            }
-            None => format!(
-                "it does not say which version it is for, and version {asked} is asked about ({counted}): to decide \
-                 that one, add `\"version\": {asked}`"
-            ),
-        }
+        format!(
+            "it is for version {named}, and version {asked} is asked about: to decide that one, send \
+             `\"version\": {asked}`"
+        )
     }
 
     fn claimant(&self, claim: &Claim) -> String {

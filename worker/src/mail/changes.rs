@@ -14,7 +14,7 @@ const MAX_VALUE_CHARS: usize = 200;
 
 /// What a revision changed.
 pub(super) struct Changes {
-    /// As the page counts them: 1 as it was submitted.
+    /// The version with these changes.
     pub(super) version: u32,
     pub(super) changes: Vec<Change>,
     pub(super) more: usize,
@@ -32,7 +32,7 @@ pub(super) struct Change {
 }
 
 impl Changes {
-    pub(super) fn new(revision: u32, earlier: &Submission, later: &Submission) -> Self {
+    pub(super) fn new(version: u32, earlier: &Submission, later: &Submission) -> Self {
         let all = ChangeText::of(&differences(earlier, later));
         let more = all.len().saturating_sub(MAX_CHANGES);
         let mut is_excerpt = more > 0;
@@ -48,6 +48,6 @@ impl Changes {
             after: shown(&one.after),
         };
         let changes = all.iter().take(MAX_CHANGES).map(change).collect();
-        Self { version: revision + 1, changes, more, is_excerpt }
+        Self { version, changes, more, is_excerpt }
     }
 }

@@ -1,5 +1,5 @@
 use countersign_protos::{
-    Chain, GenuineLink, Json, LinkContext,
+    Chain, GenuineLink, Json, LinkContext, MAX_REVISIONS,
     v1::{self, Action, Detail, Document, EarlierVersion, Item, Submission, Submitter},
 };
 use jiff::Timestamp;
@@ -202,7 +202,7 @@ impl Happening {
     fn decide_for(mut self, reviewer: &str, verdict: Verdict, identity: &str) -> Self {
         let claim = Claim::Reviewer(address(reviewer));
         let ballot = Ballot::new(claim, verdict, "Too many".to_owned());
-        let (identity, version) = (identity.to_owned(), Some(self.plan.version()));
+        let (identity, version) = (identity.to_owned(), self.plan.version());
         let ballot = Ballot { identity, version, ..ballot };
         assert_eq!(self.approval.vote(ballot, time(DECIDED)), Receipt::Counted);
         self
@@ -1188,16 +1188,14 @@ fn whoever_was_asked_about_an_earlier_version_reads_that_it_was_revised() {
 }
 
 #[test]
-fn an_outcome_says_how_often_it_was_revised_and_who_has_withdrawn_it() {
+fn an_outcome_says_which_version_it_is_about_and_who_has_withdrawn_it() {
     let approved = Happening::of(revised()).press("ann", Verdict::Approve, "").outcome();
-    let note = "It was revised once; this is about its latest version.";
+    let note = "It was revised; this is about version 2, the latest.";
     let letter = outcome(&approved);
     assert_in_order(&letter.text, &["Your submission is approved.\n\n", note, "Title: 12 laptops"]);
     assert_in_order(&letter.html, &["Approved</h1>", note, "12 laptops</h2>"]);
-    let twice = Outcome { version: 2, ..approved.clone() };
-    assert!(outcome(&twice).text.contains("It was revised twice;"));
-    let often = Outcome { version: 5, ..approved };
-    assert!(outcome(&often).text.contains("It was revised 5 times;"));
+    let last = Outcome { version: 6, ..approved };
+    assert!(outcome(&last).text.contains("this is about version 6, the latest."));
     assert!(!outcome(&decided()).text.contains("revised"));
 
     let mut late = Happening::of(asking(&["ann", "bob"], Quorum::Any, OnDeadline::Reject));

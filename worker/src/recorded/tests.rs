@@ -165,7 +165,7 @@ fn evidence() -> Evidence {
         ..Ballot::new(Claim::Link(HASH.into()), Verdict::Approve, "ok".into())
     };
     let by_operator = Ballot {
-        version: Some(1),
+        version: 2,
         ..Ballot::new(Claim::Reviewer(address("ann")), Verdict::Reject, String::new())
     };
     let (from, to) = (address("ann"), address("cy"));

@@ -51,10 +51,10 @@ impl World {
             self.versions.iter().map(|version| version.plan.digest.as_str()).collect();
         assert_eq!(digests.len(), self.versions.len());
         assert!(self.versions.len() <= 1 + MAX_REVISIONS as usize);
-        for (number, version) in self.versions.iter().enumerate() {
-            assert_eq!(version.plan.version() as usize, number);
+        for (before, version) in self.versions.iter().enumerate() {
+            assert_eq!(version.plan.version() as usize, before + 1);
             let recorded = version.plan.earlier.iter().map(|earlier| &earlier.digest);
-            let earlier = self.versions[..number].iter().map(|earlier| &earlier.plan.digest);
+            let earlier = self.versions[..before].iter().map(|earlier| &earlier.plan.digest);
             assert!(recorded.eq(earlier), "the history stands in the plan");
         }
     }

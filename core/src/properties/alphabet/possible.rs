@@ -49,7 +49,7 @@ impl World {
         let decides = anybody(&|who| {
             let claim = Claim::Reviewer(who);
             let ballot = Ballot::new(claim.clone(), Verdict::Approve, "because".into());
-            let (answers, version) = (self.answers(), Some(plan.version()));
+            let (answers, version) = (self.answers(), plan.version());
             let ballot = Ballot { answers, version, ..ballot };
             !approval.is_about_to_supersede(&claim)
                 && approval.clone().vote(ballot, self.now) == Receipt::Counted

@@ -39,7 +39,7 @@ impl Happening {
             document.description = "It is needed. ".repeat(60);
             document.attachments.truncate(1);
             state.previous = Some(before);
-            state.version = 1;
+            state.version = 2;
             state.earlier_versions = vec![EarlierVersion {
                 by: "link".into(),
                 request: Some(Vote { reviewer: "bob@example.com".into(), ..Vote::default() }),
@@ -103,7 +103,8 @@ pub(super) fn pages() -> Vec<(&'static str, Reply)> {
 fn reviewers_pages() -> Vec<(&'static str, Reply)> {
     use Verdict::{Approve, RequestChanges};
     let outdated = || Reading::Outdated(Happening::revised().0);
-    let last = Happening::revised().but(|state| state.version = countersign_protos::MAX_REVISIONS);
+    let last =
+        Happening::revised().but(|state| state.version = countersign_protos::MAX_REVISIONS + 1);
     vec![
         ("open-revised", Happening::revised().viewed()),
         ("open-last-version", last.viewed()),

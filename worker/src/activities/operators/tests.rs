@@ -123,7 +123,7 @@ fn vote() -> Vote {
 #[test]
 fn an_operators_vote_is_one_that_somebody_has_signalled() {
     let vote = vote();
-    let is_signalled = |event: HistoryEvent| Act::Vote(&vote, "", 0).is_in(&[event]);
+    let is_signalled = |event: HistoryEvent| Act::Vote(&vote, "", 1).is_in(&[event]);
     for (name, input, expected) in [
         ("approve", r#"{"reviewer": " Ann@Example.com"}"#, true),
         ("approve", r#"{"reviewer": "bob@example.com"}"#, true),
@@ -140,7 +140,7 @@ fn an_operators_vote_is_one_that_somebody_has_signalled() {
     for (comment, expected) in [(" fine\n", true), ("better", false), ("", false)] {
         let input = json!({"reviewer": "ann@example.com", "comment": comment}).to_string();
         let event = sent("approve", &input, "");
-        assert_eq!(Act::Vote(&commented, "", 0).is_in(&[event]), expected, "{comment:?}");
+        assert_eq!(Act::Vote(&commented, "", 1).is_in(&[event]), expected, "{comment:?}");
     }
     let answer =
         |value: &str| v1::Answer { name: "budget".into(), value: value.into(), ..<_>::default() };
@@ -154,18 +154,18 @@ fn an_operators_vote_is_one_that_somebody_has_signalled() {
     ] {
         let input = json!({"reviewer": "ann@example.com", "answers": answers}).to_string();
         let event = sent("approve", &input, "");
-        assert_eq!(Act::Vote(&answered, "", 0).is_in(&[event]), expected, "{answers}");
+        assert_eq!(Act::Vote(&answered, "", 1).is_in(&[event]), expected, "{answers}");
     }
     assert!(is_signalled(encrypted("approve")), "it may say anything");
     assert!(!is_signalled(encrypted("reject")));
     let by_ann = sent("approve", r#"{"reviewer": "ann@example.com"}"#, "");
     for another in ["somebody else", "help", ""] {
         let by_another = Vote { identity: another.into(), ..vote.clone() };
-        assert!(!Act::Vote(&by_another, "", 0).is_in(std::slice::from_ref(&by_ann)), "{another}");
+        assert!(!Act::Vote(&by_another, "", 1).is_in(std::slice::from_ref(&by_ann)), "{another}");
     }
     let by_unknown = Vote { identity: UNKNOWN.into(), ..vote.clone() };
-    assert!(Act::Vote(&by_unknown, "", 0).is_in(&[run("first", ""), by_ann]));
-    assert!(!Act::Vote(&by_unknown, "", 0).is_in(&[]));
+    assert!(Act::Vote(&by_unknown, "", 1).is_in(&[run("first", ""), by_ann]));
+    assert!(!Act::Vote(&by_unknown, "", 1).is_in(&[]));
 }
 
 #[test]
@@ -174,13 +174,13 @@ fn an_operators_vote_is_borne_out_by_a_signal_for_its_version_alone() {
         (vote(), |version| json!({"reviewer": "ann@example.com", "version": version}));
     for (input, first, second) in [
         (named(json!(null)), true, false),
-        (named(json!(0)), true, false),
-        (named(json!(1)), false, true),
+        (named(json!(1)), true, false),
+        (named(json!(2)), false, true),
         (json!({"link": "hash"}), true, true),
     ] {
         let event = [sent("approve", &input.to_string(), "")];
         let is_of = |version| Act::Vote(&vote, "", version).is_in(&event);
-        assert_eq!((is_of(0), is_of(1)), (first, second), "{input}");
+        assert_eq!((is_of(1), is_of(2)), (first, second), "{input}");
     }
 }
 
@@ -201,8 +201,8 @@ fn a_press_is_no_operators_vote() {
         sent("approve", &serde_json::to_string(&decision).expect("JSON"), "")
     };
     let (vote, key) = (Vote { link: link.hash().as_str().into(), ..vote() }, link.public_key());
-    assert!(!Act::Vote(&vote, &key, 0).is_in(&[decided(" fine ")]));
-    assert!(Act::Vote(&vote, &key, 0).is_in(&[decided("better")]), "this proof does not hold");
+    assert!(!Act::Vote(&vote, &key, 1).is_in(&[decided(" fine ")]));
+    assert!(Act::Vote(&vote, &key, 1).is_in(&[decided("better")]), "this proof does not hold");
 }
 
 #[test]

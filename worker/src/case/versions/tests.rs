@@ -1,4 +1,4 @@
-use countersign_protos::{Statement, payload::Payload, revision_digest, v1};
+use countersign_protos::{Statement, payload::Payload, revision_digest, v1, version_field};
 use serde_json::json;
 
 use super::*;
@@ -47,7 +47,7 @@ fn naming(version: u32, reviewer: &str, comment: &str) -> Vec<Payload> {
 /// The version after this one, which asks these.
 fn revised(earlier: &Plan, title: &str, reviewers: &[&str]) -> Plan {
     let mut before = earlier.earlier.clone();
-    let (version, digest) = (earlier.version(), earlier.digest.clone());
+    let (version, digest) = (version_field(earlier.version()), earlier.digest.clone());
     before.push(v1::EarlierVersion { version, digest, ..Default::default() });
     let mut stages = plan().stages;
     stages[0].reviewers = reviewers.iter().map(|name| address(name)).collect();
@@ -157,7 +157,7 @@ fn a_revision_begins_anew_and_those_who_are_asked_again_have_their_thread() {
     assert!(follows(1).is_none(), "Cem was not asked before");
     assert_eq!(told(&case.start_notices()), [("bob@example.com", "revised")]);
     let status = case.status();
-    assert_eq!((status.version, status.status()), (1, v1::Status::Pending));
+    assert_eq!((status.version, status.status()), (2, v1::Status::Pending));
     assert_eq!(status.previous, Some(Submission::default()));
     assert_eq!(status.earlier_versions[0].digest, plan().digest);
     assert_eq!(status.stages[0].reviewers.len(), 2, "no earlier vote stays: {status:?}");
@@ -167,7 +167,7 @@ fn a_revision_begins_anew_and_those_who_are_asked_again_have_their_thread() {
     case.decide(Verdict::Approve, &pressed("c"), NOW);
     case.decide(Verdict::Approve, &pressed("d"), NOW);
     let outcome = case.outcome();
-    assert_eq!((outcome.status(), outcome.version), (v1::Status::Approved, 1));
+    assert_eq!((outcome.status(), outcome.version), (v1::Status::Approved, 2));
     assert_eq!(case.new_votes().len(), 2);
 }
 
@@ -181,21 +181,21 @@ fn nobody_decides_a_version_before_anybody_is_asked_about_it() {
     case.decide(Verdict::Approve, &signal("ann@example.com", ""), NOW);
     assert!(matches!(case.next(NOW), Step::EndStage { cancel: true }));
     let issue = case.next_issue(NOW).expect("the first stage again");
-    case.decide(Verdict::Approve, &naming(1, "bob@example.com", ""), NOW);
+    case.decide(Verdict::Approve, &naming(2, "bob@example.com", ""), NOW);
     case.handle(Event::LinksIssued(crate::testing::issued(&issue, &["c", "d"])), NOW);
     case.next_wait(NOW);
     case.drain(NOW);
     let why = ["ann@example.com", "bob@example.com"]
         .map(|who| format!("approve: it was revised meanwhile ({who})"));
     assert_eq!((case.reasons(), case.new_votes().len()), (why.to_vec(), 0));
-    case.decide(Verdict::Approve, &naming(1, "ann@example.com", ""), NOW);
+    case.decide(Verdict::Approve, &naming(2, "ann@example.com", ""), NOW);
     assert_eq!(case.new_votes().len(), 1, "she is asked now");
 }
 
 #[test]
 fn an_operators_decision_counts_only_for_the_version_that_it_names() {
     let mut case = asked();
-    case.decide(Verdict::Approve, &naming(1, "ann@example.com", ""), NOW);
+    case.decide(Verdict::Approve, &naming(2, "ann@example.com", ""), NOW);
     revise(&mut case, "Cheaper ones");
     accept(&mut case, &revised(&plan(), "Cheaper ones", &["ann", "bob"]));
     open(&mut case, &["c", "d"]);
@@ -203,24 +203,20 @@ fn an_operators_decision_counts_only_for_the_version_that_it_names() {
     case.drain(NOW);
     for verdict in Verdict::ALL {
         case.decide(verdict, &signal("ann@example.com", "as it was"), NOW);
-        case.decide(verdict, &naming(0, "ann@example.com", "as it was"), NOW);
+        case.decide(verdict, &naming(1, "ann@example.com", "as it was"), NOW);
     }
-    let counted = "(as `status` counts them, from 0)";
-    let of = |named, asked| {
-        format!("it is for version {named}, and version {asked} is asked about {counted}")
+    let why = |name, named, asked| {
+        format!(
+            "{name}: it is for version {named}, and version {asked} is asked about: to decide that one, send \
+             `\"version\": {asked}` (ann@example.com)"
+        )
     };
-    let of_none = format!(
-        "it does not say which version it is for, and version 1 is asked about {counted}: to decide that one, add \
-         `\"version\": 1`"
-    );
-    let mut why = vec![format!("approve: {} (ann@example.com)", of(1, 0))];
-    for name in Verdict::ALL.map(|verdict| verdict.terms().name) {
-        why.extend([&of_none, &of(0, 1)].map(|why| format!("{name}: {why} (ann@example.com)")));
-    }
+    let twice = |verdict: Verdict| vec![why(verdict.terms().name, 1, 2); 2];
+    let why = [vec![why("approve", 2, 1)], Verdict::ALL.map(twice).concat()].concat();
     assert_eq!((case.reasons(), case.new_votes().len()), (why, 0));
     let mut next = Case::default();
     next.resume(left(&case), NOW);
-    next.decide(Verdict::Approve, &naming(1, "ann@example.com", ""), NOW);
+    next.decide(Verdict::Approve, &naming(2, "ann@example.com", ""), NOW);
     assert_eq!(next.new_votes().len(), 1, "in every run");
     let mut again = Case::default();
     again.resume(left(&next), NOW);
@@ -267,7 +263,7 @@ fn nobody_revises_what_somebody_has_voted_on_or_what_is_decided() {
     accept(&mut case, &revised(&plan(), "Before anybody has voted", &["ann", "bob"]));
     open(&mut case, &["c", "d"]);
     case.all_sent();
-    assert_eq!(case.status().version, 1);
+    assert_eq!(case.status().version, 2);
     case.decide(Verdict::Approve, &pressed("c"), NOW);
     revise(&mut case, "Later");
     assert!(matches!(case.next(NOW), Step::Wait(_)));
@@ -439,7 +435,7 @@ fn after_five_revisions_nobody_can_request_changes() {
         case.all_sent();
     }
     revise(&mut case, "Once more");
-    case.decide(Verdict::RequestChanges, &naming(5, "ann@example.com", "again"), NOW);
+    case.decide(Verdict::RequestChanges, &naming(6, "ann@example.com", "again"), NOW);
     assert_eq!(
         case.reasons(),
         [
@@ -453,5 +449,5 @@ fn after_five_revisions_nobody_can_request_changes() {
         })
     );
     case.decide(Verdict::Approve, &pressed("a"), NOW);
-    assert_eq!(case.outcome().version, 5);
+    assert_eq!(case.outcome().version, 6);
 }
