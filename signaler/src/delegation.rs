@@ -71,11 +71,6 @@ fn may_be_to(ignored: &str, to: &str) -> bool {
     fits && ignored.starts_with(SIGNAL_REASSIGN)
 }
 
-/// How often the workflow has refused a delegation to this colleague, as far as it says so.
-fn times_refused(state: &ApprovalState, to: &str) -> u32 {
-    state.ignored_because.iter().filter(|ignored| may_be_to(ignored, to)).count() as u32
-}
-
 /// What the workflow has newly said against a delegation to this colleague.
 fn newly_refused(before: &ApprovalState, after: &ApprovalState, to: &str) -> Option<NotDelegated> {
     let reason = newly_ignored(before, after).find(|ignored| may_be_to(ignored, to))?;
@@ -87,7 +82,7 @@ fn newly_refused(before: &ApprovalState, after: &ApprovalState, to: &str) -> Opt
 }
 
 impl Intent for Delegation<'_> {
-    /// How often it was refused before.
+    /// How many signals the workflow had ignored before.
     type Sent = u32;
     type Effect = Result<Answer, NotDelegated>;
     const SENT_AGAIN_AS: Option<&'static str> = Some("delegation");
@@ -97,11 +92,11 @@ impl Intent for Delegation<'_> {
         let why = || refused(before.state(), link.hash(), self.to).map(Err);
         Ok(match known.or_else(why) {
             Some(said) => Ready::Settled(said),
-            None => Ready::Send(times_refused(before.state(), self.to)),
+            None => Ready::Send(before.state().ignored_signals),
         })
     }
 
-    fn signal(&self, refused: &u32, link: &GenuineLink, run: &Run, attempt: u32) -> Signal {
+    fn signal(&self, ignored: &u32, link: &GenuineLink, run: &Run, attempt: u32) -> Signal {
         let reason = text::comment(self.reason);
         let statement = Statement::Delegate { to: self.to, reason: &comment_hash(&reason) };
         let delegation = Reassignment {
@@ -112,7 +107,8 @@ impl Intent for Delegation<'_> {
             ..Reassignment::default()
         };
         // What was refused may be wanted again: then it is another event.
-        let request_id = link.delegation_request_id(&run.run_id, self.to, refused + attempt);
+        let request_id =
+            link.delegation_request_id(&run.run_id, self.to, ignored.wrapping_add(attempt));
         let payload = payload::encode(&delegation, Encoding::JsonPlain);
         Signal { name: SIGNAL_REASSIGN, payload, request_id }
     }
