@@ -1,6 +1,7 @@
 //! The form that has a colleague asked in a reviewer's place, and what is wrong with it. Pure.
 
 use countersign_protos::{names::COMMENT_MAX_CHARS, text};
+use icu_normalizer::ComposingNormalizerBorrowed;
 use url::Host;
 
 /// What somebody has filled in, whatever is wrong with it.
@@ -66,12 +67,13 @@ impl Delegating {
     }
 }
 
-/// An address in lower case, its domain in ASCII, as the workflow reads it.
+/// An address in lower case and composed (NFC), its domain in ASCII, as the workflow reads it: the proof is for that.
 fn address(typed: &str) -> Option<String> {
     let (local, domain) = typed.trim().rsplit_once('@')?;
     let Ok(Host::Domain(domain)) = Host::parse(domain) else { return None };
     let is_local = !local.is_empty() && !local.contains(|c: char| c.is_whitespace() || c == '@');
-    let address = format!("{}@{domain}", local.to_lowercase());
+    let composed = ComposingNormalizerBorrowed::new_nfc();
+    let address = format!("{}@{domain}", composed.normalize(&local.to_lowercase()));
     (is_local && address.len() <= 254).then_some(address)
 }
 
@@ -89,6 +91,7 @@ mod tests {
             (" Fay@Example.COM ", "fay@example.com"),
             ("fay+x@bücher.example", "fay+x@xn--bcher-kva.example"),
             ("ÉVA@example.com", "éva@example.com"),
+            ("E\u{301}va@bu\u{308}cher.example", "éva@xn--bcher-kva.example"),
         ] {
             assert_eq!(filled(typed, "why").checked().as_deref(), Ok(read), "{typed}");
         }
