@@ -556,6 +556,9 @@ fn approvals(overview: &Result<Overview, String>) -> Vec<Finding> {
         _ => format!("of {seen} that were looked at: {}", overview.states()),
     };
     let mut findings = vec![Finding::good("approvals", says)];
+    findings.extend(overview.missing.as_ref().map(|missing| {
+        Finding::note("approvals", missing.text(), remedy(Area::Temporal, &missing.why))
+    }));
     findings.extend(overdue(overview));
     findings.extend(undeliverable(overview));
     findings.extend(overview.groups().into_iter().take(MOST_CAUSES).map(|group| {

@@ -527,6 +527,23 @@ fn a_list_that_is_cut_off_counts_by_the_index() {
 }
 
 #[test]
+fn what_could_not_be_looked_at_is_counted_with_its_cause() {
+    let one = approval("waits", Vec::new());
+    let missing = Some(Missing { count: 2, why: "shard status unknown".into() });
+    let short = Overview { missing: missing.clone(), ..overview(std::slice::from_ref(&one)) };
+    let (text, says) = (short.text(now()), "2 more could not be looked at: shard status unknown");
+    assert!(text.starts_with(&format!("Open approvals: 1 waiting.\n{says}.\n")), "{text}");
+
+    let rows = vec![Row::new(&one, now(), false); MAX_ROWS - 2];
+    let text = Overview { missing, ..Overview::new(Counts::default(), rows) }.text(now());
+    assert!(text.contains("\nThese 98 are the overdue"), "it is cut off: {text}");
+
+    let findings = examine(&broken(|connected| connected.approvals = Ok(short)));
+    let noted = |finding: &Finding| finding.level == Level::Note && finding.says == says;
+    assert!(findings.iter().any(noted), "{findings:?}");
+}
+
+#[test]
 fn what_fails_alike_in_one_approval_is_one_line() {
     let again = Activity { attempt: 3, ..activity("announce_decision", MAIL_DOWN) };
     let mails = approval("laptops", vec![activity("announce_decision", MAIL_DOWN), again]);
