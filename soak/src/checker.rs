@@ -138,6 +138,9 @@ struct Tally<'a> {
     version: usize,
     /// What came while a revision was looked at.
     held: Option<Vec<(&'a str, &'a Value)>>,
+    /// The stages whose deadlines have passed, and were not acted on yet.
+    deadlines: Vec<usize>,
+    cancelled: bool,
     /// Whether it was revised, and nobody is asked yet: who decides now has not seen it.
     is_unseen: bool,
     withdrawn: bool,
@@ -153,28 +156,24 @@ impl<'a> Tally<'a> {
             counts: vec![Count::default(); plan.len()],
             version: 0,
             held: None,
+            deadlines: Vec::new(),
+            cancelled: false,
             is_unseen: false,
             withdrawn: false,
         };
-        // Decisions that are there when the workflow acts count before a withdrawal or a deadline.
-        let (mut deadlines, mut cancelled) = (Vec::new(), false);
         for event in events {
             match event {
                 Event::Signal { name, decision, .. } => tally.receive(name, decision),
                 Event::Revised => tally.revise(),
                 Event::NotRevised => {
-                    let held = tally.held.take().unwrap_or_default();
-                    held.into_iter().for_each(|(name, decision)| tally.receive(name, decision));
+                    tally.release();
+                    tally.act();
                 }
-                Event::Deadline(stage) => deadlines.push(*stage),
-                Event::Reminder(stage, true) => deadlines.push(*stage),
+                Event::Deadline(stage) => tally.deadlines.push(*stage),
+                Event::Reminder(stage, true) => tally.deadlines.push(*stage),
                 Event::Reminder(_, false) => {}
-                Event::Cancelled => cancelled = true,
-                Event::Acted => {
-                    // Withdrawing comes before the deadline where both are there.
-                    tally.withdrawn |= cancelled && tally.current().is_some();
-                    deadlines.drain(..).for_each(|stage| tally.deadline(stage));
-                }
+                Event::Cancelled => tally.cancelled = true,
+                Event::Acted => tally.act(),
                 Event::Asked(..) => tally.is_unseen = false,
                 Event::MailedAgain | Event::Completed(_) | Event::Failed(_) => {}
             }
@@ -237,8 +236,22 @@ impl<'a> Tally<'a> {
         self.counts = vec![Count::default(); self.plan.len()];
         self.version += 1;
         self.is_unseen = true;
+        self.deadlines.clear();
+        self.release();
+    }
+
+    fn release(&mut self) {
         let held = self.held.take().unwrap_or_default();
         held.into_iter().for_each(|(name, decision)| self.receive(name, decision));
+    }
+
+    /// Decisions that are there when the workflow acts count before a withdrawal, and that before a deadline. While a
+    /// revision is looked at, the workflow acts on nothing else.
+    fn act(&mut self) {
+        if self.held.is_none() {
+            self.withdrawn |= self.cancelled && self.current().is_some();
+            std::mem::take(&mut self.deadlines).into_iter().for_each(|stage| self.deadline(stage));
+        }
     }
 
     /// Whoever may decide in the open stage, and has not, can have a colleague asked who never was there. Nothing that
@@ -309,7 +322,7 @@ impl<'a> Tally<'a> {
     }
 
     fn deadline(&mut self, stage: usize) {
-        if self.open() == Some(stage) && self.held.is_none() {
+        if self.open() == Some(stage) {
             let rejected = self.counts[stage].votes.iter().any(|(_, approves)| !approves);
             self.counts[stage].end = Some(match self.plan[stage].on_deadline {
                 "approve" if !rejected => "APPROVED",

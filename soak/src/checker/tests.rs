@@ -252,6 +252,25 @@ fn votes_count_for_the_version_alone_that_they_were_asked_about() {
 }
 
 #[test]
+fn what_passes_while_a_revision_is_looked_at_is_acted_on_if_that_is_refused() {
+    let status = |meanwhile: &[Event], then: &[Event]| {
+        let looks = [asked("ann"), asked("bob"), revision(), Event::Acted];
+        let events = [&looks[..], meanwhile, &[Event::Acted], then].concat();
+        Tally::of(&submission(), &events).status()
+    };
+    let (refused, taken) = ([Event::NotRevised], [Event::Revised, Event::Acted]);
+    let late = [Event::Deadline(0)];
+    assert_eq!(status(&late, &[]), "PENDING");
+    assert_eq!(status(&late, &refused), "EXPIRED");
+    assert_eq!(status(&late, &taken), "PENDING", "the deadline was that of the version before");
+    let decided = |last| [signal("ann", "approve"), signal("bob", "approve"), last];
+    assert_eq!(status(&decided(Event::Deadline(0)), &refused), "APPROVED", "decisions come first");
+    assert_eq!(status(&decided(Event::Cancelled), &refused), "APPROVED");
+    assert_eq!(status(&[Event::Cancelled], &refused), "WITHDRAWN");
+    assert_eq!(status(&[Event::Cancelled], &taken), "WITHDRAWN");
+}
+
+#[test]
 fn a_revision_that_was_acknowledged_and_is_no_event_is_lost_and_one_that_nobody_sent_invented() {
     let (events, mut entries, outcome) = good();
     let revised = Entry {
