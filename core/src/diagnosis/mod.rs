@@ -21,7 +21,7 @@ pub use identity::WorkerIdentity;
 pub use list::{Counts, MAX_ROWS, Missing, Overview, Row};
 pub use setup::{
     AttributeState, Call, Connected, Own, Permission, Poller, Queue, Server, Setup, Signaler,
-    examine,
+    examine, server_time,
 };
 
 /// What was looked at, and what is to be said about it.

@@ -385,6 +385,16 @@ fn set_up_10_the_clock_is_off() {
 }
 
 #[test]
+fn a_clock_that_is_off_is_corrected_by_what_is_known() {
+    let second = SignedDuration::from_secs(1);
+    assert_eq!(server_time(now(), Some(60 * second)), now() - 60 * second);
+    assert_eq!(server_time(now(), Some(-60 * second)), now() + 60 * second);
+    for hardly in [Some(second), Some(-second), None] {
+        assert_eq!(server_time(now(), hardly), now());
+    }
+}
+
+#[test]
 fn what_the_server_has_seen_is_compared_with_its_clock() {
     for offset in [minutes(15), -minutes(15)] {
         let seen = |ago: i64| {

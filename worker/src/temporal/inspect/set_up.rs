@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign_core::diagnosis::{
-    AttributeState, Call, Connected, Permission, Poller, Queue, Server,
+    AttributeState, Call, Connected, Permission, Poller, Queue, Server, server_time,
 };
 use jiff::{SignedDuration, Timestamp};
 use temporalio_client::{
@@ -67,7 +67,8 @@ impl Inspector {
         let webhook_queue = format!("{task_queue}{WEBHOOK_QUEUE_SUFFIX}");
         let queues = [self.queue(task_queue).await, self.queue(&webhook_queue).await];
         let (clock, writes) = self.clock(task_queue).await;
-        let approvals = self.overview(task_queue, false, server_time(&clock)).await;
+        let now = server_time(Timestamp::now(), clock.as_ref().ok().copied());
+        let approvals = self.overview(task_queue, false, now).await;
         let open = approvals.as_ref().ok().and_then(|overview| overview.an_approval());
         let answer = match open {
             Some(id) => Some((id.to_owned(), self.answer(id).await)),
@@ -206,7 +207,8 @@ impl Inspector {
 
     /// The time by the server's clock; by this machine's, where that cannot be learned.
     pub async fn server_time(&self, task_queue: &str) -> Timestamp {
-        server_time(&self.clock(task_queue).await.0)
+        let (clock, _) = self.clock(task_queue).await;
+        server_time(Timestamp::now(), clock.ok())
     }
 
     /// This machine's clock minus the server's, and whether the server writes. A poll of a queue of its own says
@@ -297,11 +299,6 @@ fn offset(sent: Timestamp, at_server: Timestamp, answered: Timestamp) -> SignedD
         late if late > answered => answered.duration_since(late),
         _ => SignedDuration::ZERO,
     }
-}
-
-fn server_time(clock: &Result<SignedDuration, String>) -> Timestamp {
-    let (now, ahead) = (Timestamp::now(), clock.as_ref().copied().unwrap_or_default());
-    now.checked_sub(ahead).unwrap_or(now)
 }
 
 type Attempt = fn(Client) -> futures::future::BoxFuture<'static, Result<(), Status>>;
