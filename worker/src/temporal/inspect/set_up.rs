@@ -5,6 +5,7 @@ use std::time::Duration;
 use countersign_core::diagnosis::{
     AttributeState, Call, Connected, Permission, Poller, Queue, Server, server_time,
 };
+use countersign_protos::names;
 use jiff::{SignedDuration, Timestamp};
 use temporalio_client::{
     Client, NamespacedClient,
@@ -323,6 +324,10 @@ fn nobodys() -> Option<WorkflowExecution> {
     Some(WorkflowExecution { workflow_id, ..WorkflowExecution::default() })
 }
 
+fn all_approvals() -> String {
+    format!("WorkflowType = '{}'", names::WORKFLOW_TYPE)
+}
+
 /// Each call, what does not work without it, and an attempt that changes nothing.
 const CALLS: [(&str, &str, Attempt); 12] = [
     (
@@ -369,7 +374,7 @@ const CALLS: [(&str, &str, Attempt); 12] = [
             QueryWorkflowRequest {
                 execution: nobodys(),
                 query: Some(WorkflowQuery {
-                    query_type: "status".to_owned(),
+                    query_type: names::QUERY_STATUS.to_owned(),
                     ..WorkflowQuery::default()
                 })
             }
@@ -401,10 +406,7 @@ const CALLS: [(&str, &str, Attempt); 12] = [
         "typed approval IDs are not found",
         attempt!(
             list_workflow_executions,
-            ListWorkflowExecutionsRequest {
-                page_size: 1,
-                query: "WorkflowType = 'ApprovalWorkflow'".to_owned()
-            }
+            ListWorkflowExecutionsRequest { page_size: 1, query: all_approvals() }
         ),
     ),
     (
@@ -412,9 +414,7 @@ const CALLS: [(&str, &str, Attempt); 12] = [
         "workers do not know whether search attributes are accepted",
         attempt!(
             count_workflow_executions,
-            CountWorkflowExecutionsRequest {
-                query: "WorkflowType = 'ApprovalWorkflow'".to_owned()
-            }
+            CountWorkflowExecutionsRequest { query: all_approvals() }
         ),
     ),
 ];
