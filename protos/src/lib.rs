@@ -21,6 +21,7 @@ mod seal;
 mod verdict;
 
 pub mod answers;
+pub mod ignored;
 pub mod names;
 pub mod payload;
 pub mod settings;

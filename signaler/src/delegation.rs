@@ -1,7 +1,7 @@
 //! A delegation: what is known against it, its signal, and its effect.
 
 use countersign_protos::{
-    GenuineLink, LinkHash, Statement, comment_hash,
+    GenuineLink, LinkHash, Statement, comment_hash, ignored,
     names::SIGNAL_REASSIGN,
     payload::{self, Encoding},
     text,
@@ -62,23 +62,16 @@ fn reported(reading: &Reading, link: &LinkHash, to: &str) -> Option<Answer> {
     }
 }
 
-/// What the workflow says of an address that it alone finds wrong, such as one of mixed scripts. It does not repeat it.
-const UNREADABLE: &str = ": `to` is not an e-mail address";
-
-/// Whether an ignored signal may be a delegation to this colleague.
-fn may_be_to(ignored: &str, to: &str) -> bool {
-    let fits = ignored.ends_with(&format!("to {to})")) || ignored.ends_with(UNREADABLE);
-    fits && ignored.starts_with(SIGNAL_REASSIGN)
-}
-
 /// What the workflow has newly said against a delegation to this colleague.
 fn newly_refused(before: &ApprovalState, after: &ApprovalState, to: &str) -> Option<NotDelegated> {
-    let reason = newly_ignored(before, after).find(|ignored| may_be_to(ignored, to))?;
-    if reason.ends_with(UNREADABLE) {
-        return Some(NotDelegated::NotAnAddress);
-    }
-    let why = reason.split_once(": ").map_or(reason, |(_, why)| why);
-    Some(NotDelegated::Refused(text::clean_line(why)))
+    let mut whys = newly_ignored(before, after, SIGNAL_REASSIGN);
+    let whom = ignored::delegated_to(to);
+    whys.find_map(|why| match why {
+        // It alone finds some addresses wrong, such as those of mixed scripts.
+        why if why == ignored::not_an_address("to") => Some(NotDelegated::NotAnAddress),
+        why if ignored::is_about(why, &whom) => Some(NotDelegated::Refused(text::clean_line(why))),
+        _ => None,
+    })
 }
 
 impl Intent for Delegation<'_> {
