@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::history;
+use crate::{history, submission::Quorum};
 
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 
