@@ -10,17 +10,17 @@ use countersign_protos::{
 use jiff::Timestamp;
 
 use crate::{
+    address::mailbox,
     answer::{Answer, Reading, is_offered, on_view, own_delegation, reviewer_by_link},
-    delegating::NotDelegated,
+    delegation_form::NotDelegated,
     index::Run,
     problem::Problem,
     signal::{Intent, Ready, Signal, newly_ignored},
-    signalled::mailbox,
 };
 
 /// That the reviewer wants somebody else to be asked in their place.
 pub(crate) struct Delegation<'a> {
-    /// Whom, in [one spelling](crate::delegating::Delegating::checked).
+    /// Whom, in [one spelling](crate::delegation_form::Delegating::checked).
     pub(crate) to: &'a str,
     pub(crate) reason: &'a str,
 }

@@ -54,7 +54,7 @@ use super::*;
 use crate::{
     answer::on_view,
     approvals::Approvals,
-    delegating::NotDelegated,
+    delegation_form::NotDelegated,
     lookup::LookupError,
     temporal::{from_temporal, to_temporal},
 };

@@ -1,8 +1,8 @@
 //! The form that has a colleague asked in a reviewer's place, and what is wrong with it. Pure.
 
 use countersign_protos::{names::COMMENT_MAX_CHARS, text};
-use icu_normalizer::ComposingNormalizerBorrowed;
-use url::Host;
+
+use crate::address;
 
 /// What somebody has filled in, whatever is wrong with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Delegating {
         if self.is_ambiguous {
             return Err(NotDelegated::Ambiguous);
         }
-        let to = address(&self.to).ok_or(NotDelegated::NotAnAddress)?;
+        let to = address::read(&self.to).ok_or(NotDelegated::NotAnAddress)?;
         match text::comment(&self.reason) {
             reason if reason.is_empty() => Err(NotDelegated::ReasonMissing),
             _ if self.reason.chars().count() > COMMENT_MAX_CHARS => {
@@ -65,16 +65,6 @@ impl Delegating {
             _ => Ok(to),
         }
     }
-}
-
-/// An address in lower case and composed (NFC), its domain in ASCII, as the workflow reads it: the proof is for that.
-fn address(typed: &str) -> Option<String> {
-    let (local, domain) = typed.trim().rsplit_once('@')?;
-    let Ok(Host::Domain(domain)) = Host::parse(domain) else { return None };
-    let is_local = !local.is_empty() && !local.contains(|c: char| c.is_whitespace() || c == '@');
-    let composed = ComposingNormalizerBorrowed::new_nfc();
-    let address = format!("{}@{domain}", composed.normalize(&local.to_lowercase()));
-    (is_local && address.len() <= 254).then_some(address)
 }
 
 #[cfg(test)]
