@@ -22,6 +22,7 @@ mod verdict;
 mod version;
 
 pub mod answers;
+pub mod ignored;
 pub mod names;
 pub mod payload;
 pub mod settings;

@@ -1,6 +1,6 @@
 //! What the submitter does by their link: what is known against it, its signal, and its effect.
 
-use countersign_protos::{Act, GenuineLink, LinkHash, v1::ApprovalState};
+use countersign_protos::{GenuineLink, LinkHash};
 use jiff::Timestamp;
 
 use crate::{
@@ -70,9 +70,9 @@ impl Intent for Wanted<'_> {
     }
 
     fn effect(&self, link: &LinkHash, before: &Reading, after: &Reading) -> Option<Effect> {
-        let refused = why_refused(before.state(), after.state(), self.wish.act());
+        let mut whys = newly_ignored(before.state(), after.state(), self.wish.act().name());
         let answer = acted(after, link).map(Effect::Answered);
-        answer.or_else(|| Some(Effect::Refused(self.wish.refused(&refused?))))
+        answer.or_else(|| Some(Effect::Refused(self.wish.refused(whys.next()?))))
     }
 
     fn stored(&self, _: &Reading) -> Effect {
@@ -94,14 +94,6 @@ impl Intent for Wanted<'_> {
 fn is_of_submitter(reading: &Reading, link: &LinkHash) -> bool {
     let is_former = matches!(reading, Reading::Revised(answer::Former::Submitter, _));
     is_former || answer::is_submitters(reading.state(), link)
-}
-
-/// Why the workflow has refused an act, if it has newly done so.
-fn why_refused(before: &ApprovalState, after: &ApprovalState, act: Act) -> Option<String> {
-    let is_own = |why: &&str| why.strip_prefix(act.name()).is_some_and(|it| it.starts_with(" at "));
-    // Behind the time, which has colons of its own.
-    let (_, why) = newly_ignored(before, after).find(is_own)?.split_once(": ")?;
-    Some(why.to_owned())
 }
 
 #[cfg(test)]

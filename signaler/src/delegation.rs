@@ -1,7 +1,7 @@
 //! A delegation: what is known against it, its signal, and its effect.
 
 use countersign_protos::{
-    GenuineLink, LinkHash, Statement, comment_hash,
+    GenuineLink, LinkHash, Statement, comment_hash, ignored,
     names::SIGNAL_REASSIGN,
     payload::{self, Encoding},
     text,
@@ -10,17 +10,17 @@ use countersign_protos::{
 use jiff::Timestamp;
 
 use crate::{
+    address::mailbox,
     answer::{Answer, Reading, is_offered, on_view, own_delegation, reviewer_by_link},
-    delegating::NotDelegated,
+    delegation_form::NotDelegated,
     index::Run,
     problem::Problem,
     signal::{Intent, Ready, Signal, newly_ignored},
-    signalled::mailbox,
 };
 
 /// That the reviewer wants somebody else to be asked in their place.
 pub(crate) struct Delegation<'a> {
-    /// Whom, in [one spelling](crate::delegating::Delegating::checked).
+    /// Whom, in [one spelling](crate::delegation_form::Delegating::checked).
     pub(crate) to: &'a str,
     pub(crate) reason: &'a str,
 }
@@ -62,32 +62,20 @@ fn reported(reading: &Reading, link: &LinkHash, to: &str) -> Option<Answer> {
     }
 }
 
-/// What the workflow says of an address that it alone finds wrong, such as one of mixed scripts. It does not repeat it.
-const UNREADABLE: &str = ": `to` is not an e-mail address";
-
-/// Whether an ignored signal may be a delegation to this colleague.
-fn may_be_to(ignored: &str, to: &str) -> bool {
-    let fits = ignored.ends_with(&format!("to {to})")) || ignored.ends_with(UNREADABLE);
-    fits && ignored.starts_with(SIGNAL_REASSIGN)
-}
-
-/// How often the workflow has refused a delegation to this colleague, as far as it says so.
-fn times_refused(state: &ApprovalState, to: &str) -> u32 {
-    state.ignored_because.iter().filter(|ignored| may_be_to(ignored, to)).count() as u32
-}
-
 /// What the workflow has newly said against a delegation to this colleague.
 fn newly_refused(before: &ApprovalState, after: &ApprovalState, to: &str) -> Option<NotDelegated> {
-    let reason = newly_ignored(before, after).find(|ignored| may_be_to(ignored, to))?;
-    if reason.ends_with(UNREADABLE) {
-        return Some(NotDelegated::NotAnAddress);
-    }
-    let why = reason.split_once(": ").map_or(reason, |(_, why)| why);
-    Some(NotDelegated::Refused(text::clean_line(why)))
+    let mut whys = newly_ignored(before, after, SIGNAL_REASSIGN);
+    let whom = ignored::delegated_to(to);
+    whys.find_map(|why| match why {
+        // It alone finds some addresses wrong, such as those of mixed scripts.
+        why if why == ignored::not_an_address("to") => Some(NotDelegated::NotAnAddress),
+        why if ignored::is_about(why, &whom) => Some(NotDelegated::Refused(text::clean_line(why))),
+        _ => None,
+    })
 }
 
 impl Intent for Delegation<'_> {
-    /// How often it was refused before.
+    /// How many signals the workflow had ignored before.
     type Sent = u32;
     type Effect = Result<Answer, NotDelegated>;
     const SENT_AGAIN_AS: Option<&'static str> = Some("delegation");
@@ -97,11 +85,11 @@ impl Intent for Delegation<'_> {
         let why = || refused(before.state(), link.hash(), self.to).map(Err);
         Ok(match known.or_else(why) {
             Some(said) => Ready::Settled(said),
-            None => Ready::Send(times_refused(before.state(), self.to)),
+            None => Ready::Send(before.state().ignored_signals),
         })
     }
 
-    fn signal(&self, refused: &u32, link: &GenuineLink, run: &Run, attempt: u32) -> Signal {
+    fn signal(&self, ignored: &u32, link: &GenuineLink, run: &Run, attempt: u32) -> Signal {
         let reason = text::comment(self.reason);
         let statement = Statement::Delegate { to: self.to, reason: &comment_hash(&reason) };
         let delegation = Reassignment {
@@ -112,7 +100,8 @@ impl Intent for Delegation<'_> {
             ..Reassignment::default()
         };
         // What was refused may be wanted again: then it is another event.
-        let request_id = link.delegation_request_id(&run.run_id, self.to, refused + attempt);
+        let request_id =
+            link.delegation_request_id(&run.run_id, self.to, ignored.wrapping_add(attempt));
         let payload = payload::encode(&delegation, Encoding::JsonPlain);
         Signal { name: SIGNAL_REASSIGN, payload, request_id }
     }

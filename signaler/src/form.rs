@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use url::form_urlencoded;
 
 use crate::{
-    delegating::Delegating,
+    delegation_form::Delegating,
     inputs::PREFIX,
     problem::Problem,
     revision::{Draft, Wish},

@@ -19,10 +19,10 @@ use temporalio_common::protos::temporal::api::history::v1::{
 };
 
 use crate::{
+    address::mailbox,
     answer::{self, Ending, Reading},
     disclosure::without_document,
     lookup::{Issued, Planned, json, local_activity},
-    signalled::mailbox,
     temporal::from_temporal,
 };
 

@@ -7,13 +7,14 @@
 //! `json`.
 
 mod acts;
+mod address;
 mod answer;
 mod approvals;
 mod arrived;
 mod connections;
 mod decision;
-mod delegating;
 mod delegation;
+mod delegation_form;
 mod disclosure;
 mod form;
 mod genuine;

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::{
         answer::{Answer, Ending},
-        delegating::NotDelegated,
+        delegation_form::NotDelegated,
         problem::Problem,
         reply::{answer_status, problem_status},
     };

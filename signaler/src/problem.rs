@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_protos::Verdict;
 
-use crate::{delegating::NotDelegated, lookup::LookupError, revision::Mistake};
+use crate::{delegation_form::NotDelegated, lookup::LookupError, revision::Mistake};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {

@@ -15,7 +15,7 @@ use countersign_protos::{Act, LinkHash, Verdict};
 
 use crate::{
     answer::{Answer, Reading, on_view},
-    delegating::{Delegating, NotDelegated},
+    delegation_form::{Delegating, NotDelegated},
     disclosure::{Disclosed, disclosed},
     form::{Filled, Unconfirmed},
     json::{ApprovalJson, ProblemJson},

@@ -1,7 +1,7 @@
 //! What the submitter fills in and signs. Pure.
 
 use countersign_protos::{
-    Act, GenuineLink, Statement,
+    Act, GenuineLink, Statement, ignored,
     names::{self, COMMENT_MAX_CHARS},
     payload::{self, Encoding},
     revision_digest,
@@ -328,21 +328,17 @@ impl Draft {
         sent.nth(number).map(|(row, _)| row)
     }
 
-    /// What the workflow says of a revision that it refuses, each problem at its place. It names them by their paths,
-    /// one after the other.
+    /// What the workflow says of a revision that it refuses, each problem at its place.
     pub(crate) fn refused(&self, why: &str) -> Vec<Mistake> {
-        let Some((_, problems)) = why.split_once(": $") else {
+        let Some(problems) = ignored::problems(why) else {
             return vec![Mistake::Refused(Place::Whole, clean_line(why))];
         };
-        let problems = problems.split("; $").map(|problem| {
-            let (path, message) = problem.split_once(' ').unwrap_or((problem, ""));
-            match self.place(path) {
-                Place::Whole => {
-                    let whole = format!("{} {message}", path.trim_start_matches('.'));
-                    Mistake::Refused(Place::Whole, clean_line(&whole))
-                }
-                place => Mistake::Refused(place, clean_line(message)),
+        let problems = problems.map(|(path, message)| match self.place(path) {
+            Place::Whole => {
+                let whole = format!("{} {message}", path.trim_start_matches('.'));
+                Mistake::Refused(Place::Whole, clean_line(&whole))
             }
+            place => Mistake::Refused(place, clean_line(message)),
         });
         problems.collect()
     }

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, time::Duration};
 
 use countersign_connection::encodes;
 use countersign_protos::{
-    GenuineLink, LinkHash,
+    GenuineLink, LinkHash, ignored,
     payload::Payload,
     text::{clean_line, identity},
     v1::ApprovalState,
@@ -264,13 +264,15 @@ impl Approvals {
     }
 }
 
-/// What the workflow has ignored since, the newest first, each as `SIGNAL at TIME: WHY`.
+/// Why the workflow has ignored signals of this name since, the newest first.
 pub(crate) fn newly_ignored<'a>(
     before: &ApprovalState,
     after: &'a ApprovalState,
+    signal: &'static str,
 ) -> impl Iterator<Item = &'a str> + use<'a> {
     let new = after.ignored_signals.saturating_sub(before.ignored_signals) as usize;
-    after.ignored_because.iter().rev().take(new).map(String::as_str)
+    let entries = after.ignored_because.iter().rev().take(new);
+    entries.filter_map(move |entry| ignored::why(entry, signal))
 }
 
 /// Why nothing was sent.

@@ -12,6 +12,7 @@ use temporalio_common::protos::temporal::api::history::v1::{
 };
 
 use crate::{
+    address::mailbox,
     index::{Handle, handle},
     lookup::{continued, events},
     temporal::{Failure, from_temporal},
@@ -55,14 +56,6 @@ impl Signalled {
             Err(_) => None,
         }
     }
-}
-
-/// An address without what may differ where the worker takes it for the same: case, tags and dots.
-pub(crate) fn mailbox(address: &str) -> String {
-    let address = address.trim().to_lowercase();
-    let (local, domain) = address.rsplit_once('@').unwrap_or((&address, ""));
-    let local = local.split('+').next().unwrap_or_default().replace('.', "");
-    format!("{local}@{}", domain.replace("googlemail.com", "gmail.com"))
 }
 
 /// The decisions that were signalled to a run, and to those that it continues. An earlier run that is not

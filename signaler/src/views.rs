@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::{
     answer::{self, Answer, fields, is_offered, is_open, is_possible, own_vote, pending},
-    delegating::{Delegating, NotDelegated},
+    delegation_form::{Delegating, NotDelegated},
     form::{Filled, Unconfirmed},
     inputs::{self, Input, Shape as InputShape},
     outbox::{Mail, Summary},

@@ -61,6 +61,22 @@ pub struct Overview {
     pub counts: Counts,
     /// The worst ones first, and at most [`MAX_ROWS`].
     pub rows: Vec<Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+}
+
+/// Open workflows that belong into a list and could not be described.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    pub count: usize,
+    /// Why one of them could not.
+    pub why: String,
+}
+
+impl Missing {
+    pub(super) fn text(&self) -> String {
+        format!("{} more could not be looked at: {}", self.count, clean_line(&self.why))
+    }
 }
 
 impl Row {
@@ -114,7 +130,7 @@ impl Overview {
                 &other.workflow_id,
             ))
         });
-        Overview { counts, rows }
+        Overview { counts, rows, missing: None }
     }
 
     /// What fails in these rows, by cause; the most frequent one first.
@@ -166,16 +182,18 @@ impl Overview {
 
     /// As text, grouped by state.
     pub fn text(&self, now: Timestamp) -> String {
-        let mut text = match self.rows.len() {
+        let (seen, missing) = (self.rows.len(), self.missing.as_ref());
+        let is_cut_off = seen + missing.map_or(0, |missing| missing.count) >= MAX_ROWS;
+        let mut text = match seen {
+            _ if is_cut_off => format!(
+                "{}\nThese {seen} are the overdue, undeliverable and decided ones, and then the newest.\n",
+                self.counts.text()
+            ),
             0 => "No approval is open.\n".to_owned(),
-            MAX_ROWS.. => format!("{}\n", self.counts.text()),
             _ => format!("Open approvals: {}.\n", self.states()),
         };
-        if self.rows.len() >= MAX_ROWS {
-            let _ = writeln!(
-                text,
-                "These {MAX_ROWS} are the overdue, undeliverable and decided ones, and then the newest."
-            );
+        if let Some(missing) = missing {
+            let _ = writeln!(text, "{}.", missing.text());
         }
         for state in State::ALL {
             let rows: Vec<&Row> = self.rows.iter().filter(|row| row.state == state).collect();

@@ -18,10 +18,10 @@ pub use approval::{Activity, Approval, Failure, Kind, LATE, State, Task};
 pub use causes::{Area, expired_at, readable, remedy};
 pub use explain::{Case, End, Explanation, How, explain, not_found};
 pub use identity::WorkerIdentity;
-pub use list::{Counts, MAX_ROWS, Overview, Row};
+pub use list::{Counts, MAX_ROWS, Missing, Overview, Row};
 pub use setup::{
     AttributeState, Call, Connected, Own, Permission, Poller, Queue, Server, Setup, Signaler,
-    examine,
+    examine, server_time,
 };
 
 /// What was looked at, and what is to be said about it.

@@ -127,12 +127,18 @@ pub struct Signaler {
 }
 
 impl Setup {
-    /// By the server's clock, where it is known how far ours is off: all that is seen by the server has its times.
+    /// By the server's clock.
     pub fn server_time(&self) -> Timestamp {
         let clock = self.connected.as_ref().and_then(|connected| connected.clock.as_ref().ok());
-        let ahead = clock.copied().filter(|ahead| ahead.abs() >= OFF).unwrap_or_default();
-        self.now.checked_sub(ahead).unwrap_or(self.now)
+        server_time(self.now, clock.copied())
     }
+}
+
+/// The time by the server's clock, where it is known how far ours is `ahead`: all that is seen by the server has its
+/// times.
+pub fn server_time(now: Timestamp, ahead: Option<SignedDuration>) -> Timestamp {
+    let ahead = ahead.filter(|ahead| ahead.abs() >= OFF).unwrap_or_default();
+    now.checked_sub(ahead).unwrap_or(now)
 }
 
 impl Poller {
@@ -556,6 +562,9 @@ fn approvals(overview: &Result<Overview, String>) -> Vec<Finding> {
         _ => format!("of {seen} that were looked at: {}", overview.states()),
     };
     let mut findings = vec![Finding::good("approvals", says)];
+    findings.extend(overview.missing.as_ref().map(|missing| {
+        Finding::note("approvals", missing.text(), remedy(Area::Temporal, &missing.why))
+    }));
     findings.extend(overdue(overview));
     findings.extend(undeliverable(overview));
     findings.extend(overview.groups().into_iter().take(MOST_CAUSES).map(|group| {

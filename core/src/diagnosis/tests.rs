@@ -385,6 +385,16 @@ fn set_up_10_the_clock_is_off() {
 }
 
 #[test]
+fn a_clock_that_is_off_is_corrected_by_what_is_known() {
+    let second = SignedDuration::from_secs(1);
+    assert_eq!(server_time(now(), Some(60 * second)), now() - 60 * second);
+    assert_eq!(server_time(now(), Some(-60 * second)), now() + 60 * second);
+    for hardly in [Some(second), Some(-second), None] {
+        assert_eq!(server_time(now(), hardly), now());
+    }
+}
+
+#[test]
 fn what_the_server_has_seen_is_compared_with_its_clock() {
     for offset in [minutes(15), -minutes(15)] {
         let seen = |ago: i64| {
@@ -524,6 +534,23 @@ fn a_list_that_is_cut_off_counts_by_the_index() {
     let text = Overview::new(counts, rows).text(now());
     assert!(text.starts_with("Open approvals: 340 waiting, an unknown number overdue"), "{text}");
     assert!(overview(&[]).text(now()).starts_with("No approval is open.\n"));
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_counted_with_its_cause() {
+    let one = approval("waits", Vec::new());
+    let missing = Some(Missing { count: 2, why: "shard status unknown".into() });
+    let short = Overview { missing: missing.clone(), ..overview(std::slice::from_ref(&one)) };
+    let (text, says) = (short.text(now()), "2 more could not be looked at: shard status unknown");
+    assert!(text.starts_with(&format!("Open approvals: 1 waiting.\n{says}.\n")), "{text}");
+
+    let rows = vec![Row::new(&one, now(), false); MAX_ROWS - 2];
+    let text = Overview { missing, ..Overview::new(Counts::default(), rows) }.text(now());
+    assert!(text.contains("\nThese 98 are the overdue"), "it is cut off: {text}");
+
+    let findings = examine(&broken(|connected| connected.approvals = Ok(short)));
+    let noted = |finding: &Finding| finding.level == Level::Note && finding.says == says;
+    assert!(findings.iter().any(noted), "{findings:?}");
 }
 
 #[test]

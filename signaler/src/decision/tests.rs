@@ -54,7 +54,7 @@ use super::*;
 use crate::{
     answer::on_view,
     approvals::Approvals,
-    delegating::NotDelegated,
+    delegation_form::NotDelegated,
     lookup::LookupError,
     temporal::{from_temporal, to_temporal},
 };
@@ -954,12 +954,12 @@ async fn a_delegation_is_answered_by_what_the_workflow_says_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_delegation_that_was_refused_may_be_tried_again_as_another_event() {
-    // In the same second, and so in the same words.
+    // In the same second, and so in the same words; and of earlier reasons none is left.
     let refuses = |world: &mut World| {
         let why = "reassign at 2026-11-24T09:00:00Z: nobody else can be asked (to cy@example.com)";
         let says = &mut world.runs[0].says;
         says.ignored_signals += 1;
-        says.ignored_because.push(why.into());
+        says.ignored_because = vec![why.into()];
         Ok(())
     };
     let asking = World::default().run("first", Running, allowing());

@@ -10,7 +10,7 @@ use countersign_protos::Verdict;
 use super::*;
 use crate::{
     answer::{Answer, Ending},
-    delegating::NotDelegated,
+    delegation_form::NotDelegated,
     problem::Problem,
     reply::{answer_status, problem_status},
     revision::{Mistake, Place},

@@ -8,7 +8,7 @@ use countersign_protos::{
 use super::{Case, join, on, sentence};
 use crate::{
     answer::{Answer, delegation_by, own_delegation, reviewer_by_link},
-    delegating::NotDelegated,
+    delegation_form::NotDelegated,
 };
 
 pub(crate) const NOT_DELEGATED: &str = "Nobody else was asked";

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::history;
+use crate::{history, submission::Quorum};
 
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 
@@ -249,6 +249,25 @@ fn votes_count_for_the_version_alone_that_they_were_asked_about() {
     let mut silent = sent_back();
     silent[2] = by_operator("request_changes", json!({"link": "link-ann", "comment": " "}));
     assert_eq!(status(&silent), "PENDING", "nobody knows which changes");
+}
+
+#[test]
+fn what_passes_while_a_revision_is_looked_at_is_acted_on_if_that_is_refused() {
+    let status = |meanwhile: &[Event], then: &[Event]| {
+        let looks = [asked("ann"), asked("bob"), revision(), Event::Acted];
+        let events = [&looks[..], meanwhile, &[Event::Acted], then].concat();
+        Tally::of(&submission(), &events).status()
+    };
+    let (refused, taken) = ([Event::NotRevised], [Event::Revised, Event::Acted]);
+    let late = [Event::Deadline(0)];
+    assert_eq!(status(&late, &[]), "PENDING");
+    assert_eq!(status(&late, &refused), "EXPIRED");
+    assert_eq!(status(&late, &taken), "PENDING", "the deadline was that of the version before");
+    let decided = |last| [signal("ann", "approve"), signal("bob", "approve"), last];
+    assert_eq!(status(&decided(Event::Deadline(0)), &refused), "APPROVED", "decisions come first");
+    assert_eq!(status(&decided(Event::Cancelled), &refused), "APPROVED");
+    assert_eq!(status(&[Event::Cancelled], &refused), "WITHDRAWN");
+    assert_eq!(status(&[Event::Cancelled], &taken), "WITHDRAWN");
 }
 
 #[test]

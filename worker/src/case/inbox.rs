@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, mem};
 
-use countersign_protos::text::clean_line;
+use countersign_protos::{ignored, text::clean_line};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,7 @@ impl Inbox {
     pub(super) fn ignore(&mut self, signal: &str, why: &str, now: Timestamp) {
         self.ignored = self.ignored.saturating_add(1);
         let signal: String = clean_line(signal).chars().take(MAX_NAME_CHARS).collect();
-        self.reasons.push_back(format!("{signal} at {now:.0}: {why}"));
+        self.reasons.push_back(ignored::entry(&signal, now, why));
         self.limit_reasons();
     }
 
@@ -92,7 +92,7 @@ impl Inbox {
         now: Timestamp,
     ) {
         match whom.filter(|whom| !why.contains(whom)) {
-            Some(whom) => self.ignore(signal, &format!("{why} ({whom})"), now),
+            Some(whom) => self.ignore(signal, &ignored::about(&why, &whom), now),
             None => self.ignore(signal, &why, now),
         }
     }

@@ -86,14 +86,13 @@ impl Notices {
 
     /// Those that are to be sent now, each once in a run. The submitter's waits for no other.
     pub(super) fn start(&mut self) -> Vec<(u32, Pending)> {
-        let mut room = AT_ONCE.saturating_sub(self.started.len());
+        let mut room = self.room();
         let mut fits = |notice: &Pending| {
             let fits = notice.kind.is_for_submitter() || room > 0;
             room = room.saturating_sub(1);
             fits
         };
-        let waiting = self.undelivered.iter().filter(|(number, _)| !self.started.contains(number));
-        let new = waiting.filter(|(_, notice)| fits(notice));
+        let new = self.waiting().filter(|(_, notice)| fits(notice));
         let new: Vec<_> = new.map(|(number, notice)| (*number, notice.clone())).collect();
         self.started.extend(new.iter().map(|(number, _)| *number));
         new
@@ -101,7 +100,18 @@ impl Notices {
 
     /// Whether [`Notices::start`] has any to send.
     pub(super) fn can_start(&self) -> bool {
-        self.undelivered.len() > self.started.len() && self.started.len() < AT_ONCE
+        let has_room = self.room() > 0;
+        self.waiting().any(|(_, notice)| notice.kind.is_for_submitter() || has_room)
+    }
+
+    /// How many notices to reviewers can be started.
+    fn room(&self) -> usize {
+        AT_ONCE.saturating_sub(self.started.len())
+    }
+
+    /// Those that are not on their way. What is on its way may have been dropped.
+    fn waiting(&self) -> impl Iterator<Item = (&u32, &Pending)> {
+        self.undelivered.iter().filter(|(number, _)| !self.started.contains(number))
     }
 
     /// Whether some were neither delivered nor refused.
@@ -120,5 +130,39 @@ impl Notices {
         let error = result.err().unwrap_or_default();
         let before = std::mem::replace(&mut self.submitter_error, error);
         before.is_empty() != self.submitter_error.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notify(notices: &mut Notices, kind: Kind) {
+        notices.notify("ann@example.com".parse().expect("an address"), kind, 0);
+    }
+
+    #[test]
+    fn what_was_dropped_on_its_way_hides_nothing_that_waits() {
+        let mut notices = Notices::default();
+        notify(&mut notices, Kind::Superseded);
+        assert_eq!(notices.start().len(), 1);
+        (1..=2).for_each(|version| notices.revise(version));
+        assert!(!notices.can_start(), "nothing waits");
+        notify(&mut notices, Kind::Superseded);
+        assert!(notices.can_start());
+        assert_eq!(notices.start().len(), 1);
+        assert!(!notices.can_start());
+    }
+
+    #[test]
+    fn the_submitters_notice_can_start_where_there_is_no_room_for_others() {
+        let mut notices = Notices::default();
+        (0..=AT_ONCE).for_each(|_| notify(&mut notices, Kind::Superseded));
+        assert!(notices.can_start());
+        assert_eq!(notices.start().len(), AT_ONCE);
+        assert!(!notices.can_start());
+        notify(&mut notices, Kind::Outcome);
+        assert!(notices.can_start());
+        assert_eq!(notices.start().len(), 1);
     }
 }

@@ -1,10 +1,10 @@
 //! Signals as people send them: each is read, or refused with a reason. No payload makes it panic.
 
 use countersign_protos::{
-    answers, names,
+    answers, ignored, names,
     payload::{self, Encoding, Payload, PayloadError},
     submission, text,
-    v1::{self, Problem, Proof, Submission},
+    v1::{self, Proof, Submission},
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,7 @@ impl Signal {
                 Some(reviewer.to_string())
             }
             Signal::Reassign { from, to, .. } => Some(format!("{from} to {to}")),
-            Signal::Delegate(delegation) => Some(format!("to {}", delegation.to)),
+            Signal::Delegate(delegation) => Some(ignored::delegated_to(delegation.to.as_str())),
             Signal::Remind { reviewer, .. } | Signal::Reissue { reviewer, .. } => {
                 reviewer.as_ref().map(ToString::to_string)
             }
@@ -146,7 +146,7 @@ fn expecting<T>(
 }
 
 fn address(field: &str, text: &str) -> Result<EmailAddress, String> {
-    text.trim().parse().map_err(|_| format!("`{field}` is not an e-mail address"))
+    text.trim().parse().map_err(|_| ignored::not_an_address(field))
 }
 
 /// By an operator, who names the reviewer, or by the reviewer's link.
@@ -197,7 +197,7 @@ fn decision(verdict: Verdict, payloads: &[Payload], identity: String) -> Result<
 fn revision(payloads: &[Payload], identity: String) -> Result<Signal, String> {
     let (v1::Revision { submission, link, proof }, problems) = submission::read_revision(payloads);
     if !problems.is_empty() {
-        return Err(unusable(&problems));
+        return Err(ignored::unusable(&problems));
     }
     let submission = Box::new(submission.ok_or("no submission is given")?);
     // JSON has no room for it, as which an activity gets the submission.
@@ -206,30 +206,6 @@ fn revision(payloads: &[Payload], identity: String) -> Result<Signal, String> {
     }
     let by = Claimant { link: link.trim().to_owned(), proof, identity };
     Ok(Signal::Revise { submission, by })
-}
-
-/// Of how many problems a reason tells, and how much of each: their sender may have written any number.
-const MAX_PROBLEMS: usize = 10;
-const MAX_PROBLEM_CHARS: usize = 200;
-
-/// Why a submission takes no other's place.
-pub(super) fn unusable(problems: &[Problem]) -> String {
-    let problem = |problem: &Problem| {
-        let said = match problem.path.as_str() {
-            "$" => text::clean_line(&problem.message),
-            path => text::clean_line(&format!("{path} {}", problem.message)),
-        };
-        match said.char_indices().nth(MAX_PROBLEM_CHARS) {
-            Some((end, _)) => format!("{}…", &said[..end]),
-            None => said,
-        }
-    };
-    let told: Vec<String> = problems.iter().take(MAX_PROBLEMS).map(problem).collect();
-    let more = match problems.len().saturating_sub(MAX_PROBLEMS) {
-        0 => String::new(),
-        more => format!("; and {more} more"),
-    };
-    format!("the submission cannot be used: {}{more}", told.join("; "))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! From one version of a submission to the next: a revision is held, validated and routed, and the approval begins
 //! anew. What is left of the version before is who has to be told, and how they know it.
 
-use countersign_protos::{names, v1::Submission};
+use countersign_protos::{ignored, names, v1::Submission};
 use jiff::Timestamp;
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     evidence::{Asked, Left, Previous, brief},
     inbox::Inbox,
     notices::Kind,
-    signals::{Claimant, unusable},
+    signals::Claimant,
 };
 use crate::{
     approval::{EmailAddress, Reviser, Seat, Signed, Stage, Status},
@@ -49,7 +49,7 @@ impl Case {
         }
         let next = match validated {
             Validated::Plan(plan) => open.next_version(plan, now),
-            Validated::Problems(problems) => Err(unusable(&problems)),
+            Validated::Problems(problems) => Err(ignored::unusable(&problems)),
         };
         match next {
             Ok(next) => {

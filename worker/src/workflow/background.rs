@@ -1,42 +1,53 @@
 //! Work that goes on while the workflow waits for something else, and what ends with a stage.
 
-use std::{future::Future, pin::Pin};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use futures::{
     FutureExt,
-    future::{Fuse, FusedFuture, LocalBoxFuture},
+    future::{FusedFuture, LocalBoxFuture},
 };
 use jiff::Timestamp;
-use temporalio_sdk::{WorkflowCancellationToken, WorkflowContext, workflows::join};
+use temporalio_sdk::{WorkflowCancellationToken, WorkflowContext};
 
 use super::{ApprovalWorkflow, options};
 use crate::recorded::{About, Notice};
 
+/// Polls its work in the order in which it was added: commands follow from this order. Ready when all of it is done.
+/// It is flat, since one mail may be retried for as long as thousands of others come and go.
+#[derive(Default)]
 pub(super) struct Background {
-    pub(super) work: Fuse<LocalBoxFuture<'static, ()>>,
-}
-
-impl Default for Background {
-    fn default() -> Self {
-        Self { work: Fuse::terminated() }
-    }
+    work: Vec<LocalBoxFuture<'static, ()>>,
 }
 
 impl Background {
     pub(super) fn is_idle(&self) -> bool {
-        self.work.is_terminated()
+        self.work.is_empty()
     }
 
-    /// Goes on with it after what was added before: commands follow from this order.
     pub(super) fn add(&mut self, new: impl Future<Output = ()> + 'static) {
-        let earlier = std::mem::replace(&mut self.work, Fuse::terminated());
-        let both = async move {
-            match earlier.is_terminated() {
-                true => new.await,
-                false => drop(join!(earlier, new)),
-            }
-        };
-        self.work = both.boxed_local().fuse();
+        self.work.push(new.boxed_local());
+    }
+}
+
+impl Future for Background {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_idle() {
+            return Poll::Pending;
+        }
+        self.work.retain_mut(|work| work.poll_unpin(cx).is_pending());
+        if self.is_idle() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl FusedFuture for Background {
+    fn is_terminated(&self) -> bool {
+        self.is_idle()
     }
 }
 
@@ -120,6 +131,45 @@ impl Timer<'_> {
         if !self.fired {
             self.firing.as_mut().await;
             self.fired = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, future::pending, rc::Rc, task::Waker, thread};
+
+    use super::*;
+
+    fn poll(background: &mut Background) -> Poll<()> {
+        background.poll_unpin(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn what_comes_behind_work_that_hangs_is_done_in_order_on_a_small_stack() {
+        let run = || {
+            let (mut background, done) = (Background::default(), Rc::new(RefCell::new(Vec::new())));
+            background.add(pending());
+            for number in 0..10_000 {
+                let done = Rc::clone(&done);
+                background.add(async move { done.borrow_mut().push(number) });
+            }
+            assert!(poll(&mut background).is_pending());
+            assert!(done.borrow().iter().copied().eq(0..10_000));
+            assert!(poll(&mut background).is_pending(), "what is done is not polled again");
+        };
+        let thread = thread::Builder::new().stack_size(128 * 1024).spawn(run);
+        thread.expect("a thread").join().expect("no panic");
+    }
+
+    #[test]
+    fn it_ends_once_with_all_of_its_work_and_takes_more() {
+        let mut background = Background::default();
+        for _ in 0..2 {
+            assert!(background.is_idle() && poll(&mut background).is_pending());
+            background.add(async {});
+            background.add(async {});
+            assert!(!background.is_idle() && poll(&mut background).is_ready());
         }
     }
 }

@@ -34,7 +34,7 @@ use countersign_protos::{
     payload::{self, Encoding, Payload, PayloadError},
     v1,
 };
-use futures::{FutureExt, future::FusedFuture, poll};
+use futures::{FutureExt, poll};
 use jiff::Timestamp;
 use temporalio_common::{
     UntypedWorkflow,
@@ -348,14 +348,14 @@ impl ApprovalWorkflow {
         // and other mails' ends looked at. Without these two lines a replay may schedule the same
         // commands in another order.
         let _ = poll!(pin!(fires(&mut timer)));
-        let _ = poll!(&mut background.work);
+        let _ = poll!(&mut *background);
         ctx.state_mut(|workflow| {
             workflow.case.drain(now(ctx.workflow_time()));
             workflow.tell_votes(ctx.workflow_id(), ctx.is_replaying());
         });
         loop {
-            let idle = background.work.is_terminated();
-            let mut work = &mut background.work;
+            let idle = background.is_idle();
+            let mut work = &mut *background;
             let too_long = || {
                 let events = ctx.history_length();
                 // The next run would not be cancelled.

@@ -59,7 +59,7 @@ impl ApprovalNotices {
             let more = |workflow: &Self| workflow.case.has_notices_to_start();
             select! {
                 _ = ctx.wait_condition_with_options(more, options::condition()).fuse() => {}
-                _ = &mut background.work => {}
+                _ = &mut background => {}
             }
         }
         match ctx.state(|workflow| workflow.case.status()).announcement_error {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use countersign_connection::decoded;
 use countersign_core::diagnosis::{
-    Activity, Approval, Case, Counts, End, How, Kind, MAX_ROWS, Overview, Row, Task,
+    Activity, Approval, Case, Counts, End, How, Kind, MAX_ROWS, Missing, Overview, Row, Task,
 };
 use countersign_protos::{
     names, payload,
@@ -80,7 +80,8 @@ impl Inspector {
             .map(|execution| self.row(execution, now, details))
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>();
-        Ok(Overview::new(counts, described(rows.await)?))
+        let (rows, missing) = described(rows.await)?;
+        Ok(Overview { missing, ..Overview::new(counts, rows) })
     }
 
     /// Adds what matches, up to [`MAX_ROWS`] in all, by run ID.
@@ -222,23 +223,24 @@ impl Inspector {
     }
 }
 
-/// Those that could be described.
+/// Those that could be described, and how many could not.
 ///
 /// # Errors
 /// If none could: that does not mean that none is open.
-fn described(rows: Vec<Result<Row, Status>>) -> Result<Vec<Row>, Status> {
-    let (mut described, mut failure) = (Vec::new(), None);
+fn described(rows: Vec<Result<Row, Status>>) -> Result<(Vec<Row>, Option<Missing>), Status> {
+    let (mut described, mut failures) = (Vec::new(), Vec::new());
     for row in rows {
         match row {
             Ok(row) => described.push(row),
             // It has closed meanwhile, and is gone.
             Err(status) if status.code() == Code::NotFound => {}
-            Err(status) => failure = Some(status),
+            Err(status) => failures.push(status),
         }
     }
-    match failure {
+    let count = failures.len();
+    match failures.pop() {
         Some(status) if described.is_empty() => Err(status),
-        _ => Ok(described),
+        last => Ok((described, last.map(|status| Missing { count, why: words(&status) }))),
     }
 }
 

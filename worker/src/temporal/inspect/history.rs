@@ -95,9 +95,12 @@ impl Past {
             }
             Some(Attributes::ActivityTaskCompletedEventAttributes(completed)) => {
                 if let Some(done) = self.scheduled.get(&completed.scheduled_event_id) {
-                    // Such as another mail to somebody whom the first one did not reach.
-                    let is_done =
-                        |it: &Activity| (&it.kind, &it.summary) == (&done.kind, &done.summary);
+                    // Such as another mail to somebody whom the first one did not reach. Without a summary, such as
+                    // one under a key that is not here, nothing says to whom.
+                    let is_done = |it: &Activity| {
+                        let is_same = (&it.kind, &it.summary) == (&done.kind, &done.summary);
+                        is_same && !done.summary.is_empty()
+                    };
                     self.refused.retain(|refused| !is_done(refused));
                 }
             }
@@ -182,6 +185,7 @@ mod tests {
             ActivityTaskCompletedEventAttributes, ActivityTaskFailedEventAttributes,
             ActivityTaskScheduledEventAttributes, WorkflowTaskFailedEventAttributes,
         },
+        sdk::v1::UserMetadata,
     };
 
     use super::*;
@@ -211,22 +215,10 @@ mod tests {
         assert_eq!(failure.kind, "NON_DETERMINISTIC_ERROR");
     }
 
-    #[test]
-    fn a_mail_is_refused_since_its_last_attempt_until_another_one_is_taken() {
-        let mut past = Past::default();
-        let mut take = |event_id: i64, attributes| {
-            let event_time = format!("2026-12-01T08:00:0{event_id}Z").parse().ok();
-            past.take(HistoryEvent {
-                event_id,
-                event_time,
-                attributes: Some(attributes),
-                ..HistoryEvent::default()
-            });
-            past.refused
-                .iter()
-                .map(|refused| (refused.id.clone(), refused.since))
-                .collect::<Vec<_>>()
-        };
+    /// What is refused, and since when, after one mail was refused and the next one taken. Both have this summary.
+    fn refused_of(summary: Option<&str>) -> Vec<(String, Timestamp)> {
+        let summary = summary.map(|data| Payload { data: data.into(), ..Payload::default() });
+        let user_metadata = Some(UserMetadata { summary, ..UserMetadata::default() });
         let scheduled = |id: &str| {
             let activity_id = id.to_owned();
             let it = ActivityTaskScheduledEventAttributes { activity_id, ..Default::default() };
@@ -236,12 +228,33 @@ mod tests {
             ActivityTaskFailedEventAttributes { scheduled_event_id: 1, ..Default::default() };
         let taken =
             ActivityTaskCompletedEventAttributes { scheduled_event_id: 3, ..Default::default() };
-        assert!(take(1, scheduled("1")).is_empty());
-        let refused = take(2, Attributes::ActivityTaskFailedEventAttributes(failed));
+        let events = [
+            scheduled("1"),
+            Attributes::ActivityTaskFailedEventAttributes(failed),
+            scheduled("2"),
+            Attributes::ActivityTaskCompletedEventAttributes(taken),
+        ];
+        let mut past = Past::default();
+        for (event_id, attributes) in (1..).zip(events) {
+            past.take(HistoryEvent {
+                event_id,
+                event_time: format!("2026-12-01T08:00:0{event_id}Z").parse().ok(),
+                attributes: Some(attributes),
+                user_metadata: user_metadata.clone(),
+                ..HistoryEvent::default()
+            });
+        }
+        past.refused.into_iter().map(|refused| (refused.id, refused.since)).collect()
+    }
+
+    #[test]
+    fn a_mail_is_refused_since_its_last_attempt_until_another_one_is_taken() {
+        assert!(refused_of(Some(r#""Ask ann@example.com""#)).is_empty());
         let since: Timestamp = "2026-12-01T08:00:02Z".parse().expect("a time");
-        assert_eq!(refused, [("1".to_owned(), since)]);
-        assert_eq!(take(3, scheduled("2")).len(), 1);
-        assert!(take(4, Attributes::ActivityTaskCompletedEventAttributes(taken)).is_empty());
+        for nobody_knows_whose in [None, Some("\u{1}encrypted")] {
+            let refused = refused_of(nobody_knows_whose);
+            assert_eq!(refused, [("1".to_owned(), since)], "{nobody_knows_whose:?}");
+        }
     }
 
     #[test]

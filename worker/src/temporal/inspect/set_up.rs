@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use countersign_core::diagnosis::{
-    AttributeState, Call, Connected, Permission, Poller, Queue, Server,
+    AttributeState, Call, Connected, Permission, Poller, Queue, Server, server_time,
 };
+use countersign_protos::names;
 use jiff::{SignedDuration, Timestamp};
 use temporalio_client::{
     Client, NamespacedClient,
@@ -67,7 +68,8 @@ impl Inspector {
         let webhook_queue = format!("{task_queue}{WEBHOOK_QUEUE_SUFFIX}");
         let queues = [self.queue(task_queue).await, self.queue(&webhook_queue).await];
         let (clock, writes) = self.clock(task_queue).await;
-        let approvals = self.overview(task_queue, false, server_time(&clock)).await;
+        let now = server_time(Timestamp::now(), clock.as_ref().ok().copied());
+        let approvals = self.overview(task_queue, false, now).await;
         let open = approvals.as_ref().ok().and_then(|overview| overview.an_approval());
         let answer = match open {
             Some(id) => Some((id.to_owned(), self.answer(id).await)),
@@ -206,7 +208,8 @@ impl Inspector {
 
     /// The time by the server's clock; by this machine's, where that cannot be learned.
     pub async fn server_time(&self, task_queue: &str) -> Timestamp {
-        server_time(&self.clock(task_queue).await.0)
+        let (clock, _) = self.clock(task_queue).await;
+        server_time(Timestamp::now(), clock.ok())
     }
 
     /// This machine's clock minus the server's, and whether the server writes. A poll of a queue of its own says
@@ -299,11 +302,6 @@ fn offset(sent: Timestamp, at_server: Timestamp, answered: Timestamp) -> SignedD
     }
 }
 
-fn server_time(clock: &Result<SignedDuration, String>) -> Timestamp {
-    let (now, ahead) = (Timestamp::now(), clock.as_ref().copied().unwrap_or_default());
-    now.checked_sub(ahead).unwrap_or(now)
-}
-
 type Attempt = fn(Client) -> futures::future::BoxFuture<'static, Result<(), Status>>;
 
 /// Makes a call of this name with this request.
@@ -324,6 +322,10 @@ macro_rules! attempt {
 fn nobodys() -> Option<WorkflowExecution> {
     let workflow_id = format!("countersign-doctor-{:016x}", fastrand::u64(..));
     Some(WorkflowExecution { workflow_id, ..WorkflowExecution::default() })
+}
+
+fn all_approvals() -> String {
+    format!("WorkflowType = '{}'", names::WORKFLOW_TYPE)
 }
 
 /// Each call, what does not work without it, and an attempt that changes nothing.
@@ -372,7 +374,7 @@ const CALLS: [(&str, &str, Attempt); 12] = [
             QueryWorkflowRequest {
                 execution: nobodys(),
                 query: Some(WorkflowQuery {
-                    query_type: "status".to_owned(),
+                    query_type: names::QUERY_STATUS.to_owned(),
                     ..WorkflowQuery::default()
                 })
             }
@@ -404,10 +406,7 @@ const CALLS: [(&str, &str, Attempt); 12] = [
         "typed approval IDs are not found",
         attempt!(
             list_workflow_executions,
-            ListWorkflowExecutionsRequest {
-                page_size: 1,
-                query: "WorkflowType = 'ApprovalWorkflow'".to_owned()
-            }
+            ListWorkflowExecutionsRequest { page_size: 1, query: all_approvals() }
         ),
     ),
     (
@@ -415,9 +414,7 @@ const CALLS: [(&str, &str, Attempt); 12] = [
         "workers do not know whether search attributes are accepted",
         attempt!(
             count_workflow_executions,
-            CountWorkflowExecutionsRequest {
-                query: "WorkflowType = 'ApprovalWorkflow'".to_owned()
-            }
+            CountWorkflowExecutionsRequest { query: all_approvals() }
         ),
     ),
 ];

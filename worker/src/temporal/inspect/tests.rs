@@ -22,9 +22,9 @@ use temporalio_common::protos::temporal::api::{
     workflow::v1::{PendingActivityInfo, WorkflowExecutionInfo},
     workflowservice::v1::{
         CountWorkflowExecutionsRequest, CountWorkflowExecutionsResponse, DescribeTaskQueueRequest,
-        DescribeTaskQueueResponse, DescribeWorkflowExecutionResponse,
-        GetWorkflowExecutionHistoryResponse, ListWorkflowExecutionsResponse,
-        SignalWorkflowExecutionRequest,
+        DescribeTaskQueueResponse, DescribeWorkflowExecutionRequest,
+        DescribeWorkflowExecutionResponse, GetWorkflowExecutionHistoryResponse,
+        ListWorkflowExecutionsResponse, SignalWorkflowExecutionRequest,
     },
 };
 
@@ -321,4 +321,34 @@ async fn approvals_of_which_none_can_be_described_are_not_said_to_be_none() {
         let listed = overview.map(|overview| overview.rows.len());
         assert_eq!(listed.as_ref().map_err(Status::message), expected.as_ref().map_err(|it| *it));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_says_how_many_approvals_could_not_be_described_and_why() {
+    let (inspector, _) = looking(|request| {
+        Some(match request.rpc.as_str() {
+            "CountWorkflowExecutions" => Ok(Vec::new()),
+            "ListWorkflowExecutions" => {
+                let info =
+                    |id| WorkflowExecutionInfo { execution: execution(id), ..Default::default() };
+                let executions = ["laptops", "desks"].map(info).into();
+                Ok(ListWorkflowExecutionsResponse { executions, ..Default::default() }
+                    .encode_to_vec())
+            }
+            "DescribeWorkflowExecution" => {
+                let asked: DescribeWorkflowExecutionRequest = decode(request);
+                match asked.execution == execution("desks") {
+                    true => Err(Status::unavailable("shard status unknown")),
+                    false => Ok(failing().encode_to_vec()),
+                }
+            }
+            "GetWorkflowExecutionHistory" => Ok(history().encode_to_vec()),
+            other => panic!("{other}"),
+        })
+    })
+    .await;
+    let overview = inspector.overview("approvals", false, Timestamp::now()).await.expect("a list");
+    assert_eq!(overview.rows.len(), 1);
+    let missing = overview.missing.map(|missing| (missing.count, missing.why));
+    assert_eq!(missing, Some((1, "shard status unknown".to_owned())));
 }

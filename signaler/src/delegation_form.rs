@@ -1,7 +1,8 @@
 //! The form that has a colleague asked in a reviewer's place, and what is wrong with it. Pure.
 
 use countersign_protos::{names::COMMENT_MAX_CHARS, text};
-use url::Host;
+
+use crate::address;
 
 /// What somebody has filled in, whatever is wrong with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,7 +56,7 @@ impl Delegating {
         if self.is_ambiguous {
             return Err(NotDelegated::Ambiguous);
         }
-        let to = address(&self.to).ok_or(NotDelegated::NotAnAddress)?;
+        let to = address::read(&self.to).ok_or(NotDelegated::NotAnAddress)?;
         match text::comment(&self.reason) {
             reason if reason.is_empty() => Err(NotDelegated::ReasonMissing),
             _ if self.reason.chars().count() > COMMENT_MAX_CHARS => {
@@ -64,15 +65,6 @@ impl Delegating {
             _ => Ok(to),
         }
     }
-}
-
-/// An address in lower case, its domain in ASCII, as the workflow reads it.
-fn address(typed: &str) -> Option<String> {
-    let (local, domain) = typed.trim().rsplit_once('@')?;
-    let Ok(Host::Domain(domain)) = Host::parse(domain) else { return None };
-    let is_local = !local.is_empty() && !local.contains(|c: char| c.is_whitespace() || c == '@');
-    let address = format!("{}@{domain}", local.to_lowercase());
-    (is_local && address.len() <= 254).then_some(address)
 }
 
 #[cfg(test)]
@@ -89,6 +81,7 @@ mod tests {
             (" Fay@Example.COM ", "fay@example.com"),
             ("fay+x@bücher.example", "fay+x@xn--bcher-kva.example"),
             ("ÉVA@example.com", "éva@example.com"),
+            ("E\u{301}va@bu\u{308}cher.example", "éva@xn--bcher-kva.example"),
         ] {
             assert_eq!(filled(typed, "why").checked().as_deref(), Ok(read), "{typed}");
         }
