@@ -146,7 +146,7 @@ mod tests {
         let mut notices = Notices::default();
         notify(&mut notices, Kind::Superseded);
         assert_eq!(notices.start().len(), 1);
-        (1..=2).for_each(|version| notices.revise(version));
+        (1..=2).for_each(|_| notices.revise());
         assert!(!notices.can_start(), "nothing waits");
         notify(&mut notices, Kind::Superseded);
         assert!(notices.can_start());
