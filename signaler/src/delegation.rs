@@ -62,20 +62,29 @@ fn reported(reading: &Reading, link: &LinkHash, to: &str) -> Option<Answer> {
     }
 }
 
+/// What a reason says against a delegation to this colleague; `None` if it is about something else.
+fn refusal(why: &str, to: &str) -> Option<NotDelegated> {
+    // It alone finds some addresses wrong, such as those of mixed scripts.
+    if why == ignored::not_an_address("to") {
+        return Some(NotDelegated::NotAnAddress);
+    }
+    let is_about = ignored::is_about(why, &ignored::delegated_to(to));
+    is_about.then(|| NotDelegated::Refused(text::clean_line(why)))
+}
+
+/// How often the workflow has refused a delegation to this colleague, as far as it says so.
+fn times_refused(state: &ApprovalState, to: &str) -> u32 {
+    let whys = state.ignored_because.iter().filter_map(|it| ignored::why(it, SIGNAL_REASSIGN));
+    whys.filter(|why| refusal(why, to).is_some()).count() as u32
+}
+
 /// What the workflow has newly said against a delegation to this colleague.
 fn newly_refused(before: &ApprovalState, after: &ApprovalState, to: &str) -> Option<NotDelegated> {
-    let mut whys = newly_ignored(before, after, SIGNAL_REASSIGN);
-    let whom = ignored::delegated_to(to);
-    whys.find_map(|why| match why {
-        // It alone finds some addresses wrong, such as those of mixed scripts.
-        why if why == ignored::not_an_address("to") => Some(NotDelegated::NotAnAddress),
-        why if ignored::is_about(why, &whom) => Some(NotDelegated::Refused(text::clean_line(why))),
-        _ => None,
-    })
+    newly_ignored(before, after, SIGNAL_REASSIGN).find_map(|why| refusal(why, to))
 }
 
 impl Intent for Delegation<'_> {
-    /// How many signals the workflow had ignored before.
+    /// How often it was refused before.
     type Sent = u32;
     type Effect = Result<Answer, NotDelegated>;
     const SENT_AGAIN_AS: Option<&'static str> = Some("delegation");
@@ -85,11 +94,11 @@ impl Intent for Delegation<'_> {
         let why = || refused(before.state(), link.hash(), self.to).map(Err);
         Ok(match known.or_else(why) {
             Some(said) => Ready::Settled(said),
-            None => Ready::Send(before.state().ignored_signals),
+            None => Ready::Send(times_refused(before.state(), self.to)),
         })
     }
 
-    fn signal(&self, ignored: &u32, link: &GenuineLink, run: &Run, attempt: u32) -> Signal {
+    fn signal(&self, refused: &u32, link: &GenuineLink, run: &Run, attempt: u32) -> Signal {
         let reason = text::comment(self.reason);
         let statement = Statement::Delegate { to: self.to, reason: &comment_hash(&reason) };
         let delegation = Reassignment {
@@ -100,8 +109,7 @@ impl Intent for Delegation<'_> {
             ..Reassignment::default()
         };
         // What was refused may be wanted again: then it is another event.
-        let request_id =
-            link.delegation_request_id(&run.run_id, self.to, ignored.wrapping_add(attempt));
+        let request_id = link.delegation_request_id(&run.run_id, self.to, refused + attempt);
         let payload = payload::encode(&delegation, Encoding::JsonPlain);
         Signal { name: SIGNAL_REASSIGN, payload, request_id }
     }

@@ -954,12 +954,12 @@ async fn a_delegation_is_answered_by_what_the_workflow_says_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_delegation_that_was_refused_may_be_tried_again_as_another_event() {
-    // In the same second, and so in the same words; and of earlier reasons none is left.
+    // In the same second, and so in the same words.
     let refuses = |world: &mut World| {
         let why = "reassign at 2026-11-24T09:00:00Z: nobody else can be asked (to cy@example.com)";
         let says = &mut world.runs[0].says;
         says.ignored_signals += 1;
-        says.ignored_because = vec![why.into()];
+        says.ignored_because.push(why.into());
         Ok(())
     };
     let asking = World::default().run("first", Running, allowing());
@@ -972,6 +972,27 @@ async fn a_delegation_that_was_refused_may_be_tried_again_as_another_event() {
     }
     let sent: BTreeSet<_> = world.lock().expect("a lock").sent.iter().cloned().collect();
     assert_eq!(sent.len(), 3, "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_send_between_two_presses_makes_no_other_event_of_a_delegation() {
+    let others = |world: &mut World| {
+        let says = &mut world.runs[0].says;
+        says.ignored_signals += 1;
+        says.ignored_because
+            .push("approve at 2026-11-24T09:00:00Z: nobody asked (dan@example.com)".into());
+        Ok(())
+    };
+    let asking = World::default().run("first", Running, allowing());
+    let (approvals, world) = approvals(asking.signal(others).signal(others)).await;
+    let mut sent = Vec::new();
+    for _ in 0..2 {
+        let delegation = crate::delegation::Delegation { to: "cy@example.com", reason: "on leave" };
+        drop(approvals.signal(&genuine(), None, delegation).await);
+        sent.push(world.lock().expect("a lock").sent.iter().cloned().collect::<BTreeSet<_>>());
+    }
+    assert!(!sent[0].is_empty());
+    assert_eq!(sent[0], sent[1]);
 }
 
 #[tokio::test(start_paused = true)]
