@@ -92,7 +92,7 @@ pub async fn list(
 ) -> anyhow::Result<String> {
     let task_queue = settings.task_queue().map_err(|wrong| anyhow!("{wrong}"))?;
     let inspector = connect(temporal).await?;
-    let now = inspector.server_time(&task_queue).await;
+    let now = inspector.server_time().await;
     let overview = inspector.overview(&task_queue, details, now).await;
     let overview = overview.map_err(|status| refused(&status))?;
     Ok(match json {
@@ -118,7 +118,7 @@ pub async fn explanation(
         let retention = inspector.retention().await.ok();
         return Ok(Err(not_found(workflow_id, &inspector.namespace(), retention)));
     };
-    let now = inspector.server_time(&case.approval.task_queue).await;
+    let now = inspector.server_time().await;
     let explained: Explanation = explain(&case, now, details);
     Ok(Ok(match json {
         true => serde_json::to_string_pretty(&explained)?,

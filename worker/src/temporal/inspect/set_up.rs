@@ -67,7 +67,7 @@ impl Inspector {
         let permissions = self.permissions().await;
         let webhook_queue = format!("{task_queue}{WEBHOOK_QUEUE_SUFFIX}");
         let queues = [self.queue(task_queue).await, self.queue(&webhook_queue).await];
-        let (clock, writes) = self.clock(task_queue).await;
+        let (clock, writes) = self.clock().await;
         let now = server_time(Timestamp::now(), clock.as_ref().ok().copied());
         let approvals = self.overview(task_queue, false, now).await;
         let open = approvals.as_ref().ok().and_then(|overview| overview.an_approval());
@@ -207,22 +207,20 @@ impl Inspector {
     }
 
     /// The time by the server's clock; by this machine's, where that cannot be learned.
-    pub async fn server_time(&self, task_queue: &str) -> Timestamp {
-        let (clock, _) = self.clock(task_queue).await;
+    pub async fn server_time(&self) -> Timestamp {
+        let (clock, _) = self.clock().await;
         server_time(Timestamp::now(), clock.ok())
     }
 
     /// This machine's clock minus the server's, and whether the server writes. A poll of a queue of its own says
     /// both: the server has to write down the queue, and then shows when it was polled.
-    pub(super) async fn clock(
-        &self,
-        task_queue: &str,
-    ) -> (Result<SignedDuration, String>, Result<(), String>) {
+    pub(super) async fn clock(&self) -> (Result<SignedDuration, String>, Result<(), String>) {
+        let name = format!("countersign-doctor-{:016x}", fastrand::u64(..));
         let own = TaskQueue {
-            name: format!("countersign-doctor-{:016x}", fastrand::u64(..)),
-            // Kept for a day only.
+            // Kept for a day only. Whoever polls for a worker's queue may get its tasks.
             kind: TaskQueueKind::Sticky.into(),
-            normal_name: task_queue.to_owned(),
+            normal_name: format!("{name}-normal"),
+            name,
         };
         let request = PollWorkflowTaskQueueRequest {
             namespace: self.namespace(),

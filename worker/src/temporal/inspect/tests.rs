@@ -171,7 +171,7 @@ async fn a_poll_of_its_own_shows_the_servers_clock_and_that_it_writes() {
         other => panic!("{other}"),
     })
     .await;
-    let (clock, writes) = inspector.clock("approvals").await;
+    let (clock, writes) = inspector.clock().await;
     let ahead = clock.expect("a difference").as_secs();
     assert!((598..=602).contains(&ahead), "{ahead} s");
     assert_eq!(writes, Ok(()));
@@ -185,10 +185,10 @@ async fn a_server_that_cannot_write_shows_no_poll() {
         _ => None,
     })
     .await;
-    let (_, writes) = inspector.clock("approvals").await;
+    let (_, writes) = inspector.clock().await;
     assert_eq!(writes, Err(full.into()));
     let (inspector, _) = looking(|_| None).await;
-    let (clock, writes) = inspector.clock("approvals").await;
+    let (clock, writes) = inspector.clock().await;
     let why = "it has not taken a new task queue within 5s";
     assert_eq!((clock, writes), (Err(why.into()), Err(why.into())));
 }
