@@ -8,7 +8,7 @@ mod identity;
 mod list;
 mod setup;
 
-use std::fmt::Write;
+use std::{cmp::Reverse, fmt::Write};
 
 use countersign_protos::text::clean;
 use jiff::{SignedDuration, Timestamp};
@@ -70,11 +70,13 @@ pub fn as_json(findings: &[Finding]) -> serde_json::Value {
     serde_json::json!({"problems": problems(findings), "findings": findings})
 }
 
-/// Findings as text, one below the other.
+/// Findings as text, one below the other: what is wrong, what to note, and what is well.
 pub fn as_text(findings: &[Finding], now: Timestamp) -> String {
     let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
     let mut text = String::new();
-    for Finding { check, level, says, since, remedy } in findings {
+    let mut worst_first: Vec<&Finding> = findings.iter().collect();
+    worst_first.sort_by_key(|finding| Reverse(finding.level));
+    for Finding { check, level, says, since, remedy } in worst_first {
         let mark = match level {
             Level::Good => "ok     ",
             Level::Note => "note   ",

@@ -584,7 +584,7 @@ fn overdue(overview: &Overview) -> Option<Finding> {
     let finding = Finding::problem(
         "approvals",
         format!("{count} past their deadline, which has not taken effect"),
-        "A deadline takes effect when a worker does the workflow task: see workers, keys and store above.",
+        "A deadline takes effect when a worker does the workflow task: see workers, keys and store.",
     );
     Some(finding.since(late.filter_map(|row| row.since).min()))
 }

@@ -163,6 +163,7 @@ fn set_up_1_the_mail_server_is_down() {
     let to_do = ["The mail server does not listen there", "COUNTERSIGN_NOTIFY"];
     says(mail, "mail", &["Connection refused"], Some("2026-12-01T09:30:00Z"), &to_do);
     let text = as_text(&findings, now());
+    assert!(text.starts_with("PROBLEM mail "), "what is wrong comes first: {text}");
     assert!(text.contains("since 2026-12-01 09:30:00 UTC (2 h 30 min ago)"), "{text}");
     assert!(text.contains(&format!("{MAIL_DOWN} (in laptops)")), "{text}");
 }
@@ -549,6 +550,7 @@ fn what_could_not_be_looked_at_is_counted_with_its_cause() {
     assert!(text.contains("\nThese 98 are the overdue"), "it is cut off: {text}");
 
     let findings = examine(&broken(|connected| connected.approvals = Ok(short)));
+    assert!(as_text(&findings, now()).starts_with("note "), "notes before what is well");
     let noted = |finding: &Finding| finding.level == Level::Note && finding.says == says;
     assert!(findings.iter().any(noted), "{findings:?}");
 }
