@@ -446,7 +446,7 @@ const ELSEWHERE: &str = "For the installation, run countersign-worker doctor.";
 fn nothing(said: &mut Explanation, case: &Case) {
     if case.state.as_ref().is_ok_and(waits_for_submitter) {
         return said.advises(format!(
-            "Nothing is wrong with this approval: it waits for the submitter, who has a mail with a link. {ELSEWHERE} If \
+            "Nothing is recorded against this approval: it waits for the submitter, who has a mail with a link. {ELSEWHERE} If \
              they cannot use it: temporal workflow signal --workflow-id ID --name revise --input-file SUBMISSION.json"
         ));
     }
@@ -461,7 +461,7 @@ fn nothing(said: &mut Explanation, case: &Case) {
     said.advises(match people.is_empty() {
         true => "Nothing: it goes on by itself.".to_owned(),
         false => format!(
-            "Nothing is wrong with this approval: it waits for people. {ELSEWHERE} To remind them: temporal workflow \
+            "Nothing is recorded against this approval: it waits for people. {ELSEWHERE} To remind them: temporal workflow \
              signal --workflow-id ID --name remind"
         ),
     });

@@ -519,7 +519,7 @@ fn a_list_names_people_and_titles_only_with_details() {
     assert!(brief.find("failing") < brief.find("waiting: 1"), "the worst first: {brief}");
     assert!(brief.ends_with("explain WORKFLOW says why, and what to do."), "{brief}");
     let sound = overview(&approvals[..1]).text(now());
-    assert!(sound.ends_with("For the installation, run countersign-worker doctor."), "{sound}");
+    assert!(sound.ends_with("Nothing is recorded against these. For the installation, run countersign-worker doctor."), "{sound}");
     for private in ["15 laptops", "ann@example.com"] {
         assert!(!brief.contains(private) && full.contains(private), "{brief}\n{full}");
         let row = serde_json::to_string(&Row::new(&approvals[1], now(), false)).expect("JSON");
@@ -740,7 +740,7 @@ fn an_approval_that_waits_for_people_says_for_whom_and_why() {
     explains(
         &waiting,
         &[
-            "Nothing is wrong with this approval: it waits for people. For the installation, run countersign-worker \
+            "Nothing is recorded against this approval: it waits for people. For the installation, run countersign-worker \
              doctor.",
             "--workflow-id laptops --name remind",
         ],
