@@ -168,7 +168,7 @@ pub fn examine(setup: &Setup) -> Vec<Finding> {
         findings.extend([store(&connected.writes), clock(&connected.clock)]);
         let alive = alive(connected, now);
         findings.extend(connected.queues.iter().map(|queue| workers(queue, now)));
-        findings.extend(connected.answer.as_ref().map(answer));
+        findings.extend(connected.answer.as_ref().map(|it| answer(it, &connected.writes)));
         findings.push(versions(own, &alive));
         findings.push(rules(own, &alive));
         findings.push(keys(own, &alive, &setup.signaler));
@@ -417,7 +417,10 @@ fn workers(queue: &Result<Queue, String>, now: Timestamp) -> Finding {
 }
 
 /// Temporal shows a worker that has stopped for as long as a poll can take: whether one answers is known at once.
-fn answer((workflow, answer): &(String, Result<SignedDuration, String>)) -> Finding {
+fn answer(
+    (workflow, answer): &(String, Result<SignedDuration, String>),
+    writes: &Result<(), String>,
+) -> Finding {
     match answer {
         Ok(took) => {
             let milliseconds = took.as_millis();
@@ -426,6 +429,11 @@ fn answer((workflow, answer): &(String, Result<SignedDuration, String>)) -> Find
                 format!("one has answered a query of {workflow} in {milliseconds} ms"),
             )
         }
+        Err(_) if writes.is_err() => Finding::note(
+            "workers",
+            "whether one answers cannot be known: see store",
+            "Run this again when Temporal writes.",
+        ),
         Err(why) => Finding::problem(
             "workers",
             format!("nobody has answered a query of {workflow}: {why}"),

@@ -442,6 +442,11 @@ fn set_up_12_the_store_is_full() {
     let finding = problem(&setup);
     says(&finding, "store", &[], None, &["disk is full, or it is read-only, locked", "own log"]);
     assert!(!finding.remedy.contains("TEMPORAL_"), "the connection is well: {finding:?}");
+    let setup = broken(|connected| {
+        connected.writes = Err("database or disk is full (13)".into());
+        connected.answer = Some(("laptops".into(), Err("no answer within 10s".into())));
+    });
+    assert_eq!(problem(&setup).check, "store", "no worker is to blame");
 }
 
 #[test]
