@@ -334,7 +334,7 @@ fn no_answer(said: &mut Explanation, case: &Case, why: &str, now: Timestamp) {
         let workers: BTreeSet<&str> = alive.iter().map(|poller| poller.process()).collect();
         said.says(
             format!(
-                "{} polled {queue} in the last minute, at last {}, and none answers: {why}",
+                "{} polled {queue} lately, at last {}, and none answers: {why}",
                 counted(workers.len(), "worker"),
                 moment(last, now)
             ),

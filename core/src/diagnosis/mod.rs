@@ -116,10 +116,18 @@ pub fn problems(findings: &[Finding]) -> usize {
 
 /// A time to the second, and how long ago it was: `2026-12-01 09:12:05 UTC (3 h 5 min ago)`.
 fn moment(at: Timestamp, now: Timestamp) -> String {
-    let when = utc(at);
+    format!("{} ({})", utc(at), away(at, now))
+}
+
+/// Clocks that agree may differ by so much.
+const HARDLY: SignedDuration = SignedDuration::from_secs(2);
+
+/// How far a time is from now: `3 h 5 min ago`, `in 2 d` or `just now`.
+fn away(at: Timestamp, now: Timestamp) -> String {
     match now.duration_since(at) {
-        ago if ago < SignedDuration::ZERO => format!("{when} (in {})", span(-ago)),
-        ago => format!("{when} ({} ago)", span(ago)),
+        hardly if hardly.abs() < HARDLY => "just now".to_owned(),
+        ago if ago.is_negative() => format!("in {}", span(-ago)),
+        ago => format!("{} ago", span(ago)),
     }
 }
 

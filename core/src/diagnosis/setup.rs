@@ -2,20 +2,20 @@
 
 mod keys;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
 use self::keys::{keys, payload_keys};
 use super::{
-    Area, Finding, Level, Overview, State, WorkerIdentity, causes::BAD_ATTRIBUTES, counted,
-    expired_at, list::Group, listed, readable, remedy, span,
+    Area, Finding, HARDLY, Level, Overview, State, WorkerIdentity, away, causes::BAD_ATTRIBUTES,
+    counted, expired_at, list::Group, listed, readable, remedy, span,
 };
 
 /// A poll takes a minute at most, so a worker that runs has begun one in this time.
 const ALIVE: SignedDuration = SignedDuration::from_secs(75);
 /// From here on, somebody should set a clock.
-const OFF: SignedDuration = SignedDuration::from_secs(2);
+const OFF: SignedDuration = HARDLY;
 /// From here on, signatures and deadlines are wrong.
 const FAR_OFF: SignedDuration = SignedDuration::from_secs(30);
 
@@ -391,8 +391,11 @@ fn workers(queue: &Result<Queue, String>, now: Timestamp) -> Finding {
     };
     let (name, waits) =
         (&queue.name, queue.oldest_task.filter(|age| *age >= SignedDuration::from_secs(10)));
-    let processes: BTreeSet<&str> =
-        queue.pollers.iter().filter(|poller| poller.is_alive(now)).map(Poller::process).collect();
+    let mut processes = BTreeMap::<&str, Timestamp>::new();
+    for poller in queue.pollers.iter().filter(|poller| poller.is_alive(now)) {
+        let last = processes.entry(poller.process()).or_insert(poller.last_seen);
+        *last = poller.last_seen.max(*last);
+    }
     if processes.is_empty() {
         let seen = queue.pollers.iter().map(|poller| poller.last_seen).max();
         let waiting = waits.map(|age| format!(", and a task has waited for {}", span(age)));
@@ -404,7 +407,10 @@ fn workers(queue: &Result<Queue, String>, now: Timestamp) -> Finding {
         );
         return finding.since(seen.or_else(|| now.checked_sub(waits?).ok()));
     }
-    let named: Vec<String> = processes.iter().map(|process| (*process).to_owned()).collect();
+    let named: Vec<String> = processes
+        .iter()
+        .map(|(process, last)| format!("{process} (last poll {})", away(*last, now)))
+        .collect();
     let says = format!("{} on {name}: {}", counted(named.len(), "worker"), listed(&named));
     match waits {
         Some(age) => Finding::note(

@@ -833,7 +833,8 @@ fn an_approval_that_nobody_works_on_says_so_and_since_when() {
 fn who_polls_for_workflows_and_for_activities_is_one_worker() {
     let mut silent = case(approval("laptops", Vec::new()), Err("no answer within 10s".into()));
     silent.pollers.push(poller(&worker("7@a"), "2026-12-01T11:59:50Z"));
-    explains(&silent, &["1 worker polled approvals in the last minute", "none answers"]);
+    let last = "1 worker polled approvals lately, at last 2026-12-01 11:59:50 UTC (10 s ago), and none answers";
+    explains(&silent, &[last]);
 }
 
 #[test]
@@ -931,6 +932,25 @@ fn nothing_that_others_have_named_controls_a_terminal() {
     ] {
         assert!(text.contains("[2J") && !text.contains('\u{1b}'), "{text:?}");
     }
+}
+
+#[test]
+fn a_time_about_now_is_just_now_and_a_worker_says_its_last_poll() {
+    for (text, says) in [
+        ("2026-12-01T12:00:00.9Z", "just now"),
+        ("2026-12-01T11:59:59Z", "just now"),
+        ("2026-12-01T11:59:50Z", "10 s ago"),
+        ("2026-12-01T12:00:10Z", "in 10 s"),
+    ] {
+        assert_eq!(away(at(text), now()), says, "{text}");
+    }
+    let setup = broken(|connected| {
+        let one = worker("7@a");
+        let seen = ["2026-12-01T11:59:20Z", "2026-12-01T11:59:40Z"];
+        connected.queues = vec![queue("approvals", seen.map(|seen| poller(&one, seen)).into())];
+    });
+    let text = as_text(&examine(&setup), now());
+    assert!(text.contains("1 worker on approvals: 7@a (last poll 20 s ago)\n"), "{text}");
 }
 
 #[test]
