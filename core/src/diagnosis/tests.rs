@@ -181,15 +181,23 @@ fn set_up_3_one_side_has_other_keys() {
     let mut setup = sound();
     setup.signaler = Ok(Signaler { is_ready: true, keys: Some(vec!["keyX".into()]) });
     let finding = problem(&setup);
-    let signs = ["this machine and the worker 7@a sign with keyA and have keyB; \
-         the signaler at https://approvals.example.com signs with keyX: "];
+    let signs = [
+        "the signaler refuses every link that workers mail: this machine and the worker 7@a sign with keyA \
+         and have keyB; the signaler at https://approvals.example.com signs with keyX",
+    ];
     says(
         &finding,
         "keys",
         &signs,
         Some("2026-12-01T08:00:00Z"),
-        &["COUNTERSIGN_LINK_KEYS", "append"],
+        &["COUNTERSIGN_LINK_KEYS", "restart each", "append"],
     );
+    let connected = setup.connected.as_mut().expect("connected");
+    connected.queues = vec![queue("approvals", Vec::new())];
+    let findings = examine(&setup);
+    let keys = findings.iter().find(|finding| finding.check == "keys").expect("one");
+    let nobody_polls = "the signaler refuses every link that a worker with these settings mails: ";
+    assert!(keys.says.starts_with(nobody_polls), "{keys:?}");
 
     let other = WorkerIdentity {
         keys: vec!["keyB".into()],
@@ -205,8 +213,9 @@ fn set_up_3_one_side_has_other_keys() {
     });
     let since = Some("2026-12-01T10:00:00Z");
     let words = [
+        "the worker 8@b lacks a key that others have, and refuses links under it: ",
         "this machine, the worker 7@a and the signaler at https://approvals.example.com sign with keyA and have keyB;",
-        "; the worker 8@b signs with keyB: ",
+        "; the worker 8@b signs with keyB",
     ];
     says(&problem(&setup), "keys", &words, since, &["same"]);
 }
