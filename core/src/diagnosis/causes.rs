@@ -39,7 +39,8 @@ impl Area {
     }
 }
 
-/// What a failure's text has in it, and what to do then. `{it}` failed, and `{setting}` leads to it.
+/// What a failure's text has in it, and what to do then. `{it}` failed, and `{setting}` leads to it. What follows
+/// `{asked}` is for who is asked for a decision.
 struct Cause {
     /// Empty: all.
     areas: &'static [Area],
@@ -140,9 +141,9 @@ const CAUSES: &[Cause] = &[
     },
     Cause {
         areas: MAIL,
-        any_of: &["confirmed a subscription"],
+        any_of: &["confirmed a subscription", "the topic has no subscription"],
         remedy: "Subscribe the address: countersign-worker subscribe ADDRESS; they confirm the mail that SNS \
-                 sends them. Then ask them again: temporal workflow signal --workflow-id ID --name reissue",
+                 sends them.{asked} Then ask them again: temporal workflow signal --workflow-id ID --name reissue",
     },
     Cause {
         areas: MAIL,
@@ -205,13 +206,13 @@ const CAUSES: &[Cause] = &[
     Cause {
         areas: MAIL,
         any_of: &["with 452", "5.2.2", "4.2.2", "mailbox full", "over quota"],
-        remedy: "The recipient's mailbox is full: they free space in it. Or ask somebody else: temporal workflow \
+        remedy: "The recipient's mailbox is full: they free space in it.{asked} Or ask somebody else: temporal workflow \
                  signal --workflow-id ID --name reassign",
     },
     Cause {
         areas: MAIL,
         any_of: &["5.1.1", "with 550", "No such mailbox", "User unknown", "mailbox unavailable"],
-        remedy: "The mail server does not know the recipient: correct the address, and ask the right one with \
+        remedy: "The mail server does not know the recipient: correct the address.{asked} Ask the right one: \
                  temporal workflow signal --workflow-id ID --name reassign",
     },
     Cause {
@@ -296,9 +297,21 @@ const CAUSES: &[Cause] = &[
 
 /// What to do about a failure in an area.
 pub fn remedy(area: Area, says: &str) -> String {
+    match steps(area, says) {
+        (first, Some(then)) => format!("{first} {then}"),
+        (first, None) => first,
+    }
+}
+
+/// The same in two steps: what to do, and then for who is asked for a decision. Who only gets notices is not asked.
+pub(super) fn steps(area: Area, says: &str) -> (String, Option<String>) {
     let (it, setting) = area.names();
     let text = known(area, says).unwrap_or(otherwise(area));
-    capitalised(&text.replace("{it}", it).replace("{setting}", setting))
+    let text = text.replace("{it}", it).replace("{setting}", setting);
+    match text.split_once("{asked} ") {
+        Some((first, then)) => (capitalised(first), Some(then.to_owned())),
+        None => (capitalised(&text), None),
+    }
 }
 
 /// Whether two failures in an area have the same cause, as far as their causes are known.
@@ -403,6 +416,11 @@ mod tests {
             (
                 Area::Mail,
                 "Amazon SNS: bob@example.com has not confirmed a subscription to the topic",
+                "sends them. Then ask them again: temporal workflow signal --workflow-id ID --name reissue",
+            ),
+            (
+                Area::Mail,
+                "Amazon SNS: the topic has no subscription: nobody was invited to it",
                 "countersign-worker subscribe",
             ),
             (

@@ -596,8 +596,7 @@ fn what_was_refused_for_good_says_why_and_since_when_and_names_nobody_in_a_list(
         let counts = Counts { undeliverable: Some(1), ..Counts::default() };
         connected.approvals = Ok(Overview { counts, ..listed });
     });
-    setup.mail =
-        Err("Amazon SNS: nobody has confirmed a subscription to the topic (0 pending)".into());
+    setup.mail = Err("Amazon SNS: the topic has no subscription: nobody was invited to it".into());
     let findings = examine(&setup);
     let wrong = findings.iter().filter(|finding| finding.level == Level::Problem);
     let wrong: Vec<_> = wrong.map(|finding| (finding.check, finding.since)).collect();
@@ -611,6 +610,46 @@ fn what_was_refused_for_good_says_why_and_since_when_and_names_nobody_in_a_list(
             "--workflow-id laptops --name reissue",
         ],
     );
+}
+
+#[test]
+fn whoever_cannot_be_reached_is_invited_and_only_reviewers_are_asked_again_by_one_command() {
+    let not_confirmed =
+        |who: &str| format!("Amazon SNS: {who} has not confirmed a subscription to the topic");
+    let mut state = waits_for_both();
+    let ann = &mut state.stages[0].reviewers[0];
+    ann.set_delivery(v1::Delivery::Undeliverable);
+    ann.delivery_error = not_confirmed("ann@example.com");
+    let email = "sue@example.com".to_owned();
+    state.announcement_error = not_confirmed(&email);
+    state.submission = Some(v1::Submission {
+        submitter: Some(v1::Submitter { email, ..Default::default() }),
+        ..Default::default()
+    });
+    let refused = Activity {
+        since: at("2026-12-01T09:00:05Z"),
+        ..activity("announce_decision", &state.announcement_error)
+    };
+    let unreached = Approval { refused: vec![refused], ..approval("laptops", Vec::new()) };
+    let said = explain(&case(unreached.clone(), Ok(state.clone())), now(), false);
+    let steps: Vec<&str> =
+        said.to_do.iter().map(|step| step.split("; they").next().unwrap_or_default()).collect();
+    let expected = [
+        "Subscribe the address: countersign-worker subscribe ann@example.com",
+        "Subscribe the address: countersign-worker subscribe bob@example.com",
+        "Then ask them again: temporal workflow signal --workflow-id laptops --name reissue",
+        "Subscribe the address: countersign-worker subscribe sue@example.com",
+    ];
+    assert_eq!(steps, expected);
+    let sue = said.why.last().expect("the submitter");
+    assert!(
+        sue.starts_with("the submitter cannot be reached")
+            && sue.contains(", since 2026-12-01 09:00:05")
+    );
+
+    state.stages[0].reviewers.clear();
+    let said = explain(&case(unreached, Ok(state)), now(), false);
+    assert_eq!(said.to_do.len(), 1, "nobody is asked again: {said:?}");
 }
 
 #[test]
