@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use countersign_protos::{
+    names::{SIGNAL_APPROVE, SIGNAL_REJECT, SIGNAL_REQUEST_CHANGES},
     text::{clean, clean_line, timestamp},
     v1::{self, ApprovalState, Delivery, StageState},
 };
@@ -106,6 +107,7 @@ pub fn explain(case: &Case, now: Timestamp, details: bool) -> Explanation {
         ended(&mut said, end);
     } else {
         tasks(&mut said, case, now);
+        signals(&mut said, case, now);
         activities(&mut said, &case.approval, now);
         overdue(&mut said, &case.approval, now);
     }
@@ -310,6 +312,25 @@ fn tasks(said: &mut Explanation, case: &Case, now: Timestamp) {
         );
     } else {
         no_answer(said, case, &task.text(), now);
+    }
+}
+
+/// What was sent to it and no worker has taken. One that answers has taken what its task has.
+fn signals(said: &mut Explanation, case: &Case, now: Timestamp) {
+    let is_stuck = case.approval.task.as_ref().is_some_and(|task| task.is_stuck(now));
+    if case.state.is_ok() && !is_stuck {
+        return;
+    }
+    for (name, at) in &case.approval.signals {
+        let name = clean_line(name);
+        let what = match name.as_str() {
+            SIGNAL_APPROVE | SIGNAL_REJECT | SIGNAL_REQUEST_CHANGES => {
+                format!("a decision (signal {name})")
+            }
+            _ => format!("the signal {name}"),
+        };
+        let since = moment(*at, now);
+        said.says(format!("{what} is recorded since {since}, and waits for a worker"), "");
     }
 }
 

@@ -128,6 +128,7 @@ fn approval(id: &str, activities: Vec<Activity>) -> Approval {
         task: None,
         activities,
         refused: Vec::new(),
+        signals: Vec::new(),
         title: Some("15 laptops".into()),
     }
 }
@@ -618,7 +619,7 @@ fn whoever_cannot_be_reached_is_invited_and_only_reviewers_are_asked_again_by_on
         |who: &str| format!("Amazon SNS: {who} has not confirmed a subscription to the topic");
     let mut state = waits_for_both();
     let ann = &mut state.stages[0].reviewers[0];
-    ann.set_delivery(v1::Delivery::Undeliverable);
+    ann.delivery = v1::Delivery::Undeliverable.into();
     ann.delivery_error = not_confirmed("ann@example.com");
     let email = "sue@example.com".to_owned();
     state.announcement_error = not_confirmed(&email);
@@ -857,6 +858,20 @@ fn an_approval_that_nobody_works_on_says_so_and_since_when() {
         &gone,
         &["no worker polls the task queue approvals since 2026-12-01 11:50:00 UTC (10 min ago)"],
     );
+    let press = |name: &str, when: &str| (name.to_owned(), at(when));
+    gone.approval.signals =
+        vec![press("approve", "2026-12-01T11:50:00Z"), press("remind", "2026-12-01T11:55:00Z")];
+    explains(
+        &gone,
+        &[
+            "a decision (signal approve) is recorded since 2026-12-01 11:50:00 UTC (10 min ago), and waits for a worker",
+            "the signal remind is recorded since 2026-12-01 11:55:00 UTC (5 min ago), and waits for a worker",
+        ],
+    );
+    gone.approval.task = None;
+    gone.state = Ok(waits_for_both());
+    let text = explain(&gone, now(), false).text();
+    assert!(!text.contains("waits for a worker"), "one has answered since: {text}");
     let late = Approval { deadline: Some(at("2026-12-01T11:00:00Z")), ..stuck.clone() };
     explains(
         &case(late, Err("none".into())),
