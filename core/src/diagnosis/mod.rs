@@ -20,8 +20,8 @@ pub use explain::{Case, End, Explanation, How, explain, not_found};
 pub use identity::WorkerIdentity;
 pub use list::{Counts, MAX_ROWS, Missing, Overview, Row};
 pub use setup::{
-    AttributeState, Call, Connected, Own, Permission, Poller, Queue, Server, Setup, Signaler,
-    examine, server_time,
+    AttributeState, Call, Connected, Own, Permission, Poller, Queue, Refused, Server, Setup,
+    Signaler, examine, server_time,
 };
 
 /// What was looked at, and what is to be said about it.
@@ -85,8 +85,13 @@ pub fn as_text(findings: &[Finding], now: Timestamp) -> String {
         let margin = " ".repeat(mark.len() + width + 3);
         let _ =
             writeln!(text, "{mark} {check:width$}  {}", says.replace('\n', &format!("\n{margin}")));
-        if let Some(since) = since {
-            let _ = writeln!(text, "{margin}since {}", moment(*since, now));
+        let since = match since {
+            Some(since) => format!("since {}\n", moment(*since, now)),
+            None if *level == Level::Problem => "since when is not known\n".to_owned(),
+            None => String::new(),
+        };
+        if !since.is_empty() {
+            let _ = write!(text, "{margin}{since}");
         }
         if !remedy.is_empty() {
             let _ =

@@ -68,8 +68,7 @@ pub struct Connected {
     /// The commands that make what is missing.
     pub make_attributes: String,
     pub permissions: Vec<(Call, Permission)>,
-    /// How many calls were refused for now, and in which words.
-    pub refused: (u32, String),
+    pub refused: Refused,
     pub queues: Vec<Result<Queue, String>>,
     /// An open approval that was queried, and how long a worker took to answer; `None` if none is open.
     pub answer: Option<(String, Result<SignedDuration, String>)>,
@@ -78,6 +77,15 @@ pub struct Connected {
     /// Whether the server can write.
     pub writes: Result<(), String>,
     pub approvals: Result<Overview, String>,
+}
+
+/// Calls of whoever only looks that were refused for now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// How often, by the call's name.
+    pub calls: BTreeMap<String, u32>,
+    /// The last refusal, in the server's words.
+    pub words: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -310,12 +318,19 @@ fn permissions(permissions: &[(Call, Permission)]) -> Finding {
 }
 
 /// One or two may have met others' calls.
-fn limits((count, words): &(u32, String)) -> Option<Finding> {
-    let level = if *count < 3 { Level::Note } else { Level::Problem };
-    (*count > 0).then(|| {
+fn limits(Refused { calls, words }: &Refused) -> Option<Finding> {
+    let count: u32 = calls.values().sum();
+    let level = if count < 3 { Level::Note } else { Level::Problem };
+    (count > 0).then(|| {
+        let named: Vec<String> =
+            calls.iter().map(|(name, count)| format!("{count} of {name}")).collect();
         let finding = Finding::note(
             "limits",
-            format!("Temporal refused {} over a limit: {words}", counted(*count as usize, "call")),
+            format!(
+                "Temporal refused {} of this command's own over a limit ({}): {words}",
+                counted(count as usize, "call"),
+                listed(&named)
+            ),
             "Find who asks so often, such as a dashboard that lists workflows every second; or raise the limit: \
              frontend.namespaceRPS and frontend.namespaceRPS.visibility in Temporal's dynamic configuration. \
              Meanwhile typed approval IDs are answered late or with 503; mailed links need no index.",

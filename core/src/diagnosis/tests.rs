@@ -59,7 +59,7 @@ fn sound() -> Setup {
             make_attributes: "temporal operator search-attribute create --name ApprovalLinks"
                 .into(),
             permissions: vec![(CALL, Permission::Given)],
-            refused: (0, String::new()),
+            refused: Refused::default(),
             queues: vec![queue("approvals", pollers()), queue("approvals-webhook", pollers())],
             answer: Some(("laptops".into(), Ok(SignedDuration::from_millis(7)))),
             clock: Ok(SignedDuration::from_millis(40)),
@@ -352,10 +352,17 @@ fn set_up_7_a_search_attribute_is_missing() {
 #[test]
 fn set_up_8_the_namespaces_limits_are_too_low() {
     let words = "namespace rate limit exceeded";
-    let setup = broken(|connected| connected.refused = (7, words.into()));
-    let to_do = ["frontend.namespaceRPS.visibility"];
-    says(&problem(&setup), "limits", &["refused 7 calls over a limit", words], None, &to_do);
-    let setup = broken(|connected| connected.refused = (1, words.into()));
+    let refused = |calls: &[(&str, u32)]| {
+        let calls = calls.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        broken(|connected| connected.refused = Refused { calls, words: words.into() })
+    };
+    let setup = refused(&[("CountWorkflowExecutions", 5), ("ListWorkflowExecutions", 2)]);
+    let which = "refused 7 calls of this command's own over a limit (5 of CountWorkflowExecutions and 2 of \
+                 ListWorkflowExecutions): namespace rate";
+    says(&problem(&setup), "limits", &[which], None, &["frontend.namespaceRPS.visibility"]);
+    let text = as_text(&examine(&setup), now());
+    assert!(text.contains(" since when is not known\n"), "{text}");
+    let setup = refused(&[("CountWorkflowExecutions", 1)]);
     assert_eq!(problems(&examine(&setup)), 0, "others may have asked at the same time");
 }
 

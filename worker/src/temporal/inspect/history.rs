@@ -241,7 +241,7 @@ mod tests {
                 ..HistoryEvent::default()
             });
         }
-        let since = "2026-12-01T08:00:00Z".parse().expect("a time");
+        let since: Timestamp = "2026-12-01T08:00:00Z".parse().expect("a time");
         assert_eq!(past.signals, [("approve".to_owned(), since)]);
     }
 
