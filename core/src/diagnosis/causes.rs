@@ -61,6 +61,9 @@ pub(super) const BAD_ATTRIBUTES: &str = "BAD_SEARCH_ATTRIBUTES";
 const STORE_FAILS: &str = "Temporal can be reached, and its database takes no writes or does not answer: its disk is \
                            full, or it is read-only, locked or overloaded. Temporal's own log says which.";
 
+/// Nothing to do where the clock is known to be right.
+pub(super) const OR_CLOCK: &str = " If it is still valid, this machine's clock is wrong: set it.";
+
 /// The first one that fits counts.
 const CAUSES: &[Cause] = &[
     // The server has answered before.
@@ -90,8 +93,7 @@ const CAUSES: &[Cause] = &[
     Cause {
         areas: &[],
         any_of: &["certificate expired", "certificate has expired", "certificate: Expired"],
-        remedy: "Have the certificate of {it} renewed. If it is still valid, this machine's clock is wrong: \
-                 set it.",
+        remedy: "Have the certificate of {it} renewed. If it is still valid, this machine's clock is wrong: set it.",
     },
     Cause {
         areas: &[],
@@ -223,15 +225,22 @@ const CAUSES: &[Cause] = &[
     },
     Cause {
         areas: WEBHOOK,
+        any_of: &["answered 410"],
+        remedy: "The receiver wants no more outcomes, and this one is not sent again: whoever runs it has it answer \
+                 otherwise before others are decided.",
+    },
+    Cause {
+        areas: WEBHOOK,
         any_of: &["answered 401", "answered 403"],
         remedy: "The receiver refuses the delivery: it may lack the secret of COUNTERSIGN_WEBHOOK_SECRET, or its \
-                 clock or this machine's may be wrong by minutes.",
+                 clock or this machine's may be wrong by minutes. Outcomes that wait are then delivered by \
+                 themselves.",
     },
     Cause {
         areas: WEBHOOK,
         any_of: &["answered 3", "answered 404", "answered 405"],
         remedy: "COUNTERSIGN_WEBHOOK_URL names no receiver of outcomes: correct its host and path. Redirects are \
-                 not followed.",
+                 not followed. Outcomes that wait are then delivered by themselves.",
     },
     Cause {
         areas: WEBHOOK,
@@ -290,7 +299,7 @@ const CAUSES: &[Cause] = &[
     Cause {
         areas: &[],
         any_of: &["eartbeat timeout", "TIMEOUT_TYPE_HEARTBEAT", "TIMEOUT_TYPE_START_TO_CLOSE"],
-        remedy: "The worker that tried it last has stopped: another one tries it again. If it stays so, look at \
+        remedy: "The worker that tried it last has stopped: another one tries it again by itself. If it stays so, look at \
                  why workers stop.",
     },
 ];
@@ -306,7 +315,13 @@ pub fn remedy(area: Area, says: &str) -> String {
 /// The same in two steps: what to do, and then for who is asked for a decision. Who only gets notices is not asked.
 pub(super) fn steps(area: Area, says: &str) -> (String, Option<String>) {
     let (it, setting) = area.names();
-    let text = known(area, says).unwrap_or(otherwise(area));
+    let text = match cause(area, says) {
+        Some(cause) if cause.areas.is_empty() && !cause.remedy.contains("itself") => {
+            format!("{}{}", cause.remedy, goes_on(area))
+        }
+        Some(cause) => cause.remedy.to_owned(),
+        None => otherwise(area).to_owned(),
+    };
     let text = text.replace("{it}", it).replace("{setting}", setting);
     match text.split_once("{asked} ") {
         Some((first, then)) => (capitalised(first), Some(then.to_owned())),
@@ -316,16 +331,29 @@ pub(super) fn steps(area: Area, says: &str) -> (String, Option<String>) {
 
 /// Whether two failures in an area have the same cause, as far as their causes are known.
 pub(super) fn is_same_cause(area: Area, one: &str, other: &str) -> bool {
-    known(area, one).is_some_and(|remedy| known(area, other) == Some(remedy))
+    let remedy = |says| cause(area, says).map(|cause| cause.remedy);
+    remedy(one).is_some() && remedy(one) == remedy(other)
 }
 
-/// What to do about the cause that fits, if one does.
-fn known(area: Area, says: &str) -> Option<&'static str> {
+/// What is tried again once its cause is gone.
+fn goes_on(area: Area) -> &'static str {
+    match area {
+        Area::Mail => " Mails that wait then go out by themselves.",
+        Area::Webhook => {
+            " Outcomes that wait are then delivered by themselves, within five minutes."
+        }
+        Area::FollowUp => " It is then started by itself.",
+        _ => "",
+    }
+}
+
+/// The cause that fits, if one does.
+fn cause(area: Area, says: &str) -> Option<&'static Cause> {
     let fits = |cause: &&Cause| {
         (cause.areas.is_empty() || cause.areas.contains(&area))
             && cause.any_of.iter().any(|text| says.contains(text))
     };
-    CAUSES.iter().find(fits).map(|cause| cause.remedy)
+    CAUSES.iter().find(fits)
 }
 
 fn otherwise(area: Area) -> &'static str {
@@ -387,7 +415,18 @@ mod tests {
             (
                 Area::Mail,
                 "the mail server: Connection error: Connection refused (os error 111)",
-                "The mail server does not listen there: start it, or correct host and port in COUNTERSIGN_NOTIFY",
+                "The mail server does not listen there: start it, or correct host and port in COUNTERSIGN_NOTIFY. Mails \
+                 that wait then go out by themselves.",
+            ),
+            (
+                Area::Webhook,
+                "the webhook cannot be reached: Connection refused (os error 111)",
+                "Outcomes that wait are then delivered by themselves",
+            ),
+            (
+                Area::Webhook,
+                "the webhook answered 410 Gone, which means that it accepts no more outcomes",
+                "has it answer otherwise before others are decided",
             ),
             (
                 Area::Mail,

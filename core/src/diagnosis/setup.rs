@@ -8,8 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::keys::{keys, payload_keys};
 use super::{
-    Area, Finding, HARDLY, Level, Overview, State, WorkerIdentity, away, causes::BAD_ATTRIBUTES,
-    counted, expired_at, list::Group, listed, readable, remedy, span,
+    Area, Finding, HARDLY, Level, Overview, State, WorkerIdentity, away,
+    causes::{BAD_ATTRIBUTES, OR_CLOCK},
+    counted, expired_at,
+    list::Group,
+    listed, readable, remedy, span,
 };
 
 /// A poll takes a minute at most, so a worker that runs has begun one in this time.
@@ -140,6 +143,11 @@ impl Setup {
         let clock = self.connected.as_ref().and_then(|connected| connected.clock.as_ref().ok());
         server_time(self.now, clock.copied())
     }
+
+    fn is_clock_right(&self) -> bool {
+        let clock = self.connected.as_ref().and_then(|connected| connected.clock.as_ref().ok());
+        clock.is_some_and(|ahead| ahead.abs() < OFF)
+    }
 }
 
 /// The time by the server's clock, where it is known how far ours is `ahead`: all that is seen by the server has its
@@ -187,6 +195,11 @@ pub fn examine(setup: &Setup) -> Vec<Finding> {
     findings.push(signaler(own, &setup.signaler));
     if let Some(connected) = connected {
         findings.extend(approvals(&connected.approvals));
+    }
+    if setup.is_clock_right() {
+        for finding in &mut findings {
+            finding.remedy = finding.remedy.replace(OR_CLOCK, "");
+        }
     }
     findings
 }

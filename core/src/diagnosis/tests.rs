@@ -308,7 +308,11 @@ fn set_up_5_the_webhook_is_down() {
     let mut setup = sound();
     setup.webhook =
         Some(Err("the webhook cannot be reached: Connection refused (os error 111)".into()));
-    let to_do = ["The webhook's receiver does not listen there", "COUNTERSIGN_WEBHOOK_URL"];
+    let to_do = [
+        "The webhook's receiver does not listen there",
+        "COUNTERSIGN_WEBHOOK_URL",
+        "Outcomes that wait are then delivered by themselves",
+    ];
     says(&problem(&setup), "webhook", &["Connection refused"], None, &to_do);
 }
 
@@ -375,6 +379,7 @@ fn set_up_9_a_certificate_has_expired() {
     let to_do = ["Have the certificate of the webhook's receiver renewed"];
     let since = Some("2026-12-01T00:00:00Z");
     says(&problem(&setup), "webhook", &["certificate expired"], since, &to_do);
+    assert!(!problem(&setup).remedy.contains("clock"), "it is right: {:?}", problem(&setup));
 
     let mut setup = sound();
     setup.connected = None;
@@ -384,7 +389,7 @@ fn set_up_9_a_certificate_has_expired() {
         "temporal",
         &["temporal:7233 cannot be reached"],
         since,
-        &["Temporal renewed"],
+        &["Temporal renewed", "this machine's clock is wrong"],
     );
 }
 
