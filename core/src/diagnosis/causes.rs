@@ -150,7 +150,8 @@ const CAUSES: &[Cause] = &[
     Cause {
         areas: MAIL,
         any_of: &["RequestExpired", "Signature expired", "RequestTimeTooSkewed"],
-        remedy: "Amazon refuses what is signed by a wrong clock: set this machine's clock, such as by NTP.",
+        remedy: "Amazon refuses what is signed by a wrong clock: set this machine's clock, such as by NTP. Mails that \
+                 wait then go out by themselves.",
     },
     Cause {
         areas: MAIL,
@@ -165,12 +166,14 @@ const CAUSES: &[Cause] = &[
             "UnrecognizedClient",
         ],
         remedy: "Amazon SNS refuses the worker's credentials or permissions: give its role sns:Publish and \
-                 sns:ListSubscriptionsByTopic on the topic, or renew its credentials.",
+                 sns:ListSubscriptionsByTopic on the topic, or renew its credentials. Mails that wait then go out by \
+                 themselves.",
     },
     Cause {
         areas: MAIL,
         any_of: &["Amazon SNS: NotFound", "Topic does not exist"],
-        remedy: "The topic does not exist: create it, or correct its ARN in COUNTERSIGN_NOTIFY.",
+        remedy: "The topic does not exist: create it, or correct its ARN in COUNTERSIGN_NOTIFY. Mails that wait then go \
+                 out by themselves.",
     },
     Cause {
         areas: MAIL,
@@ -197,7 +200,8 @@ const CAUSES: &[Cause] = &[
         areas: MAIL,
         any_of: &["with 530", "STARTTLS"],
         remedy: "The mail server wants TLS or a login first: write \
-                 smtp://USER:PASSWORD@HOST?tls=required in COUNTERSIGN_NOTIFY.",
+                 smtp://USER:PASSWORD@HOST?tls=required in COUNTERSIGN_NOTIFY. Mails that wait then go out by \
+                 themselves.",
     },
     Cause {
         areas: MAIL,
