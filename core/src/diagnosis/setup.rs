@@ -140,13 +140,12 @@ pub struct Signaler {
 impl Setup {
     /// By the server's clock.
     pub fn server_time(&self) -> Timestamp {
-        let clock = self.connected.as_ref().and_then(|connected| connected.clock.as_ref().ok());
-        server_time(self.now, clock.copied())
+        server_time(self.now, self.ahead())
     }
 
-    fn is_clock_right(&self) -> bool {
-        let clock = self.connected.as_ref().and_then(|connected| connected.clock.as_ref().ok());
-        clock.is_some_and(|ahead| ahead.abs() < OFF)
+    /// This machine's clock minus the server's, where that is known.
+    fn ahead(&self) -> Option<SignedDuration> {
+        self.connected.as_ref()?.clock.as_ref().ok().copied()
     }
 }
 
@@ -196,7 +195,7 @@ pub fn examine(setup: &Setup) -> Vec<Finding> {
     if let Some(connected) = connected {
         findings.extend(approvals(&connected.approvals));
     }
-    if setup.is_clock_right() {
+    if setup.ahead().is_some_and(|ahead| ahead.abs() < OFF) {
         for finding in &mut findings {
             finding.remedy = finding.remedy.replace(OR_CLOCK, "");
         }
