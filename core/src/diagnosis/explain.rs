@@ -329,8 +329,8 @@ fn signals(said: &mut Explanation, case: &Case, now: Timestamp) {
             }
             _ => format!("the signal {name}"),
         };
-        let since = moment(*at, now);
-        said.says(format!("{what} is recorded since {since}, and waits for a worker"), "");
+        let at = moment(*at, now);
+        said.says(format!("{what} was recorded at {at}, and waits for a worker"), "");
     }
 }
 
@@ -476,8 +476,8 @@ const ELSEWHERE: &str = "For the installation, run countersign-worker doctor.";
 fn nothing(said: &mut Explanation, case: &Case) {
     if case.state.as_ref().is_ok_and(waits_for_submitter) {
         return said.advises(format!(
-            "Nothing is recorded against this approval: it waits for the submitter, who has a mail with a link. {ELSEWHERE} If \
-             they cannot use it: temporal workflow signal --workflow-id ID --name revise --input-file SUBMISSION.json"
+            "Nothing is recorded against this approval: it waits for the submitter, who has a mail with a link. \
+             {ELSEWHERE} If they cannot use it: temporal workflow signal --workflow-id ID --name revise --input-file SUBMISSION.json"
         ));
     }
     let people: BTreeSet<&str> = match &case.state {
@@ -491,8 +491,8 @@ fn nothing(said: &mut Explanation, case: &Case) {
     said.advises(match people.is_empty() {
         true => "Nothing: it goes on by itself.".to_owned(),
         false => format!(
-            "Nothing is recorded against this approval: it waits for people. {ELSEWHERE} To remind them: temporal workflow \
-             signal --workflow-id ID --name remind"
+            "Nothing is recorded against this approval: it waits for people. {ELSEWHERE} To remind them: temporal \
+             workflow signal --workflow-id ID --name remind"
         ),
     });
 }

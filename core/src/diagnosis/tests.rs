@@ -546,7 +546,9 @@ fn a_list_names_people_and_titles_only_with_details() {
     assert!(brief.find("failing") < brief.find("waiting: 1"), "the worst first: {brief}");
     assert!(brief.ends_with("explain WORKFLOW says why, and what to do."), "{brief}");
     let sound = overview(&approvals[..1]).text(now());
-    assert!(sound.ends_with("Nothing is recorded against these. For the installation, run countersign-worker doctor."), "{sound}");
+    let nothing =
+        "Nothing is recorded against these. For the installation, run countersign-worker doctor.";
+    assert!(sound.ends_with(nothing), "{sound}");
     for private in ["15 laptops", "ann@example.com"] {
         assert!(!brief.contains(private) && full.contains(private), "{brief}\n{full}");
         let row = serde_json::to_string(&Row::new(&approvals[1], now(), false)).expect("JSON");
@@ -806,8 +808,8 @@ fn an_approval_that_waits_for_people_says_for_whom_and_why() {
     explains(
         &waiting,
         &[
-            "Nothing is recorded against this approval: it waits for people. For the installation, run countersign-worker \
-             doctor.",
+            "Nothing is recorded against this approval: it waits for people. For the installation, run \
+             countersign-worker doctor.",
             "--workflow-id laptops --name remind",
         ],
     );
@@ -876,8 +878,8 @@ fn an_approval_that_nobody_works_on_says_so_and_since_when() {
     explains(
         &gone,
         &[
-            "a decision (signal approve) is recorded since 2026-12-01 11:50:00 UTC (10 min ago), and waits for a worker",
-            "the signal remind is recorded since 2026-12-01 11:55:00 UTC (5 min ago), and waits for a worker",
+            "a decision (signal approve) was recorded at 2026-12-01 11:50:00 UTC (10 min ago), and waits for a worker",
+            "the signal remind was recorded at 2026-12-01 11:55:00 UTC (5 min ago), and waits for a worker",
         ],
     );
     gone.approval.task = None;
