@@ -1,7 +1,7 @@
 //! The worker's program: reads settings, connects to Temporal, and runs until it is told to stop.
 
 use std::{
-    io::{IsTerminal, stderr, stdout},
+    io::{IsTerminal, stderr},
     path::Path,
     process::ExitCode,
     time::Duration,
@@ -20,7 +20,7 @@ use countersign_worker::{
     approval::EmailAddress,
     cli::{
         Cli, Command, PolicyFile, RawSettings, Settings, check_policy, doctor, explanation, list,
-        load_keys, new_key, public_key, verify,
+        load_keys, new_key, print, public_key, verify,
     },
     monitoring::Monitoring,
     temporal::{
@@ -56,9 +56,9 @@ async fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|usage| exit_with_usage(&usage));
     match cli.command {
         Some(Command::Subscribe { reviewer }) => {
-            exit_code(subscribe(&cli.settings, reviewer).await, false)
+            shown(subscribe(&cli.settings, reviewer).await.map(Ok))
         }
-        Some(Command::CheckPolicy(what)) => print(check_policy(&what, stderr().is_terminal())),
+        Some(Command::CheckPolicy(what)) => answered(check_policy(&what, stderr().is_terminal())),
         Some(Command::Doctor { json }) => examined(&cli.settings, json).await,
         Some(Command::List { details, json }) => {
             let listed = async { list(&cli.settings, temporal()?, details, json).await };
@@ -68,10 +68,11 @@ async fn main() -> ExitCode {
             let explained = async { explanation(&workflow, temporal()?, details, json).await };
             shown(explained.await)
         }
-        Some(Command::NewKey) => print(new_key()),
+        Some(Command::NewKey) => answered(new_key()),
         Some(Command::Completions { shell }) => {
-            generate(shell, &mut Cli::command(), "countersign-worker", &mut stdout());
-            ExitCode::SUCCESS
+            let mut script = Vec::new();
+            generate(shell, &mut Cli::command(), "countersign-worker", &mut script);
+            printed(&String::from_utf8_lossy(&script), ExitCode::SUCCESS)
         }
         Some(Command::PublicKey) => with_keys(&cli.settings, None, |keys| Ok(public_key(keys))),
         Some(Command::Verify { file, keys }) => {
@@ -109,12 +110,17 @@ fn exit_code(done: anyhow::Result<()>, in_json: bool) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn print(checked: Result<String, String>) -> ExitCode {
+/// Prints a text; the exit code, unless that fails.
+fn printed(text: &str, code: ExitCode) -> ExitCode {
+    match print(text) {
+        Ok(()) => code,
+        Err(error) => exit_code(Err(anyhow!("cannot print: {error}")), false),
+    }
+}
+
+fn answered(checked: Result<String, String>) -> ExitCode {
     match checked {
-        Ok(text) => {
-            println!("{}", text.trim_end());
-            ExitCode::SUCCESS
-        }
+        Ok(text) => printed(&text, ExitCode::SUCCESS),
         Err(errors) => {
             eprintln!("{errors}");
             ExitCode::FAILURE
@@ -125,7 +131,7 @@ fn print(checked: Result<String, String>) -> ExitCode {
 /// Prints what a command found, or why it could not look.
 fn shown(found: anyhow::Result<Result<String, String>>) -> ExitCode {
     match found {
-        Ok(found) => print(found),
+        Ok(found) => answered(found),
         Err(error) => exit_code(Err(error), false),
     }
 }
@@ -136,8 +142,7 @@ async fn examined(settings: &RawSettings, json: bool) -> ExitCode {
         Err(error) => return exit_code(Err(error), false),
     };
     let (findings, is_sound) = doctor(&settings, temporal, json).await;
-    println!("{findings}");
-    if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    printed(&findings, if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs a command with the public keys of a file or, without one, of the settings.
@@ -154,7 +159,7 @@ fn with_keys(
         },
     };
     match keys {
-        Ok(keys) => print(run(&keys)),
+        Ok(keys) => answered(run(&keys)),
         Err(error) => exit_code(Err(error), false),
     }
 }
@@ -273,12 +278,13 @@ async fn warn_if_refused(connecting: impl Future<Output = Result<(), WebhookErro
     }
 }
 
-async fn subscribe(settings: &RawSettings, reviewer: EmailAddress) -> anyhow::Result<()> {
+async fn subscribe(settings: &RawSettings, reviewer: EmailAddress) -> anyhow::Result<String> {
     let sns = settings.sns().map_err(|wrong| anyhow!("{WRONG}{wrong}"))?;
     let subscription = sns.subscribe(&reviewer).await.map_err(anyhow::Error::msg)?;
-    println!("{reviewer}: {subscription}");
-    println!("SNS has sent {reviewer} a mail; they get requests once they have confirmed it.");
-    Ok(())
+    Ok(format!(
+        "{reviewer}: {subscription}\n\
+         SNS has sent {reviewer} a mail; they get requests once they have confirmed it."
+    ))
 }
 
 /// Installs the handlers at once rather than when the future is first polled: without a handler, a signal

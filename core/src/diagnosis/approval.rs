@@ -42,6 +42,9 @@ pub struct Approval {
     pub activities: Vec<Activity>,
     /// What was refused for good and has not been done since, if its history was read. `since` is when it was refused.
     pub refused: Vec<Activity>,
+    /// The names of signals that are recorded and that no worker has taken yet, and when each was sent, if its history
+    /// was read.
+    pub signals: Vec<(String, Timestamp)>,
     /// Of the submission, if it was asked for.
     pub title: Option<String>,
 }

@@ -39,7 +39,8 @@ impl Area {
     }
 }
 
-/// What a failure's text has in it, and what to do then. `{it}` failed, and `{setting}` leads to it.
+/// What a failure's text has in it, and what to do then. `{it}` failed, and `{setting}` leads to it. What follows
+/// `{asked}` is for who is asked for a decision.
 struct Cause {
     /// Empty: all.
     areas: &'static [Area],
@@ -59,6 +60,9 @@ pub(super) const BAD_ATTRIBUTES: &str = "BAD_SEARCH_ATTRIBUTES";
 
 const STORE_FAILS: &str = "Temporal can be reached, and its database takes no writes or does not answer: its disk is \
                            full, or it is read-only, locked or overloaded. Temporal's own log says which.";
+
+/// Nothing to do where the clock is known to be right.
+pub(super) const OR_CLOCK: &str = " If it is still valid, this machine's clock is wrong: set it.";
 
 /// The first one that fits counts.
 const CAUSES: &[Cause] = &[
@@ -89,8 +93,7 @@ const CAUSES: &[Cause] = &[
     Cause {
         areas: &[],
         any_of: &["certificate expired", "certificate has expired", "certificate: Expired"],
-        remedy: "Have the certificate of {it} renewed. If it is still valid, this machine's clock is wrong: \
-                 set it.",
+        remedy: "Have the certificate of {it} renewed. If it is still valid, this machine's clock is wrong: set it.",
     },
     Cause {
         areas: &[],
@@ -140,14 +143,15 @@ const CAUSES: &[Cause] = &[
     },
     Cause {
         areas: MAIL,
-        any_of: &["confirmed a subscription"],
+        any_of: &["confirmed a subscription", "the topic has no subscription"],
         remedy: "Subscribe the address: countersign-worker subscribe ADDRESS; they confirm the mail that SNS \
-                 sends them. Then ask them again: temporal workflow signal --workflow-id ID --name reissue",
+                 sends them.{asked} Then ask them again: temporal workflow signal --workflow-id ID --name reissue",
     },
     Cause {
         areas: MAIL,
         any_of: &["RequestExpired", "Signature expired", "RequestTimeTooSkewed"],
-        remedy: "Amazon refuses what is signed by a wrong clock: set this machine's clock, such as by NTP.",
+        remedy: "Amazon refuses what is signed by a wrong clock: set this machine's clock, such as by NTP. Mails that \
+                 wait then go out by themselves.",
     },
     Cause {
         areas: MAIL,
@@ -162,12 +166,14 @@ const CAUSES: &[Cause] = &[
             "UnrecognizedClient",
         ],
         remedy: "Amazon SNS refuses the worker's credentials or permissions: give its role sns:Publish and \
-                 sns:ListSubscriptionsByTopic on the topic, or renew its credentials.",
+                 sns:ListSubscriptionsByTopic on the topic, or renew its credentials. Mails that wait then go out by \
+                 themselves.",
     },
     Cause {
         areas: MAIL,
         any_of: &["Amazon SNS: NotFound", "Topic does not exist"],
-        remedy: "The topic does not exist: create it, or correct its ARN in COUNTERSIGN_NOTIFY.",
+        remedy: "The topic does not exist: create it, or correct its ARN in COUNTERSIGN_NOTIFY. Mails that wait then go \
+                 out by themselves.",
     },
     Cause {
         areas: MAIL,
@@ -194,7 +200,8 @@ const CAUSES: &[Cause] = &[
         areas: MAIL,
         any_of: &["with 530", "STARTTLS"],
         remedy: "The mail server wants TLS or a login first: write \
-                 smtp://USER:PASSWORD@HOST?tls=required in COUNTERSIGN_NOTIFY.",
+                 smtp://USER:PASSWORD@HOST?tls=required in COUNTERSIGN_NOTIFY. Mails that wait then go out by \
+                 themselves.",
     },
     Cause {
         areas: MAIL,
@@ -205,13 +212,13 @@ const CAUSES: &[Cause] = &[
     Cause {
         areas: MAIL,
         any_of: &["with 452", "5.2.2", "4.2.2", "mailbox full", "over quota"],
-        remedy: "The recipient's mailbox is full: they free space in it. Or ask somebody else: temporal workflow \
+        remedy: "The recipient's mailbox is full: they free space in it.{asked} Or ask somebody else: temporal workflow \
                  signal --workflow-id ID --name reassign",
     },
     Cause {
         areas: MAIL,
         any_of: &["5.1.1", "with 550", "No such mailbox", "User unknown", "mailbox unavailable"],
-        remedy: "The mail server does not know the recipient: correct the address, and ask the right one with \
+        remedy: "The mail server does not know the recipient: correct the address.{asked} Ask the right one: \
                  temporal workflow signal --workflow-id ID --name reassign",
     },
     Cause {
@@ -222,15 +229,22 @@ const CAUSES: &[Cause] = &[
     },
     Cause {
         areas: WEBHOOK,
+        any_of: &["answered 410"],
+        remedy: "The receiver wants no more outcomes, and this one is not sent again: whoever runs it has it answer \
+                 otherwise before others are decided.",
+    },
+    Cause {
+        areas: WEBHOOK,
         any_of: &["answered 401", "answered 403"],
         remedy: "The receiver refuses the delivery: it may lack the secret of COUNTERSIGN_WEBHOOK_SECRET, or its \
-                 clock or this machine's may be wrong by minutes.",
+                 clock or this machine's may be wrong by minutes. Outcomes that wait are then delivered by \
+                 themselves.",
     },
     Cause {
         areas: WEBHOOK,
         any_of: &["answered 3", "answered 404", "answered 405"],
         remedy: "COUNTERSIGN_WEBHOOK_URL names no receiver of outcomes: correct its host and path. Redirects are \
-                 not followed.",
+                 not followed. Outcomes that wait are then delivered by themselves.",
     },
     Cause {
         areas: WEBHOOK,
@@ -289,30 +303,61 @@ const CAUSES: &[Cause] = &[
     Cause {
         areas: &[],
         any_of: &["eartbeat timeout", "TIMEOUT_TYPE_HEARTBEAT", "TIMEOUT_TYPE_START_TO_CLOSE"],
-        remedy: "The worker that tried it last has stopped: another one tries it again. If it stays so, look at \
+        remedy: "The worker that tried it last has stopped: another one tries it again by itself. If it stays so, look at \
                  why workers stop.",
     },
 ];
 
 /// What to do about a failure in an area.
 pub fn remedy(area: Area, says: &str) -> String {
+    match steps(area, says) {
+        (first, Some(then)) => format!("{first} {then}"),
+        (first, None) => first,
+    }
+}
+
+/// The same in two steps: what to do, and then for who is asked for a decision. Who only gets notices is not asked.
+pub(super) fn steps(area: Area, says: &str) -> (String, Option<String>) {
     let (it, setting) = area.names();
-    let text = known(area, says).unwrap_or(otherwise(area));
-    capitalised(&text.replace("{it}", it).replace("{setting}", setting))
+    let text = match cause(area, says) {
+        Some(cause) if cause.areas.is_empty() && !cause.remedy.contains("itself") => {
+            format!("{}{}", cause.remedy, goes_on(area))
+        }
+        Some(cause) => cause.remedy.to_owned(),
+        None => otherwise(area).to_owned(),
+    };
+    let text = text.replace("{it}", it).replace("{setting}", setting);
+    match text.split_once("{asked} ") {
+        Some((first, then)) => (capitalised(first), Some(then.to_owned())),
+        None => (capitalised(&text), None),
+    }
 }
 
 /// Whether two failures in an area have the same cause, as far as their causes are known.
 pub(super) fn is_same_cause(area: Area, one: &str, other: &str) -> bool {
-    known(area, one).is_some_and(|remedy| known(area, other) == Some(remedy))
+    let remedy = |says| cause(area, says).map(|cause| cause.remedy);
+    remedy(one).is_some() && remedy(one) == remedy(other)
 }
 
-/// What to do about the cause that fits, if one does.
-fn known(area: Area, says: &str) -> Option<&'static str> {
+/// What is tried again once its cause is gone.
+fn goes_on(area: Area) -> &'static str {
+    match area {
+        Area::Mail => " Mails that wait then go out by themselves.",
+        Area::Webhook => {
+            " Outcomes that wait are then delivered by themselves, within five minutes."
+        }
+        Area::FollowUp => " It is then started by itself.",
+        _ => "",
+    }
+}
+
+/// The cause that fits, if one does.
+fn cause(area: Area, says: &str) -> Option<&'static Cause> {
     let fits = |cause: &&Cause| {
         (cause.areas.is_empty() || cause.areas.contains(&area))
             && cause.any_of.iter().any(|text| says.contains(text))
     };
-    CAUSES.iter().find(fits).map(|cause| cause.remedy)
+    CAUSES.iter().find(fits)
 }
 
 fn otherwise(area: Area) -> &'static str {
@@ -374,7 +419,18 @@ mod tests {
             (
                 Area::Mail,
                 "the mail server: Connection error: Connection refused (os error 111)",
-                "The mail server does not listen there: start it, or correct host and port in COUNTERSIGN_NOTIFY",
+                "The mail server does not listen there: start it, or correct host and port in COUNTERSIGN_NOTIFY. Mails \
+                 that wait then go out by themselves.",
+            ),
+            (
+                Area::Webhook,
+                "the webhook cannot be reached: Connection refused (os error 111)",
+                "Outcomes that wait are then delivered by themselves",
+            ),
+            (
+                Area::Webhook,
+                "the webhook answered 410 Gone, which means that it accepts no more outcomes",
+                "has it answer otherwise before others are decided",
             ),
             (
                 Area::Mail,
@@ -403,6 +459,11 @@ mod tests {
             (
                 Area::Mail,
                 "Amazon SNS: bob@example.com has not confirmed a subscription to the topic",
+                "sends them. Then ask them again: temporal workflow signal --workflow-id ID --name reissue",
+            ),
+            (
+                Area::Mail,
+                "Amazon SNS: the topic has no subscription: nobody was invited to it",
                 "countersign-worker subscribe",
             ),
             (

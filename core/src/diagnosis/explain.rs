@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use countersign_protos::{
+    names::{SIGNAL_APPROVE, SIGNAL_REJECT, SIGNAL_REQUEST_CHANGES},
     text::{clean, clean_line, timestamp},
     v1::{self, ApprovalState, Delivery, StageState},
 };
@@ -10,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
-    Activity, Approval, Area, Failure, Kind, Poller, counted, listed, moment, readable, remedy,
-    span,
+    Activity, Approval, Area, Failure, Kind, Poller, causes::steps, counted, listed, moment,
+    readable, remedy, span,
 };
 
 /// A workflow, as Temporal and its worker tell of it.
@@ -106,12 +107,13 @@ pub fn explain(case: &Case, now: Timestamp, details: bool) -> Explanation {
         ended(&mut said, end);
     } else {
         tasks(&mut said, case, now);
+        signals(&mut said, case, now);
         activities(&mut said, &case.approval, now);
         overdue(&mut said, &case.approval, now);
     }
     if let Ok(state) = &case.state {
         people(&mut said, case, state, now);
-        errors(&mut said, state);
+        errors(&mut said, &case.approval, state, now);
         ignored(&mut said, state);
     }
     if case.end.is_none() && said.to_do.is_empty() {
@@ -313,6 +315,25 @@ fn tasks(said: &mut Explanation, case: &Case, now: Timestamp) {
     }
 }
 
+/// What was sent to it and no worker has taken. One that answers has taken what its task has.
+fn signals(said: &mut Explanation, case: &Case, now: Timestamp) {
+    let is_stuck = case.approval.task.as_ref().is_some_and(|task| task.is_stuck(now));
+    if case.state.is_ok() && !is_stuck {
+        return;
+    }
+    for (name, at) in &case.approval.signals {
+        let name = clean_line(name);
+        let what = match name.as_str() {
+            SIGNAL_APPROVE | SIGNAL_REJECT | SIGNAL_REQUEST_CHANGES => {
+                format!("a decision (signal {name})")
+            }
+            _ => format!("the signal {name}"),
+        };
+        let at = moment(*at, now);
+        said.says(format!("{what} was recorded at {at}, and waits for a worker"), "");
+    }
+}
+
 /// Nobody does its task or answers its query: because nobody polls, or they are busy or broken.
 fn no_answer(said: &mut Explanation, case: &Case, why: &str, now: Timestamp) {
     let queue = &case.approval.task_queue;
@@ -334,7 +355,7 @@ fn no_answer(said: &mut Explanation, case: &Case, why: &str, now: Timestamp) {
         let workers: BTreeSet<&str> = alive.iter().map(|poller| poller.process()).collect();
         said.says(
             format!(
-                "{} polled {queue} in the last minute, at last {}, and none answers: {why}",
+                "{} polled {queue} lately, at last {}, and none answers: {why}",
                 counted(workers.len(), "worker"),
                 moment(last, now)
             ),
@@ -353,6 +374,9 @@ fn activities(said: &mut Explanation, approval: &Approval, now: Timestamp) {
                 format!("{why}: somebody has paused it"),
                 format!("temporal activity unpause --workflow-id ID --activity-id {}", activity.id),
             ),
+            Some(failure) if activity.kind == "announce_decision" => {
+                said.says(why, steps(activity.area(), &failure.both()).0);
+            }
             Some(failure) => {
                 said.says(why, remedy(activity.area(), &failure.both()));
             }
@@ -374,17 +398,16 @@ fn people(said: &mut Explanation, case: &Case, state: &ApprovalState, now: Times
     let Some((_, stage)) = open_stage(state).filter(|_| !waits_for_submitter(state)) else {
         return;
     };
+    let mut ask_again = Vec::new();
     for reviewer in undecided(stage) {
         let who = &reviewer.reviewer;
         match reviewer.delivery() {
             Delivery::Undeliverable => {
                 let error = readable(&reviewer.delivery_error);
-                let since = refused_since(&case.approval, &error);
-                let since = since.map(|at| format!(", since {}", moment(at, now)));
-                said.says(
-                    format!("{who} cannot be reached: {error}{}", since.unwrap_or_default()),
-                    mail_remedy(&error, who),
-                );
+                let since = refused_since(&case.approval, &error, now);
+                let (reach, then) = mail_steps(&error, who);
+                said.says(format!("{who} cannot be reached: {error}{since}"), reach);
+                ask_again.extend(then);
             }
             Delivery::Sent => {
                 let reminded = match reviewer.reminders {
@@ -396,20 +419,25 @@ fn people(said: &mut Explanation, case: &Case, state: &ApprovalState, now: Times
             _ => {}
         }
     }
+    // One command asks all of them.
+    ask_again.into_iter().for_each(|then| said.advises(then));
 }
 
-/// When this was last refused.
-fn refused_since(approval: &Approval, error: &str) -> Option<Timestamp> {
+/// When this was last refused, in words; empty if that is not known.
+fn refused_since(approval: &Approval, error: &str, now: Timestamp) -> String {
     let says = |refused: &&Activity| refused.failure.as_ref().is_some_and(|it| it.text() == error);
-    approval.refused.iter().filter(says).map(|refused| refused.since).max()
+    let since = approval.refused.iter().filter(says).map(|refused| refused.since).max();
+    since.map(|since| format!(", since {}", moment(since, now))).unwrap_or_default()
 }
 
-fn mail_remedy(error: &str, recipient: &str) -> String {
+/// How to reach somebody, and how to ask them again then.
+fn mail_steps(error: &str, recipient: &str) -> (String, Option<String>) {
     let subscribe = format!("subscribe {}", clean_line(recipient));
-    remedy(Area::Mail, error).replace("subscribe ADDRESS", &subscribe)
+    let (reach, then) = steps(Area::Mail, error);
+    (reach.replace("subscribe ADDRESS", &subscribe), then)
 }
 
-fn errors(said: &mut Explanation, state: &ApprovalState) {
+fn errors(said: &mut Explanation, approval: &Approval, state: &ApprovalState, now: Timestamp) {
     for (what, error, area) in [
         ("the submitter cannot be reached", &state.announcement_error, Area::Mail),
         ("the webhook did not take the outcome", &state.webhook_error, Area::Webhook),
@@ -418,10 +446,12 @@ fn errors(said: &mut Explanation, state: &ApprovalState) {
         if !error.is_empty() {
             let error = readable(error);
             let to_do = match area {
-                Area::Mail => mail_remedy(&error, &submitter(state)),
+                // Nobody asks the submitter for a decision.
+                Area::Mail => mail_steps(&error, &submitter(state)).0,
                 _ => remedy(area, &error),
             };
-            said.says(format!("{what}: {error}"), to_do);
+            let since = refused_since(approval, &error, now);
+            said.says(format!("{what}: {error}{since}"), to_do);
         }
     }
 }
@@ -446,8 +476,8 @@ const ELSEWHERE: &str = "For the installation, run countersign-worker doctor.";
 fn nothing(said: &mut Explanation, case: &Case) {
     if case.state.as_ref().is_ok_and(waits_for_submitter) {
         return said.advises(format!(
-            "Nothing is wrong with this approval: it waits for the submitter, who has a mail with a link. {ELSEWHERE} If \
-             they cannot use it: temporal workflow signal --workflow-id ID --name revise --input-file SUBMISSION.json"
+            "Nothing is recorded against this approval: it waits for the submitter, who has a mail with a link. \
+             {ELSEWHERE} If they cannot use it: temporal workflow signal --workflow-id ID --name revise --input-file SUBMISSION.json"
         ));
     }
     let people: BTreeSet<&str> = match &case.state {
@@ -461,8 +491,8 @@ fn nothing(said: &mut Explanation, case: &Case) {
     said.advises(match people.is_empty() {
         true => "Nothing: it goes on by itself.".to_owned(),
         false => format!(
-            "Nothing is wrong with this approval: it waits for people. {ELSEWHERE} To remind them: temporal workflow \
-             signal --workflow-id ID --name remind"
+            "Nothing is recorded against this approval: it waits for people. {ELSEWHERE} To remind them: temporal \
+             workflow signal --workflow-id ID --name remind"
         ),
     });
 }

@@ -209,7 +209,7 @@ impl Overview {
         text.push_str(match self.rows.iter().any(is_wrong) {
             true => "\ncountersign-worker explain WORKFLOW says why, and what to do.",
             false => {
-                "\nNothing is wrong with these. For the installation, run countersign-worker doctor."
+                "\nNothing is recorded against these. For the installation, run countersign-worker doctor."
             }
         });
         clean(&text)

@@ -8,7 +8,7 @@ mod identity;
 mod list;
 mod setup;
 
-use std::fmt::Write;
+use std::{cmp::Reverse, fmt::Write};
 
 use countersign_protos::text::clean;
 use jiff::{SignedDuration, Timestamp};
@@ -20,8 +20,8 @@ pub use explain::{Case, End, Explanation, How, explain, not_found};
 pub use identity::WorkerIdentity;
 pub use list::{Counts, MAX_ROWS, Missing, Overview, Row};
 pub use setup::{
-    AttributeState, Call, Connected, Own, Permission, Poller, Queue, Server, Setup, Signaler,
-    examine, server_time,
+    AttributeState, Call, Connected, Own, Permission, Poller, Queue, Refused, Server, Setup,
+    Signaler, examine, server_time,
 };
 
 /// What was looked at, and what is to be said about it.
@@ -70,11 +70,13 @@ pub fn as_json(findings: &[Finding]) -> serde_json::Value {
     serde_json::json!({"problems": problems(findings), "findings": findings})
 }
 
-/// Findings as text, one below the other.
+/// Findings as text, one below the other: what is wrong, what to note, and what is well.
 pub fn as_text(findings: &[Finding], now: Timestamp) -> String {
     let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
     let mut text = String::new();
-    for Finding { check, level, says, since, remedy } in findings {
+    let mut worst_first: Vec<&Finding> = findings.iter().collect();
+    worst_first.sort_by_key(|finding| Reverse(finding.level));
+    for Finding { check, level, says, since, remedy } in worst_first {
         let mark = match level {
             Level::Good => "ok     ",
             Level::Note => "note   ",
@@ -83,8 +85,13 @@ pub fn as_text(findings: &[Finding], now: Timestamp) -> String {
         let margin = " ".repeat(mark.len() + width + 3);
         let _ =
             writeln!(text, "{mark} {check:width$}  {}", says.replace('\n', &format!("\n{margin}")));
-        if let Some(since) = since {
-            let _ = writeln!(text, "{margin}since {}", moment(*since, now));
+        let since = match since {
+            Some(since) => format!("since {}\n", moment(*since, now)),
+            None if *level == Level::Problem => "since when is not known\n".to_owned(),
+            None => String::new(),
+        };
+        if !since.is_empty() {
+            let _ = write!(text, "{margin}{since}");
         }
         if !remedy.is_empty() {
             let _ =
@@ -114,10 +121,18 @@ pub fn problems(findings: &[Finding]) -> usize {
 
 /// A time to the second, and how long ago it was: `2026-12-01 09:12:05 UTC (3 h 5 min ago)`.
 fn moment(at: Timestamp, now: Timestamp) -> String {
-    let when = utc(at);
+    format!("{} ({})", utc(at), away(at, now))
+}
+
+/// Clocks that agree may differ by so much.
+const HARDLY: SignedDuration = SignedDuration::from_secs(2);
+
+/// How far a time is from now: `3 h 5 min ago`, `in 2 d` or `just now`.
+fn away(at: Timestamp, now: Timestamp) -> String {
     match now.duration_since(at) {
-        ago if ago < SignedDuration::ZERO => format!("{when} (in {})", span(-ago)),
-        ago => format!("{when} ({} ago)", span(ago)),
+        hardly if hardly.abs() < HARDLY => "just now".to_owned(),
+        ago if ago.is_negative() => format!("in {}", span(-ago)),
+        ago => format!("{} ago", span(ago)),
     }
 }
 

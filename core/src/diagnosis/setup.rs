@@ -2,20 +2,23 @@
 
 mod keys;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
 use self::keys::{keys, payload_keys};
 use super::{
-    Area, Finding, Level, Overview, State, WorkerIdentity, causes::BAD_ATTRIBUTES, counted,
-    expired_at, list::Group, listed, readable, remedy, span,
+    Area, Finding, HARDLY, Level, Overview, State, WorkerIdentity, away,
+    causes::{BAD_ATTRIBUTES, OR_CLOCK},
+    counted, expired_at,
+    list::Group,
+    listed, readable, remedy, span,
 };
 
 /// A poll takes a minute at most, so a worker that runs has begun one in this time.
 const ALIVE: SignedDuration = SignedDuration::from_secs(75);
 /// From here on, somebody should set a clock.
-const OFF: SignedDuration = SignedDuration::from_secs(2);
+const OFF: SignedDuration = HARDLY;
 /// From here on, signatures and deadlines are wrong.
 const FAR_OFF: SignedDuration = SignedDuration::from_secs(30);
 
@@ -68,8 +71,7 @@ pub struct Connected {
     /// The commands that make what is missing.
     pub make_attributes: String,
     pub permissions: Vec<(Call, Permission)>,
-    /// How many calls were refused for now, and in which words.
-    pub refused: (u32, String),
+    pub refused: Refused,
     pub queues: Vec<Result<Queue, String>>,
     /// An open approval that was queried, and how long a worker took to answer; `None` if none is open.
     pub answer: Option<(String, Result<SignedDuration, String>)>,
@@ -78,6 +80,15 @@ pub struct Connected {
     /// Whether the server can write.
     pub writes: Result<(), String>,
     pub approvals: Result<Overview, String>,
+}
+
+/// Calls of whoever only looks that were refused for now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// How often, by the call's name.
+    pub calls: BTreeMap<String, u32>,
+    /// The last refusal, in the server's words.
+    pub words: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,8 +140,12 @@ pub struct Signaler {
 impl Setup {
     /// By the server's clock.
     pub fn server_time(&self) -> Timestamp {
-        let clock = self.connected.as_ref().and_then(|connected| connected.clock.as_ref().ok());
-        server_time(self.now, clock.copied())
+        server_time(self.now, self.ahead())
+    }
+
+    /// This machine's clock minus the server's, where that is known.
+    fn ahead(&self) -> Option<SignedDuration> {
+        self.connected.as_ref()?.clock.as_ref().ok().copied()
     }
 }
 
@@ -168,7 +183,7 @@ pub fn examine(setup: &Setup) -> Vec<Finding> {
         findings.extend([store(&connected.writes), clock(&connected.clock)]);
         let alive = alive(connected, now);
         findings.extend(connected.queues.iter().map(|queue| workers(queue, now)));
-        findings.extend(connected.answer.as_ref().map(answer));
+        findings.extend(connected.answer.as_ref().map(|it| answer(it, &connected.writes)));
         findings.push(versions(own, &alive));
         findings.push(rules(own, &alive));
         findings.push(keys(own, &alive, &setup.signaler));
@@ -179,6 +194,11 @@ pub fn examine(setup: &Setup) -> Vec<Finding> {
     findings.push(signaler(own, &setup.signaler));
     if let Some(connected) = connected {
         findings.extend(approvals(&connected.approvals));
+    }
+    if setup.ahead().is_some_and(|ahead| ahead.abs() < OFF) {
+        for finding in &mut findings {
+            finding.remedy = finding.remedy.replace(OR_CLOCK, "");
+        }
     }
     findings
 }
@@ -310,12 +330,19 @@ fn permissions(permissions: &[(Call, Permission)]) -> Finding {
 }
 
 /// One or two may have met others' calls.
-fn limits((count, words): &(u32, String)) -> Option<Finding> {
-    let level = if *count < 3 { Level::Note } else { Level::Problem };
-    (*count > 0).then(|| {
+fn limits(Refused { calls, words }: &Refused) -> Option<Finding> {
+    let count: u32 = calls.values().sum();
+    let level = if count < 3 { Level::Note } else { Level::Problem };
+    (count > 0).then(|| {
+        let named: Vec<String> =
+            calls.iter().map(|(name, count)| format!("{count} of {name}")).collect();
         let finding = Finding::note(
             "limits",
-            format!("Temporal refused {} over a limit: {words}", counted(*count as usize, "call")),
+            format!(
+                "Temporal refused {} of this command's own over a limit ({}): {words}",
+                counted(count as usize, "call"),
+                listed(&named)
+            ),
             "Find who asks so often, such as a dashboard that lists workflows every second; or raise the limit: \
              frontend.namespaceRPS and frontend.namespaceRPS.visibility in Temporal's dynamic configuration. \
              Meanwhile typed approval IDs are answered late or with 503; mailed links need no index.",
@@ -391,8 +418,11 @@ fn workers(queue: &Result<Queue, String>, now: Timestamp) -> Finding {
     };
     let (name, waits) =
         (&queue.name, queue.oldest_task.filter(|age| *age >= SignedDuration::from_secs(10)));
-    let processes: BTreeSet<&str> =
-        queue.pollers.iter().filter(|poller| poller.is_alive(now)).map(Poller::process).collect();
+    let mut processes = BTreeMap::<&str, Timestamp>::new();
+    for poller in queue.pollers.iter().filter(|poller| poller.is_alive(now)) {
+        let last = processes.entry(poller.process()).or_insert(poller.last_seen);
+        *last = poller.last_seen.max(*last);
+    }
     if processes.is_empty() {
         let seen = queue.pollers.iter().map(|poller| poller.last_seen).max();
         let waiting = waits.map(|age| format!(", and a task has waited for {}", span(age)));
@@ -404,7 +434,10 @@ fn workers(queue: &Result<Queue, String>, now: Timestamp) -> Finding {
         );
         return finding.since(seen.or_else(|| now.checked_sub(waits?).ok()));
     }
-    let named: Vec<String> = processes.iter().map(|process| (*process).to_owned()).collect();
+    let named: Vec<String> = processes
+        .iter()
+        .map(|(process, last)| format!("{process} (last poll {})", away(*last, now)))
+        .collect();
     let says = format!("{} on {name}: {}", counted(named.len(), "worker"), listed(&named));
     match waits {
         Some(age) => Finding::note(
@@ -417,7 +450,10 @@ fn workers(queue: &Result<Queue, String>, now: Timestamp) -> Finding {
 }
 
 /// Temporal shows a worker that has stopped for as long as a poll can take: whether one answers is known at once.
-fn answer((workflow, answer): &(String, Result<SignedDuration, String>)) -> Finding {
+fn answer(
+    (workflow, answer): &(String, Result<SignedDuration, String>),
+    writes: &Result<(), String>,
+) -> Finding {
     match answer {
         Ok(took) => {
             let milliseconds = took.as_millis();
@@ -426,6 +462,11 @@ fn answer((workflow, answer): &(String, Result<SignedDuration, String>)) -> Find
                 format!("one has answered a query of {workflow} in {milliseconds} ms"),
             )
         }
+        Err(_) if writes.is_err() => Finding::note(
+            "workers",
+            "whether one answers cannot be known: see store",
+            "Run this again when Temporal writes.",
+        ),
         Err(why) => Finding::problem(
             "workers",
             format!("nobody has answered a query of {workflow}: {why}"),
@@ -584,7 +625,7 @@ fn overdue(overview: &Overview) -> Option<Finding> {
     let finding = Finding::problem(
         "approvals",
         format!("{count} past their deadline, which has not taken effect"),
-        "A deadline takes effect when a worker does the workflow task: see workers, keys and store above.",
+        "A deadline takes effect when a worker does the workflow task: see workers, keys and store.",
     );
     Some(finding.since(late.filter_map(|row| row.since).min()))
 }

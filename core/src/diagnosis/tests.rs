@@ -59,7 +59,7 @@ fn sound() -> Setup {
             make_attributes: "temporal operator search-attribute create --name ApprovalLinks"
                 .into(),
             permissions: vec![(CALL, Permission::Given)],
-            refused: (0, String::new()),
+            refused: Refused::default(),
             queues: vec![queue("approvals", pollers()), queue("approvals-webhook", pollers())],
             answer: Some(("laptops".into(), Ok(SignedDuration::from_millis(7)))),
             clock: Ok(SignedDuration::from_millis(40)),
@@ -128,6 +128,7 @@ fn approval(id: &str, activities: Vec<Activity>) -> Approval {
         task: None,
         activities,
         refused: Vec::new(),
+        signals: Vec::new(),
         title: Some("15 laptops".into()),
     }
 }
@@ -163,6 +164,7 @@ fn set_up_1_the_mail_server_is_down() {
     let to_do = ["The mail server does not listen there", "COUNTERSIGN_NOTIFY"];
     says(mail, "mail", &["Connection refused"], Some("2026-12-01T09:30:00Z"), &to_do);
     let text = as_text(&findings, now());
+    assert!(text.starts_with("PROBLEM mail "), "what is wrong comes first: {text}");
     assert!(text.contains("since 2026-12-01 09:30:00 UTC (2 h 30 min ago)"), "{text}");
     assert!(text.contains(&format!("{MAIL_DOWN} (in laptops)")), "{text}");
 }
@@ -180,15 +182,23 @@ fn set_up_3_one_side_has_other_keys() {
     let mut setup = sound();
     setup.signaler = Ok(Signaler { is_ready: true, keys: Some(vec!["keyX".into()]) });
     let finding = problem(&setup);
-    let signs = ["this machine and the worker 7@a sign with keyA and have keyB; \
-         the signaler at https://approvals.example.com signs with keyX: "];
+    let signs = [
+        "the signaler refuses every link that workers mail: this machine and the worker 7@a sign with keyA \
+         and have keyB; the signaler at https://approvals.example.com signs with keyX",
+    ];
     says(
         &finding,
         "keys",
         &signs,
         Some("2026-12-01T08:00:00Z"),
-        &["COUNTERSIGN_LINK_KEYS", "append"],
+        &["COUNTERSIGN_LINK_KEYS", "restart each", "append"],
     );
+    let connected = setup.connected.as_mut().expect("connected");
+    connected.queues = vec![queue("approvals", Vec::new())];
+    let findings = examine(&setup);
+    let keys = findings.iter().find(|finding| finding.check == "keys").expect("one");
+    let nobody_polls = "the signaler refuses every link that a worker with these settings mails: ";
+    assert!(keys.says.starts_with(nobody_polls), "{keys:?}");
 
     let other = WorkerIdentity {
         keys: vec!["keyB".into()],
@@ -204,8 +214,9 @@ fn set_up_3_one_side_has_other_keys() {
     });
     let since = Some("2026-12-01T10:00:00Z");
     let words = [
+        "the worker 8@b lacks a key that others have, and refuses links under it: ",
         "this machine, the worker 7@a and the signaler at https://approvals.example.com sign with keyA and have keyB;",
-        "; the worker 8@b signs with keyB: ",
+        "; the worker 8@b signs with keyB",
     ];
     says(&problem(&setup), "keys", &words, since, &["same"]);
 }
@@ -297,7 +308,11 @@ fn set_up_5_the_webhook_is_down() {
     let mut setup = sound();
     setup.webhook =
         Some(Err("the webhook cannot be reached: Connection refused (os error 111)".into()));
-    let to_do = ["The webhook's receiver does not listen there", "COUNTERSIGN_WEBHOOK_URL"];
+    let to_do = [
+        "The webhook's receiver does not listen there",
+        "COUNTERSIGN_WEBHOOK_URL",
+        "Outcomes that wait are then delivered by themselves",
+    ];
     says(&problem(&setup), "webhook", &["Connection refused"], None, &to_do);
 }
 
@@ -341,10 +356,17 @@ fn set_up_7_a_search_attribute_is_missing() {
 #[test]
 fn set_up_8_the_namespaces_limits_are_too_low() {
     let words = "namespace rate limit exceeded";
-    let setup = broken(|connected| connected.refused = (7, words.into()));
-    let to_do = ["frontend.namespaceRPS.visibility"];
-    says(&problem(&setup), "limits", &["refused 7 calls over a limit", words], None, &to_do);
-    let setup = broken(|connected| connected.refused = (1, words.into()));
+    let refused = |calls: &[(&str, u32)]| {
+        let calls = calls.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        broken(|connected| connected.refused = Refused { calls, words: words.into() })
+    };
+    let setup = refused(&[("CountWorkflowExecutions", 5), ("ListWorkflowExecutions", 2)]);
+    let which = "refused 7 calls of this command's own over a limit (5 of CountWorkflowExecutions and 2 of \
+                 ListWorkflowExecutions): namespace rate";
+    says(&problem(&setup), "limits", &[which], None, &["frontend.namespaceRPS.visibility"]);
+    let text = as_text(&examine(&setup), now());
+    assert!(text.contains(" since when is not known\n"), "{text}");
+    let setup = refused(&[("CountWorkflowExecutions", 1)]);
     assert_eq!(problems(&examine(&setup)), 0, "others may have asked at the same time");
 }
 
@@ -357,6 +379,7 @@ fn set_up_9_a_certificate_has_expired() {
     let to_do = ["Have the certificate of the webhook's receiver renewed"];
     let since = Some("2026-12-01T00:00:00Z");
     says(&problem(&setup), "webhook", &["certificate expired"], since, &to_do);
+    assert!(!problem(&setup).remedy.contains("clock"), "it is right: {:?}", problem(&setup));
 
     let mut setup = sound();
     setup.connected = None;
@@ -366,7 +389,7 @@ fn set_up_9_a_certificate_has_expired() {
         "temporal",
         &["temporal:7233 cannot be reached"],
         since,
-        &["Temporal renewed"],
+        &["Temporal renewed", "this machine's clock is wrong"],
     );
 }
 
@@ -441,6 +464,11 @@ fn set_up_12_the_store_is_full() {
     let finding = problem(&setup);
     says(&finding, "store", &[], None, &["disk is full, or it is read-only, locked", "own log"]);
     assert!(!finding.remedy.contains("TEMPORAL_"), "the connection is well: {finding:?}");
+    let setup = broken(|connected| {
+        connected.writes = Err("database or disk is full (13)".into());
+        connected.answer = Some(("laptops".into(), Err("no answer within 10s".into())));
+    });
+    assert_eq!(problem(&setup).check, "store", "no worker is to blame");
 }
 
 #[test]
@@ -518,7 +546,9 @@ fn a_list_names_people_and_titles_only_with_details() {
     assert!(brief.find("failing") < brief.find("waiting: 1"), "the worst first: {brief}");
     assert!(brief.ends_with("explain WORKFLOW says why, and what to do."), "{brief}");
     let sound = overview(&approvals[..1]).text(now());
-    assert!(sound.ends_with("For the installation, run countersign-worker doctor."), "{sound}");
+    let nothing =
+        "Nothing is recorded against these. For the installation, run countersign-worker doctor.";
+    assert!(sound.ends_with(nothing), "{sound}");
     for private in ["15 laptops", "ann@example.com"] {
         assert!(!brief.contains(private) && full.contains(private), "{brief}\n{full}");
         let row = serde_json::to_string(&Row::new(&approvals[1], now(), false)).expect("JSON");
@@ -549,6 +579,7 @@ fn what_could_not_be_looked_at_is_counted_with_its_cause() {
     assert!(text.contains("\nThese 98 are the overdue"), "it is cut off: {text}");
 
     let findings = examine(&broken(|connected| connected.approvals = Ok(short)));
+    assert!(as_text(&findings, now()).starts_with("note "), "notes before what is well");
     let noted = |finding: &Finding| finding.level == Level::Note && finding.says == says;
     assert!(findings.iter().any(noted), "{findings:?}");
 }
@@ -580,8 +611,7 @@ fn what_was_refused_for_good_says_why_and_since_when_and_names_nobody_in_a_list(
         let counts = Counts { undeliverable: Some(1), ..Counts::default() };
         connected.approvals = Ok(Overview { counts, ..listed });
     });
-    setup.mail =
-        Err("Amazon SNS: nobody has confirmed a subscription to the topic (0 pending)".into());
+    setup.mail = Err("Amazon SNS: the topic has no subscription: nobody was invited to it".into());
     let findings = examine(&setup);
     let wrong = findings.iter().filter(|finding| finding.level == Level::Problem);
     let wrong: Vec<_> = wrong.map(|finding| (finding.check, finding.since)).collect();
@@ -595,6 +625,46 @@ fn what_was_refused_for_good_says_why_and_since_when_and_names_nobody_in_a_list(
             "--workflow-id laptops --name reissue",
         ],
     );
+}
+
+#[test]
+fn whoever_cannot_be_reached_is_invited_and_only_reviewers_are_asked_again_by_one_command() {
+    let not_confirmed =
+        |who: &str| format!("Amazon SNS: {who} has not confirmed a subscription to the topic");
+    let mut state = waits_for_both();
+    let ann = &mut state.stages[0].reviewers[0];
+    ann.delivery = v1::Delivery::Undeliverable.into();
+    ann.delivery_error = not_confirmed("ann@example.com");
+    let email = "sue@example.com".to_owned();
+    state.announcement_error = not_confirmed(&email);
+    state.submission = Some(v1::Submission {
+        submitter: Some(v1::Submitter { email, ..Default::default() }),
+        ..Default::default()
+    });
+    let refused = Activity {
+        since: at("2026-12-01T09:00:05Z"),
+        ..activity("announce_decision", &state.announcement_error)
+    };
+    let unreached = Approval { refused: vec![refused], ..approval("laptops", Vec::new()) };
+    let said = explain(&case(unreached.clone(), Ok(state.clone())), now(), false);
+    let steps: Vec<&str> =
+        said.to_do.iter().map(|step| step.split("; they").next().unwrap_or_default()).collect();
+    let expected = [
+        "Subscribe the address: countersign-worker subscribe ann@example.com",
+        "Subscribe the address: countersign-worker subscribe bob@example.com",
+        "Then ask them again: temporal workflow signal --workflow-id laptops --name reissue",
+        "Subscribe the address: countersign-worker subscribe sue@example.com",
+    ];
+    assert_eq!(steps, expected);
+    let sue = said.why.last().expect("the submitter");
+    assert!(
+        sue.starts_with("the submitter cannot be reached")
+            && sue.contains(", since 2026-12-01 09:00:05")
+    );
+
+    state.stages[0].reviewers.clear();
+    let said = explain(&case(unreached, Ok(state)), now(), false);
+    assert_eq!(said.to_do.len(), 1, "nobody is asked again: {said:?}");
 }
 
 #[test]
@@ -738,8 +808,8 @@ fn an_approval_that_waits_for_people_says_for_whom_and_why() {
     explains(
         &waiting,
         &[
-            "Nothing is wrong with this approval: it waits for people. For the installation, run countersign-worker \
-             doctor.",
+            "Nothing is recorded against this approval: it waits for people. For the installation, run \
+             countersign-worker doctor.",
             "--workflow-id laptops --name remind",
         ],
     );
@@ -802,6 +872,20 @@ fn an_approval_that_nobody_works_on_says_so_and_since_when() {
         &gone,
         &["no worker polls the task queue approvals since 2026-12-01 11:50:00 UTC (10 min ago)"],
     );
+    let press = |name: &str, when: &str| (name.to_owned(), at(when));
+    gone.approval.signals =
+        vec![press("approve", "2026-12-01T11:50:00Z"), press("remind", "2026-12-01T11:55:00Z")];
+    explains(
+        &gone,
+        &[
+            "a decision (signal approve) was recorded at 2026-12-01 11:50:00 UTC (10 min ago), and waits for a worker",
+            "the signal remind was recorded at 2026-12-01 11:55:00 UTC (5 min ago), and waits for a worker",
+        ],
+    );
+    gone.approval.task = None;
+    gone.state = Ok(waits_for_both());
+    let text = explain(&gone, now(), false).text();
+    assert!(!text.contains("waits for a worker"), "one has answered since: {text}");
     let late = Approval { deadline: Some(at("2026-12-01T11:00:00Z")), ..stuck.clone() };
     explains(
         &case(late, Err("none".into())),
@@ -826,7 +910,8 @@ fn an_approval_that_nobody_works_on_says_so_and_since_when() {
 fn who_polls_for_workflows_and_for_activities_is_one_worker() {
     let mut silent = case(approval("laptops", Vec::new()), Err("no answer within 10s".into()));
     silent.pollers.push(poller(&worker("7@a"), "2026-12-01T11:59:50Z"));
-    explains(&silent, &["1 worker polled approvals in the last minute", "none answers"]);
+    let last = "1 worker polled approvals lately, at last 2026-12-01 11:59:50 UTC (10 s ago), and none answers";
+    explains(&silent, &[last]);
 }
 
 #[test]
@@ -924,6 +1009,25 @@ fn nothing_that_others_have_named_controls_a_terminal() {
     ] {
         assert!(text.contains("[2J") && !text.contains('\u{1b}'), "{text:?}");
     }
+}
+
+#[test]
+fn a_time_about_now_is_just_now_and_a_worker_says_its_last_poll() {
+    for (text, says) in [
+        ("2026-12-01T12:00:00.9Z", "just now"),
+        ("2026-12-01T11:59:59Z", "just now"),
+        ("2026-12-01T11:59:50Z", "10 s ago"),
+        ("2026-12-01T12:00:10Z", "in 10 s"),
+    ] {
+        assert_eq!(away(at(text), now()), says, "{text}");
+    }
+    let setup = broken(|connected| {
+        let one = worker("7@a");
+        let seen = ["2026-12-01T11:59:20Z", "2026-12-01T11:59:40Z"];
+        connected.queues = vec![queue("approvals", seen.map(|seen| poller(&one, seen)).into())];
+    });
+    let text = as_text(&examine(&setup), now());
+    assert!(text.contains("1 worker on approvals: 7@a (last poll 20 s ago)\n"), "{text}");
 }
 
 #[test]

@@ -84,7 +84,7 @@ async fn by_sns_nobody_is_said_to_have_a_mail_who_has_confirmed_no_subscription(
     // The emulator takes every subscription for confirmed.
     let builder = by_sns(builder, &topic);
     let (exit, examined) = builder.tool(&["doctor"]).await;
-    let nobody = "nobody has confirmed a subscription to the topic";
+    let nobody = "the topic has no subscription: nobody was invited to it";
     assert!(exit.code == 1 && examined.contains(nobody), "{examined}");
     assert!(
         examined.contains("To do: Subscribe the address: countersign-worker subscribe"),

@@ -134,6 +134,10 @@ impl Sns {
         let counted =
             subscriptions::count(&client, &self.topic).await.map_err(|error| error.why)?;
         match counted.confirmed {
+            0 if counted.pending == 0 => {
+                Err("Amazon SNS: the topic has no subscription: nobody was invited to it"
+                    .to_owned())
+            }
             0 => Err(format!(
                 "Amazon SNS: nobody has confirmed a subscription to the topic ({} pending)",
                 counted.pending

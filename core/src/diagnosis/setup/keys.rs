@@ -26,11 +26,13 @@ pub(super) fn keys(
         return Finding::problem(
             "keys",
             format!(
-                "{}: links under a key that one of them lacks are refused there, and approvals wait",
+                "{}: {}",
+                what_follows(own, alive, signaler, &all),
                 who_signs_with_what(&all)
             ),
-            "Give all workers and signalers the same COUNTERSIGN_LINK_KEYS: first append what is missing \
-             everywhere, then put a new key in front (docs/OPERATE.md, \"Change link keys\").",
+            "Give all workers and signalers the same COUNTERSIGN_LINK_KEYS, and restart each whose keys were wrong. \
+             In a change of keys, first append the new one everywhere, then put it in front (docs/OPERATE.md, \
+             \"Change link keys\").",
         )
         .since(all.iter().filter_map(|(_, _, since)| *since).max());
     }
@@ -45,6 +47,48 @@ pub(super) fn keys(
             "all have the same keys, and not the same one in front",
             "During a change of keys this is as it should be: put the new one in front everywhere.",
         ),
+    }
+}
+
+/// What does not work while keys differ.
+fn what_follows(
+    own: &Own,
+    alive: &[(String, Option<WorkerIdentity>)],
+    signaler: &Result<Signaler, String>,
+    all: &[(String, &[String], Option<Timestamp>)],
+) -> String {
+    let workers: Vec<&WorkerIdentity> = identities(alive).collect();
+    let published = signaler.as_ref().ok().and_then(|signaler| signaler.keys.as_ref());
+    let is_refused = |signs: &WorkerIdentity| {
+        let signs = signs.keys.first();
+        published.zip(signs).is_some_and(|(keys, signs)| !keys.contains(signs))
+    };
+    let refused: Vec<String> = workers
+        .iter()
+        .filter(|worker| is_refused(worker))
+        .map(|worker| format!("the worker {}", worker.process))
+        .collect();
+    match refused.len() {
+        0 if workers.is_empty() && is_refused(&own.identity) => {
+            "the signaler refuses every link that a worker with these settings mails".to_owned()
+        }
+        0 => who_lacks_what(all),
+        count if count == workers.len() => {
+            "the signaler refuses every link that workers mail".to_owned()
+        }
+        1 => format!("the signaler refuses every link that {} mails", listed(&refused)),
+        _ => format!("the signaler refuses every link that {} mail", listed(&refused)),
+    }
+}
+
+fn who_lacks_what(all: &[(String, &[String], Option<Timestamp>)]) -> String {
+    let known: BTreeSet<&String> = all.iter().flat_map(|(_, keys, _)| keys.iter()).collect();
+    let lacks = |keys: &[String]| known.iter().any(|key| !keys.contains(key));
+    let lacking: Vec<String> =
+        all.iter().filter(|(_, keys, _)| lacks(keys)).map(|(who, ..)| who.clone()).collect();
+    match &lacking[..] {
+        [one] => format!("{one} lacks a key that others have, and refuses links under it"),
+        all => format!("{} lack keys that others have, and refuse links under them", listed(all)),
     }
 }
 

@@ -293,6 +293,9 @@ async fn how_many_have_confirmed_a_subscription_is_counted() {
     let none = count(Vec::leak(vec![("email", ann, PENDING), ("email", bob, "Deleted")])).await;
     let why = "Amazon SNS: nobody has confirmed a subscription to the topic (1 pending)";
     assert_eq!(none, Err(why.to_owned()));
+    let gone = count(Vec::leak(vec![("email", bob, "Deleted")])).await;
+    let why = "Amazon SNS: the topic has no subscription: nobody was invited to it";
+    assert_eq!(gone, Err(why.to_owned()));
     let one = count(Vec::leak(vec![("email", ann, ARN), ("email", bob, PENDING)])).await;
     assert!(
         one.as_ref().is_ok_and(|says| says.contains("1 confirmed subscriptions and 1 pending"))

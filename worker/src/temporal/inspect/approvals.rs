@@ -289,6 +289,7 @@ fn approval(described: DescribeWorkflowExecutionResponse) -> Approval {
         task,
         activities: described.pending_activities.into_iter().filter_map(activity).collect(),
         refused: Vec::new(),
+        signals: Vec::new(),
         title: None,
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Past {
     /// By the event that says so.
     scheduled: BTreeMap<i64, Activity>,
     refused: Vec<Activity>,
+    /// Those that no workflow task has taken: what arrives while one is under way is written down after it.
+    signals: Vec<(String, Timestamp)>,
     /// Of the workflow task, if it has failed since one succeeded: when it did so first, and how last. Attempts after
     /// the first one are not in a history.
     task_failure: Option<(Option<Timestamp>, Failure)>,
@@ -114,7 +116,13 @@ impl Past {
                     self.task_failure = Some((first, Failure { kind: cause, message }));
                 }
             }
-            Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => self.task_failure = None,
+            Some(Attributes::WorkflowExecutionSignaledEventAttributes(signal)) => {
+                self.signals.push((signal.signal_name, at.unwrap_or_default()));
+            }
+            Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => {
+                self.task_failure = None;
+                self.signals.clear();
+            }
             Some(Attributes::WorkflowExecutionCompletedEventAttributes(completed)) => {
                 self.result = completed.result.unwrap_or_default().payloads.into_iter().next();
             }
@@ -142,6 +150,7 @@ impl Past {
             task.failure = Some(failure.clone());
         }
         approval.refused.clone_from(&self.refused);
+        approval.signals.clone_from(&self.signals);
         for activity in &mut approval.activities {
             if let Some(known) = self.scheduled.values().find(|known| known.id == activity.id) {
                 activity.since = known.since;
@@ -183,7 +192,8 @@ mod tests {
         failure::v1::ApplicationFailureInfo,
         history::v1::{
             ActivityTaskCompletedEventAttributes, ActivityTaskFailedEventAttributes,
-            ActivityTaskScheduledEventAttributes, WorkflowTaskFailedEventAttributes,
+            ActivityTaskScheduledEventAttributes, WorkflowExecutionSignaledEventAttributes,
+            WorkflowTaskFailedEventAttributes,
         },
         sdk::v1::UserMetadata,
     };
@@ -213,6 +223,26 @@ mod tests {
         let (first, failure) = past.task_failure.expect("a failure");
         assert_eq!(first, "2026-12-01T09:00:00Z".parse().ok());
         assert_eq!(failure.kind, "NON_DETERMINISTIC_ERROR");
+    }
+
+    #[test]
+    fn a_signal_waits_until_a_workflow_task_after_it_completes() {
+        let sent = |name: &str| {
+            let signal_name = name.to_owned();
+            let it = WorkflowExecutionSignaledEventAttributes { signal_name, ..Default::default() };
+            Attributes::WorkflowExecutionSignaledEventAttributes(it)
+        };
+        let done = Attributes::WorkflowTaskCompletedEventAttributes(Default::default());
+        let mut past = Past::default();
+        for attributes in [sent("remind"), done, sent("approve")] {
+            past.take(HistoryEvent {
+                event_time: "2026-12-01T08:00:00Z".parse().ok(),
+                attributes: Some(attributes),
+                ..HistoryEvent::default()
+            });
+        }
+        let since: Timestamp = "2026-12-01T08:00:00Z".parse().expect("a time");
+        assert_eq!(past.signals, [("approve".to_owned(), since)]);
     }
 
     /// What is refused, and since when, after one mail was refused and the next one taken. Both have this summary.

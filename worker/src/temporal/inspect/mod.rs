@@ -4,9 +4,10 @@ mod approvals;
 mod history;
 mod set_up;
 
-use std::time::Duration;
+use std::{any::type_name, time::Duration};
 
 use countersign_connection::decoded;
+use countersign_core::diagnosis::Refused;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use temporalio_client::{
@@ -34,8 +35,8 @@ pub struct Inspector {
     client: Client,
     /// Names this process among others that look at the same time.
     identity: String,
-    /// How many calls were refused over a limit so far, and in which words.
-    refused: Mutex<(u32, String)>,
+    /// What was refused over a limit so far.
+    refused: Mutex<Refused>,
     next_search: tokio::sync::Mutex<Instant>,
 }
 
@@ -84,7 +85,7 @@ impl Inspector {
             let late = |_| Err(Status::deadline_exceeded(format!("no answer within {ANSWER:?}")));
             match answer.unwrap_or_else(late) {
                 Err(status) if status.code() == Code::ResourceExhausted => {
-                    self.note_refusal(&status);
+                    self.note_refusal(call_of::<T>(), &status);
                     if Instant::now() >= until {
                         return Err(status);
                     }
@@ -107,10 +108,18 @@ impl Inspector {
         answer
     }
 
-    fn note_refusal(&self, status: &Status) {
+    fn note_refusal(&self, call: &str, status: &Status) {
         let mut refused = self.refused.lock();
-        *refused = (refused.0 + 1, status.message().to_owned());
+        *refused.calls.entry(call.to_owned()).or_default() += 1;
+        status.message().clone_into(&mut refused.words);
     }
+}
+
+/// The call that is answered by this type: `ListWorkflowExecutions` by `ListWorkflowExecutionsResponse`.
+fn call_of<T>() -> &'static str {
+    let name = type_name::<T>();
+    let name = name.rsplit("::").next().unwrap_or(name);
+    name.trim_end_matches("Response")
 }
 
 /// What a status says, in the server's words.

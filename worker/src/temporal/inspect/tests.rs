@@ -132,7 +132,9 @@ async fn what_is_refused_over_a_limit_is_counted_and_asked_again() {
         })
         .await;
     assert_eq!(inspector.count("x".into()).await.expect("a number"), 7);
-    assert_eq!(*inspector.refused.lock(), (3, "namespace rate limit exceeded".into()));
+    let calls = [("CountWorkflowExecutions".to_owned(), 3)].into();
+    let words = "namespace rate limit exceeded".to_owned();
+    assert_eq!(*inspector.refused.lock(), Refused { calls, words });
     let start = Instant::now();
     for _ in 0..9 {
         inspector.count("x".into()).await.expect("a number");
