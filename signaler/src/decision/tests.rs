@@ -984,7 +984,8 @@ async fn what_others_send_between_two_presses_makes_no_other_event_of_a_delegati
         Ok(())
     };
     let asking = World::default().run("first", Running, allowing());
-    let (approvals, world) = approvals(asking.signal(others).signal(others)).await;
+    let asking = asking.signal(others).signal(others).signal(others).signal(others);
+    let (approvals, world) = approvals(asking).await;
     let mut sent = Vec::new();
     for _ in 0..2 {
         let delegation = crate::delegation::Delegation { to: "cy@example.com", reason: "on leave" };
