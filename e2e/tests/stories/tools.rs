@@ -145,23 +145,6 @@ async fn what_is_down_is_named_with_its_cause_since_when_and_what_to_do() {
     );
 }
 
-/// Whoever polls may get a task, and then a worker has to wait until it has timed out.
-#[tokio::test]
-async fn no_tool_takes_a_task_from_workers() {
-    let mut stack = Stack::beside(Temporal::shared().await).start().await;
-    stack.stop_worker().await;
-    let mut waiting = Vec::new();
-    for _ in 0..9 {
-        waiting.push(stack.submit(&submission::expense(&["ann@example.com"])).await);
-    }
-    for _ in 0..12 {
-        stack.tool(&["list"]).await;
-    }
-    for workflow in waiting {
-        assert_eq!(workflow.history().await.count("WORKFLOW_TASK_STARTED"), 0, "{}", workflow.id);
-    }
-}
-
 const RULES: &str = r#"
 [default]
 stages = [{ name = "Review", reviewers = ["ann@example.com"] }]

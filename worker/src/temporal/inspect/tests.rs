@@ -152,6 +152,11 @@ async fn a_poll_of_its_own_shows_the_servers_clock_and_that_it_writes() {
     let (inspector, _) = looking(move |request| match request.rpc.as_str() {
         "PollWorkflowTaskQueue" => {
             let poll: temporalio_common::protos::temporal::api::workflowservice::v1::PollWorkflowTaskQueueRequest = decode(request);
+            // Whoever polls a sticky queue may get tasks of the normal one.
+            let queue = poll.task_queue.expect("a queue");
+            for name in [queue.name, queue.normal_name] {
+                assert!(name.starts_with("countersign-doctor-"), "{name}");
+            }
             *polls.lock().expect("not poisoned") = Some(poll.identity);
             None
         }
