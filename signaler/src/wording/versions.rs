@@ -20,11 +20,11 @@ use crate::{
 pub(crate) const NOTHING: &str = "(nothing)";
 pub(crate) const REMOVED: &str = "(removed)";
 
-/// Said in the submitter's form.
-pub(crate) const KEPT: &str = "Everything else, such as items and attachments, stays as it is: only a program can \
-    revise that.";
-pub(crate) const AMOUNT_OF_ITEMS: &str =
-    "The items add up to this amount: only a program can revise both.";
+/// Said where the submitter is asked to revise it, and in their form.
+pub(crate) const KEPT: &str = "Items and attachments can be changed only in the system from which the request was \
+    submitted.";
+pub(crate) const AMOUNT_OF_ITEMS: &str = "The items add up to this amount: both can be changed only in the system \
+    from which the request was submitted.";
 
 /// The first line for the submitter, and for reviewers while the submitter is waited for.
 pub(super) fn headline(case: Case<'_>) -> String {
@@ -62,7 +62,9 @@ pub(super) fn explanation(case: Case<'_>) -> String {
         Answer::Revised => join([unchanged(case), revised(case), NEWER_MAIL.to_owned()]),
         Answer::Outdated => join([unchanged(case), OUTDATED.to_owned()]),
         Answer::Submitted => join([unchanged(case), waits_for(case), can(case)]),
-        Answer::ToRevise => join([unchanged(case), request(case), please_revise(case)]),
+        Answer::ToRevise => {
+            join([unchanged(case), request(case), please_revise(case), KEPT.to_owned()])
+        }
         Answer::Resubmitted => join([resubmitted(case), waits_for(case)]),
         _ => over(case, "It was withdrawn"),
     }
