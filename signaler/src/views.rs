@@ -4,7 +4,7 @@ use askama::Template;
 use countersign_protos::{
     Act, Terms, Verdict,
     answers::Answers,
-    differences,
+    can_be_revised, differences,
     names::ACTION_DELEGATE,
     text::{self, clean, clean_line},
     v1::{Document, Item, ReviewerState, StageState, Status, Vote},
@@ -125,6 +125,8 @@ struct Form {
     asked_for: Vec<Verdict>,
     comment_required: bool,
     confirm: bool,
+    /// Whether no more changes can be requested.
+    is_last_version: bool,
     /// For somebody else to be asked; `None` where the rule lets nobody.
     delegate: Option<DelegateForm>,
 }
@@ -199,6 +201,7 @@ impl Form {
             comment_required: asked.comment,
             asked_for: asked.verdicts,
             confirm: case.state.confirm,
+            is_last_version: !can_be_revised(case.state.version()),
             delegate: DelegateForm::new(case),
         }
     }

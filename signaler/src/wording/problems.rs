@@ -2,7 +2,7 @@
 
 use countersign_protos::{Verdict, names::COMMENT_MAX_CHARS, text};
 
-use super::{WRONG_ANSWERS, delegated};
+use super::{WRONG_ANSWERS, delegated, versions::LAST_VERSION};
 use crate::problem::Problem;
 
 pub(crate) const NOT_RECORDED: &str = "Your decision was not recorded";
@@ -154,10 +154,7 @@ fn of_versions(problem: &Problem) -> (&'static str, &'static str) {
             "A request can be revised as long as no reviewer has decided, or if changes are requested, and five times \
              at most; it can be withdrawn until it is decided. Please open it again: the page says what you can do.",
         ),
-        Problem::NoMoreChanges => (
-            NOT_RECORDED,
-            "It was revised as often as it can be, so no more changes can be requested. Please approve or reject it.",
-        ),
+        Problem::NoMoreChanges => (NOT_RECORDED, LAST_VERSION),
         _ => (
             "Your revision was not recorded",
             "Something in it has to be corrected. Please open the request again.",

@@ -20,6 +20,10 @@ use crate::{
 pub(crate) const NOTHING: &str = "(nothing)";
 pub(crate) const REMOVED: &str = "(removed)";
 
+/// Said of the last possible version: of its form, and where changes are requested nonetheless.
+pub(crate) const LAST_VERSION: &str =
+    "It was revised five times, the most that is possible: approve or reject it.";
+
 /// Said where the submitter is asked to revise it, and in their form.
 pub(crate) const KEPT: &str = "Items and attachments can be changed only in the system from which the request was \
     submitted.";
@@ -169,7 +173,8 @@ fn can(case: Case<'_>) -> String {
             "You can revise it as long as no reviewer has decided, and withdraw it until the request is decided."
         }
         (false, true) if !can_be_revised(case.state.version()) => {
-            "You can withdraw it until the request is decided. It was revised as often as it can be."
+            "You can withdraw it until the request is decided. It was revised five times, the most that is \
+             possible."
         }
         (false, true) => {
             "A reviewer has decided, so it can be revised only if changes are requested. You can withdraw it."

@@ -251,6 +251,11 @@ async fn a_later_version_says_what_changed_and_a_link_of_the_one_before_only_tha
 async fn the_last_version_offers_no_more_changes() {
     let buttons = async |name: &str| page_of(name).await.matches("name=\"verdict\"").count();
     assert_eq!((buttons("open-revised").await, buttons("open-last-version").await), (3, 2));
+    let says_why = async |name: &str| page_of(name).await.contains(crate::wording::LAST_VERSION);
+    assert_eq!(
+        (says_why("open-revised").await, says_why("open-last-version").await),
+        (false, true)
+    );
 }
 
 #[tokio::test]
