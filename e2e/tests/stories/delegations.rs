@@ -33,7 +33,7 @@ async fn a_colleague_decides_in_a_reviewers_place_who_has_signed_that_and_nobody
     stack.open(&ann).await.expect(200, &["Ask a colleague instead", "at example.com"]);
     for (to, reason, says) in [
         ("cy@example.org", "why", "Only people with an address at example.com"),
-        ("bob@example.com", "why", "They are asked already"),
+        ("bob@example.com", "why", "bob@example.com is, or was, a reviewer of this already"),
         ("sam@example.com", "why", "The submitter does not decide"),
         ("cy", "You know <b>trains</b>", "Please name your colleague by an e-mail address"),
         (CY, " ", "Please say why"),
@@ -92,7 +92,7 @@ async fn a_colleague_decides_in_a_reviewers_place_who_has_signed_that_and_nobody
     reader
         .submit(&cy, &form(ANN, "no time"))
         .await
-        .expect(422, &["They are asked already, or were"]);
+        .expect(422, &["ann@example.com is, or was, a reviewer of this already"]);
 
     stack.press(&cy, "approve", "").await.expect(200, &["Recorded: you approved"]);
     let bob = stack.mail_to("bob@example.com").await.link("approve");

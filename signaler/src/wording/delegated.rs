@@ -26,7 +26,12 @@ pub(crate) fn not_delegated(why: &NotDelegated) -> String {
         NotDelegated::NotOffered => "The rule lets nobody else be asked.",
         NotDelegated::Submitter => "The submitter does not decide their own request.",
         NotDelegated::Yourself => "This is your own address.",
-        NotDelegated::AskedAlready => "They are asked already, or were before.",
+        NotDelegated::AskedAlready(who) => {
+            return format!(
+                "{} is, or was, a reviewer of this already. Please name somebody else.",
+                clean_line(who)
+            );
+        }
         NotDelegated::ReasonMissing => "Please say why: your colleague and the submitter see it.",
         NotDelegated::ReasonTooLong => {
             "The reason is longer than 2,000 characters. Please shorten it."
