@@ -399,7 +399,7 @@ pub(crate) fn why_asked(case: Case<'_>) -> String {
     match &*replaced {
         "" => format!("You are asked {by}{stage}{deputy}."),
         replaced if delegated::is_why_asked(case) => {
-            format!("{replaced} had you asked in their place{deputy}. They were asked {by}{stage}.")
+            format!("{replaced} passed this to you{deputy}. They were asked {by}{stage}.")
         }
         replaced => format!(
             "An operator asked you in place of {replaced}{deputy}. They were asked {by}{stage}."

@@ -516,9 +516,9 @@ impl Writer<'_> {
             let who = on_behalf_of.as_ref().map_or("you", |absent| absent.as_str());
             if let Some(Delegated { on_behalf_of, .. }) = delegated {
                 let absent =
-                    on_behalf_of.as_ref().map(|absent| format!(", as the deputy of {absent}"));
+                    on_behalf_of.as_ref().map(|absent| format!(", as the deputy of {absent},"));
                 let absent = absent.unwrap_or_default();
-                return format!("{from}, who was to decide{absent}, asked {who} to do so instead.");
+                return format!("{from}{absent} passed this to {who}.");
             }
             let by = reassigned_by.as_deref().map_or("operator".to_owned(), operator);
             format!("An {by} asked {who} to decide instead of {from}.")

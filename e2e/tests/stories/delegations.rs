@@ -76,11 +76,10 @@ async fn a_colleague_decides_in_a_reviewers_place_who_has_signed_that_and_nobody
     browser.close().await;
 
     let mail: Mail = stack.mail_to(CY).await;
-    let says = "ann@example.com, who was to decide, asked you to do so instead.";
+    let says = "ann@example.com passed this to you.";
     assert!(mail.text.contains(says) && mail.text.contains("> You know trains."), "{}", mail.text);
     let cy = mail.link("approve");
-    let why =
-        "ann@example.com had you asked in their place. They were asked by the rule “Everything”";
+    let why = "ann@example.com passed this to you. They were asked by the rule “Everything”";
     stack.open(&cy).await.expect(200, &[why, "You know trains.", "Train to the fair"]);
     let page = stack.open(&ann).await;
     page.expect(200, &["You asked cy@example.com to decide instead", "You know trains."]);

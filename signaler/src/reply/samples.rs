@@ -776,7 +776,10 @@ async fn a_page_says_before_and_after_that_a_colleague_is_asked_at_once() {
     let pages = every_page(&site()).await;
     let page = |name: &str| &pages.iter().find(|page| page.0 == name).expect("a page").1;
     for (name, words) in [
-        ("open-to-delegate", "They are asked at once, without another page to confirm it"),
+        (
+            "open-to-delegate",
+            "They get a mail at once, with your reason. After that you can no longer decide.",
+        ),
         ("open-to-delegate", "aria-describedby=\"delegates\">Ask them instead</button>"),
         ("refused-delegation", "Please correct what is marked below, and press again."),
         ("delegated", "You asked cy@example.com to decide instead"),

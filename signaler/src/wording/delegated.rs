@@ -113,7 +113,7 @@ fn by_reader(case: Case<'_>) -> Option<String> {
 /// Whom a reviewer has had asked.
 pub(super) fn by(reviewer: &ReviewerState, case: Case<'_>) -> Option<String> {
     let one = delegation_of(reviewer, case)?;
-    let did = format!("had {} asked instead", clean_line(&one.to));
+    let did = format!("passed this to {}", clean_line(&one.to));
     Some(on(&did, &case.moment(one.at.as_ref())))
 }
 
