@@ -183,8 +183,9 @@ fn unchanged(case: Case<'_>) -> String {
         return String::new();
     };
     match case.answer {
-        Answer::TooLate if case.act.is_some() => {
-            format!("It was decided before your press of {button}; nothing was changed.")
+        Answer::TooLate if let Some(act) = case.act => {
+            let done = versions::done(act);
+            format!("It was decided before you pressed {button}, so nothing was {done}.")
         }
         Answer::TooLate => {
             format!("It was decided before you pressed {button}; nothing was changed.")

@@ -273,6 +273,14 @@ pub(crate) fn confirming(act: Act) -> &'static str {
     }
 }
 
+/// `nothing was revised`
+pub(super) fn done(act: Act) -> &'static str {
+    match act {
+        Act::Revise => "revised",
+        Act::Withdraw => "withdrawn",
+    }
+}
+
 /// The submitter's form was not taken.
 pub(crate) fn not_done(act: Act) -> &'static str {
     match act {
