@@ -222,7 +222,7 @@ pub(crate) struct Writer<'a> {
 /// Of a request that is, or will be, revised.
 const ANEW: &str = "decided anew from its first stage, and earlier decisions do not count.";
 const PASSED: &str = "The deadline has passed without your decision.";
-const SUPERSEDED: &str = "There is nothing for you to do. Your link no longer works.";
+const SUPERSEDED: &str = "There is nothing for you to do. Your link can no longer decide.";
 
 impl Writer<'_> {
     /// A request or a reminder to a reviewer.
@@ -358,7 +358,7 @@ impl Writer<'_> {
         let start = "Revised";
         let summary = format!(
             "This request was revised, so a decision on this version is no longer needed. The new one is {ANEW} If \
-             yours is needed on it, you get another mail. Your link no longer works."
+             yours is needed on it, you get another mail. Your link can no longer decide."
         );
         let notice = Notice::new("revised", WAIT, start, summary);
         let notice = Notice { detail: Detail::Nothing, ..notice };

@@ -979,7 +979,7 @@ fn whoever_is_superseded_reads_why() {
     ] {
         let letter = happened.superseded(Writer::default(), "bob");
         assert!(letter.subject.to_string().starts_with(start), "{}", letter.subject);
-        let end = "There is nothing for you to do. Your link no longer works.";
+        let end = "There is nothing for you to do. Your link can no longer decide.";
         let opening = format!("{words} {end}\n\nTitle: 15 laptops\n");
         assert!(letter.text.starts_with(&opening), "{}", letter.text);
         assert_in_order(&letter.html, &["<h1 class=\"wait\"", "</h1>", end, "<h2"]);
