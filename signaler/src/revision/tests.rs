@@ -158,6 +158,21 @@ fn what_is_sent_is_what_is_signed_however_it_is_read() {
 }
 
 #[test]
+fn what_was_written_is_copied_with_its_labels_and_without_what_is_empty() {
+    let details = [("From", "7 December"), ("", "at noon"), ("Where", ""), ("", " ")];
+    let details = details.map(|(label, value)| (label.to_owned(), value.to_owned())).to_vec();
+    let draft = Draft {
+        title: "Ten laptops".into(),
+        amount: "15750.00".into(),
+        currency: "USD".into(),
+        details,
+        ..Draft::default()
+    };
+    let text = "Title: Ten laptops\nAmount: 15750.00 USD\nFrom: 7 December\nat noon\nWhere";
+    assert_eq!(Wish::Revise(draft).text(), text);
+}
+
+#[test]
 fn blank_rows_are_kept_few() {
     let rows = |draft: &Draft| draft.clone().with_spare_rows().details.len();
     let draft = Draft::of(&submission());
