@@ -74,6 +74,8 @@ pub(super) fn explanation(case: Case<'_>) -> String {
     }
 }
 
+const ASKED_AGAIN: &str = "Everybody is asked again, from the first stage. To follow, revise or withdraw it from now \
+    on, use the link in the mail to you about this version.";
 const NEWER_MAIL: &str = "This link decides nothing any more. If you are asked again, a newer mail has your new \
     link; what has changed is listed below.";
 const OUTDATED: &str = "The request was revised since this link was mailed, so the link can no longer decide, and \
@@ -249,8 +251,7 @@ fn resubmitted(case: Case<'_>) -> String {
         Some(Act::Withdraw) => unchanged(case),
         None => revised(case),
     };
-    let next = "It is decided anew from its first stage, by new links.".to_owned();
-    join([revised, format!("It is now version {}.", case.state.version()), next])
+    join([revised, format!("It is now version {}.", case.state.version()), ASKED_AGAIN.to_owned()])
 }
 
 /// Why a press has to be confirmed, and what follows from it.
