@@ -7,7 +7,7 @@ use countersign_protos::{
     can_be_revised, differences,
     names::ACTION_DELEGATE,
     text::{self, clean, clean_line},
-    v1::{Document, Item, ReviewerState, StageState, Status, Vote},
+    v1::{Delegation, Document, Item, ReviewerState, StageState, Status, Vote},
 };
 use url::Url;
 
@@ -612,6 +612,8 @@ fn stage(stage: &StageState, case: Case<'_>, times: &Times) -> Stage {
         (false, false) if opened => Seat::Closed,
         (false, _) => Seat::Unknown,
     };
+    let since = if waits { asked_since(stage) } else { Vec::new() };
+    let reviewers = stage.reviewers.iter().chain(&since);
     Stage {
         name: wording::stage_name(stage, case),
         status: wording::stage_status(stage, opened, continues),
@@ -623,8 +625,24 @@ fn stage(stage: &StageState, case: Case<'_>, times: &Times) -> Stage {
             true => times.mark(&wording::stage_note(stage, opened, case)),
             false => Vec::new(),
         },
-        reviewers: stage.reviewers.iter().map(|one| reviewer(one, seat, case, times)).collect(),
+        reviewers: reviewers.map(|one| reviewer(one, seat, case, times)).collect(),
     }
+}
+
+/// The colleagues whom reviewers have had asked, and who have no place in the stage yet.
+fn asked_since(stage: &StageState) -> Vec<ReviewerState> {
+    let has_place = |delegation: &Delegation| {
+        let is_theirs =
+            |one: &ReviewerState| [&one.reviewer, &one.on_behalf_of].contains(&&delegation.to);
+        stage.reviewers.iter().any(is_theirs)
+    };
+    let missing = stage.delegations.iter().filter(|delegation| !has_place(delegation));
+    let seat = |delegation: &Delegation| ReviewerState {
+        reviewer: delegation.to.clone(),
+        on_behalf_of: delegation.reviewer.clone(),
+        ..ReviewerState::default()
+    };
+    missing.map(seat).collect()
 }
 
 fn reviewer(reviewer: &ReviewerState, seat: Seat, case: Case<'_>, times: &Times) -> Reviewer {

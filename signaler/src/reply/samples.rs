@@ -783,6 +783,7 @@ async fn a_page_says_before_and_after_that_a_colleague_is_asked_at_once() {
         ("open-to-delegate", "aria-describedby=\"delegates\">Ask them instead</button>"),
         ("refused-delegation", "Please correct what is marked below, and press again."),
         ("delegated", "You asked cy@example.com to decide instead"),
+        ("delegated", "cy@example.com for ann@example.com</bdi>"),
         ("delegated", "your link decides nothing any more"),
         ("delegated-no-worker", "your link then decides nothing any more"),
     ] {
