@@ -317,6 +317,12 @@ impl<'a> ApprovalPage<'a> {
         ApprovalPage { tone: "wait", headline, explanation, form, ..page }
     }
 
+    /// With the colleague who is to be asked once a worker runs.
+    pub(crate) fn delegation_stored(site: &'a Site, case: Case<'_>, to: &str) -> Self {
+        let headline = wording::delegation_stored(to);
+        ApprovalPage { headline, ..Self::new(site, case, None) }
+    }
+
     /// With the form that has a colleague asked as it was sent, and why it is refused.
     pub(crate) fn not_delegated(
         site: &'a Site,

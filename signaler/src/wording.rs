@@ -19,7 +19,9 @@ use countersign_protos::{
 };
 use pbjson_types::Timestamp;
 
-pub(crate) use self::delegated::{NOT_DELEGATED, domains, not_delegated, written};
+pub(crate) use self::delegated::{
+    NOT_DELEGATED, delegation_stored, domains, not_delegated, written,
+};
 use self::problems::comment_missing;
 pub(crate) use self::problems::{CORRECT, NOT_RECORDED, at_head, problem, refusal};
 pub(crate) use self::versions::{

@@ -121,7 +121,7 @@ async fn while_no_worker_runs_a_delegation_is_stored_and_takes_effect_later() {
     let stored = stack.reader().submit(&ann, &form(CY, "You know trains.")).await;
     stored.expect(
         202,
-        &["Stored: your colleague is still to be asked", "There is no need to press again"],
+        &["Stored: cy@example.com is still to be asked", "There is no need to press again"],
     );
     stack.open(&ann).await.expect(410, &["others were asked in your place"]);
     stack.start_worker();

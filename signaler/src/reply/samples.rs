@@ -491,7 +491,12 @@ fn settled_pages() -> Vec<(&'static str, Reply)> {
         ("delegated", Happening::asked().delegated(ANN, "cy@example.com").viewed()),
         (
             "delegated-no-worker",
-            said(Answer::DelegationStored, no_worker(Happening::asked()), None),
+            Reply::Delegated {
+                answer: Answer::DelegationStored,
+                reading: no_worker(Happening::asked()).into(),
+                link: link(),
+                to: "cy@example.com".into(),
+            },
         ),
         ("delegated-pressed", Happening::asked().delegated(ANN, "cy@example.com").sent()),
         ("pressed-recorded", voted().sent()),
@@ -785,6 +790,7 @@ async fn a_page_says_before_and_after_that_a_colleague_is_asked_at_once() {
         ("delegated", "You asked cy@example.com to decide instead"),
         ("delegated", "cy@example.com for ann@example.com</bdi>"),
         ("delegated", "your link decides nothing any more"),
+        ("delegated-no-worker", "Stored: cy@example.com is still to be asked"),
         ("delegated-no-worker", "your link then decides nothing any more"),
     ] {
         assert!(page(name).contains(words), "{name}: {words}: {}", page(name));

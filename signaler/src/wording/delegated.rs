@@ -57,12 +57,15 @@ pub(super) const NOTHING_CHANGED: (&str, &str) = (
     "Nothing was changed. Unless you have decided before, your own decision is still needed.",
 );
 
+/// While no worker runs, to whoever wants this colleague asked.
+pub(crate) fn delegation_stored(to: &str) -> String {
+    format!("Stored: {} is still to be asked", clean_line(to))
+}
+
 /// To whoever has had somebody asked.
 pub(super) fn headline(case: Case<'_>) -> String {
     match own_delegation(case.state, case.link) {
-        _ if case.answer == Answer::DelegationStored => {
-            "Stored: your colleague is still to be asked".to_owned()
-        }
+        _ if case.answer == Answer::DelegationStored => delegation_stored("your colleague"),
         Some(one) => format!("You asked {} to decide instead", clean_line(&one.to)),
         None => "You asked somebody else to decide instead".to_owned(),
     }
