@@ -7,12 +7,14 @@ use countersign_protos::{
     can_be_revised, differences,
     names::ACTION_DELEGATE,
     text::{self, clean, clean_line},
-    v1::{Delegation, Document, Item, ReviewerState, StageState, Status, Vote},
+    v1::{Document, Item, ReviewerState, StageState, Status, Vote},
 };
 use url::Url;
 
 use crate::{
-    answer::{self, Answer, fields, is_offered, is_open, is_possible, own_vote, pending},
+    answer::{
+        self, Answer, asked_since, fields, is_offered, is_open, is_possible, own_vote, pending,
+    },
     delegation_form::{Delegating, NotDelegated},
     form::{Filled, Unconfirmed},
     inputs::{self, Input, Shape as InputShape},
@@ -319,8 +321,7 @@ impl<'a> ApprovalPage<'a> {
 
     /// With the colleague who is to be asked once a worker runs.
     pub(crate) fn delegation_stored(site: &'a Site, case: Case<'_>, to: &str) -> Self {
-        let headline = wording::delegation_stored(to);
-        ApprovalPage { headline, ..Self::new(site, case, None) }
+        ApprovalPage { headline: wording::delegation_stored(to), ..Self::new(site, case, None) }
     }
 
     /// With the form that has a colleague asked as it was sent, and why it is refused.
@@ -633,22 +634,6 @@ fn stage(stage: &StageState, case: Case<'_>, times: &Times) -> Stage {
         },
         reviewers: reviewers.map(|one| reviewer(one, seat, case, times)).collect(),
     }
-}
-
-/// The colleagues whom reviewers have had asked, and who have no place in the stage yet.
-fn asked_since(stage: &StageState) -> Vec<ReviewerState> {
-    let has_place = |delegation: &Delegation| {
-        let is_theirs =
-            |one: &ReviewerState| [&one.reviewer, &one.on_behalf_of].contains(&&delegation.to);
-        stage.reviewers.iter().any(is_theirs)
-    };
-    let missing = stage.delegations.iter().filter(|delegation| !has_place(delegation));
-    let seat = |delegation: &Delegation| ReviewerState {
-        reviewer: delegation.to.clone(),
-        on_behalf_of: delegation.reviewer.clone(),
-        ..ReviewerState::default()
-    };
-    missing.map(seat).collect()
 }
 
 fn reviewer(reviewer: &ReviewerState, seat: Seat, case: Case<'_>, times: &Times) -> Reviewer {

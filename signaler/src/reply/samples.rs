@@ -795,6 +795,8 @@ async fn a_page_says_before_and_after_that_a_colleague_is_asked_at_once() {
     ] {
         assert!(page(name).contains(words), "{name}: {words}: {}", page(name));
     }
+    let twice = "ann@example.com for bob@example.com";
+    assert!(!page("open-by-colleague").contains(twice), "she has her place");
     let why = "bob@example.com is, or was, a reviewer of this already";
     let refused = page("refused-delegation").matches(why).count();
     assert_eq!(refused, 1, "it is said once");

@@ -2,10 +2,13 @@
 
 use countersign_protos::{Verdict, names::COMMENT_MAX_CHARS, text};
 
-use super::{WRONG_ANSWERS, delegated, versions::LAST_VERSION};
+use super::{WRONG_ANSWERS, delegated};
 use crate::problem::Problem;
 
 pub(crate) const NOT_RECORDED: &str = "Your decision was not recorded";
+/// Said of the last possible version: of its form, and where changes are requested nonetheless.
+pub(crate) const LAST_VERSION: &str =
+    "It was revised five times, the most that is possible: approve or reject it.";
 const TRY_AGAIN: &str = "Please try again in a moment";
 const UPGRADING: &str = "The request was made by a newer version than this page knows yet. Please open it \
     again in a few minutes. Nothing was recorded this time.";

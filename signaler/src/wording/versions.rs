@@ -20,10 +20,6 @@ use crate::{
 pub(crate) const NOTHING: &str = "(nothing)";
 pub(crate) const REMOVED: &str = "(removed)";
 
-/// Said of the last possible version: of its form, and where changes are requested nonetheless.
-pub(crate) const LAST_VERSION: &str =
-    "It was revised five times, the most that is possible: approve or reject it.";
-
 /// Said where the submitter is asked to revise it, and in their form.
 pub(crate) const KEPT: &str = "Items and attachments can be changed only in the system from which the request was \
     submitted.";
