@@ -94,7 +94,7 @@ pub enum NotAnAnswer {
     #[error("is too long: all answers together have at most {} bytes", grouped(&MAX_BYTES))]
     TooMuch,
     /// Not in the form of one.
-    #[error("must be a decimal number, such as 1500 or -12.5, with a point before its decimals")]
+    #[error("must be a number, such as 10 or 2.5")]
     NotANumber,
     /// A separator with three digits behind it may group thousands.
     #[error("could mean {thousands} or {decimals}: write one of them")]

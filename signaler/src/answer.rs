@@ -162,6 +162,22 @@ pub(crate) fn delegation_by<'a>(stage: &'a StageState, link: &str) -> Option<&'a
     stage.delegations.iter().find(|one| one.link == link && !link.is_empty())
 }
 
+/// The colleagues whom reviewers have had asked, and who have no place in the stage yet.
+pub(crate) fn asked_since(stage: &StageState) -> Vec<ReviewerState> {
+    let has_place = |delegation: &Delegation| {
+        let is_theirs =
+            |one: &ReviewerState| [&one.reviewer, &one.on_behalf_of].contains(&&delegation.to);
+        stage.reviewers.iter().any(is_theirs)
+    };
+    let missing = stage.delegations.iter().filter(|delegation| !has_place(delegation));
+    let seat = |delegation: &Delegation| ReviewerState {
+        reviewer: delegation.to.clone(),
+        on_behalf_of: delegation.reviewer.clone(),
+        ..ReviewerState::default()
+    };
+    missing.map(seat).collect()
+}
+
 /// Whether the reviewer to whom `link` was issued can do this now. Without a worker nothing is known against it.
 pub(crate) fn is_possible(state: &ApprovalState, link: &LinkHash, action: &str) -> bool {
     let own = reviewer_by_link(state, link).map(|(_, one)| &one.reviewer);

@@ -41,7 +41,7 @@ fn refused(state: &ApprovalState, link: &LinkHash, to: &str) -> Option<NotDelega
         () if own.is_some_and(|(_, one)| is(&one.reviewer)) => Some(NotDelegated::Yourself),
         () if submitter.is_some_and(|it| is(&it.email)) => Some(NotDelegated::Submitter),
         () if asked.any(|it| is(&it.reviewer) || !it.released && is(&it.on_behalf_of)) => {
-            Some(NotDelegated::AskedAlready)
+            Some(NotDelegated::AskedAlready(to.to_owned()))
         }
         () => None,
     }
@@ -168,12 +168,13 @@ mod tests {
     #[test]
     fn what_the_workflow_would_refuse_is_known_before_it_is_sent() {
         let why = |to: &str| refused(&state(), &link(), to);
+        let asked = |to: &str| Some(NotDelegated::AskedAlready(to.to_owned()));
         for (to, expected) in [
             ("fay@example.com", None),
             ("fay@xn--bcher-kva.example", None),
-            ("bob+x@example.com", Some(NotDelegated::AskedAlready)),
-            ("dee@example.com", Some(NotDelegated::AskedAlready)),
-            ("cy@example.com", Some(NotDelegated::AskedAlready)),
+            ("bob+x@example.com", asked("bob+x@example.com")),
+            ("dee@example.com", asked("dee@example.com")),
+            ("cy@example.com", asked("cy@example.com")),
             ("sue@example.com", Some(NotDelegated::Submitter)),
             ("ann+x@example.com", Some(NotDelegated::Yourself)),
             ("fay@example.org", Some(NotDelegated::OtherDomain(state().delegate_to))),

@@ -26,7 +26,8 @@ pub(crate) enum NotDelegated {
     NotOffered,
     Submitter,
     Yourself,
-    AskedAlready,
+    /// This colleague is, or was.
+    AskedAlready(String),
     ReasonMissing,
     ReasonTooLong,
     /// The workflow says why.
@@ -44,7 +45,7 @@ impl NotDelegated {
             | NotDelegated::NotOffered
             | NotDelegated::Submitter
             | NotDelegated::Yourself
-            | NotDelegated::AskedAlready
+            | NotDelegated::AskedAlready(_)
             | NotDelegated::Refused(_) => "delegate_to",
         }
     }

@@ -52,8 +52,8 @@ pub(crate) enum Reply {
     Refused { problem: Problem, filled: Filled, reading: Box<Reading>, link: LinkHash },
     /// To something that the submitter does by their link.
     OfSubmitter { said: Said, reading: Box<Reading>, link: LinkHash },
-    /// An answer to a delegation. A browser is sent on, too.
-    Delegated { answer: Answer, reading: Box<Reading>, link: LinkHash },
+    /// An answer to a delegation to this colleague. A browser is sent on, too.
+    Delegated { answer: Answer, reading: Box<Reading>, link: LinkHash, to: String },
     /// A delegation that is refused where the approval can be shown, to be corrected.
     NotDelegated { why: NotDelegated, filled: Delegating, reading: Box<Reading>, link: LinkHash },
     /// With what was filled in, so that its author can copy it.
@@ -136,7 +136,16 @@ impl Reply {
             Reply::Delegated { answer, .. } if accept == Accept::Html && is_told(*answer) => {
                 sent_on("delegate")
             }
-            Reply::Delegated { answer, reading, link } => {
+            // No state has it yet.
+            Reply::Delegated { answer: Answer::DelegationStored, reading, link, to }
+                if accept == Accept::Html =>
+            {
+                let (status, _) = answer_status(Answer::DelegationStored);
+                About::of(Answer::DelegationStored).show(reading, link, |case| {
+                    page(status, &ApprovalPage::delegation_stored(site, case, to))
+                })
+            }
+            Reply::Delegated { answer, reading, link, .. } => {
                 respond_approval(About::of(*answer), reading, link, None, site, accept)
             }
             Reply::NotDelegated { why, filled, reading, link } if accept == Accept::Html => {

@@ -11,7 +11,7 @@ use countersign_protos::{
 use jiff::Timestamp;
 
 /// Empty rows for details, below those that there are.
-const SPARE_ROWS: usize = 3;
+const SPARE_ROWS: usize = 1;
 
 /// What the form has, as it was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -148,11 +148,12 @@ impl Wish {
             };
         };
         let money = format!("{amount} {currency}");
-        let rows = details.iter().map(|(label, value)| format!("{label}: {value}"));
-        let rows: Vec<String> = rows.filter(|row| row != ": ").collect();
-        let all = [title.as_str(), money.trim(), description, &rows.join("\n")];
-        let written: Vec<&str> = all.into_iter().filter(|text| !text.is_empty()).collect();
-        written.join("\n\n")
+        let fixed = [("Title", title), ("Amount", &money), ("Description", description)];
+        let fixed = fixed.into_iter().filter(|(_, text)| !text.trim().is_empty());
+        let details = details.iter().map(|(label, value)| (label.as_str(), value));
+        let lines = fixed.chain(details).map(|(label, text)| labelled(label, text));
+        let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
+        lines.join("\n")
     }
 
     /// What the workflow says of it if it refuses it.
@@ -342,6 +343,12 @@ impl Draft {
         });
         problems.collect()
     }
+}
+
+/// `label: text`, or what there is of it.
+fn labelled(label: &str, text: &str) -> String {
+    let parts = [label.trim(), text.trim()].into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(": ")
 }
 
 /// What was there, if a browser has only sent it back: pages show no characters that mislead.

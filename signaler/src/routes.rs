@@ -276,7 +276,7 @@ async fn delegate(
     let can_correct = is_offered(on_view(&reading, &hash), reading.state(), &hash);
     let reading = reading.into();
     match said {
-        Ok(answer) => Ok(Reply::Delegated { answer, reading, link: hash }),
+        Ok(answer) => Ok(Reply::Delegated { answer, reading, link: hash, to: filled.to }),
         Err(why) if can_correct => Ok(Reply::NotDelegated { why, filled, reading, link: hash }),
         Err(why) => Err(Problem::NotDelegated(why)),
     }

@@ -4,7 +4,7 @@ use askama::Template;
 use countersign_protos::{
     Act, Terms, Verdict,
     answers::Answers,
-    differences,
+    can_be_revised, differences,
     names::ACTION_DELEGATE,
     text::{self, clean, clean_line},
     v1::{Document, Item, ReviewerState, StageState, Status, Vote},
@@ -12,7 +12,9 @@ use countersign_protos::{
 use url::Url;
 
 use crate::{
-    answer::{self, Answer, fields, is_offered, is_open, is_possible, own_vote, pending},
+    answer::{
+        self, Answer, asked_since, fields, is_offered, is_open, is_possible, own_vote, pending,
+    },
     delegation_form::{Delegating, NotDelegated},
     form::{Filled, Unconfirmed},
     inputs::{self, Input, Shape as InputShape},
@@ -125,6 +127,8 @@ struct Form {
     asked_for: Vec<Verdict>,
     comment_required: bool,
     confirm: bool,
+    /// Whether no more changes can be requested.
+    is_last_version: bool,
     /// For somebody else to be asked; `None` where the rule lets nobody.
     delegate: Option<DelegateForm>,
 }
@@ -199,6 +203,7 @@ impl Form {
             comment_required: asked.comment,
             asked_for: asked.verdicts,
             confirm: case.state.confirm,
+            is_last_version: !can_be_revised(case.state.version()),
             delegate: DelegateForm::new(case),
         }
     }
@@ -312,6 +317,11 @@ impl<'a> ApprovalPage<'a> {
         });
         let headline = wording::NOT_RECORDED.to_owned();
         ApprovalPage { tone: "wait", headline, explanation, form, ..page }
+    }
+
+    /// With the colleague who is to be asked once a worker runs.
+    pub(crate) fn delegation_stored(site: &'a Site, case: Case<'_>, to: &str) -> Self {
+        ApprovalPage { headline: wording::delegation_stored(to), ..Self::new(site, case, None) }
     }
 
     /// With the form that has a colleague asked as it was sent, and why it is refused.
@@ -609,6 +619,8 @@ fn stage(stage: &StageState, case: Case<'_>, times: &Times) -> Stage {
         (false, false) if opened => Seat::Closed,
         (false, _) => Seat::Unknown,
     };
+    let since = if waits { asked_since(stage) } else { Vec::new() };
+    let reviewers = stage.reviewers.iter().chain(&since);
     Stage {
         name: wording::stage_name(stage, case),
         status: wording::stage_status(stage, opened, continues),
@@ -620,7 +632,7 @@ fn stage(stage: &StageState, case: Case<'_>, times: &Times) -> Stage {
             true => times.mark(&wording::stage_note(stage, opened, case)),
             false => Vec::new(),
         },
-        reviewers: stage.reviewers.iter().map(|one| reviewer(one, seat, case, times)).collect(),
+        reviewers: reviewers.map(|one| reviewer(one, seat, case, times)).collect(),
     }
 }
 

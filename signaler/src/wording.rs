@@ -19,9 +19,11 @@ use countersign_protos::{
 };
 use pbjson_types::Timestamp;
 
-pub(crate) use self::delegated::{NOT_DELEGATED, domains, not_delegated, written};
+pub(crate) use self::delegated::{
+    NOT_DELEGATED, delegation_stored, domains, not_delegated, written,
+};
 use self::problems::comment_missing;
-pub(crate) use self::problems::{CORRECT, NOT_RECORDED, at_head, problem, refusal};
+pub(crate) use self::problems::{CORRECT, LAST_VERSION, NOT_RECORDED, at_head, problem, refusal};
 pub(crate) use self::versions::{
     AMOUNT_OF_ITEMS, KEPT, NOTHING, REMOVED, asked_for, confirming, is_quoted, mistake, not_done,
     to_correct, version_note,
@@ -183,8 +185,9 @@ fn unchanged(case: Case<'_>) -> String {
         return String::new();
     };
     match case.answer {
-        Answer::TooLate if case.act.is_some() => {
-            format!("It was decided before your press of {button}; nothing was changed.")
+        Answer::TooLate if let Some(act) = case.act => {
+            let done = versions::done(act);
+            format!("It was decided before you pressed {button}, so nothing was {done}.")
         }
         Answer::TooLate => {
             format!("It was decided before you pressed {button}; nothing was changed.")
@@ -399,7 +402,7 @@ pub(crate) fn why_asked(case: Case<'_>) -> String {
     match &*replaced {
         "" => format!("You are asked {by}{stage}{deputy}."),
         replaced if delegated::is_why_asked(case) => {
-            format!("{replaced} had you asked in their place{deputy}. They were asked {by}{stage}.")
+            format!("{replaced} passed this to you{deputy}. They were asked {by}{stage}.")
         }
         replaced => format!(
             "An operator asked you in place of {replaced}{deputy}. They were asked {by}{stage}."

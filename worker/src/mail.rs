@@ -222,7 +222,7 @@ pub(crate) struct Writer<'a> {
 /// Of a request that is, or will be, revised.
 const ANEW: &str = "decided anew from its first stage, and earlier decisions do not count.";
 const PASSED: &str = "The deadline has passed without your decision.";
-const SUPERSEDED: &str = "There is nothing for you to do. Your link no longer works.";
+const SUPERSEDED: &str = "There is nothing for you to do. Your link can no longer decide.";
 
 impl Writer<'_> {
     /// A request or a reminder to a reviewer.
@@ -358,7 +358,7 @@ impl Writer<'_> {
         let start = "Revised";
         let summary = format!(
             "This request was revised, so a decision on this version is no longer needed. The new one is {ANEW} If \
-             yours is needed on it, you get another mail. Your link no longer works."
+             yours is needed on it, you get another mail. Your link can no longer decide."
         );
         let notice = Notice::new("revised", WAIT, start, summary);
         let notice = Notice { detail: Detail::Nothing, ..notice };
@@ -516,9 +516,9 @@ impl Writer<'_> {
             let who = on_behalf_of.as_ref().map_or("you", |absent| absent.as_str());
             if let Some(Delegated { on_behalf_of, .. }) = delegated {
                 let absent =
-                    on_behalf_of.as_ref().map(|absent| format!(", as the deputy of {absent}"));
+                    on_behalf_of.as_ref().map(|absent| format!(", as the deputy of {absent},"));
                 let absent = absent.unwrap_or_default();
-                return format!("{from}, who was to decide{absent}, asked {who} to do so instead.");
+                return format!("{from}{absent} passed this to {who}.");
             }
             let by = reassigned_by.as_deref().map_or("operator".to_owned(), operator);
             format!("An {by} asked {who} to decide instead of {from}.")

@@ -933,7 +933,7 @@ fn answers_are_those_that_the_fields_ask_for_and_stand_with_the_vote() {
         (&[][..], "`budget` is required to approve"),
         (
             &[("budget", "much"), ("x", "1"), ("y", "2")],
-            "`budget` must be a decimal number, such as 1500 or -12.5, with a point before its decimals; an answer is given for something that is not among the fields",
+            "`budget` must be a number, such as 10 or 2.5; an answer is given for something that is not among the fields",
         ),
     ] {
         let receipt = approval.vote(ballot("ann", given), at(1));

@@ -33,7 +33,7 @@ async fn a_colleague_decides_in_a_reviewers_place_who_has_signed_that_and_nobody
     stack.open(&ann).await.expect(200, &["Ask a colleague instead", "at example.com"]);
     for (to, reason, says) in [
         ("cy@example.org", "why", "Only people with an address at example.com"),
-        ("bob@example.com", "why", "They are asked already"),
+        ("bob@example.com", "why", "bob@example.com is, or was, a reviewer of this already"),
         ("sam@example.com", "why", "The submitter does not decide"),
         ("cy", "You know <b>trains</b>", "Please name your colleague by an e-mail address"),
         (CY, " ", "Please say why"),
@@ -76,11 +76,10 @@ async fn a_colleague_decides_in_a_reviewers_place_who_has_signed_that_and_nobody
     browser.close().await;
 
     let mail: Mail = stack.mail_to(CY).await;
-    let says = "ann@example.com, who was to decide, asked you to do so instead.";
+    let says = "ann@example.com passed this to you.";
     assert!(mail.text.contains(says) && mail.text.contains("> You know trains."), "{}", mail.text);
     let cy = mail.link("approve");
-    let why =
-        "ann@example.com had you asked in their place. They were asked by the rule “Everything”";
+    let why = "ann@example.com passed this to you. They were asked by the rule “Everything”";
     stack.open(&cy).await.expect(200, &[why, "You know trains.", "Train to the fair"]);
     let page = stack.open(&ann).await;
     page.expect(200, &["You asked cy@example.com to decide instead", "You know trains."]);
@@ -92,7 +91,7 @@ async fn a_colleague_decides_in_a_reviewers_place_who_has_signed_that_and_nobody
     reader
         .submit(&cy, &form(ANN, "no time"))
         .await
-        .expect(422, &["They are asked already, or were"]);
+        .expect(422, &["ann@example.com is, or was, a reviewer of this already"]);
 
     stack.press(&cy, "approve", "").await.expect(200, &["Recorded: you approved"]);
     let bob = stack.mail_to("bob@example.com").await.link("approve");
@@ -122,7 +121,7 @@ async fn while_no_worker_runs_a_delegation_is_stored_and_takes_effect_later() {
     let stored = stack.reader().submit(&ann, &form(CY, "You know trains.")).await;
     stored.expect(
         202,
-        &["Stored: your colleague is still to be asked", "There is no need to press again"],
+        &["Stored: cy@example.com is still to be asked", "There is no need to press again"],
     );
     stack.open(&ann).await.expect(410, &["others were asked in your place"]);
     stack.start_worker();

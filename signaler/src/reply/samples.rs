@@ -416,6 +416,7 @@ fn open_pages() -> Vec<(&'static str, Reply)> {
     let too_long = [COMMENT, "\n"].concat().repeat(30);
     let deputy = asked().seat(ANN, |one| one.on_behalf_of = "lee@example.com".into());
     let delegating = || asked().but(|state| state.delegate_to = vec!["example.com".into()]);
+    let asked_already = NotDelegated::AskedAlready("bob@example.com".into());
     let by_colleague = delegating().delegated(BOB, "ann@example.com").seat(ANN, |one| {
         one.instead_of = "bob@example.com".into();
     });
@@ -437,7 +438,7 @@ fn open_pages() -> Vec<(&'static str, Reply)> {
         ("open-to-comment", requiring().chosen(Some(Reject))),
         ("open-to-delegate", delegating().viewed()),
         ("open-by-colleague", by_colleague.viewed()),
-        ("refused-delegation", delegating().not_delegated(NotDelegated::AskedAlready)),
+        ("refused-delegation", delegating().not_delegated(asked_already)),
         ("refused-delegation-reason", delegating().not_delegated(NotDelegated::ReasonMissing)),
         ("open-to-answer", Happening::asking().viewed()),
         (
@@ -490,7 +491,12 @@ fn settled_pages() -> Vec<(&'static str, Reply)> {
         ("delegated", Happening::asked().delegated(ANN, "cy@example.com").viewed()),
         (
             "delegated-no-worker",
-            said(Answer::DelegationStored, no_worker(Happening::asked()), None),
+            Reply::Delegated {
+                answer: Answer::DelegationStored,
+                reading: no_worker(Happening::asked()).into(),
+                link: link(),
+                to: "cy@example.com".into(),
+            },
         ),
         ("delegated-pressed", Happening::asked().delegated(ANN, "cy@example.com").sent()),
         ("pressed-recorded", voted().sent()),
@@ -775,16 +781,24 @@ async fn a_page_says_before_and_after_that_a_colleague_is_asked_at_once() {
     let pages = every_page(&site()).await;
     let page = |name: &str| &pages.iter().find(|page| page.0 == name).expect("a page").1;
     for (name, words) in [
-        ("open-to-delegate", "They are asked at once, without another page to confirm it"),
+        (
+            "open-to-delegate",
+            "They get a mail at once, with your reason. After that you can no longer decide.",
+        ),
         ("open-to-delegate", "aria-describedby=\"delegates\">Ask them instead</button>"),
         ("refused-delegation", "Please correct what is marked below, and press again."),
         ("delegated", "You asked cy@example.com to decide instead"),
+        ("delegated", "cy@example.com for ann@example.com</bdi>"),
         ("delegated", "your link decides nothing any more"),
+        ("delegated-no-worker", "Stored: cy@example.com is still to be asked"),
         ("delegated-no-worker", "your link then decides nothing any more"),
     ] {
         assert!(page(name).contains(words), "{name}: {words}: {}", page(name));
     }
-    let refused = page("refused-delegation").matches("They are asked already").count();
+    let twice = "ann@example.com for bob@example.com";
+    assert!(!page("open-by-colleague").contains(twice), "she has her place");
+    let why = "bob@example.com is, or was, a reviewer of this already";
+    let refused = page("refused-delegation").matches(why).count();
     assert_eq!(refused, 1, "it is said once");
 }
 

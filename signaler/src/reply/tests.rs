@@ -425,7 +425,7 @@ async fn a_form_with_wrong_answers_says_so_at_each_and_keeps_all_that_was_typed(
         "Please correct what is marked below, and press again.",
         ">typed &#38; kept</textarea>",
         "value=\"1,5\" required aria-invalid=\"true\" aria-describedby=\"answers.number.error\" autofocus>",
-        "<p class=\"error\" id=\"answers.number.error\">“The &#60;number&#62;” must be a decimal number",
+        "<p class=\"error\" id=\"answers.number.error\">“The &#60;number&#62;” must be a number",
         "“The &#60;choice&#62;” must be one of its choices.",
         "value=\"no\" checked",
         "inputmode=\"numeric\" autocomplete=\"off\" id=\"answers.date\" name=\"answers.date\" value=\"tomorrow\"",

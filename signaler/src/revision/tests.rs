@@ -86,17 +86,17 @@ fn each_mistake_has_its_place_and_all_are_named_at_once() {
         draft.title = " ".into();
         draft.currency.clear();
         draft.details[0].0.clear();
-        draft.details[3].0 = "Where".into();
+        draft.details[2].0 = "Where".into();
     });
     let expected = [
         Mistake::TitleMissing,
         Mistake::CurrencyMissing,
         Mistake::LabelMissing(0),
-        Mistake::ValueMissing(3),
+        Mistake::ValueMissing(2),
     ];
     assert_eq!(wrong, Err(expected.to_vec()));
     let places = expected.map(|mistake| mistake.place());
-    assert_eq!(places, [Place::Title, Place::Currency, Place::Label(0), Place::Value(3)]);
+    assert_eq!(places, [Place::Title, Place::Currency, Place::Label(0), Place::Value(2)]);
     assert_eq!(typed(|draft| draft.amount.clear()), Err(vec![Mistake::AmountMissing]));
     let mut with_items = submission();
     with_items.document.as_mut().expect("there").items = vec![Item::default()];
@@ -158,8 +158,23 @@ fn what_is_sent_is_what_is_signed_however_it_is_read() {
 }
 
 #[test]
+fn what_was_written_is_copied_with_its_labels_and_without_what_is_empty() {
+    let details = [("From", "7 December"), ("", "at noon"), ("Where", ""), ("", " ")];
+    let details = details.map(|(label, value)| (label.to_owned(), value.to_owned())).to_vec();
+    let draft = Draft {
+        title: "Ten laptops".into(),
+        amount: "15750.00".into(),
+        currency: "USD".into(),
+        details,
+        ..Draft::default()
+    };
+    let text = "Title: Ten laptops\nAmount: 15750.00 USD\nFrom: 7 December\nat noon\nWhere";
+    assert_eq!(Wish::Revise(draft).text(), text);
+}
+
+#[test]
 fn blank_rows_are_kept_few() {
     let rows = |draft: &Draft| draft.clone().with_spare_rows().details.len();
     let draft = Draft::of(&submission());
-    assert_eq!((rows(&draft), rows(&draft.clone().with_spare_rows())), (5, 5));
+    assert_eq!((rows(&draft), rows(&draft.clone().with_spare_rows())), (3, 3));
 }

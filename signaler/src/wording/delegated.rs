@@ -26,7 +26,12 @@ pub(crate) fn not_delegated(why: &NotDelegated) -> String {
         NotDelegated::NotOffered => "The rule lets nobody else be asked.",
         NotDelegated::Submitter => "The submitter does not decide their own request.",
         NotDelegated::Yourself => "This is your own address.",
-        NotDelegated::AskedAlready => "They are asked already, or were before.",
+        NotDelegated::AskedAlready(who) => {
+            return format!(
+                "{} is, or was, a reviewer of this already. Please name somebody else.",
+                clean_line(who)
+            );
+        }
         NotDelegated::ReasonMissing => "Please say why: your colleague and the submitter see it.",
         NotDelegated::ReasonTooLong => {
             "The reason is longer than 2,000 characters. Please shorten it."
@@ -52,12 +57,15 @@ pub(super) const NOTHING_CHANGED: (&str, &str) = (
     "Nothing was changed. Unless you have decided before, your own decision is still needed.",
 );
 
+/// While no worker runs, to whoever wants this colleague asked.
+pub(crate) fn delegation_stored(to: &str) -> String {
+    format!("Stored: {} is still to be asked", clean_line(to))
+}
+
 /// To whoever has had somebody asked.
 pub(super) fn headline(case: Case<'_>) -> String {
     match own_delegation(case.state, case.link) {
-        _ if case.answer == Answer::DelegationStored => {
-            "Stored: your colleague is still to be asked".to_owned()
-        }
+        _ if case.answer == Answer::DelegationStored => delegation_stored("your colleague"),
         Some(one) => format!("You asked {} to decide instead", clean_line(&one.to)),
         None => "You asked somebody else to decide instead".to_owned(),
     }
@@ -108,7 +116,7 @@ fn by_reader(case: Case<'_>) -> Option<String> {
 /// Whom a reviewer has had asked.
 pub(super) fn by(reviewer: &ReviewerState, case: Case<'_>) -> Option<String> {
     let one = delegation_of(reviewer, case)?;
-    let did = format!("had {} asked instead", clean_line(&one.to));
+    let did = format!("passed this to {}", clean_line(&one.to));
     Some(on(&did, &case.moment(one.at.as_ref())))
 }
 

@@ -6,6 +6,9 @@ use super::{WRONG_ANSWERS, delegated};
 use crate::problem::Problem;
 
 pub(crate) const NOT_RECORDED: &str = "Your decision was not recorded";
+/// Said of the last possible version: of its form, and where changes are requested nonetheless.
+pub(crate) const LAST_VERSION: &str =
+    "It was revised five times, the most that is possible: approve or reject it.";
 const TRY_AGAIN: &str = "Please try again in a moment";
 const UPGRADING: &str = "The request was made by a newer version than this page knows yet. Please open it \
     again in a few minutes. Nothing was recorded this time.";
@@ -154,10 +157,7 @@ fn of_versions(problem: &Problem) -> (&'static str, &'static str) {
             "A request can be revised as long as no reviewer has decided, or if changes are requested, and five times \
              at most; it can be withdrawn until it is decided. Please open it again: the page says what you can do.",
         ),
-        Problem::NoMoreChanges => (
-            NOT_RECORDED,
-            "It was revised as often as it can be, so no more changes can be requested. Please approve or reject it.",
-        ),
+        Problem::NoMoreChanges => (NOT_RECORDED, LAST_VERSION),
         _ => (
             "Your revision was not recorded",
             "Something in it has to be corrected. Please open the request again.",

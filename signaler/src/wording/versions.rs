@@ -20,11 +20,11 @@ use crate::{
 pub(crate) const NOTHING: &str = "(nothing)";
 pub(crate) const REMOVED: &str = "(removed)";
 
-/// Said in the submitter's form.
-pub(crate) const KEPT: &str = "Everything else, such as items and attachments, stays as it is: only a program can \
-    revise that.";
-pub(crate) const AMOUNT_OF_ITEMS: &str =
-    "The items add up to this amount: only a program can revise both.";
+/// Said where the submitter is asked to revise it, and in their form.
+pub(crate) const KEPT: &str = "Items and attachments can be changed only in the system from which the request was \
+    submitted.";
+pub(crate) const AMOUNT_OF_ITEMS: &str = "The items add up to this amount: both can be changed only in the system \
+    from which the request was submitted.";
 
 /// The first line for the submitter, and for reviewers while the submitter is waited for.
 pub(super) fn headline(case: Case<'_>) -> String {
@@ -62,12 +62,16 @@ pub(super) fn explanation(case: Case<'_>) -> String {
         Answer::Revised => join([unchanged(case), revised(case), NEWER_MAIL.to_owned()]),
         Answer::Outdated => join([unchanged(case), OUTDATED.to_owned()]),
         Answer::Submitted => join([unchanged(case), waits_for(case), can(case)]),
-        Answer::ToRevise => join([unchanged(case), request(case), please_revise(case)]),
+        Answer::ToRevise => {
+            join([unchanged(case), request(case), please_revise(case), KEPT.to_owned()])
+        }
         Answer::Resubmitted => join([resubmitted(case), waits_for(case)]),
         _ => over(case, "It was withdrawn"),
     }
 }
 
+const ASKED_AGAIN: &str = "Everybody is asked again, from the first stage. To follow, revise or withdraw it from now \
+    on, use the link in the mail to you about this version.";
 const NEWER_MAIL: &str = "This link decides nothing any more. If you are asked again, a newer mail has your new \
     link; what has changed is listed below.";
 const OUTDATED: &str = "The request was revised since this link was mailed, so the link can no longer decide, and \
@@ -167,7 +171,8 @@ fn can(case: Case<'_>) -> String {
             "You can revise it as long as no reviewer has decided, and withdraw it until the request is decided."
         }
         (false, true) if !can_be_revised(case.state.version()) => {
-            "You can withdraw it until the request is decided. It was revised as often as it can be."
+            "You can withdraw it until the request is decided. It was revised five times, the most that is \
+             possible."
         }
         (false, true) => {
             "A reviewer has decided, so it can be revised only if changes are requested. You can withdraw it."
@@ -242,8 +247,7 @@ fn resubmitted(case: Case<'_>) -> String {
         Some(Act::Withdraw) => unchanged(case),
         None => revised(case),
     };
-    let next = "It is decided anew from its first stage, by new links.".to_owned();
-    join([revised, format!("It is now version {}.", case.state.version()), next])
+    join([revised, format!("It is now version {}.", case.state.version()), ASKED_AGAIN.to_owned()])
 }
 
 /// Why a press has to be confirmed, and what follows from it.
@@ -263,6 +267,14 @@ pub(crate) fn confirming(act: Act) -> &'static str {
     match act {
         Act::Revise => "You are about to revise this",
         Act::Withdraw => "You are about to withdraw this",
+    }
+}
+
+/// `nothing was revised`
+pub(super) fn done(act: Act) -> &'static str {
+    match act {
+        Act::Revise => "revised",
+        Act::Withdraw => "withdrawn",
     }
 }
 

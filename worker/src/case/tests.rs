@@ -681,8 +681,7 @@ fn answers_come_with_signals_as_people_send_them_and_are_told_where_they_are_non
     assert_eq!(
         case.reasons(),
         [
-            "approve: ann@example.com: `budget` must be a decimal number, such as 1500 or -12.5, with a \
-             point before its decimals",
+            "approve: ann@example.com: `budget` must be a number, such as 10 or 2.5",
             "approve: expected a JSON object with `link` or `reviewer`, and optionally `comment`, \
              `version` (a number) and `answers` (an object of strings, numbers, true and false)",
             "approve: ann@example.com: `budget` is required to approve",

@@ -979,7 +979,7 @@ fn whoever_is_superseded_reads_why() {
     ] {
         let letter = happened.superseded(Writer::default(), "bob");
         assert!(letter.subject.to_string().starts_with(start), "{}", letter.subject);
-        let end = "There is nothing for you to do. Your link no longer works.";
+        let end = "There is nothing for you to do. Your link can no longer decide.";
         let opening = format!("{words} {end}\n\nTitle: 15 laptops\n");
         assert!(letter.text.starts_with(&opening), "{}", letter.text);
         assert_in_order(&letter.html, &["<h1 class=\"wait\"", "</h1>", end, "<h2"]);
@@ -1031,13 +1031,13 @@ fn whom_a_reviewer_has_asked_instead_reads_for_whom_by_whom_and_why() {
         request(&ReviewRequest { instead_of, delegated, ..review() }, &links())
     };
     let letter = asked(delegated.clone());
-    let words = "\n\nbob@example.com, who was to decide, asked you to do so instead.\n\nTheir \
+    let words = "\n\nbob@example.com passed this to you.\n\nTheir \
                  reason:\n> You know laptops.\n> I do not.\n\nTitle: 15 laptops";
     assert!(letter.text.contains(words), "{}", letter.text);
-    let html = [">bob@example.com</a>, who was", "Their reason:", "You know laptops.", "<h1 "];
+    let html = [">bob@example.com</a> passed this", "Their reason:", "You know laptops.", "<h1 "];
     assert_in_order(&letter.html, &html);
     let deputy = Delegated { on_behalf_of: Some(address("fay")), ..delegated };
-    let words = "bob@example.com, who was to decide, as the deputy of fay@example.com, asked you";
+    let words = "bob@example.com, as the deputy of fay@example.com, passed this to you.";
     let letter = asked(deputy);
     assert!(letter.text.contains(words), "{}", letter.text);
 }

@@ -77,7 +77,9 @@ impl Happening {
 
 /// By a link of an earlier version.
 fn formerly(former: Former, pressed: Option<Verdict>) -> Reply {
-    let reading = Reading::Revised(former, Happening::revised().0);
+    // The reviewers of the new one have new links.
+    let revised = Happening::revised().seat(ANN, |ann| ann.link = "a".into());
+    let reading = Reading::Revised(former, revised.0);
     let (answer, choice) = (on_view(&reading, &link()), None);
     Reply::Approval { answer, reading: reading.into(), link: link(), choice, pressed }
 }
@@ -147,6 +149,7 @@ fn submitters_pages() -> Vec<(&'static str, Reply)> {
     let stored =
         Said::Done { answer: Answer::Accepted, act: Act::Withdraw, receipt: String::new() };
     let voted = || Happening::asked().vote(BOB, Verdict::Approve, "");
+    let revised_by_them = Happening::revised().seat(ANN, |ann| ann.link = "a".into());
     vec![
         ("submitter-open", Happening::of(without_items).for_submitter().viewed()),
         ("submitter-voted", voted().for_submitter().viewed()),
@@ -165,7 +168,7 @@ fn submitters_pages() -> Vec<(&'static str, Reply)> {
             "submitter-pressed-revise",
             Reply::OfSubmitter {
                 said: Said::After { answer: Answer::Resubmitted, act: Act::Revise },
-                reading: Reading::Revised(Former::Submitter, Happening::revised().0).into(),
+                reading: Reading::Revised(Former::Submitter, revised_by_them.0).into(),
                 link: link(),
             },
         ),
@@ -251,6 +254,11 @@ async fn a_later_version_says_what_changed_and_a_link_of_the_one_before_only_tha
 async fn the_last_version_offers_no_more_changes() {
     let buttons = async |name: &str| page_of(name).await.matches("name=\"verdict\"").count();
     assert_eq!((buttons("open-revised").await, buttons("open-last-version").await), (3, 2));
+    let says_why = async |name: &str| page_of(name).await.contains(crate::wording::LAST_VERSION);
+    assert_eq!(
+        (says_why("open-revised").await, says_why("open-last-version").await),
+        (false, true)
+    );
 }
 
 #[tokio::test]
@@ -269,7 +277,7 @@ async fn the_submitter_is_offered_what_can_be_done_and_decides_nothing() {
             page.contains(&format!("<button type=\"submit\" name=\"act\" value=\"{act}\""))
         });
         assert_eq!(offered.collect::<Vec<_>>(), expected, "{name}");
-        assert!(!page.contains("name=\"verdict\""), "{name}");
+        assert!(!page.contains("name=\"verdict\"") && !page.contains("(you)"), "{name}");
         assert_eq!(page.contains("class=\"jump\""), !expected.is_empty(), "{name}");
     }
     let page = page_of("submitter-to-revise").await;
