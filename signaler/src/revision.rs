@@ -11,7 +11,7 @@ use countersign_protos::{
 use jiff::Timestamp;
 
 /// Empty rows for details, below those that there are.
-const SPARE_ROWS: usize = 1;
+const SPARE_ROWS: usize = 2;
 
 /// What the form has, as it was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
