@@ -1,6 +1,5 @@
-//! Evicts a workflow after a query that has it do other than a replay would.
+//! Evicts a workflow after a query has applied events ahead of their workflow task.
 //!
-//! **Ahead of a task.**
 //! After a worker's death Temporal may send a query to another one while a workflow task is pending.
 //! The SDK (1.1) then applies the history so far, keeps the workflow in its cache, and applies later
 //! events one by one until the task begins. A replay applies all of them at once, signals first, and
@@ -17,10 +16,6 @@
 //! cache, may be evicted after each task that a query follows, until two tasks come without one. That is
 //! accepted: a replay takes milliseconds, such tasks and queries are as few as people's clicks, and the other
 //! choice is to leave a run that may be ahead, whose commands another worker would not repeat.
-//!
-//! **In the middle of a task.** A query that is answered while a local activity runs ends the workflow task. The SDK
-//! (1.1) then shows the local activity's result together with the events of the next task, while a replay shows it
-//! before them. So the workflow is evicted, and the next task replays it.
 
 use std::{
     collections::HashMap,
@@ -28,10 +23,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use temporalio_common::protos::coresdk::{
-    workflow_activation::{QueryWorkflow, WorkflowActivation, workflow_activation_job::Variant},
-    workflow_commands::{WorkflowCommand, workflow_command::Variant as Command},
-    workflow_completion::{WorkflowActivationCompletion, workflow_activation_completion::Status},
+use temporalio_common::protos::coresdk::workflow_activation::{
+    QueryWorkflow, WorkflowActivation, workflow_activation_job::Variant,
 };
 use temporalio_sdk::{
     WorkerOptions,
@@ -65,8 +58,6 @@ struct Shown {
     /// Whether some of them belonged to no workflow task.
     ahead: bool,
     progress: Progress,
-    /// How many local activities run.
-    local_activities: usize,
 }
 
 /// What a cached run has applied since it was replayed.
@@ -80,13 +71,11 @@ enum Progress {
 }
 
 /// What is to be done about a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Finding {
     InStep,
     /// It may be ahead of its workflow tasks. It is evicted.
     PerhapsAhead,
-    /// A local activity's result will come too late. It is evicted.
-    Split,
     /// It is. It is evicted, and answers no query before that.
     Ahead,
 }
@@ -133,29 +122,11 @@ impl StaleQueries {
             Some(progress) if !is_new => progress,
             Some(_) | None => Progress::Live,
         };
-        let resolved =
-            jobs().filter(|job| matches!(job, Variant::ResolveActivity(it) if it.is_local));
-        let running = before.map_or(0, |before| before.local_activities);
-        let local_activities = running.saturating_sub(resolved.count());
-        let now = Shown { events, task, ahead, progress, local_activities };
-        shown.insert(activation.run_id.clone(), now);
-        match () {
-            () if ahead => Finding::Ahead,
-            () if is_query && local_activities > 0 => Finding::Split,
-            () if is_alone && progress == Progress::Once => Finding::PerhapsAhead,
-            () => Finding::InStep,
-        }
-    }
-
-    /// Counts the local activities that a run begins.
-    fn note_commands(&self, completion: &WorkflowActivationCompletion) {
-        let Some(Status::Successful(success)) = &completion.status else { return };
-        let is_local = |command: &&WorkflowCommand| {
-            matches!(command.variant, Some(Command::ScheduleLocalActivity(_)))
-        };
-        let begun = success.commands.iter().filter(is_local).count();
-        if let Some(shown) = self.shown().get_mut(&completion.run_id) {
-            shown.local_activities += begun;
+        shown.insert(activation.run_id.clone(), Shown { events, task, ahead, progress });
+        match (ahead, is_alone && progress == Progress::Once) {
+            (true, _) => Finding::Ahead,
+            (false, true) => Finding::PerhapsAhead,
+            (false, false) => Finding::InStep,
         }
     }
 }
@@ -173,10 +144,6 @@ impl WorkerInterceptor for StaleQueries {
             worker.request_workflow_eviction(&activation.run_id);
         }
         Ok(())
-    }
-
-    async fn on_workflow_activation_completion(&self, completion: &WorkflowActivationCompletion) {
-        self.note_commands(completion);
     }
 }
 
@@ -201,7 +168,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use temporalio_common::protos::coresdk::workflow_activation::{
-        RemoveFromCache, ResolveActivity, SignalWorkflow, WorkflowActivationJob,
+        RemoveFromCache, SignalWorkflow, WorkflowActivationJob,
     };
 
     use super::*;
@@ -256,27 +223,6 @@ mod tests {
         let [first, ahead, query, eviction, replayed] = &*findings(&activations) else { panic!() };
         assert_eq!([first, eviction, replayed], [&Finding::InStep; 3]);
         assert_eq!([ahead, query], [&Finding::Ahead; 2]);
-    }
-
-    #[test]
-    fn a_query_while_a_local_activity_runs_splits_its_task() {
-        let watch = StaleQueries::default();
-        let begins = || {
-            let command = Command::ScheduleLocalActivity(<_>::default());
-            watch.note_commands(&WorkflowActivationCompletion::from_cmds("run", vec![command]));
-        };
-        let resolved = |is_local| {
-            let resolve = ResolveActivity { is_local, ..ResolveActivity::default() };
-            watch.note(&shown(Variant::ResolveActivity(resolve), 3, 1, false))
-        };
-        let queried = || {
-            let query = QueryWorkflow::default();
-            watch.note(&shown(Variant::QueryWorkflow(query), 3, 1, false))
-        };
-        assert_eq!([watch.note(&signal(3, 1)), queried()], [Finding::InStep; 2]);
-        begins();
-        assert_eq!([resolved(false), queried()], [Finding::InStep, Finding::Split]);
-        assert_eq!([resolved(true), queried()], [Finding::InStep; 2]);
     }
 
     #[test]
