@@ -6,8 +6,8 @@ mod inspect;
 mod nexus;
 mod plugin;
 mod queries;
+mod query_guard;
 mod search_attributes;
-mod stale_queries;
 
 pub use client::{TemporalSettings, connect, temporal_settings};
 pub use inspect::Inspector;

@@ -20,7 +20,11 @@ use temporalio_sdk::{
 use temporalio_sdk_core::{CoreRuntime, RuntimeOptions, Worker as CoreWorker, init_worker};
 use tokio::runtime::Handle;
 
-use super::{identities::Identities, nexus::Approvals, stale_queries::StaleQueries};
+use super::{
+    identities::Identities,
+    nexus::Approvals,
+    query_guard::{QueryGuard, Turns},
+};
 use crate::{
     activities::{
         self, Countersign,
@@ -47,6 +51,7 @@ const HEARTBEAT: Duration = Duration::from_secs(60);
 /// Temporal.
 pub struct Workers {
     approvals: Worker,
+    turns: Turns,
     webhook: Worker,
     nexus: Option<Approvals>,
     cores: [Arc<CoreWorker>; 2],
@@ -61,7 +66,7 @@ impl Workers {
     /// If one of them fails.
     pub async fn run(&mut self) -> Result<(), WorkerRunError> {
         let stop = self.shutdown_handle();
-        let approvals = self.approvals.run().inspect(|_| stop());
+        let approvals = self.turns.around(self.approvals.run()).inspect(|_| stop());
         let webhook = self.webhook.run().inspect(|_| stop());
         let nexus = async {
             if let Some(nexus) = &self.nexus {
@@ -169,8 +174,8 @@ pub fn worker_with(
     telemetry.trace(&mut options)?;
     webhook_plugin(countersign.clone(), attempts.clone())
         .configure_worker_options(&mut for_webhook)?;
-    let stale_queries = StaleQueries::default();
-    stale_queries.watch(&mut options);
+    let (query_guard, turns) = QueryGuard::new();
+    query_guard.watch(&mut options);
     approvals_plugin(countersign, attempts).configure_worker_options(&mut options)?;
     // Outside a runtime, Core would panic.
     Handle::try_current()?;
@@ -186,13 +191,14 @@ pub fn worker_with(
         init_worker(&runtime, config, client.connection().clone()).map(Arc::new)
     };
     let (approvals, webhook) = (core(&options, nexus)?, core(&for_webhook, false)?);
-    stale_queries.set_worker(approvals.clone());
+    query_guard.set_worker(approvals.clone());
     let cores = [approvals.clone(), webhook.clone()];
     let nexus = nexus.then(|| Approvals::new(client.clone(), options.task_queue.clone()));
     let make =
         |core, options| Worker::new_from_core_options(core, client.options().clone(), options);
     let (approvals, webhook) = (make(approvals, options)?, make(webhook, for_webhook)?);
-    Ok(Workers { approvals, webhook, nexus, cores, connection: client.connection().clone() })
+    let connection = client.connection().clone();
+    Ok(Workers { approvals, turns, webhook, nexus, cores, connection })
 }
 
 /// Slots for this many activities at a time, and the SDK's default for other kinds of tasks.

@@ -342,11 +342,11 @@ impl ApprovalWorkflow {
         mut timer: Option<&mut Timer<'_>>,
         background: &mut Background,
     ) -> Wake {
-        // A query that comes while links are issued splits the workflow task: the SDK then shows the
-        // links together with what came later, while a replay shows them before. So whatever follows from
-        // the links is scheduled here, by polling once, and only then are held signals, cancellations,
-        // and other mails' ends looked at. Without these two lines a replay may schedule the same
-        // commands in another order.
+        // A query that comes while links are issued splits the workflow task: the SDK then shows the links together
+        // with what came later; a replay may show them before where the worker has no `QueryGuard`. So whatever
+        // follows from the links is scheduled here, by polling once, and only then are held signals, cancellations,
+        // and other mails' ends looked at. Without these two lines a replay may schedule the same commands in
+        // another order.
         let _ = poll!(pin!(fires(&mut timer)));
         let _ = poll!(&mut *background);
         ctx.state_mut(|workflow| {
