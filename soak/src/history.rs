@@ -73,6 +73,9 @@ struct Reader {
     mails: HashSet<i64>,
     /// When the latest workflow task started.
     task: Duration,
+    /// Whether it has completed, and what follows may be its commands. A task without any, or with nothing but results
+    /// of local activities, was ended by a query, and the workflow has not acted yet.
+    completes: bool,
     /// The stages of the reminders that fired since the latest workflow task.
     reminders: Vec<usize>,
     /// Whether the submission as it was sent has been validated: any other that is takes its place.
@@ -82,6 +85,14 @@ struct Reader {
 impl Reader {
     fn read(&mut self, event: &HistoryEvent) {
         let Some(attributes) = &event.attributes else { return };
+        let is_marker = matches!(attributes, Attributes::MarkerRecordedEventAttributes(_));
+        if self.completes && !is_marker {
+            self.completes = false;
+            if event.is_command_event() {
+                self.remind();
+                self.events.push(Event::Acted);
+            }
+        }
         let read = match attributes {
             Attributes::WorkflowExecutionSignaledEventAttributes(signal) => {
                 let (name, decision) = (signal.signal_name.clone(), only(&signal.input));
@@ -96,8 +107,6 @@ impl Reader {
                 None
             }
             Attributes::MarkerRecordedEventAttributes(marker) => {
-                let passed = self.passed_meanwhile(marker);
-                self.events.extend(passed.into_iter().flatten());
                 self.deadline = issued_due(marker).or(self.deadline);
                 self.validated(marker)
             }
@@ -113,8 +122,8 @@ impl Reader {
                 Some(Event::Cancelled)
             }
             Attributes::WorkflowTaskCompletedEventAttributes(_) => {
-                self.remind();
-                Some(Event::Acted)
+                self.completes = true;
+                None
             }
             Attributes::WorkflowExecutionCompletedEventAttributes(completed) => {
                 Some(Event::Completed(only(&completed.result)))
@@ -143,14 +152,6 @@ impl Reader {
         self.deadlines.clear();
         self.reminders.clear();
         Some(Event::Revised)
-    }
-
-    /// When a link for somebody else, or a new one, is issued after the deadline, the workflow acts on that without a
-    /// timer.
-    fn passed_meanwhile(&self, marker: &MarkerRecordedEventAttributes) -> Option<[Event; 2]> {
-        let stage = issued_stage(marker).filter(|_| issued_due(marker).is_none())?;
-        let due = self.deadlines.get(&stage).copied().flatten()?;
-        (self.task >= due).then_some([Event::Deadline(stage), Event::Acted])
     }
 
     fn start_timer(&mut self, id: &str, summary: &str) {
@@ -295,19 +296,8 @@ fn only(payloads: &Option<Payloads>) -> Value {
 
 /// What `validate_submission` has returned, if a marker is of it.
 fn validated(marker: &MarkerRecordedEventAttributes) -> Option<Value> {
-    result_of(names::ACTIVITY_VALIDATE, marker)
-}
-
-/// The stage of the links that a marker issues.
-fn issued_stage(marker: &MarkerRecordedEventAttributes) -> Option<usize> {
-    let result = result_of(names::ACTIVITY_ISSUE_LINKS, marker)?;
-    result["invited"][0]["stage"].as_u64().map(|stage| stage as usize)
-}
-
-/// What this local activity has returned, if a marker is of it.
-fn result_of(activity: &str, marker: &MarkerRecordedEventAttributes) -> Option<Value> {
     let detail = |name: &str| only(&marker.details.get(name).cloned());
-    (detail("data")["activity_type"] == activity).then(|| detail("result"))
+    (detail("data")["activity_type"] == names::ACTIVITY_VALIDATE).then(|| detail("result"))
 }
 
 /// The deadline of the stage whose links a marker issues.
