@@ -1,7 +1,8 @@
 """Runs OrderWorkflow: PYTHONPATH=../python python worker.py
 
 TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and other TEMPORAL_ variables set the connection to Temporal, and JWKS says
-where the public keys of outcomes are: the URL of the signaler's /.well-known/jwks.json, or a file.
+where the public keys of outcomes are: the URL of the signaler's /.well-known/jwks.json, or a file. Where Countersign
+encrypts payloads, COUNTERSIGN_PAYLOAD_KEYS_FILE names the same keys: see codec.py.
 Needs: pip install temporalio 'pyjwt[crypto]' rfc8785
 """
 
@@ -19,6 +20,7 @@ from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
+from codec import data_converter
 from order import OrderWorkflow
 from verify import public_keys, verify
 
@@ -42,7 +44,7 @@ class Outcomes:
 async def main() -> None:
     logging.basicConfig(level=logging.INFO)
     settings = {"target_host": "localhost:7233"} | ClientConfig.load_client_connect_config()
-    client = await Client.connect(**settings)
+    client = await Client.connect(**settings, data_converter=data_converter())
     outcomes = Outcomes(public_keys(os.environ["JWKS"]))
     with ThreadPoolExecutor() as threads:
         await Worker(

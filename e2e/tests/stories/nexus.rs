@@ -10,8 +10,8 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use countersign_e2e::{
-    DEFAULT_REVIEWER, History, Process, Stack, Temporal, Workflow, eventually, list, text, tool,
-    workspace,
+    DEFAULT_REVIEWER, History, PAYLOAD_KEYS, Process, Stack, Temporal, Workflow, eventually,
+    is_encrypted, list, payload_keys, text, tool, workspace,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -118,6 +118,9 @@ impl Shop {
         worker.env("PYTHONPATH", examples.join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
         worker.env("TEMPORAL_ADDRESS", temporal.address()).env("TEMPORAL_NAMESPACE", &namespace);
         worker.env("JWKS", stack.url("/.well-known/jwks.json"));
+        if is_encrypted() {
+            worker.env(PAYLOAD_KEYS, payload_keys());
+        }
         let worker = Process::start("shop", stack.dir(), &worker);
         Shop { namespace, stack, worker }
     }
