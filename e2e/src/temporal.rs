@@ -128,6 +128,13 @@ impl Temporal {
         self.until_it_serves().await;
     }
 
+    /// The same with a store that is full: it reads what there is, and takes nothing more.
+    pub async fn restart_full(&self) {
+        // SQLite takes the size that it has instead, and then some rows more in what that has room for.
+        self.launch_with(&["--sqlite-pragma", "max_page_count=1"]);
+        self.until_it_serves().await;
+    }
+
     async fn until_it_serves(&self) {
         let what = format!("Temporal at {}", self.address());
         eventually(what, async || {
@@ -155,6 +162,10 @@ impl Temporal {
 
     /// Starts the server, unless it runs, without waiting until it serves.
     pub fn launch(&self) {
+        self.launch_with(&[]);
+    }
+
+    fn launch_with(&self, options: &[&str]) {
         let mut server = self.server.lock();
         if server.is_some() {
             return;
@@ -162,7 +173,7 @@ impl Temporal {
         let mut command = Command::new(tool("temporal"));
         command.args(["server", "start-dev", "--headless", "--log-level", "warn"]);
         command.args(["--ip", "127.0.0.1", "--port", &self.port().to_string()]);
-        command.args(["--metrics-port", &self.metrics_port.to_string()]);
+        command.args(["--metrics-port", &self.metrics_port.to_string()]).args(options);
         if let Flavour::Stories(settings) = self.flavour {
             command.arg("--db-filename").arg(self.database());
             // The development server paces itself for one developer; the stories are many at once.

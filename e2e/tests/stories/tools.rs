@@ -145,6 +145,45 @@ async fn what_is_down_is_named_with_its_cause_since_when_and_what_to_do() {
     );
 }
 
+/// Temporal's store is full.
+#[tokio::test]
+async fn a_store_that_is_full_is_named_and_what_was_pressed_goes_through_when_there_is_room() {
+    let temporal = Temporal::start().await;
+    let stack = Stack::beside(temporal.clone()).start().await;
+    let workflow = stack.submit(&submission::expense(&["ann@example.com"])).await;
+    let link = stack.mail_to("ann@example.com").await.link("approve");
+    workflow.until_asked().await;
+    temporal.kill().await;
+    temporal.restart_full().await;
+    let filler = json!("There is room for a few. ".repeat(4_000)).to_string();
+    let mut number = 0;
+    loop {
+        let (id, input) = (format!("filler-{number}"), ["--input", &filler]);
+        if temporal.try_start_workflow("nobody", &id, &input).await.is_err() {
+            break;
+        }
+        number += 1;
+        assert!(number < 100, "there is room for more than a few");
+    }
+
+    let found = Findings::on(&stack).await;
+    found.problem("store", "Temporal reads and does not write", "disk is full");
+    found.problem("store", "", "nothing is lost");
+    found.good("workers");
+    // There may be room for so little.
+    let pressed = stack.press(&link, "approve", "").await;
+    assert!([202, 503].contains(&pressed.status), "{} {}", pressed.status, pressed.text());
+    let recorded = workflow.history().await.count("WORKFLOW_EXECUTION_SIGNALED");
+    assert_eq!(recorded, usize::from(pressed.status == 202), "what the page says is so");
+
+    temporal.kill().await;
+    temporal.restart().await;
+    stack.until_ready().await;
+    stack.press(&link, "approve", "").await.expect(200, &["approved"]);
+    assert_eq!(workflow.outcome().await["status"], "APPROVED");
+    Findings::on(&stack).await.good("store");
+}
+
 const RULES: &str = r#"
 [default]
 stages = [{ name = "Review", reviewers = ["ann@example.com"] }]
