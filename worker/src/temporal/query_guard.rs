@@ -109,10 +109,15 @@ struct Shown {
     progress: Progress,
     /// How many results of local activities are on their way.
     results: usize,
-    /// Whether it was asked a query meanwhile.
-    is_torn: bool,
     /// While it answers a query. Dropped when it has.
     answering: Option<watch::Sender<()>>,
+}
+
+impl Shown {
+    /// Whether a local activity's result may be recorded in the task that an answer ends, and shown in the next one.
+    fn is_torn(&self) -> bool {
+        self.answering.is_some() && self.results > 0
+    }
 }
 
 /// What a cached run has applied since it was replayed.
@@ -131,8 +136,6 @@ enum Finding {
     InStep,
     /// It may be ahead of its workflow tasks. It is evicted.
     PerhapsAhead,
-    /// A local activity's result may be recorded in a task and shown in the next one. Queries fail the task.
-    Torn,
     /// It is. It is evicted, and answers no query before that.
     Ahead,
 }
@@ -188,15 +191,13 @@ impl QueryGuard {
         };
         let shown_now = jobs().filter(|job| is_local_result(job)).count();
         let results = before.map_or(0, |before| before.results).saturating_sub(shown_now);
-        let is_torn = is_query && results > 0;
         let answering = is_query.then(|| watch::Sender::new(()));
-        let now = Shown { events, task, ahead, progress, results, is_torn, answering };
+        let now = Shown { events, task, ahead, progress, results, answering };
         shown.insert(activation.run_id.clone(), now);
-        match () {
-            () if ahead => Finding::Ahead,
-            () if is_torn => Finding::Torn,
-            () if is_alone && progress == Progress::Once => Finding::PerhapsAhead,
-            () => Finding::InStep,
+        match (ahead, is_alone && progress == Progress::Once) {
+            (true, _) => Finding::Ahead,
+            (false, true) => Finding::PerhapsAhead,
+            (false, false) => Finding::InStep,
         }
     }
 
@@ -243,7 +244,7 @@ fn is_local_result(job: &Variant) -> bool {
 #[async_trait::async_trait(?Send)]
 impl WorkerInterceptor for QueryGuard {
     async fn on_workflow_activation(&self, activation: &WorkflowActivation) -> anyhow::Result<()> {
-        if matches!(self.note(activation), Finding::Ahead | Finding::PerhapsAhead)
+        if self.note(activation) != Finding::InStep
             && let Some(worker) = self.0.worker.get()
         {
             worker.request_workflow_eviction(&activation.run_id);
@@ -285,7 +286,7 @@ impl WorkflowInterceptor for QueryGuard {
     ) -> HandleQueryResult {
         let shown = self.shown();
         let is = |what: fn(&Shown) -> bool| shown.get(ctx.run_id()).is_some_and(what);
-        let (is_ahead, is_torn) = (is(|shown| shown.ahead), is(|shown| shown.is_torn));
+        let (is_ahead, is_torn) = (is(|shown| shown.ahead), is(Shown::is_torn));
         drop(shown);
         if is_ahead {
             let refusal: Box<dyn Error + Send + Sync> =
@@ -396,7 +397,11 @@ mod tests {
         let guard = QueryGuard::new().0;
         guard.note(&signal(3, 1));
         guard.note_result("run", true).await;
-        assert_eq!(guard.note(&asked()), Finding::Torn);
+        let tears = |shown: &WorkflowActivation| {
+            assert_eq!(guard.note(shown), Finding::InStep, "it is not evicted");
+            guard.shown()["run"].is_torn()
+        };
+        assert!(tears(&asked()));
         guard.note_answer("run");
         guard.note_result("run", false).await;
         let mut resolved = ResolveActivity::default();
@@ -404,9 +409,8 @@ mod tests {
         let others = shown(resolve(resolved.clone()), 3, 1, false);
         resolved.is_local = true;
         let local = shown(resolve(resolved), 3, 1, false);
-        let found = [&others, &asked(), &local, &asked()].map(|shown| guard.note(shown));
-        assert_eq!(found[1], Finding::Torn, "another activity's result says nothing");
-        assert_eq!([&found[0], &found[2], &found[3]], [&Finding::InStep; 3]);
+        let torn = [&others, &asked(), &local, &asked()].map(tears);
+        assert_eq!(torn, [false, true, false, false], "another activity's result says nothing");
     }
 
     #[tokio::test]
