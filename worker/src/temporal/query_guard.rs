@@ -384,9 +384,8 @@ mod tests {
         assert_eq!(guard.note(&asked()), Finding::InStep);
         let waiting = guard.clone();
         let result = spawn(async move { waiting.note_result("run", true).await });
-        for _ in 0..10 {
-            yield_now().await;
-        }
+        // The clock stands still but for this.
+        sleep(Duration::from_secs(1)).await;
         assert!(!result.is_finished());
         guard.note_answer("run");
         result.await.expect("it ends");
@@ -413,13 +412,14 @@ mod tests {
         assert_eq!(torn, [false, true, false, false], "another activity's result says nothing");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_result_waits_for_no_run_that_is_evicted() {
         let guard = QueryGuard::new().0;
         guard.note(&asked());
         let waiting = guard.clone();
         let result = spawn(async move { waiting.note_result("run", true).await });
-        yield_now().await;
+        sleep(Duration::from_secs(1)).await;
+        assert!(!result.is_finished());
         guard.note(&shown(Variant::RemoveFromCache(RemoveFromCache::default()), 3, 1, false));
         result.await.expect("it ends");
     }
