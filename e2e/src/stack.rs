@@ -218,6 +218,15 @@ impl Stack {
         self.signaler = Some(start_product("signaler", self.dir.path(), &self.settings));
         self.until_ready().await;
         self.start_worker();
+        self.until_worker_runs().await;
+    }
+
+    /// Waits until the worker begins to poll. A page waits less long for a worker than one may take to start.
+    pub async fn until_worker_runs(&self) {
+        eventually("the worker to run", async || {
+            self.worker().log().contains("countersign_worker: running").then_some(())
+        })
+        .await;
     }
 
     /// Runs the worker's program with these arguments and settings until it ends; what it prints.

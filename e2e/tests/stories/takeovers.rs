@@ -103,10 +103,7 @@ async fn take_over(stack: &mut Stack, ids: &[String], reviewer: &str) -> Vec<Tak
     let before = join_all(ids.iter().map(|id| grpc.events(id))).await;
     let questions: Vec<_> = ids.iter().map(|id| ask(&grpc, id)).collect();
     stack.start_worker();
-    eventually("the next worker", async || {
-        stack.worker().log().contains("countersign_worker: running").then_some(())
-    })
-    .await;
+    stack.until_worker_runs().await;
     // Temporal gives queries and workflow tasks up at the dead worker's queue after the same time each:
     // by so much the queries come to the other worker before the tasks.
     sleep(HEAD_START).await;
