@@ -55,6 +55,8 @@ pub(crate) struct ApprovalPage<'a> {
     again: bool,
     title: String,
     version_note: Vec<Piece>,
+    /// What the reviewer whom the note names had asked for; empty if nobody is named.
+    revised_for: String,
     changes: Changes,
     /// Why the document is not shown; empty if it is.
     hidden: &'static str,
@@ -260,6 +262,7 @@ impl<'a> ApprovalPage<'a> {
                 && (case.answer.is_unattended() || case.answer == Answer::Sealing),
             title: or(clean_line(&document.title), untitled),
             version_note: times.mark(&wording::version_note(case)),
+            revised_for: wording::revised_for(case),
             changes: Changes::of(case.changes),
             hidden,
             amount: Amount::new(&document.amount, &document.currency),

@@ -26,7 +26,7 @@ use self::problems::comment_missing;
 pub(crate) use self::problems::{CORRECT, LAST_VERSION, NOT_RECORDED, at_head, problem, refusal};
 pub(crate) use self::versions::{
     AMOUNT_OF_ITEMS, KEPT, NOTHING, REMOVED, asked_for, confirming, is_quoted, mistake, not_done,
-    to_correct, version_note,
+    revised_for, to_correct, version_note,
 };
 use crate::{
     answer::{Answer, Ending, is_open, own_vote, pending, reviewer_by_link},

@@ -235,6 +235,13 @@ fn revised_by(before: &EarlierVersion, case: Case<'_>) -> String {
     join([revised, request])
 }
 
+/// What the latest revision was asked for, as it was written; empty where [`version_note`] names nobody who asked.
+pub(crate) fn revised_for(case: Case<'_>) -> String {
+    let before = case.state.earlier_versions.last().filter(|_| case.answer != Answer::Revised);
+    let asked = before.and_then(|before| before.request.as_ref());
+    clean(asked.map_or("", |vote| vote.comment.trim()))
+}
+
 /// When it was revised, to whoever was asked before.
 fn revised(case: Case<'_>) -> String {
     let before = case.state.earlier_versions.last();

@@ -42,7 +42,11 @@ impl Happening {
             state.version = 2;
             state.earlier_versions = vec![EarlierVersion {
                 by: "link".into(),
-                request: Some(Vote { reviewer: "bob@example.com".into(), ..Vote::default() }),
+                request: Some(Vote {
+                    reviewer: "bob@example.com".into(),
+                    comment: ASKED.into(),
+                    ..Vote::default()
+                }),
                 revised_at: at(-7_200),
                 ..EarlierVersion::default()
             }];
@@ -237,6 +241,7 @@ async fn a_later_version_says_what_changed_and_a_link_of_the_one_before_only_tha
         }
         assert_eq!(page.contains("name=\"verdict\""), shows_document, "{name}");
         assert_eq!(page.contains("USB-C dock"), shows_document, "{name}: what did not change");
+        assert_eq!(page.contains(ASKED), shows_document, "{name}: what it was revised for");
     }
     let page = page_of("pressed-revised-since").await;
     let rest = "no longer the rest of the request";
