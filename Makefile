@@ -55,7 +55,7 @@ test-server: ## Run the stories against a Temporal server that runs already: ADD
 test-postgres: ## Run a tenth of the stories against Temporal on PostgreSQL, after building its server with Go.
 	@# The tenth needs no browser, and nothing of the examples.
 	@scripts/tools $(if $(STORIES),test,soak)
-	cargo build --workspace --locked --bin countersign-worker --bin countersign-signaler
+	cargo build --workspace --locked --bin countersign-worker --bin countersign-signaler --test stories
 	scripts/test-postgres $(STORIES)
 
 test-upgrade: ## Upgrade from the latest release, or from REF, another commit, after building its worker and signaler.
