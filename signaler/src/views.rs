@@ -340,16 +340,8 @@ impl<'a> ApprovalPage<'a> {
         let head = if is_marked { wording::CORRECT } else { &refused };
         let explanation = Times::of(case).mark(head);
         let (to, reason) = (filled.to.clone(), filled.reason.clone());
-        let form = page.form.map(|form| Form {
-            delegate: form.delegate.map(|it| DelegateForm {
-                to,
-                reason,
-                refused,
-                field: why.field(),
-                ..it
-            }),
-            ..form
-        });
+        let as_sent = |it| DelegateForm { to, reason, refused, field: why.field(), ..it };
+        let form = page.form.map(|form| Form { delegate: form.delegate.map(as_sent), ..form });
         let headline = wording::NOT_DELEGATED.to_owned();
         ApprovalPage { tone: "wait", headline, explanation, form, ..page }
     }
